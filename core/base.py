@@ -1,0 +1,339 @@
+"""Errors and value types: everything that one stage hands to the next.
+
+Exceptions (all of them are shown to the user without a traceback)::
+
+    ClearportError            exit code 1: something that was checked is wrong
+    ├── CheckFailed           a parity, quality or checksum check did not hold
+    ├── RuntimeFailure        a runtime crashed, hung or refused a file (raised from its subprocess)
+    └── BadInput              exit code 2: the user gave something that cannot be used
+        ├── UnsupportedOperator   an operator that a target has no rule for
+        └── NotInstalled          an optional package is missing; the message is its install line
+
+Values are frozen: a stage makes a new one, it never changes what it was given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    Array = npt.NDArray[Any]
+    Float32 = npt.NDArray[np.float32]
+
+Task = Literal["super-resolution", "deraining", "low-light"]
+Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
+Layout = Literal["NCHW", "NHWC"]
+IODType = Literal["uint8", "int8", "float32"]
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-weights")
+
+
+class ClearportError(Exception):
+    """Base of every error that the user sees as a message; ``exit_code`` is what the shell gets."""
+
+    exit_code = 1
+
+
+class CheckFailed(ClearportError):
+    """A parity, quality or checksum check did not hold."""
+
+
+class RuntimeFailure(ClearportError):
+    """A runtime crashed, hung or refused a file in its subprocess."""
+
+
+class BadInput(ClearportError):
+    """The user gave something that cannot be used: says what it is, what was expected, what to do."""
+
+    exit_code = 2
+
+
+class UnsupportedOperator(BadInput):
+    """A target has no rule for an operator."""
+
+    def __init__(self, target: str, op: str, layer: str, why: str = "there is no rule for it") -> None:
+        super().__init__(f"{target}: cannot take operator {op} of layer {layer!r}: {why}")
+        self.target, self.op, self.layer = target, op, layer
+
+
+class NotInstalled(BadInput):
+    """An optional package is missing."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; to add it: pip install 'clearport[{extra}]'")
+        self.package, self.extra = package, extra
+
+
+@dataclass(frozen=True)
+class Size:
+    """A spatial size in pixels. ``Size.parse("360x640")`` reads HEIGHTxWIDTH."""
+
+    height: int
+    width: int
+
+    @classmethod
+    def parse(cls, text: str) -> Size | None:
+        """``HEIGHTxWIDTH`` in pixels, or ``dynamic`` (None).
+
+        Raises:
+            BadInput: the text is neither.
+        """
+        if text.strip().lower() == "dynamic":
+            return None
+        height, cross, width = text.lower().strip().partition("x")
+        if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+            raise BadInput(f"--size {text!r}: expected HEIGHTxWIDTH in pixels, as in 360x640, or 'dynamic'")
+        return cls(int(height), int(width))
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """The pixel contract of one input or output: what a number in the tensor means.
+
+    ``shape`` holds an int per axis, or a symbol such as ``"H"`` where the size is free.
+    A real value is ``(q - zero_point) * scale`` for integer dtypes, and the number itself for floats;
+    ``value_range`` is in real values: the network takes and gives ``value_range[0]`` for black and
+    ``value_range[1]`` for full intensity.
+    """
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str = "float32"
+    layout: Layout = "NCHW"
+    color: str = "RGB"
+    value_range: tuple[float, float] = (0.0, 255.0)
+    scale: float | None = None
+    zero_point: int | None = None
+
+    @property
+    def pixel_step(self) -> float:
+        """The real-valued distance between two neighbouring 8-bit levels."""
+        return (self.value_range[1] - self.value_range[0]) / 255.0
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether an axis is free."""
+        return any(isinstance(n, str) for n in self.shape)
+
+    def with_dtype(self, dtype: str, scale: float | None, zero_point: int | None, layout: Layout) -> TensorSpec:
+        """The same picture in another number format and layout (the shape is permuted when that changes)."""
+        shape = self.shape
+        if layout != self.layout and len(shape) == 4:
+            order = (0, 2, 3, 1) if layout == "NHWC" else (0, 3, 1, 2)
+            shape = tuple(shape[i] for i in order)
+        return replace(self, shape=shape, dtype=dtype, scale=scale, zero_point=zero_point, layout=layout)
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where an architecture comes from."""
+
+    title: str
+    arxiv: str
+
+    @property
+    def url(self) -> str:
+        return f"https://arxiv.org/abs/{self.arxiv}"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything the other stages must know of a network. A model file defines one as ``SPEC``.
+
+    Attributes:
+        name: registry key, lower case.
+        task: what it restores.
+        build: ``build(scale)`` makes the ``torch.nn.Module`` in eval mode with fresh weights; it maps a
+            float32 (B, 3, H, W) RGB image in ``value_range`` to (B, 3, H*scale, W*scale) in the same range.
+        scales: the scales that can be built; ``(1,)`` for networks that keep the size.
+        default_scale: the scale that is used when none is asked for.
+        size_multiple: height and width must be multiples of this.
+        halo: input pixels on each side that an output pixel depends on (for tiling without seams).
+        value_range: real values of black and full intensity, at both ends.
+        license: SPDX name of the licence of the bundled weights.
+        importers: published file formats, each ``importer(path, scale) -> state dict | None`` (None: not mine).
+    """
+
+    name: str
+    task: Task
+    build: Callable[[int], Any]
+    scales: tuple[int, ...]
+    default_scale: int
+    halo: int
+    paper: Paper
+    size_multiple: int = 1
+    value_range: tuple[float, float] = (0.0, 255.0)
+    license: str = "Apache-2.0"
+    importers: tuple[Callable[[Path, int], Mapping[str, Any] | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A checked float ONNX model in clearport's dialect, with its pixel contract.
+
+    ``model`` is an ``onnx_ir.Model`` with one input and one output, static or symbolic H and W, NCHW, opset 20,
+    initializers for every weight, no metadata of the machine that made it. Treat it as immutable: a pass
+    works on a clone (``model.clone()``) and returns a new Graph. ``history`` names the passes that were applied.
+    """
+
+    model: ir.Model
+    input: TensorSpec
+    output: TensorSpec
+    spec_name: str
+    scale: int
+    history: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class QParams:
+    """How one tensor is quantized: real = (q - zero_point) * scale.
+
+    ``scale`` has one entry per tensor, or one per index of ``axis``. ``zero_point`` is 0 for weights (int8) and
+    biases (int32), and in -128..127 for activations (int8; the uint8 twin is zero_point + 128).
+    """
+
+    scale: tuple[float, ...]
+    zero_point: int
+    dtype: Literal["int8", "int32"] = "int8"
+    axis: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.scale or any(not (s > 0 and math.isfinite(s)) for s in self.scale):
+            raise ValueError(f"scales must be finite and positive, got {self.scale[:4]}")
+        if len(self.scale) > 1 and self.axis is None:
+            raise ValueError("several scales need an axis")
+        if not -128 <= self.zero_point <= 127:
+            raise ValueError(f"zero point {self.zero_point} is outside int8")
+
+
+@dataclass(frozen=True)
+class ScaleTable:
+    """Tensor name -> QParams for every activation, weight and bias that is quantized; legal for every target.
+
+    ``calibration`` says how it came to be (calibrator, images and their hashes), for the bundle.
+    """
+
+    entries: Mapping[str, QParams]
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, tensor: str) -> QParams:
+        return self.entries[tensor]
+
+    def __contains__(self, tensor: object) -> bool:
+        return tensor in self.entries
+
+
+@dataclass(frozen=True)
+class QuantizedGraph:
+    """A float graph without clamps whose weights already lie on their int8 grid, and its scale table.
+
+    Every activation that an operator writes and every weight and bias has an entry in ``table``. Relu and Clip
+    nodes are gone: saturation of the output's int8 range does their work. ``graph`` keeps the names of
+    tensors that the table uses.
+    """
+
+    graph: Graph
+    table: ScaleTable
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked of an export, as far as a target must know."""
+
+    size: Size | None = Size(360, 640)
+    io: IODType = "uint8"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file (or a folder such as an .mlpackage) that was written by a target.
+
+    ``path`` is absolute while in memory; the bundle stores it relative. ``sha256`` is that of the file, or of the
+    sorted listing of a folder (see ``clearport.files.digest``). ``variant`` tells artifacts of the same target
+    and precision apart (for example ``"image"`` and ``"tensor"`` of Core ML, ``"ort"`` of ONNX Runtime).
+    """
+
+    target: str
+    precision: Precision
+    path: Path
+    sha256: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    tool_versions: Mapping[str, str]
+    variant: str = ""
+
+    @property
+    def key(self) -> str:
+        """``target/precision[/variant]``, unique in a bundle."""
+        return "/".join(filter(None, (self.target, self.precision, self.variant)))
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A cell that was not made or not measured: a value with a reason, never a blank and never a pass."""
+
+    what: str
+    reason: str
+
+
+@runtime_checkable
+class Target(Protocol):
+    """A format that clearport writes. ``export/to_<name>.py`` defines one as ``TARGET``, found by file."""
+
+    name: str
+    title: str
+    precisions: tuple[Precision, ...]
+    requires: tuple[str, ...]
+    """Distribution names that must be importable, and the extra that brings them is ``name``."""
+
+    def lower(
+        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
+    ) -> Sequence[Artifact | Skipped]:
+        """Write the artifacts of one precision into ``folder``; several when there are variants.
+
+        ``quantized`` is given whenever ``precision`` is ``int8``.
+
+        Raises:
+            UnsupportedOperator: the graph holds an operator that the target has no rule for.
+        """
+        ...
+
+
+class Session(Protocol):
+    """An artifact that was opened by its runtime, inside the worker subprocess."""
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Raw tensors in the artifact's own dtype and layout, in and out."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What the runtime says it did: ``unit`` that ran, ``partitions``, ``executed_precision``, ``operators``."""
+        ...
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """A runtime. ``runtime/run_<name>.py`` defines one as ``RUNNER``, found by file."""
+
+    name: str
+    title: str
+    targets: tuple[str, ...]
+    requires: tuple[str, ...]
+    measures_latency: bool
+    method: str
+    """How a row is labelled: ``ran on LiteRT``, ``reference-evaluated`` ..."""
+
+    def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> Session:
+        """Load the file. Runs in the worker; whatever it raises reaches the parent as RuntimeFailure."""
+        ...

@@ -1,0 +1,1 @@
+"""Graphs and targets: ONNX, the passes over it, and one lowering per target."""

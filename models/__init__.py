@@ -1,0 +1,1 @@
+"""Networks: one file each, their weights, data and training."""

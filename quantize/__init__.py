@@ -1,0 +1,1 @@
+"""The scale table: calibration, legalisation and refinements."""

@@ -1,0 +1,1 @@
+"""Runtimes in subprocesses: parity, latency, quality."""
