@@ -1,0 +1,57 @@
+# clearport: two commands on a fresh machine with Python 3.11+ and make.
+#   make demo    sets up .venv and exports, verifies, measures and reports NCNet
+#   make test    sets up .venv and passes the tests
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+DEMO   := demo/ncnet_x3
+JOBS   ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check format bench lock clean
+
+help:  ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## make .venv with the locked versions
+
+# torch goes first and alone: any other order lets pip choose a build with gigabytes of CUDA.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "clearport needs Python 3.11 or newer; set PYTHON=python3.x")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $$(grep '^torch==' requirements.lock)
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	@touch $@
+
+demo: $(READY)  ## export NCNet to every target, verify it, measure it, write the report
+	$(BIN)/clearport export ncnet --out $(DEMO) --force
+	@echo "open $(DEMO)/report.html in a browser; the files for your app are listed in $(DEMO)/report.md"
+
+test: $(READY)  ## the tests that a developer waits for
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+test-all: $(READY)  ## every test
+	$(BIN)/python -m pytest -n $(JOBS)
+
+check: $(READY)  ## lint, format, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## reformat and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## latency of the demo bundle on this machine, at length
+	test -f $(DEMO)/manifest.json || $(MAKE) demo
+	$(BIN)/clearport bench $(DEMO) --json $(DEMO)-bench.json
+
+lock: $(READY)  ## write requirements.lock from what is installed
+	$(BIN)/python -m pip freeze --exclude-editable --exclude clearport | sed 's/+cpu$$//' > requirements.lock
+
+clean:  ## remove everything that was made
+	rm -rf $(VENV) build dist demo demo-bench.json *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
