@@ -1,0 +1,5 @@
+"""``python -m clearport``."""
+
+from clearport.cli import main
+
+main()

@@ -1,0 +1,219 @@
+"""The command line. Exit codes: 0 good, 1 a check failed, 2 bad input, 130 interrupted.
+
+Nothing heavy is imported before a command needs it, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearport.cli_options import (
+    BundleArg,
+    CalibrationOpt,
+    ForceOpt,
+    IOOpt,
+    JsonOpt,
+    PrecisionsOpt,
+    QuietOpt,
+    ScaleOpt,
+    SizeOpt,
+    TargetsOpt,
+    WeightsOpt,
+    split,
+)
+
+app = typer.Typer(
+    name="clearport",
+    help="Image-restoration networks from PyTorch to phones and edge boards: exported, quantized, and proven.\n\n"
+    "Start with: clearport export ncnet --out out/ncnet_x3",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command("list")
+def list_(json: JsonOpt = False) -> None:
+    """Networks with their tasks and weights, targets with their precisions, and what is installed."""
+    from clearport.cli_show import show_inventory
+    from clearport.pipeline_list import inventory
+
+    show_inventory(inventory(), as_json=json)
+
+
+@app.command()
+def export(
+    network: Annotated[str, typer.Argument(help="A network of 'clearport list', such as ncnet.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; it appears only when it is complete.")],
+    scale: ScaleOpt = None,
+    size: SizeOpt = "360x640",
+    target: TargetsOpt = "",
+    precision: PrecisionsOpt = "",
+    weights: WeightsOpt = None,
+    calibration: CalibrationOpt = None,
+    io: IOOpt = "uint8",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.")] = 1,
+    bench: Annotated[bool, typer.Option(help="Measure latency (a quick round; 'clearport bench' is the long one).")] = True,
+    force: ForceOpt = False,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Export a network to every target, prove each file against PyTorch, measure it, and write the bundle.
+
+    Example: clearport export ncnet --out out/x3 --scale 3 --size 360x640 --target tflite,coreml --precision int8
+    """
+    from clearport.base import Size
+    from clearport.cli_show import progress_bar, show_bundle
+    from clearport.pipeline import ExportRequest, export_bundle
+
+    request = ExportRequest(
+        network=network,
+        out=out,
+        scale=scale,
+        size=Size.parse(size),
+        targets=split(target),
+        precisions=split(precision),
+        weights=weights,
+        calibration=calibration,
+        io=io,
+        threads=threads,
+        measure=bench,
+        force=force,
+    )
+    with progress_bar(quiet=quiet) as progress:
+        bundle = export_bundle(request, progress)
+    show_bundle(bundle, as_json=json)
+    if not bundle.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(bundle: BundleArg, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
+    """Check a bundle from disk: every checksum, then every artifact, loaded and run on the golden picture."""
+    from clearport.cli_show import progress_bar, show_checks
+    from clearport.pipeline_verify import verify_bundle
+
+    with progress_bar(quiet=quiet) as progress:
+        checks = verify_bundle(bundle, progress)
+    show_checks(checks, as_json=json)
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command("eval")
+def eval_(
+    bundle: BundleArg,
+    data: Annotated[Path, typer.Option(help="Pairs: *_LR/*_HR files in a folder, or two folders such as low and high.")],
+    max_drop: Annotated[
+        float | None, typer.Option(help="Fail when an artifact loses more than this to PyTorch fp32, in dB RGB.")
+    ] = None,
+    min_psnr: Annotated[float | None, typer.Option(help="Fail when an artifact is below this, in dB RGB.")] = None,
+    target: TargetsOpt = "",
+    precision: PrecisionsOpt = "",
+    junit: Annotated[Path | None, typer.Option(help="Write the outcome as JUnit XML for CI.")] = None,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """The accuracy gate for CI: PSNR and SSIM of every artifact against ground truth, and its loss to PyTorch fp32."""
+    from clearport.cli_show import progress_bar, show_quality
+    from clearport.pipeline_eval import EvalRequest, evaluate_bundle
+
+    request = EvalRequest(
+        folder=bundle, data=data, max_drop=max_drop, min_psnr=min_psnr, targets=split(target), precisions=split(precision)
+    )
+    with progress_bar(quiet=quiet) as progress:
+        outcome = evaluate_bundle(request, progress)
+    if junit is not None:
+        from clearport.reports.junit import write_junit
+
+        write_junit(junit, f"clearport eval {data.name}", outcome.checks)
+    show_quality(outcome, as_json=json)
+    if not outcome.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    bundle: BundleArg,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.")] = 1,
+    unit: Annotated[str, typer.Option(help="Compute unit; this version measures the CPU.")] = "cpu",
+    runs: Annotated[int, typer.Option(min=1, help="Timed runs of every artifact, at least.")] = 50,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Measure every artifact for at least this long.")] = 1.0,
+    target: TargetsOpt = "",
+    precision: PrecisionsOpt = "",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every record, raw samples included.")] = None,
+    quiet: QuietOpt = False,
+) -> None:
+    """Measure the latency of every artifact and of PyTorch, interleaved so that ratios hold on a noisy machine."""
+    from clearport.cli_show import progress_bar, show_latency
+    from clearport.pipeline_bench import BenchRequest, bench_bundle
+
+    request = BenchRequest(
+        folder=bundle,
+        threads=threads,
+        unit=unit,
+        runs=runs,
+        seconds=seconds,
+        targets=split(target),
+        precisions=split(precision),
+    )
+    with progress_bar(quiet=quiet) as progress:
+        outcome = bench_bundle(request, progress)
+    if json_file is not None:
+        outcome.save(json_file)
+    show_latency(outcome)
+
+
+@app.command()
+def run(
+    bundle: BundleArg,
+    picture: Annotated[Path, typer.Argument(help="The picture to restore: PNG, JPEG, WebP, BMP or TIFF.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the restored picture goes (PNG).")],
+    target: Annotated[str, typer.Option(help="Target of the artifact.")] = "tflite",
+    precision: Annotated[str, typer.Option(help="Precision of the artifact.")] = "int8",
+    variant: Annotated[str, typer.Option(help="Variant of the artifact, where there are several.")] = "",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Restore a picture of any size with one artifact of a bundle (larger pictures in seamless tiles)."""
+    from clearport.cli_show import progress_bar, show_restored
+    from clearport.pipeline_run import RunRequest, restore_picture
+
+    request = RunRequest(
+        folder=bundle,
+        picture=picture,
+        output=output,
+        target=target,
+        precision=precision,
+        variant=variant,
+        threads=threads,
+    )
+    with progress_bar(quiet=quiet) as progress:
+        restored = restore_picture(request, progress)
+    show_restored(restored, as_json=json)
+
+
+@app.command()
+def report(bundle: BundleArg) -> None:
+    """Write report.html (one self-contained page) and report.md of a bundle again."""
+    from clearport.bundle import Bundle
+    from clearport.reports.html import write_reports
+
+    for path in write_reports(Bundle.load(bundle)):
+        typer.echo(path)
+
+
+def main() -> None:
+    """Entry point: errors become one line on stderr and an exit code."""
+    from clearport.cli_errors import guarded
+
+    guarded(app)
+
+
+if __name__ == "__main__":
+    main()

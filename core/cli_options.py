@@ -1,0 +1,34 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+BundleArg = Annotated[Path, typer.Argument(help="Folder of a bundle that 'clearport export' wrote.", metavar="BUNDLE")]
+ScaleOpt = Annotated[int | None, typer.Option(help="Upscaling factor; the network's own default if left out.")]
+SizeOpt = Annotated[str, typer.Option(help="Input size HEIGHTxWIDTH in pixels, or 'dynamic'.")]
+TargetsOpt = Annotated[str, typer.Option(help="Targets, separated by commas; all if left out.", metavar="NAMES")]
+PrecisionsOpt = Annotated[
+    str, typer.Option(help="fp32, fp16, int8, int8-weights, separated by commas; all if left out.", metavar="NAMES")
+]
+WeightsOpt = Annotated[
+    Path | None, typer.Option(help="Weights: .safetensors, or a published .pth or .tflite; the bundled ones if left out.")
+]
+CalibrationOpt = Annotated[
+    Path | None, typer.Option(help="Folder of photos like those that the network will see; bundled ones if left out.")
+]
+IOOpt = Annotated[
+    Literal["uint8", "int8", "float32"],
+    typer.Option(help="Number format at both ends of int8 artifacts (ONNX Runtime and OpenVINO take int8 as uint8)."),
+]
+ForceOpt = Annotated[bool, typer.Option("--force", help="Replace a bundle that is already there.")]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON for machines to standard output.")]
+QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
+
+
+def split(text: str) -> tuple[str, ...]:
+    """``"a, b"`` -> ``("a", "b")``; an empty text is an empty tuple."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
