@@ -337,3 +337,13 @@ class Runner(Protocol):
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> Session:
         """Load the file. Runs in the worker; whatever it raises reaches the parent as RuntimeFailure."""
         ...
+
+
+class Progress(Protocol):
+    """Told how far a long job is: ``stage`` in words, ``done`` of ``total`` steps (total 0: not known)."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None: ...
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """A Progress that says nothing."""
