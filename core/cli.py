@@ -57,7 +57,7 @@ def export(
     calibration: CalibrationOpt = None,
     io: IOOpt = "uint8",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.")] = 1,
-    bench: Annotated[bool, typer.Option(help="Measure latency (a quick round; 'clearport bench' is the long one).")] = True,
+    bench: Annotated[bool, typer.Option(help="Measure latency, briefly ('clearport bench' does it at length).")] = True,
     force: ForceOpt = False,
     json: JsonOpt = False,
     quiet: QuietOpt = False,
@@ -107,7 +107,9 @@ def verify(bundle: BundleArg, json: JsonOpt = False, quiet: QuietOpt = False) ->
 @app.command("eval")
 def eval_(
     bundle: BundleArg,
-    data: Annotated[Path, typer.Option(help="Pairs: *_LR/*_HR files in a folder, or two folders such as low and high.")],
+    data: Annotated[
+        Path, typer.Option(help="Pairs: *_LR/*_HR files in a folder, or two folders, such as low and high.")
+    ],
     max_drop: Annotated[
         float | None, typer.Option(help="Fail when an artifact loses more than this to PyTorch fp32, in dB RGB.")
     ] = None,
@@ -123,7 +125,12 @@ def eval_(
     from clearport.pipeline_eval import EvalRequest, evaluate_bundle
 
     request = EvalRequest(
-        folder=bundle, data=data, max_drop=max_drop, min_psnr=min_psnr, targets=split(target), precisions=split(precision)
+        folder=bundle,
+        data=data,
+        max_drop=max_drop,
+        min_psnr=min_psnr,
+        targets=split(target),
+        precisions=split(precision),
     )
     with progress_bar(quiet=quiet) as progress:
         outcome = evaluate_bundle(request, progress)

@@ -15,7 +15,8 @@ PrecisionsOpt = Annotated[
     str, typer.Option(help="fp32, fp16, int8, int8-weights, separated by commas; all if left out.", metavar="NAMES")
 ]
 WeightsOpt = Annotated[
-    Path | None, typer.Option(help="Weights: .safetensors, or a published .pth or .tflite; the bundled ones if left out.")
+    Path | None,
+    typer.Option(help="Weights: .safetensors, or a published .pth or .tflite; bundled ones if left out."),
 ]
 CalibrationOpt = Annotated[
     Path | None, typer.Option(help="Folder of photos like those that the network will see; bundled ones if left out.")

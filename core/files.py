@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clearport.base import BadInput
@@ -53,14 +53,14 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 def _swap_in(temporary: Path, target: Path) -> None:
     if not target.is_dir():
-        os.replace(temporary, target)
+        temporary.replace(target)
         return
     old = temporary.with_suffix(".old")
-    os.rename(target, old)
+    target.rename(old)
     try:
-        os.rename(temporary, target)
+        temporary.rename(target)
     except OSError:
-        os.rename(old, target)
+        old.rename(target)
         raise
     shutil.rmtree(old)
 
@@ -68,8 +68,9 @@ def _swap_in(temporary: Path, target: Path) -> None:
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+        return
+    with suppress(OSError):  # the error that matters is the one that brought us here
+        path.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:

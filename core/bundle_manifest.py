@@ -1,0 +1,299 @@
+"""What ``manifest.json`` of a bundle says, as frozen pydantic models.
+
+Rules that hold for the whole file:
+
+- An unknown field, a missing field and a value of another type are errors.
+- What was not measured is a ``Skipped`` with its reason, never a null and never a pass.
+- What changes from run to run on the same inputs stands in ``latency`` and ``host`` only.
+- Paths are relative, with ``/``, and stay inside the bundle.
+
+The same thing for other languages is ``core/manifest.schema.json``, made by ``schema()``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from clearport.base import Precision, Skipped, Task, TensorSpec
+from clearport.runtime.latency import LatencyReport
+from clearport.runtime.parity import ParityReport
+
+SCHEMA_VERSION = 1
+SCHEMA_ID = "https://clearport.invalid/manifest-1.schema.json"
+DTYPES = ("uint8", "int8", "float16", "float32")
+
+
+def _relative(path: str) -> str:
+    parts = path.split("/")
+    if any(c in path for c in "\\:") or not path.isprintable():
+        raise ValueError("a path holds no backslash, colon or control character")
+    if path.startswith("/") or any(part in ("", ".", "..") for part in parts):
+        raise ValueError("a path is relative, with '/', and stays inside the bundle (no '..', no leading '/')")
+    return path
+
+
+def _sound(spec: TensorSpec) -> TensorSpec:
+    if spec.dtype not in DTYPES:
+        raise ValueError(f"dtype {spec.dtype!r} of tensor {spec.name!r}: expected one of {', '.join(DTYPES)}")
+    if not spec.shape or any(n < 1 if isinstance(n, int) else not n for n in spec.shape):
+        raise ValueError(f"shape {spec.shape} of tensor {spec.name!r}: expected positive sizes or names of free axes")
+    low, high = spec.value_range
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"value_range {spec.value_range} of tensor {spec.name!r}: expected two finite ascending numbers")
+    if spec.scale is not None and not (math.isfinite(spec.scale) and spec.scale > 0):
+        raise ValueError(f"scale {spec.scale} of tensor {spec.name!r}: expected a finite positive number")
+    return spec
+
+
+def _is_skipped(value: Any) -> str:
+    skipped = isinstance(value, Skipped) or (isinstance(value, Mapping) and "reason" in value and "what" in value)
+    return "skipped" if skipped else "report"
+
+
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in lower-case hexadecimal")]
+RelativePath = Annotated[
+    str,
+    Field(min_length=1, description="path inside the bundle: relative, with '/', without '..'"),
+    AfterValidator(_relative),
+]
+Spec = Annotated[TensorSpec, AfterValidator(_sound)]
+Specs = Annotated[tuple[Spec, ...], Field(min_length=1)]
+Versions = Mapping[str, str]
+SkippedCell = Annotated[Skipped, Tag("skipped")]
+ParityCell = Annotated[Annotated[ParityReport, Tag("report")] | SkippedCell, Discriminator(_is_skipped)]
+LatencyCell = Annotated[Annotated[LatencyReport, Tag("report")] | SkippedCell, Discriminator(_is_skipped)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+
+class PaperRecord(_Record):
+    """Where the architecture comes from."""
+
+    title: Text
+    arxiv: Text
+    url: Text
+
+
+class ModelRecord(_Record):
+    """The network and its weights.
+
+    ``params`` counts every number of the network, ``macs`` the multiply-accumulates for one input of ``macs_size``
+    (HEIGHTxWIDTH in pixels). ``size`` is the input size that the artifacts were made for, or ``dynamic``. ``halo`` is the
+    number of input pixels on each side that an output pixel depends on; height and width are multiples of ``size_multiple``.
+    ``card`` is what is known of the training of the weights, if anything.
+    """
+
+    name: Text
+    task: Task
+    scale: Annotated[int, Field(ge=1)]
+    params: Count
+    macs: Count
+    macs_size: Annotated[str, Field(pattern=r"^\d+x\d+$")]
+    weights_sha256: Sha256
+    license: Text
+    paper: PaperRecord
+    halo: Count
+    size_multiple: Annotated[int, Field(ge=1)]
+    size: Annotated[str, Field(pattern=r"^(\d+x\d+|dynamic)$")]
+    card: Mapping[str, Any] | None = None
+
+
+class PixelContract(_Record):
+    """What the float network takes and gives; each artifact states its own in ``inputs`` and ``outputs``."""
+
+    inputs: Specs
+    outputs: Specs
+
+
+class LintFinding(_Record):
+    """A remark on how a file will fare on an accelerator."""
+
+    level: Literal["note", "warning", "error"]
+    rule: Text
+    message: Text
+    layer: str = ""
+
+
+class ArtifactRecord(_Record):
+    """A file (or a folder such as an .mlpackage) of the bundle, and what was proven about it.
+
+    ``sha256`` is that of the file, or of the sorted listing of the folder; ``bytes`` sums all of its files.
+    ``cross_checks`` are parities by further runtimes than the first one.
+    """
+
+    target: Text
+    precision: Precision
+    variant: str = ""
+    path: RelativePath
+    sha256: Sha256
+    bytes: Count
+    inputs: Specs
+    outputs: Specs
+    tool_versions: Versions
+    parity: ParityCell
+    cross_checks: tuple[ParityCell, ...] = ()
+    latency: LatencyCell
+    lint: tuple[LintFinding, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """``target/precision[/variant]``, unique in a bundle."""
+        return "/".join(filter(None, (self.target, self.precision, self.variant)))
+
+    @property
+    def parities(self) -> tuple[ParityReport, ...]:
+        """Every parity that was really measured."""
+        return tuple(p for p in (self.parity, *self.cross_checks) if isinstance(p, ParityReport))
+
+    def holds(self, path: str) -> bool:
+        """Whether a path of the bundle is this artifact's file, or lies in its folder."""
+        return path == self.path or path.startswith(f"{self.path}/")
+
+
+class Tolerance(_Record):
+    """How far an output may be from a golden picture, over its 8-bit pixels; null: not judged."""
+
+    min_psnr_db: Finite | None = None
+    max_mean_lsb: Finite | None = None
+    max_abs: Finite | None = None
+
+
+class GoldenRecord(_Record):
+    """A picture that proves an artifact: what goes in, or what must come out.
+
+    ``float`` is PyTorch's output and ``int8`` that of the quantized reference, both uint8 RGB. ``tolerances`` has one entry per artifact
+    key that is judged against this picture; ``protocol`` names its PSNR.
+    """
+
+    name: Text
+    path: RelativePath
+    sha256: Sha256
+    role: Literal["input", "float", "int8"]
+    protocol: str = ""
+    tolerances: Mapping[str, Tolerance] = Field(default_factory=dict)
+
+
+class QuantizationRecord(_Record):
+    """How the scale table came to be. ``table`` and ``reference`` are files of the bundle."""
+
+    scheme: Text
+    calibrator: Text
+    images: Annotated[int, Field(ge=1)]
+    images_sha256: Sha256
+    table: RelativePath
+    reference: RelativePath
+
+
+class QualityRecord(_Record):
+    """One figure against ground truth. ``subject`` is an artifact key or ``pytorch``; ``change`` is that to PyTorch fp32."""
+
+    subject: Text
+    data: Text
+    images: Annotated[int, Field(ge=1)]
+    metric: Text
+    protocol: Text
+    unit: str
+    value: Finite
+    change: Finite | None = None
+    passed: bool | None = None
+
+
+class BaselineRecord(_Record):
+    """PyTorch itself on the same input, timed in the same interleaved run as the artifacts."""
+
+    runtime: Text
+    version: Text
+    latency: LatencyCell
+
+
+class HostRecord(_Record):
+    """The machine that made the bundle and measured the latencies, and when."""
+
+    cpu: str
+    cores: Count
+    memory_mib: Count
+    machine: str
+    system: str
+    python: str
+    created: Text
+
+
+class Manifest(_Record):
+    """``manifest.json``. ``files`` has the SHA-256 of every file but itself, SHA256SUMS and the reports."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    model: ModelRecord
+    pixel_contract: PixelContract
+    artifacts: tuple[ArtifactRecord, ...]
+    skipped: tuple[Skipped, ...]
+    goldens: tuple[GoldenRecord, ...]
+    quantization: QuantizationRecord | None
+    quality: tuple[QualityRecord, ...] = ()
+    baseline: BaselineRecord
+    tool_versions: Versions
+    host: HostRecord
+    files: Mapping[RelativePath, Sha256] = Field(default_factory=dict)
+
+    def failures(self) -> list[str]:
+        """Every check that did not hold, one sentence each; empty when all of them held."""
+        parity = [
+            f"{a.key}: parity {p.method} failed: {', '.join(p.failures) or 'outside its tolerance'}"
+            for a in self.artifacts
+            for p in a.parities
+            if not p.passed
+        ]
+        quality = [
+            f"{q.subject}: {q.metric} on {q.data} is {q.value:g} {q.unit}".rstrip() + ", outside the gate"
+            for q in self.quality
+            if q.passed is False
+        ]
+        return parity + quality
+
+
+def to_json(manifest: Manifest) -> str:
+    """The manifest as the text of ``manifest.json``: sorted keys, two spaces, one newline at the end."""
+    plain = manifest.model_dump(mode="json")
+    return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def schema() -> str:
+    """The JSON schema of ``manifest.json``, as the text of ``core/manifest.schema.json``."""
+    found = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        **Manifest.model_json_schema(mode="validation"),
+        "title": "Manifest of a clearport bundle",
+    }
+    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def contradictions(manifest: Manifest) -> Iterator[str]:
+    """Where one part of a manifest denies another, as ``field: what is wrong``."""
+    from clearport.bundle_files import digest_of
+
+    keys: set[str] = set()
+    for i, artifact in enumerate(manifest.artifacts):
+        if artifact.key in keys:
+            yield f"artifacts.{i}: {artifact.key} is there twice"
+        keys.add(artifact.key)
+        if digest_of(artifact.path, manifest.files) != artifact.sha256:
+            yield f"artifacts.{i}.sha256: {artifact.key} has another checksum than 'files' gives for {artifact.path}"
+    for i, golden in enumerate(manifest.goldens):
+        if manifest.files.get(golden.path) != golden.sha256:
+            yield f"goldens.{i}.sha256: {golden.name} has another checksum than 'files' gives for {golden.path}"
+        for unknown in sorted(set(golden.tolerances) - keys):
+            yield f"goldens.{i}.tolerances: {unknown!r} is no artifact of this bundle"
+    for name in ("table", "reference") if manifest.quantization else ():
+        path = getattr(manifest.quantization, name)
+        if path not in manifest.files:
+            yield f"quantization.{name}: {path} is not among 'files'"

@@ -1,0 +1,260 @@
+"""Small helpers over onnx_ir that every layer shares: reading nodes, constants, checking, serializing.
+
+A ``Graph`` is immutable by convention; ``clone`` makes the copy that a pass may edit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+    import onnx
+    import onnx_ir as ir
+
+    from clearport.base import Array, Graph, Size
+
+OPSET = 20
+"""The ONNX operator set of every graph."""
+
+
+class MalformedGraph(ValueError):
+    """A graph that breaks ONNX's rules or clearport's: an error in a pass, not in what the user gave."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A clamp that follows an operator: the real value is cut to ``lo``..``hi`` (``hi`` may be infinite)."""
+
+    kind: Literal["relu", "clip"]
+    lo: float
+    hi: float
+
+
+def clone(graph: Graph) -> Graph:
+    """A copy whose model may be edited; the tensors of constants are shared, since they are never written to."""
+    return replace(graph, model=graph.model.clone())
+
+
+def constant(value: ir.Value | None) -> Array | None:
+    """The array of an initializer or of a Constant node's output; None for anything that is computed."""
+    import onnx_ir as ir
+
+    if value is None:
+        return None
+    tensor = ir.convenience.get_const_tensor(value)
+    return None if tensor is None else tensor.numpy()
+
+
+def scalar(value: ir.Value | None) -> float | None:
+    """The number of a constant with one element; None for anything else."""
+    array = constant(value)
+    return float(array.reshape(-1)[0]) if array is not None and array.size == 1 else None
+
+
+def operand(node: ir.Node, index: int) -> ir.Value | None:
+    """Input ``index`` of ``node``, or None where it is left out."""
+    return node.inputs[index] if index < len(node.inputs) else None
+
+
+def need(node: ir.Node, index: int) -> ir.Value:
+    """Input ``index`` of ``node``, which must be there."""
+    value = operand(node, index)
+    if value is None:
+        raise MalformedGraph(f"{node.op_type} {node.name!r} lacks its input {index}")
+    return value
+
+
+def need_constant(node: ir.Node, index: int) -> Array:
+    """The array of input ``index`` of ``node``, which must be a constant."""
+    array = constant(need(node, index))
+    if array is None:
+        raise MalformedGraph(f"input {index} of {node.op_type} {node.name!r} is not a constant")
+    return array
+
+
+def name_of(value: ir.Value) -> str:
+    """The name of a value, which must have one."""
+    if not value.name:
+        raise MalformedGraph("a value without a name")
+    return value.name
+
+
+def producer(value: ir.Value) -> ir.Node | None:
+    """The node that writes ``value``; None for inputs and initializers."""
+    return value.producer()
+
+
+def consumers(value: ir.Value) -> tuple[ir.Node, ...]:
+    """The nodes that read ``value``, each once."""
+    return tuple(value.consumers())
+
+
+def only_consumer(value: ir.Value) -> ir.Node | None:
+    """The one node that reads ``value``; None if there are several uses or it leaves the graph."""
+    uses = tuple(value.uses())
+    return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
+
+
+def attr_int(node: ir.Node, name: str, default: int) -> int:
+    """An integer attribute, or ``default`` where it is not set."""
+    found = node.attributes.get(name)
+    return default if found is None else found.as_int()
+
+
+def attr_float(node: ir.Node, name: str, default: float) -> float:
+    """A float attribute, or ``default`` where it is not set."""
+    found = node.attributes.get(name)
+    return default if found is None else found.as_float()
+
+
+def attr_str(node: ir.Node, name: str, default: str) -> str:
+    """A string attribute, or ``default`` where it is not set."""
+    found = node.attributes.get(name)
+    return default if found is None else found.as_string()
+
+
+def attr_ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    """A list of integers, or ``default`` where it is not set."""
+    found = node.attributes.get(name)
+    return default if found is None else tuple(found.as_ints())
+
+
+def clamp_of(node: ir.Node) -> Activation | None:
+    """What a Relu or a Clip with constant bounds cuts to; None for every other node."""
+    if node.op_type == "Relu":
+        return Activation("relu", 0.0, math.inf)
+    if node.op_type != "Clip":
+        return None
+    bounds = []
+    for index, default in ((1, -math.inf), (2, math.inf)):
+        given = operand(node, index)
+        bound = default if given is None else scalar(given)
+        if bound is None:
+            return None
+        bounds.append(bound)
+    return Activation("clip", bounds[0], bounds[1])
+
+
+def fused_activation(node: ir.Node) -> Activation | None:
+    """The Relu or Clip that is the only consumer of what ``node`` writes, so that a kernel can do both at once."""
+    follower = only_consumer(node.outputs[0])
+    return None if follower is None else clamp_of(follower)
+
+
+def activations(graph: Graph) -> dict[str, Activation]:
+    """Output name of an operator -> the clamp that only it feeds."""
+    found = ((node, fused_activation(node)) for node in graph.model.graph)
+    return {name_of(node.outputs[0]): clamp for node, clamp in found if clamp is not None}
+
+
+def new_constant(graph: ir.Graph, name: str, array: npt.ArrayLike) -> ir.Value:
+    """Register ``array`` as an initializer under ``name``, made unique with a number where it is taken."""
+    import numpy as np
+    import onnx_ir as ir
+
+    unique, number = name, 1
+    while unique in graph.initializers:
+        unique, number = f"{name}.{number}", number + 1
+    tensor = ir.tensor(np.ascontiguousarray(array).reshape(np.shape(array)), name=unique)
+    value = ir.Value(name=unique, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+    graph.register_initializer(value)
+    return value
+
+
+def channels(value: ir.Value) -> int:
+    """The size of axis 1 (C of NCHW)."""
+    size = value.shape[1] if value.shape is not None and len(value.shape) > 1 else None
+    if not isinstance(size, int):
+        raise MalformedGraph(f"the number of channels of {value.name!r} is unknown")
+    return size
+
+
+def values(graph: Graph) -> Iterator[ir.Value]:
+    """The input, then every value that a node writes, in order."""
+    yield from graph.model.graph.inputs
+    for node in graph.model.graph:
+        yield from node.outputs
+
+
+def check(graph: Graph) -> Graph:
+    """The same graph with shapes inferred, after the ONNX checker and clearport's own rules accepted it.
+
+    Raises:
+        MalformedGraph: the checker refuses it, a value's rank is unknown, or there is not one input and output.
+    """
+    import onnx
+    from onnx_ir.passes import common
+
+    checked = clone(graph)
+    try:
+        common.ShapeInferencePass()(checked.model)
+        onnx.checker.check_model(to_proto(checked.model), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError) as error:
+        raise MalformedGraph(str(error)) from error
+    body = checked.model.graph
+    if len(body.inputs) != 1 or len(body.outputs) != 1:
+        raise MalformedGraph(f"expected one input and one output, got {len(body.inputs)} and {len(body.outputs)}")
+    for value in values(checked):
+        if value.shape is None:
+            raise MalformedGraph(f"the rank of {value.name!r} is unknown")
+    return checked
+
+
+def resized(graph: Graph, size: Size | None) -> Graph:
+    """The same network for another input size, or for any size (None); shapes inside are inferred again.
+
+    Only right where ``size_bound`` finds nothing.
+    """
+    import onnx_ir as ir
+
+    copy = clone(graph)
+    for value in values(copy):
+        value.shape = None
+    place: tuple[int | str, ...] = ("H", "W") if size is None else (size.height, size.width)
+    copy.model.graph.inputs[0].shape = ir.Shape([1, 3, *place])
+    return check(copy)
+
+
+def size_bound(graph: Graph) -> ir.Node | None:
+    """The first operator that holds a spatial size as a constant, so that the graph fits one input size only."""
+    for node in graph.model.graph:
+        if node.op_type in {"Reshape", "Expand"} or (node.op_type == "Resize" and operand(node, 3) is not None):
+            return node
+        axes = constant(operand(node, 3)) if node.op_type == "Slice" else None
+        if axes is not None and any(axis != 1 for axis in axes.tolist()):
+            return node
+    return None
+
+
+def to_proto(model: ir.Model) -> onnx.ModelProto:
+    """The protobuf message of a model."""
+    import onnx_ir as ir
+
+    return ir.to_proto(model)
+
+
+def to_bytes(model: ir.Model) -> bytes:
+    """The file of a model; the same model gives the same bytes."""
+    return cast("bytes", to_proto(model).SerializeToString(deterministic=True))
+
+
+def listing(graph: Graph) -> str:
+    """One line per operator, for people: outputs, operator, inputs, attributes and the shapes of constants."""
+    lines = []
+    for node in graph.model.graph:
+        inputs = []
+        for value in node.inputs:
+            array = constant(value)
+            if array is None:
+                inputs.append("-" if value is None else name_of(value))
+            else:
+                inputs.append(f"{array.item():g}" if array.size == 1 else f"{array.shape}".replace(" ", ""))
+        attributes = "".join(f" {k}={v.value}" for k, v in sorted(node.attributes.items()))
+        outputs = ", ".join(name_of(v) for v in node.outputs)
+        lines.append(f"{outputs} = {node.op_type}({', '.join(inputs)}){attributes}\n")
+    return "".join(lines)
