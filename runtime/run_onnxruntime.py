@@ -1,0 +1,115 @@
+"""ONNX Runtime on the CPU: ``.onnx`` and ``.ort`` files.
+
+Options:
+    optimize: graph optimisations (default true). Without them a QDQ model computes in float between exact
+        quantize and dequantize steps: that is clearport's int8 reference.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clearport.base import Array
+
+_INT8_KERNELS = ("QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat")
+_FLOAT_KERNELS = ("Conv", "FusedConv", "NhwcFusedConv", "ConvTranspose", "Gemm", "MatMul", "FusedMatMul")
+_PROBE_SIDE = 64  # of free axes, when the executed graph is asked about
+
+
+class OnnxRuntimeSession:
+    """A loaded model. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+
+    def __init__(self, path: Path, threads: int, optimize: bool) -> None:
+        self._path, self._threads, self._optimize = path, threads, optimize
+        self._session = self._load(profile=None)
+        self._binding: Any = None
+
+    def _load(self, profile: str | None) -> Any:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        # Idle threads that spin would slow the candidates that are measured in turns with this one.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        if not self._optimize:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = profile
+        return ort.InferenceSession(self._path, options, providers=["CPUExecutionProvider"])
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+
+    def bind(self, inputs: Mapping[str, Array]) -> None:
+        self._binding = self._session.io_binding()
+        for name, array in inputs.items():
+            self._binding.bind_cpu_input(name, array)
+        for output in self._session.get_outputs():
+            self._binding.bind_output(output.name)
+
+    def invoke(self) -> None:
+        self._session.run_with_iobinding(self._binding)
+
+    def facts(self) -> dict[str, Any]:
+        """Which kernels ran, from a profile of one inference by a second session."""
+        operators, providers = self._profile()
+        int8 = sum(operators[name] for name in _INT8_KERNELS)
+        heavy = int8 + sum(operators[name] for name in _FLOAT_KERNELS)
+        return {
+            "unit": "cpu",
+            "providers": sorted(providers),
+            "partitions": len(providers),
+            "operators": dict(sorted(operators.items())),
+            "int8_kernels": int8,
+            "int8_share": int8 / heavy if heavy else 0.0,
+            "executed_precision": "int8" if int8 else "float32",
+        }
+
+    def _profile(self) -> tuple[Counter[str], set[str]]:
+        with tempfile.TemporaryDirectory() as folder:
+            session = self._load(profile=str(Path(folder, "profile")))
+            session.run(None, {i.name: _zeros(i.shape, i.type) for i in session.get_inputs()})
+            events = json.loads(Path(session.end_profiling()).read_text())
+        ran = [e["args"] for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")]
+        return Counter(a["op_name"] for a in ran), {a["provider"] for a in ran}
+
+
+def _zeros(shape: list[int | str | None], kind: str) -> Array:
+    """Zeros for a model input of ONNX Runtime's ``shape`` and ``kind`` such as ``tensor(uint8)``."""
+    dtype = {"float": "float32", "float16": "float16", "uint8": "uint8", "int8": "int8"}[kind[7:-1]]
+    sizes = [n if isinstance(n, int) else 1 if axis == 0 else _PROBE_SIDE for axis, n in enumerate(shape)]
+    return np.zeros(sizes, dtype)
+
+
+class OnnxRuntimeRunner:
+    """See ``clearport.base.Runner``."""
+
+    name = "onnxruntime"
+    title = "ONNX Runtime (CPU)"
+    targets = ("onnxruntime",)
+    requires = ("onnxruntime",)
+    measures_latency = True
+    method = "ran on ONNX Runtime"
+
+    def prepare(self) -> None:
+        """Import the runtime, before the clock of ``init_ms`` starts."""
+        import onnxruntime  # noqa: F401  # imported for its side effect: the library is loaded
+
+    def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> OnnxRuntimeSession:
+        return OnnxRuntimeSession(path, threads, bool(options.get("optimize", True)))
+
+
+RUNNER = OnnxRuntimeRunner()

@@ -1,0 +1,316 @@
+"""Runs an artifact in a subprocess of its own, because runtimes abort, hang and print.
+
+    with Worker("onnxruntime", path, threads=1) as worker:
+        outputs = worker.run({"image": tensor})
+        timing = worker.measure({"image": tensor}, runs=10, warmup=2)
+
+A crash, a hang or a refusal is a ``RuntimeFailure`` that names the runner and the file and quotes the
+runtime. The subprocess has its own session: Ctrl-C reaches the parent, which ends the worker with
+everything that it started; a worker whose parent was killed ends by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from clearport.base import BadInput, NotInstalled, RuntimeFailure
+from clearport.runtime import worker_boot
+from clearport.runtime import worker_wire as wire
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+_PACKAGES = ("clearport", "clearport.models", "clearport.quantize", "clearport.export", "clearport.runtime")
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_QUOTED_LINES = 8
+_QUOTED_CHARS = 1500
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Samples of one ``measure``, in the order they were taken, in milliseconds.
+
+    ``cpu_ms`` is the CPU time of all threads of the worker within each sample of ``wall_ms``.
+    """
+
+    wall_ms: tuple[float, ...]
+    cpu_ms: tuple[float, ...]
+    warmup_ms: tuple[float, ...]
+
+
+class Worker:
+    """An artifact that is open in a subprocess; use it as a context manager.
+
+    Args:
+        runner: name of a ``runtime/run_<name>.py``.
+        path: the artifact.
+        threads: compute threads of the runtime, and of OpenMP and BLAS below it.
+        timeout_s: longest time that one command (start and load together are one) may take.
+        options: handed to ``Runner.open``; JSON values.
+        python: the interpreter, which needs numpy and the runner's runtime, not clearport.
+        plugin: a Python file that defines ``RUNNER``, for a runner that is not part of clearport.
+    """
+
+    def __init__(
+        self,
+        runner: str,
+        path: Path,
+        threads: int = 1,
+        timeout_s: float = 120.0,
+        options: Mapping[str, Any] | None = None,
+        *,
+        python: str | None = None,
+        plugin: Path | None = None,
+    ) -> None:
+        self.runner, self.path, self.threads = runner, Path(path).absolute(), threads
+        self.timeout_s = timeout_s
+        self._request: dict[str, Any] = {
+            "options": dict(options or {}),
+            "plugin": str(plugin.absolute()) if plugin else None,
+        }
+        self._python = python or sys.executable
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._opened: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        """Start the subprocess and open the artifact there.
+
+        Raises:
+            BadInput: there is no file at ``path``, or no such runner.
+            NotInstalled: the runtime is missing.
+            RuntimeFailure: the runtime refused the file, crashed or hung.
+        """
+        if not self.path.exists():
+            raise BadInput(f"{self.path}: no such file, so {self.runner} has nothing to open")
+        try:
+            self._start()
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def init_ms(self) -> float:
+        """Time that the runtime took to load the artifact, without the import of the runtime's library."""
+        return float(self._opened["init_ms"])
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """One inference: raw tensors by name in the artifact's own dtype and layout, in and out.
+
+        Raises:
+            RuntimeFailure: the runtime raised, crashed or hung.
+        """
+        return self._ask("run", inputs)[1]
+
+    def measure(self, inputs: Mapping[str, Array] | None, runs: int, warmup: int = 0) -> Timing:
+        """Time ``runs`` inferences one after the other, after ``warmup`` untimed ones.
+
+        The clock runs in the worker. ``inputs`` stay there: None takes those of the last call.
+
+        Raises:
+            RuntimeFailure: the runtime raised, crashed or hung.
+        """
+        reply, _ = self._ask("time", inputs or {}, runs=runs, warmup=warmup)
+        return Timing(tuple(reply["wall_ms"]), tuple(reply["cpu_ms"]), tuple(reply["warmup_ms"]))
+
+    def time(self, inputs: Mapping[str, Array] | None, runs: int, warmup: int = 0) -> list[float]:
+        """The wall-clock milliseconds of ``measure``."""
+        return list(self.measure(inputs, runs, warmup).wall_ms)
+
+    def facts(self) -> dict[str, Any]:
+        """What the runtime says it did, with ``init_ms``, ``first_inference_ms``, ``versions``, ``threads``,
+        ``io_copies_counted``, ``peak_memory_mib`` and ``peak_memory_method``.
+
+        Raises:
+            RuntimeFailure: the runtime crashed or hung.
+        """
+        return self._ask("facts")[0]
+
+    def peak_memory_mib(self) -> float | None:
+        """High-water mark of the worker's memory so far, Python and runtime included."""
+        peak = self.facts()["peak_memory_mib"]
+        return None if peak is None else float(peak)
+
+    def close(self) -> None:
+        """End the worker and everything that it started. Calling it twice is fine."""
+        process, self._process = self._process, None
+        if process is not None:
+            _kill(process)
+            for stream in (process.stdin, process.stdout):
+                _close_quietly(stream)
+            process.wait()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _start(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="clearport-worker-", ignore_cleanup_errors=True)
+        environment = {**os.environ, "TMPDIR": self._folder.name, "PYTHONHASHSEED": "0"}
+        environment |= dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
+        command = [self._python, "-P", str(Path(worker_boot.__file__)), json.dumps(_package_folders())]
+        try:
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=environment,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise RuntimeFailure(f"{self.runner}: {self._python} cannot be started: {error.strerror}") from error
+
+    def _open(self) -> None:
+        self._request |= {"runner": self.runner, "path": str(self.path), "threads": self.threads}
+        self._opened, _ = self._ask("open", None, **self._request)
+        if "missing" in self._opened:
+            raise NotInstalled(self._opened["missing"], self._opened["extra"])
+
+    @property
+    def _log(self) -> Path:
+        assert self._folder is not None
+        return Path(self._folder.name, "stderr.txt")
+
+    def _ask(
+        self, command: str, arrays: Mapping[str, Array] | None = None, **fields: Any
+    ) -> tuple[dict[str, Any], dict[str, Array]]:
+        process = self._process
+        if process is None:
+            raise RuntimeFailure(f"{self._what(command)}: the worker is not running")
+        assert process.stdin is not None
+        assert process.stdout is not None
+        deadline = _Deadline(process, self.timeout_s)
+        try:
+            with deadline:
+                wire.send(process.stdin, {"command": command, **fields}, arrays)
+                answer = wire.receive(process.stdout)
+        except TypeError:
+            raise  # refused before a byte was written: the caller's mistake, and the worker is well
+        except (OSError, wire.GarbledError) as error:
+            self._fail(command, deadline.passed, str(error))
+        except BaseException:
+            self.close()  # Ctrl-C within a message: what would follow cannot be understood any more
+            raise
+        if answer is None:
+            self._fail(command, deadline.passed, "")
+        if "error" in answer[0]:
+            self._refuse(command, answer[0])
+        return answer
+
+    def _refuse(self, command: str, reply: Mapping[str, Any]) -> NoReturn:
+        if reply["error"] == "BadInput" and command == "open" and "unknown runner" in reply["message"]:
+            raise BadInput(reply["message"])
+        said = f"{reply['error']}: {reply['message']}".strip()
+        raise RuntimeFailure(_clip(f"{self._what(command)}: {said}{self._words(said)}"))
+
+    def _fail(self, command: str, timed_out: bool, detail: str) -> NoReturn:
+        process = self._process
+        assert process is not None
+        try:
+            code: int | None = process.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            code = None
+        words = self._words("")
+        self.close()
+        how = f"gave no answer within {self.timeout_s:g} s and was ended" if timed_out else _ending(code, detail)
+        raise RuntimeFailure(_clip(f"{self._what(command)}: the runtime {how}{words}"))
+
+    def _what(self, command: str) -> str:
+        verb = {"open": "opening", "run": "running", "time": "timing", "facts": "asking about"}[command]
+        return f"{self.runner}, {verb} {self.path}"
+
+    def _words(self, said: str) -> str:
+        """The last lines that the runtime printed, unless the message has them already."""
+        try:
+            text = _ANSI.sub("", self._log.read_text(errors="replace"))
+        except OSError:
+            return ""
+        lines = [line for line in text.splitlines() if line.strip() and line.strip() not in said]
+        return "".join(f"\n  | {line}" for line in lines[-_QUOTED_LINES:])
+
+
+class _Deadline:
+    """Kills the process when the block takes longer than ``seconds``; then ``passed`` is true.
+
+    A killed process ends the read or write that the block waits in: no thread has to poll.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        self.passed = False
+        self._process = process
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    def _expire(self) -> None:
+        self.passed = True
+        _kill(self._process)
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End the process and all that it started. It is not reaped yet, so its id cannot be another's."""
+    if process.returncode is not None:
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except AttributeError:  # Windows has no process groups of this kind
+        process.kill()
+    except ProcessLookupError:
+        pass
+
+
+def _close_quietly(stream: Any) -> None:
+    with contextlib.suppress(OSError):  # what was still to be written has nobody left to read it
+        stream.close()
+
+
+def _ending(code: int | None, detail: str) -> str:
+    if code is None:
+        return f"garbled its answer ({detail})"
+    if code < 0:
+        return f"crashed ({signal.Signals(-code).name})"
+    return f"ended with exit code {code}"
+
+
+def _clip(message: str) -> str:
+    if len(message) <= _QUOTED_CHARS * 2:
+        return message
+    return f"{message[:_QUOTED_CHARS]} … {message[-_QUOTED_CHARS:]}"
+
+
+def _package_folders() -> dict[str, str]:
+    """Each of our packages and its folder, wherever they are installed."""
+    specs = {name: importlib.util.find_spec(name) for name in _PACKAGES}
+    return {n: s.submodule_search_locations[0] for n, s in specs.items() if s and s.submodule_search_locations}
