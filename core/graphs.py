@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,3 +258,13 @@ def listing(graph: Graph) -> str:
         outputs = ", ".join(name_of(v) for v in node.outputs)
         lines.append(f"{outputs} = {node.op_type}({', '.join(inputs)}){attributes}\n")
     return "".join(lines)
+
+
+def session(model: ir.Model, threads: int = 1) -> Any:
+    """An ``onnxruntime.InferenceSession`` of a model in memory, on the CPU, quiet."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(to_bytes(model), options, providers=["CPUExecutionProvider"])
