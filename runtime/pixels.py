@@ -1,0 +1,108 @@
+"""Pictures <-> raw tensors, as a ``TensorSpec`` says.
+
+A level L of 0..255 stands for the real value ``lo + L * (hi - lo) / 255`` of ``value_range``. Integer tensors hold
+``q = real / scale + zero_point``. Every rounding here is to the nearest integer, ties to even (IEEE 754, and what
+``numpy.rint`` and ``torch.round`` do; MATLAB and TensorFlow's ``tf.round`` of old kernels round ties up), then
+saturation to the ends of the type.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.base import BadInput, CheckFailed
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from clearport.base import Array, Float32, TensorSpec
+    from clearport.images import Image8
+
+_FLOATS = ("float32", "float16")
+_INTEGERS = ("uint8", "int8")
+
+
+def to_tensor(image: Image8, spec: TensorSpec) -> Array:
+    """``image`` (H, W, 3) uint8 RGB as a tensor of batch 1 in the dtype and layout of ``spec``.
+
+    Raises:
+        BadInput: the artifact takes another size; the message states both.
+    """
+    _check_fits(image, spec)
+    picture = image if spec.color == "RGB" else image[..., ::-1]
+    tensor = _values_of_levels(spec)[picture][None]  # (1, H, W, 3)
+    return np.asarray(tensor if spec.layout == "NHWC" else tensor.transpose(0, 3, 1, 2), order="C")
+
+
+def to_image(tensor: Array, spec: TensorSpec) -> Image8:
+    """The picture (H, W, 3) uint8 RGB of a raw ``tensor`` of batch 1: rounded to levels and clipped to 0..255.
+
+    Raises:
+        CheckFailed: the tensor holds NaN, which is no colour.
+    """
+    levels = to_levels(tensor, spec)
+    if np.isnan(levels).any():
+        raise CheckFailed(f"tensor {spec.name!r} holds NaN: it is no picture")
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+
+
+def to_levels(tensor: Array, spec: TensorSpec) -> Float32:
+    """A raw ``tensor`` of batch 1 as (H, W, 3) float32 RGB in 8-bit levels, neither rounded nor clipped."""
+    if tensor.ndim != 4 or tensor.shape[0] != 1:
+        raise BadInput(f"tensor {spec.name!r} has shape {tensor.shape}, expected one picture of four axes")
+    picture = tensor[0] if spec.layout == "NHWC" else tensor[0].transpose(1, 2, 0)  # (H, W, 3)
+    picture = picture if spec.color == "RGB" else picture[..., ::-1]
+    low = np.float32(spec.value_range[0])
+    levels = (dequantize(picture, spec) - low) / np.float32(spec.pixel_step)
+    return np.ascontiguousarray(levels, dtype=np.float32)
+
+
+def dequantize(tensor: Array, spec: TensorSpec) -> Float32:
+    """The real values of a raw tensor, float32, in its own layout."""
+    if spec.dtype in _FLOATS:
+        return tensor.astype(np.float32)
+    scale, zero_point = _quantization(spec)
+    return (tensor.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+
+
+def quantize(real: npt.NDArray[np.floating], spec: TensorSpec) -> Array:
+    """Real values in the layout of ``spec`` as its raw numbers, rounded half to even and saturated."""
+    if spec.dtype in _FLOATS:
+        return real.astype(spec.dtype)
+    scale, zero_point = _quantization(spec)
+    ends = np.iinfo(spec.dtype)
+    # float64 keeps ties exact: level * step / scale is then an integer whenever the scale is that of the pixel.
+    steps = np.rint(real.astype(np.float64) / scale) + zero_point
+    return np.clip(steps, ends.min, ends.max).astype(spec.dtype)
+
+
+def image_size(spec: TensorSpec) -> tuple[int | str, int | str]:
+    """(height, width) of ``spec``; a symbol where it is free."""
+    height, width = (1, 2) if spec.layout == "NHWC" else (2, 3)
+    return spec.shape[height], spec.shape[width]
+
+
+def _values_of_levels(spec: TensorSpec) -> Array:
+    """What each of the 256 levels is in the tensor: (256,) in its dtype."""
+    low, high = spec.value_range
+    return quantize(low + np.arange(256, dtype=np.float64) * (high - low) / 255.0, spec)
+
+
+def _quantization(spec: TensorSpec) -> tuple[float, int]:
+    if spec.dtype not in _INTEGERS:
+        raise BadInput(f"tensor {spec.name!r} is {spec.dtype}; expected one of {', '.join(_FLOATS + _INTEGERS)}")
+    if spec.scale is None or spec.zero_point is None:
+        raise BadInput(f"tensor {spec.name!r} is {spec.dtype} without a scale and zero point: its values mean nothing")
+    return spec.scale, spec.zero_point
+
+
+def _check_fits(image: Image8, spec: TensorSpec) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise BadInput(f"expected a picture (H, W, 3) of uint8, got {image.shape} of {image.dtype}")
+    wanted = image_size(spec)
+    fits = all(isinstance(n, str) or n == have for n, have in zip(wanted, image.shape[:2], strict=True))
+    if not fits:
+        took, got = "x".join(map(str, wanted)), "x".join(map(str, image.shape[:2]))
+        raise BadInput(f"the artifact takes pictures of {took} (height x width), this one is {got}")
