@@ -67,7 +67,8 @@ def export(
     Example: clearport export ncnet --out out/x3 --scale 3 --size 360x640 --target tflite,coreml --precision int8
     """
     from clearport.base import Size
-    from clearport.cli_show import progress_bar, show_bundle
+    from clearport.cli_progress import progress_bar
+    from clearport.cli_show import show_bundle
     from clearport.pipeline import ExportRequest, export_bundle
 
     request = ExportRequest(
@@ -94,7 +95,8 @@ def export(
 @app.command()
 def verify(bundle: BundleArg, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
     """Check a bundle from disk: every checksum, then every artifact, loaded and run on the golden picture."""
-    from clearport.cli_show import progress_bar, show_checks
+    from clearport.cli_progress import progress_bar
+    from clearport.cli_show import show_checks
     from clearport.pipeline_verify import verify_bundle
 
     with progress_bar(quiet=quiet) as progress:
@@ -121,7 +123,8 @@ def eval_(
     quiet: QuietOpt = False,
 ) -> None:
     """The accuracy gate for CI: PSNR and SSIM of every artifact against ground truth, and its loss to PyTorch fp32."""
-    from clearport.cli_show import progress_bar, show_quality
+    from clearport.cli_progress import progress_bar
+    from clearport.cli_show import show_quality
     from clearport.pipeline_eval import EvalRequest, evaluate_bundle
 
     request = EvalRequest(
@@ -156,7 +159,8 @@ def bench(
     quiet: QuietOpt = False,
 ) -> None:
     """Measure the latency of every artifact and of PyTorch, interleaved so that ratios hold on a noisy machine."""
-    from clearport.cli_show import progress_bar, show_latency
+    from clearport.cli_progress import progress_bar
+    from clearport.cli_show import show_latency
     from clearport.pipeline_bench import BenchRequest, bench_bundle
 
     request = BenchRequest(
@@ -188,7 +192,8 @@ def run(
     quiet: QuietOpt = False,
 ) -> None:
     """Restore a picture of any size with one artifact of a bundle (larger pictures in seamless tiles)."""
-    from clearport.cli_show import progress_bar, show_restored
+    from clearport.cli_progress import progress_bar
+    from clearport.cli_show import show_restored
     from clearport.pipeline_run import RunRequest, restore_picture
 
     request = RunRequest(

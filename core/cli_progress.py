@@ -1,0 +1,59 @@
+"""Progress of long work on standard error: one line for each stage, with a bar where the length is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from clearport.base import no_progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from clearport.base import Progress
+
+
+class _Stages:
+    """Shows the stage that runs as a bar, and each stage that ended as a line with its seconds."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._stage = ""
+        self._task: TaskID | None = None
+        self._started = 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage != self._stage:
+            self.finish()
+            self._stage, self._started = stage, time.monotonic()
+            self._task = self._bars.add_task(stage, total=total or None)
+        if self._task is not None:
+            self._bars.update(self._task, completed=done, total=total or None)
+
+    def finish(self) -> None:
+        """End the stage that runs: its bar becomes a line."""
+        if self._task is None:
+            return
+        self._bars.remove_task(self._task)
+        seconds = time.monotonic() - self._started
+        self._bars.console.print(f"[green]✓[/] {self._stage} [dim]{seconds:.1f} s[/]", highlight=False)
+        self._task = None
+
+
+@contextmanager
+def progress_bar(*, quiet: bool) -> Iterator[Progress]:
+    """A Progress that draws on standard error; silent when ``quiet``."""
+    if quiet:
+        yield no_progress
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        stages = _Stages(bars)
+        yield stages
+        stages.finish()
