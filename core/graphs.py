@@ -161,7 +161,9 @@ def new_constant(graph: ir.Graph, name: str, array: npt.ArrayLike) -> ir.Value:
     while unique in graph.initializers:
         unique, number = f"{name}.{number}", number + 1
     tensor = ir.tensor(np.ascontiguousarray(array).reshape(np.shape(array)), name=unique)
-    value = ir.Value(name=unique, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+    value = ir.Value(
+        name=unique, shape=ir.Shape(tensor.numpy().shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+    )
     graph.register_initializer(value)
     return value
 

@@ -73,7 +73,7 @@ def check_size(spec: ModelSpec, size: Size | None) -> None:
     if size.height < least or size.width < least:
         raise BadInput(f"{spec.name}: size {size} is too small; each side must be at least {least} pixels")
     if size.height * size.width > MAX_PIXELS:
-        raise BadInput(f"{spec.name}: size {size} is over {limit}; run larger pictures in tiles")
+        raise BadInput(f"{spec.name}: size {size} is over {MAX_PIXELS} pixels; run larger pictures in tiles")
     step = spec.size_multiple
     if size.height % step or size.width % step:
         near = Size(*(max(step, round(n / step) * step) for n in (size.height, size.width)))
@@ -181,7 +181,8 @@ def _second(spec: ModelSpec) -> Size:
 def _noise(spec: ModelSpec, size: Size) -> Array:
     low, high = spec.value_range
     shape = (1, 3, size.height, size.width)
-    return np.random.default_rng(0).uniform(low, high, shape).astype(np.float32)
+    noise: Array = np.random.default_rng(0).uniform(low, high, shape).astype(np.float32)
+    return noise
 
 
 def _photo_like(spec: ModelSpec, size: Size) -> Array:
@@ -191,4 +192,5 @@ def _photo_like(spec: ModelSpec, size: Size) -> Array:
     planes = [0.5 + 0.3 * np.sin(3 * x + c) * np.cos(2 * y) + 0.2 * (x + y > 0.7) for c in range(3)]
     texture = 0.05 * np.sin(40 * x) * np.sin(55 * y)
     unit = np.clip(np.stack(planes) + texture, 0.0, 1.0)
-    return (low + unit[None] * (high - low)).astype(np.float32)
+    image: Array = (low + unit[None] * (high - low)).astype(np.float32)
+    return image

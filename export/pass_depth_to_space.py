@@ -12,6 +12,7 @@ permuted) a 1x1 convolution does it, and the graph's history says so with the re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -142,7 +143,13 @@ def _insert_permutation(body: ir.Graph, node: ir.Node, order: Array) -> None:
     kernel = np.eye(len(order), dtype=np.float32)[order][:, :, None, None]
     weight = graphs.new_constant(body, f"{source.name}.order", kernel)
     bias = graphs.new_constant(body, f"{source.name}.order.bias", np.zeros(len(order), np.float32))
-    attributes = {"kernel_shape": [1, 1], "strides": [1, 1], "pads": [0] * 4, "dilations": [1, 1], "group": 1}
+    attributes: dict[str, int | Sequence[int]] = {
+        "kernel_shape": [1, 1],
+        "strides": [1, 1],
+        "pads": [0] * 4,
+        "dilations": [1, 1],
+        "group": 1,
+    }
     convolution = ir.node("Conv", [source, weight, bias], attributes, name=f"{node.name}.order")
     ordered = convolution.outputs[0]
     ordered.name, ordered.type, ordered.shape = f"{source.name}.ordered", source.type, source.shape

@@ -1,0 +1,137 @@
+"""The ONNX form of a quantized graph: float operators between QuantizeLinear and DequantizeLinear.
+
+ONNX Runtime and OpenVINO fuse it to integer kernels, and any ONNX runtime can evaluate it: it is the reference that
+every int8 artifact is compared with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport import graphs
+from clearport.quantize import scheme
+
+if TYPE_CHECKING:
+    from clearport.base import QParams, QuantizedGraph, ScaleTable
+
+_OFFSET = {"int8": 0, "uint8": 128}
+
+
+def to_qdq(
+    quantized: QuantizedGraph,
+    activations: Literal["uint8", "int8"] = "uint8",
+    io: Literal["uint8", "float32"] = "float32",
+) -> ir.Model:
+    """The QDQ model; weights are int8 and biases int32 initializers behind a DequantizeLinear each.
+
+    Args:
+        activations: the dtype between operators: uint8 is the int8 table's twin (zero point + 128, same real values),
+            which is what x86 kernels are written for.
+        io: ``float32`` takes and gives real values; ``uint8`` takes and gives pixels (only with uint8 activations).
+    """
+    if io == "uint8" and activations != "uint8":
+        raise ValueError("uint8 pixels need uint8 activations")
+    writer = _Writer(graphs.clone(quantized.graph).model.graph, quantized.table, activations)
+    source, restored = writer.body.inputs[0], writer.body.outputs[0]
+    activated = [source, *(out for node in writer.body for out in node.outputs)]
+    writer.dequantize_constants()
+    for value in activated:
+        writer.quantize(value)
+    if io == "uint8":
+        writer.open_ends(source, restored)
+    return _model(writer, quantized)
+
+
+def _model(writer: _Writer, quantized: QuantizedGraph) -> ir.Model:
+    model = quantized.graph.model.clone()
+    result = ir.Model(writer.body, ir_version=model.ir_version, producer_name=model.producer_name, producer_version="")
+    result.graph.sort()
+    return graphs.check(replace(quantized.graph, model=result)).model
+
+
+class _Writer:
+    """Edits one graph in place: its own copy."""
+
+    def __init__(self, body: ir.Graph, table: ScaleTable, activations: Literal["uint8", "int8"]) -> None:
+        self.body, self.table = body, table
+        self.dtype = activations
+        self.stored = ir.DataType.UINT8 if activations == "uint8" else ir.DataType.INT8
+
+    def dequantize_constants(self) -> None:
+        """Replace each quantized initializer by its integers and a DequantizeLinear."""
+        for name, value in list(self.body.initializers.items()):
+            if name not in self.table:
+                continue
+            params = self.table[name]
+            array = graphs.constant(value)
+            assert array is not None
+            levels = graphs.new_constant(self.body, f"{name}.q", scheme.to_integers(array, params))
+            scale, zero = self._parameters(name, params, np.zeros((), params.dtype))
+            node = ir.node("DequantizeLinear", [levels, scale, zero], _axis(params), name=f"{name}.dequantize")
+            self._name(node, f"{name}.real", ir.DataType.FLOAT, value)
+            first = next(iter(value.uses())).node
+            ir.convenience.replace_all_uses_with(value, node.outputs[0])
+            self.body.insert_before(first, node)
+            del self.body.initializers[name]
+
+    def quantize(self, value: ir.Value) -> None:
+        """Put QuantizeLinear and DequantizeLinear behind ``value``; its readers read the latter."""
+        name = graphs.name_of(value)
+        params = self.table[name]
+        readers = tuple(value.uses())
+        zero_point = np.asarray(params.zero_point + _OFFSET[self.dtype], self.dtype)
+        scale, zero = self._parameters(name, params, zero_point)
+        down = ir.node("QuantizeLinear", [value, scale, zero], name=f"{name}.quantize")
+        up = ir.node("DequantizeLinear", [down.outputs[0], scale, zero], name=f"{name}.dequantize")
+        self._name(down, f"{name}.q", self.stored, value)
+        self._name(up, f"{name}.real", ir.DataType.FLOAT, value)
+        for reader, index in readers:
+            reader.replace_input_with(index, up.outputs[0])
+        place = value.producer()
+        if place is None:
+            self.body.insert_before(self.body[0], [down, up])
+        else:
+            self.body.insert_after(place, [down, up])
+        if value.is_graph_output():
+            self._leave(value, up.outputs[0])
+
+    def open_ends(self, source: ir.Value, restored: ir.Value) -> None:
+        """Take uint8 pixels instead of real values, and give them: drop the first quantization and the last inverse."""
+        first = next(node for node in graphs.consumers(source) if node.op_type == "QuantizeLinear")
+        pixels = first.outputs[0]
+        ir.convenience.replace_all_uses_with(pixels, source)
+        self.body.remove(first, safe=True)
+        source.type = ir.TensorType(self.stored)
+        last = self.body.outputs[0].producer()
+        assert last is not None
+        levels = graphs.need(last, 0)
+        self._leave(self.body.outputs[0], levels)
+        self.body.remove(last, safe=True)
+
+    def _leave(self, old: ir.Value, new: ir.Value) -> None:
+        """``new`` leaves the graph under the name that ``old`` had."""
+        name = old.name
+        self.body.outputs[0] = new
+        old.name = f"{name}.computed"
+        new.name = name
+
+    def _parameters(self, name: str, params: QParams, zero_point: np.ndarray) -> tuple[ir.Value, ir.Value]:
+        shape = () if params.axis is None else (len(params.scale),)
+        scale = np.asarray(params.scale, np.float32).reshape(shape)
+        zeros = np.broadcast_to(zero_point, shape)
+        return (
+            graphs.new_constant(self.body, f"{name}.scale", scale),
+            graphs.new_constant(self.body, f"{name}.zero_point", zeros),
+        )
+
+    def _name(self, node: ir.Node, name: str, dtype: ir.DataType, like: ir.Value) -> None:
+        written = node.outputs[0]
+        written.name, written.type, written.shape = name, ir.TensorType(dtype), like.shape
+
+
+def _axis(params: QParams) -> dict[str, int]:
+    return {} if params.axis is None else {"axis": params.axis}

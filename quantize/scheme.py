@@ -1,0 +1,85 @@
+"""The arithmetic of the int8 scheme: TFLite's int8 specification.
+
+    https://ai.google.dev/edge/litert/models/quantization_spec
+
+Weights int8 symmetric per output channel (-127..127), activations int8 asymmetric per tensor (-128..127), biases int32
+at the scale of input times weight. All scales are float32 numbers, since that is what files hold.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.base import QParams
+
+if TYPE_CHECKING:
+    from clearport.base import Array, Float32
+
+LOW, HIGH = -128, 127
+WEIGHT_HIGH = 127
+BIAS_HIGH = 2**23
+"""Integers up to here are exact in float32, so that a bias on its grid can be stored as a float."""
+
+_LEAST = float(np.finfo(np.float32).tiny) * 2**24
+"""No scale is smaller: a product of two stays a normal float32 number."""
+
+
+def single(number: float) -> float:
+    """The nearest float32, and at least ``_LEAST``."""
+    return max(float(np.float32(number)), _LEAST)
+
+
+def of_range(low: float, high: float) -> QParams:
+    """Asymmetric int8 for real values ``low``..``high``; zero is always inside and exact."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = single((high - low) / (HIGH - LOW))
+    return QParams((scale,), int(np.clip(np.rint(LOW - low / scale), LOW, HIGH)))
+
+
+def range_of(params: QParams) -> tuple[float, float]:
+    """The smallest and largest real value of a per-tensor int8 grid."""
+    (scale,) = params.scale
+    return (LOW - params.zero_point) * scale, (HIGH - params.zero_point) * scale
+
+
+def symmetric(peaks: Array, axis: int | None) -> QParams:
+    """Symmetric int8 whose largest level is ``peaks`` (one number, or one per channel of ``axis``).
+
+    A channel of zeros takes the largest scale of the others: any scale is right for it.
+    """
+    flat = np.asarray(peaks, np.float64).reshape(-1)
+    filled = np.where(flat > 0, flat, flat.max() if flat.max() > 0 else 1.0)
+    return QParams(tuple(single(p / WEIGHT_HIGH) for p in filled), 0, "int8", axis)
+
+
+def bias(source: QParams, weight: QParams) -> QParams:
+    """int32 at input scale times weight scale, per output channel."""
+    return QParams(tuple(single(source.scale[0] * s) for s in weight.scale), 0, "int32", 0)
+
+
+def column(params: QParams, rank: int) -> Float32:
+    """The scales as float32, shaped to divide an array of ``rank`` axes."""
+    shape = [1] * rank
+    if params.axis is not None and rank:
+        shape[params.axis] = len(params.scale)
+    return np.asarray(params.scale, np.float32).reshape(shape)
+
+
+def to_integers(real: Array, params: QParams) -> Array:
+    """Real values to int8 or int32 levels: divided, rounded (halves to even), shifted, saturated."""
+    limits = {"int8": (LOW, HIGH), "int32": (-(2**31), 2**31 - 1)}[params.dtype]
+    levels = np.rint(real.astype(np.float64) / column(params, real.ndim)) + params.zero_point
+    return np.clip(levels, *limits).astype(params.dtype)
+
+
+def to_real(levels: Array, params: QParams) -> Float32:
+    """Levels to float32 values."""
+    shifted = levels.astype(np.float32) - np.float32(params.zero_point)
+    return np.asarray(shifted * column(params, levels.ndim), np.float32)
+
+
+def snapped(real: Array, params: QParams) -> Float32:
+    """The nearest values on the grid, as float32."""
+    return to_real(to_integers(real, params), params)

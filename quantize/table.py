@@ -1,0 +1,75 @@
+"""The scale table as a JSON file; floats come back exactly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from clearport.base import BadInput, QParams, ScaleTable
+from clearport.files import explain, write_text
+
+VERSION = 1
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scale: list[float]
+    zero_point: int
+    dtype: Literal["int8", "int32"]
+    axis: int | None = None
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["clearport scale table"]
+    version: Literal[1]
+    calibration: dict[str, Any]
+    tensors: dict[str, _Entry]
+
+
+def dumps(table: ScaleTable) -> str:
+    """The table as text: one line per tensor, in the graph's order."""
+    head = {"format": "clearport scale table", "version": VERSION, "calibration": dict(table.calibration)}
+    lines = ",\n".join(
+        f"    {json.dumps(name)}: {_Entry(**_fields(params)).model_dump_json()}"
+        for name, params in table.entries.items()
+    )
+    return f'{json.dumps(head, indent=2)[:-2]},\n  "tensors": {{\n{lines}\n  }}\n}}\n'
+
+
+def _fields(params: QParams) -> dict[str, Any]:
+    return {"scale": list(params.scale), "zero_point": params.zero_point, "dtype": params.dtype, "axis": params.axis}
+
+
+def save(path: Path, table: ScaleTable) -> None:
+    """Write the table, atomically.
+
+    Raises:
+        BadInput: the place cannot be written.
+    """
+    write_text(path, dumps(table))
+
+
+def load(path: Path) -> ScaleTable:
+    """Read a table.
+
+    Raises:
+        BadInput: the file is missing, is not a scale table, is of another version, or holds an illegal entry.
+    """
+    try:
+        content = _File.model_validate_json(path.read_bytes())
+        entries = {name: QParams(tuple(e.scale), e.zero_point, e.dtype, e.axis) for name, e in content.tensors.items()}
+    except OSError as error:
+        raise explain(error, path) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BadInput(f"{path}: not a scale table of version {VERSION}: {place}: {first['msg']}") from error
+    except ValueError as error:
+        raise BadInput(f"{path}: not a legal scale table: {error}") from error
+    return ScaleTable(entries, content.calibration)

@@ -1,0 +1,72 @@
+"""Weights and biases onto their integer grids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport import graphs
+from clearport.base import QParams
+from clearport.quantize import scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import onnx_ir as ir
+
+    from clearport.base import Array, Graph
+
+CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+ARITHMETIC = frozenset({"Add", "Sub", "Mul", "PRelu"})
+"""Operators whose constants are quantized like activations: int8, symmetric, one scale for the tensor."""
+
+
+def output_axis(node: ir.Node) -> int:
+    """The axis of a convolution's weight that counts its output channels."""
+    return 1 if node.op_type == "ConvTranspose" and graphs.attr_int(node, "group", 1) == 1 else 0
+
+
+def peaks(weight: Array, axis: int) -> Array:
+    """The largest magnitude of each output channel, float64."""
+    return np.abs(np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)).max(axis=1).astype(np.float64)
+
+
+def params(node: ir.Node, source: QParams, top: Array | None = None) -> tuple[QParams, QParams]:
+    """Parameters of a convolution's weight and bias; ``source`` are those of its input.
+
+    ``top`` is the real value of level 127 for each output channel (default: its largest magnitude). A channel whose bias
+    would not fit its grid gets a coarser weight scale: its weights are then so small that nothing is lost.
+    """
+    weight, bias = graphs.need_constant(node, 1), graphs.need_constant(node, 2)
+    axis = output_axis(node)
+    chosen = scheme.symmetric(peaks(weight, axis) if top is None else top, axis)
+    least = np.abs(bias.astype(np.float64)) / (scheme.BIAS_HIGH * source.scale[0])
+    scales = tuple(scheme.single(max(s, low)) for s, low in zip(chosen.scale, least, strict=True))
+    legal = QParams(scales, 0, "int8", axis)
+    return legal, scheme.bias(source, legal)
+
+
+def convolutions(graph: Graph) -> Iterator[ir.Node]:
+    """Every convolution, in order."""
+    return (node for node in graph.model.graph if node.op_type in CONVOLUTIONS)
+
+
+def constants(graph: Graph) -> Iterator[tuple[ir.Value, Array]]:
+    """The constants of arithmetic operators that must be quantized."""
+    for node in graph.model.graph:
+        for value in node.inputs if node.op_type in ARITHMETIC else ():
+            array = graphs.constant(value)
+            if value is not None and array is not None:
+                yield value, array
+
+
+def replaced(graph: Graph, arrays: Mapping[str, Array]) -> Graph:
+    """The graph with other numbers in the named initializers (float32, shapes kept)."""
+    import onnx_ir as ir
+
+    result = graphs.clone(graph)
+    for name, array in arrays.items():
+        value = result.model.graph.initializers[name]
+        value.const_value = ir.tensor(np.ascontiguousarray(array, np.float32), name=name)
+    return result
