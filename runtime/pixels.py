@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from clearport.base import Array, Float32, TensorSpec
     from clearport.images import Image8
 
-_FLOATS = ("float32", "float16")
-_INTEGERS = ("uint8", "int8")
+FLOATS = ("float32", "float16")
+INTEGERS = ("uint8", "int8")
 
 
 def to_tensor(image: Image8, spec: TensorSpec) -> Array:
@@ -61,7 +61,7 @@ def to_levels(tensor: Array, spec: TensorSpec) -> Float32:
 
 def dequantize(tensor: Array, spec: TensorSpec) -> Float32:
     """The real values of a raw tensor, float32, in its own layout."""
-    if spec.dtype in _FLOATS:
+    if spec.dtype in FLOATS:
         return tensor.astype(np.float32)
     scale, zero_point = _quantization(spec)
     return (tensor.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
@@ -69,13 +69,13 @@ def dequantize(tensor: Array, spec: TensorSpec) -> Float32:
 
 def quantize(real: npt.NDArray[np.floating], spec: TensorSpec) -> Array:
     """Real values in the layout of ``spec`` as its raw numbers, rounded half to even and saturated."""
-    if spec.dtype in _FLOATS:
+    if spec.dtype in FLOATS:
         return real.astype(spec.dtype)
     scale, zero_point = _quantization(spec)
     ends = np.iinfo(spec.dtype)
     # float64 keeps ties exact: level * step / scale is then an integer whenever the scale is that of the pixel.
     steps = np.rint(real.astype(np.float64) / scale) + zero_point
-    return np.clip(steps, ends.min, ends.max).astype(spec.dtype)
+    return np.asarray(np.clip(steps, ends.min, ends.max), dtype=spec.dtype)
 
 
 def image_size(spec: TensorSpec) -> tuple[int | str, int | str]:
@@ -91,8 +91,8 @@ def _values_of_levels(spec: TensorSpec) -> Array:
 
 
 def _quantization(spec: TensorSpec) -> tuple[float, int]:
-    if spec.dtype not in _INTEGERS:
-        raise BadInput(f"tensor {spec.name!r} is {spec.dtype}; expected one of {', '.join(_FLOATS + _INTEGERS)}")
+    if spec.dtype not in INTEGERS:
+        raise BadInput(f"tensor {spec.name!r} is {spec.dtype}; expected one of {', '.join(FLOATS + INTEGERS)}")
     if spec.scale is None or spec.zero_point is None:
         raise BadInput(f"tensor {spec.name!r} is {spec.dtype} without a scale and zero point: its values mean nothing")
     return spec.scale, spec.zero_point

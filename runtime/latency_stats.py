@@ -1,0 +1,65 @@
+"""Statistics of latency samples: the usual figures, and ratios that hold on a noisy machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_RESAMPLES = 2000
+_SEED = 20  # of the bootstrap: the same samples give the same interval
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Figures of samples in milliseconds. Percentiles interpolate linearly; ``std_ms`` is that of the sample (n - 1)."""
+
+    min_ms: float
+    max_ms: float
+    mean_ms: float
+    std_ms: float
+    p5_ms: float
+    median_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+
+    @classmethod
+    def of(cls, samples_ms: Sequence[float]) -> Summary:
+        """The figures of at least one sample."""
+        values = np.asarray(samples_ms, np.float64)
+        p5, p50, p90, p95, p99 = (float(p) for p in np.percentile(values, (5, 50, 90, 95, 99)))
+        return cls(
+            min_ms=float(values.min()),
+            max_ms=float(values.max()),
+            mean_ms=float(values.mean()),
+            std_ms=float(values.std(ddof=1)) if len(values) > 1 else 0.0,
+            p5_ms=p5,
+            median_ms=p50,
+            p90_ms=p90,
+            p95_ms=p95,
+            p99_ms=p99,
+        )
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Time relative to a baseline, paired per round: the median over rounds, and its 95 % bootstrap interval."""
+
+    baseline: str
+    value: float
+    low: float
+    high: float
+
+
+def paired_ratio(baseline: str, rounds: Sequence[Sequence[float]], of: Sequence[Sequence[float]]) -> Ratio:
+    """``rounds`` over ``of``, each a list of samples per round of the same interleaved run.
+
+    In a round both met the same noise, so that the ratio of their medians is steadier than either of them.
+    """
+    pairs = [np.median(mine) / np.median(theirs) for mine, theirs in zip(rounds, of, strict=True)]
+    ratios = np.asarray(pairs, np.float64)
+    picks = np.random.default_rng(_SEED).integers(0, len(ratios), (_RESAMPLES, len(ratios)))
+    low, high = np.percentile(np.median(ratios[picks], axis=1), (2.5, 97.5))
+    return Ratio(baseline, float(np.median(ratios)), float(low), float(high))
