@@ -26,8 +26,8 @@ Progress = Callable[[str, int, int], None]
 """Called with the candidate's key, the round (from 1; 0 while it is loaded) and the number of rounds."""
 
 _OWN_FACTS = frozenset(  # have fields of their own in a report
-    "runner method unit partitions operators executed_precision init_ms first_inference_ms threads versions python "
-    "io_copies_counted peak_memory_mib peak_memory_method".split()
+    {"runner", "method", "unit", "partitions", "operators", "executed_precision", "init_ms", "first_inference_ms"}
+    | {"threads", "versions", "python", "io_copies_counted", "peak_memory_mib", "peak_memory_method"}
 )
 
 

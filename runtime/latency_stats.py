@@ -13,7 +13,7 @@ _SEED = 20  # of the bootstrap: the same samples give the same interval
 
 @dataclass(frozen=True)
 class Summary:
-    """Figures of samples in milliseconds. Percentiles interpolate linearly; ``std_ms`` is that of the sample (n - 1)."""
+    """Figures of samples in milliseconds: percentiles interpolate linearly, ``std_ms`` divides by n - 1."""
 
     min_ms: float
     max_ms: float
@@ -53,13 +53,17 @@ class Ratio:
     high: float
 
 
-def paired_ratio(baseline: str, rounds: Sequence[Sequence[float]], of: Sequence[Sequence[float]]) -> Ratio:
+def paired_ratio(baseline: str, rounds: Sequence[Sequence[float]], of: Sequence[Sequence[float]]) -> Ratio | None:
     """``rounds`` over ``of``, each a list of samples per round of the same interleaved run.
+
+    None where the clock is too coarse for the baseline: a median of 0.
 
     In a round both met the same noise, so that the ratio of their medians is steadier than either of them.
     """
-    pairs = [np.median(mine) / np.median(theirs) for mine, theirs in zip(rounds, of, strict=True)]
-    ratios = np.asarray(pairs, np.float64)
+    medians = [(np.median(mine), np.median(theirs)) for mine, theirs in zip(rounds, of, strict=True)]
+    if any(theirs == 0 for _, theirs in medians):
+        return None
+    ratios = np.asarray([mine / theirs for mine, theirs in medians], np.float64)
     picks = np.random.default_rng(_SEED).integers(0, len(ratios), (_RESAMPLES, len(ratios)))
     low, high = np.percentile(np.median(ratios[picks], axis=1), (2.5, 97.5))
     return Ratio(baseline, float(np.median(ratios)), float(low), float(high))
