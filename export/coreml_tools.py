@@ -1,0 +1,73 @@
+"""coremltools, imported without its noise and without TensorFlow.
+
+Importing coremltools imports every framework that it can convert from. TensorFlow must never enter the main
+process (it collides with OpenVINO's GPU plugin, and takes seconds), so it is hidden while coremltools looks for it:
+``sys.modules["tensorflow"] = None`` is Python's own way to say "this module is not there". Nothing in coremltools
+asks again afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, cast
+
+from clearport.base import NotInstalled
+
+_NOISE = (
+    "Failed to load _ML",  # the Core ML framework is only there on macOS: what needs it says so itself
+    "Torch version",  # no network is converted from torch: the MIL Builder is used
+    "scikit-learn version",  # nor from scikit-learn
+)
+
+
+class _WithoutNoise(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(_NOISE)
+
+
+@contextlib.contextmanager
+def tensorflow_hidden() -> Iterator[None]:
+    """Inside the block ``import tensorflow`` fails, unless it had already been imported before."""
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    modules = cast(dict[str, Any], sys.modules)
+    modules["tensorflow"] = None
+    try:
+        yield
+    finally:
+        del modules["tensorflow"]
+
+
+@cache
+def load() -> Any:
+    """The module ``coremltools``.
+
+    Raises:
+        NotInstalled: it is missing.
+    """
+    log = logging.getLogger("coremltools")
+    if not any(isinstance(known, _WithoutNoise) for known in log.filters):
+        log.addFilter(_WithoutNoise())
+    try:
+        with tensorflow_hidden():
+            import coremltools
+    except ModuleNotFoundError as error:
+        if error.name != "coremltools":
+            raise
+        raise NotInstalled("coremltools", "coreml") from error
+    return coremltools
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hides what a conversion prints: progress bars on stderr, and a temporary folder that it forgets to close."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.filterwarnings("ignore", category=ResourceWarning, message="Implicitly cleaning up")
+        yield

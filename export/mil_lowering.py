@@ -1,0 +1,125 @@
+"""The state of one MIL program under construction: what rules read from and write to.
+
+A rule (``mil_rules``) asks for operands, constants and weights by the ONNX node, and never has to know
+the precision: numbers come in the type that is computed in, weights come as that type or as int8 with a scale per
+output channel that Core ML expands when it loads the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearport.base import Precision, QParams, ScaleTable, UnsupportedOperator
+from clearport.export.coreml_tools import load
+from clearport.graphs import constant, name_of, need
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.base import Array
+
+COMPUTE: dict[Precision, type[np.floating[Any]]] = {
+    "fp32": np.float32,
+    "fp16": np.float16,
+    "int8": np.float16,  # the Neural Engine takes quantize/dequantize pairs only around fp16
+    "int8-weights": np.float16,
+}
+"""The type that a precision computes in."""
+
+
+def builder() -> Any:
+    """coremltools' MIL Builder."""
+    load()
+    from coremltools.converters.mil import Builder
+
+    return Builder
+
+
+@dataclass
+class Lowering:
+    """One program: its precision, its scale table (int8 only) and the MIL variable of each ONNX value so far."""
+
+    precision: Precision
+    table: ScaleTable | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.mb = builder()
+        self.compute = COMPUTE[self.precision]
+
+    def var(self, node: ir.Node, index: int) -> Any:
+        """The MIL variable of input ``index`` of ``node``; constants become ones of the type computed in."""
+        value = need(node, index)
+        found = self.values.get(name_of(value))
+        return self.array(node, index) if found is None else found
+
+    def array(self, node: ir.Node, index: int) -> Array:
+        """The constant input ``index`` of ``node``, in the type computed in.
+
+        Raises:
+            UnsupportedOperator: it is not constant, or its numbers do not fit.
+        """
+        held = constant(need(node, index))
+        if held is None:
+            raise refuse(node, f"its input {index} must be a constant")
+        return self.fit(node, held)
+
+    def fit(self, node: ir.Node, number: Array | float) -> Array:
+        """``number`` in the type computed in.
+
+        Raises:
+            UnsupportedOperator: a finite number is too large for it.
+        """
+        with np.errstate(over="ignore"):
+            fitted = np.asarray(number).astype(self.compute)
+        if not np.isfinite(fitted).all():
+            raise refuse(node, f"a constant does not fit {np.dtype(self.compute).name}")
+        return fitted
+
+    def weight(self, node: ir.Node, axis: int) -> Any:
+        """The weights (input 1) of ``node``; with int8 precisions as int8 and a scale for each index of ``axis``."""
+        value = need(node, 1)
+        held = constant(value)
+        if held is None:
+            raise refuse(node, "its weights must be constants")
+        if self.precision == "int8-weights":
+            return self._packed(node, held, per_channel(held, axis))
+        if self.table is not None:
+            return self._packed(node, held, self.table[name_of(value)])
+        return self.fit(node, held)
+
+    def _packed(self, node: ir.Node, held: Array, params: QParams) -> Any:
+        axis = params.axis or 0
+        scale = np.asarray(params.scale)
+        steps = np.expand_dims(scale, tuple(i for i in range(held.ndim) if i != axis)) if scale.size > 1 else scale
+        return self.mb.constexpr_affine_dequantize(
+            quantized_data=np.clip(np.rint(held / steps), -128, 127).astype(np.int8),
+            zero_point=np.int8(params.zero_point),
+            scale=self.fit(node, scale if scale.size > 1 else scale[0]),
+            axis=np.int32(axis),
+            name=f"{name_of(need(node, 1))}_int8",
+        )
+
+    def requantize(self, var: Any, name: str, params: QParams) -> Any:
+        """``var`` rounded to the int8 grid of ``params`` and back: quantize, then dequantize to ``name``."""
+        scale, zero_point = self.compute(params.scale[0]), np.int8(params.zero_point)
+        stored = self.mb.quantize(
+            input=var, scale=scale, zero_point=zero_point, output_dtype="int8", name=f"{name}_int8"
+        )
+        return self.mb.dequantize(input=stored, scale=scale, zero_point=zero_point, name=name)
+
+
+def per_channel(weights: Array, axis: int) -> QParams:
+    """Symmetric int8 with the largest magnitude of each index of ``axis`` at 127 (1.0 where all are zero)."""
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    peak = np.abs(weights.astype(np.float64)).max(axis=others)
+    scale = np.where(peak > 0, peak, 127.0) / 127.0
+    return QParams(tuple(scale.tolist()), 0, "int8", axis)
+
+
+def refuse(node: ir.Node, why: str) -> UnsupportedOperator:
+    """The error that says that Core ML cannot take ``node``."""
+    return UnsupportedOperator("coreml", node.op_type, node.name or "", why)
