@@ -1,0 +1,111 @@
+"""OpenVINO on the CPU: an IR folder (``<name>.openvino/``) or its ``.xml``.
+
+The device is always compiled for by name: asking OpenVINO for its devices would load the GPU plugin, whose LLVM
+collides with that of other libraries.
+
+Options:
+    precision: ``INFERENCE_PRECISION_HINT``: ``f32`` (default) is what parity needs; ``bf16`` or ``f16`` let the
+        CPU trade exactness for speed; ``default`` leaves the choice to OpenVINO (bf16 on CPUs that have it).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clearport.base import Array
+
+_MOVES = frozenset({"Input", "Output", "Const", "Reorder", "Reshape", "Result", "Parameter"})
+_INT8 = frozenset({"i8", "u8"})
+_HEAVY = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul", "GroupConvolution"})
+
+
+class OpenVinoSession:
+    """A compiled model. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+
+    def __init__(self, path: Path, threads: int, precision: str) -> None:
+        import openvino as ov
+
+        settings: dict[str, Any] = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": False,  # pinned workers would queue on one core while another is idle
+        }
+        if precision != "default":
+            settings["INFERENCE_PRECISION_HINT"] = precision
+        core = ov.Core()
+        self._tensor = ov.Tensor
+        self._compiled = core.compile_model(core.read_model(xml_of(path)), "CPU", settings)
+        self._request = self._compiled.create_infer_request()
+        self._bound: dict[str, Array] = {}
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        results = self._request.infer(dict(inputs))
+        return {port.get_any_name(): array.copy() for port, array in results.items()}
+
+    def bind(self, inputs: Mapping[str, Array]) -> None:
+        for name, array in inputs.items():
+            self._request.set_tensor(name, self._tensor(array, shared_memory=True))
+        self._bound = dict(inputs)  # shared memory: it must live as long as the request uses it
+
+    def invoke(self) -> None:
+        self._request.start_async()
+        self._request.wait()
+
+    def facts(self) -> dict[str, Any]:
+        """Which kernels the compiled graph holds and in which precision they run."""
+        nodes = [dict(op.get_rt_info()) for op in self._compiled.get_runtime_model().get_ops()]
+        layers = [(str(n["layerType"].astype(str)), str(n["runtimePrecision"].astype(str))) for n in nodes]
+        work = [(kind, precision) for kind, precision in layers if kind not in _MOVES]
+        heavy = [precision for kind, precision in work if kind in _HEAVY]
+        int8 = sum(precision in _INT8 for precision in heavy)
+        return {
+            "unit": ", ".join(self._compiled.get_property("EXECUTION_DEVICES")).lower(),
+            "partitions": 1,
+            "operators": dict(sorted(Counter(kind for kind, _ in work).items())),
+            "precisions": dict(sorted(Counter(precision for _, precision in work).items())),
+            "int8_kernels": int8,
+            "int8_share": int8 / len(heavy) if heavy else 0.0,
+            "executed_precision": "int8" if int8 else (heavy or ["unknown"])[0],
+            "precision_hint": str(self._compiled.get_property("INFERENCE_PRECISION_HINT")),
+        }
+
+
+def xml_of(path: Path) -> Path:
+    """The ``.xml`` of an IR: ``path`` itself, or the one in its folder.
+
+    Raises:
+        FileNotFoundError: the folder does not hold exactly one.
+    """
+    if path.is_file():
+        return path
+    found = sorted(path.glob("*.xml"))
+    if len(found) != 1:
+        raise FileNotFoundError(f"{path}: expected one .xml in it, found {len(found)}")
+    return found[0]
+
+
+class OpenVinoRunner:
+    """See ``clearport.base.Runner``."""
+
+    name = "openvino"
+    title = "OpenVINO (CPU)"
+    targets = ("openvino",)
+    requires = ("openvino",)
+    measures_latency = True
+    method = "ran on OpenVINO"
+
+    def prepare(self) -> None:
+        """Import the runtime, before the clock of ``init_ms`` starts."""
+        import openvino  # noqa: F401  # imported for its side effect: the library is loaded
+
+    def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> OpenVinoSession:
+        return OpenVinoSession(path, threads, str(options.get("precision", "f32")))
+
+
+RUNNER = OpenVinoRunner()

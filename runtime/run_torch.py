@@ -1,0 +1,77 @@
+"""PyTorch itself, on weights that clearport wrote: the baseline of every latency and the reference of float parity.
+
+Takes and gives float32 NCHW in the network's value range, under the names ``image`` and ``restored``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from clearport.base import Array
+
+
+class TorchSession:
+    """A module in eval mode."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        import torch
+        from safetensors import safe_open
+
+        from clearport.models import weights
+        from clearport.registry import NETWORKS
+
+        torch.set_num_threads(threads)
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+        if not {"network", "scale"} <= about.keys():
+            raise ValueError("the file does not say which network it holds: it was not written by clearport")
+        self._module = weights.load(NETWORKS.get(about["network"]), int(about["scale"]), path).module
+        self._bound: torch.Tensor
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        self.bind(inputs)
+        return {"restored": self.invoke().contiguous().numpy()}
+
+    def bind(self, inputs: Mapping[str, Array]) -> None:
+        import torch
+
+        (array,) = inputs.values()
+        self._bound = torch.from_numpy(array)  # (1, 3, H, W)
+
+    def invoke(self) -> torch.Tensor:
+        import torch
+
+        with torch.inference_mode():
+            result: torch.Tensor = self._module(self._bound)
+        return result
+
+    def facts(self) -> dict[str, Any]:
+        """PyTorch runs every operator of an eager module on the CPU."""
+        return {"unit": "cpu", "partitions": 1, "executed_precision": "float32"}
+
+
+class TorchRunner:
+    """See ``clearport.base.Runner``."""
+
+    name = "torch"
+    title = "PyTorch (CPU)"
+    targets = ("torch",)
+    requires = ("torch", "safetensors")
+    measures_latency = True
+    method = "ran on PyTorch"
+
+    def prepare(self) -> None:
+        """Import the runtime, before the clock of ``init_ms`` starts."""
+        import torch  # noqa: F401  # imported for its side effect: the library is loaded
+
+    def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> TorchSession:
+        return TorchSession(path, threads)
+
+
+RUNNER = TorchRunner()
