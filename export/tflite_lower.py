@@ -1,0 +1,217 @@
+"""Walks an ONNX graph and writes it as TFLite operators; the rules (``tflite_ops_*.py``) know the operators.
+
+Everything is NHWC from the start: no TRANSPOSE is ever written. In float files a Relu or Clip becomes the fused
+activation of the operator before it where TFLite has one for it; in int8 files there is nothing to fuse, since the
+range of the output's scale clamps already.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from clearport import graphs
+from clearport.base import QParams, ScaleTable, Size, UnsupportedOperator
+from clearport.export.tflite_file import FlatFile, Quant, Tensor
+from clearport.export.tflite_rules import rules
+from clearport.quantize.scheme import to_integers
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.base import Array, Graph
+
+Weights = Literal["float32", "float16"]
+
+TARGET_NAME = "tflite"
+EXAMPLE = Size(64, 64)
+"""The size that files of free size are written with: an interpreter that is not asked to resize runs it."""
+
+NONE, RELU, RELU_N1_TO_1, RELU6 = range(4)
+"""``ActivationFunctionType`` of the TFLite schema."""
+_FUSED = {(0.0, math.inf): RELU, (-1.0, 1.0): RELU_N1_TO_1, (0.0, 6.0): RELU6}
+
+NHWC = (0, 2, 3, 1)
+AXIS = {0: 0, 1: 3, 2: 1, 3: 2}
+"""Axis of NCHW -> axis of NHWC."""
+
+
+class Lowering:
+    """One graph on its way into one file.
+
+    ``table`` is given for int8 files; ``weights`` is how constants of float files are stored. ``size`` is the input
+    size, None for any. Rules read tensors with ``tensor``, constants with ``constant``, and write with ``write``.
+    """
+
+    def __init__(self, graph: Graph, size: Size | None, table: ScaleTable | None, weights: Weights = "float32") -> None:
+        self.graph = graph
+        self.table = table
+        self.file = FlatFile(graph.spec_name)
+        self._weights = weights
+        self._tensors: dict[str, Tensor] = {}
+        self._left: dict[str, tuple[float, float]] = {}
+        shown = size or EXAMPLE
+        source = graph.model.graph.inputs[0]
+        dims = (1, shown.height, shown.width, graphs.channels(source))
+        self.free = (False, size is None, size is None, False)
+        self.source = self._new(graphs.name_of(source), dims, self.free)
+        self._tensors[graphs.name_of(source)] = self.source
+
+    def run(self) -> Tensor:
+        """Write every node; the tensor of the graph's output.
+
+        Raises:
+            UnsupportedOperator: a node has no rule, or uses its operator in a way that TFLite has not.
+        """
+        known = rules()
+        for node in self.graph.model.graph:
+            if node.op_type == "Constant":
+                continue
+            if node.domain not in {"", "ai.onnx"} or node.op_type not in known:
+                raise UnsupportedOperator(TARGET_NAME, node.op_type, _layer(node))
+            known[node.op_type](self, node)
+        return self._tensors[graphs.name_of(self.graph.model.graph.outputs[0])]
+
+    def refuse(self, node: ir.Node, why: str) -> UnsupportedOperator:
+        """The error for a node that TFLite cannot express."""
+        return UnsupportedOperator(TARGET_NAME, node.op_type, _layer(node), why)
+
+    def tensor(self, node: ir.Node, index: int = 0) -> Tensor:
+        """Input ``index`` of a node; a constant operand is laid out so that it broadcasts over NHWC."""
+        value = graphs.need(node, index)
+        if graphs.constant(value) is None:
+            return self._tensors[graphs.name_of(value)]
+        return self.constant(node, index, _broadcasting)
+
+    def constant(self, node: ir.Node, index: int, arrange: Callable[[Array], Array], axis: int = 0) -> Tensor:
+        """Constant input ``index``, stored as the file's kind of number after ``arrange`` changed its layout.
+
+        ``axis`` is where per-channel scales lie after that.
+        """
+        array = graphs.need_constant(node, index)
+        name = graphs.name_of(graphs.need(node, index))
+        if self.table is not None:
+            params = self._params(name)
+            return self.file.constant(name, arrange(to_integers(array, params)), _quant(params, axis))
+        arranged = arrange(array.astype(np.float32))
+        return self.file.constant(name, arranged) if self._weights == "float32" else self._half(node, name, arranged)
+
+    def integers(self, name: str, numbers: Sequence[int] | Sequence[Sequence[int]]) -> Tensor:
+        """A constant of int32: sizes, axes, paddings."""
+        return self.file.constant(name, np.array(numbers, np.int32))
+
+    def number(self, name: str, value: float, like: Tensor) -> Tensor:
+        """One real number in the format of ``like``."""
+        if like.quant is None:
+            return self.file.constant(name, np.array([value], np.float32))
+        step = round(value / like.quant.scale[0]) + like.quant.zero_point if math.isfinite(value) else value
+        return self.file.constant(name, np.array([min(max(step, -128), 127)], np.int8), like.quant)
+
+    def write(self, node: ir.Node, op: str, inputs: Sequence[Tensor], dims: Sequence[int], **options: Any) -> Tensor:
+        """Append ``op``, which writes the node's output with sizes ``dims`` (NHWC)."""
+        output = self.output(node, inputs, dims)
+        self.file.operator(op, inputs, output, **options)
+        return output
+
+    def output(self, node: ir.Node, inputs: Sequence[Tensor], dims: Sequence[int]) -> Tensor:
+        """The tensor that an operator still to be appended writes; its sizes are free if those of an input are."""
+        return self.bind(node, self._new(graphs.name_of(node.outputs[0]), dims, _free(inputs, dims)))
+
+    def between(self, node: ir.Node, what: str, like: Tensor | None, dims: Sequence[int]) -> Tensor:
+        """A tensor between two operators of one node, in the numbers of ``like`` (None: those of the node's output)."""
+        name = f"{graphs.name_of(node.outputs[0])}/{what}"
+        quant = self.quant(node) if like is None else like.quant
+        free = () if like is None else _free([like], dims)
+        return self.file.tensor(name, dims, "float32" if quant is None else "int8", quant, free)
+
+    def bind(self, node: ir.Node, output: Tensor) -> Tensor:
+        """Say that ``output`` is what the node gives."""
+        self._tensors[graphs.name_of(node.outputs[0])] = output
+        return output
+
+    def quant(self, node: ir.Node) -> Quant | None:
+        """How the node's output is quantized; None in float files."""
+        return None if self.table is None else _quant(self._params(graphs.name_of(node.outputs[0])))
+
+    def same_scale(self, node: ir.Node, *inputs: Tensor) -> None:
+        """Refuse a node whose output does not have the scale of its inputs, where TFLite's kernel copies numbers."""
+        output = self.quant(node)
+        if any(t.quant != output for t in inputs):
+            raise self.refuse(node, "its inputs and its output must share one scale and zero point in int8")
+
+    def activation(self, node: ir.Node) -> int:
+        """The activation to fuse into ``node``: takes over the Relu or Clip behind it, as far as TFLite has it."""
+        clamp = _clamp_behind(node) if self.table is None else None
+        if clamp is None:
+            return NONE
+        follower, bounds = clamp
+        if bounds in _FUSED:
+            self._left[graphs.name_of(follower.outputs[0])] = (-math.inf, math.inf)
+            return _FUSED[bounds]
+        if bounds[0] == 0:
+            self._left[graphs.name_of(follower.outputs[0])] = (-math.inf, bounds[1])
+            return RELU
+        return NONE
+
+    def bounds_left(self, node: ir.Node) -> tuple[float, float]:
+        """What a Relu or Clip still has to clamp to: infinite where an operator before it did so already."""
+        clamp = graphs.clamp_of(node)
+        if clamp is None:
+            raise self.refuse(node, "its bounds are not constants")
+        return self._left.get(graphs.name_of(node.outputs[0]), (clamp.lo, clamp.hi))
+
+    def _new(self, name: str, dims: Sequence[int], free: Sequence[bool]) -> Tensor:
+        quant = None if self.table is None else _quant(self._params(name))
+        return self.file.tensor(name, dims, "float32" if quant is None else "int8", quant, free)
+
+    def _params(self, name: str) -> QParams:
+        assert self.table is not None
+        if name not in self.table:
+            raise graphs.MalformedGraph(f"the scale table has no entry for {name!r}")
+        return self.table[name]
+
+    def _half(self, node: ir.Node, name: str, array: Array) -> Tensor:
+        """float16 in the file, made float32 by a DEQUANTIZE that runtimes do once, when they load the file."""
+        with np.errstate(over="ignore"):
+            half = array.astype(np.float16)
+        if not np.isfinite(half).all():
+            raise self.refuse(node, f"constant {name!r} does not fit float16 (largest {np.abs(array).max():g})")
+        key = f"{name}/float32"
+        if key not in self._tensors:
+            full = self.file.tensor(key, array.shape, "float32", None, ())
+            self.file.operator("DEQUANTIZE", [self.file.constant(name, half)], full)
+            self._tensors[key] = full
+        return self._tensors[key]
+
+
+def _quant(params: QParams, axis: int = 0) -> Quant:
+    return Quant(params.scale, params.zero_point, axis if len(params.scale) > 1 else 0)
+
+
+def _free(inputs: Sequence[Tensor], dims: Sequence[int]) -> tuple[bool, ...]:
+    """Height and width are free if an input's are, but for an axis of size 1 (what global pooling leaves)."""
+    free = any(any(t.free) for t in inputs)
+    return tuple(free and axis in {1, 2} and n > 1 for axis, n in enumerate(dims))
+
+
+def _layer(node: ir.Node) -> str:
+    return node.name or graphs.name_of(node.outputs[0])
+
+
+def _clamp_behind(node: ir.Node) -> tuple[ir.Node, tuple[float, float]] | None:
+    """The Relu or Clip that all of the node's output goes into, and its bounds."""
+    follower = graphs.only_consumer(node.outputs[0])
+    clamp = None if follower is None else graphs.clamp_of(follower)
+    return None if follower is None or clamp is None else (follower, (clamp.lo, clamp.hi))
+
+
+def _broadcasting(array: Array) -> Array:
+    """NCHW, or fewer axes counted from the right, as the NHWC array that broadcasts alike, without leading ones."""
+    if array.ndim > 4:
+        return array
+    nhwc = array.reshape((1,) * (4 - array.ndim) + array.shape).transpose(NHWC)
+    kept = next((axis for axis, n in enumerate(nhwc.shape) if n > 1), 3)
+    return nhwc.reshape(nhwc.shape[kept:])
