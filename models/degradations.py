@@ -31,7 +31,12 @@ def bicubic_downscale(image: Image8, scale: int) -> Image8:
     height, width = image.shape[:2]
     if height % scale or width % scale:
         raise ValueError(f"{height}x{width} is not a multiple of {scale}: use crop_to_multiple first")
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
-    small = F.interpolate(pixels, size=(height // scale, width // scale), mode="bicubic", antialias=True)
+    return bicubic_resize(image, height // scale, width // scale)
+
+
+def bicubic_resize(image: Image8, height: int, width: int) -> Image8:
+    """Shrink uint8 RGB (H, W, 3) to (height, width, 3) by antialiased bicubic, rounded to 8 bit."""
+    pixels = torch.tensor(image).permute(2, 0, 1)[None].float()
+    small = F.interpolate(pixels, size=(height, width), mode="bicubic", antialias=True)
     levels = small[0].round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(levels.permute(1, 2, 0).numpy())

@@ -1,0 +1,352 @@
+"""Training from scratch on any folder of photos.
+
+    train(TrainOptions(network="ncnet", data=(Path("photos"),), out=Path("ncnet_x3.safetensors"), minutes=30))
+
+The recipe is the field's plain one: random crops with flips and rotations, Adam with a short warm-up and a cosine down to nothing,
+a moving average of the weights (EMA), which is what is judged and kept. ``train_widen`` says what is added to it.
+The length is given in steps, which makes a run repeatable to the bit on one machine, or in minutes of wall time, which makes the
+schedule fit whatever else the machine is doing.
+
+While it runs, ``<out>.checkpoint`` holds everything that a later run needs to go on: it is replaced atomically, so a run
+can be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from clearport.base import BadInput, ModelSpec
+from clearport.models import train_checkpoint, weights
+from clearport.models.data import Crops, Pair, centre, photo_pairs, split
+from clearport.models.losses import loss as loss_by_name
+from clearport.models.metrics import psnr_db, to_levels
+from clearport.models.train_widen import Widening, collapse, widen
+from clearport.registry import NETWORKS
+
+if TYPE_CHECKING:
+    from clearport.images import Image8
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What to train, on what, and for how long.
+
+    Attributes:
+        network: registry name.
+        data: folders of photos.
+        out: safetensors file that gets the weights with the best validation PSNR; its card is beside it (.json).
+        scale: the network's scale; None for its default.
+        steps, minutes: the length; exactly one of them is given.
+        batch, patch: crops per step, and their side in input pixels.
+        lr, warmup: peak learning rate, and the share of the run in which it rises to it.
+        loss: name of a loss in ``losses.LOSSES``.
+        seed: of fresh weights, the validation split and the crops.
+        resume: go on from ``<out>.checkpoint``.
+        start: weights to begin with; what does not fit the network's shapes stays fresh.
+        validation_data: folder of photos to judge by; None sets ``validation_photos`` of ``data`` aside.
+        validate_every: steps between validations, each of which also saves the checkpoint.
+        shrink: factors below 1 for reduced copies of every photo, which are learnt from as well.
+        ema: decay of the moving average of the weights, per step.
+        clip_norm: gradients longer than this are scaled down to it.
+        widen: width of the training-time convolutions (see ``train_widen``); 0 for the plain network.
+        bfloat16: compute convolutions in bfloat16; None where the processor has instructions for it.
+    """
+
+    network: str
+    data: tuple[Path, ...]
+    out: Path
+    scale: int | None = None
+    steps: int | None = None
+    minutes: float | None = None
+    batch: int = 16
+    patch: int = 48
+    lr: float = 2e-3
+    warmup: float = 0.02
+    loss: str = "l1"
+    seed: int = 0
+    resume: bool = False
+    start: Path | None = None
+    validation_data: Path | None = None
+    validation_photos: int = 12
+    validate_every: int = 1000
+    shrink: tuple[float, ...] = ()
+    ema: float = 0.999
+    clip_norm: float = 1.0
+    widen: int = 4
+    bfloat16: bool | None = None
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.minutes is None):
+            raise BadInput("give the length of the training as --steps or as --minutes, and not both")
+        positive = {"--steps": self.steps, "--minutes": self.minutes, "--batch": self.batch, "--patch": self.patch}
+        positive |= {"--lr": self.lr, "--validate-every": self.validate_every}
+        for name, value in positive.items():
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise BadInput(f"{name} {value}: expected a number above zero")
+        if self.seed < 0:
+            raise BadInput(f"--seed {self.seed}: expected zero or more")
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state of the run is kept."""
+        return self.out.with_name(self.out.name + ".checkpoint")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is. ``share`` is in 0..1; ``loss`` is the mean since the last report, in shares of the value range."""
+
+    step: int
+    share: float
+    loss: float
+    lr: float
+    psnr_db: float
+    best_psnr_db: float
+    steps_per_s: float
+    eta_s: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended. ``finished`` is False after Ctrl-C: the checkpoint is there and ``resume`` goes on from it."""
+
+    finished: bool
+    step: int
+    best_psnr_db: float
+    weights: Path
+    checkpoint: Path
+
+
+@dataclass
+class _State:
+    """All that changes in a run, apart from the trainee and its optimiser."""
+
+    rng: np.random.Generator
+    average: dict[str, torch.Tensor]
+    best: dict[str, torch.Tensor]
+    step: int = 0
+    elapsed_s: float = 0.0
+    psnr_db: float = -math.inf
+    best_psnr_db: float = -math.inf
+    losses: list[float] = field(default_factory=list)
+
+
+def train(options: TrainOptions, on_progress: Callable[[Progress], None] = lambda _: None) -> TrainResult:
+    """Train a network; ``on_progress`` is called after every validation.
+
+    Ctrl-C and SIGTERM end the run after the step in flight and save the checkpoint (only when called in the main thread).
+
+    Raises:
+        BadInput: options, data, starting weights or checkpoint cannot be used.
+    """
+    spec: ModelSpec = NETWORKS.get(options.network)
+    run = _Run(options, spec, weights.checked_scale(spec, options.scale))
+    if options.resume:
+        run.restore()
+    with _interruptible() as interrupted:
+        while run.share() < 1.0 and not interrupted.is_set():
+            run.advance()
+            if run.state.step % options.validate_every == 0 or run.share() >= 1.0:
+                on_progress(run.report())
+    if interrupted.is_set():
+        run.save_checkpoint()
+    finished = run.share() >= 1.0
+    if finished:
+        run.save_weights()
+    return TrainResult(finished, run.state.step, run.state.best_psnr_db, options.out, options.checkpoint)
+
+
+class _Run:
+    """One training run: data, network, optimiser and state."""
+
+    def __init__(self, options: TrainOptions, spec: ModelSpec, scale: int) -> None:
+        self.options, self.spec, self.scale = options, spec, scale
+        self.crops, self.validation = _data(options, scale)
+        self.loss = loss_by_name(options.loss)
+        self.peak = spec.value_range[1] - spec.value_range[0]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(options.seed)
+            self.plain = spec.build(scale)
+            if options.start is not None:
+                weights.start_from(self.plain, options.start)
+            self.trainee = widen(self.plain, Widening(options.widen, _bfloat16(options), self.peak))
+        parameters = [p for p in self.trainee.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.Adam(parameters, lr=options.lr, fused=True)
+        average = _copy(collapse(self.trainee))
+        self.state = _State(np.random.default_rng([options.seed, 1]), average, _copy(average))
+        self._mark = (time.monotonic(), self.state.step)
+
+    def share(self) -> float:
+        """How much of the run is done, 0..1."""
+        options, state = self.options, self.state
+        if options.steps is not None:
+            return min(1.0, state.step / options.steps)
+        assert options.minutes is not None
+        return min(1.0, state.elapsed_s / (60.0 * options.minutes))
+
+    def advance(self) -> None:
+        """One optimiser step."""
+        began = time.monotonic()
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.options, self.share())
+        low, high = self.crops.batch(self.options.batch, self.state.rng)
+        loss = self.loss(self.trainee(low), high, self.peak)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.trainee.parameters(), self.options.clip_norm)
+        self.optimiser.step()
+        self.state.step += 1
+        self._average()
+        self.state.losses.append(loss.item())
+        self.state.elapsed_s += time.monotonic() - began
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.options.ema, (1 + self.state.step) / (10 + self.state.step))
+        for key, value in collapse(self.trainee).items():
+            self.state.average[key].lerp_(value, 1.0 - decay)
+
+    def report(self) -> Progress:
+        """Validate the average, keep it if it is the best so far, and save the checkpoint."""
+        state, began = self.state, time.monotonic()
+        if not math.isfinite(state.losses[-1]):
+            raise BadInput(f"the loss is {state.losses[-1]} at step {state.step}: train with a smaller --lr")
+        rate = (state.step - self._mark[1]) / max(1e-9, began - self._mark[0])
+        self.plain.load_state_dict(state.average)
+        state.psnr_db = validation_psnr_db(self.plain, self.validation, self.scale)
+        if state.psnr_db >= state.best_psnr_db:
+            state.best_psnr_db = state.psnr_db
+            state.best = _copy(state.average)
+        loss, lr, share = float(np.mean(state.losses)), self.optimiser.param_groups[0]["lr"], self.share()
+        state.losses = []
+        self.save_checkpoint()
+        state.elapsed_s += time.monotonic() - began
+        self._mark = (time.monotonic(), state.step)
+        eta_s = state.elapsed_s * (1.0 - share) / share
+        return Progress(state.step, share, loss, lr, state.psnr_db, state.best_psnr_db, rate, eta_s)
+
+    def save_checkpoint(self) -> None:
+        """Write everything that ``restore`` needs."""
+        state = self.state
+        train_checkpoint.save(
+            self.options.checkpoint,
+            {
+                "trained": _identity(self.options, self.scale),
+                "trainee": self.trainee.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "average": state.average,
+                "best": state.best,
+                "rng": state.rng.bit_generator.state,
+                "losses": state.losses,
+                "counters": {name: getattr(state, name) for name in _COUNTERS},
+            },
+        )
+
+    def restore(self) -> None:
+        """Go on from the checkpoint.
+
+        Raises:
+            BadInput: there is none, it cannot be read, or it belongs to another training.
+        """
+        path, state = self.options.checkpoint, self.state
+        saved = train_checkpoint.load(path, _identity(self.options, self.scale))
+        self.trainee.load_state_dict(saved["trainee"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        state.average, state.best, state.losses = saved["average"], saved["best"], saved["losses"]
+        state.rng.bit_generator.state = saved["rng"]
+        for name in _COUNTERS:
+            setattr(state, name, saved["counters"][name])
+        self._mark = (time.monotonic(), state.step)
+
+    def save_weights(self) -> None:
+        """Write the best average as safetensors, and its card."""
+        self.plain.load_state_dict(self.state.best)
+        weights.save(self.options.out, self.plain, self.spec.name, self.scale, {})
+
+
+_COUNTERS = ("step", "elapsed_s", "psnr_db", "best_psnr_db")
+
+
+def learning_rate(options: TrainOptions, share: float) -> float:
+    """The rate at ``share`` (0..1) of the run: a linear rise over ``warmup``, then half a cosine down to 0."""
+    if share < options.warmup:
+        return options.lr * max(share / options.warmup, 0.01)
+    after = (share - options.warmup) / max(1e-9, 1.0 - options.warmup)
+    return options.lr * 0.5 * (1.0 + math.cos(math.pi * after))
+
+
+@torch.no_grad()
+def validation_psnr_db(network: nn.Module, pairs: tuple[Pair, ...], scale: int) -> float:
+    """Mean RGB PSNR in dB over ``pairs``, a border of ``scale`` pixels cut, outputs clipped and rounded to 8 bit."""
+    network.eval()
+    return float(np.mean([psnr_db(restore(network, pair.low), pair.high, scale) for pair in pairs]))
+
+
+@torch.no_grad()
+def restore(network: nn.Module, image: Image8) -> Image8:
+    """Run a network whose value range is 0..255 on one uint8 picture (H, W, 3)."""
+    pixels = torch.tensor(image).permute(2, 0, 1)[None].float()
+    return to_levels(network(pixels)[0].permute(1, 2, 0).numpy())
+
+
+def _data(options: TrainOptions, scale: int) -> tuple[Crops, tuple[Pair, ...]]:
+    groups = photo_pairs(options.data, scale, options.patch, options.shrink)
+    if options.validation_data is None:
+        parts = split(groups, options.validation_photos, options.seed)
+        training, judged = parts.training, parts.validation
+    else:
+        training = tuple(pair for group in groups for pair in group)
+        judged = tuple(group[0] for group in photo_pairs([options.validation_data], scale, 3))
+    return Crops(training, scale, options.patch), tuple(centre(pair, scale, _JUDGED_SIDE) for pair in judged)
+
+
+_JUDGED_SIDE = 96
+
+
+def _copy(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in state.items()}
+
+
+def _bfloat16(options: TrainOptions) -> bool:
+    if options.bfloat16 is not None:
+        return options.bfloat16
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _identity(options: TrainOptions, scale: int) -> dict[str, Any]:
+    """What must be the same for a checkpoint to be gone on from."""
+    names = ("network", "steps", "minutes", "batch", "patch", "lr", "warmup", "loss", "seed", "ema", "widen")
+
+    return {"scale": scale, **{name: getattr(options, name) for name in names}}
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set instead of ending the process."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        interrupted.set()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,107 @@
+"""Convolutions that are wide while they learn and plain when they are done (SESR, arXiv 2103.09404).
+
+During training a k x k kernel W is the sum of a plain kernel D and a product B·A of a wide k x k convolution A and
+a 1 x 1 convolution B. All of it is linear, so the sum is formed in weight space and each step runs one plain
+convolution: the extra parameters cost next to nothing per pixel, and a small network learns faster with them. Adam,
+which is blind to the scale of gradients, sees two more things put right here:
+
+- biases are learnt in units of the value range, because activations live at the scale of pixels (0..255);
+- weights and activations can go through the convolution in bfloat16 while the parameters stay float32. The 256
+  levels of an 8-bit pixel are exact in bfloat16.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Widening:
+    """How a network is prepared for training.
+
+    Attributes:
+        factor: width of the inner convolution in multiples of the output channels; 0 for none.
+        bfloat16: compute convolutions in bfloat16.
+        bias_unit: what a bias parameter of 1 adds to an activation (the width of the value range).
+    """
+
+    factor: int
+    bfloat16: bool
+    bias_unit: float
+
+
+class WideConv2d(nn.Module):
+    """An ungrouped, zero-padded ``nn.Conv2d`` in training dress: same input, same output, same weights at the start."""
+
+    def __init__(self, plain: nn.Conv2d, widening: Widening) -> None:
+        super().__init__()
+        self.stride, self.padding, self.dilation = plain.stride, plain.padding, plain.dilation
+        self.bfloat16, self.bias_unit = widening.bfloat16, widening.bias_unit
+        self.direct = nn.Parameter(plain.weight.detach().clone())
+        self.bias = None if plain.bias is None else nn.Parameter(plain.bias.detach() / widening.bias_unit)
+        self.inner, self.outer = self._product(widening.factor)
+
+    def _product(self, factor: int) -> tuple[nn.Parameter | None, nn.Parameter | None]:
+        if not factor:
+            return None, None
+        outputs, width = self.direct.shape[0], factor * self.direct.shape[0]
+        inner = torch.empty(width, *self.direct.shape[1:])
+        nn.init.kaiming_normal_(inner, nonlinearity="linear")
+        return nn.Parameter(inner), nn.Parameter(torch.zeros(outputs, width))
+
+    def weight(self) -> torch.Tensor:
+        """The plain kernel (out, in, k, k) that this is at the moment."""
+        if self.inner is None or self.outer is None:
+            return self.direct
+        return self.direct + (self.outer @ self.inner.flatten(1)).view_as(self.direct)
+
+    def plain_bias(self) -> torch.Tensor | None:
+        """The plain bias (out,), in activation units."""
+        return None if self.bias is None else self.bias * self.bias_unit
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        weight, bias = self.weight(), self.plain_bias()
+        if self.bfloat16:
+            features, weight = features.bfloat16(), weight.bfloat16()
+            bias = None if bias is None else bias.bfloat16()
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        assert not isinstance(self.padding, str)
+        return F.conv2d(features, weight, bias, self.stride, self.padding, self.dilation)
+
+
+def widen(network: nn.Module, widening: Widening) -> nn.Module:
+    """A copy of ``network`` in training mode whose ungrouped, zero-padded convolutions are ``WideConv2d``."""
+    trainee = copy.deepcopy(network).train()
+    for name, module in list(trainee.named_modules()):
+        if _can_widen(module):
+            assert isinstance(module, nn.Conv2d)
+            trainee.set_submodule(name, WideConv2d(module, widening))
+    return trainee
+
+
+def _can_widen(module: nn.Module) -> bool:
+    if not isinstance(module, nn.Conv2d):
+        return False
+    return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+
+
+def collapse(trainee: nn.Module) -> dict[str, torch.Tensor]:
+    """The state dict of the plain network that ``trainee`` (from ``widen``) computes at the moment."""
+    wide = {name: module for name, module in trainee.named_modules() if isinstance(module, WideConv2d)}
+    state = {key: value.detach() for key, value in trainee.state_dict().items() if not _belongs(key, wide)}
+    for name, module in wide.items():
+        state[f"{name}.weight"] = module.weight().detach()
+        bias = module.plain_bias()
+        if bias is not None:
+            state[f"{name}.bias"] = bias.detach()
+    return state
+
+
+def _belongs(key: str, wide: Mapping[str, WideConv2d]) -> bool:
+    return key.rpartition(".")[0] in wide
