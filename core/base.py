@@ -324,7 +324,12 @@ class Session(Protocol):
 
 @runtime_checkable
 class Runner(Protocol):
-    """A runtime. ``runtime/run_<name>.py`` defines one as ``RUNNER``, found by file."""
+    """A runtime. ``runtime/run_<name>.py`` defines one as ``RUNNER``, found by file.
+
+    A runner may also have ``unavailable()`` (why this machine cannot run it although its packages are there, or None),
+    ``interpreter()`` (the Python that its worker is started with, or None where there is none that has the runtime),
+    ``prepare()`` (imports the runtime, before ``open`` is timed) and ``extra`` (the extra that brings its packages).
+    """
 
     name: str
     title: str

@@ -69,7 +69,8 @@ def export(
     from clearport.base import Size
     from clearport.cli_progress import progress_bar
     from clearport.cli_show import show_bundle
-    from clearport.pipeline import ExportRequest, export_bundle
+    from clearport.pipeline import export_bundle
+    from clearport.pipeline_plan import ExportRequest
 
     request = ExportRequest(
         network=network,

@@ -62,7 +62,7 @@ class Plan:
     @property
     def quantizes(self) -> bool:
         """Whether an int8 artifact is to be made, so that there must be a scale table."""
-        return any(cell.precision in {"int8", "int8-weights"} for cell in self.cells)
+        return any(cell.precision == "int8" for cell in self.cells)
 
     @property
     def options(self) -> Options:

@@ -1,0 +1,123 @@
+"""From a network to a verified bundle: the wiring of models, export, quantize, runtime and reports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from clearport import bundle, graphs
+from clearport.base import Artifact, Graph, QuantizedGraph, Size, Skipped, no_progress
+from clearport.bundle import Bundle
+from clearport.export.from_torch import export_graph
+from clearport.files import digest, write_bytes
+from clearport.images import find_pictures, load_rgb
+from clearport.models import samples, weights
+from clearport.pipeline_goldens import Goldens, make_goldens, save_goldens
+from clearport.pipeline_latency import QUICK, Latencies, measure_all
+from clearport.pipeline_plan import Cell, ExportRequest, Plan, make_plan
+from clearport.pipeline_prove import network_artifact, prove
+from clearport.pipeline_record import Findings, Made, Proven, manifest_of
+from clearport.quantize import table
+from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.quantize.qdq import to_qdq
+from clearport.reports.html import write_reports
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from clearport.base import Progress
+
+WEIGHTS, SCALES, REFERENCE = "weights.safetensors", "scales.json", "reference_qdq.onnx"
+
+
+def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> Bundle:
+    """Export, prove and measure; the bundle appears at ``request.out`` when all of it is there.
+
+    A parity that fails is recorded (``Bundle.passed`` is then false) and the bundle is kept, to be looked into.
+
+    Raises:
+        BadInput: the request cannot be carried out; nothing was written.
+        CheckFailed: the exported graph is not the network; nothing was written.
+    """
+    plan = make_plan(request)
+    with bundle.building(request.out, force=request.force) as folder:
+        progress("loading weights", 0, 0)
+        loaded = weights.load(plan.spec, plan.scale, request.weights)
+        made = _make(plan, loaded, folder, progress)
+        goldens = _goldens(plan, made, folder, progress)
+        found = Findings(
+            loaded=loaded,
+            made=made,
+            proven=_prove(made, goldens, request.threads, progress),
+            goldens=save_goldens(goldens, folder, made.artifacts, progress),
+            golden_size=Size(*goldens.picture.shape[:2]),
+            latencies=_latencies(plan, made, goldens, folder, progress),
+        )
+        progress("writing the manifest and the reports", 0, 0)
+        write_reports(bundle.write(folder, manifest_of(plan, found, folder, WEIGHTS, SCALES, REFERENCE)))
+    return Bundle.load(request.out)
+
+
+def _make(plan: Plan, loaded: weights.Loaded, folder: Path, progress: Progress) -> Made:
+    """Everything that is proven later: graph, scale table, references and artifacts."""
+    progress("exporting the graph", 0, 0)
+    weights.save(folder / WEIGHTS, loaded.module, plan.spec.name, plan.scale, {"source_sha256": loaded.sha256})
+    graph = export_graph(loaded.module, plan.spec, plan.scale, plan.request.size)
+    quantized = None
+    if plan.quantizes:
+        quantized = _quantize(plan, graph, progress)
+        table.save(folder / SCALES, quantized.table)
+        write_bytes(folder / REFERENCE, graphs.to_bytes(to_qdq(quantized)))
+    artifacts: list[Artifact] = []
+    skipped = list(plan.skipped)
+    for number, cell in enumerate(plan.cells):
+        progress("writing artifacts", number, len(plan.cells))
+        results = _lower(cell, plan, graph, quantized, folder)
+        artifacts += [result for result in results if isinstance(result, Artifact)]
+        skipped += [result for result in results if isinstance(result, Skipped)]
+    return Made(graph, quantized, tuple(artifacts), tuple(skipped))
+
+
+def _lower(
+    cell: Cell, plan: Plan, graph: Graph, quantized: QuantizedGraph | None, folder: Path
+) -> Sequence[Artifact | Skipped]:
+    place = folder / cell.target.name
+    place.mkdir(exist_ok=True)
+    return cell.target.lower(graph, quantized, cell.precision, plan.options, place)
+
+
+def _quantize(plan: Plan, graph: Graph, progress: Progress) -> QuantizedGraph:
+    own = plan.request.calibration
+    paths = find_pictures(own) if own else samples.calibration()
+    photos = [load_rgb(path) for path in paths]
+    options = QuantizeOptions(progress=lambda done, total: progress("calibrating", done, total))
+    quantized = quantize(graph, photos, options)
+    about = {
+        **quantized.table.calibration,
+        "source": "the folder given with --calibration" if own else "photos that come with clearport",
+        "images": [{"name": path.name, "sha256": digest(path)} for path in paths],
+    }
+    return replace(quantized, table=replace(quantized.table, calibration=about))
+
+
+def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Goldens:
+    progress("running the references", 0, 0)
+    reference = folder / REFERENCE if made.quantized else None
+    return make_goldens(made.graph, folder / WEIGHTS, reference, plan.request.size, plan.request.threads)
+
+
+def _prove(made: Made, goldens: Goldens, threads: int, progress: Progress) -> tuple[Proven, ...]:
+    proven = []
+    for number, artifact in enumerate(made.artifacts):
+        progress("proving artifacts", number, len(made.artifacts))
+        first, *others = prove(artifact, goldens.references, threads)
+        proven.append(Proven(artifact, first, tuple(others)))
+    return tuple(proven)
+
+
+def _latencies(plan: Plan, made: Made, goldens: Goldens, folder: Path, progress: Progress) -> Latencies:
+    request = plan.request
+    network = network_artifact(folder / WEIGHTS, made.graph.input, made.graph.output)
+    timing = replace(QUICK, threads=request.threads) if request.measure else None
+    return measure_all(network, made.artifacts, goldens.picture, timing, progress)

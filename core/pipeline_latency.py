@@ -1,0 +1,71 @@
+"""The latency of every artifact and of PyTorch, in one interleaved run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clearport.base import Artifact, Skipped
+from clearport.pipeline_prove import runners_of
+from clearport.runtime import pixels
+from clearport.runtime.latency import Candidate, LatencyPlan, LatencyReport, measure
+from clearport.runtime.latency_host import Host, host, load_average
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clearport.base import Progress
+    from clearport.images import Image8
+
+BASELINE = "pytorch"
+
+QUICK = LatencyPlan(rounds=5, runs=2, warmup=2, min_seconds=0.5, max_seconds=45.0)
+"""What an export spends: enough for ratios, not for tails; ``clearport bench`` takes its time."""
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Key of an artifact, or ``BASELINE``, -> its record or why there is none; and the machine."""
+
+    reports: Mapping[str, LatencyReport | Skipped]
+    host: Host
+
+
+def measure_all(
+    network: Artifact, artifacts: Sequence[Artifact], picture: Image8, plan: LatencyPlan | None, progress: Progress
+) -> Latencies:
+    """Measure ``network`` (weights, for PyTorch) and all ``artifacts`` on one picture; nothing for a plan of None."""
+    if plan is None:
+        reason = "not measured: switched off by --no-bench"
+        return Latencies(
+            {key: Skipped(key, reason) for key in (BASELINE, *(a.key for a in artifacts))}, host(load_average())
+        )
+    candidates = [_candidate(BASELINE, "torch", network, picture)]
+    skipped: dict[str, LatencyReport | Skipped] = {}
+    for artifact in artifacts:
+        chosen = _runner_for(artifact)
+        if isinstance(chosen, Skipped):
+            skipped[artifact.key] = chosen
+        else:
+            candidates.append(_candidate(artifact.key, chosen, artifact, picture))
+
+    def tell(key: str, done: int, total: int) -> None:
+        progress("measuring latency" if done else "loading for latency", done, total if done else 0)
+
+    run = measure(candidates, plan, BASELINE, tell)
+    return Latencies({**run.reports, **skipped}, run.host)
+
+
+def _candidate(key: str, runner: str, artifact: Artifact, picture: Image8) -> Candidate:
+    source = artifact.inputs[0]
+    return Candidate(key, runner, artifact.path, {source.name: pixels.to_tensor(picture, source)})
+
+
+def _runner_for(artifact: Artifact) -> str | Skipped:
+    """The first runner that can be used here and measures, or why there is none."""
+    reasons = []
+    for runner, obstacle in runners_of(artifact.target):
+        if obstacle is None and runner.measures_latency:
+            return runner.name
+        reasons.append(f"{runner.title}: {obstacle or 'has no latency'}")
+    return Skipped(artifact.key, "; ".join(reasons) or f"no runner of clearport runs {artifact.target} files")

@@ -1,0 +1,108 @@
+"""Proof of artifacts: each file, loaded from disk by its runtime in a subprocess, against a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clearport.base import Artifact, ClearportError, NotInstalled, Runner, Skipped
+from clearport.registry import RUNNERS, missing
+from clearport.runtime import parity, pixels
+from clearport.runtime.parity import ParityReport, Reference
+from clearport.runtime.worker import Worker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clearport.base import Array, TensorSpec
+    from clearport.images import Image8
+
+TIMEOUT_S = 300.0
+
+REFERENCE_OPTIONS: Mapping[str, Any] = {"optimize": False}
+"""ONNX Runtime without fusions evaluates a QDQ model as it is written."""
+
+PYTORCH = "PyTorch fp32"
+QDQ = "QDQ reference"
+
+
+@dataclass(frozen=True)
+class References:
+    """What artifacts are compared with, for one picture: PyTorch's output, and the QDQ model's if there is one."""
+
+    picture: Image8
+    float: Reference
+    int8: Reference | None
+
+    def judge_of(self, artifact: Artifact) -> Reference | None:
+        """int8 artifacts are judged by the QDQ reference, all others by PyTorch."""
+        return self.int8 if artifact.precision == "int8" else self.float
+
+
+def network_artifact(weights: Path, source: TensorSpec, result: TensorSpec) -> Artifact:
+    """The network itself, as the PyTorch runner takes it."""
+    return Artifact("torch", "fp32", weights, "", (source,), (result,), {})
+
+
+def run_once(
+    runner: str, artifact: Artifact, image: Image8, threads: int, options: Mapping[str, Any] | None = None
+) -> Array:
+    """The raw output of one picture (H, W, 3), in the artifact's dtype and layout."""
+    source, result = artifact.inputs[0], artifact.outputs[0]
+    python = getattr(RUNNERS.get(runner), "interpreter", lambda: None)()
+    with Worker(runner, artifact.path, threads, TIMEOUT_S, options, python=python) as worker:
+        return worker.run({source.name: pixels.to_tensor(image, source)})[result.name]
+
+
+def runners_of(target: str) -> Iterator[tuple[Runner, str | None]]:
+    """Every runner of a target, and why it cannot be used here (None: it can). What measures latency comes first."""
+    found = [RUNNERS.get(name) for name in RUNNERS.names()]
+    fitting = [runner for runner in found if target in runner.targets]
+    for runner in sorted(fitting, key=lambda r: (not r.measures_latency, r.name)):
+        yield runner, _obstacle(runner)
+
+
+def _obstacle(runner: Runner) -> str | None:
+    unavailable = getattr(runner, "unavailable", None)
+    if unavailable is not None and (reason := unavailable()):
+        return str(reason)
+    if hasattr(runner, "interpreter"):
+        return None if runner.interpreter() else f"{', '.join(runner.requires)} is not installed"
+    absent = missing(runner.requires)
+    return f"{', '.join(absent)} is not installed" if absent else None
+
+
+def prove(artifact: Artifact, references: References, threads: int) -> list[ParityReport | Skipped]:
+    """The parity of an artifact by every runner that can be used here; the first entry is the one that counts most.
+
+    A runner that crashes, hangs or refuses the file is a parity that failed, with the runtime's words.
+    """
+    reports: list[ParityReport | Skipped] = []
+    skipped: list[ParityReport | Skipped] = []
+    for runner, obstacle in runners_of(artifact.target):
+        what = f"{artifact.key} by {runner.name}"
+        if obstacle is not None:
+            skipped.append(Skipped(what, obstacle))
+            continue
+        try:
+            reports.append(_proof(runner, artifact, references, threads))
+        except NotInstalled as error:
+            skipped.append(Skipped(what, str(error)))
+    if not reports and not skipped:
+        return [Skipped(artifact.key, f"no runner of clearport runs {artifact.target} files")]
+    return reports + skipped
+
+
+def _proof(runner: Runner, artifact: Artifact, references: References, threads: int) -> ParityReport:
+    reference = references.judge_of(artifact)
+    assert reference is not None, f"{artifact.key} without a quantized reference"
+    try:
+        output = run_once(runner.name, artifact, references.picture, threads)
+    except NotInstalled:
+        raise
+    except ClearportError as error:
+        limits = parity.tolerance_for(artifact.precision, artifact.outputs[0])
+        words = (str(error),)
+        return ParityReport(False, None, None, None, None, runner.method, reference.name, "real values", limits, words)
+    return parity.compare(output, artifact, reference, runner.method)

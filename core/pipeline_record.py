@@ -1,0 +1,147 @@
+"""What an export found out, as the manifest of its bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from clearport import __version__, bundle
+from clearport.base import Artifact, Graph, QuantizedGraph, Size, Skipped
+from clearport.bundle_manifest import (
+    ArtifactRecord,
+    BaselineRecord,
+    GoldenRecord,
+    HostRecord,
+    Manifest,
+    ModelRecord,
+    PaperRecord,
+    PixelContract,
+    QuantizationRecord,
+)
+from clearport.models.cost import cost
+from clearport.pipeline_latency import BASELINE
+from clearport.registry import installed_versions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clearport.models.weights import Loaded
+    from clearport.pipeline_latency import Latencies
+    from clearport.pipeline_plan import Plan
+    from clearport.runtime.parity import ParityReport
+
+SCHEME = (
+    "weights int8 symmetric per output channel, activations int8 asymmetric per tensor (uint8 twin for ONNX Runtime "
+    "and OpenVINO), bias int32; image ends at the exact scale of the pixel; clamps folded into output scales"
+)
+TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "openvino", "coremltools", "ai-edge-litert", "numpy")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written: the graph, the scale table, the artifacts, and what could not be made."""
+
+    graph: Graph
+    quantized: QuantizedGraph | None
+    artifacts: tuple[Artifact, ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True)
+class Proven:
+    """An artifact with its parity by the first runner, and by the others."""
+
+    artifact: Artifact
+    parity: ParityReport | Skipped
+    cross_checks: tuple[ParityReport | Skipped, ...]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that the manifest is made of, besides the plan."""
+
+    loaded: Loaded
+    made: Made
+    proven: tuple[Proven, ...]
+    goldens: tuple[GoldenRecord, ...]
+    golden_size: Size
+    latencies: Latencies
+
+
+def manifest_of(plan: Plan, found: Findings, folder: Path, weights: str, table: str, reference: str) -> Manifest:
+    """The manifest of what lies in ``folder``; the names are those of the bundle's own files."""
+    quantized = found.made.quantized
+    torch = installed_versions(("torch",))["torch"] or "unknown"
+    return Manifest(
+        model=_model(plan, found, folder / weights),
+        pixel_contract=PixelContract(inputs=(found.made.graph.input,), outputs=(found.made.graph.output,)),
+        artifacts=tuple(_artifact(p, found.latencies, folder) for p in found.proven),
+        skipped=found.made.skipped,
+        goldens=found.goldens,
+        quantization=_quantization(quantized, table, reference) if quantized else None,
+        baseline=BaselineRecord(runtime="torch", version=torch, latency=found.latencies.reports[BASELINE]),
+        tool_versions={"clearport": __version__, **{k: v for k, v in installed_versions(TOOLS).items() if v}},
+        host=_host(found.latencies),
+    )
+
+
+def _model(plan: Plan, found: Findings, weights: Path) -> ModelRecord:
+    from clearport.files import file_sha256
+
+    spec, card = plan.spec, dict(found.loaded.card)
+    counted = cost(found.loaded.module, found.golden_size)
+    own = plan.request.weights is None
+    return ModelRecord(
+        name=spec.name,
+        task=spec.task,
+        scale=plan.scale,
+        params=counted.params,
+        macs=counted.macs,
+        macs_size=str(counted.size),
+        weights_sha256=file_sha256(weights),
+        license=spec.license if own else str(card.get("license", "that of the weights given with --weights")),
+        paper=PaperRecord(title=spec.paper.title, arxiv=spec.paper.arxiv, url=spec.paper.url),
+        halo=spec.halo,
+        size_multiple=spec.size_multiple,
+        size=str(plan.request.size or "dynamic"),
+        card={"source": found.loaded.source, **card},
+    )
+
+
+def _artifact(proven: Proven, latencies: Latencies, folder: Path) -> ArtifactRecord:
+    record = bundle.record(proven.artifact, folder, proven.parity, latencies.reports[proven.artifact.key])
+    return record.model_copy(update={"cross_checks": proven.cross_checks})
+
+
+def _quantization(quantized: QuantizedGraph, table: str, reference: str) -> QuantizationRecord:
+    about = quantized.table.calibration
+    images = about["images"]
+    listing = "".join(f"{image['sha256']}  {image['name']}\n" for image in images)
+    return QuantizationRecord(
+        scheme=SCHEME,
+        calibrator=str(about["calibrator"]),
+        images=len(images),
+        images_sha256=hashlib.sha256(listing.encode()).hexdigest(),
+        table=table,
+        reference=reference,
+    )
+
+
+def _host(latencies: Latencies) -> HostRecord:
+    import psutil
+
+    return HostRecord(
+        cpu=latencies.host.cpu,
+        cores=latencies.host.cores,
+        governor=latencies.host.governor,
+        load_start=latencies.host.load_start,
+        load_end=latencies.host.load_end,
+        memory_mib=psutil.virtual_memory().total >> 20,
+        machine=platform.machine(),
+        system=platform.platform(terse=True),
+        python=platform.python_version(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

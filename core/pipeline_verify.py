@@ -1,0 +1,91 @@
+"""A bundle, checked again from disk: checksums first, then every artifact on the golden picture."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from clearport.base import ClearportError, NotInstalled, no_progress
+from clearport.bundle import Bundle, verify_folder
+from clearport.images import load_rgb
+from clearport.pipeline_goldens import compare_pictures
+from clearport.pipeline_prove import run_once, runners_of
+from clearport.reports.junit import Check
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clearport.base import Progress, Runner
+    from clearport.bundle_manifest import ArtifactRecord, GoldenRecord
+    from clearport.images import Image8
+    from clearport.runtime.parity import Tolerance
+
+
+def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int = 1) -> list[Check]:
+    """Every checksum, then every artifact loaded by each runtime that is here, against the golden pictures.
+
+    A check that cannot be made here has ``passed`` None and says why. Artifacts whose files are not as they were
+    written are not run.
+
+    Raises:
+        BadInput: there is no bundle.
+    """
+    progress("checking checksums", 0, 0)
+    began = time.monotonic()
+    wrong = verify_folder(folder)
+    seconds = time.monotonic() - began
+    checks = [Check("checksum", False, str(m), group=m.path) for m in wrong]
+    if any(m.path == "manifest.json" for m in wrong):
+        return checks
+    if not wrong:
+        checks.append(Check("checksums", True, "every file is as it was written", seconds, "files"))
+    bundle = Bundle.load(folder)
+    changed = {m.path for m in wrong}
+    for number, record in enumerate(bundle.artifacts):
+        progress("running artifacts", number, len(bundle.artifacts))
+        if any(record.holds(path) for path in changed):
+            checks.append(Check("golden", False, "not run: its file was changed", group=record.key))
+        else:
+            checks += _run_on_golden(bundle, record, threads)
+    return checks
+
+
+def _run_on_golden(bundle: Bundle, record: ArtifactRecord, threads: int) -> list[Check]:
+    golden, limits = _judge(bundle, record)
+    if golden is None or limits is None:
+        return [Check("golden", None, "no golden picture judges it", group=record.key)]
+    picture, expected = load_rgb(bundle.path(bundle.golden("input"))), load_rgb(bundle.path(golden))
+    checks = []
+    for runner, obstacle in runners_of(record.target):
+        if obstacle is not None:
+            checks.append(Check(f"golden by {runner.name}", None, obstacle, group=record.key))
+        else:
+            checks.append(_check(bundle, record, runner, (picture, expected), limits, threads))
+    return checks or [Check("golden", None, f"no runner of clearport runs {record.target} files", group=record.key)]
+
+
+def _judge(bundle: Bundle, record: ArtifactRecord) -> tuple[GoldenRecord | None, Tolerance | None]:
+    found = [g for g in bundle.manifest.goldens if record.key in g.tolerances]
+    return (found[0], found[0].tolerances[record.key]) if found else (None, None)
+
+
+def _check(
+    bundle: Bundle,
+    record: ArtifactRecord,
+    runner: Runner,
+    pictures: tuple[Image8, Image8],
+    limits: Tolerance,
+    threads: int,
+) -> Check:
+    began = time.monotonic()
+    name = f"golden by {runner.name}"
+    artifact = bundle.artifact(record)
+    try:
+        output = run_once(runner.name, artifact, pictures[0], threads)
+    except NotInstalled as error:
+        return Check(name, None, str(error), group=record.key)
+    except ClearportError as error:
+        return Check(name, False, str(error), time.monotonic() - began, record.key)
+    report = compare_pictures(output, artifact, pictures[1], limits, runner.method)
+    message = "; ".join(report.failures) or f"{runner.method}: within {limits}"
+    return Check(name, report.passed, message, time.monotonic() - began, record.key)
