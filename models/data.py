@@ -19,6 +19,8 @@ from clearport.images import find_pictures, load_rgb
 from clearport.models.degradations import bicubic_downscale, bicubic_resize, crop_to_multiple
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from clearport.images import Image8
 
 
@@ -106,9 +108,9 @@ class Crops:
             low[i], high[i] = self._crop(self.pairs[chosen], rng)
         return _to_tensor(low), _to_tensor(high)
 
-    def _shares(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _shares(self) -> npt.NDArray[np.float64]:
         areas = np.array([pair.low.shape[0] * pair.low.shape[1] for pair in self.pairs], np.float64)
-        return areas / areas.sum()
+        return np.asarray(areas / areas.sum())
 
     def _crop(self, pair: Pair, rng: np.random.Generator) -> tuple[Image8, Image8]:
         height, width = pair.low.shape[:2]

@@ -2,7 +2,7 @@
 
 The TFLite file is read with the schema's lazy accessors, nothing but what is needed, and every count and
 index is checked before it is used: a flatbuffer is offsets into itself, and a damaged one points anywhere.
-TensorFlow's depth_to_space orders channels s*3+c where PyTorch's PixelShuffle has c*s²+s: the last convolution is permuted.
+The last convolution is permuted: TensorFlow's depth_to_space orders channels s*3+c, PyTorch's PixelShuffle c*s²+s.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """PSNR against ground truth, with its protocol in the arguments.
 
 ``RGB`` is the mean squared error over the three channels. ``Y`` is that of the luma of ITU-R BT.601 in 16..235
-(MATLAB's ``rgb2ycbcr``), kept as a real number and not rounded. Both compare 8-bit pictures: a network's output is clipped to
-0..255 and rounded before (``to_levels``). ``border`` pixels are cut on every side (super resolution: the scale).
+(MATLAB's ``rgb2ycbcr``), kept as a real number and not rounded. Both compare 8-bit pictures: a network's
+output is clipped to 0..255 and rounded before (``to_levels``). ``border`` pixels are cut on every side (super
+resolution: the scale).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
 
 def to_levels(values: npt.NDArray[Any]) -> Image8:
     """Real values on the 0..255 scale to 8 bit: clipped, rounded (halves to even)."""
-    return np.rint(np.clip(values, 0.0, 255.0)).astype(np.uint8)
+    levels: Image8 = np.rint(np.clip(values, 0.0, 255.0)).astype(np.uint8)
+    return levels
 
 
 def luma(image: Image8) -> npt.NDArray[np.float64]:

@@ -1,13 +1,15 @@
 """NCNet: super resolution by seven plain convolutions and a nearest convolution (arXiv 2208.11609).
 
-    image ─┬─ conv3x3 3-32 ─ 4 × conv3x3 32-32 ─ conv3x3 32-3s² ─ (ReLU after each) ─ conv3x3 3s²-3s² ─┐
-           └─ nearest convolution: frozen 1x1 kernel that repeats each colour s² times ──────────────── add ─ PixelShuffle ─ clip
+    image ─┬─ conv 3-32 ─ 4 × conv 32-32 ─ conv 32-3s² (3x3, ReLU after each) ─ conv 3s²-3s² ─┐
+           └─ nearest convolution: frozen 1x1 kernel that repeats each colour s² times ────── add ─ PixelShuffle ─ clip
 
 The nearest convolution followed by PixelShuffle is nearest-neighbour upsampling, so the body learns what
 is missing to it; on NPUs it is several times faster than a resize operator.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -35,7 +37,7 @@ class NCNet(nn.Module):
         self.scale = scale
         colours = 3 * scale * scale
         widths = [3, *[_WIDTH] * (_MIDDLE + 1), colours]
-        self.body = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False))
+        self.body = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
         self.tail = nn.Conv2d(colours, colours, 3, padding=1)
         self.upsample = nn.PixelShuffle(scale)
         self.register_buffer("nearest", _nearest_kernel(scale), persistent=False)

@@ -2,13 +2,13 @@
 
     train(TrainOptions(network="ncnet", data=(Path("photos"),), out=Path("ncnet_x3.safetensors"), minutes=30))
 
-The recipe is the field's plain one: random crops with flips and rotations, Adam with a short warm-up and a cosine down to nothing,
-a moving average of the weights (EMA), which is what is judged and kept. ``train_widen`` says what is added to it.
-The length is given in steps, which makes a run repeatable to the bit on one machine, or in minutes of wall time, which makes the
-schedule fit whatever else the machine is doing.
+The recipe is the field's plain one: random crops with flips and rotations, Adam with a warm-up and a cosine down
+to nothing, a moving average of the weights (EMA), which is what is judged and kept. ``train_widen`` says what is
+added to it. The length is given in steps, which makes a run repeatable to the bit on one machine, or in minutes of
+wall time, which makes the schedule fit whatever else the machine is doing.
 
-While it runs, ``<out>.checkpoint`` holds everything that a later run needs to go on: it is replaced atomically, so a run
-can be killed at any moment.
+While it runs, ``<out>.checkpoint`` holds everything that a later run needs to go on: it is replaced atomically, so
+a run can be killed at any moment.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. ``share`` is in 0..1; ``loss`` is the mean since the last report, in shares of the value range."""
+    """Where a run is. ``share`` is in 0..1; ``loss`` is the mean since the last report, in shares of the range."""
 
     step: int
     share: float
@@ -147,7 +147,7 @@ class _State:
 def train(options: TrainOptions, on_progress: Callable[[Progress], None] = lambda _: None) -> TrainResult:
     """Train a network; ``on_progress`` is called after every validation.
 
-    Ctrl-C and SIGTERM end the run after the step in flight and save the checkpoint (only when called in the main thread).
+    Called in the main thread, Ctrl-C and SIGTERM end the run after the step in flight and save the checkpoint.
 
     Raises:
         BadInput: options, data, starting weights or checkpoint cannot be used.
@@ -323,7 +323,7 @@ def _copy(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def _bfloat16(options: TrainOptions) -> bool:
     if options.bfloat16 is not None:
         return options.bfloat16
-    return bool(torch.cpu._is_avx512_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 - torch has no public name for it
 
 
 def _identity(options: TrainOptions, scale: int) -> dict[str, Any]:

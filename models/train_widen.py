@@ -42,7 +42,7 @@ class WideConv2d(nn.Module):
     def __init__(self, plain: nn.Conv2d, widening: Widening) -> None:
         super().__init__()
         self.stride, self.padding, self.dilation = plain.stride, plain.padding, plain.dilation
-        self.bfloat16, self.bias_unit = widening.bfloat16, widening.bias_unit
+        self.in_bfloat16, self.bias_unit = widening.bfloat16, widening.bias_unit
         self.direct = nn.Parameter(plain.weight.detach().clone())
         self.bias = None if plain.bias is None else nn.Parameter(plain.bias.detach() / widening.bias_unit)
         self.inner, self.outer = self._product(widening.factor)
@@ -67,7 +67,7 @@ class WideConv2d(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         weight, bias = self.weight(), self.plain_bias()
-        if self.bfloat16:
+        if self.in_bfloat16:
             features, weight = features.bfloat16(), weight.bfloat16()
             bias = None if bias is None else bias.bfloat16()
         weight = weight.contiguous(memory_format=torch.channels_last)

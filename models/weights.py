@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearport.base import BadInput, ModelSpec
-from clearport.files import atomic_path, explain, file_sha256, write_bytes, write_text
+from clearport.files import explain, file_sha256, write_bytes, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +108,7 @@ def save_card(weights: Path, card: Mapping[str, Any]) -> None:
 
 
 def start_from(module: nn.Module, path: Path) -> tuple[str, ...]:
-    """Fill those tensors of ``module`` that the file has in the same shape; returns the keys that were left as they are.
+    """Fill those tensors of ``module`` that the file has in the same shape; returns the keys that stay fresh.
 
     Raises:
         BadInput: the file cannot be read, or nothing in it fits.

@@ -1,0 +1,77 @@
+"""Photos that come with clearport, for calibration and for the golden picture; ``samples/TERMS.md`` has their terms.
+
+All of them were cut from photos in the public domain that scikit-image carries, and saved without loss.
+``SAMPLES`` says how, exactly: a test makes them again and compares the pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearport.base import BadInput
+
+_FOLDER = Path(__file__).parent / "samples"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One bundled photo: ``source`` (a file of ``skimage.data``) shrunk ``shrink`` times, then cut.
+
+    Attributes:
+        name: file name in ``samples/``.
+        source: file name in scikit-image's data folder.
+        terms: under what terms the source is published.
+        shrink: whole factor of an antialiased bicubic reduction; 1 for none.
+        box: top, left, height and width of the cut, in pixels of the reduced photo.
+    """
+
+    name: str
+    source: str
+    terms: str
+    shrink: int
+    box: tuple[int, int, int, int]
+
+
+_STEFAN = "CC0, Stefan van der Walt"
+_RACHEL = "CC0, Rachel Michetti"
+_NASA = "public domain, NASA"
+_SPACEX = "public domain, SpaceX"
+
+GOLDEN = Sample("golden_rocket.png", "rocket.jpg", _SPACEX, 1, (67, 0, 360, 640))
+
+SAMPLES = (
+    Sample("astronaut.png", "astronaut.png", _NASA, 2, (0, 0, 256, 256)),
+    Sample("astronaut_flag.png", "astronaut.png", _NASA, 1, (0, 0, 240, 320)),
+    Sample("astronaut_helmet.png", "astronaut.png", _NASA, 1, (272, 192, 240, 320)),
+    Sample("cat.png", "chelsea.png", _STEFAN, 2, (0, 0, 150, 225)),
+    Sample("cat_eyes.png", "chelsea.png", _STEFAN, 1, (40, 80, 180, 320)),
+    Sample("coffee.png", "coffee.png", _RACHEL, 2, (0, 0, 200, 300)),
+    Sample("coffee_spoon.png", "coffee.png", _RACHEL, 1, (180, 200, 180, 320)),
+    Sample("galaxies.png", "hubble_deep_field.jpg", _NASA, 2, (0, 100, 180, 320)),
+)
+
+
+def calibration() -> list[Path]:
+    """The photos that int8 ranges are calibrated on when the user gives none: sharp and soft, dark, bright, coloured.
+
+    Raises:
+        BadInput: the installation lacks them.
+    """
+    return [_existing(sample) for sample in SAMPLES]
+
+
+def golden() -> Path:
+    """The 360x640 photo that every artifact is compared on; it is not among the calibration photos.
+
+    Raises:
+        BadInput: the installation lacks it.
+    """
+    return _existing(GOLDEN)
+
+
+def _existing(sample: Sample) -> Path:
+    path = _FOLDER / sample.name
+    if not path.is_file():
+        raise BadInput(f"{path}: a photo that comes with clearport is missing; install clearport again")
+    return path
