@@ -1,0 +1,86 @@
+"""OpenVINO IR: a folder ``<name>.openvino`` with the ``.xml`` and ``.bin`` of one model.
+
+Given a graph in clearport's dialect
+    Result fp32: that graph. fp16: the same with half-precision constants (OpenVINO computes in what the device
+    has). int8: the QDQ form with uint8 activations, whose quantization OpenVINO's plugins fuse into integer
+    kernels; asymmetric int8 activations would silently run in float.
+
+An int8 IR takes and gives uint8 pixels (NCHW), or float32 when that was asked for; others float32. The pixel
+contract stands in the IR's ``rt_info``, as in the metadata of the ONNX file.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clearport import graphs
+from clearport.base import Artifact, NotInstalled, Options, Precision, Skipped
+from clearport.export.to_onnxruntime import onnx_form
+from clearport.files import atomic_path, digest
+from clearport.registry import installed_versions, missing
+
+if TYPE_CHECKING:
+    from clearport.base import Graph, QuantizedGraph
+
+_COUNTED_NAME = re.compile(r"[A-Z][A-Za-z0-9]*_\d+")
+
+
+class OpenVinoTarget:
+    """The target ``openvino`` (see the module's docstring)."""
+
+    name = "openvino"
+    title = "OpenVINO"
+    precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+    requires = ("openvino",)
+
+    def lower(
+        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
+    ) -> Sequence[Artifact | Skipped]:
+        """Write ``<network>_x<scale>_<precision>.openvino/``.
+
+        Raises:
+            NotInstalled: OpenVINO is missing.
+        """
+        if missing(self.requires):
+            raise NotInstalled(missing(self.requires)[0], self.name)
+        if precision not in self.precisions:
+            return [Skipped(f"{self.name}/{precision}", f"OpenVINO is written as {', '.join(self.precisions)}")]
+        model, source, result = onnx_form(graph, quantized, precision, options)
+        stem = f"{graph.spec_name}_x{graph.scale}_{precision}"
+        path = folder / f"{stem}.openvino"
+        with atomic_path(path) as temporary:
+            temporary.mkdir()
+            _write(graphs.to_bytes(model), temporary / f"{stem}.xml", precision == "fp16")
+        versions = {name: found for name, found in installed_versions(self.requires).items() if found}
+        return [Artifact(self.name, precision, path, digest(path), (source,), (result,), versions)]
+
+
+def _write(model: bytes, path: Path, half: bool) -> None:
+    """Convert an ONNX model and save its IR: no device is asked for, and so no plugin is loaded."""
+    import openvino as ov
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "model.onnx")  # the IR records this name
+        source.write_bytes(model)
+        network = ov.convert_model(source)
+    network.set_friendly_name(path.stem)
+    _number_nodes(network)
+    ov.save_model(network, path, compress_to_fp16=half)
+
+
+def _number_nodes(network: Any) -> None:
+    """Name the nodes that the conversion made by their place.
+
+    OpenVINO calls them ``Constant_4711`` by a counter that goes on as long as the process.
+    """
+    for place, node in enumerate(network.get_ordered_ops()):
+        name = node.get_friendly_name()
+        if _COUNTED_NAME.fullmatch(name):
+            node.set_friendly_name(f"{name.partition('_')[0]}.{place}")
+
+
+TARGET = OpenVinoTarget()
