@@ -47,10 +47,11 @@ def write(model: Any, description: Description, folder: Path) -> None:
     spec = model.get_spec()
     _describe(spec, description)
     with atomic_path(folder) as temporary:
-        weights = temporary / WEIGHTS
-        weights.parent.mkdir(parents=True)
+        (temporary / WEIGHTS).parent.mkdir(parents=True)
         (temporary / MODEL).write_bytes(spec.SerializeToString(deterministic=True))
-        shutil.copyfile(Path(model.weights_dir) / WEIGHTS.name, weights)
+        blobs = Path(model.weights_dir or "") / WEIGHTS.name
+        if blobs.is_file():  # there is none where every constant is small enough to stand in the program
+            shutil.copyfile(blobs, temporary / WEIGHTS)
         (temporary / "Manifest.json").write_text(_manifest())
 
 

@@ -9,6 +9,7 @@ asks again afterwards.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import logging
 import sys
@@ -67,7 +68,15 @@ def load() -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hides what a conversion prints: progress bars on stderr, and a temporary folder that it forgets to close."""
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.filterwarnings("ignore", category=ResourceWarning, message="Implicitly cleaning up")
-        yield
+    """Hides what a conversion prints: progress bars on stderr, and a temporary folder that it forgets to close.
+
+    A conversion ends with a full garbage collection. What lives already is kept out of it, because walking over all
+    of torch and coremltools would take several times as long as the conversion.
+    """
+    gc.freeze()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.filterwarnings("ignore", category=ResourceWarning, message="Implicitly cleaning up")
+            yield
+    finally:
+        gc.unfreeze()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from clearport.base import Array
 
 _TO_THE_END = np.iinfo(np.int32).max
+# A pixel's centre never falls on the border of two others when the factor is whole, so both roundings agree.
+_REPEATS = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
 
 
 def bias(low: Lowering, node: ir.Node) -> dict[str, Any]:
@@ -126,13 +128,13 @@ def resize(low: Lowering, node: ir.Node, name: str) -> Any:
 
 
 def _nearest(low: Lowering, node: ir.Node, name: str, factors: tuple[float, float]) -> Any:
-    """Every pixel repeated: what all of ONNX's coordinate modes but align_corners come to with whole factors."""
+    """Every pixel repeated, which is what these pairs of coordinates and rounding come to with whole factors."""
     if not all(factor.is_integer() and factor >= 1 for factor in factors):
         raise refuse(node, f"nearest by the factors {factors}: only whole ones have one meaning everywhere")
-    if attr_str(node, "coordinate_transformation_mode", "half_pixel") == "align_corners":
-        raise refuse(node, "there is no rule for nearest with 'align_corners' coordinates")
-    if attr_str(node, "nearest_mode", "round_prefer_floor") not in {"floor", "round_prefer_floor"}:
-        raise refuse(node, "nearest must round down")
+    coordinates = attr_str(node, "coordinate_transformation_mode", "half_pixel")
+    rounding = attr_str(node, "nearest_mode", "round_prefer_floor")
+    if (coordinates.removeprefix("pytorch_"), rounding) not in _REPEATS:
+        raise refuse(node, f"nearest with {coordinates!r} coordinates and {rounding!r} does not repeat pixels")
     tall, wide = (int(factor) for factor in factors)
     return low.mb.upsample_nearest_neighbor(
         x=low.var(node, 0), scale_factor_height=tall, scale_factor_width=wide, name=name

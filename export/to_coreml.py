@@ -7,7 +7,7 @@ only, computed in fp16). Each names the lowest iOS that takes it in its metadata
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -79,11 +79,10 @@ def _lower(plan: Plan, folder: Path) -> Artifact:
 
 
 def _contract(spec: TensorSpec, variant: Variant) -> TensorSpec:
-    """What the artifact's tensor means: a picture is uint8 NHWC, whatever the range of the network."""
+    """What the artifact's tensor means: a picture holds the levels 0..255, whatever the range of the network."""
     if variant == "tensor":
         return spec
-    step = spec.pixel_step
-    return spec.with_dtype("uint8", step, round(-spec.value_range[0] / step), "NHWC")
+    return replace(spec.with_dtype("uint8", 1.0, 0, "NHWC"), value_range=(0.0, 255.0))
 
 
 def _description(plan: Plan) -> Description:
