@@ -205,7 +205,7 @@ class _Run:
         low, high = self.crops.batch(self.options.batch, self.state.rng)
         loss = self.loss(self.trainee(low), high, self.peak)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.trainee.parameters(), self.options.clip_norm)
         self.optimiser.step()
         self.state.step += 1
