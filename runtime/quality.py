@@ -1,0 +1,184 @@
+"""How good an artifact is against ground truth: a folder of pairs in, PSNR and SSIM per picture and on average out.
+
+Two layouts of folders are known::
+
+    DIR/<name>_LR.png + DIR/<name>_HR.png            super resolution
+    DIR/<degraded>/<name>.* + DIR/<clean>/<name>.*   degraded: input, rainy, low, LR; clean: target, clean, high, HR
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearport.base import BadInput
+from clearport.images import SUFFIXES, load_rgb
+from clearport.runtime import metrics
+
+if TYPE_CHECKING:
+    from clearport.images import Image8
+
+DEGRADED_FOLDERS = ("input", "rainy", "low", "LR")
+CLEAN_FOLDERS = ("target", "clean", "high", "HR")
+
+_LAYOUTS = (
+    "expected <name>_LR.png beside <name>_HR.png, or two folders of pictures with the same names: "
+    f"one of {', '.join(DEGRADED_FOLDERS)} and one of {', '.join(CLEAN_FOLDERS)}"
+)
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A degraded picture and its ground truth."""
+
+    name: str
+    degraded: Path
+    clean: Path
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """One picture; ``ssim`` is None where it is smaller than SSIM's window."""
+
+    name: str
+    psnr_rgb_db: float
+    psnr_y_db: float
+    ssim: float | None
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """Scores of a data set; the figures are means over pictures (of ``ssim`` over those that have one)."""
+
+    data: str
+    protocol: str
+    images: tuple[ImageScore, ...]
+    psnr_rgb_db: float
+    psnr_y_db: float
+    ssim: float | None
+
+
+@dataclass(frozen=True)
+class PairedDrop:
+    """What is lost to a baseline on the same pictures, in dB (positive: lost): the mean, and the worst picture."""
+
+    mean_rgb_db: float
+    mean_y_db: float
+    worst_rgb_db: float
+    worst_image: str
+
+
+def protocol(border: int) -> str:
+    """How the figures of ``evaluate`` come to be, in words for a report."""
+    cut = f"{border} pixels cut at every border" if border else "no border cut"
+    return (
+        f"8-bit pictures (clipped, rounded half to even), {cut}; PSNR over RGB, and over BT.601 luma 16..235 unrounded, "
+        f"peak 255, equal pictures count {metrics.PSNR_CAP_DB:g} dB; SSIM over luma, Gaussian 11x11, sigma 1.5; "
+        "mean over pictures"
+    )
+
+
+def find_pairs(folder: Path) -> tuple[Pair, ...]:
+    """The pairs in ``folder``, by name.
+
+    Raises:
+        BadInput: there is no such folder, it has neither layout, or a picture has no partner.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: expected a folder of picture pairs, and there is none at this path")
+    pictures = _pictures(folder)
+    beside = any(stem.endswith(("_LR", "_HR")) for stem in pictures)
+    if beside:
+        degraded = {s.removesuffix("_LR"): p for s, p in pictures.items() if s.endswith("_LR")}
+        clean = {s.removesuffix("_HR"): p for s, p in pictures.items() if s.endswith("_HR")}
+    else:
+        degraded, clean = (_pictures(_subfolder(folder, names)) for names in (DEGRADED_FOLDERS, CLEAN_FOLDERS))
+    alone = sorted(degraded.keys() ^ clean.keys())
+    if alone:
+        more = ", ..." if len(alone) > _MOST_NAMED else ""
+        names = ", ".join(alone[:_MOST_NAMED])
+        raise BadInput(f"{folder}: {len(alone)} pictures have no partner ({names}{more}); {_LAYOUTS}")
+    if not degraded:
+        raise BadInput(f"{folder}: no picture pairs in it; {_LAYOUTS}")
+    return tuple(Pair(name, degraded[name], clean[name]) for name in sorted(degraded))
+
+
+def evaluate(
+    pairs: Sequence[Pair],
+    restore: Callable[[Image8], Image8],
+    scale: int,
+    data: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> QualityReport:
+    """Restore the degraded picture of every pair and score it; for super resolution ``scale`` pixels of border are cut.
+
+    Raises:
+        BadInput: a picture cannot be read, or the two of a pair do not fit each other.
+    """
+    border = scale if scale > 1 else 0
+    scores = []
+    for done, pair in enumerate(pairs, start=1):
+        scores.append(_score(pair, restore, scale, border))
+        if progress is not None:
+            progress(done, len(pairs))
+    similar = [s.ssim for s in scores if s.ssim is not None]
+    return QualityReport(
+        data=data,
+        protocol=protocol(border),
+        images=tuple(scores),
+        psnr_rgb_db=sum(s.psnr_rgb_db for s in scores) / len(scores),
+        psnr_y_db=sum(s.psnr_y_db for s in scores) / len(scores),
+        ssim=sum(similar) / len(similar) if similar else None,
+    )
+
+
+def paired_drop(report: QualityReport, baseline: QualityReport) -> PairedDrop:
+    """What ``report`` loses to ``baseline``, picture by picture.
+
+    Raises:
+        ValueError: they are of different pictures or protocols.
+    """
+    if report.protocol != baseline.protocol or [s.name for s in report.images] != [s.name for s in baseline.images]:
+        raise ValueError("only reports on the same pictures by the same protocol can be paired")
+    drops = {
+        mine.name: theirs.psnr_rgb_db - mine.psnr_rgb_db
+        for mine, theirs in zip(report.images, baseline.images, strict=True)
+    }
+    worst = max(drops, key=lambda name: drops[name])
+    return PairedDrop(
+        mean_rgb_db=baseline.psnr_rgb_db - report.psnr_rgb_db,
+        mean_y_db=baseline.psnr_y_db - report.psnr_y_db,
+        worst_rgb_db=drops[worst],
+        worst_image=worst,
+    )
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES and p.is_file()}
+
+
+def _subfolder(folder: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        if (folder / name).is_dir():
+            return folder / name
+    raise BadInput(f"{folder}: no folder {' or '.join(names)} in it; {_LAYOUTS}")
+
+
+def _score(pair: Pair, restore: Callable[[Image8], Image8], scale: int, border: int) -> ImageScore:
+    degraded, clean = load_rgb(pair.degraded), load_rgb(pair.clean)
+    height, width = (n * scale for n in degraded.shape[:2])
+    spare = clean.shape[0] - height, clean.shape[1] - width
+    # Ground truth whose sides are no multiple of the scale has up to scale - 1 rows and columns that nothing restores.
+    if not all(0 <= n < scale for n in spare):
+        raise BadInput(
+            f"{pair.clean}: {clean.shape[0]}x{clean.shape[1]} pixels do not fit {pair.degraded.name}, which is "
+            f"{degraded.shape[0]}x{degraded.shape[1]}: expected {height}x{width} at scale {scale}"
+        )
+    restored, clean = restore(degraded), clean[:height, :width]
+    if min(height, width) <= 2 * border:
+        raise BadInput(f"{pair.clean}: nothing of {height}x{width} is left inside a border of {border} pixels")
+    rgb, luma = (metrics.psnr_db(restored, clean, border, space) for space in ("RGB", "Y"))
+    return ImageScore(pair.name, rgb, luma, metrics.ssim(restored, clean, border))

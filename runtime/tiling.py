@@ -1,0 +1,186 @@
+"""Any picture through an artifact of one size (or of bounded memory), without seams.
+
+A tile is kept only where its pixels see what they would see in the whole picture: ``halo`` pixels are dropped at
+every side that is not a border of the picture. Tiles at the far borders are shifted inward, so that the network's own
+padding acts where it would act in the whole picture. The result equals that of the whole picture, with two
+exceptions that no tiling can avoid: a picture smaller than the artifact, and one whose sides are no multiple of what
+the network takes, are first extended by repeating the last row and column.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.base import Artifact, BadInput, ModelSpec, Size, TensorSpec
+from clearport.runtime import pixels
+
+if TYPE_CHECKING:
+    from clearport.images import Image8
+    from clearport.runtime.worker import Worker
+
+Infer = Callable[["Image8"], "Image8"]
+"""One inference on a picture of a size that the artifact takes."""
+
+Progress = Callable[[int, int], None]
+"""Called after every tile with how many are done, and how many there are."""
+
+_WHOLE_PIXELS = 1 << 19  # 720x720: about 0.5 GB of activations in a float network of 64 channels
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """What tiles of an artifact must respect.
+
+    Attributes:
+        scale: output pixels per input pixel, along each axis.
+        halo: input pixels on each side that an output pixel depends on.
+        multiple: sides and starts of tiles are multiples of this.
+        size: the one size that the artifact takes; None if it takes any.
+        whole_pixels: for artifacts of any size: pictures of at most this many pixels are not cut.
+    """
+
+    scale: int
+    halo: int
+    multiple: int = 1
+    size: Size | None = None
+    whole_pixels: int = _WHOLE_PIXELS
+
+    @classmethod
+    def of(cls, spec: ModelSpec, scale: int, source: TensorSpec) -> Tiling:
+        """The tiling of a network's artifact whose input is ``source``."""
+        height, width = pixels.image_size(source)
+        size = Size(height, width) if isinstance(height, int) and isinstance(width, int) else None
+        return cls(scale, spec.halo, spec.size_multiple, size)
+
+
+@dataclass(frozen=True)
+class Span:
+    """One tile along one axis, in input pixels: where it starts, and which pixels of the picture are kept of it."""
+
+    start: int
+    keep_from: int
+    keep_to: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a picture is cut: ``padded`` is its size after extension, ``tile`` that of every tile."""
+
+    padded: Size
+    tile: Size
+    rows: tuple[Span, ...]
+    columns: tuple[Span, ...]
+
+    @property
+    def tiles(self) -> int:
+        """How many inferences the picture takes."""
+        return len(self.rows) * len(self.columns)
+
+
+def engine(worker: Worker, artifact: Artifact) -> Infer:
+    """An artifact that is open in ``worker`` as a function from picture to picture."""
+    source, result = artifact.inputs[0], artifact.outputs[0]
+
+    def infer(tile: Image8) -> Image8:
+        return pixels.to_image(worker.run({source.name: pixels.to_tensor(tile, source)})[result.name], result)
+
+    return infer
+
+
+def plan(picture: Size, tiling: Tiling) -> Plan:
+    """Cut a picture of this size.
+
+    Raises:
+        BadInput: the artifact's size leaves nothing of a tile once its halo is dropped.
+    """
+    padded = Size(*(_up(n, tiling.multiple) for n in (picture.height, picture.width)))
+    tile = tiling.size or _tile_of_any_size(padded, tiling)
+    padded = Size(max(padded.height, tile.height), max(padded.width, tile.width))
+    return Plan(
+        padded,
+        tile,
+        _spans(padded.height, tile.height, picture.height, tiling),
+        _spans(padded.width, tile.width, picture.width, tiling),
+    )
+
+
+def strips(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | None = None) -> Iterator[Image8]:
+    """Restore ``image`` (H, W, 3): full-width strips of the result from top to bottom, each (rows, W * scale, 3).
+
+    Only one strip is in memory at a time, so that pictures may be larger than what fits there restored.
+
+    Raises:
+        BadInput: see ``plan``.
+    """
+    height, width = image.shape[:2]
+    cut = plan(Size(height, width), tiling)
+    done = 0
+    for row in cut.rows:
+        blocks = []
+        for column in cut.columns:
+            blocks.append(_kept(infer(_tile(image, row.start, column.start, cut.tile)), row, column, tiling.scale))
+            done += 1
+            if progress is not None:
+                progress(done, cut.tiles)
+        yield np.concatenate(blocks, axis=1)
+
+
+def restore(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | None = None) -> Image8:
+    """Restore ``image`` (H, W, 3) to (H * scale, W * scale, 3).
+
+    Raises:
+        BadInput: see ``plan``.
+    """
+    return np.concatenate(list(strips(image, infer, tiling, progress)), axis=0)
+
+
+def _up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
+
+
+def _tile_of_any_size(padded: Size, tiling: Tiling) -> Size:
+    """The whole picture if it is small enough, or a square of that many pixels."""
+    if padded.height * padded.width <= tiling.whole_pixels:
+        return padded
+    # Narrow pictures make longer tiles; a tile that is mostly halo would cost more than its memory saves.
+    side = math.isqrt(tiling.whole_pixels)
+    short = min(padded.height, padded.width, side)
+    long = max(side, tiling.whole_pixels // short, 4 * tiling.halo + tiling.multiple)
+    return Size(*(min(n, _up(long if n > side else n, tiling.multiple)) for n in (padded.height, padded.width)))
+
+
+def _spans(padded: int, tile: int, picture: int, tiling: Tiling) -> tuple[Span, ...]:
+    """Tiles along an axis of ``padded`` pixels, of which the first ``picture`` are real."""
+    if padded > tile and tile - 2 * tiling.halo < tiling.multiple:
+        raise BadInput(
+            f"this artifact takes {tile} pixels along an axis where the picture has {picture}, and cannot be tiled: "
+            f"its network sees {tiling.halo} pixels to each side, so that nothing of a tile would be left; "
+            f"export it with --size dynamic, or with a side of more than {2 * tiling.halo + tiling.multiple}"
+        )
+    spans, kept = [], 0
+    while kept < picture:
+        start = 0 if kept == 0 else (kept - tiling.halo) // tiling.multiple * tiling.multiple
+        start = min(start, padded - tile)
+        end = padded if start + tile == padded else start + tile - tiling.halo
+        spans.append(Span(start, kept, min(end, picture)))
+        kept = end
+    return tuple(spans)
+
+
+def _tile(image: Image8, top: int, left: int, size: Size) -> Image8:
+    """A tile of the picture; beyond its far borders the last row and column are repeated."""
+    part = image[top : top + size.height, left : left + size.width]
+    below, right = size.height - part.shape[0], size.width - part.shape[1]
+    return np.pad(part, ((0, below), (0, right), (0, 0)), mode="edge") if below or right else part
+
+
+def _kept(block: Image8, row: Span, column: Span, scale: int) -> Image8:
+    rows, columns = (
+        slice((span.keep_from - span.start) * scale, (span.keep_to - span.start) * scale) for span in (row, column)
+    )
+    return block[rows, columns]

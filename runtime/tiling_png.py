@@ -1,0 +1,62 @@
+"""Writes a PNG strip by strip, for pictures that are larger than memory."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from clearport.files import atomic_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from clearport.base import Size
+    from clearport.images import Image8
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_RGB8 = (8, 2, 0, 0, 0)  # bit depth, colour type, compression, filter method, interlace
+_UP = 2  # the filter that stores the difference to the row above
+_LEVEL = 6
+
+
+def save_strips(path: Path, size: Size, strips: Iterable[Image8]) -> None:
+    """Write uint8 RGB ``strips`` (rows, width, 3), from top to bottom, as one PNG of ``size``, atomically.
+
+    The same pixels give the same bytes, however they are cut into strips.
+
+    Raises:
+        BadInput: the disk is full, or the place cannot be written.
+        ValueError: the strips do not make up a picture of ``size``.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(_SIGNATURE)
+        _chunk(file, b"IHDR", struct.pack(">II5B", size.width, size.height, *_RGB8))
+        packer, above, rows = zlib.compressobj(_LEVEL), np.zeros((1, size.width * 3), np.uint8), 0
+        for strip in strips:
+            if strip.shape[1:] != (size.width, 3):
+                raise ValueError(f"a strip is {strip.shape}, expected rows of {size.width} RGB pixels")
+            lines = strip.reshape(strip.shape[0], -1)
+            _chunk(file, b"IDAT", packer.compress(_filtered(lines, above)))
+            above, rows = lines[-1:].copy(), rows + len(lines)
+        if rows != size.height:
+            raise ValueError(f"the strips have {rows} rows together, expected {size.height}")
+        _chunk(file, b"IDAT", packer.flush())
+        _chunk(file, b"IEND", b"")
+
+
+def _filtered(lines: Image8, above: Image8) -> bytes:
+    """Rows as PNG stores them: the number of the filter, then each byte less the one above it (modulo 256)."""
+    out = np.empty((lines.shape[0], lines.shape[1] + 1), np.uint8)
+    out[:, 0] = _UP
+    out[:, 1:] = lines - np.concatenate([above, lines[:-1]])
+    return out.tobytes()
+
+
+def _chunk(file: IO[bytes], kind: bytes, data: bytes) -> None:
+    if not data and kind == b"IDAT":
+        return  # the packer kept it all for later
+    file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
