@@ -13,63 +13,18 @@ The same thing for other languages is ``core/manifest.schema.json``, made by ``s
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Field
 
-from clearport.base import Precision, Skipped, Task, TensorSpec
-from clearport.runtime.latency import LatencyReport
-from clearport.runtime.parity import ParityReport
+from clearport.base import Precision, Skipped, Task
+from clearport.bundle_fields import Count, Finite, LatencyCell, ParityCell, RelativePath, Sha256, Specs, Text, Versions
+from clearport.bundle_files import digest_of
+from clearport.runtime.parity import ParityReport, Tolerance
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 SCHEMA_ID = "https://clearport.invalid/manifest-1.schema.json"
-DTYPES = ("uint8", "int8", "float16", "float32")
-
-
-def _relative(path: str) -> str:
-    parts = path.split("/")
-    if any(c in path for c in "\\:") or not path.isprintable():
-        raise ValueError("a path holds no backslash, colon or control character")
-    if path.startswith("/") or any(part in ("", ".", "..") for part in parts):
-        raise ValueError("a path is relative, with '/', and stays inside the bundle (no '..', no leading '/')")
-    return path
-
-
-def _sound(spec: TensorSpec) -> TensorSpec:
-    if spec.dtype not in DTYPES:
-        raise ValueError(f"dtype {spec.dtype!r} of tensor {spec.name!r}: expected one of {', '.join(DTYPES)}")
-    if not spec.shape or any(n < 1 if isinstance(n, int) else not n for n in spec.shape):
-        raise ValueError(f"shape {spec.shape} of tensor {spec.name!r}: expected positive sizes or names of free axes")
-    low, high = spec.value_range
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"value_range {spec.value_range} of tensor {spec.name!r}: expected two finite ascending numbers")
-    if spec.scale is not None and not (math.isfinite(spec.scale) and spec.scale > 0):
-        raise ValueError(f"scale {spec.scale} of tensor {spec.name!r}: expected a finite positive number")
-    return spec
-
-
-def _is_skipped(value: Any) -> str:
-    skipped = isinstance(value, Skipped) or (isinstance(value, Mapping) and "reason" in value and "what" in value)
-    return "skipped" if skipped else "report"
-
-
-Text = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=0)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in lower-case hexadecimal")]
-RelativePath = Annotated[
-    str,
-    Field(min_length=1, description="path inside the bundle: relative, with '/', without '..'"),
-    AfterValidator(_relative),
-]
-Spec = Annotated[TensorSpec, AfterValidator(_sound)]
-Specs = Annotated[tuple[Spec, ...], Field(min_length=1)]
-Versions = Mapping[str, str]
-SkippedCell = Annotated[Skipped, Tag("skipped")]
-ParityCell = Annotated[Annotated[ParityReport, Tag("report")] | SkippedCell, Discriminator(_is_skipped)]
-LatencyCell = Annotated[Annotated[LatencyReport, Tag("report")] | SkippedCell, Discriminator(_is_skipped)]
 
 
 class _Record(BaseModel):
@@ -88,9 +43,9 @@ class ModelRecord(_Record):
     """The network and its weights.
 
     ``params`` counts every number of the network, ``macs`` the multiply-accumulates for one input of ``macs_size``
-    (HEIGHTxWIDTH in pixels). ``size`` is the input size that the artifacts were made for, or ``dynamic``. ``halo`` is the
-    number of input pixels on each side that an output pixel depends on; height and width are multiples of ``size_multiple``.
-    ``card`` is what is known of the training of the weights, if anything.
+    (HEIGHTxWIDTH in pixels). ``size`` is the input size that the artifacts were made for, or ``dynamic``; height and
+    width are multiples of ``size_multiple``. ``halo`` is the number of input pixels on each side that an output pixel
+    depends on. ``card`` is what is known of the training of the weights, if anything.
     """
 
     name: Text
@@ -160,19 +115,11 @@ class ArtifactRecord(_Record):
         return path == self.path or path.startswith(f"{self.path}/")
 
 
-class Tolerance(_Record):
-    """How far an output may be from a golden picture, over its 8-bit pixels; null: not judged."""
-
-    min_psnr_db: Finite | None = None
-    max_mean_lsb: Finite | None = None
-    max_abs: Finite | None = None
-
-
 class GoldenRecord(_Record):
     """A picture that proves an artifact: what goes in, or what must come out.
 
-    ``float`` is PyTorch's output and ``int8`` that of the quantized reference, both uint8 RGB. ``tolerances`` has one entry per artifact
-    key that is judged against this picture; ``protocol`` names its PSNR.
+    ``float`` is PyTorch's output and ``int8`` that of the quantized reference, both uint8 RGB. ``tolerances`` has one
+    entry per artifact key that is judged against this picture; ``protocol`` names its PSNR.
     """
 
     name: Text
@@ -195,7 +142,10 @@ class QuantizationRecord(_Record):
 
 
 class QualityRecord(_Record):
-    """One figure against ground truth. ``subject`` is an artifact key or ``pytorch``; ``change`` is that to PyTorch fp32."""
+    """One figure against ground truth. ``subject`` is an artifact key or ``pytorch``.
+
+    ``change`` is the difference to PyTorch fp32 in the same metric, ``passed`` whether a gate held (null: no gate).
+    """
 
     subject: Text
     data: Text
@@ -217,10 +167,13 @@ class BaselineRecord(_Record):
 
 
 class HostRecord(_Record):
-    """The machine that made the bundle and measured the latencies, and when."""
+    """The machine that made the bundle and measured the latencies, and when (``created``, ISO 8601 in UTC)."""
 
     cpu: str
     cores: Count
+    governor: str | None
+    load_start: Finite | None
+    load_end: Finite | None
     memory_mib: Count
     machine: str
     system: str
@@ -247,7 +200,7 @@ class Manifest(_Record):
     def failures(self) -> list[str]:
         """Every check that did not hold, one sentence each; empty when all of them held."""
         parity = [
-            f"{a.key}: parity {p.method} failed: {', '.join(p.failures) or 'outside its tolerance'}"
+            f"{a.key}: parity failed ({p.method}): {'; '.join(p.failures) or 'outside its tolerance'}"
             for a in self.artifacts
             for p in a.parities
             if not p.passed
@@ -279,8 +232,6 @@ def schema() -> str:
 
 def contradictions(manifest: Manifest) -> Iterator[str]:
     """Where one part of a manifest denies another, as ``field: what is wrong``."""
-    from clearport.bundle_files import digest_of
-
     keys: set[str] = set()
     for i, artifact in enumerate(manifest.artifacts):
         if artifact.key in keys:

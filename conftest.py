@@ -1,0 +1,245 @@
+"""Fixtures of both test folders: a bundle that is small, and made without a network or a converter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from clearport import bundle
+from clearport.base import Artifact, Precision, Skipped, TensorSpec
+from clearport.bundle import Bundle
+from clearport.bundle_fields import LatencyCell
+from clearport.bundle_manifest import (
+    BaselineRecord,
+    GoldenRecord,
+    HostRecord,
+    Manifest,
+    ModelRecord,
+    PaperRecord,
+    PixelContract,
+    QualityRecord,
+    QuantizationRecord,
+)
+from clearport.files import digest
+from clearport.images import save_png
+from clearport.runtime.latency import LatencyReport
+from clearport.runtime.latency_stats import Ratio, Summary
+from clearport.runtime.parity import ParityReport, Tolerance
+
+MakeBundle = Callable[..., Bundle]
+HEIGHT, WIDTH, SCALE = 48, 64, 3
+
+_IMAGE = TensorSpec("image", (1, 3, HEIGHT, WIDTH))
+_RESTORED = TensorSpec("restored", (1, 3, HEIGHT * SCALE, WIDTH * SCALE))
+_BYTE = ("uint8", 1.0, 0)
+_FILES: tuple[tuple[str, Precision, str, tuple[str, ...], float], ...] = (
+    ("onnxruntime", "fp32", "", ("ncnet_x3_fp32.onnx",), 193.0),
+    ("onnxruntime", "int8", "", ("ncnet_x3_int8.onnx",), 132.0),
+    ("onnxruntime", "int8", "ort", ("ncnet_x3_int8_ort.ort",), 131.0),
+    ("openvino", "int8", "", ("ncnet_x3_int8.openvino/model.xml", "ncnet_x3_int8.openvino/model.bin"), 41.0),
+    ("tflite", "fp32", "", ("ncnet_x3_fp32.tflite",), 235.7),
+    ("tflite", "int8", "", ("ncnet_x3_int8.tflite",), 75.1),
+    ("coreml", "fp16", "image", ("a.mlpackage/Manifest.json", "a.mlpackage/Data/weights/weight.bin"), 0.0),
+    ("coreml", "fp32", "tensor", ("b.mlpackage/Manifest.json", "b.mlpackage/Data/weights/weight.bin"), 0.0),
+)
+
+
+@pytest.fixture(scope="session")
+def make_bundle() -> MakeBundle:
+    """``make_bundle(folder, height=48, width=64, name="ncnet", wrong=False)``: a bundle with every kind of entry.
+
+    Its pictures and files are real, its figures are made up. ``wrong`` makes one parity fail.
+    """
+    return _make
+
+
+def _make(
+    folder: Path, height: int = HEIGHT, width: int = WIDTH, name: str = "ncnet", *, wrong: bool = False
+) -> Bundle:
+    with bundle.building(folder) as place:
+        bundle.write(place, _manifest(place, height, width, name, wrong=wrong))
+    return Bundle.load(folder)
+
+
+def _manifest(place: Path, height: int, width: int, name: str, *, wrong: bool) -> Manifest:
+    for path in ("weights.safetensors", "scales.json", "reference_qdq.onnx"):
+        (place / path).write_bytes(path.encode() * 7)
+    artifacts = [_artifact(place, *made[:4]) for made in _FILES]
+    latencies = [_latency(made[4]) for made in _FILES]
+    records = [
+        bundle.record(a, place, _parity(a, passed=not (wrong and a.key == "tflite/int8")), latency)
+        for a, latency in zip(artifacts, latencies, strict=True)
+    ]
+    return Manifest(
+        model=ModelRecord(
+            name=name,
+            task="super-resolution",
+            scale=SCALE,
+            params=52279,
+            macs=12_037_000_000,
+            macs_size="360x640",
+            weights_sha256=digest(place / "weights.safetensors"),
+            license="Apache-2.0",
+            paper=PaperRecord(
+                title="A title & its <subtitle>", arxiv="2204.08397", url="https://arxiv.org/abs/2204.08397"
+            ),
+            halo=14,
+            size_multiple=1,
+            size="360x640",
+        ),
+        pixel_contract=PixelContract(inputs=(_IMAGE,), outputs=(_RESTORED,)),
+        artifacts=tuple(records),
+        skipped=(Skipped("coreml/int8", "coremltools is not installed; to add it: pip install 'clearport[coreml]'"),),
+        goldens=_goldens(place, height, width),
+        quantization=QuantizationRecord(
+            scheme="weights int8 symmetric per output channel, activations int8 asymmetric per tensor, bias int32",
+            calibrator="moving average",
+            images=8,
+            images_sha256="5" * 64,
+            table="scales.json",
+            reference="reference_qdq.onnx",
+        ),
+        quality=(_quality("pytorch", 31.685, None), _quality("tflite/int8", 31.632, -0.053)),
+        baseline=BaselineRecord(runtime="torch", version="2.13.0", latency=_latency(441.0, baseline=True)),
+        tool_versions={"clearport": "0.1.0", "torch": "2.13.0", "onnxruntime": "1.31.1"},
+        host=HostRecord(
+            cpu="A processor",
+            cores=2,
+            governor=None,
+            load_start=0.4,
+            load_end=1.2,
+            memory_mib=7957,
+            machine="x86_64",
+            system="Linux 6.1",
+            python="3.11.7",
+            created="2026-01-02T03:04:05+00:00",
+        ),
+    )
+
+
+def _artifact(place: Path, target: str, precision: Precision, variant: str, names: tuple[str, ...]) -> Artifact:
+    for i, name in enumerate(names):
+        path = place / target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(f"{target} {precision} {variant} {i}".encode() * 50)
+    specs: tuple[TensorSpec, ...] = (_IMAGE, _RESTORED)
+    if precision == "int8":
+        specs = tuple(s.with_dtype(*_BYTE, "NCHW" if target == "onnxruntime" else "NHWC") for s in specs)
+    elif variant == "image":
+        specs = tuple(s.with_dtype("uint8", None, None, "NHWC") for s in specs)
+    elif target == "tflite":
+        specs = tuple(s.with_dtype("float32", None, None, "NHWC") for s in specs)
+    path = place / target / names[0].split("/")[0]
+    return Artifact(target, precision, path, digest(path), specs[:1], specs[1:], {target: "1.0"}, variant)
+
+
+def _parity(artifact: Artifact, *, passed: bool) -> ParityReport | Skipped:
+    if artifact.key == "onnxruntime/int8/ort":
+        return Skipped(artifact.key, "this runtime was built without the format")
+    int8 = artifact.precision == "int8"
+    report = ParityReport(
+        passed=True,
+        psnr_db=71.93 if int8 else 118.4,
+        max_abs=3.0 if int8 else 0.0004,
+        mean_lsb=0.0042 if int8 else 0.00002,
+        exact_share=0.9961 if int8 else 1.0,
+        method="reference-evaluated" if artifact.target == "coreml" else f"ran on {artifact.target}",
+        reference="QDQ reference" if int8 else "PyTorch fp32",
+        basis="8-bit pictures" if int8 else "real values",
+        tolerance=Tolerance("made up", max_abs=25.0, mean_lsb=0.5, min_psnr_db=48.1),
+    )
+    if passed:
+        return report
+    failures = ("PSNR 31.02 dB, expected at least 48.1",)
+    return replace(report, passed=False, psnr_db=31.02, max_abs=97.0, mean_lsb=3.1, exact_share=0.2, failures=failures)
+
+
+def _latency(median_ms: float, *, baseline: bool = False) -> LatencyCell:
+    if not median_ms:
+        return Skipped("latency", "Core ML runs on macOS only")
+    samples = tuple(float(v) for v in np.round(median_ms * np.linspace(0.93, 1.09, 30), 4))
+    summary = Summary.of(samples)
+    ratio = None if baseline else Ratio("pytorch", median_ms / 441, median_ms / 441 * 0.98, median_ms / 441 * 1.03)
+    return LatencyReport(
+        kind="measured",
+        runtime="torch" if baseline else "a runtime",
+        runtime_versions={"runtime": "2.3.0"},
+        unit_asked="cpu",
+        unit_ran="cpu",
+        threads=1,
+        init_ms=12.4,
+        first_inference_ms=median_ms * 1.3,
+        warmup=3,
+        runs_per_round=3,
+        samples_ms=samples,
+        cpu_samples_ms=samples,
+        min_ms=summary.min_ms,
+        max_ms=summary.max_ms,
+        mean_ms=summary.mean_ms,
+        std_ms=summary.std_ms,
+        p5_ms=summary.p5_ms,
+        median_ms=summary.median_ms,
+        p90_ms=summary.p90_ms,
+        p95_ms=summary.p95_ms,
+        p99_ms=summary.p99_ms,
+        fps=1e3 / summary.median_ms,
+        cpu_median_ms=summary.median_ms,
+        ratio=ratio,
+        cpu_ratio=ratio,
+        peak_memory_mib=141.2,
+        peak_memory_method="VmHWM",
+        io_copies_counted=True,
+        operators={},
+        partitions=None,
+        executed_precision=None,
+        facts={},
+    )
+
+
+def _goldens(place: Path, height: int, width: int) -> tuple[GoldenRecord, ...]:
+    """A part of scikit-image's astronaut (NASA, public domain), its enlargement, and that with small errors."""
+    photo = Image.fromarray(data.astronaut())
+    source = photo.resize((width, height), Image.Resampling.BICUBIC, box=(100, 20, 340, 200))
+    large = np.asarray(source.resize((width * SCALE, height * SCALE), Image.Resampling.LANCZOS))
+    noise = np.random.default_rng(3).integers(-1, 2, large.shape)
+    pictures = {
+        "input": np.asarray(source),
+        "float": large,
+        "int8": np.clip(large.astype(np.int16) + noise, 0, 255).astype(np.uint8),
+    }
+    for role, pixels in pictures.items():
+        (place / "goldens").mkdir(exist_ok=True)
+        save_png(place / f"goldens/{role}.png", pixels)
+    protocol = "RGB, no border, 8 bit"
+    tolerances = {"tflite/int8": Tolerance("made up", min_psnr_db=48.1)}
+    return tuple(
+        GoldenRecord(
+            name=role,
+            path=f"goldens/{role}.png",
+            sha256=digest(place / f"goldens/{role}.png"),
+            role=role,  # type: ignore[arg-type]  # the keys of the dictionary above
+            protocol="" if role == "input" else protocol,
+            tolerances=tolerances if role == "int8" else {},
+        )
+        for role in pictures
+    )
+
+
+def _quality(subject: str, value: float, change: float | None) -> QualityRecord:
+    return QualityRecord(
+        subject=subject,
+        data="Set5",
+        images=5,
+        metric="PSNR",
+        protocol="RGB, border 3, clipped and rounded to 8 bit",
+        unit="dB",
+        value=value,
+        change=change,
+        passed=None if change is None else True,
+    )

@@ -1,0 +1,58 @@
+"""A report as one HTML page that needs nothing else: pictures, style and script are inside, and nothing is fetched.
+
+The page carries a content security policy: only its own style and script run (by their hashes), so that a text of
+the manifest could not do harm even if it got through the escaping.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+from markupsafe import Markup
+
+from clearport.bundle import Bundle
+from clearport.files import write_text
+from clearport.reports import templates
+from clearport.reports.content import Page
+from clearport.reports.markdown import markdown
+from clearport.reports.page import page as page_of
+from clearport.reports.pictures import Comparison, comparison
+from clearport.reports.plots import draw
+
+
+def write_reports(bundle: Bundle) -> tuple[Path, Path]:
+    """Write ``report.md`` and ``report.html`` into the bundle, from its manifest and golden pictures; the two paths.
+
+    Raises:
+        BadInput: the folder cannot be written.
+    """
+    page = page_of(bundle.manifest)
+    as_markdown, as_html = bundle.folder / "report.md", bundle.folder / "report.html"
+    write_text(as_markdown, markdown(page, bundle.manifest))
+    write_text(as_html, html(page, comparison(bundle)))
+    return as_markdown, as_html
+
+
+def html(page: Page, pictures: Comparison | str) -> str:
+    """The page as HTML. ``pictures`` may be the reason why there are none."""
+    style, script = templates.asset("page.css"), templates.asset("page.js")
+    return (
+        templates.environment()
+        .get_template("page.html.j2")
+        .render(
+            page=page,
+            pictures=pictures,
+            has_pictures=isinstance(pictures, Comparison),
+            draw=draw,
+            style=Markup(style),  # noqa: S704 - the package's own file
+            script=Markup(script),  # noqa: S704 - the package's own file
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+        )
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

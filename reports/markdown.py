@@ -1,0 +1,83 @@
+"""A report as Markdown (GitHub's tables). Texts of the manifest are escaped: they cannot become markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from clearport.bundle_manifest import Manifest
+from clearport.reports.content import Cell, Page, Plot, Section, Table, Usage
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
+
+
+def markdown(page: Page, manifest: Manifest) -> str:
+    """The page as Markdown; the golden pictures are linked, not embedded."""
+    return "\n".join(_lines(page, manifest)) + "\n"
+
+
+def escape(text: str) -> str:
+    """A text as Markdown that reads as that text, on one line."""
+    flat = "".join(c if c.isprintable() else " " for c in text)
+    return _SPECIAL.sub(r"\\\1", flat)
+
+
+def _lines(page: Page, manifest: Manifest) -> Iterator[str]:
+    yield from (f"# {escape(page.title)}", "", escape(page.summary), "", f"**{escape(page.verdict)}**", "")
+    if page.failures:
+        yield from (*(f"- {escape(failure)}" for failure in page.failures), "")
+    yield from ("| | |", "|---|---|")
+    yield from (f"| {escape(label)} | {_cell(cell)} |" for label, cell in page.facts)
+    yield ""
+    if manifest.goldens:
+        yield from ("## Golden pictures", "")
+        yield from (f"- [{escape(golden.name)}]({quote(golden.path)}): {golden.role}" for golden in manifest.goldens)
+        yield ""
+    for section in page.sections:
+        yield from _section(section)
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield from (f"## {escape(section.title)}", "")
+    if section.intro:
+        yield from (escape(section.intro), "")
+    for table in section.tables:
+        yield from _table(table)
+    for plot in section.plots:
+        yield from _plot(plot)
+    for usage in section.usages:
+        yield from _usage(usage)
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield "| " + " | ".join(escape(column.title) for column in table.columns) + " |"
+    yield "|" + "|".join("---:" if column.number else "---" for column in table.columns) + "|"
+    yield from ("| " + " | ".join(_cell(cell) + " | –" * (cell.span - 1) for cell in row) + " |" for row in table.rows)
+    yield ""
+    if table.note:
+        yield from (escape(table.note), "")
+
+
+def _plot(plot: Plot) -> Iterator[str]:
+    """Bars of block characters, so that the shape is there in a terminal too."""
+    most = max(bar.value for bar in plot.bars) or 1.0
+    width = max(len(bar.label) for bar in plot.bars)
+    yield from ("```text", "".join(c if c.isprintable() else " " for c in f"{plot.title} ({plot.unit})"))
+    for bar in plot.bars:
+        label = "".join(c if c.isprintable() and c != "`" else " " for c in bar.label)
+        yield f"{label.ljust(width)}  {'█' * max(1, round(40 * bar.value / most))} {bar.text}"
+    yield from ("```", "")
+
+
+def _usage(usage: Usage) -> Iterator[str]:
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", usage.code)), default=0))
+    yield from (f"### {escape(usage.title)}", "")
+    yield from (*(f"- {_cell(Cell(name, code=True))}" for name in usage.files), "")
+    yield from (f"{fence}{usage.language}", usage.code.rstrip("\n"), fence, "")
+
+
+def _cell(cell: Cell) -> str:
+    if cell.code and cell.text.isprintable() and not re.search(r"[`|\\]", cell.text):
+        return f"`{cell.text}`"
+    return f"**{escape(cell.text)}**" if cell.tone == "bad" else escape(cell.text)

@@ -1,0 +1,125 @@
+"""The report of a bundle as a ``Page``: which chapters there are, and what the summary says."""
+
+from __future__ import annotations
+
+from clearport.base import Skipped
+from clearport.bundle_manifest import Manifest
+from clearport.registry import TARGETS
+from clearport.reports import tables
+from clearport.reports.content import Cell, Page, Section, Tone
+from clearport.reports.text import count, large
+from clearport.reports.usage import usages
+
+
+def page(manifest: Manifest) -> Page:
+    """Everything that a report of this manifest says."""
+    model = manifest.model
+    sentence, tone = _verdict(manifest)
+    return Page(
+        title=f"{model.name} ×{model.scale}" if model.scale > 1 else model.name,
+        summary=_summary(manifest),
+        verdict=sentence,
+        tone=tone,
+        failures=tuple(manifest.failures()),
+        facts=_facts(manifest),
+        sections=_sections(manifest),
+    )
+
+
+def _summary(manifest: Manifest) -> str:
+    titles = (TARGETS.get(a.target).title for a in manifest.artifacts)
+    targets = ", ".join(dict.fromkeys(titles)) or "no target"
+    number = len(manifest.artifacts)
+    files = f"{number} artifact{'' if number == 1 else 's'}"
+    proof = "Each was read back from disk, run and compared with its reference."
+    checked = number and all(a.parities for a in manifest.artifacts)
+    return f"{manifest.model.task.capitalize()}, exported to {files} for {targets}. {proof if checked else ''}".rstrip()
+
+
+def _verdict(manifest: Manifest) -> tuple[str, Tone]:
+    """One sentence on the checks: how many passed, failed, and could not be made; and its tone."""
+    checks = [p.passed for a in manifest.artifacts for p in a.parities]
+    checks += [q.passed for q in manifest.quality if q.passed is not None]
+    blind = sum(not a.parities for a in manifest.artifacts)
+    failed = checks.count(False)
+    if not checks:
+        return "Nothing was checked.", "muted"
+    sentence = f"{failed} of {len(checks)} checks failed." if failed else f"All {len(checks)} checks passed."
+    if blind:
+        sentence += f" {blind} artifact{' was' if blind == 1 else 's were'} not checked: see Parity."
+    return sentence, "bad" if failed else "good"
+
+
+def _facts(manifest: Manifest) -> tuple[tuple[str, Cell], ...]:
+    model = manifest.model
+    size = "any" if model.size == "dynamic" else model.size.replace("x", " × ")
+    multiple = f" (multiples of {model.size_multiple})" if model.size == "dynamic" and model.size_multiple > 1 else ""
+    return (
+        ("Task", Cell(model.task)),
+        ("Scale", Cell(f"×{model.scale}")),
+        ("Input size, height × width", Cell(size + multiple)),
+        ("Parameters", Cell(count(model.params))),
+        ("Multiply-accumulates", Cell(f"{large(model.macs)} at {model.macs_size.replace('x', ' × ')}")),
+        ("Halo", Cell(f"{model.halo} input pixels")),
+        ("Licence of the weights", Cell(model.license)),
+        ("Weights, SHA-256", Cell(model.weights_sha256[:12], code=True)),
+        ("Paper", Cell(f"{model.paper.title}, arXiv:{model.paper.arxiv}")),
+        ("Made", Cell(manifest.host.created)),
+    )
+
+
+def _sections(manifest: Manifest) -> tuple[Section, ...]:
+    return (
+        Section(
+            "artifacts",
+            "Artifacts",
+            tables=(tables.artifacts(manifest),),
+            plots=tables.present(tables.size_plot(manifest)),
+        ),
+        Section("parity", "Parity", tables=tables.present(tables.parity(manifest), tables.lint(manifest))),
+        _quality(manifest),
+        _latency(manifest),
+        _quantization(manifest),
+        _skipped(manifest),
+        _usage(manifest),
+        Section("versions", "Tool versions", tables=(tables.versions(manifest),)),
+    )
+
+
+def _quality(manifest: Manifest) -> Section:
+    table = tables.quality(manifest)
+    intro = (
+        "" if table else "Not measured: this bundle was not evaluated against ground truth (clearport eval does it)."
+    )
+    return Section("quality", "Quality", intro, tables=tables.present(table))
+
+
+def _latency(manifest: Manifest) -> Section:
+    cells = [manifest.baseline.latency, *(a.latency for a in manifest.artifacts)]
+    reasons = sorted({cell.reason for cell in cells if isinstance(cell, Skipped)})
+    if len(reasons) == 1 and all(isinstance(cell, Skipped) for cell in cells):
+        return Section("latency", "Latency", f"Not measured: {reasons[0]}.")
+    return Section(
+        "latency", "Latency", tables=(tables.latency(manifest),), plots=tables.present(tables.latency_plot(manifest))
+    )
+
+
+def _quantization(manifest: Manifest) -> Section:
+    table = tables.quantization(manifest)
+    intro = "" if table else "Nothing in this bundle is quantized to int8 by a scale table."
+    return Section("quantization", "Quantization", intro, tables=tables.present(table))
+
+
+def _skipped(manifest: Manifest) -> Section:
+    intro = "" if manifest.skipped else "Nothing: everything that was asked for is here."
+    return Section("skipped", "Left out", intro, tables=(tables.skipped(manifest),) if manifest.skipped else ())
+
+
+def _usage(manifest: Manifest) -> Section:
+    found = usages(manifest)
+    intro = (
+        "Each piece of code fits the files above it; the pixel contract of the artifact is written into it."
+        if found
+        else ""
+    )
+    return Section("usage", "How to use them", intro or "No artifact, no code.", usages=found)

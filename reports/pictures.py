@@ -1,0 +1,121 @@
+"""The before and after pictures of a report: one crop of the golden pictures, small enough to be embedded."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clearport.base import BadInput
+from clearport.images import load_rgb
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from clearport.bundle import Bundle
+    from clearport.images import Image8
+
+CROP_HEIGHT, CROP_WIDTH = 384, 512
+AMPLIFIED = 32
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a ``data:`` address. ``label`` is short and names what is seen."""
+
+    name: str
+    label: str
+    address: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the slider shows: ``before`` against one of ``after``, and where in the golden picture the crop lies."""
+
+    before: Picture
+    after: tuple[Picture, ...]
+    difference: Picture | None
+    caption: str
+
+
+def comparison(bundle: Bundle) -> Comparison | str:
+    """The crop with the most detail of the golden pictures, before and after; or the reason why there is none."""
+    try:
+        source = load_rgb(bundle.path(bundle.golden("input")))
+        restored = load_rgb(bundle.path(bundle.golden("float")))
+    except BadInput as error:
+        return str(error)
+    scale = bundle.manifest.model.scale
+    if restored.shape != (source.shape[0] * scale, source.shape[1] * scale, 3):
+        return (
+            f"the golden pictures are {source.shape[:2]} and {restored.shape[:2]} pixels: that is no scale of {scale}"
+        )
+    before = _upscaled(source, scale)
+    top, left = _most_detailed(restored, scale)
+    window = (slice(top, top + CROP_HEIGHT), slice(left, left + CROP_WIDTH))
+    after, difference = [_picture("float", "fp32 network (PyTorch)", restored[window])], None
+    if any(golden.role == "int8" for golden in bundle.manifest.goldens):
+        quantized = load_rgb(bundle.path(bundle.golden("int8")))
+        if quantized.shape != restored.shape:
+            return "the int8 golden picture has another size than the float one"
+        after.append(_picture("int8", "int8 network (quantized reference)", quantized[window]))
+        difference = _picture(
+            "difference", f"|fp32 − int8| × {AMPLIFIED}", _amplified(restored[window], quantized[window])
+        )
+    label = f"input, bicubic ×{scale}" if scale > 1 else "input"
+    height, width = restored[window].shape[:2]
+    return Comparison(
+        _picture("before", label, before[window]),
+        tuple(after),
+        difference,
+        f"{width} × {height} pixels of the golden picture's {restored.shape[1]} × {restored.shape[0]}, "
+        f"from x = {left}, y = {top}; lossless.",
+    )
+
+
+def _upscaled(source: Image8, scale: int) -> Image8:
+    import numpy as np
+    from PIL import Image
+
+    if scale == 1:
+        return source
+    height, width = source.shape[:2]
+    large = Image.fromarray(source).resize((width * scale, height * scale), Image.Resampling.BICUBIC)
+    return np.asarray(large, dtype=np.uint8)
+
+
+def _most_detailed(image: Image8, scale: int) -> tuple[int, int]:
+    """Top left of the window with the largest mean gradient, on a grid of half windows."""
+    import numpy as np
+
+    grey = image.astype(np.float32).mean(axis=2)
+    detail = np.abs(np.diff(grey, axis=0, append=grey[-1:])) + np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
+    tops = _starts(image.shape[0], CROP_HEIGHT, scale)
+    lefts = _starts(image.shape[1], CROP_WIDTH, scale)
+    windows = [(top, left) for top in tops for left in lefts]
+    return max(windows, key=lambda at: float(detail[at[0] : at[0] + CROP_HEIGHT, at[1] : at[1] + CROP_WIDTH].mean()))
+
+
+def _starts(length: int, window: int, scale: int) -> list[int]:
+    last = max(0, length - window) // scale * scale
+    return [*range(0, last, max(window // 2 // scale * scale, 1)), last]
+
+
+def _amplified(a: Image8, b: Image8) -> Image8:
+    import numpy as np
+
+    difference: npt.NDArray[np.int16] = np.abs(a.astype(np.int16) - b.astype(np.int16)) * AMPLIFIED
+    return np.minimum(difference, 255).astype(np.uint8)
+
+
+def _picture(name: str, label: str, pixels: Image8) -> Picture:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=6)
+    address = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return Picture(name, label, address, pixels.shape[0], pixels.shape[1])

@@ -1,0 +1,46 @@
+"""The templates of this package. What ends in ``.html.j2`` is escaped, everything else is taken as it is."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+
+@cache
+def environment() -> Environment:
+    """The one jinja2 environment; a name that a template misses is an error."""
+    made = Environment(
+        loader=PackageLoader("clearport.reports", package_path=""),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters["literal"] = literal
+    made.filters["kotlin"] = lambda text: literal(text).replace("$", r"\$")
+    made.filters["one_line"] = one_line
+    return made
+
+
+def asset(name: str) -> str:
+    """The text of a file of this package, such as ``page.css``."""
+    return files("clearport.reports").joinpath(name).read_text(encoding="utf-8")
+
+
+def names() -> list[str]:
+    """The templates that there are."""
+    return sorted(p.name for p in files("clearport.reports").iterdir() if p.name.endswith(".j2"))
+
+
+def literal(text: str) -> str:
+    """A double-quoted string literal of Python and Swift (Kotlin also wants its ``$`` escaped: filter ``kotlin``)."""
+    return json.dumps(one_line(text), ensure_ascii=False)
+
+
+def one_line(text: str) -> str:
+    """A text that cannot end a comment or a literal: control and separator characters become spaces."""
+    return "".join(c if c.isprintable() else " " for c in text)

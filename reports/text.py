@@ -1,0 +1,71 @@
+"""Numbers and pixel contracts as people read them."""
+
+from __future__ import annotations
+
+import math
+
+from clearport.base import TensorSpec
+
+
+def number(value: float, digits: int = 3) -> str:
+    """``digits`` significant digits without an exponent where that reads well: 75.1, 0.0042, 2 310."""
+    if not math.isfinite(value):
+        return "∞" if value > 0 else str(value)
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-6:
+        return "< 0.000001" if value > 0 else f"{value:.1e}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def trimmed(text: str) -> str:
+    """A decimal number without the zeros at its end: 2.5, not 2.50."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def count(value: int) -> str:
+    """A whole number with its thousands apart: 52 279."""
+    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def kilobytes(size: int) -> str:
+    """Bytes as kB (1000 bytes), one digit after the point."""
+    return f"{size / 1000:,.1f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def large(value: int) -> str:
+    """A large count with an SI prefix: 52.3 k, 12.0 G."""
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{value / factor:.3g}\N{NARROW NO-BREAK SPACE}{prefix}"
+    return str(value)
+
+
+def percent(share: float) -> str:
+    """A share of 1 as percent; never rounded up to 100 or down to 0."""
+    shown = f"{share * 100:.2f}"
+    if shown == "100.00" and share < 1:
+        return "> 99.99"
+    return "< 0.01" if shown == "0.00" and share > 0 else shown
+
+
+def plain(value: float) -> str:
+    """A number of a contract: 255, not 255.0."""
+    return f"{value:g}"
+
+
+def shape(spec: TensorSpec) -> str:
+    """``1×360×640×3``; free axes by their names."""
+    return "×".join(str(n) for n in spec.shape)
+
+
+def contract(spec: TensorSpec) -> str:
+    """A pixel contract in one line: name, dtype, layout, shape, colour, range and what a number means."""
+    low, high = (plain(v) for v in spec.value_range)
+    parts = [f"{spec.name}: {spec.dtype}", f"{spec.layout} {shape(spec)}", f"{spec.color} {low}–{high}"]
+    if spec.scale is not None:
+        zero = spec.zero_point or 0
+        offset = f" {'−' if zero > 0 else '+'} {abs(zero)}" if zero else ""
+        parts.append(f"pixel = {f'(q{offset})' if offset else 'q'} × {trimmed(number(spec.scale, 6))}")
+    return ", ".join(parts)

@@ -1,0 +1,116 @@
+"""How to call each artifact, with its pixel contract filled in: a template ``usage_<target>.<language>.j2`` each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from clearport.base import TensorSpec
+from clearport.bundle_manifest import ArtifactRecord, Manifest
+from clearport.registry import TARGETS
+from clearport.reports import templates
+from clearport.reports.content import Usage
+
+_LANGUAGES = {"kt": "kotlin", "py": "python", "swift": "swift"}
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How 8-bit pixels ``p`` become numbers ``q`` of a tensor, and back, as arithmetic that every language reads.
+
+    ``encode`` is an expression of ``p``, ``decode`` one of ``q`` (to be rounded and clipped to 0..255 after).
+    """
+
+    encode: str
+    decode: str
+
+    @property
+    def shifts(self) -> bool:
+        """Whether a pixel becomes a whole number by itself, so that nothing is rounded."""
+        return not any(c in self.encode for c in "*/")
+
+    @classmethod
+    def of(cls, spec: TensorSpec) -> Codec:
+        low, step = spec.value_range[0], spec.pixel_step
+        if spec.dtype.startswith("float"):
+            return cls(_plus(_times("p", step), low), _over(_plus("q", -low), step))
+        scale, zero = spec.scale or step, spec.zero_point or 0
+        if math.isclose(scale, step):
+            offset = zero + round(low / scale)
+            return cls(_plus("p", offset), _plus("q", -offset))
+        encode = _plus(_over(_plus(_times("p", step), low), scale), zero)
+        return cls(encode, _over(_plus(_times(_plus("q", -zero), scale), -low), step))
+
+
+def usages(manifest: Manifest) -> tuple[Usage, ...]:
+    """One piece of code for all artifacts that are called alike; targets without a template have none."""
+    by_code: dict[tuple[str, str, str], list[str]] = {}
+    for artifact in manifest.artifacts:
+        for name in templates.names():
+            if not name.startswith(f"usage_{artifact.target}."):
+                continue
+            language = _LANGUAGES[name.split(".")[1]]
+            code = _render(name, manifest, artifact)
+            by_code.setdefault((artifact.target, language, code), []).append(_file(manifest, artifact))
+    return tuple(
+        Usage(
+            f"{TARGETS.get(target).title} ({language.title()})", language, code.replace(_PLACE, files[0]), tuple(files)
+        )
+        for (target, language, code), files in by_code.items()
+    )
+
+
+_PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
+
+
+def _render(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
+    source, restored = artifact.inputs[0], artifact.outputs[0]
+    height, width = (source.shape[i] for i in ((2, 3) if source.layout == "NCHW" else (1, 2)))
+    return (
+        templates.environment()
+        .get_template(name)
+        .render(
+            file=_PLACE,
+            model=manifest.model,
+            source=source,
+            restored=restored,
+            height=height,
+            width=width,
+            into=Codec.of(source),
+            out_of=Codec.of(restored),
+            variant=artifact.variant,
+        )
+    )
+
+
+def _file(manifest: Manifest, artifact: ArtifactRecord) -> str:
+    """What a runtime opens: the artifact, or the .xml in its folder (OpenVINO)."""
+    inside = [name for name in manifest.files if artifact.holds(name) and name.endswith(".xml")]
+    return inside[0] if len(inside) == 1 else artifact.path
+
+
+def _plus(text: str, value: float) -> str:
+    if value == 0:
+        return text
+    return f"({text} {'+' if value > 0 else '-'} {abs(value):.17g})"
+
+
+def _times(text: str, value: float) -> str:
+    if value == 1:
+        return text
+    return f"({text} / {_real(1 / value)})" if _whole(1 / value) else f"({text} * {_real(value)})"
+
+
+def _over(text: str, value: float) -> str:
+    if value == 1:
+        return text
+    return f"({text} * {_real(1 / value)})" if _whole(1 / value) else f"({text} / {_real(value)})"
+
+
+def _real(value: float) -> str:
+    """A literal that no language takes for an integer: 255.0."""
+    return repr(float(round(value)) if _whole(value) else value)
+
+
+def _whole(value: float) -> bool:
+    return math.isclose(value, round(value), rel_tol=1e-12)
