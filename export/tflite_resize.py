@@ -85,10 +85,11 @@ def _onnx_places(node: ir.Node, old: int, new: int, axis: int, *, nearest: bool)
 
 def _tflite_places(old: int, new: int, corners: bool, half: bool, *, nearest: bool) -> Array:
     scale = np.float32(old - 1) / np.float32(new - 1) if corners and new > 1 else np.float32(old) / np.float32(new)
-    x = np.arange(new, dtype=np.float32)
+    x: Array = np.arange(new, dtype=np.float32)
+    places: Array
     if nearest:
         places = (x + np.float32(0.5 if half else 0)) * scale
         places = np.floor(places + np.float32(0.5)) if corners else np.floor(places)
     else:
         places = (x + np.float32(0.5)) * scale - np.float32(0.5) if half else x * scale
-    return np.clip(places, 0, old - 1)
+    return places.clip(0, old - 1)

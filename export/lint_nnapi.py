@@ -1,0 +1,261 @@
+"""Which operators of a .tflite file Android's NNAPI takes, from which API level on, and why not.
+
+What is asked is what TensorFlow Lite's NNAPI delegate asks before it hands an operator over
+(``NNAPIDelegateKernel::Validate`` in ``tensorflow/lite/delegates/nnapi/nnapi_delegate.cc``): operator, version, types,
+ranks, scales. It is a prediction: a phone's driver may refuse more. NNAPI is deprecated since Android 15 (API 35).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from clearport.base import BadInput
+
+API_LEVELS = (27, 28, 29, 30, 31)
+"""Android 8.1 (NNAPI 1.0), 9 (1.1), 10 (1.2), 11 (1.3) and 12."""
+_NEVER = 99
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One operator: ``api_level`` is the first that takes it, None if none does; ``reason`` says what decides."""
+
+    index: int
+    op: str
+    version: int
+    dtype: str
+    api_level: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class NnapiReport:
+    """Every operator of a file, in order, and what each reads and writes (for the partitions)."""
+
+    findings: tuple[Finding, ...]
+    edges: tuple[tuple[frozenset[int], frozenset[int]], ...]
+
+    @property
+    def api_level(self) -> int | None:
+        """The first API level that takes every operator; None if there is none."""
+        levels = [f.api_level for f in self.findings]
+        return None if None in levels else max((n for n in levels if n is not None), default=API_LEVELS[0])
+
+    def refused(self, api_level: int) -> tuple[Finding, ...]:
+        """The operators that stay on the CPU at an API level."""
+        return tuple(f for f in self.findings if not _taken(f, api_level))
+
+    def partitions(self, api_level: int) -> int:
+        """How many parts of the graph NNAPI gets at an API level, each a trip to the accelerator and back."""
+        return sum(taken for taken, _ in _subsets(self, api_level))
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    dtype: str
+    rank: int
+    constant: bool
+    scales: tuple[float, ...]
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class _Op:
+    op: str
+    version: int
+    inputs: tuple[_Tensor, ...]
+    output: _Tensor
+    options: Any
+
+
+Need = tuple[int, str]
+"""An API level and what needs it."""
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Highest version taken; first API level for float32 and for 8 bit; and what else an operator needs."""
+
+    max_version: int
+    float32: int = 27
+    quantized: int = 27
+    more: Callable[[_Op], Iterable[Need]] = lambda _: ()
+
+
+def lint(path: Path) -> NnapiReport:
+    """Look at every operator of a .tflite file.
+
+    Raises:
+        BadInput: it is not a .tflite file.
+    """
+    data = path.read_bytes()
+    if data[4:8] != b"TFL3":
+        raise BadInput(f"{path}: not a TFLite file (identifier {data[4:8]!r}, expected b'TFL3')")
+    model = schema.ModelT.InitFromPackedBuf(data)
+    graph = model.subgraphs[0]
+    tensors = [_tensor(model, t) for t in graph.tensors]
+    findings = [_finding(i, _operator(model, o, tensors)) for i, o in enumerate(graph.operators)]
+    edges = [(frozenset(map(int, o.inputs)), frozenset(map(int, o.outputs))) for o in graph.operators]
+    return NnapiReport(tuple(findings), tuple(edges))
+
+
+def _finding(index: int, op: _Op) -> Finding:
+    needs = sorted(_needs(op), key=lambda need: need[0])
+    level, reason = needs[-1]
+    dtype = op.inputs[0].dtype
+    return Finding(index, op.op, op.version, dtype, None if level == _NEVER else level, reason)
+
+
+def _needs(op: _Op) -> list[Need]:
+    rule = RULES.get(op.op)
+    if rule is None:
+        return [(_NEVER, "NNAPI has no such operator")]
+    if op.op == "DEQUANTIZE" and op.inputs[0].dtype == "FLOAT16" and op.inputs[0].constant:
+        return [(30, "a float16 constant is handed over as it is")]
+    dtype = next((t.dtype for t in op.inputs if t.dtype != "INT32" or not t.constant), "INT32")
+    level = {"FLOAT32": rule.float32, "INT8": rule.quantized, "UINT8": rule.quantized}.get(dtype, _NEVER)
+    needs = [(level, "" if level == 27 else f"{op.op} of {dtype}")]
+    if op.version > rule.max_version:
+        needs.append((_NEVER, f"version {op.version}: NNAPI takes up to {rule.max_version}"))
+    if any(t.rank > 4 for t in (*op.inputs, op.output)):
+        needs.append((_NEVER, "a tensor of more than four axes"))
+    return [*needs, *rule.more(op)]
+
+
+def _convolution(op: _Op) -> Iterable[Need]:
+    if len(op.inputs) != 3:
+        yield _NEVER, "a convolution without bias"
+    if len(op.inputs[1].scales) > 1:
+        yield 29, "one scale per channel"
+    if op.options.dilationHFactor != 1 or op.options.dilationWFactor != 1:
+        yield 29, "dilation"
+
+
+def _transposed(op: _Op) -> Iterable[Need]:
+    if not (op.inputs[0].constant and op.inputs[1].constant):
+        yield _NEVER, "an output shape or kernel that is not constant"
+
+
+def _resize(op: _Op) -> Iterable[Need]:
+    if not op.inputs[1].constant:
+        yield _NEVER, "an output size that is not constant"
+    if op.options.alignCorners or op.options.halfPixelCenters:
+        yield 30, "half_pixel_centers or align_corners"
+
+
+def _mean(op: _Op) -> Iterable[Need]:
+    if (op.inputs[0].scales, op.inputs[0].zero_point) != (op.output.scales, op.output.zero_point):
+        yield _NEVER, "MEAN with another scale at its output than at its input"
+
+
+def _average(op: _Op) -> Iterable[Need]:
+    if op.inputs[0].scales and op.options.filterHeight * op.options.filterWidth > 256:
+        yield _NEVER, "a window of more than 256 pixels in 8 bit"
+
+
+def _quantize(op: _Op) -> Iterable[Need]:
+    if op.output.dtype == "INT8":
+        yield 30, "QUANTIZE to INT8"
+
+
+def _dequantize(op: _Op) -> Iterable[Need]:
+    if op.inputs[0].dtype == "INT8":
+        yield (29, "DEQUANTIZE of INT8") if op.inputs[0].zero_point == 0 else (30, "DEQUANTIZE of asymmetric INT8")
+
+
+def _unfused(op: _Op) -> Iterable[Need]:
+    if op.options.fusedActivationFunction:
+        yield _NEVER, "a fused activation"
+
+
+def _split(op: _Op) -> Iterable[Need]:
+    if op.inputs[1].dtype == "INT8":
+        yield 30, "SPLIT of INT8"
+
+
+RULES: Mapping[str, _Rule] = {
+    "ADD": _Rule(2),
+    "AVERAGE_POOL_2D": _Rule(2, more=_average),
+    "CONCATENATION": _Rule(2, more=_unfused),
+    "CONV_2D": _Rule(3, quantized=29, more=_convolution),
+    "DEPTHWISE_CONV_2D": _Rule(3, quantized=29, more=_convolution),
+    "DEPTH_TO_SPACE": _Rule(2),
+    "DEQUANTIZE": _Rule(2, float32=_NEVER, more=_dequantize),
+    "LEAKY_RELU": _Rule(1, 29, 29),
+    "LOGISTIC": _Rule(2),
+    "MAXIMUM": _Rule(3, 29, 29),
+    "MAX_POOL_2D": _Rule(2),
+    "MEAN": _Rule(2, 28, 29, _mean),
+    "MINIMUM": _Rule(3, 29, 29),
+    "MUL": _Rule(2),
+    "PAD": _Rule(2, 28, 29),
+    "PADV2": _Rule(2, 29, 29),
+    "PRELU": _Rule(1, 29, 29),
+    "QUANTIZE": _Rule(2, 29, 29, _quantize),
+    "RELU": _Rule(2),
+    "RELU6": _Rule(2),
+    "RELU_N1_TO_1": _Rule(2),
+    "RESHAPE": _Rule(1),
+    "RESIZE_BILINEAR": _Rule(3, 27, 29, _resize),
+    "RESIZE_NEAREST_NEIGHBOR": _Rule(3, 29, 29, _resize),
+    "SLICE": _Rule(2, 29, 29),
+    "SPACE_TO_DEPTH": _Rule(2),
+    "SPLIT": _Rule(3, 29, 29, _split),
+    "STRIDED_SLICE": _Rule(2, 28, 28),
+    "SUB": _Rule(3, 28, 29),
+    "TANH": _Rule(2, 27, 29),
+    "TRANSPOSE": _Rule(2, 28, 28),
+    "TRANSPOSE_CONV": _Rule(3, 29, 29, _transposed),
+}
+"""Operator -> what NNAPI takes of it. An operator that is not here stays on the CPU."""
+
+
+def _taken(finding: Finding, api_level: int) -> bool:
+    return finding.api_level is not None and finding.api_level <= api_level
+
+
+def _subsets(report: NnapiReport, api_level: int) -> list[tuple[bool, list[int]]]:
+    """(taken, operators): as TFLite cuts a graph, all that is ready and of one kind goes into one part."""
+    written = {tensor for _, outputs in report.edges for tensor in outputs}
+    waiting = [finding.index for finding in report.findings]
+    parts: list[tuple[bool, list[int]]] = []
+    while waiting:
+        kind = next(_taken(report.findings[i], api_level) for i in waiting if not report.edges[i][0] & written)
+        part = _ready(report, api_level, waiting, written, kind)
+        waiting = [i for i in waiting if i not in part]
+        parts.append((kind, part))
+    return parts
+
+
+def _ready(report: NnapiReport, api_level: int, waiting: Sequence[int], written: set[int], kind: bool) -> list[int]:
+    """Operators of one kind whose inputs are there, in order; what they write leaves ``written`` (not yet there)."""
+    part: list[int] = []
+    for index in waiting:
+        reads, writes = report.edges[index]
+        if _taken(report.findings[index], api_level) is kind and not reads & written:
+            part.append(index)
+            written -= writes
+    return part
+
+
+def _tensor(model: Any, tensor: Any) -> _Tensor:
+    names = {number: name for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
+    quant = tensor.quantization
+    scales = () if quant is None or quant.scale is None else tuple(np.asarray(quant.scale, np.float64).tolist())
+    zero_point = int(quant.zeroPoint[0]) if scales else 0
+    rank = 0 if tensor.shape is None else len(tensor.shape)
+    return _Tensor(names[tensor.type], rank, model.buffers[tensor.buffer].data is not None, scales, zero_point)
+
+
+def _operator(model: Any, operator: Any, tensors: Sequence[_Tensor]) -> _Op:
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    code = model.operatorCodes[operator.opcodeIndex]
+    op = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    inputs = tuple(tensors[i] for i in operator.inputs if i >= 0)
+    return _Op(op, code.version, inputs, tensors[operator.outputs[0]], operator.builtinOptions)
