@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -28,106 +27,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from clearport.base import BadInput, ModelSpec
+from clearport.base import CheckFailed, ModelSpec
 from clearport.models import train_checkpoint, weights
 from clearport.models.data import Crops, Pair, centre, photo_pairs, split
 from clearport.models.losses import loss as loss_by_name
 from clearport.models.metrics import psnr_db, to_levels
+from clearport.models.train_options import Progress, TrainOptions, TrainResult, identity, learning_rate
 from clearport.models.train_widen import Widening, collapse, widen
 from clearport.registry import NETWORKS
 
 if TYPE_CHECKING:
     from clearport.images import Image8
 
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """What to train, on what, and for how long.
-
-    Attributes:
-        network: registry name.
-        data: folders of photos.
-        out: safetensors file that gets the weights with the best validation PSNR; its card is beside it (.json).
-        scale: the network's scale; None for its default.
-        steps, minutes: the length; exactly one of them is given.
-        batch, patch: crops per step, and their side in input pixels.
-        lr, warmup: peak learning rate, and the share of the run in which it rises to it.
-        loss: name of a loss in ``losses.LOSSES``.
-        seed: of fresh weights, the validation split and the crops.
-        resume: go on from ``<out>.checkpoint``.
-        start: weights to begin with; what does not fit the network's shapes stays fresh.
-        validation_data: folder of photos to judge by; None sets ``validation_photos`` of ``data`` aside.
-        validate_every: steps between validations, each of which also saves the checkpoint.
-        shrink: factors below 1 for reduced copies of every photo, which are learnt from as well.
-        ema: decay of the moving average of the weights, per step.
-        clip_norm: gradients longer than this are scaled down to it.
-        widen: width of the training-time convolutions (see ``train_widen``); 0 for the plain network.
-        bfloat16: compute convolutions in bfloat16; None where the processor has instructions for it.
-    """
-
-    network: str
-    data: tuple[Path, ...]
-    out: Path
-    scale: int | None = None
-    steps: int | None = None
-    minutes: float | None = None
-    batch: int = 16
-    patch: int = 48
-    lr: float = 2e-3
-    warmup: float = 0.02
-    loss: str = "l1"
-    seed: int = 0
-    resume: bool = False
-    start: Path | None = None
-    validation_data: Path | None = None
-    validation_photos: int = 12
-    validate_every: int = 1000
-    shrink: tuple[float, ...] = ()
-    ema: float = 0.999
-    clip_norm: float = 1.0
-    widen: int = 4
-    bfloat16: bool | None = None
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.minutes is None):
-            raise BadInput("give the length of the training as --steps or as --minutes, and not both")
-        positive = {"--steps": self.steps, "--minutes": self.minutes, "--batch": self.batch, "--patch": self.patch}
-        positive |= {"--lr": self.lr, "--validate-every": self.validate_every}
-        for name, value in positive.items():
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise BadInput(f"{name} {value}: expected a number above zero")
-        if self.seed < 0:
-            raise BadInput(f"--seed {self.seed}: expected zero or more")
-
-    @property
-    def checkpoint(self) -> Path:
-        """Where the state of the run is kept."""
-        return self.out.with_name(self.out.name + ".checkpoint")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is. ``share`` is in 0..1; ``loss`` is the mean since the last report, in shares of the range."""
-
-    step: int
-    share: float
-    loss: float
-    lr: float
-    psnr_db: float
-    best_psnr_db: float
-    steps_per_s: float
-    eta_s: float
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """How a run ended. ``finished`` is False after Ctrl-C: the checkpoint is there and ``resume`` goes on from it."""
-
-    finished: bool
-    step: int
-    best_psnr_db: float
-    weights: Path
-    checkpoint: Path
+__all__ = ["Progress", "TrainOptions", "TrainResult", "train"]
 
 
 @dataclass
@@ -151,6 +63,7 @@ def train(options: TrainOptions, on_progress: Callable[[Progress], None] = lambd
 
     Raises:
         BadInput: options, data, starting weights or checkpoint cannot be used.
+        CheckFailed: the loss is no longer a number.
     """
     spec: ModelSpec = NETWORKS.get(options.network)
     run = _Run(options, spec, weights.checked_scale(spec, options.scale))
@@ -182,7 +95,7 @@ class _Run:
             self.plain = spec.build(scale)
             if options.start is not None:
                 weights.start_from(self.plain, options.start)
-            self.trainee = widen(self.plain, Widening(options.widen, _bfloat16(options), self.peak))
+            self.trainee = widen(self.plain, Widening(options.widen, _use_bfloat16(options), self.peak))
         parameters = [p for p in self.trainee.parameters() if p.requires_grad]
         self.optimiser = torch.optim.Adam(parameters, lr=options.lr, fused=True)
         average = _copy(collapse(self.trainee))
@@ -223,7 +136,7 @@ class _Run:
         """Validate the average, keep it if it is the best so far, and save the checkpoint."""
         state, began = self.state, time.monotonic()
         if not math.isfinite(state.losses[-1]):
-            raise BadInput(f"the loss is {state.losses[-1]} at step {state.step}: train with a smaller --lr")
+            raise CheckFailed(f"the loss is {state.losses[-1]} at step {state.step}: train with a smaller --lr")
         rate = (state.step - self._mark[1]) / max(1e-9, began - self._mark[0])
         self.plain.load_state_dict(state.average)
         state.psnr_db = validation_psnr_db(self.plain, self.validation, self.scale)
@@ -244,7 +157,7 @@ class _Run:
         train_checkpoint.save(
             self.options.checkpoint,
             {
-                "trained": _identity(self.options, self.scale),
+                "trained": identity(self.options, self.scale),
                 "trainee": self.trainee.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "average": state.average,
@@ -262,7 +175,7 @@ class _Run:
             BadInput: there is none, it cannot be read, or it belongs to another training.
         """
         path, state = self.options.checkpoint, self.state
-        saved = train_checkpoint.load(path, _identity(self.options, self.scale))
+        saved = train_checkpoint.load(path, identity(self.options, self.scale))
         self.trainee.load_state_dict(saved["trainee"])
         self.optimiser.load_state_dict(saved["optimiser"])
         state.average, state.best, state.losses = saved["average"], saved["best"], saved["losses"]
@@ -275,17 +188,26 @@ class _Run:
         """Write the best average as safetensors, and its card."""
         self.plain.load_state_dict(self.state.best)
         weights.save(self.options.out, self.plain, self.spec.name, self.scale, {})
+        weights.save_card(self.options.out, self._card())
+
+    def _card(self) -> dict[str, Any]:
+        options, state = self.options, self.state
+        return {
+            "network": self.spec.name,
+            "scale": self.scale,
+            "data": {"folders": [folder.name for folder in options.data], "crops_from": len(self.crops.pairs)},
+            "training": {
+                **identity(options, self.scale),
+                "shrink": list(options.shrink),
+                "start": None if options.start is None else options.start.name,
+                "steps_done": state.step,
+                "minutes_taken": round(state.elapsed_s / 60.0, 1),
+            },
+            "quality": {"validation": {"rgb_psnr_db": round(state.best_psnr_db, 3), "pictures": len(self.validation)}},
+        }
 
 
 _COUNTERS = ("step", "elapsed_s", "psnr_db", "best_psnr_db")
-
-
-def learning_rate(options: TrainOptions, share: float) -> float:
-    """The rate at ``share`` (0..1) of the run: a linear rise over ``warmup``, then half a cosine down to 0."""
-    if share < options.warmup:
-        return options.lr * max(share / options.warmup, 0.01)
-    after = (share - options.warmup) / max(1e-9, 1.0 - options.warmup)
-    return options.lr * 0.5 * (1.0 + math.cos(math.pi * after))
 
 
 @torch.no_grad()
@@ -320,17 +242,10 @@ def _copy(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {key: value.clone() for key, value in state.items()}
 
 
-def _bfloat16(options: TrainOptions) -> bool:
+def _use_bfloat16(options: TrainOptions) -> bool:
     if options.bfloat16 is not None:
         return options.bfloat16
     return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 - torch has no public name for it
-
-
-def _identity(options: TrainOptions, scale: int) -> dict[str, Any]:
-    """What must be the same for a checkpoint to be gone on from."""
-    names = ("network", "steps", "minutes", "batch", "patch", "lr", "warmup", "loss", "seed", "ema", "widen")
-
-    return {"scale": scale, **{name: getattr(options, name) for name in names}}
 
 
 @contextmanager

@@ -28,9 +28,10 @@ def load(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     if not path.is_file():
         raise BadInput(f"{path}: there is no checkpoint to go on from; leave --resume out to begin")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
         found = dict(state["trained"])
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path}: not a training checkpoint, or damaged ({str(error).splitlines()[0]})") from error
     different = [f"{k} {found.get(k)!r}, now {v!r}" for k, v in identity.items() if found.get(k) != v]
     if different:

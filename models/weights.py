@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,11 +96,21 @@ def save(path: Path, module: nn.Module, network: str, scale: int, metadata: Mapp
     Raises:
         BadInput: the place cannot be written.
     """
-    from safetensors.torch import save as to_bytes
-
-    state = {key: value.detach().contiguous() for key, value in module.state_dict().items()}
     words = {"format": "pt", "network": network, "scale": str(scale), **metadata}
-    write_bytes(path, to_bytes(state, {key: words[key] for key in sorted(words)}))
+    write_bytes(path, _to_safetensors(module.state_dict(), words))
+
+
+def _to_safetensors(state: State, metadata: Mapping[str, str]) -> bytes:
+    """The safetensors format, float32 only. The safetensors package shuffles the metadata from run to run."""
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    data = bytearray()
+    for key, value in sorted(state.items()):
+        begin = len(data)
+        data += value.detach().float().contiguous().numpy().astype("<f4").tobytes()
+        header[key] = {"dtype": "F32", "shape": list(value.shape), "data_offsets": [begin, len(data)]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the data begin at a multiple of 8 bytes
+    return struct.pack("<Q", len(text)) + text + bytes(data)
 
 
 def save_card(weights: Path, card: Mapping[str, Any]) -> None:
@@ -174,7 +185,7 @@ def _read_safetensors(path: Path) -> tuple[State, Mapping[str, str]]:
 def is_pytorch(path: Path) -> bool:
     """Whether the file begins as a PyTorch archive or as a pickle."""
     head = _head(path, 4)
-    return head == _ZIP_MAGIC or head[:1] == b"\x80"
+    return head == _ZIP_MAGIC or (head[:1] == b"\x80" and not _is_safetensors(path))
 
 
 def read_pytorch(path: Path) -> State:
@@ -188,13 +199,15 @@ def read_pytorch(path: Path) -> State:
     if not is_pytorch(path):
         raise BadInput(f"{path}: not a weights file that is known; expected safetensors or a PyTorch state dict")
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file, warnings.catch_warnings():  # given a path, torch would go by its suffix
+            warnings.simplefilter("ignore")  # about pickles that torch did not write, which it then refuses
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadInput(
             f"{path}: a pickle that is more than tensors, which could run code, or a damaged one; it was not opened. "
             "Save only the state dict: torch.save(model.state_dict(), path), or as safetensors"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, IndexError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise BadInput(f"{path}: damaged or truncated PyTorch file ({str(error).splitlines()[0]})") from error
     return _unwrapped(found, path)
 

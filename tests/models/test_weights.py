@@ -1,0 +1,163 @@
+"""Weights files: what is bundled loads, and every bad one is a clear error."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from clearport.base import BadInput
+from clearport.files import file_sha256
+from clearport.models import weights
+from clearport.models.net_ncnet import SPEC
+
+
+class Evil:
+    """Something that runs code when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return exec, ("raise SystemExit('code in a checkpoint was run')",)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """Fresh NCNet x2 weights on disk."""
+    torch.manual_seed(1)
+    path = tmp_path / "mine.safetensors"
+    weights.save(path, SPEC.build(2), "ncnet", 2, {"note": "made by a test"})
+    return path
+
+
+@pytest.mark.parametrize("scale", SPEC.scales)
+def test_bundled_weights_load_and_have_a_card(scale: int) -> None:
+    loaded = weights.load(SPEC, scale)
+    assert not loaded.module.training
+    assert loaded.sha256 == file_sha256(weights.bundled_path(SPEC, scale))
+    assert loaded.card["network"] == "ncnet"
+    assert loaded.card["scale"] == scale
+    assert loaded.source == f"bundled weights of ncnet x{scale}"
+
+
+def test_weights_come_back_as_they_were(saved: Path) -> None:
+    loaded = weights.load(SPEC, 2, saved)
+    torch.manual_seed(1)
+    for key, value in SPEC.build(2).state_dict().items():
+        assert torch.equal(loaded.module.state_dict()[key], value)
+    assert loaded.card == {"format": "pt", "network": "ncnet", "scale": "2", "note": "made by a test"}
+    before = saved.read_bytes()
+    weights.save(saved, loaded.module, "ncnet", 2, {"note": "made by a test"})
+    assert saved.read_bytes() == before
+
+
+def test_a_card_beside_the_file_is_read(saved: Path) -> None:
+    weights.save_card(saved, {"network": "ncnet", "quality": {"set5": 31.0}})
+    assert weights.load(SPEC, 2, saved).card["quality"] == {"set5": 31.0}
+    weights.card_path(saved).write_text("{")
+    with pytest.raises(BadInput, match=r"mine\.json"):
+        weights.load(SPEC, 2, saved)
+
+
+@pytest.mark.parametrize("wrap", [None, "state_dict", "params", "params_ema", "model"])
+def test_a_pytorch_file_is_known_by_content(tmp_path: Path, wrap: str | None) -> None:
+    path, network = tmp_path / "no_suffix", SPEC.build(3)
+    state = network.state_dict()
+    torch.save({wrap: state} if wrap else state, path)
+    loaded = weights.load(SPEC, 3, path)
+    assert torch.equal(loaded.module.tail.weight, network.tail.weight)
+    assert "PyTorch" in loaded.source
+
+
+def as_archive(found: object) -> Callable[[Path], None]:
+    """What writes ``found`` as PyTorch does."""
+    return lambda path: torch.save(found, path)
+
+
+def as_safetensors(change: Callable[[State], State], **metadata: str) -> Callable[[Path], None]:
+    """What writes the changed state dict of a fresh network."""
+    return lambda path: save_file(change(SPEC.build(2).state_dict()), path, metadata or None)
+
+
+def truncated(write: Callable[[Path], None], keep: int) -> Callable[[Path], None]:
+    """What writes a file and cuts it off."""
+
+    def both(path: Path) -> None:
+        write(path)
+        path.write_bytes(path.read_bytes()[:keep])
+
+    return both
+
+
+State = dict[str, torch.Tensor]
+
+BAD: Mapping[str, tuple[Callable[[Path], object], str]] = {
+    "absent": (lambda path: None, "none at this path"),
+    "folder": (lambda path: path.mkdir(), "none at this path"),
+    "empty": (lambda path: path.write_bytes(b""), "not a weights file that is known"),
+    "text": (lambda path: path.write_text("these are no weights"), "not a weights file that is known"),
+    "truncated": (truncated(as_safetensors(dict), 5000), "truncated safetensors"),
+    "no header": (
+        lambda path: path.write_bytes((90_000_000).to_bytes(8, "little") + b"{" + b"x" * 50),
+        "truncated safetensors",
+    ),
+    "pickle": (lambda path: path.write_bytes(pickle.dumps(Evil())), "could run code"),
+    "pickle in archive": (as_archive(Evil()), "could run code"),
+    "truncated archive": (truncated(as_archive(SPEC.build(2).state_dict()), 5000), "truncated PyTorch"),
+    "not a state dict": (as_archive([1, 2, 3]), "expected a state dict"),
+    "not finite": (
+        as_safetensors(lambda state: {**state, "tail.bias": torch.full((12,), float("nan"))}),
+        "tail.bias holds numbers that are not finite",
+    ),
+    "another scale": (
+        lambda path: weights.save(path, SPEC.build(3), "ncnet", 3, {}),
+        "weights of ncnet x3, expected those of ncnet x2",
+    ),
+    "another network": (as_safetensors(dict, network="rlfn", scale="2"), "weights of rlfn x2"),
+    "missing key": (
+        as_safetensors(lambda state: {k: v for k, v in state.items() if k != "tail.bias"}),
+        "tail.bias is missing",
+    ),
+    "unknown key": (as_safetensors(lambda state: {**state, "head": torch.zeros(1)}), "head is unknown"),
+    "shapes": (
+        as_safetensors(lambda state: {**state, "tail.bias": torch.zeros(27)}),
+        r"tail.bias is \[27\] instead of \[12\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_file_is_named_with_what_is_wrong(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.safetensors"
+    make, message = BAD[kind]
+    make(path)
+    with pytest.raises(BadInput, match=message) as raised:
+        weights.load(SPEC, 2, path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_scale_that_cannot_be_built() -> None:
+    assert weights.checked_scale(SPEC, None) == 3
+    with pytest.raises(BadInput, match=r"--scale 5: ncnet is made for 2, 3, 4"):
+        weights.load(SPEC, 5)
+
+
+def test_starting_from_another_scale_takes_the_body(saved: Path) -> None:
+    network = SPEC.build(3)
+    fresh = weights.start_from(network, saved)
+    assert set(fresh) == {"body.5.weight", "body.5.bias", "tail.weight", "tail.bias"}
+    assert torch.equal(network.body[4].weight, weights.load(SPEC, 2, saved).module.body[4].weight)
+    save_file({"other": torch.zeros(3)}, saved)
+    with pytest.raises(BadInput, match="nothing to start from"):
+        weights.start_from(network, saved)
+
+
+def test_cards_of_bundled_weights_are_json_with_the_measured_quality() -> None:
+    for scale in SPEC.scales:
+        card = json.loads(weights.card_path(weights.bundled_path(SPEC, scale)).read_text())
+        assert card["quality"]["set5"]["rgb_psnr_db"] > 25
+        assert card["data"]
+        assert card["license"] == SPEC.license
