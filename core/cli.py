@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from clearport import cli_train
 from clearport.cli_options import (
     BundleArg,
     CalibrationOpt,
@@ -187,7 +188,7 @@ def run(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the restored picture goes (PNG).")],
     target: Annotated[str, typer.Option(help="Target of the artifact.")] = "tflite",
     precision: Annotated[str, typer.Option(help="Precision of the artifact.")] = "int8",
-    variant: Annotated[str, typer.Option(help="Variant of the artifact, where there are several.")] = "",
+    variant: Annotated[str | None, typer.Option(help="Variant of the artifact, where there are several.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     json: JsonOpt = False,
     quiet: QuietOpt = False,
@@ -219,6 +220,9 @@ def report(bundle: BundleArg) -> None:
 
     for path in write_reports(Bundle.load(bundle)):
         typer.echo(path)
+
+
+app.command()(cli_train.train)
 
 
 def main() -> None:

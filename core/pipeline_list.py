@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clearport.base import ModelSpec, Runner, Target
-from clearport.registry import NETWORKS, RUNNERS, TARGETS, installed_versions
+from clearport.pipeline_prove import obstacle_of
+from clearport.registry import NETWORKS, RUNNERS, TARGETS, installed_versions, missing
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,13 @@ class NetworkRow:
 
 @dataclass(frozen=True)
 class PartRow:
-    """A target or a runner; ``missing`` are the packages to install, and ``install`` the line that does it."""
+    """A target or a runner; ``obstacle`` is why it cannot be used here and what to do (empty: it can)."""
 
     name: str
     title: str
     serves: tuple[str, ...]
     versions: dict[str, str | None]
-    install: str
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        return tuple(name for name, found in self.versions.items() if found is None)
+    obstacle: str
 
 
 @dataclass(frozen=True)
@@ -60,10 +57,11 @@ def _network(spec: ModelSpec) -> NetworkRow:
 
 
 def _target(target: Target) -> PartRow:
-    versions = installed_versions(target.requires)
-    return PartRow(target.name, target.title, target.precisions, versions, f"pip install 'clearport[{target.name}]'")
+    absent = missing(target.requires)
+    obstacle = f"needs {', '.join(absent)}: pip install 'clearport[{target.name}]'" if absent else ""
+    return PartRow(target.name, target.title, target.precisions, installed_versions(target.requires), obstacle)
 
 
 def _runner(runner: Runner) -> PartRow:
     versions = installed_versions(runner.requires)
-    return PartRow(runner.name, runner.title, runner.targets, versions, f"pip install {' '.join(runner.requires)}")
+    return PartRow(runner.name, runner.title, runner.targets, versions, obstacle_of(runner) or "")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clearport.base import Artifact, ClearportError, NotInstalled, Runner, Skipped
 from clearport.registry import RUNNERS, missing
 from clearport.runtime import parity, pixels
-from clearport.runtime.parity import ParityReport, Reference
+from clearport.runtime.parity import ParityReport, Reference, Tolerance
 from clearport.runtime.worker import Worker
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ TIMEOUT_S = 300.0
 REFERENCE_OPTIONS: Mapping[str, Any] = {"optimize": False}
 """ONNX Runtime without fusions evaluates a QDQ model as it is written."""
 
+QUANTIZATION = Tolerance("the error of quantization itself: below 35 dB it can be seen", min_psnr_db=35.0)
+
 PYTORCH = "PyTorch fp32"
 QDQ = "QDQ reference"
 
@@ -35,14 +37,19 @@ class References:
     float: Reference
     int8: Reference | None
 
-    def judge_of(self, artifact: Artifact) -> Reference | None:
-        """int8 artifacts are judged by the QDQ reference, all others by PyTorch."""
-        return self.int8 if artifact.precision == "int8" else self.float
-
 
 def network_artifact(weights: Path, source: TensorSpec, result: TensorSpec) -> Artifact:
-    """The network itself, as the PyTorch runner takes it."""
-    return Artifact("torch", "fp32", weights, "", (source,), (result,), {})
+    """The network itself, as the PyTorch runner takes it: at any size."""
+    taken, given = replace(source, shape=(1, 3, "H", "W")), replace(result, shape=(1, 3, "H'", "W'"))
+    return Artifact("torch", "fp32", weights, "", (taken,), (given,), {})
+
+
+def open_worker(
+    runner: str, artifact: Artifact, threads: int, timeout_s: float, options: Mapping[str, Any] | None = None
+) -> Worker:
+    """A worker for an artifact, in the Python that the runner wants; to be used as a context manager."""
+    python = getattr(RUNNERS.get(runner), "interpreter", lambda: None)()
+    return Worker(runner, artifact.path, threads, timeout_s, options, python=python)
 
 
 def run_once(
@@ -50,8 +57,7 @@ def run_once(
 ) -> Array:
     """The raw output of one picture (H, W, 3), in the artifact's dtype and layout."""
     source, result = artifact.inputs[0], artifact.outputs[0]
-    python = getattr(RUNNERS.get(runner), "interpreter", lambda: None)()
-    with Worker(runner, artifact.path, threads, TIMEOUT_S, options, python=python) as worker:
+    with open_worker(runner, artifact, threads, TIMEOUT_S, options) as worker:
         return worker.run({source.name: pixels.to_tensor(image, source)})[result.name]
 
 
@@ -60,10 +66,11 @@ def runners_of(target: str) -> Iterator[tuple[Runner, str | None]]:
     found = [RUNNERS.get(name) for name in RUNNERS.names()]
     fitting = [runner for runner in found if target in runner.targets]
     for runner in sorted(fitting, key=lambda r: (not r.measures_latency, r.name)):
-        yield runner, _obstacle(runner)
+        yield runner, obstacle_of(runner)
 
 
-def _obstacle(runner: Runner) -> str | None:
+def obstacle_of(runner: Runner) -> str | None:
+    """Why a runner cannot be used here; None: it can."""
     unavailable = getattr(runner, "unavailable", None)
     if unavailable is not None and (reason := unavailable()):
         return str(reason)
@@ -86,7 +93,7 @@ def prove(artifact: Artifact, references: References, threads: int) -> list[Pari
             skipped.append(Skipped(what, obstacle))
             continue
         try:
-            reports.append(_proof(runner, artifact, references, threads))
+            reports += _proofs(runner, artifact, references, threads)
         except NotInstalled as error:
             skipped.append(Skipped(what, str(error)))
     if not reports and not skipped:
@@ -94,8 +101,9 @@ def prove(artifact: Artifact, references: References, threads: int) -> list[Pari
     return reports + skipped
 
 
-def _proof(runner: Runner, artifact: Artifact, references: References, threads: int) -> ParityReport:
-    reference = references.judge_of(artifact)
+def _proofs(runner: Runner, artifact: Artifact, references: References, threads: int) -> list[ParityReport]:
+    """Against what judges the artifact and, for int8, against PyTorch too: the error of quantization itself."""
+    reference = references.int8 if artifact.precision == "int8" else references.float
     assert reference is not None, f"{artifact.key} without a quantized reference"
     try:
         output = run_once(runner.name, artifact, references.picture, threads)
@@ -104,5 +112,10 @@ def _proof(runner: Runner, artifact: Artifact, references: References, threads: 
     except ClearportError as error:
         limits = parity.tolerance_for(artifact.precision, artifact.outputs[0])
         words = (str(error),)
-        return ParityReport(False, None, None, None, None, runner.method, reference.name, "real values", limits, words)
-    return parity.compare(output, artifact, reference, runner.method)
+        return [
+            ParityReport(False, None, None, None, None, runner.method, reference.name, "real values", limits, words)
+        ]
+    proofs = [parity.compare(output, artifact, reference, runner.method)]
+    if reference is not references.float:
+        proofs.append(parity.compare(output, artifact, references.float, runner.method, QUANTIZATION))
+    return proofs

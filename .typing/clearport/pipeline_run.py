@@ -1,0 +1,1 @@
+../../core/pipeline_run.py

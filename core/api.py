@@ -1,0 +1,183 @@
+"""The public Python interface, as ``clearport.<name>``: what the command line does, with values instead of tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearport.base import IODType, Size, no_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from clearport.base import Progress
+    from clearport.bundle import Bundle
+    from clearport.models.train_options import Progress as TrainProgress
+    from clearport.models.train_options import TrainOptions, TrainResult
+    from clearport.pipeline_bench import BenchOutcome
+    from clearport.pipeline_eval import EvalOutcome
+    from clearport.pipeline_run import Restored
+    from clearport.reports.junit import Check
+
+    AnyPath = str | Path
+
+
+def export(
+    network: str,
+    out: AnyPath,
+    *,
+    scale: int | None = None,
+    size: str = "360x640",
+    targets: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    weights: AnyPath | None = None,
+    calibration: AnyPath | None = None,
+    io: IODType = "uint8",
+    threads: int = 1,
+    measure: bool = True,
+    force: bool = False,
+    progress: Progress = no_progress,
+) -> Bundle:
+    """Export a network to a verified bundle at ``out``; ``Bundle.passed`` says whether every check held.
+
+    Args:
+        network: a name of ``clearport list``.
+        out: folder of the bundle; it appears only when it is complete.
+        scale: upscaling factor; None for the network's default.
+        size: input size ``HEIGHTxWIDTH`` in pixels, or ``dynamic``.
+        targets: names such as ``tflite``; empty for all.
+        precisions: of ``fp32``, ``fp16``, ``int8``, ``int8-weights``; empty for all.
+        weights: safetensors of ours, or a published file that the network has an importer for; None: the bundled ones.
+        calibration: folder of photos for int8 ranges; None: photos that come with clearport.
+        io: number format at both ends of int8 artifacts.
+        threads: CPU threads of every runtime.
+        measure: whether to measure latency.
+        force: replace a bundle that is already at ``out``.
+
+    Raises:
+        BadInput: the request cannot be carried out; nothing was written.
+        CheckFailed: the exported graph is not the network; nothing was written.
+    """
+    from clearport.pipeline import export_bundle
+    from clearport.pipeline_plan import ExportRequest
+
+    request = ExportRequest(
+        network=network,
+        out=Path(out),
+        scale=scale,
+        size=Size.parse(size),
+        targets=tuple(targets),
+        precisions=tuple(precisions),
+        weights=Path(weights) if weights is not None else None,
+        calibration=Path(calibration) if calibration is not None else None,
+        io=io,
+        threads=threads,
+        measure=measure,
+        force=force,
+    )
+    return export_bundle(request, progress)
+
+
+def load_bundle(folder: AnyPath) -> Bundle:
+    """Read the manifest of a bundle.
+
+    Raises:
+        BadInput: there is no bundle, or its manifest cannot be used.
+    """
+    from clearport.bundle import Bundle
+
+    return Bundle.load(Path(folder))
+
+
+def verify(folder: AnyPath, *, threads: int = 1, progress: Progress = no_progress) -> list[Check]:
+    """Check a bundle from disk: checksums, then every artifact on the golden pictures.
+
+    A check that cannot be made here has ``passed`` None, and says why.
+
+    Raises:
+        BadInput: there is no bundle.
+    """
+    from clearport.pipeline_verify import verify_bundle
+
+    return verify_bundle(Path(folder), progress, threads)
+
+
+def evaluate(
+    folder: AnyPath,
+    data: AnyPath,
+    *,
+    max_drop: float | None = None,
+    min_psnr: float | None = None,
+    targets: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    progress: Progress = no_progress,
+) -> EvalOutcome:
+    """PSNR and SSIM of every artifact on pairs of pictures, and its change to PyTorch fp32.
+
+    Args:
+        folder: the bundle.
+        data: a folder with ``*_LR`` and ``*_HR`` files, or with two folders such as ``low`` and ``high``.
+        max_drop: largest loss to PyTorch fp32 that passes, in dB RGB.
+        min_psnr: smallest PSNR that passes, in dB RGB.
+        targets, precisions: which artifacts; empty for all.
+
+    Raises:
+        BadInput: there is no bundle or there are no pairs.
+    """
+    from clearport.pipeline_eval import EvalRequest, evaluate_bundle
+
+    request = EvalRequest(
+        folder=Path(folder),
+        data=Path(data),
+        max_drop=max_drop,
+        min_psnr=min_psnr,
+        targets=tuple(targets),
+        precisions=tuple(precisions),
+    )
+    return evaluate_bundle(request, progress)
+
+
+def bench(
+    folder: AnyPath, *, threads: int = 1, runs: int = 50, seconds: float = 1.0, progress: Progress = no_progress
+) -> BenchOutcome:
+    """Latency of every artifact and of PyTorch on this machine's CPU, measured in turns; times are in milliseconds.
+
+    Raises:
+        BadInput: there is no bundle.
+    """
+    from clearport.pipeline_bench import BenchRequest, bench_bundle
+
+    return bench_bundle(BenchRequest(Path(folder), threads=threads, runs=runs, seconds=seconds), progress)
+
+
+def restore(
+    folder: AnyPath,
+    picture: AnyPath,
+    output: AnyPath,
+    *,
+    target: str = "tflite",
+    precision: str = "int8",
+    variant: str | None = None,
+    progress: Progress = no_progress,
+) -> Restored:
+    """Restore a picture file of any size with one artifact of a bundle, and write it as PNG.
+
+    Raises:
+        BadInput: no such bundle, artifact or picture.
+        RuntimeFailure: the runtime failed on the artifact.
+    """
+    from clearport.pipeline_run import RunRequest, restore_picture
+
+    request = RunRequest(Path(folder), Path(picture), Path(output), target=target, precision=precision, variant=variant)
+    return restore_picture(request, progress)
+
+
+def train(options: TrainOptions, on_progress: Callable[[TrainProgress], None] | None = None) -> TrainResult:
+    """Train a network; see ``clearport.models.train``.
+
+    Raises:
+        BadInput: options, data, starting weights or checkpoint cannot be used.
+    """
+    from clearport.models.train import train as run
+
+    return run(options, on_progress) if on_progress is not None else run(options)

@@ -1,0 +1,174 @@
+"""What commands print to standard output: tables for people, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from clearport.base import Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from clearport.bundle import Bundle
+    from clearport.pipeline_bench import BenchOutcome
+    from clearport.pipeline_eval import EvalOutcome
+    from clearport.pipeline_list import Inventory, PartRow
+    from clearport.pipeline_run import Restored
+    from clearport.reports.junit import Check
+    from clearport.runtime.latency import LatencyReport
+    from clearport.runtime.parity import ParityReport
+
+PASSED, FAILED, SKIPPED = Text("passed", "green"), Text("FAILED", "bold red"), Text("skipped", "yellow")
+
+
+def _print(*parts: Any) -> None:
+    Console(highlight=False, soft_wrap=True).print(*parts)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    _print(Text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str)))
+
+
+def _table(title: str, columns: Iterable[str], rows: Iterable[Sequence[Any]], numbers: Sequence[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", pad_edge=False, box=None)
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    return table
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def show_inventory(found: Inventory, *, as_json: bool) -> None:
+    """Networks, targets and runners."""
+    if as_json:
+        print_json(asdict(found))
+        return
+    networks = [
+        (n.name, n.task, _scales(n.scales), _scales(n.bundled) or "none: train or import them", n.paper)
+        for n in found.networks
+    ]
+    _print(_table("Networks", ("name", "task", "scales", "bundled weights", "paper"), networks))
+    for title, serves, rows in (("Targets", "precisions", found.targets), ("Runtimes", "runs", found.runners)):
+        _print()
+        _print(_table(title, ("name", "what", serves, "installed"), map(_part, rows)))
+
+
+def _scales(scales: tuple[int, ...]) -> str:
+    return ", ".join(f"x{scale}" for scale in scales)
+
+
+def _part(row: PartRow) -> tuple[Any, ...]:
+    if row.obstacle:
+        state = Text(row.obstacle, "yellow")
+    else:
+        state = Text(", ".join(f"{name} {version}" for name, version in row.versions.items()), "green")
+    return row.name, row.title, ", ".join(row.serves), state
+
+
+def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
+    """What an export made: parity and latency of every artifact, what was skipped, and the verdict."""
+    if as_json:
+        print_json(bundle.manifest.model_dump(mode="json"))
+        return
+    model = bundle.manifest.model
+    title = f"{model.name} x{model.scale} at {model.size}"
+    columns = ("artifact", "parity", "PSNR dB", "max", "mean LSB", "exact", "median ms", "of PyTorch", "KiB")
+    rows = [(a.key, *_parity(a.parity), *_latency(a.latency), f"{a.bytes / 1024:.0f}") for a in bundle.artifacts]
+    _print(_table(title, columns, rows, columns[2:]))
+    for skipped in bundle.manifest.skipped:
+        _print(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
+    for failure in bundle.manifest.failures():
+        _print(Text(failure, "red"))
+    verdict = Text("every check passed", "bold green") if bundle.passed else Text("checks failed", "bold red")
+    _print(verdict + Text(f": {bundle.folder}/report.html", "not bold"))
+
+
+def _parity(parity: ParityReport | Skipped) -> tuple[Any, ...]:
+    if isinstance(parity, Skipped):
+        return SKIPPED, "", "", "", ""
+    share = "–" if parity.exact_share is None else f"{parity.exact_share:.2%}"
+    psnr = "equal" if parity.passed and parity.psnr_db is None else _number(parity.psnr_db)
+    return PASSED if parity.passed else FAILED, psnr, _number(parity.max_abs), _number(parity.mean_lsb, 4), share
+
+
+def _latency(latency: LatencyReport | Skipped) -> tuple[str, str]:
+    if isinstance(latency, Skipped):
+        return "–", ""
+    return _number(latency.median_ms, 1), "" if latency.ratio is None else _number(latency.ratio.value)
+
+
+def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
+    """Checks, and how many of them held."""
+    if as_json:
+        print_json({"passed": all(c.passed is not False for c in checks), "checks": [asdict(c) for c in checks]})
+        return
+    states = {True: PASSED, False: FAILED, None: SKIPPED}
+    rows = [(states[c.passed], c.group, c.name, c.message) for c in checks]
+    _print(_table("", ("", "what", "check", "outcome"), rows))
+    failed = sum(c.passed is False for c in checks)
+    _print(Text(f"{failed} of {len(checks)} checks failed", "bold red") if failed else Text("all good", "bold green"))
+
+
+def show_quality(outcome: EvalOutcome, *, as_json: bool) -> None:
+    """Quality of every artifact against ground truth."""
+    if as_json:
+        print_json(outcome.to_dict())
+        return
+    columns = ("artifact", "RGB dB", "change", "Y dB", "change", "SSIM", "gate")
+    states = {True: PASSED, False: FAILED, None: Text("–")}
+    rows = [
+        (row.subject, *(_number(value, digits) for value, digits in row.figures()), states[row.passed])
+        for row in outcome.rows
+    ]
+    _print(_table(f"{outcome.data}, {outcome.images} pairs", columns, rows, columns[1:6]))
+    _print(Text(outcome.protocol, "dim"))
+    for skipped in outcome.skipped:
+        _print(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
+    for check in outcome.checks:
+        if check.passed is False:
+            _print(Text(f"{check.group}: {check.message}", "red"))
+
+
+def show_latency(outcome: BenchOutcome) -> None:
+    """Latency of every artifact."""
+    host = outcome.latencies.host
+    columns = ("what", "runtime", "unit", "median ms", "p5", "p95", "p99", "first", "init", "of PyTorch", "MiB")
+    rows, skipped = [], []
+    for key, row in outcome.rows:
+        if isinstance(row, Skipped):
+            skipped.append(row)
+        else:
+            rows.append((key, row.runtime, row.unit_ran, *_times(row)))
+    _print(_table(f"{host.cpu}, {host.cores} cores", columns, rows, columns[3:]))
+    for left_out in skipped:
+        _print(Text("skipped ", "yellow") + Text(f"{left_out.what}: {left_out.reason}", "dim"))
+    _print(
+        Text(
+            "wall-clock milliseconds, measured in turns; 'of PyTorch' is the paired ratio with its 95 % interval", "dim"
+        )
+    )
+
+
+def _times(row: LatencyReport) -> tuple[str, ...]:
+    times = (row.median_ms, row.p5_ms, row.p95_ms, row.p99_ms, row.first_inference_ms, row.init_ms)
+    ratio = "" if row.ratio is None else f"{row.ratio.value:.2f} ({row.ratio.low:.2f}–{row.ratio.high:.2f})"
+    return (*(_number(t, 1) for t in times), ratio, _number(row.peak_memory_mib, 0))
+
+
+def show_restored(restored: Restored, *, as_json: bool) -> None:
+    """Where the picture went."""
+    if as_json:
+        print_json(asdict(restored))
+        return
+    _print(f"{restored.output}  {restored.width}x{restored.height}, {restored.tiles} tiles, {restored.seconds:.1f} s")

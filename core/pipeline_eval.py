@@ -1,0 +1,166 @@
+"""The accuracy gate: artifacts of a bundle against ground truth, each paired with PyTorch fp32 on the same pictures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from clearport.base import BadInput, ClearportError, Skipped, no_progress
+from clearport.bundle import Bundle
+from clearport.pipeline_prove import TIMEOUT_S, network_artifact, open_worker
+from clearport.pipeline_run import tiling_of, usable_runner
+from clearport.pipeline_select import select
+from clearport.reports.junit import Check
+from clearport.runtime import quality, tiling
+from clearport.runtime.quality import PairedDrop, QualityReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from clearport.base import Artifact, Progress
+
+PYTORCH = "pytorch"
+UNCUT = "pytorch, uncut"
+
+
+@dataclass(frozen=True)
+class EvalRequest:
+    """What to judge, on what, and by which gates (dB RGB, means over pictures); see ``clearport eval --help``."""
+
+    folder: Path
+    data: Path
+    max_drop: float | None = None
+    min_psnr: float | None = None
+    targets: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EvalRow:
+    """One artifact, or PyTorch. ``drop`` is what it loses to PyTorch fp32; ``passed`` is None where no gate applies."""
+
+    subject: str
+    report: QualityReport
+    drop: PairedDrop | None
+    passed: bool | None
+
+    def figures(self) -> tuple[tuple[float | None, int], ...]:
+        """PSNR RGB, its change, PSNR Y, its change, SSIM, each with how many digits to show."""
+        rgb = -self.drop.mean_rgb_db if self.drop else None
+        luma = -self.drop.mean_y_db if self.drop else None
+        report = self.report
+        return (report.psnr_rgb_db, 3), (rgb, 3), (report.psnr_y_db, 3), (luma, 3), (report.ssim, 4)
+
+
+@dataclass(frozen=True)
+class EvalOutcome:
+    """Every row, every gate as a check, and what could not be judged here."""
+
+    data: str
+    images: int
+    protocol: str
+    rows: tuple[EvalRow, ...]
+    checks: tuple[Check, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no gate failed."""
+        return all(check.passed is not False for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome for JSON."""
+        return {**asdict(self), "passed": self.passed}
+
+
+def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> EvalOutcome:
+    """Score every artifact, paired with PyTorch.
+
+    Pictures of another size than the artifacts' are cut into tiles; PyTorch sees the same tiles, and is scored on uncut
+    pictures, too.
+
+    Raises:
+        BadInput: there is no bundle, no such artifact, or no pairs.
+    """
+    pairs = quality.find_pairs(request.data)
+    bundle = Bundle.load(request.folder)
+    artifacts = [bundle.artifact(record) for record in select(bundle, request.targets, request.precisions)]
+    judge = _Judge(bundle, request, pairs, progress)
+    judge.baseline(artifacts[0])
+    for artifact in artifacts:
+        judge.judge(artifact)
+    return judge.outcome()
+
+
+class _Judge:
+    """Scores artifacts one after the other."""
+
+    def __init__(self, bundle: Bundle, request: EvalRequest, pairs: Sequence[quality.Pair], progress: Progress) -> None:
+        self._bundle, self._request, self._pairs, self._progress = bundle, request, pairs, progress
+        self._data = "/".join(request.data.resolve().parts[-2:])
+        self._rows: list[EvalRow] = []
+        self._checks: list[Check] = []
+        self._skipped: list[Skipped] = []
+
+    def baseline(self, like: Artifact) -> None:
+        """PyTorch on the tiles that the artifacts see and, where those are not the pictures, on the pictures."""
+        contract = self._bundle.manifest.pixel_contract
+        weights = self._bundle.path("weights.safetensors")
+        network = network_artifact(weights, contract.inputs[0], contract.outputs[0])
+        cutting = tiling_of(self._bundle, like)
+        report = self._score(PYTORCH, "torch", network, cutting)
+        self._rows.append(EvalRow(PYTORCH, report, None, None))
+        if cutting.size is not None:
+            whole = tiling.Tiling(cutting.scale, cutting.halo, cutting.multiple)
+            uncut = self._score(UNCUT, "torch", network, whole)
+            self._rows.append(EvalRow(UNCUT, uncut, quality.paired_drop(uncut, report), None))
+
+    def judge(self, artifact: Artifact) -> None:
+        """Score one artifact and put it to the gates."""
+        began = time.monotonic()
+        try:
+            runner, _ = usable_runner(artifact)
+        except BadInput as error:
+            self._skipped.append(Skipped(artifact.key, str(error)))
+            self._checks.append(Check("quality", None, str(error), group=artifact.key))
+            return
+        try:
+            report = self._score(artifact.key, runner, artifact, tiling_of(self._bundle, artifact))
+        except ClearportError as error:
+            self._checks.append(Check("quality", False, str(error), time.monotonic() - began, artifact.key))
+            return
+        drop = quality.paired_drop(report, self._rows[0].report)
+        checks = self._gates(artifact.key, report, drop, time.monotonic() - began)
+        self._checks += checks
+        passed = all(check.passed for check in checks) if checks else None
+        self._rows.append(EvalRow(artifact.key, report, drop, passed))
+
+    def outcome(self) -> EvalOutcome:
+        """All that was found."""
+        first = self._rows[0].report
+        rows, checks, skipped = tuple(self._rows), tuple(self._checks), tuple(self._skipped)
+        return EvalOutcome(self._data, len(self._pairs), first.protocol, rows, checks, skipped)
+
+    def _score(self, key: str, runner: str, artifact: Artifact, cutting: tiling.Tiling) -> QualityReport:
+        def tell(done: int, total: int) -> None:
+            self._progress(f"judging {key}", done, total)
+
+        with open_worker(runner, artifact, 1, TIMEOUT_S) as worker:
+            infer = tiling.engine(worker, artifact)
+            restore: Callable[..., Any] = partial(tiling.restore, infer=infer, tiling=cutting)
+            return quality.evaluate(self._pairs, restore, cutting.scale, self._data, tell)
+
+    def _gates(self, key: str, report: QualityReport, drop: PairedDrop, seconds: float) -> list[Check]:
+        checks = []
+        most, least = self._request.max_drop, self._request.min_psnr
+        if most is not None:
+            said = f"loses {drop.mean_rgb_db:.3f} dB RGB to PyTorch fp32, allowed {most:g}"
+            said += f" (worst picture: {drop.worst_image}, {drop.worst_rgb_db:.3f})"
+            checks.append(Check("max-drop", drop.mean_rgb_db <= most, said, seconds, key))
+        if least is not None:
+            said = f"{report.psnr_rgb_db:.3f} dB RGB, expected at least {least:g}"
+            checks.append(Check("min-psnr", report.psnr_rgb_db >= least, said, seconds, key))
+        return checks

@@ -1,0 +1,91 @@
+"""A picture of any size through one artifact of a bundle."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearport.base import BadInput, Size, no_progress
+from clearport.bundle import Bundle
+from clearport.images import load_rgb
+from clearport.pipeline_prove import TIMEOUT_S, open_worker, runners_of
+from clearport.registry import NETWORKS
+from clearport.runtime import tiling
+from clearport.runtime.tiling_png import save_strips
+
+if TYPE_CHECKING:
+    from clearport.base import Artifact, Progress
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to restore, and with what; see ``clearport run --help``. ``variant`` None: the plain one, or the first."""
+
+    folder: Path
+    picture: Path
+    output: Path
+    target: str = "tflite"
+    precision: str = "int8"
+    variant: str | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Where the restored picture is, its size in pixels, and what it took; ``method`` is how the artifact was run."""
+
+    output: Path
+    width: int
+    height: int
+    tiles: int
+    seconds: float
+    artifact: str
+    method: str
+
+
+def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Restored:
+    """Restore a picture, in seamless tiles where it has another size than the artifact, and write it as PNG.
+
+    Raises:
+        BadInput: no such bundle, artifact or picture, no runtime for it here, or the output cannot be written.
+        RuntimeFailure: the runtime failed on the artifact.
+    """
+    began = time.monotonic()
+    if request.output.suffix.lower() != ".png":
+        raise BadInput(f"{request.output}: the restored picture is written as PNG; give a name that ends in .png")
+    bundle = Bundle.load(request.folder)
+    artifact = bundle.artifact(bundle.find(request.target, request.precision, request.variant))
+    picture = load_rgb(request.picture)
+    cutting = tiling_of(bundle, artifact)
+    height, width = picture.shape[:2]
+    tiles = tiling.plan(Size(height, width), cutting).tiles
+    runner, method = usable_runner(artifact)
+    with open_worker(runner, artifact, request.threads, TIMEOUT_S) as worker:
+        infer = tiling.engine(worker, artifact)
+        strips = tiling.strips(picture, infer, cutting, lambda done, total: progress("restoring tiles", done, total))
+        full = Size(height * cutting.scale, width * cutting.scale)
+        save_strips(request.output, full, strips)
+    seconds = time.monotonic() - began
+    return Restored(request.output, full.width, full.height, tiles, seconds, artifact.key, method)
+
+
+def tiling_of(bundle: Bundle, artifact: Artifact) -> tiling.Tiling:
+    """How pictures are cut for an artifact of a bundle."""
+    model = bundle.manifest.model
+    return tiling.Tiling.of(NETWORKS.get(model.name), model.scale, artifact.inputs[0])
+
+
+def usable_runner(artifact: Artifact) -> tuple[str, str]:
+    """The name of the runner that runs an artifact here, and how it is labelled.
+
+    Raises:
+        BadInput: there is none; the message says why for each.
+    """
+    reasons = []
+    for runner, obstacle in runners_of(artifact.target):
+        if obstacle is None:
+            return runner.name, runner.method
+        reasons.append(f"{runner.title}: {obstacle}")
+    raise BadInput(f"{artifact.key} cannot be run here: {'; '.join(reasons) or 'no runner of clearport takes it'}")
