@@ -72,7 +72,7 @@ class TfliteSession:
 
     def _precision(self, operators: Sequence[Mapping[str, Any]]) -> str:
         dtypes = {d["index"]: d["dtype"] for d in self._interpreter.get_tensor_details()}
-        kinds = {dtypes[op["inputs"][0]].__name__ for op in operators if op["op_name"] in _HEAVY}
+        kinds = {dtypes[op["outputs"][0]].__name__ for op in operators if op["op_name"] in _HEAVY}
         return "+".join(sorted(kinds)) or "unknown"
 
 
