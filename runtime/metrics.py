@@ -1,6 +1,6 @@
 """Quality of a restored picture against its ground truth, each figure with its protocol.
 
-PSNR is that of ``clearport.models.metrics``, which training uses, too; capped, so that a mean over pictures stays finite.
+PSNR is that of ``clearport.models.metrics``, which training uses; capped, so that a mean over pictures stays finite.
 SSIM is Wang et al. 2004 on the luma of BT.601: Gaussian window of 11x11 with sigma 1.5, population covariance, data
 range 255, as in MATLAB's ``ssim`` on ``rgb2ycbcr``.
 """

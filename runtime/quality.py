@@ -75,9 +75,9 @@ def protocol(border: int) -> str:
     """How the figures of ``evaluate`` come to be, in words for a report."""
     cut = f"{border} pixels cut at every border" if border else "no border cut"
     return (
-        f"8-bit pictures (clipped, rounded half to even), {cut}; PSNR over RGB, and over BT.601 luma 16..235 unrounded, "
-        f"peak 255, equal pictures count {metrics.PSNR_CAP_DB:g} dB; SSIM over luma, Gaussian 11x11, sigma 1.5; "
-        "mean over pictures"
+        f"8-bit pictures (clipped, rounded half to even), {cut}; PSNR over RGB, and over BT.601 luma (16..235, "
+        f"unrounded), peak 255, equal pictures count {metrics.PSNR_CAP_DB:g} dB; SSIM over luma, Gaussian 11x11, "
+        "sigma 1.5; mean over pictures"
     )
 
 

@@ -147,11 +147,11 @@ def _tile_of_any_size(padded: Size, tiling: Tiling) -> Size:
     """The whole picture if it is small enough, or a square of that many pixels."""
     if padded.height * padded.width <= tiling.whole_pixels:
         return padded
-    # Narrow pictures make longer tiles; a tile that is mostly halo would cost more than its memory saves.
+    # Narrow pictures make longer tiles. A tile that is mostly halo would cost more time than it saves memory.
     side = math.isqrt(tiling.whole_pixels)
-    short = min(padded.height, padded.width, side)
-    long = max(side, tiling.whole_pixels // short, 4 * tiling.halo + tiling.multiple)
-    return Size(*(min(n, _up(long if n > side else n, tiling.multiple)) for n in (padded.height, padded.width)))
+    limit = max(side, tiling.whole_pixels // min(padded.height, padded.width), 4 * tiling.halo + 2 * tiling.multiple)
+    limit = limit // tiling.multiple * tiling.multiple
+    return Size(min(padded.height, limit), min(padded.width, limit))
 
 
 def _spans(padded: int, tile: int, picture: int, tiling: Tiling) -> tuple[Span, ...]:

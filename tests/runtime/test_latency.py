@@ -1,0 +1,181 @@
+"""Latency: who runs when, what is computed from the samples, and that one failure does not lose the others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearport.base import Skipped
+from clearport.runtime import latency
+from clearport.runtime.latency import Candidate, LatencyPlan, LatencyReport, LatencyRun
+from clearport.runtime.latency_stats import Summary, paired_ratio
+
+SOURCE = """
+import time
+class Session:
+    def __init__(self, path, options):
+        self.path, self.options, self.count = path, options, 0
+    def run(self, inputs):
+        self.count += 1
+        with open(self.options["log"], "a") as log:
+            log.write(self.path.stem)
+        if self.count == self.options.get("fails_at"):
+            raise ValueError("out of luck")
+        time.sleep(self.options["ms"] / 1e3)
+        return {}
+    def facts(self):
+        return {"unit": "cpu", "partitions": 1, "operators": {"Conv": 3}, "answer": 42}
+class Runner:
+    name, title, targets, requires = "odd", "Odd", ("odd",), ()
+    measures_latency, method = True, "ran on nothing"
+    def open(self, path, threads, options):
+        if options.get("refuses"):
+            raise ValueError("not my format")
+        return Session(path, options)
+RUNNER = Runner()
+"""
+PLAN = LatencyPlan(rounds=3, runs=2, warmup=2, min_seconds=0.0, timeout_s=30)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    (tmp_path / "run_odd.py").write_text(SOURCE)
+    (tmp_path / "log").touch()
+    return tmp_path / "log"
+
+
+def candidate(log: Path, name: str, ms: float = 0.0, **options: object) -> Candidate:
+    path = log.parent / f"{name}.bin"
+    path.touch()
+    inputs = {"a": np.zeros(2, np.float32)}
+    given_options = {"log": str(log), "ms": ms, **options}
+    return Candidate(name, "odd", path, inputs, given_options, plugin=log.parent / "run_odd.py")
+
+
+def reports(run: LatencyRun) -> dict[str, LatencyReport]:
+    return {key: report for key, report in run.reports.items() if isinstance(report, LatencyReport)}
+
+
+def test_rounds_are_interleaved_and_rotate(log: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    latency.measure([candidate(log, n) for n in "ABC"], PLAN, progress=lambda *s: seen.append(s))
+    assert log.read_text() == "AABBCC" + "AABBCC" + "BBCCAA" + "CCAABB"  # warm-up, then three rounds
+    assert seen[:4] == [("A", 0, 3), ("B", 0, 3), ("C", 0, 3), ("A", 1, 3)]
+
+
+def test_a_report_holds_all_of_the_record(log: Path) -> None:
+    run = latency.measure([candidate(log, "A", 2), candidate(log, "B", 6)], PLAN, baseline="A")
+    a, b = reports(run).values()
+    assert list(run.reports) == ["A", "B"]
+    assert len(b.samples_ms) == len(b.cpu_samples_ms) == 6
+    assert min(b.samples_ms) >= 6
+    assert b.median_ms == pytest.approx(np.median(b.samples_ms))
+    assert b.fps == pytest.approx(1000 / b.median_ms)
+    assert b.first_inference_ms >= 6
+    assert (b.kind, b.unit_asked, b.unit_ran, b.threads, b.warmup, b.runs_per_round) == (
+        "measured",
+        "cpu",
+        "cpu",
+        1,
+        2,
+        2,
+    )
+    assert (b.operators, b.partitions, b.facts) == ({"Conv": 3}, 1, {"answer": 42})
+    assert b.io_copies_counted
+    assert b.peak_memory_mib
+    assert "worker" in b.peak_memory_method
+    assert a.ratio is None
+    assert b.ratio is not None
+    assert b.ratio.low <= b.ratio.value <= b.ratio.high
+    assert run.host.cores >= 1
+    json.dumps(asdict(b), allow_nan=False)
+
+
+def test_those_that_fail_are_skipped_with_their_reason_and_the_others_go_on(log: Path) -> None:
+    candidates = [
+        candidate(log, "A", fails_at=5),
+        candidate(log, "B", refuses=True),
+        candidate(log, "C"),
+        Candidate("D", "onnxruntime", log.parent / "none.onnx", {}),
+        candidate(log, "E", fails_at=1),
+    ]
+    run = latency.measure(candidates, PLAN, baseline="A")
+    why = {key: report.reason for key, report in run.reports.items() if isinstance(report, Skipped)}
+    assert list(run.reports) == list("ABCDE")
+    assert why.keys() == set("ABDE")
+    assert "out of luck" in why["A"]
+    assert "not my format" in why["B"]
+    assert "no such file" in why["D"]
+    (c,) = reports(run).values()
+    assert len(c.samples_ms) == 6
+    assert c.ratio is None  # the baseline is among those that failed
+
+
+def test_rounds_go_on_until_enough_time_was_measured_and_no_longer_than_allowed(log: Path) -> None:
+    long = latency.measure([candidate(log, "A", 5)], LatencyPlan(rounds=1, runs=1, warmup=1, min_seconds=0.05))
+    (report,) = reports(long).values()
+    assert sum(report.samples_ms) >= 50
+    capped = LatencyPlan(rounds=1000, runs=1, warmup=1, min_seconds=100, max_seconds=0.0)
+    (report,) = reports(latency.measure([candidate(log, "A", 5)], capped)).values()
+    assert len(report.samples_ms) == 3
+
+
+def test_reference_evaluators_have_no_latency(log: Path) -> None:
+    (report,) = latency.measure([Candidate("A", "milref", log, {})], PLAN).reports.values()
+    assert isinstance(report, Skipped)
+    assert "no latency" in report.reason
+
+
+@given(st.lists(st.floats(0.001, 1e6), min_size=1, max_size=60))
+def test_percentiles_are_those_of_sorted_samples(samples: list[float]) -> None:
+    summary = Summary.of(samples)
+    ordered = sorted(samples)
+
+    def percentile(p: float) -> float:
+        place = (len(ordered) - 1) * p / 100
+        low = int(place)
+        high = min(low + 1, len(ordered) - 1)
+        return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+    for p, value in ((5, summary.p5_ms), (50, summary.median_ms), (90, summary.p90_ms), (99, summary.p99_ms)):
+        assert value == pytest.approx(percentile(p), rel=1e-6)
+    assert (summary.min_ms, summary.max_ms) == (ordered[0], ordered[-1])
+    assert summary.mean_ms == pytest.approx(sum(samples) / len(samples))
+
+
+def test_one_sample_has_no_spread() -> None:
+    assert Summary.of([3.0]).std_ms == 0.0
+    assert Summary.of([1.0, 3.0]).std_ms == pytest.approx(2**0.5)
+
+
+def test_ratio_is_paired_per_round() -> None:
+    """Noise that both meet in a round cancels, though the medians over all samples are far apart from 0.5."""
+    noise = [1, 8, 1.5, 30, 2, 4, 1]
+    base = [[10.0 * n, 10.0 * n] for n in noise]
+    mine = [[5.0 * n, 5.0 * n] for n in noise]
+    ratio = paired_ratio("torch", mine, base)
+    assert ratio is not None
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((0.5, 0.5, 0.5))
+    assert paired_ratio("torch", mine, [[0.0, 0.0]] * 7) is None
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    covered = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        ratio = paired_ratio("torch", rng.normal(50, 3, (15, 3)).tolist(), rng.normal(100, 3, (15, 3)).tolist())
+        assert ratio is not None
+        assert ratio.high - ratio.low < 0.1
+        covered += ratio.low <= 0.5 <= ratio.high
+    assert covered >= 51
+
+
+def test_the_interval_is_the_same_every_time() -> None:
+    base, mine = [[1.0], [2.0], [4.0]], [[3.0], [5.0], [7.0]]
+    assert paired_ratio("torch", mine, base) == paired_ratio("torch", mine, base)
