@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 
 from clearport.base import BadInput
 from clearport.files import atomic_path
+from clearport.models.weights import open_archive
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
@@ -27,13 +27,11 @@ def load(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not path.is_file():
         raise BadInput(f"{path}: there is no checkpoint to go on from; leave --resume out to begin")
-    try:
-        with path.open("rb") as file:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-        found = dict(state["trained"])
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{path}: not a training checkpoint, or damaged ({str(error).splitlines()[0]})") from error
+    state = open_archive(path)
+    if not isinstance(state, dict) or not isinstance(state.get("trained"), dict):
+        raise BadInput(f"{path}: not a checkpoint of a training; leave --resume out to begin")
+    found = state["trained"]
     different = [f"{k} {found.get(k)!r}, now {v!r}" for k, v in identity.items() if found.get(k) != v]
     if different:
         raise BadInput(f"{path}: belongs to another training ({'; '.join(different)}); use the same options or --out")
-    return dict(state)
+    return state

@@ -194,22 +194,31 @@ def read_pytorch(path: Path) -> State:
     Raises:
         BadInput: it is no PyTorch file, is damaged, or holds anything but tensors.
     """
-    import torch
-
     if not is_pytorch(path):
         raise BadInput(f"{path}: not a weights file that is known; expected safetensors or a PyTorch state dict")
+    return _unwrapped(open_archive(path), path)
+
+
+def open_archive(path: Path) -> Any:
+    """What ``torch.save`` wrote to ``path``: tensors, numbers, strings and containers of them, and nothing that runs.
+
+    Raises:
+        BadInput: it is damaged, or a pickle of something else.
+    """
+    import torch
+
     try:
         with path.open("rb") as file, warnings.catch_warnings():  # given a path, torch would go by its suffix
             warnings.simplefilter("ignore")  # about pickles that torch did not write, which it then refuses
-            found = torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadInput(
             f"{path}: a pickle that is more than tensors, which could run code, or a damaged one; it was not opened. "
             "Save only the state dict: torch.save(model.state_dict(), path), or as safetensors"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, IndexError) as error:
-        raise BadInput(f"{path}: damaged or truncated PyTorch file ({str(error).splitlines()[0]})") from error
-    return _unwrapped(found, path)
+        why = (str(error).splitlines() or ["it ends too early"])[0]
+        raise BadInput(f"{path}: damaged or truncated PyTorch file ({why})") from error
 
 
 def _unwrapped(found: Any, path: Path) -> State:
