@@ -13,6 +13,7 @@ The same thing for other languages is ``core/manifest.schema.json``, made by ``s
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -220,7 +221,10 @@ def to_json(manifest: Manifest) -> str:
 
 
 def schema() -> str:
-    """The JSON schema of ``manifest.json``, as the text of ``core/manifest.schema.json``."""
+    """The JSON schema of ``manifest.json``, as the text of ``core/manifest.schema.json``.
+
+    ``python -m clearport.bundle_manifest > core/manifest.schema.json`` writes it again after a change.
+    """
     found = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
@@ -232,19 +236,29 @@ def schema() -> str:
 
 def contradictions(manifest: Manifest) -> Iterator[str]:
     """Where one part of a manifest denies another, as ``field: what is wrong``."""
-    keys: set[str] = set()
+    keys = {artifact.key for artifact in manifest.artifacts}
     for i, artifact in enumerate(manifest.artifacts):
-        if artifact.key in keys:
-            yield f"artifacts.{i}: {artifact.key} is there twice"
-        keys.add(artifact.key)
+        for other in manifest.artifacts[:i]:
+            if other.key == artifact.key:
+                yield f"artifacts.{i}: {artifact.key} is there twice"
+            elif other.holds(artifact.path) or artifact.holds(other.path):
+                yield f"artifacts.{i}.path: {artifact.path} belongs to {other.key} already"
         if digest_of(artifact.path, manifest.files) != artifact.sha256:
             yield f"artifacts.{i}.sha256: {artifact.key} has another checksum than 'files' gives for {artifact.path}"
+    yield from _golden_contradictions(manifest, keys)
+    for name in ("table", "reference") if manifest.quantization else ():
+        path = getattr(manifest.quantization, name)
+        if path not in manifest.files:
+            yield f"quantization.{name}: {path} is not among 'files'"
+
+
+def _golden_contradictions(manifest: Manifest, keys: set[str]) -> Iterator[str]:
     for i, golden in enumerate(manifest.goldens):
         if manifest.files.get(golden.path) != golden.sha256:
             yield f"goldens.{i}.sha256: {golden.name} has another checksum than 'files' gives for {golden.path}"
         for unknown in sorted(set(golden.tolerances) - keys):
             yield f"goldens.{i}.tolerances: {unknown!r} is no artifact of this bundle"
-    for name in ("table", "reference") if manifest.quantization else ():
-        path = getattr(manifest.quantization, name)
-        if path not in manifest.files:
-            yield f"quantization.{name}: {path} is not among 'files'"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema())

@@ -46,7 +46,7 @@ def artifacts(manifest: Manifest) -> Table:
         rows,
         "Artifacts",
         "An artifact is named target/precision/variant. 1 kB is 1000 bytes. A pixel is a real value in the stated "
-        "range; q is the number in the tensor. SHA-256 is cut to 12 digits: the whole is in manifest.json and SHA256SUMS.",
+        "range; q is the number in the tensor. SHA-256 is cut to 12 digits: manifest.json and SHA256SUMS have all.",
     )
 
 
@@ -127,8 +127,8 @@ def latency(manifest: Manifest) -> Table:
     """The latency of PyTorch and of every artifact, from one interleaved run."""
     columns = _columns(
         "Artifact | Median, ms | Relative to PyTorch | p5 – p95, ms | Min – max, ms | CPU time, ms | "
-        "CPU time relative | Rate, 1/s | Load, ms | First inference, ms | Peak memory, MiB | Threads | Samples | Unit | "
-        "Measured with",
+        "CPU time relative | Rate, 1/s | Load, ms | First inference, ms | Peak memory, MiB | Threads | Samples | "
+        "Unit | Measured with",
         tuple(range(1, 13)),
     )
     cells = [(PYTORCH, manifest.baseline.latency), *((a.key, a.latency) for a in manifest.artifacts)]

@@ -35,7 +35,7 @@ class Codec:
         if spec.dtype.startswith("float"):
             return cls(_plus(_times("p", step), low), _over(_plus("q", -low), step))
         scale, zero = spec.scale or step, spec.zero_point or 0
-        if math.isclose(scale, step):
+        if math.isclose(scale, step) and _whole(low / scale):
             offset = zero + round(low / scale)
             return cls(_plus("p", offset), _plus("q", -offset))
         encode = _plus(_over(_plus(_times("p", step), low), scale), zero)
@@ -113,4 +113,4 @@ def _real(value: float) -> str:
 
 
 def _whole(value: float) -> bool:
-    return math.isclose(value, round(value), rel_tol=1e-12)
+    return math.isclose(value, round(value), rel_tol=1e-9)

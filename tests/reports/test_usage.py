@@ -1,0 +1,136 @@
+"""Usage code: its arithmetic is the pixel contract, and Python's code really runs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from clearport.base import TensorSpec
+from clearport.bundle import Bundle
+from clearport.reports.usage import Codec, usages
+
+P = np.arange(256, dtype=np.float64)
+ON_GRID = [(0.0, 255.0), (0.0, 1.0), (-1.0, 254.0)]
+OFF_GRID = [(-1.0, 1.0), (-0.5, 0.5)]
+RANGES = ON_GRID + OFF_GRID
+DTYPES = ["float32", "uint8", "int8"]
+
+
+def evaluate(expression: str, **names: Any) -> Any:
+    assert re.fullmatch(r"[pq0-9e+\-*/(). ]+", expression)
+    return eval(expression, {}, names)
+
+
+def contract(dtype: str, value_range: tuple[float, float]) -> TensorSpec:
+    spec = TensorSpec("image", (1, 3, 2, 2), dtype, value_range=value_range)
+    if dtype == "float32":
+        return spec
+    zero = {"uint8": 0, "int8": -128}[dtype] - round(value_range[0] / spec.pixel_step)
+    return replace(spec, scale=spec.pixel_step, zero_point=zero)
+
+
+@pytest.mark.parametrize("value_range", RANGES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pixels_go_in_and_come_out(dtype: str, value_range: tuple[float, float]) -> None:
+    spec = contract(dtype, value_range)
+    codec = Codec.of(spec)
+    q = evaluate(codec.encode, p=P)
+    real = q if dtype == "float32" else (q - (spec.zero_point or 0)) * spec.pixel_step
+    np.testing.assert_allclose(real, value_range[0] + P * spec.pixel_step, atol=1e-9)
+    np.testing.assert_allclose(evaluate(codec.decode, q=q), P, atol=1e-9)
+
+
+@pytest.mark.parametrize("value_range", ON_GRID)
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_a_pixel_that_fits_the_grid_is_only_shifted(dtype: str, value_range: tuple[float, float]) -> None:
+    codec = Codec.of(contract(dtype, value_range))
+    assert codec.shifts
+    q = evaluate(codec.encode, p=np.arange(256))
+    assert (q.min(), q.max()) == ((0, 255) if dtype == "uint8" else (-128, 127))
+
+
+@given(st.sampled_from(RANGES), st.floats(1e-3, 3.0), st.integers(-128, 127))
+def test_any_output_scale_is_read_as_the_contract_says(
+    value_range: tuple[float, float], scale: float, zero: int
+) -> None:
+    spec = TensorSpec("o", (1, 3, 2, 2), "int8", value_range=value_range, scale=scale, zero_point=zero)
+    q = np.arange(-128.0, 128.0)
+    expected = ((q - zero) * scale - value_range[0]) / spec.pixel_step
+    np.testing.assert_allclose(evaluate(Codec.of(spec).decode, q=q), expected, rtol=1e-9, atol=1e-9 + abs(scale) * 0.51)
+
+
+def test_no_division_of_integers_is_written() -> None:
+    spec = TensorSpec("image", (1, 3, 2, 2), value_range=(0.0, 1.0))
+    assert Codec.of(spec) == Codec("(p / 255.0)", "(q * 255.0)")
+
+
+@pytest.fixture(scope="module")
+def made(make_bundle: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_bundle(tmp_path_factory.mktemp("usage") / "bundle")
+
+
+def test_every_artifact_of_the_four_targets_has_its_code(made: Bundle) -> None:
+    files = [name for usage in usages(made.manifest) for name in usage.files]
+    assert len(files) == len(made.artifacts)
+    assert "openvino/ncnet_x3_int8.openvino/model.xml" in files
+    assert {usage.language for usage in usages(made.manifest)} == {"python", "kotlin", "swift"}
+
+
+def test_braces_of_every_language_are_balanced(made: Bundle) -> None:
+    for usage in usages(made.manifest):
+        for pair in ("()", "[]", "{}"):
+            assert usage.code.count(pair[0]) == usage.code.count(pair[1]), usage.code
+
+
+def test_a_name_cannot_end_a_literal_or_a_comment(made: Bundle) -> None:
+    nasty = '"; evil() // ${x}\n*/ evil()'
+    artifacts = [
+        a.model_copy(update={"inputs": (replace(a.inputs[0], name=nasty, color=nasty),)}) for a in made.artifacts
+    ]
+    for usage in usages(made.manifest.model_copy(update={"artifacts": tuple(artifacts)})):
+        for line in usage.code.splitlines():
+            before = line.partition("evil")[0]
+            assert before == line or '\\"; ' in before or "//" in before or "#" in before, line
+        if usage.language == "python":
+            called = [n.id for n in ast.walk(ast.parse(usage.code)) if isinstance(n, ast.Name)]
+            assert "evil" not in called
+
+
+@pytest.mark.parametrize(("layout", "dtype"), [("NCHW", "float32"), ("NHWC", "uint8"), ("NCHW", "uint8")])
+def test_python_code_for_onnxruntime_runs(made: Bundle, tmp_path: Path, layout: Any, dtype: str) -> None:
+    """On a model that passes its input on, what comes out is the picture that went in."""
+    from onnx import TensorProto, helper
+
+    kind = TensorProto.UINT8 if dtype == "uint8" else TensorProto.FLOAT
+    shape = [1, 3, 8, 6] if layout == "NCHW" else [1, 8, 6, 3]
+    ends = [helper.make_tensor_value_info(name, kind, shape) for name in ("image", "restored")]
+    graph = helper.make_graph([helper.make_node("Identity", ["image"], ["restored"])], "g", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    photo = np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8)
+    Image.fromarray(photo).save(tmp_path / "input.png")
+
+    record = made.find("onnxruntime", "fp32")
+    spec = TensorSpec("image", tuple(shape), dtype, layout, scale=1.0 if dtype == "uint8" else None, zero_point=0)
+    record = record.model_copy(
+        update={"path": "m.onnx", "inputs": (spec,), "outputs": (replace(spec, name="restored"),)}
+    )
+    (usage,) = usages(made.manifest.model_copy(update={"artifacts": (record,)}))
+    run_in(tmp_path, usage.code)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "restored.png")), photo)
+
+
+def run_in(folder: Path, code: str) -> None:
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
