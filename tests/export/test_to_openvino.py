@@ -1,0 +1,137 @@
+"""OpenVINO IR: what is written, what it gives, and that it is the same every time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from clearport import graphs
+from clearport.base import Artifact, IODType, NotInstalled, Options, Skipped, Target
+from clearport.export import to_openvino
+from clearport.export.to_onnxruntime import CONTRACT_KEY
+from clearport.files import digest
+from clearport.quantize.qdq import to_qdq
+from clearport.registry import TARGETS, missing
+from clearport.runtime import pixels
+
+if missing(("openvino",)):
+    pytest.skip("openvino is not installed", allow_module_level=True)
+
+from clearport.runtime.run_openvino import RUNNER
+
+if TYPE_CHECKING:
+    from clearport.base import Precision
+
+TARGET: Target = TARGETS.get("openvino")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+
+
+def written(small: Any, precision: Precision, folder: Path, io: IODType = "float32") -> Artifact:
+    (artifact,) = TARGET.lower(small.graph, small.quantized, precision, Options(io=io), folder)
+    assert isinstance(artifact, Artifact)
+    return artifact
+
+
+def levels_by(artifact: Artifact, photo: np.ndarray) -> np.ndarray:
+    source, result = artifact.inputs[0], artifact.outputs[0]
+    output = RUNNER.open(artifact.path, 1, {}).run({source.name: pixels.to_tensor(photo, source)})[result.name]
+    assert output.dtype == result.dtype
+    return pixels.to_levels(output, result)
+
+
+def levels_by_onnx(model: Any, small: Any) -> np.ndarray:
+    tensor = pixels.to_tensor(small.photo, small.graph.input)
+    (output,) = graphs.session(model).run(None, {"image": tensor})
+    return pixels.to_levels(output, small.graph.output)
+
+
+def test_it_is_a_target() -> None:
+    assert isinstance(TARGET, Target)
+    assert TARGET.precisions == PRECISIONS
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_folder_with_one_ir_is_written(small: Any, precision: Precision, tmp_path: Path) -> None:
+    artifact = written(small, precision, tmp_path)
+    stem = f"small_x2_{precision}"
+    assert artifact.path == tmp_path / f"{stem}.openvino"
+    assert sorted(p.name for p in artifact.path.iterdir()) == [f"{stem}.bin", f"{stem}.xml"]
+    assert artifact.sha256 == digest(artifact.path)
+    assert list(tmp_path.iterdir()) == [artifact.path]
+    root = ET.parse(artifact.path / f"{stem}.xml").getroot()
+    assert root.get("name") == stem
+    contract = root.find(f"rt_info/framework/{CONTRACT_KEY}")
+    assert contract is not None
+    expected = {"input": asdict(artifact.inputs[0]), "output": asdict(artifact.outputs[0])}
+    assert json.loads(contract.get("value", "")) == json.loads(json.dumps(expected))
+
+
+def test_fp32_gives_what_the_graph_gives(small: Any, tmp_path: Path) -> None:
+    levels = levels_by(written(small, "fp32", tmp_path), small.photo)
+    np.testing.assert_allclose(levels, levels_by_onnx(small.graph.model, small), atol=1e-3)
+
+
+def test_fp16_stores_half_the_bytes_and_stays_close(small: Any, tmp_path: Path) -> None:
+    half, full = (written(small, p, tmp_path) for p in ("fp16", "fp32"))
+    np.testing.assert_allclose(levels_by(half, small.photo), levels_by(full, small.photo), atol=0.5)
+    sizes = [next(a.path.glob("*.bin")).stat().st_size for a in (half, full)]
+    assert sizes[0] < 0.6 * sizes[1]
+
+
+@pytest.mark.parametrize("io", ["uint8", "float32"])
+def test_int8_gives_what_the_qdq_model_gives_to_a_level(small: Any, io: IODType, tmp_path: Path) -> None:
+    artifact = written(small, "int8", tmp_path, io)
+    assert artifact.inputs[0].dtype == io
+    reference = levels_by_onnx(to_qdq(small.quantized), small)
+    difference = np.abs(levels_by(artifact, small.photo) - reference)
+    assert difference.max() <= 2
+    assert difference.mean() < 0.3
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_names_do_not_count_how_much_was_converted_before(small: Any, precision: Precision, tmp_path: Path) -> None:
+    first = written(small, precision, tmp_path / "a")
+    assert written(small, precision, tmp_path / "b").sha256 == first.sha256
+    assert written(small, precision, tmp_path / "a").sha256 == first.sha256
+    text = next(first.path.glob("*.xml")).read_text()
+    assert str(tmp_path) not in text
+
+
+CONVERT = """
+import sys
+from pathlib import Path
+from clearport.export import to_openvino
+Path(sys.argv[2]).mkdir()
+to_openvino._write(Path(sys.argv[1]).read_bytes(), Path(sys.argv[2], "small.xml"), half=False)
+"""
+
+
+def test_another_process_writes_the_same_bytes(small: Any, tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(graphs.to_bytes(to_qdq(small.quantized)))
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    to_openvino._write(model.read_bytes(), here / "small.xml", half=False)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", CONVERT, model, there], check=True, timeout=120, env=environment)
+    assert digest(here) == digest(there)
+
+
+def test_int8_weights_are_skipped_with_a_reason(small: Any, tmp_path: Path) -> None:
+    (skipped,) = TARGET.lower(small.graph, small.quantized, "int8-weights", Options(), tmp_path)
+    assert skipped == Skipped("openvino/int8-weights", "OpenVINO is written as fp32, fp16, int8")
+
+
+def test_a_missing_package_is_an_install_line(small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(to_openvino, "missing", tuple)
+    with pytest.raises(NotInstalled, match=r"openvino is not installed.*pip install 'clearport\[openvino\]'"):
+        written(small, "fp32", tmp_path)
