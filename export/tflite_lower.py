@@ -120,12 +120,11 @@ class Lowering:
         """The tensor that an operator still to be appended writes; its sizes are free if those of an input are."""
         return self.bind(node, self._new(graphs.name_of(node.outputs[0]), dims, _free(inputs, dims)))
 
-    def between(self, node: ir.Node, what: str, like: Tensor | None, dims: Sequence[int]) -> Tensor:
-        """A tensor between two operators of one node, in the numbers of ``like`` (None: those of the node's output)."""
+    def between(self, node: ir.Node, what: str, like: Tensor, dims: Sequence[int], *, rescaled: bool = False) -> Tensor:
+        """A tensor between two operators of one node, as ``like``, or with the scale of the node's output."""
         name = f"{graphs.name_of(node.outputs[0])}/{what}"
-        quant = self.quant(node) if like is None else like.quant
-        free = () if like is None else _free([like], dims)
-        return self.file.tensor(name, dims, "float32" if quant is None else "int8", quant, free)
+        quant = self.quant(node) if rescaled else like.quant
+        return self.file.tensor(name, dims, like.dtype, quant, _free([like], dims))
 
     def bind(self, node: ir.Node, output: Tensor) -> Tensor:
         """Say that ``output`` is what the node gives."""

@@ -69,7 +69,7 @@ def conv_transpose(low: Lowering, node: ir.Node) -> None:
     if dims[1:3] == full:
         _transposed(low, node, VALID, low.output(node, [image], dims))
         return
-    whole = low.between(node, "whole", None, (1, *full, dims[3]))
+    whole = low.between(node, "whole", image, (1, *full, dims[3]), rescaled=True)
     _transposed(low, node, VALID, whole)
     begin = low.integers("begin", (0, cut[0][0], cut[1][0], 0))
     low.write(node, "SLICE", [whole, begin, low.integers("size", dims)], dims)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 
+Step = tuple[str, float | None]
+"""An operator that clamps, and its bound where it has one to choose."""
+
 _SQUASHING = {"Sigmoid": ("LOGISTIC", Quant((1 / 256,), -128)), "Tanh": ("TANH", Quant((1 / 128,), 0))}
 """Their int8 output scale is fixed by TFLite's int8 specification."""
 
@@ -31,18 +34,16 @@ def arithmetic(low: Lowering, node: ir.Node) -> None:
 @rule("Relu", "Clip")
 def clamp(low: Lowering, node: ir.Node) -> None:
     """What is left to clamp after fusion: nothing, RELU, RELU6, RELU_N1_TO_1, or MAXIMUM and MINIMUM."""
-    image = low.tensor(node)
-    steps = _clamps(low.bounds_left(node), int8=image.quant is not None)
+    image, own, bounds = low.tensor(node), low.quant(node), low.bounds_left(node)
+    steps = _in_float(bounds) if own is None else _in_int8(bounds, image.quant, own)
     if not steps:
-        low.same_scale(node, image)
         low.bind(node, image)
-    for number, (op, bound) in enumerate(steps, 1):
-        inputs = [image] if bound is None else [image, low.number(f"{op.lower()}_bound", bound, image)]
-        output = low.between(node, op.lower(), image, image.dims)
-        if number == len(steps):
+    for op, bound in steps:
+        if (op, bound) == steps[-1]:
             output = low.output(node, [image], image.dims)
-        if op in {"MINIMUM", "MAXIMUM"}:
-            low.same_scale(node, image)
+        else:
+            output = low.between(node, op.lower(), image, image.dims, rescaled=True)
+        inputs = [image] if bound is None else [image, low.number(f"{op.lower()}_bound", bound, output)]
         low.file.operator(op, inputs, output)
         image = output
 
@@ -78,12 +79,23 @@ def squash(low: Lowering, node: ir.Node) -> None:
     low.write(node, op, [image], image.dims)
 
 
-def _clamps(bounds: tuple[float, float], *, int8: bool) -> list[tuple[str, float | None]]:
-    """Operators, each with its bound, that cut to ``bounds``."""
-    lo, hi = bounds
-    if not int8 and bounds in {(0.0, 6.0), (-1.0, 1.0)}:
-        return [("RELU6" if hi == 6 else "RELU_N1_TO_1", None)]
-    lower: list[tuple[str, float | None]] = [("MAXIMUM", lo)] if lo > -math.inf else []
-    if lo == 0:
-        lower = [("RELU", None)]
-    return lower + ([("MINIMUM", hi)] if hi < math.inf else [])
+def _in_float(bounds: tuple[float, float]) -> list[Step]:
+    if bounds in {(0.0, 6.0), (-1.0, 1.0)}:
+        return [("RELU6" if bounds[1] == 6 else "RELU_N1_TO_1", None)]
+    lower: Step = ("RELU", None) if bounds[0] == 0 else ("MAXIMUM", bounds[0])
+    upper: Step = ("MINIMUM", bounds[1])
+    return [lower] * (bounds[0] > -math.inf) + [upper] * (bounds[1] < math.inf)
+
+
+def _in_int8(bounds: tuple[float, float], given: Quant | None, own: Quant) -> list[Step]:
+    """A change of scale clamps to the range of the output; what lies within that range is clamped besides."""
+    steps: list[Step] = []
+    if given != own or bounds[0] == 0:
+        steps.append(("RELU" if bounds[0] >= 0 else "QUANTIZE", None))
+    scale = own.scale[0]
+    lowest, highest = ((end - own.zero_point) * scale for end in (-128, 127))
+    if bounds[0] > max(lowest, 0 if steps == [("RELU", None)] else -math.inf) + scale / 2:
+        steps.append(("MAXIMUM", bounds[0]))
+    if bounds[1] < highest - scale / 2:
+        steps.append(("MINIMUM", bounds[1]))
+    return steps

@@ -73,8 +73,11 @@ def minimum(op: str, inputs: Sequence[Tensor], output: Tensor, options: Mapping[
 
 
 def runtime(operators: Iterable[tuple[str, int]]) -> bytes:
-    """The oldest TFLite runtime that has all of ``(operator, version)``, as the 16 bytes of ``min_runtime_version``."""
-    needed = [_RUNTIME[op][version - 1] for op, version in operators]
+    """The oldest TFLite runtime that has all of ``(operator, version)``, as the 16 bytes of ``min_runtime_version``.
+
+    Operators that the table lacks are left out, as TensorFlow does.
+    """
+    needed = [_RUNTIME[op][version - 1] for op, version in operators if op in _RUNTIME]
     newest = max(needed, key=lambda text: tuple(map(int, text.split("."))), default="1.5.0")
     return newest.encode().ljust(16, b"\0")
 

@@ -132,6 +132,33 @@ CASES: dict[str, Case] = {
         int8_ops=("CONV_2D",),
     ),
     "add and relu": after_conv(("Add", "x y", "z", {}), one("Relu", "z"), ops=("CONV_2D", "CONV_2D", "ADD")),
+    "relu with another reader before it": after_conv(
+        ("Relu", "x", "r", {}), one("Add", "x r"), ops=("CONV_2D", "RELU", "ADD"), outside_int8=("RELU",)
+    ),
+    "clip with another reader before it": after_conv(
+        ("Clip", "x lo hi", "r", {}),
+        one("Add", "x r"),
+        constants={"lo": f32(0), "hi": f32(0.5)},
+        ops=("CONV_2D", "RELU", "MINIMUM", "ADD"),
+        int8_ops=("CONV_2D", "RELU", "ADD"),
+        outside_int8=("RELU",),
+    ),
+    "clip around 0 with another reader before it": after_conv(
+        ("Clip", "x lo hi", "r", {}),
+        one("Add", "x r"),
+        constants={"lo": f32(-0.3), "hi": f32(0.5)},
+        ops=("CONV_2D", "MAXIMUM", "MINIMUM", "ADD"),
+        int8_ops=("CONV_2D", "QUANTIZE", "ADD"),
+        nnapi=30,
+    ),
+    "clip off 0": after_conv(
+        ("Clip", "x lo hi", "r", {}),
+        one("Add", "x r"),
+        constants={"lo": f32(0.2), "hi": f32(0.5)},
+        ops=("CONV_2D", "MAXIMUM", "MINIMUM", "ADD"),
+        int8_ops=("CONV_2D", "RELU", "MAXIMUM", "ADD"),
+        outside_int8=("MAXIMUM", "RELU"),
+    ),
     "leaky relu": after_conv(one("LeakyRelu", alpha=0.05), ops=("CONV_2D", "LEAKY_RELU"), min_exact=0.6),
     "prelu": after_conv(
         one("PRelu", "x k"),
@@ -336,6 +363,24 @@ def test_fp16_is_fp32_to_its_precision(name: str) -> None:
     image = real(pictures()[0])
     given, _ = litert(data, nhwc(image))
     np.testing.assert_allclose(given, nhwc(onnxruntime(graph.model, image)), atol=4e-3)
+
+
+FIXED = {"ConvTranspose", "Resize"}
+"""Operators whose output size TFLite wants as a constant."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_file_of_free_size_gives_the_same_at_another_size(name: str) -> None:
+    case = CASES[name]
+    graph = build(case, "H", "W")
+    if FIXED & {node[0] for node in case.nodes} or name == "slice rows and columns":
+        with pytest.raises(UnsupportedOperator, match="give --size HEIGHTxWIDTH"):
+            emit(graph, None, "fp32", Options(None, "float32"))
+        return
+    data, _, _ = emit(graph, None, "fp32", Options(None, "float32"))
+    image = np.random.default_rng(3).uniform(*RANGE, (1, 3, 16, 22)).astype(np.float32)
+    given, _ = litert(data, nhwc(image))
+    np.testing.assert_allclose(given, nhwc(onnxruntime(graph.model, image)), atol=1e-4, rtol=1e-4)
 
 
 def test_every_rule_has_a_case() -> None:
