@@ -42,7 +42,7 @@ class TrainOptions:
     steps: int | None = None
     minutes: float | None = None
     batch: int = 16
-    patch: int = 48
+    patch: int = 32
     lr: float = 2e-3
     warmup: float = 0.1
     loss: str = "l1"
