@@ -31,16 +31,16 @@ demo: $(READY)  ## export NCNet to every target, verify it, measure it, write th
 	@echo "open $(DEMO)/report.html in a browser; the files for your app are listed in $(DEMO)/report.md"
 
 test: $(READY)  ## the tests that a developer waits for
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
 
 test-all: $(READY)  ## every test
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: $(READY)  ## lint, format, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=.typing $(BIN)/lint-imports --no-cache
 
 format: $(READY)  ## reformat and fix what can be fixed
 	$(BIN)/ruff check --fix .

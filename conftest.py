@@ -1,7 +1,8 @@
-"""Fixtures of both test folders: a bundle that is small, and made without a network or a converter."""
+"""Fixtures of both test folders: the folder of data that is not ours to ship, and a small bundle made without a converter."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,15 @@ _FILES: tuple[tuple[str, Precision, str, tuple[str, ...], float], ...] = (
     ("coreml", "fp16", "image", ("a.mlpackage/Manifest.json", "a.mlpackage/Data/weights/weight.bin"), 0.0),
     ("coreml", "fp32", "tensor", ("b.mlpackage/Manifest.json", "b.mlpackage/Data/weights/weight.bin"), 0.0),
 )
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with evaluation data and published weights; the test is skipped where there is none."""
+    place = os.environ.get("CLEARPORT_SHARED")
+    if not place:
+        pytest.skip("CLEARPORT_SHARED is unset: no evaluation data or published weights on this machine")
+    return Path(place)
 
 
 @pytest.fixture(scope="session")

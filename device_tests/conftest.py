@@ -1,0 +1,52 @@
+"""A real bundle, exported once per test process, and the command line as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clearport
+from clearport.bundle import Bundle
+
+SIZE = "40x56"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def command(*words: str | Path, **options: Any) -> Outcome:
+    """Run ``clearport`` as a user does."""
+    line = [sys.executable, "-m", "clearport", *map(str, words)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, **options)
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """NCNet x3 with its bundled weights at every target and precision; not to be changed by a test."""
+    return clearport.export("ncnet", tmp_path_factory.mktemp("exported") / "ncnet", size=SIZE, measure=False)
+
+
+@pytest.fixture
+def bundle(exported: Bundle, tmp_path: Path) -> Bundle:
+    """A copy of the bundle that a test may spoil."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(exported.folder, folder)
+    return Bundle.load(folder)

@@ -1,0 +1,172 @@
+"""The command line on a real bundle: exit codes, JSON, gates, and every kind of picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clearport.bundle import Bundle
+from clearport.images import load_rgb, save_png
+
+from .conftest import command
+
+
+def _flip(path: Path, offset: int = 100) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset % len(data)] ^= 4
+    path.write_bytes(bytes(data))
+
+
+def test_list_knows_the_networks_and_targets() -> None:
+    found = command("list", "--json").json
+    assert {"ncnet"} <= {n["name"] for n in found["networks"]}
+    assert {"coreml", "onnxruntime", "openvino", "tflite"} <= {t["name"] for t in found["targets"]}
+
+
+def test_verify_runs_every_artifact(exported: Bundle) -> None:
+    done = command("verify", exported.folder, "--json", "--quiet")
+    assert done.code == 0, done.err
+    ran = {check["group"] for check in done.json["checks"] if check["passed"] and check["name"].startswith("golden")}
+    assert ran == {a.key for a in exported.artifacts}
+
+
+@pytest.mark.parametrize("target", ["tflite", "onnxruntime"])
+def test_verify_finds_a_flipped_bit_and_says_where(bundle: Bundle, target: str) -> None:
+    record = bundle.find(target, "int8")
+    _flip(bundle.path(record))
+    done = command("verify", bundle.folder, "--json", "--quiet")
+    assert done.code == 1
+    failed = [check for check in done.json["checks"] if check["passed"] is False]
+    assert {check["group"] for check in failed} == {record.path, record.key}
+    assert any(record.path in check["message"] and record.key in check["message"] for check in failed)
+
+
+def test_verify_notices_a_lying_manifest(bundle: Bundle) -> None:
+    path = bundle.folder / "manifest.json"
+    path.write_text(path.read_text().replace('"max_abs"', '"max_abs "', 1))
+    done = command("verify", bundle.folder, "--quiet")
+    assert done.code == 1
+    assert "manifest.json" in done.out
+
+
+def test_verify_wants_a_bundle(tmp_path: Path) -> None:
+    done = command("verify", tmp_path)
+    assert done.code == 2
+    assert "no bundle here" in done.err
+
+
+@pytest.mark.parametrize("size", [(1, 1), (40, 56), (97, 131)])
+def test_run_restores_any_size(exported: Bundle, tmp_path: Path, size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    save_png(tmp_path / "in.png", noise)
+    done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--json", "--quiet")
+    assert done.code == 0, done.err
+    assert load_rgb(tmp_path / "out.png").shape == (size[0] * 3, size[1] * 3, 3)
+    assert (done.json["height"], done.json["width"]) == (size[0] * 3, size[1] * 3)
+
+
+def test_tiles_leave_no_seams(exported: Bundle, tmp_path: Path) -> None:
+    """The fp32 file in tiles against PyTorch on the uncut picture."""
+    import torch
+
+    from clearport.models import weights
+    from clearport.registry import NETWORKS
+
+    ramp = np.linspace(0, 255, 90)[:, None, None] * np.linspace(0.2, 1, 130)[None, :, None] * [[[1.0, 0.7, 0.4]]]
+    picture = ramp.astype(np.uint8)
+    save_png(tmp_path / "in.png", picture)
+    done = command(
+        "run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--precision", "fp32", "--quiet"
+    )
+    assert done.code == 0, done.err
+    module = weights.load(NETWORKS.get("ncnet"), 3).module
+    with torch.inference_mode():
+        whole = module(torch.from_numpy(picture).permute(2, 0, 1)[None].float())[0].permute(1, 2, 0).numpy()
+    assert np.abs(load_rgb(tmp_path / "out.png") - whole).max() <= 0.51
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "I;16", "P"])
+def test_run_takes_every_kind_of_picture(exported: Bundle, tmp_path: Path, mode: str) -> None:
+    grey = np.arange(24 * 30, dtype=np.uint16).reshape(24, 30)
+    picture = Image.fromarray(grey * 60) if mode == "I;16" else Image.fromarray((grey % 256).astype(np.uint8))
+    (picture if mode in {"L", "I;16"} else picture.convert(mode)).save(tmp_path / "in.png")
+    done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--quiet")
+    assert done.code == 0, done.err
+    assert load_rgb(tmp_path / "out.png").shape == (72, 90, 3)
+
+
+def test_run_refuses_what_is_no_picture(exported: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "in.png").write_text("not a picture")
+    done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png")
+    assert done.code == 2
+    assert "in.png" in done.err
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_run_names_the_artifacts_that_there_are(exported: Bundle, tmp_path: Path) -> None:
+    save_png(tmp_path / "in.png", np.zeros((8, 8, 3), np.uint8))
+    done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "o.png", "--precision", "int4")
+    assert done.code == 2
+    assert "tflite/int8" in done.err
+
+
+@pytest.fixture
+def pairs(exported: Bundle, tmp_path: Path) -> Path:
+    """Two pairs whose ground truth is what PyTorch makes of them, so that PyTorch is perfect and int8 is not."""
+    picture = load_rgb(exported.path(exported.golden("input")))
+    golden = load_rgb(exported.path(exported.golden("float")))
+    for name, low, high in (("a", picture, golden), ("b", picture[:, ::-1], golden[:, ::-1])):
+        save_png(tmp_path / "pairs" / f"{name}_LR.png", np.ascontiguousarray(low))
+        save_png(tmp_path / "pairs" / f"{name}_HR.png", np.ascontiguousarray(high))
+    return tmp_path / "pairs"
+
+
+def test_eval_gates(exported: Bundle, pairs: Path, tmp_path: Path) -> None:
+    line = ("eval", exported.folder, "--data", pairs, "--target", "tflite", "--precision", "fp32,int8", "--quiet")
+    loose = command(*line, "--json", "--min-psnr", "20")
+    assert loose.code == 0, loose.err
+    rows = {row["subject"]: row for row in loose.json["rows"]}
+    assert {"pytorch", "tflite/fp32", "tflite/int8"} <= set(rows)
+    assert rows["tflite/int8"]["drop"]["mean_rgb_db"] > rows["tflite/fp32"]["drop"]["mean_rgb_db"]
+    strict = command(*line, "--max-drop", "0.001", "--junit", tmp_path / "junit.xml")
+    assert strict.code == 1
+    suite = ET.parse(tmp_path / "junit.xml").getroot()
+    failed = {case.get("classname") for case in suite.iter("testcase") if case.find("failure") is not None}
+    assert any("tflite/int8" in str(name) or "tflite.int8" in str(name) for name in failed)
+
+
+def test_eval_wants_pairs(exported: Bundle, tmp_path: Path) -> None:
+    done = command("eval", exported.folder, "--data", tmp_path)
+    assert done.code == 2
+    assert "no folder input" in done.err
+
+
+def test_bench_writes_the_record(exported: Bundle, tmp_path: Path) -> None:
+    line = ("bench", exported.folder, "--runs", "3", "--seconds", "0", "--target", "tflite,coreml", "--quiet")
+    done = command(*line, "--precision", "int8", "--json", tmp_path / "bench.json")
+    assert done.code == 0, done.err
+    records = json.loads((tmp_path / "bench.json").read_text())["records"]
+    measured = records["tflite/int8"]
+    assert len(measured["samples_ms"]) >= 3
+    assert measured["unit_ran"] == "cpu"
+    assert measured["partitions"] == 1
+    assert measured["ratio"]["baseline"] == "pytorch"
+    assert records["pytorch"]["samples_ms"]
+    assert "reason" in records["coreml/int8/image"] or records["coreml/int8/image"]["samples_ms"]
+
+
+def test_bench_refuses_units_that_it_cannot_measure(exported: Bundle) -> None:
+    done = command("bench", exported.folder, "--unit", "npu")
+    assert done.code == 2
+    assert "npu" in done.err
+
+
+def test_report_is_written_again(bundle: Bundle) -> None:
+    (bundle.folder / "report.html").unlink()
+    assert command("report", bundle.folder).code == 0
+    assert (bundle.folder / "report.html").read_text().startswith("<!doctype html>")

@@ -1,0 +1,102 @@
+"""The whole path on one real network: every target and precision, written, loaded by its runtime, and proven."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clearport.base import Size
+from clearport.bundle import Bundle
+from clearport.files import digest
+from clearport.images import load_rgb
+from clearport.models import weights
+from clearport.pipeline import _make
+from clearport.pipeline_plan import ExportRequest, make_plan
+from clearport.registry import NETWORKS, TARGETS
+from clearport.runtime.parity import ParityReport
+
+from .conftest import SIZE
+
+CELLS = [(name, precision) for name in TARGETS.names() for precision in TARGETS.get(name).precisions]
+
+
+@pytest.mark.parametrize(("target", "precision"), CELLS)
+def test_every_cell_is_proven(exported: Bundle, target: str, precision: str) -> None:
+    artifacts = [a for a in exported.artifacts if (a.target, a.precision) == (target, precision)]
+    assert artifacts
+    for artifact in artifacts:
+        assert isinstance(artifact.parity, ParityReport), artifact.parity
+        assert artifact.parity.passed, artifact.parity.failures
+        expected = "QDQ reference" if precision == "int8" else "PyTorch fp32"
+        assert artifact.parity.reference == expected
+
+
+def test_nothing_was_skipped_and_everything_passed(exported: Bundle) -> None:
+    assert exported.manifest.skipped == ()
+    assert exported.passed
+    assert exported.verify_files() == []
+
+
+def test_int8_artifacts_are_also_compared_with_pytorch(exported: Bundle) -> None:
+    for artifact in exported.artifacts:
+        if artifact.precision == "int8":
+            against_float = [p for p in artifact.parities if p.reference == "PyTorch fp32"]
+            assert against_float
+            assert all(p.psnr_db is not None and p.psnr_db > 40 for p in against_float)
+
+
+def test_core_ml_rows_are_labelled_as_what_they_are(exported: Bundle) -> None:
+    import sys
+
+    expected = "ran on Core ML" if sys.platform == "darwin" else "reference-evaluated"
+    methods = {a.parity.method for a in exported.artifacts if a.target == "coreml"}
+    assert methods == {expected}
+
+
+def test_the_manifest_describes_the_network(exported: Bundle) -> None:
+    model = exported.manifest.model
+    assert (model.name, model.scale, model.params, model.size, model.halo) == ("ncnet", 3, 52279, SIZE, 7)
+    assert model.weights_sha256 == digest(exported.folder / "weights.safetensors")
+    assert exported.manifest.quantization is not None
+    assert exported.manifest.quantization.images == 8
+
+
+def test_goldens_have_the_network_s_sizes(exported: Bundle) -> None:
+    sizes = {role: load_rgb(exported.path(exported.golden(role))).shape for role in ("input", "float", "int8")}
+    assert sizes == {"input": (40, 56, 3), "float": (120, 168, 3), "int8": (120, 168, 3)}
+
+
+def test_no_file_tells_where_it_was_made(exported: Bundle) -> None:
+    places = (str(Path.home()).encode(), str(Path.cwd()).encode(), str(exported.folder.parent).encode())
+    for name in exported.manifest.files:
+        content = (exported.folder / name).read_bytes()
+        assert not [place for place in places if len(place) > 5 and place in content], name
+
+
+def test_the_same_inputs_give_the_same_bytes(exported: Bundle, tmp_path: Path) -> None:
+    plan = make_plan(ExportRequest("ncnet", tmp_path, size=Size.parse(SIZE)))
+    loaded = weights.load(NETWORKS.get("ncnet"), 3)
+    made = _make(plan, loaded, tmp_path, lambda stage, done, total: None)
+    again = {artifact.key: digest(artifact.path) for artifact in made.artifacts}
+    assert again == {artifact.key: artifact.sha256 for artifact in exported.artifacts}
+
+
+def test_reports_are_there_and_name_every_artifact(exported: Bundle) -> None:
+    for name in ("report.html", "report.md"):
+        text = (exported.folder / name).read_text()
+        assert all(a.target in text for a in exported.artifacts)
+        assert re.search(r"52\D{0,8}279", text)
+
+
+def test_golden_float_is_the_network_s_own_output(exported: Bundle) -> None:
+    import torch
+
+    module = weights.load(NETWORKS.get("ncnet"), 3).module
+    picture = load_rgb(exported.path(exported.golden("input")))
+    with torch.inference_mode():
+        restored = module(torch.from_numpy(picture).permute(2, 0, 1)[None].float())[0].permute(1, 2, 0).numpy()
+    golden = load_rgb(exported.path(exported.golden("float")))
+    assert np.abs(restored - golden).max() <= 0.5 + 1e-3
