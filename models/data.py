@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,10 +105,11 @@ class Crops:
         side = self.patch * self.scale
         low = np.empty((count, self.patch, self.patch, 3), np.uint8)
         high = np.empty((count, side, side, 3), np.uint8)
-        for i, chosen in enumerate(rng.choice(len(self.pairs), count, p=self._shares())):
+        for i, chosen in enumerate(rng.choice(len(self.pairs), count, p=self._shares)):
             low[i], high[i] = self._crop(self.pairs[chosen], rng)
         return _to_tensor(low), _to_tensor(high)
 
+    @cached_property
     def _shares(self) -> npt.NDArray[np.float64]:
         areas = np.array([pair.low.shape[0] * pair.low.shape[1] for pair in self.pairs], np.float64)
         return np.asarray(areas / areas.sum())
