@@ -12,7 +12,6 @@ contract stands in the IR's ``rt_info``, as in the metadata of the ONNX file.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,13 +59,17 @@ class OpenVinoTarget:
 
 
 def _write(model: bytes, path: Path, half: bool) -> None:
-    """Convert an ONNX model and save its IR: no device is asked for, and so no plugin is loaded."""
-    import openvino as ov
+    """Convert an ONNX model as ``openvino.convert_model`` does, and save its IR.
 
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "model.onnx")  # the IR records this name
-        source.write_bytes(model)
-        network = ov.convert_model(source)
+    Without that function, because it reports to Intel whatever it converts; and without asking for a device, so that
+    no plugin is loaded.
+    """
+    import openvino as ov
+    from openvino import _offline_transformations as passes
+
+    network = ov.Core().read_model(model)
+    passes.apply_moc_transformations(network, cf=False, smart_reshape=True)
+    passes.compress_quantize_weights_transformation(network)
     network.set_friendly_name(path.stem)
     _number_nodes(network)
     ov.save_model(network, path, compress_to_fp16=half)
