@@ -115,7 +115,7 @@ class _Run:
         began = time.monotonic()
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.options, self.share())
-        low, high = self.crops.batch(self.options.batch, self.state.rng)
+        low, high = (self._ranged(t) for t in self.crops.batch(self.options.batch, self.state.rng))
         loss = self.loss(self.trainee(low), high, self.peak)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -125,6 +125,9 @@ class _Run:
         self._average()
         self.state.losses.append(loss.item())
         self.state.elapsed_s += time.monotonic() - began
+
+    def _ranged(self, levels: torch.Tensor) -> torch.Tensor:
+        return levels * (self.peak / 255.0) + self.spec.value_range[0]
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -139,7 +142,7 @@ class _Run:
             raise CheckFailed(f"the loss is {state.losses[-1]} at step {state.step}: train with a smaller --lr")
         rate = (state.step - self._mark[1]) / max(1e-9, began - self._mark[0])
         self.plain.load_state_dict(state.average)
-        state.psnr_db = validation_psnr_db(self.plain, self.validation, self.scale)
+        state.psnr_db = validation_psnr_db(self.plain, self.spec, self.scale, self.validation)
         if state.psnr_db >= state.best_psnr_db:
             state.best_psnr_db = state.psnr_db
             state.best = _copy(state.average)
@@ -210,18 +213,19 @@ class _Run:
 _COUNTERS = ("step", "elapsed_s", "psnr_db", "best_psnr_db")
 
 
-@torch.no_grad()
-def validation_psnr_db(network: nn.Module, pairs: tuple[Pair, ...], scale: int) -> float:
+def validation_psnr_db(network: nn.Module, spec: ModelSpec, scale: int, pairs: tuple[Pair, ...]) -> float:
     """Mean RGB PSNR in dB over ``pairs``, a border of ``scale`` pixels cut, outputs clipped and rounded to 8 bit."""
     network.eval()
-    return float(np.mean([psnr_db(restore(network, pair.low), pair.high, scale) for pair in pairs]))
+    made = [restore(network, pair.low, spec.value_range) for pair in pairs]
+    return float(np.mean([psnr_db(image, pair.high, scale) for image, pair in zip(made, pairs, strict=True)]))
 
 
 @torch.no_grad()
-def restore(network: nn.Module, image: Image8) -> Image8:
-    """Run a network whose value range is 0..255 on one uint8 picture (H, W, 3)."""
-    pixels = torch.tensor(image).permute(2, 0, 1)[None].float()
-    return to_levels(network(pixels)[0].permute(1, 2, 0).numpy())
+def restore(network: nn.Module, image: Image8, value_range: tuple[float, float] = (0.0, 255.0)) -> Image8:
+    """Run a network on one uint8 picture (H, W, 3); ``value_range`` is what black and white are to it."""
+    black, step = value_range[0], (value_range[1] - value_range[0]) / 255.0
+    levels = torch.tensor(image).permute(2, 0, 1)[None].float()
+    return to_levels(((network(levels * step + black) - black) / step)[0].permute(1, 2, 0).numpy())
 
 
 def _data(options: TrainOptions, scale: int) -> tuple[Crops, tuple[Pair, ...]]:

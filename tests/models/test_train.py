@@ -20,7 +20,7 @@ from clearport.images import save_png
 from clearport.models import weights
 from clearport.models.losses import LOSSES, loss
 from clearport.models.net_ncnet import SPEC
-from clearport.models.train import Progress, TrainOptions, train
+from clearport.models.train import Progress, TrainOptions, restore, train
 from clearport.models.train_options import learning_rate
 from clearport.models.train_widen import WideConv2d, Widening, collapse, widen
 
@@ -243,3 +243,18 @@ def test_losses_are_lowest_where_nothing_is_wrong(name: str) -> None:
         assert float(loss(name)(target * peak / 255 + peak / 10, target * peak / 255, peak)) == pytest.approx(
             float(loss(name)(target + 25.5, target, 255.0)), rel=1e-4
         )
+
+
+@pytest.mark.parametrize("value_range", [(0.0, 255.0), (0.0, 1.0), (-1.0, 1.0)])
+def test_pictures_go_through_a_network_in_its_own_range(value_range: tuple[float, float]) -> None:
+    image = np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
+    seen = []
+
+    class Watch(torch.nn.Identity):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            seen.append((float(pixels.min()), float(pixels.max())))
+            return pixels
+
+    np.testing.assert_array_equal(restore(Watch(), image, value_range), image)
+    black, white = value_range
+    assert seen[0] == pytest.approx((black, black + (white - black) * 191 / 255))
