@@ -5,8 +5,8 @@ What surrounds the network, from outside in::
     tensor variant:  float32 (1, 3, H, W) in the network's range -> [cast] -> network -> [cast] -> the same
     image variant:   RGB picture, 0..255 -> [cast] -> [to its range] -> network -> [back] -> [cast] -> RGB picture
 
-With int8 the network's input and every result is rounded to its int8 grid by a quantize/dequantize pair: the form
-that Core ML runs with int8 activations on hardware that has them (A17, M4), and emulates elsewhere.
+With int8 the network's input and every result is rounded to its int8 grid by a quantize/dequantize pair, Core ML's
+form of int8 activations.
 
 Free sizes become a range of sizes. Core ML may then leave the Neural Engine, which compiles for one size: for speed
 export the one size that the app uses.

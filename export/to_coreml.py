@@ -1,7 +1,8 @@
 """Core ML: an ``.mlpackage`` by coremltools' MIL Builder, with tensors or with RGB pictures at both ends.
 
-Precisions: ``fp32``, ``fp16``, ``int8`` (weights and activations, from the scale table) and ``int8-weights`` (weights
-only, computed in fp16). Each names the lowest iOS that takes it in its metadata. Nothing here needs macOS.
+Precisions: ``fp32``, ``fp16``, ``int8`` (weights and activations, from the scale table; computed in float32 between the
+roundings, see ``mil_lowering.COMPUTE``) and ``int8-weights`` (weights only, computed in fp16). The Neural Engine takes
+``fp16`` and ``int8-weights``. Each names the lowest iOS that takes it in its metadata. Nothing here needs macOS.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+import numpy as np
+
 import clearport
 from clearport.base import Artifact, Graph, Options, Precision, QuantizedGraph, Skipped, TensorSpec
 from clearport.export.coreml_package import Description, write
+from clearport.export.mil_lowering import COMPUTE
 from clearport.export.mil_program import LARGEST, SMALLEST, Plan, Variant, convert
 from clearport.files import digest
 from clearport.registry import NETWORKS, installed_versions
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from clearport.base import ModelSpec
 
 _FREE_SIZE = "free input size: Core ML may not use the Neural Engine; for speed export the one size that is used"
+_FLOAT32 = "computed in float32: Core ML does not use the Neural Engine; for speed use fp16 or int8-weights"
 _WORDS: dict[Precision, str] = {
     "fp32": "fp32",
     "fp16": "fp16",
@@ -108,8 +113,16 @@ def _description(plan: Plan) -> Description:
         version=clearport.__version__,
         inputs={graph.input.name: f"what to restore: {what}"},
         outputs={graph.output.name: f"restored: the same kind{times}"},
-        facts=facts | ({"clearport.note": _FREE_SIZE} if graph.input.dynamic else {}),
+        facts=facts | _note(plan),
     )
+
+
+def _note(plan: Plan) -> dict[str, str]:
+    """What keeps Core ML from the Neural Engine."""
+    reasons = [_FLOAT32] if COMPUTE[plan.precision] is np.float32 else []
+    if plan.graph.input.dynamic:
+        reasons.append(_FREE_SIZE)
+    return {"clearport.note": "; ".join(reasons)} if reasons else {}
 
 
 def _network(name: str) -> ModelSpec | None:

@@ -83,10 +83,17 @@ def read(package: Path) -> Program:
         RuntimeFailure: it is not a package, or a file of it is missing, truncated or damaged.
     """
     folder = package / "Data"
-    spec = _specification(folder / _root(package))
+    path = folder / _root(package)
+    spec = _specification(path)
+    try:
+        return _program(spec, _Blobs(folder / "com.apple.CoreML"))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise RuntimeFailure(f"{path}: damaged: it says what no model says ({error!r})") from error
+
+
+def _program(spec: Any, blobs: _Blobs) -> Program:
     function = spec.mlProgram.functions["main"]
     block = function.block_specializations[function.opset]
-    blobs = _Blobs(folder / "com.apple.CoreML")
     return Program(
         specification=spec.specificationVersion,
         inputs=tuple(_feature(f) for f in spec.description.input),

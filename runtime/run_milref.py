@@ -92,8 +92,11 @@ def _last_uses(operations: list[Operation], returns: tuple[str, ...]) -> dict[in
 def _evaluate(op: Operation, rule: Any, values: Mapping[str, Any]) -> Any:
     from clearport.runtime.milref_ops import Arguments
 
-    given = {key: [_resolve(argument, values) for argument in bound] for key, bound in op.arguments.items()}
-    result = rule(Arguments(op, given))
+    try:
+        given = {key: [_resolve(argument, values) for argument in bound] for key, bound in op.arguments.items()}
+        result = rule(Arguments(op, given))
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise RuntimeFailure(f"{op.result.name!r} ({op.type}) cannot be evaluated: {error}") from error
     return result if isinstance(result, str) else _declared(op, result)
 
 
@@ -115,7 +118,11 @@ def _declared(op: Operation, result: Tensor) -> Tensor:
         raise RuntimeFailure(
             f"{op.result.name!r} ({op.type}) is declared as {declared} and comes out as {tuple(result.shape)}"
         )
-    dtype: torch.dtype = getattr(torch, op.result.dtype)
+    dtype = getattr(torch, op.result.dtype, None)
+    if not isinstance(dtype, torch.dtype):
+        raise RuntimeFailure(
+            f"{op.result.name!r} ({op.type}) is declared as {op.result.dtype!r}, which is no type here"
+        )
     return result.to(dtype)
 
 

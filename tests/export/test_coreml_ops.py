@@ -22,7 +22,7 @@ from clearport.registry import missing
 if missing(("coremltools",)):
     pytest.skip("coremltools is not installed", allow_module_level=True)
 
-from clearport.export import coreml_package, mil_lowering, mil_program
+from clearport.export import coreml_package, mil_program
 from clearport.export.mil_rules import RULES
 from clearport.export.to_coreml import _description
 from clearport.quantize import flow, qdq
@@ -227,27 +227,12 @@ def test_int8_weights_are_near(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_int8_with_float32_between_its_roundings_is_the_qdq_model(
-    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(mil_lowering.COMPUTE, "int8", np.float32)
-    steps = steps_from_qdq(case, tmp_path)
+def test_int8_is_the_qdq_model(case: Case, tmp_path: Path) -> None:
+    quantized, image = calibrated(network(case)), picture()
+    wanted = onnxruntime(qdq.to_qdq(quantized), image)
+    got = evaluated(mil_program.Plan(quantized.graph, "int8", "tensor", quantized.table), image, tmp_path)
+    assert got.shape == wanted.shape
+    steps = np.abs(got - wanted) / quantized.table["restored"].scale[0]
     # Means of few integers often are exact halves, and the last bit of the sum decides.
     assert steps.mean() <= (0.2 if case.op in {"AveragePool", "Resize"} else 0.01)
     assert steps.max() <= 1.01  # a sum that comes out beside a half, at most
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_int8_is_near_the_qdq_model(case: Case, tmp_path: Path) -> None:
-    steps = steps_from_qdq(case, tmp_path)
-    assert steps.mean() <= 0.6
-    assert steps.max() <= 4.1
-
-
-def steps_from_qdq(case: Case, folder: Path) -> Array:
-    """Differences between the int8 package and the QDQ model in ONNX Runtime, in steps of the output's scale."""
-    quantized, image = calibrated(network(case)), picture()
-    wanted = onnxruntime(qdq.to_qdq(quantized), image)
-    got = evaluated(mil_program.Plan(quantized.graph, "int8", "tensor", quantized.table), image, folder)
-    assert got.shape == wanted.shape
-    return np.abs(got - wanted) / quantized.table["restored"].scale[0]
