@@ -106,8 +106,8 @@ def test_a_float16_constant_needs_android_11(tmp_path: Path) -> None:
 
 def test_five_axes_and_unknown_operators_are_never_taken(tmp_path: Path) -> None:
     file = FlatFile("x")
-    wide = tensor(file, dims=(1, 2, 2, 2, 2))
-    file.operator("RELU", [wide], wide)
+    wide = (1, 2, 2, 2, 2)
+    file.operator("RELU", [tensor(file, dims=wide)], tensor(file, dims=wide))
     file.operator("GELU", [tensor(file)], tensor(file))
     report = linted(file, tmp_path)
     assert [f.reason for f in report.refused(31)] == ["a tensor of more than four axes", "NNAPI has no such operator"]

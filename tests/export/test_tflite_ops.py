@@ -18,12 +18,14 @@ from clearport.base import Graph, Options, Size, TensorSpec, UnsupportedOperator
 from clearport.export import lint_nnapi
 from clearport.export.tflite_rules import rules
 from clearport.export.to_tflite import emit
-from clearport.quantize.flow import quantize
+from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantize.qdq import to_qdq
 
 HEIGHT, WIDTH = 10, 12
 RANGE = (0.0, 2.0)
 SEED = 7
+PLAIN = QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)
+"""Min-max ranges and rounding to nearest: what is tested here is the file, not how good its scales are."""
 
 
 def weight(*shape: int, seed: int = SEED) -> np.ndarray:
@@ -340,7 +342,7 @@ def test_fp32_is_what_onnx_runtime_gives(name: str, tmp_path: Path) -> None:
 def test_int8_is_what_the_qdq_model_gives(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     graph = build(case)
-    quantized = quantize(graph, pictures())
+    quantized = quantize(graph, pictures(), PLAIN)
     data, source, result = emit(graph, quantized, "int8", Options(SIZE, "int8"))
     assert (source.dtype, source.zero_point, result.dtype) == ("int8", -128, "int8")
     picture = pictures()[0]
