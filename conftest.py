@@ -1,4 +1,4 @@
-"""Fixtures of both test folders: the folder of data that is not ours to ship, and a small bundle made without a converter."""
+"""Fixtures of both test folders: data that is not ours to ship, and a small bundle made without a converter."""
 
 from __future__ import annotations
 

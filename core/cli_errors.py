@@ -31,13 +31,14 @@ def guarded(command: Callable[..., Any]) -> NoReturn:
         _say(f"error: {error}")
         code = error.exit_code
     except KeyboardInterrupt:
-        _say("interrupted: nothing half-written was left behind")
         code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
         code = _usage_error(error)
+    if code == INTERRUPTED:
+        _say("interrupted: nothing half-written was left behind")
     sys.exit(code if isinstance(code, int) else 0)
 
 
