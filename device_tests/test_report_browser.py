@@ -16,6 +16,8 @@ from clearport.reports.html import write_reports
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+    from clearport.bundle import Bundle
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
     "--no-sandbox",
@@ -184,4 +186,18 @@ def test_names_from_a_manifest_do_no_harm(browser: Browser, make_bundle: Any, tm
     page.goto(path.as_uri())
     assert page.title() == f"{name} ×3: clearport report"
     assert page.locator("h1").inner_text().startswith("<img src=x")
+    page.close()
+
+
+def test_the_report_of_a_real_bundle_is_in_order(browser: Browser, bundle: Bundle) -> None:
+    path = bundle.folder / "report.html"
+    complaints: list[str] = []
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda sent: complaints.extend(foreign(sent.url, path)))
+    page.goto(path.as_uri())
+    assert page.locator("#parity tbody tr").count() >= len(bundle.artifacts)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert complaints == []
     page.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from clearport.base import Skipped
 from clearport.bundle_manifest import Manifest
 from clearport.registry import TARGETS
-from clearport.reports import tables
+from clearport.reports import tables, tables_latency
+from clearport.reports.cells import present
 from clearport.reports.content import Cell, Page, Section, Tone
 from clearport.reports.text import count, large
 from clearport.reports.usage import usages
@@ -71,17 +72,25 @@ def _facts(manifest: Manifest) -> tuple[tuple[str, Cell], ...]:
 def _sections(manifest: Manifest) -> tuple[Section, ...]:
     return (
         Section(
+            "glance", "At a glance", "" if manifest.artifacts else "No artifact.", present(tables.glance(manifest))
+        ),
+        Section(
             "artifacts",
             "Artifacts",
             tables=(tables.artifacts(manifest),),
-            plots=tables.present(tables.size_plot(manifest)),
+            plots=present(tables_latency.size_plot(manifest)),
         ),
-        Section("parity", "Parity", tables=tables.present(tables.parity(manifest), tables.lint(manifest))),
+        Section(
+            "parity",
+            "Parity",
+            tables=present(tables.parity(manifest), tables.unchecked(manifest), tables.lint(manifest)),
+        ),
         _quality(manifest),
         _latency(manifest),
         _quantization(manifest),
         _skipped(manifest),
         _usage(manifest),
+        _weights(manifest),
         Section("versions", "Tool versions", tables=(tables.versions(manifest),)),
     )
 
@@ -91,7 +100,7 @@ def _quality(manifest: Manifest) -> Section:
     intro = (
         "" if table else "Not measured: this bundle was not evaluated against ground truth (clearport eval does it)."
     )
-    return Section("quality", "Quality", intro, tables=tables.present(table))
+    return Section("quality", "Quality", intro, tables=present(table))
 
 
 def _latency(manifest: Manifest) -> Section:
@@ -100,14 +109,22 @@ def _latency(manifest: Manifest) -> Section:
     if len(reasons) == 1 and all(isinstance(cell, Skipped) for cell in cells):
         return Section("latency", "Latency", f"Not measured: {reasons[0]}.")
     return Section(
-        "latency", "Latency", tables=(tables.latency(manifest),), plots=tables.present(tables.latency_plot(manifest))
+        "latency",
+        "Latency",
+        tables=(tables_latency.latency(manifest),),
+        plots=present(tables_latency.latency_plot(manifest)),
     )
 
 
 def _quantization(manifest: Manifest) -> Section:
     table = tables.quantization(manifest)
     intro = "" if table else "Nothing in this bundle is quantized to int8 by a scale table."
-    return Section("quantization", "Quantization", intro, tables=tables.present(table))
+    return Section("quantization", "Quantization", intro, tables=present(table))
+
+
+def _weights(manifest: Manifest) -> Section:
+    table = tables.weights(manifest)
+    return Section("weights", "Weights", "" if table else "Nothing is known of their training.", present(table))
 
 
 def _skipped(manifest: Manifest) -> Section:

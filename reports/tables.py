@@ -1,31 +1,55 @@
-"""The tables and plots of a report, from a manifest."""
+"""The tables of a report, from a manifest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+import json
 
 from clearport.base import Skipped
-from clearport.bundle_fields import LatencyCell, ParityCell
+from clearport.bundle_fields import ParityCell
 from clearport.bundle_manifest import ArtifactRecord, Manifest
-from clearport.reports.content import Bar, Cell, Column, Plot, Table, Tone
+from clearport.reports.cells import NOTHING, headed, optional, relative, unmeasured
+from clearport.reports.content import Cell, Table, Tone
 from clearport.reports.text import contract, count, kilobytes, number, percent, trimmed
-from clearport.runtime.latency import LatencyReport
-from clearport.runtime.latency_stats import Ratio
-
-PYTORCH = "pytorch"
-
-T = TypeVar("T", Table, Plot)
+from clearport.runtime.parity import ParityReport
 
 
-def _columns(titles: str, numbers: tuple[int, ...] = ()) -> tuple[Column, ...]:
-    """Columns from ``"A | B"``; ``numbers`` are the indices of those that hold numbers."""
-    return tuple(Column(title.strip(), i in numbers) for i, title in enumerate(titles.split("|")))
+def glance(manifest: Manifest) -> Table | None:
+    """One row for each artifact with the figures that are asked for first; None where there is no artifact."""
+    rows = tuple(
+        (
+            Cell(a.key, code=True),
+            _checks(a),
+            _to_pytorch(a),
+            Cell("not measured", "muted") if isinstance(a.latency, Skipped) else Cell(number(a.latency.median_ms)),
+            NOTHING if isinstance(a.latency, Skipped) else relative(a.latency.ratio),
+            Cell(kilobytes(a.bytes)),
+        )
+        for a in manifest.artifacts
+    )
+    columns = headed(
+        "Artifact | Checks | PSNR to PyTorch, dB | Median, ms | Time relative to PyTorch | Size, kB", (2, 3, 4, 5)
+    )
+    note = "How each figure was taken stands in the chapters below. An artifact is named target/precision/variant."
+    return Table(columns, rows, "At a glance", note) if rows else None
 
 
-def _unmeasured(first: Cell, reason: str, columns: int) -> tuple[Cell, ...]:
-    """A row that says why there are no figures."""
-    return (first, Cell(f"not measured: {reason}", "muted", span=columns - 1))
+def _checks(artifact: ArtifactRecord) -> Cell:
+    failed = sum(not p.passed for p in artifact.parities)
+    if not artifact.parities:
+        return Cell("not checked", "muted")
+    return Cell(f"{failed} FAILED", "bad") if failed else Cell("passed", "good")
+
+
+def _to_pytorch(artifact: ArtifactRecord) -> Cell:
+    for report in artifact.parities:
+        if report.reference.startswith("PyTorch"):
+            return _psnr(report)
+    return Cell("not measured", "muted")
+
+
+def _psnr(report: ParityReport) -> Cell:
+    equal = report.exact_share == 1 and report.max_abs == 0
+    return Cell("∞ (equal)") if equal else optional(report.psnr_db, "{:.2f}".format)
 
 
 def artifacts(manifest: Manifest) -> Table:
@@ -42,22 +66,26 @@ def artifacts(manifest: Manifest) -> Table:
         for a in manifest.artifacts
     )
     return Table(
-        _columns("Artifact | Size, kB | Input | Output | File | SHA-256", (1,)),
+        headed("Artifact | Size, kB | Input | Output | File | SHA-256", (1,)),
         rows,
         "Artifacts",
-        "An artifact is named target/precision/variant. 1 kB is 1000 bytes. A pixel is a real value in the stated "
+        "1 kB is 1000 bytes. A pixel is a real value in the stated "
         "range; q is the number in the tensor. SHA-256 is cut to 12 digits: manifest.json and SHA256SUMS have all.",
     )
 
 
 def parity(manifest: Manifest) -> Table:
     """Every artifact against its reference, by every runtime that looked at it."""
-    columns = _columns(
+    columns = headed(
         "Artifact | Verdict | How it was checked | Against | PSNR, dB | Largest difference, levels | "
         "Mean difference, levels | Equal pixels, % | Compared as | Allowed",
         (4, 5, 6, 7),
     )
-    rows = tuple(_parity_row(a, cell, len(columns)) for a in manifest.artifacts for cell in (a.parity, *a.cross_checks))
+    rows = tuple(
+        _parity_row(a, cell, len(columns))
+        for a in manifest.artifacts
+        for cell in (a.parity, *(c for c in a.cross_checks if not isinstance(c, Skipped)))
+    )
     return Table(
         columns,
         rows,
@@ -69,20 +97,29 @@ def parity(manifest: Manifest) -> Table:
     )
 
 
+def unchecked(manifest: Manifest) -> Table | None:
+    """Further runtimes that could not look at an artifact, by reason; None where all of them could."""
+    by_reason: dict[str, list[str]] = {}
+    for cell in (cell for a in manifest.artifacts for cell in a.cross_checks):
+        if isinstance(cell, Skipped):
+            by_reason.setdefault(cell.reason, []).append(cell.what)
+    rows = tuple((Cell(reason), Cell(", ".join(what))) for reason, what in by_reason.items())
+    return Table(headed("Reason | Not checked"), rows, "Further checks that were left out") if rows else None
+
+
 def _parity_row(artifact: ArtifactRecord, cell: ParityCell, columns: int) -> tuple[Cell, ...]:
     first = Cell(artifact.key, code=True)
     if isinstance(cell, Skipped):
-        return _unmeasured(first, cell.reason, columns)
-    equal = cell.exact_share == 1 and cell.max_abs == 0
+        return unmeasured(first, cell.reason, columns)
     return (
         first,
         Cell("passed", "good") if cell.passed else Cell(f"FAILED: {'; '.join(cell.failures)}", "bad"),
         Cell(cell.method),
         Cell(cell.reference),
-        Cell("∞ (equal)") if equal else _optional(cell.psnr_db, "{:.2f}".format),
-        _optional(cell.max_abs, _level),
-        _optional(cell.mean_lsb, _level),
-        _optional(cell.exact_share, percent),
+        _psnr(cell),
+        optional(cell.max_abs, _level),
+        optional(cell.mean_lsb, _level),
+        optional(cell.exact_share, percent),
         Cell(cell.basis),
         Cell(str(cell.tolerance)),
     )
@@ -90,10 +127,6 @@ def _parity_row(artifact: ArtifactRecord, cell: ParityCell, columns: int) -> tup
 
 def _level(value: float) -> str:
     return trimmed(number(value))
-
-
-def _optional(value: float | None, show: Callable[[float], str] = number) -> Cell:
-    return Cell("–", "muted") if value is None else Cell(show(value))
 
 
 def quality(manifest: Manifest) -> Table | None:
@@ -109,13 +142,13 @@ def quality(manifest: Manifest) -> Table | None:
             Cell(q.metric),
             Cell(q.protocol),
             Cell(f"{q.value:.3f} {q.unit}".rstrip()),
-            Cell("–", "muted") if q.change is None else Cell(f"{q.change:+.3f}".replace("-", "−")),
+            NOTHING if q.change is None else Cell(f"{q.change:+.3f}".replace("-", "−")),
             verdicts[q.passed],
         )
         for q in manifest.quality
     )
     return Table(
-        _columns(
+        headed(
             "Network or artifact | Data | Images | Metric | Protocol | Value | Change to PyTorch fp32 | Gate", (2, 5, 6)
         ),
         rows,
@@ -123,89 +156,10 @@ def quality(manifest: Manifest) -> Table | None:
     )
 
 
-def latency(manifest: Manifest) -> Table:
-    """The latency of PyTorch and of every artifact, from one interleaved run."""
-    columns = _columns(
-        "Artifact | Median, ms | Relative to PyTorch | p5 – p95, ms | Min – max, ms | CPU time, ms | "
-        "CPU time relative | Rate, 1/s | Load, ms | First inference, ms | Peak memory, MiB | Threads | Samples | "
-        "Unit | Measured with",
-        tuple(range(1, 13)),
-    )
-    cells = [(PYTORCH, manifest.baseline.latency), *((a.key, a.latency) for a in manifest.artifacts)]
-    rows = tuple(_latency_row(name, cell, len(columns)) for name, cell in cells)
-    return Table(columns, rows, "Latency", _latency_note(manifest))
-
-
-def _latency_note(manifest: Manifest) -> str:
-    host = manifest.host
-    load = (
-        "" if host.load_start is None else f", load average {host.load_start:g} before and {host.load_end or 0:g} after"
-    )
-    return (
-        f"{host.cpu}, {host.cores} cores, {host.system}{load}. Wall-clock time of one inference of "
-        f"{manifest.model.macs_size} pixels, without the warm-up. All candidates took turns within one run: ratios are "
-        "paired per round, with the 95 % bootstrap interval in brackets, and hold on a noisy machine better than "
-        "single figures. CPU time sums all threads."
-    )
-
-
-def _latency_row(name: str, cell: LatencyCell, columns: int) -> tuple[Cell, ...]:
-    first = Cell(name, code=True)
-    if isinstance(cell, Skipped):
-        return _unmeasured(first, cell.reason, columns)
-    return (first, *_latency_cells(cell))
-
-
-def _latency_cells(report: LatencyReport) -> tuple[Cell, ...]:
-    fell_back = report.unit_asked != report.unit_ran
-    ran = f", {report.executed_precision}" if report.executed_precision else ""
-    version = next(iter(report.runtime_versions.values()), "")
-    return (
-        Cell(number(report.median_ms)),
-        _ratio(report.ratio),
-        Cell(f"{number(report.p5_ms)} – {number(report.p95_ms)}"),
-        Cell(f"{number(report.min_ms)} – {number(report.max_ms)}"),
-        Cell(number(report.cpu_median_ms)),
-        _ratio(report.cpu_ratio),
-        *(Cell(number(v)) for v in (report.fps, report.init_ms, report.first_inference_ms)),
-        _optional(report.peak_memory_mib),
-        Cell(str(report.threads)),
-        Cell(f"{len(report.samples_ms)} after {report.warmup}"),
-        Cell(f"{report.unit_ran} ({report.unit_asked} was asked for)", "bad") if fell_back else Cell(report.unit_ran),
-        Cell(f"{report.runtime} {version}{ran}" + ("" if report.kind == "measured" else f" ({report.kind})")),
-    )
-
-
-def _ratio(ratio: Ratio | None) -> Cell:
-    return Cell("–", "muted") if ratio is None else Cell(f"{ratio.value:.3f} ({ratio.low:.3f} – {ratio.high:.3f})")
-
-
-def latency_plot(manifest: Manifest) -> Plot | None:
-    """Medians with whiskers from p5 to p95; None where nothing was measured."""
-    cells = [(PYTORCH, PYTORCH, manifest.baseline.latency), *((a.key, a.target, a.latency) for a in manifest.artifacts)]
-    bars = tuple(
-        Bar(label, group, cell.median_ms, f"{number(cell.median_ms)} ms", cell.p5_ms, cell.p95_ms)
-        for label, group, cell in cells
-        if isinstance(cell, LatencyReport)
-    )
-    return Plot("Median latency; whiskers from p5 to p95", "ms", bars, _groups(manifest)) if bars else None
-
-
-def size_plot(manifest: Manifest) -> Plot | None:
-    """Bytes of every artifact on disk; None where there is none."""
-    bars = tuple(Bar(a.key, a.target, a.bytes / 1000, f"{kilobytes(a.bytes)} kB") for a in manifest.artifacts)
-    return Plot("Size on disk", "kB", bars, _groups(manifest)) if bars else None
-
-
-def _groups(manifest: Manifest) -> tuple[str, ...]:
-    """PyTorch and every target: one colour each, the same in every plot."""
-    return (PYTORCH, *sorted({a.target for a in manifest.artifacts}))
-
-
 def skipped(manifest: Manifest) -> Table:
     """What was not made, and why."""
     rows = tuple((Cell(s.what, code=True), Cell(s.reason)) for s in manifest.skipped)
-    return Table(_columns("Left out | Reason"), rows, "Left out")
+    return Table(headed("Left out | Reason"), rows, "Left out")
 
 
 def lint(manifest: Manifest) -> Table | None:
@@ -216,7 +170,7 @@ def lint(manifest: Manifest) -> Table | None:
         for a in manifest.artifacts
         for f in a.lint
     )
-    return Table(_columns("Artifact | Level | Rule | Layer | Remark"), rows, "Remarks") if rows else None
+    return Table(headed("Artifact | Level | Rule | Layer | Remark"), rows, "Remarks") if rows else None
 
 
 def quantization(manifest: Manifest) -> Table | None:
@@ -232,7 +186,19 @@ def quantization(manifest: Manifest) -> Table | None:
         (Cell("Scale table"), Cell(q.table, code=True)),
         (Cell("Quantized reference"), Cell(q.reference, code=True)),
     )
-    return Table(_columns("What | Value"), rows, "Quantization")
+    return Table(headed("What | Value"), rows, "Quantization")
+
+
+def weights(manifest: Manifest) -> Table | None:
+    """What is known of the weights; None where nothing is."""
+    card = manifest.model.card
+    if not card:
+        return None
+    rows = tuple(
+        (Cell(name), Cell(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+        for name, value in sorted(card.items())
+    )
+    return Table(headed("What | Value"), rows, "Weights")
 
 
 def versions(manifest: Manifest) -> Table:
@@ -240,9 +206,4 @@ def versions(manifest: Manifest) -> Table:
     host = manifest.host
     rows = [(Cell(name), Cell(version, code=True)) for name, version in sorted(manifest.tool_versions.items())]
     rows += [(Cell("Python"), Cell(host.python, code=True)), (Cell("System"), Cell(f"{host.system}, {host.machine}"))]
-    return Table(_columns("Tool | Version"), tuple(rows), "Tool versions")
-
-
-def present(*parts: T | None) -> tuple[T, ...]:
-    """Those that there are."""
-    return tuple(part for part in parts if part is not None)
+    return Table(headed("Tool | Version"), tuple(rows), "Tool versions")

@@ -1,0 +1,39 @@
+"""Cells and rows that several tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from clearport.reports.content import Cell, Column, Plot, Table
+from clearport.reports.text import number
+from clearport.runtime.latency_stats import Ratio
+
+T = TypeVar("T", Table, Plot)
+
+NOTHING = Cell("–", "muted")
+
+
+def headed(titles: str, numbers: tuple[int, ...] = ()) -> tuple[Column, ...]:
+    """Columns from ``"A | B"``; ``numbers`` are the indices of those that hold numbers."""
+    return tuple(Column(title.strip(), i in numbers) for i, title in enumerate(titles.split("|")))
+
+
+def unmeasured(first: Cell, reason: str, columns: int) -> tuple[Cell, ...]:
+    """A row that says why there are no figures."""
+    return (first, Cell(f"not measured: {reason}", "muted", span=columns - 1))
+
+
+def relative(ratio: Ratio | None) -> Cell:
+    """A ratio with its interval."""
+    return NOTHING if ratio is None else Cell(f"{ratio.value:.3f} ({ratio.low:.3f} – {ratio.high:.3f})")
+
+
+def optional(value: float | None, show: Callable[[float], str] = number) -> Cell:
+    """A figure that there may not be."""
+    return NOTHING if value is None else Cell(show(value))
+
+
+def present(*parts: T | None) -> tuple[T, ...]:
+    """Those that there are."""
+    return tuple(part for part in parts if part is not None)

@@ -1,0 +1,96 @@
+"""The latency table of a report, and its plots."""
+
+from __future__ import annotations
+
+from clearport.base import Skipped
+from clearport.bundle_fields import LatencyCell
+from clearport.bundle_manifest import Manifest
+from clearport.reports.cells import headed, optional, relative, unmeasured
+from clearport.reports.content import Bar, Cell, Plot, Table
+from clearport.reports.text import kilobytes, number
+from clearport.runtime.latency import LatencyReport
+
+PYTORCH = "pytorch"
+
+
+def latency(manifest: Manifest) -> Table:
+    """The latency of PyTorch and of every artifact, from one interleaved run."""
+    columns = headed(
+        "Artifact | Median, ms | Relative to PyTorch | p5 – p95, ms | Min – max, ms | CPU time, ms | "
+        "CPU time relative | Rate, 1/s | Load, ms | First inference, ms | Peak memory, MiB | Threads | Samples | "
+        "Unit | Measured with",
+        tuple(range(1, 13)),
+    )
+    cells = [(PYTORCH, manifest.baseline.latency), *((a.key, a.latency) for a in manifest.artifacts)]
+    cells.sort(key=lambda cell: isinstance(cell[1], Skipped))
+    rows = tuple(_latency_row(name, cell, len(columns)) for name, cell in cells)
+    return Table(columns, rows, "Latency", _latency_note(manifest))
+
+
+def _latency_note(manifest: Manifest) -> str:
+    host = manifest.host
+    load = (
+        "" if host.load_start is None else f", load average {host.load_start:g} before and {host.load_end or 0:g} after"
+    )
+    return (
+        f"{host.cpu}, {host.cores} cores, {host.system}{load}. Wall-clock time of one inference of "
+        f"{manifest.model.macs_size} pixels, without the warm-up. All candidates took turns within one run: ratios are "
+        "paired per round, with the 95 % bootstrap interval in brackets, and hold on a noisy machine better than "
+        "single figures. CPU time sums all threads."
+    )
+
+
+def _latency_row(name: str, cell: LatencyCell, columns: int) -> tuple[Cell, ...]:
+    first = Cell(name, code=True)
+    if isinstance(cell, Skipped):
+        return unmeasured(first, cell.reason, columns)
+    return (first, *_latency_cells(cell))
+
+
+def _latency_cells(report: LatencyReport) -> tuple[Cell, ...]:
+    fell_back = report.unit_asked != report.unit_ran
+    ran = f", {report.executed_precision}" if report.executed_precision else ""
+    return (
+        Cell(number(report.median_ms)),
+        relative(report.ratio),
+        Cell(f"{number(report.p5_ms)} – {number(report.p95_ms)}"),
+        Cell(f"{number(report.min_ms)} – {number(report.max_ms)}"),
+        Cell(number(report.cpu_median_ms)),
+        relative(report.cpu_ratio),
+        *(Cell(number(v)) for v in (report.fps, report.init_ms, report.first_inference_ms)),
+        optional(report.peak_memory_mib),
+        Cell(str(report.threads)),
+        Cell(f"{len(report.samples_ms)} after {report.warmup}"),
+        Cell(f"{report.unit_ran} ({report.unit_asked} was asked for)", "bad") if fell_back else Cell(report.unit_ran),
+        Cell(f"{_runtime(report)}{ran}" + ("" if report.kind == "measured" else f" ({report.kind})")),
+    )
+
+
+def _runtime(report: LatencyReport) -> str:
+    """The runtime and its version, or those of all packages that it is made of."""
+    versions = report.runtime_versions
+    if report.runtime in versions:
+        return f"{report.runtime} {versions[report.runtime]}"
+    return ", ".join(f"{name} {version}" for name, version in versions.items()) or report.runtime
+
+
+def latency_plot(manifest: Manifest) -> Plot | None:
+    """Medians with whiskers from p5 to p95; None where nothing was measured."""
+    cells = [(PYTORCH, PYTORCH, manifest.baseline.latency), *((a.key, a.target, a.latency) for a in manifest.artifacts)]
+    bars = tuple(
+        Bar(label, group, cell.median_ms, f"{number(cell.median_ms)} ms", cell.p5_ms, cell.p95_ms)
+        for label, group, cell in cells
+        if isinstance(cell, LatencyReport)
+    )
+    return Plot("Median latency; whiskers from p5 to p95", "ms", bars, _groups(manifest)) if bars else None
+
+
+def size_plot(manifest: Manifest) -> Plot | None:
+    """Bytes of every artifact on disk; None where there is none."""
+    bars = tuple(Bar(a.key, a.target, a.bytes / 1000, f"{kilobytes(a.bytes)} kB") for a in manifest.artifacts)
+    return Plot("Size on disk", "kB", bars, _groups(manifest)) if bars else None
+
+
+def _groups(manifest: Manifest) -> tuple[str, ...]:
+    """PyTorch and every target: one colour each, the same in every plot."""
+    return (PYTORCH, *sorted({a.target for a in manifest.artifacts}))
