@@ -93,6 +93,25 @@ def test_braces_of_every_language_are_balanced(made: Bundle) -> None:
             assert usage.code.count(pair[0]) == usage.code.count(pair[1]), usage.code
 
 
+def test_free_sizes_are_asked_of_the_picture_and_checked_against_the_multiple(made: Bundle) -> None:
+    def free(spec: TensorSpec) -> TensorSpec:
+        axes = (1, 3, "H", "W") if spec.layout == "NCHW" else (1, "H", "W", 3)
+        return replace(spec, shape=axes)
+
+    artifacts = [
+        a.model_copy(update={"inputs": tuple(map(free, a.inputs)), "outputs": tuple(map(free, a.outputs))})
+        for a in made.artifacts
+    ]
+    model = made.manifest.model.model_copy(update={"size": "dynamic", "size_multiple": 8})
+    for usage in usages(made.manifest.model_copy(update={"artifacts": tuple(artifacts), "model": model})):
+        assert str(made.artifacts[0].inputs[0].shape[2]) not in usage.code
+        if usage.language == "python":
+            compile(usage.code, "usage", "exec")
+            assert "% 8 == 0" in usage.code
+        if usage.language == "kotlin":
+            assert "resizeInput(0, intArrayOf(1, height, width, 3))" in usage.code
+
+
 def test_a_name_cannot_end_a_literal_or_a_comment(made: Bundle) -> None:
     nasty = '"; evil() // ${x}\n*/ evil()'
     artifacts = [
