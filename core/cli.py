@@ -121,6 +121,7 @@ def eval_(
     target: TargetsOpt = "",
     precision: PrecisionsOpt = "",
     junit: Annotated[Path | None, typer.Option(help="Write the outcome as JUnit XML for CI.")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Keep the figures in the bundle and its report.")] = False,
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
@@ -143,6 +144,10 @@ def eval_(
         from clearport.reports.junit import write_junit
 
         write_junit(junit, f"clearport eval {data.name}", outcome.checks)
+    if record:
+        from clearport.pipeline_eval import record_quality
+
+        record_quality(bundle, outcome)
     show_quality(outcome, as_json=json)
     if not outcome.passed:
         raise typer.Exit(1)

@@ -8,10 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clearport.base import BadInput, ClearportError, Skipped, no_progress
-from clearport.bundle import Bundle
+from clearport.bundle import Bundle, write
+from clearport.bundle_manifest import QualityRecord
 from clearport.pipeline_prove import TIMEOUT_S, network_artifact, open_worker
 from clearport.pipeline_run import tiling_of, usable_runner
 from clearport.pipeline_select import select
+from clearport.reports.html import write_reports
 from clearport.reports.junit import Check
 from clearport.runtime import quality, tiling
 from clearport.runtime.quality import PairedDrop, QualityReport
@@ -93,6 +95,46 @@ def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> E
     for artifact in artifacts:
         judge.judge(artifact)
     return judge.outcome()
+
+
+def record_quality(folder: Path, outcome: EvalOutcome) -> Bundle:
+    """Keep the figures in the bundle's manifest and reports; those of another data set stay.
+
+    Raises:
+        BadInput: there is no bundle, it was changed meanwhile, or it cannot be written.
+    """
+    bundle = Bundle.load(folder)
+    changed = bundle.verify_files()
+    if changed:
+        raise BadInput(f"{folder}: nothing is recorded in a bundle that is not as it was written: {changed[0]}")
+    kept = tuple(q for q in bundle.manifest.quality if q.data != outcome.data)
+    found = tuple(record for row in outcome.rows for record in _records(row, outcome))
+    written = write(folder, bundle.manifest.model_copy(update={"quality": kept + found}))
+    write_reports(written)
+    return written
+
+
+def _records(row: EvalRow, outcome: EvalOutcome) -> list[QualityRecord]:
+    report, drop = row.report, row.drop
+    changes = (-drop.mean_rgb_db, -drop.mean_y_db) if drop else (None, None)
+    rgb, luma = report.psnr_rgb_db, report.psnr_y_db
+    figures = [("PSNR RGB", "dB", rgb, changes[0], row.passed), ("PSNR Y", "dB", luma, changes[1], None)]
+    if report.ssim is not None:
+        figures.append(("SSIM", "", report.ssim, None, None))
+    return [
+        QualityRecord(
+            subject=row.subject,
+            data=outcome.data,
+            images=outcome.images,
+            metric=metric,
+            protocol=report.protocol,
+            unit=unit,
+            value=value,
+            change=change,
+            passed=passed,
+        )
+        for metric, unit, value, change, passed in figures
+    ]
 
 
 class _Judge:

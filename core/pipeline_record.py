@@ -23,6 +23,7 @@ from clearport.bundle_manifest import (
 )
 from clearport.models.cost import cost
 from clearport.pipeline_latency import BASELINE
+from clearport.pipeline_lint import lint
 from clearport.registry import installed_versions
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _model(plan: Plan, found: Findings, weights: Path) -> ModelRecord:
 
 def _artifact(proven: Proven, latencies: Latencies, folder: Path) -> ArtifactRecord:
     record = bundle.record(proven.artifact, folder, proven.parity, latencies.reports[proven.artifact.key])
-    return record.model_copy(update={"cross_checks": proven.cross_checks})
+    return record.model_copy(update={"cross_checks": proven.cross_checks, "lint": lint(proven.artifact)})
 
 
 def _quantization(quantized: QuantizedGraph, table: str, reference: str) -> QuantizationRecord:

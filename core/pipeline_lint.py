@@ -1,0 +1,41 @@
+"""How artifacts will fare on accelerators that are not here, as far as a file tells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clearport.bundle_manifest import LintFinding
+
+if TYPE_CHECKING:
+    from clearport.base import Artifact
+    from clearport.export.lint_nnapi import NnapiReport
+
+RULE = "nnapi"
+
+
+def lint(artifact: Artifact) -> tuple[LintFinding, ...]:
+    """What NNAPI will take of a TFLite file, predicted from its delegate's conditions; empty for other targets."""
+    if artifact.target != "tflite":
+        return ()
+    from clearport.export.lint_nnapi import API_LEVELS
+    from clearport.export.lint_nnapi import lint as lint_nnapi
+
+    report = lint_nnapi(artifact.path)
+    if report.api_level is not None:
+        said = f"NNAPI is predicted to take all {len(report.findings)} operators from API level {report.api_level} on, "
+        said += f"in {_parts(report.partitions(report.api_level))}"
+        return (LintFinding(level="note", rule=RULE, message=said),)
+    return tuple(_left_on_the_cpu(report, API_LEVELS[-1]))
+
+
+def _left_on_the_cpu(report: NnapiReport, api_level: int) -> list[LintFinding]:
+    said = f"NNAPI is predicted to get {_parts(report.partitions(api_level))} at API level {api_level}"
+    findings = [LintFinding(level="warning", rule=RULE, message=said)]
+    for refused in report.refused(api_level):
+        message = f"{refused.op} version {refused.version} ({refused.dtype}) stays on the CPU: {refused.reason}"
+        findings.append(LintFinding(level="warning", rule=RULE, message=message, layer=str(refused.index)))
+    return findings
+
+
+def _parts(count: int) -> str:
+    return "one part" if count == 1 else f"{count} parts"
