@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from clearport.base import Array
 
 _MOVES = frozenset({"Input", "Output", "Const", "Reorder", "Reshape", "Result", "Parameter"})
+_NUMPY_NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 _INT8 = frozenset({"i8", "u8"})
 _HEAVY = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul", "GroupConvolution"})
 
@@ -71,7 +72,7 @@ class OpenVinoSession:
             "precisions": dict(sorted(Counter(precision for _, precision in work).items())),
             "int8_kernels": int8,
             "int8_share": int8 / len(heavy) if heavy else 0.0,
-            "executed_precision": "int8" if int8 else (heavy or ["unknown"])[0],
+            "executed_precision": "int8" if int8 else _NUMPY_NAMES.get((heavy or ["unknown"])[0], "unknown"),
             "precision_hint": str(self._compiled.get_property("INFERENCE_PRECISION_HINT")),
         }
 
