@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from clearport.runtime.tflite_session import TfliteSession
 
 VARIABLE = "CLEARPORT_TENSORFLOW_PYTHON"
-_DISTRIBUTIONS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-macos")
+DISTRIBUTIONS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-macos")
 
 
 def installed() -> str | None:
     """The distribution that brings TensorFlow to this interpreter, or None."""
-    return next((name for name in _DISTRIBUTIONS if not missing((name,))), None)
+    return next((name for name in DISTRIBUTIONS if not missing((name,))), None)
 
 
 def interpreter() -> str | None:
