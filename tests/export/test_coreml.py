@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from clearport.base import Array, Precision, QuantizedGraph
 
 TARGET: Target = TARGETS.get("coreml")
+PLAIN = flow.QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)
 RNG = np.random.default_rng(5)
 WEIGHTS = {
     "w1": RNG.normal(0, 0.2, (8, 3, 3, 3)).astype(np.float32),
@@ -79,7 +80,7 @@ def upscaler(value_range: tuple[float, float] = (0.0, 255.0), free: bool = False
 
 
 def quantized(graph: Graph) -> QuantizedGraph:
-    return flow.quantize(passes.run(graph), [photo(14, 10), photo(14, 10, seed=1)])
+    return flow.quantize(passes.run(graph), [photo(14, 10), photo(14, 10, seed=1)], PLAIN)
 
 
 def photo(width: int, height: int, seed: int = 0) -> Array:

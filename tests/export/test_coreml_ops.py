@@ -22,7 +22,7 @@ from clearport.registry import missing
 if missing(("coremltools",)):
     pytest.skip("coremltools is not installed", allow_module_level=True)
 
-from clearport.export import coreml_package, mil_program
+from clearport.export import coreml_package, mil_program, passes
 from clearport.export.mil_rules import RULES
 from clearport.export.to_coreml import _description
 from clearport.quantize import flow, qdq
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from clearport.base import Array, QuantizedGraph
 
 HEIGHT, WIDTH, WIDE = 12, 16, 8  # WIDE: channels before the operator
+PLAIN = flow.QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,8 @@ def evaluated(plan: mil_program.Plan, image: Array, folder: Path) -> Array:
 
 
 def calibrated(graph: Graph) -> QuantizedGraph:
-    return flow.quantize(graph, [picture(seed)[0].transpose(1, 2, 0).astype(np.uint8) for seed in (0, 1)])
+    images = [picture(seed)[0].transpose(1, 2, 0).astype(np.uint8) for seed in (0, 1)]
+    return flow.quantize(passes.run(graph), images, PLAIN)
 
 
 def psnr_db(got: Array, wanted: Array) -> float:
@@ -233,6 +235,7 @@ def test_int8_is_the_qdq_model(case: Case, tmp_path: Path) -> None:
     got = evaluated(mil_program.Plan(quantized.graph, "int8", "tensor", quantized.table), image, tmp_path)
     assert got.shape == wanted.shape
     steps = np.abs(got - wanted) / quantized.table["restored"].scale[0]
-    # Means of few integers often are exact halves, and the last bit of the sum decides.
-    assert steps.mean() <= (0.2 if case.op in {"AveragePool", "Resize"} else 0.01)
-    assert steps.max() <= 1.01  # a sum that comes out beside a half, at most
+    # Averages of few integers often are exact halves, and the last bit of the sum decides; otherwise hardly ever.
+    mean, most = (0.2, 4.01) if case.op in {"AveragePool", "Resize"} else (0.01, 1.01)
+    assert steps.mean() <= mean
+    assert steps.max() <= most
