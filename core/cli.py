@@ -104,7 +104,7 @@ def verify(bundle: BundleArg, json: JsonOpt = False, quiet: QuietOpt = False) ->
     with progress_bar(quiet=quiet) as progress:
         checks = verify_bundle(bundle, progress)
     show_checks(checks, as_json=json)
-    if not all(check.passed for check in checks):
+    if any(check.passed is False for check in checks):
         raise typer.Exit(1)
 
 

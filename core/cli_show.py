@@ -117,7 +117,10 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
     rows = [(states[c.passed], c.group, c.name, c.message) for c in checks]
     _print(_table("", ("", "what", "check", "outcome"), rows))
     failed = sum(c.passed is False for c in checks)
-    _print(Text(f"{failed} of {len(checks)} checks failed", "bold red") if failed else Text("all good", "bold green"))
+    left_out = sum(c.passed is None for c in checks)
+    held = Text(f"{len(checks) - left_out} checks held", "bold green")
+    verdict = Text(f"{failed} of {len(checks)} checks failed", "bold red") if failed else held
+    _print(verdict + Text(f", {left_out} could not be made here" if left_out else "", "not bold"))
 
 
 def show_quality(outcome: EvalOutcome, *, as_json: bool) -> None:
