@@ -53,11 +53,12 @@ class Lowering:
         self._weights = weights
         self._tensors: dict[str, Tensor] = {}
         self._left: dict[str, tuple[float, float]] = {}
+        self._full: dict[int, Tensor] = {}
         shown = size or EXAMPLE
         source = graph.model.graph.inputs[0]
         dims = (1, shown.height, shown.width, graphs.channels(source))
-        self.free = (False, size is None, size is None, False)
-        self.source = self._new(graphs.name_of(source), dims, self.free)
+        free = (False, size is None, size is None, False)
+        self.source = self._new(graphs.name_of(source), dims, free)
         self._tensors[graphs.name_of(source)] = self.source
 
     def run(self) -> Tensor:
@@ -178,12 +179,12 @@ class Lowering:
             half = array.astype(np.float16)
         if not np.isfinite(half).all():
             raise self.refuse(node, f"constant {name!r} does not fit float16 (largest {np.abs(array).max():g})")
-        key = f"{name}/float32"
-        if key not in self._tensors:
-            full = self.file.tensor(key, array.shape, "float32", None, ())
-            self.file.operator("DEQUANTIZE", [self.file.constant(name, half)], full)
-            self._tensors[key] = full
-        return self._tensors[key]
+        stored = self.file.constant(name, half)
+        if stored.index not in self._full:
+            full = self.file.tensor(f"{name}/float32", array.shape, "float32", None, ())
+            self.file.operator("DEQUANTIZE", [stored], full)
+            self._full[stored.index] = full
+        return self._full[stored.index]
 
 
 def _quant(params: QParams, axis: int = 0) -> Quant:

@@ -170,7 +170,8 @@ def test_quantize_and_dequantize_stand_at_the_ends_only(precision: Precision, io
     else:
         kept = [op for op in ops if op != "DEQUANTIZE"]
         assert kept == ["CONV_2D", "CONV_2D", "CONV_2D", "ADD", "MINIMUM", "DEPTH_TO_SPACE"]
-        assert ops.count("DEQUANTIZE") == (6 if precision == "fp16" else 0)
+        # three kernels and two biases: those of "tail" and "nearest" are the same zeros
+        assert ops.count("DEQUANTIZE") == (5 if precision == "fp16" else 0)
     assert [graph.tensors[i].name for i in (*graph.inputs, *graph.outputs)] == [b"image", b"restored"]
 
 
