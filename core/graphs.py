@@ -263,10 +263,19 @@ def listing(graph: Graph) -> str:
 
 
 def session(model: ir.Model, threads: int = 1) -> Any:
-    """An ``onnxruntime.InferenceSession`` of a model in memory, on the CPU, quiet."""
+    """An ``onnxruntime.InferenceSession`` of a model in memory, on the CPU, quiet.
+
+    It computes what the model says: left to itself, ONNX Runtime (1.31) rounds float weights that lie between
+    quantized activations to 8 bit with one scale for the tensor, which costs 12 dB.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(to_bytes(model), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        to_bytes(model),
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=["WeightBiasQuantization"],
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from clearport import graphs
 from clearport.base import BadInput, Graph, Size
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from clearport.base import Array
     from clearport.images import Image8
 
@@ -26,7 +28,14 @@ BINS = 4096
 
 @dataclass(frozen=True)
 class Observed:
-    """What one tensor did: overall bounds, those of each image in order, and a histogram between the overall bounds."""
+    """What one tensor did on some photos.
+
+    Attributes:
+        low: the smallest value.
+        high: the largest.
+        per_image: the bounds of each photo, in order.
+        counts: histogram in equal bins from ``low`` to ``high``.
+    """
 
     low: float
     high: float
@@ -41,23 +50,21 @@ class Observed:
 
 
 class Exposed:
-    """A graph in ONNX Runtime that gives the named activations as well."""
+    """A model in ONNX Runtime that gives the named values."""
 
-    def __init__(self, graph: Graph, names: Sequence[str]) -> None:
-        shown = graphs.clone(graph)
-        body = shown.model.graph
-        self._source = graph.input.name
-        self.names = [n for n in names if n != self._source]
-        by_name = {graphs.name_of(v): v for v in graphs.values(shown)}
-        for name in self.names:
-            if not by_name[name].is_graph_output():
-                body.outputs.append(by_name[name])
-        self._session: Any = graphs.session(shown.model)
+    def __init__(self, model: ir.Model, source: str, names: Sequence[str]) -> None:
+        shown = model.clone()
+        wanted = set(names) - {source}
+        values = {v.name: v for node in shown.graph for v in node.outputs if v.name in wanted}
+        shown.graph.outputs.clear()
+        shown.graph.outputs.extend(values.values())
+        self._source, self._names, self._with_source = source, list(values), source in names
+        self._session: Any = graphs.session(shown)
 
     def run(self, image: Array) -> dict[str, Array]:
-        """float32 (1, 3, H, W) -> name -> activation."""
-        values = dict(zip(self.names, self._session.run(self.names, {self._source: image}), strict=True))
-        return {self._source: image, **values}
+        """float32 (1, 3, H, W) -> name -> value."""
+        found = dict(zip(self._names, self._session.run(self._names, {self._source: image}), strict=True))
+        return {self._source: image, **found} if self._with_source else found
 
 
 def prepare(graph: Graph, images: Sequence[Image8]) -> tuple[Graph, list[Array]]:
@@ -83,6 +90,17 @@ def prepare(graph: Graph, images: Sequence[Image8]) -> tuple[Graph, list[Array]]
     return graph, [to_input(graph, _middle(_mirrored(image, size), size)) for image in images]
 
 
+def cropped(graph: Graph, inputs: Sequence[Array], side: int) -> list[Array]:
+    """The middle ``side`` x ``side`` pixels of each input; the inputs as they are where the graph has a fixed size."""
+    if any(isinstance(n, int) for n in graph.input.shape[2:]) and graphs.size_bound(graph) is not None:
+        return list(inputs)
+    corners = [tuple(max(0, (n - side) // 2) for n in image.shape[2:]) for image in inputs]
+    return [
+        np.ascontiguousarray(image[:, :, top : top + side, left : left + side])
+        for image, (top, left) in zip(inputs, corners, strict=True)
+    ]
+
+
 def to_input(graph: Graph, image: Image8) -> Array:
     """uint8 (H, W, 3) -> float32 (1, 3, H, W) in the graph's value range."""
     low, high = graph.input.value_range
@@ -101,6 +119,17 @@ def _mirrored(image: Image8, size: Size) -> Image8:
     return np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
 
 
+def channel_peaks(graph: Graph, inputs: Sequence[Array], names: Sequence[str]) -> dict[str, Array]:
+    """The largest magnitude of each channel of each named value, over ``inputs``."""
+    exposed = Exposed(graph.model, graph.input.name, names)
+    peaks: dict[str, Array] = {}
+    for image in inputs:
+        for name, array in exposed.run(image).items():
+            peak = np.maximum(array.max(axis=(0, 2, 3)), -array.min(axis=(0, 2, 3)))
+            peaks[name] = np.maximum(peaks.get(name, 0.0), peak)
+    return peaks
+
+
 def observe(
     graph: Graph, inputs: Sequence[Array], names: Sequence[str], progress: Progress | None = None
 ) -> dict[str, Observed]:
@@ -108,18 +137,18 @@ def observe(
 
     Memory is bounded: one image's activations and one histogram per value.
     """
-    exposed = Exposed(graph, names)
+    exposed = Exposed(graph.model, graph.input.name, names)
     bounds: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    counts = {name: np.zeros(BINS, np.int64) for name in names}
-    for done, image in enumerate(inputs):
+    for done, image in enumerate(inputs, start=1):
         for name, array in exposed.run(image).items():
             bounds[name].append((float(array.min()), float(array.max())))
-        _tell(progress, done + 1, 2 * len(inputs))
+        _tell(progress, done, 2 * len(inputs))
     overall = {name: (min(b[0] for b in seen), max(b[1] for b in seen)) for name, seen in bounds.items()}
-    for done, image in enumerate(inputs):
+    counts = {name: np.zeros(BINS, np.int64) for name in names}
+    for done, image in enumerate(inputs, start=len(inputs) + 1):
         for name, array in exposed.run(image).items():
             counts[name] += histogram(array, *overall[name])
-        _tell(progress, len(inputs) + done + 1, 2 * len(inputs))
+        _tell(progress, done, 2 * len(inputs))
     return {name: Observed(*overall[name], tuple(bounds[name]), counts[name]) for name in names}
 
 
@@ -134,8 +163,3 @@ def histogram(array: Array, low: float, high: float) -> Array:
 def _tell(progress: Progress | None, done: int, total: int) -> None:
     if progress is not None:
         progress(done, total)
-
-
-def min_max(observed: Iterable[tuple[str, Observed]]) -> dict[str, tuple[float, float]]:
-    """The bounds of everything that was seen."""
-    return {name: (seen.low, seen.high) for name, seen in observed}

@@ -2,54 +2,99 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clearport import graphs
 from clearport.base import Graph, QuantizedGraph, ScaleTable
-from clearport.quantize import calibrate, fold, legalise, scheme, weights
+from clearport.quantize import calibrate, equalise, fold, legalise, rounding, search, weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from clearport.base import Array, QParams
+    from clearport.base import Array
     from clearport.images import Image8
+    from clearport.quantize.fold import Folded
+    from clearport.quantize.search import Choice
 
 
 @dataclass(frozen=True)
 class QuantizeOptions:
-    """How to quantize."""
+    """How to quantize; the defaults are for shipping.
 
+    Attributes:
+        equalisation: strengths of channel equalisation to choose from; 0 is none.
+        search: choose the calibrator, and each tensor's range, by measured output quality; else min-max.
+        compensate: round weights with error compensation; else to nearest.
+        progress: called with (images done, images in all) while the float graph is observed.
+    """
+
+    equalisation: tuple[float, ...] = (0.0, 0.5)
+    search: bool = True
+    compensate: bool = True
     progress: calibrate.Progress | None = None
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """One strength of equalisation, with the graph that it gives and the best ranges for that."""
+
+    strength: float
+    graph: Graph
+    folded: Folded
+    choice: Choice
 
 
 def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | None = None) -> QuantizedGraph:
     """Calibrate ``graph`` on ``images`` (uint8 RGB (H, W, 3), any sizes) and quantize it.
 
+    The weights of the result differ from those of ``graph`` by more than rounding (channels are equalised, rounding is
+    compensated), and its clamps are folded; it computes the same up to int8.
+
     Raises:
         BadInput: there are no images, or they are not pictures.
     """
     options = options or QuantizeOptions()
-    folded = fold.run(graph)
     free, inputs = calibrate.prepare(graph, images)
-    names = list(dict.fromkeys(folded.observed.values()))
-    seen = calibrate.observe(free, inputs, names, options.progress)
-    entries = legalise.activations(folded, calibrate.min_max(seen.items()))
-    return assemble(folded.graph, entries, {"calibrator": "min-max", "images": len(images)})
+    peaks = calibrate.channel_peaks(free, inputs, [graphs.name_of(v) for v in graphs.values(free)])
+    candidates = [_candidate(free, peaks, strength, inputs, options) for strength in options.equalisation]
+    best = max(candidates, key=lambda candidate: candidate.choice.psnr_db)
+    seen = calibrate.observe(best.graph, inputs, _names(best.folded), options.progress)
+    activations = legalise.activations(best.folded, best.choice.ranges(best.folded, seen))
+    shipped = fold.run(equalise.run(graph, peaks, best.strength)).graph
+    rounded = rounding.run(best.folded.graph, activations, inputs if options.compensate else ())
+    table = ScaleTable({**activations, **rounded.entries}, _record(best, images, options))
+    return QuantizedGraph(weights.replaced(shipped, rounded.arrays), table)
 
 
-def assemble(graph: Graph, entries: dict[str, QParams], calibration: dict[str, object]) -> QuantizedGraph:
-    """Round weights, biases and constants to the nearest level of their grids."""
-    table = dict(entries)
-    arrays: dict[str, Array] = {}
-    for node in weights.convolutions(graph):
-        weight, bias = graphs.need(node, 1), graphs.need(node, 2)
-        pair = weights.params(node, entries[graphs.name_of(graphs.need(node, 0))])
-        for index, (value, params) in enumerate(zip((weight, bias), pair, strict=True), start=1):
-            name = graphs.name_of(value)
-            table[name], arrays[name] = params, scheme.snapped(graphs.need_constant(node, index), params)
-    for value, array in weights.constants(graph):
-        name = graphs.name_of(value)
-        table[name] = scheme.symmetric(abs(array).max(), None)
-        arrays[name] = scheme.snapped(array, table[name])
-    return QuantizedGraph(weights.replaced(graph, arrays), ScaleTable(table, calibration))
+def _candidate(
+    free: Graph, peaks: Mapping[str, Array], strength: float, inputs: Sequence[Array], options: QuantizeOptions
+) -> _Candidate:
+    """Find the best ranges for one strength: observed on every other photo, judged on those in between."""
+    equal = equalise.run(free, peaks, strength)
+    folded = fold.run(equal)
+    if not options.search:
+        return _Candidate(strength, equal, folded, search.Choice("min-max"))
+    observed = calibrate.observe(equal, inputs[::2], _names(folded), options.progress)
+    judge = search.Judge(equal, folded, inputs[1::2] or inputs, observed)
+    choice = search.refine(judge, search.best_calibrator(judge, folded, observed), folded, observed)
+    return _Candidate(strength, equal, folded, choice)
+
+
+def _names(folded: Folded) -> list[str]:
+    return list(dict.fromkeys(folded.observed.values()))
+
+
+def _record(best: _Candidate, images: Sequence[Image8], options: QuantizeOptions) -> dict[str, Any]:
+    """How the table came to be, for the bundle."""
+    return {
+        "calibrator": best.choice.calibrator,
+        "adjusted": dict(best.choice.adjusted),
+        "simulated_psnr_db": round(best.choice.psnr_db, 2) if options.search else None,
+        "equalisation": best.strength,
+        "rounding": "error-compensated" if options.compensate else "nearest",
+        "images": [
+            {"size": f"{i.shape[0]}x{i.shape[1]}", "sha256": hashlib.sha256(i.tobytes()).hexdigest()} for i in images
+        ],
+    }

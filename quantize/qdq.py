@@ -16,7 +16,9 @@ from clearport import graphs
 from clearport.quantize import scheme
 
 if TYPE_CHECKING:
-    from clearport.base import QParams, QuantizedGraph, ScaleTable
+    from collections.abc import Mapping
+
+    from clearport.base import Array, QParams, QuantizedGraph, ScaleTable
 
 _OFFSET = {"int8": 0, "uint8": 128}
 
@@ -44,6 +46,28 @@ def to_qdq(
     if io == "uint8":
         writer.open_ends(source, restored)
     return _model(writer, quantized)
+
+
+def with_free_scales(quantized: QuantizedGraph) -> ir.Model:
+    """The QDQ model (uint8) whose activation parameters are inputs ``<tensor>.scale`` and ``<tensor>.zero_point``.
+
+    One session can then try many scale tables.
+    """
+    model = to_qdq(quantized)
+    body = model.graph
+    for value in graphs.values(quantized.graph):
+        for part in ("scale", "zero_point"):
+            free = body.initializers.pop(f"{value.name}.{part}")
+            free.const_value = None
+            body.inputs.append(free)
+    return model
+
+
+def parameters(entries: Mapping[str, QParams]) -> dict[str, Array]:
+    """What ``with_free_scales`` takes beside the image, for the activations in ``entries``."""
+    scales: dict[str, Array] = {f"{k}.scale": np.asarray(p.scale[0], np.float32) for k, p in entries.items()}
+    zeros = {f"{k}.zero_point": np.asarray(p.zero_point + _OFFSET["uint8"], np.uint8) for k, p in entries.items()}
+    return {**scales, **zeros}
 
 
 def _model(writer: _Writer, quantized: QuantizedGraph) -> ir.Model:

@@ -71,7 +71,8 @@ def to_integers(real: Array, params: QParams) -> Array:
     """Real values to int8 or int32 levels: divided, rounded (halves to even), shifted, saturated."""
     limits = {"int8": (LOW, HIGH), "int32": (-(2**31), 2**31 - 1)}[params.dtype]
     levels = np.rint(real.astype(np.float64) / column(params, real.ndim)) + params.zero_point
-    return np.clip(levels, *limits).astype(params.dtype)
+    saturated: Array = np.clip(levels, *limits)
+    return saturated.astype(params.dtype)
 
 
 def to_real(levels: Array, params: QParams) -> Float32:

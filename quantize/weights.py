@@ -29,14 +29,15 @@ def output_axis(node: ir.Node) -> int:
 
 def peaks(weight: Array, axis: int) -> Array:
     """The largest magnitude of each output channel, float64."""
-    return np.abs(np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)).max(axis=1).astype(np.float64)
+    rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
+    return np.asarray(np.abs(rows).max(axis=1), np.float64)
 
 
 def params(node: ir.Node, source: QParams, top: Array | None = None) -> tuple[QParams, QParams]:
     """Parameters of a convolution's weight and bias; ``source`` are those of its input.
 
-    ``top`` is the real value of level 127 for each output channel (default: its largest magnitude). A channel whose bias
-    would not fit its grid gets a coarser weight scale: its weights are then so small that nothing is lost.
+    ``top`` is the real value of level 127 for each output channel (default: its largest magnitude). A channel whose
+    bias would not fit its grid gets a coarser weight scale: its weights are then so small that nothing is lost.
     """
     weight, bias = graphs.need_constant(node, 1), graphs.need_constant(node, 2)
     axis = output_axis(node)
