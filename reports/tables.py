@@ -6,7 +6,7 @@ import json
 
 from clearport.base import Skipped
 from clearport.bundle_fields import ParityCell
-from clearport.bundle_manifest import ArtifactRecord, Manifest
+from clearport.bundle_manifest import ArtifactRecord, Manifest, QualityRecord
 from clearport.reports.cells import NOTHING, headed, optional, relative, unmeasured
 from clearport.reports.content import Cell, Table, Tone
 from clearport.reports.text import contract, count, kilobytes, number, percent, trimmed
@@ -130,30 +130,39 @@ def _level(value: float) -> str:
 
 
 def quality(manifest: Manifest) -> Table | None:
-    """Figures against ground truth, each with its protocol; None where none were taken."""
+    """Figures against ground truth, one row per subject and data set; None where there are none."""
     if not manifest.quality:
         return None
-    verdicts = {True: Cell("passed", "good"), False: Cell("FAILED", "bad"), None: Cell("no gate", "muted")}
+    found = {(q.subject, q.data, q.metric): q for q in manifest.quality}
+    metrics = list(dict.fromkeys(q.metric for q in manifest.quality))
+    units = {q.metric: f", {q.unit}" if q.unit else "" for q in manifest.quality}
     rows = tuple(
         (
-            Cell(q.subject, code=True),
-            Cell(q.data),
-            Cell(str(q.images)),
-            Cell(q.metric),
-            Cell(q.protocol),
-            Cell(f"{q.value:.3f} {q.unit}".rstrip()),
-            NOTHING if q.change is None else Cell(f"{q.change:+.3f}".replace("-", "−")),
-            verdicts[q.passed],
+            Cell(subject, code=True),
+            Cell(f"{data}, {images} pictures"),
+            *(_figure(found.get((subject, data, metric))) for metric in metrics),
+            _gate([found[key].passed for key in found if key[:2] == (subject, data)]),
         )
-        for q in manifest.quality
+        for subject, data, images in dict.fromkeys((q.subject, q.data, q.images) for q in manifest.quality)
     )
-    return Table(
-        headed(
-            "Network or artifact | Data | Images | Metric | Protocol | Value | Change to PyTorch fp32 | Gate", (2, 5, 6)
-        ),
-        rows,
-        "Quality against ground truth",
-    )
+    columns = ["Network or artifact", "Data", *(f"{m}{units[m]} (change)" for m in metrics), "Gate"]
+    protocols = dict.fromkeys(q.protocol for q in manifest.quality)
+    note = f"In brackets: the change to PyTorch fp32 on the same pictures. Protocol: {'; '.join(protocols)}."
+    numbers = tuple(range(2, 2 + len(metrics)))
+    return Table(headed(" | ".join(columns), numbers), rows, "Quality against ground truth", note)
+
+
+def _figure(record: QualityRecord | None) -> Cell:
+    if record is None:
+        return NOTHING
+    change = "" if record.change is None else f" ({record.change:+.3f})".replace("-", "−")
+    return Cell(f"{record.value:.{3 if record.unit else 4}f}{change}")
+
+
+def _gate(passed: list[bool | None]) -> Cell:
+    if False in passed:
+        return Cell("FAILED", "bad")
+    return Cell("passed", "good") if True in passed else Cell("no gate", "muted")
 
 
 def skipped(manifest: Manifest) -> Table:
