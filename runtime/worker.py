@@ -287,7 +287,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     except AttributeError:  # Windows has no process groups of this kind
         process.kill()
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # it ended by itself; macOS says the latter of one not reaped yet
         pass
 
 

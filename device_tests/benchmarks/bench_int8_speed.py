@@ -2,8 +2,8 @@
 
 The files of a runtime take turns, each in a process of its own and loaded all the time; the figure is the median over
 the turns of (CPU time of int8) / (CPU time of fp32), with its 95 % bootstrap interval: it holds on a busy machine,
-where single times do not. OpenVINO is asked for float32 throughout, as for parity: where the processor has bfloat16, its own choice for
-fp32 files would be that.
+where single times do not. OpenVINO is asked for float32 throughout, as for parity: where the processor has bfloat16,
+its own choice for fp32 files would be that.
 """
 
 from __future__ import annotations
