@@ -15,6 +15,7 @@ Values are frozen: a stage makes a new one, it never changes what it was given.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -88,10 +89,10 @@ class Size:
         """
         if text.strip().lower() == "dynamic":
             return None
-        height, cross, width = text.lower().strip().partition("x")
-        if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        match = re.fullmatch(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", text.lower().strip())
+        if match is None:
             raise BadInput(f"--size {text!r}: expected HEIGHTxWIDTH in pixels, as in 360x640, or 'dynamic'")
-        return cls(int(height), int(width))
+        return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
         return f"{self.height}x{self.width}"

@@ -27,8 +27,14 @@ if TYPE_CHECKING:
 PASSED, FAILED, SKIPPED = Text("passed", "green"), Text("FAILED", "bold red"), Text("skipped", "yellow")
 
 
+_WIDTH_OF_FILES = 140
+
+
 def _print(*parts: Any) -> None:
-    Console(highlight=False, soft_wrap=True).print(*parts)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH_OF_FILES)
+    console.print(*parts, soft_wrap=not any(isinstance(part, Table) for part in parts))
 
 
 def print_json(value: Any) -> None:
