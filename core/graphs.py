@@ -219,7 +219,30 @@ def resized(graph: Graph, size: Size | None) -> Graph:
         value.shape = None
     place: tuple[int | str, ...] = ("H", "W") if size is None else (size.height, size.width)
     copy.model.graph.inputs[0].shape = ir.Shape([1, 3, *place])
-    return check(copy)
+    checked = check(copy)
+    scaled = tuple(n * graph.scale if isinstance(n, int) else f"{graph.scale}*{n}" for n in place)
+    return replace(
+        checked,
+        input=replace(graph.input, shape=(1, 3, *place)),
+        output=replace(graph.output, shape=(1, 3, *scaled)),
+    )
+
+
+def coarsest_stride(graph: Graph) -> int:
+    """How many input pixels one cell of the coarsest feature map covers per side: sizes must be multiples of it."""
+    strides: dict[str, float] = {}
+    for node in graph.model.graph:
+        step = max((strides.get(v.name or "", 1.0) for v in node.inputs if v is not None), default=1.0)
+        if node.op_type in {"Conv", "MaxPool", "AveragePool"}:
+            step *= attr_ints(node, "strides", (1, 1))[0]
+        elif node.op_type == "ConvTranspose":
+            step /= attr_ints(node, "strides", (1, 1))[0]
+        elif node.op_type == "DepthToSpace":
+            step /= attr_int(node, "blocksize", 1)
+        elif node.op_type == "Resize" and (scales := constant(operand(node, 2))) is not None:
+            step /= float(scales[2])
+        strides.update((name_of(value), step) for value in node.outputs)
+    return max(1, *(round(step) for step in strides.values()))
 
 
 def size_bound(graph: Graph) -> ir.Node | None:

@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clearport import graphs
-from clearport.base import BadInput, Graph, Size
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from clearport.base import Array
-    from clearport.images import Image8
+    from clearport.base import Array, Graph
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""
-
-FREE_SIZE = Size(180, 320)
-"""The crop that is taken from the middle of each photo where the graph can run at any size."""
 
 BINS = 4096
 
@@ -65,58 +60,6 @@ class Exposed:
         """float32 (1, 3, H, W) -> name -> value."""
         found = dict(zip(self._names, self._session.run(self._names, {self._source: image}), strict=True))
         return {self._source: image, **found} if self._with_source else found
-
-
-def prepare(graph: Graph, images: Sequence[Image8]) -> tuple[Graph, list[Array]]:
-    """The graph to calibrate with, and its inputs: float32 (1, 3, h, w) in the graph's value range.
-
-    Where no operator holds a size, the graph is freed of its own and each photo gives a crop of ``FREE_SIZE`` from its
-    middle (the whole photo where it is smaller). Else each photo is cropped, or extended by mirroring, to the size of
-    the graph.
-
-    Raises:
-        BadInput: there are no images, or one is not (H, W, 3) uint8.
-    """
-    if not images:
-        raise BadInput("calibration needs at least one photo, and none was given")
-    for image in images:
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise BadInput(f"calibration photos must be uint8 RGB (H, W, 3), got {image.dtype} {image.shape}")
-    if graphs.size_bound(graph) is None:
-        free = graphs.resized(graph, None)
-        return free, [to_input(graph, _middle(image, FREE_SIZE)) for image in images]
-    height, width = (n if isinstance(n, int) else 0 for n in graph.input.shape[2:])
-    size = Size(height or FREE_SIZE.height, width or FREE_SIZE.width)
-    return graph, [to_input(graph, _middle(_mirrored(image, size), size)) for image in images]
-
-
-def cropped(graph: Graph, inputs: Sequence[Array], side: int) -> list[Array]:
-    """The middle ``side`` x ``side`` pixels of each input; the inputs as they are where the graph has a fixed size."""
-    if any(isinstance(n, int) for n in graph.input.shape[2:]) and graphs.size_bound(graph) is not None:
-        return list(inputs)
-    corners = [tuple(max(0, (n - side) // 2) for n in image.shape[2:]) for image in inputs]
-    return [
-        np.ascontiguousarray(image[:, :, top : top + side, left : left + side])
-        for image, (top, left) in zip(inputs, corners, strict=True)
-    ]
-
-
-def to_input(graph: Graph, image: Image8) -> Array:
-    """uint8 (H, W, 3) -> float32 (1, 3, H, W) in the graph's value range."""
-    low, high = graph.input.value_range
-    unit = image.transpose(2, 0, 1)[None].astype(np.float32)
-    return np.ascontiguousarray(unit * np.float32((high - low) / 255.0) + np.float32(low))
-
-
-def _middle(image: Image8, size: Size) -> Image8:
-    height, width = image.shape[:2]
-    top, left = max(0, (height - size.height) // 2), max(0, (width - size.width) // 2)
-    return image[top : top + size.height, left : left + size.width]
-
-
-def _mirrored(image: Image8, size: Size) -> Image8:
-    missing = [max(0, wanted - given) for wanted, given in zip((size.height, size.width), image.shape, strict=False)]
-    return np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
 
 
 def channel_peaks(graph: Graph, inputs: Sequence[Array], names: Sequence[str]) -> dict[str, Array]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clearport import graphs
 from clearport.base import Graph, QuantizedGraph, ScaleTable
-from clearport.quantize import calibrate, equalise, fold, legalise, rounding, search, weights
+from clearport.quantize import calibrate, equalise, fold, legalise, photos, rounding, search, weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from clearport.base import Array
     from clearport.images import Image8
@@ -38,12 +38,14 @@ class QuantizeOptions:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One strength of equalisation, with the graph that it gives and the best ranges for that."""
+    """One strength of equalisation, with the graph that it gives and the best calibrator for that."""
 
     strength: float
     graph: Graph
     folded: Folded
     choice: Choice
+    refined: Callable[[], Choice]
+    """The choice after every tensor's range was tried on its own as well."""
 
 
 def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | None = None) -> QuantizedGraph:
@@ -56,10 +58,11 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
         BadInput: there are no images, or they are not pictures.
     """
     options = options or QuantizeOptions()
-    free, inputs = calibrate.prepare(graph, images)
+    free, inputs = photos.prepare(graph, images)
     peaks = calibrate.channel_peaks(free, inputs, [graphs.name_of(v) for v in graphs.values(free)])
     candidates = [_candidate(free, peaks, strength, inputs, options) for strength in options.equalisation]
     best = max(candidates, key=lambda candidate: candidate.choice.psnr_db)
+    best = replace(best, choice=best.refined())
     seen = calibrate.observe(best.graph, inputs, _names(best.folded), options.progress)
     activations = legalise.activations(best.folded, best.choice.ranges(best.folded, seen))
     shipped = fold.run(equalise.run(graph, peaks, best.strength)).graph
@@ -75,11 +78,12 @@ def _candidate(
     equal = equalise.run(free, peaks, strength)
     folded = fold.run(equal)
     if not options.search:
-        return _Candidate(strength, equal, folded, search.Choice("min-max"))
+        simple = search.Choice("min-max")
+        return _Candidate(strength, equal, folded, simple, lambda: simple)
     observed = calibrate.observe(equal, inputs[::2], _names(folded), options.progress)
     judge = search.Judge(equal, folded, inputs[1::2] or inputs, observed)
-    choice = search.refine(judge, search.best_calibrator(judge, folded, observed), folded, observed)
-    return _Candidate(strength, equal, folded, choice)
+    choice = search.best_calibrator(judge, folded, observed)
+    return _Candidate(strength, equal, folded, choice, lambda: search.refine(judge, choice, folded, observed))
 
 
 def _names(folded: Folded) -> list[str]:

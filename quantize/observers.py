@@ -63,6 +63,8 @@ CALIBRATORS: Mapping[str, Callable[[Observed], Range]] = {
     "min-max": min_max,
     "moving-average": moving_average,
     "percentile-99.99": lambda seen: percentile(seen, 0.9999),
+    "percentile-99.995": lambda seen: percentile(seen, 0.99995),
+    "percentile-99.998": lambda seen: percentile(seen, 0.99998),
     "percentile-99.999": lambda seen: percentile(seen, 0.99999),
     "least-error": least_error,
 }

@@ -15,7 +15,7 @@ import numpy as np
 
 from clearport import graphs
 from clearport.base import QuantizedGraph, ScaleTable
-from clearport.quantize import calibrate, qdq, scheme, weights
+from clearport.quantize import calibrate, photos, qdq, scheme, weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ def run(graph: Graph, activations: Mapping[str, QParams], inputs: Sequence[Array
     arrays: dict[str, Array] = {}
     entries: dict[str, QParams] = {}
     layers = list(weights.convolutions(graph))
-    crops = calibrate.cropped(graph, inputs, _SIDE)
+    crops = photos.cropped(graph, inputs, _SIDE)
     step = -(-len(layers) // _GENERATIONS)
     for start in range(0, len(layers), step):
         batch = layers[start : start + step]

@@ -1,0 +1,88 @@
+"""Photos as a graph takes them: cropped, extended, halved, and in its value range."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport import graphs
+from clearport.base import BadInput, Graph, Size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clearport.base import Array
+    from clearport.images import Image8
+
+LARGEST = Size(180, 320)
+"""Of a larger photo the middle is taken, where the graph can run at any size."""
+
+
+def prepare(graph: Graph, images: Sequence[Image8]) -> tuple[Graph, list[Array]]:
+    """The graph to calibrate with, and its inputs: float32 (1, 3, h, w) in the graph's value range.
+
+    Where no operator holds a size, the graph is freed of its own, and each photo gives its middle, at most ``LARGEST``.
+    Else each photo is cropped to the size of the graph. Photos that are too small are extended by mirroring.
+
+    Raises:
+        BadInput: there are no images, or one is not (H, W, 3) uint8.
+    """
+    if not images:
+        raise BadInput("calibration needs at least one photo, and none was given")
+    for image in images:
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise BadInput(f"calibration photos must be uint8 RGB (H, W, 3), got {image.dtype} {image.shape}")
+    if not graph.input.dynamic and graphs.size_bound(graph) is not None:
+        height, width = (int(n) for n in graph.input.shape[2:])
+        return graph, [to_input(graph, _fitted(image, Size(height, width))) for image in images]
+    free = graph if graph.input.dynamic else graphs.resized(graph, None)
+    step = graphs.coarsest_stride(graph)
+    return free, [to_input(graph, _fitted(image, _free_size(image, step))) for image in images]
+
+
+def _free_size(image: Image8, step: int) -> Size:
+    """The largest multiple of ``step`` inside the photo and ``LARGEST``; one step where there is none."""
+    height, width = (max(1, min(have, most) // step) for have, most in zip(image.shape, _largest(), strict=False))
+    return Size(height * step, width * step)
+
+
+def _largest() -> tuple[int, int]:
+    return LARGEST.height, LARGEST.width
+
+
+def _fitted(image: Image8, size: Size) -> Image8:
+    """The middle of the photo; mirrored at its lower and right edge where it is smaller than ``size``."""
+    missing = [max(0, n - have) for n, have in zip((size.height, size.width), image.shape, strict=False)]
+    whole = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
+    top, left = (whole.shape[0] - size.height) // 2, (whole.shape[1] - size.width) // 2
+    return whole[top : top + size.height, left : left + size.width]
+
+
+def to_input(graph: Graph, image: Image8) -> Array:
+    """uint8 (H, W, 3) -> float32 (1, 3, H, W) in the graph's value range."""
+    low, high = graph.input.value_range
+    unit = image.transpose(2, 0, 1)[None].astype(np.float32)
+    return np.ascontiguousarray(unit * np.float32((high - low) / 255.0) + np.float32(low))
+
+
+def cropped(graph: Graph, inputs: Sequence[Array], side: int) -> list[Array]:
+    """The middle ``side`` x ``side`` pixels of each input; the inputs as they are where the graph has a fixed size."""
+    if not graph.input.dynamic:
+        return list(inputs)
+    step = graphs.coarsest_stride(graph)
+    side = max(1, side // step) * step
+    corners = [[max(0, (n - side) // 2) for n in image.shape[2:]] for image in inputs]
+    return [
+        np.ascontiguousarray(image[:, :, top : top + side, left : left + side])
+        for image, (top, left) in zip(inputs, corners, strict=True)
+    ]
+
+
+def halved(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+    """Each input at half its size (the mean of 2x2 pixels); those that the graph cannot take so small are left out."""
+    if not graph.input.dynamic:
+        return []
+    step = 2 * graphs.coarsest_stride(graph)
+    trimmed = [image[:, :, : image.shape[2] // step * step, : image.shape[3] // step * step] for image in inputs]
+    return [t.reshape(1, 3, t.shape[2] // 2, 2, t.shape[3] // 2, 2).mean((3, 5)) for t in trimmed if t.size]
