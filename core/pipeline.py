@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from clearport import bundle, graphs
@@ -21,6 +22,7 @@ from clearport.quantize import table
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.reports.html import write_reports
+from clearport.runtime.side_by_side import lanes, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,12 +110,9 @@ def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Golden
 
 
 def _prove(made: Made, goldens: Goldens, threads: int, progress: Progress) -> tuple[Proven, ...]:
-    proven = []
-    for number, artifact in enumerate(made.artifacts):
-        progress("proving artifacts", number, len(made.artifacts))
-        first, *others = prove(artifact, goldens.references, threads)
-        proven.append(Proven(artifact, first, tuple(others)))
-    return tuple(proven)
+    jobs = [partial(prove, artifact, goldens.references, threads) for artifact in made.artifacts]
+    found = side_by_side(jobs, lanes(threads), lambda done, total: progress("proving artifacts", done, total))
+    return tuple(Proven(a, first, tuple(others)) for a, (first, *others) in zip(made.artifacts, found, strict=True))
 
 
 def _latencies(plan: Plan, made: Made, goldens: Goldens, folder: Path, progress: Progress) -> Latencies:

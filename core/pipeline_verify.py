@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from clearport.base import ClearportError, NotInstalled, no_progress
@@ -11,6 +12,7 @@ from clearport.images import load_rgb
 from clearport.pipeline_goldens import compare_pictures
 from clearport.pipeline_prove import run_once, runners_of
 from clearport.reports.junit import Check
+from clearport.runtime.side_by_side import lanes, side_by_side
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,13 +43,14 @@ def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int =
         checks.append(Check("checksums", True, "every file is as it was written", seconds, "files"))
     bundle = Bundle.load(folder)
     changed = {m.path for m in wrong}
-    for number, record in enumerate(bundle.artifacts):
-        progress("running artifacts", number, len(bundle.artifacts))
+    jobs = []
+    for record in bundle.artifacts:
         if any(record.holds(path) for path in changed):
             checks.append(Check("golden", False, "not run: its file was changed", group=record.key))
         else:
-            checks += _run_on_golden(bundle, record, threads)
-    return checks
+            jobs.append(partial(_run_on_golden, bundle, record, threads))
+    found = side_by_side(jobs, lanes(threads), lambda done, total: progress("running artifacts", done, total))
+    return checks + [check for part in found for check in part]
 
 
 def _run_on_golden(bundle: Bundle, record: ArtifactRecord, threads: int) -> list[Check]:

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +158,12 @@ class Worker:
         peak = self.facts()["peak_memory_mib"]
         return None if peak is None else float(peak)
 
+    def kill(self) -> None:
+        """End the subprocess, from any thread; ``close`` is still to be called."""
+        process = self._process
+        if process is not None:
+            _kill(process)
+
     def close(self) -> None:
         """End the worker and everything that it started. Calling it twice is fine."""
         process, self._process = self._process, None
@@ -186,6 +193,7 @@ class Worker:
                 )
         except OSError as error:
             raise RuntimeFailure(f"{self.runner}: {self._python} cannot be started: {error.strerror}") from error
+        _RUNNING.add(self)
 
     def _open(self) -> None:
         self._request |= {"runner": self.runner, "path": str(self.path), "threads": self.threads}
@@ -254,6 +262,15 @@ class Worker:
             return ""
         lines = [line for line in text.splitlines() if line.strip() and line.strip() not in said]
         return "".join(f"\n  | {line}" for line in lines[-_QUOTED_LINES:])
+
+
+_RUNNING: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+def end_all() -> None:
+    """End the subprocess of every worker; whoever waits for one gets a RuntimeFailure. For when all is given up."""
+    for worker in list(_RUNNING):
+        worker.kill()
 
 
 class _Deadline:

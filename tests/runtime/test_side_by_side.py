@@ -1,0 +1,59 @@
+"""Jobs side by side: order, progress, and what happens when one fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from clearport.runtime import worker
+from clearport.runtime.side_by_side import lanes, side_by_side
+
+
+def _nothing(done: int, total: int) -> None:
+    del done, total
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_results_keep_the_order(width: int) -> None:
+    told: list[tuple[int, int]] = []
+    jobs = [lambda n=n: n * n for n in range(7)]
+    assert side_by_side(jobs, width, lambda done, total: told.append((done, total))) == [n * n for n in range(7)]
+    assert told == [(n, 7) for n in range(8)]
+
+
+def test_no_jobs() -> None:
+    assert side_by_side([], 2, _nothing) == []
+
+
+def test_jobs_really_run_at_once() -> None:
+    both = threading.Barrier(2, timeout=30)
+    assert len(side_by_side([both.wait, both.wait], 2, _nothing)) == 2
+
+
+def test_a_failure_ends_the_workers_that_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sleeper = worker.Worker("onnxruntime", tmp_path)
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    monkeypatch.setattr(sleeper, "_process", process)
+    worker._RUNNING.add(sleeper)
+    started = threading.Event()
+
+    def wait() -> int:
+        started.set()
+        return process.wait(timeout=60)
+
+    def fail() -> int:
+        started.wait(30)
+        raise ValueError("one job went wrong")
+
+    with pytest.raises(ValueError, match="one job went wrong"):
+        side_by_side([wait, fail], 2, _nothing)
+    assert process.wait(timeout=60) < 0
+
+
+def test_lanes_fit_the_cores() -> None:
+    assert lanes(1) >= 1
+    assert lanes(10_000) == 1
