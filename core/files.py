@@ -26,6 +26,8 @@ def explain(error: OSError, path: Path) -> BadInput:
         errno.ENOENT: "no such file or folder",
         errno.ENOTDIR: "a part of the path is a file, not a folder",
         errno.EISDIR: "it is a folder, not a file",
+        errno.EEXIST: "something else is already at this path",
+        errno.EFBIG: "the file would be larger than this system allows",
     }.get(error.errno or 0, error.strerror or str(error))
     return BadInput(f"{path}: {advice}")
 
