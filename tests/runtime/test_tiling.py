@@ -88,7 +88,7 @@ def test_artifacts_of_any_size_are_cut_only_when_they_must(height: int, width: i
 def test_a_picture_smaller_than_the_artifact_is_extended_by_its_last_row_and_column() -> None:
     network = Network(3, 2, 1)
     image = photo(5, 7)
-    extended = np.pad(image, ((0, 11), (0, 9), (0, 0)), mode="edge")
+    extended = np.pad(image, ((0, 11), (0, 9), (0, 0)), mode="symmetric")
     restored = tiling.restore(image, network.infer, Tiling(2, 2, 1, Size(16, 16)))
     np.testing.assert_array_equal(restored, network.infer(extended)[:10, :14])
 
@@ -97,7 +97,7 @@ def test_a_picture_smaller_than_the_artifact_is_extended_by_its_last_row_and_col
 def test_sides_that_are_no_multiple_are_extended(size: Size | None) -> None:
     network = Network(1, 1, 4)
     image = photo(13, 30)
-    extended = np.pad(image, ((0, 3), (0, 2), (0, 0)), mode="edge")
+    extended = np.pad(image, ((0, 3), (0, 2), (0, 0)), mode="symmetric")
     restored = tiling.restore(image, network.infer, Tiling(1, 3, 4, size and Size(16, 12)))
     np.testing.assert_array_equal(restored, network.infer(extended)[:13, :30])
 
