@@ -75,7 +75,7 @@ def obstacle_of(runner: Runner) -> str | None:
     if unavailable is not None and (reason := unavailable()):
         return str(reason)
     if hasattr(runner, "interpreter"):
-        return None if runner.interpreter() else f"{', '.join(runner.requires)} is not installed"
+        return None  # its packages are those of another Python
     absent = missing(runner.requires)
     return f"{', '.join(absent)} is not installed" if absent else None
 

@@ -57,6 +57,14 @@ class TensorflowRunner:
     measures_latency = False  # the same kernels as LiteRT, built otherwise: a check, not a device
     method = "ran on TensorFlow's interpreter"
 
+    def interpreter(self) -> str | None:
+        """The Python to run the worker with; None where there is no TensorFlow."""
+        return interpreter()
+
+    def unavailable(self) -> str | None:
+        """Why this machine cannot run it, or None."""
+        return None if interpreter() else f"TensorFlow is not installed; {VARIABLE} may name a Python that has it"
+
     def prepare(self) -> None:
         """Import the runtime, before the clock of ``init_ms`` starts."""
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
