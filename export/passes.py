@@ -50,8 +50,8 @@ def run(graph: Graph, compare: bool = False) -> Graph:
 
 def _compare(name: str, before: Graph, after: Graph) -> None:
     low, high = before.input.value_range
-    sides = [n if isinstance(n, int) else 24 for n in before.input.shape[2:]]
-    image = np.random.default_rng(0).uniform(low, high, (1, 3, *sides)).astype(np.float32)
+    shape = [n if isinstance(n, int) else 24 for n in before.input.shape]
+    image = np.random.default_rng(0).uniform(low, high, shape).astype(np.float32)
     error = float(np.abs(evaluate(before, image) - evaluate(after, image)).max())
     if not error <= TOLERANCE * (high - low):
         raise CheckFailed(f"pass {name} changed the network's output by up to {error:g}")

@@ -144,8 +144,9 @@ def _patches(
 
 def _draw(node: ir.Node, value: Array, count: int, generator: np.random.Generator) -> Array:
     """(C, H, W) -> (C, kernel, count): what the convolution sees at random output positions, padding included."""
-    (kernel_h, kernel_w), (step_h, step_w), (dilation_h, dilation_w) = (
-        graphs.attr_ints(node, name, (1, 1)) for name in ("kernel_shape", "strides", "dilations")
+    kernel_h, kernel_w = graphs.need_constant(node, 1).shape[2:]
+    (step_h, step_w), (dilation_h, dilation_w) = (
+        graphs.attr_ints(node, name, (1, 1)) for name in ("strides", "dilations")
     )
     top, left, bottom, right = graphs.attr_ints(node, "pads", (0, 0, 0, 0))
     padded = np.pad(value, ((0, 0), (top, bottom), (left, right)))

@@ -1,0 +1,83 @@
+"""Equalisation changes nothing in float; compensated rounding loses less than rounding to nearest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clearport import graphs
+from clearport.quantize import calibrate, equalise, rounding
+from clearport.quantize.photos import cropped, halved, prepare
+
+CHAIN = """
+    a = Conv<pads=[1,1,1,1]>(image, W, B)
+    b = LeakyRelu<alpha=0.1>(a)
+    c = Conv<group=8, pads=[1,1,1,1]>(b, D, E)
+    d = Relu(c)
+    f = ConvTranspose<strides=[2,2]>(d, T, F)
+    g = Relu(f)
+    restored = Conv<pads=[1,1,1,1]>(g, V, C)
+"""
+SHAPES = {
+    "W": [8, 3, 3, 3], "B": [8], "D": [8, 1, 3, 3], "E": [8], "T": [8, 6, 2, 2], "F": [6], "V": [3, 6, 3, 3], "C": [3],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_equalised_channels_compute_the_same(graph_of, photos: list[np.ndarray], strength: float) -> None:
+    free, inputs = prepare(graph_of(CHAIN, **SHAPES), photos)
+    names = [graphs.name_of(v) for v in graphs.values(free)]
+    before = calibrate.channel_peaks(free, inputs, names)
+    equal = equalise.run(free, before, strength)
+    wanted, given = (graphs.session(g.model).run(None, {"image": inputs[0]})[0] for g in (free, equal))
+    np.testing.assert_allclose(given, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
+    after = calibrate.channel_peaks(equal, inputs, names)
+    for name in ("b", "d", "g"):
+        assert after[name].max() / after[name].min() < before[name].max() / before[name].min()
+
+
+def test_a_value_that_is_read_by_more_than_convolutions_is_left_alone(graph_of) -> None:
+    graph = graph_of("a = Conv(image, W, B) b = Conv(a, V, C) restored = Add(a, b)",
+                     W=[3, 3, 1, 1], B=[3], V=[3, 3, 1, 1], C=[3])  # fmt: skip
+    peaks = {graphs.name_of(v): np.array([1.0, 2.0, 3.0]) for v in graphs.values(graph)}
+    equal = equalise.run(graph, peaks, 1.0)
+    assert graphs.to_bytes(equal.model) == graphs.to_bytes(graph.model)
+
+
+def test_compensated_rounding_beats_nearest_on_its_patches() -> None:
+    generator = np.random.default_rng(0)
+    mixed = generator.normal(size=(20, 20)) @ generator.normal(size=(20, 4000))
+    taps = np.concatenate([mixed + 3.0, np.ones((1, 4000))])
+    rows = generator.normal(size=(6, 21))
+    scales = np.abs(rows[:, :-1]).max(axis=1) / 7
+    rounded = rounding.compensate(rows, taps @ taps.T / 4000, scales)
+    nearest = np.concatenate([np.rint(rows[:, :-1] / scales[:, None]) * scales[:, None], rows[:, -1:]], axis=1)
+    levels = rounded[:, :-1] / scales[:, None]
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-9)
+    assert np.abs(levels).max() <= 127
+    ours, theirs = (np.square((r - rows) @ taps).mean() for r in (rounded, nearest))
+    assert ours < 0.5 * theirs
+    assert abs(((rounded - rows) @ taps).mean()) < 1e-3, "the bias takes up the mean"
+
+
+def test_patches_are_what_the_convolution_sees(graph_of) -> None:
+    attributes = "kernel_shape=[3,3], strides=[2,1], dilations=[1,2], pads=[1,2,1,2]"
+    graph = graph_of(f"restored = Conv<{attributes}>(image, W, B)", W=[3, 3, 3, 3], B=[3])
+    node = graph.model.graph[0]
+    image = np.random.default_rng(0).normal(size=(1, 3, 16, 16)).astype(np.float32)
+    drawn = rounding._draw(node, image[0], 50, np.random.default_rng(0))
+    weight, bias = graphs.need_constant(node, 1), graphs.need_constant(node, 2)
+    computed = weight.reshape(3, -1) @ drawn.reshape(-1, 50) + bias[:, None]
+    wanted = graphs.session(graph.model).run(None, {"image": image})[0][0].reshape(3, -1)
+    gaps = np.abs(computed[:, :, None] - wanted[:, None, :]).max(axis=0).min(axis=1)
+    assert gaps.max() < 1e-5
+
+
+def test_small_photos_are_extended_and_large_ones_cut(graph_of) -> None:
+    graph = graph_of(CHAIN, **SHAPES)
+    small, large = np.zeros((1, 1, 3), np.uint8), np.zeros((600, 800, 3), np.uint8)
+    free, inputs = prepare(graph, [small, large])
+    assert free.input.dynamic
+    assert [x.shape[2:] for x in inputs] == [(1, 1), (180, 320)]
+    assert [x.shape[2:] for x in cropped(free, inputs, 64)] == [(1, 1), (64, 64)]
+    assert [x.shape[2:] for x in halved(free, inputs)] == [(90, 160)]
