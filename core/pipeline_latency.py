@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BASELINE = "pytorch"
 
-QUICK = LatencyPlan(rounds=5, runs=2, warmup=1, min_seconds=0.3, max_seconds=20.0)
+QUICK = LatencyPlan(rounds=6, runs=1, warmup=1, min_seconds=0.3, max_seconds=15.0)
 """What an export spends: enough for ratios, not for tails; ``clearport bench`` takes its time."""
 
 
