@@ -7,7 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from clearport import bundle, graphs
-from clearport.base import Artifact, Graph, QuantizedGraph, Size, Skipped, no_progress
+from clearport.base import (
+    Artifact,
+    BadInput,
+    Graph,
+    QuantizedGraph,
+    Size,
+    Skipped,
+    UnsupportedOperator,
+    no_progress,
+)
 from clearport.bundle import Bundle
 from clearport.export.from_torch import export_graph
 from clearport.files import digest, write_bytes
@@ -62,7 +71,10 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
 
 
 def _make(plan: Plan, loaded: weights.Loaded, folder: Path, progress: Progress) -> Made:
-    """Everything that is proven later: graph, scale table, references and artifacts."""
+    """Everything that is proven later: graph, scale table, references and artifacts.
+
+    A target that has no rule for one of the network's operators is skipped with that reason.
+    """
     progress("exporting the graph", 0, 0)
     weights.save(folder / WEIGHTS, loaded.module, plan.spec.name, plan.scale, {"source_sha256": loaded.sha256})
     graph = export_graph(loaded.module, plan.spec, plan.scale, plan.request.size)
@@ -78,6 +90,8 @@ def _make(plan: Plan, loaded: weights.Loaded, folder: Path, progress: Progress) 
         results = _lower(cell, plan, graph, quantized, folder)
         artifacts += [result for result in results if isinstance(result, Artifact)]
         skipped += [result for result in results if isinstance(result, Skipped)]
+    if not artifacts:
+        raise BadInput("nothing could be exported: " + "; ".join(f"{s.what}: {s.reason}" for s in skipped))
     return Made(graph, quantized, tuple(artifacts), tuple(skipped))
 
 
@@ -86,7 +100,10 @@ def _lower(
 ) -> Sequence[Artifact | Skipped]:
     place = folder / cell.target.name
     place.mkdir(exist_ok=True)
-    return cell.target.lower(graph, quantized, cell.precision, plan.options, place)
+    try:
+        return cell.target.lower(graph, quantized, cell.precision, plan.options, place)
+    except UnsupportedOperator as error:
+        return [Skipped(f"{cell.target.name}/{cell.precision}", str(error))]
 
 
 def _quantize(plan: Plan, graph: Graph, progress: Progress) -> QuantizedGraph:
