@@ -44,10 +44,23 @@ class NCNet(nn.Module):
         self._start()
 
     def _start(self) -> None:
-        for module in self.body:
-            assert isinstance(module, nn.Conv2d)
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            _zero(module)
+        """Begin as a linear network that lets the image through, so that no ReLU cuts anything off at first.
+
+        All pixels are positive. Filters with a positive sum give positive features, and layers near the identity keep
+        them so. From random signs, about half of the first features would hardly ever be active.
+        """
+        first, *middle = self.body
+        assert isinstance(first, nn.Conv2d)
+        nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
+        with torch.no_grad():
+            first.weight -= first.weight.mean(dim=(1, 2, 3), keepdim=True)
+            first.weight[:, :, 1, 1] += 0.5 + 0.5 * torch.rand(_WIDTH, 3)
+            _zero(first)
+            for module in middle:
+                assert isinstance(module, nn.Conv2d)
+                nn.init.dirac_(module.weight)
+                module.weight += 0.3 * nn.init.kaiming_normal_(torch.empty_like(module.weight), nonlinearity="relu")
+                _zero(module)
         nn.init.normal_(self.tail.weight, std=1e-3)
         _zero(self.tail)
 

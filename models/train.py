@@ -2,10 +2,11 @@
 
     train(TrainOptions(network="ncnet", data=(Path("photos"),), out=Path("ncnet_x3.safetensors"), minutes=30))
 
-The recipe is the field's plain one: random crops with flips and rotations, Adam with a warm-up and a cosine down
-to nothing, a moving average of the weights (EMA), which is what is judged and kept. ``train_widen`` says what is
-added to it. The length is given in steps, which makes a run repeatable to the bit on one machine, or in minutes of
-wall time, which makes the schedule fit whatever else the machine is doing.
+The recipe is the field's plain one: random crops with flips and rotations, L1, a warm-up and a cosine down to
+nothing, a moving average of the weights (EMA), which is what is judged and kept. Two things come on top: the
+optimiser (``soap``; plain Adam can be had), and convolutions in training dress (``train_widen``). The length is given
+in steps, which makes a run repeatable to the bit on one machine, or in minutes of wall time, which makes the schedule
+fit whatever else the machine is doing.
 
 While it runs, ``<out>.checkpoint`` holds everything that a later run needs to go on: it is replaced atomically, so
 a run can be killed at any moment.
@@ -32,6 +33,7 @@ from clearport.models import train_checkpoint, weights
 from clearport.models.data import Crops, Pair, centre, photo_pairs, split
 from clearport.models.losses import loss as loss_by_name
 from clearport.models.metrics import psnr_db, to_levels
+from clearport.models.soap import Soap
 from clearport.models.train_options import Progress, TrainOptions, TrainResult, identity, learning_rate
 from clearport.models.train_widen import Widening, collapse, widen
 from clearport.registry import NETWORKS
@@ -97,7 +99,7 @@ class _Run:
                 weights.start_from(self.plain, options.start)
             self.trainee = widen(self.plain, Widening(options.widen, _use_bfloat16(options), self.peak))
         parameters = [p for p in self.trainee.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.Adam(parameters, lr=options.lr, fused=True)
+        self.optimiser = _optimiser(options, parameters)
         average = _copy(collapse(self.trainee))
         self.state = _State(np.random.default_rng([options.seed, 1]), average, _copy(average))
         self._mark = (time.monotonic(), self.state.step)
@@ -244,6 +246,12 @@ _JUDGED_SIDE = 96
 
 def _copy(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {key: value.clone() for key, value in state.items()}
+
+
+def _optimiser(options: TrainOptions, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if options.optimiser == "soap":
+        return Soap(parameters, lr=options.lr)
+    return torch.optim.Adam(parameters, lr=options.lr, fused=True)
 
 
 def _use_bfloat16(options: TrainOptions) -> bool:

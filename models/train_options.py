@@ -9,6 +9,8 @@ from typing import Any
 
 from clearport.base import BadInput
 
+OPTIMISERS = ("adam", "soap")
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -21,6 +23,7 @@ class TrainOptions:
         scale: the network's scale; None for its default.
         steps, minutes: the length; exactly one of them is given.
         batch, patch: crops per step, and their side in input pixels.
+        optimiser: one of ``OPTIMISERS``.
         lr, warmup: peak learning rate, and the share of the run in which it rises to it.
         loss: name of a loss in ``losses.LOSSES``.
         seed: of fresh weights, the validation split and the crops.
@@ -43,8 +46,9 @@ class TrainOptions:
     minutes: float | None = None
     batch: int = 16
     patch: int = 32
-    lr: float = 2e-3
-    warmup: float = 0.1
+    optimiser: str = "soap"
+    lr: float = 3e-3
+    warmup: float = 0.05
     loss: str = "l1"
     seed: int = 0
     resume: bool = False
@@ -55,7 +59,7 @@ class TrainOptions:
     shrink: tuple[float, ...] = ()
     ema: float = 0.999
     clip_norm: float = 1.0
-    widen: int = 4
+    widen: int = 0
     bfloat16: bool | None = None
 
     def __post_init__(self) -> None:
@@ -66,6 +70,8 @@ class TrainOptions:
         for name, value in positive.items():
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise BadInput(f"{name} {value}: expected a number above zero")
+        if self.optimiser not in OPTIMISERS:
+            raise BadInput(f"unknown optimiser {self.optimiser!r} (there are: {', '.join(OPTIMISERS)})")
         if self.seed < 0 or self.widen < 0:
             raise BadInput(f"--seed {self.seed} --widen {self.widen}: expected zero or more")
         if not all(0.0 < factor < 1.0 for factor in self.shrink):
@@ -112,5 +118,18 @@ def learning_rate(options: TrainOptions, share: float) -> float:
 
 def identity(options: TrainOptions, scale: int) -> dict[str, Any]:
     """What must be the same for a checkpoint to be gone on from, and what a card says of the recipe."""
-    names = ("network", "steps", "minutes", "batch", "patch", "lr", "warmup", "loss", "seed", "ema", "widen")
+    names = (
+        "network",
+        "steps",
+        "minutes",
+        "batch",
+        "patch",
+        "optimiser",
+        "lr",
+        "warmup",
+        "loss",
+        "seed",
+        "ema",
+        "widen",
+    )
     return {"scale": scale, **{name: getattr(options, name) for name in names}}
