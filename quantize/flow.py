@@ -74,16 +74,26 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
 def _candidate(
     free: Graph, peaks: Mapping[str, Array], strength: float, inputs: Sequence[Array], options: QuantizeOptions
 ) -> _Candidate:
-    """Find the best ranges for one strength: observed on every other photo, judged on those in between."""
+    """Find the best calibrator for one strength."""
     equal = equalise.run(free, peaks, strength)
     folded = fold.run(equal)
     if not options.search:
         simple = search.Choice("min-max")
         return _Candidate(strength, equal, folded, simple, lambda: simple)
-    observed = calibrate.observe(equal, inputs[::2], _names(folded), options.progress)
-    judge = search.Judge(equal, folded, inputs[1::2] or inputs, observed)
-    choice = search.best_calibrator(judge, folded, observed)
-    return _Candidate(strength, equal, folded, choice, lambda: search.refine(judge, choice, folded, observed))
+    judge = search.Judge(equal, folded, _splits(equal, _names(folded), inputs, options))
+    choice = search.best_calibrator(judge)
+    return _Candidate(strength, equal, folded, choice, lambda: search.refine(judge, choice))
+
+
+def _splits(
+    equal: Graph, names: Sequence[str], inputs: Sequence[Array], options: QuantizeOptions
+) -> list[search.Split]:
+    """Each half of the photos is judged with the ranges of the other half; a single photo with its own."""
+    halves = [inputs[::2], inputs[1::2]] if len(inputs) > 1 else [inputs]
+    return [
+        search.Split(calibrate.observe(equal, half, names, options.progress), other)
+        for half, other in zip(halves, halves[::-1], strict=True)
+    ]
 
 
 def _names(folded: Folded) -> list[str]:

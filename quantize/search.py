@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TRIALS = 64
 """Simulations that may be spent on single tensors; large networks stop there."""
 
-_FACTORS = (0.8, 1.25, 0.64)
+_FACTORS = (0.8, 1.25)
 _WORTH_DB = 0.01
 _LEAST_ERROR = 1e-9
 _ALIGNED = "aligned"
@@ -53,68 +53,83 @@ class Choice:
     def ranges(self, folded: Folded, observed: Mapping[str, Observed]) -> dict[str, Range]:
         """The ranges that this choice makes of an observation."""
         base = {tensor: observers.CALIBRATORS[self.calibrator](seen) for tensor, seen in observed.items()}
-        return {tensor: adjust(folded, base, tensor, self.adjusted.get(tensor, "")) for tensor in base}
+        return adjust(folded, base, self.adjusted)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Ranges are taken from what was ``observed`` on some photos, and judged on ``inputs``, which are others."""
+
+    observed: Mapping[str, Observed]
+    inputs: Sequence[Array]
 
 
 class Judge:
     """Simulates scale tables of one folded graph against the float graph.
 
-    It does so on ``inputs``, and on the same at half the size, which is sharper than what was calibrated on.
+    It does so on the photos that each split sets aside, and on the same at half the size, which are sharper.
     """
 
-    def __init__(self, graph: Graph, folded: Folded, inputs: Sequence[Array], observed: Mapping[str, Observed]) -> None:
-        self._folded = folded
-        self._inputs = photos.cropped(graph, [*inputs, *photos.halved(graph, inputs)], _SIDE)
+    def __init__(self, graph: Graph, folded: Folded, splits: Sequence[Split]) -> None:
+        self.folded, self.splits = folded, splits
+        self._input = graph.input
+        self._photos = [photos.cropped(graph, [*s.inputs, *photos.halved(graph, s.inputs)], _SIDE) for s in splits]
         reference: Any = graphs.session(graph.model)
-        self._wanted = [reference.run(None, {graph.input.name: x})[0] for x in self._inputs]
-        example = legalise.activations(folded, {name: (seen.low, seen.high) for name, seen in observed.items()})
+        self._wanted = [[reference.run(None, {self._input.name: x})[0] for x in each] for each in self._photos]
+        example = legalise.activations(folded, self.base("min-max", splits[0]))
         free = qdq.with_free_scales(QuantizedGraph(folded.graph, ScaleTable(example)))
         self._session: Any = graphs.session(free)
-        low, high = graph.input.value_range
-        self._peak = high - low
 
-    def __call__(self, ranges: Mapping[str, Range]) -> float:
-        """PSNR in dB: half the mean over the photos and half the worst of them, since a table must hold on all."""
-        given = qdq.parameters(legalise.activations(self._folded, ranges))
+    def __call__(self, choice: Choice) -> float:
+        """PSNR in dB, the mean over the photos: one that is hard for every table does not decide alone."""
         scores = []
-        for image, wanted in zip(self._inputs, self._wanted, strict=True):
-            out = self._session.run(None, {self._folded.graph.input.name: image, **given})[0]
-            error = float(np.square(out - wanted, dtype=np.float64).mean())
-            scores.append(10 * np.log10(self._peak**2 / max(error, _LEAST_ERROR)))
-        return float((np.mean(scores) + np.min(scores)) / 2)
+        for split, images, wanted in zip(self.splits, self._photos, self._wanted, strict=True):
+            ranges = adjust(self.folded, self.base(choice.calibrator, split), choice.adjusted)
+            given = qdq.parameters(legalise.activations(self.folded, ranges))
+            scores += [self._psnr_db(image, given, want) for image, want in zip(images, wanted, strict=True)]
+        return float(np.mean(scores))
+
+    def _psnr_db(self, image: Array, given: Mapping[str, Array], wanted: Array) -> float:
+        out = self._session.run(None, {self._input.name: image, **given})[0]
+        error = float(np.square(out - wanted, dtype=np.float64).mean())
+        low, high = self._input.value_range
+        return float(10 * np.log10((high - low) ** 2 / max(error, _LEAST_ERROR)))
+
+    def base(self, calibrator: str, split: Split) -> dict[str, Range]:
+        """The ranges of a calibrator before any adjustment."""
+        return Choice(calibrator).ranges(self.folded, split.observed)
 
 
-def best_calibrator(judge: Judge, folded: Folded, observed: Mapping[str, Observed]) -> Choice:
+def best_calibrator(judge: Judge) -> Choice:
     """The calibrator with the highest PSNR; the first of equals."""
     choices = [Choice(name) for name in observers.CALIBRATORS]
-    judged = [replace(choice, psnr_db=judge(choice.ranges(folded, observed))) for choice in choices]
-    return max(judged, key=lambda choice: choice.psnr_db)
+    return max((replace(c, psnr_db=judge(c)) for c in choices), key=lambda choice: choice.psnr_db)
 
 
-def refine(judge: Judge, choice: Choice, folded: Folded, observed: Mapping[str, Observed]) -> Choice:
+def refine(judge: Judge, choice: Choice) -> Choice:
     """Widen, narrow or align the range of one tensor after another, as long as the output gets better."""
-    base = Choice(choice.calibrator).ranges(folded, observed)
-    ranges = choice.ranges(folded, observed)
+    base = judge.base(choice.calibrator, judge.splits[0])
     for tensor in base:
-        for what in _adjustments(folded, base, tensor):
+        for what in _adjustments(judge.folded, base, tensor):
             if choice.trials >= TRIALS:
                 return choice
-            tried = {**ranges, tensor: adjust(folded, base, tensor, what)}
+            tried = replace(choice, adjusted={**choice.adjusted, tensor: what}, trials=choice.trials + 1)
             psnr_db = judge(tried)
-            choice = replace(choice, trials=choice.trials + 1)
-            if psnr_db > choice.psnr_db + _WORTH_DB:
-                ranges = tried
-                choice = replace(choice, psnr_db=psnr_db, adjusted={**choice.adjusted, tensor: what})
+            worth = psnr_db > choice.psnr_db + _WORTH_DB
+            choice = replace(tried, psnr_db=psnr_db) if worth else replace(choice, trials=tried.trials)
     return choice
 
 
-def adjust(folded: Folded, base: Mapping[str, Range], tensor: str, what: str) -> Range:
-    """The range of ``tensor`` after the adjustment ``what``; empty is none."""
-    low, high = base[tensor]
+def adjust(folded: Folded, base: Mapping[str, Range], adjusted: Mapping[str, str]) -> dict[str, Range]:
+    """The ranges after the adjustments of a choice."""
+    return {tensor: _adjust(folded, base, tensor, adjusted.get(tensor, "x1")) for tensor in base}
+
+
+def _adjust(folded: Folded, base: Mapping[str, Range], tensor: str, what: str) -> Range:
     if what == _ALIGNED:
         return _align(folded, base, tensor)
-    factor = float(what[1:]) if what else 1.0
-    return low * factor, high * factor
+    low, high = base[tensor]
+    return low * float(what[1:]), high * float(what[1:])
 
 
 def _adjustments(folded: Folded, base: Mapping[str, Range], tensor: str) -> list[str]:
