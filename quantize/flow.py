@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from clearport import graphs
 from clearport.base import Graph, QuantizedGraph, ScaleTable
-from clearport.quantize import calibrate, equalise, fold, legalise, photos, rounding, search, weights
+from clearport.quantize import calibrate, equalise, fold, legalise, observers, photos, rounding, search, weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from clearport.base import Array
     from clearport.images import Image8
@@ -24,13 +24,14 @@ class QuantizeOptions:
     """How to quantize; the defaults are for shipping.
 
     Attributes:
-        equalisation: strengths of channel equalisation to choose from; 0 is none.
+        equalisation: strengths of channel equalisation to choose from; 0 is none. All are judged with the calibrator
+            that is best for the first.
         search: choose the calibrator, and each tensor's range, by measured output quality; else min-max.
         compensate: round weights with error compensation; else to nearest.
         progress: called with (images done, images in all) while the float graph is observed.
     """
 
-    equalisation: tuple[float, ...] = (0.0, 0.5)
+    equalisation: tuple[float, ...] = (0.5, 0.0)
     search: bool = True
     compensate: bool = True
     progress: calibrate.Progress | None = None
@@ -60,7 +61,10 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     options = options or QuantizeOptions()
     free, inputs = photos.prepare(graph, images)
     peaks = calibrate.channel_peaks(free, inputs, [graphs.name_of(v) for v in graphs.values(free)])
-    candidates = [_candidate(free, peaks, strength, inputs, options) for strength in options.equalisation]
+    candidates: list[_Candidate] = []
+    for strength in options.equalisation:
+        tried = (candidates[0].choice.calibrator,) if candidates else tuple(observers.CALIBRATORS)
+        candidates.append(_candidate(equalise.run(free, peaks, strength), strength, tried, inputs, options))
     best = max(candidates, key=lambda candidate: candidate.choice.psnr_db)
     best = replace(best, choice=best.refined())
     seen = calibrate.observe(best.graph, inputs, _names(best.folded), options.progress)
@@ -72,16 +76,15 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
 
 
 def _candidate(
-    free: Graph, peaks: Mapping[str, Array], strength: float, inputs: Sequence[Array], options: QuantizeOptions
+    equal: Graph, strength: float, calibrators: Sequence[str], inputs: Sequence[Array], options: QuantizeOptions
 ) -> _Candidate:
-    """Find the best calibrator for one strength."""
-    equal = equalise.run(free, peaks, strength)
+    """Find the best of some calibrators for the graph of one strength."""
     folded = fold.run(equal)
     if not options.search:
         simple = search.Choice("min-max")
         return _Candidate(strength, equal, folded, simple, lambda: simple)
     judge = search.Judge(equal, folded, _splits(equal, _names(folded), inputs, options))
-    choice = search.best_calibrator(judge)
+    choice = search.best_calibrator(judge, calibrators)
     return _Candidate(strength, equal, folded, choice, lambda: search.refine(judge, choice))
 
 

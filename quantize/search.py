@@ -100,9 +100,9 @@ class Judge:
         return Choice(calibrator).ranges(self.folded, split.observed)
 
 
-def best_calibrator(judge: Judge) -> Choice:
+def best_calibrator(judge: Judge, calibrators: Sequence[str]) -> Choice:
     """The calibrator with the highest PSNR; the first of equals."""
-    choices = [Choice(name) for name in observers.CALIBRATORS]
+    choices = [Choice(name) for name in calibrators]
     return max((replace(c, psnr_db=judge(c)) for c in choices), key=lambda choice: choice.psnr_db)
 
 
