@@ -46,7 +46,7 @@ def load_rgb(path: Path) -> Image8:
         raise BadInput(f"{path}: the picture cannot be decoded ({error})") from error
     if picture.mode.startswith("I") or picture.mode == "F":
         return _from_deep_grey(np.asarray(picture), path)
-    return np.ascontiguousarray(np.asarray(picture.convert("RGB"), dtype=np.uint8))
+    return np.array(picture.convert("RGB"), dtype=np.uint8)  # a copy: the picture's own memory cannot be written
 
 
 def _from_deep_grey(grey: npt.NDArray[np.generic], path: Path) -> Image8:

@@ -23,7 +23,9 @@ def test_png_round_trip(tmp_path_factory: pytest.TempPathFactory, image: np.ndar
     path = tmp_path_factory.mktemp("png") / "x.png"
     save_png(path, image)
     first = path.read_bytes()
-    assert np.array_equal(load_rgb(path), image)
+    loaded = load_rgb(path)
+    assert np.array_equal(loaded, image)
+    assert loaded.flags.writeable
     save_png(path, image)
     assert path.read_bytes() == first
 
