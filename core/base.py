@@ -237,11 +237,12 @@ class ScaleTable:
 
 @dataclass(frozen=True)
 class QuantizedGraph:
-    """A float graph without clamps whose weights already lie on their int8 grid, and its scale table.
+    """A float graph whose weights already lie on their int8 grid, and its scale table.
 
-    Every activation that an operator writes and every weight and bias has an entry in ``table``. Relu and Clip
-    nodes are gone: saturation of the output's int8 range does their work. ``graph`` keeps the names of
-    tensors that the table uses.
+    Every activation that an operator writes and every weight and bias has an entry in ``table``. A Relu or Clip that
+    alone reads what an operator writes is gone: saturation of that output's int8 range does its work. The others
+    stay, with a scale of their own. Channels may be equalised, so that weights differ from the float graph's by more
+    than rounding: compare outputs, never weights. ``graph`` keeps the names of tensors that the table uses.
     """
 
     graph: Graph
