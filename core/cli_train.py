@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearport.cli_options import QuietOpt, ScaleOpt
+from clearport.models.train_options import OPTIMISERS, TrainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,14 +29,21 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="Length in minutes: the schedule fits what the machine gives.")
     ] = None,
-    batch: Annotated[int, typer.Option(help="Crops per step.")] = 16,
-    patch: Annotated[int, typer.Option(help="Side of a crop, in input pixels.")] = 48,
-    lr: Annotated[float, typer.Option(help="Peak learning rate of Adam.")] = 2e-3,
-    loss: Annotated[str, typer.Option(help="Name of the loss.")] = "l1",
-    seed: Annotated[int, typer.Option(help="Seed of fresh weights, validation split and crops.")] = 0,
+    batch: Annotated[int, typer.Option(help="Crops per step.")] = TrainOptions.batch,
+    patch: Annotated[int, typer.Option(help="Side of a crop, in input pixels.")] = TrainOptions.patch,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = TrainOptions.lr,
+    optimiser: Annotated[str, typer.Option(help=f"One of {', '.join(OPTIMISERS)}.")] = TrainOptions.optimiser,
+    ema: Annotated[
+        float, typer.Option(help="Decay of the moving average of the weights, per step.")
+    ] = TrainOptions.ema,
+    shrink: Annotated[
+        list[float] | None, typer.Option(help="Learn from copies of every photo reduced by this, too; several times.")
+    ] = None,
+    loss: Annotated[str, typer.Option(help="Name of the loss.")] = TrainOptions.loss,
+    seed: Annotated[int, typer.Option(help="Seed of fresh weights, validation split and crops.")] = TrainOptions.seed,
     widen: Annotated[
         int, typer.Option(help="Width of the training-time convolutions; 0 trains the plain network.")
-    ] = 4,
+    ] = TrainOptions.widen,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint beside --out.")] = False,
     start: Annotated[Path | None, typer.Option(help="Weights to begin with; what does not fit stays fresh.")] = None,
     val_data: Annotated[
@@ -43,7 +51,7 @@ def train(
     ] = None,
     validate_every: Annotated[
         int, typer.Option(help="Steps between validations, which also save the checkpoint.")
-    ] = 1000,
+    ] = TrainOptions.validate_every,
     quiet: QuietOpt = False,
 ) -> None:
     """Train a network from scratch on any folder of photos; Ctrl-C saves a checkpoint and --resume goes on from it.
@@ -51,7 +59,6 @@ def train(
     Example: clearport train ncnet --data PHOTOS --out ncnet_x3.safetensors --scale 3 --minutes 60
     """
     from clearport.models.train import train as run
-    from clearport.models.train_options import TrainOptions
 
     if steps is None and minutes is None:
         minutes = 60.0
@@ -65,6 +72,9 @@ def train(
         batch=batch,
         patch=patch,
         lr=lr,
+        optimiser=optimiser,
+        ema=ema,
+        shrink=tuple(shrink) if shrink is not None else TrainOptions.shrink,
         loss=loss,
         seed=seed,
         widen=widen,

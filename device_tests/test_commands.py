@@ -170,3 +170,27 @@ def test_report_is_written_again(bundle: Bundle) -> None:
     (bundle.folder / "report.html").unlink()
     assert command("report", bundle.folder).code == 0
     assert (bundle.folder / "report.html").read_text().lower().startswith("<!doctype html>")
+
+
+def test_train_writes_weights_that_can_be_exported(tmp_path: Path) -> None:
+    from clearport.models import samples
+
+    photos, out = samples.golden().parent, tmp_path / "mine.safetensors"
+    line = ("train", "ncnet", "--data", photos, "--out", out, "--scale", "2", "--batch", "2", "--patch", "12")
+    done = command(*line, "--steps", "4", "--validate-every", "2")
+    assert done.code == 0, done.err
+    assert "dB RGB on the validation photos" in done.out
+    assert done.err.count("steps/s") >= 2
+    bundle = command(
+        *("export", "ncnet", "--scale", "2", "--weights", out, "--size", "16x16", "--out", tmp_path / "bundle"),
+        *("--target", "onnxruntime", "--precision", "fp32", "--no-bench", "--quiet", "--json"),
+    )
+    assert bundle.code == 0, bundle.err
+    assert bundle.json["model"]["scale"] == 2
+
+
+def test_train_refuses_two_lengths(tmp_path: Path) -> None:
+    words = ("--steps", "4", "--minutes", "1")
+    done = command("train", "ncnet", "--data", tmp_path, "--out", tmp_path / "x.safetensors", *words)
+    assert done.code == 2
+    assert "not both" in done.err
