@@ -76,13 +76,14 @@ def photo_pairs(
 def split(groups: Sequence[tuple[Pair, ...]], validation: int, seed: int) -> Split:
     """Set ``validation`` photos aside with all their versions, the same ones for the same photos and seed.
 
-    Only the first version of a photo is judged by.
+    Of few photos no more than a quarter is set aside, but always one. Only the first version of a photo is judged by.
 
     Raises:
         BadInput: there are too few photos to learn from the rest.
     """
-    if len(groups) <= validation:
-        raise BadInput(f"{len(groups)} usable pictures are too few: {validation} of them are set aside for validation")
+    if len(groups) < 2:
+        raise BadInput("one usable picture is too few: one to learn from and one to judge by are the least")
+    validation = min(validation, max(1, len(groups) // 4))
     order = np.random.default_rng(seed).permutation(len(groups))
     chosen = set(order[:validation].tolist())
     kept = tuple(pair for i, group in enumerate(groups) if i not in chosen for pair in group)

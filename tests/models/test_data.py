@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,13 +59,19 @@ def test_pairs_of_a_folder(folder: Path) -> None:
 
 
 def test_validation_photos_are_never_learnt_from(folder: Path) -> None:
-    groups = photo_pairs([folder], 2, 4, shrink=(0.9, 0.8))
+    groups = photo_pairs([folder], 2, 4, shrink=(0.9, 0.8)) * 2
+    groups = tuple(tuple(replace(p, name=f"{i}/{p.name}") for p in group) for i, group in enumerate(groups))
     parts = split(groups, 2, seed=3)
     names = {pair.name for pair in parts.validation}
     assert len(names) == len(parts.validation) == 2
     assert names.isdisjoint(pair.name for pair in parts.training)
     assert [p.name for p in split(groups, 2, seed=3).validation] == [p.name for p in parts.validation]
     assert len({tuple(p.name for p in split(groups, 2, seed=s).validation) for s in range(8)}) > 1
+
+
+def test_of_few_photos_a_quarter_is_set_aside(folder: Path) -> None:
+    parts = split(photo_pairs([folder], 2, 4), 12, seed=0)
+    assert (len(parts.training), len(parts.validation)) == (3, 1)
 
 
 def test_the_centre_of_a_pair_is_aligned() -> None:
@@ -80,7 +87,7 @@ def test_bad_folders(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="folder"):
         photo_pairs([tmp_path / "none"], 3, 8)
     with pytest.raises(BadInput, match="too few"):
-        split(photo_pairs([folder], 2, 4), 4, 0)
+        split(photo_pairs([folder], 2, 4)[:1], 1, 0)
     (folder / "bad.png").write_bytes(b"not a picture")
     with pytest.raises(BadInput, match=r"bad\.png"):
         photo_pairs([folder], 2, 4)
