@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import clearport
 from clearport.bundle import Bundle
+from clearport.images import load_rgb, save_png
+from clearport.models import samples
 
 SIZE = "40x56"
 
@@ -42,6 +45,15 @@ def command(*words: str | Path, **options: Any) -> Outcome:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """NCNet x3 with its bundled weights at every target and precision; not to be changed by a test."""
     return clearport.export("ncnet", tmp_path_factory.mktemp("exported") / "ncnet", size=SIZE, measure=False)
+
+
+@pytest.fixture(scope="session")
+def few_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two small photos: calibration that takes no time, for tests that are not about its quality."""
+    folder = tmp_path_factory.mktemp("photos")
+    for path in samples.calibration()[:2]:
+        save_png(folder / path.name, np.ascontiguousarray(load_rgb(path)[:64, :64]))
+    return folder
 
 
 @pytest.fixture
