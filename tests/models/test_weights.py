@@ -179,4 +179,4 @@ def test_bundled_weights_are_as_good_as_their_card_says(shared: Path, scale: int
     assert rgb == pytest.approx(said["rgb_psnr_db"], abs=0.006)
     assert y == pytest.approx(said["y_psnr_db"], abs=0.006)
     if scale == 3:
-        assert rgb >= 31.0
+        assert rgb >= 31.3
