@@ -66,7 +66,11 @@ class TrainOptions:
         if (self.steps is None) == (self.minutes is None):
             raise BadInput("give the length of the training as --steps or as --minutes, and not both")
         positive = {"--steps": self.steps, "--minutes": self.minutes, "--batch": self.batch, "--patch": self.patch}
-        positive |= {"--lr": self.lr, "--validate-every": self.validate_every}
+        positive |= {
+            "--lr": self.lr,
+            "--validate-every": self.validate_every,
+            "validation photos": self.validation_photos,
+        }
         for name, value in positive.items():
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise BadInput(f"{name} {value}: expected a number above zero")
