@@ -65,7 +65,9 @@ def _runner_for(artifact: Artifact) -> str | Skipped:
     """The first runner that can be used here and measures, or why there is none."""
     reasons = []
     for runner, obstacle in runners_of(artifact.target):
-        if obstacle is None and runner.measures_latency:
+        if not runner.measures_latency:
+            continue
+        if obstacle is None:
             return runner.name
-        reasons.append(f"{runner.title}: {obstacle or 'has no latency'}")
-    return Skipped(artifact.key, "; ".join(reasons) or f"no runner of clearport runs {artifact.target} files")
+        reasons.append(obstacle)
+    return Skipped(artifact.key, "; ".join(reasons) or f"no runner of clearport measures {artifact.target} files")

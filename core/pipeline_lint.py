@@ -14,7 +14,12 @@ RULE = "nnapi"
 
 
 def lint(artifact: Artifact) -> tuple[LintFinding, ...]:
-    """What NNAPI will take of a TFLite file, predicted from its delegate's conditions; empty for other targets."""
+    """What NNAPI will take of a TFLite file, predicted from its delegate's conditions; which units Core ML will use."""
+    if artifact.target == "coreml" and artifact.precision in {"fp32", "int8"}:
+        said = (
+            "it computes in float32, which Core ML runs on CPU and GPU; for the Neural Engine take fp16 or int8-weights"
+        )
+        return (LintFinding(level="note", rule="neural-engine", message=said),)
     if artifact.target != "tflite":
         return ()
     from clearport.export.lint_nnapi import API_LEVELS

@@ -100,3 +100,10 @@ def test_golden_float_is_the_network_s_own_output(exported: Bundle) -> None:
         restored = module(torch.from_numpy(picture).permute(2, 0, 1)[None].float())[0].permute(1, 2, 0).numpy()
     golden = load_rgb(exported.path(exported.golden("float")))
     assert np.abs(restored - golden).max() <= 0.5 + 1e-3
+
+
+def test_remarks_on_accelerators(exported: Bundle) -> None:
+    remarks = {a.key: [f.message for f in a.lint] for a in exported.artifacts}
+    assert remarks["tflite/int8"] == ["NNAPI is predicted to take all 12 operators from API level 30 on, in one part"]
+    assert any("Neural Engine" in message for message in remarks["coreml/int8/image"])
+    assert remarks["coreml/fp16/image"] == remarks["openvino/int8"] == []
