@@ -34,6 +34,9 @@ from clearport.bundle_manifest import (
 )
 from clearport.registry import TARGETS
 
+WEIGHTS = "weights.safetensors"
+"""Where the network's weights lie in a bundle."""
+
 _SHOWN_ERRORS = 5
 
 

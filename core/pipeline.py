@@ -17,7 +17,7 @@ from clearport.base import (
     UnsupportedOperator,
     no_progress,
 )
-from clearport.bundle import Bundle
+from clearport.bundle import WEIGHTS, Bundle
 from clearport.export.from_torch import export_graph
 from clearport.files import digest, write_bytes
 from clearport.images import find_pictures, load_rgb
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from clearport.base import Progress
 
-WEIGHTS, SCALES, REFERENCE = "weights.safetensors", "scales.json", "reference_qdq.onnx"
+SCALES, REFERENCE = "scales.json", "reference_qdq.onnx"
 
 
 def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> Bundle:
@@ -66,7 +66,7 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
             latencies=_latencies(plan, made, goldens, folder, progress),
         )
         progress("writing the manifest and the reports", 0, 0)
-        write_reports(bundle.write(folder, manifest_of(plan, found, folder, WEIGHTS, SCALES, REFERENCE)))
+        write_reports(bundle.write(folder, manifest_of(plan, found, folder, SCALES, REFERENCE)))
     return Bundle.load(request.out)
 
 

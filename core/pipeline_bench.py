@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from clearport.base import BadInput, Skipped, no_progress
-from clearport.bundle import Bundle
+from clearport.bundle import WEIGHTS, Bundle
 from clearport.files import write_text
 from clearport.images import load_rgb
 from clearport.pipeline_latency import BASELINE, Latencies, measure_all
@@ -80,7 +80,7 @@ def bench_bundle(request: BenchRequest, progress: Progress = no_progress) -> Ben
     records = select(bundle, request.targets, request.precisions)
     picture = load_rgb(bundle.path(bundle.golden("input")))
     contract = bundle.manifest.pixel_contract
-    network = network_artifact(bundle.path("weights.safetensors"), contract.inputs[0], contract.outputs[0])
+    network = network_artifact(bundle.path(WEIGHTS), contract.inputs[0], contract.outputs[0])
     plan = LatencyPlan(
         rounds=-(-request.runs // RUNS_PER_ROUND),
         runs=min(request.runs, RUNS_PER_ROUND),

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clearport.base import BadInput, ClearportError, Skipped, no_progress
-from clearport.bundle import Bundle, write
+from clearport.bundle import WEIGHTS, Bundle, write
 from clearport.bundle_manifest import QualityRecord
 from clearport.pipeline_prove import TIMEOUT_S, network_artifact, open_worker
 from clearport.pipeline_run import tiling_of, usable_runner
@@ -150,7 +150,7 @@ class _Judge:
     def baseline(self, like: Artifact) -> None:
         """PyTorch on the tiles that the artifacts see and, where those are not the pictures, on the pictures."""
         contract = self._bundle.manifest.pixel_contract
-        weights = self._bundle.path("weights.safetensors")
+        weights = self._bundle.path(WEIGHTS)
         network = network_artifact(weights, contract.inputs[0], contract.outputs[0])
         cutting = tiling_of(self._bundle, like)
         report = self._score(PYTORCH, "torch", network, cutting)
@@ -182,6 +182,10 @@ class _Judge:
 
     def outcome(self) -> EvalOutcome:
         """All that was found."""
+        gated = self._request.max_drop is not None or self._request.min_psnr is not None
+        if gated and not any(check.passed is not None for check in self._checks):
+            said = "a gate was asked for, and no artifact could be judged here"
+            self._checks.append(Check("judged", False, said, group="gate"))
         first = self._rows[0].report
         rows, checks, skipped = tuple(self._rows), tuple(self._checks), tuple(self._skipped)
         return EvalOutcome(self._data, len(self._pairs), first.protocol, rows, checks, skipped)

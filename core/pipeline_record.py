@@ -72,12 +72,12 @@ class Findings:
     latencies: Latencies
 
 
-def manifest_of(plan: Plan, found: Findings, folder: Path, weights: str, table: str, reference: str) -> Manifest:
-    """The manifest of what lies in ``folder``; the names are those of the bundle's own files."""
+def manifest_of(plan: Plan, found: Findings, folder: Path, table: str, reference: str) -> Manifest:
+    """The manifest of what lies in ``folder``; ``table`` and ``reference`` are files in it."""
     quantized = found.made.quantized
     torch = installed_versions(("torch",))["torch"] or "unknown"
     return Manifest(
-        model=_model(plan, found, folder / weights),
+        model=_model(plan, found, folder / bundle.WEIGHTS),
         pixel_contract=PixelContract(inputs=(found.made.graph.input,), outputs=(found.made.graph.output,)),
         artifacts=tuple(_artifact(p, found.latencies, folder) for p in found.proven),
         skipped=found.made.skipped,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import clearport
+from clearport.base import Artifact, BadInput
 from clearport.bundle import Bundle
 from clearport.images import load_rgb, save_png
 
@@ -138,6 +141,18 @@ def test_eval_gates(exported: Bundle, pairs: Path, tmp_path: Path) -> None:
     suite = ET.parse(tmp_path / "junit.xml").getroot()
     failed = {case.get("classname") for case in suite.iter("testcase") if case.find("failure") is not None}
     assert any("tflite/int8" in str(name) or "tflite.int8" in str(name) for name in failed)
+
+
+def test_a_gate_that_could_judge_nothing_fails(exported: Bundle, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_here(artifact: Artifact) -> tuple[str, str]:
+        raise BadInput(f"{artifact.key} cannot be run here")
+
+    monkeypatch.setattr("clearport.pipeline_eval.usable_runner", none_here)
+    asked = partial(clearport.evaluate, exported.folder, pairs, targets=("tflite",), precisions=("fp32",))
+    assert asked().passed
+    gated = asked(max_drop=1.0)
+    assert not gated.passed
+    assert "no artifact could be judged" in gated.checks[-1].message
 
 
 def test_eval_wants_pairs(exported: Bundle, tmp_path: Path) -> None:

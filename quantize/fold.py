@@ -7,7 +7,7 @@ the scale hi/255 with zero point -128.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -76,8 +76,3 @@ def _bypass(body: ir.Graph, kept: ir.Value, clamp: ir.Node) -> None:
 def left(folded: Folded) -> tuple[str, ...]:
     """The names of the clamps that could not be folded."""
     return tuple(n.name or "" for n in folded.graph.model.graph if graphs.clamp_of(n) is not None)
-
-
-def with_graph(folded: Folded, graph: Graph) -> Folded:
-    """The same facts about another form of the graph (its weights replaced)."""
-    return replace(folded, graph=graph)

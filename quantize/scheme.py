@@ -38,12 +38,6 @@ def of_range(low: float, high: float) -> QParams:
     return QParams((scale,), int(np.clip(np.rint(LOW - low / scale), LOW, HIGH)))
 
 
-def range_of(params: QParams) -> tuple[float, float]:
-    """The smallest and largest real value of a per-tensor int8 grid."""
-    (scale,) = params.scale
-    return (LOW - params.zero_point) * scale, (HIGH - params.zero_point) * scale
-
-
 def symmetric(peaks: Array, axis: int | None) -> QParams:
     """Symmetric int8 whose largest level is ``peaks`` (one number, or one per channel of ``axis``).
 

@@ -22,7 +22,7 @@ def test_a_range_holds_zero_and_both_ends(a: float, b: float) -> None:
     low, high = min(a, b), max(a, b)
     params = scheme.of_range(low, high)
     (scale,) = params.scale
-    bottom, top = scheme.range_of(params)
+    bottom, top = (-128 - params.zero_point) * scale, (127 - params.zero_point) * scale
     assert scheme.snapped(np.zeros(1, np.float32), params)[0] == 0.0
     assert scale == float(np.float32(scale))
     assert bottom <= min(low, 0) + 0.51 * scale
