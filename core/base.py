@@ -149,6 +149,16 @@ class Paper:
 
 
 @dataclass(frozen=True)
+class Knob:
+    """A number that the user may choose at export: ``low`` to ``high``, ``default`` if nothing is said."""
+
+    default: float
+    low: float
+    high: float
+    about: str
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Everything the other stages must know of a network. A model file defines one as ``SPEC``.
 
@@ -160,10 +170,17 @@ class ModelSpec:
         scales: the scales that can be built; ``(1,)`` for networks that keep the size.
         default_scale: the scale that is used when none is asked for.
         size_multiple: height and width must be multiples of this.
-        halo: input pixels on each side that an output pixel depends on (for tiling without seams).
+        halo: input pixels on each side that an output pixel depends on (for tiling without seams). Where
+            ``whole_picture`` is set, or the reach is too long to be used, the overlap that hides what differs.
+        whole_picture: an output pixel depends on every input pixel (global pooling, attention), so that tiles of
+            a picture can differ in tone.
         value_range: real values of black and full intensity, at both ends.
         license: SPDX name of the licence of the bundled weights.
         importers: published file formats, each ``importer(path, scale) -> state dict | None`` (None: not mine).
+        published: where published weights can be had and their terms, in words; empty where there are none.
+        recipe: how it is trained, where that differs from the defaults of ``TrainOptions`` (its field names).
+        recommended: whether it is the one to take of its task.
+        knobs: settings that are fixed at export, each an attribute (a float) of the module.
     """
 
     name: str
@@ -177,6 +194,11 @@ class ModelSpec:
     value_range: tuple[float, float] = (0.0, 255.0)
     license: str = "Apache-2.0"
     importers: tuple[Callable[[Path, int], Mapping[str, Any] | None], ...] = ()
+    whole_picture: bool = False
+    published: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    recommended: bool = False
+    knobs: Mapping[str, Knob] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

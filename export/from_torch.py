@@ -48,7 +48,7 @@ def export_graph(module: torch.nn.Module, spec: ModelSpec, scale: int, size: Siz
         CheckFailed: the graph's output is not PyTorch's.
     """
     check_size(spec, size)
-    exported = _to_onnx(module, spec, size)
+    exported = _to_onnx(deployed(module), spec, size)
     raw = _as_graph(exported, spec, scale)
     graph = passes.run(raw)
     for deviation in deviations(module, graph, spec, size):
@@ -59,6 +59,13 @@ def export_graph(module: torch.nn.Module, spec: ModelSpec, scale: int, size: Siz
                 f"more than {TOLERANCE:g} of the range"
             )
     return graph
+
+
+def deployed(module: torch.nn.Module) -> torch.nn.Module:
+    """The plain form of a network that is re-parameterised for training (its ``deploy()``), else the network itself."""
+    deploy = getattr(module, "deploy", None)
+    plain: torch.nn.Module = module if deploy is None else deploy()
+    return plain.eval()
 
 
 def check_size(spec: ModelSpec, size: Size | None) -> None:

@@ -1,0 +1,32 @@
+"""What a network gives while it learns: the picture, and whatever else its losses look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Restored:
+    """The outputs of a network in training mode; in eval mode a network gives ``image`` alone, clipped.
+
+    Attributes:
+        image: (B, 3, H*scale, W*scale) in the network's value range, not clipped.
+        auxiliary: the same picture from auxiliary heads, each (B, 3, h, w) of any smaller or equal size.
+        maps: what else was estimated, by name and in natural units: ``rain`` (B, 1 or 3, H, W) in the value range,
+            ``rain_mask``, ``transmission`` (B, 1 or 3, H, W) in 0..1, ``streak_transmission``, ``light`` (B, 3, 1, 1)
+            in the value range, ``curves``, ``gamma``.
+    """
+
+    image: torch.Tensor
+    auxiliary: tuple[torch.Tensor, ...] = ()
+    maps: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+def restored(output: torch.Tensor | Restored) -> Restored:
+    """What a network gave, as ``Restored``."""
+    return output if isinstance(output, Restored) else Restored(output)
