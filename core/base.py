@@ -138,14 +138,15 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Paper:
-    """Where an architecture comes from."""
+    """Where an architecture comes from; ``arxiv`` is its number there, or a DOI (10. ...) where it has none."""
 
     title: str
     arxiv: str
 
     @property
     def url(self) -> str:
-        return f"https://arxiv.org/abs/{self.arxiv}"
+        place = "https://doi.org" if self.arxiv.startswith("10.") else "https://arxiv.org/abs"
+        return f"{place}/{self.arxiv}"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from clearport.base import ModelSpec, Paper
 from clearport.models.import_ncnet import published_state_dict, published_tflite
+from clearport.models.layers_plain import nearest_kernel, start_first, start_middle, start_tail, zero_biases
 
 _WIDTH = 32
 _MIDDLE = 4
@@ -40,29 +41,16 @@ class NCNet(nn.Module):
         self.body = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
         self.tail = nn.Conv2d(colours, colours, 3, padding=1)
         self.upsample = nn.PixelShuffle(scale)
-        self.register_buffer("nearest", _nearest_kernel(scale), persistent=False)
+        self.register_buffer("nearest", nearest_kernel(scale), persistent=False)
         self._start()
 
     def _start(self) -> None:
-        """Begin as a linear network that lets the image through, so that no ReLU cuts anything off at first.
-
-        All pixels are positive. Filters with a positive sum give positive features, and layers near the identity keep
-        them so. From random signs, about half of the first features would hardly ever be active.
-        """
-        first, *middle = self.body
-        assert isinstance(first, nn.Conv2d)
-        nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
-        with torch.no_grad():
-            first.weight -= first.weight.mean(dim=(1, 2, 3), keepdim=True)
-            first.weight[:, :, 1, 1] += 0.5 + 0.5 * torch.rand(_WIDTH, 3)
-            _zero(first)
-            for module in middle:
-                assert isinstance(module, nn.Conv2d)
-                nn.init.dirac_(module.weight)
-                module.weight += 0.3 * nn.init.kaiming_normal_(torch.empty_like(module.weight), nonlinearity="relu")
-                _zero(module)
-        nn.init.normal_(self.tail.weight, std=1e-3)
-        _zero(self.tail)
+        kernels = [module.weight for module in self.body if isinstance(module, nn.Conv2d)]
+        start_first(kernels[0])
+        for kernel in kernels[1:]:
+            start_middle(kernel)
+        start_tail(self.tail.weight)
+        zero_biases(self)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         features = image
@@ -70,16 +58,6 @@ class NCNet(nn.Module):
             features = F.relu(convolution(features))
         restored: torch.Tensor = self.upsample(self.tail(features) + F.conv2d(image, self.nearest))
         return restored if self.training else restored.clamp(0.0, _WHITE)
-
-
-def _zero(convolution: nn.Conv2d) -> None:
-    assert convolution.bias is not None
-    nn.init.zeros_(convolution.bias)
-
-
-def _nearest_kernel(scale: int) -> torch.Tensor:
-    """(3s², 3, 1, 1): output channel c*s²+k copies colour c, in the channel order of PixelShuffle."""
-    return torch.eye(3).repeat_interleave(scale * scale, dim=0)[..., None, None]
 
 
 def build(scale: int) -> NCNet:

@@ -37,11 +37,12 @@ class Widening:
 
 
 class WideConv2d(nn.Module):
-    """An ungrouped, zero-padded ``nn.Conv2d`` in training dress: same input, same output, same weights at the start."""
+    """A zero-padded ``nn.Conv2d`` in training dress: same input, same output, same weights at the start."""
 
     def __init__(self, plain: nn.Conv2d, widening: Widening) -> None:
         super().__init__()
         self.stride, self.padding, self.dilation = plain.stride, plain.padding, plain.dilation
+        self.groups = plain.groups
         self.in_bfloat16, self.bias_unit = widening.bfloat16, widening.bias_unit
         self.direct = nn.Parameter(plain.weight.detach().clone())
         self.bias = None if plain.bias is None else nn.Parameter(plain.bias.detach() / widening.bias_unit)
@@ -72,23 +73,28 @@ class WideConv2d(nn.Module):
             bias = None if bias is None else bias.bfloat16()
         weight = weight.contiguous(memory_format=torch.channels_last)
         assert not isinstance(self.padding, str)
-        return F.conv2d(features, weight, bias, self.stride, self.padding, self.dilation)
+        return F.conv2d(features, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 def widen(network: nn.Module, widening: Widening) -> nn.Module:
-    """A copy of ``network`` in training mode whose ungrouped, zero-padded convolutions are ``WideConv2d``."""
+    """A copy of ``network`` in training mode whose zero-padded convolutions are ``WideConv2d``.
+
+    A module that forms its kernels itself is left alone; if it has an attribute ``in_bfloat16``, that is set.
+    """
     trainee = copy.deepcopy(network).train()
     for name, module in list(trainee.named_modules()):
         if _can_widen(module):
             assert isinstance(module, nn.Conv2d)
             trainee.set_submodule(name, WideConv2d(module, widening))
+        elif hasattr(module, "in_bfloat16"):
+            module.in_bfloat16 = widening.bfloat16
     return trainee
 
 
 def _can_widen(module: nn.Module) -> bool:
     if not isinstance(module, nn.Conv2d):
         return False
-    return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    return module.padding_mode == "zeros" and not isinstance(module.padding, str)
 
 
 def collapse(trainee: nn.Module) -> dict[str, torch.Tensor]:

@@ -54,6 +54,7 @@ def _verdict(manifest: Manifest) -> tuple[str, Tone]:
 def _facts(manifest: Manifest) -> tuple[tuple[str, Cell], ...]:
     model = manifest.model
     size = "any" if model.size == "dynamic" else model.size.replace("x", " × ")
+    place = "doi" if model.paper.arxiv.startswith("10.") else "arXiv"
     multiple = f" (multiples of {model.size_multiple})" if model.size == "dynamic" and model.size_multiple > 1 else ""
     return (
         ("Task", Cell(model.task)),
@@ -64,7 +65,7 @@ def _facts(manifest: Manifest) -> tuple[tuple[str, Cell], ...]:
         ("Halo", Cell(f"{model.halo} input pixels")),
         ("Licence of the weights", Cell(model.license)),
         ("Weights, SHA-256", Cell(model.weights_sha256[:12], code=True)),
-        ("Paper", Cell(f"{model.paper.title}, arXiv:{model.paper.arxiv}")),
+        ("Paper", Cell(f"{model.paper.title}, {place}:{model.paper.arxiv}")),
         ("Made", Cell(manifest.host.created)),
     )
 
