@@ -1,8 +1,11 @@
 """Walks an ONNX graph and writes it as TFLite operators; the rules (``tflite_ops_*.py``) know the operators.
 
-Everything is NHWC from the start: no TRANSPOSE is ever written. In float files a Relu or Clip becomes the fused
-activation of the operator before it where TFLite has one for it; in int8 files there is nothing to fuse, since the
-range of the output's scale clamps already.
+Layout: every value has an order, in which the file stores its axes. Of rank 4 it is NHWC, of any other rank as in ONNX,
+until a Transpose: that writes nothing, it only changes what the order is called. A rule asks for the order that its
+kernel needs, or takes what is there; a TRANSPOSE is written only where the two differ.
+
+In float files a Relu or Clip becomes the fused activation of the operator before it where TFLite has one for it; in
+int8 files there is nothing to fuse, since the range of the output's scale clamps already.
 """
 
 from __future__ import annotations
@@ -35,6 +38,8 @@ NONE, RELU, RELU_N1_TO_1, RELU6 = range(4)
 _FUSED = {(0.0, math.inf): RELU, (-1.0, 1.0): RELU_N1_TO_1, (0.0, 6.0): RELU6}
 
 NHWC = (0, 2, 3, 1)
+Order = tuple[int, ...]
+"""``stored[k]`` is axis ``order[k]`` of the ONNX value."""
 AXIS = {0: 0, 1: 3, 2: 1, 3: 2}
 """Axis of NCHW -> axis of NHWC."""
 
@@ -52,6 +57,8 @@ class Lowering:
         self.file = FlatFile(graph.spec_name)
         self._weights = weights
         self._tensors: dict[str, Tensor] = {}
+        self._orders: dict[str, Order] = {}
+        self._arranged: dict[tuple[str, Order], Tensor] = {}
         self._left: dict[str, tuple[float, float]] = {}
         self._full: dict[int, Tensor] = {}
         shown = size or EXAMPLE
@@ -74,18 +81,47 @@ class Lowering:
             if node.domain not in {"", "ai.onnx"} or node.op_type not in known:
                 raise UnsupportedOperator(TARGET_NAME, node.op_type, _layer(node))
             known[node.op_type](self, node)
-        return self._tensors[graphs.name_of(self.graph.model.graph.outputs[0])]
+        return self.arranged(self.graph.model.graph.outputs[0])
 
     def refuse(self, node: ir.Node, why: str) -> UnsupportedOperator:
         """The error for a node that TFLite cannot express."""
         return UnsupportedOperator(TARGET_NAME, node.op_type, _layer(node), why)
 
     def tensor(self, node: ir.Node, index: int = 0) -> Tensor:
-        """Input ``index`` of a node; a constant operand is laid out so that it broadcasts over NHWC."""
+        """Input ``index`` of a node in its own order (see ``native``); a constant so that it broadcasts over NHWC."""
         value = graphs.need(node, index)
         if graphs.constant(value) is None:
-            return self._tensors[graphs.name_of(value)]
+            return self.arranged(value)
         return self.constant(node, index, _broadcasting)
+
+    def stored(self, node: ir.Node, index: int = 0) -> tuple[Tensor, Order]:
+        """Input ``index`` as the file has it, and in which order; a constant as ONNX has it."""
+        value = graphs.need(node, index)
+        name = graphs.name_of(value)
+        if graphs.constant(value) is not None:
+            given = self.constant(node, index, lambda array: array)
+            return given, tuple(range(len(given.dims)))
+        return self._tensors[name], self._orders.get(name, native(len(self._tensors[name].dims)))
+
+    def arranged(self, value: ir.Value, order: Order | None = None) -> Tensor:
+        """A value in an order, by default its own; a TRANSPOSE is written the first time that it is needed."""
+        name = graphs.name_of(value)
+        given = self._tensors[name]
+        wanted, has = (order or native(len(given.dims)), self._orders.get(name, native(len(given.dims))))
+        if wanted == has:
+            return given
+        if (name, wanted) not in self._arranged:
+            perm = [has.index(axis) for axis in wanted]
+            dims = [given.dims[axis] for axis in perm]
+            free = [given.free[axis] for axis in perm] if given.free else []
+            made = self.file.tensor(f"{name}/{''.join(map(str, wanted))}", dims, given.dtype, given.quant, free)
+            long = [axis for axis in perm if given.dims[axis] != 1]
+            if long == sorted(long) and not any(free):  # only axes of size 1 move
+                self.file.operator("RESHAPE", [given, self.integers("shape", dims)], made, newShape=dims)
+            else:
+                self.file.operator("TRANSPOSE", [given, self.integers("perm", perm)], made)
+            self._arranged[name, wanted] = made
+        return self._arranged[name, wanted]
 
     def constant(self, node: ir.Node, index: int, arrange: Callable[[Array], Array], axis: int = 0) -> Tensor:
         """Constant input ``index``, stored as the file's kind of number after ``arrange`` changed its layout.
@@ -111,15 +147,25 @@ class Lowering:
         step = round(value / like.quant.scale[0]) + like.quant.zero_point if math.isfinite(value) else value
         return self.file.constant(name, np.array([min(max(step, -128), 127)], np.int8), like.quant)
 
-    def write(self, node: ir.Node, op: str, inputs: Sequence[Tensor], dims: Sequence[int], **options: Any) -> Tensor:
-        """Append ``op``, which writes the node's output with sizes ``dims`` (NHWC)."""
-        output = self.output(node, inputs, dims)
+    def write(
+        self,
+        node: ir.Node,
+        op: str,
+        inputs: Sequence[Tensor],
+        dims: Sequence[int],
+        order: Order | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Append ``op``, which writes the node's output with sizes ``dims`` as stored in ``order``."""
+        output = self.output(node, inputs, dims, order)
         self.file.operator(op, inputs, output, **options)
         return output
 
-    def output(self, node: ir.Node, inputs: Sequence[Tensor], dims: Sequence[int]) -> Tensor:
+    def output(
+        self, node: ir.Node, inputs: Sequence[Tensor], dims: Sequence[int], order: Order | None = None
+    ) -> Tensor:
         """The tensor that an operator still to be appended writes; its sizes are free if those of an input are."""
-        return self.bind(node, self._new(graphs.name_of(node.outputs[0]), dims, _free(inputs, dims)))
+        return self.bind(node, self._new(graphs.name_of(node.outputs[0]), dims, _free(inputs, dims, order)), order)
 
     def between(self, node: ir.Node, what: str, like: Tensor, dims: Sequence[int], *, rescaled: bool = False) -> Tensor:
         """A tensor between two operators of one node, as ``like``, or with the scale of the node's output."""
@@ -127,9 +173,11 @@ class Lowering:
         quant = self.quant(node) if rescaled else like.quant
         return self.file.tensor(name, dims, like.dtype, quant, _free([like], dims))
 
-    def bind(self, node: ir.Node, output: Tensor) -> Tensor:
-        """Say that ``output`` is what the node gives."""
-        self._tensors[graphs.name_of(node.outputs[0])] = output
+    def bind(self, node: ir.Node, output: Tensor, order: Order | None = None) -> Tensor:
+        """Say that ``output`` is what the node gives, stored in ``order``."""
+        name = graphs.name_of(node.outputs[0])
+        self._tensors[name] = output
+        self._orders[name] = order or native(len(output.dims))
         return output
 
     def quant(self, node: ir.Node) -> Quant | None:
@@ -191,10 +239,15 @@ def _quant(params: QParams, axis: int = 0) -> Quant:
     return Quant(params.scale, params.zero_point, axis if len(params.scale) > 1 else 0)
 
 
-def _free(inputs: Sequence[Tensor], dims: Sequence[int]) -> tuple[bool, ...]:
+def native(rank: int) -> Order:
+    """The order of a value that nothing transposed: NHWC for rank 4, as in ONNX for any other."""
+    return NHWC if rank == 4 else tuple(range(rank))
+
+
+def _free(inputs: Sequence[Tensor], dims: Sequence[int], order: Order | None = None) -> tuple[bool, ...]:
     """Height and width are free if an input's are, but for an axis of size 1 (what global pooling leaves)."""
     free = any(any(t.free) for t in inputs)
-    return tuple(free and axis in {1, 2} and n > 1 for axis, n in enumerate(dims))
+    return tuple(free and axis in {2, 3} and n > 1 for axis, n in zip(order or native(len(dims)), dims, strict=True))
 
 
 def _layer(node: ir.Node) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def conv(low: Lowering, node: ir.Node) -> None:
     image, padding, (height, width) = padded(low, node, image, window)
     order, axis = ((1, 2, 3, 0), 3) if depthwise else ((0, 2, 3, 1), 0)
     kernel = low.constant(node, 1, lambda array: array.transpose(order), axis)
-    options = {
+    options: dict[str, Any] = {
         "padding": padding,
         "strideH": window.strides[0],
         "strideW": window.strides[1],
