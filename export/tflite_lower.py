@@ -87,11 +87,11 @@ class Lowering:
         """The error for a node that TFLite cannot express."""
         return UnsupportedOperator(TARGET_NAME, node.op_type, _layer(node), why)
 
-    def tensor(self, node: ir.Node, index: int = 0) -> Tensor:
-        """Input ``index`` of a node in its own order (see ``native``); a constant so that it broadcasts over NHWC."""
+    def tensor(self, node: ir.Node, index: int = 0, order: Order | None = None) -> Tensor:
+        """Input ``index`` of a node in ``order``, else ``native``; a constant so that it broadcasts over NHWC."""
         value = graphs.need(node, index)
         if graphs.constant(value) is None:
-            return self.arranged(value)
+            return self.arranged(value, order)
         return self.constant(node, index, _broadcasting)
 
     def stored(self, node: ir.Node, index: int = 0) -> tuple[Tensor, Order]:
