@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clearport.base import IODType, Size, no_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from clearport.base import Progress
     from clearport.bundle import Bundle
@@ -31,6 +31,7 @@ def export(
     targets: Sequence[str] = (),
     precisions: Sequence[str] = (),
     weights: AnyPath | None = None,
+    knobs: Mapping[str, float] | None = None,
     calibration: AnyPath | None = None,
     io: IODType = "uint8",
     threads: int = 1,
@@ -48,6 +49,7 @@ def export(
         targets: names such as ``tflite``; empty for all.
         precisions: of ``fp32``, ``fp16``, ``int8``, ``int8-weights``; empty for all.
         weights: safetensors of ours, or a published file that the network has an importer for; None: the bundled ones.
+        knobs: settings of the network that are fixed at export, such as ``{"dehaze": 0.5}``.
         calibration: folder of photos for int8 ranges; None: photos that come with clearport.
         io: number format at both ends of int8 artifacts.
         threads: CPU threads of every runtime.
@@ -69,6 +71,7 @@ def export(
         targets=tuple(targets),
         precisions=tuple(precisions),
         weights=Path(weights) if weights is not None else None,
+        knobs=tuple(f"{name}={value!r}" for name, value in (knobs or {}).items()),
         calibration=Path(calibration) if calibration is not None else None,
         io=io,
         threads=threads,

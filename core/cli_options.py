@@ -18,6 +18,10 @@ WeightsOpt = Annotated[
     Path | None,
     typer.Option(help="Weights: .safetensors, or a published .pth or .tflite; bundled ones if left out."),
 ]
+KnobOpt = Annotated[
+    list[str] | None,
+    typer.Option(help="A setting of the network that is fixed at export, as in dehaze=0.5; several times."),
+]
 CalibrationOpt = Annotated[
     Path | None, typer.Option(help="Folder of photos like those that the network will see; bundled ones if left out.")
 ]

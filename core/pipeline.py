@@ -21,8 +21,9 @@ from clearport.bundle import WEIGHTS, Bundle
 from clearport.export.from_torch import export_graph
 from clearport.files import digest, write_bytes
 from clearport.images import find_pictures, load_rgb
-from clearport.models import samples, weights
-from clearport.pipeline_goldens import Goldens, make_goldens, save_goldens
+from clearport.models import knobs, samples, weights
+from clearport.models.task_inputs import as_inputs, described
+from clearport.pipeline_goldens import Goldens, golden_picture, make_goldens, save_goldens
 from clearport.pipeline_latency import QUICK, Latencies, measure_all
 from clearport.pipeline_plan import Cell, ExportRequest, Plan, make_plan
 from clearport.pipeline_prove import network_artifact, prove
@@ -76,7 +77,8 @@ def _make(plan: Plan, loaded: weights.Loaded, folder: Path, progress: Progress) 
     A target that has no rule for one of the network's operators is skipped with that reason.
     """
     progress("exporting the graph", 0, 0)
-    weights.save(folder / WEIGHTS, loaded.module, plan.spec.name, plan.scale, {"source_sha256": loaded.sha256})
+    about = {"source_sha256": loaded.sha256, **knobs.to_metadata(plan.knobs)}
+    weights.save(folder / WEIGHTS, loaded.module, plan.spec.name, plan.scale, about)
     graph = export_graph(loaded.module, plan.spec, plan.scale, plan.request.size)
     quantized = None
     if plan.quantizes:
@@ -110,11 +112,13 @@ def _quantize(plan: Plan, graph: Graph, progress: Progress) -> QuantizedGraph:
     own = plan.request.calibration
     paths = find_pictures(own) if own else samples.calibration()
     photos = [load_rgb(path) for path in paths]
+    if own is None:
+        photos = as_inputs(photos, plan.spec.task)
     options = QuantizeOptions(progress=lambda done, total: progress("calibrating", done, total))
     quantized = quantize(graph, photos, options)
     about = {
         **quantized.table.calibration,
-        "source": "the folder given with --calibration" if own else "photos that come with clearport",
+        "source": "the folder given with --calibration" if own else described(plan.spec.task),
         "images": [{"name": path.name, "sha256": digest(path)} for path in paths],
     }
     return replace(quantized, table=replace(quantized.table, calibration=about))
@@ -123,7 +127,8 @@ def _quantize(plan: Plan, graph: Graph, progress: Progress) -> QuantizedGraph:
 def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Goldens:
     progress("running the references", 0, 0)
     reference = folder / REFERENCE if made.quantized else None
-    return make_goldens(made.graph, folder / WEIGHTS, reference, plan.request.size, plan.request.threads)
+    picture = golden_picture(plan.spec.task, plan.request.size)
+    return make_goldens(picture, made.graph, folder / WEIGHTS, reference, plan.request.threads)
 
 
 def _prove(made: Made, goldens: Goldens, threads: int, progress: Progress) -> tuple[Proven, ...]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from clearport.base import Artifact, Size, TensorSpec
+from clearport.base import Artifact, Size, Task, TensorSpec
 from clearport.bundle_manifest import GoldenRecord
 from clearport.files import digest
 from clearport.images import load_rgb, save_png
 from clearport.models import samples
+from clearport.models.task_inputs import as_inputs
 from clearport.pipeline_prove import PYTORCH, QDQ, REFERENCE_OPTIONS, References, network_artifact, run_once
 from clearport.runtime import parity, pixels
 from clearport.runtime.parity import Reference, Tolerance
@@ -46,9 +47,13 @@ def fit(picture: Image8, size: Size | None) -> Image8:
     return np.ascontiguousarray(padded[top : top + size.height, left : left + size.width])
 
 
-def make_goldens(graph: Graph, weights: Path, reference: Path | None, size: Size | None, threads: int) -> Goldens:
-    """Run the golden photo through PyTorch and, where there is one, through the quantized reference model."""
-    picture = fit(load_rgb(samples.golden()), size)
+def golden_picture(task: Task, size: Size | None) -> Image8:
+    """The golden photo as networks of ``task`` see it, at ``size``."""
+    return fit(as_inputs([load_rgb(samples.golden())], task)[0], size)
+
+
+def make_goldens(picture: Image8, graph: Graph, weights: Path, reference: Path | None, threads: int) -> Goldens:
+    """Run a picture through PyTorch and, where there is one, through the quantized reference model."""
     network = network_artifact(weights, graph.input, graph.output)
     output = run_once("torch", network, picture, threads)
     by_float = Reference.of(PYTORCH, output, graph.output)

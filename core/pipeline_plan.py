@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -34,6 +35,7 @@ class ExportRequest:
     targets: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     weights: Path | None = None
+    knobs: tuple[str, ...] = ()
     calibration: Path | None = None
     io: IODType = "uint8"
     threads: int = 1
@@ -58,6 +60,7 @@ class Plan:
     scale: int
     cells: tuple[Cell, ...]
     skipped: tuple[Skipped, ...]
+    knobs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def quantizes(self) -> bool:
@@ -76,11 +79,13 @@ def make_plan(request: ExportRequest) -> Plan:
         BadInput: a name is unknown, the scale or size is not one of the network's, or nothing would be left to make.
     """
     from clearport.export.from_torch import check_size
+    from clearport.models import knobs
     from clearport.models.weights import checked_scale
 
     spec: ModelSpec = NETWORKS.get(request.network)
     scale = checked_scale(spec, request.scale)
     check_size(spec, request.size)
+    turned = knobs.parse(spec, request.knobs)
     _check_words(request)
     targets = [TARGETS.get(name) for name in request.targets or TARGETS.names()]
     cells, skipped = [], []
@@ -96,7 +101,7 @@ def make_plan(request: ExportRequest) -> Plan:
     if not cells:
         reasons = "; ".join(f"{s.what}: {s.reason}" for s in skipped)
         raise BadInput(f"nothing to export: {reasons}")
-    return Plan(request, spec, scale, tuple(cells), tuple(skipped))
+    return Plan(request, spec, scale, tuple(cells), tuple(skipped), turned)
 
 
 def _check_words(request: ExportRequest) -> None:

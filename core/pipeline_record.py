@@ -108,7 +108,7 @@ def _model(plan: Plan, found: Findings, weights: Path) -> ModelRecord:
         halo=spec.halo,
         size_multiple=spec.size_multiple,
         size=str(plan.request.size or "dynamic"),
-        card={"source": found.loaded.source, **card},
+        card={"source": found.loaded.source, **card, **({"knobs": dict(plan.knobs)} if plan.knobs else {})},
     )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from clearport.base import BadInput, ModelSpec
 from clearport.files import explain, file_sha256, write_bytes, write_text
+from clearport.models import knobs
 
 if TYPE_CHECKING:
     import torch
@@ -79,15 +80,22 @@ def load(spec: ModelSpec, scale: int, path: Path | None = None) -> Loaded:
     """
     checked_scale(spec, scale)
     if path is None and not bundled_path(spec, scale).is_file():
-        raise BadInput(f"there are no bundled weights of {spec.name} x{scale}: give your own with --weights FILE")
+        raise BadInput(f"there are no bundled weights of {spec.name} x{scale}: {how_to_get(spec)}")
     file = path or bundled_path(spec, scale)
     state, form, metadata = read(spec, scale, file)
     _check_metadata(metadata, spec, scale, file)
     module: nn.Module = spec.build(scale)
     _check_fit(state, module.state_dict(), f"{spec.name} x{scale}", file)
     module.load_state_dict(dict(state))
+    knobs.turn(module, spec, knobs.from_metadata(spec, metadata))
     source = f"bundled weights of {spec.name} x{scale}" if path is None else f"{file.name} ({form})"
     return Loaded(module.eval(), file_sha256(file), source, _read_card(file) or metadata)
+
+
+def how_to_get(spec: ModelSpec) -> str:
+    """What to do where a network has no bundled weights."""
+    train = f"train them: clearport train {spec.name} --data PHOTOS --out {spec.name}.safetensors"
+    return f"give published ones with --weights FILE ({spec.published}), or {train}" if spec.published else train
 
 
 def save(path: Path, module: nn.Module, network: str, scale: int, metadata: Mapping[str, str]) -> None:

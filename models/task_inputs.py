@@ -1,0 +1,46 @@
+"""Photos as a network of a task would see them: for calibration and golden pictures when the user gives none.
+
+Ranges that were calibrated on clean photos are wrong for a network that sees rain or darkness. A degradation of its own
+is drawn for each picture, the same one every time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from clearport.base import Task
+    from clearport.images import Image8
+
+_DEGRADATIONS: dict[Task, tuple[str, dict[str, Any]]] = {
+    "deraining": ("rain", {"layers": 8}),
+    "low-light": ("light", {}),
+}
+"""Module ``degrade_<name>`` and how its degrader is made; a task that is not here takes photos as they are."""
+
+
+def as_inputs(photos: Sequence[Image8], task: Task) -> list[Image8]:
+    """Each photo, uint8 RGB (H, W, 3), degraded as the task has it."""
+    if task not in _DEGRADATIONS:
+        return list(photos)
+    degrade = _degrader(task)
+    return [degrade(photo, np.random.default_rng([number, 11])).low for number, photo in enumerate(photos)]
+
+
+def described(task: Task) -> str:
+    """What ``as_inputs`` makes of the photos that come with clearport, for a bundle's record."""
+    made = {"deraining": ", in synthetic rain", "low-light": ", darkened"}.get(task, "")
+    return f"photos that come with clearport{made}"
+
+
+@cache
+def _degrader(task: Task) -> Callable[..., Any]:
+    name, options = _DEGRADATIONS[task]
+    degrader: Callable[..., Any] = importlib.import_module(f"clearport.models.degrade_{name}").DEGRADER(0, **options)
+    return degrader
