@@ -1,0 +1,62 @@
+"""Gamma correction by Taylor series: x^γ from multiplications, additions and clips, after arXiv 2308.08220.
+
+The paper replaces the power by the Taylor series of exp(γ ln x). Two things are left open there: where ln x comes
+from, and that exp(γ ln x) leaves black grey when its series is cut off. Here
+
+    x^γ = x · exp((γ-1) ln x)
+
+so that black stays black and γ = 1 is the identity whatever is cut off. With c_k = clip(3^k x, 1, 3), k = 1..5, a
+pixel of 3^-5 (one grey level) to 1 is 3^-5 · c_1 ··· c_5, because exactly one factor is between its ends. So
+
+    ln x = -5 ln 3 + Σ p(c_k),    p(c) = ln(3)/2 (c-1) + b (c-1)(3-c)
+
+where p, a parabola for ln on 1..3 that is exact at both ends, is off by at most 0.025. And exp(v) is T(v/8)^8, where T
+is its Taylor polynomial of order 2: an eighth of v is small enough even for pixels of one grey level. For x from 0.01
+on the result is within 0.013 of the power where γ is 0.4 to 2, and within 0.03 where it is 0.25; darker pixels stay
+darker than the power would make them. It never falls as x rises.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+_RATIO = 3.0
+_FACTORS = 5
+_BULGE = 0.145  # b: found by trying; the error of the power at γ = 0.4 is least
+
+
+class TaylorGamma(nn.Module):
+    """x (B, 3, H, W) in 0..1 and γ, positive, (B, 1 or 3, H or 1, W or 1) to x^γ in 0..1; no parameters."""
+
+    spread: torch.Tensor
+    slopes: torch.Tensor
+    bulges: torch.Tensor
+    start: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        colours = torch.eye(3)
+        powers = [colours * _RATIO**k for k in range(1, _FACTORS + 1)]
+        slope = math.log(_RATIO) / (_RATIO - 1.0) + _BULGE * (1.0 + _RATIO)
+        constant = -math.log(_RATIO) / (_RATIO - 1.0) - _BULGE * _RATIO
+        start = _FACTORS * (constant - math.log(_RATIO))
+        self.register_buffer("spread", torch.cat(powers)[..., None, None], persistent=False)
+        self.register_buffer("slopes", slope * colours.repeat(1, _FACTORS)[..., None, None], persistent=False)
+        self.register_buffer("bulges", -_BULGE * colours.repeat(1, _FACTORS)[..., None, None], persistent=False)
+        self.register_buffer("start", torch.full((3,), start), persistent=False)
+
+    def logarithm(self, x: torch.Tensor) -> torch.Tensor:
+        """ln x for x in 3^-5..1; below, that of 3^-5."""
+        factors = F.conv2d(x, self.spread).clamp(1.0, _RATIO)  # (B, 15, H, W)
+        return F.conv2d(factors, self.slopes, self.start) + F.conv2d(factors * factors, self.bulges)
+
+    def forward(self, x: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
+        part = (gamma - 1.0) * 0.125 * self.logarithm(x)
+        power = 1.0 + part * (1.0 + 0.5 * part)
+        for _ in range(3):
+            power = power * power
+        return x * power
