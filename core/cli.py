@@ -39,12 +39,20 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_(json: JsonOpt = False) -> None:
-    """Networks with their tasks and weights, targets with their precisions, and what is installed."""
-    from clearport.cli_show import show_inventory
-    from clearport.pipeline_list import inventory
+def list_(
+    network: Annotated[str, typer.Argument(help="Show all that is known of this network.", show_default=False)] = "",
+    json: JsonOpt = False,
+) -> None:
+    """Networks with their tasks and weights, targets with their precisions, and what is installed.
 
-    show_inventory(inventory(), as_json=json)
+    Example: clearport list rlfn
+    """
+    from clearport import cli_show, pipeline_list
+
+    if network:
+        cli_show.show_network(pipeline_list.network(network), as_json=json)
+    else:
+        cli_show.show_inventory(pipeline_list.inventory(), as_json=json)
 
 
 @app.command()

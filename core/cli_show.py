@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clearport.bundle import Bundle
     from clearport.pipeline_bench import BenchOutcome
     from clearport.pipeline_eval import EvalOutcome
-    from clearport.pipeline_list import Inventory, PartRow
+    from clearport.pipeline_list import Inventory, NetworkRow, PartRow
     from clearport.pipeline_run import Restored
     from clearport.reports.junit import Check
     from clearport.runtime.latency import LatencyReport
@@ -60,14 +60,41 @@ def show_inventory(found: Inventory, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(found))
         return
-    networks = [
-        (n.name, n.task, _scales(n.scales), _scales(n.bundled) or "none: train or import them", n.paper)
-        for n in found.networks
-    ]
-    _print(_table("Networks", ("name", "task", "scales", "bundled weights", "paper"), networks))
-    for title, serves, rows in (("Targets", "precisions", found.targets), ("Runtimes", "runs", found.runners)):
+    tasks = sorted({n.task for n in found.networks}, reverse=True)
+    for task in tasks:
+        rows = [(_name(n), _scales(n.scales), n.weights, n.paper) for n in found.networks if n.task == task]
+        _print(_table(task.capitalize(), ("network", "scales", "weights", "paper"), rows))
         _print()
-        _print(_table(title, ("name", "what", serves, "installed"), map(_part, rows)))
+    _print(Text("* recommended; published weights: 'clearport list NETWORK' says where they are", "dim"))
+    for title, serves, parts in (("Targets", "precisions", found.targets), ("Runtimes", "runs", found.runners)):
+        _print()
+        _print(_table(title, ("name", "what", serves, "installed"), map(_part, parts)))
+
+
+def show_network(found: NetworkRow, *, as_json: bool) -> None:
+    """All that is known of one network."""
+    if as_json:
+        print_json(asdict(found))
+        return
+    facts = [
+        ("task", f"{found.task}, {_scales(found.scales)}"),
+        ("paper", found.paper),
+        ("weights", found.weights),
+        ("published", found.published),
+        *(("knob", f"{name}: {about}") for name, about in found.knobs.items()),
+        ("train", found.train),
+        *((f"quality {scale}", _quality_of(card)) for scale, card in found.cards.items()),
+    ]
+    _print(_table(_name(found), ("", ""), [(name, text) for name, text in facts if text]))
+
+
+def _name(network: NetworkRow) -> str:
+    return f"{network.name} *" if network.recommended else network.name
+
+
+def _quality_of(card: dict[str, Any]) -> str:
+    sets = card.get("quality", {}).items()
+    return "; ".join(f"{name}: {', '.join(f'{k} {v}' for k, v in figures.items())}" for name, figures in sets)
 
 
 def _scales(scales: tuple[int, ...]) -> str:
@@ -181,3 +208,5 @@ def show_restored(restored: Restored, *, as_json: bool) -> None:
         print_json(asdict(restored))
         return
     _print(f"{restored.output}  {restored.width}x{restored.height}, {restored.tiles} tiles, {restored.seconds:.1f} s")
+    if restored.remark:
+        _print(Text(restored.remark, "yellow"))

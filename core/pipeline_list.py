@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from clearport.base import ModelSpec, Runner, Target
 from clearport.pipeline_prove import obstacle_of
@@ -11,13 +12,29 @@ from clearport.registry import NETWORKS, RUNNERS, TARGETS, installed_versions, m
 
 @dataclass(frozen=True)
 class NetworkRow:
-    """A network; ``bundled`` are the scales that have weights in the project."""
+    """A network.
+
+    ``bundled`` are the scales that have weights in the project, and ``cards`` what is known of those; ``published``
+    says where others can be had; ``train`` is the command that makes one's own.
+    """
 
     name: str
     task: str
+    recommended: bool
     scales: tuple[int, ...]
     bundled: tuple[int, ...]
     paper: str
+    published: str
+    train: str
+    knobs: dict[str, str]
+    cards: dict[str, dict[str, Any]]
+
+    @property
+    def weights(self) -> str:
+        """Where weights come from, in a few words."""
+        ways = [f"bundled {', '.join(f'x{scale}' for scale in self.bundled)}"] if self.bundled else []
+        ways += ["published ones"] if self.published else []
+        return ", ".join(ways) or "train your own"
 
 
 @dataclass(frozen=True)
@@ -49,11 +66,31 @@ def inventory() -> Inventory:
     )
 
 
+def network(name: str) -> NetworkRow:
+    """One network.
+
+    Raises:
+        BadInput: there is none of that name.
+    """
+    return _network(NETWORKS.get(name))
+
+
 def _network(spec: ModelSpec) -> NetworkRow:
-    from clearport.models.weights import bundled_path
+    from clearport.models.weights import bundled_path, read_card
 
     bundled = tuple(scale for scale in spec.scales if bundled_path(spec, scale).is_file())
-    return NetworkRow(spec.name, spec.task, spec.scales, bundled, spec.paper.url)
+    return NetworkRow(
+        name=spec.name,
+        task=spec.task,
+        recommended=spec.recommended,
+        scales=spec.scales,
+        bundled=bundled,
+        paper=spec.paper.url,
+        published=spec.published,
+        train=f"clearport train {spec.name} --data FOLDER --out {spec.name}.safetensors",
+        knobs={name: f"{knob.about}: {knob.low:g} to {knob.high:g}" for name, knob in spec.knobs.items()},
+        cards={f"x{scale}": read_card(bundled_path(spec, scale)) for scale in bundled},
+    )
 
 
 def _target(target: Target) -> PartRow:

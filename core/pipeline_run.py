@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from clearport.base import Artifact, Progress
 
 
+_SEAMS = (
+    "this network looks at the whole picture, and saw it in tiles: they may differ in tone; a bundle that was exported "
+    "with --size dynamic, or with the picture's own size, sees it at once"
+)
+
+
 @dataclass(frozen=True)
 class RunRequest:
     """What to restore, and with what; see ``clearport run --help``. ``variant`` None: the plain one, or the first."""
@@ -34,7 +40,10 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Restored:
-    """Where the restored picture is, its size in pixels, and what it took; ``method`` is how the artifact was run."""
+    """Where the restored picture is, its size in pixels, and what it took.
+
+    ``method`` is how the artifact was run; ``remark`` is what the user should know of the result, if anything.
+    """
 
     output: Path
     width: int
@@ -43,6 +52,7 @@ class Restored:
     seconds: float
     artifact: str
     method: str
+    remark: str = ""
 
 
 def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Restored:
@@ -68,7 +78,8 @@ def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Re
         full = Size(height * cutting.scale, width * cutting.scale)
         save_strips(request.output, full, strips)
     seconds = time.monotonic() - began
-    return Restored(request.output, full.width, full.height, tiles, seconds, artifact.key, method)
+    remark = _SEAMS if tiles > 1 and NETWORKS.get(bundle.manifest.model.name).whole_picture else ""
+    return Restored(request.output, full.width, full.height, tiles, seconds, artifact.key, method, remark)
 
 
 def tiling_of(bundle: Bundle, artifact: Artifact) -> tiling.Tiling:

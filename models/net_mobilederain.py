@@ -86,7 +86,7 @@ SPEC = ModelSpec(
     scales=(1,),
     default_scale=1,
     size_multiple=4,
-    halo=40,
+    halo=37,
     paper=Paper("Removing Rain from Single Images via a Deep Detail Network", "1705.05422"),
     recommended=True,
 )

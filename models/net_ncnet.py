@@ -74,4 +74,5 @@ SPEC = ModelSpec(
     halo=_MIDDLE + 3,  # one pixel for each 3x3 convolution: the first, the middle ones, the last of the body, the tail
     paper=Paper("Fast Nearest Convolution for Real-Time Efficient Image Super-Resolution", "2208.11609"),
     importers=(published_state_dict, published_tflite),
+    recommended=True,
 )

@@ -89,7 +89,7 @@ def load(spec: ModelSpec, scale: int, path: Path | None = None) -> Loaded:
     module.load_state_dict(dict(state))
     knobs.turn(module, spec, knobs.from_metadata(spec, metadata))
     source = f"bundled weights of {spec.name} x{scale}" if path is None else f"{file.name} ({form})"
-    return Loaded(module.eval(), file_sha256(file), source, _read_card(file) or metadata)
+    return Loaded(module.eval(), file_sha256(file), source, read_card(file) or metadata)
 
 
 def how_to_get(spec: ModelSpec) -> str:
@@ -266,7 +266,12 @@ def _check_fit(state: State, own: State, network: str, path: Path) -> None:
         raise BadInput(f"{path}: does not fit {network}: {'; '.join(wrong[:_MOST_LISTED])}{more}")
 
 
-def _read_card(weights: Path) -> dict[str, Any]:
+def read_card(weights: Path) -> dict[str, Any]:
+    """The card beside a weights file; empty where there is none.
+
+    Raises:
+        BadInput: it is not a JSON object.
+    """
     path = card_path(weights)
     if not path.is_file():
         return {}

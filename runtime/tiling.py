@@ -31,6 +31,7 @@ Progress = Callable[[int, int], None]
 """Called after every tile with how many are done, and how many there are."""
 
 _WHOLE_PIXELS = 1 << 19  # 720x720: about 0.5 GB of activations in a float network of 64 channels
+_MOST_PIXELS = 1 << 23  # 8 megapixels, where cutting changes the result: some GB, which beats seams
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Tiling:
         """The tiling of a network's artifact whose input is ``source``."""
         height, width = pixels.image_size(source)
         size = Size(height, width) if isinstance(height, int) and isinstance(width, int) else None
-        return cls(scale, spec.halo, spec.size_multiple, size)
+        whole = _MOST_PIXELS if spec.whole_picture else _WHOLE_PIXELS
+        return cls(scale, spec.halo, spec.size_multiple, size, whole)
 
 
 @dataclass(frozen=True)
