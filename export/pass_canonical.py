@@ -1,8 +1,9 @@
 """Write every operator in the one form that targets have rules for.
 
 Given: convolutions without bias, with ``auto_pad``, or with attributes left to their defaults; pooling likewise.
-Result: Conv and ConvTranspose have a bias, and explicit ``kernel_shape, strides, pads, dilations, group`` and no
-``auto_pad``; pooling has ``kernel_shape, strides, pads``; every operator spells out its mode attributes.
+Result: axes are counted from the front; Conv and ConvTranspose have a bias, and explicit ``kernel_shape, strides, pads,
+dilations, group`` and no ``auto_pad``; pooling has ``kernel_shape, strides, pads``, and larger pads at the end instead
+of ``ceil_mode`` where the size is known and the padding is not averaged; every operator spells out its mode attributes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import onnx_ir as ir
 
 from clearport import graphs
 from clearport.base import BadInput, Graph
+from clearport.export.rewriting import fixed
 
 
 def run(graph: Graph) -> Graph:
@@ -49,10 +51,42 @@ def _convolution(body: ir.Graph, node: ir.Node) -> None:
 
 def _pool(_: ir.Graph, node: ir.Node) -> None:
     _window(node, graphs.attr_ints(node, "kernel_shape", ()))
-    node.attributes["ceil_mode"] = ir.AttrInt64("ceil_mode", graphs.attr_int(node, "ceil_mode", 0))
+    counted = graphs.attr_int(node, "count_include_pad", 0) if node.op_type == "AveragePool" else 0
     if node.op_type == "AveragePool":
-        counted = graphs.attr_int(node, "count_include_pad", 0)
         node.attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", counted)
+    up = graphs.attr_int(node, "ceil_mode", 0)
+    if up and not counted and _with_larger_pads(node):
+        up = 0
+    node.attributes["ceil_mode"] = ir.AttrInt64("ceil_mode", up)
+
+
+def _with_larger_pads(node: ir.Node) -> bool:
+    """The windows that ``ceil_mode`` adds, by padding at the end; False where the size is not known."""
+    source, result = (fixed(value) for value in (graphs.need(node, 0), node.outputs[0]))
+    if source is None or result is None:
+        return False
+    kernel, strides, dilations, pads = (
+        graphs.attr_ints(node, name, ()) for name in ("kernel_shape", "strides", "dilations", "pads")
+    )
+    count = len(kernel)
+    ends = [
+        (result[2 + axis] - 1) * strides[axis]
+        + (kernel[axis] - 1) * dilations[axis]
+        + 1
+        - source[2 + axis]
+        - pads[axis]
+        for axis in range(count)
+    ]
+    larger = [max(end, pad) for end, pad in zip(ends, pads[count:], strict=True)]
+    node.attributes["pads"] = ir.AttrInt64s("pads", [*pads[:count], *larger])
+    return True
+
+
+def _axis(_: ir.Graph, node: ir.Node) -> None:
+    shape = graphs.need(node, 0).shape
+    if shape is not None:
+        axis = graphs.attr_int(node, "axis", -1) % len(shape)
+        node.attributes["axis"] = ir.AttrInt64("axis", axis)
 
 
 def _window(node: ir.Node, kernel: tuple[int, ...]) -> None:
@@ -104,4 +138,7 @@ _RULES: dict[str, Callable[[ir.Graph, ir.Node], None]] = {
     "AveragePool": _pool,
     "DepthToSpace": _depth_to_space,
     "LeakyRelu": _leaky_relu,
+    "Softmax": _axis,
+    "Concat": _axis,
+    "LayerNormalization": _axis,
 }

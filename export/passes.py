@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 PASSES: tuple[str, ...] = (
     "fold",  # first: the later passes look for operators and constants, not for what computes them
+    "gelu",  # before divisions by constants become products
+    "channel_shuffle",  # before reshapes are merged: it looks for three in a row
+    "operators",  # before reshapes are merged: it writes some
+    "reshapes",  # before attributes are written out: it makes convolutions and slices of its own
     "canonical",  # before anything reads attributes
     "hoist_clamps",  # before clamps are merged: it brings them together
     "merge_clamps",  # before quantization folds the one clamp that is left into a scale
@@ -37,7 +41,7 @@ def run(graph: Graph, compare: bool = False) -> Graph:
         CheckFailed: a pass changed what the graph computes.
         MalformedGraph: a pass broke the graph.
     """
-    before = graphs.check(graph)
+    before = graph  # shape inference does not know all that the exporter writes, so the first pass comes first
     for name in PASSES:
         module = importlib.import_module(f"clearport.export.pass_{name}")
         after = graphs.check(module.run(before))

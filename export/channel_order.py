@@ -1,0 +1,143 @@
+"""The order of channels, changed where they are computed.
+
+``permuted_before`` changes the filters and biases of the convolutions that compute a value, through element-wise
+operators those of all branches; ``permuted_after`` those of the convolutions that read it. Where neither can be done, a
+1x1 convolution that only copies does it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport import graphs
+from clearport.export.rewriting import body_of, conv_1x1
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+_ELEMENTWISE = frozenset(
+    {"Relu", "LeakyRelu", "PRelu", "Clip", "Sigmoid", "Tanh", "Add", "Sub", "Mul", "Div", "HardSwish", "Gelu"}
+)
+_PER_CHANNEL = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Pad"})
+
+
+class CannotPermuteError(Exception):
+    """Why the channels of a value cannot be reordered where they are computed."""
+
+
+@dataclass
+class _Plan:
+    """Edits to make once all branches are known to allow them; keyed by (node, input index)."""
+
+    order: Array
+    edits: dict[tuple[ir.Node, int], Array] = field(default_factory=dict)
+    seen: set[ir.Node] = field(default_factory=set)
+
+
+def permuted_before(value: ir.Value, reader: ir.Node, order: Array) -> None:
+    """Change what computes ``value`` (B, C, H, W), which only ``reader`` may read, so that it is ``value[:, order]``.
+
+    Raises:
+        CannotPermuteError: it is read elsewhere, or an operator mixes channels in a way that cannot be reordered.
+    """
+    plan = _Plan(order)
+    _visit(value, reader, plan)
+    _apply(plan)
+
+
+def permuted_after(value: ir.Value, order: Array) -> None:
+    """Change the convolutions that read ``value`` so that they give what they would give of ``value[:, order]``.
+
+    Raises:
+        CannotPermuteError: something else reads it too.
+    """
+    readers = graphs.consumers(value)
+    for node in readers:
+        plain = node.op_type == "Conv" and graphs.attr_int(node, "group", 1) == 1 and graphs.need(node, 0) is value
+        if not plain or graphs.constant(graphs.need(node, 1)) is None:
+            raise CannotPermuteError(f"{node.op_type} {node.name} reads {value.name}")
+    if value.is_graph_output() or not readers:
+        raise CannotPermuteError(f"{value.name} is the graph's output")
+    plan = _Plan(order)
+    for node in readers:
+        plan.edits[node, 1] = np.take(graphs.need_constant(node, 1), np.argsort(order), 1)
+    _apply(plan)
+
+
+def copied(before: ir.Node, value: ir.Value, order: Array) -> ir.Value:
+    """``value[:, order]`` by a 1x1 convolution in front of ``before``, exact in int8 too (``legalise.is_copy``)."""
+    return conv_1x1(before, value, np.eye(graphs.channels(value), dtype=np.float32)[order], np.zeros(len(order)))
+
+
+def _visit(value: ir.Value, reader: ir.Node, plan: _Plan) -> None:
+    """Plan the reordering of the channels of ``value``, which only ``reader`` may read."""
+    node = graphs.producer(value)
+    if node is None:
+        raise CannotPermuteError(f"{value.name} is the graph's input")
+    if value.is_graph_output() or any(use is not reader for use in graphs.consumers(value)):
+        raise CannotPermuteError(f"{value.name} is also read elsewhere")
+    if node in plan.seen:
+        return
+    plan.seen.add(node)
+    if node.op_type in {"Conv", "ConvTranspose"}:
+        _visit_convolution(node, plan)
+    elif node.op_type in _ELEMENTWISE:
+        _visit_operands(node, len(node.inputs), plan)
+    elif node.op_type in _PER_CHANNEL and _spatial_only(node):
+        _visit_operands(node, 1, plan)
+    else:
+        raise CannotPermuteError(f"{node.op_type} {node.name} cannot be permuted")
+
+
+def _visit_convolution(node: ir.Node, plan: _Plan) -> None:
+    weight = graphs.need_constant(node, 1)
+    group = graphs.attr_int(node, "group", 1)
+    if group == 1:
+        axis = 0 if node.op_type == "Conv" else 1
+    elif group == len(plan.order) and weight.shape[:2] == (group, 1):
+        axis = 0
+        _visit(graphs.need(node, 0), node, plan)
+    else:
+        raise CannotPermuteError(f"{node.op_type} {node.name} has {group} groups")
+    plan.edits[node, 1] = np.take(weight, plan.order, axis)
+    if graphs.operand(node, 2) is not None:
+        plan.edits[node, 2] = graphs.need_constant(node, 2)[plan.order]
+
+
+def _visit_operands(node: ir.Node, count: int, plan: _Plan) -> None:
+    for index in range(count):
+        value = graphs.operand(node, index)
+        if value is None:
+            continue
+        array = graphs.constant(value)
+        if array is None:
+            _visit_branch(value, node, plan)
+        elif array.ndim >= 3 and array.shape[-3] != 1:
+            plan.edits[node, index] = np.take(array, plan.order, array.ndim - 3)
+
+
+def _visit_branch(value: ir.Value, node: ir.Node, plan: _Plan) -> None:
+    if value.shape is not None and value.shape[1] == 1:
+        return  # one channel for all: nothing to reorder
+    _visit(value, node, plan)
+
+
+def _spatial_only(node: ir.Node) -> bool:
+    """Whether the operator leaves the channel axis alone."""
+    if node.op_type == "Pad":
+        pads = graphs.need_constant(node, 1).tolist()
+        return graphs.operand(node, 3) is None and pads[1] == 0 and pads[len(pads) // 2 + 1] == 0
+    return True
+
+
+def _apply(plan: _Plan) -> None:
+    for (node, index), array in plan.edits.items():
+        old, body = graphs.need(node, index), body_of(node)
+        new = graphs.new_constant(body, f"{old.name}.ordered", array)
+        node.replace_input_with(index, new)
+        if not old.uses():
+            del body.initializers[graphs.name_of(old)]
