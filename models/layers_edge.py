@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 _EXPANSION = 2
+_EXPAND_STD = 1.0
 _FILTERS = (
     ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0)),
     ((1.0, 2.0, 1.0), (0.0, 0.0, 0.0), (-1.0, -2.0, -1.0)),
@@ -45,23 +46,25 @@ class EdgeConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.expand = nn.Parameter(torch.empty(width, inputs))
         self.expand_bias = nn.Parameter(torch.zeros(width))
-        self.squeeze = nn.Parameter(torch.zeros(outputs, width, 3, 3))
-        self.edge_mix = nn.Parameter(torch.empty(edges, outputs, inputs))
-        self.edge_mix_bias = nn.Parameter(torch.zeros(edges, outputs))
-        self.edge_gain = nn.Parameter(torch.zeros(edges, outputs))
+        self.squeeze = nn.Parameter(torch.zeros(width, outputs, 3, 3))
+        self.edge_mix = nn.Parameter(torch.empty(edges * outputs, inputs))
+        self.edge_mix_bias = nn.Parameter(torch.zeros(edges * outputs))
+        self.edge_gain = nn.Parameter(torch.zeros(edges * outputs))
         self.register_buffer("filters", torch.tensor(_FILTERS), persistent=False)
-        for matrix in (self.direct, self.expand, *self.edge_mix):
-            nn.init.kaiming_normal_(matrix, nonlinearity="linear")
+        nn.init.kaiming_normal_(self.direct, nonlinearity="linear")
+        nn.init.normal_(self.expand, std=_EXPAND_STD / width)
+        nn.init.kaiming_normal_(self.edge_mix, nonlinearity="linear")
 
     def collapsed(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The kernel (out, in, 3, 3) and the bias (out,) of the one convolution that the branches are."""
         outputs, inputs = self.direct.shape[:2]
-        squeezed = self.squeeze.permute(0, 2, 3, 1).reshape(-1, self.expand.shape[0]) @ self.expand
-        kernel = self.direct + squeezed.view(outputs, 3, 3, inputs).permute(0, 3, 1, 2)
-        gained = self.edge_gain[..., None, None] * self.filters[:, None]  # (edges, out, 3, 3)
-        kernel = kernel + (self.edge_mix[..., None, None] * gained[:, :, None]).sum(dim=0)
-        bias = self.bias + self.squeeze.sum(dim=(2, 3)) @ self.expand_bias
-        bias = bias + (self.edge_mix_bias * gained.sum(dim=(2, 3))).sum(dim=0)
+        squeezed = self.expand.T @ self.squeeze.flatten(1)  # (in, out*3*3)
+        kernel = self.direct + squeezed.view(inputs, outputs, 3, 3).transpose(0, 1)
+        edges = self.edge_gain.view(-1, outputs)[..., None, None] * self.filters[:, None]  # (filters, out, 3, 3)
+        mixed = self.edge_mix.view(-1, outputs, inputs, 1, 1) * edges[:, :, None]
+        kernel = kernel + mixed.sum(dim=0)
+        bias = self.bias + self.expand_bias @ self.squeeze.sum(dim=(2, 3))
+        bias = bias + (self.edge_mix_bias.view(-1, outputs) * edges.sum(dim=(2, 3))).sum(dim=0)
         return kernel, bias * self.bias_unit
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

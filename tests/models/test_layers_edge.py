@@ -22,10 +22,11 @@ def by_branches(block: EdgeConv, features: torch.Tensor) -> torch.Tensor:
     padded, unit = F.pad(features, (1, 1, 1, 1)), block.bias_unit
     total = F.conv2d(padded, block.direct, block.bias * unit)
     expanded = F.conv2d(padded, block.expand[..., None, None], block.expand_bias * unit)
-    total = total + F.conv2d(expanded, block.squeeze)
-    for i in range(3):
-        mixed = F.conv2d(padded, block.edge_mix[i][..., None, None], block.edge_mix_bias[i] * unit)
-        kernel = (block.edge_gain[i][:, None, None] * block.filters[i])[:, None]
+    total = total + F.conv2d(expanded, block.squeeze.transpose(0, 1))
+    mixes, biases, gains = (p.chunk(3) for p in (block.edge_mix, block.edge_mix_bias, block.edge_gain))
+    for mix, bias, gain, edge in zip(mixes, biases, gains, block.filters, strict=True):
+        mixed = F.conv2d(padded, mix[..., None, None], bias * unit)
+        kernel = (gain[:, None, None] * edge)[:, None]
         total = total + F.conv2d(mixed, kernel, groups=len(kernel))
     return total
 
