@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _SIDE = 320
 """Side of a layer in the bank; larger pictures get several, mirrored at their seams."""
 
-_MOST_LAYERS = 4
+_MOST_LAYERS = 5
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class Rain:
         if kind == "none":
             return total
         count = {"thin": 1 + int(rng.random() < 0.2), "downpour": int(rng.integers(1, _MOST_LAYERS + 1)), "painted": 1}
-        gain = float(rng.uniform(0.6, 1.2))
+        gain = float(rng.uniform(0.6, 1.4))
         for _ in range(count[kind]):
             layers = self._bank[kind]
             total += gain * _cut(layers[int(rng.integers(len(layers)))], height, width, rng)

@@ -1,0 +1,106 @@
+"""What int8 costs every network: PyTorch fp32 and the TFLite int8 file on the development sets, in pairs.
+
+Networks take their bundled weights, or published ones where ``CLEARPORT_SHARED`` has them; those that have neither are
+left out. Pictures larger than the artifact are cut into tiles, and PyTorch sees the same tiles. One line per network
+and set on standard output as it comes; ``--json`` keeps everything. Networks that are already in that file are not
+measured again, so that an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import clearport
+from clearport.base import ModelSpec
+from clearport.files import write_text
+from clearport.models import weights
+from clearport.registry import NETWORKS
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from published import PUBLISHED
+
+SETS = {
+    "super-resolution": ("sr/set5/x{scale}", "sr/set14/x{scale}"),
+    "deraining": ("rain/rain100l", "rain/rain100h"),
+    "low-light": ("lowlight/sice",),
+}
+SIZES = {"super-resolution": "192x192", "deraining": "328x488", "low-light": "384x512"}
+ALLOWED_DB = {True: 0.10, False: 0.30}
+"""The largest loss of a recommended network, and of any other."""
+
+
+def main() -> int:
+    """Run the benchmark; 1 if a network loses more than it may."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", action="append", help="only this one; several times")
+    parser.add_argument("--json", type=Path, help="file that keeps what was found")
+    options = parser.parse_args()
+    shared = Path(os.environ["CLEARPORT_SHARED"])
+    found: dict[str, Any] = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
+    for name in options.network or NETWORKS.names():
+        spec = NETWORKS.get(name)
+        if name in found or not (given := _weights(spec, shared)):
+            continue
+        found[name] = _measure(spec, None if given == "bundled" else Path(given), shared)
+        if options.json:
+            write_text(options.json, json.dumps(found, indent=2) + "\n")
+    return 0 if all(row["loss_db"] <= row["allowed_db"] for rows in found.values() for row in rows["sets"]) else 1
+
+
+def _weights(spec: ModelSpec, shared: Path) -> str:
+    if weights.bundled_path(spec, spec.default_scale).is_file():
+        return "bundled"
+    return str(shared / "weights" / PUBLISHED[spec.name]) if spec.name in PUBLISHED else ""
+
+
+def _measure(spec: ModelSpec, given: Path | None, shared: Path) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as place:
+        began = time.monotonic()
+        bundle = clearport.export(
+            spec.name,
+            Path(place) / "bundle",
+            size=SIZES[spec.task],
+            targets=("tflite",),
+            precisions=("fp32", "int8"),
+            weights=given,
+            measure=False,
+        )
+        seconds = time.monotonic() - began
+        sets = [_row(spec, bundle.folder, shared / "data" / one) for one in SETS[spec.task]]
+        scales = json.loads((bundle.folder / "scales.json").read_text())
+    return {"weights": str(given.name) if given else "bundled", "export_s": seconds, "sets": sets, **_choice(scales)}
+
+
+def _choice(scales: dict[str, Any]) -> dict[str, Any]:
+    about = scales["calibration"]
+    return {key: about[key] for key in ("calibrator", "equalisation", "tail", "islands") if key in about}
+
+
+def _row(spec: ModelSpec, folder: Path, data: Path) -> dict[str, Any]:
+    place = Path(str(data).format(scale=spec.default_scale))
+    outcome = clearport.evaluate(folder, place, targets=("tflite",), precisions=("int8",))
+    by_name = {row.subject: row.report for row in outcome.rows}
+    network, file = by_name["pytorch"], by_name["tflite/int8"]
+    row = {
+        "set": "/".join(place.parts[-2:]),
+        "rgb_db": round(network.psnr_rgb_db, 3),
+        "y_db": round(network.psnr_y_db, 3),
+        "int8_rgb_db": round(file.psnr_rgb_db, 3),
+        "loss_db": round(network.psnr_rgb_db - file.psnr_rgb_db, 3),
+        "allowed_db": ALLOWED_DB[spec.recommended],
+    }
+    verdict = "holds" if row["loss_db"] <= row["allowed_db"] else "MISSED"
+    figures = f"{row['rgb_db']:8.3f} RGB {row['y_db']:8.3f} Y   int8 loses {row['loss_db']:6.3f} dB"
+    print(f"{spec.name:14}{row['set']:16}{figures} {verdict}", flush=True)
+    return row
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
