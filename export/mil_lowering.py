@@ -56,6 +56,11 @@ class Lowering:
         self.mb = builder()
         self.compute = COMPUTE[self.precision]
 
+    def quant(self, node: ir.Node) -> QParams | None:
+        """The int8 grid of what ``node`` writes; None where that stays in float."""
+        name = name_of(node.outputs[0])
+        return self.table[name] if self.table is not None and name in self.table else None
+
     def var(self, node: ir.Node, index: int) -> Any:
         """The MIL variable of input ``index`` of ``node``; constants become ones of the type computed in."""
         value = need(node, index)
@@ -74,11 +79,13 @@ class Lowering:
         return self.fit(node, held)
 
     def fit(self, node: ir.Node, number: Array | float) -> Array:
-        """``number`` in the type computed in.
+        """``number`` in the type computed in; integers, which are sizes, as int32.
 
         Raises:
             UnsupportedOperator: a finite number is too large for it.
         """
+        if np.asarray(number).dtype.kind == "i":
+            return np.asarray(number, np.int32)
         with np.errstate(over="ignore"):
             fitted = np.asarray(number).astype(self.compute)
         if not np.isfinite(fitted).all():
@@ -86,7 +93,10 @@ class Lowering:
         return fitted
 
     def weight(self, node: ir.Node, axis: int) -> Any:
-        """The weights (input 1) of ``node``; with int8 precisions as int8 and a scale for each index of ``axis``."""
+        """The weights (input 1) of ``node``; with int8 precisions as int8 and a scale for each index of ``axis``.
+
+        A node that stays in float in an int8 program has float weights.
+        """
         value = need(node, 1)
         held = constant(value)
         if held is None:
@@ -94,7 +104,7 @@ class Lowering:
         if self.precision == "int8-weights":
             params = per_channel(held, axis)
             return self._packed(node, keep_sums(in_steps(held, params)), params)
-        if self.table is not None:
+        if self.table is not None and self.quant(node) is not None:
             params = self.table[name_of(value)]
             return self._packed(node, np.rint(in_steps(held, params)), params)
         return self.fit(node, held)

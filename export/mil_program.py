@@ -5,8 +5,8 @@ What surrounds the network, from outside in::
     tensor variant:  float32 (1, 3, H, W) in the network's range -> [cast] -> network -> [cast] -> the same
     image variant:   RGB picture, 0..255 -> [cast] -> [to its range] -> network -> [back] -> [cast] -> RGB picture
 
-With int8 the network's input and every result is rounded to its int8 grid by a quantize/dequantize pair, Core ML's
-form of int8 activations.
+With int8 the network's input and every result that the scale table has is rounded to its int8 grid by a
+quantize/dequantize pair, Core ML's form of int8 activations.
 
 Free sizes become a range of sizes. Core ML may then leave the Neural Engine, which compiles for one size: for speed
 export the one size that the app uses.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from clearport.base import Graph, Precision, ScaleTable, TensorSpec
+from clearport.base import Graph, Precision, QParams, ScaleTable, TensorSpec
 from clearport.export.coreml_tools import load, quiet
 from clearport.export.mil_lowering import COMPUTE, Lowering, builder
 from clearport.export.mil_rules import Rule, rule_for
@@ -38,6 +38,11 @@ FIRST_IOS: dict[Precision, int] = {
 }
 """The first iOS that has what a precision needs; an operator may need a later one (``Rule.since``)."""
 
+REQUANTIZE = "Identity"
+"""The node that the quantizer writes where int8 begins, or changes its scale."""
+
+_IDENTITY = Rule(lambda low, node, name: low.mb.identity(x=low.var(node, 0), name=name))
+
 SMALLEST, LARGEST, USUAL = 1, 4096, 256
 """Bounds and default, in pixels, of a free height or width."""
 
@@ -54,7 +59,7 @@ class Plan:
     @property
     def ios(self) -> int:
         """The lowest iOS that takes every operator of the program."""
-        return max([FIRST_IOS[self.precision], *(rule.since for _, rule in self.steps())])
+        return max([FIRST_IOS[self.precision], *(rule.since(node) for node, rule in self.steps())])
 
     @property
     def io_type(self) -> type[np.floating[Any]]:
@@ -64,7 +69,8 @@ class Plan:
 
     def steps(self) -> list[tuple[ir.Node, Rule]]:
         """Every node with its rule, in order."""
-        return [(node, rule_for(node)) for node in self.graph.model.graph if node.op_type != "Constant"]
+        nodes = [node for node in self.graph.model.graph if node.op_type != "Constant"]
+        return [(node, _IDENTITY if node.op_type == REQUANTIZE else rule_for(node)) for node in nodes]
 
 
 def convert(plan: Plan) -> Any:
@@ -122,20 +128,25 @@ def _mil_type(numpy_type: type[np.floating[Any]]) -> Any:
 
 
 def _lower_node(low: Lowering, plan: Plan, node: ir.Node, rule: Rule) -> None:
-    """Write ``node`` and round its result to its grid, unless that is the network's output and moved data."""
+    """Write ``node`` and round its result to its grid, where it has one.
+
+    The network's output is not rounded if it is moved data: it lies on its grid already.
+    """
     output = node.outputs[0]
-    name = name_of(output)
+    name, params = name_of(output), low.quant(node)
     inner = f"{name}_inner"  # the plain name of the graph's output belongs to the program's output
     final = inner if output.is_graph_output() else name
-    if plan.table is None or (rule.moves_data and output.is_graph_output() and _same_grid(node, plan.table)):
+    if node.op_type == REQUANTIZE and params is not None:
+        low.values[name] = low.requantize(low.var(node, 0), final, params)
+    elif params is None or (rule.moves_data and output.is_graph_output() and _same_grid(node, params, plan)):
         low.values[name] = rule.write(low, node, final)
     else:
-        low.values[name] = low.requantize(rule.write(low, node, f"{name}_float"), final, plan.table[name])
+        low.values[name] = low.requantize(rule.write(low, node, f"{name}_float"), final, params)
 
 
-def _same_grid(node: ir.Node, table: ScaleTable) -> bool:
-    names = [name_of(v) for v in (node.inputs[0], node.outputs[0]) if v is not None]
-    return len({table[name] for name in names}) == 1
+def _same_grid(node: ir.Node, params: QParams, plan: Plan) -> bool:
+    source = node.inputs[0]
+    return plan.table is not None and source is not None and plan.table.entries.get(name_of(source)) == params
 
 
 def _enter(low: Lowering, plan: Plan, x: Any) -> Any:

@@ -1,22 +1,23 @@
 """ONNX operator -> MIL: one rule each, in one table. An operator without a rule is an error that names its layer.
 
-A rule gets the ``Lowering``, the node and the name of its result, and returns the MIL variable. ``since`` is the
-first iOS whose operator set has what the rule writes.
+A rule gets the ``Lowering``, the node and the name of its result, and returns the MIL variable. ``since`` tells the
+first iOS whose operator set has what the rule writes for a node.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from clearport.base import UnsupportedOperator
+from clearport.export import mil_math as elementwise
+from clearport.export import mil_matrix as matrix
+from clearport.export import mil_resize as resizes
 from clearport.export import mil_spatial as spatial
 from clearport.export.mil_lowering import Lowering, refuse
-from clearport.graphs import attr_float, attr_int, attr_ints, attr_str, clamp_of, operand
+from clearport.export.mil_math import binary, unary
+from clearport.graphs import attr_int, attr_ints, operand
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -54,62 +55,6 @@ def conv_transpose(low: Lowering, node: ir.Node, name: str) -> Any:
     )
 
 
-def clip(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Clip -> clip, or the half of it that has a finite bound."""
-    clamp = clamp_of(node)
-    if clamp is None:
-        raise refuse(node, "its bounds must be constants")
-    x, lo, hi = low.var(node, 0), clamp.lo, clamp.hi
-    if math.isinf(lo) and math.isinf(hi):
-        return low.mb.identity(x=x, name=name)
-    if math.isinf(hi):
-        return low.mb.maximum(x=x, y=low.fit(node, lo), name=name)
-    if math.isinf(lo):
-        return low.mb.minimum(x=x, y=low.fit(node, hi), name=name)
-    return low.mb.clip(x=x, alpha=low.fit(node, lo), beta=low.fit(node, hi), name=name)
-
-
-def unary(mil_name: str) -> Callable[[Lowering, ir.Node, str], Any]:
-    """The rule of an operator with one input and no settings."""
-
-    def rule(low: Lowering, node: ir.Node, name: str) -> Any:
-        return getattr(low.mb, mil_name)(x=low.var(node, 0), name=name)
-
-    return rule
-
-
-def binary(mil_name: str) -> Callable[[Lowering, ir.Node, str], Any]:
-    """The rule of an elementwise operator with two inputs, which broadcast."""
-
-    def rule(low: Lowering, node: ir.Node, name: str) -> Any:
-        return getattr(low.mb, mil_name)(x=low.var(node, 0), y=low.var(node, 1), name=name)
-
-    return rule
-
-
-def leaky_relu(low: Lowering, node: ir.Node, name: str) -> Any:
-    """LeakyRelu -> leaky_relu."""
-    slope = low.fit(node, attr_float(node, "alpha", 0.01))
-    return low.mb.leaky_relu(x=low.var(node, 0), alpha=slope, name=name)
-
-
-def prelu(low: Lowering, node: ir.Node, name: str) -> Any:
-    """PRelu -> prelu with one slope per channel; one slope for all is repeated."""
-    x, slope = low.var(node, 0), low.array(node, 1)
-    channels = x.shape[1]
-    if slope.size not in {1, channels} or (slope.ndim >= 3 and slope.shape[-3] != slope.size):
-        raise refuse(node, f"slopes of shape {slope.shape} are not one per channel")
-    return low.mb.prelu(x=x, alpha=np.resize(slope.reshape(-1), channels), name=name)
-
-
-def depth_to_space(low: Lowering, node: ir.Node, name: str) -> Any:
-    """DepthToSpace DCR -> depth_to_space (TensorFlow's order); CRD -> pixel_shuffle (PyTorch's)."""
-    x, block = low.var(node, 0), attr_int(node, "blocksize", 0)
-    if attr_str(node, "mode", "DCR") == "CRD":
-        return low.mb.pixel_shuffle(x=x, upscale_factor=block, name=name)
-    return low.mb.depth_to_space(x=x, block_size=block, name=name)
-
-
 def concat(low: Lowering, node: ir.Node, name: str) -> Any:
     """Concat -> concat."""
     parts = tuple(low.var(node, i) for i in range(len(node.inputs)))
@@ -121,30 +66,58 @@ class Rule:
     """How one operator is written. ``moves_data``: every number it gives is one that it took, so no rounding is due."""
 
     write: Callable[[Lowering, ir.Node, str], Any]
-    since: int = 15
+    since: Callable[[ir.Node], int] = lambda _: 15
     moves_data: bool = False
 
 
 RULES: dict[str, Rule] = {
+    "Abs": Rule(unary("abs")),
     "Add": Rule(binary("add")),
     "AveragePool": Rule(spatial.average_pool),
-    "Clip": Rule(clip),
+    "Clip": Rule(elementwise.clip),
     "Concat": Rule(concat, moves_data=True),
     "Conv": Rule(conv),
     "ConvTranspose": Rule(conv_transpose),
-    "DepthToSpace": Rule(depth_to_space, moves_data=True),
-    "GlobalAveragePool": Rule(spatial.global_average_pool),
-    "LeakyRelu": Rule(leaky_relu),
+    "DepthToSpace": Rule(spatial.depth_to_space, moves_data=True),
+    "Div": Rule(binary("real_div")),
+    "Erf": Rule(unary("erf")),
+    "Exp": Rule(unary("exp")),
+    "Expand": Rule(matrix.expand, moves_data=True),
+    "Gelu": Rule(elementwise.gelu),
+    "GlobalAveragePool": Rule(matrix.global_pool("reduce_mean")),
+    "GlobalMaxPool": Rule(matrix.global_pool("reduce_max"), moves_data=True),
+    "HardSwish": Rule(elementwise.hard_swish),
+    "LayerNormalization": Rule(matrix.layer_norm),
+    "LeakyRelu": Rule(elementwise.leaky_relu),
+    "Log": Rule(elementwise.log),
+    "MatMul": Rule(matrix.matmul),
+    "Max": Rule(binary("maximum")),
     "MaxPool": Rule(spatial.max_pool, moves_data=True),
+    "Min": Rule(binary("minimum")),
     "Mul": Rule(binary("mul")),
-    "PRelu": Rule(prelu),
+    "Neg": Rule(elementwise.neg),
+    "PRelu": Rule(elementwise.prelu),
     "Pad": Rule(spatial.pad, moves_data=True),
+    "Pow": Rule(binary("pow")),
+    "ReduceMax": Rule(matrix.reduction("reduce_max"), moves_data=True),
+    "ReduceMean": Rule(matrix.reduction("reduce_mean")),
+    "ReduceMin": Rule(matrix.reduction("reduce_min"), moves_data=True),
+    "ReduceSum": Rule(matrix.reduction("reduce_sum")),
     "Relu": Rule(unary("relu")),
-    "Resize": Rule(spatial.resize),
+    "Reshape": Rule(matrix.reshape, moves_data=True),
+    "Resize": Rule(resizes.resize, since=resizes.first_ios),
+    "Shape": Rule(matrix.shape_of),
     "Sigmoid": Rule(unary("sigmoid")),
     "Slice": Rule(spatial.slice_, moves_data=True),
+    "Softmax": Rule(matrix.softmax),
+    "SpaceToDepth": Rule(spatial.space_to_depth, moves_data=True),
+    "Sqrt": Rule(unary("sqrt")),
+    "Squeeze": Rule(matrix.squeeze, moves_data=True),
     "Sub": Rule(binary("sub")),
     "Tanh": Rule(unary("tanh")),
+    "Tile": Rule(matrix.tile, moves_data=True),
+    "Transpose": Rule(matrix.transpose, moves_data=True),
+    "Unsqueeze": Rule(matrix.unsqueeze, moves_data=True),
 }
 
 

@@ -1,4 +1,4 @@
-"""Rules of the operators that look at or change the spatial axes: windows, pools, pads, slices, resizes."""
+"""Rules of the operators that look at or change the spatial axes: windows, pools, pads, slices, depth and space."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from clearport.base import Array
 
 _TO_THE_END = np.iinfo(np.int32).max
-# A pixel's centre never falls on the border of two others when the factor is whole, so both roundings agree.
-_REPEATS = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
+_MIL_PAD = {"reflect": "reflect", "edge": "replicate"}
 
 
 def bias(low: Lowering, node: ir.Node) -> dict[str, Any]:
@@ -37,11 +36,16 @@ def window(node: ir.Node) -> dict[str, Any]:
 
 
 def _pool(node: ir.Node) -> dict[str, Any]:
+    """Settings of a pool. MIL's ceil_mode is PyTorch's, as ONNX's is, and takes even padding only."""
     if any(step != 1 for step in attr_ints(node, "dilations", (1, 1))):
         raise refuse(node, "Core ML's pooling has no dilation")
+    settings = {"kernel_sizes": attr_ints(node, "kernel_shape", ()), **window(node)}
     if attr_int(node, "ceil_mode", 0):
-        raise refuse(node, "ceil_mode rounds differently in Core ML")
-    return {"kernel_sizes": attr_ints(node, "kernel_shape", ()), **window(node)}
+        top, bottom, left, right = settings["pad"]
+        if top != bottom or left != right:
+            raise refuse(node, f"Core ML's ceil_mode takes even padding, not {settings['pad']}")
+        settings["ceil_mode"] = True
+    return settings
 
 
 def max_pool(low: Lowering, node: ir.Node, name: str) -> Any:
@@ -52,30 +56,39 @@ def max_pool(low: Lowering, node: ir.Node, name: str) -> Any:
 def average_pool(low: Lowering, node: ir.Node, name: str) -> Any:
     """AveragePool -> avg_pool; whether padding counts is kept."""
     counted = bool(attr_int(node, "count_include_pad", 0))
+    if counted and attr_int(node, "ceil_mode", 0):
+        raise refuse(node, "what an average beyond the padding is divided by is not defined for ceil_mode in Core ML")
     return low.mb.avg_pool(x=low.var(node, 0), **_pool(node), exclude_padding_from_average=not counted, name=name)
 
 
-def global_average_pool(low: Lowering, node: ir.Node, name: str) -> Any:
-    """GlobalAveragePool -> reduce_mean over height and width."""
-    return low.mb.reduce_mean(x=low.var(node, 0), axes=[2, 3], keep_dims=True, name=name)
-
-
 def pad(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Pad with a constant -> pad of the last axes, from the first one that grows."""
+    """Pad -> pad of the last axes, from the first one that grows; reflect and edge of height and width only."""
     mode = attr_str(node, "mode", "constant")
-    if mode != "constant":
+    if mode not in {"constant", *_MIL_PAD}:
         raise refuse(node, f"there is no rule for mode {mode!r}")
-    if constant(operand(node, 3)) is not None:
-        raise refuse(node, "its pads must be given for every axis")
-    amounts = need_constant(node, 1).astype(np.int32).reshape(2, -1)
-    if (amounts < 0).any():
-        raise refuse(node, "negative pads crop: that is a Slice")
+    x = low.var(node, 0)
+    amounts = _amounts(node, x.rank)
     grown = np.flatnonzero(amounts.any(axis=0))
-    first = min(int(grown[0]) if grown.size else 2, 2)
-    fill = operand(node, 2)
-    value = low.fit(node, 0.0 if fill is None else need_constant(node, 2).reshape(()))
+    first = min(int(grown[0]) if grown.size else x.rank - 2, x.rank - 2)
     ends = amounts[:, first:].T.reshape(-1)
-    return low.mb.pad(x=low.var(node, 0), pad=ends, mode="constant", constant_val=value, name=name)
+    if mode == "constant":
+        fill = constant(operand(node, 2))
+        value = low.fit(node, 0.0 if fill is None else fill.reshape(()))
+        return low.mb.pad(x=x, pad=ends, mode="constant", constant_val=value, name=name)
+    if first < x.rank - 2:
+        raise refuse(node, f"mode {mode!r} takes height and width only")
+    return low.mb.pad(x=x, pad=ends, mode=_MIL_PAD[mode], name=name)
+
+
+def _amounts(node: ir.Node, rank: int) -> Array:
+    """How much each axis grows, before and after: (2, rank)."""
+    given = need_constant(node, 1).astype(np.int32).reshape(2, -1)
+    if (given < 0).any():
+        raise refuse(node, "negative pads crop: that is a Slice")
+    axes = constant(operand(node, 3))
+    amounts = np.zeros((2, rank), np.int32)
+    amounts[:, range(rank) if axes is None else axes.astype(int)] = given
+    return amounts
 
 
 def slice_(low: Lowering, node: ir.Node, name: str) -> Any:
@@ -103,65 +116,14 @@ def _integers(node: ir.Node, index: int, default: list[int]) -> list[int]:
     return default if operand(node, index) is None else [int(n) for n in need_constant(node, index)]
 
 
-def resize(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Resize nearest by whole factors -> upsample_nearest_neighbor; linear -> upsample_bilinear or resize_bilinear."""
-    mode, x = attr_str(node, "mode", "nearest"), low.var(node, 0)
-    factors = _factors(node, x)
-    if mode == "nearest":
-        return _nearest(low, node, name, factors)
-    if mode != "linear":
-        raise refuse(node, f"there is no rule for mode {mode!r}")
-    aligned = attr_str(node, "coordinate_transformation_mode", "half_pixel")
-    if aligned not in {"half_pixel", "pytorch_half_pixel", "align_corners"}:
-        raise refuse(node, f"there is no rule for linear with {aligned!r} coordinates")
-    corners = aligned == "align_corners"
-    if all(factor.is_integer() for factor in factors):
-        tall, wide = (int(factor) for factor in factors)
-        return low.mb.upsample_bilinear(
-            x=x, scale_factor_height=tall, scale_factor_width=wide, align_corners=corners, name=name
-        )
-    target = _target(node, x, factors)
-    sampling = "STRICT_ALIGN_CORNERS" if corners else "UNALIGN_CORNERS"
-    return low.mb.resize_bilinear(
-        x=x, target_size_height=target[0], target_size_width=target[1], sampling_mode=sampling, name=name
-    )
+def depth_to_space(low: Lowering, node: ir.Node, name: str) -> Any:
+    """DepthToSpace DCR -> depth_to_space (TensorFlow's order); CRD -> pixel_shuffle (PyTorch's)."""
+    x, block = low.var(node, 0), attr_int(node, "blocksize", 0)
+    if attr_str(node, "mode", "DCR") == "CRD":
+        return low.mb.pixel_shuffle(x=x, upscale_factor=block, name=name)
+    return low.mb.depth_to_space(x=x, block_size=block, name=name)
 
 
-def _nearest(low: Lowering, node: ir.Node, name: str, factors: tuple[float, float]) -> Any:
-    """Every pixel repeated, which is what these pairs of coordinates and rounding come to with whole factors."""
-    if not all(factor.is_integer() and factor >= 1 for factor in factors):
-        raise refuse(node, f"nearest by the factors {factors}: only whole ones have one meaning everywhere")
-    coordinates = attr_str(node, "coordinate_transformation_mode", "half_pixel")
-    rounding = attr_str(node, "nearest_mode", "round_prefer_floor")
-    if (coordinates.removeprefix("pytorch_"), rounding) not in _REPEATS:
-        raise refuse(node, f"nearest with {coordinates!r} coordinates and {rounding!r} does not repeat pixels")
-    tall, wide = (int(factor) for factor in factors)
-    return low.mb.upsample_nearest_neighbor(
-        x=low.var(node, 0), scale_factor_height=tall, scale_factor_width=wide, name=name
-    )
-
-
-def _factors(node: ir.Node, x: Any) -> tuple[float, float]:
-    scales = constant(operand(node, 2))
-    if scales is not None and scales.size == 4:
-        return _spatial(node, scales)
-    sizes = constant(operand(node, 3))
-    if sizes is None or not all(isinstance(n, int) for n in x.shape):
-        raise refuse(node, "its factors must be constants")
-    return _spatial(node, sizes / np.asarray(x.shape, np.float64))
-
-
-def _spatial(node: ir.Node, per_axis: Array) -> tuple[float, float]:
-    if per_axis[0] != 1 or per_axis[1] != 1:
-        raise refuse(node, "only height and width can be resized")
-    return float(per_axis[2]), float(per_axis[3])
-
-
-def _target(node: ir.Node, x: Any, factors: tuple[float, float]) -> tuple[int, int]:
-    sizes = constant(operand(node, 3))
-    if sizes is not None and sizes.size == 4:
-        return int(sizes[2]), int(sizes[3])
-    height, width = x.shape[2:]
-    if not (isinstance(height, int) and isinstance(width, int)):
-        raise refuse(node, f"linear by the factors {factors} needs a fixed size")
-    return int(height * factors[0]), int(width * factors[1])
+def space_to_depth(low: Lowering, node: ir.Node, name: str) -> Any:
+    """SpaceToDepth -> space_to_depth: in both, the place within the block is the outer part of the channel."""
+    return low.mb.space_to_depth(x=low.var(node, 0), block_size=attr_int(node, "blocksize", 0), name=name)

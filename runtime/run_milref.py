@@ -90,7 +90,7 @@ def _last_uses(operations: list[Operation], returns: tuple[str, ...]) -> dict[in
 
 
 def _evaluate(op: Operation, rule: Any, values: Mapping[str, Any]) -> Any:
-    from clearport.runtime.milref_ops import Arguments
+    from clearport.runtime.milref_arguments import Arguments
 
     try:
         given = {key: [_resolve(argument, values) for argument in bound] for key, bound in op.arguments.items()}

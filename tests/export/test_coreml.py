@@ -52,7 +52,7 @@ def graph_of(nodes: list[onnx.NodeProto], constants: dict[str, Array], spec: Ten
         nodes,
         "tiny",
         [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, list(spec.shape))],
-        [helper.make_tensor_value_info("restored", onnx.TensorProto.FLOAT, [1, 3, "OH", "OW"])],
+        [helper.make_tensor_value_info("restored", onnx.TensorProto.FLOAT, [1, "C", "OH", "OW"])],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     model = ir.from_proto(helper.make_model(body, opset_imports=[helper.make_opsetid("", 20)], ir_version=10))
@@ -279,36 +279,55 @@ def test_int8_without_a_table_is_a_programming_error(tmp_path: Path) -> None:
         TARGET.lower(upscaler(), None, "int8", Options(), tmp_path)
 
 
-def lone(op: str, *operands: str, constants: dict[str, Array] | None = None, **attributes: Any) -> Graph:
+def lone(
+    op: str, *operands: str, constants: dict[str, Array] | None = None, free: bool = False, **attributes: Any
+) -> Graph:
     """A graph of one node called ``lone``."""
     node = helper.make_node(op, ["image", *operands], ["restored"], "lone", **attributes)
-    return graph_of([node], constants or {}, TensorSpec("image", (1, 3, 8, 8)))
+    sides: list[Any] = ["H", "W"] if free else [8, 8]
+    return graph_of([node], constants or {}, TensorSpec("image", (1, 3, *sides)))
 
 
 def numbers(*given: float, dtype: type = np.int64) -> Array:
     return np.array(given, dtype)
 
 
-SIDES = {"roi": numbers(dtype=np.float32), "by": numbers(1, 1, 1.5, 1.5, dtype=np.float32)}
+DEEPER = {"roi": numbers(dtype=np.float32), "by": numbers(1, 2, 1, 1, dtype=np.float32)}
 TWICE = {"roi": numbers(dtype=np.float32), "by": numbers(1, 1, 2, 2, dtype=np.float32)}
+LARGER = {"roi": numbers(dtype=np.float32), "by": numbers(1, 1, 1.5, 1.5, dtype=np.float32)}
 KERNEL = {"w": np.ones((3, 3, 2, 2), np.float32)}
 REFUSED = {
     "there is no rule": lambda: lone("Softplus"),
     "auto_pad": lambda: lone("Conv", "w", constants=KERNEL, auto_pad="SAME_UPPER"),
     "no dilation": lambda: lone("MaxPool", kernel_shape=[2, 2], dilations=[2, 2]),
-    "ceil_mode": lambda: lone("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
-    "mode 'reflect'": lambda: lone("Pad", "p", constants={"p": numbers(0, 0, 1, 1, 0, 0, 1, 1)}, mode="reflect"),
+    "ceil_mode takes even": lambda: lone(
+        "MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1], ceil_mode=1
+    ),
+    "not defined for ceil_mode": lambda: lone(
+        "AveragePool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1, count_include_pad=1
+    ),
+    "mode 'wrap'": lambda: lone("Pad", "p", constants={"p": numbers(0, 0, 1, 1, 0, 0, 1, 1)}, mode="wrap"),
+    "height and width only": lambda: lone(
+        "Pad", "p", constants={"p": numbers(0, 1, 1, 1, 0, 0, 1, 1)}, mode="edge"
+    ),
+    "has 3 inputs": lambda: lone("Max", "c", "c", constants={"c": np.ones(1, np.float32)}),
+    "one for each of": lambda: lone("LayerNormalization", "c", constants={"c": np.ones(1, np.float32)}),
     "negative pads": lambda: lone("Pad", "p", constants={"p": numbers(0, 0, -1, 0, 0, 0, 0, 0)}),
     "must be positive": lambda: lone("Slice", "s", "e", "a", "t", constants={
         "s": numbers(7), "e": numbers(0), "a": numbers(2), "t": numbers(-1)}),
-    "only whole ones": lambda: lone("Resize", "roi", "by", constants=SIDES, mode="nearest"),
-    "does not repeat": lambda: lone("Resize", "roi", "by", constants=TWICE, mode="nearest", nearest_mode="floor"),
     "mode 'cubic'": lambda: lone("Resize", "roi", "by", constants=TWICE, mode="cubic"),
-    "'asymmetric' coordinates": lambda: lone(
-        "Resize", "roi", "by", constants=TWICE, mode="linear", coordinate_transformation_mode="asymmetric"
+    "'tf_crop_and_resize' coordinates": lambda: lone(
+        "Resize", "roi", "by", constants=TWICE, mode="linear", coordinate_transformation_mode="tf_crop_and_resize"
     ),
+    "only height and width": lambda: lone("Resize", "roi", "by", constants=DEEPER),
     "output_padding": lambda: lone(
         "ConvTranspose", "w", constants=KERNEL, strides=[2, 2], output_padding=[1, 1]
+    ),
+    "needs a fixed size: export it for one size": lambda: lone(
+        "Resize", "roi", "by", constants=LARGER, mode="linear", free=True
+    ),
+    "fits one size of the picture only": lambda: lone(
+        "Reshape", "s", constants={"s": numbers(1, 3, 4, 16)}, free=True
     ),
     "one per channel": lambda: lone("PRelu", "s", constants={"s": np.ones((3, 8, 8), np.float32)}),
 }  # fmt: skip
