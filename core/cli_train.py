@@ -2,107 +2,285 @@
 
 from __future__ import annotations
 
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clearport.cli_options import QuietOpt, ScaleOpt
-from clearport.models.train_options import OPTIMISERS, TrainOptions
+from clearport.models.train_options import DEVICES, OPTIMISERS, options_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from clearport.models.train_options import Progress, Tick
 
-    from clearport.models.train_options import Progress
+_DATA, _LEARNING, _JUDGING, _MACHINE = "Data", "Learning", "Judging and watching", "Machine"
+_EVERY_S = 15.0
+
+EXAMPLES = """Train a network; Ctrl-C saves a checkpoint, and --resume goes on from it.
+
+\b
+Super resolution x3, on any photos:
+  clearport train ncnet --data PHOTOS --out ncnet_x3.safetensors --scale 3 --minutes 60
+
+\b
+Deraining. Rain is painted on clean photos as it goes, none twice; photos behind
+the pairs that will be judged are left out:
+  clearport train mobilederain --data PHOTOS --exclude clean_sources.json
+      --val-data Rain100L --out derain.safetensors --minutes 60
+
+\b
+Low light, from pairs (LOL, SICE, low/ and high/), or without any targets:
+  clearport train iagc --data SICE --out iagc.safetensors --minutes 60
+  clearport train zerodce --data DARK_PHOTOS --degradation unpaired
+      --loss "spatial + exposure + 0.5*colour + 20*smooth-curves" --out zerodce.safetensors
+
+\b
+Noisy, blurred, compressed pictures rather than clean miniatures:
+  clearport train span --data PHOTOS --degradation camera --out span_camera.safetensors
+
+What is left out comes from the network's own recipe, then from the defaults.
+"""
 
 
 def train(
     network: Annotated[str, typer.Argument(help="A network of 'clearport list', such as ncnet.")],
-    data: Annotated[list[Path], typer.Option(help="Folder of photos; may be given several times.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(help="Folder of photos or pairs; may be given several times.", rich_help_panel=_DATA),
+    ],
     out: Annotated[
-        Path, typer.Option(help="Where the weights go (.safetensors); the card and the checkpoint go beside it.")
+        Path,
+        typer.Option(help="Where the weights go (.safetensors); card, checkpoint and preview go beside it."),
     ],
     scale: ScaleOpt = None,
     steps: Annotated[
         int | None, typer.Option(help="Length in optimiser steps: repeatable to the bit on one machine.")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Length in minutes: the schedule fits what the machine gives.")
+        float | None, typer.Option(help="Length in minutes (60 if neither is given): the schedule fits the machine.")
     ] = None,
-    batch: Annotated[int, typer.Option(help="Crops per step.")] = TrainOptions.batch,
-    patch: Annotated[int, typer.Option(help="Side of a crop, in input pixels.")] = TrainOptions.patch,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = TrainOptions.lr,
-    optimiser: Annotated[str, typer.Option(help=f"One of {', '.join(OPTIMISERS)}.")] = TrainOptions.optimiser,
-    ema: Annotated[
-        float, typer.Option(help="Decay of the moving average of the weights, per step.")
-    ] = TrainOptions.ema,
-    shrink: Annotated[
-        list[float] | None, typer.Option(help="Learn from copies of every photo reduced by this, too; several times.")
-    ] = None,
-    loss: Annotated[str, typer.Option(help="Name of the loss.")] = TrainOptions.loss,
-    seed: Annotated[int, typer.Option(help="Seed of fresh weights, validation split and crops.")] = TrainOptions.seed,
-    widen: Annotated[
-        int, typer.Option(help="Width of the training-time convolutions; 0 trains the plain network.")
-    ] = TrainOptions.widen,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint beside --out.")] = False,
     start: Annotated[Path | None, typer.Option(help="Weights to begin with; what does not fit stays fresh.")] = None,
+    degradation: Annotated[
+        str | None,
+        typer.Option(
+            help="How inputs are made: bicubic, camera, rain, haze, low-light, or a mix such as 'camera + haze'; pairs "
+            "and unpaired take what is there. If left out, what the data and the task speak for.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="photos, div2k, pairs, rain100, lol, sice or unpaired; told by what is in the folder if left out.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="File that names photos not to learn from: JSON, or a name a line; several times.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    shrink: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Learn from copies of every clean photo reduced by this, too; several times.", rich_help_panel=_DATA
+        ),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Crops per step.", rich_help_panel=_DATA)] = None,
+    patch: Annotated[int | None, typer.Option(help="Side of a crop, in input pixels.", rich_help_panel=_DATA)] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="A sum such as 'l1 + 0.2*ssim + 0.05*gradient'. With targets: l1, l2, charbonnier, ssim, gradient, "
+            "auxiliary, adversarial; without: spatial, exposure, colour, smooth-curves, tv, quasi-sparsity, low-rain, "
+            "rain, transmission, light, mask, distillation.",
+            rich_help_panel=_LEARNING,
+        ),
+    ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NETWORK=WEIGHTS to imitate by the loss distillation, or NETWORK=WEIGHTS@DEGRADATION for one kind of "
+            "a mix; several times.",
+            rich_help_panel=_LEARNING,
+        ),
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.", rich_help_panel=_LEARNING)] = None,
+    optimiser: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(OPTIMISERS)}.", rich_help_panel=_LEARNING)
+    ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option(help="Decay of the moving average of the weights, per step.", rich_help_panel=_LEARNING),
+    ] = None,
+    widen: Annotated[
+        int | None,
+        typer.Option(
+            help="Width of the training-time convolutions; 0 trains the plain network.", rich_help_panel=_LEARNING
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of fresh weights, validation split and crops.", rich_help_panel=_LEARNING),
+    ] = None,
     val_data: Annotated[
-        Path | None, typer.Option(help="Photos to judge by; some of --data are set aside if left out.")
+        Path | None,
+        typer.Option(
+            help="Photos or pairs to judge by; some of --data are set aside if left out.", rich_help_panel=_JUDGING
+        ),
     ] = None,
     validate_every: Annotated[
-        int, typer.Option(help="Steps between validations, which also save the checkpoint.")
-    ] = TrainOptions.validate_every,
+        int | None,
+        typer.Option(
+            help="Steps between validations, which also save checkpoint and preview.", rich_help_panel=_JUDGING
+        ),
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Folder for TensorBoard (pip install 'clearport\\[train]').", rich_help_panel=_JUDGING),
+    ] = None,
     quiet: QuietOpt = False,
+    device: Annotated[str | None, typer.Option(help=f"One of {', '.join(DEVICES)}.", rich_help_panel=_MACHINE)] = None,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            help="How many of them, each with its own batch (pip install 'clearport\\[train]').",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that make batches; as many as it is worth if left out.", rich_help_panel=_MACHINE),
+    ] = None,
+    bfloat16: Annotated[
+        bool | None,
+        typer.Option(help="Convolve in bfloat16; where it is quicker if left out.", rich_help_panel=_MACHINE),
+    ] = None,
 ) -> None:
-    """Train a network from scratch on any folder of photos; Ctrl-C saves a checkpoint and --resume goes on from it.
-
-    Example: clearport train ncnet --data PHOTOS --out ncnet_x3.safetensors --scale 3 --minutes 60
-    """
     from clearport.models.train import train as run
 
-    if steps is None and minutes is None:
-        minutes = 60.0
-    options = TrainOptions(
-        network=network,
-        data=tuple(data),
-        out=out,
-        scale=scale,
-        steps=steps,
-        minutes=minutes,
-        batch=batch,
-        patch=patch,
-        lr=lr,
-        optimiser=optimiser,
-        ema=ema,
-        shrink=tuple(shrink) if shrink is not None else TrainOptions.shrink,
-        loss=loss,
-        seed=seed,
-        widen=widen,
-        resume=resume,
-        start=start,
-        validation_data=val_data,
-        validate_every=validate_every,
-    )
-    result = run(options, _silent if quiet else _reporter())
+    given: dict[str, Any] = {
+        "data": tuple(data),
+        "out": out,
+        "scale": scale,
+        "steps": steps,
+        "minutes": minutes,
+        "resume": resume,
+        "start": start,
+        "degradation": degradation,
+        "layout": layout,
+        "exclude": _tuple(exclude),
+        "shrink": _tuple(shrink),
+        "batch": batch,
+        "patch": patch,
+        "loss": loss,
+        "teachers": _tuple(teacher),
+        "lr": lr,
+        "optimiser": optimiser,
+        "ema": ema,
+        "widen": widen,
+        "seed": seed,
+        "validation_data": val_data,
+        "validate_every": validate_every,
+        "log": log,
+        "device": device,
+        "devices": devices,
+        "workers": workers,
+        "bfloat16": bfloat16,
+    }
+    options = options_for(network, **given)
+    with _reporter(quiet=quiet) as reporter:
+        result = run(options, reporter.validated, reporter.ticked)
     if not result.finished:
         typer.echo(f"interrupted at step {result.step}; saved in {result.checkpoint}; to go on, add --resume", err=True)
         raise typer.Exit(130)
-    typer.echo(f"{result.weights}  {result.best_psnr_db:.2f} dB RGB on the validation photos, {result.step} steps")
+    typer.echo(f"{result.weights}  {_quality(result.best_psnr_db)} on the validation pictures, {result.step} steps")
 
 
-def _silent(progress: Progress) -> None:
-    del progress
+train.__doc__ = EXAMPLES
 
 
-def _reporter() -> Callable[[Progress], None]:
-    """A line on standard error for every validation."""
+def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
+    return None if values is None else tuple(values)
 
-    def report(progress: Progress) -> None:
-        left = f"{progress.eta_s / 60:.0f} min left"
-        typer.echo(
-            f"{progress.share:6.1%}  step {progress.step}  loss {progress.loss:.5f}  "
-            f"{progress.psnr_db:.2f} dB (best {progress.best_psnr_db:.2f})  {progress.steps_per_s:.1f} steps/s  {left}",
-            err=True,
-        )
 
-    return report
+def _quality(psnr_db: float) -> str:
+    return "no targets to judge by" if math.isnan(psnr_db) else f"{psnr_db:.2f} dB RGB"
+
+
+class _Silent:
+    """Says nothing."""
+
+    def validated(self, progress: Progress) -> None:
+        """After a validation."""
+
+    def ticked(self, tick: Tick) -> None:
+        """Between validations."""
+
+
+class _Lines(_Silent):
+    """A line on standard error for every validation, and one every 15 s between them."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def validated(self, progress: Progress) -> None:
+        self._last = time.monotonic()
+        typer.echo(_validation_line(progress), err=True)
+
+    def ticked(self, tick: Tick) -> None:
+        if time.monotonic() - self._last < _EVERY_S:
+            return
+        self._last = time.monotonic()
+        rate = f"{tick.steps_per_s:.1f} steps/s  {_left(tick.eta_s)}"
+        typer.echo(f"{tick.share:6.1%}  step {tick.step}  loss {tick.loss:.5f}  {rate}", err=True)
+
+
+class _Bar(_Silent):
+    """A bar on a terminal, above which a line is left for every validation."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar, self._task = bar, bar.add_task("", total=1.0)
+
+    def validated(self, progress: Progress) -> None:
+        self._bar.console.print(_validation_line(progress), highlight=False)
+        self._bar.update(self._task, completed=progress.share)
+
+    def ticked(self, tick: Tick) -> None:
+        words = f"step {tick.step}  loss {tick.loss:.5f}  {tick.steps_per_s:.1f} steps/s  {_left(tick.eta_s)}"
+        self._bar.update(self._task, completed=tick.share, description=words)
+
+
+def _validation_line(progress: Progress) -> str:
+    found = _quality(progress.psnr_db)
+    if not math.isnan(progress.psnr_db):
+        found = f"{found}, {progress.y_psnr_db:.2f} Y (best {progress.best_psnr_db:.2f} RGB)"
+    rate = f"{progress.steps_per_s:.1f} steps/s  {_left(progress.eta_s)}"
+    return f"{progress.share:6.1%}  step {progress.step}  loss {progress.loss:.5f}  {found}  {rate}"
+
+
+def _left(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left"
+
+
+@contextmanager
+def _reporter(*, quiet: bool) -> Iterator[_Silent]:
+    if quiet:
+        yield _Silent()
+    elif not sys.stderr.isatty():
+        yield _Lines()
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            yield _Bar(bar)

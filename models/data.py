@@ -1,142 +1,161 @@
-"""Training data: photos decoded once to uint8, their degraded twins made once, random crops of both.
+"""Training data: pictures decoded to uint8, random crops of input and target, batches.
 
-A crop is a slice of two arrays, so a batch costs almost nothing next to a training step, and a whole data set of
-a few hundred photos fits in memory (3 bytes a pixel).
+A crop is a slice of two arrays, so a batch costs almost nothing next to a training step. Photos whose degradation
+keeps no twin (rain, noise, ...) are degraded crop by crop, so that no input is seen twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from clearport.base import BadInput
-from clearport.images import find_pictures, load_rgb
-from clearport.models.degradations import bicubic_downscale, bicubic_resize, crop_to_multiple
-
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from clearport.base import Array
     from clearport.images import Image8
+    from clearport.models.data_pool import Pool
+    from clearport.models.degrade import Degrader
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A network's input (h, w, 3) and what it should give (h*scale, w*scale, 3), both uint8 RGB."""
+    """A network's input (h, w, 3) and what it should give (h*scale, w*scale, 3), both uint8 RGB.
+
+    One of them may be missing: a clean photo that is degraded crop by crop has no ``low``, and an unpaired picture
+    has no ``high``.
+    """
 
     name: str
-    low: Image8
-    high: Image8
+    low: Image8 | None
+    high: Image8 | None
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory."""
+        return sum(image.nbytes for image in (self.low, self.high) if image is not None)
+
+    def size(self, scale: int) -> tuple[int, int]:
+        """Height and width in input pixels."""
+        if self.low is not None:
+            return self.low.shape[0], self.low.shape[1]
+        assert self.high is not None
+        return self.high.shape[0] // scale, self.high.shape[1] // scale
 
 
 @dataclass(frozen=True)
-class Split:
-    """Pairs to learn from, and pairs to judge by that are never learnt from."""
+class Batch:
+    """What a training step learns from.
 
-    training: tuple[Pair, ...]
-    validation: tuple[Pair, ...]
+    Attributes:
+        low: inputs (B, 3, h, w).
+        high: targets (B, 3, h*scale, w*scale), or None where there are none.
+        truth: what the degradation did, by name: (B, C, h, w), or (B, C, 1, 1). See ``degrade.Degraded``.
+        kinds: (B,), which of the degradations of a mix made each input.
+        black: what black is in ``low`` and ``high``.
 
-
-def super_resolution_pair(name: str, photo: Image8, scale: int) -> Pair:
-    """A photo, cut to a multiple of ``scale``, and its bicubic miniature."""
-    high = np.ascontiguousarray(crop_to_multiple(photo, scale))
-    return Pair(name, bicubic_downscale(high, scale), high)
-
-
-def photo_pairs(
-    folders: Sequence[Path], scale: int, smallest: int, shrink: Sequence[float] = ()
-) -> list[tuple[Pair, ...]]:
-    """The photos below ``folders``, each as a pair, and as one more pair for each factor of ``shrink``.
-
-    A photo that was shrunk is sharper than it was and has lost the traces of JPEG, which makes it a better example.
-    Pairs with fewer than ``smallest`` input pixels on a side are left out.
-
-    Raises:
-        BadInput: a folder is missing or empty, a picture cannot be read, or all of them are too small.
+    As ``Crops`` gives it, pictures are uint8 and maps in their units; as losses get it (``ranged``), pictures are
+    float32 in the network's value range, and so are those maps that are measured in levels (``rain``, ``light``).
     """
-    groups = []
-    for path in (path for folder in folders for path in find_pictures(folder)):
-        photo = load_rgb(path)
-        height, width = photo.shape[:2]
-        versions = [photo, *(bicubic_resize(photo, round(height * f), round(width * f)) for f in shrink)]
-        large = [v for v in versions if min(v.shape[:2]) >= smallest * scale]
-        groups.append(tuple(super_resolution_pair(path.name, v, scale) for v in large))
-    usable = [group for group in groups if group]
-    if not usable:
-        names = ", ".join(str(folder) for folder in folders)
-        raise BadInput(f"{names}: no picture is large enough for patches of {smallest} input pixels; use --patch")
-    return usable
 
+    low: torch.Tensor
+    high: torch.Tensor | None
+    truth: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    kinds: torch.Tensor | None = None
+    black: float = 0.0
 
-def split(groups: Sequence[tuple[Pair, ...]], validation: int, seed: int) -> Split:
-    """Set ``validation`` photos aside with all their versions, the same ones for the same photos and seed.
+    def ranged(self, value_range: tuple[float, float], device: torch.device) -> Batch:
+        """The same in a network's value range, float32, channels-last, on ``device``."""
+        black, step = value_range[0], (value_range[1] - value_range[0]) / 255.0
+        offsets = {"rain": 0.0, "light": black}
 
-    Of few photos no more than a quarter is set aside, but always one. Only the first version of a photo is judged by.
+        def levels(tensor: torch.Tensor, offset: float) -> torch.Tensor:
+            return tensor.to(device, non_blocking=True).float() * step + offset
 
-    Raises:
-        BadInput: there are too few photos to learn from the rest.
-    """
-    if len(groups) < 2:
-        raise BadInput("one usable picture is too few: one to learn from and one to judge by are the least")
-    validation = min(validation, max(1, len(groups) // 4))
-    order = np.random.default_rng(seed).permutation(len(groups))
-    chosen = set(order[:validation].tolist())
-    kept = tuple(pair for i, group in enumerate(groups) if i not in chosen for pair in group)
-    return Split(kept, tuple(groups[i][0] for i in sorted(chosen)))
+        truth = {
+            name: levels(value, offsets[name]) if name in offsets else value.to(device, non_blocking=True)
+            for name, value in self.truth.items()
+        }
+        high = None if self.high is None else levels(self.high, black)
+        kinds = None if self.kinds is None else self.kinds.to(device)
+        return Batch(levels(self.low, black), high, truth, kinds, black)
 
 
 @dataclass(frozen=True)
 class Crops:
-    """Random square crops: a pair in proportion to its area, any place, one of the eight flips and rotations."""
+    """Random square crops: a pair in proportion to its area, any place, one of the eight flips and rotations.
 
-    pairs: Sequence[Pair]
+    ``degraders`` make the input of each crop out of its target, one of them for each; with none, it is in the pair.
+    """
+
+    pool: Pool
     scale: int
     patch: int
+    degraders: Sequence[Degrader] = ()
 
-    def batch(self, count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs (count, 3, patch, patch) and targets (count, 3, patch*scale, patch*scale), float32 in 0..255.
+    def batch(self, count: int, rng: np.random.Generator, step: int = 0) -> Batch:
+        """``count`` crops, uint8, channels-last in memory; inputs are ``patch`` pixels wide and high.
 
-        Both are channels-last in memory. The same state of ``rng`` gives the same batch.
+        ``step`` moves the part of a large pool that is in memory. The same step and state of ``rng`` give the same
+        batch.
         """
-        side = self.patch * self.scale
-        low = np.empty((count, self.patch, self.patch, 3), np.uint8)
-        high = np.empty((count, side, side, 3), np.uint8)
-        for i, chosen in enumerate(rng.choice(len(self.pairs), count, p=self._shares)):
-            low[i], high[i] = self._crop(self.pairs[chosen], rng)
-        return _to_tensor(low), _to_tensor(high)
+        window = self.pool.window(step)
+        chosen = rng.choice(window.indices, count, p=window.shares)
+        made = [self._crop(self.pool.get(int(i)), rng) for i in chosen]
+        names = set.intersection(*(set(one.truth) for one in made))
+        return Batch(
+            _stacked([one.low for one in made]),
+            _stacked([one.high for one in made if one.high is not None]) if made[0].high is not None else None,
+            {name: _stacked([one.truth[name] for one in made]) for name in sorted(names)},
+            torch.tensor([one.kind for one in made]) if len(self.degraders) > 1 else None,
+        )
 
-    @cached_property
-    def _shares(self) -> npt.NDArray[np.float64]:
-        areas = np.array([pair.low.shape[0] * pair.low.shape[1] for pair in self.pairs], np.float64)
-        return np.asarray(areas / areas.sum())
-
-    def _crop(self, pair: Pair, rng: np.random.Generator) -> tuple[Image8, Image8]:
-        height, width = pair.low.shape[:2]
+    def _crop(self, pair: Pair, rng: np.random.Generator) -> _Crop:
+        height, width = pair.size(self.scale)
         top, left = int(rng.integers(height - self.patch + 1)), int(rng.integers(width - self.patch + 1))
         turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-        low = _square(pair.low, top, left, self.patch)
-        high = _square(pair.high, top * self.scale, left * self.scale, self.patch * self.scale)
-        low, high = np.rot90(low, turns), np.rot90(high, turns)
-        return (low[:, ::-1], high[:, ::-1]) if mirror else (low, high)
+
+        def cut(image: Image8, scale: int) -> Image8:
+            part = np.rot90(square(image, top * scale, left * scale, self.patch * scale), turns)
+            return part[:, ::-1] if mirror else part
+
+        high = None if pair.high is None else cut(pair.high, self.scale)
+        if not self.degraders:
+            assert pair.low is not None
+            return _Crop(cut(pair.low, 1), high)
+        assert high is not None
+        kind = int(rng.integers(len(self.degraders))) if len(self.degraders) > 1 else 0
+        made = self.degraders[kind](np.ascontiguousarray(high), rng)
+        return _Crop(made.low, high, made.truth, kind)
 
 
-def _square(image: Image8, top: int, left: int, side: int) -> Image8:
+@dataclass(frozen=True)
+class _Crop:
+    low: Image8
+    high: Image8 | None
+    truth: Mapping[str, Array] = field(default_factory=dict)
+    kind: int = 0
+
+
+def square(image: Image8, top: int, left: int, side: int) -> Image8:
+    """A part of a picture (H, W, 3), ``side`` pixels wide and high."""
     return image[top : top + side, left : left + side]
 
 
-def _to_tensor(images: Image8) -> torch.Tensor:
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float()
+def _stacked(images: Sequence[Array]) -> torch.Tensor:
+    """(H, W, C) each, to (B, C, H, W) that is channels-last in memory."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
-def centre(pair: Pair, scale: int, side: int) -> Pair:
-    """The middle of a pair, at most ``side`` input pixels wide and high."""
-    height, width = (min(n, side) for n in pair.low.shape[:2])
-    top, left = (pair.low.shape[0] - height) // 2, (pair.low.shape[1] - width) // 2
-    low = pair.low[top : top + height, left : left + width]
-    high = pair.high[top * scale : (top + height) * scale, left * scale : (left + width) * scale]
+def centre(pair: Pair, scale: int, side: int, multiple: int = 1) -> Pair:
+    """The middle of a pair, at most ``side`` input pixels wide and high, both multiples of ``multiple``."""
+    size = pair.size(scale)
+    height, width = (min(n, side) // multiple * multiple for n in size)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    low = None if pair.low is None else pair.low[top : top + height, left : left + width]
+    high = pair.high
+    if high is not None:
+        high = high[top * scale : (top + height) * scale, left * scale : (left + width) * scale]
     return Pair(pair.name, low, high)

@@ -37,7 +37,10 @@ class Widening:
 
 
 class WideConv2d(nn.Module):
-    """A zero-padded ``nn.Conv2d`` in training dress: same input, same output, same weights at the start."""
+    """A zero-padded ``nn.Conv2d`` in training dress: same input, same output, same weights at the start.
+
+    ``weight`` and ``bias`` can be read, as those of ``nn.Conv2d`` can, by networks that compute with them.
+    """
 
     def __init__(self, plain: nn.Conv2d, widening: Widening) -> None:
         super().__init__()
@@ -45,7 +48,7 @@ class WideConv2d(nn.Module):
         self.groups = plain.groups
         self.in_bfloat16, self.bias_unit = widening.bfloat16, widening.bias_unit
         self.direct = nn.Parameter(plain.weight.detach().clone())
-        self.bias = None if plain.bias is None else nn.Parameter(plain.bias.detach() / widening.bias_unit)
+        self.unit_bias = None if plain.bias is None else nn.Parameter(plain.bias.detach() / widening.bias_unit)
         self.inner, self.outer = self._product(widening.factor)
 
     def _product(self, factor: int) -> tuple[nn.Parameter | None, nn.Parameter | None]:
@@ -56,18 +59,20 @@ class WideConv2d(nn.Module):
         nn.init.kaiming_normal_(inner, nonlinearity="linear")
         return nn.Parameter(inner), nn.Parameter(torch.zeros(outputs, width))
 
+    @property
     def weight(self) -> torch.Tensor:
         """The plain kernel (out, in, k, k) that this is at the moment."""
         if self.inner is None or self.outer is None:
             return self.direct
         return self.direct + (self.outer @ self.inner.flatten(1)).view_as(self.direct)
 
-    def plain_bias(self) -> torch.Tensor | None:
+    @property
+    def bias(self) -> torch.Tensor | None:
         """The plain bias (out,), in activation units."""
-        return None if self.bias is None else self.bias * self.bias_unit
+        return None if self.unit_bias is None else self.unit_bias * self.bias_unit
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        weight, bias = self.weight(), self.plain_bias()
+        weight, bias = self.weight, self.bias
         if self.in_bfloat16:
             features, weight = features.bfloat16(), weight.bfloat16()
             bias = None if bias is None else bias.bfloat16()
@@ -92,7 +97,7 @@ def widen(network: nn.Module, widening: Widening) -> nn.Module:
 
 
 def _can_widen(module: nn.Module) -> bool:
-    if not isinstance(module, nn.Conv2d):
+    if type(module) is not nn.Conv2d:  # a class of its own has a forward of its own
         return False
     return module.padding_mode == "zeros" and not isinstance(module.padding, str)
 
@@ -102,8 +107,8 @@ def collapse(trainee: nn.Module) -> dict[str, torch.Tensor]:
     wide = {name: module for name, module in trainee.named_modules() if isinstance(module, WideConv2d)}
     state = {key: value.detach() for key, value in trainee.state_dict().items() if not _belongs(key, wide)}
     for name, module in wide.items():
-        state[f"{name}.weight"] = module.weight().detach()
-        bias = module.plain_bias()
+        state[f"{name}.weight"] = module.weight.detach()
+        bias = module.bias
         if bias is not None:
             state[f"{name}.bias"] = bias.detach()
     return state

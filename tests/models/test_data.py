@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from clearport.base import BadInput
 from clearport.images import save_png
-from clearport.models.data import Crops, Pair, centre, photo_pairs, split
+from clearport.models.data import Batch, Crops, Pair, centre
+from clearport.models.data_feed import Feed, workers_for
+from clearport.models.data_pool import Example, Pool
+from clearport.models.data_sets import DataSet, data_set, split
+from clearport.models.degrade import Degraded
+from clearport.models.net_ncnet import SPEC
+from clearport.models.train_options import TrainOptions
 
 
 def photo(height: int, width: int, seed: int) -> np.ndarray:
@@ -23,8 +29,13 @@ def photo(height: int, width: int, seed: int) -> np.ndarray:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for i, (height, width) in enumerate([(40, 61), (50, 44), (64, 64), (12, 90)]):
-        save_png(tmp_path / f"{i}.png", photo(height, width, i))
-    return tmp_path
+        save_png(tmp_path / "photos" / f"{i}.png", photo(height, width, i))
+    return tmp_path / "photos"
+
+
+def loaded(folder: Path, scale: int, patch: int, **changes: object) -> DataSet:
+    options = TrainOptions("ncnet", (folder,), Path("out"), steps=1, patch=patch, **changes)  # type: ignore[arg-type]
+    return data_set(options, SPEC, scale)
 
 
 def block_pair(scale: int) -> Pair:
@@ -33,9 +44,16 @@ def block_pair(scale: int) -> Pair:
     return Pair("blocks", low, np.repeat(np.repeat(low, scale, axis=0), scale, axis=1))
 
 
+def pool(*pairs: Pair, scale: int = 1, memory_bytes: int = 10**9) -> Pool:
+    made = [Example(p.name, p.size(scale), p.bytes, lambda p=p: p) for p in pairs]
+    return Pool(made, memory_bytes)
+
+
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_crops_of_both_stay_aligned_whatever_is_flipped_or_turned(scale: int) -> None:
-    low, high = Crops([block_pair(scale)], scale, 6).batch(40, np.random.default_rng(1))
+    batch = Crops(pool(block_pair(scale), scale=scale), scale, 6).batch(40, np.random.default_rng(1))
+    low, high = batch.low, batch.high
+    assert high is not None
     assert low.shape == (40, 3, 6, 6)
     assert high.shape == (40, 3, 6 * scale, 6 * scale)
     assert (low.repeat_interleave(scale, 2).repeat_interleave(scale, 3) == high).all()
@@ -43,51 +61,133 @@ def test_crops_of_both_stay_aligned_whatever_is_flipped_or_turned(scale: int) ->
 
 
 def test_the_same_state_gives_the_same_batch() -> None:
-    crops = Crops([block_pair(3), block_pair(3)], 3, 5)
-    first, again, other = (crops.batch(8, np.random.default_rng(seed))[0] for seed in (4, 4, 5))
+    crops = Crops(pool(block_pair(3), block_pair(3), scale=3), 3, 5)
+    first, again, other = (crops.batch(8, np.random.default_rng(seed)).low for seed in (4, 4, 5))
     assert first.equal(again)
     assert not first.equal(other)
 
 
+def darker(image: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Takes away a random number of levels, and says how many."""
+    levels = int(rng.integers(1, 9))
+    rain = np.full((*image.shape[:2], 1), levels, np.float32)
+    return Degraded(image - np.uint8(levels), {"rain": rain, "light": np.full((1, 1, 3), 200, np.float32)})
+
+
+def test_crops_are_degraded_one_by_one() -> None:
+    clean = Pair("clean", None, np.full((9, 9, 3), 100, np.uint8))
+    batch = Crops(pool(clean), 1, 4, (darker,)).batch(30, np.random.default_rng(0))
+    assert batch.high is not None
+    assert (batch.high == 100).all()
+    assert (batch.low + batch.truth["rain"] == 100).all()
+    assert len(batch.low.unique()) > 4
+    assert batch.kinds is None
+
+
+def test_of_a_mix_every_crop_has_one_and_the_maps_are_those_of_all() -> None:
+    clean = Pair("clean", None, np.full((9, 9, 3), 100, np.uint8))
+    crops = Crops(pool(clean), 1, 4, (darker, lambda image, rng: Degraded(image)))
+    batch = crops.batch(30, np.random.default_rng(0))
+    assert batch.kinds is not None
+    assert ((batch.low == 100).all(dim=(1, 2, 3)) == (batch.kinds == 1)).all()
+    assert 5 < int(batch.kinds.sum()) < 25
+    assert batch.truth == {}
+
+
+def test_what_is_measured_in_levels_follows_the_value_range() -> None:
+    clean = Pair("clean", None, np.full((9, 9, 3), 100, np.uint8))
+    batch = Crops(pool(clean), 1, 4, (darker,)).batch(2, np.random.default_rng(0))
+    ranged = batch.ranged((-1.0, 1.0), torch.device("cpu"))
+    assert isinstance(ranged, Batch)
+    assert ranged.high is not None
+    torch.testing.assert_close(ranged.high, torch.full_like(ranged.high, 100 / 127.5 - 1))
+    torch.testing.assert_close(ranged.low + ranged.truth["rain"], ranged.high)
+    torch.testing.assert_close(ranged.truth["light"], torch.full((2, 3, 1, 1), 200 / 127.5 - 1))
+    assert ranged.black == -1.0
+
+
+def test_a_pool_that_is_too_large_moves_through_its_pictures_and_keeps_few() -> None:
+    decoded: list[int] = []
+
+    def make(number: int) -> Pair:
+        decoded.append(number)
+        return Pair(str(number), np.full((8, 8, 3), number, np.uint8), None)
+
+    examples = [Example(str(i), (8, 8), 192, lambda i=i: make(i)) for i in range(20)]
+    small, again = Pool(examples, 5 * 192), Pool(examples, 5 * 192)
+    assert decoded == []
+    crops = Crops(small, 1, 4)
+    for step in range(8 * 20):
+        crops.batch(6, np.random.default_rng(step), step)
+        assert len(small._kept) <= 5
+    assert len(set(decoded)) == 20
+    assert len(decoded) < 3 * 20  # each picture is decoded when it comes in, not at every step
+    fresh = Crops(again, 1, 4).batch(6, np.random.default_rng(77), 77)
+    assert fresh.low.equal(crops.batch(6, np.random.default_rng(77), 77).low)
+
+
+def test_a_feed_gives_the_same_batches_whoever_makes_them() -> None:
+    crops = Crops(pool(block_pair(2), scale=2), 2, 5)
+    here, ahead = (Feed(crops, 4, 9, workers=workers) for workers in (0, 2))
+    first = [batch.low for batch, _ in zip(here.after(0), range(6), strict=False)]
+    for number, batch in zip(range(3, 6), ahead.after(3), strict=False):
+        assert batch.low.equal(first[number])
+    assert not Feed(crops, 4, 9, rank=1)[0].low.equal(first[0])
+
+
+def test_workers_are_taken_where_they_are_worth_it() -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert workers_for(None, cpu, on_the_fly=False, cores=8) == 0
+    assert workers_for(3, cpu, on_the_fly=False, cores=8) in {0, 3}  # none where processes cannot be forked
+    assert workers_for(None, cuda, on_the_fly=True, cores=64) in {0, 8}
+
+
 def test_pairs_of_a_folder(folder: Path) -> None:
-    groups = photo_pairs([folder], 3, 8, shrink=(0.75,))
-    assert [len(group) for group in groups] == [2, 2, 2]  # 12x90 is too small for 8 input pixels, even before shrinking
-    first = groups[0][0]
+    data = loaded(folder, 3, 8, shrink=(0.75,), validation_data=folder)
+    assert len(data.crops.pool) == 6  # 12x90 is too small for 8 input pixels, even before shrinking
+    first, smaller = data.crops.pool.get(0), data.crops.pool.get(1)
+    assert first.high is not None
+    assert first.low is not None
+    assert smaller.high is not None
     assert first.high.shape == (39, 60, 3)
     assert first.low.shape == (13, 20, 3)
-    assert groups[0][1].high.shape == (30, 45, 3)
+    assert smaller.high.shape == (30, 45, 3)
+    assert (data.degradation, data.layouts, len(data.validation)) == ("bicubic", ("photos",), 4)
 
 
-def test_validation_photos_are_never_learnt_from(folder: Path) -> None:
-    groups = photo_pairs([folder], 2, 4, shrink=(0.9, 0.8)) * 2
-    groups = tuple(tuple(replace(p, name=f"{i}/{p.name}") for p in group) for i, group in enumerate(groups))
-    parts = split(groups, 2, seed=3)
-    names = {pair.name for pair in parts.validation}
-    assert len(names) == len(parts.validation) == 2
-    assert names.isdisjoint(pair.name for pair in parts.training)
-    assert [p.name for p in split(groups, 2, seed=3).validation] == [p.name for p in parts.validation]
-    assert len({tuple(p.name for p in split(groups, 2, seed=s).validation) for s in range(8)}) > 1
+def test_validation_groups_are_never_learnt_from() -> None:
+    examples = [Example(str(i // 3), (9, 9), 1, lambda: block_pair(1)) for i in range(24)]
+    kept, judged = split(examples, 2, seed=3)
+    assert len(judged) == 6
+    assert {e.group for e in kept}.isdisjoint(e.group for e in judged)
+    assert [e.group for e in split(examples, 2, seed=3)[1]] == [e.group for e in judged]
+    assert len({tuple(e.group for e in split(examples, 2, seed=s)[1]) for s in range(8)}) > 1
 
 
 def test_of_few_photos_a_quarter_is_set_aside(folder: Path) -> None:
-    parts = split(photo_pairs([folder], 2, 4), 12, seed=0)
-    assert (len(parts.training), len(parts.validation)) == (3, 1)
+    data = loaded(folder, 2, 4)
+    assert (len(data.crops.pool), len(data.validation)) == (3, 1)
 
 
 def test_the_centre_of_a_pair_is_aligned() -> None:
     cut = centre(block_pair(3), 3, 8)
+    assert cut.low is not None
+    assert cut.high is not None
     assert cut.low.shape == (8, 8, 3)
     np.testing.assert_array_equal(np.repeat(np.repeat(cut.low, 3, axis=0), 3, axis=1), cut.high)
-    assert centre(block_pair(2), 2, 99).low.shape == (17, 13, 3)
+    assert centre(block_pair(2), 2, 99).size(2) == (17, 13)
+    assert centre(block_pair(2), 2, 99, multiple=4).size(2) == (16, 12)
 
 
 def test_bad_folders(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="large enough"):
-        photo_pairs([folder], 3, 40)
+        loaded(folder, 3, 40)
     with pytest.raises(BadInput, match="folder"):
-        photo_pairs([tmp_path / "none"], 3, 8)
+        loaded(tmp_path / "none", 3, 8)
     with pytest.raises(BadInput, match="too few"):
-        split(photo_pairs([folder], 2, 4)[:1], 1, 0)
+        split([Example("0", (9, 9), 1, lambda: block_pair(1))], 1, 0)
+    with pytest.raises(BadInput, match="inputs and targets"):
+        loaded(folder, 2, 4, degradation="pairs")
     (folder / "bad.png").write_bytes(b"not a picture")
     with pytest.raises(BadInput, match=r"bad\.png"):
-        photo_pairs([folder], 2, 4)
+        loaded(folder, 2, 4)

@@ -1,0 +1,94 @@
+"""Losses that compare the restored picture with its target, and the one that only looks at its smoothness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from clearport.base import BadInput
+
+if TYPE_CHECKING:
+    from clearport.models.data import Batch
+    from clearport.models.outputs import Restored
+
+_WINDOW, _SIGMA = 11, 1.5
+
+
+def target(batch: Batch) -> torch.Tensor:
+    """The targets of a batch, which the objective made sure are there."""
+    assert batch.high is not None
+    return batch.high
+
+
+def l1(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
+    """Mean absolute error."""
+    return F.l1_loss(restored.image, target(batch)) / peak
+
+
+def l2(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
+    """Mean squared error: what PSNR measures; for the last stretch of a training."""
+    return F.mse_loss(restored.image, target(batch)) / peak**2
+
+
+def charbonnier(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
+    """L1 with a rounded tip: quadratic for errors well below half an 8-bit level."""
+    knee = peak / 510.0
+    return torch.sqrt((restored.image - target(batch)) ** 2 + knee**2).mean() / peak
+
+
+def ssim(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
+    """1 - SSIM, per colour, with a Gaussian window of 11 pixels (Wang et al. 2004); 0 where both are equal.
+
+    Raises:
+        BadInput: the pictures are smaller than the window.
+    """
+    a, b = ((image - batch.black) / peak for image in (restored.image, target(batch)))
+    if min(a.shape[-2:]) < _WINDOW:
+        raise BadInput(f"the loss ssim needs pictures of {_WINDOW} pixels and more; use a larger --patch")
+    mean_a, mean_b = _smooth(a), _smooth(b)
+    var_a, var_b = _smooth(a * a) - mean_a**2, _smooth(b * b) - mean_b**2
+    covariance = _smooth(a * b) - mean_a * mean_b
+    similar = (2 * mean_a * mean_b + 0.01**2) * (2 * covariance + 0.03**2)
+    similar = similar / ((mean_a**2 + mean_b**2 + 0.01**2) * (var_a + var_b + 0.03**2))
+    return 1.0 - similar.mean()
+
+
+def _smooth(image: torch.Tensor) -> torch.Tensor:
+    places = torch.arange(_WINDOW, device=image.device, dtype=image.dtype) - _WINDOW // 2
+    bell = torch.exp(-0.5 * (places / _SIGMA) ** 2)
+    bell = bell / bell.sum()
+    planes = image.flatten(0, 1)[:, None]  # (B*3, 1, H, W)
+    return F.conv2d(F.conv2d(planes, bell.view(1, 1, -1, 1)), bell.view(1, 1, 1, -1))
+
+
+def gradient(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
+    """Mean absolute error of the Sobel gradients (GRASPP-GAN, arXiv 1910.03839)."""
+    return sobel(restored.image - target(batch)).abs().mean() / peak
+
+
+def sobel(image: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) to its gradients along x and y, (B*C, 2, H-2, W-2), in levels a pixel."""
+    x = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=image.device, dtype=image.dtype)
+    filters = torch.stack([x, x.T])[:, None] / 8.0
+    return F.conv2d(image.flatten(0, 1)[:, None], filters)
+
+
+def tv(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
+    """Total variation of the restored picture: the mean step between neighbours, down and across."""
+    del batch
+    down, across = steps(restored.image)
+    return (down.abs().mean() + across.abs().mean()) / peak
+
+
+def steps(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Differences of neighbours down (B, C, H-1, W) and across (B, C, H, W-1)."""
+    return image[..., 1:, :] - image[..., :-1, :], image[..., 1:] - image[..., :-1]
+
+
+LOSSES: Mapping[str, Callable[[Restored, Batch, float], torch.Tensor]] = MappingProxyType(
+    {"l1": l1, "l2": l2, "charbonnier": charbonnier, "ssim": ssim, "gradient": gradient, "tv": tv}
+)
