@@ -89,4 +89,10 @@ SPEC = ModelSpec(
     halo=37,
     paper=Paper("Removing Rain from Single Images via a Deep Detail Network", "1705.05422"),
     recommended=True,
+    recipe={
+        "degradation": "rain",
+        "loss": "l1 + 0.1*ssim + 0.1*gradient + quasi-sparsity + 0.05*low-rain",
+        "patch": 80,
+        "batch": 12,
+    },
 )
