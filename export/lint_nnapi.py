@@ -179,7 +179,18 @@ def _split(op: _Op) -> Iterable[Need]:
         yield 30, "SPLIT of INT8"
 
 
+def _linear(op: _Op) -> Iterable[Need]:
+    if op.options.keepNumDims:
+        yield 30, "keep_num_dims"
+
+
+def _softmax(op: _Op) -> Iterable[Need]:
+    if op.output.rank not in {2, 4}:
+        yield 29, "SOFTMAX of other than 2 or 4 axes"
+
+
 RULES: Mapping[str, _Rule] = {
+    "ABS": _Rule(1, 29, _NEVER),
     "ADD": _Rule(2),
     "AVERAGE_POOL_2D": _Rule(2, more=_average),
     "CONCATENATION": _Rule(2, more=_unfused),
@@ -187,17 +198,26 @@ RULES: Mapping[str, _Rule] = {
     "DEPTHWISE_CONV_2D": _Rule(3, quantized=29, more=_convolution),
     "DEPTH_TO_SPACE": _Rule(2),
     "DEQUANTIZE": _Rule(2, float32=_NEVER, more=_dequantize),
+    "DIV": _Rule(1, 28, _NEVER),
+    "EXP": _Rule(1, 29, _NEVER),
+    "FULLY_CONNECTED": _Rule(5, 27, 29, _linear),
+    "HARD_SWISH": _Rule(1),
     "LEAKY_RELU": _Rule(1, 29, 29),
+    "LOG": _Rule(1, 29, _NEVER),
     "LOGISTIC": _Rule(2),
     "MAXIMUM": _Rule(3, 29, 29),
     "MAX_POOL_2D": _Rule(2),
     "MEAN": _Rule(2, 28, 29, _mean),
     "MINIMUM": _Rule(3, 29, 29),
     "MUL": _Rule(2),
+    "NEG": _Rule(1, 29, _NEVER),
     "PAD": _Rule(2, 28, 29),
     "PADV2": _Rule(2, 29, 29),
+    "POW": _Rule(1, 29, _NEVER),
     "PRELU": _Rule(1, 29, 29),
     "QUANTIZE": _Rule(2, 29, 29, _quantize),
+    "REDUCE_MAX": _Rule(2, 29, 29),
+    "REDUCE_MIN": _Rule(2, 29, 29),
     "RELU": _Rule(2),
     "RELU6": _Rule(2),
     "RELU_N1_TO_1": _Rule(2),
@@ -205,10 +225,14 @@ RULES: Mapping[str, _Rule] = {
     "RESIZE_BILINEAR": _Rule(3, 27, 29, _resize),
     "RESIZE_NEAREST_NEIGHBOR": _Rule(3, 29, 29, _resize),
     "SLICE": _Rule(2, 29, 29),
+    "RSQRT": _Rule(1, 29, _NEVER),
+    "SOFTMAX": _Rule(2, 27, 29, _softmax),
     "SPACE_TO_DEPTH": _Rule(2),
     "SPLIT": _Rule(3, 29, 29, _split),
+    "SQRT": _Rule(1, 29, _NEVER),
     "STRIDED_SLICE": _Rule(2, 28, 28),
     "SUB": _Rule(3, 28, 29),
+    "SUM": _Rule(1, 29, _NEVER),
     "TANH": _Rule(2, 27, 29),
     "TRANSPOSE": _Rule(2, 28, 28),
     "TRANSPOSE_CONV": _Rule(3, 29, 29, _transposed),

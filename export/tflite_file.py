@@ -32,10 +32,14 @@ _OPTIONS = {
     "MAX_POOL_2D": "Pool2DOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
+    "SUM": "ReducerOptions",
+    "REDUCE_MAX": "ReducerOptions",
+    "REDUCE_MIN": "ReducerOptions",
+    "BATCH_MATMUL": "BatchMatMulOptions",
     "PADV2": "PadV2Options",
 }
 """Operators whose options are not named after them in the schema (``LEAKY_RELU`` has ``LeakyReluOptions``)."""
-_WITHOUT_OPTIONS = frozenset({"LOGISTIC", "RELU", "RELU6", "RELU_N1_TO_1", "TANH", "PRELU"})
+_WITHOUT_OPTIONS = frozenset({"LOGISTIC", "RELU", "RELU6", "RELU_N1_TO_1", "TANH", "PRELU", "LOG", "SQRT", "RSQRT"})
 
 
 @dataclass(frozen=True)

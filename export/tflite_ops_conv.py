@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 
 @rule("Conv")
 def conv(low: Lowering, node: ir.Node) -> None:
-    """Conv with a bias, of one group -> CONV_2D; depthwise -> DEPTHWISE_CONV_2D; a PAD before it where needed."""
+    """Conv with a bias, also grouped -> CONV_2D; depthwise -> DEPTHWISE_CONV_2D; a PAD before it where needed."""
     image = low.tensor(node)
     weight = graphs.need_constant(node, 1)  # (O, I/group, kh, kw)
     outputs, per_group = weight.shape[:2]
     groups = graphs.attr_int(node, "group", 1)
     depthwise = groups == image.dims[3] and per_group == 1 and groups > 1
-    if groups != 1 and not depthwise:
-        raise low.refuse(node, f"grouped convolution ({groups} groups of {per_group} channels)")
     window = window_of(low, node, weight.shape[2:])
     image, padding, (height, width) = padded(low, node, image, window)
     order, axis = ((1, 2, 3, 0), 3) if depthwise else ((0, 2, 3, 1), 0)

@@ -10,6 +10,7 @@ import numpy as np
 from clearport import graphs
 from clearport.export.tflite_file import Quant
 from clearport.export.tflite_lower import Lowering
+from clearport.export.tflite_operands import aligned
 from clearport.export.tflite_rules import rule
 
 if TYPE_CHECKING:
@@ -19,28 +20,37 @@ if TYPE_CHECKING:
 Step = tuple[str, float | None]
 """An operator that clamps, and its bound where it has one to choose."""
 
+_BINARY = {"Max": "MAXIMUM", "Min": "MINIMUM", "Pow": "POW"}
 _SQUASHING = {"Sigmoid": ("LOGISTIC", Quant((1 / 256,), -128)), "Tanh": ("TANH", Quant((1 / 128,), 0))}
 """Their int8 output scale is fixed by TFLite's int8 specification."""
 
 
-@rule("Add", "Sub", "Mul")
+@rule("Add", "Sub", "Mul", "Div")
 def arithmetic(low: Lowering, node: ir.Node) -> None:
-    """Add, Sub, Mul -> ADD, SUB, MUL with a fused activation."""
-    inputs = [low.tensor(node, 0), low.tensor(node, 1)]
+    """Add, Sub, Mul, Div -> ADD, SUB, MUL, DIV with a fused activation."""
+    inputs, order = aligned(low, node)
     dims = np.broadcast_shapes(*(t.dims for t in inputs))
-    low.write(node, node.op_type.upper(), inputs, dims, fusedActivationFunction=low.activation(node))
+    low.write(node, node.op_type.upper(), inputs, dims, order, fusedActivationFunction=low.activation(node))
+
+
+@rule(*_BINARY)
+def binary(low: Lowering, node: ir.Node) -> None:
+    """Max, Min, Pow -> MAXIMUM, MINIMUM, POW."""
+    inputs, order = aligned(low, node)
+    low.same_scale(node, *inputs)
+    low.write(node, _BINARY[node.op_type], inputs, np.broadcast_shapes(*(t.dims for t in inputs)), order)
 
 
 @rule("Relu", "Clip")
 def clamp(low: Lowering, node: ir.Node) -> None:
     """What is left to clamp after fusion: nothing, RELU, RELU6, RELU_N1_TO_1, or MAXIMUM and MINIMUM."""
-    image, own, bounds = low.tensor(node), low.quant(node), low.bounds_left(node)
+    (image, order), own, bounds = low.stored(node), low.quant(node), low.bounds_left(node)
     steps = _in_float(bounds) if own is None else _in_int8(bounds, image.quant, own)
     if not steps:
-        low.bind(node, image)
+        low.bind(node, image, order)
     for op, bound in steps:
         if (op, bound) == steps[-1]:
-            output = low.output(node, [image], image.dims)
+            output = low.output(node, [image], image.dims, order)
         else:
             output = low.between(node, op.lower(), image, image.dims, rescaled=True)
         inputs = [image] if bound is None else [image, low.number(f"{op.lower()}_bound", bound, output)]
@@ -51,8 +61,8 @@ def clamp(low: Lowering, node: ir.Node) -> None:
 @rule("LeakyRelu")
 def leaky_relu(low: Lowering, node: ir.Node) -> None:
     """LeakyRelu -> LEAKY_RELU."""
-    image = low.tensor(node)
-    low.write(node, "LEAKY_RELU", [image], image.dims, alpha=graphs.attr_float(node, "alpha", 0.01))
+    image, order = low.stored(node)
+    low.write(node, "LEAKY_RELU", [image], image.dims, order, alpha=graphs.attr_float(node, "alpha", 0.01))
 
 
 @rule("PRelu")
@@ -72,11 +82,11 @@ def prelu(low: Lowering, node: ir.Node) -> None:
 @rule("Sigmoid", "Tanh")
 def squash(low: Lowering, node: ir.Node) -> None:
     """Sigmoid, Tanh -> LOGISTIC, TANH."""
-    image = low.tensor(node)
+    image, order = low.stored(node)
     op, needed = _SQUASHING[node.op_type]
     if low.quant(node) not in {None, needed}:
         raise low.refuse(node, f"its int8 output must have scale {needed.scale[0]} and zero point {needed.zero_point}")
-    low.write(node, op, [image], image.dims)
+    low.write(node, op, [image], image.dims, order)
 
 
 def _in_float(bounds: tuple[float, float]) -> list[Step]:

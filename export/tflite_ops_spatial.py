@@ -1,4 +1,4 @@
-"""TFLite rules: moving pixels, pooling and resizing."""
+"""TFLite rules: depth to space, pooling and resizing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from clearport import graphs
-from clearport.export.tflite_lower import AXIS, NONE, Lowering
+from clearport.export.tflite_lower import Lowering
 from clearport.export.tflite_resize import flags, resized_to
 from clearport.export.tflite_rules import rule
 from clearport.export.tflite_windows import padded, window_of
@@ -29,71 +29,6 @@ def shuffle(low: Lowering, node: ir.Node) -> None:
     else:
         raise low.refuse(node, "TFLite has mode DCR only")
     low.write(node, op, [image], dims, blockSize=block)
-
-
-@rule("Concat")
-def concat(low: Lowering, node: ir.Node) -> None:
-    """Concat -> CONCATENATION."""
-    inputs = [low.tensor(node, index) for index in range(len(node.inputs))]
-    low.same_scale(node, *inputs)
-    axis = AXIS[graphs.attr_int(node, "axis", 1) % 4]
-    dims = list(inputs[0].dims)
-    dims[axis] = sum(t.dims[axis] for t in inputs)
-    low.write(node, "CONCATENATION", inputs, dims, axis=axis, fusedActivationFunction=NONE)
-
-
-@rule("Slice")
-def cut(low: Lowering, node: ir.Node) -> None:
-    """Slice -> SLICE, which XNNPACK takes; STRIDED_SLICE where pixels are left out."""
-    image = low.tensor(node)
-    low.same_scale(node, image)
-    begin, end, step = [0] * 4, list(image.dims), [1] * 4
-    given = [graphs.need_constant(node, index).tolist() for index in (1, 2)]
-    count = len(given[0])
-    axes = _integers(node, 3, list(range(count)))
-    for axis, first, last, by in zip(axes, *given, _integers(node, 4, [1] * count), strict=True):
-        place = AXIS[axis % 4]
-        if by < 1:
-            raise low.refuse(node, f"step {by}: only steps forward")
-        begin[place], end[place], _ = slice(first, last).indices(image.dims[place])
-        step[place] = by
-        if image.free[place] and (first < 0 or last < 2**31 - 1):
-            raise low.refuse(node, "it cuts height or width, which have no fixed size: give --size HEIGHTxWIDTH")
-    dims = [max(-(-(e - b) // s), 0) for b, e, s in zip(begin, end, step, strict=True)]
-    if not all(dims):
-        raise low.refuse(node, f"nothing is left of {image.dims}")
-    # Where the size is free, -1 is "all that is left" to SLICE; only static sizes are written out.
-    sizes = [-1 if free else n for n, free in zip(dims, image.free, strict=True)]
-    if step == [1] * 4:
-        low.write(node, "SLICE", [image, low.integers("begin", begin), low.integers("size", sizes)], dims)
-        return
-    to_end = sum(1 << place for place, free in enumerate(image.free) if free)
-    places = [low.integers(name, list_) for name, list_ in (("begin", begin), ("end", end), ("strides", step))]
-    low.write(node, "STRIDED_SLICE", [image, *places], dims, endMask=to_end)
-
-
-@rule("Pad")
-def pad(low: Lowering, node: ir.Node) -> None:
-    """Pad with a constant -> PAD if it is 0, else PADV2."""
-    image = low.tensor(node)
-    low.same_scale(node, image)
-    mode = graphs.attr_str(node, "mode", "constant")
-    if mode != "constant":
-        raise low.refuse(node, f"mode {mode}: TFLite pads with a constant")
-    numbers = graphs.need_constant(node, 1).tolist()
-    axes = _integers(node, 3, list(range(4)))
-    pads = [(0, 0)] * 4
-    for place, axis in enumerate(axes):
-        pads[AXIS[axis % 4]] = (numbers[place], numbers[place + len(axes)])
-    if min(map(min, pads)) < 0:
-        raise low.refuse(node, "negative pads: use Slice")
-    value = graphs.scalar(graphs.operand(node, 2)) or 0.0
-    dims = [n + before + after for n, (before, after) in zip(image.dims, pads, strict=True)]
-    inputs = [image, low.integers("paddings", pads)]
-    if value:
-        low.write(node, "PADV2", [*inputs, low.number("fill", value, image)], dims)
-    else:
-        low.write(node, "PAD", inputs, dims)
 
 
 @rule("MaxPool", "AveragePool")
@@ -128,13 +63,6 @@ def pool(low: Lowering, node: ir.Node) -> None:
     )
 
 
-@rule("GlobalAveragePool")
-def global_average(low: Lowering, node: ir.Node) -> None:
-    """GlobalAveragePool -> MEAN over height and width."""
-    image = low.tensor(node)
-    low.write(node, "MEAN", [image, low.integers("axes", (1, 2))], (1, 1, 1, image.dims[3]), keepDims=True)
-
-
 @rule("Resize")
 def resize(low: Lowering, node: ir.Node) -> None:
     """Resize nearest, linear -> RESIZE_NEAREST_NEIGHBOR, RESIZE_BILINEAR at a fixed size."""
@@ -155,9 +83,3 @@ def resize(low: Lowering, node: ir.Node) -> None:
         alignCorners=corners,
         halfPixelCenters=half,
     )
-
-
-def _integers(node: ir.Node, index: int, default: list[int]) -> list[int]:
-    """A constant list of integers that may be left out."""
-    array = graphs.constant(graphs.operand(node, index))
-    return default if array is None else [int(n) for n in array.ravel()]
