@@ -58,11 +58,21 @@ def ssim(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
 
 
 def _smooth(image: torch.Tensor) -> torch.Tensor:
-    places = torch.arange(_WINDOW, device=image.device, dtype=image.dtype) - _WINDOW // 2
-    bell = torch.exp(-0.5 * (places / _SIGMA) ** 2)
-    bell = bell / bell.sum()
-    planes = image.flatten(0, 1)[:, None]  # (B*3, 1, H, W)
-    return F.conv2d(F.conv2d(planes, bell.view(1, 1, -1, 1)), bell.view(1, 1, 1, -1))
+    """(B, C, H, W) to (B, C, H-10, W-10), each pixel the Gaussian mean around it.
+
+    Products with banded matrices: a convolution of one channel at a time takes ten times as long on CPUs.
+    """
+    down, across = (_bands(n, image) for n in image.shape[-2:])
+    return down @ image @ across.T
+
+
+def _bands(length: int, like: torch.Tensor) -> torch.Tensor:
+    """(length - 10, length): row i holds the Gaussian bell around pixel i + 5."""
+    places = torch.arange(length, device=like.device, dtype=like.dtype)
+    middles = torch.arange(_WINDOW // 2, length - _WINDOW // 2, device=like.device, dtype=like.dtype)
+    distance = places[None] - middles[:, None]
+    bell = torch.exp(-0.5 * (distance / _SIGMA) ** 2) * (distance.abs() <= _WINDOW // 2)
+    return bell / bell.sum(dim=1, keepdim=True)
 
 
 def gradient(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
@@ -71,10 +81,11 @@ def gradient(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
 
 
 def sobel(image: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) to its gradients along x and y, (B*C, 2, H-2, W-2), in levels a pixel."""
-    x = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=image.device, dtype=image.dtype)
-    filters = torch.stack([x, x.T])[:, None] / 8.0
-    return F.conv2d(image.flatten(0, 1)[:, None], filters)
+    """(B, C, H, W) to its gradients along x and y, (2, B, C, H-2, W-2), in levels a pixel."""
+    across, down = image[..., 2:] - image[..., :-2], image[..., 2:, :] - image[..., :-2, :]
+    along_x = across[..., :-2, :] + 2.0 * across[..., 1:-1, :] + across[..., 2:, :]
+    along_y = down[..., :-2] + 2.0 * down[..., 1:-1] + down[..., 2:]
+    return torch.stack([along_x, along_y]) / 8.0
 
 
 def tv(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
