@@ -24,26 +24,25 @@ _EVERY_S = 15.0
 EXAMPLES = """Train a network; Ctrl-C saves a checkpoint, and --resume goes on from it.
 
 \b
-Super resolution x3, on any photos:
-  clearport train ncnet --data PHOTOS --out ncnet_x3.safetensors --scale 3 --minutes 60
+Super resolution on any photos, three times larger:
+  clearport train ncnet --data PHOTOS --scale 3 --out mine.safetensors
 
 \b
-Deraining. Rain is painted on clean photos as it goes, none twice; photos behind
-the pairs that will be judged are left out:
+The same for real cameras: blurred, noisy, compressed inputs:
+  clearport train span --data PHOTOS --degradation camera --out mine.safetensors
+
+\b
+Deraining: rain is painted on clean photos, anew for each crop. Photos behind
+the pairs that it is judged on are left out:
   clearport train mobilederain --data PHOTOS --exclude clean_sources.json
-      --val-data Rain100L --out derain.safetensors --minutes 60
+      --val-data Rain100L --out mine.safetensors
 
 \b
-Low light, from pairs (LOL, SICE, low/ and high/), or without any targets:
-  clearport train iagc --data SICE --out iagc.safetensors --minutes 60
-  clearport train zerodce --data DARK_PHOTOS --degradation unpaired
-      --loss "spatial + exposure + 0.5*colour + 20*smooth-curves" --out zerodce.safetensors
+Low light, from pairs (LOL, SICE, low/ and high/), or without targets:
+  clearport train iagc --data SICE --out mine.safetensors
+  clearport train zerodce --data DARK_PHOTOS --out mine.safetensors
 
-\b
-Noisy, blurred, compressed pictures rather than clean miniatures:
-  clearport train span --data PHOTOS --degradation camera --out span_camera.safetensors
-
-What is left out comes from the network's own recipe, then from the defaults.
+What is not given comes from the network's own recipe, else from the defaults.
 """
 
 
@@ -199,6 +198,8 @@ def train(
     options = options_for(network, **given)
     with _reporter(quiet=quiet) as reporter:
         result = run(options, reporter.validated, reporter.ticked)
+    if result.process:
+        return
     if not result.finished:
         typer.echo(f"interrupted at step {result.step}; saved in {result.checkpoint}; to go on, add --resume", err=True)
         raise typer.Exit(130)

@@ -59,10 +59,8 @@ def train(
         if finished:
             run.save_weights()
         run.log.close()
-    best = run.state.best_psnr_db
-    return TrainResult(
-        finished, run.state.step, best if best > -math.inf else math.nan, options.out, options.checkpoint
-    )
+    best = run.state.best_psnr_db if run.state.best_psnr_db > -math.inf else math.nan
+    return TrainResult(finished, run.state.step, best, options.out, options.checkpoint, run.place.rank)
 
 
 def _loop(
@@ -77,8 +75,10 @@ def _loop(
             return True
         run.advance()
         if run.state.step % run.options.validate_every == 0 or run.share() >= 1.0:
-            on_progress(run.report())
-        elif run.tick_is_due():
+            progress = run.report()
+            if run.place.rank == 0:
+                on_progress(progress)
+        elif run.place.rank == 0 and run.tick_is_due():
             on_tick(run.tick())
     return interrupted.is_set()
 

@@ -126,6 +126,8 @@ def _check_one_of(what: str, name: str, known: tuple[str, ...]) -> None:
 def options_for(network: str, **given: Any) -> TrainOptions:
     """Options of a training: what is ``given`` and not None, else what the network's recipe says, else the default.
 
+    If neither says how long, it is an hour.
+
     Raises:
         BadInput: no such network, or options that cannot be used.
     """
@@ -136,7 +138,8 @@ def options_for(network: str, **given: Any) -> TrainOptions:
     chosen = {name: value for name, value in given.items() if value is not None}
     if {"steps", "minutes"} & set(chosen):  # a length that was given replaces the recipe's, in either unit
         recipe = {name: value for name, value in recipe.items() if name not in {"steps", "minutes"}}
-    return TrainOptions(network=network, **{**recipe, **chosen})
+    length = {} if {"steps", "minutes"} & {*recipe, *chosen} else {"minutes": 60.0}
+    return TrainOptions(network=network, **{**length, **recipe, **chosen})
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ class Tick:
 class TrainResult:
     """How a run ended. ``finished`` is False after Ctrl-C: the checkpoint is there and ``resume`` goes on from it.
 
-    ``best_psnr_db`` is not a number where there were no targets to judge by.
+    ``best_psnr_db`` is not a number where there were no targets to judge by. Of several processes, number 0 knows it.
     """
 
     finished: bool
@@ -187,6 +190,7 @@ class TrainResult:
     best_psnr_db: float
     weights: Path
     checkpoint: Path
+    process: int = 0
 
 
 def learning_rate(options: TrainOptions, share: float) -> float:

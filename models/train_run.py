@@ -103,7 +103,7 @@ class Run:
         if options.steps is not None:
             return min(1.0, state.step / options.steps)
         assert options.minutes is not None
-        return min(1.0, self.place.agree(state.elapsed_s) / (60.0 * options.minutes))
+        return min(1.0, state.elapsed_s / (60.0 * options.minutes))
 
     def advance(self) -> None:
         """One step of the optimiser, and of the adversary's if there is one."""
@@ -124,7 +124,7 @@ class Run:
         state.step += 1
         state.average_in(collapse(self.trainee), self.options.ema)
         state.losses.append(loss.detach())
-        state.elapsed_s += time.monotonic() - began
+        state.elapsed_s = self.place.agree(state.elapsed_s + time.monotonic() - began)
 
     def _feed(self) -> Iterator[Batch]:
         if self._batches is None:
@@ -158,7 +158,7 @@ class Run:
         state.losses = []
         rgb, luma = self._validate()
         self.save_checkpoint()
-        state.elapsed_s += time.monotonic() - began
+        state.elapsed_s = self.place.agree(state.elapsed_s + time.monotonic() - began)
         self._pace.mark(state.step)
         best = state.best_psnr_db if state.best_psnr_db > -math.inf else math.nan
         eta_s = _eta_s(state.elapsed_s, tick.share)
