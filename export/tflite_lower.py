@@ -48,7 +48,8 @@ class Lowering:
     """One graph on its way into one file.
 
     ``table`` is given for int8 files; ``weights`` is how constants of float files are stored. ``size`` is the input
-    size, None for any. Rules read tensors with ``tensor``, constants with ``constant``, and write with ``write``.
+    size, None for any. Rules read tensors with ``tensor``, constants with ``constant``, and write with ``write``;
+    ``quant`` tells them whether the node at hand computes in int8.
     """
 
     def __init__(self, graph: Graph, size: Size | None, table: ScaleTable | None, weights: Weights = "float32") -> None:
@@ -61,6 +62,7 @@ class Lowering:
         self._arranged: dict[tuple[str, Order], Tensor] = {}
         self._left: dict[str, tuple[float, float]] = {}
         self._full: dict[int, Tensor] = {}
+        self._real: dict[int, Tensor] = {}
         shown = size or EXAMPLE
         source = graph.model.graph.inputs[0]
         dims = (1, shown.height, shown.width, graphs.channels(source))
@@ -88,19 +90,27 @@ class Lowering:
         return UnsupportedOperator(TARGET_NAME, node.op_type, _layer(node), why)
 
     def tensor(self, node: ir.Node, index: int = 0, order: Order | None = None) -> Tensor:
-        """Input ``index`` of a node in ``order``, else ``native``; a constant so that it broadcasts over NHWC."""
+        """Input ``index`` of a node in ``order``, else ``native``; a constant so that it broadcasts over NHWC.
+
+        float32 for a node that computes in float.
+        """
         value = graphs.need(node, index)
         if graphs.constant(value) is None:
-            return self.arranged(value, order)
+            return self._suited(node, self.arranged(value, order))
         return self.constant(node, index, _broadcasting)
 
     def stored(self, node: ir.Node, index: int = 0) -> tuple[Tensor, Order]:
         """Input ``index`` as the file has it, and in which order; a constant as ONNX has it."""
         value = graphs.need(node, index)
-        name = graphs.name_of(value)
         if graphs.constant(value) is not None:
             given = self.constant(node, index, lambda array: array)
             return given, tuple(range(len(given.dims)))
+        given, order = self.written(value)
+        return self._suited(node, given), order
+
+    def written(self, value: ir.Value) -> tuple[Tensor, Order]:
+        """The tensor of a value that is computed, as it was written, and its order."""
+        name = graphs.name_of(value)
         return self._tensors[name], self._orders.get(name, native(len(self._tensors[name].dims)))
 
     def arranged(self, value: ir.Value, order: Order | None = None) -> Tensor:
@@ -130,7 +140,7 @@ class Lowering:
         """
         array = graphs.need_constant(node, index)
         name = graphs.name_of(graphs.need(node, index))
-        if self.table is not None:
+        if self.quant(node) is not None:
             params = self._params(name)
             return self.file.constant(name, arrange(to_integers(array, params)), _quant(params, axis))
         arranged = arrange(array.astype(np.float32))
@@ -181,8 +191,8 @@ class Lowering:
         return output
 
     def quant(self, node: ir.Node) -> Quant | None:
-        """How the node's output is quantized; None in float files."""
-        return None if self.table is None else _quant(self._params(graphs.name_of(node.outputs[0])))
+        """How the node's output is quantized; None for a node that computes in float."""
+        return self._quant_of(graphs.name_of(node.outputs[0]))
 
     def same_scale(self, node: ir.Node, *inputs: Tensor) -> None:
         """Refuse a node whose output does not have the scale of its inputs, where TFLite's kernel copies numbers."""
@@ -192,7 +202,7 @@ class Lowering:
 
     def activation(self, node: ir.Node) -> int:
         """The activation to fuse into ``node``: takes over the Relu or Clip behind it, as far as TFLite has it."""
-        clamp = _clamp_behind(node) if self.table is None else None
+        clamp = _clamp_behind(node) if self.quant(node) is None else None
         if clamp is None:
             return NONE
         follower, bounds = clamp
@@ -212,8 +222,21 @@ class Lowering:
         return self._left.get(graphs.name_of(node.outputs[0]), (clamp.lo, clamp.hi))
 
     def _new(self, name: str, dims: Sequence[int], free: Sequence[bool]) -> Tensor:
-        quant = None if self.table is None else _quant(self._params(name))
+        quant = self._quant_of(name)
         return self.file.tensor(name, dims, "float32" if quant is None else "int8", quant, free)
+
+    def _quant_of(self, name: str) -> Quant | None:
+        return _quant(self.table[name]) if self.table is not None and name in self.table else None
+
+    def _suited(self, node: ir.Node, stored: Tensor) -> Tensor:
+        """A tensor as a node can read it: as float32 where an int8 one meets a node that computes in float."""
+        if stored.quant is None or self.quant(node) is not None:
+            return stored
+        if stored.index not in self._real:
+            real = self.file.tensor(f"{stored.name}/float32", stored.dims, "float32", None, stored.free)
+            self.file.operator("DEQUANTIZE", [stored], real)
+            self._real[stored.index] = real
+        return self._real[stored.index]
 
     def _params(self, name: str) -> QParams:
         assert self.table is not None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx_ir.passes import common
 
 from clearport import graphs
 
@@ -53,6 +54,7 @@ class Exposed:
         values = {v.name: v for node in shown.graph for v in node.outputs if v.name in wanted}
         shown.graph.outputs.clear()
         shown.graph.outputs.extend(values.values())
+        common.RemoveUnusedNodesPass()(shown)
         self._source, self._names, self._with_source = source, list(values), source in names
         self._session: Any = graphs.session(shown)
 
@@ -68,41 +70,52 @@ def channel_peaks(graph: Graph, inputs: Sequence[Array], names: Sequence[str]) -
     peaks: dict[str, Array] = {}
     for image in inputs:
         for name, array in exposed.run(image).items():
-            peak = np.maximum(array.max(axis=(0, 2, 3)), -array.min(axis=(0, 2, 3)))
+            others = tuple(axis for axis in range(array.ndim) if axis != 1)
+            peak = np.abs(array).max(axis=others)
             peaks[name] = np.maximum(peaks.get(name, 0.0), peak)
     return peaks
 
 
 def observe(
     graph: Graph, inputs: Sequence[Array], names: Sequence[str], progress: Progress | None = None
-) -> dict[str, Observed]:
-    """Run the graph twice over ``inputs``: once for the bounds of each named value, once for its histogram.
+) -> list[dict[str, Observed]]:
+    """Run the graph over ``inputs``; what each named value did on each of them.
 
-    Memory is bounded: one image's activations and one histogram per value.
+    Memory is bounded: one image's activations, and a histogram per value and image.
     """
     exposed = Exposed(graph.model, graph.input.name, names)
-    bounds: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    seen: list[dict[str, Observed]] = []
     for done, image in enumerate(inputs, start=1):
-        for name, array in exposed.run(image).items():
-            bounds[name].append((float(array.min()), float(array.max())))
-        _tell(progress, done, 2 * len(inputs))
-    overall = {name: (min(b[0] for b in seen), max(b[1] for b in seen)) for name, seen in bounds.items()}
-    counts = {name: np.zeros(BINS, np.int64) for name in names}
-    for done, image in enumerate(inputs, start=len(inputs) + 1):
-        for name, array in exposed.run(image).items():
-            counts[name] += histogram(array, *overall[name])
-        _tell(progress, done, 2 * len(inputs))
-    return {name: Observed(*overall[name], tuple(bounds[name]), counts[name]) for name in names}
+        seen.append({name: _observed(array) for name, array in exposed.run(image).items()})
+        if progress is not None:
+            progress(done, len(inputs))
+    return seen
 
 
-def histogram(array: Array, low: float, high: float) -> Array:
-    """Counts of ``array`` in ``BINS`` equal bins from ``low`` to ``high``."""
+def merged(seen: Sequence[Mapping[str, Observed]]) -> dict[str, Observed]:
+    """What each value did on several photos together."""
+    return {name: _merged([each[name] for each in seen]) for name in (seen[0] if seen else ())}
+
+
+def _observed(array: Array) -> Observed:
+    low, high = float(array.min()), float(array.max())
+    return Observed(low, high, ((low, high),), histogram(array, low, high))
+
+
+def _merged(seen: Sequence[Observed]) -> Observed:
+    """The histograms are counted anew in the bins of the common range: off by less than half a bin."""
+    low, high = min(o.low for o in seen), max(o.high for o in seen)
+    counts = np.zeros(BINS, np.int64)
+    for each in seen:
+        counts += histogram(each.centres, low, high, each.counts)
+    return Observed(low, high, tuple(bounds for o in seen for bounds in o.per_image), counts)
+
+
+def histogram(array: Array, low: float, high: float, counts: Array | None = None) -> Array:
+    """Counts of ``array`` in ``BINS`` equal bins from ``low`` to ``high``; each number counts once, or ``counts``."""
     if high <= low:
-        return np.bincount([0], weights=[array.size], minlength=BINS).astype(np.int64)
+        return np.bincount([0], weights=[array.size if counts is None else counts.sum()], minlength=BINS).astype(
+            np.int64
+        )
     index = ((array.reshape(-1) - np.float32(low)) * np.float32(BINS / (high - low))).astype(np.int32)
-    return np.bincount(np.clip(index, 0, BINS - 1), minlength=BINS)
-
-
-def _tell(progress: Progress | None, done: int, total: int) -> None:
-    if progress is not None:
-        progress(done, total)
+    return np.bincount(np.clip(index, 0, BINS - 1), weights=counts, minlength=BINS).astype(np.int64)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport import graphs
-from clearport.quantize import weights
+from clearport.quantize import placement, weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +72,7 @@ def _reach(node: ir.Node) -> tuple[ir.Value, list[ir.Node]]:
 
 
 def _can_undo(reader: ir.Node, value: ir.Value) -> bool:
-    if reader.op_type not in weights.CONVOLUTIONS or reader.inputs[0] is not value:
+    if reader.op_type not in placement.CONVOLUTIONS or reader.inputs[0] is not value:
         return False
     return graphs.attr_int(reader, "group", 1) in {1, graphs.channels(value)}
 

@@ -8,15 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 from clearport import graphs
 from clearport.base import Graph, QuantizedGraph, ScaleTable
-from clearport.quantize import calibrate, equalise, fold, legalise, observers, photos, rounding, search, weights
+from clearport.quantize import (
+    calibrate,
+    cost,
+    ends,
+    equalise,
+    legalise,
+    observers,
+    photos,
+    placement,
+    rounding,
+    search,
+    weights,
+)
+from clearport.quantize import mixed as mixed_
+from clearport.quantize.mixed import Mixed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from clearport.base import Array
+    from clearport.base import Array, QParams
     from clearport.images import Image8
+    from clearport.quantize.calibrate import Observed
     from clearport.quantize.fold import Folded
-    from clearport.quantize.search import Choice
+    from clearport.quantize.observers import Range
+    from clearport.quantize.rounding import Rounded
+    from clearport.quantize.search import Bench, Choice
+
+OBSERVING_COST = 8e11
+"""Units (``cost``) that observing the photos may take: about 20 seconds of one core. Else their middles are smaller."""
 
 
 @dataclass(frozen=True)
@@ -38,79 +58,126 @@ class QuantizeOptions:
 
 
 @dataclass(frozen=True)
+class _Setting:
+    """What every candidate is made from: the float network free of its size, its photos, and what must be float."""
+
+    graph: Graph
+    inputs: Sequence[Array]
+    floats: frozenset[str]
+    work: float
+    options: QuantizeOptions
+
+
+@dataclass(frozen=True)
 class _Candidate:
     """One strength of equalisation, with the graph that it gives and the best calibrator for that."""
 
     strength: float
     graph: Graph
+    seen: Sequence[Mapping[str, Observed]]
     folded: Folded
+    bench: Bench | None
     choice: Choice
-    refined: Callable[[], Choice]
-    """The choice after every tensor's range was tried on its own as well."""
+
+    @property
+    def bounds(self) -> dict[str, Range]:
+        """The least and the largest number of each value of the float graph."""
+        return {name: (seen.low, seen.high) for name, seen in calibrate.merged(self.seen).items()}
+
+    def activations(self, folded: Folded) -> dict[str, QParams]:
+        """The parameters of a placement's activations."""
+        return legalise.activations(folded, self.choice.ranges(folded, calibrate.merged(self.seen)))
 
 
 def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | None = None) -> QuantizedGraph:
     """Calibrate ``graph`` on ``images`` (uint8 RGB (H, W, 3), any sizes) and quantize it.
 
-    The weights of the result differ from those of ``graph`` by more than rounding (channels are equalised, rounding is
-    compensated), and its clamps are folded; it computes the same up to int8.
+    Operators without an int8 form stay in float, and so do layers before the output that are worth it. The weights of
+    the result differ from those of ``graph`` by more than rounding (channels are equalised, rounding is compensated),
+    and its clamps are folded; it computes the same up to int8.
 
     Raises:
         BadInput: there are no images, or they are not pictures.
     """
     options = options or QuantizeOptions()
-    free, inputs = photos.prepare(graph, images)
-    peaks = calibrate.channel_peaks(free, inputs, [graphs.name_of(v) for v in graphs.values(free)])
+    graph = ends.from_zero(graph)
+    work = sum(cost.layers(graph).values())
+    pixels = OBSERVING_COST / (work * max(1, len(images)) * (1 + len(options.equalisation)))
+    free, inputs = photos.prepare(graph, images, pixels)
+    setting = _Setting(free, inputs, placement.floats(free), work, options)
+    peaks = calibrate.channel_peaks(free, inputs, _names(free))
     candidates: list[_Candidate] = []
     for strength in options.equalisation:
         tried = (candidates[0].choice.calibrator,) if candidates else tuple(observers.CALIBRATORS)
-        candidates.append(_candidate(equalise.run(free, peaks, strength), strength, tried, inputs, options))
+        candidates.append(_candidate(setting, equalise.run(free, peaks, strength), strength, tried))
     best = max(candidates, key=lambda candidate: candidate.choice.psnr_db)
-    best = replace(best, choice=best.refined())
-    seen = calibrate.observe(best.graph, inputs, _names(best.folded), options.progress)
-    activations = legalise.activations(best.folded, best.choice.ranges(best.folded, seen))
-    shipped = fold.run(equalise.run(graph, peaks, best.strength)).graph
-    rounded = rounding.run(best.folded.graph, activations, inputs if options.compensate else ())
-    table = ScaleTable({**activations, **rounded.entries}, _record(best, images, options))
+    if best.bench is not None:
+        best = replace(best, choice=search.refine(search.Judge(best.bench, best.folded), best.choice))
+    mixed, folded, rounded = _placed(setting, best)
+    floats = placement.floats(graph, setting.floats | mixed.chosen)
+    shipped = mixed_.lowered(equalise.run(graph, peaks, best.strength), floats, best.bounds).graph
+    entries = {**best.activations(folded), **rounded.entries}
+    table = ScaleTable(entries, _record(best, mixed, setting, images))
     return QuantizedGraph(weights.replaced(shipped, rounded.arrays), table)
 
 
-def _candidate(
-    equal: Graph, strength: float, calibrators: Sequence[str], inputs: Sequence[Array], options: QuantizeOptions
-) -> _Candidate:
+def _candidate(setting: _Setting, equal: Graph, strength: float, calibrators: Sequence[str]) -> _Candidate:
     """Find the best of some calibrators for the graph of one strength."""
-    folded = fold.run(equal)
-    if not options.search:
-        simple = search.Choice("min-max")
-        return _Candidate(strength, equal, folded, simple, lambda: simple)
-    judge = search.Judge(equal, folded, _splits(equal, _names(folded), inputs, options))
-    choice = search.best_calibrator(judge, calibrators)
-    return _Candidate(strength, equal, folded, choice, lambda: search.refine(judge, choice))
+    seen = calibrate.observe(equal, setting.inputs, _names(equal), setting.options.progress)
+    bounds = {name: (each.low, each.high) for name, each in calibrate.merged(seen).items()}
+    folded = mixed_.lowered(equal, setting.floats, bounds)
+    if not setting.options.search:
+        return _Candidate(strength, equal, seen, folded, None, search.Choice("min-max"))
+    bench = search.Bench(equal, _splits(seen, setting.inputs), setting.work)
+    choice = search.best_calibrator(search.Judge(bench, folded), calibrators)
+    return _Candidate(strength, equal, seen, folded, bench, choice)
 
 
-def _splits(
-    equal: Graph, names: Sequence[str], inputs: Sequence[Array], options: QuantizeOptions
-) -> list[search.Split]:
+def _splits(seen: Sequence[Mapping[str, Observed]], inputs: Sequence[Array]) -> list[search.Split]:
     """Each half of the photos is judged with the ranges of the other half; a single photo with its own."""
-    halves = [inputs[::2], inputs[1::2]] if len(inputs) > 1 else [inputs]
+    if len(inputs) == 1:
+        return [search.Split(calibrate.merged(seen), inputs)]
+    return [search.Split(calibrate.merged(seen[i::2]), inputs[1 - i :: 2]) for i in (0, 1)]
+
+
+def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded]:
+    """Choose what else stays in float, and round the rest."""
+    inputs = setting.inputs if setting.options.compensate else ()
+    rounded = rounding.run(best.folded.graph, best.activations(best.folded), inputs)
+    if best.bench is None:
+        return Mixed(), best.folded, rounded
+    trial = mixed_.Trial(best.graph, best.bench, best.bounds, best.choice, rounded.arrays, setting.floats)
+    mixed = mixed_.choose(trial)
+    if not mixed.chosen:
+        return mixed, best.folded, rounded
+    folded = mixed_.lowered(best.graph, trial.placed(mixed.chosen), best.bounds)
+    return mixed, folded, rounding.run(folded.graph, best.activations(folded), inputs)
+
+
+def _names(graph: Graph) -> list[str]:
+    """The values that photos are observed at: those of real numbers, with channels."""
+    import onnx_ir as ir
+
     return [
-        search.Split(calibrate.observe(equal, half, names, options.progress), other)
-        for half, other in zip(halves, halves[::-1], strict=True)
+        graphs.name_of(v)
+        for v in graphs.values(graph)
+        if v.shape is not None and len(v.shape) > 1 and v.dtype == ir.DataType.FLOAT
     ]
 
 
-def _names(folded: Folded) -> list[str]:
-    return list(dict.fromkeys(folded.observed.values()))
-
-
-def _record(best: _Candidate, images: Sequence[Image8], options: QuantizeOptions) -> dict[str, Any]:
+def _record(best: _Candidate, mixed: Mixed, setting: _Setting, images: Sequence[Image8]) -> dict[str, Any]:
     """How the table came to be, for the bundle."""
+    operators = {placement.name_of(node): node.op_type for node in best.graph.model.graph}
+    measured = best.bench is not None
     return {
         "calibrator": best.choice.calibrator,
         "adjusted": dict(best.choice.adjusted),
-        "simulated_psnr_db": round(best.choice.psnr_db, 2) if options.search else None,
+        "simulated_psnr_db": round(mixed.psnr_db, 2) if measured else None,
         "equalisation": best.strength,
-        "rounding": "error-compensated" if options.compensate else "nearest",
+        "rounding": "error-compensated" if setting.options.compensate else "nearest",
+        "islands": {name: operator for name, operator in operators.items() if name in setting.floats},
+        "tail": list(mixed.tail),
+        "float_layers": list(mixed.layers),
         "images": [
             {"size": f"{i.shape[0]}x{i.shape[1]}", "sha256": hashlib.sha256(i.tobytes()).hexdigest()} for i in images
         ],

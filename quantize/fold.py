@@ -6,15 +6,16 @@ the scale hi/255 with zero point -128.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 from onnx_ir.passes import common
 
 from clearport import graphs
-from clearport.base import Graph
+from clearport.base import Graph, QParams
 from clearport.graphs import Activation
+from clearport.quantize import placement
 
 RESCALING = frozenset({"Conv", "ConvTranspose", "Add", "Sub", "Mul", "LeakyRelu", "PRelu", "GlobalAveragePool"})
 """Operators whose output has a scale of its own, so that they can saturate for a clamp that follows."""
@@ -28,24 +29,35 @@ class Folded:
         graph: the graph that will be quantized.
         clamps: value of that graph -> the clamp that its int8 range must do.
         observed: value of that graph -> the value of the original graph with the same numbers (after the clamp).
+        floats: the values that stay in float.
+        fixed: value -> its parameters, where they are given by what it means (``islands``).
     """
 
     graph: Graph
     clamps: Mapping[str, Activation]
     observed: Mapping[str, str]
+    floats: frozenset[str] = frozenset()
+    fixed: Mapping[str, QParams] = field(default_factory=dict)
+
+    def is_int8(self, node: ir.Node) -> bool:
+        """Whether a node computes in int8."""
+        return graphs.name_of(node.outputs[0]) not in self.floats
 
 
-def run(graph: Graph) -> Folded:
-    """Remove every Relu and Clip whose only source is an operator that can saturate for it.
+def run(graph: Graph, floats: Collection[str] = ()) -> Folded:
+    """Remove every Relu and Clip whose only source is an int8 operator that can saturate for it.
 
-    A clamp stays where the value before it is also read elsewhere, where a data-movement operator comes before it, or
-    where zero is outside its bounds (a quantized range always holds zero).
+    ``floats`` are the names of the nodes that stay in float. A clamp stays where the value before it is also read
+    elsewhere, where a data-movement operator comes before it, or where zero is outside its bounds (a quantized range
+    always holds zero).
     """
     result = graphs.clone(graph)
     body = result.model.graph
     clamps: dict[str, Activation] = {}
     observed: dict[str, str] = {}
     for node in list(body):
+        if placement.name_of(node) in floats:
+            continue
         clamp = graphs.fused_activation(node)
         if clamp is None or node.op_type not in RESCALING or not clamp.lo <= 0.0 <= clamp.hi:
             continue
@@ -59,7 +71,8 @@ def run(graph: Graph) -> Folded:
     common.RemoveUnusedNodesPass()(result.model)
     for value in graphs.values(result):
         observed.setdefault(graphs.name_of(value), graphs.name_of(value))
-    return Folded(graphs.check(result), clamps, observed)
+    real = {graphs.name_of(v) for n in body if placement.name_of(n) in floats for v in n.outputs}
+    return Folded(graphs.check(result), clamps, observed, frozenset(real))
 
 
 def _bypass(body: ir.Graph, kept: ir.Value, clamp: ir.Node) -> None:

@@ -6,14 +6,12 @@ The rules of TFLite's int8 specification: operators that move data share one sca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from clearport import graphs
-from clearport.base import Graph, QParams
-from clearport.quantize import scheme
+from clearport.base import QParams
+from clearport.quantize import islands, scheme
 from clearport.quantize.fold import Folded
 
 if TYPE_CHECKING:
@@ -21,81 +19,27 @@ if TYPE_CHECKING:
 
 Ranges = Mapping[str, tuple[float, float]]
 
-MOVERS = frozenset(
-    {"DepthToSpace", "Concat", "Slice", "Pad", "MaxPool", "AveragePool", "Resize", "Transpose", "Reshape"}
-)
-"""Operators whose output must have the scale and zero point of their inputs."""
-
-_FIXED = {"Sigmoid": QParams((1 / 256,), -128), "Tanh": QParams((1 / 128,), 0)}
-
-
-class _Groups:
-    """Union-find over value names; ``root`` of a group is its first member."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._parent = {name: name for name in names}
-
-    def root(self, name: str) -> str:
-        while self._parent[name] != name:
-            name = self._parent[name]
-        return name
-
-    def join(self, a: str, b: str) -> None:
-        self._parent[self.root(b)] = self.root(a)
-
-    def members(self) -> dict[str, list[str]]:
-        groups: dict[str, list[str]] = {}
-        for name in self._parent:
-            groups.setdefault(self.root(name), []).append(name)
-        return groups
-
 
 def activations(folded: Folded, ranges: Ranges) -> dict[str, QParams]:
-    """Parameters of every activation, from the real ranges of the values of the original graph.
+    """Parameters of every int8 activation, from the real ranges of the values of the original graph.
 
-    Raises:
-        ValueError: an operator would have to join two values whose scales are both fixed, and differ.
+    ``folded`` is what ``islands.run`` gives: no two fixed scales meet in one group.
     """
-    names = [graphs.name_of(v) for v in graphs.values(folded.graph)]
-    groups = _Groups(names)
-    for node in folded.graph.model.graph:
-        if node.op_type in MOVERS:
-            for value in data_inputs(node):
-                groups.join(graphs.name_of(value), graphs.name_of(node.outputs[0]))
-    fixed = _fixed(folded)
+    groups = islands.groups_of(folded)
+    members = groups.members()
     entries: dict[str, QParams] = {}
-    for members in groups.members().values():
-        params = _of_group(members, fixed, folded, ranges)
-        entries.update(dict.fromkeys(members, params))
-    _copies(folded.graph, groups, fixed, entries)
-    return {name: entries[name] for name in names}
+    for each in members.values():
+        params = _of_group(each, folded, ranges)
+        entries.update(dict.fromkeys(each, params))
+    _copies(folded, groups, members, entries)
+    return {name: entries[name] for v in graphs.values(folded.graph) if (name := graphs.name_of(v)) in entries}
 
 
-def data_inputs(node: ir.Node) -> list[ir.Value]:
-    """The inputs of an operator that carry pixels or features: neither constants nor left out."""
-    return [v for v in node.inputs if v is not None and graphs.constant(v) is None]
-
-
-def _fixed(folded: Folded) -> dict[str, QParams]:
-    """The values whose parameters are given by what they mean."""
-    source = folded.graph.input
-    fixed = {source.name: scheme.of_range(*source.value_range)}
-    for node in folded.graph.model.graph:
-        name = graphs.name_of(node.outputs[0])
-        if node.op_type in _FIXED:
-            fixed[name] = _FIXED[node.op_type]
-        clamp = folded.clamps.get(name)
-        if clamp is not None and np.isfinite([clamp.lo, clamp.hi]).all():
-            fixed[name] = scheme.of_range(clamp.lo, clamp.hi)
-    return fixed
-
-
-def _of_group(members: list[str], fixed: Mapping[str, QParams], folded: Folded, ranges: Ranges) -> QParams:
-    given = {fixed[name] for name in members if name in fixed}
-    if len(given) > 1:
-        raise ValueError(f"{', '.join(members)} must share one scale, and several of them are fixed")
+def _of_group(members: list[str], folded: Folded, ranges: Ranges) -> QParams:
+    given = {folded.fixed[name] for name in members if name in folded.fixed}
     if given:
-        return given.pop()
+        (params,) = given
+        return params
     cut = [_cut(ranges[folded.observed[name]], name, folded) for name in members]
     return scheme.of_range(min(low for low, _ in cut), max(high for _, high in cut))
 
@@ -106,12 +50,14 @@ def _cut(observed: tuple[float, float], name: str, folded: Folded) -> tuple[floa
     return (low, high) if clamp is None else (max(low, clamp.lo), min(high, clamp.hi))
 
 
-def _copies(graph: Graph, groups: _Groups, fixed: Mapping[str, QParams], entries: dict[str, QParams]) -> None:
+def _copies(
+    folded: Folded, groups: islands.Groups, members: Mapping[str, list[str]], entries: dict[str, QParams]
+) -> None:
     """A convolution that only copies channels writes what it reads: with the same scale it is exact."""
-    members = groups.members()
-    for node in graph.model.graph:
+    for node in folded.graph.model.graph:
         name = graphs.name_of(node.outputs[0])
-        if name not in fixed and len(members[groups.root(name)]) == 1 and is_copy(node):
+        free = name in entries and name not in folded.fixed and len(members[groups.root(name)]) == 1
+        if free and is_copy(node):
             entries[name] = entries[graphs.name_of(graphs.need(node, 0))]
 
 
@@ -120,6 +66,7 @@ def is_copy(node: ir.Node) -> bool:
     if node.op_type != "Conv" or graphs.attr_int(node, "group", 1) != 1:
         return False
     weight, bias = graphs.need_constant(node, 1), graphs.need_constant(node, 2)
+    if weight.shape[2:] != (1, 1) or bias.any():
+        return False
     taps = weight.reshape(len(weight), -1)
-    one_hot = ((taps != 0).sum(axis=1) == 1).all() and (taps.max(axis=1) == 1.0).all()
-    return bool(weight.shape[2:] == (1, 1) and one_hot and not bias.any())
+    return bool(((taps != 0).sum(axis=1) == 1).all() and (taps.max(axis=1) == 1.0).all())

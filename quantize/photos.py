@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,11 +20,12 @@ LARGEST = Size(180, 320)
 """Of a larger photo the middle is taken, where the graph can run at any size."""
 
 
-def prepare(graph: Graph, images: Sequence[Image8]) -> tuple[Graph, list[Array]]:
+def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) -> tuple[Graph, list[Array]]:
     """The graph to calibrate with, and its inputs: float32 (1, 3, h, w) in the graph's value range.
 
-    Where no operator holds a size, the graph is freed of its own, and each photo gives its middle, at most ``LARGEST``.
-    Else each photo is cropped to the size of the graph. Photos that are too small are extended by mirroring.
+    Where no operator holds a size, the graph is freed of its own, and each photo gives its middle, at most ``LARGEST``
+    and about ``pixels`` pixels. Else each photo is cropped to the size of the graph. Photos that are too small are
+    extended by mirroring.
 
     Raises:
         BadInput: there are no images, or one is not (H, W, 3) uint8.
@@ -38,17 +40,15 @@ def prepare(graph: Graph, images: Sequence[Image8]) -> tuple[Graph, list[Array]]
         return graph, [to_input(graph, _fitted(image, Size(height, width))) for image in images]
     free = graph if graph.input.dynamic else graphs.resized(graph, None)
     step = graphs.coarsest_stride(graph)
-    return free, [to_input(graph, _fitted(image, _free_size(image, step))) for image in images]
+    return free, [to_input(graph, _fitted(image, _free_size(image, step, pixels))) for image in images]
 
 
-def _free_size(image: Image8, step: int) -> Size:
+def _free_size(image: Image8, step: int, pixels: float) -> Size:
     """The largest multiple of ``step`` inside the photo and ``LARGEST``; one step where there is none."""
-    height, width = (max(1, min(have, most) // step) for have, most in zip(image.shape, _largest(), strict=False))
+    factor = min(1.0, math.sqrt(pixels / (LARGEST.height * LARGEST.width)))
+    most = (int(LARGEST.height * factor), int(LARGEST.width * factor))
+    height, width = (max(1, min(have, n) // step) for have, n in zip(image.shape, most, strict=False))
     return Size(height * step, width * step)
-
-
-def _largest() -> tuple[int, int]:
-    return LARGEST.height, LARGEST.width
 
 
 def _fitted(image: Image8, size: Size) -> Image8:

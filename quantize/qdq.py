@@ -1,7 +1,7 @@
 """The ONNX form of a quantized graph: float operators between QuantizeLinear and DequantizeLinear.
 
 ONNX Runtime and OpenVINO fuse it to integer kernels, and any ONNX runtime can evaluate it: it is the reference that
-every int8 artifact is compared with.
+every int8 artifact is compared with. What stays in float has no QuantizeLinear behind it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _OFFSET = {"int8": 0, "uint8": 128}
 
+_ROUNDED = frozenset({"Conv", "ConvTranspose", "Gemm"})
+"""ONNX Runtime (1.31) rounds their float weights to 8 bits where QuantizeLinear follows DequantizeLinear."""
+
+_LOWEST = np.finfo(np.float32).min
+
 
 def to_qdq(
     quantized: QuantizedGraph,
@@ -39,8 +44,10 @@ def to_qdq(
         raise ValueError("uint8 pixels need uint8 activations")
     writer = _Writer(graphs.clone(quantized.graph).model.graph, quantized.table, activations)
     source, restored = writer.body.inputs[0], writer.body.outputs[0]
-    activated = [source, *(out for node in writer.body for out in node.outputs)]
+    values = [source, *(out for node in writer.body for out in node.outputs)]
+    activated = [value for value in values if value.name in quantized.table]
     writer.dequantize_constants()
+    writer.guard_float_weights()
     for value in activated:
         writer.quantize(value)
     if io == "uint8":
@@ -56,6 +63,8 @@ def with_free_scales(quantized: QuantizedGraph) -> ir.Model:
     model = to_qdq(quantized)
     body = model.graph
     for value in graphs.values(quantized.graph):
+        if value.name not in quantized.table:
+            continue
         for part in ("scale", "zero_point"):
             free = body.initializers.pop(f"{value.name}.{part}")
             free.const_value = None
@@ -68,6 +77,22 @@ def parameters(entries: Mapping[str, QParams]) -> dict[str, Array]:
     scales: dict[str, Array] = {f"{k}.scale": np.asarray(p.scale[0], np.float32) for k, p in entries.items()}
     zeros = {f"{k}.zero_point": np.asarray(p.zero_point + _OFFSET["uint8"], np.uint8) for k, p in entries.items()}
     return {**scales, **zeros}
+
+
+def with_switches(quantized: QuantizedGraph) -> ir.Model:
+    """The float graph in which each activation of the table is rounded to its grid where ``<tensor>.on`` is true.
+
+    One session can then tell what the rounding of each of them does.
+    """
+    writer = _Writer(graphs.clone(quantized.graph).model.graph, quantized.table, "uint8")
+    values = [*writer.body.inputs, *(out for node in writer.body for out in node.outputs)]
+    switches = [writer.switch(value) for value in values if value.name in quantized.table]
+    model = _model(writer, quantized)
+    for switch in switches:
+        found = model.graph.initializers.pop(switch)
+        found.const_value = None
+        model.graph.inputs.append(found)
+    return model
 
 
 def _model(writer: _Writer, quantized: QuantizedGraph) -> ir.Model:
@@ -102,6 +127,26 @@ class _Writer:
             self.body.insert_before(first, node)
             del self.body.initializers[name]
 
+    def guard_float_weights(self) -> None:
+        """Put an operator that changes nothing between a float convolution and the QuantizeLinear that will follow.
+
+        With default settings ONNX Runtime would take the three for an int8 convolution and round its weights, with one
+        scale for all channels. A Max with the lowest number is the cheapest operator that it does not remove.
+        """
+        for node in list(self.body):
+            written = node.outputs[0]
+            if node.op_type not in _ROUNDED or written.name in self.table:
+                continue
+            if graphs.name_of(graphs.need(node, 0)) not in self.table:
+                continue
+            lowest = graphs.new_constant(self.body, f"{written.name}.lowest", np.float32(_LOWEST))
+            guard = ir.node("Max", [written, lowest], name=f"{written.name}.guard")
+            self._name(guard, f"{written.name}.guarded", ir.DataType.FLOAT, written)
+            for use in tuple(written.uses()):
+                if use.node is not guard:
+                    use.node.replace_input_with(use.idx, guard.outputs[0])
+            self.body.insert_after(node, guard)
+
     def quantize(self, value: ir.Value) -> None:
         """Put QuantizeLinear and DequantizeLinear behind ``value``; its readers read the latter."""
         name = graphs.name_of(value)
@@ -123,6 +168,23 @@ class _Writer:
         if value.is_graph_output():
             self._leave(value, up.outputs[0])
 
+    def switch(self, value: ir.Value) -> str:
+        """Let the readers of ``value`` read it rounded to its grid, or as it is, as a constant says: its name."""
+        name = graphs.name_of(value)
+        self.quantize(value)
+        up = next(node for node in self.body if node.name == f"{name}.dequantize")
+        on = graphs.new_constant(self.body, f"{name}.on", np.array(True))
+        rounded = up.outputs[0]
+        chosen = ir.node("Where", [on, rounded, value], name=f"{name}.switch")
+        self._name(chosen, f"{name}.chosen", ir.DataType.FLOAT, value)
+        for use in tuple(rounded.uses()):
+            if use.node is not chosen:
+                use.node.replace_input_with(use.idx, chosen.outputs[0])
+        self.body.insert_after(up, chosen)
+        if rounded.is_graph_output():
+            self._leave(rounded, chosen.outputs[0], "rounded")
+        return f"{name}.on"
+
     def open_ends(self, source: ir.Value, restored: ir.Value) -> None:
         """Take uint8 pixels instead of real values, and give them: drop the first quantization and the last inverse."""
         first = next(node for node in graphs.consumers(source) if node.op_type == "QuantizeLinear")
@@ -136,11 +198,11 @@ class _Writer:
         self._leave(self.body.outputs[0], levels)
         self.body.remove(last, safe=True)
 
-    def _leave(self, old: ir.Value, new: ir.Value) -> None:
+    def _leave(self, old: ir.Value, new: ir.Value, state: str = "computed") -> None:
         """``new`` leaves the graph under the name that ``old`` had."""
         name = old.name
         self.body.outputs[0] = new
-        old.name = f"{name}.computed"
+        old.name = f"{name}.{state}"
         new.name = name
 
     def _parameters(self, name: str, params: QParams, zero_point: np.ndarray) -> tuple[ir.Value, ir.Value]:

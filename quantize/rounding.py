@@ -15,7 +15,7 @@ import numpy as np
 
 from clearport import graphs
 from clearport.base import QuantizedGraph, ScaleTable
-from clearport.quantize import calibrate, photos, qdq, scheme, weights
+from clearport.quantize import calibrate, cost, photos, qdq, scheme, weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,11 +30,14 @@ PATCHES = 20_000
 _DAMPING = 0.01
 """Added to the diagonal of the Hessian, as a share of its mean."""
 
-_SIDE = 128
-"""Patches are drawn from a crop of this many pixels a side of each photo, where the graph can run on it."""
+_SIDES = (128, 96, 64)
+"""Patches are drawn from a crop of so many pixels a side of each photo, where the graph can run on it."""
 
-_GENERATIONS = 24
+_GENERATIONS = (24, 12, 6)
 """How often the quantized prefix of the network is run again; in deeper networks several layers share a run."""
+
+COST = 4e11
+"""Units (``cost``) that all those runs may take: about 10 seconds of one core."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,17 @@ class Rounded:
 
 
 def run(graph: Graph, activations: Mapping[str, QParams], inputs: Sequence[Array]) -> Rounded:
-    """Round all constants of a folded graph; its convolutions in order, each on patches from the layers before it.
+    """Round all constants of the int8 operators of a folded graph; its convolutions in order.
 
-    Transposed convolutions are rounded to nearest, and so is everything where there are no ``inputs``.
+    Each is rounded on patches from the layers before it. Transposed convolutions are rounded to nearest, and so is
+    everything where there are no ``inputs``.
     """
     arrays: dict[str, Array] = {}
     entries: dict[str, QParams] = {}
-    layers = list(weights.convolutions(graph))
-    crops = photos.cropped(graph, inputs, _SIDE)
-    step = -(-len(layers) // _GENERATIONS)
-    for start in range(0, len(layers), step):
+    layers = [node for node in weights.convolutions(graph) if graphs.name_of(node.outputs[0]) in activations]
+    crops, generations = _affordable(graph, inputs) if inputs else ([], _GENERATIONS[0])
+    step = -(-len(layers) // generations)
+    for start in range(0, len(layers), max(1, step)):
         batch = layers[start : start + step]
         patches = _patches(graph, ScaleTable({**activations, **entries}), arrays, batch, crops) if crops else {}
         for node in batch:
@@ -63,11 +67,24 @@ def run(graph: Graph, activations: Mapping[str, QParams], inputs: Sequence[Array
             rounded = layer(node, source, patches.get(node.name or ""))
             arrays.update(rounded.arrays)
             entries.update(rounded.entries)
-    for value, array in weights.constants(graph):
+    for value, array in weights.constants(graph, activations):
         name = graphs.name_of(value)
         entries[name] = scheme.symmetric(np.abs(array).max(), None)
         arrays[name] = scheme.snapped(array, entries[name])
     return Rounded(arrays, entries)
+
+
+def _affordable(graph: Graph, inputs: Sequence[Array]) -> tuple[list[Array], int]:
+    """Crops of the photos and a number of generations, which together cost no more than ``COST``."""
+    work = sum(cost.layers(graph).values())
+    for generations in _GENERATIONS:
+        for side in _SIDES:
+            crops = photos.cropped(graph, inputs, side)
+            # A generation runs the network up to its layers: half of it on average.
+            if sum(x.shape[2] * x.shape[3] for x in crops) * work / 2 * generations <= COST:
+                return crops, generations
+    share = COST / (sum(x.shape[2] * x.shape[3] for x in crops) * work / 2 * generations)
+    return crops[: max(1, int(share * len(crops)))], generations
 
 
 def layer(node: ir.Node, source: QParams, patches: Array | None) -> Rounded:

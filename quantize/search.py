@@ -1,7 +1,7 @@
 """Which ranges are best is measured: candidates are simulated on photos that they were not taken from.
 
-Every activation is quantized and the weights stay float, so that what is compared is the ranges alone. The measure is
-the PSNR of the network's output to that of the float network.
+Every int8 activation is quantized and the weights stay as they are, so that what is compared is the ranges alone. The
+measure is the PSNR of the network's output to that of the float network.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from clearport import graphs
 from clearport.base import QuantizedGraph, ScaleTable
-from clearport.quantize import legalise, observers, photos, qdq
+from clearport.quantize import legalise, observers, photos, placement, qdq
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,14 +24,20 @@ if TYPE_CHECKING:
     from clearport.quantize.observers import Range
 
 TRIALS = 64
-"""Simulations that may be spent on single tensors; large networks stop there."""
+"""Simulations that may be spent on single tensors; large networks stop there, or at ``SEARCH_COST``."""
+
+SEARCH_COST = 8e11
+"""Units (``cost``) that may be spent on single tensors: about 20 seconds of one core."""
+
+TRIAL_COST = 3e10
+"""Units that one simulation may take: for large networks smaller parts of the photos are judged, then fewer photos."""
 
 _FACTORS = (0.8, 1.25)
 _WORTH_DB = 0.01
-_LEAST_ERROR = 1e-9
+_LEAST_ERROR = 1e-10
 _ALIGNED = "aligned"
-_SIDE = 128
-"""Photos are judged on a crop of this many pixels a side, where the graph can run on it."""
+_SIDES = (128, 96, 64, 48, 32)
+"""Photos are judged on a crop of so many pixels a side, where the graph can run on it."""
 
 
 @dataclass(frozen=True)
@@ -64,36 +70,59 @@ class Split:
     inputs: Sequence[Array]
 
 
-class Judge:
-    """Simulates scale tables of one folded graph against the float graph.
+class Bench:
+    """Photos that tables are judged on: what each split sets aside, and the same at half the size, which is sharper.
 
-    It does so on the photos that each split sets aside, and on the same at half the size, which are sharper.
+    Args:
+        graph: the float network.
+        work: units of ``cost`` that it takes for a pixel of its input.
     """
 
-    def __init__(self, graph: Graph, folded: Folded, splits: Sequence[Split]) -> None:
-        self.folded, self.splits = folded, splits
-        self._input = graph.input
-        self._photos = [photos.cropped(graph, [*s.inputs, *photos.halved(graph, s.inputs)], _SIDE) for s in splits]
+    def __init__(self, graph: Graph, splits: Sequence[Split], work: float) -> None:
+        self.graph, self.splits = graph, splits
+        self.photos = _affordable(graph, splits, work)
+        self.cost = work * sum(image.shape[2] * image.shape[3] for each in self.photos for image in each)
         reference: Any = graphs.session(graph.model)
-        self._wanted = [[reference.run(None, {self._input.name: x})[0] for x in each] for each in self._photos]
-        example = legalise.activations(folded, self.base("min-max", splits[0]))
+        self.wanted = [[reference.run(None, {graph.input.name: x})[0] for x in each] for each in self.photos]
+
+    def psnr_db(self, given: Array, wanted: Array) -> float:
+        """Of one output to the float network's."""
+        error = float(np.square(given - wanted, dtype=np.float64).mean())
+        low, high = self.graph.input.value_range
+        return float(10 * np.log10((high - low) ** 2 / max(error, _LEAST_ERROR * (high - low) ** 2)))
+
+
+def _affordable(graph: Graph, splits: Sequence[Split], work: float) -> list[list[Array]]:
+    """The photos of each split, cut so that one simulation is not dearer than ``TRIAL_COST``."""
+    whole = [[*s.inputs, *photos.halved(graph, s.inputs)] for s in splits]
+    for side in _SIDES:
+        cut = [photos.cropped(graph, each, side) for each in whole]
+        price = work * sum(image.shape[2] * image.shape[3] for each in cut for image in each)
+        if price <= TRIAL_COST:
+            return cut
+    share = TRIAL_COST / price
+    return [each[: max(1, int(share * len(each)))] for each in cut]
+
+
+class Judge:
+    """Simulates scale tables of one folded graph against the float network of a bench."""
+
+    def __init__(self, bench: Bench, folded: Folded) -> None:
+        self.bench, self.folded = bench, folded
+        example = legalise.activations(folded, self.base("min-max", bench.splits[0]))
         free = qdq.with_free_scales(QuantizedGraph(folded.graph, ScaleTable(example)))
         self._session: Any = graphs.session(free)
 
     def __call__(self, choice: Choice) -> float:
         """PSNR in dB, the mean over the photos: one that is hard for every table does not decide alone."""
         scores = []
-        for split, images, wanted in zip(self.splits, self._photos, self._wanted, strict=True):
+        for split, images, wanted in zip(self.bench.splits, self.bench.photos, self.bench.wanted, strict=True):
             ranges = adjust(self.folded, self.base(choice.calibrator, split), choice.adjusted)
             given = qdq.parameters(legalise.activations(self.folded, ranges))
-            scores += [self._psnr_db(image, given, want) for image, want in zip(images, wanted, strict=True)]
+            for image, want in zip(images, wanted, strict=True):
+                out = self._session.run(None, {self.bench.graph.input.name: image, **given})[0]
+                scores.append(self.bench.psnr_db(out, want))
         return float(np.mean(scores))
-
-    def _psnr_db(self, image: Array, given: Mapping[str, Array], wanted: Array) -> float:
-        out = self._session.run(None, {self._input.name: image, **given})[0]
-        error = float(np.square(out - wanted, dtype=np.float64).mean())
-        low, high = self._input.value_range
-        return float(10 * np.log10((high - low) ** 2 / max(error, _LEAST_ERROR)))
 
     def base(self, calibrator: str, split: Split) -> dict[str, Range]:
         """The ranges of a calibrator before any adjustment."""
@@ -108,10 +137,13 @@ def best_calibrator(judge: Judge, calibrators: Sequence[str]) -> Choice:
 
 def refine(judge: Judge, choice: Choice) -> Choice:
     """Widen, narrow or align the range of one tensor after another, as long as the output gets better."""
-    base = judge.base(choice.calibrator, judge.splits[0])
+    base = judge.base(choice.calibrator, judge.bench.splits[0])
+    trials = min(TRIALS, int(SEARCH_COST / judge.bench.cost))
     for tensor in base:
+        if choice.trials >= trials:
+            return choice
         for what in _adjustments(judge.folded, base, tensor):
-            if choice.trials >= TRIALS:
+            if choice.trials >= trials:
                 return choice
             tried = replace(choice, adjusted={**choice.adjusted, tensor: what}, trials=choice.trials + 1)
             psnr_db = judge(tried)
@@ -147,13 +179,17 @@ def _sums(folded: Folded, tensor: str) -> list[str]:
         graphs.name_of(node.outputs[0])
         for node in folded.graph.model.graph
         if node.op_type in {"Add", "Sub"}
-        and tensor in {folded.observed[graphs.name_of(v)] for v in legalise.data_inputs(node)}
+        and folded.is_int8(node)
+        and tensor in {folded.observed[graphs.name_of(v)] for v in placement.data_inputs(node)}
     ]
 
 
 def _align(folded: Folded, base: Mapping[str, Range], tensor: str) -> Range:
     """The range that has the scale of the sum that ``tensor`` goes into: adding is then exact, without rounding."""
     low, high = base[tensor]
-    step = legalise.activations(folded, base)[_sums(folded, tensor)[0]].scale[0]
+    sums = _sums(folded, tensor)
+    if not sums:  # the sum stays in float here, though not where this was chosen
+        return low, high
+    step = legalise.activations(folded, base)[sums[0]].scale[0]
     below = round(min(max(255 / 2 - (low + high) / (2 * step), 0), 255)) if low < 0 else 0
     return -below * step, (255 - below) * step

@@ -9,15 +9,15 @@ import numpy as np
 from clearport import graphs
 from clearport.base import QParams
 from clearport.quantize import scheme
+from clearport.quantize.placement import CONVOLUTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     import onnx_ir as ir
 
     from clearport.base import Array, Graph
 
-CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 ARITHMETIC = frozenset({"Add", "Sub", "Mul", "PRelu"})
 """Operators whose constants are quantized like activations: int8, symmetric, one scale for the tensor."""
 
@@ -53,10 +53,11 @@ def convolutions(graph: Graph) -> Iterator[ir.Node]:
     return (node for node in graph.model.graph if node.op_type in CONVOLUTIONS)
 
 
-def constants(graph: Graph) -> Iterator[tuple[ir.Value, Array]]:
-    """The constants of arithmetic operators that must be quantized."""
+def constants(graph: Graph, activations: Container[str]) -> Iterator[tuple[ir.Value, Array]]:
+    """The constants of arithmetic operators that must be quantized; ``activations`` are the int8 values."""
     for node in graph.model.graph:
-        for value in node.inputs if node.op_type in ARITHMETIC else ():
+        is_int8 = node.op_type in ARITHMETIC and graphs.name_of(node.outputs[0]) in activations
+        for value in node.inputs if is_int8 else ():
             array = graphs.constant(value)
             if value is not None and array is not None:
                 yield value, array
@@ -69,5 +70,5 @@ def replaced(graph: Graph, arrays: Mapping[str, Array]) -> Graph:
     result = graphs.clone(graph)
     for name, array in arrays.items():
         value = result.model.graph.initializers[name]
-        value.const_value = ir.tensor(np.ascontiguousarray(array, np.float32), name=name)
+        value.const_value = ir.tensor(np.ascontiguousarray(array, np.float32).reshape(np.shape(array)), name=name)
     return result

@@ -12,7 +12,7 @@ import pytest
 
 from clearport import graphs
 from clearport.base import BadInput, Graph, QuantizedGraph, ScaleTable
-from clearport.quantize import legalise, qdq, scheme
+from clearport.quantize import placement, qdq, scheme
 from clearport.quantize.flow import QuantizeOptions, quantize
 
 SMALL = """
@@ -141,7 +141,7 @@ def test_a_static_graph_with_sizes_inside_is_calibrated_at_its_size(graph_of, ph
     )  # fmt: skip
     result = quantize(graph, [photos[0][:9], photos[1]])
     assert result.graph.model.graph.outputs[0].shape == graph.model.graph.outputs[0].shape
-    assert {"Resize"} <= legalise.MOVERS
+    assert {"Resize"} <= placement.MOVERS
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +189,8 @@ def test_fidelity_of_ncnet_on_a_photo_it_was_not_calibrated_on(ncnet: tuple[Grap
 
 def test_the_table_says_how_it_came_to_be(quantized: QuantizedGraph, photos: list[np.ndarray]) -> None:
     record = quantized.table.calibration
-    assert set(record) == {"calibrator", "adjusted", "simulated_psnr_db", "equalisation", "rounding", "images"}
+    how = {"calibrator", "adjusted", "simulated_psnr_db", "equalisation", "rounding", "images"}
+    assert set(record) == {*how, "islands", "tail", "float_layers"}
+    assert (record["islands"], record["float_layers"]) == ({}, [])
     assert [entry["size"] for entry in record["images"]] == ["48x48"] * len(photos)
     assert isinstance(quantized.table, ScaleTable)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from clearport import graphs
 from clearport.base import Graph, QParams
-from clearport.quantize import fold, legalise, weights
+from clearport.quantize import fold, islands, legalise, placement, weights
+from clearport.quantize.fold import Folded
 
 RESIDUAL = """
     a = Conv<pads=[1,1,1,1]>(image, W, B)
@@ -29,6 +30,10 @@ def ranges_of(graph: Graph, high: float = 100.0) -> dict[str, tuple[float, float
     return {graphs.name_of(v): (-0.7 * high, high) for v in graphs.values(graph)}
 
 
+def lowered(graph: Graph, ranges: dict[str, tuple[float, float]]) -> Folded:
+    return islands.run(fold.run(graph, placement.floats(graph)), ranges)
+
+
 def with_copies(graph: Graph) -> Graph:
     kernel = np.tile(np.eye(3, dtype=np.float32), (4, 1))[:, :, None, None]
     return weights.replaced(graph, {"N": kernel, "Z": np.zeros(12, np.float32)})
@@ -36,10 +41,11 @@ def with_copies(graph: Graph) -> Graph:
 
 def test_a_residual_network(graph_of) -> None:
     graph = with_copies(graph_of(RESIDUAL, **SHAPES))
-    folded = fold.run(graph)
+    ranges = {**ranges_of(graph), "f": (0.0, 250.0), "restored": (0.0, 250.0)}
+    folded = lowered(graph, ranges)
     assert [n.op_type for n in folded.graph.model.graph] == ["Conv", "Conv", "Conv", "Add", "DepthToSpace"]
     assert folded.observed == {"image": "image", "a": "b", "c": "c", "d": "d", "e": "f", "restored": "restored"}
-    entries = legalise.activations(folded, ranges_of(graph))
+    entries = legalise.activations(folded, ranges)
     pixel = QParams((1.0,), -128)
     assert entries["image"] == entries["e"] == entries["restored"] == pixel
     assert entries["d"] == pixel, "a convolution that copies channels is exact at its input's scale"
@@ -59,24 +65,47 @@ def test_what_moves_data_shares_a_scale(graph_of) -> None:
         colours=2,
         W=[4, 3, 1, 1], B=[4], V=[4, 3, 1, 1], C=[4],
     )  # fmt: skip
-    folded = fold.run(graph)
     ranges = {**ranges_of(graph), "a": (-3.0, 1.0), "b": (0.0, 9.0), "c": (0.0, 1.0), "d": (0, 1), "restored": (0, 1)}
-    entries = legalise.activations(folded, ranges)
+    entries = legalise.activations(lowered(graph, ranges), ranges)
     assert len({entries[name] for name in ("a", "b", "c", "d", "restored")}) == 1
     assert entries["a"].scale[0] == pytest.approx(12 / 255)
 
 
 def test_sigmoid_and_tanh_have_the_scales_of_the_specification(graph_of) -> None:
     graph = graph_of("a = Sigmoid(image) restored = Tanh(a)")
-    entries = legalise.activations(fold.run(graph), ranges_of(graph))
+    ranges = {"image": (0.0, 255.0), "a": (0.0, 1.0), "restored": (0.0, 0.76)}
+    entries = legalise.activations(lowered(graph, ranges), ranges)
     assert entries["a"] == QParams((1 / 256,), -128)
     assert entries["restored"] == QParams((1 / 128,), 0)
 
 
-def test_two_fixed_scales_cannot_be_joined(graph_of) -> None:
+def test_two_fixed_scales_that_meet_are_parted(graph_of) -> None:
     graph = graph_of("a = Sigmoid(image) restored = Concat<axis=1>(a, image)", colours=6)
-    with pytest.raises(ValueError, match="must share one scale, and several of them are fixed"):
-        legalise.activations(fold.run(graph), ranges_of(graph))
+    ranges = {"image": (0.0, 255.0), "a": (0.0, 1.0), "restored": (0.0, 255.0)}
+    folded = lowered(graph, ranges)
+    entries = legalise.activations(folded, ranges)
+    assert [n.op_type for n in folded.graph.model.graph] == ["Sigmoid", "Identity", "Concat"]
+    assert entries["a"] == QParams((1 / 256,), -128)
+    assert entries["a.rescaled"] == entries["image"] == entries["restored"] == QParams((1.0,), -128)
+
+
+def test_features_that_do_not_fit_a_fixed_range_are_not_cut_to_it(graph_of) -> None:
+    graph = graph_of("a = Conv(image, W, B) restored = Concat<axis=1>(a, image)", colours=6, W=[3, 3, 1, 1], B=[3])
+    ranges = {"image": (0.0, 255.0), "a": (-900.0, 900.0), "restored": (-900.0, 900.0)}
+    entries = legalise.activations(lowered(graph, ranges), ranges)
+    assert entries["image"] == QParams((1.0,), -128)
+    assert entries["a"] == entries["image.rescaled"] == entries["restored"]
+    assert entries["a"].scale[0] == pytest.approx(1800 / 255)
+
+
+@pytest.mark.parametrize(("high", "fixed"), [(200.0, True), (3.0, False)])
+def test_the_range_of_a_clamp_is_taken_where_it_is_used(graph_of, high: float, fixed: bool) -> None:
+    body = """lo = Constant<value = float {0.0}>() hi = Constant<value = float {255.0}>()
+        a = Add(image, image) b = Clip(a, lo, hi) restored = Conv(b, W, B)"""
+    graph = graph_of(body, W=[3, 3, 1, 1], B=[3])
+    ranges = {**ranges_of(graph), "b": (0.0, high)}
+    entries = legalise.activations(lowered(graph, ranges), ranges)
+    assert (entries["a"] == QParams((1.0,), -128)) is fixed
 
 
 @pytest.mark.parametrize(
@@ -107,14 +136,15 @@ RANGE = st.tuples(st.floats(-500, 500, width=32), st.floats(-500, 500, width=32)
 @given(data=st.data())
 def test_any_ranges_give_a_legal_table(graph_of, data: st.DataObject) -> None:
     graph = graph_of(RESIDUAL, **SHAPES)
-    folded = fold.run(graph)
     ranges = {graphs.name_of(v): data.draw(RANGE) for v in graphs.values(graph)}
+    ranges["restored"] = ranges["f"] = tuple(np.clip(ranges["f"], 0.0, 255.0))
+    folded = lowered(graph, ranges)
     entries = legalise.activations(folded, ranges)
     assert set(entries) == {graphs.name_of(v) for v in graphs.values(folded.graph)}
     for node in folded.graph.model.graph:
         name = graphs.name_of(node.outputs[0])
-        if node.op_type in legalise.MOVERS:
-            assert all(entries[graphs.name_of(v)] == entries[name] for v in legalise.data_inputs(node))
+        if node.op_type in placement.MOVERS:
+            assert all(entries[graphs.name_of(v)] == entries[name] for v in placement.data_inputs(node))
         clamp = folded.clamps.get(name)
         if clamp is not None and clamp.lo == 0.0:
             assert entries[name].zero_point == -128
