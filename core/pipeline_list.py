@@ -24,6 +24,7 @@ class NetworkRow:
     scales: tuple[int, ...]
     bundled: tuple[int, ...]
     paper: str
+    importable: bool
     published: str
     train: str
     knobs: dict[str, str]
@@ -33,7 +34,7 @@ class NetworkRow:
     def weights(self) -> str:
         """Where weights come from, in a few words."""
         ways = [f"bundled {', '.join(f'x{scale}' for scale in self.bundled)}"] if self.bundled else []
-        ways += ["published ones"] if self.published else []
+        ways += ["published ones"] if self.importable else []
         return ", ".join(ways) or "train your own"
 
 
@@ -86,6 +87,7 @@ def _network(spec: ModelSpec) -> NetworkRow:
         scales=spec.scales,
         bundled=bundled,
         paper=spec.paper.url,
+        importable=bool(spec.importers),
         published=spec.published,
         train=f"clearport train {spec.name} --data FOLDER --out {spec.name}.safetensors",
         knobs={name: f"{knob.about}: {knob.low:g} to {knob.high:g}" for name, knob in spec.knobs.items()},
