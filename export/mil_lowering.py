@@ -46,15 +46,25 @@ def builder() -> Any:
 
 @dataclass
 class Lowering:
-    """One program: its precision, its scale table (int8 only) and the MIL variable of each ONNX value so far."""
+    """One program: its precision, its scale table (int8 only) and the MIL variable of each ONNX value so far.
+
+    ``wide`` names the values that are computed in float32 though the program is float16.
+    """
 
     precision: Precision
     table: ScaleTable | None = None
     values: dict[str, Any] = field(default_factory=dict)
+    wide: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.mb = builder()
         self.compute = COMPUTE[self.precision]
+        self.casts: dict[tuple[str, str], Any] = {}
+
+    def begin(self, node: ir.Node | None) -> None:
+        """Compute from now on in the type of ``node``; None: in that of the program."""
+        narrow = node is None or name_of(node.outputs[0]) not in self.wide
+        self.compute = COMPUTE[self.precision] if narrow else np.float32
 
     def quant(self, node: ir.Node) -> QParams | None:
         """The int8 grid of what ``node`` writes; None where that stays in float."""
@@ -64,8 +74,19 @@ class Lowering:
     def var(self, node: ir.Node, index: int) -> Any:
         """The MIL variable of input ``index`` of ``node``; constants become ones of the type computed in."""
         value = need(node, index)
-        found = self.values.get(name_of(value))
-        return self.array(node, index) if found is None else found
+        name = name_of(value)
+        return self.array(node, index) if name not in self.values else self.cast(name)
+
+    def cast(self, name: str) -> Any:
+        """The MIL variable of a computed value, in the type computed in; integers, which are sizes, stay integers."""
+        from coremltools.converters.mil.mil import types
+
+        found, word = self.values[name], "fp16" if self.compute is np.float16 else "fp32"
+        if not types.is_float(found.dtype) or types.builtin_to_string(found.dtype) == word:
+            return found
+        if (name, word) not in self.casts:
+            self.casts[name, word] = self.mb.cast(x=found, dtype=word, name=f"{name}_{word}")
+        return self.casts[name, word]
 
     def array(self, node: ir.Node, index: int) -> Array:
         """The constant input ``index`` of ``node``, in the type computed in.

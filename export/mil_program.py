@@ -23,6 +23,7 @@ from clearport.base import Graph, Precision, QParams, ScaleTable, TensorSpec
 from clearport.export.coreml_tools import load, quiet
 from clearport.export.mil_lowering import COMPUTE, Lowering, builder
 from clearport.export.mil_rules import Rule, rule_for
+from clearport.export.mil_wide import NOTHING, Wide
 from clearport.graphs import name_of
 
 if TYPE_CHECKING:
@@ -49,12 +50,13 @@ SMALLEST, LARGEST, USUAL = 1, 4096, 256
 
 @dataclass(frozen=True)
 class Plan:
-    """What is lowered, and how. ``table`` is given exactly when the precision is int8."""
+    """What is lowered, and how. ``table`` is given exactly when the precision is int8; ``wide`` matters in float16."""
 
     graph: Graph
     precision: Precision
     variant: Variant
     table: ScaleTable | None = None
+    wide: Wide = NOTHING
 
     @property
     def ios(self) -> int:
@@ -112,7 +114,7 @@ def _program(plan: Plan, shape: Any, target: Any) -> Any:
     placeholder = mb.placeholder(tuple(shape.symbolic_shape), dtype=_mil_type(plan.io_type), name=source)
     program = Program()
     with Function({source: placeholder}, opset_version=target) as function:
-        low = Lowering(plan.precision, plan.table)
+        low = Lowering(plan.precision, plan.table, wide=plan.wide.names)
         low.values[source] = _enter(low, plan, function.inputs[source])
         for node, rule in plan.steps():
             _lower_node(low, plan, node, rule)
@@ -136,6 +138,7 @@ def _lower_node(low: Lowering, plan: Plan, node: ir.Node, rule: Rule) -> None:
     name, params = name_of(output), low.quant(node)
     inner = f"{name}_inner"  # the plain name of the graph's output belongs to the program's output
     final = inner if output.is_graph_output() else name
+    low.begin(node)
     if node.op_type == REQUANTIZE and params is not None:
         low.values[name] = low.requantize(low.var(node, 0), final, params)
     elif params is None or (rule.moves_data and output.is_graph_output() and _same_grid(node, params, plan)):
@@ -164,7 +167,8 @@ def _enter(low: Lowering, plan: Plan, x: Any) -> Any:
 def _leave(low: Lowering, plan: Plan) -> Any:
     """From what the last operator writes to what the program gives."""
     spec: TensorSpec = plan.graph.output
-    y = low.values[spec.name]
+    low.begin(None)
+    y = low.cast(spec.name)
     if plan.variant == "image":
         step, black = spec.pixel_step, spec.value_range[0]
         y = _affine(low, y, 1.0 / step, -black / step, f"{spec.name}_in_pixels")

@@ -19,6 +19,7 @@ from clearport.base import Artifact, Graph, Options, Precision, QuantizedGraph, 
 from clearport.export.coreml_package import Description, write
 from clearport.export.mil_lowering import COMPUTE
 from clearport.export.mil_program import LARGEST, SMALLEST, Plan, Variant, convert
+from clearport.export.mil_wide import NOTHING, choose
 from clearport.files import digest
 from clearport.registry import NETWORKS, installed_versions
 
@@ -63,7 +64,8 @@ class CoreML:
                 raise ValueError("int8 needs the quantized graph")
             plans = [Plan(quantized.graph, precision, v, quantized.table) for v in get_args(Variant)]
         else:
-            plans = [Plan(graph, precision, v) for v in get_args(Variant)]
+            wide = choose(graph) if COMPUTE[precision] is np.float16 else NOTHING
+            plans = [Plan(graph, precision, v, wide=wide) for v in get_args(Variant)]
         return [_lower(plan, folder) for plan in plans]
 
 
@@ -118,8 +120,10 @@ def _description(plan: Plan) -> Description:
 
 
 def _note(plan: Plan) -> dict[str, str]:
-    """What keeps Core ML from the Neural Engine."""
+    """What keeps Core ML, or some operators, from the Neural Engine."""
     reasons = [_FLOAT32] if COMPUTE[plan.precision] is np.float32 else []
+    if plan.wide.reason:
+        reasons.append(plan.wide.reason)
     if plan.graph.input.dynamic:
         reasons.append(_FREE_SIZE)
     return {"clearport.note": "; ".join(reasons)} if reasons else {}

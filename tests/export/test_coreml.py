@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -27,7 +28,7 @@ from clearport.registry import TARGETS, missing
 if missing(("coremltools",)):
     pytest.skip("coremltools is not installed", allow_module_level=True)
 
-from clearport.export import coreml_package, coreml_tools, mil_lowering, mil_program, passes
+from clearport.export import coreml_package, coreml_tools, mil_lowering, mil_program, mil_wide, passes
 from clearport.quantize import flow
 from clearport.runtime import pixels
 from clearport.runtime.run_milref import RUNNER
@@ -341,11 +342,55 @@ def test_what_cannot_be_lowered_is_told_by_operator_layer_and_reason(why: str, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_numbers_beyond_half_precision_are_refused(tmp_path: Path) -> None:
+def test_numbers_beyond_half_precision_are_refused() -> None:
     graph = lone("Mul", "c", constants={"c": np.float32([[[1e6]]])})
-    assert len(TARGET.lower(graph, None, "fp32", Options(), tmp_path)) == 2
+    assert mil_program.convert(mil_program.Plan(graph, "fp32", "tensor")) is not None
     with pytest.raises(UnsupportedOperator, match="does not fit float16"):
-        TARGET.lower(graph, None, "fp16", Options(), tmp_path)
+        mil_program.convert(mil_program.Plan(graph, "fp16", "tensor"))
+
+
+def chain(*steps: tuple[str, float], free: bool = False) -> Graph:
+    """The image, one operator with a constant after the other, and a clip."""
+    constants = {f"c{i}": np.float32(number) for i, (_, number) in enumerate(steps)}
+    constants |= {"low": np.float32(0), "high": np.float32(255)}
+    names = ["image", *(f"x{i}" for i in range(len(steps)))]
+    nodes = [
+        helper.make_node(op, [names[i], f"c{i}"], [names[i + 1]], f"{op.lower()}{i}") for i, (op, _) in enumerate(steps)
+    ]
+    nodes.append(helper.make_node("Clip", [names[-1], "low", "high"], ["restored"], "clip"))
+    sides: list[Any] = ["H", "W"] if free else [96, 80]
+    return graph_of(nodes, constants, TensorSpec("image", (1, 3, *sides)))
+
+
+TOO_MUCH_FOR_HALF = {
+    "beyond its range": (chain(("Mul", 1e6), ("Div", 2e6)), "1 Div, 1 Mul .* does not hold"),
+    "beyond its digits": (chain(("Add", 4000.0), ("Sub", 4000.0)), r"1 Add, 1 Sub .* keep 4\d\.\d dB of"),
+    "in any size": (chain(("Mul", 1e6), ("Div", 2e6), free=True), "1 Div, 1 Mul .* does not hold"),
+}
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8-weights"])
+@pytest.mark.parametrize("what", TOO_MUCH_FOR_HALF)
+def test_what_half_precision_cannot_do_computes_in_float32(what: str, precision: Precision, tmp_path: Path) -> None:
+    graph, said = TOO_MUCH_FOR_HALF[what]
+    photograph = photo(80, 96)
+    wanted = onnxruntime(graph, pixels.to_tensor(photograph, graph.input))
+    tensor, image = TARGET.lower(graph, None, precision, Options(), tmp_path)
+    session = RUNNER.open(tensor.path, 1, {})
+    assert re.search(said, session.facts()["metadata"]["clearport.note"])
+    got = session.run({"image": pixels.to_tensor(photograph, tensor.inputs[0])})["restored"]
+    # What is left is the rounding of image and result to 11 bits: up to 1/16 of a level each above 128.
+    assert np.abs(got - wanted).max() <= 0.13
+    levels = RUNNER.open(image.path, 1, {}).run({"image": photograph[None]})["restored"]
+    assert np.abs(levels[0].astype(int) - pixels.to_image(wanted, graph.output)).max() <= 1
+
+
+def test_what_half_precision_can_do_stays_in_it(tmp_path: Path) -> None:
+    graph = upscaler()
+    assert mil_wide.choose(graph) == mil_wide.NOTHING
+    path = TARGET.lower(graph, None, "fp16", Options(), tmp_path)[0].path
+    assert RUNNER.open(path, 1, {}).facts()["executed_precision"] == "float16"
+    assert "clearport.note" not in RUNNER.open(path, 1, {}).facts()["metadata"]
 
 
 @given(arrays(np.float64, (2, 3, 3, 3), elements=st.floats(-120, 120)))

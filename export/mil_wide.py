@@ -1,0 +1,218 @@
+"""Which operators of a half-precision Core ML program compute in float32, because float16 would not do.
+
+Half precision is tried out before anything is written: the graph runs in ONNX Runtime with every value rounded to
+float16 as the program would round it, on a photo, on the same photo in the dark and on noise. Where that reaches
+``ENOUGH_DB`` to the float32 graph, the whole program is float16, as the Neural Engine wants it. Else the operators that
+add most of the error, and those whose numbers float16 cannot hold, compute in float32.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport import graphs
+from clearport.base import Size
+from clearport.images import load_rgb
+from clearport.models import samples
+
+if TYPE_CHECKING:
+    from clearport.base import Array, Graph
+
+ENOUGH_DB = 63.0
+"""60 dB are promised; half of that error is left for pictures that were not tried."""
+
+LARGEST = float(np.finfo(np.float16).max) / 8
+"""Numbers beyond this may overflow in another picture, or in the sums of one operator."""
+
+_SIDE = 64
+_FLOATS = {ir.DataType.FLOAT}
+_NOT_DATA = {"Resize": (1, 2, 3)}  # inputs that Core ML takes as settings
+
+
+@dataclass(frozen=True)
+class Wide:
+    """The values whose operators compute in float32, and why; empty and "" where all of it is float16."""
+
+    names: frozenset[str] = frozenset()
+    reason: str = ""
+
+
+NOTHING = Wide()
+
+
+@functools.lru_cache(maxsize=1)  # fp16 and int8-weights are written one after the other
+def choose(graph: Graph) -> Wide:
+    """The operators of ``graph`` that shall compute in float32."""
+    trial = _Trial(_small(graph))
+    large = trial.too_large()
+    if trial.psnr_db(large) >= ENOUGH_DB:
+        return Wide(large, _reason(graph, large, "float16 does not hold their numbers")) if large else NOTHING
+    names, half = trial.worst(large), trial.psnr_db(frozenset())
+    why = f"all in float16 the result would keep {half:.1f} dB of the {ENOUGH_DB:g} that are wanted"
+    return Wide(names, _reason(graph, names, why))
+
+
+def _small(graph: Graph) -> Graph:
+    """The same network for a small picture, where it has no size of its own."""
+    if graph.input.dynamic or graphs.size_bound(graph) is not None:
+        return graph
+    step = graphs.coarsest_stride(graph)
+    side = -(-_SIDE // step) * step
+    if side >= min(n for n in graph.input.shape[2:] if isinstance(n, int)):
+        return graph
+    try:
+        smaller = graphs.resized(graph, Size(side, side))
+        _run(smaller.model, np.zeros((1, 3, side, side), np.float32))
+    except Exception:
+        return graph
+    return smaller
+
+
+class _Trial:
+    """The graph in float32 and, rounded, in float16, on the same pictures."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        low, high = graph.output.value_range
+        self._range = high - low
+        self._nodes = [graphs.name_of(n.outputs[0]) for n in graph.model.graph if _is_float(n.outputs[0])]
+        self._pairs = [(picture, _run(graph.model, picture)[0]) for picture in _pictures(graph)]
+
+    def too_large(self) -> frozenset[str]:
+        """The operators that give or hold numbers beyond ``LARGEST``."""
+        peaks: dict[str, float] = {}
+        model = self._graph.model.clone()
+        inner = [n.outputs[0] for n in model.graph if _is_float(n.outputs[0]) and not n.outputs[0].is_graph_output()]
+        model.graph.outputs.extend(inner)
+        names = [graphs.name_of(value) for value in model.graph.outputs]
+        for picture, _ in self._pairs:
+            for name, array in zip(names, _run(model, picture), strict=True):
+                peaks[name] = max(peaks.get(name, 0.0), _peak(array))
+        for node in self._graph.model.graph:
+            held = [graphs.constant(v) for v in node.inputs if v is not None]
+            if any(array is not None and array.dtype.kind == "f" and _peak(array) > LARGEST for array in held):
+                peaks[graphs.name_of(node.outputs[0])] = np.inf
+        return frozenset(name for name, peak in peaks.items() if not peak <= LARGEST)
+
+    def psnr_db(self, wide: Collection[str]) -> float:
+        """The lowest PSNR of the pictures with all but ``wide`` in float16."""
+        return _db(max(self._errors(wide, self._pairs)), self._range)
+
+    def worst(self, first: frozenset[str]) -> frozenset[str]:
+        """``first``, and the operators that add most of the error, so many that the others do not matter."""
+        allowed = self._range**2 / 10 ** (ENOUGH_DB / 10)
+        blamed = self._blame([name for name in self._nodes if name not in first], allowed / 16)
+        ranked = sorted(blamed, key=lambda group: blamed[group])
+        for _ in range(6):  # errors do not quite add up: ask for less until it is enough
+            sums = np.cumsum([blamed[group] for group in ranked])
+            names = first.union(*(set(group) for group, total in zip(ranked, sums, strict=True) if total > allowed))
+            if self.psnr_db(names) >= ENOUGH_DB:
+                return names
+            allowed /= 4
+        return frozenset(self._nodes)
+
+    def _blame(self, nodes: Sequence[str], small: float) -> dict[tuple[str, ...], float]:
+        """Groups of operators and the error when they alone are float16; those of more than one make a small one."""
+        errors = self._errors(frozenset(), self._pairs)
+        pair = [self._pairs[errors.index(max(errors))]]
+        groups, blamed = [tuple(nodes)], {}
+        while groups:
+            group = groups.pop()
+            error = self._errors(set(self._nodes) - set(group), pair)[0]
+            if len(group) > 1 and error > small:
+                groups += [group[: len(group) // 2], group[len(group) // 2 :]]
+            else:
+                blamed[group] = error
+        return blamed
+
+    def _errors(self, wide: Collection[str], pairs: Sequence[tuple[Array, Array]]) -> list[float]:
+        model = _rounded(self._graph.model, frozenset(wide))
+        with np.errstate(invalid="ignore", over="ignore"):
+            differences = [_run(model, picture)[0] - wanted for picture, wanted in pairs]
+            errors = [float(np.mean(np.square(difference, dtype=np.float64))) for difference in differences]
+        return [error if np.isfinite(error) else np.inf for error in errors]
+
+
+def _rounded(model: ir.Model, wide: frozenset[str]) -> ir.Model:
+    """A copy in which every value that is float16 in the program is rounded to it wherever it is read."""
+    copy = model.clone()
+    done: dict[str, ir.Value] = {}
+    for node in list(copy.graph):
+        narrow = graphs.name_of(node.outputs[0]) not in wide
+        for index, value in enumerate(node.inputs):
+            if value is None or not _is_float(value) or index in _NOT_DATA.get(node.op_type, ()):
+                continue
+            maker = value.producer()
+            if narrow or (maker is not None and graphs.name_of(value) not in wide):
+                node.replace_input_with(index, _half(copy.graph, value, node, done))
+    result = copy.graph.outputs[0]
+    if graphs.name_of(result) not in wide:
+        copy.graph.outputs[0] = _half(copy.graph, result, None, done)
+    return copy
+
+
+def _half(body: ir.Graph, value: ir.Value, before: ir.Node | None, done: dict[str, ir.Value]) -> ir.Value:
+    """``value`` rounded to float16, and as float32 again."""
+    name = graphs.name_of(value)
+    if name not in done:
+        down = ir.node("Cast", [value], {"to": ir.DataType.FLOAT16})
+        up = ir.node("Cast", [down.outputs[0]], {"to": ir.DataType.FLOAT})
+        down.outputs[0].name, up.outputs[0].name = f"{name}_half", f"{name}_rounded"
+        for made in (down, up):
+            if before is None:
+                body.append(made)
+            else:
+                body.insert_before(before, made)
+        done[name] = up.outputs[0]
+    return done[name]
+
+
+def _is_float(value: ir.Value) -> bool:
+    held = graphs.constant(value)
+    return held.dtype == np.float32 if held is not None else value.dtype in _FLOATS
+
+
+def _run(model: ir.Model, picture: Array) -> list[Array]:
+    """All outputs, computed as the model says: optimisers take casts there and back for nothing."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level, options.intra_op_num_threads = 3, 1
+    session: Any = ort.InferenceSession(graphs.to_bytes(model), options, providers=["CPUExecutionProvider"])
+    found: list[Array] = session.run(None, {session.get_inputs()[0].name: picture})
+    return found
+
+
+def _pictures(graph: Graph) -> list[Array]:
+    """A photo, the same in the dark, and noise, in the graph's range and of a size that it takes."""
+    step = graphs.coarsest_stride(graph)
+    usual = -(-_SIDE // step) * step
+    height, width = (n if isinstance(n, int) else usual for n in graph.input.shape[2:])
+    photo = load_rgb(samples.golden())
+    rows, columns = (np.arange(n) % length for n, length in zip((height, width), photo.shape, strict=False))
+    unit = photo[rows][:, columns].transpose(2, 0, 1)[None] / 255.0
+    noise = np.random.default_rng(0).uniform(0, 1, unit.shape)
+    low, high = graph.input.value_range
+    return [(low + (high - low) * picture).astype(np.float32) for picture in (unit, unit * 0.1, noise)]
+
+
+def _reason(graph: Graph, names: frozenset[str], why: str) -> str:
+    kinds = Counter(n.op_type for n in graph.model.graph if graphs.name_of(n.outputs[0]) in names)
+    listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    return f"{listed} of {len(graph.model.graph)} operators compute in float32: {why}"
+
+
+def _peak(array: Array) -> float:
+    return float(np.abs(array).max(initial=0.0))
+
+
+def _db(error: float, value_range: float) -> float:
+    return np.inf if error == 0 else float(10 * np.log10(value_range**2 / error)) if np.isfinite(error) else -np.inf
