@@ -23,9 +23,11 @@ def matmul(low: Lowering, node: ir.Node) -> None:
     if weight is not None and weight.ndim == 2 and graphs.constant(graphs.need(node, 0)) is None:
         _fully_connected(low, node)
         return
-    left, right, turned = _plain(low, node, 0), *_columns(low, node)
+    left, (right, turned) = _plain(low, node, 0), _columns(low, node)
+    rank = max(len(left.dims), len(right.dims))
+    left, right = _of_rank(low, node, left, rank), _of_rank(low, node, right, rank)
     ends = (right.dims[-1], right.dims[-2])[:: -1 if turned else 1]
-    if len(left.dims) != len(right.dims) or left.dims[-1] != ends[1]:
+    if left.dims[-1] != ends[1]:
         raise low.refuse(node, f"a product of {left.dims} and {right.dims}")
     batch = np.broadcast_shapes(left.dims[:-2], right.dims[:-2])
     dims = (*batch, left.dims[-2], ends[0])
@@ -33,11 +35,23 @@ def matmul(low: Lowering, node: ir.Node) -> None:
     low.write(node, "BATCH_MATMUL", [left, right], dims, order, adjX=False, adjY=turned)
 
 
+def _of_rank(low: Lowering, node: ir.Node, image: Tensor, rank: int) -> Tensor:
+    """The same matrices with axes of size 1 before theirs: TFLite wants as many for either factor."""
+    dims = (1,) * (rank - len(image.dims)) + image.dims
+    if dims == image.dims:
+        return image
+    if any(image.free):
+        raise low.refuse(node, "it needs a fixed size: give --size HEIGHTxWIDTH")
+    result = low.between(node, f"of {rank} axes", image, dims)
+    low.file.operator("RESHAPE", [image, low.integers("shape", dims)], result, newShape=dims)
+    return result
+
+
 def _fully_connected(low: Lowering, node: ir.Node) -> None:
     """The inner axis must be stored last; the others may lie in any order."""
     _, order = low.stored(node)
     inner = len(order) - 1
-    last = (*(axis for axis in order if axis != inner), inner)
+    last = order if order[-1] == inner else tuple(sorted(order))
     image = low.tensor(node, 0, last)
     kernel = low.constant(node, 1, np.transpose)  # (N, K)
     # Without a bias it would be version 6, which NNAPI does not take.

@@ -142,6 +142,17 @@ MATRIX = {
         ops=("CONV_2D", "RESHAPE", "TRANSPOSE", "BATCH_MATMUL", "SOFTMAX", "BATCH_MATMUL", "RESHAPE", "TRANSPOSE"),
         nnapi=None,
     ),
+    "a picture times matrices of fewer axes": after_conv(
+        ("MatMul", "y w", "q", {}),
+        ("Reshape", "q h", "k", {}),
+        one("MatMul", "x k"),
+        constants={"w": weight(12, 12), "h": i64(8, 12, 10)},
+        ops=(
+            *("CONV_2D", "CONV_2D", "TRANSPOSE", "FULLY_CONNECTED", "RESHAPE", "TRANSPOSE", "RESHAPE"),
+            *("BATCH_MATMUL", "TRANSPOSE"),
+        ),
+        nnapi=None,
+    ),
     "a channel over all": after_conv(
         ("ReduceMean", "x a", "p", {}),
         ("Expand", "p n", "q", {}),
