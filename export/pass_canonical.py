@@ -58,6 +58,8 @@ def _pool(_: ir.Graph, node: ir.Node) -> None:
     if up and not counted and _with_larger_pads(node):
         up = 0
     node.attributes["ceil_mode"] = ir.AttrInt64("ceil_mode", up)
+    if node.op_type == "AveragePool" and set(graphs.attr_ints(node, "dilations", ())) == {1}:
+        del node.attributes["dilations"]  # ONNX Runtime's quantized form of the operator does not know the attribute
 
 
 def _with_larger_pads(node: ir.Node) -> bool:
