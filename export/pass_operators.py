@@ -41,8 +41,8 @@ def _split(node: ir.Node) -> None:
     """Slices: XNNPACK and int8 NPUs take them where they refuse a SPLIT into many."""
     source = graphs.need(node, 0)
     axis = graphs.attr_int(node, "axis", 0) % rank(source)
-    written = [fixed(value) for value in node.outputs]
-    lengths = [size[axis] for size in written if size is not None]
+    written = [(sizes(value) or ())[axis : axis + 1] for value in node.outputs]
+    lengths = [length for found in written for length in found if isinstance(length, int)]
     parts = graphs.constant(graphs.operand(node, 1))
     if parts is not None:
         lengths = [int(n) for n in parts]
