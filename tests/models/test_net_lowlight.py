@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from clearport.base import ModelSpec, Size
 from clearport.export.from_torch import TOLERANCE, deployed, export_graph
 from clearport.images import load_rgb
-from clearport.models import layers_curves, net_sci, net_zerodce, net_zerodcepp, weights
+from clearport.models import layers_curves, net_iagc, net_iat, net_sci, net_zerodce, net_zerodcepp, weights
 from clearport.models.outputs import Restored
 
-SPECS = {s.SPEC.name: s.SPEC for s in (net_sci, net_zerodce, net_zerodcepp)}
-PARAMETERS = {"sci": 258, "zerodce": 79_416, "zerodcepp": 10_561}
-MAPS = {"sci": "illumination", "zerodce": "curves", "zerodcepp": "curves"}
+SPECS = {s.SPEC.name: s.SPEC for s in (net_iagc, net_iat, net_sci, net_zerodce, net_zerodcepp)}
+PARAMETERS = {"iagc": 46_796, "iat": 91_154, "sci": 258, "zerodce": 79_416, "zerodcepp": 10_561}
+MAPS = {"iagc": "gamma", "iat": "colour", "sci": "illumination", "zerodce": "curves", "zerodcepp": "curves"}
 
 every = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 
@@ -120,7 +120,10 @@ def test_zerodce_begins_near_the_identity() -> None:
         assert (spec.build(1)(image) - image).abs().max() < 0.04
 
 
-PUBLISHED = (*[(net_sci.SPEC, f"sci/{name}.pt") for name in ("easy", "medium", "difficult")],)
+PUBLISHED = (
+    *[(net_sci.SPEC, f"sci/{name}.pt") for name in ("easy", "medium", "difficult")],
+    *[(net_iat.SPEC, f"iat/iat_{name}.pth") for name in ("lol_v1", "exposure")],
+)
 
 
 @pytest.mark.parametrize(("spec", "file"), PUBLISHED, ids=lambda v: v if isinstance(v, str) else "")
@@ -135,7 +138,7 @@ def test_published_weights_brighten_a_dark_photo(shared: Path, spec: ModelSpec, 
     assert torch.corrcoef(torch.stack((restored.flatten(), image.flatten())))[0, 1] > 0.8
 
 
-@pytest.mark.parametrize("spec", [net_sci.SPEC], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [net_iat.SPEC, net_sci.SPEC], ids=lambda spec: spec.name)
 def test_other_files_are_left_to_other_importers(spec: ModelSpec, tmp_path: Path) -> None:
     torch.save({"some.weight": torch.zeros(3)}, tmp_path / "a.pth")
     (tmp_path / "b.txt").write_text("not weights")
