@@ -48,12 +48,14 @@ class QuantizeOptions:
             that is best for the first.
         search: choose the calibrator, and each tensor's range, by measured output quality; else min-max.
         compensate: round weights with error compensation; else to nearest.
+        floats: names of nodes that stay in float whatever it is worth.
         progress: called with (images done, images in all) while the float graph is observed.
     """
 
     equalisation: tuple[float, ...] = (0.5, 0.0)
     search: bool = True
     compensate: bool = True
+    floats: tuple[str, ...] = ()
     progress: calibrate.Progress | None = None
 
 
@@ -104,7 +106,7 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     work = sum(cost.layers(graph).values())
     pixels = OBSERVING_COST / (work * max(1, len(images)) * (1 + len(options.equalisation)))
     free, inputs = photos.prepare(graph, images, pixels)
-    setting = _Setting(free, inputs, placement.floats(free), work, options)
+    setting = _Setting(free, inputs, placement.floats(free, options.floats), work, options)
     peaks = calibrate.channel_peaks(free, inputs, _names(free))
     candidates: list[_Candidate] = []
     for strength in options.equalisation:
