@@ -245,7 +245,10 @@ class QParams:
 class ScaleTable:
     """Tensor name -> QParams for every activation, weight and bias that is quantized; legal for every target.
 
-    ``calibration`` says how it came to be (calibrator, images and their hashes), for the bundle.
+    A value without an entry is float, and an operator computes in int8 exactly where its output has one.
+    ``calibration`` says how it came to be, for the bundle: calibrator, images and hashes, and what stays in float:
+    ``islands`` (node -> operator) because it must, ``tail`` and ``float_layers`` (nodes) because it was measured to
+    pay.
     """
 
     entries: Mapping[str, QParams]
@@ -262,10 +265,12 @@ class ScaleTable:
 class QuantizedGraph:
     """A float graph whose weights already lie on their int8 grid, and its scale table.
 
-    Every activation that an operator writes and every weight and bias has an entry in ``table``. A Relu or Clip that
-    alone reads what an operator writes is gone: saturation of that output's int8 range does its work. The others
-    stay, with a scale of their own. Channels may be equalised, so that weights differ from the float graph's by more
-    than rounding: compare outputs, never weights. ``graph`` keeps the names of tensors that the table uses.
+    What ``table`` has is int8, and an int8 operator reads and writes nothing else: an Identity node stands where a
+    float value becomes int8, or an int8 value gets another scale. A float operator reads int8 values as they are,
+    dequantized. The graph's input and output are int8 always, with the exact scale of a pixel. A Relu or Clip
+    that alone reads what an int8 operator writes is gone: saturation of that output's int8 range does its work.
+    The others stay. Channels may be equalised, so that weights differ from the float graph's by more than
+    rounding: compare outputs, never weights. ``graph`` keeps the names of tensors that the table uses.
     """
 
     graph: Graph
