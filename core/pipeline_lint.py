@@ -20,6 +20,8 @@ def lint(artifact: Artifact) -> tuple[LintFinding, ...]:
             "it computes in float32, which Core ML runs on CPU and GPU; for the Neural Engine take fp16 or int8-weights"
         )
         return (LintFinding(level="note", rule="neural-engine", message=said),)
+    if artifact.target == "coreml":
+        return tuple(_in_float32(artifact))
     if artifact.target != "tflite":
         return ()
     from clearport.export.lint_nnapi import API_LEVELS
@@ -31,6 +33,14 @@ def lint(artifact: Artifact) -> tuple[LintFinding, ...]:
         said += f"in {_parts(report.partitions(report.api_level))}"
         return (LintFinding(level="note", rule=RULE, message=said),)
     return tuple(_left_on_the_cpu(report, API_LEVELS[-1]))
+
+
+def _in_float32(artifact: Artifact) -> list[LintFinding]:
+    from clearport.export.to_coreml import FLOAT32_KEY
+    from clearport.runtime.milref_program import read
+
+    said = read(artifact.path).metadata.get(FLOAT32_KEY)
+    return [LintFinding(level="note", rule="neural-engine", message=said)] if said else []
 
 
 def _left_on_the_cpu(report: NnapiReport, api_level: int) -> list[LintFinding]:

@@ -26,6 +26,9 @@ from clearport.registry import NETWORKS, installed_versions
 if TYPE_CHECKING:
     from clearport.base import ModelSpec
 
+FLOAT32_KEY = "clearport.float32_operators"
+"""Where a float16 package tells which operators compute in float32, and why."""
+
 _FREE_SIZE = "free input size: Core ML may not use the Neural Engine; for speed export the one size that is used"
 _FLOAT32 = "computed in float32: Core ML does not use the Neural Engine; for speed use fp16 or int8-weights"
 _WORDS: dict[Precision, str] = {
@@ -120,13 +123,12 @@ def _description(plan: Plan) -> Description:
 
 
 def _note(plan: Plan) -> dict[str, str]:
-    """What keeps Core ML, or some operators, from the Neural Engine."""
+    """What keeps Core ML from the Neural Engine."""
     reasons = [_FLOAT32] if COMPUTE[plan.precision] is np.float32 else []
-    if plan.wide.reason:
-        reasons.append(plan.wide.reason)
     if plan.graph.input.dynamic:
         reasons.append(_FREE_SIZE)
-    return {"clearport.note": "; ".join(reasons)} if reasons else {}
+    said = {"clearport.note": "; ".join(reasons)} if reasons else {}
+    return said | ({FLOAT32_KEY: plan.wide.reason} if plan.wide.reason else {})
 
 
 def _network(name: str) -> ModelSpec | None:

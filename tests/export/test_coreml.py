@@ -377,7 +377,7 @@ def test_what_half_precision_cannot_do_computes_in_float32(what: str, precision:
     wanted = onnxruntime(graph, pixels.to_tensor(photograph, graph.input))
     tensor, image = TARGET.lower(graph, None, precision, Options(), tmp_path)
     session = RUNNER.open(tensor.path, 1, {})
-    assert re.search(said, session.facts()["metadata"]["clearport.note"])
+    assert re.search(said, session.facts()["metadata"]["clearport.float32_operators"])
     got = session.run({"image": pixels.to_tensor(photograph, tensor.inputs[0])})["restored"]
     # What is left is the rounding of image and result to 11 bits: up to 1/16 of a level each above 128.
     assert np.abs(got - wanted).max() <= 0.13
