@@ -204,3 +204,50 @@ def test_pictures_whose_black_is_not_zero_count_from_black(graph_of, photos: lis
     result = quantize(symmetric, photos, PLAIN)
     assert result.table["image"] == result.table["restored"] == QParams((float(np.float32(2 / 255)),), -128)
     assert result.graph.input.value_range == result.graph.output.value_range == (0.0, 2.0)
+
+
+MIDDLE = """
+    huge = Constant<value = float {2000.0}>()
+    lo = Constant<value = float {0.0}>() hi = Constant<value = float {255.0}>()
+    a = Conv<pads=[1,1,1,1]>(image, W, B)
+    b = Mul(a, huge)
+    c = Add(b, image)
+    d = Sub(c, b)
+    e = Conv<pads=[1,1,1,1]>(d, V, C)
+    f = Relu(e)
+    g = Conv<pads=[1,1,1,1]>(f, U, D)
+    h = Add(g, image)
+    restored = Clip(h, lo, hi)
+"""
+
+
+def test_layers_that_spoil_everything_are_found_and_stay_in_float(graph_of, photos: list[np.ndarray]) -> None:
+    """b is 2000 times what is of use: in 8 bits nothing of the image would be left in c, and so in c - b."""
+    shapes = {"W": [3, 3, 3, 3], "B": [3], "V": [8, 3, 3, 3], "C": [8], "U": [3, 8, 3, 3], "D": [3]}
+    graph = graph_of(MIDDLE, **shapes)
+    result = quantize(graph, photos)
+    record = result.table.calibration
+    assert names(graph, "Sub") <= set(record["float_layers"])
+    assert "c" not in result.table
+    assert "image" in result.table
+    assert record["simulated_psnr_db"] > 40
+
+
+def test_a_switch_rounds_one_value_and_leaves_the_others(graph_of, photos: list[np.ndarray]) -> None:
+    graph = graph_of("a = Conv(image, W, B) restored = Conv(a, V, C)", W=[3, 3, 1, 1], B=[3], V=[3, 3, 1, 1], C=[3])
+    result = quantize(graph, photos, PLAIN)
+    session = graphs.session(qdq.with_switches(result))
+    image = np.random.default_rng(0).uniform(0, 255, (1, 3, 16, 16)).astype(np.float32)
+
+    def run(*on: str) -> np.ndarray:
+        given = {f"{name}.on": np.array(name in on) for name in ("image", "a", "restored")}
+        (found,) = session.run(None, {"image": image, **given})
+        return found
+
+    (real,) = graphs.session(result.graph.model).run(None, {"image": image})
+    np.testing.assert_array_equal(run(), real)
+    step = result.table["restored"].scale[0]
+    levels = run("restored") / step
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-3)
+    assert np.abs(run("a") - real).max() > 0
+    assert (run("image") != run("a")).any()
