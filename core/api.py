@@ -113,16 +113,19 @@ def evaluate(
     min_psnr: float | None = None,
     targets: Sequence[str] = (),
     precisions: Sequence[str] = (),
+    held_back: bool = False,
     progress: Progress = no_progress,
 ) -> EvalOutcome:
     """PSNR and SSIM of every artifact on pairs of pictures, and its change to PyTorch fp32.
 
     Args:
         folder: the bundle.
-        data: a folder with ``*_LR`` and ``*_HR`` files, or with two folders such as ``low`` and ``high``.
+        data: a folder with ``*_LR`` and ``*_HR`` files, with two folders such as ``low`` and ``high``, or of another
+            layout of ``clearport train``.
         max_drop: largest loss to PyTorch fp32 that passes, in dB RGB.
         min_psnr: smallest PSNR that passes, in dB RGB.
         targets, precisions: which artifacts; empty for all.
+        held_back: only pictures that the network's training set aside, as its card names them.
 
     Raises:
         BadInput: there is no bundle or there are no pairs.
@@ -136,6 +139,7 @@ def evaluate(
         min_psnr=min_psnr,
         targets=tuple(targets),
         precisions=tuple(precisions),
+        held_back=held_back,
     )
     return evaluate_bundle(request, progress)
 

@@ -123,8 +123,12 @@ def verify(bundle: BundleArg, json: JsonOpt = False, quiet: QuietOpt = False) ->
 def eval_(
     bundle: BundleArg,
     data: Annotated[
-        Path, typer.Option(help="Pairs: *_LR/*_HR files in a folder, or two folders, such as low and high.")
+        Path,
+        typer.Option(help="Pairs: *_LR/*_HR files, two folders such as low and high, Rain100, LOL, DIV2K or SICE."),
     ],
+    held_back: Annotated[
+        bool, typer.Option("--held-back", help="Only the pictures that the network's training set aside (its card).")
+    ] = False,
     max_drop: Annotated[
         float | None, typer.Option(help="Fail when an artifact loses more than this to PyTorch fp32, in dB RGB.")
     ] = None,
@@ -148,6 +152,7 @@ def eval_(
         min_psnr=min_psnr,
         targets=split(target),
         precisions=split(precision),
+        held_back=held_back,
     )
     with progress_bar(quiet=quiet) as progress:
         outcome = evaluate_bundle(request, progress)

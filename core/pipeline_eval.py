@@ -38,6 +38,7 @@ class EvalRequest:
     min_psnr: float | None = None
     targets: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
+    held_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,29 @@ def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> E
     Raises:
         BadInput: there is no bundle, no such artifact, or no pairs.
     """
-    pairs = quality.find_pairs(request.data)
     bundle = Bundle.load(request.folder)
+    pairs = quality.find_pairs(
+        request.data, bundle.manifest.model.scale, _held_back(bundle) if request.held_back else None
+    )
     artifacts = [bundle.artifact(record) for record in select(bundle, request.targets, request.precisions)]
     judge = _Judge(bundle, request, pairs, progress)
     judge.baseline(artifacts[0])
     for artifact in artifacts:
         judge.judge(artifact)
     return judge.outcome()
+
+
+def _held_back(bundle: Bundle) -> set[str]:
+    """The groups of pictures that the training set aside, as the card of its weights names them.
+
+    Raises:
+        BadInput: the card names none.
+    """
+    names = (bundle.manifest.model.card or {}).get("data", {})
+    named = names.get("held_back", ()) if isinstance(names, dict) else ()
+    if not named:
+        raise BadInput(f"{bundle.folder}: the card of its weights names no pictures that were held back from training")
+    return {str(name).partition("/")[2] for name in named}
 
 
 def record_quality(folder: Path, outcome: EvalOutcome) -> Bundle:

@@ -38,6 +38,7 @@ class DataSet:
         degradation: how inputs are made, as it was asked for or as the data say.
         layouts: of the folders, in their order.
         left_out: how many examples an exclusion list took away.
+        held_back: the groups that ``validation`` is of, where they were set aside from the same folders.
     """
 
     crops: Crops
@@ -45,6 +46,7 @@ class DataSet:
     degradation: str
     layouts: tuple[str, ...]
     left_out: int
+    held_back: tuple[str, ...]
 
 
 def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1) -> DataSet:
@@ -69,15 +71,19 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
     degraders = [degrader(kind, options.seed, scale) for kind in kinds] if maker.on_the_fly else []
     if options.validation_data is not None:
         training, judged = examples, _judging_examples(options.validation_data, spec, scale, maker)
+        held_back: list[str] = []
     else:
         training, judged = split(examples, options.validation_photos, options.seed)
+        held_back = sorted({example.group for example in judged})
         judged = _with_targets(judged, kept, maker)
     pool = Pool(training, MEMORY_BYTES // shares, options.seed)
     side, multiple = _JUDGED_SIDE.get(scale, 96), spec.size_multiple
     cut = [centre(example.make(), scale, side, multiple) for example in _thinned(judged)]
     pairs = tuple(_judged(pair, degraders, [options.seed, 2, number]) for number, pair in enumerate(cut))
     crops = Crops(pool, scale, options.patch, tuple(degraders))
-    return DataSet(crops, pairs, degradation, tuple(f.layout for f in found), len(entries) - len(kept))
+    return DataSet(
+        crops, pairs, degradation, tuple(f.layout for f in found), len(entries) - len(kept), tuple(held_back)
+    )
 
 
 def _natural(found: Sequence[Found], spec: ModelSpec) -> str:

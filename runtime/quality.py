@@ -1,31 +1,28 @@
 """How good an artifact is against ground truth: a folder of pairs in, PSNR and SSIM per picture and on average out.
 
-Two layouts of folders are known::
-
-    DIR/<name>_LR.png + DIR/<name>_HR.png            super resolution
-    DIR/<degraded>/<name>.* + DIR/<clean>/<name>.*   degraded: input, rainy, low, LR; clean: target, clean, high, HR
+Folders are ``DIR/<name>_LR.png + DIR/<name>_HR.png`` for super resolution, or any layout with inputs and targets that
+training takes (see ``models/data_layouts.py``): two folders such as ``rainy`` and ``clean``, Rain100, LOL, DIV2K, SICE.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearport.base import BadInput
 from clearport.images import SUFFIXES, load_rgb
+from clearport.models.data_layouts import FOLDER_PAIRS, find_layout
 from clearport.runtime import metrics
 
 if TYPE_CHECKING:
     from clearport.images import Image8
 
-DEGRADED_FOLDERS = ("input", "rainy", "low", "LR")
-CLEAN_FOLDERS = ("target", "clean", "high", "HR")
-
 _LAYOUTS = (
-    "expected <name>_LR.png beside <name>_HR.png, or two folders of pictures with the same names: "
-    f"one of {', '.join(DEGRADED_FOLDERS)} and one of {', '.join(CLEAN_FOLDERS)}"
+    "expected <name>_LR.png beside <name>_HR.png, two folders of pictures with the same names such as "
+    + ", ".join(f"{low}/ and {high}/" for low, high in FOLDER_PAIRS[:3])
+    + ", or a file pairs.json"
 )
 _MOST_NAMED = 3
 
@@ -81,28 +78,40 @@ def protocol(border: int) -> str:
     )
 
 
-def find_pairs(folder: Path) -> tuple[Pair, ...]:
-    """The pairs in ``folder``, by name.
+def find_pairs(folder: Path, scale: int = 1, held_back: Collection[str] | None = None) -> tuple[Pair, ...]:
+    """The pairs in ``folder``, by name; of those, the ones of the groups (scenes, targets) in ``held_back`` if given.
 
     Raises:
-        BadInput: there is no such folder, it has neither layout, or a picture has no partner.
+        BadInput: there is no such folder, it has no known layout, a picture has no partner, or none is held back.
     """
     if not folder.is_dir():
         raise BadInput(f"{folder}: expected a folder of picture pairs, and there is none at this path")
     pictures = _pictures(folder)
-    beside = any(stem.endswith(("_LR", "_HR")) for stem in pictures)
-    if beside:
-        degraded = {s.removesuffix("_LR"): p for s, p in pictures.items() if s.endswith("_LR")}
-        clean = {s.removesuffix("_HR"): p for s, p in pictures.items() if s.endswith("_HR")}
-    else:
-        degraded, clean = (_pictures(_subfolder(folder, names)) for names in (DEGRADED_FOLDERS, CLEAN_FOLDERS))
+    if any(stem.endswith(("_LR", "_HR")) for stem in pictures):
+        return _beside(folder, pictures)
+    try:
+        found = find_layout(folder, scale)
+    except BadInput as error:
+        raise BadInput(f"{error}; {_LAYOUTS}") from error
+    entries = [e for e in found.entries if e.low is not None and e.high is not None]
+    if not entries:
+        raise BadInput(f"{folder}: no picture pairs in it; {_LAYOUTS}")
+    if held_back is not None:
+        entries = [entry for entry in entries if entry.group in held_back]
+        if not entries:
+            raise BadInput(f"{folder}: the network's card names no picture of this folder as held back from training")
+    pairs = [Pair(e.low.stem, e.low, e.high) for e in entries if e.low is not None and e.high is not None]
+    return tuple(sorted(pairs, key=lambda pair: pair.name))
+
+
+def _beside(folder: Path, pictures: dict[str, Path]) -> tuple[Pair, ...]:
+    degraded = {s.removesuffix("_LR"): p for s, p in pictures.items() if s.endswith("_LR")}
+    clean = {s.removesuffix("_HR"): p for s, p in pictures.items() if s.endswith("_HR")}
     alone = sorted(degraded.keys() ^ clean.keys())
     if alone:
         more = ", ..." if len(alone) > _MOST_NAMED else ""
         names = ", ".join(alone[:_MOST_NAMED])
         raise BadInput(f"{folder}: {len(alone)} pictures have no partner ({names}{more}); {_LAYOUTS}")
-    if not degraded:
-        raise BadInput(f"{folder}: no picture pairs in it; {_LAYOUTS}")
     return tuple(Pair(name, degraded[name], clean[name]) for name in sorted(degraded))
 
 
@@ -158,13 +167,6 @@ def paired_drop(report: QualityReport, baseline: QualityReport) -> PairedDrop:
 
 def _pictures(folder: Path) -> dict[str, Path]:
     return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES and p.is_file()}
-
-
-def _subfolder(folder: Path, names: Sequence[str]) -> Path:
-    for name in names:
-        if (folder / name).is_dir():
-            return folder / name
-    raise BadInput(f"{folder}: no folder {' or '.join(names)} in it; {_LAYOUTS}")
 
 
 def _score(pair: Pair, restore: Callable[[Image8], Image8], scale: int, border: int) -> ImageScore:

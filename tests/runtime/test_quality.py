@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,9 @@ def test_pairs_beside_each_other(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("degraded", "clean"), [*zip(quality.DEGRADED_FOLDERS, quality.CLEAN_FOLDERS, strict=True)])
+@pytest.mark.parametrize(
+    ("degraded", "clean"), [("input", "target"), ("rainy", "clean"), ("low", "high"), ("LR", "HR"), ("low", "normal")]
+)
 def test_pairs_in_two_folders(tmp_path: Path, degraded: str, clean: str) -> None:
     write(tmp_path / degraded, "1.png", "2.png")
     write(tmp_path / clean, "1.png", "2.png")
@@ -44,12 +47,12 @@ def test_pairs_in_two_folders(tmp_path: Path, degraded: str, clean: str) -> None
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ([], "no folder input or rainy"),
-        (["x.png"], "no folder input or rainy"),
+        ([], "no pictures"),
+        (["x.png"], "no picture pairs"),
         (["a_LR.png", "a_HR.png", "b_LR.png"], r"1 pictures have no partner \(b\)"),
-        (["rainy/1.png", "rainy/2.png", "clean/1.png"], r"1 pictures have no partner \(2\)"),
-        (["rainy/1.png"], "no folder target or clean"),
-        (["low/1.txt", "high/1.txt"], "no picture pairs"),
+        (["rainy/1.png", "rainy/2.png", "clean/1.png"], r"2\.png has no target"),
+        (["rainy/1.png"], "no picture pairs"),
+        (["low/1.txt", "high/1.txt"], "no pictures"),
     ],
 )
 def test_folders_without_pairs_are_refused(tmp_path: Path, files: list[str], message: str) -> None:
@@ -63,6 +66,17 @@ def test_folders_without_pairs_are_refused(tmp_path: Path, files: list[str], mes
         quality.find_pairs(tmp_path)
     assert str(tmp_path) in str(refusal.value)
     assert "expected <name>_LR.png beside" in str(refusal.value)
+
+
+def test_scenes_that_were_held_back(tmp_path: Path) -> None:
+    write(tmp_path / "images", "1.png", "2.png", "3.png", "4.png")
+    rows = [{"scene": s, "low": f"{low}.png", "normal": f"{normal}.png"} for s, low, normal in ((7, 1, 2), (8, 3, 4))]
+    (tmp_path / "pairs.json").write_text(json.dumps(rows))
+    assert [p.name for p in quality.find_pairs(tmp_path)] == ["1", "3"]
+    (pair,) = quality.find_pairs(tmp_path, held_back={"8"})
+    assert (pair.degraded.name, pair.clean.name) == ("3.png", "4.png")
+    with pytest.raises(BadInput, match="names no picture of this folder"):
+        quality.find_pairs(tmp_path, held_back={"9"})
 
 
 def test_missing_folder(tmp_path: Path) -> None:
