@@ -11,6 +11,7 @@ little next to a training step: NCNet x3, same start and data, had 30.96 dB (Set
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -73,7 +74,23 @@ def _begin(state: dict[str, Any], gradient: torch.Tensor) -> None:
     for side, axis in _SIDES:
         if 1 < gradient.shape[axis] <= _LARGEST_BASIS and gradient.shape[1] > 1:
             state[side] = _covariance(gradient, axis)
-            state[f"{side}_basis"] = torch.linalg.eigh(state[side])[1].flip(1)
+            state[f"{side}_basis"] = _eigenbasis(state[side])
+
+
+def _eigenbasis(matrix: torch.Tensor) -> torch.Tensor:
+    """Eigenvectors of a symmetric matrix, the largest eigenvalue first.
+
+    Gradients of a few crops can leave a matrix of low rank with entries near the smallest floats, on which LAPACK
+    gives up; it is then tried again at double precision and unit scale. Of a gradient that is not finite, which
+    ends the training at the next report, nothing can be had: the identity.
+    """
+    scaled = matrix.double() / matrix.abs().max().clamp(min=torch.finfo(matrix.dtype).tiny)
+    for candidate in (matrix, scaled):
+        with suppress(RuntimeError):  # of which LAPACK's errors are a kind
+            basis: torch.Tensor = torch.linalg.eigh(candidate)[1].flip(1).to(matrix.dtype)
+            if torch.isfinite(basis).all():
+                return basis
+    return torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
 
 
 def _covariance(gradient: torch.Tensor, axis: int) -> torch.Tensor:

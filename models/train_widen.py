@@ -20,6 +20,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+_GEOMETRY = ("stride", "padding", "dilation", "groups", "padding_mode", "transposed", "output_padding")
+
 
 @dataclass(frozen=True)
 class Widening:
@@ -36,16 +38,17 @@ class Widening:
     bias_unit: float
 
 
-class WideConv2d(nn.Module):
+class WideConv2d(nn.Conv2d):
     """A zero-padded ``nn.Conv2d`` in training dress: same input, same output, same weights at the start.
 
-    ``weight`` and ``bias`` can be read, as those of ``nn.Conv2d`` can, by networks that compute with them.
+    To a network that computes with its kernels it is an ``nn.Conv2d``: ``weight`` and ``bias`` can be read, though they
+    are no parameters.
     """
 
     def __init__(self, plain: nn.Conv2d, widening: Widening) -> None:
-        super().__init__()
-        self.stride, self.padding, self.dilation = plain.stride, plain.padding, plain.dilation
-        self.groups = plain.groups
+        nn.Module.__init__(self)  # the parameters of nn.Conv2d are not wanted
+        for name in ("in_channels", "out_channels", "kernel_size", *_GEOMETRY):
+            setattr(self, name, getattr(plain, name))
         self.in_bfloat16, self.bias_unit = widening.bfloat16, widening.bias_unit
         self.direct = nn.Parameter(plain.weight.detach().clone())
         self.unit_bias = None if plain.bias is None else nn.Parameter(plain.bias.detach() / widening.bias_unit)
@@ -60,18 +63,19 @@ class WideConv2d(nn.Module):
         return nn.Parameter(inner), nn.Parameter(torch.zeros(outputs, width))
 
     @property
-    def weight(self) -> torch.Tensor:
+    def weight(self) -> torch.Tensor:  # type: ignore[override]
         """The plain kernel (out, in, k, k) that this is at the moment."""
         if self.inner is None or self.outer is None:
             return self.direct
         return self.direct + (self.outer @ self.inner.flatten(1)).view_as(self.direct)
 
     @property
-    def bias(self) -> torch.Tensor | None:
+    def bias(self) -> torch.Tensor | None:  # type: ignore[override]
         """The plain bias (out,), in activation units."""
         return None if self.unit_bias is None else self.unit_bias * self.bias_unit
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - the name that nn.Conv2d gives it
+        features = input
         weight, bias = self.weight, self.bias
         if self.in_bfloat16:
             features, weight = features.bfloat16(), weight.bfloat16()

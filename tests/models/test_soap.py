@@ -72,3 +72,24 @@ def test_sides_that_are_too_large_are_left_alone(monkeypatch: pytest.MonkeyPatch
     assert remaining(optimiser, weight, 100) < 0.5 * remaining(optimiser, torch.nn.Parameter(torch.zeros(5, 12)), 1)
     assert "left" in optimiser.state[weight]
     assert "right" not in optimiser.state[weight]
+
+
+def test_a_basis_is_had_where_lapack_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    direction = torch.tensor([3.0, 4.0]) * 1e-15
+    matrix = torch.outer(direction, direction)
+    eigh = torch.linalg.eigh
+
+    def fails_in_float32(candidate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if candidate.dtype == torch.float32:
+            raise torch.linalg.LinAlgError("the algorithm failed to converge")
+        found: tuple[torch.Tensor, torch.Tensor] = eigh(candidate)
+        return found
+
+    monkeypatch.setattr(torch.linalg, "eigh", fails_in_float32)
+    basis = soap._eigenbasis(matrix)
+    torch.testing.assert_close(basis[:, 0].abs(), torch.tensor([0.6, 0.8]))
+    torch.testing.assert_close(basis.T @ basis, torch.eye(2))
+
+
+def test_a_gradient_that_is_not_finite_does_not_end_the_step() -> None:
+    assert soap._eigenbasis(torch.full((3, 3), float("nan"))).equal(torch.eye(3))

@@ -314,3 +314,23 @@ def test_networks_may_count_and_may_read_their_kernels() -> None:
     assert int(state.average["normal.num_batches_tracked"]) == 1
     plain.load_state_dict(collapse(trainee))
     torch.testing.assert_close(plain.eval()(image), trainee.eval()(image))
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("name", NETWORKS.names())
+def test_every_network_learns_as_its_recipe_says(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch, name: str, bfloat16: bool
+) -> None:
+    """Also where the processor has bfloat16: what does not go together with it is trained without."""
+    monkeypatch.setattr("clearport.models.train_run._has_bfloat16", lambda _: bfloat16)
+    spec = NETWORKS.get(name)
+    for i in range(3):
+        level = np.random.default_rng(i).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        save_png(options.data[0] / f"{i}.png", level.repeat(5, axis=0).repeat(5, axis=1))
+    patch = max(16, 2 * spec.size_multiple)
+    given = {"out": options.out, "steps": 2, "batch": 2, "validate_every": 2, "patch": patch}
+    if spec.scales == (1,) and "unpaired" not in spec.recipe.get("degradation", ""):
+        given["degradation"] = "haze"  # the bank of rain takes its time
+    result = train(options_for(name, data=options.data, workers=0, **given))
+    loaded = weights.load(spec, spec.default_scale, result.weights)
+    assert loaded.card["training"]["loss"] == spec.recipe.get("loss", "l1")
