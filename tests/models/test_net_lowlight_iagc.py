@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from clearport.base import ModelSpec, Size
+from clearport.export.from_torch import export_graph
+from clearport.models import layers_hierarchy, net_iagc, net_iagcfull
 from clearport.models.layers_gamma import TaylorGamma
 
 
@@ -39,3 +42,41 @@ def test_gamma_can_differ_by_pixel_and_colour() -> None:
     gamma[0, 1, 2, 3] = 0.5
     changed = (TaylorGamma()(image, gamma) - image).abs() > 1e-3
     assert changed.nonzero().tolist() == [[0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 24)])
+def test_windows_are_blocks_of_the_picture(size: tuple[int, int]) -> None:
+    features = torch.rand(2, 5, *size)
+    cut = layers_hierarchy.windows(features)
+    assert cut.shape == (2 * size[0] * size[1] // 64, 64, 5)
+    assert torch.equal(layers_hierarchy.picture(cut, 2, *size), features)
+    last_of_the_first_row = cut[size[1] // 8 - 1].T.view(5, 8, 8)
+    assert torch.equal(last_of_the_first_row, features[0, :, :8, -8:])
+
+
+def test_attention_lets_every_place_see_every_other() -> None:
+    torch.manual_seed(1)
+    block = layers_hierarchy.LocalToGlobal(8, 2)
+    features = torch.rand(1, 8, 20, 28)  # not whole windows
+    changed = features.clone()
+    changed[0, :, 1, 1] += torch.linspace(-2, 2, 8)  # unlike a shift, this outlives a layer normalisation
+    difference = (block(changed) - block(features)).abs().amax(dim=1)[0]
+    assert difference.shape == (20, 28)
+    assert difference[12:, 20:].min() > 0
+
+
+@pytest.mark.parametrize("spec", [net_iagc.SPEC, net_iagcfull.SPEC], ids=lambda spec: spec.name)
+def test_the_start_brightens_and_changes_nothing_else(spec: ModelSpec) -> None:
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 32, 40) * 0.5
+    gamma = spec.build(1).train()(image).maps["gamma"]
+    assert gamma.min() > 0.45
+    assert gamma.max() < 0.55
+    restored = spec.build(1)(image)
+    assert (restored - image ** gamma.mean()).abs().max() < 0.04  # the series, where pixels are nearly black
+
+
+def test_no_exponential_division_or_softmax_in_the_mobile_form() -> None:
+    graph = export_graph(net_iagc.build(1), net_iagc.SPEC, 1, Size(64, 64))
+    operators = {node.op_type for node in graph.model.graph}
+    assert not operators & {"Exp", "Log", "Pow", "Div", "Softmax", "Sqrt", "LayerNormalization"}
