@@ -156,18 +156,18 @@ def read(spec: ModelSpec, scale: int, path: Path) -> tuple[State, str, Mapping[s
         if found is not None:
             return found, importer.__name__.replace("_", " "), {}
     state, metadata = _read_plain(path)
-    return state, "safetensors" if _is_safetensors(path) else "PyTorch state dict", metadata
+    return state, "safetensors" if is_safetensors(path) else "PyTorch state dict", metadata
 
 
 def _read_plain(path: Path) -> tuple[State, Mapping[str, str]]:
     if not path.is_file():
         raise BadInput(f"{path}: expected a weights file, and there is none at this path")
-    if _is_safetensors(path):
+    if is_safetensors(path):
         return _read_safetensors(path)
     return read_pytorch(path), {}
 
 
-def _is_safetensors(path: Path) -> bool:
+def is_safetensors(path: Path) -> bool:
     """Whether the file begins as safetensors do: the length of a JSON object, then that object."""
     head = _head(path, 9)
     return len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] < 100_000_000
@@ -195,7 +195,7 @@ def _read_safetensors(path: Path) -> tuple[State, Mapping[str, str]]:
 def is_pytorch(path: Path) -> bool:
     """Whether the file begins as a PyTorch archive or as a pickle."""
     head = _head(path, 4)
-    return head == _ZIP_MAGIC or (head[:1] == b"\x80" and not _is_safetensors(path))
+    return head == _ZIP_MAGIC or (head[:1] == b"\x80" and not is_safetensors(path))
 
 
 def read_pytorch(path: Path) -> State:
