@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,8 +90,10 @@ def test_published_weights_score_what_the_network_says_of_them(shared: Path, pub
         made = restored(network, published.spec, scale, low)
         scores.append((psnr_db(made, high, scale, "Y"), psnr_db(made, high, scale)))
     luma, colour = np.mean(scores, axis=0)
-    assert f"x{scale} {luma:.2f}/" in published.spec.published
-    assert f" dB Y and {colour:.2f}/" in published.spec.published.split(f"x{scale} ")[1]
+    said = re.search(rf"x{scale} ([\d.]+)/[\d.]+ dB Y and ([\d.]+)/", published.spec.published)
+    assert said is not None
+    # Half a unit of the last digit that is said, and as much for pixels that processors round differently.
+    assert (luma, colour) == pytest.approx((float(said[1]), float(said[2])), abs=0.01)
 
 
 @CLIPPED
