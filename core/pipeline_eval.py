@@ -106,11 +106,10 @@ def _held_back(bundle: Bundle) -> set[str]:
     Raises:
         BadInput: the card names none.
     """
-    names = (bundle.manifest.model.card or {}).get("data", {})
-    named = names.get("held_back", ()) if isinstance(names, dict) else ()
+    named = (bundle.manifest.model.card or {}).get("held_back", ())
     if not named:
         raise BadInput(f"{bundle.folder}: the card of its weights names no pictures that were held back from training")
-    return {str(name).partition("/")[2] for name in named}
+    return {str(name) for name in named}
 
 
 def record_quality(folder: Path, outcome: EvalOutcome) -> Bundle:

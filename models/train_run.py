@@ -225,8 +225,8 @@ class Run:
                 "crops_from": len(data.crops.pool),
                 "exclusion_lists": {path.name: digest(path) for path in options.exclude},
                 "left_out": data.left_out,
-                "held_back": list(data.held_back),
             },
+            "held_back": [group.partition("/")[2] for group in data.held_back],
             "training": {
                 **identity(options, self.scale),
                 "shrink": list(options.shrink),

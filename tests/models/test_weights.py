@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from clearport.base import BadInput
-from clearport.files import file_sha256
-from clearport.images import load_rgb
 from clearport.models import weights
-from clearport.models.metrics import psnr_db
 from clearport.models.net_ncnet import SPEC
-from clearport.models.train import restore
 
 
 class Evil:
@@ -35,16 +29,6 @@ def saved(tmp_path: Path) -> Path:
     path = tmp_path / "mine.safetensors"
     weights.save(path, SPEC.build(2), "ncnet", 2, {"note": "made by a test"})
     return path
-
-
-@pytest.mark.parametrize("scale", SPEC.scales)
-def test_bundled_weights_load_and_have_a_card(scale: int) -> None:
-    loaded = weights.load(SPEC, scale)
-    assert not loaded.module.training
-    assert loaded.sha256 == file_sha256(weights.bundled_path(SPEC, scale))
-    assert loaded.card["network"] == "ncnet"
-    assert loaded.card["scale"] == scale
-    assert loaded.source == f"bundled weights of ncnet x{scale}"
 
 
 def test_weights_come_back_as_they_were(saved: Path) -> None:
@@ -157,26 +141,3 @@ def test_starting_from_another_scale_takes_the_body(saved: Path) -> None:
     save_file({"other": torch.zeros(3)}, saved)
     with pytest.raises(BadInput, match="nothing to start from"):
         weights.start_from(network, saved)
-
-
-def test_cards_of_bundled_weights_are_json_with_the_measured_quality() -> None:
-    for scale in SPEC.scales:
-        card = json.loads(weights.card_path(weights.bundled_path(SPEC, scale)).read_text())
-        assert card["quality"]["set5"]["rgb_psnr_db"] > 25
-        assert card["data"]
-        assert card["license"] == SPEC.license
-
-
-@pytest.mark.parametrize("scale", SPEC.scales)
-def test_bundled_weights_are_as_good_as_their_card_says(shared: Path, scale: int) -> None:
-    loaded, rows = weights.load(SPEC, scale), []
-    for low in sorted((shared / f"data/sr/set5/x{scale}").glob("*_LR.png")):
-        high = load_rgb(low.with_name(low.name.replace("_LR", "_HR")))
-        made = restore(loaded.module, load_rgb(low))
-        rows.append((psnr_db(made, high, scale, "RGB"), psnr_db(made, high, scale, "Y")))
-    rgb, y = np.mean(rows, axis=0)
-    said = loaded.card["quality"]["set5"]
-    assert rgb == pytest.approx(said["rgb_psnr_db"], abs=0.006)
-    assert y == pytest.approx(said["y_psnr_db"], abs=0.006)
-    if scale == 3:
-        assert rgb >= 31.3

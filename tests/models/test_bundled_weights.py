@@ -1,0 +1,93 @@
+"""Every bundled weights file: it loads, and its card says what it is, how it came to be, and how good it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from clearport.export.from_torch import deployed
+from clearport.files import file_sha256
+from clearport.images import load_rgb
+from clearport.models import weights
+from clearport.models.metrics import psnr_db
+from clearport.models.train_judge import restore
+from clearport.registry import NETWORKS
+from clearport.runtime.quality import find_pairs
+
+if TYPE_CHECKING:
+    from clearport.images import Image8
+
+BUNDLED = [
+    (name, scale)
+    for name in NETWORKS.names()
+    for scale in NETWORKS.get(name).scales
+    if weights.bundled_path(NETWORKS.get(name), scale).is_file()
+]
+SETS = {
+    "set5": "sr/set5/x{scale}",
+    "set14": "sr/set14/x{scale}",
+    "rain100l": "rain/rain100l",
+    "rain100h": "rain/rain100h",
+    "sice_held_back": "lowlight/sice",
+}
+"""Key of a card's figures -> folder of pairs."""
+
+BARS = {("mobilederain", "rain100l", "y"): 31.0, ("mobilederain", "rain100h", "y"): 22.0}
+BARS |= {("iagc", "sice_held_back", "rgb"): 17.5, ("ncnet", "set5", "rgb"): 31.4}
+"""What the recommended networks must reach at their default scale, in dB."""
+
+
+@pytest.mark.parametrize(("name", "scale"), BUNDLED)
+def test_it_loads_and_its_card_describes_it(name: str, scale: int) -> None:
+    spec = NETWORKS.get(name)
+    loaded = weights.load(spec, scale)
+    assert not loaded.module.training
+    assert loaded.sha256 == file_sha256(weights.bundled_path(spec, scale))
+    assert loaded.source == f"bundled weights of {name} x{scale}"
+    card = loaded.card
+    assert (card["network"], card["scale"], card["license"]) == (name, scale, spec.license)
+    assert card["params"] == sum(p.numel() for p in deployed(loaded.module).parameters())
+    assert all(source["terms"] and source["photos"] > 0 for source in card["data"])
+    assert {"seed", "loss", "lr", "batch", "patch", "steps"} <= set(card["training"])
+    assert set(card["quality"]) <= set(SETS)
+    assert card["protocol"]
+
+
+@pytest.mark.parametrize(("name", "scale"), BUNDLED)
+def test_it_is_as_good_as_its_card_says(shared: Path, name: str, scale: int) -> None:
+    loaded = weights.load(NETWORKS.get(name), scale)
+    key = list(loaded.card["quality"])[-1 if NETWORKS.get(name).task == "deraining" else 0]
+    said, found = loaded.card["quality"][key], judge(shared, name, scale, key)
+    for space, value in found.items():
+        assert value == pytest.approx(said[f"{space}_psnr_db"], abs=0.01)  # kernels of other processors
+
+
+@pytest.mark.parametrize(("name", "key", "space"), BARS)
+def test_recommended_networks_reach_their_bars(shared: Path, name: str, key: str, space: str) -> None:
+    assert judge(shared, name, NETWORKS.get(name).default_scale, key)[space] >= BARS[name, key, space]
+
+
+def judge(shared: Path, name: str, scale: int, key: str) -> dict[str, float]:
+    """Mean PSNR in dB over RGB and over Y."""
+    spec = NETWORKS.get(name)
+    loaded = weights.load(spec, scale)
+    held_back = loaded.card.get("held_back")
+    folder = shared / "data" / SETS[key].format(scale=scale)
+    rows = []
+    for pair in find_pairs(folder, scale, set(held_back) if held_back else None):
+        low = load_rgb(pair.degraded)
+        height, width = (n * scale for n in low.shape[:2])
+        made = restore(loaded.module, extended(low, spec.size_multiple), spec.value_range)[:height, :width]
+        high, border = load_rgb(pair.clean)[:height, :width], scale if scale > 1 else 0
+        rows.append((psnr_db(made, high, border, "RGB"), psnr_db(made, high, border, "Y")))
+    rgb, luma = np.mean(rows, axis=0)
+    return {"rgb": float(rgb), "y": float(luma)}
+
+
+def extended(image: Image8, multiple: int) -> Image8:
+    """Mirrored below and at the right to sides that the network takes."""
+    below, right = (-n % multiple for n in image.shape[:2])
+    return np.pad(image, ((0, below), (0, right), (0, 0)), mode="symmetric")
