@@ -173,7 +173,7 @@ def _matched(lows: Mapping[str, Path], highs: Mapping[str, Path], where: str) ->
         target = key if key in highs else key.rsplit("_", 1)[0]
         if target not in highs:
             raise BadInput(f"{where}: {low.name} has no target; a pair needs the same file name in both folders")
-        entries.append(Entry(low.name, f"{where}/{target}", low, highs[target]))
+        entries.append(Entry(low.name, target, low, highs[target]))
     return entries
 
 

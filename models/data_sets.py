@@ -145,8 +145,7 @@ class _Maker:
         path = entry.low or entry.high
         assert path is not None
         if self.kinds[0] in {PAIRS, UNPAIRED}:
-            size, both = picture_size(path), entry.high is not None
-            return [self._example(entry.group, size, partial(_read_pair, entry, self.scale), low=True, high=both)]
+            return self._existing(entry, path)
         height, width = picture_size(path)
         sizes = [(height, width), *((round(height * f), round(width * f)) for f in self.shrink)]
         make = _clean_pair if self.on_the_fly else _reduced_pair
@@ -160,6 +159,18 @@ class _Maker:
                 original=size == sizes[0],
             )
             for size in sizes
+        ]
+
+    def _existing(self, entry: Entry, path: Path) -> list[Example]:
+        """An input with or without its target; reduced copies only where both have the same size."""
+        (height, width), both = picture_size(path), entry.high is not None
+        factors = (1.0, *self.shrink) if self.scale == 1 else (1.0,)
+        sizes = [(round(height * f), round(width * f)) for f in factors]
+        return [
+            self._example(
+                entry.group, size, partial(_read_pair, entry, self.scale, size), low=True, high=both, original=f == 1.0
+            )
+            for f, size in zip(factors, sizes, strict=True)
         ]
 
     def _example(
@@ -196,7 +207,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 _ORIENTATION, _SIDEWAYS = 0x0112, frozenset({5, 6, 7, 8})
 
 
-def _read_pair(entry: Entry, scale: int) -> Pair:
+def _read_pair(entry: Entry, scale: int, size: tuple[int, int]) -> Pair:
     assert entry.low is not None
     low, high = load_rgb(entry.low), None if entry.high is None else load_rgb(entry.high)
     if high is not None and high.shape[:2] != (low.shape[0] * scale, low.shape[1] * scale):
@@ -204,6 +215,8 @@ def _read_pair(entry: Entry, scale: int) -> Pair:
             f"{entry.high}: {high.shape[0]}x{high.shape[1]} pixels; the target of {entry.low.name} "
             f"({low.shape[0]}x{low.shape[1]}) at scale {scale} has {low.shape[0] * scale}x{low.shape[1] * scale}"
         )
+    if low.shape[:2] != size:
+        low, high = bicubic_resize(low, *size), None if high is None else bicubic_resize(high, *size)
     return Pair(entry.name, low, high)
 
 

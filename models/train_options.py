@@ -38,7 +38,8 @@ class TrainOptions:
         teachers: networks to be imitated by the loss ``distillation``, each NETWORK=WEIGHTS[@DEGRADATION].
         validation_data: folder to judge by; None sets ``validation_photos`` of ``data`` (or scenes) aside.
         validate_every: steps between validations, each of which also saves the checkpoint and the preview.
-        shrink: factors below 1 for reduced copies of every clean photo, which are learnt from as well.
+        shrink: factors below 1 for reduced copies of every clean photo, and of every pair of the same size, which are
+            learnt from as well.
         ema: decay of the moving average of the weights, per step.
         clip_norm: gradients longer than this are scaled down to it.
         widen: width of the training-time convolutions (see ``train_widen``); 0 for the plain network.

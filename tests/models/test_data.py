@@ -155,6 +155,20 @@ def test_pairs_of_a_folder(folder: Path) -> None:
     assert (data.degradation, data.layouts, len(data.validation)) == ("bicubic", ("photos",), 4)
 
 
+def test_pairs_of_one_size_are_reduced_together(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    for name in ("low/1.png", "low/2.png", "high/1.png", "high/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save_png(tmp_path / name, rng.integers(0, 256, (24, 32, 3)).astype(np.uint8))
+    data = loaded(tmp_path, 1, 8, shrink=(0.5,))
+    assert (len(data.crops.pool), len(data.validation), data.held_back) == (2, 1, ("0/1",))
+    whole, half = data.crops.pool.get(0), data.crops.pool.get(1)
+    assert whole.low is not None
+    assert half.low is not None
+    assert half.high is not None
+    assert (whole.low.shape, half.low.shape, half.high.shape) == ((24, 32, 3), (12, 16, 3), (12, 16, 3))
+
+
 def test_validation_groups_are_never_learnt_from() -> None:
     examples = [Example(str(i // 3), (9, 9), 1, lambda: block_pair(1)) for i in range(24)]
     kept, judged = split(examples, 2, seed=3)
