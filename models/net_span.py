@@ -24,9 +24,7 @@ from clearport.models.layers_esa import conv3
 _WIDTH, _DEPTH = 28, 6
 _MEAN, _SPAN = (0.4488, 0.4371, 0.4040), 255.0
 PAPER = Paper("Swift Parameter-free Attention Network for Efficient Super-Resolution", "2311.12770")
-HALO = 23
-"""One pixel for each 3x3 convolution of the network in a row: the first, those of the blocks, two of the end, and
-three to spare for the mirror of a picture's edge."""
+HALO = 3 * _DEPTH + 3  # one pixel for each 3x3 convolution: the first, those of the blocks, the two of the end
 
 
 class SPAB(nn.Module):

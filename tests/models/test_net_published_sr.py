@@ -117,6 +117,19 @@ def test_other_scales_can_be_built(spec: ModelSpec) -> None:
             assert spec.build(scale)(torch.zeros(1, 3, 16, 24)).shape == (1, 3, 16 * scale, 24 * scale)
 
 
+@pytest.mark.parametrize("spec", [FSRCNN, ESPCN, SPAN], ids=lambda spec: spec.name)
+def test_the_halo_is_exactly_as_far_as_a_pixel_depends(spec: ModelSpec) -> None:
+    torch.manual_seed(0)
+    network, middle = spec.build(3).double().train(), spec.halo + 4
+    for parameter in network.parameters():
+        torch.nn.init.uniform_(parameter, 0.01, 0.1)
+    image = torch.full((1, 3, 1, 2 * middle + 1), 0.5, dtype=torch.float64, requires_grad=True)
+    network(image)[..., 3 * middle : 3 * middle + 3].sum().backward()
+    assert image.grad is not None
+    reached = (image.grad != 0).any(dim=1)[0, 0].nonzero().flatten()
+    assert (reached.min(), reached.max()) == (middle - spec.halo, middle + spec.halo)
+
+
 def test_pooling_by_sixteen_is_the_authors_adaptive_pooling() -> None:
     """Where the sides are multiples of 16; else the last window is cut at the picture's edge."""
     part = torch.rand(1, 9, 48, 32)
