@@ -87,7 +87,7 @@ def _network(spec: ModelSpec) -> NetworkRow:
         scales=spec.scales,
         bundled=bundled,
         paper=spec.paper.url,
-        importable=bool(spec.importers),
+        importable=bool(spec.published),
         published=spec.published,
         train=f"clearport train {spec.name} --data FOLDER --out {spec.name}.safetensors",
         knobs={name: f"{knob.about}: {knob.low:g} to {knob.high:g}" for name, knob in spec.knobs.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import warnings
@@ -26,15 +27,19 @@ INPUT, OUTPUT = "image", "restored"
 MIN_SIDE, MAX_PIXELS = 8, 3840 * 2160
 TOLERANCE = 1e-4
 """The largest deviation of ONNX Runtime from PyTorch, as a share of the value range."""
+_ROUNDINGS = 16.0
+"""A network that float32 itself cannot compute better (deep attention on noise: its numbers are far from float64's) may
+deviate by this many times its own error: kernels add in other orders, which move the result by a few such errors."""
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """How far a graph is from its network on one image, in real values."""
+    """How far a graph is from its network on one image, in real values, and how far it may be."""
 
     image: str
     size: Size
     max_abs: float
+    allowed: float
 
 
 def export_graph(module: torch.nn.Module, spec: ModelSpec, scale: int, size: Size | None) -> Graph:
@@ -52,11 +57,11 @@ def export_graph(module: torch.nn.Module, spec: ModelSpec, scale: int, size: Siz
     raw = _as_graph(exported, spec, scale)
     graph = passes.run(raw)
     for deviation in deviations(module, graph, spec, size):
-        if not deviation.max_abs <= TOLERANCE * (spec.value_range[1] - spec.value_range[0]):
+        if not deviation.max_abs <= deviation.allowed:
             raise CheckFailed(
                 f"{spec.name}: the exported graph is not the network: on the {deviation.image} image of "
                 f"{deviation.size} it is off by up to {deviation.max_abs:g} in {spec.value_range}, "
-                f"more than {TOLERANCE:g} of the range"
+                f"more than {deviation.allowed:g}"
             )
     return graph
 
@@ -170,8 +175,19 @@ def deviations(module: torch.nn.Module, graph: Graph, spec: ModelSpec, size: Siz
             given = opened.run(None, {INPUT: image})[0]
             if given.shape != wanted.shape:
                 raise CheckFailed(f"{spec.name}: for {shown} the graph gives {given.shape}, the network {wanted.shape}")
-            found.append(Deviation(name, shown, float(np.abs(given - wanted).max())))
+            far = float(np.abs(given - wanted).max())
+            allowed = TOLERANCE * (spec.value_range[1] - spec.value_range[0])
+            if far > allowed:
+                allowed = max(allowed, _ROUNDINGS * _rounding(module, image, wanted))
+            found.append(Deviation(name, shown, far, allowed))
     return found
+
+
+def _rounding(module: torch.nn.Module, image: Array, single: Array) -> float:
+    """How far PyTorch's float32 output is from its float64 one."""
+    with torch.inference_mode():
+        double = copy.deepcopy(module).double()(torch.from_numpy(image).double()).numpy()
+    return float(np.abs(single - double).max())
 
 
 def _example(spec: ModelSpec) -> Size:

@@ -77,7 +77,6 @@ SPEC = ModelSpec(
     halo=7,  # one pixel for each convolution
     value_range=(0.0, 1.0),
     paper=Paper("Zero-Reference Deep Curve Estimation for Low-Light Image Enhancement", "2001.06826"),
-    published="the authors' weights are for non-commercial use only: train your own",
     recipe={  # the weights of the authors' training; smoothness is a mean over the curves here, and a sum there
         "degradation": "unpaired",
         "loss": "spatial + 10*exposure + 5*colour + 1600*smooth-curves",

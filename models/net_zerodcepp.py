@@ -71,7 +71,6 @@ SPEC = ModelSpec(
     halo=64,  # seven convolutions and the enlargement: eight steps at an eighth of the size
     value_range=(0.0, 1.0),
     paper=Paper("Learning to Enhance Low-Light Image via Zero-Reference Deep Curve Estimation", "2103.00860"),
-    published="the authors' weights are for non-commercial use only: train your own",
     recipe={
         "degradation": "unpaired",
         "loss": "spatial + 10*exposure + 5*colour + 1600*smooth-curves",

@@ -95,9 +95,7 @@ def load(spec: ModelSpec, scale: int, path: Path | None = None) -> Loaded:
 def how_to_get(spec: ModelSpec) -> str:
     """What to do where a network has no bundled weights."""
     train = f"train them: clearport train {spec.name} --data PHOTOS --out {spec.name}.safetensors"
-    if spec.importers:
-        return f"give published ones with --weights FILE ({spec.published}), or {train}"
-    return f"{spec.published}; {train}" if spec.published else train
+    return f"give published ones with --weights FILE ({spec.published}), or {train}" if spec.published else train
 
 
 def save(path: Path, module: nn.Module, network: str, scale: int, metadata: Mapping[str, str]) -> None:
