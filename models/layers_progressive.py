@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.models.layers_derain import start_at, start_without_biases
+from clearport.models.layers_derain import start_at
 
 STAGES = 6
 BLOCKS = 5
@@ -35,8 +35,7 @@ class Progressive(nn.Module):
         self.conv = nn.Sequential(convolution(WIDTH, 3))
 
     def start(self) -> None:
-        """Begin with stages that change the picture hardly."""
-        start_without_biases(self)
+        """Begin with stages that change the picture hardly; torch's own start for the rest, as the authors had it."""
         last = self.conv[0]
         assert isinstance(last, nn.Conv2d)
         start_at(last, 0.0)

@@ -27,7 +27,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from clearport.base import ModelSpec, Paper
-from clearport.models.layers_derain import Down, ResidualBlock, Up, start_at, start_without_biases
+from clearport.models.layers_derain import Down, ResidualBlock, Up, start, start_at
 from clearport.models.outputs import Restored
 
 _FULL, _HALF = 16, 32
@@ -70,7 +70,7 @@ class Graspp(nn.Module):
         self.aspp = _Aspp(_HALF)
         self.up = Up(_HALF, _FULL)
         self.tail = nn.Conv2d(_FULL, 3, 3, padding=1)
-        start_without_biases(self)
+        start(self)
         start_at(self.tail, 0.0)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | Restored:

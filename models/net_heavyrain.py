@@ -18,8 +18,10 @@ What it leaves open, and what was chosen here:
 - The mask is multiplied with the streak layer, so it is used when restoring too, and the loss of the picture alone can
   train it; ``maps["rain_mask"]`` lets a loss teach it where rain is.
 - S may have either sign: with a ReLU, pixels at zero would have no gradient.
-- T is estimated at a quarter of the resolution and upsampled: haze has no sharp edges. T is at least 0.1 in the
-  division. Widths; no normalisation, because batches are small.
+- T is estimated at a quarter of the resolution and upsampled: haze has no sharp edges. It is at least 0.1, and learnt
+  and computed as opacity 1/T - 1 (see ``layers_scattering``): the same model, without a division.
+- The losses on the mask, T and A (see ``recipe``) use that synthetic rain knows them. Widths; no normalisation, because
+  batches are small.
 """
 
 from __future__ import annotations
@@ -29,30 +31,30 @@ from torch import nn
 from torch.nn import functional as F
 
 from clearport.base import Knob, ModelSpec, Paper
-from clearport.models.layers_derain import Down, ResidualBlock, start_at, start_without_biases
+from clearport.models.layers_derain import Down, ResidualBlock, start, start_at
 from clearport.models.layers_pyramid import SpatialPyramid
-from clearport.models.layers_scattering import BRIGHT, CLEAR, scene
+from clearport.models.layers_scattering import scene, transmission
 from clearport.models.outputs import Restored
 
 _STREAK_WIDTH, _HAZE_WIDTH, _MASK_WIDTH, _REFINE_WIDTH = 24, 24, 12, 12
+_BRIGHT = 2.0  # logits of a light of 0.88
 _DEHAZE = Knob(1.0, 0.0, 1.0, "how much of the haze is removed: 0 removes rain streaks only, 1 all haze as well")
 
 
 class _HazeBranch(nn.Module):
-    """Image (B, 3, H, W) to transmission (B, 1, H, W) and light (B, 3, 1, 1), in 0..1."""
+    """Image (B, 3, H, W) to opacity (B, 1, H, W) and light (B, 3, 1, 1; in 0..1)."""
 
     def __init__(self) -> None:
         super().__init__()
         down = Down(3, _HAZE_WIDTH), Down(_HAZE_WIDTH, _HAZE_WIDTH)
         self.body = nn.Sequential(*down, ResidualBlock(_HAZE_WIDTH), ResidualBlock(_HAZE_WIDTH))
-        self.transmission = nn.Conv2d(_HAZE_WIDTH, 1, 3, padding=1)
+        self.opacity = nn.Conv2d(_HAZE_WIDTH, 1, 3, padding=1)
         self.light = nn.Conv2d(_HAZE_WIDTH, 3, 1)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         features = self.body(image)  # (B, 24, H/4, W/4)
-        coarse = torch.sigmoid(self.transmission(features))
-        transmission = F.interpolate(coarse, scale_factor=4.0, mode="bilinear", align_corners=False)
-        return transmission, torch.sigmoid(self.light(features.mean(dim=(2, 3), keepdim=True)))
+        opacity = F.interpolate(self.opacity(features), scale_factor=4.0, mode="bilinear", align_corners=False)
+        return opacity, torch.sigmoid(self.light(features.mean(dim=(2, 3), keepdim=True)))
 
 
 class _Refinement(nn.Module):
@@ -99,29 +101,29 @@ class HeavyRain(nn.Module):
         self._start()
 
     def _start(self) -> None:
-        start_without_biases(self)
+        start(self)
         streaks = self.streaks[-1]
         assert isinstance(streaks, nn.Conv2d)
         for convolution, level in (
             (streaks, 0.0),
             (self.refinement.tail, 0.0),
-            (self.haze.transmission, CLEAR),
-            (self.haze.light, BRIGHT),
+            (self.haze.opacity, 0.0),
+            (self.haze.light, _BRIGHT),
         ):
             start_at(convolution, level)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | Restored:
         mask = torch.sigmoid(self.localisation(image))
         streaks = mask * self.streaks(image)
-        transmission, light = self.haze(image)
-        derained = scene(image - streaks, transmission, light)
+        opacity, light = self.haze(image)
+        derained = scene(image - streaks, opacity, light)
         restored: torch.Tensor = derained + self.refinement(torch.cat((derained, image), dim=1))
         if self.dehaze < 1.0:
-            staying = (1.0 - self.dehaze) * (1.0 - transmission)
+            staying = (1.0 - self.dehaze) * (1.0 - transmission(opacity))
             restored = restored * (1.0 - staying) + staying * light
         if not self.training:
             return restored.clamp(0.0, 1.0)
-        maps = {"rain": streaks, "rain_mask": mask, "transmission": transmission, "light": light}
+        maps = {"rain": streaks, "rain_mask": mask, "transmission": transmission(opacity), "light": light}
         return Restored(restored, maps=maps)
 
 

@@ -27,24 +27,23 @@ from torch import nn
 from torch.nn import functional as F
 
 from clearport.base import ModelSpec, Paper
-from clearport.models.layers_derain import Down, Up, start_at, start_without_biases
+from clearport.models.layers_derain import Down, Residual, Up, start, start_at
 from clearport.models.outputs import Restored
 
 _GROUPS = 4
 _FULL, _HALF, _QUARTER = 24, 48, 96
 
 
-class _GroupBlock(nn.Module):
+class _GroupBlock(Residual):
     """(B, width, H, W), not negative, to the same: a grouped 3x3 convolution, a 1x1 one, and the input added."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.grouped = nn.Conv2d(width, width, 3, padding=1, groups=_GROUPS)
-        self.share = nn.Conv2d(width, width, 1)
-        nn.init.normal_(self.share.weight, std=1e-2)
+        self.last = nn.Conv2d(width, width, 1)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return F.relu(features + self.share(F.relu(self.grouped(features))))
+        return F.relu(features + self.last(F.relu(self.grouped(features))))
 
 
 def _blocks(width: int, count: int) -> nn.Sequential:
@@ -68,7 +67,7 @@ class QuasiSparse(nn.Module):
         self.decode_full = _blocks(_FULL, 2)
         self.rain = nn.Conv2d(_FULL, 3, 3, padding=1)
         self.auxiliary = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in (_QUARTER, _HALF))
-        start_without_biases(self)
+        start(self)
         for convolution in (self.rain, *self.auxiliary):
             assert isinstance(convolution, nn.Conv2d)
             start_at(convolution, 0.0)

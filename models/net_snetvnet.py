@@ -1,8 +1,8 @@
 """SNet, VNet and ANet: rain streaks and vapors as transmission medium (arXiv 2008.00823).
 
-    image I ─┬─ SNet: encoder ─ 8 ShuffleNet units ─ decoder ─ sigmoid ─ T_s ─┬─────────┐
-             ├─ VNet: concat with T_s, spatial pyramid pooling ─ sigmoid ─ T_v ─ T = T_s T_v ─ (I - A) / T + A ─ clip
-             └─ ANet: encoder ─ average ─ sigmoid ─ light A ────────────────────────────────────────┘
+    image I ─┬─ SNet: encoder ─ 8 ShuffleNet units ─ decoder ─ T_s ──┬──────┐
+             ├─ VNet: concat with T_s, spatial pyramid pooling ─ T_v ─ T = T_s T_v ─ (I - A) / T + A ─ clip
+             └─ ANet: encoder ─ average ─ light A ────────────────────────────────────┘
 
 What the paper says: streaks are transmission medium, as vapors are, and not a layer that is added; SNet, an encoder and
 decoder with ShuffleNet units for the many shapes and directions of streaks, learns the transmission map of streaks;
@@ -12,13 +12,15 @@ encoder, estimates the atmospheric light; all three are trained together and giv
 What it leaves open, and what was chosen here:
 
 - How the two media act together: light passes both, so their transmissions are multiplied. (The authors' script for
-  evaluation combines them as a sum with constants set by hand.) T is at least 0.1 in the division.
+  evaluation combines them as a sum with constants set by hand.) T is at least 0.1.
+- T_s and T_v are learnt and computed as opacities 1/T - 1 (see ``layers_scattering``): the same model,
+  without a division.
 - T_s has three channels (a grey streak covers a dark colour more than a bright one), T_v has one: vapor is grey.
 - VNet reads the picture beside T_s, since streaks alone do not tell how dense the vapor is. It works at half the
-  resolution with windows of 4 and 8 pixels, and its map is upsampled: vapor has no sharp edges.
-- Widths, and no normalisation: batches are small, and the units start near the identity. The losses on T_v and A
-  (see ``recipe``) use that synthetic rain knows them.
-- ANet ends in an average, so that any picture size fits. In int8 the division is computed in float.
+  resolution with windows of 4 and 8 pixels, and its map is upsampled: vapor has no sharp edges. The loss
+  ``transmission`` teaches it the vapors of synthetic rain.
+- Widths, and no normalisation: batches are small, and the units start near the identity.
+- ANet ends in an average, so that any picture size fits. A is in 1..1.5: it must be brighter than the streaks.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from clearport.base import ModelSpec, Paper
-from clearport.models.layers_derain import Down, start_at, start_without_biases
+from clearport.models.layers_derain import Down, start, start_at
 from clearport.models.layers_pyramid import SpatialPyramid
-from clearport.models.layers_scattering import BRIGHT, CLEAR, LightNet, scene
+from clearport.models.layers_scattering import LightNet, scene, transmission
 from clearport.models.layers_shuffle import ShuffleEncoderDecoder
 from clearport.models.outputs import Restored
 
@@ -38,7 +40,7 @@ _VAPOR_WIDTH = 16
 
 
 class _VNet(nn.Module):
-    """Streaks' transmission and image, each (B, 3, H, W), to logits of the vapors' transmission (B, 1, H, W)."""
+    """Streaks' opacity and image, each (B, 3, H, W), to the vapors' opacity (B, 1, H, W)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,12 +51,12 @@ class _VNet(nn.Module):
 
     def forward(self, streaks: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         features = F.relu(self.mix(self.down(torch.cat((streaks, image), dim=1))))
-        logits = self.tail(self.pyramid(features))
-        return F.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+        opacity = self.tail(self.pyramid(features))
+        return F.interpolate(opacity, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class SNetVNet(nn.Module):
-    """RGB image (B, 3, H, W) float32 in 0..1, H and W multiples of 8, to the same without rain. 189,373 parameters.
+    """RGB image (B, 3, H, W) float32 in 0..1, H and W multiples of 8, to the same without rain. 106,195 parameters.
 
     In training mode it gives ``Restored`` with the maps ``streak_transmission`` (B, 3, H, W), ``transmission``
     (B, 1, H, W; of the vapors) and ``light`` (B, 3, 1, 1).
@@ -65,19 +67,19 @@ class SNetVNet(nn.Module):
         self.snet = ShuffleEncoderDecoder(width=18, units=8, groups=3, outputs=3)
         self.vnet = _VNet()
         self.anet = LightNet((12, 24, 36, 48))
-        start_without_biases(self)
-        start_at(self.snet.tail, CLEAR)
-        start_at(self.vnet.tail, CLEAR)
-        start_at(self.anet.tail, BRIGHT)
+        start(self)
+        for tail in (self.snet.tail, self.vnet.tail, self.anet.tail):
+            start_at(tail, 0.0)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | Restored:
-        streaks = torch.sigmoid(self.snet(image))
-        vapors = torch.sigmoid(self.vnet(streaks, image))
+        streaks = self.snet(image)
+        vapors = self.vnet(streaks, image)
         light = self.anet(image)
-        restored = scene(image, streaks * vapors, light)
+        both = streaks + vapors + streaks * vapors  # of opacities 1/T - 1, where the transmissions are multiplied
+        restored = scene(image, both, light)
         if not self.training:
             return restored.clamp(0.0, 1.0)
-        maps = {"streak_transmission": streaks, "transmission": vapors, "light": light}
+        maps = {"streak_transmission": transmission(streaks), "transmission": transmission(vapors), "light": light}
         return Restored(restored, maps=maps)
 
 
@@ -94,9 +96,9 @@ SPEC = ModelSpec(
     scales=(1,),
     default_scale=1,
     size_multiple=8,
-    halo=48,  # the maps reach 71 pixels far, mostly with little weight; the light looks at the whole picture
+    halo=48,  # the maps reach 69 pixels far, mostly with little weight; the light looks at the whole picture
     whole_picture=True,
     value_range=(0.0, 1.0),
     paper=Paper("Rethinking Image Deraining via Rain Streaks and Vapors", "2008.00823"),
-    recipe={"degradation": "rain", "loss": "l1 + 0.2*ssim + 0.1*transmission + 0.1*light", "patch": 64, "batch": 8},
+    recipe={"degradation": "rain", "loss": "l1 + 0.2*ssim + 0.1*transmission", "patch": 64, "batch": 8},
 )

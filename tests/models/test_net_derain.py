@@ -24,8 +24,8 @@ PARAMETERS = {
     "prenet": 168_963,  # as published
     "prn": 95_107,  # as published
     "quasisparse": 216_561,
-    "snetvnet": 189_373,
-    "transmission": 202_596,
+    "snetvnet": 106_195,
+    "transmission": 119_418,
 }
 MAPS = {
     "ddn": {"rain": (3, 32, 48)},
@@ -79,8 +79,9 @@ def test_a_fresh_network_lets_the_picture_through_nearly_unchanged(name: str) ->
     assert restored.shape == image.shape
     assert restored.min() >= 0.0
     assert restored.max() <= 1.0
-    # the transmissions begin at 0.982, two of them at 0.965: black gets up to 0.88 * (1 / 0.965 - 1) = 0.032 darker
-    assert (restored - image).abs().max() < 0.04
+    # last layers begin with weights of 0.0003 over some 300 features of the order of 1; PRN has six stages
+    assert (restored - image).abs().max() < 0.05
+    assert (restored - image).abs().mean() < 0.02
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,7 +94,8 @@ def test_training_gives_the_maps_and_auxiliary_pictures(name: str) -> None:
     for key, value in given.maps.items():
         assert value.shape[0] == 2
         if key != "rain":
-            assert 0.0 <= value.min() <= value.max() <= 1.0
+            most = 1.5 if key == "light" and name != "heavyrain" else 1.0  # brighter than streaks, which are white
+            assert 0.0 <= value.min() <= value.max() <= most
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,7 +112,7 @@ def test_the_exported_graph_computes_the_same_and_holds_nothing_of_training(name
     graph = exported(name)  # compares itself to PyTorch, to 1e-4 of the range
     assert graph.input.shape == graph.output.shape == (1, 3, 64, 64)
     assert graph.output.value_range == (0.0, 1.0)
-    allowed = {"Conv", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Add", "Sub", "Mul", "Div", "Clip", "Concat"}
+    allowed = {"Conv", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Add", "Sub", "Mul", "Clip", "Concat"}
     allowed |= {"DepthToSpace", "AveragePool", "GlobalAveragePool", "Resize"}
     assert {node.op_type for node in graph.model.graph} <= allowed
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from clearport.models.discriminator import PatchDiscriminator
 from clearport.models.layers_pyramid import SpatialPyramid
-from clearport.models.layers_scattering import LEAST_TRANSMISSION, LightNet, scene
+from clearport.models.layers_scattering import LightNet, scene, transmission
 from clearport.models.layers_shuffle import ShuffleUnit, channel_shuffle
 from clearport.models.net_ddn import DDN
 from clearport.models.net_heavyrain import SPEC as HEAVY_RAIN
@@ -51,10 +51,20 @@ def test_the_pyramid_averages_over_its_windows() -> None:
 def test_the_scene_undoes_the_medium(channels: int) -> None:
     torch.manual_seed(0)
     clean, light = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 1, 1)
-    transmission = LEAST_TRANSMISSION + (1 - LEAST_TRANSMISSION) * torch.rand(2, channels, 8, 8)
-    seen = transmission * clean + (1 - transmission) * light
-    torch.testing.assert_close(scene(seen, transmission, light), clean, atol=1e-5, rtol=0)  # 10 float32 steps of 1/T
-    assert torch.isfinite(scene(seen, torch.zeros_like(transmission), light)).all()
+    share = 0.1 + 0.9 * torch.rand(2, channels, 8, 8)
+    seen = share * clean + (1 - share) * light
+    torch.testing.assert_close(scene(seen, 1 / share - 1, light), clean, atol=1e-5, rtol=0)  # float32 steps, tenfold
+    torch.testing.assert_close(transmission(1 / share - 1), share, atol=1e-6, rtol=0)
+
+
+def test_a_medium_is_never_taken_for_more_opaque_than_can_be_undone() -> None:
+    seen, light = torch.full((1, 3, 4, 4), 0.5), torch.full((1, 3, 1, 1), 0.6)
+    wall = torch.full((1, 1, 4, 4), 1e6)
+    assert transmission(wall).min() == pytest.approx(0.1)
+    assert scene(seen, wall, light).min() == pytest.approx(0.5 - 9 * 0.1)
+    clearer = torch.full((1, 1, 4, 4), -5.0)
+    assert transmission(clearer).max() == 1.0
+    assert scene(seen, clearer, light).max() == pytest.approx(0.5 + 0.2 * 0.1)
 
 
 def test_the_light_is_one_colour_of_the_whole_picture() -> None:
@@ -62,6 +72,7 @@ def test_the_light_is_one_colour_of_the_whole_picture() -> None:
     network, image = LightNet((4, 8)), torch.rand(2, 3, 33, 50)
     light = network(image)
     assert light.shape == (2, 3, 1, 1)
+    assert 1.0 <= light.min() <= light.max() <= 1.5
     image[:, :, -1, -1] = 0.0
     assert (network(image) != light).all()
 
@@ -104,7 +115,7 @@ def hazy() -> HeavyRain:
     """A network that has found haze and streaks."""
     torch.manual_seed(0)
     network = HeavyRain().eval()
-    nn.init.constant_(network.haze.transmission.bias, 0.5)  # type: ignore[arg-type]
+    nn.init.constant_(network.haze.opacity.bias, 0.6)  # type: ignore[arg-type]
     nn.init.constant_(network.streaks[-1].bias, 0.1)  # type: ignore[arg-type]
     return network
 
