@@ -21,7 +21,7 @@ import numpy as np
 
 from clearport.base import Graph, Precision, QParams, ScaleTable, TensorSpec
 from clearport.export.coreml_tools import load, quiet
-from clearport.export.mil_lowering import COMPUTE, Lowering, builder
+from clearport.export.mil_lowering import COMPUTE, Lowering, builder, refuse
 from clearport.export.mil_rules import Rule, rule_for
 from clearport.export.mil_wide import NOTHING, Wide
 from clearport.graphs import name_of
@@ -43,6 +43,9 @@ REQUANTIZE = "Identity"
 """The node that the quantizer writes where int8 begins, or changes its scale."""
 
 _IDENTITY = Rule(lambda low, node, name: low.mb.identity(x=low.var(node, 0), name=name))
+
+MOST_AXES = 5
+"""Of any value of a program."""
 
 SMALLEST, LARGEST, USUAL = 1, 4096, 256
 """Bounds and default, in pixels, of a free height or width."""
@@ -142,9 +145,16 @@ def _lower_node(low: Lowering, plan: Plan, node: ir.Node, rule: Rule) -> None:
     if node.op_type == REQUANTIZE and params is not None:
         low.values[name] = low.requantize(low.var(node, 0), final, params)
     elif params is None or (rule.moves_data and output.is_graph_output() and _same_grid(node, params, plan)):
-        low.values[name] = rule.write(low, node, final)
+        low.values[name] = _write(low, node, rule, final)
     else:
-        low.values[name] = low.requantize(rule.write(low, node, f"{name}_float"), final, params)
+        low.values[name] = low.requantize(_write(low, node, rule, f"{name}_float"), final, params)
+
+
+def _write(low: Lowering, node: ir.Node, rule: Rule, name: str) -> Any:
+    result = rule.write(low, node, name)
+    if result.rank > MOST_AXES:
+        raise refuse(node, f"its result has {result.rank} axes, and Core ML takes {MOST_AXES}")
+    return result
 
 
 def _same_grid(node: ir.Node, params: QParams, plan: Plan) -> bool:

@@ -33,18 +33,6 @@ if TYPE_CHECKING:
     from clearport.base import Array, QuantizedGraph
 
 HEIGHT, WIDTH, WIDE = 12, 16, 8  # WIDE: channels before the operator
-INT8 = {
-    "Add",
-    "AveragePool",
-    "Clip",
-    "Concat",
-    "Conv",
-    "ConvTranspose",
-    "DepthToSpace",
-    "GlobalAveragePool",
-    "LeakyRelu",
-}
-INT8 |= {"MaxPool", "Mul", "PRelu", "Pad", "Relu", "Resize", "Sigmoid", "Slice", "Sub", "Tanh"}
 PLAIN = flow.QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)
 
 
@@ -102,6 +90,9 @@ def sampled(mode: str, coordinates: str, rounding: str = "floor") -> tuple[tuple
     return (("mode", mode), ("coordinate_transformation_mode", coordinates), ("nearest_mode", rounding))
 
 
+BEYOND_THE_PICTURE = [
+    Case("MaxPool", attributes=(("kernel_shape", [2, 2]), ("strides", [3, 3]), ("pads", [1] * 4), ("ceil_mode", 1)))
+]
 CASES = (
     Case("Add", inputs=("x", "x2")),
     Case("AveragePool", attributes=(("kernel_shape", [2, 2]), ("strides", [2, 2]))),
@@ -163,9 +154,9 @@ CASES = (
     Case("Resize", constants=scales(1, 1, 0.5, 0.3), attributes=sampled("linear", "half_pixel")),
     Case("Resize", constants=scales(1, 1, 1.3, 2), attributes=sampled("linear", "half_pixel")),
     Case("Resize", constants=sizes(17, 21), attributes=sampled("linear", "half_pixel")),
-    Case("Resize", constants=sizes(1, 5), attributes=sampled("linear", "half_pixel")),
-    Case("Resize", constants=sizes(1, 5), attributes=sampled("linear", "pytorch_half_pixel")),
-    Case("Resize", constants=sizes(1, 5), attributes=sampled("linear", "align_corners")),
+    Case("Resize", constants=sizes(1, 15), attributes=sampled("linear", "half_pixel")),
+    Case("Resize", constants=sizes(1, 15), attributes=sampled("linear", "pytorch_half_pixel")),
+    Case("Resize", constants=sizes(1, 15), attributes=sampled("linear", "align_corners")),
     Case("Resize", constants=scales(1, 1, 2, 3), attributes=sampled("linear", "align_corners")),
     Case("Resize", constants=scales(1, 1, 2, 2), attributes=sampled("linear", "asymmetric")),
     Case("Resize", constants=scales(1, 1, 1.3, 2), attributes=sampled("linear", "asymmetric")),
@@ -193,7 +184,7 @@ CASES = (
     Case("MatMul", constants=(("w", weights(16, 5)),)),
     Case("Max", inputs=("x", "x2")),
     Case("MaxPool", attributes=(("kernel_shape", [3, 3]), ("strides", [2, 2]), ("ceil_mode", 1))),
-    Case("MaxPool", attributes=(("kernel_shape", [2, 2]), ("strides", [3, 3]), ("pads", [1] * 4), ("ceil_mode", 1))),
+    *BEYOND_THE_PICTURE,
     Case("Min", inputs=("x", "x2")),
     Case("Mul", inputs=("x", "pooled")),
     Case("Neg"),
@@ -406,9 +397,8 @@ def test_int8_weights_are_near(case: Case, tmp_path: Path) -> None:
     assert kinds.count("constexpr_affine_dequantize") == 3  # the head, the case, the tail
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if case.op in INT8 and case.inputs != ("x2", "pooled")], ids=str
-)
+# ONNX infers a size for windows that begin in the padding which its own runtime does not give.
+@pytest.mark.parametrize("case", [case for case in CASES if case not in BEYOND_THE_PICTURE], ids=str)
 def test_int8_is_the_qdq_model(case: Case, tmp_path: Path) -> None:
     quantized, image = calibrated(network(case)), picture()
     wanted = onnxruntime(qdq.to_qdq(quantized), image)
