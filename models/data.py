@@ -87,13 +87,14 @@ class Batch:
 class Crops:
     """Random square crops: a pair in proportion to its area, any place, one of the eight flips and rotations.
 
-    ``degraders`` make the input of each crop out of its target, one of them for each; with none, it is in the pair.
+    ``degraders`` make the input of each crop out of its target, one of them for each. With none of them, and where None
+    is the one for a crop, the input is that of the pair.
     """
 
     pool: Pool
     scale: int
     patch: int
-    degraders: Sequence[Degrader] = ()
+    degraders: Sequence[Degrader | None] = ()
 
     def batch(self, count: int, rng: np.random.Generator, step: int = 0) -> Batch:
         """``count`` crops, uint8, channels-last in memory; inputs are ``patch`` pixels wide and high.
@@ -122,12 +123,13 @@ class Crops:
             return part[:, ::-1] if mirror else part
 
         high = None if pair.high is None else cut(pair.high, self.scale)
-        if not self.degraders:
-            assert pair.low is not None
-            return _Crop(cut(pair.low, 1), high)
-        assert high is not None
         kind = int(rng.integers(len(self.degraders))) if len(self.degraders) > 1 else 0
-        made = self.degraders[kind](np.ascontiguousarray(high), rng)
+        degrade = self.degraders[kind] if self.degraders else None
+        if degrade is None:
+            assert pair.low is not None
+            return _Crop(cut(pair.low, 1), high, kind=kind)
+        assert high is not None
+        made = degrade(np.ascontiguousarray(high), rng)
         return _Crop(made.low, high, made.truth, kind)
 
 

@@ -68,7 +68,7 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
     maker = _Maker(kinds, scale, options.patch, options.shrink)
     where = ", ".join(str(folder) for folder in options.data)
     examples = maker.examples(kept, where)
-    degraders = [degrader(kind, options.seed, scale) for kind in kinds] if maker.on_the_fly else []
+    degraders = maker.degraders(options.seed) if maker.on_the_fly else []
     if options.validation_data is not None:
         training, judged = examples, _judging_examples(options.validation_data, spec, scale, maker)
         held_back: list[str] = []
@@ -109,6 +109,10 @@ class _Maker:
     def on_the_fly(self) -> bool:
         """Whether every crop is degraded by itself."""
         return self.kinds[0] not in {PAIRS, UNPAIRED, "bicubic"} or len(self.kinds) > 1
+
+    def degraders(self, seed: int) -> list[Degrader | None]:
+        """One for each kind; None where the input of a pair is taken as it is."""
+        return [None if kind == PAIRS else degrader(kind, seed, self.scale) for kind in self.kinds]
 
     def examples(self, entries: Sequence[Entry], where: str) -> list[Example]:
         """All examples that are large enough.
@@ -274,10 +278,10 @@ def _thinned(examples: Sequence[Example]) -> list[Example]:
     return [rest[i] for i in np.linspace(0, len(rest) - 1, min(len(rest), _MOST_JUDGED)).round().astype(int)]
 
 
-def _judged(pair: Pair, degraders: Sequence[Degrader], seed: list[int]) -> Pair:
-    if pair.low is not None or not degraders:
+def _judged(pair: Pair, degraders: Sequence[Degrader | None], seed: list[int]) -> Pair:
+    degrade = degraders[seed[-1] % len(degraders)] if degraders else None
+    if pair.low is not None or degrade is None:
         return pair
     assert pair.high is not None
-    rng = np.random.default_rng(seed)
-    low = degraders[seed[-1] % len(degraders)](np.ascontiguousarray(pair.high), rng).low
+    low = degrade(np.ascontiguousarray(pair.high), np.random.default_rng(seed)).low
     return Pair(pair.name, low, pair.high)

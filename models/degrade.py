@@ -52,17 +52,19 @@ def names() -> tuple[str, ...]:
 
 
 def parse(text: str) -> tuple[str, ...]:
-    """``"rain"`` or, for a mix of several, ``"camera + haze"``.
+    """``"rain"`` or, for a mix of several, ``"camera + haze"``; ``"pairs + rain"`` also degrades the targets of pairs.
 
     Raises:
-        BadInput: a name is unknown, or ``pairs`` or ``unpaired`` is mixed with others.
+        BadInput: a name is unknown, ``unpaired`` is mixed with others, or ``pairs`` is not the first of a mix.
     """
     found = tuple(part.strip() for part in text.split("+"))
     for name in found:
         if name not in names():
             raise BadInput(f"unknown degradation {name!r} (there are: {', '.join(names())}; a mix is written a + b)")
-    if len(found) > 1 and {PAIRS, UNPAIRED} & set(found):
-        raise BadInput(f"--degradation {text!r}: {PAIRS} and {UNPAIRED} make nothing, so they cannot be mixed")
+    if (len(found) > 1 and UNPAIRED in found) or (PAIRS in found and found[0] != PAIRS):
+        raise BadInput(
+            f"--degradation {text!r}: {UNPAIRED} cannot be mixed with others, and {PAIRS} comes first in a mix"
+        )
     return found
 
 

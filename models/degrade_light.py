@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clearport.images import Image8
 
 _DISPLAY = 2.2
-_LEAST_STOPS, _MOST_STOPS = 1.0, 6.0
+_LEAST_STOPS, _MOST_STOPS = 0.0, 6.0
 
 
 class LowLight:

@@ -169,6 +169,19 @@ def test_pairs_of_one_size_are_reduced_together(tmp_path: Path) -> None:
     assert (whole.low.shape, half.low.shape, half.high.shape) == ((24, 32, 3), (12, 16, 3), (12, 16, 3))
 
 
+def test_a_mix_of_pairs_and_a_degradation_of_their_targets(tmp_path: Path) -> None:
+    for name, level in (("low/1.png", 10), ("low/2.png", 10), ("high/1.png", 200), ("high/2.png", 200)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save_png(tmp_path / name, np.full((24, 32, 3), level, np.uint8))
+    data = loaded(tmp_path, 1, 8, degradation="pairs + haze")
+    batch = data.crops.batch(16, np.random.default_rng(0))
+    assert batch.kinds is not None
+    given = (batch.low == 10).flatten(1).all(dim=1)
+    assert torch.equal(given, batch.kinds == 0)
+    assert 0 < given.sum() < 16
+    assert all((pair.low == 10).all() for pair in data.validation if pair.low is not None)
+
+
 def test_validation_groups_are_never_learnt_from() -> None:
     examples = [Example(str(i // 3), (9, 9), 1, lambda: block_pair(1)) for i in range(24)]
     kept, judged = split(examples, 2, seed=3)

@@ -93,6 +93,6 @@ def test_a_degradation_that_keeps_the_size_is_not_for_super_resolution(name: str
 def test_names_and_mixes() -> None:
     assert {"bicubic", "camera", "haze", "low-light", "pairs", "rain", "unpaired"} <= set(degrade.names())
     assert degrade.parse("camera + haze") == ("camera", "haze")
-    for text, complaint in (("fog", "unknown degradation 'fog'"), ("rain +", "unknown"), ("pairs+rain", "mixed")):
+    for text, complaint in (("fog", "unknown degradation 'fog'"), ("rain +", "unknown"), ("rain+pairs", "mixed")):
         with pytest.raises(BadInput, match=complaint):
             degrade.parse(text)

@@ -217,7 +217,7 @@ def test_what_is_given_goes_before_the_recipe_and_that_before_the_defaults(monke
     ("change", "complaint"),
     [
         ({"degradation": "snow"}, r"unknown degradation 'snow' \(there are: bicubic, camera, haze"),
-        ({"degradation": "pairs + haze"}, "cannot be mixed"),
+        ({"degradation": "haze + pairs"}, "cannot be mixed"),
         ({"layout": "lmdb"}, "unknown layout"),
         ({"loss": "l1 + vgg"}, "unknown loss 'vgg'"),
         ({"patch": 18}, "multiples of 4"),
