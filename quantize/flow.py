@@ -153,7 +153,10 @@ def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded
     if not mixed.chosen:
         return mixed, best.folded, rounded
     folded = mixed_.lowered(best.graph, trial.placed(mixed.chosen), best.bounds)
-    return mixed, folded, rounding.run(folded.graph, best.activations(folded), inputs)
+    before, now = best.activations(best.folded), best.activations(folded)
+    if not mixed.layers and all(before.get(name) == params for name, params in now.items()):
+        return mixed, folded, mixed_.kept(folded, rounded)  # what comes before a tail does not know of it
+    return mixed, folded, rounding.run(folded.graph, now, inputs)
 
 
 def _names(graph: Graph) -> list[str]:

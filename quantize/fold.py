@@ -49,17 +49,18 @@ def run(graph: Graph, floats: Collection[str] = ()) -> Folded:
 
     ``floats`` are the names of the nodes that stay in float. A clamp stays where the value before it is also read
     elsewhere, where a data-movement operator comes before it, or where zero is outside its bounds (a quantized range
-    always holds zero).
+    always holds zero: it then does the other bound, and the clamp that stays has the same scale).
     """
     result = graphs.clone(graph)
     body = result.model.graph
     clamps: dict[str, Activation] = {}
     observed: dict[str, str] = {}
     for node in list(body):
-        if placement.name_of(node) in floats:
-            continue
         clamp = graphs.fused_activation(node)
-        if clamp is None or node.op_type not in RESCALING or not clamp.lo <= 0.0 <= clamp.hi:
+        if placement.name_of(node) in floats or clamp is None or node.op_type not in RESCALING:
+            continue
+        if not clamp.lo <= 0.0 <= clamp.hi:
+            clamps[graphs.name_of(node.outputs[0])] = Activation("clip", min(clamp.lo, 0.0), max(clamp.hi, 0.0))
             continue
         follower = graphs.only_consumer(node.outputs[0])
         assert follower is not None

@@ -72,7 +72,10 @@ def groups_of(folded: Folded) -> Groups:
     names = [graphs.name_of(v) for v in graphs.values(folded.graph) if graphs.name_of(v) not in folded.floats]
     groups = Groups(names)
     for node in folded.graph.model.graph:
-        if node.op_type in placement.MOVERS and folded.is_int8(node):
+        if not folded.is_int8(node):
+            continue
+        halved = graphs.clamp_of(node) is not None and graphs.name_of(graphs.need(node, 0)) in folded.clamps
+        if node.op_type in placement.MOVERS or halved:
             for value in placement.data_inputs(node):
                 groups.join(graphs.name_of(value), graphs.name_of(node.outputs[0]))
     return groups

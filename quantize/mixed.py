@@ -7,13 +7,14 @@ float network. What it is worth is told by the loss against ground truth that su
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from clearport import graphs
 from clearport.base import QuantizedGraph, ScaleTable
 from clearport.quantize import cost, fold, islands, legalise, placement, qdq, search, weights
+from clearport.quantize.rounding import Rounded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
     from clearport.quantize.fold import Folded
     from clearport.quantize.search import Bench, Choice
+
+_T = TypeVar("_T")
 
 TYPICAL_DB = 31.0
 """PSNR to ground truth of a restored picture (x3 super-resolution, deraining): the error that int8's own adds to."""
@@ -108,15 +111,18 @@ def lowered(graph: Graph, floats: frozenset[str], bounds: islands.Bounds) -> Fol
 
 def rounded(folded: Folded, arrays: Mapping[str, Array]) -> Folded:
     """The folded graph with rounded constants where it computes in int8."""
-    used = {
-        value.name
-        for node in folded.graph.model.graph
-        if folded.is_int8(node)
-        for value in node.inputs
-        if value is not None
-    }
-    kept = {name: array for name, array in arrays.items() if name in used}
-    return replace(folded, graph=weights.replaced(folded.graph, kept))
+    return replace(folded, graph=weights.replaced(folded.graph, _used(folded, arrays)))
+
+
+def kept(folded: Folded, everything: Rounded) -> Rounded:
+    """Of rounded constants those that an int8 operator reads."""
+    return Rounded(_used(folded, everything.arrays), _used(folded, everything.entries))
+
+
+def _used(folded: Folded, named: Mapping[str, _T]) -> dict[str, _T]:
+    int8 = [node for node in folded.graph.model.graph if folded.is_int8(node)]
+    names = {value.name for node in int8 for value in node.inputs if value is not None}
+    return {name: what for name, what in named.items() if name in names}
 
 
 def choose(trial: Trial) -> Mixed:

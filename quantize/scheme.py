@@ -26,14 +26,23 @@ _LEAST = float(np.finfo(np.float32).tiny) * 2**24
 """No scale is smaller: a product of two stays a normal float32 number."""
 
 
+_NOTHING = 1e-9
+"""A tensor that spans no more is taken for constant zero."""
+
+
 def single(number: float) -> float:
     """The nearest float32, and at least ``_LEAST``."""
     return max(float(np.float32(number)), _LEAST)
 
 
 def of_range(low: float, high: float) -> QParams:
-    """Asymmetric int8 for real values ``low``..``high``; zero is always inside and exact."""
+    """Asymmetric int8 for real values ``low``..``high``; zero is always inside and exact.
+
+    A range that is nothing but zero gets one of usual size: kernels cannot express the ratio of extreme scales.
+    """
     low, high = min(low, 0.0), max(high, 0.0)
+    if high - low < _NOTHING:
+        high = 1.0
     scale = single((high - low) / (HIGH - LOW))
     return QParams((scale,), int(np.clip(np.rint(LOW - low / scale), LOW, HIGH)))
 

@@ -160,3 +160,13 @@ def test_a_bias_fits_its_grid_however_small_the_weights(graph_of, bias: float, w
     (node,) = weights.convolutions(graph)
     _, grid = weights.params(node, QParams((1.0,), -128))
     assert (np.abs(biases) / np.array(grid.scale) <= 2**23 * 1.001).all()
+
+
+def test_a_clamp_that_excludes_zero_is_half_folded(graph_of) -> None:
+    """Clip(1, 3): the convolution saturates at 3, and what is left is the bound 1 at the same scale."""
+    body = """lo = Constant<value = float {1.0}>() hi = Constant<value = float {3.0}>()
+        a = Conv(image, W, B) b = Clip(a, lo, hi) restored = Conv(b, V, C)"""
+    graph = graph_of(body, W=[3, 3, 1, 1], B=[3], V=[3, 3, 1, 1], C=[3])
+    ranges = {**ranges_of(graph), "a": (-60.0, 90.0), "b": (1.0, 3.0)}
+    entries = legalise.activations(lowered(graph, ranges), ranges)
+    assert entries["a"] == entries["b"] == QParams((float(np.float32(3 / 255)),), -128)

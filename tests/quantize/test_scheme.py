@@ -116,3 +116,8 @@ def test_a_file_that_is_missing_or_cut_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.json").write_text(json.dumps(_good())[:40])
     with pytest.raises(BadInput, match="not a scale table"):
         table.load(tmp_path / "cut.json")
+
+
+def test_a_tensor_of_zeros_has_a_usual_scale() -> None:
+    """TFLite's kernels abort where the scales of input, weight and output differ by 2^32."""
+    assert scheme.of_range(0.0, 0.0) == scheme.of_range(0.0, 1e-20) == scheme.of_range(0.0, 1.0)
