@@ -69,7 +69,7 @@ def reshape(low: Lowering, node: ir.Node, name: str) -> Any:
     x, shape = low.var(node, 0), constant(need(node, 1))
     if shape is None:
         raise refuse(node, "its shape depends on the size of the picture: export it for one size")
-    if not _is_fixed(x) and any(n not in {-1, 0, 1} for n in shape.tolist()[-2:]):
+    if not _is_fixed(x) and -1 not in shape:
         raise refuse(node, f"the shape {shape.tolist()} fits one size of the picture only: export it for that size")
     whole = [x.shape[i] if n == 0 else n for i, n in enumerate(shape.astype(np.int32).tolist())]
     return low.mb.reshape(x=x, shape=whole, name=name)
@@ -80,8 +80,10 @@ def _is_fixed(x: Any) -> bool:
 
 
 def squeeze(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Squeeze -> squeeze of the axes that it names."""
-    return low.mb.squeeze(x=low.var(node, 0), axes=[int(n) for n in need_constant(node, 1)], name=name)
+    """Squeeze -> squeeze of the axes that it names, else of all that have one place."""
+    x, named = low.var(node, 0), constant(operand(node, 1))
+    axes = [i for i, n in enumerate(x.shape) if n == 1] if named is None else [int(n) for n in named]
+    return low.mb.squeeze(x=x, axes=axes, name=name)
 
 
 def unsqueeze(low: Lowering, node: ir.Node, name: str) -> Any:

@@ -94,6 +94,8 @@ def _amounts(node: ir.Node, rank: int) -> Array:
 def slice_(low: Lowering, node: ir.Node, name: str) -> Any:
     """Slice -> slice_by_index; axes that are not named, and open ends, are masked."""
     x = low.var(node, 0)
+    if any(constant(value) is None for value in node.inputs[1:] if value is not None):
+        raise refuse(node, "its place depends on the size of the picture: export it for one size")
     starts, ends = need_constant(node, 1).tolist(), need_constant(node, 2).tolist()
     axes = _integers(node, 3, list(range(len(starts))))
     steps = _integers(node, 4, [1] * len(starts))

@@ -343,7 +343,17 @@ def many_axes() -> Graph:
     return graph_of(nodes, {"axes": numbers(0, 1)}, TensorSpec("image", (1, 3, 8, 8)))
 
 
-REFUSED["has 6 axes"] = many_axes
+def square() -> Graph:
+    """As many columns as the image has rows."""
+    nodes = [
+        helper.make_node("Shape", ["image"], ["height"], "height", start=2, end=3),
+        helper.make_node("Slice", ["image", "first", "height", "axis"], ["restored"], "lone"),
+    ]
+    constants = {"first": numbers(0), "axis": numbers(3)}
+    return graph_of(nodes, constants, TensorSpec("image", (1, 3, "H", "W")))
+
+
+REFUSED |= {"has 6 axes": many_axes, "depends on the size of the picture": square}
 
 
 @pytest.mark.parametrize("why", REFUSED)

@@ -212,6 +212,7 @@ CASES = (
     Case("Softmax", inputs=("small",), attributes=(("axis", 1),)),
     Case("SpaceToDepth", 32, attributes=(("blocksize", 2),)),
     Case("Sqrt", inputs=("bright",)),
+    Case("Squeeze", inputs=("pooled",), after=(1, 8, 1, 1)),
     Case("Squeeze", constants=(("axes", ints(0)),), after=(1, 8, 12, 16)),
     Case("Sub", inputs=("x", "x2")),
     Case("Sub", inputs=("x2", "pooled")),
