@@ -171,6 +171,7 @@ class ModelSpec:
         scales: the scales that can be built; ``(1,)`` for networks that keep the size.
         default_scale: the scale that is used when none is asked for.
         size_multiple: height and width must be multiples of this.
+        least_side: the smallest height and width that it takes.
         halo: input pixels on each side that an output pixel depends on (for tiling without seams). Where
             ``whole_picture`` is set, or the reach is too long to be used, the overlap that hides what differs.
         whole_picture: an output pixel depends on every input pixel (global pooling, attention), so that tiles of
@@ -192,6 +193,7 @@ class ModelSpec:
     halo: int
     paper: Paper
     size_multiple: int = 1
+    least_side: int = 8
     value_range: tuple[float, float] = (0.0, 255.0)
     license: str = "Apache-2.0"
     importers: tuple[Callable[[Path, int], Mapping[str, Any] | None], ...] = ()

@@ -132,10 +132,18 @@ class GoldenRecord(_Record):
 
 
 class QuantizationRecord(_Record):
-    """How the scale table came to be. ``table`` and ``reference`` are files of the bundle."""
+    """How the scale table came to be. ``table`` and ``reference`` are files of the bundle.
+
+    ``islands`` are the nodes that stay float because their operator has no int8 form (node -> operator),
+    ``float_layers`` those that stay float because int8 costs too much there; ``simulated_psnr_db`` is int8 to float on
+    held-out photos.
+    """
 
     scheme: Text
     calibrator: Text
+    islands: dict[str, str] = {}
+    float_layers: tuple[str, ...] = ()
+    simulated_psnr_db: float | None = None
     images: Annotated[int, Field(ge=1)]
     images_sha256: Sha256
     table: RelativePath

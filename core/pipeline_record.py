@@ -21,6 +21,7 @@ from clearport.bundle_manifest import (
     PixelContract,
     QuantizationRecord,
 )
+from clearport.export.from_torch import deployed
 from clearport.models.cost import cost
 from clearport.pipeline_latency import BASELINE
 from clearport.pipeline_lint import lint
@@ -93,7 +94,7 @@ def _model(plan: Plan, found: Findings, weights: Path) -> ModelRecord:
     from clearport.files import file_sha256
 
     spec, card = plan.spec, dict(found.loaded.card)
-    counted = cost(found.loaded.module, found.golden_size)
+    counted = cost(deployed(found.loaded.module), found.golden_size)
     own = plan.request.weights is None
     return ModelRecord(
         name=spec.name,
@@ -124,6 +125,9 @@ def _quantization(quantized: QuantizedGraph, table: str, reference: str) -> Quan
     return QuantizationRecord(
         scheme=SCHEME,
         calibrator=str(about["calibrator"]),
+        islands=dict(about["islands"]),
+        float_layers=(*about["tail"], *about["float_layers"]),
+        simulated_psnr_db=about["simulated_psnr_db"],
         images=len(images),
         images_sha256=hashlib.sha256(listing.encode()).hexdigest(),
         table=table,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from clearport.base import Array
 
 INPUT, OUTPUT = "image", "restored"
-MIN_SIDE, MAX_PIXELS = 8, 3840 * 2160
+MAX_PIXELS = 3840 * 2160
 TOLERANCE = 1e-4
 """The largest deviation of ONNX Runtime from PyTorch, as a share of the value range."""
 _ROUNDINGS = 16.0
@@ -93,7 +93,7 @@ def check_size(spec: ModelSpec, size: Size | None) -> None:
 
 
 def _least(spec: ModelSpec) -> int:
-    return -(-MIN_SIDE // spec.size_multiple) * spec.size_multiple
+    return -(-spec.least_side // spec.size_multiple) * spec.size_multiple
 
 
 def _to_onnx(module: torch.nn.Module, spec: ModelSpec, size: Size | None) -> ir.Model:

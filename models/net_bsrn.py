@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from clearport.base import ModelSpec, Paper
 from clearport.models.import_published import pointwise, renamed
-from clearport.models.layers_esa import ESA, HALO, conv3
+from clearport.models.layers_esa import ESA, HALO, LEAST_SIDE, conv3
 
 _WIDTH, _COPIES = 48, 4
 _BLOCKS = ("B1", "B2", "B3", "B4", "B5")
@@ -117,6 +117,7 @@ SPEC = ModelSpec(
     scales=(2, 3, 4),
     default_scale=4,
     halo=HALO,
+    least_side=LEAST_SIDE,
     value_range=(0.0, 1.0),
     paper=Paper("Blueprint Separable Residual Network for Efficient Image Super-Resolution", "2205.05996"),
     importers=(published_state_dict,),

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from clearport.base import ModelSpec, Paper
-from clearport.models.layers_esa import ESA, HALO, conv3
+from clearport.models.layers_esa import ESA, HALO, LEAST_SIDE, conv3
 
 _WIDTH, _SLOPE, _WHITE = 50, 0.05, 255.0
 
@@ -81,6 +81,7 @@ SPEC = ModelSpec(
     scales=(2, 3, 4),
     default_scale=4,
     halo=HALO,
+    least_side=LEAST_SIDE,
     paper=Paper("Residual Feature Distillation Network for Lightweight Image Super-Resolution", "2009.11551"),
     published=(
         "rfdn_x4.pth of njulj/RFDN (MIT), the baseline of NTIRE 2022. Measured: x4 32.16/28.65 dB Y and "

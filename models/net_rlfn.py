@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from clearport.base import ModelSpec, Paper
-from clearport.models.layers_esa import ESA, HALO, conv3
+from clearport.models.layers_esa import ESA, HALO, LEAST_SIDE, conv3
 
 _SLOPE, _ESA_WIDTH, _WHITE = 0.05, 16, 255.0
 
@@ -76,6 +76,7 @@ SPEC = ModelSpec(
     scales=(2, 3, 4),
     default_scale=4,
     halo=HALO,
+    least_side=LEAST_SIDE,
     paper=Paper("Residual Local Feature Network for Efficient Super-Resolution", "2205.07514"),
     published=(
         "rlfn_ntire_x4.pth and rlfn_s_x2.pth of bytedance/RLFN (Apache-2.0). Measured: x4 32.10/28.60 dB Y and "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 
 from clearport.base import Skipped
 from clearport.bundle_fields import ParityCell
@@ -192,10 +194,19 @@ def quantization(manifest: Manifest) -> Table | None:
         (Cell("Calibrator"), Cell(q.calibrator)),
         (Cell("Calibration pictures"), Cell(count(q.images))),
         (Cell("SHA-256 of the pictures"), Cell(q.images_sha256[:12], code=True)),
+        *(((Cell("Int8 to float, simulated"), Cell(f"{q.simulated_psnr_db:.1f} dB")),) if q.simulated_psnr_db else ()),
+        (Cell("In float by choice"), Cell(", ".join(q.float_layers) or "nothing")),
+        (Cell("In float: no int8 form"), Cell(_islands(q.islands) or "nothing")),
         (Cell("Scale table"), Cell(q.table, code=True)),
         (Cell("Quantized reference"), Cell(q.reference, code=True)),
     )
     return Table(headed("What | Value"), rows, "Quantization")
+
+
+def _islands(nodes: Mapping[str, str]) -> str:
+    """``Div (2), Pow``: operators and how many of each there are."""
+    counted = Counter(nodes.values())
+    return ", ".join(f"{operator} ({n})" if n > 1 else operator for operator, n in sorted(counted.items()))
 
 
 def weights(manifest: Manifest) -> Table | None:
