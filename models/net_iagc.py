@@ -161,4 +161,5 @@ SPEC = ModelSpec(
     paper=Paper("Low-Light Image Enhancement with Illumination-Aware Gamma Correction", "2308.08220"),
     recipe={"loss": "l1 + 0.2*ssim", "patch": 256, "batch": 8, "lr": 2e-3},
     recommended=True,
+    license="CC-BY-NC-4.0",  # the bundled weights have learnt from SICE, whose terms these are
 )
