@@ -79,14 +79,14 @@ def save_goldens(
         FLOAT: [a for a in artifacts if a.precision != "int8"],
         INT8: [a for a in artifacts if a.precision == "int8"],
     }
-    return tuple(_record(folder, path, judged.get(path, [])) for path in pictures)
+    return tuple(_record(folder, path, judged.get(path, []), goldens.references) for path in pictures)
 
 
 def _picture(reference: Reference) -> Image8:
     return np.clip(np.rint(reference.levels), 0, 255).astype(np.uint8)
 
 
-def _record(folder: Path, path: str, artifacts: Sequence[Artifact]) -> GoldenRecord:
+def _record(folder: Path, path: str, artifacts: Sequence[Artifact], references: References) -> GoldenRecord:
     roles: dict[str, Literal["input", "float", "int8"]] = {INPUT: "input", FLOAT: "float", INT8: "int8"}
     return GoldenRecord(
         name=Path(path).stem,
@@ -94,7 +94,7 @@ def _record(folder: Path, path: str, artifacts: Sequence[Artifact]) -> GoldenRec
         sha256=digest(folder / path),
         role=roles[path],
         protocol="" if path == INPUT else PROTOCOL,
-        tolerances={a.key: parity.tolerance_for(a.precision, as_picture(a.outputs[0])) for a in artifacts},
+        tolerances={a.key: references.tolerance(a, as_picture(a.outputs[0])) for a in artifacts},
     )
 
 

@@ -37,6 +37,12 @@ class References:
     float: Reference
     int8: Reference | None
 
+    def tolerance(self, artifact: Artifact, output: TensorSpec) -> Tolerance:
+        """How far an artifact may be from what judges it, where its output is ``output``."""
+        if artifact.precision == "int8" and self.int8 is not None:
+            return parity.tolerance_for_int8(self.int8, self.float)
+        return parity.tolerance_for(artifact.precision, output)
+
 
 def network_artifact(weights: Path, source: TensorSpec, result: TensorSpec) -> Artifact:
     """The network itself, as the PyTorch runner takes it: at any size."""
@@ -110,12 +116,13 @@ def _proofs(runner: Runner, artifact: Artifact, references: References, threads:
     except NotInstalled:
         raise
     except ClearportError as error:
-        limits = parity.tolerance_for(artifact.precision, artifact.outputs[0])
+        limits = references.tolerance(artifact, artifact.outputs[0])
         words = (str(error),)
         return [
             ParityReport(False, None, None, None, None, runner.method, reference.name, "real values", limits, words)
         ]
-    proofs = [parity.compare(output, artifact, reference, runner.method)]
+    limits = references.tolerance(artifact, artifact.outputs[0])
+    proofs = [parity.compare(output, artifact, reference, runner.method, limits)]
     if reference is not references.float:
         proofs.append(parity.compare(output, artifact, references.float, runner.method, QUANTIZATION))
     return proofs

@@ -109,6 +109,30 @@ def tolerance_for(precision: Precision, output: TensorSpec) -> Tolerance:
     }[precision]
 
 
+def tolerance_for_int8(reference: Reference, network: Reference) -> Tolerance:
+    """The limits of int8 artifacts whose ``reference`` (the QDQ model) is as far from ``network`` (PyTorch) as it is.
+
+    A network that enlarges steps, as one that brightens does, enlarges those of rounding too: kernels that round
+    differently may then differ by as much as rounding moved the reference itself.
+    """
+    own = _measure(reference.levels, network, "8-bit pictures")
+    assert own.mean_lsb is not None
+    assert own.max_abs is not None
+    limits = _INT8
+    assert limits.mean_lsb is not None
+    assert limits.max_abs is not None
+    assert limits.min_psnr_db is not None
+    psnr_db = math.inf if own.psnr_db is None else own.psnr_db
+    if own.mean_lsb <= limits.mean_lsb and own.max_abs <= limits.max_abs and psnr_db >= limits.min_psnr_db:
+        return limits
+    return Tolerance(
+        "the network enlarges steps: kernels may differ by as much as int8 itself moved the reference from PyTorch",
+        max_abs=max(limits.max_abs, own.max_abs),
+        mean_lsb=round(max(limits.mean_lsb, own.mean_lsb), 3),
+        min_psnr_db=round(min(limits.min_psnr_db, psnr_db), 1),
+    )
+
+
 @dataclass(frozen=True)
 class Reference:
     """What outputs are compared with: ``levels`` (H, W, 3) float32 on the 8-bit scale, and what made them."""
