@@ -194,7 +194,7 @@ def test_train_writes_weights_that_can_be_exported(tmp_path: Path) -> None:
     line = ("train", "ncnet", "--data", photos, "--out", out, "--scale", "2", "--batch", "2", "--patch", "12")
     done = command(*line, "--steps", "4", "--validate-every", "2")
     assert done.code == 0, done.err
-    assert "dB RGB on the validation photos" in done.out
+    assert "dB RGB on the validation pictures" in done.out
     assert done.err.count("steps/s") >= 2
     bundle = command(
         *("export", "ncnet", "--scale", "2", "--weights", out, "--size", "16x16", "--out", tmp_path / "bundle"),
@@ -209,3 +209,13 @@ def test_train_refuses_two_lengths(tmp_path: Path) -> None:
     done = command("train", "ncnet", "--data", tmp_path, "--out", tmp_path / "x.safetensors", *words)
     assert done.code == 2
     assert "not both" in done.err
+
+
+def test_list_tells_all_of_one_network() -> None:
+    shown = command("list", "heavyrain")
+    assert shown.code == 0
+    assert all(word in shown.out for word in ("1905.05404", "dehaze", "clearport train heavyrain"))
+    found = command("list", "rlfn", "--json").json
+    assert "rlfn_ntire_x4.pth" in found["published"]
+    unknown = command("list", "rlfm")
+    assert (unknown.code, "did you mean 'rlfn'" in unknown.err) == (2, True)

@@ -7,6 +7,7 @@ fresh ones of a fixed seed, which prove the arithmetic and say nothing of qualit
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import clearport
 from clearport.base import ModelSpec, Skipped
 from clearport.bundle import Bundle
 from clearport.models import weights
+from clearport.quantize.flow import QuantizeOptions
 from clearport.registry import NETWORKS, TARGETS, missing
 from clearport.runtime.parity import ParityReport
 
@@ -24,6 +26,9 @@ from .published import PUBLISHED
 SIDE = 64
 FAST = {"tflite": ("fp32", "int8"), "onnxruntime": ("fp32", "int8"), "openvino": ("fp32", "int8"), "coreml": ("fp16",)}
 """What is proven on every run; ``make test-all`` proves the rest as well."""
+
+LARGE = {"iagcfull", "iat", "imdn", "prenet", "prn", "rfdn", "safmn", "spantiny"}
+"""What takes a minute, or resembles another network, waits for ``make test-all``."""
 
 MAY_LACK_INT8 = {"iat", "iagcfull"}
 """Attention over the whole picture: the hard cases."""
@@ -85,8 +90,14 @@ def check_skipped(network: str, skipped: Skipped) -> None:
     assert "operator" in skipped.reason or "constant" in skipped.reason, skipped.reason
 
 
-@pytest.mark.parametrize("name", NETWORKS.names())
-def test_every_network_reaches_every_target(name: str, tmp_path: Path, few_photos: Path) -> None:
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in NETWORKS.names()]
+)
+def test_every_network_reaches_every_target(
+    name: str, tmp_path: Path, few_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simple = partial(QuantizeOptions, equalisation=(0.0,), search=False, compensate=False)
+    monkeypatch.setattr("clearport.pipeline.QuantizeOptions", simple)
     for bundle in exported(name, FAST, tmp_path, few_photos):
         check(bundle)
 
