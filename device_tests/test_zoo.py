@@ -49,7 +49,7 @@ def some_weights(spec: ModelSpec, folder: Path) -> Path | None:
     return path
 
 
-def exported(name: str, cells: dict[str, tuple[str, ...]], folder: Path, photos: Path) -> list[Bundle]:
+def exported(name: str, cells: dict[str, tuple[str, ...]], folder: Path, photos: Path | None) -> list[Bundle]:
     """One bundle per set of precisions, since targets are asked for different ones."""
     spec = NETWORKS.get(name)
     given = some_weights(spec, folder)
@@ -73,9 +73,10 @@ def exported(name: str, cells: dict[str, tuple[str, ...]], folder: Path, photos:
 
 
 def check(bundle: Bundle) -> None:
-    """Everything proven; what was skipped may be, and says why."""
-    assert bundle.passed, bundle.manifest.failures()
-    assert [a.key for a in bundle.artifacts if not isinstance(a.parity, ParityReport)] == []
+    """Every file is what its reference says; what was skipped may be, and says why."""
+    for artifact in bundle.artifacts:
+        assert isinstance(artifact.parity, ParityReport), artifact.parity
+        assert artifact.parity.passed, (artifact.key, artifact.parity.failures)
     for skipped in bundle.manifest.skipped:
         check_skipped(bundle.manifest.model.name, skipped)
 
@@ -96,6 +97,7 @@ def check_skipped(network: str, skipped: Skipped) -> None:
 def test_every_network_reaches_every_target(
     name: str, tmp_path: Path, few_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Ranges that nobody searched: what int8 costs is not judged here, only that all files compute the same.
     simple = partial(QuantizeOptions, equalisation=(0.0,), search=False, compensate=False)
     monkeypatch.setattr("clearport.pipeline.QuantizeOptions", simple)
     for bundle in exported(name, FAST, tmp_path, few_photos):
@@ -104,10 +106,11 @@ def test_every_network_reaches_every_target(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS.names())
-def test_every_network_reaches_every_target_at_every_precision(name: str, tmp_path: Path, few_photos: Path) -> None:
+def test_every_network_reaches_every_target_at_every_precision(name: str, tmp_path: Path) -> None:
     every = {target: tuple(TARGETS.get(target).precisions) for target in TARGETS.names()}
-    for bundle in exported(name, every, tmp_path, few_photos):
+    for bundle in exported(name, every, tmp_path, None):
         check(bundle)
+        assert bundle.passed, bundle.manifest.failures()
 
 
 def test_every_network_says_where_its_weights_come_from() -> None:

@@ -88,7 +88,7 @@ class _Trial:
         self._wanted = [results[0] for results in _run(graph.model, self._pictures)]
 
     def too_large(self) -> frozenset[str]:
-        """The operators that give or hold numbers beyond ``LARGEST``."""
+        """The operators that give, read or hold numbers beyond ``LARGEST``."""
         peaks: dict[str, float] = {}
         model = self._graph.model.clone()
         inner = [n.outputs[0] for n in model.graph if _is_float(n.outputs[0]) and not n.outputs[0].is_graph_output()]
@@ -101,7 +101,13 @@ class _Trial:
             held = [graphs.constant(v) for v in node.inputs if v is not None]
             if any(array is not None and array.dtype.kind == "f" and _peak(array) > LARGEST for array in held):
                 peaks[graphs.name_of(node.outputs[0])] = np.inf
-        return frozenset(name for name, peak in peaks.items() if not peak <= LARGEST)
+        given = {name for name, peak in peaks.items() if not peak <= LARGEST}
+        readers = {
+            graphs.name_of(node.outputs[0])
+            for node in self._graph.model.graph
+            if any(value is not None and value.name in given for value in node.inputs)
+        }
+        return frozenset(given | readers)
 
     def margin_db(self, wide: Collection[str]) -> float:
         """By how much the worst picture is better than it must be, with all but ``wide`` in float16."""
