@@ -237,8 +237,9 @@ def coarsest_stride(graph: Graph) -> int:
             step *= attr_ints(node, "strides", (1, 1))[0]
         elif node.op_type == "ConvTranspose":
             step /= attr_ints(node, "strides", (1, 1))[0]
-        elif node.op_type == "DepthToSpace":
-            step /= attr_int(node, "blocksize", 1)
+        elif node.op_type in {"DepthToSpace", "SpaceToDepth"}:
+            block = attr_int(node, "blocksize", 1)
+            step = step / block if node.op_type == "DepthToSpace" else step * block
         elif node.op_type == "Resize" and (scales := constant(operand(node, 2))) is not None:
             step /= float(scales[2])
         strides.update((name_of(value), step) for value in node.outputs)

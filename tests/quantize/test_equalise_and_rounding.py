@@ -81,3 +81,15 @@ def test_small_photos_are_extended_and_large_ones_cut(graph_of) -> None:
     assert [x.shape[2:] for x in inputs] == [(1, 1), (180, 320)]
     assert [x.shape[2:] for x in cropped(free, inputs, 64)] == [(1, 1), (64, 64)]
     assert [x.shape[2:] for x in halved(free, inputs)] == [(90, 160)]
+
+
+def test_photos_fit_what_a_network_unshuffles_and_reduces(graph_of) -> None:
+    body = """
+        half = SpaceToDepth <blocksize=2> (image)
+        quarter = Conv <kernel_shape=[2,2], strides=[2,2]> (half, w, b)
+        restored = DepthToSpace <blocksize=4, mode="DCR"> (quarter)
+    """
+    graph = graph_of(body, w=[48, 12, 2, 2], b=[48])
+    assert graphs.coarsest_stride(graph) == 4
+    _, inputs = prepare(graph, [np.zeros((50, 54, 3), np.uint8)])
+    assert all(n % 4 == 0 for image in inputs for n in image.shape[2:])
