@@ -1,9 +1,9 @@
 """What int8 costs every network: PyTorch fp32 and the TFLite int8 file on the development sets, in pairs.
 
 Networks take their bundled weights, or published ones where ``CLEARPORT_SHARED`` has them; those that have neither are
-left out. Pictures larger than the artifact are cut into tiles, and PyTorch sees the same tiles. One line per network
-and set on standard output as it comes; ``--json`` keeps everything. Networks that are already in that file are not
-measured again, so that an interrupted run goes on.
+left out. Low light is judged on the SICE scenes that IAGC's training held back. Pictures larger than the artifact are
+cut into tiles, and PyTorch sees the same tiles. One line per network and set on standard output as it comes; ``--json``
+keeps everything. Networks that are already in that file are not measured again, so that an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -73,18 +73,32 @@ def _measure(spec: ModelSpec, given: Path | None, shared: Path) -> dict[str, Any
             measure=False,
         )
         seconds = time.monotonic() - began
-        sets = [_row(spec, bundle.folder, shared / "data" / one) for one in SETS[spec.task]]
+        sets = [_row(spec, bundle.folder, data) for data in _sets(spec, shared / "data", Path(place))]
         scales = json.loads((bundle.folder / "scales.json").read_text())
     return {"weights": str(given.name) if given else "bundled", "export_s": seconds, "sets": sets, **_choice(scales)}
 
 
+def _sets(spec: ModelSpec, data: Path, place: Path) -> list[Path]:
+    if spec.task != "low-light":
+        return [data / one.format(scale=spec.default_scale) for one in SETS[spec.task]]
+    scenes = weights.read_card(weights.bundled_path(NETWORKS.get("iagc"), 1))["held_back"]
+    (sice,) = SETS[spec.task]
+    rows = json.loads((data / sice / "pairs.json").read_text())
+    folder = place / "sice" / "held_back"
+    folder.mkdir(parents=True)
+    (folder / "images").symlink_to(data / sice / "images")
+    write_text(folder / "pairs.json", json.dumps([row for row in rows if str(row["scene"]) in scenes]))
+    return [folder]
+
+
 def _choice(scales: dict[str, Any]) -> dict[str, Any]:
     about = scales["calibration"]
-    return {key: about[key] for key in ("calibrator", "equalisation", "tail", "islands") if key in about}
+    return {
+        key: about[key] for key in ("calibrator", "equalisation", "tail", "float_layers", "islands") if key in about
+    }
 
 
-def _row(spec: ModelSpec, folder: Path, data: Path) -> dict[str, Any]:
-    place = Path(str(data).format(scale=spec.default_scale))
+def _row(spec: ModelSpec, folder: Path, place: Path) -> dict[str, Any]:
     outcome = clearport.evaluate(folder, place, targets=("tflite",), precisions=("int8",))
     by_name = {row.subject: row.report for row in outcome.rows}
     network, file = by_name["pytorch"], by_name["tflite/int8"]
