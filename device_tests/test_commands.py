@@ -158,7 +158,8 @@ def test_a_gate_that_could_judge_nothing_fails(exported: Bundle, pairs: Path, mo
 def test_eval_wants_pairs(exported: Bundle, tmp_path: Path) -> None:
     done = command("eval", exported.folder, "--data", tmp_path)
     assert done.code == 2
-    assert "no folder input" in done.err
+    assert "no pictures in it" in done.err
+    assert "a file pairs.json" in done.err
 
 
 def test_bench_writes_the_record(exported: Bundle, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from clearport.images import Image8
 
 SIZE = Size(48, 64)
-"""What the other networks need more than these two is in ``test_zoo.py`` and in the tests of the rules."""
+"""What the other networks need more than these two is in ``zoo.py`` and in the tests of the rules."""
 
 KINDS: tuple[tuple[Precision, IODType], ...] = (
     ("fp32", "float32"),

@@ -230,7 +230,13 @@ class Lowering:
 
     def _suited(self, node: ir.Node, stored: Tensor) -> Tensor:
         """A tensor as a node can read it: as float32 where an int8 one meets a node that computes in float."""
-        if stored.quant is None or self.quant(node) is not None:
+        if self.quant(node) is not None:
+            if stored.quant is None:
+                raise graphs.MalformedGraph(
+                    f"the scale table has no entry for {stored.name!r}, which the int8 operator {_layer(node)!r} reads"
+                )
+            return stored
+        if stored.quant is None:
             return stored
         if stored.index not in self._real:
             real = self.file.tensor(f"{stored.name}/float32", stored.dims, "float32", None, stored.free)

@@ -244,10 +244,11 @@ def test_the_clamp_is_in_the_scale_and_not_in_an_operator() -> None:
     assert run(data, pixels).max() == 255
 
 
-def test_a_scale_that_is_missing_is_named() -> None:
+@pytest.mark.parametrize("name", ["c", "w2"])
+def test_a_scale_that_is_missing_is_named(name: str) -> None:
     quantized = quantized_of(graph_of())
-    entries = {k: v for k, v in quantized.table.entries.items() if k != "c"}
-    with pytest.raises(graphs.MalformedGraph, match="no entry for 'c'"):
+    entries = {k: v for k, v in quantized.table.entries.items() if k != name}
+    with pytest.raises(graphs.MalformedGraph, match=f"no entry for '{name}'"):
         emit(graph_of(), replace(quantized, table=ScaleTable(entries)), "int8", Options(SIZE))
 
 

@@ -1,0 +1,99 @@
+"""What the tests of the zoo share: weights for a network, its bundles, and what must hold of them.
+
+Weights are the bundled ones where there are some; else the published ones where ``CLEARPORT_SHARED`` has them; else
+fresh ones of a fixed seed, which prove the arithmetic and say nothing of quality.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import clearport
+from clearport.base import ModelSpec, Skipped, Task
+from clearport.bundle import Bundle
+from clearport.models import weights
+from clearport.quantize.flow import QuantizeOptions
+from clearport.registry import NETWORKS, TARGETS, missing
+from clearport.runtime.parity import ParityReport
+
+from .published import PUBLISHED
+
+SIDE = 64
+LARGE = {"iagcfull", "iat", "imdn", "prenet", "prn", "rfdn", "safmn", "spantiny"}
+"""What takes a minute, or resembles another network, waits for ``make test-all``."""
+
+MAY_LACK_INT8 = {"iat", "iagcfull"}
+"""Attention over the whole picture: the hard cases."""
+
+
+def some_weights(spec: ModelSpec, folder: Path) -> Path | None:
+    """A weights file for the network's default scale; None for the bundled one."""
+    if weights.bundled_path(spec, spec.default_scale).is_file():
+        return None
+    shared = os.environ.get("CLEARPORT_SHARED")
+    if shared and spec.name in PUBLISHED:
+        return Path(shared) / "weights" / PUBLISHED[spec.name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = spec.build(spec.default_scale)
+    path = folder / f"{spec.name}.safetensors"
+    weights.save(path, module, spec.name, spec.default_scale, {})
+    return path
+
+
+def names(task: Task) -> list[Any]:
+    """The networks of a task as parameters of a test; the large ones are marked slow."""
+    found = [name for name in NETWORKS.names() if NETWORKS.get(name).task == task]
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in found]
+
+
+def exported(name: str, folder: Path, **options: Any) -> Bundle:
+    """A small bundle of a network; ``options`` are those of ``clearport.export``."""
+    spec = NETWORKS.get(name)
+    given = some_weights(spec, folder)
+    side = -(-SIDE // spec.size_multiple) * spec.size_multiple
+    return clearport.export(
+        name, folder / "bundle", size=f"{side}x{side}", weights=given, measure=False, force=True, **options
+    )
+
+
+def reaches_every_target(name: str, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The formats that people take first. Ranges are not searched: that all files compute the same is judged here,
+    not what int8 costs."""
+    simple = partial(QuantizeOptions, equalisation=(0.0,), search=False, compensate=False)
+    monkeypatch.setattr("clearport.pipeline.QuantizeOptions", simple)
+    integers = ("tflite", "onnxruntime", "openvino")
+    check(exported(name, folder, targets=integers, precisions=("fp32", "int8"), calibration=photos))
+    check(exported(name, folder, targets=("coreml",), precisions=("fp16",)))
+
+
+def passes_at_every_precision(name: str, folder: Path) -> None:
+    """Everything that a user gets by default, and no check fails."""
+    bundle = exported(name, folder)
+    check(bundle)
+    assert bundle.passed, bundle.manifest.failures()
+
+
+def check(bundle: Bundle) -> None:
+    """Every file is what its reference says; what was skipped may be, and says why."""
+    for artifact in bundle.artifacts:
+        assert isinstance(artifact.parity, ParityReport), artifact.parity
+        assert artifact.parity.passed, (artifact.key, artifact.parity.failures)
+    for skipped in bundle.manifest.skipped:
+        check_skipped(bundle.manifest.model.name, skipped)
+
+
+def check_skipped(network: str, skipped: Skipped) -> None:
+    """Nothing but the hard cases in int8, or a package that is missing; the reason names the operator."""
+    target, _, precision = skipped.what.partition("/")
+    if missing(TARGETS.get(target).requires):
+        return
+    may = network in MAY_LACK_INT8 and precision.startswith("int8")
+    assert may, f"{network}: {skipped.what} is skipped: {skipped.reason}"
+    assert "operator" in skipped.reason, skipped.reason

@@ -1,0 +1,21 @@
+"""What holds of all networks together."""
+
+from __future__ import annotations
+
+from clearport.models import weights
+from clearport.registry import NETWORKS
+
+
+def test_every_network_says_where_its_weights_come_from() -> None:
+    for name in NETWORKS.names():
+        spec = NETWORKS.get(name)
+        assert weights.bundled_path(spec, spec.default_scale).is_file() or weights.how_to_get(spec)
+        assert bool(spec.importers) <= bool(spec.published or spec.name == "ncnet"), name
+
+
+def test_one_network_of_each_task_is_recommended() -> None:
+    specs = [NETWORKS.get(name) for name in NETWORKS.names()]
+    chosen = [spec.task for spec in specs if spec.recommended]
+    assert sorted(chosen) == sorted({spec.task for spec in specs})
+    for spec in specs:
+        assert not spec.recommended or weights.bundled_path(spec, spec.default_scale).is_file()
