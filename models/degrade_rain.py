@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from clearport.images import Image8
 
 _SIDE = 320
-"""Side of a layer in the bank; larger pictures get several, mirrored at their seams."""
+"""Side of a layer in the bank: larger than the crops that are learnt from."""
 
 _MOST_LAYERS = 5
 
@@ -130,14 +130,15 @@ class Rain:
     Args:
         seed: of the bank; what a photo gets of it is up to the generator of each call.
         layers: layers of each kind in the bank.
+        side: of a layer, in pixels; larger pictures get it continued by its mirror image.
     """
 
-    def __init__(self, seed: int, layers: int = 96) -> None:
+    def __init__(self, seed: int, layers: int = 96, side: int = _SIDE) -> None:
         rng = np.random.default_rng([seed, 7])
         self._bank = {
-            "thin": [draw(light_rain(rng), _SIDE, rng) for _ in range(layers)],
-            "downpour": [draw(heavy_rain(rng), _SIDE, rng) for _ in range(layers)],
-            "painted": [blurred_noise(_SIDE, rng) for _ in range(layers)],
+            "thin": [draw(light_rain(rng), side, rng) for _ in range(layers)],
+            "downpour": [draw(heavy_rain(rng), side, rng) for _ in range(layers)],
+            "painted": [blurred_noise(side, rng) for _ in range(layers)],
         }
 
     def __call__(self, photo: Image8, rng: np.random.Generator) -> Degraded:

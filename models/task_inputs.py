@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clearport.images import Image8
 
 _DEGRADATIONS: dict[Task, tuple[str, dict[str, Any]]] = {
-    "deraining": ("rain", {"layers": 8}),
+    "deraining": ("rain", {"layers": 4, "side": 672}),  # larger than the photos that come with clearport
     "low-light": ("light", {}),
 }
 """Module ``degrade_<name>`` and how its degrader is made; a task that is not here takes photos as they are."""

@@ -101,6 +101,8 @@ def _choice(scales: dict[str, Any]) -> dict[str, Any]:
 def _row(spec: ModelSpec, folder: Path, place: Path) -> dict[str, Any]:
     outcome = clearport.evaluate(folder, place, targets=("tflite",), precisions=("int8",))
     by_name = {row.subject: row.report for row in outcome.rows}
+    if "tflite/int8" not in by_name:
+        raise SystemExit(f"{spec.name}: {'; '.join(check.message for check in outcome.checks)}")
     network, file = by_name["pytorch"], by_name["tflite/int8"]
     row = {
         "set": "/".join(place.parts[-2:]),
