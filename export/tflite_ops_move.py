@@ -163,6 +163,9 @@ def pad(low: Lowering, node: ir.Node) -> None:
         pads[order.index(axis % len(order))] = (numbers[place], numbers[place + len(axes)])
     if min(map(min, pads)) < 0:
         raise low.refuse(node, "negative pads: use Slice")
+    if not any(map(any, pads)):
+        low.bind(node, image, order)
+        return
     if mode == "edge":
         _edges(low, node, image, order, pads)
         return

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.base import Options, UnsupportedOperator
+from clearport.base import Artifact, Options, UnsupportedOperator
 from clearport.export.tflite_rules import rules
-from clearport.export.to_tflite import emit
+from clearport.export.to_tflite import TARGET, emit
 from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 
@@ -190,3 +190,13 @@ def test_what_tflite_has_not_is_refused_with_its_reason(name: str) -> None:
         emit(graph, None, "fp32", Options(SIZE, "float32"))
     assert caught.value.op in {node[0] for node in case.nodes}
     assert caught.value.layer.startswith(f"{caught.value.op}_")
+
+
+def test_attention_is_refused_in_int8_with_its_reason(tmp_path: Path) -> None:
+    graph = build(Case((one("Softmax", axis=1),)))
+    (fp32,) = TARGET.lower(graph, None, "fp32", Options(SIZE), tmp_path)
+    assert isinstance(fp32, Artifact)
+    with pytest.raises(
+        UnsupportedOperator, match=r"operator Softmax of layer .*XNNPACK in LiteRT .* take fp32 or fp16"
+    ):
+        TARGET.lower(graph, None, "int8", Options(SIZE), tmp_path)
