@@ -196,7 +196,5 @@ def test_attention_is_refused_in_int8_with_its_reason(tmp_path: Path) -> None:
     graph = build(Case((one("Softmax", "image", axis=1),)))
     (fp32,) = TARGET.lower(graph, None, "fp32", Options(SIZE), tmp_path)
     assert isinstance(fp32, Artifact)
-    with pytest.raises(
-        UnsupportedOperator, match=r"operator Softmax of .*XNNPACK in LiteRT .* take fp32"
-    ):
+    with pytest.raises(UnsupportedOperator, match=r"operator Softmax of .*XNNPACK in LiteRT .* take fp32"):
         TARGET.lower(graph, None, "int8", Options(SIZE), tmp_path)
