@@ -13,4 +13,5 @@ PUBLISHED = {
     "safmnpp": "safmn/light_safmnpp_x4.pth",
     "sci": "sci/medium.pt",
     "span": "span/span_ch28_x4.pth",
+    "spantiny": "span/spantiny_x4.pth",
 }
