@@ -71,7 +71,7 @@ def _small(graph: Graph) -> Graph:
     try:
         smaller = graphs.resized(graph, Size(side, side))
         _run(smaller.model, [np.zeros((1, 3, side, side), np.float32)])
-    except Exception:
+    except Exception:  # ONNX Runtime's errors have no other base: whatever does not run small is tried at its own size
         return graph
     return smaller
 

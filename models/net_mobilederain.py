@@ -1,4 +1,4 @@
-"""MobileDerain: a derainer for phones, of operators that every int8 runtime runs on its fast path.
+"""MobileDerain: a derainer for phones, of plain operators that have int8 kernels everywhere.
 
     image ─ space_to_depth(2) ─ conv ─ conv ─┬─ conv, stride 2 ─ 3 residual blocks ─ conv 1x1 ─ depth_to_space(2) ─┐
       │                            (H/2)     └───────────────────────── add ─────────────────────────────────────┘
@@ -7,10 +7,10 @@
                                            │
                                           clip
 
-It is clearport's own, after what the papers on deraining agree on: the rain layer is learnt and subtracted (arXiv
-1705.05422), streaks are long, so that most layers work at a quarter of the resolution and see 100 pixels far, and
-features of both resolutions are added (U-Net, 1505.04597). There is no normalisation, no attention and no activation
-but ReLU: every operator is int8 on XNNPACK, NNAPI, the Neural Engine and Ethos-U.
+It is clearport's own, after what the papers on deraining agree on: the rain layer is learnt and subtracted (Fu et al.,
+Deep Detail Network, CVPR 2017), streaks are long, so that most layers work at a quarter of the resolution and see 37
+pixels to each side, and features of both resolutions are added (U-Net, arXiv 1505.04597). There is no normalisation, no
+attention and no activation but ReLU. The quantizer may still choose a tail in float, where that measures better.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ SPEC = ModelSpec(
     default_scale=1,
     size_multiple=4,
     halo=37,
-    paper=Paper("Removing Rain from Single Images via a Deep Detail Network", "1705.05422"),
+    paper=Paper("Removing Rain from Single Images via a Deep Detail Network", "10.1109/CVPR.2017.186"),
     recommended=True,
     recipe={
         "degradation": "rain",

@@ -198,3 +198,13 @@ def test_attention_is_refused_in_int8_with_its_reason(tmp_path: Path) -> None:
     assert isinstance(fp32, Artifact)
     with pytest.raises(UnsupportedOperator, match=r"operator Softmax of .*XNNPACK in LiteRT .* take fp32"):
         TARGET.lower(graph, None, "int8", Options(SIZE), tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
+def test_a_pad_of_nothing_writes_nothing(mode: str) -> None:
+    nodes = (one("Pad", "image pads", mode=mode),)
+    data, _, _ = emit(build(Case(nodes, {"pads": i64(0, 0, 0, 0, 0, 0, 0, 0)})), None, "fp32", Options(SIZE))
+    picture = pictures(1)[0]
+    given, facts = litert(data, nhwc(real(picture)))
+    np.testing.assert_array_equal(given, nhwc(real(picture)))
+    assert not {"PAD", "MIRROR_PAD"} & set(facts["operators"])
