@@ -360,7 +360,12 @@ class Runner(Protocol):
 
     A runner may also have ``unavailable()`` (why this machine cannot run it although its packages are there, or None),
     ``interpreter()`` (the Python that its worker is started with, or None where there is none that has the runtime),
-    ``prepare()`` (imports the runtime, before ``open`` is timed) and ``extra`` (the extra that brings its packages).
+    ``prepare()`` (imports the runtime, before ``open`` is timed), ``extra`` (the extra that brings its packages) and
+    ``units`` (what it can be asked to run on, of ``cpu``, ``gpu`` and ``npu``; ``("cpu",)`` where it is not there). An
+    export proves its files on the CPU; the other units are asked by ``clearport bench --unit``.
+
+    A session's ``facts()`` may have ``operators_per_unit`` (unit -> kernel -> how many) and ``emulated`` (what stands in
+    for the hardware, such as a software GPU or a simulator: then nothing that the clock says is a latency).
     """
 
     name: str

@@ -67,12 +67,17 @@ def run_once(
         return worker.run({source.name: pixels.to_tensor(image, source)})[result.name]
 
 
-def runners_of(target: str) -> Iterator[tuple[Runner, str | None]]:
-    """Every runner of a target, and why it cannot be used here (None: it can). What measures latency comes first."""
+def runners_of(target: str, unit: str = "cpu") -> Iterator[tuple[Runner, str | None]]:
+    """Every runner of a target on a unit, and why it cannot be used here (None: it can); first what measures latency."""
     found = [RUNNERS.get(name) for name in RUNNERS.names()]
-    fitting = [runner for runner in found if target in runner.targets]
+    fitting = [runner for runner in found if target in runner.targets and unit in units_of(runner)]
     for runner in sorted(fitting, key=lambda r: (not r.measures_latency, r.name)):
         yield runner, obstacle_of(runner)
+
+
+def units_of(runner: Runner) -> tuple[str, ...]:
+    """The units that a runner can be asked to run on."""
+    return tuple(getattr(runner, "units", ("cpu",)))
 
 
 def obstacle_of(runner: Runner) -> str | None:

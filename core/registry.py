@@ -1,4 +1,5 @@
-"""What is found by file: networks (``models/net_*.py``), targets (``export/to_*.py``), runners (``runtime/run_*.py``).
+"""What is found by file: networks (``models/net_*.py``), targets (``export/to_*.py``), runners (``runtime/run_*.py``)
+and devices (``runtime/on_*.py``).
 
 A newcomer is one file that defines one object; nobody edits a list. Names come from the files, so listing
 imports nothing.
@@ -50,6 +51,7 @@ class Registry:
 NETWORKS = Registry("clearport.models", "net_", "SPEC", "network")
 TARGETS = Registry("clearport.export", "to_", "TARGET", "target")
 RUNNERS = Registry("clearport.runtime", "run_", "RUNNER", "runner")
+DEVICES = Registry("clearport.runtime", "on_", "DEVICE", "device")
 
 
 def installed_versions(distributions: tuple[str, ...]) -> dict[str, str | None]:

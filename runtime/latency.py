@@ -27,7 +27,15 @@ Progress = Callable[[str, int, int], None]
 
 _OWN_FACTS = frozenset(  # have fields of their own in a report
     {"runner", "method", "unit", "partitions", "operators", "executed_precision", "init_ms", "first_inference_ms"}
-    | {"threads", "versions", "python", "io_copies_counted", "peak_memory_mib", "peak_memory_method"}
+    | {
+        "operators_per_unit",
+        "threads",
+        "versions",
+        "python",
+        "io_copies_counted",
+        "peak_memory_mib",
+        "peak_memory_method",
+    }
 )
 
 
@@ -87,6 +95,7 @@ class LatencyReport:
         io_copies_counted: whether copies of inputs and outputs are within the samples.
         operators: kernels that ran, by name; empty where the runtime does not tell.
         partitions: parts that went to different backends; None where the runtime does not tell.
+        operators_per_unit: unit -> kernel -> how many, for runtimes that share a graph between units.
         facts: what else the runtime said of itself.
     """
 
@@ -122,6 +131,7 @@ class LatencyReport:
     partitions: int | None
     executed_precision: str | None
     facts: Mapping[str, Any]
+    operators_per_unit: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -269,5 +279,6 @@ def _report(entrant: _Entrant, reference: _Entrant | None, plan: LatencyPlan) ->
         operators=facts.get("operators", {}),
         partitions=facts.get("partitions"),
         executed_precision=facts.get("executed_precision"),
+        operators_per_unit=facts.get("operators_per_unit", {}),
         facts={key: value for key, value in facts.items() if key not in _OWN_FACTS},
     )
