@@ -364,8 +364,8 @@ class Runner(Protocol):
     ``units`` (what it can be asked to run on, of ``cpu``, ``gpu`` and ``npu``; ``("cpu",)`` where it is not there). An
     export proves its files on the CPU; the other units are asked by ``clearport bench --unit``.
 
-    A session's ``facts()`` may have ``operators_per_unit`` (unit -> kernel -> how many) and ``emulated`` (what stands in
-    for the hardware, such as a software GPU or a simulator: then nothing that the clock says is a latency).
+    A session's ``facts()`` may have ``operators_per_unit`` (unit -> kernel -> how many) and ``emulated``: what stands
+    in for the hardware, such as a software GPU or a simulator; then nothing that the clock says is a latency.
     """
 
     name: str

@@ -68,7 +68,7 @@ def run_once(
 
 
 def runners_of(target: str, unit: str = "cpu") -> Iterator[tuple[Runner, str | None]]:
-    """Every runner of a target on a unit, and why it cannot be used here (None: it can); first what measures latency."""
+    """Every runner of a target on a unit, or why it cannot be used here (None: it can); timed ones first."""
     found = [RUNNERS.get(name) for name in RUNNERS.names()]
     fitting = [runner for runner in found if target in runner.targets and unit in units_of(runner)]
     for runner in sorted(fitting, key=lambda r: (not r.measures_latency, r.name)):

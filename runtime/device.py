@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from clearport.base import Artifact, Progress, RuntimeFailure, Skipped
+from clearport.runtime.conditions import Conditions
 from clearport.runtime.latency import LatencyPlan, LatencyReport
 
 if TYPE_CHECKING:
@@ -66,27 +67,6 @@ class Settings:
     known_hosts: Path | None = None
     timeout_s: float = 120.0
     runners: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What a latency depends on and what changes while it is taken; empty where the device does not tell.
-
-    Attributes:
-        temperatures_c: thermal zone -> degrees Celsius.
-        clocks_mhz: processor or cluster -> its clock now.
-        thermal_status: the system's own word for it (``none``, ``light`` ... of Android).
-        governor: who sets the clocks.
-        load: processes that wanted a core over the last minute.
-        battery: level in percent, and whether it is charging.
-    """
-
-    temperatures_c: Mapping[str, float] = field(default_factory=dict)
-    clocks_mhz: Mapping[str, float] = field(default_factory=dict)
-    thermal_status: str | None = None
-    governor: str | None = None
-    load: float | None = None
-    battery: str | None = None
 
 
 @dataclass(frozen=True)
