@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from clearport.base import Skipped, TensorSpec
-from clearport.runtime.latency import LatencyReport
+from clearport.runtime.latency_record import LatencyReport
 from clearport.runtime.parity import ParityReport
 
 DTYPES = ("uint8", "int8", "float16", "float32")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clearport.pipeline_list import Inventory, NetworkRow, PartRow
     from clearport.pipeline_run import Restored
     from clearport.reports.junit import Check
-    from clearport.runtime.latency import LatencyReport
+    from clearport.runtime.latency_record import LatencyReport
     from clearport.runtime.parity import ParityReport
 
 PASSED, FAILED, SKIPPED = Text("passed", "green"), Text("FAILED", "bold red"), Text("skipped", "yellow")

@@ -13,13 +13,13 @@ from clearport.images import load_rgb
 from clearport.pipeline_latency import BASELINE, Latencies, measure_all
 from clearport.pipeline_prove import network_artifact
 from clearport.pipeline_select import select
-from clearport.runtime.latency import LatencyPlan
+from clearport.runtime.latency_record import LatencyPlan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from clearport.base import Progress
-    from clearport.runtime.latency import LatencyReport
+    from clearport.runtime.latency_record import LatencyReport
 
 SCHEMA_VERSION = 1
 UNITS = ("cpu",)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from clearport.base import Artifact, Skipped
 from clearport.pipeline_prove import runners_of
 from clearport.runtime import pixels
-from clearport.runtime.latency import Candidate, LatencyPlan, LatencyReport, measure
+from clearport.runtime.latency import measure
 from clearport.runtime.latency_host import Host, host, load_average
+from clearport.runtime.latency_race import Candidate
+from clearport.runtime.latency_record import LatencyPlan, LatencyReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

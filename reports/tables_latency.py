@@ -8,7 +8,7 @@ from clearport.bundle_manifest import Manifest
 from clearport.reports.cells import headed, optional, relative, unmeasured
 from clearport.reports.content import Bar, Cell, Plot, Table
 from clearport.reports.text import kilobytes, number
-from clearport.runtime.latency import LatencyReport
+from clearport.runtime.latency_record import LatencyReport
 
 PYTORCH = "pytorch"
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from clearport.base import Artifact, Progress, RuntimeFailure, Skipped
 from clearport.runtime.conditions import Conditions
-from clearport.runtime.latency import LatencyPlan, LatencyReport
+from clearport.runtime.latency_record import LatencyPlan, LatencyReport
 
 if TYPE_CHECKING:
     from clearport.base import Array

@@ -48,3 +48,14 @@ def host(load_start: float | None) -> Host:
     governor = _GOVERNOR.read_text().strip() if _GOVERNOR.exists() else None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Host(cpu_name(), cores, governor, load_start, load_average())
+
+
+_ENERGY = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
+
+
+def package_energy_mj() -> float | None:
+    """The energy counter of the processor's package (RAPL), in millijoules; None where there is none to read."""
+    try:
+        return int(_ENERGY.read_text()) / 1e3
+    except (OSError, ValueError):
+        return None

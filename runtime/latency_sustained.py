@@ -1,4 +1,4 @@
-"""Latency over minutes: chips that get hot slow down, and a figure of the first second is not that of the tenth minute."""
+"""Latency over minutes: chips that get hot slow down, and the first second does not tell of the tenth minute."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -71,9 +71,10 @@ class Worker:
         options: handed to ``Runner.open``; JSON values.
         python: the interpreter, which needs numpy and the runner's runtime, not clearport.
         plugin: a Python file that defines ``RUNNER``, for a runner that is not part of clearport.
+        pin: logical processors that the worker is kept on (Linux); empty for all.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all that a subprocess is started with
         self,
         runner: str,
         path: Path,
@@ -83,12 +84,14 @@ class Worker:
         *,
         python: str | None = None,
         plugin: Path | None = None,
+        pin: Sequence[int] = (),
     ) -> None:
         self.runner, self.path, self.threads = runner, Path(path).absolute(), threads
         self.timeout_s = timeout_s
         self._request: dict[str, Any] = {
             "options": dict(options or {}),
             "plugin": str(plugin.absolute()) if plugin else None,
+            "pin": list(pin),
         }
         self._python = python or sys.executable
         self._process: subprocess.Popen[bytes] | None = None
@@ -152,6 +155,16 @@ class Worker:
             RuntimeFailure: the runtime crashed or hung.
         """
         return self._ask("facts")[0]
+
+    def profile(self) -> list[dict[str, Any]]:
+        """What each operator takes on the inputs that were given last, the slowest first: ``name``, ``operator``,
+        ``unit`` and ``ms`` of one inference. Empty where the runtime does not tell.
+
+        Raises:
+            RuntimeFailure: the runtime crashed or hung.
+        """
+        rows: list[dict[str, Any]] = self._ask("profile")[0]["operators"]
+        return sorted(rows, key=lambda row: -float(row["ms"]))
 
     def peak_memory_mib(self) -> float | None:
         """High-water mark of the worker's memory so far, Python and runtime included."""
@@ -251,7 +264,9 @@ class Worker:
         raise RuntimeFailure(_clip(f"{self._what(command)}: the runtime {how}{words}"))
 
     def _what(self, command: str) -> str:
-        verb = {"open": "opening", "run": "running", "time": "timing", "facts": "asking about"}[command]
+        verb = {"open": "opening", "run": "running", "time": "timing", "facts": "asking about", "profile": "profiling"}[
+            command
+        ]
         return f"{self.runner}, {verb} {self.path}"
 
     def _words(self, said: str) -> str:

@@ -41,6 +41,7 @@ class _Server:
             "run": self._run,
             "time": self._time,
             "facts": self._facts,
+            "profile": self._profile,
         }
 
     def _open(self, head: dict[str, Any], _: dict[str, Array]) -> Reply:
@@ -49,6 +50,8 @@ class _Server:
         if absent:
             extra = getattr(runner, "extra", runner.targets[0])
             return {"missing": absent[0], "extra": extra}, {}
+        if head["pin"]:
+            _pin(head["pin"])
         prepare: Callable[[], None] | None = getattr(runner, "prepare", None)
         if prepare is not None:
             prepare()  # imports the runtime, so that init_ms is the load of the model alone
@@ -59,6 +62,7 @@ class _Server:
             "method": runner.method,
             "init_ms": (time.perf_counter() - start) * 1e3,
             "threads": head["threads"],
+            "pinned": head["pin"],
             "io_copies_counted": not hasattr(self._session, "invoke"),
             "python": platform.python_version(),
             "versions": installed_versions(runner.requires),
@@ -108,6 +112,21 @@ class _Server:
         peak_mib, how = peak_memory_mib()
         facts = {**self._about, **self._opened().facts()}
         return {**facts, "peak_memory_mib": peak_mib, "peak_memory_method": how}, {}
+
+    def _profile(self, _: dict[str, Any], __: dict[str, Array]) -> Reply:
+        profile: Callable[[Mapping[str, Array]], list[dict[str, Any]]] | None
+        profile = getattr(self._opened(), "profile", None)
+        return {"operators": profile(self._inputs) if profile is not None else []}, {}
+
+
+def _pin(processors: list[int]) -> None:
+    """Keep this process, with the threads that it will start, on some logical processors."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise OSError(f"processors cannot be chosen on {platform.system()}")
+    try:
+        os.sched_setaffinity(0, processors)
+    except OSError as error:
+        raise OSError(f"cannot use processors {processors}; there are {sorted(os.sched_getaffinity(0))}") from error
 
 
 def _stopwatch(call: Callable[[], object]) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from clearport.models.net_ncnet import SPEC
 from clearport.quantize.flow import quantize
 from clearport.registry import TARGETS
 from clearport.runtime import latency, pixels
-from clearport.runtime.latency import LatencyReport
+from clearport.runtime.latency_record import LatencyReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

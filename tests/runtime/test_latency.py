@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from clearport.base import Skipped
 from clearport.runtime import latency
-from clearport.runtime.latency import Candidate, LatencyPlan, LatencyReport, LatencyRun
+from clearport.runtime.latency import LatencyRun
+from clearport.runtime.latency_race import Candidate
+from clearport.runtime.latency_record import LatencyPlan, LatencyReport
 from clearport.runtime.latency_stats import Summary, paired_ratio
 
 SOURCE = """
