@@ -145,16 +145,43 @@ def evaluate(
 
 
 def bench(
-    folder: AnyPath, *, threads: int = 1, runs: int = 50, seconds: float = 1.0, progress: Progress = no_progress
+    folder: AnyPath,
+    *,
+    devices: Sequence[str] = ("host",),
+    units: Sequence[str] = (),
+    threads: int = 1,
+    runs: int = 50,
+    seconds: float = 1.0,
+    targets: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    progress: Progress = no_progress,
 ) -> BenchOutcome:
-    """Latency of every artifact and of PyTorch on this machine's CPU, measured in turns; times are in milliseconds.
+    """Every artifact on every device: run, checked on the golden picture, and timed in turns; milliseconds.
+
+    Args:
+        folder: the bundle.
+        devices: addresses of ``clearport devices``.
+        units: of ``cpu``, ``gpu``, ``npu``; empty for the first of each device.
+        threads: CPU threads of every runtime.
+        runs, seconds: what each artifact is timed for, at least.
+        targets, precisions: which artifacts; empty for all.
 
     Raises:
-        BadInput: there is no bundle.
+        BadInput: there is no bundle, or no such device, unit or artifact.
     """
     from clearport.pipeline_bench import BenchRequest, bench_bundle
 
-    return bench_bundle(BenchRequest(Path(folder), threads=threads, runs=runs, seconds=seconds), progress)
+    request = BenchRequest(
+        Path(folder),
+        devices=tuple(devices),
+        units=tuple(units),
+        threads=threads,
+        runs=runs,
+        seconds=seconds,
+        targets=tuple(targets),
+        precisions=tuple(precisions),
+    )
+    return bench_bundle(request, progress)
 
 
 def restore(

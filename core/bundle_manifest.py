@@ -4,7 +4,7 @@ Rules that hold for the whole file:
 
 - An unknown field, a missing field and a value of another type are errors.
 - What was not measured is a ``Skipped`` with its reason, never a null and never a pass.
-- What changes from run to run on the same inputs stands in ``latency`` and ``host`` only.
+- What changes from run to run on the same inputs stands in ``latency``, ``host``, ``devices`` and ``device_rows``.
 - Paths are relative, with ``/``, and stay inside the bundle.
 
 The same thing for other languages is ``core/manifest.schema.json``, made by ``schema()``.
@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from clearport.base import Precision, Skipped, Task
+from clearport.bench_record import BenchedDevice, BenchRow
 from clearport.bundle_fields import Count, Finite, LatencyCell, ParityCell, RelativePath, Sha256, Specs, Text, Versions
 from clearport.bundle_files import digest_of
 from clearport.runtime.parity import ParityReport, Tolerance
@@ -191,7 +192,10 @@ class HostRecord(_Record):
 
 
 class Manifest(_Record):
-    """``manifest.json``. ``files`` has the SHA-256 of every file but itself, SHA256SUMS and the reports."""
+    """``manifest.json``. ``files`` has the SHA-256 of every file but itself, SHA256SUMS and the reports.
+
+    ``device_rows`` are what ``clearport bench --record`` found on ``devices``.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     model: ModelRecord
@@ -204,6 +208,8 @@ class Manifest(_Record):
     baseline: BaselineRecord
     tool_versions: Versions
     host: HostRecord
+    devices: tuple[BenchedDevice, ...] = ()
+    device_rows: tuple[BenchRow, ...] = ()
     files: Mapping[RelativePath, Sha256] = Field(default_factory=dict)
 
     def failures(self) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from clearport import cli_train
+from clearport import cli_devices, cli_train
 from clearport.cli_options import (
     BundleArg,
     CalibrationOpt,
@@ -170,39 +170,6 @@ def eval_(
 
 
 @app.command()
-def bench(
-    bundle: BundleArg,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.")] = 1,
-    unit: Annotated[str, typer.Option(help="Compute unit; this version measures the CPU.")] = "cpu",
-    runs: Annotated[int, typer.Option(min=1, help="Timed runs of every artifact, at least.")] = 50,
-    seconds: Annotated[float, typer.Option(min=0.0, help="Measure every artifact for at least this long.")] = 1.0,
-    target: TargetsOpt = "",
-    precision: PrecisionsOpt = "",
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write every record, raw samples included.")] = None,
-    quiet: QuietOpt = False,
-) -> None:
-    """Measure the latency of every artifact and of PyTorch, interleaved so that ratios hold on a noisy machine."""
-    from clearport.cli_progress import progress_bar
-    from clearport.cli_show import show_latency
-    from clearport.pipeline_bench import BenchRequest, bench_bundle
-
-    request = BenchRequest(
-        folder=bundle,
-        threads=threads,
-        unit=unit,
-        runs=runs,
-        seconds=seconds,
-        targets=split(target),
-        precisions=split(precision),
-    )
-    with progress_bar(quiet=quiet) as progress:
-        outcome = bench_bundle(request, progress)
-    if json_file is not None:
-        outcome.save(json_file)
-    show_latency(outcome)
-
-
-@app.command()
 def run(
     bundle: BundleArg,
     picture: Annotated[Path, typer.Argument(help="The picture to restore: PNG, JPEG, WebP, BMP or TIFF.")],
@@ -243,6 +210,8 @@ def report(bundle: BundleArg) -> None:
         typer.echo(path)
 
 
+app.command()(cli_devices.devices)
+app.command()(cli_devices.bench)
 app.command()(cli_train.train)
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from clearport.bundle import Bundle
-    from clearport.pipeline_bench import BenchOutcome
     from clearport.pipeline_eval import EvalOutcome
     from clearport.pipeline_list import Inventory, NetworkRow, PartRow
     from clearport.pipeline_run import Restored
@@ -30,7 +29,8 @@ PASSED, FAILED, SKIPPED = Text("passed", "green"), Text("FAILED", "bold red"), T
 _WIDTH_OF_FILES = 140
 
 
-def _print(*parts: Any) -> None:
+def print_parts(*parts: Any) -> None:
+    """Print with colours on a terminal, and at a fixed width into files."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH_OF_FILES)
@@ -39,19 +39,21 @@ def _print(*parts: Any) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    _print(Text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str)))
+    print_parts(Text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str)))
 
 
-def _table(title: str, columns: Iterable[str], rows: Iterable[Sequence[Any]], numbers: Sequence[str] = ()) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", pad_edge=False, box=None)
+def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[Any]], numbers: Sequence[str] = ()) -> Table:
+    """Rows of strings or of Text, under columns; ``numbers`` are those that align to the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="dim", pad_edge=False, box=None)
     for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
-    return table
+        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    return made
 
 
-def _number(value: float | None, digits: int = 2) -> str:
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure, or a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 
@@ -63,12 +65,12 @@ def show_inventory(found: Inventory, *, as_json: bool) -> None:
     tasks = sorted({n.task for n in found.networks}, reverse=True)
     for task in tasks:
         rows = [(_name(n), _scales(n.scales), n.weights, n.paper) for n in found.networks if n.task == task]
-        _print(_table(task.capitalize(), ("network", "scales", "weights", "paper"), rows))
-        _print()
-    _print(Text("* recommended; published weights: 'clearport list NETWORK' says where they are", "dim"))
+        print_parts(table(task.capitalize(), ("network", "scales", "weights", "paper"), rows))
+        print_parts()
+    print_parts(Text("* recommended; published weights: 'clearport list NETWORK' says where they are", "dim"))
     for title, serves, parts in (("Targets", "precisions", found.targets), ("Runtimes", "runs", found.runners)):
-        _print()
-        _print(_table(title, ("name", "what", serves, "installed"), map(_part, parts)))
+        print_parts()
+        print_parts(table(title, ("name", "what", serves, "installed"), map(_part, parts)))
 
 
 def show_network(found: NetworkRow, *, as_json: bool) -> None:
@@ -85,7 +87,7 @@ def show_network(found: NetworkRow, *, as_json: bool) -> None:
         ("train", found.train),
         *((f"quality {scale}", _quality_of(card)) for scale, card in found.cards.items()),
     ]
-    _print(_table(_name(found), ("", ""), [(name, text) for name, text in facts if text]))
+    print_parts(table(_name(found), ("", ""), [(name, text) for name, text in facts if text]))
 
 
 def _name(network: NetworkRow) -> str:
@@ -118,27 +120,27 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     title = f"{model.name} x{model.scale} at {model.size}"
     columns = ("artifact", "parity", "PSNR dB", "max", "mean LSB", "exact", "median ms", "of PyTorch", "KiB")
     rows = [(a.key, *_parity(a.parity), *_latency(a.latency), f"{a.bytes / 1024:.0f}") for a in bundle.artifacts]
-    _print(_table(title, columns, rows, columns[2:]))
+    print_parts(table(title, columns, rows, columns[2:]))
     for skipped in bundle.manifest.skipped:
-        _print(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
+        print_parts(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
     for failure in bundle.manifest.failures():
-        _print(Text(failure, "red"))
+        print_parts(Text(failure, "red"))
     verdict = Text("every check passed", "bold green") if bundle.passed else Text("checks failed", "bold red")
-    _print(verdict + Text(f": {bundle.folder}/report.html", "not bold"))
+    print_parts(verdict + Text(f": {bundle.folder}/report.html", "not bold"))
 
 
 def _parity(parity: ParityReport | Skipped) -> tuple[Any, ...]:
     if isinstance(parity, Skipped):
         return SKIPPED, "", "", "", ""
     share = "–" if parity.exact_share is None else f"{parity.exact_share:.2%}"
-    psnr = "equal" if parity.passed and parity.psnr_db is None else _number(parity.psnr_db)
-    return PASSED if parity.passed else FAILED, psnr, _number(parity.max_abs), _number(parity.mean_lsb, 4), share
+    psnr = "equal" if parity.passed and parity.psnr_db is None else number(parity.psnr_db)
+    return PASSED if parity.passed else FAILED, psnr, number(parity.max_abs), number(parity.mean_lsb, 4), share
 
 
 def _latency(latency: LatencyReport | Skipped) -> tuple[str, str]:
     if isinstance(latency, Skipped):
         return "–", ""
-    return _number(latency.median_ms, 1), "" if latency.ratio is None else _number(latency.ratio.value)
+    return number(latency.median_ms, 1), "" if latency.ratio is None else number(latency.ratio.value)
 
 
 def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
@@ -148,12 +150,12 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
         return
     states = {True: PASSED, False: FAILED, None: SKIPPED}
     rows = [(states[c.passed], c.group, c.name, c.message) for c in checks]
-    _print(_table("", ("", "what", "check", "outcome"), rows))
+    print_parts(table("", ("", "what", "check", "outcome"), rows))
     failed = sum(c.passed is False for c in checks)
     left_out = sum(c.passed is None for c in checks)
     held = Text(f"{len(checks) - left_out} checks held", "bold green")
     verdict = Text(f"{failed} of {len(checks)} checks failed", "bold red") if failed else held
-    _print(verdict + Text(f", {left_out} could not be made here" if left_out else "", "not bold"))
+    print_parts(verdict + Text(f", {left_out} could not be made here" if left_out else "", "not bold"))
 
 
 def show_quality(outcome: EvalOutcome, *, as_json: bool) -> None:
@@ -164,42 +166,16 @@ def show_quality(outcome: EvalOutcome, *, as_json: bool) -> None:
     columns = ("artifact", "RGB dB", "change", "Y dB", "change", "SSIM", "gate")
     states = {True: PASSED, False: FAILED, None: Text("–")}
     rows = [
-        (row.subject, *(_number(value, digits) for value, digits in row.figures()), states[row.passed])
+        (row.subject, *(number(value, digits) for value, digits in row.figures()), states[row.passed])
         for row in outcome.rows
     ]
-    _print(_table(f"{outcome.data}, {outcome.images} pairs", columns, rows, columns[1:6]))
-    _print(Text(outcome.protocol, "dim"))
+    print_parts(table(f"{outcome.data}, {outcome.images} pairs", columns, rows, columns[1:6]))
+    print_parts(Text(outcome.protocol, "dim"))
     for skipped in outcome.skipped:
-        _print(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
+        print_parts(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
     for check in outcome.checks:
         if check.passed is False:
-            _print(Text(f"{check.group}: {check.message}", "red"))
-
-
-def show_latency(outcome: BenchOutcome) -> None:
-    """Latency of every artifact."""
-    host = outcome.latencies.host
-    columns = ("what", "runtime", "unit", "median ms", "p5", "p95", "p99", "first", "init", "of PyTorch", "MiB")
-    rows, skipped = [], []
-    for key, row in outcome.rows:
-        if isinstance(row, Skipped):
-            skipped.append(row)
-        else:
-            rows.append((key, row.runtime, row.unit_ran, *_times(row)))
-    _print(_table(f"{host.cpu}, {host.cores} cores", columns, rows, columns[3:]))
-    for left_out in skipped:
-        _print(Text("skipped ", "yellow") + Text(f"{left_out.what}: {left_out.reason}", "dim"))
-    _print(
-        Text(
-            "wall-clock milliseconds, measured in turns; 'of PyTorch' is the paired ratio with its 95 % interval", "dim"
-        )
-    )
-
-
-def _times(row: LatencyReport) -> tuple[str, ...]:
-    times = (row.median_ms, row.p5_ms, row.p95_ms, row.p99_ms, row.first_inference_ms, row.init_ms)
-    ratio = "" if row.ratio is None else f"{row.ratio.value:.2f} ({row.ratio.low:.2f}–{row.ratio.high:.2f})"
-    return (*(_number(t, 1) for t in times), ratio, _number(row.peak_memory_mib, 0))
+            print_parts(Text(f"{check.group}: {check.message}", "red"))
 
 
 def show_restored(restored: Restored, *, as_json: bool) -> None:
@@ -207,6 +183,8 @@ def show_restored(restored: Restored, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(restored))
         return
-    _print(f"{restored.output}  {restored.width}x{restored.height}, {restored.tiles} tiles, {restored.seconds:.1f} s")
+    print_parts(
+        f"{restored.output}  {restored.width}x{restored.height}, {restored.tiles} tiles, {restored.seconds:.1f} s"
+    )
     if restored.remark:
-        _print(Text(restored.remark, "yellow"))
+        print_parts(Text(restored.remark, "yellow"))

@@ -1,93 +1,268 @@
-"""The latency of a bundle's artifacts on this machine, at length."""
+"""The artifacts of a bundle on devices: measured, estimated or simulated, each checked on the golden picture.
+
+Rows are kept as they come: a device that goes away, or Ctrl-C, loses nothing that is done, and a run with ``resume``
+does the rest.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput, Skipped, no_progress
-from clearport.bundle import WEIGHTS, Bundle
-from clearport.files import write_text
+from clearport import __version__
+from clearport.base import BadInput, ClearportError, Skipped, no_progress
+from clearport.bench_record import BenchedDevice, BenchedModel, BenchPlan, BenchRecord, BenchRow
+from clearport.bundle import Bundle
 from clearport.images import load_rgb
-from clearport.pipeline_latency import BASELINE, Latencies, measure_all
-from clearport.pipeline_prove import network_artifact
-from clearport.pipeline_select import select
+from clearport.pipeline_bench_jobs import BASELINE, Subject, golden_of, jobs_for, subjects_of
+from clearport.pipeline_devices import family_of
+from clearport.runtime.conditions import Conditions
+from clearport.runtime.device import UNITS, Device, DeviceLost, DeviceSession, Job, Row, Settings, Unit
 from clearport.runtime.latency_record import LatencyPlan
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from clearport.base import Progress
-    from clearport.runtime.latency_record import LatencyReport
 
-SCHEMA_VERSION = 1
-UNITS = ("cpu",)
 RUNS_PER_ROUND = 5
+
+HOST = "host"
 
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """What to measure; see ``clearport bench --help``."""
+    """What to measure, and where; see ``clearport bench --help``.
+
+    ``units`` may be empty: each device then takes the first of its own. ``json`` is where rows are kept as they come,
+    and with ``resume`` the rows of that file are not measured again.
+    """
 
     folder: Path
+    devices: tuple[str, ...] = (HOST,)
+    units: tuple[str, ...] = ()
     threads: int = 1
-    unit: str = "cpu"
     runs: int = 50
     seconds: float = 1.0
+    sustained_s: float = 0.0
+    pin: tuple[int, ...] = ()
+    profile: bool = False
     targets: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
+    against: Path | None = None
+    settings: Settings = field(default_factory=Settings)
+    json: Path | None = None
+    resume: bool = False
 
 
 @dataclass(frozen=True)
 class BenchOutcome:
-    """Key of an artifact, or ``pytorch``, -> its record or why there is none; and the machine."""
+    """The bundle and the record of its rows; ``fresh`` are the keys of those that were measured now."""
 
     bundle: Bundle
-    latencies: Latencies
+    record: BenchRecord
+    fresh: frozenset[str]
 
     @property
-    def rows(self) -> tuple[tuple[str, LatencyReport | Skipped], ...]:
-        """The baseline first, then the artifacts in the bundle's order."""
-        keys = [BASELINE, *(a.key for a in self.bundle.artifacts if a.key in self.latencies.reports)]
-        return tuple((key, self.latencies.reports[key]) for key in keys)
+    def rows(self) -> tuple[BenchRow, ...]:
+        return self.record.rows
 
-    def to_json(self) -> str:
-        """Every record, raw samples included."""
-        model = self.bundle.manifest.model
-        plain = {
-            "schema_version": SCHEMA_VERSION,
-            "model": {"name": model.name, "scale": model.scale, "size": model.size, "macs": model.macs},
-            "host": asdict(self.latencies.host),
-            "records": {key: asdict(row) for key, row in self.rows},
-        }
-        return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-    def save(self, path: Path) -> None:
-        """Write ``to_json`` to a file, atomically."""
-        write_text(path, self.to_json())
+    def failures(self, require_unit: str | None = None) -> list[str]:
+        """What did not hold, one sentence each: pictures that came out wrong, devices that were lost, fallbacks."""
+        wrong = [
+            f"{row.key}: {'; '.join(row.golden.failures)}"
+            for row in self.rows
+            if not isinstance(row.golden, Skipped) and not row.golden.passed
+        ]
+        lost = [f"{d.address}: {d.lost}" for d in self.record.devices if d.lost]
+        return wrong + lost + (_fallbacks(self.rows, require_unit) if require_unit else [])
 
 
 def bench_bundle(request: BenchRequest, progress: Progress = no_progress) -> BenchOutcome:
-    """Measure PyTorch and every artifact asked for, in turns, on the golden picture.
+    """Run, check and time every artifact asked for on every device asked for.
 
     Raises:
-        BadInput: there is no bundle, it has no such artifact, or the unit cannot be measured.
+        BadInput: there is no bundle, it has no such artifact, or no such device or unit.
     """
-    if request.unit not in UNITS:
-        raise BadInput(f"--unit {request.unit}: this machine's runtimes are measured on {', '.join(UNITS)}")
+    devices = [(address, family_of(address)) for address in request.devices]
     bundle = Bundle.load(request.folder)
-    records = select(bundle, request.targets, request.precisions)
-    picture = load_rgb(bundle.path(bundle.golden("input")))
-    contract = bundle.manifest.pixel_contract
-    network = network_artifact(bundle.path(WEIGHTS), contract.inputs[0], contract.outputs[0])
-    plan = LatencyPlan(
+    subjects = subjects_of(bundle, request)
+    book = _Book(request, bundle, subjects)
+    for address, device in devices:
+        jobs = [j for unit in _units(request, device, address) for j in jobs_for(subjects, address == HOST, unit)]
+        _on_device(book, device, address, jobs, progress)
+    return BenchOutcome(bundle, book.record(), frozenset(book.fresh))
+
+
+def _units(request: BenchRequest, device: Device, address: str) -> tuple[Unit, ...]:
+    unknown = [unit for unit in request.units if unit not in UNITS]
+    if unknown:
+        raise BadInput(f"--unit {unknown[0]}: there are {', '.join(UNITS)}")
+    if request.units:
+        return tuple(unit for unit in UNITS if unit in request.units)
+    if address == HOST:
+        return ("cpu",)
+    found = list(device.found())
+    own = [f for f in found if f.address == address] or found
+    return own[0].units[:1] if own and own[0].units else ("cpu",)
+
+
+class _Book:
+    """The record as it grows."""
+
+    def __init__(self, request: BenchRequest, bundle: Bundle, subjects: Sequence[Subject]) -> None:
+        self.request, self._bundle = request, bundle
+        self._subjects = {subject.label: subject for subject in subjects}
+        self.fresh: set[str] = set()
+        self._rows: dict[str, BenchRow] = {}
+        self._devices: dict[str, BenchedDevice] = {}
+        if request.resume and request.json is not None and request.json.exists():
+            self._take_over(BenchRecord.load(request.json))
+
+    def _take_over(self, old: BenchRecord) -> None:
+        model, plan = self._model(), self._plan()
+        if (old.model, old.plan) != (model, plan):
+            what = "model" if old.model != model else "plan"
+            raise BadInput(
+                f"{self.request.json}: cannot be resumed: it is of another {what}; "
+                "leave out --resume, or name another file"
+            )
+        self._devices = {device.address: device for device in old.devices}
+        self._rows = {
+            row.key: row
+            for row in old.rows
+            if not isinstance(row.cell, Skipped) and row.sha256 == self._sha256(row.artifact)
+        }
+
+    def done(self, address: str, job: Job) -> bool:
+        """Whether a row of this job is there already."""
+        return any((r.device, r.artifact, r.unit) == (address, job.name, job.unit) for r in self._rows.values())
+
+    def write(self, row: Row) -> None:
+        """Judge a row by its golden picture and keep it, on disk too."""
+        self._rows.pop(row.key, None)
+        self._rows[row.key] = self._judged(row)
+        self.fresh.add(row.key)
+        self.save()
+
+    def _judged(self, row: Row) -> BenchRow:
+        subject = self._subjects.get(row.artifact)
+        golden = golden_of(subject, row) if subject else Skipped(row.key, "the bundle has no such artifact")
+        return BenchRow(
+            device=row.device,
+            artifact=row.artifact,
+            sha256=self._sha256(row.artifact),
+            unit=row.unit,
+            runner=row.runner,
+            cell=row.cell,
+            golden=golden,
+        )
+
+    def note(self, device: BenchedDevice) -> None:
+        """Keep what a device said of itself."""
+        self._devices[device.address] = device
+        self.save()
+
+    def save(self) -> None:
+        if self.request.json is not None:
+            self.record().save(self.request.json)
+
+    def record(self) -> BenchRecord:
+        return BenchRecord(
+            clearport=__version__,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            model=self._model(),
+            plan=self._plan(),
+            devices=tuple(self._devices.values()),
+            rows=tuple(self._rows.values()),
+        )
+
+    def _sha256(self, label: str) -> str:
+        subject = self._subjects.get(label)
+        return subject.artifact.sha256 if subject else ""
+
+    def _model(self) -> BenchedModel:
+        model = self._bundle.manifest.model
+        picture = load_rgb(self._bundle.path(self._bundle.golden("input")))
+        return BenchedModel(
+            name=model.name,
+            scale=model.scale,
+            size=model.size,
+            input_size=f"{picture.shape[0]}x{picture.shape[1]}",
+            macs=model.macs,
+            weights_sha256=model.weights_sha256,
+        )
+
+    def _plan(self) -> BenchPlan:
+        r = self.request
+        return BenchPlan(threads=r.threads, runs=r.runs, seconds=r.seconds, sustained_s=r.sustained_s, pin=r.pin)
+
+
+def _on_device(book: _Book, device: Device, address: str, jobs: Sequence[Job], progress: Progress) -> None:
+    """Everything on one device; whatever befalls it is a row with a reason."""
+    todo = [job for job in jobs if not book.done(address, job)]
+    if not any(job.name != BASELINE for job in todo):
+        return
+    request = book.request
+    seen: set[tuple[str, str]] = set()
+    about = BenchedDevice(address=address, facts={}, before=Conditions(), after=Conditions())
+    try:
+        with device.open(address, request.settings) as session:
+            about = about.model_copy(update={"facts": dict(session.facts()), "before": session.conditions()})
+            for row in session.measure(todo, _plan(request), progress):
+                seen.add((row.artifact, row.unit))
+                book.write(row)
+            about = about.model_copy(update={"after": _after(session, about.before)})
+    except BadInput:
+        raise
+    except ClearportError as error:
+        about = about.model_copy(update={"lost": str(error)})
+        for job in todo:
+            if (job.name, job.unit) not in seen:
+                book.write(Row(address, job.name, job.unit, "", Skipped(job.name, str(error))))
+    book.note(about)
+
+
+def _after(session: DeviceSession, before: Conditions) -> Conditions:
+    try:
+        return session.conditions()
+    except DeviceLost:
+        return before
+
+
+def _plan(request: BenchRequest) -> LatencyPlan:
+    return LatencyPlan(
         rounds=-(-request.runs // RUNS_PER_ROUND),
         runs=min(request.runs, RUNS_PER_ROUND),
         min_seconds=request.seconds,
         max_seconds=3600.0,
         threads=request.threads,
-        unit=request.unit,
+        timeout_s=request.settings.timeout_s,
+        pin=request.pin,
+        sustained_s=request.sustained_s,
+        profile=request.profile,
     )
-    artifacts = [bundle.artifact(record) for record in records]
-    return BenchOutcome(bundle, measure_all(network, artifacts, picture, plan, progress))
+
+
+def _fallbacks(rows: Sequence[BenchRow], unit: str) -> list[str]:
+    """Where something did not run on ``unit``."""
+    told = [row for row in rows if row.artifact != BASELINE]
+    found = [
+        f"{row.key}: asked for the {unit}, ran on: {ran}"
+        for row in told
+        if row.unit == unit and not isinstance(row.cell, Skipped) and (ran := _ran(row)) != unit
+    ]
+    if not any(row.unit == unit and not isinstance(row.cell, Skipped) for row in told):
+        reasons = {row.cell.reason for row in told if isinstance(row.cell, Skipped)}
+        why = "; ".join(sorted(reasons)) or f"no row asked for it (--unit {unit})"
+        found.append(f"nothing ran on the {unit}: {why}")
+    return found
+
+
+def _ran(row: BenchRow) -> str:
+    """The units that a row's artifact ran on, or was compiled for, joined by '+'."""
+    units: Mapping[str, Mapping[str, int]] = getattr(row.cell, "operators_per_unit", {})
+    named = sorted(unit for unit, operators in units.items() if operators)
+    return "+".join(named) or str(getattr(row.cell, "unit_ran", "unknown"))

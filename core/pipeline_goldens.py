@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clearport.base import Array, Graph, Progress
+    from clearport.bundle import Bundle
+    from clearport.bundle_manifest import ArtifactRecord
     from clearport.images import Image8
 
 INPUT, FLOAT, INT8 = "goldens/input.png", "goldens/float.png", "goldens/int8.png"
@@ -111,3 +113,9 @@ def compare_pictures(
     shown = replace(artifact, outputs=(as_picture(artifact.outputs[0]),))
     reference = Reference("golden picture", golden.astype(np.float32))
     return parity.compare(picture, shown, reference, method, limits)
+
+
+def judge_of(bundle: Bundle, record: ArtifactRecord) -> tuple[GoldenRecord | None, Tolerance | None]:
+    """The golden picture that judges an artifact, and how far it may be off."""
+    found = [g for g in bundle.manifest.goldens if record.key in g.tolerances]
+    return (found[0], found[0].tolerances[record.key]) if found else (None, None)

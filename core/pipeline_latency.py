@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clearport.base import Artifact, Skipped
-from clearport.pipeline_prove import runners_of
 from clearport.runtime import pixels
 from clearport.runtime.latency import measure
 from clearport.runtime.latency_host import Host, host, load_average
 from clearport.runtime.latency_race import Candidate
 from clearport.runtime.latency_record import LatencyPlan, LatencyReport
+from clearport.runtime.runners import runners_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clearport.base import ModelSpec, Runner, Target
-from clearport.pipeline_prove import obstacle_of
 from clearport.registry import NETWORKS, RUNNERS, TARGETS, installed_versions, missing
+from clearport.runtime.runners import obstacle_of
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clearport.base import Artifact, ClearportError, NotInstalled, Runner, Skipped
-from clearport.registry import RUNNERS, missing
+from clearport.registry import RUNNERS
 from clearport.runtime import parity, pixels
 from clearport.runtime.parity import ParityReport, Reference, Tolerance
+from clearport.runtime.runners import runners_of
 from clearport.runtime.worker import Worker
 
 if TYPE_CHECKING:
@@ -65,30 +66,6 @@ def run_once(
     source, result = artifact.inputs[0], artifact.outputs[0]
     with open_worker(runner, artifact, threads, TIMEOUT_S, options) as worker:
         return worker.run({source.name: pixels.to_tensor(image, source)})[result.name]
-
-
-def runners_of(target: str, unit: str = "cpu") -> Iterator[tuple[Runner, str | None]]:
-    """Every runner of a target on a unit, or why it cannot be used here (None: it can); timed ones first."""
-    found = [RUNNERS.get(name) for name in RUNNERS.names()]
-    fitting = [runner for runner in found if target in runner.targets and unit in units_of(runner)]
-    for runner in sorted(fitting, key=lambda r: (not r.measures_latency, r.name)):
-        yield runner, obstacle_of(runner)
-
-
-def units_of(runner: Runner) -> tuple[str, ...]:
-    """The units that a runner can be asked to run on."""
-    return tuple(getattr(runner, "units", ("cpu",)))
-
-
-def obstacle_of(runner: Runner) -> str | None:
-    """Why a runner cannot be used here; None: it can."""
-    unavailable = getattr(runner, "unavailable", None)
-    if unavailable is not None and (reason := unavailable()):
-        return str(reason)
-    if hasattr(runner, "interpreter"):
-        return None  # its packages are those of another Python
-    absent = missing(runner.requires)
-    return f"{', '.join(absent)} is not installed" if absent else None
 
 
 def prove(artifact: Artifact, references: References, threads: int) -> list[ParityReport | Skipped]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from clearport.base import BadInput, Size, no_progress
 from clearport.bundle import Bundle
 from clearport.images import load_rgb
-from clearport.pipeline_prove import TIMEOUT_S, open_worker, runners_of
+from clearport.pipeline_prove import TIMEOUT_S, open_worker
 from clearport.registry import NETWORKS
 from clearport.runtime import tiling
+from clearport.runtime.runners import runners_of
 from clearport.runtime.tiling_png import save_strips
 
 if TYPE_CHECKING:

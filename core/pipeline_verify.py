@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 from clearport.base import ClearportError, NotInstalled, no_progress
 from clearport.bundle import Bundle, verify_folder
 from clearport.images import load_rgb
-from clearport.pipeline_goldens import compare_pictures
-from clearport.pipeline_prove import run_once, runners_of
+from clearport.pipeline_goldens import compare_pictures, judge_of
+from clearport.pipeline_prove import run_once
 from clearport.reports.junit import Check
+from clearport.runtime.runners import runners_of
 from clearport.runtime.side_by_side import lanes, side_by_side
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from clearport.base import Progress, Runner
-    from clearport.bundle_manifest import ArtifactRecord, GoldenRecord
+    from clearport.bundle_manifest import ArtifactRecord
     from clearport.images import Image8
     from clearport.runtime.parity import Tolerance
 
@@ -54,7 +55,7 @@ def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int =
 
 
 def _run_on_golden(bundle: Bundle, record: ArtifactRecord, threads: int) -> list[Check]:
-    golden, limits = _judge(bundle, record)
+    golden, limits = judge_of(bundle, record)
     if golden is None or limits is None:
         return [Check("golden", None, "no golden picture judges it", group=record.key)]
     picture, expected = load_rgb(bundle.path(bundle.golden("input"))), load_rgb(bundle.path(golden))
@@ -65,11 +66,6 @@ def _run_on_golden(bundle: Bundle, record: ArtifactRecord, threads: int) -> list
         else:
             checks.append(_check(bundle, record, runner, (picture, expected), limits, threads))
     return checks or [Check("golden", None, f"no runner of clearport runs {record.target} files", group=record.key)]
-
-
-def _judge(bundle: Bundle, record: ArtifactRecord) -> tuple[GoldenRecord | None, Tolerance | None]:
-    found = [g for g in bundle.manifest.goldens if record.key in g.tolerances]
-    return (found[0], found[0].tolerances[record.key]) if found else (None, None)
 
 
 def _check(

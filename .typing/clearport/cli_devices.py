@@ -1,0 +1,1 @@
+../../core/cli_devices.py

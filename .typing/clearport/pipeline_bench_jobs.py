@@ -1,0 +1,1 @@
+../../core/pipeline_bench_jobs.py

@@ -1,0 +1,155 @@
+"""What ``clearport bench --json`` writes, as frozen pydantic models: one file for all devices, raw samples kept.
+
+An unknown field, a missing field and a value of another type are errors. What was not measured is a ``Skipped`` with
+its reason; every other cell says what it is by its ``kind``: ``measured``, ``compiler-estimate`` or ``simulated``. The
+same thing for other languages is ``core/bench.schema.json``, made by ``schema()``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+
+from clearport.base import BadInput, Skipped
+from clearport.bundle_fields import Count, Finite, ParityCell, Sha256, SkippedCell, Text
+from clearport.files import write_text
+from clearport.runtime.conditions import Conditions
+from clearport.runtime.device import EstimateReport, SimulatedReport, Unit
+from clearport.runtime.latency_record import LatencyReport
+
+SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_ID = "https://clearport.invalid/bench-2.schema.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Skipped) or (isinstance(value, Mapping) and "reason" in value):
+        return "skipped"
+    found = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return str(found)
+
+
+DeviceCell = Annotated[
+    Annotated[LatencyReport, Tag("measured")]
+    | Annotated[EstimateReport, Tag("compiler-estimate")]
+    | Annotated[SimulatedReport, Tag("simulated")]
+    | SkippedCell,
+    Discriminator(_kind),
+]
+
+
+class BenchedModel(_Record):
+    """The network whose artifacts were measured, and for which input (``size``, HEIGHTxWIDTH in pixels)."""
+
+    name: Text
+    scale: Annotated[int, Field(ge=1)]
+    size: Text
+    input_size: Text
+    macs: Count
+    weights_sha256: Sha256
+
+
+class BenchPlan(_Record):
+    """How it was measured; see ``LatencyPlan``."""
+
+    threads: Annotated[int, Field(ge=1)]
+    runs: Annotated[int, Field(ge=1)]
+    seconds: Annotated[Finite, Field(ge=0)]
+    sustained_s: Annotated[Finite, Field(ge=0)] = 0.0
+    pin: tuple[Count, ...] = ()
+
+
+class BenchedDevice(_Record):
+    """A device, what it said of itself, and how warm and busy it was; ``lost`` says why it went away, if it did."""
+
+    address: Text
+    facts: Mapping[str, Any]
+    before: Conditions
+    after: Conditions
+    lost: str | None = None
+
+
+class BenchRow(_Record):
+    """What came of one artifact on one unit of one device by one runner.
+
+    ``sha256`` is that of the artifact; ``golden`` is what the device gave for the golden picture, compared with what
+    the bundle says must come out.
+    """
+
+    device: Text
+    artifact: Text
+    sha256: str
+    unit: Unit
+    runner: str
+    cell: DeviceCell
+    golden: ParityCell
+
+    @property
+    def key(self) -> str:
+        """``device artifact unit runner``, unique in a record."""
+        return " ".join((self.device, self.artifact, self.unit, self.runner))
+
+
+class BenchRecord(_Record):
+    """The whole file."""
+
+    schema_version: Literal[2] = SCHEMA_VERSION
+    clearport: Text
+    created: Text
+    model: BenchedModel
+    plan: BenchPlan
+    devices: tuple[BenchedDevice, ...]
+    rows: tuple[BenchRow, ...]
+
+    def to_json(self) -> str:
+        """The text of the file."""
+        plain = self.model_dump(mode="json")
+        return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write ``to_json`` to a file, atomically."""
+        write_text(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: Path) -> BenchRecord:
+        """Read a file that ``clearport bench --json`` wrote.
+
+        Raises:
+            BadInput: it is not one.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            raise BadInput(
+                f"{path}: not a record of 'clearport bench --json' of version {SCHEMA_VERSION}: {where}: {first['msg']}"
+            ) from error
+
+
+def schema() -> str:
+    """The JSON schema, as the text of ``core/bench.schema.json``.
+
+    ``python -m clearport.bench_record > core/bench.schema.json`` writes it again after a change.
+    """
+    found = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        **BenchRecord.model_json_schema(mode="validation"),
+        "title": "Record of clearport bench",
+    }
+    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema())

@@ -1,0 +1,143 @@
+"""What ``clearport devices`` and ``clearport bench`` print."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from clearport.base import Skipped
+from clearport.cli_show import FAILED, PASSED, SKIPPED, number, print_json, print_parts, table
+from clearport.runtime.device import EstimateReport, SimulatedReport
+from clearport.runtime.latency_compare import Verdict, compare
+from clearport.runtime.latency_record import LatencyReport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clearport.bench_record import BenchRecord, BenchRow
+    from clearport.pipeline_bench import BenchOutcome
+    from clearport.pipeline_devices import Devices
+
+_SLOWEST = 5
+_COLUMNS = ("artifact", "runner", "ran on", "median ms", "p5", "p95", "first", "init", "of", "golden", "MiB")
+_COLOURS = {"faster": "green", "slower": "red", "cannot tell": "yellow", "not comparable": "yellow"}
+
+
+def show_devices(found: Devices, *, as_json: bool) -> None:
+    """Devices, and the runners of this machine."""
+    if as_json:
+        print_json(asdict(found))
+        return
+    rows = [
+        (d.address, d.title, ", ".join(d.units), _state(d.obstacle, ", ".join(f"{k} {v}" for k, v in d.parts.items())))
+        for d in found.devices
+    ]
+    print_parts(table("Devices", ("--device", "what", "--unit", "installed, or what is missing"), rows))
+    print_parts()
+    runners = [
+        (r.name, r.title, ", ".join(r.targets), ", ".join(r.units), _state(r.obstacle, "ready")) for r in found.runners
+    ]
+    print_parts(table("Runners of this machine", ("name", "what", "runs", "--unit", ""), runners))
+
+
+def _state(obstacle: str | None, there: str) -> Text:
+    return Text(obstacle, "yellow") if obstacle else Text(there, "green")
+
+
+def show_bench(outcome: BenchOutcome, older: BenchRecord | None) -> None:
+    """One table per device; then what was skipped, estimated, and how it compares with an older record."""
+    for address in dict.fromkeys(row.device for row in outcome.rows):
+        mine = [row for row in outcome.rows if row.device == address]
+        shown = [_row(row) for row in mine if not isinstance(row.cell, Skipped)]
+        if shown:
+            print_parts(table(_title(outcome, address), _COLUMNS, shown, _COLUMNS[3:9] + _COLUMNS[10:]))
+        for row in mine:
+            _notes(row)
+    print_parts(
+        Text("wall-clock milliseconds, measured in turns; 'of' is the paired ratio with its 95 % interval", "dim")
+    )
+    if older is not None:
+        _compared(outcome, older)
+
+
+def show_failures(failures: Sequence[str]) -> None:
+    """What did not hold."""
+    for failure in failures:
+        print_parts(Text(failure, "red"))
+
+
+def _title(outcome: BenchOutcome, address: str) -> str:
+    facts = next((d.facts for d in outcome.record.devices if d.address == address), {})
+    return ", ".join([address, *(str(facts[key]) for key in ("model", "cpu", "system") if facts.get(key))])
+
+
+def _row(row: BenchRow) -> tuple[str | Text, ...]:
+    cell = row.cell
+    if isinstance(cell, LatencyReport):
+        times = (cell.median_ms, cell.p5_ms, cell.p95_ms, cell.first_inference_ms, cell.init_ms)
+        ratio = "" if cell.ratio is None else f"{cell.ratio.value:.2f} ({cell.ratio.low:.2f}–{cell.ratio.high:.2f})"
+        ran = Text(cell.unit_ran, "bold red" if cell.fell_back else "")
+        figures = (*(number(t, 1) for t in times), ratio)
+        return row.artifact, row.runner, ran, *figures, _golden(row), number(cell.peak_memory_mib, 0)
+    if isinstance(cell, EstimateReport):
+        ran = Text("+".join(unit for unit, operators in cell.operators_per_unit.items() if operators))
+        return row.artifact, row.runner, ran, f"~{cell.estimated_ms:.1f}", *("",) * 5, _golden(row), ""
+    assert isinstance(cell, SimulatedReport)
+    return row.artifact, row.runner, Text(cell.unit_ran), "simulated", *("",) * 5, _golden(row), ""
+
+
+def _golden(row: BenchRow) -> Text:
+    if isinstance(row.golden, Skipped):
+        return Text("–")
+    return PASSED if row.golden.passed else FAILED
+
+
+def _notes(row: BenchRow) -> None:
+    """What is to be said of a row besides its figures."""
+    cell, what = row.cell, f"{row.artifact} {row.runner}".strip()
+    if isinstance(cell, Skipped):
+        print_parts(SKIPPED + Text(f" {what}: {cell.reason}", "not bold dim"))
+    elif isinstance(cell, SimulatedReport):
+        print_parts(Text(f"{what}: {cell.why}: correctness without latency", "dim"))
+    elif isinstance(cell, EstimateReport):
+        print_parts(Text(f"{what}: a compiler's estimate by {cell.tool} for {cell.chip}; nothing ran", "dim"))
+        for warning in cell.warnings:
+            print_parts(Text(f"{what}: {warning}", "yellow"))
+    else:
+        _measured_notes(cell, what)
+
+
+def _measured_notes(cell: LatencyReport, what: str) -> None:
+    if cell.sustained is not None:
+        s = cell.sustained
+        told = f"{s.first_ms:.1f} ms at first, {s.last_ms:.1f} ms at last ({s.slowdown:.2f})"
+        print_parts(Text(f"{what}: {s.seconds:.0f} s without a pause: {told}", "dim"))
+    for remark in cell.remarks:
+        print_parts(Text(f"{what}: not comparable: {remark}", "yellow"))
+    if cell.fell_back:
+        print_parts(Text(f"{what}: asked for the {cell.unit_asked}, ran on: {cell.unit_ran}", "red"))
+    total = sum(op.ms for op in cell.profile) or 1.0
+    for op in cell.profile[:_SLOWEST]:
+        print_parts(Text(f"{what}: {op.ms:8.3f} ms {op.ms / total:5.0%}  {op.operator}  {op.name}", "dim"))
+
+
+def _compared(outcome: BenchOutcome, older: BenchRecord) -> None:
+    then = {row.key: row.cell for row in older.rows}
+    rows = []
+    for row in outcome.rows:
+        old = then.get(row.key)
+        if isinstance(row.cell, LatencyReport) and isinstance(old, LatencyReport):
+            rows.append((row.device, row.artifact, row.runner, *_verdict(compare(row.cell, old))))
+    columns = ("device", "artifact", "runner", "verdict", "new over old", "by")
+    print_parts(table(f"Compared with the record of {older.created}", columns, rows))
+    if older.model != outcome.record.model:
+        print_parts(Text("the older record is of another network, size or weights", "yellow"))
+
+
+def _verdict(verdict: Verdict) -> tuple[str | Text, ...]:
+    told = Text(verdict.outcome, _COLOURS[verdict.outcome])
+    if verdict.ratio is None:
+        return told, "", verdict.why
+    return told, f"{verdict.ratio:.3f} ({verdict.low:.3f}–{verdict.high:.3f})", verdict.basis

@@ -1,0 +1,54 @@
+"""The devices that artifacts can be run on, estimated for or simulated on, from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clearport.base import BadInput
+from clearport.registry import DEVICES, RUNNERS
+from clearport.runtime.device import UNITS
+from clearport.runtime.runners import obstacle_of, units_of
+
+if TYPE_CHECKING:
+    from clearport.runtime.device import Device, Found
+
+
+@dataclass(frozen=True)
+class RunnerRow:
+    """A runner of this machine: which files it takes to which units, and what stands against it."""
+
+    name: str
+    title: str
+    targets: tuple[str, ...]
+    units: tuple[str, ...]
+    obstacle: str | None
+
+
+@dataclass(frozen=True)
+class Devices:
+    """Every device that was found or could be had, and the runners of this machine."""
+
+    devices: tuple[Found, ...]
+    runners: tuple[RunnerRow, ...]
+
+
+def devices() -> Devices:
+    """Ask every family what is there now."""
+    found = [each for name in DEVICES.names() for each in DEVICES.get(name).found()]
+    runners = [RUNNERS.get(name) for name in RUNNERS.names()]
+    rows = [RunnerRow(r.name, r.title, tuple(r.targets), units_of(r), obstacle_of(r)) for r in runners]
+    return Devices(tuple(found), tuple(sorted(rows, key=lambda row: (UNITS.index(row.units[0]), row.name))))
+
+
+def family_of(address: str) -> Device:
+    """The family that an address names.
+
+    Raises:
+        BadInput: there is none of that name.
+    """
+    families: dict[str, Device] = {device.name: device for device in map(DEVICES.get, DEVICES.names())}
+    name = address.partition(":")[0]
+    if name not in families:
+        raise BadInput(f"--device {address}: unknown device {name!r} (there are: {', '.join(families)})")
+    return families[name]

@@ -1,0 +1,36 @@
+"""Which runners there are for a file and a unit, and which of them can be used here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clearport.registry import RUNNERS, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clearport.base import Runner
+
+
+def runners_of(target: str, unit: str = "cpu") -> Iterator[tuple[Runner, str | None]]:
+    """Every runner of a target on a unit, or why it cannot be used here (None: it can); timed ones first."""
+    found = [RUNNERS.get(name) for name in RUNNERS.names()]
+    fitting = [runner for runner in found if target in runner.targets and unit in units_of(runner)]
+    for runner in sorted(fitting, key=lambda r: (not r.measures_latency, r.name)):
+        yield runner, obstacle_of(runner)
+
+
+def units_of(runner: Runner) -> tuple[str, ...]:
+    """The units that a runner can be asked to run on."""
+    return tuple(getattr(runner, "units", ("cpu",)))
+
+
+def obstacle_of(runner: Runner) -> str | None:
+    """Why a runner cannot be used here; None: it can."""
+    unavailable = getattr(runner, "unavailable", None)
+    if unavailable is not None and (reason := unavailable()):
+        return str(reason)
+    if hasattr(runner, "interpreter"):
+        return None  # its packages are those of another Python
+    absent = missing(runner.requires)
+    return f"{', '.join(absent)} is not installed" if absent else None
