@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from clearport.base import Array
+    from clearport.runtime.launch import Launch
 
 Progress = Callable[[str, int, int], None]
 """Called with the candidate's key, the round (from 1; 0 while it is loaded) and the number of rounds."""
@@ -46,6 +47,7 @@ class Candidate:
     options: Mapping[str, Any] = field(default_factory=dict)
     python: str | None = None
     plugin: Path | None = None
+    launch: Launch | None = None
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,7 @@ def _worker(candidate: Candidate, plan: LatencyPlan) -> Worker:
         python=candidate.python,
         plugin=candidate.plugin,
         pin=plan.pin,
+        launch=candidate.launch,
     )
 
 

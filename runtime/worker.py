@@ -12,8 +12,6 @@ everything that it started; a worker whose parent was killed ends by itself.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import json
 import os
 import re
 import signal
@@ -29,21 +27,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from clearport.base import BadInput, NotInstalled, RuntimeFailure
-from clearport.runtime import worker_boot
 from clearport.runtime import worker_wire as wire
+from clearport.runtime.launch import Launch, here, worker_environment
 
 if TYPE_CHECKING:
     from clearport.base import Array
 
-_PACKAGES = ("clearport", "clearport.models", "clearport.quantize", "clearport.export", "clearport.runtime")
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_SIGNAL_CODES = frozenset(128 + number for number in signal.Signals)
 _QUOTED_LINES = 8
 _QUOTED_CHARS = 1500
 
@@ -72,6 +63,7 @@ class Worker:
         python: the interpreter, which needs numpy and the runner's runtime, not clearport.
         plugin: a Python file that defines ``RUNNER``, for a runner that is not part of clearport.
         pin: logical processors that the worker is kept on (Linux); empty for all.
+        launch: starts the worker on another machine, where ``python`` and ``plugin`` of this one mean nothing.
     """
 
     def __init__(  # noqa: PLR0913  all that a subprocess is started with
@@ -85,15 +77,20 @@ class Worker:
         python: str | None = None,
         plugin: Path | None = None,
         pin: Sequence[int] = (),
+        launch: Launch | None = None,
     ) -> None:
         self.runner, self.path, self.threads = runner, Path(path).absolute(), threads
         self.timeout_s = timeout_s
+        self._elsewhere = launch is not None
+        self._launch = launch or here(python or sys.executable, self.path, plugin)
         self._request: dict[str, Any] = {
+            "runner": runner,
+            "path": self._launch.path,
+            "threads": threads,
             "options": dict(options or {}),
-            "plugin": str(plugin.absolute()) if plugin else None,
+            "plugin": self._launch.plugin,
             "pin": list(pin),
         }
-        self._python = python or sys.executable
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._opened: dict[str, Any] = {}
@@ -106,7 +103,7 @@ class Worker:
             NotInstalled: the runtime is missing.
             RuntimeFailure: the runtime refused the file, crashed or hung.
         """
-        if not self.path.exists():
+        if not self._elsewhere and not self.path.exists():
             raise BadInput(f"{self.path}: no such file, so {self.runner} has nothing to open")
         try:
             self._start()
@@ -191,13 +188,11 @@ class Worker:
 
     def _start(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="clearport-worker-", ignore_cleanup_errors=True)
-        environment = {**os.environ, "TMPDIR": self._folder.name, "PYTHONHASHSEED": "0"}
-        environment |= dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
-        command = [self._python, "-P", str(Path(worker_boot.__file__)), json.dumps(_package_folders())]
+        environment = {**os.environ, "TMPDIR": self._folder.name, **worker_environment(self.threads)}
         try:
             with self._log.open("wb") as log:
                 self._process = subprocess.Popen(
-                    command,
+                    self._launch.argv,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -205,14 +200,17 @@ class Worker:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise RuntimeFailure(f"{self.runner}: {self._python} cannot be started: {error.strerror}") from error
+            raise RuntimeFailure(
+                f"{self.runner}: {self._launch.argv[0]} cannot be started: {error.strerror}"
+            ) from error
         _RUNNING.add(self)
 
     def _open(self) -> None:
-        self._request |= {"runner": self.runner, "path": str(self.path), "threads": self.threads}
         self._opened, _ = self._ask("open", None, **self._request)
         if "missing" in self._opened:
             raise NotInstalled(self._opened["missing"], self._opened["extra"])
+        if "unavailable" in self._opened:
+            raise RuntimeFailure(f"{self.runner}: {self._opened['unavailable']}")
 
     @property
     def _log(self) -> Path:
@@ -258,6 +256,8 @@ class Worker:
             code: int | None = process.wait(timeout=1.0)
         except subprocess.TimeoutExpired:
             code = None
+        if self._elsewhere and code in _SIGNAL_CODES:
+            code = 128 - code  # as a shell tells of signals
         words = self._words("")
         self.close()
         how = f"gave no answer within {self.timeout_s:g} s and was ended" if timed_out else _ending(code, detail)
@@ -340,9 +340,3 @@ def _clip(message: str) -> str:
     if len(message) <= _QUOTED_CHARS * 2:
         return message
     return f"{message[:_QUOTED_CHARS]} … {message[-_QUOTED_CHARS:]}"
-
-
-def _package_folders() -> dict[str, str]:
-    """Each of our packages and its folder, wherever they are installed."""
-    specs = {name: importlib.util.find_spec(name) for name in _PACKAGES}
-    return {n: s.submodule_search_locations[0] for n, s in specs.items() if s and s.submodule_search_locations}

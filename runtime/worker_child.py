@@ -50,6 +50,9 @@ class _Server:
         if absent:
             extra = getattr(runner, "extra", runner.targets[0])
             return {"missing": absent[0], "extra": extra}, {}
+        unavailable: Callable[[], str | None] | None = getattr(runner, "unavailable", None)
+        if unavailable is not None and (reason := unavailable()):
+            return {"unavailable": reason}, {}
         if head["pin"]:
             _pin(head["pin"])
         prepare: Callable[[], None] | None = getattr(runner, "prepare", None)
