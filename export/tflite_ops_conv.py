@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from clearport import graphs
 from clearport.export.tflite_lower import NONE, Lowering
 from clearport.export.tflite_rules import rule
+from clearport.export.tflite_weights import weights
 from clearport.export.tflite_windows import SAME, VALID, padded, window_of
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def conv(low: Lowering, node: ir.Node) -> None:
     window = window_of(low, node, weight.shape[2:])
     image, padding, (height, width) = padded(low, node, image, window)
     order, axis = ((1, 2, 3, 0), 3) if depthwise else ((0, 2, 3, 1), 0)
-    kernel = low.constant(node, 1, lambda array: array.transpose(order), axis)
+    kernel, bias = weights(low, node, lambda array: array.transpose(order), axis)
     options: dict[str, Any] = {
         "padding": padding,
         "strideH": window.strides[0],
@@ -40,7 +39,7 @@ def conv(low: Lowering, node: ir.Node) -> None:
     if depthwise:
         options["depthMultiplier"] = outputs // groups
     op = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
-    low.write(node, op, [image, kernel, low.constant(node, 2, np.ravel)], (1, height, width, outputs), **options)
+    low.write(node, op, [image, kernel, bias], (1, height, width, outputs), **options)
 
 
 @rule("ConvTranspose")
@@ -79,8 +78,8 @@ def _cut_as_same(size: int, wanted: int, stride: int, cut: tuple[int, int]) -> b
 
 
 def _transposed(low: Lowering, node: ir.Node, padding: int, output: Tensor) -> None:
-    kernel = low.constant(node, 1, lambda array: array.transpose(1, 2, 3, 0))  # (O, kh, kw, I)
-    inputs = [low.integers("output_shape", output.dims), kernel, low.tensor(node), low.constant(node, 2, np.ravel)]
+    kernel, bias = weights(low, node, lambda array: array.transpose(1, 2, 3, 0))  # (O, kh, kw, I)
+    inputs = [low.integers("output_shape", output.dims), kernel, low.tensor(node), bias]
     strides = graphs.attr_ints(node, "strides", (1, 1))
     # A fused activation would need version 4, which NNAPI does not take.
     low.file.operator(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearport import graphs
-from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped, UnsupportedOperator
+from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped
 from clearport.files import digest, write_bytes
 from clearport.registry import installed_versions, missing
 
@@ -49,24 +49,11 @@ class TfliteTarget:
             raise NotInstalled(missing(self.requires)[0], self.name)
         if precision not in self.precisions:
             return [Skipped(f"{self.name}/{precision}", f"TFLite is written as {', '.join(self.precisions)}")]
-        if precision == "int8":
-            _refuse_attention(graph)
         data, source, result = emit(graph, quantized, precision, options)
         path = folder / f"{graph.spec_name}_x{graph.scale}_{precision}.tflite"
         write_bytes(path, data)
         versions = {name: found for name, found in installed_versions(self.requires).items() if found}
         return [Artifact(self.name, precision, path, digest(path), (source,), (result,), versions)]
-
-
-def _refuse_attention(graph: Graph) -> None:
-    """int8 files whose convolutions feed attention in float make LiteRT abort while it opens them."""
-    for node in graph.model.graph:
-        if node.op_type == "Softmax":
-            why = (
-                "in int8: attention stays in float, and XNNPACK in LiteRT 2.3.0 aborts (double free) on "
-                "files that mix it with int8 convolutions; take fp32 or fp16"
-            )
-            raise UnsupportedOperator(TfliteTarget.name, node.op_type, node.name or "", why)
 
 
 def emit(

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from clearport.base import Artifact, Options, UnsupportedOperator
 from clearport.export.tflite_rules import rules
+from clearport.export.tflite_weights import LARGEST_FACTOR
 from clearport.export.to_tflite import TARGET, emit
 from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
+from clearport.runtime.worker import Worker
 
 from .tflite_cases_compute import COMPUTE
 from .tflite_cases_float import FLOAT
@@ -192,12 +194,26 @@ def test_what_tflite_has_not_is_refused_with_its_reason(name: str) -> None:
     assert caught.value.layer.startswith(f"{caught.value.op}_")
 
 
-def test_attention_is_refused_in_int8_with_its_reason(tmp_path: Path) -> None:
-    graph = build(Case((one("Softmax", "image", axis=1),)))
-    (fp32,) = TARGET.lower(graph, None, "fp32", Options(SIZE), tmp_path)
-    assert isinstance(fp32, Artifact)
-    with pytest.raises(UnsupportedOperator, match=r"operator Softmax of .*XNNPACK in LiteRT .* take fp32"):
-        TARGET.lower(graph, None, "int8", Options(SIZE), tmp_path)
+def test_a_dead_branch_opens_and_gives_what_the_qdq_model_gives(tmp_path: Path) -> None:
+    """Weights of zero and a bias of nearly zero: XNNPACK would abort on the factor between their scales."""
+    dead = (("Conv", "x wd bd", "d", {}), one("Add", "x d"))
+    case = after_conv(*dead, constants={"wd": np.zeros((8, 8, 1, 1), np.float32), "bd": f32(*[1e-7] * 8)})
+    quantized = quantize(build(case), pictures(), PLAIN)
+    assert quantized.table["bd"].scale[0] / quantized.table["d"].scale[0] > LARGEST_FACTOR
+    (artifact,) = TARGET.lower(quantized.graph, quantized, "int8", Options(SIZE, "int8"), tmp_path)
+    assert isinstance(artifact, Artifact)
+    picture = pictures()[0]
+    with Worker("litert", artifact.path) as worker:
+        given = worker.run({"image": (picture[None].astype(np.int16) - 128).astype(np.int8)})["restored"]
+    wanted = onnxruntime(to_qdq(quantized, activations="uint8", io="uint8"), picture.transpose(2, 0, 1)[None])
+    assert np.abs(given.astype(int) + 128 - nhwc(wanted)).max() <= 1
+
+
+def test_sums_too_coarse_for_their_output_are_refused_in_int8() -> None:
+    case = after_conv(one("Clip", "x low high"), constants={"low": np.float32(0), "high": np.float32(1e-5)})
+    quantized = quantize(build(case), pictures(), PLAIN)
+    with pytest.raises(UnsupportedOperator, match=r"operator Conv of layer .*XNNPACK aborts.*take fp32"):
+        emit(quantized.graph, quantized, "int8", Options(SIZE))
 
 
 @pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
