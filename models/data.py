@@ -88,7 +88,8 @@ class Crops:
     """Random square crops: a pair in proportion to its area, any place, one of the eight flips and rotations.
 
     ``degraders`` make the input of each crop out of its target, one of them for each. With none of them, and where None
-    is the one for a crop, the input is that of the pair.
+    is the one for a crop, the input is that of the pair. A degrader of things that fall has the attributes ``upright``,
+    the share of its crops that are not turned before, and ``turned``, the share that are turned by a quarter after.
     """
 
     pool: Pool
@@ -117,20 +118,28 @@ class Crops:
         height, width = pair.size(self.scale)
         top, left = int(rng.integers(height - self.patch + 1)), int(rng.integers(width - self.patch + 1))
         turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+        kind = int(rng.integers(len(self.degraders))) if len(self.degraders) > 1 else 0
+        degrade = self.degraders[kind] if self.degraders else None
+        if _happens(getattr(degrade, "upright", 0.0), rng):
+            turns = 0
 
         def cut(image: Image8, scale: int) -> Image8:
             part = np.rot90(square(image, top * scale, left * scale, self.patch * scale), turns)
             return part[:, ::-1] if mirror else part
 
         high = None if pair.high is None else cut(pair.high, self.scale)
-        kind = int(rng.integers(len(self.degraders))) if len(self.degraders) > 1 else 0
-        degrade = self.degraders[kind] if self.degraders else None
         if degrade is None:
             assert pair.low is not None
             return _Crop(cut(pair.low, 1), high, kind=kind)
         assert high is not None
         made = degrade(np.ascontiguousarray(high), rng)
-        return _Crop(made.low, high, made.truth, kind)
+        whole = _Crop(made.low, high, made.truth, kind)
+        return whole.turned(int(rng.choice((1, 3)))) if _happens(getattr(degrade, "turned", 0.0), rng) else whole
+
+
+def _happens(share: float, rng: np.random.Generator) -> bool:
+    """True that often; where it never is, nothing is drawn."""
+    return share > 0.0 and bool(rng.random() < share)
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,12 @@ class _Crop:
     high: Image8 | None
     truth: Mapping[str, Array] = field(default_factory=dict)
     kind: int = 0
+
+    def turned(self, turns: int) -> _Crop:
+        """All of it, by so many quarters; the maps of a degradation are pictures (H, W, C), too."""
+        high = None if self.high is None else np.rot90(self.high, turns)
+        truth = {name: np.rot90(value, turns) for name, value in self.truth.items()}
+        return _Crop(np.rot90(self.low, turns), high, truth, self.kind)
 
 
 def square(image: Image8, top: int, left: int, side: int) -> Image8:

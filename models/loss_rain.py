@@ -26,9 +26,8 @@ def quasi_sparsity(restored: Restored, batch: Batch, peak: float) -> torch.Tenso
     It is the quasi-sparse prior in four directions of the gradient domain: down, across and both diagonals; 0 where
     every edge is in one of the layers alone.
     """
-    image, rain = restored.image / peak, rain_of(restored, batch) / peak
-    products = [a.abs() * b.abs() for a, b in zip(_directions(image), _directions(rain), strict=True)]
-    return torch.stack([product.mean() for product in products]).mean()
+    both = zip(_directions(restored.image), _directions(rain_of(restored, batch)), strict=True)
+    return torch.stack([(a * b).abs().mean() for a, b in both]).mean() / peak**2
 
 
 def _directions(image: torch.Tensor) -> tuple[torch.Tensor, ...]:

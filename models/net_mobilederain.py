@@ -91,8 +91,8 @@ SPEC = ModelSpec(
     recommended=True,
     recipe={
         "degradation": "rain",
-        "loss": "l1 + 0.1*ssim + 0.1*gradient + quasi-sparsity + 0.05*low-rain",
-        "patch": 80,
-        "batch": 12,
+        "loss": "l1 + 0.02*quasi-sparsity + 0.02*low-rain",
+        "patch": 64,
+        "batch": 16,
     },
 )

@@ -84,6 +84,41 @@ def test_crops_are_degraded_one_by_one() -> None:
     assert batch.kinds is None
 
 
+class Falling:
+    """Doubles the upper half of a picture, and says where that is."""
+
+    def __init__(self, upright: float, turned: float) -> None:
+        self.upright, self.turned = upright, turned
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> Degraded:
+        del rng
+        mask = np.zeros((*image.shape[:2], 1), np.float32)
+        mask[: len(image) // 2] = 1.0
+        return Degraded((image * (1 + mask)).astype(np.uint8), {"rain_mask": mask, "light": np.ones((1, 1, 3))})
+
+
+def test_what_falls_meets_upright_photos_and_is_turned_with_them() -> None:
+    ramp = np.arange(10, 19, dtype=np.uint8)[:, None, None] * np.ones((1, 9, 3), np.uint8)  # brighter below
+    clean = pool(Pair("ramp", None, ramp))
+
+    def grows_downwards(degrader: Falling) -> list[tuple[bool, bool]]:
+        """Of each crop, whether the photo and what fell on it are upright."""
+        batch = Crops(clean, 1, 4, (degrader,)).batch(200, np.random.default_rng(0))
+        assert batch.high is not None
+        assert (batch.high * (1 + batch.truth["rain_mask"]) == batch.low).all()
+        return [
+            (bool((high[0, 1] > high[0, 0]).all()), bool(mask[0, 0].all() and not mask[0, 3].any()))
+            for high, mask in zip(batch.high, batch.truth["rain_mask"], strict=True)
+        ]
+
+    assert set(grows_downwards(Falling(1.0, 0.0))) == {(True, True)}
+    assert set(grows_downwards(Falling(1.0, 1.0))) == {(False, False)}
+    half = grows_downwards(Falling(0.5, 0.0))
+    assert all(rain for _, rain in half)
+    assert 0.5 < np.mean([photo for photo, _ in half]) < 0.75  # a quarter of those that are turned are so by nothing
+    assert 0.1 < np.mean([not rain for _, rain in grows_downwards(Falling(0.5, 0.2))]) < 0.3
+
+
 def test_of_a_mix_every_crop_has_one_and_the_maps_are_those_of_all() -> None:
     clean = Pair("clean", None, np.full((9, 9, 3), 100, np.uint8))
     crops = Crops(pool(clean), 1, 4, (darker, lambda image, rng: Degraded(image)))

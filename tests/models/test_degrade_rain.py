@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.models.degrade_rain import Rain, Streaks, blurred_noise, draw
+from clearport.models.degrade_rain import Rain, Streaks, blurred_noise, draw, tilt
 
 GREY = np.full((96, 128, 3), 90, np.uint8)
 
@@ -52,6 +52,15 @@ def test_streaks_lie_in_their_direction() -> None:
         mixed = 2 * (down * right).sum()
         found = np.rad2deg(0.5 * np.arctan2(mixed, (right**2 - down**2).sum()))
         assert abs(found - -angle) < 3, (angle, found)  # central differences of four pixels
+
+
+def test_rain_falls_near_the_vertical_and_now_and_then_far_off_it() -> None:
+    rng = np.random.default_rng(0)
+    angles = np.array([tilt(rng) for _ in range(4000)])
+    assert abs(angles.mean()) < 1.0
+    assert 0.55 < (np.abs(angles) < 15).mean() < 0.75
+    assert 0.05 < (np.abs(angles) > 35).mean() < 0.15
+    assert np.abs(angles).max() <= 50
 
 
 def test_density_brightness_and_length_are_what_was_asked_for() -> None:

@@ -81,7 +81,7 @@ def test_known_values() -> None:
     assert value("gradient", Restored(grey), Batch(grey, grey + 51)) == pytest.approx(0.0)
     assert value("gradient", Restored(ramp), Batch(grey, grey)) == pytest.approx(0.5 / PEAK)  # along x only
     assert value("tv", Restored(ramp), Batch(grey, None)) == pytest.approx(1 / PEAK)
-    assert value("exposure", Restored(grey), Batch(grey, None)) == pytest.approx(0.4, rel=1e-5)
+    assert value("exposure", Restored(grey), Batch(grey, None)) == pytest.approx(0.4**2, rel=1e-5)
     assert value("exposure", Restored(grey * 3), Batch(grey, None)) == pytest.approx(0.0, abs=1e-6)
     tinted = grey * torch.tensor([1.0, 1.0, 2.0]).view(1, 3, 1, 1)
     assert value("colour", Restored(grey), Batch(grey, None)) == 0.0

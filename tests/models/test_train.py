@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,30 +17,21 @@ import pytest
 import torch
 
 from clearport.base import BadInput, CheckFailed
-from clearport.images import save_png
 from clearport.models import weights
 from clearport.models.net_ncnet import SPEC
 from clearport.models.train import Progress, TrainOptions, restore, train
 from clearport.models.train_options import learning_rate
 from clearport.models.train_widen import WideConv2d, Widening, collapse, widen
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> TrainOptions:
+def options(tmp_path: Path, waves: Callable[[int, int], Path]) -> TrainOptions:
     """Sixty quick steps on a tiny folder of smooth pictures."""
-    rng = np.random.default_rng(7)
-    y, x = np.mgrid[:48, :60]
-    for i in range(6):
-        waves = [np.sin(y * rng.uniform(0.1, 0.8) + x * rng.uniform(0.1, 0.8)) for _ in range(3)]
-        save_png(tmp_path / "photos" / f"{i}.png", (127 + 120 * np.stack(waves, axis=-1)).astype(np.uint8))
     return TrainOptions(
         network="ncnet",
-        data=(tmp_path / "photos",),
+        data=(waves(48, 60),),
         out=tmp_path / "mine.safetensors",
         scale=2,
         steps=60,

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,23 +29,15 @@ from clearport.models.train_teachers import Teachers
 from clearport.models.train_widen import Widening, collapse, widen
 from clearport.registry import NETWORKS
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> TrainOptions:
+def options(tmp_path: Path, waves: Callable[[int, int], Path]) -> TrainOptions:
     """A few steps of a small derainer on hazy waves."""
-    rng = np.random.default_rng(7)
-    y, x = np.mgrid[:36, :40]
-    for i in range(6):
-        waves = [np.sin(y * rng.uniform(0.1, 0.8) + x * rng.uniform(0.1, 0.8)) for _ in range(3)]
-        save_png(tmp_path / "photos" / f"{i}.png", (127 + 120 * np.stack(waves, axis=-1)).astype(np.uint8))
     return TrainOptions(
         network="mobilederain",
-        data=(tmp_path / "photos",),
+        data=(waves(36, 40),),
         out=tmp_path / "mine.safetensors",
         steps=6,
         batch=2,

@@ -1,0 +1,33 @@
+"""What several tests of networks and of their training need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clearport.images import save_png
+
+
+@pytest.fixture
+def one_thread() -> None:
+    """Sums of several threads may differ in their last bit from run to run."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def waves(tmp_path: Path) -> Callable[[int, int], Path]:
+    """Makes a folder of six small smooth photos, ``height`` by ``width`` pixels."""
+
+    def made(height: int, width: int) -> Path:
+        rng = np.random.default_rng(7)
+        y, x = np.mgrid[:height, :width]
+        for i in range(6):
+            colours = [np.sin(y * rng.uniform(0.1, 0.8) + x * rng.uniform(0.1, 0.8)) for _ in range(3)]
+            save_png(tmp_path / "photos" / f"{i}.png", (127 + 120 * np.stack(colours, axis=-1)).astype(np.uint8))
+        return tmp_path / "photos"
+
+    return made
