@@ -114,8 +114,7 @@ def _quantize(plan: Plan, graph: Graph, progress: Progress) -> QuantizedGraph:
     photos = [load_rgb(path) for path in paths]
     if own is None:
         photos = as_inputs(photos, plan.spec.task)
-    options = QuantizeOptions(progress=lambda done, total: progress("calibrating", done, total))
-    quantized = quantize(graph, photos, options)
+    quantized = quantize(graph, photos, QuantizeOptions(progress=progress))
     about = {
         **quantized.table.calibration,
         "source": "the folder given with --calibration" if own else described(plan.spec.task),

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx_ir.passes import common
 
 from clearport import graphs
+from clearport.base import no_progress
+from clearport.quantize import cost, lanes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from clearport.base import Array, Graph
-
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
+    from clearport.base import Array, Graph, Progress
 
 BINS = 4096
 
@@ -64,32 +64,46 @@ class Exposed:
         return {self._source: image, **found} if self._with_source else found
 
 
-def channel_peaks(graph: Graph, inputs: Sequence[Array], names: Sequence[str]) -> dict[str, Array]:
-    """The largest magnitude of each channel of each named value, over ``inputs``."""
+def survey(
+    graph: Graph, inputs: Sequence[Array], names: Sequence[str], progress: Progress = no_progress
+) -> tuple[list[dict[str, Observed]], dict[str, Array]]:
+    """What ``observe`` gives, and the largest magnitude of each channel of each named value over ``inputs``."""
     exposed = Exposed(graph.model, graph.input.name, names)
+    seen: list[dict[str, Observed]] = []
     peaks: dict[str, Array] = {}
-    for image in inputs:
-        for name, array in exposed.run(image).items():
-            others = tuple(axis for axis in range(array.ndim) if axis != 1)
-            peak = np.abs(array).max(axis=others)
-            peaks[name] = np.maximum(peaks.get(name, 0.0), peak)
-    return peaks
+    looked = lanes.over(partial(_looked_at, exposed), inputs, _held(graph, inputs))
+    for done, (observed, tops) in enumerate(looked, start=1):
+        seen.append(observed)
+        peaks = {name: np.maximum(peaks.get(name, 0.0), top) for name, top in tops.items()}
+        progress("observing photos", done, len(inputs))
+    return seen, peaks
 
 
 def observe(
-    graph: Graph, inputs: Sequence[Array], names: Sequence[str], progress: Progress | None = None
+    graph: Graph, inputs: Sequence[Array], names: Sequence[str], progress: Progress = no_progress
 ) -> list[dict[str, Observed]]:
     """Run the graph over ``inputs``; what each named value did on each of them.
 
-    Memory is bounded: one image's activations, and a histogram per value and image.
+    Memory is bounded: the activations of a few images, and a histogram per value and image.
     """
-    exposed = Exposed(graph.model, graph.input.name, names)
-    seen: list[dict[str, Observed]] = []
-    for done, image in enumerate(inputs, start=1):
-        seen.append({name: _observed(array) for name, array in exposed.run(image).items()})
-        if progress is not None:
-            progress(done, len(inputs))
-    return seen
+    return survey(graph, inputs, names, progress)[0]
+
+
+def _looked_at(exposed: Exposed, image: Array) -> tuple[dict[str, Observed], dict[str, Array]]:
+    values = exposed.run(image)
+    peaks = {name: np.maximum(array.max(_others(array)), -array.min(_others(array))) for name, array in values.items()}
+    return {name: _observed(array) for name, array in values.items()}, peaks
+
+
+def _others(array: Array) -> tuple[int, ...]:
+    """All axes but the channels'."""
+    return tuple(axis for axis in range(array.ndim) if axis != 1)
+
+
+def _held(graph: Graph, inputs: Sequence[Array]) -> float:
+    """Bytes that the largest photo takes with all its activations and what is counted of one of them."""
+    largest: int = max(image.shape[2] * image.shape[3] for image in inputs)
+    return 4 * cost.elements(graph) * largest
 
 
 def merged(seen: Sequence[Mapping[str, Observed]]) -> dict[str, Observed]:

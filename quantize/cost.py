@@ -14,8 +14,6 @@ from clearport.base import Size
 from clearport.quantize import placement
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     import onnx_ir as ir
 
     from clearport.base import Graph
@@ -42,11 +40,18 @@ def layers(graph: Graph) -> dict[str, float]:
     return {placement.name_of(node): _work(node) / (height * width) for node in fixed.model.graph}
 
 
-def macs(graph: Graph, names: Collection[str]) -> float:
-    """Multiply-accumulates of the named nodes for one pixel of the input."""
+def elements(graph: Graph) -> float:
+    """Numbers that all nodes together write for one pixel of the input."""
     fixed = sized(graph)
     height, width = (int(n) for n in fixed.input.shape[2:])
-    return sum(_macs(n) for n in fixed.model.graph if placement.name_of(n) in names) / (height * width)
+    return sum(_elements(value) for node in fixed.model.graph for value in node.outputs) / (height * width)
+
+
+def macs(graph: Graph) -> dict[str, float]:
+    """Multiply-accumulates of each node for one pixel of the input."""
+    fixed = sized(graph)
+    height, width = (int(n) for n in fixed.input.shape[2:])
+    return {placement.name_of(node): _macs(node) / (height * width) for node in fixed.model.graph}
 
 
 def _work(node: ir.Node) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clearport import graphs
-from clearport.base import Graph, QuantizedGraph, ScaleTable
+from clearport.base import Graph, QuantizedGraph, ScaleTable, no_progress
 from clearport.quantize import (
     calibrate,
     cost,
@@ -27,7 +27,7 @@ from clearport.quantize.mixed import Mixed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clearport.base import Array, QParams
+    from clearport.base import Array, Progress, QParams
     from clearport.images import Image8
     from clearport.quantize.calibrate import Observed
     from clearport.quantize.fold import Folded
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from clearport.quantize.rounding import Rounded
     from clearport.quantize.search import Bench, Choice
 
-OBSERVING_COST = 8e11
-"""Units (``cost``) that observing the photos may take: about 20 seconds of one core. Else their middles are smaller."""
+OBSERVING_COST = 5e11
+"""Units (``cost``) that observing the photos may take: about 15 seconds of one core. Else their middles are smaller."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class QuantizeOptions:
         search: choose the calibrator, and each tensor's range, by measured output quality; else min-max.
         compensate: round weights with error compensation; else to nearest.
         floats: names of nodes that stay in float whatever it is worth.
-        progress: called with (images done, images in all) while the float graph is observed.
+        progress: told how far each stage is.
     """
 
     equalisation: tuple[float, ...] = (0.5, 0.0)
     search: bool = True
     compensate: bool = True
     floats: tuple[str, ...] = ()
-    progress: calibrate.Progress | None = None
+    progress: Progress = no_progress
 
 
 @dataclass(frozen=True)
@@ -104,17 +104,21 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     options = options or QuantizeOptions()
     graph = ends.from_zero(graph)
     work = sum(cost.layers(graph).values())
-    pixels = OBSERVING_COST / (work * max(1, len(images)) * (1 + len(options.equalisation)))
+    surveys = 1 + sum(strength != 0 for strength in options.equalisation)
+    pixels = OBSERVING_COST / (work * max(1, len(images)) * surveys)
     free, inputs = photos.prepare(graph, images, pixels)
     setting = _Setting(free, inputs, placement.floats(free, options.floats), work, options)
-    peaks = calibrate.channel_peaks(free, inputs, _names(free))
+    plain, peaks = calibrate.survey(free, inputs, _names(free), options.progress)
     candidates: list[_Candidate] = []
     for strength in options.equalisation:
+        equal = equalise.run(free, peaks, strength)
+        seen = calibrate.observe(equal, inputs, _names(equal), options.progress) if strength else plain
         tried = (candidates[0].choice.calibrator,) if candidates else tuple(observers.CALIBRATORS)
-        candidates.append(_candidate(setting, equalise.run(free, peaks, strength), strength, tried))
+        candidates.append(_candidate(setting, equal, seen, strength, tried))
     best = max(candidates, key=lambda candidate: candidate.choice.psnr_db)
     if best.bench is not None:
-        best = replace(best, choice=search.refine(search.Judge(best.bench, best.folded), best.choice))
+        judge = search.Judge(best.bench, best.folded)
+        best = replace(best, choice=search.refine(judge, best.choice, options.progress))
     mixed, folded, rounded = _placed(setting, best)
     floats = placement.floats(graph, setting.floats | mixed.chosen)
     shipped = mixed_.lowered(equalise.run(graph, peaks, best.strength), floats, best.bounds).graph
@@ -123,15 +127,20 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     return QuantizedGraph(weights.replaced(shipped, rounded.arrays), table)
 
 
-def _candidate(setting: _Setting, equal: Graph, strength: float, calibrators: Sequence[str]) -> _Candidate:
-    """Find the best of some calibrators for the graph of one strength."""
-    seen = calibrate.observe(equal, setting.inputs, _names(equal), setting.options.progress)
+def _candidate(
+    setting: _Setting,
+    equal: Graph,
+    seen: Sequence[Mapping[str, Observed]],
+    strength: float,
+    calibrators: Sequence[str],
+) -> _Candidate:
+    """Find the best of some calibrators for the graph of one strength, from what was seen in it."""
     bounds = {name: (each.low, each.high) for name, each in calibrate.merged(seen).items()}
     folded = mixed_.lowered(equal, setting.floats, bounds)
     if not setting.options.search:
         return _Candidate(strength, equal, seen, folded, None, search.Choice("min-max"))
     bench = search.Bench(equal, _splits(seen, setting.inputs), setting.work)
-    choice = search.best_calibrator(search.Judge(bench, folded), calibrators)
+    choice = search.best_calibrator(search.Judge(bench, folded), calibrators, setting.options.progress)
     return _Candidate(strength, equal, seen, folded, bench, choice)
 
 
@@ -145,18 +154,20 @@ def _splits(seen: Sequence[Mapping[str, Observed]], inputs: Sequence[Array]) -> 
 def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded]:
     """Choose what else stays in float, and round the rest."""
     inputs = setting.inputs if setting.options.compensate else ()
-    rounded = rounding.run(best.folded.graph, best.activations(best.folded), inputs)
+    progress = setting.options.progress
+    rounded = rounding.run(best.folded.graph, best.activations(best.folded), inputs, progress)
     if best.bench is None:
         return Mixed(), best.folded, rounded
-    trial = mixed_.Trial(best.graph, best.bench, best.bounds, best.choice, rounded.arrays, setting.floats)
-    mixed = mixed_.choose(trial)
+    given = (best.graph, best.bench, best.bounds, best.choice, rounded.arrays, setting.floats)
+    trial = mixed_.Trial(*given, macs=cost.macs(best.graph))
+    mixed = mixed_.choose(trial, progress)
     if not mixed.chosen:
         return mixed, best.folded, rounded
     folded = mixed_.lowered(best.graph, trial.placed(mixed.chosen), best.bounds)
     before, now = best.activations(best.folded), best.activations(folded)
     if not mixed.layers and all(before.get(name) == params for name, params in now.items()):
         return mixed, folded, mixed_.kept(folded, rounded)  # what comes before a tail does not know of it
-    return mixed, folded, rounding.run(folded.graph, now, inputs)
+    return mixed, folded, rounding.run(folded.graph, now, inputs, progress)
 
 
 def _names(graph: Graph) -> list[str]:
@@ -183,6 +194,8 @@ def _record(best: _Candidate, mixed: Mixed, setting: _Setting, images: Sequence[
         "islands": {name: operator for name, operator in operators.items() if name in setting.floats},
         "tail": list(mixed.tail),
         "float_layers": list(mixed.layers),
+        "float_share": round(mixed.share, 4),
+        "simulated_loss_db": round(mixed_.loss_db(mixed.psnr_db), 3) if measured else None,
         "images": [
             {"size": f"{i.shape[0]}x{i.shape[1]}", "sha256": hashlib.sha256(i.tobytes()).hexdigest()} for i in images
         ],

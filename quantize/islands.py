@@ -180,6 +180,8 @@ class _Editor:
             for use in value.uses()
             if use.node.op_type in placement.MOVERS and graphs.name_of(use.node.outputs[0]) not in self._floats
         ]
+        if not readers:  # only a clamp shares its scale: it does not care
+            return
         copy = self._copy(value, f"{name}.rescaled")
         for reader, index in readers:
             reader.replace_input_with(index, copy)

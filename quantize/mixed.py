@@ -1,25 +1,27 @@
 """Which layers stay in float beyond those that must: decided by measured quality, and only where it pays.
 
 What is measured is the QDQ form with its rounded weights, on photos that its ranges were not taken from, against the
-float network. What it is worth is told by the loss against ground truth that such an error causes.
+float network. What it is worth is told by the loss against ground truth that such an error causes. What it costs is
+told by the time that it adds, and by what that time would have bought elsewhere: a larger network. Up to a loss of
+``BEARABLE_DB`` nothing is float by choice: an NPU that knows int8 alone takes such a network whole.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from clearport import graphs
-from clearport.base import QuantizedGraph, ScaleTable
-from clearport.quantize import cost, fold, islands, legalise, placement, qdq, search, weights
+from clearport.base import QuantizedGraph, ScaleTable, no_progress
+from clearport.quantize import fold, islands, lanes, legalise, photos, placement, qdq, search, weights
 from clearport.quantize.rounding import Rounded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from clearport.base import Array, Graph
+    from clearport.base import Array, Graph, Progress
     from clearport.quantize.fold import Folded
     from clearport.quantize.search import Bench, Choice
 
@@ -28,8 +30,17 @@ _T = TypeVar("_T")
 TYPICAL_DB = 31.0
 """PSNR to ground truth of a restored picture (x3 super-resolution, deraining): the error that int8's own adds to."""
 
+BEARABLE_DB = 0.10
+"""Up to this loss against ground truth (47.3 dB to the float network) a network is all int8: no float part pays."""
+
 WORTH_DB = 0.02
-"""Float layers must spare this much loss against ground truth. So 50 dB is never improved on and 46 dB by 0.7 dB."""
+"""What any float part must spare, however little it computes: int8 ends there and begins again."""
+
+DOUBLING_DB = 0.15
+"""What a network of this zoo gains by twice the work: IMDN is 0.15 dB above RLFN x4 on Set5, 0.10 on Set14."""
+
+SLOWER = 4.0
+"""Time of a float layer to that of an int8 one: 3.5 on a CPU (README, LiteRT), more where an NPU hands it to a CPU."""
 
 BAD_DB = 0.25
 """Above this loss (43.3 dB) single layers are tried: networks are to lose 0.3 dB at most."""
@@ -44,16 +55,26 @@ ROUNDS = 8
 """How many values may be made float one after another."""
 
 PROBE_COST = 3e11
-"""Units (``cost``) that finding the costliest values may take: about 8 seconds of one core."""
+"""Units (``cost``) that finding the costliest values may take: about 10 seconds of one core."""
+
+_SWITCHES = 3
+"""Times the cost of a network that its form with switches takes: every value is rounded, chosen or not."""
+
+_SIDES = (128, 96, 64, 48, 32)
+"""The costliest values are found on a crop of so many pixels a side, where the graph can run on it."""
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """Which nodes are float by choice: a ``tail`` before the output, and single ``layers``; how good that is."""
+    """Which nodes are float by choice: a ``tail`` before the output, and single ``layers``.
+
+    ``psnr_db`` is how good that is, and ``share`` the multiply-accumulates that are float by choice, of all.
+    """
 
     tail: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     psnr_db: float = -np.inf
+    share: float = 0.0
 
     @property
     def chosen(self) -> frozenset[str]:
@@ -70,6 +91,7 @@ class Trial:
         choice: how ranges are made.
         arrays: the rounded constants where as much as possible is int8.
         base: the nodes that are float in any case.
+        macs: node -> its multiply-accumulates.
         cached: placement -> its quality, so that nothing is measured twice.
     """
 
@@ -79,6 +101,7 @@ class Trial:
     choice: Choice
     arrays: Mapping[str, Array]
     base: frozenset[str]
+    macs: Mapping[str, float]
     cached: dict[frozenset[str], float] = field(default_factory=dict)
 
     def placed(self, chosen: Collection[str]) -> frozenset[str]:
@@ -93,15 +116,30 @@ class Trial:
             self.cached[floats] = search.Judge(self.bench, rounded(folded, self.arrays))(self.choice)
         return self.cached[floats]
 
-    def affordable(self, chosen: Collection[str]) -> bool:
-        """Whether int8 is left with enough to do."""
-        everything = {placement.name_of(node) for node in self.graph.model.graph}
-        return cost.macs(self.graph, self.placed(chosen) - self.base) <= MOST_FLOAT * cost.macs(self.graph, everything)
+    def share(self, chosen: Collection[str]) -> float:
+        """Of the multiply-accumulates, those that are float because ``chosen`` are."""
+        extra = self.placed(chosen) - self.base
+        return sum(self.macs[name] for name in sorted(extra)) / max(1.0, sum(self.macs.values()))
+
+    def mixed(self, tail: Collection[str], layers: Collection[str] = ()) -> Mixed:
+        """A placement with its quality and its price."""
+        chosen = {*tail, *layers}
+        names = (_ordered(self.graph, tail), _ordered(self.graph, layers))
+        return Mixed(*names, self.psnr_db(chosen), self.share(chosen))
 
 
 def loss_db(psnr_db: float) -> float:
     """What an int8 error of ``psnr_db`` takes from a picture that has ``TYPICAL_DB``: squared errors add."""
     return float(10 * np.log10(1 + 10 ** ((TYPICAL_DB - psnr_db) / 10)))
+
+
+def price_db(share: float) -> float:
+    """The loss that a float part must spare, by its share of the multiply-accumulates.
+
+    With it the network takes ``1 + (SLOWER - 1) * share`` times as long, and a network that takes twice as long is
+    ``DOUBLING_DB`` better: 0.02 dB for nothing, 0.08 for a tenth, 0.20 for a half.
+    """
+    return WORTH_DB + DOUBLING_DB * float(np.log2(1 + (SLOWER - 1) * share))
 
 
 def lowered(graph: Graph, floats: frozenset[str], bounds: islands.Bounds) -> Folded:
@@ -125,35 +163,41 @@ def _used(folded: Folded, named: Mapping[str, _T]) -> dict[str, _T]:
     return {name: what for name, what in named.items() if name in names}
 
 
-def choose(trial: Trial) -> Mixed:
-    """The least float that is worth it: a tail, and where that is still bad, the layers that cost most."""
-    best = Mixed(psnr_db=trial.psnr_db(()))
-    if loss_db(best.psnr_db) < WORTH_DB:
+def choose(trial: Trial, progress: Progress = no_progress) -> Mixed:
+    """The least float that is worth its price: a tail, and where that is still bad, the layers that cost most."""
+    best = trial.mixed(())
+    if loss_db(best.psnr_db) <= BEARABLE_DB:
         return best
-    for tail in placement.tails(trial.graph, LAST):
-        if trial.affordable(tail):
-            found = Mixed(tail=_ordered(trial.graph, tail), psnr_db=trial.psnr_db(tail))
-            best = found if _spared(best, found) >= WORTH_DB else best
-    return best if loss_db(best.psnr_db) <= BAD_DB else _layers(trial, best)
+    tails = placement.tails(trial.graph, LAST)
+    for done, tail in enumerate(tails):
+        progress("trying float at the end", done, len(tails))
+        if trial.share(tail) <= MOST_FLOAT:
+            found = trial.mixed(tail)
+            best = found if pays(best, found) else best
+    return best if loss_db(best.psnr_db) <= BAD_DB else _layers(trial, best, progress)
 
 
-def _layers(trial: Trial, best: Mixed) -> Mixed:
+def _layers(trial: Trial, best: Mixed, progress: Progress) -> Mixed:
     """Make one value after another float, the costliest first, while it pays and is allowed."""
-    tail, chosen = best.tail, set(best.tail)
-    for name in _costliest(trial, trial.placed(chosen)):
+    tail, chosen = set(best.tail), set(best.tail)
+    costliest = _costliest(trial, trial.placed(chosen), progress)
+    for done, name in enumerate(costliest):
+        progress("trying single layers in float", done, len(costliest))
         node_names = _around(trial.graph, name)
-        if node_names <= chosen or not trial.affordable(chosen | node_names):
+        if node_names <= chosen or trial.share(chosen | node_names) > MOST_FLOAT:
             continue
         chosen |= node_names
-        found = Mixed(tail, _ordered(trial.graph, chosen - set(tail)), trial.psnr_db(chosen))
-        best = found if _spared(best, found) >= WORTH_DB else best
+        found = trial.mixed(tail, chosen - tail)
+        best = found if pays(best, found) else best
         if loss_db(best.psnr_db) <= BAD_DB:
             break
     return best
 
 
-def _spared(before: Mixed, after: Mixed) -> float:
-    return loss_db(before.psnr_db) - loss_db(after.psnr_db)
+def pays(before: Mixed, after: Mixed) -> bool:
+    """Whether more float spares more loss than it costs."""
+    more = price_db(after.share) - (price_db(before.share) if before.chosen else 0.0)
+    return loss_db(before.psnr_db) - loss_db(after.psnr_db) >= max(WORTH_DB, more)
 
 
 def _around(graph: Graph, name: str) -> set[str]:
@@ -163,28 +207,39 @@ def _around(graph: Graph, name: str) -> set[str]:
     return {placement.name_of(node) for node in (*([writer] if writer else []), *graphs.consumers(value))}
 
 
-def _costliest(trial: Trial, floats: frozenset[str]) -> list[str]:
+def _costliest(trial: Trial, floats: frozenset[str], progress: Progress) -> list[str]:
     """Values of the float network, by the error of the output if that value alone is rounded; the largest first."""
     folded = lowered(trial.graph, floats, trial.bounds)
     split = trial.bench.splits[0]
     entries = legalise.activations(folded, trial.choice.ranges(folded, split.observed))
-    session = graphs.session(qdq.with_switches(QuantizedGraph(folded.graph, ScaleTable(entries))))
+    session: Any = graphs.session(qdq.with_switches(QuantizedGraph(folded.graph, ScaleTable(entries))))
     source = trial.bench.graph.input.name
-    photos, wanted = trial.bench.photos[0], trial.bench.wanted[0]
     names = [name for name in entries if name != source and folded.observed[name] not in (source,)]
-    count = max(1, min(len(photos), int(PROBE_COST / max(1, len(names)) / (trial.bench.cost / _count(trial.bench)))))
+    probes = _probes(trial.bench, PROBE_COST / max(1, len(names)) / _SWITCHES)
+
+    def outputs(on: str) -> list[Array]:
+        given = {f"{name}.on": np.array(name == on) for name in entries}
+        return [session.run(None, {source: image, **given})[0] for image in probes]
+
+    wanted = outputs("")
     errors: dict[str, float] = {}
-    for name in names:
-        given = {f"{other}.on": np.array(other == name) for other in entries}
-        outs = [session.run(None, {source: image, **given})[0] for image in photos[:count]]
-        missed = [float(np.square(out - want).mean()) for out, want in zip(outs, wanted, strict=False)]
+    for done, (name, outs) in enumerate(zip(names, lanes.over(outputs, names), strict=True)):
+        progress("finding what costs most", done, len(names))
         key = folded.observed[name]
+        missed = [float(np.square(out - want).mean()) for out, want in zip(outs, wanted, strict=True)]
         errors[key] = max(errors.get(key, 0.0), float(np.mean(missed)))
     return sorted(errors, key=lambda name: -errors[name])[: 2 * ROUNDS]
 
 
-def _count(bench: Bench) -> int:
-    return sum(len(each) for each in bench.photos)
+def _probes(bench: Bench, most: float) -> list[Array]:
+    """Of the photos of the first split as many, and as large, as one run for ``most`` units can take."""
+    unit = bench.cost / sum(image.shape[2] * image.shape[3] for each in bench.photos for image in each)
+    for side in _SIDES:
+        cut = photos.cropped(bench.graph, bench.photos[0], side)
+        count = int(most / (unit * cut[0].shape[2] * cut[0].shape[3]))
+        if count >= min(2, len(cut)):
+            break
+    return cut[: max(1, count)]
 
 
 def _ordered(graph: Graph, names: Collection[str]) -> tuple[str, ...]:

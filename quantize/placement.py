@@ -67,6 +67,8 @@ def can_be_int8(node: ir.Node) -> bool:
         return False
     if node.op_type == "Clip" and graphs.clamp_of(node) is None:
         return False
+    if node.op_type == "Concat" and len(data_inputs(node)) < len(node.inputs):
+        return False  # its constants would have to lie on the grid of what they are put beside
     values = [*node.outputs, *data_inputs(node)]
     return bool(data_inputs(node)) and all(v.shape is not None and len(v.shape) <= _MOST_AXES for v in values)
 

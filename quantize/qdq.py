@@ -42,6 +42,15 @@ def to_qdq(
     """
     if io == "uint8" and activations != "uint8":
         raise ValueError("uint8 pixels need uint8 activations")
+    return graphs.check(replace(quantized.graph, model=simulated(quantized, activations, io))).model
+
+
+def simulated(
+    quantized: QuantizedGraph,
+    activations: Literal["uint8", "int8"] = "uint8",
+    io: Literal["uint8", "float32"] = "float32",
+) -> ir.Model:
+    """``to_qdq`` without its check: for models that are run here and now, of which a search makes many."""
     writer = _Writer(graphs.clone(quantized.graph).model.graph, quantized.table, activations)
     source, restored = writer.body.inputs[0], writer.body.outputs[0]
     values = [source, *(out for node in writer.body for out in node.outputs)]
@@ -60,7 +69,7 @@ def with_free_scales(quantized: QuantizedGraph) -> ir.Model:
 
     One session can then try many scale tables.
     """
-    model = to_qdq(quantized)
+    model = simulated(quantized)
     body = model.graph
     for value in graphs.values(quantized.graph):
         if value.name not in quantized.table:
@@ -96,10 +105,10 @@ def with_switches(quantized: QuantizedGraph) -> ir.Model:
 
 
 def _model(writer: _Writer, quantized: QuantizedGraph) -> ir.Model:
-    model = quantized.graph.model.clone()
+    model = quantized.graph.model
     result = ir.Model(writer.body, ir_version=model.ir_version, producer_name=model.producer_name, producer_version="")
     result.graph.sort()
-    return graphs.check(replace(quantized.graph, model=result)).model
+    return result
 
 
 class _Writer:

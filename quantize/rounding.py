@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport import graphs
-from clearport.base import QuantizedGraph, ScaleTable
-from clearport.quantize import calibrate, cost, photos, qdq, scheme, weights
+from clearport.base import QuantizedGraph, ScaleTable, no_progress
+from clearport.quantize import cost, photos, qdq, scheme, weights
+from clearport.quantize.stepwise import Stepwise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import onnx_ir as ir
 
-    from clearport.base import Array, Graph, QParams
+    from clearport.base import Array, Graph, Progress, QParams
 
 PATCHES = 20_000
 """Patches per layer, over all photos."""
@@ -33,11 +34,8 @@ _DAMPING = 0.01
 _SIDES = (128, 96, 64)
 """Patches are drawn from a crop of so many pixels a side of each photo, where the graph can run on it."""
 
-_GENERATIONS = (24, 12, 6)
-"""How often the quantized prefix of the network is run again; in deeper networks several layers share a run."""
-
-COST = 4e11
-"""Units (``cost``) that all those runs may take: about 10 seconds of one core."""
+COST = 2e11
+"""Units (``cost``) that the run of the quantized network may take: about 5 seconds of one core."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +46,30 @@ class Rounded:
     entries: Mapping[str, QParams]
 
 
-def run(graph: Graph, activations: Mapping[str, QParams], inputs: Sequence[Array]) -> Rounded:
+def run(
+    graph: Graph,
+    activations: Mapping[str, QParams],
+    inputs: Sequence[Array],
+    progress: Progress = no_progress,
+) -> Rounded:
     """Round all constants of the int8 operators of a folded graph; its convolutions in order.
 
-    Each is rounded on patches from the layers before it. Transposed convolutions are rounded to nearest, and so is
-    everything where there are no ``inputs``.
+    Each is rounded on patches from the layers before it, as they were rounded. Transposed convolutions are rounded to
+    nearest, and so is everything where there are no ``inputs``.
     """
     arrays: dict[str, Array] = {}
     entries: dict[str, QParams] = {}
     layers = [node for node in weights.convolutions(graph) if graphs.name_of(node.outputs[0]) in activations]
-    crops, generations = _affordable(graph, inputs) if inputs else ([], _GENERATIONS[0])
-    step = -(-len(layers) // generations)
-    for start in range(0, len(layers), max(1, step)):
-        batch = layers[start : start + step]
-        patches = _patches(graph, ScaleTable({**activations, **entries}), arrays, batch, crops) if crops else {}
-        for node in batch:
-            source = activations[graphs.name_of(graphs.need(node, 0))]
-            rounded = layer(node, source, patches.get(node.name or ""))
-            arrays.update(rounded.arrays)
-            entries.update(rounded.entries)
+    prefix = _Prefix(graph, activations, inputs) if inputs else None
+    for done, node in enumerate(layers):
+        progress("rounding weights", done, len(layers))
+        source = activations[graphs.name_of(graphs.need(node, 0))]
+        patches = prefix.patches(node) if prefix is not None and node.op_type == "Conv" else None
+        rounded = layer(node, source, patches)
+        if prefix is not None:
+            prefix.change(rounded.arrays)
+        arrays.update(rounded.arrays)
+        entries.update(rounded.entries)
     for value, array in weights.constants(graph, activations):
         name = graphs.name_of(value)
         entries[name] = scheme.symmetric(np.abs(array).max(), None)
@@ -74,17 +77,35 @@ def run(graph: Graph, activations: Mapping[str, QParams], inputs: Sequence[Array
     return Rounded(arrays, entries)
 
 
-def _affordable(graph: Graph, inputs: Sequence[Array]) -> tuple[list[Array], int]:
-    """Crops of the photos and a number of generations, which together cost no more than ``COST``."""
+def affordable(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+    """Crops of the photos on which one run of the network costs no more than ``COST``."""
     work = sum(cost.layers(graph).values())
-    for generations in _GENERATIONS:
-        for side in _SIDES:
-            crops = photos.cropped(graph, inputs, side)
-            # A generation runs the network up to its layers: half of it on average.
-            if sum(x.shape[2] * x.shape[3] for x in crops) * work / 2 * generations <= COST:
-                return crops, generations
-    share = COST / (sum(x.shape[2] * x.shape[3] for x in crops) * work / 2 * generations)
-    return crops[: max(1, int(share * len(crops)))], generations
+    for side in _SIDES:
+        crops = photos.cropped(graph, inputs, side)
+        price = sum(x.shape[2] * x.shape[3] for x in crops) * work
+        if price <= COST:
+            return crops
+    return crops[: max(1, int(COST / price * len(crops)))]
+
+
+class _Prefix:
+    """The quantized network up to where its weights are rounded, on crops of the photos."""
+
+    def __init__(self, graph: Graph, activations: Mapping[str, QParams], inputs: Sequence[Array]) -> None:
+        crops = affordable(graph, inputs)
+        self._network = Stepwise(qdq.simulated(QuantizedGraph(graph, ScaleTable(activations))), crops)
+        self._count = PATCHES // len(crops)
+        self._generator = np.random.default_rng(0)
+
+    def patches(self, node: ir.Node) -> Array:
+        """What a convolution reads: see ``draw``."""
+        name = f"{graphs.name_of(graphs.need(node, 0))}.real"
+        values = self._network.advance([name])
+        return np.concatenate([draw(node, each[name][0], self._count, self._generator) for each in values], axis=2)
+
+    def change(self, arrays: Mapping[str, Array]) -> None:
+        """Other numbers for the constants of layers that have not run yet."""
+        self._network.change(arrays)
 
 
 def layer(node: ir.Node, source: QParams, patches: Array | None) -> Rounded:
@@ -141,25 +162,7 @@ def compensate(rows: Array, hessian: Array, scales: Array) -> Array:
     return result
 
 
-def _patches(
-    graph: Graph, table: ScaleTable, arrays: Mapping[str, Array], batch: Sequence[ir.Node], inputs: Sequence[Array]
-) -> dict[str, Array]:
-    """Layer name -> float32 (input channels, kernel, patches) drawn from the quantized activations."""
-    wanted = [node for node in batch if node.op_type == "Conv"]
-    model = qdq.to_qdq(QuantizedGraph(weights.replaced(graph, arrays), table))
-    names = list(dict.fromkeys(f"{graphs.name_of(graphs.need(node, 0))}.real" for node in wanted))
-    exposed = calibrate.Exposed(model, graph.input.name, names)
-    drawn: dict[str, list[Array]] = {node.name or "": [] for node in wanted}
-    generator = np.random.default_rng(0)
-    for image in inputs:
-        values = exposed.run(image)
-        for node in wanted:
-            value = values[f"{graphs.name_of(graphs.need(node, 0))}.real"]
-            drawn[node.name or ""].append(_draw(node, value[0], PATCHES // len(inputs), generator))
-    return {name: np.concatenate(parts, axis=2) for name, parts in drawn.items()}
-
-
-def _draw(node: ir.Node, value: Array, count: int, generator: np.random.Generator) -> Array:
+def draw(node: ir.Node, value: Array, count: int, generator: np.random.Generator) -> Array:
     """(C, H, W) -> (C, kernel, count): what the convolution sees at random output positions, padding included."""
     kernel_h, kernel_w = graphs.need_constant(node, 1).shape[2:]
     (step_h, step_w), (dilation_h, dilation_w) = (

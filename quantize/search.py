@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clearport import graphs
-from clearport.base import QuantizedGraph, ScaleTable
-from clearport.quantize import legalise, observers, photos, placement, qdq
+from clearport.base import QuantizedGraph, ScaleTable, no_progress
+from clearport.quantize import lanes, legalise, observers, photos, placement, qdq
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clearport.base import Array, Graph
+    from clearport.base import Array, Graph, Progress
     from clearport.quantize.calibrate import Observed
     from clearport.quantize.fold import Folded
     from clearport.quantize.observers import Range
@@ -83,7 +83,8 @@ class Bench:
         self.photos = _affordable(graph, splits, work)
         self.cost = work * sum(image.shape[2] * image.shape[3] for each in self.photos for image in each)
         reference: Any = graphs.session(graph.model)
-        self.wanted = [[reference.run(None, {graph.input.name: x})[0] for x in each] for each in self.photos]
+        source = graph.input.name
+        self.wanted = [list(lanes.over(lambda x: reference.run(None, {source: x})[0], each)) for each in self.photos]
 
     def psnr_db(self, given: Array, wanted: Array) -> float:
         """Of one output to the float network's."""
@@ -109,47 +110,79 @@ class Judge:
 
     def __init__(self, bench: Bench, folded: Folded) -> None:
         self.bench, self.folded = bench, folded
-        example = legalise.activations(folded, self.base("min-max", bench.splits[0]))
+        self._bases: dict[tuple[str, int], dict[str, Range]] = {}
+        example = legalise.activations(folded, self.base("min-max", 0))
         free = qdq.with_free_scales(QuantizedGraph(folded.graph, ScaleTable(example)))
         self._session: Any = graphs.session(free)
 
     def __call__(self, choice: Choice) -> float:
         """PSNR in dB, the mean over the photos: one that is hard for every table does not decide alone."""
-        scores = []
-        for split, images, wanted in zip(self.bench.splits, self.bench.photos, self.bench.wanted, strict=True):
-            ranges = adjust(self.folded, self.base(choice.calibrator, split), choice.adjusted)
-            given = qdq.parameters(legalise.activations(self.folded, ranges))
-            for image, want in zip(images, wanted, strict=True):
-                out = self._session.run(None, {self.bench.graph.input.name: image, **given})[0]
-                scores.append(self.bench.psnr_db(out, want))
-        return float(np.mean(scores))
+        return self.mean([self.of_split(choice, number) for number in range(len(self.bench.splits))])
 
-    def base(self, calibrator: str, split: Split) -> dict[str, Range]:
-        """The ranges of a calibrator before any adjustment."""
-        return Choice(calibrator).ranges(self.folded, split.observed)
+    def mean(self, scores: Sequence[float]) -> float:
+        """Over the photos, from the means of the splits."""
+        return float(np.average(scores, weights=[len(each) for each in self.bench.photos]))
+
+    def of_split(self, choice: Choice, number: int) -> float:
+        """The mean over the photos of one split."""
+        source = self.bench.graph.input.name
+        ranges = adjust(self.folded, self.base(choice.calibrator, number), choice.adjusted)
+        given = qdq.parameters(legalise.activations(self.folded, ranges))
+        pairs = list(zip(self.bench.photos[number], self.bench.wanted[number], strict=True))
+
+        def score(pair: tuple[Array, Array]) -> float:
+            out = self._session.run(None, {source: pair[0], **given})[0]
+            return self.bench.psnr_db(out, pair[1])
+
+        return float(np.mean(list(lanes.over(score, pairs))))
+
+    def base(self, calibrator: str, number: int) -> dict[str, Range]:
+        """The ranges that a calibrator makes of a split, before any adjustment."""
+        if (calibrator, number) not in self._bases:
+            found = Choice(calibrator).ranges(self.folded, self.bench.splits[number].observed)
+            self._bases[calibrator, number] = found
+        return self._bases[calibrator, number]
 
 
-def best_calibrator(judge: Judge, calibrators: Sequence[str]) -> Choice:
+def best_calibrator(judge: Judge, calibrators: Sequence[str], progress: Progress = no_progress) -> Choice:
     """The calibrator with the highest PSNR; the first of equals."""
-    choices = [Choice(name) for name in calibrators]
-    return max((replace(c, psnr_db=judge(c)) for c in choices), key=lambda choice: choice.psnr_db)
+    choices: list[Choice] = []
+    for done, name in enumerate(calibrators):
+        progress("choosing the calibrator", done, len(calibrators))
+        choices.append(Choice(name, psnr_db=judge(Choice(name))))
+    return max(choices, key=lambda choice: choice.psnr_db)
 
 
-def refine(judge: Judge, choice: Choice) -> Choice:
-    """Widen, narrow or align the range of one tensor after another, as long as the output gets better."""
-    base = judge.base(choice.calibrator, judge.bench.splits[0])
+def refine(judge: Judge, choice: Choice, progress: Progress = no_progress) -> Choice:
+    """Widen, narrow or align the range of one tensor after another, as long as the output gets better.
+
+    What makes it worse on the first split of the photos is not tried on the others: that is most of what is tried.
+    """
+    base = judge.base(choice.calibrator, 0)
     trials = min(TRIALS, int(SEARCH_COST / judge.bench.cost))
+    scores = [judge.of_split(choice, number) for number in range(len(judge.bench.splits))]
     for tensor in base:
-        if choice.trials >= trials:
-            return choice
         for what in _adjustments(judge.folded, base, tensor):
             if choice.trials >= trials:
                 return choice
+            progress("searching ranges", choice.trials, trials)
             tried = replace(choice, adjusted={**choice.adjusted, tensor: what}, trials=choice.trials + 1)
-            psnr_db = judge(tried)
-            worth = psnr_db > choice.psnr_db + _WORTH_DB
-            choice = replace(tried, psnr_db=psnr_db) if worth else replace(choice, trials=tried.trials)
+            found = _scored(judge, tried, scores)
+            if found is None:
+                choice = replace(choice, trials=tried.trials)
+            else:
+                choice, scores = replace(tried, psnr_db=judge.mean(found)), found
     return choice
+
+
+def _scored(judge: Judge, tried: Choice, best: Sequence[float]) -> list[float] | None:
+    """The scores of the splits, where they are worth more than the best so far."""
+    found: list[float] = []
+    for number in range(len(best)):
+        found.append(judge.of_split(tried, number))
+        if found[0] <= best[0]:
+            return None
+    return found if judge.mean(found) > judge.mean(best) + _WORTH_DB else None
 
 
 def adjust(folded: Folded, base: Mapping[str, Range], adjusted: Mapping[str, str]) -> dict[str, Range]:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from clearport import graphs
-from clearport.quantize import calibrate, equalise, rounding
+from clearport.quantize import calibrate, equalise, rounding, weights
 from clearport.quantize.photos import cropped, halved, prepare
+from clearport.quantize.stepwise import Stepwise
 
 CHAIN = """
     a = Conv<pads=[1,1,1,1]>(image, W, B)
@@ -27,11 +28,11 @@ SHAPES = {
 def test_equalised_channels_compute_the_same(graph_of, photos: list[np.ndarray], strength: float) -> None:
     free, inputs = prepare(graph_of(CHAIN, **SHAPES), photos)
     names = [graphs.name_of(v) for v in graphs.values(free)]
-    before = calibrate.channel_peaks(free, inputs, names)
+    _, before = calibrate.survey(free, inputs, names)
     equal = equalise.run(free, before, strength)
     wanted, given = (graphs.session(g.model).run(None, {"image": inputs[0]})[0] for g in (free, equal))
     np.testing.assert_allclose(given, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
-    after = calibrate.channel_peaks(equal, inputs, names)
+    _, after = calibrate.survey(equal, inputs, names)
     for name in ("b", "d", "g"):
         assert after[name].max() / after[name].min() < before[name].max() / before[name].min()
 
@@ -65,12 +66,40 @@ def test_patches_are_what_the_convolution_sees(graph_of) -> None:
     graph = graph_of(f"restored = Conv<{attributes}>(image, W, B)", W=[3, 3, 3, 3], B=[3])
     node = graph.model.graph[0]
     image = np.random.default_rng(0).normal(size=(1, 3, 16, 16)).astype(np.float32)
-    drawn = rounding._draw(node, image[0], 50, np.random.default_rng(0))
+    drawn = rounding.draw(node, image[0], 50, np.random.default_rng(0))
     weight, bias = graphs.need_constant(node, 1), graphs.need_constant(node, 2)
     computed = weight.reshape(3, -1) @ drawn.reshape(-1, 50) + bias[:, None]
     wanted = graphs.session(graph.model).run(None, {"image": image})[0][0].reshape(3, -1)
     gaps = np.abs(computed[:, :, None] - wanted[:, None, :]).max(axis=0).min(axis=1)
     assert gaps.max() < 1e-5
+
+
+STEPS = """
+    a = Conv<pads=[1,1,1,1]>(image, W, B)
+    b = Relu(a)
+    c = Conv<pads=[1,1,1,1]>(b, V, C)
+    d = Concat<axis=1>(c, image)
+    e = Conv<pads=[1,1,1,1]>(d, U, D)
+    restored = Add(e, c)
+"""
+STEP_SHAPES = {"W": [8, 3, 3, 3], "B": [8], "V": [3, 8, 3, 3], "C": [3], "U": [3, 6, 3, 3], "D": [3]}
+
+
+def test_a_network_in_steps_computes_what_it_does_at_once_with_what_was_changed(graph_of) -> None:
+    graph = graph_of(STEPS, **STEP_SHAPES)
+    images = [np.random.default_rng(n).normal(size=(1, 3, 16, 16)).astype(np.float32) for n in (0, 1, 2)]
+    changed = {name: np.random.default_rng(7).normal(size=STEP_SHAPES[name]).astype(np.float32) for name in ("V", "U")}
+    network = Stepwise(graph.model, images)
+    first = network.advance(["b"])
+    network.change({"V": changed["V"]})
+    assert [set(found) for found in network.advance(["d"])] == [{"d"}] * 3
+    network.change({"U": changed["U"]})
+    last = network.advance(["restored"])
+    session = graphs.session(weights.replaced(graph, changed).model)
+    exposed = calibrate.Exposed(graph.model, "image", ["b"])
+    for image, before, after in zip(images, first, last, strict=True):
+        np.testing.assert_array_equal(before["b"], exposed.run(image)["b"])
+        np.testing.assert_allclose(after["restored"], session.run(None, {"image": image})[0], rtol=1e-4, atol=1e-5)
 
 
 def test_small_photos_are_extended_and_large_ones_cut(graph_of) -> None:

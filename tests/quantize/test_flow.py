@@ -12,7 +12,7 @@ import pytest
 
 from clearport import graphs
 from clearport.base import BadInput, Graph, QuantizedGraph, ScaleTable
-from clearport.quantize import placement, qdq, scheme
+from clearport.quantize import mixed, placement, qdq, scheme
 from clearport.quantize.flow import QuantizeOptions, quantize
 
 SMALL = """
@@ -127,11 +127,21 @@ def test_what_is_no_photo_is_refused(small: Graph, images: list[np.ndarray], mes
         quantize(small, images)
 
 
-def test_progress_reaches_the_end(small: Graph, photos: list[np.ndarray]) -> None:
-    told: list[tuple[int, int]] = []
-    options = QuantizeOptions((0.0,), search=False, progress=lambda done, total: told.append((done, total)))
-    quantize(small, photos, options)
-    assert told[-1][0] == told[-1][1]
+def test_progress_tells_of_every_stage_and_reaches_its_end(small: Graph, photos: list[np.ndarray]) -> None:
+    told: list[tuple[str, int, int]] = []
+    quantize(small, photos, QuantizeOptions(progress=lambda *step: told.append(step)))
+    stages = list(dict.fromkeys(stage for stage, _, _ in told))
+    assert stages[:4] == ["observing photos", "choosing the calibrator", "searching ranges", "rounding weights"]
+    assert ("observing photos", len(photos), len(photos)) in told
+    assert all(0 <= done <= total for _, done, total in told)
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_the_number_of_cores_changes_nothing(
+    small: Graph, photos: list[np.ndarray], quantized: QuantizedGraph, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clearport.quantize.lanes.cores", lambda: cores)
+    assert quantize(small, photos).table == quantized.table
 
 
 def test_a_static_graph_with_sizes_inside_is_calibrated_at_its_size(graph_of, photos: list[np.ndarray]) -> None:
@@ -190,7 +200,8 @@ def test_fidelity_of_ncnet_on_a_photo_it_was_not_calibrated_on(ncnet: tuple[Grap
 def test_the_table_says_how_it_came_to_be(quantized: QuantizedGraph, photos: list[np.ndarray]) -> None:
     record = quantized.table.calibration
     how = {"calibrator", "adjusted", "simulated_psnr_db", "equalisation", "rounding", "images"}
-    assert set(record) == {*how, "islands", "tail", "float_layers"}
+    assert set(record) == {*how, "islands", "tail", "float_layers", "float_share", "simulated_loss_db"}
     assert (record["islands"], record["float_layers"]) == ({}, [])
+    assert record["simulated_loss_db"] == pytest.approx(mixed.loss_db(record["simulated_psnr_db"]), abs=1e-3)
     assert [entry["size"] for entry in record["images"]] == ["48x48"] * len(photos)
     assert isinstance(quantized.table, ScaleTable)
