@@ -3,7 +3,7 @@
 Given: convolutions without bias, with ``auto_pad``, or with attributes left to their defaults; pooling likewise.
 Result: axes are counted from the front; Conv and ConvTranspose have a bias, and explicit ``kernel_shape, strides, pads,
 dilations, group`` and no ``auto_pad``; pooling has ``kernel_shape, strides, pads``, and larger pads at the end instead
-of ``ceil_mode`` where the size is known and the padding is not averaged; every operator spells out its mode attributes.
+of ``ceil_mode`` where the padding is not averaged and no window begins in it; every operator spells out its modes.
 """
 
 from __future__ import annotations
@@ -63,23 +63,24 @@ def _pool(_: ir.Graph, node: ir.Node) -> None:
 
 
 def _with_larger_pads(node: ir.Node) -> bool:
-    """The windows that ``ceil_mode`` adds, by padding at the end; False where the size is not known."""
-    source, result = (fixed(value) for value in (graphs.need(node, 0), node.outputs[0]))
-    if source is None or result is None:
-        return False
+    """The windows that ``ceil_mode`` adds, by padding at the end; False where that depends on a size that is not known.
+
+    Windows that would begin in the padding at the end are left out by ONNX, and there are none where a window reaches
+    beyond its stride and that padding.
+    """
     kernel, strides, dilations, pads = (
         graphs.attr_ints(node, name, ()) for name in ("kernel_shape", "strides", "dilations", "pads")
     )
     count = len(kernel)
-    ends = [
-        (result[2 + axis] - 1) * strides[axis]
-        + (kernel[axis] - 1) * dilations[axis]
-        + 1
-        - source[2 + axis]
-        - pads[axis]
-        for axis in range(count)
-    ]
-    larger = [max(end, pad) for end, pad in zip(ends, pads[count:], strict=True)]
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    source, result = (fixed(value) for value in (graphs.need(node, 0), node.outputs[0]))
+    if source is not None and result is not None:
+        ends = [(result[2 + a] - 1) * strides[a] + reach[a] - source[2 + a] - pads[a] for a in range(count)]
+        larger = [max(end, pad) for end, pad in zip(ends, pads[count:], strict=True)]
+    elif all(strides[a] + pads[count + a] <= reach[a] for a in range(count)):
+        larger = [pads[count + a] + strides[a] - 1 for a in range(count)]
+    else:
+        return False
     node.attributes["pads"] = ir.AttrInt64s("pads", [*pads[:count], *larger])
     return True
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from clearport import graphs
 from clearport.base import BadInput, Graph, TensorSpec
-from clearport.export import pass_depth_to_space, passes
+from clearport.export import pass_canonical, pass_depth_to_space, passes
 
 GOLDEN = Path(__file__).parent / "golden_ncnet_x3.txt"
 
@@ -117,6 +117,28 @@ def test_a_computed_kernel_is_refused() -> None:
     }"""
     with pytest.raises(BadInput, match="its kernel is computed"):
         passes.run(graph_of(text))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 4),
+    pads=st.tuples(*[st.integers(0, 3)] * 4),
+    size=st.tuples(st.integers(4, 12), st.integers(4, 12)),
+)
+def test_windows_beyond_the_end_become_padding_at_any_size(
+    kernel: int, stride: int, pads: tuple[int, ...], size: tuple[int, int]
+) -> None:
+    pads = tuple(min(pad, kernel - 1) for pad in pads)
+    settings_ = f"kernel_shape=[{kernel},{kernel}], strides=[{stride},{stride}], pads={list(pads)}, ceil_mode=1"
+    graph = graph_of(
+        f"g (float[1,3,H,W] image) => (float[1,3,h,w] restored) {{ restored = MaxPool<{settings_}>(image) }}"
+    )
+    after = pass_canonical.run(graph)
+    (node,) = after.model.graph
+    assert graphs.attr_int(node, "ceil_mode", 0) == (stride + max(pads[2:]) > kernel)
+    image = np.random.default_rng(1).uniform(-2, -1, (1, 3, *size)).astype(np.float32)
+    np.testing.assert_array_equal(passes.evaluate(after, image), passes.evaluate(graph, image))
 
 
 @pytest.mark.parametrize(
