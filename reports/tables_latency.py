@@ -55,7 +55,7 @@ def _latency_cells(report: LatencyReport) -> tuple[Cell, ...]:
         relative(report.ratio),
         Cell(f"{number(report.p5_ms)} – {number(report.p95_ms)}"),
         Cell(f"{number(report.min_ms)} – {number(report.max_ms)}"),
-        Cell(number(report.cpu_median_ms)),
+        optional(report.cpu_median_ms),
         relative(report.cpu_ratio),
         *(Cell(number(v)) for v in (report.fps, report.init_ms, report.first_inference_ms)),
         optional(report.peak_memory_mib),

@@ -62,9 +62,9 @@ class LatencyReport:
         first_inference_ms: the first inference after the load.
         warmup: inferences that were not counted (the first one is among them).
         samples_ms: every sample, in the order taken, ``runs_per_round`` in each round.
-        cpu_samples_ms: CPU time of the process within each sample, all threads.
+        cpu_samples_ms: CPU time of the process within each sample, all threads; empty where the device does not tell.
         fps: 1000 over the median.
-        cpu_median_ms: median of ``cpu_samples_ms``: steadier than the wall clock where other processes run.
+        cpu_median_ms: median of ``cpu_samples_ms``: steadier than the wall clock where other processes run; None without.
         ratio, cpu_ratio: wall clock and CPU time relative to the baseline; None for itself or without one.
         io_copies_counted: whether copies of inputs and outputs are within the samples.
         operators: kernels that ran, by name; empty where the runtime does not tell.
@@ -101,7 +101,7 @@ class LatencyReport:
     p95_ms: float
     p99_ms: float
     fps: float
-    cpu_median_ms: float
+    cpu_median_ms: float | None
     ratio: Ratio | None
     cpu_ratio: Ratio | None
     peak_memory_mib: float | None
