@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 
@@ -11,8 +10,12 @@ from clearport.bundle_fields import ParityCell
 from clearport.bundle_manifest import ArtifactRecord, Manifest, QualityRecord
 from clearport.reports.cells import NOTHING, headed, optional, relative, unmeasured
 from clearport.reports.content import Cell, Table, Tone
-from clearport.reports.text import contract, count, kilobytes, number, percent, trimmed
+from clearport.reports.text import contract, count, in_words, kilobytes, number, percent, trimmed
 from clearport.runtime.parity import ParityReport
+
+_IN_THE_HEAD = {"license", "network", "paper", "params", "scale"}
+_FIRST = ("summary", "source", "data", "degradation", "training", "quality", "protocol", "note")
+"""Entries of a card in the order in which they are asked for; others follow."""
 
 
 def glance(manifest: Manifest) -> Table | None:
@@ -210,15 +213,15 @@ def _islands(nodes: Mapping[str, str]) -> str:
 
 
 def weights(manifest: Manifest) -> Table | None:
-    """What is known of the weights; None where nothing is."""
-    card = manifest.model.card
-    if not card:
-        return None
-    rows = tuple(
-        (Cell(name), Cell(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
-        for name, value in sorted(card.items())
-    )
-    return Table(headed("What | Value"), rows, "Weights")
+    """What is known of the weights, but for what the head of the report says; None where nothing is."""
+    card = {name: value for name, value in (manifest.model.card or {}).items() if name not in _IN_THE_HEAD}
+    ordered = sorted(card, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
+    rows: list[tuple[Cell, ...]] = []
+    for name in ordered:
+        value = card[name]
+        for place, item in enumerate(value if isinstance(value, list) else [value]):
+            rows.append((Cell("" if place else name.replace("_", " ")), Cell(in_words(item))))
+    return Table(headed("What | Value"), tuple(rows), "Weights") if rows else None
 
 
 def versions(manifest: Manifest) -> Table:

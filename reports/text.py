@@ -50,6 +50,25 @@ def percent(share: float) -> str:
     return "< 0.01" if shown == "0.00" and share > 0 else shown
 
 
+def in_words(value: object) -> str:
+    """What JSON holds, without its punctuation: ``{"name": "T91", "photos": 91}`` is ``T91 (photos: 91)``."""
+    if isinstance(value, dict):
+        rest = ", ".join(_entry(key, held) for key, held in value.items() if key != "name")
+        if "name" not in value:
+            return rest
+        return f"{in_words(value['name'])} ({rest})" if rest else in_words(value["name"])
+    if isinstance(value, list):
+        return "; ".join(in_words(item) for item in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _entry(key: str, value: object) -> str:
+    label, words = key.replace("_", " "), in_words(value)
+    return f"{label} ({words})" if isinstance(value, dict | list) else f"{label}: {words}"
+
+
 def plain(value: float) -> str:
     """A number of a contract: 255, not 255.0."""
     return f"{value:g}"

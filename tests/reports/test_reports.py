@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from clearport.base import Skipped
 from clearport.bundle import Bundle
 from clearport.images import save_png
-from clearport.reports import html, markdown, plots, text
+from clearport.reports import html, markdown, plots, tables, text
 from clearport.reports.content import Bar, Plot
 from clearport.reports.html import write_reports
 from clearport.reports.page import page
@@ -196,3 +196,20 @@ def test_only_all_is_a_hundred_percent(share: float) -> None:
     shown = text.percent(share)
     assert (shown == "100.00") == (share == 1)
     assert (shown == "0.00") == (share == 0)
+
+
+def test_a_card_reads_as_words_and_not_as_json() -> None:
+    data = {"name": "T91", "photos": 91, "terms": "none stated"}
+    assert text.in_words(data) == "T91 (photos: 91, terms: none stated)"
+    stages = {"steps": 3, "stages": [{"lr": 0.003}, {"lr": 2.0}], "seed": None, "ema": True}
+    assert text.in_words(stages) == "steps: 3, stages (lr: 0.003; lr: 2), seed: none, ema: yes"
+    assert text.in_words(["a_b", 2]) == "a_b; 2"
+
+
+def test_the_weights_begin_with_what_is_asked_first(made: Bundle) -> None:
+    card = {"license": "MIT", "training": {"steps": 3}, "data": [{"name": "T91"}, {"name": "BSDS"}], "summary": "it"}
+    model = made.manifest.model.model_copy(update={"card": card})
+    table = tables.weights(made.manifest.model_copy(update={"model": model}))
+    assert table is not None
+    shown = [tuple(cell.text for cell in row) for row in table.rows]
+    assert shown == [("summary", "it"), ("data", "T91"), ("", "BSDS"), ("training", "steps: 3")]
