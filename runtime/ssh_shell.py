@@ -1,0 +1,134 @@
+"""A board over SSH as a ``Shell``: one connection for commands and files, and one for each worker that speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from concurrent.futures import Future
+from shlex import quote
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import asyncssh
+
+from clearport.base import RuntimeFailure
+from clearport.runtime.device import DeviceLost
+from clearport.runtime.remote_shell import Outcome
+from clearport.runtime.ssh_access import connect
+from clearport.runtime.ssh_bridge import exit_code
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
+    from clearport.runtime.ssh_access import Access
+
+_GRACE_S = 10.0
+_T = TypeVar("_T")
+
+
+class SshShell:
+    """See ``clearport.runtime.remote_shell.Shell``; use it as a context manager.
+
+    asyncssh lives in a thread of its own, so that the connection is kept alive, and its loss is noticed, while this
+    program does something else. Files go through ``cat``: small boards have no SFTP, and it says why it fails.
+    """
+
+    def __init__(self, access: Access, timeout_s: float) -> None:
+        self.address = access.address
+        self._access, self._timeout_s = access, timeout_s
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=access.address, daemon=True)
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self._why: str | None = None
+
+    def __enter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            BadInput: the host's key is not trusted, or ours is not accepted.
+            DeviceLost: the board does not answer.
+        """
+        self._thread.start()
+        try:
+            self._connection = self._call(connect(self._access))
+            self._watcher = asyncio.run_coroutine_threadsafe(self._watch(self._connection), self._loop)
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._connection is not None:
+            self._loop.call_soon_threadsafe(self._connection.abort)
+            self._watcher.result(_GRACE_S)
+        self._stop()
+
+    def run(self, command: str, timeout_s: float) -> Outcome:
+        return self._ask(self._run(command), timeout_s, command)
+
+    def push(self, local: Path, remote: str) -> None:
+        self._copy(f"cat > {quote(remote)}", local.name, stdin=local)
+
+    def pull(self, remote: str, local: Path) -> None:
+        self._copy(f"cat {quote(remote)}", remote, stdout=local)
+
+    def speak(self, command: str) -> tuple[str, ...]:
+        return (sys.executable, "-P", "-m", "clearport.runtime.ssh_bridge", self._access.to_json(), command)
+
+    def lost(self) -> str | None:
+        return self._why
+
+    async def _watch(self, connection: asyncssh.SSHClientConnection) -> None:
+        try:
+            await connection.wait_closed()
+        finally:
+            self._why = f"{self.address}: the connection broke: the board was switched off, unplugged, or went to sleep"
+
+    async def _run(self, command: str, **streams: Any) -> Outcome:
+        done = await self._live().run(command, **{"stdin": asyncssh.DEVNULL, **streams}, encoding=None)
+        if done.exit_status is None and done.exit_signal is None:
+            raise asyncssh.ConnectionLost("it ended within a command")
+        return Outcome(exit_code(done.exit_status, done.exit_signal), _text(done.stdout), _text(done.stderr))
+
+    def _copy(self, command: str, name: str, **streams: Any) -> None:
+        done: Outcome = self._ask(self._run(command, **streams), self._timeout_s, name)
+        if done.code:
+            raise RuntimeFailure(f"{self.address}: {name} cannot be copied: {done.words}")
+
+    def _live(self) -> asyncssh.SSHClientConnection:
+        if self._connection is None or self._why is not None:
+            raise DeviceLost(self._why or f"{self.address} is not connected")
+        return self._connection
+
+    def _ask(self, task: Coroutine[Any, Any, Outcome], timeout_s: float, what: str) -> Outcome:
+        """Do something over the connection, with its errors as ours."""
+        try:
+            return self._call(asyncio.wait_for(task, timeout_s))
+        except TimeoutError as error:
+            raise RuntimeFailure(f"{self.address}: no answer within {timeout_s:g} s ({what})") from error
+        except (asyncssh.DisconnectError, OSError) as error:
+            raise DeviceLost(self._why or f"{self.address}: the connection broke ({error})") from error
+        except asyncssh.Error as error:
+            if self._why is not None:
+                raise DeviceLost(self._why) from error
+            raise RuntimeFailure(f"{self.address}: {error} ({what})") from error
+
+    def _call(self, task: Coroutine[Any, Any, _T]) -> _T:
+        future: Future[_T] = asyncio.run_coroutine_threadsafe(task, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_GRACE_S)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+
+def _text(data: str | bytes | None) -> str:
+    return data.decode(errors="replace") if isinstance(data, bytes) else data or ""
