@@ -29,7 +29,7 @@ from clearport.bundle_manifest import (
 )
 from clearport.files import digest
 from clearport.images import save_png
-from clearport.runtime.latency import LatencyReport
+from clearport.runtime.latency_record import LatencyReport
 from clearport.runtime.latency_stats import Ratio, Summary
 from clearport.runtime.parity import ParityReport, Tolerance
 

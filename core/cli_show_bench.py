@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from clearport.pipeline_bench import BenchOutcome
     from clearport.pipeline_devices import Devices
 
+BUSY = 0.5
+"""Share of the processors that others may have wanted before a measurement."""
+
 _SLOWEST = 5
-_COLUMNS = ("artifact", "runner", "ran on", "median ms", "p5", "p95", "first", "init", "of", "golden", "MiB")
+_COLUMNS = ("artifact", "runner", "ran on", "median ms", "p5", "p95", "first", "init", "ratio", "golden", "MiB")
 _COLOURS = {"faster": "green", "slower": "red", "cannot tell": "yellow", "not comparable": "yellow"}
 
 
@@ -56,7 +59,7 @@ def show_bench(outcome: BenchOutcome, older: BenchRecord | None) -> None:
         for row in mine:
             _notes(row)
     print_parts(
-        Text("wall-clock milliseconds, measured in turns; 'of' is the paired ratio with its 95 % interval", "dim")
+        Text("wall-clock milliseconds, measured in turns; 'ratio' is paired with PyTorch's, or --against's", "dim")
     )
     if older is not None:
         _compared(outcome, older)
@@ -129,11 +132,21 @@ def _compared(outcome: BenchOutcome, older: BenchRecord) -> None:
     for row in outcome.rows:
         old = then.get(row.key)
         if isinstance(row.cell, LatencyReport) and isinstance(old, LatencyReport):
-            rows.append((row.device, row.artifact, row.runner, *_verdict(compare(row.cell, old))))
+            verdict = compare(row.cell, old, [*_busy(outcome.record, row.device), *_busy(older, row.device)])
+            rows.append((row.device, row.artifact, row.runner, *_verdict(verdict)))
     columns = ("device", "artifact", "runner", "verdict", "new over old", "by")
     print_parts(table(f"Compared with the record of {older.created}", columns, rows))
     if older.model != outcome.record.model:
         print_parts(Text("the older record is of another network, size or weights", "yellow"))
+
+
+def _busy(record: BenchRecord, address: str) -> list[str]:
+    """What else wanted the device's processors when its measurement began."""
+    for device in record.devices:
+        load, threads = device.before.load, device.facts.get("threads")
+        if device.address == address and load is not None and threads and load > BUSY * threads:
+            return [f"{address} was busy at {record.created}: a load of {load:g} on {threads} processors"]
+    return []
 
 
 def _verdict(verdict: Verdict) -> tuple[str | Text, ...]:

@@ -21,6 +21,7 @@ from clearport.pipeline_devices import family_of
 from clearport.runtime.conditions import Conditions
 from clearport.runtime.device import UNITS, Device, DeviceLost, DeviceSession, Job, Row, Settings, Unit
 from clearport.runtime.latency_record import LatencyPlan
+from clearport.runtime.latency_stats import LEAST_ROUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -234,8 +235,8 @@ def _after(session: DeviceSession, before: Conditions) -> Conditions:
 
 def _plan(request: BenchRequest) -> LatencyPlan:
     return LatencyPlan(
-        rounds=-(-request.runs // RUNS_PER_ROUND),
-        runs=min(request.runs, RUNS_PER_ROUND),
+        rounds=max(LEAST_ROUNDS, -(-request.runs // RUNS_PER_ROUND)),
+        runs=max(1, min(RUNS_PER_ROUND, request.runs // LEAST_ROUNDS)),
         min_seconds=request.seconds,
         max_seconds=3600.0,
         threads=request.threads,

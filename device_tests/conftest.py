@@ -21,6 +21,17 @@ from clearport.models import samples
 SIZE = "40x56"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which devices and networks ``test_matrix.py`` is about."""
+    group = parser.getgroup("clearport")
+    group.addoption("--device", action="append", help="address of 'clearport devices'; several times (default: host)")
+    group.addoption("--unit", action="append", choices=("cpu", "gpu", "npu"), help="unit of the devices")
+    group.addoption("--network", action="append", help="network of 'clearport list', or all (default: ncnet)")
+    group.addoption("--python-there", default="", help="interpreter on a phone or board")
+    group.addoption("--known-hosts", type=Path, help="pinned host keys for SSH")
+    group.addoption("--identity", type=Path, help="private key for SSH")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command left: its exit code and what it printed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -160,26 +159,6 @@ def test_eval_wants_pairs(exported: Bundle, tmp_path: Path) -> None:
     assert done.code == 2
     assert "no pictures in it" in done.err
     assert "a file pairs.json" in done.err
-
-
-def test_bench_writes_the_record(exported: Bundle, tmp_path: Path) -> None:
-    line = ("bench", exported.folder, "--runs", "3", "--seconds", "0", "--target", "tflite,coreml", "--quiet")
-    done = command(*line, "--precision", "int8", "--json", tmp_path / "bench.json")
-    assert done.code == 0, done.err
-    records = json.loads((tmp_path / "bench.json").read_text())["records"]
-    measured = records["tflite/int8"]
-    assert len(measured["samples_ms"]) >= 3
-    assert measured["unit_ran"] == "cpu"
-    assert measured["partitions"] == 1
-    assert measured["ratio"]["baseline"] == "pytorch"
-    assert records["pytorch"]["samples_ms"]
-    assert "reason" in records["coreml/int8/image"] or records["coreml/int8/image"]["samples_ms"]
-
-
-def test_bench_refuses_units_that_it_cannot_measure(exported: Bundle) -> None:
-    done = command("bench", exported.folder, "--unit", "npu")
-    assert done.code == 2
-    assert "npu" in done.err
 
 
 def test_report_is_written_again(bundle: Bundle) -> None:

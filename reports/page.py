@@ -5,7 +5,7 @@ from __future__ import annotations
 from clearport.base import Skipped
 from clearport.bundle_manifest import Manifest
 from clearport.registry import TARGETS
-from clearport.reports import tables, tables_latency
+from clearport.reports import tables, tables_devices, tables_latency
 from clearport.reports.cells import present
 from clearport.reports.content import Cell, Page, Section, Tone
 from clearport.reports.text import count, large
@@ -88,6 +88,7 @@ def _sections(manifest: Manifest) -> tuple[Section, ...]:
         ),
         _quality(manifest),
         _latency(manifest),
+        _devices(manifest),
         _quantization(manifest),
         _skipped(manifest),
         _usage(manifest),
@@ -114,6 +115,21 @@ def _latency(manifest: Manifest) -> Section:
         "Latency",
         tables=(tables_latency.latency(manifest),),
         plots=present(tables_latency.latency_plot(manifest)),
+    )
+
+
+def _devices(manifest: Manifest) -> Section:
+    intro = (
+        ""
+        if manifest.devices
+        else "None yet: “clearport bench --device … --record” adds phones, boards, NPUs and browsers."
+    )
+    return Section(
+        "devices",
+        "Devices",
+        intro,
+        tables=tables_devices.devices(manifest),
+        plots=tables_devices.sustained(manifest),
     )
 
 

@@ -35,7 +35,7 @@ def _latency_note(manifest: Manifest) -> str:
     return (
         f"{host.cpu}, {host.cores} cores, {host.system}{load}. Wall-clock time of one inference of "
         f"{manifest.model.macs_size} pixels, without the warm-up. All candidates took turns within one run: ratios are "
-        "paired per round, with the 95 % bootstrap interval in brackets, and hold on a noisy machine better than "
+        "paired per round, with the 95 % interval in brackets, and hold on a noisy machine better than "
         "single figures. CPU time sums all threads."
     )
 

@@ -42,14 +42,19 @@ class Verdict:
     why: str = ""
 
 
-def compare(new: LatencyReport, old: LatencyReport) -> Verdict:
-    """Judge two records of the same artifact on the same device."""
+def compare(new: LatencyReport, old: LatencyReport, disturbed: Sequence[str] = ()) -> Verdict:
+    """Judge two records of the same artifact on the same device.
+
+    ``disturbed`` is what kept the device busy in either run: a common baseline makes up for it, the wall clock not.
+    """
     obstacles = _obstacles(new, old)
     if obstacles:
         return Verdict("not comparable", why="; ".join(obstacles))
     if new.ratio is not None and old.ratio is not None and new.ratio.baseline == old.ratio.baseline:
         ratio, low, high = _of_ratios(new.ratio, old.ratio)
         return Verdict(_outcome(low, high), ratio, low, high, f"ratio to {new.ratio.baseline}")
+    if disturbed:
+        return Verdict("not comparable", why="; ".join(disturbed))
     ratio, low, high = _of_samples(new, old)
     return Verdict(_outcome(low / (1 + BETWEEN_RUNS), high * (1 + BETWEEN_RUNS)), ratio, low, high, "wall clock")
 

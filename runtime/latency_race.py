@@ -38,7 +38,10 @@ _TELLING = 1000
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is measured: an artifact in a runner, on raw inputs in its own dtype and layout."""
+    """What is measured: an artifact in a runner, on raw inputs in its own dtype and layout.
+
+    ``sustained`` is whether it takes part where a plan asks for minutes without a pause.
+    """
 
     key: str
     runner: str
@@ -48,6 +51,7 @@ class Candidate:
     python: str | None = None
     plugin: Path | None = None
     launch: Launch | None = None
+    sustained: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,14 @@ class Race:
             self._entrants[candidate.key] = _Entrant(candidate, worker)
 
     def run(self) -> None:
-        """Rounds until the plan is satisfied; each starts with another candidate."""
+        """Rounds until the plan is satisfied; each starts with another candidate, every other one goes backwards."""
         started, done = time.monotonic(), 0
         while self._entrants and not self._enough(done, time.monotonic() - started):
             keys = list(self._entrants)
             shift = done % len(keys)
+            order = keys[shift:] + keys[:shift]
             done += 1
-            for key in keys[shift:] + keys[:shift]:
+            for key in order if done % 2 else reversed(order):  # nobody always comes after the same neighbour
                 self._progress(key, done, max(done, self._plan.rounds))
                 self._guarded(key, self._turn)
         self._after = self._meters.conditions()
@@ -110,10 +115,10 @@ class Race:
     def sustain(self) -> None:
         """Each candidate alone for as long as the plan says."""
         seconds = self._plan.sustained_s
-        for key in list(self._entrants) if seconds else []:
+        for key in [k for k, e in self._entrants.items() if e.candidate.sustained] if seconds else []:
 
             def tell(done_s: float, key: str = key) -> None:
-                self._progress(f"{key}, sustained", min(int(done_s), int(seconds)), int(seconds))
+                self._progress(f"{key} without a pause", 1 + min(int(done_s), int(seconds)), 1 + int(seconds))
 
             def go(entrant: _Entrant, tell: Callable[[float], None] = tell) -> None:
                 entrant.sustained = sustain(entrant.worker, seconds, self._meters.conditions, tell)

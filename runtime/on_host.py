@@ -125,8 +125,11 @@ def _key(job: Job, runner: str, count: int) -> str:
 
 
 def _candidate(key: str, job: Job, runner: str) -> Candidate:
-    python = getattr(RUNNERS.get(runner), "interpreter", lambda: None)()
-    return Candidate(key, runner, job.artifact.path, job.inputs, python=python)
+    of = RUNNERS.get(runner)
+    python = getattr(of, "interpreter", lambda: None)()
+    options = {"unit": job.unit} if len(units_of(of)) > 1 else {}  # one that serves several must be told
+    lasting = job.artifact.target != "torch"  # PyTorch is there to be compared with
+    return Candidate(key, runner, job.artifact.path, job.inputs, options, python=python, sustained=lasting)
 
 
 def _baselines(keys: Mapping[str, tuple[Job, str]]) -> dict[str, str]:

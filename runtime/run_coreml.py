@@ -1,7 +1,8 @@
 """Core ML itself, through coremltools' ``predict``: macOS only.
 
 Options:
-    unit: which units Core ML may use: ``all`` (default), ``cpu``, ``cpu+gpu`` or ``cpu+ane``.
+    unit: which units Core ML may use: ``all`` (default), ``cpu``, ``gpu`` (with the CPU) or ``npu`` (the Neural Engine,
+        with the CPU).
 
 Which unit each operation is planned for is asked of Core ML (macOS 14.4 and later): what was allowed is not
 what runs.
@@ -23,8 +24,8 @@ from clearport.export.coreml_tools import load
 if TYPE_CHECKING:
     from clearport.base import Array
 
-_UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "cpu+gpu": "CPU_AND_GPU", "cpu+ane": "CPU_AND_NE"}
-_DEVICES = {"MLCPUComputeDevice": "cpu", "MLGPUComputeDevice": "gpu", "MLNeuralEngineComputeDevice": "ane"}
+_UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "npu": "CPU_AND_NE"}
+_DEVICES = {"MLCPUComputeDevice": "cpu", "MLGPUComputeDevice": "gpu", "MLNeuralEngineComputeDevice": "npu"}
 
 
 class CoreMLSession:
@@ -51,28 +52,32 @@ class CoreMLSession:
         self._model.predict(self._bound)
 
     def facts(self) -> dict[str, Any]:
-        """The unit that was asked for, and the operations that Core ML plans for each unit."""
+        """The units that Core ML plans its operations for, joined by ``+``, and which operations those are."""
         try:
             planned = self._planned()
         except (AttributeError, RuntimeError, TypeError, ValueError) as error:
-            return {"unit": "unknown", "unit_asked": self._asked, "compute_plan": f"not available: {error}"}
-        busiest = planned.most_common(1)
+            return {"unit": "unknown", "allowed": self._asked, "compute_plan": f"not available: {error}"}
         return {
-            "unit": busiest[0][0] if busiest else "unknown",
-            "unit_asked": self._asked,
-            "operators_per_unit": dict(sorted(planned.items())),
+            "unit": "+".join(sorted(planned)) or "unknown",
+            "allowed": self._asked,
+            "operators_per_unit": {unit: dict(sorted(kinds.items())) for unit, kinds in sorted(planned.items())},
         }
 
-    def _planned(self) -> Counter[str]:
+    def _planned(self) -> dict[str, Counter[str]]:
+        """Unit -> operation -> how many are planned for it."""
         from coremltools.models.compute_plan import MLComputePlan
 
         plan = MLComputePlan.load_from_path(self._model.get_compiled_model_path(), self._units)
         program = plan.model_structure.program
         if program is None:
             raise ValueError("not an ML program")
-        usages = map(plan.get_compute_device_usage_for_mlprogram_operation, program.functions["main"].block.operations)
-        names = (type(usage.preferred_compute_device).__name__ for usage in usages if usage is not None)
-        return Counter(_DEVICES.get(name, name) for name in names)
+        found: dict[str, Counter[str]] = {}
+        for operation in program.functions["main"].block.operations:
+            usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
+            if usage is not None:  # constants are not computed
+                name = type(usage.preferred_compute_device).__name__
+                found.setdefault(_DEVICES.get(name, name), Counter())[operation.operator_name] += 1
+        return found
 
 
 def _to_coreml(array: Array) -> Any:
@@ -95,6 +100,7 @@ class CoreMLRunner:
     name = "coreml"
     title = "Core ML"
     targets = ("coreml",)
+    units = ("cpu", "gpu", "npu")
     requires = ("coremltools",)
     measures_latency = True
     method = "ran on Core ML"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import math
+import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,11 @@ from hypothesis import strategies as st
 
 from clearport.base import Skipped
 from clearport.runtime import latency
+from clearport.runtime.conditions import Conditions
 from clearport.runtime.latency import LatencyRun
-from clearport.runtime.latency_race import Candidate
+from clearport.runtime.latency_race import Candidate, Meters
 from clearport.runtime.latency_record import LatencyPlan, LatencyReport
-from clearport.runtime.latency_stats import Summary, paired_ratio
+from clearport.runtime.latency_stats import LEAST_ROUNDS, Summary, paired_ratio, rank_of_interval
 
 SOURCE = """
 import time
@@ -67,7 +70,9 @@ def reports(run: LatencyRun) -> dict[str, LatencyReport]:
 def test_rounds_are_interleaved_and_rotate(log: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     latency.measure([candidate(log, n) for n in "ABC"], PLAN, progress=lambda *s: seen.append(s))
-    assert log.read_text() == "AABBCC" + "AABBCC" + "BBCCAA" + "CCAABB"  # warm-up, then three rounds
+    assert (
+        log.read_text() == "AABBCC" + "AABBCC" + "AACCBB" + "CCAABB"
+    )  # warm-up, then three rounds; the second backwards
     assert seen[:4] == [("A", 0, 3), ("B", 0, 3), ("C", 0, 3), ("A", 1, 3)]
 
 
@@ -178,6 +183,53 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert covered >= 51
 
 
-def test_the_interval_is_the_same_every_time() -> None:
-    base, mine = [[1.0], [2.0], [4.0]], [[3.0], [5.0], [7.0]]
-    assert paired_ratio("torch", mine, base) == paired_ratio("torch", mine, base)
+@pytest.mark.parametrize(
+    ("count", "rank"), [(1, 0), (2, 0), (5, 0), (6, 0), (8, 0), (9, 1), (15, 3), (30, 9), (100, 39)]
+)
+def test_the_interval_of_a_median_is_that_of_the_tables(count: int, rank: int) -> None:
+    """Conover, Practical Nonparametric Statistics, table A3 (p = 0.5): the rank below which 2.5 % lie."""
+    assert rank_of_interval(count) == rank
+
+
+@given(st.integers(LEAST_ROUNDS, 400))
+def test_the_interval_covers_at_least_95_percent_and_not_much_more(count: int) -> None:
+    rank = rank_of_interval(count)
+    outside = [2 * sum(math.comb(count, k) for k in range(r + 1)) / 2**count for r in (rank, rank + 1)]
+    assert outside[0] <= 0.05 < outside[1]
+
+
+def test_outputs_sustained_runs_own_baselines_and_meters_are_kept(log: Path) -> None:
+    counter = iter(range(0, 10_000, 30))
+    meters = Meters(conditions=lambda: Conditions({"zone": 40.0}), energy_mj=lambda: float(next(counter)))
+    plan = replace(PLAN, sustained_s=0.3)
+    run = latency.measure(
+        [candidate(log, "A", 2), candidate(log, "B", 4), replace(candidate(log, "C", 2), sustained=False)],
+        plan,
+        {"A": "C", "B": "A"},
+        keep_outputs=True,
+        meters=meters,
+    )
+    a, b, c = reports(run).values()
+    assert (a.ratio and a.ratio.baseline, b.ratio and b.ratio.baseline, c.ratio) == ("C", "A", None)
+    assert run.outputs.keys() == {"A", "B", "C"}
+    assert a.energy_mj == pytest.approx(15)  # 30 mJ for a turn of two inferences
+    assert a.sustained is not None
+    assert a.sustained.seconds >= 0.3
+    assert a.sustained.curve[-1].hottest_c == 40
+    assert c.sustained is None
+
+
+def test_a_candidate_stays_on_the_processors_that_were_chosen(log: Path) -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    (kept,) = reports(latency.measure([candidate(log, "A")], replace(PLAN, pin=(allowed[0],)))).values()
+    assert kept.pinned == (allowed[0],)
+    (refused,) = latency.measure([candidate(log, "A")], replace(PLAN, pin=(4095,))).reports.values()
+    assert isinstance(refused, Skipped)
+    assert "4095" in refused.reason
+    assert str(allowed) in refused.reason
+
+
+@pytest.mark.parametrize("samples", [999, 1000])
+def test_the_last_percentile_wants_enough_samples(log: Path, samples: int) -> None:
+    (report,) = reports(latency.measure([candidate(log, "A")], replace(PLAN, rounds=1, runs=samples))).values()
+    assert (report.p99_9_ms is None) == (samples < 1000)
