@@ -7,10 +7,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEMO   := demo/ncnet_x3
+WEB    := runtime/web/dist/sources.sha256
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format bench lock clean
+.PHONY: help setup web web-if-npm demo test test-all check format bench lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -24,6 +25,18 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet $$(grep '^torch==' requirements.lock)
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps -e .
+	@touch $@
+
+# Without npm or its registry everything but 'clearport serve' works, which then says so; CI asks for it by name.
+setup test test-all: | web-if-npm
+
+web-if-npm:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory web || echo "the page of 'clearport serve' was not built"; fi
+
+web: $(WEB)  ## build the page of 'clearport serve' (needs Node.js 20 or newer with npm)
+
+$(WEB): runtime/web/package-lock.json runtime/web/build.mjs runtime/web/index.html runtime/web/style.css $(wildcard runtime/web/src/*)
+	cd runtime/web && npm ci --ignore-scripts --no-audit --no-fund --silent && npm run --silent build
 	@touch $@
 
 demo: $(READY)  ## export NCNet to every target, verify it, measure it, write the report
@@ -54,4 +67,4 @@ lock: $(READY)  ## write requirements.lock from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable --exclude clearport | sed 's/+cpu$$//' > requirements.lock
 
 clean:  ## remove everything that was made
-	rm -rf $(VENV) build dist demo demo-bench.json *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) runtime/web/dist runtime/web/node_modules build dist demo demo-bench.json *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from clearport import cli_devices, cli_train
+from clearport import cli_devices, cli_serve, cli_train
 from clearport.cli_options import (
     BundleArg,
     CalibrationOpt,
@@ -212,6 +212,7 @@ def report(bundle: BundleArg) -> None:
 
 app.command()(cli_devices.devices)
 app.command()(cli_devices.bench)
+app.command()(cli_serve.serve)
 app.command()(cli_train.train)
 
 

@@ -1,0 +1,99 @@
+/** What a runtime's worker can be asked, and how it answers. */
+
+import { heapMib, watchHeaps } from "./heap";
+import type { Listening } from "./listening";
+import type { Values } from "./pixels";
+import type { Backend, TensorSpec, Unit } from "./wire";
+
+export interface Opening {
+  model: Uint8Array;
+  unit: Unit;
+  backend: Backend;
+  threads: number;
+  /** Address of the folder with the runtime's own files. */
+  base: string;
+  input: TensorSpec;
+}
+
+export interface Facts {
+  unit_ran: string;
+  threads: number;
+  runtime_versions: Record<string, string>;
+  operators_per_unit: Record<string, Record<string, number>>;
+  facts: Record<string, string | number | boolean>;
+}
+
+/** A runtime with one artifact in it. */
+export interface Engine {
+  /** Load the runtime's library; gives what stands in for the hardware, null for hardware. */
+  load(opening: Opening): Promise<string | null>;
+  /** Load the artifact. */
+  open(opening: Opening): Promise<void>;
+  /** One inference, copies of the input and the output included. */
+  run(input: Values, shape: number[]): Promise<Values>;
+  /** What the runtime says that it did. */
+  facts(): Promise<Facts>;
+}
+
+export interface Answers {
+  open: { library_ms: number; init_ms: number; emulated: string | null };
+  run: { output: Values; ms: number };
+  measure: { samples_ms: number[] };
+  facts: Facts & { heap_mib: number | null };
+}
+
+export type Question =
+  | { call: "open"; opening: Opening }
+  | { call: "run"; input: Values; shape: number[] }
+  | { call: "measure"; input: Values; shape: number[]; samples: number; inferences: number }
+  | { call: "facts" };
+
+export type Reply = { result: Answers[keyof Answers] } | { error: string };
+
+async function answer(engine: Engine, question: Question): Promise<Answers[keyof Answers]> {
+  const began = performance.now();
+  switch (question.call) {
+    case "open": {
+      const emulated = await engine.load(question.opening);
+      const loaded = performance.now();
+      await engine.open(question.opening);
+      return { library_ms: loaded - began, init_ms: performance.now() - loaded, emulated };
+    }
+    case "run":
+      return { output: await engine.run(question.input, question.shape), ms: performance.now() - began };
+    case "measure": {
+      const samples: number[] = [];
+      for (let i = 0; i < question.samples; i++) {
+        const start = performance.now();
+        for (let k = 0; k < question.inferences; k++) await engine.run(question.input, question.shape);
+        samples.push((performance.now() - start) / question.inferences);
+      }
+      return { samples_ms: samples };
+    }
+    case "facts": {
+      const heap_mib = heapMib();
+      return { ...(await engine.facts()), heap_mib };
+    }
+  }
+}
+
+/** What went wrong, in the runtime's words. */
+function words(error: unknown, listening: Listening): string {
+  const said = error instanceof Error ? error.message || error.name : `exception ${String(error)}`;
+  const complaint = typeof error === "number" || said.length < 12 ? listening.lastComplaint() : "";
+  return [said.trim(), complaint].filter(Boolean).join(": ");
+}
+
+/** Answer the questions of the page, one after the other. */
+export function serve(engine: Engine, listening: Listening): void {
+  watchHeaps();
+  addEventListener("message", async (event: MessageEvent<Question>) => {
+    let reply: Reply;
+    try {
+      reply = { result: await answer(engine, event.data) };
+    } catch (error) {
+      reply = { error: words(error, listening) };
+    }
+    postMessage(reply);
+  });
+}

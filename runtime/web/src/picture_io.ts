@@ -1,0 +1,75 @@
+/** Pictures from files, onto canvases, and back into files. */
+
+import { decode } from "fast-png";
+
+import type { Picture } from "./pixels";
+import { download } from "./server";
+
+/** Canvases of phones hold no more than this. */
+const MOST_PIXELS = 1 << 24;
+
+/** A golden picture, decoded here: a canvas may change pixels (colour management, protection against fingerprinting). */
+export async function goldenPicture(path: string): Promise<Picture> {
+  const { width, height, channels, depth, data } = decode(await download(path));
+  if (depth !== 8 || channels !== 3) throw new Error(`${path}: expected 8-bit RGB, got ${channels} channels of ${depth} bits`);
+  return { width, height, data: Uint8Array.from(data) };
+}
+
+export interface Photo {
+  picture: Picture;
+  /** What was done to it first, for people; empty: nothing. */
+  remark: string;
+}
+
+/** The user's photo as RGB, upright; made smaller where its restored form would be too large for a canvas. */
+export async function readPhoto(file: Blob, scale: number): Promise<Photo> {
+  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => {
+    throw new Error("this browser cannot read that file as a picture");
+  });
+  const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (bitmap.width * bitmap.height * scale * scale)));
+  const width = Math.max(1, Math.floor(bitmap.width * shrink));
+  const height = Math.max(1, Math.floor(bitmap.height * shrink));
+  const canvas = document.createElement("canvas");
+  Object.assign(canvas, { width, height });
+  const context = contextOf(canvas);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, width, height);
+  bitmap.close();
+  const seen = context.getImageData(0, 0, width, height).data;
+  const data = new Uint8Array(width * height * 3);
+  for (let from = 0, to = 0; from < seen.length; from += 4, to += 3) {
+    data[to] = seen[from]!;
+    data[to + 1] = seen[from + 1]!;
+    data[to + 2] = seen[from + 2]!;
+  }
+  const remark = shrink < 1 ? `The photo was reduced to ${width}x${height} first: larger results do not fit on a canvas.` : "";
+  return { picture: { width, height, data }, remark };
+}
+
+function contextOf(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
+  const context = canvas.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" });
+  if (!context) throw new Error("this browser gives no canvas");
+  return context;
+}
+
+export function draw(picture: Picture, canvas: HTMLCanvasElement): void {
+  const image = new ImageData(picture.width, picture.height);
+  for (let from = 0, to = 0; from < picture.data.length; from += 3, to += 4) {
+    image.data[to] = picture.data[from]!;
+    image.data[to + 1] = picture.data[from + 1]!;
+    image.data[to + 2] = picture.data[from + 2]!;
+    image.data[to + 3] = 255;
+  }
+  Object.assign(canvas, { width: picture.width, height: picture.height });
+  contextOf(canvas).putImageData(image, 0, 0);
+}
+
+/** Let the user save a file. */
+export function offerFile(name: string, content: Blob): void {
+  const address = URL.createObjectURL(content);
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}

@@ -1,0 +1,208 @@
+/** The part of the page that checks and measures. */
+
+import type { DeviceFacts } from "./device";
+import { Bar, by, made } from "./dom";
+import { type Conditions, type Course, Run } from "./measure";
+import { goldenPicture, offerFile } from "./picture_io";
+import type { Picture } from "./pixels";
+import { BACKENDS, Rows } from "./rows";
+import { sendOutput, sendRow, sendRun } from "./server";
+import { Stopped } from "./session";
+import type { Backend, Candidate, Offer, StoredRow } from "./wire";
+
+export class MeasureView {
+  private readonly rows: Rows;
+  private readonly bar = new Bar(by("progress"), by<HTMLProgressElement>("bar"), by("stage"));
+  private readonly goldens = new Map<string, Promise<Picture>>();
+  private readonly found: Record<string, StoredRow>;
+  private run: Run | null = null;
+
+  constructor(
+    private readonly offer: Offer,
+    private readonly device: DeviceFacts,
+    private readonly shown: (picture: Picture, before: Picture) => void,
+  ) {
+    this.found = { ...offer.done };
+    const here = offer.candidates.filter((c) => c.key in this.found || !this.obstacle(c.backend));
+    this.rows = new Rows(by<HTMLTableElement>("rows").tBodies[0]!, here);
+    this.listBackends();
+    this.listThreads();
+    for (const candidate of here) {
+      const row = this.found[candidate.key];
+      if (row) this.rows.show(candidate, row);
+    }
+    this.leftOut();
+    this.describe();
+    this.showRecord();
+    by("controls").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.measure();
+    });
+    by("stop").addEventListener("click", () => this.run?.stop());
+    by("copy").addEventListener("click", () => void this.copy());
+    by("save").addEventListener("click", () => offerFile("clearport-record.json", new Blob([this.record()])));
+  }
+
+  /** Why a backend cannot be used on this device; empty: it can. */
+  private obstacle(backend: Backend): string {
+    if (backend === "webgpu" && !this.device.webgpu) return this.device.missing.webgpu ?? "no WebGPU here";
+    if (backend === "webnn" && !this.device.webnn) return this.device.missing.webnn ?? "no WebNN here";
+    return "";
+  }
+
+  private listBackends(): void {
+    const used = new Set(this.offer.candidates.map((candidate) => candidate.backend));
+    for (const backend of ["wasm", "webgpu", "webnn"] as const) {
+      if (!used.has(backend)) continue;
+      const box = made("input");
+      Object.assign(box, { type: "checkbox", name: "backend", value: backend });
+      box.disabled = Boolean(this.obstacle(backend));
+      box.checked = !box.disabled;
+      const unit = this.offer.candidates.find((candidate) => candidate.backend === backend)!.unit.toUpperCase();
+      const label = made("label");
+      label.append(box, ` ${unit} (${BACKENDS[backend]})`);
+      by("backends").append(label);
+    }
+  }
+
+  private listThreads(): void {
+    const select = by<HTMLSelectElement>("threads");
+    const most = this.device.wasm_threads ? Math.min(16, this.device.cores) : 1;
+    for (let n = 1; n <= most; n++) select.add(new Option(String(n)));
+    select.value = String(Math.min(most, this.offer.plan.threads));
+    select.disabled = most === 1;
+  }
+
+  /** What is not in the table, and why. */
+  private leftOut(): void {
+    const list = by("left-out").querySelector("ul")!;
+    for (const backend of ["webgpu", "webnn"] as const) {
+      const missing = this.obstacle(backend);
+      const count = this.offer.candidates.filter((c) => c.backend === backend && !(c.key in this.found)).length;
+      if (missing && count) list.append(made("li", `${count} files on ${BACKENDS[backend]}: ${missing}`));
+    }
+    for (const { what, reason } of this.offer.left_out) list.append(made("li", `${what}: ${reason}`));
+    by("left-out").hidden = !list.childElementCount;
+  }
+
+  private describe(): void {
+    const step = this.device.clock_step_ms;
+    by("protocol").textContent =
+      `Wall clock within a worker, copies of input and output included. The clock of this browser has steps of ` +
+      `${step < 0.1 ? `${(step * 1000).toFixed(0)} µs` : `${step.toFixed(2)} ms`}; where an inference is shorter than ` +
+      `20 of them, a sample is the mean of several. Load is that of the file, without the runtime's library.`;
+  }
+
+  /** What is to run now: on the chosen backends, and not there yet. */
+  private wanted(): Candidate[] {
+    const boxes = document.querySelectorAll<HTMLInputElement>("[name=backend]:checked");
+    const chosen = new Set([...boxes].map((box) => box.value));
+    const again = by<HTMLInputElement>("again").checked;
+    const fitting = this.offer.candidates.filter((c) => chosen.has(c.backend) && !this.obstacle(c.backend));
+    return fitting.filter((c) => again || !this.isDone(c));
+  }
+
+  private isDone(candidate: Candidate): boolean {
+    const row = this.found[candidate.key];
+    return row?.outcome === "measured" && row.threads === (candidate.backend === "wasm" ? this.threads() : 1);
+  }
+
+  private threads(): number {
+    return Number(by<HTMLSelectElement>("threads").value);
+  }
+
+  async measure(): Promise<void> {
+    if (this.run) return;
+    const wanted = this.wanted();
+    if (!wanted.length) return this.bar.end("Everything that was chosen is measured; tick 'measure again' to repeat it.");
+    const run = new Run();
+    this.run = run;
+    this.busy(true);
+    const lock = await keepAwake();
+    const began = performance.now();
+    try {
+      await sendRun("begins", wanted.length);
+      const conditions = await this.conditions();
+      for (const [i, candidate] of wanted.entries()) await this.one(run, candidate, i, wanted.length, conditions);
+      await sendRun("ends", wanted.length);
+      this.bar.end(`Done: ${wanted.length} rows in ${((performance.now() - began) / 1000).toFixed(0)} s.`);
+    } catch (error) {
+      const words = error instanceof Stopped ? "Stopped; 'Measure' goes on with what is missing." : String(error);
+      this.bar.end(words);
+      if (error instanceof Stopped) await sendRun("ends", 0).catch(() => undefined);
+    } finally {
+      this.rows.mark(null);
+      this.run = null;
+      this.busy(false);
+      await lock?.release();
+    }
+  }
+
+  private async conditions(): Promise<Conditions> {
+    const { golden_input: input, plan } = this.offer;
+    return {
+      plan,
+      threads: this.threads(),
+      clockStepMs: this.device.clock_step_ms,
+      picture: input === null ? null : await this.golden(input),
+      golden: (name) => this.golden(name),
+    };
+  }
+
+  private golden(path: string): Promise<Picture> {
+    const found = this.goldens.get(path) ?? goldenPicture(path);
+    this.goldens.set(path, found);
+    return found;
+  }
+
+  private async one(run: Run, candidate: Candidate, i: number, all: number, conditions: Conditions): Promise<void> {
+    const where = `${candidate.artifact}, ${candidate.runner} on ${BACKENDS[candidate.backend]}`;
+    this.rows.mark(candidate.key);
+    const course: Course = {
+      told: (stage, share) => {
+        this.bar.show(`${i + 1} of ${all}: ${where}: ${stage}`, (i + share) / all);
+        this.rows.say(candidate.key, stage);
+      },
+      shown: (picture) => conditions.picture && this.shown(picture, conditions.picture),
+      gave: (of, output) => sendOutput(of.output_url!, new Uint8Array(output.buffer as ArrayBuffer)),
+    };
+    try {
+      const row = await sendRow(await run.row(candidate, conditions, course));
+      this.found[candidate.key] = row;
+      this.rows.show(candidate, row);
+      this.showRecord();
+    } catch (error) {
+      this.rows.say(candidate.key, error instanceof Stopped ? "stopped" : String(error), "bad");
+      throw error;
+    }
+  }
+
+  private busy(is: boolean): void {
+    by<HTMLButtonElement>("start").disabled = is;
+    by("stop").hidden = !is;
+  }
+
+  private record(): string {
+    return JSON.stringify({ title: this.offer.title, device: this.device, rows: this.found }, null, 2);
+  }
+
+  private showRecord(): void {
+    by("json").textContent = this.record();
+  }
+
+  private async copy(): Promise<void> {
+    const said = by("copied");
+    try {
+      await navigator.clipboard.writeText(this.record());
+      said.textContent = "Copied.";
+    } catch {
+      getSelection()?.selectAllChildren(by("json"));
+      said.textContent = "This browser copies nothing here: the text is selected, copy it by hand.";
+    }
+  }
+}
+
+/** Phones dim and slow down after half a minute without a touch. */
+async function keepAwake(): Promise<WakeLockSentinel | null> {
+  return (await navigator.wakeLock?.request("screen").catch(() => null)) ?? null;
+}

@@ -1,0 +1,121 @@
+/** What the server offers and what the page sends back; `runtime/browser_wire.py` is the other end. */
+
+export type Unit = "cpu" | "gpu" | "npu";
+export type Backend = "wasm" | "webgpu" | "webnn";
+export type Runner = "onnxruntime-web" | "litert-js";
+
+/** The pixel contract of a tensor, as in the manifest. */
+export interface TensorSpec {
+  name: string;
+  shape: (number | string)[];
+  dtype: string;
+  layout: "NCHW" | "NHWC";
+  color: string;
+  value_range: [number, number];
+  scale: number | null;
+  zero_point: number | null;
+}
+
+/** How far an output may be from its golden picture; null: not judged. */
+export interface Tolerance {
+  reason: string;
+  max_abs: number | null;
+  mean_lsb: number | null;
+  min_psnr_db: number | null;
+  min_exact_share: number | null;
+}
+
+/** One artifact in one runtime on one backend. */
+export interface Candidate {
+  key: string;
+  artifact: string;
+  runner: Runner;
+  unit: Unit;
+  backend: Backend;
+  url: string;
+  bytes: number;
+  input: TensorSpec;
+  output: TensorSpec;
+  golden: string | null;
+  tolerance: Tolerance | null;
+  /** Raw input tensor instead of the golden picture; then the raw output is sent back to `output_url`. */
+  input_url: string | null;
+  output_url: string | null;
+}
+
+export interface Tiling {
+  scale: number;
+  halo: number;
+  multiple: number;
+  whole_pixels: number;
+}
+
+export interface Plan {
+  rounds: number;
+  runs: number;
+  warmup: number;
+  min_seconds: number;
+  max_seconds: number;
+  threads: number;
+  timeout_s: number;
+}
+
+export interface LeftOut {
+  what: string;
+  reason: string;
+}
+
+export interface Offer {
+  schema_version: number;
+  title: string;
+  about: string;
+  whole_picture: boolean;
+  tiling: Tiling;
+  plan: Plan;
+  candidates: Candidate[];
+  left_out: LeftOut[];
+  golden_input: string | null;
+  automatic: boolean;
+  records: boolean;
+  done: Record<string, StoredRow>;
+}
+
+export interface Parity {
+  psnr_db: number | null;
+  max_abs: number;
+  mean_lsb: number;
+  exact_share: number;
+}
+
+/** A candidate that ran. */
+export interface Measured {
+  outcome: "measured";
+  key: string;
+  runtime_versions: Record<string, string>;
+  unit_ran: string;
+  threads: number;
+  init_ms: number;
+  first_inference_ms: number;
+  warmup: number;
+  runs_per_round: number;
+  inferences_per_sample: number;
+  samples_ms: number[];
+  clock_step_ms: number;
+  heap_mib: number | null;
+  emulated: string | null;
+  operators_per_unit: Record<string, Record<string, number>>;
+  parity: Parity | null;
+  facts: Record<string, string | number | boolean>;
+}
+
+/** A candidate that did not, and why. */
+export interface Failed {
+  outcome: "skipped";
+  key: string;
+  reason: string;
+}
+
+export type Row = Measured | Failed;
+
+/** A row as the server keeps it: judged, and with the time of its arrival. */
+export type StoredRow = Row & { received: string; passed: boolean | null; failures: string[] };

@@ -1,0 +1,81 @@
+/** LiteRT.js in a worker (a classic one: the library calls importScripts): WASM and WebGPU. */
+
+import { type CompiledModel, loadAndCompile, loadLiteRt, setWebGpuDevice, supportsFeature, Tensor } from "@litertjs/core";
+import { version } from "@litertjs/core/package.json";
+
+import { type Engine, type Facts, type Opening, serve } from "./engine";
+import { type Gpu, openGpu } from "./gpu";
+import { Listening } from "./listening";
+import type { Values } from "./pixels";
+
+const FILES = {
+  plain: "litert_wasm_internal.js",
+  threaded: "litert_wasm_threaded_internal.js",
+  jspi: "litert_wasm_jspi_internal.js",
+  compat: "litert_wasm_compat_internal.js",
+};
+type Build = keyof typeof FILES;
+
+/** The library's build: JSPI lets WebGPU share a graph with WASM, and old browsers lack relaxed SIMD. */
+async function buildFor(opening: Opening): Promise<Build> {
+  if (!(await supportsFeature("relaxedSimd"))) return "compat";
+  if (opening.backend === "webgpu") return (await supportsFeature("jspi")) ? "jspi" : "plain";
+  return opening.threads > 1 && (await supportsFeature("threads")) ? "threaded" : "plain";
+}
+
+class LiteRt implements Engine {
+  private model!: CompiledModel;
+  private opening!: Opening;
+  private build: Build = "plain";
+  private gpu: Gpu | null = null;
+
+  async load(opening: Opening): Promise<string | null> {
+    this.opening = opening;
+    this.build = await buildFor(opening);
+    const script = opening.base + FILES[this.build];
+    // The library takes its settings from a global; its threads are this script again, and not the worker's own.
+    const settings = { locateFile: (file: string) => opening.base + file, mainScriptUrlOrBlob: script };
+    Object.assign(self, { Module: settings });
+    await loadLiteRt(script);
+    if (opening.backend === "webgpu") {
+      this.gpu = await openGpu();
+      setWebGpuDevice(this.gpu.device);
+    }
+    return this.gpu?.emulated ?? null;
+  }
+
+  private threads(): number {
+    return this.build === "threaded" ? this.opening.threads : 1;
+  }
+
+  async open(opening: Opening): Promise<void> {
+    const accelerator = opening.backend === "webgpu" ? "webgpu" : "wasm";
+    this.model = await loadAndCompile(opening.model, { accelerator, cpuOptions: { numThreads: this.threads() } });
+  }
+
+  async run(input: Values, shape: number[]): Promise<Values> {
+    const given = new Tensor(input as Float32Array<ArrayBuffer>, shape);
+    const [result] = await this.model.run(given);
+    const output = await result!.data();
+    if (output instanceof Int32Array) throw new Error("the artifact gives int32, which is no picture");
+    const copy = output.slice(); // the library's memory is used again by the next run
+    given.delete();
+    result!.delete();
+    return copy;
+  }
+
+  async facts(): Promise<Facts> {
+    const { backend } = this.opening;
+    const onGpu = this.model.options.accelerator === "webgpu"; // the library falls back to WASM by itself
+    const whole = this.model.isFullyAccelerated;
+    return {
+      unit_ran: onGpu ? (whole ? "gpu" : "gpu+cpu") : "cpu",
+      threads: this.threads(),
+      runtime_versions: { "litert-js": version },
+      operators_per_unit: {},
+      facts: { backend, build: this.build, ...(this.gpu ? { gpu: this.gpu.name } : {}) },
+    };
+  }
+}
+
+serve(new LiteRt(), new Listening());
