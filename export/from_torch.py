@@ -110,6 +110,7 @@ def _to_onnx(module: torch.nn.Module, spec: ModelSpec, size: Size | None) -> ir.
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 dynamic_shapes=free,
+                custom_translation_table={torch.ops.aten.pixel_unshuffle.default: _unshuffled},
                 optimize=False,
                 verbose=False,
             )
@@ -118,6 +119,16 @@ def _to_onnx(module: torch.nn.Module, spec: ModelSpec, size: Size | None) -> ir.
         raise BadInput(f"{spec.name}: PyTorch cannot export it for {what}: {_first_line(error)}") from error
     assert program is not None
     return program.model
+
+
+def _unshuffled(image: Any, factor: int) -> Any:
+    """pixel_unshuffle as two operators: the exporter's own form computes sizes, where they are free."""
+    from onnxscript import opset20 as op
+
+    channels = image.shape[1]
+    order = np.arange(channels * factor**2).reshape(factor**2, channels).T.reshape(-1)
+    packed = op.SpaceToDepth(image, blocksize=factor)  # channel s*C + c, where PyTorch has c*factor² + s
+    return op.Gather(packed, op.Constant(value_ints=order.tolist()), axis=1)
 
 
 def _free_side(spec: ModelSpec, name: str) -> Any:

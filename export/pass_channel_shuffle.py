@@ -1,7 +1,7 @@
 """Shuffles of channels without tensors of more than four axes.
 
 Given: Reshape, Transpose, Reshape through five axes (ShuffleNet's channel shuffle, arXiv 1707.01083) or through six
-(PyTorch's pixel_unshuffle).
+(pixel_unshuffle written out); Gather of all channels in another order.
 Result: the filters that compute the channels, or those that read them, in another order; where that cannot be
 (a 3x3 convolution of groups, a Concat, another reader), a 1x1 convolution that copies, and the graph's history says
 why. pixel_unshuffle becomes SpaceToDepth, whose order of channels is another, likewise. A grouped 1x1 convolution
@@ -19,18 +19,23 @@ import onnx_ir as ir
 from clearport import graphs
 from clearport.base import Graph
 from clearport.export.channel_order import CannotPermuteError, copied, permuted_after, permuted_before
-from clearport.export.rewriting import fixed, insert, substitute
+from clearport.export.rewriting import fixed, insert, named, substitute
 
 if TYPE_CHECKING:
     from clearport.base import Array
 
 _UNSHUFFLE = (0, 1, 3, 5, 2, 4)
+_OTHER_ORDER = "SpaceToDepth has another order of channels"
 
 
 def run(graph: Graph) -> Graph:
     """Given and result: see the module."""
     result = graphs.clone(graph)
     notes: list[str] = []
+    for node in [node for node in result.model.graph if node.op_type == "Gather"]:
+        chosen = _permuted(node)
+        if chosen is not None:
+            notes += _reorder(node, graphs.need(node, 0), chosen)
     for middle in [node for node in result.model.graph if node.op_type == "Transpose"]:
         first, last = graphs.producer(graphs.need(middle, 0)), graphs.only_consumer(middle.outputs[0])
         if first is None or last is None or (first.op_type, last.op_type) != ("Reshape", "Reshape"):
@@ -43,15 +48,26 @@ def run(graph: Graph) -> Graph:
     return replace(result, history=(*result.history, *notes))
 
 
+def _permuted(node: ir.Node) -> Array | None:
+    """The order of channels that a Gather puts (B, C, H, W) in; None where it does something else."""
+    source, order = named(graphs.need(node, 0)), graphs.constant(graphs.need(node, 1))
+    if source is None or len(source) != 4 or graphs.attr_int(node, "axis", 0) % 4 != 1 or order is None:
+        return None
+    return order if order.ndim == 1 and np.array_equal(np.sort(order), np.arange(source[1])) else None
+
+
 def _shuffled(first: ir.Node, middle: ir.Node, last: ir.Node) -> Array | None:
     """The order of channels if all that happens is that: (B, C, H, W) with C written as two factors, exchanged."""
-    source, split, result = (fixed(v) for v in (graphs.need(first, 0), first.outputs[0], last.outputs[0]))
+    source, split, result = (named(v) for v in (graphs.need(first, 0), first.outputs[0], last.outputs[0]))
     if source is None or split is None or result != source or len(source) != 4 or len(split) != 5:
         return None
-    whole = (source[0], split[1], split[2], *source[2:]) == split and split[1] * split[2] == source[1]
+    channels, groups, per_group = source[1], split[1], split[2]
+    if not (isinstance(channels, int) and isinstance(groups, int) and isinstance(per_group, int)):
+        return None
+    whole = (source[0], groups, per_group, *source[2:]) == split and groups * per_group == channels
     if not whole or graphs.attr_ints(middle, "perm", ()) != (0, 2, 1, 3, 4):
         return None
-    return np.arange(source[1]).reshape(split[1:3]).T.reshape(-1)
+    return np.arange(channels).reshape(groups, per_group).T.reshape(-1)
 
 
 def _unshuffled(first: ir.Node, middle: ir.Node, last: ir.Node) -> int:
@@ -69,6 +85,8 @@ def _unshuffled(first: ir.Node, middle: ir.Node, last: ir.Node) -> int:
 def _reorder(last: ir.Node, source: ir.Value, order: Array) -> list[str]:
     """``source[:, order]`` in place of what ``last`` writes."""
     node = graphs.producer(source)
+    if node is not None and node.op_type == "SpaceToDepth":
+        return _behind(last, source, order, _OTHER_ORDER)
     if node is not None:
         _one_group(_computing(node))
     try:
@@ -97,7 +115,7 @@ def _space_to_depth(last: ir.Node, source: ir.Value, block: int) -> list[str]:
     packed = insert(last, "SpaceToDepth", [source], shape, {"blocksize": block})
     packed.name = f"{last.outputs[0].name}.packed"
     order = np.arange(shape[1]).reshape(block**2, -1).T.reshape(-1)
-    return _behind(last, packed, order, "SpaceToDepth has another order of channels")
+    return _behind(last, packed, order, _OTHER_ORDER)
 
 
 def _computing(node: ir.Node) -> ir.Node:

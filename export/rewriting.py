@@ -86,6 +86,13 @@ def fixed(value: ir.Value) -> tuple[int, ...] | None:
     return tuple(int(n) for n in given)
 
 
+def named(value: ir.Value) -> tuple[int | str, ...] | None:
+    """The sizes of a value whose every axis is known or has a name, so that equal ones are equal sizes; else None."""
+    if value.shape is None or any(not isinstance(n, int) and n.value is None for n in value.shape):
+        return None
+    return sizes(value)
+
+
 def nonnegative(axes: Sequence[int], rank: int) -> list[int]:
     """Axes counted from the front, in order."""
     return sorted(axis % rank for axis in axes)

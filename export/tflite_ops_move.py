@@ -202,3 +202,9 @@ def _integers(node: ir.Node, index: int, default: list[int]) -> list[int]:
     """A constant list of integers that may be left out."""
     array = graphs.constant(graphs.operand(node, index))
     return default if array is None else [int(n) for n in array.ravel()]
+
+
+@rule("Shape")
+def shape(low: Lowering, node: ir.Node) -> None:
+    """The exporter writes it where a size is free and needed: TFLite's files hold the sizes that operators need."""
+    raise low.refuse(node, "a size is computed from that of the picture: give --size HEIGHTxWIDTH")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -176,10 +177,23 @@ def test_a_shuffle_behind_groups_of_3x3_is_taken_over_by_what_reads_it() -> None
     assert graph.history == passes.PASSES
 
 
-@pytest.mark.parametrize("name", ["global mean", "mean of channels", "hard sigmoid", "split", "gelu", "powers"])
+FREE = [
+    *("global mean", "mean of channels", "hard sigmoid", "split", "gelu", "powers"),
+    *("channels shuffled", "channels shuffled, read elsewhere too"),
+]
+
+
+@pytest.mark.parametrize("name", FREE)
 def test_a_free_size_gives_the_same_operators(name: str) -> None:
     function, wanted = CASES[name]
     assert between(exported(function, None)) == wanted
+
+
+@pytest.mark.parametrize("name", ["unshuffled", "unshuffled and shuffled"])
+def test_an_unshuffle_computes_no_sizes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "SPEC", replace(SPEC, size_multiple=2))
+    function, wanted = CASES[name]
+    assert between(exported(function, None, **modules())) == wanted
 
 
 def test_an_expression_that_is_no_gelu_stays() -> None:
