@@ -1,0 +1,201 @@
+"""A phone over adb: its shell, its files, and whether it is still there.
+
+The ``adb`` program does it all: the user's own from the PATH, or the one that the package adbutils brings. Commands run
+by adb's shell protocol without a terminal: bytes pass as they are, and exit codes are the phone's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from clearport.base import BadInput, NotInstalled, RuntimeFailure
+from clearport.registry import missing
+from clearport.runtime.device import DeviceLost
+from clearport.runtime.remote_shell import Outcome
+
+EXTRA = "adb"
+READY = "device"
+ADVICE = {
+    "unauthorized": "it does not trust this computer yet; unlock it, answer its question 'Allow USB debugging?', "
+    "and if it does not ask, revoke USB debugging authorisations in its developer options",
+    "authorizing": "it is about to ask whether it trusts this computer; unlock it and answer",
+    "offline": "it does not answer; plug it in again, or switch USB debugging off and on "
+    "(over the network: adb disconnect, then adb connect)",
+    "no permissions": "this user may not open its USB port; install the udev rules of your distribution "
+    "(Debian: android-sdk-platform-tools-common) and plug it in again",
+    "recovery": "it is in recovery mode; let it start up",
+    "sideload": "it is in sideload mode; let it start up",
+    "bootloader": "it is in its bootloader; let it start up",
+    "connecting": "adb is still connecting to it; try again in a moment",
+}
+"""What to do about a phone that is in another state than ``device``."""
+
+_QUICK_S = 20.0
+_PUSH_S = 600.0
+_OWN_WORDS = re.compile(r"^(?:adb|error): ", re.MULTILINE)
+_ADB_FAILED = 255
+_NO_DEVICE = re.compile(r"device (?:'[^']*' )?not found|no devices")
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A line of ``adb devices -l``: serial, state, and what adb knows of the model."""
+
+    serial: str
+    state: str
+    model: str
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why it cannot be used and what to do; None: it can."""
+        return None if self.state == READY else explain(self.state)
+
+
+def explain(state: str) -> str:
+    """What a state of adb means for the user."""
+    known = next((advice for name, advice in ADVICE.items() if state.startswith(name)), "")
+    return f"adb says {state!r}" + (f": {known}" if known else "")
+
+
+def program() -> str:
+    """The path of ``adb``.
+
+    Raises:
+        NotInstalled: there is none.
+    """
+    if own := shutil.which("adb"):
+        return own
+    if missing(("adbutils",)):
+        raise NotInstalled("adbutils", EXTRA)
+    import adbutils
+
+    return str(adbutils.adb_path())
+
+
+@contextlib.contextmanager
+def server(adb: str) -> Iterator[None]:
+    """adb's server, which finds phones: the one that runs, or else one that is ended afterwards.
+
+    Raises:
+        BadInput: it does not start.
+    """
+    if _server_runs():
+        yield
+        return
+    started = _call([adb, "start-server"])
+    if started.code:
+        raise BadInput(f"adb's server does not start: {started.words}")
+    try:
+        yield
+    finally:
+        _call([adb, "kill-server"])
+
+
+def _server_runs() -> bool:
+    """Whether one listens where adb would look for it."""
+    given = os.environ.get("ADB_SERVER_SOCKET", "")
+    kind, _, place = given.partition(":")
+    try:
+        if kind == "localfilesystem":
+            with socket.socket(socket.AF_UNIX) as there:
+                there.connect(place)
+            return True
+        host, _, port = place.rpartition(":")
+        number = int(port or os.environ.get("ANDROID_ADB_SERVER_PORT", "5037"))
+        with socket.create_connection((host or "127.0.0.1", number), 1.0):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def attached(adb: str) -> list[Attached]:
+    """Every phone that the server sees, in whatever state.
+
+    Raises:
+        BadInput: adb does not work.
+    """
+    listed = _call([adb, "devices", "-l"])
+    if listed.code:
+        raise BadInput(f"adb does not work: {listed.words}")
+    return read_listing(listed.out)
+
+
+def read_listing(text: str) -> list[Attached]:
+    """The phones of what ``adb devices -l`` prints: serial, state (which may be several words), properties."""
+    found = []
+    for line in text.splitlines():
+        match = re.match(r"(\S+)\s+(no permissions|[a-z]+)(.*)", line)
+        if match and not line.startswith(("*", "List of")):
+            model = re.search(r"\bmodel:(\S+)", match[3])
+            found.append(Attached(match[1], match[2], model[1].replace("_", " ") if model else ""))
+    return found
+
+
+class AdbShell:
+    """See ``clearport.runtime.remote_shell.Shell``."""
+
+    def __init__(self, adb: str, serial: str) -> None:
+        self.address = f"adb:{serial}"
+        self._adb = (adb, "-s", serial)
+
+    def run(self, command: str, timeout_s: float) -> Outcome:
+        done = _call([*self._adb, "shell", "-T", command], timeout_s)
+        if done.code and (done.code == _ADB_FAILED or _OWN_WORDS.search(done.err)):
+            self._check(done)
+        return done
+
+    def push(self, local: Path, remote: str) -> None:
+        self._copy("push", str(local), remote)
+
+    def pull(self, remote: str, local: Path) -> None:
+        self._copy("pull", remote, str(local))
+
+    def speak(self, command: str) -> tuple[str, ...]:
+        return (*self._adb, "shell", "-T", command)
+
+    def lost(self) -> str | None:
+        asked = _call([*self._adb, "get-state"])
+        state = asked.out.strip()
+        if asked.code == 0 and state == READY:
+            return None
+        if _NO_DEVICE.search(asked.err):
+            return f"{self.address} is gone: it was unplugged, or its connection broke"
+        named = state or next((name for name in ADVICE if name in asked.err), asked.words)
+        return f"{self.address} cannot be used any more: {explain(named)}"
+
+    def _copy(self, *words: str) -> None:
+        done = _call([*self._adb, *words], _PUSH_S)
+        if done.code:
+            self._check(done)
+            self._refuse(done.words)
+
+    def _check(self, done: Outcome) -> None:
+        """Raise DeviceLost where what adb said came of a phone that went away, even if it is back."""
+        if why := self.lost():
+            raise DeviceLost(why)
+        if done.code == _ADB_FAILED or "closed" in done.err:
+            raise DeviceLost(f"{self.address}: the connection broke ({done.words})")
+
+    def _refuse(self, words: str) -> NoReturn:
+        raise RuntimeFailure(f"{self.address}: {words}")
+
+
+def _call(command: Sequence[str], timeout_s: float = _QUICK_S) -> Outcome:
+    """Run adb; a time-out is a RuntimeFailure, and what ran on the phone gets its hang-up."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise RuntimeFailure(f"adb: {command[-1]!r} gave no answer within {timeout_s:g} s") from None
+    except OSError as error:
+        raise BadInput(f"{command[0]} cannot be started: {error.strerror}") from error
+    out, err = (text.decode(errors="replace").replace("\r\n", "\n") for text in (done.stdout, done.stderr))
+    return Outcome(done.returncode, out, err)

@@ -1,0 +1,75 @@
+"""Phones over adb, any number of them: ``adb:SERIAL``.
+
+With LiteRT's ``benchmark_model`` (``--benchmark-model FILE``) TFLite files are measured by it, on CPU, GPU and NNAPI;
+where a Python with runtimes is on the phone, the other files run there by the same workers as everywhere. All that
+was pushed is taken away at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from clearport.base import BadInput, ClearportError
+from clearport.runtime.adb_session import PhoneSession
+from clearport.runtime.adb_shell import AdbShell, attached, program, server
+from clearport.runtime.device import DeviceLost, DeviceSession, Found, Settings
+from clearport.runtime.remote_stage import Stage
+
+FAMILY = "adb"
+FOLDER = "/data/local/tmp/clearport"
+"""Where the shell's user may write and run files on every Android."""
+
+
+class AdbDevice:
+    """See ``clearport.runtime.device.Device``."""
+
+    name = FAMILY
+    title = "Android phones over adb"
+
+    def found(self) -> Sequence[Found]:
+        try:
+            adb = program()
+            with server(adb):
+                phones = attached(adb)
+        except ClearportError as error:
+            return [Found(FAMILY, self.title, (), obstacle=str(error))]
+        if not phones:
+            return [Found(FAMILY, self.title, (), {"adb": adb}, _NONE)]
+        return [
+            Found(
+                f"{FAMILY}:{phone.serial}", phone.model or "phone", ("cpu", "gpu", "npu"), {"adb": adb}, phone.obstacle
+            )
+            for phone in phones
+        ]
+
+    def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
+        return _opened(address, settings)
+
+
+_NONE = (
+    "no phone is attached: switch on USB debugging in its developer options and plug it in, "
+    "or: adb connect ADDRESS:PORT (wireless debugging)"
+)
+
+
+@contextlib.contextmanager
+def _opened(address: str, settings: Settings) -> Iterator[DeviceSession]:
+    adb = program()
+    serial = address.partition(":")[2]
+    with server(adb):
+        phones = {phone.serial: phone for phone in attached(adb)}
+        if not serial and len(phones) == 1:
+            serial = next(iter(phones))
+        if serial not in phones:
+            there = ", ".join(f"{FAMILY}:{name}" for name in phones)
+            raise BadInput(f"--device {address}: " + (f"the phones are {there}" if there else _NONE))
+        if obstacle := phones[serial].obstacle:
+            raise DeviceLost(f"{FAMILY}:{serial}: {obstacle}")
+        shell = AdbShell(adb, serial)
+        with Stage(shell, FOLDER) as stage:
+            yield PhoneSession(shell, stage, settings)
+
+
+DEVICE = AdbDevice()
