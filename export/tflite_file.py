@@ -70,7 +70,7 @@ class Tensor:
         )
 
 
-class _Buffer:
+class AlignedBuffer:
     """The bytes of one constant, as an object of flatbuffers' object API."""
 
     def __init__(self, data: bytes) -> None:
@@ -154,7 +154,7 @@ class FlatFile:
         model.subgraphs = [self._subgraph(source, result)]
         model.signatureDefs = [_signature(source, result, names)]
         model.metadata = [self._metadata(name, data) for name, data in sorted(everything.items())]
-        model.buffers = [_Buffer(data) for data in self._buffers]
+        model.buffers = [AlignedBuffer(data) for data in self._buffers]
         builder = flatbuffers.Builder(sum(map(len, self._buffers)) + 4096)
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())

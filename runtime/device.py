@@ -59,6 +59,7 @@ class Settings:
         known_hosts: file of pinned host keys for SSH (default: the user's own).
         timeout_s: longest time of one step on the device.
         runners: only these runners (names of ``runtime/run_<name>.py``); empty for all that fit.
+        keep: folder that keeps what compilers of NPUs make (``_vela.tflite``, context binaries); None: nothing is kept.
     """
 
     python: str = ""
@@ -67,18 +68,31 @@ class Settings:
     known_hosts: Path | None = None
     timeout_s: float = 120.0
     runners: tuple[str, ...] = ()
+    keep: Path | None = None
 
 
 @dataclass(frozen=True)
 class Job:
     """One artifact on one unit of a device.
 
-    ``inputs`` are raw tensors by name, in the artifact's own dtype and layout.
+    Attributes:
+        artifact: the file.
+        unit: what it is to run on.
+        inputs: raw tensors by name, in the artifact's own dtype and layout.
+        label: what its row calls it, where the artifact's own key is taken by another (default: that key).
+        baseline: label of the job that its time is put in relation to; None: of none.
     """
 
     artifact: Artifact
     unit: Unit
     inputs: Mapping[str, Array]
+    label: str = ""
+    baseline: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What its row calls it."""
+        return self.label or self.artifact.key
 
 
 @dataclass(frozen=True)
@@ -140,6 +154,22 @@ class SimulatedReport:
 
 
 Cell = LatencyReport | EstimateReport | SimulatedReport | Skipped
+
+
+def cell_of(report: LatencyReport | Skipped) -> Cell:
+    """A measured record as it may be shown: without its times where what ran is emulated."""
+    if isinstance(report, Skipped) or not (why := report.facts.get("emulated")):
+        return report
+    return SimulatedReport(
+        kind="simulated",
+        runtime=report.runtime,
+        runtime_versions=report.runtime_versions,
+        why=str(why),
+        unit_asked=report.unit_asked,
+        unit_ran=report.unit_ran,
+        operators_per_unit=report.operators_per_unit,
+        facts=report.facts,
+    )
 
 
 @dataclass(frozen=True)
