@@ -72,6 +72,10 @@ def bench(
     ] = None,
     identity: Annotated[Path | None, typer.Option(help="Private key for SSH.", rich_help_panel=_WHERE)] = None,
     known_hosts: Annotated[Path | None, typer.Option(help="Pinned host keys for SSH.", rich_help_panel=_WHERE)] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Keep what NPU compilers made here: the files to put on the chip.", rich_help_panel=_OUTCOME),
+    ] = None,
     timeout: Annotated[
         float, typer.Option(min=1, help="Longest time of one step on a device, in seconds.", rich_help_panel=_HOW)
     ] = 120.0,
@@ -136,12 +140,27 @@ def bench(
         targets=split(target),
         precisions=split(precision),
         against=against,
-        settings=Settings(python, benchmark_model, identity, known_hosts, timeout, split(runner)),
+        settings=Settings(
+            python=python,
+            benchmark_model=benchmark_model,
+            identity=identity,
+            known_hosts=known_hosts,
+            timeout_s=timeout,
+            runners=split(runner),
+            keep=keep,
+        ),
         json=json_file,
         resume=resume,
     )
-    with progress_bar(quiet=quiet) as progress:
-        outcome = bench_bundle(request, progress)
+    try:
+        with progress_bar(quiet=quiet) as progress:
+            outcome = bench_bundle(request, progress)
+    except KeyboardInterrupt:
+        if json_file is not None and json_file.exists():
+            typer.echo(
+                f"rows that were done are in {json_file}; the same command with --resume does the rest", err=True
+            )
+        raise
     if record:
         record_rows(outcome)
     cli_show_bench.show_bench(outcome, older)

@@ -25,6 +25,7 @@ BUSY = 0.5
 
 _SLOWEST = 5
 _COLUMNS = ("artifact", "runner", "ran on", "median ms", "p5", "p95", "first", "init", "ratio", "golden", "MiB")
+_ESTIMATED = ("artifact", "compiler", "estimate, ms", "NPU", "CPU", "on the NPU", "off the NPU", "memory")
 _COLOURS = {"faster": "green", "slower": "red", "cannot tell": "yellow", "not comparable": "yellow"}
 
 
@@ -53,14 +54,17 @@ def show_bench(outcome: BenchOutcome, older: BenchRecord | None) -> None:
     """One table per device; then what was skipped, estimated, and how it compares with an older record."""
     for address in dict.fromkeys(row.device for row in outcome.rows):
         mine = [row for row in outcome.rows if row.device == address]
-        shown = [_row(row) for row in mine if not isinstance(row.cell, Skipped)]
-        if shown:
-            print_parts(table(_title(outcome, address), _COLUMNS, shown, _COLUMNS[3:9] + _COLUMNS[10:]))
+        ran = [_row(row) for row in mine if isinstance(row.cell, LatencyReport | SimulatedReport)]
+        estimated = [_estimate(row) for row in mine if isinstance(row.cell, EstimateReport)]
+        if ran:
+            print_parts(table(_title(outcome, address), _COLUMNS, ran, _COLUMNS[3:9] + _COLUMNS[10:]))
+        if estimated:
+            print_parts(table(_title(outcome, address), _ESTIMATED, estimated, _ESTIMATED[2:5]))
         for row in mine:
             _notes(row)
-    print_parts(
-        Text("wall-clock milliseconds, measured in turns; 'ratio' is paired with PyTorch's, or --against's", "dim")
-    )
+    if any(isinstance(row.cell, LatencyReport) for row in outcome.rows):
+        told = "wall-clock milliseconds, measured in turns; 'ratio' is paired with PyTorch's, or --against's"
+        print_parts(Text(told, "dim"))
     if older is not None:
         _compared(outcome, older)
 
@@ -84,11 +88,25 @@ def _row(row: BenchRow) -> tuple[str | Text, ...]:
         ran = Text(cell.unit_ran, "bold red" if cell.fell_back else "")
         figures = (*(number(t, 1) for t in times), ratio)
         return row.artifact, row.runner, ran, *figures, _golden(row), number(cell.peak_memory_mib, 0)
-    if isinstance(cell, EstimateReport):
-        ran = Text("+".join(unit for unit, operators in cell.operators_per_unit.items() if operators))
-        return row.artifact, row.runner, ran, f"~{cell.estimated_ms:.1f}", *("",) * 5, _golden(row), ""
     assert isinstance(cell, SimulatedReport)
     return row.artifact, row.runner, Text(cell.unit_ran), "simulated", *("",) * 5, _golden(row), ""
+
+
+def _estimate(row: BenchRow) -> tuple[str | Text, ...]:
+    cell = row.cell
+    assert isinstance(cell, EstimateReport)
+    on_npu = sum(cell.operators_per_unit.get("npu", {}).values())
+    off = ", ".join(f"{count} {kind}" for kind, count in cell.operators_per_unit.get("cpu", {}).items())
+    memory = ", ".join(f"{area} {used / 1024:.0f} KiB" for area, used in cell.memory_bytes.items())
+    figures = (f"~{number(cell.estimated_ms)}", number(cell.npu_ms), number(cell.fallback_ms))
+    return (
+        row.artifact,
+        cell.tool,
+        *figures,
+        f"{on_npu} operators",
+        Text(off or "none", "yellow" if off else ""),
+        memory,
+    )
 
 
 def _golden(row: BenchRow) -> Text:
@@ -106,6 +124,8 @@ def _notes(row: BenchRow) -> None:
         print_parts(Text(f"{what}: {cell.why}: correctness without latency", "dim"))
     elif isinstance(cell, EstimateReport):
         print_parts(Text(f"{what}: a compiler's estimate by {cell.tool} for {cell.chip}; nothing ran", "dim"))
+        if "kept" in cell.facts:
+            print_parts(Text(f"{what}: the file for the chip: {cell.facts['kept']}", "dim"))
         for warning in cell.warnings:
             print_parts(Text(f"{what}: {warning}", "yellow"))
     else:
