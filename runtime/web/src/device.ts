@@ -1,5 +1,6 @@
 /** What this device and browser are, as far as they tell. */
 
+import { type Brand, browserName } from "./browser_name";
 import { adapterName, emulation } from "./gpu";
 
 export interface DeviceFacts {
@@ -26,7 +27,7 @@ export interface DeviceFacts {
 }
 
 interface Hints {
-  brands: { brand: string; version: string }[];
+  brands: Brand[];
   mobile: boolean;
   platform: string;
   getHighEntropyValues(names: string[]): Promise<Record<string, string>>;
@@ -51,19 +52,6 @@ export function clockStep(): number {
     least = Math.min(least, now - start);
   }
   return least;
-}
-
-/** "Chrome 142" from the brands or, where there are none, from the user agent. */
-export function browserName(agent: string, brands: readonly { brand: string; version: string }[]): string {
-  const real = brands.filter(({ brand }) => !/not.?a.?brand/i.test(brand.replace(/[^\w]/g, " ")));
-  const brand = real.find((b) => b.brand !== "Chromium") ?? real[0];
-  if (brand) return `${brand.brand} ${brand.version}`;
-  const firefox = /Firefox\/(\d+)/.exec(agent);
-  if (firefox) return `Firefox ${firefox[1]}`;
-  const safari = /Version\/([\d.]+).*Safari/.exec(agent);
-  if (safari) return `Safari ${safari[1]}`;
-  const chrome = /Chrome\/(\d+)/.exec(agent);
-  return chrome ? `Chrome ${chrome[1]}` : "a browser";
 }
 
 async function gpuFacts(missing: Record<string, string>): Promise<Pick<DeviceFacts, "gpu" | "gpu_emulated">> {

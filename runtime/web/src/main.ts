@@ -31,9 +31,9 @@ function listFacts(device: DeviceFacts): void {
     by("missing").append(made("li", `${names[name] ?? name}: ${reason}.`));
   }
   if (!device.secure) {
-    by("missing").append(
-      made("li", "For all of it, serve with --certificate and --key, or reach the page as localhost: adb reverse tcp:PORT tcp:PORT."),
-    );
+    const forward = `adb reverse tcp:${location.port} tcp:${location.port}`;
+    const way = `For all of it, serve with --certificate and --key, or open it as localhost over a USB cable: ${forward}`;
+    by("missing").append(made("li", way));
   }
 }
 
