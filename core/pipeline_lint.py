@@ -26,13 +26,15 @@ def lint(artifact: Artifact) -> tuple[LintFinding, ...]:
         return ()
     from clearport.export.lint_nnapi import API_LEVELS
     from clearport.export.lint_nnapi import lint as lint_nnapi
+    from clearport.export.nnapi_levels import describe, predict
 
     report = lint_nnapi(artifact.path)
+    levels = (LintFinding(level="note", rule=RULE, message=describe(predict(report))),)
     if report.api_level is not None:
         said = f"NNAPI is predicted to take all {len(report.findings)} operators from API level {report.api_level} on, "
         said += f"in {_parts(report.partitions(report.api_level))}"
-        return (LintFinding(level="note", rule=RULE, message=said),)
-    return tuple(_left_on_the_cpu(report, API_LEVELS[-1]))
+        return (LintFinding(level="note", rule=RULE, message=said), *levels)
+    return (*_left_on_the_cpu(report, API_LEVELS[-1]), *levels)
 
 
 def _in_float32(artifact: Artifact) -> list[LintFinding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -220,4 +221,52 @@ def test_architectures_that_are_none(address: str) -> None:
 def test_without_the_extra_the_htp_says_how_to_get_it() -> None:
     assert all("pip install 'clearport[qnn]'" in str(found.obstacle) for found in HTP.found())
     with pytest.raises(NotInstalled), HTP.open("htp:v73", Settings()):
+        pass
+
+
+def litert_npu_python() -> str | None:
+    return importlib.import_module("clearport.runtime.run_litert_npu").interpreter()
+
+
+@pytest.mark.skipif(
+    litert_npu_python() is None, reason="CLEARPORT_LITERT_NPU_PYTHON names no Python with OpenVINO 2026.3"
+)
+def test_litert_hands_all_of_ncnet_to_its_npu_dispatch(small: Bundle) -> None:
+    task = job(small)
+    with Worker("litert_npu", task.artifact.path, python=litert_npu_python(), options={"device": "cpu"}) as worker:
+        [by_dispatch] = worker.run(task.inputs).values()
+        facts = worker.facts()
+    assert (facts["unit"], facts["openvino_device"], facts["partitions"]) == ("npu", "CPU", 1)
+    assert "in place of an NPU" in facts["emulated"]
+    assert facts["operators_per_unit"]["npu"]["CONV_2D"] == 8
+    with Worker("litert", task.artifact.path) as worker:
+        [on_cpu] = worker.run(task.inputs).values()
+    difference = np.abs(by_dispatch.astype(int) - on_cpu.astype(int))
+    assert difference.max() <= 4
+    assert difference.mean() < 0.5
+
+
+@pytest.mark.skipif(
+    litert_npu_python() is None, reason="CLEARPORT_LITERT_NPU_PYTHON names no Python with OpenVINO 2026.3"
+)
+def test_litert_without_an_npu_says_so(small: Bundle) -> None:
+    """Asked for the NPU by name, there is no silent way to the CPU."""
+    if importlib.import_module("clearport.runtime.run_openvino_npu").RUNNER.unavailable() is None:
+        pytest.skip("there is an NPU here")
+    path = job(small).artifact.path
+    with (
+        pytest.raises(RuntimeFailure),
+        Worker("litert_npu", path, python=litert_npu_python(), options={"device": "npu"}),
+    ):
+        pass
+
+
+def test_openvino_without_an_npu_says_why(small: Bundle) -> None:
+    runner = importlib.import_module("clearport.runtime.run_openvino_npu").RUNNER
+    assert runner.units == ("npu",)
+    reason = runner.unavailable()
+    if reason is None:
+        pytest.skip("there is an NPU here")
+    assert "NPU" in reason
+    with pytest.raises(RuntimeFailure, match=r"openvino_npu: .*NPU"), Worker("openvino_npu", small.folder):
         pass

@@ -3,6 +3,7 @@
 What is asked is what TensorFlow Lite's NNAPI delegate asks before it hands an operator over
 (``NNAPIDelegateKernel::Validate`` in ``tensorflow/lite/delegates/nnapi/nnapi_delegate.cc``): operator, version, types,
 ranks, scales. It is a prediction: a phone's driver may refuse more. NNAPI is deprecated since Android 15 (API 35).
+The rules were compared with the delegate of LiteRT at commit 5c8a6d4b; where older ones are stricter, theirs stand.
 """
 
 from __future__ import annotations
@@ -22,9 +23,16 @@ API_LEVELS = (27, 28, 29, 30, 31)
 _NEVER = 99
 
 
+Need = tuple[int, str]
+"""An API level and what needs it."""
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One operator: ``api_level`` is the first that takes it, None if none does; ``reason`` says what decides."""
+    """One operator: ``api_level`` is the first that takes it, None if none does; ``reason`` says what decides.
+
+    ``needs`` are all of its conditions.
+    """
 
     index: int
     op: str
@@ -32,6 +40,11 @@ class Finding:
     dtype: str
     api_level: int | None
     reason: str
+    needs: tuple[Need, ...] = ()
+
+    def taken(self, api_level: int) -> bool:
+        """Whether NNAPI takes it at an API level."""
+        return self.api_level is not None and self.api_level <= api_level
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class NnapiReport:
 
     def refused(self, api_level: int) -> tuple[Finding, ...]:
         """The operators that stay on the CPU at an API level."""
-        return tuple(f for f in self.findings if not _taken(f, api_level))
+        return tuple(f for f in self.findings if not f.taken(api_level))
 
     def partitions(self, api_level: int) -> int:
         """How many parts of the graph NNAPI gets at an API level, each a trip to the accelerator and back."""
@@ -60,6 +73,7 @@ class NnapiReport:
 class _Tensor:
     dtype: str
     rank: int
+    dims: tuple[int, ...]
     constant: bool
     scales: tuple[float, ...]
     zero_point: int
@@ -72,10 +86,6 @@ class _Op:
     inputs: tuple[_Tensor, ...]
     output: _Tensor
     options: Any
-
-
-Need = tuple[int, str]
-"""An API level and what needs it."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +119,7 @@ def _finding(index: int, op: _Op) -> Finding:
     needs = sorted(_needs(op), key=lambda need: need[0])
     level, reason = needs[-1]
     dtype = op.inputs[0].dtype
-    return Finding(index, op.op, op.version, dtype, None if level == _NEVER else level, reason)
+    return Finding(index, op.op, op.version, dtype, None if level == _NEVER else level, reason, tuple(needs))
 
 
 def _needs(op: _Op) -> list[Need]:
@@ -147,6 +157,8 @@ def _resize(op: _Op) -> Iterable[Need]:
         yield _NEVER, "an output size that is not constant"
     if op.options.alignCorners or op.options.halfPixelCenters:
         yield 30, "half_pixel_centers or align_corners"
+    if op.op == "RESIZE_BILINEAR" and op.output.dims[1] != op.output.dims[2]:
+        yield 29, "RESIZE_BILINEAR to another height than width"
 
 
 def _mean(op: _Op) -> Iterable[Need]:
@@ -240,17 +252,13 @@ RULES: Mapping[str, _Rule] = {
 """Operator -> what NNAPI takes of it. An operator that is not here stays on the CPU."""
 
 
-def _taken(finding: Finding, api_level: int) -> bool:
-    return finding.api_level is not None and finding.api_level <= api_level
-
-
 def _subsets(report: NnapiReport, api_level: int) -> list[tuple[bool, list[int]]]:
     """(taken, operators): as TFLite cuts a graph, all that is ready and of one kind goes into one part."""
     written = {tensor for _, outputs in report.edges for tensor in outputs}
     waiting = [finding.index for finding in report.findings]
     parts: list[tuple[bool, list[int]]] = []
     while waiting:
-        kind = next(_taken(report.findings[i], api_level) for i in waiting if not report.edges[i][0] & written)
+        kind = next(report.findings[i].taken(api_level) for i in waiting if not report.edges[i][0] & written)
         part = _ready(report, api_level, waiting, written, kind)
         waiting = [i for i in waiting if i not in part]
         parts.append((kind, part))
@@ -262,7 +270,7 @@ def _ready(report: NnapiReport, api_level: int, waiting: Sequence[int], written:
     part: list[int] = []
     for index in waiting:
         reads, writes = report.edges[index]
-        if _taken(report.findings[index], api_level) is kind and not reads & written:
+        if report.findings[index].taken(api_level) is kind and not reads & written:
             part.append(index)
             written -= writes
     return part
@@ -273,8 +281,10 @@ def _tensor(model: Any, tensor: Any) -> _Tensor:
     quant = tensor.quantization
     scales = () if quant is None or quant.scale is None else tuple(np.asarray(quant.scale, np.float64).tolist())
     zero_point = int(quant.zeroPoint[0]) if scales else 0
-    rank = 0 if tensor.shape is None else len(tensor.shape)
-    return _Tensor(names[tensor.type], rank, model.buffers[tensor.buffer].data is not None, scales, zero_point)
+    dims = () if tensor.shape is None else tuple(map(int, tensor.shape))
+    return _Tensor(
+        names[tensor.type], len(dims), dims, model.buffers[tensor.buffer].data is not None, scales, zero_point
+    )
 
 
 def _operator(model: Any, operator: Any, tensors: Sequence[_Tensor]) -> _Op:
