@@ -92,9 +92,9 @@ class LoopbackPhone:
         return found
 
     def serve(self, socket_name: str) -> None:
-        self._begin(
-            [self.adb, "server", "nodaemon"], {"ADB_SERVER_SOCKET": socket_name, "HOME": str(self.folder)}, "s.log"
-        )
+        environment = {"ADB_SERVER_SOCKET": socket_name, "HOME": str(self.folder)}
+        self._begin([self.adb, "server", "nodaemon"], environment, "server.log")
+        self._until(lambda: _listens(socket_name.partition(":")[2]), "the server")  # or a client would start its own
 
     def _begin(self, argv: Sequence[str], environment: dict[str, str], log: str) -> int:
         assert self.inside.stdin is not None
@@ -108,8 +108,15 @@ class LoopbackPhone:
         deadline = time.monotonic() + _PATIENCE_S
         while not holds():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{what}: {self.call('devices', '-l')}")
+                raise TimeoutError(f"the phone's {what} did not come within {_PATIENCE_S:g} s")
             time.sleep(0.1)
+
+
+def _listens(place: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+        client.connect(place)
+        return True
+    return False
 
 
 def missing(tools: Path, adb: str | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ import numpy as np
 import pytest
 
 from clearport.base import Artifact, BadInput, ClearportError, RuntimeFailure, Skipped, no_progress
+from clearport.bundle import Bundle
 from clearport.files import digest
+from clearport.pipeline_bench import BenchRequest, bench_bundle
 from clearport.quantize.flow import QuantizeOptions
 from clearport.registry import DEVICES
 from clearport.runtime import adb_shell, on_adb, remote
@@ -24,6 +27,7 @@ from clearport.runtime.adb_shell import AdbShell
 from clearport.runtime.arm64 import place, userland
 from clearport.runtime.device import DeviceLost, DeviceSession, Job, Row, Settings
 from clearport.runtime.latency_record import LatencyPlan, LatencyReport
+from clearport.runtime.parity import ParityReport
 from clearport.runtime.worker import Worker
 
 from . import loopback_adb, zoo
@@ -59,7 +63,7 @@ def on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackPhone]:
 def phone(on: LoopbackPhone) -> Iterator[LoopbackPhone]:
     """The phone, and switched on again after a test that killed it."""
     yield on
-    if adb_shell.AdbShell(on.adb, SERIAL).lost():
+    if AdbShell((on.adb,), SERIAL).lost():
         on.start()
 
 
@@ -75,13 +79,18 @@ def arm_phone(phone: LoopbackPhone) -> Iterator[LoopbackPhone]:
 
 
 @pytest.fixture(scope="module")
-def artifacts(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> dict[str, Artifact]:
-    """NCNet's int8 files by target."""
+def bundle(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
+    """NCNet in int8 for both runtimes. Ranges are not searched: what is tested does not depend on them."""
     with pytest.MonkeyPatch.context() as patch:
         simple = partial(QuantizeOptions, equalisation=(0.0,), search=False, compensate=False)
         patch.setattr("clearport.pipeline.QuantizeOptions", simple)
         options: dict[str, Any] = {"targets": tuple(RUNNERS), "precisions": ("int8",), "calibration": few_photos}
-        bundle = zoo.exported("ncnet", tmp_path_factory.mktemp("adb_bundle"), **options)
+        return zoo.exported("ncnet", tmp_path_factory.mktemp("adb_bundle"), **options)
+
+
+@pytest.fixture(scope="module")
+def artifacts(bundle: Bundle) -> dict[str, Artifact]:
+    """Its files by target."""
     return {record.target: bundle.artifact(record) for record in bundle.artifacts if record.variant != "ort"}
 
 
@@ -121,7 +130,7 @@ def test_another_address_is_refused_with_those_that_are_there(phone: LoopbackPho
 
 
 def test_the_shell_passes_bytes_streams_and_exit_codes(phone: LoopbackPhone, tmp_path: Path) -> None:
-    shell = AdbShell(phone.adb, SERIAL)
+    shell = AdbShell((phone.adb,), SERIAL)
     done = shell.run("echo out; echo err >&2; exit 7", 60.0)
     assert (done.code, done.out, done.err) == (7, "out\n", "err\n")
     assert shell.run("kill -9 $$", 60.0).code == 128 + signal.SIGKILL
@@ -136,7 +145,7 @@ def test_the_shell_passes_bytes_streams_and_exit_codes(phone: LoopbackPhone, tmp
 
 
 def test_a_command_that_hangs_is_ended_on_both_sides(phone: LoopbackPhone) -> None:
-    shell = AdbShell(phone.adb, SERIAL)
+    shell = AdbShell((phone.adb,), SERIAL)
     with pytest.raises(RuntimeFailure, match="gave no answer within 2 s"):
         shell.run("exec sleep 4242", 2.0)
     deadline = time.monotonic() + 20
@@ -251,17 +260,50 @@ def test_a_tool_for_another_processor_is_told_as_such(
     assert row.cell.reason.startswith(f"benchmark_model on {ADDRESS} ended with")
 
 
-def test_without_a_server_ours_is_ended_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_where_no_server_runs_ours_serves_and_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     try:
         adb = adb_shell.program()
     except ClearportError as error:
         pytest.skip(str(error))
-    monkeypatch.setenv("ADB_SERVER_SOCKET", f"localfilesystem:{tmp_path / 's'}")
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    monkeypatch.delenv("ADB_SERVER_SOCKET", raising=False)
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(port))
     monkeypatch.setenv("HOME", str(tmp_path))
-    with adb_shell.server(adb):
-        assert adb_shell.attached(adb) == []
-        assert adb_shell._server_runs()
-    deadline = time.monotonic() + 20
-    while adb_shell._server_runs():
-        assert time.monotonic() < deadline, "the server is left behind"
-        time.sleep(0.1)
+    with adb_shell.server(adb) as called:
+        assert adb_shell.attached(called) == []
+        place = Path(called[2].partition(":")[2])
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(place))
+        assert not adb_shell._server_runs(), "the user's own port stays free"
+    assert not place.exists()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), 1.0)
+
+
+def test_an_unplugged_phone_is_in_the_record_and_a_bench_resumes(
+    phone: LoopbackPhone, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "AT_ONCE", 1)
+    request = BenchRequest(bundle.folder, (ADDRESS,), runs=4, seconds=0, settings=SETTINGS, json=tmp_path / "b.json")
+    seen: list[str] = []
+
+    def unplug(stage: str, done: int, total: int) -> None:
+        if "measuring" in stage and stage not in seen:
+            seen.append(stage)
+            if len(seen) == 2:
+                phone.stop()
+
+    first = bench_bundle(request, unplug)
+    (device,) = first.record.devices
+    assert device.lost is not None
+    assert "offline" in device.lost
+    done = [row for row in first.rows if isinstance(row.cell, LatencyReport)]
+    assert len(done) == 1
+    assert isinstance(done[0].golden, ParityReport)
+    assert done[0].golden.passed
+    phone.start()
+    again = bench_bundle(replace(request, resume=True))
+    assert done[0].key not in again.fresh
+    assert all(isinstance(row.cell, LatencyReport) for row in again.rows)
+    assert len(again.rows) == len(bundle.artifacts)

@@ -12,6 +12,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,9 @@ ADVICE = {
 }
 """What to do about a phone that is in another state than ``device``."""
 
+_SOCKET, _PORT = "ADB_SERVER_SOCKET", "ANDROID_ADB_SERVER_PORT"  # adb's own variables
 _QUICK_S = 20.0
+_PROTOCOL = "shell_v2"
 _PUSH_S = 600.0
 _OWN_WORDS = re.compile(r"^(?:adb|error): ", re.MULTILINE)
 _ADB_FAILED = 255
@@ -82,48 +85,43 @@ def program() -> str:
 
 
 @contextlib.contextmanager
-def server(adb: str) -> Iterator[None]:
-    """adb's server, which finds phones: the one that runs, or else one that is ended afterwards.
+def server(adb: str) -> Iterator[tuple[str, ...]]:
+    """How adb is called so that it finds phones: by the user's server where one runs or is named, or else by one of our
+    own, which listens on a socket that nobody else knows and is ended afterwards.
 
     Raises:
         BadInput: it does not start.
     """
-    if _server_runs():
-        yield
+    if _SOCKET in os.environ or _server_runs() or os.name == "nt":
+        yield (adb,)
         return
-    started = _call([adb, "start-server"])
-    if started.code:
-        raise BadInput(f"adb's server does not start: {started.words}")
-    try:
-        yield
-    finally:
-        _call([adb, "kill-server"])
+    with tempfile.TemporaryDirectory(prefix="clearport-adb-") as folder:
+        own = (adb, "-L", f"localfilesystem:{folder}/server")
+        started = _call([*own, "start-server"])
+        if started.code:
+            raise BadInput(f"adb's server does not start: {started.words}")
+        try:
+            yield own
+        finally:
+            _call([*own, "kill-server"])
 
 
 def _server_runs() -> bool:
-    """Whether one listens where adb would look for it."""
-    given = os.environ.get("ADB_SERVER_SOCKET", "")
-    kind, _, place = given.partition(":")
+    """Whether one listens at adb's usual place."""
     try:
-        if kind == "localfilesystem":
-            with socket.socket(socket.AF_UNIX) as there:
-                there.connect(place)
-            return True
-        host, _, port = place.rpartition(":")
-        number = int(port or os.environ.get("ANDROID_ADB_SERVER_PORT", "5037"))
-        with socket.create_connection((host or "127.0.0.1", number), 1.0):
+        with socket.create_connection(("127.0.0.1", int(os.environ.get(_PORT, "5037"))), 1.0):
             return True
     except (OSError, ValueError):
         return False
 
 
-def attached(adb: str) -> list[Attached]:
+def attached(adb: Sequence[str]) -> list[Attached]:
     """Every phone that the server sees, in whatever state.
 
     Raises:
         BadInput: adb does not work.
     """
-    listed = _call([adb, "devices", "-l"])
+    listed = _call([*adb, "devices", "-l"])
     if listed.code:
         raise BadInput(f"adb does not work: {listed.words}")
     return read_listing(listed.out)
@@ -143,9 +141,22 @@ def read_listing(text: str) -> list[Attached]:
 class AdbShell:
     """See ``clearport.runtime.remote_shell.Shell``."""
 
-    def __init__(self, adb: str, serial: str) -> None:
+    def __init__(self, adb: Sequence[str], serial: str) -> None:
         self.address = f"adb:{serial}"
-        self._adb = (adb, "-s", serial)
+        self._adb = (*adb, "-s", serial)
+
+    def check(self) -> None:
+        """Make sure that the phone tells exit codes and keeps bytes as they are.
+
+        Raises:
+            BadInput: it does not: it is older than Android 7.
+            DeviceLost: it is gone.
+        """
+        told = _call([*self._adb, "features"])
+        if told.code:
+            self._check(told)
+        if _PROTOCOL not in told.out.split():
+            raise BadInput(f"{self.address}: its adb lacks the protocol {_PROTOCOL}: Android 7 or newer is needed")
 
     def run(self, command: str, timeout_s: float) -> Outcome:
         done = _call([*self._adb, "shell", "-T", command], timeout_s)

@@ -87,7 +87,8 @@ def _fill(new: Path, asked: dict[str, Any]) -> dict[str, str]:
             other.unlink()
     python = sorted((new / "root/usr/bin").glob("python3.[0-9]*"))[0]
     _wheels(new / "root/usr/lib/python3/dist-packages", python.name.removeprefix("python"), asked["versions"])
-    return {"qemu": _first_line([str(qemu), "--version"]), "python": _try(new / "root", qemu, python)}
+    version = _first_line([str(qemu), "--version"]).partition(" version ")[2].split()[0]
+    return {"qemu": version, "python": _try(new / "root", qemu, python)}
 
 
 def _wheels(target: Path, python: str, versions: dict[str, str]) -> None:

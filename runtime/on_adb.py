@@ -14,10 +14,11 @@ from contextlib import AbstractContextManager
 from clearport.base import BadInput, ClearportError
 from clearport.runtime.adb_session import PhoneSession
 from clearport.runtime.adb_shell import AdbShell, attached, program, server
-from clearport.runtime.device import DeviceLost, DeviceSession, Found, Settings
+from clearport.runtime.device import UNITS, DeviceLost, DeviceSession, Found, Settings
 from clearport.runtime.remote_stage import Stage
 
 FAMILY = "adb"
+_ANY = f"{FAMILY}:SERIAL"
 FOLDER = "/data/local/tmp/clearport"
 """Where the shell's user may write and run files on every Android."""
 
@@ -31,16 +32,14 @@ class AdbDevice:
     def found(self) -> Sequence[Found]:
         try:
             adb = program()
-            with server(adb):
-                phones = attached(adb)
+            with server(adb) as called:
+                phones = attached(called)
         except ClearportError as error:
-            return [Found(FAMILY, self.title, (), obstacle=str(error))]
+            return [Found(_ANY, self.title, UNITS, obstacle=str(error))]
         if not phones:
-            return [Found(FAMILY, self.title, (), {"adb": adb}, _NONE)]
+            return [Found(_ANY, self.title, UNITS, {"adb": adb}, _NONE)]
         return [
-            Found(
-                f"{FAMILY}:{phone.serial}", phone.model or "phone", ("cpu", "gpu", "npu"), {"adb": adb}, phone.obstacle
-            )
+            Found(f"{FAMILY}:{phone.serial}", phone.model or "phone", UNITS, {"adb": adb}, phone.obstacle)
             for phone in phones
         ]
 
@@ -56,9 +55,8 @@ _NONE = (
 
 @contextlib.contextmanager
 def _opened(address: str, settings: Settings) -> Iterator[DeviceSession]:
-    adb = program()
     serial = address.partition(":")[2]
-    with server(adb):
+    with server(program()) as adb:
         phones = {phone.serial: phone for phone in attached(adb)}
         if not serial and len(phones) == 1:
             serial = next(iter(phones))
@@ -68,6 +66,7 @@ def _opened(address: str, settings: Settings) -> Iterator[DeviceSession]:
         if obstacle := phones[serial].obstacle:
             raise DeviceLost(f"{FAMILY}:{serial}: {obstacle}")
         shell = AdbShell(adb, serial)
+        shell.check()
         with Stage(shell, FOLDER) as stage:
             yield PhoneSession(shell, stage, settings)
 

@@ -39,7 +39,7 @@ class QemuSession:
         return {
             "cpu": f"{self.cpu} ({PROCESSORS[self.cpu]}), emulated",
             "machine": "aarch64",
-            "emulator": self.arm.record["qemu"],
+            "emulator": f"QEMU {self.arm.record['qemu']}",
             "python": self.arm.record["python"],
         }
 
@@ -79,7 +79,7 @@ class QemuSession:
             kind="simulated",
             runtime=facts["runner"],
             runtime_versions={name: version or "unknown" for name, version in facts["versions"].items()},
-            why=f"{self.arm.record['qemu']} emulates a {self.cpu}: its numbers hold, its time does not",
+            why=f"QEMU {self.arm.record['qemu']} emulates a {self.cpu}: its numbers hold, its time does not",
             unit_asked=job.unit,
             unit_ran=facts["unit"],
             operators_per_unit={facts["unit"]: facts["operators"]},
