@@ -129,7 +129,7 @@ def blurred_noise(side: int, rng: np.random.Generator) -> Float32:
 
 
 _KINDS = ("thin", "downpour", "painted", "none")
-_SHARES = (0.42, 0.32, 0.2, 0.06)
+_SHARES = (0.44, 0.3, 0.18, 0.08)
 _VAPOR = {"thin": 0.05, "downpour": 0.15, "painted": 0.1, "none": 0.2}
 """How often there is vapor as well."""
 
@@ -148,7 +148,7 @@ class Rain:
     """
 
     upright = 0.5
-    turned = 0.2
+    turned = 0.08
 
     def __init__(self, seed: int, layers: int = 96, side: int = _SIDE) -> None:
         rng = np.random.default_rng([seed, 7])

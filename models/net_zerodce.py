@@ -77,12 +77,12 @@ SPEC = ModelSpec(
     halo=7,  # one pixel for each convolution
     value_range=(0.0, 1.0),
     paper=Paper("Zero-Reference Deep Curve Estimation for Low-Light Image Enhancement", "2001.06826"),
-    recipe={  # the weights of the authors' training; smoothness is a mean over the curves here, and a sum there
+    recipe={  # the weights of the authors' training, and a shorter one: 10 times their rate, smaller crops
         "degradation": "unpaired",
         "loss": "spatial + 10*exposure + 5*colour + 1600*smooth-curves",
-        "patch": 256,
-        "batch": 8,
-        "lr": 1e-4,
+        "patch": 128,
+        "batch": 4,
+        "lr": 1e-3,
         "optimiser": "adam",
     },
 )

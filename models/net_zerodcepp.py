@@ -76,7 +76,7 @@ SPEC = ModelSpec(
         "loss": "spatial + 10*exposure + 5*colour + 1600*smooth-curves",
         "patch": 256,
         "batch": 8,
-        "lr": 1e-4,
+        "lr": 2e-3,
         "optimiser": "adam",
     },
 )
