@@ -104,6 +104,8 @@ class BrowserSession:
         """The page in a browser that has a GPU, if one is wanted: in software, if there is no other."""
         from playwright.sync_api import Error
 
+        if not self._browser.is_connected():
+            self._browser = self._launch(_WEBGPU)
         try:
             page = self._browser.new_page()
             page.goto(f"{address}licenses.txt")
