@@ -334,7 +334,8 @@ class Target(Protocol):
     ) -> Sequence[Artifact | Skipped]:
         """Write the artifacts of one precision into ``folder``; several when there are variants.
 
-        ``quantized`` is given whenever ``precision`` is ``int8``.
+        ``quantized`` is given for ``int8``, and for ``int8-weights``: there its table holds weights alone, which lie on
+        their grids, and everything that is computed is float.
 
         Raises:
             UnsupportedOperator: the graph holds an operator that the target has no rule for.

@@ -28,7 +28,7 @@ from clearport.pipeline_latency import QUICK, Latencies, measure_all
 from clearport.pipeline_plan import Cell, ExportRequest, Plan, make_plan
 from clearport.pipeline_prove import network_artifact, prove
 from clearport.pipeline_record import Findings, Made, Proven, manifest_of
-from clearport.quantize import table
+from clearport.quantize import table, weight_only
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.reports.html import write_reports
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from clearport.base import Progress
+    from clearport.base import Precision, Progress
+    from clearport.images import Image8
 
 SCALES, REFERENCE = "scales.json", "reference_qdq.onnx"
 
@@ -80,21 +81,23 @@ def _make(plan: Plan, loaded: weights.Loaded, folder: Path, progress: Progress) 
     about = {"source_sha256": loaded.sha256, **knobs.to_metadata(plan.knobs)}
     weights.save(folder / WEIGHTS, loaded.module, plan.spec.name, plan.scale, about)
     graph = export_graph(loaded.module, plan.spec, plan.scale, plan.request.size)
-    quantized = None
+    forms: dict[Precision, QuantizedGraph] = {}
     if plan.quantizes:
-        quantized = _quantize(plan, graph, progress)
+        forms["int8"] = quantized = _quantize(plan, graph, progress)
         table.save(folder / SCALES, quantized.table)
         write_bytes(folder / REFERENCE, graphs.to_bytes(to_qdq(quantized)))
+    if plan.rounds_weights:
+        forms["int8-weights"] = weight_only.quantize(graph, _photos(plan)[1], progress)
     artifacts: list[Artifact] = []
     skipped = list(plan.skipped)
     for number, cell in enumerate(plan.cells):
         progress("writing artifacts", number, len(plan.cells))
-        results = _lower(cell, plan, graph, quantized, folder)
+        results = _lower(cell, plan, graph, forms.get(cell.precision), folder)
         artifacts += [result for result in results if isinstance(result, Artifact)]
         skipped += [result for result in results if isinstance(result, Skipped)]
     if not artifacts:
         raise BadInput("nothing could be exported: " + "; ".join(f"{s.what}: {s.reason}" for s in skipped))
-    return Made(graph, quantized, tuple(artifacts), tuple(skipped))
+    return Made(graph, forms.get("int8"), tuple(artifacts), tuple(skipped))
 
 
 def _lower(
@@ -109,18 +112,23 @@ def _lower(
 
 
 def _quantize(plan: Plan, graph: Graph, progress: Progress) -> QuantizedGraph:
-    own = plan.request.calibration
-    paths = find_pictures(own) if own else samples.calibration()
-    photos = [load_rgb(path) for path in paths]
-    if own is None:
-        photos = as_inputs(photos, plan.spec.task)
+    paths, photos = _photos(plan)
     quantized = quantize(graph, photos, QuantizeOptions(progress=progress))
+    own = plan.request.calibration
     about = {
         **quantized.table.calibration,
         "source": "the folder given with --calibration" if own else described(plan.spec.task),
         "images": [{"name": path.name, "sha256": digest(path)} for path in paths],
     }
     return replace(quantized, table=replace(quantized.table, calibration=about))
+
+
+def _photos(plan: Plan) -> tuple[list[Path], list[Image8]]:
+    """The calibration photos and their files; those that clearport brings look as the task's inputs do."""
+    own = plan.request.calibration
+    paths = find_pictures(own) if own else samples.calibration()
+    photos = [load_rgb(path) for path in paths]
+    return paths, photos if own else as_inputs(photos, plan.spec.task)
 
 
 def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Goldens:

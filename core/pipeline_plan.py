@@ -68,6 +68,11 @@ class Plan:
         return any(cell.precision == "int8" for cell in self.cells)
 
     @property
+    def rounds_weights(self) -> bool:
+        """Whether an artifact with int8 weights and float activations is to be made."""
+        return any(cell.precision == "int8-weights" for cell in self.cells)
+
+    @property
     def options(self) -> Options:
         return Options(size=self.request.size, io=self.request.io)
 

@@ -21,7 +21,7 @@ if missing(("coremltools",)):
 
 from clearport.export.from_torch import export_graph
 from clearport.models import samples, weights
-from clearport.quantize import flow, qdq
+from clearport.quantize import flow, qdq, weight_only
 from clearport.runtime import parity, pixels
 from clearport.runtime.run_coreml import RUNNER as COREML
 from clearport.runtime.run_milref import RUNNER as MILREF
@@ -41,6 +41,7 @@ class Network:
 
     graph: Graph
     quantized: QuantizedGraph
+    rounded: QuantizedGraph
     photo: Array
     torch: parity.Reference
     qdq: parity.Reference
@@ -61,7 +62,8 @@ def ncnet(request: pytest.FixtureRequest) -> Network:
     spec = NETWORKS.get("ncnet")
     module = weights.load(spec, 3, published() if request.param == "published" else None).module
     graph = export_graph(module, spec, 3, SIZE)
-    quantized = flow.quantize(graph, [load_rgb(path)[:192, :256] for path in samples.calibration()], PLAIN)
+    photos = [load_rgb(path)[:192, :256] for path in samples.calibration()]
+    quantized = flow.quantize(graph, photos, PLAIN)
     photo = load_rgb(samples.golden())[: SIZE.height, : SIZE.width]
     image = pixels.to_tensor(photo, graph.input)
     with torch.inference_mode():
@@ -73,6 +75,7 @@ def ncnet(request: pytest.FixtureRequest) -> Network:
     return Network(
         graph,
         quantized,
+        weight_only.quantize(graph, photos),
         photo,
         parity.Reference.of("PyTorch", restored, graph.output),
         parity.Reference.of("QDQ", int8, graph.output),
@@ -80,7 +83,8 @@ def ncnet(request: pytest.FixtureRequest) -> Network:
 
 
 def lowered(ncnet: Network, precision: Precision, variant: str, folder: Path) -> Artifact:
-    made = TARGETS.get("coreml").lower(ncnet.graph, ncnet.quantized, precision, Options(), folder)[VARIANTS[variant]]
+    form = ncnet.rounded if precision == "int8-weights" else ncnet.quantized
+    made = TARGETS.get("coreml").lower(ncnet.graph, form, precision, Options(), folder)[VARIANTS[variant]]
     assert isinstance(made, Artifact)
     return made
 

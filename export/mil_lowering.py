@@ -46,7 +46,7 @@ def builder() -> Any:
 
 @dataclass
 class Lowering:
-    """One program: its precision, its scale table (int8 only) and the MIL variable of each ONNX value so far.
+    """One program: its precision, its scale table (int8 precisions) and the MIL variable of each ONNX value so far.
 
     ``wide`` names the values that are computed in float32 though the program is float16.
     """
@@ -113,22 +113,16 @@ class Lowering:
             raise refuse(node, f"a constant does not fit {np.dtype(self.compute).name}")
         return fitted
 
-    def weight(self, node: ir.Node, axis: int) -> Any:
-        """The weights (input 1) of ``node``; with int8 precisions as int8 and a scale for each index of ``axis``.
-
-        A node that stays in float in an int8 program has float weights.
-        """
+    def weight(self, node: ir.Node) -> Any:
+        """The weights (input 1) of ``node``; as int8 and a scale for each output channel where the table has them."""
         value = need(node, 1)
         held = constant(value)
         if held is None:
             raise refuse(node, "its weights must be constants")
-        if self.precision == "int8-weights":
-            params = per_channel(held, axis)
-            return self._packed(node, keep_sums(in_steps(held, params)), params)
-        if self.table is not None and self.quant(node) is not None:
-            params = self.table[name_of(value)]
-            return self._packed(node, np.rint(in_steps(held, params)), params)
-        return self.fit(node, held)
+        if self.table is None or name_of(value) not in self.table:
+            return self.fit(node, held)
+        params = self.table[name_of(value)]
+        return self._packed(node, np.rint(in_steps(held, params)), params)
 
     def _packed(self, node: ir.Node, steps: Array, params: QParams) -> Any:
         scale = np.asarray(params.scale)
@@ -149,37 +143,12 @@ class Lowering:
         return self.mb.dequantize(input=stored, scale=scale, zero_point=zero_point, name=name)
 
 
-def per_channel(weights: Array, axis: int) -> QParams:
-    """Symmetric int8 with the largest magnitude of each index of ``axis`` at 127 (1.0 where all are zero)."""
-    others = tuple(i for i in range(weights.ndim) if i != axis)
-    peak = np.abs(weights.astype(np.float64)).max(axis=others)
-    scale = np.where(peak > 0, peak, 127.0) / 127.0
-    return QParams(tuple(scale.tolist()), 0, "int8", axis)
-
-
 def in_steps(weights: Array, params: QParams) -> Array:
     """``weights`` divided by the scale of their channel."""
     others = tuple(i for i in range(weights.ndim) if i != (params.axis or 0))
     scale = np.asarray(params.scale)
     steps: Array = weights / (np.expand_dims(scale, others) if scale.size > 1 else scale[0])
     return steps
-
-
-def keep_sums(steps: Array) -> Array:
-    """Whole numbers near ``steps`` (A, B, kernel height, kernel width) whose sums over kernels are kept within a half.
-
-    Rounded to the nearest, the errors of a kernel's taps add up on even areas, where all taps see the same value.
-    The taps that lie nearest to the other side of a half are rounded the other way (NCNet, published weights, 54 photos
-    against PyTorch: 53.8 to 56.6 dB on average, 45.2 to 49.5 at worst).
-    """
-    taps = steps.reshape(*steps.shape[:2], -1)
-    near = np.rint(taps)
-    lost = taps - near
-    missing = np.rint(lost.sum(axis=-1, keepdims=True))  # steps that each kernel's sum is short of
-    toward = np.where(missing < 0, -1, 1)
-    rank = np.argsort(np.argsort(-lost * toward, axis=-1, kind="stable"), axis=-1)
-    kept: Array = near + toward * (rank < np.abs(missing))
-    return kept.reshape(steps.shape)
 
 
 def refuse(node: ir.Node, why: str) -> UnsupportedOperator:

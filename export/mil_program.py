@@ -53,7 +53,10 @@ SMALLEST, LARGEST, USUAL = 1, 4096, 256
 
 @dataclass(frozen=True)
 class Plan:
-    """What is lowered, and how. ``table`` is given exactly when the precision is int8; ``wide`` matters in float16."""
+    """What is lowered, and how. ``wide`` matters in float16.
+
+    ``table`` is given with int8 (activations, weights and biases) and with int8-weights (weights alone).
+    """
 
     graph: Graph
     precision: Precision
@@ -163,13 +166,15 @@ def _same_grid(node: ir.Node, params: QParams, plan: Plan) -> bool:
 
 
 def _enter(low: Lowering, plan: Plan, x: Any) -> Any:
-    """From what the program is given to what the first operator reads."""
+    """From what the program is given to what the first operator reads: float32 where one of its readers computes so."""
     spec = plan.graph.input
+    readers = plan.graph.model.graph.inputs[0].consumers()
+    low.begin(next((node for node in readers if name_of(node.outputs[0]) in low.wide), None))
     if plan.io_type is not low.compute:
         x = low.mb.cast(x=x, dtype=_dtype_word(low.compute), name=f"{spec.name}_cast")
     if plan.variant == "image":
         x = _affine(low, x, spec.pixel_step, spec.value_range[0], f"{spec.name}_in_range")
-    if plan.table is not None:
+    if plan.table is not None and spec.name in plan.table:
         x = low.requantize(x, f"{spec.name}_on_grid", plan.table[spec.name])
     return x
 

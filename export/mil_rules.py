@@ -27,7 +27,7 @@ def conv(low: Lowering, node: ir.Node, name: str) -> Any:
     """Conv -> conv. Pads are (top, bottom, left, right) in MIL and (top, left, bottom, right) in ONNX."""
     return low.mb.conv(
         x=low.var(node, 0),
-        weight=low.weight(node, axis=0),
+        weight=low.weight(node),
         **spatial.bias(low, node),
         **spatial.window(node),
         dilations=attr_ints(node, "dilations", (1, 1)),
@@ -46,7 +46,7 @@ def conv_transpose(low: Lowering, node: ir.Node, name: str) -> Any:
     settings["pad"] = (top, bottom - more[0], left, right - more[1])
     return low.mb.conv_transpose(
         x=low.var(node, 0),
-        weight=low.weight(node, axis=1),
+        weight=low.weight(node),
         **spatial.bias(low, node),
         **settings,
         dilations=attr_ints(node, "dilations", (1, 1)),

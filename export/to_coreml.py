@@ -1,8 +1,9 @@
 """Core ML: an ``.mlpackage`` by coremltools' MIL Builder, with tensors or with RGB pictures at both ends.
 
 Precisions: ``fp32``, ``fp16``, ``int8`` (weights and activations, from the scale table; computed in float32 between the
-roundings, see ``mil_lowering.COMPUTE``) and ``int8-weights`` (weights only, computed in fp16). The Neural Engine takes
-``fp16`` and ``int8-weights``. Each names the lowest iOS that takes it in its metadata. Nothing here needs macOS.
+roundings, see ``mil_lowering.COMPUTE``) and ``int8-weights`` (weights only, rounded on photos, ``weight_only``;
+computed in fp16). The Neural Engine takes ``fp16`` and ``int8-weights``. Each names the lowest iOS that takes it in its
+metadata. Nothing here needs macOS.
 """
 
 from __future__ import annotations
@@ -62,13 +63,13 @@ class CoreML:
             BadInput: the folder cannot be written.
         """
         del options  # the size is the graph's; the ends have Core ML's own two types
-        if precision == "int8":
+        wide = choose(graph) if COMPUTE[precision] is np.float16 else NOTHING
+        body, table = graph, None
+        if precision in {"int8", "int8-weights"}:
             if quantized is None:
-                raise ValueError("int8 needs the quantized graph")
-            plans = [Plan(quantized.graph, precision, v, quantized.table) for v in get_args(Variant)]
-        else:
-            wide = choose(graph) if COMPUTE[precision] is np.float16 else NOTHING
-            plans = [Plan(graph, precision, v, wide=wide) for v in get_args(Variant)]
+                raise ValueError(f"{precision} needs the quantized graph")
+            body, table = quantized.graph, quantized.table
+        plans = [Plan(body, precision, v, table, wide) for v in get_args(Variant)]
         return [_lower(plan, folder) for plan in plans]
 
 

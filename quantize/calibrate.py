@@ -12,7 +12,7 @@ from onnx_ir.passes import common
 
 from clearport import graphs
 from clearport.base import no_progress
-from clearport.quantize import cost, lanes
+from clearport.quantize import lanes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -65,28 +65,25 @@ class Exposed:
 
 
 def survey(
-    graph: Graph, inputs: Sequence[Array], names: Sequence[str], progress: Progress = no_progress
+    graph: Graph,
+    inputs: Sequence[Array],
+    names: Sequence[str],
+    progress: Progress = no_progress,
+    held: float = 0.0,
 ) -> tuple[list[dict[str, Observed]], dict[str, Array]]:
-    """What ``observe`` gives, and the largest magnitude of each channel of each named value over ``inputs``."""
+    """What each named value did on each of ``inputs``, and the largest magnitude of each of its channels over all.
+
+    Memory is bounded: the activations of a few images, of ``held`` bytes each, and a histogram per value and image.
+    """
     exposed = Exposed(graph.model, graph.input.name, names)
     seen: list[dict[str, Observed]] = []
     peaks: dict[str, Array] = {}
-    looked = lanes.over(partial(_looked_at, exposed), inputs, _held(graph, inputs))
+    looked = lanes.over(partial(_looked_at, exposed), inputs, held)
     for done, (observed, tops) in enumerate(looked, start=1):
         seen.append(observed)
         peaks = {name: np.maximum(peaks.get(name, 0.0), top) for name, top in tops.items()}
         progress("observing photos", done, len(inputs))
     return seen, peaks
-
-
-def observe(
-    graph: Graph, inputs: Sequence[Array], names: Sequence[str], progress: Progress = no_progress
-) -> list[dict[str, Observed]]:
-    """Run the graph over ``inputs``; what each named value did on each of them.
-
-    Memory is bounded: the activations of a few images, and a histogram per value and image.
-    """
-    return survey(graph, inputs, names, progress)[0]
 
 
 def _looked_at(exposed: Exposed, image: Array) -> tuple[dict[str, Observed], dict[str, Array]]:
@@ -98,12 +95,6 @@ def _looked_at(exposed: Exposed, image: Array) -> tuple[dict[str, Observed], dic
 def _others(array: Array) -> tuple[int, ...]:
     """All axes but the channels'."""
     return tuple(axis for axis in range(array.ndim) if axis != 1)
-
-
-def _held(graph: Graph, inputs: Sequence[Array]) -> float:
-    """Bytes that the largest photo takes with all its activations and what is counted of one of them."""
-    largest: int = max(image.shape[2] * image.shape[3] for image in inputs)
-    return 4 * cost.elements(graph) * largest
 
 
 def merged(seen: Sequence[Mapping[str, Observed]]) -> dict[str, Observed]:

@@ -67,6 +67,7 @@ class _Setting:
     inputs: Sequence[Array]
     floats: frozenset[str]
     work: float
+    macs: Mapping[str, float]
     options: QuantizeOptions
 
 
@@ -107,12 +108,13 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     surveys = 1 + sum(strength != 0 for strength in options.equalisation)
     pixels = OBSERVING_COST / (work * max(1, len(images)) * surveys)
     free, inputs = photos.prepare(graph, images, pixels)
-    setting = _Setting(free, inputs, placement.floats(free, options.floats), work, options)
-    plain, peaks = calibrate.survey(free, inputs, _names(free), options.progress)
+    setting = _Setting(free, inputs, placement.floats(free, options.floats), work, cost.macs(graph), options)
+    held = 4 * cost.elements(graph) * max(image.shape[2] * image.shape[3] for image in inputs)
+    plain, peaks = calibrate.survey(free, inputs, _names(free), options.progress, held)
     candidates: list[_Candidate] = []
     for strength in options.equalisation:
         equal = equalise.run(free, peaks, strength)
-        seen = calibrate.observe(equal, inputs, _names(equal), options.progress) if strength else plain
+        seen = calibrate.survey(equal, inputs, _names(equal), options.progress, held)[0] if strength else plain
         tried = (candidates[0].choice.calibrator,) if candidates else tuple(observers.CALIBRATORS)
         candidates.append(_candidate(setting, equal, seen, strength, tried))
     best = max(candidates, key=lambda candidate: candidate.choice.psnr_db)
@@ -159,7 +161,7 @@ def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded
     if best.bench is None:
         return Mixed(), best.folded, rounded
     given = (best.graph, best.bench, best.bounds, best.choice, rounded.arrays, setting.floats)
-    trial = mixed_.Trial(*given, macs=cost.macs(best.graph))
+    trial = mixed_.Trial(*given, setting.macs)
     mixed = mixed_.choose(trial, progress)
     if not mixed.chosen:
         return mixed, best.folded, rounded

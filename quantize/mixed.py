@@ -119,7 +119,7 @@ class Trial:
     def share(self, chosen: Collection[str]) -> float:
         """Of the multiply-accumulates, those that are float because ``chosen`` are."""
         extra = self.placed(chosen) - self.base
-        return sum(self.macs[name] for name in sorted(extra)) / max(1.0, sum(self.macs.values()))
+        return sum(self.macs.get(name, 0.0) for name in sorted(extra)) / max(1.0, sum(self.macs.values()))
 
     def mixed(self, tail: Collection[str], layers: Collection[str] = ()) -> Mixed:
         """A placement with its quality and its price."""

@@ -118,26 +118,53 @@ def layer(node: ir.Node, source: QParams, patches: Array | None) -> Rounded:
     weight, bias = graphs.need_constant(node, 1), graphs.need_constant(node, 2)
     grid, bias_grid = weights.params(node, source)
     if patches is not None:
-        weight, bias = _compensate(weight, bias, grid, patches, graphs.attr_int(node, "group", 1))
+        weight, bias = compensated(weight, bias, grid, patches, graphs.attr_int(node, "group", 1))
     names = [graphs.name_of(graphs.need(node, index)) for index in (1, 2)]
     snapped = (scheme.snapped(weight, grid), scheme.snapped(bias, bias_grid))
     return Rounded(dict(zip(names, snapped, strict=True)), dict(zip(names, (grid, bias_grid), strict=True)))
 
 
-def _compensate(weight: Array, bias: Array, grid: QParams, patches: Array, group: int) -> tuple[Array, Array]:
+def compensated(
+    weight: Array, bias: Array, grid: QParams, patches: Array, group: int, real: Array | None = None
+) -> tuple[Array, Array]:
+    """The weights (output channels first) on their grid and the bias that goes with them, float64.
+
+    Where ``real`` is given (the same patches without any rounding before the layer), weights are first moved to give
+    from ``patches`` what they would give from those: what was lost before is made up for, too (arXiv 2504.02692).
+    """
     filters = weight.reshape(group, len(weight) // group, -1)
     scales = np.asarray(grid.scale).reshape(group, -1)
     rows = np.concatenate([filters, bias.reshape(group, -1, 1)], axis=2).astype(np.float64)
     taps = patches.reshape(group, -1, patches.shape[2])
+    wanted = taps if real is None else real.reshape(taps.shape)
     for index in range(group):
-        rows[index] = compensate(rows[index], _hessian(taps[index]), scales[index])
+        hessian = _moments(taps[index], taps[index])
+        if real is not None:
+            rows[index] = _moved(rows[index], hessian, _moments(wanted[index], taps[index]))
+        rows[index] = compensate(rows[index], hessian, scales[index])
     return rows[:, :, :-1].reshape(weight.shape), rows[:, :, -1].reshape(bias.shape)
 
 
-def _hessian(taps: Array) -> Array:
-    """(K, N) taps -> (K+1, K+1) second moments; the last row and column stand for the bias, a tap that is always 1."""
-    extended = np.concatenate([taps, np.ones((1, taps.shape[1]), taps.dtype)])
-    return np.asarray((extended @ extended.T).astype(np.float64) / taps.shape[1])
+def _moments(one: Array, other: Array) -> Array:
+    """(K, N) taps, twice -> (K+1, K+1) second moments; the last of each stands for the bias, a tap that is always 1."""
+    ones = np.ones((1, one.shape[1]), one.dtype)
+    product = np.concatenate([one, ones]) @ np.concatenate([other, ones]).T
+    return np.asarray(product.astype(np.float64) / one.shape[1])
+
+
+def _moved(rows: Array, hessian: Array, cross: Array) -> Array:
+    """The rows (filters, K+1) that come nearest, from rounded taps, to what ``rows`` give from the real ones.
+
+    ``hessian`` are the second moments of the rounded taps, ``cross`` those of the real with the rounded ones.
+    """
+    return np.asarray(rows + np.linalg.solve(_damped(hessian), (rows @ (cross - hessian)).T).T)
+
+
+def _damped(hessian: Array) -> Array:
+    """With so much on its diagonal that it can be inverted; hardly any for the bias."""
+    count = len(hessian) - 1
+    damping = _DAMPING * np.diag(hessian)[:count].mean() + 1e-12
+    return np.asarray(hessian + np.diag(np.append(np.full(count, damping), 1e-9 * damping)))
 
 
 def compensate(rows: Array, hessian: Array, scales: Array) -> Array:
@@ -146,11 +173,8 @@ def compensate(rows: Array, hessian: Array, scales: Array) -> Array:
     ``hessian`` is (K+1, K+1). Columns go in the order of their energy, largest first.
     """
     count = rows.shape[1] - 1
-    energy = np.diag(hessian)[:count]
-    damping = _DAMPING * energy.mean() + 1e-12
-    order = np.append(np.argsort(-energy, kind="stable"), count)
-    damped = hessian + np.diag(np.append(np.full(count, damping), 1e-9 * damping))
-    factor = np.linalg.cholesky(np.linalg.inv(damped[np.ix_(order, order)])).T
+    order = np.append(np.argsort(-np.diag(hessian)[:count], kind="stable"), count)
+    factor = np.linalg.cholesky(np.linalg.inv(_damped(hessian)[np.ix_(order, order)])).T
     work = rows[:, order].copy()
     for column in range(count):
         levels = np.clip(np.rint(work[:, column] / scales), -scheme.WEIGHT_HIGH, scheme.WEIGHT_HIGH)

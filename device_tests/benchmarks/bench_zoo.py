@@ -1,4 +1,6 @@
-"""What int8 costs every network: PyTorch fp32 and the TFLite int8 file on the development sets, in pairs.
+"""What int8 costs every network: PyTorch fp32 and the int8 file on the development sets, in pairs.
+
+The file is the TFLite one; where a network has none (the reason is kept), ONNX Runtime's from the same scale table.
 
 Networks take their bundled weights, or published ones where ``CLEARPORT_SHARED`` has them; those that have neither are
 left out. Low light is judged on the SICE scenes that IAGC's training held back. Pictures larger than the artifact are
@@ -19,6 +21,7 @@ from typing import Any
 
 import clearport
 from clearport.base import ModelSpec
+from clearport.bundle import Bundle
 from clearport.files import write_text
 from clearport.models import weights
 from clearport.registry import NETWORKS
@@ -32,6 +35,18 @@ SETS = {
     "low-light": ("lowlight/sice",),
 }
 SIZES = {"super-resolution": "192x192", "deraining": "328x488", "low-light": "384x512"}
+TARGETS = ("tflite", "onnxruntime")
+CHOICE = (
+    "calibrator",
+    "equalisation",
+    "simulated_psnr_db",
+    "simulated_loss_db",
+    "tail",
+    "float_layers",
+    "float_share",
+    "islands",
+)
+"""What is kept of the table's record."""
 ALLOWED_DB = {True: 0.10, False: 0.30}
 """The largest loss of a recommended network, and of any other."""
 
@@ -63,19 +78,30 @@ def _weights(spec: ModelSpec, shared: Path) -> str:
 def _measure(spec: ModelSpec, given: Path | None, shared: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         began = time.monotonic()
+        bundle, target = _exported(spec, given, Path(place))
+        seconds = time.monotonic() - began
+        sets = [_row(spec, bundle.folder, target, data) for data in _sets(spec, shared / "data", Path(place))]
+        scales = json.loads((bundle.folder / "scales.json").read_text())
+    about = {"weights": str(given.name) if given else "bundled", "export_s": round(seconds, 1), "target": target}
+    return {**about, "sets": sets, **_choice(scales)}
+
+
+def _exported(spec: ModelSpec, given: Path | None, place: Path) -> tuple[Bundle, str]:
+    """A bundle with an int8 file, and the target that it is of."""
+    for target in TARGETS:
         bundle = clearport.export(
             spec.name,
-            Path(place) / "bundle",
+            place / target,
             size=SIZES[spec.task],
-            targets=("tflite",),
+            targets=(target,),
             precisions=("fp32", "int8"),
             weights=given,
             measure=False,
         )
-        seconds = time.monotonic() - began
-        sets = [_row(spec, bundle.folder, data) for data in _sets(spec, shared / "data", Path(place))]
-        scales = json.loads((bundle.folder / "scales.json").read_text())
-    return {"weights": str(given.name) if given else "bundled", "export_s": seconds, "sets": sets, **_choice(scales)}
+        if any(artifact.precision == "int8" for artifact in bundle.artifacts):
+            return bundle, target
+        print(f"{spec.name:14}{'; '.join(s.reason for s in bundle.manifest.skipped)}", flush=True)
+    raise SystemExit(f"{spec.name}: no int8 file")
 
 
 def _sets(spec: ModelSpec, data: Path, place: Path) -> list[Path]:
@@ -93,17 +119,15 @@ def _sets(spec: ModelSpec, data: Path, place: Path) -> list[Path]:
 
 def _choice(scales: dict[str, Any]) -> dict[str, Any]:
     about = scales["calibration"]
-    return {
-        key: about[key] for key in ("calibrator", "equalisation", "tail", "float_layers", "islands") if key in about
-    }
+    return {key: about[key] for key in CHOICE if key in about}
 
 
-def _row(spec: ModelSpec, folder: Path, place: Path) -> dict[str, Any]:
-    outcome = clearport.evaluate(folder, place, targets=("tflite",), precisions=("int8",))
+def _row(spec: ModelSpec, folder: Path, target: str, place: Path) -> dict[str, Any]:
+    outcome = clearport.evaluate(folder, place, targets=(target,), precisions=("int8",))
     by_name = {row.subject: row.report for row in outcome.rows}
-    if "tflite/int8" not in by_name:
+    if f"{target}/int8" not in by_name:
         raise SystemExit(f"{spec.name}: {'; '.join(check.message for check in outcome.checks)}")
-    network, file = by_name["pytorch"], by_name["tflite/int8"]
+    network, file = by_name["pytorch"], by_name[f"{target}/int8"]
     row = {
         "set": "/".join(place.parts[-2:]),
         "rgb_db": round(network.psnr_rgb_db, 3),

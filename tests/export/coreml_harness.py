@@ -20,10 +20,10 @@ if missing(("coremltools",)):
     pytest.skip("coremltools is not installed", allow_module_level=True)
 
 from clearport.export import coreml_package, coreml_tools, passes
-from clearport.quantize import flow
+from clearport.quantize import flow, weight_only
 
 if TYPE_CHECKING:
-    from clearport.base import Array, QuantizedGraph
+    from clearport.base import Array, Precision, QuantizedGraph
 
 TARGET: Target = TARGETS.get("coreml")
 PLAIN = flow.QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)
@@ -72,7 +72,12 @@ def upscaler(value_range: tuple[float, float] = (0.0, 255.0), free: bool = False
     return graph_of(nodes, constants, TensorSpec("image", (1, 3, *sides), value_range=value_range), 2)
 
 
-def quantized(graph: Graph) -> QuantizedGraph:
+def quantized(graph: Graph, precision: Precision = "int8") -> QuantizedGraph | None:
+    """What a precision is lowered from beside the graph."""
+    if precision == "int8-weights":
+        return weight_only.quantize(graph, [])
+    if precision != "int8":
+        return None
     return flow.quantize(passes.run(graph), [photo(14, 10), photo(14, 10, seed=1)], PLAIN)
 
 

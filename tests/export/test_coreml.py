@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 )
 def test_both_variants_are_written_and_described(precision: Precision, ios: int, version: int, tmp_path: Path) -> None:
     graph = upscaler()
-    whole = quantized(graph) if precision == "int8" else None
-    tensor, image = TARGET.lower(graph, whole, precision, Options(), tmp_path)
+    tensor, image = TARGET.lower(graph, quantized(graph, precision), precision, Options(), tmp_path)
     assert (tensor.key, image.key) == (f"coreml/{precision}/tensor", f"coreml/{precision}/image")
     assert tensor.path == tmp_path / f"tiny_x2_{precision}_tensor.mlpackage"
     assert tensor.inputs[0] == graph.input
@@ -110,8 +109,7 @@ def test_int8_pictures_enter_exactly_and_leave_saturated(value_range: tuple[floa
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_free_sizes(precision: Precision, tmp_path: Path) -> None:
     graph = upscaler(free=True)
-    whole = quantized(graph) if precision == "int8" else None
-    for artifact in TARGET.lower(graph, whole, precision, Options(size=None), tmp_path):
+    for artifact in TARGET.lower(graph, quantized(graph, precision), precision, Options(size=None), tmp_path):
         assert artifact.inputs[0].dynamic
         session = RUNNER.open(artifact.path, 1, {})
         assert "free input size" in session.facts()["metadata"]["clearport.note"]
@@ -200,6 +198,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         TARGET.lower(upscaler(), None, "fp32", Options(), tmp_path / "file")
 
 
-def test_int8_without_a_table_is_a_programming_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="quantized graph"):
-        TARGET.lower(upscaler(), None, "int8", Options(), tmp_path)
+@pytest.mark.parametrize("precision", ["int8", "int8-weights"])
+def test_int8_without_a_table_is_a_programming_error(precision: Precision, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"{precision} needs the quantized graph"):
+        TARGET.lower(upscaler(), None, precision, Options(), tmp_path)

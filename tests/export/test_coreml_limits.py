@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from onnx import helper
 
 from clearport.base import Graph, Options, TensorSpec, UnsupportedOperator
@@ -19,11 +16,11 @@ from clearport.registry import missing
 if missing(("coremltools",)):
     pytest.skip("coremltools is not installed", allow_module_level=True)
 
-from clearport.export import mil_lowering, mil_program, mil_wide
+from clearport.export import mil_program, mil_wide
 from clearport.runtime import pixels
 from clearport.runtime.run_milref import RUNNER
 
-from .coreml_harness import TARGET, graph_of, onnxruntime, photo, upscaler
+from .coreml_harness import TARGET, graph_of, onnxruntime, photo, quantized, upscaler
 
 if TYPE_CHECKING:
     from clearport.base import Array, Precision
@@ -146,7 +143,7 @@ def test_what_half_precision_cannot_do_computes_in_float32(what: str, precision:
     graph, said = TOO_MUCH_FOR_HALF[what]
     photograph = photo(80, 96)
     wanted = onnxruntime(graph, pixels.to_tensor(photograph, graph.input))
-    tensor, image = TARGET.lower(graph, None, precision, Options(), tmp_path)
+    tensor, image = TARGET.lower(graph, quantized(graph, precision), precision, Options(), tmp_path)
     session = RUNNER.open(tensor.path, 1, {})
     assert re.search(said, session.facts()["metadata"]["clearport.float32_operators"])
     got = session.run({"image": pixels.to_tensor(photograph, tensor.inputs[0])})["restored"]
@@ -162,21 +159,6 @@ def test_what_half_precision_can_do_stays_in_it(tmp_path: Path) -> None:
     path = TARGET.lower(graph, None, "fp16", Options(), tmp_path)[0].path
     assert RUNNER.open(path, 1, {}).facts()["executed_precision"] == "float16"
     assert "clearport.note" not in RUNNER.open(path, 1, {}).facts()["metadata"]
-
-
-@given(arrays(np.float64, (2, 3, 3, 3), elements=st.floats(-120, 120)))
-def test_rounded_weights_keep_the_sum_of_each_kernel(steps: Array) -> None:
-    kept = mil_lowering.keep_sums(steps)
-    np.testing.assert_array_equal(kept, np.rint(kept))
-    assert np.abs(kept - steps).max() <= 1.0
-    assert np.abs((kept - steps).sum(axis=(2, 3))).max() <= 0.5 + 1e-9
-
-
-def test_rounding_keeps_what_is_whole_and_single_taps() -> None:
-    whole = np.arange(-27.0, 27.0).reshape(2, 3, 3, 3)
-    single = np.array([0.4, -0.4, 0.6, 126.9]).reshape(4, 1, 1, 1)
-    np.testing.assert_array_equal(mil_lowering.keep_sums(whole), whole)
-    np.testing.assert_array_equal(mil_lowering.keep_sums(single), np.rint(single))
 
 
 def test_the_plan_takes_the_lowest_ios_that_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ if missing(("coremltools",)):
 from clearport.export import coreml_package, mil_program, passes
 from clearport.export.mil_rules import RULES
 from clearport.export.to_coreml import _description
-from clearport.quantize import flow, qdq
+from clearport.quantize import flow, qdq, weight_only
 from clearport.runtime.milref_program import read
 from clearport.runtime.run_milref import RUNNER
 
@@ -206,7 +206,8 @@ def same_for_every_size(plan: mil_program.Plan, folder: Path) -> None:
 def test_int8_weights_are_near(case: Case, tmp_path: Path) -> None:
     graph, image = network(case), picture()
     wanted = onnxruntime(graph.model, image)
-    got = evaluated(mil_program.Plan(graph, "int8-weights", "tensor"), image, tmp_path)
+    rounded = weight_only.quantize(graph, [])
+    got = evaluated(mil_program.Plan(rounded.graph, "int8-weights", "tensor", rounded.table), image, tmp_path)
     assert psnr_db(got, wanted) >= 38.0
     kinds = [operation.type for operation in read(tmp_path / "tiny.mlpackage").operations]
     assert kinds.count("constexpr_affine_dequantize") == 3  # the head, the case, the tail
