@@ -141,7 +141,7 @@ class Lowering:
         array = graphs.need_constant(node, index)
         name = graphs.name_of(graphs.need(node, index))
         if self.quant(node) is not None:
-            params = self._params(name)
+            params = self.params(name)
             return self.file.constant(name, arrange(to_integers(array, params)), _quant(params, axis))
         arranged = arrange(array.astype(np.float32))
         return self.file.constant(name, arranged) if self._weights == "float32" else self._half(node, name, arranged)
@@ -244,7 +244,12 @@ class Lowering:
             self._real[stored.index] = real
         return self._real[stored.index]
 
-    def _params(self, name: str) -> QParams:
+    def params(self, name: str) -> QParams:
+        """The entry of a value in the scale table.
+
+        Raises:
+            MalformedGraph: there is none.
+        """
         assert self.table is not None
         if name not in self.table:
             raise graphs.MalformedGraph(f"the scale table has no entry for {name!r}")

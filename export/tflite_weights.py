@@ -39,8 +39,7 @@ def weights(low: Lowering, node: ir.Node, arrange: Callable[[Array], Array], axi
     dead = _beyond(low, node)
     if not dead.any():
         return low.constant(node, 1, arrange, axis), low.constant(node, 2, np.ravel)
-    assert low.table is not None
-    given, result = (low.table[graphs.name_of(v)] for v in (graphs.need(node, 0), node.outputs[0]))
+    given, result = (_params(low, v) for v in (graphs.need(node, 0), node.outputs[0]))
     return (
         _counted_anew(low, node, 1, arrange, axis, dead, single(result.scale[0] / given.scale[0])),
         _counted_anew(low, node, 2, np.ravel, 0, dead, result.scale[0]),
@@ -65,9 +64,8 @@ def _beyond(low: Lowering, node: ir.Node) -> Array:
 
 
 def _params(low: Lowering, value: ir.Value | None) -> QParams:
-    assert low.table is not None
     assert value is not None
-    return low.table[graphs.name_of(value)]
+    return low.params(graphs.name_of(value))
 
 
 def _counted_anew(
