@@ -15,6 +15,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from clearport.base import Progress, RuntimeFailure, Skipped
+from clearport.registry import RUNNERS
 from clearport.runtime import latency
 from clearport.runtime.device import UNITS, DeviceLost, Job, Row, Settings, cell_of
 from clearport.runtime.latency_race import Candidate, Meters
@@ -105,7 +106,8 @@ class RemoteSession:
     def _bring(self, names: Sequence[str]) -> tuple[str, dict[str, str | None]]:
         with tempfile.TemporaryDirectory() as folder:
             archive = self._stage.put(worker_archive(names, Path(folder)))
-        command = f"{self._worker(archive)} {quote(json.dumps({'survey': names}))}"
+        wanted = {name: ["numpy", *RUNNERS.get(name).requires] for name in names}
+        command = f"{self._worker(archive)} {quote(json.dumps({'survey': wanted}))}"
         told = self._shell.run(command, self._settings.timeout_s)
         try:
             survey: dict[str, dict[str, Any]] = json.loads(told.out)
@@ -114,12 +116,21 @@ class RemoteSession:
         return archive, {name: self._obstacle(**survey[name]) for name in names}
 
     def _obstacle(self, missing: Sequence[str], unavailable: str | None) -> str | None:
-        absent = [*([] if "numpy" in self._facts else ["numpy"]), *missing]
-        if not absent:
+        if not missing:
             return unavailable
         return (
-            f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} missing in the device's Python "
-            f"({self._facts['interpreter']}); to add there: {self._python} -m pip install {' '.join(absent)}"
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing in the device's Python "
+            f"({self._facts['interpreter']}); to add there: {self._install_line(missing)}"
+        )
+
+    def _install_line(self, packages: Sequence[str]) -> str:
+        """What to type there: systems guard their own Python from pip, so that one gets an environment beside it."""
+        if self._settings.python:
+            return f"{self._python} -m pip install {' '.join(packages)}"
+        wanted = " ".join(dict.fromkeys(["numpy", *packages]))
+        return (
+            f"{self._python} -m venv clearport && clearport/bin/pip install {wanted}; "
+            "then run this command again with --python clearport/bin/python"
         )
 
     def _measure(self, entries: Sequence[Entry], others: Sequence[Entry], run: _Run) -> Iterator[Row]:

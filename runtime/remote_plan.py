@@ -32,7 +32,7 @@ def fitting(job: Job, asked: Sequence[str]) -> list[str]:
         runner.name
         for runner in found
         if runner.measures_latency
-        and runner.name != TORCH
+        and job.artifact.target != TORCH
         and job.artifact.target in runner.targets
         and job.unit in units_of(runner)
     ]

@@ -55,7 +55,7 @@ def facts_of(shell: Shell, python: str, timeout_s: float) -> dict[str, Any]:
     if have < LEAST_PYTHON:
         raise BadInput(
             f"{shell.address}: {python} there is Python {_dotted(have)}, and {_dotted(LEAST_PYTHON)} or newer is "
-            "needed; name another interpreter of the device"
+            "needed; --python names another interpreter of the device"
         )
     try:
         facts: dict[str, Any] = json.loads(rest)
@@ -71,7 +71,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 def _no_python(address: str, python: str, words: str) -> str:
     return (
         f"{address}: there is no Python {python!r} that runs ({words}). clearport installs nothing on a device: "
-        "install one there (Debian and Ubuntu: sudo apt install python3 python3-venv), or name the one that it has"
+        "install one there (Debian and Ubuntu: sudo apt install python3 python3-venv), or name one with --python"
     )
 
 

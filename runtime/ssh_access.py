@@ -6,6 +6,7 @@ fingerprint and what to do; nothing is ever added by itself.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -72,11 +73,9 @@ async def connect(access: Access) -> asyncssh.SSHClientConnection:
     """
     witness = _Witness()
     try:
-        return await _connect(access, witness)
+        return await _patiently(access, witness)
     except asyncssh.HostKeyNotVerifiable as error:
         raise _distrust(access, witness, str(error)) from error
-    except asyncssh.KeyExchangeFailed as error:
-        raise await _other_kind_of_key(access, error) from error
     except asyncssh.PermissionDenied as error:
         raise BadInput(_denied(access)) from error
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
@@ -86,6 +85,18 @@ async def connect(access: Access) -> asyncssh.SSHClientConnection:
     except (OSError, TimeoutError, asyncssh.Error) as error:
         why = f"{access.address} does not answer ({_said(error)}): is it on, and is this its name?"
         raise DeviceLost(why) from error
+
+
+async def _patiently(access: Access, witness: _Witness) -> asyncssh.SSHClientConnection:
+    """A connection, at the third attempt with any kind of host key.
+
+    Only kinds that are pinned are asked for at first. A host without them breaks off; asked for any kind, it shows what
+    it has, which is then refused by its fingerprint.
+    """
+    for _ in range(2):
+        with contextlib.suppress(asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError):
+            return await _connect(access, witness)
+    return await _connect(access, witness, server_host_key_algs="default")
 
 
 async def _connect(access: Access, witness: _Witness, **more: Any) -> asyncssh.SSHClientConnection:
@@ -167,19 +178,6 @@ def _distrust(access: Access, witness: _Witness, said: str) -> ClearportError:
         f"{access.address}: the host's key is not known: {shown}, which is not in {file}. {compare}. "
         f"If they are equal, add it: {add}"
     )
-
-
-async def _other_kind_of_key(access: Access, error: asyncssh.Error) -> ClearportError:
-    """Why two sides found no common ground: where a key is pinned, the host may show another kind of key."""
-    witness = _Witness()
-    try:
-        connection = await _connect(access, witness, server_host_key_algs="default")
-    except asyncssh.HostKeyNotVerifiable as again:
-        return _distrust(access, witness, str(again))
-    except (OSError, asyncssh.Error):
-        return DeviceLost(f"{access.address} speaks no SSH that can be used here: {_said(error)}")
-    connection.abort()
-    return DeviceLost(f"{access.address} speaks no SSH that can be used here: {_said(error)}")
 
 
 def _denied(access: Access) -> str:

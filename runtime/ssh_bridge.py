@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 _CHUNK = 1 << 18
+_GRACE_S = 10.0
 FAILED = 255
 
 
@@ -58,13 +59,15 @@ async def _bridge(access: Access, command: str) -> int:
 
 
 async def _feed(process: asyncssh.SSHClientProcess[bytes]) -> None:
-    """Stdin to the command. The end of it closes the command's input, and so ends it."""
+    """Stdin to the command. The end of it is the end of the command's input; soon after, the command has to end."""
     reader = asyncio.StreamReader(_CHUNK)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
     while chunk := await reader.read(_CHUNK):
         process.stdin.write(chunk)
         await process.stdin.drain()
+    process.stdin.write_eof()
+    await asyncio.sleep(_GRACE_S)
     process.close()
 
 

@@ -38,8 +38,8 @@ class SshShell:
     def __init__(self, access: Access, timeout_s: float) -> None:
         self.address = access.address
         self._access, self._timeout_s = access, timeout_s
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=access.address, daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=access.address, daemon=True)
+        self._ready: Future[asyncio.AbstractEventLoop] = Future()
         self._connection: asyncssh.SSHClientConnection | None = None
         self._why: str | None = None
 
@@ -51,19 +51,34 @@ class SshShell:
             DeviceLost: the board does not answer.
         """
         self._thread.start()
+        self._loop = self._ready.result()
         try:
             self._connection = self._call(connect(self._access))
-            self._watcher = asyncio.run_coroutine_threadsafe(self._watch(self._connection), self._loop)
         except BaseException:
-            self._stop()
+            self._leave()
             raise
+        self._watcher = asyncio.run_coroutine_threadsafe(self._watch(self._connection), self._loop)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self._connection is not None:
             self._loop.call_soon_threadsafe(self._connection.abort)
             self._watcher.result(_GRACE_S)
-        self._stop()
+        self._leave()
+
+    def _serve(self) -> None:
+        """The thread: asyncio until ``_leave``, then all that is still open there is ended."""
+
+        async def wait() -> None:
+            self._left = asyncio.Event()
+            self._ready.set_result(asyncio.get_running_loop())
+            await self._left.wait()
+
+        asyncio.run(wait())
+
+    def _leave(self) -> None:
+        self._loop.call_soon_threadsafe(self._left.set)
+        self._thread.join(_GRACE_S)
 
     def run(self, command: str, timeout_s: float) -> Outcome:
         return self._ask(self._run(command), timeout_s, command)
@@ -122,12 +137,6 @@ class SshShell:
         except BaseException:
             future.cancel()
             raise
-
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_GRACE_S)
-        if not self._thread.is_alive():
-            self._loop.close()
 
 
 def _text(data: str | bytes | None) -> str:

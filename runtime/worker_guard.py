@@ -1,7 +1,7 @@
 """What a worker's archive runs on a device: a guard, which starts the worker and ends it when nobody listens any more.
 
     python3 clearport-worker.pyz '{"serve": {"folder": "/where/it/may/write", "environment": {}}}'
-    python3 clearport-worker.pyz '{"survey": ["litert", "onnxruntime"]}'
+    python3 clearport-worker.pyz '{"survey": {"litert": ["numpy", "ai-edge-litert"]}}'
 
 On this machine a worker is killed with its process group. On a device only the stream between the two can end: then the
 guard kills the worker with everything that it started, even where a runtime hangs and holds Python's lock, and removes
@@ -39,18 +39,20 @@ def main() -> int:
     return guard(**asked["serve"])
 
 
-def survey(runners: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What speaks against each runner on this device: ``missing`` distributions, or ``unavailable`` in words."""
-    return {name: _obstacles(name) for name in runners}
+def survey(runners: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+    """What speaks against each runner on this device: ``missing`` distributions of its list, or ``unavailable``."""
+    return {name: _obstacles(name, wanted) for name, wanted in runners.items()}
 
 
-def _obstacles(name: str) -> dict[str, Any]:
+def _obstacles(name: str, wanted: Sequence[str]) -> dict[str, Any]:
+    absent = missing(tuple(wanted))
+    if absent:
+        return {"missing": absent, "unavailable": None}
     try:
-        runner = RUNNERS.get(name)
-        unavailable = getattr(runner, "unavailable", lambda: None)()
+        unavailable = getattr(RUNNERS.get(name), "unavailable", lambda: None)()
     except Exception as error:  # whatever it is, this runner cannot be used here
-        return {"missing": [], "unavailable": f"{type(error).__name__}: {error}"}
-    return {"missing": list(missing(runner.requires)), "unavailable": unavailable}
+        unavailable = f"{type(error).__name__}: {error}"
+    return {"missing": [], "unavailable": unavailable}
 
 
 def guard(folder: str, environment: Mapping[str, str]) -> int:

@@ -37,9 +37,10 @@ def test_each_runtime_that_was_asked_for_has_its_own_row() -> None:
 
 def test_runners_that_only_check_and_pytorch_stay_here() -> None:
     assert "tensorflow" not in fitting(job("tflite"), ())
-    (torch,) = entries_of(job("torch", "fp32"), {}, ())
-    assert isinstance(torch, Skipped)
-    assert "PyTorch is measured on this machine only" in torch.reason
+    for unit in ("cpu", "gpu"):
+        (torch,) = entries_of(job("torch", "fp32", unit=unit), {}, ())
+        assert isinstance(torch, Skipped)
+        assert "PyTorch is measured on this machine only" in torch.reason
 
 
 def test_a_baseline_is_the_job_that_is_named_by_the_same_runner_if_there_is_one() -> None:
