@@ -77,6 +77,7 @@ SPEC = ModelSpec(
     halo=7,  # one pixel for each convolution
     value_range=(0.0, 1.0),
     paper=Paper("Zero-Reference Deep Curve Estimation for Low-Light Image Enhancement", "2001.06826"),
+    license="CC-BY-NC-4.0",  # the bundled weights have learnt from SICE, whose terms these are
     recipe={  # the weights of the authors' training, and a shorter one: 10 times their rate, smaller crops
         "degradation": "unpaired",
         "loss": "spatial + 10*exposure + 5*colour + 1600*smooth-curves",
