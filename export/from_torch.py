@@ -27,9 +27,11 @@ INPUT, OUTPUT = "image", "restored"
 MAX_PIXELS = 3840 * 2160
 TOLERANCE = 1e-4
 """The largest deviation of ONNX Runtime from PyTorch, as a share of the value range."""
-_ROUNDINGS = 16.0
+_ROUNDINGS = 64.0
 """A network that float32 itself cannot compute better (deep attention on noise: its numbers are far from float64's) may
-deviate by this many times its own error: kernels add in other orders, which move the result by a few such errors."""
+deviate by this many times its own error: kernels add in other orders, which move the result by some such errors.
+Measured, RLFN x4 with the published weights on noise of 48x64: PyTorch is 0.0007 of 255 from float64, ONNX Runtime 26
+times as far without its optimisations and 42 times with them, at a fixed and at a free size alike."""
 
 
 @dataclass(frozen=True)

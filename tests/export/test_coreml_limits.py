@@ -153,6 +153,15 @@ def test_what_half_precision_cannot_do_computes_in_float32(what: str, precision:
     assert np.abs(levels[0].astype(int) - pixels.to_image(wanted, graph.output)).max() <= 1
 
 
+def test_what_is_read_in_float32_was_not_rounded_before(tmp_path: Path) -> None:
+    """Ten times what lies above 100: float16 keeps sixteenths there, which would become six tenths."""
+    graph = chain(("Mul", 1e6), ("Sub", 1e8), ("Div", 1e5))
+    image = np.random.default_rng(0).uniform(95, 120, (1, 3, 96, 80)).astype(np.float32)
+    tensor = TARGET.lower(graph, None, "fp16", Options(), tmp_path)[0]
+    got = RUNNER.open(tensor.path, 1, {}).run({"image": image})["restored"]
+    assert np.abs(got - onnxruntime(graph, image)).max() <= 0.07  # half of float16's step of the result, 1/8 above 128
+
+
 def test_what_half_precision_can_do_stays_in_it(tmp_path: Path) -> None:
     graph = upscaler()
     assert mil_wide.choose(graph) == mil_wide.NOTHING
