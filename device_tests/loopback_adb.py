@@ -158,6 +158,8 @@ def loopback_phone(tools: Path, adb: str) -> Iterator[LoopbackPhone]:
             inside.wait(_PATIENCE_S)
             assert inside.stdout is not None
             inside.stdout.close()
+            for process in phone.running():  # what a failed test left
+                os.kill(process, signal.SIGKILL)
 
 
 def main(small: str) -> None:
