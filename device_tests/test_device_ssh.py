@@ -27,7 +27,7 @@ from clearport.bundle import Bundle
 from clearport.files import digest
 from clearport.pipeline_bench import BenchRequest
 from clearport.pipeline_bench_jobs import jobs_for, subjects_of
-from clearport.runtime import remote
+from clearport.runtime import remote, ssh_access
 from clearport.runtime.device import DeviceLost, Job, Row, Settings
 from clearport.runtime.latency_record import LatencyPlan, LatencyReport
 from clearport.runtime.launch import Launch
@@ -324,6 +324,21 @@ def test_a_lost_board_keeps_the_rows_that_it_gave(
     until(lambda: not site.processes())  # the workers noticed, too
     assert {path.name for path in site.cache.iterdir()} == {"clearport"}
     shutil.rmtree(site.cache)
+
+
+def test_a_board_that_says_nothing_any_more_is_lost_in_seconds(site: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a cable is pulled: nobody ends the connection, nothing comes."""
+    monkeypatch.setattr(ssh_access, "KEEPALIVE_S", 0.5)
+    with shell(site) as connection:
+        (silent,) = site.connections()
+        silent.suspend()
+        try:
+            with pytest.raises(DeviceLost, match="the connection broke"):
+                connection.run("true", TIMEOUT_S)
+            assert connection.lost()
+        finally:
+            silent.kill()
+    assert_clean(site)
 
 
 def test_one_broken_connection_is_one_row(site: Board, jobs: list[Job]) -> None:

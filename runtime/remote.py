@@ -163,8 +163,10 @@ class RemoteSession:
         def tell(key: str, done: int, total: int) -> None:
             if why := self._shell.lost():
                 raise DeviceLost(why)
-            doing = f"{self._shell.address}, {run.plan.unit}: {'measuring' if done else 'loading'} {key}"
-            run.progress(doing, done, total if done else 0)
+            where = f"{self._shell.address}, {run.plan.unit}"
+            run.progress(
+                f"{where}: measuring in turns" if done else f"{where}: loading {key}", done, total if done else 0
+            )
 
         found = latency.measure(
             candidates,

@@ -1,6 +1,6 @@
 """The worker as one file: a zip application with the few modules of clearport that it needs on a device.
 
-Which ones is read from their imports. Nothing is installed there: Python runs the file as it is.
+Which ones is read from their imports. Nothing is installed there: Python runs the file, which unpacks itself beside.
 """
 
 from __future__ import annotations
@@ -17,7 +17,19 @@ from clearport.runtime.launch import package_folders
 NAME = "clearport-worker.pyz"
 ROOTS = ("clearport.runtime.worker_guard", "clearport.runtime.worker_child")
 
-_MAIN = """import sys
+_MAIN = """import os
+import sys
+import zipfile
+
+place = os.path.join(os.path.dirname(sys.argv[0]), "modules")
+if not os.path.isdir(place):  # unpacked beside the archive: some modules are run as scripts of their own
+    temporary = f"{place}.{os.getpid()}"
+    zipfile.ZipFile(sys.argv[0]).extractall(temporary)
+    try:
+        os.rename(temporary, place)
+    except OSError:  # another worker was faster
+        pass
+sys.path[0] = place
 
 from clearport.runtime.worker_guard import main
 
