@@ -1,25 +1,27 @@
-"""What values each tensor takes on photos: the float graph is run on them with every activation exposed."""
+"""What values each tensor takes on photos: the float graph is run on them, step by step, and every activation seen."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx_ir.passes import common
 
-from clearport import graphs
 from clearport.base import no_progress
 from clearport.quantize import lanes
+from clearport.quantize.stepwise import Stepwise
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
-
     from clearport.base import Array, Graph, Progress
 
 BINS = 4096
+
+MEMORY = 1e9
+"""Bytes of activations that are looked at together, over all photos."""
+
+_FIRST = 4
+"""Values of the first step, before it is known how large they are."""
 
 
 @dataclass(frozen=True)
@@ -45,51 +47,38 @@ class Observed:
         return np.asarray(self.low + width * (np.arange(len(self.counts)) + 0.5))
 
 
-class Exposed:
-    """A model in ONNX Runtime that gives the named values."""
-
-    def __init__(self, model: ir.Model, source: str, names: Sequence[str]) -> None:
-        shown = model.clone()
-        wanted = set(names) - {source}
-        values = {v.name: v for node in shown.graph for v in node.outputs if v.name in wanted}
-        shown.graph.outputs.clear()
-        shown.graph.outputs.extend(values.values())
-        common.RemoveUnusedNodesPass()(shown)
-        self._source, self._names, self._with_source = source, list(values), source in names
-        self._session: Any = graphs.session(shown)
-
-    def run(self, image: Array) -> dict[str, Array]:
-        """float32 (1, 3, H, W) -> name -> value."""
-        found = dict(zip(self._names, self._session.run(self._names, {self._source: image}), strict=True))
-        return {self._source: image, **found} if self._with_source else found
-
-
 def survey(
-    graph: Graph,
-    inputs: Sequence[Array],
-    names: Sequence[str],
-    progress: Progress = no_progress,
-    held: float = 0.0,
+    graph: Graph, inputs: Sequence[Array], names: Sequence[str], progress: Progress = no_progress
 ) -> tuple[list[dict[str, Observed]], dict[str, Array]]:
     """What each named value did on each of ``inputs``, and the largest magnitude of each of its channels over all.
 
-    Memory is bounded: the activations of a few images, of ``held`` bytes each, and a histogram per value and image.
+    ``names`` come in the order of the graph. It is run in steps, so that memory is bounded: a histogram per value and
+    image, and the activations of as many values as ``MEMORY`` holds.
     """
-    exposed = Exposed(graph.model, graph.input.name, names)
-    seen: list[dict[str, Observed]] = []
-    peaks: dict[str, Array] = {}
-    looked = lanes.over(partial(_looked_at, exposed), inputs, held)
-    for done, (observed, tops) in enumerate(looked, start=1):
-        seen.append(observed)
-        peaks = {name: np.maximum(peaks.get(name, 0.0), top) for name, top in tops.items()}
-        progress("observing photos", done, len(inputs))
-    return seen, peaks
+    source = graph.input.name
+    stepwise = Stepwise(graph.model, inputs)
+    seen = [{source: _observed(image)} for image in inputs]
+    peaks = {source: np.max([_peaks(image) for image in inputs], axis=0)}
+    left, taken = [name for name in names if name != source], _FIRST
+    while left:
+        step, left = left[:taken], left[taken:]
+        values = stepwise.advance(step)
+        for found, observed in zip(seen, lanes.over(_observe_all, values), strict=True):
+            found.update(observed)
+        peaks |= {name: np.max([_peaks(each[name]) for each in values], axis=0) for name in step}
+        held = sum(array.nbytes for each in values for array in each.values())
+        taken = max(1, int(MEMORY * len(step) / held))
+        progress("observing photos", len(names) - len(left), len(names))
+    return [{name: found[name] for name in names} for found in seen], {name: peaks[name] for name in names}
 
 
-def _looked_at(exposed: Exposed, image: Array) -> tuple[dict[str, Observed], dict[str, Array]]:
-    values = exposed.run(image)
-    peaks = {name: np.maximum(array.max(_others(array)), -array.min(_others(array))) for name, array in values.items()}
-    return {name: _observed(array) for name, array in values.items()}, peaks
+def _observe_all(values: Mapping[str, Array]) -> dict[str, Observed]:
+    return {name: _observed(array) for name, array in values.items()}
+
+
+def _peaks(array: Array) -> Array:
+    """The largest magnitude of each channel."""
+    return np.asarray(np.maximum(array.max(_others(array)), -array.min(_others(array))))
 
 
 def _others(array: Array) -> tuple[int, ...]:

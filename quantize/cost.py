@@ -40,13 +40,6 @@ def layers(graph: Graph) -> dict[str, float]:
     return {placement.name_of(node): _work(node) / (height * width) for node in fixed.model.graph}
 
 
-def elements(graph: Graph) -> float:
-    """Numbers that all nodes together write for one pixel of the input."""
-    fixed = sized(graph)
-    height, width = (int(n) for n in fixed.input.shape[2:])
-    return sum(_elements(value) for node in fixed.model.graph for value in node.outputs) / (height * width)
-
-
 def macs(graph: Graph) -> dict[str, float]:
     """Multiply-accumulates of each node for one pixel of the input."""
     fixed = sized(graph)

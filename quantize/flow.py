@@ -109,12 +109,11 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     pixels = OBSERVING_COST / (work * max(1, len(images)) * surveys)
     free, inputs = photos.prepare(graph, images, pixels)
     setting = _Setting(free, inputs, placement.floats(free, options.floats), work, cost.macs(graph), options)
-    held = 4 * cost.elements(graph) * max(image.shape[2] * image.shape[3] for image in inputs)
-    plain, peaks = calibrate.survey(free, inputs, _names(free), options.progress, held)
+    plain, peaks = calibrate.survey(free, inputs, _names(free), options.progress)
     candidates: list[_Candidate] = []
     for strength in options.equalisation:
         equal = equalise.run(free, peaks, strength)
-        seen = calibrate.survey(equal, inputs, _names(equal), options.progress, held)[0] if strength else plain
+        seen = calibrate.survey(equal, inputs, _names(equal), options.progress)[0] if strength else plain
         tried = (candidates[0].choice.calibrator,) if candidates else tuple(observers.CALIBRATORS)
         candidates.append(_candidate(setting, equal, seen, strength, tried))
     best = max(candidates, key=lambda candidate: candidate.choice.psnr_db)

@@ -16,18 +16,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-MEMORY = 2e9
-"""Bytes that the photos computed at the same time may hold, but for the one that there always is."""
-
 
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def over(work: Callable[[T], R], items: Sequence[T], held: float = 0.0) -> Iterable[R]:
-    """What ``work`` gives for each item, in order, as it comes; ``held`` bytes are needed for one."""
-    width = min(cores(), len(items), int(MEMORY / held) if held else len(items))
+def over(work: Callable[[T], R], items: Sequence[T]) -> Iterable[R]:
+    """What ``work`` gives for each item, in order, as it comes."""
+    width = min(cores(), len(items))
     if width <= 1:
         yield from map(work, items)
         return

@@ -96,10 +96,34 @@ def test_a_network_in_steps_computes_what_it_does_at_once_with_what_was_changed(
     network.change({"U": changed["U"]})
     last = network.advance(["restored"])
     session = graphs.session(weights.replaced(graph, changed).model)
-    exposed = calibrate.Exposed(graph.model, "image", ["b"])
+    shown = graph.model.clone()
+    shown.graph.outputs.append(next(v for node in shown.graph for v in node.outputs if v.name == "b"))
+    exposed = graphs.session(shown)
     for image, before, after in zip(images, first, last, strict=True):
-        np.testing.assert_array_equal(before["b"], exposed.run(image)["b"])
+        np.testing.assert_array_equal(before["b"], exposed.run(["b"], {"image": image})[0])
         np.testing.assert_allclose(after["restored"], session.run(None, {"image": image})[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("memory", [1.0, 1e9])
+def test_a_survey_in_steps_sees_what_one_run_sees(graph_of, monkeypatch: pytest.MonkeyPatch, memory: float) -> None:
+    """However few values a step may hold, each is seen on every photo, and no step runs what another did."""
+    monkeypatch.setattr(calibrate, "MEMORY", memory)
+    graph = graph_of(CHAIN, **SHAPES)
+    free, _ = prepare(graph, [np.zeros((8, 8, 3), np.uint8)])
+    images = [np.random.default_rng(n).uniform(0, 255, (1, 3, 16, 24)).astype(np.float32) for n in (0, 1, 2)]
+    names = [v.name for v in graphs.values(free) if v.shape is not None and len(v.shape) > 1]
+    seen, peaks = calibrate.survey(free, images, names)
+    shown = free.model.clone()
+    shown.graph.outputs.clear()
+    shown.graph.outputs.extend(v for node in shown.graph for v in node.outputs if v.name in names)
+    session = graphs.session(shown)
+    given = [v.name for v in shown.graph.outputs]
+    for image, found in zip(images, seen, strict=True):
+        assert list(found) == names
+        for name, array in zip(given, session.run(given, {free.input.name: image}), strict=True):
+            assert (found[name].low, found[name].high) == pytest.approx((array.min(), array.max()), rel=1e-5, abs=1e-6)
+            assert found[name].counts.sum() == array.size
+            assert (peaks[name] >= np.abs(array).max(axis=(0, 2, 3)) - 1e-4).all()
 
 
 def test_small_photos_are_extended_and_large_ones_cut(graph_of) -> None:
