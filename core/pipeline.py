@@ -113,7 +113,7 @@ def _lower(
 
 def _quantize(plan: Plan, graph: Graph, progress: Progress) -> QuantizedGraph:
     paths, photos = _photos(plan)
-    quantized = quantize(graph, photos, QuantizeOptions(progress=progress))
+    quantized = quantize(graph, photos, QuantizeOptions(task=plan.spec.task, progress=progress))
     own = plan.request.calibration
     about = {
         **quantized.table.calibration,

@@ -27,7 +27,7 @@ from clearport.quantize.mixed import Mixed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clearport.base import Array, Progress, QParams
+    from clearport.base import Array, Progress, QParams, Task
     from clearport.images import Image8
     from clearport.quantize.calibrate import Observed
     from clearport.quantize.fold import Folded
@@ -49,6 +49,7 @@ class QuantizeOptions:
         search: choose the calibrator, and each tensor's range, by measured output quality; else min-max.
         compensate: round weights with error compensation; else to nearest.
         floats: names of nodes that stay in float whatever it is worth.
+        task: what the network does, which tells what an error of int8 costs.
         progress: told how far each stage is.
     """
 
@@ -56,6 +57,7 @@ class QuantizeOptions:
     search: bool = True
     compensate: bool = True
     floats: tuple[str, ...] = ()
+    task: Task = "super-resolution"
     progress: Progress = no_progress
 
 
@@ -160,7 +162,7 @@ def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded
     if best.bench is None:
         return Mixed(), best.folded, rounded
     given = (best.graph, best.bench, best.bounds, best.choice, rounded.arrays, setting.floats)
-    trial = mixed_.Trial(*given, setting.macs)
+    trial = mixed_.Trial(*given, setting.macs, setting.options.task)
     mixed = mixed_.choose(trial, progress)
     if not mixed.chosen:
         return mixed, best.folded, rounded
@@ -196,7 +198,7 @@ def _record(best: _Candidate, mixed: Mixed, setting: _Setting, images: Sequence[
         "tail": list(mixed.tail),
         "float_layers": list(mixed.layers),
         "float_share": round(mixed.share, 4),
-        "simulated_loss_db": round(mixed_.loss_db(mixed.psnr_db), 3) if measured else None,
+        "simulated_loss_db": round(mixed.loss_db, 3) if measured else None,
         "images": [
             {"size": f"{i.shape[0]}x{i.shape[1]}", "sha256": hashlib.sha256(i.tobytes()).hexdigest()} for i in images
         ],

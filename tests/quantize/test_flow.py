@@ -202,6 +202,8 @@ def test_the_table_says_how_it_came_to_be(quantized: QuantizedGraph, photos: lis
     how = {"calibrator", "adjusted", "simulated_psnr_db", "equalisation", "rounding", "images"}
     assert set(record) == {*how, "islands", "tail", "float_layers", "float_share", "simulated_loss_db"}
     assert (record["islands"], record["float_layers"]) == ({}, [])
-    assert record["simulated_loss_db"] == pytest.approx(mixed.loss_db(record["simulated_psnr_db"]), abs=1e-3)
+    assert record["simulated_loss_db"] == pytest.approx(
+        mixed.loss_db(record["simulated_psnr_db"], "super-resolution"), abs=1e-3
+    )
     assert [entry["size"] for entry in record["images"]] == ["48x48"] * len(photos)
     assert isinstance(quantized.table, ScaleTable)

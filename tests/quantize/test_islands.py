@@ -212,8 +212,11 @@ def test_a_float_convolution_keeps_its_weights_in_a_session_with_default_setting
 
 
 def test_what_the_search_is_worth() -> None:
-    assert mixed.loss_db(47.4) < mixed.BEARABLE_DB < mixed.loss_db(47.2)
-    assert mixed.loss_db(42.9) < mixed.BAD_DB + 0.03 < mixed.loss_db(42.6)
+    assert mixed.loss_db(47.4, "deraining") < mixed.BEARABLE_DB < mixed.loss_db(47.2, "super-resolution")
+    assert mixed.loss_db(38, "low-light") < mixed.BEARABLE_DB, (
+        "so far from its target, a small error is lost in a large one"
+    )
+    assert mixed.BAD_DB * 1.35 < 0.3
 
 
 @given(shares=st.tuples(st.floats(0, 1), st.floats(0, 1)))
@@ -223,13 +226,13 @@ def test_more_float_costs_more(shares: tuple[float, float]) -> None:
 
 
 def test_a_float_part_pays_by_what_it_spares_and_what_it_computes() -> None:
-    whole = mixed.Mixed(psnr_db=45.0)  # loses 0.17 dB
-    cheap, dear = (mixed.Mixed(("conv",), (), 48.0, share) for share in (0.03, 0.45))  # spares 0.08 dB
+    whole = mixed.Mixed(loss_db=0.17)
+    cheap, dear = (mixed.Mixed(("conv",), (), loss_db=0.09, share=share) for share in (0.03, 0.45))
     assert mixed.pays(whole, cheap)
     assert not mixed.pays(whole, dear)
-    further = mixed.Mixed(("conv",), ("other",), 48.2, 0.03)
+    further = mixed.Mixed(("conv",), ("other",), loss_db=0.085, share=0.03)
     assert not mixed.pays(cheap, further), "a further part must spare something itself"
-    assert mixed.pays(mixed.Mixed(psnr_db=38.0), dear), "0.7 dB are worth half of the network"
+    assert mixed.pays(mixed.Mixed(loss_db=0.8), dear), "0.7 dB are worth half of the network"
 
 
 def test_pictures_whose_black_is_not_zero_count_from_black(graph_of, photos: list[np.ndarray]) -> None:
