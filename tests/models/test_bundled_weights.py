@@ -26,9 +26,6 @@ BUNDLED = [
     for scale in NETWORKS.get(name).scales
     if weights.bundled_path(NETWORKS.get(name), scale).is_file()
 ]
-SLOW = {"prn", "prenet"}
-"""Networks whose stages are repeated: judging them takes a minute and more."""
-
 SETS = {
     "set5": "sr/set5/x{scale}",
     "set14": "sr/set14/x{scale}",
@@ -59,9 +56,7 @@ def test_it_loads_and_its_card_describes_it(name: str, scale: int) -> None:
     assert card["protocol"]
 
 
-@pytest.mark.parametrize(
-    ("name", "scale"), [pytest.param(*one, marks=[pytest.mark.slow] * (one[0] in SLOW)) for one in BUNDLED]
-)
+@pytest.mark.parametrize(("name", "scale"), BUNDLED)
 def test_it_is_as_good_as_its_card_says(shared: Path, name: str, scale: int) -> None:
     loaded = weights.load(NETWORKS.get(name), scale)
     key = list(loaded.card["quality"])[-1 if NETWORKS.get(name).task == "deraining" else 0]
