@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
     import onnx
@@ -231,19 +231,40 @@ def resized(graph: Graph, size: Size | None) -> Graph:
 def coarsest_stride(graph: Graph) -> int:
     """How many input pixels one cell of the coarsest feature map covers per side: sizes must be multiples of it."""
     strides: dict[str, float] = {}
+    sizes: dict[str, float] = {}  # values that are computed from a shape -> the stride of what has that shape
     for node in graph.model.graph:
-        step = max((strides.get(v.name or "", 1.0) for v in node.inputs if v is not None), default=1.0)
-        if node.op_type in {"Conv", "MaxPool", "AveragePool"}:
-            step *= attr_ints(node, "strides", (1, 1))[0]
-        elif node.op_type == "ConvTranspose":
-            step /= attr_ints(node, "strides", (1, 1))[0]
-        elif node.op_type in {"DepthToSpace", "SpaceToDepth"}:
-            block = attr_int(node, "blocksize", 1)
-            step = step / block if node.op_type == "DepthToSpace" else step * block
-        elif node.op_type == "Resize" and (scales := constant(operand(node, 2))) is not None:
-            step /= float(scales[2])
-        strides.update((name_of(value), step) for value in node.outputs)
+        names = [v.name for v in node.inputs if v is not None and v.name]
+        if node.op_type == "Shape" or any(name in sizes for name in names):
+            known = [sizes.get(name, strides.get(name, 1.0)) for name in names]
+            if node.op_type != "Resize":
+                sizes.update((name_of(value), min(known, default=1.0)) for value in node.outputs)
+                continue
+        step = max((strides.get(name, 1.0) for name in names if name not in sizes), default=1.0)
+        strides.update((name_of(value), _stride(node, step, sizes)) for value in node.outputs)
     return max(1, *(round(step) for step in strides.values()))
+
+
+def _stride(node: ir.Node, step: float, sizes: Mapping[str, float]) -> float:
+    """The stride of what a node gives, where that of what it takes is ``step``."""
+    if node.op_type in {"Conv", "MaxPool", "AveragePool"}:
+        return step * attr_ints(node, "strides", (1, 1))[0]
+    if node.op_type == "ConvTranspose":
+        return step / attr_ints(node, "strides", (1, 1))[0]
+    if node.op_type in {"DepthToSpace", "SpaceToDepth"}:
+        block = attr_int(node, "blocksize", 1)
+        return step / block if node.op_type == "DepthToSpace" else step * block
+    return _resized_stride(node, step, sizes) if node.op_type == "Resize" else step
+
+
+def _resized_stride(node: ir.Node, step: float, sizes: Mapping[str, float]) -> float:
+    scales, target = constant(operand(node, 2)), operand(node, 3)
+    if scales is not None:
+        return step / float(scales[2])
+    if target is not None and target.name in sizes:
+        return sizes[target.name]
+    ends = (need(node, 0), node.outputs[0])
+    given, made = (v.shape[2] if v.shape is not None else None for v in ends)
+    return step * given / made if isinstance(given, int) and isinstance(made, int) else step
 
 
 def size_bound(graph: Graph) -> ir.Node | None:

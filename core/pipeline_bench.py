@@ -234,9 +234,10 @@ def _after(session: DeviceSession, before: Conditions) -> Conditions:
 
 
 def _plan(request: BenchRequest) -> LatencyPlan:
+    rounds = max(LEAST_ROUNDS, -(-request.runs // RUNS_PER_ROUND))
     return LatencyPlan(
-        rounds=max(LEAST_ROUNDS, -(-request.runs // RUNS_PER_ROUND)),
-        runs=max(1, min(RUNS_PER_ROUND, request.runs // LEAST_ROUNDS)),
+        rounds=rounds,
+        runs=-(-request.runs // rounds),
         min_seconds=request.seconds,
         max_seconds=3600.0,
         threads=request.threads,

@@ -32,6 +32,9 @@ _OWN_FACTS = frozenset(  # have fields of their own in a report
     | {"peak_memory_mib", "peak_memory_method"}
 )
 
+LASTING = " without a pause"
+"""What is added to the key of a candidate whose sustained run progress is told of."""
+
 _TELLING = 1000
 """Samples that the 99.9th percentile needs."""
 
@@ -118,7 +121,7 @@ class Race:
         for key in [k for k, e in self._entrants.items() if e.candidate.sustained] if seconds else []:
 
             def tell(done_s: float, key: str = key) -> None:
-                self._progress(f"{key} without a pause", 1 + min(int(done_s), int(seconds)), 1 + int(seconds))
+                self._progress(f"{key}{LASTING}", 1 + min(int(done_s), int(seconds)), 1 + int(seconds))
 
             def go(entrant: _Entrant, tell: Callable[[float], None] = tell) -> None:
                 entrant.sustained = sustain(entrant.worker, seconds, self._meters.conditions, tell)

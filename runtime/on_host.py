@@ -17,7 +17,7 @@ from clearport.registry import RUNNERS, installed_versions
 from clearport.runtime import conditions, latency
 from clearport.runtime.device import UNITS, DeviceSession, Found, Job, Row, Settings, Unit, cell_of
 from clearport.runtime.latency_host import cpu_name
-from clearport.runtime.latency_race import Candidate
+from clearport.runtime.latency_race import LASTING, Candidate
 from clearport.runtime.runners import obstacle_of, runners_of, units_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ class HostSession:
         keys = {_key(job, runner, n): (job, runner) for job, runner, n in entries if isinstance(runner, str)}
 
         def tell(key: str, done: int, total: int) -> None:
-            progress(f"{unit}: {'measuring' if done else 'loading'} {key}", done, total if done else 0)
+            paused = key.endswith(LASTING)
+            stage = f"measuring {key}" if paused else "measuring in turns" if done else f"loading {key}"
+            progress(f"{unit}: {stage}", done, total if done else 0)
 
         run = latency.measure(
             [_candidate(key, job, runner) for key, (job, runner) in keys.items()],

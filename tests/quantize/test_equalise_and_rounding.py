@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from clearport import graphs
+from clearport.base import Size
+from clearport.export.from_torch import export_graph
 from clearport.quantize import calibrate, equalise, rounding, weights
 from clearport.quantize.photos import cropped, halved, prepare
 from clearport.quantize.stepwise import Stepwise
+from clearport.registry import NETWORKS
 
 CHAIN = """
     a = Conv<pads=[1,1,1,1]>(image, W, B)
@@ -102,6 +105,13 @@ def test_a_network_in_steps_computes_what_it_does_at_once_with_what_was_changed(
     for image, before, after in zip(images, first, last, strict=True):
         np.testing.assert_array_equal(before["b"], exposed.run(["b"], {"image": image})[0])
         np.testing.assert_allclose(after["restored"], session.run(None, {"image": image})[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [None, Size(64, 96)])
+def test_branches_that_come_back_to_the_size_of_the_picture_do_not_add_up(size: Size | None) -> None:
+    """BSRN's attention shrinks six times and resizes to where it was, in each of its blocks."""
+    spec = NETWORKS.get("bsrn")
+    assert graphs.coarsest_stride(export_graph(spec.build(4), spec, 4, size)) == 6
 
 
 @pytest.mark.parametrize("memory", [1.0, 1e9])
