@@ -78,7 +78,9 @@ class BenchOutcome:
             if not isinstance(row.golden, Skipped) and not row.golden.passed
         ]
         lost = [f"{d.address}: {d.lost}" for d in self.record.devices if d.lost]
-        return wrong + lost + (_fallbacks(self.rows, require_unit) if require_unit else [])
+        ran = any(row.artifact != BASELINE and not isinstance(row.cell, Skipped) for row in self.rows)
+        nothing = [] if ran or lost else ["nothing ran: every row was skipped"]
+        return wrong + lost + nothing + (_fallbacks(self.rows, require_unit) if require_unit else [])
 
 
 def bench_bundle(request: BenchRequest, progress: Progress = no_progress) -> BenchOutcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,13 @@ def test_a_unit_that_nothing_runs_on_fails_where_it_is_required(exported: Bundle
     done = command(*line, "--unit", "cpu", "--require-unit", "npu")
     assert done.code == 1
     assert "nothing ran on the npu" in done.out
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="Core ML is there")
+def test_a_bench_of_nothing_fails(exported: Bundle) -> None:
+    done = command("bench", exported.folder, *QUICK, "--target", "coreml", "--precision", "fp32")
+    assert done.code == 1
+    assert "nothing ran" in done.out
 
 
 def test_devices_lists_every_family_and_what_is_missing() -> None:
