@@ -260,8 +260,8 @@ def _resized_stride(node: ir.Node, step: float, sizes: Mapping[str, float]) -> f
     scales, target = constant(operand(node, 2)), operand(node, 3)
     if scales is not None:
         return step / float(scales[2])
-    if target is not None and target.name in sizes:
-        return sizes[target.name]
+    if target is not None and name_of(target) in sizes:
+        return sizes[name_of(target)]
     ends = (need(node, 0), node.outputs[0])
     given, made = (v.shape[2] if v.shape is not None else None for v in ends)
     return step * given / made if isinstance(given, int) and isinstance(made, int) else step
