@@ -146,11 +146,12 @@ def _with_golden(bundle: Bundle, record: ArtifactRecord, way: Candidate) -> Cand
 
 
 def _rules(bundle: Bundle, record: ArtifactRecord) -> TilingRules:
+    model = bundle.manifest.model
     cutting = tiling_of(bundle, bundle.artifact(record))
     return TilingRules(
-        scale=cutting.scale,
-        halo=cutting.halo,
-        multiple=cutting.multiple,
+        scale=model.scale,
+        halo=model.halo,
+        multiple=model.size_multiple,
         whole_pixels=min(cutting.whole_pixels, MOST_WHOLE_PIXELS),
     )
 

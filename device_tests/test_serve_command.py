@@ -1,0 +1,76 @@
+"""``clearport serve`` on the command line: how it ends, and what it refuses."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clearport.bundle import Bundle
+from clearport.runtime.browser_page import unbuilt
+from device_tests.conftest import command
+from device_tests.serving import BRIEFLY, Server, ended, exported_for_browsers, started
+
+
+@pytest.fixture(scope="module", autouse=True)
+def page() -> None:
+    if (why := unbuilt()) is not None:
+        pytest.skip(why)
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
+    """Not to be changed by a test."""
+    return exported_for_browsers(tmp_path_factory.mktemp("web") / "ncnet", few_photos)
+
+
+@pytest.fixture
+def spoilable(web: Bundle, tmp_path: Path) -> Bundle:
+    """A copy of it that a test may spoil."""
+    shutil.copytree(web.folder, tmp_path / "bundle")
+    return Bundle.load(tmp_path / "bundle")
+
+
+@pytest.fixture
+def server(web: Bundle, tmp_path: Path) -> Iterator[Server]:
+    server = started(web.folder, tmp_path / "records", *BRIEFLY)
+    yield server
+    ended(server)
+
+
+def test_ctrl_c_ends_it_without_an_error(server: Server) -> None:
+    assert server.stop() == 0
+    assert server.process.stdout is not None
+    assert server.process.stdout.read().strip().endswith("stopped; what arrived is kept")
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(server.address, timeout=5)
+
+
+def test_termination_ends_it_too(server: Server) -> None:
+    assert server.stop(signal.SIGTERM) == 0
+
+
+def test_a_port_that_is_taken_is_bad_input(server: Server, web: Bundle) -> None:
+    outcome = command("serve", web.folder, "--port", server.port)
+    assert outcome.code == 2
+    assert f"127.0.0.1:{server.port}: cannot listen there" in outcome.err
+
+
+def test_bad_input_is_named(spoilable: Bundle, tmp_path: Path) -> None:
+    nothing = command("serve", tmp_path / "nothing")
+    assert (nothing.code, "no bundle here" in nothing.err) == (2, True)
+    alone = command("serve", spoilable.folder, "--key", "key.pem")
+    assert (alone.code, "--key without --certificate" in alone.err) == (2, True)
+    (tmp_path / "cert.pem").write_text("no certificate")
+    broken = command("serve", spoilable.folder, "--certificate", tmp_path / "cert.pem")
+    assert (broken.code, "not a certificate" in broken.err) == (2, True)
+    path = spoilable.path(spoilable.find("tflite", "int8"))
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    changed = command("serve", spoilable.folder)
+    assert changed.code == 2
+    assert "nothing is served of a bundle that is not as it was written" in changed.err
