@@ -64,7 +64,7 @@ class LatencyReport:
         samples_ms: every sample, in the order taken, ``runs_per_round`` in each round.
         cpu_samples_ms: CPU time of the process within each sample, all threads; empty where the device does not tell.
         fps: 1000 over the median.
-        cpu_median_ms: median of ``cpu_samples_ms``: steadier than the wall clock where other processes run; None without.
+        cpu_median_ms: median of ``cpu_samples_ms``, steadier than the wall clock on a busy machine; None without them.
         ratio, cpu_ratio: wall clock and CPU time relative to the baseline; None for itself or without one.
         io_copies_counted: whether copies of inputs and outputs are within the samples.
         operators: kernels that ran, by name; empty where the runtime does not tell.
