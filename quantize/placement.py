@@ -70,7 +70,13 @@ def can_be_int8(node: ir.Node) -> bool:
     if node.op_type == "Concat" and len(data_inputs(node)) < len(node.inputs):
         return False  # its constants would have to lie on the grid of what they are put beside
     values = [*node.outputs, *data_inputs(node)]
-    return bool(data_inputs(node)) and all(v.shape is not None and len(v.shape) <= _MOST_AXES for v in values)
+    return bool(data_inputs(node)) and all(map(_can_be_int8, values))
+
+
+def _can_be_int8(value: ir.Value) -> bool:
+    """Whether a value holds real numbers, on few enough axes; sizes that are computed from a shape are integers."""
+    real = value.dtype is None or value.dtype.is_floating_point()
+    return real and value.shape is not None and len(value.shape) <= _MOST_AXES
 
 
 def data_inputs(node: ir.Node) -> list[ir.Value]:

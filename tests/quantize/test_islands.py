@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from clearport import graphs
 from clearport.base import Graph, QParams, QuantizedGraph, ScaleTable
+from clearport.export.from_torch import export_graph
 from clearport.quantize import ends, fold, islands, mixed, placement, qdq
 from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.registry import NETWORKS
 
 PLAIN = QuantizeOptions((0.0,), search=False, compensate=False)
 
@@ -297,3 +299,15 @@ def test_a_switch_rounds_one_value_and_leaves_the_others(graph_of, photos: list[
     np.testing.assert_allclose(levels, np.rint(levels), atol=1e-3)
     assert np.abs(run("a") - real).max() > 0
     assert (run("image") != run("a")).any()
+
+
+@pytest.mark.parametrize("name", ["rlfn", "bsrn"])
+def test_sizes_that_a_network_computes_stay_integers(name: str) -> None:
+    """At a free size, attention resizes to sizes that are joined from shapes: no scale is theirs."""
+    spec = NETWORKS.get(name)
+    graph = export_graph(spec.build(spec.default_scale), spec, spec.default_scale, None)
+    photo = np.random.default_rng(0).integers(0, 256, (48, 60, 3), np.uint8)
+    quantized = quantize(graph, [photo], QuantizeOptions(equalisation=(0.0,), search=False, compensate=False))
+    written = {v.name: v for node in quantized.graph.model.graph for v in node.outputs}
+    assert all(v.dtype is None or v.dtype.is_floating_point() for n, v in written.items() if n in quantized.table)
+    assert any(node.op_type == "Shape" for node in quantized.graph.model.graph)
