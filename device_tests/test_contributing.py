@@ -59,7 +59,7 @@ def test_the_network_of_the_page_is_exported_to_every_target(tree: Path, tmp_pat
     line = ("-m", "clearport", "export", "tiny", "--out", tmp_path / "out", "--size", "16x24", "--no-bench", "--quiet")
     manifest = json.loads(python(tree, *line, "--json", "--weights", tmp_path / "tiny.safetensors"))
     artifacts = {a["target"]: a for a in manifest["artifacts"]}
-    assert set(artifacts) == {"text", "tflite", "onnxruntime", "openvino", "coreml"}
+    assert set(artifacts) == {"text", "tflite", "onnxruntime", "openvino", "coreml", "ncnn"}
     assert artifacts["text"]["parity"]["reason"] == "no runner of clearport runs text files"
     assert (tmp_path / "out" / artifacts["text"]["path"]).read_text().count("Conv") == 2
     assert all(a["parity"]["passed"] for a in manifest["artifacts"] if a["target"] != "text")

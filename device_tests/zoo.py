@@ -75,7 +75,7 @@ def reaches_every_target(name: str, folder: Path, photos: Path, monkeypatch: pyt
     monkeypatch.setattr("clearport.pipeline.QuantizeOptions", SIMPLE)
     integers = ("tflite", "onnxruntime", "openvino")
     check(exported(name, folder, targets=integers, precisions=("fp32", "int8"), calibration=photos))
-    check(exported(name, folder, targets=("coreml",), precisions=("fp16",)))
+    check(exported(name, folder, targets=("coreml", "ncnn"), precisions=("fp16",)))
 
 
 def takes_any_size(name: str, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

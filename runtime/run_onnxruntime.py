@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from clearport.base import Array
 
@@ -25,16 +26,22 @@ _FLOAT_KERNELS = ("Conv", "FusedConv", "NhwcFusedConv", "ConvTranspose", "Gemm",
 PROFILED = 5
 """Inferences of a profile."""
 
+_COPIES = frozenset({"MemcpyFromHost", "MemcpyToHost"})
 _PROBE_SIDE = 64  # of free axes, when the executed graph is asked about
 
 
-class OnnxRuntimeSession:
-    """A loaded model. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+CPU = "CPUExecutionProvider"
 
-    def __init__(self, path: Path, threads: int, optimize: bool) -> None:
+
+class OnnxRuntimeModel:
+    """A loaded model on the first of ``providers`` that takes a node; the CPU takes what is left."""
+
+    def __init__(
+        self, path: Path, threads: int, optimize: bool, providers: Sequence[tuple[str, dict[str, str]]] = ()
+    ) -> None:
         self._path, self._threads, self._optimize = path, threads, optimize
+        self._providers = [*providers, (CPU, {})]
         self._session = self._load(profile=None)
-        self._binding: Any = None
 
     def _load(self, profile: str | None) -> Any:
         import onnxruntime as ort
@@ -50,32 +57,27 @@ class OnnxRuntimeSession:
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = profile
-        return ort.InferenceSession(self._path, options, providers=["CPUExecutionProvider"])
+        # Without this a provider that fails is replaced by the CPU, and a printed line is all that tells.
+        return ort.InferenceSession(self._path, options, providers=self._providers, enable_fallback=0)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         names = [output.name for output in self._session.get_outputs()]
         return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
 
-    def bind(self, inputs: Mapping[str, Array]) -> None:
-        self._binding = self._session.io_binding()
-        for name, array in inputs.items():
-            self._binding.bind_cpu_input(name, array)
-        for output in self._session.get_outputs():
-            self._binding.bind_output(output.name)
-
-    def invoke(self) -> None:
-        self._session.run_with_iobinding(self._binding)
-
     def facts(self) -> dict[str, Any]:
-        """Which kernels ran, from a profile of one inference by a second session."""
-        operators, providers = self._profile()
+        """Which kernels ran and where, from a profile of one inference by a second session."""
+        zeros = {i.name: _zeros(i.shape, i.type) for i in self._session.get_inputs()}
+        ran = [event["args"] for event in self._events(zeros, 1)]
+        operators = Counter(kernel["op_name"] for kernel in ran)
         int8 = sum(operators[name] for name in _INT8_KERNELS)
         heavy = int8 + sum(operators[name] for name in _FLOAT_KERNELS)
+        units = {unit: Counter(k["op_name"] for k in ran if unit_of(k["provider"]) == unit) for unit in ("gpu", "cpu")}
         return {
-            "unit": "cpu",
-            "providers": sorted(providers),
-            "partitions": len(providers),
+            "unit": "+".join(unit for unit, kernels in units.items() if set(kernels) - _COPIES),
+            "providers": sorted({kernel["provider"] for kernel in ran}),
+            "partitions": 1 + sum(a["provider"] != b["provider"] for a, b in pairwise(ran)),
             "operators": dict(sorted(operators.items())),
+            "operators_per_unit": {unit: dict(sorted(kernels.items())) for unit, kernels in units.items() if kernels},
             "int8_kernels": int8,
             "int8_share": int8 / heavy if heavy else 0.0,
             "executed_precision": "int8" if int8 else "float32",
@@ -87,14 +89,14 @@ class OnnxRuntimeSession:
         for event in self._events(inputs, PROFILED):
             runs.setdefault(event["name"].removesuffix("_kernel_time"), []).append(event)
         return [
-            {"name": name, "operator": e[0]["args"]["op_name"], "unit": "cpu", "ms": min(x["dur"] for x in e) / 1e3}
+            {
+                "name": name,
+                "operator": e[0]["args"]["op_name"],
+                "unit": unit_of(e[0]["args"]["provider"]),
+                "ms": min(x["dur"] for x in e) / 1e3,
+            }
             for name, e in runs.items()
         ]
-
-    def _profile(self) -> tuple[Counter[str], set[str]]:
-        zeros = {i.name: _zeros(i.shape, i.type) for i in self._session.get_inputs()}
-        ran = [event["args"] for event in self._events(zeros, 1)]
-        return Counter(a["op_name"] for a in ran), {a["provider"] for a in ran}
 
     def _events(self, inputs: Mapping[str, Array], runs: int) -> list[dict[str, Any]]:
         """What the profiler says of every kernel that ran."""
@@ -104,6 +106,29 @@ class OnnxRuntimeSession:
                 session.run(None, dict(inputs))
             events = json.loads(Path(session.end_profiling()).read_text())
         return [e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")]
+
+
+class OnnxRuntimeSession(OnnxRuntimeModel):
+    """A model on the CPU. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+
+    def __init__(self, path: Path, threads: int, optimize: bool) -> None:
+        super().__init__(path, threads, optimize)
+        self._binding: Any = None
+
+    def bind(self, inputs: Mapping[str, Array]) -> None:
+        self._binding = self._session.io_binding()
+        for name, array in inputs.items():
+            self._binding.bind_cpu_input(name, array)
+        for output in self._session.get_outputs():
+            self._binding.bind_output(output.name)
+
+    def invoke(self) -> None:
+        self._session.run_with_iobinding(self._binding)
+
+
+def unit_of(provider: str) -> str:
+    """The unit that an execution provider is for."""
+    return "cpu" if provider == CPU else "gpu"
 
 
 def _zeros(shape: list[int | str | None], kind: str) -> Array:

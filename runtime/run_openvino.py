@@ -28,41 +28,26 @@ _INT8 = frozenset({"i8", "u8"})
 _HEAVY = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul", "GroupConvolution"})
 
 
-class OpenVinoSession:
-    """A compiled model. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+class OpenVinoModel:
+    """A compiled model on one device, which is compiled for by name."""
 
-    def __init__(self, path: Path, threads: int, precision: str) -> None:
+    device = "CPU"
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], precision: str) -> None:
         import openvino as ov
 
-        settings: dict[str, Any] = {
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,
-            "PERFORMANCE_HINT": "LATENCY",
-            "ENABLE_CPU_PINNING": False,  # pinned workers would queue on one core while another is idle
-        }
-        if precision != "default":
-            settings["INFERENCE_PRECISION_HINT"] = precision
-        self._core, self._path, self._settings = ov.Core(), path, settings
-        self._tensor = ov.Tensor
-        self._compiled = self._compile(settings)
+        hint = {} if precision == "default" else {"INFERENCE_PRECISION_HINT": precision}
+        self._settings = {"NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", **settings, **hint}
+        self._core, self._path = ov.Core(), path
+        self._compiled = self._compile(self._settings)
         self._request = self._compiled.create_infer_request()
-        self._bound: dict[str, Array] = {}
 
     def _compile(self, settings: Mapping[str, Any]) -> Any:
-        return self._core.compile_model(self._core.read_model(xml_of(self._path)), "CPU", dict(settings))
+        return self._core.compile_model(self._core.read_model(xml_of(self._path)), self.device, dict(settings))
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         results = self._request.infer(dict(inputs))
         return {port.get_any_name(): array.copy() for port, array in results.items()}
-
-    def bind(self, inputs: Mapping[str, Array]) -> None:
-        for name, array in inputs.items():
-            self._request.set_tensor(name, self._tensor(array, shared_memory=True))
-        self._bound = dict(inputs)  # shared memory: it must live as long as the request uses it
-
-    def invoke(self) -> None:
-        self._request.start_async()
-        self._request.wait()
 
     def profile(self, inputs: Mapping[str, Array]) -> list[dict[str, Any]]:
         """Milliseconds of each layer, the least of several inferences by a compilation of its own with counters."""
@@ -72,7 +57,7 @@ class OpenVinoSession:
             request.infer(dict(inputs))
             for info in request.get_profiling_info():
                 ms = info.real_time.total_seconds() * 1e3
-                row = {"name": info.node_name, "operator": info.node_type, "unit": "cpu", "ms": ms}
+                row = {"name": info.node_name, "operator": info.node_type, "unit": self.device.lower(), "ms": ms}
                 if ms and ms < found.get(info.node_name, {"ms": float("inf")})["ms"]:
                     found[info.node_name] = row
         return list(found.values())
@@ -84,8 +69,11 @@ class OpenVinoSession:
         work = [(kind, precision) for kind, precision in layers if kind not in _MOVES]
         heavy = [precision for kind, precision in work if kind in _HEAVY]
         int8 = sum(precision in _INT8 for precision in heavy)
+        units = {
+            name.strip("()").partition(".")[0].lower() for name in self._compiled.get_property("EXECUTION_DEVICES")
+        }
         return {
-            "unit": ", ".join(self._compiled.get_property("EXECUTION_DEVICES")).lower(),
+            "unit": "+".join(sorted(units)),
             "partitions": 1,
             "operators": dict(sorted(Counter(kind for kind, _ in work).items())),
             "precisions": dict(sorted(Counter(precision for _, precision in work).items())),
@@ -94,6 +82,27 @@ class OpenVinoSession:
             "executed_precision": "int8" if int8 else _NUMPY_NAMES.get((heavy or ["unknown"])[0], "unknown"),
             "precision_hint": str(self._compiled.get_property("INFERENCE_PRECISION_HINT")),
         }
+
+
+class OpenVinoSession(OpenVinoModel):
+    """A model on the CPU. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+
+    def __init__(self, path: Path, threads: int, precision: str) -> None:
+        import openvino as ov
+
+        # Pinned workers would queue on one core while another is idle.
+        super().__init__(path, {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}, precision)
+        self._tensor = ov.Tensor
+        self._bound: dict[str, Array] = {}
+
+    def bind(self, inputs: Mapping[str, Array]) -> None:
+        for name, array in inputs.items():
+            self._request.set_tensor(name, self._tensor(array, shared_memory=True))
+        self._bound = dict(inputs)  # shared memory: it must live as long as the request uses it
+
+    def invoke(self) -> None:
+        self._request.start_async()
+        self._request.wait()
 
 
 def xml_of(path: Path) -> Path:

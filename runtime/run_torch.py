@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class TorchSession:
-    """A module in eval mode."""
+    """A module in eval mode on the CPU, or on another ``device`` of PyTorch's."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, device: str = "cpu") -> None:
         import torch
         from safetensors import safe_open
 
@@ -31,18 +31,19 @@ class TorchSession:
             about = file.metadata() or {}
         if not {"network", "scale"} <= about.keys():
             raise ValueError("the file does not say which network it holds: it was not written by clearport")
-        self._module = weights.load(NETWORKS.get(about["network"]), int(about["scale"]), path).module
+        self._device = device
+        self._module = weights.load(NETWORKS.get(about["network"]), int(about["scale"]), path).module.to(device)
         self._bound: torch.Tensor
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         self.bind(inputs)
-        return {"restored": self.invoke().contiguous().numpy()}
+        return {"restored": self.invoke().contiguous().cpu().numpy()}
 
     def bind(self, inputs: Mapping[str, Array]) -> None:
         import torch
 
         (array,) = inputs.values()
-        self._bound = torch.from_numpy(array)  # (1, 3, H, W)
+        self._bound = torch.from_numpy(array).to(self._device)  # (1, 3, H, W)
 
     def invoke(self) -> torch.Tensor:
         import torch
