@@ -70,12 +70,12 @@ export class Rows {
     const threads = candidate.backend === "wasm" ? `${row.threads} thread${row.threads > 1 ? "s" : ""}` : "";
     this.fill(line, "Ran on", on, asked ? "" : "bad", asked ? threads : `${candidate.unit} was asked for`);
     if (row.parity) this.fill(line, "Golden picture", verdict(row), tone(row.passed), figures(row));
-    this.fill(line, "First ms", ms(row.first_inference_ms));
-    this.fill(line, "Load ms", ms(row.init_ms));
     if (!row.samples_ms.length) {
-      this.fill(line, "State", "emulated", "muted", `${row.emulated ?? "the unit"}: no latency is taken`);
+      this.fill(line, "State", "emulated", "muted", `${row.emulated ?? "the unit"}: its times are no latency`);
       return;
     }
+    this.fill(line, "First ms", ms(row.first_inference_ms));
+    this.fill(line, "Load ms", ms(row.init_ms));
     this.fill(line, "Median ms", ms(percentile(row.samples_ms, 50)));
     this.fill(line, "p5–p95 ms", `${ms(percentile(row.samples_ms, 5))}–${ms(percentile(row.samples_ms, 95))}`);
     const hidden = row.facts.hidden ? "the page was in the background: not comparable" : "";
