@@ -17,13 +17,13 @@ from clearport.runtime import pixels
 from clearport.runtime.parity import ParityReport, Reference, compare
 from clearport.runtime.worker import Worker
 
-from .zoo import LARGE
-
 if missing(("ncnn",)):
     pytest.skip("ncnn is not installed", allow_module_level=True)
 
 SIDE = 32
-NETWORK_NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in NETWORKS.names()]
+QUICK = {"iagc", "mobilederain", "snetvnet", "xlsr"}
+"""The others wait for ``make test-all``: the tests of the zoo prove their fp16 files."""
+NETWORK_NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in NETWORKS.names()]
 
 
 def fresh(spec: ModelSpec) -> torch.nn.Module:

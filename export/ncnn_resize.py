@@ -70,23 +70,21 @@ def _repeats(low: Lowering, node: ir.Node) -> bool:
 
 def _sized_like(node: ir.Node) -> ir.Value:
     """The value whose height and width a computed size repeats."""
-    joined = graphs.producer(graphs.need(node, 3))
-    parts = (
-        [] if joined is None or joined.op_type != "Concat" else [value for value in joined.inputs if value is not None]
-    )
-    found = [place for part in parts for place in _places(part)]
-    if len(found) == 4 and None not in found[2:]:
-        (tall, row), (wide, column) = (place for place in found[2:] if place is not None)
+    found = _places(graphs.need(node, 3))
+    if len(found) == 4 and found[2] is not None and found[3] is not None:
+        (tall, row), (wide, column) = found[2], found[3]
         if tall is wide and (row, column) == (2, 3):
             return tall
     raise refuse(node, "its size is not that of another value of the network: give --size HEIGHTxWIDTH")
 
 
-def _places(part: ir.Value) -> list[tuple[ir.Value, int] | None]:
-    """For each number of a part of a size: the value and the axis whose size it is; None for a constant."""
-    held, node = graphs.constant(part), graphs.producer(part)
+def _places(size: ir.Value) -> list[tuple[ir.Value, int] | None]:
+    """For each number of a size, or of a part of one: the value and the axis that it is of; None for a constant."""
+    held, node = graphs.constant(size), graphs.producer(size)
     if held is not None:
         return [None] * held.size
+    if node is not None and node.op_type == "Concat":
+        return [place for part in node.inputs if part is not None for place in _places(part)]
     if node is None or node.op_type != "Shape":
         return []
     source = graphs.need(node, 0)
