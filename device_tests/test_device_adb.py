@@ -181,7 +181,7 @@ def test_a_phone_that_is_unplugged_leaves_the_rows_so_far(
     rows: list[Row] = []
 
     def unplug(stage: str, done: int, total: int) -> None:
-        if "measuring second" in stage:
+        if "loading second" in stage:
             phone.stop()
 
     with (
@@ -294,7 +294,7 @@ def test_an_unplugged_phone_is_in_the_record_and_a_bench_resumes(
     seen: list[str] = []
 
     def unplug(stage: str, done: int, total: int) -> None:
-        if "measuring" in stage and stage not in seen:
+        if "loading" in stage and stage not in seen:
             seen.append(stage)
             if len(seen) == 2:
                 phone.stop()

@@ -25,13 +25,24 @@ from . import zoo
 PROCESSORS = ("cortex-a53", "cortex-a76")
 RUNNERS = {"tflite": "litert", "onnxruntime": "onnxruntime"}
 BUNDLED = [n for n in NETWORKS.names() if weights.bundled_path(NETWORKS.get(n), NETWORKS.get(n).default_scale).exists()]
+RECOMMENDED = {"iagc", "mobilederain", "ncnet"}
+"""What every run of the tests compares; the others wait for ``make test-all``."""
 
-INEXACT = {("iagc", "onnxruntime"): (0.3, 10)}
+FLOAT_PARTS = (0.01, 1)
+INEXACT = {
+    ("iagc", "onnxruntime"): (0.3, 10),
+    ("ddn", "onnxruntime"): FLOAT_PARTS,
+    ("quasisparse", "onnxruntime"): FLOAT_PARTS,
+    ("snetvnet", "onnxruntime"): FLOAT_PARTS,
+}
 """Network and target -> the mean and largest difference in 8-bit levels that are allowed, on noise.
 
 IAGC averages whole channels and multiplies the picture by what comes of them. ONNX Runtime sums those averages in
 float, in another order on Arm: they differ by 1e-7 of their size, one lies at an edge of its int8 steps, and the step
 moves the whole picture (measured: mean 0.14, largest 7; without optimisations the same). LiteRT averages in integers.
+
+It also rescales sums and resizes in float: one of some 50,000 lies in the middle of two int8 steps and is rounded the
+other way on Arm (measured: mean up to 0.002, largest 1).
 """
 
 SLOW = Settings(timeout_s=280.0)
@@ -48,7 +59,10 @@ def _there() -> None:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="module", params=BUNDLED)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name not in RECOMMENDED)) for name in BUNDLED],
+)
 def artifacts(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, few_photos: Path
 ) -> tuple[str, list[Artifact]]:
@@ -106,7 +120,7 @@ def compare(row: Row, expected: dict[str, Any], limits: tuple[float, int]) -> No
 
 
 def test_what_cannot_run_there_says_why(artifacts: tuple[str, list[Artifact]]) -> None:
-    if artifacts[0] != BUNDLED[0]:
+    if artifacts[0] != "ncnet":
         pytest.skip("one network is enough")
     gpu = Job(artifacts[1][0], "gpu", {})
     broken = [Job(a, "cpu", {"nobody": np.zeros(1)}) for a in artifacts[1] if a.target == "tflite"]

@@ -75,7 +75,7 @@ def _grouped(group: int) -> dict[int, Setting]:
 
 def _numbers(low: Lowering, node: ir.Node, kernel: Array) -> list[bytes]:
     bias = graphs.operand(node, 2)
-    return [low.weights(node, kernel)] + ([] if bias is None else [plain(graphs.need_constant(node, 2))])
+    return [low.weights(kernel)] + ([] if bias is None else [plain(graphs.need_constant(node, 2))])
 
 
 def matmul(low: Lowering, node: ir.Node) -> None:
@@ -98,7 +98,7 @@ def _inner_product(low: Lowering, node: ir.Node, matrix: Array) -> None:
     flat = low.reshaped(node, "rows", low.blob(node), have, (rows, length))
     settings = {0: int(outputs), 1: 0, 2: int(matrix.size)}
     gives = (outputs,) if rows == 1 else (rows, outputs)
-    low.write(node, "InnerProduct", [flat], settings, [low.weights(node, matrix.T)], gives)
+    low.write(node, "InnerProduct", [flat], settings, [low.weights(matrix.T)], gives)
 
 
 def layer_norm(low: Lowering, node: ir.Node) -> None:

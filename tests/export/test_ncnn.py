@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearport.base import Artifact, BadInput, Graph, Options, Size, Skipped, UnsupportedOperator
-from clearport.export.ncnn_file import NcnnFile, tagged
+from clearport.export.ncnn_file import NcnnFile, plain, tagged
 from clearport.export.ncnn_rules import RULES
 from clearport.export.to_ncnn import TARGET, emit
 from clearport.files import digest
@@ -294,10 +294,13 @@ def test_another_size_than_the_graph_was_made_for_is_refused(tmp_path: Path) -> 
         lowered(build(after_conv(one("Relu"))), "fp32", tmp_path / "other", Size(20, 24))
 
 
-def test_a_weight_that_float16_cannot_hold_is_refused(tmp_path: Path) -> None:
-    graph = build(after_conv(one("Conv", "x w"), constants={"w": weight(16, 8, 5, 5) * 1e7}))
-    with pytest.raises(UnsupportedOperator, match="does not fit float16"):
-        lowered(graph, "fp16", tmp_path / "large")
+@pytest.mark.parametrize("factor", [1e7, 1e-6], ids=["too large", "below the normal numbers"])
+def test_weights_that_float16_cannot_hold_stay_float32(factor: float, tmp_path: Path) -> None:
+    kernel = (weight(16, 8, 5, 5) * factor).astype(np.float32)
+    graph = build(after_conv(one("Conv", "x w"), constants={"w": kernel}))
+    made = lowered(graph, "fp16", tmp_path / "made")
+    assert isinstance(made, Artifact)
+    assert plain(kernel) in (made.path / "case_x1_fp16.bin").read_bytes()
 
 
 def test_weights_are_aligned_to_four_bytes() -> None:
