@@ -22,6 +22,7 @@ from clearport.base import Progress, RuntimeFailure, Skipped, TensorSpec
 from clearport.runtime import benchmark_model as tool
 from clearport.runtime.conditions import Conditions, drift
 from clearport.runtime.device import DeviceLost, Job, Row
+from clearport.runtime.latency_race import order
 from clearport.runtime.latency_record import LatencyPlan, LatencyReport, OperatorTime
 from clearport.runtime.latency_stats import Summary, paired_ratio
 
@@ -99,8 +100,9 @@ class Benchmark:
                 yield self._row(job, Skipped(job.name, str(error)), {})
         started, done = time.monotonic(), 0
         while racing and not self._enough(racing, done, time.monotonic() - started):
+            turns = order(racing, done)
             done += 1
-            for entrant in self._order(racing, done):
+            for entrant in turns:
                 self._tell(entrant.job, "measuring", done, max(done, self.plan.rounds))
                 if failed := self._turn(entrant):
                     racing.remove(entrant)
@@ -108,11 +110,6 @@ class Benchmark:
         remarks = drift(before, self.conditions())
         for entrant in racing:
             yield self._row(entrant.job, self._report(entrant, racing, remarks), entrant.outputs)
-
-    @staticmethod
-    def _order(racing: Sequence[_Entrant], done: int) -> list[_Entrant]:
-        shift = (done - 1) % len(racing)
-        return [*racing[shift:], *racing[:shift]]
 
     def _enough(self, racing: Sequence[_Entrant], done: int, elapsed_s: float) -> bool:
         plan = self.plan

@@ -1,4 +1,4 @@
-"""How long artifacts take, measured in turns: A B C, B C A, C A B ..., all of them loaded all the time.
+"""How long artifacts take, measured in turns: A B C, C B A, B C A ..., all of them loaded all the time.
 
 What else runs on the machine then disturbs all candidates alike, and ratios to the baseline hold where single
 figures do not. What is recorded follows TFLite's benchmark_model, MLPerf Mobile and OpenVINO's benchmark_app.

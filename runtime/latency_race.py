@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clearport.base import ClearportError, Skipped
 from clearport.registry import RUNNERS
@@ -34,6 +34,8 @@ _OWN_FACTS = frozenset(  # have fields of their own in a report
 
 LASTING = " without a pause"
 """What is added to the key of a candidate whose sustained run progress is told of."""
+
+T = TypeVar("T")
 
 _TELLING = 1000
 """Samples that the 99.9th percentile needs."""
@@ -103,14 +105,12 @@ class Race:
             self._entrants[candidate.key] = _Entrant(candidate, worker)
 
     def run(self) -> None:
-        """Rounds until the plan is satisfied; each starts with another candidate, every other one goes backwards."""
+        """Rounds until the plan is satisfied."""
         started, done = time.monotonic(), 0
         while self._entrants and not self._enough(done, time.monotonic() - started):
-            keys = list(self._entrants)
-            shift = done % len(keys)
-            order = keys[shift:] + keys[:shift]
+            turns = order(list(self._entrants), done)
             done += 1
-            for key in order if done % 2 else reversed(order):  # nobody always comes after the same neighbour
+            for key in turns:
                 self._progress(key, done, max(done, self._plan.rounds))
                 self._guarded(key, self._turn)
         self._after = self._meters.conditions()
@@ -218,6 +218,16 @@ class Race:
             profile=tuple(OperatorTime(**row) for row in profile),
             remarks=(*drift(self._before, self._after), *(sustained.remarks if sustained else ())),
         )
+
+
+def order(racing: Sequence[T], done: int) -> list[T]:
+    """Who comes when in the round after ``done`` ones: A B C, C B A, B C A, A C B ...
+
+    Each comes first as often as last, and nobody always after the same neighbour.
+    """
+    shift = done // 2 % len(racing)
+    turned = [*racing[shift:], *racing[:shift]]
+    return turned[::-1] if done % 2 else turned
 
 
 def _worker(candidate: Candidate, plan: LatencyPlan) -> Worker:

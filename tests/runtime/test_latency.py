@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from clearport.base import Skipped
 from clearport.runtime import latency
 from clearport.runtime.conditions import Conditions
 from clearport.runtime.latency import LatencyRun
-from clearport.runtime.latency_race import Candidate, Meters
+from clearport.runtime.latency_race import Candidate, Meters, order
 from clearport.runtime.latency_record import LatencyPlan, LatencyReport
 from clearport.runtime.latency_stats import LEAST_ROUNDS, Summary, paired_ratio, rank_of_interval
 
@@ -71,7 +73,7 @@ def test_rounds_are_interleaved_and_rotate(log: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     latency.measure([candidate(log, n) for n in "ABC"], PLAN, progress=lambda *s: seen.append(s))
     assert (
-        log.read_text() == "AABBCC" + "AABBCC" + "AACCBB" + "CCAABB"
+        log.read_text() == "AABBCC" + "AABBCC" + "CCBBAA" + "BBCCAA"
     )  # warm-up, then three rounds; the second backwards
     assert seen[:4] == [("A", 0, 3), ("B", 0, 3), ("C", 0, 3), ("A", 1, 3)]
 
@@ -189,6 +191,20 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 def test_the_interval_of_a_median_is_that_of_the_tables(count: int, rank: int) -> None:
     """Conover, Practical Nonparametric Statistics, table A3 (p = 0.5): the rank below which 2.5 % lie."""
     assert rank_of_interval(count) == rank
+
+
+@given(st.integers(1, 7))
+def test_turns_are_fair(count: int) -> None:
+    """In 2 n rounds each of n comes twice at every place, and every pair comes in both directions as often."""
+    rounds = [order(list(range(count)), done) for done in range(2 * count)]
+    for place in range(count):
+        assert sorted(turn[place] for turn in rounds) == sorted([*range(count)] * 2)
+    after = Counter(pair for turn in rounds for pair in pairwise(turn))
+    assert all(after[first, second] == after[second, first] for first, second in after)
+
+
+def test_two_that_are_compared_take_turns_at_going_first() -> None:
+    assert [order(["new", "old"], done)[0] for done in range(4)] == ["new", "old", "old", "new"]
 
 
 @given(st.integers(LEAST_ROUNDS, 400))
