@@ -21,14 +21,12 @@ from clearport.pipeline_devices import family_of
 from clearport.runtime.conditions import Conditions
 from clearport.runtime.device import UNITS, Device, DeviceLost, DeviceSession, Job, Row, Settings, Unit
 from clearport.runtime.latency_record import LatencyPlan
-from clearport.runtime.latency_stats import LEAST_ROUNDS
+from clearport.runtime.latency_stats import rounds_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from clearport.base import Progress
-
-RUNS_PER_ROUND = 5
 
 HOST = "host"
 
@@ -236,10 +234,10 @@ def _after(session: DeviceSession, before: Conditions) -> Conditions:
 
 
 def _plan(request: BenchRequest) -> LatencyPlan:
-    rounds = max(LEAST_ROUNDS, -(-request.runs // RUNS_PER_ROUND))
+    rounds, runs = rounds_for(request.runs)
     return LatencyPlan(
         rounds=rounds,
-        runs=-(-request.runs // rounds),
+        runs=runs,
         min_seconds=request.seconds,
         max_seconds=3600.0,
         threads=request.threads,

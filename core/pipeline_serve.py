@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +20,12 @@ from clearport.runtime.browser_page import Content, content_of, ensure_built, pa
 from clearport.runtime.browser_records import Records
 from clearport.runtime.browser_wire import Candidate, Offer, TilingRules
 from clearport.runtime.latency_record import LatencyPlan
+from clearport.runtime.latency_stats import rounds_for
 
 if TYPE_CHECKING:
     from clearport.bundle_manifest import ArtifactRecord
     from clearport.runtime.browser_desk import Listener
 
-RUNS_PER_ROUND = 5
 MOST_WHOLE_PIXELS = 1 << 21
 """Pictures of at most so many pixels are not cut for networks that look at all of them: more is too much for phones."""
 
@@ -130,11 +130,21 @@ def offer_of(bundle: Bundle, request: ServeRequest) -> tuple[Offer, dict[str, Co
         whole_picture=whole,
         tiling=_rules(bundle, select(bundle, request.targets, request.precisions)[0]),
         plan=plan_of(_plan(request)),
-        candidates=tuple(found),
+        candidates=tuple(with_baselines(found)),
         left_out=tuple(left_out),
         golden_input=roles.get("input"),
     )
     return offer, {**contents, **goldens}
+
+
+def with_baselines(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Each with what its time is put in relation to: the fp32 file of its target in the same runtime and backend."""
+    plain = {(c.artifact, c.runner, c.backend): c.key for c in candidates if c.artifact.endswith("/fp32")}
+    found = []
+    for way in candidates:
+        key = plain.get((f"{way.artifact.split('/')[0]}/fp32", way.runner, way.backend))
+        found.append(way.model_copy(update={"baseline": None if key == way.key else key}))
+    return found
 
 
 def _with_golden(bundle: Bundle, record: ArtifactRecord, way: Candidate) -> Candidate:
@@ -157,9 +167,10 @@ def _rules(bundle: Bundle, record: ArtifactRecord) -> TilingRules:
 
 
 def _plan(request: ServeRequest) -> LatencyPlan:
+    rounds, runs = rounds_for(request.runs)
     return LatencyPlan(
-        rounds=-(-request.runs // RUNS_PER_ROUND),
-        runs=min(request.runs, RUNS_PER_ROUND),
+        rounds=rounds,
+        runs=runs,
         min_seconds=request.seconds,
         max_seconds=60.0,
         threads=request.threads,

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -18,10 +19,15 @@ from clearport.bundle import Bundle
 from clearport.images import load_rgb
 from clearport.pipeline_prove import run_once
 from clearport.runtime import pixels
+from clearport.runtime.browser_offer import AT_ONCE
 from clearport.runtime.device import DeviceLost, Job, Row, Settings, SimulatedReport, Unit
 from clearport.runtime.latency_record import LatencyPlan, LatencyReport
+from clearport.runtime.latency_stats import LEAST_ROUNDS, paired_ratio, rounds_of
 from clearport.runtime.on_browser import ADDRESS, DEVICE, BrowserSession
 from device_tests.conftest import SIZE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Worker
 
 PLAN = LatencyPlan(rounds=2, runs=2, warmup=1, min_seconds=0.0, max_seconds=60.0, timeout_s=120.0)
 LSB = 1.0
@@ -192,11 +198,12 @@ def test_a_file_that_a_runtime_refuses_is_a_row_and_the_others_go_on(
 ) -> None:
     good = job(web, "tflite/int8")
     bad = [spoilt(job(web, key), tmp_path, b"no model" * 99) for key in ("tflite/int8", "onnxruntime/int8")]
-    first, second, third = measure(session, bad[0], bad[1], good)
-    assert isinstance(first.cell, Skipped)
-    assert isinstance(second.cell, Skipped)
-    assert "protobuf" in second.cell.reason.lower()
-    assert isinstance(third.cell, LatencyReport)
+    rows = {row.artifact: row.cell for row in measure(session, bad[0], good, bad[1])}
+    refused = rows["spoilt onnxruntime"]
+    assert isinstance(refused, Skipped)
+    assert "protobuf" in refused.reason.lower()
+    assert isinstance(rows["spoilt tflite"], Skipped)
+    assert isinstance(rows["tflite/int8"], LatencyReport)
 
 
 def test_an_answer_that_does_not_come_is_a_row(session: BrowserSession, web: Bundle) -> None:
@@ -212,6 +219,63 @@ def test_only_the_runners_that_were_asked_for(web: Bundle, session: BrowserSessi
     rows = measure(narrow, job(web, "onnxruntime/int8"), job(web, "tflite/int8"))
     kinds = {row.artifact: type(row.cell) for row in rows}
     assert kinds == {"onnxruntime/int8": Skipped, "tflite/int8": LatencyReport}
+
+
+def test_a_file_and_its_baseline_take_turns(session: BrowserSession, web: Bundle) -> None:
+    """Their ratio is that of the same rounds: the samples of both rows, paired."""
+    old = replace(job(web, "tflite/int8"), label="old")
+    new = replace(old, label="new", baseline="old")
+    plan = replace(PLAN, rounds=LEAST_ROUNDS)
+    rows = {row.artifact: row.cell for row in measure(session, new, job(web, "onnxruntime/int8"), old, plan=plan)}
+    first, second = rows["new"], rows["old"]
+    assert isinstance(first, LatencyReport)
+    assert isinstance(second, LatencyReport)
+    turns = [rounds_of(report.samples_ms, plan.runs) for report in (first, second)]
+    assert [len(rounds) for rounds in turns] == [LEAST_ROUNDS, LEAST_ROUNDS]
+    assert first.ratio is not None
+    assert first.ratio == paired_ratio("old litert-js wasm", *turns)
+    assert second.ratio is None
+
+
+def test_a_baseline_that_is_refused_costs_the_ratio_only(session: BrowserSession, web: Bundle, tmp_path: Path) -> None:
+    old = spoilt(job(web, "tflite/int8"), tmp_path, b"no model" * 99)
+    new = replace(job(web, "tflite/int8"), label="new", baseline=old.name)
+    rows = {row.artifact: row.cell for row in measure(session, new, old)}
+    assert isinstance(rows[old.name], Skipped)
+    report = rows["new"]
+    assert isinstance(report, LatencyReport)
+    assert report.ratio is None
+
+
+class Watch:
+    """Counts the runtimes that a page has loaded at the same time."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    def on(self, page: Page) -> Page:
+        page.on("worker", self._came)
+        return page
+
+    def _came(self, worker: Worker) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        worker.on("close", self._went)
+
+    def _went(self, _: Worker) -> None:
+        self.now -= 1
+
+
+def test_some_are_loaded_at_once_and_not_more(
+    session: BrowserSession, web: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, new_page = Watch(), session._browser.new_page
+    monkeypatch.setattr(session._browser, "new_page", lambda: watch.on(new_page()))
+    jobs = [replace(job(web, "tflite/int8"), label=str(n)) for n in range(AT_ONCE + 2)]
+    rows = measure(session, *jobs, plan=replace(PLAN, rounds=1, runs=1))
+    assert [row.artifact for row in rows] == [job.label for job in jobs]
+    assert all(isinstance(row.cell, LatencyReport) for row in rows)
+    assert watch.most == AT_ONCE
 
 
 def go_away(session: BrowserSession, what: str) -> None:
@@ -230,13 +294,16 @@ def is_browser(process: psutil.Process) -> bool:
 
 @pytest.mark.parametrize("what", ["tab", "browser"])
 def test_what_goes_away_loses_no_row_that_arrived(session: BrowserSession, web: Bundle, what: str) -> None:
-    jobs = [job(web, key) for key in ("tflite/int8", "tflite/fp32", "onnxruntime/int8")]
+    """Those that took turns with the first may have come with it; what was to follow them did not."""
+    jobs = [replace(job(web, "tflite/int8"), label=str(n)) for n in range(AT_ONCE + 1)]
     rows: list[Row] = []
     with pytest.raises(DeviceLost, match=r"closed or crashed|went away"):
         for row in session.measure(jobs, PLAN, no_progress):
             rows.append(row)
-            go_away(session, what)
-    assert [row.artifact for row in rows] == ["tflite/int8"]
-    assert isinstance(rows[0].cell, LatencyReport)
-    (again,) = measure(session, jobs[1])
+            if len(rows) == 1:
+                go_away(session, what)
+    assert rows[0].artifact == "0"
+    assert {row.artifact for row in rows} <= {job.label for job in jobs[:AT_ONCE]}
+    assert all(isinstance(row.cell, LatencyReport) for row in rows)
+    (again,) = measure(session, jobs[-1])
     assert isinstance(again.cell, LatencyReport)

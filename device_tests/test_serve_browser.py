@@ -40,6 +40,12 @@ def web(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
     return exported_for_browsers(tmp_path_factory.mktemp("web") / "ncnet", few_photos)
 
 
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
+    """More than a page loads at once; not to be changed by a test."""
+    return exported_for_browsers(tmp_path_factory.mktemp("wide") / "ncnet", few_photos, ("fp32", "int8"))
+
+
 @pytest.fixture
 def spoilable(web: Bundle, tmp_path: Path) -> Bundle:
     """A copy of it that a test may spoil."""
@@ -98,6 +104,19 @@ def visit(browser: Browser, address: str) -> Iterator[Opened]:
     context.close()
     assert found.complaints == []
     assert all(url.startswith(address) for _, url in found.sent)
+
+
+@pytest.fixture
+def wide_server(browser: Browser, wide: Bundle, tmp_path: Path) -> Iterator[Server]:
+    server = started(wide.folder, tmp_path / "records", *BRIEFLY)
+    yield server
+    ended(server)
+
+
+@pytest.fixture
+def wide_opened(browser: Browser, wide_server: Server) -> Iterator[Opened]:
+    with visit(browser, wide_server.address) as found:
+        yield found
 
 
 @pytest.fixture
@@ -226,32 +245,50 @@ def test_the_slider_moves_by_keyboard(visitor: Opened) -> None:
     assert slider.get_attribute("aria-valuetext") == "100 % before, the rest after"
 
 
-def test_a_tab_that_is_closed_keeps_its_rows_and_the_next_one_goes_on(server: Server, opened: Opened) -> None:
-    page = opened.page
+def test_files_are_put_in_relation_to_fp32_of_the_same_rounds(wide_server: Server, wide_opened: Opened) -> None:
+    page = wide_opened.page
+    measured(page)
+    rows = wide_server.record().rows
+    assert len(rows) == 6
+    for row in rows.values():
+        assert row.outcome == "measured"
+        artifact = row.key.split(" ")[0]
+        if artifact.endswith("/fp32"):
+            assert row.ratio is None
+            continue
+        assert row.ratio is not None, row.key
+        assert row.ratio.baseline.startswith(f"{artifact.split('/')[0]}/fp32 ")
+        assert row.ratio.low <= row.ratio.value <= row.ratio.high
+        line = page.locator("#rows tbody tr", has=page.locator("code", has_text=re.compile(f"^{artifact}$")))
+        assert f"{row.ratio.value:.2f} (" in line.locator("td[data-label='Median ms']").inner_text()
+
+
+def test_a_tab_that_is_closed_keeps_its_rows_and_the_next_one_goes_on(wide_server: Server, wide_opened: Opened) -> None:
+    page = wide_opened.page
     page.get_by_role("button", name="Measure", exact=True).click()
-    server.wait_for("1/3 tflite/int8 litert-js wasm")
+    wide_server.wait_for("1/6 ")
     page.close()
-    ended = server.wait_for("the page went away after")
-    assert re.search(r"after [12] of 3 rows", ended)
-    kept = len(server.record().rows)
-    again = opened.context.new_page()
-    arrive(again, server.address)
+    ended = wide_server.wait_for("the page went away after")
+    assert re.search(r"after [1-4] of 6 rows", ended)
+    kept = len(wide_server.record().rows)
+    again = wide_opened.context.new_page()
+    arrive(again, wide_server.address)
     assert "✓ passed" in again.locator("#rows tbody tr").first.inner_text()
     measured(again)
-    record = server.record()
-    assert len(record.rows) == 3
-    assert [(run.outcome, run.asked) for run in record.runs][1:] == [("finished", 3 - kept)]
+    record = wide_server.record()
+    assert len(record.rows) == 6
+    assert [(run.outcome, run.asked) for run in record.runs][1:] == [("finished", 6 - kept)]
 
 
-def test_the_stop_button_ends_a_run_and_measure_goes_on(server: Server, opened: Opened) -> None:
-    page = opened.page
+def test_the_stop_button_ends_a_run_and_measure_goes_on(wide_server: Server, wide_opened: Opened) -> None:
+    page = wide_opened.page
     page.get_by_role("button", name="Measure", exact=True).click()
-    server.wait_for("1/3 ")
+    wide_server.wait_for("1/6 ")
     page.get_by_role("button", name="Stop", exact=True).first.click()
     page.locator("#stage", has_text="Stopped").wait_for(timeout=ROW_MS)
-    server.wait_for("stopped by the user")
+    wide_server.wait_for("stopped by the user")
     measured(page)
-    assert len(server.record().rows) == 3
+    assert len(wide_server.record().rows) == 6
 
 
 def test_plain_http_from_elsewhere_says_what_is_withheld_and_measures_on_one_thread(

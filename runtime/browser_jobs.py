@@ -21,6 +21,7 @@ from clearport.runtime.browser_server import BrowserServer, Place
 from clearport.runtime.browser_thread import serving
 from clearport.runtime.browser_wire import Candidate, Offer, TilingRules
 from clearport.runtime.device import Job, Row, Settings
+from clearport.runtime.remote_plan import Entry, baselines_of
 
 if TYPE_CHECKING:
     from clearport.base import Array
@@ -54,6 +55,7 @@ class Hall:
         self.done, self.ended, self.lost = 0, False, ""
         for number, job in enumerate(jobs):
             self._admit(number, job, settings.runners)
+        self._candidates = _paired(self._candidates, self.open_keys)
 
     def _admit(self, number: int, job: Job, runners: Sequence[str]) -> None:
         path = job.artifact.path
@@ -115,6 +117,16 @@ class Hall:
         if content is not None and not isinstance(cell, Skipped):
             outputs = {way.output.name: _tensor(content, job)}
         return Row(self._device, job.name, job.unit, way.runner, cell, outputs)
+
+
+def _paired(candidates: Sequence[Candidate], jobs: Mapping[str, Job]) -> list[Candidate]:
+    """Each with the candidate that its job is to be compared with, on the same backend."""
+    entries = {way.key: Entry(jobs[way.key], way.runner, way.key) for way in candidates}
+    found: dict[str, Entry] = {}
+    for backend in {way.backend for way in candidates}:
+        alike = [entries[way.key] for way in candidates if way.backend == backend]
+        found |= baselines_of(alike, alike)
+    return [way.model_copy(update={"baseline": found[way.key].key if way.key in found else None}) for way in candidates]
 
 
 def _tensor(content: bytes, job: Job) -> Array:

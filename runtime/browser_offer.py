@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from clearport.base import Skipped
 from clearport.runtime.browser_wire import Backend, Candidate, Plan, Runner, Unit
+from clearport.runtime.latency_stats import LEAST_ROUNDS
 
 if TYPE_CHECKING:
     from clearport.base import Artifact
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 LITERT: Runner = "litert-js"
 ONNXRUNTIME: Runner = "onnxruntime-web"
+
+AT_ONCE = 4
+"""Candidates that are loaded at the same time and take turns, where the memory of the device allows it."""
 
 _RUNS: dict[str, tuple[tuple[Runner, Unit, Backend], ...]] = {
     "tflite": ((LITERT, "cpu", "wasm"), (LITERT, "gpu", "webgpu")),
@@ -66,10 +70,12 @@ def plan_of(plan: LatencyPlan) -> Plan:
     """A latency plan as pages take it."""
     return Plan(
         rounds=plan.rounds,
+        least_rounds=min(LEAST_ROUNDS, plan.rounds),
         runs=plan.runs,
         warmup=plan.warmup,
         min_seconds=plan.min_seconds,
         max_seconds=plan.max_seconds,
         threads=plan.threads,
         timeout_s=plan.timeout_s,
+        at_once=AT_ONCE,
     )

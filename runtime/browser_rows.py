@@ -17,7 +17,7 @@ from clearport.runtime.browser_wire import (
 )
 from clearport.runtime.device import SimulatedReport
 from clearport.runtime.latency_record import LatencyReport
-from clearport.runtime.latency_stats import Summary
+from clearport.runtime.latency_stats import Ratio, Summary, paired_ratio, rounds_of
 from clearport.runtime.parity import ParityReport, Tolerance, judge
 
 if TYPE_CHECKING:
@@ -40,7 +40,16 @@ def stored(row: SentRow, candidate: Candidate) -> StoredRow:
         passed=None if report is None else report.passed,
         failures=() if report is None else report.failures,
         summary=asdict(Summary.of(row.samples_ms)) if row.samples_ms else {},
+        ratio=ratio_of(row),
     )
+
+
+def ratio_of(row: MeasuredRow) -> Ratio | None:
+    """Time relative to the candidate that took turns with it; None without one."""
+    if row.reference is None:
+        return None
+    of = row.runs_per_round
+    return paired_ratio(row.reference.key, rounds_of(row.samples_ms, of), rounds_of(row.reference.samples_ms, of))
 
 
 def parity_of(row: MeasuredRow, candidate: Candidate) -> ParityReport | None:
@@ -98,7 +107,7 @@ def report_of(row: SentRow, candidate: Candidate) -> LatencyReport | SimulatedRe
         **asdict(summary),
         fps=1e3 / summary.median_ms if summary.median_ms else 0.0,
         cpu_median_ms=None,
-        ratio=None,
+        ratio=ratio_of(row),
         cpu_ratio=None,
         peak_memory_mib=row.heap_mib,
         peak_memory_method=HEAP,

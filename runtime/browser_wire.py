@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clearport.base import Skipped, TensorSpec
+from clearport.runtime.latency_stats import Ratio
 from clearport.runtime.parity import Tolerance
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -25,6 +26,7 @@ Ms = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Words = Annotated[dict[Word, Word], Field(max_length=16)]
 Counts = Annotated[dict[Word, Count], Field(max_length=200)]
+Samples = Annotated[tuple[Ms, ...], Field(max_length=MOST_SAMPLES)]
 
 
 class _Wire(BaseModel):
@@ -32,15 +34,21 @@ class _Wire(BaseModel):
 
 
 class Plan(_Wire):
-    """How to measure; see ``clearport.runtime.latency_record.LatencyPlan``."""
+    """How to measure; see ``clearport.runtime.latency_record.LatencyPlan``.
+
+    ``at_once`` candidates are loaded together at most and take turns. ``max_seconds`` is of each of them; it ends the
+    rounds once there are ``least_rounds``.
+    """
 
     rounds: int
+    least_rounds: int
     runs: int
     warmup: int
     min_seconds: float
     max_seconds: float
     threads: int
     timeout_s: float
+    at_once: int
 
 
 class Candidate(_Wire):
@@ -48,6 +56,7 @@ class Candidate(_Wire):
 
     ``golden`` is the picture that its output is judged by, within ``tolerance``. Where ``input_url`` is there, the raw
     tensor at that address goes in instead of the golden input, and the raw output is sent to ``output_url``.
+    ``baseline`` is the key of the candidate that its time is put in relation to.
     """
 
     key: str
@@ -64,6 +73,7 @@ class Candidate(_Wire):
     tolerance: Tolerance | None = None
     input_url: str | None = None
     output_url: str | None = None
+    baseline: str | None = None
 
 
 class TilingRules(_Wire):
@@ -129,12 +139,19 @@ class ParityFigures(_Wire):
     exact_share: Annotated[float, Field(ge=0, le=1)]
 
 
+class Reference(_Wire):
+    """The candidate ``key`` took turns with the one of a row: its samples in the same rounds, as many in each."""
+
+    key: Word
+    samples_ms: Samples
+
+
 class MeasuredRow(_Wire):
     """A candidate that ran.
 
-    ``samples_ms`` is empty where the unit is ``emulated``: its clock is no latency. ``clock_step_ms`` is the smallest
-    step of the browser's clock; a sample is the mean of ``inferences_per_sample``. ``heap_mib`` is the size of the
-    WebAssembly heap, which never shrinks.
+    ``samples_ms`` holds ``runs_per_round`` samples of each round; it is empty where the unit is ``emulated``: its clock
+    is no latency. ``clock_step_ms`` is the smallest step of the browser's clock; a sample is the mean of
+    ``inferences_per_sample``. ``heap_mib`` is the size of the WebAssembly heap, which never shrinks.
     """
 
     outcome: Literal["measured"]
@@ -147,13 +164,22 @@ class MeasuredRow(_Wire):
     warmup: Annotated[int, Field(ge=1, le=10**6)]
     runs_per_round: Annotated[int, Field(ge=1, le=10**6)]
     inferences_per_sample: Annotated[int, Field(ge=1, le=10**6)]
-    samples_ms: Annotated[tuple[Ms, ...], Field(max_length=MOST_SAMPLES)]
+    samples_ms: Samples
     clock_step_ms: Ms
     heap_mib: Annotated[float, Field(ge=0, le=1e6)] | None
     emulated: Annotated[str, Field(max_length=350)] | None
     operators_per_unit: Annotated[dict[Word, Counts], Field(max_length=8)]
     parity: ParityFigures | None
+    reference: Reference | None = None
     facts: Annotated[dict[Word, str | float | bool], Field(max_length=16)]
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if self.reference is not None:
+            counts = {len(self.samples_ms), len(self.reference.samples_ms)}
+            if len(counts) > 1 or not self.samples_ms or len(self.samples_ms) % self.runs_per_round:
+                raise ValueError("the samples of the row and of its reference are not of the same rounds")
+        return self
 
 
 class SkippedRow(_Wire):
@@ -177,9 +203,13 @@ class _Kept(_Wire):
 
 
 class StoredMeasured(MeasuredRow, _Kept):
-    """A measured row in a record; ``summary`` holds its figures in ms, by name."""
+    """A measured row in a record.
+
+    ``summary`` holds its figures in ms, by name; ``ratio`` is its time relative to its reference's, paired per round.
+    """
 
     summary: dict[Word, float]
+    ratio: Ratio | None = None
 
 
 class StoredSkipped(SkippedRow, _Kept):

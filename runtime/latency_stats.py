@@ -11,6 +11,8 @@ import numpy as np
 LEAST_ROUNDS = 6
 """Rounds that an interval of 95 % needs."""
 
+RUNS_PER_ROUND = 5
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -67,6 +69,17 @@ def paired_ratio(baseline: str, rounds: Sequence[Sequence[float]], of: Sequence[
     ratios = np.sort([mine / theirs for mine, theirs in medians])
     rank = rank_of_interval(len(ratios))
     return Ratio(baseline, float(np.median(ratios)), float(ratios[rank]), float(ratios[-1 - rank]))
+
+
+def rounds_for(samples: int) -> tuple[int, int]:
+    """How many rounds, and how many samples in each, give at least so many samples and an interval."""
+    rounds = max(LEAST_ROUNDS, -(-samples // RUNS_PER_ROUND))
+    return rounds, -(-samples // rounds)
+
+
+def rounds_of(samples_ms: Sequence[float], per_round: int) -> list[Sequence[float]]:
+    """Samples in the order taken, round by round."""
+    return [samples_ms[first : first + per_round] for first in range(0, len(samples_ms), per_round)]
 
 
 def rank_of_interval(count: int) -> int:

@@ -47,6 +47,9 @@ _WEBGPU = ("--enable-unsafe-webgpu", "--enable-features=Vulkan")
 _SOFTWARE_WEBGPU = (*_WEBGPU, "--use-webgpu-adapter=swiftshader")
 _HAS_GPU = "navigator.gpu ? navigator.gpu.requestAdapter().then(Boolean) : false"
 _POLL_MS = 50
+_QUESTIONS = 4
+"""What a page asks a runtime besides its turns: to load, to run, to warm up, for its facts."""
+
 _START_S = 60.0
 
 
@@ -88,8 +91,9 @@ class BrowserSession:
         return conditions.here()
 
     def measure(self, jobs: Sequence[Job], plan: LatencyPlan, progress: Progress) -> Iterator[Row]:
-        """One job after the other, each in a worker of its own within the page."""
+        """The jobs of one backend in turns, some at a time, each in a worker of its own within the page."""
         from clearport.runtime.browser_jobs import Hall
+        from clearport.runtime.browser_offer import AT_ONCE
 
         heard: SimpleQueue[Event] = SimpleQueue()
         hall = Hall(ADDRESS, jobs, self._settings, plan, heard.put)
@@ -98,7 +102,8 @@ class BrowserSession:
             return
         with hall.serving() as address:
             page = self._open(address, any(job.unit == "gpu" for job in jobs))
-            yield from self._rows(page, hall, heard, 4 * plan.timeout_s + plan.max_seconds, progress)
+            silence_s = AT_ONCE * (_QUESTIONS * plan.timeout_s + plan.max_seconds)
+            yield from self._rows(page, hall, heard, silence_s, progress)
 
     def _open(self, address: str, gpu: bool) -> Page:
         """The page in a browser that has a GPU, if one is wanted: in software, if there is no other."""

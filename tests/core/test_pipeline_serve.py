@@ -10,6 +10,7 @@ import pytest
 from clearport.base import BadInput
 from clearport.bundle import Bundle
 from clearport.pipeline_serve import ServeRequest, offer_of, serve_bundle
+from clearport.runtime.latency_stats import LEAST_ROUNDS
 
 
 @pytest.fixture
@@ -57,9 +58,27 @@ def test_candidates_are_judged_as_the_manifest_says(made: Bundle) -> None:
 
 
 def test_the_plan_is_what_was_asked_for(made: Bundle) -> None:
-    offer, _ = offer_of(made, request(made, runs=3, seconds=0.5, threads=4, targets=("tflite",)))
-    assert (offer.plan.rounds * offer.plan.runs, offer.plan.min_seconds, offer.plan.threads) == (3, 0.5, 4)
+    offer, _ = offer_of(made, request(made, runs=35, seconds=0.5, threads=4, targets=("tflite",)))
+    assert (offer.plan.rounds, offer.plan.runs, offer.plan.min_seconds, offer.plan.threads) == (7, 5, 0.5, 4)
     assert {c.artifact for c in offer.candidates} == {"tflite/fp32", "tflite/int8"}
+
+
+@pytest.mark.parametrize("runs", [1, 3, 50])
+def test_there_are_rounds_enough_for_an_interval(made: Bundle, runs: int) -> None:
+    plan = offer_of(made, request(made, runs=runs))[0].plan
+    assert plan.rounds * plan.runs >= runs
+    assert plan.rounds >= plan.least_rounds == LEAST_ROUNDS
+
+
+def test_times_are_put_in_relation_to_the_fp32_file_in_the_same_runtime_and_backend(made: Bundle) -> None:
+    offer, _ = offer_of(made, request(made))
+    baselines = {c.key: c.baseline for c in offer.candidates}
+    assert baselines["tflite/int8 litert-js webgpu"] == "tflite/fp32 litert-js webgpu"
+    assert baselines["onnxruntime/int8/ort onnxruntime-web wasm"] == "onnxruntime/fp32 onnxruntime-web wasm"
+    assert baselines["tflite/fp32 litert-js wasm"] is None
+    assert set(baselines.values()) - {None} <= set(baselines)
+    without, _ = offer_of(made, request(made, precisions=("int8",)))
+    assert {c.baseline for c in without.candidates} == {None}
 
 
 def test_a_bundle_that_no_browser_runs_is_refused_with_the_reasons(made: Bundle) -> None:

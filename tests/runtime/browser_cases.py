@@ -14,10 +14,12 @@ import aiohttp
 
 from clearport.base import TensorSpec
 from clearport.runtime.browser_desk import Desk, Event
+from clearport.runtime.browser_offer import plan_of
 from clearport.runtime.browser_page import INDEX, Content, content_of
 from clearport.runtime.browser_records import BrowserRecord, Records
 from clearport.runtime.browser_server import BrowserServer, Place
-from clearport.runtime.browser_wire import Candidate, Offer, Plan, TilingRules
+from clearport.runtime.browser_wire import Candidate, Offer, TilingRules
+from clearport.runtime.latency_record import LatencyPlan
 from clearport.runtime.parity import Tolerance
 
 DEVICE = "0123456789abcdef" * 2
@@ -113,7 +115,7 @@ def offer(count: int = 3) -> Offer:
         title="ncnet ×3",
         about="a test",
         tiling=TilingRules(scale=3, halo=14, multiple=1, whole_pixels=1000),
-        plan=Plan(rounds=2, runs=5, warmup=1, min_seconds=0.0, max_seconds=1.0, threads=1, timeout_s=10.0),
+        plan=plan_of(LatencyPlan(rounds=2, runs=5, warmup=1, min_seconds=0.0, max_seconds=1.0, timeout_s=10.0)),
         candidates=tuple(
             candidate(n, output_url=f"output/{n}", input_url="files/in.bin") if n == 0 else candidate(n)
             for n in range(count)

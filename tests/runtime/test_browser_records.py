@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from clearport.runtime import browser_records
 from clearport.runtime.browser_offer import candidates_of
 from clearport.runtime.browser_records import BrowserRecord, Records
 from clearport.runtime.browser_rows import report_of, stored
-from clearport.runtime.browser_wire import Candidate, DeviceFacts, MeasuredRow, SentRow, SkippedRow
+from clearport.runtime.browser_wire import Candidate, DeviceFacts, MeasuredRow, SentRow, SkippedRow, StoredMeasured
 from clearport.runtime.device import SimulatedReport
 from clearport.runtime.latency_record import LatencyReport
+from clearport.runtime.latency_stats import Ratio, paired_ratio
 from tests.runtime.browser_cases import DEVICE, FACTS, OTHER, candidate, row, skipped
 
 BUNDLE = "b" * 64
@@ -161,6 +163,61 @@ def test_a_measured_row_as_a_report() -> None:
     assert (report.unit_asked, report.unit_ran, report.fell_back) == ("cpu", "cpu", False)
     assert report.peak_memory_mib == 16
     assert "WebAssembly heap" in report.peak_memory_method
+
+
+def in_turns(mine: Sequence[float], theirs: Sequence[float], per_round: int) -> dict[str, Any]:
+    reference = {"key": candidate(0).key, "samples_ms": list(theirs)}
+    return row(1, samples_ms=list(mine), runs_per_round=per_round, reference=reference)
+
+
+@given(st.integers(1, 4), st.integers(1, 20), st.integers(0, 2**32 - 1))
+def test_the_ratio_is_that_of_the_other_devices(per_round: int, rounds: int, seed: int) -> None:
+    """The same samples through ``paired_ratio``, round by round."""
+    mine, theirs = np.random.default_rng(seed).uniform(1, 9, (2, rounds, per_round)).tolist()
+    fields = in_turns([s for turn in mine for s in turn], [s for turn in theirs for s in turn], per_round)
+    report = report_of(sent(fields), candidate(1))
+    kept = stored(sent(fields), candidate(1))
+    assert isinstance(report, LatencyReport)
+    assert isinstance(kept, StoredMeasured)
+    assert report.ratio == kept.ratio == paired_ratio(candidate(0).key, mine, theirs)
+
+
+def test_a_slow_spell_that_both_met_is_not_in_their_ratio() -> None:
+    """Two rounds at half the speed: the medians of all samples are no longer 1 to 2, those of the rounds are."""
+    pace = [1.0, 1.0, 1.0, 2.0, 2.0, 1.0]
+    report = report_of(sent(in_turns([10 * p for p in pace], [20 * p for p in pace], 1)), candidate(1))
+    assert isinstance(report, LatencyReport)
+    assert report.ratio == Ratio(candidate(0).key, 0.5, 0.5, 0.5)
+
+
+def test_a_clock_too_coarse_for_the_baseline_gives_no_ratio() -> None:
+    report = report_of(sent(in_turns([1.0, 1.0], [0.0, 1.0], 1)), candidate(1))
+    assert isinstance(report, LatencyReport)
+    assert report.ratio is None
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "per_round"),
+    [([1.0, 2.0], [1.0], 1), ([1.0], [1.0, 2.0], 1), ([], [], 1), ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], 2)],
+)
+def test_samples_of_other_rounds_are_refused(mine: list[float], theirs: list[float], per_round: int) -> None:
+    with pytest.raises(ValidationError, match="not of the same rounds"):
+        sent(in_turns(mine, theirs, per_round))
+
+
+def test_a_record_from_before_rows_were_paired_opens(tmp_path: Path) -> None:
+    """Its rows know of no reference and no ratio."""
+    first = records(tmp_path)
+    first.greet(DEVICE, facts())
+    first.add(DEVICE, stored(sent(row(1)), candidate(1)))
+    (path,) = tmp_path.iterdir()
+    content = json.loads(path.read_text())
+    for old in content["rows"].values():
+        del old["reference"], old["ratio"]
+    path.write_text(json.dumps(content))
+    kept = records(tmp_path).greet(DEVICE, facts()).rows[candidate(1).key]
+    assert isinstance(kept, StoredMeasured)
+    assert kept.ratio is None
 
 
 def test_a_fallback_and_a_page_in_the_background_are_visible() -> None:

@@ -6,3 +6,4 @@ export { rint, toPicture, toTensor } from "./pixels";
 export { parsePlacements, unitOf } from "./placements";
 export { percentile } from "./stats";
 export { plan, restore, tileOf } from "./tiling";
+export { budgetMib, nextParty, order } from "./turns";

@@ -37,7 +37,7 @@ export interface Engine {
 
 export interface Answers {
   open: { library_ms: number; init_ms: number; emulated: string | null };
-  run: { output: Values; ms: number };
+  run: { output: Values; ms: number; heap_mib: number | null };
   measure: { samples_ms: number[] };
   facts: Facts & { heap_mib: number | null };
 }
@@ -59,8 +59,10 @@ async function answer(engine: Engine, question: Question): Promise<Answers[keyof
       await engine.open(question.opening);
       return { library_ms: loaded - began, init_ms: performance.now() - loaded, emulated };
     }
-    case "run":
-      return { output: await engine.run(question.input, question.shape), ms: performance.now() - began };
+    case "run": {
+      const output = await engine.run(question.input, question.shape);
+      return { output, ms: performance.now() - began, heap_mib: heapMib() };
+    }
     case "measure": {
       const samples: number[] = [];
       for (let i = 0; i < question.samples; i++) {

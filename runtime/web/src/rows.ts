@@ -2,7 +2,7 @@
 
 import { made } from "./dom";
 import { percentile } from "./stats";
-import type { Candidate, Measured, StoredRow } from "./wire";
+import type { Candidate, Measured, Ratio, StoredRow } from "./wire";
 
 const COLUMNS = ["Runtime", "Ran on", "Golden picture", "Median ms", "p5–p95 ms", "First ms", "Load ms", "State"] as const;
 type Column = (typeof COLUMNS)[number];
@@ -17,7 +17,7 @@ export class Rows {
 
   constructor(
     private readonly body: HTMLTableSectionElement,
-    candidates: readonly Candidate[],
+    private readonly candidates: readonly Candidate[],
   ) {
     for (const candidate of candidates) this.lines.set(candidate.key, this.line(candidate));
   }
@@ -52,9 +52,9 @@ export class Rows {
     this.fill(this.lines.get(key)!, "State", text, tone);
   }
 
-  /** Mark the candidate that runs. */
-  mark(key: string | null): void {
-    for (const [name, line] of this.lines) line.classList.toggle("now", name === key);
+  /** Mark the candidates that run. */
+  mark(keys: readonly string[]): void {
+    for (const [name, line] of this.lines) line.classList.toggle("now", keys.includes(name));
   }
 
   show(candidate: Candidate, row: StoredRow): void {
@@ -64,7 +64,15 @@ export class Rows {
     else this.showMeasured(line, candidate, row);
   }
 
-  private showMeasured(line: HTMLTableRowElement, candidate: Candidate, row: StoredRow & Measured): void {
+  /** What a file takes of its baseline's time, with the interval of that. */
+  private relation(ratio: Ratio | null | undefined): string {
+    const baseline = this.candidates.find((candidate) => candidate.key === ratio?.baseline);
+    if (!ratio || !baseline) return "";
+    const [value, low, high] = [ratio.value, ratio.low, ratio.high].map((number) => number.toFixed(2));
+    return `${value} (${low}–${high}) of ${baseline.artifact}`;
+  }
+
+  private showMeasured(line: HTMLTableRowElement, candidate: Candidate, row: Extract<StoredRow, Measured>): void {
     const asked = row.unit_ran === candidate.unit;
     const on = `${row.unit_ran}, ${BACKENDS[candidate.backend]}`;
     const threads = candidate.backend === "wasm" ? `${row.threads} thread${row.threads > 1 ? "s" : ""}` : "";
@@ -76,7 +84,7 @@ export class Rows {
     }
     this.fill(line, "First ms", ms(row.first_inference_ms));
     this.fill(line, "Load ms", ms(row.init_ms));
-    this.fill(line, "Median ms", ms(percentile(row.samples_ms, 50)));
+    this.fill(line, "Median ms", ms(percentile(row.samples_ms, 50)), "", this.relation(row.ratio));
     this.fill(line, "p5–p95 ms", `${ms(percentile(row.samples_ms, 5))}–${ms(percentile(row.samples_ms, 95))}`);
     const hidden = row.facts.hidden ? "the page was in the background: not comparable" : "";
     this.fill(line, "State", "kept", "good", hidden || `${row.samples_ms.length} samples`);

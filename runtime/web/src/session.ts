@@ -12,10 +12,12 @@ const SCRIPTS: Record<Runner, [string, WorkerType]> = {
 export const BASE = new URL(".", location.href).href;
 
 export class Stopped extends Error {}
+export class TimedOut extends Error {}
 
 export class Session {
   private readonly worker: Worker;
   private fail: ((reason: Error) => void) | null = null;
+  private closed = false;
 
   constructor(
     runner: Runner,
@@ -32,8 +34,9 @@ export class Session {
 
   /** One question at a time. Rejects when the runtime fails, the worker crashes, or the time is over. */
   ask<T extends Question["call"]>(question: Extract<Question, { call: T }>): Promise<Answers[T]> {
+    if (this.closed) return Promise.reject(new Stopped("stopped"));
     return new Promise((resolve, reject) => {
-      const late = (): void => this.fail?.(new Error(`no answer to '${question.call}' within ${this.timeoutS} s`));
+      const late = (): void => this.fail?.(new TimedOut(`no answer to '${question.call}' within ${this.timeoutS} s`));
       const timer = setTimeout(late, this.timeoutS * 1000);
       this.fail = (reason) => {
         clearTimeout(timer);
@@ -53,6 +56,7 @@ export class Session {
 
   /** End the worker; a question that waits for its answer is rejected. */
   close(): void {
+    this.closed = true;
     this.fail?.(new Stopped("stopped"));
     this.worker.terminate();
   }

@@ -2,12 +2,15 @@
 
 import type { DeviceFacts } from "./device";
 import { Bar, by, made } from "./dom";
-import { type Conditions, type Course, Run } from "./measure";
+import type { Conditions } from "./entrant";
+import { Run } from "./measure";
 import { goldenPicture, offerFile } from "./picture_io";
 import type { Picture } from "./pixels";
+import type { Course } from "./race";
 import { BACKENDS, Rows } from "./rows";
 import { sendOutput, sendRow, sendRun } from "./server";
 import { Stopped } from "./session";
+import { budgetMib } from "./turns";
 import type { Backend, Candidate, Offer, StoredRow } from "./wire";
 
 export class MeasureView {
@@ -90,7 +93,9 @@ export class MeasureView {
     by("protocol").textContent =
       `Wall clock within a worker, copies of input and output included. The clock of this browser has steps of ` +
       `${step < 0.1 ? `${(step * 1000).toFixed(0)} µs` : `${step.toFixed(2)} ms`}; where an inference is shorter than ` +
-      `20 of them, a sample is the mean of several. Load is that of the file, without the runtime's library.`;
+      `20 of them, a sample is the mean of several. Load is that of the file, without the runtime's library. A few files ` +
+      `are loaded at a time and take turns: what they take of another's time is the median over the rounds, with its ` +
+      `95 % interval.`;
   }
 
   /** What is to run now: on the chosen backends, and not there yet. */
@@ -120,18 +125,20 @@ export class MeasureView {
     this.busy(true);
     const lock = await keepAwake();
     const began = performance.now();
+    const done = new Set<string>();
     try {
       await sendRun("begins", wanted.length);
       const conditions = await this.conditions();
-      for (const [i, candidate] of wanted.entries()) await this.one(run, candidate, i, wanted.length, conditions);
+      await run.measure(wanted, this.offer.candidates, conditions, this.course(wanted, done, conditions));
       await sendRun("ends", wanted.length);
       this.bar.end(`Done: ${wanted.length} rows in ${((performance.now() - began) / 1000).toFixed(0)} s.`);
     } catch (error) {
       const words = error instanceof Stopped ? "Stopped; 'Measure' goes on with what is missing." : String(error);
       this.bar.end(words);
+      for (const candidate of wanted) if (!done.has(candidate.key)) this.takeBack(candidate);
       if (error instanceof Stopped) await sendRun("ends", 0).catch(() => undefined);
     } finally {
-      this.rows.mark(null);
+      this.rows.mark([]);
       this.run = null;
       this.busy(false);
       await lock?.release();
@@ -144,6 +151,7 @@ export class MeasureView {
       plan,
       threads: this.threads(),
       clockStepMs: this.device.clock_step_ms,
+      budgetMib: budgetMib(this.device.memory_gib),
       picture: input === null ? null : await this.golden(input),
       golden: (name) => this.golden(name),
     };
@@ -155,26 +163,36 @@ export class MeasureView {
     return found;
   }
 
-  private async one(run: Run, candidate: Candidate, i: number, all: number, conditions: Conditions): Promise<void> {
-    const where = `${candidate.artifact}, ${candidate.runner} on ${BACKENDS[candidate.backend]}`;
-    this.rows.mark(candidate.key);
-    const course: Course = {
-      told: (stage, share) => {
-        this.bar.show(`${i + 1} of ${all}: ${where}: ${stage}`, (i + share) / all);
-        this.rows.say(candidate.key, stage);
+  /** The line of a candidate as it was before a run that brought it no row. */
+  private takeBack(candidate: Candidate): void {
+    const before = this.found[candidate.key];
+    if (before) this.rows.show(candidate, before);
+    else this.rows.say(candidate.key, "");
+  }
+
+  /** What is shown while `wanted` are measured, and where the rows go; `done` gets the key of each that came. */
+  private course(wanted: readonly Candidate[], done: Set<string>, conditions: Conditions): Course {
+    return {
+      told: (candidates, stage, partShare) => {
+        const [only] = candidates;
+        const where = candidates.length === 1 ? `${only!.artifact}, ${only!.runner} on ${BACKENDS[only!.backend]}: ` : "";
+        const turns = candidates.length > 1 ? `${candidates.length} files in turns: ` : "";
+        const all = wanted.length;
+        const share = (done.size + partShare * (candidates.length || 1)) / all;
+        this.bar.show(`${done.size} of ${all} done; ${where}${turns}${stage}`, share);
+        this.rows.mark(candidates.map((candidate) => candidate.key));
+        for (const { key } of candidates) this.rows.say(key, stage);
       },
       shown: (picture) => conditions.picture && this.shown(picture, conditions.picture),
       gave: (of, output) => sendOutput(of.output_url!, new Uint8Array(output.buffer as ArrayBuffer)),
+      row: async (candidate, row) => {
+        const kept = await sendRow(row);
+        done.add(candidate.key);
+        this.found[candidate.key] = kept;
+        this.rows.show(candidate, kept);
+        this.showRecord();
+      },
     };
-    try {
-      const row = await sendRow(await run.row(candidate, conditions, course));
-      this.found[candidate.key] = row;
-      this.rows.show(candidate, row);
-      this.showRecord();
-    } catch (error) {
-      this.rows.say(candidate.key, error instanceof Stopped ? "stopped" : String(error), "bad");
-      throw error;
-    }
   }
 
   private busy(is: boolean): void {

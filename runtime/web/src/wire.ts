@@ -41,6 +41,8 @@ export interface Candidate {
   /** Raw input tensor instead of the golden picture; then the raw output is sent back to `output_url`. */
   input_url: string | null;
   output_url: string | null;
+  /** Key of the candidate that its time is put in relation to. */
+  baseline: string | null;
 }
 
 export interface Tiling {
@@ -52,6 +54,10 @@ export interface Tiling {
 
 export interface Plan {
   rounds: number;
+  /** When the time is over, not before so many. */
+  least_rounds: number;
+  /** So many candidates are loaded at the same time, at most. */
+  at_once: number;
   runs: number;
   warmup: number;
   min_seconds: number;
@@ -105,6 +111,8 @@ export interface Measured {
   emulated: string | null;
   operators_per_unit: Record<string, Record<string, number>>;
   parity: Parity | null;
+  /** What its baseline took in the same rounds. */
+  reference: { key: string; samples_ms: number[] } | null;
   facts: Record<string, string | number | boolean>;
 }
 
@@ -117,5 +125,17 @@ export interface Failed {
 
 export type Row = Measured | Failed;
 
+/** Time relative to a baseline, paired per round, and its 95 % interval. */
+export interface Ratio {
+  baseline: string;
+  value: number;
+  low: number;
+  high: number;
+}
+
 /** A row as the server keeps it: judged, and with the time of its arrival. */
-export type StoredRow = Row & { received: string; passed: boolean | null; failures: string[] };
+export type StoredRow = (Failed | (Measured & { ratio: Ratio | null })) & {
+  received: string;
+  passed: boolean | null;
+  failures: string[];
+};
