@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from clearport import graphs
+from clearport import graph_sizes, graphs
 from clearport.base import Artifact, Graph, Options, QuantizedGraph, RuntimeFailure, Size
 from clearport.images import load_rgb
 from clearport.registry import NETWORKS, missing
@@ -119,7 +119,7 @@ def test_a_file_gives_what_its_reference_gives(
 def test_a_file_of_free_size_gives_the_same(
     network: Network, precision: Precision, io: IODType, tmp_path: Path
 ) -> None:
-    if graphs.size_bound(network.graph) is not None:
+    if graph_sizes.size_bound(network.graph) is not None:
         pytest.skip("the graph holds its size")
     free, fixed = (network.artifact(precision, io, tmp_path / str(size), size) for size in (None, SIZE))
     assert free.inputs[0].dynamic

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from clearport import graphs
+from clearport import graph_sizes, graphs
 from clearport.base import Size
 from clearport.images import load_rgb
 from clearport.models import samples
@@ -66,14 +66,14 @@ def choose(graph: Graph) -> Wide:
 
 def _small(graph: Graph) -> Graph:
     """The same network for a small picture, where it has no size of its own."""
-    if graph.input.dynamic or graphs.size_bound(graph) is not None:
+    if graph.input.dynamic or graph_sizes.size_bound(graph) is not None:
         return graph
-    step = graphs.coarsest_stride(graph)
+    step = graph_sizes.coarsest_stride(graph)
     side = -(-_SIDE // step) * step
     if side >= min(n for n in graph.input.shape[2:] if isinstance(n, int)):
         return graph
     try:
-        smaller = graphs.resized(graph, Size(side, side))
+        smaller = graph_sizes.resized(graph, Size(side, side))
         _run(smaller.model, [np.zeros((1, 3, side, side), np.float32)])
     except Exception:  # ONNX Runtime's errors have no other base: whatever does not run small is tried at its own size
         return graph
@@ -224,7 +224,7 @@ def _pictures(graph: Graph) -> list[Array]:
     Not noise alone: networks trained on photos may amplify it so much that nothing but float32 would do (SPAN: 41 dB
     where photos keep 72), and nobody restores it.
     """
-    step = graphs.coarsest_stride(graph)
+    step = graph_sizes.coarsest_stride(graph)
     usual = -(-_SIDE // step) * step
     height, width = (n if isinstance(n, int) else usual for n in graph.input.shape[2:])
     photo = load_rgb(samples.golden())

@@ -19,6 +19,7 @@ import numpy as np
 from clearport import graphs
 from clearport.base import QParams, ScaleTable, Size, UnsupportedOperator
 from clearport.export.tflite_file import FlatFile, Quant, Tensor
+from clearport.export.tflite_order import Order, broadcasting, free_axes, native
 from clearport.export.tflite_rules import rules
 from clearport.quantize.scheme import to_integers
 
@@ -36,12 +37,6 @@ EXAMPLE = Size(64, 64)
 NONE, RELU, RELU_N1_TO_1, RELU6 = range(4)
 """``ActivationFunctionType`` of the TFLite schema."""
 _FUSED = {(0.0, math.inf): RELU, (-1.0, 1.0): RELU_N1_TO_1, (0.0, 6.0): RELU6}
-
-NHWC = (0, 2, 3, 1)
-Order = tuple[int, ...]
-"""``stored[k]`` is axis ``order[k]`` of the ONNX value."""
-AXIS = {0: 0, 1: 3, 2: 1, 3: 2}
-"""Axis of NCHW -> axis of NHWC."""
 
 
 class Lowering:
@@ -97,7 +92,7 @@ class Lowering:
         value = graphs.need(node, index)
         if graphs.constant(value) is None:
             return self._suited(node, self.arranged(value, order))
-        return self.constant(node, index, _broadcasting)
+        return self.constant(node, index, broadcasting)
 
     def stored(self, node: ir.Node, index: int = 0) -> tuple[Tensor, Order]:
         """Input ``index`` as the file has it, and in which order; a constant as ONNX has it."""
@@ -175,13 +170,13 @@ class Lowering:
         self, node: ir.Node, inputs: Sequence[Tensor], dims: Sequence[int], order: Order | None = None
     ) -> Tensor:
         """The tensor that an operator still to be appended writes; its sizes are free if those of an input are."""
-        return self.bind(node, self._new(graphs.name_of(node.outputs[0]), dims, _free(inputs, dims, order)), order)
+        return self.bind(node, self._new(graphs.name_of(node.outputs[0]), dims, free_axes(inputs, dims, order)), order)
 
     def between(self, node: ir.Node, what: str, like: Tensor, dims: Sequence[int], *, rescaled: bool = False) -> Tensor:
         """A tensor between two operators of one node, as ``like``, or with the scale of the node's output."""
         name = f"{graphs.name_of(node.outputs[0])}/{what}"
         quant = self.quant(node) if rescaled else like.quant
-        return self.file.tensor(name, dims, like.dtype, quant, _free([like], dims))
+        return self.file.tensor(name, dims, like.dtype, quant, free_axes([like], dims))
 
     def bind(self, node: ir.Node, output: Tensor, order: Order | None = None) -> Tensor:
         """Say that ``output`` is what the node gives, stored in ``order``."""
@@ -273,17 +268,6 @@ def _quant(params: QParams, axis: int = 0) -> Quant:
     return Quant(params.scale, params.zero_point, axis if len(params.scale) > 1 else 0)
 
 
-def native(rank: int) -> Order:
-    """The order of a value that nothing transposed: NHWC for rank 4, as in ONNX for any other."""
-    return NHWC if rank == 4 else tuple(range(rank))
-
-
-def _free(inputs: Sequence[Tensor], dims: Sequence[int], order: Order | None = None) -> tuple[bool, ...]:
-    """Height and width are free if an input's are, but for an axis of size 1 (what global pooling leaves)."""
-    free = any(any(t.free) for t in inputs)
-    return tuple(free and axis in {2, 3} and n > 1 for axis, n in zip(order or native(len(dims)), dims, strict=True))
-
-
 def _layer(node: ir.Node) -> str:
     return node.name or graphs.name_of(node.outputs[0])
 
@@ -293,12 +277,3 @@ def _clamp_behind(node: ir.Node) -> tuple[ir.Node, tuple[float, float]] | None:
     follower = graphs.only_consumer(node.outputs[0])
     clamp = None if follower is None else graphs.clamp_of(follower)
     return None if follower is None or clamp is None else (follower, (clamp.lo, clamp.hi))
-
-
-def _broadcasting(array: Array) -> Array:
-    """NCHW, or fewer axes counted from the right, as the NHWC array that broadcasts alike, without leading ones."""
-    if array.ndim > 4:
-        return array
-    nhwc = array.reshape((1,) * (4 - array.ndim) + array.shape).transpose(NHWC)
-    kept = next((axis for axis, n in enumerate(nhwc.shape) if n > 1), 3)
-    return nhwc.reshape(nhwc.shape[kept:])

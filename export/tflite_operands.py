@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from clearport.base import Array
     from clearport.export.tflite_file import Tensor
-    from clearport.export.tflite_lower import Lowering, Order
+    from clearport.export.tflite_lower import Lowering
+    from clearport.export.tflite_order import Order
 
 
 def aligned(low: Lowering, node: ir.Node) -> tuple[list[Tensor], Order]:

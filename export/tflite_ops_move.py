@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport import graphs
-from clearport.export.tflite_lower import NONE, Lowering, native
+from clearport.export.tflite_lower import NONE, Lowering
+from clearport.export.tflite_order import native
 from clearport.export.tflite_rules import rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from clearport.export.tflite_file import Tensor
-    from clearport.export.tflite_lower import Order
+    from clearport.export.tflite_order import Order
 
 _REFLECT, _SYMMETRIC = 0, 1
 """``MirrorPadMode`` of the TFLite schema."""

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport import graphs
+from clearport import graph_sizes
 from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped
 from clearport.files import digest, write_bytes
 from clearport.registry import installed_versions, missing
@@ -80,7 +80,7 @@ def _size(graph: Graph, size: Size | None) -> Size | None:
     height, width = graph.input.shape[2:4]
     if isinstance(height, str) or isinstance(width, str) or (size and (size.height, size.width) == (height, width)):
         return size
-    bound = graphs.size_bound(graph)
+    bound = graph_sizes.size_bound(graph)
     if bound is not None:
         raise BadInput(
             f"the graph was made for {height}x{width} (its {bound.op_type} {bound.name!r} holds that size) and cannot "

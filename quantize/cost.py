@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from clearport import graphs
+from clearport import graph_sizes, graphs
 from clearport.base import Size
 from clearport.quantize import placement
 
@@ -28,9 +28,9 @@ def sized(graph: Graph) -> Graph:
     """The graph at a size that is known: its own, or a small one that it can run on."""
     if not graph.input.dynamic:
         return graph
-    step = graphs.coarsest_stride(graph)
+    step = graph_sizes.coarsest_stride(graph)
     side = math.ceil(_PROBE / step) * step
-    return graphs.resized(graph, Size(side, side))
+    return graph_sizes.resized(graph, Size(side, side))
 
 
 def layers(graph: Graph) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport import graphs
+from clearport import graph_sizes
 from clearport.base import BadInput, Graph, Size
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) ->
     for image in images:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise BadInput(f"calibration photos must be uint8 RGB (H, W, 3), got {image.dtype} {image.shape}")
-    if not graph.input.dynamic and graphs.size_bound(graph) is not None:
+    if not graph.input.dynamic and graph_sizes.size_bound(graph) is not None:
         height, width = (int(n) for n in graph.input.shape[2:])
         return graph, [to_input(graph, _fitted(image, Size(height, width))) for image in images]
-    free = graph if graph.input.dynamic else graphs.resized(graph, None)
-    step = graphs.coarsest_stride(graph)
+    free = graph if graph.input.dynamic else graph_sizes.resized(graph, None)
+    step = graph_sizes.coarsest_stride(graph)
     return free, [to_input(graph, _fitted(image, _free_size(image, step, pixels))) for image in images]
 
 
@@ -70,7 +70,7 @@ def cropped(graph: Graph, inputs: Sequence[Array], side: int) -> list[Array]:
     """The middle ``side`` x ``side`` pixels of each input; the inputs as they are where the graph has a fixed size."""
     if not graph.input.dynamic:
         return list(inputs)
-    step = graphs.coarsest_stride(graph)
+    step = graph_sizes.coarsest_stride(graph)
     side = max(1, side // step) * step
     corners = [[max(0, (n - side) // 2) for n in image.shape[2:]] for image in inputs]
     return [
@@ -83,6 +83,6 @@ def halved(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
     """Each input at half its size (the mean of 2x2 pixels); those that the graph cannot take so small are left out."""
     if not graph.input.dynamic:
         return []
-    step = 2 * graphs.coarsest_stride(graph)
+    step = 2 * graph_sizes.coarsest_stride(graph)
     trimmed = [image[:, :, : image.shape[2] // step * step, : image.shape[3] // step * step] for image in inputs]
     return [t.reshape(1, 3, t.shape[2] // 2, 2, t.shape[3] // 2, 2).mean((3, 5)) for t in trimmed if t.size]

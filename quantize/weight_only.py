@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport import graphs
+from clearport import graph_sizes, graphs
 from clearport.base import QuantizedGraph, ScaleTable, no_progress
 from clearport.quantize import lanes, photos, rounding, scheme, weights
 from clearport.quantize.stepwise import Stepwise
@@ -115,7 +115,7 @@ class _Judge:
 
     def __init__(self, graph: Graph, inputs: Sequence[Array]) -> None:
         self._graph = graph
-        step = graphs.coarsest_stride(graph)
+        step = graph_sizes.coarsest_stride(graph)
         side = max(1, _SIDE // step) * step if graph.input.dynamic else None
         whole = [*inputs, *photos.halved(graph, inputs)]
         self._corners = [np.ascontiguousarray(image[:, :, :side, :side]) for image in whole]

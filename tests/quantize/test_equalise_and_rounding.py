@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clearport import graphs
+from clearport import graph_sizes, graphs
 from clearport.base import Size
 from clearport.export.from_torch import export_graph
 from clearport.quantize import calibrate, equalise, rounding, weights
@@ -111,7 +111,7 @@ def test_a_network_in_steps_computes_what_it_does_at_once_with_what_was_changed(
 def test_branches_that_come_back_to_the_size_of_the_picture_do_not_add_up(size: Size | None) -> None:
     """BSRN's attention shrinks six times and resizes to where it was, in each of its blocks."""
     spec = NETWORKS.get("bsrn")
-    assert graphs.coarsest_stride(export_graph(spec.build(4), spec, 4, size)) == 6
+    assert graph_sizes.coarsest_stride(export_graph(spec.build(4), spec, 4, size)) == 6
 
 
 @pytest.mark.parametrize("memory", [1.0, 1e9])
@@ -153,6 +153,6 @@ def test_photos_fit_what_a_network_unshuffles_and_reduces(graph_of) -> None:
         restored = DepthToSpace <blocksize=4, mode="DCR"> (quarter)
     """
     graph = graph_of(body, w=[48, 12, 2, 2], b=[48])
-    assert graphs.coarsest_stride(graph) == 4
+    assert graph_sizes.coarsest_stride(graph) == 4
     _, inputs = prepare(graph, [np.zeros((50, 54, 3), np.uint8)])
     assert all(n % 4 == 0 for image in inputs for n in image.shape[2:])
