@@ -11,15 +11,8 @@ everything that it started; a worker whose parent was killed ends by itself.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
 import signal
-import subprocess
 import sys
-import tempfile
-import threading
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +22,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from clearport.base import BadInput, NotInstalled, RuntimeFailure
 from clearport.runtime import worker_wire as wire
 from clearport.runtime.launch import Launch, here, worker_environment
+from clearport.runtime.worker_process import Deadline, WorkerProcess
 
 if TYPE_CHECKING:
     from clearport.base import Array
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _SIGNAL_CODES = frozenset(128 + number for number in signal.Signals)
-_QUOTED_LINES = 8
 _QUOTED_CHARS = 1500
 
 
@@ -91,8 +83,7 @@ class Worker:
             "plugin": self._launch.plugin,
             "pin": list(pin),
         }
-        self._process: subprocess.Popen[bytes] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._process: WorkerProcess | None = None
         self._opened: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -172,38 +163,20 @@ class Worker:
         """End the subprocess, from any thread; ``close`` is still to be called."""
         process = self._process
         if process is not None:
-            _kill(process)
+            process.kill()
 
     def close(self) -> None:
         """End the worker and everything that it started. Calling it twice is fine."""
         process, self._process = self._process, None
         if process is not None:
-            _kill(process)
-            for stream in (process.stdin, process.stdout):
-                _close_quietly(stream)
-            process.wait()
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+            process.close()
 
     def _start(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="clearport-worker-", ignore_cleanup_errors=True)
-        environment = {**os.environ, "TMPDIR": self._folder.name, **worker_environment(self.threads)}
+        argv = self._launch.argv
         try:
-            with self._log.open("wb") as log:
-                self._process = subprocess.Popen(
-                    self._launch.argv,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    env=environment,
-                    start_new_session=True,
-                )
+            self._process = WorkerProcess(argv, worker_environment(self.threads))
         except OSError as error:
-            raise RuntimeFailure(
-                f"{self.runner}: {self._launch.argv[0]} cannot be started: {error.strerror}"
-            ) from error
-        _RUNNING.add(self)
+            raise RuntimeFailure(f"{self.runner}: {argv[0]} cannot be started: {error.strerror}") from error
 
     def _open(self) -> None:
         self._opened, _ = self._ask("open", None, **self._request)
@@ -212,20 +185,13 @@ class Worker:
         if "unavailable" in self._opened:
             raise RuntimeFailure(f"{self.runner}: {self._opened['unavailable']}")
 
-    @property
-    def _log(self) -> Path:
-        assert self._folder is not None
-        return Path(self._folder.name, "stderr.txt")
-
     def _ask(
         self, command: str, arrays: Mapping[str, Array] | None = None, **fields: Any
     ) -> tuple[dict[str, Any], dict[str, Array]]:
         process = self._process
         if process is None:
             raise RuntimeFailure(f"{self._what(command)}: the worker is not running")
-        assert process.stdin is not None
-        assert process.stdout is not None
-        deadline = _Deadline(process, self.timeout_s)
+        deadline = Deadline(process, self.timeout_s)
         try:
             with deadline:
                 wire.send(process.stdin, {"command": command, **fields}, arrays)
@@ -233,32 +199,27 @@ class Worker:
         except TypeError:
             raise  # refused before a byte was written: the caller's mistake, and the worker is well
         except (OSError, wire.GarbledError) as error:
-            self._fail(command, deadline.passed, str(error))
+            self._fail(process, command, deadline.passed, str(error))
         except BaseException:
             self.close()  # Ctrl-C within a message: what would follow cannot be understood any more
             raise
         if answer is None:
-            self._fail(command, deadline.passed, "")
+            self._fail(process, command, deadline.passed, "")
         if "error" in answer[0]:
-            self._refuse(command, answer[0])
+            self._refuse(process, command, answer[0])
         return answer
 
-    def _refuse(self, command: str, reply: Mapping[str, Any]) -> NoReturn:
+    def _refuse(self, process: WorkerProcess, command: str, reply: Mapping[str, Any]) -> NoReturn:
         if reply["error"] == "BadInput" and command == "open" and "unknown runner" in reply["message"]:
             raise BadInput(reply["message"])
         said = f"{reply['error']}: {reply['message']}".strip()
-        raise RuntimeFailure(_clip(f"{self._what(command)}: {said}{self._words(said)}"))
+        raise RuntimeFailure(_clip(f"{self._what(command)}: {said}{process.last_words(said)}"))
 
-    def _fail(self, command: str, timed_out: bool, detail: str) -> NoReturn:
-        process = self._process
-        assert process is not None
-        try:
-            code: int | None = process.wait(timeout=1.0)
-        except subprocess.TimeoutExpired:
-            code = None
+    def _fail(self, process: WorkerProcess, command: str, timed_out: bool, detail: str) -> NoReturn:
+        code = process.exit_code()
         if self._elsewhere and code in _SIGNAL_CODES:
             code = 128 - code  # as a shell tells of signals
-        words = self._words("")
+        words = process.last_words("")
         self.close()
         how = f"gave no answer within {self.timeout_s:g} s and was ended" if timed_out else _ending(code, detail)
         raise RuntimeFailure(_clip(f"{self._what(command)}: the runtime {how}{words}"))
@@ -268,64 +229,6 @@ class Worker:
             command
         ]
         return f"{self.runner}, {verb} {self.path}"
-
-    def _words(self, said: str) -> str:
-        """The last lines that the runtime printed, unless the message has them already."""
-        try:
-            text = _ANSI.sub("", self._log.read_text(errors="replace"))
-        except OSError:
-            return ""
-        lines = [line for line in text.splitlines() if line.strip() and line.strip() not in said]
-        return "".join(f"\n  | {line}" for line in lines[-_QUOTED_LINES:])
-
-
-_RUNNING: weakref.WeakSet[Worker] = weakref.WeakSet()
-
-
-def end_all() -> None:
-    """End the subprocess of every worker; whoever waits for one gets a RuntimeFailure. For when all is given up."""
-    for worker in list(_RUNNING):
-        worker.kill()
-
-
-class _Deadline:
-    """Kills the process when the block takes longer than ``seconds``; then ``passed`` is true.
-
-    A killed process ends the read or write that the block waits in: no thread has to poll.
-    """
-
-    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
-        self.passed = False
-        self._process = process
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
-
-    def _expire(self) -> None:
-        self.passed = True
-        _kill(self._process)
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it started. It is not reaped yet, so its id cannot be another's."""
-    if process.returncode is not None:
-        return
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except AttributeError:  # Windows has no process groups of this kind
-        process.kill()
-    except (ProcessLookupError, PermissionError):  # it ended by itself; macOS says the latter of one not reaped yet
-        pass
-
-
-def _close_quietly(stream: Any) -> None:
-    with contextlib.suppress(OSError):  # what was still to be written has nobody left to read it
-        stream.close()
 
 
 def _ending(code: int | None, detail: str) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
-from clearport.runtime import worker
 from clearport.runtime.side_by_side import lanes, side_by_side
+from clearport.runtime.worker_process import WorkerProcess
 
 
 def _nothing(done: int, total: int) -> None:
@@ -34,16 +32,13 @@ def test_jobs_really_run_at_once() -> None:
     assert len(side_by_side([both.wait, both.wait], 2, _nothing)) == 2
 
 
-def test_a_failure_ends_the_workers_that_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    sleeper = worker.Worker("onnxruntime", tmp_path)
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-    monkeypatch.setattr(sleeper, "_process", process)
-    worker._RUNNING.add(sleeper)
+def test_a_failure_ends_the_workers_that_run() -> None:
+    process = WorkerProcess([sys.executable, "-c", "import time; time.sleep(600)"], {})
     started = threading.Event()
 
     def wait() -> int:
         started.set()
-        return process.wait(timeout=60)
+        return process.popen.wait(timeout=60)
 
     def fail() -> int:
         started.wait(30)
@@ -51,7 +46,8 @@ def test_a_failure_ends_the_workers_that_run(monkeypatch: pytest.MonkeyPatch, tm
 
     with pytest.raises(ValueError, match="one job went wrong"):
         side_by_side([wait, fail], 2, _nothing)
-    assert process.wait(timeout=60) < 0
+    assert process.popen.wait(timeout=60) < 0
+    process.close()
 
 
 def test_lanes_fit_the_cores() -> None:

@@ -156,7 +156,7 @@ def test_a_stopped_worker_does_not_block_a_large_message(artifact: Path) -> None
     with odd(artifact) as worker:
         worker.timeout_s = 1.0
         assert worker._process is not None
-        os.kill(worker._process.pid, signal.SIGSTOP)
+        os.kill(worker._process.popen.pid, signal.SIGSTOP)
         with pytest.raises(RuntimeFailure, match="no answer within 1 s"):
             worker.run({"a": np.zeros(1 << 22, np.uint8)})
 
