@@ -35,8 +35,9 @@ EVERYWHERE_AT_ANY_SIZE = {"mobilederain", "ncnet"}
 """Recommended networks that every target takes at a free size; iagc resizes to the size of the picture."""
 SIMPLE = partial(QuantizeOptions, equalisation=(0.0,), search=False, compensate=False)
 _NEEDS_A_SIZE = re.compile(r"cannot take operator \w+ of layer .* (give --size|export it for one size)")
-LARGE = {"iagcfull", "iat", "imdn", "prenet", "prn", "rfdn", "safmn", "spantiny"}
-"""What takes a minute, or resembles another network, waits for ``make test-all``."""
+LARGE = {"bsrn", "iagcfull", "iat", "imdn", "prenet", "prn", "quasisparse", "rfdn", "safmn", "sci"}
+LARGE |= {"snetvnet", "spantiny", "transmission", "zerodce", "zerodcepp"}
+"""What takes half a minute, or resembles another network, waits for ``make test-all``."""
 
 
 def some_weights(spec: ModelSpec, folder: Path) -> Path | None:

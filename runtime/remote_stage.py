@@ -25,6 +25,9 @@ QUICK_S = 30.0
 _SPARE = 1 << 20
 """Bytes that stay free on a device: temporary files of a worker."""
 
+_PATIENT_RMDIR = "for _ in 1 2 3 4 5 6 7 8 9 10; do rmdir {0} 2>/dev/null; [ -d {0} ] || exit 0; sleep 1; done"
+"""Workers' guards outlive the stream to us a little, until they have removed their temporary files."""
+
 _SPOILT = 65
 _DF_ROW = re.compile(r"\s(\d+)\s+(\d+)\s+(-?\d+)\s+\d+%\s")
 
@@ -149,7 +152,9 @@ class Stage:
         places = " ".join(quote(place) for place in self._pushed)
         if places and not self._keep:
             self._run(f"rm -rf {places}")
-        for folder in self._made:  # the innermost first; rmdir leaves what is not empty
+        if self._made and not self._keep:
+            self._run(_PATIENT_RMDIR.format(quote(self._made[0])))
+        for folder in self._made[1:]:  # from within; rmdir leaves what is not empty
             self._run(f"rmdir {quote(folder)}")
 
 

@@ -56,6 +56,7 @@ def test_it_loads_and_its_card_describes_it(name: str, scale: int) -> None:
     assert card["protocol"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "scale"), BUNDLED)
 def test_it_is_as_good_as_its_card_says(shared: Path, name: str, scale: int) -> None:
     loaded = weights.load(NETWORKS.get(name), scale)

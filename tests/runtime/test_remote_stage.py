@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,15 @@ def test_what_is_there_is_neither_pushed_nor_taken_away(tmp_path: Path, files: d
         assert not Path(other).exists()
     assert len(shell.pushed) == 3
     assert [p.name for p in device.iterdir()] == [kept.parent.name]
+
+
+def test_a_worker_that_still_tidies_up_is_waited_for(tmp_path: Path) -> None:
+    device = tmp_path / "device"
+    with Stage(LocalShell(), str(device)):
+        own = device / "worker-temporary"
+        own.mkdir()
+        threading.Timer(1.5, own.rmdir).start()
+    assert not device.exists()
 
 
 def test_each_artifact_costs_few_commands(tmp_path: Path, files: dict[str, Path]) -> None:
