@@ -22,6 +22,7 @@ on the picture depends on the picture's size, so that no overlap makes tiles exa
 
 Conv = Callable[[int, int], nn.Module]
 """Makes a size-keeping 3x3 convolution from a number of channels to another."""
+Activation = Callable[[torch.Tensor], torch.Tensor]
 
 
 def conv3(inputs: int, outputs: int) -> nn.Module:
@@ -46,7 +47,7 @@ class ESA(nn.Module):
         *,
         deep: bool,
         conv: Conv = conv3,
-        activation: Callable[[torch.Tensor], torch.Tensor] = F.relu,
+        activation: Activation = F.relu,
     ) -> None:
         super().__init__()
         self.deep, self.activation = deep, activation

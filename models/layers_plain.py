@@ -1,4 +1,4 @@
-"""What networks of plain convolutions share: nearest upsampling as a convolution, and a start that passes the image on.
+"""What networks of plain convolutions share: a start that passes the image on, and the network that two papers have.
 
 All pixels are positive. Filters with a positive sum give positive features, and layers near the identity keep them
 so: no ReLU cuts anything off at first, and the network learns from the first step. From random signs, about half of
@@ -7,8 +7,17 @@ the first features would hardly ever be active.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
+from torch.nn import functional as F
+
+_MIDDLE = 4
+HALO = _MIDDLE + 3
+"""How far ``PlainNet`` reaches: one pixel for each 3x3 convolution, the first, the middle ones, and the last two."""
+
+_WHITE = 255.0
 
 
 def nearest_kernel(scale: int, colours: int = 3) -> torch.Tensor:
@@ -42,3 +51,43 @@ def zero_biases(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+class PlainNet(nn.Module):
+    """Seven plain convolutions that learn what repeated pixels lack: (B, 3, H, W) to (B, 3, H*scale, W*scale), 0..255.
+
+        image ─┬─ conv 3-width ─ 4 × conv width-width ─ conv width-3s² (3x3, ReLU after each) ─ conv 3s²-3s² ─┐
+               └─ frozen 1x1 convolution: each colour s² times ──────────────────────────────────────────── add ─
+                                                                                            PixelShuffle ─ clip
+
+    What is added is nearest-neighbour upsampling once it went through PixelShuffle, so that the convolutions learn a
+    residual of small values. Its kernel is a buffer: it is not among the parameters, nor in the state dict. In training
+    mode the output is not clipped, so that no gradient is lost beyond black and white.
+    """
+
+    nearest: torch.Tensor
+
+    def __init__(self, scale: int, width: int) -> None:
+        super().__init__()
+        colours = 3 * scale * scale
+        widths = [3, *[width] * (_MIDDLE + 1), colours]
+        self.body = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
+        self.tail = nn.Conv2d(colours, colours, 3, padding=1)
+        self.upsample = nn.PixelShuffle(scale)
+        self.register_buffer("nearest", nearest_kernel(scale), persistent=False)
+        self._start()
+
+    def _start(self) -> None:
+        kernels = [module.weight for module in self.body if isinstance(module, nn.Conv2d)]
+        start_first(kernels[0])
+        for kernel in kernels[1:]:
+            start_middle(kernel)
+        start_tail(self.tail.weight)
+        zero_biases(self)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        features = image
+        for convolution in self.body:
+            features = F.relu(convolution(features))
+        restored: torch.Tensor = self.upsample(self.tail(features) + F.conv2d(image, self.nearest))
+        return restored if self.training else restored.clamp(0.0, _WHITE)

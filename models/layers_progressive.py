@@ -6,12 +6,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from clearport.base import Paper
 from clearport.models.layers_derain import start_at
 
 STAGES = 6
 BLOCKS = 5
 WIDTH = 32
 
+PAPER = Paper("Progressive Image Deraining Networks: A Better and Simpler Baseline", "1901.09221")
 PUBLISHED = (
     "the authors' net_latest.pth files (github.com/csdwren/PReNet, folder logs) have the same names and shapes: give "
     "one with --weights; the repository states no licence, so ask its authors before you distribute it"

@@ -20,7 +20,8 @@ from torch.nn import functional as F
 
 from clearport.base import ModelSpec, Paper
 from clearport.models.import_published import pointwise, renamed
-from clearport.models.layers_esa import ESA, HALO, LEAST_SIDE, conv3
+from clearport.models.layers_distillation import Distillation
+from clearport.models.layers_esa import HALO, LEAST_SIDE, conv3
 
 _WIDTH, _COPIES = 48, 4
 _BLOCKS = ("B1", "B2", "B3", "B4", "B5")
@@ -39,26 +40,15 @@ class BSConv(nn.Module):
         return separated
 
 
-class ESDB(nn.Module):
+class ESDB(Distillation):
     """Efficient separable distillation block: (B, C, H, W) to the same."""
 
     def __init__(self, width: int) -> None:
-        super().__init__()
-        half = width // 2
-        self.c1_d, self.c1_r = nn.Conv2d(width, half, 1), BSConv(width, width)
-        self.c2_d, self.c2_r = nn.Conv2d(width, half, 1), BSConv(width, width)
-        self.c3_d, self.c3_r = nn.Conv2d(width, half, 1), BSConv(width, width)
-        self.c4 = BSConv(width, half)
-        self.c5 = nn.Conv2d(4 * half, width, 1)
-        self.esa = ESA(width, width // 4, deep=True, conv=BSConv, activation=F.gelu)
+        super().__init__(width, F.gelu, BSConv, attention=F.gelu)
         self.conv_out = nn.Conv2d(width, width, 1)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        kept1, rest1 = F.gelu(self.c1_d(features)), F.gelu(self.c1_r(features) + features)
-        kept2, rest2 = F.gelu(self.c2_d(rest1)), F.gelu(self.c2_r(rest1) + rest1)
-        kept3, rest3 = F.gelu(self.c3_d(rest2)), F.gelu(self.c3_r(rest2) + rest2)
-        joined = torch.cat((kept1, kept2, kept3, F.gelu(self.c4(rest3))), dim=1)
-        attended: torch.Tensor = self.conv_out(self.esa(self.c5(joined)))
+        attended: torch.Tensor = self.conv_out(super().forward(features))
         return attended + features
 
 

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec, Paper
-from clearport.models.layers_progressive import PUBLISHED, STAGES, WIDTH, Progressive, convolution
+from clearport.base import ModelSpec
+from clearport.models.layers_progressive import PAPER, PUBLISHED, STAGES, WIDTH, Progressive, convolution
 from clearport.models.outputs import Restored
 
 
@@ -83,7 +83,7 @@ SPEC = ModelSpec(
     default_scale=1,
     halo=39,  # six stages of 13 convolutions reach 78 pixels far; what lies beyond half of it weighs next to nothing
     value_range=(0.0, 1.0),
-    paper=Paper("Progressive Image Deraining Networks: A Better and Simpler Baseline", "1901.09221"),
+    paper=PAPER,
     published=PUBLISHED,
     recipe={"degradation": "rain", "loss": "ssim", "lr": 1e-3, "patch": 48, "batch": 4},
 )

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import torch
 
-from clearport.base import ModelSpec, Paper
-from clearport.models.layers_progressive import PUBLISHED, STAGES, Progressive
+from clearport.base import ModelSpec
+from clearport.models.layers_progressive import PAPER, PUBLISHED, STAGES, Progressive
 from clearport.models.outputs import Restored
 
 
@@ -49,7 +49,7 @@ SPEC = ModelSpec(
     default_scale=1,
     halo=36,  # six stages of 12 convolutions reach 72 pixels far; what lies beyond half of it weighs next to nothing
     value_range=(0.0, 1.0),
-    paper=Paper("Progressive Image Deraining Networks: A Better and Simpler Baseline", "1901.09221"),
+    paper=PAPER,
     published=PUBLISHED,
     recipe={"degradation": "rain", "loss": "ssim", "lr": 1e-3, "patch": 48, "batch": 4},
 )

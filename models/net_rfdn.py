@@ -3,8 +3,7 @@
     image ─ conv ─┬─ 4 × block ─ concat of all four ─ conv 1x1 ─ conv ─ add ─ conv ─ PixelShuffle
                   └───────────────────────────────────────────────────┘
 
-A block keeps half of the channels aside (1x1) at each of three steps conv + input ─ LeakyReLU, and ends in spatial
-attention (``layers_esa``). Published state dicts fit as they are.
+A block is ``Distillation`` of ``layers_distillation``, with LeakyReLU. Published state dicts fit as they are.
 """
 
 from __future__ import annotations
@@ -14,35 +13,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from clearport.base import ModelSpec, Paper
-from clearport.models.layers_esa import ESA, HALO, LEAST_SIDE, conv3
+from clearport.models.layers_distillation import Distillation
+from clearport.models.layers_esa import HALO, LEAST_SIDE, conv3
 
 _WIDTH, _SLOPE, _WHITE = 50, 0.05, 255.0
 
 
 def _act(features: torch.Tensor) -> torch.Tensor:
     return F.leaky_relu(features, _SLOPE)
-
-
-class RFDB(nn.Module):
-    """Residual feature distillation block: (B, C, H, W) to the same."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        half = width // 2
-        self.c1_d, self.c1_r = nn.Conv2d(width, half, 1), conv3(width, width)
-        self.c2_d, self.c2_r = nn.Conv2d(width, half, 1), conv3(width, width)
-        self.c3_d, self.c3_r = nn.Conv2d(width, half, 1), conv3(width, width)
-        self.c4 = conv3(width, half)
-        self.c5 = nn.Conv2d(4 * half, width, 1)
-        self.esa = ESA(width, width // 4, deep=True)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        kept1, rest1 = _act(self.c1_d(features)), _act(self.c1_r(features) + features)
-        kept2, rest2 = _act(self.c2_d(rest1)), _act(self.c2_r(rest1) + rest1)
-        kept3, rest3 = _act(self.c3_d(rest2)), _act(self.c3_r(rest2) + rest2)
-        joined = torch.cat((kept1, kept2, kept3, _act(self.c4(rest3))), dim=1)
-        attended: torch.Tensor = self.esa(self.c5(joined))
-        return attended
 
 
 class RFDN(nn.Module):
@@ -54,7 +32,7 @@ class RFDN(nn.Module):
     def __init__(self, scale: int) -> None:
         super().__init__()
         self.fea_conv = conv3(3, _WIDTH)
-        self.B1, self.B2, self.B3, self.B4 = (RFDB(_WIDTH) for _ in range(4))
+        self.B1, self.B2, self.B3, self.B4 = (Distillation(_WIDTH, _act) for _ in range(4))
         self.c = nn.Sequential(nn.Conv2d(4 * _WIDTH, _WIDTH, 1), nn.LeakyReLU(_SLOPE))
         self.LR_conv = conv3(_WIDTH, _WIDTH)
         self.upsampler = nn.Sequential(conv3(_WIDTH, 3 * scale * scale), nn.PixelShuffle(scale))

@@ -23,8 +23,6 @@ from clearport.models.layers_esa import conv3
 
 _WIDTH, _DEPTH = 28, 6
 _MEAN, _SPAN = (0.4488, 0.4371, 0.4040), 255.0
-PAPER = Paper("Swift Parameter-free Attention Network for Efficient Super-Resolution", "2311.12770")
-HALO = 3 * _DEPTH + 3  # one pixel for each 3x3 convolution: the first, those of the blocks, the two of the end
 
 
 class SPAB(nn.Module):
@@ -88,9 +86,9 @@ SPEC = ModelSpec(
     build=build,
     scales=(2, 3, 4),
     default_scale=4,
-    halo=HALO,
+    halo=3 * _DEPTH + 3,  # one pixel for each 3x3 convolution: the first, those of the blocks, the two of the end
     value_range=(0.0, 1.0),
-    paper=PAPER,
+    paper=Paper("Swift Parameter-free Attention Network for Efficient Super-Resolution", "2311.12770"),
     importers=(published_state_dict,),
     published=(
         "span_ch28_x4.pth of Amazingren/NTIRE2024_ESR (MIT). Measured: x4 31.75/28.41 dB Y and 29.86/26.60 dB RGB "

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from clearport.models.net_ncnet import SPEC, NCNet
+from clearport.models.layers_plain import PlainNet
+from clearport.models.net_ncnet import SPEC
 
 
-def fresh(scale: int) -> NCNet:
+def fresh(scale: int) -> PlainNet:
     """A network whose weights are all alive, so that every pixel in the receptive field matters."""
     torch.manual_seed(scale)
     network = SPEC.build(scale)
