@@ -118,13 +118,13 @@ def golden_of(subject: Subject, row: Row) -> ParityReport | Skipped:
     if subject.expected is None:
         return Skipped(row.key, "no golden picture judges it")
     picture, limits = subject.expected
-    if _in_half_precision(row):
+    if subject.artifact.precision == "fp32" and _in_half_precision(row):
         limits = parity.tolerance_for("fp16", as_picture(subject.artifact.outputs[0]))
     return compare_pictures(output, subject.artifact, picture, limits, f"ran on {row.device} by {row.runner}")
 
 
 def _in_half_precision(row: Row) -> bool:
-    """Whether an NPU, which has no float32, says that it ran a float file in float16."""
+    """Whether an NPU, which has no float32, says that it ran a file in float16."""
     assert not isinstance(row.cell, Skipped)
     told = getattr(row.cell, "executed_precision", None) or row.cell.facts.get("executed_precision")
     return row.unit == "npu" and told == "float16"

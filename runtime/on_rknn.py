@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from clearport.runtime.latency_record import LatencyPlan
 
 RUNNER = "rknn"
-_PLUGIN = Path(__file__).with_name("rknn_worker.py")
+PLUGIN = Path(__file__).with_name("rknn_worker.py")
 _TOLD = ("partitions", "executed_precision", "left_to_cpu", "memory_kib", "optimization_level")
 
 
@@ -82,7 +82,7 @@ class RknnSession:
             timeout_s=self._settings.timeout_s,
             options=options,
             python=self._python,
-            plugin=_PLUGIN,
+            plugin=PLUGIN,
         ) as worker:
             outputs = worker.run(job.inputs)
             found = worker.facts()

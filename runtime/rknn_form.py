@@ -5,7 +5,8 @@ What stands in the way of our files, as measured with rknn-toolkit2 2.5.0:
 - It reads operator sets up to 19. A file of a later one is labelled 19 where none of its operators has changed since.
 - int8 weights whose zero points are all 0 it rounds again: it takes their range to be -128..127 steps, makes it
   symmetric, and so has 126 steps where there were 127. In a network whose rounding was compensated (GPTQ) that costs
-  several dB. Weights with another zero point it keeps as they are, so they are counted from -1.
+  several dB. Weights with another zero point it keeps as they are, so they are counted from -1. Activations whose zero
+  point is 128 it treats likewise; they stay, because a moved range would cut a level off: it costs a level at most.
 - Where consumers share a DequantizeLinear and one of them wants another scale, it makes all of them float16 and then
   refuses the convolutions among them. So each consumer gets one of its own.
 """

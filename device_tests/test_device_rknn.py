@@ -1,0 +1,168 @@
+"""Rockchip NPUs by Rockchip's own toolkit and its simulator, in the Python that CLEARPORT_RKNN_PYTHON names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+
+import clearport
+from clearport.base import Precision, RuntimeFailure, Skipped
+from clearport.bundle import Bundle
+from clearport.images import load_rgb
+from clearport.pipeline_bench import BenchRequest, bench_bundle
+from clearport.runtime import on_rknn, pixels, rknn_form, rknn_toolkit
+from clearport.runtime.device import Job, Row, Settings, SimulatedReport
+from clearport.runtime.latency_record import LatencyPlan
+from clearport.runtime.worker import Worker
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+THERE = rknn_toolkit.environment()
+pytestmark = pytest.mark.skipif(
+    THERE.obstacle is not None, reason=f"{rknn_toolkit.VARIABLE} names no Python with {rknn_toolkit.PACKAGE}"
+)
+RESTORED = "restored"
+
+
+def export(name: str, folder: Path, photos: Path) -> Bundle:
+    return clearport.export(
+        name,
+        folder / name,
+        targets=("onnxruntime",),
+        precisions=("fp32", "int8"),
+        size="64x64",
+        calibration=photos,
+        measure=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
+    """NCNet x3; not to be changed by a test."""
+    return export("ncnet", tmp_path_factory.mktemp("rknn"), few_photos)
+
+
+def job(bundle: Bundle, precision: Precision = "int8") -> Job:
+    """An artifact and its golden picture."""
+    artifact = bundle.artifact(bundle.find("onnxruntime", precision, ""))
+    source = artifact.inputs[0]
+    return Job(artifact, "npu", {source.name: pixels.to_tensor(load_rgb(bundle.path(bundle.golden("input"))), source)})
+
+
+def simulated(address: str, task: Job, settings: Settings | None = None) -> tuple[SimulatedReport, Row]:
+    with on_rknn.DEVICE.open(address, settings or Settings()) as session:
+        assert session.facts()["chip"] == address.partition(":")[2]
+        [row] = session.measure([task], LatencyPlan(), lambda *_: None)
+    assert isinstance(row.cell, SimulatedReport), row.cell
+    return row.cell, row
+
+
+def as_written(path: Path, inputs: Mapping[str, Array]) -> Array:
+    with Worker("onnxruntime", path, options={"optimize": False}) as worker:
+        return worker.run(inputs)[RESTORED]
+
+
+@pytest.mark.parametrize("chip", ["rk3588", "rk3566", "rk3576"])
+def test_int8_keeps_weights_and_scales(small: Bundle, chip: str, tmp_path: Path) -> None:
+    """What is left comes of a tensor whose zero point is 128, which the toolkit makes symmetric: one level at most."""
+    task = job(small)
+    report, row = simulated(f"rknn:{chip}", task, Settings(keep=tmp_path))
+    difference = np.abs(row.outputs[RESTORED].astype(int) - as_written(task.artifact.path, task.inputs))
+    assert difference.max() <= 1
+    assert difference.mean() < 0.1
+    assert report.facts["executed_precision"] == "int8"
+    assert report.facts["optimization_level"] == 2
+    assert "the same pixels" in report.facts["form_proof"]
+    assert "simulator" in report.why
+    assert report.operators_per_unit["npu"]["Conv"] == 8
+    kept = Path(report.facts["kept"])
+    assert kept == tmp_path / f"ncnet_x3_int8_{chip}.rknn"
+    assert kept.read_bytes().startswith(b"RKNN")
+    assert report.facts["memory_kib"]["weight"] * 1024 < kept.stat().st_size
+
+
+def test_what_the_npu_does_not_take_is_the_toolkits_word(small: Bundle) -> None:
+    """The RK3588's NPU leaves a DepthToSpace of 27 channels to the CPU, that of the RK3576 does not."""
+    left, _ = simulated("rknn:rk3588", job(small))
+    assert left.facts["left_to_cpu"] == ["DepthToSpace depth_to_space1"]
+    assert left.operators_per_unit["cpu"] == {"DepthToSpace": 1}
+    assert left.unit_ran == "npu+cpu"
+    whole, _ = simulated("rknn:rk3576", job(small))
+    assert whole.facts["left_to_cpu"] == []
+    assert (whole.unit_ran, set(whole.operators_per_unit)) == ("npu", {"npu"})
+
+
+def test_fp32_files_run_in_float16(small: Bundle) -> None:
+    task = job(small, "fp32")
+    report, row = simulated("rknn:rk3588", task)
+    assert report.facts["executed_precision"] == "float16"
+    difference = row.outputs[RESTORED] - as_written(task.artifact.path, task.inputs)
+    assert 0 < np.abs(difference).max() < 3
+    assert 10 * np.log10(255**2 / np.mean(difference**2)) > 55
+
+
+@pytest.mark.parametrize(
+    "network",
+    ["ncnet", pytest.param("mobilederain", marks=pytest.mark.slow), pytest.param("iagc", marks=pytest.mark.slow)],
+)
+def test_golden_pictures_hold(small: Bundle, network: str, tmp_path: Path, few_photos: Path) -> None:
+    bundle = small if network == "ncnet" else export(network, tmp_path, few_photos)
+    outcome = bench_bundle(BenchRequest(bundle.folder, ("rknn:rk3588",)))
+    assert outcome.failures() == []
+    golden = {row.artifact: row.golden for row in outcome.rows if not isinstance(row.cell, Skipped)}
+    assert set(golden) == {"onnxruntime/fp32", "onnxruntime/int8"}
+    assert not any(isinstance(verdict, Skipped) for verdict in golden.values())
+    assert {row.artifact for row in outcome.rows} - set(golden) == {"onnxruntime/fp32/ort", "onnxruntime/int8/ort"}
+    assert not any(name.partition(".")[0] == "rknn" for name in sys.modules)
+
+
+def test_an_operator_on_the_cpu_fails_where_the_npu_is_required(small: Bundle) -> None:
+    request = BenchRequest(small.folder, ("rknn:rk3588",), precisions=("int8",))
+    assert any("ran on: cpu+npu" in failure for failure in bench_bundle(request).failures("npu"))
+
+
+def test_a_chip_without_float_says_so(small: Bundle) -> None:
+    with on_rknn.DEVICE.open("rknn:rv1106", Settings()) as session:
+        floating, whole = session.measure([job(small, "fp32"), job(small)], LatencyPlan(), lambda *_: None)
+    assert isinstance(floating.cell, Skipped)
+    assert "rv1106" in floating.cell.reason
+    assert "not support do_quantization = False" in floating.cell.reason
+    assert "\n" not in floating.cell.reason
+    assert isinstance(whole.cell, SimulatedReport)
+
+
+def test_the_toolkit_is_given_no_more_time_than_it_has(small: Bundle) -> None:
+    with on_rknn.DEVICE.open("rknn:rk3588", Settings(timeout_s=2.0)) as session:
+        [row] = session.measure([job(small)], LatencyPlan(), lambda *_: None)
+    assert isinstance(row.cell, Skipped)
+    assert "gave no answer within 2 s" in row.cell.reason
+
+
+def convert(path: Path, inputs: Mapping[str, Array]) -> Array:
+    """What the simulator gives for a file as it is."""
+    options: dict[str, Any] = {"chip": "rk3588"}
+    with Worker("rknn", path, python=THERE.python, plugin=on_rknn.PLUGIN, options=options) as worker:
+        return worker.run(inputs)[RESTORED]
+
+
+def test_why_weights_are_not_counted_from_zero(small: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this fails the toolkit has learnt to keep such weights, and the form can do without."""
+    task = job(small)
+    monkeypatch.setattr(rknn_form, "_shift", lambda *_: 0)
+    path = tmp_path / "from_zero.onnx"
+    onnx.save(rknn_form.in_its_form(onnx.load(task.artifact.path)), path)
+    difference = np.abs(convert(path, task.inputs).astype(int) - as_written(task.artifact.path, task.inputs))
+    assert difference.max() > 3
+    assert difference.mean() > 0.2
+
+
+def test_why_files_are_labelled_with_an_older_opset(small: Bundle) -> None:
+    with pytest.raises(RuntimeFailure, match="Unsupport onnx opset 20, need <= 19"):
+        convert(job(small).artifact.path, {})
