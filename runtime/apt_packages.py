@@ -15,7 +15,7 @@ from clearport.base import BadInput, ClearportError
 _SYSTEM = Path("/etc/apt")
 _INSTALLED = Path("/var/lib/dpkg/status")
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_TIMEOUT_S = 600
+_TIMEOUT_S = 900
 
 
 class Apt:
@@ -59,12 +59,12 @@ class Apt:
         into.mkdir(parents=True, exist_ok=True)
         for archive in sorted(archives.glob("*.deb")):
             if architecture is None or archive.stem.endswith((f"_{architecture}", "_all")):
-                _call(["dpkg-deb", "-x", str(archive), str(into)])
+                call(["dpkg-deb", "-x", str(archive), str(into)])
 
     def _add_backports(self) -> str | None:
         """The backports of the release that this machine takes its packages from; None where it names none."""
         wanted = "$(REPO_URI) $(CODENAME) $(COMPONENT)"
-        told = _call(["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"]).splitlines()
+        told = call(["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"]).splitlines()
         plain = [line.split() for line in told if "-" not in line.split()[1]]
         if not plain:
             return None
@@ -85,7 +85,7 @@ class Apt:
             self._get(["update"], [])
 
     def _get(self, words: Sequence[str], options: Sequence[str]) -> None:
-        native = _call(["dpkg", "--print-architecture"]).strip()
+        native = call(["dpkg", "--print-architecture"]).strip()
         fixed = (
             f"Dir::State={self._folder}",
             f"Dir::State::lists={self._folder}/lists",
@@ -99,14 +99,19 @@ class Apt:
             "Debug::NoLocking=1",
         )
         flags = [word for option in (*fixed, *options) for word in ("-o", option)]
-        _call(["apt-get", "-qq", *flags, *words])
+        call(["apt-get", "-qq", *flags, *words])
 
 
-def _call(command: Sequence[str]) -> str:
+def call(command: Sequence[str]) -> str:
+    """What a command prints.
+
+    Raises:
+        ClearportError: it is not there, takes too long, or fails; quotes its last words.
+    """
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ClearportError(f"{command[0]}: {error}") from error
     if done.returncode:
-        raise ClearportError(f"{command[0]} failed: {done.stderr[-1500:].strip()}")
+        raise ClearportError(f"{' '.join(command[:4])} failed:\n{done.stderr[-2000:] or done.stdout[-2000:]}")
     return done.stdout

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from typing import Any
 
 from clearport.base import BadInput, ClearportError
 from clearport.registry import installed_versions
-from clearport.runtime.apt_packages import Apt
+from clearport.runtime.apt_packages import Apt, call
 from clearport.runtime.arm64 import RECORD, place
 
 ARM64_PACKAGES = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
@@ -28,7 +27,6 @@ WHEELS = ("numpy", "ai-edge-litert", "onnxruntime")
 _PLATFORMS = ("manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in range(17, 37)))
 _OTHER_EMULATORS = "qemu-*"
 _CPU = "cortex-a76"
-_TIMEOUT_S = 900
 
 
 def make(folder: Path, tools: Sequence[str], *, force: bool = False) -> dict[str, Any]:
@@ -97,7 +95,7 @@ def _wheels(target: Path, python: str, versions: dict[str, str]) -> None:
     fixed = ["--quiet", "--no-deps", "--no-compile", "--only-binary=:all:", "--implementation=cp"]
     pins = [f"{name}=={version}" for name, version in versions.items()]
     pip = [sys.executable, "-m", "pip", "install", *fixed, *platforms, f"--python-version={python}"]
-    _call([*pip, f"--target={target}", *pins])
+    call([*pip, f"--target={target}", *pins])
 
 
 def _try(root: Path, qemu: Path, python: Path) -> str:
@@ -107,17 +105,7 @@ def _try(root: Path, qemu: Path, python: Path) -> str:
 
 
 def _first_line(command: Sequence[str]) -> str:
-    return _call(command).splitlines()[0].strip()
-
-
-def _call(command: Sequence[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ClearportError(f"{command[0]}: {error}") from error
-    if done.returncode:
-        raise ClearportError(f"{' '.join(command[:4])} failed:\n{done.stderr[-2000:] or done.stdout[-2000:]}")
-    return done.stdout
+    return call(command).splitlines()[0].strip()
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -5,16 +5,15 @@ A provider that cannot start is an error here; left to itself, ONNX Runtime woul
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clearport.base import BadInput
 from clearport.registry import missing
 from clearport.runtime import vulkan
+from clearport.runtime.other_python import named_python
 from clearport.runtime.run_onnxruntime import OnnxRuntimeModel
 
 
@@ -78,10 +77,7 @@ class GpuRunner:
         Raises:
             BadInput: the variable names no file.
         """
-        named = os.environ.get(self._about.variable)
-        if named and not Path(named).is_file():
-            wanted = f"a Python interpreter that has {self._about.distribution}"
-            raise BadInput(f"{self._about.variable}={named}: no such file; name {wanted}")
+        named = named_python(self._about.variable, self._about.distribution)
         return named or (None if missing(self.requires) else sys.executable)
 
     def unavailable(self) -> str | None:

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import BadInput
 from clearport.registry import installed_versions
+from clearport.runtime.other_python import named_python
 
 if TYPE_CHECKING:
     from clearport.base import Array
@@ -45,10 +45,7 @@ def interpreter() -> str | None:
     Raises:
         BadInput: the variable names no file.
     """
-    named = os.environ.get(VARIABLE)
-    if named:
-        if not Path(named).is_file():
-            raise BadInput(f"{VARIABLE}={named}: no such file; name a Python that has ai-edge-litert and openvino")
+    if named := named_python(VARIABLE, "ai-edge-litert and openvino"):
         return named
     here = installed_versions(("openvino", "ai-edge-litert"))
     fits = (here["openvino"] or "").startswith(OPENVINO) and here["ai-edge-litert"]

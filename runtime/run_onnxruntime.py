@@ -108,12 +108,11 @@ class OnnxRuntimeModel:
         return [e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")]
 
 
-class OnnxRuntimeSession(OnnxRuntimeModel):
-    """A model on the CPU. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+class Bound:
+    """Leaves the copies of inputs and outputs out of a measurement: ONNX Runtime reads and writes its own."""
 
-    def __init__(self, path: Path, threads: int, optimize: bool) -> None:
-        super().__init__(path, threads, optimize)
-        self._binding: Any = None
+    _session: Any
+    _binding: Any
 
     def bind(self, inputs: Mapping[str, Array]) -> None:
         self._binding = self._session.io_binding()
@@ -124,6 +123,10 @@ class OnnxRuntimeSession(OnnxRuntimeModel):
 
     def invoke(self) -> None:
         self._session.run_with_iobinding(self._binding)
+
+
+class OnnxRuntimeSession(Bound, OnnxRuntimeModel):
+    """A model on the CPU."""
 
 
 def unit_of(provider: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearport.runtime import qnn_library
+from clearport.runtime.run_onnxruntime import Bound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from clearport.base import Array
 
 
-class QnnSession:
-    """A loaded model. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+class QnnSession(Bound):
+    """A loaded model."""
 
     def __init__(self, path: Path, threads: int, settings: dict[str, str], context: str | None) -> None:
         import onnxruntime as ort
@@ -46,21 +47,10 @@ class QnnSession:
             options.add_session_config_entry("ep.context_file_path", context)
         self._path, self._settings = path, settings
         self._session = qnn_library.session(path, options, settings)
-        self._binding: Any = None
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         names = [output.name for output in self._session.get_outputs()]
         return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
-
-    def bind(self, inputs: Mapping[str, Array]) -> None:
-        self._binding = self._session.io_binding()
-        for name, array in inputs.items():
-            self._binding.bind_cpu_input(name, array)
-        for output in self._session.get_outputs():
-            self._binding.bind_output(output.name)
-
-    def invoke(self) -> None:
-        self._session.run_with_iobinding(self._binding)
 
     def facts(self) -> dict[str, Any]:
         """Which provider ran, from the profile of what was run so far; which operators, from the file."""

@@ -84,25 +84,30 @@ class OpenVinoModel:
         }
 
 
-class OpenVinoSession(OpenVinoModel):
-    """A model on the CPU. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+class Bound:
+    """Leaves the copies of inputs and outputs out of a measurement: OpenVINO reads the caller's memory."""
 
-    def __init__(self, path: Path, threads: int, precision: str) -> None:
-        import openvino as ov
-
-        # Pinned workers would queue on one core while another is idle.
-        super().__init__(path, {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}, precision)
-        self._tensor = ov.Tensor
-        self._bound: dict[str, Array] = {}
+    _request: Any
+    _bound: dict[str, Array]
 
     def bind(self, inputs: Mapping[str, Array]) -> None:
+        from openvino import Tensor
+
         for name, array in inputs.items():
-            self._request.set_tensor(name, self._tensor(array, shared_memory=True))
+            self._request.set_tensor(name, Tensor(array, shared_memory=True))
         self._bound = dict(inputs)  # shared memory: it must live as long as the request uses it
 
     def invoke(self) -> None:
         self._request.start_async()
         self._request.wait()
+
+
+class OpenVinoSession(Bound, OpenVinoModel):
+    """A model on the CPU."""
+
+    def __init__(self, path: Path, threads: int, precision: str) -> None:
+        # Pinned workers would queue on one core while another is idle.
+        super().__init__(path, {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}, precision)
 
 
 def xml_of(path: Path) -> Path:

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearport.runtime.run_openvino import xml_of
+from clearport.runtime.run_openvino import Bound, xml_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +21,8 @@ DEVICE = "NPU"
 _DRIVER = Path("/sys/bus/pci/drivers/intel_vpu")
 
 
-class OpenVinoNpuSession:
-    """A compiled model. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+class OpenVinoNpuSession(Bound):
+    """A compiled model."""
 
     def __init__(self, path: Path) -> None:
         import openvino as ov
@@ -30,23 +30,12 @@ class OpenVinoNpuSession:
         core = ov.Core()
         model = core.read_model(xml_of(path))
         self._operators = Counter(op.get_type_name() for op in model.get_ops())
-        self._tensor = ov.Tensor
         self._compiled = core.compile_model(model, DEVICE, {"PERFORMANCE_HINT": "LATENCY"})
         self._request = self._compiled.create_infer_request()
-        self._bound: dict[str, Array] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         results = self._request.infer(dict(inputs))
         return {port.get_any_name(): array.copy() for port, array in results.items()}
-
-    def bind(self, inputs: Mapping[str, Array]) -> None:
-        for name, array in inputs.items():
-            self._request.set_tensor(name, self._tensor(array, shared_memory=True))
-        self._bound = dict(inputs)  # shared memory: it must live as long as the request uses it
-
-    def invoke(self) -> None:
-        self._request.start_async()
-        self._request.wait()
 
     def facts(self) -> dict[str, Any]:
         """Where OpenVINO says that it ran; the operators are the file's, as the NPU's compiler tells none."""

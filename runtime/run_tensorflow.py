@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput
 from clearport.registry import missing
+from clearport.runtime.other_python import named_python
 
 if TYPE_CHECKING:
     from clearport.runtime.tflite_session import TfliteSession
@@ -38,12 +38,7 @@ def interpreter() -> str | None:
     Raises:
         BadInput: the variable names no file.
     """
-    named = os.environ.get(VARIABLE)
-    if named:
-        if not Path(named).is_file():
-            raise BadInput(f"{VARIABLE}={named}: no such file; name a Python interpreter that has tensorflow")
-        return named
-    return sys.executable if installed() else None
+    return named_python(VARIABLE, "tensorflow") or (sys.executable if installed() else None)
 
 
 class TensorflowRunner:
