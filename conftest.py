@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -189,15 +189,7 @@ def _latency(median_ms: float, *, baseline: bool = False) -> LatencyCell:
         runs_per_round=3,
         samples_ms=samples,
         cpu_samples_ms=samples,
-        min_ms=summary.min_ms,
-        max_ms=summary.max_ms,
-        mean_ms=summary.mean_ms,
-        std_ms=summary.std_ms,
-        p5_ms=summary.p5_ms,
-        median_ms=summary.median_ms,
-        p90_ms=summary.p90_ms,
-        p95_ms=summary.p95_ms,
-        p99_ms=summary.p99_ms,
+        **asdict(summary),
         fps=1e3 / summary.median_ms,
         cpu_median_ms=summary.median_ms,
         ratio=ratio,

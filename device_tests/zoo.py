@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from clearport.registry import NETWORKS, TARGETS, missing
 from clearport.runtime.parity import ParityReport
 
 from .published import PUBLISHED
+
+Test = Callable[..., None]
 
 SIDE = 64
 FREE = Size(48, 80)
@@ -59,6 +62,27 @@ def names(task: Task) -> list[Any]:
     """The networks of a task as parameters of a test; the large ones are marked slow."""
     found = [name for name in NETWORKS.names() if NETWORKS.get(name).task == task]
     return [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in found]
+
+
+def tests(task: Task) -> tuple[Test, Test, Test]:
+    """What a test file of a task consists of; each task has one of its own, so that they run side by side."""
+    each = pytest.mark.parametrize("name", names(task))
+
+    @each
+    def reaches(name: str, tmp_path: Path, few_photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        reaches_every_target(name, tmp_path, few_photos, monkeypatch)
+
+    @pytest.mark.slow
+    @each
+    def passes(name: str, tmp_path: Path) -> None:
+        passes_at_every_precision(name, tmp_path)
+
+    @pytest.mark.slow
+    @each
+    def takes(name: str, tmp_path: Path, few_photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        takes_any_size(name, tmp_path, few_photos, monkeypatch)
+
+    return reaches, passes, takes
 
 
 def exported(name: str, folder: Path, **options: Any) -> Bundle:

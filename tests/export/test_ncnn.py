@@ -22,6 +22,7 @@ if missing(("ncnn",)):
 
 from clearport.runtime.ncnn_session import NcnnSession
 
+from .any_case import CONVOLUTIONS, STRIDES, TRANSPOSED
 from .tflite_cases_compute import COMPUTE
 from .tflite_cases_float import FLOAT
 from .tflite_cases_move import MOVE
@@ -31,7 +32,6 @@ from .tflite_harness import (
     Case,
     after_conv,
     build,
-    conv_case,
     f32,
     i64,
     one,
@@ -137,42 +137,15 @@ def test_fp16_is_fp32_to_its_precision(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(given.reshape(wanted.shape), wanted, atol=4e-3, rtol=4e-3)
 
 
-WINDOWS = {
-    "kernel": st.tuples(st.integers(1, 5), st.integers(1, 5)),
-    "strides": st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    "dilations": st.tuples(st.integers(1, 2), st.integers(1, 2)),
-    "pads": st.tuples(*[st.integers(0, 3)] * 4),
-}
-
-
 @settings(max_examples=40, deadline=None)
-@given(**WINDOWS, depthwise=st.booleans())
-def test_any_window_of_a_convolution(
-    tmp_path_factory: pytest.TempPathFactory,
-    kernel: tuple[int, int],
-    strides: tuple[int, int],
-    dilations: tuple[int, int],
-    pads: tuple[int, ...],
-    depthwise: bool,
-) -> None:
-    attributes = {"strides": strides, "dilations": dilations, "pads": pads} | ({"group": 3} if depthwise else {})
-    case = conv_case((3, 1 if depthwise else 3, *kernel), **attributes)
+@given(CONVOLUTIONS)
+def test_any_window_of_a_convolution(tmp_path_factory: pytest.TempPathFactory, case: Case) -> None:
     check(case, tmp_path_factory.mktemp("window"))
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    kernel=st.integers(1, 5),
-    stride=st.integers(1, 3),
-    pads=st.tuples(*[st.integers(0, 2)] * 4),
-    extra=st.tuples(st.integers(0, 1), st.integers(0, 1)),
-)
-def test_any_transposed_convolution(
-    tmp_path_factory: pytest.TempPathFactory, kernel: int, stride: int, pads: tuple[int, ...], extra: tuple[int, int]
-) -> None:
-    extra = tuple(min(e, stride - 1, after) for e, after in zip(extra, pads[2:], strict=True))
-    node = one("ConvTranspose", "image w b", strides=[stride] * 2, pads=pads, output_padding=list(extra))
-    case = Case((node,), {"w": weight(3, 2, kernel, kernel), "b": weight(2)})
+@given(TRANSPOSED)
+def test_any_transposed_convolution(tmp_path_factory: pytest.TempPathFactory, case: Case) -> None:
     check(case, tmp_path_factory.mktemp("transposed"))
 
 
@@ -181,7 +154,7 @@ def test_any_transposed_convolution(
     largest=st.booleans(),
     counted=st.booleans(),
     kernel=st.integers(2, 4),
-    strides=WINDOWS["strides"],
+    strides=STRIDES,
     pads=st.tuples(*[st.integers(0, 1)] * 4),
 )
 def test_any_window_of_a_pool(

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from clearport.base import Artifact, Options, UnsupportedOperator
 from clearport.export.tflite_rules import rules
@@ -17,6 +16,7 @@ from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.runtime.worker import Worker
 
+from .any_case import CONVOLUTIONS, TRANSPOSED
 from .tflite_cases_compute import COMPUTE
 from .tflite_cases_float import FLOAT
 from .tflite_cases_move import MOVE
@@ -27,7 +27,6 @@ from .tflite_harness import (
     Case,
     after_conv,
     build,
-    conv_case,
     f32,
     i64,
     litert,
@@ -37,7 +36,6 @@ from .tflite_harness import (
     pictures,
     real,
     report,
-    weight,
 )
 
 CASES = COMPUTE | MOVE
@@ -114,44 +112,24 @@ def test_every_rule_has_a_case() -> None:
     assert {node[0] for case in ALL.values() for node in case.nodes} == set(rules()) - {"Identity", "Shape"}
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
-    strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    dilations=st.tuples(st.integers(1, 2), st.integers(1, 2)),
-    pads=st.tuples(*[st.integers(0, 3)] * 4),
-    depthwise=st.booleans(),
-)
-def test_any_window_of_a_convolution(
-    kernel: tuple[int, int],
-    strides: tuple[int, int],
-    dilations: tuple[int, int],
-    pads: tuple[int, ...],
-    depthwise: bool,
-) -> None:
-    attributes = {"strides": strides, "dilations": dilations, "pads": pads} | ({"group": 3} if depthwise else {})
-    graph = build(conv_case((3, 1 if depthwise else 3, *kernel), **attributes))
+def check_float(case: Case) -> None:
+    graph = build(case)
     data, _, _ = emit(graph, None, "fp32", Options(SIZE, "float32"))
     image = real(pictures()[0])
     given, _ = litert(data, nhwc(image))
     np.testing.assert_allclose(given, nhwc(onnxruntime(graph.model, image)), atol=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(CONVOLUTIONS)
+def test_any_window_of_a_convolution(case: Case) -> None:
+    check_float(case)
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    kernel=st.integers(1, 5),
-    stride=st.integers(1, 3),
-    pads=st.tuples(*[st.integers(0, 2)] * 4),
-    extra=st.tuples(st.integers(0, 1), st.integers(0, 1)),
-)
-def test_any_transposed_convolution(kernel: int, stride: int, pads: tuple[int, ...], extra: tuple[int, int]) -> None:
-    extra = tuple(min(e, stride - 1, after) for e, after in zip(extra, pads[2:], strict=True))
-    node = one("ConvTranspose", "image w b", strides=[stride] * 2, pads=pads, output_padding=list(extra))
-    graph = build(Case((node,), {"w": weight(3, 2, kernel, kernel), "b": weight(2)}))
-    data, _, _ = emit(graph, None, "fp32", Options(SIZE, "float32"))
-    image = real(pictures()[0])
-    given, _ = litert(data, nhwc(image))
-    np.testing.assert_allclose(given, nhwc(onnxruntime(graph.model, image)), atol=1e-4)
+@given(TRANSPOSED)
+def test_any_transposed_convolution(case: Case) -> None:
+    check_float(case)
 
 
 REFUSED = {

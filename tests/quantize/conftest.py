@@ -14,6 +14,19 @@ from clearport.base import Graph, TensorSpec
 
 GraphOf = Callable[..., Graph]
 
+CHAIN = """
+    a = Conv<pads=[1,1,1,1]>(image, W, B)
+    b = LeakyRelu<alpha=0.1>(a)
+    c = Conv<group=8, pads=[1,1,1,1]>(b, D, E)
+    d = Relu(c)
+    f = ConvTranspose<strides=[2,2]>(d, T, F)
+    g = Relu(f)
+    restored = Conv<pads=[1,1,1,1]>(g, V, C)
+"""
+SHAPES = {
+    "W": [8, 3, 3, 3], "B": [8], "D": [8, 1, 3, 3], "E": [8], "T": [8, 6, 2, 2], "F": [6], "V": [3, 6, 3, 3], "C": [3],
+}  # fmt: skip
+
 
 def _graph_of(body: str, colours: int = 3, **shapes: list[int]) -> Graph:
     """``image`` float32 (1, 3, 16, 16) to ``restored``, by ``body``; ``shapes`` are those of random constants."""
@@ -40,6 +53,12 @@ def _graph_of(body: str, colours: int = 3, **shapes: list[int]) -> Graph:
 def graph_of() -> GraphOf:
     """Builds a graph from the lines of its body."""
     return _graph_of
+
+
+@pytest.fixture(scope="session")
+def chain() -> Graph:
+    """Every kind of convolution, one behind the other."""
+    return _graph_of(CHAIN, **SHAPES)
 
 
 @pytest.fixture(scope="session")

@@ -6,30 +6,17 @@ import numpy as np
 import pytest
 
 from clearport import graph_sizes, graphs
-from clearport.base import Size
+from clearport.base import Graph, Size
 from clearport.export.from_torch import export_graph
 from clearport.quantize import calibrate, equalise, rounding, weights
 from clearport.quantize.photos import cropped, halved, prepare
 from clearport.quantize.stepwise import Stepwise
 from clearport.registry import NETWORKS
 
-CHAIN = """
-    a = Conv<pads=[1,1,1,1]>(image, W, B)
-    b = LeakyRelu<alpha=0.1>(a)
-    c = Conv<group=8, pads=[1,1,1,1]>(b, D, E)
-    d = Relu(c)
-    f = ConvTranspose<strides=[2,2]>(d, T, F)
-    g = Relu(f)
-    restored = Conv<pads=[1,1,1,1]>(g, V, C)
-"""
-SHAPES = {
-    "W": [8, 3, 3, 3], "B": [8], "D": [8, 1, 3, 3], "E": [8], "T": [8, 6, 2, 2], "F": [6], "V": [3, 6, 3, 3], "C": [3],
-}  # fmt: skip
-
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_equalised_channels_compute_the_same(graph_of, photos: list[np.ndarray], strength: float) -> None:
-    free, inputs = prepare(graph_of(CHAIN, **SHAPES), photos)
+def test_equalised_channels_compute_the_same(chain: Graph, photos: list[np.ndarray], strength: float) -> None:
+    free, inputs = prepare(chain, photos)
     names = [graphs.name_of(v) for v in graphs.values(free)]
     _, before = calibrate.survey(free, inputs, names)
     equal = equalise.run(free, before, strength)
@@ -115,11 +102,10 @@ def test_branches_that_come_back_to_the_size_of_the_picture_do_not_add_up(size: 
 
 
 @pytest.mark.parametrize("memory", [1.0, 1e9])
-def test_a_survey_in_steps_sees_what_one_run_sees(graph_of, monkeypatch: pytest.MonkeyPatch, memory: float) -> None:
+def test_a_survey_in_steps_sees_what_one_run_sees(chain: Graph, monkeypatch: pytest.MonkeyPatch, memory: float) -> None:
     """However few values a step may hold, each is seen on every photo, and no step runs what another did."""
     monkeypatch.setattr(calibrate, "MEMORY", memory)
-    graph = graph_of(CHAIN, **SHAPES)
-    free, _ = prepare(graph, [np.zeros((8, 8, 3), np.uint8)])
+    free, _ = prepare(chain, [np.zeros((8, 8, 3), np.uint8)])
     images = [np.random.default_rng(n).uniform(0, 255, (1, 3, 16, 24)).astype(np.float32) for n in (0, 1, 2)]
     names = [v.name for v in graphs.values(free) if v.shape is not None and len(v.shape) > 1]
     seen, peaks = calibrate.survey(free, images, names)
@@ -136,10 +122,9 @@ def test_a_survey_in_steps_sees_what_one_run_sees(graph_of, monkeypatch: pytest.
             assert (peaks[name] >= np.abs(array).max(axis=(0, 2, 3)) - 1e-4).all()
 
 
-def test_small_photos_are_extended_and_large_ones_cut(graph_of) -> None:
-    graph = graph_of(CHAIN, **SHAPES)
+def test_small_photos_are_extended_and_large_ones_cut(chain: Graph) -> None:
     small, large = np.zeros((1, 1, 3), np.uint8), np.zeros((600, 800, 3), np.uint8)
-    free, inputs = prepare(graph, [small, large])
+    free, inputs = prepare(chain, [small, large])
     assert free.input.dynamic
     assert [x.shape[2:] for x in inputs] == [(1, 1), (180, 320)]
     assert [x.shape[2:] for x in cropped(free, inputs, 64)] == [(1, 1), (64, 64)]

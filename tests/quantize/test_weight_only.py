@@ -12,19 +12,6 @@ from clearport import graphs
 from clearport.base import BadInput, Graph, no_progress
 from clearport.quantize import scheme, weight_only, weights
 
-CHAIN = """
-    a = Conv<pads=[1,1,1,1]>(image, W, B)
-    b = LeakyRelu<alpha=0.1>(a)
-    c = Conv<group=8, pads=[1,1,1,1]>(b, D, E)
-    d = Relu(c)
-    f = ConvTranspose<strides=[2,2]>(d, T, F)
-    g = Relu(f)
-    restored = Conv<pads=[1,1,1,1]>(g, V, C)
-"""
-SHAPES = {
-    "W": [8, 3, 3, 3], "B": [8], "D": [8, 1, 3, 3], "E": [8], "T": [8, 6, 2, 2], "F": [6], "V": [3, 6, 3, 3], "C": [3],
-}  # fmt: skip
-
 
 def result(graph: Graph, image: np.ndarray) -> np.ndarray:
     (found,) = graphs.session(graph.model).run(None, {"image": image})
@@ -37,10 +24,9 @@ def as_tensor(photo: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("with_photos", [True, False])
 def test_weights_lie_on_their_grids_and_nothing_else_is_in_the_table(
-    graph_of, photos: list[np.ndarray], with_photos: bool
+    chain: Graph, photos: list[np.ndarray], with_photos: bool
 ) -> None:
-    graph = graph_of(CHAIN, **SHAPES)
-    rounded = weight_only.quantize(graph, photos if with_photos else [])
+    rounded = weight_only.quantize(chain, photos if with_photos else [])
     assert set(rounded.table.entries) == {"W", "D", "T", "V"}
     for node in weights.convolutions(rounded.graph):
         params = rounded.table[graphs.name_of(graphs.need(node, 1))]
@@ -50,27 +36,25 @@ def test_weights_lie_on_their_grids_and_nothing_else_is_in_the_table(
         assert np.abs(scheme.to_integers(array, params).astype(int)).max() <= 127
 
 
-def test_compensation_halves_the_error_of_rounding_to_nearest(graph_of, photos: list[np.ndarray]) -> None:
-    graph = graph_of(CHAIN, **SHAPES)
-    rounded = weight_only.quantize(graph, photos[:1])
+def test_compensation_halves_the_error_of_rounding_to_nearest(chain: Graph, photos: list[np.ndarray]) -> None:
+    rounded = weight_only.quantize(chain, photos[:1])
     nearest = {
-        name: scheme.snapped(graphs.constant(graph.model.graph.initializers[name]), params)
+        name: scheme.snapped(graphs.constant(chain.model.graph.initializers[name]), params)
         for name, params in rounded.table.entries.items()
     }
     image = as_tensor(photos[1])
-    wanted = result(graph, image)
-    errors = [np.square(result(g, image) - wanted).mean() for g in (rounded.graph, weights.replaced(graph, nearest))]
+    wanted = result(chain, image)
+    errors = [np.square(result(g, image) - wanted).mean() for g in (rounded.graph, weights.replaced(chain, nearest))]
     assert errors[0] < 0.5 * errors[1]
 
 
 def test_the_same_photos_give_the_same_weights_on_any_number_of_cores(
-    graph_of, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+    chain: Graph, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph = graph_of(CHAIN, **SHAPES)
     made = []
     for cores in (1, 4):
         monkeypatch.setattr("clearport.quantize.lanes.cores", lambda cores=cores: cores)
-        made.append(graphs.to_bytes(weight_only.quantize(graph, photos).graph.model))
+        made.append(graphs.to_bytes(weight_only.quantize(chain, photos).graph.model))
     assert made[0] == made[1]
 
 
@@ -92,24 +76,23 @@ def test_a_small_layer_that_costs_most_stays_in_float(graph_of, photos: list[np.
 
 
 def test_a_network_that_int8_spoils_is_improved_until_it_is_good_or_a_seventh_is_float(
-    graph_of, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+    chain: Graph, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weight_only, "ENOUGH_DB", 130.0)
-    graph = graph_of(CHAIN, **SHAPES)
-    rounded = weight_only.quantize(graph, photos)
-    sizes = {graphs.name_of(graphs.need(n, 1)): graphs.need_constant(n, 1).size for n in weights.convolutions(graph)}
+    rounded = weight_only.quantize(chain, photos)
+    sizes = {graphs.name_of(graphs.need(n, 1)): graphs.need_constant(n, 1).size for n in weights.convolutions(chain)}
     floats = sum(size for name, size in sizes.items() if name not in rounded.table)
     assert 0 < floats <= weight_only.MOST_FLOAT * sum(sizes.values())
-    plain = weight_only._rounded(graph, None, no_progress)
+    plain = weight_only._rounded(chain, None, no_progress)
     image = as_tensor(photos[1])
-    wanted = result(graph, image)
+    wanted = result(chain, image)
     errors = [np.square(result(q.graph, image) - wanted).mean() for q in (rounded, plain)]
     assert errors[0] < errors[1]
 
 
-def test_what_is_no_photo_is_refused(graph_of) -> None:
+def test_what_is_no_photo_is_refused(chain: Graph) -> None:
     with pytest.raises(BadInput, match="must be uint8 RGB"):
-        weight_only.quantize(graph_of(CHAIN, **SHAPES), [np.zeros((4, 4), np.uint8)])
+        weight_only.quantize(chain, [np.zeros((4, 4), np.uint8)])
 
 
 @given(arrays(np.float64, (2, 3, 3, 3), elements=st.floats(-120, 120)))
