@@ -24,6 +24,14 @@ def unmeasured(first: Cell, reason: str, columns: int) -> tuple[Cell, ...]:
     return (first, Cell(f"not measured: {reason}", "muted", span=columns - 1))
 
 
+def without_empty_columns(
+    columns: tuple[Column, ...], rows: tuple[tuple[Cell, ...], ...]
+) -> tuple[tuple[Column, ...], tuple[tuple[Cell, ...], ...]]:
+    """Columns and rows without those columns in which no row says anything; cells must not span."""
+    kept = [i for i in range(len(columns)) if any(row[i] != NOTHING and row[i].text for row in rows)]
+    return tuple(columns[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows)
+
+
 def relative(ratio: Ratio | None) -> Cell:
     """A ratio with its interval."""
     return NOTHING if ratio is None else Cell(f"{ratio.value:.3f} ({ratio.low:.3f} – {ratio.high:.3f})")

@@ -31,12 +31,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns. ``note`` is the protocol: what the numbers mean and how they were taken."""
+    """Rows under columns. ``note`` is the protocol: what the numbers mean and how they were taken.
+
+    ``shown``: the caption stands above the table for everybody to see, as where a chapter has several alike.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str
     note: str = ""
+    shown: bool = False
 
 
 @dataclass(frozen=True)

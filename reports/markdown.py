@@ -51,6 +51,8 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
+    if table.shown:
+        yield from (f"### {escape(table.caption)}", "")
     yield "| " + " | ".join(escape(column.title) for column in table.columns) + " |"
     yield "|" + "|".join("---:" if column.number else "---" for column in table.columns) + "|"
     yield from ("| " + " | ".join(_cell(cell) + " | –" * (cell.span - 1) for cell in row) + " |" for row in table.rows)

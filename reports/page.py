@@ -119,11 +119,8 @@ def _latency(manifest: Manifest) -> Section:
 
 
 def _devices(manifest: Manifest) -> Section:
-    intro = (
-        ""
-        if manifest.devices
-        else "None yet: “clearport bench --device … --record” adds phones, boards, NPUs and browsers."
-    )
+    nobody = "None yet: “clearport bench --device … --record” adds phones, boards, NPUs and browsers."
+    intro = tables_devices.KINDS if manifest.devices else nobody
     return Section(
         "devices",
         "Devices",

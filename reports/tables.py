@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from clearport.base import Skipped
 from clearport.bundle_fields import ParityCell
-from clearport.bundle_manifest import ArtifactRecord, Manifest, QualityRecord
-from clearport.reports.cells import NOTHING, headed, optional, relative, unmeasured
+from clearport.bundle_manifest import ArtifactRecord, LintFinding, Manifest, QualityRecord
+from clearport.reports.cells import NOTHING, headed, optional, relative, unmeasured, without_empty_columns
 from clearport.reports.content import Cell, Table, Tone
 from clearport.reports.text import contract, count, in_words, kilobytes, number, percent, trimmed
 from clearport.runtime.parity import ParityReport
@@ -177,14 +177,18 @@ def skipped(manifest: Manifest) -> Table:
 
 
 def lint(manifest: Manifest) -> Table | None:
-    """What may hurt on an accelerator; None where there is no remark."""
+    """What may hurt on an accelerator, each remark once; None where there is no remark."""
     tones: dict[str, Tone] = {"note": "muted", "warning": "", "error": "bad"}
+    found: dict[LintFinding, list[str]] = {}
+    for artifact in manifest.artifacts:
+        for finding in artifact.lint:
+            found.setdefault(finding, []).append(artifact.key)
     rows = tuple(
-        (Cell(a.key, code=True), Cell(f.level, tones[f.level]), Cell(f.rule), Cell(f.layer, code=True), Cell(f.message))
-        for a in manifest.artifacts
-        for f in a.lint
+        (Cell(", ".join(keys)), Cell(f.level, tones[f.level]), Cell(f.rule), Cell(f.layer, code=True), Cell(f.message))
+        for f, keys in found.items()
     )
-    return Table(headed("Artifact | Level | Rule | Layer | Remark"), rows, "Remarks") if rows else None
+    columns = headed("Artifacts | Level | Rule | Layer | Remark")
+    return Table(*without_empty_columns(columns, rows), "Remarks") if rows else None
 
 
 def quantization(manifest: Manifest) -> Table | None:

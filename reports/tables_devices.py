@@ -1,49 +1,148 @@
-"""What devices said of a bundle's artifacts: a table for each, and curves of sustained runs."""
+"""What devices said of a bundle's artifacts, and curves of sustained runs.
+
+What was measured, what a compiler estimated, what was simulated and what did not run stand in tables of their own, so
+that no figure can be taken for another kind's.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from clearport.base import Skipped
-from clearport.reports.cells import NOTHING, headed, relative, unmeasured
+from clearport.reports.cells import NOTHING, headed, relative, without_empty_columns
 from clearport.reports.content import Bar, Cell, Plot, Table
-from clearport.reports.text import number
-from clearport.runtime.device import EstimateReport, SimulatedReport
+from clearport.reports.text import count, number
+from clearport.runtime.device import EstimateReport, Fallback, SimulatedReport
 from clearport.runtime.latency_record import LatencyReport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from clearport.bench_record import BenchedDevice, BenchRow
     from clearport.bundle_manifest import Manifest
     from clearport.runtime.conditions import Conditions
 
-_COLUMNS = headed(
-    "Artifact | Runner | Figures are | Median, ms | p5 – p95, ms | Relative | First, ms | Asked for | Ran on | "
-    "Golden picture | Remarks",
-    (3, 4, 5, 6),
-)
 _POINTS = 12
-_NOTE = (
-    "“measured” is wall-clock time on the device; “compiler’s estimate” is what the compiler of an NPU says, and "
-    "nothing ran; “simulated” ran on a simulator or on emulated hardware, whose time means nothing."
+_GOLDEN = "Golden picture, PSNR"
+
+KINDS = (
+    "“Measured” is wall-clock time on the device. “Estimated” is what the compiler of an NPU says: nothing ran. "
+    "“Simulated” ran on a simulator or on emulated hardware: its pixels count, its time would mean nothing."
 )
 
 
 def devices(manifest: Manifest) -> tuple[Table, ...]:
-    """One table per device."""
-    return tuple(_device(device, manifest) for device in manifest.devices)
+    """For each device a table of what was measured, estimated and simulated there, and one of what did not run."""
+    return tuple(table for device in manifest.devices for table in _device(device, manifest.device_rows))
 
 
-def _device(device: BenchedDevice, manifest: Manifest) -> Table:
-    rows = [row for row in manifest.device_rows if row.device == device.address]
-    rows.sort(key=lambda row: isinstance(row.cell, Skipped))
-    return Table(_COLUMNS, tuple(map(_row, rows)), device.address, f"{_about(device)} {_NOTE}")
+def _device(device: BenchedDevice, rows: Iterable[BenchRow]) -> Iterator[Table]:
+    mine = [row for row in rows if row.device == device.address]
+    measured = [(row, row.cell) for row in mine if isinstance(row.cell, LatencyReport)]
+    estimated = [(row, row.cell) for row in mine if isinstance(row.cell, EstimateReport)]
+    simulated = [(row, row.cell) for row in mine if isinstance(row.cell, SimulatedReport)]
+    if measured:
+        yield _measured(device, measured)
+    if estimated:
+        yield _estimated(device, estimated)
+    if simulated:
+        yield _simulated(device, simulated)
+    if not_run := _reasons(mine):
+        caption = f"{device.address}: did not run"
+        lost = f"It was lost: {device.lost}." if device.lost else ""
+        yield Table(headed("Reason | Artifacts"), not_run, caption, lost, shown=True)
+
+
+def _measured(device: BenchedDevice, found: Sequence[tuple[BenchRow, LatencyReport]]) -> Table:
+    baselines = {cell.ratio.baseline for _, cell in found if cell.ratio is not None}
+    to = " to PyTorch" if baselines == {"pytorch"} else ""
+    columns = headed(
+        f"Artifact | Runner | Median, ms | p5 – p95, ms | Relative{to} | First, ms | Ran on | {_GOLDEN} | Remarks",
+        (2, 3, 4, 5),
+    )
+    rows = tuple(
+        (
+            Cell(row.artifact, code=True),
+            Cell(row.runner),
+            Cell(number(cell.median_ms)),
+            Cell(f"{number(cell.p5_ms)} – {number(cell.p95_ms)}"),
+            relative(cell.ratio),
+            Cell(number(cell.first_inference_ms)),
+            _ran(cell.unit_asked, cell.unit_ran),
+            _golden(row),
+            Cell("; ".join(f"not comparable: {remark}" for remark in cell.remarks)),
+        )
+        for row, cell in found
+    )
+    cells = [cell for _, cell in found]
+    threads = " or ".join(map(str, sorted({cell.threads for cell in cells})))
+    runs = min(len(cell.samples_ms) for cell in cells)
+    how = f"At least {count(runs)} timed runs of each, {threads} thread{'' if threads == '1' else 's'}."
+    note = f"{_about(device)}{_change(device.before, device.after)} {how}"
+    return Table(*without_empty_columns(columns, rows), f"{device.address}: measured", note, shown=True)
+
+
+def _estimated(device: BenchedDevice, found: Sequence[tuple[BenchRow, EstimateReport]]) -> Table:
+    columns = headed(
+        "Artifact | Compiler | Estimate, ms | of that the NPU, ms | of that the CPU, ms | Operators on the NPU | "
+        "Operators on the CPU | Memory",
+        (2, 3, 4, 5),
+    )
+    rows = tuple(
+        (
+            Cell(row.artifact, code=True),
+            Cell(" ".join(filter(None, (cell.tool, *cell.tool_versions.values())))),
+            *(Cell(f"~{number(ms)}" if ms else "0") for ms in (cell.estimated_ms, cell.npu_ms, cell.fallback_ms)),
+            Cell(count(sum(cell.operators_per_unit.get("npu", {}).values()))),
+            Cell("; ".join(map(_fallback, cell.fallbacks)) or "none"),
+            Cell(", ".join(f"{area} {count(-(-used // 1024))} KiB" for area, used in cell.memory_bytes.items())),
+        )
+        for row, cell in found
+    )
+    chips = dict.fromkeys(cell.chip for _, cell in found)
+    warnings = dict.fromkeys(f"{row.artifact}: {warning}" for row, cell in found for warning in cell.warnings)
+    note = "; ".join((*chips, *warnings))
+    return Table(columns, rows, f"{device.address}: estimated by a compiler, nothing ran", f"{note}.", shown=True)
+
+
+def _fallback(left: Fallback) -> str:
+    priced = "" if left.priced_ms is None else f", ~{left.priced_ms:.2f} ms"
+    return f"{left.operator} ({left.layer}): {left.reason}{priced}"
+
+
+def _simulated(device: BenchedDevice, found: Sequence[tuple[BenchRow, SimulatedReport]]) -> Table:
+    rows = tuple(
+        (Cell(row.artifact, code=True), Cell(row.runner), _ran(cell.unit_asked, cell.unit_ran), _golden(row))
+        for row, cell in found
+    )
+    note = "; ".join(dict.fromkeys(cell.why for _, cell in found))
+    columns = headed(f"Artifact | Runner | Ran on | {_GOLDEN}")
+    return Table(columns, rows, f"{device.address}: simulated, without latency", f"{note}.", shown=True)
+
+
+def _reasons(rows: Iterable[BenchRow]) -> tuple[tuple[Cell, ...], ...]:
+    """What did not run, by reason."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if isinstance(row.cell, Skipped):
+            reason = f"{row.runner}: {row.cell.reason}" if row.runner else row.cell.reason
+            found.setdefault(reason, []).append(row.artifact)
+    return tuple((Cell(reason), Cell(", ".join(names))) for reason, names in found.items())
 
 
 def _about(device: BenchedDevice) -> str:
-    names = ("model", "cpu", "soc", "cores", "memory_mib", "system", "android")
-    facts = [f"{name.replace('_', ' ')} {device.facts[name]}" for name in names if device.facts.get(name)]
-    lost = f" It was lost: {device.lost}." if device.lost else ""
-    return f"{', '.join(facts) or device.address}.{lost}{_change(device.before, device.after)}"
+    """What the device said of itself, in words."""
+    words = {
+        "model": "{}",
+        "cpu": "{}",
+        "soc": "{}",
+        "cores": "{} cores",
+        "memory_mib": "{} MiB of memory",
+        "system": "{}",
+        "android": "Android {}",
+    }
+    facts = (word.format(device.facts[name]) for name, word in words.items() if device.facts.get(name))
+    return f"{', '.join(dict.fromkeys(facts)) or device.address}."
 
 
 def _change(before: Conditions, after: Conditions) -> str:
@@ -63,50 +162,18 @@ def _change(before: Conditions, after: Conditions) -> str:
     return f" {', '.join(parts)}." if parts else " It does not tell its temperatures or clocks."
 
 
-def _row(row: BenchRow) -> tuple[Cell, ...]:
-    name, cell = Cell(row.artifact, code=True), row.cell
-    if isinstance(cell, Skipped):
-        return unmeasured(name, f"{row.runner}: {cell.reason}" if row.runner else cell.reason, len(_COLUMNS))
-    return (name, Cell(row.runner), *_figures(cell), _golden(row), Cell("; ".join(_remarks(cell))))
-
-
-def _figures(cell: LatencyReport | EstimateReport | SimulatedReport) -> tuple[Cell, ...]:
-    """Kind, median, spread, ratio, first, unit asked for, unit that ran."""
-    asked = Cell(cell.unit_asked)
-    if isinstance(cell, LatencyReport):
-        spread = Cell(f"{number(cell.p5_ms)} – {number(cell.p95_ms)}")
-        times = (Cell(number(cell.median_ms)), spread, relative(cell.ratio), Cell(number(cell.first_inference_ms)))
-        return Cell("measured"), *times, asked, _ran(cell.unit_asked, cell.unit_ran)
-    if isinstance(cell, EstimateReport):
-        units = "+".join(unit for unit, operators in cell.operators_per_unit.items() if operators)
-        times = (Cell(f"~{number(cell.estimated_ms)}"), NOTHING, NOTHING, NOTHING)
-        return Cell("compiler’s estimate"), *times, asked, _ran(cell.unit_asked, units)
-    return Cell("simulated"), *(NOTHING,) * 4, asked, _ran(cell.unit_asked, cell.unit_ran)
-
-
 def _ran(asked: str, ran: str) -> Cell:
-    return Cell(ran, "" if ran == asked else "bad")
+    return Cell(ran) if ran == asked else Cell(f"{ran} ({asked} was asked for)", "bad")
 
 
 def _golden(row: BenchRow) -> Cell:
+    if row.artifact == "pytorch":
+        return NOTHING
     if isinstance(row.golden, Skipped):
         return Cell(f"not checked: {row.golden.reason}", "muted")
     if not row.golden.passed:
         return Cell("; ".join(row.golden.failures), "bad")
     return Cell("equal" if row.golden.psnr_db is None else f"{row.golden.psnr_db:.1f} dB", "good")
-
-
-def _remarks(cell: LatencyReport | EstimateReport | SimulatedReport) -> list[str]:
-    if isinstance(cell, SimulatedReport):
-        return [cell.why]
-    if isinstance(cell, LatencyReport):
-        return [f"not comparable: {remark}" for remark in cell.remarks]
-    off = [
-        f"{f.operator} ({f.layer}) on the CPU: {f.reason}" + ("" if f.priced_ms is None else f", ~{f.priced_ms:.2f} ms")
-        for f in cell.fallbacks
-    ]
-    memory = [f"{area} {used / 1024:.0f} KiB" for area, used in cell.memory_bytes.items()]
-    return [f"{cell.tool} for {cell.chip}", *off, *memory, *cell.warnings]
 
 
 def sustained(manifest: Manifest) -> tuple[Plot, ...]:

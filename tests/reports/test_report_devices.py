@@ -1,0 +1,130 @@
+"""Devices in a report: measured, estimated and simulated figures cannot be taken for each other."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from clearport.base import Skipped
+from clearport.bench_record import BenchedDevice, BenchRow
+from clearport.bundle_manifest import Manifest
+from clearport.reports import html, markdown, tables_devices
+from clearport.reports.content import Table
+from clearport.reports.page import page
+from clearport.runtime.conditions import Conditions
+from clearport.runtime.device import EstimateReport, Fallback, SimulatedReport
+from clearport.runtime.latency_record import LatencyReport
+
+LOST = "the cable was pulled"
+
+
+def row(device: str, artifact: str, cell: Any, golden: Any = None, runner: str = "litert") -> BenchRow:
+    golden = golden or Skipped(artifact, "nothing ran")
+    return BenchRow(
+        device=device, artifact=artifact, sha256="0" * 64, unit="npu", runner=runner, cell=cell, golden=golden
+    )
+
+
+@pytest.fixture(scope="module")
+def manifest(make_bundle: Any, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    made: Manifest = make_bundle(tmp_path_factory.mktemp("devices") / "bundle").manifest
+    proven = next(a for a in made.artifacts if a.key == "tflite/int8")
+    assert isinstance(proven.latency, LatencyReport)
+    timed = replace(proven.latency, unit_asked="npu", unit_ran="npu", ratio=None)
+    estimate = EstimateReport(
+        kind="compiler-estimate",
+        tool="Vela",
+        tool_versions={"ethos-u-vela": "5.2.0"},
+        chip="Arm Ethos-U55",
+        unit_asked="npu",
+        estimated_ms=131.25,
+        npu_ms=130.0,
+        fallback_ms=1.25,
+        cycles=1,
+        operators_per_unit={"npu": {"CONV_2D": 9}, "cpu": {"RESIZE_BILINEAR": 1}},
+        fallbacks=(Fallback("RESIZE_BILINEAR", "up", "its factor is 3", 1.25),),
+        memory_bytes={"sram": 2_000_000},
+        warnings=("no board has that much SRAM",),
+    )
+    simulated = SimulatedReport("simulated", "litert", {}, "QEMU emulates it", "cpu", "cpu")
+    rows = (
+        row("phone", "tflite/int8", timed, proven.parity),
+        row("phone", "tflite/fp32", replace(timed, unit_ran="cpu"), proven.parity),
+        row("phone", "coreml/fp16/image", Skipped("x", LOST)),
+        row("phone", "coreml/fp32/tensor", Skipped("y", LOST)),
+        row("npu", "tflite/int8", estimate, runner="vela"),
+        row("arm", "tflite/int8", simulated, proven.parity),
+    )
+    facts = {"model": "Phone 9", "memory_mib": 7957, "android": "15"}
+    cool, warm = (Conditions(temperatures_c={"skin": degrees}) for degrees in (31.0, 38.0))
+    devices = (
+        BenchedDevice(address="phone", facts=facts, before=cool, after=warm, lost=LOST),
+        BenchedDevice(address="npu", facts={}, before=Conditions(), after=Conditions()),
+        BenchedDevice(address="arm", facts={}, before=Conditions(), after=Conditions()),
+    )
+    return made.model_copy(update={"devices": devices, "device_rows": rows})
+
+
+def by_caption(manifest: Manifest) -> dict[str, Table]:
+    return {table.caption: table for table in tables_devices.devices(manifest)}
+
+
+def column(table: Table, title: str) -> list[str]:
+    at = [column.title for column in table.columns].index(title)
+    return [cells[at].text for cells in table.rows]
+
+
+def test_every_kind_has_its_own_table(manifest: Manifest) -> None:
+    assert list(by_caption(manifest)) == [
+        "phone: measured",
+        "phone: did not run",
+        "npu: estimated by a compiler, nothing ran",
+        "arm: simulated, without latency",
+    ]
+
+
+def test_only_measured_rows_have_a_median(manifest: Manifest) -> None:
+    found = by_caption(manifest)
+    with_median = [name for name, table in found.items() if any("Median" in c.title for c in table.columns)]
+    assert with_median == ["phone: measured"]
+    assert column(found["npu: estimated by a compiler, nothing ran"], "Estimate, ms") == ["~131"]
+    simulated = found["arm: simulated, without latency"]
+    assert not any("ms" in re.split(r"\W", c.title) for c in simulated.columns)
+    assert "QEMU emulates it" in simulated.note
+
+
+def test_a_fallback_is_told_from_what_was_asked_for(manifest: Manifest) -> None:
+    table = by_caption(manifest)["phone: measured"]
+    assert column(table, "Ran on") == ["npu", "cpu (npu was asked for)"]
+    at = [c.title for c in table.columns].index("Ran on")
+    assert [cells[at].tone for cells in table.rows] == ["", "bad"]
+
+
+def test_columns_that_say_nothing_are_left_out(manifest: Manifest) -> None:
+    titles = [c.title for c in by_caption(manifest)["phone: measured"].columns]
+    assert not any(title.startswith(("Relative", "Remarks")) for title in titles)
+
+
+def test_what_did_not_run_is_told_once_for_each_reason(manifest: Manifest) -> None:
+    table = by_caption(manifest)["phone: did not run"]
+    assert [[c.text for c in cells] for cells in table.rows] == [
+        [f"litert: {LOST}", "coreml/fp16/image, coreml/fp32/tensor"]
+    ]
+    assert LOST in table.note
+
+
+def test_conditions_and_warnings_are_beside_the_figures(manifest: Manifest) -> None:
+    found = by_caption(manifest)
+    assert "Phone 9, 7957 MiB of memory, Android 15. skin 31 → 38 °C." in found["phone: measured"].note
+    assert "no board has that much SRAM" in found["npu: estimated by a compiler, nothing ran"].note
+
+
+def test_captions_are_shown_in_both_forms(manifest: Manifest) -> None:
+    made = page(manifest)
+    as_html, as_markdown = html.html(made, "none"), markdown.markdown(made, manifest)
+    for caption in by_caption(manifest):
+        assert f"<h3>{caption}</h3>" in as_html
+        assert f"### {caption}" in as_markdown
