@@ -100,6 +100,7 @@ def _manifest(place: Path, height: int, width: int, name: str, *, wrong: bool) -
                 title="A title & its <subtitle>", arxiv="2204.08397", url="https://arxiv.org/abs/2204.08397"
             ),
             halo=14,
+            whole_picture=False,
             size_multiple=1,
             size="360x640",
         ),

@@ -47,7 +47,8 @@ class ModelRecord(_Record):
     ``params`` counts every number of the network, ``macs`` the multiply-accumulates for one input of ``macs_size``
     (HEIGHTxWIDTH in pixels). ``size`` is the input size that the artifacts were made for, or ``dynamic``; height and
     width are multiples of ``size_multiple``. ``halo`` is the number of input pixels on each side that an output pixel
-    depends on. ``card`` is what is known of the training of the weights, if anything.
+    depends on; ``whole_picture`` says that it depends on all of them (null: written before that was recorded). ``card``
+    is what is known of the training of the weights, if anything.
     """
 
     name: Text
@@ -60,6 +61,7 @@ class ModelRecord(_Record):
     license: Text
     paper: PaperRecord
     halo: Count
+    whole_picture: bool | None = None
     size_multiple: Annotated[int, Field(ge=1)]
     size: Annotated[str, Field(pattern=r"^(\d+x\d+|dynamic)$")]
     card: Mapping[str, Any] | None = None

@@ -107,6 +107,7 @@ def _model(plan: Plan, found: Findings, weights: Path) -> ModelRecord:
         license=spec.license if own else str(card.get("license", "that of the weights given with --weights")),
         paper=PaperRecord(title=spec.paper.title, arxiv=spec.paper.arxiv, url=spec.paper.url),
         halo=spec.halo,
+        whole_picture=spec.whole_picture,
         size_multiple=spec.size_multiple,
         size=str(plan.request.size or "dynamic"),
         card={"source": found.loaded.source, **card, **({"knobs": dict(plan.knobs)} if plan.knobs else {})},

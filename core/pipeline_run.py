@@ -18,6 +18,7 @@ from clearport.runtime.tiling_png import save_strips
 
 if TYPE_CHECKING:
     from clearport.base import Artifact, Progress
+    from clearport.bundle_manifest import ModelRecord
 
 
 _SEAMS = (
@@ -79,14 +80,22 @@ def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Re
         full = Size(height * cutting.scale, width * cutting.scale)
         save_strips(request.output, full, strips)
     seconds = time.monotonic() - began
-    remark = _SEAMS if tiles > 1 and NETWORKS.get(bundle.manifest.model.name).whole_picture else ""
+    remark = _SEAMS if tiles > 1 and model_of(bundle).whole_picture else ""
     return Restored(request.output, full.width, full.height, tiles, seconds, artifact.key, method, remark)
 
 
 def tiling_of(bundle: Bundle, artifact: Artifact) -> tiling.Tiling:
     """How pictures are cut for an artifact of a bundle."""
+    model = model_of(bundle)
+    return tiling.Tiling.of(model, model.scale, artifact.inputs[0])
+
+
+def model_of(bundle: Bundle) -> ModelRecord:
+    """What a bundle says of its network; an old one leaves ``whole_picture`` to the network, which imports torch."""
     model = bundle.manifest.model
-    return tiling.Tiling.of(NETWORKS.get(model.name), model.scale, artifact.inputs[0])
+    if model.whole_picture is not None:
+        return model
+    return model.model_copy(update={"whole_picture": NETWORKS.get(model.name).whole_picture})
 
 
 def usable_runner(artifact: Artifact) -> tuple[str, str]:

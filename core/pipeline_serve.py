@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from clearport.base import BadInput, NotInstalled, Skipped
 from clearport.bundle import Bundle, verify_folder
-from clearport.pipeline_run import tiling_of
+from clearport.pipeline_run import model_of, tiling_of
 from clearport.pipeline_select import select
-from clearport.registry import NETWORKS, missing
+from clearport.registry import missing
 from clearport.runtime.browser_offer import candidates_of, plan_of
 from clearport.runtime.browser_page import Content, content_of, ensure_built, page_files
 from clearport.runtime.browser_records import Records
@@ -122,12 +122,11 @@ def offer_of(bundle: Bundle, request: ServeRequest) -> tuple[Offer, dict[str, Co
         raise BadInput(f"{bundle.folder}: browsers run none of its files ({reasons})")
     goldens = {f"files/{g.path}": content_of(bundle.path(g), g.path) for g in bundle.manifest.goldens}
     roles = {g.role: f"files/{g.path}" for g in bundle.manifest.goldens}
-    model = bundle.manifest.model
-    whole = NETWORKS.get(model.name).whole_picture
+    model = model_of(bundle)
     offer = Offer(
         title=f"{model.name} ×{model.scale}" if model.scale > 1 else model.name,
         about=f"{model.task.capitalize()}, {model.params:,} parameters. Its files run here, in this browser.",
-        whole_picture=whole,
+        whole_picture=bool(model.whole_picture),
         tiling=_rules(bundle, select(bundle, request.targets, request.precisions)[0]),
         plan=plan_of(_plan(request)),
         candidates=tuple(with_baselines(found)),

@@ -91,7 +91,9 @@ def exported(name: str, folder: Path, **options: Any) -> Bundle:
     given = some_weights(spec, folder)
     side = -(-SIDE // spec.size_multiple) * spec.size_multiple
     asked = {"size": f"{side}x{side}", "weights": given, "measure": False, "force": True} | options
-    return clearport.export(name, folder / "bundle", **asked)
+    bundle = clearport.export(name, folder / "bundle", **asked)
+    assert bundle.manifest.model.whole_picture is spec.whole_picture
+    return bundle
 
 
 def reaches_every_target(name: str, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from clearport.base import Artifact, BadInput, ModelSpec, Size, TensorSpec
+from clearport.base import Artifact, BadInput, Size, TensorSpec
 from clearport.runtime import pixels
 
 if TYPE_CHECKING:
@@ -32,6 +32,19 @@ Progress = Callable[[int, int], None]
 
 _WHOLE_PIXELS = 1 << 19  # 720x720: about 0.5 GB of activations in a float network of 64 channels
 _MOST_PIXELS = 1 << 23  # 8 megapixels, where cutting changes the result: some GB, which beats seams
+
+
+class Reach(Protocol):
+    """What tiles must know of a network; see ``clearport.base.ModelSpec``."""
+
+    @property
+    def halo(self) -> int: ...
+
+    @property
+    def size_multiple(self) -> int: ...
+
+    @property
+    def whole_picture(self) -> bool | None: ...
 
 
 @dataclass(frozen=True)
@@ -53,12 +66,12 @@ class Tiling:
     whole_pixels: int = _WHOLE_PIXELS
 
     @classmethod
-    def of(cls, spec: ModelSpec, scale: int, source: TensorSpec) -> Tiling:
+    def of(cls, network: Reach, scale: int, source: TensorSpec) -> Tiling:
         """The tiling of a network's artifact whose input is ``source``."""
         height, width = pixels.image_size(source)
         size = Size(height, width) if isinstance(height, int) and isinstance(width, int) else None
-        whole = _MOST_PIXELS if spec.whole_picture else _WHOLE_PIXELS
-        return cls(scale, spec.halo, spec.size_multiple, size, whole)
+        whole = _MOST_PIXELS if network.whole_picture else _WHOLE_PIXELS
+        return cls(scale, network.halo, network.size_multiple, size, whole)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clearport.base import BadInput
+from clearport.base import Artifact, BadInput
 from clearport.bundle import Bundle
+from clearport.pipeline_run import tiling_of
 from clearport.pipeline_serve import ServeRequest, offer_of, serve_bundle
 from clearport.runtime.latency_stats import LEAST_ROUNDS
 
@@ -79,6 +84,55 @@ def test_times_are_put_in_relation_to_the_fp32_file_in_the_same_runtime_and_back
     assert set(baselines.values()) - {None} <= set(baselines)
     without, _ = offer_of(made, request(made, precisions=("int8",)))
     assert {c.baseline for c in without.candidates} == {None}
+
+
+OFFER = """
+import sys
+from pathlib import Path
+from clearport.bundle import Bundle
+from clearport.pipeline_serve import ServeRequest, offer_of
+folder = Path(sys.argv[1])
+offer, _ = offer_of(Bundle.load(folder), ServeRequest(folder, folder))
+print(offer.whole_picture, "torch" in sys.modules)
+"""
+
+
+def told(bundle: Bundle) -> list[str]:
+    """Whether the network of a bundle is said to look at the whole picture, and whether PyTorch was needed to tell."""
+    words = [sys.executable, "-c", OFFER, str(bundle.folder)]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+
+
+def with_model(bundle: Bundle, **changes: Any) -> Bundle:
+    """The bundle with another record of its network; without the keys whose value is None."""
+    path = bundle.folder / "manifest.json"
+    content = json.loads(path.read_text())
+    content["model"] = {k: v for k, v in (content["model"] | changes).items() if v is not None}
+    path.write_text(json.dumps(content))
+    return Bundle.load(bundle.folder)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_manifest_says_whether_the_network_looks_at_the_whole_picture(made: Bundle, whole: bool) -> None:
+    assert told(with_model(made, whole_picture=whole)) == [str(whole), "False"]
+
+
+@pytest.mark.parametrize(("network", "whole"), [("ncnet", False), ("graspp", True)])
+def test_of_a_bundle_from_before_that_was_recorded_the_network_is_asked(
+    made: Bundle, network: str, whole: bool
+) -> None:
+    old = with_model(made, name=network, whole_picture=None)
+    assert "whole_picture" not in json.loads((old.folder / "manifest.json").read_text())["model"]
+    offer, _ = offer_of(old, request(old))
+    assert offer.whole_picture is whole
+    free = artifact_of_any_size(old)
+    assert (tiling_of(old, free).whole_pixels > 1 << 20) is whole
+
+
+def artifact_of_any_size(bundle: Bundle) -> Artifact:
+    artifact = bundle.artifact(bundle.find("tflite", "fp32", ""))
+    shape = (1, "H", "W", 3) if artifact.inputs[0].layout == "NHWC" else (1, 3, "H", "W")
+    return replace(artifact, inputs=(replace(artifact.inputs[0], shape=shape),))
 
 
 def test_a_bundle_that_no_browser_runs_is_refused_with_the_reasons(made: Bundle) -> None:
