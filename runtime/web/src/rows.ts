@@ -69,7 +69,8 @@ export class Rows {
     const baseline = this.candidates.find((candidate) => candidate.key === ratio?.baseline);
     if (!ratio || !baseline) return "";
     const [value, low, high] = [ratio.value, ratio.low, ratio.high].map((number) => number.toFixed(2));
-    return `${value} (${low}–${high}) of ${baseline.artifact}`;
+    const sameTarget = `${baseline.artifact.split("/")[0]}/`;
+    return `${value} (${low}–${high}) of ${baseline.artifact.slice(sameTarget.length)}`;
   }
 
   private showMeasured(line: HTMLTableRowElement, candidate: Candidate, row: Extract<StoredRow, Measured>): void {
