@@ -15,6 +15,8 @@ The public Python interface; each name is imported when it is first used, so ``i
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
     from clearport.api import verify as verify
 
 __version__ = "0.1.0"
+
+# ONNX Runtime and OpenVINO report to their makers from the moment that they are imported, and leave files in the user's
+# home for it. The one has a switch; the other goes on without the package that does it. Workers pass here, too.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: the import fails
 
 _PUBLIC = ("bench", "evaluate", "export", "load_bundle", "restore", "train", "verify")
 
