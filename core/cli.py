@@ -29,13 +29,31 @@ from clearport.cli_options import (
 
 app = typer.Typer(
     name="clearport",
-    help="Image-restoration networks from PyTorch to phones and edge boards: exported, quantized, and proven.\n\n"
-    "Start with: clearport export ncnet --out out/ncnet_x3",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from clearport import __version__
+
+        typer.echo(f"clearport {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Image-restoration networks from PyTorch to phones and edge boards: exported, quantized, and proven.
+
+    Start with: clearport export ncnet --out out/ncnet_x3
+    """
 
 
 @app.command("list")
@@ -107,7 +125,10 @@ def export(
 
 @app.command()
 def verify(bundle: BundleArg, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
-    """Check a bundle from disk: every checksum, then every artifact, loaded and run on the golden picture."""
+    """Check a bundle from disk: every checksum, then every artifact, loaded and run on the golden picture.
+
+    Example: clearport verify out/x3
+    """
     from clearport.cli_progress import progress_bar
     from clearport.cli_show import show_checks
     from clearport.pipeline_verify import verify_bundle
@@ -140,7 +161,10 @@ def eval_(
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """The accuracy gate for CI: PSNR and SSIM of every artifact against ground truth, and its loss to PyTorch fp32."""
+    """The accuracy gate for CI: PSNR and SSIM of every artifact against ground truth, and its loss to PyTorch fp32.
+
+    Example: clearport eval out/x3 --data pairs/ --max-drop 0.1 --junit eval.xml
+    """
     from clearport.cli_progress import progress_bar
     from clearport.cli_show import show_quality
     from clearport.pipeline_eval import EvalRequest, evaluate_bundle
@@ -181,7 +205,10 @@ def run(
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Restore a picture of any size with one artifact of a bundle (larger pictures in seamless tiles)."""
+    """Restore a picture of any size with one artifact of a bundle (larger pictures in seamless tiles).
+
+    Example: clearport run out/x3 photo.jpg -o photo_x3.png --target tflite --precision int8
+    """
     from clearport.cli_progress import progress_bar
     from clearport.cli_show import show_restored
     from clearport.pipeline_run import RunRequest, restore_picture
@@ -202,7 +229,10 @@ def run(
 
 @app.command()
 def report(bundle: BundleArg) -> None:
-    """Write report.html (one self-contained page) and report.md of a bundle again."""
+    """Write report.html (one self-contained page) and report.md of a bundle again.
+
+    Example: clearport report out/x3
+    """
     from clearport.bundle import Bundle
     from clearport.reports.html import write_reports
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from clearport.base import Progress
 
 
+_WORTH_A_LINE_S = 0.05
+"""Stages that are over at once, such as files that a device does not take, would bury the others."""
+
+
 class _Stages:
     """Shows the stage that runs as a bar, and each stage that ended as a line with its seconds."""
 
@@ -39,7 +43,8 @@ class _Stages:
             return
         self._bars.remove_task(self._task)
         seconds = time.monotonic() - self._started
-        self._bars.console.print(f"[green]✓[/] {self._stage} [dim]{seconds:.1f} s[/]", highlight=False)
+        if seconds >= _WORTH_A_LINE_S:
+            self._bars.console.print(f"[green]✓[/] {self._stage} [dim]{seconds:.1f} s[/]", highlight=False)
         self._task = None
 
 
@@ -59,7 +64,8 @@ def progress_bar(*, quiet: bool) -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         stages = _Stages(bars)
         yield stages
         stages.finish()

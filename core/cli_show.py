@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from clearport.bundle import Bundle
+    from clearport.bundle_manifest import ArtifactRecord
     from clearport.pipeline_eval import EvalOutcome
     from clearport.pipeline_list import Inventory, NetworkRow, PartRow
     from clearport.pipeline_run import Restored
@@ -27,6 +28,9 @@ PASSED, FAILED, SKIPPED = Text("passed", "green"), Text("FAILED", "bold red"), T
 
 
 _WIDTH_OF_FILES = 140
+_EXPORTED = ("artifact", "proof", "dB to PyTorch", "dB", "max", "mean", "equal", "median ms", "of PyTorch", "kB")
+_LEGEND = """dB, max, mean (levels of 255), equal: to what proves a file: PyTorch for float, the QDQ model for int8
+median ms: on this machine's CPU, measured briefly; of PyTorch: its share of PyTorch's time"""
 
 
 def print_parts(*parts: Any) -> None:
@@ -118,9 +122,12 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
         return
     model = bundle.manifest.model
     title = f"{model.name} x{model.scale} at {model.size}"
-    columns = ("artifact", "parity", "PSNR dB", "max", "mean LSB", "exact", "median ms", "of PyTorch", "KiB")
-    rows = [(a.key, *_parity(a.parity), *_latency(a.latency), f"{a.bytes / 1024:.0f}") for a in bundle.artifacts]
-    print_parts(table(title, columns, rows, columns[2:]))
+    rows = [(a.key, *_parity(a), *_latency(a.latency), f"{a.bytes / 1000:.0f}") for a in bundle.artifacts]
+    print_parts(table(title, _EXPORTED, rows, _EXPORTED[2:]))
+    print_parts(Text(_LEGEND, "dim"))
+    untimed = {a.latency.reason: a.target for a in bundle.artifacts if isinstance(a.latency, Skipped)}
+    for reason, target in untimed.items():
+        print_parts(Text(f"not timed: {target}: {reason}", "dim"))
     for skipped in bundle.manifest.skipped:
         print_parts(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
     for failure in bundle.manifest.failures():
@@ -129,12 +136,18 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     print_parts(verdict + Text(f": {bundle.folder}/report.html", "not bold"))
 
 
-def _parity(parity: ParityReport | Skipped) -> tuple[Any, ...]:
+def _parity(artifact: ArtifactRecord) -> tuple[Any, ...]:
+    parity = artifact.parity
     if isinstance(parity, Skipped):
-        return SKIPPED, "", "", "", ""
+        return SKIPPED, *("–",) * 5
     share = "–" if parity.exact_share is None else f"{parity.exact_share:.2%}"
-    psnr = "equal" if parity.passed and parity.psnr_db is None else number(parity.psnr_db)
-    return PASSED if parity.passed else FAILED, psnr, number(parity.max_abs), number(parity.mean_lsb, 4), share
+    verdict = PASSED if parity.passed else FAILED
+    to_pytorch = next((_psnr(p) for p in artifact.parities if p.reference.startswith("PyTorch")), "–")
+    return verdict, to_pytorch, _psnr(parity), number(parity.max_abs), number(parity.mean_lsb, 4), share
+
+
+def _psnr(parity: ParityReport) -> str:
+    return "equal" if parity.passed and parity.psnr_db is None else number(parity.psnr_db)
 
 
 def _latency(latency: LatencyReport | Skipped) -> tuple[str, str]:
@@ -150,7 +163,7 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
         return
     states = {True: PASSED, False: FAILED, None: SKIPPED}
     rows = [(states[c.passed], c.group, c.name, c.message) for c in checks]
-    print_parts(table("", ("", "what", "check", "outcome"), rows))
+    print_parts(table("Checks", ("", "what", "check", "outcome"), rows))
     failed = sum(c.passed is False for c in checks)
     left_out = sum(c.passed is None for c in checks)
     held = Text(f"{len(checks) - left_out} checks held", "bold green")
@@ -183,8 +196,8 @@ def show_restored(restored: Restored, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(restored))
         return
-    print_parts(
-        f"{restored.output}  {restored.width}x{restored.height}, {restored.tiles} tiles, {restored.seconds:.1f} s"
-    )
+    tiles = f"{restored.tiles} tile{'' if restored.tiles == 1 else 's'}"
+    how = f"{restored.width}x{restored.height}, {tiles}, {restored.seconds:.1f} s by {restored.artifact}"
+    print_parts(f"{restored.output}  {how} ({restored.method})")
     if restored.remark:
         print_parts(Text(restored.remark, "yellow"))

@@ -25,7 +25,9 @@ BUSY = 0.5
 
 _SLOWEST = 5
 _COLUMNS = ("artifact", "runner", "ran on", "median ms", "p5", "p95", "first", "init", "ratio", "golden", "MiB")
+_SIMULATED = ("artifact", "runner", "ran on", "golden")
 _ESTIMATED = ("artifact", "compiler", "estimate, ms", "NPU", "CPU", "on the NPU", "off the NPU", "memory")
+_MS = "wall-clock milliseconds, measured in turns; 'ratio' is paired with PyTorch's, or --against's; MiB is peak memory"
 _COLOURS = {"faster": "green", "slower": "red", "cannot tell": "yellow", "not comparable": "yellow"}
 
 
@@ -51,22 +53,48 @@ def _state(obstacle: str | None, there: str) -> Text:
 
 
 def show_bench(outcome: BenchOutcome, older: BenchRecord | None) -> None:
-    """One table per device; then what was skipped, estimated, and how it compares with an older record."""
+    """Tables per device, by kind; what was skipped, by reason; and how it compares with an older record."""
     for address in dict.fromkeys(row.device for row in outcome.rows):
-        mine = [row for row in outcome.rows if row.device == address]
-        ran = [_row(row) for row in mine if isinstance(row.cell, LatencyReport | SimulatedReport)]
-        estimated = [_estimate(row) for row in mine if isinstance(row.cell, EstimateReport)]
-        if ran:
-            print_parts(table(_title(outcome, address), _COLUMNS, ran, _COLUMNS[3:9] + _COLUMNS[10:]))
-        if estimated:
-            print_parts(table(_title(outcome, address), _ESTIMATED, estimated, _ESTIMATED[2:5]))
-        for row in mine:
-            _notes(row)
+        _show_device(_title(outcome, address), [row for row in outcome.rows if row.device == address])
+        print_parts()
     if any(isinstance(row.cell, LatencyReport) for row in outcome.rows):
-        told = "wall-clock milliseconds, measured in turns; 'ratio' is paired with PyTorch's, or --against's"
-        print_parts(Text(told, "dim"))
+        print_parts(Text(_MS, "dim"))
     if older is not None:
         _compared(outcome, older)
+
+
+def _show_device(title: str, rows: Sequence[BenchRow]) -> None:
+    measured = [_measured(row, row.cell) for row in rows if isinstance(row.cell, LatencyReport)]
+    estimated = [_estimate(row, row.cell) for row in rows if isinstance(row.cell, EstimateReport)]
+    simulated = [_simulated(row, row.cell) for row in rows if isinstance(row.cell, SimulatedReport)]
+    if measured:
+        print_parts(Text(f"{title}: measured", "bold"))
+        print_parts(table("", _COLUMNS, measured, _COLUMNS[3:9] + _COLUMNS[10:]))
+    if estimated:
+        print_parts(Text(f"{title}: a compiler's estimate, nothing ran", "bold"))
+        print_parts(table("", _ESTIMATED, estimated, _ESTIMATED[2:5]))
+    if simulated:
+        print_parts(Text(f"{title}: simulated, correctness without latency", "bold"))
+        print_parts(table("", _SIMULATED, simulated))
+    if not measured and not estimated and not simulated:
+        print_parts(Text(f"{title}: nothing ran", "bold"))
+    for row in rows:
+        _notes(row)
+    for why in dict.fromkeys(row.cell.why for row in rows if isinstance(row.cell, SimulatedReport)):
+        print_parts(Text(why, "dim"))
+    _skips(rows)
+
+
+def _skips(rows: Sequence[BenchRow]) -> None:
+    """What did not run, by reason."""
+    by_reason: dict[str, list[str]] = {}
+    for row in rows:
+        if isinstance(row.cell, Skipped):
+            by_reason.setdefault(row.cell.reason, []).append(f"{row.artifact} {row.runner}".strip())
+    for reason, names in by_reason.items():
+        told = f" {names[0]}" if len(names) == 1 else f" {len(names)} artifacts"
+        more = "" if len(names) == 1 else f" ({', '.join(name.partition(' ')[0] for name in names)})"
+        print_parts(SKIPPED + Text(f"{told}: {reason}{more}", "not bold dim"))
 
 
 def show_failures(failures: Sequence[str]) -> None:
@@ -80,21 +108,19 @@ def _title(outcome: BenchOutcome, address: str) -> str:
     return ", ".join([address, *(str(facts[key]) for key in ("model", "cpu", "system") if facts.get(key))])
 
 
-def _row(row: BenchRow) -> tuple[str | Text, ...]:
-    cell = row.cell
-    if isinstance(cell, LatencyReport):
-        times = (cell.median_ms, cell.p5_ms, cell.p95_ms, cell.first_inference_ms, cell.init_ms)
-        ratio = "" if cell.ratio is None else f"{cell.ratio.value:.2f} ({cell.ratio.low:.2f}–{cell.ratio.high:.2f})"
-        ran = Text(cell.unit_ran, "bold red" if cell.fell_back else "")
-        figures = (*(number(t, 1) for t in times), ratio)
-        return row.artifact, row.runner, ran, *figures, _golden(row), number(cell.peak_memory_mib, 0)
-    assert isinstance(cell, SimulatedReport)
-    return row.artifact, row.runner, Text(cell.unit_ran), "simulated", *("",) * 5, _golden(row), ""
+def _measured(row: BenchRow, cell: LatencyReport) -> tuple[str | Text, ...]:
+    times = (cell.median_ms, cell.p5_ms, cell.p95_ms, cell.first_inference_ms, cell.init_ms)
+    ratio = "" if cell.ratio is None else f"{cell.ratio.value:.2f} ({cell.ratio.low:.2f}–{cell.ratio.high:.2f})"
+    ran = Text(cell.unit_ran, "bold red" if cell.fell_back else "")
+    figures = (*(number(t, 1) for t in times), ratio)
+    return row.artifact, row.runner, ran, *figures, _golden(row), number(cell.peak_memory_mib, 0)
 
 
-def _estimate(row: BenchRow) -> tuple[str | Text, ...]:
-    cell = row.cell
-    assert isinstance(cell, EstimateReport)
+def _simulated(row: BenchRow, cell: SimulatedReport) -> tuple[str | Text, ...]:
+    return row.artifact, row.runner, cell.unit_ran, _golden(row)
+
+
+def _estimate(row: BenchRow, cell: EstimateReport) -> tuple[str | Text, ...]:
     on_npu = sum(cell.operators_per_unit.get("npu", {}).values())
     off = ", ".join(f"{count} {kind}" for kind, count in cell.operators_per_unit.get("cpu", {}).items())
     memory = ", ".join(f"{area} {used / 1024:.0f} KiB" for area, used in cell.memory_bytes.items())
@@ -116,19 +142,15 @@ def _golden(row: BenchRow) -> Text:
 
 
 def _notes(row: BenchRow) -> None:
-    """What is to be said of a row besides its figures."""
+    """What is to be said of one row besides its figures."""
     cell, what = row.cell, f"{row.artifact} {row.runner}".strip()
-    if isinstance(cell, Skipped):
-        print_parts(SKIPPED + Text(f" {what}: {cell.reason}", "not bold dim"))
-    elif isinstance(cell, SimulatedReport):
-        print_parts(Text(f"{what}: {cell.why}: correctness without latency", "dim"))
-    elif isinstance(cell, EstimateReport):
-        print_parts(Text(f"{what}: a compiler's estimate by {cell.tool} for {cell.chip}; nothing ran", "dim"))
+    if isinstance(cell, EstimateReport):
+        print_parts(Text(f"{what}: {cell.tool} for {cell.chip}", "dim"))
         if "kept" in cell.facts:
             print_parts(Text(f"{what}: the file for the chip: {cell.facts['kept']}", "dim"))
         for warning in cell.warnings:
             print_parts(Text(f"{what}: {warning}", "yellow"))
-    else:
+    elif isinstance(cell, LatencyReport):
         _measured_notes(cell, what)
 
 

@@ -216,9 +216,9 @@ def _on_device(book: _Book, device: Device, address: str, jobs: Sequence[Job], p
                 seen.add((row.artifact, row.unit))
                 book.write(row)
             about = about.model_copy(update={"after": _after(session, about.before)})
-    except BadInput:
-        raise
     except ClearportError as error:
+        if isinstance(error, BadInput) and not book.fresh:
+            raise  # nothing that was measured is lost by it
         about = about.model_copy(update={"lost": str(error)})
         for job in todo:
             if (job.name, job.unit) not in seen:
@@ -264,7 +264,8 @@ def _fallbacks(rows: Sequence[BenchRow], unit: str) -> list[str]:
 
 
 def _ran(row: BenchRow) -> str:
-    """The units that a row's artifact ran on, or was compiled for, joined by '+'."""
-    units: Mapping[str, Mapping[str, int]] = getattr(row.cell, "operators_per_unit", {})
-    named = sorted(unit for unit, operators in units.items() if operators)
-    return "+".join(named) or str(getattr(row.cell, "unit_ran", "unknown"))
+    """The units that a row's artifact ran on, or was compiled for, joined by '+': by its operators and by the runtime."""
+    operators: Mapping[str, Mapping[str, int]] = getattr(row.cell, "operators_per_unit", {})
+    named = {unit for unit, kinds in operators.items() if kinds}
+    told = str(getattr(row.cell, "unit_ran", "" if named else "unknown"))
+    return "+".join(sorted(named | set(filter(None, told.split("+")))))

@@ -86,5 +86,6 @@ def _check(
     except ClearportError as error:
         return Check(name, False, str(error), time.monotonic() - began, record.key)
     report = compare_pictures(output, artifact, pictures[1], limits, runner.method)
-    message = "; ".join(report.failures) or f"{runner.method}: within {limits}"
+    found = "equal" if report.psnr_db is None else f"{report.psnr_db:.1f} dB, largest difference {report.max_abs:g}"
+    message = "; ".join(report.failures) or f"{runner.method}: {found} (allowed: {limits})"
     return Check(name, report.passed, message, time.monotonic() - began, record.key)

@@ -42,7 +42,7 @@ class Registry:
             BadInput: there is no such file; the message lists the names and the nearest one.
         """
         if name not in self.names():
-            near = difflib.get_close_matches(name, self.names(), n=1)
+            near = difflib.get_close_matches(name.lower(), self.names(), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise BadInput(f"unknown {self.kind} {name!r}{hint} (there are: {', '.join(self.names())})")
         return getattr(importlib.import_module(f"{self.package}.{self.prefix}{name}"), self.attribute)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -155,6 +156,16 @@ def test_bench_refuses_what_it_cannot_use(exported: Bundle, words: tuple[str, ..
     done = command("bench", exported.folder, *words)
     assert done.code == 2, done.out
     assert told in done.err
+
+
+def test_a_device_that_is_not_there_costs_no_rows_of_others(exported: Bundle) -> None:
+    line = ("bench", exported.folder, *QUICK, "--target", "tflite", "--precision", "int8", "--device", "host")
+    done = command(*line, "--device", "ethos-u:u99")
+    assert done.code == 1, done.err
+    measured, _, rest = done.out.partition("ethos-u:u99: nothing ran")
+    assert "host, " in measured
+    assert re.search(r"tflite/int8 +litert +cpu +[\d.]+", measured)
+    assert "no such Ethos-U" in rest
 
 
 def test_a_unit_that_nothing_runs_on_fails_where_it_is_required(exported: Bundle) -> None:

@@ -12,11 +12,17 @@ from clearport.base import BadInput, CheckFailed, RuntimeFailure, Size
 from clearport.cli_errors import guarded
 from clearport.cli_options import split
 
-COMMANDS = ("list", "export", "verify", "eval", "bench", "run", "report", "train")
+COMMANDS = ("list", "export", "verify", "eval", "bench", "run", "report", "train", "devices", "serve")
 
 
 def clearport(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "clearport", *words], capture_output=True, text=True, check=False)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    from clearport import __version__
+
+    assert clearport("--version").stdout == f"clearport {__version__}\n"
 
 
 def test_help_names_every_command() -> None:
@@ -29,7 +35,9 @@ def test_help_names_every_command() -> None:
 def test_every_command_teaches(command: str) -> None:
     shown = clearport(command, "--help")
     assert shown.returncode == 0
-    assert len(shown.stdout.split()) > 15
+    assert f"clearport {command}" in shown.stdout.partition("Options")[0].partition("Usage")[2].partition("\n")[2], (
+        "help has no example"
+    )
 
 
 @pytest.mark.parametrize("words", [("exprot",), ("export", "--out"), ("bench", "x", "--threads", "0"), ()])

@@ -3,69 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from clearport.base import Skipped
-from clearport.bench_record import BenchedDevice, BenchRow
 from clearport.bundle_manifest import Manifest
 from clearport.reports import html, markdown, tables_devices
 from clearport.reports.content import Table
 from clearport.reports.page import page
-from clearport.runtime.conditions import Conditions
-from clearport.runtime.device import EstimateReport, Fallback, SimulatedReport
-from clearport.runtime.latency_record import LatencyReport
-
-LOST = "the cable was pulled"
-
-
-def row(device: str, artifact: str, cell: Any, golden: Any = None, runner: str = "litert") -> BenchRow:
-    golden = golden or Skipped(artifact, "nothing ran")
-    return BenchRow(
-        device=device, artifact=artifact, sha256="0" * 64, unit="npu", runner=runner, cell=cell, golden=golden
-    )
+from tests.device_rows import LOST, with_devices
 
 
 @pytest.fixture(scope="module")
 def manifest(make_bundle: Any, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    made: Manifest = make_bundle(tmp_path_factory.mktemp("devices") / "bundle").manifest
-    proven = next(a for a in made.artifacts if a.key == "tflite/int8")
-    assert isinstance(proven.latency, LatencyReport)
-    timed = replace(proven.latency, unit_asked="npu", unit_ran="npu", ratio=None)
-    estimate = EstimateReport(
-        kind="compiler-estimate",
-        tool="Vela",
-        tool_versions={"ethos-u-vela": "5.2.0"},
-        chip="Arm Ethos-U55",
-        unit_asked="npu",
-        estimated_ms=131.25,
-        npu_ms=130.0,
-        fallback_ms=1.25,
-        cycles=1,
-        operators_per_unit={"npu": {"CONV_2D": 9}, "cpu": {"RESIZE_BILINEAR": 1}},
-        fallbacks=(Fallback("RESIZE_BILINEAR", "up", "its factor is 3", 1.25),),
-        memory_bytes={"sram": 2_000_000},
-        warnings=("no board has that much SRAM",),
-    )
-    simulated = SimulatedReport("simulated", "litert", {}, "QEMU emulates it", "cpu", "cpu")
-    rows = (
-        row("phone", "tflite/int8", timed, proven.parity),
-        row("phone", "tflite/fp32", replace(timed, unit_ran="cpu"), proven.parity),
-        row("phone", "coreml/fp16/image", Skipped("x", LOST)),
-        row("phone", "coreml/fp32/tensor", Skipped("y", LOST)),
-        row("npu", "tflite/int8", estimate, runner="vela"),
-        row("arm", "tflite/int8", simulated, proven.parity),
-    )
-    facts = {"model": "Phone 9", "memory_mib": 7957, "android": "15"}
-    cool, warm = (Conditions(temperatures_c={"skin": degrees}) for degrees in (31.0, 38.0))
-    devices = (
-        BenchedDevice(address="phone", facts=facts, before=cool, after=warm, lost=LOST),
-        BenchedDevice(address="npu", facts={}, before=Conditions(), after=Conditions()),
-        BenchedDevice(address="arm", facts={}, before=Conditions(), after=Conditions()),
-    )
-    return made.model_copy(update={"devices": devices, "device_rows": rows})
+    return with_devices(make_bundle(tmp_path_factory.mktemp("devices") / "bundle").manifest)
 
 
 def by_caption(manifest: Manifest) -> dict[str, Table]:
