@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +29,9 @@ from clearport.bundle_manifest import (
 )
 from clearport.files import digest
 from clearport.images import save_png
-from clearport.runtime.latency_record import LatencyReport
-from clearport.runtime.latency_stats import Ratio, Summary
+from clearport.runtime.latency_stats import Ratio
 from clearport.runtime.parity import ParityReport, Tolerance
+from tests.latency_reports import latency_report
 
 MakeBundle = Callable[..., Bundle]
 HEIGHT, WIDTH, SCALE = 48, 64, 3
@@ -174,35 +174,10 @@ def _parity(artifact: Artifact, *, passed: bool) -> ParityReport | Skipped:
 def _latency(median_ms: float, *, baseline: bool = False) -> LatencyCell:
     if not median_ms:
         return Skipped("latency", "Core ML runs on macOS only")
-    samples = tuple(float(v) for v in np.round(median_ms * np.linspace(0.93, 1.09, 30), 4))
-    summary = Summary.of(samples)
+    samples = [float(v) for v in np.round(median_ms * np.linspace(0.93, 1.09, 30), 4)]
     ratio = None if baseline else Ratio("pytorch", median_ms / 441, median_ms / 441 * 0.98, median_ms / 441 * 1.03)
-    return LatencyReport(
-        kind="measured",
-        runtime="torch" if baseline else "a runtime",
-        runtime_versions={"runtime": "2.3.0"},
-        unit_asked="cpu",
-        unit_ran="cpu",
-        threads=1,
-        init_ms=12.4,
-        first_inference_ms=median_ms * 1.3,
-        warmup=3,
-        runs_per_round=3,
-        samples_ms=samples,
-        cpu_samples_ms=samples,
-        **asdict(summary),
-        fps=1e3 / summary.median_ms,
-        cpu_median_ms=summary.median_ms,
-        ratio=ratio,
-        cpu_ratio=ratio,
-        peak_memory_mib=141.2,
-        peak_memory_method="VmHWM",
-        io_copies_counted=True,
-        operators={},
-        partitions=None,
-        executed_precision=None,
-        facts={},
-    )
+    runtime = "torch" if baseline else "a runtime"
+    return latency_report(samples, runtime=runtime, warmup=3, runs_per_round=3, ratio=ratio, cpu_ratio=ratio)
 
 
 def _goldens(place: Path, height: int, width: int) -> tuple[GoldenRecord, ...]:

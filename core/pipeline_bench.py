@@ -264,7 +264,7 @@ def _fallbacks(rows: Sequence[BenchRow], unit: str) -> list[str]:
 
 
 def _ran(row: BenchRow) -> str:
-    """The units that a row's artifact ran on, or was compiled for, joined by '+': by its operators and by the runtime."""
+    """The units that a row's artifact ran on, or was compiled for, joined by '+': whatever is told of any of it."""
     operators: Mapping[str, Mapping[str, int]] = getattr(row.cell, "operators_per_unit", {})
     named = {unit for unit, kinds in operators.items() if kinds}
     told = str(getattr(row.cell, "unit_ran", "" if named else "unknown"))

@@ -193,7 +193,7 @@ class Benchmark:
         samples = tuple(round(sample, 4) for turn in entrant.rounds for sample in turn)
         summary = Summary.of(samples)
         base = next((other for other in racing if other.job.name == job.baseline and other is not entrant), None)
-        per_unit = tool.operators_per_unit(job.unit, probe, entrant.profile)
+        per_unit = tool.operators_per_unit(tool.unit_of_delegate(job.unit, entrant.accelerator), probe, entrant.profile)
         return LatencyReport(
             kind="measured",
             runtime=NAME,

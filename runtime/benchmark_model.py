@@ -145,14 +145,16 @@ def _share(text: str) -> tuple[str | None, str | None]:
 
 
 def unit_ran(unit: str, log: Log, accelerator: str | None) -> str:
-    """The unit that ran, by the tool's own words: a delegate that took nothing leaves all to the CPU.
-
-    NNAPI shares the work between chips as it likes unless an accelerator is named: then it is ``nnapi``.
-    """
+    """The unit that ran, by the tool's own words: a delegate that took nothing leaves all to the CPU."""
     if unit == "cpu":
         return "cpu"
-    name = "nnapi" if unit == "npu" and accelerator is None else unit
+    name = unit_of_delegate(unit, accelerator)
     return {"all": name, "part": f"{name}+cpu", "none": "cpu"}.get(log.share or "", "unknown")
+
+
+def unit_of_delegate(unit: str, accelerator: str | None) -> str:
+    """What the delegate of a unit runs on: NNAPI shares its work as it likes unless an accelerator is named."""
+    return "nnapi" if unit == "npu" and accelerator is None else unit
 
 
 def npu_of(accelerators: Sequence[str]) -> str | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from clearport.base import Array
 
@@ -69,11 +69,8 @@ class OpenVinoModel:
         work = [(kind, precision) for kind, precision in layers if kind not in _MOVES]
         heavy = [precision for kind, precision in work if kind in _HEAVY]
         int8 = sum(precision in _INT8 for precision in heavy)
-        units = {
-            name.strip("()").partition(".")[0].lower() for name in self._compiled.get_property("EXECUTION_DEVICES")
-        }
         return {
-            "unit": "+".join(sorted(units)),
+            "unit": "+".join(units_of(self._compiled.get_property("EXECUTION_DEVICES"))),
             "partitions": 1,
             "operators": dict(sorted(Counter(kind for kind, _ in work).items())),
             "precisions": dict(sorted(Counter(precision for _, precision in work).items())),
@@ -108,6 +105,11 @@ class OpenVinoSession(Bound, OpenVinoModel):
     def __init__(self, path: Path, threads: int, precision: str) -> None:
         # Pinned workers would queue on one core while another is idle.
         super().__init__(path, {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}, precision)
+
+
+def units_of(devices: Sequence[str]) -> list[str]:
+    """The units behind OpenVINO's names, such as ``GPU.0``; one in brackets ran only until another was ready."""
+    return sorted({name.strip("()").partition(".")[0].lower() for name in devices})
 
 
 def xml_of(path: Path) -> Path:

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearport.runtime.run_openvino import Bound, xml_of
+from clearport.runtime.run_openvino import Bound, units_of, xml_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ class OpenVinoNpuSession(Bound):
     def facts(self) -> dict[str, Any]:
         """Where OpenVINO says that it ran; the operators are the file's, as the NPU's compiler tells none."""
         operators = dict(sorted(self._operators.items()))
-        devices = sorted({str(name).split(".")[0].lower() for name in self._compiled.get_property("EXECUTION_DEVICES")})
+        devices = units_of(self._compiled.get_property("EXECUTION_DEVICES"))
         return {
             "unit": "+".join(devices),
             "partitions": 1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,40 +12,15 @@ from clearport.runtime import conditions
 from clearport.runtime.conditions import Conditions, drift
 from clearport.runtime.latency_compare import compare
 from clearport.runtime.latency_record import LatencyReport
-from clearport.runtime.latency_stats import Ratio, Summary
+from clearport.runtime.latency_stats import Ratio
 from clearport.runtime.latency_sustained import Slice, judged
+from tests.latency_reports import latency_report
 
 COOL = Conditions({"soc": 40.0}, {"policy0": 2000.0}, "none")
 
 
 def report(samples: list[float], ratio: Ratio | None = None) -> LatencyReport:
-    summary = Summary.of(samples)
-    return LatencyReport(
-        kind="measured",
-        runtime="litert",
-        runtime_versions={},
-        unit_asked="cpu",
-        unit_ran="cpu",
-        threads=1,
-        init_ms=1.0,
-        first_inference_ms=1.0,
-        warmup=1,
-        runs_per_round=1,
-        samples_ms=tuple(samples),
-        cpu_samples_ms=tuple(samples),
-        **asdict(summary),
-        fps=1e3 / summary.median_ms,
-        cpu_median_ms=summary.median_ms,
-        ratio=ratio,
-        cpu_ratio=None,
-        peak_memory_mib=None,
-        peak_memory_method="",
-        io_copies_counted=False,
-        operators={},
-        partitions=None,
-        executed_precision=None,
-        facts={},
-    )
+    return latency_report(samples, ratio=ratio)
 
 
 def noisy(median: float, seed: int, rounds: int = 30) -> list[float]:
