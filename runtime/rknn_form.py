@@ -1,12 +1,13 @@
-"""The form of an ONNX file in which Rockchip's toolkit takes it, with the same values to the bit.
+"""The form of an ONNX file in which Rockchip's toolkit takes it, with the same values.
 
 What stands in the way of our files, as measured with rknn-toolkit2 2.5.0:
 
 - It reads operator sets up to 19. A file of a later one is labelled 19 where none of its operators has changed since.
-- int8 weights whose zero points are all 0 it rounds again: it takes their range to be -128..127 steps, makes it
+- int8 tensors whose zero points are all 0 it quantizes again: it takes their range to be -128..127 steps, makes it
   symmetric, and so has 126 steps where there were 127. In a network whose rounding was compensated (GPTQ) that costs
-  several dB. Weights with another zero point it keeps as they are, so they are counted from -1. Activations whose zero
-  point is 128 it treats likewise; they stay, because a moved range would cut a level off: it costs a level at most.
+  several dB. With another zero point it keeps them as they are. So weights are counted from -1, which changes no value,
+  and uint8 activations whose zero point is 128 from 127, which cuts their lowest level off: whether a picture reaches
+  it is for the caller to see.
 - Where consumers share a DequantizeLinear and one of them wants another scale, it makes all of them float16 and then
   refuses the convolutions among them. So each consumer gets one of its own.
 """
@@ -14,6 +15,7 @@ What stands in the way of our files, as measured with rknn-toolkit2 2.5.0:
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,10 +29,22 @@ if TYPE_CHECKING:
 
 OPSET = 19
 _INT8 = np.iinfo(np.int8)
+_MIDDLE = 128
 
 
-def in_its_form(model: onnx.ModelProto) -> onnx.ModelProto:
+@dataclass(frozen=True)
+class Form:
+    """A file for the toolkit; ``cut`` are the activations that lack their lowest level."""
+
+    model: onnx.ModelProto
+    cut: tuple[str, ...]
+
+
+def in_its_form(model: onnx.ModelProto, *, cut: bool = False) -> Form:
     """The same network as the toolkit takes it; ``model`` stays as it is.
+
+    With ``cut``, activations whose zero point is 128 lose their lowest level; without, the toolkit quantizes them
+    again.
 
     Raises:
         UnsupportedOperator: an operator is of another opset, or of none that the toolkit could know.
@@ -42,7 +56,7 @@ def in_its_form(model: onnx.ModelProto) -> onnx.ModelProto:
     _label(changed)
     _count_weights_from_another_zero(changed.graph)
     _one_dequantizer_for_each(changed.graph)
-    return changed
+    return Form(changed, _cut_lowest_level(changed.graph) if cut else ())
 
 
 def _label(model: onnx.ModelProto) -> None:
@@ -89,6 +103,30 @@ def _shift(weights: Array, zero: Array | None) -> int:
     if weights.min(initial=0) > _INT8.min:
         return -1
     return 1 if weights.max(initial=0) < _INT8.max else 0
+
+
+def _cut_lowest_level(graph: onnx.GraphProto) -> tuple[str, ...]:
+    """Count activations from 127 instead of 128; the ends of the graph stay, their raw values are a contract."""
+    from onnx import numpy_helper
+
+    constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    ends = {each.name for each in (*graph.input, *graph.output)}
+    origin = f"{graph.name}.zero_{_MIDDLE - 1}"
+    cut = []
+    for node in graph.node:
+        zero = constants.get(node.input[2]) if _scales(node) and node.input[0] not in constants else None
+        if zero is None or zero.dtype != np.uint8 or (zero != _MIDDLE).any() or ends & {node.input[0], node.output[0]}:
+            continue
+        node.input[2] = origin
+        if node.op_type == "QuantizeLinear":
+            cut.append(node.input[0])
+    if cut:
+        graph.initializer.append(numpy_helper.from_array(np.asarray(_MIDDLE - 1, np.uint8), origin))
+    return tuple(cut)
+
+
+def _scales(node: onnx.NodeProto) -> bool:
+    return node.op_type in {"QuantizeLinear", "DequantizeLinear"} and len(node.input) > 2
 
 
 def _one_dequantizer_for_each(graph: onnx.GraphProto) -> None:

@@ -113,12 +113,14 @@ def test_what_it_does_not_take(task: Job, reason: str, tmp_path: Path) -> None:
     assert (row.device, row.runner, row.outputs) == ("rknn:rk3588", "rknn", {})
 
 
-def quantized(weights: Array, zeros: Array | None, opset: int = 20) -> onnx.ModelProto:
+def quantized(
+    weights: Array, zeros: Array | None, opset: int = 20, scale: float = 0.7, zero: int = 9
+) -> onnx.ModelProto:
     """A QDQ convolution whose input an Identity with another scale wants, too, and an addition of both."""
     count = len(weights)
     random = np.random.default_rng(0)
     scales = random.uniform(0.001, 0.02, count).astype(np.float32)
-    constants = {"s": np.float32(0.5), "z": np.uint8(3), "t": np.float32(0.7), "y": np.uint8(9), "w": weights}
+    constants = {"s": np.float32(0.5), "z": np.uint8(3), "t": np.float32(scale), "y": np.uint8(zero), "w": weights}
     constants |= {"ws": scales, "b": random.normal(size=count).astype(np.float32)}
     if zeros is not None:
         constants["wz"] = zeros
@@ -161,7 +163,7 @@ def test_the_form_gives_the_same_pixels(low: int, high: int, seed: int, zeros: b
     weights.flat[:2] = low, high
     model = quantized(weights, np.zeros(CHANNELS, np.int8) if zeros else None)
     before = model.SerializeToString()
-    form = rknn_form.in_its_form(model)
+    form = rknn_form.in_its_form(model).model
     onnx.checker.check_model(form)
     assert model.SerializeToString() == before
     assert form.opset_import[0].version == 19
@@ -178,7 +180,7 @@ def test_weights_are_not_counted_from_zero_where_they_can_be_moved(
 ) -> None:
     weights = np.full((CHANNELS, CHANNELS, 3, 3), ends[0], np.int8)
     weights[:, :, 1] = ends[1]
-    form = rknn_form.in_its_form(quantized(weights, np.full(CHANNELS, zero, np.int8)))
+    form = rknn_form.in_its_form(quantized(weights, np.full(CHANNELS, zero, np.int8))).model
     constants = {each.name: numpy_helper.to_array(each) for each in form.graph.initializer}
     [node] = [n for n in form.graph.node if n.name == "w.dequantize"]
     assert constants[node.input[2]].tolist() == [shift] * CHANNELS
@@ -186,8 +188,31 @@ def test_weights_are_not_counted_from_zero_where_they_can_be_moved(
     assert set(constants) == {"s", "z", "t", "y", "ws", "b", node.input[0], node.input[2]}
 
 
+ONES = np.ones((CHANNELS, CHANNELS, 3, 3), np.int8)
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero", "cut"),
+    [(0.7, 128, ["i"]), (0.7, 127, []), (0.005, 128, [])],
+    ids=["lowest level not reached", "counted from 127 anyway", "lowest level reached"],
+)
+def test_a_lowest_level_that_the_picture_reaches_stays(scale: float, zero: int, cut: list[str], tmp_path: Path) -> None:
+    model = quantized(ONES, None, scale=scale, zero=zero)
+    task = job(name=str(tmp_path / "net.onnx"))
+    onnx.save(model, task.artifact.path)
+    picture = np.zeros((1, CHANNELS, 6, 6), np.uint8)
+    session = on_rknn.RknnSession("rknn:rk3588", "rk3588", "no-python", Settings(), tmp_path)
+    path, facts = session._form(replace(task, inputs={"x": picture}), tmp_path / "form")
+    assert facts["lowest_level_cut"] == cut
+    form = onnx.load(path)
+    zeros = {each.name: int(numpy_helper.to_array(each)) for each in form.graph.initializer if each.data_type == 2}
+    used = {node.name: zeros[node.input[2]] for node in form.graph.node if node.name.startswith(("i.", "quantize"))}
+    assert used == {"i.quantize": 127 if cut else zero, "i.dequantize": 127 if cut else zero, "quantize": zero}
+    assert np.array_equal(evaluate(form, picture), evaluate(model, picture))
+
+
 def test_every_consumer_has_a_dequantizer_of_its_own() -> None:
-    form = rknn_form.in_its_form(quantized(np.ones((CHANNELS, CHANNELS, 3, 3), np.int8), None))
+    form = rknn_form.in_its_form(quantized(ONES, None)).model
     uses = [name for node in form.graph.node for name in node.input]
     made = [node for node in form.graph.node if node.op_type == "DequantizeLinear"]
     assert len(made) == 4
@@ -213,8 +238,8 @@ def test_operators_that_the_toolkit_cannot_know(operator: str, domain: str, opse
 
 
 def test_an_older_opset_stays() -> None:
-    model = quantized(np.ones((CHANNELS, CHANNELS, 3, 3), np.int8), None, opset=13)
-    assert rknn_form.in_its_form(model).opset_import[0].version == 13
+    model = quantized(ONES, None, opset=13)
+    assert rknn_form.in_its_form(model).model.opset_import[0].version == 13
 
 
 def row(text: str) -> str:
