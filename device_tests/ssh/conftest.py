@@ -1,0 +1,35 @@
+"""A board on loopback for a whole file of tests, and what runs there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clearport
+from clearport.bundle import Bundle
+from clearport.pipeline_bench import BenchRequest
+from clearport.pipeline_bench_jobs import jobs_for, subjects_of
+from clearport.runtime.device import Job
+from device_tests.ssh.sshd import Board, board
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    with board(tmp_path_factory.mktemp("site")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
+    """NCNet at 64x64, int8, for the two runtimes that boards have."""
+    folder = tmp_path_factory.mktemp("small") / "ncnet"
+    options: dict[str, Any] = {"targets": ("tflite", "onnxruntime"), "precisions": ("int8",), "measure": False}
+    return clearport.export("ncnet", folder, size="64x64", calibration=few_photos, **options)
+
+
+@pytest.fixture(scope="module")
+def jobs(small: Bundle) -> list[Job]:
+    return jobs_for(subjects_of(small, BenchRequest(small.folder)), False, "cpu")
