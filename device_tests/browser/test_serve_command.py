@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import urllib.error
 import urllib.request
@@ -13,27 +12,14 @@ import pytest
 
 from clearport.bundle import Bundle
 from clearport.runtime.browser_page import unbuilt
+from device_tests.browser.serving import BRIEFLY, Server, ended, started
 from device_tests.conftest import command
-from device_tests.serving import BRIEFLY, Server, ended, exported_for_browsers, started
 
 
 @pytest.fixture(scope="module", autouse=True)
 def page() -> None:
     if (why := unbuilt()) is not None:
         pytest.skip(why)
-
-
-@pytest.fixture(scope="module")
-def web(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
-    """Not to be changed by a test."""
-    return exported_for_browsers(tmp_path_factory.mktemp("web") / "ncnet", few_photos)
-
-
-@pytest.fixture
-def spoilable(web: Bundle, tmp_path: Path) -> Bundle:
-    """A copy of it that a test may spoil."""
-    shutil.copytree(web.folder, tmp_path / "bundle")
-    return Bundle.load(tmp_path / "bundle")
 
 
 @pytest.fixture
