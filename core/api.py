@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import IODType, Size, no_progress
+from clearport.base import IODType, Size
+from clearport.protocols import no_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from clearport.base import Progress
     from clearport.bundle import Bundle
     from clearport.models.train_options import Progress as TrainProgress
     from clearport.models.train_options import TrainOptions, TrainResult
     from clearport.pipeline_bench import BenchOutcome
     from clearport.pipeline_eval import EvalOutcome
     from clearport.pipeline_run import Restored
+    from clearport.protocols import Progress
     from clearport.reports.junit import Check
 
     AnyPath = str | Path

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from clearport.base import no_progress
+from clearport.protocols import no_progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from clearport.base import Progress
+    from clearport.protocols import Progress
 
 
 _WORTH_A_LINE_S = 0.05

@@ -7,16 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from clearport import bundle, graphs
-from clearport.base import (
-    Artifact,
-    BadInput,
-    Graph,
-    QuantizedGraph,
-    Size,
-    Skipped,
-    UnsupportedOperator,
-    no_progress,
-)
+from clearport.base import Artifact, BadInput, Graph, QuantizedGraph, Size, Skipped, UnsupportedOperator
 from clearport.bundle import WEIGHTS, Bundle
 from clearport.export.from_torch import export_graph
 from clearport.files import digest, write_bytes
@@ -28,6 +19,7 @@ from clearport.pipeline_latency import QUICK, Latencies, measure_all
 from clearport.pipeline_plan import Cell, ExportRequest, Plan, make_plan
 from clearport.pipeline_prove import network_artifact, prove
 from clearport.pipeline_record import Findings, Made, Proven, manifest_of
+from clearport.protocols import no_progress
 from clearport.quantize import table, weight_only
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantize.qdq import to_qdq
@@ -38,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from clearport.base import Precision, Progress
+    from clearport.base import Precision
     from clearport.images import Image8
+    from clearport.protocols import Progress
 
 SCALES, REFERENCE = "scales.json", "reference_qdq.onnx"
 

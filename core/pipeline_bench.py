@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearport import __version__
-from clearport.base import BadInput, ClearportError, Skipped, no_progress
+from clearport.base import BadInput, ClearportError, Skipped
 from clearport.bench_record import BenchedDevice, BenchedModel, BenchPlan, BenchRecord, BenchRow
 from clearport.bundle import Bundle
 from clearport.images import load_rgb
 from clearport.pipeline_bench_jobs import BASELINE, Subject, golden_of, jobs_for, subjects_of
 from clearport.pipeline_devices import family_of
+from clearport.protocols import no_progress
 from clearport.runtime.conditions import Conditions
 from clearport.runtime.device import UNITS, Device, DeviceLost, DeviceSession, Job, Row, Settings, Unit
 from clearport.runtime.latency_record import LatencyPlan
@@ -26,7 +27,7 @@ from clearport.runtime.latency_stats import rounds_for
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clearport.base import Progress
+    from clearport.protocols import Progress
 
 HOST = "host"
 

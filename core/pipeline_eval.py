@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, ClearportError, Skipped, no_progress
+from clearport.base import BadInput, ClearportError, Skipped
 from clearport.bundle import WEIGHTS, Bundle, write
 from clearport.bundle_manifest import QualityRecord
 from clearport.pipeline_prove import TIMEOUT_S, network_artifact, open_worker
 from clearport.pipeline_run import tiling_of, usable_runner
 from clearport.pipeline_select import select
+from clearport.protocols import no_progress
 from clearport.reports.html import write_reports
 from clearport.reports.junit import Check
 from clearport.runtime import quality, tiling
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from clearport.base import Artifact, Progress
+    from clearport.base import Artifact
+    from clearport.protocols import Progress
 
 PYTORCH = "pytorch"
 UNCUT = "pytorch, uncut"

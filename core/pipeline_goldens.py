@@ -21,10 +21,11 @@ from clearport.runtime.parity import Reference, Tolerance
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clearport.base import Array, Graph, Progress
+    from clearport.base import Array, Graph
     from clearport.bundle import Bundle
     from clearport.bundle_manifest import ArtifactRecord
     from clearport.images import Image8
+    from clearport.protocols import Progress
 
 INPUT, FLOAT, INT8 = "goldens/input.png", "goldens/float.png", "goldens/int8.png"
 PROTOCOL = "RGB, no border, 8 bit (clipped to 0..255 and rounded half to even), peak 255"

@@ -16,8 +16,8 @@ from clearport.runtime.runners import runners_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clearport.base import Progress
     from clearport.images import Image8
+    from clearport.protocols import Progress
 
 BASELINE = "pytorch"
 

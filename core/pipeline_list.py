@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from clearport.base import ModelSpec, Runner, Target
+from clearport.base import ModelSpec
+from clearport.protocols import Runner, Target
 from clearport.registry import NETWORKS, RUNNERS, TARGETS, installed_versions, missing
 from clearport.runtime.runners import obstacle_of
 

@@ -7,17 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from clearport.base import (
-    PRECISIONS,
-    BadInput,
-    IODType,
-    ModelSpec,
-    Options,
-    Precision,
-    Size,
-    Skipped,
-    Target,
-)
+from clearport.base import PRECISIONS, BadInput, IODType, ModelSpec, Options, Precision, Size, Skipped
+from clearport.protocols import Target
 from clearport.registry import NETWORKS, TARGETS, missing
 
 

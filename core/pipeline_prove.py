@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import Artifact, ClearportError, NotInstalled, Runner, Skipped
+from clearport.base import Artifact, ClearportError, NotInstalled, Skipped
+from clearport.protocols import Runner
 from clearport.registry import RUNNERS
 from clearport.runtime import parity, pixels
 from clearport.runtime.parity import ParityReport, Reference, Tolerance

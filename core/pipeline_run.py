@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput, Size, no_progress
+from clearport.base import BadInput, Size
 from clearport.bundle import Bundle
 from clearport.images import load_rgb
 from clearport.pipeline_prove import TIMEOUT_S, open_worker
+from clearport.protocols import no_progress
 from clearport.registry import NETWORKS
 from clearport.runtime import tiling
 from clearport.runtime.runners import runners_of
 from clearport.runtime.tiling_png import save_strips
 
 if TYPE_CHECKING:
-    from clearport.base import Artifact, Progress
+    from clearport.base import Artifact
     from clearport.bundle_manifest import ModelRecord
+    from clearport.protocols import Progress
 
 
 _SEAMS = (

@@ -6,11 +6,12 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from clearport.base import ClearportError, NotInstalled, no_progress
+from clearport.base import ClearportError, NotInstalled
 from clearport.bundle import Bundle, verify_folder
 from clearport.images import load_rgb
 from clearport.pipeline_goldens import compare_pictures, judge_of
 from clearport.pipeline_prove import run_once
+from clearport.protocols import no_progress
 from clearport.reports.junit import Check
 from clearport.runtime.runners import runners_of
 from clearport.runtime.side_by_side import lanes, side_by_side
@@ -18,9 +19,9 @@ from clearport.runtime.side_by_side import lanes, side_by_side
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clearport.base import Progress, Runner
     from clearport.bundle_manifest import ArtifactRecord
     from clearport.images import Image8
+    from clearport.protocols import Progress, Runner
     from clearport.runtime.parity import Tolerance
 
 

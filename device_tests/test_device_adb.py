@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearport.base import Artifact, BadInput, ClearportError, RuntimeFailure, Skipped, no_progress
+from clearport.base import Artifact, BadInput, ClearportError, RuntimeFailure, Skipped
 from clearport.bundle import Bundle
 from clearport.files import digest
 from clearport.pipeline_bench import BenchRequest, bench_bundle
+from clearport.protocols import no_progress
 from clearport.quantize.flow import QuantizeOptions
 from clearport.registry import DEVICES
 from clearport.runtime import adb_shell, on_adb, remote

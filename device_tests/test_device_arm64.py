@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearport.base import Artifact, BadInput, Skipped, no_progress
+from clearport.base import Artifact, BadInput, Skipped
 from clearport.models import weights
+from clearport.protocols import no_progress
 from clearport.quantize.flow import QuantizeOptions
 from clearport.registry import DEVICES, NETWORKS
 from clearport.runtime.arm64 import userland

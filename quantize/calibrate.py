@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import no_progress
+from clearport.protocols import no_progress
 from clearport.quantize import lanes
 from clearport.quantize.stepwise import Stepwise
 
 if TYPE_CHECKING:
-    from clearport.base import Array, Graph, Progress
+    from clearport.base import Array, Graph
+    from clearport.protocols import Progress
 
 BINS = 4096
 

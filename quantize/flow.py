@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clearport import graphs
-from clearport.base import Graph, QuantizedGraph, ScaleTable, no_progress
+from clearport.base import Graph, QuantizedGraph, ScaleTable
+from clearport.protocols import no_progress
 from clearport.quantize import (
     calibrate,
     cost,
@@ -27,8 +28,9 @@ from clearport.quantize.mixed import Mixed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clearport.base import Array, Progress, QParams, Task
+    from clearport.base import Array, QParams, Task
     from clearport.images import Image8
+    from clearport.protocols import Progress
     from clearport.quantize.calibrate import Observed
     from clearport.quantize.fold import Folded
     from clearport.quantize.observers import Range

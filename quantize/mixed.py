@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from clearport import graphs
-from clearport.base import QuantizedGraph, ScaleTable, no_progress
+from clearport.base import QuantizedGraph, ScaleTable
+from clearport.protocols import no_progress
 from clearport.quantize import fold, islands, lanes, legalise, photos, placement, qdq, search, weights
 from clearport.quantize.rounding import Rounded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from clearport.base import Array, Graph, Progress, Task
+    from clearport.base import Array, Graph, Task
+    from clearport.protocols import Progress
     from clearport.quantize.fold import Folded
     from clearport.quantize.search import Bench, Choice
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport import graphs
-from clearport.base import QuantizedGraph, ScaleTable, no_progress
+from clearport.base import QuantizedGraph, ScaleTable
+from clearport.protocols import no_progress
 from clearport.quantize import cost, photos, qdq, scheme, weights
 from clearport.quantize.stepwise import Stepwise
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from clearport.base import Array, Graph, Progress, QParams
+    from clearport.base import Array, Graph, QParams
+    from clearport.protocols import Progress
 
 PATCHES = 20_000
 """Patches per layer, over all photos."""

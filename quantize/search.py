@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clearport import graphs
-from clearport.base import QuantizedGraph, ScaleTable, no_progress
+from clearport.base import QuantizedGraph, ScaleTable
+from clearport.protocols import no_progress
 from clearport.quantize import lanes, legalise, observers, photos, placement, qdq
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clearport.base import Array, Graph, Progress
+    from clearport.base import Array, Graph
+    from clearport.protocols import Progress
     from clearport.quantize.calibrate import Observed
     from clearport.quantize.fold import Folded
     from clearport.quantize.observers import Range

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clearport import graph_sizes, graphs
-from clearport.base import QuantizedGraph, ScaleTable, no_progress
+from clearport.base import QuantizedGraph, ScaleTable
+from clearport.protocols import no_progress
 from clearport.quantize import lanes, photos, rounding, scheme, weights
 from clearport.quantize.stepwise import Stepwise
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from clearport.base import Array, Graph, Progress, QParams
+    from clearport.base import Array, Graph, QParams
     from clearport.images import Image8
+    from clearport.protocols import Progress
 
 
 ENOUGH_DB = 48.0

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import Progress, RuntimeFailure, Skipped, TensorSpec
+from clearport.base import RuntimeFailure, Skipped, TensorSpec
+from clearport.protocols import Progress
 from clearport.runtime import benchmark_model as tool
 from clearport.runtime.conditions import Conditions, drift
 from clearport.runtime.device import DeviceLost, Job, Row

@@ -7,7 +7,8 @@ from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, Progress, RuntimeFailure, Skipped
+from clearport.base import BadInput, RuntimeFailure, Skipped
+from clearport.protocols import Progress
 from clearport.runtime import adb_benchmark, android
 from clearport.runtime.device import UNITS, Job, Row, Settings
 from clearport.runtime.remote import RemoteSession

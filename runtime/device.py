@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from clearport.base import Artifact, Progress, RuntimeFailure, Skipped
+from clearport.base import Artifact, RuntimeFailure, Skipped
+from clearport.protocols import Progress
 from clearport.runtime.conditions import Conditions
 from clearport.runtime.latency_record import LatencyPlan, LatencyReport
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, NotInstalled, Progress
+from clearport.base import BadInput, NotInstalled
+from clearport.protocols import Progress
 from clearport.registry import installed_versions, missing
 from clearport.runtime import conditions
 from clearport.runtime.browser_page import ensure_built, unbuilt

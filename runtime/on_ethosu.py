@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import BadInput, CheckFailed, NotInstalled, Progress, RuntimeFailure, Skipped
+from clearport.base import BadInput, CheckFailed, NotInstalled, RuntimeFailure, Skipped
+from clearport.protocols import Progress
 from clearport.registry import installed_versions, missing
 from clearport.runtime import vela_chips
 from clearport.runtime.conditions import Conditions

@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, Progress, Skipped
+from clearport.base import BadInput, Skipped
+from clearport.protocols import Progress
 from clearport.registry import RUNNERS, installed_versions
 from clearport.runtime import conditions, latency
 from clearport.runtime.device import UNITS, DeviceSession, Found, Job, Row, Settings, Unit, cell_of

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, NotInstalled, Progress, RuntimeFailure, Skipped
+from clearport.base import BadInput, NotInstalled, RuntimeFailure, Skipped
+from clearport.protocols import Progress
 from clearport.registry import installed_versions, missing
 from clearport.runtime import qnn_library
 from clearport.runtime.conditions import Conditions

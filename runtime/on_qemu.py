@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, ClearportError, Progress, Skipped
+from clearport.base import BadInput, ClearportError, Skipped
+from clearport.protocols import Progress
 from clearport.runtime.arm64 import Userland, userland
 from clearport.runtime.conditions import Conditions
 from clearport.runtime.device import DeviceSession, Found, Job, Row, Settings, SimulatedReport

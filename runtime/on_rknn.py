@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import BadInput, CheckFailed, Progress, RuntimeFailure, Skipped
+from clearport.base import BadInput, CheckFailed, RuntimeFailure, Skipped
+from clearport.protocols import Progress
 from clearport.runtime import rknn_toolkit
 from clearport.runtime.conditions import Conditions
 from clearport.runtime.device import Cell, Device, Found, Job, Row, Settings, SimulatedReport

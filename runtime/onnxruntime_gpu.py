@@ -59,7 +59,7 @@ class GpuModel(OnnxRuntimeModel):
 
 
 class GpuRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     targets = ("onnxruntime",)
     units = ("gpu",)

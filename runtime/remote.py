@@ -14,7 +14,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import Progress, RuntimeFailure, Skipped
+from clearport.base import RuntimeFailure, Skipped
+from clearport.protocols import Progress
 from clearport.registry import RUNNERS
 from clearport.runtime import latency
 from clearport.runtime.device import UNITS, DeviceLost, Job, Row, Settings, cell_of

@@ -112,7 +112,7 @@ def _toolkit() -> Any:
 
 
 class RknnRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "rknn"
     title = "Rockchip's toolkit (simulator)"

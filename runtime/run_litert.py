@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LiteRtRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "litert"
     title = "LiteRT (CPU)"

@@ -107,7 +107,7 @@ def _census(path: Path) -> tuple[dict[str, int], bool]:
 
 
 class LiteRtGpuRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "litert_gpu"
     title = "LiteRT (GPU)"

@@ -149,7 +149,7 @@ def _census(path: Path) -> dict[str, int]:
 
 
 class LiteRtNpuRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "litert_npu"
     title = "LiteRT (NPU by OpenVINO)"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class NcnnRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "ncnn"
     title = "ncnn (CPU)"

@@ -25,7 +25,7 @@ _HINT = "install the GPU's Vulkan driver, or mesa-vulkan-drivers for one in soft
 
 
 class NcnnVulkanRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "ncnn_vulkan"
     title = "ncnn (Vulkan)"

@@ -142,7 +142,7 @@ def _zeros(shape: list[int | str | None], kind: str) -> Array:
 
 
 class OnnxRuntimeRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "onnxruntime"
     title = "ONNX Runtime (CPU)"

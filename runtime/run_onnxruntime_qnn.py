@@ -92,7 +92,7 @@ def _operators(path: Path) -> Counter[str]:
 
 
 class QnnRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "onnxruntime_qnn"
     title = "ONNX Runtime (Qualcomm HTP)"

@@ -127,7 +127,7 @@ def xml_of(path: Path) -> Path:
 
 
 class OpenVinoRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "openvino"
     title = "OpenVINO (CPU)"

@@ -33,7 +33,7 @@ class OpenVinoGpuModel(OpenVinoModel):
 
 
 class OpenVinoGpuRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "openvino_gpu"
     title = "OpenVINO (Intel GPU)"

@@ -51,7 +51,7 @@ class OpenVinoNpuSession(Bound):
 
 
 class OpenVinoNpuRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "openvino_npu"
     title = "OpenVINO (Intel NPU)"

@@ -42,7 +42,7 @@ def interpreter() -> str | None:
 
 
 class TensorflowRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "tensorflow"
     title = "TensorFlow Lite interpreter of TensorFlow (CPU)"

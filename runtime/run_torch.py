@@ -71,7 +71,7 @@ class TorchSession:
 
 
 class TorchRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "torch"
     title = "PyTorch (CPU)"

@@ -42,7 +42,7 @@ class TorchCudaSession(TorchSession):
 
 
 class TorchCudaRunner:
-    """See ``clearport.base.Runner``."""
+    """See ``clearport.protocols.Runner``."""
 
     name = "torch_cuda"
     title = "PyTorch (CUDA)"

@@ -9,7 +9,7 @@ from clearport.registry import RUNNERS, missing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from clearport.base import Runner
+    from clearport.protocols import Runner
 
 
 def runners_of(target: str, unit: str = "cpu") -> Iterator[tuple[Runner, str | None]]:

@@ -22,7 +22,8 @@ from clearport.registry import RUNNERS, installed_versions, missing
 from clearport.runtime import worker_wire as wire
 
 if TYPE_CHECKING:
-    from clearport.base import Array, Runner, Session
+    from clearport.base import Array
+    from clearport.protocols import Runner, Session
 
     Reply = tuple[dict[str, Any], Mapping[str, Array]]
 

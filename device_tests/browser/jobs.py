@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from clearport.base import no_progress
 from clearport.bundle import Bundle
 from clearport.images import load_rgb
+from clearport.protocols import no_progress
 from clearport.runtime import pixels
 from clearport.runtime.device import Job, Row, Unit
 from clearport.runtime.latency_record import LatencyPlan

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from clearport.base import Skipped, no_progress
+from clearport.base import Skipped
 from clearport.bundle import Bundle
+from clearport.protocols import no_progress
 from clearport.runtime.browser_offer import AT_ONCE
 from clearport.runtime.device import DeviceLost, Row
 from clearport.runtime.latency_record import LatencyReport

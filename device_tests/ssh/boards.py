@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from clearport.base import Skipped, no_progress
+from clearport.base import Skipped
+from clearport.protocols import no_progress
 from clearport.runtime.device import Job, Row, Settings
 from clearport.runtime.latency_record import LatencyPlan
 from clearport.runtime.on_ssh import DEVICE

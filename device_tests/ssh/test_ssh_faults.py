@@ -17,8 +17,9 @@ import pytest
 
 pytest.importorskip("asyncssh", reason="the extra clearport[ssh] is not installed")
 
-from clearport.base import RuntimeFailure, no_progress
+from clearport.base import RuntimeFailure
 from clearport.files import digest
+from clearport.protocols import no_progress
 from clearport.runtime import remote, ssh_access
 from clearport.runtime.device import DeviceLost, Job, Row
 from clearport.runtime.latency_record import LatencyReport

@@ -13,7 +13,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from clearport import graphs
-from clearport.base import Graph, Target, TensorSpec
+from clearport.base import Graph, TensorSpec
+from clearport.protocols import Target
 from clearport.registry import TARGETS, missing
 
 if missing(("coremltools",)):

@@ -16,9 +16,10 @@ import onnxruntime as ort
 import pytest
 
 from clearport import graphs
-from clearport.base import Artifact, IODType, Options, Skipped, Target
+from clearport.base import Artifact, IODType, Options, Skipped
 from clearport.export import onnxruntime_format, to_onnxruntime
 from clearport.files import digest
+from clearport.protocols import Target
 from clearport.quantize.qdq import to_qdq
 from clearport.registry import TARGETS
 from clearport.runtime import pixels

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from clearport import graphs
-from clearport.base import Artifact, IODType, NotInstalled, Options, Skipped, Target
+from clearport.base import Artifact, IODType, NotInstalled, Options, Skipped
 from clearport.export import to_openvino
 from clearport.export.to_onnxruntime import CONTRACT_KEY
 from clearport.files import digest
+from clearport.protocols import Target
 from clearport.quantize.qdq import to_qdq
 from clearport.registry import TARGETS, missing
 from clearport.runtime import pixels

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from clearport import graphs
-from clearport.base import BadInput, Graph, no_progress
+from clearport.base import BadInput, Graph
+from clearport.protocols import no_progress
 from clearport.quantize import scheme, weight_only, weights
 
 
