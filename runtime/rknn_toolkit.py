@@ -7,14 +7,13 @@ imported by clearport's process. ``CLEARPORT_RKNN_PYTHON`` names a Python of its
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from clearport.base import BadInput, RuntimeFailure
+from clearport.runtime.other_python import named_python
 
 FAMILY = "rknn"
 PACKAGE = "rknn-toolkit2"
@@ -91,17 +90,15 @@ def chip(address: str) -> str:
 
 def environment() -> Environment:
     """What the variable names, as that Python tells of itself."""
-    named = os.environ.get(VARIABLE, "")
     if not sys.platform.startswith("linux"):
         return Environment(obstacle=f"{PACKAGE} exists for Linux only")
-    if not named:
-        return Environment(obstacle=f"{PACKAGE} lives in a Python of its own, which {VARIABLE} names: {_how()}")
-    if not Path(named).is_file():
-        return Environment(obstacle=f"{VARIABLE}={named}: no such file; to make it: {_how()}")
     try:
+        named = named_python(VARIABLE, PACKAGE)
+        if named is None:
+            return Environment(obstacle=f"{PACKAGE} lives in a Python of its own, which {VARIABLE} names: {_how()}")
         python, versions = _ask(named)
-    except RuntimeFailure as error:
-        return Environment(obstacle=f"{VARIABLE}={named}: {error}")
+    except (BadInput, RuntimeFailure) as error:
+        return Environment(obstacle=f"{error}; to make one: {_how()}")
     if lacking := _lacking(python, versions):
         return Environment(obstacle=f"{VARIABLE}={named}: {lacking}; to make one: {_how()}")
     return Environment(python=named, version=str(versions[PACKAGE]))
@@ -132,7 +129,7 @@ def _ask(python: str) -> tuple[tuple[int, int], dict[str, str | None]]:
         major, minor = answer["python"]
         return (major, minor), dict(answer["versions"])
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
-        raise RuntimeFailure(f"it is no Python that answers ({type(error).__name__})") from error
+        raise RuntimeFailure(f"{VARIABLE}={python}: no Python that answers ({type(error).__name__})") from error
 
 
 def _how() -> str:
