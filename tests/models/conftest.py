@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from clearport.images import save_png
+from clearport.models.train import TrainOptions
 
 
 @pytest.fixture
@@ -31,3 +32,22 @@ def waves(tmp_path: Path) -> Callable[[int, int], Path]:
         return tmp_path / "photos"
 
     return made
+
+
+@pytest.fixture
+def options(tmp_path: Path, waves: Callable[[int, int], Path]) -> TrainOptions:
+    """A few steps of a small derainer on hazy waves."""
+    return TrainOptions(
+        network="mobilederain",
+        data=(waves(36, 40),),
+        out=tmp_path / "mine.safetensors",
+        steps=6,
+        batch=2,
+        patch=16,
+        validation_photos=2,
+        validate_every=3,
+        lr=1e-3,
+        bfloat16=False,
+        degradation="haze",
+        workers=0,
+    )

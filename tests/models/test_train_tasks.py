@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +17,9 @@ import pytest
 import torch
 from torch import nn
 
-from clearport.base import BadInput, NotInstalled
+from clearport.base import BadInput
 from clearport.images import load_rgb, save_png
-from clearport.models import degrade, losses, weights
+from clearport.models import weights
 from clearport.models.data import Pair
 from clearport.models.outputs import Restored
 from clearport.models.train import Progress, Tick, TrainOptions, options_for, train
@@ -30,25 +30,6 @@ from clearport.models.train_widen import Widening, collapse, widen
 from clearport.registry import NETWORKS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture
-def options(tmp_path: Path, waves: Callable[[int, int], Path]) -> TrainOptions:
-    """A few steps of a small derainer on hazy waves."""
-    return TrainOptions(
-        network="mobilederain",
-        data=(waves(36, 40),),
-        out=tmp_path / "mine.safetensors",
-        steps=6,
-        batch=2,
-        patch=16,
-        validation_photos=2,
-        validate_every=3,
-        lr=1e-3,
-        bfloat16=False,
-        degradation="haze",
-        workers=0,
-    )
 
 
 def press_ctrl_c(_: Progress) -> None:
@@ -180,69 +161,6 @@ def test_borders_are_cut_only_where_a_network_enlarges() -> None:
         20 * math.log10(255 / 100) + 9.03, abs=0.01
     )
     assert math.isnan(judge(nn.Identity(), (0.0, 255.0), 1, [Pair("a", image, None)]).y_db)
-
-
-@pytest.mark.parametrize("name", NETWORKS.names())
-def test_recipes_can_be_used(name: str) -> None:
-    options = options_for(name, data=(Path("photos"),), out=Path("out.safetensors"))
-    recipe = NETWORKS.get(name).recipe
-    assert all(getattr(options, key) == value for key, value in recipe.items())
-    assert losses.parse(options.loss)
-    assert options.degradation is None or degrade.parse(options.degradation)
-    assert options.patch % NETWORKS.get(name).size_multiple == 0
-    assert options.minutes == 60 or {"steps", "minutes"} & set(recipe)
-
-
-def test_what_is_given_goes_before_the_recipe_and_that_before_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = replace(NETWORKS.get("ncnet"), recipe={"loss": "l2", "patch": 48, "minutes": 5.0})
-    monkeypatch.setattr("clearport.models.net_ncnet.SPEC", spec)
-    made = options_for("ncnet", data=(), out=Path("x"), patch=24, loss=None, steps=7)
-    assert (made.loss, made.patch, made.batch) == ("l2", 24, TrainOptions.batch)
-    assert (made.steps, made.minutes) == (7, None)
-    assert options_for("ncnet", data=(), out=Path("x")).minutes == 5.0
-    monkeypatch.setattr("clearport.models.net_ncnet.SPEC", replace(spec, recipe={"los": "l2"}))
-    with pytest.raises(ValueError, match="los"):
-        options_for("ncnet", data=(), out=Path("x"))
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        ({"degradation": "snow"}, r"unknown degradation 'snow' \(there are: bicubic, camera, haze"),
-        ({"degradation": "haze + pairs"}, "cannot be mixed"),
-        ({"layout": "lmdb"}, "unknown layout"),
-        ({"loss": "l1 + vgg"}, "unknown loss 'vgg'"),
-        ({"patch": 18}, "multiples of 4"),
-        ({"device": "tpu"}, r"unknown device 'tpu' \(there are: auto, cpu, cuda\)"),
-        ({"workers": -1}, "--workers"),
-        ({"devices": 0}, "--devices"),
-        ({"bias_unit": 0.0}, "bias unit"),
-        ({"exclude": (Path("none.json"),)}, r"none\.json"),
-        ({"network": "ncnet", "degradation": "haze", "scale": 2}, "keeps the size"),
-    ],
-    ids=str,
-)
-def test_bad_options_are_refused(options: TrainOptions, change: dict[str, object], complaint: str) -> None:
-    with pytest.raises(BadInput, match=complaint):
-        train(replace(options, **change))  # type: ignore[arg-type]
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_a_gpu_that_is_not_there_is_said(options: TrainOptions) -> None:
-    with pytest.raises(BadInput, match="torch sees 0 GPUs here"):
-        train(replace(options, device="cuda"))
-
-
-@pytest.mark.parametrize(
-    ("module", "change"),
-    [("lightning_fabric", {"devices": 2, "device": "cpu"}), ("torch.utils.tensorboard", {"log": Path("log")})],
-)
-def test_what_is_missing_is_said_with_its_extra(
-    options: TrainOptions, monkeypatch: pytest.MonkeyPatch, module: str, change: dict[str, object]
-) -> None:
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(NotInstalled, match=r"clearport\[train\]"):
-        train(replace(options, **change))  # type: ignore[arg-type]
 
 
 def test_tensorboard_gets_losses_quality_and_pictures(options: TrainOptions, tmp_path: Path) -> None:

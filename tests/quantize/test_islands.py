@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from clearport import graphs
 from clearport.base import Graph, QParams, QuantizedGraph, ScaleTable
 from clearport.export.from_torch import export_graph
-from clearport.quantize import ends, fold, islands, mixed, placement, qdq
+from clearport.quantize import ends, fold, islands, placement, qdq
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.registry import NETWORKS
 
@@ -172,31 +172,6 @@ def check_rules(result: QuantizedGraph) -> None:
     assert table["restored"].zero_point == -128
 
 
-SENSITIVE = """
-    a = Conv<pads=[1,1,1,1]>(image, W, B)
-    b = Relu(a)
-    big = Constant<value = float {600.0}>()
-    c = Conv<pads=[1,1,1,1]>(b, V, C)
-    d = Mul(c, big)
-    lo = Constant<value = float {0.0}>()
-    hi = Constant<value = float {255.0}>()
-    restored = Clip(d, lo, hi)
-"""
-
-
-def test_a_sensitive_end_stays_in_float_and_the_table_says_so(graph_of, photos: list[np.ndarray]) -> None:
-    """The last convolution's output is magnified 600 times: its steps would be seen."""
-    graph = graph_of(SENSITIVE, W=[8, 3, 3, 3], B=[8], V=[3, 8, 3, 3], C=[3])
-    result = quantize(graph, photos)
-    record = result.table.calibration
-    assert record["tail"]
-    convolutions = [n for n in graph.model.graph if n.op_type == "Conv"]
-    assert convolutions[0].name not in record["tail"]
-    assert "d" not in result.table
-    assert result.table["restored"] == QParams((1.0,), -128)
-    assert record["simulated_psnr_db"] > 30
-
-
 def test_a_float_convolution_keeps_its_weights_in_a_session_with_default_settings(
     graph_of, photos: list[np.ndarray]
 ) -> None:
@@ -211,30 +186,6 @@ def test_a_float_convolution_keeps_its_weights_in_a_session_with_default_setting
     (given,) = default_session(model).run(None, {"image": pixels})
     (wanted,) = graphs.session(graph.model).run(None, {"image": pixels.astype(np.float32)})
     assert np.abs(given - np.clip(np.rint(wanted), 0, 255)).max() == 0
-
-
-def test_what_the_search_is_worth() -> None:
-    assert mixed.loss_db(47.4, "deraining") < mixed.BEARABLE_DB < mixed.loss_db(47.2, "super-resolution")
-    assert mixed.loss_db(38, "low-light") < mixed.BEARABLE_DB, (
-        "so far from its target, a small error is lost in a large one"
-    )
-    assert mixed.BAD_DB * 1.35 < 0.3
-
-
-@given(shares=st.tuples(st.floats(0, 1), st.floats(0, 1)))
-def test_more_float_costs_more(shares: tuple[float, float]) -> None:
-    less, more = sorted(shares)
-    assert mixed.WORTH_DB <= mixed.price_db(less) <= mixed.price_db(more) <= mixed.WORTH_DB + 2 * mixed.DOUBLING_DB
-
-
-def test_a_float_part_pays_by_what_it_spares_and_what_it_computes() -> None:
-    whole = mixed.Mixed(loss_db=0.17)
-    cheap, dear = (mixed.Mixed(("conv",), (), loss_db=0.09, share=share) for share in (0.03, 0.45))
-    assert mixed.pays(whole, cheap)
-    assert not mixed.pays(whole, dear)
-    further = mixed.Mixed(("conv",), ("other",), loss_db=0.085, share=0.03)
-    assert not mixed.pays(cheap, further), "a further part must spare something itself"
-    assert mixed.pays(mixed.Mixed(loss_db=0.8), dear), "0.7 dB are worth half of the network"
 
 
 def test_pictures_whose_black_is_not_zero_count_from_black(graph_of, photos: list[np.ndarray]) -> None:
@@ -252,33 +203,6 @@ def test_pictures_whose_black_is_not_zero_count_from_black(graph_of, photos: lis
     result = quantize(symmetric, photos, PLAIN)
     assert result.table["image"] == result.table["restored"] == QParams((float(np.float32(2 / 255)),), -128)
     assert result.graph.input.value_range == result.graph.output.value_range == (0.0, 2.0)
-
-
-MIDDLE = """
-    huge = Constant<value = float {2000.0}>()
-    lo = Constant<value = float {0.0}>() hi = Constant<value = float {255.0}>()
-    a = Conv<pads=[1,1,1,1]>(image, W, B)
-    b = Mul(a, huge)
-    c = Add(b, image)
-    d = Sub(c, b)
-    e = Conv<pads=[1,1,1,1]>(d, V, C)
-    f = Relu(e)
-    g = Conv<pads=[1,1,1,1]>(f, U, D)
-    h = Add(g, image)
-    restored = Clip(h, lo, hi)
-"""
-
-
-def test_layers_that_spoil_everything_are_found_and_stay_in_float(graph_of, photos: list[np.ndarray]) -> None:
-    """b is 2000 times what is of use: in 8 bits nothing of the image would be left in c, and so in c - b."""
-    shapes = {"W": [3, 3, 3, 3], "B": [3], "V": [8, 3, 3, 3], "C": [8], "U": [3, 8, 3, 3], "D": [3]}
-    graph = graph_of(MIDDLE, **shapes)
-    result = quantize(graph, photos)
-    record = result.table.calibration
-    assert names(graph, "Sub") <= set(record["float_layers"])
-    assert "c" not in result.table
-    assert "image" in result.table
-    assert record["simulated_psnr_db"] > 40
 
 
 def test_a_switch_rounds_one_value_and_leaves_the_others(graph_of, photos: list[np.ndarray]) -> None:
