@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Worker
 
 ROW_MS, RUN_MS = 60_000, 200_000
 NO_GPU = "No available adapters."
@@ -57,3 +57,22 @@ def arrive(page: Page, address: str) -> None:
 def measured(page: Page) -> None:
     page.get_by_role("button", name="Measure", exact=True).click()
     page.locator("#stage", has_text=re.compile(r"^Done: ")).wait_for(timeout=RUN_MS)
+
+
+class Watch:
+    """Counts the runtimes that a page has loaded at the same time."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    def on(self, page: Page) -> Page:
+        page.on("worker", self._came)
+        return page
+
+    def _came(self, worker: Worker) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        worker.on("close", self._went)
+
+    def _went(self, _: Worker) -> None:
+        self.now -= 1

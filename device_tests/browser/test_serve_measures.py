@@ -11,7 +11,7 @@ import pytest
 
 from clearport.bundle import Bundle
 from clearport.images import load_rgb, save_png
-from device_tests.browser.opened import ELSEWHERE, ROW_MS, Opened, arrive, measured
+from device_tests.browser.opened import ELSEWHERE, ROW_MS, Opened, Watch, arrive, measured
 from device_tests.browser.serving import Server, ended, started
 
 if TYPE_CHECKING:
@@ -91,6 +91,25 @@ def test_files_are_put_in_relation_to_fp32_of_the_same_rounds(wide_server: Serve
         assert row.ratio.low <= row.ratio.value <= row.ratio.high
         line = page.locator("#rows tbody tr", has=page.locator("code", has_text=re.compile(f"^{artifact}$")))
         assert f"{row.ratio.value:.2f} (" in line.locator("td[data-label='Median ms']").inner_text()
+
+
+LITTLE_MEMORY = "Object.defineProperty(navigator, 'deviceMemory', { get: () => 0.01 })"
+
+
+def test_where_memory_is_short_no_more_than_a_pair_is_loaded(browser: Browser, wide_server: Server) -> None:
+    context = browser.new_context()
+    context.add_init_script(LITTLE_MEMORY)
+    watch = Watch()
+    page = watch.on(context.new_page())
+    arrive(page, wide_server.address)
+    measured(page)
+    record = wide_server.record()
+    assert record.device.memory_gib == 0.01
+    assert len(record.rows) == 6
+    assert all(row.outcome == "measured" for row in record.rows.values())
+    assert sum(row.outcome == "measured" and row.ratio is not None for row in record.rows.values()) == 4
+    assert watch.most == 2
+    context.close()
 
 
 def test_a_tab_that_is_closed_keeps_its_rows_and_the_next_one_goes_on(wide_server: Server, wide_opened: Opened) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -20,9 +19,7 @@ from clearport.runtime.latency_record import LatencyReport
 from clearport.runtime.latency_stats import LEAST_ROUNDS, paired_ratio, rounds_of
 from clearport.runtime.on_browser import BrowserSession
 from device_tests.browser.jobs import PLAN, job, measure, spoilt
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page, Worker
+from device_tests.browser.opened import Watch
 
 
 def test_a_file_that_a_runtime_refuses_is_a_row_and_the_others_go_on(
@@ -71,25 +68,6 @@ def test_a_baseline_that_is_refused_costs_the_ratio_only(
     report = rows["new"]
     assert isinstance(report, LatencyReport)
     assert report.ratio is None
-
-
-class Watch:
-    """Counts the runtimes that a page has loaded at the same time."""
-
-    def __init__(self) -> None:
-        self.now = self.most = 0
-
-    def on(self, page: Page) -> Page:
-        page.on("worker", self._came)
-        return page
-
-    def _came(self, worker: Worker) -> None:
-        self.now += 1
-        self.most = max(self.most, self.now)
-        worker.on("close", self._went)
-
-    def _went(self, _: Worker) -> None:
-        self.now -= 1
 
 
 def test_some_are_loaded_at_once_and_not_more(
