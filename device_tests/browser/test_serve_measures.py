@@ -112,6 +112,24 @@ def test_where_memory_is_short_no_more_than_a_pair_is_loaded(browser: Browser, w
     context.close()
 
 
+SECOND_ROUND_HIDDEN = """
+let asked = 0;
+Object.defineProperty(document, "hidden", { get: () => { asked += 1; return 5 <= asked && asked <= 8; } });
+"""
+
+
+def test_a_page_that_was_in_the_background_for_a_while_says_so(browser: Browser, wide_server: Server) -> None:
+    """While the first four took their second turns; the two that came after them know nothing of it."""
+    context = browser.new_context()
+    context.add_init_script(SECOND_ROUND_HIDDEN)
+    page = context.new_page()
+    arrive(page, wide_server.address)
+    measured(page)
+    hidden = [row.outcome == "measured" and row.facts["hidden"] for row in wide_server.record().rows.values()]
+    assert hidden == [True] * 4 + [False] * 2
+    context.close()
+
+
 def test_a_tab_that_is_closed_keeps_its_rows_and_the_next_one_goes_on(wide_server: Server, wide_opened: Opened) -> None:
     page = wide_opened.page
     page.get_by_role("button", name="Measure", exact=True).click()
