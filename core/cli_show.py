@@ -184,6 +184,10 @@ def show_quality(outcome: EvalOutcome, *, as_json: bool) -> None:
     ]
     print_parts(table(f"{outcome.data}, {outcome.images} pairs", columns, rows, columns[1:6]))
     print_parts(Text(outcome.protocol, "dim"))
+    from clearport.pipeline_eval import UNCUT
+
+    if any(row.subject == UNCUT for row in outcome.rows):
+        print_parts(Text(f"pytorch sees the same tiles as the files, {UNCUT!r} whole pictures", "dim"))
     for skipped in outcome.skipped:
         print_parts(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
     for check in outcome.checks:

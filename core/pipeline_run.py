@@ -63,14 +63,18 @@ def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Re
     """Restore a picture, in seamless tiles where it has another size than the artifact, and write it as PNG.
 
     Raises:
-        BadInput: no such bundle, artifact or picture, no runtime for it here, or the output cannot be written.
+        BadInput: no such bundle, artifact or picture, the artifact was changed, no runtime for it here, or the output
+            cannot be written.
         RuntimeFailure: the runtime failed on the artifact.
     """
     began = time.monotonic()
     if request.output.suffix.lower() != ".png":
         raise BadInput(f"{request.output}: the restored picture is written as PNG; give a name that ends in .png")
     bundle = Bundle.load(request.folder)
-    artifact = bundle.artifact(bundle.find(request.target, request.precision, request.variant))
+    record = bundle.find(request.target, request.precision, request.variant)
+    if changed := [mismatch for mismatch in bundle.verify_files() if record.holds(mismatch.path)]:
+        raise BadInput(f"{request.folder}: {changed[0]}; to see all that is wrong: clearport verify {request.folder}")
+    artifact = bundle.artifact(record)
     picture = load_rgb(request.picture)
     cutting = tiling_of(bundle, artifact)
     height, width = picture.shape[:2]

@@ -110,6 +110,15 @@ def test_run_refuses_what_is_no_picture(exported: Bundle, tmp_path: Path) -> Non
     assert not (tmp_path / "out.png").exists()
 
 
+def test_run_refuses_a_file_that_was_changed(bundle: Bundle, tmp_path: Path) -> None:
+    path = bundle.path(bundle.find("tflite", "int8"))
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    done = command("run", bundle.folder, bundle.path(bundle.golden("input")), "-o", tmp_path / "x.png")
+    assert done.code == 2
+    assert "tflite/int8): its content differs from its checksum" in done.err
+    assert not (tmp_path / "x.png").exists()
+
+
 def test_run_names_the_artifacts_that_there_are(exported: Bundle, tmp_path: Path) -> None:
     save_png(tmp_path / "in.png", np.zeros((8, 8, 3), np.uint8))
     done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "o.png", "--precision", "int4")
