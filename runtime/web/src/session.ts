@@ -17,7 +17,8 @@ export class TimedOut extends Error {}
 export class Session {
   private readonly worker: Worker;
   private fail: ((reason: Error) => void) | null = null;
-  private closed = false;
+  /** Why there is nobody to ask any more. */
+  private over: Error | null = null;
 
   constructor(
     runner: Runner,
@@ -25,7 +26,7 @@ export class Session {
   ) {
     const [script, type] = SCRIPTS[runner];
     this.worker = new Worker(BASE + script, { type });
-    this.worker.onerror = (event) => this.fail?.(new Error(event.message || "the runtime's worker crashed"));
+    this.worker.onerror = (event) => this.end(new Error(event.message || "the runtime's worker crashed"));
   }
 
   open(opening: Omit<Opening, "base">): Promise<Answers["open"]> {
@@ -34,7 +35,7 @@ export class Session {
 
   /** One question at a time. Rejects when the runtime fails, the worker crashes, or the time is over. */
   ask<T extends Question["call"]>(question: Extract<Question, { call: T }>): Promise<Answers[T]> {
-    if (this.closed) return Promise.reject(new Stopped("stopped"));
+    if (this.over) return Promise.reject(this.over);
     return new Promise((resolve, reject) => {
       const late = (): void => this.fail?.(new TimedOut(`no answer to '${question.call}' within ${this.timeoutS} s`));
       const timer = setTimeout(late, this.timeoutS * 1000);
@@ -56,8 +57,12 @@ export class Session {
 
   /** End the worker; a question that waits for its answer is rejected. */
   close(): void {
-    this.closed = true;
-    this.fail?.(new Stopped("stopped"));
+    this.end(new Stopped("stopped"));
     this.worker.terminate();
+  }
+
+  private end(reason: Error): void {
+    this.over ??= reason;
+    this.fail?.(reason);
   }
 }
