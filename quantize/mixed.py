@@ -222,7 +222,8 @@ def _costliest(trial: Trial, floats: frozenset[str], progress: Progress) -> list
     folded = lowered(trial.graph, floats, trial.bounds)
     split = trial.bench.splits[0]
     entries = legalise.activations(folded, trial.choice.ranges(folded, split.observed))
-    session: Any = graphs.session(qdq.with_switches(QuantizedGraph(folded.graph, ScaleTable(entries))))
+    quantized = QuantizedGraph(folded.graph, ScaleTable(entries))
+    session: Any = graphs.session(qdq.with_switches(quantized, folded.clamps))
     source = trial.bench.graph.input.name
     names = [name for name in entries if name != source and folded.observed[name] not in (source,)]
     probes = _probes(trial.bench, PROBE_COST / max(1, len(names)) / _SWITCHES)

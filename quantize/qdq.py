@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clearport.base import Array, QParams, QuantizedGraph, ScaleTable
+    from clearport.graphs import Activation
 
 _OFFSET = {"int8": 0, "uint8": 128}
 
@@ -88,14 +89,15 @@ def parameters(entries: Mapping[str, QParams]) -> dict[str, Array]:
     return {**scales, **zeros}
 
 
-def with_switches(quantized: QuantizedGraph) -> ir.Model:
+def with_switches(quantized: QuantizedGraph, clamps: Mapping[str, Activation]) -> ir.Model:
     """The float graph in which each activation of the table is rounded to its grid where ``<tensor>.on`` is true.
 
-    One session can then tell what the rounding of each of them does.
+    One session can then tell what the rounding of each of them does. ``clamps`` are those that the table's ranges do,
+    by the value: they are done where it is not rounded, too.
     """
     writer = _Writer(graphs.clone(quantized.graph).model.graph, quantized.table, "uint8")
     values = [*writer.body.inputs, *(out for node in writer.body for out in node.outputs)]
-    switches = [writer.switch(value) for value in values if value.name in quantized.table]
+    switches = [writer.switch(v, clamps.get(graphs.name_of(v))) for v in values if v.name in quantized.table]
     model = _model(writer, quantized)
     for switch in switches:
         found = model.graph.initializers.pop(switch)
@@ -177,22 +179,32 @@ class _Writer:
         if value.is_graph_output():
             self._leave(value, up.outputs[0])
 
-    def switch(self, value: ir.Value) -> str:
-        """Let the readers of ``value`` read it rounded to its grid, or as it is, as a constant says: its name."""
+    def switch(self, value: ir.Value, clamp: Activation | None) -> str:
+        """Let the readers of ``value`` read it rounded to its grid, or clamped alone, as a constant says: its name."""
         name = graphs.name_of(value)
         self.quantize(value)
         up = next(node for node in self.body if node.name == f"{name}.dequantize")
         on = graphs.new_constant(self.body, f"{name}.on", np.array(True))
         rounded = up.outputs[0]
-        chosen = ir.node("Where", [on, rounded, value], name=f"{name}.switch")
+        chosen = ir.node("Where", [on, rounded, self._clamped(up, value, clamp)], name=f"{name}.switch")
         self._name(chosen, f"{name}.chosen", ir.DataType.FLOAT, value)
         for use in tuple(rounded.uses()):
             if use.node is not chosen:
                 use.node.replace_input_with(use.idx, chosen.outputs[0])
-        self.body.insert_after(up, chosen)
+        self.body.append(chosen)
         if rounded.is_graph_output():
             self._leave(rounded, chosen.outputs[0], "rounded")
         return f"{name}.on"
+
+    def _clamped(self, after: ir.Node, value: ir.Value, clamp: Activation | None) -> ir.Value:
+        if clamp is None:
+            return value
+        ends = zip(("lo", "hi"), np.clip([clamp.lo, clamp.hi], _LOWEST, -_LOWEST), strict=True)
+        bounds = [graphs.new_constant(self.body, f"{value.name}.{end}", np.float32(at)) for end, at in ends]
+        node = ir.node("Clip", [value, *bounds], name=f"{value.name}.clamp")
+        self._name(node, f"{value.name}.clamped", ir.DataType.FLOAT, value)
+        self.body.insert_after(after, node)
+        return node.outputs[0]
 
     def open_ends(self, source: ir.Value, restored: ir.Value) -> None:
         """Take uint8 pixels instead of real values, and give them: drop the first quantization and the last inverse."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from clearport import graphs
 from clearport.base import Graph, QParams, QuantizedGraph, ScaleTable
 from clearport.export.from_torch import export_graph
-from clearport.quantize import ends, fold, islands, placement, qdq
+from clearport.quantize import calibrate, ends, fold, islands, legalise, placement, qdq, search
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.registry import NETWORKS
 
@@ -208,7 +208,7 @@ def test_pictures_whose_black_is_not_zero_count_from_black(graph_of, photos: lis
 def test_a_switch_rounds_one_value_and_leaves_the_others(graph_of, photos: list[np.ndarray]) -> None:
     graph = graph_of("a = Conv(image, W, B) restored = Conv(a, V, C)", W=[3, 3, 1, 1], B=[3], V=[3, 3, 1, 1], C=[3])
     result = quantize(graph, photos, PLAIN)
-    session = graphs.session(qdq.with_switches(result))
+    session = graphs.session(qdq.with_switches(result, {}))
     image = np.random.default_rng(0).uniform(0, 255, (1, 3, 16, 16)).astype(np.float32)
 
     def run(*on: str) -> np.ndarray:
@@ -223,6 +223,23 @@ def test_a_switch_rounds_one_value_and_leaves_the_others(graph_of, photos: list[
     np.testing.assert_allclose(levels, np.rint(levels), atol=1e-3)
     assert np.abs(run("a") - real).max() > 0
     assert (run("image") != run("a")).any()
+
+
+def test_a_switch_that_is_off_still_does_the_clamp_of_its_range(graph_of, photos: list[np.ndarray]) -> None:
+    graph = graph_of(
+        "a = Conv(image, W, B) b = Relu(a) restored = Conv(b, V, C)", W=[3, 3, 1, 1], B=[3], V=[3, 3, 1, 1], C=[3]
+    )
+    observed = calibrate.merged(
+        calibrate.survey(graph, [np.ones((1, 3, 16, 16), np.float32)], ["image", "a", "b", "restored"])[0]
+    )
+    folded = fold.run(graph)
+    assert set(folded.clamps) == {"a"}
+    entries = legalise.activations(folded, search.Choice("min-max").ranges(folded, observed))
+    session = graphs.session(qdq.with_switches(QuantizedGraph(folded.graph, ScaleTable(entries)), folded.clamps))
+    image = np.random.default_rng(0).uniform(-255, 255, (1, 3, 16, 16)).astype(np.float32)
+    (given,) = session.run(None, {"image": image, **{f"{name}.on": np.array(False) for name in entries}})
+    (wanted,) = graphs.session(graph.model).run(None, {"image": image})
+    np.testing.assert_allclose(given, wanted, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["rlfn", "bsrn"])
