@@ -84,8 +84,8 @@ def _render(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
 
 
 def _file(manifest: Manifest, artifact: ArtifactRecord) -> str:
-    """What a runtime opens: the artifact, or the .xml in its folder (OpenVINO)."""
-    inside = [name for name in manifest.files if artifact.holds(name) and name.endswith(".xml")]
+    """What a runtime opens: the artifact, or the .xml (OpenVINO) or .param (ncnn) in its folder."""
+    inside = [name for name in manifest.files if artifact.holds(name) and name.endswith((".xml", ".param"))]
     return inside[0] if len(inside) == 1 else artifact.path
 
 
