@@ -38,14 +38,14 @@ def show_devices(found: Devices, *, as_json: bool) -> None:
         return
     rows = [
         (d.address, d.title, ", ".join(d.units), _state(d.obstacle, ", ".join(f"{k} {v}" for k, v in d.parts.items())))
-        for d in found.devices
+        for d in sorted(found.devices, key=lambda d: (d.address != "host", d.obstacle is not None))
     ]
     print_parts(table("Devices", ("--device", "what", "--unit", "installed, or what is missing"), rows))
     print_parts()
     runners = [
         (r.name, r.title, ", ".join(r.targets), ", ".join(r.units), _state(r.obstacle, "ready")) for r in found.runners
     ]
-    print_parts(table("Runners of this machine", ("name", "what", "runs", "--unit", ""), runners))
+    print_parts(table("Runners of this machine", ("name", "what", "runs", "--unit", "state"), runners))
 
 
 def _state(obstacle: str | None, there: str) -> Text:

@@ -9,6 +9,11 @@ from urllib.parse import quote
 from clearport.bundle_manifest import Manifest
 from clearport.reports.content import Cell, Page, Plot, Section, Table, Usage
 
+_ROLES = {
+    "input": "what goes in",
+    "float": "what comes out of the fp32 network in PyTorch",
+    "int8": "what comes out of the int8 network, by its reference",
+}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
 
@@ -32,7 +37,10 @@ def _lines(page: Page, manifest: Manifest) -> Iterator[str]:
     yield ""
     if manifest.goldens:
         yield from ("## Golden pictures", "")
-        yield from (f"- [{escape(golden.name)}]({quote(golden.path)}): {golden.role}" for golden in manifest.goldens)
+        yield from (
+            f"- [{escape(golden.name)}]({quote(golden.path)}): {_ROLES.get(golden.role, golden.role)}"
+            for golden in manifest.goldens
+        )
         yield ""
     for section in page.sections:
         yield from _section(section)
