@@ -10,6 +10,9 @@ What stands in the way of our files, as measured with rknn-toolkit2 2.5.0:
   it is for the caller to see.
 - Where consumers share a DequantizeLinear and one of them wants another scale, it makes all of them float16 and then
   refuses the convolutions among them. So each consumer gets one of its own.
+
+What no form was found for: it makes one convolution of x + conv(x), at every optimisation level, and quantizes its
+weights again.
 """
 
 from __future__ import annotations
