@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -33,11 +33,14 @@ _LEGEND = """dB, max, mean (levels of 255), equal: to what proves a file: PyTorc
 median ms: on this machine's CPU, measured briefly; of PyTorch: its share of PyTorch's time"""
 
 
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_OF_FILES)
+
+
 def print_parts(*parts: Any) -> None:
     """Print with colours on a terminal, and at a fixed width into files."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH_OF_FILES)
+    console = _console()
     console.print(*parts, soft_wrap=not any(isinstance(part, Table) for part in parts))
 
 
@@ -50,10 +53,24 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[Any]], num
     """Rows of strings or of Text, under columns; ``numbers`` are those that align to the right."""
     made = Table(title=title, title_justify="left", title_style="bold", header_style="dim", pad_edge=False, box=None)
     for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        justify: JustifyMethod = "right" if column in numbers else "left"
+        made.add_column(column, justify=justify, overflow="fold", no_wrap=not made.columns)
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     return made
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: Sequence[str], spare: Sequence[str]
+) -> None:
+    """Print a table without title; columns of ``spare`` are left out where the terminal is too narrow for all."""
+    widths = [max(len(text) for text in (name, *(str(row[i]) for row in rows))) for i, name in enumerate(columns)]
+    narrow = sum(widths) + 2 * (len(widths) - 1) > _console().width
+    kept = [i for i, name in enumerate(columns) if not narrow or name not in spare]
+    shown = [columns[i] for i in kept]
+    print_parts(table("", shown, [[row[i] for i in kept] for row in rows], [name for name in numbers if name in shown]))
+    if len(kept) < len(columns):
+        print_parts(Text(f"a wider terminal shows {', '.join(spare)}, too", "dim"))
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -123,7 +140,8 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     model = bundle.manifest.model
     title = f"{model.name} x{model.scale} at {model.size}"
     rows = [(a.key, *_parity(a), *_latency(a.latency), f"{a.bytes / 1000:.0f}") for a in bundle.artifacts]
-    print_parts(table(title, _EXPORTED, rows, _EXPORTED[2:]))
+    print_parts(Text(title, "bold"))
+    print_table(_EXPORTED, rows, _EXPORTED[2:], ("max", "mean", "equal"))
     print_parts(Text(_LEGEND, "dim"))
     untimed = {a.latency.reason: a.target for a in bundle.artifacts if isinstance(a.latency, Skipped)}
     for reason, target in untimed.items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from clearport.base import Skipped
-from clearport.cli_show import FAILED, PASSED, SKIPPED, number, print_json, print_parts, table
+from clearport.cli_show import FAILED, PASSED, SKIPPED, number, print_json, print_parts, print_table, table
 from clearport.runtime.device import EstimateReport, SimulatedReport
 from clearport.runtime.latency_compare import Verdict, compare
 from clearport.runtime.latency_record import LatencyReport
@@ -69,10 +69,10 @@ def _show_device(title: str, rows: Sequence[BenchRow]) -> None:
     simulated = [_simulated(row, row.cell) for row in rows if isinstance(row.cell, SimulatedReport)]
     if measured:
         print_parts(Text(f"{title}: measured", "bold"))
-        print_parts(table("", _COLUMNS, measured, _COLUMNS[3:9] + _COLUMNS[10:]))
+        print_table(_COLUMNS, measured, _COLUMNS[3:9] + _COLUMNS[10:], ("p5", "p95", "first", "init", "MiB"))
     if estimated:
         print_parts(Text(f"{title}: a compiler's estimate, nothing ran", "bold"))
-        print_parts(table("", _ESTIMATED, estimated, _ESTIMATED[2:5]))
+        print_table(_ESTIMATED, estimated, _ESTIMATED[2:5], ("compiler", "NPU", "CPU"))
     if simulated:
         print_parts(Text(f"{title}: simulated, correctness without latency", "bold"))
         print_parts(table("", _SIMULATED, simulated))

@@ -7,7 +7,9 @@ import time
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from clearport import cli_show
 from clearport.bench_record import BenchedModel, BenchPlan, BenchRecord
 from clearport.bundle import Bundle
 from clearport.cli_progress import progress_bar
@@ -29,6 +31,18 @@ def test_an_export_tells_the_reference_from_pytorch(made: Bundle, capsys: pytest
     assert "dB to PyTorch" in said
     assert "PyTorch for float, the QDQ model for int8" in said
     assert said.count("Core ML runs on macOS only") == 1, "a reason is told once"
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_whole_names(
+    made: Bundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_show, "_console", lambda: Console(highlight=False, width=80))
+    show_bundle(made, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert "a wider terminal shows max, mean, equal, too" in lines
+    rows = [line for line in lines if line.startswith(tuple(f"{a.key} " for a in made.artifacts))]
+    assert len(rows) == len(made.artifacts)
+    assert all(len(line) <= 80 for line in rows)
 
 
 def test_a_bench_separates_what_was_measured_estimated_and_simulated(
