@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 
 @cache
@@ -23,6 +24,7 @@ def environment() -> Environment:
     made.filters["literal"] = literal
     made.filters["kotlin"] = lambda text: literal(text).replace("$", r"\$")
     made.filters["one_line"] = one_line
+    made.filters["breakable"] = breakable
     return made
 
 
@@ -39,6 +41,11 @@ def names() -> list[str]:
 def literal(text: str) -> str:
     """A double-quoted string literal of Python and Swift (Kotlin also wants its ``$`` escaped: filter ``kotlin``)."""
     return json.dumps(one_line(text), ensure_ascii=False)
+
+
+def breakable(text: str) -> Markup:
+    """A name as HTML that a narrow screen may break after its slashes, and nowhere else if that is enough."""
+    return Markup("/<wbr>").join(text.split("/"))
 
 
 def one_line(text: str) -> str:

@@ -21,6 +21,7 @@ from clearport.reports.content import Bar, Plot
 from clearport.reports.html import write_reports
 from clearport.reports.page import page
 from clearport.reports.pictures import Comparison, comparison
+from clearport.reports.templates import breakable
 
 NASTY = '<script>alert("x")</script> | `b` [c](http://d) &amp; \u202e'
 
@@ -73,6 +74,10 @@ def test_every_fact_of_the_page_is_in_both_forms(made: Bundle, as_html: str, as_
             for cell in (cell for row in table.rows for cell in row):
                 assert " ".join(cell.text.split()) in words
                 assert cell.text in plain
+
+
+def test_names_break_after_slashes_and_stay_escaped() -> None:
+    assert breakable("tflite/int8/<b>") == "tflite/<wbr>int8/<wbr>&lt;b&gt;"
 
 
 def test_what_was_not_measured_says_why(as_html: str, as_markdown: str) -> None:
