@@ -179,9 +179,14 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
     if as_json:
         print_json({"passed": all(c.passed is not False for c in checks), "checks": [asdict(c) for c in checks]})
         return
-    states = {True: PASSED, False: FAILED, None: SKIPPED}
-    rows = [(states[c.passed], c.group, c.name, c.message) for c in checks]
-    print_parts(table("Checks", ("", "what", "check", "outcome"), rows))
+    made = [(PASSED if c.passed else FAILED, c.group, c.name, c.message) for c in checks if c.passed is not None]
+    print_parts(table("Checks", ("", "what", "check", "outcome"), made))
+    by_reason: dict[str, list[str]] = {}
+    for check in checks:
+        if check.passed is None:
+            by_reason.setdefault(f"{check.name}: {check.message}", []).append(check.group)
+    for reason, groups in by_reason.items():
+        print_parts(SKIPPED + Text(f" {reason} ({', '.join(groups)})", "not bold dim"))
     failed = sum(c.passed is False for c in checks)
     left_out = sum(c.passed is None for c in checks)
     held = Text(f"{len(checks) - left_out} checks held", "bold green")

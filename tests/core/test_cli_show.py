@@ -13,10 +13,11 @@ from clearport import cli_show
 from clearport.bench_record import BenchedModel, BenchPlan, BenchRecord
 from clearport.bundle import Bundle
 from clearport.cli_progress import progress_bar
-from clearport.cli_show import show_bundle, show_restored
+from clearport.cli_show import show_bundle, show_checks, show_restored
 from clearport.cli_show_bench import show_bench
 from clearport.pipeline_bench import BenchOutcome
 from clearport.pipeline_run import Restored
+from clearport.reports.junit import Check
 from tests.device_rows import LOST, with_devices
 
 
@@ -72,6 +73,18 @@ def test_a_bench_separates_what_was_measured_estimated_and_simulated(
     simulated = said[said.index("simulated, correctness") :]
     assert "median ms" not in simulated
     assert "~131.25" in said
+
+
+def test_checks_that_could_not_be_made_are_told_once_for_each_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    checks = [
+        Check("golden by litert", True, "equal", group="tflite/int8"),
+        Check("golden by coreml", None, "Core ML runs on macOS only", group="coreml/fp16"),
+        Check("golden by coreml", None, "Core ML runs on macOS only", group="coreml/int8"),
+    ]
+    show_checks(checks, as_json=False)
+    said = capsys.readouterr().out
+    assert "skipped golden by coreml: Core ML runs on macOS only (coreml/fp16, coreml/int8)" in said
+    assert said.endswith("1 checks held, 2 could not be made here\n")
 
 
 def test_one_tile_is_one_tile(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
