@@ -35,6 +35,7 @@ export class Rows {
     }
     this.fill(line, "Runtime", candidate.runner);
     this.fill(line, "Ran on", `${candidate.unit}, ${BACKENDS[candidate.backend]}`, "muted");
+    this.fill(line, "State", "not run yet", "muted");
     return line;
   }
 
@@ -88,7 +89,7 @@ export class Rows {
     this.fill(line, "Median ms", ms(percentile(row.samples_ms, 50)), "", this.relation(row.ratio));
     this.fill(line, "p5–p95 ms", `${ms(percentile(row.samples_ms, 5))}–${ms(percentile(row.samples_ms, 95))}`);
     const hidden = row.facts.hidden ? "the page was in the background: not comparable" : "";
-    this.fill(line, "State", "kept", "good", hidden || `${row.samples_ms.length} samples`);
+    this.fill(line, "State", "measured", hidden ? "bad" : "good", hidden || `${row.samples_ms.length} samples`);
   }
 }
 
@@ -99,5 +100,5 @@ function figures(row: StoredRow & Measured): string {
   const { parity } = row;
   if (!parity) return "";
   const psnr = parity.psnr_db === null ? "equal" : `${parity.psnr_db.toFixed(1)} dB`;
-  return [`${psnr}, max ${parity.max_abs}`, ...row.failures].join("; ");
+  return [`${psnr}, max ${parity.max_abs} of 255`, ...row.failures].join("; ");
 }
