@@ -66,7 +66,8 @@ class NcnnModel:
         array = inputs[self._input]
         if array.dtype != np.float32 or array.ndim != 4 or array.shape[0] != 1:
             raise ValueError(f"expected one float32 picture of four axes, got {array.dtype} {list(array.shape)}")
-        return self._ncnn.Mat(np.ascontiguousarray(array[0])).clone()
+        planes = np.ascontiguousarray(array[0])  # the Mat only looks at it: it must live until the copy is made
+        return self._ncnn.Mat(planes).clone()
 
     def _infer(self, source: Any) -> Any:
         extractor = self._net.create_extractor()
