@@ -58,7 +58,9 @@ def common(
 
 @app.command("list")
 def list_(
-    network: Annotated[str, typer.Argument(help="Show all that is known of this network.", show_default=False)] = "",
+    network: Annotated[
+        str, typer.Argument(help="Show all that is known of this network.", show_default=False, metavar="NETWORK")
+    ] = "",
     json: JsonOpt = False,
 ) -> None:
     """Networks with their tasks and weights, targets with their precisions, and what is installed.
@@ -75,7 +77,7 @@ def list_(
 
 @app.command()
 def export(
-    network: Annotated[str, typer.Argument(help="A network of 'clearport list', such as ncnet.")],
+    network: Annotated[str, typer.Argument(help="A network of 'clearport list', such as ncnet.", metavar="NETWORK")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; it appears only when it is complete.")],
     scale: ScaleOpt = None,
     size: SizeOpt = "360x640",
@@ -196,7 +198,9 @@ def eval_(
 @app.command()
 def run(
     bundle: BundleArg,
-    picture: Annotated[Path, typer.Argument(help="The picture to restore: PNG, JPEG, WebP, BMP or TIFF.")],
+    picture: Annotated[
+        Path, typer.Argument(help="The picture to restore: PNG, JPEG, WebP, BMP or TIFF.", metavar="PICTURE")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the restored picture goes (PNG).")],
     target: Annotated[str, typer.Option(help="Target of the artifact.")] = "tflite",
     precision: Annotated[str, typer.Option(help="Precision of the artifact.")] = "int8",

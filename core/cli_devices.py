@@ -51,7 +51,11 @@ def bench(
     bundle: BundleArg,
     device: Annotated[
         list[str] | None,
-        typer.Option(help="Address of 'clearport devices'; several times. [default: host]", rich_help_panel=_WHERE),
+        typer.Option(
+            help="Address of 'clearport devices'; several times; host if left out.",
+            metavar="ADDRESS",
+            rich_help_panel=_WHERE,
+        ),
     ] = None,
     unit: Annotated[
         str,

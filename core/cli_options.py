@@ -20,7 +20,9 @@ WeightsOpt = Annotated[
 ]
 KnobOpt = Annotated[
     list[str] | None,
-    typer.Option(help="A setting of the network that is fixed at export, as in dehaze=0.5; several times."),
+    typer.Option(
+        help="A setting of the network that is fixed at export, as in dehaze=0.5; several times.", metavar="NAME=VALUE"
+    ),
 ]
 CalibrationOpt = Annotated[
     Path | None, typer.Option(help="Folder of photos like those that the network will see; bundled ones if left out.")

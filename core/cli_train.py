@@ -29,7 +29,8 @@ Super resolution on any photos, three times larger:
 
 \b
 The same for real cameras: blurred, noisy, compressed inputs:
-  clearport train span --data PHOTOS --degradation camera --out mine.safetensors
+  clearport train span --data PHOTOS --degradation camera
+      --out mine.safetensors
 
 \b
 Deraining: rain is painted on clean photos, anew for each crop. Photos behind
@@ -47,10 +48,12 @@ What is not given comes from the network's own recipe, else from the defaults.
 
 
 def train(
-    network: Annotated[str, typer.Argument(help="A network of 'clearport list', such as ncnet.")],
+    network: Annotated[str, typer.Argument(help="A network of 'clearport list', such as ncnet.", metavar="NETWORK")],
     data: Annotated[
         list[Path],
-        typer.Option(help="Folder of photos or pairs; may be given several times.", rich_help_panel=_DATA),
+        typer.Option(
+            help="Folder of photos or pairs; may be given several times.", metavar="FOLDER", rich_help_panel=_DATA
+        ),
     ],
     out: Annotated[
         Path,
@@ -84,13 +87,16 @@ def train(
         list[Path] | None,
         typer.Option(
             help="File that names photos not to learn from: JSON, or a name a line; several times.",
+            metavar="FILE",
             rich_help_panel=_DATA,
         ),
     ] = None,
     shrink: Annotated[
         list[float] | None,
         typer.Option(
-            help="Learn from copies of every clean photo reduced by this, too; several times.", rich_help_panel=_DATA
+            help="Learn from copies of every clean photo reduced by this, too; several times.",
+            metavar="FACTOR",
+            rich_help_panel=_DATA,
         ),
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Crops per step.", rich_help_panel=_DATA)] = None,
@@ -109,6 +115,7 @@ def train(
         typer.Option(
             help="NETWORK=WEIGHTS to imitate by the loss distillation, or NETWORK=WEIGHTS@DEGRADATION for one kind of "
             "a mix; several times.",
+            metavar="NETWORK=WEIGHTS",
             rich_help_panel=_LEARNING,
         ),
     ] = None,
