@@ -226,6 +226,17 @@ def test_networks_may_count_and_may_read_their_kernels() -> None:
     torch.testing.assert_close(plain.eval()(image), trainee.eval()(image))
 
 
+@pytest.mark.parametrize(("side", "in_float32"), [(1, True), (2, True), (3, False)])
+def test_features_smaller_than_a_kernel_are_convolved_in_float32(side: int, in_float32: bool) -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(48, 64, 3, stride=2, padding=1))
+    trainee = widen(plain, Widening(0, bfloat16=True, bias_unit=1.0))
+    made = trainee(torch.randn(2, 48, side, side))
+    assert (made.dtype == torch.float32) == in_float32
+    made.float().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in trainee.parameters())
+
+
 @pytest.mark.parametrize("bfloat16", [False, True])
 @pytest.mark.parametrize("name", NETWORKS.names())
 def test_every_network_learns_as_its_recipe_says(
