@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from clearport import graphs
 from clearport.base import UnsupportedOperator
+from clearport.export.half import fits_half
 from clearport.export.ncnn_file import NcnnFile, Setting, plain, tagged
 
 if TYPE_CHECKING:
@@ -185,16 +184,6 @@ class Lowering:
         if self._half:
             return self.between(node, what, "MemoryData", (), {**sizes, _TAGGED: 0}, [stored])
         return self.between(node, what, "MemoryData", (), sizes, [plain(array)])
-
-
-def fits_half(array: Array) -> bool:
-    """Whether float16 holds numbers as well as its 11 bits allow: not where they are too large, nor where most are
-    below its least normal number, as FMEN's weights of 1e-6 are (26 dB).
-    """
-    wide = array.astype(np.float64)
-    with np.errstate(over="ignore"):
-        error = wide - array.astype(np.float16)
-    return bool(np.linalg.norm(error) <= 2.0**-11 * np.linalg.norm(wide))
 
 
 def sized(dims: Sequence[int]) -> dict[int, Setting]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from clearport import graphs
 from clearport.base import QParams, ScaleTable, Size, UnsupportedOperator
+from clearport.export.half import fits_half
 from clearport.export.tflite_file import FlatFile, Quant, Tensor
 from clearport.export.tflite_order import Order, broadcasting, free_axes, native
 from clearport.export.tflite_rules import rules
@@ -139,7 +140,8 @@ class Lowering:
             params = self.params(name)
             return self.file.constant(name, arrange(to_integers(array, params)), _quant(params, axis))
         arranged = arrange(array.astype(np.float32))
-        return self.file.constant(name, arranged) if self._weights == "float32" else self._half(node, name, arranged)
+        half = self._weights == "float16" and fits_half(arranged)
+        return self._half(name, arranged) if half else self.file.constant(name, arranged)
 
     def integers(self, name: str, numbers: Sequence[int] | Sequence[Sequence[int]]) -> Tensor:
         """A constant of int32: sizes, axes, paddings."""
@@ -250,13 +252,9 @@ class Lowering:
             raise graphs.MalformedGraph(f"the scale table has no entry for {name!r}")
         return self.table[name]
 
-    def _half(self, node: ir.Node, name: str, array: Array) -> Tensor:
+    def _half(self, name: str, array: Array) -> Tensor:
         """float16 in the file, made float32 by a DEQUANTIZE that runtimes do once, when they load the file."""
-        with np.errstate(over="ignore"):
-            half = array.astype(np.float16)
-        if not np.isfinite(half).all():
-            raise self.refuse(node, f"constant {name!r} does not fit float16 (largest {np.abs(array).max():g})")
-        stored = self.file.constant(name, half)
+        stored = self.file.constant(name, array.astype(np.float16))
         if stored.index not in self._full:
             full = self.file.tensor(f"{name}/float32", array.shape, "float32", None, ())
             self.file.operator("DEQUANTIZE", [stored], full)

@@ -1,0 +1,20 @@
+"""Which constants a file may store in half precision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+
+def fits_half(array: Array) -> bool:
+    """Whether float16 holds numbers as well as its 11 bits allow: not where they are too large, nor where most are
+    below its least normal number, as FMEN's weights of 1e-6 are (26 dB).
+    """
+    wide = array.astype(np.float64)
+    with np.errstate(over="ignore"):
+        error = wide - array.astype(np.float16)
+    return bool(np.linalg.norm(error) <= 2.0**-11 * np.linalg.norm(wide))
