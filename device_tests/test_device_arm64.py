@@ -29,7 +29,7 @@ BUNDLED = [n for n in NETWORKS.names() if weights.bundled_path(NETWORKS.get(n), 
 RECOMMENDED = {"iagc", "mobilederain", "ncnet"}
 """What every run of the tests compares; the others wait for ``make test-all``."""
 
-FLOAT_PARTS = (0.01, 1)
+FLOAT_PARTS = (0.004, 1)
 INEXACT = {
     ("iagc", "onnxruntime"): (0.3, 10),
     ("ddn", "onnxruntime"): FLOAT_PARTS,
@@ -42,8 +42,8 @@ IAGC averages whole channels and multiplies the picture by what comes of them. O
 float, in another order on Arm: they differ by 1e-7 of their size, one lies at an edge of its int8 steps, and the step
 moves the whole picture (measured: mean 0.14, largest 7; without optimisations the same). LiteRT averages in integers.
 
-It also rescales sums and resizes in float: one of some 50,000 lies in the middle of two int8 steps and is rounded the
-other way on Arm (measured: mean up to 0.002, largest 1).
+It also rescales sums and resizes in float: on Arm one or two of some 50,000 sums, and 5 of 8,192 resized values, were
+another int8 step (measured on the picture: mean up to 0.002, largest 1).
 """
 
 SLOW = Settings(timeout_s=280.0)
@@ -60,22 +60,16 @@ def _there() -> None:
         pytest.skip(str(error))
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=[pytest.mark.slow] * (name not in RECOMMENDED)) for name in BUNDLED],
-)
-def artifacts(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, few_photos: Path
-) -> tuple[str, list[Artifact]]:
+def int8_files(name: str, folder: Path, photos: Path) -> list[Artifact]:
     """The int8 files of a bundled network. Ranges are not searched: what is compared does not depend on them."""
     with pytest.MonkeyPatch.context() as patch:
         simple = partial(QuantizeOptions, equalisation=(0.0,), search=False, compensate=False)
         patch.setattr("clearport.pipeline.QuantizeOptions", simple)
-        options: dict[str, Any] = {"targets": tuple(RUNNERS), "precisions": ("int8",), "calibration": few_photos}
-        bundle = zoo.exported(request.param, tmp_path_factory.mktemp(request.param), **options)
+        options: dict[str, Any] = {"targets": tuple(RUNNERS), "precisions": ("int8",), "calibration": photos}
+        bundle = zoo.exported(name, folder, **options)
     found = [bundle.artifact(record) for record in bundle.artifacts if record.variant != "ort"]  # the same kernels
     assert {artifact.target for artifact in found} == set(RUNNERS)
-    return request.param, found
+    return found
 
 
 def jobs_of(artifacts: list[Artifact]) -> list[Job]:
@@ -97,9 +91,11 @@ def emulated(processor: str, jobs: list[Job], settings: Settings = SLOW) -> list
 
 
 @pytest.mark.timeout(900)
-def test_int8_on_arm_is_int8_on_x86(artifacts: tuple[str, list[Artifact]]) -> None:
-    name, files = artifacts
-    jobs = jobs_of(files)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in RECOMMENDED)) for name in BUNDLED]
+)
+def test_int8_on_arm_is_int8_on_x86(name: str, tmp_path: Path, few_photos: Path) -> None:
+    jobs = jobs_of(int8_files(name, tmp_path, few_photos))
     here = {}
     for job in jobs:
         with Worker(RUNNERS[job.artifact.target], job.artifact.path) as worker:
@@ -120,11 +116,10 @@ def compare(row: Row, expected: dict[str, Any], limits: tuple[float, int]) -> No
         assert difference.max() <= limits[1], row.key
 
 
-def test_what_cannot_run_there_says_why(artifacts: tuple[str, list[Artifact]]) -> None:
-    if artifacts[0] != "ncnet":
-        pytest.skip("one network is enough")
-    gpu = Job(artifacts[1][0], "gpu", {})
-    broken = [Job(a, "cpu", {"nobody": np.zeros(1)}) for a in artifacts[1] if a.target == "tflite"]
+def test_what_cannot_run_there_says_why(tmp_path: Path, few_photos: Path) -> None:
+    files = int8_files("ncnet", tmp_path, few_photos)
+    gpu = Job(files[0], "gpu", {})
+    broken = [Job(a, "cpu", {"nobody": np.zeros(1)}) for a in files if a.target == "tflite"]
     rows = emulated("cortex-a53", [gpu, *broken])
     reasons = [row.cell.reason for row in rows if isinstance(row.cell, Skipped)]
     assert reasons[0] == "QEMU emulates a processor, and no gpu"
