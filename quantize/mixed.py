@@ -62,7 +62,7 @@ ROUNDS = 8
 """How many values may be made float one after another."""
 
 PROBE_COST = 1e12
-"""Units (``cost``) that finding the costliest values may take: about half a minute of one core."""
+"""Units (``cost``) that finding the costliest values may take: 70 seconds on two cores for RFDN."""
 
 _SWITCHES = 3
 """Times the cost of a network that its form with switches takes: every value is rounded, chosen or not."""
