@@ -81,7 +81,7 @@ COMPUTE: dict[str, Case] = {
         int8_ops=("CONV_2D", "RELU", "MAXIMUM", "ADD"),
         outside_int8=("MAXIMUM", "RELU"),
     ),
-    "leaky relu": after_conv(one("LeakyRelu", alpha=0.05), ops=("CONV_2D", "LEAKY_RELU"), min_exact=0.6),
+    "leaky relu": after_conv(one("LeakyRelu", alpha=0.05), ops=("CONV_2D", "LEAKY_RELU")),
     "prelu": after_conv(
         one("PRelu", "x k"),
         constants={"k": np.abs(weight(8, 1, 1)) / 4},
