@@ -25,8 +25,6 @@ TIMEOUT_S = 300.0
 REFERENCE_OPTIONS: Mapping[str, Any] = {"optimize": False}
 """ONNX Runtime without fusions evaluates a QDQ model as it is written."""
 
-QUANTIZATION = Tolerance("the error of quantization itself: below 35 dB it can be seen", min_psnr_db=35.0)
-
 PYTORCH = "PyTorch fp32"
 QDQ = "QDQ reference"
 
@@ -107,5 +105,6 @@ def _proofs(runner: Runner, artifact: Artifact, references: References, threads:
     limits = references.tolerance(artifact, artifact.outputs[0])
     proofs = [parity.compare(output, artifact, reference, runner.method, limits)]
     if reference is not references.float:
-        proofs.append(parity.compare(output, artifact, references.float, runner.method, QUANTIZATION))
+        limits = parity.tolerance_of_quantization(reference, references.float)
+        proofs.append(parity.compare(output, artifact, references.float, runner.method, limits))
     return proofs

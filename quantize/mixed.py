@@ -191,8 +191,13 @@ def choose(trial: Trial, progress: Progress = no_progress) -> Mixed:
 
 
 def _layers(trial: Trial, best: Mixed, progress: Progress) -> Mixed:
-    """Make one value after another float, the costliest first, where that helps, until the network is good enough."""
-    costliest = _costliest(trial, trial.placed(best.tail), progress)
+    """Make one value after another float, where that helps, until the network is good enough.
+
+    First comes what is the costliest for its price: a convolution of few channels is made float before one of many.
+    """
+    errors = _errors(trial, trial.placed(best.tail), progress)
+    worth = {name: error / price_db(trial.share(_around(trial.graph, name))) for name, error in errors.items()}
+    costliest = sorted(worth, key=lambda name: -worth[name])[: 2 * ROUNDS]
     for done, name in enumerate(costliest):
         progress("trying single layers in float", done, len(costliest))
         wanted = best.chosen | _around(trial.graph, name)
@@ -218,8 +223,8 @@ def _around(graph: Graph, name: str) -> set[str]:
     return {placement.name_of(node) for node in (*([writer] if writer else []), *graphs.consumers(value))}
 
 
-def _costliest(trial: Trial, floats: frozenset[str], progress: Progress) -> list[str]:
-    """Values of the float network, by the error of the output if that value alone is rounded; the largest first."""
+def _errors(trial: Trial, floats: frozenset[str], progress: Progress) -> dict[str, float]:
+    """For values of the float network, the mean squared error of the output if that value alone is rounded."""
     folded = lowered(trial.graph, floats, trial.bounds)
     split = trial.bench.splits[0]
     entries = legalise.activations(folded, trial.choice.ranges(folded, split.observed))
@@ -240,7 +245,7 @@ def _costliest(trial: Trial, floats: frozenset[str], progress: Progress) -> list
         key = folded.observed[name]
         missed = [float(np.square(out - want).mean()) for out, want in zip(outs, wanted, strict=True)]
         errors[key] = max(errors.get(key, 0.0), float(np.mean(missed)))
-    return sorted(errors, key=lambda name: -errors[name])[: 2 * ROUNDS]
+    return errors
 
 
 def _probes(bench: Bench, most: float) -> list[Array]:

@@ -135,6 +135,15 @@ def test_int8_may_differ_by_what_int8_itself_costs() -> None:
     near, far = (parity.Reference("QDQ reference", network.levels + off) for off in (0.0, 2.0))
     assert parity.tolerance_for_int8(near, network) == parity.tolerance_for("int8", TensorSpec("x", (1, 3, 40, 40)))
     limits = parity.tolerance_for_int8(far, network)
-    assert (limits.max_abs, limits.mean_lsb) == (25.0, 2.0)
-    assert limits.min_psnr_db == pytest.approx(20 * np.log10(255 / 2), abs=0.05)
+    assert (limits.max_abs, limits.mean_lsb) == (25.0, pytest.approx(2 * np.sqrt(2), abs=1e-3))
+    assert limits.min_psnr_db == pytest.approx(20 * np.log10(255 / 2) - 3.01, abs=0.05)
     assert "enlarges steps" in limits.reason
+
+
+def test_int8_may_be_no_worse_than_the_qdq_model_is() -> None:
+    network = parity.Reference("PyTorch fp32", np.full((40, 40, 3), 100, np.float32))
+    near, far, farthest = (parity.Reference("QDQ reference", network.levels + off) for off in (0.0, 2.0, 30.0))
+    assert parity.tolerance_of_quantization(near, network) == parity.QUANTIZATION
+    limits = parity.tolerance_of_quantization(far, network)
+    assert limits.min_psnr_db == pytest.approx(20 * np.log10(255 / 2) - 0.5, abs=0.05)
+    assert parity.tolerance_of_quantization(farthest, network).min_psnr_db == 35.0, "what can be seen stays the limit"
