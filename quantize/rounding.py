@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PATCHES = 20_000
 """Patches per layer, over all photos."""
 
-_DAMPING = 0.01
+DAMPING = 0.01
 """Added to the diagonal of the Hessian, as a share of its mean."""
 
 _SIDES = (128, 96, 64)
@@ -127,7 +127,13 @@ def layer(node: ir.Node, source: QParams, patches: Array | None) -> Rounded:
 
 
 def compensated(
-    weight: Array, bias: Array, grid: QParams, patches: Array, group: int, real: Array | None = None
+    weight: Array,
+    bias: Array,
+    grid: QParams,
+    patches: Array,
+    group: int,
+    real: Array | None = None,
+    damping: float = DAMPING,
 ) -> tuple[Array, Array]:
     """The weights (output channels first) on their grid and the bias that goes with them, float64.
 
@@ -142,8 +148,8 @@ def compensated(
     for index in range(group):
         hessian = _moments(taps[index], taps[index])
         if real is not None:
-            rows[index] = _moved(rows[index], hessian, _moments(wanted[index], taps[index]))
-        rows[index] = compensate(rows[index], hessian, scales[index])
+            rows[index] = _moved(rows[index], hessian, _moments(wanted[index], taps[index]), damping)
+        rows[index] = compensate(rows[index], hessian, scales[index], damping)
     return rows[:, :, :-1].reshape(weight.shape), rows[:, :, -1].reshape(bias.shape)
 
 
@@ -154,29 +160,29 @@ def _moments(one: Array, other: Array) -> Array:
     return np.asarray(product.astype(np.float64) / one.shape[1])
 
 
-def _moved(rows: Array, hessian: Array, cross: Array) -> Array:
+def _moved(rows: Array, hessian: Array, cross: Array, damping: float) -> Array:
     """The rows (filters, K+1) that come nearest, from rounded taps, to what ``rows`` give from the real ones.
 
     ``hessian`` are the second moments of the rounded taps, ``cross`` those of the real with the rounded ones.
     """
-    return np.asarray(rows + np.linalg.solve(_damped(hessian), (rows @ (cross - hessian)).T).T)
+    return np.asarray(rows + np.linalg.solve(_damped(hessian, damping), (rows @ (cross - hessian)).T).T)
 
 
-def _damped(hessian: Array) -> Array:
+def _damped(hessian: Array, damping: float) -> Array:
     """With so much on its diagonal that it can be inverted; hardly any for the bias."""
     count = len(hessian) - 1
-    damping = _DAMPING * np.diag(hessian)[:count].mean() + 1e-12
-    return np.asarray(hessian + np.diag(np.append(np.full(count, damping), 1e-9 * damping)))
+    added = damping * np.diag(hessian)[:count].mean() + 1e-12
+    return np.asarray(hessian + np.diag(np.append(np.full(count, added), 1e-9 * added)))
 
 
-def compensate(rows: Array, hessian: Array, scales: Array) -> Array:
+def compensate(rows: Array, hessian: Array, scales: Array, damping: float = DAMPING) -> Array:
     """Round (filters, K+1) rows to multiples of their scales, except the last column, which takes up what is left.
 
     ``hessian`` is (K+1, K+1). Columns go in the order of their energy, largest first.
     """
     count = rows.shape[1] - 1
     order = np.append(np.argsort(-np.diag(hessian)[:count], kind="stable"), count)
-    factor = np.linalg.cholesky(np.linalg.inv(_damped(hessian)[np.ix_(order, order)])).T
+    factor = np.linalg.cholesky(np.linalg.inv(_damped(hessian, damping)[np.ix_(order, order)])).T
     work = rows[:, order].copy()
     for column in range(count):
         levels = np.clip(np.rint(work[:, column] / scales), -scheme.WEIGHT_HIGH, scheme.WEIGHT_HIGH)

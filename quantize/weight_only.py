@@ -7,6 +7,7 @@ stays float, takes up what is left.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +15,11 @@ import numpy as np
 from clearport import graph_sizes, graphs
 from clearport.base import QuantizedGraph, ScaleTable
 from clearport.protocols import no_progress
-from clearport.quantize import lanes, photos, rounding, scheme, weights
+from clearport.quantize import cost, lanes, photos, rounding, scheme, weights
 from clearport.quantize.stepwise import Stepwise
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import onnx_ir as ir
 
@@ -30,8 +31,18 @@ if TYPE_CHECKING:
 ENOUGH_DB = 48.0
 """On every photo the rounded network shall be so near to the float one: 45 dB are promised, for others, too."""
 
-MOST_FLOAT = 0.15
+MOST_FLOAT = 0.25
 """Share of the weights that may stay float to reach that."""
+
+DAMPING = 0.001
+"""Less than with int8 activations, whose rounding is part of what layers see."""
+
+MORE_PATCHES = 4
+"""Times as many patches are looked at where some layers must stay float: what is rounded then has to be its best. They
+are of whole photos, also at half and at a quarter of their size, where edges are sharper."""
+
+MORE_COST = 1e12
+"""Units (``cost``) that one run of the network on all photos may take for that: about 25 seconds of one core."""
 
 _SIDE = 64
 """Roundings are judged on a corner of so many pixels a side of each photo: they were made on the middles."""
@@ -61,8 +72,29 @@ def quantize(graph: Graph, images: Sequence[Image8], progress: Progress = no_pro
     error_moved = judge.error(moved)
     if min(error, error_moved) <= enough:
         return moved if error_moved < error else plain
-    floats = _costliest(graph, judge, min(error, error_moved))
-    return _rounded(graph, _Sights(free, crops, error_moved < error), progress, floats)
+    everything = _at_all_sizes(free, inputs) if _work(free, inputs) <= MORE_COST else crops
+    sights = partial(_Sights, free, everything, error_moved < error, MORE_PATCHES * rounding.PATCHES)
+    return _partly(graph, judge, sights, min(error, error_moved), progress)
+
+
+def _partly(
+    graph: Graph, judge: _Judge, sights: Callable[[], _Sights], error: float, progress: Progress
+) -> QuantizedGraph:
+    """With the costliest weights in float: as many as are needed, by measurement, or as may be.
+
+    ``error`` is that of the network with all of them rounded.
+    """
+    costs, enough = _costs(graph, judge), judge.allowed(ENOUGH_DB)
+    whole = sum(costs.values())
+    floats = _costliest(graph, costs, enough / error * whole)
+    while True:
+        rounded = _rounded(graph, sights(), progress, floats)
+        error = judge.error(rounded)
+        left = sum(cost for name, cost in costs.items() if name not in floats)
+        more = _costliest(graph, costs, enough / error * left) if error > enough else floats
+        if more <= floats:
+            return rounded
+        floats = more
 
 
 def _rounded(graph: Graph, sights: _Sights | None, progress: Progress, floats: Collection[str] = ()) -> QuantizedGraph:
@@ -83,44 +115,54 @@ def _rounded(graph: Graph, sights: _Sights | None, progress: Progress, floats: C
     return QuantizedGraph(weights.replaced(graph, arrays), ScaleTable(entries))
 
 
+def _at_all_sizes(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+    """The photos, and the same at half and at a quarter of their size, as far as the graph can take them so small."""
+    halves = photos.halved(graph, inputs)
+    return [*inputs, *halves, *photos.halved(graph, halves)]
+
+
+def _work(graph: Graph, inputs: Sequence[Array]) -> float:
+    """Units (``cost``) of one run on every photo."""
+    pixels = sum(float(image.shape[2] * image.shape[3]) for image in inputs)
+    return pixels * sum(cost.layers(graph).values())
+
+
 def _layers(graph: Graph) -> list[ir.Node]:
     return [node for node in weights.convolutions(graph) if graphs.constant(graphs.need(node, 1)) is not None]
 
 
-def _costliest(graph: Graph, judge: _Judge, error: float) -> frozenset[str]:
-    """The weights that shall stay float: those whose rounding costs most for their size, until enough is spared.
-
-    What each layer costs is measured with it alone rounded; compensation is taken to spare all of them the same share
-    of it. ``error`` is that of the network with all of them rounded.
-    """
-    nodes = {graphs.name_of(graphs.need(node, 1)): node for node in _layers(graph)}
+def _costs(graph: Graph, judge: _Judge) -> dict[str, float]:
+    """What the weights of each layer cost, rounded alone without compensation: that spares all about the same share."""
     costs = {}
-    for name, node in nodes.items():
+    for node in _layers(graph):
         changed, grid = _layer(node, None)
-        alone = QuantizedGraph(weights.replaced(graph, changed), ScaleTable({name: grid}))
-        costs[name] = judge.error(alone)
-    sizes = {name: graphs.need_constant(node, 1).size for name, node in nodes.items()}
+        name = graphs.name_of(graphs.need(node, 1))
+        costs[name] = judge.error(QuantizedGraph(weights.replaced(graph, changed), ScaleTable({name: grid})))
+    return costs
+
+
+def _costliest(graph: Graph, costs: Mapping[str, float], enough: float) -> frozenset[str]:
+    """The weights that shall stay float: those that cost most for their size, until the others cost ``enough``."""
+    sizes = {graphs.name_of(graphs.need(node, 1)): graphs.need_constant(node, 1).size for node in _layers(graph)}
     left, room = sum(costs.values()), MOST_FLOAT * sum(sizes.values())
-    enough = judge.allowed(ENOUGH_DB) / error * left
     chosen: list[str] = []
     for name in sorted(costs, key=lambda name: -costs[name] / sizes[name]):
         if left <= enough:
             break
-        if sizes[name] <= room:
+        if costs[name] and sizes[name] <= room:
             chosen.append(name)
             left, room = left - costs[name], room - sizes[name]
     return frozenset(chosen)
 
 
 class _Judge:
-    """Compares a rounded network with the float one, on corners of photos and of the same at half their size."""
+    """Compares a rounded network with the float one, on corners of photos and of the same at smaller sizes."""
 
     def __init__(self, graph: Graph, inputs: Sequence[Array]) -> None:
         self._graph = graph
         step = graph_sizes.coarsest_stride(graph)
         side = max(1, _SIDE // step) * step if graph.input.dynamic else None
-        whole = [*inputs, *photos.halved(graph, inputs)]
-        self._corners = [np.ascontiguousarray(image[:, :, :side, :side]) for image in whole]
+        self._corners = [np.ascontiguousarray(x[:, :, :side, :side]) for x in _at_all_sizes(graph, inputs)]
         self._wanted = self._results(graph)
 
     def _results(self, graph: Graph) -> list[Array]:
@@ -148,10 +190,10 @@ class _Judge:
 class _Sights:
     """What layers see in photos: with the layers before them rounded, and, if asked for, without."""
 
-    def __init__(self, graph: Graph, crops: Sequence[Array], with_real: bool) -> None:
+    def __init__(self, graph: Graph, crops: Sequence[Array], with_real: bool, patches: int = rounding.PATCHES) -> None:
         self._rounded = Stepwise(graph.model, crops)
         self._real = Stepwise(graph.model, crops) if with_real else None
-        self._count = rounding.PATCHES // len(crops)
+        self._count = patches // len(crops)
 
     def of(self, node: ir.Node) -> tuple[Array, Array | None]:
         """Patches (``rounding.draw``) of the rounded network, and at the same places of the real one."""
@@ -178,7 +220,8 @@ def _layer(node: ir.Node, seen: tuple[Array, Array | None] | None) -> tuple[dict
     if seen is None or bias is None:
         return {name: _on_grid(_keep_sums(_steps(weight, grid)), grid)}, grid
     patches, real = seen
-    rounded, taken = rounding.compensated(weight, bias, grid, patches, graphs.attr_int(node, "group", 1), real)
+    group = graphs.attr_int(node, "group", 1)
+    rounded, taken = rounding.compensated(weight, bias, grid, patches, group, real, DAMPING)
     found = {name: _on_grid(np.rint(_steps(rounded, grid)), grid), graphs.name_of(graphs.need(node, 2)): taken}
     return found, grid
 

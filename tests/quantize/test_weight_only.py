@@ -72,11 +72,12 @@ def test_a_small_layer_that_costs_most_stays_in_float(graph_of, photos: list[np.
     """
     shapes = {"W": [8, 3, 3, 3], "B": [8], "V": [3, 8, 3, 3], "C": [3], "P": [3, 3, 1, 1], "Q": [3]}
     graph = graph_of(body, **shapes)
-    assert weight_only._costliest(graph, weight_only._Judge(graph, [as_tensor(photos[0])]), 1e6) == frozenset({"P"})
+    costs = weight_only._costs(graph, weight_only._Judge(graph, [as_tensor(photos[0])]))
+    assert weight_only._costliest(graph, costs, sum(costs.values()) - 0.9 * costs["P"]) == frozenset({"P"})
     assert set(weight_only._rounded(graph, None, no_progress, {"P"}).table.entries) == {"W", "V"}
 
 
-def test_a_network_that_int8_spoils_is_improved_until_it_is_good_or_a_seventh_is_float(
+def test_a_network_that_int8_spoils_is_improved_until_it_is_good_or_a_quarter_is_float(
     chain: Graph, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weight_only, "ENOUGH_DB", 130.0)
