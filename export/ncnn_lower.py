@@ -77,11 +77,13 @@ class Lowering:
         """The blob of a computed input.
 
         Raises:
-            UnsupportedOperator: it is a constant.
+            UnsupportedOperator: it is a constant, or no blob but a size that is read from the picture.
         """
         value = graphs.need(node, index)
         if graphs.constant(value) is not None:
             raise refuse(node, f"its input {index} is a constant")
+        if graphs.name_of(value) not in self._blobs:
+            raise refuse(node, f"its input {index} is a size that the picture decides: give --size HEIGHTxWIDTH")
         return self.of(value)
 
     def of(self, value: ir.Value) -> str:
