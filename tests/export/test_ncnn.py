@@ -126,6 +126,13 @@ def test_a_file_of_free_size_gives_the_same_at_another_size(name: str, tmp_path:
         check(CASES[name], tmp_path, image)
 
 
+def test_arithmetic_on_sizes_that_the_picture_decides_is_refused(tmp_path: Path) -> None:
+    nodes = (("Shape", "x", "s", {}), ("Reshape", "s a", "t", {}), one("Reshape", "x t"))
+    case = after_conv(*nodes, constants={"a": i64(4)})
+    with pytest.raises(UnsupportedOperator, match="a size that the picture decides: give --size HEIGHTxWIDTH"):
+        check(case, tmp_path, np.zeros((1, 3, 16, 22), np.float32))
+
+
 def test_every_rule_has_a_case() -> None:
     assert {node[0] for case in CASES.values() for node in case.nodes} - {"Identity", "Shape", "Expand"} == set(RULES)
 
