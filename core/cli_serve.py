@@ -125,4 +125,5 @@ def _outcome(event: RowCame) -> str:
     fallback = "" if row.unit_ran == event.candidate.unit else f", asked for the {event.candidate.unit}"
     if not row.samples_ms:
         return f"{verdict}, on {row.emulated}: no latency{fallback}"
-    return f"{row.summary['median_ms']:.1f} ms on the {row.unit_ran}{fallback}, {verdict}"
+    ratio = f" ({row.ratio.value:.2f} of {row.ratio.baseline})" if row.ratio else ""
+    return f"{row.summary['median_ms']:.1f} ms{ratio} on the {row.unit_ran}{fallback}, {verdict}"

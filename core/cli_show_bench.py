@@ -36,10 +36,12 @@ def show_devices(found: Devices, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(found))
         return
-    rows = [
-        (d.address, d.title, ", ".join(d.units), _state(d.obstacle, ", ".join(f"{k} {v}" for k, v in d.parts.items())))
-        for d in sorted(found.devices, key=lambda d: (d.address != "host", d.obstacle is not None))
-    ]
+    ordered = sorted(found.devices, key=lambda d: (d.address != "host", d.obstacle is not None))
+    rows = []
+    for before, d in zip([None, *ordered], ordered, strict=False):
+        same = before is not None and d.obstacle is not None and before.obstacle == d.obstacle
+        state = _state(d.obstacle, ", ".join(f"{k} {v}" for k, v in d.parts.items()))
+        rows.append((d.address, d.title, ", ".join(d.units), Text("as above", "dim") if same else state))
     print_parts(table("Devices", ("--device", "what", "--unit", "installed, or what is missing"), rows))
     print_parts()
     runners = [

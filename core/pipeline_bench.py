@@ -89,6 +89,8 @@ def bench_bundle(request: BenchRequest, progress: Progress = no_progress) -> Ben
         BadInput: there is no bundle, it has no such artifact, or no such device or unit.
     """
     devices = [(address, family_of(address)) for address in request.devices]
+    for address, device in devices:
+        device.check(address, request.settings)
     bundle = Bundle.load(request.folder)
     subjects = subjects_of(bundle, request)
     book = _Book(request, bundle, subjects)

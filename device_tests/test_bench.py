@@ -16,7 +16,7 @@ from clearport.bench_record import BenchRecord, schema
 from clearport.bundle import Bundle
 from clearport.pipeline_bench import BenchRequest, bench_bundle
 from clearport.registry import DEVICES
-from clearport.runtime.device import Device
+from clearport.runtime.device import Device, Settings
 from clearport.runtime.latency_record import LatencyReport
 
 from .conftest import command
@@ -160,12 +160,40 @@ def test_bench_refuses_what_it_cannot_use(exported: Bundle, words: tuple[str, ..
 
 def test_a_device_that_is_not_there_costs_no_rows_of_others(exported: Bundle) -> None:
     line = ("bench", exported.folder, *QUICK, "--target", "tflite", "--precision", "int8", "--device", "host")
-    done = command(*line, "--device", "ethos-u:u99")
+    board = "ssh:nobody@127.0.0.1:1"
+    done = command(*line, "--device", board)
     assert done.code == 1, done.err
-    measured, _, rest = done.out.partition("ethos-u:u99: nothing ran")
+    measured, _, rest = done.out.partition(f"{board}: nothing ran")
     assert "host, " in measured
     assert re.search(r"tflite/int8 +litert +cpu +[\d.]+", measured)
-    assert "no such Ethos-U" in rest
+    assert "does not answer" in rest
+
+
+def test_a_wrong_address_is_refused_before_anything_is_measured(exported: Bundle, tmp_path: Path) -> None:
+    record = tmp_path / "bench.json"
+    line = ("bench", exported.folder, *QUICK, "--target", "tflite", "--precision", "int8", "--json", record)
+    done = command(*line, "--device", "host", "--device", "ethos-u:u99")
+    assert done.code == 2, done.out
+    assert "no such Ethos-U" in done.err
+    assert not record.exists()
+
+
+WRONG = {
+    "adb": "adb:a b",
+    "browser": "browser:netscape",
+    "ethosu": "ethos-u:u99",
+    "host": "host:1",
+    "htp": "htp:v1",
+    "qemu": "qemu:z80",
+    "rknn": "rknn:rk1",
+    "ssh": "ssh:me@",
+}
+
+
+@pytest.mark.parametrize("name", DEVICES.names())
+def test_every_family_knows_a_wrong_address(name: str) -> None:
+    with pytest.raises(BadInput):
+        DEVICES.get(name).check(WRONG[name], Settings())
 
 
 def test_a_unit_that_nothing_runs_on_fails_where_it_is_required(exported: Bundle) -> None:

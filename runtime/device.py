@@ -221,6 +221,15 @@ class Device(Protocol):
         """What is there right now; where nothing is, one entry whose ``obstacle`` says how to get there."""
         ...
 
+    def check(self, address: str, settings: Settings) -> None:
+        """See that an address could be one, without asking the device: before the first of several is measured.
+
+        Raises:
+            BadInput: there is no such address, a file of ``settings`` is not there, or reading the address takes a
+                library that is missing.
+        """
+        ...
+
     def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
         """Connect to the device of an address.
 

@@ -8,6 +8,7 @@ was pushed is taken away at the end.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
@@ -42,6 +43,11 @@ class AdbDevice:
             Found(f"{FAMILY}:{phone.serial}", phone.model or "phone", UNITS, {"adb": adb}, phone.obstacle)
             for phone in phones
         ]
+
+    def check(self, address: str, settings: Settings) -> None:
+        del settings
+        if not re.fullmatch(rf"{FAMILY}(:\S+)?", address):
+            raise BadInput(f"--device {address}: expected {FAMILY} where one phone is attached, or {_ANY}")
 
     def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
         return _opened(address, settings)

@@ -170,9 +170,13 @@ class BrowserDevice:
             return "no Chromium on the path; install it, or run: playwright install chromium"
         return unbuilt() if shutil.which("npm") is None else None
 
-    def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
+    def check(self, address: str, settings: Settings) -> None:
+        del settings
         if address != ADDRESS:
-            raise BadInput(f"{address}: no such browser; there is {ADDRESS}")
+            raise BadInput(f"--device {address}: no such browser; there is {ADDRESS}")
+
+    def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
+        self.check(address, settings)
         if (why := self._obstacle()) is not None:
             raise BadInput(f"{ADDRESS}: {why}")
         ensure_built()

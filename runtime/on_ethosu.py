@@ -117,6 +117,10 @@ class EthosU:
             for chip in vela_chips.CHIPS.values()
         ]
 
+    def check(self, address: str, settings: Settings) -> None:
+        del settings
+        vela_chips.parse(address)
+
     @contextmanager
     def open(self, address: str, settings: Settings) -> Iterator[EthosUSession]:
         chip = vela_chips.parse(address)

@@ -112,9 +112,13 @@ class HostDevice:
         parts = {name: version for name, version in versions.items() if version}
         return [Found(ADDRESS, f"this machine: {cpu_name()}", units, parts)]
 
-    def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
+    def check(self, address: str, settings: Settings) -> None:
+        del settings
         if address != ADDRESS:
             raise BadInput(f"--device {address}: this machine has the address {ADDRESS!r} and nothing after it")
+
+    def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
+        self.check(address, settings)
         return nullcontext(HostSession(settings))
 
 

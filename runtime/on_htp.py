@@ -113,12 +113,19 @@ class Htp:
             for number, where in qnn_library.ARCHITECTURES.items()
         ]
 
-    @contextmanager
-    def open(self, address: str, settings: Settings) -> Iterator[HtpSession]:
+    def check(self, address: str, settings: Settings) -> None:
+        del settings
+        self._architecture(address)
+
+    def _architecture(self, address: str) -> int:
         family, _, which = address.partition(":")
         if family != self.name:
             raise BadInput(f"{address}: expected htp:v73 or another architecture")
-        number = qnn_library.architecture(which)
+        return qnn_library.architecture(which)
+
+    @contextmanager
+    def open(self, address: str, settings: Settings) -> Iterator[HtpSession]:
+        number = self._architecture(address)
         if missing((qnn_library.PACKAGE,)):
             raise NotInstalled(qnn_library.PACKAGE, qnn_library.EXTRA)
         with tempfile.TemporaryDirectory(prefix="clearport-htp-") as folder:

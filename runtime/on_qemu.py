@@ -103,11 +103,14 @@ class QemuDevice:
             obstacle = str(error)
         return [Found(f"qemu:{cpu}", f"{cpu}, {has}", ("cpu",), parts, obstacle) for cpu, has in PROCESSORS.items()]
 
-    def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
-        cpu = address.partition(":")[2]
-        if cpu not in PROCESSORS:
+    def check(self, address: str, settings: Settings) -> None:
+        del settings
+        if address.partition(":")[2] not in PROCESSORS:
             raise BadInput(f"--device {address}: the processors are {', '.join(f'qemu:{name}' for name in PROCESSORS)}")
-        return nullcontext(QemuSession(cpu, userland(), settings))
+
+    def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
+        self.check(address, settings)
+        return nullcontext(QemuSession(address.partition(":")[2], userland(), settings))
 
 
 DEVICE = QemuDevice()

@@ -156,6 +156,10 @@ class Rknn:
             for chip, title in rknn_toolkit.CHIPS.items()
         ]
 
+    def check(self, address: str, settings: Settings) -> None:
+        del settings
+        rknn_toolkit.chip(address)
+
     @contextmanager
     def open(self, address: str, settings: Settings) -> Iterator[RknnSession]:
         chip = rknn_toolkit.chip(address)

@@ -32,10 +32,19 @@ class SshDevice:
             Found("ssh:USER@HOST[:PORT]", "a Linux board that you can log in to with a key", UNITS, parts, obstacle)
         ]
 
+    def check(self, address: str, settings: Settings) -> None:
+        self._library()
+        from clearport.runtime.ssh_access import Access
+
+        Access.of(address, settings)
+
     def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
+        self._library()
+        return _session(address, settings)
+
+    def _library(self) -> None:
         if find_spec(LIBRARY) is None:
             raise NotInstalled(LIBRARY, self.name)
-        return _session(address, settings)
 
 
 @contextmanager
