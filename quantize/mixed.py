@@ -191,13 +191,9 @@ def choose(trial: Trial, progress: Progress = no_progress) -> Mixed:
 
 
 def _layers(trial: Trial, best: Mixed, progress: Progress) -> Mixed:
-    """Make one value after another float, where that helps, until the network is good enough.
-
-    First comes what is the costliest for its price: a convolution of few channels is made float before one of many.
-    """
+    """Make one value after another float, where that helps, until the network is good enough."""
     errors = _errors(trial, trial.placed(best.tail), progress)
-    worth = {name: error / price_db(trial.share(_around(trial.graph, name))) for name, error in errors.items()}
-    costliest = sorted(worth, key=lambda name: -worth[name])[: 2 * ROUNDS]
+    costliest = ranked(errors, {name: trial.share(_around(trial.graph, name)) for name in errors})[: 2 * ROUNDS]
     for done, name in enumerate(costliest):
         progress("trying single layers in float", done, len(costliest))
         wanted = best.chosen | _around(trial.graph, name)
@@ -208,6 +204,11 @@ def _layers(trial: Trial, best: Mixed, progress: Progress) -> Mixed:
         if best.loss_db <= BAD_DB:
             break
     return best
+
+
+def ranked(errors: Mapping[str, float], shares: Mapping[str, float]) -> list[str]:
+    """Values by the error that float spares for its price: a layer of few channels goes before a larger one."""
+    return sorted(errors, key=lambda name: -errors[name] / price_db(shares[name]))
 
 
 def pays(before: Mixed, after: Mixed) -> bool:

@@ -59,6 +59,12 @@ def test_a_float_part_pays_by_what_it_spares_and_what_it_computes() -> None:
     assert mixed.pays(mixed.Mixed(loss_db=0.8), dear), "0.7 dB are worth half of the network"
 
 
+def test_the_costliest_for_their_price_are_tried_first() -> None:
+    errors = {"half of the network": 3.0, "free": 0.5, "a tenth": 1.5, "also free": 0.4}
+    shares = {"half of the network": 0.5, "free": 0.0, "a tenth": 0.1, "also free": 0.0}
+    assert mixed.ranked(errors, shares) == ["free", "also free", "a tenth", "half of the network"]
+
+
 MIDDLE = """
     huge = Constant<value = float {2000.0}>()
     lo = Constant<value = float {0.0}>() hi = Constant<value = float {255.0}>()
