@@ -59,14 +59,14 @@ def survey(
     source = graph.input.name
     stepwise = Stepwise(graph.model, inputs)
     seen = [{source: _observed(image)} for image in inputs]
-    peaks = {source: np.max([_peaks(image) for image in inputs], axis=0)}
+    peaks = {source: _peaks(inputs)}
     left, taken = [name for name in names if name != source], _FIRST
     while left:
         step, left = left[:taken], left[taken:]
         values = stepwise.advance(step)
         for found, observed in zip(seen, lanes.over(_observe_all, values), strict=True):
             found.update(observed)
-        peaks |= {name: np.max([_peaks(each[name]) for each in values], axis=0) for name in step}
+        peaks |= {name: _peaks([each[name] for each in values]) for name in step}
         held = sum(array.nbytes for each in values for array in each.values())
         taken = max(1, int(MEMORY * len(step) / held))
         progress("observing photos", len(names) - len(left), len(names))
@@ -77,9 +77,11 @@ def _observe_all(values: Mapping[str, Array]) -> dict[str, Observed]:
     return {name: _observed(array) for name, array in values.items()}
 
 
-def _peaks(array: Array) -> Array:
-    """The largest magnitude of each channel."""
-    return np.asarray(np.maximum(array.max(_others(array)), -array.min(_others(array))))
+def _peaks(arrays: Sequence[Array]) -> Array:
+    """The largest magnitude of each channel; of all together where axis 1 are pixels, as many as each photo has."""
+    found = [np.maximum(array.max(_others(array)), -array.min(_others(array))) for array in arrays]
+    alike = len({len(each) for each in found}) == 1
+    return np.asarray(np.max(found if alike else [[each.max()] for each in found], axis=0))
 
 
 def _others(array: Array) -> tuple[int, ...]:

@@ -122,6 +122,18 @@ def test_a_survey_in_steps_sees_what_one_run_sees(chain: Graph, monkeypatch: pyt
             assert (peaks[name] >= np.abs(array).max(axis=(0, 2, 3)) - 1e-4).all()
 
 
+def test_a_survey_of_photos_of_several_sizes_where_the_second_axis_is_no_channel(graph_of) -> None:
+    """Attention over pixels lays them out along that axis: as many as a photo has."""
+    body = """a = Conv(image, W, B) t = Transpose<perm=[0,2,3,1]>(a) s = Sigmoid(t)
+        u = Transpose<perm=[0,3,1,2]>(s) restored = Conv(u, V, C)"""
+    graph = graph_of(body, W=[8, 3, 1, 1], B=[8], V=[3, 8, 1, 1], C=[3])
+    free, images = prepare(graph, [np.full((16, 24, 3), 200, np.uint8), np.full((20, 12, 3), 100, np.uint8)])
+    names = [graphs.name_of(v) for v in graphs.values(free)]
+    seen, peaks = calibrate.survey(free, images, names)
+    assert {name: peaks[name].shape for name in "atsu"} == {"a": (8,), "t": (1,), "s": (1,), "u": (8,)}
+    assert peaks["t"] == peaks["a"].max() == max(max(-found["t"].low, found["t"].high) for found in seen)
+
+
 def test_small_photos_are_extended_and_large_ones_cut(chain: Graph) -> None:
     small, large = np.zeros((1, 1, 3), np.uint8), np.zeros((600, 800, 3), np.uint8)
     free, inputs = prepare(chain, [small, large])
