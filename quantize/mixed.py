@@ -46,8 +46,8 @@ SLOWER = 4.0
 
 BAD_DB = 0.20
 """Above this loss single layers are tried, and need spare no more than ``LAYER_WORTH_DB`` each: networks are to lose
-0.3 dB at most, and what super resolution lost on test sets was up to 1.36 times what is simulated here (BSRN; RFDN
-1.25, RLFN 1.24). For another set of pictures that is no bound: IAT lost 0.30 dB on SICE and 0.12 here."""
+0.3 dB at most, and what super resolution lost on test sets was up to 1.36 times what is simulated here (BSRN, RFDN;
+RLFN 1.13). For another set of pictures that is no bound: IAT lost 0.29 dB on SICE and 0.06 here."""
 
 LAYER_WORTH_DB = 0.005
 """What each such layer must spare: several together make up for the way to int8 and back."""
