@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import UnsupportedOperator
 from clearport.export import mil_math as elementwise
 from clearport.export import mil_matrix as matrix
 from clearport.export import mil_resize as resizes
 from clearport.export import mil_spatial as spatial
 from clearport.export.mil_lowering import Lowering, refuse
 from clearport.export.mil_math import binary, unary
+from clearport.export.without_rule import unknown
 from clearport.graphs import attr_int, attr_ints, operand
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def rule_for(node: ir.Node) -> Rule:
         UnsupportedOperator: there is none.
     """
     if node.op_type not in RULES or node.domain not in {"", "ai.onnx"}:
-        raise UnsupportedOperator("coreml", node.op_type, node.name or operand_name(node))
+        raise unknown("coreml", node, node.name or operand_name(node))
     return RULES[node.op_type]
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from clearport import graphs
-from clearport.base import UnsupportedOperator
 from clearport.export import ncnn_conv as conv
 from clearport.export import ncnn_elementwise as elementwise
 from clearport.export import ncnn_spatial as spatial
 from clearport.export.ncnn_lower import TARGET_NAME, Lowering, layer_of
 from clearport.export.ncnn_resize import resize
+from clearport.export.without_rule import unknown
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -76,7 +76,7 @@ def write(low: Lowering, node: ir.Node) -> None:
     if node.op_type == "Constant" or low.absorbed(node) or _computes_sizes(node):
         return
     if node.domain not in {"", "ai.onnx"} or node.op_type not in RULES:
-        raise UnsupportedOperator(TARGET_NAME, node.op_type, layer_of(node))
+        raise unknown(TARGET_NAME, node, layer_of(node))
     RULES[node.op_type](low, node)
 
 

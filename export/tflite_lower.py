@@ -22,6 +22,7 @@ from clearport.export.half import fits_half
 from clearport.export.tflite_file import FlatFile, Quant, Tensor
 from clearport.export.tflite_order import Order, broadcasting, free_axes, native
 from clearport.export.tflite_rules import rules
+from clearport.export.without_rule import unknown
 from clearport.quantize.scheme import to_integers
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Lowering:
             if node.op_type == "Constant":
                 continue
             if node.domain not in {"", "ai.onnx"} or node.op_type not in known:
-                raise UnsupportedOperator(TARGET_NAME, node.op_type, _layer(node))
+                raise unknown(TARGET_NAME, node, _layer(node))
             known[node.op_type](self, node)
         return self.arranged(self.graph.model.graph.outputs[0])
 

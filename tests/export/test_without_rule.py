@@ -1,0 +1,31 @@
+"""What is said of operators that a target has no rule for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clearport.base import Options, UnsupportedOperator
+from clearport.registry import TARGETS, missing
+
+from .tflite_harness import SIZE, after_conv, build, i64, one
+
+
+@pytest.mark.parametrize("name", ["ncnn", "tflite", "coreml"])
+def test_arithmetic_on_sizes_without_a_rule_says_what_to_do(name: str, tmp_path: Path) -> None:
+    nodes = (("Shape", "x", "s", {}), ("Mod", "s m", "t", {}), ("Add", "s t", "u", {}), one("Reshape", "x u"))
+    graph = build(after_conv(*nodes, constants={"m": i64(1, 1, 1, 1)}), "H", "W")
+    target = TARGETS.get(name)
+    if missing(target.requires):
+        pytest.skip(f"{name} is not installed")
+    with pytest.raises(UnsupportedOperator, match=r"operator (Shape|Mod|Add|Reshape) .* give --size HEIGHTxWIDTH"):
+        target.lower(graph, None, "fp32", Options(None, "float32"), tmp_path)
+
+
+def test_other_operators_are_just_named(tmp_path: Path) -> None:
+    graph = build(after_conv(one("Selu")))
+    with pytest.raises(
+        UnsupportedOperator, match=r"tflite: cannot take operator Selu of layer .*: there is no rule for it$"
+    ):
+        TARGETS.get("tflite").lower(graph, None, "fp32", Options(SIZE, "float32"), tmp_path)
