@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Ranges = Mapping[str, tuple[float, float]]
 
 SLOPE_PARTS = 256
-"""XNNPACK's int8 leaky ReLU (``qs8-vlrelu``) multiplies by whole parts of this; else it is 1/4 step further off."""
+"""XNNPACK's int8 leaky ReLU (``qs8-vlrelu``) multiplies by whole parts of this; else it was up to 0.67 steps off."""
 
 SLOPE_MOST = 128
 """The largest ratio of input to output scale that XNNPACK takes there."""
