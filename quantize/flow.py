@@ -20,6 +20,7 @@ from clearport.quantize import (
     placement,
     rounding,
     search,
+    slopes,
     weights,
 )
 from clearport.quantize import mixed as mixed_
@@ -129,7 +130,7 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     shipped = mixed_.lowered(equalise.run(graph, peaks, best.strength), floats, best.bounds).graph
     entries = {**best.activations(folded), **rounded.entries}
     table = ScaleTable(entries, _record(best, mixed, setting, images))
-    return QuantizedGraph(weights.replaced(shipped, rounded.arrays), table)
+    return QuantizedGraph(slopes.expressed(weights.replaced(shipped, rounded.arrays), entries), table)
 
 
 def _candidate(

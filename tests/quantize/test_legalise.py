@@ -170,37 +170,3 @@ def test_a_clamp_that_excludes_zero_is_half_folded(graph_of) -> None:
     ranges = {**ranges_of(graph), "a": (-60.0, 90.0), "b": (1.0, 3.0)}
     entries = legalise.activations(lowered(graph, ranges), ranges)
     assert entries["a"] == entries["b"] == QParams((float(np.float32(3 / 255)),), -128)
-
-
-@given(st.floats(0.005, 2 * legalise.SLOPE_MOST), st.floats(0.001, 0.5))
-def test_a_leaky_relu_gets_a_ratio_of_whole_parts(ratio: float, slope: float) -> None:
-    found = legalise.leaky_ratio(ratio, slope)
-    assert ratio <= found <= ratio * legalise.SLOPE_WIDENING
-    assert found == ratio or (found * legalise.SLOPE_PARTS).is_integer()
-
-
-@pytest.mark.parametrize(
-    ("ratio", "slope"), [(4.153, 0.1), (2.49, 0.1), (1.98, 0.1), (1.6393, 0.05), (0.94, 0.05), (1.99, 0.2)]
-)
-def test_a_leaky_relu_rounds_as_real_numbers_do(ratio: float, slope: float) -> None:
-    """XNNPACK adds a half and drops the fraction, after it has multiplied by whole parts."""
-    found = legalise.leaky_ratio(ratio, slope)
-    levels = np.arange(-255, 256)
-    parts = np.rint(np.where(levels < 0, slope * found, found) * legalise.SLOPE_PARTS).astype(int)
-    given_ = (levels * parts + legalise.SLOPE_PARTS // 2) // legalise.SLOPE_PARTS
-    wanted = np.rint(np.where(levels < 0, slope, 1.0) * levels * found)
-    assert (given_ != wanted).mean() <= 0.02
-
-
-def test_only_what_nothing_else_binds_is_widened_before_a_leaky_relu(graph_of) -> None:
-    body = """a = Conv(image, W, B) b = LeakyRelu<alpha = 0.1>(a)
-        c = Conv(b, V, C) d = Concat<axis=1>(b, c) e = LeakyRelu<alpha = 0.1>(d) restored = Conv(e, U, C)"""
-    graph = graph_of(body, W=[3, 3, 1, 1], B=[3], V=[3, 3, 1, 1], C=[3], U=[3, 6, 1, 1])
-    ranges = {**ranges_of(graph), "b": (-6.9, 97.0), "e": (-6.0, 51.0)}
-    folded = lowered(graph, ranges)
-    entries = legalise.activations(folded, ranges)
-    ratio = entries["a"].scale[0] / entries["b"].scale[0]
-    assert ratio == pytest.approx(legalise.leaky_ratio(170 / 255 / entries["b"].scale[0], 0.1))
-    assert ratio != pytest.approx(170 / 255 / entries["b"].scale[0]), "it was widened"
-    assert entries["a"].zero_point == round(-128 + 70 / (170 / 255)), "and stayed where it was"
-    assert entries["b"] == entries["c"] == entries["d"]

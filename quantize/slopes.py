@@ -1,0 +1,92 @@
+"""Leaky ReLUs whose 256 levels come out the same in every runtime.
+
+XNNPACK multiplies in fixed point (``qs8-vlrelu``): by whole parts of 1/256, halves up. Runtimes that compute in float
+multiply by the slope itself and round halves to even, where their last bits decide what a half is. So the scales and the
+slope are chosen such that both multiply by the same number, and what would be a half lies a little to XNNPACK's side.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport import graphs
+from clearport.quantize import scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    import onnx_ir as ir
+
+    from clearport.base import Graph, QParams
+
+PARTS = 256
+"""What XNNPACK's factors are whole parts of."""
+
+MOST = 128
+"""The largest ratio of input to output scale that XNNPACK takes."""
+
+WIDENING = 1.03
+"""The most that the steps before a leaky ReLU may grow."""
+
+_BESIDE = 2.0**-18
+"""How far from a half, in shares of itself, a product of whole parts lies that would be one: more than float32 loses
+(some 2**-22), and less than the next product is away (2**-16, of 256 steps)."""
+
+
+def widen(model: ir.Model, alone: Collection[str], entries: dict[str, QParams]) -> None:
+    """Make what leaky ReLUs read a little wider, where no other tensor must have the same scale."""
+    for node in _leaky(model, entries):
+        source, out = _ends(node)
+        if source in alone:
+            found = ratio(entries[source].scale[0] / entries[out].scale[0], _slope(node))
+            entries[source] = replace(entries[source], scale=(scheme.single(found * entries[out].scale[0]),))
+
+
+@cache
+def ratio(asked: float, slope: float) -> float:
+    """The ratio of a leaky ReLU's input scale to its output scale that fixed point can express.
+
+    Args:
+        asked: the one that the ranges ask for.
+        slope: what the operator multiplies negative numbers by.
+
+    Returns:
+        Of the ratios from ``asked`` to ``WIDENING`` times as much that are whole ``PARTS`` (and a little more, so that no
+        product is a half), the one whose slope is nearest to ``slope``; ``asked`` where there is none.
+    """
+    parts = np.arange(math.ceil(asked * PARTS), math.floor(asked * PARTS * WIDENING) + 1)
+    if asked > MOST or not len(parts):
+        return asked
+    missed = np.abs(np.rint(slope * parts) / parts - slope)
+    return float(parts[np.argmin(missed)]) / PARTS * (1 + _BESIDE)
+
+
+def expressed(graph: Graph, entries: Mapping[str, QParams]) -> Graph:
+    """The graph with the slopes that int8 leaky ReLUs have in fixed point, where their scales are as in ``ratio``."""
+    import onnx_ir as ir
+
+    result = graphs.clone(graph)
+    for node in _leaky(result.model, entries):
+        source, out = _ends(node)
+        parts = entries[source].scale[0] / entries[out].scale[0] * PARTS / (1 + _BESIDE)
+        below = round(_slope(node) * round(parts))
+        if math.isclose(parts, round(parts), rel_tol=_BESIDE / 4) and below > 0:
+            node.attributes["alpha"] = ir.AttrFloat32("alpha", below / round(parts) * (1 - 2 * _BESIDE))
+    return result
+
+
+def _leaky(model: ir.Model, entries: Mapping[str, QParams]) -> list[ir.Node]:
+    return [n for n in model.graph if n.op_type == "LeakyRelu" and all(name in entries for name in _ends(n))]
+
+
+def _ends(node: ir.Node) -> tuple[str, str]:
+    return graphs.name_of(graphs.need(node, 0)), graphs.name_of(node.outputs[0])
+
+
+def _slope(node: ir.Node) -> float:
+    return graphs.attr_float(node, "alpha", 0.01)

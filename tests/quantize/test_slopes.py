@@ -1,0 +1,64 @@
+"""Leaky ReLUs come out the same in fixed point and in float32, level by level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearport import graphs
+from clearport.base import QParams
+from clearport.quantize import legalise, scheme, slopes
+
+from .test_legalise import lowered, ranges_of
+
+ONE = "a = Conv(image, W, B) b = LeakyRelu<alpha = {:.9g}>(a) restored = Conv(b, V, C)"
+SHAPES = {"W": [3, 3, 1, 1], "B": [3], "V": [3, 3, 1, 1], "C": [3]}
+LEVELS = np.arange(-255, 256)
+
+
+@given(st.floats(0.005, 2 * slopes.MOST), st.floats(0.001, 0.5))
+def test_a_ratio_is_of_whole_parts_and_hardly_larger(asked: float, slope: float) -> None:
+    found = slopes.ratio(asked, slope)
+    assert asked <= found <= asked * slopes.WIDENING * (1 + 2**-17)
+    assert found == asked or found * slopes.PARTS == pytest.approx(round(found * slopes.PARTS), rel=2**-17)
+
+
+@given(st.floats(0.2, 100), st.floats(0.01, 0.5), st.floats(1e-6, 1e6))
+def test_fixed_point_and_float32_agree_on_every_level(graph_of, asked: float, slope: float, step: float) -> None:
+    """XNNPACK adds a half and drops the fraction, after it has multiplied by whole parts."""
+    out = QParams((scheme.single(step),), -100)
+    source = QParams((scheme.single(slopes.ratio(asked, slope) * out.scale[0]),), 3)
+    graph = slopes.expressed(graph_of(ONE.format(slope), **SHAPES), {"a": source, "b": out})
+    (node,) = (n for n in graph.model.graph if n.op_type == "LeakyRelu")
+    alpha = np.float32(graphs.attr_float(node, "alpha", 0.0))
+    real = LEVELS.astype(np.float32) * np.float32(source.scale[0])
+    ratio = source.scale[0] / out.scale[0]
+    parts = np.rint(np.where(LEVELS < 0, alpha * ratio, ratio) * slopes.PARTS).astype(int)
+    fixed = (LEVELS * parts + slopes.PARTS // 2) // slopes.PARTS
+    floating = np.rint(np.where(LEVELS < 0, real * alpha, real) / np.float32(out.scale[0])).astype(int)
+    seen = np.abs(fixed) < 256
+    np.testing.assert_array_equal(fixed[seen], floating[seen])
+    assert alpha == pytest.approx(slope, abs=0.5 / (asked * slopes.PARTS))
+
+
+def test_slopes_stay_where_the_scales_are_not_of_whole_parts(graph_of) -> None:
+    graph = graph_of(ONE.format(0.1), **SHAPES)
+    entries = {"a": QParams((scheme.single(1.7031),), 3), "b": QParams((1.0,), -100)}
+    for given_ in (entries, {"a": QParams((1.5,), 3)}):
+        (node,) = (n for n in slopes.expressed(graph, given_).model.graph if n.op_type == "LeakyRelu")
+        assert graphs.attr_float(node, "alpha", 0.0) == pytest.approx(0.1)
+
+
+def test_only_what_nothing_else_binds_is_widened_before_a_leaky_relu(graph_of) -> None:
+    body = """a = Conv(image, W, B) b = LeakyRelu<alpha = 0.1>(a)
+        c = Conv(b, V, C) d = Concat<axis=1>(b, c) e = LeakyRelu<alpha = 0.1>(d) restored = Conv(e, U, C)"""
+    graph = graph_of(body, **SHAPES, U=[3, 6, 1, 1])
+    ranges = {**ranges_of(graph), "b": (-6.9, 97.0), "e": (-6.0, 51.0)}
+    entries = legalise.activations(lowered(graph, ranges), ranges)
+    ratio = entries["a"].scale[0] / entries["b"].scale[0]
+    assert ratio == pytest.approx(slopes.ratio(170 / 255 / entries["b"].scale[0], 0.1))
+    assert ratio != pytest.approx(170 / 255 / entries["b"].scale[0]), "it was widened"
+    assert entries["a"].zero_point == round(-128 + 70 / (170 / 255)), "and stayed where it was"
+    assert entries["b"] == entries["c"] == entries["d"]
