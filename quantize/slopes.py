@@ -1,8 +1,9 @@
 """Leaky ReLUs whose 256 levels come out the same in every runtime.
 
 XNNPACK multiplies in fixed point (``qs8-vlrelu``): by whole parts of 1/256, halves up. Runtimes that compute in float
-multiply by the slope itself and round halves to even, where their last bits decide what a half is. So the scales and the
-slope are chosen such that both multiply by the same number, and what would be a half lies a little to XNNPACK's side.
+multiply by the slope itself and round halves to even, where their last bits decide what a half is. So the scales and
+the slope are chosen such that both multiply by the same number, and what would be a half lies a little to XNNPACK's
+side.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ MOST = 128
 WIDENING = 1.03
 """The most that the steps before a leaky ReLU may grow."""
 
-_BESIDE = 2.0**-18
-"""How far from a half, in shares of itself, a product of whole parts lies that would be one: more than float32 loses
-(some 2**-22), and less than the next product is away (2**-16, of 256 steps)."""
+_ABOVE, _BELOW = 2.0**-17, 2.0**-15
+"""How far from a half, in shares of themselves, products of whole parts lie that would be one: positive ones above it
+by the first, negative ones towards zero by the second less the first. That is more than float32 loses where it adds a
+zero point before it rounds (2**-17 of a step), and less than the next product of whole parts is away (2**-8 of a step),
+up to 170 steps below zero."""
 
 
 def widen(model: ir.Model, alone: Collection[str], entries: dict[str, QParams]) -> None:
@@ -56,14 +59,14 @@ def ratio(asked: float, slope: float) -> float:
         slope: what the operator multiplies negative numbers by.
 
     Returns:
-        Of the ratios from ``asked`` to ``WIDENING`` times as much that are whole ``PARTS`` (and a little more, so that no
-        product is a half), the one whose slope is nearest to ``slope``; ``asked`` where there is none.
+        Of the ratios from ``asked`` to ``WIDENING`` times as much that are whole ``PARTS`` (and a little more, so that
+        no product is a half), the one whose slope is nearest to ``slope``; ``asked`` where there is none.
     """
     parts = np.arange(math.ceil(asked * PARTS), math.floor(asked * PARTS * WIDENING) + 1)
     if asked > MOST or not len(parts):
         return asked
     missed = np.abs(np.rint(slope * parts) / parts - slope)
-    return float(parts[np.argmin(missed)]) / PARTS * (1 + _BESIDE)
+    return float(parts[np.argmin(missed)]) / PARTS * (1 + _ABOVE)
 
 
 def expressed(graph: Graph, entries: Mapping[str, QParams]) -> Graph:
@@ -73,10 +76,10 @@ def expressed(graph: Graph, entries: Mapping[str, QParams]) -> Graph:
     result = graphs.clone(graph)
     for node in _leaky(result.model, entries):
         source, out = _ends(node)
-        parts = entries[source].scale[0] / entries[out].scale[0] * PARTS / (1 + _BESIDE)
+        parts = entries[source].scale[0] / entries[out].scale[0] * PARTS / (1 + _ABOVE)
         below = round(_slope(node) * round(parts))
-        if math.isclose(parts, round(parts), rel_tol=_BESIDE / 4) and below > 0:
-            node.attributes["alpha"] = ir.AttrFloat32("alpha", below / round(parts) * (1 - 2 * _BESIDE))
+        if math.isclose(parts, round(parts), rel_tol=_ABOVE / 4) and below > 0:
+            node.attributes["alpha"] = ir.AttrFloat32("alpha", below / round(parts) * (1 - _BELOW))
     return result
 
 

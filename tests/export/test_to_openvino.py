@@ -20,9 +20,12 @@ from clearport.export import to_openvino
 from clearport.export.to_onnxruntime import CONTRACT_KEY
 from clearport.files import digest
 from clearport.protocols import Target
+from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.registry import TARGETS, missing
 from clearport.runtime import pixels
+
+from .tflite_harness import PLAIN, after_conv, build, one, onnxruntime, pictures, real, weight
 
 if missing(("openvino",)):
     pytest.skip("openvino is not installed", allow_module_level=True)
@@ -96,6 +99,30 @@ def test_int8_gives_what_the_qdq_model_gives_to_a_level(small: Any, io: IODType,
     difference = np.abs(levels_by(artifact, small.photo) - reference)
     assert difference.max() <= 2
     assert difference.mean() < 0.3
+
+
+CONVOLUTIONS = (("Conv", "y w b", "a", {"pads": [1, 1, 1, 1]}), ("Conv", "a v d", "c", {"pads": [1, 1, 1, 1]}))
+RESIDUALS = {
+    "of a convolution": (*CONVOLUTIONS, one("Add", "c y")),
+    "of a leaky ReLU": (*CONVOLUTIONS, ("LeakyRelu", "c", "l", {"alpha": 0.05}), one("Add", "l y")),
+    "of a sigmoid": (*CONVOLUTIONS, ("Sigmoid", "c", "s", {}), one("Add", "y s")),
+}
+
+
+@pytest.mark.parametrize("name", RESIDUALS)
+def test_what_a_convolution_gives_is_rounded_before_it_is_added(name: str, tmp_path: Path) -> None:
+    """The CPU plugin adds within the convolution, where it would leave that rounding out."""
+    constants = {"w": 2 * weight(8, 8, 3, 3), "v": 2 * weight(8, 8, 3, 3, seed=8), "b": weight(8), "d": weight(8)}
+    graph = build(after_conv(*RESIDUALS[name], constants=constants), "height", "width")
+    quantized = quantize(graph, pictures(), PLAIN)
+    (artifact,) = TARGET.lower(graph, quantized, "int8", Options(io="float32"), tmp_path)
+    assert isinstance(artifact, Artifact)
+    given = RUNNER.open(artifact.path, 1, {}).run({"image": real(pictures()[0])})["restored"]
+    wanted = onnxruntime(to_qdq(quantized), real(pictures()[0]))
+    step = quantized.table.entries["restored"].scale[0]
+    steps = np.abs(given - wanted) / step
+    assert steps.max() < 1.5
+    assert (steps < 0.5).mean() >= 0.98
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
