@@ -80,6 +80,21 @@ def test_int8_is_what_the_qdq_model_gives(name: str, tmp_path: Path) -> None:
     assert found.api_level == case.nnapi, found.refused(31)
 
 
+@pytest.mark.parametrize("gain", [1.0, 2.3])
+@pytest.mark.parametrize("slope", [0.05, 0.1, 0.2, 0.013])
+def test_a_leaky_relu_gives_every_level_as_the_qdq_model_does(slope: float, gain: float) -> None:
+    """XNNPACK computes in fixed point, the model in float; one of 256 levels is a hundred pixels of a feature."""
+    constants = {"w": gain * np.eye(3, dtype=np.float32)[:, :, None, None], "b": np.full(3, -0.8 * gain, np.float32)}
+    graph = build(Case((("Conv", "image w b", "x", {}), one("LeakyRelu", alpha=slope)), constants))
+    picture = (np.arange(10 * 12 * 3) % 256).astype(np.uint8).reshape(10, 12, 3)
+    quantized = quantize(graph, [picture], PLAIN)
+    data, _, _ = emit(graph, quantized, "int8", Options(SIZE, "int8"))
+    given, facts = litert(data, (picture[None].astype(np.int16) - 128).astype(np.int8))
+    wanted = onnxruntime(to_qdq(quantized, activations="uint8", io="uint8"), picture.transpose(2, 0, 1)[None])
+    np.testing.assert_array_equal(given.astype(int) + 128, nhwc(wanted))
+    assert facts["operators_outside"] == {}
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_fp16_is_fp32_to_its_precision(name: str) -> None:
     graph = build(ALL[name])
