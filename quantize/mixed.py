@@ -46,8 +46,8 @@ SLOWER = 4.0
 
 BAD_DB = 0.19
 """Above this loss single layers are tried, and need spare no more than ``LAYER_WORTH_DB`` each: networks are to lose
-0.3 dB at most, and what super resolution lost on test sets was up to 1.53 times what is simulated here (RLFN; BSRN and
-RFDN 1.37). For another set of pictures that is no bound: IAT lost 0.28 dB on SICE and 0.06 here."""
+0.3 dB at most, and what super resolution lost on test sets was up to 1.53 times what is simulated here (RLFN;
+RFDN 1.37, BSRN 1.06). For another set of pictures that is no bound: IAT lost 0.28 dB on SICE and 0.06 here."""
 
 LAYER_WORTH_DB = 0.005
 """What each such layer must spare: several together make up for the way to int8 and back."""

@@ -40,7 +40,7 @@ def test_what_the_search_is_worth() -> None:
     assert mixed.loss_db(38, "low-light") < mixed.BEARABLE_DB, (
         "so far from its target, a small error is lost in a large one"
     )
-    assert mixed.BAD_DB * 1.35 < 0.3
+    assert mixed.BAD_DB * 1.53 < 0.3
 
 
 @given(shares=st.tuples(st.floats(0, 1), st.floats(0, 1)))
