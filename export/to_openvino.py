@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from clearport.base import Graph, QuantizedGraph
 
 _FUSED = frozenset({"Add", "Clamp", "Elu", "FakeQuantize", "Gelu", "HSwish", "PRelu", "Relu", "Sigmoid", "Tanh"})
-"""What OpenVINO's CPU plugin fuses into a convolution, and networks of this field have."""
+"""What may stand between a convolution and an addition that OpenVINO's CPU plugin fuses; one too many does no harm."""
 
 _COUNTED_NAME = re.compile(r"[A-Z][A-Za-z0-9]*_\d+")
 
@@ -85,7 +85,7 @@ def _keep_roundings(network: Any) -> None:
     """Put an activation that changes nothing before those FakeQuantize whose rounding the CPU plugin would leave out.
 
     It fuses an addition into the convolution before it, and then clips but does not round what the convolution itself
-    gives ("drop rounding one special residual pattern" in its composer of post-ops, as of 2026.4), if that comes first
+    gives ("drop rounding one special residual pattern" in its source; seen in 2026.4.1), if that comes first
     in the fused operator: a fifth of the values behind it were off by a step, up to 8 steps behind a leaky ReLU. Behind
     an activation it rounds; one of slope 1 is not optimized away, as a clamp is.
     """
@@ -100,7 +100,7 @@ def _keep_roundings(network: Any) -> None:
 
 
 def _of_convolution(node: Any) -> bool:
-    """Whether what a node reads is a convolution, with or without its bias."""
+    """Whether what a node reads is a convolution with or without its bias, or a sum with it, where it does no harm."""
     source = node.input_value(0).get_node()
     if source.get_type_name() == "Add":
         source = source.input_value(0).get_node()

@@ -1,9 +1,10 @@
-"""Leaky ReLUs whose 256 levels come out the same in every runtime.
+"""Leaky ReLUs whose 256 levels come out the same in fixed point and in float.
 
 XNNPACK multiplies in fixed point (``qs8-vlrelu``): by whole parts of 1/256, halves up. Runtimes that compute in float
 multiply by the slope itself and round halves to even, where their last bits decide what a half is. So the scales and
 the slope are chosen such that both multiply by the same number, and what would be a half lies a little to XNNPACK's
-side.
+side. Where something else binds the scales they stay, and a few levels may differ; so may those of TFLite's own kernel,
+which rounds twice.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def ratio(asked: float, slope: float) -> float:
         no product is a half), the one whose slope is nearest to ``slope``; ``asked`` where there is none.
     """
     parts = np.arange(math.ceil(asked * PARTS), math.floor(asked * PARTS * WIDENING) + 1)
+    parts = parts[PARTS // 2 % parts != 0]  # half a step is a product of those, and ``_ABOVE`` of it too little
     if asked > MOST or not len(parts):
         return asked
     missed = np.abs(np.rint(slope * parts) / parts - slope)

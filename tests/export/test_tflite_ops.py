@@ -83,7 +83,7 @@ def test_int8_is_what_the_qdq_model_gives(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("gain", [1.0, 2.3])
 @pytest.mark.parametrize("slope", [0.05, 0.1, 0.2, 0.013])
 def test_a_leaky_relu_gives_every_level_as_the_qdq_model_does(slope: float, gain: float) -> None:
-    """XNNPACK computes in fixed point, the model in float; one of 256 levels is a hundred pixels of a feature."""
+    """XNNPACK computes in fixed point, the model in float."""
     constants = {"w": gain * np.eye(3, dtype=np.float32)[:, :, None, None], "b": np.full(3, -0.8 * gain, np.float32)}
     graph = build(Case((("Conv", "image w b", "x", {}), one("LeakyRelu", alpha=slope)), constants))
     picture = (np.arange(10 * 12 * 3) % 256).astype(np.uint8).reshape(10, 12, 3)
