@@ -6,6 +6,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -20,6 +21,9 @@ from clearport.runtime.latency_stats import LEAST_ROUNDS, paired_ratio, rounds_o
 from clearport.runtime.on_browser import BrowserSession
 from device_tests.browser.jobs import PLAN, job, measure, spoilt
 from device_tests.browser.opened import Watch
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 
 def test_a_file_that_a_runtime_refuses_is_a_row_and_the_others_go_on(
@@ -80,6 +84,56 @@ def test_some_are_loaded_at_once_and_not_more(
     assert [row.artifact for row in rows] == [job.label for job in jobs]
     assert all(isinstance(row.cell, LatencyReport) for row in rows)
     assert watch.most == AT_ONCE
+
+
+ENDS_LATE = """
+const request = navigator.locks.request.bind(navigator.locks);
+navigator.locks.request = async (name, ...rest) => {
+  await request(name, ...rest);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  console.log(`gone ${name}`);
+};
+globalThis.Worker = class extends Worker {
+  constructor(url, options) {
+    super(url, options);
+    this.called = options.name;
+    console.log(`new ${this.called}`);
+  }
+  terminate() {
+    super.terminate();
+    console.log(`ended ${this.called}`);
+  }
+};
+"""
+
+
+def test_the_next_are_loaded_when_those_before_are_gone(
+    chromium: BrowserSession, files: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gone, and not only told to end: a browser may keep what they hold for a while."""
+    said: list[tuple[str, str]] = []
+    new_page = chromium._browser.new_page
+
+    def heard() -> Page:
+        page = new_page()
+        page.add_init_script(ENDS_LATE)
+        page.on("console", lambda message: said.append(split(message.text)))
+        return page
+
+    monkeypatch.setattr(chromium._browser, "new_page", heard)
+    jobs = [replace(job(files, "tflite/int8"), label=str(n)) for n in range(AT_ONCE + 1)]
+    rows = measure(chromium, *jobs, plan=replace(PLAN, rounds=1, runs=1))
+    assert all(isinstance(row.cell, LatencyReport) for row in rows)
+    names = [name for what, name in said if what == "new"]
+    assert len(set(names)) == len(names) == AT_ONCE + 1
+    for name in names[:AT_ONCE]:
+        assert said.index(("new", name)) < said.index(("ended", name)) < said.index(("gone", name))
+        assert said.index(("gone", name)) < said.index(("new", names[AT_ONCE]))
+
+
+def split(said: str) -> tuple[str, str]:
+    what, _, name = said.partition(" ")
+    return what, name
 
 
 def go_away(chromium: BrowserSession, what: str) -> None:

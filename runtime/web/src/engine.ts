@@ -1,6 +1,7 @@
 /** What a runtime's worker can be asked, and how it answers. */
 
 import { heapMib, watchHeaps } from "./heap";
+import { beSeen } from "./leaving";
 import type { Listening } from "./listening";
 import type { Values } from "./pixels";
 import type { Backend, TensorSpec, Unit } from "./wire";
@@ -88,6 +89,7 @@ function words(error: unknown, listening: Listening): string {
 
 /** Answer the questions of the page, one after the other. */
 export function serve(engine: Engine, listening: Listening): void {
+  beSeen();
   watchHeaps();
   addEventListener("message", async (event: MessageEvent<Question>) => {
     let reply: Reply;

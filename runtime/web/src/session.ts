@@ -1,6 +1,7 @@
 /** An artifact in a runtime in a worker of its own: what crashes or hangs takes nothing else with it. */
 
 import type { Answers, Opening, Question, Reply } from "./engine";
+import { allGone, leaves, newName } from "./leaving";
 import type { Runner } from "./wire";
 
 const SCRIPTS: Record<Runner, [string, WorkerType]> = {
@@ -15,54 +16,65 @@ export class Stopped extends Error {}
 export class TimedOut extends Error {}
 
 export class Session {
-  private readonly worker: Worker;
+  private readonly name = newName();
+  private worker: Worker | null = null;
   private fail: ((reason: Error) => void) | null = null;
   /** Why there is nobody to ask any more. */
   private over: Error | null = null;
 
   constructor(
-    runner: Runner,
+    private readonly runner: Runner,
     private readonly timeoutS: number,
-  ) {
-    const [script, type] = SCRIPTS[runner];
-    this.worker = new Worker(BASE + script, { type });
-    this.worker.onerror = (event) => this.end(new Error(event.message || "the runtime's worker crashed"));
-  }
+  ) {}
 
-  open(opening: Omit<Opening, "base">): Promise<Answers["open"]> {
+  /** Load an artifact, once those that were closed before it are gone. */
+  async open(opening: Omit<Opening, "base">): Promise<Answers["open"]> {
+    await allGone();
+    if (!this.over) this.worker = this.newWorker();
     return this.ask<"open">({ call: "open", opening: { ...opening, base: BASE } });
   }
 
   /** One question at a time. Rejects when the runtime fails, the worker crashes, or the time is over. */
   ask<T extends Question["call"]>(question: Extract<Question, { call: T }>): Promise<Answers[T]> {
-    if (this.over) return Promise.reject(this.over);
+    const { worker } = this;
+    if (!worker) return Promise.reject(this.over ?? new Error(`'${question.call}' before 'open'`));
     return new Promise((resolve, reject) => {
-      const late = (): void => this.fail?.(new TimedOut(`no answer to '${question.call}' within ${this.timeoutS} s`));
+      const late = (): void => this.end(new TimedOut(`no answer to '${question.call}' within ${this.timeoutS} s`));
       const timer = setTimeout(late, this.timeoutS * 1000);
       this.fail = (reason) => {
         clearTimeout(timer);
-        this.fail = null;
-        this.worker.terminate();
         reject(reason);
       };
-      this.worker.onmessage = (event: MessageEvent<Reply>) => {
+      worker.onmessage = (event: MessageEvent<Reply>) => {
         clearTimeout(timer);
         this.fail = null;
         if ("error" in event.data) reject(new Error(event.data.error));
         else resolve(event.data.result as Answers[T]);
       };
-      this.worker.postMessage(question);
+      worker.postMessage(question);
     });
   }
 
   /** End the worker; a question that waits for its answer is rejected. */
   close(): void {
     this.end(new Stopped("stopped"));
-    this.worker.terminate();
+  }
+
+  private newWorker(): Worker {
+    const [script, type] = SCRIPTS[this.runner];
+    const worker = new Worker(BASE + script, { type, name: this.name });
+    worker.onerror = (event) => this.end(new Error(event.message || "the runtime's worker crashed"));
+    return worker;
   }
 
   private end(reason: Error): void {
-    this.over ??= reason;
+    if (this.over) return;
+    this.over = reason;
     this.fail?.(reason);
+    this.fail = null;
+    if (!this.worker) return;
+    this.worker.terminate();
+    this.worker = null;
+    leaves(this.name);
   }
 }
