@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clearport import bundle, graphs
 from clearport.base import Artifact, BadInput, Graph, QuantizedGraph, Size, Skipped, UnsupportedOperator
@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 SCALES, REFERENCE = "scales.json", "reference_qdq.onnx"
 
 
+class Photos(NamedTuple):
+    """Calibration photos: their files, and what is in them."""
+
+    paths: list[Path]
+    pixels: list[Image8]
+
+
 def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> Bundle:
     """Export, prove and measure; the bundle appears at ``request.out`` when all of it is there.
 
@@ -48,9 +55,10 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
     """
     plan = make_plan(request)
     with bundle.building(request.out, force=request.force) as folder:
+        photos = _photos(plan)
         progress("loading weights", 0, 0)
         loaded = weights.load(plan.spec, plan.scale, request.weights)
-        made = _make(plan, loaded, folder, progress)
+        made = _make(plan, loaded, photos, folder, progress)
         goldens = _goldens(plan, made, folder, progress)
         found = Findings(
             loaded=loaded,
@@ -65,7 +73,7 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
     return Bundle.load(request.out)
 
 
-def _make(plan: Plan, loaded: weights.Loaded, folder: Path, progress: Progress) -> Made:
+def _make(plan: Plan, loaded: weights.Loaded, photos: Photos, folder: Path, progress: Progress) -> Made:
     """Everything that is proven later: graph, scale table, references and artifacts.
 
     A target that has no rule for one of the network's operators is skipped with that reason.
@@ -76,11 +84,11 @@ def _make(plan: Plan, loaded: weights.Loaded, folder: Path, progress: Progress) 
     graph = export_graph(loaded.module, plan.spec, plan.scale, plan.request.size)
     forms: dict[Precision, QuantizedGraph] = {}
     if plan.quantizes:
-        forms["int8"] = quantized = _quantize(plan, graph, progress)
+        forms["int8"] = quantized = _quantize(plan, graph, photos, progress)
         table.save(folder / SCALES, quantized.table)
         write_bytes(folder / REFERENCE, graphs.to_bytes(to_qdq(quantized)))
     if plan.rounds_weights:
-        forms["int8-weights"] = weight_only.quantize(graph, _photos(plan)[1], progress)
+        forms["int8-weights"] = weight_only.quantize(graph, photos.pixels, progress)
     artifacts: list[Artifact] = []
     skipped = list(plan.skipped)
     for number, cell in enumerate(plan.cells):
@@ -104,24 +112,25 @@ def _lower(
         return [Skipped(f"{cell.target.name}/{cell.precision}", str(error))]
 
 
-def _quantize(plan: Plan, graph: Graph, progress: Progress) -> QuantizedGraph:
-    paths, photos = _photos(plan)
-    quantized = quantize(graph, photos, QuantizeOptions(task=plan.spec.task, progress=progress))
+def _quantize(plan: Plan, graph: Graph, photos: Photos, progress: Progress) -> QuantizedGraph:
+    quantized = quantize(graph, photos.pixels, QuantizeOptions(task=plan.spec.task, progress=progress))
     own = plan.request.calibration
     about = {
         **quantized.table.calibration,
         "source": "the folder given with --calibration" if own else described(plan.spec.task),
-        "images": [{"name": path.name, "sha256": digest(path)} for path in paths],
+        "images": [{"name": path.name, "sha256": digest(path)} for path in photos.paths],
     }
     return replace(quantized, table=replace(quantized.table, calibration=about))
 
 
-def _photos(plan: Plan) -> tuple[list[Path], list[Image8]]:
-    """The calibration photos and their files; those that clearport brings look as the task's inputs do."""
+def _photos(plan: Plan) -> Photos:
+    """The calibration photos, where any are needed; those that clearport brings look as the task's inputs do."""
+    if not (plan.quantizes or plan.rounds_weights):
+        return Photos([], [])
     own = plan.request.calibration
     paths = find_pictures(own) if own else samples.calibration()
-    photos = [load_rgb(path) for path in paths]
-    return paths, photos if own else as_inputs(photos, plan.spec.task)
+    pixels = [load_rgb(path) for path in paths]
+    return Photos(paths, pixels if own else as_inputs(pixels, plan.spec.task))
 
 
 def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Goldens:

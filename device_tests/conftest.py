@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import clearport
 from clearport.bundle import Bundle
@@ -52,10 +54,22 @@ def command(*words: str | Path, **options: Any) -> Outcome:
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
+def once(factory: pytest.TempPathFactory, name: str, **options: Any) -> Bundle:
+    """NCNet x3 with its bundled weights, exported by the first of the test processes that asks for this ``name``."""
+    place = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent  # the one that the processes of a run have in common
+    folder = place / name
+    with FileLock(place / f"{name}.lock"):
+        if not folder.exists():  # a bundle appears when it is complete
+            clearport.export("ncnet", folder, **{"size": SIZE, "measure": False, **options})
+    return Bundle.load(folder)
+
+
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """NCNet x3 with its bundled weights at every target and precision; not to be changed by a test."""
-    return clearport.export("ncnet", tmp_path_factory.mktemp("exported") / "ncnet", size=SIZE, measure=False)
+    """NCNet x3 at every target and precision; not to be changed by a test."""
+    return once(tmp_path_factory, "exported")
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +79,13 @@ def few_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in samples.calibration()[:2]:
         save_png(folder / path.name, np.ascontiguousarray(load_rgb(path)[:64, :64]))
     return folder
+
+
+@pytest.fixture(scope="session")
+def two_targets(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
+    """NCNet x3 for TFLite and ONNX Runtime in fp32 and int8; not to be changed by a test."""
+    options = {"targets": ("tflite", "onnxruntime"), "precisions": ("fp32", "int8"), "calibration": few_photos}
+    return once(tmp_path_factory, "two_targets", **options)
 
 
 @pytest.fixture

@@ -30,17 +30,9 @@ CHIPS = ("u55-256", "u65-512", "u85-1024")
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
-    """NCNet x3 in int8 as the NPUs take it; not to be changed by a test."""
-    return clearport.export(
-        "ncnet",
-        tmp_path_factory.mktemp("npu") / "ncnet",
-        targets=("tflite", "onnxruntime"),
-        precisions=("fp32", "int8"),
-        size="40x56",
-        calibration=few_photos,
-        measure=False,
-    )
+def small(two_targets: Bundle) -> Bundle:
+    """What NPUs take."""
+    return two_targets
 
 
 def job(bundle: Bundle, unit: Unit = "npu", target: str = "tflite", precision: Precision = "int8") -> Job:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import clearport
 from clearport.bundle import Bundle
 from clearport.runtime.browser_page import unbuilt
 from clearport.runtime.device import Settings
 from clearport.runtime.on_browser import ADDRESS, DEVICE, BrowserSession, executable
 from device_tests.browser.opened import ELSEWHERE, Opened, visit
-from device_tests.browser.serving import BRIEFLY, Server, ended, exported_for_browsers, started
-from device_tests.conftest import SIZE
+from device_tests.browser.serving import BRIEFLY, Server, ended, started
+from device_tests.conftest import once
 from device_tests.test_report_browser import QUIET
 
 if TYPE_CHECKING:
@@ -25,14 +24,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def web(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
-    """Not to be changed by a test."""
-    return exported_for_browsers(tmp_path_factory.mktemp("web") / "ncnet", few_photos)
+    """NCNet x3 as browsers run it in int8; not to be changed by a test."""
+    options = {"targets": ("tflite", "onnxruntime"), "precisions": ("int8",), "calibration": few_photos}
+    return once(tmp_path_factory, "web", **options)
 
 
 @pytest.fixture(scope="session")
-def wide(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
-    """More than a page loads at once; not to be changed by a test."""
-    return exported_for_browsers(tmp_path_factory.mktemp("wide") / "ncnet", few_photos, ("fp32", "int8"))
+def wide(two_targets: Bundle) -> Bundle:
+    """More than a page loads at once."""
+    return two_targets
 
 
 @pytest.fixture
@@ -100,9 +100,7 @@ def visitor(browser: Browser, shared_server: Server) -> Iterator[Opened]:
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
     """What browsers run of NCNet x3; not to be changed by a test."""
-    place = tmp_path_factory.mktemp("web") / "ncnet"
-    targets = ("tflite", "onnxruntime")
-    return clearport.export("ncnet", place, size=SIZE, targets=targets, calibration=few_photos, measure=False)
+    return once(tmp_path_factory, "files", targets=("tflite", "onnxruntime"), calibration=few_photos)
 
 
 @pytest.fixture(scope="module")

@@ -5,24 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import clearport
-from clearport.base import Precision
-from clearport.bundle import Bundle
 from clearport.runtime.browser_records import BrowserRecord
-from device_tests.conftest import SIZE
 
 BRIEFLY = ("--runs", "4", "--seconds", "0")
-
-
-def exported_for_browsers(place: Path, photos: Path, precisions: Sequence[Precision] = ("int8",)) -> Bundle:
-    """NCNet x3 as browsers run it."""
-    options: dict[str, Any] = {"targets": ("tflite", "onnxruntime"), "precisions": precisions, "measure": False}
-    return clearport.export("ncnet", place, size=SIZE, calibration=photos, **options)
 
 
 @dataclass

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearport.base import BadInput, Size, Skipped, UnsupportedOperator
-from clearport.pipeline import _lower, _make
+from clearport.pipeline import Photos, _lower, _make
 from clearport.pipeline_goldens import fit
 from clearport.pipeline_plan import Cell, ExportRequest, Plan, make_plan
+from clearport.protocols import no_progress
 from clearport.registry import TARGETS, Registry
 
 
@@ -71,7 +72,7 @@ def test_an_operator_without_a_rule_skips_the_cell(tmp_path: Path) -> None:
     from clearport.models import weights
 
     with pytest.raises(BadInput, match="nothing could be exported: refusing/fp32"):
-        _make(alone, weights.load(plan.spec, plan.scale), tmp_path, lambda *_: None)
+        _make(alone, weights.load(plan.spec, plan.scale), Photos([], []), tmp_path, no_progress)
 
 
 @given(
