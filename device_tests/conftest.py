@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 import clearport
+from clearport import cli
 from clearport.bundle import Bundle
 from clearport.images import load_rgb, save_png
 from clearport.models import samples
@@ -52,6 +56,21 @@ def command(*words: str | Path, **options: Any) -> Outcome:
     line = [sys.executable, "-m", "clearport", *map(str, words)]
     done = subprocess.run(line, capture_output=True, text=True, check=False, **options)
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def called(*words: str | Path) -> Outcome:
+    """``clearport`` in this process, which has everything loaded: for commands that are refused."""
+    before = signal.getsignal(signal.SIGTERM)
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", ["clearport", *map(str, words)])
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert isinstance(ended.value.code, int)
+    return Outcome(ended.value.code, out.getvalue(), err.getvalue())
 
 
 def once(factory: pytest.TempPathFactory, name: str, **options: Any) -> Bundle:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ import torch
 from clearport.models.weights import bundled_path
 from clearport.registry import NETWORKS
 
-from .conftest import SIZE, Outcome, command
+from .conftest import SIZE, Outcome, called, command
+
+Command = Callable[..., Outcome]
 
 
-def export(out: Path, *words: str | Path) -> Outcome:
-    return command("export", "ncnet", "--out", out, "--size", SIZE, "--no-bench", "--quiet", *words)
+def export(out: Path, *words: str | Path, by: Command = called) -> Outcome:
+    return by("export", "ncnet", "--out", out, "--size", SIZE, "--no-bench", "--quiet", *words)
 
 
 def refused(done: Outcome, out: Path, *said: str) -> None:
@@ -91,14 +94,14 @@ def test_only_bundles_are_replaced(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("do not lose me")
-    done = export(mine, "--force")
+    done = export(mine, "--force", by=command)
     assert done.code == 2
     assert (mine / "thesis.txt").read_text() == "do not lose me"
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = export(tmp_path / "file" / "out")
+    done = export(tmp_path / "file" / "out", by=command)
     assert done.code == 2
     assert "Traceback" not in done.err
 
@@ -110,7 +113,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     if mounted.returncode != 0:
         pytest.skip("a small file system cannot be mounted here")
     try:
-        done = export(place / "out", "--target", "onnxruntime", "--precision", "fp32")
+        done = export(place / "out", "--target", "onnxruntime", "--precision", "fp32", by=command)
         assert done.code == 2
         assert "disk is full" in done.err
         assert list(place.iterdir()) == []

@@ -13,8 +13,9 @@ from clearport.bundle import Bundle
 from clearport.files import digest
 from clearport.images import load_rgb
 from clearport.models import weights
-from clearport.pipeline import _make
+from clearport.pipeline import _make, _photos
 from clearport.pipeline_plan import ExportRequest, make_plan
+from clearport.protocols import no_progress
 from clearport.registry import NETWORKS, TARGETS
 from clearport.runtime.parity import ParityReport
 
@@ -79,7 +80,7 @@ def test_no_file_tells_where_it_was_made(exported: Bundle) -> None:
 def test_the_same_inputs_give_the_same_bytes(exported: Bundle, tmp_path: Path) -> None:
     plan = make_plan(ExportRequest("ncnet", tmp_path, size=Size.parse(SIZE)))
     loaded = weights.load(NETWORKS.get("ncnet"), 3)
-    made = _make(plan, loaded, tmp_path, lambda stage, done, total: None)
+    made = _make(plan, loaded, _photos(plan), tmp_path, no_progress)
     again = {artifact.key: digest(artifact.path) for artifact in made.artifacts}
     assert again == {artifact.key: artifact.sha256 for artifact in exported.artifacts}
 
