@@ -55,7 +55,7 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
     """
     plan = make_plan(request)
     with bundle.building(request.out, force=request.force) as folder:
-        photos = _photos(plan)
+        photos = _photos(plan, progress)
         progress("loading weights", 0, 0)
         loaded = weights.load(plan.spec, plan.scale, request.weights)
         made = _make(plan, loaded, photos, folder, progress)
@@ -123,10 +123,11 @@ def _quantize(plan: Plan, graph: Graph, photos: Photos, progress: Progress) -> Q
     return replace(quantized, table=replace(quantized.table, calibration=about))
 
 
-def _photos(plan: Plan) -> Photos:
+def _photos(plan: Plan, progress: Progress) -> Photos:
     """The calibration photos, where any are needed; those that clearport brings look as the task's inputs do."""
     if not (plan.quantizes or plan.rounds_weights):
         return Photos([], [])
+    progress("reading the calibration pictures", 0, 0)
     own = plan.request.calibration
     paths = find_pictures(own) if own else samples.calibration()
     pixels = [load_rgb(path) for path in paths]

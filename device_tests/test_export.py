@@ -80,7 +80,7 @@ def test_no_file_tells_where_it_was_made(exported: Bundle) -> None:
 def test_the_same_inputs_give_the_same_bytes(exported: Bundle, tmp_path: Path) -> None:
     plan = make_plan(ExportRequest("ncnet", tmp_path, size=Size.parse(SIZE)))
     loaded = weights.load(NETWORKS.get("ncnet"), 3)
-    made = _make(plan, loaded, _photos(plan), tmp_path, no_progress)
+    made = _make(plan, loaded, _photos(plan, no_progress), tmp_path, no_progress)
     again = {artifact.key: digest(artifact.path) for artifact in made.artifacts}
     assert again == {artifact.key: artifact.sha256 for artifact in exported.artifacts}
 

@@ -1,6 +1,6 @@
 /**
- * Workers that were told to end, until they have. A browser ends a worker, and frees its memory, some time after `terminate`;
- * whoever loads the next runtime at once has both in memory, and the old one's last work in the new one's times.
+ * Workers that were told to end, until they have. A browser ends a worker some time after `terminate`; whoever loads the next
+ * runtime at once may have both in memory.
  *
  * A worker holds a lock of its own (Web Locks) for as long as it lives. Where a page has no locks (they need https or
  * localhost) nothing tells that a worker has ended, and nobody waits.
