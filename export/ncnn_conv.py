@@ -22,7 +22,7 @@ def convolution(low: Lowering, node: ir.Node) -> None:
     kernel, group = _kernel(node), graphs.attr_int(node, "group", 1)
     settings = _settings(node, kernel.shape[0], kernel) | _grouped(group)
     kind = "Convolution" if group == 1 else "ConvolutionDepthWise"
-    low.write(node, kind, [low.blob(node)], settings | fused(low, node), _numbers(low, node, kernel))
+    low.write(node, kind, [low.picture(node)], settings | fused(low, node), _numbers(low, node, kernel))
 
 
 def transposed(low: Lowering, node: ir.Node) -> None:
@@ -35,7 +35,7 @@ def transposed(low: Lowering, node: ir.Node) -> None:
     more = graphs.attr_ints(node, "output_padding", (0, 0))
     settings = _settings(node, outputs * group, kernel) | _grouped(group) | {18: more[1], 19: more[0]}
     kind = "Deconvolution" if group == 1 else "DeconvolutionDepthWise"
-    low.write(node, kind, [low.blob(node)], settings | fused(low, node), _numbers(low, node, turned))
+    low.write(node, kind, [low.picture(node)], settings | fused(low, node), _numbers(low, node, turned))
 
 
 def _kernel(node: ir.Node) -> Array:

@@ -88,7 +88,7 @@ def prelu(low: Lowering, node: ir.Node) -> None:
     slope, channels = graphs.need_constant(node, 1), low.dims(graphs.need(node, 0))[0]
     if slope.size not in {1, channels} or (slope.ndim >= 3 and slope.shape[-3] != slope.size):
         raise refuse(node, f"a slope of shape {slope.shape}: one per channel was expected")
-    low.write(node, "PReLU", [low.blob(node)], {0: int(slope.size)}, [plain(slope)])
+    low.write(node, "PReLU", [low.picture(node)], {0: int(slope.size)}, [plain(slope)])
 
 
 def gelu(low: Lowering, node: ir.Node) -> None:

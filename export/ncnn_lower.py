@@ -86,6 +86,18 @@ class Lowering:
             raise refuse(node, f"its input {index} is a size that the picture decides: give --size HEIGHTxWIDTH")
         return self.of(value)
 
+    def picture(self, node: ir.Node) -> str:
+        """The blob of input 0, for layers that know height and width.
+
+        Raises:
+            UnsupportedOperator: it is not one picture (1, C, H, W): other axes would be height and width to ncnn.
+        """
+        blob, value = self.blob(node), graphs.need(node, 0)
+        if len(self.shape(value)) != 4 or len(self.dims(value)) != 3:
+            sizes = " x ".join("?" if n is None else str(n) for n in self.shape(value))
+            raise refuse(node, f"its input is {sizes}: ncnn has no batch and takes one picture of four axes there")
+        return blob
+
     def of(self, value: ir.Value) -> str:
         """The blob of a computed value."""
         return self._blobs[graphs.name_of(value)]

@@ -32,16 +32,16 @@ def resize(low: Lowering, node: ir.Node) -> None:
     scales = graphs.constant(graphs.operand(node, 2))
     if None not in result:
         _, height, width = low.whole(node, node.outputs[0])
-        low.write(node, "Interp", [low.blob(node)], {**kind, 3: height, 4: width})
+        low.write(node, "Interp", [low.picture(node)], {**kind, 3: height, 4: width})
     elif scales is not None and scales.size == 4:
         if tuple(scales[:2]) != (1, 1):
             raise refuse(node, "only height and width can be resized")
-        low.write(node, "Interp", [low.blob(node)], {**kind, 1: float(scales[2]), 2: float(scales[3])})
+        low.write(node, "Interp", [low.picture(node)], {**kind, 1: float(scales[2]), 2: float(scales[3])})
     else:
         like = _sized_like(node)
         if low.dims(value)[0] != result[0]:
             raise refuse(node, "only height and width can be resized")
-        low.write(node, "Interp", [low.blob(node), low.of(like)], {**kind, 5: 1})
+        low.write(node, "Interp", [low.picture(node), low.of(like)], {**kind, 5: 1})
 
 
 def _corners(low: Lowering, node: ir.Node, mode: str) -> int:

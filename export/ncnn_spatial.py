@@ -49,7 +49,7 @@ def pool(low: Lowering, node: ir.Node) -> None:
         5: 1,  # windows that fit, no rounding up
         6: graphs.attr_int(node, "count_include_pad", 0),
     }
-    low.write(node, "Pooling", [low.blob(node)], settings)
+    low.write(node, "Pooling", [low.picture(node)], settings)
 
 
 def reduce(low: Lowering, node: ir.Node) -> None:
@@ -73,10 +73,10 @@ def shuffle(low: Lowering, node: ir.Node) -> None:
     """DepthToSpace -> PixelShuffle in its mode; SpaceToDepth -> Reorg, the place in the block before the channel."""
     block = graphs.attr_int(node, "blocksize", 0)
     if node.op_type == "SpaceToDepth":
-        low.write(node, "Reorg", [low.blob(node)], {0: block, 1: 1})
+        low.write(node, "Reorg", [low.picture(node)], {0: block, 1: 1})
         return
     mode = _SHUFFLES[graphs.attr_str(node, "mode", "DCR")]
-    low.write(node, "PixelShuffle", [low.blob(node)], {0: block, 1: mode})
+    low.write(node, "PixelShuffle", [low.picture(node)], {0: block, 1: mode})
 
 
 def concat(low: Lowering, node: ir.Node) -> None:
@@ -140,7 +140,7 @@ def pad(low: Lowering, node: ir.Node) -> None:
     (top, bottom), (left, right) = (amounts.get(axis, (0, 0)) for axis in (-2, -1))
     fill = graphs.scalar(graphs.operand(node, 2)) or 0.0
     settings: dict[int, Setting] = {0: top, 1: bottom, 2: left, 3: right, 4: _PADS[mode], 5: fill}
-    low.write(node, "Padding", [low.blob(node)], settings)
+    low.write(node, "Padding", [low.picture(node)], settings)
 
 
 def transpose(low: Lowering, node: ir.Node) -> None:

@@ -61,6 +61,7 @@ class Lowering:
         self._full: dict[int, Tensor] = {}
         self._real: dict[int, Tensor] = {}
         shown = size or EXAMPLE
+        self._of_size = graph.input.shape[2:] == (shown.height, shown.width)
         source = graph.model.graph.inputs[0]
         dims = (1, shown.height, shown.width, graphs.channels(source))
         free = (False, size is None, size is None, False)
@@ -95,6 +96,17 @@ class Lowering:
         if graphs.constant(value) is None:
             return self._suited(node, self.arranged(value, order))
         return self.constant(node, index, broadcasting)
+
+    def pictures(self, node: ir.Node) -> Tensor:
+        """Input 0 as (N, H, W, C), for kernels that know height and width.
+
+        Raises:
+            UnsupportedOperator: it has not four axes.
+        """
+        image = self.tensor(node)
+        if len(image.dims) != 4:
+            raise self.refuse(node, f"its input has {len(image.dims)} axes: TFLite takes (N, C, H, W) there")
+        return image
 
     def stored(self, node: ir.Node, index: int = 0) -> tuple[Tensor, Order]:
         """Input ``index`` as the file has it, and in which order; a constant as ONNX has it."""
@@ -172,8 +184,22 @@ class Lowering:
     def output(
         self, node: ir.Node, inputs: Sequence[Tensor], dims: Sequence[int], order: Order | None = None
     ) -> Tensor:
-        """The tensor that an operator still to be appended writes; its sizes are free if those of an input are."""
+        """The tensor that an operator still to be appended writes; its sizes are free if those of an input are.
+
+        Raises:
+            UnsupportedOperator: the sizes are not those of the graph: the file would compute something else.
+        """
+        self._agree(node, dims, order or native(len(dims)))
         return self.bind(node, self._new(graphs.name_of(node.outputs[0]), dims, free_axes(inputs, dims, order)), order)
+
+    def _agree(self, node: ir.Node, dims: Sequence[int], order: Order) -> None:
+        """Refuse sizes that contradict those of a graph that was made for the size that is written."""
+        shape = node.outputs[0].shape
+        if shape is None or not self._of_size:
+            return
+        said = [shape[axis] for axis in order] if len(shape) == len(order) else None
+        if said is None or any(isinstance(n, int) and n != m for n, m in zip(said, dims, strict=True)):
+            raise self.refuse(node, f"it would be written with sizes {list(dims)}, and the graph has {list(shape)}")
 
     def between(self, node: ir.Node, what: str, like: Tensor, dims: Sequence[int], *, rescaled: bool = False) -> Tensor:
         """A tensor between two operators of one node, as ``like``, or with the scale of the node's output."""

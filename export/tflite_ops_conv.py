@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @rule("Conv")
 def conv(low: Lowering, node: ir.Node) -> None:
     """Conv with a bias, also grouped -> CONV_2D; depthwise -> DEPTHWISE_CONV_2D; a PAD before it where needed."""
-    image = low.tensor(node)
+    image = low.pictures(node)
     weight = graphs.need_constant(node, 1)  # (O, I/group, kh, kw)
     outputs, per_group = weight.shape[:2]
     groups = graphs.attr_int(node, "group", 1)
@@ -39,13 +39,13 @@ def conv(low: Lowering, node: ir.Node) -> None:
     if depthwise:
         options["depthMultiplier"] = outputs // groups
     op = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
-    low.write(node, op, [image, kernel, bias], (1, height, width, outputs), **options)
+    low.write(node, op, [image, kernel, bias], (image.dims[0], height, width, outputs), **options)
 
 
 @rule("ConvTranspose")
 def conv_transpose(low: Lowering, node: ir.Node) -> None:
     """ConvTranspose -> TRANSPOSE_CONV, with a SLICE behind it where ONNX crops in a way that TFLite has not."""
-    image = low.tensor(node)
+    image = low.pictures(node)
     if any(image.free):
         raise low.refuse(node, "TFLite's transposed convolution needs a fixed size: give --size HEIGHTxWIDTH")
     weight = graphs.need_constant(node, 1)  # (I, O/group, kh, kw)
@@ -59,14 +59,15 @@ def conv_transpose(low: Lowering, node: ir.Node) -> None:
     cut = tuple((before, after - more) for (before, after), more in zip(window.pads, extra, strict=True))
     if any(after < 0 for _, after in cut):
         raise low.refuse(node, f"output_padding {extra} reaches beyond the kernel")
-    dims = (1, *(n - before - after for n, (before, after) in zip(full, cut, strict=True)), weight.shape[1])
+    sizes = (n - before - after for n, (before, after) in zip(full, cut, strict=True))
+    dims = (image.dims[0], *sizes, weight.shape[1])
     if all(map(_cut_as_same, image.dims[1:3], dims[1:3], window.strides, cut)):
         _transposed(low, node, SAME, low.output(node, [image], dims))
         return
     if dims[1:3] == full:
         _transposed(low, node, VALID, low.output(node, [image], dims))
         return
-    whole = low.between(node, "whole", image, (1, *full, dims[3]), rescaled=True)
+    whole = low.between(node, "whole", image, (dims[0], *full, dims[3]), rescaled=True)
     _transposed(low, node, VALID, whole)
     begin = low.integers("begin", (0, cut[0][0], cut[1][0], 0))
     low.write(node, "SLICE", [whole, begin, low.integers("size", dims)], dims)

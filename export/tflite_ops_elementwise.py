@@ -68,7 +68,7 @@ def leaky_relu(low: Lowering, node: ir.Node) -> None:
 @rule("PRelu")
 def prelu(low: Lowering, node: ir.Node) -> None:
     """PRelu with a slope per channel, or one for all -> PRELU."""
-    image = low.tensor(node)
+    image = low.pictures(node)
     slope = graphs.need_constant(node, 1)
     channels = image.dims[3]
     if slope.size not in {1, channels}:

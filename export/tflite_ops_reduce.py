@@ -20,9 +20,9 @@ _REDUCTIONS = {"ReduceMean": "MEAN", "ReduceSum": "SUM", "ReduceMax": "REDUCE_MA
 @rule("GlobalAveragePool", "GlobalMaxPool")
 def pool(low: Lowering, node: ir.Node) -> None:
     """GlobalAveragePool -> MEAN, GlobalMaxPool -> REDUCE_MAX over height and width."""
-    image = low.tensor(node)
+    image = low.pictures(node)
     op = "MEAN" if node.op_type == "GlobalAveragePool" else "REDUCE_MAX"
-    low.write(node, op, [image, low.integers("axes", (1, 2))], (1, 1, 1, image.dims[3]), keepDims=True)
+    low.write(node, op, [image, low.integers("axes", (1, 2))], (image.dims[0], 1, 1, image.dims[3]), keepDims=True)
 
 
 @rule(*_REDUCTIONS)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 @rule("DepthToSpace", "SpaceToDepth")
 def shuffle(low: Lowering, node: ir.Node) -> None:
     """DepthToSpace in mode DCR -> DEPTH_TO_SPACE (TFLite knows no other order of channels); SpaceToDepth likewise."""
-    image = low.tensor(node)
+    image = low.pictures(node)
     block = graphs.attr_int(node, "blocksize", 0)
     low.same_scale(node, image)
-    _, height, width, channels = image.dims
+    count, height, width, channels = image.dims
     if node.op_type == "SpaceToDepth":
-        dims, op = (1, height // block, width // block, channels * block**2), "SPACE_TO_DEPTH"
+        dims, op = (count, height // block, width // block, channels * block**2), "SPACE_TO_DEPTH"
     elif graphs.attr_str(node, "mode", "DCR") == "DCR":
-        dims, op = (1, height * block, width * block, channels // block**2), "DEPTH_TO_SPACE"
+        dims, op = (count, height * block, width * block, channels // block**2), "DEPTH_TO_SPACE"
     else:
         raise low.refuse(node, "TFLite has mode DCR only")
     low.write(node, op, [image], dims, blockSize=block)
@@ -34,7 +34,7 @@ def shuffle(low: Lowering, node: ir.Node) -> None:
 @rule("MaxPool", "AveragePool")
 def pool(low: Lowering, node: ir.Node) -> None:
     """MaxPool, AveragePool -> MAX_POOL_2D, AVERAGE_POOL_2D."""
-    image = low.tensor(node)
+    image = low.pictures(node)
     low.same_scale(node, image)
     kernel = graphs.attr_ints(node, "kernel_shape", ())
     window = window_of(low, node, kernel)
@@ -53,7 +53,7 @@ def pool(low: Lowering, node: ir.Node) -> None:
         node,
         "MAX_POOL_2D" if largest else "AVERAGE_POOL_2D",
         [slid],
-        (1, height, width, image.dims[3]),
+        (image.dims[0], height, width, image.dims[3]),
         padding=padding,
         strideH=window.strides[0],
         strideW=window.strides[1],
@@ -66,7 +66,7 @@ def pool(low: Lowering, node: ir.Node) -> None:
 @rule("Resize")
 def resize(low: Lowering, node: ir.Node) -> None:
     """Resize nearest, linear -> RESIZE_NEAREST_NEIGHBOR, RESIZE_BILINEAR at a fixed size."""
-    image = low.tensor(node)
+    image = low.pictures(node)
     if any(image.free):
         raise low.refuse(node, "TFLite resizes to a fixed size: give --size HEIGHTxWIDTH")
     mode = graphs.attr_str(node, "mode", "nearest")
@@ -79,7 +79,7 @@ def resize(low: Lowering, node: ir.Node) -> None:
         node,
         "RESIZE_NEAREST_NEIGHBOR" if mode == "nearest" else "RESIZE_BILINEAR",
         [image, low.integers("size", (height, width))],
-        (1, height, width, image.dims[3]),
+        (image.dims[0], height, width, image.dims[3]),
         alignCorners=corners,
         halfPixelCenters=half,
     )

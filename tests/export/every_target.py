@@ -1,0 +1,78 @@
+"""One graph by the writer and the runtime of every target: the picture that each gives, or why it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clearport.base import Artifact, Graph, Options, Precision, QuantizedGraph, Size, UnsupportedOperator
+from clearport.protocols import Target
+from clearport.registry import TARGETS, missing
+from clearport.runtime.runners import RUNNERS
+
+RUNS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "tflite": ("litert", {}),
+    "tflite without XNNPACK": ("litert", {"xnnpack": False}),
+    "openvino": ("openvino", {}),
+    "onnxruntime": ("onnxruntime", {}),
+    "ncnn": ("ncnn", {}),
+    "coreml": ("milref", {}),
+}
+"""Where files are run: the target's name comes first."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one target made of a graph: its picture, or the reason of its refusal."""
+
+    picture: np.ndarray | None
+    refusal: str = ""
+
+
+def available() -> list[str]:
+    """The ways to run files whose packages are installed."""
+    return [way for way in RUNS if not missing(_target(way).requires)]
+
+
+def _target(way: str) -> Target:
+    target: Target = TARGETS.get(way.split(maxsplit=1)[0])
+    return target
+
+
+def by_target(
+    graph: Graph,
+    image: np.ndarray,
+    folder: Path,
+    precision: Precision = "fp32",
+    quantized: QuantizedGraph | None = None,
+) -> Iterator[tuple[str, Outcome]]:
+    """Each way and its outcome on ``image`` (float32 NCHW); the graph is in clearport's dialect."""
+    for way in available():
+        if precision in _target(way).precisions:
+            yield way, _outcome(way, graph, quantized, precision, image, folder)
+
+
+def _outcome(
+    way: str, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, image: np.ndarray, folder: Path
+) -> Outcome:
+    size = Size(*image.shape[2:])
+    try:
+        made = _target(way).lower(graph, quantized, precision, Options(size, "float32"), folder)
+    except UnsupportedOperator as error:
+        return Outcome(None, str(error))
+    artifact = made[0]
+    assert isinstance(artifact, Artifact)
+    return Outcome(_run(way, artifact, image))
+
+
+def _run(way: str, artifact: Artifact, image: np.ndarray) -> np.ndarray:
+    name, options = RUNS[way]
+    source, result = artifact.inputs[0], artifact.outputs[0]
+    channels_last = source.layout == "NHWC"
+    given = np.ascontiguousarray(image.transpose(0, 2, 3, 1)) if channels_last else image
+    output = RUNNERS.get(name).open(artifact.path, 1, options).run({source.name: given})[result.name]
+    return output.transpose(0, 3, 1, 2) if result.layout == "NHWC" else output
