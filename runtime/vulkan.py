@@ -28,6 +28,9 @@ SWIFTSHADERS = (
 _KINDS = ("other", "integrated", "discrete", "virtual", "cpu")
 """``VkPhysicalDeviceType``."""
 _LIBRARY = "libvulkan.so.1"
+_NO_LOADER = 3
+"""Exit code of the probe where the Vulkan loader itself is missing."""
+NO_DRIVER = "there is no Vulkan driver for a device of this machine"
 _PROBE_S = 60.0
 _KIND_OFFSET, _NAME_OFFSET, _NAME_LENGTH, _PROPERTIES = 16, 20, 256, 4096
 """Of ``VkPhysicalDeviceProperties``; its 824 bytes are given room to grow."""
@@ -103,12 +106,14 @@ def _ask(driver: str | None, *_chosen: str | None) -> Vulkan:
         )
     except subprocess.TimeoutExpired:
         return Vulkan(driver=path, obstacle=f"the Vulkan driver gave no answer within {_PROBE_S:g} s")
+    if done.returncode == _NO_LOADER:
+        return Vulkan(driver=path, obstacle=f"{NO_DRIVER}: {done.stderr.strip()}")
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["nothing was printed"])[-1]
         how = f"code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
         return Vulkan(driver=path, obstacle=f"asking the Vulkan drivers for devices failed ({how}): {last}")
     devices = tuple(VulkanDevice(**device) for device in json.loads(done.stdout))
-    return Vulkan(devices, path, None if devices else "there is no Vulkan driver for a device of this machine")
+    return Vulkan(devices, path, None if devices else NO_DRIVER)
 
 
 def _enumerate() -> list[dict[str, str]]:
@@ -139,5 +144,6 @@ def _enumerate() -> list[dict[str, str]]:
 if __name__ == "__main__":
     try:
         sys.stdout.write(json.dumps(_enumerate()))
-    except OSError:
-        sys.exit(f"{_LIBRARY} is not installed (Debian's package libvulkan1)")
+    except OSError as error:
+        sys.stderr.write(f"the loader {_LIBRARY} cannot be used (Debian: apt install libvulkan1): {error}")
+        sys.exit(_NO_LOADER)
