@@ -51,6 +51,14 @@ _FILES: tuple[tuple[str, Precision, str, tuple[str, ...], float], ...] = (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def logs_of_problems(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of logs while tests run, for subprocesses too: the developer's own is left alone."""
+    state = tmp_path_factory.mktemp("state")
+    os.environ["XDG_STATE_HOME"] = str(state)
+    return state / "clearport" / "problems"
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with evaluation data and published weights; the test is skipped where there is none."""

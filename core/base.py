@@ -1,6 +1,6 @@
 """Errors and value types: everything that one stage hands to the next.
 
-Exceptions (all of them are shown to the user without a traceback)::
+Exceptions (all are shown to the user without a traceback; for unexpected ones see ``problems.py``)::
 
     ClearportError            exit code 1: something that was checked is wrong
     ├── CheckFailed           a parity, quality or checksum check did not hold

@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 good, 1 a check failed, 2 bad input, 130 interrupted.
+"""The command line. Exit codes: 0 good, 1 a check failed, 2 bad input or an internal error, 130 interrupted.
 
 Nothing heavy is imported before a command needs it, so that ``--help`` answers at once.
 """

@@ -35,18 +35,21 @@ def guarded(command: Callable[..., Any]) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # nothing of ours exits from within: a library that does has failed
         code = _usage_error(error)
     if code == INTERRUPTED:
         _say("interrupted: nothing half-written was left behind")
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _usage_error(error: Exception) -> int:
-    """Errors of the option parser show themselves; anything else is a defect and keeps its traceback."""
+def _usage_error(error: BaseException) -> int:
+    """Errors of the option parser show themselves; anything else is a defect: a message that names its log."""
+    from clearport import problems
+
     show = getattr(error, "show", None)
     if show is None:
-        raise error
+        _say(f"error: {problems.told(error, 'the command')}")
+        return problems.EXIT_CODE
     show()
     return int(getattr(error, "exit_code", 2))
 

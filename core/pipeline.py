@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from clearport import bundle, graphs
-from clearport.base import Artifact, BadInput, Graph, QuantizedGraph, Size, Skipped, UnsupportedOperator
+from clearport import bundle, graphs, problems
+from clearport.base import Artifact, BadInput, ClearportError, QuantizedGraph, Size, Skipped, UnsupportedOperator
 from clearport.bundle import WEIGHTS, Bundle
 from clearport.export.from_torch import export_graph
 from clearport.files import digest, write_bytes
@@ -16,7 +16,8 @@ from clearport.models import knobs, samples, weights
 from clearport.models.task_inputs import as_inputs, described
 from clearport.pipeline_goldens import Goldens, golden_picture, make_goldens, save_goldens
 from clearport.pipeline_latency import QUICK, Latencies, measure_all
-from clearport.pipeline_plan import Cell, ExportRequest, Plan, make_plan
+from clearport.pipeline_lower import lower
+from clearport.pipeline_plan import ExportRequest, Plan, make_plan
 from clearport.pipeline_prove import network_artifact, prove
 from clearport.pipeline_record import Findings, Made, Proven, manifest_of
 from clearport.protocols import no_progress
@@ -27,10 +28,10 @@ from clearport.reports.html import write_reports
 from clearport.runtime.side_by_side import lanes, side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from clearport.base import Precision
+    from clearport.base import Graph, Precision
     from clearport.images import Image8
     from clearport.protocols import Progress
 
@@ -76,40 +77,61 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
 def _make(plan: Plan, loaded: weights.Loaded, photos: Photos, folder: Path, progress: Progress) -> Made:
     """Everything that is proven later: graph, scale table, references and artifacts.
 
-    A target that has no rule for one of the network's operators is skipped with that reason.
+    A target that has no rule for one of the network's operators, or fails otherwise, is skipped with that reason.
     """
     progress("exporting the graph", 0, 0)
     about = {"source_sha256": loaded.sha256, **knobs.to_metadata(plan.knobs)}
     weights.save(folder / WEIGHTS, loaded.module, plan.spec.name, plan.scale, about)
     graph = export_graph(loaded.module, plan.spec, plan.scale, plan.request.size)
-    forms: dict[Precision, QuantizedGraph] = {}
-    if plan.quantizes:
-        forms["int8"] = quantized = _quantize(plan, graph, photos, progress)
-        table.save(folder / SCALES, quantized.table)
-        write_bytes(folder / REFERENCE, graphs.to_bytes(to_qdq(quantized)))
-    if plan.rounds_weights:
-        forms["int8-weights"] = weight_only.quantize(graph, photos.pixels, progress)
+    forms = _forms(plan, graph, photos, folder, progress)
     artifacts: list[Artifact] = []
     skipped = list(plan.skipped)
     for number, cell in enumerate(plan.cells):
         progress("writing artifacts", number, len(plan.cells))
-        results = _lower(cell, plan, graph, forms.get(cell.precision), folder)
+        form = forms.get(cell.precision)
+        if isinstance(form, Skipped):
+            results: Sequence[Artifact | Skipped] = [replace(form, what=f"{cell.target.name}/{cell.precision}")]
+        else:
+            results = lower(cell, graph, form, plan.options, folder)
         artifacts += [result for result in results if isinstance(result, Artifact)]
         skipped += [result for result in results if isinstance(result, Skipped)]
     if not artifacts:
         raise BadInput("nothing could be exported: " + "; ".join(f"{s.what}: {s.reason}" for s in skipped))
-    return Made(graph, forms.get("int8"), tuple(artifacts), tuple(skipped))
+    quantized = forms.get("int8")
+    return Made(graph, None if isinstance(quantized, Skipped) else quantized, tuple(artifacts), tuple(skipped))
 
 
-def _lower(
-    cell: Cell, plan: Plan, graph: Graph, quantized: QuantizedGraph | None, folder: Path
-) -> Sequence[Artifact | Skipped]:
-    place = folder / cell.target.name
-    place.mkdir(exist_ok=True)
+def _forms(
+    plan: Plan, graph: Graph, photos: Photos, folder: Path, progress: Progress
+) -> dict[Precision, QuantizedGraph | Skipped]:
+    """The quantized forms of the graph that the plan needs, or why there is none."""
+    forms: dict[Precision, QuantizedGraph | Skipped] = {}
+    if plan.quantizes:
+        forms["int8"] = _guarded("int8", lambda: _quantized(plan, graph, photos, folder, progress))
+    if plan.rounds_weights:
+        forms["int8-weights"] = _guarded("int8-weights", lambda: weight_only.quantize(graph, photos.pixels, progress))
+    return forms
+
+
+def _guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> QuantizedGraph | Skipped:
+    """Float artifacts do without a quantizer that fails."""
     try:
-        return cell.target.lower(graph, quantized, cell.precision, plan.options, place)
+        return work()
     except UnsupportedOperator as error:
-        return [Skipped(f"{cell.target.name}/{cell.precision}", str(error))]
+        return Skipped(precision, str(error))
+    except ClearportError:
+        raise
+    except problems.UNEXPECTED as error:
+        return Skipped(precision, problems.told(error, f"quantizing for {precision}"))
+
+
+def _quantized(plan: Plan, graph: Graph, photos: Photos, folder: Path, progress: Progress) -> QuantizedGraph:
+    """The int8 form; its scale table and its reference model are written."""
+    quantized = _quantize(plan, graph, photos, progress)
+    reference = graphs.to_bytes(to_qdq(quantized))
+    table.save(folder / SCALES, quantized.table)
+    write_bytes(folder / REFERENCE, reference)
+    return quantized
 
 
 def _quantize(plan: Plan, graph: Graph, photos: Photos, progress: Progress) -> QuantizedGraph:

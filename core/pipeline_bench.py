@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport import __version__
-from clearport.base import BadInput, ClearportError, Skipped
+from clearport import __version__, problems
+from clearport.base import BadInput, Skipped
 from clearport.bench_record import BenchedDevice, BenchedModel, BenchPlan, BenchRecord, BenchRow
 from clearport.bundle import Bundle
 from clearport.images import load_rgb
@@ -219,13 +219,14 @@ def _on_device(book: _Book, device: Device, address: str, jobs: Sequence[Job], p
                 seen.add((row.artifact, row.unit))
                 book.write(row)
             about = about.model_copy(update={"after": _after(session, about.before)})
-    except ClearportError as error:
+    except problems.UNEXPECTED as error:
         if isinstance(error, BadInput) and not book.fresh:
             raise  # nothing that was measured is lost by it
-        about = about.model_copy(update={"lost": str(error)})
+        said = problems.told(error, f"measuring on {address}")
+        about = about.model_copy(update={"lost": said})
         for job in todo:
             if (job.name, job.unit) not in seen:
-                book.write(Row(address, job.name, job.unit, "", Skipped(job.name, str(error))))
+                book.write(Row(address, job.name, job.unit, "", Skipped(job.name, said)))
     book.note(about)
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clearport import problems
 from clearport.base import BadInput
 from clearport.registry import DEVICES, RUNNERS
-from clearport.runtime.device import UNITS
+from clearport.runtime.device import UNITS, Found
 from clearport.runtime.runners import obstacle_of, units_of
 
 if TYPE_CHECKING:
-    from clearport.runtime.device import Device, Found
+    from collections.abc import Sequence
+
+    from clearport.protocols import Runner
+    from clearport.runtime.device import Device
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,25 @@ class Devices:
 
 def devices() -> Devices:
     """Ask every family what is there now."""
-    found = [each for name in DEVICES.names() for each in DEVICES.get(name).found()]
+    found = [each for name in DEVICES.names() for each in _found(name)]
     runners = [RUNNERS.get(name) for name in RUNNERS.names()]
-    rows = [RunnerRow(r.name, r.title, tuple(r.targets), units_of(r), obstacle_of(r)) for r in runners]
+    rows = [RunnerRow(r.name, r.title, tuple(r.targets), units_of(r), _obstacle(r)) for r in runners]
     return Devices(tuple(found), tuple(sorted(rows, key=lambda row: (UNITS.index(row.units[0]), row.name))))
+
+
+def _found(name: str) -> Sequence[Found]:
+    """What a family has; one that fails says so and hides no other."""
+    try:
+        return list(DEVICES.get(name).found())
+    except problems.UNEXPECTED as error:
+        return [Found(name, name, (), {}, problems.told(error, f"looking for {name} devices"))]
+
+
+def _obstacle(runner: Runner) -> str | None:
+    try:
+        return obstacle_of(runner)
+    except problems.UNEXPECTED as error:
+        return problems.told(error, f"asking whether {runner.name} can run here")
 
 
 def family_of(address: str) -> Device:

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, ClearportError, Skipped
+from clearport import problems
+from clearport.base import BadInput, Skipped
 from clearport.bundle import WEIGHTS, Bundle, write
 from clearport.bundle_manifest import QualityRecord
 from clearport.pipeline_prove import TIMEOUT_S, network_artifact, open_worker
@@ -188,8 +189,9 @@ class _Judge:
             return
         try:
             report = self._score(artifact.key, runner, artifact, tiling_of(self._bundle, artifact))
-        except ClearportError as error:
-            self._checks.append(Check("quality", False, str(error), time.monotonic() - began, artifact.key))
+        except problems.UNEXPECTED as error:
+            said = problems.told(error, f"judging {artifact.key}")
+            self._checks.append(Check("quality", False, said, time.monotonic() - began, artifact.key))
             return
         drop = quality.paired_drop(report, self._rows[0].report)
         checks = self._gates(artifact.key, report, drop, time.monotonic() - began)

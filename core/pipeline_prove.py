@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import Artifact, ClearportError, NotInstalled, Skipped
+from clearport import problems
+from clearport.base import Artifact, NotInstalled, Skipped
 from clearport.protocols import Runner
 from clearport.registry import RUNNERS
 from clearport.runtime import parity, pixels
@@ -70,7 +71,7 @@ def run_once(
 def prove(artifact: Artifact, references: References, threads: int) -> list[ParityReport | Skipped]:
     """The parity of an artifact by every runner that can be used here; the first entry is the one that counts most.
 
-    A runner that crashes, hangs or refuses the file is a parity that failed, with the runtime's words.
+    A runner that crashes, hangs, refuses the file or fails otherwise is a parity that failed, with the runtime's words.
     """
     reports: list[ParityReport | Skipped] = []
     skipped: list[ParityReport | Skipped] = []
@@ -92,19 +93,18 @@ def _proofs(runner: Runner, artifact: Artifact, references: References, threads:
     """Against what judges the artifact and, for int8, against PyTorch too: the error of quantization itself."""
     reference = references.int8 if artifact.precision == "int8" else references.float
     assert reference is not None, f"{artifact.key} without a quantized reference"
+    limits = references.tolerance(artifact, artifact.outputs[0])
     try:
         output = run_once(runner.name, artifact, references.picture, threads)
+        proofs = [parity.compare(output, artifact, reference, runner.method, limits)]
+        if reference is not references.float:
+            allowed = parity.tolerance_of_quantization(reference, references.float)
+            proofs.append(parity.compare(output, artifact, references.float, runner.method, allowed))
     except NotInstalled:
         raise
-    except ClearportError as error:
-        limits = references.tolerance(artifact, artifact.outputs[0])
-        words = (str(error),)
+    except problems.UNEXPECTED as error:
+        words = (problems.told(error, f"running {artifact.key} by {runner.name}"),)
         return [
             ParityReport(False, None, None, None, None, runner.method, reference.name, "real values", limits, words)
         ]
-    limits = references.tolerance(artifact, artifact.outputs[0])
-    proofs = [parity.compare(output, artifact, reference, runner.method, limits)]
-    if reference is not references.float:
-        limits = parity.tolerance_of_quantization(reference, references.float)
-        proofs.append(parity.compare(output, artifact, references.float, runner.method, limits))
     return proofs

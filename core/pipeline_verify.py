@@ -6,7 +6,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from clearport.base import ClearportError, NotInstalled
+from clearport import problems
+from clearport.base import NotInstalled
 from clearport.bundle import Bundle, verify_folder
 from clearport.images import load_rgb
 from clearport.pipeline_goldens import compare_pictures, judge_of
@@ -82,11 +83,12 @@ def _check(
     artifact = bundle.artifact(record)
     try:
         output = run_once(runner.name, artifact, pictures[0], threads)
+        report = compare_pictures(output, artifact, pictures[1], limits, runner.method)
     except NotInstalled as error:
         return Check(name, None, str(error), group=record.key)
-    except ClearportError as error:
-        return Check(name, False, str(error), time.monotonic() - began, record.key)
-    report = compare_pictures(output, artifact, pictures[1], limits, runner.method)
+    except problems.UNEXPECTED as error:
+        message = problems.told(error, f"running {record.key} by {runner.name}")
+        return Check(name, False, message, time.monotonic() - began, record.key)
     found = "equal" if report.psnr_db is None else f"{report.psnr_db:.1f} dB, largest difference {report.max_abs:g}"
     message = "; ".join(report.failures) or f"{runner.method}: {found} (allowed: {limits})"
     return Check(name, report.passed, message, time.monotonic() - began, record.key)

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from clearport.base import ClearportError, Skipped
+from clearport import problems
+from clearport.base import Skipped
 from clearport.registry import RUNNERS
 from clearport.runtime.conditions import Conditions, drift, here
 from clearport.runtime.latency_host import package_energy_mj
@@ -99,8 +100,8 @@ class Race:
                 return
             worker = stack.enter_context(_worker(candidate, self._plan))
             worker.measure(candidate.inputs, 0, max(1, self._plan.warmup))
-        except ClearportError as error:
-            self._skipped[candidate.key] = Skipped(candidate.key, str(error))
+        except problems.UNEXPECTED as error:
+            self._skipped[candidate.key] = _failed(candidate.key, error)
         else:
             self._entrants[candidate.key] = _Entrant(candidate, worker)
 
@@ -146,16 +147,16 @@ class Race:
             reference = self._entrants.get(baselines.get(key) or "")
             try:
                 found[key] = self._report(entrant, None if entrant is reference else reference)
-            except ClearportError as error:
-                found[key] = Skipped(key, str(error))
+            except problems.UNEXPECTED as error:
+                found[key] = _failed(key, error)
         return found
 
     def _guarded(self, key: str, action: Callable[[_Entrant], None]) -> None:
         """Do something with an entrant; if it fails, it is out of the race with its reason."""
         try:
             action(self._entrants[key])
-        except ClearportError as error:
-            self._skipped[key] = Skipped(key, str(error))
+        except problems.UNEXPECTED as error:
+            self._skipped[key] = _failed(key, error)
             del self._entrants[key]
 
     def _turn(self, entrant: _Entrant) -> None:
@@ -228,6 +229,10 @@ def order(racing: Sequence[T], done: int) -> list[T]:
     shift = done // 2 % len(racing)
     turned = [*racing[shift:], *racing[:shift]]
     return turned[::-1] if done % 2 else turned
+
+
+def _failed(key: str, error: BaseException) -> Skipped:
+    return Skipped(key, problems.told(error, f"measuring {key}"))
 
 
 def _worker(candidate: Candidate, plan: LatencyPlan) -> Worker:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from clearport import problems
 from clearport.base import BadInput, NotInstalled, RuntimeFailure
 from clearport.runtime import worker_wire as wire
 from clearport.runtime.launch import Launch, here, worker_environment
@@ -213,7 +214,8 @@ class Worker:
         if reply["error"] == "BadInput" and command == "open" and "unknown runner" in reply["message"]:
             raise BadInput(reply["message"])
         said = f"{reply['error']}: {reply['message']}".strip()
-        raise RuntimeFailure(_clip(f"{self._what(command)}: {said}{process.last_words(said)}"))
+        log = f" ({problems.logged(str(reply['traceback']), self._what(command))})" if "traceback" in reply else ""
+        raise RuntimeFailure(_clip(f"{self._what(command)}: {said}{process.last_words(said)}") + log)
 
     def _fail(self, process: WorkerProcess, command: str, timed_out: bool, detail: str) -> NoReturn:
         code = process.exit_code()

@@ -14,6 +14,7 @@ import platform
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from clearport.protocols import Runner, Session
 
     Reply = tuple[dict[str, Any], Mapping[str, Array]]
+
+_TRACE_CHARS = 50_000
+"""Of a traceback its end is sent: a message has a limit."""
 
 _PARENT_CHECK_S = 1.0
 
@@ -197,7 +201,8 @@ def _answer(server: _Server, head: dict[str, Any], arrays: dict[str, Array], rep
         reply, outputs = server.commands[head["command"]](head, arrays)
         wire.send(replies, reply, outputs)
     except (Exception, SystemExit) as error:  # whatever a runtime raises is the parent's to hear
-        wire.send(replies, {"error": type(error).__name__, "message": str(error)})
+        trace = "".join(traceback.format_exception(error))[-_TRACE_CHARS:]
+        wire.send(replies, {"error": type(error).__name__, "message": str(error), "traceback": trace})
 
 
 def main() -> int:

@@ -72,14 +72,25 @@ def test_errors_become_exit_codes(
     assert str(error) in capfd.readouterr().err
 
 
-def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError("by nothing"), MemoryError(), SystemExit(0), OSError(5, "odd")])
+def test_a_defect_is_a_message_that_names_its_log(
+    error: BaseException, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
     def command(**_: object) -> None:
-        raise ZeroDivisionError
+        raise error
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(SystemExit) as left:
         guarded(command)
+    said = capfd.readouterr().err
+    (log,) = tmp_path.rglob("*.log")
+    assert left.value.code == 2, "a defect is no failed check"
+    assert "Traceback" not in said
+    assert type(error).__name__ in said
+    assert log.name in said
+    assert "in command\n    raise error" in log.read_text()
 
 
 def test_lists_of_names() -> None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearport.base import BadInput, Size, Skipped, UnsupportedOperator
-from clearport.pipeline import Photos, _lower, _make
+from clearport.pipeline import Photos, _make
 from clearport.pipeline_goldens import fit
+from clearport.pipeline_lower import lower
 from clearport.pipeline_plan import Cell, ExportRequest, Plan, make_plan
 from clearport.protocols import no_progress
 from clearport.registry import TARGETS, Registry
@@ -64,7 +65,7 @@ def test_a_missing_package_skips_its_target_with_the_install_line(monkeypatch: p
 def test_an_operator_without_a_rule_skips_the_cell(tmp_path: Path) -> None:
     plan = make_plan(_request(targets=("onnxruntime",), precisions=("fp32",)))
     cell = Cell(_Refusing(), "fp32")  # type: ignore[arg-type]
-    (skipped,) = _lower(cell, plan, None, None, tmp_path)  # type: ignore[arg-type]
+    (skipped,) = lower(cell, None, None, plan.options, tmp_path)  # type: ignore[arg-type]
     assert skipped == Skipped(
         "refusing/fp32", "refusing: cannot take operator Conv of layer 'conv1': there is no rule for it"
     )
@@ -73,6 +74,23 @@ def test_an_operator_without_a_rule_skips_the_cell(tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match="nothing could be exported: refusing/fp32"):
         _make(alone, weights.load(plan.spec, plan.scale), Photos([], []), tmp_path, no_progress)
+
+
+def test_a_quantizer_that_fails_costs_the_int8_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clearport.models import weights
+
+    def failing(*_: object) -> None:
+        raise IndexError("out of bounds")
+
+    monkeypatch.setattr("clearport.pipeline.quantize", failing)
+    plan = make_plan(_request(targets=("onnxruntime",)))
+    made = _make(plan, weights.load(plan.spec, plan.scale), Photos([], []), tmp_path, no_progress)
+    assert {artifact.precision for artifact in made.artifacts} == {"fp32"}
+    assert made.quantized is None
+    (skipped,) = made.skipped
+    assert skipped.what == "onnxruntime/int8"
+    assert "unexpected IndexError: out of bounds (traceback: " in skipped.reason
+    assert not (tmp_path / "scales.json").exists()
 
 
 @given(
