@@ -121,7 +121,9 @@ def _visit_operands(node: ir.Node, count: int, plan: _Plan) -> None:
 
 
 def _visit_branch(value: ir.Value, node: ir.Node, plan: _Plan) -> None:
-    if value.shape is not None and value.shape[1] == 1:
+    if value.shape is None or len(value.shape) != 4:
+        raise CannotPermuteError(f"{value.name} has other axes than (B, C, H, W)")
+    if value.shape[1] == 1:
         return  # one channel for all: nothing to reorder
     _visit(value, node, plan)
 
@@ -131,7 +133,7 @@ def _spatial_only(node: ir.Node) -> bool:
     if node.op_type == "Pad":
         pads = graphs.need_constant(node, 1).tolist()
         return graphs.operand(node, 3) is None and pads[1] == 0 and pads[len(pads) // 2 + 1] == 0
-    return True
+    return node.op_type != "Resize" or graphs.channels(graphs.need(node, 0)) == graphs.channels(node.outputs[0])
 
 
 def _apply(plan: _Plan) -> None:

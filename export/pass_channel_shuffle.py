@@ -1,7 +1,7 @@
 """Shuffles of channels without tensors of more than four axes.
 
 Given: Reshape, Transpose, Reshape through five axes (ShuffleNet's channel shuffle, arXiv 1707.01083) or through six
-(pixel_unshuffle written out); Gather of all channels in another order.
+(pixel_unshuffle written out); Gather of all channels in another order; Slice of all channels backwards.
 Result: the filters that compute the channels, or those that read them, in another order; where that cannot be
 (a 3x3 convolution of groups, a Concat, another reader), a 1x1 convolution that copies, and the graph's history says
 why. pixel_unshuffle becomes SpaceToDepth, whose order of channels is another, likewise. A grouped 1x1 convolution
@@ -32,8 +32,8 @@ def run(graph: Graph) -> Graph:
     """Given and result: see the module."""
     result = graphs.clone(graph)
     notes: list[str] = []
-    for node in [node for node in result.model.graph if node.op_type == "Gather"]:
-        chosen = _permuted(node)
+    for node in [node for node in result.model.graph if node.op_type in _ORDERS]:
+        chosen = _ORDERS[node.op_type](node)
         if chosen is not None:
             notes += _reorder(node, graphs.need(node, 0), chosen)
     for middle in [node for node in result.model.graph if node.op_type == "Transpose"]:
@@ -54,6 +54,20 @@ def _permuted(node: ir.Node) -> Array | None:
     if source is None or len(source) != 4 or graphs.attr_int(node, "axis", 0) % 4 != 1 or order is None:
         return None
     return order if order.ndim == 1 and np.array_equal(np.sort(order), np.arange(source[1])) else None
+
+
+def _reversed(node: ir.Node) -> Array | None:
+    """The order of channels that a Slice puts backwards (RGB to BGR); None where it does something else."""
+    source, result = named(graphs.need(node, 0)), named(node.outputs[0])
+    axes, steps = (graphs.constant(graphs.operand(node, index)) for index in (3, 4))
+    if source is None or result != source or len(source) != 4 or axes is None or steps is None:
+        return None
+    channels = source[1]
+    alone = steps.tolist() == [-1] and [axis % 4 for axis in axes.tolist()] == [1]
+    return np.arange(channels)[::-1] if alone and isinstance(channels, int) else None
+
+
+_ORDERS = {"Gather": _permuted, "Slice": _reversed}
 
 
 def _shuffled(first: ir.Node, middle: ir.Node, last: ir.Node) -> Array | None:

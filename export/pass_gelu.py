@@ -37,7 +37,7 @@ def _whole(erf: ir.Node) -> tuple[ir.Node, ir.Value] | None:
     half, value, seen = 1.0, one.outputs[0], False
     while (product := graphs.only_consumer(value)) is not None and product.op_type == "Mul":
         factor, is_source, other = _factor(product, value, source)
-        if other:
+        if other or (seen and is_source):
             break
         half, seen, value = half * factor, seen or is_source, product.outputs[0]
         if seen and math.isclose(half, 0.5, rel_tol=1e-5):

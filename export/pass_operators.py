@@ -20,7 +20,7 @@ from clearport.base import Graph
 from clearport.export.rewriting import constant, conv_1x1, fixed, insert, nonnegative, rank, sizes, substitute
 
 _GLOBAL = {"ReduceMean": "GlobalAveragePool", "ReduceMax": "GlobalMaxPool"}
-_END = 2**63 - 1
+_REDUCING = {"keepdims": 1, "noop_with_empty_axes": 0}
 
 
 def run(graph: Graph) -> Graph:
@@ -85,6 +85,8 @@ def _reduction(node: ir.Node) -> ir.Value | None:
     count = rank(source)
     if given is None and graphs.operand(node, 1) is not None:
         return None
+    if (given is None or not given.size) and graphs.attr_int(node, "noop_with_empty_axes", 0):
+        return source
     axes = nonnegative([int(n) for n in given], count) if given is not None and given.size else list(range(count))
     kept = graphs.attr_int(node, "keepdims", 1)
     pooled = node.op_type in _GLOBAL and count == 4 and axes == [2, 3]
@@ -107,7 +109,7 @@ def _norm(node: ir.Node) -> ir.Value:
     """The root of the sum of squares."""
     source, shape = graphs.need(node, 0), sizes(node.outputs[0])
     squared = insert(node, "Mul", [source, source], sizes(source))
-    kept = {"keepdims": graphs.attr_int(node, "keepdims", 1)}
+    kept = {name: graphs.attr_int(node, name, default) for name, default in _REDUCING.items()}
     total = insert(node, "ReduceSum", [squared, *node.inputs[1:]], shape, kept)
     total.name = f"{node.outputs[0].name}.sum"
     made = total.producer()
@@ -122,6 +124,8 @@ def _norm(node: ir.Node) -> ir.Value:
 def _power(node: ir.Node) -> ir.Value | None:
     base, exponent = graphs.need(node, 0), graphs.scalar(graphs.operand(node, 1))
     shape = sizes(node.outputs[0])
+    if shape is None or shape != sizes(base):
+        return None
     if exponent == 1:
         return base
     if exponent in {2.0, 3.0}:

@@ -11,6 +11,7 @@ Slice for all axes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
@@ -18,6 +19,9 @@ import onnx_ir as ir
 from clearport import graphs
 from clearport.base import Graph
 from clearport.export.rewriting import constant, conv_1x1, fixed, insert, rank, sizes, substitute
+
+if TYPE_CHECKING:
+    from clearport.base import Array
 
 _UNARY = frozenset(
     {"Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh", "HardSwish", "Gelu", "Exp", "Log", "Sqrt", "Abs", "Neg"}
@@ -114,13 +118,18 @@ def _sum(node: ir.Node) -> ir.Value | None:
             continue
         if graphs.only_consumer(flat) is not node or graphs.only_consumer(origin) is None:
             continue
-        weight = graphs.need_constant(conv, 1)
-        if bias.size not in {1, len(weight)} or fixed(node.outputs[0]) != fixed(flat):
+        if bias.size not in {1, *bias.shape[-1:]} or fixed(node.outputs[0]) != fixed(flat):
             continue
-        total = graphs.need_constant(conv, 2) + bias.reshape(-1)
-        conv.replace_input_with(2, constant(node, "bias", total))
+        _add_to_bias(node, conv, bias.reshape(-1))
         return flat
     return _broadcast(node)
+
+
+def _add_to_bias(node: ir.Node, conv: ir.Node, offset: Array) -> None:
+    own = graphs.constant(graphs.operand(conv, 2))
+    filters = graphs.channels(conv.outputs[0])
+    conv.resize_inputs(3)
+    conv.replace_input_with(2, constant(node, "bias", np.zeros(filters) + (0 if own is None else own) + offset))
 
 
 def _behind_reshape(node: ir.Node) -> ir.Value | None:
@@ -190,9 +199,10 @@ def _concat(node: ir.Node) -> ir.Value | None:
 
 
 def _slice(node: ir.Node) -> ir.Value | None:
-    """One Slice for two that cut different axes."""
+    """One Slice for two that cut different axes; none for one that takes all, forwards."""
     source = graphs.need(node, 0)
-    if fixed(source) is not None and fixed(source) == fixed(node.outputs[0]) and _may_go(node, source):
+    same = fixed(source) is not None and fixed(source) == fixed(node.outputs[0])
+    if same and _forwards(node) and _may_go(node, source):
         return source
     before = graphs.producer(source)
     if before is None or before.op_type != "Slice" or graphs.only_consumer(source) is not node:
@@ -205,12 +215,20 @@ def _slice(node: ir.Node) -> ir.Value | None:
     return insert(node, "Slice", [graphs.need(before, 0), *joined], sizes(node.outputs[0]))
 
 
+def _forwards(node: ir.Node) -> bool:
+    """Whether a Slice keeps the order: one that steps backwards has the same sizes and other values."""
+    given = graphs.operand(node, 4)
+    steps = graphs.constant(given)
+    return given is None or (steps is not None and bool((steps > 0).all()))
+
+
 def _cuts(node: ir.Node) -> list[list[int]] | None:
-    """Starts, ends, axes, steps of a Slice that spells out all of them."""
+    """Starts, ends, axes (from the front), steps of a Slice that spells out all of them."""
     arrays = [graphs.constant(graphs.operand(node, index)) for index in range(1, 5)]
     if any(array is None for array in arrays):
         return None
-    return [np.ravel(array).tolist() for array in arrays if array is not None]
+    starts, ends, axes, steps = (np.ravel(array).tolist() for array in arrays if array is not None)
+    return [starts, ends, [axis % rank(graphs.need(node, 0)) for axis in axes], steps]
 
 
 _RULES: dict[str, Callable[[ir.Node], ir.Value | None]] = {

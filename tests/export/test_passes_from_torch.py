@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -93,3 +95,26 @@ class Branching(nn.Module):
 def test_what_pytorch_cannot_export_is_a_clear_refusal() -> None:
     with pytest.raises(BadInput, match="PyTorch cannot export it for 16x24"):
         from_torch.export_graph(Branching(), SPEC, 1, Size(16, 24))
+
+
+class Ensemble(nn.Module):
+    """A convolution on the picture turned in several ways, as self-ensembles have it, and its colours backwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        flipped = self.body(image.flip(2)).flip(2)
+        turned = torch.rot90(self.body(torch.rot90(image, 1, (2, 3))), -1, (2, 3))
+        return flipped + torch.roll(turned, (1, 2), (2, 3)) + self.body(image.flip(1)).flip(1)
+
+
+def test_a_picture_that_is_turned_inside_keeps_its_turns() -> None:
+    torch.manual_seed(0)
+    spec = replace(SPEC, size_multiple=1, value_range=(0.0, 1.0))
+    graph = from_torch.export_graph(Ensemble().eval(), spec, 1, Size(16, 16))
+    steps = [graphs.constant(graphs.operand(node, 4)) for node in graph.model.graph if node.op_type == "Slice"]
+    assert sum(step is not None and step.tolist() == [-1] for step in steps) == 4, (
+        "colours are reordered where they are computed and read"
+    )
