@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from clearport.base import BadInput, Skipped
+from clearport.base import Skipped
 from clearport.bundle_fields import Count, Finite, ParityCell, Sha256, SkippedCell, Text
 from clearport.files import write_text
+from clearport.json_files import read_model
 from clearport.runtime.conditions import Conditions
 from clearport.runtime.device import EstimateReport, SimulatedReport, Unit
 from clearport.runtime.latency_record import LatencyReport
@@ -125,16 +126,7 @@ class BenchRecord(_Record):
         Raises:
             BadInput: it is not one.
         """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise BadInput(
-                f"{path}: not a record of 'clearport bench --json' of version {SCHEMA_VERSION}: {where}: {first['msg']}"
-            ) from error
+        return read_model(path, cls, f"a record of 'clearport bench --json' of version {SCHEMA_VERSION}")
 
 
 def schema() -> str:

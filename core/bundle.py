@@ -14,12 +14,12 @@ A bundle appears whole or not at all (``building``), and ``Bundle.verify_files``
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import Any
 
 from clearport import files as files_
 from clearport.base import Artifact, BadInput
@@ -32,6 +32,7 @@ from clearport.bundle_manifest import (
     contradictions,
     to_json,
 )
+from clearport.json_files import read_model
 from clearport.registry import TARGETS
 
 WEIGHTS = "weights.safetensors"
@@ -56,18 +57,11 @@ class Bundle:
                 message names the file and the field.
         """
         path = folder / MANIFEST
-        try:
-            text = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError) as error:
+        if not os.path.lexists(path):
             raise BadInput(
                 f"{folder}: no bundle here; expected a folder with {MANIFEST}, as 'clearport export' writes it"
-            ) from error
-        except OSError as error:
-            raise files_.explain(error, path) from error
-        try:
-            manifest = Manifest.model_validate_json(text)
-        except ValidationError as error:
-            raise BadInput(_explain(path, error)) from error
+            )
+        manifest = read_model(path, Manifest, "a manifest that can be used", _explain)
         _check(path, manifest)
         return cls(folder, manifest)
 
@@ -256,14 +250,13 @@ def _check(path: Path, manifest: Manifest) -> None:
         raise BadInput(f"{path}: the manifest lies: {_some(wrong)}")
 
 
-def _explain(path: Path, error: ValidationError) -> str:
-    def one(detail: object) -> str:
-        assert isinstance(detail, dict)
+def _explain(errors: list[Any]) -> str:
+    def one(detail: Any) -> str:
         field = ".".join(str(part) for part in detail["loc"] if part not in ("report", "skipped"))
         message = str(detail["msg"]).removeprefix("Value error, ")
         return f"{field}: {message}" if field else message
 
-    return f"{path}: not a manifest that can be used: {_some([one(d) for d in error.errors()])}"
+    return _some([one(detail) for detail in errors])
 
 
 def _some(messages: list[str]) -> str:

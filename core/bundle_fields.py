@@ -12,6 +12,11 @@ from clearport.base import Skipped, TensorSpec
 from clearport.runtime.latency_record import LatencyReport
 from clearport.runtime.parity import ParityReport
 
+MOST_SIDE = 32768
+"""Longest side of a picture at either end of an artifact, in pixels."""
+MOST_VALUE = 65536.0
+"""Largest real value that a pixel may stand for: that of 16-bit pictures."""
+_AXES, _CHANNELS = 4, 3
 DTYPES = ("uint8", "int8", "float16", "float32")
 
 
@@ -27,16 +32,36 @@ def _relative(path: str) -> str:
 def _sound(spec: TensorSpec) -> TensorSpec:
     if spec.dtype not in DTYPES:
         raise ValueError(f"dtype {spec.dtype!r} of tensor {spec.name!r}: expected one of {', '.join(DTYPES)}")
-    if not spec.shape or any(n < 1 if isinstance(n, int) else not n for n in spec.shape):
-        raise ValueError(f"shape {spec.shape} of tensor {spec.name!r}: expected positive sizes or names of free axes")
-    low, high = spec.value_range
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    if not _is_image(spec):
         raise ValueError(
-            f"value_range {spec.value_range} of tensor {spec.name!r}: expected two finite ascending numbers"
+            f"shape {spec.shape} of tensor {spec.name!r}: expected one RGB picture ({spec.layout}) "
+            f"with sides of 1 to {MOST_SIDE}, or names of free axes"
         )
-    if spec.scale is not None and not (math.isfinite(spec.scale) and spec.scale > 0):
-        raise ValueError(f"scale {spec.scale} of tensor {spec.name!r}: expected a finite positive number")
+    low, high = spec.value_range
+    if not (-MOST_VALUE <= low < high <= MOST_VALUE):
+        raise ValueError(
+            f"value_range {spec.value_range} of tensor {spec.name!r}: expected two ascending numbers of at most "
+            f"{MOST_VALUE:g}"
+        )
+    if spec.scale is not None and not math.isclose(spec.scale, spec.pixel_step, rel_tol=1e-5):
+        raise ValueError(f"scale {spec.scale} of tensor {spec.name!r}: expected that of a pixel, {spec.pixel_step:g}")
+    if spec.zero_point is not None and spec.zero_point != _pixel_zero(spec):
+        raise ValueError(f"zero point {spec.zero_point} of tensor {spec.name!r}: expected {_pixel_zero(spec)}")
     return spec
+
+
+def _is_image(spec: TensorSpec) -> bool:
+    if len(spec.shape) != _AXES:
+        return False
+    order = (0, 3, 1, 2) if spec.layout == "NHWC" else (0, 1, 2, 3)
+    batch, channels, *sides = (spec.shape[axis] for axis in order)
+    free = all(n if isinstance(n, str) else 1 <= n <= MOST_SIDE for n in sides)
+    return (batch == 1 or isinstance(batch, str)) and channels == _CHANNELS and free
+
+
+def _pixel_zero(spec: TensorSpec) -> int:
+    """The integer that stands for the real value 0 where neighboring integers are neighboring 8-bit levels."""
+    return round(-spec.value_range[0] / spec.pixel_step) - (128 if spec.dtype == "int8" else 0)
 
 
 def _kind(value: Any) -> str:
@@ -45,7 +70,7 @@ def _kind(value: Any) -> str:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=1 << 62)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in lower-case hexadecimal")]
 RelativePath = Annotated[

@@ -8,6 +8,7 @@ with both at hand it can be told which of the three, file, manifest or list, was
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from clearport.base import BadInput
 from clearport.files import explain, file_sha256
+from clearport.json_files import read_bytes
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
@@ -57,6 +59,11 @@ def symlinks(folder: Path) -> Iterator[Path]:
     return (p for p in sorted(folder.rglob("*")) if p.is_symlink())
 
 
+def specials(folder: Path) -> Iterator[Path]:
+    """Everything below a folder that is neither a file, a folder nor a link: it is never opened."""
+    return (p for p in sorted(folder.rglob("*")) if not (p.is_symlink() or p.is_file() or p.is_dir()))
+
+
 def digest_of(path: str, files: Mapping[str, str]) -> str | None:
     """What ``clearport.files.digest`` gives for a file or folder, from the checksums of files; None: not among them."""
     if path in files:
@@ -97,6 +104,8 @@ def compare(folder: Path, recorded: Mapping[str, str] | None) -> Iterator[tuple[
         yield SUMS, f"line {line} is not a checksum, two spaces and a path that stands only once"
     for path in symlinks(folder):
         yield path.relative_to(folder).as_posix(), "it is a symbolic link; a bundle holds files only"
+    for path in specials(folder):
+        yield path.relative_to(folder).as_posix(), "it is a pipe, socket or device; a bundle holds files only"
     for name in sorted({*sums, *actual, *(recorded or ())} - {MANIFEST}):
         in_manifest = sums.get(name) if recorded is None else recorded.get(name)
         yield from _judge(name, actual.get(name), in_manifest, sums.get(name))
@@ -138,9 +147,4 @@ def _sha256(path: Path) -> str:
 
 
 def _read_text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise explain(error, path) from error
+    return read_bytes(path).decode("utf-8", errors="replace") if os.path.lexists(path) else ""

@@ -21,7 +21,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clearport.base import Precision, Skipped, Task
 from clearport.bench_record import BenchedDevice, BenchRow
-from clearport.bundle_fields import Count, Finite, LatencyCell, ParityCell, RelativePath, Sha256, Specs, Text, Versions
+from clearport.bundle_contract import contract_contradictions
+from clearport.bundle_fields import (
+    MOST_SIDE,
+    Count,
+    Finite,
+    LatencyCell,
+    ParityCell,
+    RelativePath,
+    Sha256,
+    Specs,
+    Text,
+    Versions,
+)
 from clearport.bundle_files import digest_of
 from clearport.runtime.parity import ParityReport, Tolerance
 
@@ -53,17 +65,17 @@ class ModelRecord(_Record):
 
     name: Text
     task: Task
-    scale: Annotated[int, Field(ge=1)]
+    scale: Annotated[int, Field(ge=1, le=64)]
     params: Count
     macs: Count
-    macs_size: Annotated[str, Field(pattern=r"^\d+x\d+$")]
+    macs_size: Annotated[str, Field(pattern=r"^\d{1,5}x\d{1,5}$")]
     weights_sha256: Sha256
     license: Text
     paper: PaperRecord
-    halo: Count
+    halo: Annotated[int, Field(ge=0, le=MOST_SIDE)]
     whole_picture: bool | None = None
-    size_multiple: Annotated[int, Field(ge=1)]
-    size: Annotated[str, Field(pattern=r"^(\d+x\d+|dynamic)$")]
+    size_multiple: Annotated[int, Field(ge=1, le=MOST_SIDE)]
+    size: Annotated[str, Field(pattern=r"^(\d{1,5}x\d{1,5}|dynamic)$")]
     card: Mapping[str, Any] | None = None
 
 
@@ -261,6 +273,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
                 yield f"artifacts.{i}.path: {artifact.path} belongs to {other.key} already"
         if digest_of(artifact.path, manifest.files) != artifact.sha256:
             yield f"artifacts.{i}.sha256: {artifact.key} has another checksum than 'files' gives for {artifact.path}"
+    yield from contract_contradictions(manifest)
     yield from _golden_contradictions(manifest, keys)
     for name in ("table", "reference") if manifest.quantization else ():
         path = getattr(manifest.quantization, name)

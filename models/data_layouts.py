@@ -15,7 +15,6 @@ Pictures of one ``group`` (a scene) show the same thing, so a split never parts 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 
 from clearport.base import BadInput
 from clearport.images import find_pictures
+from clearport.json_files import parse_json, read_json, read_text
 
 FOLDER_PAIRS = (
     ("low", "high"),
@@ -89,10 +89,10 @@ def _sice(folder: Path, scale: int) -> list[Entry]:
     path = folder / "pairs.json"
     if not path.is_file():
         return []
+    listed = read_json(path, "a list of pairs")
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
         rows = [(str(row["scene"]), str(row["low"]), str(row["normal"])) for row in listed]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (TypeError, KeyError) as error:
         raise BadInput(
             f'{path}: expected a list of objects like {{"scene": 2, "low": "11.jpg", "normal": "16.jpg"}} ({error!r})'
         ) from error
@@ -223,11 +223,9 @@ def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
     Raises:
         BadInput: the file is missing or is neither.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        listed = json.loads(text) if text.lstrip().startswith("[") else text.split("\n")
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: expected a list of photos, as JSON or one name a line ({error})") from error
+    text = read_text(path)
+    wanted = f"{path}: expected a list of photos, as JSON or one name a line"
+    listed = parse_json(text, wanted) if text.lstrip().startswith("[") else text.split("\n")
     names = [_name(item, path) for item in listed]
     return tuple(
         Exclusion(Path(name).stem, Path(name).parent.name or None) for name in dict.fromkeys(filter(None, names))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from clearport.base import BadInput, ModelSpec
 from clearport.files import explain, file_sha256, write_bytes, write_text
+from clearport.json_files import read_json
 from clearport.models import knobs
 
 if TYPE_CHECKING:
@@ -275,10 +276,7 @@ def read_card(weights: Path) -> dict[str, Any]:
     path = card_path(weights)
     if not path.is_file():
         return {}
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: the card of {weights.name} is not readable JSON ({error})") from error
+    card = read_json(path, f"readable JSON, the card of {weights.name}")
     if not isinstance(card, dict):
         raise BadInput(f"{path}: the card of {weights.name} should be a JSON object")
     return card

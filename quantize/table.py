@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from clearport.base import BadInput, QParams, ScaleTable
-from clearport.files import explain, write_text
+from clearport.files import write_text
+from clearport.json_files import read_model
 
 VERSION = 1
 
@@ -62,14 +63,8 @@ def load(path: Path) -> ScaleTable:
         BadInput: the file is missing, is not a scale table, is of another version, or holds an illegal entry.
     """
     try:
-        content = _File.model_validate_json(path.read_bytes())
+        content = read_model(path, _File, f"a scale table of version {VERSION}")
         entries = {name: QParams(tuple(e.scale), e.zero_point, e.dtype, e.axis) for name, e in content.tensors.items()}
-    except OSError as error:
-        raise explain(error, path) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"{path}: not a scale table of version {VERSION}: {place}: {first['msg']}") from error
     except ValueError as error:
         raise BadInput(f"{path}: not a legal scale table: {error}") from error
     return ScaleTable(entries, content.calibration)

@@ -9,10 +9,11 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from clearport.base import BadInput
-from clearport.files import explain, write_text
+from clearport.files import write_text
+from clearport.json_files import read_model
 from clearport.runtime.browser_wire import SCHEMA_VERSION, DeviceFacts, StoredRow
 
 if TYPE_CHECKING:
@@ -123,17 +124,8 @@ def _name(record: BrowserRecord) -> str:
 
 
 def _read(path: Path) -> BrowserRecord:
-    try:
-        return BrowserRecord.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise explain(error, path) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(
-            f"{path}: not a record of 'clearport serve' ({where}: {first['msg']}); move it away, or give --records "
-            "another folder"
-        ) from error
+    advice = "; move it away, or give --records another folder"
+    return read_model(path, BrowserRecord, "a record of 'clearport serve'", advice=advice)
 
 
 def _now() -> str:

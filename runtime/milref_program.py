@@ -8,7 +8,6 @@ offset that the program names (sentinel 0xDEADBEEF, data type, size in bytes, of
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import RuntimeFailure
+from clearport.base import BadInput, RuntimeFailure
 from clearport.export.coreml_tools import load
+from clearport.json_files import read_json
 
 if TYPE_CHECKING:
     from clearport.base import Array
@@ -107,9 +107,9 @@ def _program(spec: Any, blobs: _Blobs) -> Program:
 
 def _root(package: Path) -> str:
     try:
-        manifest = json.loads((package / "Manifest.json").read_text())
+        manifest = read_json(package / "Manifest.json", "the manifest of an .mlpackage")
         path: str = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (BadInput, KeyError, TypeError) as error:
         raise RuntimeFailure(f"{package}: not an .mlpackage: its Manifest.json cannot be read ({error})") from error
     return path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+
+from clearport.json_files import read_json
 
 if TYPE_CHECKING:
     from clearport.base import Array
@@ -134,4 +135,4 @@ def files_of(path: Path) -> tuple[Path, Path]:
 def is_half(path: Path) -> bool:
     """Whether clearport wrote a model as fp16: the ``.json`` beside it says so; without one it counts as float32."""
     contract = files_of(path)[0].with_suffix(".json")
-    return contract.is_file() and json.loads(contract.read_text(encoding="utf-8")).get("precision") == "fp16"
+    return contract.is_file() and read_json(contract, "the contract of an ncnn model").get("precision") == "fp16"

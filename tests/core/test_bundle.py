@@ -156,6 +156,40 @@ LIES: dict[str, tuple[Edit, str]] = {
         lambda m: m["pixel_contract"]["inputs"][0].update(value_range=[255.0, 0.0]),
         r"pixel_contract\.inputs\.0.*value_range",
     ),
+    "a side that no picture has": (
+        lambda m: m["artifacts"][0]["inputs"][0].update(shape=[1, 3, 10**9, 64]),
+        r"artifacts\.0\.inputs\.0.*shape",
+    ),
+    "two pictures at once": (
+        lambda m: m["artifacts"][0]["inputs"][0].update(shape=[2, 3, 48, 64]),
+        r"artifacts\.0\.inputs\.0.*shape",
+    ),
+    "a scale that no network has": (lambda m: m["model"].update(scale=10**6), r"model\.scale"),
+    "another scale than the files'": (lambda m: m["model"].update(scale=2), r"pixel_contract\.outputs\.0.*scale 2"),
+    "a step that is no pixel's": (
+        lambda m: m["artifacts"][1]["inputs"][0].update(scale=1e6),
+        r"artifacts\.1\.inputs\.0.*scale 1000000",
+    ),
+    "a zero that is not black": (
+        lambda m: m["artifacts"][1]["outputs"][0].update(zero_point=7),
+        r"artifacts\.1\.outputs\.0.*zero point 7",
+    ),
+    "an artifact of another size": (
+        lambda m: (
+            m["artifacts"][0]["inputs"][0].update(shape=[1, 3, 24, 32]),
+            m["artifacts"][0]["outputs"][0].update(shape=[1, 3, 72, 96]),
+        ),
+        r"artifacts\.0\.inputs\.0: height 24",
+    ),
+    "another range than the network's": (
+        lambda m: m["artifacts"][0]["outputs"][0].update(value_range=[0.0, 1.0]),
+        r"artifacts\.0\.outputs\.0: value_range",
+    ),
+    "a multiple that does not divide the size": (
+        lambda m: m["model"].update(size_multiple=5),
+        r"height 48 is no multiple",
+    ),
+    "an endless halo": (lambda m: m["model"].update(halo=10**9), r"model\.halo"),
     "parity without a verdict": (lambda m: m["artifacts"][0]["parity"].pop("passed"), r"artifacts\.0\.parity\.passed"),
     "null instead of a reason": (lambda m: m["artifacts"][0].update(latency=None), r"artifacts\.0\.latency"),
     "tolerance of nothing": (
