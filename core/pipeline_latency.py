@@ -51,8 +51,12 @@ def measure_all(
         else:
             candidates.append(_candidate(artifact.key, chosen, artifact, picture))
 
+    loaded: set[str] = set()
+
     def tell(key: str, done: int, total: int) -> None:
-        progress("measuring latency" if done else "loading for latency", done, total if done else 0)
+        del done, total  # of a group's rounds: groups are as many as memory makes them
+        loaded.add(key)
+        progress("measuring latency", len(loaded), len(candidates))
 
     run = measure(candidates, plan, BASELINE, tell)
     return Latencies({**run.reports, **skipped}, run.host)

@@ -138,7 +138,7 @@ class Worker:
 
     def facts(self) -> dict[str, Any]:
         """What the runtime says it did, with ``init_ms``, ``first_inference_ms``, ``versions``, ``threads``,
-        ``io_copies_counted``, ``peak_memory_mib`` and ``peak_memory_method``.
+        ``io_copies_counted``, ``memory_mib`` (now), ``peak_memory_mib`` and ``peak_memory_method``.
 
         Raises:
             RuntimeFailure: the runtime crashed or hung.

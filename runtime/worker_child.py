@@ -119,7 +119,7 @@ class _Server:
     def _facts(self, _: dict[str, Any], __: dict[str, Array]) -> Reply:
         peak_mib, how = peak_memory_mib()
         facts = {**self._about, **self._opened().facts()}
-        return {**facts, "peak_memory_mib": peak_mib, "peak_memory_method": how}, {}
+        return {**facts, "memory_mib": memory_mib(), "peak_memory_mib": peak_mib, "peak_memory_method": how}, {}
 
     def _profile(self, _: dict[str, Any], __: dict[str, Array]) -> Reply:
         profile: Callable[[Mapping[str, Array]], list[dict[str, Any]]] | None
@@ -160,18 +160,28 @@ def peak_memory_mib() -> tuple[float | None, str]:
 
     On Linux ``ru_maxrss`` is inherited from the parent over ``exec``, so ``VmHWM`` is read instead.
     """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024, "VmHWM of the worker process, Python and runtime included"
+    peak = _status_mib("VmHWM:")
+    if peak is not None:
+        return peak, "VmHWM of the worker process, Python and runtime included"
     try:
         import resource
     except ImportError:
         return None, "not available on this system"
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    return peak / unit, "ru_maxrss of the worker process, Python and runtime included"
+    return resource.getrusage(
+        resource.RUSAGE_SELF
+    ).ru_maxrss / unit, "ru_maxrss of the worker process, Python and runtime included"
+
+
+def memory_mib() -> float | None:
+    """What this process holds now; None where the system does not tell."""
+    return _status_mib("VmRSS:")
+
+
+def _status_mib(key: str) -> float | None:
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(key)), None)
 
 
 def _leave_with_parent() -> None:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -233,6 +234,54 @@ def test_outputs_sustained_runs_own_baselines_and_meters_are_kept(log: Path) -> 
     assert a.sustained.seconds >= 0.3
     assert a.sustained.curve[-1].hottest_c == 40
     assert c.sustained is None
+
+
+def test_where_memory_does_not_hold_all_groups_follow_each_other_with_their_baseline(log: Path) -> None:
+    """Each worker holds more than the 1 MiB that is allowed, so that each is alone with the baseline."""
+    together: list[int] = []
+
+    def look(*_: object) -> None:
+        together.append(len(psutil.Process().children()))
+
+    run = latency.measure(
+        [candidate(log, "A", 2), candidate(log, "B", 4), candidate(log, "C", 2, refuses=True), candidate(log, "D", 8)],
+        replace(PLAN, sustained_s=0.01),
+        "A",
+        look,
+        keep_outputs=True,
+        memory_mib=1.0,
+    )
+    a, b, d = reports(run).values()
+    assert log.read_text().replace("A", "").startswith("BB" + "BB" * 3), "all of B comes before D is loaded"
+    assert max(together) == 2
+    assert (len(a.samples_ms), len(b.samples_ms), len(d.samples_ms)) == (12, 6, 6)
+    assert b.ratio is not None
+    assert d.ratio is not None
+    assert 1.0 < b.ratio.value < d.ratio.value
+    assert [each.facts["took_turns_with"] for each in (a, b, d)] == [["B", "D"], ["A"], ["A"]]
+    assert run.outputs.keys() == {"A", "B", "D"}
+    assert all(each.sustained is not None for each in (a, b, d))
+    assert list(run.reports) == list("ABCD")
+    assert isinstance(run.reports["C"], Skipped)
+
+
+def test_as_many_take_turns_as_memory_holds(log: Path) -> None:
+    """A worker alone is measured first: three hold two and a half times as much at most, four do not."""
+    (alone,) = reports(latency.measure([candidate(log, "A")], PLAN)).values()
+    assert alone.peak_memory_mib
+    many = [candidate(log, name) for name in "ABCDE"]
+    run = latency.measure(many, PLAN, "A", memory_mib=alone.peak_memory_mib * 3.5)
+    met = {key: report.facts["took_turns_with"] for key, report in reports(run).items()}
+    assert met == {"A": ["B", "C", "D", "E"], "B": ["A", "C"], "C": ["A", "B"], "D": ["A", "E"], "E": ["A", "D"]}
+    assert "took_turns_with" not in alone.facts
+
+
+def test_groups_keep_the_whole_chain_of_baselines(log: Path) -> None:
+    """As in ``bench --against``: the new file refers to the old one, and that to PyTorch."""
+    many = [candidate(log, name, 1.0) for name in ("P", "N", "M", "O", "Q")]
+    run = latency.measure(many, PLAN, {"N": "O", "M": "Q", "O": "P", "Q": "P"}, memory_mib=1.0)
+    told = {key: report.ratio.baseline for key, report in reports(run).items() if report.ratio is not None}
+    assert told == {"N": "O", "M": "Q", "O": "P", "Q": "P"}
 
 
 def test_a_candidate_stays_on_the_processors_that_were_chosen(log: Path) -> None:
