@@ -21,7 +21,8 @@ from typing import NoReturn
 from clearport.base import BadInput, NotInstalled, RuntimeFailure
 from clearport.registry import missing
 from clearport.runtime.device import DeviceLost
-from clearport.runtime.remote_shell import Outcome
+from clearport.runtime.remote_answer import asked, spoken
+from clearport.runtime.remote_shell import Outcome, Voice
 
 EXTRA = "adb"
 READY = "device"
@@ -159,9 +160,13 @@ class AdbShell:
             raise BadInput(f"{self.address}: its adb lacks the protocol {_PROTOCOL}: Android 7 or newer is needed")
 
     def run(self, command: str, timeout_s: float) -> Outcome:
-        done = _call([*self._adb, "shell", "-T", command], timeout_s)
-        if done.code and (done.code == _ADB_FAILED or _OWN_WORDS.search(done.err)):
-            self._check(done)
+        told = asked(command)
+        said = _said([*self._adb, "shell", "-T", told.line], timeout_s, command)
+        done = told.outcome(*said)
+        if done is None or (done.code and (done.code == _ADB_FAILED or _OWN_WORDS.search(_text(said[2])))):
+            self._check(Outcome(said[0], *map(_text, said[1:])))
+        if done is None:
+            raise DeviceLost(f"{self.address}: {told.refusal(*said)}")
         return done
 
     def push(self, local: Path, remote: str) -> None:
@@ -170,8 +175,9 @@ class AdbShell:
     def pull(self, remote: str, local: Path) -> None:
         self._copy("pull", remote, str(local))
 
-    def speak(self, command: str) -> tuple[str, ...]:
-        return (*self._adb, "shell", "-T", command)
+    def speak(self, command: str) -> Voice:
+        told = spoken(command)
+        return Voice((*self._adb, "shell", "-T", told.line), told.mark)
 
     def lost(self) -> str | None:
         asked = _call([*self._adb, "get-state"])
@@ -201,12 +207,21 @@ class AdbShell:
 
 
 def _call(command: Sequence[str], timeout_s: float = _QUICK_S) -> Outcome:
+    """Run adb: what it left."""
+    code, out, err = _said(command, timeout_s, command[-1])
+    return Outcome(code, _text(out), _text(err))
+
+
+def _said(command: Sequence[str], timeout_s: float, what: str) -> tuple[int, bytes, bytes]:
     """Run adb; a time-out is a RuntimeFailure, and what ran on the phone gets its hang-up."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        raise RuntimeFailure(f"adb: {command[-1]!r} gave no answer within {timeout_s:g} s") from None
+        raise RuntimeFailure(f"adb: {what!r} gave no answer within {timeout_s:g} s") from None
     except OSError as error:
         raise BadInput(f"{command[0]} cannot be started: {error.strerror}") from error
-    out, err = (text.decode(errors="replace").replace("\r\n", "\n") for text in (done.stdout, done.stderr))
-    return Outcome(done.returncode, out, err)
+    return done.returncode, done.stdout, done.stderr
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace").replace("\r\n", "\n")

@@ -32,11 +32,13 @@ class Launch:
             that ended it.
         path: where the artifact lies there.
         plugin: where the worker's plugin lies there, for a runner that is not part of clearport.
+        mark: what comes before the worker's first byte on stdout and stderr: what is read before it is a login shell's.
     """
 
     argv: tuple[str, ...]
     path: str
     plugin: str | None = None
+    mark: bytes = b""
 
 
 def here(python: str, path: Path, plugin: Path | None) -> Launch:

@@ -1,7 +1,7 @@
 """Linux boards over SSH: ``ssh:[user@]host[:port]``.
 
-What is needed there: an SSH server that takes the user's key, a POSIX shell, and Python with numpy and a runtime. Files
-are kept in ``~/.cache/clearport`` while a command lasts.
+What is needed there: an SSH server that takes the user's key, ``sh`` (the login shell may be another, and may print),
+and Python with numpy and a runtime. Files are kept in ``~/.cache/clearport`` while a command lasts.
 """
 
 from __future__ import annotations

@@ -154,8 +154,8 @@ class RemoteSession:
         artifact = entry.job.artifact
         path = self._stage.put(artifact.path, artifact.sha256 or None)
         serve = {"serve": {"folder": self._stage.folder, "environment": worker_environment(run.plan.threads)}}
-        argv = self._shell.speak(f"exec {self._worker(run.archive)} {quote(json.dumps(serve))}")
-        launch = Launch(argv, path)
+        voice = self._shell.speak(f"exec {self._worker(run.archive)} {quote(json.dumps(serve))}")
+        launch = Launch(voice.argv, path, mark=voice.mark)
         return Candidate(entry.key, entry.runner, artifact.path, entry.job.inputs, launch=launch, sustained=lasting)
 
     def _race(

@@ -24,10 +24,25 @@ class Outcome:
         return lines[-1] if lines else f"exit code {self.code}"
 
 
+@dataclass(frozen=True)
+class Voice:
+    """A local command that speaks for one on the device.
+
+    Attributes:
+        argv: its stdin, stdout and stderr are those of the command there: see ``launch.Launch.argv``.
+        mark: what stands on stdout and stderr before the command's own first byte; whatever comes before that was
+            printed by a login shell. Empty where nothing can come before.
+    """
+
+    argv: tuple[str, ...]
+    mark: bytes = b""
+
+
 class Shell(Protocol):
     """A connection to one device. ``address`` names it in rows and messages.
 
-    A command is a line for the device's POSIX shell: who builds it quotes it.
+    A command is a line for a POSIX shell: who builds it quotes it. It reaches one whatever the user's login shell is,
+    and what that prints is no part of its answer (``remote_answer``).
     """
 
     address: str
@@ -54,8 +69,8 @@ class Shell(Protocol):
         """Copy a file from the device. Raises as ``push`` does."""
         ...
 
-    def speak(self, command: str) -> tuple[str, ...]:
-        """A local command that is the voice of ``command`` on the device: see ``launch.Launch.argv``."""
+    def speak(self, command: str) -> Voice:
+        """What stands for ``command`` on the device, which takes bytes and gives bytes while it runs."""
         ...
 
     def lost(self) -> str | None:

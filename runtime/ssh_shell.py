@@ -14,7 +14,8 @@ import asyncssh
 
 from clearport.base import RuntimeFailure
 from clearport.runtime.device import DeviceLost
-from clearport.runtime.remote_shell import Outcome
+from clearport.runtime.remote_answer import Marked, asked, spoken
+from clearport.runtime.remote_shell import Outcome, Voice
 from clearport.runtime.ssh_access import connect
 from clearport.runtime.ssh_bridge import exit_code
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _GRACE_S = 10.0
 _T = TypeVar("_T")
+_Said = tuple[int, bytes, bytes]
+"""Exit code, stdout and stderr."""
 
 
 class SshShell:
@@ -81,16 +84,19 @@ class SshShell:
         self._thread.join(_GRACE_S)
 
     def run(self, command: str, timeout_s: float) -> Outcome:
-        return self._ask(self._run(command), timeout_s, command)
+        told = asked(command)
+        return self._outcome(told, self._ask(self._run(told), timeout_s, command))
 
     def push(self, local: Path, remote: str) -> None:
         self._copy(f"cat > {quote(remote)}", local.name, stdin=local)
 
     def pull(self, remote: str, local: Path) -> None:
-        self._copy(f"cat {quote(remote)}", remote, stdout=local)
+        local.write_bytes(self._copy(f"cat {quote(remote)}", remote))
 
-    def speak(self, command: str) -> tuple[str, ...]:
-        return (sys.executable, "-P", "-m", "clearport.runtime.ssh_bridge", self._access.to_json(), command)
+    def speak(self, command: str) -> Voice:
+        told = spoken(command)
+        bridge = ("clearport.runtime.ssh_bridge", self._access.to_json(), told.line)
+        return Voice((sys.executable, "-P", "-m", *bridge), told.mark)
 
     def lost(self) -> str | None:
         return self._why
@@ -101,23 +107,33 @@ class SshShell:
         finally:
             self._why = f"{self.address}: the connection broke: the board was switched off, unplugged, or went to sleep"
 
-    async def _run(self, command: str, **streams: Any) -> Outcome:
-        done = await self._live().run(command, **{"stdin": asyncssh.DEVNULL, **streams}, encoding=None)
+    async def _run(self, told: Marked, **streams: Any) -> _Said:
+        done = await self._live().run(told.line, **{"stdin": asyncssh.DEVNULL, **streams}, encoding=None)
         if done.exit_status is None and done.exit_signal is None:
             raise asyncssh.ConnectionLost("it ended within a command")
-        return Outcome(exit_code(done.exit_status, done.exit_signal), _text(done.stdout), _text(done.stderr))
+        return exit_code(done.exit_status, done.exit_signal), _bytes(done.stdout), _bytes(done.stderr)
 
-    def _copy(self, command: str, name: str, **streams: Any) -> None:
-        done: Outcome = self._ask(self._run(command, **streams), self._timeout_s, name)
+    def _copy(self, command: str, name: str, **streams: Any) -> bytes:
+        """Run what copies a file; its bytes, where it brings them."""
+        told = asked(command)
+        said = self._ask(self._run(told, **streams), self._timeout_s, name)
+        done = self._outcome(told, said)
         if done.code:
             raise RuntimeFailure(f"{self.address}: {name} cannot be copied: {done.words}")
+        return told.payload(said[1])
+
+    def _outcome(self, told: Marked, said: _Said) -> Outcome:
+        done = told.outcome(*said)
+        if done is None:
+            raise DeviceLost(f"{self.address}: {told.refusal(*said)}")
+        return done
 
     def _live(self) -> asyncssh.SSHClientConnection:
         if self._connection is None or self._why is not None:
             raise DeviceLost(self._why or f"{self.address} is not connected")
         return self._connection
 
-    def _ask(self, task: Coroutine[Any, Any, Outcome], timeout_s: float, what: str) -> Outcome:
+    def _ask(self, task: Coroutine[Any, Any, _T], timeout_s: float, what: str) -> _T:
         """Do something over the connection, with its errors as ours."""
         try:
             return self._call(asyncio.wait_for(task, timeout_s))
@@ -139,5 +155,5 @@ class SshShell:
             raise
 
 
-def _text(data: str | bytes | None) -> str:
-    return data.decode(errors="replace") if isinstance(data, bytes) else data or ""
+def _bytes(data: str | bytes | None) -> bytes:
+    return data.encode() if isinstance(data, str) else data or b""

@@ -175,7 +175,7 @@ class Worker:
     def _start(self) -> None:
         argv = self._launch.argv
         try:
-            self._process = WorkerProcess(argv, worker_environment(self.threads))
+            self._process = WorkerProcess(argv, worker_environment(self.threads), self._launch.mark)
         except OSError as error:
             raise RuntimeFailure(f"{self.runner}: {argv[0]} cannot be started: {error.strerror}") from error
 
@@ -196,6 +196,7 @@ class Worker:
         try:
             with deadline:
                 wire.send(process.stdin, {"command": command, **fields}, arrays)
+                process.skip_to_mark()
                 answer = wire.receive(process.stdout)
         except TypeError:
             raise  # refused before a byte was written: the caller's mistake, and the worker is well

@@ -29,12 +29,14 @@ class WorkerProcess:
     Args:
         argv: what is started.
         environment: its variables besides ours, and besides ``TMPDIR``.
+        mark: see ``Launch.mark``.
 
     Raises:
         OSError: it cannot be started.
     """
 
-    def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], mark: bytes = b"") -> None:
+        self._mark, self._unheard = mark, mark
         self._folder = tempfile.TemporaryDirectory(prefix="clearport-worker-", ignore_cleanup_errors=True)
         try:
             with self._log.open("wb") as log:
@@ -60,6 +62,16 @@ class WorkerProcess:
     def stdout(self) -> IO[bytes]:
         assert self.popen.stdout is not None
         return self.popen.stdout
+
+    def skip_to_mark(self) -> None:
+        """Read up to the mark, once: what comes before it is not the worker's. Stops where the stream ends."""
+        read = b""
+        while self._unheard and not read.endswith(self._unheard):
+            byte = self.stdout.read(1)  # from a buffer, which must not be read beyond the mark
+            if not byte:
+                return
+            read = (read + byte)[-len(self._unheard) :]
+        self._unheard = b""
 
     def kill(self) -> None:
         """End it and all that it started, from any thread; ``close`` is still to be called."""
@@ -91,6 +103,7 @@ class WorkerProcess:
         """The last lines that it printed, unless ``said`` has them already."""
         try:
             text = _ANSI.sub("", self._log.read_text(errors="replace"))
+            text = text.rpartition(self._mark.decode())[2] if self._mark else text
         except OSError:
             return ""
         lines = [line for line in text.splitlines() if line.strip() and line.strip() not in said]

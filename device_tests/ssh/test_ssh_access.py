@@ -70,7 +70,7 @@ def test_a_host_that_shows_another_kind_of_key_has_changed(site: Board, tmp_path
 def test_the_bridge_does_not_trust_a_host_either(site: Board, tmp_path: Path) -> None:
     (tmp_path / "known_hosts").write_text("# nobody\n")
     access = Access.of(site.address, settings(site, known_hosts=tmp_path / "known_hosts"))
-    done = subprocess.run(SshShell(access, 60).speak("echo in"), capture_output=True, text=True, check=False)
+    done = subprocess.run(SshShell(access, 60).speak("echo in").argv, capture_output=True, text=True, check=False)
     assert done.returncode == 255
     assert done.stdout == ""
     assert "the host's key is not known" in done.stderr

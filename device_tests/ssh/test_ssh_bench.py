@@ -96,10 +96,10 @@ def test_a_command_tells_its_words_its_code_and_its_signal(site: Board) -> None:
 def test_the_bridge_carries_bytes_as_they_are_and_the_end_of_a_command(site: Board) -> None:
     data = os.urandom(5 << 20) + b"\r\n\x03\x04\x11\x13\0"
     with shell(site) as connection:
-        argv = connection.speak("cat; echo words >&2; kill -6 $$")
-        done = subprocess.run(argv, input=data, capture_output=True, check=False)
-    assert done.stdout == data
-    assert done.stderr == b"words\n"
+        voice = connection.speak("cat; echo words >&2; kill -6 $$")
+        done = subprocess.run(voice.argv, input=data, capture_output=True, check=False)
+    assert done.stdout == voice.mark + data
+    assert done.stderr == voice.mark + b"words\n"
     assert done.returncode == 128 + 6
 
 

@@ -131,8 +131,8 @@ def odd_worker(site: Board, tmp_path: Path) -> Iterator[Worker]:
     with shell(site) as connection, Stage(connection, str(site.cache / "clearport")) as stage:
         archive = stage.put(worker_archive([], tmp_path))
         serve = json.dumps({"serve": {"folder": stage.folder, "environment": {}}})
-        argv = connection.speak(f"exec {sys.executable} {archive} {shlex.quote(serve)}")
-        launch = Launch(argv, stage.put(tmp_path / "model.bin"), stage.put(tmp_path / "run_odd.py"))
+        voice = connection.speak(f"exec {sys.executable} {archive} {shlex.quote(serve)}")
+        launch = Launch(voice.argv, stage.put(tmp_path / "model.bin"), stage.put(tmp_path / "run_odd.py"), voice.mark)
         with Worker("odd", tmp_path / "model.bin", timeout_s=TIMEOUT_S, launch=launch) as worker:
             yield worker
             worker.close()

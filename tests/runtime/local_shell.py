@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clearport.base import RuntimeFailure
-from clearport.runtime.remote_shell import Outcome
+from clearport.runtime.remote_shell import Outcome, Voice
 
 
 @dataclass
@@ -34,9 +34,9 @@ class LocalShell:
     def pull(self, remote: str, local: Path) -> None:
         shutil.copyfile(remote, local)
 
-    def speak(self, command: str) -> tuple[str, ...]:
+    def speak(self, command: str) -> Voice:
         """The command is out of reach of who kills this: as on a device, all that it sees is the end of its input."""
-        return ("bash", "-c", 'exec 3<&0; setsid --wait sh -c "$0" < <(cat <&3) 3<&-', command)
+        return Voice(("bash", "-c", 'exec 3<&0; setsid --wait sh -c "$0" < <(cat <&3) 3<&-', command))
 
     def lost(self) -> str | None:
         return None

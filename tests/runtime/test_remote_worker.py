@@ -102,7 +102,7 @@ def launched(
     plugin = folder / "run_odd.py"
     plugin.write_text(SOURCE.format(run=run, unavailable=unavailable, requires=requires))
     serve = json.dumps({"serve": {"folder": str(folder), "environment": worker_environment(3)}})
-    argv = LocalShell().speak(f"exec {quote(sys.executable)} {quote(str(archive))} {quote(serve)}")
+    argv = LocalShell().speak(f"exec {quote(sys.executable)} {quote(str(archive))} {quote(serve)}").argv
     launch = Launch(argv, str(folder / "model.bin"), str(plugin))
     return Worker("odd", Path("not/here.bin"), 3, 60.0, launch=launch)
 
