@@ -178,7 +178,7 @@ class ModelSpec:
             a picture can differ in tone.
         value_range: real values of black and full intensity, at both ends.
         license: SPDX name of the licence of the bundled weights.
-        importers: published file formats, each ``importer(path, scale) -> state dict | None`` (None: not mine).
+        importers: published formats, each ``importer(checkpoint.Source, scale) -> state dict | None`` (not mine).
         published: where published weights can be had and their terms, in words; empty where there are none.
         recipe: how it is trained, where that differs from the defaults of ``TrainOptions`` (its field names).
         recommended: whether it is the one to take of its task.
@@ -196,7 +196,7 @@ class ModelSpec:
     least_side: int = 8
     value_range: tuple[float, float] = (0.0, 255.0)
     license: str = "Apache-2.0"
-    importers: tuple[Callable[[Path, int], Mapping[str, Any] | None], ...] = ()
+    importers: tuple[Callable[[Any, int], Mapping[str, Any] | None], ...] = ()
     whole_picture: bool = False
     published: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)

@@ -67,7 +67,13 @@ def train(
         float | None, typer.Option(help="Length in minutes (60 if neither is given): the schedule fits the machine.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint beside --out.")] = False,
-    start: Annotated[Path | None, typer.Option(help="Weights to begin with; what does not fit stays fresh.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Weights to begin with, published ones too; all of them must fit.")
+    ] = None,
+    start_partial: Annotated[
+        bool,
+        typer.Option("--start-partial", help="Take of --start what fits (another scale's body); the rest is fresh."),
+    ] = False,
     degradation: Annotated[
         str | None,
         typer.Option(
@@ -181,6 +187,7 @@ def train(
         "minutes": minutes,
         "resume": resume,
         "start": start,
+        "start_partial": start_partial,
         "degradation": degradation,
         "layout": layout,
         "exclude": _tuple(exclude),
@@ -204,7 +211,7 @@ def train(
     }
     options = options_for(network, **given)
     with _reporter(quiet=quiet) as reporter:
-        result = run(options, reporter.validated, reporter.ticked)
+        result = run(options, reporter.validated, reporter.ticked, reporter.noted)
     if result.process:
         return
     if not result.finished:
@@ -227,6 +234,9 @@ def _quality(psnr_db: float) -> str:
 class _Silent:
     """Says nothing."""
 
+    def noted(self, note: str) -> None:
+        """Before the first step: what was read."""
+
     def validated(self, progress: Progress) -> None:
         """After a validation."""
 
@@ -239,6 +249,9 @@ class _Lines(_Silent):
 
     def __init__(self) -> None:
         self._last = time.monotonic()
+
+    def noted(self, note: str) -> None:
+        typer.echo(note, err=True)
 
     def validated(self, progress: Progress) -> None:
         self._last = time.monotonic()
@@ -257,6 +270,9 @@ class _Bar(_Silent):
 
     def __init__(self, bar: Any) -> None:
         self._bar, self._task = bar, bar.add_task("", total=1.0)
+
+    def noted(self, note: str) -> None:
+        self._bar.console.print(note, highlight=False, markup=False)
 
     def validated(self, progress: Progress) -> None:
         self._bar.console.print(_validation_line(progress), highlight=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from clearport.models.weights import is_pytorch, read_pytorch
+if TYPE_CHECKING:
+    from clearport.models.checkpoint import Source
 
 _KEYS = 161
 _TINY = 1e-30
@@ -44,16 +45,14 @@ _LOCAL_PARTS = (
 )
 
 
-def published_state_dict(path: Path, scale: int) -> Mapping[str, torch.Tensor] | None:
+def published_state_dict(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
     """The authors' weights under our names, or None for any other file.
 
     Weight decay left many of them at 1e-41. Such numbers are slow, and zero in most runtimes, so they become zero.
     """
     del scale  # it has one
-    if not is_pytorch(path):
-        return None
-    state = read_pytorch(path)
-    if len(state) != _KEYS or not all(key.startswith(("local_net.", "global_net.")) for key in state):
+    state = source.tensors
+    if state is None or len(state) != _KEYS or not all(key.startswith(("local_net.", "global_net.")) for key in state):
         return None
     return {_own_name(key): _without_dust(value) for key, value in state.items()}
 

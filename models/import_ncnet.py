@@ -11,7 +11,6 @@ import re
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +18,13 @@ import torch
 
 from clearport.base import BadInput, NotInstalled
 from clearport.files import explain
-from clearport.models.weights import is_pytorch, read_pytorch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
+
+    from clearport.models.checkpoint import Source
 
 _CONVOLUTIONS = 7
 _PUBLISHED_KEY = re.compile(r"body\.(0|2|4|6|8|10|12)\.(weight|bias)")
@@ -33,13 +35,11 @@ _MOST_TENSORS = 256
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
 
 
-def published_state_dict(path: Path, scale: int) -> Mapping[str, torch.Tensor] | None:
+def published_state_dict(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
     """The authors' fp32 weights (``body.0`` to ``body.12`` in steps of two), or None for any other file."""
     del scale  # the shapes tell, and are checked against the network by the caller
-    if not is_pytorch(path):
-        return None
-    state = read_pytorch(path)
-    if len(state) != 2 * _CONVOLUTIONS or not all(_PUBLISHED_KEY.fullmatch(key) for key in state):
+    state = source.tensors
+    if state is None or len(state) != 2 * _CONVOLUTIONS or not all(_PUBLISHED_KEY.fullmatch(key) for key in state):
         return None
     return {_own_key(int(key.split(".")[1]) // 2, key.split(".")[2]): value for key, value in state.items()}
 
@@ -48,14 +48,15 @@ def _own_key(index: int, kind: str) -> str:
     return f"tail.{kind}" if index == _CONVOLUTIONS - 1 else f"body.{index}.{kind}"
 
 
-def published_tflite(path: Path, scale: int) -> Mapping[str, torch.Tensor] | None:
+def published_tflite(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
     """The weights in one of the authors' TFLite files, dequantized to float32, or None for any other file.
 
     Raises:
         BadInput: it is a TFLite file, but damaged or not NCNet.
         NotInstalled: reading it needs the ``tflite`` extra.
     """
-    data = _tflite_bytes(path)
+    path = source.path
+    data = None if source.tensors is not None else _tflite_bytes(path)
     if data is None:
         return None
     try:

@@ -6,27 +6,20 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from clearport.models.weights import is_pytorch, read_pytorch
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
 
+    from clearport.models.checkpoint import Source
 
-def renamed(path: Path, mark: str, rules: Sequence[tuple[str, str]]) -> dict[str, torch.Tensor] | None:
-    """The state dict in ``path`` with ``rules`` (pattern, replacement) applied to each name in turn.
+
+def renamed(source: Source, mark: str, rules: Sequence[tuple[str, str]]) -> dict[str, torch.Tensor] | None:
+    """The tensors of ``source`` with ``rules`` (pattern, replacement) applied to each name in turn.
 
     Returns:
-        None where it is no PyTorch file, or no name in it contains the pattern ``mark``.
-
-    Raises:
-        BadInput: it is a damaged PyTorch file, or holds more than tensors.
+        None where it holds no named tensors, or no name of theirs contains the pattern ``mark``.
     """
-    if not is_pytorch(path):
-        return None
-    state = read_pytorch(path)
-    if not any(re.search(mark, key) for key in state):
+    state = source.tensors
+    if state is None or not any(re.search(mark, key) for key in state):
         return None
     return {_rename(key, rules): value for key, value in state.items()}
 

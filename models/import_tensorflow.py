@@ -23,7 +23,7 @@ import torch
 
 from clearport.base import BadInput
 from clearport.files import explain
-from clearport.models.weights import is_pytorch, is_safetensors
+from clearport.models.checkpoint import is_pytorch, is_safetensors
 
 if TYPE_CHECKING:
     from clearport.base import Float32

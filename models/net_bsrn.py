@@ -12,7 +12,7 @@ picture goes in once instead of four times, and those weights are in the 1x1 con
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -22,6 +22,9 @@ from clearport.base import ModelSpec, Paper
 from clearport.models.import_published import pointwise, renamed
 from clearport.models.layers_distillation import Distillation
 from clearport.models.layers_esa import HALO, LEAST_SIDE, conv3
+
+if TYPE_CHECKING:
+    from clearport.models.checkpoint import Source
 
 _WIDTH, _COPIES = 48, 4
 _BLOCKS = ("B1", "B2", "B3", "B4", "B5")
@@ -83,10 +86,10 @@ def build(scale: int) -> BSRN:
     return BSRN(scale).eval()
 
 
-def published_state_dict(path: Path, scale: int) -> Mapping[str, torch.Tensor] | None:
+def published_state_dict(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
     """The authors' weights (``B1.cw``, ``upsampler.upsampleOneStep.0.weight`` ...), or None for any other file."""
     del scale  # the shapes tell, and are checked against the network by the caller
-    state = renamed(path, r"^upsampler\.upsampleOneStep\.", ((r"^upsampler\.upsampleOneStep\.", "upsampler."),))
+    state = renamed(source, r"^upsampler\.upsampleOneStep\.", ((r"^upsampler\.upsampleOneStep\.", "upsampler."),))
     if state is None:
         return None
     folded = {key: value for key, value in state.items() if not key.endswith(".cw")}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -18,6 +18,9 @@ from torch import nn
 from clearport.base import ModelSpec, Paper
 from clearport.models.import_tensorflow import kernels, read_graph
 from clearport.models.layers_luma import OverLuma
+
+if TYPE_CHECKING:
+    from clearport.models.checkpoint import Source
 
 _LAYERS = 3
 
@@ -35,19 +38,19 @@ def build(scale: int) -> OverLuma:
     return OverLuma(scale, nn.Sequential(layers)).eval()
 
 
-def published_graph(path: Path, scale: int) -> Mapping[str, torch.Tensor] | None:
+def published_graph(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
     """The weights in the authors' frozen TensorFlow graph, or None for any other file.
 
     Raises:
         BadInput: it is a TensorFlow graph, but damaged or not ESPCN.
     """
     del scale  # the shapes tell, and are checked against the network by the caller
-    nodes = read_graph(path)
+    nodes = read_graph(source.path)
     if nodes is None:
         return None
     names = {f"f{i}": f"luma_to_parts.conv{i}.weight" for i in range(1, _LAYERS + 1)}
     names |= {f"b{i}": f"luma_to_parts.conv{i}.bias" for i in range(1, _LAYERS + 1)}
-    return kernels(path, nodes, names)
+    return kernels(source.path, nodes, names)
 
 
 SPEC = ModelSpec(

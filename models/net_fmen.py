@@ -10,7 +10,7 @@ sigmoid. The authors learn each convolution as several branches; published are t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -19,6 +19,9 @@ from torch.nn import functional as F
 from clearport.base import ModelSpec, Paper
 from clearport.models.import_published import renamed
 from clearport.models.layers_esa import conv3
+
+if TYPE_CHECKING:
+    from clearport.models.checkpoint import Source
 
 _WIDTH, _DEPTH, _SLOPE, _WHITE = 50, 4, 0.1, 255.0
 
@@ -82,10 +85,10 @@ def build(scale: int) -> FMEN:
     return FMEN(scale).eval()
 
 
-def published_state_dict(path: Path, scale: int) -> Mapping[str, torch.Tensor] | None:
+def published_state_dict(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
     """The authors' collapsed weights (``... .rep_conv.weight``), or None for any other file."""
     del scale  # the shapes tell, and are checked against the network by the caller
-    return renamed(path, r"\.rep_conv\.", ((r"\.rep_conv\.", "."),))
+    return renamed(source, r"\.rep_conv\.", ((r"\.rep_conv\.", "."),))
 
 
 SPEC = ModelSpec(

@@ -10,7 +10,7 @@ convolution, and adds its input. The contrast-aware attention of the paper is le
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -19,6 +19,9 @@ from torch.nn import functional as F
 from clearport.base import ModelSpec, Paper
 from clearport.models.import_published import renamed
 from clearport.models.layers_esa import conv3
+
+if TYPE_CHECKING:
+    from clearport.models.checkpoint import Source
 
 _WIDTH, _DEPTH, _SLOPE = 64, 8, 0.05
 _KEPT = _WIDTH // 4
@@ -71,7 +74,7 @@ def build(scale: int) -> IMDN:
     return IMDN(scale).eval()
 
 
-def published_state_dict(path: Path, scale: int) -> Mapping[str, torch.Tensor] | None:
+def published_state_dict(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
     """The weights of the NTIRE 2022 baseline (``model.1.sub.0.conv1x1.weight`` ...), or None for any other file."""
     del scale  # the shapes tell, and are checked against the network by the caller
     rules = (
@@ -82,7 +85,7 @@ def published_state_dict(path: Path, scale: int) -> Mapping[str, torch.Tensor] |
         (r"\.conv1x1\.", ".join."),
         (r"\.(conv[123])\.0\.", r".\1."),
     )
-    return renamed(path, r"^model\.1\.sub\.0\.conv1x1\.", rules)
+    return renamed(source, r"^model\.1\.sub\.0\.conv1x1\.", rules)
 
 
 SPEC = ModelSpec(

@@ -10,7 +10,7 @@ parameters. The illumination is never below the image, so the quotient is in 0..
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -18,7 +18,9 @@ from torch.nn import functional as F
 
 from clearport.base import ModelSpec, Paper
 from clearport.models.outputs import Restored
-from clearport.models.weights import is_pytorch, read_pytorch
+
+if TYPE_CHECKING:
+    from clearport.models.checkpoint import Source
 
 _DARKEST = 1e-4
 _OWN_NAMES = {
@@ -50,16 +52,14 @@ class Sci(nn.Module):
         return Restored(result, maps={"illumination": illumination}) if self.training else result.clamp(0.0, 1.0)
 
 
-def published_state_dict(path: Path, scale: int) -> Mapping[str, torch.Tensor] | None:
+def published_state_dict(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
     """The authors' weights of the stage in use (``enhance.*``), or None for any other file.
 
     ``enhance.blocks.0`` repeats ``enhance.conv``, and ``calibrate.*`` is of use in their training only.
     """
     del scale  # it has one
-    if not is_pytorch(path):
-        return None
-    state = read_pytorch(path)
-    if not all(f"{name}.weight" in state for name in (*_OWN_NAMES, "calibrate.out_conv.0")):
+    state = source.tensors
+    if state is None or not all(f"{name}.weight" in state for name in (*_OWN_NAMES, "calibrate.out_conv.0")):
         return None
     parts = {key: key.rpartition(".") for key in state}
     return {f"{_OWN_NAMES[part]}.{kind}": state[key] for key, (part, _, kind) in parts.items() if part in _OWN_NAMES}

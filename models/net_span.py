@@ -11,7 +11,7 @@ sigmoid less one half. The image goes in as (x - mean) * 255: here a frozen 1x1 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -20,6 +20,9 @@ from torch.nn import functional as F
 from clearport.base import ModelSpec, Paper
 from clearport.models.import_published import renamed
 from clearport.models.layers_esa import conv3
+
+if TYPE_CHECKING:
+    from clearport.models.checkpoint import Source
 
 _WIDTH, _DEPTH = 28, 6
 _MEAN, _SPAN = (0.4488, 0.4371, 0.4040), 255.0
@@ -74,10 +77,10 @@ def build(scale: int) -> SPAN:
     return SPAN(scale).eval()
 
 
-def published_state_dict(path: Path, scale: int) -> Mapping[str, torch.Tensor] | None:
+def published_state_dict(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
     """The authors' collapsed weights (``conv_1.eval_conv.weight`` ...), or None for any other file."""
     del scale  # the shapes tell, and are checked against the network by the caller
-    return renamed(path, r"\.eval_conv\.", ((r"\.eval_conv\.", "."),))
+    return renamed(source, r"\.eval_conv\.", ((r"\.eval_conv\.", "."),))
 
 
 SPEC = ModelSpec(

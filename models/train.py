@@ -37,8 +37,11 @@ def train(
     options: TrainOptions,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_tick: Callable[[Tick], None] = lambda _: None,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> TrainResult:
     """Train a network; ``on_progress`` is called after every validation, ``on_tick`` about every second between them.
+
+    ``on_note`` gets a line for everything that was read, before the first step: the data, and what it starts from.
 
     Called in the main thread, Ctrl-C and SIGTERM end the run after the step in flight and save the checkpoint.
 
@@ -49,6 +52,8 @@ def train(
     spec: ModelSpec = NETWORKS.get(options.network)
     with torch.random.fork_rng(devices=[]):
         run = Run(options, spec, weights.checked_scale(spec, options.scale))
+        for note in run.notes() if run.place.rank == 0 else ():
+            on_note(note)
         if options.resume:
             run.restore()
         with _interruptible() as interrupted:

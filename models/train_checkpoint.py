@@ -10,7 +10,7 @@ import torch
 
 from clearport.base import BadInput
 from clearport.files import atomic_path
-from clearport.models.weights import open_archive
+from clearport.models.checkpoint import open_archive
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:

@@ -31,7 +31,8 @@ class TrainOptions:
         loss: a sum of losses (see ``losses``).
         seed: of fresh weights, the validation split and the crops.
         resume: go on from ``<out>.checkpoint``.
-        start: weights to begin with; what does not fit the network's shapes stays fresh.
+        start: weights to begin with, of any file that an export takes; all of them must fit.
+        start_partial: take from ``start`` what fits, for instance the body of another scale; the rest stays fresh.
         degradation: how inputs are made (see ``degrade``); None for what the data and the task speak for.
         layout: of all folders in ``data`` (see ``data_layouts``); None to tell by what is in them.
         exclude: files that name photos not to be learnt from (see ``data_layouts.read_exclusions``).
@@ -68,6 +69,7 @@ class TrainOptions:
     seed: int = 0
     resume: bool = False
     start: Path | None = None
+    start_partial: bool = False
     degradation: str | None = None
     layout: str | None = None
     exclude: tuple[Path, ...] = ()

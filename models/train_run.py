@@ -48,6 +48,7 @@ class Run:
         self.data = data_set(options, spec, scale, shares=options.devices)
         self.options = replace(options, degradation=self.data.degradation)
         self.peak = spec.value_range[1] - spec.value_range[0]
+        self.start: weights.Start | None = None
         self.plain = self._fresh()
         self.trainee = self._dressed()
         parameters = [p for p in self.trainee.parameters() if p.requires_grad]
@@ -65,7 +66,10 @@ class Run:
         torch.manual_seed(self.options.seed)
         plain: nn.Module = self.spec.build(self.scale)
         if self.options.start is not None:
-            weights.start_from(plain, self.options.start)
+            options = self.options
+            self.start = weights.start_from(
+                plain, self.spec, self.scale, self.options.start, partial=options.start_partial
+            )
         return plain.to(self.place.device)
 
     def _dressed(self) -> nn.Module:
@@ -96,6 +100,10 @@ class Run:
 
             self.adversary = others[losses.ADVERSARIAL] = Adversary(self.options.seed, self.place)
         return losses.Objective(self.options.loss, others, targets=kinds != (degrade.UNPAIRED,))
+
+    def notes(self) -> tuple[str, ...]:
+        """What was read, a line each, for the user to see."""
+        return () if self.start is None else (str(self.start),)
 
     def share(self) -> float:
         """How much of the run is done, 0..1."""
@@ -231,6 +239,7 @@ class Run:
                 **identity(options, self.scale),
                 "shrink": list(options.shrink),
                 "start": None if options.start is None else options.start.name,
+                "start_took": None if self.start is None else str(self.start),
                 "steps_done": state.step,
                 "minutes_taken": round(state.elapsed_s / 60.0, 1),
             },

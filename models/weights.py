@@ -1,25 +1,23 @@
 """Weights on disk: the bundled ones, the user's own, and published files in foreign formats.
 
 What is written is safetensors with string metadata (``network``, ``scale``, ...) and a card, a JSON object, beside
-it (``<name>.json``). What is read is told apart by content, never by suffix: safetensors, a PyTorch archive (read
-with ``weights_only=True``, so that nothing in it is run), or whatever an importer of the network recognises.
+it (``<name>.json``). What is read is whatever ``checkpoint`` opens, in the network's own names or in those that one of
+its importers knows.
 """
 
 from __future__ import annotations
 
 import json
-import pickle
 import struct
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearport.base import BadInput, ModelSpec
-from clearport.files import explain, file_sha256, write_bytes, write_text
+from clearport.files import file_sha256, write_bytes, write_text
 from clearport.json_files import read_json
-from clearport.models import knobs
+from clearport.models import checkpoint, knobs, weights_fit
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +26,7 @@ if TYPE_CHECKING:
 State = Mapping[str, "torch.Tensor"]
 
 _FOLDER = Path(__file__).parent / "weights"
-_ZIP_MAGIC = b"PK\x03\x04"
-_MOST_LISTED = 4
+_MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,45 @@ class Loaded:
     sha256: str
     source: str
     card: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Read:
+    """Tensors in a network's own names, and where they came from.
+
+    Attributes:
+        tensors: by name, as ``load_state_dict`` takes them where all fit.
+        opened: the file.
+        reading: how it was read.
+    """
+
+    tensors: State
+    opened: checkpoint.Opened
+    reading: weights_fit.Reading
+
+    @property
+    def words(self) -> str:
+        """The format of the file, which of its tensors were taken, and which others would have done as well."""
+        reading = self.reading
+        form = reading.importer or self.opened.form
+        place = f", its {reading.place}" if reading.place else ""
+        others = f", preferred to {', '.join(reading.others)}" if reading.others else ""
+        return f"{form}{place}{others}"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training begins with: ``words`` say what the file is; ``taken`` and ``fresh`` are names of tensors."""
+
+    words: str
+    taken: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.fresh:
+            return f"starts from {self.words}: all {len(self.taken)} tensors"
+        named = ", ".join(self.fresh[:_MOST_NAMED]) + (", ..." if len(self.fresh) > _MOST_NAMED else "")
+        return f"starts from {self.words}: {len(self.taken)} tensors; {len(self.fresh)} stay fresh ({named})"
 
 
 def bundled_path(spec: ModelSpec, scale: int) -> Path:
@@ -83,13 +119,12 @@ def load(spec: ModelSpec, scale: int, path: Path | None = None) -> Loaded:
     if path is None and not bundled_path(spec, scale).is_file():
         raise BadInput(f"there are no bundled weights of {spec.name} x{scale}: {how_to_get(spec)}")
     file = path or bundled_path(spec, scale)
-    state, form, metadata = read(spec, scale, file)
-    _check_metadata(metadata, spec, scale, file)
     module: nn.Module = spec.build(scale)
-    _check_fit(state, module.state_dict(), f"{spec.name} x{scale}", file)
-    module.load_state_dict(dict(state))
+    found = read(spec, scale, file, module.state_dict())
+    metadata = found.opened.metadata
+    module.load_state_dict(dict(found.tensors))
     knobs.turn(module, spec, knobs.from_metadata(spec, metadata))
-    source = f"bundled weights of {spec.name} x{scale}" if path is None else f"{file.name} ({form})"
+    source = f"bundled weights of {spec.name} x{scale}" if path is None else f"{file.name} ({found.words})"
     return Loaded(module.eval(), file_sha256(file), source, read_card(file) or metadata)
 
 
@@ -127,144 +162,79 @@ def save_card(weights: Path, card: Mapping[str, Any]) -> None:
     write_text(card_path(weights), json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 
-def start_from(module: nn.Module, path: Path) -> tuple[str, ...]:
-    """Fill those tensors of ``module`` that the file has in the same shape; returns the keys that stay fresh.
+def start_from(module: nn.Module, spec: ModelSpec, scale: int, path: Path, *, partial: bool = False) -> Start:
+    """Fill ``module`` from a file, by the same readers and importers as ``load``.
+
+    Args:
+        module: of ``spec`` and ``scale``, with fresh weights; changed in place.
+        spec: the network.
+        scale: its scale.
+        path: the file.
+        partial: take what fits by name and shape of weights of the network at any of its scales, and leave the rest
+            fresh. Tensors of another network are never taken.
 
     Raises:
-        BadInput: the file cannot be read, or nothing in it fits.
+        BadInput: the file cannot be read, does not fit (all of it must unless ``partial``), or nothing in it fits.
     """
-    state, _ = _read_plain(path)
     own = module.state_dict()
-    fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
-    if not fitting:
-        raise BadInput(f"{path}: none of its tensors fits this network, so there is nothing to start from")
-    module.load_state_dict({**own, **fitting})
-    return tuple(key for key in own if key not in fitting)
+    try:
+        found = read(spec, scale, path, own)
+        taken = dict(found.tensors)
+    except BadInput as error:
+        if not partial:
+            raise BadInput(f"{error}; to take only what fits, add --start-partial") from error
+        found = _nearest_scale(spec, scale, path)
+        taken = {key: value for key, value in found.tensors.items() if key in own and own[key].shape == value.shape}
+    module.load_state_dict({**own, **taken})
+    return Start(f"{path.name} ({found.words})", tuple(taken), tuple(key for key in own if key not in taken))
 
 
-def read(spec: ModelSpec, scale: int, path: Path) -> tuple[State, str, Mapping[str, str]]:
-    """The state dict in ``path`` in the network's own key names, the name of its format, and its metadata.
+def _nearest_scale(spec: ModelSpec, scale: int, path: Path) -> Read:
+    """The weights in ``path`` of whichever scale of the network they fit whole, else the tensors of this scale's names.
+
+    Raises:
+        BadInput: the file cannot be read.
+    """
+    opened = checkpoint.opened(path)
+    if opened.metadata.get("network", spec.name) != spec.name:
+        raise BadInput(f"{path}: weights of {opened.metadata['network']}; expected those of {spec.name}")
+    for other in spec.scales:
+        readings = weights_fit.readings(spec, other, opened)
+        best = weights_fit.best(readings, spec.build(other).state_dict())
+        if best is not None and best[1].complete:
+            return Read(best[0].tensors, opened, best[0])
+    best = weights_fit.best(weights_fit.readings(spec, scale, opened), spec.build(scale).state_dict())
+    hint = weights_fit.what_fits(opened, spec, scale)
+    if best is None or not best[1].shared or hint:
+        raise BadInput(f"{path}: none of its tensors fits this network, so there is nothing to start from{hint}")
+    return Read(best[0].tensors, opened, best[0])
+
+
+def read(spec: ModelSpec, scale: int, path: Path, own: State) -> Read:
+    """The tensors in ``path`` in the network's own names and shapes (those of ``own``, its state dict).
 
     Raises:
         BadInput: as for ``load``.
     """
-    if not path.is_file():
-        raise BadInput(f"{path}: expected a weights file, and there is none at this path")
-    for importer in spec.importers:
-        found = importer(path, scale)
-        if found is not None:
-            return found, importer.__name__.replace("_", " "), {}
-    state, metadata = _read_plain(path)
-    return state, "safetensors" if is_safetensors(path) else "PyTorch state dict", metadata
-
-
-def _read_plain(path: Path) -> tuple[State, Mapping[str, str]]:
-    if not path.is_file():
-        raise BadInput(f"{path}: expected a weights file, and there is none at this path")
-    if is_safetensors(path):
-        return _read_safetensors(path)
-    return read_pytorch(path), {}
-
-
-def is_safetensors(path: Path) -> bool:
-    """Whether the file begins as safetensors do: the length of a JSON object, then that object."""
-    head = _head(path, 9)
-    return len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] < 100_000_000
-
-
-def _head(path: Path, count: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(count)
-    except OSError as error:
-        raise explain(error, path) from error
-
-
-def _read_safetensors(path: Path) -> tuple[State, Mapping[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118 - not a mapping
-    except (SafetensorError, ValueError, RuntimeError) as error:
-        raise BadInput(f"{path}: damaged or truncated safetensors file ({error}); fetch or train it again") from error
-
-
-def is_pytorch(path: Path) -> bool:
-    """Whether the file begins as a PyTorch archive or as a pickle."""
-    head = _head(path, 4)
-    return head == _ZIP_MAGIC or (head[:1] == b"\x80" and not is_safetensors(path))
-
-
-def read_pytorch(path: Path) -> State:
-    """The state dict of a ``.pth`` file, also where it is wrapped as ``state_dict``, ``params`` or ``model``.
-
-    Raises:
-        BadInput: it is no PyTorch file, is damaged, or holds anything but tensors.
-    """
-    if not is_pytorch(path):
+    opened = checkpoint.opened(path)
+    _check_metadata(opened.metadata, spec, scale, path)
+    best = weights_fit.best(weights_fit.readings(spec, scale, opened), own)
+    if best is None:
         raise BadInput(f"{path}: not a weights file that is known; expected safetensors or a PyTorch state dict")
-    return _unwrapped(open_archive(path), path)
-
-
-def open_archive(path: Path) -> Any:
-    """What ``torch.save`` wrote to ``path``: tensors, numbers, strings and containers of them, and nothing that runs.
-
-    Raises:
-        BadInput: it is damaged, or a pickle of something else.
-    """
-    import torch
-
-    try:
-        with path.open("rb") as file, warnings.catch_warnings():  # given a path, torch would go by its suffix
-            warnings.simplefilter("ignore")  # about pickles that torch did not write, which it then refuses
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise BadInput(
-            f"{path}: a pickle that is more than tensors, which could run code, or a damaged one; it was not opened. "
-            "Save only the state dict: torch.save(model.state_dict(), path), or as safetensors"
-        ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, IndexError) as error:
-        why = (str(error).splitlines() or ["it ends too early"])[0]
-        raise BadInput(f"{path}: damaged or truncated PyTorch file ({why})") from error
-
-
-def _unwrapped(found: Any, path: Path) -> State:
-    import torch
-
-    for key in ("state_dict", "params_ema", "params", "model"):
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(v, torch.Tensor) for v in found.values()):
-        raise BadInput(f"{path}: expected a state dict (names and tensors), found {type(found).__name__}")
-    return {str(key): value for key, value in found.items()}
+    reading, fit = best
+    if not fit.complete:
+        hint = weights_fit.what_fits(opened, spec, scale)
+        raise BadInput(f"{path}: does not fit {spec.name} x{scale}: {fit.wrong()}{hint}")
+    return Read(weights_fit.completed(reading.tensors, own), opened, reading)
 
 
 def _check_metadata(metadata: Mapping[str, str], spec: ModelSpec, scale: int, path: Path) -> None:
     wanted = {"network": spec.name, "scale": str(scale)}
     for key, value in wanted.items():
         if metadata.get(key, value) != value:
-            found = f"{metadata.get('network', '?')} x{metadata.get('scale', '?')}"
-            raise BadInput(f"{path}: weights of {found}, expected those of {spec.name} x{scale}")
-
-
-def _check_fit(state: State, own: State, network: str, path: Path) -> None:
-    """Raises BadInput unless names, shapes and values fit."""
-    import torch
-
-    wrong = [f"{key} is missing" for key in own if key not in state]
-    wrong += [f"{key} is unknown" for key in state if key not in own]
-    shared = [key for key in own if key in state]
-    wrong += [
-        f"{key} is {list(state[key].shape)} instead of {list(own[key].shape)}"
-        for key in shared
-        if state[key].shape != own[key].shape
-    ]
-    wrong += [f"{key} holds numbers that are not finite" for key in shared if not torch.isfinite(state[key]).all()]
-    if wrong:
-        more = f" and {len(wrong) - _MOST_LISTED} more" if len(wrong) > _MOST_LISTED else ""
-        raise BadInput(f"{path}: does not fit {network}: {'; '.join(wrong[:_MOST_LISTED])}{more}")
+            network, found = metadata.get("network", "?"), metadata.get("scale", "?")
+            advice = f"; add --scale {found}" if network == spec.name else ""
+            raise BadInput(f"{path}: weights of {network} x{found}, expected those of {spec.name} x{scale}{advice}")
 
 
 def read_card(weights: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from clearport.base import BadInput
 from clearport.images import load_rgb
 from clearport.models import weights
+from clearport.models.checkpoint import Source, opened
 from clearport.models.import_ncnet import published_state_dict, published_tflite
 from clearport.models.metrics import psnr_db
 from clearport.models.net_ncnet import SPEC
@@ -50,8 +51,8 @@ def test_published_weights_give_the_published_quality(shared: Path, name: str, e
 @pytest.mark.parametrize("name", TFLITE)
 def test_the_int8_file_holds_the_same_network_up_to_a_step(shared: Path, name: str) -> None:
     pytest.importorskip("ai_edge_litert")
-    ours = published_tflite(shared / "weights/ncnet" / name, 3)
-    reference = published_state_dict(shared / FP32, 3)
+    ours = published_tflite(Source(shared / "weights/ncnet" / name), 3)
+    reference = published_state_dict(opened(shared / FP32).sources[0], 3)
     assert ours is not None
     assert reference is not None
     assert ours.keys() == reference.keys()
@@ -78,9 +79,9 @@ def test_another_scale_than_the_file_has_is_refused(shared: Path) -> None:
 
 def test_other_files_are_left_to_others(tmp_path: Path, shared: Path) -> None:
     (tmp_path / "a.tflite").write_bytes(b"something else entirely")
-    assert published_tflite(tmp_path / "a.tflite", 3) is None
-    assert published_state_dict(tmp_path / "a.tflite", 3) is None
-    assert published_state_dict(shared / "weights/rlfn/rlfn_s_x2.pth", 2) is None
+    assert published_tflite(Source(tmp_path / "a.tflite"), 3) is None
+    assert published_state_dict(Source(tmp_path / "a.tflite"), 3) is None
+    assert published_state_dict(opened(shared / "weights/rlfn/rlfn_s_x2.pth").sources[0], 2) is None
 
 
 def broken(shared: Path, folder: Path, cut: int, flips: list[tuple[int, int]]) -> Path:
@@ -105,12 +106,12 @@ def test_a_damaged_flatbuffer_is_an_error_and_never_a_crash(
     pytest.importorskip("ai_edge_litert")
     path = broken(shared, tmp_path, cut, flips)
     with contextlib.suppress(BadInput):
-        assert published_tflite(path, 3) is not None
+        assert published_tflite(Source(path), 3) is not None
 
 
 def test_a_truncated_file_says_that_it_is_damaged(shared: Path, tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert")
     with pytest.raises(BadInput, match="damaged or truncated TFLite"):
-        published_tflite(broken(shared, tmp_path, 40_000, []), 3)
+        published_tflite(Source(broken(shared, tmp_path, 40_000, [])), 3)
     with pytest.raises(BadInput, match="damaged or truncated TFLite"):
-        published_tflite(broken(shared, tmp_path, 66_200, []), 3)
+        published_tflite(Source(broken(shared, tmp_path, 66_200, [])), 3)

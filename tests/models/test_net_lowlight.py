@@ -25,6 +25,7 @@ from clearport.models import (
     net_zerodcepp,
     weights,
 )
+from clearport.models.checkpoint import opened
 from clearport.models.outputs import Restored
 
 if TYPE_CHECKING:
@@ -169,5 +170,5 @@ def test_other_files_are_left_to_other_importers(spec: ModelSpec, tmp_path: Path
     torch.save({"some.weight": torch.zeros(3)}, tmp_path / "a.pth")
     (tmp_path / "b.txt").write_text("not weights")
     for importer in spec.importers:
-        assert importer(tmp_path / "a.pth", 1) is None
-        assert importer(tmp_path / "b.txt", 1) is None
+        for name in ("a.pth", "b.txt"):
+            assert [importer(source, 1) for source in opened(tmp_path / name).sources] == [None]

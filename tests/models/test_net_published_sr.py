@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from clearport.base import BadInput, ModelSpec
 from clearport.models import weights
+from clearport.models.checkpoint import opened
 from clearport.models.metrics import psnr_db, to_levels
 from clearport.models.net_bsrn import SPEC as BSRN
 from clearport.models.net_espcn import SPEC as ESPCN
@@ -146,7 +147,7 @@ def test_the_authors_bsrn_is_folded_without_a_difference(tmp_path: Path) -> None
     state = {"fea_conv.pw.weight": first, "B1.conv_out.weight": last, "B1.cw": weight}
     path = tmp_path / "published.pth"
     torch.save({"params": {**state, "upsampler.upsampleOneStep.0.weight": torch.rand(48, 48, 3, 3)}}, path)
-    found = BSRN.importers[0](path, 4)
+    found = BSRN.importers[0](opened(path).sources[0], 4)
     assert found is not None
     image, features = torch.rand(5, 3), torch.rand(5, 48)
     assert torch.allclose(image @ found["fea_conv.pw.weight"][:, :, 0, 0].T, torch.cat([image] * 4, 1) @ first.T)
@@ -158,9 +159,9 @@ def test_the_authors_bsrn_is_folded_without_a_difference(tmp_path: Path) -> None
 def test_an_importer_leaves_our_own_files_alone(spec: ModelSpec, tmp_path: Path) -> None:
     path = tmp_path / "own.pth"
     torch.save(spec.build(4).state_dict(), path)
-    assert spec.importers[0](path, 4) is None
+    assert [spec.importers[0](source, 4) for source in opened(path).sources] == [None]
     path.write_bytes(b"something else")
-    assert spec.importers[0](path, 4) is None
+    assert [spec.importers[0](source, 4) for source in opened(path).sources] == [None]
 
 
 def test_published_weights_of_another_width_are_refused(shared: Path) -> None:

@@ -135,9 +135,12 @@ def test_a_scale_that_cannot_be_built() -> None:
 
 def test_starting_from_another_scale_takes_the_body(saved: Path) -> None:
     network = SPEC.build(3)
-    fresh = weights.start_from(network, saved)
-    assert set(fresh) == {"body.5.weight", "body.5.bias", "tail.weight", "tail.bias"}
+    with pytest.raises(BadInput, match=r"weights of ncnet x2.*--scale 2; to take only what fits, add --start-partial"):
+        weights.start_from(network, SPEC, 3, saved)
+    start = weights.start_from(network, SPEC, 3, saved, partial=True)
+    assert "10 tensors; 4 stay fresh" in str(start)
+    assert set(start.fresh) == {"body.5.weight", "body.5.bias", "tail.weight", "tail.bias"}
     assert torch.equal(network.body[4].weight, weights.load(SPEC, 2, saved).module.body[4].weight)
     save_file({"other": torch.zeros(3)}, saved)
     with pytest.raises(BadInput, match="nothing to start from"):
-        weights.start_from(network, saved)
+        weights.start_from(network, SPEC, 3, saved, partial=True)
