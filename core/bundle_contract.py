@@ -16,7 +16,7 @@ _SIDES = ("height", "width")
 
 
 def contract_contradictions(manifest: Manifest) -> Iterator[str]:
-    """Where an artifact takes or gives a picture of another size or range than the network, as ``field: what``."""
+    """Where an artifact takes or gives a picture of another size than the network, as ``field: what is wrong``."""
     model, contract = manifest.model, manifest.pixel_contract
     ends = [("pixel_contract", contract.inputs, contract.outputs)]
     ends += [(f"artifacts.{i}", a.inputs, a.outputs) for i, a in enumerate(manifest.artifacts)]
@@ -36,10 +36,8 @@ def _enlarged(where: str, inputs: Sequence[TensorSpec], outputs: Sequence[Tensor
 
 
 def _like(where: str, specs: Sequence[TensorSpec], contract: Sequence[TensorSpec]) -> Iterator[str]:
-    """Sizes may be free on one side; ranges are the same always."""
+    """A size may be free on one side."""
     for i, (spec, wanted) in enumerate(zip(specs, contract, strict=False)):
-        if spec.value_range != wanted.value_range:
-            yield f"{where}.{i}: value_range {spec.value_range}, and the network's is {wanted.value_range}"
         for side, mine, other in zip(_SIDES, image_size(spec), image_size(wanted), strict=True):
             if isinstance(mine, int) and isinstance(other, int) and mine != other:
                 yield f"{where}.{i}: {side} {mine}, and the network's is {other}"

@@ -155,9 +155,9 @@ def compensated(
 
 def _moments(one: Array, other: Array) -> Array:
     """(K, N) taps, twice -> (K+1, K+1) second moments; the last of each stands for the bias, a tap that is always 1."""
-    ones = np.ones((1, one.shape[1]), one.dtype)
+    ones = np.ones((1, one.shape[1]))  # float64: sums in float32 leave moments of which no inverse has a root
     product = np.concatenate([one, ones]) @ np.concatenate([other, ones]).T
-    return np.asarray(product.astype(np.float64) / one.shape[1])
+    return np.asarray(product / one.shape[1])
 
 
 def _moved(rows: Array, hessian: Array, cross: Array, damping: float) -> Array:

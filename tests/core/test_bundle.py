@@ -181,10 +181,6 @@ LIES: dict[str, tuple[Edit, str]] = {
         ),
         r"artifacts\.0\.inputs\.0: height 24",
     ),
-    "another range than the network's": (
-        lambda m: m["artifacts"][0]["outputs"][0].update(value_range=[0.0, 1.0]),
-        r"artifacts\.0\.outputs\.0: value_range",
-    ),
     "a multiple that does not divide the size": (
         lambda m: m["model"].update(size_multiple=5),
         r"height 48 is no multiple",
