@@ -103,7 +103,7 @@ def _draw(text: str) -> None:
 
 def _tell(event: Event) -> None:
     """One line for each thing that happens on a device."""
-    from clearport.runtime.browser_desk import Greeted, RowCame, RunEnded
+    from clearport.runtime.browser_desk import Fault, Greeted, RowCame, RunEnded
 
     if isinstance(event, Greeted):
         typer.echo(f"{event.facts.title}: opened the page", err=True)
@@ -111,6 +111,8 @@ def _tell(event: Event) -> None:
         typer.echo(f"{event.title}: {event.number}/{event.asked} {event.row.key}: {_outcome(event)}", err=True)
     elif isinstance(event, RunEnded):
         typer.echo(f"{event.title}: {event.outcome}", err=True)
+    elif isinstance(event, Fault):
+        typer.echo(f"the page's server: {event.message}", err=True)
 
 
 def _outcome(event: RowCame) -> str:

@@ -56,7 +56,14 @@ class RunEnded:
     gone: bool
 
 
-Event = Greeted | RowCame | OutputCame | RunEnded
+@dataclass(frozen=True)
+class Fault:
+    """Something is wrong with the server itself; ``message`` names the log that has the traceback."""
+
+    message: str
+
+
+Event = Greeted | RowCame | OutputCame | RunEnded | Fault
 Listener = Callable[[Event], None]
 
 
@@ -104,6 +111,10 @@ class Desk:
         """Take the raw output of a candidate."""
         self._known(device)
         self._listener(OutputCame(device, self.outputs[path], content))
+
+    def fault(self, message: str) -> None:
+        """Something went wrong in the server."""
+        self._listener(Fault(message))
 
     def gone(self, device: str) -> None:
         """The page of a device went away: a run that was going on ends there, and its rows stay."""

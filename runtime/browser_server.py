@@ -19,6 +19,7 @@ from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from clearport.base import BadInput, ClearportError
+from clearport.runtime.browser_faults import BROKEN, loop_errors, server_log
 from clearport.runtime.browser_page import INDEX, Content
 from clearport.runtime.browser_records import DEVICE_ID
 from clearport.runtime.browser_wire import DeviceFacts, RunState, SentRow
@@ -35,6 +36,9 @@ T = TypeVar("T", bound=BaseModel)
 
 MOST_JSON = 512 * 1024
 HEARTBEAT_S = 1.0
+PATIENCE_S = 60.0
+"""What a page sends has to be here after so long."""
+
 _CHUNK = 1 << 16
 _SENT_ROW: TypeAdapter[SentRow] = TypeAdapter(SentRow)
 _CSP = (
@@ -79,7 +83,8 @@ class BrowserServer:
         Raises:
             BadInput: the port is taken, or the host is none of this machine's.
         """
-        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=2.0)
+        tell = self._desk.fault
+        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=2.0, logger=server_log(tell))
         await runner.setup()
         place = self._place
         try:
@@ -89,11 +94,12 @@ class BrowserServer:
             await runner.cleanup()
             raise BadInput(f"{place.host}:{place.port}: cannot listen there: {error.strerror or error}") from error
         port = runner.addresses[0][1]
-        try:
-            yield address(place, place.host, port)
-        finally:
-            self._closing.set()
-            await runner.cleanup()
+        with loop_errors(tell):
+            try:
+                yield address(place, place.host, port)
+            finally:
+                self._closing.set()
+                await runner.cleanup()
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._guard], client_max_size=MOST_JSON)
@@ -118,6 +124,8 @@ class BrowserServer:
             raise
         except ClearportError as error:
             return web.Response(status=400, text=str(error), headers=_HEADERS)
+        except BROKEN:
+            return web.Response(status=400, text="the request did not arrive whole", headers=_HEADERS)
         if not answer.prepared:
             answer.headers.update(_HEADERS)
         return answer
@@ -212,11 +220,12 @@ async def _body(request: web.Request, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
         raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
     parts, size = [], 0
-    async for part in request.content.iter_chunked(_CHUNK):
-        size += len(part)
-        if size > limit:
-            raise web.HTTPRequestEntityTooLarge(limit, size)
-        parts.append(part)
+    async with asyncio.timeout(PATIENCE_S):
+        async for part in request.content.iter_chunked(_CHUNK):
+            size += len(part)
+            if size > limit:
+                raise web.HTTPRequestEntityTooLarge(limit, size)
+            parts.append(part)
     return b"".join(parts)
 
 
