@@ -114,7 +114,8 @@ def golden_of(subject: Subject, row: Row) -> ParityReport | Skipped:
         return Skipped(row.key, "it did not run")
     output = row.outputs.get(subject.artifact.outputs[0].name)
     if output is None:
-        return Skipped(row.key, "nothing ran" if row.cell.kind == "compiler-estimate" else "the device gave no output")
+        why = row.cell.facts.get("no_output", "the device gave no output")
+        return Skipped(row.key, "nothing ran" if row.cell.kind == "compiler-estimate" else str(why))
     if subject.expected is None:
         return Skipped(row.key, "no golden picture judges it")
     picture, limits = subject.expected

@@ -254,6 +254,28 @@ def test_benchmark_model_is_pushed_run_and_read(
     assert isinstance(rows["onnxruntime/int8"].cell, Skipped)
 
 
+def test_the_tool_of_compiled_models_is_read_too_and_no_picture_judged(
+    phone: LoopbackPhone, artifacts: dict[str, Artifact], tmp_path: Path
+) -> None:
+    tool = tmp_path / "benchmark_model"
+    source = STAND_IN.read_text().replace("COMPILED = False", "COMPILED = True")
+    tool.write_text(f"#!/usr/bin/env python3\n{source}")
+    settings = replace(SETTINGS, benchmark_model=tool, runners=("benchmark_model",))
+    jobs = [replace(job_of(artifacts["tflite"]), unit=unit) for unit in ("cpu", "npu")]
+    with DEVICES.get("adb").open(ADDRESS, settings) as session:
+        rows = {row.unit: row for row in measured(session, jobs)}
+    report = rows["cpu"].cell
+    assert isinstance(report, LatencyReport), report
+    assert (report.unit_ran, report.runs_per_round, len(report.samples_ms)) == ("cpu", 3, 6)
+    assert report.init_ms
+    assert report.first_inference_ms
+    assert report.peak_memory_mib
+    assert rows["cpu"].outputs == {}
+    assert "fills inputs with random numbers" in report.facts["no_output"]
+    assert isinstance(rows["npu"].cell, Skipped)
+    assert "libLiteRtDispatch_*.so" in rows["npu"].cell.reason
+
+
 def test_a_tool_for_another_processor_is_told_as_such(
     phone: LoopbackPhone, artifacts: dict[str, Artifact], tmp_path: Path
 ) -> None:
@@ -263,7 +285,7 @@ def test_a_tool_for_another_processor_is_told_as_such(
     with DEVICES.get("adb").open(ADDRESS, settings) as session:
         (row,) = measured(session, [job_of(artifacts["tflite"])])
     assert isinstance(row.cell, Skipped)
-    assert row.cell.reason.startswith(f"benchmark_model on {ADDRESS} ended with")
+    assert row.cell.reason.startswith(f"benchmark_model on {ADDRESS}: it does not answer --help")
 
 
 def test_where_no_server_runs_ours_serves_and_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

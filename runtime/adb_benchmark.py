@@ -21,6 +21,7 @@ import numpy as np
 from clearport.base import RuntimeFailure, Skipped, TensorSpec
 from clearport.protocols import Progress
 from clearport.runtime import benchmark_model as tool
+from clearport.runtime.benchmark_flags import Dialect
 from clearport.runtime.conditions import Conditions, drift
 from clearport.runtime.device import DeviceLost, Job, Row
 from clearport.runtime.latency_race import order
@@ -39,7 +40,7 @@ AT_ONCE = 4
 _WARMUP_S = 0.5  # the tool's own default
 _MEMORY = "benchmark_model's own monitoring, in a run that was not timed"
 _ONCE = ("--num_runs=1", "--min_secs=0", "--warmup_runs=1", "--warmup_min_secs=0")
-_PROBE = ("--report_peak_memory_footprint=true", "--enable_op_profiling=true")
+_NO_OUTPUT = "this benchmark_model fills inputs with random numbers and keeps its outputs"
 _QUOTED = 3
 
 
@@ -67,6 +68,7 @@ class Benchmark:
     Attributes:
         shell, stage: the phone, and our folder there.
         program: where the tool lies there.
+        dialect: the flags that it knows.
         plan: how to measure; its unit is that of the jobs.
         conditions: temperatures and clocks of the phone now.
         progress: told of each step.
@@ -75,6 +77,7 @@ class Benchmark:
     shell: Shell
     stage: Stage
     program: str
+    dialect: Dialect
     plan: LatencyPlan
     conditions: Callable[[], Conditions]
     progress: Progress
@@ -123,11 +126,13 @@ class Benchmark:
         """Bring a file to the phone and run it once."""
         graph = self.stage.put(job.artifact.path, job.artifact.sha256 or None)
         with tempfile.TemporaryDirectory() as name:
-            inputs = {key: (array.shape, self._bring(Path(name), array)) for key, array in job.inputs.items()}
+            feeds = job.inputs if self.dialect.feeds else {}
+            inputs = {key: (array.shape, self._bring(Path(name), array)) for key, array in feeds.items()}
             result = f"{self.stage.folder}/output.bin"
-            fixed = [f"--graph={graph}", f"--num_threads={self.plan.threads}", *tool.input_flags(inputs)]
-            text, flags, accelerator = self._probe(job, [*fixed, f"--output_filepath={result}"])
-            outputs = self._take(job, result, Path(name))
+            model = [f"--graph={graph}", f"--num_threads={self.plan.threads}"]
+            fixed = [*model, *self.dialect.io(inputs, None)]
+            text, flags, accelerator = self._probe(job, [*model, *self.dialect.io(inputs, result)])
+            outputs = self._take(job, result, Path(name)) if self.dialect.writes else {}
         log = tool.read(text)
         return _Entrant(job, [*fixed, *flags], log, tool.read_profile(text), accelerator, outputs)
 
@@ -139,12 +144,12 @@ class Benchmark:
     def _probe(self, job: Job, fixed: Sequence[str]) -> tuple[str, list[str], str | None]:
         """The log of a first run, the flags of the unit, and the NNAPI accelerator that was chosen for it."""
         lossy = job.artifact.precision != "fp32"
-        flags = tool.unit_flags(job.unit, lossy=lossy, accelerator=None)
-        text = self._run([*fixed, *flags, *_ONCE, *_PROBE])
+        flags = self.dialect.unit(job.unit, lossy=lossy, accelerator=None)
+        text = self._run([*fixed, *flags, *_ONCE, *self.dialect.probe()])
         accelerator = tool.npu_of(tool.read(text).accelerators) if job.unit == "npu" else None
         if accelerator is not None:
-            flags = tool.unit_flags(job.unit, lossy=lossy, accelerator=accelerator)
-            text = self._run([*fixed, *flags, *_ONCE, *_PROBE])
+            flags = self.dialect.unit(job.unit, lossy=lossy, accelerator=accelerator)
+            text = self._run([*fixed, *flags, *_ONCE, *self.dialect.probe()])
         return text, flags, accelerator
 
     def _take(self, job: Job, result: str, folder: Path) -> dict[str, Array]:
@@ -187,6 +192,8 @@ class Benchmark:
             said = log.errors[-_QUOTED:] or tuple(line for line in done.out.splitlines() if line.strip())[-_QUOTED:]
             words = "; ".join(said) or done.words
             raise RuntimeFailure(f"{NAME} on {self.shell.address} ended with {done.code}: {words}")
+        if log.ignored:
+            raise RuntimeFailure(f"{NAME} on {self.shell.address} does not know {' '.join(log.ignored)}")
         return done.out
 
     def _report(self, entrant: _Entrant, racing: Sequence[_Entrant], remarks: Sequence[str]) -> LatencyReport:
@@ -219,7 +226,7 @@ class Benchmark:
             operators=per_unit.get("cpu", {}),
             partitions=probe.replaced[0].partitions if probe.replaced else None,
             executed_precision=None,
-            facts=_facts(entrant),
+            facts={**_facts(entrant), **({} if self.dialect.writes else {"no_output": _NO_OUTPUT})},
             operators_per_unit=per_unit,
             pinned=self.plan.pin,
             profile=_profile(entrant, job.unit) if self.plan.profile else (),
@@ -271,7 +278,7 @@ def _facts(entrant: _Entrant) -> dict[str, Any]:
 
 def _profile(entrant: _Entrant, unit: str) -> tuple[OperatorTime, ...]:
     """Time per node, the slowest first."""
-    taken = {part.delegate for part in entrant.probe.replaced if "xnnpack" not in part.delegate.lower()}
+    taken = {part.delegate for part in entrant.probe.replaced if not part.of_cpu}
     rows = [OperatorTime(name, kind, unit if kind in taken else "cpu", ms) for kind, name, ms in entrant.profile]
     return tuple(sorted(rows, key=lambda row: -row.ms))
 

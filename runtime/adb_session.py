@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clearport.base import BadInput, RuntimeFailure, Skipped
 from clearport.protocols import Progress
 from clearport.runtime import adb_benchmark, android
+from clearport.runtime.benchmark_flags import HELP, read_help
 from clearport.runtime.device import UNITS, Job, Row, Settings
 from clearport.runtime.remote import RemoteSession
 from clearport.runtime.remote_stage import QUICK_S
@@ -79,11 +80,18 @@ class PhoneSession:
     def _benchmark(self, jobs: Sequence[Job], plan: LatencyPlan, progress: Progress) -> Iterator[Row]:
         assert self._tool is not None
         program = self._stage.put(self._tool)
-        self._shell.run(f"chmod 755 {quote(program)}", QUICK_S)
+        told = self._shell.run(f"chmod 755 {quote(program)} && {quote(program)} {HELP} 2>&1", self._settings.timeout_s)
+        try:
+            dialect = read_help(told.out)
+        except RuntimeFailure as error:
+            for job in jobs:
+                reason = f"{adb_benchmark.NAME} on {self._shell.address}: {error}"
+                yield Row(self._shell.address, job.name, job.unit, adb_benchmark.NAME, Skipped(job.name, reason))
+            return
         for unit in UNITS:
             mine = [job for job in jobs if job.unit == unit]
             asked = replace(plan, unit=unit, timeout_s=self._settings.timeout_s)
-            race = adb_benchmark.Benchmark(self._shell, self._stage, program, asked, self.conditions, progress)
+            race = adb_benchmark.Benchmark(self._shell, self._stage, program, dialect, asked, self.conditions, progress)
             yield from race.rows(mine)
 
 

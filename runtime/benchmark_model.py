@@ -1,10 +1,9 @@
-"""LiteRT's ``benchmark_model``: its flags, and what its log tells.
+"""What the log of LiteRT's ``benchmark_model`` tells, of either tool of that name (see ``benchmark_flags``).
 
-Written after the tool's source (``tflite/tools/benchmark`` of google-ai-edge/LiteRT) and tested on logs that users
-published, from 2020 to 2026. No prebuilt binary comes with any package, so the user supplies it, and this reader never
-saw one run.
+Written after their sources and tested on logs that users published, from 2020 to 2026. No prebuilt binary comes with
+any package, so the user supplies it, and this reader never saw one run.
 
-The tool prints statistics, not samples. Of three inferences they tell each: the first, the last, and the third from the
+Both print statistics, not samples. Of three inferences they tell each: the first, the last, and the third from the
 smallest, the largest and the median (in older builds, the mean).
 """
 
@@ -25,6 +24,13 @@ _PAIR = re.compile(r"(\w+)=([-+.\deE]+)")
 _TIMINGS = re.compile(r"Init: ([\d.e+]+), First inference: ([\d.e+]+), Warmup \(avg\): ([\d.e+]+), Inference \(avg\)")
 _PEAK = re.compile(r"Overall peak memory footprint \(MB\) via periodic monitoring: ([\d.e+]+)")
 _DELTA = re.compile(r"Memory footprint delta from the start of the tool \(MB\): init=([\d.e+]+) overall=([\d.e+]+)")
+_SESSION = re.compile(r"Initialized session in ([\d.e+]+)ms")
+_BLOCK = re.compile(r"^.*=+ BENCHMARK RESULTS =+([\s\S]*)", re.MULTILINE)
+_FIGURE = re.compile(  # of the block that CompiledModel's tool writes; milliseconds and MiB
+    r"(Model initialization|Warmup \((?:first|avg)\)|Inference \((?:avg|min|max)\)|Overall footprint|Peak memory): +"
+    r"([\d.]+) M?(?:ms|B)(?: \((\d+) runs\))?"
+)
+_IGNORED = re.compile(r"Unconsumed cmdline flags: (.*)")
 _VERSION = re.compile(r"Tensorflow Version ?: (\S+)")
 _ACCELERATORS = re.compile(r"NNAPI accelerators available: \[([^\]]*)\]")
 _REPLACED = re.compile(
@@ -34,7 +40,7 @@ _ALL = re.compile(r"Explicitly applied (\S+) delegate, and the model graph will 
 _PART = re.compile(r"Explicitly applied (\S+) delegate, and the model graph will be partially executed .* w/ (\d+) ")
 _NONE = re.compile(r"Though (\S+) delegate is explicitly applied, the model graph will not be executed")
 _NODE = re.compile(  # operator, start (in old tables) and first and average ms, shares, memory, calls, name
-    r"^\s*(\S.*?)\s+((?:[\d.]+\s+){2,3})[\d.]+%\s+[\d.]+%\s+[\d.]+\s+\d+\s+\[(.*?)\]", re.MULTILINE
+    r"^\s*(\S.*?)\s+((?:[\d.]+\s+){2,3})[\d.]+%\s+[\d.]+%\s+[\d.]+\s+\d+[^\S\n]+\[?(.*?)(?:\]|$)", re.MULTILINE
 )
 _ERROR = re.compile(r"(?:\bERROR: |^E )(.*)", re.MULTILINE)
 
@@ -47,6 +53,11 @@ class Replaced:
     nodes: int
     of: int | None
     partitions: int
+
+    @property
+    def of_cpu(self) -> bool:
+        """Whether the delegate is XNNPACK, which runs on the CPU."""
+        return "xnnpack" in self.delegate.lower()
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,7 @@ class Log:
         accelerators: what NNAPI offered.
         peak_mib, overall_mib: peak footprint, and footprint at the end beyond that at the start.
         errors: lines that say so.
+        ignored: flags that it does not know.
     """
 
     version: str | None
@@ -79,6 +91,7 @@ class Log:
     peak_mib: float | None
     overall_mib: float | None
     errors: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -89,28 +102,61 @@ class Log:
 def read(text: str) -> Log:
     """The log of one call, with or without the prefixes of Android's log."""
     stats = [_statistics(match[1], match[2]) for match in _COUNT.finditer(text)]
-    warmup, counted = stats[:2] if len(stats) > 1 else ({}, {})
-    timings, peak, delta = _TIMINGS.search(text), _PEAK.search(text), _DELTA.search(text)
-    delegate, share = _share(text)
+    block = _block(text)
+    warmup, counted = stats[:2] if len(stats) > 1 else (_of_block(block, "Warmup"), _of_block(block, "Inference"))
+    timings, delta = _TIMINGS.search(text), _DELTA.search(text)
+    replaced = tuple(
+        Replaced(m[3], int(m[1]), int(m[2]) if m[2] else None, int(m[4])) for m in _REPLACED.finditer(text)
+    )
+    delegate, share = _share(text, replaced)
     accelerators = _ACCELERATORS.search(text)
     version = _VERSION.search(text)
     return Log(
         version=version[1] if version else None,
-        init_ms=float(timings[1]) / 1e3 if timings else None,
-        first_ms=float(timings[2]) / 1e3 if timings else None,
+        init_ms=float(timings[1]) / 1e3 if timings else _init_ms(text, block),
+        first_ms=float(timings[2]) / 1e3 if timings else _first_ms(warmup, block),
         warmups=int(warmup.get("count", 0)),
         count=int(counted.get("count", 0)),
         samples_ms=tuple(us / 1e3 for us in _samples(counted)),
         delegate=delegate,
         share=share,
-        replaced=tuple(
-            Replaced(m[3], int(m[1]), int(m[2]) if m[2] else None, int(m[4])) for m in _REPLACED.finditer(text)
-        ),
+        replaced=replaced,
         accelerators=tuple(name for name in accelerators[1].split(",") if name) if accelerators else (),
-        peak_mib=float(peak[1]) if peak else None,
-        overall_mib=float(delta[2]) if delta else None,
+        peak_mib=_number(_PEAK.search(text)) or block.get("Peak memory", (None, 0))[0],
+        overall_mib=float(delta[2]) if delta else block.get("Overall footprint", (None, 0))[0],
         errors=tuple(match[1].strip() for match in _ERROR.finditer(text)),
+        ignored=tuple(flag for match in _IGNORED.finditer(text) for flag in match[1].split()),
     )
+
+
+def _block(text: str) -> dict[str, tuple[float, int]]:
+    """Figure -> value and number of runs, of the block that CompiledModel's tool ends with."""
+    found = _BLOCK.search(text)
+    return {m[1]: (float(m[2]), int(m[3] or 0)) for m in _FIGURE.finditer(found[1])} if found else {}
+
+
+def _of_block(block: Mapping[str, tuple[float, int]], what: str) -> dict[str, float]:
+    """The statistics of warm-up or inferences in microseconds, as a ``count=`` line has them; the order is lost."""
+    if f"{what} (avg)" not in block:
+        return {}
+    mean, count = block[f"{what} (avg)"]
+    low, high = (block.get(f"{what} ({end})", (mean, 0))[0] * 1e3 for end in ("min", "max"))
+    return {"count": count, "first": low, "curr": high, "min": low, "max": high, "avg": mean * 1e3}
+
+
+def _init_ms(text: str, block: Mapping[str, tuple[float, int]]) -> float | None:
+    return _number(_SESSION.search(text)) or block.get("Model initialization", (None, 0))[0]
+
+
+def _first_ms(warmup: Mapping[str, float], block: Mapping[str, tuple[float, int]]) -> float | None:
+    if "Warmup (first)" in block:
+        return block["Warmup (first)"][0]
+    told = warmup.get("first", warmup.get("curr"))  # of one alone, only the last is told
+    return None if told is None else told / 1e3
+
+
+def _number(found: re.Match[str] | None) -> float | None:
+    return float(found[1]) if found else None
 
 
 def _statistics(count: str, rest: str) -> dict[str, float]:
@@ -137,11 +183,19 @@ def _middle(stats: Mapping[str, float]) -> float:
     return min(max(3 * stats["avg"] - stats["min"] - stats["max"], stats["min"]), stats["max"])
 
 
-def _share(text: str) -> tuple[str | None, str | None]:
+def _share(text: str, replaced: Sequence[Replaced]) -> tuple[str | None, str | None]:
+    """A delegate and what it took. CompiledModel's tool says it only by the nodes that were replaced: those that
+    XNNPACK took are the CPU's.
+    """
     for pattern, share in ((_ALL, "all"), (_PART, "part"), (_NONE, "none")):
         if found := pattern.search(text):
             return found[1], share
-    return None, None
+    if not replaced:
+        return None, None
+    taken = next((part for part in replaced if not part.of_cpu and part.nodes), None)
+    if taken is None:
+        return None, "none"
+    return taken.delegate, "all" if taken.nodes == taken.of else "part"
 
 
 def unit_ran(unit: str, log: Log, accelerator: str | None) -> str:
@@ -163,29 +217,11 @@ def npu_of(accelerators: Sequence[str]) -> str | None:
     return next((name for name in named if any(word in name.lower() for word in _NPU_WORDS)), None)
 
 
-def unit_flags(unit: str, *, lossy: bool, accelerator: str | None) -> list[str]:
-    """What asks for a unit. ``lossy``: float16 may stand for float32."""
-    half = str(lossy).lower()
-    if unit == "gpu":
-        return ["--use_gpu=true", f"--gpu_precision_loss_allowed={half}"]
-    if unit == "npu":
-        named = [f"--nnapi_accelerator_name={accelerator}"] if accelerator else ["--disable_nnapi_cpu=true"]
-        return ["--use_nnapi=true", f"--nnapi_allow_fp16={half}", *named]
-    return ["--use_xnnpack=true"]
-
-
-def input_flags(inputs: Mapping[str, tuple[Sequence[int], str]]) -> list[str]:
-    """What feeds files: name -> shape and the file's path on the phone."""
-    shapes = ":".join(",".join(map(str, shape)) for shape, _ in inputs.values())
-    files = ",".join(f"{name.replace(':', '::')}:{path}" for name, (_, path) in inputs.items())
-    return [f"--input_layer={','.join(inputs)}", f"--input_layer_shape={shapes}", f"--input_layer_value_files={files}"]
-
-
 def read_profile(text: str) -> list[tuple[str, str, float]]:
     """Operator, name and average milliseconds of each node, in the order they run, from the table of
-    ``--enable_op_profiling``; empty where there is none."""
-    _, _, runs = text.partition("Operator-wise Profiling Info")
-    _, _, table = runs.partition("Run Order")
+    ``--enable_op_profiling`` or ``--use_profiler``; empty where there is none."""
+    _, found, runs = text.partition("Operator-wise Profiling Info")
+    _, _, table = (runs if found else text.partition("BENCHMARK RESULTS")[2]).partition("Run Order")
     nodes, _, _ = table.partition("=====\n")[2].partition("=====")
     return [(m[1], m[3], float(m[2].split()[-1])) for m in _NODE.finditer(nodes)]
 
@@ -194,7 +230,7 @@ def operators_per_unit(unit: str, log: Log, profile: Sequence[tuple[str, str, fl
     """Unit -> operator -> how many: what a delegate took is told as a number, the rest by name."""
     if unit == "cpu":
         return {"cpu": dict(Counter(kind for kind, _, _ in profile))} if profile else {}
-    taken = next((r for r in log.replaced if "xnnpack" not in r.delegate.lower()), None)
+    taken = next((r for r in log.replaced if not r.of_cpu), None)
     if taken is None:
         return {}
     others = Counter(kind for kind, _, _ in profile if kind != taken.delegate)

@@ -85,6 +85,107 @@ RESIZE_NEAREST_NEIGHBOR    0.052     0.058   0.899%   62.936%     0.000         
 """Synaptics' documentation of SyNAP, page "JIT Compilation"; the next table's title is that of the tool's source."""
 
 
+COMPILED_2026 = """\
+INFO: [benchmark_litert_model.h:90]
+========== BENCHMARK RESULTS ==========
+INFO: [benchmark_litert_model.h:92] Signature name:       prefill_1024
+INFO: [benchmark_litert_model.h:94] Model initialization: 23744.73 ms
+INFO: [benchmark_litert_model.h:96] Warmup (first):       7441.04 ms
+INFO: [benchmark_litert_model.h:98] Warmup (avg):         7441.04 ms (1 runs)
+INFO: [benchmark_litert_model.h:100] Inference (avg):      7430.20 ms (10 runs)
+INFO: [benchmark_litert_model.h:104] Inference (min):      7416.40 ms
+INFO: [benchmark_litert_model.h:106] Inference (max):      7448.86 ms
+INFO: [benchmark_litert_model.h:108] Inference (std):      9.92
+INFO: [benchmark_litert_model.h:115] Throughput:           27.46 MB/s
+INFO: [benchmark_litert_model.h:124]
+Memory Usage:
+INFO: [benchmark_litert_model.h:126] Init footprint:       6391.74 MB
+INFO: [benchmark_litert_model.h:128] Overall footprint:    6391.74 MB
+INFO: [benchmark_litert_model.h:135] Peak memory usage not available. (peak_mem_mb <= 0)
+"""
+"""github.com/mlcommons/mobile_app_open/issues/1134: CompiledModel's tool on a phone's GPU"""
+
+COMPILED_GPU = "VERBOSE: Replacing 253 out of 253 node(s) with delegate (LITERT_CL) node, yielding 1 partitions for subgraph 0 (main).\n"  # noqa: E501  as it was published
+COMPILED_SHARED = """\
+VERBOSE: Replacing 48 out of 90 node(s) with delegate (LITERT_CL) node, yielding 2 partitions for subgraph 0 (main).
+VERBOSE: Replacing 32 out of 43 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 4 partitions for subgraph 0 (main).
+"""  # noqa: E501  as it was published
+COMPILED_FELL_BACK = "06-16 10:11:12.001  901  901 I tflite  : Replacing 470 out of 476 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 2 partitions for subgraph 0.\n"  # noqa: E501  as in github.com/google-ai-edge/LiteRT/issues/7858
+"""Lines of LiteRT's log, as users published them, of what delegates took."""
+
+THREE_RUNS = """\
+INFO: STARTING!
+INFO: [benchmark_litert_model.cc:331] Loading model from: /data/local/tmp/clearport/a.tflite
+INFO: The input model file size (MB): 0.065
+INFO: Initialized session in 21.5ms.
+INFO: Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
+INFO: count=11 first=52011 curr=45500 min=45100 max=52011 avg=46000 std=1900 p5=45100 median=45480 p95=52011
+
+INFO: Running benchmark for at least 3 iterations and at least 0 seconds but terminate if exceeding 150 seconds.
+INFO: count=3 first=45300 curr=45900 min=45300 max=46500 avg=45900 std=489 p5=45300 median=45900 p95=46500
+
+"""
+"""What both tools print, by ``tflite/tools/benchmark/benchmark_model.cc`` of 2026."""
+
+COMPILED_PROFILE = """\
+INFO: [benchmark_litert_model.h:90]
+========== BENCHMARK RESULTS ==========
+INFO: [benchmark_litert_model.h:94] Model initialization: 21.50 ms
+INFO: [benchmark_litert_model.h:190]
+======================================= Run Order =======================================
+                 [node type]    [start]    [first]   [avg ms]        [%]     [cdf%]   [mem KB] [times called]   [Name]
+       TfLiteXNNPackDelegate      0.000     44.900     44.900    99.000%    99.000%      0.000              1   a:7
+     RESIZE_NEAREST_NEIGHBOR     44.901      0.450      0.450     1.000%   100.000%      0.000              1   [b, c]:8
+
+================================ Top by Computation Time ================================
+"""
+"""By ``litert/runtime/profiler_summarizer.cc``."""
+
+
+def test_a_log_of_the_tool_of_compiled_models_is_read() -> None:
+    log = benchmark_model.read(COMPILED_2026)
+    assert (log.init_ms, log.first_ms, log.warmups, log.count) == (23744.73, 7441.04, 1, 10)
+    assert (log.peak_mib, log.overall_mib, log.share) == (None, 6391.74, None)
+    assert log.whole
+    assert benchmark_model.unit_ran("gpu", log, None) == "unknown"
+
+
+def test_samples_come_of_the_lines_that_both_tools_print_or_of_the_block() -> None:
+    log = benchmark_model.read(THREE_RUNS)
+    assert (log.init_ms, log.first_ms, log.warmups, log.samples_ms) == (21.5, 52.011, 11, (45.3, 46.5, 45.9))
+    assert benchmark_model.read(THREE_RUNS + COMPILED_2026).samples_ms == log.samples_ms
+    block = COMPILED_2026.replace("(10 runs)", "(3 runs)")
+    assert np.allclose(benchmark_model.read(block).samples_ms, (7416.40, 7425.34, 7448.86))
+
+
+@pytest.mark.parametrize(
+    ("lines", "unit", "ran"),
+    [
+        (COMPILED_GPU, "gpu", "gpu"),
+        (COMPILED_SHARED, "gpu", "gpu+cpu"),
+        (COMPILED_FELL_BACK, "gpu", "cpu"),
+        (COMPILED_GPU.replace("LITERT_CL", "DispatchDelegate"), "npu", "nnapi"),
+        ("", "gpu", "unknown"),
+    ],
+)
+def test_what_delegates_took_tells_the_unit(lines: str, unit: str, ran: str) -> None:
+    log = benchmark_model.read(lines + THREE_RUNS + COMPILED_2026)
+    assert benchmark_model.unit_ran(unit, log, None) == ran
+    assert log.whole
+
+
+def test_the_profile_of_compiled_models_is_read() -> None:
+    assert benchmark_model.read_profile(THREE_RUNS + COMPILED_PROFILE) == [
+        ("TfLiteXNNPackDelegate", "a:7", 44.9),
+        ("RESIZE_NEAREST_NEIGHBOR", "b, c", 0.45),
+    ]
+
+
+def test_flags_that_were_ignored_are_told() -> None:
+    log = benchmark_model.read(f"WARN: Unconsumed cmdline flags: --use_nnapi=true --x=1\n{THREE_RUNS}")
+    assert log.ignored == ("--use_nnapi=true", "--x=1")
+
+
 def test_a_gpu_log_of_2020_is_read() -> None:
     log = benchmark_model.read(GPU_2020)
     assert (log.init_ms, log.first_ms, log.warmups, log.count) == (870.557, 130.565, 4, 50)

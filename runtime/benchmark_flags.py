@@ -1,0 +1,105 @@
+"""What LiteRT's ``benchmark_model`` is told: there are two such tools, and builds of each differ, so it is asked first.
+
+The older one measures the Interpreter (``tflite/tools/benchmark`` of google-ai-edge/LiteRT): it takes input files,
+writes outputs and knows NNAPI. The other one, offered as ``benchmark_model`` now, measures CompiledModel
+(``litert/tools/benchmark_litert_model.h``): it fills inputs with random numbers, keeps outputs to itself, and reaches
+NPUs by libraries of their vendors. What either does not know it mentions in its log, and ignores.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from clearport.base import RuntimeFailure
+
+HELP = "--help"
+_FLAG = re.compile(r"^\s*--([A-Za-z][\w-]*)(?:=|\s)", re.MULTILINE)
+_LEAST = "graph"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The flags that one build lists."""
+
+    known: frozenset[str]
+
+    @property
+    def feeds(self) -> bool:
+        """Whether it takes the inputs that it is given; otherwise they are random, and no output can be judged."""
+        return {"input_layer", "input_layer_shape", "input_layer_value_files"} <= self.known
+
+    @property
+    def writes(self) -> bool:
+        """Whether it writes outputs of inputs that it was given."""
+        return self.feeds and "output_filepath" in self.known
+
+    def io(self, inputs: Mapping[str, tuple[Sequence[int], str]], result: str | None) -> list[str]:
+        """What feeds files (name -> shape and the file's path on the phone) and writes the outputs to ``result``."""
+        fed = input_flags(inputs) if self.feeds else []
+        return [*fed, *([f"--output_filepath={result}"] if self.writes and result else [])]
+
+    def unit(self, unit: str, *, lossy: bool, accelerator: str | None) -> list[str]:
+        """What asks for a unit. ``lossy``: float16 may stand for float32.
+
+        Raises:
+            RuntimeFailure: this build cannot be asked for it.
+        """
+        if unit == "gpu":
+            return [*self._must("use_gpu", "true"), *self._gpu_precision(lossy)]
+        if unit == "npu":
+            return self._npu(lossy, accelerator)
+        return self._may("use_xnnpack", "true") or self._may("use_cpu", "true")
+
+    def probe(self) -> list[str]:
+        """What asks for memory and for the time of each node."""
+        profiling = self._may("enable_op_profiling", "true") or self._may("use_profiler", "true")
+        return [*self._may("report_peak_memory_footprint", "true"), *profiling]
+
+    def _gpu_precision(self, lossy: bool) -> list[str]:
+        old = self._may("gpu_precision_loss_allowed", str(lossy).lower())
+        return old or self._may("gpu-precision", "fp16" if lossy else "fp32")
+
+    def _npu(self, lossy: bool, accelerator: str | None) -> list[str]:
+        if "use_nnapi" not in self.known:
+            raise RuntimeFailure(
+                "this benchmark_model has no NNAPI: it reaches NPUs by libraries of their vendors "
+                "(libLiteRtDispatch_*.so), which clearport does not bring; take --unit cpu,gpu, or give "
+                "--benchmark-model a build that knows --use_nnapi"
+            )
+        half = self._may("nnapi_allow_fp16", str(lossy).lower())
+        named = (
+            self._must("nnapi_accelerator_name", accelerator) if accelerator else self._may("disable_nnapi_cpu", "true")
+        )
+        return ["--use_nnapi=true", *half, *named]
+
+    def _may(self, name: str, value: str) -> list[str]:
+        return [f"--{name}={value}"] if name in self.known else []
+
+    def _must(self, name: str, value: str) -> list[str]:
+        if name not in self.known:
+            raise RuntimeFailure(f"this benchmark_model does not know --{name}; --benchmark-model names another build")
+        return self._may(name, value)
+
+
+def read_help(text: str) -> Dialect:
+    """The flags of the tool's answer to ``--help``.
+
+    Raises:
+        RuntimeFailure: it is no such answer; quotes its end.
+    """
+    known = frozenset(_FLAG.findall(text))
+    if _LEAST not in known:
+        said = [line.strip() for line in text.splitlines() if line.strip()][-3:]
+        raise RuntimeFailure(
+            f"it does not answer {HELP} as benchmark_model does: {'; '.join(said) or 'it says nothing'}"
+        )
+    return Dialect(known)
+
+
+def input_flags(inputs: Mapping[str, tuple[Sequence[int], str]]) -> list[str]:
+    """What feeds files: name -> shape and the file's path on the phone."""
+    shapes = ":".join(",".join(map(str, shape)) for shape, _ in inputs.values())
+    files = ",".join(f"{name.replace(':', '::')}:{path}" for name, (_, path) in inputs.items())
+    return [f"--input_layer={','.join(inputs)}", f"--input_layer_shape={shapes}", f"--input_layer_value_files={files}"]
