@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clearport import graphs
-from clearport.base import Graph, QuantizedGraph, ScaleTable
+from clearport.base import CheckFailed, Graph, QuantizedGraph, ScaleTable
 from clearport.protocols import no_progress
 from clearport.quantize import (
     calibrate,
@@ -48,7 +48,7 @@ class QuantizeOptions:
 
     Attributes:
         equalisation: strengths of channel equalisation to choose from; 0 is none. All are judged with the calibrator
-            that is best for the first.
+            that is best for the first. One that changes what the float network computes on the photos is left out.
         search: choose the calibrator, and each tensor's range, by measured output quality; else min-max.
         compensate: round weights with error compensation; else to nearest.
         floats: names of nodes that stay in float whatever it is worth.
@@ -106,6 +106,7 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
 
     Raises:
         BadInput: there are no images, or they are not pictures.
+        CheckFailed: no strength of equalisation that was asked for leaves the network as it was; 0 always does.
     """
     options = options or QuantizeOptions()
     graph = ends.from_zero(graph)
@@ -115,13 +116,7 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     free, inputs = photos.prepare(graph, images, pixels)
     setting = _Setting(free, inputs, placement.floats(free, options.floats), work, cost.macs(graph), options)
     plain, peaks = calibrate.survey(free, inputs, _names(free), options.progress)
-    candidates: list[_Candidate] = []
-    for strength in options.equalisation:
-        equal = equalise.run(free, peaks, strength)
-        seen = calibrate.survey(equal, inputs, _names(equal), options.progress)[0] if strength else plain
-        tried = (candidates[0].choice.calibrator,) if candidates else tuple(observers.CALIBRATORS)
-        candidates.append(_candidate(setting, equal, seen, strength, tried))
-    best = max(candidates, key=lambda candidate: candidate.choice.psnr_db)
+    best = max(_candidates(setting, plain, peaks), key=lambda candidate: candidate.choice.psnr_db)
     if best.bench is not None:
         judge = search.Judge(best.bench, best.folded)
         best = replace(best, choice=search.refine(judge, best.choice, options.progress))
@@ -131,6 +126,25 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     entries = {**best.activations(folded), **rounded.entries}
     table = ScaleTable(entries, _record(best, mixed, setting, images))
     return QuantizedGraph(slopes.expressed(weights.replaced(shipped, rounded.arrays), entries), table)
+
+
+def _candidates(
+    setting: _Setting, plain: Sequence[Mapping[str, Observed]], peaks: Mapping[str, Array]
+) -> list[_Candidate]:
+    """One for each strength of equalisation that leaves what the network computes as it was."""
+    progress = setting.options.progress
+    found: list[_Candidate] = []
+    crops = rounding.affordable(setting.graph, setting.inputs)
+    for strength in setting.options.equalisation:
+        equal = equalise.run(setting.graph, peaks, strength)
+        if strength and not equalise.same(setting.graph, equal, crops):
+            continue
+        seen = calibrate.survey(equal, setting.inputs, _names(equal), progress)[0] if strength else plain
+        tried = (found[0].choice.calibrator,) if found else tuple(observers.CALIBRATORS)
+        found.append(_candidate(setting, equal, seen, strength, tried))
+    if not found:
+        raise CheckFailed(f"{setting.graph.spec_name}: the equalised graph is not the network: quantize without it")
+    return found
 
 
 def _candidate(
@@ -145,7 +159,7 @@ def _candidate(
     folded = mixed_.lowered(equal, setting.floats, bounds)
     if not setting.options.search:
         return _Candidate(strength, equal, seen, folded, None, search.Choice("min-max"))
-    bench = search.Bench(equal, _splits(seen, setting.inputs), setting.work)
+    bench = search.Bench(setting.graph, _splits(seen, setting.inputs), setting.work)
     choice = search.best_calibrator(search.Judge(bench, folded), calibrators, setting.options.progress)
     return _Candidate(strength, equal, seen, folded, bench, choice)
 

@@ -76,7 +76,7 @@ class Bench:
     """Photos that tables are judged on: what each split sets aside, and the same at half the size, which is sharper.
 
     Args:
-        graph: the float network.
+        graph: the float network, not equalised: what is judged is compared with it.
         work: units of ``cost`` that it takes for a pixel of its input.
     """
 

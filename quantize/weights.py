@@ -23,8 +23,37 @@ ARITHMETIC = frozenset({"Add", "Sub", "Mul", "PRelu"})
 
 
 def output_axis(node: ir.Node) -> int:
-    """The axis of a convolution's weight that counts its output channels."""
-    return 1 if node.op_type == "ConvTranspose" and graphs.attr_int(node, "group", 1) == 1 else 0
+    """The axis of a convolution's weight that counts its output channels.
+
+    A transposed convolution has (inputs, outputs of one group, ...): its groups share what belongs to that axis,
+    unless each has one output only.
+    """
+    if node.op_type != "ConvTranspose":
+        return 0
+    shape = graphs.need_constant(node, 1).shape
+    return 0 if graphs.attr_int(node, "group", 1) == shape[0] and shape[1] == 1 else 1
+
+
+def by_output(node: ir.Node, weight: Array, factor: Array) -> Array:
+    """The weight with what computes each output channel multiplied by its number in ``factor``."""
+    if node.op_type == "Conv":  # (outputs, inputs of one group, ...)
+        return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
+    return _by_second_axis(node, weight, factor)
+
+
+def by_input(node: ir.Node, weight: Array, factor: Array) -> Array:
+    """The weight with what reads each input channel multiplied by its number in ``factor``."""
+    if node.op_type == "ConvTranspose":  # (inputs, outputs of one group, ...)
+        return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
+    return _by_second_axis(node, weight, factor)
+
+
+def _by_second_axis(node: ir.Node, weight: Array, factor: Array) -> Array:
+    """The second axis of a weight counts the channels of one group."""
+    group = graphs.attr_int(node, "group", 1)
+    split = weight.reshape(group, -1, *weight.shape[1:])
+    found: Array = split * factor.reshape(group, 1, -1, *[1] * (weight.ndim - 2))
+    return found.reshape(weight.shape)
 
 
 def peaks(weight: Array, axis: int) -> Array:
@@ -42,10 +71,10 @@ def params(node: ir.Node, source: QParams, top: Array | None = None) -> tuple[QP
     weight, bias = graphs.need_constant(node, 1), graphs.need_constant(node, 2)
     axis = output_axis(node)
     chosen = scheme.symmetric(peaks(weight, axis) if top is None else top, axis)
-    least = np.abs(bias.astype(np.float64)) / (scheme.BIAS_HIGH * source.scale[0])
+    shared = len(bias) // len(chosen.scale)  # outputs of so many groups have one scale
+    least = np.abs(bias.astype(np.float64)).reshape(shared, -1).max(axis=0) / (scheme.BIAS_HIGH * source.scale[0])
     scales = tuple(scheme.single(max(s, low)) for s, low in zip(chosen.scale, least, strict=True))
-    legal = QParams(scales, 0, "int8", axis)
-    return legal, scheme.bias(source, legal)
+    return QParams(scales, 0, "int8", axis), scheme.bias(source, QParams(scales * shared, 0, "int8", 0))
 
 
 def convolutions(graph: Graph) -> Iterator[ir.Node]:
