@@ -16,12 +16,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from clearport.base import Skipped
-from clearport.bundle_fields import Count, Finite, ParityCell, Sha256, SkippedCell, Text
+from clearport.bundle_fields import Count, Finite, Latency, ParityCell, Sha256, SkippedCell, Text
 from clearport.files import write_text
 from clearport.json_files import read_model
 from clearport.runtime.conditions import Conditions
 from clearport.runtime.device import EstimateReport, SimulatedReport, Unit
-from clearport.runtime.latency_record import LatencyReport
 
 SCHEMA_VERSION: Literal[2] = 2
 SCHEMA_ID = "https://clearport.invalid/bench-2.schema.json"
@@ -39,7 +38,7 @@ def _kind(value: Any) -> str:
 
 
 DeviceCell = Annotated[
-    Annotated[LatencyReport, Tag("measured")]
+    Annotated[Latency, Tag("measured")]
     | Annotated[EstimateReport, Tag("compiler-estimate")]
     | Annotated[SimulatedReport, Tag("simulated")]
     | SkippedCell,

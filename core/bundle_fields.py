@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from clearport.base import Skipped, TensorSpec
 from clearport.runtime.latency_record import LatencyReport
+from clearport.runtime.latency_sound import sound
 from clearport.runtime.parity import ParityReport
 
 MOST_SIDE = 32768
@@ -83,4 +84,5 @@ Specs = Annotated[tuple[Spec, ...], Field(min_length=1)]
 Versions = Mapping[str, str]
 SkippedCell = Annotated[Skipped, Tag("skipped")]
 ParityCell = Annotated[Annotated[ParityReport, Tag("report")] | SkippedCell, Discriminator(_kind)]
-LatencyCell = Annotated[Annotated[LatencyReport, Tag("report")] | SkippedCell, Discriminator(_kind)]
+Latency = Annotated[LatencyReport, AfterValidator(sound)]
+LatencyCell = Annotated[Annotated[Latency, Tag("report")] | SkippedCell, Discriminator(_kind)]

@@ -67,6 +67,8 @@ def _obstacles(new: LatencyReport, old: LatencyReport) -> list[str]:
         ("processors", new.pinned, old.pinned),
     )
     differ = [f"{name}: {mine} now, {theirs} then" for name, mine, theirs in facts if mine != theirs]
+    if not all(r.median_ms > 0 and (r.ratio is None or r.ratio.low > 0) for r in (new, old)):
+        differ.append("the clock is too coarse for these times: a median of 0")
     remarks = [*(f"now: {r}" for r in new.remarks), *(f"then: {r}" for r in old.remarks)]
     return differ + remarks
 

@@ -47,8 +47,8 @@ def judged(kind: str, seed: int, good: Originals, forked: Forked, place: Path) -
     said = f"{kind} {seed}: {' '.join(map(str, words))}\n{ended}"
     if ended.code not in {0, 1, 2}:
         return f"exit code {ended.code}: {said}"
-    if "Traceback" in ended.err:
-        return f"a traceback: {said}"
+    if "Traceback" in ended.err or "error: unexpected" in ended.err:
+        return f"an exception that nobody expected: {said}"
     if ended.code == 2 and "error" not in ended.err.lower():
         return f"no message: {said}"
     if ended.cpu_s > CPU_S or ended.peak_mib > PEAK_MIB:
