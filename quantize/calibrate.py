@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clearport.protocols import no_progress
-from clearport.quantize import lanes
+from clearport.quantize import footprint, lanes
 from clearport.quantize.stepwise import Stepwise
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 BINS = 4096
 
-MEMORY = 1e9
-"""Bytes of activations that are looked at together, over all photos."""
+STEP_MEMORY = 1.2e8
+"""Bytes of activations of one photo that are looked at together."""
 
-_FIRST = 4
-"""Values of the first step, before it is known how large they are."""
+HELD_MEMORY = 4e8
+"""Bytes of activations that may wait, over all photos that are run together, for the operators that read them."""
 
 
 @dataclass(frozen=True)
@@ -53,33 +53,43 @@ def survey(
 ) -> tuple[list[dict[str, Observed]], dict[str, Array]]:
     """What each named value did on each of ``inputs``, and the largest magnitude of each of its channels over all.
 
-    ``names`` come in the order of the graph. It is run in steps, so that memory is bounded: a histogram per value and
-    image, and the activations of as many values as ``MEMORY`` holds.
+    ``names`` come in the order of the graph. It is run in steps, and where its photos are many or large, on some of
+    them after the others, so that memory is bounded: a histogram per value and image, ``HELD_MEMORY``, and
+    ``STEP_MEMORY`` on each core.
     """
-    source = graph.input.name
-    stepwise = Stepwise(graph.model, inputs)
-    seen = [{source: _observed(image)} for image in inputs]
-    peaks = {source: _peaks(inputs)}
-    left, taken = [name for name in names if name != source], _FIRST
-    while left:
-        step, left = left[:taken], left[taken:]
-        values = stepwise.advance(step)
-        for found, observed in zip(seen, lanes.over(_observe_all, values), strict=True):
-            found.update(observed)
-        peaks |= {name: _peaks([each[name] for each in values]) for name in step}
-        held = sum(array.nbytes for each in values for array in each.values())
-        taken = max(1, int(MEMORY * len(step) / held))
-        progress("observing photos", len(names) - len(left), len(names))
-    return [{name: found[name] for name in names} for found in seen], {name: peaks[name] for name in names}
+    sizes, pixels = footprint.per_pixel(graph), footprint.largest(inputs)
+    steps = footprint.steps(names, sizes, STEP_MEMORY / pixels)
+    together = max(lanes.cores(), int(HELD_MEMORY / (footprint.held(graph, sizes) * pixels)))
+    seen: list[dict[str, _Look]] = []
+    for first in range(0, len(inputs), together):
+        part = inputs[first : first + together]
+        stepwise, found = Stepwise(graph.model, part), [dict[str, _Look]() for _ in part]
+        for number, step in enumerate(steps):
+            for each, looked in zip(found, stepwise.look(step, _look), strict=True):
+                each.update(looked)
+            progress("observing photos", first * len(steps) + (number + 1) * len(part), len(steps) * len(inputs))
+        seen += found
+    peaks = {name: _highest([each[name].peaks for each in seen]) for name in names}
+    return [{name: each[name].observed for name in names} for each in seen], peaks
 
 
-def _observe_all(values: Mapping[str, Array]) -> dict[str, Observed]:
-    return {name: _observed(array) for name, array in values.items()}
+class _Look(NamedTuple):
+    """One value on one photo, and the largest magnitude of each of its channels."""
+
+    observed: Observed
+    peaks: Array
 
 
-def _peaks(arrays: Sequence[Array]) -> Array:
-    """The largest magnitude of each channel; of all together where axis 1 are pixels, as many as each photo has."""
-    found = [np.maximum(array.max(_others(array)), -array.min(_others(array))) for array in arrays]
+def _look(values: Mapping[str, Array]) -> dict[str, _Look]:
+    return {name: _Look(_observed(array), _peaks(array)) for name, array in values.items()}
+
+
+def _peaks(array: Array) -> Array:
+    return np.asarray(np.maximum(array.max(_others(array)), -array.min(_others(array))))
+
+
+def _highest(found: Sequence[Array]) -> Array:
+    """Over all photos; of all channels together where axis 1 are pixels, as many as each photo has."""
     alike = len({len(each) for each in found}) == 1
     return np.asarray(np.max(found if alike else [[each.max()] for each in found], axis=0))
 

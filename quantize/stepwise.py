@@ -6,7 +6,7 @@ for each layer, a network would cost as many runs as it has layers; in steps it 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -15,9 +15,11 @@ from clearport import graphs
 from clearport.quantize import lanes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from clearport.base import Array
+
+R = TypeVar("R")
 
 
 class Stepwise:
@@ -43,17 +45,24 @@ class Stepwise:
 
     def advance(self, names: Collection[str]) -> list[dict[str, Array]]:
         """Run what the named values need and has not run yet; the values of each photo."""
+        return self.look(names, dict)
+
+    def look(self, names: Collection[str], at: Callable[[Mapping[str, Array]], R]) -> list[R]:
+        """The same, and what ``at`` makes of each photo's values, which are dropped at once if nothing needs them."""
         step = self._ancestors(names)
         reached = [name for name, node in self._left.items() if id(node) in step]
         for name in reached:
             del self._left[name]
         needed = {graphs.name_of(v) for node in self._left.values() for v in node.inputs if v is not None}
         made = [v for node in step.values() for v in node.outputs if v.name in names or v.name in needed]
-        if made:
-            self._run(step.values(), made)
-        found = [{name: held[name] for name in names} for held in self._held]
-        self._held = [{name: array for name, array in held.items() if name in needed} for held in self._held]
-        return found
+        run = self._runner(step.values(), made) if made else lambda _: {}
+
+        def go(photo: int) -> R:
+            values = {**self._held[photo], **run(self._held[photo])}
+            self._held[photo] = {name: array for name, array in values.items() if name in needed}
+            return at({name: values[name] for name in names})
+
+        return list(lanes.over(go, range(len(self._held))))
 
     def _ancestors(self, names: Collection[str]) -> dict[int, ir.Node]:
         """The nodes that have not run yet and lead to the named values, in order."""
@@ -64,15 +73,16 @@ class Stepwise:
                 found.append(node)
         return {id(node): node for node in reversed(found)}
 
-    def _run(self, step: Iterable[ir.Node], made: Sequence[ir.Value]) -> None:
+    def _runner(
+        self, step: Iterable[ir.Node], made: Sequence[ir.Value]
+    ) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
         read = [v for node in step for v in node.inputs if v is not None and v.name in self._held[0]]
         given = list({graphs.name_of(value): value for value in read}.values())
         part = ir.convenience.extract(self._model.graph, given, list(made))
         session: Any = graphs.session(ir.Model(part, ir_version=self._model.ir_version))
-        outputs = [graphs.name_of(value) for value in made]
+        taken, outputs = ([graphs.name_of(value) for value in values] for values in (given, made))
 
-        def run(held: dict[str, Array]) -> list[Array]:
-            return list(session.run(outputs, {graphs.name_of(value): held[graphs.name_of(value)] for value in given}))
+        def run(held: Mapping[str, Array]) -> dict[str, Array]:
+            return dict(zip(outputs, session.run(outputs, {name: held[name] for name in taken}), strict=True))
 
-        for held, arrays in zip(self._held, lanes.over(run, self._held), strict=True):
-            held.update(zip(outputs, arrays, strict=True))
+        return run

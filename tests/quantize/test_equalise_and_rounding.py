@@ -103,8 +103,9 @@ def test_branches_that_come_back_to_the_size_of_the_picture_do_not_add_up(size: 
 
 @pytest.mark.parametrize("memory", [1.0, 1e9])
 def test_a_survey_in_steps_sees_what_one_run_sees(chain: Graph, monkeypatch: pytest.MonkeyPatch, memory: float) -> None:
-    """However few values a step may hold, each is seen on every photo, and no step runs what another did."""
-    monkeypatch.setattr(calibrate, "MEMORY", memory)
+    """However few values a step may hold, and photos run together, each value is seen on every photo."""
+    monkeypatch.setattr(calibrate, "STEP_MEMORY", memory)
+    monkeypatch.setattr(calibrate, "HELD_MEMORY", memory)
     free, _ = prepare(chain, [np.zeros((8, 8, 3), np.uint8)])
     images = [np.random.default_rng(n).uniform(0, 255, (1, 3, 16, 24)).astype(np.float32) for n in (0, 1, 2)]
     names = [v.name for v in graphs.values(free) if v.shape is not None and len(v.shape) > 1]

@@ -1,0 +1,65 @@
+"""How much memory the activations of a network take, told before it runs, so that runs can be cut to what there is.
+
+Counted from shapes, not measured: the same network is cut the same way on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from clearport import graphs
+from clearport.quantize import cost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clearport.base import Array, Graph
+
+_FLOAT32 = 4
+
+
+def per_pixel(graph: Graph) -> dict[str, float]:
+    """Bytes of each value of a graph, in float32, for one pixel of its input."""
+    fixed = cost.sized(graph)
+    pixels = math.prod(int(n) for n in fixed.input.shape[2:])
+    shapes = {graphs.name_of(value): value.shape for value in graphs.values(fixed)}
+    return {
+        name: _FLOAT32 * math.prod(n if isinstance(n, int) else 1 for n in shape) / pixels if shape is not None else 0.0
+        for name, shape in shapes.items()
+    }
+
+
+def held(graph: Graph, sizes: Mapping[str, float]) -> float:
+    """The most, in the unit of ``sizes``, of values that are alive together while a graph runs in its order."""
+    last = {
+        graphs.name_of(v): place for place, node in enumerate(graph.model.graph) for v in node.inputs if v is not None
+    }
+    alive, most = sizes.get(graph.input.name, 0.0), 0.0
+    ending: dict[int, float] = {}
+    for name, place in last.items():
+        ending[place] = ending.get(place, 0.0) + sizes.get(name, 0.0)
+    for place, node in enumerate(graph.model.graph):
+        alive += sum(sizes.get(graphs.name_of(value), 0.0) for value in node.outputs)
+        most = max(most, alive)
+        alive -= ending.get(place, 0.0)
+    return most
+
+
+def steps(names: Sequence[str], sizes: Mapping[str, float], room: float) -> list[list[str]]:
+    """Names in their order, in parts whose values take up to ``room`` in the unit of ``sizes``, or that have one."""
+    found: list[list[str]] = []
+    taken = math.inf
+    for name in names:
+        size = sizes.get(name, 0.0)
+        if taken + size > room:
+            found.append([])
+            taken = 0.0
+        found[-1].append(name)
+        taken += size
+    return found
+
+
+def largest(inputs: Sequence[Array]) -> int:
+    """Pixels of the largest photo (1, 3, H, W)."""
+    return max(int(image.shape[2] * image.shape[3]) for image in inputs)
