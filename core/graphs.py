@@ -240,13 +240,15 @@ def session(model: ir.Model, threads: int = 1) -> Any:
     """An ``onnxruntime.InferenceSession`` of a model in memory, on the CPU, quiet.
 
     It computes what the model says: left to itself, ONNX Runtime (1.31) rounds float weights that lie between
-    quantized activations to 8 bit with one scale for the tensor, which costs 12 dB.
+    quantized activations to 8 bit with one scale for the tensor, which costs 12 dB. Its arena, which keeps what it ever
+    held and grows by doubling, is off: a deep network at 360x640 takes 0.26 GB instead of 0.65.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     return onnxruntime.InferenceSession(
         to_bytes(model),
         options,
