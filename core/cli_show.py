@@ -207,6 +207,9 @@ def show_quality(outcome: EvalOutcome, *, as_json: bool) -> None:
     ]
     print_parts(table(f"{outcome.data}, {outcome.images} pairs", columns, rows, columns[1:6]))
     print_parts(Text(outcome.protocol, "dim"))
+    print_parts(Text(outcome.found, "dim"))
+    if outcome.unusable:
+        print_parts(Text(outcome.unusable, "yellow"))
     from clearport.pipeline_eval import UNCUT
 
     if any(row.subject == UNCUT for row in outcome.rows):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from clearport.base import BadInput
 from clearport.files import atomic_path, explain
+from clearport.litter import walk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     Image8 = npt.NDArray[np.uint8]
 
+_TAIL = 1 << 16
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
 
@@ -67,15 +69,55 @@ def save_png(path: Path, image: Image8) -> None:
         Image.fromarray(image).save(temporary, format="PNG", compress_level=6)
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file is called like a picture."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+_ORIENTATION, _SIDEWAYS = 0x0112, frozenset({5, 6, 7, 8})
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Height and width of a picture as ``load_rgb`` gives it, read from its header.
+
+    Raises:
+        BadInput: it is not a picture.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            plain = picture.format == "PNG" and "exif" not in picture.info and b"eXIf" not in _tail(path)
+            turned = not plain and picture.getexif().get(_ORIENTATION, 1) in _SIDEWAYS  # which decodes such a PNG
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
+        return (load_rgb(path).shape[0], load_rgb(path).shape[1])  # which says what is wrong with it
+    return (width, height) if turned else (height, width)
+
+
+def looks_truncated(path: Path) -> bool:
+    """Whether a JPEG or PNG file ends without its end marker; it may still be whole, which only decoding tells."""
+    with path.open("rb") as file:
+        marker = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}.get(file.read(2))
+    return marker is not None and marker not in _tail(path)
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(0, 2)
+        file.seek(max(0, file.tell() - _TAIL))
+        return file.read()
+
+
 def find_pictures(folder: Path) -> list[Path]:
-    """Every picture below ``folder``, sorted by path.
+    """Every picture below ``folder``, sorted by path; hidden files and other litter are passed over.
 
     Raises:
         BadInput: the folder is missing or holds no picture.
     """
     if not folder.is_dir():
         raise BadInput(f"{folder}: expected a folder of pictures, and there is none at this path")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = sorted(path for _, _, files in walk(folder) for path in files if is_picture(path))
     if not found:
         raise BadInput(f"{folder}: no pictures in it; expected files ending in {', '.join(sorted(SUFFIXES))}")
     return found

@@ -11,8 +11,9 @@ from clearport.base import Artifact, BadInput, ClearportError, QuantizedGraph, S
 from clearport.bundle import WEIGHTS, Bundle
 from clearport.export.from_torch import export_graph
 from clearport.files import digest, write_bytes
-from clearport.images import find_pictures, load_rgb
+from clearport.images import load_rgb
 from clearport.models import knobs, samples, weights
+from clearport.models.data_layouts import inputs_of
 from clearport.models.task_inputs import as_inputs, described
 from clearport.pipeline_goldens import Goldens, golden_picture, make_goldens, save_goldens
 from clearport.pipeline_latency import QUICK, Latencies, measure_all
@@ -151,7 +152,9 @@ def _photos(plan: Plan, progress: Progress) -> Photos:
         return Photos([], [])
     progress("reading the calibration pictures", 0, 0)
     own = plan.request.calibration
-    paths = find_pictures(own) if own else samples.calibration()
+    paths, found = inputs_of(own, plan.scale) if own else (samples.calibration(), "")
+    if found:
+        progress(f"calibration pictures: {found}", 0, 0)
     pixels = [load_rgb(path) for path in paths]
     return Photos(paths, pixels if own else as_inputs(pixels, plan.spec.task))
 

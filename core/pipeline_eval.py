@@ -21,7 +21,7 @@ from clearport.runtime import quality, tiling
 from clearport.runtime.quality import PairedDrop, QualityReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from clearport.base import Artifact
@@ -63,7 +63,10 @@ class EvalRow:
 
 @dataclass(frozen=True)
 class EvalOutcome:
-    """Every row, every gate as a check, and what could not be judged here."""
+    """Every row, every gate as a check, and what could not be judged here.
+
+    ``found`` says which pictures were taken of the data and which were left; ``unusable`` which cannot be judged by.
+    """
 
     data: str
     images: int
@@ -71,6 +74,8 @@ class EvalOutcome:
     rows: tuple[EvalRow, ...]
     checks: tuple[Check, ...]
     skipped: tuple[Skipped, ...]
+    found: str = ""
+    unusable: str = ""
 
     @property
     def passed(self) -> bool:
@@ -92,11 +97,11 @@ def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> E
         BadInput: there is no bundle, no such artifact, or no pairs.
     """
     bundle = Bundle.load(request.folder)
-    pairs = quality.find_pairs(
+    found = quality.judged_pairs(
         request.data, bundle.manifest.model.scale, _held_back(bundle) if request.held_back else None
     )
     artifacts = [bundle.artifact(record) for record in select(bundle, request.targets, request.precisions)]
-    judge = _Judge(bundle, request, pairs, progress)
+    judge = _Judge(bundle, request, found, progress)
     judge.baseline(artifacts[0])
     for artifact in artifacts:
         judge.judge(artifact)
@@ -158,8 +163,9 @@ def _records(row: EvalRow, outcome: EvalOutcome) -> list[QualityRecord]:
 class _Judge:
     """Scores artifacts one after the other."""
 
-    def __init__(self, bundle: Bundle, request: EvalRequest, pairs: Sequence[quality.Pair], progress: Progress) -> None:
-        self._bundle, self._request, self._pairs, self._progress = bundle, request, pairs, progress
+    def __init__(self, bundle: Bundle, request: EvalRequest, found: quality.Judged, progress: Progress) -> None:
+        self._bundle, self._request, self._found, self._progress = bundle, request, found, progress
+        self._pairs = found.pairs
         self._data = "/".join(request.data.resolve().parts[-2:])
         self._rows: list[EvalRow] = []
         self._checks: list[Check] = []
@@ -207,7 +213,9 @@ class _Judge:
             self._checks.append(Check("judged", False, said, group="gate"))
         first = self._rows[0].report
         rows, checks, skipped = tuple(self._rows), tuple(self._checks), tuple(self._skipped)
-        return EvalOutcome(self._data, len(self._pairs), first.protocol, rows, checks, skipped)
+        return EvalOutcome(
+            self._data, len(self._pairs), first.protocol, rows, checks, skipped, self._found.line, self._found.unusable
+        )
 
     def _score(self, key: str, runner: str, artifact: Artifact, cutting: tiling.Tiling) -> QualityReport:
         def tell(done: int, total: int) -> None:

@@ -3,50 +3,57 @@
 | layout | what is looked for |
 |---|---|
 | ``sice`` | ``pairs.json``: a list of objects with ``scene``, ``low``, ``normal`` (files in ``images/`` or beside it) |
-| ``lol`` | ``our485/low``, ``our485/high`` (``eval15`` is left alone: it is for evaluation) |
+| ``lol`` | ``our485`` and ``eval15``, each with ``low`` and ``high`` |
 | ``div2k`` | ``*_HR`` and, for the scale, ``*_LR_bicubic/X<scale>`` (``0001.png``, ``0001x3.png``) |
-| ``pairs`` | two folders of one of ``FOLDER_PAIRS``, pictures of the same name being a pair |
-| ``rain100`` | ``rain-001.png`` and ``norain-001.png`` (also without the dash), in one folder or in two |
+| ``rain100`` | ``rain-001.png`` and ``norain-001.png`` (also without the dash), in one folder |
+| ``pairs`` | anywhere below, two folders called after inputs and targets: ``low`` and ``high``, ``LQ`` and ``GT`` |
+| ``pairs`` | files in one folder whose names say the same: ``a_LR`` and ``a_HR``, ``1_hazy`` and ``1_GT``, ... |
 | ``photos`` | pictures: targets, of which the inputs are made |
 | ``unpaired`` | pictures: inputs that have no target |
 
+Where a data set has halves (``train`` and ``test``, ``our485`` and ``eval15``), one learns from the one and judges by
+the other. Nothing is guessed: what looks like pairs and is of no layout is refused, and what is left out is said.
 Pictures of one ``group`` (a scene) show the same thing, so a split never parts them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Literal
 
 from clearport.base import BadInput
 from clearport.images import find_pictures
-from clearport.json_files import parse_json, read_json, read_text
+from clearport.json_files import read_json
+from clearport.litter import litter_in
+from clearport.models import data_sites
+from clearport.models.data_doubts import doubt
+from clearport.models.data_names import Half, half_of_path, key_of, scale_of, side_of
+from clearport.models.data_pairing import listed
 
-FOLDER_PAIRS = (
-    ("low", "high"),
-    ("low", "normal"),
-    ("rainy", "clean"),
-    ("rain", "norain"),
-    ("rainy", "norain"),
-    ("rain", "clean"),
-    ("hazy", "clear"),
-    ("hazy", "clean"),
-    ("hazy", "gt"),
-    ("noisy", "clean"),
-    ("input", "target"),
-    ("input", "groundtruth"),
-    ("inputs", "targets"),
-    ("data", "gt"),
-    ("lq", "gt"),
-    ("lr", "hr"),
+LAYOUTS = ("sice", "lol", "div2k", "pairs", "rain100", "photos", "unpaired")
+Purpose = Literal["train", "validate", "judge"]
+
+_HALVES: dict[Purpose, tuple[Half, ...]] = {
+    "train": ("train",),
+    "validate": ("val", "test"),
+    "judge": ("test", "val"),
+}
+"""Which half of a data set serves what, the preferred one first."""
+
+_WANTED = {
+    "sice": "a file pairs.json",
+    "lol": "folders our485/low and our485/high",
+    "div2k": "a folder that ends in _HR, such as DIV2K_train_HR",
+    "pairs": "two folders such as low/ and high/, low/ and normal/, rainy/ and clean/, or a_LR.png and a_HR.png",
+    "rain100": "files rain-001.png and norain-001.png",
+}
+_AS_PHOTOS = (
+    "; to take all of them as clean photos, add --layout photos, or as inputs without targets, --layout unpaired"
 )
-"""Names of an input folder and a target folder, in lower case."""
-
-_STREAKS = re.compile(r"(?P<no>no)?rain-?(?P<number>\d.*)", re.IGNORECASE)
+_MOST_FOLDERS = 4
 
 
 @dataclass(frozen=True)
@@ -61,43 +68,94 @@ class Entry:
 
 @dataclass(frozen=True)
 class Found:
-    """A folder that was understood."""
+    """A folder that was understood: what was taken, and in ``left`` what was not, in words."""
 
+    folder: Path
     layout: str
     entries: tuple[Entry, ...]
+    left: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """What was taken and what was left, in one line."""
+        pairs = sum(entry.low is not None and entry.high is not None for entry in self.entries)
+        single = len(self.entries) - pairs
+        counts = [f"{pairs} pairs"] * bool(pairs) + [f"{single} pictures"] * bool(single)
+        left = "".join(f"; {words}" for words in self.left)
+        name = self.folder.resolve().name
+        return f"{name}: layout {self.layout}, {' and '.join(counts)} from {self._where()}{left}"
+
+    def _where(self) -> str:
+        parents = dict.fromkeys(p.parent for e in self.entries for p in (e.low, e.high) if p is not None)
+        names = [f"{path.relative_to(self.folder).as_posix()}/" for path in parents if path.is_relative_to(self.folder)]
+        names = ["the folder itself" if name == "./" else name for name in names]
+        more = f" and {len(names) - _MOST_FOLDERS} more folders" if len(names) > _MOST_FOLDERS else ""
+        return ", ".join(names[:_MOST_FOLDERS]) + more
 
 
-def find_layout(folder: Path, scale: int, layout: str | None = None) -> Found:
-    """What is in ``folder``, as ``layout`` if that is given.
+def find_layout(folder: Path, scale: int, layout: str | None = None, purpose: Purpose = "train") -> Found:
+    """What is in ``folder``, as ``layout`` if that is given; of a data set with halves, the one that ``purpose`` wants.
 
     Raises:
-        BadInput: the folder is missing or empty, or does not have the layout that was asked for.
+        BadInput: the folder is missing or empty, does not have the layout that was asked for, has only the other half,
+            or it is doubtful what is in it.
     """
     if layout is not None and layout not in LAYOUTS:
         raise BadInput(f"unknown layout {layout!r} (there are: {', '.join(LAYOUTS)})")
     if not folder.is_dir():
         raise BadInput(f"{folder}: expected a folder of pictures, and there is none at this path")
-    for name in LAYOUTS if layout is None else (layout,):
-        entries = LAYOUTS[name](folder, scale)
-        if entries:
-            return Found(name, tuple(entries))
-    raise BadInput(f"{folder}: does not look like the layout {layout!r}, which has {_WANTED[str(layout)]}")
+    if layout in {"photos", "unpaired"}:
+        return _photos(folder, layout)
+    try:
+        found = _sice(folder) or _pairs(folder, scale, purpose)
+    except BadInput as error:
+        advice = _AS_PHOTOS if layout is None and purpose == "train" else ""
+        raise BadInput(f"{error}{advice}") from error
+    if found is not None and layout in {None, "pairs", found.layout}:
+        return found
+    if layout is not None:
+        raise BadInput(f"{folder}: does not look like the layout {layout!r}, which has {_WANTED[layout]}")
+    pictures = find_pictures(folder)
+    doubtful = doubt(folder, pictures) if purpose == "train" else None
+    if doubtful is not None:
+        raise BadInput(
+            f"{folder}: cannot tell whether these are pairs or clean photos: {doubtful}. "
+            f"Call the folders of pairs low/ and high/{_AS_PHOTOS}"
+        )
+    return _photos(folder, "photos")
 
 
-def _sice(folder: Path, scale: int) -> list[Entry]:
-    del scale
+def inputs_of(folder: Path, scale: int) -> tuple[list[Path], str]:
+    """The pictures of a folder that a network would be given (of pairs, the inputs), and a line that says so.
+
+    Raises:
+        BadInput: as for ``find_layout``, but whatever has no known layout is taken as it is.
+    """
+    try:
+        found = _sice(folder) or _pairs(folder, scale, "train")
+    except BadInput:
+        found = None
+    if found is None or any(entry.low is None for entry in found.entries):
+        found = _photos(folder, "unpaired")
+    return list(dict.fromkeys(entry.low for entry in found.entries if entry.low is not None)), found.line
+
+
+def _sice(folder: Path) -> Found | None:
     path = folder / "pairs.json"
     if not path.is_file():
-        return []
-    listed = read_json(path, "a list of pairs")
+        return None
+    listed_pairs = read_json(path, "a list of pairs")
     try:
-        rows = [(str(row["scene"]), str(row["low"]), str(row["normal"])) for row in listed]
+        rows = [(str(row["scene"]), str(row["low"]), str(row["normal"])) for row in listed_pairs]
     except (TypeError, KeyError) as error:
         raise BadInput(
             f'{path}: expected a list of objects like {{"scene": 2, "low": "11.jpg", "normal": "16.jpg"}} ({error!r})'
         ) from error
+    if not rows:
+        raise BadInput(f"{path}: no pairs in it")
     pictures = folder / "images" if (folder / "images").is_dir() else folder
-    return [Entry(low, scene, _there(pictures / low), _there(pictures / high)) for scene, low, high in rows]
+    entries = tuple(Entry(low, scene, _there(pictures / low), _there(pictures / high)) for scene, low, high in rows)
+    return Found(folder, "sice", entries, _rest(folder, entries, ()))
 
 
 def _there(path: Path) -> Path:
@@ -106,146 +164,96 @@ def _there(path: Path) -> Path:
     return path
 
 
-def _lol(folder: Path, scale: int) -> list[Entry]:
-    return _pairs(folder / "our485", scale) if (folder / "our485").is_dir() else []
-
-
-def _div2k(folder: Path, scale: int) -> list[Entry]:
-    entries = []
-    for sharp in sorted(path for path in folder.iterdir() if path.is_dir() and path.name.endswith("_HR")):
-        small = folder / f"{sharp.name.removesuffix('_HR')}_LR_bicubic" / f"X{scale}"
-        lows = _by_stem(small, rf"x{scale}$") if small.is_dir() else {}
-        entries += [
-            Entry(path.name, f"{sharp.name}/{stem}", lows.get(stem), path) for stem, path in _by_stem(sharp).items()
-        ]
-    return entries
-
-
-def _pairs(folder: Path, scale: int) -> list[Entry]:
-    del scale
-    below = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
-    for low, high in FOLDER_PAIRS:
-        if low in below and high in below:
-            inputs, targets = (_by_stem(below[name], prefix=r"^(no)?rain-?(?=\d)") for name in (low, high))
-            return _matched(inputs, targets, f"{below[low]}, {below[high]}")
-    return []
-
-
-def _rain100(folder: Path, scale: int) -> list[Entry]:
-    del scale
-    lows: dict[str, Path] = {}
-    highs: dict[str, Path] = {}
-    for path in _pictures(folder):
-        match = _STREAKS.fullmatch(path.stem)
-        if match is not None:
-            (highs if match["no"] else lows)[match["number"]] = path
-    return _matched(lows, highs, str(folder)) if lows and highs else []
-
-
-def _photos(folder: Path, scale: int) -> list[Entry]:
-    del scale
-    return [Entry(path.name, str(path.relative_to(folder)), None, path) for path in find_pictures(folder)]
-
-
-def _unpaired(folder: Path, scale: int) -> list[Entry]:
-    return [Entry(entry.name, entry.group, entry.high, None) for entry in _photos(folder, scale)]
-
-
-def _pictures(folder: Path) -> list[Path]:
-    try:
-        return find_pictures(folder)
-    except BadInput:
-        return []
-
-
-def _by_stem(folder: Path, suffix: str = "$", prefix: str = "^") -> dict[str, Path]:
-    return {re.sub(suffix, "", re.sub(prefix, "", path.stem)): path for path in _pictures(folder)}
-
-
-def _matched(lows: Mapping[str, Path], highs: Mapping[str, Path], where: str) -> list[Entry]:
-    """Pairs of the same key; several inputs ``001_1``, ``001_2`` of one target ``001`` are a group of pairs.
-
-    Raises:
-        BadInput: an input has no target.
-    """
-    entries = []
-    for key, low in lows.items():
-        target = key if key in highs else key.rsplit("_", 1)[0]
-        if target not in highs:
-            raise BadInput(f"{where}: {low.name} has no target; a pair needs the same file name in both folders")
-        entries.append(Entry(low.name, target, low, highs[target]))
-    return entries
-
-
-LAYOUTS: Mapping[str, Callable[[Path, int], list[Entry]]] = MappingProxyType(
-    {
-        "sice": _sice,
-        "lol": _lol,
-        "div2k": _div2k,
-        "pairs": _pairs,
-        "rain100": _rain100,
-        "photos": _photos,
-        "unpaired": _unpaired,
-    }
-)
-"""In the order in which they are tried; ``unpaired`` looks like ``photos``, so it has to be asked for."""
-
-_WANTED: Mapping[str, str] = MappingProxyType(
-    {
-        "sice": "a file pairs.json",
-        "lol": "folders our485/low and our485/high",
-        "div2k": "a folder that ends in _HR, such as DIV2K_train_HR",
-        "pairs": "two folders such as " + ", ".join(f"{low}/ and {high}/" for low, high in FOLDER_PAIRS[:3]),
-        "rain100": "files rain-001.png and norain-001.png",
-        "photos": "pictures",
-        "unpaired": "pictures",
-    }
-)
-
-
-@dataclass(frozen=True)
-class Exclusion:
-    """A photo that must not be learnt from: the stem of its file name, and, where known, how its folder's name ends."""
-
-    stem: str
-    folder: str | None
-
-    def covers(self, path: Path) -> bool:
-        """Whether ``path`` is that photo."""
-        return path.stem == self.stem and (self.folder is None or path.parent.name.endswith(self.folder))
-
-
-def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
-    """Photos that a file names: lines of text, or a JSON list of names or of objects with a ``clean`` name.
-
-    Names are ``100007``, ``100007.jpg`` or ``test/100007.jpg`` (that one only where the folder's name ends in test).
-
-    Raises:
-        BadInput: the file is missing or is neither.
-    """
-    text = read_text(path)
-    wanted = f"{path}: expected a list of photos, as JSON or one name a line"
-    listed = parse_json(text, wanted) if text.lstrip().startswith("[") else text.split("\n")
-    names = [_name(item, path) for item in listed]
-    return tuple(
-        Exclusion(Path(name).stem, Path(name).parent.name or None) for name in dict.fromkeys(filter(None, names))
+def _photos(folder: Path, layout: str) -> Found:
+    paths = find_pictures(folder)
+    targets = layout == "photos"
+    entries = tuple(
+        Entry(path.name, str(path.relative_to(folder)), None if targets else path, path if targets else None)
+        for path in paths
     )
+    return Found(folder, layout, entries, _rest(folder, entries, ()))
 
 
-def _name(item: Any, path: Path) -> str:
-    name = item.get("clean") if isinstance(item, dict) else item
-    if not isinstance(name, str):
-        raise BadInput(f'{path}: {item!r} names no photo; expected a name, or an object with "clean": a name')
-    return name.strip()
+def _pairs(folder: Path, scale: int, purpose: Purpose) -> Found | None:
+    paired = data_sites.in_two_folders(folder, scale)
+    paired = paired if paired.examples else data_sites.beside(data_sites.pictures_below(folder), folder, scale)
+    fitting = [one for one in paired.examples if scale == 1 or _scales(one, folder) <= {scale}]
+    if not fitting:
+        return None
+    kept, left = _half(folder, fitting, purpose)
+    if len(fitting) < len(paired.examples):
+        left.append(f"left out: {len(paired.examples) - len(fitting)} pairs of other scales")
+    alone = [
+        path for path in paired.alone if _half_of(folder, path) in {None, *(_half_of(folder, e.high) for e in kept)}
+    ]
+    if alone:
+        left.append(f"left out: {len(alone)} targets without an input ({listed(alone)})")
+    entries = sorted((_entry(folder, one) for one in kept), key=lambda entry: str(entry.low or entry.high))
+    others = [path for one in paired.examples for path in (one.low, one.high) if path is not None]
+    rest = _rest(folder, entries, (*others, *paired.alone))
+    return Found(folder, _name(folder, kept), tuple(entries), (*left, *rest))
 
 
-def without(entries: Sequence[Entry], exclusions: Sequence[Exclusion]) -> tuple[Entry, ...]:
-    """``entries`` less those whose input or target is among ``exclusions``."""
-    stems: dict[str, list[Exclusion]] = {}
-    for exclusion in exclusions:
-        stems.setdefault(exclusion.stem, []).append(exclusion)
+def _scales(example: data_sites.Example, folder: Path) -> set[int]:
+    paths = [path.relative_to(folder) for path in (example.low, example.high) if path is not None]
+    return {found for path in paths for part in path.parent.parts if (found := scale_of(part)) is not None}
 
-    def covered(path: Path | None) -> bool:
-        return path is not None and any(e.covers(path) for e in stems.get(path.stem, ()))
 
-    return tuple(entry for entry in entries if not (covered(entry.low) or covered(entry.high)))
+def _half_of(folder: Path, path: Path) -> Half | None:
+    return half_of_path(path.parent.relative_to(folder))
+
+
+def _half(
+    folder: Path, examples: Sequence[data_sites.Example], purpose: Purpose
+) -> tuple[list[data_sites.Example], list[str]]:
+    """The examples of the half that is wanted (or of none), and words for the others.
+
+    Raises:
+        BadInput: there is only another half.
+    """
+    halves = {one: _half_of(folder, one.high) for one in examples}
+    there = set(halves.values())
+    wanted = next((half for half in _HALVES[purpose] if half in there), None)
+    kept = [one for one, half in halves.items() if half == wanted or (half is None and purpose == "train")]
+    others = Counter(half for one, half in halves.items() if one not in set(kept))
+    if not kept:
+        half, count = others.most_common(1)[0]
+        example = next(one for one, its in halves.items() if its == half)
+        need = "one to learn from" if purpose == "train" else "one to judge by"
+        raise BadInput(
+            f"{folder}: holds only the {half} half of a data set ({count} pairs, such as {example.high}), and {need} "
+            "was expected; to use it all the same, name the folder in which its inputs and targets are"
+        )
+    return kept, [f"left out: {count} pairs of the {half or 'other'} half" for half, count in others.items()]
+
+
+def _entry(folder: Path, example: data_sites.Example) -> Entry:
+    name = (example.low or example.high).name
+    site = example.site
+    if site is None:
+        path = example.high.relative_to(folder)
+        return Entry(name, (path.parent / key_of(path.stem)).as_posix(), example.low, example.high)
+    side = side_of(site.name)
+    prefix = (site if side is not None and side.stem else site.parent).relative_to(folder)
+    return Entry(name, (prefix / example.high.relative_to(site).with_suffix("")).as_posix(), example.low, example.high)
+
+
+def _name(folder: Path, examples: Sequence[data_sites.Example]) -> str:
+    parts = {part for one in examples for part in one.high.relative_to(folder).parts[:-1]}
+    if parts & {"our485", "eval15"}:
+        return "lol"
+    if any(part.endswith("_HR") for part in parts):
+        return "div2k"
+    if any(one.site is not None for one in examples):
+        return "pairs"
+    return "rain100" if all("norain" in one.high.stem.lower() for one in examples) else "pairs"
+
+
+def _rest(folder: Path, entries: Sequence[Entry], others: Sequence[Path]) -> tuple[str, ...]:
+    """Words for the pictures that are in none of them, and for litter."""
+    known = {path for entry in entries for path in (entry.low, entry.high)} | set(others)
+    unknown = [path for path in data_sites.pictures_below(folder) if path not in known]
+    litter = litter_in(folder)
+    more = ", ..." if len(litter) > _MOST_FOLDERS else ""
+    said = [f"left out: {len(unknown)} other pictures ({listed(unknown)})"] if unknown else []
+    return (*said, *([f"ignored: {', '.join(litter[:_MOST_FOLDERS])}{more}"] if litter else []))

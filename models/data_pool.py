@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clearport.base import BadInput
+from clearport.models.data_check import MOST_UNUSABLE
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -59,7 +62,7 @@ class Pool:
         seed: of the order in which a large pool is gone through.
 
     Raises:
-        BadInput: a picture cannot be read (at once if all fit, else when its turn comes).
+        BadInput: too many pictures cannot be decoded (at once if all fit, else when their turn comes).
     """
 
     def __init__(self, examples: Sequence[Example], memory_bytes: int = MEMORY_BYTES, seed: int = 0) -> None:
@@ -70,11 +73,17 @@ class Pool:
         self._room = len(examples)
         if sum(example.bytes for example in examples) > memory_bytes:
             self._room = max(1, min(len(examples), memory_bytes // largest))
+        self._bad: dict[int, BadInput] = {}
         self._order = np.random.default_rng([seed, 5]).permutation(len(examples))
         if self.whole:
             self._all = self._window(np.arange(len(examples)))
             for index in range(len(examples)):
                 self.get(index)
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """A line for every picture that could not be decoded so far, and that another one stood in for."""
+        return tuple(f"left out: {error}" for error in self._bad.values())
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -96,12 +105,30 @@ class Pool:
         return Window(indices, np.asarray(areas / areas.sum()))
 
     def get(self, index: int) -> Pair:
-        """One pair, decoded if it is not at hand; the one that was not used for longest makes room."""
+        """One pair, decoded if it is not at hand; the one that was not used for longest makes room.
+
+        For one that cannot be decoded, the next one that can stands in.
+
+        Raises:
+            BadInput: too many cannot be decoded.
+        """
         pair = self._kept.get(index)
         if pair is None:
-            pair = self._examples[index].make()
+            pair = self._made(index)
             self._kept[index] = pair
             if len(self._kept) > self._room:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(index)
         return pair
+
+    def _made(self, index: int) -> Pair:
+        for other in range(index, index + len(self)):
+            number = other % len(self)
+            if number not in self._bad:
+                try:
+                    return self._examples[number].make()
+                except BadInput as error:
+                    self._bad[number] = error
+                    if len(self._bad) > MOST_UNUSABLE * len(self):
+                        raise
+        raise next(iter(self._bad.values()))

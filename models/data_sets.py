@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.base import BadInput, ModelSpec
-from clearport.images import load_rgb
+from clearport.images import load_rgb, picture_size
 from clearport.models.data import Crops, Pair, centre
-from clearport.models.data_layouts import Entry, Found, find_layout, read_exclusions, without
+from clearport.models.data_check import usable
+from clearport.models.data_exclusions import read_exclusions, without
+from clearport.models.data_layouts import Entry, Found, find_layout
 from clearport.models.data_pool import MEMORY_BYTES, Example, Pool
 from clearport.models.degradations import bicubic_downscale, bicubic_resize, crop_to_multiple
 from clearport.models.degrade import PAIRS, UNPAIRED, Degrader, degrader, parse
@@ -37,6 +39,8 @@ class DataSet:
         validation: to judge by; those without a target can only be looked at.
         degradation: how inputs are made, as it was asked for or as the data say.
         layouts: of the folders, in their order.
+        found: what was taken of each folder and what was left, without paths of this machine.
+        notes: the same, and what cannot be used, for the user.
         left_out: how many examples an exclusion list took away.
         held_back: the groups that ``validation`` is of, where they were set aside from the same folders.
     """
@@ -45,6 +49,8 @@ class DataSet:
     validation: tuple[Pair, ...]
     degradation: str
     layouts: tuple[str, ...]
+    found: tuple[str, ...]
+    notes: tuple[str, ...]
     left_out: int
     held_back: tuple[str, ...]
 
@@ -67,10 +73,13 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
     kinds = parse(degradation)
     maker = _Maker(kinds, scale, options.patch, options.shrink)
     where = ", ".join(str(folder) for folder in options.data)
-    examples = maker.examples(kept, where)
+    examples, unusable = maker.examples(kept, where)
+    notes = [*(one.line for one in found), unusable]
     degraders = maker.degraders(options.seed) if maker.on_the_fly else []
     if options.validation_data is not None:
-        training, judged = examples, _judging_examples(options.validation_data, spec, scale, maker)
+        judged, line = _judging_examples(options.validation_data, spec, scale, maker)
+        training = examples
+        notes.append(line)
         held_back: list[str] = []
     else:
         training, judged = split(examples, options.validation_photos, options.seed)
@@ -82,7 +91,14 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
     pairs = tuple(_judged(pair, degraders, [options.seed, 2, number]) for number, pair in enumerate(cut))
     crops = Crops(pool, scale, options.patch, tuple(degraders))
     return DataSet(
-        crops, pairs, degradation, tuple(f.layout for f in found), len(entries) - len(kept), tuple(held_back)
+        crops,
+        pairs,
+        degradation,
+        tuple(f.layout for f in found),
+        tuple(f.line for f in found),
+        tuple(note for note in (*notes, *pool.skipped) if note),
+        len(entries) - len(kept),
+        tuple(held_back),
     )
 
 
@@ -114,8 +130,8 @@ class _Maker:
         """One for each kind; None where the input of a pair is taken as it is."""
         return [None if kind == PAIRS else degrader(kind, seed, self.scale) for kind in self.kinds]
 
-    def examples(self, entries: Sequence[Entry], where: str) -> list[Example]:
-        """All examples that are large enough.
+    def examples(self, entries: Sequence[Entry], where: str) -> tuple[list[Example], str]:
+        """All examples that are large enough, and words for the pictures that cannot be used.
 
         Raises:
             BadInput: there is none, or what the degradation starts from is not there.
@@ -127,11 +143,12 @@ class _Maker:
                 f"{where}: found no {wanted}, which --degradation {' + '.join(self.kinds)} needs; "
                 "name another one, or --layout"
             )
+        paths, unusable = usable(paths, self.scale)
         made = [example for entry in paths for example in self._of(entry)]
-        usable = [example for example in made if min(example.size) >= self.patch]
-        if not usable:
+        large = [example for example in made if min(example.size) >= self.patch]
+        if not large:
             raise BadInput(f"{where}: no picture is large enough for patches of {self.patch} input pixels; use --patch")
-        return usable
+        return large, unusable
 
     def _paired(self, entries: Sequence[Entry]) -> list[Entry]:
         return [entry for entry in entries if entry.low is not None and entry.high is not None]
@@ -191,34 +208,11 @@ class _Maker:
         return Example(group, size, area * int(low) + area * self.scale**2 * int(high), make, original)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """Height and width of a picture as ``load_rgb`` gives it, read from its header.
-
-    Raises:
-        BadInput: it is not a picture.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            width, height = picture.size
-            turned = picture.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
-        return (load_rgb(path).shape[0], load_rgb(path).shape[1])  # which says what is wrong with it
-    return (width, height) if turned else (height, width)
-
-
-_ORIENTATION, _SIDEWAYS = 0x0112, frozenset({5, 6, 7, 8})
-
-
 def _read_pair(entry: Entry, scale: int, size: tuple[int, int]) -> Pair:
     assert entry.low is not None
     low, high = load_rgb(entry.low), None if entry.high is None else load_rgb(entry.high)
-    if high is not None and high.shape[:2] != (low.shape[0] * scale, low.shape[1] * scale):
-        raise BadInput(
-            f"{entry.high}: {high.shape[0]}x{high.shape[1]} pixels; the target of {entry.low.name} "
-            f"({low.shape[0]}x{low.shape[1]}) at scale {scale} has {low.shape[0] * scale}x{low.shape[1] * scale}"
-        )
+    if high is not None:
+        high = high[: low.shape[0] * scale, : low.shape[1] * scale]  # what is more was allowed by ``check_fit``
     if low.shape[:2] != size:
         low, high = bicubic_resize(low, *size), None if high is None else bicubic_resize(high, *size)
     return Pair(entry.name, low, high)
@@ -263,13 +257,15 @@ def _with_targets(judged: list[Example], entries: Sequence[Entry], maker: _Maker
     paired = [e for e in entries if e.low is not None and e.high is not None and e.group in groups]
     if maker.kinds != (UNPAIRED,) or not paired:
         return judged
-    return replace(maker, kinds=(PAIRS,)).examples(paired, "held-back pictures")
+    return replace(maker, kinds=(PAIRS,)).examples(paired, "held-back pictures")[0]
 
 
-def _judging_examples(folder: Path, spec: ModelSpec, scale: int, maker: _Maker) -> list[Example]:
-    found = find_layout(folder, scale)
+def _judging_examples(folder: Path, spec: ModelSpec, scale: int, maker: _Maker) -> tuple[list[Example], str]:
+    found = find_layout(folder, scale, purpose="validate")
     kinds = (PAIRS,) if _natural([found], spec) == PAIRS else maker.kinds
-    return replace(maker, kinds=kinds, patch=max(3, spec.size_multiple), shrink=()).examples(found.entries, str(folder))
+    judging = replace(maker, kinds=kinds, patch=max(3, spec.size_multiple), shrink=())
+    examples, unusable = judging.examples(found.entries, str(folder))
+    return examples, f"judged by {found.line}{'; ' * bool(unusable)}{unusable}"
 
 
 def _thinned(examples: Sequence[Example]) -> list[Example]:

@@ -103,7 +103,7 @@ class Run:
 
     def notes(self) -> tuple[str, ...]:
         """What was read, a line each, for the user to see."""
-        return () if self.start is None else (str(self.start),)
+        return (*self.data.notes, *(() if self.start is None else (str(self.start),)))
 
     def share(self) -> float:
         """How much of the run is done, 0..1."""
@@ -233,6 +233,7 @@ class Run:
                 "crops_from": len(data.crops.pool),
                 "exclusion_lists": {path.name: digest(path) for path in options.exclude},
                 "left_out": data.left_out,
+                "found": list(data.found),
             },
             "held_back": [group.partition("/")[2] for group in data.held_back],
             "training": {

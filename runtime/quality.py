@@ -6,25 +6,26 @@ training takes (see ``models/data_layouts.py``): two folders such as ``rainy`` a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearport.base import BadInput
-from clearport.images import SUFFIXES, load_rgb
-from clearport.models.data_layouts import FOLDER_PAIRS, find_layout
+from clearport.images import load_rgb
+from clearport.models.data_check import usable
+from clearport.models.data_layouts import find_layout
 from clearport.runtime import metrics
 
 if TYPE_CHECKING:
     from clearport.images import Image8
+    from clearport.models.data_layouts import Entry
 
 _LAYOUTS = (
     "expected <name>_LR.png beside <name>_HR.png, two folders of pictures with the same names such as "
-    + ", ".join(f"{low}/ and {high}/" for low, high in FOLDER_PAIRS[:3])
-    + ", or a file pairs.json"
+    "low/ and high/, rainy/ and clean/, LQ/ and GT/, or a file pairs.json"
 )
-_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -78,19 +79,40 @@ def protocol(border: int) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Judged:
+    """The pairs of a folder; ``line`` says what was taken and left, ``unusable`` what cannot be judged by, if any."""
+
+    pairs: tuple[Pair, ...]
+    line: str
+    unusable: str
+
+
 def find_pairs(folder: Path, scale: int = 1, held_back: Collection[str] | None = None) -> tuple[Pair, ...]:
-    """The pairs in ``folder``, by name; of those, the ones of the groups (scenes, targets) in ``held_back`` if given.
+    """All pairs in ``folder``, by name, as far as they can be told without opening them: see ``judged_pairs``."""
+    entries, _ = _entries(folder, scale, held_back)
+    return _named(folder, entries)
+
+
+def judged_pairs(folder: Path, scale: int = 1, held_back: Collection[str] | None = None) -> Judged:
+    """The pairs to judge by in ``folder``: of a data set with halves, those of the half that is for evaluation.
+
+    With ``held_back``, the ones of those groups (scenes, targets) of the half that is for training. Pairs that cannot
+    be read or do not fit each other are left out, as long as they are few.
 
     Raises:
         BadInput: there is no such folder, it has no known layout, a picture has no partner, or none is held back.
     """
+    entries, line = _entries(folder, scale, held_back)
+    kept, unusable = usable(entries, scale, decode=True)
+    return Judged(_named(folder, kept), line, unusable)
+
+
+def _entries(folder: Path, scale: int, held_back: Collection[str] | None) -> tuple[list[Entry], str]:
     if not folder.is_dir():
         raise BadInput(f"{folder}: expected a folder of picture pairs, and there is none at this path")
-    pictures = _pictures(folder)
-    if any(stem.endswith(("_LR", "_HR")) for stem in pictures):
-        return _beside(folder, pictures)
     try:
-        found = find_layout(folder, scale)
+        found = find_layout(folder, scale, purpose="judge" if held_back is None else "train")
     except BadInput as error:
         raise BadInput(f"{error}; {_LAYOUTS}") from error
     entries = [e for e in found.entries if e.low is not None and e.high is not None]
@@ -100,19 +122,18 @@ def find_pairs(folder: Path, scale: int = 1, held_back: Collection[str] | None =
         entries = [entry for entry in entries if entry.group in held_back]
         if not entries:
             raise BadInput(f"{folder}: the network's card names no picture of this folder as held back from training")
-    pairs = [Pair(e.low.stem, e.low, e.high) for e in entries if e.low is not None and e.high is not None]
-    return tuple(sorted(pairs, key=lambda pair: pair.name))
+    return entries, found.line
 
 
-def _beside(folder: Path, pictures: dict[str, Path]) -> tuple[Pair, ...]:
-    degraded = {s.removesuffix("_LR"): p for s, p in pictures.items() if s.endswith("_LR")}
-    clean = {s.removesuffix("_HR"): p for s, p in pictures.items() if s.endswith("_HR")}
-    alone = sorted(degraded.keys() ^ clean.keys())
-    if alone:
-        more = ", ..." if len(alone) > _MOST_NAMED else ""
-        names = ", ".join(alone[:_MOST_NAMED])
-        raise BadInput(f"{folder}: {len(alone)} pictures have no partner ({names}{more}); {_LAYOUTS}")
-    return tuple(Pair(name, degraded[name], clean[name]) for name in sorted(degraded))
+def _named(folder: Path, entries: Sequence[Entry]) -> tuple[Pair, ...]:
+    """Pairs by the name of their input, or its path where names repeat; sorted."""
+    pairs = [(e.low, e.high) for e in entries if e.low is not None and e.high is not None]
+    stems = [re.sub("_LR$", "", low.stem) for low, _ in pairs]
+    if len(set(stems)) < len(stems):
+        stems = [low.relative_to(folder).with_suffix("").as_posix() for low, _ in pairs]
+    if len(set(stems)) < len(stems):
+        stems = [low.relative_to(folder).as_posix() + f" ({high.name})" for low, high in pairs]
+    return tuple(sorted((Pair(s, *pair) for s, pair in zip(stems, pairs, strict=True)), key=lambda pair: pair.name))
 
 
 def evaluate(
@@ -163,10 +184,6 @@ def paired_drop(report: QualityReport, baseline: QualityReport) -> PairedDrop:
         worst_rgb_db=drops[worst],
         worst_image=worst,
     )
-
-
-def _pictures(folder: Path) -> dict[str, Path]:
-    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES and p.is_file()}
 
 
 def _score(pair: Pair, restore: Callable[[Image8], Image8], scale: int, border: int) -> ImageScore:

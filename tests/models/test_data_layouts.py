@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from clearport.base import BadInput
-from clearport.images import save_png
-from clearport.models.data_layouts import LAYOUTS, Exclusion, find_layout, read_exclusions, without
-from clearport.models.data_sets import data_set, picture_size
+from clearport.images import picture_size, save_png
+from clearport.models.data_exclusions import Exclusion, read_exclusions, without
+from clearport.models.data_layouts import LAYOUTS, find_layout
+from clearport.models.data_sets import data_set
 from clearport.models.net_ncnet import SPEC
 from clearport.models.train_options import TrainOptions
 
