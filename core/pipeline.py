@@ -7,9 +7,19 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from clearport import bundle, graphs, problems
-from clearport.base import Artifact, BadInput, ClearportError, QuantizedGraph, Size, Skipped, UnsupportedOperator
+from clearport.base import (
+    Artifact,
+    BadInput,
+    ClearportError,
+    Options,
+    QuantizedGraph,
+    Size,
+    Skipped,
+    UnsupportedOperator,
+)
 from clearport.bundle import WEIGHTS, Bundle
 from clearport.export.from_torch import export_graph
+from clearport.export.to_onnxruntime import onnx_form
 from clearport.files import digest, write_bytes
 from clearport.images import load_rgb
 from clearport.models import knobs, samples, weights
@@ -24,7 +34,6 @@ from clearport.pipeline_record import Findings, Made, Proven, manifest_of
 from clearport.protocols import no_progress
 from clearport.quantize import table, weight_only
 from clearport.quantize.flow import QuantizeOptions, quantize
-from clearport.quantize.qdq import to_qdq
 from clearport.reports.html import write_reports
 from clearport.runtime.side_by_side import lanes, side_by_side
 
@@ -129,7 +138,7 @@ def _guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> Quanti
 def _quantized(plan: Plan, graph: Graph, photos: Photos, folder: Path, progress: Progress) -> QuantizedGraph:
     """The int8 form; its scale table and its reference model are written."""
     quantized = _quantize(plan, graph, photos, progress)
-    reference = graphs.to_bytes(to_qdq(quantized))
+    reference = graphs.to_bytes(onnx_form(graph, quantized, "int8", Options(io="float32"))[0])
     table.save(folder / SCALES, quantized.table)
     write_bytes(folder / REFERENCE, reference)
     return quantized
@@ -161,7 +170,8 @@ def _photos(plan: Plan, progress: Progress) -> Photos:
 
 def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Goldens:
     progress("running the references", 0, 0)
-    reference = folder / REFERENCE if made.quantized else None
+    form = made.quantized.graph if made.quantized else None
+    reference = network_artifact(folder / REFERENCE, form.input, form.output) if form else None
     picture = golden_picture(plan.spec.task, plan.request.size)
     return make_goldens(picture, made.graph, folder / WEIGHTS, reference, plan.request.threads)
 

@@ -55,16 +55,18 @@ def golden_picture(task: Task, size: Size | None) -> Image8:
     return fit(as_inputs([load_rgb(samples.golden())], task)[0], size)
 
 
-def make_goldens(picture: Image8, graph: Graph, weights: Path, reference: Path | None, threads: int) -> Goldens:
-    """Run a picture through PyTorch and, where there is one, through the quantized reference model."""
+def make_goldens(picture: Image8, graph: Graph, weights: Path, reference: Artifact | None, threads: int) -> Goldens:
+    """Run a picture through PyTorch and, where there is one, through the quantized reference model.
+
+    The reference has ends of its own: it may count from another black than the network does.
+    """
     network = network_artifact(weights, graph.input, graph.output)
     output = run_once("torch", network, picture, threads)
     by_float = Reference.of(PYTORCH, output, graph.output)
     by_int8 = None
     if reference is not None:
-        model = replace(network, path=reference)
-        output = run_once("onnxruntime", model, picture, threads, REFERENCE_OPTIONS)
-        by_int8 = Reference.of(QDQ, output, graph.output)
+        output = run_once("onnxruntime", reference, picture, threads, REFERENCE_OPTIONS)
+        by_int8 = Reference.of(QDQ, output, reference.outputs[0])
     return Goldens(picture, References(picture, by_float, by_int8))
 
 

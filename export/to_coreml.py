@@ -21,6 +21,7 @@ from clearport.export.coreml_package import Description, write
 from clearport.export.mil_lowering import COMPUTE
 from clearport.export.mil_program import LARGEST, SMALLEST, Plan, Variant, convert
 from clearport.export.mil_wide import NOTHING, choose
+from clearport.export.written import written
 from clearport.files import digest
 from clearport.registry import NETWORKS, installed_versions
 
@@ -64,11 +65,7 @@ class CoreML:
         """
         del options  # the size is the graph's; the ends have Core ML's own two types
         wide = choose(graph) if COMPUTE[precision] is np.float16 else NOTHING
-        body, table = graph, None
-        if precision in {"int8", "int8-weights"}:
-            if quantized is None:
-                raise ValueError(f"{precision} needs the quantized graph")
-            body, table = quantized.graph, quantized.table
+        body, table = written(graph, quantized, precision)
         plans = [Plan(body, precision, v, table, wide) for v in get_args(Variant)]
         return [_lower(plan, folder) for plan in plans]
 

@@ -20,14 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clearport import graphs
-from clearport.base import Artifact, Options, Precision, Skipped
+from clearport.base import Artifact, Options, Precision, QuantizedGraph, Skipped
+from clearport.export.written import written
 from clearport.files import digest, write_bytes
 from clearport.registry import installed_versions
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from clearport.base import Graph, QuantizedGraph, TensorSpec
+    from clearport.base import Graph, ScaleTable, TensorSpec
 
 CONTRACT_KEY = "clearport.pixel_contract"
 """Where a file's metadata holds the TensorSpec of its input and output, as JSON."""
@@ -70,25 +71,24 @@ def onnx_form(
 
     int8 is the QDQ form with uint8 activations; every other precision the float graph.
     """
-    source, result = graph.input, graph.output
-    if precision != "int8":
-        model = graph.model.clone()
-    elif quantized is None:
-        raise ValueError("an int8 file needs the quantized graph")
+    form, table = written(graph, quantized, precision)
+    source, result = form.input, form.output
+    if table is None:
+        model = form.model.clone()
     else:
         from clearport.quantize.qdq import to_qdq
 
         io: Literal["uint8", "float32"] = "float32" if options.io == "float32" else "uint8"
-        model = to_qdq(quantized, "uint8", io)
+        model = to_qdq(QuantizedGraph(form, table), "uint8", io)
         if io == "uint8":
-            source, result = _pixels(source, quantized), _pixels(result, quantized)
+            source, result = _pixels(source, table), _pixels(result, table)
     ends = {"input": asdict(source), "output": asdict(result)}
     model.metadata_props[CONTRACT_KEY] = json.dumps(ends, sort_keys=True)
     return model, source, result
 
 
-def _pixels(spec: TensorSpec, quantized: QuantizedGraph) -> TensorSpec:
-    params = quantized.table[spec.name]
+def _pixels(spec: TensorSpec, table: ScaleTable) -> TensorSpec:
+    params = table[spec.name]
     return spec.with_dtype("uint8", params.scale[0], params.zero_point + _UINT8_OFFSET, "NCHW")
 
 

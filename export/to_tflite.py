@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from clearport import graph_sizes
 from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped
+from clearport.export.written import written
 from clearport.files import digest, write_bytes
 from clearport.registry import installed_versions, missing
 
@@ -62,12 +63,8 @@ def emit(
     """The bytes of a .tflite file, and what its input and output are."""
     from clearport.export.tflite_lower import Lowering
 
-    if precision == "int8":
-        if quantized is None:
-            raise ValueError("an int8 file needs the quantized graph")
-        graph = quantized.graph
+    graph, table = written(graph, quantized, precision)
     size = _size(graph, options.size)
-    table = quantized.table if quantized is not None and precision == "int8" else None
     low = Lowering(graph, size, table, "float16" if precision == "fp16" else "float32")
     source = _source(low, options)
     result = _result(low, low.run(), options)
