@@ -49,6 +49,12 @@ CONTRAST = """
 }
 """
 
+CUT_OFF = """
+() => [...document.querySelectorAll(".scroll, th, td, dd, .pick, summary")]
+  .filter(e => e.scrollWidth > e.clientWidth + 1 && !e.closest("thead") && getComputedStyle(e).display !== "inline")
+  .map(e => `${e.tagName} ${e.innerText.slice(0, 60)}: ${e.scrollWidth} in ${e.clientWidth}`)
+"""
+
 
 @dataclass
 class Opened:
@@ -117,10 +123,12 @@ def test_every_picture_is_decoded(opened: Opened) -> None:
 def test_the_slider_moves_by_keyboard(opened: Opened) -> None:
     slider = opened.page.get_by_role("slider")
     slider.focus()
-    assert shown_share(opened.page) == pytest.approx(50)
+    start = float(slider.input_value())
+    assert 20 <= start <= 80
+    assert shown_share(opened.page) == pytest.approx(start)
     for _ in range(10):
         opened.page.keyboard.press("ArrowRight")
-    assert shown_share(opened.page) == pytest.approx(60)
+    assert shown_share(opened.page) == pytest.approx(start + 10)
     opened.page.keyboard.press("Home")
     assert shown_share(opened.page) == pytest.approx(0)
     opened.page.keyboard.press("End")
@@ -142,20 +150,50 @@ def test_the_slider_follows_the_pointer(opened: Opened) -> None:
 
 def test_the_right_side_can_be_chosen(opened: Opened) -> None:
     page = opened.page
-    assert page.locator(".after.shown").get_attribute("data-name") == "float"
-    page.get_by_label("int8 network (quantized reference)").check()
     assert page.locator(".after.shown").get_attribute("data-name") == "int8"
-    assert page.locator('.after[data-name="float"]').is_hidden()
+    page.get_by_label("fp32 network (PyTorch)").check()
+    assert page.locator(".after.shown").get_attribute("data-name") == "float"
+    assert page.locator('.after[data-name="int8"]').is_hidden()
 
 
 @pytest.mark.parametrize(
-    "opened", [{"viewport": {"width": width, "height": 844}} for width in (320, 390, 1280)], indirect=True
+    "opened",
+    [{"viewport": {"width": width, "height": 844}} for width in (320, 390, 600, 768, 900, 1024, 1280, 1920)],
+    indirect=True,
 )
-def test_no_sideways_scrolling(opened: Opened) -> None:
+def test_nothing_is_cut_off_and_nothing_scrolls_sideways(opened: Opened) -> None:
+    """Neither the page, nor a table, nor a cell within it."""
     for details in opened.page.locator("details").all():
         details.evaluate("e => e.open = true")
     wide = opened.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert wide[0] <= wide[1]
+    assert opened.page.evaluate(CUT_OFF) == []
+
+
+def test_a_folded_chapter_opens_when_it_is_gone_to(opened: Opened) -> None:
+    parity = opened.page.locator("#parity details.chapter")
+    assert parity.evaluate("e => e.open") is False
+    opened.page.get_by_role("link", name="Parity").click()
+    assert parity.evaluate("e => e.open") is True
+    assert opened.page.locator("#parity tbody").first.is_visible()
+
+
+def test_the_first_thing_is_which_file_to_take(opened: Opened) -> None:
+    titles = opened.page.locator("main h2").all_inner_texts()
+    assert titles[:3] == ["Which file to take", "Before and after", "All files"]
+    cards = opened.page.locator(".pick")
+    assert cards.locator("h3").all_inner_texts() == ["Android", "iPhone, iPad, Mac", "Linux and Windows, CPU"]
+    assert cards.locator(".file").all_inner_texts()[0] == "tflite/ncnet_x3_int8.tflite"
+    box = cards.first.bounding_box()
+    assert box is not None
+    assert box["y"] < 900
+
+
+@pytest.mark.parametrize("opened", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_on_a_phone_each_figure_has_its_label(opened: Opened) -> None:
+    cell = opened.page.locator("#glance td[data-label='Size, kB']").first
+    assert cell.evaluate("e => getComputedStyle(e, '::before').content") == '"Size, kB"'
+    assert opened.page.locator("#glance thead").bounding_box()["width"] <= 1  # type: ignore[index]  # for readers only
 
 
 @pytest.mark.parametrize("opened", [{"java_script_enabled": False}], indirect=True)

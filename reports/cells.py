@@ -14,9 +14,9 @@ T = TypeVar("T", Table, Plot)
 NOTHING = Cell("–", "muted")
 
 
-def headed(titles: str, numbers: tuple[int, ...] = ()) -> tuple[Column, ...]:
-    """Columns from ``"A | B"``; ``numbers`` are the indices of those that hold numbers."""
-    return tuple(Column(title.strip(), i in numbers) for i, title in enumerate(titles.split("|")))
+def headed(titles: str, numbers: tuple[int, ...] = (), asides: tuple[int, ...] = ()) -> tuple[Column, ...]:
+    """Columns from ``"A | B"``; ``numbers`` and ``asides`` are the indices of those that are such."""
+    return tuple(Column(title.strip(), i in numbers, i in asides) for i, title in enumerate(titles.split("|")))
 
 
 def unmeasured(first: Cell, reason: str, columns: int) -> tuple[Cell, ...]:

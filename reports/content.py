@@ -5,7 +5,7 @@ Texts here are plain, and may come from a manifest that nobody trusts: escaping 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Tone = Literal["", "good", "bad", "muted"]
@@ -23,10 +23,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title (with the unit) and whether it holds numbers (set right)."""
+    """A column: its title (with the unit) and whether it holds numbers (set right).
+
+    ``aside``: it stands below the others, in small print: a table has to fit a page, and a phone.
+    """
 
     title: str
     number: bool = False
+    aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,25 @@ class Table:
     caption: str
     note: str = ""
     shown: bool = False
+
+    @property
+    def shown_columns(self) -> tuple[Column, ...]:
+        """Those that do not stand aside."""
+        return tuple(column for column in self.columns if not column.aside)
+
+    def cells(self, row: tuple[Cell, ...], *, aside: bool = False) -> tuple[tuple[Column, Cell], ...]:
+        """The cells of a row with their columns: those that are shown, or those that stand aside.
+
+        A row that says why it has no figures has two cells: the second one spans all columns that are shown.
+        """
+        if len(row) == len(self.columns):
+            pairs = zip(self.columns, row, strict=True)
+            return tuple((column, cell) for column, cell in pairs if column.aside == aside)
+        if aside:
+            return ()
+        first, reason = row
+        spanning = replace(reason, span=len(self.shown_columns) - 1)
+        return (self.columns[0], first), (Column(""), spanning)
 
 
 @dataclass(frozen=True)
@@ -76,12 +99,35 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Pick:
+    """The file to take for a place where networks run.
+
+    Attributes:
+        place: as in ``Android``.
+        artifact: its key; empty where no file can be recommended.
+        file: its path in the bundle.
+        figures: pairs of label and text.
+        reason: why this one, or why none.
+        instead: the next best one and what it would be better for; may be empty.
+    """
+
+    place: str
+    artifact: str
+    file: str
+    figures: tuple[tuple[str, str], ...]
+    reason: str
+    instead: str = ""
+
+
+@dataclass(frozen=True)
 class Section:
-    """A chapter of the report."""
+    """A chapter of the report. A ``folded`` one shows its title and ``hint`` until it is opened."""
 
     name: str
     title: str
     intro: str = ""
+    folded: bool = False
+    hint: str = ""
     tables: tuple[Table, ...] = ()
     plots: tuple[Plot, ...] = ()
     usages: tuple[Usage, ...] = ()
@@ -99,5 +145,6 @@ class Page:
     verdict: str
     tone: Tone
     failures: tuple[str, ...]
+    picks: tuple[Pick, ...]
     facts: tuple[tuple[str, Cell], ...]
     sections: tuple[Section, ...]

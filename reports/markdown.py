@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from clearport.bundle_manifest import Manifest
-from clearport.reports.content import Cell, Page, Plot, Section, Table, Usage
+from clearport.reports.content import Cell, Column, Page, Pick, Plot, Section, Table, Usage
 
 _ROLES = {
     "input": "what goes in",
@@ -32,7 +32,9 @@ def _lines(page: Page, manifest: Manifest) -> Iterator[str]:
     yield from (f"# {escape(page.title)}", "", escape(page.summary), "", f"**{escape(page.verdict)}**", "")
     if page.failures:
         yield from (*(f"- {escape(failure)}" for failure in page.failures), "")
-    yield from ("| | |", "|---|---|")
+    if page.picks:
+        yield from ("## Which file to take", "", *map(_pick, page.picks), "")
+    yield from ("## The network", "", "| | |", "|---|---|")
     yield from (f"| {escape(label)} | {_cell(cell)} |" for label, cell in page.facts)
     yield ""
     if manifest.goldens:
@@ -58,15 +60,33 @@ def _section(section: Section) -> Iterator[str]:
         yield from _usage(usage)
 
 
+def _pick(pick: Pick) -> str:
+    """A recommendation as one entry of a list."""
+    figures = ", ".join(f"{label.lower() if label == 'Size' else label}: {text}" for label, text in pick.figures)
+    file = f" {_cell(Cell(pick.file, code=True))} ({escape(pick.artifact)})." if pick.artifact else ""
+    rest = " ".join(filter(None, (f"{figures}." if figures else "", pick.reason)))
+    instead = f" Instead: {escape(pick.instead)}" if pick.instead else ""
+    return f"- **{escape(pick.place)}**:{file} {escape(rest)}{instead}"
+
+
 def _table(table: Table) -> Iterator[str]:
+    """The table; columns that stand aside have one of their own below it."""
     if table.shown:
         yield from (f"### {escape(table.caption)}", "")
-    yield "| " + " | ".join(escape(column.title) for column in table.columns) + " |"
-    yield "|" + "|".join("---:" if column.number else "---" for column in table.columns) + "|"
-    yield from ("| " + " | ".join(_cell(cell) + " | –" * (cell.span - 1) for cell in row) + " |" for row in table.rows)
-    yield ""
+    yield from _rows(table.shown_columns, [[cell for _, cell in table.cells(row)] for row in table.rows])
+    if any(column.aside for column in table.columns):
+        columns = (table.columns[0], *(column for column in table.columns if column.aside))
+        asides = [[row[0], *(cell for _, cell in table.cells(row, aside=True))] for row in table.rows]
+        yield from _rows(columns, [cells for cells in asides if len(cells) > 1])
     if table.note:
         yield from (escape(table.note), "")
+
+
+def _rows(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Iterator[str]:
+    yield "| " + " | ".join(escape(column.title) for column in columns) + " |"
+    yield "|" + "|".join("---:" if column.number else "---" for column in columns) + "|"
+    yield from ("| " + " | ".join(_cell(cell) + " | –" * (cell.span - 1) for cell in row) + " |" for row in rows)
+    yield ""
 
 
 def _plot(plot: Plot) -> Iterator[str]:

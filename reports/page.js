@@ -23,6 +23,13 @@
     choices.addEventListener("change", show);
     show();
   }
+  // A chapter that is gone to by its address opens.
+  const unfold = () => {
+    const chapter = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    for (const details of chapter ? chapter.querySelectorAll(":scope > details.chapter") : []) details.open = true;
+  };
+  addEventListener("hashchange", unfold);
+  unfold();
   addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("details")) details.open = true;
   });

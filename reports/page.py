@@ -7,7 +7,8 @@ from clearport.bundle_manifest import Manifest
 from clearport.registry import TARGETS
 from clearport.reports import tables, tables_devices, tables_latency
 from clearport.reports.cells import present
-from clearport.reports.content import Cell, Page, Section, Tone
+from clearport.reports.content import Cell, Page, Section, Table, Tone
+from clearport.reports.picks import picks
 from clearport.reports.text import count, large
 from clearport.reports.usage import usages
 
@@ -22,6 +23,7 @@ def page(manifest: Manifest) -> Page:
         verdict=sentence,
         tone=tone,
         failures=tuple(manifest.failures()),
+        picks=picks(manifest),
         facts=_facts(manifest),
         sections=_sections(manifest),
     )
@@ -31,7 +33,7 @@ def _summary(manifest: Manifest) -> str:
     titles = (TARGETS.get(a.target).title for a in manifest.artifacts)
     targets = ", ".join(dict.fromkeys(titles)) or "no target"
     number = len(manifest.artifacts)
-    files = f"{number} artifact{'' if number == 1 else 's'}"
+    files = _files(manifest)
     proof = "Each was read back from disk, run and compared with its reference."
     checked = number and all(a.parities for a in manifest.artifacts)
     return f"{manifest.model.task.capitalize()}, exported to {files} for {targets}. {proof if checked else ''}".rstrip()
@@ -72,29 +74,46 @@ def _facts(manifest: Manifest) -> tuple[tuple[str, Cell], ...]:
 
 def _sections(manifest: Manifest) -> tuple[Section, ...]:
     return (
-        Section(
-            "glance", "At a glance", "" if manifest.artifacts else "No artifact.", present(tables.glance(manifest))
-        ),
+        Section("glance", "All files", "" if manifest.artifacts else "No artifact.", tables=_glance(manifest)),
+        _quality(manifest),
+        _latency(manifest),
+        _devices(manifest),
+        _usage(manifest),
+        _skipped(manifest),
         Section(
             "artifacts",
-            "Artifacts",
+            "Ends and sizes of the files",
+            folded=True,
+            hint=f"pixel contracts of {_files(manifest)}",
             tables=(tables.artifacts(manifest),),
             plots=present(tables_latency.size_plot(manifest)),
         ),
         Section(
             "parity",
             "Parity",
+            folded=True,
+            hint=_verdict(manifest)[0].rstrip("."),
             tables=present(tables.parity(manifest), tables.unchecked(manifest), tables.lint(manifest)),
         ),
-        _quality(manifest),
-        _latency(manifest),
-        _devices(manifest),
         _quantization(manifest),
-        _skipped(manifest),
-        _usage(manifest),
         _weights(manifest),
-        Section("versions", "Tool versions", tables=(tables.versions(manifest),)),
+        Section(
+            "versions",
+            "Tool versions",
+            folded=True,
+            hint=f"made {manifest.host.created}",
+            tables=(tables.versions(manifest),),
+        ),
     )
+
+
+def _glance(manifest: Manifest) -> tuple[Table, ...]:
+    return present(tables.glance(manifest))
+
+
+def _files(manifest: Manifest) -> str:
+    number = len(manifest.artifacts)
+    return f"{number} artifact{'' if number == 1 else 's'}"
 
 
 def _quality(manifest: Manifest) -> Section:
@@ -133,17 +152,20 @@ def _devices(manifest: Manifest) -> Section:
 def _quantization(manifest: Manifest) -> Section:
     table = tables.quantization(manifest)
     intro = "" if table else "Nothing in this bundle is quantized to int8 by a scale table."
-    return Section("quantization", "Quantization", intro, tables=present(table))
+    hint = "" if manifest.quantization is None else manifest.quantization.calibrator
+    return Section("quantization", "Quantization", intro, bool(table), hint, present(table))
 
 
 def _weights(manifest: Manifest) -> Section:
     table = tables.weights(manifest)
-    return Section("weights", "Weights", "" if table else "Nothing is known of their training.", present(table))
+    intro = "" if table else "Nothing is known of their training."
+    return Section("weights", "Weights", intro, bool(table), manifest.model.license, present(table))
 
 
 def _skipped(manifest: Manifest) -> Section:
-    intro = "" if manifest.skipped else "Nothing: everything that was asked for is here."
-    return Section("skipped", "Left out", intro, tables=(tables.skipped(manifest),) if manifest.skipped else ())
+    if not manifest.skipped:
+        return Section("skipped", "Left out", "Nothing: everything that was asked for is here.", True, "nothing")
+    return Section("skipped", "Left out", tables=(tables.skipped(manifest),))
 
 
 def _usage(manifest: Manifest) -> Section:

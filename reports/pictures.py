@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from clearport.base import BadInput
 from clearport.images import load_rgb
+from clearport.reports.text import percent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 CROP_HEIGHT, CROP_WIDTH = 384, 512
 AMPLIFIED = 32
+_BLOCK = 16
+_CLEAR = 4.0
+"""The mean gradient, in levels, from which on a block of ``_BLOCK`` pixels has detail that one sees."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the slider shows: ``before`` against one of ``after``, and where in the golden picture the crop lies."""
+    """What the slider shows: ``before`` against one of ``after``, and where in the golden picture the crop lies.
+
+    ``start`` is where the slider stands at first, in percent from the left.
+    """
 
     before: Picture
     after: tuple[Picture, ...]
     difference: Picture | None
     caption: str
+    start: int = 50
 
 
 def comparison(bundle: Bundle) -> Comparison | str:
@@ -62,19 +70,35 @@ def comparison(bundle: Bundle) -> Comparison | str:
         quantized = load_rgb(bundle.path(bundle.golden("int8")))
         if quantized.shape != restored.shape:
             return "the int8 golden picture has another size than the float one"
-        after.append(_picture("int8", "int8 network (quantized reference)", quantized[window]))
+        after.insert(0, _picture("int8", "int8, as it ships", quantized[window]))
         difference = _picture(
             "difference", f"|fp32 − int8| × {AMPLIFIED}", _amplified(restored[window], quantized[window])
         )
     label = f"input, bicubic ×{scale}" if scale > 1 else "input"
+    int8 = f" {_about_int8(bundle)}" if difference else ""
     height, width = restored[window].shape[:2]
     return Comparison(
         _picture("before", label, before[window]),
         tuple(after),
         difference,
         f"{width} × {height} pixels of the golden picture's {restored.shape[1]} × {restored.shape[0]}, "
-        f"from x = {left}, y = {top}; lossless.",
+        f"from x = {left}, y = {top}; lossless.{int8}",
+        _middle_of_detail(restored[window]),
     )
+
+
+def _about_int8(bundle: Bundle) -> str:
+    """How near the files come to the picture that stands for int8."""
+    judged = {key for golden in bundle.manifest.goldens if golden.role == "int8" for key in golden.tolerances}
+    shares = [
+        parity.exact_share
+        for artifact in bundle.manifest.artifacts
+        if artifact.key in judged
+        for parity in artifact.parities[:1]
+        if parity.exact_share is not None
+    ]
+    told = f", which the int8 files give in {percent(min(shares))} % of the pixels or more" if shares else ""
+    return f"int8 is the quantized reference{told}."
 
 
 def _upscaled(source: Image8, scale: int) -> Image8:
@@ -89,20 +113,54 @@ def _upscaled(source: Image8, scale: int) -> Image8:
 
 
 def _most_detailed(image: Image8, scale: int) -> tuple[int, int]:
-    """Top left of the window with the largest mean gradient, on a grid of half windows."""
+    """Top left of the window of which the largest part has detail: a lamp in the sky is bright, and only a lamp."""
+    blocks = _detail(image)
+    tops = _starts(image.shape[0], CROP_HEIGHT, scale)
+    lefts = _starts(image.shape[1], CROP_WIDTH, scale)
+
+    def worth(at: tuple[int, int]) -> tuple[float, float]:
+        top, left = (start // _BLOCK for start in at)
+        seen = blocks[top : top + CROP_HEIGHT // _BLOCK, left : left + CROP_WIDTH // _BLOCK]
+        return float((seen > _CLEAR).mean()), float(seen.mean())
+
+    return max(((top, left) for top in tops for left in lefts), key=worth)
+
+
+def _middle_of_detail(image: Image8) -> int:
+    """Where half of the detail lies on either side, in percent of the width, and not at its very ends."""
+    import numpy as np
+
+    columns = np.cumsum((_detail(image) > _CLEAR).sum(axis=0))
+    if columns[-1] == 0:
+        return 50
+    middle = (np.searchsorted(columns, columns[-1] / 2) + 0.5) / len(columns)
+    return round(float(np.clip(middle, 0.2, 0.8)) * 100)
+
+
+def _detail(image: Image8) -> npt.NDArray[np.float32]:
+    """The mean gradient of each block, in levels."""
     import numpy as np
 
     grey = image.astype(np.float32).mean(axis=2)
-    detail = np.abs(np.diff(grey, axis=0, append=grey[-1:])) + np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
-    tops = _starts(image.shape[0], CROP_HEIGHT, scale)
-    lefts = _starts(image.shape[1], CROP_WIDTH, scale)
-    windows = [(top, left) for top in tops for left in lefts]
-    return max(windows, key=lambda at: float(detail[at[0] : at[0] + CROP_HEIGHT, at[1] : at[1] + CROP_WIDTH].mean()))
+    gradient = np.abs(np.diff(grey, axis=0, append=grey[-1:])) + np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
+    return _means(gradient, _BLOCK)
+
+
+def _means(values: npt.NDArray[np.float32], block: int) -> npt.NDArray[np.float32]:
+    """Means over squares; what does not fill one at the end is left out, unless there is nothing else."""
+    import numpy as np
+
+    height, width = (max(n // block, 1) * block for n in values.shape)
+    whole = values[:height, :width]
+    if whole.shape != (height, width):
+        return np.full((1, 1), whole.mean(), np.float32)
+    means: npt.NDArray[np.float32] = whole.reshape(height // block, block, width // block, block).mean(axis=(1, 3))
+    return means
 
 
 def _starts(length: int, window: int, scale: int) -> list[int]:
     last = max(0, length - window) // scale * scale
-    return [*range(0, last, max(window // 2 // scale * scale, 1)), last]
+    return [*range(0, last, max(window // 8 // scale * scale, 1)), last]
 
 
 def _amplified(a: Image8, b: Image8) -> Image8:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from clearport.base import Skipped
 from clearport.bundle_fields import ParityCell
 from clearport.bundle_manifest import ArtifactRecord, LintFinding, Manifest, QualityRecord
-from clearport.reports.cells import NOTHING, headed, optional, relative, unmeasured, without_empty_columns
+from clearport.reports.cells import NOTHING, headed, optional, unmeasured, without_empty_columns
 from clearport.reports.content import Cell, Table, Tone
+from clearport.reports.picks import chosen
 from clearport.reports.text import contract, count, in_words, kilobytes, number, percent, trimmed
 from clearport.runtime.parity import ParityReport
 
@@ -19,23 +20,33 @@ _FIRST = ("summary", "source", "data", "degradation", "training", "quality", "pr
 
 
 def glance(manifest: Manifest) -> Table | None:
-    """One row for each artifact with the figures that are asked for first; None where there is no artifact."""
+    """One row for each artifact with the figures that are asked for first, the recommended ones on top; None where
+    there is no artifact.
+    """
+    places = chosen(manifest)
     rows = tuple(
         (
             Cell(a.key, code=True),
+            Cell(places[a.key], "good") if a.key in places else Cell(""),
             _checks(a),
             _to_pytorch(a),
             Cell("not measured", "muted") if isinstance(a.latency, Skipped) else Cell(number(a.latency.median_ms)),
-            NOTHING if isinstance(a.latency, Skipped) else relative(a.latency.ratio),
+            NOTHING if isinstance(a.latency, Skipped) else optional(a.latency.cpu_median_ms),
+            NOTHING if isinstance(a.latency, Skipped) or not a.latency.ratio else Cell(f"{a.latency.ratio.value:.2f}"),
             Cell(kilobytes(a.bytes)),
         )
-        for a in manifest.artifacts
+        for a in sorted(manifest.artifacts, key=lambda a: a.key not in places)
     )
     columns = headed(
-        "Artifact | Checks | PSNR to PyTorch, dB | Median, ms | Time relative to PyTorch | Size, kB", (2, 3, 4, 5)
+        "Artifact | Take it for | Checks | PSNR to PyTorch, dB | Wall median, ms | CPU median, ms | "
+        "Of PyTorch's time | Size, kB",
+        (3, 4, 5, 6, 7),
     )
-    note = "How each figure was taken stands in the chapters below. An artifact is named target/precision/variant."
-    return Table(columns, rows, "At a glance", note) if rows else None
+    note = (
+        "How each figure was taken stands in the chapters below. An artifact is named target/precision/variant. "
+        "The CPU median is steadier than that of the wall clock where other programs run."
+    )
+    return Table(*without_empty_columns(columns, rows), "All files", note) if rows else None
 
 
 def _checks(artifact: ArtifactRecord) -> Cell:
@@ -71,7 +82,7 @@ def artifacts(manifest: Manifest) -> Table:
         for a in manifest.artifacts
     )
     return Table(
-        headed("Artifact | Size, kB | Input | Output | File | SHA-256", (1,)),
+        headed("Artifact | Size, kB | Input | Output | File | SHA-256", (1,), (2, 3)),
         rows,
         "Artifacts",
         "1 kB is 1000 bytes. A pixel is a real value in the stated "
@@ -85,6 +96,7 @@ def parity(manifest: Manifest) -> Table:
         "Artifact | Verdict | How it was checked | Against | PSNR, dB | Largest difference, levels | "
         "Mean difference, levels | Equal pixels, % | Compared as | Allowed",
         (4, 5, 6, 7),
+        (2, 3, 8, 9),
     )
     rows = tuple(
         _parity_row(a, cell, len(columns))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from clearport.base import Skipped
 from clearport.bundle_fields import LatencyCell
 from clearport.bundle_manifest import Manifest
@@ -9,6 +11,9 @@ from clearport.reports.cells import headed, optional, relative, unmeasured
 from clearport.reports.content import Bar, Cell, Plot, Table
 from clearport.reports.text import kilobytes, number
 from clearport.runtime.latency_record import LatencyReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 PYTORCH = "pytorch"
 
@@ -20,11 +25,11 @@ def latency(manifest: Manifest) -> Table:
         "CPU time relative | Rate, 1/s | Load, ms | First inference, ms | Peak memory, MiB | Threads | Samples | "
         "Unit | Measured with",
         tuple(range(1, 13)),
+        (4, 7, 11, 12, 13, 14),
     )
     cells = [(PYTORCH, manifest.baseline.latency), *((a.key, a.latency) for a in manifest.artifacts)]
-    cells.sort(key=lambda cell: isinstance(cell[1], Skipped))
-    rows = tuple(_latency_row(name, cell, len(columns)) for name, cell in cells)
-    return Table(columns, rows, "Latency", _latency_note(manifest))
+    rows = [(Cell(name, code=True), *_latency_cells(cell)) for name, cell in cells if not isinstance(cell, Skipped)]
+    return Table(columns, (*rows, *_unmeasured(cells, len(columns))), "Latency", _latency_note(manifest))
 
 
 def _latency_note(manifest: Manifest) -> str:
@@ -40,11 +45,14 @@ def _latency_note(manifest: Manifest) -> str:
     )
 
 
-def _latency_row(name: str, cell: LatencyCell, columns: int) -> tuple[Cell, ...]:
-    first = Cell(name, code=True)
-    if isinstance(cell, Skipped):
-        return unmeasured(first, cell.reason, columns)
-    return (first, *_latency_cells(cell))
+def _unmeasured(cells: Sequence[tuple[str, LatencyCell]], columns: int) -> Iterator[tuple[Cell, ...]]:
+    """What has no figures, one row for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, cell in cells:
+        if isinstance(cell, Skipped):
+            by_reason.setdefault(cell.reason, []).append(name)
+    for reason, names in by_reason.items():
+        yield unmeasured(Cell(", ".join(names), code=True), reason, columns)
 
 
 def _latency_cells(report: LatencyReport) -> tuple[Cell, ...]:

@@ -54,7 +54,10 @@ def usages(manifest: Manifest) -> tuple[Usage, ...]:
             by_code.setdefault((artifact.target, language, code), []).append(_file(manifest, artifact))
     return tuple(
         Usage(
-            f"{TARGETS.get(target).title} ({language.title()})", language, code.replace(_PLACE, files[0]), tuple(files)
+            f"{language.title()} for {TARGETS.get(target).title}",
+            language,
+            code.replace(_PLACE, files[0]),
+            tuple(files),
         )
         for (target, language, code), files in by_code.items()
     )

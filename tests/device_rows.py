@@ -15,7 +15,7 @@ from clearport.runtime.latency_record import LatencyReport
 LOST = "the cable was pulled"
 
 
-def _row(device: str, artifact: str, cell: Any, golden: Any = None, runner: str = "litert") -> BenchRow:
+def bench_row(device: str, artifact: str, cell: Any, golden: Any = None, runner: str = "litert") -> BenchRow:
     golden = golden or Skipped(artifact, "nothing ran")
     return BenchRow(
         device=device, artifact=artifact, sha256="0" * 64, unit="npu", runner=runner, cell=cell, golden=golden
@@ -44,12 +44,12 @@ def with_devices(made: Manifest) -> Manifest:
     )
     simulated = SimulatedReport("simulated", "litert", {}, "QEMU emulates it", "cpu", "cpu")
     rows = (
-        _row("phone", "tflite/int8", timed, proven.parity),
-        _row("phone", "tflite/fp32", replace(timed, unit_ran="cpu"), proven.parity),
-        _row("phone", "coreml/fp16/image", Skipped("x", LOST)),
-        _row("phone", "coreml/fp32/tensor", Skipped("y", LOST)),
-        _row("npu", "tflite/int8", estimate, runner="vela"),
-        _row("arm", "tflite/int8", simulated, proven.parity),
+        bench_row("phone", "tflite/int8", timed, proven.parity),
+        bench_row("phone", "tflite/fp32", replace(timed, unit_ran="cpu"), proven.parity),
+        bench_row("phone", "coreml/fp16/image", Skipped("x", LOST)),
+        bench_row("phone", "coreml/fp32/tensor", Skipped("y", LOST)),
+        bench_row("npu", "tflite/int8", estimate, runner="vela"),
+        bench_row("arm", "tflite/int8", simulated, proven.parity),
     )
     facts = {"model": "Phone 9", "memory_mib": 7957, "android": "15"}
     cool, warm = (Conditions(temperatures_c={"skin": degrees}) for degrees in (31.0, 38.0))

@@ -164,7 +164,31 @@ def test_the_crop_is_the_part_with_the_most_detail(make_bundle: Any, tmp_path: P
     assert isinstance(found, Comparison)
     assert (found.before.width, found.before.height) == (512, 384)
     assert "from x = 6" in found.caption
-    assert [p.name for p in found.after] == ["float", "int8"]
+    assert [p.name for p in found.after] == ["int8", "float"]
+
+
+def test_the_pictures_open_on_what_has_detail_and_not_on_a_lamp_in_the_sky(make_bundle: Any, tmp_path: Path) -> None:
+    large = make_bundle(tmp_path / "large", 300, 400)
+    rng = np.random.default_rng(0)
+    picture = np.full((900, 1200, 3), 60, np.uint8)
+    picture[100:130, 100:130] = 255 * rng.integers(0, 2, (30, 30, 3), dtype=np.uint8)  # strong, and small
+    picture[540:880, 900:1180] = rng.integers(50, 70, (340, 280, 3), dtype=np.uint8)
+    save_png(large.folder / "goldens/float.png", picture)
+    found = comparison(large)
+    assert isinstance(found, Comparison)
+    left, top = map(int, re.findall(r"from x = (\d+), y = (\d+)", found.caption)[0])
+    assert left + 512 >= 1150
+    assert top + 384 >= 850
+    assert abs(left + found.start / 100 * 512 - 1040) < 40
+
+
+def test_flat_pictures_are_shown_too(make_bundle: Any, tmp_path: Path) -> None:
+    flat = make_bundle(tmp_path / "flat")
+    for role in ("float", "int8"):
+        save_png(flat.folder / f"goldens/{role}.png", np.full((144, 192, 3), 9, np.uint8))
+    found = comparison(flat)
+    assert isinstance(found, Comparison)
+    assert found.start == 50
 
 
 @pytest.mark.parametrize("gone", ["goldens/input.png", "goldens/float.png"])
