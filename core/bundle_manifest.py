@@ -134,8 +134,11 @@ class ArtifactRecord(_Record):
 class GoldenRecord(_Record):
     """A picture that proves an artifact: what goes in, or what must come out.
 
-    ``float`` is PyTorch's output and ``int8`` that of the quantized reference, both uint8 RGB. ``tolerances`` has one
-    entry per artifact key that is judged against this picture; ``protocol`` names its PSNR.
+    ``float`` is PyTorch's output and ``int8`` that of the quantized reference, both uint8 RGB; ``input`` names the
+    picture that went in. ``tolerances`` has one entry per artifact key that is judged against this picture;
+    ``protocol`` names its PSNR. ``values`` is a safetensors file of the bundle: under ``name``, PyTorch's output in
+    8-bit levels before rounding and clipping, float32 (pixels, 3), at the pixels that
+    ``clearport.runtime.parity.positions`` gives; ``value_tolerances`` are those of real values.
     """
 
     name: Text
@@ -144,6 +147,9 @@ class GoldenRecord(_Record):
     role: Literal["input", "float", "int8"]
     protocol: str = ""
     tolerances: Mapping[str, Tolerance] = Field(default_factory=dict)
+    input: Text = "input"
+    values: RelativePath | None = None
+    value_tolerances: Mapping[str, Tolerance] = Field(default_factory=dict)
 
 
 class QuantizationRecord(_Record):
@@ -282,11 +288,18 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
 
 
 def _golden_contradictions(manifest: Manifest, keys: set[str]) -> Iterator[str]:
+    inputs = {golden.name for golden in manifest.goldens if golden.role == "input"}
     for i, golden in enumerate(manifest.goldens):
         if manifest.files.get(golden.path) != golden.sha256:
             yield f"goldens.{i}.sha256: {golden.name} has another checksum than 'files' gives for {golden.path}"
-        for unknown in sorted(set(golden.tolerances) - keys):
+        for unknown in sorted({*golden.tolerances, *golden.value_tolerances} - keys):
             yield f"goldens.{i}.tolerances: {unknown!r} is no artifact of this bundle"
+        if golden.values is not None and golden.values not in manifest.files:
+            yield f"goldens.{i}.values: {golden.values} is not among 'files'"
+        if golden.input not in inputs:
+            yield f"goldens.{i}.input: there is no input picture {golden.input!r}"
+        if golden.name in {other.name for other in manifest.goldens[:i]}:
+            yield f"goldens.{i}.name: {golden.name!r} is there twice"
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ def _parity(artifact: ArtifactRecord) -> tuple[Any, ...]:
     if isinstance(parity, Skipped):
         return SKIPPED, *("–",) * 5
     share = "–" if parity.exact_share is None else f"{parity.exact_share:.2%}"
-    verdict = PASSED if parity.passed else FAILED
+    verdict = PASSED if all(report.passed for report in artifact.parities) else FAILED
     to_pytorch = next((_psnr(p) for p in artifact.parities if p.reference.startswith("PyTorch")), "–")
     return verdict, to_pytorch, _psnr(parity), number(parity.max_abs), number(parity.mean_lsb, 4), share
 

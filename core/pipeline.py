@@ -25,7 +25,15 @@ from clearport.images import load_rgb
 from clearport.models import knobs, samples, weights
 from clearport.models.data_layouts import inputs_of
 from clearport.models.task_inputs import as_inputs, described
-from clearport.pipeline_goldens import Goldens, golden_picture, make_goldens, save_goldens
+from clearport.pipeline_criteria import PHOTO, PROBE
+from clearport.pipeline_goldens import (
+    Goldens,
+    golden_picture,
+    make_goldens,
+    probe_picture,
+    probe_size,
+    save_goldens,
+)
 from clearport.pipeline_latency import QUICK, Latencies, measure_all
 from clearport.pipeline_lower import lower
 from clearport.pipeline_plan import ExportRequest, Plan, make_plan
@@ -172,12 +180,16 @@ def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Golden
     progress("running the references", 0, 0)
     form = made.quantized.graph if made.quantized else None
     reference = network_artifact(folder / REFERENCE, form.input, form.output) if form else None
-    picture = golden_picture(plan.spec.task, plan.request.size)
-    return make_goldens(picture, made.graph, folder / WEIGHTS, reference, plan.request.threads)
+    size = plan.request.size
+    pictures = {
+        PHOTO: golden_picture(plan.spec.task, size),
+        PROBE: probe_picture(probe_size(plan.spec, size)),
+    }
+    return make_goldens(pictures, made.graph, folder / WEIGHTS, reference, plan.request.threads)
 
 
 def _prove(made: Made, goldens: Goldens, threads: int, progress: Progress) -> tuple[Proven, ...]:
-    jobs = [partial(prove, artifact, goldens.references, threads) for artifact in made.artifacts]
+    jobs = [partial(prove, a, [found.exam(a) for found in goldens.all], threads) for a in made.artifacts]
     found = side_by_side(jobs, lanes(threads), lambda done, total: progress("proving artifacts", done, total))
     return tuple(Proven(a, first, tuple(others)) for a, (first, *others) in zip(made.artifacts, found, strict=True))
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from clearport.base import BadInput, Skipped
 from clearport.bundle import WEIGHTS, Bundle
 from clearport.images import load_rgb
-from clearport.pipeline_goldens import as_picture, compare_pictures, judge_of
+from clearport.pipeline_exams import exam_of
 from clearport.pipeline_prove import network_artifact
 from clearport.pipeline_select import select
-from clearport.runtime import parity, pixels
+from clearport.runtime import pixels
 from clearport.runtime.device import Job
+from clearport.runtime.parity import merged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from clearport.bundle_manifest import ArtifactRecord
     from clearport.images import Image8
     from clearport.pipeline_bench import BenchRequest
+    from clearport.pipeline_criteria import Exam
     from clearport.runtime.device import Row, Unit
-    from clearport.runtime.parity import ParityReport, Tolerance
+    from clearport.runtime.parity import ParityReport
 
 BASELINE = "pytorch"
 
@@ -36,7 +38,7 @@ class Subject:
         label: what its rows call it.
         artifact: the file.
         picture: the golden input.
-        expected: what must come out, and how far it may be off; None where nothing judges it.
+        exam: what must come out of it; None where nothing judges it.
         baseline: label of the subject that its time is put in relation to.
         host_only: whether it stays on this machine.
     """
@@ -44,7 +46,7 @@ class Subject:
     label: str
     artifact: Artifact
     picture: Image8
-    expected: tuple[Image8, Tolerance] | None
+    exam: Exam | None
     baseline: str | None
     host_only: bool = False
 
@@ -61,9 +63,7 @@ def subjects_of(bundle: Bundle, request: BenchRequest) -> list[Subject]:
     records = select(bundle, request.targets, request.precisions)
     theirs = _against(request.against, records, picture) if request.against else []
     pairs = {subject.artifact.key: subject.label for subject in theirs}
-    own = [
-        Subject(r.key, bundle.artifact(r), picture, _expected(bundle, r), pairs.get(r.key, BASELINE)) for r in records
-    ]
+    own = [Subject(r.key, bundle.artifact(r), picture, exam_of(bundle, r), pairs.get(r.key, BASELINE)) for r in records]
     baseline = Subject(BASELINE, network, picture, None, None, host_only=True)
     return [baseline, *own, *theirs]
 
@@ -76,18 +76,13 @@ def _against(folder: Path, records: Sequence[ArtifactRecord], picture: Image8) -
         raise BadInput(f"--against {folder}: inputs of {sizes} cannot be compared; export both for one --size")
     keys = {record.key for record in records}
     found = [
-        Subject(f"{r.key} of {folder.name}", other.artifact(r), given, _expected(other, r), BASELINE)
+        Subject(f"{r.key} of {folder.name}", other.artifact(r), given, exam_of(other, r), BASELINE)
         for r in other.artifacts
         if r.key in keys
     ]
     if not found:
         raise BadInput(f"--against {folder}: it has none of {', '.join(sorted(keys))}")
     return found
-
-
-def _expected(bundle: Bundle, record: ArtifactRecord) -> tuple[Image8, Tolerance] | None:
-    golden, limits = judge_of(bundle, record)
-    return None if golden is None or limits is None else (load_rgb(bundle.path(golden)), limits)
 
 
 def jobs_for(subjects: Sequence[Subject], on_host: bool, unit: Unit) -> list[Job]:
@@ -116,16 +111,16 @@ def golden_of(subject: Subject, row: Row) -> ParityReport | Skipped:
     if output is None:
         why = row.cell.facts.get("no_output", "the device gave no output")
         return Skipped(row.key, "nothing ran" if row.cell.kind == "compiler-estimate" else str(why))
-    if subject.expected is None:
+    if subject.exam is None:
         return Skipped(row.key, "no golden picture judges it")
-    picture, limits = subject.expected
-    if subject.artifact.precision == "fp32" and _in_half_precision(row):
-        limits = parity.tolerance_for("fp16", as_picture(subject.artifact.outputs[0]))
-    return compare_pictures(output, subject.artifact, picture, limits, f"ran on {row.device} by {row.runner}")
+    exam = subject.exam
+    if row.unit == "npu":
+        exam = exam.for_npu(subject.artifact, half=_in_half_precision(row))
+    return merged(exam.judge(output, subject.artifact, f"ran on {row.device} by {row.runner}"))
 
 
 def _in_half_precision(row: Row) -> bool:
-    """Whether an NPU, which has no float32, says that it ran a file in float16."""
+    """Whether an NPU, which may have no float32, says that it ran a file in float16."""
     assert not isinstance(row.cell, Skipped)
     told = getattr(row.cell, "executed_precision", None) or row.cell.facts.get("executed_precision")
-    return row.unit == "npu" and told == "float16"
+    return told == "float16"

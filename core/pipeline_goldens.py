@@ -1,42 +1,57 @@
-"""Golden pictures: what goes in, and what must come out of every artifact, as PNG files that anybody can look at."""
+"""Golden pictures: what goes in, and what must come out of every artifact, as PNG files that anybody can look at.
+
+There is a photo as the network's task has it, and a probe, which reaches what the photo does not: noise, edges,
+gradients, flat areas. What PyTorch gave is kept as a picture and, at some of its pixels, as the numbers that it was.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import Artifact, Size, Task, TensorSpec
+from clearport.base import Artifact, CheckFailed, ModelSpec, Size, Task
 from clearport.bundle_manifest import GoldenRecord
-from clearport.files import digest
+from clearport.files import digest, write_bytes
 from clearport.images import load_rgb, save_png
 from clearport.models import samples
 from clearport.models.task_inputs import as_inputs
-from clearport.pipeline_prove import PYTORCH, QDQ, REFERENCE_OPTIONS, References, network_artifact, run_once
-from clearport.runtime import parity, pixels
+from clearport.pipeline_criteria import PHOTO, PROBE, PYTORCH, QDQ, References
+from clearport.pipeline_prove import REFERENCE_OPTIONS, network_artifact, run_each
+from clearport.runtime import parity
 from clearport.runtime.parity import Reference, Tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clearport.base import Array, Graph
-    from clearport.bundle import Bundle
-    from clearport.bundle_manifest import ArtifactRecord
     from clearport.images import Image8
     from clearport.protocols import Progress
 
-INPUT, FLOAT, INT8 = "goldens/input.png", "goldens/float.png", "goldens/int8.png"
+VALUES = "goldens/values.safetensors"
 PROTOCOL = "RGB, no border, 8 bit (clipped to 0..255 and rounded half to even), peak 255"
+_FOLDER = "goldens"
+_PREFIXES = {PHOTO: "", PROBE: "probe_"}
+_PROBE_SIDE = 64
 
 
 @dataclass(frozen=True)
 class Goldens:
-    """The picture that every artifact is run on, and what it is compared with."""
+    """The pictures that every artifact is run on, and what each is compared with."""
 
-    picture: Image8
-    references: References
+    photo: References
+    probe: References
+
+    @property
+    def picture(self) -> Image8:
+        """The photo."""
+        return self.photo.picture
+
+    @property
+    def all(self) -> tuple[References, ...]:
+        return self.photo, self.probe
 
 
 def fit(picture: Image8, size: Size | None) -> Image8:
@@ -55,70 +70,120 @@ def golden_picture(task: Task, size: Size | None) -> Image8:
     return fit(as_inputs([load_rgb(samples.golden())], task)[0], size)
 
 
-def make_goldens(picture: Image8, graph: Graph, weights: Path, reference: Artifact | None, threads: int) -> Goldens:
-    """Run a picture through PyTorch and, where there is one, through the quantized reference model.
+def probe_size(spec: ModelSpec, size: Size | None) -> Size:
+    """The size of the probe: that of the files or, where they take any, a small one that the network takes."""
+    if size is not None:
+        return size
+    side = -(-max(_PROBE_SIDE, spec.least_side) // spec.size_multiple) * spec.size_multiple
+    return Size(side, side)
+
+
+def probe_picture(size: Size) -> Image8:
+    """Noise, gradients, waves and flat blocks in quarters, uint8 (H, W, 3); the same every time."""
+    height, width = size.height, size.width
+    generator = np.random.default_rng(7)
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    waves = np.sin(12 * x[..., None] * np.arange(1, 4)) * np.cos(9 * y[..., None])
+    blocks = generator.choice([0, 20, 128, 235, 255], size=(-(-height // 8), -(-width // 8), 3))
+    parts = (
+        generator.integers(0, 256, (height, width, 3)),
+        np.stack([255 * x, 255 * y, 255 * (1 - x)], axis=-1),
+        128 + 60 * waves + 8 * generator.standard_normal((height, width, 3)),
+        blocks.repeat(8, axis=0).repeat(8, axis=1)[:height, :width],
+    )
+    quarter = 2 * (np.arange(height) >= height // 2)[:, None] + (np.arange(width) >= width // 2)
+    picture = np.select([(quarter == i)[..., None] for i in range(len(parts))], parts)
+    return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
+
+
+def make_goldens(
+    pictures: dict[str, Image8], graph: Graph, weights: Path, reference: Artifact | None, threads: int
+) -> Goldens:
+    """Run the photo and the probe through PyTorch and, where there is one, through the quantized reference model.
 
     The reference has ends of its own: it may count from another black than the network does.
+
+    Raises:
+        CheckFailed: the network enlarges otherwise than by its scale.
     """
     network = network_artifact(weights, graph.input, graph.output)
-    output = run_once("torch", network, picture, threads)
-    by_float = Reference.of(PYTORCH, output, graph.output)
-    by_int8 = None
-    if reference is not None:
-        output = run_once("onnxruntime", reference, picture, threads, REFERENCE_OPTIONS)
-        by_int8 = Reference.of(QDQ, output, reference.outputs[0])
-    return Goldens(picture, References(picture, by_float, by_int8))
+    photos = list(pictures.values())
+    outputs = run_each("torch", network, photos, threads)
+    for picture, output in zip(photos, outputs, strict=True):
+        _check_scale(picture, output, graph)
+    floats = [Reference.of(PYTORCH, output, graph.output, graph.scale) for output in outputs]
+    if reference is None:
+        return Goldens(*(References(*found) for found in zip(pictures, photos, floats, strict=True)))
+    ways = [
+        [Reference.of(QDQ, output, reference.outputs[0], graph.scale) for output in run_each(*how)]
+        for how in (
+            ("onnxruntime", reference, photos, threads, REFERENCE_OPTIONS),
+            ("onnxruntime", reference, photos, threads),
+        )
+    ]
+    return Goldens(*(References(*found) for found in zip(pictures, photos, floats, *ways, strict=True)))
+
+
+def _check_scale(picture: Image8, output: Array, graph: Graph) -> None:
+    wanted = tuple(side * graph.scale for side in picture.shape[:2])
+    if output.shape[2:] != wanted:
+        got, took = "x".join(map(str, output.shape[2:])), "x".join(map(str, picture.shape[:2]))
+        raise CheckFailed(
+            f"{graph.spec_name}: for a picture of {took} the network gives {got}, and x{graph.scale} is {wanted[0]}x"
+            f"{wanted[1]}: its scale is another one"
+        )
 
 
 def save_goldens(
     goldens: Goldens, folder: Path, artifacts: Sequence[Artifact], progress: Progress
 ) -> tuple[GoldenRecord, ...]:
-    """Write the pictures; the records say how far each artifact may be from them."""
+    """Write the pictures and PyTorch's numbers; the records say how far each artifact may be from them."""
+    from safetensors.numpy import save
+
     progress("saving golden pictures", 0, 0)
-    pictures = {INPUT: goldens.picture, FLOAT: _picture(goldens.references.float)}
-    if goldens.references.int8 is not None:
-        pictures[INT8] = _picture(goldens.references.int8)
-    for path, picture in pictures.items():
-        save_png(folder / path, picture)
-    judged = {
-        FLOAT: [a for a in artifacts if a.precision != "int8"],
-        INT8: [a for a in artifacts if a.precision == "int8"],
-    }
-    return tuple(_record(folder, path, judged.get(path, []), goldens.references) for path in pictures)
+    (folder / _FOLDER).mkdir(exist_ok=True)
+    values = {_PREFIXES[r.name] + "float": _sampled(r.float) for r in goldens.all}
+    write_bytes(folder / VALUES, save(values))
+    return tuple(record for references in goldens.all for record in _records(folder, references, artifacts))
+
+
+def _sampled(reference: Reference) -> Array:
+    height, width = reference.levels.shape[:2]
+    return np.ascontiguousarray(reference.levels.reshape(-1, 3)[parity.positions(height, width)])
+
+
+def _records(folder: Path, references: References, artifacts: Sequence[Artifact]) -> list[GoldenRecord]:
+    prefix, found = _PREFIXES[references.name], references
+    limits: dict[tuple[str, str], dict[str, Tolerance]] = {}
+    for artifact in artifacts:
+        for criterion in found.exam(artifact).criteria:
+            limits.setdefault((criterion.reference.name, criterion.basis), {})[artifact.key] = criterion.tolerance
+    pictures = {"input": found.picture, "float": _picture(found.float)}
+    if found.int8 is not None:
+        pictures["int8"] = _picture(found.int8)
+    names = {"float": PYTORCH, "int8": QDQ}
+    return [
+        _record(
+            folder,
+            f"{prefix}{role}",
+            picture,
+            role=role,
+            input=f"{prefix}input",
+            tolerances=limits.get((names.get(role, ""), "8-bit pictures"), {}),
+            value_tolerances=limits.get((names.get(role, ""), "real values"), {}),
+            values=VALUES if role == "float" else None,
+        )
+        for role, picture in pictures.items()
+    ]
 
 
 def _picture(reference: Reference) -> Image8:
     return np.clip(np.rint(reference.levels), 0, 255).astype(np.uint8)
 
 
-def _record(folder: Path, path: str, artifacts: Sequence[Artifact], references: References) -> GoldenRecord:
-    roles: dict[str, Literal["input", "float", "int8"]] = {INPUT: "input", FLOAT: "float", INT8: "int8"}
-    return GoldenRecord(
-        name=Path(path).stem,
-        path=path,
-        sha256=digest(folder / path),
-        role=roles[path],
-        protocol="" if path == INPUT else PROTOCOL,
-        tolerances={a.key: references.tolerance(a, as_picture(a.outputs[0])) for a in artifacts},
-    )
-
-
-def as_picture(spec: TensorSpec) -> TensorSpec:
-    """The contract of an output once it is an 8-bit picture (1, H, W, 3)."""
-    return spec.with_dtype("uint8", spec.pixel_step, round(-spec.value_range[0] / spec.pixel_step), "NHWC")
-
-
-def compare_pictures(
-    output: Array, artifact: Artifact, golden: Image8, limits: Tolerance, method: str
-) -> parity.ParityReport:
-    """Judge an artifact's raw output, as the 8-bit picture that a viewer gets, against a golden picture."""
-    picture = pixels.to_image(output, artifact.outputs[0])[None]
-    shown = replace(artifact, outputs=(as_picture(artifact.outputs[0]),))
-    reference = Reference("golden picture", golden.astype(np.float32))
-    return parity.compare(picture, shown, reference, method, limits)
-
-
-def judge_of(bundle: Bundle, record: ArtifactRecord) -> tuple[GoldenRecord | None, Tolerance | None]:
-    """The golden picture that judges an artifact, and how far it may be off."""
-    found = [g for g in bundle.manifest.goldens if record.key in g.tolerances]
-    return (found[0], found[0].tolerances[record.key]) if found else (None, None)
+def _record(folder: Path, name: str, picture: Image8, **fields: object) -> GoldenRecord:
+    path = f"{_FOLDER}/{name}.png"
+    save_png(folder / path, picture)
+    protocol = "" if fields["role"] == "input" else PROTOCOL
+    about = {"name": name, "path": path, "sha256": digest(folder / path), "protocol": protocol}
+    return GoldenRecord.model_validate({**about, **fields})

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from clearport.base import BadInput, NotInstalled, Skipped
 from clearport.bundle import Bundle, verify_folder
+from clearport.pipeline_exams import limits_of
 from clearport.pipeline_run import model_of, tiling_of
 from clearport.pipeline_select import select
 from clearport.registry import missing
 from clearport.runtime.browser_offer import candidates_of, plan_of
 from clearport.runtime.browser_page import Content, content_of, ensure_built, page_files
 from clearport.runtime.browser_records import Records
-from clearport.runtime.browser_wire import Candidate, Offer, TilingRules
+from clearport.runtime.browser_wire import Candidate, Judge, Offer, TilingRules
 from clearport.runtime.latency_record import LatencyPlan
 from clearport.runtime.latency_stats import rounds_for
 
@@ -121,7 +122,7 @@ def offer_of(bundle: Bundle, request: ServeRequest) -> tuple[Offer, dict[str, Co
         reasons = "; ".join(sorted({f"{s.what}: {s.reason}" for s in left_out}))
         raise BadInput(f"{bundle.folder}: browsers run none of its files ({reasons})")
     goldens = {f"files/{g.path}": content_of(bundle.path(g), g.path) for g in bundle.manifest.goldens}
-    roles = {g.role: f"files/{g.path}" for g in bundle.manifest.goldens}
+    sources = [f"files/{g.path}" for g in bundle.manifest.goldens if g.role == "input"]
     model = model_of(bundle)
     offer = Offer(
         title=f"{model.name} ×{model.scale}" if model.scale > 1 else model.name,
@@ -131,7 +132,7 @@ def offer_of(bundle: Bundle, request: ServeRequest) -> tuple[Offer, dict[str, Co
         plan=plan_of(_plan(request)),
         candidates=tuple(with_baselines(found)),
         left_out=tuple(left_out),
-        golden_input=roles.get("input"),
+        golden_input=sources[0] if sources else None,
     )
     return offer, {**contents, **goldens}
 
@@ -147,11 +148,16 @@ def with_baselines(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _with_golden(bundle: Bundle, record: ArtifactRecord, way: Candidate) -> Candidate:
-    for golden in bundle.manifest.goldens:
-        if record.key in golden.tolerances:
-            update = {"golden": f"files/{golden.path}", "tolerance": golden.tolerances[record.key]}
-            return way.model_copy(update=update)
-    return way
+    """With every golden picture that judges it on the photo, the one that counts most first."""
+    judges = [
+        Judge(golden=f"files/{golden.path}", tolerance=limits)
+        for golden in sorted(bundle.manifest.goldens, key=lambda golden: golden.role != record.precision)
+        if golden.input == "input" and (limits := limits_of(bundle, record, golden)) is not None
+    ]
+    if not judges:
+        return way
+    first, *others = judges
+    return way.model_copy(update={"golden": first.golden, "tolerance": first.tolerance, "others": tuple(others)})
 
 
 def _rules(bundle: Bundle, record: ArtifactRecord) -> TilingRules:

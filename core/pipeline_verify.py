@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING
 from clearport import problems
 from clearport.base import NotInstalled
 from clearport.bundle import Bundle, verify_folder
-from clearport.images import load_rgb
-from clearport.pipeline_goldens import compare_pictures, judge_of
-from clearport.pipeline_prove import run_once
+from clearport.pipeline_criteria import PHOTO
+from clearport.pipeline_exams import exams_of
+from clearport.pipeline_prove import run_each
 from clearport.protocols import no_progress
 from clearport.reports.junit import Check
 from clearport.runtime.runners import runners_of
 from clearport.runtime.side_by_side import lanes, side_by_side
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from clearport.bundle_manifest import ArtifactRecord
-    from clearport.images import Image8
+    from clearport.pipeline_criteria import Exam
     from clearport.protocols import Progress, Runner
-    from clearport.runtime.parity import Tolerance
+    from clearport.runtime.parity import ParityReport
 
 
 def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int = 1) -> list[Check]:
@@ -57,38 +58,49 @@ def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int =
 
 
 def _run_on_golden(bundle: Bundle, record: ArtifactRecord, threads: int) -> list[Check]:
-    golden, limits = judge_of(bundle, record)
-    if golden is None or limits is None:
+    try:
+        exams = exams_of(bundle, record)
+    except problems.UNEXPECTED as error:
+        return [Check("golden", False, problems.told(error, f"reading the goldens of {record.key}"), group=record.key)]
+    if not exams:
         return [Check("golden", None, "no golden picture judges it", group=record.key)]
-    picture, expected = load_rgb(bundle.path(bundle.golden("input"))), load_rgb(bundle.path(golden))
     checks = []
     for runner, obstacle in runners_of(record.target):
         if obstacle is not None:
             checks.append(Check(f"golden by {runner.name}", None, obstacle, group=record.key))
         else:
-            checks.append(_check(bundle, record, runner, (picture, expected), limits, threads))
+            checks += _checks(bundle, record, runner, exams, threads)
     return checks or [Check("golden", None, f"no runner of clearport runs {record.target} files", group=record.key)]
 
 
-def _check(
-    bundle: Bundle,
-    record: ArtifactRecord,
-    runner: Runner,
-    pictures: tuple[Image8, Image8],
-    limits: Tolerance,
-    threads: int,
-) -> Check:
+def _checks(bundle: Bundle, record: ArtifactRecord, runner: Runner, exams: Sequence[Exam], threads: int) -> list[Check]:
     began = time.monotonic()
     name = f"golden by {runner.name}"
     artifact = bundle.artifact(record)
     try:
-        output = run_once(runner.name, artifact, pictures[0], threads)
-        report = compare_pictures(output, artifact, pictures[1], limits, runner.method)
+        outputs = run_each(runner.name, artifact, [exam.picture for exam in exams], threads)
+        seconds = (time.monotonic() - began) / len(exams)
+        return [
+            _check(exam, exam.judge(output, artifact, runner.method), runner, seconds, record.key)
+            for exam, output in zip(exams, outputs, strict=True)
+        ]
     except NotInstalled as error:
-        return Check(name, None, str(error), group=record.key)
+        return [Check(name, None, str(error), group=record.key)]
     except problems.UNEXPECTED as error:
         message = problems.told(error, f"running {record.key} by {runner.name}")
-        return Check(name, False, message, time.monotonic() - began, record.key)
-    found = "equal" if report.psnr_db is None else f"{report.psnr_db:.1f} dB, largest difference {report.max_abs:g}"
-    message = "; ".join(report.failures) or f"{runner.method}: {found} (allowed: {limits})"
-    return Check(name, report.passed, message, time.monotonic() - began, record.key)
+        return [Check(name, False, message, time.monotonic() - began, record.key)]
+
+
+def _check(exam: Exam, reports: Sequence[ParityReport], runner: Runner, seconds: float, key: str) -> Check:
+    name = f"golden by {runner.name}" if exam.name == PHOTO else f"golden {exam.name} by {runner.name}"
+    failures = [f"to the {report.reference}: {failure}" for report in reports for failure in report.failures]
+    if failures:
+        return Check(name, False, "; ".join(failures), seconds, key)
+    told = "; ".join(f"to the {report.reference} {_figures(report)}" for report in reports)
+    remark = f"; {exam.remark}" if exam.remark else ""
+    return Check(name, True, f"{runner.method}: {told}{remark}", seconds, key)
+
+
+def _figures(report: ParityReport) -> str:
+    found = "equal" if report.psnr_db is None else f"{report.psnr_db:.1f} dB, largest difference {report.max_abs:.4g}"
+    return f"{found} (allowed: {report.tolerance})"

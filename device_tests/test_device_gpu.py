@@ -20,9 +20,8 @@ import clearport
 from clearport.base import BadInput, NotInstalled, RuntimeFailure, Skipped
 from clearport.bundle import Bundle
 from clearport.export.ncnn_file import NcnnFile
-from clearport.images import load_rgb
 from clearport.pipeline_bench import BenchOutcome, BenchRequest, bench_bundle
-from clearport.pipeline_goldens import compare_pictures, judge_of
+from clearport.pipeline_exams import exam_of
 from clearport.pipeline_prove import open_worker
 from clearport.registry import RUNNERS, missing
 from clearport.runtime import pixels, vulkan
@@ -76,16 +75,15 @@ CELLS = [
 def test_what_a_gpu_gives_is_the_golden_picture(name: str, key: str, small: Bundle) -> None:
     require(name)
     record = next(found for found in small.artifacts if found.key == key)
-    golden, limits = judge_of(small, record)
-    assert golden is not None
-    assert limits is not None
-    artifact, picture = small.artifact(record), load_rgb(small.path(small.golden("input")))
+    exam = exam_of(small, record)
+    assert exam is not None
+    artifact, picture = small.artifact(record), exam.picture
     with open_worker(name, artifact, 1, 300.0) as worker:
         inputs = {artifact.inputs[0].name: pixels.to_tensor(picture, artifact.inputs[0])}
         output = worker.run(inputs)[artifact.outputs[0].name]
         facts = worker.facts()
-    report = compare_pictures(output, artifact, load_rgb(small.path(golden)), limits, RUNNERS.get(name).method)
-    assert report.passed, report.failures
+    reports = exam.judge(output, artifact, RUNNERS.get(name).method)
+    assert all(report.passed for report in reports), [report.failures for report in reports]
     assert facts["unit"].split("+")[0] == "gpu"
     assert sum(facts["operators_per_unit"]["gpu"].values()) >= 8  # convolutions
     if vulkan.on_linux() and not any(d.kind != "cpu" for d in vulkan.installed().devices) and "cuda" not in name:

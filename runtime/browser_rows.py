@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,10 @@ from clearport.runtime.browser_wire import (
 from clearport.runtime.device import SimulatedReport
 from clearport.runtime.latency_record import LatencyReport
 from clearport.runtime.latency_stats import Ratio, Summary, paired_ratio, rounds_of
-from clearport.runtime.parity import ParityReport, Tolerance, judge
+from clearport.runtime.parity import ParityReport, Tolerance, judge, merged
 
 if TYPE_CHECKING:
-    from clearport.runtime.browser_wire import SentRow
+    from clearport.runtime.browser_wire import ParityFigures, SentRow
 
 HEAP = "size of the WebAssembly heap, which never shrinks"
 GOLDEN = "golden picture"
@@ -56,13 +56,23 @@ def parity_of(row: MeasuredRow, candidate: Candidate) -> ParityReport | None:
     """The golden check of a row; None where no golden picture judges its artifact."""
     if row.parity is None or candidate.tolerance is None:
         return None
+    reports = [_judged(row.parity, candidate.tolerance, candidate)]
+    reports += [_judged(f, j.tolerance, candidate) for f, j in zip(row.others, candidate.others, strict=False)]
+    report = merged(reports)
+    if len(row.others) == len(candidate.others):
+        return report
+    untold = f"{len(row.others)} of {len(candidate.others)} further golden pictures were compared: load the page again"
+    return replace(report, passed=False, failures=(*report.failures, untold))
+
+
+def _judged(figures: ParityFigures, limits: Tolerance, candidate: Candidate) -> ParityReport:
     bare = ParityReport(
         passed=True,
-        **dict(row.parity),
+        **dict(figures),
         method=f"ran on {candidate.runner} ({candidate.backend}) in a browser",
         reference=GOLDEN,
         basis="8-bit pictures",
-        tolerance=Tolerance(**asdict(candidate.tolerance)),
+        tolerance=Tolerance(**asdict(limits)),
     )
     return judge(bare)
 

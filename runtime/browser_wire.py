@@ -51,11 +51,19 @@ class Plan(_Wire):
     at_once: int
 
 
+class Judge(_Wire):
+    """A golden picture at its address, and how far an output may be from it."""
+
+    golden: str
+    tolerance: Tolerance
+
+
 class Candidate(_Wire):
     """One artifact in one runtime on one backend. Addresses are relative to the page's own.
 
-    ``golden`` is the picture that its output is judged by, within ``tolerance``. Where ``input_url`` is there, the raw
-    tensor at that address goes in instead of the golden input, and the raw output is sent to ``output_url``.
+    ``golden`` is the picture that its output is judged by, within ``tolerance``; ``others`` judge it, too. Where
+    ``input_url`` is there, the raw tensor at that address goes in instead of the golden input, and the raw output is
+    sent to ``output_url``.
     ``baseline`` is the key of the candidate that its time is put in relation to.
     """
 
@@ -71,6 +79,7 @@ class Candidate(_Wire):
     output: TensorSpec
     golden: str | None = None
     tolerance: Tolerance | None = None
+    others: tuple[Judge, ...] = ()
     input_url: str | None = None
     output_url: str | None = None
     baseline: str | None = None
@@ -131,12 +140,18 @@ class DeviceFacts(_Wire):
 
 
 class ParityFigures(_Wire):
-    """The output against the golden picture, both 8 bits; ``psnr_db`` is None where they are equal."""
+    """The output against a golden picture, both 8 bits; ``psnr_db`` and ``sqnr_db`` are None where they are equal.
+
+    See ``clearport.runtime.parity.ParityReport``; the last three are None in records of earlier versions.
+    """
 
     psnr_db: Annotated[float, Field(ge=0, le=200)] | None
     max_abs: Annotated[float, Field(ge=0, le=255)]
     mean_lsb: Annotated[float, Field(ge=0, le=255)]
     exact_share: Annotated[float, Field(ge=0, le=1)]
+    block_lsb: Annotated[float, Field(ge=0, le=255)] | None = None
+    grid_lsb: Annotated[float, Field(ge=0, le=255)] | None = None
+    sqnr_db: Annotated[float, Field(ge=-200, le=200)] | None = None
 
 
 class Reference(_Wire):
@@ -150,7 +165,8 @@ class MeasuredRow(_Wire):
     """A candidate that ran.
 
     ``samples_ms`` holds ``runs_per_round`` samples of each round; it is empty where the unit is ``emulated``: its clock
-    is no latency. ``clock_step_ms`` is the smallest step of the browser's clock; a sample is the mean of
+    is no latency. ``others`` are the figures of the candidate's other judges,
+    in their order. ``clock_step_ms`` is the smallest step of the browser's clock; a sample is the mean of
     ``inferences_per_sample``. ``heap_mib`` is the size of the WebAssembly heap, which never shrinks.
     """
 
@@ -170,6 +186,7 @@ class MeasuredRow(_Wire):
     emulated: Annotated[str, Field(max_length=350)] | None
     operators_per_unit: Annotated[dict[Word, Counts], Field(max_length=8)]
     parity: ParityFigures | None
+    others: Annotated[tuple[ParityFigures, ...], Field(max_length=8)] = ()
     reference: Reference | None = None
     facts: Annotated[dict[Word, str | float | bool], Field(max_length=16)]
 

@@ -1,8 +1,8 @@
 """Whether what an artifact gives is what its network gives: shape, then number format, then NaN, then values.
 
-Float artifacts are compared with PyTorch in real values, before any rounding; whatever gives integers, and every
-int8 artifact, is compared as the 8-bit picture that a viewer gets. Differences are in 8-bit levels (LSB: 1/255 of the
-value range), and PSNR has the peak 255 over all of RGB without a border.
+Float artifacts are compared with PyTorch in real values, before any rounding or clipping; whatever gives integers, and
+every int8 artifact, is compared as the 8-bit picture that a viewer gets. Differences are in 8-bit levels (LSB: 1/255 of
+the value range), and PSNR has the peak 255 over all of RGB without a border.
 """
 
 from __future__ import annotations
@@ -13,41 +13,35 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from clearport.base import Artifact, Precision, TensorSpec
+from clearport.base import Artifact, TensorSpec
 from clearport.runtime import pixels
+from clearport.runtime.tolerance import BLOCK, MOST_CLIPPED, QUANTIZATION, Tolerance, tolerance_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
     from clearport.base import Array, Float32
+
+__all__ = [
+    "QUANTIZATION",
+    "Basis",
+    "ParityReport",
+    "Reference",
+    "Tolerance",
+    "compare",
+    "judge",
+    "measure",
+    "merged",
+    "positions",
+    "tolerance_for",
+]
 
 Basis = Literal["real values", "8-bit pictures"]
 
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How far an output may be from its reference; None: not judged.
-
-    Attributes:
-        reason: why this far and no further.
-        max_abs: largest difference in 8-bit levels.
-        mean_lsb: largest mean difference in 8-bit levels.
-        min_psnr_db: smallest PSNR.
-        min_exact_share: smallest share (0..1) of equal values of the 8-bit pictures.
-    """
-
-    reason: str
-    max_abs: float | None = None
-    mean_lsb: float | None = None
-    min_psnr_db: float | None = None
-    min_exact_share: float | None = None
-
-    def __str__(self) -> str:
-        parts = (
-            (self.max_abs, "max ≤ {:g} levels"),
-            (self.mean_lsb, "mean ≤ {:g} levels"),
-            (self.min_psnr_db, "PSNR ≥ {:g} dB"),
-            (self.min_exact_share, "equal ≥ {:.0%}"),
-        )
-        return ", ".join(text.format(limit) for limit, text in parts if limit is not None)
+MOST_VALUES = 1 << 13
+"""Pixels of a large output whose real values are kept: enough to meet whatever a thousandth of the pixels shows."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +56,8 @@ class ParityReport:
         method: how the output came to be: ``ran on LiteRT``, ``reference-evaluated`` ...
         reference: what it was compared with.
         basis: whether the differences are those of real values or of 8-bit pictures.
+        block_lsb, grid_lsb, sqnr_db: see ``Tolerance``; None where they were not measured, and ``sqnr_db`` where both
+            are equal.
     """
 
     passed: bool
@@ -74,114 +70,69 @@ class ParityReport:
     basis: Basis
     tolerance: Tolerance
     failures: tuple[str, ...] = ()
-
-
-_FP32 = Tolerance("float32 sums in another order: 1e-4 of the value range", max_abs=255e-4)
-_FP32_PICTURE = Tolerance(
-    "a value that lies within float32 error of a half may be rounded the other way",
-    max_abs=1.0,
-    min_exact_share=0.99,
-)
-_FP16 = Tolerance("half precision keeps 11 bits: errors of about a quarter of an 8-bit level", min_psnr_db=60.0)
-_FP16_PICTURE = Tolerance(
-    "half precision keeps 11 bits, and rounding to 8 bit doubles its error where it falls near a half",
-    max_abs=3.0,
-    min_psnr_db=55.0,
-)
-_INT8_WEIGHTS = Tolerance("8-bit weights with float activations: an error of about one level", min_psnr_db=45.0)
-_INT8 = Tolerance(
-    "kernels round their sums differently, and a step of an early layer may grow on its way: on average under half a "
-    "level, an RMS of one level (48.1 dB), nowhere a tenth of the range",
-    max_abs=25.0,
-    mean_lsb=0.5,
-    min_psnr_db=48.1,
-)
-
-QUANTIZATION = Tolerance("the error of quantization itself: below 35 dB it can be seen", min_psnr_db=35.0)
-"""How far int8 artifacts may be from PyTorch."""
-
-_WORSE_DB = 0.5
-"""What a file may be further from PyTorch than the QDQ model, where it must not be equal to that."""
-
-
-def tolerance_for(precision: Precision, output: TensorSpec) -> Tolerance:
-    """The limits of an artifact: against PyTorch fp32 for all but int8, whose reference is the QDQ model."""
-    picture = output.dtype in pixels.INTEGERS
-    return {
-        "fp32": _FP32_PICTURE if picture else _FP32,
-        "fp16": _FP16_PICTURE if picture else _FP16,
-        "int8-weights": _INT8_WEIGHTS,
-        "int8": _INT8,
-    }[precision]
-
-
-def tolerance_for_int8(reference: Reference, network: Reference) -> Tolerance:
-    """The limits of int8 artifacts whose ``reference`` (the QDQ model) is as far from ``network`` (PyTorch) as it is.
-
-    A network that enlarges steps, as one that brightens or a deep one whose features cancel does, enlarges those of
-    rounding too: one feature that a kernel rounds the other way moves thousands behind it. Kernels that round
-    differently may then differ by as much as rounding moved the reference itself.
-    """
-    own = _measure(reference.levels, network, "8-bit pictures")
-    if not _enlarges(own):
-        return _INT8
-    assert own.max_abs is not None
-    assert own.mean_lsb is not None
-    assert own.psnr_db is not None
-    assert _INT8.max_abs is not None
-    assert _INT8.mean_lsb is not None
-    assert _INT8.min_psnr_db is not None
-    return Tolerance(
-        "the network enlarges steps: kernels may differ by as much as int8 itself moved the reference from PyTorch",
-        max_abs=max(_INT8.max_abs, own.max_abs),
-        mean_lsb=round(max(_INT8.mean_lsb, own.mean_lsb), 3),
-        min_psnr_db=round(min(_INT8.min_psnr_db, own.psnr_db), 1),
-    )
-
-
-def tolerance_of_quantization(reference: Reference, network: Reference) -> Tolerance:
-    """How far int8 artifacts may be from ``network`` (PyTorch), from which ``reference`` (the QDQ model) is so far."""
-    own = _measure(reference.levels, network, "8-bit pictures")
-    if not _enlarges(own):
-        return QUANTIZATION
-    assert own.psnr_db is not None
-    assert QUANTIZATION.min_psnr_db is not None
-    return Tolerance(
-        f"the network enlarges steps: a file may differ from the QDQ model, but not be worse by {_WORSE_DB:g} dB",
-        min_psnr_db=round(max(QUANTIZATION.min_psnr_db, own.psnr_db - _WORSE_DB), 1),
-    )
-
-
-def _enlarges(own: ParityReport) -> bool:
-    """Whether int8 itself moved the picture by more than kernels that round differently may."""
-    return bool(_failures(replace(own, tolerance=_INT8)))
+    block_lsb: float | None = None
+    grid_lsb: float | None = None
+    sqnr_db: float | None = None
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What outputs are compared with: ``levels`` (H, W, 3) float32 on the 8-bit scale, and what made them."""
+    """What outputs are compared with.
+
+    Attributes:
+        name: what made it.
+        levels: (H, W, 3) float32 on the 8-bit scale, neither rounded nor clipped, or an 8-bit picture.
+        values: (N, 3) float32, what ``levels`` were at ``positions`` before they were rounded and clipped; None where
+            ``levels`` are that themselves, or where it is not known.
+        grid: how many pixels of it, in each direction, come from one of the input.
+    """
 
     name: str
     levels: Float32
+    values: Float32 | None = None
+    grid: int = 1
 
     @classmethod
-    def of(cls, name: str, tensor: Array, spec: TensorSpec) -> Reference:
+    def of(cls, name: str, tensor: Array, spec: TensorSpec, grid: int = 1) -> Reference:
         """A reference from a raw output tensor of batch 1."""
-        return cls(name, pixels.to_levels(tensor, spec))
+        return cls(name, pixels.to_levels(tensor, spec), grid=grid)
+
+    @property
+    def real(self) -> Float32:
+        """What is known of it before rounding and clipping: (N, 3)."""
+        return self.levels.reshape(-1, 3) if self.values is None else self.values
+
+
+def positions(height: int, width: int) -> npt.NDArray[np.int64]:
+    """Which pixels of a picture, in row-major order, stand for all of them: each where there are few."""
+    count = height * width
+    if count <= MOST_VALUES:
+        return np.arange(count)
+    # Multiples of the golden ratio, modulo 1: spread evenly over rows, columns and every grid.
+    turns = np.arange(MOST_VALUES, dtype=np.uint64) * np.uint64(2654435769) % np.uint64(1 << 32)
+    return np.unique((turns * np.uint64(count) >> np.uint64(32)).astype(np.int64))
 
 
 def compare(
-    output: Array, artifact: Artifact, reference: Reference, method: str, tolerance: Tolerance | None = None
+    output: Array,
+    artifact: Artifact,
+    reference: Reference,
+    method: str,
+    tolerance: Tolerance | None = None,
+    basis: Basis | None = None,
 ) -> ParityReport:
-    """Judge the raw ``output`` of ``artifact`` by the limits of its precision, or by ``tolerance``."""
+    """Judge the raw ``output`` of ``artifact`` by the limits of its precision, or by ``tolerance``.
+
+    ``basis`` is what is compared where it is not what the artifact's precision and number format ask for.
+    """
     spec = artifact.outputs[0]
     limits = tolerance or tolerance_for(artifact.precision, spec)
     as_pictures = artifact.precision == "int8" or spec.dtype in pixels.INTEGERS
-    basis: Basis = "8-bit pictures" if as_pictures else "real values"
+    basis = basis or ("8-bit pictures" if as_pictures else "real values")
     unfit = _unfit(output, spec, reference)
     if unfit:
         return ParityReport(False, None, None, None, None, method, reference.name, basis, limits, (unfit,))
-    report = _measure(pixels.to_levels(output, spec), reference, basis)
+    report = measure(pixels.to_levels(output, spec), reference, basis)
     return judge(replace(report, method=method, tolerance=limits))
 
 
@@ -189,6 +140,28 @@ def judge(report: ParityReport) -> ParityReport:
     """The same figures, with what its tolerance says of them."""
     failures = _failures(report)
     return replace(report, failures=failures, passed=not failures)
+
+
+def merged(reports: Sequence[ParityReport]) -> ParityReport:
+    """The first of several reports on one output, with the failures of all."""
+    failures = tuple(dict.fromkeys(failure for report in reports for failure in report.failures))
+    return replace(reports[0], failures=failures, passed=not failures)
+
+
+def unusable(reference: Reference) -> str | None:
+    """Why PyTorch's own output proves nothing: it leaves the range that it is said to have, or shows nothing."""
+    real = reference.real.astype(np.float64)
+    own = _variance(real)
+    cut = float(np.mean((real - np.clip(real, 0, 255)) ** 2))
+    if cut > MOST_CLIPPED * own:
+        return (
+            f"{reference.name} gives {real.min():.4g} to {real.max():.4g} levels where 0 is black and 255 is white: "
+            f"clipping loses {cut / own if own else 1:.0%} of the picture; the network's value_range is wrong, or it "
+            "lacks a clamp"
+        )
+    if own < _CONSTANT:
+        return f"{reference.name} gives one color everywhere: a picture in which nothing can be seen proves nothing"
+    return None
 
 
 def _unfit(output: Array, spec: TensorSpec, reference: Reference) -> str | None:
@@ -205,22 +178,61 @@ def _unfit(output: Array, spec: TensorSpec, reference: Reference) -> str | None:
     return None
 
 
-def _measure(levels: Float32, reference: Reference, basis: Basis) -> ParityReport:
-    pictures = _eight_bit(levels), _eight_bit(reference.levels)
-    left, right = pictures if basis == "8-bit pictures" else (levels, reference.levels)
-    difference = np.abs(left.astype(np.float64) - right)
+def measure(levels: Float32, reference: Reference, basis: Basis) -> ParityReport:
+    """The figures of an output (H, W, 3), neither rounded nor clipped; nothing is judged."""
+    left, right = _eight_bit(levels), _eight_bit(reference.levels)
+    signed = left.astype(np.float64) - right
+    exact = float(np.mean(signed == 0))
+    if basis == "real values":
+        kept = slice(None) if reference.values is None else positions(*levels.shape[:2])
+        right = reference.real
+        difference = levels.reshape(-1, 3)[kept].astype(np.float64) - right
+    else:
+        right, difference = right.reshape(-1, 3), signed
     square = float(np.mean(difference**2))
     return ParityReport(
         passed=True,
         psnr_db=10 * math.log10(255.0**2 / square) if square else None,
-        max_abs=float(difference.max()),
-        mean_lsb=float(difference.mean()),
-        exact_share=float(np.mean(pictures[0] == pictures[1])),
+        max_abs=float(np.abs(difference).max()),
+        mean_lsb=float(np.abs(difference).mean()),
+        exact_share=exact,
         method="",
         reference=reference.name,
         basis=basis,
         tolerance=Tolerance(""),
+        block_lsb=_largest_block(signed),
+        grid_lsb=_largest_grid(signed, reference.grid),
+        sqnr_db=_ratio_db(_variance(right), square) if square else None,
     )
+
+
+_CONSTANT = 1e-6
+"""Variance, in squared levels, below which a picture is one color."""
+_LEAST_DB = -200.0
+
+
+def _ratio_db(signal: float, noise: float) -> float:
+    return max(_LEAST_DB, 10 * math.log10(signal / noise)) if signal else _LEAST_DB
+
+
+def _variance(values: Array) -> float:
+    """The mean variance of the colors, (N, 3)."""
+    return float(np.mean(np.var(values.astype(np.float64), axis=0)))
+
+
+def _largest_block(signed: Array) -> float:
+    height, width = signed.shape[:2]
+    rows, columns = np.arange(0, height, BLOCK), np.arange(0, width, BLOCK)
+    rows, columns = (n[:-1] if len(n) > 1 and side % BLOCK else n for n, side in ((rows, height), (columns, width)))
+    sums = np.add.reduceat(np.add.reduceat(signed, rows, axis=0), columns, axis=1)
+    ends = np.append(rows[1:], height), np.append(columns[1:], width)
+    pixels_in = np.outer(ends[0] - rows, ends[1] - columns)
+    return float(np.abs(sums / pixels_in[..., None]).max())
+
+
+def _largest_grid(signed: Array, grid: int) -> float:
+    means = [signed[i::grid, j::grid].mean(axis=(0, 1)) for i in range(grid) for j in range(grid)]
+    return float(np.abs(means).max())
 
 
 def _eight_bit(levels: Float32) -> Float32:
@@ -229,18 +241,19 @@ def _eight_bit(levels: Float32) -> Float32:
 
 def _failures(report: ParityReport) -> tuple[str, ...]:
     limits = report.tolerance
-    assert report.max_abs is not None
-    assert report.mean_lsb is not None
-    assert report.exact_share is not None
     psnr_db = math.inf if report.psnr_db is None else report.psnr_db
+    sqnr_db = math.inf if report.psnr_db is None else report.sqnr_db
     checks = (
         (limits.max_abs, report.max_abs, 1, "largest difference {:.4g} levels, allowed {:g}"),
         (limits.mean_lsb, report.mean_lsb, 1, "mean difference {:.4g} levels, allowed {:g}"),
         (limits.min_psnr_db, psnr_db, -1, "PSNR {:.2f} dB, expected at least {:g}"),
         (limits.min_exact_share, report.exact_share, -1, "{:.2%} of the values are equal, expected at least {:.0%}"),
+        (limits.max_block_lsb, report.block_lsb, 1, "{:.4g} levels off on average in a block of 16x16, allowed {:g}"),
+        (limits.max_grid_lsb, report.grid_lsb, 1, "{:.4g} levels off on average in one grid of pixels, allowed {:g}"),
+        (limits.min_sqnr_db, sqnr_db, -1, "{:.2f} dB relative to the picture's own variance, expected at least {:g}"),
     )
     return tuple(
-        text.format(value, limit)
+        "a figure that is judged was not told" if value is None else text.format(value, limit)
         for limit, value, sign, text in checks
-        if limit is not None and not sign * value <= sign * limit
+        if limit is not None and (value is None or not sign * value <= sign * limit)
     )

@@ -10,9 +10,10 @@ import pytest
 
 from clearport.base import Artifact, TensorSpec
 from clearport.pipeline_bench_jobs import Subject, golden_of
-from clearport.pipeline_goldens import as_picture
+from clearport.pipeline_criteria import PYTORCH, QDQ, Criterion, Exam, as_picture
 from clearport.runtime.device import Row, SimulatedReport
-from clearport.runtime.parity import ParityReport, tolerance_for
+from clearport.runtime.parity import ParityReport, Reference, tolerance_for
+from clearport.runtime.tolerance import widest_for
 
 if TYPE_CHECKING:
     from clearport.base import Precision
@@ -27,8 +28,9 @@ def judged(precision: Precision, unit: Unit, executed: str, levels: int) -> Pari
     restored = TensorSpec("restored", (1, 3, SIDE, SIDE))
     artifact = Artifact("onnxruntime", precision, Path("net.onnx"), "", (image,), (restored,), {})
     golden = np.random.default_rng(0).integers(10, 240, (SIDE, SIDE, 3)).astype(np.uint8)
-    limits = tolerance_for(precision, as_picture(restored))
-    subject = Subject(artifact.key, artifact, golden, (golden, limits), None)
+    reference = Reference(QDQ if precision == "int8" else PYTORCH, golden.astype(np.float32))
+    criteria = (Criterion(reference, tolerance_for(precision, as_picture(restored)), "8-bit pictures"),)
+    subject = Subject(artifact.key, artifact, golden, Exam("photo", golden, criteria), None)
     output = golden.astype(np.float32)
     output.flat[::5] += levels
     cell = SimulatedReport("simulated", "x", {}, "a simulator", unit, unit, {}, {"executed_precision": executed})
@@ -59,3 +61,8 @@ def test_others_are_held_to_float32(unit: Unit, executed: str) -> None:
 
 def test_an_int8_file_keeps_its_own_limits() -> None:
     assert judged("int8", "npu", "float16", 1).tolerance == judged("int8", "npu", "int8", 1).tolerance
+    on_cpu, on_npu = (judged("int8", unit, "int8", 1).tolerance for unit in ("cpu", "npu"))
+    assert on_npu == widest_for("int8", TensorSpec("restored", (1, 3, SIDE, SIDE)))
+    assert on_cpu.min_psnr_db is not None
+    assert on_npu.min_psnr_db is not None
+    assert on_npu.min_psnr_db < on_cpu.min_psnr_db

@@ -16,6 +16,7 @@ from clearport.bundle import Bundle
 from clearport.pipeline_run import tiling_of
 from clearport.pipeline_serve import ServeRequest, offer_of, serve_bundle
 from clearport.runtime.latency_stats import LEAST_ROUNDS
+from clearport.runtime.tolerance import widest_for
 
 
 @pytest.fixture
@@ -56,7 +57,16 @@ def test_candidates_are_judged_as_the_manifest_says(made: Bundle) -> None:
     offer, _ = offer_of(made, request(made))
     judged = {c.key: (c.golden, c.tolerance) for c in offer.candidates}
     golden = made.golden("int8")
-    assert judged["tflite/int8 litert-js wasm"] == ("files/goldens/int8.png", golden.tolerances["tflite/int8"])
+    picture, limits = judged["tflite/int8 litert-js wasm"]
+    assert picture == "files/goldens/int8.png"
+    assert limits is not None
+    assert limits.min_psnr_db == golden.tolerances["tflite/int8"].min_psnr_db
+    assert limits == limits.within(widest_for("int8", made.find("tflite", "int8").outputs[0])), (
+        "and no wider than stated"
+    )
+    others = {c.key: c.others for c in offer.candidates}
+    (network,) = others["tflite/int8 litert-js wasm"]
+    assert (network.golden, network.tolerance.min_psnr_db) == ("files/goldens/float.png", 35.0)
     assert judged["tflite/fp32 litert-js wasm"] == (None, None)
     assert offer.golden_input == "files/goldens/input.png"
     assert (offer.tiling.scale, offer.tiling.halo) == (3, made.manifest.model.halo)

@@ -15,8 +15,9 @@ from onnx import TensorProto, helper
 
 from clearport import pipeline_lower, problems
 from clearport.base import Artifact, BadInput, Options, Precision, Skipped, TensorSpec, UnsupportedOperator
+from clearport.pipeline_criteria import PHOTO, References
 from clearport.pipeline_plan import Cell
-from clearport.pipeline_prove import References, prove
+from clearport.pipeline_prove import prove
 from clearport.runtime.parity import ParityReport, Reference
 
 
@@ -178,11 +179,11 @@ def test_whatever_a_proof_raises_is_a_parity_that_failed(
 ) -> None:
     picture = np.full((8, 8, 3), 40, np.uint8)
     reference = Reference("twice the picture", np.full((8, 8, 3), 80, np.float32))
-    references = References(picture, reference, None)
-    (good,) = prove(doubler, references, 1)
+    exams = [References(PHOTO, picture, reference).exam(doubler)]
+    (good,) = prove(doubler, exams, 1)
     assert isinstance(good, ParityReport)
     assert good.passed
-    (report,) = prove(change(doubler), references, 1)
+    (report,) = prove(change(doubler), exams, 1)
     assert isinstance(report, ParityReport)
     assert not report.passed
     (words,) = report.failures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from clearport.base import BadInput, Size, TensorSpec
 from clearport.runtime import parity, pixels, tiling
-from clearport.runtime.parity import ParityReport, Tolerance
+from clearport.runtime.parity import Tolerance
 from tests.runtime.page_functions import Ask, PageError
 
 
@@ -172,34 +173,42 @@ def test_what_lies_beyond_the_picture_is_mirrored(ask: Ask, height: int, width: 
 
 COMPARE = """
 const [a, b] = [given.a, given.b].map((p) => ({ ...p, data: Uint8Array.from(p.data) }));
-const found = page.compare(a, b);
+const found = page.compare(a, b, given.grid);
 return { found, failures: page.failures(found, given.limits) };
 """
 
 
 @settings(max_examples=60, deadline=None)
-@given(image=pictures(), step=st.integers(0, 40), limit=st.floats(0, 40), share=st.none() | st.floats(0, 1))
-def test_parity_is_judged_alike(ask: Ask, image: np.ndarray, step: int, limit: float, share: float | None) -> None:
+@given(
+    image=pictures(40),
+    step=st.integers(0, 40),
+    limit=st.floats(0, 40),
+    share=st.none() | st.floats(0, 1),
+    grid=st.integers(1, 4),
+)
+def test_parity_is_judged_alike(
+    ask: Ask, image: np.ndarray, step: int, limit: float, share: float | None, grid: int
+) -> None:
+    image = np.ascontiguousarray(image[: len(image) // grid * grid or 1, : image.shape[1] // grid * grid or 1])
+    grid = grid if min(image.shape[:2]) >= grid else 1
     rng = np.random.default_rng(step)
     other = np.clip(image.astype(int) + rng.integers(-step, step + 1, image.shape), 0, 255).astype(np.uint8)
-    limits = Tolerance("for the test", max_abs=limit, mean_lsb=limit / 3, min_psnr_db=48 - limit, min_exact_share=share)
-    fields = {name: getattr(limits, name) for name in Tolerance.__dataclass_fields__}
-    theirs = ask(COMPARE, a=picture(image), b=picture(other), limits=fields)
-    difference = np.abs(image.astype(float) - other)
-    square = float(np.mean(difference**2))
-    bare = ParityReport(
-        passed=True,
-        psnr_db=float(10 * np.log10(255**2 / square)) if square else None,
-        max_abs=float(difference.max()),
-        mean_lsb=float(difference.mean()),
-        exact_share=float(np.mean(difference == 0)),
-        method="",
-        reference="",
-        basis="8-bit pictures",
-        tolerance=limits,
+    limits = Tolerance(
+        "for the test",
+        max_abs=limit,
+        mean_lsb=limit / 3,
+        min_psnr_db=48 - limit,
+        min_exact_share=share,
+        max_block_lsb=limit / 9,
+        max_grid_lsb=share,
+        min_sqnr_db=limit,
     )
-    for name in ("psnr_db", "max_abs", "mean_lsb", "exact_share"):
-        assert theirs["found"][name] == pytest.approx(getattr(bare, name))
+    fields = {name: getattr(limits, name) for name in Tolerance.__dataclass_fields__}
+    theirs = ask(COMPARE, a=picture(image), b=picture(other), limits=fields, grid=grid)
+    golden = parity.Reference("", other.astype(np.float32), grid=grid)
+    bare = replace(parity.measure(image.astype(np.float32), golden, "8-bit pictures"), tolerance=limits)
+    for name in theirs["found"]:
+        assert theirs["found"][name] == pytest.approx(getattr(bare, name), abs=1e-9)
     assert len(theirs["failures"]) == len(parity.judge(bare).failures)
 
 

@@ -37,6 +37,7 @@ export class Entrant {
   private opened!: Answers["open"];
   private firstMs = 0;
   private parity: Parity | null = null;
+  private others: Parity[] = [];
   private inferences = 1;
   private hidden = false;
 
@@ -65,12 +66,17 @@ export class Entrant {
     return first.output;
   }
 
-  /** Compare what came out with the golden picture; gives it as a picture, null where none judges it. */
+  /** Compare what came out with the golden pictures; gives it as a picture, null where none judges it. */
   async judge(output: Values): Promise<Picture | null> {
     if (this.candidate.golden === null) return null;
     const golden = await this.conditions.golden(this.candidate.golden);
     const picture = toPicture(output, this.candidate.output, golden.width, golden.height);
-    this.parity = compare(picture, golden);
+    const grid = golden.width / (this.conditions.picture?.width ?? golden.width);
+    this.parity = compare(picture, golden, grid);
+    this.others = [];
+    for (const other of this.candidate.others) {
+      this.others.push(compare(picture, await this.conditions.golden(other.golden), grid));
+    }
     return picture;
   }
 
@@ -113,6 +119,7 @@ export class Entrant {
       emulated: this.emulated,
       operators_per_unit: found.operators_per_unit,
       parity: this.parity,
+      others: this.others,
       reference: reference ? { key: reference.candidate.key, samples_ms: reference.rounds.flat() } : null,
       facts: { ...found.facts, library_ms: Math.round(this.opened.library_ms), hidden: this.hidden || document.hidden },
     };

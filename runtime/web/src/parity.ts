@@ -3,47 +3,107 @@
 import type { Picture } from "./pixels";
 import type { Parity, Tolerance } from "./wire";
 
-export function compare(output: Picture, golden: Picture): Parity {
+const COLORS = 3;
+/** Side of the blocks whose mean differences are judged. */
+const BLOCK = 16;
+const LEAST_DB = -200;
+
+/** `grid`: how many pixels of the output, in each direction, come from one of the input. */
+export function compare(output: Picture, golden: Picture, grid: number): Parity {
   if (output.width !== golden.width || output.height !== golden.height) {
     throw new Error(
       `the output has ${output.width}x${output.height} pixels, the golden picture ${golden.width}x${golden.height}`,
     );
   }
+  const n = output.data.length;
+  const difference = new Float64Array(n);
   let sum = 0;
   let squares = 0;
   let largest = 0;
   let equal = 0;
-  for (let i = 0; i < output.data.length; i++) {
-    const difference = Math.abs(output.data[i]! - golden.data[i]!);
-    sum += difference;
-    squares += difference * difference;
-    if (difference > largest) largest = difference;
-    if (difference === 0) equal += 1;
+  for (let i = 0; i < n; i++) {
+    const signed = output.data[i]! - golden.data[i]!;
+    difference[i] = signed;
+    sum += Math.abs(signed);
+    squares += signed * signed;
+    if (Math.abs(signed) > largest) largest = Math.abs(signed);
+    if (signed === 0) equal += 1;
   }
-  const n = output.data.length;
+  const { width, height } = golden;
+  const rows = Math.max(1, Math.floor(height / BLOCK));
+  const columns = Math.max(1, Math.floor(width / BLOCK));
+  const block = (at: number, count: number): number => Math.min(count - 1, Math.floor(at / BLOCK));
   return {
     psnr_db: squares ? 10 * Math.log10((255 * 255 * n) / squares) : null,
     max_abs: largest,
     mean_lsb: sum / n,
     exact_share: equal / n,
+    block_lsb: largestMean(difference, width, rows * columns, (x, y) => block(y, rows) * columns + block(x, columns)),
+    grid_lsb: largestMean(difference, width, grid * grid, (x, y) => (y % grid) * grid + (x % grid)),
+    sqnr_db: squares ? ratioDb(variance(golden), squares / n) : null,
   };
+}
+
+/** The largest mean, whatever its sign, of the pixels of one color that `of` puts into the same of `count` groups. */
+function largestMean(
+  difference: Float64Array,
+  width: number,
+  count: number,
+  of: (x: number, y: number) => number,
+): number {
+  const sums = new Float64Array(count * COLORS);
+  const sizes = new Float64Array(count);
+  for (let pixel = 0; pixel * COLORS < difference.length; pixel++) {
+    const group = of(pixel % width, Math.floor(pixel / width));
+    sizes[group] = sizes[group]! + 1;
+    for (let color = 0; color < COLORS; color++) {
+      const at = group * COLORS + color;
+      sums[at] = sums[at]! + difference[pixel * COLORS + color]!;
+    }
+  }
+  let largest = 0;
+  sums.forEach((sum, at) => {
+    largest = Math.max(largest, Math.abs(sum / sizes[Math.floor(at / COLORS)]!));
+  });
+  return largest;
+}
+
+/** The mean variance of the colors. */
+function variance(picture: Picture): number {
+  const count = picture.data.length / COLORS;
+  let total = 0;
+  for (let color = 0; color < COLORS; color++) {
+    let sum = 0;
+    for (let i = color; i < picture.data.length; i += COLORS) sum += picture.data[i]!;
+    const mean = sum / count;
+    for (let i = color; i < picture.data.length; i += COLORS) total += (picture.data[i]! - mean) ** 2;
+  }
+  return total / (count * COLORS);
+}
+
+function ratioDb(signal: number, noise: number): number {
+  return signal ? Math.max(LEAST_DB, 10 * Math.log10(signal / noise)) : LEAST_DB;
 }
 
 /** Why an output is not within its limits; empty: it is. */
 export function failures(found: Parity, limits: Tolerance): string[] {
   const psnr = found.psnr_db ?? Infinity;
-  const wrong: string[] = [];
-  if (limits.max_abs !== null && !(found.max_abs <= limits.max_abs)) {
-    wrong.push(`largest difference ${found.max_abs} levels, allowed ${limits.max_abs}`);
-  }
-  if (limits.mean_lsb !== null && !(found.mean_lsb <= limits.mean_lsb)) {
-    wrong.push(`mean difference ${found.mean_lsb.toPrecision(4)} levels, allowed ${limits.mean_lsb}`);
-  }
-  if (limits.min_psnr_db !== null && !(psnr >= limits.min_psnr_db)) {
-    wrong.push(`PSNR ${psnr.toFixed(2)} dB, expected at least ${limits.min_psnr_db}`);
-  }
-  if (limits.min_exact_share !== null && !(found.exact_share >= limits.min_exact_share)) {
-    wrong.push(`${(found.exact_share * 100).toFixed(2)} % of the values are equal, expected ${limits.min_exact_share * 100} %`);
-  }
-  return wrong;
+  const sqnr = found.sqnr_db ?? Infinity;
+  const share = limits.min_exact_share;
+  const checks: [number | null, number, number, string][] = [
+    [limits.max_abs, found.max_abs, 1, `largest difference ${found.max_abs} levels, allowed ${limits.max_abs}`],
+    [limits.mean_lsb, found.mean_lsb, 1, `mean difference ${digits(found.mean_lsb)} levels, allowed ${limits.mean_lsb}`],
+    [limits.min_psnr_db, psnr, -1, `PSNR ${psnr.toFixed(2)} dB, expected at least ${limits.min_psnr_db}`],
+    [share, found.exact_share, -1, `${(found.exact_share * 100).toFixed(2)} % of the values are equal, expected ${share}`],
+    [limits.max_block_lsb, found.block_lsb, 1, `${digits(found.block_lsb)} levels off in a block of 16x16 pixels`],
+    [limits.max_grid_lsb, found.grid_lsb, 1, `${digits(found.grid_lsb)} levels off in one grid of pixels`],
+    [limits.min_sqnr_db, sqnr, -1, `${sqnr.toFixed(2)} dB relative to the picture's own variance`],
+  ];
+  return checks
+    .filter(([limit, value, sign]) => limit !== null && !(sign * value <= sign * limit))
+    .map(([, , , words]) => words);
+}
+
+function digits(value: number): string {
+  return value.toPrecision(4);
 }

@@ -23,6 +23,15 @@ export interface Tolerance {
   mean_lsb: number | null;
   min_psnr_db: number | null;
   min_exact_share: number | null;
+  max_block_lsb: number | null;
+  max_grid_lsb: number | null;
+  min_sqnr_db: number | null;
+}
+
+/** A golden picture, and how far an output may be from it. */
+export interface Judge {
+  golden: string;
+  tolerance: Tolerance;
 }
 
 /** One artifact in one runtime on one backend. */
@@ -38,6 +47,8 @@ export interface Candidate {
   output: TensorSpec;
   golden: string | null;
   tolerance: Tolerance | null;
+  /** Further golden pictures that judge it. */
+  others: Judge[];
   /** Raw input tensor instead of the golden picture; then the raw output is sent back to `output_url`. */
   input_url: string | null;
   output_url: string | null;
@@ -91,6 +102,10 @@ export interface Parity {
   max_abs: number;
   mean_lsb: number;
   exact_share: number;
+  block_lsb: number;
+  grid_lsb: number;
+  /** null: both are equal. */
+  sqnr_db: number | null;
 }
 
 /** A candidate that ran. */
@@ -111,6 +126,8 @@ export interface Measured {
   emulated: string | null;
   operators_per_unit: Record<string, Record<string, number>>;
   parity: Parity | null;
+  /** Against the further golden pictures, in their order. */
+  others: Parity[];
   /** What its baseline took in the same rounds. */
   reference: { key: string; samples_ms: number[] } | null;
   facts: Record<string, string | number | boolean>;

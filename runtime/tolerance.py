@@ -1,0 +1,222 @@
+"""How far an artifact's output may be from what it is judged by, and why so far.
+
+Every limit is absolute: what a file itself gives never widens one. Limits hold for the golden photo and for the probe,
+a picture of noise, edges, gradients and flat areas that reaches what the photo does not. The figures beside them were
+measured on ncnet, ecbsr, mobilederain, iagc, imdn and rlfn at 64x64, on every runtime of an x86-64 machine.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clearport.base import Precision, TensorSpec
+    from clearport.runtime.parity import ParityReport
+
+INTEGERS = ("uint8", "int8")
+BLOCK = 16
+"""Side of the blocks of pixels whose mean differences are judged."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far an output may be from its reference; None: not judged. Every limit is finite and not negative.
+
+    Attributes:
+        reason: why this far and no further.
+        max_abs: largest difference in 8-bit levels.
+        mean_lsb: largest mean difference in 8-bit levels.
+        min_psnr_db: smallest PSNR.
+        min_exact_share: smallest share (0..1) of equal values of the 8-bit pictures.
+        max_block_lsb: largest mean difference, with its sign, over a block of 16x16 pixels of one color, in levels.
+            Rounding has no direction: its errors cancel over a block, where those of a wrong bias or scale add up.
+        max_grid_lsb: the same over all pixels that lie on the same place of an enlarged pixel (scale x scale places):
+            those that come from one channel of the network's last convolution.
+        min_sqnr_db: smallest ratio of the reference's own variance to the mean square of the difference.
+    """
+
+    reason: str
+    max_abs: float | None = None
+    mean_lsb: float | None = None
+    min_psnr_db: float | None = None
+    min_exact_share: float | None = None
+    max_block_lsb: float | None = None
+    max_grid_lsb: float | None = None
+    min_sqnr_db: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in self.limits.items():
+            if limit is not None and not (math.isfinite(limit) and limit >= 0):
+                raise ValueError(f"{name} {limit}: a limit is a finite number that is not negative")
+
+    @property
+    def limits(self) -> dict[str, float | None]:
+        """Every limit by its name."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "reason"}
+
+    def within(self, widest: Tolerance) -> Tolerance:
+        """The narrower of each limit of both; this one's reason."""
+        mine, theirs = self.limits, widest.limits
+        narrowed: dict[str, float | None] = {
+            name: _narrower(name, mine[name], theirs[name]) for name in mine if theirs[name] is not None
+        }
+        return replace(self, **narrowed)  # type: ignore[arg-type]  # only limits are replaced
+
+    def __str__(self) -> str:
+        parts = (
+            (self.max_abs, "max ≤ {:g} levels"),
+            (self.mean_lsb, "mean ≤ {:g} levels"),
+            (self.min_psnr_db, "PSNR ≥ {:g} dB"),
+            (self.min_exact_share, "equal ≥ {:.0%}"),
+            (self.max_block_lsb, "blocks ≤ {:g} levels"),
+            (self.max_grid_lsb, "grids ≤ {:g} levels"),
+            (self.min_sqnr_db, "SQNR ≥ {:g} dB"),
+        )
+        return ", ".join(text.format(limit) for limit, text in parts if limit is not None)
+
+
+def _narrower(name: str, one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other) if name.startswith("min_") else min(one, other)
+
+
+MOST_CLIPPED = 0.01
+"""Share of its own variance that a network's output may lose where it is clipped to its range: a restored photo
+overshoots at edges, an output that has another range than it is said to have loses most."""
+
+_FP32 = Tolerance(
+    "float32 sums in another order: 1e-4 of the value range, and a thousandth of the picture's own deviation",
+    max_abs=255e-4,
+    min_sqnr_db=60.0,  # 113 and more were measured
+)
+_FP32_PICTURE = Tolerance(
+    "a value that lies within float32 error of a half may be rounded the other way",
+    max_abs=1.0,
+    min_exact_share=0.99,
+    max_block_lsb=0.1,  # 0.004 were measured: one value of 256
+)
+_FP16 = Tolerance(
+    "half precision keeps 11 bits: errors of about a quarter of an 8-bit level, 44 dB below what a photo deviates by",
+    min_psnr_db=60.0,
+    min_sqnr_db=44.0,  # 60 dB of the range where the picture deviates by 40 levels; 51 and more were measured
+)
+_FP16_PICTURE = Tolerance(
+    "half precision keeps 11 bits, and rounding to 8 bit doubles its error where it falls near a half",
+    max_abs=3.0,
+    min_psnr_db=55.0,
+    max_block_lsb=0.5,  # 0.14 was measured
+    max_grid_lsb=0.25,  # 0.05 was measured
+)
+_INT8_WEIGHTS = Tolerance(
+    "8-bit weights with float activations: an error of about one level",
+    min_psnr_db=45.0,
+    min_sqnr_db=29.0,  # 45 dB of the range where the picture deviates by 40 levels; 34 and more were measured
+)
+_INT8 = Tolerance(
+    "kernels round their sums differently, and a step of an early layer may grow on its way: on average under half a "
+    "level, an RMS of one level (48.1 dB), nowhere a tenth of the range",
+    max_abs=25.0,
+    mean_lsb=0.5,
+    min_psnr_db=48.1,
+)
+_INT8_QUIET = Tolerance(
+    "kernels round their sums differently, and a step of an early layer may grow on its way; rounding has no "
+    "direction, so that little is left of it on average over a block",
+    max_abs=6.0,
+    mean_lsb=0.1,
+    min_psnr_db=56.0,
+    max_block_lsb=0.3,
+    max_grid_lsb=0.06,
+)
+_INT8_WIDEST = Tolerance(
+    "the network enlarges steps: kernels that round differently may differ by thrice what two of ONNX Runtime's do, "
+    "and by no more than this",
+    max_abs=25.0,
+    mean_lsb=0.9,  # 0.59 was measured (iagc by LiteRT)
+    min_psnr_db=45.0,  # 47.8
+    max_block_lsb=1.5,  # 0.81
+    max_grid_lsb=0.5,  # 0.27
+)
+QUANTIZATION = Tolerance(
+    "the error of quantization itself: below 35 dB of the range, or 15 dB of the picture's variance, it can be seen",
+    min_psnr_db=35.0,
+    min_sqnr_db=15.0,
+)
+"""How far int8 artifacts may be from PyTorch, whatever the network."""
+
+WORSE_DB = 0.5
+"""What a file may be further from PyTorch than the QDQ model is."""
+ENLARGED = 3.0
+"""What kernels may differ by, as a multiple of what two ways of ONNX Runtime to evaluate the QDQ model differ by."""
+PROBE_DB = 6.0
+"""What float artifacts may be worse on the probe than on a photo: 2 dB were measured for fp16, 7 for int8 weights."""
+
+
+def tolerance_for(precision: Precision, output: TensorSpec) -> Tolerance:
+    """The limits of an artifact: against PyTorch fp32 for all but int8, whose reference is the QDQ model."""
+    picture = output.dtype in INTEGERS
+    return {
+        "fp32": _FP32_PICTURE if picture else _FP32,
+        "fp16": _FP16_PICTURE if picture else _FP16,
+        "int8-weights": _INT8_WEIGHTS,
+        "int8": _INT8,
+    }[precision]
+
+
+def widest_for(precision: Precision, output: TensorSpec) -> Tolerance:
+    """What no bundle may allow more than, whatever its manifest says."""
+    return _INT8_WIDEST if precision == "int8" else tolerance_for(precision, output)
+
+
+def near_reference(again: ParityReport) -> Tolerance:
+    """The limits of int8 artifacts against the QDQ model.
+
+    ``again`` is how far ONNX Runtime with its fused kernels is from ONNX Runtime without them, on the QDQ model: what
+    rounding alone does to the network, whatever the artifact. A feature that a kernel rounds the other way moves
+    thousands behind it in a deep network, and hardly one in a shallow one.
+    """
+    if again.max_abs is None:  # nothing could be compared
+        return _INT8_QUIET
+    told = {
+        "max_abs": again.max_abs,
+        "mean_lsb": again.mean_lsb,
+        "max_block_lsb": again.block_lsb,
+        "max_grid_lsb": again.grid_lsb,
+    }
+    least, most = _INT8_QUIET.limits, _INT8_WIDEST.limits
+    limits = {name: _between(least[name], ENLARGED * (value or 0.0), most[name]) for name, value in told.items()}
+    if again.psnr_db is not None:
+        wanted = again.psnr_db - 20 * math.log10(ENLARGED)
+        limits["min_psnr_db"] = _between(most["min_psnr_db"], wanted, least["min_psnr_db"])
+    tolerance = replace(_INT8_QUIET, **limits)  # type: ignore[arg-type]  # only limits are replaced
+    return tolerance if tolerance == _INT8_QUIET else replace(tolerance, reason=_INT8_WIDEST.reason)
+
+
+def near_network(own: ParityReport) -> Tolerance:
+    """The limits of int8 artifacts against PyTorch, from which the QDQ model itself is as far as ``own`` says."""
+    assert QUANTIZATION.min_psnr_db is not None
+    if own.psnr_db is None:
+        return QUANTIZATION
+    least = max(QUANTIZATION.min_psnr_db, own.psnr_db - WORSE_DB)
+    reason = f"{QUANTIZATION.reason}; and no more than {WORSE_DB:g} dB worse than the QDQ model"
+    return replace(QUANTIZATION, reason=reason, min_psnr_db=_down(least))
+
+
+def eased(tolerance: Tolerance, by_db: float = PROBE_DB) -> Tolerance:
+    """The limits of float artifacts on the probe, which is further from what networks are made for than photos are."""
+    names = ("min_psnr_db", "min_sqnr_db")
+    lower = {name: limit - by_db for name in names if (limit := tolerance.limits[name]) is not None}
+    return replace(tolerance, **lower)  # type: ignore[arg-type]  # only limits are replaced
+
+
+def _between(low: float | None, value: float, high: float | None) -> float:
+    assert low is not None
+    assert high is not None
+    return round(min(max(value, low), high), 3)
+
+
+def _down(decibels: float) -> float:
+    return math.floor(decibels * 10) / 10
