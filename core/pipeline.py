@@ -42,6 +42,7 @@ from clearport.pipeline_record import Findings, Made, Proven, manifest_of
 from clearport.protocols import no_progress
 from clearport.quantize import table, weight_only
 from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.quantize.photos import drawn, middle
 from clearport.reports.html import write_reports
 from clearport.runtime.side_by_side import lanes, side_by_side
 
@@ -57,10 +58,11 @@ SCALES, REFERENCE = "scales.json", "reference_qdq.onnx"
 
 
 class Photos(NamedTuple):
-    """Calibration photos: their files, and what is in them."""
+    """Calibration photos: their files, what is in them, and of how many they were drawn."""
 
     paths: list[Path]
     pixels: list[Image8]
+    found: int = 0
 
 
 def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> Bundle:
@@ -157,10 +159,15 @@ def _quantize(plan: Plan, graph: Graph, photos: Photos, progress: Progress) -> Q
     own = plan.request.calibration
     about = {
         **quantized.table.calibration,
-        "source": "the folder given with --calibration" if own else described(plan.spec.task),
+        "source": _source(photos) if own else described(plan.spec.task),
         "images": [{"name": path.name, "sha256": digest(path)} for path in photos.paths],
     }
     return replace(quantized, table=replace(quantized.table, calibration=about))
+
+
+def _source(photos: Photos) -> str:
+    of = f"{len(photos.paths)} of the {photos.found} photos of " if len(photos.paths) < photos.found else ""
+    return f"{of}the folder given with --calibration"
 
 
 def _photos(plan: Plan, progress: Progress) -> Photos:
@@ -172,8 +179,20 @@ def _photos(plan: Plan, progress: Progress) -> Photos:
     paths, found = inputs_of(own, plan.scale) if own else (samples.calibration(), "")
     if found:
         progress(f"calibration pictures: {found}", 0, 0)
-    pixels = [load_rgb(path) for path in paths]
-    return Photos(paths, pixels if own else as_inputs(pixels, plan.spec.task))
+    if own is None:
+        return Photos(paths, as_inputs([load_rgb(path) for path in paths], plan.spec.task), len(paths))
+    return _read(paths, plan.request.size, progress)
+
+
+def _read(paths: Sequence[Path], size: Size | None, progress: Progress) -> Photos:
+    """Some of many photos, one after the other; of each, what calibration looks at is kept."""
+    chosen = drawn(paths)
+    stage = f"reading {len(chosen)} of {len(paths)} calibration pictures"
+    pixels = []
+    for done, path in enumerate(chosen):
+        progress(stage, done, len(chosen))
+        pixels.append(middle(load_rgb(path), size))
+    return Photos(chosen, pixels, len(paths))
 
 
 def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Goldens:

@@ -112,8 +112,9 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     graph = ends.from_zero(graph)
     work = sum(cost.layers(graph).values())
     surveys = 1 + sum(strength != 0 for strength in options.equalisation)
-    pixels = OBSERVING_COST / (work * max(1, len(images)) * surveys)
-    free, inputs = photos.prepare(graph, images, pixels)
+    pixels = OBSERVING_COST / (work * surveys)
+    given, images = images, photos.spread(images, pixels) if images else images
+    free, inputs = photos.prepare(graph, images, pixels / max(1, len(images)))
     setting = _Setting(free, inputs, placement.floats(free, options.floats), work, cost.macs(graph), options)
     plain, peaks = calibrate.survey(free, inputs, _names(free), options.progress)
     best = max(_candidates(setting, plain, peaks), key=lambda candidate: candidate.choice.psnr_db)
@@ -124,7 +125,7 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     floats = placement.floats(graph, setting.floats | mixed.chosen)
     shipped = mixed_.lowered(equalise.run(graph, peaks, best.strength), floats, best.bounds).graph
     entries = {**best.activations(folded), **rounded.entries}
-    table = ScaleTable(entries, _record(best, mixed, setting, images))
+    table = ScaleTable(entries, _record(best, mixed, setting, given))
     return QuantizedGraph(slopes.expressed(weights.replaced(shipped, rounded.arrays), entries), table)
 
 
@@ -216,6 +217,7 @@ def _record(best: _Candidate, mixed: Mixed, setting: _Setting, images: Sequence[
         "float_layers": list(mixed.layers),
         "float_share": round(mixed.share, 4),
         "simulated_loss_db": round(mixed.loss_db, 3) if measured else None,
+        **({"observed": len(setting.inputs)} if len(setting.inputs) < len(images) else {}),
         "images": [
             {"size": f"{i.shape[0]}x{i.shape[1]}", "sha256": hashlib.sha256(i.tobytes()).hexdigest()} for i in images
         ],

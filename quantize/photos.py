@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from clearport import graph_sizes
 from clearport.base import BadInput, Graph, Size
+from clearport.registry import NETWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,13 +20,58 @@ if TYPE_CHECKING:
 LARGEST = Size(180, 320)
 """Of a larger photo the middle is taken, where the graph can run at any size."""
 
+LEAST = Size(64, 64)
+"""No photo is cut to less than this."""
+
+MOST_PHOTOS = 64
+"""Of more photos so many are drawn, always the same ones."""
+
+FEWEST_PHOTOS = 8
+"""So many are looked at, however deep the network: less would not tell the range of what it sees."""
+
+_SEED = 0
+
+_LEAST_SIDE = 8
+"""Of graphs that are none of the registry's networks."""
+
+T = TypeVar("T")
+
+
+def drawn(photos: Sequence[T]) -> list[T]:
+    """At most ``MOST_PHOTOS`` of the photos, in their order: a random choice that is the same every time."""
+    if len(photos) <= MOST_PHOTOS:
+        return list(photos)
+    chosen = np.random.default_rng(_SEED).choice(len(photos), MOST_PHOTOS, replace=False)
+    return [photos[index] for index in np.sort(chosen)]
+
+
+def spread(photos: Sequence[T], pixels: float) -> list[T]:
+    """Evenly spread photos: as many as ``pixels`` suffice for at ``LEAST`` each, but ``FEWEST_PHOTOS``."""
+    count = min(len(photos), max(FEWEST_PHOTOS, int(pixels / (LEAST.height * LEAST.width))))
+    return [photos[index * len(photos) // count] for index in range(count)]
+
+
+def middle(image: Image8, size: Size | None) -> Image8:
+    """The part of a photo (H, W, 3) that ``prepare`` may look at, for a graph of ``size`` or of any (None): a copy."""
+    wanted = size or LARGEST
+    most = (max(wanted.height, LARGEST.height), max(wanted.width, LARGEST.width))
+    cut = [max(0, have - n) // 2 for have, n in zip(image.shape, most, strict=False)]
+    return image[cut[0] : image.shape[0] - cut[0], cut[1] : image.shape[1] - cut[1]].copy()
+
+
+def least_side(graph: Graph) -> int:
+    """The smallest height and width that a graph of any size takes: runtimes crash on what gets empty inside."""
+    step = graph_sizes.coarsest_stride(graph)
+    known = graph.spec_name in NETWORKS.names()
+    return -(-(NETWORKS.get(graph.spec_name).least_side if known else _LEAST_SIDE) // step) * step
+
 
 def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) -> tuple[Graph, list[Array]]:
     """The graph to calibrate with, and its inputs: float32 (1, 3, h, w) in the graph's value range.
 
     Where no operator holds a size, the graph is freed of its own, and each photo gives its middle, at most ``LARGEST``
-    and about ``pixels`` pixels. Else each photo is cropped to the size of the graph. Photos that are too small are
-    extended by mirroring.
+    and about ``pixels`` pixels, but not less than ``LEAST``. Else each photo is cropped to the size of the graph.
+    Photos that are too small for it (``least_side``) are extended by mirroring.
 
     Raises:
         BadInput: there are no images, or one is not (H, W, 3) uint8.
@@ -39,16 +85,17 @@ def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) ->
         height, width = (int(n) for n in graph.input.shape[2:])
         return graph, [to_input(graph, _fitted(image, Size(height, width))) for image in images]
     free = graph if graph.input.dynamic else graph_sizes.resized(graph, None)
-    step = graph_sizes.coarsest_stride(graph)
-    return free, [to_input(graph, _fitted(image, _free_size(image, step, pixels))) for image in images]
+    sides = (graph_sizes.coarsest_stride(graph), least_side(graph))
+    return free, [to_input(graph, _fitted(image, _free_size(image, sides, pixels))) for image in images]
 
 
-def _free_size(image: Image8, step: int, pixels: float) -> Size:
-    """The largest multiple of ``step`` inside the photo and ``LARGEST``; one step where there is none."""
+def _free_size(image: Image8, sides: tuple[int, int], pixels: float) -> Size:
+    """The largest multiple of a step inside the photo and ``LARGEST``, but the least; ``sides`` are step and least."""
+    step, least = sides
     factor = min(1.0, math.sqrt(pixels / (LARGEST.height * LARGEST.width)))
-    most = (int(LARGEST.height * factor), int(LARGEST.width * factor))
-    height, width = (max(1, min(have, n) // step) for have, n in zip(image.shape, most, strict=False))
-    return Size(height * step, width * step)
+    most = (max(LEAST.height, int(LARGEST.height * factor)), max(LEAST.width, int(LARGEST.width * factor)))
+    height, width = (max(least, min(have, n) // step * step) for have, n in zip(image.shape, most, strict=False))
+    return Size(height, width)
 
 
 def _fitted(image: Image8, size: Size) -> Image8:
@@ -71,7 +118,7 @@ def cropped(graph: Graph, inputs: Sequence[Array], side: int) -> list[Array]:
     if not graph.input.dynamic:
         return list(inputs)
     step = graph_sizes.coarsest_stride(graph)
-    side = max(1, side // step) * step
+    side = max(side // step * step, least_side(graph))
     corners = [[max(0, (n - side) // 2) for n in image.shape[2:]] for image in inputs]
     return [
         np.ascontiguousarray(image[:, :, top : top + side, left : left + side])
@@ -83,6 +130,10 @@ def halved(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
     """Each input at half its size (the mean of 2x2 pixels); those that the graph cannot take so small are left out."""
     if not graph.input.dynamic:
         return []
-    step = 2 * graph_sizes.coarsest_stride(graph)
+    step, least = 2 * graph_sizes.coarsest_stride(graph), 2 * least_side(graph)
     trimmed = [image[:, :, : image.shape[2] // step * step, : image.shape[3] // step * step] for image in inputs]
-    return [t.reshape(1, 3, t.shape[2] // 2, 2, t.shape[3] // 2, 2).mean((3, 5)) for t in trimmed if t.size]
+    return [
+        t.reshape(1, 3, t.shape[2] // 2, 2, t.shape[3] // 2, 2).mean((3, 5))
+        for t in trimmed
+        if min(t.shape[2:]) >= least
+    ]

@@ -44,6 +44,9 @@ are of whole photos, also at half and at a quarter of their size, where edges ar
 MORE_COST = 1e12
 """Units (``cost``) that one run of the network on all photos may take for that: about 25 seconds of one core."""
 
+MOST_PIXELS = 16 * photos.LEAST.height * photos.LEAST.width
+"""Roundings are judged many times, and on so many photos at most (``photos.spread``)."""
+
 _SIDE = 64
 """Roundings are judged on a corner of so many pixels a side of each photo: they were made on the middles."""
 
@@ -61,7 +64,7 @@ def quantize(graph: Graph, images: Sequence[Image8], progress: Progress = no_pro
     """
     if not images:
         return _rounded(graph, None, progress)
-    free, inputs = photos.prepare(graph, images)
+    free, inputs = photos.prepare(graph, photos.spread(images, MOST_PIXELS))
     judge = _Judge(free, inputs)
     crops = rounding.affordable(free, inputs)
     plain = _rounded(graph, _Sights(free, crops, False), progress)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearport.base import BadInput, Size, Skipped, UnsupportedOperator
-from clearport.pipeline import Photos, _make
+from clearport.images import save_png
+from clearport.pipeline import Photos, _make, _photos, _source
 from clearport.pipeline_goldens import fit
 from clearport.pipeline_lower import lower
 from clearport.pipeline_plan import Cell, ExportRequest, Plan, make_plan
@@ -91,6 +92,21 @@ def test_a_quantizer_that_fails_costs_the_int8_files_alone(tmp_path: Path, monke
     assert skipped.what == "onnxruntime/int8"
     assert "unexpected IndexError: out of bounds (traceback: " in skipped.reason
     assert not (tmp_path / "scales.json").exists()
+
+
+def test_of_many_calibration_photos_some_are_read_and_the_middle_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    for number in range(70):
+        save_png(folder / f"{number:02}.png", np.full((400, 700, 3) if number == 0 else (8, 9, 3), number, np.uint8))
+    told: list[str] = []
+    plan = make_plan(_request(targets=("onnxruntime",), calibration=folder))
+    photos = _photos(plan, lambda stage, *_: told.append(stage))
+    assert len(photos.paths) == len(photos.pixels) == 64
+    assert photos.paths == _photos(plan, no_progress).paths
+    assert "reading 64 of 70 calibration pictures" in told
+    assert _source(photos) == "64 of the 70 photos of the folder given with --calibration"
+    assert [int(pixels.max()) for pixels in photos.pixels] == [int(path.stem) for path in photos.paths]
+    assert max(pixels.size for pixels in photos.pixels) <= 180 * 320 * 3
 
 
 @given(

@@ -139,8 +139,8 @@ def test_small_photos_are_extended_and_large_ones_cut(chain: Graph) -> None:
     small, large = np.zeros((1, 1, 3), np.uint8), np.zeros((600, 800, 3), np.uint8)
     free, inputs = prepare(chain, [small, large])
     assert free.input.dynamic
-    assert [x.shape[2:] for x in inputs] == [(1, 1), (180, 320)]
-    assert [x.shape[2:] for x in cropped(free, inputs, 64)] == [(1, 1), (64, 64)]
+    assert [x.shape[2:] for x in inputs] == [(8, 8), (180, 320)]
+    assert [x.shape[2:] for x in cropped(free, inputs, 64)] == [(8, 8), (64, 64)]
     assert [x.shape[2:] for x in halved(free, inputs)] == [(90, 160)]
 
 
