@@ -2,18 +2,17 @@
 
 MIL's own operators are written where their documentation gives ONNX's sampling points to the last digit. Elsewhere
 the same points are written out: a depthwise convolution for sizes divided by a whole number (it drops what is left
-over at the end, as ONNX does), a gather of constant indices for nearest, two constant matrices for linear. The last
-two need a fixed size.
+over at the end, as ONNX does), a gather of constant indices for nearest, two constant matrices for linear, and for
+cubic and antialias. The last two need a fixed size, and take indices and matrices from ONNX Runtime.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clearport.export import resampling
 from clearport.export.mil_lowering import Lowering, refuse
 from clearport.graphs import attr_int, attr_str, constant, operand
 
@@ -25,12 +24,6 @@ if TYPE_CHECKING:
 # A pixel's centre never falls on the border of two others when the factor is whole, so both roundings agree.
 _REPEATS = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
 _SAMPLING = {"half_pixel": "UNALIGN_CORNERS", "align_corners": "STRICT_ALIGN_CORNERS", "asymmetric": "DEFAULT"}
-_ROUNDING: dict[str, Callable[[Array], Array]] = {
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-}
 _SAME = 1e-6
 """Factors are float32: 1/12 is not quite one twelfth."""
 
@@ -44,7 +37,7 @@ def resize(low: Lowering, node: ir.Node, name: str) -> Any:
     """Resize nearest or linear of height and width; see the module for the forms."""
     mode, coordinates = attr_str(node, "mode", "nearest"), _coordinates(node)
     if mode not in {"nearest", "linear"} or attr_int(node, "antialias", 0):
-        raise refuse(node, f"there is no rule for mode {mode!r}")
+        return _matrices(low, node, name)
     if coordinates.removeprefix("pytorch_") not in _SAMPLING:
         raise refuse(node, f"there is no rule for {coordinates!r} coordinates")
     if _size_of_another(node):
@@ -53,7 +46,7 @@ def resize(low: Lowering, node: ir.Node, name: str) -> Any:
     divisors = tuple(round(1 / factor) for factor in factors)
     if max(factors) < 1 and all(abs(1 / d - f) < _SAME for d, f in zip(divisors, factors, strict=True)):
         picked = _picked(node, divisors)
-        if picked is not None:
+        if picked is not None and _takes(node, low.var(node, 0), picked):
             return _divide(low, node, name, picked)
     return _nearest(low, node, name, factors) if mode == "nearest" else _linear(low, node, name, factors)
 
@@ -117,10 +110,7 @@ def _nearest(low: Lowering, node: ir.Node, name: str, factors: tuple[float, floa
     if all(factor.is_integer() and factor >= 1 for factor in factors) and pair in _REPEATS:
         tall, wide = (int(factor) for factor in factors)
         return low.mb.upsample_nearest_neighbor(x=x, scale_factor_height=tall, scale_factor_width=wide, name=name)
-    rows, columns = (
-        np.clip(_ROUNDING[pair[1]](points), 0, length - 1).astype(np.int32)
-        for points, length in _sampled(node, x, factors)
-    )
+    rows, columns = (places.astype(np.int32) for places in _places(node, x))
     tall_enough = low.mb.gather(x=x, indices=rows, axis=2, name=f"{name}_rows")
     return low.mb.gather(x=tall_enough, indices=columns, axis=3, name=name)
 
@@ -140,34 +130,40 @@ def _linear(low: Lowering, node: ir.Node, name: str, factors: tuple[float, float
         return low.mb.resize_bilinear(
             x=x, target_size_height=height, target_size_width=width, sampling_mode=sampling, name=name
         )
-    rows, columns = (low.fit(node, _blend(*axis)) for axis in _sampled(node, x, factors))
+    return _matrices(low, node, name)
+
+
+def _matrices(low: Lowering, node: ir.Node, name: str) -> Any:
+    """Rows and columns mixed by the weights that ONNX Runtime mixes them with, whatever the mode."""
+    x = low.var(node, 0)
+    lengths = _fixed_sides(node, x)
+    rows, columns = (low.fit(node, resampling.weights(node, 2 + i, n)) for i, n in enumerate(lengths))
     tall_enough = low.mb.matmul(x=rows[None, None], y=x, name=f"{name}_rows")
     return low.mb.matmul(x=tall_enough, y=columns.T.copy(), name=name)
 
 
-def _sampled(node: ir.Node, x: Any, factors: tuple[float, float]) -> list[tuple[Array, int]]:
-    """For height and for width: where each result lies in the input, by ONNX's formulas, and the input's size."""
-    coordinates, axes = _coordinates(node), []
-    for length, count, factor in zip(x.shape[2:], _target(node, x, factors), factors, strict=True):
-        index = np.arange(count, dtype=np.float64)
-        if coordinates == "align_corners":
-            points = index * (length - 1) / max(count - 1, 1)
-        elif coordinates == "asymmetric" or (coordinates == "pytorch_half_pixel" and count == 1):
-            points = index / factor
-        else:
-            points = (index + 0.5) / factor - 0.5
-        axes.append((points, length))
-    return axes
+def _places(node: ir.Node, x: Any) -> list[Array]:
+    """For height and for width: where each result lies in the input."""
+    return [resampling.places(node, 2 + i, n) for i, n in enumerate(_fixed_sides(node, x))]
 
 
-def _blend(points: Array, length: int) -> Array:
-    """The matrix (points, length) that interpolates linearly at ``points``, which are clamped to the picture."""
-    inside = np.clip(points, 0, length - 1)
-    first = np.minimum(np.floor(inside).astype(int), max(length - 2, 0))
-    matrix, rows = np.zeros((len(points), length)), np.arange(len(points))
-    np.add.at(matrix, (rows, first), 1 - (inside - first))
-    np.add.at(matrix, (rows, np.minimum(first + 1, length - 1)), inside - first)
-    return matrix
+def _fixed_sides(node: ir.Node, x: Any) -> tuple[int, int]:
+    height, width = x.shape[2:]
+    if not (isinstance(height, int) and isinstance(width, int)):
+        mode = attr_str(node, "mode", "nearest")
+        raise refuse(node, f"{mode} of these factors needs a fixed size: export it for one size")
+    if not resampling.known(node):
+        raise refuse(node, "only height and width can be resized, by constant factors or to a constant size")
+    return height, width
+
+
+def _takes(node: ir.Node, x: Any, picked: Array) -> bool:
+    """Whether windows that are weighted by ``picked`` give what is wanted, where the size tells."""
+    if not all(isinstance(n, int) for n in x.shape):
+        return True
+    middles = [(picked.sum(1 - i) * np.arange(n)).sum() for i, n in enumerate(picked.shape)]
+    windows = zip(_places(node, x), picked.shape, middles, x.shape[2:], strict=True)
+    return all(resampling.same(p, np.arange(len(p)) * step + middle, n) for p, step, middle, n in windows)
 
 
 def _factors(node: ir.Node, x: Any) -> tuple[float, float]:
@@ -194,4 +190,5 @@ def _target(node: ir.Node, x: Any, factors: tuple[float, float]) -> tuple[int, i
     if not (isinstance(height, int) and isinstance(width, int)):
         mode = attr_str(node, "mode", "nearest")
         raise refuse(node, f"{mode} by the factors {factors} needs a fixed size: export it for one size")
-    return math.floor(height * factors[0]), math.floor(width * factors[1])
+    rows, columns = _places(node, x)
+    return len(rows), len(columns)

@@ -15,7 +15,6 @@ import onnx_ir as ir
 
 from clearport import graphs
 from clearport.base import BadInput, Graph
-from clearport.export.rewriting import fixed
 
 
 def run(graph: Graph) -> Graph:
@@ -66,21 +65,16 @@ def _with_larger_pads(node: ir.Node) -> bool:
     """The windows that ``ceil_mode`` adds, by padding at the end; False where that depends on a size that is not known.
 
     Windows that would begin in the padding at the end are left out by ONNX, and there are none where a window reaches
-    beyond its stride and that padding.
+    beyond its stride and that padding. (Where the size is known, ``pass_sizes`` did it.)
     """
     kernel, strides, dilations, pads = (
         graphs.attr_ints(node, name, ()) for name in ("kernel_shape", "strides", "dilations", "pads")
     )
     count = len(kernel)
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    source, result = (fixed(value) for value in (graphs.need(node, 0), node.outputs[0]))
-    if source is not None and result is not None:
-        ends = [(result[2 + a] - 1) * strides[a] + reach[a] - source[2 + a] - pads[a] for a in range(count)]
-        larger = [max(end, pad) for end, pad in zip(ends, pads[count:], strict=True)]
-    elif all(strides[a] + pads[count + a] <= reach[a] for a in range(count)):
-        larger = [pads[count + a] + strides[a] - 1 for a in range(count)]
-    else:
+    if any(strides[a] + pads[count + a] > reach[a] for a in range(count)):
         return False
+    larger = [pads[count + a] + strides[a] - 1 for a in range(count)]
     node.attributes["pads"] = ir.AttrInt64s("pads", [*pads[:count], *larger])
     return True
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clearport import graphs
 from clearport.export.tflite_lower import Lowering
-from clearport.export.tflite_resize import flags, resized_to
+from clearport.export.tflite_resize import sampled
 from clearport.export.tflite_rules import rule
 from clearport.export.tflite_windows import padded, window_of
 
@@ -73,8 +73,7 @@ def resize(low: Lowering, node: ir.Node) -> None:
     if mode not in {"nearest", "linear"} or graphs.attr_int(node, "antialias", 0):
         raise low.refuse(node, f"mode {mode}: TFLite has nearest and linear without antialias")
     low.same_scale(node, image)
-    height, width = resized_to(low, node, image)
-    corners, half = flags(low, node, image, (height, width))
+    (height, width), (corners, half) = sampled(low, node, image)
     low.write(
         node,
         "RESIZE_NEAREST_NEIGHBOR" if mode == "nearest" else "RESIZE_BILINEAR",

@@ -20,6 +20,7 @@ import numpy as np
 
 from clearport import graphs
 from clearport.base import Artifact, NotInstalled, Options, Precision, Skipped
+from clearport.export.openvino_forms import rewritten
 from clearport.export.to_onnxruntime import onnx_form
 from clearport.files import atomic_path, digest
 from clearport.registry import installed_versions, missing
@@ -48,6 +49,7 @@ class OpenVinoTarget:
 
         Raises:
             NotInstalled: OpenVINO is missing.
+            UnsupportedOperator: OpenVINO computes an operator otherwise, and there is no form that it computes right.
         """
         if missing(self.requires):
             raise NotInstalled(missing(self.requires)[0], self.name)
@@ -58,7 +60,7 @@ class OpenVinoTarget:
         path = folder / f"{stem}.openvino"
         with atomic_path(path) as temporary:
             temporary.mkdir()
-            _write(graphs.to_bytes(model), temporary / f"{stem}.xml", precision == "fp16")
+            _write(graphs.to_bytes(rewritten(model)), temporary / f"{stem}.xml", precision == "fp16")
         versions = {name: found for name, found in installed_versions(self.requires).items() if found}
         return [Artifact(self.name, precision, path, digest(path), (source,), (result,), versions)]
 

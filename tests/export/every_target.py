@@ -61,12 +61,30 @@ def _outcome(
 ) -> Outcome:
     size = Size(*image.shape[2:])
     try:
-        made = _target(way).lower(graph, quantized, precision, Options(size, "float32"), folder)
+        artifact = _written(_target(way), graph, quantized, precision, Options(size, "float32"), folder)
     except UnsupportedOperator as error:
         return Outcome(None, str(error))
-    artifact = made[0]
-    assert isinstance(artifact, Artifact)
     return Outcome(_run(way, artifact, image))
+
+
+def _written(
+    target: Target,
+    graph: Graph,
+    quantized: QuantizedGraph | None,
+    precision: Precision,
+    options: Options,
+    folder: Path,
+) -> Artifact:
+    """The first file; of Core ML's two, the one for tensors alone, as it may give other than three channels."""
+    if target.name == "coreml":
+        from clearport.export import mil_program, to_coreml
+
+        wide = mil_program.NOTHING if precision in {"fp32", "int8"} else to_coreml.choose(graph)
+        body, table = (quantized.graph, quantized.table) if precision == "int8" and quantized else (graph, None)
+        return to_coreml._lower(mil_program.Plan(body, precision, "tensor", table, wide), folder)
+    artifact = target.lower(graph, quantized, precision, options, folder)[0]
+    assert isinstance(artifact, Artifact)
+    return artifact
 
 
 def _run(way: str, artifact: Artifact, image: np.ndarray) -> np.ndarray:

@@ -62,7 +62,9 @@ REFUSED = {
     "negative pads": lambda: lone("Pad", "p", constants={"p": numbers(0, 0, -1, 0, 0, 0, 0, 0)}),
     "must be positive": lambda: lone("Slice", "s", "e", "a", "t", constants={
         "s": numbers(7), "e": numbers(0), "a": numbers(2), "t": numbers(-1)}),
-    "mode 'cubic'": lambda: lone("Resize", "roi", "by", constants=TWICE, mode="cubic"),
+    "cubic of these factors needs a fixed size": lambda: lone(
+        "Resize", "roi", "by", constants=TWICE, mode="cubic", free=True
+    ),
     "'tf_crop_and_resize' coordinates": lambda: lone(
         "Resize", "roi", "by", constants=TWICE, mode="linear", coordinate_transformation_mode="tf_crop_and_resize"
     ),

@@ -220,7 +220,7 @@ REFUSED = {
     "cubic": (after_conv(one("Resize", "x  s", mode="cubic"), constants={"s": f32(1, 1, 2, 2)}), "mode 'cubic'"),
     "nearest, halved": (
         after_conv(one("Resize", "x  s", mode="nearest", nearest_mode="ceil"), constants={"s": f32(1, 1, 0.6, 0.6)}),
-        "has no rule",
+        "places the pixels otherwise",
     ),
     "nothing left": (
         after_conv(one("Slice", "x a b c"), constants={"a": i64(3), "b": i64(3), "c": i64(1)}),

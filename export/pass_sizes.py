@@ -1,0 +1,129 @@
+"""Write operators whose sizes ONNX's own inference counts otherwise than PyTorch and ONNX Runtime, so that all agree.
+
+Given: pools with ``ceil_mode`` at a fixed size; Resize by factors at a fixed size.
+Result: pools with larger pads at the end instead of ``ceil_mode``, behind a Pad of zeros where padding is counted (what
+windows beyond it are divided by, runtimes do not agree on); where inference would count other pixels than Resize gives
+(0.7 of 30 is 21 in float32 and 20 in float64), factors that are a step of float32 away, or the size, if with them each
+pixel comes from the same place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport import graphs
+from clearport.base import Graph
+from clearport.export import resampling
+from clearport.export.rewriting import body_of, fixed
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+_STEPS = 4
+"""Steps of float32 that a factor may be moved by."""
+
+
+def run(graph: Graph) -> Graph:
+    """Given and result: see the module."""
+    result = graphs.clone(graph)
+    for node in tuple(result.model.graph):
+        if node.op_type in {"MaxPool", "AveragePool"} and graphs.attr_int(node, "ceil_mode", 0):
+            _pool(node)
+        elif node.op_type == "Resize" and resampling.factors(node) is not None:
+            _resize(node)
+    return result
+
+
+def _pool(node: ir.Node) -> None:
+    source = fixed(graphs.need(node, 0))
+    if source is None or graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET":
+        return
+    kernel = graphs.attr_ints(node, "kernel_shape", ())
+    ones = (1,) * len(kernel)
+    strides, dilations = (graphs.attr_ints(node, name, ones) for name in ("strides", "dilations"))
+    pads = graphs.attr_ints(node, "pads", (0,) * (2 * len(kernel)))
+    before, after = pads[: len(kernel)], pads[len(kernel) :]
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    ends = [_end(*axis) for axis in zip(source[2:], before, after, reach, strides, strict=True)]
+    if any(pads) and graphs.attr_int(node, "count_include_pad", 0):
+        counted = tuple(map(min, after, ends))
+        _pad(node, source, (0, 0, *before), (0, 0, *counted))
+        before, ends = (0,) * len(kernel), [end - zeros for end, zeros in zip(ends, counted, strict=True)]
+    node.attributes["pads"] = ir.AttrInt64s("pads", [*before, *ends])
+    node.attributes["ceil_mode"] = ir.AttrInt64("ceil_mode", 0)
+    if node.op_type == "AveragePool":
+        node.attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", 0)
+
+
+def _end(size: int, before: int, after: int, reach: int, stride: int) -> int:
+    """The padding at the end that the windows of ``ceil_mode`` reach into: always less than a window.
+
+    One that would begin in the padding at the end is left out: PyTorch and the specification of ONNX do so.
+    """
+    count = -(-(size + before + after - reach) // stride) + 1
+    if (count - 1) * stride >= size + before:
+        count -= 1
+    return max(0, (count - 1) * stride + reach - size - before)
+
+
+def _pad(node: ir.Node, sizes: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...]) -> None:
+    """Zeros around what a node reads."""
+    source, name = graphs.need(node, 0), graphs.name_of(node.outputs[0])
+    amounts = graphs.new_constant(body_of(node), f"{name}.pads", np.array([*before, *after], np.int64))
+    made = ir.node("Pad", [source, amounts])
+    made.outputs[0].type = source.type
+    made.outputs[0].shape = ir.Shape([sum(axis) for axis in zip(sizes, before, after, strict=True)])
+    body_of(node).insert_before(node, made)
+    node.replace_input_with(0, made.outputs[0])
+
+
+def _resize(node: ir.Node) -> None:
+    """Other factors, or else the size, where inference would count other pixels and the same ones are taken."""
+    given, wanted = fixed(graphs.need(node, 0)), fixed(node.outputs[0])
+    factors, old = resampling.factors(node), graphs.operand(node, 2)
+    if given is None or wanted is None or factors is None:
+        return
+    axes = zip(given[2:], wanted[2:], factors, strict=True)
+    moved = np.array([1, 1, *(_moved(np.float32(factor), old_, new) for old_, new, factor in axes)], np.float32)
+    if np.array_equal(moved[2:], np.asarray(factors, np.float32)):
+        return
+    places = _places(node, given)
+    axes_ = node.attributes.pop("axes", None)
+    node.resize_inputs(4)
+    for inputs in ((moved, None), (None, np.array(wanted, np.int64))):
+        for index, array in enumerate(inputs):
+            node.replace_input_with(2 + index, None if array is None else _constant(node, index, array))
+        if _alike(node, places, _places(node, given), given):
+            return
+    node.replace_input_with(2, old)
+    node.replace_input_with(3, None)
+    if axes_ is not None:
+        node.attributes["axes"] = axes_
+
+
+def _constant(node: ir.Node, index: int, array: Array) -> ir.Value:
+    name = ("scales", "sizes")[index]
+    return graphs.new_constant(body_of(node), f"{graphs.name_of(node.outputs[0])}.{name}", array)
+
+
+def _places(node: ir.Node, given: tuple[int, ...]) -> list[Array]:
+    return [resampling.places(node, axis, given[axis]) for axis in (2, 3)]
+
+
+def _alike(node: ir.Node, before: list[Array], after: list[Array], given: tuple[int, ...]) -> bool:
+    if graphs.attr_str(node, "mode", "nearest") == "nearest":
+        return all(map(np.array_equal, before, after))
+    return all(map(resampling.same, before, after, given[2:]))
+
+
+def _moved(factor: np.float32, old: int, new: int) -> np.float32:
+    """The nearest factor whose product with ``old`` is ``new`` when it is rounded down in float64, too."""
+    near = factor
+    for _ in range(_STEPS):
+        if int(np.floor(float(near) * old)) == new:
+            return near
+        near = np.nextafter(near, np.float32(np.inf if float(near) * old < new else -np.inf))
+    return factor

@@ -1,0 +1,102 @@
+"""Where a Resize takes its pixels from, along height and along width, as ONNX Runtime computes it.
+
+Formulas that are the same on paper differ in float32 where a point falls on the border of two pixels, and runtimes
+compute in float32. So nothing is derived here: ONNX Runtime, the reference of every file, resizes a ramp 0, 1, 2 ...
+and gives the place of each result; resizing the identity matrix it gives the weights, whatever the mode.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport import graphs
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+_SIZE_POLICY = "keep_aspect_ratio_policy"
+
+
+def known(node: ir.Node) -> bool:
+    """Whether a Resize of (N, C, H, W) by constant factors or to a constant size changes height and width alone."""
+    given = _per_axis(node)
+    if given is None or graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
+        return False
+    kind, numbers = given
+    if kind == "scales":
+        return bool(numbers[0] == numbers[1] == 1)
+    shape = graphs.need(node, 0).shape
+    kept = shape is not None and all(shape[axis] == int(numbers[axis]) for axis in (0, 1))
+    return kept and graphs.attr_str(node, _SIZE_POLICY, "stretch") == "stretch"
+
+
+def factors(node: ir.Node) -> tuple[float, float] | None:
+    """The factors of height and width, float32, where the node says factors and no sizes."""
+    given = _per_axis(node)
+    return None if given is None or given[0] != "scales" else (float(given[1][2]), float(given[1][3]))
+
+
+def places(node: ir.Node, axis: int, length: int) -> Array:
+    """Where along ``axis`` (2 or 3, ``length`` long) each result lies, in float32: for nearest the pixel that it is.
+
+    For modes that are neither nearest nor linear the numbers say how many results there are, no more.
+    """
+    return _resized(node, axis, np.arange(length, dtype=np.float32)[:, None])[:, 0]
+
+
+def weights(node: ir.Node, axis: int, length: int) -> Array:
+    """The matrix (new, ``length``) float32 that a column of pixels along ``axis`` is multiplied by."""
+    return _resized(node, axis, np.eye(length, dtype=np.float32))
+
+
+def same(ours: Array, theirs: Array, length: int) -> bool:
+    """Whether places of linear interpolation are equal but for what float32 leaves of places up to ``length``."""
+    return ours.shape == theirs.shape and bool(np.allclose(ours, theirs, rtol=0, atol=1e-4 + length * 2.0**-22))
+
+
+def _resized(node: ir.Node, axis: int, columns: Array) -> Array:
+    """Columns (length, any number) resized along ``axis`` alone."""
+    import onnxruntime as ort
+
+    given = _per_axis(node)
+    assert given is not None
+    kind, numbers = given
+    own: list[Any] = [1, 1, numbers[axis], 1] if kind == "scales" else [1, 1, int(numbers[axis]), columns.shape[1]]
+    body = _one_axis(node, kind, np.asarray(own, np.float32 if kind == "scales" else np.int64), columns.shape)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    session = ort.InferenceSession(graphs.to_bytes(body), options, providers=["CPUExecutionProvider"])
+    found: Array = session.run(None, {"columns": columns[None, None]})[0][0, 0]
+    return found
+
+
+def _one_axis(node: ir.Node, kind: str, numbers: Array, shape: tuple[int, ...]) -> ir.Model:
+    source = ir.val("columns", ir.DataType.FLOAT, ir.Shape([1, 1, *shape]))
+    held = ir.val(kind, const_value=ir.tensor(numbers, name=kind))
+    attributes = [a for name, a in node.attributes.items() if name not in {"axes", _SIZE_POLICY}]
+    operands = [source, None, held] if kind == "scales" else [source, None, None, held]
+    made = ir.Node("", "Resize", operands, attributes)
+    made.outputs[0].name, made.outputs[0].type = "resized", ir.TensorType(ir.DataType.FLOAT)
+    body = ir.Graph(
+        [source], made.outputs, nodes=[made], initializers=[held], opset_imports={"": graphs.OPSET}, name="one axis"
+    )
+    return ir.Model(body, ir_version=10)
+
+
+def _per_axis(node: ir.Node) -> tuple[str, Array] | None:
+    """Factors or sizes of all four axes; None where they are computed, or there are other axes than four."""
+    shape = graphs.need(node, 0).shape
+    if shape is None or len(shape) != 4:
+        return None
+    axes = [axis % 4 for axis in graphs.attr_ints(node, "axes", (0, 1, 2, 3))]
+    for kind, index in (("sizes", 3), ("scales", 2)):
+        held = graphs.constant(graphs.operand(node, index))
+        if held is not None and held.size == len(axes):
+            whole = np.ones(4, held.dtype)
+            whole[axes] = held
+            return kind, whole
+    return None

@@ -1,0 +1,145 @@
+"""Operators by their attributes, through every target's writer and runtime: equal to ONNX Runtime, or refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clearport.base import Graph
+from clearport.export import passes
+
+from .every_target import available, by_target
+from .operator_grid import FAMILIES, Tried
+from .tflite_harness import RANGE, Case, build, f32, i64, one, onnxruntime
+
+CASES = {name: tried for family in FAMILIES.values() for name, tried in family.items()}
+FEW = {
+    name: tried
+    for family, step in zip(FAMILIES.values(), (97, 113, 23, 11, 19, 29, 31), strict=True)
+    for name, tried in list(family.items())[::step]
+}
+"""Of each family some, with a step that has no factor in common with the attributes' turns."""
+TOLERANCE = 1e-4
+"""Of the largest number: what is promised of fp32 files."""
+
+
+def check(tried: Tried, folder: Path) -> set[str]:
+    """Assert that who computes the case computes it right; the targets that do."""
+    image = np.random.default_rng(3).uniform(*RANGE, (1, 3, *tried.sides)).astype(np.float32)
+    raw = build(tried.case, *tried.sides)
+    wanted = onnxruntime(raw.model, image)
+    return compare(passes.run(raw), image, wanted, folder)
+
+
+def compare(graph: Graph, image: np.ndarray, wanted: np.ndarray, folder: Path) -> set[str]:
+    """The ways of running that give ``wanted``; asserts that the others refused, naming operator and layer."""
+    np.testing.assert_allclose(onnxruntime(graph.model, image), wanted, atol=TOLERANCE * max(1, np.abs(wanted).max()))
+    computed = set()
+    for way, outcome in by_target(graph, image, folder):
+        if outcome.picture is None:
+            assert re.match(r"\w+: cannot take operator \w+ of layer '[^']+'", outcome.refusal), (way, outcome.refusal)
+            continue
+        computed.add(way)
+        given = outcome.picture.reshape(wanted.shape) if way == "ncnn" else outcome.picture
+        assert given.shape == wanted.shape, way
+        assert np.abs(given - wanted).max() <= TOLERANCE * max(1, np.abs(wanted).max()), way
+    return computed
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_a_sample_of_operators_is_computed_or_refused(name: str, tmp_path: Path) -> None:
+    check(FEW[name], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_operator_is_computed_or_refused(family: str, tmp_path: Path) -> None:
+    wrong = {}
+    for name, tried in FAMILIES[family].items():
+        try:
+            check(tried, tmp_path)
+        except AssertionError as error:
+            wrong[name] = str(error).splitlines()[0]
+    assert not wrong
+
+
+SIDES = st.tuples(st.integers(3, 40), st.integers(3, 40))
+FACTORS = st.sampled_from(
+    [0.25, 1 / 3, 0.3, 0.4, 0.5, 0.6, 2 / 3, 0.7, 0.75, 1.0, 1.25, 1.3, 1.5, 1.7, 2.0, 2.5, 3.0, 4.0]
+)
+PLACES = st.sampled_from(["half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"])
+ROUNDINGS = st.sampled_from(["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
+
+
+def resized(mode: str, places: str, rounding: str, **numbers: np.ndarray) -> Case:
+    operands = "image  s" if "scales" in numbers else "image   s"
+    node = one("Resize", operands, mode=mode, coordinate_transformation_mode=places, nearest_mode=rounding)
+    return Case((node,), {"s": next(iter(numbers.values()))})
+
+
+def check_resize(case: Case, sides: tuple[int, int], folder: Path) -> None:
+    image = np.random.default_rng(3).uniform(*RANGE, (1, 3, *sides)).astype(np.float32)
+    graph = passes.run(build(case, *sides))
+    wanted = onnxruntime(graph.model, image)
+    assert {"openvino", "onnxruntime", "coreml"} & set(available()) <= compare(graph, image, wanted, folder)
+
+
+@settings(max_examples=5, deadline=None)
+@given(mode=st.sampled_from(["nearest", "linear"]), places=PLACES, rounding=ROUNDINGS, sides=SIDES, by=FACTORS)
+def test_resizing_by_a_factor(
+    tmp_path_factory: pytest.TempPathFactory,
+    mode: str,
+    places: str,
+    rounding: str,
+    sides: tuple[int, int],
+    by: float,
+) -> None:
+    least = tuple(max(by, 1.01 / n) for n in sides)
+    case = resized(mode, places, rounding, scales=f32(1, 1, *least))
+    check_resize(case, sides, tmp_path_factory.mktemp("resized"))
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None)
+@given(
+    mode=st.sampled_from(["nearest", "nearest", "linear"]),
+    places=PLACES,
+    rounding=ROUNDINGS,
+    sides=SIDES,
+    by=st.tuples(FACTORS | st.floats(0.2, 4, width=32), FACTORS | st.floats(0.2, 4, width=32)),
+    to=st.none() | st.tuples(st.integers(1, 60), st.integers(1, 60)),
+)
+def test_resizing_by_any_factors_to_any_size(
+    tmp_path_factory: pytest.TempPathFactory,
+    mode: str,
+    places: str,
+    rounding: str,
+    sides: tuple[int, int],
+    by: tuple[float, float],
+    to: tuple[int, int] | None,
+) -> None:
+    least = tuple(max(factor, 1.01 / n) for factor, n in zip(by, sides, strict=True))
+    numbers = {"scales": f32(1, 1, *least)} if to is None else {"sizes": i64(1, 3, *to)}
+    check_resize(resized(mode, places, rounding, **numbers), sides, tmp_path_factory.mktemp("resized"))
+
+
+def test_nearest_by_a_third_is_written_for_tflite(tmp_path: Path) -> None:
+    """float64 finds 2.9999999 where runtimes, which compute in float32, find 3."""
+    case = resized("nearest", "asymmetric", "floor", scales=f32(1, 1, 1 / 3, 1 / 3))
+    image = np.random.default_rng(3).uniform(*RANGE, (1, 3, 12, 18)).astype(np.float32)
+    graph = passes.run(build(case, 12, 18))
+    assert set(available()) == compare(graph, image, onnxruntime(graph.model, image), tmp_path)
+
+
+def test_half_of_odd_sides_is_written_for_ncnn(tmp_path: Path) -> None:
+    """By the sizes, 25 to 12, each pixel would lie elsewhere than by the factor: 10 levels off."""
+    case = resized("linear", "half_pixel", "floor", scales=f32(1, 1, 0.5, 0.5))
+    image = np.random.default_rng(3).uniform(*RANGE, (1, 3, 25, 35)).astype(np.float32)
+    graph = passes.run(build(case, 25, 35))
+    assert "ncnn" in compare(graph, image, onnxruntime(graph.model, image), tmp_path)
