@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from clearport import bundle, graphs, problems
+from clearport import bundle, graphs, heap, problems
 from clearport.base import (
     Artifact,
     BadInput,
@@ -103,6 +103,7 @@ def _make(plan: Plan, loaded: weights.Loaded, photos: Photos, folder: Path, prog
     about = {"source_sha256": loaded.sha256, **knobs.to_metadata(plan.knobs)}
     weights.save(folder / WEIGHTS, loaded.module, plan.spec.name, plan.scale, about)
     graph = export_graph(loaded.module, plan.spec, plan.scale, plan.request.size)
+    heap.release()
     forms = _forms(plan, graph, photos, folder, progress)
     artifacts: list[Artifact] = []
     skipped = list(plan.skipped)
@@ -117,6 +118,7 @@ def _make(plan: Plan, loaded: weights.Loaded, photos: Photos, folder: Path, prog
         skipped += [result for result in results if isinstance(result, Skipped)]
     if not artifacts:
         raise BadInput("nothing could be exported: " + "; ".join(f"{s.what}: {s.reason}" for s in skipped))
+    heap.release()
     quantized = forms.get("int8")
     return Made(graph, None if isinstance(quantized, Skipped) else quantized, tuple(artifacts), tuple(skipped))
 
@@ -143,6 +145,8 @@ def _guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> Quanti
         raise
     except problems.UNEXPECTED as error:
         return Skipped(precision, problems.told(error, f"quantizing for {precision}"))
+    finally:
+        heap.release()
 
 
 def _quantized(plan: Plan, graph: Graph, photos: Photos, folder: Path, progress: Progress) -> QuantizedGraph:
@@ -214,6 +218,7 @@ def _prove(made: Made, goldens: Goldens, threads: int, progress: Progress) -> tu
 
 
 def _latencies(plan: Plan, made: Made, goldens: Goldens, folder: Path, progress: Progress) -> Latencies:
+    heap.release()
     request = plan.request
     network = network_artifact(folder / WEIGHTS, made.graph.input, made.graph.output)
     timing = replace(QUICK, threads=request.threads) if request.measure else None

@@ -21,6 +21,9 @@ BINS = 4096
 STEP_MEMORY = 1.2e8
 """Bytes of activations of one photo that are looked at together."""
 
+_COPIES = 3
+"""Times as much that looking takes: histograms are counted from copies."""
+
 HELD_MEMORY = 4e8
 """Bytes of activations that may wait, over all photos that are run together, for the operators that read them."""
 
@@ -59,11 +62,11 @@ def survey(
     """
     sizes, pixels = footprint.per_pixel(graph), footprint.largest(inputs)
     steps = footprint.steps(names, sizes, STEP_MEMORY / pixels)
-    together = max(lanes.cores(), int(HELD_MEMORY / (footprint.held(graph, sizes) * pixels)))
+    together = max(lanes.width(_COPIES * STEP_MEMORY), int(HELD_MEMORY / (footprint.held(graph, sizes) * pixels)))
     seen: list[dict[str, _Look]] = []
     for first in range(0, len(inputs), together):
         part = inputs[first : first + together]
-        stepwise, found = Stepwise(graph.model, part), [dict[str, _Look]() for _ in part]
+        stepwise, found = Stepwise(graph.model, part, _COPIES * STEP_MEMORY), [dict[str, _Look]() for _ in part]
         for number, step in enumerate(steps):
             for each, looked in zip(found, stepwise.look(step, _look), strict=True):
                 each.update(looked)

@@ -46,6 +46,11 @@ def held(graph: Graph, sizes: Mapping[str, float]) -> float:
     return most
 
 
+def running(graph: Graph, photos: Sequence[Array]) -> float:
+    """Bytes of one run on the largest of some photos, about: of values, and of their rounded forms."""
+    return 2 * held(graph, per_pixel(graph)) * largest(photos) if photos else 0.0
+
+
 def steps(names: Sequence[str], sizes: Mapping[str, float], room: float) -> list[list[str]]:
     """Names in their order, in parts whose values take up to ``room`` in the unit of ``sizes``, or that have one."""
     found: list[list[str]] = []

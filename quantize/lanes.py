@@ -1,7 +1,7 @@
 """The same work for several photos, on all cores.
 
 Every photo is computed by one thread from beginning to end and the results keep their order, so that the number of
-cores changes the time and no number.
+cores changes the time and no number. Where many cores would take too much memory, some stay idle.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+MEMORY = 1e9
+"""Bytes that all lanes together may take, however many cores there are."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -22,13 +25,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def over(work: Callable[[T], R], items: Sequence[T]) -> Iterable[R]:
-    """What ``work`` gives for each item, in order, as it comes."""
-    width = min(cores(), len(items))
-    if width <= 1:
+def width(each: float) -> int:
+    """How many lanes there are for work that takes ``each`` bytes."""
+    return min(cores(), max(1, int(MEMORY / max(each, 1.0))))
+
+
+def over(work: Callable[[T], R], items: Sequence[T], each: float = 0.0) -> Iterable[R]:
+    """What ``work``, which takes about ``each`` bytes, gives for each item, in order, as it comes."""
+    count = min(width(each), len(items))
+    if count <= 1:
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(width) as pool:
+    with ThreadPoolExecutor(count) as pool:
         try:
             yield from pool.map(work, items)
         finally:

@@ -16,7 +16,7 @@ import numpy as np
 from clearport import graphs
 from clearport.base import QuantizedGraph, ScaleTable
 from clearport.protocols import no_progress
-from clearport.quantize import fold, islands, lanes, legalise, photos, placement, qdq, search, weights
+from clearport.quantize import fold, footprint, islands, lanes, legalise, photos, placement, qdq, search, weights
 from clearport.quantize.rounding import Rounded
 
 if TYPE_CHECKING:
@@ -235,13 +235,15 @@ def _errors(trial: Trial, floats: frozenset[str], progress: Progress) -> dict[st
     names = [name for name in entries if name != source and folded.observed[name] not in (source,)]
     probes = _probes(trial.bench, PROBE_COST / max(1, len(names)) / _SWITCHES)
 
+    memory = footprint.running(trial.bench.graph, probes)
+
     def outputs(on: str) -> list[Array]:
         given = {f"{name}.on": np.array(name == on) for name in entries}
         return [session.run(None, {source: image, **given})[0] for image in probes]
 
     wanted = outputs("")
     errors: dict[str, float] = {}
-    for done, (name, outs) in enumerate(zip(names, lanes.over(outputs, names), strict=True)):
+    for done, (name, outs) in enumerate(zip(names, lanes.over(outputs, names, memory), strict=True)):
         progress("finding what costs most", done, len(names))
         key = folded.observed[name]
         missed = [float(np.square(out - want).mean()) for out, want in zip(outs, wanted, strict=True)]

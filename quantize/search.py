@@ -14,7 +14,7 @@ import numpy as np
 from clearport import graphs
 from clearport.base import QuantizedGraph, ScaleTable
 from clearport.protocols import no_progress
-from clearport.quantize import lanes, legalise, observers, photos, placement, qdq
+from clearport.quantize import footprint, lanes, legalise, observers, photos, placement, qdq
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +86,10 @@ class Bench:
         self.cost = work * sum(image.shape[2] * image.shape[3] for each in self.photos for image in each)
         reference: Any = graphs.session(graph.model)
         source = graph.input.name
-        self.wanted = [list(lanes.over(lambda x: reference.run(None, {source: x})[0], each)) for each in self.photos]
+        self.memory = footprint.running(graph, [image for each in self.photos for image in each])
+        self.wanted = [
+            list(lanes.over(lambda x: reference.run(None, {source: x})[0], each, self.memory)) for each in self.photos
+        ]
 
     def psnr_db(self, given: Array, wanted: Array) -> float:
         """Of one output to the float network's."""
@@ -136,7 +139,7 @@ class Judge:
             out = self._session.run(None, {source: pair[0], **given})[0]
             return self.bench.psnr_db(out, pair[1])
 
-        return float(np.mean(list(lanes.over(score, pairs))))
+        return float(np.mean(list(lanes.over(score, pairs, self.bench.memory))))
 
     def base(self, calibrator: str, number: int) -> dict[str, Range]:
         """The ranges that a calibrator makes of a split, before any adjustment."""

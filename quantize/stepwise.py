@@ -28,9 +28,11 @@ class Stepwise:
     Args:
         model: float32 image to picture, one input.
         inputs: the photos, float32 (1, 3, H, W).
+        memory: bytes that a step takes for one photo, about.
     """
 
-    def __init__(self, model: ir.Model, inputs: Sequence[Array]) -> None:
+    def __init__(self, model: ir.Model, inputs: Sequence[Array], memory: float = 0.0) -> None:
+        self._memory = memory
         self._model = model.clone()
         source = graphs.name_of(self._model.graph.inputs[0])
         self._held: list[dict[str, Array]] = [{source: image} for image in inputs]
@@ -62,7 +64,7 @@ class Stepwise:
             self._held[photo] = {name: array for name, array in values.items() if name in needed}
             return at({name: values[name] for name in names})
 
-        return list(lanes.over(go, range(len(self._held))))
+        return list(lanes.over(go, range(len(self._held)), self._memory))
 
     def _ancestors(self, names: Collection[str]) -> dict[int, ir.Node]:
         """The nodes that have not run yet and lead to the named values, in order."""

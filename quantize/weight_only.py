@@ -15,7 +15,7 @@ import numpy as np
 from clearport import graph_sizes, graphs
 from clearport.base import QuantizedGraph, ScaleTable
 from clearport.protocols import no_progress
-from clearport.quantize import cost, lanes, photos, rounding, scheme, weights
+from clearport.quantize import cost, footprint, lanes, photos, rounding, scheme, weights
 from clearport.quantize.stepwise import Stepwise
 
 if TYPE_CHECKING:
@@ -166,12 +166,12 @@ class _Judge:
         step = graph_sizes.coarsest_stride(graph)
         side = max(1, _SIDE // step) * step if graph.input.dynamic else None
         self._corners = [np.ascontiguousarray(x[:, :, :side, :side]) for x in _at_all_sizes(graph, inputs)]
-        self._wanted = self._results(graph)
+        self._memory = footprint.running(graph, self._corners)
+        self._wanted = list(lanes.over(self._runner(graph), self._corners, self._memory))
 
-    def _results(self, graph: Graph) -> list[Array]:
+    def _runner(self, graph: Graph) -> Callable[[Array], Array]:
         session: Any = graphs.session(graph.model)
-        source = graph.input.name
-        return list(lanes.over(lambda image: session.run(None, {source: image})[0], self._corners))
+        return lambda image: session.run(None, {graph.input.name: image})[0]
 
     def error(self, rounded: QuantizedGraph) -> float:
         """The mean squared error of the worst picture."""
@@ -180,9 +180,13 @@ class _Judge:
             for name, value in rounded.graph.model.graph.initializers.items()
             if (array := graphs.constant(value)) is not None and array.dtype == np.float32
         }
-        found = self._results(weights.replaced(self._graph, arrays))
-        pairs = zip(found, self._wanted, strict=True)
-        return max(float(np.square(got - want, dtype=np.float64).mean()) for got, want in pairs)
+        run = self._runner(weights.replaced(self._graph, arrays))
+
+        def missed(pair: tuple[Array, Array]) -> float:
+            return float(np.square(run(pair[0]) - pair[1], dtype=np.float64).mean())
+
+        pairs = list(zip(self._corners, self._wanted, strict=True))
+        return max(lanes.over(missed, pairs, self._memory))
 
     def allowed(self, psnr_db: float) -> float:
         """The mean squared error of a PSNR."""
