@@ -28,9 +28,11 @@ PASSED, FAILED, SKIPPED = Text("passed", "green"), Text("FAILED", "bold red"), T
 
 
 _WIDTH_OF_FILES = 140
-_EXPORTED = ("artifact", "proof", "dB to PyTorch", "dB", "max", "mean", "equal", "median ms", "of PyTorch", "kB")
+_PROOF = ("artifact", "proof", "dB to PyTorch", "dB", "max", "mean", "equal")
+_EXPORTED = (*_PROOF, "wall ms", "CPU ms", "of PyTorch", "kB")
 _LEGEND = """dB, max, mean (levels of 255), equal: to what proves a file: PyTorch for float, the QDQ model for int8
-median ms: on this machine's CPU, measured briefly; of PyTorch: its share of PyTorch's time"""
+wall ms, CPU ms: medians on this machine's CPU, measured briefly; CPU time sums all threads and is the steadier one
+of PyTorch: its share of PyTorch's wall time, paired in turns"""
 
 
 def _console() -> Console:
@@ -143,15 +145,30 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     print_parts(Text(title, "bold"))
     print_table(_EXPORTED, rows, _EXPORTED[2:], ("max", "mean", "equal"))
     print_parts(Text(_LEGEND, "dim"))
-    untimed = {a.latency.reason: a.target for a in bundle.artifacts if isinstance(a.latency, Skipped)}
-    for reason, target in untimed.items():
-        print_parts(Text(f"not timed: {target}: {reason}", "dim"))
+    for reason, names in _untimed(bundle.artifacts).items():
+        print_parts(Text(f"not timed: {', '.join(names)}: {reason}", "dim"))
     for skipped in bundle.manifest.skipped:
         print_parts(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
     for failure in bundle.manifest.failures():
         print_parts(Text(failure, "red"))
     verdict = Text("every check passed", "bold green") if bundle.passed else Text("checks failed", "bold red")
     print_parts(verdict + Text(f": {bundle.folder}/report.html", "not bold"))
+
+
+def _untimed(artifacts: Sequence[ArtifactRecord]) -> dict[str, list[str]]:
+    """Reason -> what was not timed for it: a target where that holds for all of its files, and its files otherwise."""
+    found: dict[str, list[str]] = {}
+    for artifact in artifacts:
+        if isinstance(artifact.latency, Skipped):
+            reason = artifact.latency.reason
+            same = all(_reason(a) == reason for a in artifacts if a.target == artifact.target)
+            names = found.setdefault(reason, [])
+            names += [name for name in [artifact.target if same else artifact.key] if name not in names]
+    return found
+
+
+def _reason(artifact: ArtifactRecord) -> str | None:
+    return artifact.latency.reason if isinstance(artifact.latency, Skipped) else None
 
 
 def _parity(artifact: ArtifactRecord) -> tuple[Any, ...]:
@@ -168,10 +185,11 @@ def _psnr(parity: ParityReport) -> str:
     return "equal" if parity.passed and parity.psnr_db is None else number(parity.psnr_db)
 
 
-def _latency(latency: LatencyReport | Skipped) -> tuple[str, str]:
+def _latency(latency: LatencyReport | Skipped) -> tuple[str, str, str]:
     if isinstance(latency, Skipped):
-        return "–", ""
-    return number(latency.median_ms, 1), "" if latency.ratio is None else number(latency.ratio.value)
+        return "–", "–", ""
+    share = "" if latency.ratio is None else number(latency.ratio.value)
+    return number(latency.median_ms, 1), number(latency.cpu_median_ms, 1), share
 
 
 def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:

@@ -10,8 +10,8 @@ from rich.text import Text
 from clearport.base import Skipped
 from clearport.cli_show import FAILED, PASSED, SKIPPED, number, print_json, print_parts, print_table, table
 from clearport.runtime.device import EstimateReport, SimulatedReport
-from clearport.runtime.latency_compare import Verdict, compare
-from clearport.runtime.latency_record import LatencyReport
+from clearport.runtime.latency_compare import Verdict, baselines_of, compare, other_of
+from clearport.runtime.latency_record import NO_PROFILE, LatencyReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +24,12 @@ BUSY = 0.5
 """Share of the processors that others may have wanted before a measurement."""
 
 _SLOWEST = 5
-_COLUMNS = ("artifact", "runner", "ran on", "median ms", "p5", "p95", "first", "init", "ratio", "golden", "MiB")
+_TIMES = ("wall ms", "CPU ms", "p5", "p95", "first", "init")
 _SIMULATED = ("artifact", "runner", "ran on", "golden")
 _ESTIMATED = ("artifact", "compiler", "estimate, ms", "NPU", "CPU", "on the NPU", "off the NPU", "memory")
-_MS = "wall-clock milliseconds, measured in turns; 'ratio' is paired with PyTorch's, or --against's; MiB is peak memory"
+_MS = """wall ms, CPU ms: medians, measured in turns; CPU time sums all threads and is the steadier one
+p5, p95, first, init: of the wall clock; of …: share of the other's wall time, paired in turns, with its 95 % interval
+MiB: peak memory"""
 _COLOURS = {"faster": "green", "slower": "red", "cannot tell": "yellow", "not comparable": "yellow"}
 
 
@@ -66,12 +68,16 @@ def show_bench(outcome: BenchOutcome, older: BenchRecord | None) -> None:
 
 
 def _show_device(title: str, rows: Sequence[BenchRow]) -> None:
-    measured = [_measured(row, row.cell) for row in rows if isinstance(row.cell, LatencyReport)]
+    timed = [(row, row.cell) for row in rows if isinstance(row.cell, LatencyReport)]
+    others = baselines_of([cell for _, cell in timed])
+    measured = [_measured(row, cell, others) for row, cell in timed]
     estimated = [_estimate(row, row.cell) for row in rows if isinstance(row.cell, EstimateReport)]
     simulated = [_simulated(row, row.cell) for row in rows if isinstance(row.cell, SimulatedReport)]
     if measured:
         print_parts(Text(f"{title}: measured", "bold"))
-        print_table(_COLUMNS, measured, _COLUMNS[3:9] + _COLUMNS[10:], ("p5", "p95", "first", "init", "MiB"))
+        figures = (*_TIMES, *(f"of {other}" for other in others))
+        columns = ("artifact", "runner", "ran on", *figures, "golden", "MiB")
+        print_table(columns, measured, (*figures, "MiB"), ("p5", "p95", "first", "init", "MiB"))
     if estimated:
         print_parts(Text(f"{title}: a compiler's estimate, nothing ran", "bold"))
         print_table(_ESTIMATED, estimated, _ESTIMATED[2:5], ("compiler", "NPU", "CPU"))
@@ -110,11 +116,12 @@ def _title(outcome: BenchOutcome, address: str) -> str:
     return ", ".join([address, *(str(facts[key]) for key in ("model", "cpu", "system") if facts.get(key))])
 
 
-def _measured(row: BenchRow, cell: LatencyReport) -> tuple[str | Text, ...]:
-    times = (cell.median_ms, cell.p5_ms, cell.p95_ms, cell.first_inference_ms, cell.init_ms)
+def _measured(row: BenchRow, cell: LatencyReport, others: Sequence[str]) -> tuple[str | Text, ...]:
+    times = (cell.median_ms, cell.cpu_median_ms, cell.p5_ms, cell.p95_ms, cell.first_inference_ms, cell.init_ms)
     ratio = "" if cell.ratio is None else f"{cell.ratio.value:.2f} ({cell.ratio.low:.2f}–{cell.ratio.high:.2f})"
     ran = Text(cell.unit_ran, "bold red" if cell.fell_back else "")
-    figures = (*(number(t, 1) for t in times), ratio)
+    mine = None if cell.ratio is None else other_of(cell.ratio.baseline)
+    figures = (*(number(t, 1) for t in times), *(ratio if other == mine else "" for other in others))
     return row.artifact, row.runner, ran, *figures, _golden(row), number(cell.peak_memory_mib, 0)
 
 
@@ -165,6 +172,8 @@ def _measured_notes(cell: LatencyReport, what: str) -> None:
         print_parts(Text(f"{what}: not comparable: {remark}", "yellow"))
     if cell.fell_back:
         print_parts(Text(f"{what}: asked for the {cell.unit_asked}, ran on: {cell.unit_ran}", "red"))
+    if why := cell.facts.get(NO_PROFILE):
+        print_parts(Text(f"{what}: no profile: {why}", "dim"))
     total = sum(op.ms for op in cell.profile) or 1.0
     for op in cell.profile[:_SLOWEST]:
         print_parts(Text(f"{what}: {op.ms:8.3f} ms {op.ms / total:5.0%}  {op.operator}  {op.name}", "dim"))

@@ -17,6 +17,7 @@ from clearport.bench_record import BenchedDevice, BenchedModel, BenchPlan, Bench
 from clearport.bundle import Bundle
 from clearport.images import load_rgb
 from clearport.pipeline_bench_jobs import BASELINE, Subject, golden_of, jobs_for, subjects_of
+from clearport.pipeline_bench_record import differences
 from clearport.pipeline_devices import family_of
 from clearport.protocols import no_progress
 from clearport.runtime.conditions import Conditions
@@ -126,11 +127,9 @@ class _Book:
             self._take_over(BenchRecord.load(request.json))
 
     def _take_over(self, old: BenchRecord) -> None:
-        model, plan = self._model(), self._plan()
-        if (old.model, old.plan) != (model, plan):
-            what = "model" if old.model != model else "plan"
+        if different := differences(old.model, self._model(), old.plan, self._plan()):
             raise BadInput(
-                f"{self.request.json}: cannot be resumed: it is of another {what}; "
+                f"{self.request.json}: cannot be resumed, because {'; '.join(different)}. Give the same again, or "
                 "leave out --resume, or name another file"
             )
         self._devices = {device.address: device for device in old.devices}

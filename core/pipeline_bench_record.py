@@ -9,8 +9,56 @@ from clearport.bundle import Bundle, write
 from clearport.pipeline_bench_jobs import BASELINE
 from clearport.reports.html import write_reports
 
+_SHA256 = 64
+
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from clearport.bench_record import BenchedModel, BenchPlan
     from clearport.pipeline_bench import BenchOutcome
+
+
+_OPTIONS = {
+    "threads": "--threads",
+    "runs": "--runs",
+    "seconds": "--seconds",
+    "sustained_s": "--sustained",
+    "pin": "--pin",
+}
+_OF_MODEL = {
+    "name": "network",
+    "scale": "scale",
+    "size": "--size of the export",
+    "input_size": "measured picture",
+    "macs": "number of multiply-accumulates",
+    "weights_sha256": "weights",
+}
+
+
+def differences(old_model: BenchedModel, model: BenchedModel, old_plan: BenchPlan, plan: BenchPlan) -> list[str]:
+    """In what a record is of another bundle or was measured otherwise, one phrase each, by the option's name."""
+    found = [
+        f"its {_OF_MODEL.get(name, name)} is {_shown(there)} and this bundle's is {_shown(here)}"
+        for name, there, here in _unequal(old_model, model)
+    ]
+    found += [
+        f"it was measured with {_OPTIONS.get(name, name)} {_shown(there)} and this run has {_shown(here)}"
+        for name, there, here in _unequal(old_plan, plan)
+    ]
+    return found
+
+
+def _unequal(old: BaseModel, new: BaseModel) -> list[tuple[str, object, object]]:
+    names = type(new).model_fields
+    return [(n, getattr(old, n), getattr(new, n)) for n in names if getattr(old, n) != getattr(new, n)]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)[:12] if len(str(value)) == _SHA256 else str(value)
 
 
 def record_rows(outcome: BenchOutcome) -> Bundle:

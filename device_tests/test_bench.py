@@ -83,7 +83,8 @@ def test_resume_keeps_what_was_measured_and_measures_the_rest(exported: Bundle, 
 def test_resume_refuses_the_record_of_another_plan(exported: Bundle, benched: Path) -> None:
     done = command("bench", exported.folder, "--runs", "7", "--json", benched, "--resume", "--quiet")
     assert done.code == 2
-    assert "another plan" in done.err
+    assert "it was measured with --runs 6 and this run has 7" in done.err
+    assert "it was measured with --seconds 0 and this run has 1" in done.err
     assert command("bench", exported.folder, "--resume").code == 2
 
 
@@ -126,6 +127,8 @@ def test_rows_are_kept_in_the_bundle_and_its_report(bundle: Bundle) -> None:
     report = (bundle.folder / "report.md").read_text()
     assert "## Devices" in report
     assert "without a pause on host" in report
+    assert "no profile: LiteRT's Python has no profiler" in report
+    assert "tflite/int8 litert: no profile: LiteRT's Python has no profiler" in done.out
     assert not kept.verify_files()
 
 

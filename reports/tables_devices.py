@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.base import Skipped
-from clearport.reports.cells import NOTHING, headed, relative, without_empty_columns
+from clearport.reports.cells import NOTHING, headed, optional, relative, without_empty_columns
 from clearport.reports.content import Bar, Cell, Plot, Table
 from clearport.reports.text import count, number
 from clearport.runtime.device import EstimateReport, Fallback, SimulatedReport
-from clearport.runtime.latency_record import LatencyReport
+from clearport.runtime.latency_compare import baselines_of, other_of
+from clearport.runtime.latency_record import NO_PROFILE, LatencyReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -54,23 +55,25 @@ def _device(device: BenchedDevice, rows: Iterable[BenchRow]) -> Iterator[Table]:
 
 
 def _measured(device: BenchedDevice, found: Sequence[tuple[BenchRow, LatencyReport]]) -> Table:
-    baselines = {cell.ratio.baseline for _, cell in found if cell.ratio is not None}
-    to = " to PyTorch" if baselines == {"pytorch"} else ""
+    others = baselines_of([cell for _, cell in found])
+    relatives = "".join(f" | Relative to {other.replace('|', ' ')}" for other in others)
     columns = headed(
-        f"Artifact | Runner | Median, ms | p5 – p95, ms | Relative{to} | First, ms | Ran on | {_GOLDEN} | Remarks",
-        (2, 3, 4, 5),
+        f"Artifact | Runner | Wall median, ms | CPU median, ms | p5 – p95, ms{relatives} | First, ms | Ran on | "
+        f"{_GOLDEN} | Remarks",
+        tuple(range(2, 6 + len(others))),
     )
     rows = tuple(
         (
             Cell(row.artifact, code=True),
             Cell(row.runner),
             Cell(number(cell.median_ms)),
+            optional(cell.cpu_median_ms),
             Cell(f"{number(cell.p5_ms)} – {number(cell.p95_ms)}"),
-            relative(cell.ratio),
+            *(relative(cell.ratio if cell.ratio and other_of(cell.ratio.baseline) == o else None) for o in others),
             Cell(number(cell.first_inference_ms)),
             _ran(cell.unit_asked, cell.unit_ran),
             _golden(row),
-            Cell("; ".join(f"not comparable: {remark}" for remark in cell.remarks)),
+            Cell("; ".join((*(f"not comparable: {remark}" for remark in cell.remarks), *_without_profile(cell)))),
         )
         for row, cell in found
     )
@@ -80,6 +83,10 @@ def _measured(device: BenchedDevice, found: Sequence[tuple[BenchRow, LatencyRepo
     how = f"At least {count(runs)} timed runs of each, {threads} thread{'' if threads == '1' else 's'}."
     note = f"{_about(device)}{_change(device.before, device.after)} {how}"
     return Table(*without_empty_columns(columns, rows), f"{device.address}: measured", note, shown=True)
+
+
+def _without_profile(cell: LatencyReport) -> list[str]:
+    return [f"no profile: {cell.facts[NO_PROFILE]}"] if NO_PROFILE in cell.facts else []
 
 
 def _estimated(device: BenchedDevice, found: Sequence[tuple[BenchRow, EstimateReport]]) -> Table:

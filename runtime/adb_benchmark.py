@@ -25,7 +25,7 @@ from clearport.runtime.benchmark_flags import Dialect
 from clearport.runtime.conditions import Conditions, drift
 from clearport.runtime.device import DeviceLost, Job, Row
 from clearport.runtime.latency_race import order
-from clearport.runtime.latency_record import LatencyPlan, LatencyReport, OperatorTime
+from clearport.runtime.latency_record import NO_PROFILE, LatencyPlan, LatencyReport, OperatorTime
 from clearport.runtime.latency_stats import Summary, paired_ratio
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ AT_ONCE = 4
 _WARMUP_S = 0.5  # the tool's own default
 _MEMORY = "benchmark_model's own monitoring, in a run that was not timed"
 _ONCE = ("--num_runs=1", "--min_secs=0", "--warmup_runs=1", "--warmup_min_secs=0")
+_NO_NODES = "this benchmark_model printed no times of nodes"
 _NO_OUTPUT = "this benchmark_model fills inputs with random numbers and keeps its outputs"
 _QUOTED = 3
 
@@ -226,12 +227,17 @@ class Benchmark:
             operators=per_unit.get("cpu", {}),
             partitions=probe.replaced[0].partitions if probe.replaced else None,
             executed_precision=None,
-            facts={**_facts(entrant), **({} if self.dialect.writes else {"no_output": _NO_OUTPUT})},
+            facts={**_facts(entrant), **self._missing(entrant)},
             operators_per_unit=per_unit,
             pinned=self.plan.pin,
             profile=_profile(entrant, job.unit) if self.plan.profile else (),
             remarks=tuple(remarks),
         )
+
+    def _missing(self, entrant: _Entrant) -> dict[str, str]:
+        """What the tool does not tell, and why."""
+        profile = {NO_PROFILE: _NO_NODES} if self.plan.profile and not entrant.profile else {}
+        return {**profile, **({} if self.dialect.writes else {"no_output": _NO_OUTPUT})}
 
     def _row(self, job: Job, cell: LatencyReport | Skipped, outputs: Mapping[str, Array]) -> Row:
         return Row(self.shell.address, job.name, job.unit, NAME, cell, outputs)

@@ -22,6 +22,17 @@ _RESAMPLES = 2000
 _SEED = 20
 
 
+def other_of(baseline: str) -> str:
+    """Whom a ratio's baseline belongs to, for people: ``PyTorch``, or the other bundle (``tflite/int8 of OLD``)."""
+    return {"pytorch": "PyTorch"}.get(baseline, baseline.rpartition(" of ")[2])
+
+
+def baselines_of(reports: Sequence[LatencyReport]) -> list[str]:
+    """Whom the ratios of some reports are to, PyTorch first: figures of one column have to have one baseline."""
+    found = dict.fromkeys(other_of(report.ratio.baseline) for report in reports if report.ratio is not None)
+    return sorted(found, key=lambda name: (name != "PyTorch", name))
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The new record against the old one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from clearport.runtime.latency_record import LatencyPlan, LatencyReport, OperatorTime
+from clearport.runtime.latency_record import NO_PROFILE, LatencyPlan, LatencyReport, OperatorTime
 from clearport.runtime.latency_stats import Summary, paired_ratio
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def report_of(entrant: Entrant, reference: Entrant | None, plan: LatencyPlan, re
     worker = entrant.worker
     facts = worker.facts()
     profile = worker.profile() if plan.profile else []
+    no_profile = {NO_PROFILE: worker.no_profile} if plan.profile and not profile else {}
     wall, cpu = [t.wall_ms for t in entrant.rounds.values()], [t.cpu_ms for t in entrant.rounds.values()]
     ratio = cpu_ratio = None
     if reference is not None:
@@ -77,7 +78,7 @@ def report_of(entrant: Entrant, reference: Entrant | None, plan: LatencyPlan, re
         operators=facts.get("operators", {}),
         partitions=facts.get("partitions"),
         executed_precision=facts.get("executed_precision"),
-        facts={key: value for key, value in facts.items() if key not in _OWN_FACTS},
+        facts={**{key: value for key, value in facts.items() if key not in _OWN_FACTS}, **no_profile},
         operators_per_unit=facts.get("operators_per_unit", {}),
         p99_9_ms=_p99_9(samples),
         pinned=tuple(facts.get("pinned", ())),

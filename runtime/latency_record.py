@@ -9,6 +9,9 @@ from typing import Any, Literal
 from clearport.runtime.latency_stats import Ratio
 from clearport.runtime.latency_sustained import Sustained
 
+NO_PROFILE = "no_profile"
+"""The fact that says why a profile that was asked for is empty."""
+
 
 @dataclass(frozen=True)
 class LatencyPlan:

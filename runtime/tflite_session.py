@@ -16,6 +16,11 @@ _DELEGATE = "DELEGATE"
 class TfliteSession:
     """A loaded model. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
 
+    no_profile = (
+        "LiteRT's Python has no profiler; on a phone, benchmark_model has one "
+        "(--device adb:SERIAL --benchmark-model FILE)"
+    )
+
     def __init__(self, interpreter: Any) -> None:
         self._interpreter = interpreter
         self._interpreter.allocate_tensors()

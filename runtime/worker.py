@@ -86,6 +86,8 @@ class Worker:
         }
         self._process: WorkerProcess | None = None
         self._opened: dict[str, Any] = {}
+        self.no_profile = ""
+        """Why the last ``profile`` was empty, if it was."""
 
     def __enter__(self) -> Self:
         """Start the subprocess and open the artifact there.
@@ -152,7 +154,9 @@ class Worker:
         Raises:
             RuntimeFailure: the runtime crashed or hung.
         """
-        rows: list[dict[str, Any]] = self._ask("profile")[0]["operators"]
+        told = self._ask("profile")[0]
+        rows: list[dict[str, Any]] = told["operators"]
+        self.no_profile = str(told["why"])
         return sorted(rows, key=lambda row: -float(row["ms"]))
 
     def peak_memory_mib(self) -> float | None:

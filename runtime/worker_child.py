@@ -123,8 +123,12 @@ class _Server:
 
     def _profile(self, _: dict[str, Any], __: dict[str, Array]) -> Reply:
         profile: Callable[[Mapping[str, Array]], list[dict[str, Any]]] | None
-        profile = getattr(self._opened(), "profile", None)
-        return {"operators": profile(self._inputs) if profile is not None else []}, {}
+        session = self._opened()
+        profile = getattr(session, "profile", None)
+        if profile is None:
+            why = getattr(session, "no_profile", "this runtime does not tell what its operators take")
+            return {"operators": [], "why": why}, {}
+        return {"operators": profile(self._inputs), "why": "the runtime told of no operator"}, {}
 
 
 def _pin(processors: list[int]) -> None:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from clearport import cli_show
-from clearport.bench_record import BenchedModel, BenchPlan, BenchRecord
+from clearport.base import Skipped
+from clearport.bench_record import BenchedModel, BenchPlan, BenchRecord, BenchRow
 from clearport.bundle import Bundle
 from clearport.cli_progress import progress_bar
 from clearport.cli_show import show_bundle, show_checks, show_restored
 from clearport.cli_show_bench import show_bench
 from clearport.pipeline_bench import BenchOutcome
+from clearport.pipeline_bench_record import differences
 from clearport.pipeline_run import Restored
 from clearport.reports.junit import Check
-from tests.device_rows import LOST, with_devices
+from clearport.runtime.latency_record import NO_PROFILE
+from clearport.runtime.latency_stats import Ratio
+from tests.device_rows import LOST, bench_row, with_devices
+from tests.latency_reports import latency_report
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +38,60 @@ def test_an_export_tells_the_reference_from_pytorch(made: Bundle, capsys: pytest
     assert "dB to PyTorch" in said
     assert "PyTorch for float, the QDQ model for int8" in said
     assert said.count("Core ML runs on macOS only") == 1, "a reason is told once"
+
+
+def test_what_was_not_timed_is_told_with_every_target(made: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    def untimed(artifact: Any) -> Any:
+        reasons = {"tflite": "no LiteRT", "openvino": "no LiteRT", "onnxruntime/int8/ort": "no LiteRT"}
+        reason = reasons.get(artifact.target) or reasons.get(artifact.key)
+        return artifact.model_copy(update={"latency": Skipped(artifact.key, reason)}) if reason else artifact
+
+    artifacts = tuple(map(untimed, made.artifacts))
+    show_bundle(Bundle(made.folder, made.manifest.model_copy(update={"artifacts": artifacts})), as_json=False)
+    said = capsys.readouterr().out
+    assert "not timed: onnxruntime/int8/ort, openvino, tflite: no LiteRT\n" in said
+    assert "not timed: coreml: Core ML runs on macOS only\n" in said
+
+
+def test_wall_and_cpu_time_are_both_shown_and_told_apart(made: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    def slow(artifact: Any) -> Any:
+        cell = latency_report([80.0] * 6, cpu_median_ms=41.5)
+        return artifact.model_copy(update={"latency": cell}) if artifact.key == "tflite/int8" else artifact
+
+    artifacts = tuple(map(slow, made.artifacts))
+    show_bundle(Bundle(made.folder, made.manifest.model_copy(update={"artifacts": artifacts})), as_json=False)
+    said = capsys.readouterr().out
+    header = next(line for line in said.splitlines() if line.startswith("artifact"))
+    assert header.index("wall ms") < header.index("CPU ms") < header.index("of PyTorch")
+    (row,) = [line for line in said.splitlines() if line.startswith("tflite/int8 ")]
+    assert re.search(r"\b80\.0 +41\.5\b", row)
+
+
+def test_ratios_to_different_baselines_stand_in_columns_of_their_own(
+    made: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ratio = Ratio("pytorch", 0.25, 0.2, 0.95)
+    cells = {
+        "tflite/int8": latency_report([9.0] * 6, ratio=replace(ratio, baseline="tflite/int8 of old", value=0.9)),
+        "tflite/int8 of old": latency_report([10.0] * 6, ratio=ratio),
+        "onnxruntime/int8": latency_report([10.0] * 6, ratio=replace(ratio, value=0.5)),
+    }
+    rows = tuple(bench_row("host", name, cell) for name, cell in cells.items())
+    show_bench(BenchOutcome(made, record_of(made, rows), frozenset()), None)
+    lines = capsys.readouterr().out.splitlines()
+    header = next(line for line in lines if line.startswith("artifact"))
+    border = header.index("of PyTorch") + len("of PyTorch")  # figures stand right
+    assert header.index("of old") > border
+    told = {line.split("  ")[0].strip(): line for line in lines if line.startswith(tuple(cells))}
+    assert "0.90" in told["tflite/int8"][border:]
+    assert "0.25" in told["tflite/int8 of old"][:border]
+    assert "0.50" in told["onnxruntime/int8"][:border]
+
+
+def test_a_profile_that_is_not_there_says_why(made: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    cell = latency_report([9.0] * 6, facts={NO_PROFILE: "LiteRT's Python has no profiler"})
+    show_bench(BenchOutcome(made, record_of(made, (bench_row("host", "tflite/int8", cell),)), frozenset()), None)
+    assert "tflite/int8 litert: no profile: LiteRT's Python has no profiler" in capsys.readouterr().out
 
 
 def test_a_narrow_terminal_gets_fewer_columns_and_whole_names(
@@ -50,16 +110,7 @@ def test_a_bench_separates_what_was_measured_estimated_and_simulated(
     made: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = with_devices(made.manifest)
-    record = BenchRecord(
-        clearport="0.1.0",
-        created="2026-01-02T03:04:05+00:00",
-        model=BenchedModel(
-            name="ncnet", scale=3, size="8x8", input_size="8x8", macs=1, weights_sha256=manifest.model.weights_sha256
-        ),
-        plan=BenchPlan(threads=1, runs=30, seconds=0.0),
-        devices=manifest.devices,
-        rows=manifest.device_rows,
-    )
+    record = record_of(Bundle(made.folder, manifest), manifest.device_rows)
     show_bench(BenchOutcome(made, record, frozenset()), None)
     said = capsys.readouterr().out
     titles = [line for line in said.splitlines() if re.match(r"(phone|npu|arm)\b", line)]
@@ -70,9 +121,52 @@ def test_a_bench_separates_what_was_measured_estimated_and_simulated(
     ]
     assert said.count(LOST) == 1
     assert f"skipped 2 artifacts: {LOST} (coreml/fp16/image, coreml/fp32/tensor)" in said
-    simulated = said[said.index("simulated, correctness") :]
-    assert "median ms" not in simulated
+    simulated = said[said.index("simulated, correctness") : said.index("wall ms, CPU ms: medians")]
+    assert "wall ms" not in simulated
     assert "~131.25" in said
+
+
+def record_of(bundle: Bundle, rows: tuple[BenchRow, ...]) -> BenchRecord:
+    sha256 = bundle.manifest.model.weights_sha256
+    model = BenchedModel(name="ncnet", scale=3, size="8x8", input_size="8x8", macs=1, weights_sha256=sha256)
+    return BenchRecord(
+        clearport="0.1.0",
+        created="2026-01-02T03:04:05+00:00",
+        model=model,
+        plan=BenchPlan(threads=1, runs=30, seconds=0.0),
+        devices=bundle.manifest.devices,
+        rows=rows,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"threads": 4}, "it was measured with --threads 1 and this run has 4"),
+        ({"runs": 60}, "it was measured with --runs 30 and this run has 60"),
+        ({"seconds": 2.5}, "it was measured with --seconds 0 and this run has 2.5"),
+        ({"sustained_s": 60.0}, "it was measured with --sustained 0 and this run has 60"),
+        ({"pin": (0, 1)}, "it was measured with --pin none and this run has 0,1"),
+    ],
+)
+def test_a_record_of_another_plan_names_the_option(made: Bundle, change: dict[str, Any], words: str) -> None:
+    record = record_of(made, ())
+    assert differences(record.model, record.model, record.plan, record.plan.model_copy(update=change)) == [words]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"weights_sha256": "f" * 64}, "its weights is .* and this bundle's is ffffffffffff"),
+        ({"size": "dynamic"}, "its --size of the export is 8x8 and this bundle's is dynamic"),
+        ({"name": "iagc", "scale": 1}, "its network is ncnet and this bundle's is iagc"),
+    ],
+)
+def test_a_record_of_another_bundle_says_in_what(made: Bundle, change: dict[str, Any], words: str) -> None:
+    record = record_of(made, ())
+    found = differences(record.model, record.model.model_copy(update=change), record.plan, record.plan)
+    assert len(found) == len(change)
+    assert re.fullmatch(words, found[0])
 
 
 def test_checks_that_could_not_be_made_are_told_once_for_each_reason(capsys: pytest.CaptureFixture[str]) -> None:
