@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from clearport import problems
 from clearport.base import BadInput, ClearportError
 from clearport.registry import installed_versions
 from clearport.runtime.apt_packages import Apt, call
@@ -116,9 +117,9 @@ def main(words: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     try:
         record = make(place(), given.tool, force=given.force)
-    except ClearportError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+    except problems.UNEXPECTED as error:
+        sys.stderr.write(f"{problems.told(error, 'making an arm64 userland')}\n")
+        return error.exit_code if isinstance(error, ClearportError) else problems.EXIT_CODE
     sys.stdout.write(f"{place()}: {json.dumps(record)}\n")
     return 0
 
