@@ -40,7 +40,7 @@ from clearport.pipeline_plan import ExportRequest, Plan, make_plan
 from clearport.pipeline_prove import network_artifact, prove
 from clearport.pipeline_record import Findings, Made, Proven, manifest_of
 from clearport.protocols import no_progress
-from clearport.quantize import table, weight_only
+from clearport.quantize import footprint, table, weight_only
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantize.photos import drawn, middle
 from clearport.reports.html import write_reports
@@ -53,6 +53,12 @@ if TYPE_CHECKING:
     from clearport.base import Graph, Precision
     from clearport.images import Image8
     from clearport.protocols import Progress
+
+PROVING_MEMORY = 1.6e9
+"""Bytes that the workers may take that prove artifacts side by side."""
+
+WORKER_MEMORY = 2e8
+"""Bytes of a worker before it runs anything: Python and its runtime."""
 
 SCALES, REFERENCE = "scales.json", "reference_qdq.onnx"
 
@@ -211,9 +217,16 @@ def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Golden
     return make_goldens(pictures, made.graph, folder / WEIGHTS, reference, plan.request.threads)
 
 
+def _workers(graph: Graph, picture: Image8) -> int:
+    """How many workers ``PROVING_MEMORY`` holds that run a network on a picture: one at least."""
+    activations = footprint.held(graph, footprint.per_pixel(graph)) * picture.shape[0] * picture.shape[1]
+    return max(1, int(PROVING_MEMORY / (WORKER_MEMORY + 2 * activations)))
+
+
 def _prove(made: Made, goldens: Goldens, threads: int, progress: Progress) -> tuple[Proven, ...]:
     jobs = [partial(prove, a, [found.exam(a) for found in goldens.all], threads) for a in made.artifacts]
-    found = side_by_side(jobs, lanes(threads), lambda done, total: progress("proving artifacts", done, total))
+    width = min(lanes(threads), _workers(made.graph, goldens.picture))
+    found = side_by_side(jobs, width, lambda done, total: progress("proving artifacts", done, total))
     return tuple(Proven(a, first, tuple(others)) for a, (first, *others) in zip(made.artifacts, found, strict=True))
 
 
