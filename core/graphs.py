@@ -5,6 +5,7 @@ A ``Graph`` is immutable by convention; ``clone`` makes the copy that a pass may
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -190,11 +191,10 @@ def check(graph: Graph) -> Graph:
         MalformedGraph: the checker refuses it, a value's rank is unknown, or there is not one input and output.
     """
     import onnx
-    from onnx_ir.passes import common
 
     checked = clone(graph)
     try:
-        common.ShapeInferencePass()(checked.model)
+        _infer_shapes(checked.model)
         onnx.checker.check_model(to_proto(checked.model), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError) as error:
         raise MalformedGraph(str(error)) from error
@@ -205,6 +205,34 @@ def check(graph: Graph) -> Graph:
         if value.shape is None:
             raise MalformedGraph(f"the rank of {value.name!r} is unknown")
     return checked
+
+
+def _infer_shapes(model: ir.Model) -> None:
+    """Infer shapes in place; onnx_ir only logs, with a traceback, that they contradict each other."""
+    from onnx_ir.passes import common
+
+    logger, caught = logging.getLogger(common.ShapeInferencePass.__module__), _Errors()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(caught)
+    try:
+        common.ShapeInferencePass()(model)
+    finally:
+        logger.removeHandler(caught)
+        logger.propagate = propagate
+    for error in caught.seen:
+        raise MalformedGraph(str(error))
+
+
+class _Errors(logging.Handler):
+    """Keeps the exceptions that are logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None:
+            self.seen.append(record.exc_info[1])
 
 
 def to_proto(model: ir.Model) -> onnx.ModelProto:

@@ -108,6 +108,10 @@ def merged(seen: Sequence[Mapping[str, Observed]]) -> dict[str, Observed]:
 
 
 def _observed(array: Array) -> Observed:
+    """Of infinities (the logarithm of zero) int8 holds the end of its range, and NaN have no place in it."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        array = array[finite] if finite.any() else np.zeros(1, array.dtype)
     low, high = float(array.min()), float(array.max())
     return Observed(low, high, ((low, high),), histogram(array, low, high))
 

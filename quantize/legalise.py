@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from clearport import graphs
 from clearport.base import QParams
-from clearport.quantize import islands, scheme, slopes
+from clearport.quantize import islands, ratios, scheme, slopes
 from clearport.quantize.fold import Folded
 
 if TYPE_CHECKING:
@@ -34,10 +34,28 @@ def activations(folded: Folded, ranges: Ranges) -> dict[str, QParams]:
     for each in members.values():
         params = _of_group(each, folded, ranges)
         entries.update(dict.fromkeys(each, params))
+    _coarsen(folded, groups, members, entries)
     alone = {name for name in entries if name not in folded.fixed and len(members[groups.root(name)]) == 1}
     slopes.widen(folded.graph.model, alone, entries)
     _copies(folded, alone, entries)
     return {name: entries[name] for v in graphs.values(folded.graph) if (name := graphs.name_of(v)) in entries}
+
+
+def _coarsen(
+    folded: Folded, groups: islands.Groups, members: Mapping[str, list[str]], entries: dict[str, QParams]
+) -> None:
+    """Steps that are too fine for kernels become as coarse as need be, and so those of what shares their scale."""
+    while True:
+        found = {name: step for name, step in ratios.finest(folded.graph, entries).items() if name not in folded.fixed}
+        free = {
+            root: step
+            for name, step in found.items()
+            if not folded.fixed.keys() & set(members[root := groups.root(name)])
+        }
+        if not free:
+            return
+        for root, step in free.items():
+            entries.update(dict.fromkeys(members[root], scheme.coarser(entries[root], step)))
 
 
 def _of_group(members: list[str], folded: Folded, ranges: Ranges) -> QParams:

@@ -47,6 +47,11 @@ def of_range(low: float, high: float) -> QParams:
     return QParams((scale,), int(np.clip(np.rint(LOW - low / scale), LOW, HIGH)))
 
 
+def coarser(params: QParams, step: float) -> QParams:
+    """The same with a larger scale, zero at the same end or about where it was in the range."""
+    return QParams((single(step),), params.zero_point)
+
+
 def symmetric(peaks: Array, axis: int | None) -> QParams:
     """Symmetric int8 whose largest level is ``peaks`` (one number, or one per channel of ``axis``).
 

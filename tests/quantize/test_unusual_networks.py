@@ -1,0 +1,80 @@
+"""Networks with constants of the picture's size, branches of several strides, logarithms of zero, and what cancels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clearport import graph_sizes, graphs
+from clearport.base import Graph
+from clearport.quantize import qdq, ratios
+from clearport.quantize.flow import QuantizeOptions, quantize
+
+HEAD = "h = Conv<pads=[1,1,1,1]>(image, W, B) x = Relu(h)"
+MEAN = "s = Constant<value_ints=[2,3]>()"
+BODIES = {
+    "an embedding of positions": "y = Add(x, P)",
+    "a row for all rows": "y = Mul(x, Q)",
+    "a product over columns": "y = MatMul(x, M)",
+    "the logarithm of zero, as a root": """o = Constant<value = float {0.5}>() l = Log(x) m = Mul(l, o) y = Exp(m)""",
+    "the logarithm of zero, in int8": """t = Constant<value = float {-2}>() l = Log(x) c = Clip(l, t)
+        y = Conv(c, R, B)""",
+    "an infinity that is selected away": """z = Constant<value = float {0}>() o = Constant<value = float {1}>()
+        d = Div(o, x) b = Greater(x, z) y = Where(b, d, z)""",
+    "a pool of what was centered": f"{MEAN} m = ReduceMean(x, s) c = Sub(x, m) p = GlobalAveragePool(c) y = Add(x, p)",
+    "a gate of what was centered": f"""{MEAN} m = ReduceMean(x, s) c = Sub(x, m) p = GlobalAveragePool(c)
+        q = Conv(p, R, B) g = Sigmoid(q) y = Mul(x, g)""",
+    "a difference of equals": "a = Conv(x, R, B) b = Conv(x, R, B) c = Sub(a, b) d = Conv(c, R, B) y = Add(x, d)",
+    "a square of what cancels": f"""{MEAN} m = GlobalAveragePool(x) c = Sub(x, m) p = GlobalAveragePool(c)
+        q = Mul(p, p) y = Add(x, q)""",
+}
+SHAPES = {"W": [8, 3, 3, 3], "B": [8], "V": [3, 8, 3, 3], "C": [3], "P": [1, 8, 16, 16], "Q": [16], "M": [16, 16],
+          "R": [8, 8, 1, 1]}  # fmt: skip
+
+
+def network(graph_of, body: str) -> Graph:
+    text = f"{HEAD} {body} r = Conv<pads=[1,1,1,1]>(y, V, C) restored = Add(image, r)"
+    return graph_of(text, **{name: shape for name, shape in SHAPES.items() if name in text})
+
+
+@pytest.mark.parametrize("search", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("body", BODIES)
+def test_they_come_out_in_int8(graph_of, photos: list[np.ndarray], body: str, search: bool) -> None:
+    graph = network(graph_of, BODIES[body])
+    quantized = quantize(graph, photos, QuantizeOptions(search=search, compensate=search))
+    image = np.ascontiguousarray(photos[0][8:24, 8:24].transpose(2, 0, 1)[None].astype(np.float32))
+    wanted, found = (graphs.session(m).run(None, {"image": image})[0] for m in (graph.model, qdq.to_qdq(quantized)))
+    assert np.isfinite(found).all()
+    assert 10 * np.log10(np.ptp(wanted) ** 2 / np.square(found - wanted).mean()) > 35
+    activations = {k: p for k, p in quantized.table.entries.items() if p.axis is None and p.dtype == "int8"}
+    assert ratios.finest(quantized.graph, activations) == {}
+
+
+@pytest.mark.parametrize(("body", "bound"), [("y = Add(x, P)", "Add"), ("y = MatMul(x, M)", "MatMul"),
+                                              ("y = Mul(x, x)", None)])  # fmt: skip
+def test_a_constant_with_pixels_binds_the_size(graph_of, caplog, body: str, bound: str | None) -> None:
+    found = graph_sizes.size_bound(network(graph_of, body))
+    assert (found.op_type if found is not None else None) == bound
+    assert caplog.records == [], "no traceback is logged on the way"
+
+
+@settings(max_examples=30, deadline=None)
+@given(strides=st.lists(st.integers(1, 4), min_size=1, max_size=3), wide=st.integers(1, 3))
+def test_sizes_are_multiples_of_every_branch(graph_of, strides: list[int], wide: int) -> None:
+    lines, last = [], "image"
+    for index, stride in enumerate(strides):
+        by = f"strides=[{stride},{stride * wide}]"
+        lines += [
+            f"d{index} = Conv<{by}>(image, W{index}, B)",
+            f"u{index} = ConvTranspose<{by}>(d{index}, T{index}, B)",
+            f"s{index} = Add({last}, u{index})",
+        ]
+        last = f"s{index}"
+    shapes = {f"W{i}": [3, 3, s, s * wide] for i, s in enumerate(strides)}
+    shapes |= {f"T{i}": [3, 3, s, s * wide] for i, s in enumerate(strides)}
+    side = np.lcm.reduce([n for s in strides for n in (s, s * wide)])
+    text = " ".join(lines).replace(f"{last} = Add", "restored = Add")
+    graph = graph_of(text, size=int(side), **shapes, B=[3])
+    assert graph_sizes.coarsest_stride(graph) == side
