@@ -4,7 +4,8 @@ Rules that hold for the whole file:
 
 - An unknown field, a missing field and a value of another type are errors.
 - What was not measured is a ``Skipped`` with its reason, never a null and never a pass.
-- What changes from run to run on the same inputs stands in ``latency``, ``host``, ``devices`` and ``device_rows``.
+- What changes from run to run on the same inputs stands in ``latency``, ``host``, ``devices`` and ``device_rows``;
+  ``replays`` differ from machine to machine.
 - Paths are relative, with ``/``, and stay inside the bundle.
 
 The same thing for other languages is ``core/manifest.schema.json``, made by ``schema()``.
@@ -35,6 +36,7 @@ from clearport.bundle_fields import (
     Versions,
 )
 from clearport.bundle_files import digest_of
+from clearport.bundle_replays import ReplayRecord
 from clearport.runtime.parity import ParityReport, Tolerance
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -99,7 +101,8 @@ class ArtifactRecord(_Record):
     """A file (or a folder such as an .mlpackage) of the bundle, and what was proven about it.
 
     ``sha256`` is that of the file, or of the sorted listing of the folder; ``bytes`` sums all of its files.
-    ``cross_checks`` are parities by further runtimes than the first one.
+    ``cross_checks`` are further parities: by other runtimes, to other references, on the probe. ``replays`` are the
+    outputs that were proven, for the conditions under which they must come again.
     """
 
     target: Text
@@ -115,6 +118,7 @@ class ArtifactRecord(_Record):
     cross_checks: tuple[ParityCell, ...] = ()
     latency: LatencyCell
     lint: tuple[LintFinding, ...] = ()
+    replays: tuple[ReplayRecord, ...] = ()
 
     @property
     def key(self) -> str:

@@ -227,7 +227,10 @@ def _prove(made: Made, goldens: Goldens, threads: int, progress: Progress) -> tu
     jobs = [partial(prove, a, [found.exam(a) for found in goldens.all], threads) for a in made.artifacts]
     width = min(lanes(threads), _workers(made.graph, goldens.picture))
     found = side_by_side(jobs, width, lambda done, total: progress("proving artifacts", done, total))
-    return tuple(Proven(a, first, tuple(others)) for a, (first, *others) in zip(made.artifacts, found, strict=True))
+    return tuple(
+        Proven(artifact, proof.reports[0], proof.reports[1:], proof.replays)
+        for artifact, proof in zip(made.artifacts, found, strict=True)
+    )
 
 
 def _latencies(plan: Plan, made: Made, goldens: Goldens, folder: Path, progress: Progress) -> Latencies:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clearport import problems
 from clearport.base import Artifact, NotInstalled, Skipped
+from clearport.bundle_replays import ReplayRecord, replay_of
 from clearport.pipeline_criteria import PHOTO
 from clearport.protocols import Runner
 from clearport.registry import RUNNERS
@@ -60,12 +61,21 @@ def run_each(
         return [worker.run({source.name: pixels.to_tensor(image, source)})[result.name] for image in images]
 
 
-def prove(artifact: Artifact, exams: Sequence[Exam], threads: int) -> list[ParityReport | Skipped]:
+@dataclass(frozen=True)
+class Proof:
+    """What came of proving an artifact: reports, the one that counts most first, and the outputs that were judged."""
+
+    reports: tuple[ParityReport | Skipped, ...]
+    replays: tuple[ReplayRecord, ...] = ()
+
+
+def prove(artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
     """The parity of an artifact by every runner that can be used here; the first entry is the one that counts most.
 
     A runner that crashes, hangs, refuses the file or fails otherwise is a parity that failed, with the runtime's words.
     """
     reports: list[ParityReport | Skipped] = []
+    replays: list[ReplayRecord] = []
     skipped: list[ParityReport | Skipped] = []
     for runner, obstacle in runners_of(artifact.target):
         what = f"{artifact.key} by {runner.name}"
@@ -73,27 +83,38 @@ def prove(artifact: Artifact, exams: Sequence[Exam], threads: int) -> list[Parit
             skipped.append(Skipped(what, obstacle))
             continue
         try:
-            reports += _proofs(runner, artifact, exams, threads)
+            proof = _proofs(runner, artifact, exams, threads)
+            reports += proof.reports
+            replays += proof.replays
         except NotInstalled as error:
             skipped.append(Skipped(what, str(error)))
     if not reports and not skipped:
-        return [Skipped(artifact.key, f"no runner of clearport runs {artifact.target} files")]
-    return reports + skipped
+        skipped.append(Skipped(artifact.key, f"no runner of clearport runs {artifact.target} files"))
+    return Proof((*reports, *skipped), tuple(replays))
 
 
-def _proofs(runner: Runner, artifact: Artifact, exams: Sequence[Exam], threads: int) -> list[ParityReport]:
+def _proofs(runner: Runner, artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
     """One report for each picture and each reference of it."""
     try:
         outputs = run_each(runner.name, artifact, [exam.picture for exam in exams], threads)
-        return [
+        reports = tuple(
             report if exam.name == PHOTO else replace(report, reference=f"{report.reference}, on the {exam.name}")
             for exam, output in zip(exams, outputs, strict=True)
             for report in exam.judge(output, artifact, runner.method)
-        ]
+        )
+        return Proof(reports, replays_of(runner, exams, outputs, threads))
     except NotInstalled:
         raise
     except problems.UNEXPECTED as error:
         words = (problems.told(error, f"running {artifact.key} by {runner.name}"),)
         first = exams[0].criteria[0]
         name, basis, limits = first.reference.name, first.basis, first.tolerance
-        return [ParityReport(False, None, None, None, None, runner.method, name, basis, limits, words)]
+        return Proof((ParityReport(False, None, None, None, None, runner.method, name, basis, limits, words),))
+
+
+def replays_of(
+    runner: Runner, exams: Sequence[Exam], outputs: Sequence[Array], threads: int
+) -> tuple[ReplayRecord, ...]:
+    """The records of what a runner gave for each exam's picture, where they can be told."""
+    found = [replay_of(output, exam.name, runner, threads) for exam, output in zip(exams, outputs, strict=True)]
+    return tuple(replay for replay in found if replay is not None)

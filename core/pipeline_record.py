@@ -30,6 +30,7 @@ from clearport.registry import installed_versions
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from clearport.bundle_replays import ReplayRecord
     from clearport.models.weights import Loaded
     from clearport.pipeline_latency import Latencies
     from clearport.pipeline_plan import Plan
@@ -54,11 +55,12 @@ class Made:
 
 @dataclass(frozen=True)
 class Proven:
-    """An artifact with its parity by the first runner, and by the others."""
+    """An artifact with its parity by the first runner, and by the others, and the outputs that were judged."""
 
     artifact: Artifact
     parity: ParityReport | Skipped
     cross_checks: tuple[ParityReport | Skipped, ...]
+    replays: tuple[ReplayRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def _model(plan: Plan, found: Findings, weights: Path) -> ModelRecord:
 
 def _artifact(proven: Proven, latencies: Latencies, folder: Path) -> ArtifactRecord:
     record = bundle.record(proven.artifact, folder, proven.parity, latencies.reports[proven.artifact.key])
-    return record.model_copy(update={"cross_checks": proven.cross_checks, "lint": lint(proven.artifact)})
+    found = {"cross_checks": proven.cross_checks, "lint": lint(proven.artifact), "replays": proven.replays}
+    return record.model_copy(update=found)
 
 
 def _quantization(quantized: QuantizedGraph, table: str, reference: str) -> QuantizationRecord:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from clearport import problems
 from clearport.base import NotInstalled
 from clearport.bundle import Bundle, verify_folder
+from clearport.bundle_replays import contradicts
 from clearport.pipeline_criteria import PHOTO
 from clearport.pipeline_exams import exams_of
-from clearport.pipeline_prove import run_each
+from clearport.pipeline_prove import replays_of, run_each
 from clearport.protocols import no_progress
 from clearport.reports.junit import Check
 from clearport.runtime.runners import runners_of
@@ -57,6 +58,12 @@ def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int =
     return checks + [check for part in found for check in part]
 
 
+_REPLAY = (
+    "its output is not the one that was proven at the export, by the same version of the runtime on the same processor:"
+    " the file is another one"
+)
+
+
 def _run_on_golden(bundle: Bundle, record: ArtifactRecord, threads: int) -> list[Check]:
     try:
         exams = exams_of(bundle, record)
@@ -80,10 +87,12 @@ def _checks(bundle: Bundle, record: ArtifactRecord, runner: Runner, exams: Seque
     try:
         outputs = run_each(runner.name, artifact, [exam.picture for exam in exams], threads)
         seconds = (time.monotonic() - began) / len(exams)
-        return [
+        checks = [
             _check(exam, exam.judge(output, artifact, runner.method), runner, seconds, record.key)
             for exam, output in zip(exams, outputs, strict=True)
         ]
+        again = any(contradicts(fresh, record.replays) for fresh in replays_of(runner, exams, outputs, threads))
+        return [*checks, Check(f"replay by {runner.name}", False, _REPLAY, 0.0, record.key)] if again else checks
     except NotInstalled as error:
         return [Check(name, None, str(error), group=record.key)]
     except problems.UNEXPECTED as error:

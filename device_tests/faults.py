@@ -6,7 +6,6 @@ flipped sign, one bias, a layer of zeros. Layers are those that hold weights: co
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -276,14 +275,3 @@ def _openvino(path: Path) -> Read:
 
 def _write(path: Path, data: bytearray) -> None:
     path.write_bytes(bytes(data))
-
-
-def widen(place: Bundle) -> None:
-    """Every limit of the manifest so wide that nothing fails by it, as somebody who lies would have it."""
-    path = place.folder / "manifest.json"
-    content: dict[str, Any] = json.loads(path.read_text())
-    for golden in content["goldens"]:
-        for kind in ("tolerances", "value_tolerances"):
-            for limits in golden[kind].values():
-                limits.update({name: None for name in limits if name != "reason"})
-    path.write_text(json.dumps(content))

@@ -180,10 +180,10 @@ def test_whatever_a_proof_raises_is_a_parity_that_failed(
     picture = np.full((8, 8, 3), 40, np.uint8)
     reference = Reference("twice the picture", np.full((8, 8, 3), 80, np.float32))
     exams = [References(PHOTO, picture, reference).exam(doubler)]
-    (good,) = prove(doubler, exams, 1)
+    (good,) = prove(doubler, exams, 1).reports
     assert isinstance(good, ParityReport)
     assert good.passed
-    (report,) = prove(change(doubler), exams, 1)
+    (report,) = prove(change(doubler), exams, 1).reports
     assert isinstance(report, ParityReport)
     assert not report.passed
     (words,) = report.failures

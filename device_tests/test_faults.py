@@ -1,0 +1,132 @@
+"""Faults in files whose checksums are right: the proof alone must find each that changes anything."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import clearport
+from clearport.base import Size
+from clearport.bundle import Bundle
+from clearport.bundle_manifest import ArtifactRecord
+from clearport.images import load_rgb
+from clearport.models import samples
+from clearport.models.task_inputs import as_inputs
+from clearport.pipeline_exams import exams_of
+from clearport.pipeline_goldens import fit
+from clearport.pipeline_prove import run_each
+from clearport.pipeline_verify import _run_on_golden
+from clearport.reports.junit import Check
+from clearport.runtime.runners import runners_of
+from clearport.runtime.tolerance import Tolerance
+
+from . import faults
+
+SIDE = 64
+_NOTHING = Tolerance("whatever")
+
+
+def planted(source: Bundle, folder: Path, record: ArtifactRecord, kind: str, random: np.random.Generator) -> Bundle:
+    """A copy of ``source`` with a fault that changes the file; places where it would not are drawn again."""
+    copy = Bundle.load(Path(shutil.copytree(source.folder, folder)))
+    for _ in range(20):
+        if faults.plant(copy, record, kind, random) is not None:
+            return faults.sign_again(copy)
+    raise AssertionError(f"no place for a fault: {kind} in {record.key}")
+
+
+def judged(bundle: Bundle, key: str) -> list[Check]:
+    """What ``verify`` says of one artifact."""
+    return _run_on_golden(bundle, next(r for r in bundle.artifacts if r.key == key), 1)
+
+
+def changes_something(one: Bundle, other: Bundle, key: str) -> bool:
+    """Whether an artifact gives anything else on photos that are no goldens, by the first runtime that is here."""
+    found = as_inputs([load_rgb(path) for path in samples.calibration()[:4]], one.manifest.model.task)
+    photos = [fit(photo, Size(SIDE, SIDE)) for photo in found]
+    outputs = []
+    for bundle in (one, other):
+        record = next(r for r in bundle.artifacts if r.key == key)
+        runner = next(runner.name for runner, obstacle in runners_of(record.target) if obstacle is None)
+        outputs.append(run_each(runner, bundle.artifact(record), photos, 1))
+    return any(not np.array_equal(a, b) for a, b in zip(*outputs, strict=True))
+
+
+def candidates(bundle: Bundle) -> list[ArtifactRecord]:
+    return [r for r in bundle.artifacts if r.target in faults.TARGETS and not r.variant]
+
+
+def test_planted_faults_are_found(two_targets: Bundle, tmp_path: Path) -> None:
+    """Each kind in a float and in an int8 file, by the limits alone: without what is kept of the export's outputs."""
+    random = np.random.default_rng(4)
+    records = candidates(two_targets)
+    bare = two_targets.manifest.model_copy(
+        update={"artifacts": tuple(a.model_copy(update={"replays": ()}) for a in two_targets.artifacts)}
+    )
+    source = Bundle(two_targets.folder, bare)
+    for number, kind in enumerate([*faults.KINDS, *faults.KINDS]):
+        record = records[(number + number // len(faults.KINDS)) % len(records)]
+        spoiled = planted(source, tmp_path / str(number), record, kind, random)
+        failed = [check for check in judged(spoiled, record.key) if check.passed is False]
+        assert failed, (kind, record.key)
+
+
+def test_limits_that_a_liar_widened_are_not_believed(two_targets: Bundle, tmp_path: Path) -> None:
+    record = next(r for r in two_targets.artifacts if r.key == "tflite/int8")
+    spoiled = planted(two_targets, tmp_path / "b", record, "zero layer", np.random.default_rng(1))
+    loose = spoiled.manifest
+    goldens = tuple(g.model_copy(update={"tolerances": dict.fromkeys(g.tolerances, _NOTHING)}) for g in loose.goldens)
+    lying = Bundle(spoiled.folder, loose.model_copy(update={"goldens": goldens}))
+    (failed,) = [check for check in judged(lying, record.key) if check.passed is False and "probe" not in check.name][
+        :1
+    ]
+    assert "QDQ reference" in failed.message
+    assert "PyTorch" in failed.message
+
+
+def test_a_bundle_of_before_is_judged_by_what_it_has(two_targets: Bundle, tmp_path: Path) -> None:
+    """Goldens without numbers and without a probe, int8 judged by the QDQ model alone, limits of those days."""
+    old = [g for g in two_targets.manifest.goldens if g.input == "input"]
+    goldens = tuple(
+        g.model_copy(
+            update={
+                "values": None,
+                "value_tolerances": {},
+                "tolerances": {k: v for k, v in g.tolerances.items() if ("int8" in k) == (g.role == "int8")},
+            }
+        )
+        for g in old
+    )
+    bundle = Bundle(two_targets.folder, two_targets.manifest.model_copy(update={"goldens": goldens}))
+    for record in candidates(bundle):
+        (exam,) = exams_of(bundle, record)
+        references = {criterion.reference.name for criterion in exam.criteria}
+        assert references == ({"QDQ reference", "PyTorch fp32"} if record.precision == "int8" else {"PyTorch fp32"})
+        checks = judged(bundle, record.key)
+        assert all(check.passed is not False for check in checks), checks
+        assert ("goldens kept numbers" in " ".join(check.message for check in checks)) == (record.precision != "int8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("network", "count"), [("ncnet", 36), ("mobilederain", 34), ("iagc", 30)])
+def test_a_hundred_faults_at_random_places(network: str, count: int, tmp_path: Path) -> None:
+    options = {"targets": faults.TARGETS, "size": f"{SIDE}x{SIDE}", "measure": False}
+    source = clearport.export(network, tmp_path / network, **options)  # type: ignore[arg-type]
+    random, records, kinds = np.random.default_rng(1), candidates(source), list(faults.KINDS)
+    assert source.passed
+    assert not [c for r in records for c in judged(source, r.key) if c.passed is False]
+    found, missed, number = 0, [], 0
+    while found < count and len(missed) < count:
+        record, kind = records[number // len(kinds) % len(records)], kinds[number % len(kinds)]
+        folder = tmp_path / "spoiled"
+        spoiled = planted(source, folder, record, kind, random)
+        if any(check.passed is False for check in judged(spoiled, record.key)):
+            found += 1
+        elif changes_something(source, spoiled, record.key):
+            missed.append(f"{kind} in {record.key}")
+        shutil.rmtree(folder)
+        number += 1
+    assert missed == []
