@@ -1,10 +1,10 @@
 """Write operators whose sizes ONNX's own inference counts otherwise than PyTorch and ONNX Runtime, so that all agree.
 
-Given: pools with ``ceil_mode`` at a fixed size; Resize by factors at a fixed size.
-Result: pools with larger pads at the end instead of ``ceil_mode``, behind a Pad of zeros where padding is counted (what
-windows beyond it are divided by, runtimes do not agree on); where inference would count other pixels than Resize gives
-(0.7 of 30 is 21 in float32 and 20 in float64), factors that are a step of float32 away, or the size, if with them each
-pixel comes from the same place.
+Given: averages that count padding; pools with ``ceil_mode`` at a fixed size; Resize by factors at a fixed size.
+Result: averages behind a Pad of zeros (OpenVINO's int8 kernels pad with what is not zero, and runtimes do not agree on
+what windows beyond it are divided by); pools with larger pads at the end instead of ``ceil_mode``; where inference
+would count other pixels than Resize gives (0.7 of 30 is 21 in float32 and 20 in float64), factors that are a step of
+float32 away, or the size, if with them each pixel comes from the same place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import onnx_ir as ir
 from clearport import graphs
 from clearport.base import Graph
 from clearport.export import resampling
-from clearport.export.rewriting import body_of, fixed
+from clearport.export.rewriting import body_of, fixed, sizes
 
 if TYPE_CHECKING:
     from clearport.base import Array
@@ -32,6 +32,8 @@ def run(graph: Graph) -> Graph:
     for node in tuple(result.model.graph):
         if node.op_type in {"MaxPool", "AveragePool"} and graphs.attr_int(node, "ceil_mode", 0):
             _pool(node)
+        elif node.op_type == "AveragePool":
+            _counted(node)
         elif node.op_type == "Resize" and resampling.factors(node) is not None:
             _resize(node)
     return result
@@ -58,6 +60,17 @@ def _pool(node: ir.Node) -> None:
         node.attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", 0)
 
 
+def _counted(node: ir.Node) -> None:
+    pads, source = graphs.attr_ints(node, "pads", ()), graphs.need(node, 0)
+    if graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET" or source.shape is None:
+        return
+    if any(pads) and graphs.attr_int(node, "count_include_pad", 0):
+        half = len(pads) // 2
+        _pad(node, sizes(source) or (), (0, 0, *pads[:half]), (0, 0, *pads[half:]))
+        node.attributes["pads"] = ir.AttrInt64s("pads", [0] * len(pads))
+    node.attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", 0)
+
+
 def _end(size: int, before: int, after: int, reach: int, stride: int) -> int:
     """The padding at the end that the windows of ``ceil_mode`` reach into: always less than a window.
 
@@ -69,13 +82,14 @@ def _end(size: int, before: int, after: int, reach: int, stride: int) -> int:
     return max(0, (count - 1) * stride + reach - size - before)
 
 
-def _pad(node: ir.Node, sizes: tuple[int, ...], before: tuple[int, ...], after: tuple[int, ...]) -> None:
+def _pad(node: ir.Node, given: tuple[int | str, ...], before: tuple[int, ...], after: tuple[int, ...]) -> None:
     """Zeros around what a node reads."""
     source, name = graphs.need(node, 0), graphs.name_of(node.outputs[0])
     amounts = graphs.new_constant(body_of(node), f"{name}.pads", np.array([*before, *after], np.int64))
     made = ir.node("Pad", [source, amounts])
     made.outputs[0].type = source.type
-    made.outputs[0].shape = ir.Shape([sum(axis) for axis in zip(sizes, before, after, strict=True)])
+    axes = zip(given, before, after, strict=True)
+    made.outputs[0].shape = ir.Shape([n + b + a if isinstance(n, int) else None for n, b, a in axes])
     body_of(node).insert_before(node, made)
     node.replace_input_with(0, made.outputs[0])
 

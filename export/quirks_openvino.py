@@ -90,11 +90,20 @@ PAD_WRAP = Quirk(
     "to_openvino",
     lambda node: attr_str(node, "mode", "constant") == "wrap",
 )
+COUNTED_INT8 = Quirk(
+    "counted padding in int8",
+    _SEEN,
+    "AveragePool",
+    "int8: count_include_pad with pads",
+    "the padding is the number 0 instead of the zero point: 57 steps off at the border",
+    "avoided",
+    "pass_sizes writes a Pad before it",
+)
 LOST_ROUNDING = Quirk(
     "rounding before a sum",
     _SEEN,
     "",
-    "int8: an addition behind a convolution that is quantized, which the plugin adds within the convolution",
+    "int8: an addition, subtraction or factor behind a convolution that is quantized, computed in the same kernel",
     "what the convolution gives is clipped and not rounded: a fifth of the values a step off, up to 8 steps",
     "rewritten",
     "to_openvino._keep_roundings",
@@ -118,4 +127,14 @@ ASYMMETRIC = Quirk(
     "to_onnxruntime.onnx_form writes the uint8 twin of the scale table",
 )
 
-QUIRKS = (ANTIALIAS, EXCLUDE_OUTSIDE, NEAREST_BORDERS, COUNTED_BEYOND, PAD_WRAP, LOST_ROUNDING, BRAIN_FLOAT, ASYMMETRIC)
+QUIRKS = (
+    ANTIALIAS,
+    EXCLUDE_OUTSIDE,
+    NEAREST_BORDERS,
+    COUNTED_BEYOND,
+    COUNTED_INT8,
+    PAD_WRAP,
+    LOST_ROUNDING,
+    BRAIN_FLOAT,
+    ASYMMETRIC,
+)

@@ -28,8 +28,42 @@ from clearport.registry import installed_versions, missing
 if TYPE_CHECKING:
     from clearport.base import Graph, QuantizedGraph
 
-_FUSED = frozenset({"Add", "Clamp", "Elu", "FakeQuantize", "Gelu", "HSwish", "PRelu", "Relu", "Sigmoid", "Tanh"})
-"""What may stand between a convolution and an addition that OpenVINO's CPU plugin fuses; one too many does no harm."""
+_MOVES = frozenset(
+    {
+        "Broadcast",
+        "Concat",
+        "Constant",
+        "Convert",
+        "DepthToSpace",
+        "FakeQuantize",
+        "Gather",
+        "MaxPool",
+        "Pad",
+        "Parameter",
+        "Reshape",
+        "Result",
+        "Slice",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+        "StridedSlice",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+        "VariadicSplit",
+    }
+)
+"""What gives numbers that it was given."""
+_HEAVY = frozenset(
+    {
+        "Convolution",
+        "ConvolutionBackpropData",
+        "GroupConvolution",
+        "GroupConvolutionBackpropData",
+        "MatMul",
+    }
+)
+"""What the plugin begins a kernel with."""
 
 _COUNTED_NAME = re.compile(r"[A-Z][A-Za-z0-9]*_\d+")
 
@@ -86,37 +120,31 @@ def _write(model: bytes, path: Path, half: bool) -> None:
 def _keep_roundings(network: Any) -> None:
     """Put an activation that changes nothing before those FakeQuantize whose rounding the CPU plugin would leave out.
 
-    It fuses an addition into the convolution before it, and then clips but does not round what the convolution itself
-    gives ("drop rounding one special residual pattern" in its source; seen in 2026.4.1), if that comes first
-    in the fused operator: a fifth of the values behind it were off by a step, up to 8 steps behind a leaky ReLU. Behind
-    an activation it rounds; one of slope 1 is not optimized away, as a clamp is.
+    It computes what follows a convolution within it, and then clips but does not round what the convolution itself
+    gives ("drop rounding one special residual pattern" in its source; seen in 2026.4.1), and it merges the factors and
+    sums with constants between two roundings into one. A fifth of the values behind an addition were off by a step, up
+    to 8 steps behind a leaky ReLU, and all but a thousandth of those behind a constant that is added. Behind an
+    activation it rounds; one of slope 1 is not optimized away, as a clamp is.
     """
     from openvino import opset13 as ops
 
     for node in network.get_ordered_ops():
-        if node.get_type_name() != "FakeQuantize" or not _of_convolution(node) or not _reaches_sum(node):
+        if node.get_type_name() != "FakeQuantize" or not _computed(node) or not _goes_on(node):
             continue
         source = node.input_value(0)
         same = ops.prelu(source, ops.constant(np.ones(1, np.float32)), name=f"{node.get_friendly_name()}.same")
         node.input(0).replace_source_output(same.output(0))
 
 
-def _of_convolution(node: Any) -> bool:
-    """Whether what a node reads is a convolution with or without its bias, or a sum with it, where it does no harm."""
-    source = node.input_value(0).get_node()
-    if source.get_type_name() == "Add":
-        source = source.input_value(0).get_node()
-    return source.get_type_name() in {"Convolution", "GroupConvolution", "ConvolutionBackpropData"}
+def _computed(node: Any) -> bool:
+    """Whether what a node reads are sums, products or functions, and not numbers that were rounded already."""
+    return node.input_value(0).get_node().get_type_name() not in _MOVES
 
 
-def _reaches_sum(node: Any) -> bool:
-    """Whether an addition follows, behind nothing but operators that a convolution takes in."""
-    while node.get_type_name() != "Add":
-        readers = list(node.output(0).get_target_inputs())
-        if len(readers) != 1 or readers[0].get_node().get_type_name() not in _FUSED:
-            return False
-        node = readers[0].get_node()
-    return True
+def _goes_on(node: Any) -> bool:
+    """Whether a reader of a node computes each number by itself, so that the plugin may do it in the same kernel."""
+    readers = {port.get_node().get_type_name() for port in node.output(0).get_target_inputs()}
+    return bool(readers - _MOVES - _HEAVY)
 
 
 def _number_nodes(network: Any) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from clearport import graphs
 from clearport.base import Artifact, IODType, NotInstalled, Options, Skipped
-from clearport.export import to_openvino
+from clearport.export import passes, to_openvino
 from clearport.export.to_onnxruntime import CONTRACT_KEY
 from clearport.files import digest
 from clearport.protocols import Target
@@ -106,6 +106,30 @@ RESIDUALS = {
     "of a convolution": (*CONVOLUTIONS, one("Add", "c y")),
     "of a leaky ReLU": (*CONVOLUTIONS, ("LeakyRelu", "c", "l", {"alpha": 0.05}), one("Add", "l y")),
     "of a sigmoid": (*CONVOLUTIONS, ("Sigmoid", "c", "s", {}), one("Add", "y s")),
+    "times a number": (*CONVOLUTIONS, ("Mul", "c k", "m", {}), one("Add", "m y")),
+    "times a number for each channel": (*CONVOLUTIONS, ("Mul", "c g", "m", {}), one("Add", "m y")),
+    "of a leaky ReLU times a number": (
+        *CONVOLUTIONS,
+        ("LeakyRelu", "c", "l", {"alpha": 0.05}),
+        ("Mul", "l k", "m", {}),
+        one("Add", "m y"),
+    ),
+    "times two numbers": (
+        *CONVOLUTIONS,
+        ("Mul", "c k", "m", {}),
+        ("Relu", "m", "r", {}),
+        ("Mul", "r k", "n", {}),
+        one("Add", "n y"),
+    ),
+    "plus a number": (*CONVOLUTIONS, ("Add", "c k", "m", {}), one("Add", "m y")),
+    "by a number": (*CONVOLUTIONS, ("Div", "c k", "m", {}), one("Add", "m y")),
+    "less another": (*CONVOLUTIONS, one("Sub", "c y")),
+    "of a padded average": (
+        *CONVOLUTIONS,
+        ("AveragePool", "c", "p", {"kernel_shape": [3, 3], "pads": [1] * 4, "count_include_pad": 1}),
+        ("Mul", "p k", "m", {}),
+        one("Add", "m y"),
+    ),
 }
 
 
@@ -113,7 +137,10 @@ RESIDUALS = {
 def test_what_a_convolution_gives_is_rounded_before_it_is_added(name: str, tmp_path: Path) -> None:
     """The CPU plugin adds within the convolution, where it would leave that rounding out."""
     constants = {"w": 2 * weight(8, 8, 3, 3), "v": 2 * weight(8, 8, 3, 3, seed=8), "b": weight(8), "d": weight(8)}
-    graph = build(after_conv(*RESIDUALS[name], constants=constants), "height", "width")
+    constants |= {"k": np.float32(0.1), "g": np.linspace(0.05, 0.3, 8, dtype=np.float32).reshape(8, 1, 1)}
+    read = {operand for node in RESIDUALS[name] for operand in node[1].split()}
+    held = {key: array for key, array in constants.items() if key in read}
+    graph = passes.run(build(after_conv(*RESIDUALS[name], constants=held), "height", "width"))
     quantized = quantize(graph, pictures(), PLAIN)
     (artifact,) = TARGET.lower(graph, quantized, "int8", Options(io="float32"), tmp_path)
     assert isinstance(artifact, Artifact)
@@ -137,7 +164,7 @@ def test_names_do_not_count_how_much_was_converted_before(small: Any, precision:
 CONVERT = """
 import sys
 from pathlib import Path
-from clearport.export import to_openvino
+from clearport.export import passes, to_openvino
 Path(sys.argv[2]).mkdir()
 to_openvino._write(Path(sys.argv[1]).read_bytes(), Path(sys.argv[2], "small.xml"), half=False)
 """
