@@ -15,10 +15,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from clearport.base import Skipped
+from clearport.base import BadInput, Skipped
 from clearport.bundle_fields import Count, Finite, Latency, ParityCell, Sha256, SkippedCell, Text
 from clearport.files import write_text
 from clearport.json_files import read_model
+from clearport.ours import read_json
 from clearport.runtime.conditions import Conditions
 from clearport.runtime.device import EstimateReport, SimulatedReport, Unit
 
@@ -125,6 +126,9 @@ class BenchRecord(_Record):
         Raises:
             BadInput: it is not one.
         """
+        noted = read_json(path)
+        if isinstance(noted, dict) and "clearport" in noted and "error" in noted:
+            raise BadInput(f"{path}: the run that wrote it has no rows: {noted['error']}")
         return read_model(path, cls, f"a record of 'clearport bench --json' of version {SCHEMA_VERSION}")
 
 

@@ -14,6 +14,7 @@ A bundle appears whole or not at all (``building``), and ``Bundle.verify_files``
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from clearport import files as files_
+from clearport import leftovers, outputs
 from clearport.base import Artifact, BadInput
 from clearport.bundle_fields import LatencyCell, ParityCell
 from clearport.bundle_files import MANIFEST, SUMS, Mismatch, compare, render_sums, scan
@@ -52,11 +54,14 @@ class Bundle:
     def load(cls, folder: Path) -> Bundle:
         """Read the manifest of a bundle. Its files are not read yet: that is ``verify_files``.
 
+        What killed runs left in the folder is removed.
+
         Raises:
             BadInput: there is no bundle, or its manifest is malformed, of another schema version, or denies itself; the
                 message names the file and the field.
         """
         path = folder / MANIFEST
+        leftovers.sweep(folder)
         if not os.path.lexists(path):
             raise BadInput(
                 f"{folder}: no bundle here; expected a folder with {MANIFEST}, as 'clearport export' writes it"
@@ -182,10 +187,24 @@ def write(folder: Path, manifest: Manifest) -> Bundle:
     complete = manifest.model_copy(update={"files": scan(folder)})
     complete = Manifest.model_validate_json(to_json(complete))
     _check(folder / MANIFEST, complete)
-    files_.write_text(folder / MANIFEST, to_json(complete))
-    own = {MANIFEST: files_.file_sha256(folder / MANIFEST)}
-    files_.write_text(folder / SUMS, render_sums({**complete.files, **own}))
+    text = to_json(complete)
+    own = {MANIFEST: hashlib.sha256(text.encode()).hexdigest()}
+    with files_.atomic_path(folder / SUMS) as sums:  # first, so that a run that is killed between can be completed
+        sums.write_text(render_sums({**complete.files, **own}), encoding="utf-8")
+        files_.write_text(folder / MANIFEST, text)
     return Bundle(folder, complete)
+
+
+@contextmanager
+def changing(folder: Path, option: str) -> Iterator[None]:
+    """Hold a bundle that something will be recorded in.
+
+    Raises:
+        BadInput: there is none, it cannot be written, or another clearport writes to it; nothing was done.
+    """
+    Bundle.load(folder)
+    with outputs.claimed(outputs.OutFolder(folder, option)):
+        yield
 
 
 def record(artifact: Artifact, folder: Path, parity: ParityCell, latency: LatencyCell) -> ArtifactRecord:
@@ -211,27 +230,11 @@ def building(folder: Path, *, force: bool = False) -> Iterator[Path]:
 
     Raises:
         BadInput: the place is taken: by a bundle (and not ``force``), or by anything else (always: nothing but a bundle
-            is ever replaced); or it cannot be written.
+            is ever replaced, and only where nothing else lies in its folder); or it cannot be written.
     """
-    place = folder.resolve()
-    if place.exists():
-        _check_place(folder, place, force=force)
-    with files_.atomic_path(place) as temporary:
+    with outputs.claimed(outputs.OutBundle(folder, force=force)), files_.atomic_path(folder) as temporary:
         temporary.mkdir()
         yield temporary
-
-
-def _check_place(folder: Path, place: Path, *, force: bool) -> None:
-    if not place.is_dir():
-        raise BadInput(f"{folder}: a file is at this path; choose a folder that does not exist yet")
-    if not any(place.iterdir()):
-        return
-    if not (place / MANIFEST).is_file() or not (place / SUMS).is_file():
-        raise BadInput(
-            f"{folder}: the folder holds other files and no bundle; choose one that is empty or does not exist yet"
-        )
-    if not force:
-        raise BadInput(f"{folder}: a bundle is already there; choose another folder, or replace it with --force")
 
 
 def _inside(path: Path, folder: Path) -> bool:

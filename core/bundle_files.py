@@ -14,13 +14,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from clearport import ours
 from clearport.base import BadInput
 from clearport.files import explain, file_sha256
 from clearport.json_files import read_bytes
 
-MANIFEST = "manifest.json"
-SUMS = "SHA256SUMS"
-REPORTS = ("report.html", "report.md")
+MANIFEST, SUMS, REPORTS = ours.MANIFEST, ours.SUMS, ours.REPORTS
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 

@@ -169,7 +169,7 @@ def eval_(
     """
     from clearport.cli_progress import progress_bar
     from clearport.cli_show import show_quality
-    from clearport.pipeline_eval import EvalRequest, evaluate_bundle
+    from clearport.pipeline_eval import EvalRequest, evaluate_bundle, gate_outputs, record_quality
 
     request = EvalRequest(
         folder=bundle,
@@ -180,17 +180,13 @@ def eval_(
         precisions=split(precision),
         held_back=held_back,
     )
-    with progress_bar(quiet=quiet) as progress:
-        outcome = evaluate_bundle(request, progress)
-    if junit is not None:
-        from clearport.reports.junit import write_junit
-
-        write_junit(junit, f"clearport eval {data.name}", outcome.checks)
-    if record:
-        from clearport.pipeline_eval import record_quality
-
-        record_quality(bundle, outcome)
-    show_quality(outcome, as_json=json)
+    with gate_outputs(request, junit, record=record) as report:
+        with progress_bar(quiet=quiet) as progress:
+            outcome = evaluate_bundle(request, progress)
+        report.checks = outcome.checks
+        show_quality(outcome, as_json=json)  # first: what was computed is seen, even where it cannot be written
+        if record:
+            record_quality(bundle, outcome)
     if not outcome.passed:
         raise typer.Exit(1)
 
@@ -237,11 +233,12 @@ def report(bundle: BundleArg) -> None:
 
     Example: clearport report out/x3
     """
-    from clearport.bundle import Bundle
+    from clearport.bundle import Bundle, changing
     from clearport.reports.html import write_reports
 
-    for path in write_reports(Bundle.load(bundle)):
-        typer.echo(path)
+    with changing(bundle, "the report"):
+        for path in write_reports(Bundle.load(bundle)):
+            typer.echo(path)
 
 
 app.command()(cli_devices.devices)

@@ -155,6 +155,7 @@ def bench(
         ),
         json=json_file,
         resume=resume,
+        record=record,
     )
     try:
         with progress_bar(quiet=quiet) as progress:
@@ -165,9 +166,11 @@ def bench(
                 f"rows that were done are in {json_file}; the same command with --resume does the rest", err=True
             )
         raise
+    cli_show_bench.show_bench(outcome, older)  # first: what was measured is seen, even where it cannot be written
     if record:
         record_rows(outcome)
-    cli_show_bench.show_bench(outcome, older)
+    if outcome.unwritten is not None:
+        raise outcome.unwritten
     failures = outcome.failures(require_unit or None)
     cli_show_bench.show_failures(failures)
     if failures:

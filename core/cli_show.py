@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,9 @@ def print_parts(*parts: Any) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    print_parts(Text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str)))
+    """One JSON document on standard output, which every terminal can show."""
+    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+    print_parts(Text(json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False, default=str)))
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[Any]], numbers: Sequence[str] = ()) -> Table:

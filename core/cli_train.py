@@ -67,6 +67,9 @@ def train(
         float | None, typer.Option(help="Length in minutes (60 if neither is given): the schedule fits the machine.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint beside --out.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what an earlier training left at --out, and beside it.")
+    ] = False,
     start: Annotated[
         Path | None, typer.Option(help="Weights to begin with, published ones too; all of them must fit.")
     ] = None,
@@ -186,6 +189,7 @@ def train(
         "steps": steps,
         "minutes": minutes,
         "resume": resume,
+        "force": force,
         "start": start,
         "start_partial": start_partial,
         "degradation": degradation,
@@ -288,7 +292,8 @@ def _validation_line(progress: Progress) -> str:
     if not math.isnan(progress.psnr_db):
         found = f"{found}, {progress.y_psnr_db:.2f} Y (best {progress.best_psnr_db:.2f} RGB)"
     rate = f"{progress.steps_per_s:.1f} steps/s  {_left(progress.eta_s)}"
-    return f"{progress.share:6.1%}  step {progress.step}  loss {progress.loss:.5f}  {found}  {rate}"
+    unsaved = f"\nnot saved: {progress.unsaved}" if progress.unsaved else ""
+    return f"{progress.share:6.1%}  step {progress.step}  loss {progress.loss:.5f}  {found}  {rate}{unsaved}"
 
 
 def _left(seconds: float) -> str:

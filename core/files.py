@@ -1,35 +1,75 @@
-"""Files that are written whole or not at all, and their digests."""
+"""Files and folders that are written whole or not at all, and their digests.
+
+An existing file is replaced by a file, a folder by a folder, and nothing else by anything. Outputs that a user names
+are claimed first (``clearport.outputs``): then what has come to be at the place meanwhile is never replaced.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-import secrets
 import shutil
+import stat
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import Timeout
+
+from clearport import leftovers
 from clearport.base import BadInput
+from clearport.swap import Claim, Taken, claim_of, swap_in
 
 _CHUNK = 1 << 20
+_PATIENCE_S = 10.0
+"""How long a write waits for another one to the same place."""
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full: free some space and run the command again",
+    errno.EDQUOT: "your share of the disk is used up: free some space and run the command again",
+    errno.EACCES: "permission denied: choose a place that you may read and write",
+    errno.EPERM: "permission denied: choose a place that you may read and write",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.ENOENT: "no such file or folder",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EISDIR: "it is a folder, not a file",
+    errno.EEXIST: "something else is already at this path",
+    errno.ENOTEMPTY: "the folder there holds files",
+    errno.EFBIG: "the file would be larger than this system allows",
+    errno.ENAMETOOLONG: "the name is too long for this file system",
+    errno.ELOOP: "its symbolic links run in a circle",
+    errno.EBUSY: "it is in use (a mount point, perhaps): choose another place",
+    errno.EMFILE: "this process has too many files open: raise the limit (ulimit -n)",
+}
 
 
 def explain(error: OSError, path: Path) -> BadInput:
-    """An operating-system error as a message that names the file and what to do."""
-    advice = {
-        errno.ENOSPC: "the disk is full: free some space and run the command again",
-        errno.EACCES: "permission denied: choose a folder that you may write to",
-        errno.EPERM: "permission denied: choose a folder that you may write to",
-        errno.EROFS: "the file system is read-only: choose another folder",
-        errno.ENOENT: "no such file or folder",
-        errno.ENOTDIR: "a part of the path is a file, not a folder",
-        errno.EISDIR: "it is a folder, not a file",
-        errno.EEXIST: "something else is already at this path",
-        errno.EFBIG: "the file would be larger than this system allows",
-    }.get(error.errno or 0, error.strerror or str(error))
-    return BadInput(f"{path}: {advice}")
+    """An operating-system error as a message that names the file and what to do.
+
+    The file is the one that the system named; ``path`` where it named none.
+    """
+    named = error.filename if isinstance(error.filename, (str, bytes)) and error.filename else None
+    where = Path(os.fsdecode(named)) if named is not None else _full_place(error, path)
+    return BadInput(f"{where}: {_ADVICE.get(error.errno or 0, error.strerror or str(error))}")
+
+
+def _full_place(error: OSError, path: Path) -> Path:
+    """Where the disk is full: temporary files may lie on another one than ``path``."""
+    own, scratch = _free(path), _free(Path(tempfile.gettempdir()))
+    if error.errno in {errno.ENOSPC, errno.EDQUOT} and scratch < _CHUNK <= own:
+        return Path(tempfile.gettempdir())
+    return path
+
+
+def _free(path: Path) -> int:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return _CHUNK
 
 
 @contextmanager
@@ -37,42 +77,64 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """A temporary path beside ``target`` that replaces it when the block ends well and vanishes when it does not.
 
     Works for files and for folders; an existing folder is swapped out and removed only after the new one
-    is in its place.
+    is in its place. A symbolic link stays, and what it leads to is replaced.
 
     Raises:
-        BadInput: the disk is full, or the place cannot be written.
+        BadInput: the disk is full, the place cannot be written, something of another kind is there, or it has changed
+            since it was claimed: then the finished work is kept beside it, and the message tells where.
     """
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
+    place = real(target)
+    temporary = leftovers.temporary(place)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _swap_in(temporary, target)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(place) as claim:
+            try:
+                yield temporary
+                swap_in(temporary, place, claim)
+            finally:
+                leftovers.remove(temporary)
+    except BrokenPipeError:
+        raise  # whoever read what we print has gone: nothing is wrong with the file
+    except Taken as taken:
+        raise BadInput(f"{target}: {taken}") from taken
     except OSError as error:
-        raise explain(error, target) from error
-    finally:
-        _remove(temporary)
+        raise _about(error, temporary, target) from error
 
 
-def _swap_in(temporary: Path, target: Path) -> None:
-    if not target.is_dir():
-        temporary.replace(target)
-        return
-    old = temporary.with_suffix(".old")
-    target.rename(old)
+def real(path: Path) -> Path:
+    """``path`` without its symbolic links.
+
+    Raises:
+        BadInput: they run in a circle, or the system cannot follow it.
+    """
     try:
-        temporary.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old)
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: not a path that can be used ({error})") from error
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+@contextmanager
+def _alone(place: Path) -> Iterator[Claim | None]:
+    """The claim on ``place``, or a lock on it for as long as the block takes."""
+    claim = claim_of(place)
+    if claim is not None:
+        yield claim
         return
-    with suppress(OSError):  # the error that matters is the one that brought us here
-        path.unlink()
+    lock = leftovers.lock_for(place)
+    try:
+        lock.acquire(timeout=_PATIENCE_S)
+    except Timeout as error:
+        raise Taken("another process is writing there") from error
+    try:
+        yield None
+    finally:
+        leftovers.release(lock)
+
+
+def _about(error: OSError, temporary: Path, target: Path) -> BadInput:
+    """``explain``, in which the temporary path is called by the name that it was to get."""
+    said = str(explain(error, target))
+    return BadInput(said.replace(str(temporary), str(target)))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -81,15 +143,40 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         BadInput: the disk is full, or the place cannot be written.
     """
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        if is_stream(path):
+            path.write_bytes(data)
+            return
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+def is_stream(path: Path) -> bool:
+    """Whether something is there that is written into and never replaced, such as ``/dev/stdout``."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, atomically."""
-    write_bytes(path, text.encode())
+    """Write ``text`` as UTF-8, atomically; what Unicode cannot hold, as in odd file names, becomes a question mark."""
+    write_bytes(path, text.encode(errors="replace"))
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, atomically.
+
+    Raises:
+        BadInput: the disk is full, or the place cannot be written.
+    """
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def file_sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ does the rest.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from clearport import __version__, problems
 from clearport.base import BadInput, Skipped
+from clearport.bench_file import BenchFile, wanted
 from clearport.bench_record import BenchedDevice, BenchedModel, BenchPlan, BenchRecord, BenchRow
-from clearport.bundle import Bundle
+from clearport.bundle import Bundle, changing
 from clearport.images import load_rgb
+from clearport.outputs import OutFolder, claimed
 from clearport.pipeline_bench_jobs import BASELINE, Subject, golden_of, jobs_for, subjects_of
 from clearport.pipeline_bench_record import differences
 from clearport.pipeline_devices import family_of
@@ -38,7 +41,8 @@ class BenchRequest:
     """What to measure, and where; see ``clearport bench --help``.
 
     ``units`` may be empty: each device then takes the first of its own. ``json`` is where rows are kept as they come,
-    and with ``resume`` the rows of that file are not measured again.
+    and with ``resume`` the rows of that file are not measured again. ``record`` says that the rows will be recorded in
+    the bundle, which must therefore be writable.
     """
 
     folder: Path
@@ -56,15 +60,20 @@ class BenchRequest:
     settings: Settings = field(default_factory=Settings)
     json: Path | None = None
     resume: bool = False
+    record: bool = False
 
 
 @dataclass(frozen=True)
 class BenchOutcome:
-    """The bundle and the record of its rows; ``fresh`` are the keys of those that were measured now."""
+    """The bundle and the record of its rows; ``fresh`` are the keys of those that were measured now.
+
+    ``unwritten`` is why the file of ``BenchRequest.json`` could not be written when all was measured, if it could not.
+    """
 
     bundle: Bundle
     record: BenchRecord
     fresh: frozenset[str]
+    unwritten: BadInput | None = None
 
     @property
     def rows(self) -> tuple[BenchRow, ...]:
@@ -87,18 +96,34 @@ def bench_bundle(request: BenchRequest, progress: Progress = no_progress) -> Ben
     """Run, check and time every artifact asked for on every device asked for.
 
     Raises:
-        BadInput: there is no bundle, it has no such artifact, or no such device or unit.
+        BadInput: there is no bundle, it has no such artifact, or no such device or unit, or an output cannot be
+            written.
     """
+    keep = request.settings.keep
+    folder = None if keep is None else OutFolder(keep, "--keep", shared=True)
+    reads = (request.folder,) if request.against is None else (request.folder, request.against)
+    recording = changing(request.folder, "--record") if request.record else nullcontext()
+    with (
+        claimed(wanted(request.json), folder, reads=reads),
+        BenchFile(request.json, resume=request.resume) as file,
+        recording,
+    ):
+        return _benched(request, file, progress)
+
+
+def _benched(request: BenchRequest, file: BenchFile, progress: Progress) -> BenchOutcome:
     devices = [(address, family_of(address)) for address in request.devices]
     for address, device in devices:
         device.check(address, request.settings)
     bundle = Bundle.load(request.folder)
     subjects = subjects_of(bundle, request)
-    book = _Book(request, bundle, subjects)
+    book = _Book(request, bundle, subjects, file)
     for address, device in devices:
         jobs = [j for unit in _units(request, device, address) for j in jobs_for(subjects, address == HOST, unit)]
         _on_device(book, device, address, jobs, progress)
-    return BenchOutcome(bundle, book.record(), frozenset(book.fresh))
+    record = book.record()
+    file.save(record, last=True)
+    return BenchOutcome(bundle, record, frozenset(book.fresh), file.problem)
 
 
 def _units(request: BenchRequest, device: Device, address: str) -> tuple[Unit, ...]:
@@ -117,14 +142,14 @@ def _units(request: BenchRequest, device: Device, address: str) -> tuple[Unit, .
 class _Book:
     """The record as it grows."""
 
-    def __init__(self, request: BenchRequest, bundle: Bundle, subjects: Sequence[Subject]) -> None:
-        self.request, self._bundle = request, bundle
+    def __init__(self, request: BenchRequest, bundle: Bundle, subjects: Sequence[Subject], file: BenchFile) -> None:
+        self.request, self._bundle, self._file = request, bundle, file
         self._subjects = {subject.label: subject for subject in subjects}
         self.fresh: set[str] = set()
         self._rows: dict[str, BenchRow] = {}
         self._devices: dict[str, BenchedDevice] = {}
-        if request.resume and request.json is not None and request.json.exists():
-            self._take_over(BenchRecord.load(request.json))
+        if file.earlier is not None:
+            self._take_over(file.earlier)
 
     def _take_over(self, old: BenchRecord) -> None:
         if different := differences(old.model, self._model(), old.plan, self._plan()):
@@ -148,7 +173,7 @@ class _Book:
         self._rows.pop(row.key, None)
         self._rows[row.key] = self._judged(row)
         self.fresh.add(row.key)
-        self.save()
+        self._file.save(self.record())
 
     def _judged(self, row: Row) -> BenchRow:
         subject = self._subjects.get(row.artifact)
@@ -166,11 +191,7 @@ class _Book:
     def note(self, device: BenchedDevice) -> None:
         """Keep what a device said of itself."""
         self._devices[device.address] = device
-        self.save()
-
-    def save(self) -> None:
-        if self.request.json is not None:
-            self.record().save(self.request.json)
+        self._file.save(self.record())
 
     def record(self) -> BenchRecord:
         return BenchRecord(

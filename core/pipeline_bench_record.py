@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.base import BadInput
-from clearport.bundle import Bundle, write
+from clearport.bundle import Bundle, changing, write
 from clearport.pipeline_bench_jobs import BASELINE
 from clearport.reports.html import write_reports
 
 _SHA256 = 64
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydantic import BaseModel
 
     from clearport.bench_record import BenchedModel, BenchPlan
@@ -68,6 +70,11 @@ def record_rows(outcome: BenchOutcome) -> Bundle:
         BadInput: the bundle was changed meanwhile, or it cannot be written.
     """
     folder = outcome.bundle.folder
+    with changing(folder, "--record"):
+        return _recorded(folder, outcome)
+
+
+def _recorded(folder: Path, outcome: BenchOutcome) -> Bundle:
     bundle = Bundle.load(folder)
     changed = bundle.verify_files()
     if changed:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearport import problems
+from clearport import ours, problems
 from clearport.base import BadInput, Skipped
-from clearport.bundle import WEIGHTS, Bundle, write
+from clearport.bundle import WEIGHTS, Bundle, changing, write
 from clearport.bundle_manifest import QualityRecord
+from clearport.outputs import OutFile, claimed
 from clearport.pipeline_prove import TIMEOUT_S, network_artifact, open_worker
 from clearport.pipeline_run import tiling_of, usable_runner
 from clearport.pipeline_select import select
 from clearport.protocols import no_progress
 from clearport.reports.html import write_reports
-from clearport.reports.junit import Check
+from clearport.reports.junit import Check, JunitFile
 from clearport.runtime import quality, tiling
 from clearport.runtime.quality import PairedDrop, QualityReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from clearport.base import Artifact
     from clearport.protocols import Progress
@@ -108,6 +110,23 @@ def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> E
     return judge.outcome()
 
 
+@contextmanager
+def gate_outputs(request: EvalRequest, junit: Path | None, *, record: bool) -> Iterator[JunitFile]:
+    """The outputs of an evaluation, held while it runs: the JUnit file, and the bundle where figures go into it.
+
+    The caller gives the checks to what this yields. The file tells of an error from the first moment on, and what is
+    raised in the block stands in it: a report of an earlier run never stays where this one ends in an error.
+
+    Raises:
+        BadInput: an output cannot be written; nothing was judged.
+    """
+    wanted = None if junit is None else OutFile(junit, "--junit", "a JUnit report", ours.is_junit)
+    suite = f"clearport eval {request.data.name}"
+    recording = changing(request.folder, "--record") if record else nullcontext()
+    with claimed(wanted, reads=(request.folder,)), JunitFile(junit, suite) as report, recording:
+        yield report
+
+
 def _held_back(bundle: Bundle) -> set[str]:
     """The groups of pictures that the training set aside, as the card of its weights names them.
 
@@ -126,6 +145,11 @@ def record_quality(folder: Path, outcome: EvalOutcome) -> Bundle:
     Raises:
         BadInput: there is no bundle, it was changed meanwhile, or it cannot be written.
     """
+    with changing(folder, "--record"):
+        return _recorded(folder, outcome)
+
+
+def _recorded(folder: Path, outcome: EvalOutcome) -> Bundle:
     bundle = Bundle.load(folder)
     changed = bundle.verify_files()
     if changed:

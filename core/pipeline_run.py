@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clearport import ours
 from clearport.base import BadInput, Size
 from clearport.bundle import Bundle
 from clearport.images import load_rgb
+from clearport.outputs import OutFile, claimed
 from clearport.pipeline_prove import TIMEOUT_S, open_worker
 from clearport.protocols import no_progress
 from clearport.registry import NETWORKS
@@ -67,9 +70,15 @@ def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Re
             cannot be written.
         RuntimeFailure: the runtime failed on the artifact.
     """
-    began = time.monotonic()
     if request.output.suffix.lower() != ".png":
         raise BadInput(f"{request.output}: the restored picture is written as PNG; give a name that ends in .png")
+    wanted = OutFile(request.output, "--output", "a picture that clearport wrote", partial(ours.is_png, marked=True))
+    with claimed(wanted, reads=(request.folder, request.picture)):
+        return _restored(request, progress)
+
+
+def _restored(request: RunRequest, progress: Progress) -> Restored:
+    began = time.monotonic()
     bundle = Bundle.load(request.folder)
     record = bundle.find(request.target, request.precision, request.variant)
     if changed := [mismatch for mismatch in bundle.verify_files() if record.holds(mismatch.path)]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from clearport.base import BadInput, NotInstalled, Skipped
 from clearport.bundle import Bundle, verify_folder
+from clearport.outputs import OutFolder, claimed
 from clearport.pipeline_exams import limits_of
 from clearport.pipeline_run import model_of, tiling_of
 from clearport.pipeline_select import select
@@ -22,6 +22,7 @@ from clearport.runtime.browser_records import Records
 from clearport.runtime.browser_wire import Candidate, Judge, Offer, TilingRules
 from clearport.runtime.latency_record import LatencyPlan
 from clearport.runtime.latency_stats import rounds_for
+from clearport.signals import ending_signals
 
 if TYPE_CHECKING:
     from clearport.bundle_manifest import ArtifactRecord
@@ -64,7 +65,7 @@ class Served:
 
 
 def serve_bundle(request: ServeRequest, started: Callable[[Served], None], listener: Listener) -> None:
-    """Serve until SIGINT or SIGTERM; ``started`` is called once the page can be opened.
+    """Serve until SIGINT, SIGTERM, SIGHUP or SIGQUIT; ``started`` is called once the page can be opened.
 
     Raises:
         BadInput: there is no bundle, its files are not as they were written, none of them runs in browsers, the page is
@@ -72,6 +73,11 @@ def serve_bundle(request: ServeRequest, started: Callable[[Served], None], liste
     """
     if missing(("aiohttp",)):
         raise NotInstalled("aiohttp", "serve")
+    with claimed(OutFolder(request.records, "--records", shared=True), reads=(request.folder,)):
+        _serve(request, started, listener)
+
+
+def _serve(request: ServeRequest, started: Callable[[Served], None], listener: Listener) -> None:
     from clearport.runtime.browser_desk import Desk
     from clearport.runtime.browser_server import BrowserServer, Place, address, reachable
 
@@ -87,7 +93,7 @@ def serve_bundle(request: ServeRequest, started: Callable[[Served], None], liste
     async def serve() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ending_signals():
             loop.add_signal_handler(number, stop.set)
         async with server.running() as where:
             port = int(where.split("/")[2].rpartition(":")[2])

@@ -29,6 +29,9 @@ KEPT = 50
 EXIT_CODE = 2
 """Of an unexpected exception that ends a command: nothing was judged, so that it must not read as a failed check."""
 
+OUTER = "CLEARPORT_OUTER_TMPDIR"
+"""Variable with the folder for temporary files that outlives a command, which has one of its own within it."""
+
 _SUFFIX = ".log"
 
 
@@ -86,7 +89,10 @@ def _circumstances(during: str) -> str:
 def _folders() -> list[Path]:
     state = os.environ.get("XDG_STATE_HOME", "")
     place = Path(state) if Path(state).is_absolute() else Path("~/.local/state").expanduser()
-    return [place / "clearport" / "problems", Path(tempfile.gettempdir(), f"clearport-problems-{_user()}")]
+    return [
+        place / "clearport" / "problems",
+        Path(os.environ.get(OUTER) or tempfile.gettempdir(), f"clearport-problems-{_user()}"),
+    ]
 
 
 def _user() -> int:

@@ -24,11 +24,12 @@ from types import FrameType
 import torch
 
 from clearport.base import ModelSpec
-from clearport.models import weights
+from clearport.models import train_outputs, weights
 from clearport.models.train_judge import restore
 from clearport.models.train_options import Progress, Tick, TrainOptions, TrainResult, options_for
 from clearport.models.train_run import Run
 from clearport.registry import NETWORKS
+from clearport.signals import ending_signals
 
 __all__ = ["Progress", "Tick", "TrainOptions", "TrainResult", "options_for", "restore", "train"]
 
@@ -43,14 +44,16 @@ def train(
 
     ``on_note`` gets a line for everything that was read, before the first step: the data, and what it starts from.
 
-    Called in the main thread, Ctrl-C and SIGTERM end the run after the step in flight and save the checkpoint.
+    Called in the main thread, Ctrl-C, SIGTERM, SIGHUP and SIGQUIT end the run after the step in flight and save the
+    checkpoint.
 
     Raises:
-        BadInput: options, data, starting weights or checkpoint cannot be used.
+        BadInput: options, data, starting weights or checkpoint cannot be used, the outputs cannot be written or are
+            there already, or could not be written at the end: then the message says where the weights are.
         CheckFailed: the loss is no longer a number.
     """
     spec: ModelSpec = NETWORKS.get(options.network)
-    with torch.random.fork_rng(devices=[]):
+    with train_outputs.held(options), torch.random.fork_rng(devices=[]):
         run = Run(options, spec, weights.checked_scale(spec, options.scale))
         for note in run.notes() if run.place.rank == 0 else ():
             on_note(note)
@@ -60,12 +63,11 @@ def train(
             stopped = _loop(run, interrupted, on_progress, on_tick)
         finished = run.share() >= 1.0
         if stopped and not finished:
-            run.save_checkpoint()
-        if finished:
-            run.save_weights()
+            run.save_last_checkpoint()
+        place = run.save_weights() if finished else options.out
         run.log.close()
     best = run.state.best_psnr_db if run.state.best_psnr_db > -math.inf else math.nan
-    return TrainResult(finished, run.state.step, best, options.out, options.checkpoint, run.place.rank)
+    return TrainResult(finished, run.state.step, best, place, options.checkpoint, run.place.rank)
 
 
 def _loop(
@@ -90,7 +92,7 @@ def _loop(
 
 @contextmanager
 def _interruptible() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set instead of ending the process."""
+    """An event that the signals which end a command set instead of ending the process."""
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield interrupted
@@ -99,7 +101,7 @@ def _interruptible() -> Iterator[threading.Event]:
     def note(_signal: int, _frame: FrameType | None) -> None:
         interrupted.set()
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in ending_signals()}
     try:
         yield interrupted
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,19 @@ from typing import Any
 import torch
 
 from clearport.base import BadInput
-from clearport.files import atomic_path
+from clearport.files import write_bytes
 from clearport.models.checkpoint import open_archive
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Write ``state`` to ``path``; an older checkpoint stays until the new one is whole."""
-    with atomic_path(path) as temporary:
-        torch.save(dict(state), temporary)
+    """Write ``state`` to ``path``; an older checkpoint stays until the new one is whole.
+
+    Raises:
+        BadInput: the disk is full, or the place cannot be written.
+    """
+    data = io.BytesIO()  # torch's own writer ends in a RuntimeError without a reason where the disk is full
+    torch.save(dict(state), data)
+    write_bytes(path, data.getvalue())
 
 
 def load(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:

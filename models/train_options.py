@@ -31,6 +31,7 @@ class TrainOptions:
         loss: a sum of losses (see ``losses``).
         seed: of fresh weights, the validation split and the crops.
         resume: go on from ``<out>.checkpoint``.
+        force: replace weights, card, checkpoint and preview of an earlier training that are at ``out``.
         start: weights to begin with, of any file that an export takes; all of them must fit.
         start_partial: take from ``start`` what fits, for instance the body of another scale; the rest stays fresh.
         degradation: how inputs are made (see ``degrade``); None for what the data and the task speak for.
@@ -68,6 +69,7 @@ class TrainOptions:
     loss: str = "l1"
     seed: int = 0
     resume: bool = False
+    force: bool = False
     start: Path | None = None
     start_partial: bool = False
     degradation: str | None = None
@@ -155,6 +157,7 @@ class Progress:
         psnr_db, y_psnr_db: of the held-back pictures, RGB and luma; not a number where they have no targets.
         best_psnr_db: the highest RGB value so far.
         eta_s: how long the rest will take.
+        unsaved: why checkpoint or preview could not be written; empty where they could.
     """
 
     step: int
@@ -166,6 +169,7 @@ class Progress:
     steps_per_s: float
     eta_s: float
     y_psnr_db: float = math.nan
+    unsaved: str = ""
 
 
 @dataclass(frozen=True)

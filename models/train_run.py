@@ -14,7 +14,7 @@ from torch import nn
 from clearport.base import BadInput, CheckFailed, ModelSpec
 from clearport.files import digest
 from clearport.images import save_png
-from clearport.models import degrade, losses, train_checkpoint, weights
+from clearport.models import degrade, losses, train_checkpoint, train_outputs, weights
 from clearport.models.data_feed import Feed, workers_for
 from clearport.models.data_sets import data_set
 from clearport.models.outputs import Restored, restored
@@ -28,6 +28,9 @@ from clearport.models.train_teachers import Teachers
 from clearport.models.train_widen import Widening, collapse, widen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clearport.images import Image8
     from clearport.models.data import Batch
     from clearport.models.train_adversary import Adversary
 
@@ -61,6 +64,7 @@ class Run:
         self._pace = Pace(0)
         self._batches: Iterator[Batch] | None = None
         self._values: dict[str, torch.Tensor] = {}
+        self._preview: Image8 | None = None
 
     def _fresh(self) -> nn.Module:
         torch.manual_seed(self.options.seed)
@@ -165,12 +169,22 @@ class Run:
             raise CheckFailed(f"the loss is {last} at step {state.step}: train with a smaller --lr")
         state.losses = []
         rgb, luma = self._validate()
-        self.save_checkpoint()
+        unsaved = self._kept_up()
         state.elapsed_s = self.place.agree(state.elapsed_s + time.monotonic() - began)
         self._pace.mark(state.step)
         best = state.best_psnr_db if state.best_psnr_db > -math.inf else math.nan
         eta_s = _eta_s(state.elapsed_s, tick.share)
-        return Progress(state.step, tick.share, tick.loss, tick.lr, rgb, best, tick.steps_per_s, eta_s, luma)
+        return Progress(state.step, tick.share, tick.loss, tick.lr, rgb, best, tick.steps_per_s, eta_s, luma, unsaved)
+
+    def _kept_up(self) -> str:
+        """Write checkpoint and preview; a disk that is full for an hour is no reason to end a training of a day."""
+        try:
+            self.save_checkpoint(self.options.checkpoint)
+            if self._preview is not None:
+                save_png(self.options.preview_path, self._preview)
+        except BadInput as error:
+            return str(error)
+        return ""
 
     def _validate(self) -> tuple[float, float]:
         if self.place.rank != 0:
@@ -180,12 +194,20 @@ class Run:
         judgement = judge(self.plain, self.spec.value_range, self.scale, pairs)
         state.judged(judgement.rgb_db)
         grid = preview(pairs, judgement.images)
-        if self.options.preview:
-            save_png(self.options.preview_path, grid)
+        self._preview = grid if self.options.preview else None
         self.log.validation(state.step, {"rgb": judgement.rgb_db, "y": judgement.y_db}, grid)
         return judgement.rgb_db, judgement.y_db
 
-    def save_checkpoint(self) -> None:
+    def save_last_checkpoint(self) -> None:
+        """``save_checkpoint`` for a run that ends with it.
+
+        Raises:
+            BadInput: it could not be written; the message says where it is instead.
+        """
+        what = f"move this to {self.options.checkpoint} before --resume"
+        train_outputs.save_or_keep(self.options.checkpoint, self.save_checkpoint, what)
+
+    def save_checkpoint(self, path: Path) -> None:
         """Write everything that ``restore`` needs."""
         if self.place.rank != 0:
             return
@@ -197,7 +219,7 @@ class Run:
         }
         if self.adversary is not None:
             saved["adversary"] = self.adversary.state()
-        train_checkpoint.save(self.options.checkpoint, saved)
+        train_checkpoint.save(path, saved)
 
     def restore(self) -> None:
         """Go on from the checkpoint.
@@ -213,13 +235,21 @@ class Run:
             self.adversary.restore(saved["adversary"])
         self._pace.mark(self.state.step)
 
-    def save_weights(self) -> None:
-        """Write the best average as safetensors, and its card."""
-        if self.place.rank != 0:
-            return
-        self.plain.load_state_dict(self.state.best)
-        weights.save(self.options.out, self.plain.cpu(), self.spec.name, self.scale, {})
-        weights.save_card(self.options.out, self._card())
+    def save_weights(self) -> Path:
+        """Write the best average as safetensors, and its card; returns where.
+
+        Raises:
+            BadInput: they could not be written there; the message says where they are instead.
+        """
+        out = self.options.out
+        if self.place.rank == 0:
+            self.plain.load_state_dict(self.state.best)
+            train_outputs.save_or_keep(out, self._save_weights, "the weights are here instead")
+        return out
+
+    def _save_weights(self, out: Path) -> None:
+        weights.save(out, self.plain.cpu(), self.spec.name, self.scale, {})
+        weights.save_card(out, self._card())
 
     def _card(self) -> dict[str, Any]:
         options, state, data = self.options, self.state, self.data

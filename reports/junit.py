@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from xml.etree import ElementTree as ET
 
-from clearport.files import write_text
+from clearport.base import BadInput
+from clearport.files import is_stream, write_text
+from clearport.ours import is_junit
+from clearport.outputs import OutFile, claimed
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -17,7 +22,8 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 class Check:
     """Something that was checked. ``passed`` is None where it could not be, and ``message`` then says why.
 
-    ``group`` is what was looked at, such as an artifact key; ``name`` what was asked of it.
+    ``group`` is what was looked at, such as an artifact key; ``name`` what was asked of it. ``broken``: the check
+    could not be finished, for a reason that lies with neither the files nor this machine's runtimes.
     """
 
     name: str
@@ -25,17 +31,18 @@ class Check:
     message: str = ""
     seconds: float = 0.0
     group: str = ""
+    broken: bool = False
 
 
 def junit_xml(suite: str, checks: Sequence[Check]) -> str:
     """The checks as one JUnit test suite; characters that XML cannot hold become U+FFFD."""
-    failed = sum(check.passed is False for check in checks)
+    failed = sum(check.passed is False and not check.broken for check in checks)
     skipped = sum(check.passed is None for check in checks)
     counts = {
         "name": _clean(suite),
         "tests": str(len(checks)),
         "failures": str(failed),
-        "errors": "0",
+        "errors": str(sum(check.broken for check in checks)),
         "skipped": str(skipped),
         "time": f"{sum(check.seconds for check in checks):.3f}",
     }
@@ -56,6 +63,50 @@ def write_junit(path: Path, suite: str, checks: Sequence[Check]) -> None:
     write_text(path, '<?xml version="1.0" encoding="UTF-8"?>\n' + junit_xml(suite, checks))
 
 
+class JunitFile:
+    """A JUnit file that says from its first moment on what came of the run, whatever ends it.
+
+    Until the checks are there it holds an error: what an earlier run left there must not pass for this one's outcome.
+    Use it as a context manager; an exception that leaves the block becomes an error in the file, beside the checks that
+    are there by then. With None for the path nothing is written.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+
+    def __init__(self, path: Path | None, suite: str) -> None:
+        self._path, self._suite = path, suite
+        self.checks: tuple[Check, ...] = ()
+
+    def __enter__(self) -> JunitFile:
+        self._write("this run did not finish: it was killed, or goes on still")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is None:
+            self._write("")
+            return
+        with suppress(BadInput):  # the first error is the one to be heard of
+            self._write(str(error) or "interrupted")
+
+    def _write(self, broken: str) -> None:
+        if self._path is None or (is_stream(self._path) and broken and not self.checks):
+            return  # what was written to a stream could not be replaced
+        wrong = (Check("run", False, broken, group=self._suite, broken=True),) if broken else ()
+        write_junit(self._path, self._suite, (*self.checks, *wrong))
+
+
+def note_failure(path: Path, error: str) -> None:
+    """Write that a run failed before it began; a file that is no JUnit report is left alone."""
+    wanted = OutFile(path, "--junit", "a JUnit report", is_junit)
+    with suppress(BadInput), claimed(wanted), suppress(_Failed), JunitFile(path, "clearport"):
+        raise _Failed(error)
+
+
+class _Failed(Exception):
+    pass
+
+
 def _add(parent: ET.Element, suite: str, check: Check) -> None:
     case = ET.SubElement(
         parent,
@@ -68,7 +119,8 @@ def _add(parent: ET.Element, suite: str, check: Check) -> None:
     if check.passed is None:
         ET.SubElement(case, "skipped", message=message)
     elif not check.passed:
-        ET.SubElement(case, "failure", message=message.partition("\n")[0]).text = message
+        kind = "error" if check.broken else "failure"
+        ET.SubElement(case, kind, message=message.partition("\n")[0]).text = message
     elif message:
         ET.SubElement(case, "system-out").text = message
 

@@ -12,13 +12,13 @@ import re
 import shutil
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from clearport.base import BadInput, NotInstalled, RuntimeFailure
+from clearport.leftovers import Scratch
 from clearport.registry import missing
 from clearport.runtime.device import DeviceLost
 from clearport.runtime.remote_answer import asked, spoken
@@ -96,7 +96,7 @@ def server(adb: str) -> Iterator[tuple[str, ...]]:
     if _SOCKET in os.environ or _server_runs() or os.name == "nt":
         yield (adb,)
         return
-    with tempfile.TemporaryDirectory(prefix="clearport-adb-") as folder:
+    with Scratch("adb") as folder:
         own = (adb, "-L", f"localfilesystem:{folder}/server")
         started = _call([*own, "start-server"])
         if started.code:

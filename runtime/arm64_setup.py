@@ -45,6 +45,8 @@ def make(folder: Path, tools: Sequence[str], *, force: bool = False) -> dict[str
     there = _record(folder)
     if not force and there is not None and {key: there.get(key) for key in asked} == asked:
         return there
+    if there is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder}: something is there that is no userland of clearport; it is left alone: move it away")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
         new = Path(name, "new")

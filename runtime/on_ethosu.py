@@ -9,8 +9,6 @@ With ``Settings.keep`` the compiled ``_vela.tflite`` stays: it is the file to pu
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clearport.base import BadInput, CheckFailed, NotInstalled, RuntimeFailure, Skipped
+from clearport.files import copy_file
+from clearport.leftovers import Scratch
 from clearport.protocols import Progress
 from clearport.registry import installed_versions, missing
 from clearport.runtime import vela_chips
@@ -79,8 +79,7 @@ class EthosUSession:
         facts = {**choice.report.facts, "forms_tried": choice.tried, **self._proof(job, choice)}
         if self._settings.keep is not None:
             kept = self._settings.keep / f"{job.artifact.path.stem}_{self._chip.name}_vela.tflite"
-            self._settings.keep.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(choice.compiled.file, kept)
+            copy_file(choice.compiled.file, kept)
             facts["kept"] = str(kept)
         return replace(choice.report, facts=facts)
 
@@ -126,8 +125,8 @@ class EthosU:
         chip = vela_chips.parse(address)
         if missing((PACKAGE,)):
             raise NotInstalled(PACKAGE, EXTRA)
-        with tempfile.TemporaryDirectory(prefix="clearport-vela-") as folder:
-            yield EthosUSession(address, chip, settings, Path(folder))
+        with Scratch("vela") as folder:
+            yield EthosUSession(address, chip, settings, folder)
 
 
 DEVICE: Device = EthosU()

@@ -9,13 +9,14 @@ compiling.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearport.base import BadInput, NotInstalled, RuntimeFailure, Skipped
+from clearport.files import copy_file
+from clearport.leftovers import Scratch
 from clearport.protocols import Progress
 from clearport.registry import installed_versions, missing
 from clearport.runtime import qnn_library
@@ -65,8 +66,7 @@ class HtpSession:
 
     def _compile(self, job: Job) -> dict[str, Any]:
         """The context binary, and what of the file is in it."""
-        folder = self._settings.keep or self._folder
-        folder.mkdir(parents=True, exist_ok=True)
+        folder, keep = self._folder, self._settings.keep
         path = folder / f"{job.artifact.path.stem}_htp-v{self._number}.onnx"
         path.unlink(missing_ok=True)  # QNN does not write over a file
         options = {"htp_arch": f"v{self._number}", "context": str(path)}
@@ -76,8 +76,10 @@ class HtpSession:
         if not path.is_file() or not binaries:
             raise RuntimeFailure(f"{job.artifact.path}: QNN left no context binary")
         facts: dict[str, Any] = {"context_bytes": sum(binary.stat().st_size for binary in binaries)}
-        if self._settings.keep is not None:
-            facts["kept"] = [str(path), *map(str, binaries)]
+        if keep is not None:
+            for made in (path, *binaries):
+                copy_file(made, keep / made.name)
+            facts["kept"] = [str(keep / made.name) for made in (path, *binaries)]
         return facts
 
     def _simulate(self, job: Job, facts: Mapping[str, Any]) -> tuple[Cell, Mapping[str, Array]]:
@@ -128,8 +130,8 @@ class Htp:
         number = self._architecture(address)
         if missing((qnn_library.PACKAGE,)):
             raise NotInstalled(qnn_library.PACKAGE, qnn_library.EXTRA)
-        with tempfile.TemporaryDirectory(prefix="clearport-htp-") as folder:
-            yield HtpSession(address, number, settings, Path(folder))
+        with Scratch("htp") as folder:
+            yield HtpSession(address, number, settings, folder)
 
 
 def _obstacle() -> str | None:

@@ -10,7 +10,6 @@ stays: what an app on that chip loads.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clearport.base import BadInput, CheckFailed, RuntimeFailure, Skipped
+from clearport.files import copy_file
+from clearport.leftovers import Scratch
 from clearport.protocols import Progress
 from clearport.runtime import rknn_toolkit
 from clearport.runtime.conditions import Conditions
@@ -72,10 +73,9 @@ class RknnSession:
     def _simulate(self, job: Job, folder: Path) -> tuple[Cell, Mapping[str, Array]]:
         form, facts = self._form(job, folder)
         options: dict[str, Any] = {"chip": self._chip}
-        kept = self._kept(job)
-        if kept is not None:
-            options["keep"] = str(kept)
-            facts["kept"] = str(kept)
+        keep, made = self._settings.keep, folder / f"{job.artifact.path.stem}_{self._chip}.rknn"
+        if keep is not None:
+            options["keep"] = str(made)
         with Worker(
             RUNNER,
             form,
@@ -86,6 +86,10 @@ class RknnSession:
         ) as worker:
             outputs = worker.run(job.inputs)
             found = worker.facts()
+        if keep is not None:
+            kept = keep.absolute() / made.name
+            copy_file(made, kept)
+            facts["kept"] = str(kept)
         report = SimulatedReport(
             kind="simulated",
             runtime=RUNNER,
@@ -97,13 +101,6 @@ class RknnSession:
             facts={key: found[key] for key in _TOLD} | facts,
         )
         return report, outputs
-
-    def _kept(self, job: Job) -> Path | None:
-        folder = self._settings.keep
-        if folder is None:
-            return None
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder.absolute() / f"{job.artifact.path.stem}_{self._chip}.rknn"
 
     def _form(self, job: Job, folder: Path) -> tuple[Path, dict[str, Any]]:
         """The file as the toolkit takes it, and the proof that it is the same to ONNX Runtime without fusions.
@@ -166,8 +163,8 @@ class Rknn:
         there = rknn_toolkit.environment()
         if there.obstacle is not None:
             raise BadInput(f"{address}: {there.obstacle}")
-        with tempfile.TemporaryDirectory(prefix="clearport-rknn-") as folder:
-            yield RknnSession(address, chip, there.python, settings, Path(folder))
+        with Scratch("rknn") as folder:
+            yield RknnSession(address, chip, there.python, settings, folder)
 
 
 DEVICE: Device = Rknn()

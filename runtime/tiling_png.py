@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from clearport.files import atomic_path
+from clearport.ours import PNG_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +36,7 @@ def save_strips(path: Path, size: Size, strips: Iterable[Image8]) -> None:
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(_SIGNATURE)
         _chunk(file, b"IHDR", struct.pack(">II5B", size.width, size.height, *_RGB8))
+        _chunk(file, b"tEXt", PNG_MARK)  # so that the next run knows the file for one of ours, which it may replace
         packer, above, rows = zlib.compressobj(_LEVEL), np.zeros((1, size.width * 3), np.uint8), 0
         for strip in strips:
             if strip.shape[1:] != (size.width, 3):

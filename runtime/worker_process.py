@@ -10,12 +10,13 @@ import os
 import re
 import signal
 import subprocess
-import tempfile
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
+
+from clearport.leftovers import Scratch
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _QUOTED_LINES = 8
@@ -37,7 +38,7 @@ class WorkerProcess:
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str], mark: bytes = b"") -> None:
         self._mark, self._unheard = mark, mark
-        self._folder = tempfile.TemporaryDirectory(prefix="clearport-worker-", ignore_cleanup_errors=True)
+        self._folder = Scratch("worker")
         try:
             with self._log.open("wb") as log:
                 self.popen = subprocess.Popen(
@@ -45,11 +46,11 @@ class WorkerProcess:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env={**os.environ, "TMPDIR": self._folder.name, **environment},
+                    env={**os.environ, "TMPDIR": str(self._folder.folder), **environment},
                     start_new_session=True,
                 )
         except BaseException:
-            self._folder.cleanup()
+            self._folder.close()
             raise
         _RUNNING.add(self)
 
@@ -90,7 +91,7 @@ class WorkerProcess:
         for stream in (self.stdin, self.stdout):
             _close_quietly(stream)
         self.popen.wait()
-        self._folder.cleanup()
+        self._folder.close()
 
     def exit_code(self) -> int | None:
         """How it ended, minus the number of the signal if by one; None where it goes on."""
@@ -111,7 +112,7 @@ class WorkerProcess:
 
     @property
     def _log(self) -> Path:
-        return Path(self._folder.name, "stderr.txt")
+        return self._folder.folder / "stderr.txt"
 
 
 class Deadline:

@@ -220,7 +220,8 @@ def test_no_orphan_when_the_parent_goes(artifact: Path, how: signal.Signals) -> 
     plugin = Oddity(opening=f'open({str(note)!r}, "w").write(str(os.getpid())); time.sleep(600)').plugin(
         artifact.parent
     )
-    script = (
+    script = (  # with Python's own handler: where the tests are a background job, it would ignore SIGINT
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path; from clearport.runtime.worker import Worker\n"
         f"with Worker('odd', Path({str(artifact)!r}), plugin=Path({str(plugin)!r})): pass"
     )

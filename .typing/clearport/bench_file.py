@@ -1,0 +1,1 @@
+../../core/bench_file.py
