@@ -98,7 +98,7 @@ def _code_of(command: Callable[..., Any]) -> tuple[int, str]:
         _drop_output()
         code = 0
     except OSError as error:
-        code = _system_error(error)
+        code, said = _system_error(error), str(error)
     except (Exception, SystemExit) as error:  # nothing of ours exits from within: a library that does has failed
         code, said = _usage_error(error), str(error)
     if code == INTERRUPTED:
@@ -108,15 +108,18 @@ def _code_of(command: Callable[..., Any]) -> tuple[int, str]:
 
 def _system_error(error: OSError) -> int:
     """Something of the system that a command needed and nothing nearer to it explained."""
-    from clearport.files import explain
+    from clearport.files import advice
 
-    where = error.filename if isinstance(error.filename, str) else ""
-    _say(f"error: {explain(error, Path(where)) if where else error}")
+    if (why := advice(error)) is None:
+        code = _usage_error(error)
+    else:
+        _say(f"error: {error.filename}: {why}" if error.filename is not None else f"error: {why}")
+        code = BAD_INPUT
     try:
         sys.stdout.flush()
     except OSError:  # it was what we print that could not be written
         _drop_output()
-    return BAD_INPUT
+    return code
 
 
 def _drop_output() -> None:

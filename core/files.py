@@ -52,7 +52,12 @@ def explain(error: OSError, path: Path) -> BadInput:
     """
     named = error.filename if isinstance(error.filename, (str, bytes)) and error.filename else None
     where = Path(os.fsdecode(named)) if named is not None else _full_place(error, path)
-    return BadInput(f"{where}: {_ADVICE.get(error.errno or 0, error.strerror or str(error))}")
+    return BadInput(f"{where}: {advice(error) or error.strerror or error}")
+
+
+def advice(error: OSError) -> str | None:
+    """What a well-known error means for the user; None for others."""
+    return _ADVICE.get(error.errno or 0)
 
 
 def _full_place(error: OSError, path: Path) -> Path:
