@@ -1,8 +1,8 @@
 """The file of ``clearport bench --json`` while it is written: a record that grows, or the note of a run without rows.
 
-The note is ``{"clearport": version, "error": what went wrong, "earlier": record}``. It stands in the file from the
-first moment on, so that what an earlier run left there does not pass for this one's outcome; the record of that run is
-within it, and ``--resume`` takes it from there.
+The note is ``{"clearport": version, "error": what went wrong, "earlier": record}``. It takes an earlier record's place
+from the first moment on, so that what an earlier run left there does not pass for this one's outcome; the record of that run is
+within it, and ``--resume`` takes it from there. A record that is resumed stays, as its rows are to be kept.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class BenchFile:
             self.problem, self._saved = None, True
 
     def _note(self, error: str) -> None:
-        if self._path is not None and not is_stream(self._path):
+        if self._path is not None and self._path.is_file() and self.earlier is None:
             note = {"clearport": __version__, "error": error, "earlier": self._earlier}
             write_text(self._path, json.dumps(note, indent=2, ensure_ascii=False) + "\n")
 

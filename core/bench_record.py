@@ -126,6 +126,8 @@ class BenchRecord(_Record):
         Raises:
             BadInput: it is not one.
         """
+        if not path.exists():
+            raise BadInput(f"{path}: cannot be read: there is no such file")
         noted = read_json(path)
         if isinstance(noted, dict) and "clearport" in noted and "error" in noted:
             raise BadInput(f"{path}: the run that wrote it has no rows: {noted['error']}")

@@ -67,7 +67,7 @@ def guarded(command: Callable[..., Any]) -> NoReturn:
 
 def _mark_stale(words: Sequence[str], said: str, began_s: float) -> None:
     """Where a run ended before it looked at its outputs, CI must not read those of an earlier run as its outcome."""
-    option = {"eval": "--junit", "bench": "--json"}.get(words[0] if words else "")
+    option = {"eval": "--junit", "bench": "--json"}.get(words[0] if words and "--resume" not in words else "")
     for word, after in pairwise([*words, ""]):
         name, _, value = word.partition("=")
         path = Path(value or after)
