@@ -1,8 +1,8 @@
 """The file of ``clearport bench --json`` while it is written: a record that grows, or the note of a run without rows.
 
 The note is ``{"clearport": version, "error": what went wrong, "earlier": record}``. It takes an earlier record's place
-from the first moment on, so that what an earlier run left there does not pass for this one's outcome; the record of that run is
-within it, and ``--resume`` takes it from there. A record that is resumed stays, as its rows are to be kept.
+from the first moment on, so that what an earlier run left there does not pass for this one's outcome; the record of
+that run is within it, and ``--resume`` takes it from there. A record that is resumed stays, as its rows are to be kept.
 """
 
 from __future__ import annotations

@@ -99,8 +99,10 @@ def retire(folder: Path, place: Path) -> Path | None:
     for name in (ours.MANIFEST, ours.SUMS, *ours.REPORTS, *(ours.bundle_files(folder) or ())):
         with suppress(OSError):
             (folder / name).unlink()
-    for inner, _, _ in os.walk(folder, topdown=False):
+    for inner, _, names in os.walk(folder, topdown=False):
         with suppress(OSError):
+            for name in ours.SYSTEMS.intersection(names):
+                Path(inner, name).unlink()
             Path(inner).rmdir()
     if not folder.exists():
         return None

@@ -19,6 +19,9 @@ MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 REPORTS = ("report.html", "report.md")
 
+SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""What file managers leave in every folder that they show, and make again: nobody's work."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_JSON = 64 << 20
 _MOST_HEADER = 16 << 20
@@ -63,7 +66,7 @@ def foreign(folder: Path, files: Mapping[str, str]) -> Iterator[str]:
         links = [name for name in folders if Path(place, name).is_symlink()]
         for name in sorted([*names, *links]):
             path = (here / name).as_posix()
-            if path not in known or Path(place, name).is_symlink():
+            if (path not in known and name not in SYSTEMS) or Path(place, name).is_symlink():
                 yield path
         if not names and not folders and here != Path():
             yield here.as_posix() + "/"

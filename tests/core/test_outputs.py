@@ -215,6 +215,13 @@ def test_a_bundle_is_replaced_with_force(mine: Path, any_swap: None) -> None:
     assert tree(mine.parent) == {"mine": "folder", "mine/new": "new"}
 
 
+def test_what_file_managers_leave_is_nobodys(mine: Path, any_swap: None) -> None:
+    for name in (".DS_Store", "tflite/Thumbs.db", "goldens/desktop.ini"):
+        (mine / name).write_text("a view")
+    replace(mine)
+    assert tree(mine.parent) == {"mine": "folder", "mine/new": "new"}
+
+
 EXTENSION = {"manifest_version": 3, "name": "Clear Port", "version": "1.0", "files": {}, "model": {}}
 
 
