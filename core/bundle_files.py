@@ -18,6 +18,7 @@ from clearport import ours
 from clearport.base import BadInput
 from clearport.files import explain, file_sha256
 from clearport.json_files import read_bytes
+from clearport.litter import in_litter
 
 MANIFEST, SUMS, REPORTS = ours.MANIFEST, ours.SUMS, ours.REPORTS
 
@@ -48,19 +49,24 @@ def scan(folder: Path) -> dict[str, str]:
 
 
 def listed(folder: Path) -> list[str]:
-    """Relative paths of every file that SHA256SUMS must name, sorted; symbolic links are left out."""
-    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
-    return sorted(name for name in found if name not in (SUMS, *REPORTS))
+    """Relative paths of every file that SHA256SUMS must name, sorted; symbolic links and litter are left out."""
+    found = (p.relative_to(folder) for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
+    names = (path.as_posix() for path in found if not in_litter(path))
+    return sorted(name for name in names if name not in (SUMS, *REPORTS))
 
 
 def symlinks(folder: Path) -> Iterator[Path]:
-    """Every symbolic link below a folder."""
-    return (p for p in sorted(folder.rglob("*")) if p.is_symlink())
+    """Every symbolic link below a folder, but for litter."""
+    return (p for p in sorted(folder.rglob("*")) if p.is_symlink() and not in_litter(p.relative_to(folder)))
 
 
 def specials(folder: Path) -> Iterator[Path]:
     """Everything below a folder that is neither a file, a folder nor a link: it is never opened."""
-    return (p for p in sorted(folder.rglob("*")) if not (p.is_symlink() or p.is_file() or p.is_dir()))
+    return (
+        p
+        for p in sorted(folder.rglob("*"))
+        if not (p.is_symlink() or p.is_file() or p.is_dir() or in_litter(p.relative_to(folder)))
+    )
 
 
 def digest_of(path: str, files: Mapping[str, str]) -> str | None:

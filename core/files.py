@@ -20,6 +20,7 @@ from filelock import Timeout
 
 from clearport import leftovers
 from clearport.base import BadInput
+from clearport.litter import in_litter
 from clearport.swap import Claim, Taken, claim_of, swap_in
 
 _CHUNK = 1 << 20
@@ -194,8 +195,10 @@ def file_sha256(path: Path) -> str:
 
 
 def files_below(path: Path) -> list[Path]:
-    """``path`` itself if it is a file, else every file below it, sorted."""
-    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    """``path`` itself if it is a file, else every file below it but litter, sorted."""
+    if path.is_file():
+        return [path]
+    return sorted(p for p in path.rglob("*") if p.is_file() and not in_litter(p.relative_to(path)))
 
 
 def digest(path: Path) -> str:

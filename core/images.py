@@ -2,63 +2,111 @@
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearport.base import BadInput
-from clearport.files import atomic_path, explain
+from clearport.files import atomic_path
+from clearport.image_color import to_srgb
+from clearport.image_decode import decode, opened, refusals
 from clearport.litter import walk
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL import Image
 
     Image8 = npt.NDArray[np.uint8]
 
 _TAIL = 1 << 16
+_ROWS = 256
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
 
-def load_rgb(path: Path) -> Image8:
-    """Read a picture as uint8 RGB of shape (H, W, 3).
+@dataclass(frozen=True)
+class Picture:
+    """A picture as networks take it.
 
-    Greyscale is repeated, palettes are expanded, alpha is dropped (the colours stay as stored), 16 bit is
-    scaled to 8 with rounding, and an EXIF orientation is applied.
+    Attributes:
+        pixels: uint8 RGB (H, W, 3).
+        grey: whether every pixel is grey.
+        remarks: what was lost or changed on the way, in words.
+    """
+
+    pixels: Image8
+    grey: bool
+    remarks: tuple[str, ...]
+
+
+def load_rgb(path: Path) -> Image8:
+    """Read a picture as uint8 RGB of shape (H, W, 3): see ``load_picture``.
 
     Raises:
-        BadInput: the file is missing, is not a picture, or is truncated.
+        BadInput: as for ``load_picture``.
     """
+    return load_picture(path).pixels
+
+
+def load_picture(path: Path) -> Picture:
+    """Read a picture as sRGB of 8 bits, upright.
+
+    Greyscale is repeated, palettes are expanded, alpha is dropped (the colors stay as stored), more than 8 bits are
+    rounded, an embedded color profile is converted to sRGB, CMYK becomes RGB, and an EXIF orientation is applied. The
+    page of ``serve`` does the same (``runtime/web/src/picture_io.ts``).
+
+    Raises:
+        BadInput: the file is missing, is not a picture, is damaged, has more than ``MOST_PIXELS``, or holds numbers
+            without a fixed range (floating point, 32 bit).
+    """
+    stored, orientation, remarks = _stored(path)
+    pixels = _upright(stored, orientation)
+    return Picture(pixels, is_grey(pixels), tuple(remark for remark in remarks if remark))
+
+
+def _stored(path: Path) -> tuple[Image8, int, list[str]]:
+    """Pixels before they are turned, the orientation, and remarks; what Pillow holds of the picture is given back."""
+    found = decode(path)
+    with refusals(path):
+        converted = to_srgb(found.picture, found.profile)
+        picture = converted.picture if converted.picture.mode == "RGB" else converted.picture.convert("RGB")
+        seen_through = found.alpha is not None and found.alpha.getextrema()[0] != 255
+        remarks = [*found.remarks, converted.remark, "its transparency was dropped" if seen_through else ""]
+        return _pixels_of(picture), found.orientation, remarks
+
+
+def _pixels_of(picture: Image.Image) -> Image8:
+    """The pixels of an RGB picture, row by row: ``numpy.array`` would hold a large one twice on the way."""
     import numpy as np
-    from PIL import Image, ImageOps, UnidentifiedImageError
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                opened.load()
-                picture = ImageOps.exif_transpose(opened)
-    except FileNotFoundError as error:
-        raise explain(error, path) from error
-    except UnidentifiedImageError as error:
-        raise BadInput(f"{path}: not a picture that can be read; expected PNG, JPEG, WebP, BMP or TIFF") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadInput(f"{path}: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadInput(f"{path}: the picture cannot be decoded ({error})") from error
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return _from_deep_grey(np.asarray(picture), path)
-    return np.array(picture.convert("RGB"), dtype=np.uint8)  # a copy: the picture's own memory cannot be written
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    for top in range(0, picture.height, _ROWS):
+        rows = pixels[top : top + _ROWS]
+        rows[:] = np.asarray(picture.crop((0, top, picture.width, top + len(rows))))
+    return pixels
 
 
-def _from_deep_grey(grey: npt.NDArray[np.generic], path: Path) -> Image8:
+def as_grey(pixels: Image8) -> Image8:
+    """A picture (H, W, 3) whose three channels are its BT.601 luma, rounded."""
     import numpy as np
 
-    if not np.issubdtype(grey.dtype, np.integer):
-        raise BadInput(f"{path}: floating-point pictures have no fixed range; convert it to 8 or 16 bit first")
-    levels = np.clip(grey.astype(np.int64), 0, 65535)
-    eight = ((levels * 255 + 32767) // 65535).astype(np.uint8)
-    return np.repeat(eight[..., None], 3, axis=2)
+    red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
+    luma = ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)
+    return np.repeat(luma[..., None], 3, axis=2)
+
+
+def is_grey(pixels: Image8) -> bool:
+    """Whether every pixel of a picture (H, W, 3) is grey."""
+    return all(bool((row[:, :1] == row[:, 1:]).all()) for row in pixels)  # row by row: a whole mask is large
+
+
+def _upright(pixels: Image8, orientation: int) -> Image8:
+    """Apply an EXIF orientation, 1 to 8."""
+    import numpy as np
+
+    turned = pixels if orientation < 5 else pixels.transpose(1, 0, 2)
+    flips = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(orientation, (1, 1))
+    return np.ascontiguousarray(turned[:: flips[0], :: flips[1]])
 
 
 def save_png(path: Path, image: Image8) -> None:
@@ -83,16 +131,16 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         BadInput: it is not a picture.
     """
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path) as picture:
+        with refusals(path), opened(path) as picture:
             width, height = picture.size
             plain = picture.format == "PNG" and "exif" not in picture.info and b"eXIf" not in _tail(path)
-            turned = not plain and picture.getexif().get(_ORIENTATION, 1) in _SIDEWAYS  # which decodes such a PNG
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
-        return (load_rgb(path).shape[0], load_rgb(path).shape[1])  # which says what is wrong with it
-    return (width, height) if turned else (height, width)
+            upright = plain or picture.format == "TIFF"  # whose size Pillow has turned; asking such a PNG decodes it
+            turned = not upright and picture.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
+            return (width, height) if turned else (height, width)
+    except BadInput:
+        pixels = load_rgb(path)  # which says what is wrong with it, or reads what Pillow does not know
+        return pixels.shape[0], pixels.shape[1]
 
 
 def looks_truncated(path: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from clearport import ours
 from clearport.base import BadInput, Size
 from clearport.bundle import Bundle
-from clearport.images import load_rgb
+from clearport.images import as_grey, load_picture
 from clearport.outputs import OutFile, claimed
 from clearport.pipeline_prove import TIMEOUT_S, open_worker
 from clearport.protocols import no_progress
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress
 
 
+_GREY = "the picture is grey, and so is what was written: the luma of what the network gave"
 _SEAMS = (
     "this network looks at the whole picture, and saw it in tiles: they may differ in tone; a bundle that was exported "
     "with --size dynamic, or with the picture's own size, sees it at once"
@@ -84,7 +85,8 @@ def _restored(request: RunRequest, progress: Progress) -> Restored:
     if changed := [mismatch for mismatch in bundle.verify_files() if record.holds(mismatch.path)]:
         raise BadInput(f"{request.folder}: {changed[0]}; to see all that is wrong: clearport verify {request.folder}")
     artifact = bundle.artifact(record)
-    picture = load_rgb(request.picture)
+    loaded = load_picture(request.picture)
+    picture = loaded.pixels
     cutting = tiling_of(bundle, artifact)
     height, width = picture.shape[:2]
     tiles = tiling.plan(Size(height, width), cutting).tiles
@@ -93,9 +95,11 @@ def _restored(request: RunRequest, progress: Progress) -> Restored:
         infer = tiling.engine(worker, artifact)
         strips = tiling.strips(picture, infer, cutting, lambda done, total: progress("restoring tiles", done, total))
         full = Size(height * cutting.scale, width * cutting.scale)
-        save_strips(request.output, full, strips)
+        save_strips(request.output, full, map(as_grey, strips) if loaded.grey else strips)
     seconds = time.monotonic() - began
-    remark = _SEAMS if tiles > 1 and model_of(bundle).whole_picture else ""
+    seams = _SEAMS if tiles > 1 and model_of(bundle).whole_picture else ""
+    read = f"of the picture: {', '.join(loaded.remarks)}" if loaded.remarks else ""
+    remark = "; ".join(part for part in (read, _GREY if loaded.grey else "", seams) if part)
     return Restored(request.output, full.width, full.height, tiles, seconds, artifact.key, method, remark)
 
 

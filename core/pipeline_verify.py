@@ -10,6 +10,7 @@ from clearport import problems
 from clearport.base import NotInstalled
 from clearport.bundle import Bundle, verify_folder
 from clearport.bundle_replays import contradicts
+from clearport.litter import litter_in
 from clearport.pipeline_criteria import PHOTO
 from clearport.pipeline_exams import exams_of
 from clearport.pipeline_prove import replays_of, run_each
@@ -45,7 +46,9 @@ def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int =
     if any(m.path == "manifest.json" for m in wrong):
         return checks
     if not wrong:
-        checks.append(Check("checksums", True, "every file is as it was written", seconds, "files"))
+        litter = litter_in(folder)
+        ignored = f"; ignored, as no part of the bundle: {', '.join(litter)}" if litter else ""
+        checks.append(Check("checksums", True, f"every file is as it was written{ignored}", seconds, "files"))
     bundle = Bundle.load(folder)
     changed = {m.path for m in wrong}
     jobs = []

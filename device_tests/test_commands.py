@@ -13,7 +13,7 @@ from PIL import Image
 import clearport
 from clearport.base import Artifact, BadInput
 from clearport.bundle import Bundle
-from clearport.images import load_rgb, save_png
+from clearport.images import is_grey, load_rgb, save_png
 
 from .conftest import command
 
@@ -100,7 +100,23 @@ def test_run_takes_every_kind_of_picture(exported: Bundle, tmp_path: Path, mode:
     (picture if mode in {"L", "I;16"} else picture.convert(mode)).save(tmp_path / "in.png")
     done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--quiet")
     assert done.code == 0, done.err
-    assert load_rgb(tmp_path / "out.png").shape == (72, 90, 3)
+    restored = load_rgb(tmp_path / "out.png")
+    assert restored.shape == (72, 90, 3)
+    assert is_grey(restored)
+    assert "the picture is grey, and so is what was written" in done.out
+    assert ("16 bits per channel rounded to 8" in done.out) == (mode == "I;16")
+
+
+def test_run_says_what_became_of_colors_and_transparency(exported: Bundle, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (24, 30, 4), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "in.png", icc_profile=b"nonsense")
+    done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--json", "--quiet")
+    assert done.code == 0, done.err
+    assert "its transparency was dropped" in done.json["remark"]
+    assert "color profile cannot be used and was ignored" in done.json["remark"]
+    save_png(tmp_path / "plain.png", np.ascontiguousarray(noise[..., :3]))
+    command("run", exported.folder, tmp_path / "plain.png", "-o", tmp_path / "same.png", "--quiet")
+    assert (tmp_path / "same.png").read_bytes() == (tmp_path / "out.png").read_bytes()
 
 
 def test_run_refuses_what_is_no_picture(exported: Bundle, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def save_strips(path: Path, size: Size, strips: Iterable[Image8]) -> None:
         file.write(_SIGNATURE)
         _chunk(file, b"IHDR", struct.pack(">II5B", size.width, size.height, *_RGB8))
         _chunk(file, b"tEXt", PNG_MARK)  # so that the next run knows the file for one of ours, which it may replace
+        _chunk(file, b"sRGB", b"\x01")  # relative colorimetric, as pictures are read
         packer, above, rows = zlib.compressobj(_LEVEL), np.zeros((1, size.width * 3), np.uint8), 0
         for strip in strips:
             if strip.shape[1:] != (size.width, 3):

@@ -16,6 +16,7 @@ const PLACE = join(HERE, ".dist.partial");
 const ORT = "onnxruntime-web/dist";
 const LITERT = "@litertjs/core/wasm";
 const RUNTIME_FILES = [
+  "lcms-wasm/dist/lcms.wasm",
   ...["", ".jspi", ".asyncify"].flatMap((kind) =>
     ["mjs", "wasm"].map((end) => `${ORT}/ort-wasm-simd-threaded${kind}.${end}`),
   ),
@@ -95,6 +96,7 @@ const bundles = await Promise.all([
   build({
     ...common,
     entryPoints: ["src/main.ts", "src/worker_onnxruntime.ts"],
+    external: ["module"], // of Node.js, which lcms-wasm asks for there alone
     format: "esm",
     splitting: true,
     chunkNames: "chunk-[hash]",

@@ -18,6 +18,7 @@ from clearport.base import BadInput
 from clearport.bundle import Bundle
 from clearport.bundle_files import SUMS, parse_sums, render_sums
 from clearport.bundle_manifest import Manifest, schema, to_json
+from clearport.files import digest
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -316,3 +317,36 @@ SHA = st.text(st.sampled_from("0123456789abcdef"), min_size=64, max_size=64)
 @given(st.dictionaries(st.text(st.characters(categories=["L", "N"]), min_size=1), SHA))
 def test_sums_round_trip(files: dict[str, str]) -> None:
     assert parse_sums(render_sums(files)) == (files, [])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".DS_Store",
+        "._manifest.json",
+        "Thumbs.db",
+        "desktop.ini",
+        "__MACOSX/._manifest.json",
+        ".ipynb_checkpoints/report-checkpoint.md",
+        "tflite/@eaDir/a",
+        ".git/config",
+        "goldens/.nfs0001",
+    ],
+)
+def test_litter_is_no_part_of_a_bundle(copied: Bundle, name: str) -> None:
+    (copied.folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (copied.folder / name).write_bytes(b"litter")
+    assert copied.verify_files() == []
+    assert bundle.verify_folder(copied.folder) == []
+    (copied.folder / "tflite" / "model.bak").write_bytes(b"somebody's own")
+    assert ["not part of the bundle" in str(m) for m in copied.verify_files()] == [True]
+
+
+def test_litter_changes_no_digest_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "weights.bin").write_bytes(b"1")
+    before = digest(tmp_path / "a")
+    (tmp_path / "a" / ".DS_Store").write_bytes(b"litter")
+    assert digest(tmp_path / "a") == before
+    (tmp_path / "a" / "more.bin").write_bytes(b"2")
+    assert digest(tmp_path / "a") != before

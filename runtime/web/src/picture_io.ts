@@ -2,6 +2,7 @@
 
 import { decode } from "fast-png";
 
+import { decodePhoto } from "./photo";
 import type { Picture } from "./pixels";
 import { download } from "./server";
 
@@ -17,33 +18,35 @@ export async function goldenPicture(path: string): Promise<Picture> {
 
 export interface Photo {
   picture: Picture;
+  /** Whether every pixel is grey, so that what comes out should be, too. */
+  grey: boolean;
   /** What was done to it first, for people; empty: nothing. */
   remark: string;
 }
 
 /** The user's photo as RGB, upright; made smaller where its restored form would be too large for a canvas. */
 export async function readPhoto(file: Blob, scale: number): Promise<Photo> {
-  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => {
-    throw new Error("this browser cannot read that file as a picture");
-  });
-  const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (bitmap.width * bitmap.height * scale * scale)));
-  const width = Math.max(1, Math.floor(bitmap.width * shrink));
-  const height = Math.max(1, Math.floor(bitmap.height * shrink));
+  const { picture, grey, remarks } = await decodePhoto(file);
+  const said = remarks.length ? `Of the photo: ${remarks.join(", ")}.` : "";
+  const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (picture.width * picture.height * scale * scale)));
+  if (shrink === 1) return { picture, grey, remark: said };
+  const width = Math.max(1, Math.floor(picture.width * shrink));
+  const height = Math.max(1, Math.floor(picture.height * shrink));
+  const smaller = `The photo was reduced to ${width}x${height} first: larger results do not fit on a canvas.`;
+  return { picture: await resized(picture, width, height), grey, remark: `${said} ${smaller}`.trim() };
+}
+
+async function resized(picture: Picture, width: number, height: number): Promise<Picture> {
+  const bitmap = await createImageBitmap(imageData(picture), { resizeWidth: width, resizeHeight: height, resizeQuality: "high" });
   const canvas = document.createElement("canvas");
   Object.assign(canvas, { width, height });
   const context = contextOf(canvas);
-  context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, width, height);
+  context.drawImage(bitmap, 0, 0);
   bitmap.close();
   const seen = context.getImageData(0, 0, width, height).data;
   const data = new Uint8Array(width * height * 3);
-  for (let from = 0, to = 0; from < seen.length; from += 4, to += 3) {
-    data[to] = seen[from]!;
-    data[to + 1] = seen[from + 1]!;
-    data[to + 2] = seen[from + 2]!;
-  }
-  const remark = shrink < 1 ? `The photo was reduced to ${width}x${height} first: larger results do not fit on a canvas.` : "";
-  return { picture: { width, height, data }, remark };
+  for (let from = 0, to = 0; from < seen.length; from += 4, to += 3) data.set(seen.subarray(from, from + 3), to);
+  return { width, height, data };
 }
 
 function contextOf(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
@@ -52,7 +55,7 @@ function contextOf(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
   return context;
 }
 
-export function draw(picture: Picture, canvas: HTMLCanvasElement): void {
+function imageData(picture: Picture): ImageData {
   const image = new ImageData(picture.width, picture.height);
   for (let from = 0, to = 0; from < picture.data.length; from += 3, to += 4) {
     image.data[to] = picture.data[from]!;
@@ -60,8 +63,12 @@ export function draw(picture: Picture, canvas: HTMLCanvasElement): void {
     image.data[to + 2] = picture.data[from + 2]!;
     image.data[to + 3] = 255;
   }
+  return image;
+}
+
+export function draw(picture: Picture, canvas: HTMLCanvasElement): void {
   Object.assign(canvas, { width: picture.width, height: picture.height });
-  contextOf(canvas).putImageData(image, 0, 0);
+  contextOf(canvas).putImageData(imageData(picture), 0, 0);
 }
 
 /** Let the user save a file. */

@@ -2,7 +2,8 @@
 
 import type { DeviceFacts } from "./device";
 import { Bar, by } from "./dom";
-import { draw, offerFile, readPhoto } from "./picture_io";
+import { asGrey } from "./photo";
+import { draw, offerFile, type Photo, readPhoto } from "./picture_io";
 import { imageSize, type Picture, shapeOf, toPicture, toTensor } from "./pixels";
 import { BACKENDS } from "./rows";
 import { download } from "./server";
@@ -77,15 +78,16 @@ export class PhotoView {
       const began = performance.now();
       const fixed = fixedSize(candidate);
       const infer = inference(session, candidate);
-      const after = await restore(photo.picture, infer, this.offer.tiling, fixed, (done, total) => {
+      const made = await restore(photo.picture, infer, this.offer.tiling, fixed, (done, total) => {
         this.bar.show(`${done} of ${total} tiles, ${((performance.now() - began) / 1000).toFixed(1)} s`, done / total);
         return this.session === session;
       });
-      if (!after) return;
+      if (!made) return;
+      const after = photo.grey ? asGrey(made) : made;
       this.own = true;
       const took = `${((performance.now() - began) / 1000).toFixed(1)} s`;
       this.bar.end(`Restored in ${took}: ${after.width}x${after.height} pixels.`);
-      this.show(photo.picture, after, this.note(photo.picture, fixed, photo.remark));
+      this.show(photo.picture, after, this.note(photo, fixed));
     } catch (error) {
       if (this.session !== session) return;
       this.bar.end(error instanceof Stopped ? "Stopped." : `That did not work: ${error instanceof Error ? error.message : error}`);
@@ -98,12 +100,12 @@ export class PhotoView {
     }
   }
 
-  private note(picture: Size, fixed: Size | null, remark: string): string {
+  private note({ picture, grey, remark }: Photo, fixed: Size | null): string {
     const cut = plan(picture, this.offer.tiling, fixed);
     const tiles = cut.rows.length * cut.columns.length;
     const seams =
       tiles > 1 && this.offer.whole_picture ? "This network looks at the whole picture: tiles may differ in tone." : "";
-    return ["Restored here, and sent nowhere.", remark, seams].filter(Boolean).join(" ");
+    return ["Restored here, and sent nowhere.", remark, grey ? "It is grey, and so is what came out." : "", seams].filter(Boolean).join(" ");
   }
 
   private async open(session: Session, candidate: Candidate): Promise<void> {

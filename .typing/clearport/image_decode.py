@@ -1,0 +1,1 @@
+../../core/image_decode.py

@@ -1,0 +1,1 @@
+../../core/image_deep.py

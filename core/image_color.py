@@ -1,0 +1,98 @@
+"""Colors of pictures as sRGB: what an embedded ICC profile says, by LittleCMS."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageCms
+
+_SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
+"""Color spaces of profiles, and the pictures that they speak of."""
+
+_NEAR = 1
+"""Levels by which LittleCMS's sRGB and somebody else's may differ; a picture in the latter stays as it is."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A picture of mode L or RGB in sRGB, and what the user should know of it; empty for nothing."""
+
+    picture: Image.Image
+    remark: str = ""
+
+
+def to_srgb(picture: Image.Image, profile: bytes | None) -> Converted:
+    """A picture of mode L, RGB, CMYK or LAB in sRGB, as mode L or RGB; grey stays grey. One of mode RGB may be changed.
+
+    The rendering intent is relative colorimetric with black point compensation. A profile that cannot be read, or that
+    is for pictures of another kind, is ignored with a remark; without a profile, L and RGB are sRGB.
+    """
+    from PIL import ImageCms
+
+    if profile:
+        try:
+            return _by_profile(picture, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
+            plain = _without_profile(picture)
+            return Converted(plain.picture, f"its color profile cannot be used and was ignored ({error})")
+    return _without_profile(picture)
+
+
+def _without_profile(picture: Image.Image) -> Converted:
+    from PIL import ImageCms
+
+    if picture.mode == "LAB":
+        return Converted(_apply(picture, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))))
+    if picture.mode == "CMYK":
+        return Converted(picture.convert("RGB"), "CMYK without a color profile: its colors are approximate")
+    return Converted(picture)
+
+
+def _by_profile(picture: Image.Image, profile: ImageCms.ImageCmsProfile) -> Converted:
+    space = _SPACES.get(profile.profile.xcolor_space.strip(), "")
+    name = (profile.profile.profile_description or "its color profile").strip()
+    if picture.mode == "L" and space == "RGB":
+        picture = picture.convert("RGB")
+    if picture.mode != space:
+        plain = _without_profile(picture)
+        return Converted(
+            plain.picture, f"its color profile ({name}) is for {space or 'other'} pictures and was ignored"
+        )
+    if picture.mode in {"L", "RGB"} and _is_near_srgb(picture.mode, profile):
+        return Converted(picture)
+    return Converted(_apply(picture, profile), f"colors converted from {name} to sRGB")
+
+
+def _is_near_srgb(mode: str, profile: ImageCms.ImageCmsProfile) -> bool:
+    """Whether nothing changes by more than ``_NEAR``, over a lattice of colors and all greys."""
+    import numpy as np
+    from PIL import Image
+
+    greys = np.arange(256, dtype=np.uint8)
+    steps = np.linspace(0, 255, 16).astype(np.uint8)
+    colors = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 1, 3)
+    probe = greys[:, None] if mode == "L" else np.concatenate([np.repeat(greys[:, None, None], 3, 2), colors])
+    seen = np.asarray(_apply(Image.fromarray(probe), profile)).astype(int)
+    return bool(np.abs(seen - probe).max() <= _NEAR)
+
+
+def _apply(picture: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+    from PIL import ImageCms
+
+    transform = ImageCms.buildTransform(
+        profile,
+        ImageCms.createProfile("sRGB"),
+        picture.mode,
+        "RGB",
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    if picture.mode == "RGB":
+        ImageCms.applyTransform(picture, transform, inPlace=True)  # large photos are not held twice
+        return picture
+    found = ImageCms.applyTransform(picture, transform)
+    assert found is not None  # it is only in place that there is none
+    return found.getchannel("G") if picture.mode == "L" else found
