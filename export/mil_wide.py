@@ -21,6 +21,8 @@ from clearport import graph_sizes, graphs
 from clearport.base import Size
 from clearport.images import load_rgb
 from clearport.models import samples
+from clearport.quantize import footprint
+from clearport.quantize.stepwise import Stepwise
 
 if TYPE_CHECKING:
     from clearport.base import Array, Graph
@@ -34,6 +36,9 @@ that (SPAN with 26 channels and fresh weights: 65.7 dB with seven operators in f
 
 LARGEST = float(np.finfo(np.float16).max) / 8
 """Numbers beyond this may overflow in another picture, or in the sums of one operator."""
+
+STEP_MEMORY = 2e8
+"""Bytes of values that are looked at together."""
 
 _SIDE = 64
 _FLOATS = {ir.DataType.FLOAT}
@@ -93,14 +98,7 @@ class _Trial:
 
     def too_large(self) -> frozenset[str]:
         """The operators that give, read or hold numbers beyond ``LARGEST``."""
-        peaks: dict[str, float] = {}
-        model = self._graph.model.clone()
-        inner = [n.outputs[0] for n in model.graph if _is_float(n.outputs[0]) and not n.outputs[0].is_graph_output()]
-        model.graph.outputs.extend(inner)
-        names = [graphs.name_of(value) for value in model.graph.outputs]
-        for results in _run(model, self._pictures):
-            for name, array in zip(names, results, strict=True):
-                peaks[name] = max(peaks.get(name, 0.0), _peak(array))
+        peaks = self._peaks()
         for node in self._graph.model.graph:
             held = [graphs.constant(v) for v in node.inputs if v is not None]
             if any(array is not None and array.dtype.kind == "f" and _peak(array) > LARGEST for array in held):
@@ -112,6 +110,18 @@ class _Trial:
             if any(value is not None and value.name in given for value in node.inputs)
         }
         return frozenset(given | readers)
+
+    def _peaks(self) -> dict[str, float]:
+        """The largest magnitude of every operator's numbers; they are looked at in steps, which memory holds."""
+        pixels = footprint.largest(self._pictures)
+        steps = footprint.steps(self._nodes, footprint.per_pixel(self._graph), STEP_MEMORY / pixels)
+        peaks: dict[str, float] = {}
+        for picture in self._pictures:
+            network = Stepwise(self._graph.model, [picture])
+            for step in steps:
+                (found,) = network.look(step, lambda values: {name: _peak(array) for name, array in values.items()})
+                peaks |= {name: max(peaks.get(name, 0.0), peak) for name, peak in found.items()}
+        return peaks
 
     def margin_db(self, wide: Collection[str]) -> float:
         """By how much the worst picture is better than it must be, with all but ``wide`` in float16."""
@@ -213,6 +223,7 @@ def _run(model: ir.Model, pictures: Sequence[Array]) -> list[list[Array]]:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level, options.intra_op_num_threads = 3, 1
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False  # see graphs.session
     session: Any = ort.InferenceSession(graphs.to_bytes(model), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return [session.run(None, {name: picture}) for picture in pictures]
