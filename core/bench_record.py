@@ -8,6 +8,7 @@ same thing for other languages is ``core/bench.schema.json``, made by ``schema()
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,7 +127,7 @@ class BenchRecord(_Record):
         Raises:
             BadInput: it is not one.
         """
-        if not path.exists():
+        if not os.path.lexists(path):
             raise BadInput(f"{path}: cannot be read: there is no such file")
         noted = read_json(path)
         if isinstance(noted, dict) and "clearport" in noted and "error" in noted:

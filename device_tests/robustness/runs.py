@@ -35,6 +35,7 @@ from clearport.images import load_rgb, save_png
 from clearport.models import samples, weights
 from clearport.registry import NETWORKS
 
+COMMANDS = ("export", "train", "bench")
 MINE = "years of work"
 LOOKALIKES = ("mine.txt", ".bundle.3fa9c1d2e5b7a804.partial", ".bundle.partial", "bundle.kept-abcdef", ".notes.swp")
 
@@ -46,6 +47,7 @@ class Scene:
     folder: Path
     temporary: Path
     user: dict[str, str] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
 
     @classmethod
     def laid_out(cls, folder: Path, temporary: Path) -> Scene:
@@ -105,7 +107,11 @@ class Scene:
         found = []
         now = self.digests(self.folder / "photos", *(self.folder / name for name in LOOKALIKES))
         found += [f"lost or changed: {name}" for name in self.user if now.get(name) != self.user[name]]
-        for what, check in (("bundle", self._bundle), ("weights", self._weights), ("record", self._record)):
+        checks = (self.bundle, self._bundle), (self.weights, self._weights), (self.record, self._record)
+        for place, check in checks:
+            what = place.name
+            if what not in self.made:
+                continue
             try:
                 found += [f"{what}: {problem}" for problem in check()]
             except (ClearportError, ValueError, KeyError) as error:
@@ -182,7 +188,7 @@ def timed(words: Sequence[str], scene: Scene, log: Path) -> tuple[int, float]:
     return code, time.monotonic() - began
 
 
-def kills(count: int, seed: int) -> dict[str, object]:
+def kills(count: int, seed: int, only: Sequence[str]) -> dict[str, object]:
     """``kill -9`` at random points of export, train and bench, each in the place of what an earlier run left there."""
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="robustness-") as name:
@@ -190,9 +196,10 @@ def kills(count: int, seed: int) -> dict[str, object]:
         folder = Path(name, "scene")
         folder.mkdir()
         scene = Scene.laid_out(folder, Path(name, "tmp"))
-        lines = scene.lines()
+        lines = {what: line for what, line in scene.lines().items() if what in only}
         took = {what: timed(line, scene, log) for what, line in lines.items()}
         wrong = [f"{what} ended with {code}: {log.read_text()[-2000:]}" for what, (code, _) in took.items() if code]
+        scene.made = {p.name for p in (scene.bundle, scene.weights, scene.record) if p.exists()}
         ends: Counter[str] = Counter()
         for number in range(count):
             what = list(lines)[number % len(lines)]
@@ -259,7 +266,7 @@ def disks(count: int) -> dict[str, object]:
         log = Path(name, "log")
         timed(good.lines()["export"], good, log)
         for number in range(count):
-            what = ("export", "train", "bench")[number % 3]
+            what = COMMANDS[number % 3]
             kib = 16 + round(1.6 ** (number / 2) * 8)
             with small_disk(Path(name, "disk"), kib) as disk:
                 ends[_starved(what, good, disk, kib, number % 2 == 0, wrong)] += 1
@@ -312,6 +319,7 @@ def writers() -> dict[str, object]:
             said = "".join(log.read_text() for log in logs)
             if sorted(codes) != [0, 2] or "another clearport is writing there" not in said:
                 wrong.append(f"{what}: {codes}: {said[-2000:]}")
+        scene.made = {p.name for p in (scene.bundle, scene.weights, scene.record)}
         wrong += scene.wrong()
         wrong += [f"left over: {left}" for left in scene.left_over()]
     return {"ends": ends, "wrong": wrong}
@@ -322,10 +330,11 @@ def main() -> int:
     parser.add_argument("what", choices=("kills", "disks", "writers"))
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="+", default=COMMANDS, choices=COMMANDS, help="these commands alone are killed")
     given = parser.parse_args()
     warm()
     does: dict[str, Callable[[], dict[str, object]]] = {
-        "kills": lambda: kills(given.count, given.seed),
+        "kills": lambda: kills(given.count, given.seed, given.only),
         "disks": lambda: disks(given.count),
         "writers": writers,
     }
