@@ -41,6 +41,8 @@ _COUNTERS = frozenset({"total_ops", "total_params", "n_averaged", "_extra_state"
 
 _DEEPEST = 5
 _MOST_SETS = 200
+_MOST_PARTS = 4
+"""A file whose names begin in more words than this is a network and not a set of them."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,20 @@ def _unwrapped(named: Named, depth: int = 0) -> Iterator[Named]:
     tensors = _renamed(named.tensors, "_orig_mod.", "")
     yield Named(tensors, named.place)
     if depth < _DEEPEST:
-        for wrapper in _WRAPPERS.split():
+        for wrapper in _wrappers_of(tensors):
             inner = {key.removeprefix(wrapper): value for key, value in tensors.items() if key.startswith(wrapper)}
             if inner:
                 yield from _unwrapped(Named(inner, f"{named.place} {wrapper}*".strip()), depth + 1)
     if any(".module." in key for key in tensors):
         yield Named(_renamed(tensors, ".module.", "."), named.place)
+
+
+def _wrappers_of(tensors: State) -> list[str]:
+    """The prefixes that known wrappers use, then any that all names, or all of one part of the file, begin with."""
+    known = _WRAPPERS.split()
+    first = dict.fromkeys(f"{key.partition('.')[0]}." for key in tensors if "." in key)
+    shared = [word for word in first if word not in known and len(first) <= _MOST_PARTS]
+    return known + shared
 
 
 def _renamed(state: State, old: str, new: str) -> State:
@@ -200,7 +210,15 @@ def open_archive(path: Path) -> Any:
             f"{path}: a pickle that is more than tensors{_culprit(error)}, which could run code, or a damaged one; it "
             "was not opened. Save only the state dict: torch.save(model.state_dict(), path), or as safetensors"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, IndexError, TypeError) as error:
+    except RuntimeError as error:
+        if "TorchScript" in str(error):
+            raise BadInput(
+                f"{path}: a TorchScript program, which is code and was not opened. "
+                "Save the state dict: torch.save(model.state_dict(), path), or as safetensors"
+            ) from error
+        why = (str(error).splitlines() or ["it ends too early"])[0]
+        raise BadInput(f"{path}: damaged or truncated PyTorch file ({why})") from error
+    except (OSError, EOFError, ValueError, KeyError, AttributeError, IndexError, TypeError) as error:
         why = (str(error).splitlines() or ["it ends too early"])[0]
         raise BadInput(f"{path}: damaged or truncated PyTorch file ({why})") from error
 

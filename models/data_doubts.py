@@ -31,6 +31,9 @@ def _doubts(root: Path, pictures: Sequence[Path]) -> Iterator[str]:
             count = max(_shared(names[first], names[second]), _shared(names[second], names[first]))
             if count >= _SHARE * min(len(names[first]), len(names[second])):
                 yield f"{first.name}/ and {second.name}/ in {here} hold {count} pictures of the same names"
+        for one, two in combinations(folders, 2):
+            if one.name[:-1] == two.name[:-1] and (one.name[-1:], two.name[-1:]) == ("A", "B"):
+                yield f"{one.name}/ and {two.name}/ in {here} are called after two domains, of which one is degraded"
         for folder in folders:
             if says_degraded(folder.name) and pictures_below(folder):
                 yield f"{folder} is called after degraded pictures, and no folder of targets lies beside it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,22 @@ def test_an_average_that_does_not_fit_is_passed_over(tmp_path: Path) -> None:
     network = SPEC.build(3)
     torch.save({"ema": {"decay": torch.ones(1)}, "model": network.state_dict()}, tmp_path / "a.pth")
     assert same(weights.load(SPEC, 3, tmp_path / "a.pth").module, network)
+
+
+@pytest.mark.parametrize("prefix", ["student.", "sr_net.module.", "module.backbone.", "a.b.c."])
+def test_a_prefix_that_nobody_knows_is_removed_where_what_is_left_fits(prefix: str, tmp_path: Path) -> None:
+    network = SPEC.build(3)
+    state = {f"{prefix}{key}": value for key, value in network.state_dict().items()}
+    torch.save({"state_dict": {**state, "discriminator.weight": torch.ones(3)}}, tmp_path / "a.pth")
+    assert same(weights.load(SPEC, 3, tmp_path / "a.pth").module, network)
+
+
+def test_a_torchscript_program_is_not_opened(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch 2.13 calls it deprecated
+        torch.jit.save(torch.jit.script(torch.nn.Conv2d(1, 1, 1)), tmp_path / "a.pt")
+    with pytest.raises(BadInput, match="a TorchScript program, which is code"):
+        weights.load(SPEC, 3, tmp_path / "a.pt")
 
 
 def test_lightning_has_losses_beside_the_network(tmp_path: Path) -> None:

@@ -210,6 +210,7 @@ def test_two_folders_are_never_photos(low: str, high: str, tmp_path: Path) -> No
     [
         (["before/1.png", "before/2.png", "after/1.png", "after/2.png"], "hold 2 pictures of the same names"),
         (["foggy/1_0.8.png", "foggy/2_0.9.png", "gt/1.png", "gt/2.png"], "hold 2 pictures of the same names"),
+        (["trainA/1.png", "trainB/2.png"], "called after two domains"),
         (["rainy/1.png", "rainy/2.png"], "called after degraded pictures"),
         (["1_before.png", "1_after.png", "2_before.png", "2_after.png"], "'after' and 'before'"),
         (["low/1.png", "dark/1.png", "gt/1.png"], "cannot tell which are the inputs"),

@@ -159,9 +159,9 @@ def test_the_authors_bsrn_is_folded_without_a_difference(tmp_path: Path) -> None
 def test_an_importer_leaves_our_own_files_alone(spec: ModelSpec, tmp_path: Path) -> None:
     path = tmp_path / "own.pth"
     torch.save(spec.build(4).state_dict(), path)
-    assert [spec.importers[0](source, 4) for source in opened(path).sources] == [None]
+    assert {spec.importers[0](source, 4) is None for source in opened(path).sources} == {True}
     path.write_bytes(b"something else")
-    assert [spec.importers[0](source, 4) for source in opened(path).sources] == [None]
+    assert {spec.importers[0](source, 4) is None for source in opened(path).sources} == {True}
 
 
 def test_published_weights_of_another_width_are_refused(shared: Path) -> None:
