@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport import graphs
-from clearport.base import Graph
+from clearport.base import BadInput, Graph
 from clearport.export.rewriting import constant, conv_1x1, fixed, insert, nonnegative, rank, sizes, substitute
 
 _GLOBAL = {"ReduceMean": "GlobalAveragePool", "ReduceMax": "GlobalMaxPool"}
@@ -24,7 +24,11 @@ _REDUCING = {"keepdims": 1, "noop_with_empty_axes": 0}
 
 
 def run(graph: Graph) -> Graph:
-    """Given and result: see the module."""
+    """Given and result: see the module.
+
+    Raises:
+        BadInput: dropout or batch normalization is in training mode.
+    """
     result = graphs.clone(graph)
     waiting = list(result.model.graph)
     while waiting:
@@ -166,6 +170,8 @@ def _hard_sigmoid(node: ir.Node) -> ir.Value | None:
 def _batch_normalization(node: ir.Node) -> ir.Value | None:
     """What could not be folded into a convolution before it: a depthwise 1x1 convolution."""
     source = graphs.need(node, 0)
+    if graphs.attr_int(node, "training_mode", 0):
+        raise BadInput(f"BatchNormalization {node.name!r} is in training mode: call .eval() on the network")
     arrays = [graphs.constant(graphs.need(node, index)) for index in range(1, 5)]
     if rank(source) != 4 or any(array is None for array in arrays):
         return None
@@ -205,6 +211,13 @@ def _tile(node: ir.Node) -> ir.Value | None:
     return insert(node, "Expand", [source, constant(node, "shape", list(shape))], shape)
 
 
+def _dropout(node: ir.Node) -> ir.Value:
+    given = graphs.operand(node, 2)
+    if given is not None and graphs.scalar(given) != 0:
+        raise BadInput(f"Dropout {node.name!r} is in training mode: call .eval() on the network")
+    return graphs.need(node, 0)
+
+
 def _first_input(node: ir.Node) -> ir.Value:
     return graphs.need(node, 0)
 
@@ -228,6 +241,6 @@ _RULES: dict[str, Callable[[ir.Node], ir.Value | None]] = {
     "Max": _extreme,
     "Min": _extreme,
     "Tile": _tile,
-    "Dropout": _first_input,
+    "Dropout": _dropout,
     "Identity": _first_input,
 }

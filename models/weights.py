@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from clearport.base import BadInput, ModelSpec
 from clearport.files import file_sha256, write_bytes, write_text
 from clearport.json_files import read_json
-from clearport.models import checkpoint, knobs, weights_fit
+from clearport.models import checkpoint, knobs, modes, weights_fit
 
 if TYPE_CHECKING:
     import torch
@@ -113,7 +113,8 @@ def load(spec: ModelSpec, scale: int, path: Path | None = None) -> Loaded:
 
     Raises:
         BadInput: the file is missing, is damaged, holds a pickle that is more than tensors, is of no format
-            that is known, or does not fit the network; the message names the keys and shapes that do not.
+            that is known, or does not fit the network; the message names the keys and shapes that do not. Or the
+            network is built in training mode, and that makes a difference.
     """
     checked_scale(spec, scale)
     if path is None and not bundled_path(spec, scale).is_file():
@@ -124,6 +125,7 @@ def load(spec: ModelSpec, scale: int, path: Path | None = None) -> Loaded:
     metadata = found.opened.metadata
     module.load_state_dict(dict(found.tensors))
     knobs.turn(module, spec, knobs.from_metadata(spec, metadata))
+    modes.check_eval(module, spec.name)
     source = f"bundled weights of {spec.name} x{scale}" if path is None else f"{file.name} ({found.words})"
     return Loaded(module.eval(), file_sha256(file), source, read_card(file) or metadata)
 

@@ -1,0 +1,116 @@
+"""Networks that are not what they will be in use: in training mode, drawing numbers, or changing themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from clearport.base import BadInput
+
+_SAME = 1e-6
+"""Two runs of one network on one picture may differ by this share of the largest output: threads may add in another
+order. What is drawn at random differs by far more."""
+
+
+def check_eval(module: nn.Module, name: str) -> None:
+    """Whether no layer is in training mode that then computes something else.
+
+    Raises:
+        BadInput: dropout or batch normalization is; it would be left out without a word.
+    """
+    for layer, part in module.named_modules():
+        if part.training and (isinstance(part, _BatchNorm) or (isinstance(part, _DropoutNd) and part.p > 0)):
+            raise BadInput(
+                f"{name}: layer {layer!r} ({type(part).__name__}) is in training mode, in which it computes something "
+                f"else than in use: call .eval() on the network (its build() must give it so)"
+            )
+
+
+def check_repeatable(module: nn.Module, image: torch.Tensor, name: str) -> None:
+    """Whether a network in eval mode gives the same twice, draws nothing and keeps its buffers; runs it twice.
+
+    Args:
+        image: float32 (1, 3, H, W) in the network's range.
+
+    Raises:
+        BadInput: it does not; the layer is named.
+    """
+    drawn: list[tuple[str, str]] = []
+    with torch.no_grad(), _watched(module, drawn):
+        first = module(image)
+    for layer, operator in drawn:
+        raise BadInput(
+            f"{name}: {_place(layer)} draws random numbers ({operator}) although the network is in eval mode, so that "
+            f"no file can give what it gives: take the noise out, or dropout (functional dropout needs "
+            f"training=self.training)"
+        )
+    before = {key: buffer.clone() for key, buffer in module.named_buffers()}
+    with torch.no_grad():
+        second = module(image)
+    for key, buffer in module.named_buffers():
+        if key in before and not _equal(before[key], buffer):
+            raise BadInput(
+                f"{name}: buffer {key!r} changes whenever the network runs in eval mode (batch statistics, a counter), "
+                f"which no file does: fix it before the export"
+            )
+    if not _alike(first, second):
+        raise BadInput(
+            f"{name}: two runs on the same picture differ by up to {(first - second).abs().max():g}: its forward draws "
+            f"numbers (numpy, random) or keeps a state; no file can give what it gives"
+        )
+
+
+def _place(layer: str) -> str:
+    return f"layer {layer!r}" if layer else "its forward"
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if torch.equal(one, other):
+        return True
+    same = one.shape == other.shape and one.is_floating_point() and other.is_floating_point()
+    return same and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.shape == other.shape and torch.allclose(
+        one, other, rtol=0, atol=_SAME * float(one.abs().max().nan_to_num()), equal_nan=True
+    )
+
+
+class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the operators that draw numbers, by PyTorch's own tag, and the innermost layer that runs them."""
+
+    def __init__(self, stack: list[str], drawn: list[tuple[str, str]]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._stack, self._drawn = stack, drawn
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            self._drawn.append((self._stack[-1] if self._stack else "", func.overloadpacket.__name__))
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _watched(module: nn.Module, drawn: list[tuple[str, str]]) -> Iterator[None]:
+    stack: list[str] = []
+    hooks = []
+    for layer, part in module.named_modules():
+        hooks.append(part.register_forward_pre_hook(lambda _, __, layer=layer: stack.append(layer)))
+        hooks.append(part.register_forward_hook(lambda _, __, ___: _drop(stack)))
+    try:
+        with _Draws(stack, drawn):
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _drop(stack: list[str]) -> None:
+    stack.pop()
