@@ -15,11 +15,13 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport import graphs
-from clearport.base import Graph
+from clearport.base import BadInput, Graph
 from clearport.export import resampling
 from clearport.export.rewriting import body_of, fixed, sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clearport.base import Array
 
 _STEPS = 4
@@ -27,7 +29,11 @@ _STEPS = 4
 
 
 def run(graph: Graph) -> Graph:
-    """Given and result: see the module."""
+    """Given and result: see the module.
+
+    Raises:
+        BadInput: runtimes and inference come to different sizes of a Resize, and nothing can be written instead.
+    """
     result = graphs.clone(graph)
     for node in tuple(result.model.graph):
         if node.op_type in {"MaxPool", "AveragePool"} and graphs.attr_int(node, "ceil_mode", 0):
@@ -97,25 +103,32 @@ def _pad(node: ir.Node, given: tuple[int | str, ...], before: tuple[int, ...], a
 def _resize(node: ir.Node) -> None:
     """Other factors, or else the size, where inference would count other pixels and the same ones are taken."""
     given, wanted = fixed(graphs.need(node, 0)), fixed(node.outputs[0])
-    factors, old = resampling.factors(node), graphs.operand(node, 2)
+    factors = resampling.factors(node)
     if given is None or wanted is None or factors is None:
         return
     axes = zip(given[2:], wanted[2:], factors, strict=True)
     moved = np.array([1, 1, *(_moved(np.float32(factor), old_, new) for old_, new, factor in axes)], np.float32)
     if np.array_equal(moved[2:], np.asarray(factors, np.float32)):
         return
-    places = _places(node, given)
-    axes_ = node.attributes.pop("axes", None)
+    places = [found[:count] for found, count in zip(_places(node, given), wanted[2:], strict=True)]
+    node.attributes.pop("axes", None)
     node.resize_inputs(4)
     for inputs in ((moved, None), (None, np.array(wanted, np.int64))):
         for index, array in enumerate(inputs):
             node.replace_input_with(2 + index, None if array is None else _constant(node, index, array))
         if _alike(node, places, _places(node, given), given):
             return
-    node.replace_input_with(2, old)
-    node.replace_input_with(3, None)
-    if axes_ is not None:
-        node.attributes["axes"] = axes_
+    raise BadInput(_refusal(node, given[2:], wanted[2:], factors))
+
+
+def _refusal(node: ir.Node, given: Sequence[int], wanted: Sequence[int], factors: Sequence[float]) -> str:
+    name = node.name or graphs.name_of(node.outputs[0])
+    what = " to ".join("x".join(map(str, sizes)) for sizes in (given, wanted))
+    return (
+        f"Resize {name!r}, {what} by {factors[0]:g} and {factors[1]:g}: in float64, in which some compute sizes, they "
+        f"are others, and no factor nearby takes the same pixels: resize to a size instead of by a factor, or export "
+        f"for another --size"
+    )
 
 
 def _constant(node: ir.Node, index: int, array: Array) -> ir.Value:
@@ -134,10 +147,10 @@ def _alike(node: ir.Node, before: list[Array], after: list[Array], given: tuple[
 
 
 def _moved(factor: np.float32, old: int, new: int) -> np.float32:
-    """The nearest factor whose product with ``old`` is ``new`` when it is rounded down in float64, too."""
+    """The nearest factor whose product with ``old`` is ``new`` when it is rounded down, in float32 and in float64."""
     near = factor
     for _ in range(_STEPS):
-        if int(np.floor(float(near) * old)) == new:
+        if {int(np.floor(float(near) * old)), int(np.floor(near * np.float32(old)))} == {new}:
             return near
         near = np.nextafter(near, np.float32(np.inf if float(near) * old < new else -np.inf))
     return factor
