@@ -33,6 +33,9 @@ PATCHES = 20_000
 DAMPING = 0.01
 """Added to the diagonal of the Hessian, as a share of its mean."""
 
+_BLOCK = 8192
+"""Patches whose moments are summed at once: all of a deep network's layer would take a gigabyte in float64."""
+
 _SIDES = (128, 96, 64)
 """Patches are drawn from a crop of so many pixels a side of each photo, where the graph can run on it."""
 
@@ -155,9 +158,13 @@ def compensated(
 
 def _moments(one: Array, other: Array) -> Array:
     """(K, N) taps, twice -> (K+1, K+1) second moments; the last of each stands for the bias, a tap that is always 1."""
-    ones = np.ones((1, one.shape[1]))  # float64: sums in float32 leave moments of which no inverse has a root
-    product = np.concatenate([one, ones]) @ np.concatenate([other, ones]).T
-    return np.asarray(product / one.shape[1])
+    size = len(one) + 1
+    total = np.zeros((size, size))  # float64: sums in float32 leave moments of which no inverse has a root
+    for first in range(0, one.shape[1], _BLOCK):
+        part = slice(first, first + _BLOCK)
+        ones = np.ones((1, one[:, part].shape[1]))
+        total += np.concatenate([one[:, part], ones]) @ np.concatenate([other[:, part], ones]).T
+    return np.asarray(total / one.shape[1])
 
 
 def _moved(rows: Array, hessian: Array, cross: Array, damping: float) -> Array:
