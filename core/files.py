@@ -131,10 +131,14 @@ def _alone(place: Path) -> Iterator[Claim | None]:
         lock.acquire(timeout=_PATIENCE_S)
     except Timeout as error:
         raise Taken("another process is writing there") from error
+    except OSError as error:
+        if error.errno not in leftovers.NO_LOCKS:
+            raise
     try:
         yield None
     finally:
-        leftovers.release(lock)
+        if lock.is_locked:
+            leftovers.release(lock)
 
 
 def _about(error: OSError, temporary: Path, target: Path) -> BadInput:

@@ -7,6 +7,7 @@ the lock of its name, which the system opens when the process ends, however it e
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -25,6 +26,9 @@ _PARTIAL = re.compile(r"\.(.+)\.([0-9a-f]{8})([0-9a-f]{8})\.(partial|old)", re.D
 _SCRATCH = re.compile(r"clearport-([a-z]+)-([0-9a-f]{8})([0-9a-f]{8})")
 _LONGEST_STEM = 180
 """Bytes of a name that its temporary names repeat: file systems take 255, and we add 30."""
+
+NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What file systems say that have no locks: there, who writes first is not known, and the swap alone decides."""
 
 _OWNER = "owner.clearport-lock"
 

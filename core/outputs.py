@@ -11,7 +11,6 @@ in the place, and makes the folders on the way, which go again where nothing is 
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -28,7 +27,6 @@ from clearport.swap import Claim, claim_of, enter, identity, leave, unknown_in
 _ROOM = 1 << 16
 """Bytes for which there must be room at least."""
 
-_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 _MOST_NAMED = 3
 
 
@@ -216,7 +214,9 @@ def _locked(output: Output, place: Path) -> Iterator[None]:
     except Timeout as error:
         raise BadInput(f"{output.path}: another clearport is writing there; wait for it, or name another") from error
     except OSError as error:
-        if error.errno not in _NO_LOCKS and not isinstance(output, OutFolder):  # whose parent need not be writable
+        if error.errno not in leftovers.NO_LOCKS and not isinstance(
+            output, OutFolder
+        ):  # whose parent need not be writable
             raise _unwritable(error, output, place.parent) from error
     try:
         yield

@@ -184,7 +184,7 @@ class Run:
                 save_png(self.options.preview_path, self._preview)
         except BadInput as error:
             return str(error)
-        return ""
+        return self.log.problem
 
     def _validate(self) -> tuple[float, float]:
         if self.place.rank != 0:

@@ -146,3 +146,16 @@ def test_a_checkpoint_that_cannot_be_written_at_the_end_is_kept_elsewhere(
     Path(str(failed.value).rpartition("--resume: ")[2]).rename(tmp_path / "saved")
     options.checkpoint.write_bytes((tmp_path / "saved").read_bytes())
     assert train(replace(options, resume=True)).finished
+
+
+def test_a_log_on_a_disk_that_fills_ends_and_the_training_goes_on(options: TrainOptions, disk: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the extra 'train' is not installed")
+    seen: list[Progress] = []
+
+    def note(progress: Progress) -> None:
+        seen.append(progress)
+        fill(disk)
+
+    assert train(replace(options, log=disk / "log", steps=8), note).finished
+    assert not seen[0].unsaved
+    assert "disk is full" in seen[-1].unsaved

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from clearport.base import BadInput
-from clearport.bench_file import BenchFile
-from clearport.bench_record import BenchRecord
+from clearport.bench_file import BenchFile, wanted
+from clearport.bench_record import BenchedModel, BenchPlan, BenchRecord
+from clearport.outputs import claimed
 from clearport.reports.junit import Check, JunitFile, write_junit
+from tests.core.test_outputs import SmallDisk
 
 PASSED = Check("max-drop", True, "fine", group="tflite/int8")
 MINE = "years of work"
@@ -124,3 +127,27 @@ def test_the_note_of_a_bench_keeps_the_rows_of_the_run_before(tmp_path: Path) ->
         BenchRecord.load(path)
     with pytest.raises(BadInput, match="leave out --resume"):
         BenchFile(path, resume=True)
+
+
+def test_rows_that_a_full_disk_does_not_take_are_written_when_there_is_room(tmp_path: Path) -> None:
+    model = BenchedModel(name="ncnet", scale=3, size="8x8", input_size="8x8", macs=1, weights_sha256="0" * 64)
+    record = BenchRecord(
+        clearport="0.1.0",
+        created="now",
+        model=model,
+        plan=BenchPlan(threads=1, runs=1, seconds=0.0),
+        devices=(),
+        rows=(),
+    )
+    with SmallDisk(tmp_path / "disk", "128k") as disk, claimed(wanted(disk / "bench.json")):
+        with BenchFile(disk / "bench.json") as file:
+            (disk / "filler").write_bytes(bytes(128 << 10)[: shutil.disk_usage(disk).free])
+            file.save(record)
+            assert "disk is full" in str(file.problem)
+            assert [p.name for p in disk.iterdir() if p.name.endswith(".partial")] == []
+            (disk / "filler").unlink()
+            file.save(record)
+            assert not (disk / "bench.json").exists()  # once is enough: each row would wait for the disk
+            file.save(record, last=True)
+            assert file.problem is None
+        assert BenchRecord.load(disk / "bench.json") == record
