@@ -12,12 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from clearport.base import Skipped
+from clearport.pipeline_lint import HALF_RULE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from clearport.bundle import Bundle
-    from clearport.bundle_manifest import ArtifactRecord
+    from clearport.bundle_manifest import ArtifactRecord, LintFinding
     from clearport.pipeline_eval import EvalOutcome
     from clearport.pipeline_list import Inventory, NetworkRow, PartRow
     from clearport.pipeline_run import Restored
@@ -149,12 +150,24 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     print_parts(Text(_LEGEND, "dim"))
     for reason, names in _untimed(bundle.artifacts).items():
         print_parts(Text(f"not timed: {', '.join(names)}: {reason}", "dim"))
+    for finding, keys in _warnings(bundle.manifest.artifacts).items():
+        print_parts(Text("warning ", "yellow") + Text(f"{', '.join(keys)}: {finding.message}"))
     for skipped in bundle.manifest.skipped:
         print_parts(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
     for failure in bundle.manifest.failures():
         print_parts(Text(failure, "red"))
     verdict = Text("every check passed", "bold green") if bundle.passed else Text("checks failed", "bold red")
     print_parts(verdict + Text(f": {bundle.folder}/report.html", "not bold"))
+
+
+def _warnings(artifacts: Sequence[ArtifactRecord]) -> dict[LintFinding, list[str]]:
+    """What wants to be known before a file ships, and the files; what NNAPI takes is the report's."""
+    found: dict[LintFinding, list[str]] = {}
+    for artifact in artifacts:
+        for finding in artifact.lint:
+            if finding.level == "warning" and finding.rule == HALF_RULE:
+                found.setdefault(finding, []).append(artifact.key)
+    return found
 
 
 def _untimed(artifacts: Sequence[ArtifactRecord]) -> dict[str, list[str]]:

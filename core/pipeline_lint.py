@@ -7,14 +7,40 @@ from typing import TYPE_CHECKING
 from clearport.bundle_manifest import LintFinding
 
 if TYPE_CHECKING:
-    from clearport.base import Artifact
+    from clearport.base import Artifact, Graph
     from clearport.export.lint_nnapi import NnapiReport
 
 RULE = "nnapi"
+HALF_RULE = "float16-arithmetic"
 
 
-def lint(artifact: Artifact) -> tuple[LintFinding, ...]:
-    """What NNAPI will take of a TFLite file, predicted from its delegate's conditions; which units Core ML will use."""
+def lint(artifact: Artifact, graph: Graph) -> tuple[LintFinding, ...]:
+    """What NNAPI will take of a TFLite file, which units Core ML will use, what float16 arithmetic makes of fp16 files.
+
+    ``graph`` is the float graph that the artifact was written from.
+    """
+    return (*_in_half(artifact, graph), *_by_target(artifact))
+
+
+def _in_half(artifact: Artifact, graph: Graph) -> list[LintFinding]:
+    """Core ML's files tell by themselves: what float16 does not hold computes in float32 there."""
+    from clearport.export.half_arithmetic import measured
+    from clearport.export.to_openvino import in_float32
+
+    if artifact.precision != "fp16" or artifact.target == "coreml":
+        return []
+    found = measured(graph)
+    if found.fits:
+        said = f"in float16 arithmetic, as on GPUs, it is {found.psnr_db:.1f} dB from float32 (emulated)"
+        return [LintFinding(level="note", rule=HALF_RULE, message=said)]
+    said = f"proven in float32 arithmetic; in float16, as GPUs compute fp16 files, {found} (emulated): "
+    marked = in_float32(artifact.path) if artifact.target == "openvino" else 0
+    said += f"{marked} of its layers are marked to be computed in float32; " if marked else ""
+    said += "have the GPU compute in float32, or take fp32 or int8"
+    return [LintFinding(level="warning", rule=HALF_RULE, message=said)]
+
+
+def _by_target(artifact: Artifact) -> tuple[LintFinding, ...]:
     if artifact.target == "coreml" and artifact.precision in {"fp32", "int8"}:
         said = (
             "it computes in float32, which Core ML runs on CPU and GPU; for the Neural Engine take fp16 or int8-weights"

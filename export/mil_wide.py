@@ -59,7 +59,7 @@ NOTHING = Wide()
 @functools.lru_cache(maxsize=1)  # fp16 and int8-weights are written one after the other
 def choose(graph: Graph) -> Wide:
     """The operators of ``graph`` that shall compute in float32."""
-    trial = _Trial(_small(graph))
+    trial = Trial(small(graph))
     large = trial.too_large()
     if trial.margin_db(large) >= 0:
         return Wide(large, _reason(graph, large, "float16 does not hold their numbers")) if large else NOTHING
@@ -69,7 +69,7 @@ def choose(graph: Graph) -> Wide:
     return Wide(names, _reason(graph, names, why))
 
 
-def _small(graph: Graph) -> Graph:
+def small(graph: Graph) -> Graph:
     """The same network for a small picture, where it has no size of its own."""
     if graph.input.dynamic or graph_sizes.size_bound(graph) is not None:
         return graph
@@ -85,8 +85,8 @@ def _small(graph: Graph) -> Graph:
     return smaller
 
 
-class _Trial:
-    """The graph in float32 and, rounded, in float16, on the same pictures."""
+class Trial:
+    """A graph in float32 and, with every value rounded, in float16, on the same three pictures."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -96,9 +96,13 @@ class _Trial:
         self._pictures = _pictures(graph)
         self._wanted = [results[0] for results in _run(graph.model, self._pictures)]
 
+    def psnr_db(self, wide: Collection[str]) -> float:
+        """The worst picture with all but ``wide`` in float16: infinite if equal, minus infinity if not finite."""
+        return _db(max(self._errors(wide)), self._range)
+
     def too_large(self) -> frozenset[str]:
         """The operators that give, read or hold numbers beyond ``LARGEST``."""
-        peaks = self._peaks()
+        peaks = self.peaks()
         for node in self._graph.model.graph:
             held = [graphs.constant(v) for v in node.inputs if v is not None]
             if any(array is not None and array.dtype.kind == "f" and _peak(array) > LARGEST for array in held):
@@ -111,7 +115,7 @@ class _Trial:
         }
         return frozenset(given | readers)
 
-    def _peaks(self) -> dict[str, float]:
+    def peaks(self) -> dict[str, float]:
         """The largest magnitude of every operator's numbers; they are looked at in steps, which memory holds."""
         pixels = footprint.largest(self._pictures)
         steps = footprint.steps(self._nodes, footprint.per_pixel(self._graph), STEP_MEMORY / pixels)

@@ -15,11 +15,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 
 from clearport import graphs
 from clearport.base import Artifact, NotInstalled, Options, Precision, Skipped
+from clearport.export.half_arithmetic import measured
+from clearport.export.mil_wide import choose
 from clearport.export.openvino_forms import rewritten
 from clearport.export.to_onnxruntime import onnx_form
 from clearport.files import atomic_path, digest
@@ -65,6 +68,9 @@ _HEAVY = frozenset(
 )
 """What the plugin begins a kernel with."""
 
+IN_FLOAT32 = "precise"
+"""OpenVINO's attribute of layers whose precision is not to be lowered."""
+
 _COUNTED_NAME = re.compile(r"[A-Z][A-Za-z0-9]*_\d+")
 
 
@@ -95,6 +101,8 @@ class OpenVinoTarget:
         with atomic_path(path) as temporary:
             temporary.mkdir()
             _write(graphs.to_bytes(rewritten(model)), temporary / f"{stem}.xml", precision == "fp16")
+            if precision == "fp16":
+                _mark(temporary / f"{stem}.xml", _wide_layers(graph))
         versions = {name: found for name, found in installed_versions(self.requires).items() if found}
         return [Artifact(self.name, precision, path, digest(path), (source,), (result,), versions)]
 
@@ -115,6 +123,39 @@ def _write(model: bytes, path: Path, half: bool) -> None:
     network.set_friendly_name(path.stem)
     _number_nodes(network)
     ov.save_model(network, path, compress_to_fp16=half)
+
+
+def _wide_layers(graph: Graph) -> frozenset[str]:
+    """The layers whose numbers float16 would not do for."""
+    if measured(graph).fits:
+        return frozenset()
+    wide = choose(graph).names  # OpenVINO calls a layer as the operator is called, or what it writes
+    return wide | {node.name for node in graph.model.graph if node.name and graphs.name_of(node.outputs[0]) in wide}
+
+
+def _mark(xml: Path, layers: frozenset[str]) -> None:
+    """Mark layers so that plugins which compute in float16 keep them in float32.
+
+    The attribute is the one that OpenVINO's own transformations set; its reader knows it, its writer drops it.
+    """
+    if not layers:
+        return
+    tree = ET.parse(xml)  # noqa: S314  written by OpenVINO a moment ago
+    for layer in tree.iterfind("layers/layer"):
+        name = layer.get("name", "")
+        if layer.get("type") != "Result" and layers & {name, name.partition("/")[0]}:
+            about = layer.find("rt_info")
+            if about is None:
+                about = ET.Element("rt_info")
+                layer.insert(int(layer.find("data") is not None), about)
+            about.append(ET.Element("attribute", name=IN_FLOAT32, version="0"))
+    tree.write(xml, encoding="utf-8", xml_declaration=True)
+
+
+def in_float32(path: Path) -> int:
+    """How many layers of an IR (its folder) are marked to be computed in float32."""
+    (xml,) = path.glob("*.xml")
+    return xml.read_text(encoding="utf-8").count(f'<attribute name="{IN_FLOAT32}"')
 
 
 def _keep_roundings(network: Any) -> None:

@@ -1,0 +1,61 @@
+"""How far a network computed in float16 is from float32: what GPUs and NPUs make of an fp16 file, emulated.
+
+An fp16 file is proven on the CPU, whose kernels widen its weights and compute in float32. GPUs do not: numbers beyond
+65504 become infinite there, and those below 6e-5 lose their digits. Here every value of the graph is rounded to float16
+wherever it is read, in ONNX Runtime, on the photo of the golden picture, dark and noisy too (``mil_wide``). A GPU may
+be better, where it adds in float32, and worse, where it takes the smallest numbers for zero.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport import graphs
+from clearport.export.mil_wide import Trial, small
+
+if TYPE_CHECKING:
+    from clearport.base import Graph
+
+PROMISED_DB = 60.0
+"""What fp16 files are proven to."""
+
+ENDS = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True)
+class HalfArithmetic:
+    """A graph in float16 arithmetic.
+
+    Attributes:
+        psnr_db: the worst picture, to float32; infinite if equal, minus infinity if a number is not finite.
+        layer: the operator with the largest number.
+        largest: that number.
+    """
+
+    psnr_db: float
+    layer: str
+    largest: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether float16 holds every number, and the picture is as near as fp16 files must be."""
+        return self.psnr_db >= PROMISED_DB and self.largest <= ENDS
+
+    def __str__(self) -> str:
+        if self.largest > ENDS:
+            return f"its numbers reach {self.largest:.2g} ({self.layer}), and float16 ends at {ENDS:g}"
+        return f"it would be {self.psnr_db:.1f} dB from float32, less than the {PROMISED_DB:g} dB of fp16 files"
+
+
+@functools.lru_cache(maxsize=1)  # every target's fp16 files are of one graph
+def measured(graph: Graph) -> HalfArithmetic:
+    """``graph`` with every value in float16."""
+    trial = Trial(small(graph))
+    peaks = trial.peaks()
+    layers = {graphs.name_of(node.outputs[0]): node.name for node in graph.model.graph}
+    name = max(peaks, key=lambda name: peaks[name])
+    return HalfArithmetic(trial.psnr_db(frozenset()), layers.get(name) or name, peaks[name])
