@@ -119,6 +119,24 @@ def test_run_says_what_became_of_colors_and_transparency(exported: Bundle, tmp_p
     assert (tmp_path / "same.png").read_bytes() == (tmp_path / "out.png").read_bytes()
 
 
+def test_eval_judges_the_evaluation_half_and_says_what_it_left(exported: Bundle, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (72, 90, 3), dtype=np.uint8)
+    for half, numbers in (("train", range(1, 3)), ("valid", range(801, 806))):
+        for n in numbers:
+            save_png(tmp_path / f"DIV2K_{half}_HR" / f"0{n}.png", noise[: 72 if n != 804 else 65])
+            save_png(tmp_path / f"DIV2K_{half}_LR_bicubic" / "X3" / f"0{n}x3.png", noise[::3, ::3])
+    (tmp_path / "DIV2K_valid_HR" / ".DS_Store").write_bytes(b"litter")
+    one = ("--target", "onnxruntime", "--precision", "fp32", "--quiet")
+    done = command("eval", exported.folder, "--data", tmp_path, *one, "--json")
+    assert done.code == 0, done.err
+    assert done.json["images"] == 4
+    assert "layout div2k, 5 pairs from DIV2K_valid_LR_bicubic/X3/, DIV2K_valid_HR/" in done.json["found"]
+    assert "left out: 2 pairs of the train half" in done.json["found"]
+    assert "ignored: DIV2K_valid_HR/.DS_Store" in done.json["found"]
+    assert "1 that cannot be used" in done.json["unusable"]
+    assert "0804.png: 65x90 pixels" in done.json["unusable"]
+
+
 def test_run_refuses_what_is_no_picture(exported: Bundle, tmp_path: Path) -> None:
     (tmp_path / "in.png").write_text("not a picture")
     done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png")

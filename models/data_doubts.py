@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _SHARE = 0.5
 """Of the pictures of the smaller folder, how many have a namesake in the other before the two look like pairs."""
 
+_MOST_SIDES = 12
+"""More folders beside each other are scenes or classes, whose pictures often have the same numbers."""
+
 
 def doubt(root: Path, pictures: Sequence[Path]) -> str | None:
     """Why ``pictures``, all those below ``root``, may not be clean photos, in words; None where nothing says so."""
@@ -26,7 +29,8 @@ def doubt(root: Path, pictures: Sequence[Path]) -> str | None:
 
 def _doubts(root: Path, pictures: Sequence[Path]) -> Iterator[str]:
     for here, folders, _ in walk(root):
-        names = {folder: _stems(folder) for folder in folders if half_of([folder.name]) is None}
+        sides = [folder for folder in folders if half_of([folder.name]) is None]
+        names = {folder: _stems(folder) for folder in sides} if len(sides) <= _MOST_SIDES else {}
         for first, second in combinations((folder for folder in names if names[folder]), 2):
             count = max(_shared(names[first], names[second]), _shared(names[second], names[first]))
             if count >= _SHARE * min(len(names[first]), len(names[second])):
@@ -50,7 +54,8 @@ def _stems(folder: Path) -> set[str]:
 
 def _shared(inputs: set[str], targets: set[str]) -> int:
     """How many of ``inputs`` are called like one of ``targets``, or like one with more behind it."""
-    return sum(any(name in targets for name in (key, *shortened(key))) for key in inputs)
+    alike = inputs & targets
+    return len(alike) + sum(any(name in targets for name in shortened(key)) for key in inputs - alike)
 
 
 def _partner(root: Path) -> Path | None:

@@ -234,6 +234,14 @@ def test_what_is_doubtful_is_refused_by_training(files: list[str], message: str,
         assert len(find_layout(tmp_path, 1, "photos").entries) == len(files)
 
 
+def test_many_scenes_with_the_same_numbers_are_photos(tmp_path: Path) -> None:
+    for scene in range(20):
+        for frame in range(3):
+            (tmp_path / f"{scene:03d}").mkdir(exist_ok=True)
+            (tmp_path / f"{scene:03d}" / f"{frame}.png").touch()
+    assert len(find_layout(tmp_path, 1).entries) == 60
+
+
 def test_the_input_half_of_pairs_is_no_folder_of_photos(tmp_path: Path) -> None:
     write(tmp_path, *(f"{side}/{n}.png" for side in ("low", "high") for n in (1, 2)))
     with pytest.raises(BadInput, match="input half of pairs"):
