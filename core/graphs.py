@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 OPSET = 20
 """The ONNX operator set of every graph."""
 
+IR_VERSION = 9
+"""The least version of ONNX's file format that has ``OPSET`` (onnx/docs/Versioning.md): older runtimes read it too."""
+
 
 class MalformedGraph(ValueError):
     """A graph that breaks ONNX's rules or clearport's: an error in a pass, not in what the user gave."""

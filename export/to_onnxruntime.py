@@ -4,7 +4,9 @@ Given a graph in clearport's dialect
     Result fp32: that graph. int8: its QDQ form with uint8 activations (the scale table's twin, same real values),
     which ONNX Runtime's x86 and Arm kernels are written for; asymmetric int8 would run several times slower.
 
-An int8 file takes and gives uint8 pixels (NCHW), or float32 when that was asked for; other files float32.
+An int8 file takes and gives uint8 pixels (NCHW), or float32 when that was asked for; other files float32. An ``.onnx``
+file has the least version of the format that its operators need, so that ONNX Runtime 1.17 and later run it; ``.ort``
+files want the version that wrote them, or a later one.
 The ``.ort`` variant is optimised ahead of time, as ``onnxruntime.tools.convert_onnx_models_to_ort`` does in its
 ``Fixed`` style: without NCHWc, whose blocks fit one kind of processor only. So it runs everywhere, and on x86 its
 float convolutions are slower than those of the ``.onnx`` file, which is optimised when it is loaded.
@@ -32,6 +34,12 @@ if TYPE_CHECKING:
 
 CONTRACT_KEY = "clearport.pixel_contract"
 """Where a file's metadata holds the TensorSpec of its input and output, as JSON."""
+
+LEAST_ONNXRUNTIME = "1.17"
+"""The oldest ONNX Runtime that has ``graphs.OPSET`` and ``graphs.IR_VERSION`` (its docs/reference/compatibility).
+
+Seen: 1.17.3 runs ``.onnx`` files of both precisions; ``.ort`` files may hold operators that it lacks there (Gelu).
+"""
 
 _UINT8_OFFSET = 128  # from the table's int8 zero point to that of its uint8 twin
 
@@ -84,6 +92,7 @@ def onnx_form(
             source, result = _pixels(source, table), _pixels(result, table)
     ends = {"input": asdict(source), "output": asdict(result)}
     model.metadata_props[CONTRACT_KEY] = json.dumps(ends, sort_keys=True)
+    model.ir_version = graphs.IR_VERSION
     return model, source, result
 
 

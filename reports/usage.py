@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from clearport.base import TensorSpec
 from clearport.bundle_manifest import ArtifactRecord, Manifest
+from clearport.export.to_onnxruntime import LEAST_ONNXRUNTIME
 from clearport.registry import TARGETS
 from clearport.reports import templates
 from clearport.reports.content import Usage
@@ -82,6 +83,8 @@ def _render(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
             into=Codec.of(source),
             out_of=Codec.of(restored),
             variant=artifact.variant,
+            least_onnxruntime=LEAST_ONNXRUNTIME,
+            written_by=artifact.tool_versions.get("onnxruntime", "the one that wrote them"),
         )
     )
 

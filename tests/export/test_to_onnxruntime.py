@@ -102,6 +102,20 @@ def test_activations_are_uint8_and_weights_int8(small: Any, tmp_path: Path) -> N
     assert onnx.TensorProto.INT8 in stored.values()
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_files_have_the_least_version_of_the_format_that_they_need(
+    small: Any, precision: Precision, tmp_path: Path
+) -> None:
+    plain, _ = written(small, precision, tmp_path)
+    model = onnx.load(plain.path)
+    opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+    assert model.ir_version == max(onnx.helper.OP_SET_ID_VERSION_MAP[pair] for pair in opsets.items()) == 9
+    newer = {onnx.TensorProto.UINT4, onnx.TensorProto.INT4, onnx.TensorProto.FLOAT8E4M3FN}  # format 10 and 9 have these
+    assert not newer & {i.data_type for i in model.graph.initializer}
+    assert not any(node.metadata_props for node in model.graph.node), "which format 10 has"
+    assert to_onnxruntime.LEAST_ONNXRUNTIME == "1.17", "the first with operator set 20"
+
+
 @pytest.mark.parametrize("precision", ["fp16", "int8-weights"])
 def test_other_precisions_are_skipped_with_a_reason(small: Any, precision: Precision, tmp_path: Path) -> None:
     (skipped,) = TARGET.lower(small.graph, small.quantized, precision, Options(), tmp_path)
