@@ -115,6 +115,7 @@ def evaluate(
     targets: Sequence[str] = (),
     precisions: Sequence[str] = (),
     held_back: bool = False,
+    require: Sequence[str] = (),
     progress: Progress = no_progress,
 ) -> EvalOutcome:
     """PSNR and SSIM of every artifact on pairs of pictures, and its change to PyTorch fp32.
@@ -127,6 +128,7 @@ def evaluate(
         min_psnr: smallest PSNR that passes, in dB RGB.
         targets, precisions: which artifacts; empty for all.
         held_back: only pictures that the network's training set aside, as its card names them.
+        require: artifacts such as ``tflite/int8`` that must have been judged, or a check fails.
 
     Raises:
         BadInput: there is no bundle or there are no pairs.
@@ -141,6 +143,7 @@ def evaluate(
         targets=tuple(targets),
         precisions=tuple(precisions),
         held_back=held_back,
+        require=tuple(require),
     )
     return evaluate_bundle(request, progress)
 

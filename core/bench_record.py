@@ -23,6 +23,7 @@ from clearport.json_files import read_model
 from clearport.ours import read_json
 from clearport.runtime.conditions import Conditions
 from clearport.runtime.device import EstimateReport, SimulatedReport, Unit
+from clearport.runtime.latency_compare import Outcome
 
 SCHEMA_VERSION: Literal[2] = 2
 SCHEMA_ID = "https://clearport.invalid/bench-2.schema.json"
@@ -100,6 +101,36 @@ class BenchRow(_Record):
         return " ".join((self.device, self.artifact, self.unit, self.runner))
 
 
+class Comparison(_Record):
+    """A row against the row of an older record; see ``clearport.runtime.latency_compare.Verdict``."""
+
+    device: Text
+    artifact: Text
+    unit: Unit
+    runner: str
+    outcome: Outcome
+    ratio: Finite | None
+    low: Finite | None
+    high: Finite | None
+    basis: str
+    why: str
+
+
+class Compared(_Record):
+    """What ``bench --compare`` found: ``created`` is when the older record was made.
+
+    ``max_slowdown`` is the gate, if there was one, and ``failures`` what did not pass it. ``missing`` are rows of the
+    older record that have no counterpart now.
+    """
+
+    created: Text
+    same_model: bool
+    comparisons: tuple[Comparison, ...]
+    missing: tuple[str, ...]
+    max_slowdown: Finite | None = None
+    failures: tuple[str, ...] = ()
+
+
 class BenchRecord(_Record):
     """The whole file."""
 
@@ -110,6 +141,7 @@ class BenchRecord(_Record):
     plan: BenchPlan
     devices: tuple[BenchedDevice, ...]
     rows: tuple[BenchRow, ...]
+    compared: Compared | None = None
 
     def to_json(self) -> str:
         """The text of the file."""

@@ -156,6 +156,13 @@ def eval_(
         float | None, typer.Option(help="Fail when an artifact loses more than this to PyTorch fp32, in dB RGB.")
     ] = None,
     min_psnr: Annotated[float | None, typer.Option(help="Fail when an artifact is below this, in dB RGB.")] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Fail when this artifact was not judged, as where its runtime is missing; several times.",
+            metavar="TARGET/PRECISION",
+        ),
+    ] = None,
     target: TargetsOpt = "",
     precision: PrecisionsOpt = "",
     junit: Annotated[Path | None, typer.Option(help="Write the outcome as JUnit XML for CI.")] = None,
@@ -165,7 +172,9 @@ def eval_(
 ) -> None:
     """The accuracy gate for CI: PSNR and SSIM of every artifact against ground truth, and its loss to PyTorch fp32.
 
-    Example: clearport eval out/x3 --data pairs/ --max-drop 0.1 --junit eval.xml
+    A file that is not as it was written fails the gate, too. What cannot be judged here is named; --require fails it.
+
+    Example: clearport eval out/x3 --data pairs/ --max-drop 0.1 --require tflite/int8 --junit eval.xml
     """
     from clearport.cli_progress import progress_bar
     from clearport.cli_show import show_quality
@@ -179,6 +188,7 @@ def eval_(
         targets=split(target),
         precisions=split(precision),
         held_back=held_back,
+        require=tuple(require or ()),
     )
     with gate_outputs(request, junit, record=record) as report:
         with progress_bar(quiet=quiet) as progress:

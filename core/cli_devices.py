@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,7 @@ A phone, a board, and what Vela says of an Ethos-U; one record for all:
 \b
 Did it get faster? In one interleaved run, or against an older record:
   clearport bench out/new --against out/old
-  clearport bench out/new --compare old.json
+  clearport bench out/new --compare old.json --max-slowdown 1.1
 
 \b
 Five minutes of each file without a pause, with the curve:
@@ -106,6 +107,15 @@ def bench(
         Path | None,
         typer.Option(help="An older --json file: faster, slower, or cannot tell.", rich_help_panel=_OUTCOME),
     ] = None,
+    max_slowdown: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0,
+            help="Fail when a file is slower than in the --compare file by more than this ratio, beyond doubt; "
+            "without it, slower files are told and do not fail.",
+            rich_help_panel=_OUTCOME,
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", help="Keep every record here, raw samples included.", rich_help_panel=_OUTCOME),
@@ -130,7 +140,8 @@ def bench(
         raise BadInput("--resume needs the --json file whose rows are to be kept")
     if require_unit and require_unit not in UNITS:
         raise BadInput(f"--require-unit {require_unit}: there are {', '.join(UNITS)}")
-    older = BenchRecord.load(compare) if compare is not None else None
+    if max_slowdown is not None and (compare is None or not math.isfinite(max_slowdown)):
+        raise BadInput("--max-slowdown needs a ratio such as 1.1, and the --compare file whose times are the old ones")
     request = BenchRequest(
         folder=bundle,
         devices=tuple(dict.fromkeys(device or ["host"])),
@@ -156,6 +167,8 @@ def bench(
         json=json_file,
         resume=resume,
         record=record,
+        older=BenchRecord.load(compare) if compare is not None else None,
+        max_slowdown=max_slowdown,
     )
     try:
         with progress_bar(quiet=quiet) as progress:
@@ -166,7 +179,8 @@ def bench(
                 f"rows that were done are in {json_file}; the same command with --resume does the rest", err=True
             )
         raise
-    cli_show_bench.show_bench(outcome, older)  # first: what was measured is seen, even where it cannot be written
+    # First: what was measured is seen, even where it cannot be written.
+    cli_show_bench.show_bench(outcome, outcome.record.compared)
     if record:
         record_rows(outcome)
     if outcome.unwritten is not None:

@@ -252,6 +252,20 @@ def show_quality(outcome: EvalOutcome, *, as_json: bool) -> None:
     for check in outcome.checks:
         if check.passed is False:
             print_parts(Text(f"{check.group}: {check.message}", "red"))
+    print_parts(_gate(outcome))
+
+
+def _gate(outcome: EvalOutcome) -> Text:
+    """The verdict of the gate, with what it does not cover."""
+    failed = sum(check.passed is False for check in outcome.checks)
+    held = sum(check.passed is True for check in outcome.checks)
+    left_out = ", ".join(skipped.what for skipped in outcome.skipped)
+    covers = f"; it says nothing of {left_out} (--require TARGET/PRECISION makes that a failure)" if left_out else ""
+    if failed:
+        return Text(f"{failed} of {failed + held} checks failed", "bold red") + Text(covers, "not bold yellow")
+    if not held:
+        return Text(f"no gate was asked for{covers}", "dim")
+    return Text(f"{held} checks held", "bold green") + Text(covers, "not bold yellow")
 
 
 def show_restored(restored: Restored, *, as_json: bool) -> None:

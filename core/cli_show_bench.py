@@ -10,18 +10,15 @@ from rich.text import Text
 from clearport.base import Skipped
 from clearport.cli_show import FAILED, PASSED, SKIPPED, number, print_json, print_parts, print_table, table
 from clearport.runtime.device import EstimateReport, SimulatedReport
-from clearport.runtime.latency_compare import Verdict, baselines_of, compare, other_of
+from clearport.runtime.latency_compare import baselines_of, other_of
 from clearport.runtime.latency_record import NO_PROFILE, LatencyReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clearport.bench_record import BenchRecord, BenchRow
+    from clearport.bench_record import BenchRow, Compared, Comparison
     from clearport.pipeline_bench import BenchOutcome
     from clearport.pipeline_devices import Devices
-
-BUSY = 0.5
-"""Share of the processors that others may have wanted before a measurement."""
 
 _SLOWEST = 5
 _TIMES = ("wall ms", "CPU ms", "p5", "p95", "first", "init")
@@ -56,15 +53,15 @@ def _state(obstacle: str | None, there: str) -> Text:
     return Text(obstacle, "yellow") if obstacle else Text(there, "green")
 
 
-def show_bench(outcome: BenchOutcome, older: BenchRecord | None) -> None:
+def show_bench(outcome: BenchOutcome, compared: Compared | None) -> None:
     """Tables per device, by kind; what was skipped, by reason; and how it compares with an older record."""
     for address in dict.fromkeys(row.device for row in outcome.rows):
         _show_device(_title(outcome, address), [row for row in outcome.rows if row.device == address])
         print_parts()
     if any(isinstance(row.cell, LatencyReport) for row in outcome.rows):
         print_parts(Text(_MS, "dim"))
-    if older is not None:
-        _compared(outcome, older)
+    if compared is not None:
+        _compared(compared)
 
 
 def _show_device(title: str, rows: Sequence[BenchRow]) -> None:
@@ -179,30 +176,19 @@ def _measured_notes(cell: LatencyReport, what: str) -> None:
         print_parts(Text(f"{what}: {op.ms:8.3f} ms {op.ms / total:5.0%}  {op.operator}  {op.name}", "dim"))
 
 
-def _compared(outcome: BenchOutcome, older: BenchRecord) -> None:
-    then = {row.key: row.cell for row in older.rows}
-    rows = []
-    for row in outcome.rows:
-        old = then.get(row.key)
-        if isinstance(row.cell, LatencyReport) and isinstance(old, LatencyReport):
-            verdict = compare(row.cell, old, [*_busy(outcome.record, row.device), *_busy(older, row.device)])
-            rows.append((row.device, row.artifact, row.runner, *_verdict(verdict)))
+def _compared(found: Compared) -> None:
+    rows = [(c.device, c.artifact, c.runner, *_verdict(c)) for c in found.comparisons]
     columns = ("device", "artifact", "runner", "verdict", "new over old", "by")
-    print_parts(table(f"Compared with the record of {older.created}", columns, rows))
-    if older.model != outcome.record.model:
+    print_parts(table(f"Compared with the record of {found.created}", columns, rows))
+    if not found.same_model:
         print_parts(Text("the older record is of another network, size or weights", "yellow"))
+    for key in found.missing:
+        print_parts(Text(f"not compared: {key}: it was measured then, and not now", "yellow"))
+    if found.max_slowdown is None and any(c.outcome == "slower" for c in found.comparisons):
+        print_parts(Text("slower files are no failure without --max-slowdown", "dim"))
 
 
-def _busy(record: BenchRecord, address: str) -> list[str]:
-    """What else wanted the device's processors when its measurement began."""
-    for device in record.devices:
-        load, threads = device.before.load, device.facts.get("threads")
-        if device.address == address and load is not None and threads and load > BUSY * threads:
-            return [f"{address} was busy at {record.created}: a load of {load:g} on {threads} processors"]
-    return []
-
-
-def _verdict(verdict: Verdict) -> tuple[str | Text, ...]:
+def _verdict(verdict: Comparison) -> tuple[str | Text, ...]:
     told = Text(verdict.outcome, _COLOURS[verdict.outcome])
     if verdict.ratio is None:
         return told, "", verdict.why

@@ -19,6 +19,7 @@ from clearport.bench_record import BenchedDevice, BenchedModel, BenchPlan, Bench
 from clearport.bundle import Bundle, changing
 from clearport.images import load_rgb
 from clearport.outputs import OutFolder, claimed
+from clearport.pipeline_bench_compare import compared
 from clearport.pipeline_bench_jobs import BASELINE, Subject, golden_of, jobs_for, subjects_of
 from clearport.pipeline_bench_record import differences
 from clearport.pipeline_devices import family_of
@@ -61,6 +62,8 @@ class BenchRequest:
     json: Path | None = None
     resume: bool = False
     record: bool = False
+    older: BenchRecord | None = None
+    max_slowdown: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ class BenchOutcome:
         lost = [f"{d.address}: {d.lost}" for d in self.record.devices if d.lost]
         ran = any(row.artifact != BASELINE and not isinstance(row.cell, Skipped) for row in self.rows)
         nothing = [] if ran or lost else ["nothing ran: every row was skipped"]
-        return wrong + lost + nothing + (_fallbacks(self.rows, require_unit) if require_unit else [])
+        slow = list(self.record.compared.failures) if self.record.compared else []
+        return wrong + lost + nothing + slow + (_fallbacks(self.rows, require_unit) if require_unit else [])
 
 
 def bench_bundle(request: BenchRequest, progress: Progress = no_progress) -> BenchOutcome:
@@ -122,6 +126,9 @@ def _benched(request: BenchRequest, file: BenchFile, progress: Progress) -> Benc
         jobs = [j for unit in _units(request, device, address) for j in jobs_for(subjects, address == HOST, unit)]
         _on_device(book, device, address, jobs, progress)
     record = book.record()
+    if request.older is not None:
+        found = compared(record, request.older, request.max_slowdown)
+        record = record.model_copy(update={"compared": found})
     file.save(record, last=True)
     return BenchOutcome(bundle, record, frozenset(book.fresh), file.problem)
 

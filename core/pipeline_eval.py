@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from clearport import ours, problems
 from clearport.base import BadInput, Skipped
-from clearport.bundle import WEIGHTS, Bundle, changing, write
+from clearport.bundle import WEIGHTS, Bundle, changing, verify_folder, write
 from clearport.bundle_manifest import QualityRecord
 from clearport.outputs import OutFile, claimed
+from clearport.pipeline_eval_gate import check_names, checksum_checks, required_checks, sound
 from clearport.pipeline_prove import TIMEOUT_S, network_artifact, open_worker
 from clearport.pipeline_run import tiling_of, usable_runner
 from clearport.pipeline_select import select
@@ -44,6 +45,7 @@ class EvalRequest:
     targets: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     held_back: bool = False
+    require: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,21 +92,26 @@ class EvalOutcome:
 
 
 def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> EvalOutcome:
-    """Score every artifact, paired with PyTorch.
+    """Score every artifact, paired with PyTorch, after checking that every file is as it was written.
 
-    Pictures of another size than the artifacts' are cut into tiles; PyTorch sees the same tiles, and is scored on uncut
-    pictures, too.
+    A file that is not fails the gate, and is not judged. Pictures of another size than the artifacts' are cut into
+    tiles; PyTorch sees the same tiles, and is scored on uncut pictures, too.
 
     Raises:
         BadInput: there is no bundle, no such artifact, or no pairs.
     """
     bundle = Bundle.load(request.folder)
+    check_names(bundle, request.require)
     found = quality.judged_pairs(
         request.data, bundle.manifest.model.scale, _held_back(bundle) if request.held_back else None
     )
-    artifacts = [bundle.artifact(record) for record in select(bundle, request.targets, request.precisions)]
-    judge = _Judge(bundle, request, found, progress)
-    judge.baseline(artifacts[0])
+    records = select(bundle, request.targets, request.precisions)
+    progress("checking checksums", 0, 0)
+    wrong = verify_folder(request.folder)
+    artifacts = [bundle.artifact(record) for record in sound(records, wrong)]
+    judge = _Judge(bundle, request, found, progress, checksum_checks(wrong))
+    if artifacts:
+        judge.baseline(artifacts[0])
     for artifact in artifacts:
         judge.judge(artifact)
     return judge.outcome()
@@ -187,12 +194,14 @@ def _records(row: EvalRow, outcome: EvalOutcome) -> list[QualityRecord]:
 class _Judge:
     """Scores artifacts one after the other."""
 
-    def __init__(self, bundle: Bundle, request: EvalRequest, found: quality.Judged, progress: Progress) -> None:
+    def __init__(
+        self, bundle: Bundle, request: EvalRequest, found: quality.Judged, progress: Progress, checks: list[Check]
+    ) -> None:
         self._bundle, self._request, self._found, self._progress = bundle, request, found, progress
         self._pairs = found.pairs
         self._data = "/".join(request.data.resolve().parts[-2:])
         self._rows: list[EvalRow] = []
-        self._checks: list[Check] = []
+        self._checks = checks
         self._skipped: list[Skipped] = []
 
     def baseline(self, like: Artifact) -> None:
@@ -235,10 +244,12 @@ class _Judge:
         if gated and not any(check.passed is not None for check in self._checks):
             said = "a gate was asked for, and no artifact could be judged here"
             self._checks.append(Check("judged", False, said, group="gate"))
-        first = self._rows[0].report
+        judged = [row.subject for row in self._rows]
+        self._checks += required_checks(self._bundle, self._request.require, judged)
+        protocol = self._rows[0].report.protocol if self._rows else ""
         rows, checks, skipped = tuple(self._rows), tuple(self._checks), tuple(self._skipped)
         return EvalOutcome(
-            self._data, len(self._pairs), first.protocol, rows, checks, skipped, self._found.line, self._found.unusable
+            self._data, len(self._pairs), protocol, rows, checks, skipped, self._found.line, self._found.unusable
         )
 
     def _score(self, key: str, runner: str, artifact: Artifact, cutting: tiling.Tiling) -> QualityReport:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import Artifact, CheckFailed, ModelSpec, Size, Task
+from clearport.base import Artifact, ModelSpec, Size, Task
 from clearport.bundle_manifest import GoldenRecord
 from clearport.files import digest, write_bytes
 from clearport.images import load_rgb, save_png
@@ -102,15 +102,10 @@ def make_goldens(
     """Run the photo and the probe through PyTorch and, where there is one, through the quantized reference model.
 
     The reference has ends of its own: it may count from another black than the network does.
-
-    Raises:
-        CheckFailed: the network enlarges otherwise than by its scale.
     """
     network = network_artifact(weights, graph.input, graph.output)
     photos = list(pictures.values())
     outputs = run_each("torch", network, photos, threads)
-    for picture, output in zip(photos, outputs, strict=True):
-        _check_scale(picture, output, graph)
     floats = [Reference.of(PYTORCH, output, graph.output, graph.scale) for output in outputs]
     if reference is None:
         return Goldens(*(References(*found) for found in zip(pictures, photos, floats, strict=True)))
@@ -122,16 +117,6 @@ def make_goldens(
         )
     ]
     return Goldens(*(References(*found) for found in zip(pictures, photos, floats, *ways, strict=True)))
-
-
-def _check_scale(picture: Image8, output: Array, graph: Graph) -> None:
-    wanted = tuple(side * graph.scale for side in picture.shape[:2])
-    if output.shape[2:] != wanted:
-        got, took = "x".join(map(str, output.shape[2:])), "x".join(map(str, picture.shape[:2]))
-        raise CheckFailed(
-            f"{graph.spec_name}: for a picture of {took} the network gives {got}, and x{graph.scale} is {wanted[0]}x"
-            f"{wanted[1]}: its scale is another one"
-        )
 
 
 def save_goldens(

@@ -14,6 +14,7 @@ import clearport
 from clearport.base import Artifact, BadInput
 from clearport.bundle import Bundle
 from clearport.images import is_grey, load_rgb, save_png
+from clearport.pipeline_run import usable_runner
 
 from .conftest import command
 
@@ -184,6 +185,42 @@ def test_eval_gates(exported: Bundle, pairs: Path, tmp_path: Path) -> None:
     suite = ET.parse(tmp_path / "junit.xml").getroot()
     failed = {case.get("classname") for case in suite.iter("testcase") if case.find("failure") is not None}
     assert any("tflite/int8" in str(name) or "tflite.int8" in str(name) for name in failed)
+
+
+def test_a_gate_wants_the_files_that_were_proven(bundle: Bundle, pairs: Path, tmp_path: Path) -> None:
+    _flip(bundle.path(bundle.find("tflite", "fp32")))
+    line = ("eval", bundle.folder, "--data", pairs, "--target", "tflite", "--precision", "fp32,int8", "--quiet")
+    done = command(*line, "--min-psnr", "20", "--json", "--junit", tmp_path / "junit.xml")
+    assert done.code == 1, done.err
+    failed = [check for check in done.json["checks"] if check["passed"] is False]
+    assert [check["group"] for check in failed] == [bundle.find("tflite", "fp32").path]
+    judged = {row["subject"] for row in done.json["rows"]}
+    assert "tflite/int8" in judged
+    assert "tflite/fp32" not in judged
+    assert "its content differs" in (tmp_path / "junit.xml").read_text()
+
+
+def test_a_gate_has_no_baseline_without_the_weights(bundle: Bundle, pairs: Path) -> None:
+    _flip(bundle.folder / "weights.safetensors", 5000)
+    outcome = clearport.evaluate(bundle.folder, pairs, targets=("tflite",), precisions=("int8",), max_drop=9.0)
+    assert not outcome.passed
+    assert outcome.rows == ()
+
+
+def test_what_is_required_must_have_been_judged(exported: Bundle, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_tflite(artifact: Artifact) -> tuple[str, str]:
+        if artifact.target == "tflite":
+            raise BadInput("LiteRT is not installed")
+        return usable_runner(artifact)
+
+    monkeypatch.setattr("clearport.pipeline_eval.usable_runner", not_tflite)
+    asked = partial(clearport.evaluate, exported.folder, pairs, targets=("tflite", "onnxruntime"), precisions=("fp32",))
+    assert asked(max_drop=9.0).passed
+    assert asked(max_drop=9.0, require=("onnxruntime/fp32",)).passed
+    lacking = asked(max_drop=9.0, require=("onnxruntime/fp32", "tflite/fp32"))
+    assert [check.group for check in lacking.checks if check.passed is False] == ["tflite/fp32"]
+    with pytest.raises(BadInput, match=r"--require tflite/int9: .*did you mean tflite/int8"):
+        asked(require=("tflite/int9",))
 
 
 def test_a_gate_that_could_judge_nothing_fails(exported: Bundle, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

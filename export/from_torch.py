@@ -192,6 +192,7 @@ def deviations(module: torch.nn.Module, graph: Graph, spec: ModelSpec, size: Siz
         for name, image in (("noise", _noise(spec, shown)), ("photo-like", _photo_like(spec, shown))):
             with torch.inference_mode():
                 wanted = module.eval()(torch.from_numpy(image)).numpy()
+            _check_scale(wanted.shape, shown, graph)
             given = opened.run(None, {INPUT: image})[0]
             if given.shape != wanted.shape:
                 raise CheckFailed(f"{spec.name}: for {shown} the graph gives {given.shape}, the network {wanted.shape}")
@@ -202,6 +203,15 @@ def deviations(module: torch.nn.Module, graph: Graph, spec: ModelSpec, size: Siz
                 allowed = max(allowed, min(most, _ROUNDINGS * _rounding(module, image, wanted)))
             found.append(Deviation(name, shown, far, allowed))
     return found
+
+
+def _check_scale(shape: tuple[int, ...], taken: Size, graph: Graph) -> None:
+    wanted = (1, 3, taken.height * graph.scale, taken.width * graph.scale)
+    if shape != wanted:
+        raise CheckFailed(
+            f"{graph.spec_name}: for a picture of {taken} the network gives {shape}, and x{graph.scale} is {wanted}: "
+            "its scale is another one than it is said to have"
+        )
 
 
 def _rounding(module: torch.nn.Module, image: Array, single: Array) -> float:

@@ -118,3 +118,10 @@ def test_a_picture_that_is_turned_inside_keeps_its_turns() -> None:
     assert sum(step is not None and step.tolist() == [-1] for step in steps) == 4, (
         "colours are reordered where they are computed and read"
     )
+
+
+@pytest.mark.parametrize("size", [Size(16, 24), None])
+def test_a_network_that_enlarges_otherwise_than_it_says_is_refused(size: Size | None) -> None:
+    """Its picture would be cut into tiles of the wrong place, each of them right."""
+    with pytest.raises(CheckFailed, match=r"x2 is \(1, 3, \d+, \d+\): its scale is another one"):
+        from_torch.export_graph(network(), replace(SPEC, scales=(2,), default_scale=2), 2, size)

@@ -1,0 +1,1 @@
+../../core/pipeline_bench_compare.py

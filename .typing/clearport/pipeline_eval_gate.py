@@ -1,0 +1,1 @@
+../../core/pipeline_eval_gate.py
