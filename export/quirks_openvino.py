@@ -90,6 +90,16 @@ PAD_WRAP = Quirk(
     "to_openvino",
     lambda node: attr_str(node, "mode", "constant") == "wrap",
 )
+WINDOW_BEYOND = Quirk(
+    "windows that begin in the padding",
+    _SEEN,
+    "MaxPool",
+    "ceil_mode where the last window may begin in the padding at the end",
+    "a row or column more than PyTorch, ONNX Runtime and the specification",
+    "refused",
+    "pass_sizes writes pads instead at a fixed size; refused at a free one",
+    lambda node: attr_int(node, "ceil_mode", 0) == 1,
+)
 COUNTED_INT8 = Quirk(
     "counted padding in int8",
     _SEEN,
@@ -132,6 +142,7 @@ QUIRKS = (
     EXCLUDE_OUTSIDE,
     NEAREST_BORDERS,
     COUNTED_BEYOND,
+    WINDOW_BEYOND,
     COUNTED_INT8,
     PAD_WRAP,
     LOST_ROUNDING,

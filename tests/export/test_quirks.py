@@ -1,0 +1,235 @@
+"""What runtimes are said to compute otherwise, on the installed versions: where a test fails, one was mended."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+import clearport.export as package
+from clearport import graphs
+from clearport.export import quirks_litert, quirks_ncnn, quirks_onnxruntime
+from clearport.export import quirks_openvino as openvino_
+from clearport.export.quirks import Quirk
+from clearport.quantize.flow import quantize
+from clearport.quantize.qdq import to_qdq
+from clearport.registry import missing
+
+from .tflite_harness import PLAIN, after_conv, build, f32, i64, one, onnxruntime, pictures, real, weight
+
+TABLES = {
+    module.name: importlib.import_module(f"clearport.export.{module.name}").QUIRKS
+    for module in pkgutil.iter_modules(package.__path__)
+    if module.name.startswith("quirks_")
+}
+CONV = {"pads": [1, 1, 1, 1]}
+
+
+def single(sides: tuple[int, int], *node: Any, constants: dict[str, np.ndarray], **attributes: Any) -> bytes:
+    """A model of one operator from ``image`` to ``restored``, as no writer has touched it."""
+    op, inputs = node
+    body = helper.make_graph(
+        [helper.make_node(op, inputs.split(" "), ["restored"], "tried", **attributes)],
+        "one",
+        [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, *sides])],
+        [helper.make_tensor_value_info("restored", onnx.TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    return helper.make_model(
+        body, opset_imports=[helper.make_opsetid("", graphs.OPSET)], ir_version=10
+    ).SerializeToString()
+
+
+def session(model: bytes, *, optimized: bool = False) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    if not optimized:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def by_openvino(model: bytes, image: np.ndarray, precision: str = "f32") -> np.ndarray:
+    import openvino as ov
+
+    core = ov.Core()
+    compiled = core.compile_model(core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": precision})
+    result: np.ndarray = compiled(image)[0]
+    return result
+
+
+def noise(sides: tuple[int, int]) -> np.ndarray:
+    return np.random.default_rng(3).uniform(0, 1, (1, 3, *sides)).astype(np.float32)
+
+
+def openvino_differs(sides: tuple[int, int], *node: Any, constants: dict[str, np.ndarray], **attributes: Any) -> bool:
+    model, image = single(sides, *node, constants=constants, **attributes), noise(sides)
+    (wanted,) = session(model).run(None, {"image": image})
+    return bool(np.abs(by_openvino(model, image) - wanted).max() > 1e-2)
+
+
+def _openvino_int8(nodes: tuple[Any, ...], constants: dict[str, np.ndarray]) -> float:
+    """The share of numbers of an int8 model, as the table gives it, that OpenVINO computes as it says."""
+    made = build(after_conv(*nodes, constants=constants), "height", "width")
+    quantized, image = quantize(made, pictures(), PLAIN), real(pictures()[0])
+    model = to_qdq(quantized)
+    steps = np.abs(by_openvino(graphs.to_bytes(model), image) - onnxruntime(model, image))
+    return float((steps < quantized.table.entries["restored"].scale[0] / 2).mean())
+
+
+def leaves_a_rounding_out() -> bool:
+    constants = {"w": 2 * weight(8, 8, 3, 3), "v": 2 * weight(8, 8, 3, 3, seed=8), "b": weight(8), "d": weight(8)}
+    nodes = (("Conv", "y w b", "a", CONV), ("Conv", "a v d", "c", CONV), one("Add", "c y"))
+    return _openvino_int8(nodes, constants) < 0.95
+
+
+def pads_int8_with_what_is_not_zero() -> bool:
+    pooled = ("AveragePool", "a", "p", {"kernel_shape": [3, 3], "pads": [1] * 4, "count_include_pad": 1})
+    nodes = (("Conv", "y w b", "a", CONV), pooled, one("Add", "p y"))
+    return _openvino_int8(nodes, {"w": 2 * weight(8, 8, 3, 3), "b": weight(8)}) < 0.8
+
+
+def refuses_wrap() -> bool:
+    with pytest.raises(RuntimeError):
+        by_openvino(
+            single((7, 5), "Pad", "image n", constants={"n": i64(0, 0, 1, 1, 0, 0, 1, 1)}, mode="wrap"), noise((7, 5))
+        )
+    return True
+
+
+def computes_in_brain_float() -> bool:
+    import openvino as ov
+
+    if "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU has no bfloat16")
+    core = ov.Core()
+    model = single((11, 14), "Conv", "image w", constants={"w": weight(8, 3, 3, 3)}, **CONV)
+    hint = core.compile_model(core.read_model(model), "CPU").get_property("INFERENCE_PRECISION_HINT")
+    return str(hint) != str(ov.Type.f32)
+
+
+def rounds_a_softmax() -> bool:
+    made = build(
+        after_conv(
+            ("Softmax", "x", "s", {"axis": 1}),
+            ("Conv", "s w b", "restored", CONV),
+            constants={"w": weight(3, 8, 3, 3), "b": weight(3)},
+        )
+    )
+    quantized = quantize(made, pictures(), PLAIN)
+    model = graphs.to_proto(to_qdq(quantized))
+    for node in model.graph.node:  # as it was without the guard
+        if node.op_type == "Max":
+            node.op_type = "Identity"
+            del node.input[1:]
+    operators = _optimized(model.SerializeToString())
+    return "QLinearSoftmax" in operators
+
+
+def _optimized(model: bytes) -> set[str]:
+    import tempfile
+
+    import onnxruntime as ort
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = ort.SessionOptions()
+        options.log_severity_level, options.optimized_model_filepath = 4, str(Path(folder, "optimized.onnx"))
+        ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return {node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node}
+
+
+def counts_a_window_more() -> bool:
+    settings = {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [1] * 4, "ceil_mode": 1}
+    model, image = single((11, 15), "MaxPool", "image", constants={}, **settings), noise((11, 15))
+    (wanted,) = session(model).run(None, {"image": image})
+    return wanted.shape[2:] == (6, 8) and by_openvino(model, image).shape[2:] != (6, 8)
+
+
+def ncnn_places(settings: str) -> np.ndarray:
+    """Which rows of 25 Interp takes, by a ramp."""
+    import tempfile
+
+    import ncnn
+
+    with tempfile.TemporaryDirectory() as folder:
+        param = Path(folder, "one.param")
+        param.write_text(f"7767517\n2 2\nInput in 0 1 image\nInterp up 1 1 image restored {settings}\n")
+        param.with_suffix(".bin").write_bytes(b"")
+        net = ncnn.Net()
+        net.opt.num_threads = 1
+        net.load_param(str(param))
+        net.load_model(str(param.with_suffix(".bin")))
+        extractor = net.create_extractor()
+        ramp = np.arange(25, dtype=np.float32)[None, :, None].repeat(4, 2)
+        extractor.input("image", ncnn.Mat(np.ascontiguousarray(ramp)).clone())
+        return np.array(extractor.extract("restored")[1])[0, :, 0]
+
+
+CUBIC = {"mode": "cubic", "exclude_outside": 1}
+HALF_PIXEL = {"mode": "nearest", "coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_floor"}
+BEYOND = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4, "ceil_mode": 1, "count_include_pad": 1}
+RESIZE = ("Resize", "image  s")
+STILL_SO: dict[Quirk, Callable[[], bool]] = {
+    openvino_.ANTIALIAS: lambda: openvino_differs(
+        (11, 14), *RESIZE, constants={"s": f32(1, 1, 0.5, 0.5)}, mode="linear", antialias=1
+    ),
+    openvino_.EXCLUDE_OUTSIDE: lambda: openvino_differs((11, 14), *RESIZE, constants={"s": f32(1, 1, 2, 2)}, **CUBIC),
+    openvino_.NEAREST_BORDERS: lambda: openvino_differs(
+        (25, 35), *RESIZE, constants={"s": f32(1, 1, 0.7, 1.3)}, **HALF_PIXEL
+    ),
+    openvino_.COUNTED_BEYOND: lambda: openvino_differs((11, 14), "AveragePool", "image", constants={}, **BEYOND),
+    openvino_.COUNTED_INT8: pads_int8_with_what_is_not_zero,
+    openvino_.PAD_WRAP: refuses_wrap,
+    openvino_.LOST_ROUNDING: leaves_a_rounding_out,
+    openvino_.BRAIN_FLOAT: computes_in_brain_float,
+    quirks_onnxruntime.FLOAT_BETWEEN_INT8: rounds_a_softmax,
+    openvino_.WINDOW_BEYOND: counts_a_window_more,
+    quirks_ncnn.BY_SIZE: lambda: bool(np.abs(ncnn_places("0=2 3=12 4=4") - ncnn_places("0=2 1=0.5 2=1.0")).max() > 0.1),
+}
+"""For what can be run here: whether the runtime still computes it so, if the writer does nothing."""
+
+NOT_RUN = {
+    openvino_.ASYMMETRIC: "about speed, not numbers",
+    quirks_onnxruntime.FLOAT_WEIGHTS: "tests/quantize has it",
+    quirks_litert.LEAKY_RELU: "tests/quantize has every level of it",
+    quirks_litert.LARGE_FACTOR: "the process would abort",
+    quirks_litert.CHANNEL_ORDER: "there is nothing to run",
+    quirks_ncnn.NO_BATCH: "it would read memory that is not its own",
+    quirks_ncnn.MULTIPLIED: "test_ncnn_multiplies has the arithmetic",
+    **dict.fromkeys(TABLES["quirks_coreml"], "there is no Core ML outside macOS"),
+}
+
+
+@pytest.mark.parametrize("quirk", STILL_SO, ids=lambda quirk: f"{quirk.seen.split()[0]}, {quirk.name}")
+def test_it_is_still_so(quirk: Quirk) -> None:
+    if missing((quirk.seen.split()[0],)):
+        pytest.skip(f"{quirk.seen} is not installed")
+    assert STILL_SO[quirk](), f"mended: drop the record {quirk.name!r} and {quirk.how}"
+
+
+def test_every_record_is_tried_or_says_why_not() -> None:
+    known = set(itertools.chain.from_iterable(TABLES.values()))
+    assert known == set(STILL_SO) | set(NOT_RUN)
+    assert not set(STILL_SO) & set(NOT_RUN)
+    assert set(TABLES) == {f"quirks_{name}" for name in ("openvino", "onnxruntime", "litert", "ncnn", "coreml")}
+
+
+def test_ncnn_multiplies_where_others_divide() -> None:
+    if missing(("ncnn",)):
+        pytest.skip("ncnn is not installed")
+    x = np.arange(25, dtype=np.float32)
+    factors = [np.float32(n) / np.float32(10) for n in range(11, 40)]
+    apart = [f for f in factors if not np.array_equal(np.floor(x / f), np.floor(x * (np.float32(1) / f)))]
+    assert apart
+    found = ncnn_places(f"0=1 1={apart[0]!r} 2=1.0".replace("np.float32(", "").replace(")", ""))
+    index = np.arange(len(found), dtype=np.float32)
+    assert np.array_equal(found, np.minimum(np.floor(index * (np.float32(1) / apart[0])), 24))
