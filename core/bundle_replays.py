@@ -48,9 +48,10 @@ class ReplayRecord(BaseModel):
 
 def replay_of(output: Array, golden: str, runner: Runner, threads: int) -> ReplayRecord | None:
     """The record of an output; None where the runtime lives in a Python of its own, whose versions are not known."""
-    versions = {name: version for name, version in installed_versions((*runner.requires, "numpy")).items() if version}
     if hasattr(runner, "interpreter"):
         return None
+    parts = installed_versions((*runner.requires, "numpy", "clearport"))  # clearport sets each runtime's options
+    versions = {name: version for name, version in parts.items() if version}
     digest = hashlib.sha256(output.tobytes()).hexdigest()
     return ReplayRecord(
         golden=golden, runner=runner.name, versions=versions, processor=processor(), threads=threads, sha256=digest
