@@ -104,10 +104,21 @@ def opened(path: Path) -> Opened:
 def _sources(path: Path, found: Any) -> tuple[Source, ...]:
     sets = []
     for held in _containers(found, ""):
+        odd = [key for key, value in held.tensors.items() if not _is_plain(value)]
+        if odd:
+            raise BadInput(f"{path}: {odd[0]} is sparse, quantized, complex or without data; save plain float tensors")
         sets += list(_unwrapped(held))
     if not sets:
         raise BadInput(f"{path}: expected a state dict (names and tensors), found {_described(found)}")
     return tuple(Source(path, named) for named in sets[:_MOST_SETS])
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Whether it is dense and holds real numbers."""
+    import torch
+
+    plain = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_complex()
+    return plain and tensor.device.type == "cpu"
 
 
 def _described(found: Any) -> str:

@@ -188,6 +188,18 @@ def test_a_start_of_another_network_is_refused(tmp_path: Path) -> None:
         weights.start_from(SPEC.build(3), SPEC, 3, path, partial=True)
 
 
+@pytest.mark.parametrize("kind", ["sparse", "complex", "meta"])
+def test_tensors_of_other_kinds_are_refused(kind: str, tmp_path: Path) -> None:
+    state = SPEC.build(3).state_dict()
+    bias = state["tail.bias"]
+    state["tail.bias"] = {"sparse": bias.to_sparse(), "complex": bias.to(torch.complex64), "meta": bias.to("meta")}[
+        kind
+    ]
+    torch.save({"params": state}, tmp_path / "a.pth")
+    with pytest.raises(BadInput, match=r"a\.pth: tail\.bias is sparse, quantized, complex or without data"):
+        weights.load(SPEC, 3, tmp_path / "a.pth")
+
+
 def test_what_else_a_pickle_holds_is_named(tmp_path: Path) -> None:
     torch.save({"state_dict": SPEC.build(3).state_dict(), "psnr": np.float64(31.5)}, tmp_path / "a.pth")
     with pytest.raises(BadInput, match=r"more than tensors \(numpy[\w.]*scalar\)"):
