@@ -5,6 +5,7 @@ Nothing of a file is believed that is not needed for the verdict: a file that ca
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -59,17 +60,28 @@ def bundle_files(folder: Path) -> Mapping[str, str] | None:
 
 
 def foreign(folder: Path, files: Mapping[str, str]) -> Iterator[str]:
-    """Relative paths of what lies in a bundle's folder and is none of its files: files, links, and empty folders."""
-    known = {MANIFEST, SUMS, *REPORTS, *files}
+    """Relative paths of what lies in a bundle's folder and is not as clearport wrote it: files, links, empty folders.
+
+    A file of the bundle whose content was changed is among them; its manifest, checksums and reports are its own.
+    """
+    known = {MANIFEST, SUMS, *REPORTS}
     for place, folders, names in os.walk(folder):
         here = Path(place).relative_to(folder)
         links = [name for name in folders if Path(place, name).is_symlink()]
         for name in sorted([*names, *links]):
             path = (here / name).as_posix()
-            if (path not in known and name not in SYSTEMS) or Path(place, name).is_symlink():
+            if Path(place, name).is_symlink() or not (path in known or name in SYSTEMS or _same(folder, path, files)):
                 yield path
         if not names and not folders and here != Path():
             yield here.as_posix() + "/"
+
+
+def _same(folder: Path, path: str, files: Mapping[str, str]) -> bool:
+    """Whether a path is a file of the bundle, with the content that the manifest says."""
+    if path not in files or not (folder / path).is_file():
+        return False
+    with (folder / path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == files[path]
 
 
 def is_junit(path: Path) -> bool:

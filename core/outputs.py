@@ -105,6 +105,7 @@ class OutBundle:
         return self._occupied(place) if any(place.iterdir()) else None
 
     def _occupied(self, place: Path) -> str | None:
+        leftovers.sweep(place)
         files = ours.bundle_files(place)
         if files is None:
             return "the folder holds other files and no bundle; choose one that is empty or does not exist yet"
@@ -120,7 +121,10 @@ def _theirs(names: Sequence[str]) -> str | None:
     if not names:
         return None
     shown = ", ".join(names[:_MOST_NAMED]) + (f" and {len(names) - _MOST_NAMED} more" if len(names) > 3 else "")
-    return f"the bundle's folder holds what is not the bundle's ({shown}); move it away, or choose another folder"
+    return (
+        f"the bundle's folder holds what is not as clearport wrote it ({shown}), which --force does not delete; "
+        "move that (or the folder) away, or choose another folder"
+    )
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def _is(old: Path, expected: Identity | None) -> bool:
 
 
 def unknown_in(folder: Path) -> list[str]:
-    """Relative paths in a bundle's folder that are not the bundle's; of a folder without a bundle, all."""
+    """Relative paths in a bundle's folder that are not as clearport wrote them; of a folder without a bundle, all."""
     return list(ours.foreign(folder, ours.bundle_files(folder) or {}))
 
 

@@ -273,7 +273,12 @@ def linked_instead(folder: Path) -> None:
     (folder / "tflite").symlink_to(moved)
 
 
+def changed(folder: Path) -> None:
+    (folder / "scales.json").write_text(MINE)
+
+
 THEIRS = (
+    changed,
     *(extension, renamed, broken, listed_elsewhere, added, added_deep, added_hidden, added_empty),
     *(linked, linked_instead),
 )
@@ -283,7 +288,7 @@ THEIRS = (
 def test_force_replaces_bundles_and_nothing_else(mine: Path, spoil: Callable[[Path], None]) -> None:
     spoil(mine)
     before = tree(mine.parent)
-    with pytest.raises(BadInput, match=r"no bundle|not the bundle's"):
+    with pytest.raises(BadInput, match=r"no bundle|not as clearport wrote it"):
         replace(mine)
     assert tree(mine.parent) == before
 
@@ -443,6 +448,12 @@ def test_a_record_that_was_killed_between_its_two_files_is_completed(mine: Path)
     (leftovers.temporary(mine / "manifest.json")).write_text("half")
     assert Bundle.load(mine).verify_files() == []
     assert not list(mine.glob(".*"))
+
+
+def test_what_a_killed_record_left_in_a_bundle_keeps_nobody_from_replacing_it(mine: Path) -> None:
+    leftovers.temporary(mine / "manifest.json").write_text("half")
+    replace(mine)
+    assert tree(mine.parent) == {"mine": "folder", "mine/new": "new"}
 
 
 HEADS = (b"", b"{", b"PK\x03\x04", b"\x89PNG\r\n\x1a\n", b"<testsuite")
