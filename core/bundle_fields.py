@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -17,6 +16,9 @@ MOST_SIDE = 32768
 """Longest side of a picture at either end of an artifact, in pixels."""
 MOST_VALUE = 65536.0
 """Largest real value that a pixel may stand for: that of 16-bit pictures."""
+MOST_FINE, MOST_COARSE = 65536.0, 16.0
+"""How much finer or coarser than a pixel's the step of an integer end may be: outputs that were calibrated on dark
+pictures have fine steps, those that overshoot coarse ones."""
 _AXES, _CHANNELS = 4, 3
 DTYPES = ("uint8", "int8", "float16", "float32")
 
@@ -44,11 +46,17 @@ def _sound(spec: TensorSpec) -> TensorSpec:
             f"value_range {spec.value_range} of tensor {spec.name!r}: expected two ascending numbers of at most "
             f"{MOST_VALUE:g}"
         )
-    if spec.scale is not None and not math.isclose(spec.scale, spec.pixel_step, rel_tol=1e-5):
-        raise ValueError(f"scale {spec.scale} of tensor {spec.name!r}: expected that of a pixel, {spec.pixel_step:g}")
-    if spec.zero_point is not None and spec.zero_point != _pixel_zero(spec):
-        raise ValueError(f"zero point {spec.zero_point} of tensor {spec.name!r}: expected {_pixel_zero(spec)}")
+    step = spec.pixel_step
+    if spec.scale is not None and not step / MOST_FINE <= spec.scale <= step * MOST_COARSE:
+        raise ValueError(f"scale {spec.scale} of tensor {spec.name!r}: expected about that of a pixel, {step:g}")
+    if spec.zero_point is not None and not _fits(spec.zero_point, spec.dtype):
+        raise ValueError(f"zero point {spec.zero_point} of tensor {spec.name!r}: {spec.dtype} does not hold it")
     return spec
+
+
+def _fits(number: int, dtype: str) -> bool:
+    low, high = (-128, 127) if dtype == "int8" else (0, 255)
+    return low <= number <= high
 
 
 def _is_image(spec: TensorSpec) -> bool:
@@ -58,11 +66,6 @@ def _is_image(spec: TensorSpec) -> bool:
     batch, channels, *sides = (spec.shape[axis] for axis in order)
     free = all(n if isinstance(n, str) else 1 <= n <= MOST_SIDE for n in sides)
     return (batch == 1 or isinstance(batch, str)) and channels == _CHANNELS and free
-
-
-def _pixel_zero(spec: TensorSpec) -> int:
-    """The integer that stands for the real value 0 where neighboring integers are neighboring 8-bit levels."""
-    return round(-spec.value_range[0] / spec.pixel_step) - (128 if spec.dtype == "int8" else 0)
 
 
 def _kind(value: Any) -> str:

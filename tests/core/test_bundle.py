@@ -171,9 +171,9 @@ LIES: dict[str, tuple[Edit, str]] = {
         lambda m: m["artifacts"][1]["inputs"][0].update(scale=1e6),
         r"artifacts\.1\.inputs\.0.*scale 1000000",
     ),
-    "a zero that is not black": (
-        lambda m: m["artifacts"][1]["outputs"][0].update(zero_point=7),
-        r"artifacts\.1\.outputs\.0.*zero point 7",
+    "a zero that no byte holds": (
+        lambda m: m["artifacts"][1]["outputs"][0].update(zero_point=700),
+        r"artifacts\.1\.outputs\.0.*zero point 700",
     ),
     "an artifact of another size": (
         lambda m: (
