@@ -34,4 +34,14 @@ CHANNEL_ORDER = Quirk(
     "pass_depth_to_space writes DCR wherever a convolution is before it",
 )
 
-QUIRKS = (LEAKY_RELU, LARGE_FACTOR, CHANNEL_ORDER)
+OWN_BILINEAR = Quirk(
+    "bilinear in fixed point",
+    _SEEN,
+    "Resize",
+    "int8, linear, by TFLite's own kernel (XNNPACK switched off)",
+    "places in 10 bits of fixed point: up to 8 steps off on noise, the more the larger the picture",
+    "avoided",
+    "XNNPACK takes the operator wherever it is not switched off",
+)
+
+QUIRKS = (OWN_BILINEAR, LEAKY_RELU, LARGE_FACTOR, CHANNEL_ORDER)

@@ -53,12 +53,13 @@ def by_target(
     """Each way and its outcome on ``image`` (float32 NCHW); the graph is in clearport's dialect."""
     for way in available():
         if precision in _target(way).precisions:
-            yield way, _outcome(way, graph, quantized, precision, image, folder)
+            yield way, outcome_of(way, graph, quantized, precision, image, folder)
 
 
-def _outcome(
+def outcome_of(
     way: str, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, image: np.ndarray, folder: Path
 ) -> Outcome:
+    """What one way makes of a graph."""
     size = Size(*image.shape[2:])
     try:
         artifact = _written(_target(way), graph, quantized, precision, Options(size, "float32"), folder)

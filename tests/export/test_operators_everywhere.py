@@ -112,7 +112,7 @@ def test_resizing_by_a_factor(
     places=PLACES,
     rounding=ROUNDINGS,
     sides=SIDES,
-    by=st.tuples(FACTORS | st.floats(0.2, 4, width=32), FACTORS | st.floats(0.2, 4, width=32)),
+    by=st.tuples(FACTORS | st.floats(0.25, 4, width=32), FACTORS | st.floats(0.25, 4, width=32)),
     to=st.none() | st.tuples(st.integers(1, 60), st.integers(1, 60)),
 )
 def test_resizing_by_any_factors_to_any_size(

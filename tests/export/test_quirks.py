@@ -23,7 +23,8 @@ from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.registry import missing
 
-from .tflite_harness import PLAIN, after_conv, build, f32, i64, one, onnxruntime, pictures, real, weight
+from .every_target import outcome_of
+from .tflite_harness import PLAIN, Case, after_conv, build, f32, i64, one, onnxruntime, pictures, real, weight
 
 TABLES = {
     module.name: importlib.import_module(f"clearport.export.{module.name}").QUIRKS
@@ -174,6 +175,23 @@ def ncnn_places(settings: str) -> np.ndarray:
         return np.array(extractor.extract("restored")[1])[0, :, 0]
 
 
+def places_in_fixed_point() -> bool:
+    import tempfile
+
+    node = one("Resize", "image  s", mode="linear", coordinate_transformation_mode="align_corners")
+    made = build(Case((node,), {"s": f32(1, 1, 2, 2)}), 25, 35)
+    photos = [np.random.default_rng(i).integers(0, 256, (25, 35, 3)).astype(np.uint8) for i in range(2)]
+    quantized, image = quantize(made, photos, PLAIN), real(photos[0])
+    wanted = onnxruntime(to_qdq(quantized), image)
+    with tempfile.TemporaryDirectory() as folder:
+        ways = ("tflite without XNNPACK", "tflite")
+        found = [outcome_of(way, made, quantized, "int8", image, Path(folder)).picture for way in ways]
+    step = quantized.table.entries["restored"].scale[0]
+    own, delegate = (np.abs(picture - wanted).max() / step for picture in found if picture is not None)
+    assert delegate < 1.5
+    return bool(own > 2.5)
+
+
 CUBIC = {"mode": "cubic", "exclude_outside": 1}
 HALF_PIXEL = {"mode": "nearest", "coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_floor"}
 BEYOND = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4, "ceil_mode": 1, "count_include_pad": 1}
@@ -192,6 +210,7 @@ STILL_SO: dict[Quirk, Callable[[], bool]] = {
     openvino_.LOST_ROUNDING: leaves_a_rounding_out,
     openvino_.BRAIN_FLOAT: computes_in_brain_float,
     quirks_onnxruntime.FLOAT_BETWEEN_INT8: rounds_a_softmax,
+    quirks_litert.OWN_BILINEAR: places_in_fixed_point,
     openvino_.WINDOW_BEYOND: counts_a_window_more,
     quirks_ncnn.BY_SIZE: lambda: bool(np.abs(ncnn_places("0=2 3=12 4=4") - ncnn_places("0=2 1=0.5 2=1.0")).max() > 0.1),
 }
