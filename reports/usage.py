@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from clearport.base import TensorSpec
+from clearport.base import Skipped, TensorSpec
 from clearport.bundle_manifest import ArtifactRecord, Manifest
 from clearport.export.to_onnxruntime import LEAST_ONNXRUNTIME
 from clearport.registry import TARGETS
@@ -85,8 +85,23 @@ def _render(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
             variant=artifact.variant,
             least_onnxruntime=LEAST_ONNXRUNTIME,
             written_by=artifact.tool_versions.get("onnxruntime", "the one that wrote them"),
+            threads=_threads(artifact),
+            threads_said=_threads_said(artifact),
         )
     )
+
+
+def _threads(artifact: ArtifactRecord) -> int:
+    """As many as its time was measured with."""
+    return 1 if isinstance(artifact.latency, Skipped) else artifact.latency.threads
+
+
+def _threads_said(artifact: ArtifactRecord) -> str:
+    n = _threads(artifact)
+    threads = f"{n} thread{'' if n == 1 else 's'}"
+    if isinstance(artifact.latency, Skipped):
+        return f"{threads}; measure on your device whether more are faster"
+    return f"{threads}, as its time in this report was measured; measure on your device whether more are faster"
 
 
 def _file(manifest: Manifest, artifact: ArtifactRecord) -> str:

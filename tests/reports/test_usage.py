@@ -18,6 +18,7 @@ from PIL import Image
 
 from clearport.base import TensorSpec
 from clearport.bundle import Bundle
+from clearport.reports.content import Usage
 from clearport.reports.usage import Codec, usages
 
 P = np.arange(256, dtype=np.float64)
@@ -110,6 +111,60 @@ def test_free_sizes_are_asked_of_the_picture_and_checked_against_the_multiple(ma
             assert "% 8 == 0" in usage.code
         if usage.language == "kotlin":
             assert "resizeInput(0, intArrayOf(1, height, width, 3))" in usage.code
+            assert "newWidth % 8 == 0" in usage.code
+        assert_parsed(usage)
+
+
+PARSERS = {"kotlin": "tree_sitter_kotlin", "swift": "tree_sitter_swift", "python": "ast"}
+
+
+def assert_parsed(usage: Usage) -> None:
+    """A real parser of the language finds no error in the code."""
+    if usage.language == "python":
+        ast.parse(usage.code)
+        return
+    tree_sitter = pytest.importorskip("tree_sitter")
+    grammar = pytest.importorskip(PARSERS[usage.language])
+    tree = tree_sitter.Parser(tree_sitter.Language(grammar.language())).parse(usage.code.encode())
+    assert not tree.root_node.has_error, usage.code
+
+
+def test_code_is_that_of_its_language(made: Bundle) -> None:
+    for usage in usages(made.manifest):
+        assert_parsed(usage)
+
+
+def test_broken_code_is_noticed(made: Bundle) -> None:
+    (usage, *_) = [u for u in usages(made.manifest) if u.language == "kotlin"]
+    broken = replace(usage, code=usage.code.replace("fun restore(", "fun restore((", 1))
+    with pytest.raises(AssertionError):
+        assert_parsed(broken)
+
+
+def test_kotlin_opens_the_model_once_and_cuts_pictures_into_tiles(made: Bundle) -> None:
+    artifacts = tuple(
+        a.model_copy(update={"latency": replace(a.latency, threads=3)}) if a.target == "tflite" else a
+        for a in made.artifacts
+    )
+    found = [u for u in usages(made.manifest.model_copy(update={"artifacts": artifacts})) if u.language == "kotlin"]
+    assert found
+    for usage in found:
+        body = usage.code[usage.code.index("fun restore(") : usage.code.index("override fun close")]
+        assert "CompiledModel" not in body, "it is opened once, not with each picture"
+        assert "Array(" not in body, "what it works with is kept"
+        assert "for (row in spans(" in body
+        assert "const val HALO = 14" in usage.code
+        assert "numThreads = 3" in usage.code
+        assert "catch (refused: LiteRtException)" in usage.code, (
+            "a unit that does not take the file leaves it to the CPU"
+        )
+        assert ("writeInt8" in usage.code) == ("int8" in usage.files[0])
+
+
+def test_python_uses_the_threads_that_were_measured(made: Bundle) -> None:
+    codes = [u.code for u in usages(made.manifest) if u.language == "python"]
+    assert codes
+    assert all(re.search(r"(num_threads|NUM_THREADS\")[ :=]+1\b", code) for code in codes)
 
 
 def test_a_name_cannot_end_a_literal_or_a_comment(made: Bundle) -> None:
