@@ -154,6 +154,8 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
         print_parts(Text("warning ", "yellow") + Text(f"{', '.join(keys)}: {finding.message}"))
     for skipped in bundle.manifest.skipped:
         print_parts(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
+    for said in dict.fromkeys(f.message for a in bundle.artifacts for f in a.lint if f.rule == "tiles"):
+        print_parts(Text(said, "yellow"))
     for failure in bundle.manifest.failures():
         print_parts(Text(failure, "red"))
     verdict = Text("every check passed", "bold green") if bundle.passed else Text("checks failed", "bold red")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     Image8 = npt.NDArray[np.uint8]
 
+MAX_PIXELS = 3840 * 2160
+"""Pixels of the largest input that a network is exported for; larger pictures go through it in tiles."""
+
 _TAIL = 1 << 16
 _ROWS = 256
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.bundle_manifest import LintFinding
+from clearport.runtime.tiling import Tiling
 
 if TYPE_CHECKING:
     from clearport.base import Artifact, Graph
     from clearport.export.lint_nnapi import NnapiReport
+    from clearport.runtime.tiling import Reach
 
 RULE = "nnapi"
 HALF_RULE = "float16-arithmetic"
+TILES = "tiles"
 
 
 def lint(artifact: Artifact, graph: Graph) -> tuple[LintFinding, ...]:
@@ -61,6 +64,27 @@ def _by_target(artifact: Artifact) -> tuple[LintFinding, ...]:
         said += f"in {_parts(report.partitions(report.api_level))}"
         return (LintFinding(level="note", rule=RULE, message=said), *levels)
     return (*_left_on_the_cpu(report, API_LEVELS[-1]), *levels)
+
+
+def tiles(artifact: Artifact, network: Reach, scale: int) -> tuple[LintFinding, ...]:
+    """What happens to pictures that are larger than the one size of a file."""
+    cutting = Tiling.of(network, scale, artifact.inputs[0])
+    if cutting.size is None:
+        return ()
+    if cutting.uncuttable:
+        said = (
+            f"pictures larger than {cutting.size} cannot be cut into tiles for it: the network sees "
+            f"{network.halo} pixels to each side, so that nothing of a tile would be left; "
+            f"--size {cutting.larger()} restores pictures of any size"
+        )
+        return (LintFinding(level="warning", rule=TILES, message=said),)
+    if network.whole_picture:
+        said = (
+            f"the network looks at the whole picture: one larger than {cutting.size} is cut into tiles that may "
+            "differ in tone; a bundle that was exported with the --size of the pictures sees them at once"
+        )
+        return (LintFinding(level="note", rule=TILES, message=said),)
+    return ()
 
 
 def _in_float32(artifact: Artifact) -> list[LintFinding]:

@@ -24,7 +24,7 @@ from clearport.bundle_manifest import (
 from clearport.export.from_torch import deployed
 from clearport.models.cost import cost
 from clearport.pipeline_latency import BASELINE
-from clearport.pipeline_lint import lint
+from clearport.pipeline_lint import lint, tiles
 from clearport.registry import installed_versions
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def manifest_of(plan: Plan, found: Findings, folder: Path, table: str, reference
     return Manifest(
         model=_model(plan, found, folder / bundle.WEIGHTS),
         pixel_contract=PixelContract(inputs=(found.made.graph.input,), outputs=(found.made.graph.output,)),
-        artifacts=tuple(_artifact(p, found.made.graph, found.latencies, folder) for p in found.proven),
+        artifacts=tuple(_artifact(plan, p, found.made.graph, found.latencies, folder) for p in found.proven),
         skipped=found.made.skipped,
         goldens=found.goldens,
         quantization=_quantization(quantized, table, reference) if quantized else None,
@@ -116,9 +116,10 @@ def _model(plan: Plan, found: Findings, weights: Path) -> ModelRecord:
     )
 
 
-def _artifact(proven: Proven, graph: Graph, latencies: Latencies, folder: Path) -> ArtifactRecord:
+def _artifact(plan: Plan, proven: Proven, graph: Graph, latencies: Latencies, folder: Path) -> ArtifactRecord:
     record = bundle.record(proven.artifact, folder, proven.parity, latencies.reports[proven.artifact.key])
-    found = {"cross_checks": proven.cross_checks, "lint": lint(proven.artifact, graph), "replays": proven.replays}
+    findings = (*tiles(proven.artifact, plan.spec, plan.scale), *lint(proven.artifact, graph))
+    found = {"cross_checks": proven.cross_checks, "lint": findings, "replays": proven.replays}
     return record.model_copy(update=found)
 
 

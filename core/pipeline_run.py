@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from clearport import ours
 from clearport.base import BadInput, Size
 from clearport.bundle import Bundle
-from clearport.images import as_grey, load_picture
+from clearport.images import MAX_PIXELS, as_grey, load_picture
 from clearport.outputs import OutFile, claimed
 from clearport.pipeline_prove import TIMEOUT_S, open_worker
 from clearport.protocols import no_progress
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 
 
 _GREY = "the picture is grey, and so is what was written: the luma of what the network gave"
-_SEAMS = (
-    "this network looks at the whole picture, and saw it in tiles: they may differ in tone; a bundle that was exported "
-    "with --size dynamic, or with the picture's own size, sees it at once"
-)
+_SEAMS = "this network looks at the whole picture, and saw it in tiles: they may differ in tone; "
 
 
 @dataclass(frozen=True)
@@ -97,10 +94,19 @@ def _restored(request: RunRequest, progress: Progress) -> Restored:
         full = Size(height * cutting.scale, width * cutting.scale)
         save_strips(request.output, full, map(as_grey, strips) if loaded.grey else strips)
     seconds = time.monotonic() - began
-    seams = _SEAMS if tiles > 1 and model_of(bundle).whole_picture else ""
+    whole = tiles > 1 and model_of(bundle).whole_picture
+    seams = _seams(Size(height, width), cutting) if whole else ""
     read = f"of the picture: {', '.join(loaded.remarks)}" if loaded.remarks else ""
     remark = "; ".join(part for part in (read, _GREY if loaded.grey else "", seams) if part)
     return Restored(request.output, full.width, full.height, tiles, seconds, artifact.key, method, remark)
+
+
+def _seams(picture: Size, cutting: tiling.Tiling) -> str:
+    """That tiles may differ, and what sees the picture at once: an own size is taken by every target."""
+    own = cutting.rounded(picture)
+    if own.height * own.width <= MAX_PIXELS:
+        return f"{_SEAMS}a bundle that was exported with --size {own} sees it at once"
+    return f"{_SEAMS}a smaller copy of the picture, of at most {MAX_PIXELS:,} pixels, can be seen at once"
 
 
 def tiling_of(bundle: Bundle, artifact: Artifact) -> tiling.Tiling:

@@ -19,13 +19,13 @@ from onnx_ir.passes import common
 from clearport import graphs
 from clearport.base import BadInput, CheckFailed, Graph, ModelSpec, Size, TensorSpec
 from clearport.export import passes
+from clearport.images import MAX_PIXELS
 from clearport.models import modes
 
 if TYPE_CHECKING:
     from clearport.base import Array
 
 INPUT, OUTPUT = "image", "restored"
-MAX_PIXELS = 3840 * 2160
 TOLERANCE = 1e-4
 """The largest deviation of ONNX Runtime from PyTorch, as a share of the value range."""
 _ROUNDINGS = 64.0
@@ -97,7 +97,9 @@ def check_size(spec: ModelSpec, size: Size | None) -> None:
         raise BadInput(f"{spec.name}: size {size} is over {MAX_PIXELS} pixels; run larger pictures in tiles")
     step = spec.size_multiple
     if size.height % step or size.width % step:
-        near = Size(*(max(step, round(n / step) * step) for n in (size.height, size.width)))
+        near = Size(*(max(least, round(n / step) * step) for n in (size.height, size.width)))
+        if near.height * near.width > MAX_PIXELS:
+            near = Size(*(n // step * step for n in (size.height, size.width)))
         raise BadInput(f"{spec.name}: size {size}: both sides must be multiples of {step}, for example {near}")
 
 

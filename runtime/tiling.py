@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from clearport.base import Artifact, BadInput, Size, TensorSpec
+from clearport.images import MAX_PIXELS
 from clearport.runtime import pixels
 
 if TYPE_CHECKING:
@@ -73,6 +74,27 @@ class Tiling:
         whole = _MOST_PIXELS if network.whole_picture else _WHOLE_PIXELS
         return cls(scale, network.halo, network.size_multiple, size, whole)
 
+    def cuts(self, side: int) -> bool:
+        """Whether something is left of tiles with sides of so many pixels once their halo is dropped."""
+        return side - 2 * self.halo >= self.multiple
+
+    @property
+    def uncuttable(self) -> bool:
+        """Whether larger pictures than the artifact's one size cannot be restored by it."""
+        return self.size is not None and not (self.cuts(self.size.height) and self.cuts(self.size.width))
+
+    def rounded(self, picture: Size) -> Size:
+        """The size of a picture, rounded up to what the network takes."""
+        return Size(*(_up(n, self.multiple) for n in (picture.height, picture.width)))
+
+    def larger(self) -> Size:
+        """A size for the artifact with which pictures of any size can be cut, and most of a tile is kept; every target
+        that takes the present one takes it.
+        """
+        assert self.size is not None
+        least = _up(4 * self.halo + 2 * self.multiple, self.multiple)
+        return Size(*(side if self.cuts(side) else least for side in (self.size.height, self.size.width)))
+
 
 @dataclass(frozen=True)
 class Span:
@@ -114,9 +136,13 @@ def plan(picture: Size, tiling: Tiling) -> Plan:
     Raises:
         BadInput: the artifact's size leaves nothing of a tile once its halo is dropped.
     """
-    padded = Size(*(_up(n, tiling.multiple) for n in (picture.height, picture.width)))
+    padded = tiling.rounded(picture)
     tile = tiling.size or _tile_of_any_size(padded, tiling)
     padded = Size(max(padded.height, tile.height), max(padded.width, tile.width))
+    if (padded.height > tile.height and not tiling.cuts(tile.height)) or (
+        padded.width > tile.width and not tiling.cuts(tile.width)
+    ):
+        raise BadInput(_uncut(picture, tile, tiling))
     return Plan(
         padded,
         tile,
@@ -155,6 +181,17 @@ def restore(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | No
     return np.concatenate(list(strips(image, infer, tiling, progress)), axis=0)
 
 
+def _uncut(picture: Size, tile: Size, tiling: Tiling) -> str:
+    """Why a picture cannot be cut, and a size with which it can."""
+    own = tiling.rounded(picture)
+    whole = f", or with --size {own}, which takes this picture at once" if own.height * own.width <= MAX_PIXELS else ""
+    return (
+        f"this artifact takes {tile} pixels where the picture has {picture}, and cannot be tiled: its network sees "
+        f"{tiling.halo} pixels to each side, so that nothing of a tile would be left; export it again with "
+        f"--size {tiling.larger()}, which cuts pictures of any size{whole}"
+    )
+
+
 def _up(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
 
@@ -172,12 +209,6 @@ def _tile_of_any_size(padded: Size, tiling: Tiling) -> Size:
 
 def _spans(padded: int, tile: int, picture: int, tiling: Tiling) -> tuple[Span, ...]:
     """Tiles along an axis of ``padded`` pixels, of which the first ``picture`` are real."""
-    if padded > tile and tile - 2 * tiling.halo < tiling.multiple:
-        raise BadInput(
-            f"this artifact takes {tile} pixels along an axis where the picture has {picture}, and cannot be tiled: "
-            f"its network sees {tiling.halo} pixels to each side, so that nothing of a tile would be left; "
-            f"export it with --size dynamic, or with a side of more than {2 * tiling.halo + tiling.multiple}"
-        )
     spans, kept = [], 0
     while kept < picture:
         start = 0 if kept == 0 else (kept - tiling.halo) // tiling.multiple * tiling.multiple

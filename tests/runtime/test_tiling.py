@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,8 +114,37 @@ def test_one_pixel(size: Size | None) -> None:
 
 
 def test_too_small_an_artifact_is_refused_with_what_to_do() -> None:
-    with pytest.raises(BadInput, match=r"takes 16 pixels .* sees 8 pixels to each side.*--size dynamic"):
+    said = r"takes 16x16 pixels where the picture has 20x16.* sees 8 pixels to each side.*--size 34x34, .*--size 20x16"
+    with pytest.raises(BadInput, match=said):
         tiling.plan(Size(20, 16), Tiling(1, 8, 1, Size(16, 16)))
+
+
+@given(
+    height=st.integers(1, 400),
+    width=st.integers(1, 400),
+    halo=st.integers(0, 60),
+    multiple=st.sampled_from([1, 2, 4, 8]),
+    tile=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+)
+def test_the_sizes_that_a_refusal_names_work(
+    height: int, width: int, halo: int, multiple: int, tile: tuple[int, int]
+) -> None:
+    """Either size leads somewhere: the larger one for every picture, the picture's own one for that."""
+    size = Size(*(n * multiple for n in tile))
+    refused = Tiling(1, halo, multiple, size)
+    try:
+        tiling.plan(Size(height, width), refused)
+    except BadInput as error:
+        assert refused.uncuttable
+        larger, own = (Size.parse(words) for words in re.findall(r"--size (\d+x\d+)", str(error)))
+        assert larger is not None
+        assert own is not None
+        for side in (larger.height, larger.width, own.height, own.width):
+            assert side % multiple == 0
+        assert tiling.plan(Size(height, width), replace(refused, size=own)).tiles == 1
+        assert not replace(refused, size=larger).uncuttable
+        for picture in (Size(height, width), Size(1999, 3001)):
+            assert tiling.plan(picture, replace(refused, size=larger)).tiles >= 1
 
 
 @settings(max_examples=200, deadline=None)

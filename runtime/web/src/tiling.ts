@@ -48,7 +48,8 @@ function spans(padded: number, tile: number, picture: number, tiling: Tiling): S
   if (padded > tile && tile - 2 * tiling.halo < tiling.multiple) {
     throw new Error(
       `this artifact takes ${tile} pixels along an axis where the picture has ${picture}, and cannot be tiled: its ` +
-        `network sees ${tiling.halo} pixels to each side; export it with --size dynamic or a larger one`,
+        `network sees ${tiling.halo} pixels to each side; export it again with sides of at least ` +
+        `${up(4 * tiling.halo + 2 * tiling.multiple, tiling.multiple)}`,
     );
   }
   const found: Span[] = [];
