@@ -154,9 +154,9 @@ def test_a_network_that_rounds_apart_gets_thrice_that() -> None:
     found = parity.measure(NETWORK.levels + noise, NETWORK, "8-bit pictures")
     limits = tolerance.near_reference(found)
     assert found.mean_lsb is not None
-    assert limits.mean_lsb == pytest.approx(min(0.9, 3 * found.mean_lsb), abs=1e-3)
+    assert limits.mean_lsb == pytest.approx(min(1.25, 3 * found.mean_lsb), abs=1e-3)
     assert found.psnr_db is not None
-    assert limits.min_psnr_db == pytest.approx(max(45, found.psnr_db - 20 * np.log10(3)), abs=1e-3)
+    assert limits.min_psnr_db == pytest.approx(max(43, found.psnr_db - 20 * np.log10(3)), abs=1e-3)
     assert "enlarges steps" in limits.reason
 
 
