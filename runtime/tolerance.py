@@ -136,7 +136,7 @@ _INT8_WIDEST = Tolerance(
     max_abs=40.0,  # 13 were measured (imdn by OpenVINO), at 64x64
     mean_lsb=1.25,  # 0.87
     min_psnr_db=43.0,  # 45.9
-    max_block_lsb=2.0,  # 0.81 (iagc by LiteRT)
+    max_block_lsb=4.0,  # 0.81 (iagc by LiteRT), and 1.8 at 176x256, where there are ten times as many blocks
     max_grid_lsb=0.75,  # 0.27
 )
 QUANTIZATION = Tolerance(
