@@ -143,6 +143,7 @@ class Shaky(nn.Module):
         return (image + 2e6 * image.mean()) - 2e6 * image.mean()
 
 
+@pytest.mark.slow
 def test_the_allowance_for_rounding_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = from_torch.export_graph(Around(nn.ReLU()).eval(), SPEC, 1, Size(16, 16))
     found = from_torch.deviations(Shaky(), graph, SPEC, Size(16, 16))
