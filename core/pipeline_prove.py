@@ -62,7 +62,7 @@ def run_each(
     """The raw outputs of several pictures, by an artifact that is opened once."""
     source, result = artifact.inputs[0], artifact.outputs[0]
     with open_worker(runner, artifact, threads, TIMEOUT_S, options) as worker:
-        return [worker.run({source.name: pixels.to_tensor(image, source)})[result.name] for image in images]
+        return [worker.output({source.name: pixels.to_tensor(image, source)}, result.name) for image in images]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from clearport.base import Artifact, BadInput, Size, TensorSpec
+from clearport.base import Artifact, BadInput, CheckFailed, Size, TensorSpec
 from clearport.images import MAX_PIXELS
 from clearport.runtime import pixels
 
@@ -125,7 +125,7 @@ def engine(worker: Worker, artifact: Artifact) -> Infer:
     source, result = artifact.inputs[0], artifact.outputs[0]
 
     def infer(tile: Image8) -> Image8:
-        return pixels.to_image(worker.run({source.name: pixels.to_tensor(tile, source)})[result.name], result)
+        return pixels.to_image(worker.output({source.name: pixels.to_tensor(tile, source)}, result.name), result)
 
     return infer
 
@@ -158,6 +158,7 @@ def strips(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | Non
 
     Raises:
         BadInput: see ``plan``.
+        CheckFailed: what comes of a tile has another size than the scale says.
     """
     height, width = image.shape[:2]
     cut = plan(Size(height, width), tiling)
@@ -165,7 +166,8 @@ def strips(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | Non
     for row in cut.rows:
         blocks = []
         for column in cut.columns:
-            blocks.append(_kept(infer(_tile(image, row.start, column.start, cut.tile)), row, column, tiling.scale))
+            block = _sized(infer(_tile(image, row.start, column.start, cut.tile)), cut.tile, tiling.scale)
+            blocks.append(_kept(block, row, column, tiling.scale))
             done += 1
             if progress is not None:
                 progress(done, cut.tiles)
@@ -224,6 +226,13 @@ def _tile(image: Image8, top: int, left: int, size: Size) -> Image8:
     part = image[top : top + size.height, left : left + size.width]
     below, right = size.height - part.shape[0], size.width - part.shape[1]
     return np.pad(part, ((0, below), (0, right), (0, 0)), mode="symmetric") if below or right else part
+
+
+def _sized(block: Image8, tile: Size, scale: int) -> Image8:
+    wanted = (tile.height * scale, tile.width * scale, 3)
+    if block.shape != wanted:
+        raise CheckFailed(f"for a tile of {tile} the artifact gives a picture of shape {block.shape}, not {wanted}")
+    return block
 
 
 def _kept(block: Image8, row: Span, column: Span, scale: int) -> Image8:

@@ -123,6 +123,17 @@ class Worker:
         """
         return self._ask("run", inputs)[1]
 
+    def output(self, inputs: Mapping[str, Array], name: str) -> Array:
+        """The output called ``name`` of one inference.
+
+        Raises:
+            RuntimeFailure: as ``run``; or the artifact has no such output.
+        """
+        found = self.run(inputs)
+        if name not in found:
+            raise RuntimeFailure(f"{self.path}: it has no output {name!r} (it has: {', '.join(found)})")
+        return found[name]
+
     def measure(self, inputs: Mapping[str, Array] | None, runs: int, warmup: int = 0) -> Timing:
         """Time ``runs`` inferences one after the other, after ``warmup`` untimed ones.
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from clearport.base import BadInput, Size, TensorSpec
+from clearport.base import BadInput, CheckFailed, Size, TensorSpec
 from clearport.images import load_rgb
 from clearport.models.net_ncnet import SPEC
 from clearport.runtime import tiling
@@ -211,3 +211,10 @@ def test_strips_of_another_size_leave_no_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected rows of 5"):
         save_strips(tmp_path / "x.png", Size(4, 5), [photo(4, 6)])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("side", [15, 17, 32])
+def test_a_tile_of_another_size_is_no_mosaic(side: int) -> None:
+    cut = Tiling(scale=2, halo=1, size=Size(8, 8))
+    with pytest.raises(CheckFailed, match=rf"shape \({side}, {side}, 3\), not \(16, 16, 3\)"):
+        tiling.restore(photo(20, 20), lambda _: photo(side, side), cut)
