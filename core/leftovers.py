@@ -30,7 +30,7 @@ _LONGEST_STEM = 180
 NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 """What file systems say that have no locks: there, who writes first is not known, and the swap alone decides."""
 
-_OWNER = "owner.clearport-lock"
+_OWNER = f"owner{ours.LOCK}"
 
 
 def _check(*parts: str) -> str:
@@ -61,7 +61,7 @@ def kept(target: Path) -> Path:
 
 def lock_for(target: Path) -> FileLock:
     """The lock of whoever writes to ``target``. Its file lies beside it and goes when the lock is released."""
-    return FileLock(target.with_name(f".{_stem(target.name)}.clearport-lock"), thread_local=False)
+    return FileLock(target.with_name(f".{_stem(target.name)}{ours.LOCK}"), thread_local=False)
 
 
 def release(lock: FileLock) -> None:
@@ -128,7 +128,7 @@ def sweep(folder: Path, held: Path | None = None) -> None:
                 found.setdefault(stem, []).append(folder / entry.name)
     for stem, paths in found.items():
         own = held is not None and held.parent == folder and stem == _stem(held.name)
-        lock = FileLock(folder / f".{stem}.clearport-lock", thread_local=False)
+        lock = FileLock(folder / f".{stem}{ours.LOCK}", thread_local=False)
         with nullcontext(enter_result=True) if own else _unowned(lock) as unowned:
             if unowned:
                 for path in paths:
@@ -138,9 +138,9 @@ def sweep(folder: Path, held: Path | None = None) -> None:
 def _stem_of(entry: os.DirEntry[str]) -> str | None:
     """The name behind one of ours; None for what is not. A lock is an empty file."""
     name = entry.name
-    if name.startswith(".") and name.endswith(".clearport-lock"):
+    if name.startswith(".") and name.endswith(ours.LOCK):
         empty = entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size == 0
-        return (name.removeprefix(".").removesuffix(".clearport-lock") or None) if empty else None
+        return (name.removeprefix(".").removesuffix(ours.LOCK) or None) if empty else None
     match = _PARTIAL.fullmatch(name)
     return match[1] if match and match[3] == _check(match[1], match[2], match[4]) else None
 
@@ -155,7 +155,7 @@ def _clear(path: Path, place: Path) -> None:
     elif path.is_dir() and ours.bundle_files(path) is not None:
         with suppress(OSError):
             retire(path, place)
-    elif not path.name.endswith(".clearport-lock"):
+    elif not path.name.endswith(ours.LOCK):
         remove(path)
 
 

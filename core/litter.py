@@ -1,10 +1,15 @@
-"""What operating systems, file servers and tools leave in people's folders, and walking a folder without it."""
+"""What operating systems, file servers and tools leave in people's folders, and walking a folder without it.
+
+Bundles are passed over, too: their golden pictures are nobody's photos.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from clearport import ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,9 +44,9 @@ def in_litter(relative: Path) -> bool:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[Path], list[Path]]]:
-    """Every folder from ``folder`` down, with its folders and its files, each sorted; without litter.
+    """Every folder from ``folder`` down, with its folders and its files, each sorted; no litter, no bundles.
 
-    Linked folders are followed, each real one once.
+    Linked folders are followed, each real one once. ``folder`` itself may be a bundle.
     """
     seen: set[str] = set()
     for name, folders, files in os.walk(folder, followlinks=True):
@@ -51,13 +56,23 @@ def walk(folder: Path) -> Iterator[tuple[Path, list[Path], list[Path]]]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(one for one in folders if not is_litter(one))
+        folders[:] = sorted(one for one in folders if not is_litter(one) and not ours.is_bundle(here / one))
         yield here, [here / one for one in folders], [here / one for one in sorted(files) if not is_litter(one)]
 
 
 def litter_in(folder: Path) -> list[str]:
-    """Relative paths of the litter below ``folder``, without what lies in it; sorted."""
+    """Relative paths of the litter below ``folder``, without what lies in it; sorted. Our own locks are not named."""
     found: list[Path] = []
     for here, _, _ in walk(folder):
-        found += [path.relative_to(folder) for path in here.iterdir() if is_litter(path.name)]
+        found += [path.relative_to(folder) for path in here.iterdir() if _is_named(path.name)]
     return sorted(path.as_posix() for path in found)
+
+
+def _is_named(name: str) -> bool:
+    return is_litter(name) and not name.endswith(ours.LOCK)
+
+
+def bundles_in(folder: Path) -> list[str]:
+    """Relative paths of the bundles below ``folder``, sorted."""
+    found = [path for here, _, _ in walk(folder) for path in here.iterdir() if ours.is_bundle(path)]
+    return sorted(path.relative_to(folder).as_posix() + "/" for path in found)

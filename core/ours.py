@@ -19,6 +19,8 @@ from typing import Any
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 REPORTS = ("report.html", "report.md")
+LOCK = ".clearport-lock"
+"""How the names of locks end."""
 
 SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """What file managers leave in every folder that they show, and make again: nobody's work."""
@@ -57,6 +59,11 @@ def bundle_files(folder: Path) -> Mapping[str, str] | None:
     if not all(isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in files.values()):
         return None
     return files
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a path is the folder of a bundle, by its manifest."""
+    return bundle_files(folder) is not None
 
 
 def foreign(folder: Path, files: Mapping[str, str]) -> Iterator[str]:

@@ -24,10 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from clearport import ours
 from clearport.base import BadInput
 from clearport.images import find_pictures
 from clearport.json_files import read_json
-from clearport.litter import litter_in
+from clearport.litter import bundles_in, litter_in
 from clearport.models import data_sites
 from clearport.models.data_doubts import doubt
 from clearport.models.data_names import Half, half_of_path, key_of, scale_of, side_of
@@ -102,8 +103,7 @@ def find_layout(folder: Path, scale: int, layout: str | None = None, purpose: Pu
     """
     if layout is not None and layout not in LAYOUTS:
         raise BadInput(f"unknown layout {layout!r} (there are: {', '.join(LAYOUTS)})")
-    if not folder.is_dir():
-        raise BadInput(f"{folder}: expected a folder of pictures, and there is none at this path")
+    _check_folder(folder)
     if layout in {"photos", "unpaired"}:
         return _photos(folder, layout)
     try:
@@ -131,6 +131,7 @@ def inputs_of(folder: Path, scale: int) -> tuple[list[Path], str]:
     Raises:
         BadInput: as for ``find_layout``, but whatever has no known layout is taken as it is.
     """
+    _check_folder(folder)
     try:
         found = _sice(folder) or _pairs(folder, scale, "train")
     except BadInput:
@@ -138,6 +139,13 @@ def inputs_of(folder: Path, scale: int) -> tuple[list[Path], str]:
     if found is None or any(entry.low is None for entry in found.entries):
         found = _photos(folder, "unpaired")
     return list(dict.fromkeys(entry.low for entry in found.entries if entry.low is not None)), found.line
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: expected a folder of pictures, and there is none at this path")
+    if ours.is_bundle(folder):
+        raise BadInput(f"{folder}: expected a folder of pictures, and it is a bundle of clearport")
 
 
 def _sice(folder: Path) -> Found | None:
@@ -250,10 +258,12 @@ def _name(folder: Path, examples: Sequence[data_sites.Example]) -> str:
 
 
 def _rest(folder: Path, entries: Sequence[Entry], others: Sequence[Path]) -> tuple[str, ...]:
-    """Words for the pictures that are in none of them, and for litter."""
+    """Words for the pictures that are in none of them, for bundles and for litter."""
     known = {path for entry in entries for path in (entry.low, entry.high)} | set(others)
     unknown = [path for path in data_sites.pictures_below(folder) if path not in known]
     litter = litter_in(folder)
     more = ", ..." if len(litter) > _MOST_FOLDERS else ""
+    bundles = bundles_in(folder)
     said = [f"left out: {len(unknown)} other pictures ({listed(unknown)})"] if unknown else []
+    said += [f"left out: {len(bundles)} bundles of clearport ({', '.join(bundles[:_MOST_FOLDERS])})"] if bundles else []
     return (*said, *([f"ignored: {', '.join(litter[:_MOST_FOLDERS])}{more}"] if litter else []))

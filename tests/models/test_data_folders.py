@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -303,6 +304,24 @@ def test_litter_is_passed_over_and_said(tmp_path: Path) -> None:
     assert "ignored: .DS_Store, ._1.png, .hidden.png" in found.line
     assert [path.name for path in find_pictures(tmp_path)] == ["1.png", "1.png"]
     assert len(quality.judged_pairs(tmp_path).pairs) == 1
+
+
+def test_bundles_are_no_data(tmp_path: Path, make_bundle: Any) -> None:
+    """An export into the folder of its photos: the goldens are not taken for photos by the next command."""
+    write(tmp_path / "photos", "1.png")
+    write(tmp_path / "pairs", "low/1.png", "high/1.png")
+    for root in (tmp_path / "photos", tmp_path / "pairs"):
+        make_bundle(root / "out/x3")
+        (root / ".weights.clearport-lock").touch()
+        line = find_layout(root, 1).line
+        assert "left out: 1 bundles of clearport (out/x3/)" in line
+        assert "lock" not in line
+    paths, _ = inputs_of(tmp_path / "photos", 1)
+    assert [path.name for path in paths] == ["1.png"]
+    assert len(quality.judged_pairs(tmp_path / "pairs").pairs) == 1
+    for ask in (find_layout, inputs_of):
+        with pytest.raises(BadInput, match="it is a bundle of clearport"):
+            ask(tmp_path / "photos/out/x3", 1)
 
 
 def test_what_was_taken_and_left_is_said(tmp_path: Path) -> None:
