@@ -5,8 +5,8 @@
 #           multi-array. Even a name that no output has is accepted.
 # Matters:  the file has an image on one side only; the app that expects a pixel buffer notices on the phone. Setting
 #           prog.functions["main"].set_output_types([...]) before ct.convert gives the image.
-# Sources:  https://apple.github.io/coremltools/docs-guides/source/image-inputs.html (outputs) and the docstring of ct.convert: no
-#           exception for MIL sources.
+# Sources:  https://apple.github.io/coremltools/docs-guides/source/image-inputs.html (outputs) and the docstring of ct.convert, which
+#           excepts exported PyTorch programs only.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
