@@ -8,6 +8,7 @@
 #           scale makes every block's largest value overflow its element type.
 # Sources:  https://onnx.ai/onnx/operators/onnx__Cast.html (tables of both rules, round_mode since opset 24).
 set -euo pipefail
+case "$(uname -m)" in x86_64 | amd64) ;; *) echo "seen with the kernels for x86-64 only: nothing to show here" && exit 0 ;; esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"

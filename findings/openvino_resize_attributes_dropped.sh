@@ -10,6 +10,7 @@
 # Sources:  https://onnx.ai/onnx/operators/onnx__Resize.html; OpenVINO's list of supported ONNX operators
 #           (src/frontends/onnx/docs/supported_ops.md) does not mention the attributes.
 set -euo pipefail
+case "$(uname -m)" in x86_64 | amd64) ;; *) echo "seen with the kernels for x86-64 only: nothing to show here" && exit 0 ;; esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
