@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clearport import bundle_files, leftovers, outputs
 from clearport import files as files_
-from clearport import leftovers, outputs
 from clearport.base import Artifact, BadInput
 from clearport.bundle_fields import LatencyCell, ParityCell
 from clearport.bundle_files import MANIFEST, SUMS, Mismatch, compare, render_sums, scan
@@ -37,7 +37,7 @@ from clearport.bundle_manifest import (
 from clearport.json_files import read_model
 from clearport.registry import TARGETS
 
-WEIGHTS = "weights.safetensors"
+WEIGHTS = bundle_files.WEIGHTS
 """Where the network's weights lie in a bundle."""
 
 _SHOWN_ERRORS = 5

@@ -21,6 +21,7 @@ from clearport.json_files import read_bytes
 from clearport.litter import in_litter
 
 MANIFEST, SUMS, REPORTS = ours.MANIFEST, ours.SUMS, ours.REPORTS
+WEIGHTS = "weights.safetensors"
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 

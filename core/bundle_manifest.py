@@ -35,7 +35,7 @@ from clearport.bundle_fields import (
     Text,
     Versions,
 )
-from clearport.bundle_files import digest_of
+from clearport.bundle_files import WEIGHTS, digest_of
 from clearport.bundle_replays import ReplayRecord
 from clearport.runtime.parity import ParityReport, Tolerance
 
@@ -283,6 +283,8 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
                 yield f"artifacts.{i}.path: {artifact.path} belongs to {other.key} already"
         if digest_of(artifact.path, manifest.files) != artifact.sha256:
             yield f"artifacts.{i}.sha256: {artifact.key} has another checksum than 'files' gives for {artifact.path}"
+    if manifest.files.get(WEIGHTS) != manifest.model.weights_sha256:
+        yield f"model.weights_sha256: it is another checksum than 'files' gives for {WEIGHTS}"
     yield from contract_contradictions(manifest)
     yield from _golden_contradictions(manifest, keys)
     for name in ("table", "reference") if manifest.quantization else ():

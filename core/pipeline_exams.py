@@ -15,7 +15,7 @@ from clearport.runtime.parity import Reference
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clearport.base import Float32
+    from clearport.base import Artifact, Float32
     from clearport.bundle import Bundle
     from clearport.bundle_manifest import ArtifactRecord, GoldenRecord
     from clearport.images import Image8
@@ -38,6 +38,23 @@ def exams_of(bundle: Bundle, record: ArtifactRecord) -> list[Exam]:
     """
     inputs = [golden for golden in bundle.manifest.goldens if golden.role == INPUT]
     found = [_exam(bundle, record, golden) for golden in inputs]
+    return [exam for exam in found if exam.criteria]
+
+
+def exams_of_weights(bundle: Bundle, network: Artifact) -> list[Exam]:
+    """The same for the network by PyTorch, which must still be the one that was exported: it judges all others.
+
+    Raises:
+        BadInput: a golden file is missing or cannot be read.
+        CheckFailed: the golden pictures do not have the sizes that the manifest says.
+    """
+    limits = tolerance.tolerance_for("fp32", as_picture(network.outputs[0]))
+    found = []
+    for source in (golden for golden in bundle.manifest.goldens if golden.role == INPUT):
+        picture = load_rgb(bundle.path(source))
+        name, allowed = (PHOTO, limits) if source.name == INPUT else (PROBE, tolerance.eased(limits))
+        judges = [_reference(bundle, golden, picture) for golden in _of(bundle, source.name) if golden.role == "float"]
+        found.append(Exam(name, picture, tuple(Criterion(judge, allowed, "8-bit pictures") for judge in judges)))
     return [exam for exam in found if exam.criteria]
 
 

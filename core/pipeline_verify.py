@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from clearport import problems
 from clearport.base import NotInstalled
-from clearport.bundle import Bundle, verify_folder
+from clearport.bundle import WEIGHTS, Bundle, verify_folder
 from clearport.bundle_replays import contradicts
 from clearport.litter import litter_in
 from clearport.pipeline_criteria import PHOTO
-from clearport.pipeline_exams import exams_of
-from clearport.pipeline_prove import replays_of, run_each
+from clearport.pipeline_exams import exams_of, exams_of_weights
+from clearport.pipeline_prove import network_artifact, replays_of, run_each
 from clearport.protocols import no_progress
 from clearport.reports.junit import Check
 from clearport.runtime.runners import runners_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int = 1) -> list[Check]:
-    """Every checksum, then every artifact loaded by each runtime that is here, against the golden pictures.
+    """Every checksum, then the network by PyTorch and every artifact by each runtime here, against the golden pictures.
 
     A check that cannot be made here has ``passed`` None and says why. Artifacts whose files are not as they were
     written are not run.
@@ -51,7 +51,7 @@ def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int =
         checks.append(Check("checksums", True, f"every file is as it was written{ignored}", seconds, "files"))
     bundle = Bundle.load(folder)
     changed = {m.path for m in wrong}
-    jobs = []
+    jobs = [] if WEIGHTS in changed else [partial(_run_weights, bundle, threads)]
     for record in bundle.artifacts:
         if any(record.holds(path) for path in changed):
             checks.append(Check("golden", False, "not run: its file was changed", group=record.key))
@@ -65,6 +65,23 @@ _REPLAY = (
     "its output is not the one that was proven at the export, by the same version of the runtime on the same processor:"
     " the file is another one"
 )
+
+
+def _run_weights(bundle: Bundle, threads: int) -> list[Check]:
+    """The weights that ``eval`` compares with are those of the network that was exported."""
+    contract = bundle.manifest.pixel_contract
+    network = network_artifact(bundle.path(WEIGHTS), contract.inputs[0], contract.outputs[0])
+    began = time.monotonic()
+    try:
+        exams = exams_of_weights(bundle, network)
+        outputs = run_each("torch", network, [exam.picture for exam in exams], threads) if exams else []
+        judged = [report for e, out in zip(exams, outputs, strict=True) for report in e.judge(out, network, "torch")]
+    except problems.UNEXPECTED as error:
+        said = problems.told(error, f"running {WEIGHTS} by PyTorch")
+        return [Check("weights", False, said, time.monotonic() - began, WEIGHTS)]
+    failures = [failure for report in judged for failure in report.failures]
+    said = "; ".join(failures) or "PyTorch gives the golden pictures by them"
+    return [Check("weights", not failures, said, time.monotonic() - began, WEIGHTS)] if exams else []
 
 
 def _run_on_golden(bundle: Bundle, record: ArtifactRecord, threads: int) -> list[Check]:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 import clearport
+from clearport import files
 from clearport.base import Size
-from clearport.bundle import Bundle
+from clearport.bundle import WEIGHTS, Bundle, write
 from clearport.bundle_manifest import ArtifactRecord
 from clearport.images import load_rgb
 from clearport.models import samples
@@ -18,7 +21,7 @@ from clearport.models.task_inputs import as_inputs
 from clearport.pipeline_exams import exams_of
 from clearport.pipeline_goldens import fit
 from clearport.pipeline_prove import run_each
-from clearport.pipeline_verify import _run_on_golden
+from clearport.pipeline_verify import _run_on_golden, _run_weights
 from clearport.reports.junit import Check
 from clearport.runtime.runners import runners_of
 from clearport.runtime.tolerance import Tolerance
@@ -85,6 +88,23 @@ def test_limits_that_a_liar_widened_are_not_believed(two_targets: Bundle, tmp_pa
     ]
     assert "QDQ reference" in failed.message
     assert "PyTorch" in failed.message
+
+
+def test_weights_that_are_not_those_of_the_files_are_found(two_targets: Bundle, tmp_path: Path) -> None:
+    """What ``eval`` compares with, and ``bench`` times, must be the network of the goldens."""
+    copy = Bundle.load(Path(shutil.copytree(two_targets.folder, tmp_path / "b")))
+    assert [(c.name, c.passed) for c in _run_weights(copy, 1)] == [("weights", True)]
+    path = copy.path(WEIGHTS)
+    with safe_open(path, "numpy") as kept:
+        about = kept.metadata()
+        tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118 - it is no mapping
+    name = next(iter(sorted(tensors)))
+    save_file({**tensors, name: tensors[name] * np.float32(1.02)}, path, about)
+    model = copy.manifest.model.model_copy(update={"weights_sha256": files.file_sha256(path)})
+    spoiled = write(copy.folder, copy.manifest.model_copy(update={"model": model}))
+    failed = [check for check in clearport.verify(spoiled.folder) if check.passed is False]
+    assert [(check.name, check.group) for check in failed] == [("weights", WEIGHTS)]
+    assert "levels, allowed" in failed[0].message
 
 
 def test_a_bundle_of_before_is_judged_by_what_it_has(two_targets: Bundle, tmp_path: Path) -> None:

@@ -193,6 +193,7 @@ LIES: dict[str, tuple[Edit, str]] = {
         lambda m: m["goldens"][2].update(tolerances={"x/y": {"reason": ""}}),
         r"goldens\.2.*'x/y'",
     ),
+    "weights of another network": (lambda m: m["model"].update(weights_sha256="0" * 64), r"model\.weights_sha256"),
     "scale table that is not there": (lambda m: m["quantization"].update(table="t.json"), r"quantization\.table"),
 }
 
