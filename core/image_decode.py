@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ def refusals(path: Path) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged metadata; what cannot be decoded raises
+            _check_regular(path)
             yield
     except BadInput:
         raise
@@ -104,6 +106,12 @@ def decode(path: Path) -> Decoded:
             remarks = ("only the first of its pictures was taken",) if _is_animated(header) else ()
             picture, alpha = _of_mode(header)
             return Decoded(picture, alpha, profile, _orientation(header), remarks)
+
+
+def _check_regular(path: Path) -> None:
+    """A pipe would be waited for."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise BadInput(f"{path}: expected a picture, and it is no file (a folder, pipe, socket or device)")
 
 
 def _is_animated(header: Image.Image) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
@@ -238,6 +240,16 @@ def test_pixels_have_a_limit_of_our_own(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(BadInput, match=r"b\.png: more than 0 megapixels"):
         load_rgb(tmp_path / "b.png")
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.timeout(30)  # a pipe that nobody writes to is waited for
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "folder"])
+def test_what_is_no_file_is_refused(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "a.png")
+    with pytest.raises(BadInput, match=r"a\.png: expected a picture, and it is no file"):
+        load_rgb(tmp_path / "a.png")
+    with pytest.raises(BadInput, match="it is no file"):
+        picture_size(tmp_path / "a.png")
 
 
 @pytest.mark.slow  # decodes 108 megapixels
