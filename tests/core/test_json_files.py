@@ -19,7 +19,7 @@ from clearport.base import BadInput
 from clearport.bench_record import BenchRecord
 from clearport.bundle import Bundle, verify_folder
 from clearport.json_files import MOST_BYTES, MOST_DEPTH, parse_json, read_json
-from clearport.models.data_layouts import read_exclusions
+from clearport.models.data_exclusions import read_exclusions
 from clearport.models.weights import card_path, read_card
 from clearport.quantize import table
 from clearport.runtime.browser_records import Records
