@@ -131,13 +131,13 @@ _INT8_QUIET = Tolerance(
     max_grid_lsb=0.1,  # 0.004
 )
 _INT8_WIDEST = Tolerance(
-    "the network enlarges steps: kernels that round differently may differ by thrice what two of ONNX Runtime's do, "
+    "the network enlarges steps: kernels that round differently may differ by six times what two of ONNX Runtime's do, "
     "and by no more than this",
     max_abs=40.0,  # 13 were measured (imdn by OpenVINO), at 64x64
-    mean_lsb=1.25,  # 0.87
-    min_psnr_db=43.0,  # 45.9
-    max_block_lsb=4.0,  # 0.81 (iagc by LiteRT), and 1.8 at 176x256, where there are ten times as many blocks
-    max_grid_lsb=0.75,  # 0.27
+    mean_lsb=1.6,  # 1.15 (iagc by OpenVINO at 64x64), 1.5 (iagc by ONNX Runtime at 128x192)
+    min_psnr_db=41.0,  # 43.3 and 41.6 there
+    max_block_lsb=4.5,  # 1.7 and 3.99 there
+    max_grid_lsb=1.3,  # 0.88 and 1.25 there: its attention averages the whole picture, whose tone rounding moves
 )
 QUANTIZATION = Tolerance(
     "the error of quantization itself: below 35 dB of the range, or 15 dB of the picture's variance, it can be seen",
@@ -148,8 +148,9 @@ QUANTIZATION = Tolerance(
 
 WORSE_DB = 0.5
 """What a file may be further from PyTorch than the QDQ model is."""
-ENLARGED = 3.0
-"""What kernels may differ by, as a multiple of what two ways of ONNX Runtime to evaluate the QDQ model differ by."""
+ENLARGED = 6.0
+"""What kernels may differ by, as a multiple of what two ways of ONNX Runtime to evaluate the QDQ model differ by: those
+are two of many ways to round, and OpenVINO was 4.7 times as far from one as the other was (iagc at 64x64)."""
 PROBE_DB = 10.0
 """What float artifacts may be worse on the probe than on a photo: 4 dB were measured for fp16, 10 for int8 weights."""
 

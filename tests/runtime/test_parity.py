@@ -149,14 +149,14 @@ def test_no_rounding_widens_int8_beyond_what_is_stated(levels: int) -> None:
     assert quiet.within(limits) == quiet == quiet.within(parity.tolerance_for("int8", SPEC))
 
 
-def test_a_network_that_rounds_apart_gets_thrice_that() -> None:
+def test_a_network_that_rounds_apart_gets_a_multiple_of_that() -> None:
     noise = np.random.default_rng(1).choice([-1, 0, 0, 0, 0, 1], (40, 40, 3)).astype(np.float32)
     found = parity.measure(NETWORK.levels + noise, NETWORK, "8-bit pictures")
     limits = tolerance.near_reference(found)
     assert found.mean_lsb is not None
-    assert limits.mean_lsb == pytest.approx(min(1.25, 3 * found.mean_lsb), abs=1e-3)
+    assert limits.mean_lsb == pytest.approx(min(1.6, 6 * found.mean_lsb), abs=1e-3)
     assert found.psnr_db is not None
-    assert limits.min_psnr_db == pytest.approx(max(43, found.psnr_db - 20 * np.log10(3)), abs=1e-3)
+    assert limits.min_psnr_db == pytest.approx(max(41, found.psnr_db - 20 * np.log10(6)), abs=1e-3)
     assert "enlarges steps" in limits.reason
 
 
