@@ -27,25 +27,29 @@ def ending_signals() -> tuple[signal.Signals, ...]:
 
 
 class _Interrupter:
-    """Raises KeyboardInterrupt, and not again at once."""
+    """Raises KeyboardInterrupt, and not again at once; ``came`` says whether it ever did."""
 
     def __init__(self) -> None:
         self._last_s = -_UNWINDING_S
+        self.came = False
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if now - self._last_s >= _UNWINDING_S:
-            self._last_s = now
+            self._last_s, self.came = now, True
             raise KeyboardInterrupt
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within the block, the signals that end a command raise KeyboardInterrupt in the main thread."""
+    """Within the block, the signals that end a command raise KeyboardInterrupt in the main thread.
+
+    Where one came, they are ignored behind the block: the process is ending, and its exit code is to say how.
+    """
     handler = _Interrupter()
     before = {number: signal.signal(number, handler) for number in ending_signals()}
     try:
         yield
     finally:
         for number, old in before.items():
-            signal.signal(number, old)
+            signal.signal(number, signal.SIG_IGN if handler.came else old)

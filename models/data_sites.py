@@ -84,7 +84,7 @@ def _relative(folder: Path, scale: int) -> dict[PurePath, Path]:
 
 
 def _sites(here: Path, scale: int, depth: int = 0) -> Iterator[Site]:
-    folders = next(walk(here))[1]
+    folders = next(walk(here), (here, [], []))[1]  # nothing at all where there is no such folder
     sides: dict[str, list[tuple[Side, Path]]] = defaultdict(list)
     for folder in folders:
         side = side_of(folder.name)

@@ -70,7 +70,7 @@ def make_wrong(spoilable: Bundle) -> Path:
     golden = spoilable.golden("int8")
     save_png(spoilable.folder / golden.path, 255 - load_rgb(spoilable.folder / golden.path))
     changed = golden.model_copy(update={"sha256": digest(spoilable.folder / golden.path)})
-    goldens = tuple(changed if g.role == "int8" else g for g in spoilable.manifest.goldens)
+    goldens = tuple(changed if g.name == golden.name else g for g in spoilable.manifest.goldens)
     bundles.write(spoilable.folder, spoilable.manifest.model_copy(update={"goldens": goldens}))
     return spoilable.folder
 
