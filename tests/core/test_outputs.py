@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,33 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport import bundle, leftovers, ours, swap
+from clearport import bundle, ours
 from clearport.base import BadInput
-from clearport.bundle import Bundle
 from clearport.files import atomic_path, write_text
 from clearport.outputs import OutBundle, OutFile, OutFolder, claimed
-
-MINE = "years of work"
-
-
-def out_file(path: Path, keep: str = "") -> OutFile:
-    return OutFile(path, "--json", "a record", ours.is_bench_json, keep)
-
-
-def tree(folder: Path) -> dict[str, str]:
-    """Every path below a folder, with the content of files and the place that links lead to."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        what = "folder" if path.is_dir() else path.read_text(errors="replace") if path.is_file() else "special"
-        found[path.relative_to(folder).as_posix()] = str(path.readlink()) if path.is_symlink() else what
-    return found
-
-
-@pytest.fixture(params=["one step", "two steps"])
-def any_swap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to replace something: file systems that exchange two names, and those that do not."""
-    if request.param == "two steps":
-        monkeypatch.setattr(swap, "_renameat2", lambda: None)
+from tests.core.places import MINE, SmallDisk, out_file, tree
 
 
 @pytest.fixture
@@ -195,147 +171,6 @@ def test_a_report_that_the_user_changed_meanwhile_stays(tmp_path: Path, any_swap
     assert sorted(tree(tmp_path).values()) == sorted(["three rows", MINE])
 
 
-@pytest.fixture(scope="module")
-def pristine(make_bundle: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_bundle(tmp_path_factory.mktemp("bundles") / "pristine")
-
-
-@pytest.fixture
-def mine(pristine: Bundle, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(pristine.folder, tmp_path / "mine"))
-
-
-def replace(place: Path) -> None:
-    with bundle.building(place, force=True) as folder:
-        (folder / "new").write_text("new")
-
-
-def test_a_bundle_is_replaced_with_force(mine: Path, any_swap: None) -> None:
-    replace(mine)
-    assert tree(mine.parent) == {"mine": "folder", "mine/new": "new"}
-
-
-def test_what_file_managers_leave_is_nobodys(mine: Path, any_swap: None) -> None:
-    for name in (".DS_Store", "tflite/Thumbs.db", "goldens/desktop.ini"):
-        (mine / name).write_text("a view")
-    replace(mine)
-    assert tree(mine.parent) == {"mine": "folder", "mine/new": "new"}
-
-
-EXTENSION = {"manifest_version": 3, "name": "Clear Port", "version": "1.0", "files": {}, "model": {}}
-
-
-def extension(folder: Path) -> None:
-    """A browser's extension, whose folder has files of the same names."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            path.unlink()
-    (folder / "manifest.json").write_text(json.dumps(EXTENSION))
-    (folder / "SHA256SUMS").write_text("0" * 64 + "  src/index.js\n")
-
-
-def renamed(folder: Path) -> None:
-    (folder / "manifest.json").rename(folder / "manifest.json.bak")
-
-
-def broken(folder: Path) -> None:
-    (folder / "manifest.json").write_text((folder / "manifest.json").read_text()[:-40])
-
-
-def listed_elsewhere(folder: Path) -> None:
-    (folder / "manifest.json").write_text("[]")
-
-
-def added(folder: Path) -> None:
-    (folder / "notes.txt").write_text(MINE)
-
-
-def added_deep(folder: Path) -> None:
-    (folder / "tflite/mine").mkdir()
-    (folder / "tflite/mine/app.kt").write_text(MINE)
-
-
-def added_hidden(folder: Path) -> None:
-    (folder / ".git").mkdir()
-    (folder / ".git/HEAD").write_text("ref: refs/heads/main")
-
-
-def added_empty(folder: Path) -> None:
-    (folder / "later").mkdir()
-
-
-def linked(folder: Path) -> None:
-    (folder / "data").symlink_to("/etc")
-
-
-def linked_instead(folder: Path) -> None:
-    moved = shutil.move(folder / "tflite", folder.parent / "elsewhere")
-    (folder / "tflite").symlink_to(moved)
-
-
-def changed(folder: Path) -> None:
-    (folder / "scales.json").write_text(MINE)
-
-
-THEIRS = (
-    changed,
-    *(extension, renamed, broken, listed_elsewhere, added, added_deep, added_hidden, added_empty),
-    *(linked, linked_instead),
-)
-
-
-@pytest.mark.parametrize("spoil", THEIRS)
-def test_force_replaces_bundles_and_nothing_else(mine: Path, spoil: Callable[[Path], None]) -> None:
-    spoil(mine)
-    before = tree(mine.parent)
-    with pytest.raises(BadInput, match=r"no bundle|not as clearport wrote it"):
-        replace(mine)
-    assert tree(mine.parent) == before
-
-
-@pytest.mark.parametrize("spoil", THEIRS)
-def test_what_comes_into_a_bundle_while_it_is_replaced_stays(
-    mine: Path, spoil: Callable[[Path], None], any_swap: None
-) -> None:
-    changed = "was changed while this was made"
-    with pytest.raises(BadInput, match=changed) as refused, bundle.building(mine, force=True) as folder:
-        (folder / "new").write_text("new")
-        spoil(mine)
-        spoilt = tree(mine)
-    assert tree(mine) == spoilt
-    assert Path(str(refused.value).rpartition(" is in ")[2], "new").read_text() == "new"
-
-
-def test_a_bundle_of_another_version_is_ours(mine: Path) -> None:
-    content = json.loads((mine / "manifest.json").read_text())
-    (mine / "manifest.json").write_text(json.dumps({**content, "schema_version": 7, "news": True}))
-    replace(mine)
-    assert tree(mine) == {"new": "new"}
-
-
-def test_a_mount_point_is_refused(tmp_path: Path) -> None:
-    root = "root of a file system"
-    with SmallDisk(tmp_path / "disk", "64k") as disk, pytest.raises(BadInput, match=root), bundle.building(disk):
-        pytest.fail("it cannot be replaced")
-
-
-class SmallDisk:
-    """A small file system of its own; the test is skipped where none can be mounted."""
-
-    def __init__(self, place: Path, size: str) -> None:
-        self.place, self.size = place, size
-
-    def __enter__(self) -> Path:
-        self.place.mkdir()
-        options = f"size={self.size}"
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", self.place], check=False).returncode:
-            pytest.skip("a small file system cannot be mounted here")
-        return self.place
-
-    def __exit__(self, *_: object) -> None:
-        subprocess.run(["umount", "--lazy", self.place], check=True)
-
-
 def test_a_full_or_read_only_disk_is_told_before_work(tmp_path: Path) -> None:
     with SmallDisk(tmp_path / "disk", "16k") as disk:
         for output in (out_file(disk / "a.json"), OutBundle(disk / "b"), OutFolder(disk, "--keep")):
@@ -358,102 +193,6 @@ def test_a_file_that_may_not_be_changed_is_told_before_work(tmp_path: Path) -> N
             pytest.fail("it cannot be replaced")
     finally:
         subprocess.run(["chattr", "-i", path], check=True)
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from clearport.files import atomic_path
-from clearport.leftovers import Scratch
-from clearport.outputs import OutBundle, claimed
-place = Path(sys.argv[1])
-scratch = Scratch("run")
-with claimed(OutBundle(place)), atomic_path(place) as temporary:
-    temporary.mkdir()
-    (temporary / "half").write_text("half")
-    if "killed" in sys.argv:
-        os.kill(os.getpid(), signal.SIGKILL)
-    print("ready", flush=True)
-    sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for temporary files that no other process uses."""
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-LOOKALIKES = (
-    ".out.3fa9c1d2e5b7a804.partial",
-    ".out.0123456789abcdef.old",
-    ".out.partial",
-    "out.kept-abcdef",
-    ".clearport-lock",
-    "clearport-run-0123456789abcdef/mine",
-    "tmp/clearport-run-0123456789abcdef/owner.clearport-lock",
-    "tmp/clearport-worker-abcdefgh/mine",
-)
-
-
-def test_the_next_run_removes_what_killed_runs_left_and_nothing_else(tmp_path: Path, scratch: Path) -> None:
-    for name in LOOKALIKES:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(MINE)
-    (tmp_path / ".mine.clearport-lock").write_text(MINE)
-    before = tree(tmp_path)
-    line = [sys.executable, "-c", KILLED]
-    with subprocess.Popen([*line, tmp_path / "other"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as living:
-        assert living.stdout is not None
-        living.stdout.readline()
-        for _ in range(3):
-            subprocess.run([*line, tmp_path / "out", "killed"], check=False)
-        halves = [name for name in tree(tmp_path) if name.endswith("/half")]
-        assert len(halves) == 2  # each run removed what the one before left
-        with leftovers.Scratch("run"), claimed(out_file(tmp_path / "new.json")):
-            pass
-        assert [name for name in tree(tmp_path) if name.endswith("/half")] == [
-            name for name in halves if name.startswith(".other.")
-        ]
-        living.communicate(b"")
-    found = tree(tmp_path)
-    assert found.pop("other/half") == "half"
-    assert {name: text for name, text in found.items() if not name.startswith(("tmp/clearport-run", "other"))} == {
-        name: text for name, text in before.items() if not name.startswith("tmp/clearport-run")
-    }
-    assert found["tmp/clearport-run-0123456789abcdef/owner.clearport-lock"] == MINE
-
-
-def test_a_bundle_that_was_moved_aside_by_a_killed_run_is_put_back(mine: Path) -> None:
-    before = tree(mine)
-    mine.rename(leftovers.temporary(mine, "old"))
-    with claimed(out_file(mine.parent / "new.json")):
-        pass
-    assert tree(mine) == before
-    shutil.copytree(mine, aside := leftovers.temporary(mine, "old"))
-    (aside / "notes.txt").write_text(MINE)
-    leftovers.sweep(mine.parent)
-    assert tree(mine) == before
-    assert [path.read_text() for path in mine.parent.glob("mine.kept-*/*")] == [MINE]
-
-
-def test_a_record_that_was_killed_between_its_two_files_is_completed(mine: Path) -> None:
-    sums = (mine / "SHA256SUMS").read_text()
-    (mine / "SHA256SUMS").rename(leftovers.temporary(mine / "SHA256SUMS"))
-    (mine / "SHA256SUMS").write_text(sums.replace("a", "b"))
-    (leftovers.temporary(mine / "manifest.json")).write_text("half")
-    assert Bundle.load(mine).verify_files() == []
-    assert not list(mine.glob(".*"))
-
-
-def test_what_a_killed_record_left_in_a_bundle_keeps_nobody_from_replacing_it(mine: Path) -> None:
-    leftovers.temporary(mine / "manifest.json").write_text("half")
-    replace(mine)
-    assert tree(mine.parent) == {"mine": "folder", "mine/new": "new"}
 
 
 HEADS = (b"", b"{", b"PK\x03\x04", b"\x89PNG\r\n\x1a\n", b"<testsuite")

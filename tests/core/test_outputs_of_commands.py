@@ -14,7 +14,7 @@ import pytest
 
 from clearport import cli
 from clearport.images import save_png
-from tests.core.test_outputs import MINE, SmallDisk, tree
+from tests.core.places import MINE, SmallDisk, tree
 
 Line = Callable[[Path, str], list[str]]
 

@@ -17,7 +17,7 @@ from clearport.bench_file import BenchFile, wanted
 from clearport.bench_record import BenchedModel, BenchPlan, BenchRecord
 from clearport.outputs import claimed
 from clearport.reports.junit import Check, JunitFile, write_junit
-from tests.core.test_outputs import SmallDisk
+from tests.core.places import SmallDisk
 
 PASSED = Check("max-drop", True, "fine", group="tflite/int8")
 MINE = "years of work"

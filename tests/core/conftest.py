@@ -1,0 +1,29 @@
+"""Fixtures of the tests of outputs: both ways to replace something, and a bundle that a test may spoil."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clearport import swap
+from clearport.bundle import Bundle
+
+
+@pytest.fixture(params=["one step", "two steps"])
+def any_swap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to replace something: file systems that exchange two names, and those that do not."""
+    if request.param == "two steps":
+        monkeypatch.setattr(swap, "_renameat2", lambda: None)
+
+
+@pytest.fixture(scope="module")
+def pristine(make_bundle: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "pristine")
+
+
+@pytest.fixture
+def mine(pristine: Bundle, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine.folder, tmp_path / "mine"))
