@@ -122,8 +122,8 @@ def sweep(folder: Path, held: Path | None = None) -> None:
     whose successor never came is put back.
     """
     found: dict[str, list[Path]] = {}
-    with suppress(OSError):
-        for entry in os.scandir(folder):
+    for entry in _entries(folder):
+        with suppress(OSError):  # it is gone meanwhile
             if (stem := _stem_of(entry)) is not None:
                 found.setdefault(stem, []).append(folder / entry.name)
     for stem, paths in found.items():
@@ -133,6 +133,15 @@ def sweep(folder: Path, held: Path | None = None) -> None:
             if unowned:
                 for path in paths:
                     _clear(path, folder / stem)
+
+
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder; nothing where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
 
 
 def _stem_of(entry: os.DirEntry[str]) -> str | None:
@@ -208,9 +217,9 @@ class Scratch:
 
 def sweep_scratch() -> None:
     """Remove the scratch folders of killed runs."""
-    with suppress(OSError):
-        for entry in os.scandir(tempfile.gettempdir()):
-            match = _SCRATCH.fullmatch(entry.name)
+    for entry in _entries(tempfile.gettempdir()):
+        match = _SCRATCH.fullmatch(entry.name)
+        with suppress(OSError):  # it is gone meanwhile
             if match and match[3] == _check(match[1], match[2]) and _is_own_folder(entry):
                 _clear_scratch(Path(entry.path))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -199,6 +200,25 @@ def test_the_next_run_removes_what_killed_runs_left_and_nothing_else(tmp_path: P
         name: text for name, text in before.items() if not name.startswith("tmp/clearport-run")
     }
     assert found["tmp/clearport-run-0123456789abcdef/owner.clearport-lock"] == MINE
+
+
+def test_what_vanishes_meanwhile_does_not_end_the_cleaning(
+    tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path / "out", "killed"], check=False, stdout=subprocess.DEVNULL)
+    assert [name for name in tree(tmp_path) if name.endswith("/half")]
+    for number in range(20):
+        (tmp_path / f"going {number}").write_text(MINE)
+    known = leftovers._stem_of
+
+    def stem_of(entry: os.DirEntry[str]) -> str | None:
+        if entry.name.startswith("going"):
+            raise FileNotFoundError(entry.name)
+        return known(entry)
+
+    monkeypatch.setattr(leftovers, "_stem_of", stem_of)
+    leftovers.sweep(tmp_path)
+    assert [name for name in tree(tmp_path) if name.endswith("/half")] == []
 
 
 def test_a_bundle_that_was_moved_aside_by_a_killed_run_is_put_back(mine: Path) -> None:
