@@ -179,6 +179,20 @@ def _completes(path: Path, place: Path) -> bool:
 
 
 _OWN: set[Path] = set()
+_TRIES = 100
+
+
+def _owned_folder(kind: str) -> tuple[Path, FileLock | None]:
+    """A new folder with its lock; None where another run took it for a dead one's before it was locked."""
+    token = secrets.token_hex(4)
+    folder = Path(tempfile.gettempdir(), f"clearport-{kind}-{token}{_check(kind, token)}")
+    folder.mkdir(mode=0o700)
+    lock = FileLock(folder / _OWNER, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, FileNotFoundError, NotADirectoryError):
+        return folder, None
+    return (folder, lock) if folder.is_dir() else (folder, None)
 
 
 class Scratch:
@@ -194,12 +208,12 @@ class Scratch:
             self.folder = Path(tempfile.mkdtemp(prefix=f"{kind}-"))
             return
         sweep_scratch()
-        token = secrets.token_hex(4)
-        self.folder = Path(tempfile.gettempdir(), f"clearport-{kind}-{token}{_check(kind, token)}")
-        self.folder.mkdir(mode=0o700)
-        self._lock = FileLock(self.folder / _OWNER, thread_local=False)
-        self._lock.acquire(timeout=0)
-        _OWN.add(self.folder)
+        for _ in range(_TRIES):
+            self.folder, self._lock = _owned_folder(kind)
+            if self._lock is not None:
+                _OWN.add(self.folder)
+                return
+        raise OSError(errno.EAGAIN, "other runs removed it each time before it was locked", str(self.folder))
 
     def close(self) -> None:
         """Remove the folder. Calling it twice is fine."""

@@ -192,7 +192,7 @@ class Worker:
         try:
             self._process = WorkerProcess(argv, worker_environment(self.threads), self._launch.mark)
         except OSError as error:
-            raise RuntimeFailure(f"{self.runner}: {argv[0]} cannot be started: {error.strerror}") from error
+            raise RuntimeFailure(f"{self.runner}: {argv[0]} cannot be started: {error.strerror or error}") from error
 
     def _open(self) -> None:
         self._opened, _ = self._ask("open", None, **self._request)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,6 +138,7 @@ def test_a_mount_point_is_refused(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from typing import Any
 from clearport.files import atomic_path
 from clearport.leftovers import Scratch
 from clearport.outputs import OutBundle, claimed
@@ -247,3 +249,39 @@ def test_what_a_killed_record_left_in_a_bundle_keeps_nobody_from_replacing_it(mi
     leftovers.temporary(mine / "manifest.json").write_text("half")
     replace(mine)
     assert tree(mine.parent) == {"mine": "folder", "mine/new": "new"}
+
+
+CROWD = """
+import sys
+from clearport.leftovers import Scratch
+
+for _ in range(150):
+    with Scratch("run") as folder:
+        (folder / "mine").write_text("mine")
+        assert (folder / "mine").read_text() == "mine"
+"""
+
+
+def test_many_runs_at_once_never_take_each_others_folders_for_dead(scratch: Path) -> None:
+    """A folder is there for a moment before it is locked."""
+    crowd = [subprocess.Popen([sys.executable, "-c", CROWD], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    said = [one.communicate(timeout=120)[1] for one in crowd]
+    assert [text for text in said if text] == []
+    assert [one.returncode for one in crowd] == [0] * len(crowd)
+    assert list(scratch.glob("clearport-*")) == []
+
+
+def test_a_folder_that_another_run_takes_for_dead_is_made_again(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, thieves = leftovers.FileLock, []
+
+    def taken(path: Path, **options: Any) -> Any:
+        if not thieves:  # as a run does that looks for dead ones' folders
+            thieves.append(made(path, thread_local=False))
+            thieves[0].acquire(timeout=0)
+        return made(path, **options)
+
+    monkeypatch.setattr(leftovers, "FileLock", taken)
+    with leftovers.Scratch("run") as folder:
+        assert folder.is_dir()
+        assert Path(thieves[0].lock_file).parent != folder
+    thieves[0].release()
