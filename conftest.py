@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from clearport import bundle
 from clearport.base import Artifact, Precision, Skipped, TensorSpec
-from clearport.bundle import Bundle
-from clearport.bundle_fields import LatencyCell
-from clearport.bundle_manifest import (
+from clearport.bundle import folder as bundle
+from clearport.bundle.fields import LatencyCell
+from clearport.bundle.folder import Bundle
+from clearport.bundle.manifest import (
     BaselineRecord,
     GoldenRecord,
     HostRecord,
@@ -27,9 +27,9 @@ from clearport.bundle_manifest import (
     QualityRecord,
     QuantizationRecord,
 )
-from clearport.files import digest
-from clearport.images import save_png
-from clearport.runtime.latency_stats import Ratio
+from clearport.disk.files import digest
+from clearport.pictures.images import save_png
+from clearport.runtime.latency.stats import Ratio
 from clearport.runtime.parity import ParityReport, Tolerance
 from tests.latency_reports import latency_report
 

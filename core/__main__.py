@@ -1,5 +1,5 @@
 """``python -m clearport``."""
 
-from clearport.cli import main
+from clearport.cli.app import main
 
 main()

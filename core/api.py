@@ -11,12 +11,12 @@ from clearport.protocols import no_progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from clearport.bundle import Bundle
-    from clearport.models.train_options import Progress as TrainProgress
-    from clearport.models.train_options import TrainOptions, TrainResult
-    from clearport.pipeline_bench import BenchOutcome
-    from clearport.pipeline_eval import EvalOutcome
-    from clearport.pipeline_run import Restored
+    from clearport.bundle.folder import Bundle
+    from clearport.models.training.options import Progress as TrainProgress
+    from clearport.models.training.options import TrainOptions, TrainResult
+    from clearport.pipeline.bench import BenchOutcome
+    from clearport.pipeline.eval import EvalOutcome
+    from clearport.pipeline.run import Restored
     from clearport.protocols import Progress
     from clearport.reports.junit import Check
 
@@ -61,8 +61,8 @@ def export(
         BadInput: the request cannot be carried out; nothing was written.
         CheckFailed: the exported graph is not the network; nothing was written.
     """
-    from clearport.pipeline import export_bundle
-    from clearport.pipeline_plan import ExportRequest
+    from clearport.pipeline.export import export_bundle
+    from clearport.pipeline.plan import ExportRequest
 
     request = ExportRequest(
         network=network,
@@ -88,7 +88,7 @@ def load_bundle(folder: AnyPath) -> Bundle:
     Raises:
         BadInput: there is no bundle, or its manifest cannot be used.
     """
-    from clearport.bundle import Bundle
+    from clearport.bundle.folder import Bundle
 
     return Bundle.load(Path(folder))
 
@@ -101,7 +101,7 @@ def verify(folder: AnyPath, *, threads: int = 1, progress: Progress = no_progres
     Raises:
         BadInput: there is no bundle.
     """
-    from clearport.pipeline_verify import verify_bundle
+    from clearport.pipeline.verify import verify_bundle
 
     return verify_bundle(Path(folder), progress, threads)
 
@@ -133,7 +133,7 @@ def evaluate(
     Raises:
         BadInput: there is no bundle or there are no pairs.
     """
-    from clearport.pipeline_eval import EvalRequest, evaluate_bundle
+    from clearport.pipeline.eval import EvalRequest, evaluate_bundle
 
     request = EvalRequest(
         folder=Path(folder),
@@ -173,7 +173,7 @@ def bench(
     Raises:
         BadInput: there is no bundle, or no such device, unit or artifact.
     """
-    from clearport.pipeline_bench import BenchRequest, bench_bundle
+    from clearport.pipeline.bench import BenchRequest, bench_bundle
 
     request = BenchRequest(
         Path(folder),
@@ -204,18 +204,18 @@ def restore(
         BadInput: no such bundle, artifact or picture.
         RuntimeFailure: the runtime failed on the artifact.
     """
-    from clearport.pipeline_run import RunRequest, restore_picture
+    from clearport.pipeline.run import RunRequest, restore_picture
 
     request = RunRequest(Path(folder), Path(picture), Path(output), target=target, precision=precision, variant=variant)
     return restore_picture(request, progress)
 
 
 def train(options: TrainOptions, on_progress: Callable[[TrainProgress], None] | None = None) -> TrainResult:
-    """Train a network; see ``clearport.models.train``.
+    """Train a network; see ``clearport.models.training.train``.
 
     Raises:
         BadInput: options, data, starting weights or checkpoint cannot be used.
     """
-    from clearport.models.train import train as run
+    from clearport.models.training.train import train as run
 
     return run(options, on_progress) if on_progress is not None else run(options)

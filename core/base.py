@@ -292,7 +292,7 @@ class Artifact:
     """A file (or a folder such as an .mlpackage) that was written by a target.
 
     ``path`` is absolute while in memory; the bundle stores it relative. ``sha256`` is that of the file, or of the
-    sorted listing of a folder (see ``clearport.files.digest``). ``variant`` tells artifacts of the same target
+    sorted listing of a folder (see ``clearport.disk.files.digest``). ``variant`` tells artifacts of the same target
     and precision apart (for example ``"image"`` and ``"tensor"`` of Core ML, ``"ort"`` of ONNX Runtime).
     """
 

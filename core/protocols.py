@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Target(Protocol):
-    """A format that clearport writes. ``export/to_<name>.py`` defines one as ``TARGET``, found by file."""
+    """A format that clearport writes. ``export/<name>/target.py`` defines one as ``TARGET``, found by file."""
 
     name: str
     title: str
@@ -48,7 +48,7 @@ class Session(Protocol):
 
 @runtime_checkable
 class Runner(Protocol):
-    """A runtime. ``runtime/run_<name>.py`` defines one as ``RUNNER``, found by file.
+    """A runtime. ``runtime/runners/<name>.py`` defines one as ``RUNNER``, found by file.
 
     A runner may also have ``unavailable()`` (why this machine cannot run it although its packages are there, or None),
     ``interpreter()`` (the Python that its worker is started with, or None where there is none that has the runtime),

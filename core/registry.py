@@ -1,17 +1,17 @@
-"""What is found by file: networks (``models/net_*.py``), targets (``export/to_*.py``), runners (``runtime/run_*.py``)
-and devices (``runtime/on_*.py``).
+"""What is found by its place: networks (``models/networks/TASK/NAME.py``), targets (``export/NAME/target.py``), runners
+(``runtime/runners/NAME.py``) and devices (``runtime/devices/NAME/family.py``).
 
-A newcomer is one file that defines one object; nobody edits a list. Names come from the files, so listing
-imports nothing.
+A newcomer is one file that defines one object; nobody edits a list. Names come from the tree, so listing imports
+nothing.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
-import pkgutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from clearport.base import BadInput
@@ -19,39 +19,58 @@ from clearport.base import BadInput
 
 @dataclass(frozen=True)
 class Registry:
-    """The modules ``<package>.<prefix><name>``, each of which defines ``attribute``.
+    """The modules of a package whose paths within it match ``pattern``; each defines ``attribute``.
 
-    ``kind`` is the word for one of them in messages.
+    The last part of ``pattern`` with a star is the name, as in ``*.py`` or ``*/family.py``. ``kind`` is the word for
+    one of them in messages.
     """
 
     package: str
-    prefix: str
+    pattern: str
     attribute: str
     kind: str
 
     def names(self) -> tuple[str, ...]:
         """Every name, sorted, without importing any of them."""
-        folder = importlib.import_module(self.package).__path__
-        found = (m.name for m in pkgutil.iter_modules(folder))
-        return tuple(sorted(n.removeprefix(self.prefix) for n in found if n.startswith(self.prefix)))
+        return tuple(sorted(self._modules()))
 
-    def get(self, name: str) -> Any:
-        """The object that the file of ``name`` defines.
+    def module(self, name: str) -> str:
+        """The dotted name of the module that defines ``name``.
 
         Raises:
-            BadInput: there is no such file; the message lists the names and the nearest one.
+            BadInput: there is none; the message lists the names and the nearest one.
         """
-        if name not in self.names():
-            near = difflib.get_close_matches(name.lower(), self.names(), n=1)
+        modules = self._modules()
+        if name not in modules:
+            near = difflib.get_close_matches(name.lower(), modules, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise BadInput(f"unknown {self.kind} {name!r}{hint} (there are: {', '.join(self.names())})")
-        return getattr(importlib.import_module(f"{self.package}.{self.prefix}{name}"), self.attribute)
+            raise BadInput(f"unknown {self.kind} {name!r}{hint} (there are: {', '.join(sorted(modules))})")
+        return modules[name]
+
+    def get(self, name: str) -> Any:
+        """The object that the module of ``name`` defines.
+
+        Raises:
+            BadInput: as ``module``.
+        """
+        return getattr(importlib.import_module(self.module(name)), self.attribute)
+
+    def _modules(self) -> dict[str, str]:
+        """Name -> dotted name of its module."""
+        starred = [i for i, part in enumerate(self.pattern.split("/")) if "*" in part]
+        found = {}
+        for folder in importlib.import_module(self.package).__path__:
+            for path in Path(folder).glob(self.pattern):
+                parts = path.relative_to(folder).with_suffix("").parts
+                if parts[-1] != "__init__":
+                    found[parts[starred[-1]]] = ".".join((self.package, *parts))
+        return found
 
 
-NETWORKS = Registry("clearport.models", "net_", "SPEC", "network")
-TARGETS = Registry("clearport.export", "to_", "TARGET", "target")
-RUNNERS = Registry("clearport.runtime", "run_", "RUNNER", "runner")
-DEVICES = Registry("clearport.runtime", "on_", "DEVICE", "device")
+NETWORKS = Registry("clearport.models.networks", "*/*.py", "SPEC", "network")
+TARGETS = Registry("clearport.export", "*/target.py", "TARGET", "target")
+RUNNERS = Registry("clearport.runtime.runners", "*.py", "RUNNER", "runner")
+DEVICES = Registry("clearport.runtime.devices", "*/family.py", "DEVICE", "device")
 
 
 def installed_versions(distributions: tuple[str, ...]) -> dict[str, str | None]:

@@ -19,10 +19,10 @@ import pytest
 from filelock import FileLock
 
 import clearport
-from clearport import cli
-from clearport.bundle import Bundle
-from clearport.images import load_rgb, save_png
+from clearport.bundle.folder import Bundle
+from clearport.cli import app as cli
 from clearport.models import samples
+from clearport.pictures.images import load_rgb, save_png
 
 SIZE = "40x56"
 

@@ -20,9 +20,10 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 from onnx import numpy_helper
 
-from clearport import bundle, files
-from clearport.bundle import Bundle
-from clearport.bundle_manifest import ArtifactRecord
+from clearport.bundle import folder as bundle
+from clearport.bundle.folder import Bundle
+from clearport.bundle.manifest import ArtifactRecord
+from clearport.disk import files
 
 Array = npt.NDArray[Any]
 Random = np.random.Generator

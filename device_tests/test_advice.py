@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from clearport.base import Size
-from clearport.bundle import Bundle
-from clearport.images import load_rgb, save_png
+from clearport.bundle.folder import Bundle
+from clearport.pictures.images import load_rgb, save_png
 from device_tests.conftest import command
 
 PICTURE = Size(150, 210)

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from clearport.base import BadInput, Skipped
-from clearport.bench_record import BenchRecord, schema
-from clearport.bundle import Bundle
-from clearport.pipeline_bench import BenchRequest, bench_bundle
+from clearport.bundle.bench_record import BenchRecord, schema
+from clearport.bundle.folder import Bundle
+from clearport.pipeline.bench import BenchRequest, bench_bundle
 from clearport.registry import DEVICES
-from clearport.runtime.device import Device, Settings
-from clearport.runtime.latency_record import LatencyReport
+from clearport.runtime.devices.device import Device, Settings
+from clearport.runtime.latency.record import LatencyReport
 
 from .conftest import command
 
@@ -53,7 +53,7 @@ def test_the_record_holds_samples_units_and_goldens(benched: Path) -> None:
 
 
 def test_the_schema_in_the_tree_is_that_of_the_code() -> None:
-    assert (ROOT / "core/bench.schema.json").read_text() == schema()
+    assert (ROOT / "core/bundle/bench.schema.json").read_text() == schema()
 
 
 def test_the_record_reads_back_and_others_are_refused(benched: Path, tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "CONTRIBUTING.md"
-EXAMPLE = re.compile(r"<!-- example: (\w+\.py) -->\n```python\n(.*?)```", re.DOTALL)
-FOLDERS = {"net": "models", "to": "export"}
+EXAMPLE = re.compile(r"<!-- example: ([\w/]+\.py) -->\n```python\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +24,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("core", "models", "export", "quantize", "runtime", "reports", ".typing"):
         shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     found = dict(EXAMPLE.findall(PAGE.read_text()))
-    assert set(found) == {"net_tiny.py", "to_text.py"}
+    assert set(found) == {"models/networks/super_resolution/tiny.py", "export/text/target.py"}
     for name, text in found.items():
-        (copy / FOLDERS[name.split("_")[0]] / name).write_text(text)
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text(text)
     return copy
 
 

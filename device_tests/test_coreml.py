@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from clearport import graphs
 from clearport.base import Artifact, Graph, Options, QuantizedGraph, Size
-from clearport.images import load_rgb
+from clearport.graph import nodes as graphs
+from clearport.pictures.images import load_rgb
 from clearport.registry import NETWORKS, TARGETS, missing
 
 if missing(("coremltools",)):
@@ -23,9 +23,9 @@ from clearport.export.from_torch import export_graph
 from clearport.models import samples, weights
 from clearport.quantize import flow, qdq, weight_only
 from clearport.runtime import parity, pixels
-from clearport.runtime.run_coreml import RUNNER as COREML
-from clearport.runtime.run_milref import RUNNER as MILREF
-from clearport.runtime.worker import Worker
+from clearport.runtime.runners.coreml import RUNNER as COREML
+from clearport.runtime.runners.milref import RUNNER as MILREF
+from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
     from clearport.base import Array, Precision

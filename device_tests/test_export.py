@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from clearport.base import Size
-from clearport.bundle import Bundle
-from clearport.files import digest
-from clearport.images import load_rgb
+from clearport.bundle.folder import Bundle
+from clearport.disk.files import digest
 from clearport.models import weights
-from clearport.pipeline import _make, _photos
-from clearport.pipeline_plan import ExportRequest, make_plan
+from clearport.pictures.images import load_rgb
+from clearport.pipeline.export import _make, _photos
+from clearport.pipeline.plan import ExportRequest, make_plan
 from clearport.protocols import no_progress
 from clearport.registry import NETWORKS, TARGETS
 from clearport.runtime.parity import ParityReport

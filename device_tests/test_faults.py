@@ -11,20 +11,20 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import clearport
-from clearport import files
 from clearport.base import Size
-from clearport.bundle import WEIGHTS, Bundle, write
-from clearport.bundle_manifest import ArtifactRecord
-from clearport.images import load_rgb
+from clearport.bundle.folder import WEIGHTS, Bundle, write
+from clearport.bundle.manifest import ArtifactRecord
+from clearport.disk import files
 from clearport.models import samples
 from clearport.models.task_inputs import as_inputs
-from clearport.pipeline_exams import exams_of
-from clearport.pipeline_goldens import fit
-from clearport.pipeline_prove import run_each
-from clearport.pipeline_verify import _run_on_golden, _run_weights
+from clearport.pictures.images import load_rgb
+from clearport.pipeline.exams import exams_of
+from clearport.pipeline.goldens import fit
+from clearport.pipeline.prove import run_each
+from clearport.pipeline.verify import _run_on_golden, _run_weights
 from clearport.reports.junit import Check
-from clearport.runtime.runners import runners_of
 from clearport.runtime.tolerance import Tolerance
+from clearport.runtime.usable import runners_of
 
 from . import faults
 

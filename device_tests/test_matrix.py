@@ -16,12 +16,12 @@ import pytest
 
 import clearport
 from clearport.base import Skipped
-from clearport.pipeline_bench import BenchRequest, bench_bundle
+from clearport.pipeline.bench import BenchRequest, bench_bundle
 from clearport.registry import NETWORKS, TARGETS
-from clearport.runtime.device import Settings
+from clearport.runtime.devices.device import Settings
 
 if TYPE_CHECKING:
-    from clearport.bench_record import BenchRow
+    from clearport.bundle.bench_record import BenchRow
 
 SIZE = "64x64"
 

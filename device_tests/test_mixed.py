@@ -13,10 +13,10 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from clearport import graphs
 from clearport.base import Artifact, Graph, Options, QuantizedGraph, Size, TensorSpec
-from clearport.images import load_rgb
+from clearport.graph import nodes as graphs
 from clearport.models import samples
+from clearport.pictures.images import load_rgb
 from clearport.quantize import qdq
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.registry import RUNNERS, TARGETS, missing
@@ -78,7 +78,7 @@ def written(body: str) -> Graph:
     for node in model.graph:
         node.name = node.outputs[0].name
     shape = (1, 3, SIZE.height, SIZE.width)
-    from clearport.export import passes
+    from clearport.export.passes import order as passes
 
     raw = Graph(model, TensorSpec("image", shape), TensorSpec("restored", shape), "mixed", 1)
     return passes.run(raw)

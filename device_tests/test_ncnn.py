@@ -10,12 +10,12 @@ import torch
 
 from clearport.base import Artifact, ModelSpec, Options, Precision, Size
 from clearport.export.from_torch import export_graph
-from clearport.images import load_rgb
 from clearport.models import samples
+from clearport.pictures.images import load_rgb
 from clearport.registry import NETWORKS, RUNNERS, TARGETS, missing
 from clearport.runtime import pixels
 from clearport.runtime.parity import ParityReport, Reference, compare
-from clearport.runtime.worker import Worker
+from clearport.runtime.worker.worker import Worker
 
 if missing(("ncnn",)):
     pytest.skip("ncnn is not installed", allow_module_level=True)

@@ -14,10 +14,11 @@ import onnxruntime as ort
 import pytest
 from onnx_ir.passes import common
 
-from clearport import graphs
 from clearport.base import Graph, QuantizedGraph, TensorSpec
-from clearport.quantize import placement, qdq
+from clearport.graph import nodes as graphs
+from clearport.quantize import qdq
 from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.quantize.placement import floats as placement
 
 BODIES = {
     "Softmax over channels": "y = Softmax<axis=1>(x)",

@@ -15,7 +15,7 @@ from clearport.export.written import written
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.registry import RUNNERS, TARGETS
 from clearport.runtime import pixels
-from clearport.runtime.runners import runners_of
+from clearport.runtime.usable import runners_of
 
 SLOW = [pytest.param(ends, marks=pytest.mark.slow) for ends in [(0.0, 255.0), (0.0, 1.0), (-0.5, 0.5), (16.0, 235.0)]]
 SIZE = Size(24, 32)

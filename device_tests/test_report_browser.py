@@ -16,7 +16,7 @@ from clearport.reports.html import write_reports
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-    from clearport.bundle import Bundle
+    from clearport.bundle.folder import Bundle
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (

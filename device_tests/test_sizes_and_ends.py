@@ -9,9 +9,9 @@ import pytest
 
 import clearport
 from clearport.base import IODType
-from clearport.bundle import Bundle
-from clearport.images import load_rgb, save_png
+from clearport.bundle.folder import Bundle
 from clearport.models import samples
+from clearport.pictures.images import load_rgb, save_png
 from clearport.runtime.parity import ParityReport
 
 from .conftest import command

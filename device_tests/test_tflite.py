@@ -13,29 +13,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from clearport import graph_sizes, graphs
 from clearport.base import Artifact, Graph, Options, QuantizedGraph, RuntimeFailure, Size
-from clearport.images import load_rgb
+from clearport.graph import nodes as graphs
+from clearport.graph import sizes as graph_sizes
+from clearport.pictures.images import load_rgb
 from clearport.registry import NETWORKS, missing
 
 if missing(("ai-edge-litert", "flatbuffers")):
     pytest.skip("ai-edge-litert is not installed", allow_module_level=True)
 
-from clearport.export import lint_nnapi
 from clearport.export.from_torch import export_graph
-from clearport.export.to_tflite import TARGET
+from clearport.export.tflite import lint_nnapi
+from clearport.export.tflite.target import TARGET
 from clearport.models import samples, weights
 from clearport.models.metrics import psnr_db
 from clearport.quantize import qdq
 from clearport.quantize.flow import QuantizeOptions, quantize
-from clearport.runtime import parity, pixels, run_tensorflow
-from clearport.runtime.worker import Worker
+from clearport.runtime import parity, pixels
+from clearport.runtime.runners import tensorflow as run_tensorflow
+from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
     import torch
 
     from clearport.base import Array, IODType, Precision
-    from clearport.images import Image8
+    from clearport.pictures.images import Image8
 
 SIZE = Size(48, 64)
 """What the other networks need more than these two is in ``zoo.py`` and in the tests of the rules."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearport.bundle import Bundle
-from clearport.images import load_rgb
+from clearport.bundle.folder import Bundle
 from clearport.models.metrics import psnr_db
+from clearport.pictures.images import load_rgb
 from clearport.reports.usage import usages
 
 

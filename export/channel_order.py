@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from clearport import graphs
-from clearport.export.rewriting import body_of, conv_1x1
+from clearport.export.passes.rewriting import body_of, conv_1x1
+from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
     from clearport.base import Array

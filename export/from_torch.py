@@ -16,11 +16,11 @@ import onnx_ir as ir
 import torch
 from onnx_ir.passes import common
 
-from clearport import graphs
 from clearport.base import BadInput, CheckFailed, Graph, ModelSpec, Size, TensorSpec
-from clearport.export import passes
-from clearport.images import MAX_PIXELS
+from clearport.export.passes import order as passes
+from clearport.graph import nodes as graphs
 from clearport.models import modes
+from clearport.pictures.images import MAX_PIXELS
 
 if TYPE_CHECKING:
     from clearport.base import Array

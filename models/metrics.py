@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from clearport.images import Image8
+    from clearport.pictures.images import Image8
 
 Space = Literal["RGB", "Y"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from clearport.base import Task
-    from clearport.images import Image8
+    from clearport.pictures.images import Image8
 
 _DEGRADATIONS: dict[Task, tuple[str, dict[str, Any]]] = {
     "deraining": ("rain", {"layers": 4, "side": 672}),  # larger than the photos that come with clearport
@@ -42,5 +42,7 @@ def described(task: Task) -> str:
 @cache
 def _degrader(task: Task) -> Callable[..., Any]:
     name, options = _DEGRADATIONS[task]
-    degrader: Callable[..., Any] = importlib.import_module(f"clearport.models.degrade_{name}").DEGRADER(0, **options)
+    degrader: Callable[..., Any] = importlib.import_module(f"clearport.models.degradations.{name}").DEGRADER(
+        0, **options
+    )
     return degrader

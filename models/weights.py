@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearport.base import BadInput, ModelSpec
-from clearport.files import file_sha256, write_bytes, write_text
-from clearport.json_files import read_json
-from clearport.models import checkpoint, knobs, modes, weights_fit
+from clearport.disk.files import file_sha256, write_bytes, write_text
+from clearport.disk.json_files import read_json
+from clearport.models import knobs, modes
+from clearport.models.importers import checkpoint
+from clearport.models.importers import fit as weights_fit
 
 if TYPE_CHECKING:
     import torch

@@ -6,37 +6,30 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from clearport import graphs
 from clearport.base import CheckFailed, Graph, QuantizedGraph, ScaleTable
+from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
-from clearport.quantize import (
-    calibrate,
-    cost,
-    ends,
-    equalise,
-    legalise,
-    observers,
-    photos,
-    placement,
-    rounding,
-    search,
-    slopes,
-    weights,
-)
-from clearport.quantize import mixed as mixed_
-from clearport.quantize.mixed import Mixed
+from clearport.quantize.calibration import observers, photos
+from clearport.quantize.calibration import survey as calibrate
+from clearport.quantize.placement import cost
+from clearport.quantize.placement import floats as placement
+from clearport.quantize.placement import mixed as mixed_
+from clearport.quantize.placement.mixed import Mixed
+from clearport.quantize.ranges import ends, equalise, legalise, search, slopes
+from clearport.quantize.weights import arrays as weights
+from clearport.quantize.weights import rounding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from clearport.base import Array, QParams, Task
-    from clearport.images import Image8
+    from clearport.pictures.images import Image8
     from clearport.protocols import Progress
-    from clearport.quantize.calibrate import Observed
-    from clearport.quantize.fold import Folded
-    from clearport.quantize.observers import Range
-    from clearport.quantize.rounding import Rounded
-    from clearport.quantize.search import Bench, Choice
+    from clearport.quantize.calibration.observers import Range
+    from clearport.quantize.calibration.survey import Observed
+    from clearport.quantize.placement.fold import Folded
+    from clearport.quantize.ranges.search import Bench, Choice
+    from clearport.quantize.weights.rounding import Rounded
 
 OBSERVING_COST = 5e11
 """Units (``cost``) that observing the photos may take: about 15 seconds of one core. Else their middles are smaller."""

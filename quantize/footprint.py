@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from clearport import graphs
-from clearport.quantize import cost
+from clearport.graph import nodes as graphs
+from clearport.quantize.placement import cost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

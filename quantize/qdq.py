@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import onnx_ir as ir
 
-from clearport import graphs
+from clearport.graph import nodes as graphs
 from clearport.quantize import scheme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clearport.base import Array, QParams, QuantizedGraph, ScaleTable
-    from clearport.graphs import Activation
+    from clearport.graph.nodes import Activation
 
 _OFFSET = {"int8": 0, "uint8": 128}
 

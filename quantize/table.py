@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from clearport.base import BadInput, QParams, ScaleTable
-from clearport.files import write_text
-from clearport.json_files import read_model
+from clearport.disk.files import write_text
+from clearport.disk.json_files import read_model
 
 VERSION = 1
 

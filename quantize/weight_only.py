@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport import graph_sizes, graphs
 from clearport.base import QuantizedGraph, ScaleTable
+from clearport.graph import nodes as graphs
+from clearport.graph import sizes as graph_sizes
 from clearport.protocols import no_progress
-from clearport.quantize import cost, footprint, lanes, photos, rounding, scheme, weights
-from clearport.quantize.stepwise import Stepwise
+from clearport.quantize import footprint, scheme
+from clearport.quantize.calibration import lanes, photos
+from clearport.quantize.calibration.stepwise import Stepwise
+from clearport.quantize.placement import cost
+from clearport.quantize.weights import arrays as weights
+from clearport.quantize.weights import rounding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from clearport.base import Array, Graph, QParams
-    from clearport.images import Image8
+    from clearport.pictures.images import Image8
     from clearport.protocols import Progress
 
 

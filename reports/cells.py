@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from clearport.reports.content import Cell, Column, Plot, Table
 from clearport.reports.text import number
-from clearport.runtime.latency_stats import Ratio
+from clearport.runtime.latency.stats import Ratio
 
 T = TypeVar("T", Table, Plot)
 

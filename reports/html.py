@@ -12,8 +12,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from clearport.bundle import Bundle
-from clearport.files import write_text
+from clearport.bundle.folder import Bundle
+from clearport.disk.files import write_text
 from clearport.reports import templates
 from clearport.reports.content import Page
 from clearport.reports.markdown import markdown

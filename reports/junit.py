@@ -11,9 +11,9 @@ from types import TracebackType
 from xml.etree import ElementTree as ET
 
 from clearport.base import BadInput
-from clearport.files import is_stream, write_text
-from clearport.ours import is_junit
-from clearport.outputs import OutFile, claimed
+from clearport.disk.files import is_stream, write_text
+from clearport.disk.ours import is_junit
+from clearport.disk.outputs import OutFile, claimed
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
-from clearport.bundle_manifest import Manifest
+from clearport.bundle.manifest import Manifest
 from clearport.reports.content import Cell, Column, Page, Pick, Plot, Section, Table, Usage
 
 _ROLES = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clearport.base import Skipped
-from clearport.bundle_manifest import Manifest
+from clearport.bundle.manifest import Manifest
 from clearport.registry import TARGETS
 from clearport.reports import tables, tables_devices, tables_latency
 from clearport.reports.cells import present

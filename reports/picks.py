@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from clearport.base import Skipped
 from clearport.reports.content import Pick
 from clearport.reports.text import count, kilobytes, number
-from clearport.runtime.latency_record import LatencyReport
+from clearport.runtime.latency.record import LatencyReport
 
 if TYPE_CHECKING:
-    from clearport.bench_record import BenchRow
-    from clearport.bundle_manifest import ArtifactRecord, Manifest
+    from clearport.bundle.bench_record import BenchRow
+    from clearport.bundle.manifest import ArtifactRecord, Manifest
 
 _WHY = {
     "tflite/int8": "Phones' CPUs are fastest in int8, and NPUs take it whole.",

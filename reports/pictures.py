@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clearport.base import BadInput
-from clearport.images import load_rgb
+from clearport.pictures.images import load_rgb
 from clearport.reports.text import percent
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from clearport.bundle import Bundle
-    from clearport.images import Image8
+    from clearport.bundle.folder import Bundle
+    from clearport.pictures.images import Image8
 
 CROP_HEIGHT, CROP_WIDTH = 384, 512
 AMPLIFIED = 32

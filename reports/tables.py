@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from clearport.base import Skipped
-from clearport.bundle_fields import ParityCell
-from clearport.bundle_manifest import ArtifactRecord, LintFinding, Manifest, QualityRecord
+from clearport.bundle.fields import ParityCell
+from clearport.bundle.manifest import ArtifactRecord, LintFinding, Manifest, QualityRecord
 from clearport.reports.cells import NOTHING, headed, optional, unmeasured, without_empty_columns
 from clearport.reports.content import Cell, Table, Tone
 from clearport.reports.picks import chosen

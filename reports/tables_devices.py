@@ -12,16 +12,16 @@ from clearport.base import Skipped
 from clearport.reports.cells import NOTHING, headed, optional, relative, without_empty_columns
 from clearport.reports.content import Bar, Cell, Plot, Table
 from clearport.reports.text import count, number
-from clearport.runtime.device import EstimateReport, Fallback, SimulatedReport
-from clearport.runtime.latency_compare import baselines_of, other_of
-from clearport.runtime.latency_record import NO_PROFILE, LatencyReport
+from clearport.runtime.devices.device import EstimateReport, Fallback, SimulatedReport
+from clearport.runtime.latency.compare import baselines_of, other_of
+from clearport.runtime.latency.record import NO_PROFILE, LatencyReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from clearport.bench_record import BenchedDevice, BenchRow
-    from clearport.bundle_manifest import Manifest
-    from clearport.runtime.conditions import Conditions
+    from clearport.bundle.bench_record import BenchedDevice, BenchRow
+    from clearport.bundle.manifest import Manifest
+    from clearport.runtime.latency.conditions import Conditions
 
 _POINTS = 12
 _GOLDEN = "Golden picture, PSNR"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.base import Skipped
-from clearport.bundle_fields import LatencyCell
-from clearport.bundle_manifest import Manifest
+from clearport.bundle.fields import LatencyCell
+from clearport.bundle.manifest import Manifest
 from clearport.reports.cells import headed, optional, relative, unmeasured
 from clearport.reports.content import Bar, Cell, Plot, Table
 from clearport.reports.text import kilobytes, number
-from clearport.runtime.latency_record import LatencyReport
+from clearport.runtime.latency.record import LatencyReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

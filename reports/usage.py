@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from clearport.base import Skipped, TensorSpec
-from clearport.bundle_manifest import ArtifactRecord, Manifest
-from clearport.export.to_onnxruntime import LEAST_ONNXRUNTIME
+from clearport.bundle.manifest import ArtifactRecord, Manifest
+from clearport.export.onnxruntime.target import LEAST_ONNXRUNTIME
 from clearport.registry import TARGETS
 from clearport.reports import templates
 from clearport.reports.content import Usage

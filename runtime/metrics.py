@@ -13,7 +13,7 @@ from clearport.models.metrics import Space, luma
 from clearport.models.metrics import psnr_db as uncapped_psnr_db
 
 if TYPE_CHECKING:
-    from clearport.images import Image8
+    from clearport.pictures.images import Image8
 
 PSNR_CAP_DB = 100.0
 """What equal pictures score: their PSNR is infinite, and no mean could hold it."""

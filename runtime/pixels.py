@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from clearport.base import Array, Float32, TensorSpec
-    from clearport.images import Image8
+    from clearport.pictures.images import Image8
 
 FLOATS = ("float32", "float16")
 INTEGERS = ("uint8", "int8")

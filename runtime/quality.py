@@ -1,7 +1,7 @@
 """How good an artifact is against ground truth: a folder of pairs in, PSNR and SSIM per picture and on average out.
 
 Folders are ``DIR/<name>_LR.png + DIR/<name>_HR.png`` for super resolution, or any layout with inputs and targets that
-training takes (see ``models/data_layouts.py``): two folders such as ``rainy`` and ``clean``, Rain100, LOL, DIV2K, SICE.
+training takes (see ``models/data/layouts.py``): two folders such as ``rainy`` and ``clean``, Rain100, LOL, DIV2K, SICE.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearport.base import BadInput
-from clearport.images import load_rgb
-from clearport.models.data_check import usable
-from clearport.models.data_layouts import find_layout
+from clearport.models.data.check import usable
+from clearport.models.data.layouts import find_layout
+from clearport.pictures.images import load_rgb
 from clearport.runtime import metrics
 
 if TYPE_CHECKING:
-    from clearport.images import Image8
-    from clearport.models.data_layouts import Entry
+    from clearport.models.data.layouts import Entry
+    from clearport.pictures.images import Image8
 
 _LAYOUTS = (
     "expected <name>_LR.png beside <name>_HR.png, two folders of pictures with the same names such as "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
-from clearport.runtime.worker_process import end_all
+from clearport.runtime.worker.process import end_all
 
 T = TypeVar("T")
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from clearport.base import Artifact, BadInput, CheckFailed, Size, TensorSpec
-from clearport.images import MAX_PIXELS
+from clearport.pictures.images import MAX_PIXELS
 from clearport.runtime import pixels
 
 if TYPE_CHECKING:
-    from clearport.images import Image8
-    from clearport.runtime.worker import Worker
+    from clearport.pictures.images import Image8
+    from clearport.runtime.worker.worker import Worker
 
 Infer = Callable[["Image8"], "Image8"]
 """One inference on a picture of a size that the artifact takes."""

@@ -8,15 +8,15 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from clearport.files import atomic_path
-from clearport.ours import PNG_MARK
+from clearport.disk.files import atomic_path
+from clearport.disk.ours import PNG_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from clearport.base import Size
-    from clearport.images import Image8
+    from clearport.pictures.images import Image8
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _RGB8 = (8, 2, 0, 0, 0)  # bit depth, colour type, compression, filter method, interlace

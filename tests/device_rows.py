@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from clearport.base import Skipped
-from clearport.bench_record import BenchedDevice, BenchRow
-from clearport.bundle_manifest import Manifest
-from clearport.runtime.conditions import Conditions
-from clearport.runtime.device import EstimateReport, Fallback, SimulatedReport
-from clearport.runtime.latency_record import LatencyReport
+from clearport.bundle.bench_record import BenchedDevice, BenchRow
+from clearport.bundle.manifest import Manifest
+from clearport.runtime.devices.device import EstimateReport, Fallback, SimulatedReport
+from clearport.runtime.latency.conditions import Conditions
+from clearport.runtime.latency.record import LatencyReport
 
 LOST = "the cable was pulled"
 

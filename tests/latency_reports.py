@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from clearport.runtime.latency_record import LatencyReport
-from clearport.runtime.latency_stats import Summary
+from clearport.runtime.latency.record import LatencyReport
+from clearport.runtime.latency.stats import Summary
 
 
 def latency_report(samples_ms: Sequence[float], **changes: Any) -> LatencyReport:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from clearport.base import Options, Size
 from clearport.export.from_torch import export_graph
-from clearport.images import load_rgb
 from clearport.models import samples, weights
-from clearport.models.net_ncnet import SPEC
+from clearport.models.networks.super_resolution.ncnet import SPEC
+from clearport.pictures.images import load_rgb
 from clearport.quantize.flow import quantize
 from clearport.registry import TARGETS
 

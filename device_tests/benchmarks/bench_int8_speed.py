@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from clearport.base import Artifact, Options, Size
 from clearport.export.from_torch import export_graph
-from clearport.images import load_rgb
 from clearport.models import samples, weights
-from clearport.models.net_ncnet import SPEC
+from clearport.models.networks.super_resolution.ncnet import SPEC
+from clearport.pictures.images import load_rgb
 from clearport.quantize.flow import quantize
 from clearport.registry import TARGETS
-from clearport.runtime import latency, pixels
-from clearport.runtime.latency_record import LatencyReport
+from clearport.runtime import pixels
+from clearport.runtime.latency import measure as latency
+from clearport.runtime.latency.record import LatencyReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,7 +28,7 @@ from typing import IO
 
 import psutil
 
-from clearport.files import write_text
+from clearport.disk.files import write_text
 from clearport.models import weights
 from clearport.registry import NETWORKS
 

@@ -22,21 +22,22 @@ import numpy as np
 import torch
 
 from clearport.base import Artifact, BadInput, IODType, Options, RuntimeFailure, Size, Skipped, TensorSpec
-from clearport.export import to_tflite
+from clearport.disk.files import digest
 from clearport.export.from_torch import export_graph
-from clearport.files import digest
-from clearport.images import load_rgb
+from clearport.export.tflite import target as to_tflite
 from clearport.models import samples, weights
 from clearport.models.metrics import psnr_db
-from clearport.models.net_ncnet import SPEC
+from clearport.models.networks.super_resolution.ncnet import SPEC
+from clearport.pictures.images import load_rgb
 from clearport.quantize.flow import quantize
-from clearport.runtime import latency, pixels
-from clearport.runtime.worker import Worker
+from clearport.runtime import pixels
+from clearport.runtime.latency import measure as latency
+from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clearport.images import Image8
+    from clearport.pictures.images import Image8
 
 SIZE = Size(360, 640)
 SCALE = 3

@@ -21,8 +21,8 @@ from typing import Any
 
 import clearport
 from clearport.base import ModelSpec
-from clearport.bundle import Bundle
-from clearport.files import write_text
+from clearport.bundle.folder import Bundle
+from clearport.disk.files import write_text
 from clearport.models import weights
 from clearport.registry import NETWORKS
 

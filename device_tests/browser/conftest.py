@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clearport.bundle import Bundle
-from clearport.runtime.browser_page import unbuilt
-from clearport.runtime.device import Settings
-from clearport.runtime.on_browser import ADDRESS, DEVICE, BrowserSession, executable
+from clearport.bundle.folder import Bundle
+from clearport.runtime.devices.browser.family import ADDRESS, DEVICE, BrowserSession, executable
+from clearport.runtime.devices.browser.page import unbuilt
+from clearport.runtime.devices.device import Settings
 from device_tests.browser.opened import ELSEWHERE, Opened, visit
 from device_tests.browser.serving import BRIEFLY, Server, ended, started
 from device_tests.conftest import once

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from clearport.bundle import Bundle
-from clearport.images import load_rgb
+from clearport.bundle.folder import Bundle
+from clearport.pictures.images import load_rgb
 from clearport.protocols import no_progress
 from clearport.runtime import pixels
-from clearport.runtime.device import Job, Row, Unit
-from clearport.runtime.latency_record import LatencyPlan
-from clearport.runtime.on_browser import BrowserSession
+from clearport.runtime.devices.browser.family import BrowserSession
+from clearport.runtime.devices.device import Job, Row, Unit
+from clearport.runtime.latency.record import LatencyPlan
 
 PLAN = LatencyPlan(rounds=2, runs=2, warmup=1, min_seconds=0.0, max_seconds=60.0, timeout_s=120.0)
 LSB = 1.0

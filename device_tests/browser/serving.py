@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clearport.runtime.browser_records import BrowserRecord
+from clearport.runtime.devices.browser.records import BrowserRecord
 
 BRIEFLY = ("--runs", "4", "--seconds", "0")
 

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clearport.bundle import Bundle
-from clearport.images import load_picture, load_rgb
-from clearport.pipeline_run import RunRequest, restore_picture
+from clearport.bundle.folder import Bundle
+from clearport.pictures.images import load_picture, load_rgb
+from clearport.pipeline.run import RunRequest, restore_picture
 from device_tests.browser.opened import RUN_MS, Opened
 
 SHAPE = (24, 20)

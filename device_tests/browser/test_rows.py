@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from clearport.base import BadInput, Skipped
-from clearport.bundle import Bundle
-from clearport.images import load_rgb
-from clearport.pipeline_prove import run_once
-from clearport.runtime.device import Settings, SimulatedReport, Unit
-from clearport.runtime.latency_record import LatencyReport
-from clearport.runtime.on_browser import ADDRESS, DEVICE, BrowserSession
+from clearport.bundle.folder import Bundle
+from clearport.pictures.images import load_rgb
+from clearport.pipeline.prove import run_once
+from clearport.runtime.devices.browser.family import ADDRESS, DEVICE, BrowserSession
+from clearport.runtime.devices.device import Settings, SimulatedReport, Unit
+from clearport.runtime.latency.record import LatencyReport
 from device_tests.browser.jobs import LSB, PLAN, job, levels_off, measure
 
 

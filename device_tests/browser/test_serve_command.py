@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from clearport.bundle import Bundle
-from clearport.runtime.browser_page import unbuilt
+from clearport.bundle.folder import Bundle
+from clearport.runtime.devices.browser.page import unbuilt
 from device_tests.browser.serving import BRIEFLY, Server, ended, started
 from device_tests.conftest import command
 

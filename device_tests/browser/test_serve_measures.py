@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clearport.bundle import Bundle
-from clearport.images import load_rgb, save_png
+from clearport.bundle.folder import Bundle
+from clearport.pictures.images import load_rgb, save_png
 from device_tests.browser.opened import ELSEWHERE, ROW_MS, Opened, Watch, arrive, measured
 from device_tests.browser.serving import Server, ended, started
 
@@ -64,8 +64,8 @@ def test_the_golden_picture_that_is_not_met_fails(browser: Browser, make_wrong: 
 @pytest.fixture
 def make_wrong(spoilable: Bundle) -> Path:
     """A bundle that is sound, and whose int8 golden picture is another one."""
-    from clearport import bundle as bundles
-    from clearport.files import digest
+    from clearport.bundle import folder as bundles
+    from clearport.disk.files import digest
 
     golden = spoilable.golden("int8")
     save_png(spoilable.folder / golden.path, 255 - load_rgb(spoilable.folder / golden.path))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from clearport.bundle import Bundle
-from clearport.images import load_rgb, save_png
+from clearport.bundle.folder import Bundle
 from clearport.models import samples
-from clearport.pipeline_run import RunRequest, restore_picture
+from clearport.pictures.images import load_rgb, save_png
+from clearport.pipeline.run import RunRequest, restore_picture
 from device_tests.browser.opened import ROW_MS, RUN_MS, Opened, measured
 from device_tests.test_report_browser import CONTRAST, SCHEMES
 

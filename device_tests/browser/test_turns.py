@@ -12,13 +12,13 @@ import psutil
 import pytest
 
 from clearport.base import Skipped
-from clearport.bundle import Bundle
+from clearport.bundle.folder import Bundle
 from clearport.protocols import no_progress
-from clearport.runtime.browser_offer import AT_ONCE
-from clearport.runtime.device import DeviceLost, Row
-from clearport.runtime.latency_record import LatencyReport
-from clearport.runtime.latency_stats import LEAST_ROUNDS, paired_ratio, rounds_of
-from clearport.runtime.on_browser import BrowserSession
+from clearport.runtime.devices.browser.family import BrowserSession
+from clearport.runtime.devices.browser.offer import AT_ONCE
+from clearport.runtime.devices.device import DeviceLost, Row
+from clearport.runtime.latency.record import LatencyReport
+from clearport.runtime.latency.stats import LEAST_ROUNDS, paired_ratio, rounds_of
 from device_tests.browser.jobs import PLAN, job, measure, spoilt
 from device_tests.browser.opened import Watch
 

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from clearport.bundle import WEIGHTS
-from clearport.bundle_files import MANIFEST, SUMS
-from clearport.images import load_rgb
+from clearport.bundle.files import MANIFEST, SUMS
+from clearport.bundle.folder import WEIGHTS
+from clearport.pictures.images import load_rgb
 from device_tests.fuzz import mutate
 
 Words = tuple[str | Path, ...]

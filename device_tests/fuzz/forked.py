@@ -65,7 +65,7 @@ def _serve() -> None:
     import torch
     from PIL import Image
 
-    from clearport import pipeline, pipeline_bench, pipeline_eval, pipeline_run, pipeline_verify  # noqa: F401
+    from clearport.pipeline import verify as pipeline_verify  # noqa: F401
 
     torch.set_num_threads(1)
     Image.init()
@@ -95,7 +95,7 @@ def _wait(child: int) -> dict[str, Any]:
 
 def _command(folder: Path, words: list[str]) -> None:
     """In the child: never returns."""
-    from clearport import cli
+    from clearport.cli import app as cli
 
     os.setsid()
     os.chdir(folder)

@@ -28,11 +28,12 @@ from pathlib import Path
 
 import numpy as np
 
-from clearport import cli, ours
 from clearport.base import ClearportError
-from clearport.bundle import Bundle
-from clearport.images import load_rgb, save_png
+from clearport.bundle.folder import Bundle
+from clearport.cli import app as cli
+from clearport.disk import ours
 from clearport.models import samples, weights
+from clearport.pictures.images import load_rgb, save_png
 from clearport.registry import NETWORKS
 
 COMMANDS = ("export", "train", "bench")

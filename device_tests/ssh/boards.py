@@ -9,11 +9,11 @@ from pathlib import Path
 
 from clearport.base import Skipped
 from clearport.protocols import no_progress
-from clearport.runtime.device import Job, Row, Settings
-from clearport.runtime.latency_record import LatencyPlan
-from clearport.runtime.on_ssh import DEVICE
-from clearport.runtime.ssh_access import Access
-from clearport.runtime.ssh_shell import SshShell
+from clearport.runtime.devices.device import Job, Row, Settings
+from clearport.runtime.devices.ssh.access import Access
+from clearport.runtime.devices.ssh.family import DEVICE
+from clearport.runtime.devices.ssh.shell import SshShell
+from clearport.runtime.latency.record import LatencyPlan
 from device_tests.ssh.sshd import Board
 
 PLAN = LatencyPlan(rounds=3, runs=2, warmup=1, min_seconds=0.0)

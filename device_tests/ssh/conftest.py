@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import clearport
-from clearport.bundle import Bundle
-from clearport.pipeline_bench import BenchRequest
-from clearport.pipeline_bench_jobs import jobs_for, subjects_of
-from clearport.runtime.device import Job
+from clearport.bundle.folder import Bundle
+from clearport.pipeline.bench import BenchRequest
+from clearport.pipeline.bench_jobs import jobs_for, subjects_of
+from clearport.runtime.devices.device import Job
 from device_tests.ssh.sshd import Board, board
 
 

@@ -11,10 +11,10 @@ import pytest
 pytest.importorskip("asyncssh", reason="the extra clearport[ssh] is not installed")
 
 from clearport.base import BadInput
-from clearport.runtime.device import DeviceLost
-from clearport.runtime.on_ssh import DEVICE
-from clearport.runtime.ssh_access import Access
-from clearport.runtime.ssh_shell import SshShell
+from clearport.runtime.devices.device import DeviceLost
+from clearport.runtime.devices.ssh.access import Access
+from clearport.runtime.devices.ssh.family import DEVICE
+from clearport.runtime.devices.ssh.shell import SshShell
 from device_tests.ssh.boards import settings
 from device_tests.ssh.sshd import SSHD, Board, make_key
 

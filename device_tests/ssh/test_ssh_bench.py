@@ -15,12 +15,12 @@ import pytest
 pytest.importorskip("asyncssh", reason="the extra clearport[ssh] is not installed")
 
 from clearport.base import BadInput, RuntimeFailure
-from clearport.bundle import Bundle
-from clearport.runtime.device import Job
-from clearport.runtime.latency_record import LatencyReport
-from clearport.runtime.on_ssh import DEVICE
-from clearport.runtime.remote_stage import Stage
-from clearport.runtime.worker import Worker
+from clearport.bundle.folder import Bundle
+from clearport.runtime.devices.device import Job
+from clearport.runtime.devices.remote.stage import Stage
+from clearport.runtime.devices.ssh.family import DEVICE
+from clearport.runtime.latency.record import LatencyReport
+from clearport.runtime.worker.worker import Worker
 from device_tests.conftest import command
 from device_tests.ssh.boards import TIMEOUT_S, assert_clean, python_with, reason, rows_of, settings, shell
 from device_tests.ssh.sshd import SSHD, Board

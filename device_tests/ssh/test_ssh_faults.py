@@ -18,18 +18,19 @@ import pytest
 pytest.importorskip("asyncssh", reason="the extra clearport[ssh] is not installed")
 
 from clearport.base import RuntimeFailure
-from clearport.files import digest
+from clearport.disk.files import digest
 from clearport.protocols import no_progress
-from clearport.runtime import remote, ssh_access
-from clearport.runtime.device import DeviceLost, Job, Row
-from clearport.runtime.latency_record import LatencyReport
-from clearport.runtime.launch import Launch
-from clearport.runtime.on_ssh import DEVICE
-from clearport.runtime.remote_archive import worker_archive
-from clearport.runtime.remote_stage import DeviceFull, Stage
-from clearport.runtime.ssh_access import Access
-from clearport.runtime.ssh_shell import SshShell
-from clearport.runtime.worker import Worker
+from clearport.runtime.devices.device import DeviceLost, Job, Row
+from clearport.runtime.devices.remote import session as remote
+from clearport.runtime.devices.remote.archive import worker_archive
+from clearport.runtime.devices.remote.stage import DeviceFull, Stage
+from clearport.runtime.devices.ssh import access as ssh_access
+from clearport.runtime.devices.ssh.access import Access
+from clearport.runtime.devices.ssh.family import DEVICE
+from clearport.runtime.devices.ssh.shell import SshShell
+from clearport.runtime.latency.record import LatencyReport
+from clearport.runtime.worker.launch import Launch
+from clearport.runtime.worker.worker import Worker
 from device_tests.ssh.boards import PLAN, TIMEOUT_S, assert_clean, python_with, reason, rows_of, settings, shell, until
 from device_tests.ssh.sshd import SSHD, Board, board
 

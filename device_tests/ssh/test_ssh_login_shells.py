@@ -14,12 +14,12 @@ import pytest
 pytest.importorskip("asyncssh", reason="the extra clearport[ssh] is not installed")
 
 from clearport.base import RuntimeFailure
-from clearport.runtime.device import DeviceLost, Job
-from clearport.runtime.latency_record import LatencyReport
-from clearport.runtime.launch import Launch
-from clearport.runtime.on_ssh import DEVICE
-from clearport.runtime.remote_stage import Stage
-from clearport.runtime.worker import Worker
+from clearport.runtime.devices.device import DeviceLost, Job
+from clearport.runtime.devices.remote.stage import Stage
+from clearport.runtime.devices.ssh.family import DEVICE
+from clearport.runtime.latency.record import LatencyReport
+from clearport.runtime.worker.launch import Launch
+from clearport.runtime.worker.worker import Worker
 from device_tests.ssh.boards import TIMEOUT_S, assert_clean, rows_of, settings, shell
 from device_tests.ssh.sshd import SSHD, Board, board
 

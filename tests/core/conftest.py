@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from clearport import swap
-from clearport.bundle import Bundle
+from clearport.bundle.folder import Bundle
+from clearport.disk import swap
 
 
 @pytest.fixture(params=["one step", "two steps"])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clearport import ours
-from clearport.outputs import OutFile
+from clearport.disk import ours
+from clearport.disk.outputs import OutFile
 
 MINE = "years of work"
 

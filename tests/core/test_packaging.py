@@ -31,6 +31,8 @@ def test_type_checkers_see_every_module_of_the_root() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys, clearport.cli; print([m for m in ('torch', 'onnx', 'numpy', 'pydantic') if m in sys.modules])"
+    code = (
+        "import sys, clearport.cli.app; print([m for m in ('torch', 'onnx', 'numpy', 'pydantic') if m in sys.modules])"
+    )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"

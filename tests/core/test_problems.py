@@ -13,11 +13,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from clearport import pipeline_lower, problems
+from clearport import problems
 from clearport.base import Artifact, BadInput, Options, Precision, Skipped, TensorSpec, UnsupportedOperator
-from clearport.pipeline_criteria import PHOTO, References
-from clearport.pipeline_plan import Cell
-from clearport.pipeline_prove import prove
+from clearport.pipeline import lower as pipeline_lower
+from clearport.pipeline.criteria import PHOTO, References
+from clearport.pipeline.plan import Cell
+from clearport.pipeline.prove import prove
 from clearport.runtime.parity import ParityReport, Reference
 
 

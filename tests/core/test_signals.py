@@ -14,10 +14,10 @@ import pytest
 COMMAND = """
 import sys, time
 from pathlib import Path
-from clearport.cli_errors import guarded
-from clearport.files import atomic_path
-from clearport.leftovers import Scratch
-from clearport.outputs import OutBundle, claimed
+from clearport.cli.errors import guarded
+from clearport.disk.files import atomic_path
+from clearport.disk.leftovers import Scratch
+from clearport.disk.outputs import OutBundle, claimed
 
 def command(**_):
     place = Path(sys.argv[1])
@@ -91,7 +91,7 @@ import sys
 from rich.text import Text
 from clearport import cli_show
 from clearport.base import CheckFailed
-from clearport.cli_errors import guarded
+from clearport.cli.errors import guarded
 
 def command(**_):
     cli_show.print_parts(cli_show.table("Gemessen – größer", ("artifact", "≥"), [("tflite/int8", "√")]))

@@ -10,8 +10,8 @@ import onnx_ir as ir
 import pytest
 from onnx import helper, numpy_helper
 
-from clearport import graphs
 from clearport.base import Graph, QuantizedGraph, TensorSpec
+from clearport.graph import nodes as graphs
 from clearport.quantize.flow import QuantizeOptions, quantize
 
 

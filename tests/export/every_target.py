@@ -12,7 +12,7 @@ import numpy as np
 from clearport.base import Artifact, Graph, Options, Precision, QuantizedGraph, Size, UnsupportedOperator
 from clearport.protocols import Target
 from clearport.registry import TARGETS, missing
-from clearport.runtime.runners import RUNNERS
+from clearport.runtime.usable import RUNNERS
 
 RUNS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "tflite": ("litert", {}),
@@ -78,7 +78,8 @@ def _written(
 ) -> Artifact:
     """The first file; of Core ML's two, the one for tensors alone, as it may give other than three channels."""
     if target.name == "coreml":
-        from clearport.export import mil_program, to_coreml
+        from clearport.export.coreml import program as mil_program
+        from clearport.export.coreml import target as to_coreml
 
         wide = mil_program.NOTHING if precision in {"fp32", "int8"} else to_coreml.choose(graph)
         body, table = (quantized.graph, quantized.table) if precision == "int8" and quantized else (graph, None)

@@ -13,7 +13,7 @@ from clearport.base import Artifact, Graph, Options
 from clearport.export import half_arithmetic
 from clearport.export.from_torch import export_graph
 from clearport.models import weights
-from clearport.pipeline_lint import HALF_RULE, lint
+from clearport.pipeline.lint import HALF_RULE, lint
 from clearport.registry import NETWORKS, TARGETS, missing
 
 from .tflite_harness import SIZE, Case, build, one, onnxruntime, pictures, real, weight
@@ -79,7 +79,7 @@ def test_openvino_is_told_which_layers_to_keep_in_float32(tmp_path: Path) -> Non
     artifact = written("openvino", BIG, tmp_path)
     import openvino as ov
 
-    from clearport.runtime.run_openvino import RUNNER, xml_of
+    from clearport.runtime.runners.openvino import RUNNER, xml_of
 
     kept = {
         node.get_friendly_name()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearport.base import Graph
-from clearport.export import passes
+from clearport.export.passes import order as passes
 
 from .every_target import available, by_target
 from .operator_grid import FAMILIES, Tried

@@ -14,11 +14,13 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-import clearport.export as package
-from clearport import graphs
-from clearport.export import quirks_litert, quirks_ncnn, quirks_onnxruntime
-from clearport.export import quirks_openvino as openvino_
-from clearport.export.quirks import Quirk
+import clearport.export.quirks as package
+from clearport.export.quirks import litert as quirks_litert
+from clearport.export.quirks import ncnn as quirks_ncnn
+from clearport.export.quirks import onnxruntime as quirks_onnxruntime
+from clearport.export.quirks import openvino as openvino_
+from clearport.export.quirks.table import Quirk
+from clearport.graph import nodes as graphs
 from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.registry import missing
@@ -27,9 +29,9 @@ from .every_target import outcome_of
 from .tflite_harness import PLAIN, Case, after_conv, build, f32, i64, one, onnxruntime, pictures, real, weight
 
 TABLES = {
-    module.name: importlib.import_module(f"clearport.export.{module.name}").QUIRKS
+    module.name: importlib.import_module(f"clearport.export.quirks.{module.name}").QUIRKS
     for module in pkgutil.iter_modules(package.__path__)
-    if module.name.startswith("quirks_")
+    if module.name != "table"
 }
 CONV = {"pads": [1, 1, 1, 1]}
 
@@ -224,7 +226,7 @@ NOT_RUN = {
     quirks_litert.CHANNEL_ORDER: "there is nothing to run",
     quirks_ncnn.NO_BATCH: "it would read memory that is not its own",
     quirks_ncnn.MULTIPLIED: "test_ncnn_multiplies has the arithmetic",
-    **dict.fromkeys(TABLES["quirks_coreml"], "there is no Core ML outside macOS"),
+    **dict.fromkeys(TABLES["coreml"], "there is no Core ML outside macOS"),
 }
 
 
@@ -239,7 +241,7 @@ def test_every_record_is_tried_or_says_why_not() -> None:
     known = set(itertools.chain.from_iterable(TABLES.values()))
     assert known == set(STILL_SO) | set(NOT_RUN)
     assert not set(STILL_SO) & set(NOT_RUN)
-    assert set(TABLES) == {f"quirks_{name}" for name in ("openvino", "onnxruntime", "litert", "ncnn", "coreml")}
+    assert set(TABLES) == {"openvino", "onnxruntime", "litert", "ncnn", "coreml"}
 
 
 def test_ncnn_multiplies_where_others_divide() -> None:

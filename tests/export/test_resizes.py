@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from clearport import graphs
 from clearport.base import BadInput, Graph, ModelSpec, Paper, Size, TensorSpec
-from clearport.export import from_torch, pass_sizes, passes
+from clearport.export import from_torch
+from clearport.export.passes import order as passes
+from clearport.export.passes import sizes as pass_sizes
+from clearport.graph import nodes as graphs
 
 TORCH = {"linear": "bilinear", "cubic": "bicubic", "nearest": "nearest"}
 MODES = {

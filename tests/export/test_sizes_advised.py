@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clearport.base import BadInput, Size
 from clearport.export.from_torch import check_size
-from clearport.models.net_ncnet import SPEC
+from clearport.models.networks.super_resolution.ncnet import SPEC
 
 
 @given(height=st.integers(1, 4000), width=st.integers(1, 4000), multiple=st.integers(1, 64), least=st.integers(1, 200))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from clearport.images import save_png
-from clearport.models.train import TrainOptions
+from clearport.models.training.train import TrainOptions
+from clearport.pictures.images import save_png
 
 
 @pytest.fixture

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from clearport.disk.files import file_sha256
 from clearport.export.from_torch import deployed
-from clearport.files import file_sha256
-from clearport.images import load_rgb
 from clearport.models import weights
 from clearport.models.metrics import psnr_db
-from clearport.models.train_judge import restore
+from clearport.models.training.judge import restore
+from clearport.pictures.images import load_rgb
 from clearport.registry import NETWORKS
 from clearport.runtime.quality import find_pairs
 
 if TYPE_CHECKING:
-    from clearport.images import Image8
+    from clearport.pictures.images import Image8
 
 BUNDLED = [
     (name, scale)

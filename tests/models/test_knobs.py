@@ -9,8 +9,8 @@ import torch
 
 from clearport.base import BadInput
 from clearport.models import knobs, weights
-from clearport.models.net_heavyrain import SPEC
-from clearport.models.net_ncnet import SPEC as NCNET
+from clearport.models.networks.deraining.heavyrain import SPEC
+from clearport.models.networks.super_resolution.ncnet import SPEC as NCNET
 from clearport.registry import NETWORKS
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clearport.files import size_bytes
-from clearport.images import load_rgb
+from clearport.disk.files import size_bytes
 from clearport.models import samples
-from clearport.models.degradations import bicubic_downscale, crop_to_multiple
+from clearport.models.degradations.resize import bicubic_downscale, crop_to_multiple
+from clearport.pictures.images import load_rgb
 
 ALL = (*samples.SAMPLES, samples.GOLDEN)
 

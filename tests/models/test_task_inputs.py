@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from clearport.base import Task
-from clearport.images import load_rgb
 from clearport.models import samples
 from clearport.models.task_inputs import as_inputs, described
+from clearport.pictures.images import load_rgb
 
 PHOTOS = [load_rgb(path) for path in samples.calibration()[:3]]
 

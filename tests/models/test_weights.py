@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from clearport.base import BadInput
 from clearport.models import weights
-from clearport.models.net_ncnet import SPEC
+from clearport.models.networks.super_resolution.ncnet import SPEC
 
 
 class Evil:

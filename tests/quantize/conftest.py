@@ -9,8 +9,8 @@ import onnx_ir as ir
 import pytest
 from onnx_ir.passes import common
 
-from clearport import graphs
 from clearport.base import Graph, TensorSpec
+from clearport.graph import nodes as graphs
 
 GraphOf = Callable[..., Graph]
 

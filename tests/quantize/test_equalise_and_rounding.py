@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clearport import graph_sizes, graphs
 from clearport.base import Graph, Size
 from clearport.export.from_torch import export_graph
-from clearport.quantize import calibrate, equalise, rounding, weights
-from clearport.quantize.photos import cropped, halved, prepare
-from clearport.quantize.stepwise import Stepwise
+from clearport.graph import nodes as graphs
+from clearport.graph import sizes as graph_sizes
+from clearport.quantize.calibration import survey as calibrate
+from clearport.quantize.calibration.photos import cropped, halved, prepare
+from clearport.quantize.calibration.stepwise import Stepwise
+from clearport.quantize.ranges import equalise
+from clearport.quantize.weights import arrays as weights
+from clearport.quantize.weights import rounding
 from clearport.registry import NETWORKS
 
 

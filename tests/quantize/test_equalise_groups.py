@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport import graphs
 from clearport.base import CheckFailed, Graph
-from clearport.quantize import calibrate, equalise, qdq, weights
+from clearport.graph import nodes as graphs
+from clearport.quantize import qdq
+from clearport.quantize.calibration import survey as calibrate
+from clearport.quantize.calibration.photos import prepare
 from clearport.quantize.flow import QuantizeOptions, quantize
-from clearport.quantize.photos import prepare
+from clearport.quantize.ranges import equalise
+from clearport.quantize.weights import arrays as weights
 
 KINDS = st.tuples(
     st.sampled_from(["Conv", "ConvTranspose"]),

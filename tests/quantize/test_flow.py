@@ -10,10 +10,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from clearport import graphs
 from clearport.base import BadInput, Graph, QuantizedGraph, ScaleTable
-from clearport.quantize import mixed, placement, qdq, scheme
+from clearport.graph import nodes as graphs
+from clearport.quantize import qdq, scheme
 from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.quantize.placement import floats as placement
+from clearport.quantize.placement import mixed
 
 SMALL = """
     a = Conv<pads=[1,1,1,1]>(image, W, B)
@@ -140,7 +142,7 @@ def test_progress_tells_of_every_stage_and_reaches_its_end(small: Graph, photos:
 def test_the_number_of_cores_changes_nothing(
     small: Graph, photos: list[np.ndarray], quantized: QuantizedGraph, cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clearport.quantize.lanes.cores", lambda: cores)
+    monkeypatch.setattr("clearport.quantize.calibration.lanes.cores", lambda: cores)
     assert quantize(small, photos).table == quantized.table
 
 
@@ -158,9 +160,9 @@ def test_a_static_graph_with_sizes_inside_is_calibrated_at_its_size(graph_of, ph
 def ncnet(shared: Path) -> tuple[Graph, QuantizedGraph]:
     """Published weights, calibrated on the photos that clearport brings."""
     from clearport.export.from_torch import export_graph
-    from clearport.images import load_rgb
     from clearport.models import samples, weights
-    from clearport.models.net_ncnet import SPEC
+    from clearport.models.networks.super_resolution.ncnet import SPEC
+    from clearport.pictures.images import load_rgb
 
     module = weights.load(SPEC, 3, shared / "weights/ncnet/ncnet_x3_fp32.pth").module
     graph = export_graph(module, SPEC, 3, None)
@@ -172,8 +174,8 @@ def ncnet(shared: Path) -> tuple[Graph, QuantizedGraph]:
 def test_ground_truth_loss_of_ncnet(
     ncnet: tuple[Graph, QuantizedGraph], shared: Path, name: str, most_db: float
 ) -> None:
-    from clearport.images import load_rgb
     from clearport.models.metrics import psnr_db, to_levels
+    from clearport.pictures.images import load_rgb
 
     sessions = [graphs.session(model) for model in (ncnet[0].model, qdq.to_qdq(ncnet[1]))]
     losses = []
@@ -188,8 +190,8 @@ def test_ground_truth_loss_of_ncnet(
 
 
 def test_fidelity_of_ncnet_on_a_photo_it_was_not_calibrated_on(ncnet: tuple[Graph, QuantizedGraph]) -> None:
-    from clearport.images import load_rgb
     from clearport.models import samples
+    from clearport.pictures.images import load_rgb
 
     image = load_rgb(samples.golden()).transpose(2, 0, 1)[None].astype(np.float32)
     wanted, given = (graphs.session(m).run(None, {"image": image})[0] for m in (ncnet[0].model, qdq.to_qdq(ncnet[1])))

@@ -11,11 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clearport import graphs
 from clearport.base import Graph, QParams, QuantizedGraph, ScaleTable
 from clearport.export.from_torch import export_graph
-from clearport.quantize import calibrate, ends, fold, islands, legalise, placement, qdq, search
+from clearport.graph import nodes as graphs
+from clearport.quantize import qdq
+from clearport.quantize.calibration import survey as calibrate
 from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.quantize.placement import floats as placement
+from clearport.quantize.placement import fold, islands
+from clearport.quantize.ranges import ends, legalise, search
 from clearport.registry import NETWORKS
 
 PLAIN = QuantizeOptions((0.0,), search=False, compensate=False)

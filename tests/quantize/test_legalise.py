@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport import graphs
 from clearport.base import Graph, QParams
-from clearport.quantize import fold, islands, legalise, placement, weights
-from clearport.quantize.fold import Folded
+from clearport.graph import nodes as graphs
+from clearport.quantize.placement import floats as placement
+from clearport.quantize.placement import fold, islands
+from clearport.quantize.placement.fold import Folded
+from clearport.quantize.ranges import legalise
+from clearport.quantize.weights import arrays as weights
 
 RESIDUAL = """
     a = Conv<pads=[1,1,1,1]>(image, W, B)

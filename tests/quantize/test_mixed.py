@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearport.base import QParams
-from clearport.quantize import mixed, placement
 from clearport.quantize.flow import quantize
+from clearport.quantize.placement import floats as placement
+from clearport.quantize.placement import mixed
 
 SENSITIVE = """
     a = Conv<pads=[1,1,1,1]>(image, W, B)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from clearport.base import Graph, Size
 from clearport.export.from_torch import export_graph
-from clearport.quantize import photos, rounding
+from clearport.quantize.calibration import photos
+from clearport.quantize.calibration.photos import LARGEST, LEAST, MOST_PHOTOS, drawn, middle, prepare, spread
 from clearport.quantize.flow import QuantizeOptions, quantize
-from clearport.quantize.photos import LARGEST, LEAST, MOST_PHOTOS, drawn, middle, prepare, spread
 from clearport.quantize.weight_only import _at_all_sizes, _Judge
+from clearport.quantize.weights import rounding
 from clearport.registry import NETWORKS
 
 DEMANDING = ("rlfn", "mobilederain")

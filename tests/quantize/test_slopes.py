@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearport import graphs
 from clearport.base import QParams
-from clearport.quantize import legalise, scheme, slopes
+from clearport.graph import nodes as graphs
+from clearport.quantize import scheme
+from clearport.quantize.ranges import legalise, slopes
 
 from .test_legalise import lowered, ranges_of
 

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport import graph_sizes, graphs
 from clearport.base import Graph
-from clearport.quantize import qdq, ratios
+from clearport.graph import nodes as graphs
+from clearport.graph import sizes as graph_sizes
+from clearport.quantize import qdq
 from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.quantize.ranges import ratios
 
 HEAD = "h = Conv<pads=[1,1,1,1]>(image, W, B) x = Relu(h)"
 MEAN = "s = Constant<value_ints=[2,3]>()"

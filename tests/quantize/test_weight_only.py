@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from clearport import graphs
 from clearport.base import BadInput, Graph
+from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
-from clearport.quantize import scheme, weight_only, weights
+from clearport.quantize import scheme, weight_only
+from clearport.quantize.weights import arrays as weights
 
 
 def result(graph: Graph, image: np.ndarray) -> np.ndarray:
@@ -54,7 +55,7 @@ def test_the_same_photos_give_the_same_weights_on_any_number_of_cores(
 ) -> None:
     made = []
     for cores in (1, 4):
-        monkeypatch.setattr("clearport.quantize.lanes.cores", lambda cores=cores: cores)
+        monkeypatch.setattr("clearport.quantize.calibration.lanes.cores", lambda cores=cores: cores)
         made.append(graphs.to_bytes(weight_only.quantize(chain, photos).graph.model))
     assert made[0] == made[1]
 

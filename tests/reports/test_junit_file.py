@@ -13,9 +13,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from clearport.base import BadInput
-from clearport.bench_file import BenchFile, wanted
-from clearport.bench_record import BenchedModel, BenchPlan, BenchRecord
-from clearport.outputs import claimed
+from clearport.bundle.bench_file import BenchFile, wanted
+from clearport.bundle.bench_record import BenchedModel, BenchPlan, BenchRecord
+from clearport.disk.outputs import claimed
 from clearport.reports.junit import Check, JunitFile, write_junit
 from tests.core.places import SmallDisk
 
@@ -95,7 +95,7 @@ def test_the_report_of_an_earlier_run_does_not_survive_a_refusal(tmp_path: Path,
 def test_somebody_elses_file_is_refused(
     tmp_path: Path, content: str, command: str, option: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from clearport import cli
+    from clearport.cli import app as cli
 
     path = tmp_path / "theirs"
     path.write_text(content)

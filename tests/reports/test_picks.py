@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from clearport.bundle_manifest import Manifest
+from clearport.bundle.manifest import Manifest
 from clearport.reports import markdown
 from clearport.reports.page import page
 from clearport.reports.picks import chosen, picks
-from clearport.runtime.latency_record import LatencyReport
+from clearport.runtime.latency.record import LatencyReport
 from tests.device_rows import bench_row
 from tests.latency_reports import latency_report
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clearport.bundle_manifest import Manifest
+from clearport.bundle.manifest import Manifest
 from clearport.reports import html, markdown, tables_devices
 from clearport.reports.content import Table
 from clearport.reports.page import page

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearport.base import Skipped
-from clearport.bundle import Bundle
-from clearport.images import save_png
+from clearport.bundle.folder import Bundle
+from clearport.pictures.images import save_png
 from clearport.reports import html, markdown, plots, tables, text
 from clearport.reports.content import Bar, Plot
 from clearport.reports.html import write_reports

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clearport.base import TensorSpec
-from clearport.bundle import Bundle
+from clearport.bundle.folder import Bundle
 from clearport.reports.content import Usage
 from clearport.reports.usage import Codec, usages
 

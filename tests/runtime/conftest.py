@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.runtime.page_functions import Ask, page_functions
+from tests.runtime.devices.browser.page_functions import Ask, page_functions
 
 
 @pytest.fixture(scope="module")

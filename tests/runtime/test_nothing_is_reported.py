@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
-from clearport.runtime.worker import Worker
+from clearport.runtime.worker.worker import Worker
 
 sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 4, 4]) for name in ("image", "restored")]
 graph = helper.make_graph([helper.make_node("Relu", ["image"], ["restored"])], "g", sides[:1], sides[1:])

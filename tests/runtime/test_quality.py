@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from clearport.base import BadInput
-from clearport.images import save_png
+from clearport.pictures.images import save_png
 from clearport.runtime import metrics, quality
 
 

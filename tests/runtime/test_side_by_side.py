@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from clearport.runtime.side_by_side import lanes, side_by_side
-from clearport.runtime.worker_process import WorkerProcess
+from clearport.runtime.worker.process import WorkerProcess
 
 
 def _nothing(done: int, total: int) -> None:

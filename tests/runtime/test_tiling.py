@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from clearport.base import BadInput, CheckFailed, Size, TensorSpec
-from clearport.images import load_rgb
-from clearport.models.net_ncnet import SPEC
+from clearport.models.networks.super_resolution.ncnet import SPEC
+from clearport.pictures.images import load_rgb
 from clearport.runtime import tiling
 from clearport.runtime.tiling import Tiling
 from clearport.runtime.tiling_png import save_strips

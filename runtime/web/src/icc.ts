@@ -1,4 +1,4 @@
-/** Colors as sRGB by LittleCMS, the library that `core/image_color.py` uses, with the same intent and flags. */
+/** Colors as sRGB by LittleCMS, the library that `core/pictures/color.py` uses, with the same intent and flags. */
 
 import { instantiate } from "lcms-wasm";
 

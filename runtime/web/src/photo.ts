@@ -1,5 +1,5 @@
 /**
- * The user's photo as a network takes it: sRGB of 8 bits, upright, without alpha, as `core/images.py` reads it.
+ * The user's photo as a network takes it: sRGB of 8 bits, upright, without alpha, as `core/pictures/images.py` reads it.
  *
  * PNG files are decoded here, to the level. Other formats are decoded by the browser: Chromium's JPEG equals libjpeg-turbo's,
  * others may differ by a level. Their color profiles are converted here, but for those of CMYK and AVIF.
@@ -38,7 +38,7 @@ function isGrey({ data }: Picture): boolean {
   return true;
 }
 
-/** A picture whose three channels are its BT.601 luma, rounded: `as_grey` of `core/images.py`. */
+/** A picture whose three channels are its BT.601 luma, rounded: `as_grey` of `core/pictures/images.py`. */
 export function asGrey({ width, height, data }: Picture): Picture {
   const grey = new Uint8Array(data.length);
   for (let i = 0; i < data.length; i += 3) {

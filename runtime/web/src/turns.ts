@@ -36,7 +36,7 @@ export function nextParty<T extends Racer>(
   return { members, company };
 }
 
-/** A round forwards, one backwards, and again from the next: `order` of `runtime/latency_race.py`. */
+/** A round forwards, one backwards, and again from the next: `order` of `runtime/latency/race.py`. */
 export function order<T>(all: readonly T[], round: number): T[] {
   const shift = Math.floor(round / 2) % all.length;
   const turned = [...all.slice(shift), ...all.slice(0, shift)];

@@ -1,4 +1,4 @@
-/** What the server offers and what the page sends back; `runtime/browser_wire.py` is the other end. */
+/** What the server offers and what the page sends back; `runtime/devices/browser/wire.py` is the other end. */
 
 export type Unit = "cpu" | "gpu" | "npu";
 export type Backend = "wasm" | "webgpu" | "webnn";

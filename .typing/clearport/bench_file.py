@@ -1,1 +1,0 @@
-../../core/bench_file.py

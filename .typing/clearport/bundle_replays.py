@@ -1,1 +1,0 @@
-../../core/bundle_replays.py

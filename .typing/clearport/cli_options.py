@@ -1,1 +1,0 @@
-../../core/cli_options.py

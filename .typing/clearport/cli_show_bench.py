@@ -1,1 +1,0 @@
-../../core/cli_show_bench.py

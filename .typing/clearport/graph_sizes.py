@@ -1,1 +1,0 @@
-../../core/graph_sizes.py

@@ -1,1 +1,0 @@
-../../core/graphs.py

@@ -1,1 +1,0 @@
-../../core/image_color.py

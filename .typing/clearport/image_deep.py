@@ -1,1 +1,0 @@
-../../core/image_deep.py

@@ -1,1 +1,0 @@
-../../core/litter.py

@@ -1,1 +1,0 @@
-../../core/pipeline_bench.py

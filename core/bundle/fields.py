@@ -1,0 +1,91 @@
+"""The kinds of field that a manifest has, with what is checked of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+
+from clearport.base import Skipped, TensorSpec
+from clearport.runtime.latency.record import LatencyReport
+from clearport.runtime.latency.sound import sound
+from clearport.runtime.parity import ParityReport
+
+MOST_SIDE = 32768
+"""Longest side of a picture at either end of an artifact, in pixels."""
+MOST_VALUE = 65536.0
+"""Largest real value that a pixel may stand for: that of 16-bit pictures."""
+MOST_FINE, MOST_COARSE = 65536.0, 16.0
+"""How much finer or coarser than a pixel's the step of an integer end may be: outputs that were calibrated on dark
+pictures have fine steps, those that overshoot coarse ones."""
+_AXES, _CHANNELS = 4, 3
+DTYPES = ("uint8", "int8", "float16", "float32")
+
+
+def _relative(path: str) -> str:
+    parts = path.split("/")
+    if any(c in path for c in "\\:") or not path.isprintable():
+        raise ValueError("a path holds no backslash, colon or control character")
+    if path.startswith("/") or any(part in ("", ".", "..") for part in parts):
+        raise ValueError("a path is relative, with '/', and stays inside the bundle (no '..', no leading '/')")
+    return path
+
+
+def _sound(spec: TensorSpec) -> TensorSpec:
+    if spec.dtype not in DTYPES:
+        raise ValueError(f"dtype {spec.dtype!r} of tensor {spec.name!r}: expected one of {', '.join(DTYPES)}")
+    if not _is_image(spec):
+        raise ValueError(
+            f"shape {spec.shape} of tensor {spec.name!r}: expected one RGB picture ({spec.layout}) "
+            f"with sides of 1 to {MOST_SIDE}, or names of free axes"
+        )
+    low, high = spec.value_range
+    if not (-MOST_VALUE <= low < high <= MOST_VALUE):
+        raise ValueError(
+            f"value_range {spec.value_range} of tensor {spec.name!r}: expected two ascending numbers of at most "
+            f"{MOST_VALUE:g}"
+        )
+    step = spec.pixel_step
+    if spec.scale is not None and not step / MOST_FINE <= spec.scale <= step * MOST_COARSE:
+        raise ValueError(f"scale {spec.scale} of tensor {spec.name!r}: expected about that of a pixel, {step:g}")
+    if spec.zero_point is not None and not _fits(spec.zero_point, spec.dtype):
+        raise ValueError(f"zero point {spec.zero_point} of tensor {spec.name!r}: {spec.dtype} does not hold it")
+    return spec
+
+
+def _fits(number: int, dtype: str) -> bool:
+    low, high = (-128, 127) if dtype == "int8" else (0, 255)
+    return low <= number <= high
+
+
+def _is_image(spec: TensorSpec) -> bool:
+    if len(spec.shape) != _AXES:
+        return False
+    order = (0, 3, 1, 2) if spec.layout == "NHWC" else (0, 1, 2, 3)
+    batch, channels, *sides = (spec.shape[axis] for axis in order)
+    free = all(n if isinstance(n, str) else 1 <= n <= MOST_SIDE for n in sides)
+    return (batch == 1 or isinstance(batch, str)) and channels == _CHANNELS and free
+
+
+def _kind(value: Any) -> str:
+    skipped = isinstance(value, Skipped) or (isinstance(value, Mapping) and "reason" in value and "what" in value)
+    return "skipped" if skipped else "report"
+
+
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=0, le=1 << 62)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in lower-case hexadecimal")]
+RelativePath = Annotated[
+    str,
+    Field(min_length=1, description="path inside the bundle: relative, with '/', without '..'"),
+    AfterValidator(_relative),
+]
+Spec = Annotated[TensorSpec, AfterValidator(_sound)]
+Specs = Annotated[tuple[Spec, ...], Field(min_length=1)]
+Versions = Mapping[str, str]
+SkippedCell = Annotated[Skipped, Tag("skipped")]
+ParityCell = Annotated[Annotated[ParityReport, Tag("report")] | SkippedCell, Discriminator(_kind)]
+Latency = Annotated[LatencyReport, AfterValidator(sound)]
+LatencyCell = Annotated[Annotated[Latency, Tag("report")] | SkippedCell, Discriminator(_kind)]

@@ -1,0 +1,283 @@
+"""A bundle: the folder that an export leaves, with every artifact, what was proven about it, and how to check that.
+
+::
+
+    ncnet_x3/
+    ├── manifest.json  SHA256SUMS  report.html  report.md
+    ├── weights.safetensors  scales.json  reference_qdq.onnx
+    ├── goldens/{input,float,int8}.png
+    └── onnxruntime/ tflite/ openvino/ coreml/      one folder per target
+
+A bundle appears whole or not at all (``building``), and ``Bundle.verify_files`` finds a single flipped bit in it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clearport.base import Artifact, BadInput
+from clearport.bundle import files as bundle_files
+from clearport.bundle.fields import LatencyCell, ParityCell
+from clearport.bundle.files import MANIFEST, SUMS, Mismatch, compare, render_sums, scan
+from clearport.bundle.manifest import (
+    ArtifactRecord,
+    GoldenRecord,
+    Manifest,
+    contradictions,
+    to_json,
+)
+from clearport.disk import files as files_
+from clearport.disk import leftovers, outputs
+from clearport.disk.json_files import read_model
+from clearport.registry import TARGETS
+
+WEIGHTS = bundle_files.WEIGHTS
+"""Where the network's weights lie in a bundle."""
+
+_SHOWN_ERRORS = 5
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk. ``folder`` is where it lies; ``manifest`` is what it says of itself."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def load(cls, folder: Path) -> Bundle:
+        """Read the manifest of a bundle. Its files are not read yet: that is ``verify_files``.
+
+        What killed runs left in the folder is removed.
+
+        Raises:
+            BadInput: there is no bundle, or its manifest is malformed, of another schema version, or denies itself; the
+                message names the file and the field.
+        """
+        path = folder / MANIFEST
+        leftovers.sweep(folder)
+        if not os.path.lexists(path):
+            raise BadInput(
+                f"{folder}: no bundle here; expected a folder with {MANIFEST}, as 'clearport export' writes it"
+            )
+        manifest = read_model(path, Manifest, "a manifest that can be used", _explain)
+        _check(path, manifest)
+        return cls(folder, manifest)
+
+    @property
+    def artifacts(self) -> tuple[ArtifactRecord, ...]:
+        """Every artifact, in the order in which they were made."""
+        return self.manifest.artifacts
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check that the manifest records held."""
+        return not self.manifest.failures()
+
+    def path(self, part: ArtifactRecord | GoldenRecord | str) -> Path:
+        """Where an artifact, a golden picture or a relative path of the bundle lies on disk.
+
+        Raises:
+            BadInput: it is missing, leads out of the bundle, or (artifacts) has another size than the manifest says.
+        """
+        name = part if isinstance(part, str) else part.path
+        path = self.folder / name
+        if not path.exists():
+            raise BadInput(f"{path}: missing from the bundle; to see all that is wrong: clearport verify {self.folder}")
+        steps = [path, *path.parents]
+        if any(step.is_symlink() for step in steps[: len(Path(name).parts)]) or not _inside(path, self.folder):
+            raise BadInput(f"{path}: it leads out of the bundle; a bundle holds no symbolic links")
+        if isinstance(part, ArtifactRecord) and (found := files_.size_bytes(path)) != part.bytes:
+            raise BadInput(
+                f"{path}: {found} bytes, and the manifest says {part.bytes}; "
+                f"to see all that is wrong: clearport verify {self.folder}"
+            )
+        return path
+
+    def artifact(self, record: ArtifactRecord) -> Artifact:
+        """A record as the value that targets and runners exchange, with its absolute path."""
+        return Artifact(
+            target=record.target,
+            precision=record.precision,
+            path=self.path(record).absolute(),
+            sha256=record.sha256,
+            inputs=record.inputs,
+            outputs=record.outputs,
+            tool_versions=record.tool_versions,
+            variant=record.variant,
+        )
+
+    def find(self, target: str, precision: str, variant: str | None = None) -> ArtifactRecord:
+        """The artifact of a target and precision; without ``variant`` the plain one, or else the first.
+
+        Raises:
+            BadInput: there is none; the message lists what there is, and why it was skipped if it was.
+        """
+        fits = [a for a in self.artifacts if (a.target, a.precision) == (target, precision)]
+        fits = (
+            sorted(fits, key=lambda a: a.variant != "")
+            if variant is None
+            else [a for a in fits if a.variant == variant]
+        )
+        if fits:
+            return fits[0]
+        wanted = "/".join(filter(None, (target, precision, variant)))
+        keys = [a.key for a in self.artifacts]
+        near = difflib.get_close_matches(wanted, keys, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        reasons = [f"; skipped: {s.reason}" for s in self.manifest.skipped if s.what == wanted]
+        there = ", ".join(keys) or "nothing"
+        raise BadInput(f"{self.folder}: no artifact {wanted}{''.join(reasons)}{hint} (there are: {there})")
+
+    def golden(self, role: str) -> GoldenRecord:
+        """The golden picture of a role: ``input``, ``float`` or ``int8``.
+
+        Raises:
+            BadInput: the bundle has none.
+        """
+        for golden in self.manifest.goldens:
+            if golden.role == role:
+                return golden
+        raise BadInput(f"{self.folder / MANIFEST}: goldens: no picture of role {role!r}")
+
+    def verify_files(self) -> list[Mismatch]:
+        """Every file that is not as it was written; empty when all are. See ``verify_folder``."""
+        return verify_folder(self.folder)
+
+
+def verify_folder(folder: Path) -> list[Mismatch]:
+    """Compare every file of a bundle with its checksums; works on a bundle whose manifest cannot be read, too.
+
+    Found are changed, missing and added files, symbolic links, and a manifest or SHA256SUMS that was changed
+    itself. The reports are not covered: they are made from the rest.
+
+    Raises:
+        BadInput: there is no bundle, or a file cannot be read.
+    """
+    try:
+        manifest = Bundle.load(folder).manifest
+    except BadInput as error:
+        if not (folder / MANIFEST).is_file():
+            raise
+        found = [Mismatch(MANIFEST, "the manifest", str(error))]
+        return found + [
+            Mismatch(path, "the bundle", problem) for path, problem in compare(folder, None) if path != MANIFEST
+        ]
+    found = [Mismatch(path, _part(manifest, path), problem) for path, problem in compare(folder, manifest.files)]
+    wrong = {mismatch.path for mismatch in found}
+    return found + [
+        Mismatch(MANIFEST, f"artifact {a.key}", f"bytes: it says {a.bytes}, and {a.path} has {size}")
+        for a in manifest.artifacts
+        if not any(a.holds(path) for path in wrong) and (size := files_.size_bytes(folder / a.path)) != a.bytes
+    ]
+
+
+def write(folder: Path, manifest: Manifest) -> Bundle:
+    """Write ``manifest.json`` and ``SHA256SUMS`` for the files in ``folder``; ``files`` is filled in from there.
+
+    Raises:
+        BadInput: the manifest names a file that is not there or is another one, or the folder cannot be written.
+    """
+    complete = manifest.model_copy(update={"files": scan(folder)})
+    complete = Manifest.model_validate_json(to_json(complete))
+    _check(folder / MANIFEST, complete)
+    text = to_json(complete)
+    own = {MANIFEST: hashlib.sha256(text.encode()).hexdigest()}
+    with files_.atomic_path(folder / SUMS) as sums:  # first, so that a run that is killed between can be completed
+        sums.write_text(render_sums({**complete.files, **own}), encoding="utf-8")
+        files_.write_text(folder / MANIFEST, text)
+    return Bundle(folder, complete)
+
+
+@contextmanager
+def changing(folder: Path, option: str) -> Iterator[None]:
+    """Hold a bundle that something will be recorded in.
+
+    Raises:
+        BadInput: there is none, it cannot be written, or another clearport writes to it; nothing was done.
+    """
+    Bundle.load(folder)
+    with outputs.claimed(outputs.OutFolder(folder, option)):
+        yield
+
+
+def record(artifact: Artifact, folder: Path, parity: ParityCell, latency: LatencyCell) -> ArtifactRecord:
+    """The manifest's entry for an artifact that lies in ``folder``; further fields by ``model_copy(update=...)``."""
+    return ArtifactRecord(
+        target=artifact.target,
+        precision=artifact.precision,
+        variant=artifact.variant,
+        path=artifact.path.relative_to(folder).as_posix(),
+        sha256=artifact.sha256,
+        bytes=files_.size_bytes(artifact.path),
+        inputs=artifact.inputs,
+        outputs=artifact.outputs,
+        tool_versions=artifact.tool_versions,
+        parity=parity,
+        latency=latency,
+    )
+
+
+@contextmanager
+def building(folder: Path, *, force: bool = False) -> Iterator[Path]:
+    """An empty folder beside ``folder`` that takes its place when the block ends well and vanishes when it does not.
+
+    Raises:
+        BadInput: the place is taken: by a bundle (and not ``force``), or by anything else (always: nothing but a bundle
+            is ever replaced, and only where nothing else lies in its folder); or it cannot be written.
+    """
+    with outputs.claimed(outputs.OutBundle(folder, force=force)), files_.atomic_path(folder) as temporary:
+        temporary.mkdir()
+        yield temporary
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _check(path: Path, manifest: Manifest) -> None:
+    known = TARGETS.names()
+    unknown = [
+        f"artifacts.{i}.target: unknown target {a.target!r} (there are: {', '.join(known)})"
+        for i, a in enumerate(manifest.artifacts)
+        if a.target not in known
+    ]
+    wrong = unknown + list(contradictions(manifest))
+    if wrong:
+        raise BadInput(f"{path}: the manifest lies: {_some(wrong)}")
+
+
+def _explain(errors: list[Any]) -> str:
+    def one(detail: Any) -> str:
+        field = ".".join(str(part) for part in detail["loc"] if part not in ("report", "skipped"))
+        message = str(detail["msg"]).removeprefix("Value error, ")
+        return f"{field}: {message}" if field else message
+
+    return _some([one(detail) for detail in errors])
+
+
+def _some(messages: list[str]) -> str:
+    more = len(messages) - _SHOWN_ERRORS
+    return "; ".join(messages[:_SHOWN_ERRORS]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _part(manifest: Manifest, path: str) -> str:
+    """What a file belongs to, in words."""
+    for artifact in manifest.artifacts:
+        if artifact.holds(path):
+            return f"artifact {artifact.key}"
+    for golden in manifest.goldens:
+        if golden.path == path:
+            return f"golden picture {golden.name}"
+    names = {MANIFEST: "the manifest", SUMS: "the list of checksums"}
+    if manifest.quantization:
+        names[manifest.quantization.table] = "the scale table"
+        names[manifest.quantization.reference] = "the quantized reference"
+    return names.get(path, "the bundle")

@@ -1,0 +1,312 @@
+"""What ``manifest.json`` of a bundle says, as frozen pydantic models.
+
+Rules that hold for the whole file:
+
+- An unknown field, a missing field and a value of another type are errors.
+- What was not measured is a ``Skipped`` with its reason, never a null and never a pass.
+- What changes from run to run on the same inputs stands in ``latency``, ``host``, ``devices`` and ``device_rows``;
+  ``replays`` differ from machine to machine.
+- Paths are relative, with ``/``, and stay inside the bundle.
+
+The same thing for other languages is ``core/bundle/manifest.schema.json``, made by ``schema()``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from clearport.base import Precision, Skipped, Task
+from clearport.bundle.bench_record import BenchedDevice, BenchRow
+from clearport.bundle.contract import contract_contradictions
+from clearport.bundle.fields import (
+    MOST_SIDE,
+    Count,
+    Finite,
+    LatencyCell,
+    ParityCell,
+    RelativePath,
+    Sha256,
+    Specs,
+    Text,
+    Versions,
+)
+from clearport.bundle.files import WEIGHTS, digest_of
+from clearport.bundle.replays import ReplayRecord
+from clearport.runtime.parity import ParityReport, Tolerance
+
+SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_ID = "https://clearport.invalid/manifest-1.schema.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+
+class PaperRecord(_Record):
+    """Where the architecture comes from."""
+
+    title: Text
+    arxiv: Text
+    url: Text
+
+
+class ModelRecord(_Record):
+    """The network and its weights.
+
+    ``params`` counts every number of the network, ``macs`` the multiply-accumulates for one input of ``macs_size``
+    (HEIGHTxWIDTH in pixels). ``size`` is the input size that the artifacts were made for, or ``dynamic``; height and
+    width are multiples of ``size_multiple``. ``halo`` is the number of input pixels on each side that an output pixel
+    depends on; ``whole_picture`` says that it depends on all of them (null: written before that was recorded). ``card``
+    is what is known of the training of the weights, if anything.
+    """
+
+    name: Text
+    task: Task
+    scale: Annotated[int, Field(ge=1, le=64)]
+    params: Count
+    macs: Count
+    macs_size: Annotated[str, Field(pattern=r"^\d{1,5}x\d{1,5}$")]
+    weights_sha256: Sha256
+    license: Text
+    paper: PaperRecord
+    halo: Annotated[int, Field(ge=0, le=MOST_SIDE)]
+    whole_picture: bool | None = None
+    size_multiple: Annotated[int, Field(ge=1, le=MOST_SIDE)]
+    size: Annotated[str, Field(pattern=r"^(\d{1,5}x\d{1,5}|dynamic)$")]
+    card: Mapping[str, Any] | None = None
+
+
+class PixelContract(_Record):
+    """What the float network takes and gives; each artifact states its own in ``inputs`` and ``outputs``."""
+
+    inputs: Specs
+    outputs: Specs
+
+
+class LintFinding(_Record):
+    """A remark on how a file will fare on an accelerator."""
+
+    level: Literal["note", "warning", "error"]
+    rule: Text
+    message: Text
+    layer: str = ""
+
+
+class ArtifactRecord(_Record):
+    """A file (or a folder such as an .mlpackage) of the bundle, and what was proven about it.
+
+    ``sha256`` is that of the file, or of the sorted listing of the folder; ``bytes`` sums all of its files.
+    ``cross_checks`` are further parities: by other runtimes, to other references, on the probe. ``replays`` are the
+    outputs that were proven, for the conditions under which they must come again.
+    """
+
+    target: Text
+    precision: Precision
+    variant: str = ""
+    path: RelativePath
+    sha256: Sha256
+    bytes: Count
+    inputs: Specs
+    outputs: Specs
+    tool_versions: Versions
+    parity: ParityCell
+    cross_checks: tuple[ParityCell, ...] = ()
+    latency: LatencyCell
+    lint: tuple[LintFinding, ...] = ()
+    replays: tuple[ReplayRecord, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """``target/precision[/variant]``, unique in a bundle."""
+        return "/".join(filter(None, (self.target, self.precision, self.variant)))
+
+    @property
+    def parities(self) -> tuple[ParityReport, ...]:
+        """Every parity that was really measured."""
+        return tuple(p for p in (self.parity, *self.cross_checks) if isinstance(p, ParityReport))
+
+    def holds(self, path: str) -> bool:
+        """Whether a path of the bundle is this artifact's file, or lies in its folder."""
+        return path == self.path or path.startswith(f"{self.path}/")
+
+
+class GoldenRecord(_Record):
+    """A picture that proves an artifact: what goes in, or what must come out.
+
+    ``float`` is PyTorch's output and ``int8`` that of the quantized reference, both uint8 RGB; ``input`` names the
+    picture that went in. ``tolerances`` has one entry per artifact key that is judged against this picture;
+    ``protocol`` names its PSNR. ``values`` is a safetensors file of the bundle: under ``name``, PyTorch's output in
+    8-bit levels before rounding and clipping, float32 (pixels, 3), at the pixels that
+    ``clearport.runtime.parity.positions`` gives; ``value_tolerances`` are those of real values.
+    """
+
+    name: Text
+    path: RelativePath
+    sha256: Sha256
+    role: Literal["input", "float", "int8"]
+    protocol: str = ""
+    tolerances: Mapping[str, Tolerance] = Field(default_factory=dict)
+    input: Text = "input"
+    values: RelativePath | None = None
+    value_tolerances: Mapping[str, Tolerance] = Field(default_factory=dict)
+
+
+class QuantizationRecord(_Record):
+    """How the scale table came to be. ``table`` and ``reference`` are files of the bundle.
+
+    ``islands`` are the nodes that stay float because their operator has no int8 form (node -> operator),
+    ``float_layers`` those that stay float because int8 costs too much there; ``simulated_psnr_db`` is int8 to float on
+    held-out photos.
+    """
+
+    scheme: Text
+    calibrator: Text
+    islands: dict[str, str] = {}
+    float_layers: tuple[str, ...] = ()
+    simulated_psnr_db: float | None = None
+    images: Annotated[int, Field(ge=1)]
+    images_sha256: Sha256
+    table: RelativePath
+    reference: RelativePath
+
+
+class QualityRecord(_Record):
+    """One figure against ground truth. ``subject`` is an artifact key or ``pytorch``.
+
+    ``change`` is the difference to PyTorch fp32 in the same metric, ``passed`` whether a gate held (null: no gate).
+    """
+
+    subject: Text
+    data: Text
+    images: Annotated[int, Field(ge=1)]
+    metric: Text
+    protocol: Text
+    unit: str
+    value: Finite
+    change: Finite | None = None
+    passed: bool | None = None
+
+
+class BaselineRecord(_Record):
+    """PyTorch itself on the same input, timed in the same interleaved run as the artifacts."""
+
+    runtime: Text
+    version: Text
+    latency: LatencyCell
+
+
+class HostRecord(_Record):
+    """The machine that made the bundle and measured the latencies, and when (``created``, ISO 8601 in UTC)."""
+
+    cpu: str
+    cores: Count
+    governor: str | None
+    load_start: Finite | None
+    load_end: Finite | None
+    memory_mib: Count
+    machine: str
+    system: str
+    python: str
+    created: Text
+
+
+class Manifest(_Record):
+    """``manifest.json``. ``files`` has the SHA-256 of every file but itself, SHA256SUMS and the reports.
+
+    ``device_rows`` are what ``clearport bench --record`` found on ``devices``.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    model: ModelRecord
+    pixel_contract: PixelContract
+    artifacts: tuple[ArtifactRecord, ...]
+    skipped: tuple[Skipped, ...]
+    goldens: tuple[GoldenRecord, ...]
+    quantization: QuantizationRecord | None
+    quality: tuple[QualityRecord, ...] = ()
+    baseline: BaselineRecord
+    tool_versions: Versions
+    host: HostRecord
+    devices: tuple[BenchedDevice, ...] = ()
+    device_rows: tuple[BenchRow, ...] = ()
+    files: Mapping[RelativePath, Sha256] = Field(default_factory=dict)
+
+    def failures(self) -> list[str]:
+        """Every check that did not hold, one sentence each; empty when all of them held."""
+        parity = [
+            f"{a.key}: parity failed ({p.method}): {'; '.join(p.failures) or 'outside its tolerance'}"
+            for a in self.artifacts
+            for p in a.parities
+            if not p.passed
+        ]
+        quality = [
+            f"{q.subject}: {q.metric} on {q.data} is {q.value:g} {q.unit}".rstrip() + ", outside the gate"
+            for q in self.quality
+            if q.passed is False
+        ]
+        return parity + quality
+
+
+def to_json(manifest: Manifest) -> str:
+    """The manifest as the text of ``manifest.json``: sorted keys, two spaces, one newline at the end."""
+    plain = manifest.model_dump(mode="json")
+    return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def schema() -> str:
+    """The JSON schema of ``manifest.json``, as the text of ``core/bundle/manifest.schema.json``.
+
+    ``python -m clearport.bundle.manifest > core/bundle/manifest.schema.json`` writes it again after a change.
+    """
+    found = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        **Manifest.model_json_schema(mode="validation"),
+        "title": "Manifest of a clearport bundle",
+    }
+    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def contradictions(manifest: Manifest) -> Iterator[str]:
+    """Where one part of a manifest denies another, as ``field: what is wrong``."""
+    keys = {artifact.key for artifact in manifest.artifacts}
+    for i, artifact in enumerate(manifest.artifacts):
+        for other in manifest.artifacts[:i]:
+            if other.key == artifact.key:
+                yield f"artifacts.{i}: {artifact.key} is there twice"
+            elif other.holds(artifact.path) or artifact.holds(other.path):
+                yield f"artifacts.{i}.path: {artifact.path} belongs to {other.key} already"
+        if digest_of(artifact.path, manifest.files) != artifact.sha256:
+            yield f"artifacts.{i}.sha256: {artifact.key} has another checksum than 'files' gives for {artifact.path}"
+    if manifest.files.get(WEIGHTS) != manifest.model.weights_sha256:
+        yield f"model.weights_sha256: it is another checksum than 'files' gives for {WEIGHTS}"
+    yield from contract_contradictions(manifest)
+    yield from _golden_contradictions(manifest, keys)
+    for name in ("table", "reference") if manifest.quantization else ():
+        path = getattr(manifest.quantization, name)
+        if path not in manifest.files:
+            yield f"quantization.{name}: {path} is not among 'files'"
+
+
+def _golden_contradictions(manifest: Manifest, keys: set[str]) -> Iterator[str]:
+    inputs = {golden.name for golden in manifest.goldens if golden.role == "input"}
+    for i, golden in enumerate(manifest.goldens):
+        if manifest.files.get(golden.path) != golden.sha256:
+            yield f"goldens.{i}.sha256: {golden.name} has another checksum than 'files' gives for {golden.path}"
+        for unknown in sorted({*golden.tolerances, *golden.value_tolerances} - keys):
+            yield f"goldens.{i}.tolerances: {unknown!r} is no artifact of this bundle"
+        if golden.values is not None and golden.values not in manifest.files:
+            yield f"goldens.{i}.values: {golden.values} is not among 'files'"
+        if golden.input not in inputs:
+            yield f"goldens.{i}.input: there is no input picture {golden.input!r}"
+        if golden.name in {other.name for other in manifest.goldens[:i]}:
+            yield f"goldens.{i}.name: {golden.name!r} is there twice"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema())

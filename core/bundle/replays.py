@@ -1,0 +1,73 @@
+"""What artifacts gave when they were proven, to the bit, and by what: the same file by the same gives the same again.
+
+Limits leave room for kernels that round differently. Where a runtime of the same version runs a file on the same
+processor as at the export, there is nothing to leave room for: another output is that of another file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from clearport.bundle.fields import Sha256, Text, Versions
+from clearport.registry import installed_versions
+from clearport.runtime.latency.host import cpu_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from clearport.base import Array
+    from clearport.protocols import Runner
+
+
+class ReplayRecord(BaseModel):
+    """The output of an artifact for a picture (``photo`` or ``probe``), and all that it depends on.
+
+    ``sha256`` is that of the raw tensor. ``processor`` is its name and a digest of what it can do.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+    golden: Text
+    runner: Text
+    versions: Versions
+    processor: Text
+    threads: Annotated[int, Field(ge=1)]
+    sha256: Sha256
+
+    @property
+    def conditions(self) -> tuple[object, ...]:
+        """All but the output."""
+        return self.golden, self.runner, dict(self.versions), self.processor, self.threads
+
+
+def replay_of(output: Array, golden: str, runner: Runner, threads: int) -> ReplayRecord | None:
+    """The record of an output; None where the runtime lives in a Python of its own, whose versions are not known."""
+    if hasattr(runner, "interpreter"):
+        return None
+    parts = installed_versions((*runner.requires, "numpy", "clearport"))  # clearport sets each runtime's options
+    versions = {name: version for name, version in parts.items() if version}
+    digest = hashlib.sha256(output.tobytes()).hexdigest()
+    return ReplayRecord(
+        golden=golden, runner=runner.name, versions=versions, processor=processor(), threads=threads, sha256=digest
+    )
+
+
+def contradicts(fresh: ReplayRecord | None, kept: Iterable[ReplayRecord]) -> bool:
+    """Whether an output is another one than was kept for the same conditions."""
+    same = [replay for replay in kept if fresh is not None and replay.conditions == fresh.conditions]
+    return fresh is not None and bool(same) and fresh not in same
+
+
+@cache
+def processor() -> str:
+    """The processor and the digest of its instruction sets, which decide what kernels a runtime takes."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    able = next((line for line in lines if line.lower().startswith(("flags", "features"))), platform.version())
+    return f"{cpu_name()} {hashlib.sha256(able.encode()).hexdigest()[:12]}"

@@ -1,0 +1,271 @@
+"""The command line. Exit codes: 0 good, 1 a check failed, 2 bad input or an internal error, 130 interrupted.
+
+Nothing heavy is imported before a command needs it, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearport.cli import devices as cli_devices
+from clearport.cli import serve as cli_serve
+from clearport.cli import train as cli_train
+from clearport.cli.options import (
+    BundleArg,
+    CalibrationOpt,
+    ForceOpt,
+    IOOpt,
+    JsonOpt,
+    KnobOpt,
+    PrecisionsOpt,
+    QuietOpt,
+    ScaleOpt,
+    SizeOpt,
+    TargetsOpt,
+    WeightsOpt,
+    split,
+)
+
+app = typer.Typer(
+    name="clearport",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from clearport import __version__
+
+        typer.echo(f"clearport {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Image-restoration networks from PyTorch to phones and edge boards: exported, quantized, and proven.
+
+    Start with: clearport export ncnet --out out/ncnet_x3
+    """
+
+
+@app.command("list")
+def list_(
+    network: Annotated[
+        str, typer.Argument(help="Show all that is known of this network.", show_default=False, metavar="NETWORK")
+    ] = "",
+    json: JsonOpt = False,
+) -> None:
+    """Networks with their tasks and weights, targets with their precisions, and what is installed.
+
+    Example: clearport list rlfn
+    """
+    from clearport.cli import show as cli_show
+    from clearport.pipeline import list as pipeline_list
+
+    if network:
+        cli_show.show_network(pipeline_list.network(network), as_json=json)
+    else:
+        cli_show.show_inventory(pipeline_list.inventory(), as_json=json)
+
+
+@app.command()
+def export(
+    network: Annotated[str, typer.Argument(help="A network of 'clearport list', such as ncnet.", metavar="NETWORK")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; it appears only when it is complete.")],
+    scale: ScaleOpt = None,
+    size: SizeOpt = "360x640",
+    target: TargetsOpt = "",
+    precision: PrecisionsOpt = "",
+    weights: WeightsOpt = None,
+    knob: KnobOpt = None,
+    calibration: CalibrationOpt = None,
+    io: IOOpt = "uint8",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.")] = 1,
+    bench: Annotated[bool, typer.Option(help="Measure latency, briefly ('clearport bench' does it at length).")] = True,
+    force: ForceOpt = False,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Export a network to every target, prove each file against PyTorch, measure it, and write the bundle.
+
+    Example: clearport export ncnet --out out/x3 --scale 3 --size 360x640 --target tflite,coreml --precision int8
+    """
+    from clearport.base import Size
+    from clearport.cli.progress import progress_bar
+    from clearport.cli.show import show_bundle
+    from clearport.pipeline.export import export_bundle
+    from clearport.pipeline.plan import ExportRequest
+
+    request = ExportRequest(
+        network=network,
+        out=out,
+        scale=scale,
+        size=Size.parse(size),
+        targets=split(target),
+        precisions=split(precision),
+        weights=weights,
+        knobs=tuple(knob or ()),
+        calibration=calibration,
+        io=io,
+        threads=threads,
+        measure=bench,
+        force=force,
+    )
+    with progress_bar(quiet=quiet) as progress:
+        bundle = export_bundle(request, progress)
+    show_bundle(bundle, as_json=json)
+    if not bundle.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(bundle: BundleArg, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
+    """Check a bundle from disk: every checksum, then every artifact, loaded and run on the golden picture.
+
+    Example: clearport verify out/x3
+    """
+    from clearport.cli.progress import progress_bar
+    from clearport.cli.show import show_checks
+    from clearport.pipeline.verify import verify_bundle
+
+    with progress_bar(quiet=quiet) as progress:
+        checks = verify_bundle(bundle, progress)
+    show_checks(checks, as_json=json)
+    if any(check.passed is False for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command("eval")
+def eval_(
+    bundle: BundleArg,
+    data: Annotated[
+        Path,
+        typer.Option(help="Pairs: *_LR/*_HR files, two folders such as low and high, Rain100, LOL, DIV2K or SICE."),
+    ],
+    held_back: Annotated[
+        bool, typer.Option("--held-back", help="Only the pictures that the network's training set aside (its card).")
+    ] = False,
+    max_drop: Annotated[
+        float | None, typer.Option(help="Fail when an artifact loses more than this to PyTorch fp32, in dB RGB.")
+    ] = None,
+    min_psnr: Annotated[float | None, typer.Option(help="Fail when an artifact is below this, in dB RGB.")] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Fail when this artifact was not judged, as where its runtime is missing; several times.",
+            metavar="TARGET/PRECISION",
+        ),
+    ] = None,
+    target: TargetsOpt = "",
+    precision: PrecisionsOpt = "",
+    junit: Annotated[Path | None, typer.Option(help="Write the outcome as JUnit XML for CI.")] = None,
+    record: Annotated[bool, typer.Option("--record", help="Keep the figures in the bundle and its report.")] = False,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """The accuracy gate for CI: PSNR and SSIM of every artifact against ground truth, and its loss to PyTorch fp32.
+
+    A file that is not as it was written fails the gate, too. What cannot be judged here is named; --require fails it.
+
+    Example: clearport eval out/x3 --data pairs/ --max-drop 0.1 --require tflite/int8 --junit eval.xml
+    """
+    from clearport.cli.progress import progress_bar
+    from clearport.cli.show import show_quality
+    from clearport.pipeline.eval import EvalRequest, evaluate_bundle, gate_outputs, record_quality
+
+    request = EvalRequest(
+        folder=bundle,
+        data=data,
+        max_drop=max_drop,
+        min_psnr=min_psnr,
+        targets=split(target),
+        precisions=split(precision),
+        held_back=held_back,
+        require=tuple(require or ()),
+    )
+    with gate_outputs(request, junit, record=record) as report:
+        with progress_bar(quiet=quiet) as progress:
+            outcome = evaluate_bundle(request, progress)
+        report.checks = outcome.checks
+        show_quality(outcome, as_json=json)  # first: what was computed is seen, even where it cannot be written
+        if record:
+            record_quality(bundle, outcome)
+    if not outcome.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    bundle: BundleArg,
+    picture: Annotated[
+        Path, typer.Argument(help="The picture to restore: PNG, JPEG, WebP, BMP or TIFF.", metavar="PICTURE")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the restored picture goes (PNG).")],
+    target: Annotated[str, typer.Option(help="Target of the artifact.")] = "tflite",
+    precision: Annotated[str, typer.Option(help="Precision of the artifact.")] = "int8",
+    variant: Annotated[str | None, typer.Option(help="Variant of the artifact, where there are several.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Restore a picture of any size with one artifact of a bundle (larger pictures in seamless tiles).
+
+    Example: clearport run out/x3 photo.jpg -o photo_x3.png --target tflite --precision int8
+    """
+    from clearport.cli.progress import progress_bar
+    from clearport.cli.show import show_restored
+    from clearport.pipeline.run import RunRequest, restore_picture
+
+    request = RunRequest(
+        folder=bundle,
+        picture=picture,
+        output=output,
+        target=target,
+        precision=precision,
+        variant=variant,
+        threads=threads,
+    )
+    with progress_bar(quiet=quiet) as progress:
+        restored = restore_picture(request, progress)
+    show_restored(restored, as_json=json)
+
+
+@app.command()
+def report(bundle: BundleArg) -> None:
+    """Write report.html (one self-contained page) and report.md of a bundle again.
+
+    Example: clearport report out/x3
+    """
+    from clearport.bundle.folder import Bundle, changing
+    from clearport.reports.html import write_reports
+
+    with changing(bundle, "the report"):
+        for path in write_reports(Bundle.load(bundle)):
+            typer.echo(path)
+
+
+app.command()(cli_devices.devices)
+app.command()(cli_devices.bench)
+app.command()(cli_serve.serve)
+app.command()(cli_train.train)
+
+
+def main() -> None:
+    """Entry point: errors become one line on stderr and an exit code."""
+    from clearport.cli.errors import guarded
+
+    guarded(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""``clearport devices`` and ``clearport bench``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearport.cli.options import BundleArg, JsonOpt, PrecisionsOpt, QuietOpt, TargetsOpt, split
+
+_WHERE, _HOW, _OUTCOME = "Where", "How", "What becomes of it"
+
+EXAMPLES = """Run, check and time the artifacts of a bundle, on this machine and on others.
+
+Phones, boards and browsers run them; of NPUs without hardware the compiler is asked. Each row says which.
+
+\b
+This machine's CPU, PyTorch and all files in turns:
+  clearport bench out/x3
+
+\b
+A phone, a board, and what Vela says of an Ethos-U; one record for all:
+  clearport bench out/x3 --device adb:SERIAL --device ssh:me@board
+      --device ethos-u:u55-256 --json bench.json
+
+\b
+Did it get faster? In one interleaved run, or against an older record:
+  clearport bench out/new --against out/old
+  clearport bench out/new --compare old.json --max-slowdown 1.1
+
+\b
+Five minutes of each file without a pause, with the curve:
+  clearport bench out/x3 --sustained 300 --json sustained.json
+
+Ctrl-C, or a device that goes away, loses nothing that is in the file of --json: --resume does the rest.
+"""
+
+
+def devices(json: JsonOpt = False) -> None:
+    """What artifacts can be run on from here: what is there, what is missing, and how to get it.
+
+    Example: clearport devices
+    """
+    from clearport.cli import show_bench as cli_show_bench
+    from clearport.pipeline import devices as pipeline_devices
+
+    cli_show_bench.show_devices(pipeline_devices.devices(), as_json=json)
+
+
+def bench(
+    bundle: BundleArg,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address of 'clearport devices'; several times; host if left out.",
+            metavar="ADDRESS",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None,
+    unit: Annotated[
+        str,
+        typer.Option(
+            help="cpu, gpu, npu, separated by commas; the device's first if left out.", rich_help_panel=_WHERE
+        ),
+    ] = "",
+    require_unit: Annotated[
+        str,
+        typer.Option(
+            help="Fail unless everything asked for this unit ran on it, and on nothing else.", rich_help_panel=_OUTCOME
+        ),
+    ] = "",
+    runner: Annotated[str, typer.Option(help="Only these runners, separated by commas.", rich_help_panel=_WHERE)] = "",
+    python: Annotated[str, typer.Option(help="Interpreter on a phone or board.", rich_help_panel=_WHERE)] = "",
+    benchmark_model: Annotated[
+        Path | None, typer.Option(help="LiteRT's benchmark_model for the phone's processor.", rich_help_panel=_WHERE)
+    ] = None,
+    identity: Annotated[Path | None, typer.Option(help="Private key for SSH.", rich_help_panel=_WHERE)] = None,
+    known_hosts: Annotated[Path | None, typer.Option(help="Pinned host keys for SSH.", rich_help_panel=_WHERE)] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Keep what NPU compilers made here: the files to put on the chip.", rich_help_panel=_OUTCOME),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Longest time of one step on a device, in seconds.", rich_help_panel=_HOW)
+    ] = 120.0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.", rich_help_panel=_HOW)] = 1,
+    pin: Annotated[str, typer.Option(help="Processors to stay on (Linux), as in 0,1.", rich_help_panel=_HOW)] = "",
+    runs: Annotated[
+        int, typer.Option(min=1, help="Timed runs of every artifact, at least.", rich_help_panel=_HOW)
+    ] = 50,
+    seconds: Annotated[
+        float, typer.Option(min=0.0, help="Measure every artifact for at least this long.", rich_help_panel=_HOW)
+    ] = 1.0,
+    sustained: Annotated[
+        float, typer.Option(min=0.0, help="Then run each without a pause for so many seconds.", rich_help_panel=_HOW)
+    ] = 0.0,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Ask the runtime what each operator takes.", rich_help_panel=_HOW)
+    ] = False,
+    target: TargetsOpt = "",
+    precision: PrecisionsOpt = "",
+    against: Annotated[
+        Path | None, typer.Option(help="Another bundle, measured in the same turns.", rich_help_panel=_HOW)
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="An older --json file: faster, slower, or cannot tell.", rich_help_panel=_OUTCOME),
+    ] = None,
+    max_slowdown: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0,
+            help="Fail when a file is slower than in the --compare file by more than this ratio, beyond doubt; "
+            "without it, slower files are told and do not fail.",
+            rich_help_panel=_OUTCOME,
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Keep every record here, raw samples included.", rich_help_panel=_OUTCOME),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the rows that the --json file has.", rich_help_panel=_OUTCOME)
+    ] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Keep the rows in the bundle and its report.", rich_help_panel=_OUTCOME)
+    ] = False,
+    quiet: QuietOpt = False,
+) -> None:
+    from clearport.base import BadInput
+    from clearport.bundle.bench_record import BenchRecord
+    from clearport.cli import show_bench as cli_show_bench
+    from clearport.cli.progress import progress_bar
+    from clearport.pipeline.bench import BenchRequest, bench_bundle
+    from clearport.pipeline.bench_record import record_rows
+    from clearport.runtime.devices.device import UNITS, Settings
+
+    if resume and json_file is None:
+        raise BadInput("--resume needs the --json file whose rows are to be kept")
+    if require_unit and require_unit not in UNITS:
+        raise BadInput(f"--require-unit {require_unit}: there are {', '.join(UNITS)}")
+    if max_slowdown is not None and (compare is None or not math.isfinite(max_slowdown)):
+        raise BadInput("--max-slowdown needs a ratio such as 1.1, and the --compare file whose times are the old ones")
+    request = BenchRequest(
+        folder=bundle,
+        devices=tuple(dict.fromkeys(device or ["host"])),
+        units=split(unit) or ((require_unit,) if require_unit else ()),
+        threads=threads,
+        runs=runs,
+        seconds=seconds,
+        sustained_s=sustained,
+        pin=_processors(pin),
+        profile=profile,
+        targets=split(target),
+        precisions=split(precision),
+        against=against,
+        settings=Settings(
+            python=python,
+            benchmark_model=benchmark_model,
+            identity=identity,
+            known_hosts=known_hosts,
+            timeout_s=timeout,
+            runners=split(runner),
+            keep=keep,
+        ),
+        json=json_file,
+        resume=resume,
+        record=record,
+        older=BenchRecord.load(compare) if compare is not None else None,
+        max_slowdown=max_slowdown,
+    )
+    try:
+        with progress_bar(quiet=quiet) as progress:
+            outcome = bench_bundle(request, progress)
+    except KeyboardInterrupt:
+        if json_file is not None and json_file.exists():
+            typer.echo(
+                f"rows that were done are in {json_file}; the same command with --resume does the rest", err=True
+            )
+        raise
+    # First: what was measured is seen, even where it cannot be written.
+    cli_show_bench.show_bench(outcome, outcome.record.compared)
+    if record:
+        record_rows(outcome)
+    if outcome.unwritten is not None:
+        raise outcome.unwritten
+    failures = outcome.failures(require_unit or None)
+    cli_show_bench.show_failures(failures)
+    if failures:
+        raise typer.Exit(1)
+
+
+bench.__doc__ = EXAMPLES
+
+
+def _processors(text: str) -> tuple[int, ...]:
+    from clearport.base import BadInput
+
+    try:
+        found = tuple(int(part) for part in split(text))
+    except ValueError as error:
+        raise BadInput(f"--pin {text}: expected numbers of processors, as in 0,1") from error
+    if any(number < 0 for number in found):
+        raise BadInput(f"--pin {text}: processors are counted from 0")
+    return found

@@ -1,0 +1,131 @@
+"""``clearport serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clearport.cli.options import BundleArg, PrecisionsOpt, QuietOpt, TargetsOpt, split
+
+if TYPE_CHECKING:
+    from clearport.pipeline.serve import Served
+    from clearport.runtime.devices.browser.desk import Event, RowCame
+
+EXAMPLES = """Show a page that runs the bundle in any browser: on this machine, or on a phone.
+
+It checks the files against the golden pictures, measures them, and restores the visitor's own photo, all within the
+browser. Latency records come back, one JSON file for each device.
+
+\b
+This machine, or a phone on its USB cable (adb reverse tcp:8417 tcp:8417):
+  clearport serve out/x3
+
+\b
+Phones on your network. Browsers give WebGPU and threads to https only:
+  clearport serve out/x3 --host 0.0.0.0 --certificate cert.pem --key key.pem
+"""
+
+
+def serve(
+    bundle: BundleArg,
+    host: Annotated[
+        str, typer.Option(help="Listen on this address of the machine; 0.0.0.0 lets phones on the network in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8417,
+    records: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the latency records; BUNDLE-browsers beside the bundle if left out."),
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Certificate (PEM) for https.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Private key (PEM) of the certificate.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="WASM threads that the page proposes.")] = 1,
+    runs: Annotated[int, typer.Option(min=1, help="Timed runs of every file, at least.")] = 50,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Measure every file for at least this long.")] = 1.0,
+    target: TargetsOpt = "",
+    precision: PrecisionsOpt = "",
+    qr: Annotated[bool, typer.Option(help="Print the address as a QR code, where phones can reach it.")] = True,
+    quiet: QuietOpt = False,
+) -> None:
+    from clearport.pipeline.serve import ServeRequest, serve_bundle
+
+    request = ServeRequest(
+        folder=bundle,
+        records=records or bundle.absolute().with_name(f"{bundle.absolute().name}-browsers"),
+        host=host,
+        port=port,
+        certificate=certificate,
+        key=key,
+        threads=threads,
+        runs=runs,
+        seconds=seconds,
+        targets=split(target),
+        precisions=split(precision),
+    )
+    serve_bundle(request, lambda served: _announce(served, qr=qr), (lambda _: None) if quiet else _tell)
+    if not quiet:
+        typer.echo("stopped; what arrived is kept", err=True)
+
+
+serve.__doc__ = EXAMPLES
+
+
+def _announce(served: Served, *, qr: bool) -> None:
+    typer.echo(f"{served.title}: {served.candidates} ways to run it in a browser. Open\n\n  {served.address}\n")
+    if qr and not served.local:
+        _draw(served.address)
+    for line in _advice(served):
+        typer.echo(line, err=True)
+    typer.echo(f"records go to {served.records}; Ctrl-C ends", err=True)
+
+
+def _advice(served: Served) -> list[str]:
+    if served.local:
+        forward = f"adb reverse tcp:{served.port} tcp:{served.port}"
+        return [f"for a phone on a USB cable: {forward}, and the same address there; on your network: --host 0.0.0.0"]
+    if served.secure:
+        return []
+    withheld = "plain http from another machine: browsers withhold WebGPU and WASM threads"
+    return [
+        f"{withheld}, and the page measures WASM on one thread; for the rest: --certificate and --key, or adb reverse"
+    ]
+
+
+def _draw(text: str) -> None:
+    """A QR code on the terminal, if the small library for it is there."""
+    try:
+        import segno
+    except ImportError:
+        return
+    segno.make(text, micro=False).terminal(compact=True)
+
+
+def _tell(event: Event) -> None:
+    """One line for each thing that happens on a device."""
+    from clearport.runtime.devices.browser.desk import Fault, Greeted, RowCame, RunEnded
+
+    if isinstance(event, Greeted):
+        typer.echo(f"{event.facts.title}: opened the page", err=True)
+    elif isinstance(event, RowCame):
+        typer.echo(f"{event.title}: {event.number}/{event.asked} {event.row.key}: {_outcome(event)}", err=True)
+    elif isinstance(event, RunEnded):
+        typer.echo(f"{event.title}: {event.outcome}", err=True)
+    elif isinstance(event, Fault):
+        typer.echo(f"the page's server: {event.message}", err=True)
+
+
+def _outcome(event: RowCame) -> str:
+    from clearport.runtime.devices.browser.wire import StoredSkipped
+
+    row = event.row
+    if isinstance(row, StoredSkipped):
+        return f"skipped: {row.reason}"
+    verdict = {True: "golden passed", False: f"golden FAILED: {'; '.join(row.failures)}", None: "not judged"}[
+        row.passed
+    ]
+    fallback = "" if row.unit_ran == event.candidate.unit else f", asked for the {event.candidate.unit}"
+    if not row.samples_ms:
+        return f"{verdict}, on {row.emulated}: no latency{fallback}"
+    ratio = f" ({row.ratio.value:.2f} of {row.ratio.baseline})" if row.ratio else ""
+    return f"{row.summary['median_ms']:.1f} ms{ratio} on the {row.unit_ran}{fallback}, {verdict}"

@@ -1,0 +1,248 @@
+"""Every output that a user names, claimed before work starts and held until it is written.
+
+    with claimed(OutFile(path, "--junit", "a JUnit report", ours.is_junit), reads=(bundle,)):
+        ...                        # minutes of work
+        write_text(path, text)     # what came to be at the path meanwhile is never replaced
+
+A claim says at once what would go wrong after the work: a folder where a file is wanted, a full disk, a place that
+cannot be written, somebody else's file, an input, another clearport that writes there. It removes what killed runs left
+in the place, and makes the folders on the way, which go again where nothing is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import Timeout
+
+from clearport.base import BadInput
+from clearport.disk import leftovers, ours
+from clearport.disk.files import explain, is_stream, real
+from clearport.disk.swap import Claim, claim_of, enter, identity, leave, unknown_in
+
+_ROOM = 1 << 16
+"""Bytes for which there must be room at least."""
+
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class OutFile:
+    """A file to be written.
+
+    Attributes:
+        path: where.
+        option: what the user calls it, such as ``--junit``.
+        what: what it is, with its article.
+        ours: whether an existing file is such a one, and may be replaced.
+        keep: refuse to replace even ours; the text says what to do.
+        room: bytes that it will take at least.
+        inside: it may lie within a folder that is read.
+    """
+
+    path: Path
+    option: str
+    what: str
+    ours: Callable[[Path], bool]
+    keep: str = ""
+    room: int = _ROOM
+    inside: bool = False
+
+    def objection(self, place: Path) -> str | None:
+        """What speaks against writing to ``place``, as far as what is there now."""
+        if place.is_dir() or str(self.path).endswith(("/", os.sep)):
+            return f"it is a folder; {self.option} wants the name of a file"
+        if not os.path.lexists(place):
+            return None
+        if not place.is_file():
+            return None if is_stream(place) else f"it is neither a file nor a folder; {self.option} wants a file"
+        if place.stat().st_size and not self.ours(place):
+            return f"a file is there that is not {self.what}; it is left alone: name another, or move it away"
+        if self.keep:
+            return self.keep
+        with place.open("r+b"):  # some files can be read only, whatever their folder allows
+            return None
+
+
+@dataclass(frozen=True)
+class OutFolder:
+    """A folder to which files are added; what is in it stays. ``shared``: others may add to it at the same time."""
+
+    path: Path
+    option: str
+    shared: bool = False
+    room: int = _ROOM
+    inside: bool = False
+
+    def objection(self, place: Path) -> str | None:
+        """See ``OutFile.objection``."""
+        if os.path.lexists(place) and not place.is_dir():
+            return f"it is a file; {self.option} wants a folder"
+        return None
+
+
+@dataclass(frozen=True)
+class OutBundle:
+    """A bundle to be made: a folder that appears whole. ``force``: in the place of another bundle."""
+
+    path: Path
+    option: str = "--out"
+    force: bool = False
+    room: int = _ROOM
+    inside: bool = False
+
+    def objection(self, place: Path) -> str | None:
+        """See ``OutFile.objection``."""
+        if not place.is_dir():
+            taken = os.path.lexists(place)
+            return "a file is at this path; choose a folder that does not exist yet" if taken else None
+        if os.path.ismount(place):
+            return "it is the root of a file system, which cannot be replaced; choose a folder in it"
+        return self._occupied(place) if any(place.iterdir()) else None
+
+    def _occupied(self, place: Path) -> str | None:
+        leftovers.sweep(place)
+        files = ours.bundle_files(place)
+        if files is None:
+            return "the folder holds other files and no bundle; choose one that is empty or does not exist yet"
+        if not self.force:
+            return "a bundle is already there; choose another folder, or replace it with --force"
+        return _theirs(unknown_in(place))
+
+
+Output = OutFile | OutFolder | OutBundle
+
+
+def _theirs(names: Sequence[str]) -> str | None:
+    if not names:
+        return None
+    shown = ", ".join(names[:_MOST_NAMED]) + (f" and {len(names) - _MOST_NAMED} more" if len(names) > 3 else "")
+    return (
+        f"the bundle's folder holds what is not as clearport wrote it ({shown}), which --force does not delete; "
+        "move that (or the folder) away, or choose another folder"
+    )
+
+
+@contextmanager
+def claimed(*outputs: Output | None, reads: Sequence[Path] = ()) -> Iterator[None]:
+    """Hold outputs for as long as the block takes; None is an output that was not asked for.
+
+    A folder that files are added to may be claimed again by this process.
+
+    Args:
+        outputs: what will be written.
+        reads: files and folders that the work reads. No output may be one of them, or lie within such a folder.
+
+    Raises:
+        BadInput: an output cannot be written; nothing was done.
+    """
+    asked = [output for output in outputs if output is not None]
+    places = [real(output.path) for output in asked]
+    for number, (output, place) in enumerate(zip(asked, places, strict=True)):
+        if place in places[:number]:
+            raise BadInput(
+                f"{output.path}: {output.option} and {asked[places.index(place)].option} name the same place"
+            )
+        _check(output, place, reads)
+    with ExitStack() as held:
+        for output, place in zip(asked, places, strict=True):
+            if not is_stream(place) and not (isinstance(output, OutFolder) and claim_of(place)):
+                held.enter_context(_held(output, place))
+        yield
+
+
+def _check(output: Output, place: Path, reads: Sequence[Path]) -> None:
+    try:
+        objection = _input(output, place, reads) or output.objection(place)
+    except OSError as error:
+        raise explain(error, output.path) from error
+    if objection:
+        raise BadInput(f"{output.path}: {objection}")
+
+
+def _input(output: Output, place: Path, reads: Sequence[Path]) -> str | None:
+    for read in reads:
+        if os.path.lexists(place) and read.exists() and place.samefile(read):
+            return f"{output.option} would overwrite what is read ({read}); name another place"
+        if not output.inside and read.is_dir() and real(read) in place.parents:
+            return f"{output.option} lies within {read}, which is read and stays as it is; name another place"
+    return None
+
+
+@contextmanager
+def _held(output: Output, place: Path) -> Iterator[None]:
+    """Folders on the way, the lock, room for a few bytes; and all of that away again."""
+    made = _make_parents(output, place)
+    try:
+        with _locked(output, place):
+            folder = place if isinstance(output, OutFolder) else place.parent
+            leftovers.sweep(folder, held=place)
+            _try(output, folder)
+            _check(output, place, ())  # again: until the lock was ours another run may have written there
+            claim = Claim(place, identity(place))
+            enter(claim)
+            try:
+                yield
+            finally:
+                leave(claim)
+    finally:
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _make_parents(output: Output, place: Path) -> list[Path]:
+    wanted = place if isinstance(output, OutFolder) else place.parent
+    missing = [folder for folder in (wanted, *wanted.parents) if not os.path.lexists(folder)]
+    try:
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+        os.scandir(wanted).close()  # what is no folder is told here
+    except OSError as error:
+        raise explain(error, output.path) from error
+    return missing[::-1]
+
+
+@contextmanager
+def _locked(output: Output, place: Path) -> Iterator[None]:
+    if isinstance(output, OutFolder) and output.shared:
+        yield
+        return
+    lock = leftovers.lock_for(place)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BadInput(f"{output.path}: another clearport is writing there; wait for it, or name another") from error
+    except OSError as error:
+        if error.errno not in leftovers.NO_LOCKS and not isinstance(
+            output, OutFolder
+        ):  # whose parent need not be writable
+            raise _unwritable(error, output, place.parent) from error
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            leftovers.release(lock)
+
+
+def _try(output: Output, folder: Path) -> None:
+    """Write where the output will be written, and remove that again."""
+    probe = leftovers.temporary(folder / output.path.name)
+    try:
+        with probe.open("wb") as file:
+            file.write(bytes(output.room))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _unwritable(error, output, folder) from error
+    finally:
+        leftovers.remove(probe)
+
+
+def _unwritable(error: OSError, output: Output, folder: Path) -> BadInput:
+    reason = str(explain(OSError(error.errno, error.strerror), folder))
+    return BadInput(f"{output.path}: {output.option} cannot be written: {reason}")

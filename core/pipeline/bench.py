@@ -1,0 +1,302 @@
+"""The artifacts of a bundle on devices: measured, estimated or simulated, each checked on the golden picture.
+
+Rows are kept as they come: a device that goes away, or Ctrl-C, loses nothing that is done, and a run with ``resume``
+does the rest.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearport import __version__, problems
+from clearport.base import BadInput, Skipped
+from clearport.bundle.bench_file import BenchFile, wanted
+from clearport.bundle.bench_record import BenchedDevice, BenchedModel, BenchPlan, BenchRecord, BenchRow
+from clearport.bundle.folder import Bundle, changing
+from clearport.disk.outputs import OutFolder, claimed
+from clearport.pictures.images import load_rgb
+from clearport.pipeline.bench_compare import compared
+from clearport.pipeline.bench_jobs import BASELINE, Subject, golden_of, jobs_for, subjects_of
+from clearport.pipeline.bench_record import differences
+from clearport.pipeline.devices import family_of
+from clearport.protocols import no_progress
+from clearport.runtime.devices.device import UNITS, Device, DeviceLost, DeviceSession, Job, Row, Settings, Unit
+from clearport.runtime.latency.conditions import Conditions
+from clearport.runtime.latency.record import LatencyPlan
+from clearport.runtime.latency.stats import rounds_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clearport.protocols import Progress
+
+HOST = "host"
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """What to measure, and where; see ``clearport bench --help``.
+
+    ``units`` may be empty: each device then takes the first of its own. ``json`` is where rows are kept as they come,
+    and with ``resume`` the rows of that file are not measured again. ``record`` says that the rows will be recorded in
+    the bundle, which must therefore be writable.
+    """
+
+    folder: Path
+    devices: tuple[str, ...] = (HOST,)
+    units: tuple[str, ...] = ()
+    threads: int = 1
+    runs: int = 50
+    seconds: float = 1.0
+    sustained_s: float = 0.0
+    pin: tuple[int, ...] = ()
+    profile: bool = False
+    targets: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    against: Path | None = None
+    settings: Settings = field(default_factory=Settings)
+    json: Path | None = None
+    resume: bool = False
+    record: bool = False
+    older: BenchRecord | None = None
+    max_slowdown: float | None = None
+
+
+@dataclass(frozen=True)
+class BenchOutcome:
+    """The bundle and the record of its rows; ``fresh`` are the keys of those that were measured now.
+
+    ``unwritten`` is why the file of ``BenchRequest.json`` could not be written when all was measured, if it could not.
+    """
+
+    bundle: Bundle
+    record: BenchRecord
+    fresh: frozenset[str]
+    unwritten: BadInput | None = None
+
+    @property
+    def rows(self) -> tuple[BenchRow, ...]:
+        return self.record.rows
+
+    def failures(self, require_unit: str | None = None) -> list[str]:
+        """What did not hold, one sentence each: pictures that came out wrong, devices that were lost, fallbacks."""
+        wrong = [
+            f"{row.key}: {'; '.join(row.golden.failures)}"
+            for row in self.rows
+            if not isinstance(row.golden, Skipped) and not row.golden.passed
+        ]
+        lost = [f"{d.address}: {d.lost}" for d in self.record.devices if d.lost]
+        ran = any(row.artifact != BASELINE and not isinstance(row.cell, Skipped) for row in self.rows)
+        nothing = [] if ran or lost else ["nothing ran: every row was skipped"]
+        slow = list(self.record.compared.failures) if self.record.compared else []
+        return wrong + lost + nothing + slow + (_fallbacks(self.rows, require_unit) if require_unit else [])
+
+
+def bench_bundle(request: BenchRequest, progress: Progress = no_progress) -> BenchOutcome:
+    """Run, check and time every artifact asked for on every device asked for.
+
+    Raises:
+        BadInput: there is no bundle, it has no such artifact, or no such device or unit, or an output cannot be
+            written.
+    """
+    keep = request.settings.keep
+    folder = None if keep is None else OutFolder(keep, "--keep", shared=True)
+    reads = (request.folder,) if request.against is None else (request.folder, request.against)
+    recording = changing(request.folder, "--record") if request.record else nullcontext()
+    with (
+        claimed(wanted(request.json), folder, reads=reads),
+        BenchFile(request.json, resume=request.resume) as file,
+        recording,
+    ):
+        return _benched(request, file, progress)
+
+
+def _benched(request: BenchRequest, file: BenchFile, progress: Progress) -> BenchOutcome:
+    devices = [(address, family_of(address)) for address in request.devices]
+    for address, device in devices:
+        device.check(address, request.settings)
+    bundle = Bundle.load(request.folder)
+    subjects = subjects_of(bundle, request)
+    book = _Book(request, bundle, subjects, file)
+    for address, device in devices:
+        jobs = [j for unit in _units(request, device, address) for j in jobs_for(subjects, address == HOST, unit)]
+        _on_device(book, device, address, jobs, progress)
+    record = book.record()
+    if request.older is not None:
+        found = compared(record, request.older, request.max_slowdown)
+        record = record.model_copy(update={"compared": found})
+    file.save(record, last=True)
+    return BenchOutcome(bundle, record, frozenset(book.fresh), file.problem)
+
+
+def _units(request: BenchRequest, device: Device, address: str) -> tuple[Unit, ...]:
+    unknown = [unit for unit in request.units if unit not in UNITS]
+    if unknown:
+        raise BadInput(f"--unit {unknown[0]}: there are {', '.join(UNITS)}")
+    if request.units:
+        return tuple(unit for unit in UNITS if unit in request.units)
+    if address == HOST:
+        return ("cpu",)
+    found = list(device.found())
+    own = [f for f in found if f.address == address] or found
+    return own[0].units[:1] if own and own[0].units else ("cpu",)
+
+
+class _Book:
+    """The record as it grows."""
+
+    def __init__(self, request: BenchRequest, bundle: Bundle, subjects: Sequence[Subject], file: BenchFile) -> None:
+        self.request, self._bundle, self._file = request, bundle, file
+        self._subjects = {subject.label: subject for subject in subjects}
+        self.fresh: set[str] = set()
+        self._rows: dict[str, BenchRow] = {}
+        self._devices: dict[str, BenchedDevice] = {}
+        if file.earlier is not None:
+            self._take_over(file.earlier)
+
+    def _take_over(self, old: BenchRecord) -> None:
+        if different := differences(old.model, self._model(), old.plan, self._plan()):
+            raise BadInput(
+                f"{self.request.json}: cannot be resumed, because {'; '.join(different)}. Give the same again, or "
+                "leave out --resume, or name another file"
+            )
+        self._devices = {device.address: device for device in old.devices}
+        self._rows = {
+            row.key: row
+            for row in old.rows
+            if not isinstance(row.cell, Skipped) and row.sha256 == self._sha256(row.artifact)
+        }
+
+    def done(self, address: str, job: Job) -> bool:
+        """Whether a row of this job is there already."""
+        return any((r.device, r.artifact, r.unit) == (address, job.name, job.unit) for r in self._rows.values())
+
+    def write(self, row: Row) -> None:
+        """Judge a row by its golden picture and keep it, on disk too."""
+        self._rows.pop(row.key, None)
+        self._rows[row.key] = self._judged(row)
+        self.fresh.add(row.key)
+        self._file.save(self.record())
+
+    def _judged(self, row: Row) -> BenchRow:
+        subject = self._subjects.get(row.artifact)
+        golden = golden_of(subject, row) if subject else Skipped(row.key, "the bundle has no such artifact")
+        return BenchRow(
+            device=row.device,
+            artifact=row.artifact,
+            sha256=self._sha256(row.artifact),
+            unit=row.unit,
+            runner=row.runner,
+            cell=row.cell,
+            golden=golden,
+        )
+
+    def note(self, device: BenchedDevice) -> None:
+        """Keep what a device said of itself."""
+        self._devices[device.address] = device
+        self._file.save(self.record())
+
+    def record(self) -> BenchRecord:
+        return BenchRecord(
+            clearport=__version__,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            model=self._model(),
+            plan=self._plan(),
+            devices=tuple(self._devices.values()),
+            rows=tuple(self._rows.values()),
+        )
+
+    def _sha256(self, label: str) -> str:
+        subject = self._subjects.get(label)
+        return subject.artifact.sha256 if subject else ""
+
+    def _model(self) -> BenchedModel:
+        model = self._bundle.manifest.model
+        picture = load_rgb(self._bundle.path(self._bundle.golden("input")))
+        return BenchedModel(
+            name=model.name,
+            scale=model.scale,
+            size=model.size,
+            input_size=f"{picture.shape[0]}x{picture.shape[1]}",
+            macs=model.macs,
+            weights_sha256=model.weights_sha256,
+        )
+
+    def _plan(self) -> BenchPlan:
+        r = self.request
+        return BenchPlan(threads=r.threads, runs=r.runs, seconds=r.seconds, sustained_s=r.sustained_s, pin=r.pin)
+
+
+def _on_device(book: _Book, device: Device, address: str, jobs: Sequence[Job], progress: Progress) -> None:
+    """Everything on one device; whatever befalls it is a row with a reason."""
+    todo = [job for job in jobs if not book.done(address, job)]
+    if not any(job.name != BASELINE for job in todo):
+        return
+    request = book.request
+    seen: set[tuple[str, str]] = set()
+    about = BenchedDevice(address=address, facts={}, before=Conditions(), after=Conditions())
+    try:
+        with device.open(address, request.settings) as session:
+            about = about.model_copy(update={"facts": dict(session.facts()), "before": session.conditions()})
+            for row in session.measure(todo, _plan(request), progress):
+                seen.add((row.artifact, row.unit))
+                book.write(row)
+            about = about.model_copy(update={"after": _after(session, about.before)})
+    except problems.UNEXPECTED as error:
+        if isinstance(error, BadInput) and not book.fresh:
+            raise  # nothing that was measured is lost by it
+        said = problems.told(error, f"measuring on {address}")
+        about = about.model_copy(update={"lost": said})
+        for job in todo:
+            if (job.name, job.unit) not in seen:
+                book.write(Row(address, job.name, job.unit, "", Skipped(job.name, said)))
+    book.note(about)
+
+
+def _after(session: DeviceSession, before: Conditions) -> Conditions:
+    try:
+        return session.conditions()
+    except DeviceLost:
+        return before
+
+
+def _plan(request: BenchRequest) -> LatencyPlan:
+    rounds, runs = rounds_for(request.runs)
+    return LatencyPlan(
+        rounds=rounds,
+        runs=runs,
+        min_seconds=request.seconds,
+        max_seconds=3600.0,
+        threads=request.threads,
+        timeout_s=request.settings.timeout_s,
+        pin=request.pin,
+        sustained_s=request.sustained_s,
+        profile=request.profile,
+    )
+
+
+def _fallbacks(rows: Sequence[BenchRow], unit: str) -> list[str]:
+    """Where something did not run on ``unit``."""
+    told = [row for row in rows if row.artifact != BASELINE]
+    found = [
+        f"{row.key}: asked for the {unit}, ran on: {ran}"
+        for row in told
+        if row.unit == unit and not isinstance(row.cell, Skipped) and (ran := _ran(row)) != unit
+    ]
+    if not any(row.unit == unit and not isinstance(row.cell, Skipped) for row in told):
+        reasons = {row.cell.reason for row in told if isinstance(row.cell, Skipped)}
+        why = "; ".join(sorted(reasons)) or f"no row asked for it (--unit {unit})"
+        found.append(f"nothing ran on the {unit}: {why}")
+    return found
+
+
+def _ran(row: BenchRow) -> str:
+    """The units that a row's artifact ran on, or was compiled for, joined by '+': whatever is told of any of it."""
+    operators: Mapping[str, Mapping[str, int]] = getattr(row.cell, "operators_per_unit", {})
+    named = {unit for unit, kinds in operators.items() if kinds}
+    told = str(getattr(row.cell, "unit_ran", "" if named else "unknown"))
+    return "+".join(sorted(named | set(filter(None, told.split("+")))))

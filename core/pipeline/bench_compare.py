@@ -1,0 +1,64 @@
+"""A bench against an older record: which files became slower, and whether that is more than is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from clearport.bundle.bench_record import BenchRecord, Compared, Comparison
+from clearport.runtime.latency.compare import compare
+from clearport.runtime.latency.record import LatencyReport
+
+if TYPE_CHECKING:
+    from clearport.bundle.bench_record import BenchRow
+
+BUSY = 0.5
+"""Share of the processors that others may have wanted before a measurement."""
+
+
+def compared(record: BenchRecord, older: BenchRecord, max_slowdown: float | None = None) -> Compared:
+    """Every measured row against the same row of ``older``.
+
+    With ``max_slowdown`` a row fails that is slower beyond doubt, and by more than this ratio of new to old time. So
+    does a comparison of nothing: a gate that saw nothing is no gate.
+    """
+    then = {row.key: row for row in older.rows if isinstance(row.cell, LatencyReport)}
+    now = {row.key: row for row in record.rows if isinstance(row.cell, LatencyReport)}
+    found = tuple(_comparison(now[key], then[key], record, older) for key in now if key in then)
+    failures = () if max_slowdown is None else tuple(_failures(found, max_slowdown))
+    return Compared(
+        created=older.created,
+        same_model=older.model == record.model,
+        comparisons=found,
+        missing=tuple(key for key in then if key not in now),
+        max_slowdown=max_slowdown,
+        failures=failures,
+    )
+
+
+def _comparison(new: BenchRow, old: BenchRow, record: BenchRecord, older: BenchRecord) -> Comparison:
+    assert isinstance(new.cell, LatencyReport)
+    assert isinstance(old.cell, LatencyReport)
+    verdict = compare(new.cell, old.cell, [*_busy(record, new.device), *_busy(older, new.device)])
+    return Comparison(device=new.device, artifact=new.artifact, unit=new.unit, runner=new.runner, **asdict(verdict))
+
+
+def _failures(found: tuple[Comparison, ...], most: float) -> list[str]:
+    slow = [
+        f"{c.device} {c.artifact} {c.runner}: {c.ratio:.3f} times as slow as before, allowed {most:g} ({c.basis})"
+        for c in found
+        if c.outcome == "slower" and c.ratio is not None and c.ratio > most
+    ]
+    if any(c.ratio is not None for c in found):
+        return slow
+    reasons = "; ".join(sorted({c.why for c in found if c.why})) or "the records have no row in common"
+    return [f"--max-slowdown {most:g}: nothing could be compared: {reasons}"]
+
+
+def _busy(record: BenchRecord, address: str) -> list[str]:
+    """What else wanted the device's processors when its measurement began."""
+    for device in record.devices:
+        load, threads = device.before.load, device.facts.get("threads")
+        if device.address == address and load is not None and threads and load > BUSY * threads:
+            return [f"{address} was busy at {record.created}: a load of {load:g} on {threads} processors"]
+    return []

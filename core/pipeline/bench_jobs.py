@@ -1,0 +1,126 @@
+"""What a bench runs: the artifacts of a bundle, PyTorch as their baseline, and those of another bundle against them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clearport.base import BadInput, Skipped
+from clearport.bundle.folder import WEIGHTS, Bundle
+from clearport.pictures.images import load_rgb
+from clearport.pipeline.exams import exam_of
+from clearport.pipeline.prove import network_artifact
+from clearport.pipeline.select import select
+from clearport.runtime import pixels
+from clearport.runtime.devices.device import Job
+from clearport.runtime.parity import merged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from clearport.base import Artifact
+    from clearport.bundle.manifest import ArtifactRecord
+    from clearport.pictures.images import Image8
+    from clearport.pipeline.bench import BenchRequest
+    from clearport.pipeline.criteria import Exam
+    from clearport.runtime.devices.device import Row, Unit
+    from clearport.runtime.parity import ParityReport
+
+BASELINE = "pytorch"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An artifact, what goes in, and what must come out.
+
+    Attributes:
+        label: what its rows call it.
+        artifact: the file.
+        picture: the golden input.
+        exam: what must come out of it; None where nothing judges it.
+        baseline: label of the subject that its time is put in relation to.
+        host_only: whether it stays on this machine.
+    """
+
+    label: str
+    artifact: Artifact
+    picture: Image8
+    exam: Exam | None
+    baseline: str | None
+    host_only: bool = False
+
+
+def subjects_of(bundle: Bundle, request: BenchRequest) -> list[Subject]:
+    """PyTorch, the artifacts that were asked for, and their counterparts in the other bundle.
+
+    Raises:
+        BadInput: a bundle has no such artifact, or both take inputs of different sizes.
+    """
+    picture = load_rgb(bundle.path(bundle.golden("input")))
+    contract = bundle.manifest.pixel_contract
+    network = network_artifact(bundle.path(WEIGHTS), contract.inputs[0], contract.outputs[0])
+    records = select(bundle, request.targets, request.precisions)
+    theirs = _against(request.against, records, picture) if request.against else []
+    pairs = {subject.artifact.key: subject.label for subject in theirs}
+    own = [Subject(r.key, bundle.artifact(r), picture, exam_of(bundle, r), pairs.get(r.key, BASELINE)) for r in records]
+    baseline = Subject(BASELINE, network, picture, None, None, host_only=True)
+    return [baseline, *own, *theirs]
+
+
+def _against(folder: Path, records: Sequence[ArtifactRecord], picture: Image8) -> list[Subject]:
+    other = Bundle.load(folder)
+    given = load_rgb(other.path(other.golden("input")))
+    if given.shape != picture.shape:
+        sizes = " and ".join(f"{shape[0]}x{shape[1]}" for shape in (given.shape, picture.shape))
+        raise BadInput(f"--against {folder}: inputs of {sizes} cannot be compared; export both for one --size")
+    keys = {record.key for record in records}
+    found = [
+        Subject(f"{r.key} of {folder.name}", other.artifact(r), given, exam_of(other, r), BASELINE)
+        for r in other.artifacts
+        if r.key in keys
+    ]
+    if not found:
+        raise BadInput(f"--against {folder}: it has none of {', '.join(sorted(keys))}")
+    return found
+
+
+def jobs_for(subjects: Sequence[Subject], on_host: bool, unit: Unit) -> list[Job]:
+    """The jobs of one unit of a device; PyTorch runs on the CPU of this machine only."""
+    here = [s for s in subjects if not s.host_only or (on_host and unit == "cpu")]
+    there = {subject.label for subject in here}
+    return [
+        Job(
+            artifact=subject.artifact,
+            unit=unit,
+            inputs={subject.artifact.inputs[0].name: pixels.to_tensor(subject.picture, subject.artifact.inputs[0])},
+            label=subject.label,
+            baseline=subject.baseline if subject.baseline in there else None,
+        )
+        for subject in here
+    ]
+
+
+def golden_of(subject: Subject, row: Row) -> ParityReport | Skipped:
+    """What a device gave, against what must come out."""
+    if subject.label == BASELINE:
+        return Skipped(row.key, "PyTorch is what the golden picture was made by")
+    if isinstance(row.cell, Skipped):
+        return Skipped(row.key, "it did not run")
+    output = row.outputs.get(subject.artifact.outputs[0].name)
+    if output is None:
+        why = row.cell.facts.get("no_output", "the device gave no output")
+        return Skipped(row.key, "nothing ran" if row.cell.kind == "compiler-estimate" else str(why))
+    if subject.exam is None:
+        return Skipped(row.key, "no golden picture judges it")
+    exam = subject.exam
+    if row.unit == "npu":
+        exam = exam.for_npu(subject.artifact, half=_in_half_precision(row))
+    return merged(exam.judge(output, subject.artifact, f"ran on {row.device} by {row.runner}"))
+
+
+def _in_half_precision(row: Row) -> bool:
+    """Whether an NPU, which may have no float32, says that it ran a file in float16."""
+    assert not isinstance(row.cell, Skipped)
+    told = getattr(row.cell, "executed_precision", None) or row.cell.facts.get("executed_precision")
+    return told == "float16"

@@ -1,0 +1,243 @@
+"""From a network to a verified bundle: the wiring of models, export, quantize, runtime and reports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from clearport import heap, problems
+from clearport.base import (
+    Artifact,
+    BadInput,
+    ClearportError,
+    Options,
+    QuantizedGraph,
+    Size,
+    Skipped,
+    UnsupportedOperator,
+)
+from clearport.bundle import folder as bundle
+from clearport.bundle.folder import WEIGHTS, Bundle
+from clearport.disk.files import digest, write_bytes
+from clearport.export.from_torch import export_graph
+from clearport.export.onnxruntime.target import onnx_form
+from clearport.graph import nodes as graphs
+from clearport.models import knobs, samples, weights
+from clearport.models.data.layouts import inputs_of
+from clearport.models.task_inputs import as_inputs, described
+from clearport.pictures.images import load_rgb
+from clearport.pipeline.criteria import PHOTO, PROBE
+from clearport.pipeline.goldens import (
+    Goldens,
+    golden_picture,
+    make_goldens,
+    probe_picture,
+    probe_size,
+    save_goldens,
+)
+from clearport.pipeline.latency import QUICK, Latencies, measure_all
+from clearport.pipeline.lower import lower
+from clearport.pipeline.plan import ExportRequest, Plan, make_plan
+from clearport.pipeline.prove import network_artifact, prove
+from clearport.pipeline.record import Findings, Made, Proven, manifest_of
+from clearport.protocols import no_progress
+from clearport.quantize import footprint, table, weight_only
+from clearport.quantize.calibration.photos import drawn, middle
+from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.reports.html import write_reports
+from clearport.runtime.side_by_side import lanes, side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from clearport.base import Graph, Precision
+    from clearport.pictures.images import Image8
+    from clearport.protocols import Progress
+
+PROVING_MEMORY = 1.6e9
+"""Bytes that the workers may take that prove artifacts side by side."""
+
+WORKER_MEMORY = 2e8
+"""Bytes of a worker before it runs anything: Python and its runtime."""
+
+SCALES, REFERENCE = "scales.json", "reference_qdq.onnx"
+
+
+class Photos(NamedTuple):
+    """Calibration photos: their files, what is in them, and of how many they were drawn."""
+
+    paths: list[Path]
+    pixels: list[Image8]
+    found: int = 0
+
+
+def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> Bundle:
+    """Export, prove and measure; the bundle appears at ``request.out`` when all of it is there.
+
+    A parity that fails is recorded (``Bundle.passed`` is then false) and the bundle is kept, to be looked into.
+
+    Raises:
+        BadInput: the request cannot be carried out; nothing was written.
+        CheckFailed: the exported graph is not the network; nothing was written.
+    """
+    plan = make_plan(request)
+    with bundle.building(request.out, force=request.force) as folder:
+        photos = _photos(plan, progress)
+        progress("loading weights", 0, 0)
+        loaded = weights.load(plan.spec, plan.scale, request.weights)
+        made = _make(plan, loaded, photos, folder, progress)
+        goldens = _goldens(plan, made, folder, progress)
+        found = Findings(
+            loaded=loaded,
+            made=made,
+            proven=_prove(made, goldens, request.threads, progress),
+            goldens=save_goldens(goldens, folder, made.artifacts, progress),
+            golden_size=Size(*goldens.picture.shape[:2]),
+            latencies=_latencies(plan, made, goldens, folder, progress),
+        )
+        progress("writing the manifest and the reports", 0, 0)
+        write_reports(bundle.write(folder, manifest_of(plan, found, folder, SCALES, REFERENCE)))
+    return Bundle.load(request.out)
+
+
+def _make(plan: Plan, loaded: weights.Loaded, photos: Photos, folder: Path, progress: Progress) -> Made:
+    """Everything that is proven later: graph, scale table, references and artifacts.
+
+    A target that has no rule for one of the network's operators, or fails otherwise, is skipped with that reason.
+    """
+    progress("exporting the graph", 0, 0)
+    about = {"source_sha256": loaded.sha256, **knobs.to_metadata(plan.knobs)}
+    weights.save(folder / WEIGHTS, loaded.module, plan.spec.name, plan.scale, about)
+    graph = export_graph(loaded.module, plan.spec, plan.scale, plan.request.size)
+    heap.release()
+    forms = _forms(plan, graph, photos, folder, progress)
+    artifacts: list[Artifact] = []
+    skipped = list(plan.skipped)
+    for number, cell in enumerate(plan.cells):
+        progress("writing artifacts", number, len(plan.cells))
+        form = forms.get(cell.precision)
+        if isinstance(form, Skipped):
+            results: Sequence[Artifact | Skipped] = [replace(form, what=f"{cell.target.name}/{cell.precision}")]
+        else:
+            results = lower(cell, graph, form, plan.options, folder)
+        artifacts += [result for result in results if isinstance(result, Artifact)]
+        skipped += [result for result in results if isinstance(result, Skipped)]
+    if not artifacts:
+        raise BadInput("nothing could be exported: " + "; ".join(f"{s.what}: {s.reason}" for s in skipped))
+    heap.release()
+    quantized = forms.get("int8")
+    return Made(graph, None if isinstance(quantized, Skipped) else quantized, tuple(artifacts), tuple(skipped))
+
+
+def _forms(
+    plan: Plan, graph: Graph, photos: Photos, folder: Path, progress: Progress
+) -> dict[Precision, QuantizedGraph | Skipped]:
+    """The quantized forms of the graph that the plan needs, or why there is none."""
+    forms: dict[Precision, QuantizedGraph | Skipped] = {}
+    if plan.quantizes:
+        forms["int8"] = _guarded("int8", lambda: _quantized(plan, graph, photos, folder, progress))
+    if plan.rounds_weights:
+        forms["int8-weights"] = _guarded("int8-weights", lambda: weight_only.quantize(graph, photos.pixels, progress))
+    return forms
+
+
+def _guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> QuantizedGraph | Skipped:
+    """Float artifacts do without a quantizer that fails."""
+    try:
+        return work()
+    except UnsupportedOperator as error:
+        return Skipped(precision, str(error))
+    except ClearportError:
+        raise
+    except problems.UNEXPECTED as error:
+        return Skipped(precision, problems.told(error, f"quantizing for {precision}"))
+    finally:
+        heap.release()
+
+
+def _quantized(plan: Plan, graph: Graph, photos: Photos, folder: Path, progress: Progress) -> QuantizedGraph:
+    """The int8 form; its scale table and its reference model are written."""
+    quantized = _quantize(plan, graph, photos, progress)
+    reference = graphs.to_bytes(onnx_form(graph, quantized, "int8", Options(io="float32"))[0])
+    table.save(folder / SCALES, quantized.table)
+    write_bytes(folder / REFERENCE, reference)
+    return quantized
+
+
+def _quantize(plan: Plan, graph: Graph, photos: Photos, progress: Progress) -> QuantizedGraph:
+    quantized = quantize(graph, photos.pixels, QuantizeOptions(task=plan.spec.task, progress=progress))
+    own = plan.request.calibration
+    about = {
+        **quantized.table.calibration,
+        "source": _source(photos) if own else described(plan.spec.task),
+        "images": [{"name": path.name, "sha256": digest(path)} for path in photos.paths],
+    }
+    return replace(quantized, table=replace(quantized.table, calibration=about))
+
+
+def _source(photos: Photos) -> str:
+    of = f"{len(photos.paths)} of the {photos.found} photos of " if len(photos.paths) < photos.found else ""
+    return f"{of}the folder given with --calibration"
+
+
+def _photos(plan: Plan, progress: Progress) -> Photos:
+    """The calibration photos, where any are needed; those that clearport brings look as the task's inputs do."""
+    if not (plan.quantizes or plan.rounds_weights):
+        return Photos([], [])
+    progress("reading the calibration pictures", 0, 0)
+    own = plan.request.calibration
+    paths, found = inputs_of(own, plan.scale) if own else (samples.calibration(), "")
+    if found:
+        progress(f"calibration pictures: {found}", 0, 0)
+    if own is None:
+        return Photos(paths, as_inputs([load_rgb(path) for path in paths], plan.spec.task), len(paths))
+    return _read(paths, plan.request.size, progress)
+
+
+def _read(paths: Sequence[Path], size: Size | None, progress: Progress) -> Photos:
+    """Some of many photos, one after the other; of each, what calibration looks at is kept."""
+    chosen = drawn(paths)
+    stage = f"reading {len(chosen)} of {len(paths)} calibration pictures"
+    pixels = []
+    for done, path in enumerate(chosen):
+        progress(stage, done, len(chosen))
+        pixels.append(middle(load_rgb(path), size))
+    return Photos(chosen, pixels, len(paths))
+
+
+def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Goldens:
+    progress("running the references", 0, 0)
+    form = made.quantized.graph if made.quantized else None
+    reference = network_artifact(folder / REFERENCE, form.input, form.output) if form else None
+    size = plan.request.size
+    pictures = {
+        PHOTO: golden_picture(plan.spec.task, size),
+        PROBE: probe_picture(probe_size(plan.spec, size)),
+    }
+    return make_goldens(pictures, made.graph, folder / WEIGHTS, reference, plan.request.threads)
+
+
+def _workers(graph: Graph, picture: Image8) -> int:
+    """How many workers ``PROVING_MEMORY`` holds that run a network on a picture: one at least."""
+    activations = footprint.held(graph, footprint.per_pixel(graph)) * picture.shape[0] * picture.shape[1]
+    return max(1, int(PROVING_MEMORY / (WORKER_MEMORY + 2 * activations)))
+
+
+def _prove(made: Made, goldens: Goldens, threads: int, progress: Progress) -> tuple[Proven, ...]:
+    jobs = [partial(prove, a, [found.exam(a) for found in goldens.all], threads) for a in made.artifacts]
+    width = min(lanes(threads), _workers(made.graph, goldens.picture))
+    found = side_by_side(jobs, width, lambda done, total: progress("proving artifacts", done, total))
+    return tuple(
+        Proven(artifact, proof.reports[0], proof.reports[1:], proof.replays)
+        for artifact, proof in zip(made.artifacts, found, strict=True)
+    )
+
+
+def _latencies(plan: Plan, made: Made, goldens: Goldens, folder: Path, progress: Progress) -> Latencies:
+    heap.release()
+    request = plan.request
+    network = network_artifact(folder / WEIGHTS, made.graph.input, made.graph.output)
+    timing = replace(QUICK, threads=request.threads) if request.measure else None
+    return measure_all(network, made.artifacts, goldens.picture, timing, progress)

@@ -1,0 +1,79 @@
+"""The latency of every artifact and of PyTorch, in one interleaved run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clearport.base import Artifact, Skipped
+from clearport.runtime import pixels
+from clearport.runtime.latency.host import Host, host, load_average
+from clearport.runtime.latency.measure import measure
+from clearport.runtime.latency.race import Candidate
+from clearport.runtime.latency.record import LatencyPlan, LatencyReport
+from clearport.runtime.usable import runners_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clearport.pictures.images import Image8
+    from clearport.protocols import Progress
+
+BASELINE = "pytorch"
+
+QUICK = LatencyPlan(rounds=6, runs=1, warmup=1, min_seconds=0.3, max_seconds=15.0)
+"""What an export spends: enough for ratios, not for tails; ``clearport bench`` takes its time."""
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Key of an artifact, or ``BASELINE``, -> its record or why there is none; and the machine."""
+
+    reports: Mapping[str, LatencyReport | Skipped]
+    host: Host
+
+
+def measure_all(
+    network: Artifact, artifacts: Sequence[Artifact], picture: Image8, plan: LatencyPlan | None, progress: Progress
+) -> Latencies:
+    """Measure ``network`` (weights, for PyTorch) and all ``artifacts`` on one picture; nothing for a plan of None."""
+    if plan is None:
+        reason = "not measured: switched off by --no-bench"
+        return Latencies(
+            {key: Skipped(key, reason) for key in (BASELINE, *(a.key for a in artifacts))}, host(load_average())
+        )
+    candidates = [_candidate(BASELINE, "torch", network, picture)]
+    skipped: dict[str, LatencyReport | Skipped] = {}
+    for artifact in artifacts:
+        chosen = _runner_for(artifact)
+        if isinstance(chosen, Skipped):
+            skipped[artifact.key] = chosen
+        else:
+            candidates.append(_candidate(artifact.key, chosen, artifact, picture))
+
+    loaded: set[str] = set()
+
+    def tell(key: str, done: int, total: int) -> None:
+        del done, total  # of a group's rounds: groups are as many as memory makes them
+        loaded.add(key)
+        progress("measuring latency", len(loaded), len(candidates))
+
+    run = measure(candidates, plan, BASELINE, tell)
+    return Latencies({**run.reports, **skipped}, run.host)
+
+
+def _candidate(key: str, runner: str, artifact: Artifact, picture: Image8) -> Candidate:
+    source = artifact.inputs[0]
+    return Candidate(key, runner, artifact.path, {source.name: pixels.to_tensor(picture, source)})
+
+
+def _runner_for(artifact: Artifact) -> str | Skipped:
+    """The first runner that can be used here and measures, or why there is none."""
+    reasons = []
+    for runner, obstacle in runners_of(artifact.target):
+        if not runner.measures_latency:
+            continue
+        if obstacle is None:
+            return runner.name
+        reasons.append(obstacle)
+    return Skipped(artifact.key, "; ".join(reasons) or f"no runner of clearport measures {artifact.target} files")

@@ -1,0 +1,107 @@
+"""What there is: networks, targets, runners, and which packages they want."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from clearport.base import ModelSpec
+from clearport.protocols import Runner, Target
+from clearport.registry import NETWORKS, RUNNERS, TARGETS, installed_versions, missing
+from clearport.runtime.usable import obstacle_of
+
+
+@dataclass(frozen=True)
+class NetworkRow:
+    """A network.
+
+    ``bundled`` are the scales that have weights in the project, and ``cards`` what is known of those; ``published``
+    says where others can be had; ``train`` is the command that makes one's own.
+    """
+
+    name: str
+    task: str
+    recommended: bool
+    scales: tuple[int, ...]
+    bundled: tuple[int, ...]
+    paper: str
+    importable: bool
+    published: str
+    train: str
+    knobs: dict[str, str]
+    cards: dict[str, dict[str, Any]]
+
+    @property
+    def weights(self) -> str:
+        """Where weights come from, in a few words."""
+        ways = [f"bundled {', '.join(f'x{scale}' for scale in self.bundled)}"] if self.bundled else []
+        ways += ["published ones"] if self.importable else []
+        return ", ".join(ways) or "train your own"
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """A target or a runner; ``obstacle`` is why it cannot be used here and what to do (empty: it can)."""
+
+    name: str
+    title: str
+    serves: tuple[str, ...]
+    versions: dict[str, str | None]
+    obstacle: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Everything that ``clearport list`` shows."""
+
+    networks: tuple[NetworkRow, ...]
+    targets: tuple[PartRow, ...]
+    runners: tuple[PartRow, ...]
+
+
+def inventory() -> Inventory:
+    """Look at the registries and at what is installed; imports no runtime."""
+    return Inventory(
+        networks=tuple(_network(NETWORKS.get(name)) for name in NETWORKS.names()),
+        targets=tuple(_target(TARGETS.get(name)) for name in TARGETS.names()),
+        runners=tuple(_runner(RUNNERS.get(name)) for name in RUNNERS.names()),
+    )
+
+
+def network(name: str) -> NetworkRow:
+    """One network.
+
+    Raises:
+        BadInput: there is none of that name.
+    """
+    return _network(NETWORKS.get(name))
+
+
+def _network(spec: ModelSpec) -> NetworkRow:
+    from clearport.models.weights import bundled_path, read_card
+
+    bundled = tuple(scale for scale in spec.scales if bundled_path(spec, scale).is_file())
+    return NetworkRow(
+        name=spec.name,
+        task=spec.task,
+        recommended=spec.recommended,
+        scales=spec.scales,
+        bundled=bundled,
+        paper=spec.paper.url,
+        importable=bool(spec.published),
+        published=spec.published,
+        train=f"clearport train {spec.name} --data FOLDER --out {spec.name}.safetensors",
+        knobs={name: f"{knob.about}: {knob.low:g} to {knob.high:g}" for name, knob in spec.knobs.items()},
+        cards={f"x{scale}": read_card(bundled_path(spec, scale)) for scale in bundled},
+    )
+
+
+def _target(target: Target) -> PartRow:
+    absent = missing(target.requires)
+    obstacle = f"needs {', '.join(absent)}: pip install 'clearport[{target.name}]'" if absent else ""
+    return PartRow(target.name, target.title, target.precisions, installed_versions(target.requires), obstacle)
+
+
+def _runner(runner: Runner) -> PartRow:
+    versions = installed_versions(runner.requires)
+    return PartRow(runner.name, runner.title, runner.targets, versions, obstacle_of(runner) or "")

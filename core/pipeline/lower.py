@@ -1,0 +1,63 @@
+"""One artifact format at one precision: what a target writes, or why it does not."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from clearport import problems
+from clearport.base import Artifact, BadInput, Skipped, UnsupportedOperator
+from clearport.disk.files import files_below
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from clearport.base import Graph, Options, QuantizedGraph
+    from clearport.pipeline.plan import Cell
+
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""Errors of the place that the bundle is written to: other targets would meet them, too."""
+
+
+def lower(
+    cell: Cell, graph: Graph, quantized: QuantizedGraph | None, options: Options, folder: Path
+) -> list[Artifact | Skipped]:
+    """Let a target write into its folder below ``folder``.
+
+    An operator that it has no rule for, and any unexpected exception, is a ``Skipped`` row; what was written until
+    then is removed.
+
+    Raises:
+        BadInput: the folder cannot be written.
+        OSError: likewise.
+    """
+    place = folder / cell.target.name
+    place.mkdir(exist_ok=True)
+    before = set(files_below(place))
+    made = _guarded(cell, lambda: cell.target.lower(graph, quantized, cell.precision, options, place))
+    if not any(isinstance(each, Artifact) for each in made):
+        _remove_new(place, before)
+    return made
+
+
+def _guarded(cell: Cell, work: Callable[[], Sequence[Artifact | Skipped]]) -> list[Artifact | Skipped]:
+    what = f"{cell.target.name}/{cell.precision}"
+    try:
+        return list(work())
+    except UnsupportedOperator as error:
+        return [Skipped(what, str(error))]
+    except BadInput:
+        raise
+    except problems.UNEXPECTED as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise
+        return [Skipped(what, problems.told(error, f"writing {what}"))]
+
+
+def _remove_new(place: Path, before: set[Path]) -> None:
+    for path in set(files_below(place)) - before:
+        path.unlink()
+    for path in sorted(place.rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()

@@ -1,0 +1,125 @@
+"""Proof of artifacts: each file, loaded from disk by its runtime in a subprocess, against a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from clearport import problems
+from clearport.base import Artifact, NotInstalled, Skipped
+from clearport.bundle.replays import ReplayRecord, replay_of
+from clearport.pipeline.criteria import PHOTO
+from clearport.protocols import Runner
+from clearport.registry import RUNNERS
+from clearport.runtime import pixels
+from clearport.runtime.parity import ParityReport
+from clearport.runtime.usable import runners_of
+from clearport.runtime.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from clearport.base import Array, TensorSpec
+    from clearport.pictures.images import Image8
+    from clearport.pipeline.criteria import Exam
+
+TIMEOUT_S = 300.0
+
+_JUDGING = Lock()
+"""Held while outputs are compared: a picture enlarged four times takes 0.3 GB in float64, and not in each lane."""
+
+REFERENCE_OPTIONS: Mapping[str, Any] = {"optimize": False}
+"""ONNX Runtime without fusions evaluates a QDQ model as it is written."""
+
+
+def network_artifact(weights: Path, source: TensorSpec, result: TensorSpec) -> Artifact:
+    """The network itself, as the PyTorch runner takes it: at any size."""
+    taken, given = replace(source, shape=(1, 3, "H", "W")), replace(result, shape=(1, 3, "H'", "W'"))
+    return Artifact("torch", "fp32", weights, "", (taken,), (given,), {})
+
+
+def open_worker(
+    runner: str, artifact: Artifact, threads: int, timeout_s: float, options: Mapping[str, Any] | None = None
+) -> Worker:
+    """A worker for an artifact, in the Python that the runner wants; to be used as a context manager."""
+    python = getattr(RUNNERS.get(runner), "interpreter", lambda: None)()
+    return Worker(runner, artifact.path, threads, timeout_s, options, python=python)
+
+
+def run_once(
+    runner: str, artifact: Artifact, image: Image8, threads: int, options: Mapping[str, Any] | None = None
+) -> Array:
+    """The raw output of one picture (H, W, 3), in the artifact's dtype and layout."""
+    return run_each(runner, artifact, [image], threads, options)[0]
+
+
+def run_each(
+    runner: str, artifact: Artifact, images: Sequence[Image8], threads: int, options: Mapping[str, Any] | None = None
+) -> list[Array]:
+    """The raw outputs of several pictures, by an artifact that is opened once."""
+    source, result = artifact.inputs[0], artifact.outputs[0]
+    with open_worker(runner, artifact, threads, TIMEOUT_S, options) as worker:
+        return [worker.output({source.name: pixels.to_tensor(image, source)}, result.name) for image in images]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What came of proving an artifact: reports, the one that counts most first, and the outputs that were judged."""
+
+    reports: tuple[ParityReport | Skipped, ...]
+    replays: tuple[ReplayRecord, ...] = ()
+
+
+def prove(artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
+    """The parity of an artifact by every runner that can be used here; the first entry is the one that counts most.
+
+    A runner that crashes, hangs, refuses the file or fails otherwise is a parity that failed, with the runtime's words.
+    """
+    reports: list[ParityReport | Skipped] = []
+    replays: list[ReplayRecord] = []
+    skipped: list[ParityReport | Skipped] = []
+    for runner, obstacle in runners_of(artifact.target):
+        what = f"{artifact.key} by {runner.name}"
+        if obstacle is not None:
+            skipped.append(Skipped(what, obstacle))
+            continue
+        try:
+            proof = _proofs(runner, artifact, exams, threads)
+            reports += proof.reports
+            replays += proof.replays
+        except NotInstalled as error:
+            skipped.append(Skipped(what, str(error)))
+    if not reports and not skipped:
+        skipped.append(Skipped(artifact.key, f"no runner of clearport runs {artifact.target} files"))
+    return Proof((*reports, *skipped), tuple(replays))
+
+
+def _proofs(runner: Runner, artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
+    """One report for each picture and each reference of it."""
+    try:
+        outputs = run_each(runner.name, artifact, [exam.picture for exam in exams], threads)
+        with _JUDGING:
+            reports = tuple(
+                report if exam.name == PHOTO else replace(report, reference=f"{report.reference}, on the {exam.name}")
+                for exam, output in zip(exams, outputs, strict=True)
+                for report in exam.judge(output, artifact, runner.method)
+            )
+        return Proof(reports, replays_of(runner, exams, outputs, threads))
+    except NotInstalled:
+        raise
+    except problems.UNEXPECTED as error:
+        words = (problems.told(error, f"running {artifact.key} by {runner.name}"),)
+        first = exams[0].criteria[0]
+        name, basis, limits = first.reference.name, first.basis, first.tolerance
+        return Proof((ParityReport(False, None, None, None, None, runner.method, name, basis, limits, words),))
+
+
+def replays_of(
+    runner: Runner, exams: Sequence[Exam], outputs: Sequence[Array], threads: int
+) -> tuple[ReplayRecord, ...]:
+    """The records of what a runner gave for each exam's picture, where they can be told."""
+    found = [replay_of(output, exam.name, runner, threads) for exam, output in zip(exams, outputs, strict=True)]
+    return tuple(replay for replay in found if replay is not None)

@@ -1,0 +1,158 @@
+"""What an export found out, as the manifest of its bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from clearport import __version__
+from clearport.base import Artifact, Graph, QuantizedGraph, Size, Skipped
+from clearport.bundle import folder as bundle
+from clearport.bundle.manifest import (
+    ArtifactRecord,
+    BaselineRecord,
+    GoldenRecord,
+    HostRecord,
+    Manifest,
+    ModelRecord,
+    PaperRecord,
+    PixelContract,
+    QuantizationRecord,
+)
+from clearport.export.from_torch import deployed
+from clearport.models.cost import cost
+from clearport.pipeline.latency import BASELINE
+from clearport.pipeline.lint import lint, tiles
+from clearport.registry import installed_versions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clearport.bundle.replays import ReplayRecord
+    from clearport.models.weights import Loaded
+    from clearport.pipeline.latency import Latencies
+    from clearport.pipeline.plan import Plan
+    from clearport.runtime.parity import ParityReport
+
+SCHEME = (
+    "weights int8 symmetric per output channel, activations int8 asymmetric per tensor (uint8 twin for ONNX Runtime "
+    "and OpenVINO), bias int32; image ends at the exact scale of the pixel; clamps folded into output scales"
+)
+TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "openvino", "coremltools", "ai-edge-litert", "numpy")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written: the graph, the scale table, the artifacts, and what could not be made."""
+
+    graph: Graph
+    quantized: QuantizedGraph | None
+    artifacts: tuple[Artifact, ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True)
+class Proven:
+    """An artifact with its parity by the first runner, and by the others, and the outputs that were judged."""
+
+    artifact: Artifact
+    parity: ParityReport | Skipped
+    cross_checks: tuple[ParityReport | Skipped, ...]
+    replays: tuple[ReplayRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that the manifest is made of, besides the plan."""
+
+    loaded: Loaded
+    made: Made
+    proven: tuple[Proven, ...]
+    goldens: tuple[GoldenRecord, ...]
+    golden_size: Size
+    latencies: Latencies
+
+
+def manifest_of(plan: Plan, found: Findings, folder: Path, table: str, reference: str) -> Manifest:
+    """The manifest of what lies in ``folder``; ``table`` and ``reference`` are files in it."""
+    quantized = found.made.quantized
+    torch = installed_versions(("torch",))["torch"] or "unknown"
+    return Manifest(
+        model=_model(plan, found, folder / bundle.WEIGHTS),
+        pixel_contract=PixelContract(inputs=(found.made.graph.input,), outputs=(found.made.graph.output,)),
+        artifacts=tuple(_artifact(plan, p, found.made.graph, found.latencies, folder) for p in found.proven),
+        skipped=found.made.skipped,
+        goldens=found.goldens,
+        quantization=_quantization(quantized, table, reference) if quantized else None,
+        baseline=BaselineRecord(runtime="torch", version=torch, latency=found.latencies.reports[BASELINE]),
+        tool_versions={"clearport": __version__, **{k: v for k, v in installed_versions(TOOLS).items() if v}},
+        host=_host(found.latencies),
+    )
+
+
+def _model(plan: Plan, found: Findings, weights: Path) -> ModelRecord:
+    from clearport.disk.files import file_sha256
+
+    spec, card = plan.spec, dict(found.loaded.card)
+    counted = cost(deployed(found.loaded.module), found.golden_size)
+    own = plan.request.weights is None
+    return ModelRecord(
+        name=spec.name,
+        task=spec.task,
+        scale=plan.scale,
+        params=counted.params,
+        macs=counted.macs,
+        macs_size=str(counted.size),
+        weights_sha256=file_sha256(weights),
+        license=spec.license if own else str(card.get("license", "that of the weights given with --weights")),
+        paper=PaperRecord(title=spec.paper.title, arxiv=spec.paper.arxiv, url=spec.paper.url),
+        halo=spec.halo,
+        whole_picture=spec.whole_picture,
+        size_multiple=spec.size_multiple,
+        size=str(plan.request.size or "dynamic"),
+        card={"source": found.loaded.source, **card, **({"knobs": dict(plan.knobs)} if plan.knobs else {})},
+    )
+
+
+def _artifact(plan: Plan, proven: Proven, graph: Graph, latencies: Latencies, folder: Path) -> ArtifactRecord:
+    record = bundle.record(proven.artifact, folder, proven.parity, latencies.reports[proven.artifact.key])
+    findings = (*tiles(proven.artifact, plan.spec, plan.scale), *lint(proven.artifact, graph))
+    found = {"cross_checks": proven.cross_checks, "lint": findings, "replays": proven.replays}
+    return record.model_copy(update=found)
+
+
+def _quantization(quantized: QuantizedGraph, table: str, reference: str) -> QuantizationRecord:
+    about = quantized.table.calibration
+    images = about["images"]
+    listing = "".join(f"{image['sha256']}  {image['name']}\n" for image in images)
+    return QuantizationRecord(
+        scheme=SCHEME,
+        calibrator=str(about["calibrator"]),
+        islands=dict(about["islands"]),
+        float_layers=(*about["tail"], *about["float_layers"]),
+        simulated_psnr_db=about["simulated_psnr_db"],
+        images=len(images),
+        images_sha256=hashlib.sha256(listing.encode()).hexdigest(),
+        table=table,
+        reference=reference,
+    )
+
+
+def _host(latencies: Latencies) -> HostRecord:
+    import psutil
+
+    return HostRecord(
+        cpu=latencies.host.cpu,
+        cores=latencies.host.cores,
+        governor=latencies.host.governor,
+        load_start=latencies.host.load_start,
+        load_end=latencies.host.load_end,
+        memory_mib=psutil.virtual_memory().total >> 20,
+        machine=platform.machine(),
+        system=platform.platform(terse=True),
+        python=platform.python_version(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

@@ -1,0 +1,211 @@
+"""A bundle for browsers: what is offered to them, and the server that offers it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearport.base import BadInput, NotInstalled, Skipped
+from clearport.bundle.folder import Bundle, verify_folder
+from clearport.disk.outputs import OutFolder, claimed
+from clearport.pipeline.exams import limits_of
+from clearport.pipeline.run import model_of, tiling_of
+from clearport.pipeline.select import select
+from clearport.registry import missing
+from clearport.runtime.devices.browser.offer import candidates_of, plan_of
+from clearport.runtime.devices.browser.page import Content, content_of, ensure_built, page_files
+from clearport.runtime.devices.browser.records import Records
+from clearport.runtime.devices.browser.wire import Candidate, Judge, Offer, TilingRules
+from clearport.runtime.latency.record import LatencyPlan
+from clearport.runtime.latency.stats import rounds_for
+from clearport.signals import ending_signals
+
+if TYPE_CHECKING:
+    from clearport.bundle.manifest import ArtifactRecord
+    from clearport.runtime.devices.browser.desk import Listener
+
+MOST_WHOLE_PIXELS = 1 << 21
+"""Pictures of at most so many pixels are not cut for networks that look at all of them: more is too much for phones."""
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class ServeRequest:
+    """What to serve, and where; see ``clearport serve --help``."""
+
+    folder: Path
+    records: Path
+    host: str = "127.0.0.1"
+    port: int = 8417
+    certificate: Path | None = None
+    key: Path | None = None
+    threads: int = 1
+    runs: int = 50
+    seconds: float = 1.0
+    targets: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a server was started with: its address for people, the bundle, and what browsers will run of it."""
+
+    address: str
+    title: str
+    candidates: int
+    records: Path
+    secure: bool
+    local: bool
+    port: int
+
+
+def serve_bundle(request: ServeRequest, started: Callable[[Served], None], listener: Listener) -> None:
+    """Serve until SIGINT, SIGTERM, SIGHUP or SIGQUIT; ``started`` is called once the page can be opened.
+
+    Raises:
+        BadInput: there is no bundle, its files are not as they were written, none of them runs in browsers, the page is
+            not built, a record is malformed, the certificate does not fit, or the port is taken.
+    """
+    if missing(("aiohttp",)):
+        raise NotInstalled("aiohttp", "serve")
+    with claimed(OutFolder(request.records, "--records", shared=True), reads=(request.folder,)):
+        _serve(request, started, listener)
+
+
+def _serve(request: ServeRequest, started: Callable[[Served], None], listener: Listener) -> None:
+    from clearport.runtime.devices.browser.desk import Desk
+    from clearport.runtime.devices.browser.server import BrowserServer, Place, address, reachable
+
+    bundle = _sound(request.folder)
+    offer, contents = offer_of(bundle, request)
+    ensure_built()
+    records = Records(
+        request.records, bundle.manifest.model.weights_sha256, {c.key: c.sha256 for c in offer.candidates}
+    )
+    place = Place(request.host, request.port, _tls(request))
+    server = BrowserServer(Desk(offer, records, listener), {**page_files(), **contents}, {}, place)
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in ending_signals():
+            loop.add_signal_handler(number, stop.set)
+        async with server.running() as where:
+            port = int(where.split("/")[2].rpartition(":")[2])
+            local = request.host in LOOPBACK
+            shown = address(place, reachable(request.host), port)
+            started(
+                Served(shown, offer.title, len(offer.candidates), request.records, place.tls is not None, local, port)
+            )
+            await stop.wait()
+
+    asyncio.run(serve())
+
+
+def offer_of(bundle: Bundle, request: ServeRequest) -> tuple[Offer, dict[str, Content]]:
+    """What pages are offered of a bundle, and the files behind it: artifacts that browsers run, and golden pictures.
+
+    Raises:
+        BadInput: none of the artifacts that were asked for runs in browsers.
+    """
+    found: list[Candidate] = []
+    left_out: list[Skipped] = []
+    contents: dict[str, Content] = {}
+    for record in select(bundle, request.targets, request.precisions):
+        url = f"files/{record.path}"
+        for way in candidates_of(bundle.artifact(record), url, record.bytes):
+            if isinstance(way, Skipped):
+                left_out.append(way)
+            else:
+                found.append(_with_golden(bundle, record, way))
+                contents[url] = content_of(bundle.path(record), record.path)
+    if not found:
+        reasons = "; ".join(sorted({f"{s.what}: {s.reason}" for s in left_out}))
+        raise BadInput(f"{bundle.folder}: browsers run none of its files ({reasons})")
+    goldens = {f"files/{g.path}": content_of(bundle.path(g), g.path) for g in bundle.manifest.goldens}
+    sources = [f"files/{g.path}" for g in bundle.manifest.goldens if g.role == "input"]
+    model = model_of(bundle)
+    offer = Offer(
+        title=f"{model.name} ×{model.scale}" if model.scale > 1 else model.name,
+        about=f"{model.task.capitalize()}, {model.params:,} parameters. Its files run here, in this browser.",
+        whole_picture=bool(model.whole_picture),
+        tiling=_rules(bundle, select(bundle, request.targets, request.precisions)[0]),
+        plan=plan_of(_plan(request)),
+        candidates=tuple(with_baselines(found)),
+        left_out=tuple(left_out),
+        golden_input=sources[0] if sources else None,
+    )
+    return offer, {**contents, **goldens}
+
+
+def with_baselines(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Each with what its time is put in relation to: the fp32 file of its target in the same runtime and backend."""
+    plain = {(c.artifact, c.runner, c.backend): c.key for c in candidates if c.artifact.endswith("/fp32")}
+    found = []
+    for way in candidates:
+        key = plain.get((f"{way.artifact.split('/')[0]}/fp32", way.runner, way.backend))
+        found.append(way.model_copy(update={"baseline": None if key == way.key else key}))
+    return found
+
+
+def _with_golden(bundle: Bundle, record: ArtifactRecord, way: Candidate) -> Candidate:
+    """With every golden picture that judges it on the photo, the one that counts most first."""
+    judges = [
+        Judge(golden=f"files/{golden.path}", tolerance=limits)
+        for golden in sorted(bundle.manifest.goldens, key=lambda golden: golden.role != record.precision)
+        if golden.input == "input" and (limits := limits_of(bundle, record, golden)) is not None
+    ]
+    if not judges:
+        return way
+    first, *others = judges
+    return way.model_copy(update={"golden": first.golden, "tolerance": first.tolerance, "others": tuple(others)})
+
+
+def _rules(bundle: Bundle, record: ArtifactRecord) -> TilingRules:
+    model = bundle.manifest.model
+    cutting = tiling_of(bundle, bundle.artifact(record))
+    return TilingRules(
+        scale=model.scale,
+        halo=model.halo,
+        multiple=model.size_multiple,
+        whole_pixels=min(cutting.whole_pixels, MOST_WHOLE_PIXELS),
+    )
+
+
+def _plan(request: ServeRequest) -> LatencyPlan:
+    rounds, runs = rounds_for(request.runs)
+    return LatencyPlan(
+        rounds=rounds,
+        runs=runs,
+        min_seconds=request.seconds,
+        max_seconds=60.0,
+        threads=request.threads,
+        timeout_s=300.0,
+    )
+
+
+def _sound(folder: Path) -> Bundle:
+    bundle = Bundle.load(folder)
+    wrong = verify_folder(folder)
+    if wrong:
+        raise BadInput(f"{folder}: {wrong[0]}; nothing is served of a bundle that is not as it was written")
+    return bundle
+
+
+def _tls(request: ServeRequest) -> ssl.SSLContext | None:
+    if request.certificate is None and request.key is None:
+        return None
+    if request.certificate is None:
+        raise BadInput("--key without --certificate: https needs both, or a certificate file that holds its key")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(request.certificate, request.key)
+    except (OSError, ssl.SSLError) as error:
+        files = ", ".join(str(path) for path in (request.certificate, request.key) if path is not None)
+        raise BadInput(f"{files}: not a certificate (PEM) and its private key: {error}") from error
+    return context

@@ -1,0 +1,135 @@
+"""A bundle, checked again from disk: checksums first, then every artifact on the golden picture."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from clearport import problems
+from clearport.base import NotInstalled
+from clearport.bundle.folder import WEIGHTS, Bundle, verify_folder
+from clearport.bundle.replays import contradicts
+from clearport.disk.litter import litter_in
+from clearport.pipeline.criteria import PHOTO
+from clearport.pipeline.exams import exams_of, exams_of_weights
+from clearport.pipeline.prove import network_artifact, replays_of, run_each
+from clearport.protocols import no_progress
+from clearport.reports.junit import Check
+from clearport.runtime.side_by_side import lanes, side_by_side
+from clearport.runtime.usable import runners_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from clearport.bundle.manifest import ArtifactRecord
+    from clearport.pipeline.criteria import Exam
+    from clearport.protocols import Progress, Runner
+    from clearport.runtime.parity import ParityReport
+
+
+def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int = 1) -> list[Check]:
+    """Every checksum, then the network by PyTorch and every artifact by each runtime here, against the golden pictures.
+
+    A check that cannot be made here has ``passed`` None and says why. Artifacts whose files are not as they were
+    written are not run.
+
+    Raises:
+        BadInput: there is no bundle.
+    """
+    progress("checking checksums", 0, 0)
+    began = time.monotonic()
+    wrong = verify_folder(folder)
+    seconds = time.monotonic() - began
+    checks = [Check("checksum", False, str(m), group=m.path) for m in wrong]
+    if any(m.path == "manifest.json" for m in wrong):
+        return checks
+    if not wrong:
+        litter = litter_in(folder)
+        ignored = f"; ignored, as no part of the bundle: {', '.join(litter)}" if litter else ""
+        checks.append(Check("checksums", True, f"every file is as it was written{ignored}", seconds, "files"))
+    bundle = Bundle.load(folder)
+    changed = {m.path for m in wrong}
+    jobs = [] if WEIGHTS in changed else [partial(_run_weights, bundle, threads)]
+    for record in bundle.artifacts:
+        if any(record.holds(path) for path in changed):
+            checks.append(Check("golden", False, "not run: its file was changed", group=record.key))
+        else:
+            jobs.append(partial(_run_on_golden, bundle, record, threads))
+    found = side_by_side(jobs, lanes(threads), lambda done, total: progress("running artifacts", done, total))
+    return checks + [check for part in found for check in part]
+
+
+_REPLAY = (
+    "its output is not the one that was proven at the export, by the same version of the runtime on the same processor:"
+    " the file is another one"
+)
+
+
+def _run_weights(bundle: Bundle, threads: int) -> list[Check]:
+    """The weights that ``eval`` compares with are those of the network that was exported."""
+    contract = bundle.manifest.pixel_contract
+    network = network_artifact(bundle.path(WEIGHTS), contract.inputs[0], contract.outputs[0])
+    began = time.monotonic()
+    try:
+        exams = exams_of_weights(bundle, network)
+        outputs = run_each("torch", network, [exam.picture for exam in exams], threads) if exams else []
+        judged = [report for e, out in zip(exams, outputs, strict=True) for report in e.judge(out, network, "torch")]
+    except problems.UNEXPECTED as error:
+        said = problems.told(error, f"running {WEIGHTS} by PyTorch")
+        return [Check("weights", False, said, time.monotonic() - began, WEIGHTS)]
+    failures = [failure for report in judged for failure in report.failures]
+    said = "; ".join(failures) or "PyTorch gives the golden pictures by them"
+    return [Check("weights", not failures, said, time.monotonic() - began, WEIGHTS)] if exams else []
+
+
+def _run_on_golden(bundle: Bundle, record: ArtifactRecord, threads: int) -> list[Check]:
+    try:
+        exams = exams_of(bundle, record)
+    except problems.UNEXPECTED as error:
+        return [Check("golden", False, problems.told(error, f"reading the goldens of {record.key}"), group=record.key)]
+    if not exams:
+        return [Check("golden", None, "no golden picture judges it", group=record.key)]
+    checks = []
+    for runner, obstacle in runners_of(record.target):
+        if obstacle is not None:
+            checks.append(Check(f"golden by {runner.name}", None, obstacle, group=record.key))
+        else:
+            checks += _checks(bundle, record, runner, exams, threads)
+    return checks or [Check("golden", None, f"no runner of clearport runs {record.target} files", group=record.key)]
+
+
+def _checks(bundle: Bundle, record: ArtifactRecord, runner: Runner, exams: Sequence[Exam], threads: int) -> list[Check]:
+    began = time.monotonic()
+    name = f"golden by {runner.name}"
+    artifact = bundle.artifact(record)
+    try:
+        outputs = run_each(runner.name, artifact, [exam.picture for exam in exams], threads)
+        seconds = (time.monotonic() - began) / len(exams)
+        checks = [
+            _check(exam, exam.judge(output, artifact, runner.method), runner, seconds, record.key)
+            for exam, output in zip(exams, outputs, strict=True)
+        ]
+        again = any(contradicts(fresh, record.replays) for fresh in replays_of(runner, exams, outputs, threads))
+        return [*checks, Check(f"replay by {runner.name}", False, _REPLAY, 0.0, record.key)] if again else checks
+    except NotInstalled as error:
+        return [Check(name, None, str(error), group=record.key)]
+    except problems.UNEXPECTED as error:
+        message = problems.told(error, f"running {record.key} by {runner.name}")
+        return [Check(name, False, message, time.monotonic() - began, record.key)]
+
+
+def _check(exam: Exam, reports: Sequence[ParityReport], runner: Runner, seconds: float, key: str) -> Check:
+    name = f"golden by {runner.name}" if exam.name == PHOTO else f"golden {exam.name} by {runner.name}"
+    failures = [f"to the {report.reference}: {failure}" for report in reports for failure in report.failures]
+    if failures:
+        return Check(name, False, "; ".join(failures), seconds, key)
+    told = "; ".join(f"to the {report.reference} {_figures(report)}" for report in reports)
+    remark = f"; {exam.remark}" if exam.remark else ""
+    return Check(name, True, f"{runner.method}: {told}{remark}", seconds, key)
+
+
+def _figures(report: ParityReport) -> str:
+    found = "equal" if report.psnr_db is None else f"{report.psnr_db:.1f} dB, largest difference {report.max_abs:.4g}"
+    return f"{found} (allowed: {report.tolerance})"

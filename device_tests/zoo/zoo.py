@@ -1,0 +1,152 @@
+"""What the tests of the zoo share: weights for a network, its bundles, and what must hold of them.
+
+Weights are the bundled ones where there are some; else the published ones where ``CLEARPORT_SHARED`` has them; else
+fresh ones of a fixed seed, which prove the arithmetic and say nothing of quality.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import clearport
+from clearport.base import ModelSpec, Size, Task
+from clearport.bundle.folder import Bundle
+from clearport.models import weights
+from clearport.pipeline.goldens import golden_picture
+from clearport.quantize.flow import QuantizeOptions
+from clearport.registry import NETWORKS, TARGETS, missing
+from clearport.runtime.parity import ParityReport
+
+from .published import PUBLISHED
+
+Test = Callable[..., None]
+
+SIDE = 64
+FREE = Size(48, 80)
+"""The picture that files of free size are run on: a multiple of what every network divides by, and no square."""
+ANY_SIZE = ("onnxruntime", "openvino")
+"""Targets whose files take any size of any network."""
+EVERYWHERE_AT_ANY_SIZE = {"mobilederain", "ncnet"}
+"""Recommended networks that every target takes at a free size; iagc resizes to the size of the picture."""
+SIMPLE = partial(QuantizeOptions, equalisation=(0.0,), search=False, compensate=False)
+SEARCHED = {"fsrcnn", "rlfn", "span"}
+"""Networks that plain ranges bring below what any int8 file must keep to PyTorch (RLFN: 30 dB of 35), or, FSRCNN, to
+the reference (0.501 levels of 0.5)."""
+_NEEDS_A_SIZE = re.compile(r"cannot take operator \w+ of layer .* (give --size|export it for one size)")
+LARGE = {"bsrn", "iagcfull", "iat", "imdn", "prenet", "prn", "quasisparse", "rfdn", "safmn", "sci"}
+LARGE |= {"snetvnet", "spantiny", "transmission", "zerodce", "zerodcepp"}
+"""What takes half a minute, or resembles another network, waits for ``make test-all``."""
+
+
+def some_weights(spec: ModelSpec, folder: Path) -> Path | None:
+    """A weights file for the network's default scale; None for the bundled one."""
+    if weights.bundled_path(spec, spec.default_scale).is_file():
+        return None
+    shared = os.environ.get("CLEARPORT_SHARED")
+    if shared and spec.name in PUBLISHED:
+        return Path(shared) / "weights" / PUBLISHED[spec.name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = spec.build(spec.default_scale)
+    path = folder / f"{spec.name}.safetensors"
+    weights.save(path, module, spec.name, spec.default_scale, {})
+    return path
+
+
+def names(task: Task) -> list[Any]:
+    """The networks of a task as parameters of a test; the large ones are marked slow."""
+    found = [name for name in NETWORKS.names() if NETWORKS.get(name).task == task]
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in found]
+
+
+def tests(task: Task) -> tuple[Test, Test, Test]:
+    """What a test file of a task consists of; each task has one of its own, so that they run side by side."""
+    each = pytest.mark.parametrize("name", names(task))
+
+    @each
+    def reaches(name: str, tmp_path: Path, few_photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        reaches_every_target(name, tmp_path, few_photos, monkeypatch)
+
+    @pytest.mark.slow
+    @each
+    def passes(name: str, tmp_path: Path) -> None:
+        passes_at_every_precision(name, tmp_path)
+
+    @pytest.mark.slow
+    @each
+    def takes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        takes_any_size(name, tmp_path, monkeypatch)
+
+    return reaches, passes, takes
+
+
+def exported(name: str, folder: Path, **options: Any) -> Bundle:
+    """A small bundle of a network; ``options`` are those of ``clearport.export``."""
+    spec = NETWORKS.get(name)
+    given = some_weights(spec, folder)
+    side = -(-SIDE // spec.size_multiple) * spec.size_multiple
+    asked = {"size": f"{side}x{side}", "weights": given, "measure": False, "force": True} | options
+    bundle = clearport.export(name, folder / "bundle", **asked)
+    assert bundle.manifest.model.whole_picture is spec.whole_picture
+    return bundle
+
+
+def reaches_every_target(name: str, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The formats that people take first. Ranges are searched where they must be: that all files compute the same is
+    judged here, not what int8 costs."""
+    if name not in SEARCHED:
+        monkeypatch.setattr("clearport.pipeline.export.QuantizeOptions", SIMPLE)
+    integers = ("tflite", "onnxruntime", "openvino")
+    check(exported(name, folder, targets=integers, precisions=("fp32", "int8"), calibration=photos))
+    check(exported(name, folder, targets=("coreml", "ncnn"), precisions=("fp16",)))
+
+
+def takes_any_size(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every target at every precision for pictures of any size: proven, or refused where the operator needs a size.
+
+    Photos and ranges are those of a user's first export, and so are the limits: of a network that plain ranges make
+    much worse, as RLFN, they would ask for little.
+    """
+    monkeypatch.setattr(
+        "clearport.pipeline.export.golden_picture", lambda task, size: golden_picture(task, size or FREE)
+    )
+    bundle = exported(name, folder, size="dynamic")
+    check_artifacts(bundle)
+    assert {artifact.target for artifact in bundle.artifacts} >= {t for t in ANY_SIZE if not _absent(t)}
+    for skipped in bundle.manifest.skipped:
+        assert _absent(skipped.what.partition("/")[0]) or (
+            name not in EVERYWHERE_AT_ANY_SIZE and _NEEDS_A_SIZE.search(skipped.reason)
+        ), f"{name}: {skipped.what} is skipped: {skipped.reason}"
+
+
+def passes_at_every_precision(name: str, folder: Path) -> None:
+    """Everything that a user gets by default, and no check fails."""
+    bundle = exported(name, folder)
+    check(bundle)
+    assert bundle.passed, bundle.manifest.failures()
+
+
+def check(bundle: Bundle) -> None:
+    """Every file is what its reference says; nothing was skipped but what needs a package that is missing."""
+    check_artifacts(bundle)
+    for skipped in bundle.manifest.skipped:
+        assert _absent(skipped.what.partition("/")[0]), f"{skipped.what} is skipped: {skipped.reason}"
+
+
+def check_artifacts(bundle: Bundle) -> None:
+    """Every file is what its reference says."""
+    for artifact in bundle.artifacts:
+        assert isinstance(artifact.parity, ParityReport), artifact.parity
+        assert artifact.parity.passed, (artifact.key, artifact.parity.failures)
+
+
+def _absent(target: str) -> bool:
+    return bool(missing(TARGETS.get(target).requires))

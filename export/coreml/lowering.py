@@ -1,0 +1,156 @@
+"""The state of one MIL program under construction: what rules read from and write to.
+
+A rule (``coreml.rules``) asks for operands, constants and weights by the ONNX node, and never has to know
+the precision: numbers come in the type that is computed in, weights come as that type or as int8 with a scale per
+output channel that Core ML expands when it loads the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearport.base import Precision, QParams, ScaleTable, UnsupportedOperator
+from clearport.export.coreml.tools import load
+from clearport.graph.nodes import constant, name_of, need
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.base import Array
+
+COMPUTE: dict[Precision, type[np.floating[Any]]] = {
+    "fp32": np.float32,
+    "fp16": np.float16,
+    "int8": np.float32,
+    "int8-weights": np.float16,
+}
+"""The type that a precision computes in.
+
+int8 computes in float32 between its roundings, and so gives what the scale table says (NCNet, published weights, 14
+photos: mean 0.003 levels from the QDQ model). In fp16 scales, weights and sums are themselves rounded to 11 bits, which
+moves values across the borders of the int8 grid: mean 0.89 levels, and 0.36 dB worse against PyTorch because a sum
+such as 200 + 2.469 becomes 202.5. The price: the Neural Engine takes fp16 only, so that int8 runs on CPU and GPU.
+"""
+
+
+def builder() -> Any:
+    """coremltools' MIL Builder."""
+    load()
+    from coremltools.converters.mil import Builder
+
+    return Builder
+
+
+@dataclass
+class Lowering:
+    """One program: its precision, its scale table (int8 precisions) and the MIL variable of each ONNX value so far.
+
+    ``wide`` names the values that are computed in float32 though the program is float16.
+    """
+
+    precision: Precision
+    table: ScaleTable | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    wide: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.mb = builder()
+        self.compute = COMPUTE[self.precision]
+        self.casts: dict[tuple[str, str], Any] = {}
+
+    def begin(self, node: ir.Node | None) -> None:
+        """Compute from now on in the type of ``node``; None: in that of the program."""
+        narrow = node is None or name_of(node.outputs[0]) not in self.wide
+        self.compute = COMPUTE[self.precision] if narrow else np.float32
+
+    def quant(self, node: ir.Node) -> QParams | None:
+        """The int8 grid of what ``node`` writes; None where that stays in float."""
+        name = name_of(node.outputs[0])
+        return self.table[name] if self.table is not None and name in self.table else None
+
+    def var(self, node: ir.Node, index: int) -> Any:
+        """The MIL variable of input ``index`` of ``node``; constants become ones of the type computed in."""
+        value = need(node, index)
+        name = name_of(value)
+        return self.array(node, index) if name not in self.values else self.cast(name)
+
+    def cast(self, name: str) -> Any:
+        """The MIL variable of a computed value, in the type computed in; integers, which are sizes, stay integers."""
+        from coremltools.converters.mil.mil import types
+
+        found, word = self.values[name], "fp16" if self.compute is np.float16 else "fp32"
+        if not types.is_float(found.dtype) or types.builtin_to_string(found.dtype) == word:
+            return found
+        if (name, word) not in self.casts:
+            self.casts[name, word] = self.mb.cast(x=found, dtype=word, name=f"{name}_{word}")
+        return self.casts[name, word]
+
+    def array(self, node: ir.Node, index: int) -> Array:
+        """The constant input ``index`` of ``node``, in the type computed in.
+
+        Raises:
+            UnsupportedOperator: it is not constant, or its numbers do not fit.
+        """
+        held = constant(need(node, index))
+        if held is None:
+            raise refuse(node, f"its input {index} must be a constant")
+        return self.fit(node, held)
+
+    def fit(self, node: ir.Node, number: Array | float) -> Array:
+        """``number`` in the type computed in; integers, which are sizes, as int32.
+
+        Raises:
+            UnsupportedOperator: a finite number is too large for it.
+        """
+        if np.asarray(number).dtype.kind == "i":
+            return np.asarray(number, np.int32)
+        with np.errstate(over="ignore"):
+            fitted = np.asarray(number).astype(self.compute)
+        if not np.isfinite(fitted).all():
+            raise refuse(node, f"a constant does not fit {np.dtype(self.compute).name}")
+        return fitted
+
+    def weight(self, node: ir.Node) -> Any:
+        """The weights (input 1) of ``node``; as int8 and a scale for each output channel where the table has them."""
+        value = need(node, 1)
+        held = constant(value)
+        if held is None:
+            raise refuse(node, "its weights must be constants")
+        if self.table is None or name_of(value) not in self.table:
+            return self.fit(node, held)
+        params = self.table[name_of(value)]
+        return self._packed(node, np.rint(in_steps(held, params)), params)
+
+    def _packed(self, node: ir.Node, steps: Array, params: QParams) -> Any:
+        scale = np.asarray(params.scale)
+        return self.mb.constexpr_affine_dequantize(
+            quantized_data=np.clip(steps, -128, 127).astype(np.int8),
+            zero_point=np.int8(params.zero_point),
+            scale=self.fit(node, scale if scale.size > 1 else scale[0]),
+            axis=np.int32(params.axis or 0),
+            name=f"{name_of(need(node, 1))}_int8",
+        )
+
+    def requantize(self, var: Any, name: str, params: QParams) -> Any:
+        """``var`` rounded to the int8 grid of ``params`` and back: quantize, then dequantize to ``name``."""
+        scale, zero_point = self.compute(params.scale[0]), np.int8(params.zero_point)
+        stored = self.mb.quantize(
+            input=var, scale=scale, zero_point=zero_point, output_dtype="int8", name=f"{name}_int8"
+        )
+        return self.mb.dequantize(input=stored, scale=scale, zero_point=zero_point, name=name)
+
+
+def in_steps(weights: Array, params: QParams) -> Array:
+    """``weights`` divided by the scale of their channel."""
+    others = tuple(i for i in range(weights.ndim) if i != (params.axis or 0))
+    scale = np.asarray(params.scale)
+    steps: Array = weights / (np.expand_dims(scale, others) if scale.size > 1 else scale[0])
+    return steps
+
+
+def refuse(node: ir.Node, why: str) -> UnsupportedOperator:
+    """The error that says that Core ML cannot take ``node``."""
+    return UnsupportedOperator("coreml", node.op_type, node.name or "", why)

@@ -1,0 +1,138 @@
+"""Core ML: an ``.mlpackage`` by coremltools' MIL Builder, with tensors or with RGB pictures at both ends.
+
+Precisions: ``fp32``, ``fp16``, ``int8`` (weights and activations, from the scale table; computed in float32 between the
+roundings, see ``coreml.lowering.COMPUTE``) and ``int8-weights`` (weights only, rounded on photos, ``weight_only``;
+computed in fp16). The Neural Engine takes ``fp16`` and ``int8-weights``. Each names the lowest iOS that takes it in its
+metadata. Nothing here needs macOS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+import clearport
+from clearport.base import Artifact, Graph, Options, Precision, QuantizedGraph, Skipped, TensorSpec
+from clearport.disk.files import digest
+from clearport.export.coreml.lowering import COMPUTE
+from clearport.export.coreml.package import Description, write
+from clearport.export.coreml.program import LARGEST, SMALLEST, Plan, Variant, convert
+from clearport.export.coreml.wide import NOTHING, choose
+from clearport.export.written import written
+from clearport.registry import NETWORKS, installed_versions
+
+if TYPE_CHECKING:
+    from clearport.base import ModelSpec
+
+FLOAT32_KEY = "clearport.float32_operators"
+"""Where a float16 package tells which operators compute in float32, and why."""
+
+_FREE_SIZE = "free input size: Core ML may not use the Neural Engine; for speed export the one size that is used"
+_FLOAT32 = "computed in float32: Core ML does not use the Neural Engine; for speed use fp16 or int8-weights"
+_WORDS: dict[Precision, str] = {
+    "fp32": "fp32",
+    "fp16": "fp16",
+    "int8": "int8 weights and activations",
+    "int8-weights": "int8 weights, fp16 activations",
+}
+
+
+@dataclass(frozen=True)
+class CoreML:
+    """The target; see the module."""
+
+    name: str = "coreml"
+    title: str = "Core ML"
+    precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-weights")
+    requires: tuple[str, ...] = ("coremltools",)
+
+    def lower(
+        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
+    ) -> Sequence[Artifact | Skipped]:
+        """Write both variants of one precision: ``<network>_x<scale>_<precision>_<tensor|image>.mlpackage``.
+
+        The tensor variant takes and gives float32 (1, 3, H, W) in the network's range; the image variant takes and
+        gives RGB pictures, described as uint8 (1, H, W, 3).
+
+        Raises:
+            UnsupportedOperator: the graph holds an operator that there is no rule for.
+            NotInstalled: coremltools is missing.
+            BadInput: the folder cannot be written.
+        """
+        del options  # the size is the graph's; the ends have Core ML's own two types
+        wide = choose(graph) if COMPUTE[precision] is np.float16 else NOTHING
+        body, table = written(graph, quantized, precision)
+        plans = [Plan(body, precision, v, table, wide) for v in get_args(Variant)]
+        return [_lower(plan, folder) for plan in plans]
+
+
+def _lower(plan: Plan, folder: Path) -> Artifact:
+    graph = plan.graph
+    path = folder / f"{graph.spec_name}_x{graph.scale}_{plan.precision}_{plan.variant}.mlpackage"
+    write(convert(plan), _description(plan), path)
+    return Artifact(
+        target=TARGET.name,
+        precision=plan.precision,
+        path=path,
+        sha256=digest(path),
+        inputs=(_contract(graph.input, plan.variant),),
+        outputs=(_contract(graph.output, plan.variant),),
+        tool_versions={name: found or "" for name, found in installed_versions(TARGET.requires).items()},
+        variant=plan.variant,
+    )
+
+
+def _contract(spec: TensorSpec, variant: Variant) -> TensorSpec:
+    """What the artifact's tensor means: a picture holds the levels 0..255, whatever the range of the network."""
+    if variant == "tensor":
+        return spec
+    return replace(spec.with_dtype("uint8", 1.0, 0, "NHWC"), value_range=(0.0, 255.0))
+
+
+def _description(plan: Plan) -> Description:
+    graph, known = plan.graph, _network(plan.graph.spec_name)
+    low, high = graph.input.value_range
+    what = f"RGB picture, {SMALLEST} to {LARGEST} pixels high and wide" if graph.input.dynamic else "RGB picture"
+    if plan.variant == "tensor":
+        what = f"float32 (1, 3, height, width), RGB, {low:g} (black) to {high:g}"
+    times = f", {graph.scale} times as high and wide" if graph.scale > 1 else ""
+    facts = {
+        "clearport.version": clearport.__version__,
+        "clearport.network": graph.spec_name,
+        "clearport.scale": str(graph.scale),
+        "clearport.precision": plan.precision,
+        "clearport.variant": plan.variant,
+        "clearport.value_range": f"{low:g}..{high:g}",
+        "clearport.minimum_deployment_target": f"iOS{plan.ios}",
+    }
+    return Description(
+        short=f"{graph.spec_name} x{graph.scale}, {_WORDS[plan.precision]}" + (f"; {known.task}" if known else ""),
+        author=f"{known.paper.title} ({known.paper.url}); exported by clearport" if known else "exported by clearport",
+        license=known.license if known else "",
+        version=clearport.__version__,
+        inputs={graph.input.name: f"what to restore: {what}"},
+        outputs={graph.output.name: f"restored: the same kind{times}"},
+        facts=facts | _note(plan),
+    )
+
+
+def _note(plan: Plan) -> dict[str, str]:
+    """What keeps Core ML from the Neural Engine."""
+    reasons = [_FLOAT32] if COMPUTE[plan.precision] is np.float32 else []
+    if plan.graph.input.dynamic:
+        reasons.append(_FREE_SIZE)
+    said = {"clearport.note": "; ".join(reasons)} if reasons else {}
+    return said | ({FLOAT32_KEY: plan.wide.reason} if plan.wide.reason else {})
+
+
+def _network(name: str) -> ModelSpec | None:
+    """The spec of a network of the zoo, or None for a graph from elsewhere."""
+    found: ModelSpec | None = NETWORKS.get(name) if name in NETWORKS.names() else None
+    return found
+
+
+TARGET = CoreML()

@@ -1,0 +1,267 @@
+"""Which operators of a half-precision Core ML program compute in float32, because float16 would not do.
+
+Half precision is tried out before anything is written: the graph runs in ONNX Runtime with every value rounded to
+float16 as the program would round it, on a photo, and on the same photo in the dark and with noise. Where that reaches
+``ENOUGH_DB`` to the float32 graph, the whole program is float16, as the Neural Engine wants it. Else the operators that
+add most of the error, and those whose numbers float16 cannot hold, compute in float32.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.base import Size
+from clearport.graph import nodes as graphs
+from clearport.graph import sizes as graph_sizes
+from clearport.models import samples
+from clearport.pictures.images import load_rgb
+from clearport.quantize import footprint
+from clearport.quantize.calibration.stepwise import Stepwise
+
+if TYPE_CHECKING:
+    from clearport.base import Array, Graph
+
+ENOUGH_DB, ENOUGH_8_BIT_DB = 63.0, 57.0
+"""60 dB are promised, and 55 after rounding to 8 bits; half of that error is left for pictures that were not tried."""
+
+FARTHEST = 2.0
+"""8-bit levels: no pixel may be farther off, since 3 are promised after rounding. A network may keep 63 dB and break
+that (SPAN with 26 channels and fresh weights: 65.7 dB with seven operators in float32, and 4 levels off at a pixel)."""
+
+LARGEST = float(np.finfo(np.float16).max) / 8
+"""Numbers beyond this may overflow in another picture, or in the sums of one operator."""
+
+STEP_MEMORY = 2e8
+"""Bytes of values that are looked at together."""
+
+_SIDE = 64
+_FLOATS = {ir.DataType.FLOAT}
+_NOT_DATA = {"Resize": (1, 2, 3)}  # inputs that Core ML takes as settings
+
+
+@dataclass(frozen=True)
+class Wide:
+    """The values whose operators compute in float32, and why; empty and "" where all of it is float16."""
+
+    names: frozenset[str] = frozenset()
+    reason: str = ""
+
+
+NOTHING = Wide()
+
+
+@functools.lru_cache(maxsize=1)  # fp16 and int8-weights are written one after the other
+def choose(graph: Graph) -> Wide:
+    """The operators of ``graph`` that shall compute in float32."""
+    trial = Trial(small(graph))
+    large = trial.too_large()
+    if trial.margin_db(large) >= 0:
+        return Wide(large, _reason(graph, large, "float16 does not hold their numbers")) if large else NOTHING
+    names, short = trial.worst(large), -trial.margin_db(frozenset())
+    wanted = f"{ENOUGH_DB:g} dB, {ENOUGH_8_BIT_DB:g} after rounding to 8 bits, no pixel {FARTHEST:g} levels off"
+    why = f"all in float16 the result would fall {short:.1f} dB short of what is wanted ({wanted})"
+    return Wide(names, _reason(graph, names, why))
+
+
+def small(graph: Graph) -> Graph:
+    """The same network for a small picture, where it has no size of its own."""
+    if graph.input.dynamic or graph_sizes.size_bound(graph) is not None:
+        return graph
+    step = graph_sizes.coarsest_stride(graph)
+    side = -(-_SIDE // step) * step
+    if side >= min(n for n in graph.input.shape[2:] if isinstance(n, int)):
+        return graph
+    try:
+        smaller = graph_sizes.resized(graph, Size(side, side))
+        _run(smaller.model, [np.zeros((1, 3, side, side), np.float32)])
+    except Exception:  # ONNX Runtime's errors have no other base: whatever does not run small is tried at its own size
+        return graph
+    return smaller
+
+
+class Trial:
+    """A graph in float32 and, with every value rounded, in float16, on the same three pictures."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        low, high = graph.output.value_range
+        self._range = high - low
+        self._nodes = [graphs.name_of(n.outputs[0]) for n in graph.model.graph if _is_float(n.outputs[0])]
+        self._pictures = _pictures(graph)
+        self._wanted = [results[0] for results in _run(graph.model, self._pictures)]
+
+    def psnr_db(self, wide: Collection[str]) -> float:
+        """The worst picture with all but ``wide`` in float16: infinite if equal, minus infinity if not finite."""
+        return _db(max(self._errors(wide)), self._range)
+
+    def too_large(self) -> frozenset[str]:
+        """The operators that give, read or hold numbers beyond ``LARGEST``."""
+        peaks = self.peaks()
+        for node in self._graph.model.graph:
+            held = [graphs.constant(v) for v in node.inputs if v is not None]
+            if any(array is not None and array.dtype.kind == "f" and _peak(array) > LARGEST for array in held):
+                peaks[graphs.name_of(node.outputs[0])] = np.inf
+        given = {name for name, peak in peaks.items() if not peak <= LARGEST}
+        readers = {
+            graphs.name_of(node.outputs[0])
+            for node in self._graph.model.graph
+            if any(value is not None and value.name in given for value in node.inputs)
+        }
+        return frozenset(given | readers)
+
+    def peaks(self) -> dict[str, float]:
+        """The largest magnitude of every operator's numbers; they are looked at in steps, which memory holds."""
+        pixels = footprint.largest(self._pictures)
+        steps = footprint.steps(self._nodes, footprint.per_pixel(self._graph), STEP_MEMORY / pixels)
+        peaks: dict[str, float] = {}
+        for picture in self._pictures:
+            network = Stepwise(self._graph.model, [picture])
+            for step in steps:
+                (found,) = network.look(step, lambda values: {name: _peak(array) for name, array in values.items()})
+                peaks |= {name: max(peaks.get(name, 0.0), peak) for name, peak in found.items()}
+        return peaks
+
+    def margin_db(self, wide: Collection[str]) -> float:
+        """By how much the worst picture is better than it must be, with all but ``wide`` in float16."""
+        pairs, step = self._pairs(wide), self._range / 255
+        exact = _db(max(_error(got, wanted) for got, wanted in pairs), self._range)
+        rounded = _db(max(_error(np.rint(got / step), np.rint(wanted / step)) for got, wanted in pairs), 255.0)
+        farthest = _db(max(_peak(got - wanted) ** 2 for got, wanted in pairs), self._range)
+        nearest = _db(FARTHEST**2, 255.0)
+        return min(exact - ENOUGH_DB, rounded - ENOUGH_8_BIT_DB, farthest - nearest)
+
+    def worst(self, first: frozenset[str]) -> frozenset[str]:
+        """``first``, and the operators that add most of the error, so many that the others do not matter."""
+        allowed = self._range**2 / 10 ** (ENOUGH_DB / 10)
+        blamed = self._blame([name for name in self._nodes if name not in first], allowed / 16)
+        ranked = sorted(blamed, key=lambda group: blamed[group])
+        for _ in range(6):  # errors do not quite add up: ask for less until it is enough
+            sums = np.cumsum([blamed[group] for group in ranked])
+            names = first.union(*(set(group) for group, total in zip(ranked, sums, strict=True) if total > allowed))
+            if self.margin_db(names) >= 0:
+                return names
+            allowed /= 4
+        return frozenset(self._nodes)
+
+    def _blame(self, nodes: Sequence[str], small: float) -> dict[tuple[str, ...], float]:
+        """Groups of operators and the error when they alone are float16; those of more than one make a small one."""
+        errors = self._errors(frozenset())
+        worst = errors.index(max(errors))
+        groups, blamed = [tuple(nodes)], {}
+        while groups:
+            group = groups.pop()
+            error = self._errors(set(self._nodes) - set(group), worst)[0]
+            if len(group) > 1 and error > small:
+                groups += [group[: len(group) // 2], group[len(group) // 2 :]]
+            else:
+                blamed[group] = error
+        return blamed
+
+    def _errors(self, wide: Collection[str], only: int | None = None) -> list[float]:
+        """The mean squared error of each picture, or of one."""
+        return [_error(got, wanted) for got, wanted in self._pairs(wide, only)]
+
+    def _pairs(self, wide: Collection[str], only: int | None = None) -> list[tuple[Array, Array]]:
+        """What each picture, or one, gives with all but ``wide`` in float16, and in float32."""
+        chosen = slice(None) if only is None else slice(only, only + 1)
+        found = _run(_rounded(self._graph.model, frozenset(wide)), self._pictures[chosen])
+        return [(results[0], wanted) for results, wanted in zip(found, self._wanted[chosen], strict=True)]
+
+
+def _error(got: Array, wanted: Array) -> float:
+    """The mean squared error; infinite where a number is not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = float(np.mean(np.square(got - wanted, dtype=np.float64)))
+    return error if np.isfinite(error) else np.inf
+
+
+def _rounded(model: ir.Model, wide: frozenset[str]) -> ir.Model:
+    """A copy in which every value that is float16 in the program is rounded to it wherever it is read."""
+    copy = model.clone()
+    done: dict[str, ir.Value] = {}
+    for node in list(copy.graph):
+        narrow = graphs.name_of(node.outputs[0]) not in wide
+        for index, value in enumerate(node.inputs):
+            if value is None or not _is_float(value) or index in _NOT_DATA.get(node.op_type, ()):
+                continue
+            maker = value.producer()
+            if narrow or (maker is not None and graphs.name_of(value) not in wide):
+                node.replace_input_with(index, _half(copy.graph, value, node, done))
+    result = copy.graph.outputs[0]
+    if graphs.name_of(result) not in wide:
+        copy.graph.outputs[0] = _half(copy.graph, result, None, done)
+    return copy
+
+
+def _half(body: ir.Graph, value: ir.Value, before: ir.Node | None, done: dict[str, ir.Value]) -> ir.Value:
+    """``value`` rounded to float16, and as float32 again."""
+    name = graphs.name_of(value)
+    if name not in done:
+        down = ir.node("Cast", [value], {"to": ir.DataType.FLOAT16})
+        up = ir.node("Cast", [down.outputs[0]], {"to": ir.DataType.FLOAT})
+        down.outputs[0].name, up.outputs[0].name = f"{name}_half", f"{name}_rounded"
+        for made in (down, up):
+            if before is None:
+                body.append(made)
+            else:
+                body.insert_before(before, made)
+        done[name] = up.outputs[0]
+    return done[name]
+
+
+def _is_float(value: ir.Value) -> bool:
+    held = graphs.constant(value)
+    return held.dtype == np.float32 if held is not None else value.dtype in _FLOATS
+
+
+def _run(model: ir.Model, pictures: Sequence[Array]) -> list[list[Array]]:
+    """All outputs for each picture, computed as the model says: optimisers take casts there and back for nothing."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level, options.intra_op_num_threads = 3, 1
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False  # see graphs.session
+    session: Any = ort.InferenceSession(graphs.to_bytes(model), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return [session.run(None, {name: picture}) for picture in pictures]
+
+
+def _pictures(graph: Graph) -> list[Array]:
+    """A photo, the same in the dark and with much noise, in the graph's range and of a size that it takes.
+
+    Not noise alone: networks trained on photos may amplify it so much that nothing but float32 would do (SPAN: 41 dB
+    where photos keep 72), and nobody restores it.
+    """
+    step = graph_sizes.coarsest_stride(graph)
+    usual = -(-_SIDE // step) * step
+    height, width = (n if isinstance(n, int) else usual for n in graph.input.shape[2:])
+    photo = load_rgb(samples.golden())
+    # Its middle: the corners are plain sky, which shows less of what half precision does to texture.
+    sides = zip((height, width), photo.shape, strict=False)
+    rows, columns = ((np.arange(n) + max(0, length - n) // 2) % length for n, length in sides)
+    unit = photo[rows][:, columns].transpose(2, 0, 1)[None] / 255.0
+    noisy = np.clip(unit + np.random.default_rng(0).normal(0, 0.1, unit.shape), 0, 1)
+    low, high = graph.input.value_range
+    return [(low + (high - low) * picture).astype(np.float32) for picture in (unit, unit * 0.1, noisy)]
+
+
+def _reason(graph: Graph, names: frozenset[str], why: str) -> str:
+    kinds = Counter(n.op_type for n in graph.model.graph if graphs.name_of(n.outputs[0]) in names)
+    listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    return f"{listed} of {len(graph.model.graph)} operators compute in float32: {why}"
+
+
+def _peak(array: Array) -> float:
+    return float(np.abs(array).max(initial=0.0))
+
+
+def _db(error: float, value_range: float) -> float:
+    return np.inf if error == 0 else float(10 * np.log10(value_range**2 / error)) if np.isfinite(error) else -np.inf

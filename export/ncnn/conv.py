@@ -1,0 +1,132 @@
+"""ncnn rules: convolutions and products of matrices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.export.ncnn.elementwise import fused
+from clearport.export.ncnn.file import Setting, plain
+from clearport.export.ncnn.lower import Lowering, refuse, sized
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.base import Array
+
+
+def convolution(low: Lowering, node: ir.Node) -> None:
+    """Conv -> Convolution, or ConvolutionDepthWise where it has groups."""
+    kernel, group = _kernel(node), graphs.attr_int(node, "group", 1)
+    settings = _settings(node, kernel.shape[0], kernel) | _grouped(group)
+    kind = "Convolution" if group == 1 else "ConvolutionDepthWise"
+    low.write(node, kind, [low.picture(node)], settings | fused(low, node), _numbers(low, node, kernel))
+
+
+def transposed(low: Lowering, node: ir.Node) -> None:
+    """ConvTranspose -> Deconvolution, or DeconvolutionDepthWise where it has groups."""
+    kernel, group = _kernel(node), graphs.attr_int(node, "group", 1)
+    if "output_shape" in node.attributes:
+        raise refuse(node, "its output_shape must be written as padding")
+    _, outputs, *window = kernel.shape  # (inputs, outputs of one group, height, width)
+    turned = kernel.reshape(group, -1, outputs, *window).swapaxes(1, 2)
+    more = graphs.attr_ints(node, "output_padding", (0, 0))
+    settings = _settings(node, outputs * group, kernel) | _grouped(group) | {18: more[1], 19: more[0]}
+    kind = "Deconvolution" if group == 1 else "DeconvolutionDepthWise"
+    low.write(node, kind, [low.picture(node)], settings | fused(low, node), _numbers(low, node, turned))
+
+
+def _kernel(node: ir.Node) -> Array:
+    kernel = graphs.constant(graphs.need(node, 1))
+    if kernel is None:
+        raise refuse(node, "its weights must be constants")
+    if kernel.ndim != 4:
+        raise refuse(node, f"weights of shape {kernel.shape}: only two spatial axes have a rule")
+    return kernel
+
+
+def _settings(node: ir.Node, outputs: int, kernel: Array) -> dict[int, Setting]:
+    if graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET":
+        raise refuse(node, "its padding must be given in numbers (auto_pad is not)")
+    top, left, bottom, right = graphs.attr_ints(node, "pads", (0, 0, 0, 0))
+    dilations, strides = (graphs.attr_ints(node, name, (1, 1)) for name in ("dilations", "strides"))
+    return {
+        0: outputs,
+        1: kernel.shape[3],
+        11: kernel.shape[2],
+        2: dilations[1],
+        12: dilations[0],
+        3: strides[1],
+        13: strides[0],
+        4: left,
+        15: right,
+        14: top,
+        16: bottom,
+        5: int(graphs.operand(node, 2) is not None),
+        6: int(kernel.size),
+    }
+
+
+def _grouped(group: int) -> dict[int, Setting]:
+    return {} if group == 1 else {7: group}
+
+
+def _numbers(low: Lowering, node: ir.Node, kernel: Array) -> list[bytes]:
+    bias = graphs.operand(node, 2)
+    return [low.weights(kernel)] + ([] if bias is None else [plain(graphs.need_constant(node, 2))])
+
+
+def matmul(low: Lowering, node: ir.Node) -> None:
+    """MatMul with a constant matrix -> InnerProduct on rows, of two values -> MatMul."""
+    matrix = graphs.constant(graphs.need(node, 1))
+    if matrix is not None and matrix.ndim == 2 and graphs.constant(graphs.need(node, 0)) is None:
+        _inner_product(low, node, matrix)
+        return
+    rank = len(low.dims(node.outputs[0]))
+    if rank < 2:
+        raise refuse(node, "a product of vectors")
+    low.write(node, "MatMul", [low.operand(node, index, rank) for index in range(2)], {0: 0})
+
+
+def _inner_product(low: Lowering, node: ir.Node, matrix: Array) -> None:
+    """InnerProduct works on the rows of a blob of two axes; of a single row it makes a blob of one axis."""
+    value = graphs.need(node, 0)
+    have = low.whole(node, value)
+    rows, (length, outputs) = int(np.prod(have[:-1])), matrix.shape
+    flat = low.reshaped(node, "rows", low.blob(node), have, (rows, length))
+    settings = {0: int(outputs), 1: 0, 2: int(matrix.size)}
+    gives = (outputs,) if rows == 1 else (rows, outputs)
+    low.write(node, "InnerProduct", [flat], settings, [low.weights(matrix.T)], gives)
+
+
+def layer_norm(low: Lowering, node: ir.Node) -> None:
+    """LayerNormalization over the last axis -> LayerNorm."""
+    value = graphs.need(node, 0)
+    shape, scale = low.shape(value), graphs.need_constant(node, 1)
+    if graphs.attr_int(node, "axis", -1) % len(shape) != len(shape) - 1 or scale.shape != (shape[-1],):
+        raise refuse(node, "it does not normalise the last axis alone")
+    if len([result for result in node.outputs if result.uses()]) > 1:
+        raise refuse(node, "only its first result can be used")
+    offset = graphs.constant(graphs.operand(node, 2))
+    settings: dict[int, Setting] = {0: int(scale.size), 1: graphs.attr_float(node, "epsilon", 1e-5), 2: 1}
+    numbers = [plain(scale), plain(np.zeros_like(scale) if offset is None else offset)]
+    low.write(node, "LayerNorm", [low.blob(node)], settings, numbers)
+
+
+def softmax(low: Lowering, node: ir.Node) -> None:
+    """Softmax -> Softmax, in the form in which ncnn counts axes right."""
+    axis = low.axis(node, graphs.need(node, 0), graphs.attr_int(node, "axis", -1))
+    low.write(node, "Softmax", [low.blob(node)], {0: axis, 1: 1})
+
+
+def reshape(low: Lowering, node: ir.Node) -> None:
+    """Reshape, Squeeze, Unsqueeze -> Reshape, or nothing where only axes of size one come and go."""
+    have, want = low.whole(node, graphs.need(node, 0)), low.whole(node, node.outputs[0])
+    if have == want:
+        low.bind(node, low.blob(node))
+        return
+    if len(want) > 4:
+        raise refuse(node, f"a result of {len(want)} axes: ncnn's blobs have four")
+    low.write(node, "Reshape", [low.blob(node)], sized(want))

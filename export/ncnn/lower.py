@@ -1,0 +1,226 @@
+"""The state of one ncnn model under construction: what rules read from and write to.
+
+ncnn has no batch: a value of ONNX shape (1, C, H, W) is a blob (C, H, W). So every value loses its first axis where
+that is 1, and keeps it elsewhere, as windows of attention do; a blob has at most four axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from clearport.base import UnsupportedOperator
+from clearport.export.half import fits_half
+from clearport.export.ncnn.file import NcnnFile, Setting, plain, tagged
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.base import Array, Graph
+
+Dims = tuple[int | None, ...]
+"""Sizes of a blob's axes, outermost first; None where it depends on the size of the picture."""
+
+TARGET_NAME = "ncnn"
+FREE = -233
+"""ncnn's word for a size that is not said, and for the end of an axis."""
+_FEW = 256
+"""So few weights stay float32 in fp16 files, too: they cost nothing, and may be those of a curve (iagc: 55 dB)."""
+_TAGGED = 21
+"""Setting of MemoryData: 0 where its numbers begin with a tag."""
+_SIZE_KEYS = ((0,), (1, 0), (2, 1, 0), (2, 11, 1, 0))
+"""Settings that hold the sizes of a blob of one to four axes (of Reshape, MemoryData and Input), outermost first."""
+
+
+class Lowering:
+    """One graph on its way into one model. ``half``: weights are stored as float16."""
+
+    def __init__(self, graph: Graph, half: bool) -> None:
+        self.graph = graph
+        self.file = NcnnFile()
+        self._half = half
+        self._blobs: dict[str, str] = {}
+        self._absorbed: set[str] = set()
+        source = graph.model.graph.inputs[0]
+        name = graphs.name_of(source)
+        sizes = sized([n if isinstance(n, int) else FREE for n in graph.input.shape[1:]])
+        self._blobs[name] = self.file.layer("Input", name, (), name, sizes)
+
+    def absorbed(self, node: ir.Node) -> bool:
+        """Whether an operator before this one does its work too."""
+        return graphs.name_of(node.outputs[0]) in self._absorbed
+
+    def dims(self, value: ir.Value) -> Dims:
+        """The sizes of a value's blob."""
+        shape = self.shape(value)
+        return shape[1:] if shape[:1] == (1,) and len(shape) > 1 else shape
+
+    def shape(self, value: ir.Value) -> Dims:
+        """The sizes of a value in the graph."""
+        held = graphs.constant(value)
+        if held is not None:
+            return held.shape
+        if value.shape is None:
+            raise graphs.MalformedGraph(f"the rank of {value.name!r} is unknown")
+        return tuple(n if isinstance(n, int) else None for n in value.shape)
+
+    def whole(self, node: ir.Node, value: ir.Value) -> tuple[int, ...]:
+        """The sizes of a value's blob, all of them known.
+
+        Raises:
+            UnsupportedOperator: the graph was made for any size.
+        """
+        return known(node, self.dims(value))
+
+    def blob(self, node: ir.Node, index: int = 0) -> str:
+        """The blob of a computed input.
+
+        Raises:
+            UnsupportedOperator: it is a constant, or no blob but a size that is read from the picture.
+        """
+        value = graphs.need(node, index)
+        if graphs.constant(value) is not None:
+            raise refuse(node, f"its input {index} is a constant")
+        if graphs.name_of(value) not in self._blobs:
+            raise refuse(node, f"its input {index} is a size that the picture decides: give --size HEIGHTxWIDTH")
+        return self.of(value)
+
+    def picture(self, node: ir.Node) -> str:
+        """The blob of input 0, for layers that know height and width.
+
+        Raises:
+            UnsupportedOperator: it is not one picture (1, C, H, W): other axes would be height and width to ncnn.
+        """
+        blob, value = self.blob(node), graphs.need(node, 0)
+        if len(self.shape(value)) != 4 or len(self.dims(value)) != 3:
+            sizes = " x ".join("?" if n is None else str(n) for n in self.shape(value))
+            raise refuse(node, f"its input is {sizes}: ncnn has no batch and takes one picture of four axes there")
+        return blob
+
+    def of(self, value: ir.Value) -> str:
+        """The blob of a computed value."""
+        return self._blobs[graphs.name_of(value)]
+
+    def axis(self, node: ir.Node, value: ir.Value, axis: int) -> int:
+        """An axis of a value as one of its blob.
+
+        Raises:
+            UnsupportedOperator: it is the axis that the blob has not.
+        """
+        shape = self.shape(value)
+        place = axis % len(shape) - (len(shape) - len(self.dims(value)))
+        if place < 0:
+            raise refuse(node, "it works along the batch, which ncnn's blobs have not")
+        return place
+
+    def write(
+        self,
+        node: ir.Node,
+        kind: str,
+        inputs: Sequence[str],
+        settings: Mapping[int, Setting] | None = None,
+        weights: Sequence[bytes] = (),
+        gives: Dims | None = None,
+    ) -> str:
+        """Append the layer that writes what the node gives; the name of its blob.
+
+        ``gives`` are the sizes that the layer's own result has, where they may be others than the node's.
+        """
+        wanted = self.dims(node.outputs[0])
+        if gives is not None and gives != wanted:
+            raw = self.between(node, "raw", kind, inputs, settings, weights)
+            kind, inputs, settings, weights = "Reshape", [raw], sized(known(node, wanted)), ()
+        name = self._result(node)
+        return self.bind(node, self.file.layer(kind, layer_of(node), inputs, name, settings, weights))
+
+    def between(
+        self,
+        node: ir.Node,
+        what: str,
+        kind: str,
+        inputs: Sequence[str],
+        settings: Mapping[int, Setting] | None = None,
+        weights: Sequence[bytes] = (),
+    ) -> str:
+        """Append a layer on the way to what the node gives; ``what`` makes its name its own."""
+        name = f"{graphs.name_of(node.outputs[0])}/{what}"
+        return self.file.layer(kind, f"{layer_of(node)}/{what}", inputs, name, settings, weights)
+
+    def bind(self, node: ir.Node, blob: str) -> str:
+        """Say that ``blob`` is what the node gives."""
+        self._blobs[graphs.name_of(node.outputs[0])] = blob
+        return blob
+
+    def absorb(self, follower: ir.Node) -> None:
+        """Let the operator whose only reader ``follower`` is write what ``follower`` gives."""
+        self._absorbed.add(graphs.name_of(follower.outputs[0]))
+        self._blobs[graphs.name_of(follower.outputs[0])] = graphs.name_of(follower.outputs[0])
+
+    def _result(self, node: ir.Node) -> str:
+        follower = graphs.only_consumer(node.outputs[0])
+        last = follower if follower is not None and self.absorbed(follower) else node
+        return graphs.name_of(last.outputs[0])
+
+    def reshaped(self, node: ir.Node, what: str, blob: str, have: Dims, want: Sequence[int]) -> str:
+        """A blob with other sizes; itself where they are the same."""
+        if have == tuple(want):
+            return blob
+        return self.between(node, what, "Reshape", [blob], sized(want))
+
+    def weights(self, array: Array) -> bytes:
+        """Weights as the file stores them."""
+        return tagged(array, self._half and array.size > _FEW and fits_half(array))
+
+    def operand(self, node: ir.Node, index: int, rank: int) -> str:
+        """Input ``index`` as a blob of ``rank`` axes, so that it broadcasts against others of that rank as in ONNX."""
+        value = graphs.need(node, index)
+        held = graphs.constant(value)
+        shape = self.shape(value)
+        padding = rank - len(shape)
+        want = (1,) * padding + shape if padding >= 0 else shape[-padding:]
+        if padding < 0 and any(n != 1 for n in shape[:-padding]):
+            raise refuse(node, f"an operand of shape {shape} does not fit a blob of {rank} axes")
+        if held is not None:
+            return self.memory(node, f"operand{index}", held.reshape(known(node, want)))
+        have = self.dims(value)
+        return (
+            self.of(value)
+            if have == want
+            else self.reshaped(node, f"operand{index}", self.of(value), have, known(node, want))
+        )
+
+    def memory(self, node: ir.Node, what: str, array: Array) -> str:
+        """A blob that holds a constant."""
+        if not 1 <= array.ndim <= len(_SIZE_KEYS):
+            raise refuse(node, f"a constant of shape {array.shape}: ncnn's blobs have one to four axes")
+        sizes, stored = sized(array.shape), self.weights(array)
+        if self._half:
+            return self.between(node, what, "MemoryData", (), {**sizes, _TAGGED: 0}, [stored])
+        return self.between(node, what, "MemoryData", (), sizes, [plain(array)])
+
+
+def sized(dims: Sequence[int]) -> dict[int, Setting]:
+    """The settings that say the sizes of a blob."""
+    return dict(zip(_SIZE_KEYS[len(dims) - 1], dims, strict=True))
+
+
+def known(node: ir.Node, dims: Dims) -> tuple[int, ...]:
+    """Sizes, all of which are known.
+
+    Raises:
+        UnsupportedOperator: one depends on the size of the picture.
+    """
+    if any(n is None for n in dims):
+        raise refuse(node, "it needs a fixed size: give --size HEIGHTxWIDTH")
+    return tuple(n for n in dims if n is not None)
+
+
+def layer_of(node: ir.Node) -> str:
+    """A node's name, or that of what it writes."""
+    return node.name or graphs.name_of(node.outputs[0])
+
+
+def refuse(node: ir.Node, why: str) -> UnsupportedOperator:
+    """The error that says that ncnn cannot take ``node``."""
+    return UnsupportedOperator(TARGET_NAME, node.op_type, layer_of(node), why)

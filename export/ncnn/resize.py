@@ -1,0 +1,153 @@
+"""ncnn rule: Resize, where Interp samples the points that ONNX Runtime does.
+
+Interp takes factors, a size, or the size of another blob. Its nearest takes pixel ``floor(x / factor)``; its linear
+form samples ``(x + 0.5) / factor - 0.5``, or both ends with ``align_corners``. By a size, the factor is that of the two
+sizes, which is not the one that the graph names where a size was rounded down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.export import resampling
+from clearport.export.ncnn.file import Setting
+from clearport.export.ncnn.lower import Lowering, refuse
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.base import Array
+
+_NEAREST, _LINEAR = 1, 2
+_LONGEST = 2**15
+"""Pixels of a side: more are not tried."""
+_LINEAR_POINTS = {"half_pixel": 0, "pytorch_half_pixel": 0, "align_corners": 1}
+_REPEATS = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
+"""With whole factors a pixel's centre never falls on the border of two others, so these agree."""
+
+
+def resize(low: Lowering, node: ir.Node) -> None:
+    """Resize nearest or linear of height and width -> Interp."""
+    mode = graphs.attr_str(node, "mode", "nearest")
+    if mode not in {"nearest", "linear"} or graphs.attr_int(node, "antialias", 0):
+        raise refuse(node, f"there is no rule for mode {mode!r}, antialias {graphs.attr_int(node, 'antialias', 0)}")
+    given, factors = low.dims(graphs.need(node, 0)), resampling.factors(node)
+    if resampling.known(node) and None not in given:
+        low.write(node, "Interp", [low.picture(node)], _sampled(low, node))
+        return
+    kind: dict[int, Setting] = {0: _NEAREST if mode == "nearest" else _LINEAR, 6: _corners(low, node, mode)}
+    if factors is not None:
+        if not resampling.known(node):
+            raise refuse(node, "only height and width can be resized")
+        if mode == "nearest" and not all(map(_divides_as_it_multiplies, factors)):
+            raise refuse(node, f"nearest by {factors} needs a fixed size: Interp multiplies where others divide")
+        low.write(node, "Interp", [low.picture(node)], {**kind, 1: factors[0], 2: factors[1]})
+    elif mode == "linear" and resampling.known(node):
+        _, height, width = low.whole(node, node.outputs[0])
+        low.write(node, "Interp", [low.picture(node)], {**kind, 3: height, 4: width})
+    else:
+        like = _sized_like(node)
+        if given[0] != low.dims(node.outputs[0])[0]:
+            raise refuse(node, "only height and width can be resized")
+        low.write(node, "Interp", [low.picture(node), low.of(like)], {**kind, 5: 1})
+
+
+def _sampled(low: Lowering, node: ir.Node) -> dict[int, Setting]:
+    """Interp's settings with which it samples, at this size, what ONNX Runtime does."""
+    _, *given = low.whole(node, graphs.need(node, 0))
+    wanted = [resampling.places(node, 2 + axis, given[axis]) for axis in (0, 1)]
+    nearest = graphs.attr_str(node, "mode", "nearest") == "nearest"
+    for settings, found in _forms(node, given, [len(axis) for axis in wanted], nearest=nearest):
+        if all(_equal(w, f, n, nearest=nearest) for w, f, n in zip(wanted, found, given, strict=True)):
+            return settings
+    how = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel")
+    size = tuple(len(axis) for axis in wanted)
+    raise refuse(node, f"{how} from {tuple(given)} to {size}: ncnn's Interp places the pixels otherwise")
+
+
+def _equal(wanted: Array, found: Array, length: int, *, nearest: bool) -> bool:
+    return bool(np.array_equal(wanted, found)) if nearest else resampling.same(wanted, found, length)
+
+
+def _forms(
+    node: ir.Node, given: list[int], size: list[int], *, nearest: bool
+) -> Iterator[tuple[dict[int, Setting], list[Array]]]:
+    """Interp's settings, and the places that it then samples: by the size, with its corners, by factors."""
+    kind: dict[int, Setting] = {0: _NEAREST if nearest else _LINEAR, 6: 0}
+    by_size: dict[int, Setting] = {**kind, 3: size[0], 4: size[1]}
+    steps = [np.float32(n) / np.float32(m) for n, m in zip(given, size, strict=True)]
+    yield by_size, [_places(*axis, nearest=nearest) for axis in zip(given, size, steps, strict=True)]
+    if not nearest and min(size) > 1:
+        ends = [np.arange(m) * ((n - 1) / (m - 1)) for n, m in zip(given, size, strict=True)]
+        yield {**by_size, 6: 1}, ends
+    factors = resampling.factors(node)
+    if factors is not None:
+        gives = [int(np.float32(n) * np.float32(f)) for n, f in zip(given, factors, strict=True)]
+        inverse = [np.float32(1) / np.float32(f) for f in factors]
+        found = [_places(*axis, nearest=nearest) for axis in zip(given, gives, inverse, strict=True)]
+        yield {**kind, 1: factors[0], 2: factors[1]}, found
+
+
+def _places(length: int, count: int, step: np.float32, *, nearest: bool) -> Array:
+    x: Array = np.arange(count, dtype=np.float32)
+    points: Array = np.floor(x * step) if nearest else (x + np.float32(0.5)) * step - np.float32(0.5)
+    return points.clip(0, length - 1)
+
+
+def _divides_as_it_multiplies(factor: float) -> bool:
+    """Whether ``x / factor`` and ``x * (1 / factor)`` are within the same pixel in float32, at any size."""
+    x, step = np.arange(_LONGEST, dtype=np.float32), np.float32(1) / np.float32(factor)
+    return bool(np.array_equal(np.floor(x / np.float32(factor)), np.floor(x * step)))
+
+
+def _corners(low: Lowering, node: ir.Node, mode: str) -> int:
+    """Whether the corners are sampled, at any size; refuses points that Interp does not sample at every size."""
+    coordinates = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel")
+    if mode == "linear":
+        if coordinates not in _LINEAR_POINTS:
+            raise refuse(node, f"linear with {coordinates!r} coordinates has no rule")
+        return _LINEAR_POINTS[coordinates]
+    rounding = graphs.attr_str(node, "nearest_mode", "round_prefer_floor")
+    if (coordinates, rounding) != ("asymmetric", "floor") and not (
+        (coordinates, rounding) in _REPEATS and _repeats(low, node)
+    ):
+        raise refuse(node, f"nearest with {coordinates!r} coordinates and {rounding!r} has no rule")
+    return 0
+
+
+def _repeats(low: Lowering, node: ir.Node) -> bool:
+    """Whether every pixel is repeated a whole number of times."""
+    scales = graphs.constant(graphs.operand(node, 2))
+    if scales is not None and scales.size == 4:
+        return all(float(n).is_integer() for n in scales)
+    before, after = low.dims(graphs.need(node, 0)), low.dims(node.outputs[0])
+    return all(a is not None and b is not None and b % a == 0 for a, b in zip(before, after, strict=True))
+
+
+def _sized_like(node: ir.Node) -> ir.Value:
+    """The value whose height and width a computed size repeats."""
+    found = _places_of(graphs.need(node, 3))
+    if len(found) == 4 and found[2] is not None and found[3] is not None:
+        (tall, row), (wide, column) = found[2], found[3]
+        if tall is wide and (row, column) == (2, 3):
+            return tall
+    raise refuse(node, "its size is not that of another value of the network: give --size HEIGHTxWIDTH")
+
+
+def _places_of(size: ir.Value) -> list[tuple[ir.Value, int] | None]:
+    """For each number of a size, or of a part of one: the value and the axis that it is of; None for a constant."""
+    held, node = graphs.constant(size), graphs.producer(size)
+    if held is not None:
+        return [None] * held.size
+    if node is not None and node.op_type == "Concat":
+        return [place for part in node.inputs if part is not None for place in _places_of(part)]
+    if node is None or node.op_type != "Shape":
+        return []
+    source = graphs.need(node, 0)
+    rank = 4 if source.shape is None else len(source.shape)
+    first, stop, _ = slice(graphs.attr_int(node, "start", 0), graphs.attr_int(node, "end", rank)).indices(rank)
+    return [(source, axis) for axis in range(first, stop)]

@@ -1,0 +1,176 @@
+"""ncnn rules: windows, pads, slices, resizing, depth and space, and the order of axes."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+from clearport.export.ncnn.file import Setting
+from clearport.export.ncnn.lower import FREE, Lowering, refuse
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.export.ncnn.lower import Dims
+
+_MAX, _MEAN = 0, 1
+_REDUCTIONS = {
+    "ReduceSum": 0,
+    "ReduceMean": 3,
+    "GlobalAveragePool": 3,
+    "ReduceMax": 4,
+    "GlobalMaxPool": 4,
+    "ReduceMin": 5,
+}
+"""``Reduction``'s own numbers."""
+_PADS = {"constant": 0, "edge": 1, "reflect": 2}
+_SHUFFLES = {"CRD": 0, "DCR": 1}
+
+
+def pool(low: Lowering, node: ir.Node) -> None:
+    """MaxPool, AveragePool -> Pooling."""
+    if graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET" or graphs.attr_int(node, "ceil_mode", 0):
+        raise refuse(node, "its padding must be given in numbers (auto_pad and ceil_mode are not)")
+    if any(step != 1 for step in graphs.attr_ints(node, "dilations", (1, 1))):
+        raise refuse(node, "ncnn's pooling has no dilation")
+    kernel, strides = graphs.attr_ints(node, "kernel_shape", ()), graphs.attr_ints(node, "strides", (1, 1))
+    top, left, bottom, right = graphs.attr_ints(node, "pads", (0, 0, 0, 0))
+    settings: dict[int, Setting] = {
+        0: _MAX if node.op_type == "MaxPool" else _MEAN,
+        1: kernel[1],
+        11: kernel[0],
+        2: strides[1],
+        12: strides[0],
+        3: left,
+        14: right,
+        13: top,
+        15: bottom,
+        5: 1,  # windows that fit, no rounding up
+        6: graphs.attr_int(node, "count_include_pad", 0),
+    }
+    low.write(node, "Pooling", [low.picture(node)], settings)
+
+
+def reduce(low: Lowering, node: ir.Node) -> None:
+    """ReduceMean and the like, GlobalAveragePool, GlobalMaxPool -> Reduction."""
+    value = graphs.need(node, 0)
+    rank = len(low.shape(value))
+    if node.op_type.startswith("Global"):
+        axes, keep = list(range(2, rank)), True
+    else:
+        given = graphs.constant(graphs.operand(node, 1))
+        axes = list(range(1 if low.shape(value)[0] == 1 else 0, rank)) if given is None else [int(n) for n in given]
+        keep = bool(graphs.attr_int(node, "keepdims", 1))
+    places = sorted(low.axis(node, value, axis) for axis in axes)
+    if not keep and len(places) == len(low.dims(value)):
+        raise refuse(node, "nothing but one number would be left: keep the axes")
+    settings: dict[int, Setting] = {0: _REDUCTIONS[node.op_type], 1: 0, 3: places, 4: int(keep), 5: 1}
+    low.write(node, "Reduction", [low.blob(node)], settings)
+
+
+def shuffle(low: Lowering, node: ir.Node) -> None:
+    """DepthToSpace -> PixelShuffle in its mode; SpaceToDepth -> Reorg, the place in the block before the channel."""
+    block = graphs.attr_int(node, "blocksize", 0)
+    if node.op_type == "SpaceToDepth":
+        low.write(node, "Reorg", [low.picture(node)], {0: block, 1: 1})
+        return
+    mode = _SHUFFLES[graphs.attr_str(node, "mode", "DCR")]
+    low.write(node, "PixelShuffle", [low.picture(node)], {0: block, 1: mode})
+
+
+def concat(low: Lowering, node: ir.Node) -> None:
+    """Concat -> Concat."""
+    computed = next(value for value in node.inputs if value is not None and graphs.constant(value) is None)
+    axis = low.axis(node, computed, graphs.attr_int(node, "axis", 1))
+    rank = len(low.dims(node.outputs[0]))
+    low.write(node, "Concat", [low.operand(node, index, rank) for index in range(len(node.inputs))], {0: axis})
+
+
+def cut(low: Lowering, node: ir.Node) -> None:
+    """Slice without steps -> Crop."""
+    value = graphs.need(node, 0)
+    shape = low.shape(value)
+    starts, ends = (_integers(node, index, []) for index in (1, 2))
+    axes = _integers(node, 3, list(range(len(starts))))
+    if any(step != 1 for step in _integers(node, 4, [1] * len(starts))):
+        raise refuse(node, "ncnn's Crop leaves nothing out between its ends")
+    gives = list(low.dims(value))
+    places = [low.axis(node, value, axis) for axis in axes]
+    pairs = []
+    for axis, place, start, end in zip(axes, places, starts, ends, strict=True):
+        size = shape[axis]
+        pairs.append(_ends(node, size, start, end))
+        if size is not None:
+            first, stop = pairs[-1]
+            gives[place] = (size if stop == FREE else stop) - first
+    settings: dict[int, Setting] = {9: [first for first, _ in pairs], 10: [stop for _, stop in pairs], 11: places}
+    low.write(node, "Crop", [low.blob(node)], settings, gives=tuple(gives))
+
+
+def _ends(node: ir.Node, size: int | None, start: int, end: int) -> tuple[int, int]:
+    """First and stop as Crop takes them; its FREE is the end of the axis."""
+    if size is None:
+        if start < 0 or 0 <= end < 2**31 - 1:
+            raise refuse(node, "it cuts height or width, which have no fixed size: give --size HEIGHTxWIDTH")
+        return start, FREE if end >= 0 else end
+    first, stop, _ = slice(start, end).indices(size)
+    if stop <= first:
+        raise refuse(node, f"nothing is left of {size}")
+    return first, FREE if stop == size else stop
+
+
+def pad(low: Lowering, node: ir.Node) -> None:
+    """Pad of height and width -> Padding."""
+    mode, value = graphs.attr_str(node, "mode", "constant"), graphs.need(node, 0)
+    if mode not in _PADS:
+        raise refuse(node, f"there is no rule for mode {mode!r}")
+    rank = len(low.dims(value))
+    numbers = _integers(node, 1, [])
+    axes = _integers(node, 3, list(range(len(numbers) // 2)))
+    amounts = {}
+    for axis, before, after in zip(axes, numbers[: len(axes)], numbers[len(axes) :], strict=True):
+        if (before, after) != (0, 0):
+            amounts[low.axis(node, value, axis) - rank] = (before, after)
+    if any(axis < -2 for axis in amounts) or any(min(pair) < 0 for pair in amounts.values()):
+        raise refuse(node, f"pads {numbers}: only height and width can grow")
+    if not amounts:
+        low.bind(node, low.blob(node))
+        return
+    (top, bottom), (left, right) = (amounts.get(axis, (0, 0)) for axis in (-2, -1))
+    fill = graphs.scalar(graphs.operand(node, 2)) or 0.0
+    settings: dict[int, Setting] = {0: top, 1: bottom, 2: left, 3: right, 4: _PADS[mode], 5: fill}
+    low.write(node, "Padding", [low.picture(node)], settings)
+
+
+def transpose(low: Lowering, node: ir.Node) -> None:
+    """Transpose -> Permute of the axes that the blob has, and Reshape where one of size one comes or goes."""
+    value = graphs.need(node, 0)
+    rank, have = len(low.shape(value)), low.dims(value)
+    left_out = rank - len(have)
+    perm = graphs.attr_ints(node, "perm", tuple(reversed(range(rank))))
+    order = [axis - left_out for axis in perm if axis >= left_out]
+    gives: Dims = tuple(have[axis] for axis in order)
+    if order == sorted(order) and gives == low.dims(node.outputs[0]):
+        low.bind(node, low.blob(node))
+        return
+    if len(order) > 4:
+        raise refuse(node, f"{len(order)} axes: ncnn's blobs have four")
+    low.write(node, "Permute", [low.blob(node)], {0: _order_type(order)}, gives=gives)
+
+
+def _order_type(order: list[int]) -> int:
+    """ncnn's number of an order: it counts the orders of the axes from the innermost one, the outermost slowest."""
+    inner_first = tuple(len(order) - 1 - axis for axis in reversed(order))
+    known = sorted(permutations(range(len(order))), key=lambda p: tuple(reversed([-axis for axis in p])))
+    return known.index(inner_first)
+
+
+def _integers(node: ir.Node, index: int, default: list[int]) -> list[int]:
+    """A constant list of integers that may be left out."""
+    if graphs.operand(node, index) is None:
+        return default
+    held = graphs.constant(graphs.need(node, index))
+    if held is None:
+        raise refuse(node, "its numbers depend on the size of the picture: give --size HEIGHTxWIDTH")
+    return [int(n) for n in held.ravel()]

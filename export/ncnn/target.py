@@ -1,0 +1,94 @@
+"""ncnn: a folder ``<name>.ncnn`` with the ``.param`` and ``.bin`` of one model, written directly.
+
+Given a graph in clearport's dialect
+    Result a model with the blobs ``image`` and ``restored``, float32 of shape (3, H, W) RGB in the network's range.
+    fp32 and fp16 differ in how the weights are stored; what is computed in, the app chooses by ncnn's options.
+
+Beside them lies ``<name>.json`` with the precision and the pixel contract, since neither file has a place for them.
+There is no int8 form: ncnn's int8 kernels know scales without a zero point. A picture of 0..255, or what a ReLU gives,
+would have 127 levels, and the scale table that every other target follows could not be followed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped
+from clearport.disk.files import atomic_path, digest
+from clearport.registry import installed_versions, missing
+
+if TYPE_CHECKING:
+    from clearport.base import Graph, QuantizedGraph
+
+_NO_INT8 = (
+    "ncnn's int8 kernels have scales without a zero point: a picture of 0..255 would have 127 levels there, and the "
+    "scale table of the other targets cannot be followed; take fp32 or fp16"
+)
+
+
+class NcnnTarget:
+    """The target ``ncnn`` (see the module's docstring)."""
+
+    name = "ncnn"
+    title = "ncnn"
+    precisions: tuple[Precision, ...] = ("fp32", "fp16")
+    requires = ("ncnn",)  # to write needs nothing, to prove does: what is not proven is not shipped
+
+    def lower(
+        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
+    ) -> Sequence[Artifact | Skipped]:
+        """Write ``<network>_x<scale>_<precision>.ncnn/``.
+
+        Raises:
+            UnsupportedOperator: ncnn cannot express an operator.
+            BadInput: the graph was made for another size than ``options.size``.
+            NotInstalled: ncnn is missing.
+        """
+        del quantized
+        if missing(self.requires):
+            raise NotInstalled(missing(self.requires)[0], self.name)
+        if precision not in self.precisions:
+            reason = _NO_INT8 if precision.startswith("int8") else f"ncnn is written as {', '.join(self.precisions)}"
+            return [Skipped(f"{self.name}/{precision}", reason)]
+        _check_size(graph, options)
+        text, weights = emit(graph, half=precision == "fp16")
+        stem = f"{graph.spec_name}_x{graph.scale}_{precision}"
+        path = folder / f"{stem}.ncnn"
+        contract = {"precision": precision, "input": asdict(graph.input), "output": asdict(graph.output)}
+        with atomic_path(path) as temporary:
+            temporary.mkdir()
+            (temporary / f"{stem}.param").write_text(text, encoding="ascii")
+            (temporary / f"{stem}.bin").write_bytes(weights)
+            (temporary / f"{stem}.json").write_text(json.dumps(contract, indent=1, sort_keys=True) + "\n")
+        versions = {name: found for name, found in installed_versions(self.requires).items() if found}
+        return [Artifact(self.name, precision, path, digest(path), (graph.input,), (graph.output,), versions)]
+
+
+def emit(graph: Graph, *, half: bool) -> tuple[str, bytes]:
+    """The ``.param`` and the ``.bin`` of a graph; ``half``: weights are stored as float16."""
+    from clearport.export.ncnn.lower import Lowering
+    from clearport.export.ncnn.rules import write
+
+    low = Lowering(graph, half)
+    for node in graph.model.graph:
+        write(low, node)
+    given, name = low.of(graph.model.graph.outputs[0]), graph.output.name
+    if given != name:
+        low.file.layer("Noop", name, [given], name)
+    return low.file.param(name), low.file.weights()
+
+
+def _check_size(graph: Graph, options: Options) -> None:
+    """A graph that was made for one size gives a file for that size."""
+    made = graph.input.shape[2:4]
+    wanted = None if options.size is None else (options.size.height, options.size.width)
+    if not graph.input.dynamic and wanted != made:
+        asked = options.size or "any size"
+        raise BadInput(f"the graph was made for {made[0]}x{made[1]} and cannot be written for {asked}: export it again")
+
+
+TARGET = NcnnTarget()

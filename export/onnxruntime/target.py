@@ -1,0 +1,123 @@
+"""ONNX Runtime: ``.onnx`` files, and the same in ONNX Runtime's own format for phones (``.ort``).
+
+Given a graph in clearport's dialect
+    Result fp32: that graph. int8: its QDQ form with uint8 activations (the scale table's twin, same real values),
+    which ONNX Runtime's x86 and Arm kernels are written for; asymmetric int8 would run several times slower.
+
+An int8 file takes and gives uint8 pixels (NCHW), or float32 when that was asked for; other files float32. An ``.onnx``
+file has the least version of the format that its operators need, so that ONNX Runtime 1.17 and later run it; ``.ort``
+files want the version that wrote them, or a later one.
+The ``.ort`` variant is optimised ahead of time, as ``onnxruntime.tools.convert_onnx_models_to_ort`` does in its
+``Fixed`` style: without NCHWc, whose blocks fit one kind of processor only. So it runs everywhere, and on x86 its
+float convolutions are slower than those of the ``.onnx`` file, which is optimised when it is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from clearport.base import Artifact, Options, Precision, QuantizedGraph, Skipped
+from clearport.disk.files import digest, write_bytes
+from clearport.export.written import written
+from clearport.graph import nodes as graphs
+from clearport.registry import installed_versions
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.base import Graph, ScaleTable, TensorSpec
+
+CONTRACT_KEY = "clearport.pixel_contract"
+"""Where a file's metadata holds the TensorSpec of its input and output, as JSON."""
+
+LEAST_ONNXRUNTIME = "1.17"
+"""The oldest ONNX Runtime that has ``graphs.OPSET`` and ``graphs.IR_VERSION`` (its docs/reference/compatibility).
+
+Seen: 1.17.3 runs ``.onnx`` files of both precisions; ``.ort`` files may hold operators that it lacks there (Gelu).
+"""
+
+_UINT8_OFFSET = 128  # from the table's int8 zero point to that of its uint8 twin
+
+
+class OnnxRuntimeTarget:
+    """The target ``onnxruntime`` (see the module's docstring)."""
+
+    name = "onnxruntime"
+    title = "ONNX Runtime"
+    precisions: tuple[Precision, ...] = ("fp32", "int8")
+    requires = ("onnxruntime", "onnx", "onnx_ir")
+
+    def lower(
+        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
+    ) -> Sequence[Artifact | Skipped]:
+        """Write ``<network>_x<scale>_<precision>.onnx`` and ``<network>_x<scale>_<precision>_ort.ort``."""
+        if precision not in self.precisions:
+            return [Skipped(f"{self.name}/{precision}", f"ONNX Runtime's CPU runs {' and '.join(self.precisions)}")]
+        model, source, result = onnx_form(graph, quantized, precision, options)
+        data = graphs.to_bytes(model)
+        stem = f"{graph.spec_name}_x{graph.scale}_{precision}"
+        versions = {name: found for name, found in installed_versions(self.requires).items() if found}
+        files = (("", folder / f"{stem}.onnx", data), ("ort", folder / f"{stem}_ort.ort", ort_bytes(data)))
+        artifacts = []
+        for variant, path, content in files:
+            write_bytes(path, content)
+            artifacts.append(
+                Artifact(self.name, precision, path, digest(path), (source,), (result,), versions, variant)
+            )
+        return artifacts
+
+
+def onnx_form(
+    graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options
+) -> tuple[ir.Model, TensorSpec, TensorSpec]:
+    """The ONNX model of a precision, and what its input and output are; the model is a copy that may be edited.
+
+    int8 is the QDQ form with uint8 activations; every other precision the float graph.
+    """
+    form, table = written(graph, quantized, precision)
+    source, result = form.input, form.output
+    if table is None:
+        model = form.model.clone()
+    else:
+        from clearport.quantize.qdq import to_qdq
+
+        io: Literal["uint8", "float32"] = "float32" if options.io == "float32" else "uint8"
+        model = to_qdq(QuantizedGraph(form, table), "uint8", io)
+        if io == "uint8":
+            source, result = _pixels(source, table), _pixels(result, table)
+    ends = {"input": asdict(source), "output": asdict(result)}
+    model.metadata_props[CONTRACT_KEY] = json.dumps(ends, sort_keys=True)
+    model.ir_version = graphs.IR_VERSION
+    return model, source, result
+
+
+def _pixels(spec: TensorSpec, table: ScaleTable) -> TensorSpec:
+    params = table[spec.name]
+    return spec.with_dtype("uint8", params.scale[0], params.zero_point + _UINT8_OFFSET, "NCHW")
+
+
+def ort_bytes(model: bytes) -> bytes:
+    """An ONNX model in ONNX Runtime's own format, optimised for any processor."""
+    import onnxruntime as ort
+
+    from clearport.export.onnxruntime.format import canonical
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # else it warns that such a file may be specific to this processor: it is not
+    options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.ort")
+        options.optimized_model_filepath = str(path)
+        ort.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
+        )
+        return canonical(path.read_bytes())
+
+
+TARGET = OnnxRuntimeTarget()

@@ -1,0 +1,98 @@
+"""Operators in the forms that OpenVINO computes as ONNX Runtime does; ``quirks.openvino`` says which need one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from clearport.base import UnsupportedOperator
+from clearport.export import resampling
+from clearport.export.passes.rewriting import constant, insert, sizes, substitute
+from clearport.export.quirks import openvino as known
+from clearport.export.quirks.table import Quirk, of
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.base import Array
+
+TARGET_NAME = "openvino"
+
+
+def rewritten(model: ir.Model) -> ir.Model:
+    """The same model, edited in place, without what OpenVINO is known to compute otherwise.
+
+    Raises:
+        UnsupportedOperator: there is no form of an operator that it computes right.
+    """
+    for node in tuple(model.graph):
+        quirk = of(node, known.QUIRKS)
+        if quirk is not None:
+            _FORMS.get(quirk.name, _refused)(node, quirk)
+    return model
+
+
+def as_matrices(node: ir.Node, quirk: Quirk) -> None:
+    """Resize -> two products with the weights of rows and columns, which ONNX Runtime tells."""
+    rows, columns = (resampling.weights(node, 2 + i, n) for i, n in enumerate(_sides(node, quirk)))
+    source = graphs.need(node, 0)
+    shape = sizes(source) or ()
+    taller = insert(
+        node, "MatMul", [constant(node, "rows", rows[None, None]), source], (*shape[:2], len(rows), shape[3])
+    )
+    result = insert(node, "MatMul", [taller, constant(node, "columns", columns.T.copy())], sizes(node.outputs[0]))
+    _replace(node, taller, result)
+
+
+def as_gathers(node: ir.Node, quirk: Quirk) -> None:
+    """Resize nearest -> a Gather of rows and one of columns, which ONNX Runtime tells."""
+    rows, columns = (resampling.places(node, 2 + i, n).astype(int) for i, n in enumerate(_sides(node, quirk)))
+    source = graphs.need(node, 0)
+    shape = sizes(source) or ()
+    taller = _gathered(node, source, rows, 2, (*shape[:2], len(rows), shape[3]))
+    _replace(node, taller, _gathered(node, taller, columns, 3, sizes(node.outputs[0])))
+
+
+def _gathered(
+    node: ir.Node, source: ir.Value, picked: Array, axis: int, shape: tuple[int | str, ...] | None
+) -> ir.Value:
+    indices = constant(node, "rows" if axis == 2 else "columns", picked.tolist())
+    return insert(node, "Gather", [source, indices], shape, {"axis": axis})
+
+
+def _replace(node: ir.Node, first: ir.Value, second: ir.Value) -> None:
+    name = graphs.name_of(node.outputs[0])
+    first.name, second.name = f"{name}.taller", f"{name}.wider"
+    for value, part in ((first, "rows"), (second, "columns")):
+        made = value.producer()
+        assert made is not None
+        made.name = f"{node.name}.{part}"
+    substitute(node, second)
+
+
+def _sides(node: ir.Node, quirk: Quirk) -> tuple[int, int]:
+    given = graphs.need(node, 0).shape
+    height, width = (None, None) if given is None else given[2:4]
+    if not (isinstance(height, int) and isinstance(width, int)):
+        raise _refusal(node, quirk, "at a free size: give --size HEIGHTxWIDTH")
+    if not resampling.known(node):
+        raise _refusal(node, quirk, "where other axes change, or its numbers are computed")
+    return height, width
+
+
+def _refused(node: ir.Node, quirk: Quirk) -> None:
+    raise _refusal(node, quirk, "")
+
+
+def _refusal(node: ir.Node, quirk: Quirk, where: str) -> UnsupportedOperator:
+    why = f"{quirk.form}, OpenVINO gives {quirk.instead} ({quirk.seen})"
+    layer = node.name or graphs.name_of(node.outputs[0])
+    return UnsupportedOperator(TARGET_NAME, node.op_type, layer, f"{why} {where}".strip())
+
+
+_FORMS: dict[str, Callable[[ir.Node, Quirk], None]] = {
+    known.ANTIALIAS.name: as_matrices,
+    known.EXCLUDE_OUTSIDE.name: as_matrices,
+    known.NEAREST_BORDERS.name: as_gathers,
+}

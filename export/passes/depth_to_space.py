@@ -1,0 +1,52 @@
+"""Depth to space in the one channel order that every runtime has.
+
+PyTorch's PixelShuffle is ONNX's ``CRD`` (channel ``c*b*b + s`` holds sub-pixel s of colour c). TFLite, NNAPI and most
+NPUs know ``DCR`` only (channel ``s*C + c``).
+
+Given: ``DepthToSpace(mode=CRD)``.
+Result: ``DepthToSpace(mode=DCR)``, with the same numbers. The order of the channels is changed where they are
+computed: the filters and biases of the convolutions that feed it are permuted, and through element-wise operators
+those of all branches. Where they cannot be (a branch is read elsewhere, or comes from an operator that cannot be
+permuted) a 1x1 convolution does it, and the graph's history says so with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.base import Graph
+from clearport.export.channel_order import CannotPermuteError, copied, permuted_before
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+
+def run(graph: Graph) -> Graph:
+    """Given and result: see the module."""
+    result = graphs.clone(graph)
+    notes: list[str] = []
+    for node in [n for n in result.model.graph if _is_crd(n)]:
+        source = graphs.need(node, 0)
+        order = channel_order(graphs.channels(source), graphs.attr_int(node, "blocksize", 1))
+        try:
+            permuted_before(source, node, order)
+        except CannotPermuteError as reason:
+            node.replace_input_with(0, copied(node, source, order))
+            notes.append(f"depth_to_space: 1x1 convolution before {node.name}, because {reason}")
+        node.attributes["mode"] = ir.AttrString("mode", "DCR")
+    return replace(result, history=(*result.history, *notes))
+
+
+def _is_crd(node: ir.Node) -> bool:
+    return node.op_type == "DepthToSpace" and graphs.attr_str(node, "mode", "DCR") == "CRD"
+
+
+def channel_order(channels: int, block: int) -> Array:
+    """``order`` such that ``x[:, order]`` in DCR is what ``x`` is in CRD; int64 of length ``channels``."""
+    colours = channels // (block * block)
+    return np.arange(channels).reshape(colours, block * block).T.reshape(-1)

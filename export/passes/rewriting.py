@@ -1,0 +1,105 @@
+"""What passes need to replace operators: new nodes in front of others, and one value in the place of another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+
+def insert(
+    before: ir.Node,
+    op: str,
+    inputs: Sequence[ir.Value | None],
+    shape: Sequence[int | str] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> ir.Value:
+    """A new operator in front of ``before``; its output, of ``shape`` where that is known, float32."""
+    node = ir.node(op, list(inputs), dict(attributes or {}))
+    result = node.outputs[0]
+    result.type = ir.TensorType(ir.DataType.FLOAT)
+    result.shape = None if shape is None else ir.Shape(shape)
+    body_of(before).insert_before(before, node)
+    return result
+
+
+def constant(near: ir.Node, role: str, array: Array | Sequence[int]) -> ir.Value:
+    """An initializer named after what ``near`` writes: float32, or int64 for a list of integers."""
+    numbers = np.asarray(array, np.int64 if isinstance(array, (list, tuple)) else np.float32)
+    return graphs.new_constant(body_of(near), f"{graphs.name_of(near.outputs[0])}.{role}", numbers)
+
+
+def substitute(node: ir.Node, value: ir.Value, output: int = 0) -> None:
+    """Every reader of what ``node`` writes reads ``value`` instead; without readers left, the node goes.
+
+    Where that was the graph's output, ``value`` becomes it and takes its name.
+    """
+    old, body = node.outputs[output], body_of(node)
+    if old.is_graph_output():
+        if value.is_graph_output() or value.producer() is None:
+            value = insert(node, "Identity", [value], sizes(value))
+        value.shape, value.type = old.shape, old.type
+        value.name, old.name = old.name, f"{old.name}.replaced"
+    elif value.shape is None:
+        value.shape = old.shape
+    ir.convenience.replace_all_uses_with(old, value, replace_graph_outputs=True)
+    if not any(written.uses() for written in node.outputs):
+        body.remove(node, safe=True)
+
+
+def conv_1x1(before: ir.Node, source: ir.Value, weight: Array, bias: Array, group: int = 1) -> ir.Value:
+    """A 1x1 convolution of ``source`` in clearport's form; ``weight`` (O, I/group), ``bias`` (O,)."""
+    given = sizes(source)
+    shape = None if given is None else (given[0], len(weight), *given[2:])
+    attributes = {"kernel_shape": [1, 1], "strides": [1, 1], "pads": [0] * 4, "dilations": [1, 1], "group": group}
+    body, name = body_of(before), graphs.name_of(before.outputs[0])
+    kernel = graphs.new_constant(body, f"{name}.weight", weight[:, :, None, None].astype(np.float32))
+    offset = graphs.new_constant(body, f"{name}.bias", bias.astype(np.float32))
+    return insert(before, "Conv", [source, kernel, offset], shape, attributes)
+
+
+def body_of(node: ir.Node) -> ir.Graph:
+    """The graph that holds a node."""
+    assert isinstance(node.graph, ir.Graph)
+    return node.graph
+
+
+def sizes(value: ir.Value) -> tuple[int | str, ...] | None:
+    """The sizes of a value: integers, or symbols where they are free; None if not even the rank is known."""
+    if value.shape is None:
+        return None
+    return tuple(n if isinstance(n, int) else str(n.value) for n in value.shape)
+
+
+def fixed(value: ir.Value) -> tuple[int, ...] | None:
+    """The sizes of a value whose every axis is known, else None."""
+    given = sizes(value)
+    if given is None or any(not isinstance(n, int) for n in given):
+        return None
+    return tuple(int(n) for n in given)
+
+
+def named(value: ir.Value) -> tuple[int | str, ...] | None:
+    """The sizes of a value whose every axis is known or has a name, so that equal ones are equal sizes; else None."""
+    if value.shape is None or any(not isinstance(n, int) and n.value is None for n in value.shape):
+        return None
+    return sizes(value)
+
+
+def nonnegative(axes: Sequence[int], rank: int) -> list[int]:
+    """Axes counted from the front, in order."""
+    return sorted(axis % rank for axis in axes)
+
+
+def rank(value: ir.Value) -> int:
+    """The number of axes of a value."""
+    if value.shape is None:
+        raise graphs.MalformedGraph(f"the rank of {value.name!r} is unknown")
+    return len(value.shape)

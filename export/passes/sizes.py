@@ -1,0 +1,156 @@
+"""Write operators whose sizes ONNX's own inference counts otherwise than PyTorch and ONNX Runtime, so that all agree.
+
+Given: averages that count padding; pools with ``ceil_mode`` at a fixed size; Resize by factors at a fixed size.
+Result: averages behind a Pad of zeros (OpenVINO's int8 kernels pad with what is not zero, and runtimes do not agree on
+what windows beyond it are divided by); pools with larger pads at the end instead of ``ceil_mode``; where inference
+would count other pixels than Resize gives (0.7 of 30 is 21 in float32 and 20 in float64), factors that are a step of
+float32 away, or the size, if with them each pixel comes from the same place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.base import BadInput, Graph
+from clearport.export import resampling
+from clearport.export.passes.rewriting import body_of, fixed, sizes
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clearport.base import Array
+
+_STEPS = 4
+"""Steps of float32 that a factor may be moved by."""
+
+
+def run(graph: Graph) -> Graph:
+    """Given and result: see the module.
+
+    Raises:
+        BadInput: runtimes and inference come to different sizes of a Resize, and nothing can be written instead.
+    """
+    result = graphs.clone(graph)
+    for node in tuple(result.model.graph):
+        if node.op_type in {"MaxPool", "AveragePool"} and graphs.attr_int(node, "ceil_mode", 0):
+            _pool(node)
+        elif node.op_type == "AveragePool":
+            _counted(node)
+        elif node.op_type == "Resize" and resampling.factors(node) is not None:
+            _resize(node)
+    return result
+
+
+def _pool(node: ir.Node) -> None:
+    source = fixed(graphs.need(node, 0))
+    if source is None or graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET":
+        return
+    kernel = graphs.attr_ints(node, "kernel_shape", ())
+    ones = (1,) * len(kernel)
+    strides, dilations = (graphs.attr_ints(node, name, ones) for name in ("strides", "dilations"))
+    pads = graphs.attr_ints(node, "pads", (0,) * (2 * len(kernel)))
+    before, after = pads[: len(kernel)], pads[len(kernel) :]
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    ends = [_end(*axis) for axis in zip(source[2:], before, after, reach, strides, strict=True)]
+    if any(pads) and graphs.attr_int(node, "count_include_pad", 0):
+        counted = tuple(map(min, after, ends))
+        _pad(node, source, (0, 0, *before), (0, 0, *counted))
+        before, ends = (0,) * len(kernel), [end - zeros for end, zeros in zip(ends, counted, strict=True)]
+    node.attributes["pads"] = ir.AttrInt64s("pads", [*before, *ends])
+    node.attributes["ceil_mode"] = ir.AttrInt64("ceil_mode", 0)
+    if node.op_type == "AveragePool":
+        node.attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", 0)
+
+
+def _counted(node: ir.Node) -> None:
+    pads, source = graphs.attr_ints(node, "pads", ()), graphs.need(node, 0)
+    if graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET" or source.shape is None:
+        return
+    if any(pads) and graphs.attr_int(node, "count_include_pad", 0):
+        half = len(pads) // 2
+        _pad(node, sizes(source) or (), (0, 0, *pads[:half]), (0, 0, *pads[half:]))
+        node.attributes["pads"] = ir.AttrInt64s("pads", [0] * len(pads))
+    node.attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", 0)
+
+
+def _end(size: int, before: int, after: int, reach: int, stride: int) -> int:
+    """The padding at the end that the windows of ``ceil_mode`` reach into: always less than a window.
+
+    One that would begin in the padding at the end is left out: PyTorch and the specification of ONNX do so.
+    """
+    count = -(-(size + before + after - reach) // stride) + 1
+    if (count - 1) * stride >= size + before:
+        count -= 1
+    return max(0, (count - 1) * stride + reach - size - before)
+
+
+def _pad(node: ir.Node, given: tuple[int | str, ...], before: tuple[int, ...], after: tuple[int, ...]) -> None:
+    """Zeros around what a node reads."""
+    source, name = graphs.need(node, 0), graphs.name_of(node.outputs[0])
+    amounts = graphs.new_constant(body_of(node), f"{name}.pads", np.array([*before, *after], np.int64))
+    made = ir.node("Pad", [source, amounts])
+    made.outputs[0].type = source.type
+    axes = zip(given, before, after, strict=True)
+    made.outputs[0].shape = ir.Shape([n + b + a if isinstance(n, int) else None for n, b, a in axes])
+    body_of(node).insert_before(node, made)
+    node.replace_input_with(0, made.outputs[0])
+
+
+def _resize(node: ir.Node) -> None:
+    """Other factors, or else the size, where inference would count other pixels and the same ones are taken."""
+    given, wanted = fixed(graphs.need(node, 0)), fixed(node.outputs[0])
+    factors = resampling.factors(node)
+    if given is None or wanted is None or factors is None:
+        return
+    axes = zip(given[2:], wanted[2:], factors, strict=True)
+    moved = np.array([1, 1, *(_moved(np.float32(factor), old_, new) for old_, new, factor in axes)], np.float32)
+    if np.array_equal(moved[2:], np.asarray(factors, np.float32)):
+        return
+    places = [found[:count] for found, count in zip(_places(node, given), wanted[2:], strict=True)]
+    node.attributes.pop("axes", None)
+    node.resize_inputs(4)
+    for inputs in ((moved, None), (None, np.array(wanted, np.int64))):
+        for index, array in enumerate(inputs):
+            node.replace_input_with(2 + index, None if array is None else _constant(node, index, array))
+        if _alike(node, places, _places(node, given), given):
+            return
+    raise BadInput(_refusal(node, given[2:], wanted[2:], factors))
+
+
+def _refusal(node: ir.Node, given: Sequence[int], wanted: Sequence[int], factors: Sequence[float]) -> str:
+    name = node.name or graphs.name_of(node.outputs[0])
+    what = " to ".join("x".join(map(str, sizes)) for sizes in (given, wanted))
+    return (
+        f"Resize {name!r}, {what} by {factors[0]:g} and {factors[1]:g}: in float64, in which some compute sizes, they "
+        f"are others, and no factor nearby takes the same pixels: resize to a size instead of by a factor, or export "
+        f"for another --size"
+    )
+
+
+def _constant(node: ir.Node, index: int, array: Array) -> ir.Value:
+    name = ("scales", "sizes")[index]
+    return graphs.new_constant(body_of(node), f"{graphs.name_of(node.outputs[0])}.{name}", array)
+
+
+def _places(node: ir.Node, given: tuple[int, ...]) -> list[Array]:
+    return [resampling.places(node, axis, given[axis]) for axis in (2, 3)]
+
+
+def _alike(node: ir.Node, before: list[Array], after: list[Array], given: tuple[int, ...]) -> bool:
+    if graphs.attr_str(node, "mode", "nearest") == "nearest":
+        return all(map(np.array_equal, before, after))
+    return all(map(resampling.same, before, after, given[2:]))
+
+
+def _moved(factor: np.float32, old: int, new: int) -> np.float32:
+    """The nearest factor whose product with ``old`` is ``new`` when it is rounded down, in float32 and in float64."""
+    near = factor
+    for _ in range(_STEPS):
+        if {int(np.floor(float(near) * old)), int(np.floor(near * np.float32(old)))} == {new}:
+            return near
+        near = np.nextafter(near, np.float32(np.inf if float(near) * old < new else -np.inf))
+    return factor

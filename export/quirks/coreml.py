@@ -1,0 +1,37 @@
+"""What Core ML and coremltools do otherwise than ONNX says (see ``quirks.py``); there is no Core ML outside macOS."""
+
+from __future__ import annotations
+
+from clearport.export.quirks.table import Quirk
+
+_SEEN = "coremltools 9.0"
+
+LOG_EPSILON = Quirk(
+    "a number added to logarithms",
+    _SEEN,
+    "Log",
+    "log without an epsilon",
+    "log(x + 1e-45)",
+    "rewritten",
+    "mil_math.log says epsilon 0",
+)
+COUNTED_CEIL = Quirk(
+    "averages that are rounded up",
+    _SEEN,
+    "AveragePool",
+    "ceil_mode with count_include_pad",
+    "what is beyond the padding is not documented",
+    "refused",
+    "pass_sizes writes a Pad at a fixed size; mil_spatial.average_pool refuses it at a free one",
+)
+HALF_SUMS = Quirk(
+    "int8 in float16",
+    _SEEN,
+    "",
+    "int8 programs whose sums are float16 between the roundings",
+    "sums lose the scale table's last bits: 44.8 dB to the QDQ model instead of over 70",
+    "avoided",
+    "mil_lowering.COMPUTE: float32 between the roundings",
+)
+
+QUIRKS = (LOG_EPSILON, COUNTED_CEIL, HALF_SUMS)

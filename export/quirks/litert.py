@@ -1,0 +1,47 @@
+"""What LiteRT and its XNNPACK delegate compute otherwise than ONNX says (see ``quirks.py``)."""
+
+from __future__ import annotations
+
+from clearport.export.quirks.table import Quirk
+
+_SEEN = "ai-edge-litert 2.3.0"
+
+LEAKY_RELU = Quirk(
+    "leaky ReLUs in fixed point",
+    _SEEN,
+    "LeakyRelu",
+    "int8: slopes and scales that are not whole parts of 256",
+    "the slope in 8 bits of fixed point: up to a step off on a third of the values, more behind other layers",
+    "avoided",
+    "quantize/ranges/slopes.py: slopes and scales that fixed point holds",
+)
+LARGE_FACTOR = Quirk(
+    "factors of 256",
+    _SEEN,
+    "Conv",
+    "int8: sums whose steps are 256 times as large as those of the output, or larger",
+    "nothing: the process aborts when XNNPACK turns the file down",
+    "rewritten",
+    "tflite_weights: dead channels are counted anew, others refused",
+)
+CHANNEL_ORDER = Quirk(
+    "order of channels",
+    _SEEN,
+    "DepthToSpace",
+    "mode CRD",
+    "nothing: DEPTH_TO_SPACE has no such mode",
+    "refused",
+    "pass_depth_to_space writes DCR wherever a convolution is before it",
+)
+
+OWN_BILINEAR = Quirk(
+    "bilinear in fixed point",
+    _SEEN,
+    "Resize",
+    "int8, linear, by TFLite's own kernel (XNNPACK switched off)",
+    "places in 10 bits of fixed point: up to 8 steps off on noise, the more the larger the picture",
+    "avoided",
+    "XNNPACK takes the operator wherever it is not switched off",
+)
+
+QUIRKS = (OWN_BILINEAR, LEAKY_RELU, LARGE_FACTOR, CHANNEL_ORDER)

@@ -1,0 +1,37 @@
+"""What ncnn computes otherwise than ONNX says (see ``quirks.py``)."""
+
+from __future__ import annotations
+
+from clearport.export.quirks.table import Quirk
+
+_SEEN = "ncnn 1.0.20261020"
+
+NO_BATCH = Quirk(
+    "no batch",
+    _SEEN,
+    "Conv",
+    "more than one picture, or other axes than four",
+    "other axes for height and width: numbers from elsewhere in memory",
+    "refused",
+    "ncnn_lower.Lowering.picture",
+)
+BY_SIZE = Quirk(
+    "resizing by the sizes",
+    _SEEN,
+    "Resize",
+    "a factor whose product with the size is rounded down, written to Interp as a size",
+    "the factor of the two sizes: 10 levels off for 25x35 by 0.5",
+    "rewritten",
+    "ncnn_resize writes factors where they sample as ONNX Runtime does",
+)
+MULTIPLIED = Quirk(
+    "nearest by multiplying",
+    _SEEN,
+    "Resize",
+    "nearest by a factor whose inverse float32 does not hold",
+    "x * (1 / factor) instead of x / factor: the other pixel where that falls on a border",
+    "refused",
+    "ncnn_resize compares the pixels at a fixed size, and the factor at a free one",
+)
+
+QUIRKS = (NO_BATCH, BY_SIZE, MULTIPLIED)

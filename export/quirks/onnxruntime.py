@@ -1,0 +1,27 @@
+"""What ONNX Runtime computes otherwise than ONNX says (see ``quirks.py``)."""
+
+from __future__ import annotations
+
+from clearport.export.quirks.table import Quirk
+
+_SEEN = "onnxruntime 1.31.1"
+
+FLOAT_BETWEEN_INT8 = Quirk(
+    "float between int8",
+    _SEEN,
+    "Softmax",
+    "default optimizations: a float operator between DequantizeLinear and QuantizeLinear",
+    "the operator's int8 form, which rounds its result to other steps: 24 to 35 dB",
+    "rewritten",
+    "quantize/qdq.py guard_floats: a Max that changes nothing before the QuantizeLinear",
+)
+FLOAT_WEIGHTS = Quirk(
+    "float weights between int8",
+    _SEEN,
+    "Conv",
+    "default optimizations: float weights between DequantizeLinear and QuantizeLinear (WeightBiasQuantization)",
+    "weights of 8 bits with one scale for all channels: 12 dB less",
+    "rewritten",
+    "quantize/qdq.py guard_floats; graphs.session switches the optimizer off",
+)
+QUIRKS = (FLOAT_BETWEEN_INT8, FLOAT_WEIGHTS)

@@ -1,0 +1,151 @@
+"""What OpenVINO's reader and CPU plugin compute otherwise than ONNX says (see ``quirks.py``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clearport.export import resampling
+from clearport.export.quirks.table import Quirk
+from clearport.graph.nodes import attr_int, attr_str
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+_SEEN = "openvino 2026.4.1"
+_SAFE_PLACES = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
+
+
+def _borders(node: ir.Node) -> bool:
+    """Whether a pixel that nearest takes may lie on the border of two: factors are neither whole nor 1/2, 1/4 ..."""
+    if attr_str(node, "mode", "nearest") != "nearest":
+        return False
+    places = attr_str(node, "coordinate_transformation_mode", "half_pixel")
+    rounding = attr_str(node, "nearest_mode", "round_prefer_floor")
+    factors = resampling.factors(node)
+    if factors is None or (places, rounding) not in _SAFE_PLACES:
+        return True
+    halved = places == "asymmetric"
+    return not all(f.is_integer() or (halved and f < 1 and f.as_integer_ratio()[0] == 1) for f in factors)
+
+
+def _antialias(node: ir.Node) -> bool:
+    return attr_int(node, "antialias", 0) == 1 and attr_str(node, "mode", "nearest") != "nearest"
+
+
+def _outside(node: ir.Node) -> bool:
+    return attr_int(node, "exclude_outside", 0) == 1 and attr_str(node, "mode", "nearest") == "cubic"
+
+
+def _counted_beyond(node: ir.Node) -> bool:
+    return attr_int(node, "ceil_mode", 0) == 1 and attr_int(node, "count_include_pad", 0) == 1
+
+
+ANTIALIAS = Quirk(
+    "antialias",
+    _SEEN,
+    "Resize",
+    "linear or cubic with antialias",
+    "the same without antialias: up to 0.8 of the range off",
+    "rewritten",
+    "openvino_forms.as_matrices at a fixed size, refused at a free one",
+    _antialias,
+)
+EXCLUDE_OUTSIDE = Quirk(
+    "cubic without what lies outside",
+    _SEEN,
+    "Resize",
+    "cubic with exclude_outside",
+    "cubic with the edge repeated: 0.06 of the range off at the border",
+    "rewritten",
+    "openvino_forms.as_matrices at a fixed size, refused at a free one",
+    _outside,
+)
+NEAREST_BORDERS = Quirk(
+    "nearest on the border of pixels",
+    _SEEN,
+    "Resize",
+    "nearest by a factor that is not whole, or to a size",
+    "the other pixel where a point falls on the border of two in float32 (1.3 times 35 columns, half_pixel)",
+    "rewritten",
+    "openvino_forms.as_gathers at a fixed size, refused at a free one",
+    _borders,
+)
+COUNTED_BEYOND = Quirk(
+    "averages that are rounded up",
+    _SEEN,
+    "AveragePool",
+    "ceil_mode with count_include_pad",
+    "windows beyond the padding are divided by other counts: up to 0.3 of the range off at the border",
+    "refused",
+    "pass_sizes writes a Pad before it at a fixed size; refused at a free one",
+    _counted_beyond,
+)
+PAD_WRAP = Quirk(
+    "circular padding",
+    _SEEN,
+    "Pad",
+    "mode wrap",
+    "nothing: the reader raises an error",
+    "refused",
+    "to_openvino",
+    lambda node: attr_str(node, "mode", "constant") == "wrap",
+)
+WINDOW_BEYOND = Quirk(
+    "windows that begin in the padding",
+    _SEEN,
+    "MaxPool",
+    "ceil_mode where the last window may begin in the padding at the end",
+    "a row or column more than PyTorch, ONNX Runtime and the specification",
+    "refused",
+    "pass_sizes writes pads instead at a fixed size; refused at a free one",
+    lambda node: attr_int(node, "ceil_mode", 0) == 1,
+)
+COUNTED_INT8 = Quirk(
+    "counted padding in int8",
+    _SEEN,
+    "AveragePool",
+    "int8: count_include_pad with pads",
+    "the padding is the number 0 instead of the zero point: 57 steps off at the border",
+    "avoided",
+    "pass_sizes writes a Pad before it",
+)
+LOST_ROUNDING = Quirk(
+    "rounding before a sum",
+    _SEEN,
+    "",
+    "int8: an addition, subtraction or factor behind a convolution that is quantized, computed in the same kernel",
+    "what the convolution gives is clipped and not rounded: a fifth of the values a step off, up to 8 steps",
+    "rewritten",
+    "to_openvino._keep_roundings",
+)
+BRAIN_FLOAT = Quirk(
+    "bfloat16 by default",
+    _SEEN,
+    "",
+    "any float operator on a CPU with bfloat16, where nothing is said",
+    "bfloat16 arithmetic: 56 to 62 dB",
+    "avoided",
+    "run_openvino asks for INFERENCE_PRECISION_HINT f32",
+)
+ASYMMETRIC = Quirk(
+    "asymmetric int8",
+    _SEEN,
+    "",
+    "int8 activations with a zero point",
+    "float arithmetic, five times as slow: no integer kernel takes them",
+    "avoided",
+    "to_onnxruntime.onnx_form writes the uint8 twin of the scale table",
+)
+
+QUIRKS = (
+    ANTIALIAS,
+    EXCLUDE_OUTSIDE,
+    NEAREST_BORDERS,
+    COUNTED_BEYOND,
+    WINDOW_BEYOND,
+    COUNTED_INT8,
+    PAD_WRAP,
+    LOST_ROUNDING,
+    BRAIN_FLOAT,
+    ASYMMETRIC,
+)

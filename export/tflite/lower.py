@@ -1,0 +1,304 @@
+"""Walks an ONNX graph and writes it as TFLite operators; the rules (``ops_*.py``) know the operators.
+
+Layout: every value has an order, in which the file stores its axes. Of rank 4 it is NHWC, of any other rank as in ONNX,
+until a Transpose: that writes nothing, it only changes what the order is called. A rule asks for the order that its
+kernel needs, or takes what is there; a TRANSPOSE is written only where the two differ.
+
+In float files a Relu or Clip becomes the fused activation of the operator before it where TFLite has one for it; in
+int8 files there is nothing to fuse, since the range of the output's scale clamps already.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from clearport.base import QParams, ScaleTable, Size, UnsupportedOperator
+from clearport.export.half import fits_half
+from clearport.export.tflite.file import FlatFile, Quant, Tensor
+from clearport.export.tflite.order import Order, broadcasting, free_axes, native
+from clearport.export.tflite.rules import rules
+from clearport.export.without_rule import unknown
+from clearport.graph import nodes as graphs
+from clearport.quantize.scheme import to_integers
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.base import Array, Graph
+
+Weights = Literal["float32", "float16"]
+
+TARGET_NAME = "tflite"
+EXAMPLE = Size(64, 64)
+"""The size that files of free size are written with: an interpreter that is not asked to resize runs it."""
+
+NONE, RELU, RELU_N1_TO_1, RELU6 = range(4)
+"""``ActivationFunctionType`` of the TFLite schema."""
+_FUSED = {(0.0, math.inf): RELU, (-1.0, 1.0): RELU_N1_TO_1, (0.0, 6.0): RELU6}
+
+
+class Lowering:
+    """One graph on its way into one file.
+
+    ``table`` is given for int8 files; ``weights`` is how constants of float files are stored. ``size`` is the input
+    size, None for any. Rules read tensors with ``tensor``, constants with ``constant``, and write with ``write``;
+    ``quant`` tells them whether the node at hand computes in int8.
+    """
+
+    def __init__(self, graph: Graph, size: Size | None, table: ScaleTable | None, weights: Weights = "float32") -> None:
+        self.graph = graph
+        self.table = table
+        self.file = FlatFile(graph.spec_name)
+        self._weights = weights
+        self._tensors: dict[str, Tensor] = {}
+        self._orders: dict[str, Order] = {}
+        self._arranged: dict[tuple[str, Order], Tensor] = {}
+        self._left: dict[str, tuple[float, float]] = {}
+        self._full: dict[int, Tensor] = {}
+        self._real: dict[int, Tensor] = {}
+        shown = size or EXAMPLE
+        self._of_size = graph.input.shape[2:] == (shown.height, shown.width)
+        source = graph.model.graph.inputs[0]
+        dims = (1, shown.height, shown.width, graphs.channels(source))
+        free = (False, size is None, size is None, False)
+        self.source = self._new(graphs.name_of(source), dims, free)
+        self._tensors[graphs.name_of(source)] = self.source
+
+    def run(self) -> Tensor:
+        """Write every node; the tensor of the graph's output.
+
+        Raises:
+            UnsupportedOperator: a node has no rule, or uses its operator in a way that TFLite has not.
+        """
+        known = rules()
+        for node in self.graph.model.graph:
+            if node.op_type == "Constant":
+                continue
+            if node.domain not in {"", "ai.onnx"} or node.op_type not in known:
+                raise unknown(TARGET_NAME, node, _layer(node))
+            known[node.op_type](self, node)
+        return self.arranged(self.graph.model.graph.outputs[0])
+
+    def refuse(self, node: ir.Node, why: str) -> UnsupportedOperator:
+        """The error for a node that TFLite cannot express."""
+        return UnsupportedOperator(TARGET_NAME, node.op_type, _layer(node), why)
+
+    def tensor(self, node: ir.Node, index: int = 0, order: Order | None = None) -> Tensor:
+        """Input ``index`` of a node in ``order``, else ``native``; a constant so that it broadcasts over NHWC.
+
+        float32 for a node that computes in float.
+        """
+        value = graphs.need(node, index)
+        if graphs.constant(value) is None:
+            return self._suited(node, self.arranged(value, order))
+        return self.constant(node, index, broadcasting)
+
+    def pictures(self, node: ir.Node) -> Tensor:
+        """Input 0 as (N, H, W, C), for kernels that know height and width.
+
+        Raises:
+            UnsupportedOperator: it has not four axes.
+        """
+        image = self.tensor(node)
+        if len(image.dims) != 4:
+            raise self.refuse(node, f"its input has {len(image.dims)} axes: TFLite takes (N, C, H, W) there")
+        return image
+
+    def stored(self, node: ir.Node, index: int = 0) -> tuple[Tensor, Order]:
+        """Input ``index`` as the file has it, and in which order; a constant as ONNX has it."""
+        value = graphs.need(node, index)
+        if graphs.constant(value) is not None:
+            given = self.constant(node, index, lambda array: array)
+            return given, tuple(range(len(given.dims)))
+        given, order = self.written(value)
+        return self._suited(node, given), order
+
+    def written(self, value: ir.Value) -> tuple[Tensor, Order]:
+        """The tensor of a value that is computed, as it was written, and its order."""
+        name = graphs.name_of(value)
+        return self._tensors[name], self._orders.get(name, native(len(self._tensors[name].dims)))
+
+    def arranged(self, value: ir.Value, order: Order | None = None) -> Tensor:
+        """A value in an order, by default its own; a TRANSPOSE is written the first time that it is needed."""
+        name = graphs.name_of(value)
+        given = self._tensors[name]
+        wanted, has = (order or native(len(given.dims)), self._orders.get(name, native(len(given.dims))))
+        if wanted == has:
+            return given
+        if (name, wanted) not in self._arranged:
+            perm = [has.index(axis) for axis in wanted]
+            dims = [given.dims[axis] for axis in perm]
+            free = [given.free[axis] for axis in perm] if given.free else []
+            made = self.file.tensor(f"{name}/{''.join(map(str, wanted))}", dims, given.dtype, given.quant, free)
+            long = [axis for axis in perm if given.dims[axis] != 1]
+            if long == sorted(long) and not any(free):  # only axes of size 1 move
+                self.file.operator("RESHAPE", [given, self.integers("shape", dims)], made, newShape=dims)
+            else:
+                self.file.operator("TRANSPOSE", [given, self.integers("perm", perm)], made)
+            self._arranged[name, wanted] = made
+        return self._arranged[name, wanted]
+
+    def constant(self, node: ir.Node, index: int, arrange: Callable[[Array], Array], axis: int = 0) -> Tensor:
+        """Constant input ``index``, stored as the file's kind of number after ``arrange`` changed its layout.
+
+        ``axis`` is where per-channel scales lie after that.
+        """
+        array = graphs.need_constant(node, index)
+        name = graphs.name_of(graphs.need(node, index))
+        if self.quant(node) is not None:
+            params = self.params(name)
+            return self.file.constant(name, arrange(to_integers(array, params)), _quant(params, axis))
+        arranged = arrange(array.astype(np.float32))
+        half = self._weights == "float16" and fits_half(arranged)
+        return self._half(name, arranged) if half else self.file.constant(name, arranged)
+
+    def integers(self, name: str, numbers: Sequence[int] | Sequence[Sequence[int]]) -> Tensor:
+        """A constant of int32: sizes, axes, paddings."""
+        return self.file.constant(name, np.array(numbers, np.int32))
+
+    def number(self, name: str, value: float, like: Tensor) -> Tensor:
+        """One real number in the format of ``like``."""
+        if like.quant is None:
+            return self.file.constant(name, np.array([value], np.float32))
+        step = round(value / like.quant.scale[0]) + like.quant.zero_point if math.isfinite(value) else value
+        return self.file.constant(name, np.array([min(max(step, -128), 127)], np.int8), like.quant)
+
+    def write(
+        self,
+        node: ir.Node,
+        op: str,
+        inputs: Sequence[Tensor],
+        dims: Sequence[int],
+        order: Order | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Append ``op``, which writes the node's output with sizes ``dims`` as stored in ``order``."""
+        output = self.output(node, inputs, dims, order)
+        self.file.operator(op, inputs, output, **options)
+        return output
+
+    def output(
+        self, node: ir.Node, inputs: Sequence[Tensor], dims: Sequence[int], order: Order | None = None
+    ) -> Tensor:
+        """The tensor that an operator still to be appended writes; its sizes are free if those of an input are.
+
+        Raises:
+            UnsupportedOperator: the sizes are not those of the graph: the file would compute something else.
+        """
+        self._agree(node, dims, order or native(len(dims)))
+        return self.bind(node, self._new(graphs.name_of(node.outputs[0]), dims, free_axes(inputs, dims, order)), order)
+
+    def _agree(self, node: ir.Node, dims: Sequence[int], order: Order) -> None:
+        """Refuse sizes that contradict those of a graph that was made for the size that is written."""
+        shape = node.outputs[0].shape
+        if shape is None or not self._of_size:
+            return
+        said = [shape[axis] for axis in order] if len(shape) == len(order) else None
+        if said is None or any(isinstance(n, int) and n != m for n, m in zip(said, dims, strict=True)):
+            raise self.refuse(node, f"it would be written with sizes {list(dims)}, and the graph has {list(shape)}")
+
+    def between(self, node: ir.Node, what: str, like: Tensor, dims: Sequence[int], *, rescaled: bool = False) -> Tensor:
+        """A tensor between two operators of one node, as ``like``, or with the scale of the node's output."""
+        name = f"{graphs.name_of(node.outputs[0])}/{what}"
+        quant = self.quant(node) if rescaled else like.quant
+        return self.file.tensor(name, dims, like.dtype, quant, free_axes([like], dims))
+
+    def bind(self, node: ir.Node, output: Tensor, order: Order | None = None) -> Tensor:
+        """Say that ``output`` is what the node gives, stored in ``order``."""
+        name = graphs.name_of(node.outputs[0])
+        self._tensors[name] = output
+        self._orders[name] = order or native(len(output.dims))
+        return output
+
+    def quant(self, node: ir.Node) -> Quant | None:
+        """How the node's output is quantized; None for a node that computes in float."""
+        return self._quant_of(graphs.name_of(node.outputs[0]))
+
+    def same_scale(self, node: ir.Node, *inputs: Tensor) -> None:
+        """Refuse a node whose output does not have the scale of its inputs, where TFLite's kernel copies numbers."""
+        output = self.quant(node)
+        if any(t.quant != output for t in inputs):
+            raise self.refuse(node, "its inputs and its output must share one scale and zero point in int8")
+
+    def activation(self, node: ir.Node) -> int:
+        """The activation to fuse into ``node``: takes over the Relu or Clip behind it, as far as TFLite has it."""
+        clamp = _clamp_behind(node) if self.quant(node) is None else None
+        if clamp is None:
+            return NONE
+        follower, bounds = clamp
+        if bounds in _FUSED:
+            self._left[graphs.name_of(follower.outputs[0])] = (-math.inf, math.inf)
+            return _FUSED[bounds]
+        if bounds[0] == 0:
+            self._left[graphs.name_of(follower.outputs[0])] = (-math.inf, bounds[1])
+            return RELU
+        return NONE
+
+    def bounds_left(self, node: ir.Node) -> tuple[float, float]:
+        """What a Relu or Clip still has to clamp to: infinite where an operator before it did so already."""
+        clamp = graphs.clamp_of(node)
+        if clamp is None:
+            raise self.refuse(node, "its bounds are not constants")
+        return self._left.get(graphs.name_of(node.outputs[0]), (clamp.lo, clamp.hi))
+
+    def _new(self, name: str, dims: Sequence[int], free: Sequence[bool]) -> Tensor:
+        quant = self._quant_of(name)
+        return self.file.tensor(name, dims, "float32" if quant is None else "int8", quant, free)
+
+    def _quant_of(self, name: str) -> Quant | None:
+        return _quant(self.table[name]) if self.table is not None and name in self.table else None
+
+    def _suited(self, node: ir.Node, stored: Tensor) -> Tensor:
+        """A tensor as a node can read it: as float32 where an int8 one meets a node that computes in float."""
+        if self.quant(node) is not None:
+            if stored.quant is None:
+                raise graphs.MalformedGraph(
+                    f"the scale table has no entry for {stored.name!r}, which the int8 operator {_layer(node)!r} reads"
+                )
+            return stored
+        if stored.quant is None:
+            return stored
+        if stored.index not in self._real:
+            real = self.file.tensor(f"{stored.name}/float32", stored.dims, "float32", None, stored.free)
+            self.file.operator("DEQUANTIZE", [stored], real)
+            self._real[stored.index] = real
+        return self._real[stored.index]
+
+    def params(self, name: str) -> QParams:
+        """The entry of a value in the scale table.
+
+        Raises:
+            MalformedGraph: there is none.
+        """
+        assert self.table is not None
+        if name not in self.table:
+            raise graphs.MalformedGraph(f"the scale table has no entry for {name!r}")
+        return self.table[name]
+
+    def _half(self, name: str, array: Array) -> Tensor:
+        """float16 in the file, made float32 by a DEQUANTIZE that runtimes do once, when they load the file."""
+        stored = self.file.constant(name, array.astype(np.float16))
+        if stored.index not in self._full:
+            full = self.file.tensor(f"{name}/float32", array.shape, "float32", None, ())
+            self.file.operator("DEQUANTIZE", [stored], full)
+            self._full[stored.index] = full
+        return self._full[stored.index]
+
+
+def _quant(params: QParams, axis: int = 0) -> Quant:
+    return Quant(params.scale, params.zero_point, axis if len(params.scale) > 1 else 0)
+
+
+def _layer(node: ir.Node) -> str:
+    return node.name or graphs.name_of(node.outputs[0])
+
+
+def _clamp_behind(node: ir.Node) -> tuple[ir.Node, tuple[float, float]] | None:
+    """The Relu or Clip that all of the node's output goes into, and its bounds."""
+    follower = graphs.only_consumer(node.outputs[0])
+    clamp = None if follower is None else graphs.clamp_of(follower)
+    return None if follower is None or clamp is None else (follower, (clamp.lo, clamp.hi))

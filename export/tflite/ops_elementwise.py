@@ -1,0 +1,111 @@
+"""TFLite rules: arithmetic and activations."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.export.tflite.file import Quant
+from clearport.export.tflite.lower import Lowering
+from clearport.export.tflite.operands import aligned
+from clearport.export.tflite.rules import rule
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+Step = tuple[str, float | None]
+"""An operator that clamps, and its bound where it has one to choose."""
+
+_BINARY = {"Max": "MAXIMUM", "Min": "MINIMUM", "Pow": "POW"}
+_SQUASHING = {"Sigmoid": ("LOGISTIC", Quant((1 / 256,), -128)), "Tanh": ("TANH", Quant((1 / 128,), 0))}
+"""Their int8 output scale is fixed by TFLite's int8 specification."""
+
+
+@rule("Add", "Sub", "Mul", "Div")
+def arithmetic(low: Lowering, node: ir.Node) -> None:
+    """Add, Sub, Mul, Div -> ADD, SUB, MUL, DIV with a fused activation."""
+    inputs, order = aligned(low, node)
+    dims = np.broadcast_shapes(*(t.dims for t in inputs))
+    low.write(node, node.op_type.upper(), inputs, dims, order, fusedActivationFunction=low.activation(node))
+
+
+@rule(*_BINARY)
+def binary(low: Lowering, node: ir.Node) -> None:
+    """Max, Min, Pow -> MAXIMUM, MINIMUM, POW."""
+    inputs, order = aligned(low, node)
+    low.same_scale(node, *inputs)
+    low.write(node, _BINARY[node.op_type], inputs, np.broadcast_shapes(*(t.dims for t in inputs)), order)
+
+
+@rule("Relu", "Clip")
+def clamp(low: Lowering, node: ir.Node) -> None:
+    """What is left to clamp after fusion: nothing, RELU, RELU6, RELU_N1_TO_1, or MAXIMUM and MINIMUM."""
+    (image, order), own, bounds = low.stored(node), low.quant(node), low.bounds_left(node)
+    steps = _in_float(bounds) if own is None else _in_int8(bounds, image.quant, own)
+    if not steps:
+        low.bind(node, image, order)
+    for op, bound in steps:
+        if (op, bound) == steps[-1]:
+            output = low.output(node, [image], image.dims, order)
+        else:
+            output = low.between(node, op.lower(), image, image.dims, rescaled=True)
+        inputs = [image] if bound is None else [image, low.number(f"{op.lower()}_bound", bound, output)]
+        low.file.operator(op, inputs, output)
+        image = output
+
+
+@rule("LeakyRelu")
+def leaky_relu(low: Lowering, node: ir.Node) -> None:
+    """LeakyRelu -> LEAKY_RELU."""
+    image, order = low.stored(node)
+    low.write(node, "LEAKY_RELU", [image], image.dims, order, alpha=graphs.attr_float(node, "alpha", 0.01))
+
+
+@rule("PRelu")
+def prelu(low: Lowering, node: ir.Node) -> None:
+    """PRelu with a slope per channel, or one for all -> PRELU."""
+    image = low.pictures(node)
+    slope = graphs.need_constant(node, 1)
+    channels = image.dims[3]
+    if slope.size not in {1, channels}:
+        raise low.refuse(node, f"a slope of shape {slope.shape}: one per channel was expected")
+    slopes = low.constant(node, 1, lambda array: np.broadcast_to(array.reshape(1, 1, -1), (1, 1, channels)))
+    if slopes.quant is not None and len(slopes.quant.scale) > 1:
+        raise low.refuse(node, "TFLite takes one scale for all slopes in int8")
+    low.write(node, "PRELU", [image, slopes], image.dims)
+
+
+@rule("Sigmoid", "Tanh")
+def squash(low: Lowering, node: ir.Node) -> None:
+    """Sigmoid, Tanh -> LOGISTIC, TANH."""
+    image, order = low.stored(node)
+    op, needed = _SQUASHING[node.op_type]
+    if low.quant(node) not in {None, needed}:
+        raise low.refuse(node, f"its int8 output must have scale {needed.scale[0]} and zero point {needed.zero_point}")
+    low.write(node, op, [image], image.dims, order)
+
+
+def _in_float(bounds: tuple[float, float]) -> list[Step]:
+    if bounds in {(0.0, 6.0), (-1.0, 1.0)}:
+        return [("RELU6" if bounds[1] == 6 else "RELU_N1_TO_1", None)]
+    lower: Step = ("RELU", None) if bounds[0] == 0 else ("MAXIMUM", bounds[0])
+    upper: Step = ("MINIMUM", bounds[1])
+    return [lower] * (bounds[0] > -math.inf) + [upper] * (bounds[1] < math.inf)
+
+
+def _in_int8(bounds: tuple[float, float], given: Quant | None, own: Quant) -> list[Step]:
+    """A change of scale clamps to the range of the output; what lies within that range is clamped besides."""
+    steps: list[Step] = []
+    if given != own or bounds[0] == 0:
+        steps.append(("RELU" if bounds[0] >= 0 else "QUANTIZE", None))
+    scale = own.scale[0]
+    lowest, highest = ((end - own.zero_point) * scale for end in (-128, 127))
+    if bounds[0] > max(lowest, 0 if steps == [("RELU", None)] else -math.inf) + scale / 2:
+        steps.append(("MAXIMUM", bounds[0]))
+    if bounds[1] < highest - scale / 2:
+        steps.append(("MINIMUM", bounds[1]))
+    return steps

@@ -1,0 +1,211 @@
+"""TFLite rules: operators that move values, at any rank and in any order of axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clearport.export.tflite.lower import NONE, Lowering
+from clearport.export.tflite.order import native
+from clearport.export.tflite.rules import rule
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.export.tflite.file import Tensor
+    from clearport.export.tflite.order import Order
+
+_REFLECT, _SYMMETRIC = 0, 1
+"""``MirrorPadMode`` of the TFLite schema."""
+
+
+@rule("Transpose")
+def transpose(low: Lowering, node: ir.Node) -> None:
+    """Transpose -> nothing: the same tensor, its axes under other names."""
+    image, order = low.stored(node)
+    low.same_scale(node, image)
+    perm = graphs.attr_ints(node, "perm", tuple(reversed(range(len(order)))))
+    low.bind(node, image, tuple(perm.index(axis) for axis in order))
+
+
+@rule("Reshape")
+def reshape(low: Lowering, node: ir.Node) -> None:
+    """Reshape -> RESHAPE, of the value as it is stored if its axes are merged and split there as in ONNX."""
+    image, order = low.stored(node)
+    low.same_scale(node, image)
+    if any(image.free):
+        raise low.refuse(node, "it needs a fixed size: give --size HEIGHTxWIDTH")
+    shape = [int(n) for n in graphs.need_constant(node, 1)]
+    before = [image.dims[order.index(axis)] for axis in range(len(order))]
+    if min(shape, default=1) < 1:
+        raise low.refuse(node, f"its shape {shape} is not spelled out")
+    after = _order_after(before, shape, order)
+    if after is None:
+        after = tuple(range(len(shape)))
+        image = low.tensor(node, 0, tuple(range(len(order))))
+    dims = [shape[axis] for axis in after]
+    if tuple(dims) == image.dims:
+        low.bind(node, image, after)
+    else:
+        low.write(node, "RESHAPE", [image, low.integers("shape", dims)], dims, after, newShape=dims)
+
+
+def _order_after(before: list[int], shape: list[int], order: Order) -> Order | None:
+    """The order in which the result lies in memory if the stored value is not moved; None if it must be."""
+    stored = [axis for axis in order if before[axis] > 1]
+    places = []
+    for sources, targets in _blocks(before, shape):
+        start = stored.index(sources[0])
+        if stored[start : start + len(sources)] != sources:
+            return None
+        places.append((start, targets))
+    long = [axis for _, targets in sorted(places) for axis in targets]
+    own = native(len(shape))
+    if [axis for axis in own if shape[axis] > 1] == long:
+        return own
+    result = list(long)
+    for axis in (axis for axis, n in enumerate(shape) if n == 1):
+        result.insert(axis, axis)
+    return tuple(result)
+
+
+def _blocks(before: list[int], shape: list[int]) -> list[tuple[list[int], list[int]]]:
+    """The smallest runs of axes that become runs of axes; those of size 1 are left out."""
+    left = [axis for axis, n in enumerate(before) if n > 1]
+    right = [axis for axis, n in enumerate(shape) if n > 1]
+    found = []
+    while left:
+        sources, targets = [left.pop(0)], [right.pop(0)]
+        have, want = before[sources[0]], shape[targets[0]]
+        while have != want:
+            if have < want:
+                sources.append(left.pop(0))
+                have *= before[sources[-1]]
+            else:
+                targets.append(right.pop(0))
+                want *= shape[targets[-1]]
+        found.append((sources, targets))
+    return found
+
+
+@rule("Expand")
+def expand(low: Lowering, node: ir.Node) -> None:
+    """Expand of the same number of axes -> BROADCAST_TO."""
+    image, order = low.stored(node)
+    low.same_scale(node, image)
+    shape = [int(n) for n in graphs.need_constant(node, 1)]
+    if any(image.free):
+        raise low.refuse(node, "it needs a fixed size: give --size HEIGHTxWIDTH")
+    if len(shape) != len(order):
+        raise low.refuse(node, f"it makes {len(shape)} axes of {len(order)}")
+    before = [image.dims[order.index(axis)] for axis in range(len(order))]
+    whole = [max(pair) for pair in zip(before, shape, strict=True)]
+    dims = [whole[axis] for axis in order]
+    low.write(node, "BROADCAST_TO", [image, low.integers("shape", dims)], dims, order)
+
+
+@rule("Concat")
+def concat(low: Lowering, node: ir.Node) -> None:
+    """Concat -> CONCATENATION in the order of the first value."""
+    computed = [index for index, value in enumerate(node.inputs) if graphs.constant(value) is None]
+    _, order = low.stored(node, computed[0])
+    inputs = [
+        low.tensor(node, index, order) if index in computed else low.constant(node, index, lambda a: a.transpose(order))
+        for index in range(len(node.inputs))
+    ]
+    low.same_scale(node, *inputs)
+    place = order.index(graphs.attr_int(node, "axis", 1) % len(order))
+    dims = list(inputs[0].dims)
+    dims[place] = sum(t.dims[place] for t in inputs)
+    low.write(node, "CONCATENATION", inputs, dims, order, axis=place, fusedActivationFunction=NONE)
+
+
+@rule("Slice")
+def cut(low: Lowering, node: ir.Node) -> None:
+    """Slice -> SLICE, which XNNPACK takes; STRIDED_SLICE where pixels are left out."""
+    image, order = low.stored(node)
+    low.same_scale(node, image)
+    rank = len(order)
+    begin, end, step = [0] * rank, list(image.dims), [1] * rank
+    given = [graphs.need_constant(node, index).tolist() for index in (1, 2)]
+    count = len(given[0])
+    axes = _integers(node, 3, list(range(count)))
+    for axis, first, last, by in zip(axes, *given, _integers(node, 4, [1] * count), strict=True):
+        place = order.index(axis % rank)
+        if by < 1:
+            raise low.refuse(node, f"step {by}: only steps forward")
+        begin[place], end[place], _ = slice(first, last).indices(image.dims[place])
+        step[place] = by
+        if image.free[place] and (first < 0 or last < 2**31 - 1):
+            raise low.refuse(node, "it cuts height or width, which have no fixed size: give --size HEIGHTxWIDTH")
+    dims = [max(-(-(e - b) // s), 0) for b, e, s in zip(begin, end, step, strict=True)]
+    if not all(dims):
+        raise low.refuse(node, f"nothing is left of {image.dims}")
+    # Where the size is free, -1 is "all that is left" to SLICE; only static sizes are written out.
+    sizes = [-1 if free else n for n, free in zip(dims, image.free, strict=True)]
+    if step == [1] * rank:
+        low.write(node, "SLICE", [image, low.integers("begin", begin), low.integers("size", sizes)], dims, order)
+        return
+    to_end = sum(1 << place for place, free in enumerate(image.free) if free)
+    places = [low.integers(name, list_) for name, list_ in (("begin", begin), ("end", end), ("strides", step))]
+    low.write(node, "STRIDED_SLICE", [image, *places], dims, order, endMask=to_end)
+
+
+@rule("Pad")
+def pad(low: Lowering, node: ir.Node) -> None:
+    """Pad with a constant -> PAD if it is 0, else PADV2; reflected -> MIRROR_PAD; edges -> MIRROR_PAD by one, often."""
+    image, order = low.stored(node)
+    low.same_scale(node, image)
+    mode = graphs.attr_str(node, "mode", "constant")
+    numbers = graphs.need_constant(node, 1).tolist()
+    axes = _integers(node, 3, list(range(len(order))))
+    pads = [(0, 0)] * len(order)
+    for place, axis in enumerate(axes):
+        pads[order.index(axis % len(order))] = (numbers[place], numbers[place + len(axes)])
+    if min(map(min, pads)) < 0:
+        raise low.refuse(node, "negative pads: use Slice")
+    if not any(map(any, pads)):
+        low.bind(node, image, order)
+        return
+    if mode == "edge":
+        _edges(low, node, image, order, pads)
+        return
+    if mode not in {"constant", "reflect"}:
+        raise low.refuse(node, f"mode {mode}: TFLite pads with a constant, a reflection or the edge")
+    value = graphs.scalar(graphs.operand(node, 2)) or 0.0
+    dims = _padded(image, pads)
+    inputs = [image, low.integers("paddings", pads)]
+    if mode == "reflect":
+        low.write(node, "MIRROR_PAD", inputs, dims, order, mode=_REFLECT)
+    elif value:
+        low.write(node, "PADV2", [*inputs, low.number("fill", value, image)], dims, order)
+    else:
+        low.write(node, "PAD", inputs, dims, order)
+
+
+def _edges(low: Lowering, node: ir.Node, image: Tensor, order: Order, pads: list[tuple[int, int]]) -> None:
+    """A mirror that repeats the edge, by one pixel each time, repeats the edge."""
+    rounds = max(map(max, pads))
+    for done in range(rounds):
+        now = [(int(before > done), int(after > done)) for before, after in pads]
+        dims, paddings = _padded(image, now), low.integers("paddings", now)
+        last = done == rounds - 1
+        result = low.output(node, [image], dims, order) if last else low.between(node, f"edge{done}", image, dims)
+        low.file.operator("MIRROR_PAD", [image, paddings], result, mode=_SYMMETRIC)
+        image = result
+
+
+def _padded(image: Tensor, pads: list[tuple[int, int]]) -> list[int]:
+    return [n + before + after for n, (before, after) in zip(image.dims, pads, strict=True)]
+
+
+def _integers(node: ir.Node, index: int, default: list[int]) -> list[int]:
+    """A constant list of integers that may be left out."""
+    array = graphs.constant(graphs.operand(node, index))
+    return default if array is None else [int(n) for n in array.ravel()]
+
+
+@rule("Shape")
+def shape(low: Lowering, node: ir.Node) -> None:
+    """The exporter writes it where a size is free and needed: TFLite's files hold the sizes that operators need."""
+    raise low.refuse(node, "a size is computed from that of the picture: give --size HEIGHTxWIDTH")

@@ -1,0 +1,88 @@
+"""TFLite rules: what looks at all of one or several axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clearport.export.tflite.lower import NONE, Lowering
+from clearport.export.tflite.operands import laid_out
+from clearport.export.tflite.rules import rule
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.export.tflite.file import Tensor
+
+_REDUCTIONS = {"ReduceMean": "MEAN", "ReduceSum": "SUM", "ReduceMax": "REDUCE_MAX", "ReduceMin": "REDUCE_MIN"}
+
+
+@rule("GlobalAveragePool", "GlobalMaxPool")
+def pool(low: Lowering, node: ir.Node) -> None:
+    """GlobalAveragePool -> MEAN, GlobalMaxPool -> REDUCE_MAX over height and width."""
+    image = low.pictures(node)
+    op = "MEAN" if node.op_type == "GlobalAveragePool" else "REDUCE_MAX"
+    low.write(node, op, [image, low.integers("axes", (1, 2))], (image.dims[0], 1, 1, image.dims[3]), keepDims=True)
+
+
+@rule(*_REDUCTIONS)
+def reduce(low: Lowering, node: ir.Node) -> None:
+    """ReduceMean, ReduceSum, ReduceMax, ReduceMin that keep their axes -> MEAN, SUM, REDUCE_MAX, REDUCE_MIN."""
+    image, order = low.stored(node)
+    axes = graphs.need_constant(node, 1).tolist()
+    if not graphs.attr_int(node, "keepdims", 1):
+        raise low.refuse(node, "it drops axes: its size must be fixed (give --size HEIGHTxWIDTH)")
+    places = sorted(order.index(axis % len(order)) for axis in axes)
+    dims = [1 if place in places else n for place, n in enumerate(image.dims)]
+    op = _REDUCTIONS[node.op_type]
+    low.write(node, op, [image, low.integers("axes", places)], dims, order, keepDims=True)
+
+
+@rule("Softmax")
+def softmax(low: Lowering, node: ir.Node) -> None:
+    """Softmax -> SOFTMAX over the axis that is stored last."""
+    _, order = low.stored(node)
+    axis = graphs.attr_int(node, "axis", -1) % len(order)
+    last = (*(a for a in order if a != axis), axis)
+    image = low.tensor(node, 0, last)
+    low.write(node, "SOFTMAX", [image], image.dims, last, beta=1.0)
+
+
+@rule("LayerNormalization")
+def layer_normalization(low: Lowering, node: ir.Node) -> None:
+    """LayerNormalization over the last axis -> mean, difference, its mean square, RSQRT, products and a sum."""
+    image, order = low.stored(node)
+    axis = graphs.attr_int(node, "axis", -1) % len(order)
+    if axis != len(order) - 1 or len(node.outputs) > 1:
+        raise low.refuse(node, "only over the last axis, and without its statistics")
+    place = low.integers("axes", [order.index(axis)])
+    few = [1 if axis == order[place_] else n for place_, n in enumerate(image.dims)]
+    mean = _step(low, node, "mean", "MEAN", [image, place], few, keepDims=True)
+    centred = _step(low, node, "centred", "SUB", [image, mean], image.dims, fusedActivationFunction=NONE)
+    squared = _step(low, node, "squared", "MUL", [centred, centred], image.dims, fusedActivationFunction=NONE)
+    variance = _step(low, node, "variance", "MEAN", [squared, place], few, keepDims=True)
+    epsilon = low.number("epsilon", graphs.attr_float(node, "epsilon", 1e-5), variance)
+    raised = _step(low, node, "raised", "ADD", [variance, epsilon], few, fusedActivationFunction=NONE)
+    factor = _step(low, node, "factor", "RSQRT", [raised], few)
+    unit = _step(low, node, "unit", "MUL", [centred, factor], image.dims, fusedActivationFunction=NONE)
+    gain = low.constant(node, 1, lambda array: laid_out(array, order))
+    if graphs.operand(node, 2) is None:
+        low.write(node, "MUL", [unit, gain], image.dims, order, fusedActivationFunction=low.activation(node))
+        return
+    scaled = _step(low, node, "scaled", "MUL", [unit, gain], image.dims, fusedActivationFunction=NONE)
+    offset = low.constant(node, 2, lambda array: laid_out(array, order))
+    low.write(node, "ADD", [scaled, offset], image.dims, order, fusedActivationFunction=low.activation(node))
+
+
+def _step(
+    low: Lowering,
+    node: ir.Node,
+    what: str,
+    op: str,
+    inputs: list[Tensor],
+    dims: tuple[int, ...] | list[int],
+    **options: object,
+) -> Tensor:
+    result = low.between(node, what, inputs[0], dims)
+    low.file.operator(op, inputs, result, **options)
+    return result

@@ -1,0 +1,61 @@
+"""Resizing: ONNX names five ways to place the pixels of two sizes over each other, TFLite has three.
+
+Which of the three gives the same result is decided by where every pixel comes from: by ONNX Runtime, and by TFLite's
+formulas in the float32 that its kernels compute in (``resize_nearest_neighbor.h``, ``resize_bilinear.h``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.export import resampling
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.base import Array
+    from clearport.export.tflite.file import Tensor
+    from clearport.export.tflite.lower import Lowering
+
+_FLAGS = ((False, False), (False, True), (True, False))
+"""(align_corners, half_pixel_centers), the least demanding first."""
+
+
+def sampled(low: Lowering, node: ir.Node, image: Tensor) -> tuple[tuple[int, int], tuple[bool, bool]]:
+    """Height and width that a Resize gives, and (align_corners, half_pixel_centers) that give what ONNX Runtime gives.
+
+    Raises:
+        UnsupportedOperator: its numbers are computed, other axes change, or TFLite takes other pixels.
+    """
+    if not resampling.known(node):
+        raise low.refuse(node, "only height and width can change, by constant factors or to a constant size")
+    old = image.dims[1:3]
+    wanted = [resampling.places(node, 2 + axis, old[axis]) for axis in (0, 1)]
+    size = len(wanted[0]), len(wanted[1])
+    nearest = graphs.attr_str(node, "mode", "nearest") == "nearest"
+    for corners, half in _FLAGS:
+        found = [_places(old[a], size[a], corners, half, nearest=nearest) for a in (0, 1)]
+        if all(_equal(w, f, n, nearest=nearest) for w, f, n in zip(wanted, found, old, strict=True)):
+            return size, (corners, half)
+    how = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel")
+    raise low.refuse(node, f"{how} from {old} to {size}: TFLite places the pixels otherwise")
+
+
+def _equal(wanted: Array, found: Array, length: int, *, nearest: bool) -> bool:
+    return bool(np.array_equal(wanted, found)) if nearest else resampling.same(wanted, found, length)
+
+
+def _places(old: int, new: int, corners: bool, half: bool, *, nearest: bool) -> Array:
+    middle = np.float32(0.5)
+    scale = np.float32(old - 1) / np.float32(new - 1) if corners and new > 1 else np.float32(old) / np.float32(new)
+    x: Array = np.arange(new, dtype=np.float32)
+    places: Array
+    if nearest:
+        places = (x + (middle if half else np.float32(0))) * scale
+        places = np.floor(places + middle) if corners else np.floor(places)
+    else:
+        places = (x + middle) * scale - middle if half else x * scale
+    return places.clip(0, old - 1)

@@ -1,0 +1,79 @@
+"""The constants of a convolution as the file holds them.
+
+LiteRT 2.3.0's XNNPACK takes no factor of 256 or more between the scale of a convolution's sums (input times weight) and
+that of its output, and the process aborts (double free) where it turns a file down for one. The scale of a channel
+whose weights are all zero is arbitrary, so that dead branches of trained networks may have such a factor (IAT's
+published weights: up to 98,500): there the file counts in steps of the output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.export.tflite.file import Quant
+from clearport.graph import nodes as graphs
+from clearport.quantize.scheme import single, to_integers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import onnx_ir as ir
+
+    from clearport.base import Array, QParams
+    from clearport.export.tflite.file import Tensor
+    from clearport.export.tflite.lower import Lowering
+
+LARGEST_FACTOR = 256
+"""``xnn_define_convolution_2d``: "requantization scale must be smaller than 256"."""
+
+
+def weights(low: Lowering, node: ir.Node, arrange: Callable[[Array], Array], axis: int = 0) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution; ``arrange`` and ``axis`` are those of ``Lowering.constant``.
+
+    Raises:
+        UnsupportedOperator: a channel that does something has too large a factor.
+    """
+    dead = _beyond(low, node)
+    if not dead.any():
+        return low.constant(node, 1, arrange, axis), low.constant(node, 2, np.ravel)
+    given, result = (_params(low, v) for v in (graphs.need(node, 0), node.outputs[0]))
+    return (
+        _counted_anew(low, node, 1, arrange, axis, dead, single(result.scale[0] / given.scale[0])),
+        _counted_anew(low, node, 2, np.ravel, 0, dead, result.scale[0]),
+    )
+
+
+def _beyond(low: Lowering, node: ir.Node) -> Array:
+    """Which output channels have too large a factor: none in float; all of their weights are zero."""
+    if low.quant(node) is None:
+        return np.zeros(1, bool)
+    result, kernel, bias = (_params(low, value) for value in (node.outputs[0], *node.inputs[1:3]))
+    found: Array = np.asarray(bias.scale) / result.scale[0] >= LARGEST_FACTOR
+    steps = np.moveaxis(to_integers(graphs.need_constant(node, 1), kernel), kernel.axis or 0, 0)
+    if steps[found].any():
+        raise low.refuse(
+            node,
+            f"in int8: its sums have steps {LARGEST_FACTOR} times as large as those of its output, or larger, and "
+            "XNNPACK aborts on that: the calibration photos leave the layer's output all but constant; take fp32 or "
+            "fp16, or other photos",
+        )
+    return found
+
+
+def _params(low: Lowering, value: ir.Value | None) -> QParams:
+    assert value is not None
+    return low.params(graphs.name_of(value))
+
+
+def _counted_anew(
+    low: Lowering, node: ir.Node, index: int, arrange: Callable[[Array], Array], axis: int, dead: Array, scale: float
+) -> Tensor:
+    """Constant input ``index`` with ``scale`` for its ``dead`` channels."""
+    given = _params(low, graphs.need(node, index))
+    params = replace(given, scale=tuple(scale if d else s for d, s in zip(dead, given.scale, strict=True)))
+    steps = arrange(to_integers(graphs.need_constant(node, index), params))
+    counted = axis if len(params.scale) > 1 else 0
+    return low.file.constant(graphs.name_of(graphs.need(node, index)), steps, Quant(params.scale, 0, counted))

@@ -1,0 +1,64 @@
+"""Which of the pictures of a data set can be used: looked at before the first step, so that none ends a run late."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clearport.base import BadInput
+from clearport.pictures.images import load_rgb, looks_truncated, picture_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clearport.models.data.layouts import Entry
+
+MOST_UNUSABLE = 0.25
+"""Share of a data set above which it is refused instead of thinned."""
+
+_MOST_NAMED = 3
+
+
+def usable(entries: Sequence[Entry], scale: int, *, decode: bool = False) -> tuple[list[Entry], str]:
+    """The entries that can be used, and words for the others: cut-off files, pairs that do not fit each other.
+
+    Args:
+        entries: inputs, targets, or pairs of them.
+        scale: of the network.
+        decode: decode every picture, instead of those alone that seem to be cut off.
+
+    Raises:
+        BadInput: a file is no picture, or more than ``MOST_UNUSABLE`` of the entries cannot be used.
+    """
+    sizes = {path: picture_size(path) for entry in entries for path in (entry.low, entry.high) if path is not None}
+    kept, wrong = [], []
+    for entry in entries:
+        paths = [path for path in (entry.low, entry.high) if path is not None]
+        try:
+            for path in paths:
+                if decode or looks_truncated(path):
+                    load_rgb(path)  # which says what is wrong, if anything is
+            if len(paths) == 2:
+                check_fit(entry, sizes[paths[0]], sizes[paths[1]], scale)
+            kept.append(entry)
+        except BadInput as error:
+            wrong.append(error)
+    if len(wrong) > MOST_UNUSABLE * len(entries):
+        more = f" ({len(wrong)} of {len(entries)} cannot be used)" if len(wrong) > 1 else ""
+        raise BadInput(f"{wrong[0]}{more}") from wrong[0]
+    named = "; ".join(str(error) for error in wrong[:_MOST_NAMED]) + ("; ..." if len(wrong) > _MOST_NAMED else "")
+    return kept, f"left out: {len(wrong)} that cannot be used: {named}" if wrong else ""
+
+
+def check_fit(entry: Entry, low: tuple[int, int], high: tuple[int, int], scale: int) -> None:
+    """Compare the heights and widths of a pair; a target may have up to ``scale - 1`` rows and columns that are cut.
+
+    Raises:
+        BadInput: they do not fit each other.
+    """
+    if all(0 <= theirs - mine * scale < scale for mine, theirs in zip(low, high, strict=True)):
+        return
+    assert entry.low is not None
+    raise BadInput(
+        f"{entry.high}: {high[0]}x{high[1]} pixels; the target of {entry.low.name} ({low[0]}x{low[1]}) "
+        f"at scale {scale} has {low[0] * scale}x{low[1] * scale}"
+    )

@@ -1,0 +1,178 @@
+"""Training data: pictures decoded to uint8, random crops of input and target, batches.
+
+A crop is a slice of two arrays, so a batch costs almost nothing next to a training step. Photos whose degradation
+keeps no twin (rain, noise, ...) are degraded crop by crop, so that no input is seen twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+    from clearport.models.data.pool import Pool
+    from clearport.models.degradations.degrade import Degrader
+    from clearport.pictures.images import Image8
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A network's input (h, w, 3) and what it should give (h*scale, w*scale, 3), both uint8 RGB.
+
+    One of them may be missing: a clean photo that is degraded crop by crop has no ``low``, and an unpaired picture
+    has no ``high``.
+    """
+
+    name: str
+    low: Image8 | None
+    high: Image8 | None
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory."""
+        return sum(image.nbytes for image in (self.low, self.high) if image is not None)
+
+    def size(self, scale: int) -> tuple[int, int]:
+        """Height and width in input pixels."""
+        if self.low is not None:
+            return self.low.shape[0], self.low.shape[1]
+        assert self.high is not None
+        return self.high.shape[0] // scale, self.high.shape[1] // scale
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a training step learns from.
+
+    Attributes:
+        low: inputs (B, 3, h, w).
+        high: targets (B, 3, h*scale, w*scale), or None where there are none.
+        truth: what the degradation did, by name: (B, C, h, w), or (B, C, 1, 1). See ``degrade.Degraded``.
+        kinds: (B,), which of the degradations of a mix made each input.
+        black: what black is in ``low`` and ``high``.
+
+    As ``Crops`` gives it, pictures are uint8 and maps in their units; as losses get it (``ranged``), pictures are
+    float32 in the network's value range, and so are those maps that are measured in levels (``rain``, ``light``).
+    """
+
+    low: torch.Tensor
+    high: torch.Tensor | None
+    truth: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    kinds: torch.Tensor | None = None
+    black: float = 0.0
+
+    def ranged(self, value_range: tuple[float, float], device: torch.device) -> Batch:
+        """The same in a network's value range, float32, channels-last, on ``device``."""
+        black, step = value_range[0], (value_range[1] - value_range[0]) / 255.0
+        offsets = {"rain": 0.0, "light": black}
+
+        def levels(tensor: torch.Tensor, offset: float) -> torch.Tensor:
+            return tensor.to(device, non_blocking=True).float() * step + offset
+
+        truth = {
+            name: levels(value, offsets[name]) if name in offsets else value.to(device, non_blocking=True)
+            for name, value in self.truth.items()
+        }
+        high = None if self.high is None else levels(self.high, black)
+        kinds = None if self.kinds is None else self.kinds.to(device)
+        return Batch(levels(self.low, black), high, truth, kinds, black)
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Random square crops: a pair in proportion to its area, any place, one of the eight flips and rotations.
+
+    ``degraders`` make the input of each crop out of its target, one of them for each. With none of them, and where None
+    is the one for a crop, the input is that of the pair. A degrader of things that fall has the attributes ``upright``,
+    the share of its crops that are not turned before, and ``turned``, the share that are turned by a quarter after.
+    """
+
+    pool: Pool
+    scale: int
+    patch: int
+    degraders: Sequence[Degrader | None] = ()
+
+    def batch(self, count: int, rng: np.random.Generator, step: int = 0) -> Batch:
+        """``count`` crops, uint8, channels-last in memory; inputs are ``patch`` pixels wide and high.
+
+        ``step`` moves the part of a large pool that is in memory. The same step and state of ``rng`` give the same
+        batch.
+        """
+        window = self.pool.window(step)
+        chosen = rng.choice(window.indices, count, p=window.shares)
+        made = [self._crop(self.pool.get(int(i)), rng) for i in chosen]
+        names = set.intersection(*(set(one.truth) for one in made))
+        return Batch(
+            _stacked([one.low for one in made]),
+            _stacked([one.high for one in made if one.high is not None]) if made[0].high is not None else None,
+            {name: _stacked([one.truth[name] for one in made]) for name in sorted(names)},
+            torch.tensor([one.kind for one in made]) if len(self.degraders) > 1 else None,
+        )
+
+    def _crop(self, pair: Pair, rng: np.random.Generator) -> _Crop:
+        height, width = pair.size(self.scale)
+        top, left = int(rng.integers(height - self.patch + 1)), int(rng.integers(width - self.patch + 1))
+        turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+        kind = int(rng.integers(len(self.degraders))) if len(self.degraders) > 1 else 0
+        degrade = self.degraders[kind] if self.degraders else None
+        if _happens(getattr(degrade, "upright", 0.0), rng):
+            turns = 0
+
+        def cut(image: Image8, scale: int) -> Image8:
+            part = np.rot90(square(image, top * scale, left * scale, self.patch * scale), turns)
+            return part[:, ::-1] if mirror else part
+
+        high = None if pair.high is None else cut(pair.high, self.scale)
+        if degrade is None:
+            assert pair.low is not None
+            return _Crop(cut(pair.low, 1), high, kind=kind)
+        assert high is not None
+        made = degrade(np.ascontiguousarray(high), rng)
+        whole = _Crop(made.low, high, made.truth, kind)
+        return whole.turned(int(rng.choice((1, 3)))) if _happens(getattr(degrade, "turned", 0.0), rng) else whole
+
+
+def _happens(share: float, rng: np.random.Generator) -> bool:
+    """True that often; where it never is, nothing is drawn."""
+    return share > 0.0 and bool(rng.random() < share)
+
+
+@dataclass(frozen=True)
+class _Crop:
+    low: Image8
+    high: Image8 | None
+    truth: Mapping[str, Array] = field(default_factory=dict)
+    kind: int = 0
+
+    def turned(self, turns: int) -> _Crop:
+        """All of it, by so many quarters; the maps of a degradation are pictures (H, W, C), too."""
+        high = None if self.high is None else np.rot90(self.high, turns)
+        truth = {name: np.rot90(value, turns) for name, value in self.truth.items()}
+        return _Crop(np.rot90(self.low, turns), high, truth, self.kind)
+
+
+def square(image: Image8, top: int, left: int, side: int) -> Image8:
+    """A part of a picture (H, W, 3), ``side`` pixels wide and high."""
+    return image[top : top + side, left : left + side]
+
+
+def _stacked(images: Sequence[Array]) -> torch.Tensor:
+    """(H, W, C) each, to (B, C, H, W) that is channels-last in memory."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+def centre(pair: Pair, scale: int, side: int, multiple: int = 1) -> Pair:
+    """The middle of a pair, at most ``side`` input pixels wide and high, both multiples of ``multiple``."""
+    size = pair.size(scale)
+    height, width = (min(n, side) // multiple * multiple for n in size)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    low = None if pair.low is None else pair.low[top : top + height, left : left + width]
+    high = pair.high
+    if high is not None:
+        high = high[top * scale : (top + height) * scale, left * scale : (left + width) * scale]
+    return Pair(pair.name, low, high)

@@ -1,0 +1,62 @@
+"""Photos that must not be learnt from, because somebody else judges by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clearport.base import BadInput
+from clearport.disk.json_files import parse_json, read_text
+
+if TYPE_CHECKING:
+    from clearport.models.data.layouts import Entry
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A photo that must not be learnt from: the stem of its file name, and, where known, how its folder's name ends."""
+
+    stem: str
+    folder: str | None
+
+    def covers(self, path: Path) -> bool:
+        """Whether ``path`` is that photo."""
+        return path.stem == self.stem and (self.folder is None or path.parent.name.endswith(self.folder))
+
+
+def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
+    """Photos that a file names: lines of text, or a JSON list of names or of objects with a ``clean`` name.
+
+    Names are ``100007``, ``100007.jpg`` or ``test/100007.jpg`` (that one only where the folder's name ends in test).
+
+    Raises:
+        BadInput: the file is missing or is neither.
+    """
+    text = read_text(path)
+    wanted = f"{path}: expected a list of photos, as JSON or one name a line"
+    listed = parse_json(text, wanted) if text.lstrip().startswith("[") else text.split("\n")
+    names = [_name(item, path) for item in listed]
+    return tuple(
+        Exclusion(Path(name).stem, Path(name).parent.name or None) for name in dict.fromkeys(filter(None, names))
+    )
+
+
+def _name(item: Any, path: Path) -> str:
+    name = item.get("clean") if isinstance(item, dict) else item
+    if not isinstance(name, str):
+        raise BadInput(f'{path}: {item!r} names no photo; expected a name, or an object with "clean": a name')
+    return name.strip()
+
+
+def without(entries: Sequence[Entry], exclusions: Sequence[Exclusion]) -> tuple[Entry, ...]:
+    """``entries`` less those whose input or target is among ``exclusions``."""
+    stems: dict[str, list[Exclusion]] = {}
+    for exclusion in exclusions:
+        stems.setdefault(exclusion.stem, []).append(exclusion)
+
+    def covered(path: Path | None) -> bool:
+        return path is not None and any(e.covers(path) for e in stems.get(path.stem, ()))
+
+    return tuple(entry for entry in entries if not (covered(entry.low) or covered(entry.high)))

@@ -1,0 +1,31 @@
+"""Bicubic: photos reduced as MATLAB does it, the standard input of super resolution (see ``degradations``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clearport.models.degradations.degrade import Degraded
+from clearport.models.degradations.resize import bicubic_downscale
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from clearport.pictures.images import Image8
+
+
+class Bicubic:
+    """Reduces a photo ``scale`` times; nothing about it is random."""
+
+    reduces = True
+
+    def __init__(self, seed: int, scale: int) -> None:
+        del seed
+        self.scale = scale
+
+    def __call__(self, photo: Image8, rng: np.random.Generator) -> Degraded:
+        """uint8 RGB (H, W, 3), H and W multiples of the scale, to (H/scale, W/scale, 3)."""
+        del rng
+        return Degraded(bicubic_downscale(photo, self.scale))
+
+
+DEGRADER = Bicubic

@@ -1,0 +1,85 @@
+"""Degradations by name: how a clean photo becomes the input of a network, each in ``models/degradations/<name>.py``.
+
+Such a file defines ``DEGRADER``, which is called with a seed and gives a ``Degrader``. If what it gives is smaller than
+the photo, ``DEGRADER`` has an attribute ``reduces`` that is true, and is called with a seed and a scale. Two names
+make nothing and so have no file: ``pairs`` (inputs and targets are both there) and ``unpaired`` (there are no targets).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clearport.base import BadInput
+from clearport.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from clearport.base import Float32
+    from clearport.pictures.images import Image8
+
+PAIRS, UNPAIRED = "pairs", "unpaired"
+
+DEGRADATIONS = Registry("clearport.models", "degrade_", "DEGRADER", "degradation")
+
+_LONG_NAMES = {"light": "low-light"}
+
+
+@dataclass(frozen=True)
+class Degraded:
+    """What a degradation made of a photo (H, W, 3).
+
+    Attributes:
+        low: what the network sees, uint8 RGB (H, W, 3), or (H/scale, W/scale, 3).
+        truth: what went into it, by name, float32: ``rain`` (H, W, 3) in 8-bit levels, ``rain_mask`` (H, W, 1) 0 or 1,
+            ``transmission`` (H, W, 1) in 0..1, ``light`` (1, 1, 3) in 8-bit levels.
+    """
+
+    low: Image8
+    truth: Mapping[str, Float32] = field(default_factory=dict)
+
+
+Degrader = Callable[["Image8", "np.random.Generator"], Degraded]
+"""Degrades one photo, uint8 RGB (H, W, 3); the same state of the generator gives the same result."""
+
+
+def names() -> tuple[str, ...]:
+    """Every name that ``parse`` takes, sorted."""
+    made = (_LONG_NAMES.get(name, name) for name in DEGRADATIONS.names())
+    return tuple(sorted((*made, PAIRS, UNPAIRED)))
+
+
+def parse(text: str) -> tuple[str, ...]:
+    """``"rain"`` or, for a mix of several, ``"camera + haze"``; ``"pairs + rain"`` also degrades the targets of pairs.
+
+    Raises:
+        BadInput: a name is unknown, ``unpaired`` is mixed with others, or ``pairs`` is not the first of a mix.
+    """
+    found = tuple(part.strip() for part in text.split("+"))
+    for name in found:
+        if name not in names():
+            raise BadInput(f"unknown degradation {name!r} (there are: {', '.join(names())}; a mix is written a + b)")
+    if (len(found) > 1 and UNPAIRED in found) or (PAIRS in found and found[0] != PAIRS):
+        raise BadInput(
+            f"--degradation {text!r}: {UNPAIRED} cannot be mixed with others, and {PAIRS} comes first in a mix"
+        )
+    return found
+
+
+def degrader(name: str, seed: int, scale: int) -> Degrader:
+    """The degradation called ``name``, with its banks drawn from ``seed``.
+
+    Raises:
+        BadInput: it keeps the size of a picture, and ``scale`` is not 1.
+    """
+    short = {long: short for short, long in _LONG_NAMES.items()}
+    factory = DEGRADATIONS.get(short.get(name, name))
+    if getattr(factory, "reduces", False):
+        reducing: Degrader = factory(seed, scale)
+        return reducing
+    if scale != 1:
+        raise BadInput(f"--degradation {name} keeps the size of a picture, and this network enlarges it x{scale}")
+    keeping: Degrader = factory(seed)
+    return keeping

@@ -1,0 +1,240 @@
+"""Any file of weights as named tensors, whatever it was wrapped in.
+
+Formats are told by content, not by suffix: safetensors, or a PyTorch archive, read with ``weights_only=True``, so
+that nothing in it is run. Trainers put the tensors into containers (``state_dict``, ``params_ema``, ``netG``, ...), and
+wrappers put prefixes before their names (``module.`` of DataParallel, ``_orig_mod.`` of ``torch.compile``, ``model.``
+of Lightning). Here the sets of tensors in a file are listed, moving averages first, because these are what authors
+publish and measure; ``models/importers/fit.py`` decides which of them is a given network.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clearport.base import BadInput
+from clearport.disk.files import explain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    State = Mapping[str, torch.Tensor]
+
+_ZIP_MAGIC = b"PK\x03\x04"
+_AVERAGES = "params_ema ema state_dict_ema model_ema ema_model ema_state_dict generator_ema netG_ema net_g_ema g_ema"
+_AVERAGES += " net_ema shadow best average"
+_PLAIN = "params state_dict model_state_dict model_state model network net generator netG net_g g weights module"
+_CONTAINERS = {name: rank for rank, name in enumerate((*_AVERAGES.split(), "", *_PLAIN.split()))}
+"""Lower is preferred; the empty name stands for tensors that lie beside the containers."""
+
+_WRAPPERS = "ema_model. model_ema. ema. generator_ema. netG_ema. net_ema. "
+_WRAPPERS += "module. model. net. network. generator. netG. net_g."
+_COUNTERS = frozenset({"total_ops", "total_params", "n_averaged", "_extra_state"})
+"""What thop and averaged models keep beside the weights."""
+
+_DEEPEST = 5
+_MOST_SETS = 200
+_MOST_PARTS = 4
+"""A file whose names begin in more words than this is a network and not a set of them."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """One set of tensors of a file.
+
+    Attributes:
+        tensors: by name, without wrappers and counters.
+        place: where in the file it lies, in words; empty where the file holds nothing else.
+    """
+
+    tensors: State
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of weights as an importer gets it: one way to read it.
+
+    Attributes:
+        path: the file.
+        named: a set of its tensors; None where it is neither safetensors nor PyTorch's, so that only the path helps.
+    """
+
+    path: Path
+    named: Named | None = None
+
+    @property
+    def tensors(self) -> State | None:
+        """The named tensors, if that is what the file holds."""
+        return None if self.named is None else self.named.tensors
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file of weights: ``sources`` are the ways to read it, the preferred ones first; at least one."""
+
+    form: str
+    metadata: Mapping[str, str]
+    sources: tuple[Source, ...]
+
+
+def opened(path: Path) -> Opened:
+    """What is in a file of weights.
+
+    Raises:
+        BadInput: the file is missing or damaged, holds no tensors, or is a pickle of more than tensors.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path}: expected a weights file, and there is none at this path")
+    if is_safetensors(path):
+        state, metadata = _read_safetensors(path)
+        return Opened("safetensors", metadata, _sources(path, state))
+    if is_pytorch(path):
+        return Opened("PyTorch state dict", {}, _sources(path, open_archive(path)))
+    return Opened("", {}, (Source(path),))
+
+
+def _sources(path: Path, found: Any) -> tuple[Source, ...]:
+    sets = []
+    for held in _containers(found, ""):
+        odd = [key for key, value in held.tensors.items() if not _is_plain(value)]
+        if odd:
+            raise BadInput(f"{path}: {odd[0]} is sparse, quantized, complex or without data; save plain float tensors")
+        sets += list(_unwrapped(held))
+    if not sets:
+        raise BadInput(f"{path}: expected a state dict (names and tensors), found {_described(found)}")
+    return tuple(Source(path, named) for named in sets[:_MOST_SETS])
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Whether it is dense and holds real numbers."""
+    import torch
+
+    plain = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_complex()
+    return plain and tensor.device.type == "cpu"
+
+
+def _described(found: Any) -> str:
+    if isinstance(found, Mapping) and found:
+        return "none in " + ", ".join(sorted(str(key) for key in found)[:8])
+    return type(found).__name__
+
+
+def _containers(found: Any, place: str, depth: int = 0) -> Iterator[Named]:
+    """Every mapping with tensors in ``found``, the preferred ones first."""
+    import torch
+
+    if not isinstance(found, Mapping) or depth > _DEEPEST:
+        return
+    tensors = {str(key): value for key, value in found.items() if isinstance(value, torch.Tensor)}
+    inner = {str(key): value for key, value in found.items() if isinstance(value, Mapping)}
+    for name in sorted((*inner, ""), key=lambda name: _CONTAINERS.get(name, len(_CONTAINERS))):
+        if name:
+            yield from _containers(inner[name], f"{place}/{name}" if place else name, depth + 1)
+        elif tensors:
+            yield Named(_without_counters(tensors), place)
+
+
+def _without_counters(state: State) -> State:
+    return {key: value for key, value in state.items() if key.rpartition(".")[2] not in _COUNTERS}
+
+
+def _unwrapped(named: Named, depth: int = 0) -> Iterator[Named]:
+    """``named`` as it is, then without the words that wrappers put before its names, in any stack of them."""
+    tensors = _renamed(named.tensors, "_orig_mod.", "")
+    yield Named(tensors, named.place)
+    if depth < _DEEPEST:
+        for wrapper in _wrappers_of(tensors):
+            inner = {key.removeprefix(wrapper): value for key, value in tensors.items() if key.startswith(wrapper)}
+            if inner:
+                yield from _unwrapped(Named(inner, f"{named.place} {wrapper}*".strip()), depth + 1)
+    if any(".module." in key for key in tensors):
+        yield Named(_renamed(tensors, ".module.", "."), named.place)
+
+
+def _wrappers_of(tensors: State) -> list[str]:
+    """The prefixes that known wrappers use, then any that all names, or all of one part of the file, begin with."""
+    known = _WRAPPERS.split()
+    first = dict.fromkeys(f"{key.partition('.')[0]}." for key in tensors if "." in key)
+    shared = [word for word in first if word not in known and len(first) <= _MOST_PARTS]
+    return known + shared
+
+
+def _renamed(state: State, old: str, new: str) -> State:
+    """``state`` with ``old`` replaced in its names; as it is where two would be called the same."""
+    changed = {key.replace(old, new): value for key, value in state.items()}
+    return changed if len(changed) == len(state) else state
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether the file begins as safetensors do: the length of a JSON object, then that object."""
+    head = _head(path, 9)
+    return len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] < 100_000_000
+
+
+def _head(path: Path, count: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+def _read_safetensors(path: Path) -> tuple[State, Mapping[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118 - not a mapping
+    except (SafetensorError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{path}: damaged or truncated safetensors file ({error}); fetch or train it again") from error
+
+
+def is_pytorch(path: Path) -> bool:
+    """Whether the file begins as a PyTorch archive or as a pickle."""
+    head = _head(path, 4)
+    return head == _ZIP_MAGIC or (head[:1] == b"\x80" and not is_safetensors(path))
+
+
+def open_archive(path: Path) -> Any:
+    """What ``torch.save`` wrote to ``path``: tensors, numbers, strings and containers of them, and nothing that runs.
+
+    Raises:
+        BadInput: it is damaged, or a pickle of something else.
+    """
+    import torch
+
+    try:
+        with path.open("rb") as file, warnings.catch_warnings():  # given a path, torch would go by its suffix
+            warnings.simplefilter("ignore")  # about pickles that torch did not write, which it then refuses
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BadInput(
+            f"{path}: a pickle that is more than tensors{_culprit(error)}, which could run code, or a damaged one; it "
+            "was not opened. Save only the state dict: torch.save(model.state_dict(), path), or as safetensors"
+        ) from error
+    except RuntimeError as error:
+        if "TorchScript" in str(error):
+            raise BadInput(
+                f"{path}: a TorchScript program, which is code and was not opened. "
+                "Save the state dict: torch.save(model.state_dict(), path), or as safetensors"
+            ) from error
+        why = (str(error).splitlines() or ["it ends too early"])[0]
+        raise BadInput(f"{path}: damaged or truncated PyTorch file ({why})") from error
+    except (OSError, EOFError, ValueError, KeyError, AttributeError, IndexError, TypeError) as error:
+        why = (str(error).splitlines() or ["it ends too early"])[0]
+        raise BadInput(f"{path}: damaged or truncated PyTorch file ({why})") from error
+
+
+def _culprit(error: Exception) -> str:
+    """The class that PyTorch would not load, as its message names it."""
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f" ({found[1]})" if found else ""

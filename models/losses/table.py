@@ -1,0 +1,122 @@
+"""Losses by name, and sums of them: ``"l1 + 0.2*ssim + 0.05*gradient"``.
+
+A loss is called with what the network gave, the batch, and the width of the value range (``peak``), and gives a scalar
+in shares of the peak, so that learning rates and gradient norms mean the same for every value range. It is never
+negative. Losses live in ``losses/<family>.py``; ``adversarial`` and ``distillation``, which have networks of their own,
+are handed in by the trainer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from clearport.base import BadInput
+from clearport.models.losses import light as loss_light
+from clearport.models.losses import maps as loss_maps
+from clearport.models.losses import pixel as loss_pixel
+from clearport.models.losses import rain as loss_rain
+
+if TYPE_CHECKING:
+    import torch
+
+    from clearport.models.data.crops import Batch
+    from clearport.models.training.outputs import Restored
+
+Loss = Callable[["Restored", "Batch", float], "torch.Tensor"]
+
+LOSSES: Mapping[str, Loss] = MappingProxyType(
+    {**loss_pixel.LOSSES, **loss_rain.LOSSES, **loss_maps.LOSSES, **loss_light.LOSSES}
+)
+
+ADVERSARIAL, DISTILLATION = "adversarial", "distillation"
+
+_WITHOUT_TARGETS = frozenset(
+    {
+        "tv",
+        "smooth-curves",
+        "exposure",
+        "colour",
+        "spatial",
+        "quasi-sparsity",
+        "low-rain",
+        "transmission",
+        "light",
+        "mask",
+        "rain",
+        DISTILLATION,
+    }
+)
+
+_NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
+_TERM = re.compile(
+    rf"(?:(?P<before>{_NUMBER})\s*\*\s*)?(?P<name>[a-zA-Z][a-zA-Z0-9-]*)(?:\s*\*\s*(?P<after>{_NUMBER}))?"
+)
+_PLUS = re.compile(r"(?<![0-9.][eE])\+")
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand: ``weight`` times the loss called ``name``."""
+
+    weight: float
+    name: str
+
+
+def names() -> tuple[str, ...]:
+    """Every name that ``parse`` takes, sorted."""
+    return tuple(sorted((*LOSSES, ADVERSARIAL, DISTILLATION)))
+
+
+def parse(text: str) -> tuple[Term, ...]:
+    """The terms of a sum.
+
+    Raises:
+        BadInput: it is no sum of losses, a name is unknown, or a name is there twice.
+    """
+    terms = tuple(_term(part.strip(), text) for part in _PLUS.split(text))
+    if len({term.name for term in terms}) < len(terms):
+        raise BadInput(f"--loss {text!r}: a loss is there twice; write it once, with the sum of both weights")
+    return terms
+
+
+def _term(part: str, text: str) -> Term:
+    match = _TERM.fullmatch(part)
+    if match is None or (match["before"] and match["after"]):
+        raise BadInput(f'--loss {text!r}: cannot read {part!r}; expected a sum such as "l1 + 0.2*ssim"')
+    if match["name"] not in names():
+        raise BadInput(f"unknown loss {match['name']!r} (there are: {', '.join(names())})")
+    return Term(float(match["before"] or match["after"] or 1.0), match["name"])
+
+
+class Objective:
+    """A sum of losses. ``others`` has those that are not in ``LOSSES``.
+
+    Raises:
+        BadInput: as ``parse``; or a loss compares with targets and there are none.
+    """
+
+    def __init__(self, text: str, others: Mapping[str, Loss] = MappingProxyType({}), *, targets: bool = True) -> None:
+        self.terms = parse(text)
+        self._losses = {term.name: {**LOSSES, **others}[term.name] for term in self.terms}
+        if not targets:
+            lost = [term.name for term in self.terms if term.name not in _WITHOUT_TARGETS]
+            if lost:
+                raise BadInput(
+                    f"--loss {text!r}: {', '.join(lost)} compares with targets, and these data have none; "
+                    f"without targets there are: {', '.join(sorted(_WITHOUT_TARGETS))}"
+                )
+
+    def __call__(self, restored: Restored, batch: Batch, peak: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The sum, and the value of each loss before its weight, detached."""
+        total, values = None, {}
+        for term in self.terms:
+            value = self._losses[term.name](restored, batch, peak)
+            values[term.name] = value.detach()
+            share = value if term.weight == 1.0 else term.weight * value
+            total = share if total is None else total + share
+        assert total is not None
+        return total, values

@@ -1,0 +1,43 @@
+"""The state of a training on disk: a torch file of plain tensors, numbers and dicts, written atomically."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clearport.base import BadInput
+from clearport.disk.files import write_bytes
+from clearport.models.importers.checkpoint import open_archive
+
+
+def save(path: Path, state: Mapping[str, Any]) -> None:
+    """Write ``state`` to ``path``; an older checkpoint stays until the new one is whole.
+
+    Raises:
+        BadInput: the disk is full, or the place cannot be written.
+    """
+    data = io.BytesIO()  # torch's own writer ends in a RuntimeError without a reason where the disk is full
+    torch.save(dict(state), data)
+    write_bytes(path, data.getvalue())
+
+
+def load(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a checkpoint of the training that ``identity`` describes.
+
+    Raises:
+        BadInput: it is missing, cannot be read, or belongs to another training (the message says what differs).
+    """
+    if not path.is_file():
+        raise BadInput(f"{path}: there is no checkpoint to go on from; leave --resume out to begin")
+    state = open_archive(path)
+    if not isinstance(state, dict) or not isinstance(state.get("trained"), dict):
+        raise BadInput(f"{path}: not a checkpoint of a training; leave --resume out to begin")
+    found = state["trained"]
+    different = [f"{k} {found.get(k)!r}, now {v!r}" for k, v in identity.items() if found.get(k) != v]
+    if different:
+        raise BadInput(f"{path}: belongs to another training ({'; '.join(different)}); use the same options or --out")
+    return state

@@ -1,0 +1,136 @@
+"""What values each tensor takes on photos: the float graph is run on them, step by step, and every activation seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from clearport.protocols import no_progress
+from clearport.quantize import footprint
+from clearport.quantize.calibration import lanes
+from clearport.quantize.calibration.stepwise import Stepwise
+
+if TYPE_CHECKING:
+    from clearport.base import Array, Graph
+    from clearport.protocols import Progress
+
+BINS = 4096
+
+STEP_MEMORY = 1.2e8
+"""Bytes of activations of one photo that are looked at together."""
+
+_COPIES = 3
+"""Times as much that looking takes: histograms are counted from copies."""
+
+HELD_MEMORY = 4e8
+"""Bytes of activations that may wait, over all photos that are run together, for the operators that read them."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What one tensor did on some photos.
+
+    Attributes:
+        low: the smallest value.
+        high: the largest.
+        per_image: the bounds of each photo, in order.
+        counts: histogram in equal bins from ``low`` to ``high``.
+    """
+
+    low: float
+    high: float
+    per_image: tuple[tuple[float, float], ...]
+    counts: Array
+
+    @property
+    def centres(self) -> Array:
+        """The middle of each histogram bin, float64."""
+        width = (self.high - self.low) / len(self.counts)
+        return np.asarray(self.low + width * (np.arange(len(self.counts)) + 0.5))
+
+
+def survey(
+    graph: Graph, inputs: Sequence[Array], names: Sequence[str], progress: Progress = no_progress
+) -> tuple[list[dict[str, Observed]], dict[str, Array]]:
+    """What each named value did on each of ``inputs``, and the largest magnitude of each of its channels over all.
+
+    ``names`` come in the order of the graph. It is run in steps, and where its photos are many or large, on some of
+    them after the others, so that memory is bounded: a histogram per value and image, ``HELD_MEMORY``, and
+    ``STEP_MEMORY`` on each core.
+    """
+    sizes, pixels = footprint.per_pixel(graph), footprint.largest(inputs)
+    steps = footprint.steps(names, sizes, STEP_MEMORY / pixels)
+    together = max(lanes.width(_COPIES * STEP_MEMORY), int(HELD_MEMORY / (footprint.held(graph, sizes) * pixels)))
+    seen: list[dict[str, _Look]] = []
+    for first in range(0, len(inputs), together):
+        part = inputs[first : first + together]
+        stepwise, found = Stepwise(graph.model, part, _COPIES * STEP_MEMORY), [dict[str, _Look]() for _ in part]
+        for number, step in enumerate(steps):
+            for each, looked in zip(found, stepwise.look(step, _look), strict=True):
+                each.update(looked)
+            progress("observing photos", first * len(steps) + (number + 1) * len(part), len(steps) * len(inputs))
+        seen += found
+    peaks = {name: _highest([each[name].peaks for each in seen]) for name in names}
+    return [{name: each[name].observed for name in names} for each in seen], peaks
+
+
+class _Look(NamedTuple):
+    """One value on one photo, and the largest magnitude of each of its channels."""
+
+    observed: Observed
+    peaks: Array
+
+
+def _look(values: Mapping[str, Array]) -> dict[str, _Look]:
+    return {name: _Look(_observed(array), _peaks(array)) for name, array in values.items()}
+
+
+def _peaks(array: Array) -> Array:
+    return np.asarray(np.maximum(array.max(_others(array)), -array.min(_others(array))))
+
+
+def _highest(found: Sequence[Array]) -> Array:
+    """Over all photos; of all channels together where axis 1 are pixels, as many as each photo has."""
+    alike = len({len(each) for each in found}) == 1
+    return np.asarray(np.max(found if alike else [[each.max()] for each in found], axis=0))
+
+
+def _others(array: Array) -> tuple[int, ...]:
+    """All axes but the channels'."""
+    return tuple(axis for axis in range(array.ndim) if axis != 1)
+
+
+def merged(seen: Sequence[Mapping[str, Observed]]) -> dict[str, Observed]:
+    """What each value did on several photos together."""
+    return {name: _merged([each[name] for each in seen]) for name in (seen[0] if seen else ())}
+
+
+def _observed(array: Array) -> Observed:
+    """Of infinities (the logarithm of zero) int8 holds the end of its range, and NaN have no place in it."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        array = array[finite] if finite.any() else np.zeros(1, array.dtype)
+    low, high = float(array.min()), float(array.max())
+    return Observed(low, high, ((low, high),), histogram(array, low, high))
+
+
+def _merged(seen: Sequence[Observed]) -> Observed:
+    """The histograms are counted anew in the bins of the common range: off by less than half a bin."""
+    low, high = min(o.low for o in seen), max(o.high for o in seen)
+    counts = np.zeros(BINS, np.int64)
+    for each in seen:
+        counts += histogram(each.centres, low, high, each.counts)
+    return Observed(low, high, tuple(bounds for o in seen for bounds in o.per_image), counts)
+
+
+def histogram(array: Array, low: float, high: float, counts: Array | None = None) -> Array:
+    """Counts of ``array`` in ``BINS`` equal bins from ``low`` to ``high``; each number counts once, or ``counts``."""
+    if high <= low:
+        return np.bincount([0], weights=[array.size if counts is None else counts.sum()], minlength=BINS).astype(
+            np.int64
+        )
+    index = ((array.reshape(-1) - np.float32(low)) * np.float32(BINS / (high - low))).astype(np.int32)
+    return np.bincount(np.clip(index, 0, BINS - 1), weights=counts, minlength=BINS).astype(np.int64)

@@ -1,0 +1,74 @@
+"""How much computing a simulation costs, so that quantization takes the same time for every network.
+
+Counted, not timed: the same network is searched the same way on every machine. One unit is a multiply-accumulate; one
+core does 20 to 70 thousand million in a second.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from clearport.base import Size
+from clearport.graph import nodes as graphs
+from clearport.graph import sizes as graph_sizes
+from clearport.quantize.placement import floats as placement
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.base import Graph
+
+ELEMENT = 60
+"""Units that writing one number costs: reading its inputs, and rounding it to the int8 grid and back."""
+
+_PROBE = 64
+
+
+def sized(graph: Graph) -> Graph:
+    """The graph at a size that is known: its own, or a small one that it can run on."""
+    if not graph.input.dynamic:
+        return graph
+    step = graph_sizes.coarsest_stride(graph)
+    side = math.ceil(_PROBE / step) * step
+    return graph_sizes.resized(graph, Size(side, side))
+
+
+def layers(graph: Graph) -> dict[str, float]:
+    """Units of each node for one pixel of the input."""
+    fixed = sized(graph)
+    height, width = (int(n) for n in fixed.input.shape[2:])
+    return {placement.name_of(node): _work(node) / (height * width) for node in fixed.model.graph}
+
+
+def macs(graph: Graph) -> dict[str, float]:
+    """Multiply-accumulates of each node for one pixel of the input."""
+    fixed = sized(graph)
+    height, width = (int(n) for n in fixed.input.shape[2:])
+    return {placement.name_of(node): _macs(node) / (height * width) for node in fixed.model.graph}
+
+
+def _work(node: ir.Node) -> float:
+    return _macs(node) + ELEMENT * sum(_elements(value) for value in node.outputs)
+
+
+def _macs(node: ir.Node) -> float:
+    """Of convolutions and matrix products; other operators have none that count."""
+    if node.op_type == "Conv":
+        weight = graphs.need_constant(node, 1)
+        return _elements(node.outputs[0]) * math.prod(weight.shape[1:])
+    if node.op_type == "ConvTranspose":
+        weight = graphs.need_constant(node, 1)
+        return _elements(graphs.need(node, 0)) * math.prod(weight.shape[1:])
+    if node.op_type in {"MatMul", "Gemm"}:
+        inner = graphs.need(node, 0).shape
+        last = inner[-1] if inner is not None else 1
+        return _elements(node.outputs[0]) * (last if isinstance(last, int) else 1)
+    return 0.0
+
+
+def _elements(value: ir.Value) -> float:
+    """How many numbers a value holds; an axis of unknown size counts once."""
+    if value.shape is None:
+        return 0.0
+    return float(math.prod(n if isinstance(n, int) else 1 for n in value.shape))

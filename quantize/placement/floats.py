@@ -1,0 +1,130 @@
+"""Which operators of a graph compute in int8, and which stay in float.
+
+An operator that has no int8 kernel everywhere, or that would lose too much in 8 bits (divisions, powers, exponentials,
+normalisations), is an island of float in an int8 network; so is every cheap operator that only an island reads, or
+that reads islands alone: the way through int8 and back would cost more than it saves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    import onnx_ir as ir
+
+    from clearport.base import Graph
+
+CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+
+ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "Tanh"})
+"""Operators that cost as much in float as in int8, or nearly."""
+
+MOVERS = frozenset(
+    {
+        "AveragePool",
+        "Concat",
+        "DepthToSpace",
+        "MaxPool",
+        "Pad",
+        "Reshape",
+        "Resize",
+        "Slice",
+        "SpaceToDepth",
+        "Transpose",
+    }
+)
+"""Operators whose output must have the scale and zero point of their inputs."""
+
+INT8_OPERATORS = CONVOLUTIONS | ELEMENTWISE | MOVERS | {"GlobalAveragePool", "Identity"}
+"""Operators that every target has in int8, with the meaning of the QDQ form. All others stay in float."""
+
+_CONSTANTS = {"Conv": (1, 2), "ConvTranspose": (1, 2), "PRelu": (1,), "Slice": (1, 2), "Pad": (1,), "Reshape": (1,)}
+"""Inputs that must be constants for the operator to have an int8 form."""
+
+_MOST_AXES = 4
+
+
+def floats(graph: Graph, chosen: Collection[str] = ()) -> frozenset[str]:
+    """The names of the nodes that stay in float: those ``chosen``, those that must, and what belongs to them."""
+    nodes = [node for node in graph.model.graph if node.op_type != "Constant"]
+    found = {name_of(node) for node in nodes if name_of(node) in chosen or not can_be_int8(node)}
+    while True:
+        more = {name_of(n) for n in nodes if name_of(n) not in found and (_reads(n, found) or _is_read_by(n, found))}
+        if not more:
+            return frozenset(found)
+        found |= more
+
+
+def can_be_int8(node: ir.Node) -> bool:
+    """Whether the operator, as it is used here, has an int8 form on every target."""
+    if node.op_type not in INT8_OPERATORS or len(node.outputs) != 1:
+        return False
+    if any(graphs.constant(graphs.operand(node, index)) is None for index in _CONSTANTS.get(node.op_type, ())):
+        return False
+    if node.op_type == "Clip" and graphs.clamp_of(node) is None:
+        return False
+    if node.op_type == "Concat" and len(data_inputs(node)) < len(node.inputs):
+        return False  # its constants would have to lie on the grid of what they are put beside
+    values = [*node.outputs, *data_inputs(node)]
+    return bool(data_inputs(node)) and all(map(_can_be_int8, values))
+
+
+def _can_be_int8(value: ir.Value) -> bool:
+    """Whether a value holds real numbers, on few enough axes; sizes that are computed from a shape are integers."""
+    real = value.dtype is None or value.dtype.is_floating_point()
+    return real and value.shape is not None and len(value.shape) <= _MOST_AXES
+
+
+def data_inputs(node: ir.Node) -> list[ir.Value]:
+    """The inputs of an operator that carry pixels or features: neither constants nor left out."""
+    return [v for v in node.inputs if v is not None and graphs.constant(v) is None]
+
+
+def name_of(node: ir.Node) -> str:
+    """What a node is called in a set of nodes: its name, else that of what it writes."""
+    return node.name or graphs.name_of(node.outputs[0])
+
+
+def tails(graph: Graph, most: int) -> list[frozenset[str]]:
+    """What can stay in float at the end of a network, least first.
+
+    All that follows from the last convolution; that and the last convolution; and so on for the last ``most``.
+    """
+    layers = [node for node in graph.model.graph if node.op_type in CONVOLUTIONS]
+    if not layers:
+        return []
+    found = [frozenset(_descendants(layers[-1:]))]
+    for count in range(1, min(most, len(layers) - 1) + 1):
+        last = layers[-count:]
+        found.append(frozenset(_descendants(last) | {name_of(node) for node in last}))
+    return found
+
+
+def _descendants(nodes: Iterable[ir.Node]) -> set[str]:
+    """The names of all nodes that compute with what ``nodes`` write."""
+    found: set[str] = set()
+    waiting = list(nodes)
+    while waiting:
+        for value in waiting.pop().outputs:
+            for reader in graphs.consumers(value):
+                if name_of(reader) not in found:
+                    found.add(name_of(reader))
+                    waiting.append(reader)
+    return found
+
+
+def _reads(node: ir.Node, found: set[str]) -> bool:
+    """Whether a cheap operator reads values of ``found`` and nothing else."""
+    writers = [value.producer() for value in data_inputs(node)]
+    return node.op_type not in CONVOLUTIONS and all(w is not None and name_of(w) in found for w in writers)
+
+
+def _is_read_by(node: ir.Node, found: set[str]) -> bool:
+    """Whether only nodes of ``found`` read what an elementwise operator writes."""
+    readers = [reader for value in node.outputs for reader in graphs.consumers(value)]
+    leaves = any(value.is_graph_output() for value in node.outputs)
+    return node.op_type in ELEMENTWISE and not leaves and bool(readers) and all(name_of(r) in found for r in readers)

@@ -1,0 +1,92 @@
+"""Fold clamps into the operators before them.
+
+In int8 a clamp is free: an operator saturates at the ends of its output's range, so a clamp to 0..hi is done by
+the scale hi/255 with zero point -128.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from clearport.base import Graph, QParams
+from clearport.graph import nodes as graphs
+from clearport.graph.nodes import Activation
+from clearport.quantize.placement import floats as placement
+
+RESCALING = frozenset({"Conv", "ConvTranspose", "Add", "Sub", "Mul", "LeakyRelu", "PRelu", "GlobalAveragePool"})
+"""Operators whose output has a scale of its own, so that they can saturate for a clamp that follows."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A graph without the clamps that could be folded.
+
+    Attributes:
+        graph: the graph that will be quantized.
+        clamps: value of that graph -> the clamp that its int8 range must do.
+        observed: value of that graph -> the value of the original graph with the same numbers (after the clamp).
+        floats: the values that stay in float.
+        fixed: value -> its parameters, where they are given by what it means (``islands``).
+    """
+
+    graph: Graph
+    clamps: Mapping[str, Activation]
+    observed: Mapping[str, str]
+    floats: frozenset[str] = frozenset()
+    fixed: Mapping[str, QParams] = field(default_factory=dict)
+
+    def is_int8(self, node: ir.Node) -> bool:
+        """Whether a node computes in int8."""
+        return graphs.name_of(node.outputs[0]) not in self.floats
+
+
+def run(graph: Graph, floats: Collection[str] = ()) -> Folded:
+    """Remove every Relu and Clip whose only source is an int8 operator that can saturate for it.
+
+    ``floats`` are the names of the nodes that stay in float. A clamp stays where the value before it is also read
+    elsewhere, where a data-movement operator comes before it, or where zero is outside its bounds (a quantized range
+    always holds zero: it then does the other bound, and the clamp that stays has the same scale).
+    """
+    result = graphs.clone(graph)
+    body = result.model.graph
+    clamps: dict[str, Activation] = {}
+    observed: dict[str, str] = {}
+    for node in list(body):
+        clamp = graphs.fused_activation(node)
+        if placement.name_of(node) in floats or clamp is None or node.op_type not in RESCALING:
+            continue
+        if not clamp.lo <= 0.0 <= clamp.hi:
+            clamps[graphs.name_of(node.outputs[0])] = Activation("clip", min(clamp.lo, 0.0), max(clamp.hi, 0.0))
+            continue
+        follower = graphs.only_consumer(node.outputs[0])
+        assert follower is not None
+        kept, after = node.outputs[0], follower.outputs[0]
+        observed_name = graphs.name_of(after)
+        _bypass(body, kept, follower)
+        clamps[graphs.name_of(node.outputs[0])] = clamp
+        observed[graphs.name_of(node.outputs[0])] = observed_name
+    common.RemoveUnusedNodesPass()(result.model)
+    for value in graphs.values(result):
+        observed.setdefault(graphs.name_of(value), graphs.name_of(value))
+    real = {graphs.name_of(v) for n in body if placement.name_of(n) in floats for v in n.outputs}
+    return Folded(graphs.check(result), clamps, observed, frozenset(real))
+
+
+def _bypass(body: ir.Graph, kept: ir.Value, clamp: ir.Node) -> None:
+    """Let the readers of ``clamp`` read ``kept``; where the clamp wrote the graph's output, ``kept`` takes its name."""
+    after = clamp.outputs[0]
+    name, leaves = after.name, after.is_graph_output()
+    ir.convenience.replace_all_uses_with(after, kept, replace_graph_outputs=True)
+    body.remove(clamp, safe=True)
+    if leaves:
+        after.name = None
+        kept.name = name
+
+
+def left(folded: Folded) -> tuple[str, ...]:
+    """The names of the clamps that could not be folded."""
+    return tuple(n.name or "" for n in folded.graph.model.graph if graphs.clamp_of(n) is not None)

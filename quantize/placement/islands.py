@@ -1,0 +1,238 @@
+"""Where int8 begins again: an Identity node writes a float value as int8, or an int8 value with another scale.
+
+Every target knows how to write that one node (QUANTIZE, QuantizeLinear, quantize). A float operator that reads an int8
+value needs none: it reads the real value. So in a graph of this module every int8 operator reads and writes
+int8 values only, the picture comes and goes as int8, and no two scales that are both fixed meet in one operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.base import QParams
+from clearport.graph import nodes as graphs
+from clearport.quantize import scheme
+from clearport.quantize.placement import floats as placement
+
+if TYPE_CHECKING:
+    from clearport.quantize.placement.fold import Folded
+
+Bounds = Mapping[str, tuple[float, float]]
+
+_FIXED = {"Sigmoid": QParams((1 / 256,), -128), "Tanh": QParams((1 / 128,), 0)}
+"""TFLite's int8 specification gives these outputs their scale."""
+
+_OVERHANG = 0.02
+"""A fixed range may be narrower than what it holds by this share at each end: what lies there saturates."""
+
+
+_USED = 0.5
+"""A clamp's range is taken where photos use at least this share of it."""
+
+
+class Groups:
+    """Union-find over value names; ``root`` of a group is its first member."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._parent = {name: name for name in names}
+
+    def root(self, name: str) -> str:
+        while self._parent[name] != name:
+            name = self._parent[name]
+        return name
+
+    def join(self, a: str, b: str) -> None:
+        self._parent[self.root(b)] = self.root(a)
+
+    def members(self) -> dict[str, list[str]]:
+        groups: dict[str, list[str]] = {}
+        for name in self._parent:
+            groups.setdefault(self.root(name), []).append(name)
+        return groups
+
+
+def run(folded: Folded, bounds: Bounds) -> Folded:
+    """Insert what has to be inserted; ``bounds`` are the least and largest numbers of the original graph's values.
+
+    The result has ``fixed``: the parameters of values that are given by what they mean.
+    """
+    editor = _Editor(folded, bounds)
+    editor.enter_int8()
+    editor.part_fixed_scales()
+    editor.leave_as_pixels()
+    return editor.result()
+
+
+def groups_of(folded: Folded) -> Groups:
+    """The int8 values, with those joined that must share a scale."""
+    names = [graphs.name_of(v) for v in graphs.values(folded.graph) if graphs.name_of(v) not in folded.floats]
+    groups = Groups(names)
+    for node in folded.graph.model.graph:
+        if not folded.is_int8(node):
+            continue
+        halved = graphs.clamp_of(node) is not None and graphs.name_of(graphs.need(node, 0)) in folded.clamps
+        if node.op_type in placement.MOVERS or halved:
+            for value in placement.data_inputs(node):
+                groups.join(graphs.name_of(value), graphs.name_of(node.outputs[0]))
+    return groups
+
+
+def covers(params: QParams, bounds: tuple[float, float]) -> bool:
+    """Whether a range holds ``bounds``, but for a little at its ends."""
+    (scale,) = params.scale
+    low, high = ((end - params.zero_point) * scale for end in (scheme.LOW, scheme.HIGH))
+    spare = _OVERHANG * (high - low)
+    return low - spare <= bounds[0] and bounds[1] <= high + spare
+
+
+class _Editor:
+    """Edits one folded graph: its own copy."""
+
+    def __init__(self, folded: Folded, bounds: Bounds) -> None:
+        self._folded = replace(folded, graph=graphs.clone(folded.graph))
+        self._body = self._folded.graph.model.graph
+        self._bounds = bounds
+        self._observed = dict(folded.observed)
+        self._floats = set(folded.floats)
+        self._fixed = _fixed(folded, bounds)
+        self._pixel = scheme.of_range(*folded.graph.output.value_range)
+
+    def result(self) -> Folded:
+        """The folded graph after all edits."""
+        graph = graphs.check(self._folded.graph)
+        return replace(
+            self._folded, graph=graph, observed=self._observed, floats=frozenset(self._floats), fixed=self._fixed
+        )
+
+    def enter_int8(self) -> None:
+        """Write float values as int8 for the int8 operators that read them."""
+        written: dict[str, ir.Value] = {}
+        for node in list(self._body):
+            if graphs.name_of(node.outputs[0]) in self._floats:
+                continue
+            for index, value in enumerate(node.inputs):
+                if value is None or graphs.name_of(value) not in self._floats:
+                    continue
+                name = graphs.name_of(value)
+                if name not in written:
+                    written[name] = self._copy(value, f"{name}.int8")
+                node.replace_input_with(index, written[name])
+
+    def part_fixed_scales(self) -> None:
+        """Write a value of fixed scale anew where it would have to share a scale with what does not fit its range."""
+        now = self._now()
+        for members in groups_of(now).members().values():
+            fixed = [name for name in members if name in self._fixed]
+            if not fixed:
+                continue
+            keep = self._fits_all(members, {self._fixed[name] for name in fixed})
+            for name in fixed:
+                if self._fixed[name] != keep and len(members) > 1:
+                    self._part(name)
+
+    def leave_as_pixels(self) -> None:
+        """Let the picture leave with the scale of a pixel, if it is a picture: numbers that fill the value range."""
+        output = self._body.outputs[0]
+        name = graphs.name_of(output)
+        if name in self._floats:
+            self._rename_output(output, name)
+            self._fixed[name] = self._pixel
+            return
+        members = next(each for each in groups_of(self._now()).members().values() if name in each)
+        given = {self._fixed[member] for member in members if member in self._fixed}
+        (scale,) = self._pixel.scale
+        if given == {self._pixel} or self._fits_all(members, {self._pixel}) is None:
+            return
+        if not given and self._fills(name):
+            self._fixed[name] = self._pixel
+        elif given and all(abs(params.scale[0] - scale) <= _OVERHANG * scale for params in given):
+            self._rename_output(output, name)
+            self._fixed[name] = self._pixel
+
+    def _fills(self, name: str) -> bool:
+        low, high = self._range(name)
+        return high - low >= _USED * 255 * self._pixel.scale[0]
+
+    def _now(self) -> Folded:
+        return replace(self._folded, observed=self._observed, floats=frozenset(self._floats), fixed=self._fixed)
+
+    def _fits_all(self, members: list[str], given: set[QParams]) -> QParams | None:
+        """The finest parameters of ``given`` whose range holds all of the group; None if there are none."""
+        seen = [self._range(name) for name in members]
+        both = min(low for low, _ in seen), max(high for _, high in seen)
+        fitting = [params for params in given if covers(params, both)]
+        return min(fitting, key=lambda params: params.scale[0], default=None)
+
+    def _range(self, name: str) -> tuple[float, float]:
+        low, high = self._bounds[self._observed[name]]
+        clamp = self._folded.clamps.get(name)
+        return (low, high) if clamp is None else (max(low, clamp.lo), min(high, clamp.hi))
+
+    def _part(self, name: str) -> None:
+        """The operators that share scales read a copy of ``name``, whose scale is free."""
+        value = next(v for v in graphs.values(self._folded.graph) if v.name == name)
+        readers = [
+            (use.node, use.idx)
+            for use in value.uses()
+            if use.node.op_type in placement.MOVERS and graphs.name_of(use.node.outputs[0]) not in self._floats
+        ]
+        if not readers:  # only a clamp shares its scale: it does not care
+            return
+        copy = self._copy(value, f"{name}.rescaled")
+        for reader, index in readers:
+            reader.replace_input_with(index, copy)
+
+    def _copy(self, value: ir.Value, name: str) -> ir.Value:
+        """An Identity node behind ``value``; what it writes is called ``name``."""
+        node = ir.node("Identity", [value], name=name)
+        copy = node.outputs[0]
+        copy.name, copy.type, copy.shape = name, value.type, value.shape
+        self._observed[name] = self._observed[graphs.name_of(value)]
+        place = value.producer()
+        if place is None:
+            self._body.insert_before(self._body[0], [node])
+        else:
+            self._body.insert_after(place, [node])
+        return copy
+
+    def _rename_output(self, output: ir.Value, name: str) -> None:
+        """The graph gives a copy of its output, which takes over its name."""
+        inner = f"{name}.inner"
+        self._observed[inner] = self._observed[name]
+        if name in self._fixed:
+            self._fixed[inner] = self._fixed[name]
+        clamps = dict(self._folded.clamps)
+        if name in clamps:
+            clamps[inner] = clamps.pop(name)
+        self._folded = replace(self._folded, clamps=clamps)
+        if name in self._floats:
+            self._floats ^= {name, inner}
+        output.name = inner
+        self._body.outputs[0] = self._copy(output, name)
+
+
+def _fixed(folded: Folded, bounds: Bounds) -> dict[str, QParams]:
+    """The values whose parameters are given by what they mean.
+
+    A clamp gives them where its range is used; the range of a clamp that is only a guard would be too coarse.
+    """
+    source = folded.graph.input
+    fixed = {source.name: scheme.of_range(*source.value_range)}
+    for node in folded.graph.model.graph:
+        name = graphs.name_of(node.outputs[0])
+        if name in folded.floats:
+            continue
+        if node.op_type in _FIXED:
+            fixed[name] = _FIXED[node.op_type]
+        clamp = folded.clamps.get(name) or graphs.clamp_of(node)
+        if clamp is None or not clamp.lo <= 0.0 <= clamp.hi or not np.isfinite([clamp.lo, clamp.hi]).all():
+            continue
+        low, high = bounds[folded.observed[name]]
+        if max(high, 0.0) - min(low, 0.0) >= _USED * (clamp.hi - clamp.lo):
+            fixed[name] = scheme.of_range(clamp.lo, clamp.hi)
+    return fixed

@@ -1,0 +1,272 @@
+"""Which layers stay in float beyond those that must: decided by measured quality, and only where it pays.
+
+What is measured is the QDQ form with its rounded weights, on photos that its ranges were not taken from, against the
+float network. What it is worth is told by the loss against ground truth that such an error causes. What it costs is
+told by the time that it adds, and by what that time would have bought elsewhere: a larger network. Up to a loss of
+``BEARABLE_DB`` nothing is float by choice: an NPU that knows int8 alone takes such a network whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from clearport.base import QuantizedGraph, ScaleTable
+from clearport.graph import nodes as graphs
+from clearport.protocols import no_progress
+from clearport.quantize import footprint, qdq
+from clearport.quantize.calibration import lanes, photos
+from clearport.quantize.placement import floats as placement
+from clearport.quantize.placement import fold, islands
+from clearport.quantize.ranges import legalise, search
+from clearport.quantize.weights import arrays as weights
+from clearport.quantize.weights.rounding import Rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from clearport.base import Array, Graph, Task
+    from clearport.protocols import Progress
+    from clearport.quantize.placement.fold import Folded
+    from clearport.quantize.ranges.search import Bench, Choice
+
+_T = TypeVar("_T")
+
+TYPICAL_DB: Mapping[Task, float] = {"super-resolution": 31.0, "deraining": 31.0, "low-light": 21.5}
+"""PSNR to ground truth of a restored picture (x3, Rain100L, SICE): the error that int8's own adds to."""
+
+BEARABLE_DB = 0.10
+"""Up to this loss against ground truth a network is all int8: super-resolution at 47.3 dB to the float network."""
+
+WORTH_DB = 0.02
+"""What any float part must spare, however little it computes: int8 ends there and begins again."""
+
+DOUBLING_DB = 0.15
+"""What a network of this zoo gains by twice the work: IMDN is 0.15 dB above RLFN x4 on Set5, 0.10 on Set14."""
+
+SLOWER = 4.0
+"""Time of a float layer to that of an int8 one: 3.5 on a CPU (README, LiteRT), more where an NPU hands it to a CPU."""
+
+BAD_DB = 0.19
+"""Above this loss single layers are tried, and need spare no more than ``LAYER_WORTH_DB`` each: networks are to lose
+0.3 dB at most, and what super resolution lost on test sets was up to 1.53 times what is simulated here (RLFN;
+RFDN 1.37, BSRN 1.06). For another set of pictures that is no bound: IAT lost 0.28 dB on SICE and 0.06 here."""
+
+LAYER_WORTH_DB = 0.005
+"""What each such layer must spare: several together make up for the way to int8 and back."""
+
+MOST_FLOAT = 0.6
+"""Share of the multiply-accumulates that may be in float by choice: more is no int8 network."""
+
+LAST = 3
+"""Tails reach at most so many convolutions back."""
+
+ROUNDS = 8
+"""How many values may be made float one after another."""
+
+PROBE_COST = 1e12
+"""Units (``cost``) that finding the costliest values may take: 70 seconds on two cores for RFDN."""
+
+_SWITCHES = 3
+"""Times the cost of a network that its form with switches takes: every value is rounded, chosen or not."""
+
+_SIDES = (128, 96, 64)
+"""The costliest values are found on a crop of so many pixels a side, where the graph can run on it. On a smaller one
+attention that reduces the picture (ESA of RFDN: to a sixth) would count for more than in a photo."""
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Which nodes are float by choice: a ``tail`` before the output, and single ``layers``.
+
+    ``psnr_db`` is how good that is, ``loss_db`` what it takes from a picture, and ``share`` the multiply-accumulates
+    that are float by choice, of all.
+    """
+
+    tail: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    psnr_db: float = -np.inf
+    loss_db: float = np.inf
+    share: float = 0.0
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        return frozenset(self.tail) | frozenset(self.layers)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What stays the same while placements are tried.
+
+    Attributes:
+        graph: the float network, equalised.
+        bounds: least and largest number of each of its values.
+        choice: how ranges are made.
+        arrays: the rounded constants where as much as possible is int8.
+        base: the nodes that are float in any case.
+        macs: node -> its multiply-accumulates.
+        task: what the network does.
+        cached: placement -> its quality, so that nothing is measured twice.
+    """
+
+    graph: Graph
+    bench: Bench
+    bounds: islands.Bounds
+    choice: Choice
+    arrays: Mapping[str, Array]
+    base: frozenset[str]
+    macs: Mapping[str, float]
+    task: Task = "super-resolution"
+    cached: dict[frozenset[str], float] = field(default_factory=dict)
+
+    def placed(self, chosen: Collection[str]) -> frozenset[str]:
+        """All float nodes if ``chosen`` are."""
+        return placement.floats(self.graph, self.base | set(chosen))
+
+    def psnr_db(self, chosen: Collection[str]) -> float:
+        """The quality with ``chosen`` in float."""
+        floats = self.placed(chosen)
+        if floats not in self.cached:
+            folded = lowered(self.graph, floats, self.bounds)
+            self.cached[floats] = search.Judge(self.bench, rounded(folded, self.arrays))(self.choice)
+        return self.cached[floats]
+
+    def share(self, chosen: Collection[str]) -> float:
+        """Of the multiply-accumulates, those that are float because ``chosen`` are."""
+        extra = self.placed(chosen) - self.base
+        return sum(self.macs.get(name, 0.0) for name in sorted(extra)) / max(1.0, sum(self.macs.values()))
+
+    def mixed(self, tail: Collection[str], layers: Collection[str] = ()) -> Mixed:
+        """A placement with its quality and its price."""
+        chosen = {*tail, *layers}
+        names = (_ordered(self.graph, tail), _ordered(self.graph, layers))
+        psnr_db = self.psnr_db(chosen)
+        return Mixed(*names, psnr_db, loss_db(psnr_db, self.task), self.share(chosen))
+
+
+def loss_db(psnr_db: float, task: Task) -> float:
+    """What an int8 error of ``psnr_db`` takes from a picture that has ``TYPICAL_DB``: squared errors add."""
+    return float(10 * np.log10(1 + 10 ** ((TYPICAL_DB[task] - psnr_db) / 10)))
+
+
+def price_db(share: float) -> float:
+    """The loss that a float part must spare, by its share of the multiply-accumulates.
+
+    With it the network takes ``1 + (SLOWER - 1) * share`` times as long, and a network that takes twice as long is
+    ``DOUBLING_DB`` better: 0.02 dB for nothing, 0.08 for a tenth, 0.20 for a half.
+    """
+    return WORTH_DB + DOUBLING_DB * float(np.log2(1 + (SLOWER - 1) * share))
+
+
+def lowered(graph: Graph, floats: frozenset[str], bounds: islands.Bounds) -> Folded:
+    """The graph as it will be quantized, with ``floats`` in float."""
+    return islands.run(fold.run(graph, floats), bounds)
+
+
+def rounded(folded: Folded, arrays: Mapping[str, Array]) -> Folded:
+    """The folded graph with rounded constants where it computes in int8."""
+    return replace(folded, graph=weights.replaced(folded.graph, _used(folded, arrays)))
+
+
+def kept(folded: Folded, everything: Rounded) -> Rounded:
+    """Of rounded constants those that an int8 operator reads."""
+    return Rounded(_used(folded, everything.arrays), _used(folded, everything.entries))
+
+
+def _used(folded: Folded, named: Mapping[str, _T]) -> dict[str, _T]:
+    int8 = [node for node in folded.graph.model.graph if folded.is_int8(node)]
+    names = {value.name for node in int8 for value in node.inputs if value is not None}
+    return {name: what for name, what in named.items() if name in names}
+
+
+def choose(trial: Trial, progress: Progress = no_progress) -> Mixed:
+    """The least float that is worth its price: a tail, and where that is still bad, the layers that cost most."""
+    best = trial.mixed(())
+    if best.loss_db <= BEARABLE_DB:
+        return best
+    tails = placement.tails(trial.graph, LAST)
+    for done, tail in enumerate(tails):
+        progress("trying float at the end", done, len(tails))
+        if trial.share(tail) <= MOST_FLOAT:
+            found = trial.mixed(tail)
+            best = found if pays(best, found) else best
+    return best if best.loss_db <= BAD_DB else _layers(trial, best, progress)
+
+
+def _layers(trial: Trial, best: Mixed, progress: Progress) -> Mixed:
+    """Make one value after another float, where that helps, until the network is good enough."""
+    errors = _errors(trial, trial.placed(best.tail), progress)
+    costliest = ranked(errors, {name: trial.share(_around(trial.graph, name)) for name in errors})[: 2 * ROUNDS]
+    for done, name in enumerate(costliest):
+        progress("trying single layers in float", done, len(costliest))
+        wanted = best.chosen | _around(trial.graph, name)
+        if wanted == best.chosen or trial.share(wanted) > MOST_FLOAT:
+            continue
+        found = trial.mixed(best.tail, wanted - set(best.tail))
+        best = found if best.loss_db - found.loss_db >= LAYER_WORTH_DB else best
+        if best.loss_db <= BAD_DB:
+            break
+    return best
+
+
+def ranked(errors: Mapping[str, float], shares: Mapping[str, float]) -> list[str]:
+    """Values by the error that float spares for its price: a layer of few channels goes before a larger one."""
+    return sorted(errors, key=lambda name: -errors[name] / price_db(shares[name]))
+
+
+def pays(before: Mixed, after: Mixed) -> bool:
+    """Whether more float spares more loss than it costs."""
+    more = price_db(after.share) - (price_db(before.share) if before.chosen else 0.0)
+    return before.loss_db - after.loss_db >= max(WORTH_DB, more)
+
+
+def _around(graph: Graph, name: str) -> set[str]:
+    """The nodes that must be float for a value not to be rounded: its writer and its readers."""
+    value = next(v for v in graphs.values(graph) if v.name == name)
+    writer = value.producer()
+    return {placement.name_of(node) for node in (*([writer] if writer else []), *graphs.consumers(value))}
+
+
+def _errors(trial: Trial, floats: frozenset[str], progress: Progress) -> dict[str, float]:
+    """For values of the float network, the mean squared error of the output if that value alone is rounded."""
+    folded = lowered(trial.graph, floats, trial.bounds)
+    split = trial.bench.splits[0]
+    entries = legalise.activations(folded, trial.choice.ranges(folded, split.observed))
+    quantized = QuantizedGraph(folded.graph, ScaleTable(entries))
+    session: Any = graphs.session(qdq.with_switches(quantized, folded.clamps))
+    source = trial.bench.graph.input.name
+    names = [name for name in entries if name != source and folded.observed[name] not in (source,)]
+    probes = _probes(trial.bench, PROBE_COST / max(1, len(names)) / _SWITCHES)
+
+    memory = footprint.running(trial.bench.graph, probes)
+
+    def outputs(on: str) -> list[Array]:
+        given = {f"{name}.on": np.array(name == on) for name in entries}
+        return [session.run(None, {source: image, **given})[0] for image in probes]
+
+    wanted = outputs("")
+    errors: dict[str, float] = {}
+    for done, (name, outs) in enumerate(zip(names, lanes.over(outputs, names, memory), strict=True)):
+        progress("finding what costs most", done, len(names))
+        key = folded.observed[name]
+        missed = [float(np.square(out - want).mean()) for out, want in zip(outs, wanted, strict=True)]
+        errors[key] = max(errors.get(key, 0.0), float(np.mean(missed)))
+    return errors
+
+
+def _probes(bench: Bench, most: float) -> list[Array]:
+    """Of the photos of the first split as many, and as large, as one run for ``most`` units can take."""
+    unit = bench.cost / sum(image.shape[2] * image.shape[3] for each in bench.photos for image in each)
+    for side in _SIDES:
+        cut = photos.cropped(bench.graph, bench.photos[0], side)
+        count = int(most / (unit * cut[0].shape[2] * cut[0].shape[3]))
+        if count >= 1:
+            break
+    return cut[: max(1, count)]
+
+
+def _ordered(graph: Graph, names: Collection[str]) -> tuple[str, ...]:
+    found: Sequence[str] = [placement.name_of(node) for node in graph.model.graph]
+    return tuple(name for name in found if name in names)

@@ -1,0 +1,64 @@
+"""Pictures whose black is not zero.
+
+An int8 grid holds zero. Where black is, say, -1 and white 1, zero lies between two pixels, and no grid would hold
+the pixels exactly. Then the quantized network counts from black: it takes 0..2, and adds the -1 itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.base import Graph, TensorSpec
+from clearport.graph import nodes as graphs
+
+
+def from_zero(graph: Graph) -> Graph:
+    """The network with pictures that begin at zero, at both ends; the graph itself where they do."""
+    if graph.input.value_range[0] == 0 == graph.output.value_range[0]:
+        return graph
+    result = graphs.clone(graph)
+    body = result.model.graph
+    _add_black(body, graph.input)
+    _take_black(body, graph.output)
+    counted = [replace(spec, value_range=_from_zero(spec)) for spec in (graph.input, graph.output)]
+    return graphs.check(replace(result, input=counted[0], output=counted[1]))
+
+
+def _from_zero(spec: TensorSpec) -> tuple[float, float]:
+    return 0.0, spec.value_range[1] - spec.value_range[0]
+
+
+def _add_black(body: ir.Graph, spec: TensorSpec) -> None:
+    source = body.inputs[0]
+    black = graphs.new_constant(body, f"{spec.name}.black", np.full((1, 1, 1, 1), spec.value_range[0], np.float32))
+    node = ir.node("Add", [source, black], name=f"{spec.name}.from_black")
+    _describe(node, f"{spec.name}.in_range", source)
+    for use in tuple(source.uses()):
+        if use.node is not node:
+            use.node.replace_input_with(use.idx, node.outputs[0])
+    body.insert_before(body[0], node)
+
+
+def _take_black(body: ir.Graph, spec: TensorSpec) -> None:
+    """Also clamps, so that the int8 range is that of the picture."""
+    inner = body.outputs[0]
+    name, inner.name = inner.name, f"{spec.name}.in_range_out"
+    black = graphs.new_constant(body, f"{spec.name}.black_out", np.full((1, 1, 1, 1), spec.value_range[0], np.float32))
+    bounds = [
+        graphs.new_constant(body, f"{spec.name}.{what}", np.float32(bound))
+        for what, bound in zip(("least", "most"), _from_zero(spec), strict=True)
+    ]
+    less = ir.node("Sub", [inner, black], name=f"{spec.name}.to_black")
+    _describe(less, f"{spec.name}.counted", inner)
+    clamp = ir.node("Clip", [less.outputs[0], *bounds], name=f"{spec.name}.clamp")
+    _describe(clamp, name or spec.name, inner)
+    body.extend([less, clamp])
+    body.outputs[0] = clamp.outputs[0]
+
+
+def _describe(node: ir.Node, name: str, like: ir.Value) -> None:
+    written = node.outputs[0]
+    written.name, written.type, written.shape = name, like.type, like.shape

@@ -1,0 +1,54 @@
+"""Steps that are not too fine for kernels.
+
+A kernel multiplies sums of its inputs' levels by the ratio of input steps to output step, in fixed point. What cancels
+(a mean of what was centered) has a range of rounding errors alone; with its own scale that ratio would be thousands,
+and ONNX Runtime refuses 256 and more (QLinearGlobalAveragePool), XNNPACK too. Such an output gets the finest step that
+the ratio allows: it holds no more than its inputs' rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from clearport.graph import nodes as graphs
+from clearport.quantize import scheme
+from clearport.quantize.placement import floats as placement
+from clearport.quantize.placement import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import onnx_ir as ir
+
+    from clearport.base import Array, Graph, QParams
+
+MOST = 128
+"""The largest ratio of input steps to output step: kernels take less than 256."""
+
+
+def finest(graph: Graph, entries: Mapping[str, QParams]) -> dict[str, float]:
+    """For outputs whose step in ``entries`` is too fine, the finest that is not."""
+    found: dict[str, float] = {}
+    for node in graph.model.graph:
+        name = graphs.name_of(node.outputs[0])
+        if node.op_type in fold.RESCALING and name in entries:
+            least = _steps(node, entries) / MOST
+            if entries[name].scale[0] < least:
+                found[name] = scheme.single(least)
+    return found
+
+
+def _steps(node: ir.Node, entries: Mapping[str, QParams]) -> float:
+    """What one level of the inputs is, times one of the other operand or of the largest weight where they multiply."""
+    steps = [entries[name].scale[0] for v in placement.data_inputs(node) if (name := graphs.name_of(v)) in entries]
+    constants = [array for value in node.inputs if (array := graphs.constant(value)) is not None]
+    if node.op_type in placement.CONVOLUTIONS:
+        return max(steps, default=0.0) * _step(constants[0])
+    if node.op_type == "Mul":
+        return math.prod([*steps, *map(_step, constants)])
+    return max(steps, default=0.0)
+
+
+def _step(array: Array) -> float:
+    return float(max(array.max(), -array.min())) / scheme.WEIGHT_HIGH

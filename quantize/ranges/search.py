@@ -1,0 +1,236 @@
+"""Which ranges are best is measured: candidates are simulated on photos that they were not taken from.
+
+Every int8 activation is quantized and the weights stay as they are, so that what is compared is the ranges alone. The
+measure is the PSNR of the network's output to that of the float network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearport.base import QuantizedGraph, ScaleTable
+from clearport.graph import nodes as graphs
+from clearport.protocols import no_progress
+from clearport.quantize import footprint, qdq
+from clearport.quantize.calibration import lanes, observers, photos
+from clearport.quantize.placement import floats as placement
+from clearport.quantize.ranges import legalise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clearport.base import Array, Graph
+    from clearport.protocols import Progress
+    from clearport.quantize.calibration.observers import Range
+    from clearport.quantize.calibration.survey import Observed
+    from clearport.quantize.placement.fold import Folded
+
+TRIALS = 64
+"""Simulations that may be spent on single tensors; large networks stop there, or at ``SEARCH_COST``."""
+
+SEARCH_COST = 8e11
+"""Units (``cost``) that may be spent on single tensors: about 20 seconds of one core."""
+
+TRIAL_COST = 3e10
+"""Units that one simulation may take: for large networks smaller parts of the photos are judged, then fewer photos."""
+
+_FACTORS = (0.8, 1.25)
+_WORTH_DB = 0.01
+_LEAST_ERROR = 1e-10
+_ALIGNED = "aligned"
+_SIDES = (128, 96, 64, 48, 32)
+"""Photos are judged on a crop of so many pixels a side, where the graph can run on it."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How to get ranges from what was observed, and how good they were.
+
+    Attributes:
+        calibrator: a key of ``observers.CALIBRATORS``.
+        adjusted: tensor -> what is done to its range after that: a factor such as ``x0.8``, or ``aligned``.
+        psnr_db: the simulated output against the float network's.
+        trials: simulations that were spent on ``adjusted``.
+    """
+
+    calibrator: str
+    adjusted: Mapping[str, str] = field(default_factory=dict)
+    psnr_db: float = -np.inf
+    trials: int = 0
+
+    def ranges(self, folded: Folded, observed: Mapping[str, Observed]) -> dict[str, Range]:
+        """The ranges that this choice makes of an observation."""
+        base = {tensor: observers.CALIBRATORS[self.calibrator](seen) for tensor, seen in observed.items()}
+        return adjust(folded, base, self.adjusted)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Ranges are taken from what was ``observed`` on some photos, and judged on ``inputs``, which are others."""
+
+    observed: Mapping[str, Observed]
+    inputs: Sequence[Array]
+
+
+class Bench:
+    """Photos that tables are judged on: what each split sets aside, and the same at half the size, which is sharper.
+
+    Args:
+        graph: the float network, not equalised: what is judged is compared with it.
+        work: units of ``cost`` that it takes for a pixel of its input.
+    """
+
+    def __init__(self, graph: Graph, splits: Sequence[Split], work: float) -> None:
+        self.graph, self.splits = graph, splits
+        self.photos = _affordable(graph, splits, work)
+        self.cost = work * sum(image.shape[2] * image.shape[3] for each in self.photos for image in each)
+        reference: Any = graphs.session(graph.model)
+        source = graph.input.name
+        self.memory = footprint.running(graph, [image for each in self.photos for image in each])
+        self.wanted = [
+            list(lanes.over(lambda x: reference.run(None, {source: x})[0], each, self.memory)) for each in self.photos
+        ]
+
+    def psnr_db(self, given: Array, wanted: Array) -> float:
+        """Of one output to the float network's."""
+        error = float(np.square(given - wanted, dtype=np.float64).mean())
+        low, high = self.graph.input.value_range
+        return float(10 * np.log10((high - low) ** 2 / max(error, _LEAST_ERROR * (high - low) ** 2)))
+
+
+def _affordable(graph: Graph, splits: Sequence[Split], work: float) -> list[list[Array]]:
+    """The photos of each split, cut so that one simulation is not dearer than ``TRIAL_COST``."""
+    whole = [[*s.inputs, *photos.halved(graph, s.inputs)] for s in splits]
+    for side in _SIDES:
+        cut = [photos.cropped(graph, each, side) for each in whole]
+        price = work * sum(image.shape[2] * image.shape[3] for each in cut for image in each)
+        if price <= TRIAL_COST:
+            return cut
+    share = TRIAL_COST / price
+    return [each[: max(1, int(share * len(each)))] for each in cut]
+
+
+class Judge:
+    """Simulates scale tables of one folded graph against the float network of a bench."""
+
+    def __init__(self, bench: Bench, folded: Folded) -> None:
+        self.bench, self.folded = bench, folded
+        self._bases: dict[tuple[str, int], dict[str, Range]] = {}
+        example = legalise.activations(folded, self.base("min-max", 0))
+        free = qdq.with_free_scales(QuantizedGraph(folded.graph, ScaleTable(example)))
+        self._session: Any = graphs.session(free)
+
+    def __call__(self, choice: Choice) -> float:
+        """PSNR in dB, the mean over the photos: one that is hard for every table does not decide alone."""
+        return self.mean([self.of_split(choice, number) for number in range(len(self.bench.splits))])
+
+    def mean(self, scores: Sequence[float]) -> float:
+        """Over the photos, from the means of the splits."""
+        return float(np.average(scores, weights=[len(each) for each in self.bench.photos]))
+
+    def of_split(self, choice: Choice, number: int) -> float:
+        """The mean over the photos of one split."""
+        source = self.bench.graph.input.name
+        ranges = adjust(self.folded, self.base(choice.calibrator, number), choice.adjusted)
+        given = qdq.parameters(legalise.activations(self.folded, ranges))
+        pairs = list(zip(self.bench.photos[number], self.bench.wanted[number], strict=True))
+
+        def score(pair: tuple[Array, Array]) -> float:
+            out = self._session.run(None, {source: pair[0], **given})[0]
+            return self.bench.psnr_db(out, pair[1])
+
+        return float(np.mean(list(lanes.over(score, pairs, self.bench.memory))))
+
+    def base(self, calibrator: str, number: int) -> dict[str, Range]:
+        """The ranges that a calibrator makes of a split, before any adjustment."""
+        if (calibrator, number) not in self._bases:
+            found = Choice(calibrator).ranges(self.folded, self.bench.splits[number].observed)
+            self._bases[calibrator, number] = found
+        return self._bases[calibrator, number]
+
+
+def best_calibrator(judge: Judge, calibrators: Sequence[str], progress: Progress = no_progress) -> Choice:
+    """The calibrator with the highest PSNR; the first of equals."""
+    choices: list[Choice] = []
+    for done, name in enumerate(calibrators):
+        progress("choosing the calibrator", done, len(calibrators))
+        choices.append(Choice(name, psnr_db=judge(Choice(name))))
+    return max(choices, key=lambda choice: choice.psnr_db)
+
+
+def refine(judge: Judge, choice: Choice, progress: Progress = no_progress) -> Choice:
+    """Widen, narrow or align the range of one tensor after another, as long as the output gets better.
+
+    What makes it worse on the first split of the photos is not tried on the others: that is most of what is tried.
+    """
+    base = judge.base(choice.calibrator, 0)
+    trials = min(TRIALS, int(SEARCH_COST / judge.bench.cost))
+    scores = [judge.of_split(choice, number) for number in range(len(judge.bench.splits))]
+    for tensor in base:
+        for what in _adjustments(judge.folded, base, tensor):
+            if choice.trials >= trials:
+                return choice
+            progress("searching ranges", choice.trials, trials)
+            tried = replace(choice, adjusted={**choice.adjusted, tensor: what}, trials=choice.trials + 1)
+            found = _scored(judge, tried, scores)
+            if found is None:
+                choice = replace(choice, trials=tried.trials)
+            else:
+                choice, scores = replace(tried, psnr_db=judge.mean(found)), found
+    return choice
+
+
+def _scored(judge: Judge, tried: Choice, best: Sequence[float]) -> list[float] | None:
+    """The scores of the splits, where they are worth more than the best so far."""
+    found: list[float] = []
+    for number in range(len(best)):
+        found.append(judge.of_split(tried, number))
+        if found[0] <= best[0]:
+            return None
+    return found if judge.mean(found) > judge.mean(best) + _WORTH_DB else None
+
+
+def adjust(folded: Folded, base: Mapping[str, Range], adjusted: Mapping[str, str]) -> dict[str, Range]:
+    """The ranges after the adjustments of a choice."""
+    return {tensor: _adjust(folded, base, tensor, adjusted.get(tensor, "x1")) for tensor in base}
+
+
+def _adjust(folded: Folded, base: Mapping[str, Range], tensor: str, what: str) -> Range:
+    if what == _ALIGNED:
+        return _align(folded, base, tensor)
+    low, high = base[tensor]
+    return low * float(what[1:]), high * float(what[1:])
+
+
+def _adjustments(folded: Folded, base: Mapping[str, Range], tensor: str) -> list[str]:
+    """What may be done to a range; nothing where it has no effect, since the scale is fixed by something else."""
+    low, high = base[tensor]
+    entries = legalise.activations(folded, base)
+    if entries == legalise.activations(folded, {**base, tensor: (low * 8.0 - 1.0, high * 8.0 + 1.0)}):
+        return []
+    return [*([_ALIGNED] if _sums(folded, tensor) else []), *(f"x{factor:g}" for factor in _FACTORS)]
+
+
+def _sums(folded: Folded, tensor: str) -> list[str]:
+    """The outputs of the additions that ``tensor`` goes into."""
+    return [
+        graphs.name_of(node.outputs[0])
+        for node in folded.graph.model.graph
+        if node.op_type in {"Add", "Sub"}
+        and folded.is_int8(node)
+        and tensor in {folded.observed[graphs.name_of(v)] for v in placement.data_inputs(node)}
+    ]
+
+
+def _align(folded: Folded, base: Mapping[str, Range], tensor: str) -> Range:
+    """The range that has the scale of the sum that ``tensor`` goes into: adding is then exact, without rounding."""
+    low, high = base[tensor]
+    sums = _sums(folded, tensor)
+    if not sums:  # the sum stays in float here, though not where this was chosen
+        return low, high
+    step = legalise.activations(folded, base)[sums[0]].scale[0]
+    below = round(min(max(255 / 2 - (low + high) / (2 * step), 0), 255)) if low < 0 else 0
+    return -below * step, (255 - below) * step

@@ -1,0 +1,97 @@
+"""Leaky ReLUs whose 256 levels come out the same in fixed point and in float.
+
+XNNPACK multiplies in fixed point (``qs8-vlrelu``): by whole parts of 1/256, halves up. Runtimes that compute in float
+multiply by the slope itself and round halves to even, where their last bits decide what a half is. So the scales and
+the slope are chosen such that both multiply by the same number, and what would be a half lies a little to XNNPACK's
+side. Where something else binds the scales they stay, and a few levels may differ; so may those of TFLite's own kernel,
+which rounds twice.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.graph import nodes as graphs
+from clearport.quantize import scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    import onnx_ir as ir
+
+    from clearport.base import Graph, QParams
+
+PARTS = 256
+"""What XNNPACK's factors are whole parts of."""
+
+MOST = 128
+"""The largest ratio of input to output scale that XNNPACK takes."""
+
+WIDENING = 1.03
+"""The most that the steps before a leaky ReLU may grow."""
+
+_ABOVE, _BELOW = 2.0**-17, 2.0**-15
+"""How far from a half, in shares of themselves, products of whole parts lie that would be one: positive ones above it
+by the first, negative ones towards zero by the second less the first. That is more than float32 loses where it adds a
+zero point before it rounds (2**-17 of a step), and less than the next product of whole parts is away (2**-8 of a step),
+up to 170 steps below zero."""
+
+
+def widen(model: ir.Model, alone: Collection[str], entries: dict[str, QParams]) -> None:
+    """Make what leaky ReLUs read a little wider, where no other tensor must have the same scale."""
+    for node in _leaky(model, entries):
+        source, out = _ends(node)
+        if source in alone:
+            found = ratio(entries[source].scale[0] / entries[out].scale[0], _slope(node))
+            entries[source] = replace(entries[source], scale=(scheme.single(found * entries[out].scale[0]),))
+
+
+@cache
+def ratio(asked: float, slope: float) -> float:
+    """The ratio of a leaky ReLU's input scale to its output scale that fixed point can express.
+
+    Args:
+        asked: the one that the ranges ask for.
+        slope: what the operator multiplies negative numbers by.
+
+    Returns:
+        Of the ratios from ``asked`` to ``WIDENING`` times as much that are whole ``PARTS`` (and a little more, so that
+        no product is a half), the one whose slope is nearest to ``slope``; ``asked`` where there is none.
+    """
+    parts = np.arange(math.ceil(asked * PARTS), math.floor(asked * PARTS * WIDENING) + 1)
+    parts = parts[PARTS // 2 % parts != 0]  # half a step is a product of those, and ``_ABOVE`` of it too little
+    if asked > MOST or not len(parts):
+        return asked
+    missed = np.abs(np.rint(slope * parts) / parts - slope)
+    return float(parts[np.argmin(missed)]) / PARTS * (1 + _ABOVE)
+
+
+def expressed(graph: Graph, entries: Mapping[str, QParams]) -> Graph:
+    """The graph with the slopes that int8 leaky ReLUs have in fixed point, where their scales are as in ``ratio``."""
+    import onnx_ir as ir
+
+    result = graphs.clone(graph)
+    for node in _leaky(result.model, entries):
+        source, out = _ends(node)
+        parts = entries[source].scale[0] / entries[out].scale[0] * PARTS / (1 + _ABOVE)
+        below = round(_slope(node) * round(parts))
+        if math.isclose(parts, round(parts), rel_tol=_ABOVE / 4) and below > 0:
+            node.attributes["alpha"] = ir.AttrFloat32("alpha", below / round(parts) * (1 - _BELOW))
+    return result
+
+
+def _leaky(model: ir.Model, entries: Mapping[str, QParams]) -> list[ir.Node]:
+    return [n for n in model.graph if n.op_type == "LeakyRelu" and all(name in entries for name in _ends(n))]
+
+
+def _ends(node: ir.Node) -> tuple[str, str]:
+    return graphs.name_of(graphs.need(node, 0)), graphs.name_of(node.outputs[0])
+
+
+def _slope(node: ir.Node) -> float:
+    return graphs.attr_float(node, "alpha", 0.01)

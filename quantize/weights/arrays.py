@@ -1,0 +1,103 @@
+"""Weights and biases onto their integer grids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.base import QParams
+from clearport.graph import nodes as graphs
+from clearport.quantize import scheme
+from clearport.quantize.placement.floats import CONVOLUTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Mapping
+
+    import onnx_ir as ir
+
+    from clearport.base import Array, Graph
+
+ARITHMETIC = frozenset({"Add", "Sub", "Mul", "PRelu"})
+"""Operators whose constants are quantized like activations: int8, symmetric, one scale for the tensor."""
+
+
+def output_axis(node: ir.Node) -> int:
+    """The axis of a convolution's weight that counts its output channels.
+
+    A transposed convolution has (inputs, outputs of one group, ...): its groups share what belongs to that axis,
+    unless each has one output only.
+    """
+    if node.op_type != "ConvTranspose":
+        return 0
+    shape = graphs.need_constant(node, 1).shape
+    return 0 if graphs.attr_int(node, "group", 1) == shape[0] and shape[1] == 1 else 1
+
+
+def by_output(node: ir.Node, weight: Array, factor: Array) -> Array:
+    """The weight with what computes each output channel multiplied by its number in ``factor``."""
+    if node.op_type == "Conv":  # (outputs, inputs of one group, ...)
+        return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
+    return _by_second_axis(node, weight, factor)
+
+
+def by_input(node: ir.Node, weight: Array, factor: Array) -> Array:
+    """The weight with what reads each input channel multiplied by its number in ``factor``."""
+    if node.op_type == "ConvTranspose":  # (inputs, outputs of one group, ...)
+        return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
+    return _by_second_axis(node, weight, factor)
+
+
+def _by_second_axis(node: ir.Node, weight: Array, factor: Array) -> Array:
+    """The second axis of a weight counts the channels of one group."""
+    group = graphs.attr_int(node, "group", 1)
+    split = weight.reshape(group, -1, *weight.shape[1:])
+    found: Array = split * factor.reshape(group, 1, -1, *[1] * (weight.ndim - 2))
+    return found.reshape(weight.shape)
+
+
+def peaks(weight: Array, axis: int) -> Array:
+    """The largest magnitude of each output channel, float64."""
+    rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
+    return np.asarray(np.abs(rows).max(axis=1), np.float64)
+
+
+def params(node: ir.Node, source: QParams, top: Array | None = None) -> tuple[QParams, QParams]:
+    """Parameters of a convolution's weight and bias; ``source`` are those of its input.
+
+    ``top`` is the real value of level 127 for each output channel (default: its largest magnitude). A channel whose
+    bias would not fit its grid gets a coarser weight scale: its weights are then so small that nothing is lost.
+    """
+    weight, bias = graphs.need_constant(node, 1), graphs.need_constant(node, 2)
+    axis = output_axis(node)
+    chosen = scheme.symmetric(peaks(weight, axis) if top is None else top, axis)
+    shared = len(bias) // len(chosen.scale)  # outputs of so many groups have one scale
+    least = np.abs(bias.astype(np.float64)).reshape(shared, -1).max(axis=0) / (scheme.BIAS_HIGH * source.scale[0])
+    scales = tuple(scheme.single(max(s, low)) for s, low in zip(chosen.scale, least, strict=True))
+    return QParams(scales, 0, "int8", axis), scheme.bias(source, QParams(scales * shared, 0, "int8", 0))
+
+
+def convolutions(graph: Graph) -> Iterator[ir.Node]:
+    """Every convolution, in order."""
+    return (node for node in graph.model.graph if node.op_type in CONVOLUTIONS)
+
+
+def constants(graph: Graph, activations: Container[str]) -> Iterator[tuple[ir.Value, Array]]:
+    """The constants of arithmetic operators that must be quantized; ``activations`` are the int8 values."""
+    for node in graph.model.graph:
+        is_int8 = node.op_type in ARITHMETIC and graphs.name_of(node.outputs[0]) in activations
+        for value in node.inputs if is_int8 else ():
+            array = graphs.constant(value)
+            if value is not None and array is not None:
+                yield value, array
+
+
+def replaced(graph: Graph, arrays: Mapping[str, Array]) -> Graph:
+    """The graph with other numbers in the named initializers (float32, shapes kept)."""
+    import onnx_ir as ir
+
+    result = graphs.clone(graph)
+    for name, array in arrays.items():
+        value = result.model.graph.initializers[name]
+        value.const_value = ir.tensor(np.ascontiguousarray(array, np.float32).reshape(np.shape(array)), name=name)
+    return result

@@ -1,0 +1,219 @@
+"""Error-compensated rounding of convolution weights (GPTQ, arXiv 2210.17323; the order of columns as there).
+
+A convolution is a matrix product with the patches of its input. The weights of a filter are rounded one after another,
+and what each rounding loses on real patches is made up for by those not yet rounded, and at last by the bias, which is
+not rounded at all: this includes bias correction (arXiv 1906.04721). The patches come from photos, through the layers
+that are already quantized.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.base import QuantizedGraph, ScaleTable
+from clearport.graph import nodes as graphs
+from clearport.protocols import no_progress
+from clearport.quantize import qdq, scheme
+from clearport.quantize.calibration import photos
+from clearport.quantize.calibration.stepwise import Stepwise
+from clearport.quantize.placement import cost
+from clearport.quantize.weights import arrays as weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import onnx_ir as ir
+
+    from clearport.base import Array, Graph, QParams
+    from clearport.protocols import Progress
+
+PATCHES = 20_000
+"""Patches per layer, over all photos."""
+
+DAMPING = 0.01
+"""Added to the diagonal of the Hessian, as a share of its mean."""
+
+_BLOCK = 8192
+"""Patches whose moments are summed at once: all of a deep network's layer would take a gigabyte in float64."""
+
+_SIDES = (128, 96, 64)
+"""Patches are drawn from a crop of so many pixels a side of each photo, where the graph can run on it."""
+
+COST = 2e11
+"""Units (``cost``) that the run of the quantized network may take: about 5 seconds of one core."""
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """New numbers for initializers, on their grids, and the parameters of those grids."""
+
+    arrays: Mapping[str, Array]
+    entries: Mapping[str, QParams]
+
+
+def run(
+    graph: Graph,
+    activations: Mapping[str, QParams],
+    inputs: Sequence[Array],
+    progress: Progress = no_progress,
+) -> Rounded:
+    """Round all constants of the int8 operators of a folded graph; its convolutions in order.
+
+    Each is rounded on patches from the layers before it, as they were rounded. Transposed convolutions are rounded to
+    nearest, and so is everything where there are no ``inputs``.
+    """
+    arrays: dict[str, Array] = {}
+    entries: dict[str, QParams] = {}
+    layers = [node for node in weights.convolutions(graph) if graphs.name_of(node.outputs[0]) in activations]
+    prefix = _Prefix(graph, activations, inputs) if inputs else None
+    for done, node in enumerate(layers):
+        progress("rounding weights", done, len(layers))
+        source = activations[graphs.name_of(graphs.need(node, 0))]
+        patches = prefix.patches(node) if prefix is not None and node.op_type == "Conv" else None
+        rounded = layer(node, source, patches)
+        if prefix is not None:
+            prefix.change(rounded.arrays)
+        arrays.update(rounded.arrays)
+        entries.update(rounded.entries)
+    for value, array in weights.constants(graph, activations):
+        name = graphs.name_of(value)
+        entries[name] = scheme.symmetric(np.abs(array).max(), None)
+        arrays[name] = scheme.snapped(array, entries[name])
+    return Rounded(arrays, entries)
+
+
+def affordable(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+    """Crops of the photos on which one run of the network costs no more than ``COST``."""
+    work = sum(cost.layers(graph).values())
+    for side in _SIDES:
+        crops = photos.cropped(graph, inputs, side)
+        price = sum(x.shape[2] * x.shape[3] for x in crops) * work
+        if price <= COST:
+            return crops
+    return crops[: max(1, int(COST / price * len(crops)))]
+
+
+class _Prefix:
+    """The quantized network up to where its weights are rounded, on crops of the photos."""
+
+    def __init__(self, graph: Graph, activations: Mapping[str, QParams], inputs: Sequence[Array]) -> None:
+        crops = affordable(graph, inputs)
+        self._network = Stepwise(qdq.simulated(QuantizedGraph(graph, ScaleTable(activations))), crops)
+        self._count = PATCHES // len(crops)
+        self._generator = np.random.default_rng(0)
+
+    def patches(self, node: ir.Node) -> Array:
+        """What a convolution reads: see ``draw``."""
+        name = f"{graphs.name_of(graphs.need(node, 0))}.real"
+        values = self._network.advance([name])
+        return np.concatenate([draw(node, each[name][0], self._count, self._generator) for each in values], axis=2)
+
+    def change(self, arrays: Mapping[str, Array]) -> None:
+        """Other numbers for the constants of layers that have not run yet."""
+        self._network.change(arrays)
+
+
+def layer(node: ir.Node, source: QParams, patches: Array | None) -> Rounded:
+    """Round one convolution; to nearest where there are no patches.
+
+    Args:
+        source: the parameters of the convolution's input.
+        patches: real values (input channels, kernel height x width, patches).
+    """
+    weight, bias = graphs.need_constant(node, 1), graphs.need_constant(node, 2)
+    grid, bias_grid = weights.params(node, source)
+    if patches is not None:
+        weight, bias = compensated(weight, bias, grid, patches, graphs.attr_int(node, "group", 1))
+    names = [graphs.name_of(graphs.need(node, index)) for index in (1, 2)]
+    snapped = (scheme.snapped(weight, grid), scheme.snapped(bias, bias_grid))
+    return Rounded(dict(zip(names, snapped, strict=True)), dict(zip(names, (grid, bias_grid), strict=True)))
+
+
+def compensated(
+    weight: Array,
+    bias: Array,
+    grid: QParams,
+    patches: Array,
+    group: int,
+    real: Array | None = None,
+    damping: float = DAMPING,
+) -> tuple[Array, Array]:
+    """The weights (output channels first) on their grid and the bias that goes with them, float64.
+
+    Where ``real`` is given (the same patches without any rounding before the layer), weights are first moved to give
+    from ``patches`` what they would give from those: what was lost before is made up for, too (arXiv 2504.02692).
+    """
+    filters = weight.reshape(group, len(weight) // group, -1)
+    scales = np.asarray(grid.scale).reshape(group, -1)
+    rows = np.concatenate([filters, bias.reshape(group, -1, 1)], axis=2).astype(np.float64)
+    taps = patches.reshape(group, -1, patches.shape[2])
+    wanted = taps if real is None else real.reshape(taps.shape)
+    for index in range(group):
+        hessian = _moments(taps[index], taps[index])
+        if real is not None:
+            rows[index] = _moved(rows[index], hessian, _moments(wanted[index], taps[index]), damping)
+        rows[index] = compensate(rows[index], hessian, scales[index], damping)
+    return rows[:, :, :-1].reshape(weight.shape), rows[:, :, -1].reshape(bias.shape)
+
+
+def _moments(one: Array, other: Array) -> Array:
+    """(K, N) taps, twice -> (K+1, K+1) second moments; the last of each stands for the bias, a tap that is always 1."""
+    size = len(one) + 1
+    total = np.zeros((size, size))  # float64: sums in float32 leave moments of which no inverse has a root
+    for first in range(0, one.shape[1], _BLOCK):
+        part = slice(first, first + _BLOCK)
+        ones = np.ones((1, one[:, part].shape[1]))
+        total += np.concatenate([one[:, part], ones]) @ np.concatenate([other[:, part], ones]).T
+    return np.asarray(total / one.shape[1])
+
+
+def _moved(rows: Array, hessian: Array, cross: Array, damping: float) -> Array:
+    """The rows (filters, K+1) that come nearest, from rounded taps, to what ``rows`` give from the real ones.
+
+    ``hessian`` are the second moments of the rounded taps, ``cross`` those of the real with the rounded ones.
+    """
+    return np.asarray(rows + np.linalg.solve(_damped(hessian, damping), (rows @ (cross - hessian)).T).T)
+
+
+def _damped(hessian: Array, damping: float) -> Array:
+    """With so much on its diagonal that it can be inverted; hardly any for the bias."""
+    count = len(hessian) - 1
+    added = damping * np.diag(hessian)[:count].mean() + 1e-12
+    return np.asarray(hessian + np.diag(np.append(np.full(count, added), 1e-9 * added)))
+
+
+def compensate(rows: Array, hessian: Array, scales: Array, damping: float = DAMPING) -> Array:
+    """Round (filters, K+1) rows to multiples of their scales, except the last column, which takes up what is left.
+
+    ``hessian`` is (K+1, K+1). Columns go in the order of their energy, largest first.
+    """
+    count = rows.shape[1] - 1
+    order = np.append(np.argsort(-np.diag(hessian)[:count], kind="stable"), count)
+    factor = np.linalg.cholesky(np.linalg.inv(_damped(hessian, damping)[np.ix_(order, order)])).T
+    work = rows[:, order].copy()
+    for column in range(count):
+        levels = np.clip(np.rint(work[:, column] / scales), -scheme.WEIGHT_HIGH, scheme.WEIGHT_HIGH)
+        lost = (work[:, column] - levels * scales) / factor[column, column]
+        work[:, column] = levels * scales
+        work[:, column + 1 :] -= np.outer(lost, factor[column, column + 1 :])
+    result = np.empty_like(work)
+    result[:, order] = work
+    return result
+
+
+def draw(node: ir.Node, value: Array, count: int, generator: np.random.Generator) -> Array:
+    """(C, H, W) -> (C, kernel, count): what the convolution sees at random output positions, padding included."""
+    kernel_h, kernel_w = graphs.need_constant(node, 1).shape[2:]
+    (step_h, step_w), (dilation_h, dilation_w) = (
+        graphs.attr_ints(node, name, (1, 1)) for name in ("strides", "dilations")
+    )
+    top, left, bottom, right = graphs.attr_ints(node, "pads", (0, 0, 0, 0))
+    padded = np.pad(value, ((0, 0), (top, bottom), (left, right)))
+    rows = (padded.shape[1] - dilation_h * (kernel_h - 1) - 1) // step_h + 1
+    columns = (padded.shape[2] - dilation_w * (kernel_w - 1) - 1) // step_w + 1
+    y, x = generator.integers(rows, size=count) * step_h, generator.integers(columns, size=count) * step_w
+    taps = [padded[:, y + i * dilation_h, x + j * dilation_w] for i in range(kernel_h) for j in range(kernel_w)]
+    return np.stack(taps, axis=1)

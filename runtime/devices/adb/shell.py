@@ -1,0 +1,227 @@
+"""A phone over adb: its shell, its files, and whether it is still there.
+
+The ``adb`` program does it all: the user's own from the PATH, or the one that the package adbutils brings. Commands run
+by adb's shell protocol without a terminal: bytes pass as they are, and exit codes are the phone's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from clearport.base import BadInput, NotInstalled, RuntimeFailure
+from clearport.disk.leftovers import Scratch
+from clearport.registry import missing
+from clearport.runtime.devices.device import DeviceLost
+from clearport.runtime.devices.remote.answer import asked, spoken
+from clearport.runtime.devices.remote.shell import Outcome, Voice
+
+EXTRA = "adb"
+READY = "device"
+ADVICE = {
+    "unauthorized": "it does not trust this computer yet; unlock it, answer its question 'Allow USB debugging?', "
+    "and if it does not ask, revoke USB debugging authorisations in its developer options",
+    "authorizing": "it is about to ask whether it trusts this computer; unlock it and answer",
+    "offline": "it does not answer; plug it in again, or switch USB debugging off and on "
+    "(over the network: adb disconnect, then adb connect)",
+    "no permissions": "this user may not open its USB port; install the udev rules of your distribution "
+    "(Debian: android-sdk-platform-tools-common) and plug it in again",
+    "recovery": "it is in recovery mode; let it start up",
+    "sideload": "it is in sideload mode; let it start up",
+    "bootloader": "it is in its bootloader; let it start up",
+    "connecting": "adb is still connecting to it; try again in a moment",
+}
+"""What to do about a phone that is in another state than ``device``."""
+
+_SOCKET, _PORT = "ADB_SERVER_SOCKET", "ANDROID_ADB_SERVER_PORT"  # adb's own variables
+_QUICK_S = 20.0
+_PROTOCOL = "shell_v2"
+_PUSH_S = 600.0
+_OWN_WORDS = re.compile(r"^(?:adb|error): ", re.MULTILINE)
+_ADB_FAILED = 255
+_NO_DEVICE = re.compile(r"device (?:'[^']*' )?not found|no devices")
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A line of ``adb devices -l``: serial, state, and what adb knows of the model."""
+
+    serial: str
+    state: str
+    model: str
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why it cannot be used and what to do; None: it can."""
+        return None if self.state == READY else explain(self.state)
+
+
+def explain(state: str) -> str:
+    """What a state of adb means for the user."""
+    known = next((advice for name, advice in ADVICE.items() if state.startswith(name)), "")
+    return f"adb says {state!r}" + (f": {known}" if known else "")
+
+
+def program() -> str:
+    """The path of ``adb``.
+
+    Raises:
+        NotInstalled: there is none.
+    """
+    if own := shutil.which("adb"):
+        return own
+    if missing(("adbutils",)):
+        raise NotInstalled("adbutils", EXTRA)
+    import adbutils
+
+    return str(adbutils.adb_path())
+
+
+@contextlib.contextmanager
+def server(adb: str) -> Iterator[tuple[str, ...]]:
+    """How adb is called so that it finds phones: by the user's server where one runs or is named, or else by one of our
+    own, which listens on a socket that nobody else knows and is ended afterwards.
+
+    Raises:
+        BadInput: it does not start.
+    """
+    if _SOCKET in os.environ or _server_runs() or os.name == "nt":
+        yield (adb,)
+        return
+    with Scratch("adb") as folder:
+        own = (adb, "-L", f"localfilesystem:{folder}/server")
+        started = _call([*own, "start-server"])
+        if started.code:
+            raise BadInput(f"adb's server does not start: {started.words}")
+        try:
+            yield own
+        finally:
+            _call([*own, "kill-server"])
+
+
+def _server_runs() -> bool:
+    """Whether one listens at adb's usual place."""
+    try:
+        with socket.create_connection(("127.0.0.1", int(os.environ.get(_PORT, "5037"))), 1.0):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def attached(adb: Sequence[str]) -> list[Attached]:
+    """Every phone that the server sees, in whatever state.
+
+    Raises:
+        BadInput: adb does not work.
+    """
+    listed = _call([*adb, "devices", "-l"])
+    if listed.code:
+        raise BadInput(f"adb does not work: {listed.words}")
+    return read_listing(listed.out)
+
+
+def read_listing(text: str) -> list[Attached]:
+    """The phones of what ``adb devices -l`` prints: serial, state (which may be several words), properties."""
+    found = []
+    for line in text.splitlines():
+        match = re.match(r"(\S+)\s+(no permissions|[a-z]+)(.*)", line)
+        if match and not line.startswith(("*", "List of")):
+            model = re.search(r"\bmodel:(\S+)", match[3])
+            found.append(Attached(match[1], match[2], model[1].replace("_", " ") if model else ""))
+    return found
+
+
+class AdbShell:
+    """See ``clearport.runtime.devices.remote.shell.Shell``."""
+
+    def __init__(self, adb: Sequence[str], serial: str) -> None:
+        self.address = f"adb:{serial}"
+        self._adb = (*adb, "-s", serial)
+
+    def check(self) -> None:
+        """Make sure that the phone tells exit codes and keeps bytes as they are.
+
+        Raises:
+            BadInput: it does not: it is older than Android 7.
+            DeviceLost: it is gone.
+        """
+        told = _call([*self._adb, "features"])
+        if told.code:
+            self._check(told)
+        if _PROTOCOL not in told.out.split():
+            raise BadInput(f"{self.address}: its adb lacks the protocol {_PROTOCOL}: Android 7 or newer is needed")
+
+    def run(self, command: str, timeout_s: float) -> Outcome:
+        told = asked(command)
+        said = _said([*self._adb, "shell", "-T", told.line], timeout_s, command)
+        done = told.outcome(*said)
+        if done is None or (done.code and (done.code == _ADB_FAILED or _OWN_WORDS.search(_text(said[2])))):
+            self._check(Outcome(said[0], *map(_text, said[1:])))
+        if done is None:
+            raise DeviceLost(f"{self.address}: {told.refusal(*said)}")
+        return done
+
+    def push(self, local: Path, remote: str) -> None:
+        self._copy("push", str(local), remote)
+
+    def pull(self, remote: str, local: Path) -> None:
+        self._copy("pull", remote, str(local))
+
+    def speak(self, command: str) -> Voice:
+        told = spoken(command)
+        return Voice((*self._adb, "shell", "-T", told.line), told.mark)
+
+    def lost(self) -> str | None:
+        asked = _call([*self._adb, "get-state"])
+        state = asked.out.strip()
+        if asked.code == 0 and state == READY:
+            return None
+        if _NO_DEVICE.search(asked.err):
+            return f"{self.address} is gone: it was unplugged, or its connection broke"
+        named = state or next((name for name in ADVICE if name in asked.err), asked.words)
+        return f"{self.address} cannot be used any more: {explain(named)}"
+
+    def _copy(self, *words: str) -> None:
+        done = _call([*self._adb, *words], _PUSH_S)
+        if done.code:
+            self._check(done)
+            self._refuse(done.words)
+
+    def _check(self, done: Outcome) -> None:
+        """Raise DeviceLost where what adb said came of a phone that went away, even if it is back."""
+        if why := self.lost():
+            raise DeviceLost(why)
+        if done.code == _ADB_FAILED or "closed" in done.err:
+            raise DeviceLost(f"{self.address}: the connection broke ({done.words})")
+
+    def _refuse(self, words: str) -> NoReturn:
+        raise RuntimeFailure(f"{self.address}: {words}")
+
+
+def _call(command: Sequence[str], timeout_s: float = _QUICK_S) -> Outcome:
+    """Run adb: what it left."""
+    code, out, err = _said(command, timeout_s, command[-1])
+    return Outcome(code, _text(out), _text(err))
+
+
+def _said(command: Sequence[str], timeout_s: float, what: str) -> tuple[int, bytes, bytes]:
+    """Run adb; a time-out is a RuntimeFailure, and what ran on the phone gets its hang-up."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise RuntimeFailure(f"adb: {what!r} gave no answer within {timeout_s:g} s") from None
+    except OSError as error:
+        raise BadInput(f"{command[0]} cannot be started: {error.strerror}") from error
+    return done.returncode, done.stdout, done.stderr
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace").replace("\r\n", "\n")

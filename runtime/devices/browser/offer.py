@@ -1,0 +1,81 @@
+"""Which files browsers can run, in which of their runtimes, and where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clearport.base import Skipped
+from clearport.runtime.devices.browser.wire import Backend, Candidate, Plan, Runner, Unit
+from clearport.runtime.latency.stats import LEAST_ROUNDS
+
+if TYPE_CHECKING:
+    from clearport.base import Artifact
+    from clearport.runtime.latency.record import LatencyPlan
+
+LITERT: Runner = "litert-js"
+ONNXRUNTIME: Runner = "onnxruntime-web"
+
+AT_ONCE = 4
+"""Candidates that are loaded at the same time and take turns, where the memory of the device allows it."""
+
+_RUNS: dict[str, tuple[tuple[Runner, Unit, Backend], ...]] = {
+    "tflite": ((LITERT, "cpu", "wasm"), (LITERT, "gpu", "webgpu")),
+    "onnxruntime": (
+        (ONNXRUNTIME, "cpu", "wasm"),
+        (ONNXRUNTIME, "gpu", "webgpu"),
+        (ONNXRUNTIME, "npu", "webnn"),
+    ),
+}
+TARGETS = tuple(_RUNS)
+
+
+def candidates_of(artifact: Artifact, url: str, size: int) -> list[Candidate | Skipped]:
+    """Every way that browsers run an artifact of ``size`` bytes, fetched at ``url``; or why they do not."""
+    if artifact.target not in _RUNS:
+        return [Skipped(artifact.key, f"no runtime for browsers takes {artifact.target} files")]
+    return [
+        _candidate(artifact, url, size, *way) if (why := _obstacle(artifact, *way)) is None else why
+        for way in _RUNS[artifact.target]
+    ]
+
+
+def _obstacle(artifact: Artifact, runner: Runner, unit: Unit, backend: Backend) -> Skipped | None:
+    what = f"{artifact.key} {runner} {backend}"
+    source, result = artifact.inputs[0], artifact.outputs[0]
+    if artifact.variant == "ort" and unit != "cpu":
+        return Skipped(what, "an .ort file is optimised for the CPU: the GPU and WebNN take the .onnx file")
+    if runner == LITERT and "int8" in (source.dtype, result.dtype):
+        return Skipped(what, "LiteRT.js takes uint8 and float32 pictures: export with --io uint8")
+    if runner == LITERT and source.dynamic:
+        return Skipped(what, "LiteRT.js cannot resize inputs: export with a --size")
+    return None
+
+
+def _candidate(artifact: Artifact, url: str, size: int, runner: Runner, unit: Unit, backend: Backend) -> Candidate:
+    return Candidate(
+        key=f"{artifact.key} {runner} {backend}",
+        artifact=artifact.key,
+        sha256=artifact.sha256,
+        runner=runner,
+        unit=unit,
+        backend=backend,
+        url=url,
+        bytes=size,
+        input=artifact.inputs[0],
+        output=artifact.outputs[0],
+    )
+
+
+def plan_of(plan: LatencyPlan) -> Plan:
+    """A latency plan as pages take it."""
+    return Plan(
+        rounds=plan.rounds,
+        least_rounds=min(LEAST_ROUNDS, plan.rounds),
+        runs=plan.runs,
+        warmup=plan.warmup,
+        min_seconds=plan.min_seconds,
+        max_seconds=plan.max_seconds,
+        threads=plan.threads,
+        timeout_s=plan.timeout_s,
+        at_once=AT_ONCE,
+    )

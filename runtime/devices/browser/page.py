@@ -1,0 +1,103 @@
+"""The page's files: where they are built, whether they belong to these sources, and what they may be fetched as."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearport.base import BadInput, RuntimeFailure
+
+WEB = Path(__file__).parents[2] / "web"
+DIST = WEB / "dist"
+STAMP = "sources.sha256"
+INDEX = "index.html"
+
+_BUILD_S = 900.0
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".wasm": "application/wasm",
+    ".png": "image/png",
+}
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file or bytes that may be fetched; ``encoding`` is how it is compressed on disk."""
+
+    source: Path | bytes
+    type: str
+    encoding: str | None = None
+
+
+def content_of(source: Path | bytes, name: str) -> Content:
+    """What a file is fetched as, by the end of its name; ``.gz`` is handed out as it is, to be unpacked on the way."""
+    plain = name.removesuffix(".gz")
+    return Content(
+        source, _TYPES.get(Path(plain).suffix, "application/octet-stream"), "gzip" if plain != name else None
+    )
+
+
+def page_files() -> dict[str, Content]:
+    """Name -> what is fetched under it, of the built page.
+
+    Raises:
+        BadInput: the page is not built; the message says how.
+    """
+    if (why := unbuilt()) is not None:
+        raise BadInput(why)
+    found = sorted(path for path in DIST.iterdir() if path.is_file() and path.name != STAMP)
+    return {path.name.removesuffix(".gz"): content_of(path, path.name) for path in found}
+
+
+def unbuilt() -> str | None:
+    """Why there is no page, or an old one, and how to get it; None: it is there."""
+    there = (DIST / STAMP).is_file() and (DIST / INDEX).is_file()
+    if there and (not _has_sources() or (DIST / STAMP).read_text().strip() == sources_digest()):
+        return None
+    state = "older than its sources" if there else "not built"
+    if not _has_sources():
+        return f"the page of 'clearport serve' is {state}, and this installation has no sources of it: install a wheel"
+    return f"the page of 'clearport serve' is {state}; to build it (needs Node.js 20 or newer with npm): make web"
+
+
+def ensure_built() -> None:
+    """Build the page where it is missing or old, and npm is there.
+
+    Raises:
+        BadInput: npm is missing; the message says how to go on.
+        RuntimeFailure: the build failed.
+    """
+    if (why := unbuilt()) is None:
+        return
+    npm = shutil.which("npm")
+    if npm is None or not _has_sources():
+        raise BadInput(why)
+    for words in (("ci", "--ignore-scripts", "--no-audit", "--no-fund"), ("run", "--silent", "build")):
+        done = subprocess.run(
+            [npm, *words], cwd=WEB, capture_output=True, text=True, errors="replace", timeout=_BUILD_S, check=False
+        )
+        if done.returncode:
+            said = (done.stderr.strip() or done.stdout.strip())[-2000:]
+            raise RuntimeFailure(f"{WEB}: 'npm {' '.join(words)}' failed:\n{said}")
+
+
+def sources_digest() -> str:
+    """SHA-256 over what the page is built from; ``build.mjs`` writes the same into the build."""
+    names = ["index.html", "style.css", "package-lock.json", "build.mjs"]
+    names += [f"src/{path.name}" for path in (WEB / "src").iterdir()]
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        digest.update(f"{name}\n".encode())
+        digest.update((WEB / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _has_sources() -> bool:
+    return (WEB / "package-lock.json").is_file()

@@ -1,0 +1,132 @@
+"""Latency records of browsers: one JSON file for each device and browser, in a folder that the user names.
+
+A record grows row by row and is written whole each time, so that a page that goes away leaves what it sent.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from clearport.base import BadInput
+from clearport.disk.files import write_text
+from clearport.disk.json_files import read_model
+from clearport.runtime.devices.browser.wire import SCHEMA_VERSION, DeviceFacts, StoredRow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MOST_RECORDS = 500
+MOST_RUNS = 50
+DEVICE_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class RunNote(BaseModel):
+    """One run of a page: when it began and ended (ISO 8601, UTC), how many rows were to come and came, how it ended."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    began: str
+    ended: str | None = None
+    asked: int
+    came: int = 0
+    outcome: str = "running"
+
+
+class BrowserRecord(BaseModel):
+    """A device with one browser, and what ran there of one bundle. ``rows``: key of a candidate -> its last row."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    bundle: str
+    device: DeviceFacts
+    rows: dict[str, StoredRow] = Field(default_factory=dict)
+    runs: tuple[RunNote, ...] = ()
+
+
+class Records:
+    """The records of one folder; without a folder they last as long as the server.
+
+    Raises:
+        BadInput: a record in the folder cannot be read, or is none.
+    """
+
+    def __init__(self, folder: Path | None, bundle: str, files: Mapping[str, str]) -> None:
+        """``files``: key of a candidate -> SHA-256 of its artifact; rows of other files are history, not results."""
+        self._folder, self._bundle, self._files = folder, bundle, files
+        self._records: dict[str, BrowserRecord] = {}
+        self._places: dict[str, Path] = {}
+        for path in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else ():
+            record = _read(path)
+            if record.bundle == bundle:
+                self._records[record.id], self._places[record.id] = record, path
+
+    def of(self, device: str) -> BrowserRecord | None:
+        """What is known of a device."""
+        return self._records.get(device)
+
+    def greet(self, device: str, facts: DeviceFacts) -> BrowserRecord:
+        """Begin or continue the record of a device; rows of artifacts that have changed since are dropped.
+
+        Raises:
+            BadInput: there are too many records, or the folder cannot be written.
+        """
+        old = self._records.get(device)
+        if old is None and len(self._records) >= MOST_RECORDS:
+            raise BadInput(f"{MOST_RECORDS} devices have sent records: give --records another folder")
+        rows = {} if old is None else {k: r for k, r in old.rows.items() if self._files.get(k) == r.sha256}
+        runs = () if old is None else old.runs
+        return self._keep(BrowserRecord(id=device, bundle=self._bundle, device=facts, rows=rows, runs=runs))
+
+    def begin(self, device: str, asked: int) -> None:
+        """A run of a page begins."""
+        record = self._records[device]
+        runs = (*record.runs, RunNote(began=_now(), asked=asked))[-MOST_RUNS:]
+        self._keep(record.model_copy(update={"runs": runs}))
+
+    def add(self, device: str, row: StoredRow) -> None:
+        """A row came; an earlier one of the same key is replaced, but never a measured one by a failure."""
+        record = self._records[device]
+        before = record.rows.get(row.key)
+        keep = before is not None and before.outcome == "measured" and row.outcome == "skipped"
+        runs = record.runs
+        if runs and runs[-1].ended is None:
+            runs = (*runs[:-1], runs[-1].model_copy(update={"came": runs[-1].came + 1}))
+        rows = record.rows if keep else {**record.rows, row.key: row}
+        self._keep(record.model_copy(update={"rows": rows, "runs": runs}))
+
+    def end(self, device: str, outcome: str) -> RunNote | None:
+        """The run of a page ended, and how; None where none was going on."""
+        record = self._records.get(device)
+        if record is None or not record.runs or record.runs[-1].ended is not None:
+            return None
+        note = record.runs[-1].model_copy(update={"ended": _now(), "outcome": outcome})
+        self._keep(record.model_copy(update={"runs": (*record.runs[:-1], note)}))
+        return note
+
+    def _keep(self, record: BrowserRecord) -> BrowserRecord:
+        self._records[record.id] = record
+        if self._folder is not None:
+            place = self._places.setdefault(record.id, self._folder / _name(record))
+            write_text(place, record.model_dump_json(indent=2) + "\n")
+        return record
+
+
+def _name(record: BrowserRecord) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", record.device.title.lower()).strip("-")[:60]
+    return f"{words or 'browser'}-{record.id[:8]}.json"
+
+
+def _read(path: Path) -> BrowserRecord:
+    advice = "; move it away, or give --records another folder"
+    return read_model(path, BrowserRecord, "a record of 'clearport serve'", advice=advice)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,202 @@
+"""Opens SSH connections: whose key is trusted, whose identity is shown, and what an error means for the user.
+
+A host's key has to be pinned in a file of known hosts. One that is not there, or that changed, is refused with its
+fingerprint and what to do; nothing is ever added by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import asyncssh
+
+from clearport.base import BadInput, ClearportError
+from clearport.runtime.devices.device import DeviceLost, Settings
+
+CONNECT_S = 10
+KEEPALIVE_S = 4
+"""Between two questions to a silent device; after three without an answer it is gone."""
+
+EXPECTED = "ssh:[USER@]HOST[:PORT], as in ssh:pi@raspberrypi.local or ssh:root@[fe80::1]:2222"
+
+_MISSED = 3
+_ADDRESS = re.compile(
+    r"ssh:(?:(?P<user>[^@:/\s]+)@)?(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^@:/\[\]\s-][^@:/\[\]\s]*)(?::(?P<port>\d{1,5}))?"
+)
+_USUAL = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
+
+
+@dataclass(frozen=True)
+class Access:
+    """A board and how to get in; None: what the user's SSH configuration says, or else SSH's own default."""
+
+    address: str
+    host: str
+    user: str | None
+    port: int | None
+    identity: str | None
+    known_hosts: str | None
+
+    @classmethod
+    def of(cls, address: str, settings: Settings) -> Self:
+        """``ssh:[user@]host[:port]``; an IPv6 address stands in brackets.
+
+        Raises:
+            BadInput: the address is another, or a file of the settings is not there.
+        """
+        match = _ADDRESS.fullmatch(address)
+        port = int(match["port"]) if match and match["port"] else None
+        if match is None or port == 0 or (port or 0) > 65535:
+            raise BadInput(f"--device {address}: expected {EXPECTED}")
+        for path in (settings.identity, settings.known_hosts):
+            if path is not None and not path.is_file():
+                raise BadInput(f"{path}: no such file")
+        identity, known = (str(p.absolute()) if p else None for p in (settings.identity, settings.known_hosts))
+        return cls(address, match["host"].strip("[]"), match["user"], port, identity, known)
+
+    def to_json(self) -> str:
+        """For ``ssh.bridge``."""
+        return json.dumps(asdict(self))
+
+
+async def connect(access: Access) -> asyncssh.SSHClientConnection:
+    """An open connection.
+
+    Raises:
+        BadInput: the host's key is not trusted, or ours is not accepted.
+        DeviceLost: the board does not answer.
+    """
+    witness = _Witness()
+    try:
+        return await _patiently(access, witness)
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise _distrust(access, witness, str(error)) from error
+    except asyncssh.PermissionDenied as error:
+        raise BadInput(_denied(access)) from error
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+        raise BadInput(_unreadable(access, error)) from error
+    except asyncssh.ConfigParseError as error:
+        raise BadInput(f"{access.address}: your SSH configuration cannot be read: {error}") from error
+    except (OSError, TimeoutError, asyncssh.Error) as error:
+        why = f"{access.address} does not answer ({_said(error)}): is it on, and is this its name?"
+        raise DeviceLost(why) from error
+
+
+async def _patiently(access: Access, witness: _Witness) -> asyncssh.SSHClientConnection:
+    """A connection, at the third attempt with any kind of host key.
+
+    Only kinds that are pinned are asked for at first. A host without them breaks off; asked for any kind, it shows what
+    it has, which is then refused by its fingerprint.
+    """
+    for _ in range(2):
+        with contextlib.suppress(asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError):
+            return await _connect(access, witness)
+    return await _connect(access, witness, server_host_key_algs="default")
+
+
+async def _connect(access: Access, witness: _Witness, **more: Any) -> asyncssh.SSHClientConnection:
+    chosen: dict[str, Any] = {"username": access.user, "port": access.port}
+    if access.identity is not None:
+        chosen |= {"client_keys": [access.identity], "agent_path": None}
+    return await asyncssh.connect(
+        access.host,
+        client_factory=lambda: witness,
+        known_hosts=_known_hosts(access),
+        preferred_auth="publickey",
+        compression_algs=["none"],  # pictures are noise to a compressor, and its work would be the board's
+        keepalive_interval=KEEPALIVE_S,
+        keepalive_count_max=_MISSED,
+        connect_timeout=CONNECT_S,
+        login_timeout=2 * CONNECT_S,
+        **{name: value for name, value in chosen.items() if value is not None or name == "agent_path"},
+        **more,
+    )
+
+
+class _Witness(asyncssh.SSHClient):
+    """Sees the key of a host that is in no file of known hosts, and does not trust it."""
+
+    def __init__(self) -> None:
+        self.key: asyncssh.SSHKey | None = None
+        self.place = ("", "", 22)
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        self.key, self.place = key, (host, addr, port)
+        return False
+
+
+def _known_hosts(access: Access) -> asyncssh.SSHKnownHosts:
+    """The pinned keys. Never None, which would mean to asyncssh that every key is trusted.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    text = []
+    for path in _files(access):
+        try:
+            text.append(path.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"{path}: the known hosts cannot be read: {error}") from error
+    try:
+        return asyncssh.import_known_hosts("\n".join(text))
+    except (ValueError, asyncssh.Error) as error:
+        raise BadInput(f"{', '.join(map(str, _files(access)))}: the known hosts cannot be read: {error}") from error
+
+
+def _files(access: Access) -> list[Path]:
+    if access.known_hosts is not None:
+        return [Path(access.known_hosts)]
+    return [path for path in (p.expanduser() for p in _USUAL) if path.is_file()]
+
+
+def _distrust(access: Access, witness: _Witness, said: str) -> ClearportError:
+    """Why a host's key was refused, and what to do."""
+    if witness.key is None:  # revoked, or a certificate: nothing to compare
+        return BadInput(f"{access.address}: the host's key is refused: {said}")
+    host, addr, port = witness.place
+    pinned = asyncssh.match_known_hosts(_known_hosts(access), host, addr, None if port == 22 else port)[0]
+    kind, fingerprint = witness.key.get_algorithm(), witness.key.get_fingerprint()
+    file = access.known_hosts or "~/.ssh/known_hosts"
+    name = host if port == 22 else f"[{host}]:{port}"
+    shown = f"the board shows the key {kind} {fingerprint}"
+    compare = "Compare on the board: for f in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $f; done"
+    line = f"{name} {witness.key.export_public_key().decode().strip()}"
+    add = f"echo '{line}' >> {file}"
+    if pinned:
+        known = ", ".join(f"{key.get_algorithm()} {key.get_fingerprint()}" for key in pinned)
+        return BadInput(
+            f"{access.address}: THE HOST'S KEY HAS CHANGED. {shown}, and {file} has {known}. Either the board was set "
+            f"up anew, or something else answers in its place. {compare}. Only if they are equal: "
+            f"ssh-keygen -f {file} -R '{name}', then {add}"
+        )
+    return BadInput(
+        f"{access.address}: the host's key is not known: {shown}, which is not in {file}. {compare}. "
+        f"If they are equal, add it: {add}"
+    )
+
+
+def _denied(access: Access) -> str:
+    shown = access.identity or "those of your SSH agent and of ~/.ssh"
+    target = f"{access.user}@{access.host}" if access.user else access.host
+    port = f"-p {access.port} " if access.port else ""
+    public = f"-i {access.identity} " if access.identity else ""
+    return (
+        f"{access.address}: the board accepts none of your keys ({shown}), and clearport gives no passwords. "
+        f"To let your key in: ssh-copy-id {public}{port}{target}"
+    )
+
+
+def _unreadable(access: Access, error: Exception) -> str:
+    return (
+        f"{access.address}: the private key {access.identity or ''} cannot be used ({error}). One with a passphrase is "
+        "used through the agent: ssh-add it, and name no key"
+    )
+
+
+def _said(error: BaseException) -> str:
+    return str(error).strip() or type(error).__name__

@@ -1,0 +1,70 @@
+"""How long artifacts take, measured in turns: A B C, C B A, B C A ..., all of them loaded all the time.
+
+What else runs on the machine then disturbs all candidates alike, and ratios to the baseline hold where single
+figures do not. Where memory does not hold all, groups follow each other, each with the baseline of its candidates.
+What is recorded follows TFLite's benchmark_model, MLPerf Mobile and OpenVINO's benchmark_app.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clearport.runtime.latency.host import Host, host, load_average
+from clearport.runtime.latency.race import Candidate, Meters, Progress, Race
+from clearport.runtime.latency.record import LatencyPlan, LatencyReport
+
+if TYPE_CHECKING:
+    from clearport.base import Array, Skipped
+
+
+@dataclass(frozen=True)
+class LatencyRun:
+    """Every candidate's report, or why there is none, in the order given; the machine; and what they gave.
+
+    ``outputs`` are raw tensors by name, of the candidates that ran; empty unless they were asked for.
+    """
+
+    reports: Mapping[str, LatencyReport | Skipped]
+    host: Host
+    outputs: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+
+
+MEMORY_MIB = 1536.0
+"""What the workers that are loaded together may hold, with Python and their runtimes."""
+
+
+def measure(
+    candidates: Sequence[Candidate],
+    plan: LatencyPlan | None = None,
+    baseline: str | Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+    *,
+    keep_outputs: bool = False,
+    meters: Meters | None = None,
+    memory_mib: float = MEMORY_MIB,
+) -> LatencyRun:
+    """Measure all ``candidates`` in turns.
+
+    ``baseline`` is the key that ratios refer to, or each candidate's own: key -> key. ``keep_outputs`` runs each once
+    more for what it gives. A candidate that fails becomes a ``Skipped`` with its reason, and the others go on. Where
+    all together hold more than ``memory_mib``, they are measured in groups; ``facts["took_turns_with"]`` of a report
+    then names those of its group.
+    """
+    load_start = load_average()
+    baselines = baseline if isinstance(baseline, Mapping) else {c.key: baseline for c in candidates}
+    race = Race(plan or LatencyPlan(), meters or Meters(), progress or (lambda *_: None), baselines, memory_mib)
+    with closing(race):
+        waiting = list(candidates)
+        while waiting:
+            left = race.fill(waiting)
+            race.run((len(waiting) - len(left)) / len(candidates))
+            race.sustain()
+            if keep_outputs:
+                race.keep_outputs()
+            race.leave(left)
+            waiting = left
+    reports = race.reports()
+    return LatencyRun({c.key: reports[c.key] for c in candidates}, host(load_start), race.outputs)

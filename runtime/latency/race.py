@@ -1,0 +1,282 @@
+"""The interleaved run behind ``latency.measure``: who is in it, what was measured, who dropped out and why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from clearport import problems
+from clearport.base import Skipped
+from clearport.registry import RUNNERS
+from clearport.runtime.latency.conditions import Conditions, drift, here
+from clearport.runtime.latency.entrant import Entrant, report_of
+from clearport.runtime.latency.host import package_energy_mj
+from clearport.runtime.latency.memory import memory_of, together_mib
+from clearport.runtime.latency.record import LatencyPlan, LatencyReport
+from clearport.runtime.latency.sustained import sustain
+from clearport.runtime.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+    from clearport.runtime.worker.launch import Launch
+
+Progress = Callable[[str, int, int], None]
+"""Called with the candidate's key, the round (from 1; 0 while it is loaded) and the number of rounds."""
+
+LASTING = " without a pause"
+"""What is added to the key of a candidate whose sustained run progress is told of."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is measured: an artifact in a runner, on raw inputs in its own dtype and layout.
+
+    ``sustained`` is whether it takes part where a plan asks for minutes without a pause.
+    """
+
+    key: str
+    runner: str
+    path: Path
+    inputs: Mapping[str, Array]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    python: str | None = None
+    plugin: Path | None = None
+    launch: Launch | None = None
+    sustained: bool = True
+
+
+@dataclass(frozen=True)
+class Meters:
+    """What a device tells of itself while it is measured.
+
+    ``conditions`` are asked before and after; ``energy_mj`` is a counter of millijoules, None where there is none.
+    """
+
+    conditions: Callable[[], Conditions] = here
+    energy_mj: Callable[[], float | None] = package_energy_mj
+
+
+class Race:
+    """Candidates that take turns, in groups that are loaded together.
+
+    Args:
+        plan: how to measure.
+        meters: what the device tells of itself.
+        progress: told what is done.
+        baselines: key -> key of the candidate that its ratio refers to.
+        memory_mib: what the workers of a group may hold together; see ``fill``.
+    """
+
+    def __init__(
+        self,
+        plan: LatencyPlan,
+        meters: Meters,
+        progress: Progress,
+        baselines: Mapping[str, str | None],
+        memory_mib: float,
+    ) -> None:
+        self._plan, self._meters, self._progress = plan, meters, progress
+        self._baselines, self._memory_mib = baselines, memory_mib
+        self._entrants: dict[str, Entrant] = {}
+        self._found: dict[str, LatencyReport | Skipped] = {}
+        self._groups: list[tuple[str, ...]] = []
+        self._rounds = 0
+        self.outputs: dict[str, Mapping[str, Array]] = {}
+        self._before = meters.conditions()
+        self._after = self._before
+
+    def fill(self, waiting: Sequence[Candidate]) -> list[Candidate]:
+        """Load the next group: candidates with their baselines, as many as ``memory_mib`` holds, but one pair at least.
+
+        The first that does not fit any more is foreseen: it is taken to be as large as the largest of the group. Those
+        that are left are returned.
+        """
+        left, kept = list(waiting), set(self._entrants)
+        while left and (self._only_baselines(kept, left) or self._has_room(kept)):
+            for candidate in _with_baselines(left[0], left, self._baselines):
+                left.remove(candidate)
+                self._enter(candidate)
+        return left
+
+    def _only_baselines(self, kept: set[str], left: Sequence[Candidate]) -> bool:
+        referred = {self._baselines.get(each.key) for each in left}
+        return all(entrant.candidate.key in referred for entrant in self._fresh(kept))
+
+    def _fresh(self, kept: set[str]) -> list[Entrant]:
+        return [entrant for key, entrant in self._entrants.items() if key not in kept]
+
+    def _has_room(self, kept: set[str]) -> bool:
+        referred = set(self._baselines.values())
+        own = [e.memory.peak_mib for e in self._fresh(kept) if e.candidate.key not in referred]
+        return together_mib([e.memory for e in self._entrants.values()]) + max(own, default=0.0) <= self._memory_mib
+
+    def _enter(self, candidate: Candidate) -> None:
+        """Load a candidate and warm it up."""
+        self._progress(candidate.key, 0, self._plan.rounds)
+        try:
+            if candidate.plugin is None and not RUNNERS.get(candidate.runner).measures_latency:
+                reason = f"{candidate.runner} evaluates the file by reference: it has no latency"
+                self._found[candidate.key] = Skipped(candidate.key, reason)
+                return
+            worker = _worker(candidate, self._plan).__enter__()
+        except problems.UNEXPECTED as error:
+            self._found[candidate.key] = _failed(candidate.key, error)
+            return
+        try:
+            worker.measure(candidate.inputs, 0, max(1, self._plan.warmup))
+            self._entrants[candidate.key] = Entrant(candidate, worker, memory_of(worker.facts()))
+        except problems.UNEXPECTED as error:
+            worker.close()
+            self._found[candidate.key] = _failed(candidate.key, error)
+        except BaseException:
+            worker.close()
+            raise
+
+    def run(self, share: float = 1.0) -> None:
+        """Rounds until the plan is satisfied; ``share`` of its longest time is this group's."""
+        if not self._fresh({key for group in self._groups for key in group}):
+            return  # nothing but a baseline that waits for others, and they could not be loaded
+        self._groups.append(tuple(self._entrants))
+        started, first = time.monotonic(), self._rounds
+        while self._entrants and not self._enough(first, (time.monotonic() - started) / share):
+            done = self._rounds - first
+            self._rounds += 1
+            for key in order(list(self._entrants), done):
+                self._progress(key, done + 1, max(done + 1, self._plan.rounds))
+                self._guarded(key, self._turn)
+        self._after = self._meters.conditions()
+
+    def sustain(self) -> None:
+        """Each candidate alone for as long as the plan says."""
+        seconds = self._plan.sustained_s
+        new = [key for key, e in self._entrants.items() if e.candidate.sustained and e.sustained is None]
+        for key in new if seconds else []:
+
+            def tell(done_s: float, key: str = key) -> None:
+                self._progress(f"{key}{LASTING}", 1 + min(int(done_s), int(seconds)), 1 + int(seconds))
+
+            def go(entrant: Entrant, tell: Callable[[float], None] = tell) -> None:
+                entrant.sustained = sustain(entrant.worker, seconds, self._meters.conditions, tell)
+
+            self._guarded(key, go)
+
+    def keep_outputs(self) -> None:
+        """Note what every candidate gives for its inputs."""
+
+        def go(entrant: Entrant) -> None:
+            self.outputs[entrant.candidate.key] = entrant.worker.run(entrant.candidate.inputs)
+
+        for key in [key for key in self._entrants if key not in self.outputs]:
+            self._guarded(key, go)
+
+    def leave(self, waiting: Sequence[Candidate] = ()) -> None:
+        """End the group: its records are made. The baselines of those that are ``waiting`` stay loaded."""
+        needed = {each.key for one in waiting for each in self._referred(one.key)}
+        leaving = {key: entrant for key, entrant in self._entrants.items() if key not in needed}
+        for key, entrant in leaving.items():
+            reference = self._entrants.get(self._baselines.get(key) or "")
+            try:
+                self._found[key] = self._report(entrant, reference)
+            except problems.UNEXPECTED as error:
+                self._found[key] = _failed(key, error)
+        for key, entrant in leaving.items():
+            del self._entrants[key]
+            entrant.worker.close()
+
+    def _referred(self, key: str) -> list[Candidate]:
+        found: list[Candidate] = []
+        while (entrant := self._entrants.get(self._baselines.get(key) or "")) is not None:
+            if entrant.candidate in found:
+                break
+            found.append(entrant.candidate)
+            key = entrant.candidate.key
+        return found
+
+    def close(self) -> None:
+        """End all workers."""
+        for entrant in self._entrants.values():
+            entrant.worker.close()
+
+    def reports(self) -> dict[str, LatencyReport | Skipped]:
+        """What became of every candidate; where there were several groups, with whom it took turns."""
+        if len(self._groups) < 2:
+            return dict(self._found)
+        return {key: self._grouped(key, report) for key, report in self._found.items()}
+
+    def _grouped(self, key: str, report: LatencyReport | Skipped) -> LatencyReport | Skipped:
+        if isinstance(report, Skipped):
+            return report
+        met = [other for group in self._groups if key in group for other in group if other != key]
+        return replace(report, facts={**report.facts, "took_turns_with": list(dict.fromkeys(met))})
+
+    def _guarded(self, key: str, action: Callable[[Entrant], None]) -> None:
+        """Do something with an entrant; if it fails, it is out of the race with its reason."""
+        try:
+            action(self._entrants[key])
+        except problems.UNEXPECTED as error:
+            self._found[key] = _failed(key, error)
+            self._entrants.pop(key).worker.close()
+
+    def _turn(self, entrant: Entrant) -> None:
+        before = self._meters.energy_mj()
+        entrant.rounds[self._rounds] = entrant.worker.measure(None, self._plan.runs)
+        after = self._meters.energy_mj()
+        if before is not None and after is not None and after >= before:  # a counter that wrapped tells nothing
+            entrant.energy_mj.append((after - before) / self._plan.runs)
+
+    def _enough(self, first: int, elapsed_s: float) -> bool:
+        plan, done = self._plan, self._rounds - first
+        if elapsed_s >= plan.max_seconds and done >= min(3, plan.rounds):
+            return True
+        least_ms = min(
+            sum(sum(timing.wall_ms) for number, timing in entrant.rounds.items() if number > first)
+            for entrant in self._entrants.values()
+        )
+        return done >= plan.rounds and least_ms >= plan.min_seconds * 1e3
+
+    def _report(self, entrant: Entrant, reference: Entrant | None) -> LatencyReport:
+        remarks = drift(self._before, self._after)
+        return report_of(entrant, None if entrant is reference else reference, self._plan, remarks)
+
+
+def order(racing: Sequence[T], done: int) -> list[T]:
+    """Who comes when in the round after ``done`` ones: A B C, C B A, B C A, A C B ...
+
+    Each comes first as often as last, and nobody always after the same neighbour.
+    """
+    shift = done // 2 % len(racing)
+    turned = [*racing[shift:], *racing[:shift]]
+    return turned[::-1] if done % 2 else turned
+
+
+def _with_baselines(
+    candidate: Candidate, waiting: Sequence[Candidate], baselines: Mapping[str, str | None]
+) -> list[Candidate]:
+    """A candidate, and those of ``waiting`` that its ratio refers to, and theirs."""
+    found, by_key = [candidate], {each.key: each for each in waiting}
+    while (reference := by_key.get(baselines.get(found[-1].key) or "")) is not None and reference not in found:
+        found.append(reference)
+    return found
+
+
+def _failed(key: str, error: BaseException) -> Skipped:
+    return Skipped(key, problems.told(error, f"measuring {key}"))
+
+
+def _worker(candidate: Candidate, plan: LatencyPlan) -> Worker:
+    return Worker(
+        candidate.runner,
+        candidate.path,
+        plan.threads,
+        plan.timeout_s,
+        candidate.options,
+        python=candidate.python,
+        plugin=candidate.plugin,
+        pin=plan.pin,
+        launch=candidate.launch,
+    )

@@ -1,0 +1,133 @@
+"""Core ML itself, through coremltools' ``predict``: macOS only.
+
+Options:
+    unit: which units Core ML may use: ``all`` (default), ``cpu``, ``gpu`` (with the CPU) or ``npu`` (the Neural Engine,
+        with the CPU).
+
+Which unit each operation is planned for is asked of Core ML (macOS 14.4 and later): what was allowed is not
+what runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearport.base import BadInput, RuntimeFailure
+from clearport.export.coreml.tools import load
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+_UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "npu": "CPU_AND_NE"}
+_DEVICES = {"MLCPUComputeDevice": "cpu", "MLGPUComputeDevice": "gpu", "MLNeuralEngineComputeDevice": "npu"}
+
+
+class CoreMLSession:
+    """A compiled model. ``bind`` and ``invoke`` leave the conversion of pictures out of a measurement."""
+
+    def __init__(self, path: Path, unit: str) -> None:
+        ct = load()
+        self._units = ct.ComputeUnit[_UNITS[unit]]
+        self._asked = unit
+        self._model = ct.models.MLModel(str(path), compute_units=self._units)
+        self._bound: dict[str, Any] = {}
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """One inference; pictures are uint8 (1, H, W, 3) RGB, tensors float32 (1, 3, H, W)."""
+        self.bind(inputs)
+        return {name: _from_coreml(value) for name, value in self._model.predict(self._bound).items()}
+
+    def bind(self, inputs: Mapping[str, Array]) -> None:
+        """Convert inputs to what Core ML takes."""
+        self._bound = {name: _to_coreml(array) for name, array in inputs.items()}
+
+    def invoke(self) -> None:
+        """One inference on what was bound."""
+        self._model.predict(self._bound)
+
+    def facts(self) -> dict[str, Any]:
+        """The units that Core ML plans its operations for, joined by ``+``, and which operations those are."""
+        try:
+            planned = self._planned()
+        except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+            return {"unit": "unknown", "allowed": self._asked, "compute_plan": f"not available: {error}"}
+        return {
+            "unit": "+".join(sorted(planned)) or "unknown",
+            "allowed": self._asked,
+            "operators_per_unit": {unit: dict(sorted(kinds.items())) for unit, kinds in sorted(planned.items())},
+        }
+
+    def _planned(self) -> dict[str, Counter[str]]:
+        """Unit -> operation -> how many are planned for it."""
+        from coremltools.models.compute_plan import MLComputePlan
+
+        plan = MLComputePlan.load_from_path(self._model.get_compiled_model_path(), self._units)
+        program = plan.model_structure.program
+        if program is None:
+            raise ValueError("not an ML program")
+        found: dict[str, Counter[str]] = {}
+        for operation in program.functions["main"].block.operations:
+            usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
+            if usage is not None:  # constants are not computed
+                name = type(usage.preferred_compute_device).__name__
+                found.setdefault(_DEVICES.get(name, name), Counter())[operation.operator_name] += 1
+        return found
+
+
+def _to_coreml(array: Array) -> Any:
+    if array.dtype != np.uint8:
+        return array
+    from PIL import Image
+
+    return Image.fromarray(array[0])
+
+
+def _from_coreml(value: Any) -> Array:
+    if isinstance(value, np.ndarray):
+        return value
+    return np.asarray(value.convert("RGB"), dtype=np.uint8)[None]
+
+
+class CoreMLRunner:
+    """The runner; see the module."""
+
+    name = "coreml"
+    title = "Core ML"
+    targets = ("coreml",)
+    units = ("cpu", "gpu", "npu")
+    requires = ("coremltools",)
+    measures_latency = True
+    method = "ran on Core ML"
+
+    def unavailable(self) -> str | None:
+        """Why this machine cannot run it, or None."""
+        return None if sys.platform == "darwin" else "Core ML runs on macOS only"
+
+    def prepare(self) -> None:
+        """Import what ``open`` needs, so that its time is that of the model alone."""
+        load()
+
+    def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> CoreMLSession:
+        """Compile and load the package; Core ML chooses its own threads.
+
+        Raises:
+            RuntimeFailure: there is no Core ML here.
+            BadInput: ``unit`` is not one of Core ML's.
+        """
+        del threads
+        reason = self.unavailable()
+        if reason is not None:
+            raise RuntimeFailure(f"{path}: {reason}")
+        unit = options.get("unit", "all")
+        if unit not in _UNITS:
+            raise BadInput(f"unit {unit!r}: Core ML has {', '.join(_UNITS)}")
+        return CoreMLSession(path, unit)
+
+
+RUNNER = CoreMLRunner()

@@ -1,0 +1,36 @@
+"""ncnn on the CPU: a folder ``<name>.ncnn/`` or its ``.param``.
+
+Weights of fp16 files are widened when they are loaded; all is computed in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clearport.runtime.sessions.ncnn import NcnnSession
+
+
+class NcnnRunner:
+    """See ``clearport.protocols.Runner``."""
+
+    name = "ncnn"
+    title = "ncnn (CPU)"
+    targets = ("ncnn",)
+    requires = ("ncnn",)
+    measures_latency = True
+    method = "ran on ncnn"
+
+    def prepare(self) -> None:
+        """Import the runtime, before the clock of ``init_ms`` starts."""
+        import ncnn  # noqa: F401  # imported for its side effect: the library is loaded
+
+    def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> NcnnSession:
+        from clearport.runtime.sessions.ncnn import NcnnSession
+
+        return NcnnSession(path, threads)
+
+
+RUNNER = NcnnRunner()

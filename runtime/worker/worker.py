@@ -1,0 +1,263 @@
+"""Runs an artifact in a subprocess of its own, because runtimes abort, hang and print.
+
+    with Worker("onnxruntime", path, threads=1) as worker:
+        outputs = worker.run({"image": tensor})
+        timing = worker.measure({"image": tensor}, runs=10, warmup=2)
+
+A crash, a hang or a refusal is a ``RuntimeFailure`` that names the runner and the file and quotes the
+runtime. The subprocess has its own session: Ctrl-C reaches the parent, which ends the worker with
+everything that it started; a worker whose parent was killed ends by itself.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from clearport import problems
+from clearport.base import BadInput, NotInstalled, RuntimeFailure
+from clearport.runtime.worker import wire
+from clearport.runtime.worker.launch import Launch, here, worker_environment
+from clearport.runtime.worker.process import Deadline, WorkerProcess
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+_SIGNAL_CODES = frozenset(128 + number for number in signal.Signals)
+_QUOTED_CHARS = 1500
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Samples of one ``measure``, in the order they were taken, in milliseconds.
+
+    ``cpu_ms`` is the CPU time of all threads of the worker within each sample of ``wall_ms``.
+    """
+
+    wall_ms: tuple[float, ...]
+    cpu_ms: tuple[float, ...]
+    warmup_ms: tuple[float, ...]
+
+
+class Worker:
+    """An artifact that is open in a subprocess; use it as a context manager.
+
+    Args:
+        runner: name of a ``runtime/runners/<name>.py``.
+        path: the artifact.
+        threads: compute threads of the runtime, and of OpenMP and BLAS below it.
+        timeout_s: longest time that one command (start and load together are one) may take.
+        options: handed to ``Runner.open``; JSON values.
+        python: the interpreter, which needs numpy and the runner's runtime, not clearport.
+        plugin: a Python file that defines ``RUNNER``, for a runner that is not part of clearport.
+        pin: logical processors that the worker is kept on (Linux); empty for all.
+        launch: starts the worker on another machine, where ``python`` and ``plugin`` of this one mean nothing.
+    """
+
+    def __init__(  # noqa: PLR0913  all that a subprocess is started with
+        self,
+        runner: str,
+        path: Path,
+        threads: int = 1,
+        timeout_s: float = 120.0,
+        options: Mapping[str, Any] | None = None,
+        *,
+        python: str | None = None,
+        plugin: Path | None = None,
+        pin: Sequence[int] = (),
+        launch: Launch | None = None,
+    ) -> None:
+        self.runner, self.path, self.threads = runner, Path(path).absolute(), threads
+        self.timeout_s = timeout_s
+        self._elsewhere = launch is not None
+        self._launch = launch or here(python or sys.executable, self.path, plugin)
+        self._request: dict[str, Any] = {
+            "runner": runner,
+            "path": self._launch.path,
+            "threads": threads,
+            "options": dict(options or {}),
+            "plugin": self._launch.plugin,
+            "pin": list(pin),
+        }
+        self._process: WorkerProcess | None = None
+        self._opened: dict[str, Any] = {}
+        self.no_profile = ""
+        """Why the last ``profile`` was empty, if it was."""
+
+    def __enter__(self) -> Self:
+        """Start the subprocess and open the artifact there.
+
+        Raises:
+            BadInput: there is no file at ``path``, or no such runner.
+            NotInstalled: the runtime is missing.
+            RuntimeFailure: the runtime refused the file, crashed or hung.
+        """
+        if not self._elsewhere and not self.path.exists():
+            raise BadInput(f"{self.path}: no such file, so {self.runner} has nothing to open")
+        try:
+            self._start()
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def init_ms(self) -> float:
+        """Time that the runtime took to load the artifact, without the import of the runtime's library."""
+        return float(self._opened["init_ms"])
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """One inference: raw tensors by name in the artifact's own dtype and layout, in and out.
+
+        Raises:
+            RuntimeFailure: the runtime raised, crashed or hung.
+        """
+        return self._ask("run", inputs)[1]
+
+    def output(self, inputs: Mapping[str, Array], name: str) -> Array:
+        """The output called ``name`` of one inference.
+
+        Raises:
+            RuntimeFailure: as ``run``; or the artifact has no such output.
+        """
+        found = self.run(inputs)
+        if name not in found:
+            raise RuntimeFailure(f"{self.path}: it has no output {name!r} (it has: {', '.join(found)})")
+        return found[name]
+
+    def measure(self, inputs: Mapping[str, Array] | None, runs: int, warmup: int = 0) -> Timing:
+        """Time ``runs`` inferences one after the other, after ``warmup`` untimed ones.
+
+        The clock runs in the worker. ``inputs`` stay there: None takes those of the last call.
+
+        Raises:
+            RuntimeFailure: the runtime raised, crashed or hung.
+        """
+        reply, _ = self._ask("time", inputs or {}, runs=runs, warmup=warmup)
+        return Timing(tuple(reply["wall_ms"]), tuple(reply["cpu_ms"]), tuple(reply["warmup_ms"]))
+
+    def time(self, inputs: Mapping[str, Array] | None, runs: int, warmup: int = 0) -> list[float]:
+        """The wall-clock milliseconds of ``measure``."""
+        return list(self.measure(inputs, runs, warmup).wall_ms)
+
+    def facts(self) -> dict[str, Any]:
+        """What the runtime says it did, with ``init_ms``, ``first_inference_ms``, ``versions``, ``threads``,
+        ``io_copies_counted``, ``memory_mib`` (now), ``peak_memory_mib`` and ``peak_memory_method``.
+
+        Raises:
+            RuntimeFailure: the runtime crashed or hung.
+        """
+        return self._ask("facts")[0]
+
+    def profile(self) -> list[dict[str, Any]]:
+        """What each operator takes on the inputs that were given last, the slowest first: ``name``, ``operator``,
+        ``unit`` and ``ms`` of one inference. Empty where the runtime does not tell.
+
+        Raises:
+            RuntimeFailure: the runtime crashed or hung.
+        """
+        told = self._ask("profile")[0]
+        rows: list[dict[str, Any]] = told["operators"]
+        self.no_profile = str(told["why"])
+        return sorted(rows, key=lambda row: -float(row["ms"]))
+
+    def peak_memory_mib(self) -> float | None:
+        """High-water mark of the worker's memory so far, Python and runtime included."""
+        peak = self.facts()["peak_memory_mib"]
+        return None if peak is None else float(peak)
+
+    def kill(self) -> None:
+        """End the subprocess, from any thread; ``close`` is still to be called."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def close(self) -> None:
+        """End the worker and everything that it started. Calling it twice is fine."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
+
+    def _start(self) -> None:
+        argv = self._launch.argv
+        try:
+            self._process = WorkerProcess(argv, worker_environment(self.threads), self._launch.mark)
+        except OSError as error:
+            raise RuntimeFailure(f"{self.runner}: {argv[0]} cannot be started: {error.strerror or error}") from error
+
+    def _open(self) -> None:
+        self._opened, _ = self._ask("open", None, **self._request)
+        if "missing" in self._opened:
+            raise NotInstalled(self._opened["missing"], self._opened["extra"])
+        if "unavailable" in self._opened:
+            raise RuntimeFailure(f"{self.runner}: {self._opened['unavailable']}")
+
+    def _ask(
+        self, command: str, arrays: Mapping[str, Array] | None = None, **fields: Any
+    ) -> tuple[dict[str, Any], dict[str, Array]]:
+        process = self._process
+        if process is None:
+            raise RuntimeFailure(f"{self._what(command)}: the worker is not running")
+        deadline = Deadline(process, self.timeout_s)
+        try:
+            with deadline:
+                wire.send(process.stdin, {"command": command, **fields}, arrays)
+                process.skip_to_mark()
+                answer = wire.receive(process.stdout)
+        except TypeError:
+            raise  # refused before a byte was written: the caller's mistake, and the worker is well
+        except (OSError, wire.GarbledError) as error:
+            self._fail(process, command, deadline.passed, str(error))
+        except BaseException:
+            self.close()  # Ctrl-C within a message: what would follow cannot be understood any more
+            raise
+        if answer is None:
+            self._fail(process, command, deadline.passed, "")
+        if "error" in answer[0]:
+            self._refuse(process, command, answer[0])
+        return answer
+
+    def _refuse(self, process: WorkerProcess, command: str, reply: Mapping[str, Any]) -> NoReturn:
+        if reply["error"] == "BadInput" and command == "open" and "unknown runner" in reply["message"]:
+            raise BadInput(reply["message"])
+        said = f"{reply['error']}: {reply['message']}".strip()
+        log = f" ({problems.logged(str(reply['traceback']), self._what(command))})" if "traceback" in reply else ""
+        raise RuntimeFailure(_clip(f"{self._what(command)}: {said}{process.last_words(said)}") + log)
+
+    def _fail(self, process: WorkerProcess, command: str, timed_out: bool, detail: str) -> NoReturn:
+        code = process.exit_code()
+        if self._elsewhere and code in _SIGNAL_CODES:
+            code = 128 - code  # as a shell tells of signals
+        words = process.last_words("")
+        self.close()
+        how = f"gave no answer within {self.timeout_s:g} s and was ended" if timed_out else _ending(code, detail)
+        raise RuntimeFailure(_clip(f"{self._what(command)}: the runtime {how}{words}"))
+
+    def _what(self, command: str) -> str:
+        verb = {"open": "opening", "run": "running", "time": "timing", "facts": "asking about", "profile": "profiling"}[
+            command
+        ]
+        return f"{self.runner}, {verb} {self.path}"
+
+
+def _ending(code: int | None, detail: str) -> str:
+    if code is None:
+        return f"garbled its answer ({detail})"
+    if code < 0:
+        return f"crashed ({signal.Signals(-code).name})"
+    return f"ended with exit code {code}"
+
+
+def _clip(message: str) -> str:
+    if len(message) <= _QUOTED_CHARS * 2:
+        return message
+    return f"{message[:_QUOTED_CHARS]} … {message[-_QUOTED_CHARS:]}"

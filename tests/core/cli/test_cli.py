@@ -1,0 +1,121 @@
+"""The command line's words, errors and exit codes, without running anything heavy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clearport.base import BadInput, CheckFailed, RuntimeFailure, Size
+from clearport.cli.errors import guarded
+from clearport.cli.options import split
+
+COMMANDS = ("list", "export", "verify", "eval", "bench", "run", "report", "train", "devices", "serve")
+
+
+def clearport(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "clearport", *words], capture_output=True, text=True, check=False)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    from clearport import __version__
+
+    assert clearport("--version").stdout == f"clearport {__version__}\n"
+
+
+def test_help_names_every_command() -> None:
+    shown = clearport("--help")
+    assert shown.returncode == 0
+    assert [name for name in COMMANDS if name not in shown.stdout] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_teaches(command: str) -> None:
+    shown = clearport(command, "--help")
+    assert shown.returncode == 0
+    assert f"clearport {command}" in shown.stdout.partition("Options")[0].partition("Usage")[2].partition("\n")[2], (
+        "help has no example"
+    )
+
+
+@pytest.mark.parametrize("words", [("exprot",), ("export", "--out"), ("bench", "x", "--threads", "0"), ()])
+def test_words_that_are_no_command_leave_with_two(words: tuple[str, ...]) -> None:
+    shown = clearport(*words)
+    assert shown.returncode == 2
+    assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BadInput("bad"), 2),
+        (CheckFailed("wrong"), 1),
+        (RuntimeFailure("crashed"), 1),
+        (KeyboardInterrupt(), 130),
+        (BrokenPipeError(), 0),
+    ],
+)
+def test_errors_become_exit_codes(
+    error: BaseException, code: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.dup2", lambda *_: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+
+    def command(**_: object) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as left:
+        guarded(command)
+    assert left.value.code == code
+    assert str(error) in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("by nothing"), MemoryError(), SystemExit(0), OSError(5, "odd")])
+def test_a_defect_is_a_message_that_names_its_log(
+    error: BaseException, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def command(**_: object) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as left:
+        guarded(command)
+    said = capfd.readouterr().err
+    (log,) = tmp_path.rglob("*.log")
+    assert left.value.code == 2, "a defect is no failed check"
+    assert "Traceback" not in said
+    assert type(error).__name__ in said
+    assert log.name in said
+    assert "in command\n    raise error" in log.read_text()
+
+
+def test_lists_of_names() -> None:
+    assert split(" tflite, coreml ,") == ("tflite", "coreml")
+    assert split("") == ()
+
+
+@pytest.mark.parametrize(("text", "size"), [("360x640", Size(360, 640)), ("8X9", Size(8, 9)), ("dynamic", None)])
+def test_sizes(text: str, size: Size | None) -> None:
+    assert Size.parse(text) == size
+
+
+@pytest.mark.parametrize("text", ["360", "0x5", "x", "-1x4", "3x4x5", "٣x٤", "big"])
+def test_sizes_that_are_none(text: str) -> None:
+    with pytest.raises(BadInput, match="HEIGHTxWIDTH"):
+        Size.parse(text)
+
+
+def test_the_public_names_are_there() -> None:
+    import clearport as package
+
+    for name in ("export", "load_bundle", "verify", "evaluate", "bench", "restore", "train"):
+        assert callable(getattr(package, name))
+        assert name in dir(package)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = package.nothing
+    with pytest.raises(BadInput, match="no bundle here"):
+        package.load_bundle(Path("nowhere"))

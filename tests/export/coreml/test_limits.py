@@ -1,0 +1,181 @@
+"""The Core ML target: what it refuses and why, and what half precision leaves to float32."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from clearport.base import Graph, Options, TensorSpec, UnsupportedOperator
+from clearport.registry import missing
+
+if missing(("coremltools",)):
+    pytest.skip("coremltools is not installed", allow_module_level=True)
+
+from clearport.export.coreml import program as mil_program
+from clearport.export.coreml import wide as mil_wide
+from clearport.runtime import pixels
+from clearport.runtime.runners.milref import RUNNER
+
+from .coreml_harness import TARGET, graph_of, onnxruntime, photo, quantized, upscaler
+
+if TYPE_CHECKING:
+    from clearport.base import Array, Precision
+
+
+def lone(
+    op: str, *operands: str, constants: dict[str, Array] | None = None, free: bool = False, **attributes: Any
+) -> Graph:
+    """A graph of one node called ``lone``."""
+    node = helper.make_node(op, ["image", *operands], ["restored"], "lone", **attributes)
+    sides: list[Any] = ["H", "W"] if free else [8, 8]
+    return graph_of([node], constants or {}, TensorSpec("image", (1, 3, *sides)))
+
+
+def numbers(*given: float, dtype: type = np.int64) -> Array:
+    return np.array(given, dtype)
+
+
+DEEPER = {"roi": numbers(dtype=np.float32), "by": numbers(1, 2, 1, 1, dtype=np.float32)}
+TWICE = {"roi": numbers(dtype=np.float32), "by": numbers(1, 1, 2, 2, dtype=np.float32)}
+LARGER = {"roi": numbers(dtype=np.float32), "by": numbers(1, 1, 1.5, 1.5, dtype=np.float32)}
+KERNEL = {"w": np.ones((3, 3, 2, 2), np.float32)}
+REFUSED = {
+    "there is no rule": lambda: lone("Softplus"),
+    "auto_pad": lambda: lone("Conv", "w", constants=KERNEL, auto_pad="SAME_UPPER"),
+    "no dilation": lambda: lone("MaxPool", kernel_shape=[2, 2], dilations=[2, 2]),
+    "ceil_mode takes even": lambda: lone(
+        "MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1], ceil_mode=1
+    ),
+    "not defined for ceil_mode": lambda: lone(
+        "AveragePool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1, count_include_pad=1
+    ),
+    "mode 'wrap'": lambda: lone("Pad", "p", constants={"p": numbers(0, 0, 1, 1, 0, 0, 1, 1)}, mode="wrap"),
+    "height and width only": lambda: lone(
+        "Pad", "p", constants={"p": numbers(0, 1, 1, 1, 0, 0, 1, 1)}, mode="edge"
+    ),
+    "has 3 inputs": lambda: lone("Max", "c", "c", constants={"c": np.ones(1, np.float32)}),
+    "one for each of": lambda: lone("LayerNormalization", "c", constants={"c": np.ones(1, np.float32)}),
+    "negative pads": lambda: lone("Pad", "p", constants={"p": numbers(0, 0, -1, 0, 0, 0, 0, 0)}),
+    "must be positive": lambda: lone("Slice", "s", "e", "a", "t", constants={
+        "s": numbers(7), "e": numbers(0), "a": numbers(2), "t": numbers(-1)}),
+    "cubic of these factors needs a fixed size": lambda: lone(
+        "Resize", "roi", "by", constants=TWICE, mode="cubic", free=True
+    ),
+    "'tf_crop_and_resize' coordinates": lambda: lone(
+        "Resize", "roi", "by", constants=TWICE, mode="linear", coordinate_transformation_mode="tf_crop_and_resize"
+    ),
+    "only height and width": lambda: lone("Resize", "roi", "by", constants=DEEPER),
+    "output_padding": lambda: lone(
+        "ConvTranspose", "w", constants=KERNEL, strides=[2, 2], output_padding=[1, 1]
+    ),
+    "needs a fixed size: export it for one size": lambda: lone(
+        "Resize", "roi", "by", constants=LARGER, mode="linear", free=True
+    ),
+    "fits one size of the picture only": lambda: lone(
+        "Reshape", "s", constants={"s": numbers(1, 3, 4, 16)}, free=True
+    ),
+    "one per channel": lambda: lone("PRelu", "s", constants={"s": np.ones((3, 8, 8), np.float32)}),
+}  # fmt: skip
+
+
+def many_axes() -> Graph:
+    """The image given two more axes, which are taken away again."""
+    nodes = [
+        helper.make_node("Unsqueeze", ["image", "axes"], ["x"], "lone"),
+        helper.make_node("Squeeze", ["x", "axes"], ["restored"], "back"),
+    ]
+    return graph_of(nodes, {"axes": numbers(0, 1)}, TensorSpec("image", (1, 3, 8, 8)))
+
+
+def square() -> Graph:
+    """As many columns as the image has rows."""
+    nodes = [
+        helper.make_node("Shape", ["image"], ["height"], "height", start=2, end=3),
+        helper.make_node("Slice", ["image", "first", "height", "axis"], ["restored"], "lone"),
+    ]
+    constants = {"first": numbers(0), "axis": numbers(3)}
+    return graph_of(nodes, constants, TensorSpec("image", (1, 3, "H", "W")))
+
+
+REFUSED |= {"has 6 axes": many_axes, "depends on the size of the picture": square}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_what_cannot_be_lowered_is_told_by_operator_layer_and_reason(why: str, tmp_path: Path) -> None:
+    graph = REFUSED[why]()
+    with pytest.raises(UnsupportedOperator, match=rf"^coreml: cannot take operator \w+ of layer 'lone': .*{why}"):
+        TARGET.lower(graph, None, "fp32", Options(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_beyond_half_precision_are_refused() -> None:
+    graph = lone("Mul", "c", constants={"c": np.float32([[[1e6]]])})
+    assert mil_program.convert(mil_program.Plan(graph, "fp32", "tensor")) is not None
+    with pytest.raises(UnsupportedOperator, match="does not fit float16"):
+        mil_program.convert(mil_program.Plan(graph, "fp16", "tensor"))
+
+
+def chain(*steps: tuple[str, float], free: bool = False) -> Graph:
+    """The image, one operator with a constant after the other, and a clip."""
+    constants = {f"c{i}": np.float32(number) for i, (_, number) in enumerate(steps)}
+    constants |= {"low": np.float32(0), "high": np.float32(255)}
+    names = ["image", *(f"x{i}" for i in range(len(steps)))]
+    nodes = [
+        helper.make_node(op, [names[i], f"c{i}"], [names[i + 1]], f"{op.lower()}{i}") for i, (op, _) in enumerate(steps)
+    ]
+    nodes.append(helper.make_node("Clip", [names[-1], "low", "high"], ["restored"], "clip"))
+    sides: list[Any] = ["H", "W"] if free else [96, 80]
+    return graph_of(nodes, constants, TensorSpec("image", (1, 3, *sides)))
+
+
+TOO_MUCH_FOR_HALF = {
+    "beyond its range": (chain(("Mul", 1e6), ("Div", 2e6)), "1 Div, 1 Mul .* does not hold"),
+    "beyond its digits": (chain(("Add", 4000.0), ("Sub", 4000.0)), r"1 Add, 1 Sub .* fall 1\d\.\d dB short"),
+    "in any size": (chain(("Mul", 1e6), ("Div", 2e6), free=True), "1 Div, 1 Mul .* does not hold"),
+}
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8-weights"])
+@pytest.mark.parametrize("what", TOO_MUCH_FOR_HALF)
+def test_what_half_precision_cannot_do_computes_in_float32(what: str, precision: Precision, tmp_path: Path) -> None:
+    graph, said = TOO_MUCH_FOR_HALF[what]
+    photograph = photo(80, 96)
+    wanted = onnxruntime(graph, pixels.to_tensor(photograph, graph.input))
+    tensor, image = TARGET.lower(graph, quantized(graph, precision), precision, Options(), tmp_path)
+    session = RUNNER.open(tensor.path, 1, {})
+    assert re.search(said, session.facts()["metadata"]["clearport.float32_operators"])
+    got = session.run({"image": pixels.to_tensor(photograph, tensor.inputs[0])})["restored"]
+    # What is left is the rounding of image and result to 11 bits: up to 1/16 of a level each above 128.
+    assert np.abs(got - wanted).max() <= 0.13
+    levels = RUNNER.open(image.path, 1, {}).run({"image": photograph[None]})["restored"]
+    assert np.abs(levels[0].astype(int) - pixels.to_image(wanted, graph.output)).max() <= 1
+
+
+def test_what_is_read_in_float32_was_not_rounded_before(tmp_path: Path) -> None:
+    """Ten times what lies above 100: float16 keeps sixteenths there, which would become six tenths."""
+    graph = chain(("Mul", 1e6), ("Sub", 1e8), ("Div", 1e5))
+    image = np.random.default_rng(0).uniform(95, 120, (1, 3, 96, 80)).astype(np.float32)
+    tensor = TARGET.lower(graph, None, "fp16", Options(), tmp_path)[0]
+    got = RUNNER.open(tensor.path, 1, {}).run({"image": image})["restored"]
+    assert np.abs(got - onnxruntime(graph, image)).max() <= 0.07  # half of float16's step of the result, 1/8 above 128
+
+
+def test_what_half_precision_can_do_stays_in_it(tmp_path: Path) -> None:
+    graph = upscaler()
+    assert mil_wide.choose(graph) == mil_wide.NOTHING
+    path = TARGET.lower(graph, None, "fp16", Options(), tmp_path)[0].path
+    assert RUNNER.open(path, 1, {}).facts()["executed_precision"] == "float16"
+    assert "clearport.note" not in RUNNER.open(path, 1, {}).facts()["metadata"]
+
+
+def test_the_plan_takes_the_lowest_ios_that_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = mil_program.Plan(upscaler(), "fp16", "tensor")
+    assert plan.ios == 15
+    later = {**mil_program.FIRST_IOS, "fp16": 18}
+    monkeypatch.setattr(mil_program, "FIRST_IOS", later)
+    assert plan.ios == 18

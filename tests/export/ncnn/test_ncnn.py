@@ -1,0 +1,294 @@
+"""Every ncnn rule: a tiny graph, run by ncnn, against ONNX Runtime on the same graph; and the file format."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clearport.base import Artifact, BadInput, Graph, Options, Size, Skipped, UnsupportedOperator
+from clearport.disk.files import digest
+from clearport.export.ncnn.file import NcnnFile, plain, tagged
+from clearport.export.ncnn.rules import RULES
+from clearport.export.ncnn.target import TARGET, emit
+from clearport.registry import missing
+
+if missing(("ncnn",)):
+    pytest.skip("ncnn is not installed", allow_module_level=True)
+
+from clearport.runtime.sessions.ncnn import NcnnSession
+
+from .any_case import CONVOLUTIONS, STRIDES, TRANSPOSED
+from .tflite_cases_compute import COMPUTE
+from .tflite_cases_float import FLOAT
+from .tflite_cases_move import MOVE
+from .tflite_harness import (
+    RANGE,
+    SIZE,
+    Case,
+    after_conv,
+    build,
+    f32,
+    i64,
+    one,
+    onnxruntime,
+    pictures,
+    real,
+    weight,
+)
+
+SHARED = COMPUTE | MOVE | FLOAT
+"""The graphs that TFLite's rules are tested with."""
+OWN = {
+    "shuffle of PyTorch": after_conv(one("DepthToSpace", blocksize=2, mode="CRD")),
+    "error function": after_conv(one("Erf")),
+    "number before": after_conv(one("Sub", "k x"), constants={"k": f32(0.3)}),
+    "power of a number before": after_conv(one("Pow", "k x"), constants={"k": f32(1.3)}),
+    "rounded down and up": after_conv(("Floor", "x", "f", {}), ("Ceil", "x", "c", {}), one("Add", "f c")),
+    "one over": after_conv(("Sigmoid", "x", "p", {}), one("Reciprocal", "p")),
+    "leaky relu fused": after_conv(("LeakyRelu", "x", "l", {"alpha": 0.2}), one("Add", "l l")),
+    "sigmoid fused": after_conv(one("Sigmoid")),
+    "transposed in groups": after_conv(
+        one("ConvTranspose", "x w b", strides=[2, 2], pads=[1, 0, 1, 1], group=2),
+        constants={"w": weight(8, 3, 3, 3), "b": weight(6)},
+    ),
+    "sums": after_conv(("ReduceSum", "x a", "s", {"keepdims": 1}), one("Mul", "x s"), constants={"a": i64(2, 3)}),
+    "squeezed": after_conv(
+        ("GlobalAveragePool", "x", "g", {}),
+        ("Squeeze", "g a", "s", {}),
+        one("Unsqueeze", "s a"),
+        constants={"a": i64(3)},
+    ),
+    "axes dropped": after_conv(
+        ("ReduceMean", "x a", "m", {"keepdims": 0}), one("Unsqueeze", "m b"), constants={"a": i64(1), "b": i64(1)}
+    ),
+    "global maximum": after_conv(("GlobalMaxPool", "x", "g", {}), one("Sub", "x g")),
+    "output that is read": after_conv(("Relu", "x", "r", {}), one("Add", "r x")),
+    "corners aligned": after_conv(
+        one("Resize", "x  s", mode="linear", coordinate_transformation_mode="align_corners"),
+        constants={"s": f32(1, 1, 2, 3)},
+    ),
+}
+CASES = SHARED | OWN
+LACKING = {"slice every second": "leaves nothing out", "a channel over all": "Expand .* no rule"}
+"""Those of the shared graphs that ncnn has no layer for, and what is said of them."""
+
+
+def run(graph: Graph, image: np.ndarray, folder: Path, *, half: bool = False) -> np.ndarray:
+    text, weights = emit(graph, half=half)
+    (folder / "case.param").write_text(text)
+    (folder / "case.bin").write_bytes(weights)
+    return NcnnSession(folder, 1).run({"image": image})["restored"]
+
+
+def check(case: Case, folder: Path, image: np.ndarray | None = None) -> None:
+    """The case's file gives what ONNX Runtime gives, on a picture or on an image of another size."""
+    graph = build(case) if image is None else build(case, "H", "W")
+    source = real(pictures()[0]) if image is None else image
+    given, wanted = run(graph, source, folder), onnxruntime(graph.model, source)
+    np.testing.assert_allclose(given.reshape(wanted.shape), wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_fp32_is_what_onnx_runtime_gives(name: str, tmp_path: Path) -> None:
+    if name not in LACKING:
+        check(CASES[name], tmp_path)
+        return
+    with pytest.raises(UnsupportedOperator, match=LACKING[name]):
+        check(CASES[name], tmp_path)
+
+
+NEEDS_SIZE = {
+    "slice rows and columns",
+    "linear layer of tokens",
+    "layer normalisation of tokens",
+    "attention of two heads",
+    "attention between channels",
+    "a picture times matrices of fewer axes",
+    "rows in groups of two",
+    "channels among the rows",
+    "axes dropped",
+}
+"""Graphs whose layers would have to know sizes that depend on the picture."""
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in LACKING])
+def test_a_file_of_free_size_gives_the_same_at_another_size(name: str, tmp_path: Path) -> None:
+    image = np.random.default_rng(3).uniform(*RANGE, (1, 3, 16, 22)).astype(np.float32)
+    if name not in NEEDS_SIZE:
+        check(CASES[name], tmp_path, image)
+        return
+    with pytest.raises(UnsupportedOperator, match="give --size HEIGHTxWIDTH"):
+        check(CASES[name], tmp_path, image)
+
+
+def test_arithmetic_on_sizes_that_the_picture_decides_is_refused(tmp_path: Path) -> None:
+    nodes = (("Shape", "x", "s", {}), ("Reshape", "s a", "t", {}), one("Reshape", "x t"))
+    case = after_conv(*nodes, constants={"a": i64(4)})
+    with pytest.raises(UnsupportedOperator, match="a size that the picture decides: give --size HEIGHTxWIDTH"):
+        check(case, tmp_path, np.zeros((1, 3, 16, 22), np.float32))
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {node[0] for case in CASES.values() for node in case.nodes} - {"Identity", "Shape", "Expand"} == set(RULES)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in LACKING])
+def test_fp16_is_fp32_to_its_precision(name: str, tmp_path: Path) -> None:
+    graph, image = build(CASES[name]), real(pictures()[0])
+    given, wanted = run(graph, image, tmp_path, half=True), onnxruntime(graph.model, image)
+    np.testing.assert_allclose(given.reshape(wanted.shape), wanted, atol=4e-3, rtol=4e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(CONVOLUTIONS)
+def test_any_window_of_a_convolution(tmp_path_factory: pytest.TempPathFactory, case: Case) -> None:
+    check(case, tmp_path_factory.mktemp("window"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(TRANSPOSED)
+def test_any_transposed_convolution(tmp_path_factory: pytest.TempPathFactory, case: Case) -> None:
+    check(case, tmp_path_factory.mktemp("transposed"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    largest=st.booleans(),
+    counted=st.booleans(),
+    kernel=st.integers(2, 4),
+    strides=STRIDES,
+    pads=st.tuples(*[st.integers(0, 1)] * 4),
+)
+def test_any_window_of_a_pool(
+    tmp_path_factory: pytest.TempPathFactory,
+    largest: bool,
+    counted: bool,
+    kernel: int,
+    strides: tuple[int, int],
+    pads: tuple[int, ...],
+) -> None:
+    more = {} if largest else {"count_include_pad": int(counted)}
+    node = one("MaxPool" if largest else "AveragePool", kernel_shape=[kernel] * 2, strides=strides, pads=pads, **more)
+    check(after_conv(node), tmp_path_factory.mktemp("pool"))
+
+
+@pytest.mark.parametrize("perm", list(permutations(range(4))))
+def test_any_order_of_four_axes(perm: tuple[int, ...], tmp_path: Path) -> None:
+    """Of windows, whose first axis is not the picture's batch."""
+    nodes = (
+        ("Reshape", "image s", "r", {}),
+        ("Transpose", "r", "t", {"perm": list(perm)}),
+        one("Reshape", "t b"),
+    )
+    check(Case(nodes, {"s": i64(2, 3, 5, 12), "b": i64(1, 3, 10, 12)}), tmp_path)
+
+
+@settings(deadline=None)
+@given(number=st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False))
+def test_any_number_of_a_param_file_is_read_as_it_was(number: float) -> None:
+    import ncnn
+
+    file = NcnnFile()
+    file.layer("Input", "image", (), "image")
+    file.layer("BinaryOp", "sum", ["image"], "restored", {0: 0, 1: 1, 2: number})
+    net = ncnn.Net()
+    text = file.param("restored")
+    assert max(len(word.partition("=")[2]) for word in text.split()) <= 15
+    assert net.load_param_mem(text) == 0
+    net.load_model_mem("")
+    extractor = net.create_extractor()
+    extractor.input("image", ncnn.Mat(np.zeros((1, 1, 4), np.float32)).clone())
+    _, result = extractor.extract("restored")
+    assert np.array(result).ravel().tolist() == [np.float32(number)] * 4
+
+
+REFUSED = {
+    "wrap": (
+        after_conv(one("Pad", "x p", mode="wrap"), constants={"p": i64(0, 0, 1, 1, 0, 0, 1, 1)}),
+        "no rule for mode 'wrap'",
+    ),
+    "channels padded": (
+        after_conv(one("Pad", "x p"), constants={"p": i64(0, 1, 0, 0, 0, 0, 0, 0)}),
+        "only height and width",
+    ),
+    "ceil": (after_conv(one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)), "ceil_mode"),
+    "cubic": (after_conv(one("Resize", "x  s", mode="cubic"), constants={"s": f32(1, 1, 2, 2)}), "mode 'cubic'"),
+    "nearest, halved": (
+        after_conv(one("Resize", "x  s", mode="nearest", nearest_mode="ceil"), constants={"s": f32(1, 1, 0.6, 0.6)}),
+        "places the pixels otherwise",
+    ),
+    "nothing left": (
+        after_conv(one("Slice", "x a b c"), constants={"a": i64(3), "b": i64(3), "c": i64(1)}),
+        "nothing is left",
+    ),
+    "batch": (
+        after_conv(one("Concat", "x y", axis=0)),
+        "along the batch",
+    ),
+    "no operator of ncnn": (after_conv(one("Round")), "no rule"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_ncnn_has_not_is_refused_with_its_reason(name: str, tmp_path: Path) -> None:
+    case, reason = REFUSED[name]
+    with pytest.raises(UnsupportedOperator, match=reason) as caught:
+        check(case, tmp_path)
+    assert caught.value.op in {node[0] for node in case.nodes}
+    assert caught.value.layer.startswith(f"{caught.value.op}_")
+
+
+def lowered(graph: Graph, precision: str, folder: Path, size: Size | None = SIZE) -> Artifact | Skipped:
+    folder.mkdir()
+    (made,) = TARGET.lower(graph, None, precision, Options(size), folder)  # type: ignore[arg-type]
+    return made
+
+
+def test_files_of_a_model(tmp_path: Path) -> None:
+    """fp16 halves the weights, but for a few and the biases; the same graph gives the same bytes."""
+    graph = build(after_conv(one("Conv", "x w b"), constants={"w": weight(16, 8, 5, 5), "b": weight(16)}))
+    full, half = (lowered(graph, p, tmp_path / p) for p in ("fp32", "fp16"))
+    assert isinstance(full, Artifact)
+    assert isinstance(half, Artifact)
+    assert full.sha256 == digest(full.path) == lowered(graph, "fp32", tmp_path / "again").sha256
+    names = sorted(path.name for path in full.path.iterdir())
+    assert names == [f"case_x1_fp32.{ending}" for ending in ("bin", "json", "param")]
+    large, small = ((a.path / f"case_x1_{a.precision}.bin").stat().st_size for a in (full, half))
+    assert large - small == 16 * 8 * 25 * 2
+    assert ((full.inputs[0].dtype, full.outputs[0].layout)) == ("float32", "NCHW")
+
+
+def test_int8_is_refused_with_the_reason(tmp_path: Path) -> None:
+    made = lowered(build(after_conv(one("Relu"))), "int8", tmp_path / "int8")
+    assert made == Skipped("ncnn/int8", made.reason)
+    assert "127 levels" in made.reason
+
+
+def test_another_size_than_the_graph_was_made_for_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="made for 10x12 and cannot be written for 20x24"):
+        lowered(build(after_conv(one("Relu"))), "fp32", tmp_path / "other", Size(20, 24))
+
+
+@pytest.mark.parametrize("factor", [1e7, 1e-6], ids=["too large", "below the normal numbers"])
+def test_weights_that_float16_cannot_hold_stay_float32(factor: float, tmp_path: Path) -> None:
+    kernel = (weight(16, 8, 5, 5) * factor).astype(np.float32)
+    graph = build(after_conv(one("Conv", "x w"), constants={"w": kernel}))
+    made = lowered(graph, "fp16", tmp_path / "made")
+    assert isinstance(made, Artifact)
+    assert plain(kernel) in (made.path / "case_x1_fp16.bin").read_bytes()
+
+
+def test_weights_are_aligned_to_four_bytes() -> None:
+    assert [len(tagged(np.zeros(n, np.float32), True)) for n in (1, 2, 3)] == [8, 8, 12]
+
+
+def test_names_that_ncnn_cannot_read_are_refused() -> None:
+    file = NcnnFile()
+    file.layer("Input", "image", (), "my image")
+    with pytest.raises(ValueError, match="without spaces"):
+        file.param("my image")

@@ -1,0 +1,220 @@
+"""Every TFLite rule: a tiny graph, run by LiteRT, against ONNX Runtime on the same graph, in float and in int8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from clearport.base import Artifact, Options, UnsupportedOperator
+from clearport.export.tflite.rules import rules
+from clearport.export.tflite.target import TARGET, emit
+from clearport.export.tflite.weights import LARGEST_FACTOR
+from clearport.quantize.flow import quantize
+from clearport.quantize.qdq import to_qdq
+from clearport.runtime.worker.worker import Worker
+
+from .any_case import CONVOLUTIONS, TRANSPOSED
+from .tflite_cases_compute import COMPUTE
+from .tflite_cases_float import FLOAT
+from .tflite_cases_move import MOVE
+from .tflite_harness import (
+    PLAIN,
+    RANGE,
+    SIZE,
+    Case,
+    after_conv,
+    build,
+    f32,
+    i64,
+    litert,
+    nhwc,
+    one,
+    onnxruntime,
+    pictures,
+    real,
+    report,
+)
+
+CASES = COMPUTE | MOVE
+"""What has int8 kernels; ``FLOAT`` is what has not."""
+ALL = CASES | FLOAT
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_fp32_is_what_onnx_runtime_gives(name: str, tmp_path: Path) -> None:
+    case = ALL[name]
+    graph = build(case)
+    data, _, result = emit(graph, None, "fp32", Options(SIZE, "float32"))
+    image = real(pictures()[0])
+    given, facts = litert(data, nhwc(image))
+    wanted = nhwc(onnxruntime(graph.model, image))
+    assert given.shape == wanted.shape == result.shape
+    assert given.dtype == np.float32
+    np.testing.assert_allclose(given, wanted, atol=1e-4, rtol=1e-4)
+    found = report(data, tmp_path)
+    assert tuple(f.op for f in found.findings) == case.ops
+    assert tuple(facts["operators_outside"]) == case.outside
+    assert (found.api_level is not None) is (case.nnapi is not None or name in CASES), found.refused(31)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_int8_is_what_the_qdq_model_gives(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    graph = build(case)
+    quantized = quantize(graph, pictures(), PLAIN)
+    data, source, result = emit(graph, quantized, "int8", Options(SIZE, "int8"))
+    assert (source.dtype, source.zero_point, result.dtype) == ("int8", -128, "int8")
+    picture = pictures()[0]
+    given, facts = litert(data, (picture[None].astype(np.int16) - 128).astype(np.int8))
+    wanted = onnxruntime(to_qdq(quantized, activations="uint8", io="uint8"), picture.transpose(2, 0, 1)[None])
+    steps = np.abs(given.astype(int) + 128 - nhwc(wanted))
+    assert steps.max() <= 3
+    assert (steps == 0).mean() >= case.min_exact
+    assert facts["executed_precision"] == "int8"
+    found = report(data, tmp_path)
+    assert tuple(f.op for f in found.findings) == (case.int8_ops or case.ops)
+    assert tuple(facts["operators_outside"]) == (case.outside if case.outside_int8 is None else case.outside_int8)
+    assert found.api_level == case.nnapi, found.refused(31)
+
+
+@pytest.mark.parametrize("gain", [1.0, 2.3])
+@pytest.mark.parametrize("slope", [0.05, 0.1, 0.2, 0.013])
+def test_a_leaky_relu_gives_every_level_as_the_qdq_model_does(slope: float, gain: float) -> None:
+    """XNNPACK computes in fixed point, the model in float."""
+    constants = {"w": gain * np.eye(3, dtype=np.float32)[:, :, None, None], "b": np.full(3, -0.8 * gain, np.float32)}
+    graph = build(Case((("Conv", "image w b", "x", {}), one("LeakyRelu", alpha=slope)), constants))
+    picture = (np.arange(10 * 12 * 3) % 256).astype(np.uint8).reshape(10, 12, 3)
+    quantized = quantize(graph, [picture], PLAIN)
+    data, _, _ = emit(graph, quantized, "int8", Options(SIZE, "int8"))
+    given, facts = litert(data, (picture[None].astype(np.int16) - 128).astype(np.int8))
+    wanted = onnxruntime(to_qdq(quantized, activations="uint8", io="uint8"), picture.transpose(2, 0, 1)[None])
+    np.testing.assert_array_equal(given.astype(int) + 128, nhwc(wanted))
+    assert facts["operators_outside"] == {}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_fp16_is_fp32_to_its_precision(name: str) -> None:
+    graph = build(ALL[name])
+    data, _, _ = emit(graph, None, "fp16", Options(SIZE, "float32"))
+    image = real(pictures()[0])
+    given, _ = litert(data, nhwc(image))
+    np.testing.assert_allclose(given, nhwc(onnxruntime(graph.model, image)), atol=4e-3, rtol=4e-3)
+
+
+FIXED = {"ConvTranspose", "Resize", "Reshape", "Expand"}
+"""Operators whose output size TFLite wants as a constant."""
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_file_of_free_size_gives_the_same_at_another_size(name: str) -> None:
+    case = ALL[name]
+    graph = build(case, "H", "W")
+    fixed = FIXED & {node[0] for node in case.nodes} or name == "slice rows and columns"
+    if fixed and name != "a value of fewer axes":  # which has no height and width any more
+        with pytest.raises(UnsupportedOperator, match="give --size HEIGHTxWIDTH"):
+            emit(graph, None, "fp32", Options(None, "float32"))
+        return
+    data, _, _ = emit(graph, None, "fp32", Options(None, "float32"))
+    image = np.random.default_rng(3).uniform(*RANGE, (1, 3, 16, 22)).astype(np.float32)
+    given, _ = litert(data, nhwc(image))
+    np.testing.assert_allclose(given, nhwc(onnxruntime(graph.model, image)), atol=1e-4, rtol=1e-4)
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {node[0] for case in ALL.values() for node in case.nodes} == set(rules()) - {"Identity", "Shape"}
+
+
+def check_float(case: Case) -> None:
+    graph = build(case)
+    data, _, _ = emit(graph, None, "fp32", Options(SIZE, "float32"))
+    image = real(pictures()[0])
+    given, _ = litert(data, nhwc(image))
+    np.testing.assert_allclose(given, nhwc(onnxruntime(graph.model, image)), atol=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(CONVOLUTIONS)
+def test_any_window_of_a_convolution(case: Case) -> None:
+    check_float(case)
+
+
+@settings(max_examples=30, deadline=None)
+@given(TRANSPOSED)
+def test_any_transposed_convolution(case: Case) -> None:
+    check_float(case)
+
+
+REFUSED = {
+    "no rule": (Case((one("Erf", "image"),)), "no rule"),
+    "CRD": (after_conv(one("DepthToSpace", blocksize=2, mode="CRD")), "DCR only"),
+    "wrap": (
+        after_conv(one("Pad", "x p", mode="wrap"), constants={"p": i64(0, 0, 1, 1, 0, 0, 1, 1)}),
+        "a constant, a reflection or the edge",
+    ),
+    "axes dropped": (
+        after_conv(
+            ("ReduceMean", "x a", "m", {"keepdims": 0}), one("Unsqueeze", "m b"), constants={"a": i64(1), "b": i64(1)}
+        ),
+        "it drops axes",
+    ),
+    "computed size": (after_conv(("Shape", "x", "s", {}), one("Reshape", "x s")), "give --size HEIGHTxWIDTH"),
+    "ceil": (after_conv(one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)), "ceil_mode"),
+    "cubic": (after_conv(one("Resize", "x  s", mode="cubic"), constants={"s": f32(1, 1, 2, 2)}), "mode cubic"),
+    "nearest, halved": (
+        after_conv(one("Resize", "x  s", mode="nearest", nearest_mode="ceil"), constants={"s": f32(1, 1, 0.6, 0.6)}),
+        "places the pixels otherwise",
+    ),
+    "backwards": (
+        after_conv(one("Slice", "x a b c d"), constants={"a": i64(9), "b": i64(-(2**62)), "c": i64(2), "d": i64(-1)}),
+        "only steps forward",
+    ),
+    "average": (
+        after_conv(one("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])),
+        "not counted",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_tflite_has_not_is_refused_with_its_reason(name: str) -> None:
+    case, reason = REFUSED[name]
+    graph = build(case)
+    with pytest.raises(UnsupportedOperator, match=reason) as caught:
+        emit(graph, None, "fp32", Options(SIZE, "float32"))
+    assert caught.value.op in {node[0] for node in case.nodes}
+    assert caught.value.layer.startswith(f"{caught.value.op}_")
+
+
+def test_a_dead_branch_opens_and_gives_what_the_qdq_model_gives(tmp_path: Path) -> None:
+    """Weights of zero and a bias of nearly zero: XNNPACK would abort on the factor between their scales."""
+    dead = (("Conv", "x wd bd", "d", {}), one("Add", "x d"))
+    case = after_conv(*dead, constants={"wd": np.zeros((8, 8, 1, 1), np.float32), "bd": f32(*[1e-7] * 8)})
+    quantized = quantize(build(case), pictures(), PLAIN)
+    assert quantized.table["bd"].scale[0] / quantized.table["d"].scale[0] > LARGEST_FACTOR
+    (artifact,) = TARGET.lower(quantized.graph, quantized, "int8", Options(SIZE, "int8"), tmp_path)
+    assert isinstance(artifact, Artifact)
+    picture = pictures()[0]
+    with Worker("litert", artifact.path) as worker:
+        given = worker.run({"image": (picture[None].astype(np.int16) - 128).astype(np.int8)})["restored"]
+    wanted = onnxruntime(to_qdq(quantized, activations="uint8", io="uint8"), picture.transpose(2, 0, 1)[None])
+    assert np.abs(given.astype(int) + 128 - nhwc(wanted)).max() <= 1
+
+
+def test_sums_too_coarse_for_their_output_are_refused_in_int8() -> None:
+    case = after_conv(one("Clip", "x low high"), constants={"low": np.float32(0), "high": np.float32(1e-5)})
+    quantized = quantize(build(case), pictures(), PLAIN)
+    with pytest.raises(UnsupportedOperator, match=r"operator Conv of layer .*XNNPACK aborts.*take fp32"):
+        emit(quantized.graph, quantized, "int8", Options(SIZE))
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
+def test_a_pad_of_nothing_writes_nothing(mode: str) -> None:
+    nodes = (one("Pad", "image pads", mode=mode),)
+    data, _, _ = emit(build(Case(nodes, {"pads": i64(0, 0, 0, 0, 0, 0, 0, 0)})), None, "fp32", Options(SIZE))
+    picture = pictures(1)[0]
+    given, facts = litert(data, nhwc(real(picture)))
+    np.testing.assert_array_equal(given, nhwc(real(picture)))
+    assert not {"PAD", "MIRROR_PAD"} & set(facts["operators"])
