@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clearport.bundle.folder import Bundle
     from clearport.models.training.options import Progress as TrainProgress
     from clearport.models.training.options import TrainOptions, TrainResult
-    from clearport.pipeline.bench import BenchOutcome
+    from clearport.pipeline.bench_values import BenchOutcome
     from clearport.pipeline.eval import EvalOutcome
     from clearport.pipeline.run import Restored
     from clearport.protocols import Progress
@@ -173,7 +173,8 @@ def bench(
     Raises:
         BadInput: there is no bundle, or no such device, unit or artifact.
     """
-    from clearport.pipeline.bench import BenchRequest, bench_bundle
+    from clearport.pipeline.bench import bench_bundle
+    from clearport.pipeline.bench_values import BenchRequest
 
     request = BenchRequest(
         Path(folder),

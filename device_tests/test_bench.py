@@ -14,7 +14,8 @@ import pytest
 from clearport.base import BadInput, Skipped
 from clearport.bundle.bench_record import BenchRecord, schema
 from clearport.bundle.folder import Bundle
-from clearport.pipeline.bench import BenchRequest, bench_bundle
+from clearport.pipeline.bench import bench_bundle
+from clearport.pipeline.bench_values import BenchRequest
 from clearport.registry import DEVICES
 from clearport.runtime.devices.device import Device, Settings
 from clearport.runtime.latency.record import LatencyReport

@@ -16,7 +16,8 @@ import pytest
 
 import clearport
 from clearport.base import Skipped
-from clearport.pipeline.bench import BenchRequest, bench_bundle
+from clearport.pipeline.bench import bench_bundle
+from clearport.pipeline.bench_values import BenchRequest
 from clearport.registry import NETWORKS, TARGETS
 from clearport.runtime.devices.device import Settings
 

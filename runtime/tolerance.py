@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clearport.base import Precision, TensorSpec
-    from clearport.runtime.parity import ParityReport
 
 INTEGERS = ("uint8", "int8")
 BLOCK = 16
@@ -121,7 +120,7 @@ _INT8 = Tolerance(
     mean_lsb=0.5,
     min_psnr_db=48.1,
 )
-_INT8_QUIET = Tolerance(
+INT8_QUIET = Tolerance(
     "kernels round their sums differently, and a step of an early layer may grow on its way; rounding has no "
     "direction, so that little is left of it on average over a block",
     max_abs=10.0,  # 3 were measured, and 7 of FSRCNN with ranges that were not searched (LiteRT)
@@ -130,7 +129,7 @@ _INT8_QUIET = Tolerance(
     max_block_lsb=1.05,  # 0.09; a flat block may round the other way as a whole
     max_grid_lsb=0.1,  # 0.004
 )
-_INT8_WIDEST = Tolerance(
+INT8_WIDEST = Tolerance(
     "the network enlarges steps: kernels that round differently may differ by six times what two of ONNX Runtime's do, "
     "and by no more than this",
     max_abs=40.0,  # 13 were measured (imdn by OpenVINO), at 64x64
@@ -146,11 +145,6 @@ QUANTIZATION = Tolerance(
 )
 """How far int8 artifacts may be from PyTorch, whatever the network."""
 
-WORSE_DB = 0.5
-"""What a file may be further from PyTorch than the QDQ model is."""
-ENLARGED = 6.0
-"""What kernels may differ by, as a multiple of what two ways of ONNX Runtime to evaluate the QDQ model differ by: those
-are two of many ways to round, and OpenVINO was 4.7 times as far from one as the other was (iagc at 64x64)."""
 PROBE_DB = 10.0
 """What float artifacts may be worse on the probe than on a photo: 4 dB were measured for fp16, 10 for int8 weights."""
 
@@ -168,41 +162,7 @@ def tolerance_for(precision: Precision, output: TensorSpec) -> Tolerance:
 
 def widest_for(precision: Precision, output: TensorSpec) -> Tolerance:
     """What no bundle may allow more than, whatever its manifest says."""
-    return _INT8_WIDEST if precision == "int8" else tolerance_for(precision, output)
-
-
-def near_reference(again: ParityReport) -> Tolerance:
-    """The limits of int8 artifacts against the QDQ model.
-
-    ``again`` is how far ONNX Runtime with its fused kernels is from ONNX Runtime without them, on the QDQ model: what
-    rounding alone does to the network, whatever the artifact. A feature that a kernel rounds the other way moves
-    thousands behind it in a deep network, and hardly one in a shallow one.
-    """
-    if again.max_abs is None:  # nothing could be compared
-        return _INT8_QUIET
-    told = {
-        "max_abs": again.max_abs,
-        "mean_lsb": again.mean_lsb,
-        "max_block_lsb": again.block_lsb,
-        "max_grid_lsb": again.grid_lsb,
-    }
-    least, most = _INT8_QUIET.limits, _INT8_WIDEST.limits
-    limits = {name: _between(least[name], ENLARGED * (value or 0.0), most[name]) for name, value in told.items()}
-    if again.psnr_db is not None:
-        wanted = again.psnr_db - 20 * math.log10(ENLARGED)
-        limits["min_psnr_db"] = _between(most["min_psnr_db"], wanted, least["min_psnr_db"])
-    tolerance = replace(_INT8_QUIET, **limits)  # type: ignore[arg-type]  # only limits are replaced
-    return tolerance if tolerance == _INT8_QUIET else replace(tolerance, reason=_INT8_WIDEST.reason)
-
-
-def near_network(own: ParityReport) -> Tolerance:
-    """The limits of int8 artifacts against PyTorch, from which the QDQ model itself is as far as ``own`` says."""
-    assert QUANTIZATION.min_psnr_db is not None
-    if own.psnr_db is None:
-        return QUANTIZATION
-    least = max(QUANTIZATION.min_psnr_db, own.psnr_db - WORSE_DB)
-    reason = f"{QUANTIZATION.reason}; and no more than {WORSE_DB:g} dB worse than the QDQ model"
-    return replace(QUANTIZATION, reason=reason, min_psnr_db=_down(least))
+    return INT8_WIDEST if precision == "int8" else tolerance_for(precision, output)
 
 
 def eased(tolerance: Tolerance, by_db: float = PROBE_DB) -> Tolerance:
@@ -210,13 +170,3 @@ def eased(tolerance: Tolerance, by_db: float = PROBE_DB) -> Tolerance:
     names = ("min_psnr_db", "min_sqnr_db")
     lower = {name: limit - by_db for name in names if (limit := tolerance.limits[name]) is not None}
     return replace(tolerance, **lower)  # type: ignore[arg-type]  # only limits are replaced
-
-
-def _between(low: float | None, value: float, high: float | None) -> float:
-    assert low is not None
-    assert high is not None
-    return round(min(max(value, low), high), 3)
-
-
-def _down(decibels: float) -> float:
-    return math.floor(decibels * 10) / 10

@@ -10,23 +10,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from clearport.base import TensorSpec
-    from clearport.bundle.manifest import Manifest
+
+    Ends = tuple[Sequence[TensorSpec], Sequence[TensorSpec]]  # inputs and outputs
 
 _SIDES = ("height", "width")
 
 
-def contract_contradictions(manifest: Manifest) -> Iterator[str]:
+def contract_contradictions(scale: int, size_multiple: int, network: Ends, artifacts: Sequence[Ends]) -> Iterator[str]:
     """Where an artifact takes or gives a picture of another size than the network, as ``field: what is wrong``."""
-    model, contract = manifest.model, manifest.pixel_contract
-    ends = [("pixel_contract", contract.inputs, contract.outputs)]
-    ends += [(f"artifacts.{i}", a.inputs, a.outputs) for i, a in enumerate(manifest.artifacts)]
-    for where, inputs, outputs in ends:
-        yield from _enlarged(where, inputs, outputs, model.scale)
-        yield from _like(f"{where}.inputs", inputs, contract.inputs)
-        yield from _like(f"{where}.outputs", outputs, contract.outputs)
+    named = [("pixel_contract", network), *((f"artifacts.{i}", ends) for i, ends in enumerate(artifacts))]
+    for where, (inputs, outputs) in named:
+        yield from _enlarged(where, inputs, outputs, scale)
+        yield from _like(f"{where}.inputs", inputs, network[0])
+        yield from _like(f"{where}.outputs", outputs, network[1])
         for side, length in zip(_SIDES, image_size(inputs[0]), strict=True):
-            if isinstance(length, int) and length % model.size_multiple:
-                yield f"{where}.inputs.0: {side} {length} is no multiple of model.size_multiple {model.size_multiple}"
+            if isinstance(length, int) and length % size_multiple:
+                yield f"{where}.inputs.0: {side} {length} is no multiple of model.size_multiple {size_multiple}"
 
 
 def _enlarged(where: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], scale: int) -> Iterator[str]:

@@ -285,7 +285,9 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
             yield f"artifacts.{i}.sha256: {artifact.key} has another checksum than 'files' gives for {artifact.path}"
     if manifest.files.get(WEIGHTS) != manifest.model.weights_sha256:
         yield f"model.weights_sha256: it is another checksum than 'files' gives for {WEIGHTS}"
-    yield from contract_contradictions(manifest)
+    model, contract = manifest.model, manifest.pixel_contract
+    ends = [(artifact.inputs, artifact.outputs) for artifact in manifest.artifacts]
+    yield from contract_contradictions(model.scale, model.size_multiple, (contract.inputs, contract.outputs), ends)
     yield from _golden_contradictions(manifest, keys)
     for name in ("table", "reference") if manifest.quantization else ():
         path = getattr(manifest.quantization, name)

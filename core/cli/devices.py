@@ -133,8 +133,9 @@ def bench(
     from clearport.bundle.bench_record import BenchRecord
     from clearport.cli import show_bench as cli_show_bench
     from clearport.cli.progress import progress_bar
-    from clearport.pipeline.bench import BenchRequest, bench_bundle
+    from clearport.pipeline.bench import bench_bundle
     from clearport.pipeline.bench_record import record_rows
+    from clearport.pipeline.bench_values import BenchRequest
     from clearport.runtime.devices.device import UNITS, Settings
 
     if resume and json_file is None:

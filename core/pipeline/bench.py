@@ -7,9 +7,7 @@ does the rest.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearport import __version__, problems
@@ -20,80 +18,20 @@ from clearport.bundle.folder import Bundle, changing
 from clearport.disk.outputs import OutFolder, claimed
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.bench_compare import compared
-from clearport.pipeline.bench_jobs import BASELINE, Subject, golden_of, jobs_for, subjects_of
+from clearport.pipeline.bench_jobs import Subject, golden_of, jobs_for, subjects_of
 from clearport.pipeline.bench_record import differences
+from clearport.pipeline.bench_values import BASELINE, HOST, BenchOutcome, BenchRequest
 from clearport.pipeline.devices import family_of
 from clearport.protocols import no_progress
-from clearport.runtime.devices.device import UNITS, Device, DeviceLost, DeviceSession, Job, Row, Settings, Unit
+from clearport.runtime.devices.device import UNITS, Device, DeviceLost, DeviceSession, Job, Row, Unit
 from clearport.runtime.latency.conditions import Conditions
 from clearport.runtime.latency.record import LatencyPlan
 from clearport.runtime.latency.stats import rounds_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from clearport.protocols import Progress
-
-HOST = "host"
-
-
-@dataclass(frozen=True)
-class BenchRequest:
-    """What to measure, and where; see ``clearport bench --help``.
-
-    ``units`` may be empty: each device then takes the first of its own. ``json`` is where rows are kept as they come,
-    and with ``resume`` the rows of that file are not measured again. ``record`` says that the rows will be recorded in
-    the bundle, which must therefore be writable.
-    """
-
-    folder: Path
-    devices: tuple[str, ...] = (HOST,)
-    units: tuple[str, ...] = ()
-    threads: int = 1
-    runs: int = 50
-    seconds: float = 1.0
-    sustained_s: float = 0.0
-    pin: tuple[int, ...] = ()
-    profile: bool = False
-    targets: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ()
-    against: Path | None = None
-    settings: Settings = field(default_factory=Settings)
-    json: Path | None = None
-    resume: bool = False
-    record: bool = False
-    older: BenchRecord | None = None
-    max_slowdown: float | None = None
-
-
-@dataclass(frozen=True)
-class BenchOutcome:
-    """The bundle and the record of its rows; ``fresh`` are the keys of those that were measured now.
-
-    ``unwritten`` is why the file of ``BenchRequest.json`` could not be written when all was measured, if it could not.
-    """
-
-    bundle: Bundle
-    record: BenchRecord
-    fresh: frozenset[str]
-    unwritten: BadInput | None = None
-
-    @property
-    def rows(self) -> tuple[BenchRow, ...]:
-        return self.record.rows
-
-    def failures(self, require_unit: str | None = None) -> list[str]:
-        """What did not hold, one sentence each: pictures that came out wrong, devices that were lost, fallbacks."""
-        wrong = [
-            f"{row.key}: {'; '.join(row.golden.failures)}"
-            for row in self.rows
-            if not isinstance(row.golden, Skipped) and not row.golden.passed
-        ]
-        lost = [f"{d.address}: {d.lost}" for d in self.record.devices if d.lost]
-        ran = any(row.artifact != BASELINE and not isinstance(row.cell, Skipped) for row in self.rows)
-        nothing = [] if ran or lost else ["nothing ran: every row was skipped"]
-        slow = list(self.record.compared.failures) if self.record.compared else []
-        return wrong + lost + nothing + slow + (_fallbacks(self.rows, require_unit) if require_unit else [])
 
 
 def bench_bundle(request: BenchRequest, progress: Progress = no_progress) -> BenchOutcome:
@@ -277,26 +215,3 @@ def _plan(request: BenchRequest) -> LatencyPlan:
         sustained_s=request.sustained_s,
         profile=request.profile,
     )
-
-
-def _fallbacks(rows: Sequence[BenchRow], unit: str) -> list[str]:
-    """Where something did not run on ``unit``."""
-    told = [row for row in rows if row.artifact != BASELINE]
-    found = [
-        f"{row.key}: asked for the {unit}, ran on: {ran}"
-        for row in told
-        if row.unit == unit and not isinstance(row.cell, Skipped) and (ran := _ran(row)) != unit
-    ]
-    if not any(row.unit == unit and not isinstance(row.cell, Skipped) for row in told):
-        reasons = {row.cell.reason for row in told if isinstance(row.cell, Skipped)}
-        why = "; ".join(sorted(reasons)) or f"no row asked for it (--unit {unit})"
-        found.append(f"nothing ran on the {unit}: {why}")
-    return found
-
-
-def _ran(row: BenchRow) -> str:
-    """The units that a row's artifact ran on, or was compiled for, joined by '+': whatever is told of any of it."""
-    operators: Mapping[str, Mapping[str, int]] = getattr(row.cell, "operators_per_unit", {})
-    named = {unit for unit, kinds in operators.items() if kinds}
-    told = str(getattr(row.cell, "unit_ran", "" if named else "unknown"))
-    return "+".join(sorted(named | set(filter(None, told.split("+")))))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from clearport.base import BadInput, Skipped
 from clearport.bundle.folder import WEIGHTS, Bundle
 from clearport.pictures.images import load_rgb
+from clearport.pipeline.bench_values import BASELINE
 from clearport.pipeline.exams import exam_of
 from clearport.pipeline.prove import network_artifact
 from clearport.pipeline.select import select
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
     from clearport.base import Artifact
     from clearport.bundle.manifest import ArtifactRecord
     from clearport.pictures.images import Image8
-    from clearport.pipeline.bench import BenchRequest
+    from clearport.pipeline.bench_values import BenchRequest
     from clearport.pipeline.criteria import Exam
     from clearport.runtime.devices.device import Row, Unit
     from clearport.runtime.parity import ParityReport
-
-BASELINE = "pytorch"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from clearport.runtime import parity, tolerance
+from clearport.runtime import limits, parity, tolerance
 from clearport.runtime.parity import Basis, ParityReport, Reference, Tolerance
 
 if TYPE_CHECKING:
@@ -68,12 +68,12 @@ class Exam:
         by_basis = {"real values": spec, "8-bit pictures": as_picture(spec)}
         return self._limited(PYTORCH, lambda c: tolerance.tolerance_for("fp16", by_basis[c.basis]))
 
-    def _limited(self, reference: str, limits: Callable[[Criterion], Tolerance]) -> Exam:
+    def _limited(self, reference: str, tolerated: Callable[[Criterion], Tolerance]) -> Exam:
         """With other limits for what is compared with ``reference``."""
         return replace(
             self,
             criteria=tuple(
-                replace(c, tolerance=limits(c)) if c.reference.name == reference else c for c in self.criteria
+                replace(c, tolerance=tolerated(c)) if c.reference.name == reference else c for c in self.criteria
             ),
         )
 
@@ -107,15 +107,15 @@ class References:
         assert self.int8 is not None, "an int8 artifact without a QDQ model"
         assert self.again is not None, "a QDQ model that was run once"
         again = parity.measure(self.again.levels, self.int8, "8-bit pictures")
-        near = Criterion(self.int8, tolerance.near_reference(again), "8-bit pictures")
+        near = Criterion(self.int8, limits.near_reference(again), "8-bit pictures")
         if self.name != PHOTO:  # calibration is for photos: what int8 does to a probe is not the files' fault
             return [near]
         own = parity.measure(self.int8.levels, self.float, "8-bit pictures")
-        return [near, Criterion(self.float, tolerance.near_network(own), "8-bit pictures")]
+        return [near, Criterion(self.float, limits.near_network(own), "8-bit pictures")]
 
     def _eased(self, artifact: Artifact, spec: TensorSpec) -> Tolerance:
-        limits = tolerance.tolerance_for(artifact.precision, spec)
-        return limits if self.name == PHOTO else tolerance.eased(limits)
+        own = tolerance.tolerance_for(artifact.precision, spec)
+        return own if self.name == PHOTO else tolerance.eased(own)
 
 
 PHOTO, PROBE = "photo", "probe"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from clearport.base import Artifact, Skipped
 from clearport.runtime import pixels
+from clearport.runtime.latency.candidate import Candidate
 from clearport.runtime.latency.host import Host, host, load_average
 from clearport.runtime.latency.measure import measure
-from clearport.runtime.latency.race import Candidate
 from clearport.runtime.latency.record import LatencyPlan, LatencyReport
 from clearport.runtime.usable import runners_of
 

@@ -19,7 +19,8 @@ import pytest
 from clearport.base import Artifact, BadInput, ClearportError, RuntimeFailure, Skipped
 from clearport.bundle.folder import Bundle
 from clearport.disk.files import digest
-from clearport.pipeline.bench import BenchRequest, bench_bundle
+from clearport.pipeline.bench import bench_bundle
+from clearport.pipeline.bench_values import BenchRequest
 from clearport.protocols import no_progress
 from clearport.quantize.flow import QuantizeOptions
 from clearport.registry import DEVICES

@@ -20,7 +20,8 @@ import clearport
 from clearport.base import BadInput, NotInstalled, RuntimeFailure, Skipped
 from clearport.bundle.folder import Bundle
 from clearport.export.ncnn.file import NcnnFile
-from clearport.pipeline.bench import BenchOutcome, BenchRequest, bench_bundle
+from clearport.pipeline.bench import bench_bundle
+from clearport.pipeline.bench_values import BenchOutcome, BenchRequest
 from clearport.pipeline.exams import exam_of
 from clearport.pipeline.prove import open_worker
 from clearport.registry import RUNNERS, missing

@@ -15,7 +15,8 @@ import clearport
 from clearport.base import Precision, RuntimeFailure, Skipped
 from clearport.bundle.folder import Bundle
 from clearport.pictures.images import load_rgb
-from clearport.pipeline.bench import BenchRequest, bench_bundle
+from clearport.pipeline.bench import bench_bundle
+from clearport.pipeline.bench_values import BenchRequest
 from clearport.runtime import pixels
 from clearport.runtime.devices.device import Job, Row, Settings, SimulatedReport
 from clearport.runtime.devices.rknn import family as on_rknn

@@ -10,8 +10,8 @@ import pytest
 
 import clearport
 from clearport.bundle.folder import Bundle
-from clearport.pipeline.bench import BenchRequest
 from clearport.pipeline.bench_jobs import jobs_for, subjects_of
+from clearport.pipeline.bench_values import BenchRequest
 from clearport.runtime.devices.device import Job
 from device_tests.ssh.sshd import Board, board
 

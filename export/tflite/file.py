@@ -8,7 +8,7 @@ not needed. Constants are stored once however often they are used, every buffer 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import flatbuffers
@@ -16,6 +16,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from clearport.export.tflite import versions as tflite_versions
+from clearport.export.tflite.tensors import Quant, Tensor
 
 if TYPE_CHECKING:
     from clearport.base import Array
@@ -40,34 +41,6 @@ _OPTIONS = {
 }
 """Operators whose options are not named after them in the schema (``LEAKY_RELU`` has ``LeakyReluOptions``)."""
 _WITHOUT_OPTIONS = frozenset({"LOGISTIC", "RELU", "RELU6", "RELU_N1_TO_1", "TANH", "PRELU", "LOG", "SQRT", "RSQRT"})
-
-
-@dataclass(frozen=True)
-class Quant:
-    """real = (q - zero_point) * scale, with one scale, or one per index of ``axis``."""
-
-    scale: tuple[float, ...]
-    zero_point: int = 0
-    axis: int = 0
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor of the file: NHWC, sizes in ``dims``; where ``free`` is set the size is only an example."""
-
-    index: int
-    name: str
-    dims: tuple[int, ...]
-    dtype: str
-    quant: Quant | None = None
-    free: tuple[bool, ...] = ()
-
-    @property
-    def signature(self) -> tuple[int, ...]:
-        """``dims`` with -1 for every free axis."""
-        return (
-            tuple(-1 if free else n for n, free in zip(self.dims, self.free, strict=True)) if self.free else self.dims
-        )
 
 
 class AlignedBuffer:

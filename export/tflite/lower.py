@@ -18,9 +18,10 @@ import numpy as np
 
 from clearport.base import QParams, ScaleTable, Size, UnsupportedOperator
 from clearport.export.half import fits_half
-from clearport.export.tflite.file import FlatFile, Quant, Tensor
+from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.order import Order, broadcasting, free_axes, native
 from clearport.export.tflite.rules import rules
+from clearport.export.tflite.tensors import Quant, Tensor
 from clearport.export.without_rule import unknown
 from clearport.graph import nodes as graphs
 from clearport.quantize.scheme import to_integers

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from clearport.base import Array
-    from clearport.export.tflite.file import Tensor
     from clearport.export.tflite.lower import Lowering
     from clearport.export.tflite.order import Order
+    from clearport.export.tflite.tensors import Tensor
 
 
 def aligned(low: Lowering, node: ir.Node) -> tuple[list[Tensor], Order]:

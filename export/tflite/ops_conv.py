@@ -13,7 +13,7 @@ from clearport.graph import nodes as graphs
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from clearport.export.tflite.file import Tensor
+    from clearport.export.tflite.tensors import Tensor
 
 
 @rule("Conv")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.export.tflite.file import Quant
 from clearport.export.tflite.lower import Lowering
 from clearport.export.tflite.operands import aligned
 from clearport.export.tflite.rules import rule
+from clearport.export.tflite.tensors import Quant
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from clearport.graph import nodes as graphs
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from clearport.export.tflite.file import Tensor
     from clearport.export.tflite.order import Order
+    from clearport.export.tflite.tensors import Tensor
 
 _REFLECT, _SYMMETRIC = 0, 1
 """``MirrorPadMode`` of the TFLite schema."""

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clearport.base import Array
-    from clearport.export.tflite.file import Tensor
+    from clearport.export.tflite.tensors import Tensor
 
 NHWC = (0, 2, 3, 1)
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from clearport.base import Array
-    from clearport.export.tflite.file import Tensor
     from clearport.export.tflite.lower import Lowering
+    from clearport.export.tflite.tensors import Tensor
 
 _FLAGS = ((False, False), (False, True), (True, False))
 """(align_corners, half_pixel_centers), the least demanding first."""

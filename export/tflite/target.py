@@ -24,8 +24,8 @@ from clearport.registry import installed_versions, missing
 
 if TYPE_CHECKING:
     from clearport.base import Graph, QuantizedGraph, Size, TensorSpec
-    from clearport.export.tflite.file import Tensor
     from clearport.export.tflite.lower import Lowering
+    from clearport.export.tflite.tensors import Tensor
 
 
 class TfliteTarget:
@@ -108,7 +108,7 @@ def _result(low: Lowering, inner: Tensor, options: Options) -> Tensor:
 
 def _edge(low: Lowering, inner: Tensor, options: Options, name: str) -> Tensor | None:
     """The tensor that users see, where that is another one than ``inner``."""
-    from clearport.export.tflite.file import Quant
+    from clearport.export.tflite.tensors import Quant
 
     if inner.quant is None or options.io == "int8":
         return None

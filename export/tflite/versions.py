@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clearport.export.tflite.file import Tensor
+    from clearport.export.tflite.tensors import Tensor
 
 _SAME_FOR_INT8 = frozenset({"HARD_SWISH", "LEAKY_RELU", "PRELU", "QUANTIZE", "RESHAPE"})
 """Operators whose first version takes int8 already."""

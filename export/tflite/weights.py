@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.export.tflite.file import Quant
+from clearport.export.tflite.tensors import Quant
 from clearport.graph import nodes as graphs
 from clearport.quantize.scheme import single, to_integers
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from clearport.base import Array, QParams
-    from clearport.export.tflite.file import Tensor
     from clearport.export.tflite.lower import Lowering
+    from clearport.export.tflite.tensors import Tensor
 
 LARGEST_FACTOR = 256
 """``xnn_define_convolution_2d``: "requantization scale must be smaller than 256"."""

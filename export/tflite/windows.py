@@ -11,8 +11,8 @@ from clearport.graph import nodes as graphs
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from clearport.export.tflite.file import Tensor
     from clearport.export.tflite.lower import Lowering
+    from clearport.export.tflite.tensors import Tensor
 
 SAME, VALID = 0, 1
 """``Padding`` of the TFLite schema."""

@@ -20,7 +20,7 @@ from clearport.models.data.check import MOST_UNUSABLE
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from clearport.models.data.crops import Pair
+    from clearport.models.data.pair import Pair
 
 MEMORY_BYTES = 2_000_000_000
 _STEPS_A_PICTURE = 8

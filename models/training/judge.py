@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from clearport.models.data.crops import Pair
+from clearport.models.data.pair import Pair
 from clearport.models.metrics import psnr_db, to_levels
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from clearport.runtime.latency.stats import Summary, paired_ratio
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from clearport.runtime.latency.candidate import Candidate
     from clearport.runtime.latency.memory import Memory
-    from clearport.runtime.latency.race import Candidate
     from clearport.runtime.latency.sustained import Sustained
     from clearport.runtime.worker.worker import Timing, Worker
 

@@ -12,8 +12,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from clearport.runtime.latency.candidate import Candidate
 from clearport.runtime.latency.host import Host, host, load_average
-from clearport.runtime.latency.race import Candidate, Meters, Progress, Race
+from clearport.runtime.latency.race import Meters, Progress, Race
 from clearport.runtime.latency.record import LatencyPlan, LatencyReport
 
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from clearport import problems
 from clearport.base import Skipped
 from clearport.registry import RUNNERS
+from clearport.runtime.latency.candidate import Candidate
 from clearport.runtime.latency.conditions import Conditions, drift, here
 from clearport.runtime.latency.entrant import Entrant, report_of
 from clearport.runtime.latency.host import package_energy_mj
@@ -21,7 +21,6 @@ from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
     from clearport.base import Array
-    from clearport.runtime.worker.launch import Launch
 
 Progress = Callable[[str, int, int], None]
 """Called with the candidate's key, the round (from 1; 0 while it is loaded) and the number of rounds."""
@@ -30,24 +29,6 @@ LASTING = " without a pause"
 """What is added to the key of a candidate whose sustained run progress is told of."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What is measured: an artifact in a runner, on raw inputs in its own dtype and layout.
-
-    ``sustained`` is whether it takes part where a plan asks for minutes without a pause.
-    """
-
-    key: str
-    runner: str
-    path: Path
-    inputs: Mapping[str, Array]
-    options: Mapping[str, Any] = field(default_factory=dict)
-    python: str | None = None
-    plugin: Path | None = None
-    launch: Launch | None = None
-    sustained: bool = True
 
 
 @dataclass(frozen=True)

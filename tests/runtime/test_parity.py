@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearport.base import PRECISIONS, Artifact, Precision, TensorSpec
+from clearport.runtime import limits as near
 from clearport.runtime import parity, tolerance
 from clearport.runtime.parity import ParityReport, Reference, Tolerance
 
@@ -143,16 +144,16 @@ def apart(levels: float) -> ParityReport:
 
 @pytest.mark.parametrize("levels", [0, 1, 2, 30, 200])
 def test_no_rounding_widens_int8_beyond_what_is_stated(levels: int) -> None:
-    limits, widest, least = tolerance.near_reference(apart(levels)), tolerance.widest_for("int8", SPEC), apart(0)
+    limits, widest, least = near.near_reference(apart(levels)), tolerance.widest_for("int8", SPEC), apart(0)
     assert limits.within(widest) == limits
-    quiet = tolerance.near_reference(least)
+    quiet = near.near_reference(least)
     assert quiet.within(limits) == quiet == quiet.within(parity.tolerance_for("int8", SPEC))
 
 
 def test_a_network_that_rounds_apart_gets_a_multiple_of_that() -> None:
     noise = np.random.default_rng(1).choice([-1, 0, 0, 0, 0, 1], (40, 40, 3)).astype(np.float32)
     found = parity.measure(NETWORK.levels + noise, NETWORK, "8-bit pictures")
-    limits = tolerance.near_reference(found)
+    limits = near.near_reference(found)
     assert found.mean_lsb is not None
     assert limits.mean_lsb == pytest.approx(min(1.6, 6 * found.mean_lsb), abs=1e-3)
     assert found.psnr_db is not None
@@ -161,10 +162,10 @@ def test_a_network_that_rounds_apart_gets_a_multiple_of_that() -> None:
 
 
 def test_int8_may_be_no_worse_than_the_qdq_model_is() -> None:
-    assert tolerance.near_network(apart(0)) == parity.QUANTIZATION
-    limits = tolerance.near_network(apart(2))
+    assert near.near_network(apart(0)) == parity.QUANTIZATION
+    limits = near.near_network(apart(2))
     assert limits.min_psnr_db == pytest.approx(20 * np.log10(255 / 2) - 0.5, abs=0.1)
-    assert tolerance.near_network(apart(30)).min_psnr_db == 35.0, "what can be seen stays the limit"
+    assert near.near_network(apart(30)).min_psnr_db == 35.0, "what can be seen stays the limit"
 
 
 @pytest.mark.parametrize("limit", [float("nan"), float("inf"), -1.0])

@@ -18,8 +18,9 @@ from clearport.registry import RUNNERS, installed_versions
 from clearport.runtime.devices.device import UNITS, DeviceSession, Found, Job, Row, Settings, Unit, cell_of
 from clearport.runtime.latency import conditions
 from clearport.runtime.latency import measure as latency
+from clearport.runtime.latency.candidate import Candidate
 from clearport.runtime.latency.host import cpu_name
-from clearport.runtime.latency.race import LASTING, Candidate
+from clearport.runtime.latency.race import LASTING
 from clearport.runtime.usable import obstacle_of, runners_of, units_of
 
 if TYPE_CHECKING:

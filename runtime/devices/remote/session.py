@@ -23,7 +23,8 @@ from clearport.runtime.devices.remote.plan import Entry, baselines_of, entries_o
 from clearport.runtime.devices.remote.probe import conditions_of, facts_of
 from clearport.runtime.devices.remote.stage import QUICK_S
 from clearport.runtime.latency import measure as latency
-from clearport.runtime.latency.race import Candidate, Meters
+from clearport.runtime.latency.candidate import Candidate
+from clearport.runtime.latency.race import Meters
 from clearport.runtime.worker.launch import Launch, worker_environment
 
 if TYPE_CHECKING:

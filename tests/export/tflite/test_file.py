@@ -13,7 +13,8 @@ from clearport.base import (
     Size,
 )
 from clearport.export.tflite import metadata as tflite_metadata
-from clearport.export.tflite.file import FlatFile, Quant
+from clearport.export.tflite.file import FlatFile
+from clearport.export.tflite.tensors import Quant
 from clearport.runtime.sessions.tflite import TfliteSession
 
 from .tflite_small import BLOCK, KINDS, SIZE, model_of, picture, run, written

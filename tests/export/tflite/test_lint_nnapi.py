@@ -10,7 +10,8 @@ import pytest
 
 from clearport.base import BadInput
 from clearport.export.tflite import lint_nnapi
-from clearport.export.tflite.file import FlatFile, Quant, Tensor
+from clearport.export.tflite.file import FlatFile
+from clearport.export.tflite.tensors import Quant, Tensor
 
 INT8 = Quant((0.5,), -128)
 PLAIN = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clearport.export.tflite import lint_nnapi, nnapi_levels
-from clearport.export.tflite.file import FlatFile, Quant, Tensor
+from clearport.export.tflite.file import FlatFile
+from clearport.export.tflite.tensors import Quant, Tensor
 
 INT8 = Quant((0.5,), -128)
 DIMS = (1, 8, 8, 4)

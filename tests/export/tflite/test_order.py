@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearport.export.tflite.file import Tensor
 from clearport.export.tflite.order import NHWC, broadcasting, free_axes, native
+from clearport.export.tflite.tensors import Tensor
 
 SHAPE = (2, 3, 4, 5)
 

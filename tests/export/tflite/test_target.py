@@ -25,8 +25,9 @@ from clearport.base import (
 )
 from clearport.export.tflite import lint_nnapi
 from clearport.export.tflite import versions as tflite_versions
-from clearport.export.tflite.file import FlatFile, Quant
+from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.target import TARGET, emit
+from clearport.export.tflite.tensors import Quant
 from clearport.graph import nodes as graphs
 
 from .tflite_small import SIZE, graph_of, model_of, picture, quantized_of, run, written

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from clearport.base import BadInput
-from clearport.models.data.crops import Batch, Crops, Pair, centre
+from clearport.models.data.crops import Batch, Crops, centre
 from clearport.models.data.feed import Feed, workers_for
+from clearport.models.data.pair import Pair
 from clearport.models.data.pool import Example, Pool
 from clearport.models.data.sets import DataSet, data_set, split
 from clearport.models.degradations.degrade import Degraded

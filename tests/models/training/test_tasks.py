@@ -19,7 +19,7 @@ from torch import nn
 
 from clearport.base import BadInput
 from clearport.models import weights
-from clearport.models.data.crops import Pair
+from clearport.models.data.pair import Pair
 from clearport.models.training.judge import judge, preview
 from clearport.models.training.outputs import Restored
 from clearport.models.training.state import State

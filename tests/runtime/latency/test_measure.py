@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from clearport.base import Skipped
 from clearport.runtime.latency import measure as latency
+from clearport.runtime.latency.candidate import Candidate
 from clearport.runtime.latency.conditions import Conditions
 from clearport.runtime.latency.measure import LatencyRun
-from clearport.runtime.latency.race import Candidate, Meters, order
+from clearport.runtime.latency.race import Meters, order
 from clearport.runtime.latency.record import LatencyPlan, LatencyReport
 from clearport.runtime.latency.stats import LEAST_ROUNDS, Summary, paired_ratio, rank_of_interval
 

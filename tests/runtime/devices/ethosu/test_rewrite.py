@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clearport.base import BadInput
-from clearport.export.tflite.file import FlatFile, Quant, Tensor
+from clearport.export.tflite.file import FlatFile
+from clearport.export.tflite.tensors import Quant, Tensor
 from clearport.runtime.devices.ethosu import rewrite as vela_rewrite
 from clearport.runtime.devices.ethosu.graph import FlatGraph, census
 

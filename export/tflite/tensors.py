@@ -1,0 +1,33 @@
+"""What a TFLite file says of a tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Quant:
+    """real = (q - zero_point) * scale, with one scale, or one per index of ``axis``."""
+
+    scale: tuple[float, ...]
+    zero_point: int = 0
+    axis: int = 0
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the file: NHWC, sizes in ``dims``; where ``free`` is set the size is only an example."""
+
+    index: int
+    name: str
+    dims: tuple[int, ...]
+    dtype: str
+    quant: Quant | None = None
+    free: tuple[bool, ...] = ()
+
+    @property
+    def signature(self) -> tuple[int, ...]:
+        """``dims`` with -1 for every free axis."""
+        return (
+            tuple(-1 if free else n for n, free in zip(self.dims, self.free, strict=True)) if self.free else self.dims
+        )

@@ -1,0 +1,34 @@
+"""One picture to learn from: what goes in, and what should come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clearport.pictures.images import Image8
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A network's input (h, w, 3) and what it should give (h*scale, w*scale, 3), both uint8 RGB.
+
+    One of them may be missing: a clean photo that is degraded crop by crop has no ``low``, and an unpaired picture
+    has no ``high``.
+    """
+
+    name: str
+    low: Image8 | None
+    high: Image8 | None
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory."""
+        return sum(image.nbytes for image in (self.low, self.high) if image is not None)
+
+    def size(self, scale: int) -> tuple[int, int]:
+        """Height and width in input pixels."""
+        if self.low is not None:
+            return self.low.shape[0], self.low.shape[1]
+        assert self.high is not None
+        return self.high.shape[0] // scale, self.high.shape[1] // scale

@@ -1,0 +1,62 @@
+"""The limits of int8 artifacts: how far rounding alone takes the QDQ model decides how near they must come to it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from clearport.runtime.tolerance import INT8_QUIET, INT8_WIDEST, QUANTIZATION, Tolerance
+
+if TYPE_CHECKING:
+    from clearport.runtime.parity import ParityReport
+
+WORSE_DB = 0.5
+"""What a file may be further from PyTorch than the QDQ model is."""
+ENLARGED = 6.0
+"""What kernels may differ by, as a multiple of what two ways of ONNX Runtime to evaluate the QDQ model differ by: those
+are two of many ways to round, and OpenVINO was 4.7 times as far from one as the other was (iagc at 64x64)."""
+
+
+def near_reference(again: ParityReport) -> Tolerance:
+    """The limits of int8 artifacts against the QDQ model.
+
+    ``again`` is how far ONNX Runtime with its fused kernels is from ONNX Runtime without them, on the QDQ model: what
+    rounding alone does to the network, whatever the artifact. A feature that a kernel rounds the other way moves
+    thousands behind it in a deep network, and hardly one in a shallow one.
+    """
+    if again.max_abs is None:  # nothing could be compared
+        return INT8_QUIET
+    told = {
+        "max_abs": again.max_abs,
+        "mean_lsb": again.mean_lsb,
+        "max_block_lsb": again.block_lsb,
+        "max_grid_lsb": again.grid_lsb,
+    }
+    least, most = INT8_QUIET.limits, INT8_WIDEST.limits
+    limits = {name: _between(least[name], ENLARGED * (value or 0.0), most[name]) for name, value in told.items()}
+    if again.psnr_db is not None:
+        wanted = again.psnr_db - 20 * math.log10(ENLARGED)
+        limits["min_psnr_db"] = _between(most["min_psnr_db"], wanted, least["min_psnr_db"])
+    tolerance = replace(INT8_QUIET, **limits)  # type: ignore[arg-type]  # only limits are replaced
+    return tolerance if tolerance == INT8_QUIET else replace(tolerance, reason=INT8_WIDEST.reason)
+
+
+def near_network(own: ParityReport) -> Tolerance:
+    """The limits of int8 artifacts against PyTorch, from which the QDQ model itself is as far as ``own`` says."""
+    assert QUANTIZATION.min_psnr_db is not None
+    if own.psnr_db is None:
+        return QUANTIZATION
+    least = max(QUANTIZATION.min_psnr_db, own.psnr_db - WORSE_DB)
+    reason = f"{QUANTIZATION.reason}; and no more than {WORSE_DB:g} dB worse than the QDQ model"
+    return replace(QUANTIZATION, reason=reason, min_psnr_db=_down(least))
+
+
+def _between(low: float | None, value: float, high: float | None) -> float:
+    assert low is not None
+    assert high is not None
+    return round(min(max(value, low), high), 3)
+
+
+def _down(decibels: float) -> float:
+    return math.floor(decibels * 10) / 10
