@@ -34,7 +34,8 @@ from clearport.runtime.latency.record import LatencyPlan, LatencyReport
 from clearport.runtime.parity import ParityReport
 from clearport.runtime.worker.worker import Worker
 
-from . import loopback_adb, zoo
+from ..zoo import zoo
+from . import loopback_adb
 from .loopback_adb import SERIAL, LoopbackPhone
 
 ADDRESS = f"adb:{SERIAL}"

@@ -21,7 +21,7 @@ from clearport.runtime.latency.conditions import Conditions
 from clearport.runtime.latency.record import LatencyPlan
 from clearport.runtime.worker.worker import Worker
 
-from . import zoo
+from ..zoo import zoo
 
 PROCESSORS = ("cortex-a53", "cortex-a76")
 RUNNERS = {"tflite": "litert", "onnxruntime": "onnxruntime"}

@@ -25,7 +25,7 @@ from clearport.quantize.flow import QuantizeOptions
 from clearport.registry import NETWORKS, TARGETS, missing
 from clearport.runtime.parity import ParityReport
 
-from .published import PUBLISHED
+from ..published import PUBLISHED
 
 Test = Callable[..., None]
 

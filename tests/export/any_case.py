@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from .tflite_harness import Case, conv_case, one, weight
+from .tflite.harness import Case, conv_case, one, weight
 
 KERNELS = st.tuples(st.integers(1, 5), st.integers(1, 5))
 STRIDES = st.tuples(st.integers(1, 3), st.integers(1, 3))

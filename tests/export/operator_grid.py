@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .tflite_harness import Case, after_conv, f32, i64, one, weight
+from .tflite.harness import Case, after_conv, f32, i64, one, weight
 
 SIZES = ((11, 14), (7, 5))
 Node = tuple[str, str, str, dict[str, Any]]

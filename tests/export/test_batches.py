@@ -18,7 +18,7 @@ from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 
 from .every_target import available, by_target
-from .tflite_harness import PLAIN, onnxruntime
+from .tflite.harness import PLAIN, onnxruntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from clearport.models import weights
 from clearport.pipeline.lint import HALF_RULE, lint
 from clearport.registry import NETWORKS, TARGETS, missing
 
-from .tflite_harness import SIZE, Case, build, one, onnxruntime, pictures, real, weight
+from .tflite.harness import SIZE, Case, build, one, onnxruntime, pictures, real, weight
 
 CONV = {"pads": [1, 1, 1, 1]}
 FP16 = [name for name in TARGETS.names() if "fp16" in TARGETS.get(name).precisions]

@@ -15,7 +15,7 @@ from clearport.export.passes import order as passes
 
 from .every_target import available, by_target
 from .operator_grid import FAMILIES, Tried
-from .tflite_harness import RANGE, Case, build, f32, i64, one, onnxruntime
+from .tflite.harness import RANGE, Case, build, f32, i64, one, onnxruntime
 
 CASES = {name: tried for family in FAMILIES.values() for name, tried in family.items()}
 FEW = {

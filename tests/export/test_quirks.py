@@ -26,7 +26,7 @@ from clearport.quantize.qdq import to_qdq
 from clearport.registry import missing
 
 from .every_target import outcome_of
-from .tflite_harness import PLAIN, Case, after_conv, build, f32, i64, one, onnxruntime, pictures, real, weight
+from .tflite.harness import PLAIN, Case, after_conv, build, f32, i64, one, onnxruntime, pictures, real, weight
 
 TABLES = {
     module.name: importlib.import_module(f"clearport.export.quirks.{module.name}").QUIRKS

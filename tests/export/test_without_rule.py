@@ -9,7 +9,7 @@ import pytest
 from clearport.base import Options, UnsupportedOperator
 from clearport.registry import TARGETS, missing
 
-from .tflite_harness import SIZE, after_conv, build, i64, one
+from .tflite.harness import SIZE, after_conv, build, i64, one
 
 
 @pytest.mark.parametrize(("name", "operator"), [("ncnn", "Mod"), ("tflite", "Shape"), ("coreml", "Mod")])

@@ -23,7 +23,7 @@ if missing(("coremltools",)):
 from clearport.runtime import pixels
 from clearport.runtime.runners.milref import RUNNER
 
-from .coreml_harness import RNG, TARGET, onnxruntime, photo, quantized, specification, upscaler
+from .harness import RNG, TARGET, onnxruntime, photo, quantized, specification, upscaler
 
 if TYPE_CHECKING:
     from clearport.base import Precision

@@ -21,7 +21,7 @@ from clearport.export.coreml import wide as mil_wide
 from clearport.runtime import pixels
 from clearport.runtime.runners.milref import RUNNER
 
-from .coreml_harness import TARGET, graph_of, onnxruntime, photo, quantized, upscaler
+from .harness import TARGET, graph_of, onnxruntime, photo, quantized, upscaler
 
 if TYPE_CHECKING:
     from clearport.base import Array, Precision

@@ -31,7 +31,7 @@ from clearport.quantize import flow, qdq, weight_only
 from clearport.runtime.coreml_reference.program import read
 from clearport.runtime.runners.milref import RUNNER
 
-from .coreml_cases import BEYOND_THE_PICTURE, CASES, GIVEN, HEIGHT, WIDE, WIDTH, Case, ints, sampled, scales, weights
+from .cases import BEYOND_THE_PICTURE, CASES, GIVEN, HEIGHT, WIDE, WIDTH, Case, ints, sampled, scales, weights
 
 if TYPE_CHECKING:
     from clearport.base import Array, QuantizedGraph

@@ -22,11 +22,11 @@ if missing(("ncnn",)):
 
 from clearport.runtime.sessions.ncnn import NcnnSession
 
-from .any_case import CONVOLUTIONS, STRIDES, TRANSPOSED
-from .tflite_cases_compute import COMPUTE
-from .tflite_cases_float import FLOAT
-from .tflite_cases_move import MOVE
-from .tflite_harness import (
+from ..any_case import CONVOLUTIONS, STRIDES, TRANSPOSED
+from ..tflite.cases_compute import COMPUTE
+from ..tflite.cases_float import FLOAT
+from ..tflite.cases_move import MOVE
+from ..tflite.harness import (
     RANGE,
     SIZE,
     Case,

@@ -26,7 +26,7 @@ from clearport.quantize.qdq import to_qdq
 from clearport.registry import TARGETS, missing
 from clearport.runtime import pixels
 
-from .tflite_harness import PLAIN, after_conv, build, one, onnxruntime, pictures, real, weight
+from ..tflite.harness import PLAIN, after_conv, build, one, onnxruntime, pictures, real, weight
 
 if missing(("openvino",)):
     pytest.skip("openvino is not installed", allow_module_level=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .tflite_harness import Case, after_conv, conv_case, f32, one, weight
+from .harness import Case, after_conv, conv_case, f32, one, weight
 
 COMPUTE: dict[str, Case] = {
     "conv same": conv_case((8, 3, 3, 3), pads=[1, 1, 1, 1]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .tflite_harness import Case, after_conv, f32, i64, one, weight
+from .harness import Case, after_conv, f32, i64, one, weight
 
 POSITIVE = ("Sigmoid", "x", "p", {})
 """Behind it values are over 0, so that roots and logarithms are defined."""

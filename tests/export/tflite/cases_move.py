@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .tflite_harness import Case, after_conv, f32, i64, one, weight
+from .harness import Case, after_conv, f32, i64, one, weight
 
 MOVE: dict[str, Case] = {
     "concat": after_conv(one("Concat", "x y", axis=1), ops=("CONV_2D", "CONV_2D", "CONCATENATION")),

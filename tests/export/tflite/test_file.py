@@ -17,7 +17,7 @@ from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.tensors import Quant
 from clearport.runtime.sessions.tflite import TfliteSession
 
-from .tflite_small import BLOCK, KINDS, SIZE, model_of, picture, run, written
+from .small import BLOCK, KINDS, SIZE, model_of, picture, run, written
 
 
 def test_the_three_ends_of_an_int8_file_agree() -> None:

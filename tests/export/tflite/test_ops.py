@@ -16,11 +16,11 @@ from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.runtime.worker.worker import Worker
 
-from .any_case import CONVOLUTIONS, TRANSPOSED
-from .tflite_cases_compute import COMPUTE
-from .tflite_cases_float import FLOAT
-from .tflite_cases_move import MOVE
-from .tflite_harness import (
+from ..any_case import CONVOLUTIONS, TRANSPOSED
+from .cases_compute import COMPUTE
+from .cases_float import FLOAT
+from .cases_move import MOVE
+from .harness import (
     PLAIN,
     RANGE,
     SIZE,

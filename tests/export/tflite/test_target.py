@@ -30,7 +30,7 @@ from clearport.export.tflite.target import TARGET, emit
 from clearport.export.tflite.tensors import Quant
 from clearport.graph import nodes as graphs
 
-from .tflite_small import SIZE, graph_of, model_of, picture, quantized_of, run, written
+from .small import SIZE, graph_of, model_of, picture, quantized_of, run, written
 
 
 def test_bias_is_at_input_times_weight_scale() -> None:
