@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Float32 = npt.NDArray[np.float32]
 
-Task = Literal["super-resolution", "deraining", "low-light"]
+Task = Literal["super-resolution", "deraining", "low-light", "other"]
 Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
 Layout = Literal["NCHW", "NHWC"]
 IODType = Literal["uint8", "int8", "float32"]
+Kind = Literal["picture", "map", "vector", "scalar", "index", "state"]
+Measure = Literal["pixels", "logits", "probabilities", "flow", "relative"]
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-weights")
 
@@ -100,12 +102,26 @@ class Size:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """The pixel contract of one input or output: what a number in the tensor means.
+    """The contract of one input or output: what it is, and what a number in it means.
 
-    ``shape`` holds an int per axis, or a symbol such as ``"H"`` where the size is free.
-    A real value is ``(q - zero_point) * scale`` for integer dtypes, and the number itself for floats;
-    ``value_range`` is in real values: the network takes and gives ``value_range[0]`` for black and
-    ``value_range[1]`` for full intensity.
+    A real value is ``(q - zero_point) * scale`` for integer dtypes, and the number itself for floats.
+
+    Attributes:
+        name: the tensor's name in the file.
+        shape: an int per axis, or a symbol such as ``"H"``, ``"2*H"`` or ``"H/8"`` where the size is free.
+        dtype: NumPy's name of the number format.
+        layout: the axis order of a tensor with four axes; of no meaning for others.
+        color: the channels of a picture: ``RGB``, ``BGR``, ``RGBA``, ``BGRA``, ``Y`` (luma or gray), ``YA``, or another
+            word for other channels (``RAW``). A file and its graph take what stands here.
+        value_range: least and greatest real value; of a picture, those of black and full intensity. None where the
+            values have no bounds that are known; a picture always has a range.
+        scale, zero_point: of integer dtypes that hold real values; an index has none.
+        kind: ``picture``: (1, C, H, W) of intensities. ``map``: a number or several per pixel that are no intensities
+            (mask, depth, flow, curve). ``vector``: logits, an embedding. ``scalar``: one number. ``index``: integers
+            that name things. ``state``: what a recurrent network hands to its next step.
+        measure: how far two of them are apart is told; None: by ``kind`` (``judged_by``).
+        mean, std: per channel, where the network wants ``(value - mean) / std`` of a picture. Export folds them in, so
+            that files take plain pictures; a graph that went through the passes has none.
     """
 
     name: str
@@ -113,14 +129,45 @@ class TensorSpec:
     dtype: str = "float32"
     layout: Layout = "NCHW"
     color: str = "RGB"
-    value_range: tuple[float, float] = (0.0, 255.0)
+    value_range: tuple[float, float] | None = (0.0, 255.0)
     scale: float | None = None
     zero_point: int | None = None
+    kind: Kind = "picture"
+    measure: Measure | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """``value_range`` of a tensor that has one, as each picture does.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.value_range is None:
+            raise ValueError(f"{self.kind} {self.name!r} has no range of values")
+        return self.value_range
 
     @property
     def pixel_step(self) -> float:
-        """The real-valued distance between two neighbouring 8-bit levels."""
-        return (self.value_range[1] - self.value_range[0]) / 255.0
+        """The real-valued distance between two neighboring 8-bit levels of a picture."""
+        return (self.span[1] - self.span[0]) / 255.0
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it holds intensities, which 8-bit levels stand for exactly."""
+        return self.kind == "picture"
+
+    @property
+    def judged_by(self) -> Measure:
+        """How far two of them are apart is told: ``measure``, or what its kind asks for."""
+        return self.measure or ("pixels" if self.is_picture else "relative")
+
+    @property
+    def channels(self) -> int | None:
+        """The size of the channel axis of a tensor with four axes; None for others, or where it is free."""
+        size = self.shape[3 if self.layout == "NHWC" else 1] if len(self.shape) == 4 else None
+        return size if isinstance(size, int) else None
 
     @property
     def dynamic(self) -> bool:
@@ -183,6 +230,9 @@ class ModelSpec:
         recipe: how it is trained, where that differs from the defaults of ``TrainOptions`` (its field names).
         recommended: whether it is the one to take of its task.
         knobs: settings that are fixed at export, each an attribute (a float) of the module.
+        inputs, outputs: what the module takes, in order, and gives, where that is not one RGB picture each. Sides that
+            follow from the size of the export are symbols: ``H``, ``2*W``, ``H/8``. ``mean``, ``std`` and ``color`` are
+            those that the module wants.
     """
 
     name: str
@@ -202,23 +252,35 @@ class ModelSpec:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     recommended: bool = False
     knobs: Mapping[str, Knob] = field(default_factory=dict)
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A checked float ONNX model in clearport's dialect, with its pixel contract.
+    """A checked float ONNX model in clearport's dialect, with the contract of its inputs and outputs.
 
-    ``model`` is an ``onnx_ir.Model`` with one input and one output, static or symbolic H and W, NCHW, opset 20,
-    initializers for every weight, no metadata of the machine that made it. Treat it as immutable: a pass
+    ``model`` is an ``onnx_ir.Model`` with static or symbolic H and W, NCHW, opset 20, initializers for every weight, no
+    metadata of the machine that made it. ``inputs`` and ``outputs`` stand in its order. Treat it as immutable: a pass
     works on a clone (``model.clone()``) and returns a new Graph. ``history`` names the passes that were applied.
     """
 
     model: ir.Model
-    input: TensorSpec
-    output: TensorSpec
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
     spec_name: str
     scale: int
     history: tuple[str, ...] = ()
+
+    @property
+    def input(self) -> TensorSpec:
+        """The first picture among the inputs, or the first input: what gives the network its size."""
+        return next((spec for spec in self.inputs if spec.is_picture), self.inputs[0])
+
+    @property
+    def output(self) -> TensorSpec:
+        """The first picture among the outputs, or the first output."""
+        return next((spec for spec in self.outputs if spec.is_picture), self.outputs[0])
 
 
 @dataclass(frozen=True)

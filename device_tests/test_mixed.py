@@ -80,7 +80,7 @@ def written(body: str) -> Graph:
     shape = (1, 3, SIZE.height, SIZE.width)
     from clearport.export.passes import order as passes
 
-    raw = Graph(model, TensorSpec("image", shape), TensorSpec("restored", shape), "mixed", 1)
+    raw = Graph(model, (TensorSpec("image", shape),), (TensorSpec("restored", shape),), "mixed", 1)
     return passes.run(raw)
 
 

@@ -121,7 +121,7 @@ def graph_of(body: str) -> Graph:
     for index, node in enumerate(model.graph):
         node.name = f"node{index}"
     specs = (TensorSpec("image", (1, 3, 16, 16)), TensorSpec("restored", (1, 3, "P", "Q")))
-    return graphs.check(Graph(model, *specs, "test", 1))
+    return graphs.check(Graph(model, specs[:1], specs[1:], "test", 1))
 
 
 @pytest.fixture(scope="module")

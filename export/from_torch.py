@@ -176,7 +176,7 @@ def _as_graph(model: ir.Model, spec: ModelSpec, scale: int) -> Graph:
         assert tensor is not None
         value.const_value = ir.tensor(np.array(tensor.numpy()), name=value.name)
     source, restored = (_tensor_spec(v, spec) for v in (model.graph.inputs[0], model.graph.outputs[0]))
-    return Graph(model, source, restored, spec.name, scale)
+    return Graph(model, (source,), (restored,), spec.name, scale)
 
 
 def _tensor_spec(value: ir.Value, spec: ModelSpec) -> TensorSpec:

@@ -195,7 +195,7 @@ class _Judge:
 
     def allowed(self, psnr_db: float) -> float:
         """The mean squared error of a PSNR."""
-        low, high = self._graph.output.value_range
+        low, high = self._graph.output.span
         return float((high - low) ** 2 / 10 ** (psnr_db / 10))
 
 

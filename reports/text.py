@@ -81,7 +81,7 @@ def shape(spec: TensorSpec) -> str:
 
 def contract(spec: TensorSpec) -> str:
     """A pixel contract in one line: name, dtype, layout, shape, colour, range and what a number means."""
-    low, high = (plain(v) for v in spec.value_range)
+    low, high = (plain(v) for v in spec.span)
     parts = [f"{spec.name}: {spec.dtype}", f"{spec.layout} {shape(spec)}", f"{spec.color} {low}–{high}"]
     if spec.scale is not None:
         zero = spec.zero_point or 0

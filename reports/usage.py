@@ -32,7 +32,7 @@ class Codec:
 
     @classmethod
     def of(cls, spec: TensorSpec) -> Codec:
-        low, step = spec.value_range[0], spec.pixel_step
+        low, step = spec.span[0], spec.pixel_step
         if spec.dtype.startswith("float"):
             return cls(_plus(_times("p", step), low), _over(_plus("q", -low), step))
         scale, zero = spec.scale or step, spec.zero_point or 0

@@ -54,7 +54,7 @@ def to_levels(tensor: Array, spec: TensorSpec) -> Float32:
         raise BadInput(f"tensor {spec.name!r} has shape {tensor.shape}, expected one picture of four axes")
     picture = tensor[0] if spec.layout == "NHWC" else tensor[0].transpose(1, 2, 0)  # (H, W, 3)
     picture = picture if spec.color == "RGB" else picture[..., ::-1]
-    low = np.float32(spec.value_range[0])
+    low = np.float32(spec.span[0])
     levels = (dequantize(picture, spec) - low) / np.float32(spec.pixel_step)
     return np.ascontiguousarray(levels, dtype=np.float32)
 
@@ -86,7 +86,7 @@ def image_size(spec: TensorSpec) -> tuple[int | str, int | str]:
 
 def _values_of_levels(spec: TensorSpec) -> Array:
     """What each of the 256 levels is in the tensor: (256,) in its dtype."""
-    low, high = spec.value_range
+    low, high = spec.span
     return quantize(low + np.arange(256, dtype=np.float64) * (high - low) / 255.0, spec)
 
 

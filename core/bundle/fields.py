@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -19,8 +20,12 @@ MOST_VALUE = 65536.0
 MOST_FINE, MOST_COARSE = 65536.0, 16.0
 """How much finer or coarser than a pixel's the step of an integer end may be: outputs that were calibrated on dark
 pictures have fine steps, those that overshoot coarse ones."""
-_AXES, _CHANNELS = 4, 3
+_AXES, MOST_AXES = 4, 8
+MOST_CHANNELS, MOST_VALUES = 4096, 1 << 31
+_CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "Y": 1, "YA": 2}
+"""Of the colors that say how many channels there are."""
 DTYPES = ("uint8", "int8", "float16", "float32")
+INDEX_DTYPES = ("int32", "int64")
 
 
 def _relative(path: str) -> str:
@@ -33,14 +38,21 @@ def _relative(path: str) -> str:
 
 
 def _sound(spec: TensorSpec) -> TensorSpec:
-    if spec.dtype not in DTYPES:
-        raise ValueError(f"dtype {spec.dtype!r} of tensor {spec.name!r}: expected one of {', '.join(DTYPES)}")
+    dtypes = (*INDEX_DTYPES, *DTYPES) if spec.kind == "index" else DTYPES
+    if spec.dtype not in dtypes:
+        raise ValueError(f"dtype {spec.dtype!r} of tensor {spec.name!r}: expected one of {', '.join(dtypes)}")
+    if spec.zero_point is not None and not _fits(spec.zero_point, spec.dtype):
+        raise ValueError(f"zero point {spec.zero_point} of tensor {spec.name!r}: {spec.dtype} does not hold it")
+    return _sound_picture(spec) if spec.is_picture else _sound_other(spec)
+
+
+def _sound_picture(spec: TensorSpec) -> TensorSpec:
     if not _is_image(spec):
         raise ValueError(
-            f"shape {spec.shape} of tensor {spec.name!r}: expected one RGB picture ({spec.layout}) "
+            f"shape {spec.shape} of tensor {spec.name!r}: expected one {spec.color} picture ({spec.layout}) "
             f"with sides of 1 to {MOST_SIDE}, or names of free axes"
         )
-    low, high = spec.value_range
+    low, high = spec.value_range or (0.0, 0.0)
     if not (-MOST_VALUE <= low < high <= MOST_VALUE):
         raise ValueError(
             f"value_range {spec.value_range} of tensor {spec.name!r}: expected two ascending numbers of at most "
@@ -49,8 +61,17 @@ def _sound(spec: TensorSpec) -> TensorSpec:
     step = spec.pixel_step
     if spec.scale is not None and not step / MOST_FINE <= spec.scale <= step * MOST_COARSE:
         raise ValueError(f"scale {spec.scale} of tensor {spec.name!r}: expected about that of a pixel, {step:g}")
-    if spec.zero_point is not None and not _fits(spec.zero_point, spec.dtype):
-        raise ValueError(f"zero point {spec.zero_point} of tensor {spec.name!r}: {spec.dtype} does not hold it")
+    return spec
+
+
+def _sound_other(spec: TensorSpec) -> TensorSpec:
+    """What is no picture may have any axes and any real values, but those that no file holds."""
+    if len(spec.shape) > MOST_AXES or not all(isinstance(n, str) or 1 <= n <= MOST_VALUES for n in spec.shape):
+        raise ValueError(f"shape {spec.shape} of tensor {spec.name!r}: expected up to {MOST_AXES} axes of at least 1")
+    if spec.value_range is not None and not -math.inf < spec.value_range[0] <= spec.value_range[1] < math.inf:
+        raise ValueError(f"value_range {spec.value_range} of tensor {spec.name!r}: expected two ascending numbers")
+    if spec.scale is not None and not 0 < spec.scale < math.inf:
+        raise ValueError(f"scale {spec.scale} of tensor {spec.name!r}: expected a positive number")
     return spec
 
 
@@ -65,7 +86,8 @@ def _is_image(spec: TensorSpec) -> bool:
     order = (0, 3, 1, 2) if spec.layout == "NHWC" else (0, 1, 2, 3)
     batch, channels, *sides = (spec.shape[axis] for axis in order)
     free = all(n if isinstance(n, str) else 1 <= n <= MOST_SIDE for n in sides)
-    return (batch == 1 or isinstance(batch, str)) and channels == _CHANNELS and free
+    named = isinstance(channels, int) and 1 <= channels <= MOST_CHANNELS
+    return (batch == 1 or isinstance(batch, str)) and named and channels == _CHANNELS.get(spec.color, channels) and free
 
 
 def _kind(value: Any) -> str:

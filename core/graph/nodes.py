@@ -191,7 +191,8 @@ def check(graph: Graph) -> Graph:
     """The same graph with shapes inferred, after the ONNX checker and clearport's own rules accepted it.
 
     Raises:
-        MalformedGraph: the checker refuses it, a value's rank is unknown, or there is not one input and output.
+        MalformedGraph: the checker refuses it, a value's rank is unknown, or its inputs and outputs are
+            not as many as the contract has.
     """
     import onnx
 
@@ -202,8 +203,11 @@ def check(graph: Graph) -> Graph:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError) as error:
         raise MalformedGraph(str(error)) from error
     body = checked.model.graph
-    if len(body.inputs) != 1 or len(body.outputs) != 1:
-        raise MalformedGraph(f"expected one input and one output, got {len(body.inputs)} and {len(body.outputs)}")
+    have, wanted = (len(body.inputs), len(body.outputs)), (len(graph.inputs), len(graph.outputs))
+    if have != wanted:
+        raise MalformedGraph(
+            f"{have[0]} inputs and {have[1]} outputs, and the contract has {wanted[0]} and {wanted[1]}"
+        )
     for value in values(checked):
         if value.shape is None:
             raise MalformedGraph(f"the rank of {value.name!r} is unknown")

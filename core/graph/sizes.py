@@ -38,8 +38,8 @@ def resized(graph: Graph, size: Size | None) -> Graph:
     scaled = tuple(n * graph.scale if isinstance(n, int) else f"{graph.scale}*{n}" for n in place)
     return replace(
         checked,
-        input=replace(graph.input, shape=(1, 3, *place)),
-        output=replace(graph.output, shape=(1, 3, *scaled)),
+        inputs=(replace(graph.input, shape=(1, 3, *place)),),
+        outputs=(replace(graph.output, shape=(1, 3, *scaled)),),
     )
 
 

@@ -123,4 +123,4 @@ PHOTO, PROBE = "photo", "probe"
 
 def as_picture(spec: TensorSpec) -> TensorSpec:
     """The contract of an output once it is an 8-bit picture (1, H, W, 3)."""
-    return spec.with_dtype("uint8", spec.pixel_step, round(-spec.value_range[0] / spec.pixel_step), "NHWC")
+    return spec.with_dtype("uint8", spec.pixel_step, round(-spec.span[0] / spec.pixel_step), "NHWC")

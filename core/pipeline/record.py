@@ -82,7 +82,7 @@ def manifest_of(plan: Plan, found: Findings, folder: Path, table: str, reference
     torch = installed_versions(("torch",))["torch"] or "unknown"
     return Manifest(
         model=_model(plan, found, folder / bundle.WEIGHTS),
-        pixel_contract=PixelContract(inputs=(found.made.graph.input,), outputs=(found.made.graph.output,)),
+        pixel_contract=PixelContract(inputs=found.made.graph.inputs, outputs=found.made.graph.outputs),
         artifacts=tuple(_artifact(plan, p, found.made.graph, found.latencies, folder) for p in found.proven),
         skipped=found.made.skipped,
         goldens=found.goldens,

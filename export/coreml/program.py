@@ -173,7 +173,7 @@ def _enter(low: Lowering, plan: Plan, x: Any) -> Any:
     if plan.io_type is not low.compute:
         x = low.mb.cast(x=x, dtype=_dtype_word(low.compute), name=f"{spec.name}_cast")
     if plan.variant == "image":
-        x = _affine(low, x, spec.pixel_step, spec.value_range[0], f"{spec.name}_in_range")
+        x = _affine(low, x, spec.pixel_step, spec.span[0], f"{spec.name}_in_range")
     if plan.table is not None and spec.name in plan.table:
         x = low.requantize(x, f"{spec.name}_on_grid", plan.table[spec.name])
     return x
@@ -185,7 +185,7 @@ def _leave(low: Lowering, plan: Plan) -> Any:
     low.begin(None)
     y = low.cast(spec.name)
     if plan.variant == "image":
-        step, black = spec.pixel_step, spec.value_range[0]
+        step, black = spec.pixel_step, spec.span[0]
         y = _affine(low, y, 1.0 / step, -black / step, f"{spec.name}_in_pixels")
     if plan.io_type is not low.compute:
         return low.mb.cast(x=y, dtype=_dtype_word(plan.io_type), name=spec.name)

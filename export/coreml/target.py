@@ -95,7 +95,7 @@ def _contract(spec: TensorSpec, variant: Variant) -> TensorSpec:
 
 def _description(plan: Plan) -> Description:
     graph, known = plan.graph, _network(plan.graph.spec_name)
-    low, high = graph.input.value_range
+    low, high = graph.input.span
     what = f"RGB picture, {SMALLEST} to {LARGEST} pixels high and wide" if graph.input.dynamic else "RGB picture"
     if plan.variant == "tensor":
         what = f"float32 (1, 3, height, width), RGB, {low:g} (black) to {high:g}"

@@ -91,7 +91,7 @@ class Trial:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        low, high = graph.output.value_range
+        low, high = graph.output.span
         self._range = high - low
         self._nodes = [graphs.name_of(n.outputs[0]) for n in graph.model.graph if _is_float(n.outputs[0])]
         self._pictures = _pictures(graph)
@@ -249,7 +249,7 @@ def _pictures(graph: Graph) -> list[Array]:
     rows, columns = ((np.arange(n) + max(0, length - n) // 2) % length for n, length in sides)
     unit = photo[rows][:, columns].transpose(2, 0, 1)[None] / 255.0
     noisy = np.clip(unit + np.random.default_rng(0).normal(0, 0.1, unit.shape), 0, 1)
-    low, high = graph.input.value_range
+    low, high = graph.input.span
     return [(low + (high - low) * picture).astype(np.float32) for picture in (unit, unit * 0.1, noisy)]
 
 

@@ -15,9 +15,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped
+from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped, TensorSpec
 from clearport.disk.files import atomic_path, digest
 from clearport.registry import installed_versions, missing
 
@@ -58,7 +58,7 @@ class NcnnTarget:
         text, weights = emit(graph, half=precision == "fp16")
         stem = f"{graph.spec_name}_x{graph.scale}_{precision}"
         path = folder / f"{stem}.ncnn"
-        contract = {"precision": precision, "input": asdict(graph.input), "output": asdict(graph.output)}
+        contract = {"precision": precision, "input": _described(graph.input), "output": _described(graph.output)}
         with atomic_path(path) as temporary:
             temporary.mkdir()
             (temporary / f"{stem}.param").write_text(text, encoding="ascii")
@@ -80,6 +80,13 @@ def emit(graph: Graph, *, half: bool) -> tuple[str, bytes]:
     if given != name:
         low.file.layer("Noop", name, [given], name)
     return low.file.param(name), low.file.weights()
+
+
+def _described(spec: TensorSpec) -> dict[str, Any]:
+    """The contract of a tensor as JSON: what says no more than that it is a picture is left out."""
+    plain = TensorSpec("", ())
+    later = ("kind", "measure", "mean", "std")
+    return {name: v for name, v in asdict(spec).items() if name not in later or v != getattr(plain, name)}
 
 
 def _check_size(graph: Graph, options: Options) -> None:

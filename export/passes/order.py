@@ -58,7 +58,7 @@ def run(graph: Graph, compare: bool = False) -> Graph:
 
 
 def _compare(name: str, before: Graph, after: Graph) -> None:
-    low, high = before.input.value_range
+    low, high = before.input.span
     shape = [n if isinstance(n, int) else 24 for n in before.input.shape]
     image = np.random.default_rng(0).uniform(low, high, shape).astype(np.float32)
     error = float(np.abs(evaluate(before, image) - evaluate(after, image)).max())

@@ -39,7 +39,7 @@ class ImageTensor:
     @classmethod
     def of(cls, spec: TensorSpec) -> ImageTensor:
         """What metadata can say of a tensor."""
-        low, high = spec.value_range
+        low, high = spec.span
         number = "the real value itself"
         if spec.scale is not None and spec.zero_point is not None:
             number = f"real value = (q - {spec.zero_point}) * {spec.scale:.9g}"

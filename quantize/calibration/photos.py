@@ -108,7 +108,7 @@ def _fitted(image: Image8, size: Size) -> Image8:
 
 def to_input(graph: Graph, image: Image8) -> Array:
     """uint8 (H, W, 3) -> float32 (1, 3, H, W) in the graph's value range."""
-    low, high = graph.input.value_range
+    low, high = graph.input.span
     unit = image.transpose(2, 0, 1)[None].astype(np.float32)
     return np.ascontiguousarray(unit * np.float32((high - low) / 255.0) + np.float32(low))
 

@@ -100,7 +100,7 @@ class _Editor:
         self._observed = dict(folded.observed)
         self._floats = set(folded.floats)
         self._fixed = _fixed(folded, bounds)
-        self._pixel = scheme.of_range(*folded.graph.output.value_range)
+        self._pixel = scheme.of_range(*folded.graph.output.span)
 
     def result(self) -> Folded:
         """The folded graph after all edits."""
@@ -222,7 +222,7 @@ def _fixed(folded: Folded, bounds: Bounds) -> dict[str, QParams]:
     A clamp gives them where its range is used; the range of a clamp that is only a guard would be too coarse.
     """
     source = folded.graph.input
-    fixed = {source.name: scheme.of_range(*source.value_range)}
+    fixed = {source.name: scheme.of_range(*source.span)}
     for node in folded.graph.model.graph:
         name = graphs.name_of(node.outputs[0])
         if name in folded.floats:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-TYPICAL_DB: Mapping[Task, float] = {"super-resolution": 31.0, "deraining": 31.0, "low-light": 21.5}
+TYPICAL_DB: Mapping[Task, float] = {"super-resolution": 31.0, "deraining": 31.0, "low-light": 21.5, "other": 31.0}
 """PSNR to ground truth of a restored picture (x3, Rain100L, SICE): the error that int8's own adds to."""
 
 BEARABLE_DB = 0.10

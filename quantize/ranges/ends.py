@@ -17,23 +17,23 @@ from clearport.graph import nodes as graphs
 
 def from_zero(graph: Graph) -> Graph:
     """The network with pictures that begin at zero, at both ends; the graph itself where they do."""
-    if graph.input.value_range[0] == 0 == graph.output.value_range[0]:
+    if graph.input.span[0] == 0 == graph.output.span[0]:
         return graph
     result = graphs.clone(graph)
     body = result.model.graph
     _add_black(body, graph.input)
     _take_black(body, graph.output)
     counted = [replace(spec, value_range=_from_zero(spec)) for spec in (graph.input, graph.output)]
-    return graphs.check(replace(result, input=counted[0], output=counted[1]))
+    return graphs.check(replace(result, inputs=(counted[0],), outputs=(counted[1],)))
 
 
 def _from_zero(spec: TensorSpec) -> tuple[float, float]:
-    return 0.0, spec.value_range[1] - spec.value_range[0]
+    return 0.0, spec.span[1] - spec.span[0]
 
 
 def _add_black(body: ir.Graph, spec: TensorSpec) -> None:
     source = body.inputs[0]
-    black = graphs.new_constant(body, f"{spec.name}.black", np.full((1, 1, 1, 1), spec.value_range[0], np.float32))
+    black = graphs.new_constant(body, f"{spec.name}.black", np.full((1, 1, 1, 1), spec.span[0], np.float32))
     node = ir.node("Add", [source, black], name=f"{spec.name}.from_black")
     _describe(node, f"{spec.name}.in_range", source)
     for use in tuple(source.uses()):
@@ -46,7 +46,7 @@ def _take_black(body: ir.Graph, spec: TensorSpec) -> None:
     """Also clamps, so that the int8 range is that of the picture."""
     inner = body.outputs[0]
     name, inner.name = inner.name, f"{spec.name}.in_range_out"
-    black = graphs.new_constant(body, f"{spec.name}.black_out", np.full((1, 1, 1, 1), spec.value_range[0], np.float32))
+    black = graphs.new_constant(body, f"{spec.name}.black_out", np.full((1, 1, 1, 1), spec.span[0], np.float32))
     bounds = [
         graphs.new_constant(body, f"{spec.name}.{what}", np.float32(bound))
         for what, bound in zip(("least", "most"), _from_zero(spec), strict=True)

@@ -97,7 +97,7 @@ class Bench:
     def psnr_db(self, given: Array, wanted: Array) -> float:
         """Of one output to the float network's."""
         error = float(np.square(given - wanted, dtype=np.float64).mean())
-        low, high = self.graph.input.value_range
+        low, high = self.graph.input.span
         return float(10 * np.log10((high - low) ** 2 / max(error, _LEAST_ERROR * (high - low) ** 2)))
 
 

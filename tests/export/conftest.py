@@ -56,7 +56,7 @@ def doubling_graph(shape: tuple[int | str, int | str]) -> Graph:
         [numpy_helper.from_array(np.asarray(array, np.float32), name) for name, array in constants.items()],
     )
     proto = helper.make_model(body, opset_imports=[helper.make_opsetid("", graphs.OPSET)], ir_version=10)
-    return graphs.check(Graph(ir.from_proto(proto), source, result, "small", 2))
+    return graphs.check(Graph(ir.from_proto(proto), (source,), (result,), "small", 2))
 
 
 @pytest.fixture(scope="session", params=[(12, 16), ("H", "W")], ids=["fixed", "any size"])

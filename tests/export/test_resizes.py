@@ -35,7 +35,7 @@ def resize(mode: str, scale: float, size: tuple[int, int], result: tuple[int, in
     shapes = [",".join(map(str, (1, 3, *each))) for each in (size, result)]
     text = f"g (float[{shapes[0]}] image) => (float[{shapes[1]}] restored) {{ {body} }}"
     model = ir.from_onnx_text(f'<ir_version: 9, opset_import: ["" : 20]> {text}')
-    return Graph(model, TensorSpec("image", (1, 3, *size)), TensorSpec("restored", (1, 3, *result)), "test", 1)
+    return Graph(model, (TensorSpec("image", (1, 3, *size)),), (TensorSpec("restored", (1, 3, *result)),), "test", 1)
 
 
 SCALES = st.one_of(

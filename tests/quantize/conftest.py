@@ -46,7 +46,7 @@ def _graph_of(body: str, colours: int = 3, size: int = 16, **shapes: list[int]) 
     specs = (TensorSpec("image", (1, 3, size, size)), TensorSpec("restored", (1, colours, "N", "M")))
     for index, node in enumerate(model.graph):
         node.name = node.name or f"node{index}"
-    return graphs.check(Graph(model, *specs, "test", 1))
+    return graphs.check(Graph(model, specs[:1], specs[1:], "test", 1))
 
 
 @pytest.fixture(scope="session")

@@ -196,8 +196,8 @@ def test_pictures_whose_black_is_not_zero_count_from_black(graph_of, photos: lis
     graph = graph_of("a = Conv<pads=[1,1,1,1]>(image, W, B) restored = Tanh(a)", W=[3, 3, 3, 3], B=[3])
     symmetric = replace(
         graph,
-        input=replace(graph.input, value_range=(-1.0, 1.0)),
-        output=replace(graph.output, value_range=(-1.0, 1.0)),
+        inputs=(replace(graph.input, value_range=(-1.0, 1.0)),),
+        outputs=(replace(graph.output, value_range=(-1.0, 1.0)),),
     )
     counted = ends.from_zero(symmetric)
     image = np.random.default_rng(0).uniform(-1, 1, (1, 3, 16, 16)).astype(np.float32)

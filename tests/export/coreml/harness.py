@@ -50,7 +50,7 @@ def graph_of(nodes: list[onnx.NodeProto], constants: dict[str, Array], spec: Ten
     )
     model = ir.from_proto(helper.make_model(body, opset_imports=[helper.make_opsetid("", 20)], ir_version=10))
     result = replace(spec, name="restored", shape=tuple(n * scale if isinstance(n, int) else n for n in spec.shape))
-    return graphs.check(Graph(model, spec, replace(result, shape=(1, 3, *result.shape[2:])), "tiny", scale))
+    return graphs.check(Graph(model, (spec,), (replace(result, shape=(1, 3, *result.shape[2:])),), "tiny", scale))
 
 
 def upscaler(value_range: tuple[float, float] = (0.0, 255.0), free: bool = False, mode: str = "DCR") -> Graph:

@@ -74,7 +74,7 @@ def network(case: Case, value_range: tuple[float, float] = (0.0, 255.0), free: b
     model = ir.from_proto(helper.make_model(body, opset_imports=[helper.make_opsetid("", 20)], ir_version=10))
     source = TensorSpec("image", (1, 3, *sides), value_range=value_range)
     return graphs.check(
-        Graph(model, source, TensorSpec("restored", (1, 3, "OH", "OW"), value_range=value_range), "tiny", 1)
+        Graph(model, (source,), (TensorSpec("restored", (1, 3, "OH", "OW"), value_range=value_range),), "tiny", 1)
     )
 
 

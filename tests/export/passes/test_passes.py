@@ -29,7 +29,7 @@ def graph_of(text: str, scale: int = 1) -> Graph:
         assert value.shape is not None
         return TensorSpec(value.name or "", tuple(n if isinstance(n, int) else "N" for n in value.shape))
 
-    return Graph(model, spec(source), spec(restored), "test", scale)
+    return Graph(model, (spec(source),), (spec(restored),), "test", scale)
 
 
 def constant(graph: Graph, name: str, array: np.ndarray) -> None:

@@ -54,7 +54,7 @@ def graph_of(body: str) -> Graph:
         value = graphs.new_constant(model.graph, name, CONSTANTS[name])
         ir.convenience.replace_all_uses_with(placeholder, value)
     model.graph.outputs[0].shape = None
-    graph = Graph(model, TensorSpec("image", IMAGE.shape), TensorSpec("restored", ("N",)), "test", 1)
+    graph = Graph(model, (TensorSpec("image", IMAGE.shape),), (TensorSpec("restored", ("N",)),), "test", 1)
     model.graph.outputs[0].shape = ir.Shape(computed(graph).shape)
     return graphs.check(graph)
 
