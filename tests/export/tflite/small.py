@@ -60,7 +60,7 @@ def graph_of(height: int | str = 6, width: int | str = 8, big: float = 1.0) -> G
     model = onnx.helper.make_model(proto, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
     spec = TensorSpec("image", (1, 3, height, width))
     graph = Graph(ir.from_proto(onnx.shape_inference.infer_shapes(model)), (spec,), (spec,), "tiny", BLOCK)
-    return graphs.check(replace(graph, output=replace(spec, name="restored")))
+    return graphs.check(replace(graph, outputs=(replace(spec, name="restored"),)))
 
 
 def quantized_of(graph: Graph) -> QuantizedGraph:
