@@ -16,8 +16,7 @@ import torch
 
 from clearport.models.weights import bundled_path
 from clearport.registry import NETWORKS
-
-from .conftest import SIZE, Outcome, called, command
+from device_tests.conftest import SIZE, Outcome, called, command
 
 Command = Callable[..., Outcome]
 

@@ -19,8 +19,7 @@ from clearport.pipeline.bench_values import BenchRequest
 from clearport.registry import DEVICES
 from clearport.runtime.devices.device import Device, Settings
 from clearport.runtime.latency.record import LatencyReport
-
-from .conftest import command
+from device_tests.conftest import command
 
 QUICK = ("--runs", "6", "--seconds", "0", "--quiet")
 ROOT = Path(__file__).parents[1]

@@ -15,8 +15,7 @@ from clearport.base import Artifact, BadInput
 from clearport.bundle.folder import Bundle
 from clearport.pictures.images import is_grey, load_rgb, save_png
 from clearport.pipeline.run import usable_runner
-
-from .conftest import command
+from device_tests.conftest import command
 
 
 def _flip(path: Path, offset: int = 100) -> None:

@@ -18,8 +18,7 @@ from clearport.pipeline.plan import ExportRequest, make_plan
 from clearport.protocols import no_progress
 from clearport.registry import NETWORKS, TARGETS
 from clearport.runtime.parity import ParityReport
-
-from .conftest import SIZE
+from device_tests.conftest import SIZE
 
 CELLS = [(name, precision) for name in TARGETS.names() for precision in TARGETS.get(name).precisions]
 

@@ -25,8 +25,7 @@ from clearport.pipeline.verify import _run_on_golden, _run_weights
 from clearport.reports.junit import Check
 from clearport.runtime.tolerance import Tolerance
 from clearport.runtime.usable import runners_of
-
-from . import faults
+from device_tests import faults
 
 SIDE = 64
 _NOTHING = Tolerance("whatever")

@@ -13,8 +13,7 @@ from clearport.bundle.folder import Bundle
 from clearport.models import samples
 from clearport.pictures.images import load_rgb, save_png
 from clearport.runtime.parity import ParityReport
-
-from .conftest import command
+from device_tests.conftest import command
 
 ENDS: dict[IODType, dict[str, str]] = {
     "uint8": {"tflite": "uint8", "onnxruntime": "uint8", "openvino": "uint8"},

@@ -33,10 +33,10 @@ from clearport.runtime.devices.remote import session as remote
 from clearport.runtime.latency.record import LatencyPlan, LatencyReport
 from clearport.runtime.parity import ParityReport
 from clearport.runtime.worker.worker import Worker
+from device_tests.devices import loopback_adb
+from device_tests.devices.loopback_adb import SERIAL, LoopbackPhone
 
 from ..zoo import zoo
-from . import loopback_adb
-from .loopback_adb import SERIAL, LoopbackPhone
 
 ADDRESS = f"adb:{SERIAL}"
 QUICK = LatencyPlan(rounds=2, runs=2, warmup=1, min_seconds=0.0, max_seconds=5.0)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import zoo
+from device_tests.zoo import zoo
 
 test_it_reaches_every_target, test_it_passes_at_every_precision, test_it_takes_any_size = zoo.tests("super-resolution")

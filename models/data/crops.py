@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from clearport.models.data.pair import Pair
+
 if TYPE_CHECKING:
     from clearport.base import Array
-    from clearport.models.data.pair import Pair
+    from clearport.models.data.degrade import Degrader
     from clearport.models.data.pool import Pool
-    from clearport.models.degradations.degrade import Degrader
     from clearport.pictures.images import Image8
 
 

@@ -13,12 +13,12 @@ import numpy as np
 from clearport.base import BadInput, ModelSpec
 from clearport.models.data.check import usable
 from clearport.models.data.crops import Crops, centre
+from clearport.models.data.degrade import PAIRS, UNPAIRED, Degrader, degrader, parse
 from clearport.models.data.exclusions import read_exclusions, without
 from clearport.models.data.layouts import Entry, Found, find_layout
 from clearport.models.data.pair import Pair
 from clearport.models.data.pool import MEMORY_BYTES, Example, Pool
-from clearport.models.degradations.degrade import PAIRS, UNPAIRED, Degrader, degrader, parse
-from clearport.models.degradations.resize import bicubic_downscale, bicubic_resize, crop_to_multiple
+from clearport.models.data.resize import bicubic_downscale, bicubic_resize, crop_to_multiple
 from clearport.pictures.images import load_rgb, picture_size
 
 if TYPE_CHECKING:

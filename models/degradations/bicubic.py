@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clearport.models.degradations.degrade import Degraded
-from clearport.models.degradations.resize import bicubic_downscale
+from clearport.models.data.degrade import Degraded
+from clearport.models.data.resize import bicubic_downscale
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.models.degradations.degrade import Degraded
-from clearport.models.degradations.resize import bicubic_downscale
+from clearport.models.data.degrade import Degraded
+from clearport.models.data.resize import bicubic_downscale
 
 if TYPE_CHECKING:
     from clearport.base import Float32

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.models.degradations.degrade import Degraded
+from clearport.models.data.degrade import Degraded
 
 if TYPE_CHECKING:
     from clearport.base import Float32

@@ -14,9 +14,9 @@ from torch import nn
 from clearport.base import BadInput, CheckFailed, ModelSpec
 from clearport.disk.files import digest
 from clearport.models import weights
+from clearport.models.data import degrade
 from clearport.models.data.feed import Feed, workers_for
 from clearport.models.data.sets import data_set
-from clearport.models.degradations import degrade
 from clearport.models.losses import table as losses
 from clearport.models.training import checkpoint as train_checkpoint
 from clearport.models.training import written as train_outputs

@@ -89,7 +89,7 @@ def test_a_terminal_that_is_gone_changes_nothing(tmp_path: Path) -> None:
 SHOWN = """
 import sys
 from rich.text import Text
-from clearport import cli_show
+from clearport.cli import show as cli_show
 from clearport.base import CheckFailed
 from clearport.cli.errors import guarded
 

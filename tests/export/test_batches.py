@@ -16,8 +16,8 @@ from clearport.base import Graph, ModelSpec, Paper, Size
 from clearport.export.from_torch import export_graph
 from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
+from tests.export.every_target import available, by_target
 
-from .every_target import available, by_target
 from .tflite.harness import PLAIN, onnxruntime
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from clearport.base import Graph
 from clearport.export.passes import order as passes
+from tests.export.every_target import available, by_target
+from tests.export.operator_grid import FAMILIES, Tried
 
-from .every_target import available, by_target
-from .operator_grid import FAMILIES, Tried
 from .tflite.harness import RANGE, Case, build, f32, i64, one, onnxruntime
 
 CASES = {name: tried for family in FAMILIES.values() for name, tried in family.items()}

@@ -24,8 +24,8 @@ from clearport.graph import nodes as graphs
 from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.registry import missing
+from tests.export.every_target import outcome_of
 
-from .every_target import outcome_of
 from .tflite.harness import PLAIN, Case, after_conv, build, f32, i64, one, onnxruntime, pictures, real, weight
 
 TABLES = {

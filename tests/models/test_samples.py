@@ -10,7 +10,7 @@ from PIL import Image
 
 from clearport.disk.files import size_bytes
 from clearport.models import samples
-from clearport.models.degradations.resize import bicubic_downscale, crop_to_multiple
+from clearport.models.data.resize import bicubic_downscale, crop_to_multiple
 from clearport.pictures.images import load_rgb
 
 ALL = (*samples.SAMPLES, samples.GOLDEN)

@@ -11,8 +11,7 @@ from clearport.base import QParams
 from clearport.graph import nodes as graphs
 from clearport.quantize import scheme
 from clearport.quantize.ranges import legalise, slopes
-
-from .test_legalise import lowered, ranges_of
+from tests.quantize.test_legalise import lowered, ranges_of
 
 ONE = "a = Conv(image, W, B) b = LeakyRelu<alpha = {:.9g}>(a) restored = Conv(b, V, C)"
 SHAPES = {"W": [3, 3, 1, 1], "B": [3], "V": [3, 3, 1, 1], "C": [3]}

@@ -13,8 +13,7 @@ import pytest
 from clearport.base import Graph, TensorSpec
 from clearport.export.passes import order as passes
 from clearport.graph import nodes as graphs
-
-from .same_shape_cases import CASES
+from tests.export.passes.same_shape_cases import CASES
 
 GENERATOR = np.random.default_rng(5)
 CONSTANTS = {

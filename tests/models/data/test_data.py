@@ -10,11 +10,11 @@ import torch
 
 from clearport.base import BadInput
 from clearport.models.data.crops import Batch, Crops, centre
+from clearport.models.data.degrade import Degraded
 from clearport.models.data.feed import Feed, workers_for
 from clearport.models.data.pair import Pair
 from clearport.models.data.pool import Example, Pool
 from clearport.models.data.sets import DataSet, data_set, split
-from clearport.models.degradations.degrade import Degraded
 from clearport.models.networks.super_resolution.ncnet import SPEC
 from clearport.models.training.options import TrainOptions
 from clearport.pictures.images import save_png

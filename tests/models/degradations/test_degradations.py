@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from clearport.base import BadInput
-from clearport.models.degradations import degrade
+from clearport.models.data import degrade
+from clearport.models.data.resize import bicubic_downscale, bicubic_resize, crop_to_multiple
 from clearport.models.degradations.camera import with_noise
-from clearport.models.degradations.resize import bicubic_downscale, bicubic_resize, crop_to_multiple
 from clearport.models.metrics import psnr_db
 from clearport.pictures.images import load_rgb
 

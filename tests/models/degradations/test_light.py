@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.models.degradations import degrade
+from clearport.models.data import degrade
 from clearport.models.degradations import light as degrade_light
 from clearport.models.degradations.light import DEGRADER
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from clearport.base import BadInput, NotInstalled
-from clearport.models.degradations import degrade
+from clearport.models.data import degrade
 from clearport.models.losses import table as losses
 from clearport.models.training.train import TrainOptions, options_for, train
 from clearport.registry import NETWORKS

@@ -33,6 +33,6 @@ def test_without_the_variable_it_is_this_one_if_it_can(
 
 
 def test_looking_for_tensorflow_does_not_import_it() -> None:
-    code = "import sys; from clearport.runtime import run_tensorflow; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys; from clearport.runtime.runners import tensorflow; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert run_tensorflow.RUNNER.requires[0].startswith("tensorflow")

@@ -52,8 +52,12 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_archive_has_what_a_worker_imports_and_no_more(archive: Path) -> None:
     names = set(zipfile.ZipFile(archive).namelist())
-    assert {"__main__.py", "clearport/runtime/run_litert.py", "clearport/runtime/tflite_session.py"} <= names
-    assert not names & {"clearport/runtime/run_openvino.py", "clearport/runtime/remote.py", "clearport/cli.py"}
+    assert {"__main__.py", "clearport/runtime/runners/litert.py", "clearport/runtime/sessions/tflite.py"} <= names
+    assert not names & {
+        "clearport/runtime/runners/openvino.py",
+        "clearport/runtime/devices/remote/session.py",
+        "clearport/cli/app.py",
+    }
     assert archive.stat().st_size < 200_000
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PAIRS, UNPAIRED = "pairs", "unpaired"
 
-DEGRADATIONS = Registry("clearport.models", "degrade_", "DEGRADER", "degradation")
+DEGRADATIONS = Registry("clearport.models.degradations", "*.py", "DEGRADER", "degradation")
 
 _LONG_NAMES = {"light": "low-light"}
 
