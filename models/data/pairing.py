@@ -29,9 +29,13 @@ _KEYS: tuple[Callable[[PurePath], str], ...] = (
     lambda path: path.as_posix(),
     lambda path: path.with_suffix("").as_posix(),
     lambda path: (path.parent / key_of(path.stem)).as_posix(),
-    lambda path: key_of(path.stem),
 )
-"""By the whole path, without the suffix, without the words for input and target, and by the name alone."""
+"""By the whole path, without the suffix, and without the words for input and target."""
+
+
+def _name(path: PurePath) -> str:
+    """The name alone, without folder, suffix, and the words for input and target."""
+    return key_of(path.stem)
 
 
 def match(inputs: Mapping[PurePath, Path], targets: Mapping[PurePath, Path], where: str) -> Matched:
@@ -47,6 +51,8 @@ def match(inputs: Mapping[PurePath, Path], targets: Mapping[PurePath, Path], whe
     for key in _KEYS:
         for path, other in _pairs_by(key, left, right, where):
             pairs.append((left.pop(path), right.pop(other)))
+    for path, other in _pairs_by_name(left, right, inputs, targets, where):
+        pairs.append((left.pop(path), right.pop(other)))
     several = list(_variants(left, targets))
     pairs += [(left.pop(path), targets[other]) for path, other in several]
     for _, other in several:
@@ -69,6 +75,24 @@ def _pairs_by(
     return [(inputs[name][0], targets[name][0]) for name in common]
 
 
+def _pairs_by_name(
+    left: Mapping[PurePath, Path],
+    right: Mapping[PurePath, Path],
+    inputs: Mapping[PurePath, Path],
+    targets: Mapping[PurePath, Path],
+    where: str,
+) -> list[tuple[PurePath, PurePath]]:
+    """Pairs by the name alone, but for names that several files of a side have: what others left over is a guess."""
+    several = {
+        name
+        for side, rest in ((inputs, left), (targets, right))
+        for name, paths in _index(_name, side).items()
+        if len(paths) > 1 and any(path not in rest for path in paths)
+    }
+    found = _pairs_by(_name, left, right, where)
+    return [(path, other) for path, other in found if _name(path) not in several]
+
+
 def _index(key: Callable[[PurePath], str], files: Mapping[PurePath, Path]) -> dict[str, list[PurePath]]:
     found: dict[str, list[PurePath]] = defaultdict(list)
     for path in files:
@@ -79,7 +103,7 @@ def _index(key: Callable[[PurePath], str], files: Mapping[PurePath, Path]) -> di
 def _variants(left: Mapping[PurePath, Path], targets: Mapping[PurePath, Path]) -> list[tuple[PurePath, PurePath]]:
     """Inputs whose names go on where a target's ends: ``1_1_0.9`` and ``1``."""
     by_path = {(path.parent / key_of(path.stem)).as_posix(): path for path in targets}
-    by_name = {name: paths[0] for name, paths in _index(_KEYS[-1], targets).items() if len(paths) == 1}
+    by_name = {name: paths[0] for name, paths in _index(_name, targets).items() if len(paths) == 1}
     found = []
     for path in left:
         for name in shortened(key_of(path.stem)):
