@@ -15,7 +15,7 @@ import pytest
 
 from clearport.base import Artifact, Graph, Options, QuantizedGraph, RuntimeFailure, Size
 from clearport.graph import nodes as graphs
-from clearport.graph import sizes as graph_sizes
+from clearport.operators import sizes as graph_sizes
 from clearport.pictures.images import load_rgb
 from clearport.registry import NETWORKS, missing
 

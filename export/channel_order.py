@@ -15,14 +15,11 @@ import onnx_ir as ir
 
 from clearport.export.passes.rewriting import body_of, conv_1x1
 from clearport.graph import nodes as graphs
+from clearport.operators import table
+from clearport.quantize.placement.floats import is_plain_convolution
 
 if TYPE_CHECKING:
     from clearport.base import Array
-
-_ELEMENTWISE = frozenset(
-    {"Relu", "LeakyRelu", "PRelu", "Clip", "Sigmoid", "Tanh", "Add", "Sub", "Mul", "Div", "HardSwish", "Gelu"}
-)
-_PER_CHANNEL = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Pad"})
 
 
 class CannotPermuteError(Exception):
@@ -57,7 +54,7 @@ def permuted_after(value: ir.Value, order: Array) -> None:
     """
     readers = graphs.consumers(value)
     for node in readers:
-        plain = node.op_type == "Conv" and graphs.attr_int(node, "group", 1) == 1 and graphs.need(node, 0) is value
+        plain = is_plain_convolution(node) and graphs.attr_int(node, "group", 1) == 1 and graphs.need(node, 0) is value
         if not plain or graphs.constant(graphs.need(node, 1)) is None:
             raise CannotPermuteError(f"{node.op_type} {node.name} reads {value.name}")
     if value.is_graph_output() or not readers:
@@ -83,11 +80,12 @@ def _visit(value: ir.Value, reader: ir.Node, plan: _Plan) -> None:
     if node in plan.seen:
         return
     plan.seen.add(node)
-    if node.op_type in {"Conv", "ConvTranspose"}:
+    record = table.of(node)
+    if record.kind == "convolution":
         _visit_convolution(node, plan)
-    elif node.op_type in _ELEMENTWISE:
+    elif record.elementwise:
         _visit_operands(node, len(node.inputs), plan)
-    elif node.op_type in _PER_CHANNEL and _spatial_only(node):
+    elif record.per_channel is not None and record.per_channel(node):
         _visit_operands(node, 1, plan)
     else:
         raise CannotPermuteError(f"{node.op_type} {node.name} cannot be permuted")
@@ -97,7 +95,7 @@ def _visit_convolution(node: ir.Node, plan: _Plan) -> None:
     weight = graphs.need_constant(node, 1)
     group = graphs.attr_int(node, "group", 1)
     if group == 1:
-        axis = 0 if node.op_type == "Conv" else 1
+        axis = 1 if table.of(node).transposed else 0
     elif group == len(plan.order) and weight.shape[:2] == (group, 1):
         axis = 0
         _visit(graphs.need(node, 0), node, plan)
@@ -126,14 +124,6 @@ def _visit_branch(value: ir.Value, node: ir.Node, plan: _Plan) -> None:
     if value.shape[1] == 1:
         return  # one channel for all: nothing to reorder
     _visit(value, node, plan)
-
-
-def _spatial_only(node: ir.Node) -> bool:
-    """Whether the operator leaves the channel axis alone."""
-    if node.op_type == "Pad":
-        pads = graphs.need_constant(node, 1).tolist()
-        return graphs.operand(node, 3) is None and pads[1] == 0 and pads[len(pads) // 2 + 1] == 0
-    return node.op_type != "Resize" or graphs.channels(graphs.need(node, 0)) == graphs.channels(node.outputs[0])
 
 
 def _apply(plan: _Plan) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport.graph import nodes as graphs
+from clearport.operators.quantization import DEQUANTIZE, QUANTIZE, REQUANTIZE
 from clearport.quantize import scheme
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class _Writer:
             assert array is not None
             levels = graphs.new_constant(self.body, f"{name}.q", scheme.to_integers(array, params))
             scale, zero = self._parameters(name, params, np.zeros((), params.dtype))
-            node = ir.node("DequantizeLinear", [levels, scale, zero], _axis(params), name=f"{name}.dequantize")
+            node = ir.node(DEQUANTIZE.name, [levels, scale, zero], _axis(params), name=f"{name}.dequantize")
             self._name(node, f"{name}.real", ir.DataType.FLOAT, value)
             first = next(iter(value.uses())).node
             ir.convenience.replace_all_uses_with(value, node.outputs[0])
@@ -145,7 +146,7 @@ class _Writer:
         """
         for node in self.body:
             source, written = node.inputs[0], node.outputs[0]
-            if node.op_type != "Identity" or written.name not in self.table or source is None:
+            if node.op_type != REQUANTIZE.name or written.name not in self.table or source is None:
                 continue
             if source.name not in self.table:
                 node.op_type = "Max"
@@ -159,8 +160,8 @@ class _Writer:
         readers = tuple(value.uses())
         zero_point = np.asarray(params.zero_point + _OFFSET[self.dtype], self.dtype)
         scale, zero = self._parameters(name, params, zero_point)
-        down = ir.node("QuantizeLinear", [value, scale, zero], name=f"{name}.quantize")
-        up = ir.node("DequantizeLinear", [down.outputs[0], scale, zero], name=f"{name}.dequantize")
+        down = ir.node(QUANTIZE.name, [value, scale, zero], name=f"{name}.quantize")
+        up = ir.node(DEQUANTIZE.name, [down.outputs[0], scale, zero], name=f"{name}.dequantize")
         self._name(down, f"{name}.q", self.stored, value)
         self._name(up, f"{name}.real", ir.DataType.FLOAT, value)
         for reader, index in readers:
@@ -202,7 +203,7 @@ class _Writer:
 
     def open_ends(self, source: ir.Value, restored: ir.Value) -> None:
         """Take uint8 pixels instead of real values, and give them: drop the first quantization and the last inverse."""
-        first = next(node for node in graphs.consumers(source) if node.op_type == "QuantizeLinear")
+        first = next(node for node in graphs.consumers(source) if node.op_type == QUANTIZE.name)
         pixels = first.outputs[0]
         ir.convenience.replace_all_uses_with(pixels, source)
         self.body.remove(first, safe=True)

@@ -14,12 +14,13 @@ import numpy as np
 
 from clearport.base import QuantizedGraph, ScaleTable
 from clearport.graph import nodes as graphs
-from clearport.graph import sizes as graph_sizes
+from clearport.operators import sizes as graph_sizes
 from clearport.protocols import no_progress
 from clearport.quantize import footprint, scheme
 from clearport.quantize.calibration import lanes, photos
 from clearport.quantize.calibration.stepwise import Stepwise
 from clearport.quantize.placement import cost
+from clearport.quantize.placement.floats import is_plain_convolution
 from clearport.quantize.weights import arrays as weights
 from clearport.quantize.weights import rounding
 
@@ -115,7 +116,7 @@ def _rounded(graph: Graph, sights: _Sights | None, progress: Progress, floats: C
         name = graphs.name_of(graphs.need(node, 1))
         if name in entries:  # the weights of several layers: the first decides
             continue
-        seen = sights.of(node) if sights is not None and node.op_type == "Conv" else None
+        seen = sights.of(node) if sights is not None and is_plain_convolution(node) else None
         changed, entries[name] = _layer(node, seen)
         arrays.update(changed)
         if sights is not None:

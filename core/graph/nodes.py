@@ -180,6 +180,11 @@ def channels(value: ir.Value) -> int:
     return size
 
 
+def computed(body: ir.Graph) -> Iterator[ir.Node]:
+    """Every node that computes something, in order: all but those that hold a constant."""
+    return (node for node in body if node.op_type != "Constant")
+
+
 def values(graph: Graph) -> Iterator[ir.Value]:
     """The input, then every value that a node writes, in order."""
     yield from graph.model.graph.inputs

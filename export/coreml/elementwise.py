@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,24 +16,16 @@ if TYPE_CHECKING:
 _GELU = {"none": "EXACT", "tanh": "TANH_APPROXIMATION"}
 
 
-def unary(mil_name: str) -> Callable[[Lowering, ir.Node, str], Any]:
-    """The rule of an operator with one input and no settings."""
-
-    def rule(low: Lowering, node: ir.Node, name: str) -> Any:
-        return getattr(low.mb, mil_name)(x=low.var(node, 0), name=name)
-
-    return rule
+def unary(low: Lowering, node: ir.Node, name: str, op: str) -> Any:
+    """An operator with one input and no settings -> MIL's ``op``."""
+    return getattr(low.mb, op)(x=low.var(node, 0), name=name)
 
 
-def binary(mil_name: str) -> Callable[[Lowering, ir.Node, str], Any]:
-    """The rule of an elementwise operator with two inputs, which broadcast as in numpy."""
-
-    def rule(low: Lowering, node: ir.Node, name: str) -> Any:
-        if len(node.inputs) != 2:
-            raise refuse(node, f"it has {len(node.inputs)} inputs, not two")
-        return getattr(low.mb, mil_name)(x=low.var(node, 0), y=low.var(node, 1), name=name)
-
-    return rule
+def binary(low: Lowering, node: ir.Node, name: str, op: str) -> Any:
+    """An elementwise operator with two inputs, which broadcast as in numpy -> MIL's ``op``."""
+    if len(node.inputs) != 2:
+        raise refuse(node, f"it has {len(node.inputs)} inputs, not two")
+    return getattr(low.mb, op)(x=low.var(node, 0), y=low.var(node, 1), name=name)
 
 
 def clip(low: Lowering, node: ir.Node, name: str) -> Any:

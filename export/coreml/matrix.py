@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,25 +13,16 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 
-def reduction(mil_name: str) -> Callable[[Lowering, ir.Node, str], Any]:
-    """The rule of ReduceMean, ReduceMax, ReduceMin and ReduceSum; without axes, over all of them."""
-
-    def rule(low: Lowering, node: ir.Node, name: str) -> Any:
-        x = low.var(node, 0)
-        axes = list(range(x.rank)) if operand(node, 1) is None else [int(n) for n in need_constant(node, 1)]
-        keep = bool(attr_int(node, "keepdims", 1))
-        return getattr(low.mb, mil_name)(x=x, axes=axes, keep_dims=keep, name=name)
-
-    return rule
+def reduction(low: Lowering, node: ir.Node, name: str, op: str) -> Any:
+    """ReduceMean, ReduceMax, ReduceMin, ReduceSum -> MIL's ``op``; without axes, over all of them."""
+    x = low.var(node, 0)
+    axes = list(range(x.rank)) if operand(node, 1) is None else [int(n) for n in need_constant(node, 1)]
+    return getattr(low.mb, op)(x=x, axes=axes, keep_dims=bool(attr_int(node, "keepdims", 1)), name=name)
 
 
-def global_pool(mil_name: str) -> Callable[[Lowering, ir.Node, str], Any]:
-    """The rule of GlobalAveragePool and GlobalMaxPool: a reduction over height and width."""
-
-    def rule(low: Lowering, node: ir.Node, name: str) -> Any:
-        return getattr(low.mb, mil_name)(x=low.var(node, 0), axes=[2, 3], keep_dims=True, name=name)
-
-    return rule
+def global_pool(low: Lowering, node: ir.Node, name: str, op: str) -> Any:
+    """GlobalAveragePool, GlobalMaxPool -> MIL's ``op`` over height and width."""
+    return getattr(low.mb, op)(x=low.var(node, 0), axes=[2, 3], keep_dims=True, name=name)
 
 
 def softmax(low: Lowering, node: ir.Node, name: str) -> Any:

@@ -21,10 +21,13 @@ import numpy as np
 
 from clearport.base import Graph, Precision, QParams, ScaleTable, TensorSpec
 from clearport.export.coreml.lowering import COMPUTE, Lowering, builder, refuse
-from clearport.export.coreml.rules import Rule, rule_for
+from clearport.export.coreml.rules import ios_of, rule_for
 from clearport.export.coreml.tools import load, quiet
 from clearport.export.coreml.wide import NOTHING, Wide
+from clearport.graph import nodes as graphs
 from clearport.graph.nodes import name_of
+from clearport.operators import table
+from clearport.operators.quantization import REQUANTIZE
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -37,12 +40,7 @@ FIRST_IOS: dict[Precision, int] = {
     "int8-weights": 16,  # constexpr_affine_dequantize
     "int8": 17,  # quantize and dequantize
 }
-"""The first iOS that has what a precision needs; an operator may need a later one (``Rule.since``)."""
-
-REQUANTIZE = "Identity"
-"""The node that the quantizer writes where int8 begins, or changes its scale."""
-
-_IDENTITY = Rule(lambda low, node, name: low.mb.identity(x=low.var(node, 0), name=name))
+"""The first iOS that has what a precision needs; an operator may need a later one (``record.Rule.since``)."""
 
 MOST_AXES = 5
 """Of any value of a program."""
@@ -67,7 +65,7 @@ class Plan:
     @property
     def ios(self) -> int:
         """The lowest iOS that takes every operator of the program."""
-        return max([FIRST_IOS[self.precision], *(rule.since(node) for node, rule in self.steps())])
+        return max([FIRST_IOS[self.precision], *map(ios_of, self.nodes())])
 
     @property
     def io_type(self) -> type[np.floating[Any]]:
@@ -75,10 +73,9 @@ class Plan:
         direct = self.variant == "image" and self.ios >= 16
         return COMPUTE[self.precision] if direct else np.float32
 
-    def steps(self) -> list[tuple[ir.Node, Rule]]:
-        """Every node with its rule, in order."""
-        nodes = [node for node in self.graph.model.graph if node.op_type != "Constant"]
-        return [(node, _IDENTITY if node.op_type == REQUANTIZE else rule_for(node)) for node in nodes]
+    def nodes(self) -> list[ir.Node]:
+        """Every node that computes something, in order."""
+        return list(graphs.computed(self.graph.model.graph))
 
 
 def convert(plan: Plan) -> Any:
@@ -122,8 +119,8 @@ def _program(plan: Plan, shape: Any, target: Any) -> Any:
     with Function({source: placeholder}, opset_version=target) as function:
         low = Lowering(plan.precision, plan.table, wide=plan.wide.names)
         low.values[source] = _enter(low, plan, function.inputs[source])
-        for node, rule in plan.steps():
-            _lower_node(low, plan, node, rule)
+        for node in plan.nodes():
+            _lower_node(low, plan, node)
         function.set_outputs([_leave(low, plan)])
         program.add_function("main", function)
     return program
@@ -135,26 +132,26 @@ def _mil_type(numpy_type: type[np.floating[Any]]) -> Any:
     return types.numpy_type_to_builtin_type(numpy_type)
 
 
-def _lower_node(low: Lowering, plan: Plan, node: ir.Node, rule: Rule) -> None:
+def _lower_node(low: Lowering, plan: Plan, node: ir.Node) -> None:
     """Write ``node`` and round its result to its grid, where it has one.
 
     The network's output is not rounded if it is moved data: it lies on its grid already.
     """
-    output = node.outputs[0]
+    output, moved = node.outputs[0], table.of(node).moves_data
     name, params = name_of(output), low.quant(node)
     inner = f"{name}_inner"  # the plain name of the graph's output belongs to the program's output
     final = inner if output.is_graph_output() else name
     low.begin(node)
-    if node.op_type == REQUANTIZE and params is not None:
+    if node.op_type == REQUANTIZE.name and params is not None:
         low.values[name] = low.requantize(low.var(node, 0), final, params)
-    elif params is None or (rule.moves_data and output.is_graph_output() and _same_grid(node, params, plan)):
-        low.values[name] = _write(low, node, rule, final)
+    elif params is None or (moved and output.is_graph_output() and _same_grid(node, params, plan)):
+        low.values[name] = _write(low, node, final)
     else:
-        low.values[name] = low.requantize(_write(low, node, rule, f"{name}_float"), final, params)
+        low.values[name] = low.requantize(_write(low, node, f"{name}_float"), final, params)
 
 
-def _write(low: Lowering, node: ir.Node, rule: Rule, name: str) -> Any:
-    result = rule.write(low, node, name)
+def _write(low: Lowering, node: ir.Node, name: str) -> Any:
+    result = rule_for(node)(low, node, name)
     if result.rank > MOST_AXES:
         raise refuse(node, f"its result has {result.rank} axes, and Core ML takes {MOST_AXES}")
     return result

@@ -129,3 +129,9 @@ def depth_to_space(low: Lowering, node: ir.Node, name: str) -> Any:
 def space_to_depth(low: Lowering, node: ir.Node, name: str) -> Any:
     """SpaceToDepth -> space_to_depth: in both, the place within the block is the outer part of the channel."""
     return low.mb.space_to_depth(x=low.var(node, 0), block_size=attr_int(node, "blocksize", 0), name=name)
+
+
+def concat(low: Lowering, node: ir.Node, name: str) -> Any:
+    """Concat -> concat."""
+    parts = tuple(low.var(node, i) for i in range(len(node.inputs)))
+    return low.mb.concat(values=parts, axis=attr_int(node, "axis", 1), name=name)

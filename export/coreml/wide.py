@@ -19,8 +19,9 @@ import onnx_ir as ir
 
 from clearport.base import Size
 from clearport.graph import nodes as graphs
-from clearport.graph import sizes as graph_sizes
 from clearport.models import samples
+from clearport.operators import sizes as graph_sizes
+from clearport.operators import table
 from clearport.pictures.images import load_rgb
 from clearport.quantize import footprint
 from clearport.quantize.calibration.stepwise import Stepwise
@@ -43,7 +44,6 @@ STEP_MEMORY = 2e8
 
 _SIDE = 64
 _FLOATS = {ir.DataType.FLOAT}
-_NOT_DATA = {"Resize": (1, 2, 3)}  # inputs that Core ML takes as settings
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _rounded(model: ir.Model, wide: frozenset[str]) -> ir.Model:
     for node in list(copy.graph):
         narrow = graphs.name_of(node.outputs[0]) not in wide
         for index, value in enumerate(node.inputs):
-            if value is None or not _is_float(value) or index in _NOT_DATA.get(node.op_type, ()):
+            if value is None or not _is_float(value) or index in table.of(node).not_data:
                 continue
             maker = value.producer()
             if narrow or (maker is not None and graphs.name_of(value) not in wide):

@@ -3,55 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from clearport.export.ncnn.file import Setting, plain
 from clearport.export.ncnn.lower import Lowering, refuse
 from clearport.graph import nodes as graphs
+from clearport.operators import table
+from clearport.operators.record import resolved
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    Rule = Callable[[Lowering, ir.Node], object]
-
-_BINARY = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3, "Max": 4, "Min": 5, "Pow": 6}
-"""``BinaryOp``'s own numbers."""
-_REVERSED = {"Sub": 7, "Div": 8, "Pow": 9}
-"""The same with the number before the blob."""
-_UNARY = {"Abs": 0, "Neg": 1, "Floor": 2, "Ceil": 3, "Sqrt": 5, "Exp": 7, "Log": 8, "Reciprocal": 15}
-"""``UnaryOp``'s own numbers."""
 _GELU = {"none": 0, "tanh": 1}
 
 
-def binary(low: Lowering, node: ir.Node) -> None:
-    """Add, Sub, Mul, Div, Max, Min, Pow -> BinaryOp, with the number where one of two operands is one."""
+def binary(low: Lowering, node: ir.Node, code: int, turned: int | None = None) -> None:
+    """Add, Sub, Mul, Div, Max, Min, Pow -> BinaryOp ``code``, with the number where one of two operands is one.
+
+    ``turned`` is the code with the number before the blob, where that is another.
+    """
     if len(node.inputs) != 2:
         raise refuse(node, f"it has {len(node.inputs)} inputs, not two")
     left, right = (graphs.scalar(value) for value in node.inputs)
     rank = len(low.dims(node.outputs[0]))
     if right is not None and len(low.dims(graphs.need(node, 0))) == rank:
-        low.write(node, "BinaryOp", [low.blob(node, 0)], {0: _BINARY[node.op_type], 1: 1, 2: right})
+        low.write(node, "BinaryOp", [low.blob(node, 0)], {0: code, 1: 1, 2: right})
     elif left is not None and len(low.dims(graphs.need(node, 1))) == rank:
-        operation = _REVERSED.get(node.op_type, _BINARY[node.op_type])
-        low.write(node, "BinaryOp", [low.blob(node, 1)], {0: operation, 1: 1, 2: left})
+        low.write(node, "BinaryOp", [low.blob(node, 1)], {0: code if turned is None else turned, 1: 1, 2: left})
     else:
         operands = [low.operand(node, index, rank) for index in range(2)]
-        low.write(node, "BinaryOp", operands, {0: _BINARY[node.op_type]})
+        low.write(node, "BinaryOp", operands, {0: code})
 
 
-def unary(low: Lowering, node: ir.Node) -> None:
-    """Abs, Neg, Sqrt and the like -> UnaryOp."""
-    low.write(node, "UnaryOp", [low.blob(node)], {0: _UNARY[node.op_type]})
+def unary(low: Lowering, node: ir.Node, code: int) -> None:
+    """Abs, Neg, Sqrt and the like -> UnaryOp ``code``."""
+    low.write(node, "UnaryOp", [low.blob(node)], {0: code})
 
 
-def plainly(kind: str) -> Rule:
-    """The rule of an operator that is one layer without settings."""
-
-    def rule(low: Lowering, node: ir.Node) -> None:
-        low.write(node, kind, [low.blob(node)])
-
-    return rule
+def plain_layer(low: Lowering, node: ir.Node, kind: str) -> None:
+    """An operator that is one layer without settings."""
+    low.write(node, kind, [low.blob(node)])
 
 
 def clamp(low: Lowering, node: ir.Node) -> None:
@@ -105,20 +96,31 @@ def hard_swish(low: Lowering, node: ir.Node) -> None:
 
 
 def fused(low: Lowering, node: ir.Node) -> dict[int, Setting]:
-    """The activation settings of a convolution, which takes over the Relu, Clip, LeakyRelu or Sigmoid behind it."""
+    """The activation settings of a convolution, which takes over the operator behind it where ncnn can."""
     follower = graphs.only_consumer(node.outputs[0])
-    settings = None if follower is None else _activation(follower)
-    if follower is None or settings is None:
+    rule = None if follower is None else table.of(follower).ncnn
+    if follower is None or rule is None or rule.fused is None:
+        return {}
+    settings: dict[int, Setting] | None = resolved(rule.fused)(follower)
+    if settings is None:
         return {}
     low.absorb(follower)
     return settings
 
 
-def _activation(node: ir.Node) -> dict[int, Setting] | None:
-    if node.op_type == "LeakyRelu":
-        return {9: 2, 10: [graphs.attr_float(node, "alpha", 0.01)]}
-    if node.op_type == "Sigmoid":
-        return {9: 4}
+def fused_leaky_relu(node: ir.Node) -> dict[int, Setting]:
+    """A leaky ReLU as the activation of a convolution."""
+    return {9: 2, 10: [graphs.attr_float(node, "alpha", 0.01)]}
+
+
+def fused_sigmoid(node: ir.Node) -> dict[int, Setting]:
+    """A sigmoid as the activation of a convolution."""
+    del node
+    return {9: 4}
+
+
+def fused_clamp(node: ir.Node) -> dict[int, Setting] | None:
+    """A Relu or Clip as the activation of a convolution; None where ncnn has no such one."""
     found = graphs.clamp_of(node)
     if found is None or math.isinf(found.lo):
         return None

@@ -16,6 +16,8 @@ from clearport.export import resampling
 from clearport.export.ncnn.file import Setting
 from clearport.export.ncnn.lower import Lowering, refuse
 from clearport.graph import nodes as graphs
+from clearport.operators import table
+from clearport.operators.movers import CONCAT
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -143,9 +145,9 @@ def _places_of(size: ir.Value) -> list[tuple[ir.Value, int] | None]:
     held, node = graphs.constant(size), graphs.producer(size)
     if held is not None:
         return [None] * held.size
-    if node is not None and node.op_type == "Concat":
+    if node is not None and node.op_type == CONCAT.name:
         return [place for part in node.inputs if part is not None for place in _places_of(part)]
-    if node is None or node.op_type != "Shape":
+    if node is None or table.of(node).kind != "shape":
         return []
     source = graphs.need(node, 0)
     rank = 4 if source.shape is None else len(source.shape)

@@ -14,22 +14,12 @@ if TYPE_CHECKING:
 
     from clearport.export.ncnn.lower import Dims
 
-_MAX, _MEAN = 0, 1
-_REDUCTIONS = {
-    "ReduceSum": 0,
-    "ReduceMean": 3,
-    "GlobalAveragePool": 3,
-    "ReduceMax": 4,
-    "GlobalMaxPool": 4,
-    "ReduceMin": 5,
-}
-"""``Reduction``'s own numbers."""
 _PADS = {"constant": 0, "edge": 1, "reflect": 2}
 _SHUFFLES = {"CRD": 0, "DCR": 1}
 
 
-def pool(low: Lowering, node: ir.Node) -> None:
-    """MaxPool, AveragePool -> Pooling."""
+def pool(low: Lowering, node: ir.Node, code: int) -> None:
+    """MaxPool, AveragePool -> Pooling ``code``."""
     if graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET" or graphs.attr_int(node, "ceil_mode", 0):
         raise refuse(node, "its padding must be given in numbers (auto_pad and ceil_mode are not)")
     if any(step != 1 for step in graphs.attr_ints(node, "dilations", (1, 1))):
@@ -37,7 +27,7 @@ def pool(low: Lowering, node: ir.Node) -> None:
     kernel, strides = graphs.attr_ints(node, "kernel_shape", ()), graphs.attr_ints(node, "strides", (1, 1))
     top, left, bottom, right = graphs.attr_ints(node, "pads", (0, 0, 0, 0))
     settings: dict[int, Setting] = {
-        0: _MAX if node.op_type == "MaxPool" else _MEAN,
+        0: code,
         1: kernel[1],
         11: kernel[0],
         2: strides[1],
@@ -52,31 +42,38 @@ def pool(low: Lowering, node: ir.Node) -> None:
     low.write(node, "Pooling", [low.picture(node)], settings)
 
 
-def reduce(low: Lowering, node: ir.Node) -> None:
-    """ReduceMean and the like, GlobalAveragePool, GlobalMaxPool -> Reduction."""
+def reduce(low: Lowering, node: ir.Node, code: int) -> None:
+    """ReduceMean and the like -> Reduction ``code``."""
     value = graphs.need(node, 0)
     rank = len(low.shape(value))
-    if node.op_type.startswith("Global"):
-        axes, keep = list(range(2, rank)), True
-    else:
-        given = graphs.constant(graphs.operand(node, 1))
-        axes = list(range(1 if low.shape(value)[0] == 1 else 0, rank)) if given is None else [int(n) for n in given]
-        keep = bool(graphs.attr_int(node, "keepdims", 1))
+    given = graphs.constant(graphs.operand(node, 1))
+    axes = list(range(1 if low.shape(value)[0] == 1 else 0, rank)) if given is None else [int(n) for n in given]
+    _reduction(low, node, code, axes, bool(graphs.attr_int(node, "keepdims", 1)))
+
+
+def global_pool(low: Lowering, node: ir.Node, code: int) -> None:
+    """GlobalAveragePool, GlobalMaxPool -> Reduction ``code`` of height and width."""
+    _reduction(low, node, code, list(range(2, len(low.shape(graphs.need(node, 0))))), True)
+
+
+def _reduction(low: Lowering, node: ir.Node, code: int, axes: list[int], keep: bool) -> None:
+    value = graphs.need(node, 0)
     places = sorted(low.axis(node, value, axis) for axis in axes)
     if not keep and len(places) == len(low.dims(value)):
         raise refuse(node, "nothing but one number would be left: keep the axes")
-    settings: dict[int, Setting] = {0: _REDUCTIONS[node.op_type], 1: 0, 3: places, 4: int(keep), 5: 1}
+    settings: dict[int, Setting] = {0: code, 1: 0, 3: places, 4: int(keep), 5: 1}
     low.write(node, "Reduction", [low.blob(node)], settings)
 
 
-def shuffle(low: Lowering, node: ir.Node) -> None:
-    """DepthToSpace -> PixelShuffle in its mode; SpaceToDepth -> Reorg, the place in the block before the channel."""
-    block = graphs.attr_int(node, "blocksize", 0)
-    if node.op_type == "SpaceToDepth":
-        low.write(node, "Reorg", [low.picture(node)], {0: block, 1: 1})
-        return
+def depth_to_space(low: Lowering, node: ir.Node) -> None:
+    """DepthToSpace -> PixelShuffle in its mode."""
     mode = _SHUFFLES[graphs.attr_str(node, "mode", "DCR")]
-    low.write(node, "PixelShuffle", [low.picture(node)], {0: block, 1: mode})
+    low.write(node, "PixelShuffle", [low.picture(node)], {0: graphs.attr_int(node, "blocksize", 0), 1: mode})
+
+
+def space_to_depth(low: Lowering, node: ir.Node) -> None:
+    """SpaceToDepth -> Reorg, the place in the block before the channel."""
+    low.write(node, "Reorg", [low.picture(node)], {0: graphs.attr_int(node, "blocksize", 0), 1: 1})
 
 
 def concat(low: Lowering, node: ir.Node) -> None:

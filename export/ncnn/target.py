@@ -72,9 +72,10 @@ def emit(graph: Graph, *, half: bool) -> tuple[str, bytes]:
     """The ``.param`` and the ``.bin`` of a graph; ``half``: weights are stored as float16."""
     from clearport.export.ncnn.lower import Lowering
     from clearport.export.ncnn.rules import write
+    from clearport.graph import nodes as graphs
 
     low = Lowering(graph, half)
-    for node in graph.model.graph:
+    for node in graphs.computed(graph.model.graph):
         write(low, node)
     given, name = low.of(graph.model.graph.outputs[0]), graph.output.name
     if given != name:

@@ -26,47 +26,14 @@ from clearport.export.half_arithmetic import measured
 from clearport.export.onnxruntime.target import onnx_form
 from clearport.export.openvino.forms import rewritten
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 from clearport.registry import installed_versions, missing
 
 if TYPE_CHECKING:
     from clearport.base import Graph, QuantizedGraph
 
-_MOVES = frozenset(
-    {
-        "Broadcast",
-        "Concat",
-        "Constant",
-        "Convert",
-        "DepthToSpace",
-        "FakeQuantize",
-        "Gather",
-        "MaxPool",
-        "Pad",
-        "Parameter",
-        "Reshape",
-        "Result",
-        "Slice",
-        "SpaceToDepth",
-        "Split",
-        "Squeeze",
-        "StridedSlice",
-        "Tile",
-        "Transpose",
-        "Unsqueeze",
-        "VariadicSplit",
-    }
-)
-"""What gives numbers that it was given."""
-_HEAVY = frozenset(
-    {
-        "Convolution",
-        "ConvolutionBackpropData",
-        "GroupConvolution",
-        "GroupConvolutionBackpropData",
-        "MatMul",
-    }
-)
-"""What the plugin begins a kernel with."""
+_PLUMBING = frozenset({"Constant", "Convert", "FakeQuantize", "Parameter", "Result"})
+"""What gives numbers that it was given, and is no operator of a network."""
 
 IN_FLOAT32 = "precise"
 """OpenVINO's attribute of layers whose precision is not to be lowered."""
@@ -177,15 +144,26 @@ def _keep_roundings(network: Any) -> None:
         node.input(0).replace_source_output(same.output(0))
 
 
+def _moves() -> frozenset[str]:
+    """OpenVINO's operations that give numbers that they were given."""
+    return _PLUMBING.union(*(record.openvino for record in table.operators().values() if record.moves_data))
+
+
+def _heavy() -> frozenset[str]:
+    """OpenVINO's operations that the plugin begins a kernel with."""
+    kinds = {"convolution", "matrix"}
+    return frozenset().union(*(record.openvino for record in table.operators().values() if record.kind in kinds))
+
+
 def _computed(node: Any) -> bool:
     """Whether what a node reads are sums, products or functions, and not numbers that were rounded already."""
-    return node.input_value(0).get_node().get_type_name() not in _MOVES
+    return node.input_value(0).get_node().get_type_name() not in _moves()
 
 
 def _goes_on(node: Any) -> bool:
     """Whether a reader of a node computes each number by itself, so that the plugin may do it in the same kernel."""
     readers = {port.get_node().get_type_name() for port in node.output(0).get_target_inputs()}
-    return bool(readers - _MOVES - _HEAVY)
+    return bool(readers - _moves() - _heavy())
 
 
 def _number_nodes(network: Any) -> None:

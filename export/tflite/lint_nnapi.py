@@ -17,6 +17,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from clearport.base import BadInput
+from clearport.operators import table
 
 API_LEVELS = (27, 28, 29, 30, 31)
 """Android 8.1 (NNAPI 1.0), 9 (1.1), 10 (1.2), 11 (1.3) and 12."""
@@ -123,7 +124,7 @@ def _finding(index: int, op: _Op) -> Finding:
 
 
 def _needs(op: _Op) -> list[Need]:
-    rule = RULES.get(op.op)
+    rule = RULES.get(op.op) or _brought(op.op)
     if rule is None:
         return [(_NEVER, "NNAPI has no such operator")]
     if op.op == "DEQUANTIZE" and op.inputs[0].dtype == "FLOAT16" and op.inputs[0].constant:
@@ -136,6 +137,15 @@ def _needs(op: _Op) -> list[Need]:
     if any(t.rank > 4 for t in (*op.inputs, op.output)):
         needs.append((_NEVER, "a tensor of more than four axes"))
     return [*needs, *rule.more(op)]
+
+
+def _brought(op: str) -> _Rule | None:
+    """What the record of an operator says of a kernel that the table lacks."""
+    kernel = table.kernel(op)
+    if kernel is None or kernel.float32 is None:
+        return None
+    versions = len(kernel.versions)
+    return _Rule(versions, kernel.float32, _NEVER if kernel.int8 is None else kernel.int8)
 
 
 def _convolution(op: _Op) -> Iterable[Need]:

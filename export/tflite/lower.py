@@ -20,10 +20,10 @@ from clearport.base import QParams, ScaleTable, Size, UnsupportedOperator
 from clearport.export.half import fits_half
 from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.order import Order, broadcasting, free_axes, native
-from clearport.export.tflite.rules import rules
 from clearport.export.tflite.tensors import Quant, Tensor
 from clearport.export.without_rule import unknown
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 from clearport.quantize.scheme import to_integers
 
 if TYPE_CHECKING:
@@ -75,13 +75,11 @@ class Lowering:
         Raises:
             UnsupportedOperator: a node has no rule, or uses its operator in a way that TFLite has not.
         """
-        known = rules()
-        for node in self.graph.model.graph:
-            if node.op_type == "Constant":
-                continue
-            if node.domain not in {"", "ai.onnx"} or node.op_type not in known:
+        for node in graphs.computed(self.graph.model.graph):
+            rule = table.of(node).tflite
+            if rule is None:
                 raise unknown(TARGET_NAME, node, _layer(node))
-            known[node.op_type](self, node)
+            rule(self, node)
         return self.arranged(self.graph.model.graph.outputs[0])
 
     def refuse(self, node: ir.Node, why: str) -> UnsupportedOperator:
@@ -152,7 +150,7 @@ class Lowering:
         name = graphs.name_of(graphs.need(node, index))
         if self.quant(node) is not None:
             params = self.params(name)
-            return self.file.constant(name, arrange(to_integers(array, params)), _quant(params, axis))
+            return self.file.constant(name, arrange(to_integers(array, params)), quant_of(params, axis))
         arranged = arrange(array.astype(np.float32))
         half = self._weights == "float16" and fits_half(arranged)
         return self._half(name, arranged) if half else self.file.constant(name, arranged)
@@ -251,7 +249,7 @@ class Lowering:
         return self.file.tensor(name, dims, "float32" if quant is None else "int8", quant, free)
 
     def _quant_of(self, name: str) -> Quant | None:
-        return _quant(self.table[name]) if self.table is not None and name in self.table else None
+        return quant_of(self.table[name]) if self.table is not None and name in self.table else None
 
     def _suited(self, node: ir.Node, stored: Tensor) -> Tensor:
         """A tensor as a node can read it: as float32 where an int8 one meets a node that computes in float."""
@@ -290,7 +288,8 @@ class Lowering:
         return self._full[stored.index]
 
 
-def _quant(params: QParams, axis: int = 0) -> Quant:
+def quant_of(params: QParams, axis: int = 0) -> Quant:
+    """Parameters as the file has them; ``axis`` is where per-channel scales lie."""
     return Quant(params.scale, params.zero_point, axis if len(params.scale) > 1 else 0)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from clearport.export.tflite.lower import NONE, Lowering
-from clearport.export.tflite.rules import rule
 from clearport.export.tflite.weights import weights
 from clearport.export.tflite.windows import SAME, VALID, padded, window_of
 from clearport.graph import nodes as graphs
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from clearport.export.tflite.tensors import Tensor
 
 
-@rule("Conv")
 def conv(low: Lowering, node: ir.Node) -> None:
     """Conv with a bias, also grouped -> CONV_2D; depthwise -> DEPTHWISE_CONV_2D; a PAD before it where needed."""
     image = low.pictures(node)
@@ -42,7 +40,6 @@ def conv(low: Lowering, node: ir.Node) -> None:
     low.write(node, op, [image, kernel, bias], (image.dims[0], height, width, outputs), **options)
 
 
-@rule("ConvTranspose")
 def conv_transpose(low: Lowering, node: ir.Node) -> None:
     """ConvTranspose -> TRANSPOSE_CONV, with a SLICE behind it where ONNX crops in a way that TFLite has not."""
     image = low.pictures(node)

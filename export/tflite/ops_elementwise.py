@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.export.tflite.lower import Lowering
+from clearport.export.tflite.lower import Lowering, quant_of
 from clearport.export.tflite.operands import aligned
-from clearport.export.tflite.rules import rule
 from clearport.export.tflite.tensors import Quant
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -20,28 +20,21 @@ if TYPE_CHECKING:
 Step = tuple[str, float | None]
 """An operator that clamps, and its bound where it has one to choose."""
 
-_BINARY = {"Max": "MAXIMUM", "Min": "MINIMUM", "Pow": "POW"}
-_SQUASHING = {"Sigmoid": ("LOGISTIC", Quant((1 / 256,), -128)), "Tanh": ("TANH", Quant((1 / 128,), 0))}
-"""Their int8 output scale is fixed by TFLite's int8 specification."""
 
-
-@rule("Add", "Sub", "Mul", "Div")
-def arithmetic(low: Lowering, node: ir.Node) -> None:
+def arithmetic(low: Lowering, node: ir.Node, op: str) -> None:
     """Add, Sub, Mul, Div -> ADD, SUB, MUL, DIV with a fused activation."""
     inputs, order = aligned(low, node)
     dims = np.broadcast_shapes(*(t.dims for t in inputs))
-    low.write(node, node.op_type.upper(), inputs, dims, order, fusedActivationFunction=low.activation(node))
+    low.write(node, op, inputs, dims, order, fusedActivationFunction=low.activation(node))
 
 
-@rule(*_BINARY)
-def binary(low: Lowering, node: ir.Node) -> None:
+def binary(low: Lowering, node: ir.Node, op: str) -> None:
     """Max, Min, Pow -> MAXIMUM, MINIMUM, POW."""
     inputs, order = aligned(low, node)
     low.same_scale(node, *inputs)
-    low.write(node, _BINARY[node.op_type], inputs, np.broadcast_shapes(*(t.dims for t in inputs)), order)
+    low.write(node, op, inputs, np.broadcast_shapes(*(t.dims for t in inputs)), order)
 
 
-@rule("Relu", "Clip")
 def clamp(low: Lowering, node: ir.Node) -> None:
     """What is left to clamp after fusion: nothing, RELU, RELU6, RELU_N1_TO_1, or MAXIMUM and MINIMUM."""
     (image, order), own, bounds = low.stored(node), low.quant(node), low.bounds_left(node)
@@ -58,14 +51,12 @@ def clamp(low: Lowering, node: ir.Node) -> None:
         image = output
 
 
-@rule("LeakyRelu")
 def leaky_relu(low: Lowering, node: ir.Node) -> None:
     """LeakyRelu -> LEAKY_RELU."""
     image, order = low.stored(node)
     low.write(node, "LEAKY_RELU", [image], image.dims, order, alpha=graphs.attr_float(node, "alpha", 0.01))
 
 
-@rule("PRelu")
 def prelu(low: Lowering, node: ir.Node) -> None:
     """PRelu with a slope per channel, or one for all -> PRELU."""
     image = low.pictures(node)
@@ -79,12 +70,12 @@ def prelu(low: Lowering, node: ir.Node) -> None:
     low.write(node, "PRELU", [image, slopes], image.dims)
 
 
-@rule("Sigmoid", "Tanh")
-def squash(low: Lowering, node: ir.Node) -> None:
+def squash(low: Lowering, node: ir.Node, op: str) -> None:
     """Sigmoid, Tanh -> LOGISTIC, TANH."""
     image, order = low.stored(node)
-    op, needed = _SQUASHING[node.op_type]
-    if low.quant(node) not in {None, needed}:
+    form, given = table.of(node).int8, low.quant(node)
+    if given is not None and form is not None and form.grid is not None and given != quant_of(form.grid):
+        needed = form.grid
         raise low.refuse(node, f"its int8 output must have scale {needed.scale[0]} and zero point {needed.zero_point}")
     low.write(node, op, [image], image.dims, order)
 

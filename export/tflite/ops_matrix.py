@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.export.tflite.lower import NONE, Lowering
-from clearport.export.tflite.rules import rule
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from clearport.export.tflite.tensors import Tensor
 
 
-@rule("MatMul")
 def matmul(low: Lowering, node: ir.Node) -> None:
     """MatMul with a constant matrix -> FULLY_CONNECTED, of two values -> BATCH_MATMUL."""
     weight = graphs.constant(graphs.need(node, 1))

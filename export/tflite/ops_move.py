@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from clearport.export.tflite.lower import NONE, Lowering
 from clearport.export.tflite.order import native
-from clearport.export.tflite.rules import rule
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ _REFLECT, _SYMMETRIC = 0, 1
 """``MirrorPadMode`` of the TFLite schema."""
 
 
-@rule("Transpose")
 def transpose(low: Lowering, node: ir.Node) -> None:
     """Transpose -> nothing: the same tensor, its axes under other names."""
     image, order = low.stored(node)
@@ -28,7 +26,6 @@ def transpose(low: Lowering, node: ir.Node) -> None:
     low.bind(node, image, tuple(perm.index(axis) for axis in order))
 
 
-@rule("Reshape")
 def reshape(low: Lowering, node: ir.Node) -> None:
     """Reshape -> RESHAPE, of the value as it is stored if its axes are merged and split there as in ONNX."""
     image, order = low.stored(node)
@@ -88,7 +85,6 @@ def _blocks(before: list[int], shape: list[int]) -> list[tuple[list[int], list[i
     return found
 
 
-@rule("Expand")
 def expand(low: Lowering, node: ir.Node) -> None:
     """Expand of the same number of axes -> BROADCAST_TO."""
     image, order = low.stored(node)
@@ -104,7 +100,6 @@ def expand(low: Lowering, node: ir.Node) -> None:
     low.write(node, "BROADCAST_TO", [image, low.integers("shape", dims)], dims, order)
 
 
-@rule("Concat")
 def concat(low: Lowering, node: ir.Node) -> None:
     """Concat -> CONCATENATION in the order of the first value."""
     computed = [index for index, value in enumerate(node.inputs) if graphs.constant(value) is None]
@@ -120,7 +115,6 @@ def concat(low: Lowering, node: ir.Node) -> None:
     low.write(node, "CONCATENATION", inputs, dims, order, axis=place, fusedActivationFunction=NONE)
 
 
-@rule("Slice")
 def cut(low: Lowering, node: ir.Node) -> None:
     """Slice -> SLICE, which XNNPACK takes; STRIDED_SLICE where pixels are left out."""
     image, order = low.stored(node)
@@ -151,7 +145,6 @@ def cut(low: Lowering, node: ir.Node) -> None:
     low.write(node, "STRIDED_SLICE", [image, *places], dims, order, endMask=to_end)
 
 
-@rule("Pad")
 def pad(low: Lowering, node: ir.Node) -> None:
     """Pad with a constant -> PAD if it is 0, else PADV2; reflected -> MIRROR_PAD; edges -> MIRROR_PAD by one, often."""
     image, order = low.stored(node)
@@ -205,7 +198,6 @@ def _integers(node: ir.Node, index: int, default: list[int]) -> list[int]:
     return default if array is None else [int(n) for n in array.ravel()]
 
 
-@rule("Shape")
 def shape(low: Lowering, node: ir.Node) -> None:
     """The exporter writes it where a size is free and needed: TFLite's files hold the sizes that operators need."""
     raise low.refuse(node, "a size is computed from that of the picture: give --size HEIGHTxWIDTH")

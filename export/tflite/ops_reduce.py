@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from clearport.export.tflite.lower import NONE, Lowering
 from clearport.export.tflite.operands import laid_out
-from clearport.export.tflite.rules import rule
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -14,19 +13,14 @@ if TYPE_CHECKING:
 
     from clearport.export.tflite.tensors import Tensor
 
-_REDUCTIONS = {"ReduceMean": "MEAN", "ReduceSum": "SUM", "ReduceMax": "REDUCE_MAX", "ReduceMin": "REDUCE_MIN"}
 
-
-@rule("GlobalAveragePool", "GlobalMaxPool")
-def pool(low: Lowering, node: ir.Node) -> None:
+def pool(low: Lowering, node: ir.Node, op: str) -> None:
     """GlobalAveragePool -> MEAN, GlobalMaxPool -> REDUCE_MAX over height and width."""
     image = low.pictures(node)
-    op = "MEAN" if node.op_type == "GlobalAveragePool" else "REDUCE_MAX"
     low.write(node, op, [image, low.integers("axes", (1, 2))], (image.dims[0], 1, 1, image.dims[3]), keepDims=True)
 
 
-@rule(*_REDUCTIONS)
-def reduce(low: Lowering, node: ir.Node) -> None:
+def reduce(low: Lowering, node: ir.Node, op: str) -> None:
     """ReduceMean, ReduceSum, ReduceMax, ReduceMin that keep their axes -> MEAN, SUM, REDUCE_MAX, REDUCE_MIN."""
     image, order = low.stored(node)
     axes = graphs.need_constant(node, 1).tolist()
@@ -34,11 +28,9 @@ def reduce(low: Lowering, node: ir.Node) -> None:
         raise low.refuse(node, "it drops axes: its size must be fixed (give --size HEIGHTxWIDTH)")
     places = sorted(order.index(axis % len(order)) for axis in axes)
     dims = [1 if place in places else n for place, n in enumerate(image.dims)]
-    op = _REDUCTIONS[node.op_type]
     low.write(node, op, [image, low.integers("axes", places)], dims, order, keepDims=True)
 
 
-@rule("Softmax")
 def softmax(low: Lowering, node: ir.Node) -> None:
     """Softmax -> SOFTMAX over the axis that is stored last."""
     _, order = low.stored(node)
@@ -48,7 +40,6 @@ def softmax(low: Lowering, node: ir.Node) -> None:
     low.write(node, "SOFTMAX", [image], image.dims, last, beta=1.0)
 
 
-@rule("LayerNormalization")
 def layer_normalization(low: Lowering, node: ir.Node) -> None:
     """LayerNormalization over the last axis -> mean, difference, its mean square, RSQRT, products and a sum."""
     image, order = low.stored(node)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.export.tflite.lower import Lowering
-from clearport.export.tflite.rules import rule
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 
-@rule("Identity")
 def identity(low: Lowering, node: ir.Node) -> None:
     """Identity -> QUANTIZE where it writes int8; else nothing."""
     given, order = low.written(graphs.need(node, 0))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from clearport.export.tflite.lower import Lowering
 from clearport.export.tflite.resize import sampled
-from clearport.export.tflite.rules import rule
 from clearport.export.tflite.windows import padded, window_of
 from clearport.graph import nodes as graphs
 
@@ -15,24 +14,30 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 
-@rule("DepthToSpace", "SpaceToDepth")
-def shuffle(low: Lowering, node: ir.Node) -> None:
-    """DepthToSpace in mode DCR -> DEPTH_TO_SPACE (TFLite knows no other order of channels); SpaceToDepth likewise."""
+def depth_to_space(low: Lowering, node: ir.Node) -> None:
+    """DepthToSpace in mode DCR -> DEPTH_TO_SPACE (TFLite knows no other order of channels)."""
+    image = low.pictures(node)
+    block = graphs.attr_int(node, "blocksize", 0)
+    low.same_scale(node, image)
+    if graphs.attr_str(node, "mode", "DCR") != "DCR":
+        raise low.refuse(node, "TFLite has mode DCR only")
+    count, height, width, channels = image.dims
+    dims = (count, height * block, width * block, channels // block**2)
+    low.write(node, "DEPTH_TO_SPACE", [image], dims, blockSize=block)
+
+
+def space_to_depth(low: Lowering, node: ir.Node) -> None:
+    """SpaceToDepth -> SPACE_TO_DEPTH."""
     image = low.pictures(node)
     block = graphs.attr_int(node, "blocksize", 0)
     low.same_scale(node, image)
     count, height, width, channels = image.dims
-    if node.op_type == "SpaceToDepth":
-        dims, op = (count, height // block, width // block, channels * block**2), "SPACE_TO_DEPTH"
-    elif graphs.attr_str(node, "mode", "DCR") == "DCR":
-        dims, op = (count, height * block, width * block, channels // block**2), "DEPTH_TO_SPACE"
-    else:
-        raise low.refuse(node, "TFLite has mode DCR only")
-    low.write(node, op, [image], dims, blockSize=block)
+    low.write(
+        node, "SPACE_TO_DEPTH", [image], (count, height // block, width // block, channels * block**2), blockSize=block
+    )
 
 
-@rule("MaxPool", "AveragePool")
-def pool(low: Lowering, node: ir.Node) -> None:
+def pool(low: Lowering, node: ir.Node, op: str) -> None:
     """MaxPool, AveragePool -> MAX_POOL_2D, AVERAGE_POOL_2D."""
     image = low.pictures(node)
     low.same_scale(node, image)
@@ -42,7 +47,7 @@ def pool(low: Lowering, node: ir.Node) -> None:
         raise low.refuse(node, "ceil_mode: pad the image so that the window fits")
     if window.dilations != (1, 1):
         raise low.refuse(node, "dilated pooling")
-    largest = node.op_type == "MaxPool"
+    largest = op == "MAX_POOL_2D"
     # TFLite's SAME leaves the padding out of the average, and a PAD before the pooling counts it.
     counted = bool(graphs.attr_int(node, "count_include_pad", 0))
     fill = -math.inf if largest else 0.0
@@ -51,7 +56,7 @@ def pool(low: Lowering, node: ir.Node) -> None:
         raise low.refuse(node, f"pads {window.pads} that are not counted, and are not those of TFLite's SAME")
     low.write(
         node,
-        "MAX_POOL_2D" if largest else "AVERAGE_POOL_2D",
+        op,
         [slid],
         (image.dims[0], height, width, image.dims[3]),
         padding=padding,
@@ -63,7 +68,6 @@ def pool(low: Lowering, node: ir.Node) -> None:
     )
 
 
-@rule("Resize")
 def resize(low: Lowering, node: ir.Node) -> None:
     """Resize nearest, linear -> RESIZE_NEAREST_NEIGHBOR, RESIZE_BILINEAR at a fixed size."""
     image = low.pictures(node)

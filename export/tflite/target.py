@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped
 from clearport.disk.files import digest, write_bytes
 from clearport.export.written import written
-from clearport.graph import sizes as graph_sizes
+from clearport.operators import sizes as graph_sizes
 from clearport.registry import installed_versions, missing
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clearport.operators import table
+
 if TYPE_CHECKING:
     from clearport.export.tflite.tensors import Tensor
 
@@ -72,7 +74,8 @@ _RUNTIME: Mapping[str, tuple[str, ...]] = {
 def minimum(op: str, inputs: Sequence[Tensor], output: Tensor, options: Mapping[str, Any]) -> int:
     """The lowest version of ``op`` for these tensors and options (named as in the schema)."""
     int8 = any(t.dtype == "int8" for t in inputs)
-    version = 2 if int8 else 1
+    brought = table.kernel(op)
+    version = (2 if brought is None else brought.int8_version) if int8 else 1
     if op in _SAME_FOR_INT8:
         version = 1
     elif op == "CONV_2D":
@@ -100,11 +103,17 @@ def minimum(op: str, inputs: Sequence[Tensor], output: Tensor, options: Mapping[
 def runtime(operators: Iterable[tuple[str, int]]) -> bytes:
     """The oldest TFLite runtime that has all of ``(operator, version)``, as the 16 bytes of ``min_runtime_version``.
 
-    Operators that the table lacks are left out, as TensorFlow does.
+    Operators of which nothing is known are left out, as TensorFlow does.
     """
-    needed = [_RUNTIME[op][version - 1] for op, version in operators if op in _RUNTIME]
+    needed = [known[version - 1] for op, version in operators if (known := _runtimes(op))]
     newest = max(needed, key=lambda text: tuple(map(int, text.split("."))), default="1.5.0")
     return newest.encode().ljust(16, b"\0")
+
+
+def _runtimes(op: str) -> tuple[str, ...]:
+    """The first runtime that had each version of an operator; none where neither the table nor a record says so."""
+    brought = table.kernel(op)
+    return _RUNTIME.get(op, brought.versions if brought is not None else ())
 
 
 def _scale(tensor: Tensor) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from clearport.base import BadInput, Graph, Size
-from clearport.graph import sizes as graph_sizes
+from clearport.operators import sizes as graph_sizes
 from clearport.registry import NETWORKS
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ class Stepwise:
         self._model = model.clone()
         source = graphs.name_of(self._model.graph.inputs[0])
         self._held: list[dict[str, Array]] = [{source: image} for image in inputs]
-        self._left = {graphs.name_of(n.outputs[0]): n for n in self._model.graph if n.op_type != "Constant"}
+        self._left = {graphs.name_of(n.outputs[0]): n for n in graphs.computed(self._model.graph)}
 
     def change(self, arrays: Mapping[str, Array]) -> None:
         """Other numbers (float32, shapes kept) for initializers that are read from now on."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from clearport.base import Size
 from clearport.graph import nodes as graphs
-from clearport.graph import sizes as graph_sizes
+from clearport.operators import sizes as graph_sizes
+from clearport.operators import table
 from clearport.quantize.placement import floats as placement
 
 if TYPE_CHECKING:
@@ -54,13 +55,12 @@ def _work(node: ir.Node) -> float:
 
 def _macs(node: ir.Node) -> float:
     """Of convolutions and matrix products; other operators have none that count."""
-    if node.op_type == "Conv":
+    record = table.of(node)
+    if record.kind == "convolution":
         weight = graphs.need_constant(node, 1)
-        return _elements(node.outputs[0]) * math.prod(weight.shape[1:])
-    if node.op_type == "ConvTranspose":
-        weight = graphs.need_constant(node, 1)
-        return _elements(graphs.need(node, 0)) * math.prod(weight.shape[1:])
-    if node.op_type in {"MatMul", "Gemm"}:
+        moved = graphs.need(node, 0) if record.transposed else node.outputs[0]  # what the kernel moves over
+        return _elements(moved) * math.prod(weight.shape[1:])
+    if record.kind == "matrix":
         inner = graphs.need(node, 0).shape
         last = inner[-1] if inner is not None else 1
         return _elements(node.outputs[0]) * (last if isinstance(last, int) else 1)

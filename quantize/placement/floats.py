@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -18,39 +19,12 @@ if TYPE_CHECKING:
 
     from clearport.base import Graph
 
-CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
-
-ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "Tanh"})
-"""Operators that cost as much in float as in int8, or nearly."""
-
-MOVERS = frozenset(
-    {
-        "AveragePool",
-        "Concat",
-        "DepthToSpace",
-        "MaxPool",
-        "Pad",
-        "Reshape",
-        "Resize",
-        "Slice",
-        "SpaceToDepth",
-        "Transpose",
-    }
-)
-"""Operators whose output must have the scale and zero point of their inputs."""
-
-INT8_OPERATORS = CONVOLUTIONS | ELEMENTWISE | MOVERS | {"GlobalAveragePool", "Identity"}
-"""Operators that every target has in int8, with the meaning of the QDQ form. All others stay in float."""
-
-_CONSTANTS = {"Conv": (1, 2), "ConvTranspose": (1, 2), "PRelu": (1,), "Slice": (1, 2), "Pad": (1,), "Reshape": (1,)}
-"""Inputs that must be constants for the operator to have an int8 form."""
-
 _MOST_AXES = 4
 
 
 def floats(graph: Graph, chosen: Collection[str] = ()) -> frozenset[str]:
     """The names of the nodes that stay in float: those ``chosen``, those that must, and what belongs to them."""
-    nodes = [node for node in graph.model.graph if node.op_type != "Constant"]
+    nodes = list(graphs.computed(graph.model.graph))
     found = {name_of(node) for node in nodes if name_of(node) in chosen or not can_be_int8(node)}
     while True:
         more = {name_of(n) for n in nodes if name_of(n) not in found and (_reads(n, found) or _is_read_by(n, found))}
@@ -61,14 +35,13 @@ def floats(graph: Graph, chosen: Collection[str] = ()) -> frozenset[str]:
 
 def can_be_int8(node: ir.Node) -> bool:
     """Whether the operator, as it is used here, has an int8 form on every target."""
-    if node.op_type not in INT8_OPERATORS or len(node.outputs) != 1:
+    form = table.of(node).int8
+    if form is None or len(node.outputs) != 1:
         return False
-    if any(graphs.constant(graphs.operand(node, index)) is None for index in _CONSTANTS.get(node.op_type, ())):
+    if any(graphs.constant(graphs.operand(node, index)) is None for index in form.constants):
         return False
-    if node.op_type == "Clip" and graphs.clamp_of(node) is None:
+    if form.when is not None and not form.when(node):
         return False
-    if node.op_type == "Concat" and len(data_inputs(node)) < len(node.inputs):
-        return False  # its constants would have to lie on the grid of what they are put beside
     values = [*node.outputs, *data_inputs(node)]
     return bool(data_inputs(node)) and all(map(_can_be_int8, values))
 
@@ -77,6 +50,16 @@ def _can_be_int8(value: ir.Value) -> bool:
     """Whether a value holds real numbers, on few enough axes; sizes that are computed from a shape are integers."""
     real = value.dtype is None or value.dtype.is_floating_point()
     return real and value.shape is not None and len(value.shape) <= _MOST_AXES
+
+
+def is_convolution(node: ir.Node) -> bool:
+    """Whether the node is a convolution, transposed or not."""
+    return table.of(node).kind == "convolution"
+
+
+def is_plain_convolution(node: ir.Node) -> bool:
+    """Whether the node is a convolution that is not transposed."""
+    return is_convolution(node) and not table.of(node).transposed
 
 
 def data_inputs(node: ir.Node) -> list[ir.Value]:
@@ -94,7 +77,7 @@ def tails(graph: Graph, most: int) -> list[frozenset[str]]:
 
     All that follows from the last convolution; that and the last convolution; and so on for the last ``most``.
     """
-    layers = [node for node in graph.model.graph if node.op_type in CONVOLUTIONS]
+    layers = [node for node in graph.model.graph if is_convolution(node)]
     if not layers:
         return []
     found = [frozenset(_descendants(layers[-1:]))]
@@ -120,11 +103,11 @@ def _descendants(nodes: Iterable[ir.Node]) -> set[str]:
 def _reads(node: ir.Node, found: set[str]) -> bool:
     """Whether a cheap operator reads values of ``found`` and nothing else."""
     writers = [value.producer() for value in data_inputs(node)]
-    return node.op_type not in CONVOLUTIONS and all(w is not None and name_of(w) in found for w in writers)
+    return not is_convolution(node) and all(w is not None and name_of(w) in found for w in writers)
 
 
 def _is_read_by(node: ir.Node, found: set[str]) -> bool:
     """Whether only nodes of ``found`` read what an elementwise operator writes."""
     readers = [reader for value in node.outputs for reader in graphs.consumers(value)]
     leaves = any(value.is_graph_output() for value in node.outputs)
-    return node.op_type in ELEMENTWISE and not leaves and bool(readers) and all(name_of(r) in found for r in readers)
+    return table.of(node).elementwise and not leaves and bool(readers) and all(name_of(r) in found for r in readers)

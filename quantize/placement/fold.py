@@ -15,10 +15,8 @@ from onnx_ir.passes import common
 from clearport.base import Graph, QParams
 from clearport.graph import nodes as graphs
 from clearport.graph.nodes import Activation
+from clearport.operators import table
 from clearport.quantize.placement import floats as placement
-
-RESCALING = frozenset({"Conv", "ConvTranspose", "Add", "Sub", "Mul", "LeakyRelu", "PRelu", "GlobalAveragePool"})
-"""Operators whose output has a scale of its own, so that they can saturate for a clamp that follows."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,12 @@ class Folded:
         return graphs.name_of(node.outputs[0]) not in self.floats
 
 
+def saturates(node: ir.Node) -> bool:
+    """Whether the operator's int8 output has a scale of its own, so that it can saturate for a clamp that follows."""
+    form = table.of(node).int8
+    return form is not None and form.saturates
+
+
 def run(graph: Graph, floats: Collection[str] = ()) -> Folded:
     """Remove every Relu and Clip whose only source is an int8 operator that can saturate for it.
 
@@ -57,7 +61,7 @@ def run(graph: Graph, floats: Collection[str] = ()) -> Folded:
     observed: dict[str, str] = {}
     for node in list(body):
         clamp = graphs.fused_activation(node)
-        if placement.name_of(node) in floats or clamp is None or node.op_type not in RESCALING:
+        if placement.name_of(node) in floats or clamp is None or not saturates(node):
             continue
         if not clamp.lo <= 0.0 <= clamp.hi:
             clamps[graphs.name_of(node.outputs[0])] = Activation("clip", min(clamp.lo, 0.0), max(clamp.hi, 0.0))

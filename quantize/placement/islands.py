@@ -16,6 +16,8 @@ import onnx_ir as ir
 
 from clearport.base import QParams
 from clearport.graph import nodes as graphs
+from clearport.operators import table
+from clearport.operators.quantization import REQUANTIZE
 from clearport.quantize import scheme
 from clearport.quantize.placement import floats as placement
 
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
     from clearport.quantize.placement.fold import Folded
 
 Bounds = Mapping[str, tuple[float, float]]
-
-_FIXED = {"Sigmoid": QParams((1 / 256,), -128), "Tanh": QParams((1 / 128,), 0)}
-"""TFLite's int8 specification gives these outputs their scale."""
 
 _OVERHANG = 0.02
 """A fixed range may be narrower than what it holds by this share at each end: what lies there saturates."""
@@ -76,7 +75,7 @@ def groups_of(folded: Folded) -> Groups:
         if not folded.is_int8(node):
             continue
         halved = graphs.clamp_of(node) is not None and graphs.name_of(graphs.need(node, 0)) in folded.clamps
-        if node.op_type in placement.MOVERS or halved:
+        if table.of(node).shares_scale or halved:
             for value in placement.data_inputs(node):
                 groups.join(graphs.name_of(value), graphs.name_of(node.outputs[0]))
     return groups
@@ -179,7 +178,7 @@ class _Editor:
         readers = [
             (use.node, use.idx)
             for use in value.uses()
-            if use.node.op_type in placement.MOVERS and graphs.name_of(use.node.outputs[0]) not in self._floats
+            if table.of(use.node).shares_scale and graphs.name_of(use.node.outputs[0]) not in self._floats
         ]
         if not readers:  # only a clamp shares its scale: it does not care
             return
@@ -189,7 +188,7 @@ class _Editor:
 
     def _copy(self, value: ir.Value, name: str) -> ir.Value:
         """An Identity node behind ``value``; what it writes is called ``name``."""
-        node = ir.node("Identity", [value], name=name)
+        node = ir.node(REQUANTIZE.name, [value], name=name)
         copy = node.outputs[0]
         copy.name, copy.type, copy.shape = name, value.type, value.shape
         self._observed[name] = self._observed[graphs.name_of(value)]
@@ -227,8 +226,9 @@ def _fixed(folded: Folded, bounds: Bounds) -> dict[str, QParams]:
         name = graphs.name_of(node.outputs[0])
         if name in folded.floats:
             continue
-        if node.op_type in _FIXED:
-            fixed[name] = _FIXED[node.op_type]
+        form = table.of(node).int8
+        if form is not None and form.grid is not None:
+            fixed[name] = form.grid
         clamp = folded.clamps.get(name) or graphs.clamp_of(node)
         if clamp is None or not clamp.lo <= 0.0 <= clamp.hi or not np.isfinite([clamp.lo, clamp.hi]).all():
             continue

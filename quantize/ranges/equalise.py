@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 from clearport.quantize.placement import floats as placement
 from clearport.quantize.weights import arrays as weights
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from clearport.base import Array, Graph
-
-_HOMOGENEOUS = frozenset({"Relu", "LeakyRelu", "PRelu", "MaxPool", "AveragePool"})
-"""Per-channel operators with f(s x) = s f(x) for s > 0."""
 
 TOLERANCE = 1e-4
 """The largest deviation of the equalised graph from the one before it, as a share of the largest output: that of
@@ -77,7 +75,7 @@ def _reach(node: ir.Node) -> tuple[ir.Value, list[ir.Node]]:
     """The last value in which the channels of ``node`` can be scaled, and the convolutions that can undo it there."""
     value = node.outputs[0]
     follower = graphs.only_consumer(value)
-    while follower is not None and follower.op_type in _HOMOGENEOUS and follower.inputs[0] is value:
+    while follower is not None and table.of(follower).homogeneous and follower.inputs[0] is value:
         value = follower.outputs[0]
         follower = graphs.only_consumer(value)
     readers = graphs.consumers(value)
@@ -87,7 +85,7 @@ def _reach(node: ir.Node) -> tuple[ir.Value, list[ir.Node]]:
 
 
 def _can_undo(reader: ir.Node, value: ir.Value) -> bool:
-    return reader.op_type in placement.CONVOLUTIONS and [v is value for v in reader.inputs] == [True, False, False]
+    return placement.is_convolution(reader) and [v is value for v in reader.inputs] == [True, False, False]
 
 
 def _factors(peaks: Array, strength: float) -> Array:

@@ -14,6 +14,7 @@ from clearport.base import QParams
 from clearport.graph import nodes as graphs
 from clearport.quantize import scheme
 from clearport.quantize.placement import islands
+from clearport.quantize.placement.floats import is_plain_convolution
 from clearport.quantize.placement.fold import Folded
 from clearport.quantize.ranges import ratios, slopes
 
@@ -85,7 +86,7 @@ def _copies(folded: Folded, alone: Collection[str], entries: dict[str, QParams])
 
 def is_copy(node: ir.Node) -> bool:
     """Whether a convolution repeats or reorders its input's channels: 1x1, one tap of 1.0 per filter, no bias."""
-    if node.op_type != "Conv" or graphs.attr_int(node, "group", 1) != 1:
+    if not is_plain_convolution(node) or graphs.attr_int(node, "group", 1) != 1:
         return False
     weight, bias = graphs.need_constant(node, 1), graphs.need_constant(node, 2)
     if weight.shape[2:] != (1, 1) or bias.any():

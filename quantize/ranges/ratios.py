@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 from clearport.quantize import scheme
 from clearport.quantize.placement import floats as placement
 from clearport.quantize.placement import fold
@@ -32,7 +33,7 @@ def finest(graph: Graph, entries: Mapping[str, QParams]) -> dict[str, float]:
     found: dict[str, float] = {}
     for node in graph.model.graph:
         name = graphs.name_of(node.outputs[0])
-        if node.op_type in fold.RESCALING and name in entries:
+        if fold.saturates(node) and name in entries:
             least = _steps(node, entries) / MOST
             if entries[name].scale[0] < least:
                 found[name] = scheme.single(least)
@@ -43,9 +44,9 @@ def _steps(node: ir.Node, entries: Mapping[str, QParams]) -> float:
     """What one level of the inputs is, times one of the other operand or of the largest weight where they multiply."""
     steps = [entries[name].scale[0] for v in placement.data_inputs(node) if (name := graphs.name_of(v)) in entries]
     constants = [array for value in node.inputs if (array := graphs.constant(value)) is not None]
-    if node.op_type in placement.CONVOLUTIONS:
+    if placement.is_convolution(node):
         return max(steps, default=0.0) * _step(constants[0])
-    if node.op_type == "Mul":
+    if table.of(node).combines == "product":
         return math.prod([*steps, *map(_step, constants)])
     return max(steps, default=0.0)
 

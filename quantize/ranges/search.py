@@ -13,6 +13,7 @@ import numpy as np
 
 from clearport.base import QuantizedGraph, ScaleTable
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 from clearport.protocols import no_progress
 from clearport.quantize import footprint, qdq
 from clearport.quantize.calibration import lanes, observers, photos
@@ -219,7 +220,7 @@ def _sums(folded: Folded, tensor: str) -> list[str]:
     return [
         graphs.name_of(node.outputs[0])
         for node in folded.graph.model.graph
-        if node.op_type in {"Add", "Sub"}
+        if table.of(node).combines == "sum"
         and folded.is_int8(node)
         and tensor in {folded.observed[graphs.name_of(v)] for v in placement.data_inputs(node)}
     ]

@@ -8,8 +8,9 @@ import numpy as np
 
 from clearport.base import QParams
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 from clearport.quantize import scheme
-from clearport.quantize.placement.floats import CONVOLUTIONS
+from clearport.quantize.placement.floats import is_convolution
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from clearport.base import Array, Graph
 
-ARITHMETIC = frozenset({"Add", "Sub", "Mul", "PRelu"})
-"""Operators whose constants are quantized like activations: int8, symmetric, one scale for the tensor."""
-
 
 def output_axis(node: ir.Node) -> int:
     """The axis of a convolution's weight that counts its output channels.
@@ -28,7 +26,7 @@ def output_axis(node: ir.Node) -> int:
     A transposed convolution has (inputs, outputs of one group, ...): its groups share what belongs to that axis,
     unless each has one output only.
     """
-    if node.op_type != "ConvTranspose":
+    if not table.of(node).transposed:
         return 0
     shape = graphs.need_constant(node, 1).shape
     return 0 if graphs.attr_int(node, "group", 1) == shape[0] and shape[1] == 1 else 1
@@ -36,14 +34,14 @@ def output_axis(node: ir.Node) -> int:
 
 def by_output(node: ir.Node, weight: Array, factor: Array) -> Array:
     """The weight with what computes each output channel multiplied by its number in ``factor``."""
-    if node.op_type == "Conv":  # (outputs, inputs of one group, ...)
+    if not table.of(node).transposed:  # (outputs, inputs of one group, ...)
         return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
     return _by_second_axis(node, weight, factor)
 
 
 def by_input(node: ir.Node, weight: Array, factor: Array) -> Array:
     """The weight with what reads each input channel multiplied by its number in ``factor``."""
-    if node.op_type == "ConvTranspose":  # (inputs, outputs of one group, ...)
+    if table.of(node).transposed:  # (inputs, outputs of one group, ...)
         return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
     return _by_second_axis(node, weight, factor)
 
@@ -79,14 +77,15 @@ def params(node: ir.Node, source: QParams, top: Array | None = None) -> tuple[QP
 
 def convolutions(graph: Graph) -> Iterator[ir.Node]:
     """Every convolution, in order."""
-    return (node for node in graph.model.graph if node.op_type in CONVOLUTIONS)
+    return (node for node in graph.model.graph if is_convolution(node))
 
 
 def constants(graph: Graph, activations: Container[str]) -> Iterator[tuple[ir.Value, Array]]:
-    """The constants of arithmetic operators that must be quantized; ``activations`` are the int8 values."""
+    """The constants that are quantized like activations, of operators that write the int8 values ``activations``."""
     for node in graph.model.graph:
-        is_int8 = node.op_type in ARITHMETIC and graphs.name_of(node.outputs[0]) in activations
-        for value in node.inputs if is_int8 else ():
+        form = table.of(node).int8
+        rounded = form is not None and form.rounds_constants and graphs.name_of(node.outputs[0]) in activations
+        for value in node.inputs if rounded else ():
             array = graphs.constant(value)
             if value is not None and array is not None:
                 yield value, array

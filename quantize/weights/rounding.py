@@ -20,6 +20,7 @@ from clearport.quantize import qdq, scheme
 from clearport.quantize.calibration import photos
 from clearport.quantize.calibration.stepwise import Stepwise
 from clearport.quantize.placement import cost
+from clearport.quantize.placement.floats import is_plain_convolution
 from clearport.quantize.weights import arrays as weights
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def run(
     for done, node in enumerate(layers):
         progress("rounding weights", done, len(layers))
         source = activations[graphs.name_of(graphs.need(node, 0))]
-        patches = prefix.patches(node) if prefix is not None and node.op_type == "Conv" else None
+        patches = prefix.patches(node) if prefix is not None and is_plain_convolution(node) else None
         rounded = layer(node, source, patches)
         if prefix is not None:
             prefix.change(rounded.arrays)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 
 from clearport.base import UnsupportedOperator
+from clearport.operators import table
+from clearport.operators.record import resolved
 from clearport.runtime.coreml_reference import spatial, windows
 from clearport.runtime.coreml_reference.arguments import Arguments, Rule
 
@@ -170,11 +172,14 @@ OPERATIONS: dict[str, Rule] = {
 
 
 def rule_for(operation: Operation) -> Rule:
-    """How an operation is evaluated.
+    """How an operation is evaluated: by the table here, or as the record of an operator says.
 
     Raises:
         UnsupportedOperator: there is no rule.
     """
-    if operation.type not in OPERATIONS:
-        raise UnsupportedOperator("milref", operation.type, operation.result.name)
-    return OPERATIONS[operation.type]
+    brought = table.mil_operations()
+    if operation.type in OPERATIONS:
+        return OPERATIONS[operation.type]
+    if operation.type in brought:
+        return resolved(brought[operation.type])
+    raise UnsupportedOperator("milref", operation.type, operation.result.name)

@@ -8,7 +8,7 @@ import pytest
 from clearport.base import Graph, Size
 from clearport.export.from_torch import export_graph
 from clearport.graph import nodes as graphs
-from clearport.graph import sizes as graph_sizes
+from clearport.operators import sizes as graph_sizes
 from clearport.quantize.calibration import survey as calibrate
 from clearport.quantize.calibration.photos import cropped, halved, prepare
 from clearport.quantize.calibration.stepwise import Stepwise

@@ -12,9 +12,9 @@ import pytest
 
 from clearport.base import BadInput, Graph, QuantizedGraph, ScaleTable
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 from clearport.quantize import qdq, scheme
 from clearport.quantize.flow import QuantizeOptions, quantize
-from clearport.quantize.placement import floats as placement
 from clearport.quantize.placement import mixed
 
 SMALL = """
@@ -153,7 +153,7 @@ def test_a_static_graph_with_sizes_inside_is_calibrated_at_its_size(graph_of, ph
     )  # fmt: skip
     result = quantize(graph, [photos[0][:9], photos[1]])
     assert result.graph.model.graph.outputs[0].shape == graph.model.graph.outputs[0].shape
-    assert {"Resize"} <= placement.MOVERS
+    assert table.operator("Resize").shares_scale
 
 
 @pytest.fixture(scope="module")

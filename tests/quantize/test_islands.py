@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from clearport.base import Graph, QParams, QuantizedGraph, ScaleTable
 from clearport.export.from_torch import export_graph
 from clearport.graph import nodes as graphs
+from clearport.operators.table import of as record_of
 from clearport.quantize import qdq
 from clearport.quantize.calibration import survey as calibrate
 from clearport.quantize.flow import QuantizeOptions, quantize
@@ -165,11 +166,11 @@ def check_rules(result: QuantizedGraph) -> None:
     for node in result.graph.model.graph:
         written = graphs.name_of(node.outputs[0]) in table
         if node.op_type != "Identity":
-            assert not written or node.op_type in placement.INT8_OPERATORS
+            assert not written or record_of(node).int8 is not None
             assert not written or all(graphs.name_of(v) in table for v in placement.data_inputs(node))
-        if written and node.op_type in placement.MOVERS:
+        if written and record_of(node).shares_scale:
             assert len({table[graphs.name_of(v)] for v in [*placement.data_inputs(node), *node.outputs]}) == 1
-        if node.op_type in placement.CONVOLUTIONS:
+        if placement.is_convolution(node):
             constants = [graphs.name_of(graphs.need(node, index)) in table for index in (1, 2)]
             assert constants == [written, written]
     assert table["image"] == QParams((1.0,), -128)

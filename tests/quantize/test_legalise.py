@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from clearport.base import Graph, QParams
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 from clearport.quantize.placement import floats as placement
 from clearport.quantize.placement import fold, islands
 from clearport.quantize.placement.fold import Folded
@@ -146,7 +147,7 @@ def test_any_ranges_give_a_legal_table(graph_of, data: st.DataObject) -> None:
     assert set(entries) == {graphs.name_of(v) for v in graphs.values(folded.graph)}
     for node in folded.graph.model.graph:
         name = graphs.name_of(node.outputs[0])
-        if node.op_type in placement.MOVERS:
+        if table.of(node).shares_scale:
             assert all(entries[graphs.name_of(v)] == entries[name] for v in placement.data_inputs(node))
         clamp = folded.clamps.get(name)
         if clamp is not None and clamp.lo == 0.0:

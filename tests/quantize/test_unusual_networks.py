@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clearport.base import Graph
 from clearport.graph import nodes as graphs
-from clearport.graph import sizes as graph_sizes
+from clearport.operators import sizes as graph_sizes
 from clearport.quantize import qdq
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantize.ranges import ratios

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.base import UnsupportedOperator
+from clearport.operators.quantization import DEQUANTIZE, QUANTIZE
 
 if TYPE_CHECKING:
     import onnx
@@ -81,7 +82,7 @@ def _count_weights_from_another_zero(graph: onnx.GraphProto) -> None:
 
     constants = {each.name: each for each in graph.initializer}
     for node in graph.node:
-        if node.op_type != "DequantizeLinear" or node.input[0] not in constants:
+        if node.op_type != DEQUANTIZE.name or node.input[0] not in constants:
             continue
         weights = numpy_helper.to_array(constants[node.input[0]])
         zero = numpy_helper.to_array(constants[node.input[2]]) if len(node.input) > 2 and node.input[2] else None
@@ -121,7 +122,7 @@ def _cut_lowest_level(graph: onnx.GraphProto) -> tuple[str, ...]:
         if zero is None or zero.dtype != np.uint8 or (zero != _MIDDLE).any() or ends & {node.input[0], node.output[0]}:
             continue
         node.input[2] = origin
-        if node.op_type == "QuantizeLinear":
+        if node.op_type == QUANTIZE.name:
             cut.append(node.input[0])
     if cut:
         graph.initializer.append(numpy_helper.from_array(np.asarray(_MIDDLE - 1, np.uint8), origin))
@@ -129,7 +130,7 @@ def _cut_lowest_level(graph: onnx.GraphProto) -> tuple[str, ...]:
 
 
 def _scales(node: onnx.NodeProto) -> bool:
-    return node.op_type in {"QuantizeLinear", "DequantizeLinear"} and len(node.input) > 2
+    return node.op_type in {QUANTIZE.name, DEQUANTIZE.name} and len(node.input) > 2
 
 
 def _one_dequantizer_for_each(graph: onnx.GraphProto) -> None:
@@ -139,7 +140,7 @@ def _one_dequantizer_for_each(graph: onnx.GraphProto) -> None:
     shared = {
         node.output[0]: node
         for node in graph.node
-        if node.op_type == "DequantizeLinear" and node.input[0] not in constants
+        if node.op_type == DEQUANTIZE.name and node.input[0] not in constants
     }
     seen: Counter[str] = Counter()
     nodes = []

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 
 from clearport.base import Size
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import onnx_ir as ir
 
     from clearport.base import Graph
-
-_PARTS = 64
-"""Scales are taken for fractions of at most so many parts: 0.7 is 7/10, though as a float32 number it is a bit less."""
 
 
 def resized(graph: Graph, size: Size | None) -> Graph:
@@ -59,50 +57,23 @@ def _strides(graph: Graph, axis: int) -> Iterator[Fraction]:
     sizes: dict[str, Fraction] = {}  # values that are computed from a shape -> the stride of what has that shape
     for node in graph.model.graph:
         names = [v.name for v in node.inputs if v is not None and v.name]
-        if node.op_type == "Shape" or any(name in sizes for name in names):
+        record = table.of(node)
+        if record.kind == "shape" or any(name in sizes for name in names):
             known = [sizes.get(name, strides.get(name, one)) for name in names]
-            if node.op_type != "Resize":
+            if record.kind != "resize":
                 sizes.update((graphs.name_of(value), min(known, default=one)) for value in node.outputs)
                 continue
         step = max((strides.get(name, one) for name in names if name not in sizes), default=one)
-        strides.update((graphs.name_of(value), _stride(node, step, sizes, axis)) for value in node.outputs)
+        stride = step if record.stride is None else record.stride(node, step, sizes, axis)
+        strides.update((graphs.name_of(value), stride) for value in node.outputs)
     yield from strides.values()
-
-
-def _stride(node: ir.Node, step: Fraction, sizes: Mapping[str, Fraction], axis: int) -> Fraction:
-    """The stride of what a node gives, where that of what it takes is ``step``."""
-    if node.op_type in {"Conv", "MaxPool", "AveragePool"}:
-        return step * graphs.attr_ints(node, "strides", (1, 1))[axis]
-    if node.op_type == "ConvTranspose":
-        return step / graphs.attr_ints(node, "strides", (1, 1))[axis]
-    if node.op_type in {"DepthToSpace", "SpaceToDepth"}:
-        block = graphs.attr_int(node, "blocksize", 1)
-        return step / block if node.op_type == "DepthToSpace" else step * block
-    return _resized_stride(node, step, sizes, axis) if node.op_type == "Resize" else step
-
-
-def _resized_stride(node: ir.Node, step: Fraction, sizes: Mapping[str, Fraction], axis: int) -> Fraction:
-    """By the scale that the node has; where it has sizes, those are taken for rounded ones."""
-    scales, target = graphs.constant(graphs.operand(node, 2)), graphs.operand(node, 3)
-    if scales is not None:
-        return step / Fraction(float(scales[2 + axis])).limit_denominator(_PARTS)
-    if target is not None and graphs.name_of(target) in sizes:
-        return sizes[graphs.name_of(target)]
-    ends = (graphs.need(node, 0), node.outputs[0])
-    given, made = (v.shape[2 + axis] if v.shape is not None else None for v in ends)
-    if not isinstance(given, int) or not isinstance(made, int):
-        return step
-    return Fraction(max(1, round(step * Fraction(given, made))))
 
 
 def size_bound(graph: Graph) -> ir.Node | None:
     """The first operator that holds a spatial size as a constant, so that the graph fits one input size only."""
-    for node in graph.model.graph:
-        if node.op_type in {"Reshape", "Expand"} or (node.op_type == "Resize" and graphs.operand(node, 3) is not None):
-            return node
-        axes = graphs.constant(graphs.operand(node, 3)) if node.op_type == "Slice" else None
-        if axes is not None and any(axis != 1 for axis in axes.tolist()):
-            return node
+    bound = next((node for node in graph.model.graph if table.of(node).fits_one_size(node)), None)
+    if bound is not None:
+        return bound
     return None if graph.input.dynamic else _misfit(graph)
 
 

@@ -1,0 +1,18 @@
+"""Where int8 begins and ends."""
+
+from __future__ import annotations
+
+from clearport.operators.record import Int8, Operator, mil, tflite
+
+DEQUANTIZE = Operator("DequantizeLinear", "quantization")
+QUANTIZE = Operator("QuantizeLinear", "quantization")
+REQUANTIZE = Operator(
+    "Identity",
+    "quantization",
+    Int8("anew"),
+    tflite=tflite("requantize:identity"),
+    mil=mil("elementwise:unary", op="identity"),
+)
+"""The node that the quantizer writes where int8 begins, or changes its scale."""
+
+OPERATORS = (DEQUANTIZE, QUANTIZE, REQUANTIZE)

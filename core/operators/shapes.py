@@ -1,0 +1,9 @@
+"""Sizes that are computed when the network runs."""
+
+from __future__ import annotations
+
+from clearport.operators.record import Operator, mil, tflite
+
+SHAPE = Operator("Shape", "shape", tflite=tflite("move:shape"), mil=mil("matrix:shape_of"))
+
+OPERATORS = (SHAPE,)
