@@ -13,6 +13,8 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport.graph import nodes as graphs
+from clearport.operators.activations import CLIP
+from clearport.operators.binary import MAX
 from clearport.operators.quantization import DEQUANTIZE, QUANTIZE, REQUANTIZE
 from clearport.quantize import scheme
 
@@ -149,7 +151,7 @@ class _Writer:
             if node.op_type != REQUANTIZE.name or written.name not in self.table or source is None:
                 continue
             if source.name not in self.table:
-                node.op_type = "Max"
+                node.op_type = MAX.name
                 node.resize_inputs(2)
                 node.replace_input_with(1, graphs.new_constant(self.body, f"{written.name}.lowest", _LOWEST))
 
@@ -196,7 +198,7 @@ class _Writer:
             return value
         ends = zip(("lo", "hi"), np.clip([clamp.lo, clamp.hi], _LOWEST, -_LOWEST), strict=True)
         bounds = [graphs.new_constant(self.body, f"{value.name}.{end}", np.float32(at)) for end, at in ends]
-        node = ir.node("Clip", [value, *bounds], name=f"{value.name}.clamp")
+        node = ir.node(CLIP.name, [value, *bounds], name=f"{value.name}.clamp")
         self._name(node, f"{value.name}.clamped", ir.DataType.FLOAT, value)
         self.body.insert_after(after, node)
         return node.outputs[0]

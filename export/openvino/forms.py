@@ -11,6 +11,8 @@ from clearport.export.passes.rewriting import constant, insert, sizes, substitut
 from clearport.export.quirks import openvino as known
 from clearport.export.quirks.table import Quirk, of
 from clearport.graph import nodes as graphs
+from clearport.operators.matrix import MATMUL
+from clearport.operators.movers import GATHER
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -39,9 +41,9 @@ def as_matrices(node: ir.Node, quirk: Quirk) -> None:
     source = graphs.need(node, 0)
     shape = sizes(source) or ()
     taller = insert(
-        node, "MatMul", [constant(node, "rows", rows[None, None]), source], (*shape[:2], len(rows), shape[3])
+        node, MATMUL.name, [constant(node, "rows", rows[None, None]), source], (*shape[:2], len(rows), shape[3])
     )
-    result = insert(node, "MatMul", [taller, constant(node, "columns", columns.T.copy())], sizes(node.outputs[0]))
+    result = insert(node, MATMUL.name, [taller, constant(node, "columns", columns.T.copy())], sizes(node.outputs[0]))
     _replace(node, taller, result)
 
 
@@ -58,7 +60,7 @@ def _gathered(
     node: ir.Node, source: ir.Value, picked: Array, axis: int, shape: tuple[int | str, ...] | None
 ) -> ir.Value:
     indices = constant(node, "rows" if axis == 2 else "columns", picked.tolist())
-    return insert(node, "Gather", [source, indices], shape, {"axis": axis})
+    return insert(node, GATHER.name, [source, indices], shape, {"axis": axis})
 
 
 def _replace(node: ir.Node, first: ir.Value, second: ir.Value) -> None:

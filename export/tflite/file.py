@@ -40,7 +40,6 @@ _OPTIONS = {
     "PADV2": "PadV2Options",
 }
 """Operators whose options are not named after them in the schema (``LEAKY_RELU`` has ``LeakyReluOptions``)."""
-_WITHOUT_OPTIONS = frozenset({"LOGISTIC", "RELU", "RELU6", "RELU_N1_TO_1", "TANH", "PRELU", "LOG", "SQRT", "RSQRT"})
 
 
 class AlignedBuffer:
@@ -100,8 +99,8 @@ class FlatFile:
         made.opcodeIndex = self._codes.setdefault(key, len(self._codes))
         made.inputs = np.array([t.index for t in inputs], np.int32)
         made.outputs = np.array([output.index], np.int32)
-        if op not in _WITHOUT_OPTIONS:
-            kind = _OPTIONS.get(op) or "".join(word.capitalize() for word in op.split("_")) + "Options"
+        kind = _OPTIONS.get(op) or "".join(word.capitalize() for word in op.split("_")) + "Options"
+        if options or hasattr(schema.BuiltinOptions, kind):
             made.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
             made.builtinOptions = getattr(schema, f"{kind}T")()
             for name, value in options.items():

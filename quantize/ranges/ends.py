@@ -13,6 +13,8 @@ import onnx_ir as ir
 
 from clearport.base import Graph, TensorSpec
 from clearport.graph import nodes as graphs
+from clearport.operators.activations import CLIP
+from clearport.operators.binary import ADD, SUB
 
 
 def from_zero(graph: Graph) -> Graph:
@@ -34,7 +36,7 @@ def _from_zero(spec: TensorSpec) -> tuple[float, float]:
 def _add_black(body: ir.Graph, spec: TensorSpec) -> None:
     source = body.inputs[0]
     black = graphs.new_constant(body, f"{spec.name}.black", np.full((1, 1, 1, 1), spec.span[0], np.float32))
-    node = ir.node("Add", [source, black], name=f"{spec.name}.from_black")
+    node = ir.node(ADD.name, [source, black], name=f"{spec.name}.from_black")
     _describe(node, f"{spec.name}.in_range", source)
     for use in tuple(source.uses()):
         if use.node is not node:
@@ -51,9 +53,9 @@ def _take_black(body: ir.Graph, spec: TensorSpec) -> None:
         graphs.new_constant(body, f"{spec.name}.{what}", np.float32(bound))
         for what, bound in zip(("least", "most"), _from_zero(spec), strict=True)
     ]
-    less = ir.node("Sub", [inner, black], name=f"{spec.name}.to_black")
+    less = ir.node(SUB.name, [inner, black], name=f"{spec.name}.to_black")
     _describe(less, f"{spec.name}.counted", inner)
-    clamp = ir.node("Clip", [less.outputs[0], *bounds], name=f"{spec.name}.clamp")
+    clamp = ir.node(CLIP.name, [less.outputs[0], *bounds], name=f"{spec.name}.clamp")
     _describe(clamp, name or spec.name, inner)
     body.extend([less, clamp])
     body.outputs[0] = clamp.outputs[0]

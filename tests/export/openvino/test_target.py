@@ -165,7 +165,7 @@ def test_names_do_not_count_how_much_was_converted_before(small: Any, precision:
 CONVERT = """
 import sys
 from pathlib import Path
-from clearport.export import passes, to_openvino
+from clearport.export.openvino import target as to_openvino
 Path(sys.argv[2]).mkdir()
 to_openvino._write(Path(sys.argv[1]).read_bytes(), Path(sys.argv[2], "small.xml"), half=False)
 """
