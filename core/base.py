@@ -262,7 +262,8 @@ class Graph:
 
     ``model`` is an ``onnx_ir.Model`` with static or symbolic H and W, NCHW, opset 20, initializers for every weight, no
     metadata of the machine that made it. ``inputs`` and ``outputs`` stand in its order. Treat it as immutable: a pass
-    works on a clone (``model.clone()``) and returns a new Graph. ``history`` names the passes that were applied.
+    works on a clone (``model.clone()``) and returns a new Graph. ``history`` names the passes that were applied,
+    ``least_side`` is that of the network, and ``credits`` has its ``task``, ``paper``, ``url`` and ``license``, if known.
     """
 
     model: ir.Model
@@ -271,6 +272,8 @@ class Graph:
     spec_name: str
     scale: int
     history: tuple[str, ...] = ()
+    least_side: int = 8
+    credits: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def input(self) -> TensorSpec:
@@ -311,8 +314,7 @@ class ScaleTable:
 
     A value without an entry is float, and an operator computes in int8 exactly where its output has one.
     ``calibration`` says how it came to be, for the bundle: calibrator, images and hashes, and what stays in float:
-    ``islands`` (node -> operator) because it must, ``tail`` and ``float_layers`` (nodes) because it was measured to
-    pay.
+    ``islands`` (node -> operator) because it must, ``tail`` and ``float_layers`` (nodes) because it pays.
     """
 
     entries: Mapping[str, QParams]

@@ -176,7 +176,8 @@ def _as_graph(model: ir.Model, spec: ModelSpec, scale: int) -> Graph:
         assert tensor is not None
         value.const_value = ir.tensor(np.array(tensor.numpy()), name=value.name)
     source, restored = (_tensor_spec(v, spec) for v in (model.graph.inputs[0], model.graph.outputs[0]))
-    return Graph(model, (source,), (restored,), spec.name, scale)
+    about = {"task": spec.task, "paper": spec.paper.title, "url": spec.paper.url, "license": spec.license}
+    return Graph(model, (source,), (restored,), spec.name, scale, least_side=spec.least_side, credits=about)
 
 
 def _tensor_spec(value: ir.Value, spec: ModelSpec) -> TensorSpec:

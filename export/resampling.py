@@ -59,17 +59,12 @@ def same(ours: Array, theirs: Array, length: int) -> bool:
 
 def _resized(node: ir.Node, axis: int, columns: Array) -> Array:
     """Columns (length, any number) resized along ``axis`` alone."""
-    import onnxruntime as ort
-
     given = _per_axis(node)
     assert given is not None
     kind, numbers = given
     own: list[Any] = [1, 1, numbers[axis], 1] if kind == "scales" else [1, 1, int(numbers[axis]), columns.shape[1]]
     body = _one_axis(node, kind, np.asarray(own, np.float32 if kind == "scales" else np.int64), columns.shape)
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level, options.intra_op_num_threads = 4, 1
-    session = ort.InferenceSession(graphs.to_bytes(body), options, providers=["CPUExecutionProvider"])
+    session = graphs.session(body, as_written=True)
     found: Array = session.run(None, {"columns": columns[None, None]})[0][0, 0]
     return found
 

@@ -13,6 +13,7 @@ from clearport.base import (
     ClearportError,
     Options,
     QuantizedGraph,
+    RuntimeFailure,
     Size,
     Skipped,
     UnsupportedOperator,
@@ -36,15 +37,15 @@ from clearport.pipeline.goldens import (
     probe_size,
     save_goldens,
 )
+from clearport.pipeline.isolated.process import Isolated
 from clearport.pipeline.latency import QUICK, Latencies, measure_all
-from clearport.pipeline.lower import lower
 from clearport.pipeline.plan import ExportRequest, Plan, make_plan
 from clearport.pipeline.prove import network_artifact, prove
 from clearport.pipeline.record import Findings, Made, Proven, manifest_of
 from clearport.protocols import no_progress
-from clearport.quantize import footprint, table, weight_only
+from clearport.quantize import footprint, table
 from clearport.quantize.calibration.photos import drawn, middle
-from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.quantize.flow import QuantizeOptions
 from clearport.reports.html import write_reports
 from clearport.runtime.side_by_side import lanes, side_by_side
 
@@ -84,10 +85,11 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
     """
     plan = make_plan(request)
     with bundle.building(request.out, force=request.force) as folder:
-        photos = _photos(plan, progress)
-        progress("loading weights", 0, 0)
-        loaded = weights.load(plan.spec, plan.scale, request.weights)
-        made = _make(plan, loaded, photos, folder, progress)
+        with Isolated() as isolated:
+            photos = _photos(plan, progress)
+            progress("loading weights", 0, 0)
+            loaded = weights.load(plan.spec, plan.scale, request.weights)
+            made = _make(plan, loaded, photos, isolated, folder, progress)
         goldens = _goldens(plan, made, folder, progress)
         found = Findings(
             loaded=loaded,
@@ -102,7 +104,9 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
     return Bundle.load(request.out)
 
 
-def _make(plan: Plan, loaded: weights.Loaded, photos: Photos, folder: Path, progress: Progress) -> Made:
+def _make(
+    plan: Plan, loaded: weights.Loaded, photos: Photos, isolated: Isolated, folder: Path, progress: Progress
+) -> Made:
     """Everything that is proven later: graph, scale table, references and artifacts.
 
     A target that has no rule for one of the network's operators, or fails otherwise, is skipped with that reason.
@@ -112,7 +116,7 @@ def _make(plan: Plan, loaded: weights.Loaded, photos: Photos, folder: Path, prog
     weights.save(folder / WEIGHTS, loaded.module, plan.spec.name, plan.scale, about)
     graph = export_graph(loaded.module, plan.spec, plan.scale, plan.request.size)
     heap.release()
-    forms = _forms(plan, graph, photos, folder, progress)
+    forms = _forms(plan, graph, photos, isolated, folder, progress)
     artifacts: list[Artifact] = []
     skipped = list(plan.skipped)
     for number, cell in enumerate(plan.cells):
@@ -121,25 +125,25 @@ def _make(plan: Plan, loaded: weights.Loaded, photos: Photos, folder: Path, prog
         if isinstance(form, Skipped):
             results: Sequence[Artifact | Skipped] = [replace(form, what=f"{cell.target.name}/{cell.precision}")]
         else:
-            results = lower(cell, graph, form, plan.options, folder)
+            results = isolated.lower(cell, graph, form, plan.options, folder)
         artifacts += [result for result in results if isinstance(result, Artifact)]
         skipped += [result for result in results if isinstance(result, Skipped)]
     if not artifacts:
         raise BadInput("nothing could be exported: " + "; ".join(f"{s.what}: {s.reason}" for s in skipped))
-    heap.release()
+    found = {artifact.key: isolated.lint(artifact, graph) for artifact in artifacts}
     quantized = forms.get("int8")
-    return Made(graph, None if isinstance(quantized, Skipped) else quantized, tuple(artifacts), tuple(skipped))
+    return Made(graph, None if isinstance(quantized, Skipped) else quantized, tuple(artifacts), tuple(skipped), found)
 
 
 def _forms(
-    plan: Plan, graph: Graph, photos: Photos, folder: Path, progress: Progress
+    plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, folder: Path, progress: Progress
 ) -> dict[Precision, QuantizedGraph | Skipped]:
     """The quantized forms of the graph that the plan needs, or why there is none."""
     forms: dict[Precision, QuantizedGraph | Skipped] = {}
     if plan.quantizes:
-        forms["int8"] = _guarded("int8", lambda: _quantized(plan, graph, photos, folder, progress))
+        forms["int8"] = _guarded("int8", lambda: _quantized(plan, graph, photos, isolated, folder, progress))
     if plan.rounds_weights:
-        forms["int8-weights"] = _guarded("int8-weights", lambda: weight_only.quantize(graph, photos.pixels, progress))
+        forms["int8-weights"] = _guarded("int8-weights", lambda: isolated.round_weights(graph, photos.pixels, progress))
     return forms
 
 
@@ -147,27 +151,28 @@ def _guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> Quanti
     """Float artifacts do without a quantizer that fails."""
     try:
         return work()
-    except UnsupportedOperator as error:
+    except (UnsupportedOperator, RuntimeFailure) as error:
         return Skipped(precision, str(error))
     except ClearportError:
         raise
     except problems.UNEXPECTED as error:
         return Skipped(precision, problems.told(error, f"quantizing for {precision}"))
-    finally:
-        heap.release()
 
 
-def _quantized(plan: Plan, graph: Graph, photos: Photos, folder: Path, progress: Progress) -> QuantizedGraph:
+def _quantized(
+    plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, folder: Path, progress: Progress
+) -> QuantizedGraph:
     """The int8 form; its scale table and its reference model are written."""
-    quantized = _quantize(plan, graph, photos, progress)
+    quantized = _quantize(plan, graph, photos, isolated, progress)
     reference = graphs.to_bytes(onnx_form(graph, quantized, "int8", Options(io="float32"))[0])
     table.save(folder / SCALES, quantized.table)
     write_bytes(folder / REFERENCE, reference)
     return quantized
 
 
-def _quantize(plan: Plan, graph: Graph, photos: Photos, progress: Progress) -> QuantizedGraph:
-    quantized = quantize(graph, photos.pixels, QuantizeOptions(task=plan.spec.task, progress=progress))
+def _quantize(plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, progress: Progress) -> QuantizedGraph:
+    options = QuantizeOptions(task=plan.spec.task, progress=progress)
+    quantized = isolated.quantize(graph, photos.pixels, options)
     own = plan.request.calibration
     about = {
         **quantized.table.calibration,

@@ -37,7 +37,7 @@ def lower(
     before = set(files_below(place))
     made = _guarded(cell, lambda: cell.target.lower(graph, quantized, cell.precision, options, place))
     if not any(isinstance(each, Artifact) for each in made):
-        _remove_new(place, before)
+        remove_new(place, before)
     return made
 
 
@@ -55,7 +55,7 @@ def _guarded(cell: Cell, work: Callable[[], Sequence[Artifact | Skipped]]) -> li
         return [Skipped(what, problems.told(error, f"writing {what}"))]
 
 
-def _remove_new(place: Path, before: set[Path]) -> None:
+def remove_new(place: Path, before: set[Path]) -> None:
     for path in set(files_below(place)) - before:
         path.unlink()
     for path in sorted(place.rglob("*"), reverse=True):

@@ -25,12 +25,14 @@ from clearport.bundle.manifest import (
 from clearport.export.from_torch import deployed
 from clearport.models.cost import cost
 from clearport.pipeline.latency import BASELINE
-from clearport.pipeline.lint import lint, tiles
+from clearport.pipeline.lint import tiles
 from clearport.registry import installed_versions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from clearport.bundle.manifest import LintFinding
     from clearport.bundle.replays import ReplayRecord
     from clearport.models.weights import Loaded
     from clearport.pipeline.latency import Latencies
@@ -46,12 +48,16 @@ TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "openvino", "c
 
 @dataclass(frozen=True)
 class Made:
-    """What was written: the graph, the scale table, the artifacts, and what could not be made."""
+    """What was written: the graph, the scale table, the artifacts, and what could not be made.
+
+    ``lint`` has an entry for each artifact's key.
+    """
 
     graph: Graph
     quantized: QuantizedGraph | None
     artifacts: tuple[Artifact, ...]
     skipped: tuple[Skipped, ...]
+    lint: Mapping[str, tuple[LintFinding, ...]]
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def manifest_of(plan: Plan, found: Findings, folder: Path, table: str, reference
     return Manifest(
         model=_model(plan, found, folder / bundle.WEIGHTS),
         pixel_contract=PixelContract(inputs=found.made.graph.inputs, outputs=found.made.graph.outputs),
-        artifacts=tuple(_artifact(plan, p, found.made.graph, found.latencies, folder) for p in found.proven),
+        artifacts=tuple(_artifact(plan, p, found, folder) for p in found.proven),
         skipped=found.made.skipped,
         goldens=found.goldens,
         quantization=_quantization(quantized, table, reference) if quantized else None,
@@ -117,10 +123,11 @@ def _model(plan: Plan, found: Findings, weights: Path) -> ModelRecord:
     )
 
 
-def _artifact(plan: Plan, proven: Proven, graph: Graph, latencies: Latencies, folder: Path) -> ArtifactRecord:
-    record = bundle.record(proven.artifact, folder, proven.parity, latencies.reports[proven.artifact.key])
-    findings = (*tiles(proven.artifact, plan.spec, plan.scale), *lint(proven.artifact, graph))
-    found = {"cross_checks": proven.cross_checks, "lint": findings, "replays": proven.replays}
+def _artifact(plan: Plan, proven: Proven, findings: Findings, folder: Path) -> ArtifactRecord:
+    artifact = proven.artifact
+    record = bundle.record(artifact, folder, proven.parity, findings.latencies.reports[artifact.key])
+    said = (*tiles(artifact, plan.spec, plan.scale), *findings.made.lint[artifact.key])
+    found = {"cross_checks": proven.cross_checks, "lint": said, "replays": proven.replays}
     return record.model_copy(update=found)
 
 

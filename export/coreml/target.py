@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -23,10 +23,7 @@ from clearport.export.coreml.package import Description, write
 from clearport.export.coreml.program import LARGEST, SMALLEST, Plan, Variant, convert
 from clearport.export.coreml.wide import NOTHING, choose
 from clearport.export.written import written
-from clearport.registry import NETWORKS, installed_versions
-
-if TYPE_CHECKING:
-    from clearport.base import ModelSpec
+from clearport.registry import installed_versions
 
 FLOAT32_KEY = "clearport.float32_operators"
 """Where a float16 package tells which operators compute in float32, and why."""
@@ -94,7 +91,7 @@ def _contract(spec: TensorSpec, variant: Variant) -> TensorSpec:
 
 
 def _description(plan: Plan) -> Description:
-    graph, known = plan.graph, _network(plan.graph.spec_name)
+    graph, known = plan.graph, plan.graph.credits
     low, high = graph.input.span
     what = f"RGB picture, {SMALLEST} to {LARGEST} pixels high and wide" if graph.input.dynamic else "RGB picture"
     if plan.variant == "tensor":
@@ -110,9 +107,9 @@ def _description(plan: Plan) -> Description:
         "clearport.minimum_deployment_target": f"iOS{plan.ios}",
     }
     return Description(
-        short=f"{graph.spec_name} x{graph.scale}, {_WORDS[plan.precision]}" + (f"; {known.task}" if known else ""),
-        author=f"{known.paper.title} ({known.paper.url}); exported by clearport" if known else "exported by clearport",
-        license=known.license if known else "",
+        short=f"{graph.spec_name} x{graph.scale}, {_WORDS[plan.precision]}" + (f"; {known['task']}" if known else ""),
+        author=f"{known['paper']} ({known['url']}); exported by clearport" if known else "exported by clearport",
+        license=known.get("license", ""),
         version=clearport.__version__,
         inputs={graph.input.name: f"what to restore: {what}"},
         outputs={graph.output.name: f"restored: the same kind{times}"},
@@ -127,12 +124,6 @@ def _note(plan: Plan) -> dict[str, str]:
         reasons.append(_FREE_SIZE)
     said = {"clearport.note": "; ".join(reasons)} if reasons else {}
     return said | ({FLOAT32_KEY: plan.wide.reason} if plan.wide.reason else {})
-
-
-def _network(name: str) -> ModelSpec | None:
-    """The spec of a network of the zoo, or None for a graph from elsewhere."""
-    found: ModelSpec | None = NETWORKS.get(name) if name in NETWORKS.names() else None
-    return found
 
 
 TARGET = CoreML()

@@ -1,7 +1,7 @@
-"""coremltools, imported without its noise and without TensorFlow.
+"""coremltools, imported without its noise and without TensorFlow and PyTorch.
 
 Importing coremltools imports every framework that it can convert from. TensorFlow must never enter the main
-process (it collides with OpenVINO's GPU plugin, and takes seconds), so it is hidden while coremltools looks for it:
+process (it collides with OpenVINO's GPU plugin), and both take seconds, so they are hidden while coremltools looks:
 ``sys.modules["tensorflow"] = None`` is Python's own way to say "this module is not there". Nothing in coremltools
 asks again afterwards.
 """
@@ -33,17 +33,16 @@ class _WithoutNoise(logging.Filter):
 
 
 @contextlib.contextmanager
-def tensorflow_hidden() -> Iterator[None]:
-    """Inside the block ``import tensorflow`` fails, unless it had already been imported before."""
-    if "tensorflow" in sys.modules:
-        yield
-        return
+def frameworks_hidden() -> Iterator[None]:
+    """Inside the block ``import tensorflow`` and ``import torch`` fail, where they had not been imported before."""
     modules = cast(dict[str, Any], sys.modules)
-    modules["tensorflow"] = None
+    hidden = [name for name in ("tensorflow", "torch") if name not in modules]
+    modules.update(dict.fromkeys(hidden))
     try:
         yield
     finally:
-        del modules["tensorflow"]
+        for name in hidden:
+            del modules[name]
 
 
 @cache
@@ -57,7 +56,7 @@ def load() -> Any:
     if not any(isinstance(known, _WithoutNoise) for known in log.filters):
         log.addFilter(_WithoutNoise())
     try:
-        with tensorflow_hidden():
+        with frameworks_hidden():
             import coremltools
     except ModuleNotFoundError as error:
         if error.name != "coremltools":

@@ -12,7 +12,7 @@ import functools
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
@@ -223,15 +223,9 @@ def _is_float(value: ir.Value) -> bool:
 
 def _run(model: ir.Model, pictures: Sequence[Array]) -> list[list[Array]]:
     """All outputs for each picture, computed as the model says: optimisers take casts there and back for nothing."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level, options.intra_op_num_threads = 3, 1
-    options.enable_cpu_mem_arena = options.enable_mem_pattern = False  # see graphs.session
-    session: Any = ort.InferenceSession(graphs.to_bytes(model), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return [session.run(None, {name: picture}) for picture in pictures]
+    session = graphs.session(model, as_written=True)
+    name = graphs.name_of(model.graph.inputs[0])
+    return [list(session.run(None, {name: picture})) for picture in pictures]
 
 
 def _pictures(graph: Graph) -> list[Array]:

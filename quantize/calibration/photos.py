@@ -9,7 +9,6 @@ import numpy as np
 
 from clearport.base import BadInput, Graph, Size
 from clearport.operators import sizes as graph_sizes
-from clearport.registry import NETWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +29,6 @@ FEWEST_PHOTOS = 8
 """So many are looked at, however deep the network: less would not tell the range of what it sees."""
 
 _SEED = 0
-
-_LEAST_SIDE = 8
-"""Of graphs that are none of the registry's networks."""
 
 T = TypeVar("T")
 
@@ -62,8 +58,7 @@ def middle(image: Image8, size: Size | None) -> Image8:
 def least_side(graph: Graph) -> int:
     """The smallest height and width that a graph of any size takes: runtimes crash on what gets empty inside."""
     step = graph_sizes.coarsest_stride(graph)
-    known = graph.spec_name in NETWORKS.names()
-    return -(-(NETWORKS.get(graph.spec_name).least_side if known else _LEAST_SIDE) // step) * step
+    return -(-graph.least_side // step) * step
 
 
 def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) -> tuple[Graph, list[Array]]:

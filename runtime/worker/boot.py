@@ -1,11 +1,13 @@
 """The script that a worker's Python runs first: it makes ``clearport`` importable there, then serves.
 
+Another module of ours may be named after it, whose ``main`` is run instead of the worker's.
 The worker may be another interpreter that has only numpy and one runtime. So the parent passes the folder of each
 of our packages as JSON, ``{"clearport": folder, "clearport.runtime": folder, ...}``; nothing has to be installed.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import sys
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+
+
+_WORKER = "clearport.runtime.worker.child"
 
 
 class PackageFinder(MetaPathFinder):
@@ -37,6 +42,4 @@ class PackageFinder(MetaPathFinder):
 
 if __name__ == "__main__":
     sys.meta_path.insert(0, PackageFinder(json.loads(sys.argv[1])))
-    from clearport.runtime.worker.child import main
-
-    sys.exit(main())
+    sys.exit(importlib.import_module((*sys.argv, _WORKER)[2]).main())

@@ -188,7 +188,7 @@ def _status_mib(key: str) -> float | None:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(key)), None)
 
 
-def _leave_with_parent() -> None:
+def leave_with_parent() -> None:
     """End this process soon after its parent has gone, even when a runtime never comes back."""
     parent = os.getppid()
 
@@ -200,7 +200,7 @@ def _leave_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _private_streams() -> tuple[IO[bytes], IO[bytes]]:
+def private_streams() -> tuple[IO[bytes], IO[bytes]]:
     """Commands in and replies out on descriptors of our own; 0 becomes empty and 1 joins the error log."""
     commands, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -221,8 +221,8 @@ def _answer(server: _Server, head: dict[str, Any], arrays: dict[str, Array], rep
 
 def main() -> int:
     """Serve until the parent closes its end."""
-    commands, replies = _private_streams()
-    _leave_with_parent()
+    commands, replies = private_streams()
+    leave_with_parent()
     server = _Server()
     while (message := wire.receive(commands)) is not None:
         _answer(server, *message, replies)

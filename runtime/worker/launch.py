@@ -43,8 +43,12 @@ class Launch:
 
 def here(python: str, path: Path, plugin: Path | None) -> Launch:
     """A worker on this machine. Its Python needs numpy and a runtime, not clearport."""
-    command = (python, "-P", str(Path(worker_boot.__file__)), json.dumps(package_folders()))
-    return Launch(command, str(path), str(plugin.absolute()) if plugin else None)
+    return Launch(python_here(python), str(path), str(plugin.absolute()) if plugin else None)
+
+
+def python_here(python: str, *module: str) -> tuple[str, ...]:
+    """The command that runs ``main`` of a module of ours, that of workers unless another is named."""
+    return (python, "-P", str(Path(worker_boot.__file__)), json.dumps(package_folders()), *module)
 
 
 def worker_environment(threads: int) -> dict[str, str]:

@@ -1,0 +1,149 @@
+"""The child's side of ``Isolated``: everything of an export that runs native code on what users bring, but PyTorch.
+
+ONNX Runtime ends its process where a graph or a photo is odd enough, and so may what writes artifacts. PyTorch is not
+loaded here. Descriptors 0 and 1 are moved away first, as in a worker, so that nothing is printed between two messages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+
+from clearport import heap
+from clearport.base import Artifact
+from clearport.graph import nodes as graphs
+from clearport.pipeline import lint, lower
+from clearport.pipeline.isolated import codec
+from clearport.pipeline.plan import Cell
+from clearport.quantize import flow, weight_only
+from clearport.registry import TARGETS
+from clearport.runtime.worker import wire
+from clearport.runtime.worker.child import leave_with_parent, peak_memory_mib, private_streams
+
+if TYPE_CHECKING:
+    from clearport.base import Array, Graph
+    from clearport.graph.nodes import Session
+    from clearport.protocols import Progress
+
+    Head = dict[str, Any]
+    Arrays = dict[str, Array]
+    Reply = tuple[Head, Arrays]
+
+_LIKELIER_VICTIM = 500
+"""Of 1000: where the system runs out of memory, it ends this process before the user's others."""
+
+
+def main() -> int:
+    """Serve until the parent closes its end."""
+    commands, replies = private_streams()
+    leave_with_parent()
+    limit_memory()
+    _load()
+    while (message := wire.receive(commands)) is not None:
+        _answer(*message, replies)
+        heap.release()
+    os._exit(0)  # native libraries may hang or crash while they are taken down, and nothing is left to save
+
+
+def limit_memory() -> None:
+    """No more than the machine has: beyond that an allocation fails, which one row tells of."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(_LIKELIER_VICTIM))
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    most = psutil.virtual_memory().total + psutil.swap_memory().total
+    with suppress(ValueError, OSError):
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+
+
+def _load() -> None:
+    """Import what every export needs, while the parent still exports the network."""
+    with suppress(ImportError):
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+
+
+def _answer(head: Head, arrays: Arrays, replies: IO[bytes]) -> None:
+    def tell(stage: str, done: int, total: int) -> None:
+        wire.send(replies, {"progress": [stage, done, total], "peak_mib": peak_memory_mib()[0]})
+
+    try:
+        reply, outputs = _COMMANDS[head["command"]](head, arrays, tell)
+    except (Exception, SystemExit) as error:  # whatever comes is the parent's to hear
+        reply, outputs = {"error": _told(error)}, {}
+    wire.send(replies, {**reply, "peak_mib": peak_memory_mib()[0]}, outputs)
+
+
+def _told(error: BaseException) -> Head:
+    """All that the parent needs to raise the same error."""
+    found: Head = {"kind": type(error).__name__, "said": str(error), "trace": traceback.format_exc()}
+    if isinstance(error, OSError):
+        found["system"] = [error.errno, error.strerror, str(error.filename) if error.filename is not None else None]
+    return found
+
+
+@lru_cache(maxsize=1)
+def _session(model: bytes, as_written: bool) -> Session:
+    return graphs.session_here(model, as_written)
+
+
+def _run(head: Head, arrays: Arrays, _: Progress) -> Reply:
+    session = _session(arrays.pop("model").tobytes(), head["as_written"])
+    feeds = dict(zip(head["inputs"], arrays.values(), strict=True))
+    return {}, {str(i): found for i, found in enumerate(session.run(head["outputs"], feeds))}
+
+
+@lru_cache(maxsize=2)
+def _known(model: bytes, head: str) -> Graph:
+    """The same object for the same graph: targets keep what they have found out of it."""
+    return codec.unpack_graph(json.loads(head), np.frombuffer(model, np.uint8))
+
+
+def _graph(head: Head, arrays: Arrays) -> Graph:
+    return _known(arrays["graph"].tobytes(), head["graph"])
+
+
+def _quantize(head: Head, arrays: Arrays, tell: Progress) -> Reply:
+    options = flow.QuantizeOptions(**{name: _tuple(value) for name, value in head["options"].items()}, progress=tell)
+    reply, model = codec.pack_quantized(flow.quantize(_graph(head, arrays), _photos(arrays), options))
+    return {"form": reply}, {"form": model}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _round_weights(head: Head, arrays: Arrays, tell: Progress) -> Reply:
+    reply, model = codec.pack_quantized(weight_only.quantize(_graph(head, arrays), _photos(arrays), tell))
+    return {"form": reply}, {"form": model}
+
+
+def _photos(arrays: Arrays) -> list[Array]:
+    return [array for name, array in arrays.items() if name not in {"graph", "form"}]
+
+
+def _lower(head: Head, arrays: Arrays, _: Progress) -> Reply:
+    form = codec.unpack_quantized(head["form"], arrays["form"]) if head["form"] else None
+    cell = Cell(TARGETS.get(head["target"]), head["precision"])
+    options = codec.OPTIONS.validate_python(head["options"])
+    return {"rows": codec.pack_rows(lower.lower(cell, _graph(head, arrays), form, options, Path(head["folder"])))}, {}
+
+
+def _lint(head: Head, arrays: Arrays, _: Progress) -> Reply:
+    (artifact,) = codec.unpack_rows([head["artifact"]])
+    assert isinstance(artifact, Artifact)
+    return {"findings": [found.model_dump(mode="json") for found in lint.lint(artifact, _graph(head, arrays))]}, {}
+
+
+_COMMANDS = {"run": _run, "quantize": _quantize, "round_weights": _round_weights, "lower": _lower, "lint": _lint}
