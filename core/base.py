@@ -263,7 +263,7 @@ class Graph:
     ``model`` is an ``onnx_ir.Model`` with static or symbolic H and W, NCHW, opset 20, initializers for every weight, no
     metadata of the machine that made it. ``inputs`` and ``outputs`` stand in its order. Treat it as immutable: a pass
     works on a clone (``model.clone()``) and returns a new Graph. ``history`` names the passes that were applied,
-    ``least_side`` is that of the network, and ``credits`` has its ``task``, ``paper``, ``url`` and ``license``, if known.
+    ``least_side`` is the network's, and ``credits`` has its ``task``, ``paper``, ``url`` and ``license``, if known.
     """
 
     model: ir.Model
