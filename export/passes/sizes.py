@@ -4,7 +4,7 @@ Given: averages that count padding; pools with ``ceil_mode`` at a fixed size; Re
 Result: averages behind a Pad of zeros (OpenVINO's int8 kernels pad with what is not zero, and runtimes do not agree on
 what windows beyond it are divided by); pools with larger pads at the end instead of ``ceil_mode``; where inference
 would count other pixels than Resize gives (0.7 of 30 is 21 in float32 and 20 in float64), factors that are a step of
-float32 away, or the size, if with them each pixel comes from the same place.
+float32 away, or the size, if with them each pixel comes from the same place, be it by a Resize for each axis.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from clearport.base import BadInput, Graph
 from clearport.export import resampling
-from clearport.export.passes.rewriting import body_of, fixed, sizes
+from clearport.export.passes.rewriting import body_of, fixed, insert, sizes
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -110,15 +110,55 @@ def _resize(node: ir.Node) -> None:
     moved = np.array([1, 1, *(_moved(np.float32(factor), old_, new) for old_, new, factor in axes)], np.float32)
     if np.array_equal(moved[2:], np.asarray(factors, np.float32)):
         return
-    places = [found[:count] for found, count in zip(_places(node, given), wanted[2:], strict=True)]
+    places = [resampling.places(node, axis, given[axis])[: wanted[axis]] for axis in (2, 3)]
     node.attributes.pop("axes", None)
     node.resize_inputs(4)
-    for inputs in ((moved, None), (None, np.array(wanted, np.int64))):
-        for index, array in enumerate(inputs):
-            node.replace_input_with(2 + index, None if array is None else _constant(node, index, array))
-        if _alike(node, places, _places(node, given), given):
+    for numbers in (moved, np.array(wanted, np.int64)):
+        _set(node, numbers)
+        if all(_alike(node, axis, places[axis - 2], given) for axis in (2, 3)):
             return
-    raise BadInput(_refusal(node, given[2:], wanted[2:], factors))
+    own = np.array([1, 1, *factors], np.float32)
+    found = [_along(node, axis, (own, moved), (given, wanted), places[axis - 2]) for axis in (2, 3)]
+    if found[0] is None or found[1] is None:
+        raise BadInput(_refusal(node, given[2:], wanted[2:], factors))
+    _write_both(node, found[0], found[1])
+
+
+def _along(
+    node: ir.Node, axis: int, factors: Sequence[Array], ends: tuple[tuple[int, ...], tuple[int, ...]], places: Array
+) -> Array | None:
+    """Factors of four axes, or their sizes, that resize one axis alone and take the same pixels; None for none."""
+    given, wanted = ends
+    for numbers in factors:
+        alone = np.ones(4, np.float32)
+        alone[axis] = numbers[axis]
+        _set(node, alone)
+        if int(np.floor(float(alone[axis]) * given[axis])) == wanted[axis] and _alike(node, axis, places, given):
+            return alone
+    size = np.array(given[:axis] + wanted[axis : axis + 1] + given[axis + 1 :], np.int64)
+    _set(node, size)
+    return size if _alike(node, axis, places, given) else None
+
+
+def _write_both(node: ir.Node, tall: Array, wide: Array) -> None:
+    """Resize the height by an operator of its own, and the width behind it."""
+    _set(node, tall)
+    given = fixed(graphs.need(node, 0))
+    assert given is not None
+    height = int(tall[2]) if tall.dtype == np.int64 else int(np.floor(float(tall[2]) * given[2]))
+    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
+    between = insert(node, "Resize", node.inputs, (*given[:2], height, given[3]), attributes)
+    if wide.dtype == np.int64:
+        wide[2] = height
+    node.replace_input_with(0, between)
+    _set(node, wide)
+
+
+def _set(node: ir.Node, numbers: Array) -> None:
+    """Resize by factors (float32) or to sizes (int64) of four axes."""
+    index = 3 if numbers.dtype == np.int64 else 2
+    node.replace_input_with(index, _constant(node, index - 2, numbers))
+    node.replace_input_with(5 - index, None)
 
 
 def _refusal(node: ir.Node, given: Sequence[int], wanted: Sequence[int], factors: Sequence[float]) -> str:
@@ -136,14 +176,12 @@ def _constant(node: ir.Node, index: int, array: Array) -> ir.Value:
     return graphs.new_constant(body_of(node), f"{graphs.name_of(node.outputs[0])}.{name}", array)
 
 
-def _places(node: ir.Node, given: tuple[int, ...]) -> list[Array]:
-    return [resampling.places(node, axis, given[axis]) for axis in (2, 3)]
-
-
-def _alike(node: ir.Node, before: list[Array], after: list[Array], given: tuple[int, ...]) -> bool:
+def _alike(node: ir.Node, axis: int, before: Array, given: tuple[int, ...]) -> bool:
+    """Whether the node takes its pixels from the places ``before`` along an axis."""
+    after = resampling.places(node, axis, given[axis])
     if graphs.attr_str(node, "mode", "nearest") == "nearest":
-        return all(map(np.array_equal, before, after))
-    return all(map(resampling.same, before, after, given[2:]))
+        return bool(np.array_equal(before, after))
+    return resampling.same(before, after, given[axis])
 
 
 def _moved(factor: np.float32, old: int, new: int) -> np.float32:

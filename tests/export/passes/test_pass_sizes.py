@@ -47,6 +47,13 @@ def test_a_factor_whose_product_is_whole_in_float32_alone(mode: str) -> None:
     assert list(resizes[0].outputs[0].shape or ()) == [1, 3, 21, 28]
 
 
+def test_where_one_side_alone_is_divided_exactly_each_has_its_own_resize() -> None:
+    """0.7 x 50 is 35 to onnx's inference only as a size, and to no size does nearest take the same rows of 32."""
+    graph = exported(lambda x: F.interpolate(x, scale_factor=0.7, mode="nearest"), Size(32, 50))
+    resizes = [node for node in graph.model.graph if node.op_type == "Resize"]
+    assert [list(node.outputs[0].shape or ()) for node in resizes] == [[1, 3, 22, 50], [1, 3, 22, 35], [1, 3, 32, 50]]
+
+
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
