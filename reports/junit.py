@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from clearport.base import BadInput
 from clearport.disk.files import is_stream, write_text
-from clearport.disk.ours import is_junit
+from clearport.disk.ours import JUNIT_HEAD, is_junit
 from clearport.disk.outputs import OutFile, claimed
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -60,7 +60,7 @@ def write_junit(path: Path, suite: str, checks: Sequence[Check]) -> None:
     Raises:
         BadInput: the file cannot be written.
     """
-    write_text(path, '<?xml version="1.0" encoding="UTF-8"?>\n' + junit_xml(suite, checks))
+    write_text(path, JUNIT_HEAD.decode() + junit_xml(suite, checks).removeprefix("<testsuites "))
 
 
 class JunitFile:
@@ -97,8 +97,8 @@ class JunitFile:
 
 
 def note_failure(path: Path, error: str) -> None:
-    """Write that a run failed before it began; a file that is no JUnit report is left alone."""
-    wanted = OutFile(path, "--junit", "a JUnit report", is_junit)
+    """Write that a run failed before it began; a file that is no JUnit report of ours is left alone."""
+    wanted = OutFile(path, "--junit", "a JUnit report of clearport", is_junit)
     with suppress(BadInput), claimed(wanted), suppress(_Failed), JunitFile(path, "clearport"):
         raise _Failed(error)
 

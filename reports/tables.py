@@ -13,6 +13,7 @@ from clearport.reports.content import Cell, Table, Tone
 from clearport.reports.picks import chosen
 from clearport.reports.text import contract, count, in_words, kilobytes, number, percent, trimmed
 from clearport.runtime.parity import ParityReport
+from clearport.words import counted
 
 _IN_THE_HEAD = {"license", "network", "paper", "params", "scale"}
 _FIRST = ("summary", "source", "data", "degradation", "training", "quality", "protocol", "note")
@@ -156,7 +157,7 @@ def quality(manifest: Manifest) -> Table | None:
     rows = tuple(
         (
             Cell(subject, code=True),
-            Cell(f"{data}, {images} pictures"),
+            Cell(f"{data}, {counted(images, 'picture')}"),
             *(_figure(found.get((subject, data, metric))) for metric in metrics),
             _gate([found[key].passed for key in found if key[:2] == (subject, data)]),
         )

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from clearport.base import Skipped
-from clearport.pipeline.lint import HALF_RULE
+from clearport.pipeline.lint import RULE, TILES
+from clearport.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -146,6 +147,8 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     title = f"{model.name} x{model.scale} at {model.size}"
     rows = [(a.key, *_parity(a), *_latency(a.latency), f"{a.bytes / 1000:.0f}") for a in bundle.artifacts]
     print_parts(Text(title, "bold"))
+    if model.card:
+        print_parts(Text(f"weights: {model.card['source']}", "dim"))
     print_table(_EXPORTED, rows, _EXPORTED[2:], ("max", "mean", "equal"))
     print_parts(Text(_LEGEND, "dim"))
     for reason, names in _untimed(bundle.artifacts).items():
@@ -167,7 +170,7 @@ def _warnings(artifacts: Sequence[ArtifactRecord]) -> dict[LintFinding, list[str
     found: dict[LintFinding, list[str]] = {}
     for artifact in artifacts:
         for finding in artifact.lint:
-            if finding.level == "warning" and finding.rule == HALF_RULE:
+            if finding.level == "warning" and finding.rule not in {RULE, TILES}:
                 found.setdefault(finding, []).append(artifact.key)
     return found
 
@@ -240,7 +243,7 @@ def show_quality(outcome: EvalOutcome, *, as_json: bool) -> None:
         (row.subject, *(number(value, digits) for value, digits in row.figures()), states[row.passed])
         for row in outcome.rows
     ]
-    print_parts(table(f"{outcome.data}, {outcome.images} pairs", columns, rows, columns[1:6]))
+    print_parts(table(f"{outcome.data}, {counted(outcome.images, 'pair')}", columns, rows, columns[1:6]))
     print_parts(Text(outcome.protocol, "dim"))
     print_parts(Text(outcome.found, "dim"))
     if outcome.unusable:

@@ -14,6 +14,7 @@ import typer
 
 from clearport.cli.options import QuietOpt, ScaleOpt
 from clearport.models.training.options import DEVICES, OPTIMISERS, options_for
+from clearport.words import counted
 
 if TYPE_CHECKING:
     from clearport.models.training.options import Progress, Tick
@@ -221,7 +222,8 @@ def train(
     if not result.finished:
         typer.echo(f"interrupted at step {result.step}; saved in {result.checkpoint}; to go on, add --resume", err=True)
         raise typer.Exit(130)
-    typer.echo(f"{result.weights}  {_quality(result.best_psnr_db)} on the validation pictures, {result.step} steps")
+    done = counted(result.step, "step")
+    typer.echo(f"{result.weights}  {_quality(result.best_psnr_db)} on the validation pictures, {done}")
 
 
 train.__doc__ = EXAMPLES

@@ -128,7 +128,7 @@ def gate_outputs(request: EvalRequest, junit: Path | None, *, record: bool) -> I
     Raises:
         BadInput: an output cannot be written; nothing was judged.
     """
-    wanted = None if junit is None else OutFile(junit, "--junit", "a JUnit report", ours.is_junit)
+    wanted = None if junit is None else OutFile(junit, "--junit", "a JUnit report of clearport", ours.is_junit)
     suite = f"clearport eval {request.data.name}"
     recording = changing(request.folder, "--record") if record else nullcontext()
     with claimed(wanted, reads=(request.folder,)), JunitFile(junit, suite) as report, recording:

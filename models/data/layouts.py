@@ -33,6 +33,7 @@ from clearport.models.data.doubts import doubt
 from clearport.models.data.names import Half, half_of_path, key_of, scale_of, side_of
 from clearport.models.data.pairing import listed
 from clearport.pictures.images import find_pictures
+from clearport.words import counted
 
 LAYOUTS = ("sice", "lol", "div2k", "pairs", "rain100", "photos", "unpaired")
 Purpose = Literal["train", "validate", "judge"]
@@ -81,7 +82,7 @@ class Found:
         """What was taken and what was left, in one line."""
         pairs = sum(entry.low is not None and entry.high is not None for entry in self.entries)
         single = len(self.entries) - pairs
-        counts = [f"{pairs} pairs"] * bool(pairs) + [f"{single} pictures"] * bool(single)
+        counts = [counted(pairs, "pair")] * bool(pairs) + [counted(single, "picture")] * bool(single)
         left = "".join(f"; {words}" for words in self.left)
         name = self.folder.resolve().name
         return f"{name}: layout {self.layout}, {' and '.join(counts)} from {self._where()}{left}"
@@ -190,7 +191,7 @@ def _pairs(folder: Path, scale: int, purpose: Purpose) -> Found | None:
         return None
     kept, left = _half(folder, fitting, purpose)
     if len(fitting) < len(paired.examples):
-        left.append(f"left out: {len(paired.examples) - len(fitting)} pairs of other scales")
+        left.append(f"left out: {counted(len(paired.examples) - len(fitting), 'pair')} of other scales")
     alone = [
         path for path in paired.alone if _half_of(folder, path) in {None, *(_half_of(folder, e.high) for e in kept)}
     ]
@@ -229,10 +230,10 @@ def _half(
         example = next(one for one, its in halves.items() if its == half)
         need = "one to learn from" if purpose == "train" else "one to judge by"
         raise BadInput(
-            f"{folder}: holds only the {half} half of a data set ({count} pairs, such as {example.high}), and {need} "
-            "was expected; to use it all the same, name the folder in which its inputs and targets are"
+            f"{folder}: holds only the {half} half of a data set ({counted(count, 'pair')}, such as {example.high}), "
+            f"and {need} was expected; to use it all the same, name the folder in which its inputs and targets are"
         )
-    return kept, [f"left out: {count} pairs of the {half or 'other'} half" for half, count in others.items()]
+    return kept, [f"left out: {counted(count, 'pair')} of the {half or 'other'} half" for half, count in others.items()]
 
 
 def _entry(folder: Path, example: data_sites.Example) -> Entry:

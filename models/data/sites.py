@@ -11,6 +11,7 @@ from clearport.disk.litter import walk
 from clearport.models.data.names import Side, key_of, role_of, scale_of, side_of, suffix_scale
 from clearport.models.data.pairing import MOST_NAMED, listed, match
 from clearport.pictures.images import is_picture
+from clearport.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -157,6 +158,6 @@ def beside(pictures: Iterable[Path], root: Path, scale: int) -> Paired:
     lone += [path for path in targets.values() if path not in paired]
     if lone:
         names = ", ".join(key_of(path.stem) for path in lone[:MOST_NAMED]) + (", ..." if len(lone) > MOST_NAMED else "")
-        raise BadInput(f"{root}: {len(lone)} pictures have no partner ({names})")
+        raise BadInput(f"{root}: without a partner: {counted(len(lone), 'picture')} ({names})")
     pairs = [pair for of_scale, one in found.items() if of_scale in {None, scale} for pair in one.pairs]
     return Paired(tuple(Example(low, high, None) for low, high in pairs), ())

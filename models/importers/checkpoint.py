@@ -92,13 +92,31 @@ def opened(path: Path) -> Opened:
         BadInput: the file is missing or damaged, holds no tensors, or is a pickle of more than tensors.
     """
     if not path.is_file():
-        raise BadInput(f"{path}: expected a weights file, and there is none at this path")
+        found = "this is a folder: name the file in it" if path.is_dir() else "there is none at this path"
+        raise BadInput(f"{path}: expected a weights file, and {found}")
     if is_safetensors(path):
         state, metadata = _read_safetensors(path)
         return Opened("safetensors", metadata, _sources(path, state))
     if is_pytorch(path):
         return Opened("PyTorch state dict", {}, _sources(path, open_archive(path)))
+    _check_download(path)
     return Opened("", {}, (Source(path),))
+
+
+def _check_download(path: Path) -> None:
+    """Whether a file is what a download left in the place of weights.
+
+    Raises:
+        BadInput: it is.
+    """
+    head = _head(path, 512).lstrip()
+    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+        raise BadInput(f"{path}: a Git LFS pointer instead of the weights themselves: fetch them with 'git lfs pull'")
+    if re.match(rb"(<!--.*?-->\s*)?<(!doctype html|html)\b", head, re.IGNORECASE | re.DOTALL):
+        raise BadInput(
+            f"{path}: a web page instead of weights, as sites send that want a login or a confirmation: open the link "
+            "in a browser, and save the file itself"
+        )
 
 
 def _sources(path: Path, found: Any) -> tuple[Source, ...]:

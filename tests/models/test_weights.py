@@ -82,9 +82,13 @@ def truncated(write: Callable[[Path], None], keep: int) -> Callable[[Path], None
 
 State = dict[str, torch.Tensor]
 
+LFS = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 1234567\n"
+
 BAD: Mapping[str, tuple[Callable[[Path], object], str]] = {
     "absent": (lambda path: None, "none at this path"),
-    "folder": (lambda path: path.mkdir(), "none at this path"),
+    "folder": (lambda path: path.mkdir(), "this is a folder: name the file in it"),
+    "pointer": (lambda path: path.write_text(LFS), "Git LFS pointer.*git lfs pull"),
+    "page": (lambda path: path.write_text("\n<!DOCTYPE html>\n<html>Sign in</html>"), "a web page instead of weights"),
     "empty": (lambda path: path.write_bytes(b""), "not a weights file that is known"),
     "text": (lambda path: path.write_text("these are no weights"), "not a weights file that is known"),
     "truncated": (truncated(as_safetensors(dict), 5000), "truncated safetensors"),

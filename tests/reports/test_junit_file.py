@@ -90,7 +90,10 @@ def test_the_report_of_an_earlier_run_does_not_survive_a_refusal(tmp_path: Path,
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("content", [MINE, "<html/>", '{"rows": 1}', "\0", "<?xml version='1.0'?><project/>"])
+PYTEST = '<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests"><testsuite name="pytest"/></testsuites>'
+
+
+@pytest.mark.parametrize("content", [MINE, "<html/>", '{"rows": 1}', "\0", "<?xml version='1.0'?><project/>", PYTEST])
 @pytest.mark.parametrize(("command", "option"), [("eval", "--junit"), ("bench", "--json")])
 def test_somebody_elses_file_is_refused(
     tmp_path: Path, content: str, command: str, option: str, capfd: pytest.CaptureFixture[str]

@@ -49,7 +49,7 @@ def test_pairs_in_two_folders(tmp_path: Path, degraded: str, clean: str) -> None
     [
         ([], "no pictures"),
         (["x.png"], "no picture pairs"),
-        (["a_LR.png", "a_HR.png", "b_LR.png"], r"1 pictures have no partner \(b\)"),
+        (["a_LR.png", "a_HR.png", "b_LR.png"], r"without a partner: 1 picture \(b\)"),
         (["rainy/1.png", "rainy/2.png", "clean/1.png"], r"2\.png has no target"),
         (["rainy/1.png"], "no picture pairs"),
         (["low/1.txt", "high/1.txt"], "no pictures"),

@@ -195,3 +195,10 @@ def test_stages_that_are_over_at_once_leave_no_line(capsys: pytest.CaptureFixtur
         time.sleep(0.1)
     said = capsys.readouterr().err
     assert re.fullmatch(r"✓ long 0\.\d s\n", said)
+
+
+def test_an_export_says_which_weights_it_took(made: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    taken = "gan.pth (PyTorch state dict, its params_ema, preferred to params)"
+    model = made.manifest.model.model_copy(update={"card": {"source": taken}})
+    show_bundle(Bundle(made.folder, made.manifest.model_copy(update={"model": model})), as_json=False)
+    assert f"weights: {taken}\n" in capsys.readouterr().out

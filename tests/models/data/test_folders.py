@@ -84,7 +84,7 @@ def test_two_folders_are_never_photos(low: str, high: str, tmp_path: Path) -> No
         (["low/7.jpg", "low/7.png", "high/7.bmp"], "cannot tell which belong together"),
         (["low/1.png", "low/2.png", "high/1.png"], "2.png has no target"),
         (["low/1.png", "high/2.png"], "no file of one has a partner"),
-        (["1_LR.png", "1_HR.png", "2_LR.png"], r"1 pictures have no partner \(2\)"),
+        (["1_LR.png", "1_HR.png", "2_LR.png"], r"without a partner: 1 picture \(2\)"),
         (["test/low/1.png", "test/high/1.png"], "only the test half"),
     ],
 )
@@ -193,7 +193,7 @@ def test_what_was_taken_and_left_is_said(tmp_path: Path) -> None:
     root = tmp_path / "LOLdataset"
     write(root, *PUBLISHED["LOL"][0], "eval15/high/23.png", "extra/9.png")
     assert find_layout(root, 1, purpose="judge").line == (
-        "LOLdataset: layout lol, 1 pairs from eval15/low/, eval15/high/; left out: 1 pairs of the train half; "
+        "LOLdataset: layout lol, 1 pair from eval15/low/, eval15/high/; left out: 1 pair of the train half; "
         "left out: 1 targets without an input (high/23.png); left out: 1 other pictures (extra/9.png)"
     )
 
