@@ -260,23 +260,6 @@ def to_bytes(model: ir.Model) -> bytes:
     return cast("bytes", to_proto(model).SerializeToString(deterministic=True))
 
 
-def listing(graph: Graph) -> str:
-    """One line per operator, for people: outputs, operator, inputs, attributes and the shapes of constants."""
-    lines = []
-    for node in graph.model.graph:
-        inputs = []
-        for value in node.inputs:
-            array = constant(value)
-            if array is None:
-                inputs.append("-" if value is None else name_of(value))
-            else:
-                inputs.append(f"{array.item():g}" if array.size == 1 else f"{array.shape}".replace(" ", ""))
-        attributes = "".join(f" {k}={v.value}" for k, v in sorted(node.attributes.items()))
-        outputs = ", ".join(name_of(v) for v in node.outputs)
-        lines.append(f"{outputs} = {node.op_type}({', '.join(inputs)}){attributes}\n")
-    return "".join(lines)
-
-
 def session(model: ir.Model, as_written: bool = False) -> Session:
     """ONNX Runtime's session of a model in memory, on one thread of the CPU, quiet; ``sessions_by`` may move it.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearport.base import Artifact, BadInput, ClearportError, RuntimeFailure, Skipped
+from clearport.base import Artifact, BadInput, RuntimeFailure, Skipped
 from clearport.bundle.folder import Bundle
 from clearport.disk.files import digest
 from clearport.pipeline.bench import bench_bundle
@@ -290,27 +289,6 @@ def test_a_tool_for_another_processor_is_told_as_such(
         (row,) = measured(session, [job_of(artifacts["tflite"])])
     assert isinstance(row.cell, Skipped)
     assert row.cell.reason.startswith(f"benchmark_model on {ADDRESS}: it does not answer --help")
-
-
-def test_where_no_server_runs_ours_serves_and_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    try:
-        adb = adb_shell.program()
-    except ClearportError as error:
-        pytest.skip(str(error))
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    monkeypatch.delenv("ADB_SERVER_SOCKET", raising=False)
-    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(port))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with adb_shell.server(adb) as called:
-        assert adb_shell.attached(called) == []
-        place = Path(called[2].partition(":")[2])
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(place))
-        assert not adb_shell._server_runs(), "the user's own port stays free"
-    assert not place.exists()
-    with pytest.raises(OSError, match="refused"):
-        socket.create_connection(("127.0.0.1", port), 1.0)
 
 
 def test_an_unplugged_phone_is_in_the_record_and_a_bench_resumes(

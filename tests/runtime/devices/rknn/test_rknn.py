@@ -301,8 +301,7 @@ def test_what_was_refused_without_its_tracebacks() -> None:
         "\x1b[1;31mE\x1b[0m \x1b[1;31mrknn-toolkit2 version: 2.5.0\x1b[0m\n"
         "\x1b[1;31mE\x1b[0m \x1b[1;31mload_onnx: Traceback (most recent call last):\n"
         '  File "rknn/api/rknn_log.py", line 344\n'
-        "E RKNN: [16:39:34.854] Meet unsupported conv, input tensor name: image\n"
-        "Error lines of others\n"
+        "E RKNN: [16:39:34.854] Meet unsupported conv, input tensor name: image\nError lines of others\n"
     )
     assert rknn_log.errors(said) == (
         "load_onnx: Unsupport onnx opset 20, need <= 19!",
