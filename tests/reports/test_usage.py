@@ -161,6 +161,45 @@ def test_kotlin_opens_the_model_once_and_cuts_pictures_into_tiles(made: Bundle) 
         assert ("writeInt8" in usage.code) == ("int8" in usage.files[0])
 
 
+def test_swift_cuts_pictures_into_tiles_too(made: Bundle) -> None:
+    found = [u for u in usages(made.manifest) if u.language == "swift"]
+    assert {"CGImage" in usage.code for usage in found} == {True, False}, "of pictures and of tensors"
+    for usage in found:
+        body = usage.code[usage.code.index("func restore(") :]
+        assert "for row in spans(height, tile: tileHeight)" in body
+        assert "let halo = 14" in usage.code
+        assert "compileModel" not in body, "it is opened once, not with each picture"
+
+
+def test_swift_cuts_the_spans_that_clearport_cuts(made: Bundle) -> None:
+    """Its arithmetic, carried over to Python word by word, against that of the tiles of ``clearport run``."""
+    code = next(u.code for u in usages(made.manifest) if u.language == "swift")
+    body = code[code.index("func spans(") : code.index("/// Which pixel of an axis")]
+    for old, new in SWIFT_AS_PYTHON:
+        body = re.sub(old, new, body)
+    names: dict[str, Any] = {"halo": 14, "multiple": 1, "Span": lambda start, from_, to: (start, from_, to)}
+    exec(body, names)
+    for picture in (5, 48, 49, 76, 200, 333):
+        taken = [(keep_from, keep_to) for _, keep_from, keep_to in names["spans"](picture, 48)]
+        assert [n for pair in taken for n in range(*pair)] == list(range(picture)), "each pixel once"
+        for start, keep_from, keep_to in names["spans"](picture, 48):
+            assert keep_from == 0 or keep_from - start >= 14
+            assert keep_to >= picture or start + 48 - keep_to >= 14
+
+
+SWIFT_AS_PYTHON = (
+    (r"func spans\(_ picture: Int, tile: Int\) -> \[Span\] \{", "def spans(picture, tile):"),
+    (r"precondition\((.*), (\".*\")\)", r"assert \1, \2"),
+    (r"\|\|", "or"),
+    (r"(?:let|var) (\w+)(?:: \[Span\])? = ", r"\1 = "),
+    (r"= (.*) \? (.*) : (.*)", r"= \2 if \1 else \3"),
+    (r"while (.*) \{", r"while \1:"),
+    (r"Span\(start: (.*), from: (.*), to: (.*)\)\)", r"Span(\1, \2, \3))"),
+    (r" / ", " // "),
+    (r"(?m)^ *\}\n", ""),
+)
+
+
 def test_python_uses_the_threads_that_were_measured(made: Bundle) -> None:
     codes = [u.code for u in usages(made.manifest) if u.language == "python"]
     assert codes
