@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from clearport.runtime.parity import ParityReport
 
 
+MOST_WORKERS = 4
+"""However many cores there are: a worker that runs a deep network at 360x640 takes up to 0.6 GB."""
+
+
 def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int = 1) -> list[Check]:
     """Every checksum, then the network by PyTorch and every artifact by each runtime here, against the golden pictures.
 
@@ -57,7 +61,8 @@ def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int =
             checks.append(Check("golden", False, "not run: its file was changed", group=record.key))
         else:
             jobs.append(partial(_run_on_golden, bundle, record, threads))
-    found = side_by_side(jobs, lanes(threads), lambda done, total: progress("running artifacts", done, total))
+    width = min(lanes(threads), MOST_WORKERS)
+    found = side_by_side(jobs, width, lambda done, total: progress("running artifacts", done, total))
     return checks + [check for part in found for check in part]
 
 
