@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
+import importlib.util
 import io
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from types import ModuleType
 from typing import Any, cast
 
 from clearport.base import NotInstalled
@@ -63,6 +66,28 @@ def load() -> Any:
             raise
         raise NotInstalled("coremltools", "coreml") from error
     return coremltools
+
+
+@cache
+def messages(name: str) -> Any:
+    """A module of ``coremltools.proto``, such as ``Model_pb2``, without the rest of coremltools: that takes a second.
+
+    Raises:
+        NotInstalled: coremltools is missing.
+    """
+    if "coremltools" in sys.modules:
+        return importlib.import_module(f"coremltools.proto.{name}")
+    found = importlib.util.find_spec("coremltools")
+    if found is None or found.submodule_search_locations is None:
+        raise NotInstalled("coremltools", "coreml")
+    bare = ModuleType("coremltools")
+    bare.__path__ = list(found.submodule_search_locations)
+    sys.modules["coremltools"] = bare
+    try:
+        return importlib.import_module(f"coremltools.proto.{name}")
+    finally:  # whoever wants coremltools itself gets it whole
+        for loaded in [each for each in sys.modules if each.partition(".")[0] == "coremltools"]:
+            del sys.modules[loaded]
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 
 from clearport.base import BadInput, RuntimeFailure
 from clearport.disk.json_files import read_json
-from clearport.export.coreml.tools import load
+from clearport.export.coreml.tools import messages
 
 if TYPE_CHECKING:
     from clearport.base import Array
@@ -115,12 +115,10 @@ def _root(package: Path) -> str:
 
 
 def _specification(path: Path) -> Any:
-    load()
-    from coremltools.proto import Model_pb2
     from google.protobuf.message import DecodeError
 
     try:
-        spec = Model_pb2.Model.FromString(path.read_bytes())
+        spec = messages("Model_pb2").Model.FromString(path.read_bytes())
     except (OSError, DecodeError) as error:
         raise RuntimeFailure(f"{path}: the model specification cannot be read ({error})") from error
     if "main" not in spec.mlProgram.functions:
@@ -192,9 +190,7 @@ def _value(value: Any, blobs: _Blobs) -> Any:
 
 def _dtype(kind: Any) -> str:
     """The numpy name of a tensor's element type: FLOAT16 -> float16."""
-    from coremltools.proto import MIL_pb2
-
-    word: str = MIL_pb2.DataType.Name(kind.dataType).lower()
+    word: str = messages("MIL_pb2").DataType.Name(kind.dataType).lower()
     return {"string": "str"}.get(word, word)
 
 

@@ -168,10 +168,10 @@ class MilReferenceRunner:
 
     def prepare(self) -> None:
         """Import what ``open`` needs, so that its time is that of the model alone."""
-        from clearport.export.coreml.tools import load
+        from clearport.export.coreml.tools import messages
         from clearport.runtime.coreml_reference import ops as milref_ops
 
-        load()
+        messages("Model_pb2")
         del milref_ops
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> MilReference:
