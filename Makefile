@@ -9,6 +9,8 @@ READY  := $(VENV)/.ready
 DEMO   := demo/ncnet_x3
 WEB    := runtime/web/dist/sources.sha256
 JOBS   ?= 2
+# In the order of collection, which has the long files first: else one process is left alone with them at the end.
+TESTS   = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup web web-if-npm demo test test-all check format bench lock clean
@@ -44,10 +46,10 @@ demo: $(READY)  ## export NCNet to every target, verify it, measure it, write th
 	@echo "open $(DEMO)/report.html in a browser; the files for your app are listed in $(DEMO)/report.md"
 
 test: $(READY)  ## the tests that a developer waits for
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+	$(TESTS) -m "not slow"
 
 test-all: $(READY)  ## every test
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(TESTS)
 
 check: $(READY)  ## lint, format, types, import layers
 	$(BIN)/ruff check .
