@@ -146,7 +146,10 @@ def go_away(chromium: BrowserSession, what: str) -> None:
 
 
 def is_browser(process: psutil.Process) -> bool:
-    words = process.cmdline()
+    try:
+        words = process.cmdline()
+    except psutil.NoSuchProcess:  # one of its helpers, which has just ended
+        return False
     return any("--headless" in word for word in words) and not any(word.startswith("--type=") for word in words)
 
 
