@@ -18,6 +18,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +34,8 @@ Task = Literal["super-resolution", "deraining", "low-light", "other"]
 Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
 Layout = Literal["NCHW", "NHWC"]
 IODType = Literal["uint8", "int8", "float32"]
+Scale = int | Fraction
+"""Output size over input size."""
 Kind = Literal["picture", "map", "vector", "scalar", "index", "state"]
 Measure = Literal["pixels", "logits", "probabilities", "flow", "relative"]
 
@@ -183,6 +186,14 @@ class TensorSpec:
         return replace(self, shape=shape, dtype=dtype, scale=scale, zero_point=zero_point, layout=layout)
 
 
+def scale_word(scale: Scale) -> str:
+    """A scale as words and file names have it: ``3``, ``1.5``, or ``4-3`` where decimals do not end."""
+    if isinstance(scale, int) or scale.denominator == 1:
+        return str(int(scale))
+    decimal = f"{float(scale):g}"
+    return decimal if Fraction(decimal) == scale else f"{scale.numerator}-{scale.denominator}"
+
+
 @dataclass(frozen=True)
 class Paper:
     """Where an architecture comes from; ``arxiv`` is its number there, or a DOI (10. ...) where it has none."""
@@ -270,10 +281,15 @@ class Graph:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     spec_name: str
-    scale: int
+    scale: Scale
     history: tuple[str, ...] = ()
     least_side: int = 8
     credits: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def stem(self) -> str:
+        """What files of the network are called: ``<network>_x<scale>``."""
+        return f"{self.spec_name}_x{scale_word(self.scale)}"
 
     @property
     def input(self) -> TensorSpec:

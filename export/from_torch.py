@@ -6,26 +6,32 @@ import contextlib
 import copy
 import io
 import logging
+import math
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 import torch
 from onnx_ir.passes import common
+from torch.utils._pytree import tree_leaves
 
 from clearport.base import BadInput, CheckFailed, Graph, ModelSpec, Size, TensorSpec
 from clearport.export.passes import order as passes
+from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
-from clearport.models import modes
+from clearport.models import modes, normalized
 from clearport.pictures.images import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from clearport.base import Array
+    from collections.abc import Mapping, Sequence
 
-INPUT, OUTPUT = "image", "restored"
+    from clearport.base import Array, Scale
+
+    Ends = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
+
 TOLERANCE = 1e-4
 """The largest deviation of ONNX Runtime from PyTorch, as a share of the value range."""
 _ROUNDINGS = 64.0
@@ -40,37 +46,41 @@ an 8-bit level."""
 
 @dataclass(frozen=True)
 class Deviation:
-    """How far a graph is from its network on one image, in real values, and how far it may be."""
+    """How far one output of a graph is from its network's on one image, in real values, and how far it may be."""
 
     image: str
     size: Size
     max_abs: float
     allowed: float
+    output: str
 
 
-def export_graph(module: torch.nn.Module, spec: ModelSpec, scale: int, size: Size | None) -> Graph:
+def export_graph(module: torch.nn.Module, spec: ModelSpec, scale: Scale, size: Size | None) -> Graph:
     """Export ``module`` for a fixed input ``size``, or for every size (None), and check it against PyTorch.
 
     Returns:
-        The graph after all passes: ``image`` float32 (1, 3, H, W) RGB in ``spec.value_range`` to ``restored``.
+        The graph after all passes, with the inputs and outputs of ``shapes.contract``: float32, pictures NCHW and plain
+        RGB in their range, whatever mean, deviation and order of colors the module wants.
 
     Raises:
-        BadInput: the size is not one that the network takes, or the network cannot be exported: PyTorch says so, it is
-            in training mode, draws numbers, or changes when it runs.
+        BadInput: the size is not one that the network takes, an input is a batch, or the network cannot be exported:
+            PyTorch says so, it is in training mode, draws numbers, or changes when it runs.
         CheckFailed: the graph's output is not PyTorch's.
     """
     check_size(spec, size)
+    ends = shapes.contract(spec, scale)
     modes.check_eval(module, spec.name)
-    modes.check_repeatable(module.eval(), torch.from_numpy(_noise(spec, size or _example(spec))), spec.name)
-    exported = _to_onnx(deployed(module), spec, size)
-    raw = _as_graph(exported, spec, scale)
+    example = feeds.noise(ends[0], size or _example(spec))
+    modes.check_repeatable(module.eval(), _arguments(example, ends[0]), spec.name)
+    exported = _to_onnx(deployed(module), spec, ends, size)
+    raw = _as_graph(exported, spec, scale, ends)
     graph = passes.run(raw)
     for deviation in deviations(module, graph, spec, size):
         if not deviation.max_abs <= deviation.allowed:
+            where = f" (output {deviation.output})" if len(graph.outputs) > 1 else ""
             raise CheckFailed(
                 f"{spec.name}: the exported graph is not the network: on the {deviation.image} image of "
-                f"{deviation.size} it is off by up to {deviation.max_abs:g} in {spec.value_range}, "
-                f"more than {deviation.allowed:g}"
+                f"{deviation.size} it is off by up to {deviation.max_abs:g}{where}, more than {deviation.allowed:g}"
             )
     return graph
 
@@ -95,7 +105,7 @@ def check_size(spec: ModelSpec, size: Size | None) -> None:
         raise BadInput(f"{spec.name}: size {size} is too small; each side must be at least {least} pixels")
     if size.height * size.width > MAX_PIXELS:
         raise BadInput(f"{spec.name}: size {size} is over {MAX_PIXELS} pixels; run larger pictures in tiles")
-    step = spec.size_multiple
+    step = _step(spec)
     if size.height % step or size.width % step:
         near = Size(*(max(least, round(n / step) * step) for n in (size.height, size.width)))
         if near.height * near.width > MAX_PIXELS:
@@ -104,22 +114,27 @@ def check_size(spec: ModelSpec, size: Size | None) -> None:
 
 
 def _least(spec: ModelSpec) -> int:
-    return -(-spec.least_side // spec.size_multiple) * spec.size_multiple
+    return -(-spec.least_side // _step(spec)) * _step(spec)
 
 
-def _to_onnx(module: torch.nn.Module, spec: ModelSpec, size: Size | None) -> ir.Model:
-    shown = size or _example(spec)
-    example = torch.zeros(1, 3, shown.height, shown.width)
-    free: Any = None if size is not None else ({2: _free_side(spec, "H"), 3: _free_side(spec, "W")},)
+def _step(spec: ModelSpec) -> int:
+    """What sides must be multiples of: that the network says, and that its inputs and outputs have whole sides."""
+    known = [shapes.multiple(n) for each in (*spec.inputs, *spec.outputs) for n in each.shape]
+    return math.lcm(spec.size_multiple, *(each[0].denominator for each in known if each is not None))
+
+
+def _to_onnx(module: torch.nn.Module, spec: ModelSpec, ends: Ends, size: Size | None) -> ir.Model:
+    example = feeds.noise(ends[0], size or _example(spec))
+    free: Any = None if size is not None else _free_shapes(spec, ends[0])
     try:
         with _quiet():
             program = torch.onnx.export(
                 module.eval(),
-                (example,),
+                _arguments({name: np.zeros_like(value) for name, value in example.items()}, ends[0]),
                 dynamo=True,
                 opset_version=graphs.OPSET,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
+                input_names=[each.name for each in ends[0]],
+                output_names=[each.name for each in ends[1]],
                 dynamic_shapes=free,
                 custom_translation_table={torch.ops.aten.pixel_unshuffle.default: _unshuffled},
                 optimize=False,
@@ -132,6 +147,11 @@ def _to_onnx(module: torch.nn.Module, spec: ModelSpec, size: Size | None) -> ir.
     return program.model
 
 
+def _arguments(feed: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> tuple[torch.Tensor, ...]:
+    """A feed in the order of the module's arguments."""
+    return tuple(torch.from_numpy(feed[each.name]) for each in inputs)
+
+
 def _unshuffled(image: Any, factor: int) -> Any:
     """pixel_unshuffle as two operators: the exporter's own form computes sizes, where they are free."""
     from onnxscript import opset20 as op
@@ -142,9 +162,19 @@ def _unshuffled(image: Any, factor: int) -> Any:
     return op.Gather(packed, op.Constant(value_ints=order.tolist()), axis=1)
 
 
-def _free_side(spec: ModelSpec, name: str) -> Any:
-    least, most = _least(spec) // spec.size_multiple, 8192 // spec.size_multiple
-    return spec.size_multiple * torch.export.Dim(name, min=least, max=most)
+def _free_shapes(spec: ModelSpec, inputs: Sequence[TensorSpec]) -> tuple[dict[int, Any], ...]:
+    """The sides of each input that are free, as multiples of one unit each of height and width."""
+    step = _step(spec)
+    least, most = -(-spec.least_side // step), 8192 // step
+    units = {of: torch.export.Dim(of, min=max(1, least), max=most) for of in ("H", "W")}
+    return tuple(
+        {
+            axis: int(times[0] * step) * units[times[1]]
+            for axis, n in enumerate(each.shape)
+            if (times := shapes.multiple(n)) is not None
+        }
+        for each in inputs
+    )
 
 
 def _first_line(error: BaseException) -> str:
@@ -166,8 +196,8 @@ def _quiet() -> Iterator[None]:
         chatter.setLevel(level)
 
 
-def _as_graph(model: ir.Model, spec: ModelSpec, scale: int) -> Graph:
-    """The exporter's model without traces of the machine that made it, with its pixel contract."""
+def _as_graph(model: ir.Model, spec: ModelSpec, scale: Scale, ends: Ends) -> Graph:
+    """The exporter's model without traces of the machine that made it, with its contract."""
     common.ClearMetadataAndDocStringPass()(model)
     model.producer_name, model.producer_version = "clearport", ""
     model.graph.name = spec.name
@@ -175,79 +205,107 @@ def _as_graph(model: ir.Model, spec: ModelSpec, scale: int) -> Graph:
         tensor = value.const_value
         assert tensor is not None
         value.const_value = ir.tensor(np.array(tensor.numpy()), name=value.name)
-    source, restored = (_tensor_spec(v, spec) for v in (model.graph.inputs[0], model.graph.outputs[0]))
+    body, words = model.graph, ("takes", "gives")
+    for values, specs, word in zip((body.inputs, body.outputs), ends, words, strict=True):
+        if len(values) != len(specs):
+            raise BadInput(f"{spec.name}: it {word} {len(values)} tensors, and its contract names {len(specs)}")
+    sources, results = (tuple(map(_tensor_spec, v, s)) for v, s in zip((body.inputs, body.outputs), ends, strict=True))
     about = {"task": spec.task, "paper": spec.paper.title, "url": spec.paper.url, "license": spec.license}
-    return Graph(model, (source,), (restored,), spec.name, scale, least_side=spec.least_side, credits=about)
+    return Graph(model, sources, results, spec.name, scale, least_side=spec.least_side, credits=about)
 
 
-def _tensor_spec(value: ir.Value, spec: ModelSpec) -> TensorSpec:
+def _tensor_spec(value: ir.Value, spec: TensorSpec) -> TensorSpec:
     assert value.shape is not None
-    shape = tuple(n if isinstance(n, int) else str(n.value) for n in value.shape)
-    return TensorSpec(graphs.name_of(value), shape, value_range=spec.value_range)
+    if len(value.shape) != len(spec.shape):
+        raise BadInput(f"{spec.name}: it has {len(value.shape)} axes, and its contract {len(spec.shape)}: {spec.shape}")
+    shape = tuple(n if isinstance(n, int) else said for n, said in zip(value.shape, spec.shape, strict=True))
+    dtype = "int64" if spec.kind == "index" else "float32"
+    return replace(spec, name=graphs.name_of(value), shape=shape, dtype=dtype, layout="NCHW")
 
 
 def deviations(module: torch.nn.Module, graph: Graph, spec: ModelSpec, size: Size | None) -> list[Deviation]:
     """PyTorch against ONNX Runtime on noise and on a photo-like image; with a free size also on a second, odd one."""
     sizes = [size] if size is not None else [_example(spec), _second(spec)]
     opened = graphs.session(graph.model)
+    inputs, outputs = shapes.contract(spec, graph.scale)
+    plain = normalized.module(module.eval(), inputs)
     found = []
     for shown in sizes:
-        for name, image in (("noise", _noise(spec, shown)), ("photo-like", _photo_like(spec, shown))):
-            with torch.inference_mode():
-                wanted = module.eval()(torch.from_numpy(image)).numpy()
-            _check_scale(wanted.shape, shown, graph)
-            given = opened.run(None, {INPUT: image})[0]
-            if given.shape != wanted.shape:
-                raise CheckFailed(f"{spec.name}: for {shown} the graph gives {given.shape}, the network {wanted.shape}")
-            far = float(np.abs(given - wanted).max())
-            allowed = TOLERANCE * (spec.value_range[1] - spec.value_range[0])
-            if far > allowed:
-                most = _MOST * (spec.value_range[1] - spec.value_range[0])
-                allowed = max(allowed, min(most, _ROUNDINGS * _rounding(module, image, wanted)))
-            found.append(Deviation(name, shown, far, allowed))
+        for name, make in (("noise", feeds.noise), ("photo-like", feeds.photo_like)):
+            feed = make(inputs, shown)
+            arguments = _arguments(feed, inputs)
+            wanted = _results(plain, arguments)
+            given = opened.run(None, feed)
+            _check_shapes(wanted, given, shown, graph, outputs)
+            pairs = list(zip(given, wanted, strict=True))
+            far = [float(np.abs(one - other).max(initial=0.0)) for one, other in pairs]
+            allowed = _allowed(plain, arguments, wanted, far, outputs)
+            found += [
+                Deviation(name, shown, *each) for each in zip(far, allowed, [o.name for o in outputs], strict=True)
+            ]
     return found
 
 
-def _check_scale(shape: tuple[int, ...], taken: Size, graph: Graph) -> None:
-    wanted = (1, 3, taken.height * graph.scale, taken.width * graph.scale)
-    if shape != wanted:
-        raise CheckFailed(
-            f"{graph.spec_name}: for a picture of {taken} the network gives {shape}, and x{graph.scale} is {wanted}: "
-            "its scale is another one than it is said to have"
-        )
-
-
-def _rounding(module: torch.nn.Module, image: Array, single: Array) -> float:
-    """How far PyTorch's float32 output is from its float64 one."""
+def _results(module: torch.nn.Module, arguments: Sequence[torch.Tensor]) -> list[Array]:
+    """What a module gives, in order: a tensor, a tuple, a list or a dict of tensors."""
     with torch.inference_mode():
-        double = copy.deepcopy(module).double()(torch.from_numpy(image).double()).numpy()
-    return float(np.abs(single - double).max())
+        return [value.numpy() for value in tree_leaves(module(*arguments))]
+
+
+def _allowed(
+    module: torch.nn.Module,
+    arguments: Sequence[torch.Tensor],
+    wanted: Sequence[Array],
+    far: Sequence[float],
+    outputs: Sequence[TensorSpec],
+) -> list[float]:
+    """How far each output may be off: more than usual only where float32 itself computes it no better."""
+    whole = [_whole(value, each) for value, each in zip(wanted, outputs, strict=True)]
+    usual = [TOLERANCE * n for n in whole]
+    if all(one <= other for one, other in zip(far, usual, strict=True)):
+        return usual
+    roundings = _roundings(module, arguments, wanted)
+    return [
+        max(least, min(_MOST * n, _ROUNDINGS * rounding))
+        for least, n, rounding in zip(usual, whole, roundings, strict=True)
+    ]
+
+
+def _whole(values: Array, spec: TensorSpec) -> float:
+    """What deviations are shares of: a picture's range, and the largest number of anything else."""
+    return spec.span[1] - spec.span[0] if spec.is_picture else float(np.abs(values).max(initial=0.0))
+
+
+def _check_shapes(
+    wanted: Sequence[Array], given: Sequence[Array], taken: Size, graph: Graph, outputs: Sequence[TensorSpec]
+) -> None:
+    for one, other, spec in zip(wanted, given, outputs, strict=True):
+        said = shapes.shape_at(spec, taken)
+        if one.shape != said:
+            what = f"its output {spec.name}" if len(outputs) > 1 else "the network"
+            raise CheckFailed(
+                f"{graph.spec_name}: for a picture of {taken} {what} gives {one.shape}, and x{graph.scale} is {said}: "
+                "its scale is another one than it is said to have"
+            )
+        if one.shape != other.shape:
+            raise CheckFailed(
+                f"{graph.spec_name}: for {taken} the graph gives {other.shape}, the network {one.shape} ({spec.name})"
+            )
+
+
+def _roundings(module: torch.nn.Module, arguments: Sequence[torch.Tensor], single: Sequence[Array]) -> list[float]:
+    """How far PyTorch's float32 outputs are from its float64 ones."""
+    wide = [a.double() if a.is_floating_point() else a for a in arguments]
+    double = _results(copy.deepcopy(module).double(), wide)
+    return [float(np.abs(one - other).max(initial=0.0)) for one, other in zip(single, double, strict=True)]
 
 
 def _example(spec: ModelSpec) -> Size:
-    step = spec.size_multiple
+    step = _step(spec)
     return Size(-(-48 // step) * step, -(-64 // step) * step)
 
 
 def _second(spec: ModelSpec) -> Size:
     """Another size; its sides are odd multiples of what the network needs."""
-    step = spec.size_multiple
+    step = _step(spec)
     return Size((-(-34 // step) | 1) * step, (-(-52 // step) | 1) * step)
-
-
-def _noise(spec: ModelSpec, size: Size) -> Array:
-    low, high = spec.value_range
-    shape = (1, 3, size.height, size.width)
-    noise: Array = np.random.default_rng(0).uniform(low, high, shape).astype(np.float32)
-    return noise
-
-
-def _photo_like(spec: ModelSpec, size: Size) -> Array:
-    """Gradients, an edge and a texture: smooth almost everywhere, as photos are and noise is not."""
-    low, high = spec.value_range
-    y, x = np.mgrid[0 : size.height, 0 : size.width] / (max(size.height, size.width) - 1)
-    planes = [0.5 + 0.3 * np.sin(3 * x + c) * np.cos(2 * y) + 0.2 * (x + y > 0.7) for c in range(3)]
-    texture = 0.05 * np.sin(40 * x) * np.sin(55 * y)
-    unit = np.clip(np.stack(planes) + texture, 0.0, 1.0)
-    image: Array = (low + unit[None] * (high - low)).astype(np.float32)
-    return image

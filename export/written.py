@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from clearport.base import TensorSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clearport.base import Graph, Precision, QuantizedGraph, ScaleTable
+
+_SINCE_KINDS = ("kind", "measure", "mean", "std")
+"""Fields that are left out where they say no more than that a tensor is a picture."""
 
 
 def written(graph: Graph, quantized: QuantizedGraph | None, precision: Precision) -> tuple[Graph, ScaleTable | None]:
@@ -22,3 +30,17 @@ def written(graph: Graph, quantized: QuantizedGraph | None, precision: Precision
     if quantized is None:
         raise ValueError(f"{precision} needs the quantized graph: an {precision} file holds that")
     return quantized.graph, quantized.table
+
+
+def described(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> dict[str, Any]:
+    """The contract that is written into or beside a file, as JSON: ``input`` and ``output``, or lists of several."""
+    ends = {"input": inputs, "output": outputs}
+    return {
+        word if len(specs) == 1 else f"{word}s": _fields(specs[0]) if len(specs) == 1 else [_fields(s) for s in specs]
+        for word, specs in ends.items()
+    }
+
+
+def _fields(spec: TensorSpec) -> dict[str, Any]:
+    plain = TensorSpec("", ())
+    return {name: v for name, v in asdict(spec).items() if name not in _SINCE_KINDS or v != getattr(plain, name)}

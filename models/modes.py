@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from clearport.base import BadInput
 
@@ -33,18 +34,18 @@ def check_eval(module: nn.Module, name: str) -> None:
             )
 
 
-def check_repeatable(module: nn.Module, image: torch.Tensor, name: str) -> None:
+def check_repeatable(module: nn.Module, inputs: Sequence[torch.Tensor], name: str) -> None:
     """Whether a network in eval mode gives the same twice, draws nothing and keeps its buffers; runs it twice.
 
     Args:
-        image: float32 (1, 3, H, W) in the network's range.
+        inputs: what it takes, in order.
 
     Raises:
         BadInput: it does not; the layer is named.
     """
     drawn: list[tuple[str, str]] = []
     with torch.no_grad(), _watched(module, drawn):
-        first = module(image)
+        first = module(*inputs)
     for layer, operator in drawn:
         raise BadInput(
             f"{name}: {_place(layer)} draws random numbers ({operator}) although the network is in eval mode, so that "
@@ -53,18 +54,32 @@ def check_repeatable(module: nn.Module, image: torch.Tensor, name: str) -> None:
         )
     before = {key: buffer.clone() for key, buffer in module.named_buffers()}
     with torch.no_grad():
-        second = module(image)
+        second = module(*inputs)
     for key, buffer in module.named_buffers():
         if key in before and not _equal(before[key], buffer):
             raise BadInput(
                 f"{name}: buffer {key!r} changes whenever the network runs in eval mode (batch statistics, a counter), "
                 f"which no file does: fix it before the export"
             )
-    if not _alike(first, second):
-        raise BadInput(
-            f"{name}: two runs on the same picture differ by up to {(first - second).abs().max():g}: its forward draws "
-            f"numbers (numpy, random) or keeps a state; no file can give what it gives"
-        )
+    for one, other in zip(_tensors(first, name), _tensors(second, name), strict=True):
+        if not _alike(one, other):
+            raise BadInput(
+                f"{name}: two runs on the same picture differ by up to {(one - other).abs().max():g}: its forward "
+                f"draws numbers (numpy, random) or keeps a state; no file can give what it gives"
+            )
+
+
+def _tensors(given: object, name: str) -> list[torch.Tensor]:
+    """What a network gives: a tensor, or tuples, lists and dicts of them, in order.
+
+    Raises:
+        BadInput: there is something else among it.
+    """
+    found: list[torch.Tensor] = tree_leaves(given)
+    for value in found:
+        if not isinstance(value, torch.Tensor):
+            raise BadInput(f"{name}: it gives a {type(value).__name__}; expected a tensor, or tuples or dicts of them")
+    return found
 
 
 def _place(layer: str) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from clearport.base import Array, QParams, Task
+    from clearport.graph.feeds import Feed
     from clearport.pictures.images import Image8
     from clearport.protocols import Progress
     from clearport.quantize.calibration.observers import Range
@@ -62,7 +63,7 @@ class _Setting:
     """What every candidate is made from: the float network free of its size, its photos, and what must be float."""
 
     graph: Graph
-    inputs: Sequence[Array]
+    inputs: Sequence[Feed]
     floats: frozenset[str]
     work: float
     macs: Mapping[str, float]
@@ -158,7 +159,7 @@ def _candidate(
     return _Candidate(strength, equal, seen, folded, bench, choice)
 
 
-def _splits(seen: Sequence[Mapping[str, Observed]], inputs: Sequence[Array]) -> list[search.Split]:
+def _splits(seen: Sequence[Mapping[str, Observed]], inputs: Sequence[Feed]) -> list[search.Split]:
     """Each half of the photos is judged with the ranges of the other half; a single photo with its own."""
     if len(inputs) == 1:
         return [search.Split(calibrate.merged(seen), inputs)]
@@ -173,7 +174,8 @@ def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded
     if best.bench is None:
         return Mixed(), best.folded, rounded
     given = (best.graph, best.bench, best.bounds, best.choice, rounded.arrays, setting.floats)
-    trial = mixed_.Trial(*given, setting.macs, setting.options.task)
+    task = setting.options.task if any(spec.is_picture for spec in setting.graph.outputs) else None
+    trial = mixed_.Trial(*given, setting.macs, task)
     mixed = mixed_.choose(trial, progress)
     if not mixed.chosen:
         return mixed, best.folded, rounded

@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.quantize.placement import cost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clearport.base import Array, Graph
+    from clearport.base import Graph
+    from clearport.graph.feeds import Feed
 
 _FLOAT32 = 4
 
@@ -22,7 +24,7 @@ _FLOAT32 = 4
 def per_pixel(graph: Graph) -> dict[str, float]:
     """Bytes of each value of a graph, in float32, for one pixel of its input."""
     fixed = cost.sized(graph)
-    pixels = math.prod(int(n) for n in fixed.input.shape[2:])
+    pixels = cost.area(fixed)
     shapes = {graphs.name_of(value): value.shape for value in graphs.values(fixed)}
     return {
         name: _FLOAT32 * math.prod(n if isinstance(n, int) else 1 for n in shape) / pixels if shape is not None else 0.0
@@ -35,7 +37,7 @@ def held(graph: Graph, sizes: Mapping[str, float]) -> float:
     last = {
         graphs.name_of(v): place for place, node in enumerate(graph.model.graph) for v in node.inputs if v is not None
     }
-    alive, most = sizes.get(graph.input.name, 0.0), 0.0
+    alive, most = sum(sizes.get(spec.name, 0.0) for spec in graph.inputs), 0.0
     ending: dict[int, float] = {}
     for name, place in last.items():
         ending[place] = ending.get(place, 0.0) + sizes.get(name, 0.0)
@@ -46,7 +48,7 @@ def held(graph: Graph, sizes: Mapping[str, float]) -> float:
     return most
 
 
-def running(graph: Graph, photos: Sequence[Array]) -> float:
+def running(graph: Graph, photos: Sequence[Feed]) -> float:
     """Bytes of one run on the largest of some photos, about: of values, and of their rounded forms."""
     return 2 * held(graph, per_pixel(graph)) * largest(photos) if photos else 0.0
 
@@ -65,6 +67,6 @@ def steps(names: Sequence[str], sizes: Mapping[str, float], room: float) -> list
     return found
 
 
-def largest(inputs: Sequence[Array]) -> int:
-    """Pixels of the largest photo (1, 3, H, W)."""
-    return max(int(image.shape[2] * image.shape[3]) for image in inputs)
+def largest(inputs: Sequence[Feed]) -> int:
+    """Pixels of the largest photo."""
+    return max(map(feeds.area, inputs))

@@ -19,9 +19,9 @@ from clearport.operators.quantization import DEQUANTIZE, QUANTIZE, REQUANTIZE
 from clearport.quantize import scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-    from clearport.base import Array, QParams, QuantizedGraph, ScaleTable
+    from clearport.base import Array, QParams, QuantizedGraph, ScaleTable, TensorSpec
     from clearport.graph.nodes import Activation
 
 _OFFSET = {"int8": 0, "uint8": 128}
@@ -39,7 +39,8 @@ def to_qdq(
     Args:
         activations: the dtype between operators: uint8 is the int8 table's twin (zero point + 128, same real values),
             which is what x86 kernels are written for.
-        io: ``float32`` takes and gives real values; ``uint8`` takes and gives pixels (only with uint8 activations).
+        io: ``float32`` takes and gives real values; ``uint8`` takes and gives pixels of pictures, and real values of
+            everything else (only with uint8 activations).
     """
     if io == "uint8" and activations != "uint8":
         raise ValueError("uint8 pixels need uint8 activations")
@@ -53,16 +54,19 @@ def simulated(
 ) -> ir.Model:
     """``to_qdq`` without its check: for models that are run here and now, of which a search makes many."""
     writer = _Writer(graphs.clone(quantized.graph).model.graph, quantized.table, activations)
-    source, restored = writer.body.inputs[0], writer.body.outputs[0]
-    values = [source, *(out for node in writer.body for out in node.outputs)]
+    values = [*writer.body.inputs, *(out for node in writer.body for out in node.outputs)]
     activated = [value for value in values if value.name in quantized.table]
     writer.dequantize_constants()
     writer.guard_floats()
     for value in activated:
         writer.quantize(value)
     if io == "uint8":
-        writer.open_ends(source, restored)
+        writer.open_ends(*({s.name for s in specs if s.is_picture} for specs in _ends(quantized)))
     return _model(writer, quantized)
+
+
+def _ends(quantized: QuantizedGraph) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    return quantized.graph.inputs, quantized.graph.outputs
 
 
 def with_free_scales(quantized: QuantizedGraph) -> ir.Model:
@@ -203,23 +207,34 @@ class _Writer:
         self.body.insert_after(after, node)
         return node.outputs[0]
 
-    def open_ends(self, source: ir.Value, restored: ir.Value) -> None:
-        """Take uint8 pixels instead of real values, and give them: drop the first quantization and the last inverse."""
+    def open_ends(self, sources: Collection[str], results: Collection[str]) -> None:
+        """Take and give uint8 pixels, not real values: drop the first quantizations and the last inverses."""
+        for source in self.body.inputs:
+            if source.name in sources:
+                self._open_source(source)
+        for result in tuple(self.body.outputs):
+            if result.name in results:
+                self._open_result(result)
+
+    def _open_source(self, source: ir.Value) -> None:
         first = next(node for node in graphs.consumers(source) if node.op_type == QUANTIZE.name)
         pixels = first.outputs[0]
         ir.convenience.replace_all_uses_with(pixels, source)
         self.body.remove(first, safe=True)
         source.type = ir.TensorType(self.stored)
-        last = self.body.outputs[0].producer()
+
+    def _open_result(self, result: ir.Value) -> None:
+        last = result.producer()
         assert last is not None
         levels = graphs.need(last, 0)
-        self._leave(self.body.outputs[0], levels)
-        self.body.remove(last, safe=True)
+        self._leave(result, levels)
+        if not result.uses():
+            self.body.remove(last, safe=True)
 
     def _leave(self, old: ir.Value, new: ir.Value, state: str = "computed") -> None:
         """``new`` leaves the graph under the name that ``old`` had."""
         name = old.name
-        self.body.outputs[0] = new
+        self.body.outputs[list(self.body.outputs).index(old)] = new
         old.name = f"{name}.{state}"
         new.name = name
 

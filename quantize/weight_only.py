@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clearport.base import QuantizedGraph, ScaleTable
+from clearport.graph import feeds
 from clearport.graph import nodes as graphs
-from clearport.operators import sizes as graph_sizes
 from clearport.protocols import no_progress
 from clearport.quantize import footprint, scheme
 from clearport.quantize.calibration import lanes, photos
 from clearport.quantize.calibration.stepwise import Stepwise
+from clearport.quantize.measure import Measure
 from clearport.quantize.placement import cost
 from clearport.quantize.placement.floats import is_plain_convolution
 from clearport.quantize.weights import arrays as weights
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from clearport.base import Array, Graph, QParams
+    from clearport.graph.feeds import Feed
     from clearport.pictures.images import Image8
     from clearport.protocols import Progress
 
@@ -124,16 +126,15 @@ def _rounded(graph: Graph, sights: _Sights | None, progress: Progress, floats: C
     return QuantizedGraph(weights.replaced(graph, arrays), ScaleTable(entries))
 
 
-def _at_all_sizes(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+def _at_all_sizes(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:
     """The photos, and the same at half and at a quarter of their size, as far as the graph can take them so small."""
     halves = photos.halved(graph, inputs)
     return [*inputs, *halves, *photos.halved(graph, halves)]
 
 
-def _work(graph: Graph, inputs: Sequence[Array]) -> float:
+def _work(graph: Graph, inputs: Sequence[Feed]) -> float:
     """Units (``cost``) of one run on every photo."""
-    pixels = sum(float(image.shape[2] * image.shape[3]) for image in inputs)
-    return pixels * sum(cost.layers(graph).values())
+    return sum(map(feeds.area, inputs)) * sum(cost.layers(graph).values())
 
 
 def _layers(graph: Graph) -> list[ir.Node]:
@@ -167,17 +168,16 @@ def _costliest(graph: Graph, costs: Mapping[str, float], enough: float) -> froze
 class _Judge:
     """Compares a rounded network with the float one, on corners of photos and of the same at smaller sizes."""
 
-    def __init__(self, graph: Graph, inputs: Sequence[Array]) -> None:
+    def __init__(self, graph: Graph, inputs: Sequence[Feed]) -> None:
         self._graph = graph
-        step = graph_sizes.coarsest_stride(graph)
-        side = max(1, _SIDE // step) * step if graph.input.dynamic else None
-        self._corners = [np.ascontiguousarray(x[:, :, :side, :side]) for x in _at_all_sizes(graph, inputs)]
+        self._corners = photos.corners(graph, _at_all_sizes(graph, inputs), _SIDE)
         self._memory = footprint.running(graph, self._corners)
         self._wanted = list(lanes.over(self._runner(graph), self._corners, self._memory))
+        self._measure = Measure.of(graph, self._wanted)
 
-    def _runner(self, graph: Graph) -> Callable[[Array], Array]:
+    def _runner(self, graph: Graph) -> Callable[[Feed], list[Array]]:
         session: Any = graphs.session(graph.model)
-        return lambda image: session.run(None, {graph.input.name: image})[0]
+        return lambda feed: session.run(None, feed)
 
     def error(self, rounded: QuantizedGraph) -> float:
         """The mean squared error of the worst picture."""
@@ -188,22 +188,21 @@ class _Judge:
         }
         run = self._runner(weights.replaced(self._graph, arrays))
 
-        def missed(pair: tuple[Array, Array]) -> float:
-            return float(np.square(run(pair[0]) - pair[1], dtype=np.float64).mean())
+        def missed(pair: tuple[Feed, list[Array]]) -> float:
+            return self._measure.error(run(pair[0]), pair[1])
 
         pairs = list(zip(self._corners, self._wanted, strict=True))
         return max(lanes.over(missed, pairs, self._memory))
 
     def allowed(self, psnr_db: float) -> float:
         """The mean squared error of a PSNR."""
-        low, high = self._graph.output.span
-        return float((high - low) ** 2 / 10 ** (psnr_db / 10))
+        return self._measure.allowed(psnr_db)
 
 
 class _Sights:
     """What layers see in photos: with the layers before them rounded, and, if asked for, without."""
 
-    def __init__(self, graph: Graph, crops: Sequence[Array], with_real: bool, patches: int = rounding.PATCHES) -> None:
+    def __init__(self, graph: Graph, crops: Sequence[Feed], with_real: bool, patches: int = rounding.PATCHES) -> None:
         self._rounded = Stepwise(graph.model, crops)
         self._real = Stepwise(graph.model, crops) if with_real else None
         self._count = patches // len(crops)

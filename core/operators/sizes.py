@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from clearport.base import Size
 from clearport.graph import nodes as graphs
+from clearport.graph import shapes
 from clearport.operators import table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from clearport.base import Graph
+    from clearport.base import Graph, TensorSpec
 
 
 def resized(graph: Graph, size: Size | None) -> Graph:
@@ -27,17 +28,25 @@ def resized(graph: Graph, size: Size | None) -> Graph:
     """
     import onnx_ir as ir
 
+    own = shapes.size_of(graph.input)
+    inputs, outputs = (shapes.freed(s, own) if own else s for s in (graph.inputs, graph.outputs))
+    inputs = shapes.at(inputs, size)
     copy = graphs.clone(graph)
     for value in graphs.values(copy):
         value.shape = None
-    place: tuple[int | str, ...] = ("H", "W") if size is None else (size.height, size.width)
-    copy.model.graph.inputs[0].shape = ir.Shape([1, 3, *place])
+    for value, spec in zip(copy.model.graph.inputs, inputs, strict=True):
+        value.shape = ir.Shape(spec.shape)
     checked = graphs.check(copy)
-    scaled = tuple(n * graph.scale if isinstance(n, int) else f"{graph.scale}*{n}" for n in place)
+    made = (_measured(spec, value) for spec, value in zip(outputs, checked.model.graph.outputs, strict=True))
+    return replace(checked, inputs=inputs, outputs=tuple(made))
+
+
+def _measured(spec: TensorSpec, value: ir.Value) -> TensorSpec:
+    """The contract of an output with the sizes that inference found; free ones keep their symbols."""
+    if value.shape is None or len(value.shape) != len(spec.shape):
+        return spec
     return replace(
-        checked,
-        inputs=(replace(graph.input, shape=(1, 3, *place)),),
-        outputs=(replace(graph.output, shape=(1, 3, *scaled)),),
+        spec, shape=tuple(n if isinstance(n, int) else old for n, old in zip(value.shape, spec.shape, strict=True))
     )
 
 

@@ -7,6 +7,7 @@ gradients, flat areas. What PyTorch gave is kept as a picture and, at some of it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,11 +112,11 @@ def make_goldens(
     network = network_artifact(weights, graph.input, graph.output)
     photos = list(pictures.values())
     outputs = run_each("torch", network, photos, threads)
-    floats = [Reference.of(PYTORCH, output, graph.output, graph.scale) for output in outputs]
+    floats = [Reference.of(PYTORCH, output, graph.output, Fraction(graph.scale).numerator) for output in outputs]
     if reference is None:
         return Goldens(*(References(*found) for found in zip(pictures, photos, floats, strict=True)))
     ways = [
-        [Reference.of(QDQ, output, reference.outputs[0], graph.scale) for output in run_each(*how)]
+        [Reference.of(QDQ, output, reference.outputs[0], Fraction(graph.scale).numerator) for output in run_each(*how)]
         for how in (
             ("onnxruntime", reference, photos, threads, REFERENCE_OPTIONS),
             ("onnxruntime", reference, photos, threads),

@@ -178,7 +178,7 @@ def test_layers_without_a_vulkan_form_are_counted_on_the_cpu(tmp_path: Path) -> 
     file.layer("Input", "image", (), "image")
     file.layer("MatMul", "product", ["image", "image"], "product", {0: 1})
     file.layer("ReLU", "restored", ["product"], "restored")
-    (tmp_path / "case.param").write_text(file.param("restored"))
+    (tmp_path / "case.param").write_text(file.param(["restored"]))
     (tmp_path / "case.bin").write_bytes(b"")
     image = np.random.default_rng(0).standard_normal((1, 3, 5, 7)).astype(np.float32)
     with Worker("ncnn_vulkan", tmp_path) as worker:
@@ -214,7 +214,7 @@ def mirrored() -> bytes:
     file.operator("ABS", [image], inner)
     pads = file.constant("pads", np.array([(0, 0), (1, 1), (1, 1), (0, 0)], np.int32))
     file.operator("MIRROR_PAD", [inner, pads], result, mode=1)
-    return file.to_bytes(image, result, ("image", "restored"), {})
+    return file.to_bytes({"image": image}, {"restored": result}, {})
 
 
 @pytest.mark.parametrize("name", ["onnxruntime_webgpu", "onnxruntime_cuda"])

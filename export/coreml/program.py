@@ -2,7 +2,7 @@
 
 What surrounds the network, from outside in::
 
-    tensor variant:  float32 (1, 3, H, W) in the network's range -> [cast] -> network -> [cast] -> the same
+    tensor variant:  float32 (1, C, H, W) in the network's range -> [cast] -> network -> [cast] -> the same
     image variant:   RGB picture, 0..255 -> [cast] -> [to its range] -> network -> [back] -> [cast] -> RGB picture
 
 With int8 the network's input and every result that the scale table has is rounded to its int8 grid by a
@@ -26,10 +26,13 @@ from clearport.export.coreml.tools import load, quiet
 from clearport.export.coreml.wide import NOTHING, Wide
 from clearport.graph import nodes as graphs
 from clearport.graph.nodes import name_of
+from clearport.graph.shapes import multiple
 from clearport.operators import table
 from clearport.operators.quantization import REQUANTIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import onnx_ir as ir
 
 Variant = Literal["tensor", "image"]
@@ -41,6 +44,9 @@ FIRST_IOS: dict[Precision, int] = {
     "int8": 17,  # quantize and dequantize
 }
 """The first iOS that has what a precision needs; an operator may need a later one (``record.Rule.since``)."""
+
+_LAYOUTS = {"RGB": "RGB", "Y": "GRAYSCALE"}
+"""Colors of pictures -> Core ML's word for them."""
 
 MOST_AXES = 5
 """Of any value of a program."""
@@ -68,9 +74,19 @@ class Plan:
         return max([FIRST_IOS[self.precision], *map(ios_of, self.nodes())])
 
     @property
-    def io_type(self) -> type[np.floating[Any]]:
-        """The program's own input and output type: fp16 pictures need iOS 16, and spare two casts."""
-        direct = self.variant == "image" and self.ios >= 16
+    def possible(self) -> bool:
+        """Whether the variant differs from that of tensors."""
+        return self.variant == "tensor" or any(map(self.as_picture, (*self.graph.inputs, *self.graph.outputs)))
+
+    def as_picture(self, spec: TensorSpec) -> bool:
+        """Whether a tensor is one of Core ML's pictures: RGB or gray, 8 bits."""
+        return self.variant == "image" and spec.is_picture and spec.color in _LAYOUTS
+
+    def io_type(self, spec: TensorSpec) -> type[np.generic]:
+        """The program's own type of an input or output: fp16 pictures need iOS 16, and spare two casts."""
+        if spec.kind == "index":
+            return np.int32
+        direct = self.as_picture(spec) and self.ios >= 16
         return COMPUTE[self.precision] if direct else np.float32
 
     def nodes(self) -> list[ir.Node]:
@@ -85,19 +101,18 @@ def convert(plan: Plan) -> Any:
         UnsupportedOperator: an operator has no rule, or its settings are not ones that Core ML has.
     """
     ct = load()
-    picture, target = plan.variant == "image", getattr(ct.target, f"iOS{plan.ios}")
-    shape = ct.Shape([_dimension(ct, n) for n in plan.graph.input.shape])
-    rgb = {"color_layout": ct.colorlayout.RGB}
+    target = getattr(ct.target, f"iOS{plan.ios}")
+    free = _Free(ct)
+    sources = [(spec, ct.Shape([free.dimension(n) for n in spec.shape])) for spec in plan.graph.inputs]
     with quiet():
-        program = _program(plan, shape, target)
-        if picture:
+        program = _program(plan, sources, target)
+        if any(map(plan.as_picture, plan.graph.outputs)):
             # With a MIL program, convert() ignores outputs=[ImageType]: the program itself must say it.
-            program.functions["main"].set_output_types([ct.ImageType(name=plan.graph.output.name, **rgb)])
-        kind = ct.ImageType if picture else ct.TensorType
+            program.functions["main"].set_output_types([_type(ct, plan, spec) for spec in plan.graph.outputs])
         return ct.convert(
             program,
             convert_to="mlprogram",
-            inputs=[kind(name=plan.graph.input.name, shape=shape, **(rgb if picture else {}))],
+            inputs=[_type(ct, plan, spec, shape=shape) for spec, shape in sources],
             minimum_deployment_target=target,
             # The program is written as it shall be stored; coremltools' rewrites would change its rounding.
             compute_precision=ct.precision.FLOAT32,
@@ -106,27 +121,53 @@ def convert(plan: Plan) -> Any:
         )
 
 
-def _dimension(ct: Any, n: int | str) -> Any:
-    return n if isinstance(n, int) else ct.RangeDim(SMALLEST, LARGEST, default=USUAL)
+def _type(ct: Any, plan: Plan, spec: TensorSpec, **shape: Any) -> Any:
+    """coremltools' type of an input or output."""
+    if plan.as_picture(spec):
+        return ct.ImageType(name=spec.name, color_layout=getattr(ct.colorlayout, _LAYOUTS[spec.color]), **shape)
+    integers = {"dtype": np.int32} if spec.kind == "index" else {}
+    return ct.TensorType(name=spec.name, **integers, **shape)
 
 
-def _program(plan: Plan, shape: Any, target: Any) -> Any:
+class _Free:
+    """Free sides, as ranges; those of one symbol are one size."""
+
+    def __init__(self, ct: Any) -> None:
+        self._ct = ct
+        self._known: dict[str, Any] = {}
+
+    def dimension(self, n: int | str) -> Any:
+        """A side as coremltools has it."""
+        if isinstance(n, int):
+            return n
+        if n not in self._known:
+            times, _ = multiple(n) or (1, "")
+            ends = (max(1, int(side * times)) for side in (SMALLEST, LARGEST, USUAL))
+            self._known[n] = self._ct.RangeDim(*ends)
+        return self._known[n]
+
+
+def _program(plan: Plan, sources: Sequence[tuple[TensorSpec, Any]], target: Any) -> Any:
     from coremltools.converters.mil.mil import Function, Program
 
-    mb, source = builder(), plan.graph.input.name
-    placeholder = mb.placeholder(tuple(shape.symbolic_shape), dtype=_mil_type(plan.io_type), name=source)
+    mb = builder()
+    placeholders = {
+        spec.name: mb.placeholder(tuple(shape.symbolic_shape), dtype=_mil_type(plan.io_type(spec)), name=spec.name)
+        for spec, shape in sources
+    }
     program = Program()
-    with Function({source: placeholder}, opset_version=target) as function:
+    with Function(placeholders, opset_version=target) as function:
         low = Lowering(plan.precision, plan.table, wide=plan.wide.names)
-        low.values[source] = _enter(low, plan, function.inputs[source])
+        for value, spec in zip(plan.graph.model.graph.inputs, plan.graph.inputs, strict=True):
+            low.values[spec.name] = _enter(low, plan, spec, value, function.inputs[spec.name])
         for node in plan.nodes():
             _lower_node(low, plan, node)
-        function.set_outputs([_leave(low, plan)])
+        function.set_outputs([_leave(low, plan, spec) for spec in plan.graph.outputs])
         program.add_function("main", function)
     return program
 
 
-def _mil_type(numpy_type: type[np.floating[Any]]) -> Any:
+def _mil_type(numpy_type: type[np.generic]) -> Any:
     from coremltools.converters.mil.mil import types
 
     return types.numpy_type_to_builtin_type(numpy_type)
@@ -162,30 +203,29 @@ def _same_grid(node: ir.Node, params: QParams, plan: Plan) -> bool:
     return plan.table is not None and source is not None and plan.table.entries.get(name_of(source)) == params
 
 
-def _enter(low: Lowering, plan: Plan, x: Any) -> Any:
+def _enter(low: Lowering, plan: Plan, spec: TensorSpec, value: ir.Value, x: Any) -> Any:
     """From what the program is given to what the first operator reads: float32 where one of its readers computes so."""
-    spec = plan.graph.input
-    readers = plan.graph.model.graph.inputs[0].consumers()
-    low.begin(next((node for node in readers if name_of(node.outputs[0]) in low.wide), None))
-    if plan.io_type is not low.compute:
+    low.begin(next((node for node in value.consumers() if name_of(node.outputs[0]) in low.wide), None))
+    if spec.kind == "index":
+        return x
+    if plan.io_type(spec) is not low.compute:
         x = low.mb.cast(x=x, dtype=_dtype_word(low.compute), name=f"{spec.name}_cast")
-    if plan.variant == "image":
+    if plan.as_picture(spec):
         x = _affine(low, x, spec.pixel_step, spec.span[0], f"{spec.name}_in_range")
     if plan.table is not None and spec.name in plan.table:
         x = low.requantize(x, f"{spec.name}_on_grid", plan.table[spec.name])
     return x
 
 
-def _leave(low: Lowering, plan: Plan) -> Any:
+def _leave(low: Lowering, plan: Plan, spec: TensorSpec) -> Any:
     """From what the last operator writes to what the program gives."""
-    spec: TensorSpec = plan.graph.output
     low.begin(None)
     y = low.cast(spec.name)
-    if plan.variant == "image":
+    if plan.as_picture(spec):
         step, black = spec.pixel_step, spec.span[0]
         y = _affine(low, y, 1.0 / step, -black / step, f"{spec.name}_in_pixels")
-    if plan.io_type is not low.compute:
-        return low.mb.cast(x=y, dtype=_dtype_word(plan.io_type), name=spec.name)
+    if plan.io_type(spec) is not low.compute:
+        return low.mb.cast(x=y, dtype=_dtype_word(plan.io_type(spec)), name=spec.name)
     y.set_name(spec.name)
     return y
 
@@ -197,5 +237,5 @@ def _affine(low: Lowering, x: Any, scale: float, offset: float, name: str) -> An
     return low.mb.add(x=x, y=low.compute(offset), name=name) if offset else x
 
 
-def _dtype_word(numpy_type: type[np.floating[Any]]) -> str:
+def _dtype_word(numpy_type: type[np.generic]) -> str:
     return "fp16" if numpy_type is np.float16 else "fp32"

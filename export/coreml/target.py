@@ -16,7 +16,7 @@ from typing import get_args
 import numpy as np
 
 import clearport
-from clearport.base import Artifact, Graph, Options, Precision, QuantizedGraph, Skipped, TensorSpec
+from clearport.base import Artifact, Graph, Options, Precision, QuantizedGraph, Skipped, TensorSpec, scale_word
 from clearport.disk.files import digest
 from clearport.export.coreml.lowering import COMPUTE
 from clearport.export.coreml.package import Description, write
@@ -52,8 +52,8 @@ class CoreML:
     ) -> Sequence[Artifact | Skipped]:
         """Write both variants of one precision: ``<network>_x<scale>_<precision>_<tensor|image>.mlpackage``.
 
-        The tensor variant takes and gives float32 (1, 3, H, W) in the network's range; the image variant takes and
-        gives RGB pictures, described as uint8 (1, H, W, 3).
+        The tensor variant takes and gives float32, pictures (1, C, H, W) in the network's range. The image variant
+        takes and gives RGB and gray pictures as such, described as uint8 (1, H, W, C), everything else as float32.
 
         Raises:
             UnsupportedOperator: the graph holds an operator that there is no rule for.
@@ -64,39 +64,42 @@ class CoreML:
         wide = choose(graph) if COMPUTE[precision] is np.float16 else NOTHING
         body, table = written(graph, quantized, precision)
         plans = [Plan(body, precision, v, table, wide) for v in get_args(Variant)]
-        return [_lower(plan, folder) for plan in plans]
+        return [_lower(plan, folder) if plan.possible else _without_pictures(plan) for plan in plans]
+
+
+def _without_pictures(plan: Plan) -> Skipped:
+    what = f"{TARGET.name}/{plan.precision}/{plan.variant}"
+    return Skipped(what, "no input and no output is an RGB or gray picture, which Core ML's pictures are")
 
 
 def _lower(plan: Plan, folder: Path) -> Artifact:
     graph = plan.graph
-    path = folder / f"{graph.spec_name}_x{graph.scale}_{plan.precision}_{plan.variant}.mlpackage"
+    path = folder / f"{graph.stem}_{plan.precision}_{plan.variant}.mlpackage"
     write(convert(plan), _description(plan), path)
     return Artifact(
         target=TARGET.name,
         precision=plan.precision,
         path=path,
         sha256=digest(path),
-        inputs=(_contract(graph.input, plan.variant),),
-        outputs=(_contract(graph.output, plan.variant),),
+        inputs=tuple(_contract(spec, plan) for spec in graph.inputs),
+        outputs=tuple(_contract(spec, plan) for spec in graph.outputs),
         tool_versions={name: found or "" for name, found in installed_versions(TARGET.requires).items()},
         variant=plan.variant,
     )
 
 
-def _contract(spec: TensorSpec, variant: Variant) -> TensorSpec:
+def _contract(spec: TensorSpec, plan: Plan) -> TensorSpec:
     """What the artifact's tensor means: a picture holds the levels 0..255, whatever the range of the network."""
-    if variant == "tensor":
+    if spec.kind == "index":
+        return replace(spec, dtype="int32")
+    if not plan.as_picture(spec):
         return spec
     return replace(spec.with_dtype("uint8", 1.0, 0, "NHWC"), value_range=(0.0, 255.0))
 
 
 def _description(plan: Plan) -> Description:
     graph, known = plan.graph, plan.graph.credits
-    low, high = graph.input.span
-    what = f"RGB picture, {SMALLEST} to {LARGEST} pixels high and wide" if graph.input.dynamic else "RGB picture"
-    if plan.variant == "tensor":
-        what = f"float32 (1, 3, height, width), RGB, {low:g} (black) to {high:g}"
-    times = f", {graph.scale} times as high and wide" if graph.scale > 1 else ""
+    low, high = graph.input.value_range or (-np.inf, np.inf)
     facts = {
         "clearport.version": clearport.__version__,
         "clearport.network": graph.spec_name,
@@ -111,9 +114,35 @@ def _description(plan: Plan) -> Description:
         author=f"{known['paper']} ({known['url']}); exported by clearport" if known else "exported by clearport",
         license=known.get("license", ""),
         version=clearport.__version__,
-        inputs={graph.input.name: f"what to restore: {what}"},
-        outputs={graph.output.name: f"restored: the same kind{times}"},
+        inputs={spec.name: _input_words(plan, spec) for spec in graph.inputs},
+        outputs={spec.name: _output_words(plan, spec) for spec in graph.outputs},
         facts=facts | _note(plan),
+    )
+
+
+def _input_words(plan: Plan, spec: TensorSpec) -> str:
+    if not spec.is_picture:
+        return _words(spec)
+    what = f"{spec.color} picture"
+    if not plan.as_picture(spec):
+        low, high = spec.span
+        what = f"float32 (1, {spec.channels}, height, width), {spec.color}, {low:g} (black) to {high:g}"
+    elif spec.dynamic:
+        what += f", {SMALLEST} to {LARGEST} pixels high and wide"
+    return f"what to restore: {what}"
+
+
+def _output_words(plan: Plan, spec: TensorSpec) -> str:
+    if not spec.is_picture:
+        return _words(spec)
+    times = f", {scale_word(plan.graph.scale)} times as high and wide" if plan.graph.scale > 1 else ""
+    return f"restored: the same kind{times}"
+
+
+def _words(spec: TensorSpec) -> str:
+    shape = " x ".join(map(str, spec.shape)) or "one number"
+    return f"{spec.kind}, {shape}" + (
+        f", {spec.value_range[0]:g} to {spec.value_range[1]:g}" if spec.value_range else ""
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport.base import Size
+from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
 from clearport.models import samples
 from clearport.operators import sizes as graph_sizes
@@ -27,7 +28,10 @@ from clearport.quantize import footprint
 from clearport.quantize.calibration.stepwise import Stepwise
 
 if TYPE_CHECKING:
-    from clearport.base import Array, Graph
+    from collections.abc import Callable
+
+    from clearport.base import Array, Graph, TensorSpec
+    from clearport.graph.feeds import Feed, Sample
 
 ENOUGH_DB, ENOUGH_8_BIT_DB = 63.0, 57.0
 """60 dB are promised, and 55 after rounding to 8 bits; half of that error is left for pictures that were not tried."""
@@ -72,15 +76,16 @@ def choose(graph: Graph) -> Wide:
 
 def small(graph: Graph) -> Graph:
     """The same network for a small picture, where it has no size of its own."""
-    if graph.input.dynamic or graph_sizes.size_bound(graph) is not None:
+    own = shapes.size_of(graph.input)
+    if own is None or graph_sizes.size_bound(graph) is not None:
         return graph
     step = graph_sizes.coarsest_stride(graph)
     side = -(-_SIDE // step) * step
-    if side >= min(n for n in graph.input.shape[2:] if isinstance(n, int)):
+    if side >= min(own.height, own.width):
         return graph
     try:
         smaller = graph_sizes.resized(graph, Size(side, side))
-        _run(smaller.model, [np.zeros((1, 3, side, side), np.float32)])
+        _run(smaller.model, [feeds.noise(smaller.inputs, Size(side, side))])
     except Exception:  # ONNX Runtime's errors have no other base: whatever does not run small is tried at its own size
         return graph
     return smaller
@@ -91,11 +96,11 @@ class Trial:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        low, high = graph.output.span
-        self._range = high - low
         self._nodes = [graphs.name_of(n.outputs[0]) for n in graph.model.graph if _is_float(n.outputs[0])]
         self._pictures = _pictures(graph)
-        self._wanted = [results[0] for results in _run(graph.model, self._pictures)]
+        self._wanted = _run(graph.model, self._pictures)
+        self._ranges = feeds.spans(graph.outputs, self._wanted)
+        self._range = self._ranges[0]
 
     def psnr_db(self, wide: Collection[str]) -> float:
         """The worst picture with all but ``wide`` in float16: infinite if equal, minus infinity if not finite."""
@@ -131,11 +136,16 @@ class Trial:
     def margin_db(self, wide: Collection[str]) -> float:
         """By how much the worst picture is better than it must be, with all but ``wide`` in float16."""
         pairs, step = self._pairs(wide), self._range / 255
-        exact = _db(max(_error(got, wanted) for got, wanted in pairs), self._range)
-        rounded = _db(max(_error(np.rint(got / step), np.rint(wanted / step)) for got, wanted in pairs), 255.0)
-        farthest = _db(max(_peak(got - wanted) ** 2 for got, wanted in pairs), self._range)
-        nearest = _db(FARTHEST**2, 255.0)
-        return min(exact - ENOUGH_DB, rounded - ENOUGH_8_BIT_DB, farthest - nearest)
+        margins = [_db(max(_error(*each) for pair in pairs for each in pair), self._range) - ENOUGH_DB]
+        levels = [(got / step, wanted / step) for pair in pairs for got, wanted in self._of_pictures(pair)]
+        if levels:
+            rounded = _db(max(_error(np.rint(got), np.rint(wanted)) for got, wanted in levels), 255.0)
+            farthest = _db(max(_peak(got - wanted) ** 2 for got, wanted in levels), 255.0)
+            margins += [rounded - ENOUGH_8_BIT_DB, farthest - _db(FARTHEST**2, 255.0)]
+        return min(margins)
+
+    def _of_pictures(self, pair: Sequence[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
+        return [each for each, spec in zip(pair, self._graph.outputs, strict=True) if spec.is_picture]
 
     def worst(self, first: frozenset[str]) -> frozenset[str]:
         """``first``, and the operators that add most of the error, so many that the others do not matter."""
@@ -166,13 +176,20 @@ class Trial:
 
     def _errors(self, wide: Collection[str], only: int | None = None) -> list[float]:
         """The mean squared error of each picture, or of one."""
-        return [_error(got, wanted) for got, wanted in self._pairs(wide, only)]
+        return [max(_error(*each) for each in pair) for pair in self._pairs(wide, only)]
 
-    def _pairs(self, wide: Collection[str], only: int | None = None) -> list[tuple[Array, Array]]:
-        """What each picture, or one, gives with all but ``wide`` in float16, and in float32."""
+    def _pairs(self, wide: Collection[str], only: int | None = None) -> list[list[tuple[Array, Array]]]:
+        """The outputs for each picture, or one, with all but ``wide`` in float16, and in float32.
+
+        All of them are scaled to the range of the first, so that their errors are alike.
+        """
         chosen = slice(None) if only is None else slice(only, only + 1)
         found = _run(_rounded(self._graph.model, frozenset(wide)), self._pictures[chosen])
-        return [(results[0], wanted) for results, wanted in zip(found, self._wanted[chosen], strict=True)]
+        return [self._scaled(*each) for each in zip(found, self._wanted[chosen], strict=True)]
+
+    def _scaled(self, got: Sequence[Array], wanted: Sequence[Array]) -> list[tuple[Array, Array]]:
+        factors = [np.float32(self._range / each) for each in self._ranges]
+        return [(one * by, other * by) for one, other, by in zip(got, wanted, factors, strict=True)]
 
 
 def _error(got: Array, wanted: Array) -> float:
@@ -194,9 +211,9 @@ def _rounded(model: ir.Model, wide: frozenset[str]) -> ir.Model:
             maker = value.producer()
             if narrow or (maker is not None and graphs.name_of(value) not in wide):
                 node.replace_input_with(index, _half(copy.graph, value, node, done))
-    result = copy.graph.outputs[0]
-    if graphs.name_of(result) not in wide:
-        copy.graph.outputs[0] = _half(copy.graph, result, None, done)
+    for index, result in enumerate(tuple(copy.graph.outputs)):
+        if graphs.name_of(result) not in wide and _is_float(result):
+            copy.graph.outputs[index] = _half(copy.graph, result, None, done)
     return copy
 
 
@@ -221,14 +238,13 @@ def _is_float(value: ir.Value) -> bool:
     return held.dtype == np.float32 if held is not None else value.dtype in _FLOATS
 
 
-def _run(model: ir.Model, pictures: Sequence[Array]) -> list[list[Array]]:
-    """All outputs for each picture, computed as the model says: optimisers take casts there and back for nothing."""
+def _run(model: ir.Model, pictures: Sequence[Feed]) -> list[list[Array]]:
+    """All outputs for each feed, computed as the model says: optimisers take casts there and back for nothing."""
     session = graphs.session(model, as_written=True)
-    name = graphs.name_of(model.graph.inputs[0])
-    return [list(session.run(None, {name: picture})) for picture in pictures]
+    return [list(session.run(None, picture)) for picture in pictures]
 
 
-def _pictures(graph: Graph) -> list[Array]:
+def _pictures(graph: Graph) -> list[Feed]:
     """A photo, the same in the dark and with much noise, in the graph's range and of a size that it takes.
 
     Not noise alone: networks trained on photos may amplify it so much that nothing but float32 would do (SPAN: 41 dB
@@ -236,15 +252,26 @@ def _pictures(graph: Graph) -> list[Array]:
     """
     step = graph_sizes.coarsest_stride(graph)
     usual = -(-_SIDE // step) * step
-    height, width = (n if isinstance(n, int) else usual for n in graph.input.shape[2:])
+    size = shapes.size_of(graph.input) or Size(usual, usual)
     photo = load_rgb(samples.golden())
     # Its middle: the corners are plain sky, which shows less of what half precision does to texture.
-    sides = zip((height, width), photo.shape, strict=False)
+    sides = zip((size.height, size.width), photo.shape, strict=False)
     rows, columns = ((np.arange(n) + max(0, length - n) // 2) % length for n, length in sides)
-    unit = photo[rows][:, columns].transpose(2, 0, 1)[None] / 255.0
-    noisy = np.clip(unit + np.random.default_rng(0).normal(0, 0.1, unit.shape), 0, 1)
-    low, high = graph.input.span
-    return [(low + (high - low) * picture).astype(np.float32) for picture in (unit, unit * 0.1, noisy)]
+    sample = feeds.sample_of(graph.inputs, photo[rows][:, columns])
+    feed = feeds.feed_of(graph.inputs, sample)
+    changes = (lambda unit: unit, lambda unit: unit * 0.1, _noisy)
+    return [feed | {s.name: _changed(s, sample, to) for s in graph.inputs if s.is_picture} for to in changes]
+
+
+def _changed(spec: TensorSpec, sample: Sample, change: Callable[[Array], Array]) -> Array:
+    """A picture, changed in a range of 0 to 1, as the graph takes it."""
+    low, high = spec.span
+    unit = feeds.stored_colors(sample[spec.name], spec.color).transpose(2, 0, 1)[None] / 255.0
+    return np.asarray(low + (high - low) * change(unit), np.float32)
+
+
+def _noisy(unit: Array) -> Array:
+    return np.asarray(np.clip(unit + np.random.default_rng(0).normal(0, 0.1, unit.shape), 0, 1))
 
 
 def _reason(graph: Graph, names: frozenset[str], why: str) -> str:

@@ -55,10 +55,10 @@ class NcnnFile:
         self._weights += weights
         return output
 
-    def param(self, result: str) -> str:
-        """The text of the ``.param`` file of a model that gives the blob ``result``."""
+    def param(self, results: Sequence[str]) -> str:
+        """The text of the ``.param`` file of a model that gives the blobs ``results``."""
         lines, blobs = [], 0
-        for layer, outputs in _split(self._layers, result):
+        for layer, outputs in _split(self._layers, results):
             settings = "".join(f" {_setting(key, value)}" for key, value in sorted(layer.settings.items()))
             ends = [layer.name, str(len(layer.inputs)), str(len(outputs)), *layer.inputs, *outputs]
             lines.append(f"{layer.kind:<24} {' '.join(map(_checked, ends))}{settings}\n")
@@ -83,11 +83,11 @@ def plain(array: Array) -> bytes:
     return array.astype("<f4").tobytes()
 
 
-def _split(layers: Sequence[_Layer], result: str) -> list[tuple[_Layer, list[str]]]:
+def _split(layers: Sequence[_Layer], results: Sequence[str]) -> list[tuple[_Layer, list[str]]]:
     """The layers with what they write, and a Split after each whose blob has several readers: ncnn's blobs have one."""
-    readers = Counter(name for layer in layers for name in layer.inputs) + Counter([result])
+    readers = Counter(name for layer in layers for name in layer.inputs) + Counter(results)
     left = {name: [f"{name}_{i}" for i in range(count)] for name, count in readers.items() if count > 1}
-    if result in left:
+    for result in set(results) & set(left):
         left[result][-1] = result
     written = []
     for layer in layers:
@@ -95,7 +95,7 @@ def _split(layers: Sequence[_Layer], result: str) -> list[tuple[_Layer, list[str
         if layer.output not in left:
             written.append((replace(layer, inputs=inputs), [layer.output]))
             continue
-        whole = f"{layer.output}_all" if layer.output == result else layer.output
+        whole = f"{layer.output}_all" if layer.output in results else layer.output
         written.append((replace(layer, inputs=inputs), [whole]))
         split = _Layer("Split", f"{layer.name}_split", (whole,), "", {})
         written.append((split, list(left[layer.output])))

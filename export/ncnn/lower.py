@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from clearport.base import UnsupportedOperator
+from clearport.base import BadInput, UnsupportedOperator
 from clearport.export.half import fits_half
 from clearport.export.ncnn.file import NcnnFile, Setting, plain, tagged
 from clearport.graph import nodes as graphs
@@ -42,10 +42,15 @@ class Lowering:
         self._half = half
         self._blobs: dict[str, str] = {}
         self._absorbed: set[str] = set()
-        source = graph.model.graph.inputs[0]
-        name = graphs.name_of(source)
-        sizes = sized([n if isinstance(n, int) else FREE for n in graph.input.shape[1:]])
-        self._blobs[name] = self.file.layer("Input", name, (), name, sizes)
+        for value, spec in zip(graph.model.graph.inputs, graph.inputs, strict=True):
+            dims = self.dims(value)
+            if spec.kind == "index" or not 1 <= len(dims) <= len(_SIZE_KEYS):
+                raise BadInput(
+                    f"{TARGET_NAME}: cannot take input {spec.name!r} ({spec.kind}, shape {spec.shape}): blobs hold "
+                    "real numbers on one to four axes"
+                )
+            sizes = sized([n if n is not None else FREE for n in dims])
+            self._blobs[spec.name] = self.file.layer("Input", spec.name, (), spec.name, sizes)
 
     def absorbed(self, node: ir.Node) -> bool:
         """Whether an operator before this one does its work too."""

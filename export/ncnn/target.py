@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped, TensorSpec
+from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped
 from clearport.disk.files import atomic_path, digest
+from clearport.export.written import described
+from clearport.graph import shapes
 from clearport.registry import installed_versions, missing
 
 if TYPE_CHECKING:
@@ -56,16 +57,16 @@ class NcnnTarget:
             return [Skipped(f"{self.name}/{precision}", reason)]
         _check_size(graph, options)
         text, weights = emit(graph, half=precision == "fp16")
-        stem = f"{graph.spec_name}_x{graph.scale}_{precision}"
+        stem = f"{graph.stem}_{precision}"
         path = folder / f"{stem}.ncnn"
-        contract = {"precision": precision, "input": _described(graph.input), "output": _described(graph.output)}
+        contract = {"precision": precision, **described(graph.inputs, graph.outputs)}
         with atomic_path(path) as temporary:
             temporary.mkdir()
             (temporary / f"{stem}.param").write_text(text, encoding="ascii")
             (temporary / f"{stem}.bin").write_bytes(weights)
             (temporary / f"{stem}.json").write_text(json.dumps(contract, indent=1, sort_keys=True) + "\n")
         versions = {name: found for name, found in installed_versions(self.requires).items() if found}
-        return [Artifact(self.name, precision, path, digest(path), (graph.input,), (graph.output,), versions)]
+        return [Artifact(self.name, precision, path, digest(path), graph.inputs, graph.outputs, versions)]
 
 
 def emit(graph: Graph, *, half: bool) -> tuple[str, bytes]:
@@ -77,26 +78,20 @@ def emit(graph: Graph, *, half: bool) -> tuple[str, bytes]:
     low = Lowering(graph, half)
     for node in graphs.computed(graph.model.graph):
         write(low, node)
-    given, name = low.of(graph.model.graph.outputs[0]), graph.output.name
-    if given != name:
-        low.file.layer("Noop", name, [given], name)
-    return low.file.param(name), low.file.weights()
-
-
-def _described(spec: TensorSpec) -> dict[str, Any]:
-    """The contract of a tensor as JSON: what says no more than that it is a picture is left out."""
-    plain = TensorSpec("", ())
-    later = ("kind", "measure", "mean", "std")
-    return {name: v for name, v in asdict(spec).items() if name not in later or v != getattr(plain, name)}
+    names = [spec.name for spec in graph.outputs]
+    for name, value in zip(names, graph.model.graph.outputs, strict=True):
+        given = low.of(value)
+        if given != name:
+            low.file.layer("Noop", name, [given], name)
+    return low.file.param(names), low.file.weights()
 
 
 def _check_size(graph: Graph, options: Options) -> None:
     """A graph that was made for one size gives a file for that size."""
-    made = graph.input.shape[2:4]
-    wanted = None if options.size is None else (options.size.height, options.size.width)
-    if not graph.input.dynamic and wanted != made:
+    made = shapes.size_of(graph.input)
+    if made is not None and options.size != made:
         asked = options.size or "any size"
-        raise BadInput(f"the graph was made for {made[0]}x{made[1]} and cannot be written for {asked}: export it again")
+        raise BadInput(f"the graph was made for {made} and cannot be written for {asked}: export it again")
 
 
 TARGET = NcnnTarget()

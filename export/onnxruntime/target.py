@@ -17,13 +17,12 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clearport.base import Artifact, Options, Precision, QuantizedGraph, Skipped
 from clearport.disk.files import digest, write_bytes
-from clearport.export.written import written
+from clearport.export.written import described, written
 from clearport.graph import nodes as graphs
 from clearport.registry import installed_versions
 
@@ -32,8 +31,10 @@ if TYPE_CHECKING:
 
     from clearport.base import Graph, ScaleTable, TensorSpec
 
+    Specs = tuple[TensorSpec, ...]
+
 CONTRACT_KEY = "clearport.pixel_contract"
-"""Where a file's metadata holds the TensorSpec of its input and output, as JSON."""
+"""Where a file's metadata holds the contract of its inputs and outputs, as JSON (``written.described``)."""
 
 LEAST_ONNXRUNTIME = "1.17"
 """The oldest ONNX Runtime that has ``graphs.OPSET`` and ``graphs.IR_VERSION`` (its docs/reference/compatibility).
@@ -58,29 +59,28 @@ class OnnxRuntimeTarget:
         """Write ``<network>_x<scale>_<precision>.onnx`` and ``<network>_x<scale>_<precision>_ort.ort``."""
         if precision not in self.precisions:
             return [Skipped(f"{self.name}/{precision}", f"ONNX Runtime's CPU runs {' and '.join(self.precisions)}")]
-        model, source, result = onnx_form(graph, quantized, precision, options)
+        model, inputs, outputs = onnx_form(graph, quantized, precision, options)
         data = graphs.to_bytes(model)
-        stem = f"{graph.spec_name}_x{graph.scale}_{precision}"
+        stem = f"{graph.stem}_{precision}"
         versions = {name: found for name, found in installed_versions(self.requires).items() if found}
         files = (("", folder / f"{stem}.onnx", data), ("ort", folder / f"{stem}_ort.ort", ort_bytes(data)))
         artifacts = []
         for variant, path, content in files:
             write_bytes(path, content)
-            artifacts.append(
-                Artifact(self.name, precision, path, digest(path), (source,), (result,), versions, variant)
-            )
+            artifacts.append(Artifact(self.name, precision, path, digest(path), inputs, outputs, versions, variant))
         return artifacts
 
 
 def onnx_form(
     graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options
-) -> tuple[ir.Model, TensorSpec, TensorSpec]:
-    """The ONNX model of a precision, and what its input and output are; the model is a copy that may be edited.
+) -> tuple[ir.Model, Specs, Specs]:
+    """The ONNX model of a precision, and what its inputs and outputs are; the model is a copy that may be edited.
 
-    int8 is the QDQ form with uint8 activations; every other precision the float graph.
+    int8 is the QDQ form with uint8 activations; every other precision the float graph. What is no picture is float32 at
+    the ends.
     """
     form, table = written(graph, quantized, precision)
-    source, result = form.input, form.output
+    inputs, outputs = form.inputs, form.outputs
     if table is None:
         model = form.model.clone()
     else:
@@ -89,14 +89,15 @@ def onnx_form(
         io: Literal["uint8", "float32"] = "float32" if options.io == "float32" else "uint8"
         model = to_qdq(QuantizedGraph(form, table), "uint8", io)
         if io == "uint8":
-            source, result = _pixels(source, table), _pixels(result, table)
-    ends = {"input": asdict(source), "output": asdict(result)}
-    model.metadata_props[CONTRACT_KEY] = json.dumps(ends, sort_keys=True)
+            inputs, outputs = (tuple(_pixels(spec, table) for spec in specs) for specs in (inputs, outputs))
+    model.metadata_props[CONTRACT_KEY] = json.dumps(described(inputs, outputs), sort_keys=True)
     model.ir_version = graphs.IR_VERSION
-    return model, source, result
+    return model, inputs, outputs
 
 
 def _pixels(spec: TensorSpec, table: ScaleTable) -> TensorSpec:
+    if not spec.is_picture:
+        return spec
     params = table[spec.name]
     return spec.with_dtype("uint8", params.scale[0], params.zero_point + _UINT8_OFFSET, "NCHW")
 

@@ -62,8 +62,8 @@ class OpenVinoTarget:
             raise NotInstalled(missing(self.requires)[0], self.name)
         if precision not in self.precisions:
             return [Skipped(f"{self.name}/{precision}", f"OpenVINO is written as {', '.join(self.precisions)}")]
-        model, source, result = onnx_form(graph, quantized, precision, options)
-        stem = f"{graph.spec_name}_x{graph.scale}_{precision}"
+        model, inputs, outputs = onnx_form(graph, quantized, precision, options)
+        stem = f"{graph.stem}_{precision}"
         path = folder / f"{stem}.openvino"
         with atomic_path(path) as temporary:
             temporary.mkdir()
@@ -71,7 +71,7 @@ class OpenVinoTarget:
             if precision == "fp16":
                 _mark(temporary / f"{stem}.xml", _wide_layers(graph))
         versions = {name: found for name, found in installed_versions(self.requires).items() if found}
-        return [Artifact(self.name, precision, path, digest(path), (source,), (result,), versions)]
+        return [Artifact(self.name, precision, path, digest(path), inputs, outputs, versions)]
 
 
 def _write(model: bytes, path: Path, half: bool) -> None:

@@ -21,10 +21,12 @@ from clearport.export.tflite.tensors import Quant, Tensor
 if TYPE_CHECKING:
     from clearport.base import Array
 
+    Ends = Mapping[str, Tensor]
+
 ALIGNMENT = 16
 SIGNATURE = "serving_default"
 _SCHEMA_VERSION = 3
-_TYPES = {"float32": "FLOAT32", "float16": "FLOAT16", "int32": "INT32", "uint8": "UINT8", "int8": "INT8"}
+_TYPES = {name: name.upper() for name in ("float32", "float16", "int32", "int64", "uint8", "int8")}
 _OPTIONS = {
     "MINIMUM": "MaximumMinimumOptions",
     "MAXIMUM": "MaximumMinimumOptions",
@@ -113,8 +115,8 @@ class FlatFile:
         """The kinds of operators, each once, with their versions: ``CONV_2D:3``."""
         return tuple(f"{op}:{version}" for op, version in self._codes)
 
-    def to_bytes(self, source: Tensor, result: Tensor, names: tuple[str, str], metadata: Mapping[str, bytes]) -> bytes:
-        """The file with input ``source`` and output ``result``, which the signature calls ``names``.
+    def to_bytes(self, inputs: Ends, outputs: Ends, metadata: Mapping[str, bytes]) -> bytes:
+        """The file with some inputs and outputs, by the names that the signature gives them.
 
         The oldest runtime that has every operator is added to ``metadata``.
         """
@@ -123,8 +125,8 @@ class FlatFile:
         model.version = _SCHEMA_VERSION
         model.description = self.name
         model.operatorCodes = [_operator_code(op, version) for op, version in self._codes]
-        model.subgraphs = [self._subgraph(source, result)]
-        model.signatureDefs = [_signature(source, result, names)]
+        model.subgraphs = [self._subgraph(inputs, outputs)]
+        model.signatureDefs = [_signature(inputs, outputs)]
         model.metadata = [self._metadata(name, data) for name, data in sorted(everything.items())]
         model.buffers = [AlignedBuffer(data) for data in self._buffers]
         builder = flatbuffers.Builder(sum(map(len, self._buffers)) + 4096)
@@ -142,13 +144,13 @@ class FlatFile:
         entry.buffer = self._buffers.setdefault(data, len(self._buffers))
         return entry
 
-    def _subgraph(self, source: Tensor, result: Tensor) -> Any:
+    def _subgraph(self, inputs: Ends, outputs: Ends) -> Any:
         graph = schema.SubGraphT()
         graph.name = "main"
         graph.tensors = [_packed(t, buffer) for t, buffer in zip(self._tensors, self._buffer_of, strict=True)]
         graph.operators = self._operators
-        graph.inputs = np.array([source.index], np.int32)
-        graph.outputs = np.array([result.index], np.int32)
+        graph.inputs = np.array([tensor.index for tensor in inputs.values()], np.int32)
+        graph.outputs = np.array([tensor.index for tensor in outputs.values()], np.int32)
         return graph
 
 
@@ -177,7 +179,7 @@ def _operator_code(op: str, version: int) -> Any:
     return code
 
 
-def _signature(source: Tensor, result: Tensor, names: tuple[str, str]) -> Any:
+def _signature(inputs: Ends, outputs: Ends) -> Any:
     def entry(name: str, tensor: Tensor) -> Any:
         made = schema.TensorMapT()
         made.name, made.tensorIndex = name, tensor.index
@@ -185,5 +187,5 @@ def _signature(source: Tensor, result: Tensor, names: tuple[str, str]) -> Any:
 
     signature = schema.SignatureDefT()
     signature.signatureKey = SIGNATURE
-    signature.inputs, signature.outputs = [entry(names[0], source)], [entry(names[1], result)]
+    signature.inputs, signature.outputs = ([entry(*each) for each in ends.items()] for ends in (inputs, outputs))
     return signature

@@ -23,13 +23,14 @@ from clearport.export.tflite.order import Order, broadcasting, free_axes, native
 from clearport.export.tflite.tensors import Quant, Tensor
 from clearport.export.without_rule import unknown
 from clearport.graph import nodes as graphs
+from clearport.graph import shapes
 from clearport.operators import table
 from clearport.quantize.scheme import to_integers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from clearport.base import Array, Graph
+    from clearport.base import Array, Graph, TensorSpec
 
 Weights = Literal["float32", "float16"]
 
@@ -61,16 +62,21 @@ class Lowering:
         self._left: dict[str, tuple[float, float]] = {}
         self._full: dict[int, Tensor] = {}
         self._real: dict[int, Tensor] = {}
-        shown = size or EXAMPLE
-        self._of_size = graph.input.shape[2:] == (shown.height, shown.width)
-        source = graph.model.graph.inputs[0]
-        dims = (1, shown.height, shown.width, graphs.channels(source))
-        free = (False, size is None, size is None, False)
-        self.source = self._new(graphs.name_of(source), dims, free)
-        self._tensors[graphs.name_of(source)] = self.source
+        shown, own = size or EXAMPLE, shapes.size_of(graph.input)
+        self._of_size = own == shown or (own is None and not graph.input.dynamic)
+        self.sources = tuple(self._source(spec, shown, free=size is None) for spec in _freed(graph))
 
-    def run(self) -> Tensor:
-        """Write every node; the tensor of the graph's output.
+    def _source(self, spec: TensorSpec, shown: Size, *, free: bool) -> Tensor:
+        """The tensor of an input, with its axes in the order ``native``."""
+        order = native(len(spec.shape))
+        dims = shapes.shape_at(spec, shown)
+        loose = [free and isinstance(spec.shape[axis], str) for axis in order]
+        dtype = spec.dtype if spec.kind == "index" else "float32"
+        self._tensors[spec.name] = self._new(spec.name, [dims[axis] for axis in order], loose, dtype)
+        return self._tensors[spec.name]
+
+    def run(self) -> tuple[Tensor, ...]:
+        """Write every node; the tensors of the graph's outputs.
 
         Raises:
             UnsupportedOperator: a node has no rule, or uses its operator in a way that TFLite has not.
@@ -80,7 +86,7 @@ class Lowering:
             if rule is None:
                 raise unknown(TARGET_NAME, node, _layer(node))
             rule(self, node)
-        return self.arranged(self.graph.model.graph.outputs[0])
+        return tuple(self.arranged(value) for value in self.graph.model.graph.outputs)
 
     def refuse(self, node: ir.Node, why: str) -> UnsupportedOperator:
         """The error for a node that TFLite cannot express."""
@@ -244,9 +250,9 @@ class Lowering:
             raise self.refuse(node, "its bounds are not constants")
         return self._left.get(graphs.name_of(node.outputs[0]), (clamp.lo, clamp.hi))
 
-    def _new(self, name: str, dims: Sequence[int], free: Sequence[bool]) -> Tensor:
+    def _new(self, name: str, dims: Sequence[int], free: Sequence[bool], dtype: str = "float32") -> Tensor:
         quant = self._quant_of(name)
-        return self.file.tensor(name, dims, "float32" if quant is None else "int8", quant, free)
+        return self.file.tensor(name, dims, dtype if quant is None else "int8", quant, free)
 
     def _quant_of(self, name: str) -> Quant | None:
         return quant_of(self.table[name]) if self.table is not None and name in self.table else None
@@ -286,6 +292,12 @@ class Lowering:
             self.file.operator("DEQUANTIZE", [stored], full)
             self._full[stored.index] = full
         return self._full[stored.index]
+
+
+def _freed(graph: Graph) -> tuple[TensorSpec, ...]:
+    """The inputs, whose sides are what they are of the picture's."""
+    own = shapes.size_of(graph.input)
+    return shapes.freed(graph.inputs, own) if own is not None else graph.inputs
 
 
 def quant_of(params: QParams, axis: int = 0) -> Quant:

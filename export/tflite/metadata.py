@@ -17,44 +17,56 @@ from clearport.base import TensorSpec
 NAME = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
 _PARSER_VERSION = "1.0.0"
-_IMAGE, _NORMALIZATION, _RGB = 2, 1, 1
-"""``ContentProperties.ImageProperties``, ``ProcessUnitOptions.NormalizationOptions``, ``ColorSpaceType.RGB``."""
+_FEATURE, _IMAGE, _NORMALIZATION = 1, 2, 1
+"""``ContentProperties.FeatureProperties`` and ``ImageProperties``, ``ProcessUnitOptions.NormalizationOptions``."""
+_UNKNOWN, _RGB, _GRAYSCALE = 0, 1, 2
+"""``ColorSpaceType``."""
+_UNITS, _STATS = 4, 5
+"""Fields of a tensor."""
+_AXES = 4
+_SPACES = {"RGB": _RGB, "Y": _GRAYSCALE}
 
 
 @dataclass(frozen=True)
-class ImageTensor:
-    """One image input or output.
+class Described:
+    """One input or output: of a picture, a pixel of 0..255 becomes the real value ``(pixel - mean) / std``.
 
-    A pixel of 0..255 becomes the real value ``(pixel - mean) / std``; real values lie in ``low``..``high``.
+    Real values lie in ``low``..``high``. ``mean`` and ``std`` are None of what is no picture, ``low`` and ``high``
+    where no bounds are known.
     """
 
     name: str
     description: str
-    mean: float
-    std: float
-    low: float
-    high: float
+    mean: float | None
+    std: float | None
+    low: float | None
+    high: float | None
     color_space: int = _RGB
 
     @classmethod
-    def of(cls, spec: TensorSpec) -> ImageTensor:
+    def of(cls, spec: TensorSpec) -> Described:
         """What metadata can say of a tensor."""
-        low, high = spec.span
         number = "the real value itself"
         if spec.scale is not None and spec.zero_point is not None:
             number = f"real value = (q - {spec.zero_point}) * {spec.scale:.9g}"
+        if not spec.is_picture:
+            low, high = spec.value_range or (None, None)
+            layout = f", {spec.layout}" if len(spec.shape) == _AXES else ""
+            return cls(spec.name, f"{spec.kind}{layout}, {spec.dtype}; {number}", None, None, low, high, _UNKNOWN)
+        low, high = spec.span
         text = f"{spec.color} image, {spec.layout}, {spec.dtype}; {number}; black is {low:g}, full intensity {high:g}"
-        return cls(spec.name, text, -low / spec.pixel_step, 1 / spec.pixel_step, low, high)
+        space = _SPACES.get(spec.color, _UNKNOWN)
+        return cls(spec.name, text, -low / spec.pixel_step, 1 / spec.pixel_step, low, high, space)
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """The metadata of a model with image inputs and outputs."""
+    """The metadata of a model."""
 
     name: str
     description: str
-    inputs: tuple[ImageTensor, ...]
-    outputs: tuple[ImageTensor, ...]
+    inputs: tuple[Described, ...]
+    outputs: tuple[Described, ...]
 
 
 def pack(metadata: Metadata) -> bytes:
@@ -107,23 +119,36 @@ def _floats(b: flatbuffers.Builder, *numbers: float) -> int:
     return int(b.EndVector())
 
 
-def _tensor(b: flatbuffers.Builder, tensor: ImageTensor) -> int:
-    image = _table(b, 2, {}, {0: tensor.color_space})
-    content = _table(b, 3, {1: image}, {0: _IMAGE})
-    normalization = _table(b, 2, {0: _floats(b, tensor.mean), 1: _floats(b, tensor.std)})
-    unit = _table(b, 2, {1: normalization}, {0: _NORMALIZATION})
-    stats = _table(b, 2, {0: _floats(b, tensor.high), 1: _floats(b, tensor.low)})
+def _tensor(b: flatbuffers.Builder, tensor: Described) -> int:
+    fields, units = {}, []
+    if tensor.mean is not None and tensor.std is not None:
+        image = _table(b, 2, {}, {0: tensor.color_space})
+        fields[3] = _table(b, 3, {1: image}, {0: _IMAGE})
+        normalization = _table(b, 2, {0: _floats(b, tensor.mean), 1: _floats(b, tensor.std)})
+        units = [_table(b, 2, {1: normalization}, {0: _NORMALIZATION})]
+    else:
+        fields[3] = _table(b, 3, {1: _table(b, 0, {})}, {0: _FEATURE})
+    if tensor.low is not None and tensor.high is not None:
+        fields[_STATS] = _table(b, 2, {0: _floats(b, tensor.high), 1: _floats(b, tensor.low)})
     strings = {0: b.CreateString(tensor.name), 1: b.CreateString(tensor.description)}
-    return _table(b, 7, strings | {3: content, 4: _tables(b, [unit]), 5: stats})
+    if units:
+        fields[_UNITS] = _tables(b, units)
+    return _table(b, 7, strings | dict(sorted(fields.items())))
 
 
-def _read_tensor(tensor: table.Table) -> ImageTensor:
-    normalization = _child(_children(tensor, 4)[0], 1)
-    stats, image = _child(tensor, 5), _child(_child(tensor, 3), 1)
-    mean, std = _float(normalization, 0), _float(normalization, 1)
-    place = image.Offset(4)
-    color = image.Get(number_types.Uint8Flags, place + image.Pos) if place else 0
-    return ImageTensor(_text(tensor, 0), _text(tensor, 1), mean, std, _float(stats, 1), _float(stats, 0), color)
+def _read_tensor(tensor: table.Table) -> Described:
+    mean = std = low = high = None
+    color = _UNKNOWN
+    if tensor.Offset(4 + 2 * _STATS):
+        stats = _child(tensor, _STATS)
+        low, high = _float(stats, 1), _float(stats, 0)
+    if tensor.Offset(4 + 2 * _UNITS):
+        normalization = _child(_children(tensor, _UNITS)[0], 1)
+        mean, std = _float(normalization, 0), _float(normalization, 1)
+        image = _child(_child(tensor, 3), 1)
+        place = image.Offset(4)
+        color = image.Get(number_types.Uint8Flags, place + image.Pos) if place else _UNKNOWN
+    return Described(_text(tensor, 0), _text(tensor, 1), mean, std, low, high, color)
 
 
 def _place(owner: table.Table, field: int) -> int:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped
 from clearport.disk.files import digest, write_bytes
 from clearport.export.written import written
+from clearport.graph import shapes
 from clearport.operators import sizes as graph_sizes
 from clearport.registry import installed_versions, missing
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from clearport.base import Graph, QuantizedGraph, Size, TensorSpec
     from clearport.export.tflite.lower import Lowering
     from clearport.export.tflite.tensors import Tensor
+
+    Specs = tuple[TensorSpec, ...]
 
 
 class TfliteTarget:
@@ -50,91 +53,101 @@ class TfliteTarget:
             raise NotInstalled(missing(self.requires)[0], self.name)
         if precision not in self.precisions:
             return [Skipped(f"{self.name}/{precision}", f"TFLite is written as {', '.join(self.precisions)}")]
-        data, source, result = emit(graph, quantized, precision, options)
-        path = folder / f"{graph.spec_name}_x{graph.scale}_{precision}.tflite"
+        data, inputs, outputs = emit(graph, quantized, precision, options)
+        path = folder / f"{graph.stem}_{precision}.tflite"
         write_bytes(path, data)
         versions = {name: found for name, found in installed_versions(self.requires).items() if found}
-        return [Artifact(self.name, precision, path, digest(path), (source,), (result,), versions)]
+        return [Artifact(self.name, precision, path, digest(path), inputs, outputs, versions)]
 
 
 def emit(
     graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options
-) -> tuple[bytes, TensorSpec, TensorSpec]:
-    """The bytes of a .tflite file, and what its input and output are."""
+) -> tuple[bytes, Specs, Specs]:
+    """The bytes of a .tflite file, and what its inputs and outputs are."""
     from clearport.export.tflite.lower import Lowering
 
     graph, table = written(graph, quantized, precision)
     size = _size(graph, options.size)
     low = Lowering(graph, size, table, "float16" if precision == "fp16" else "float32")
-    source = _source(low, options)
-    result = _result(low, low.run(), options)
-    specs = _spec(graph.input, source, 1), _spec(graph.output, result, graph.scale)
-    return _finish(low, source, result, specs), *specs
+    sources = [_source(low, *each, options) for each in zip(graph.inputs, low.sources, strict=True)]
+    results = [_result(low, *each, options) for each in zip(graph.outputs, low.run(), strict=True)]
+    inputs, outputs = (
+        tuple(_spec(spec, tensor) for spec, tensor in zip(specs, tensors, strict=True))
+        for specs, tensors in ((_freed(graph, graph.inputs), sources), (_freed(graph, graph.outputs), results))
+    )
+    named = [{s.name: t for s, t in zip(*ends, strict=True)} for ends in ((inputs, sources), (outputs, results))]
+    packed = _metadata(low, inputs, outputs)
+    return low.file.to_bytes(named[0], named[1], packed), inputs, outputs
 
 
 def _size(graph: Graph, size: Size | None) -> Size | None:
     """The size to write, after checking that the graph fits it."""
-    height, width = graph.input.shape[2:4]
-    if isinstance(height, str) or isinstance(width, str) or (size and (size.height, size.width) == (height, width)):
+    own = shapes.size_of(graph.input)
+    if own is None or size == own:
         return size
     bound = graph_sizes.size_bound(graph)
     if bound is not None:
         raise BadInput(
-            f"the graph was made for {height}x{width} (its {bound.op_type} {bound.name!r} holds that size) and cannot "
+            f"the graph was made for {own} (its {bound.op_type} {bound.name!r} holds that size) and cannot "
             f"be written for {size or 'any size'}: export it again with that size"
         )
     return size
 
 
-def _source(low: Lowering, options: Options) -> Tensor:
-    """The file's input: the graph's own, or one in the pixels that were asked for and a QUANTIZE."""
-    inner = low.source
-    name = low.graph.input.name
-    outer = _edge(low, inner, options, name)
+def _freed(graph: Graph, specs: Specs) -> Specs:
+    """The symbols of sides: of a file of free size, whatever size the graph was made for."""
+    own = shapes.size_of(graph.input)
+    return shapes.freed(specs, own) if own is not None else specs
+
+
+def _source(low: Lowering, spec: TensorSpec, inner: Tensor, options: Options) -> Tensor:
+    """An input of the file: the graph's own, or one in the numbers that were asked for and a QUANTIZE."""
+    outer = _edge(low, inner, options, spec)
     if outer is None:
-        return low.file.rename(inner, name)
-    low.file.operator("QUANTIZE", [outer], low.file.rename(inner, f"{name}/int8"))
+        return low.file.rename(inner, spec.name)
+    low.file.operator("QUANTIZE", [outer], low.file.rename(inner, f"{spec.name}/int8"))
     return outer
 
 
-def _result(low: Lowering, inner: Tensor, options: Options) -> Tensor:
-    name = low.graph.output.name
-    outer = _edge(low, inner, options, name)
+def _result(low: Lowering, spec: TensorSpec, inner: Tensor, options: Options) -> Tensor:
+    outer = _edge(low, inner, options, spec)
     if outer is None:
-        return low.file.rename(inner, name)
-    low.file.operator("QUANTIZE" if outer.quant else "DEQUANTIZE", [low.file.rename(inner, f"{name}/int8")], outer)
+        return low.file.rename(inner, spec.name)
+    inside = low.file.rename(inner, f"{spec.name}/int8")
+    low.file.operator("QUANTIZE" if outer.quant else "DEQUANTIZE", [inside], outer)
     return outer
 
 
-def _edge(low: Lowering, inner: Tensor, options: Options, name: str) -> Tensor | None:
-    """The tensor that users see, where that is another one than ``inner``."""
+def _edge(low: Lowering, inner: Tensor, options: Options, spec: TensorSpec) -> Tensor | None:
+    """The tensor that users see, where that is another one than ``inner``: 8-bit pixels of pictures only."""
     from clearport.export.tflite.tensors import Quant
 
     if inner.quant is None or options.io == "int8":
         return None
-    # The same steps counted from 0: QUANTIZE between the two flips the top bit and nothing else.
-    quant = Quant(inner.quant.scale, inner.quant.zero_point + 128) if options.io == "uint8" else None
-    return low.file.tensor(name, inner.dims, options.io, quant, inner.free)
+    if options.io == "uint8" and spec.is_picture:
+        # The same steps counted from 0: QUANTIZE between the two flips the top bit and nothing else.
+        quant = Quant(inner.quant.scale, inner.quant.zero_point + 128)
+        return low.file.tensor(spec.name, inner.dims, "uint8", quant, inner.free)
+    return low.file.tensor(spec.name, inner.dims, "float32", None, inner.free)
 
 
-def _spec(spec: TensorSpec, tensor: Tensor, scale: int) -> TensorSpec:
-    """The contract of the file's own input or output; ``scale`` is how many times the input's size it has."""
+def _spec(spec: TensorSpec, tensor: Tensor) -> TensorSpec:
+    """The contract of the file's own input or output."""
     step, zero_point = (None, None) if tensor.quant is None else (tensor.quant.scale[0], tensor.quant.zero_point)
-    times = "" if scale == 1 else f"{scale}*"
-    symbols = ("", f"{times}H", f"{times}W", "")
+    made = spec.with_dtype(tensor.dtype, step, zero_point, "NHWC")
     free = tensor.free or (False,) * len(tensor.dims)
-    shape = tuple(symbol if f else n for symbol, n, f in zip(symbols, tensor.dims, free, strict=True))
-    return replace(spec.with_dtype(tensor.dtype, step, zero_point, "NHWC"), shape=shape)
+    sides = zip(made.shape if len(made.shape) == len(free) else tensor.dims, tensor.dims, free, strict=True)
+    return replace(made, shape=tuple(said if f else n for said, n, f in sides))
 
 
-def _finish(low: Lowering, source: Tensor, result: Tensor, specs: tuple[TensorSpec, TensorSpec]) -> bytes:
+def _metadata(low: Lowering, inputs: Specs, outputs: Specs) -> dict[str, bytes]:
+    """What a file says of its inputs and outputs, for Android's tools."""
     from clearport.export.tflite import metadata
 
     name = f"{low.graph.spec_name} x{low.graph.scale}"
-    ends = metadata.ImageTensor.of(specs[0]), metadata.ImageTensor.of(specs[1])
-    packed = metadata.pack(metadata.Metadata(name, "image restoration, written by clearport", ends[:1], ends[1:]))
-    names = specs[0].name, specs[1].name
-    return low.file.to_bytes(source, result, names, {metadata.NAME: packed})
+    about = "image restoration, written by clearport"
+    ends = (tuple(metadata.Described.of(spec) for spec in specs) for specs in (inputs, outputs))
+    return {metadata.NAME: metadata.pack(metadata.Metadata(name, about, *ends))}
 
 
 TARGET = TfliteTarget()

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from clearport.base import BadInput, Graph, Size
+from clearport.graph import feeds, shapes
+from clearport.graph import nodes as graphs
 from clearport.operators import sizes as graph_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clearport.base import Array
+    from clearport.base import Array, TensorSpec
+    from clearport.graph.feeds import Feed
     from clearport.pictures.images import Image8
 
 LARGEST = Size(180, 320)
@@ -61,12 +64,13 @@ def least_side(graph: Graph) -> int:
     return -(-graph.least_side // step) * step
 
 
-def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) -> tuple[Graph, list[Array]]:
-    """The graph to calibrate with, and its inputs: float32 (1, 3, h, w) in the graph's value range.
+def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) -> tuple[Graph, list[Feed]]:
+    """The graph to calibrate with, and what it is run on, made of photos (``feeds.sample_of``): pictures in its range.
 
     Where no operator holds a size, the graph is freed of its own, and each photo gives its middle, at most ``LARGEST``
     and about ``pixels`` pixels, but not less than ``LEAST``. Else each photo is cropped to the size of the graph.
-    Photos that are too small for it (``least_side``) are extended by mirroring.
+    Photos that are too small for it (``least_side``) are extended by mirroring. States of every second photo are those
+    that the graph itself gives after its first step; those of the others are zero, as at the beginning.
 
     Raises:
         BadInput: there are no images, or one is not (H, W, 3) uint8.
@@ -76,12 +80,25 @@ def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) ->
     for image in images:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise BadInput(f"calibration photos must be uint8 RGB (H, W, 3), got {image.dtype} {image.shape}")
-    if not graph.input.dynamic and graph_sizes.size_bound(graph) is not None:
-        height, width = (int(n) for n in graph.input.shape[2:])
-        return graph, [to_input(graph, _fitted(image, Size(height, width))) for image in images]
+    own = shapes.size_of(graph.input)
+    if not graph.input.dynamic and (own is None or graph_sizes.size_bound(graph) is not None):
+        return graph, _fed(graph, [_fitted(image, own or LEAST) for image in images])
     free = graph if graph.input.dynamic else graph_sizes.resized(graph, None)
     sides = (graph_sizes.coarsest_stride(graph), least_side(graph))
-    return free, [to_input(graph, _fitted(image, _free_size(image, sides, pixels))) for image in images]
+    return free, _fed(free, [_fitted(image, _free_size(image, sides, pixels)) for image in images])
+
+
+def _fed(graph: Graph, images: Sequence[Image8]) -> list[Feed]:
+    found = [
+        feeds.feed_of(graph.inputs, feeds.sample_of(graph.inputs, image, number)) for number, image in enumerate(images)
+    ]
+    if not any(spec.kind == "state" for spec in graph.inputs):
+        return found
+    session, names = graphs.session(graph.model), [spec.name for spec in graph.outputs]
+    for number in range(len(found) > 1, len(found), 2):
+        results = dict(zip(names, session.run(None, found[number]), strict=True))
+        found[number] = feeds.returned(graph.inputs, graph.outputs, found[number], results)
+    return found
 
 
 def _free_size(image: Image8, sides: tuple[int, int], pixels: float) -> Size:
@@ -101,34 +118,67 @@ def _fitted(image: Image8, size: Size) -> Image8:
     return whole[top : top + size.height, left : left + size.width]
 
 
-def to_input(graph: Graph, image: Image8) -> Array:
-    """uint8 (H, W, 3) -> float32 (1, 3, H, W) in the graph's value range."""
-    low, high = graph.input.span
-    unit = image.transpose(2, 0, 1)[None].astype(np.float32)
-    return np.ascontiguousarray(unit * np.float32((high - low) / 255.0) + np.float32(low))
-
-
-def cropped(graph: Graph, inputs: Sequence[Array], side: int) -> list[Array]:
-    """The middle ``side`` x ``side`` pixels of each input; the inputs as they are where the graph has a fixed size."""
+def cropped(graph: Graph, inputs: Sequence[Feed], side: int) -> list[Feed]:
+    """The middle ``side`` x ``side`` pixels of each feed; the feeds as they are where the graph has a fixed size."""
     if not graph.input.dynamic:
         return list(inputs)
     step = graph_sizes.coarsest_stride(graph)
     side = max(side // step * step, least_side(graph))
-    corners = [[max(0, (n - side) // 2) for n in image.shape[2:]] for image in inputs]
-    return [
-        np.ascontiguousarray(image[:, :, top : top + side, left : left + side])
-        for image, (top, left) in zip(inputs, corners, strict=True)
-    ]
+    return [_cropped(graph, feed, side, step) for feed in inputs]
 
 
-def halved(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
-    """Each input at half its size (the mean of 2x2 pixels); those that the graph cannot take so small are left out."""
+def corners(graph: Graph, inputs: Sequence[Feed], side: int) -> list[Feed]:
+    """The upper left ``side`` x ``side`` pixels of each feed; all of it where the graph has a fixed size."""
+    if not graph.input.dynamic:
+        return list(inputs)
+    step = graph_sizes.coarsest_stride(graph)
+    wanted = max(1, side // step) * step
+    found = []
+    for feed in inputs:
+        size = Size(*(min(wanted, n) for n in feed[graph.input.name].shape[2:]))
+        found.append({spec.name: _part(spec, feed[spec.name], (0, 0), size) for spec in feeds.ordered(graph.inputs)})
+    return found
+
+
+def _cropped(graph: Graph, feed: Feed, side: int, step: int) -> Feed:
+    height, width = feed[graph.input.name].shape[2:]
+    wanted = Size(min(side, height), min(side, width))
+    top, left = ((have - n) // 2 for have, n in ((height, wanted.height), (width, wanted.width)))
+    if len(graph.inputs) > 1:  # corners of maps that are smaller than the picture must be whole, too
+        top, left = top // step * step, left // step * step
+    return {spec.name: _part(spec, feed[spec.name], (top, left), wanted) for spec in feeds.ordered(graph.inputs)}
+
+
+def _part(spec: TensorSpec, array: Array, corner: tuple[int, int], size: Size) -> Array:
+    """The part of an input that belongs to a part of the picture; all of it where its sides do not follow from that."""
+    cut = list(map(slice, array.shape))
+    for axis, to in enumerate(shapes.shape_at(spec, size)):
+        known = shapes.follows(spec, axis)
+        if known is not None:
+            start = int(known[0] * corner["HW".index(known[1])])
+            cut[axis] = slice(start, start + to)
+    return np.ascontiguousarray(array[tuple(cut)])
+
+
+def halved(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:
+    """Each feed at half its size (the mean of 2x2 pixels); those that the graph cannot take so small are left out."""
     if not graph.input.dynamic:
         return []
     step, least = 2 * graph_sizes.coarsest_stride(graph), 2 * least_side(graph)
-    trimmed = [image[:, :, : image.shape[2] // step * step, : image.shape[3] // step * step] for image in inputs]
-    return [
-        t.reshape(1, 3, t.shape[2] // 2, 2, t.shape[3] // 2, 2).mean((3, 5))
-        for t in trimmed
-        if min(t.shape[2:]) >= least
-    ]
+    found = []
+    for feed in inputs:
+        height, width = (n // step * step for n in feed[graph.input.name].shape[2:])
+        if min(height, width) >= least:
+            parts = {s.name: _part(s, feed[s.name], (0, 0), Size(height, width)) for s in feeds.ordered(graph.inputs)}
+            found.append({s.name: _half(s, parts[s.name]) for s in feeds.ordered(graph.inputs)})
+    return found
+
+
+def _half(spec: TensorSpec, array: Array) -> Array:
+    free = len(spec.shape) == 4 and all(isinstance(n, str) for n in spec.shape[2:])
+    if not free:
+        return array
+    if spec.kind == "index":
+        return np.ascontiguousarray(array[:, :, ::2, ::2])
+    count, channels, height, width = array.shape
+    return np.asarray(array.reshape(count, channels, height // 2, 2, width // 2, 2).mean((3, 5)))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from clearport.base import Array
+    from clearport.graph.feeds import Feed
 
 R = TypeVar("R")
 
@@ -26,16 +27,15 @@ class Stepwise:
     """A model, and for each photo the values that its next operators need.
 
     Args:
-        model: float32 image to picture, one input.
-        inputs: the photos, float32 (1, 3, H, W).
+        model: float32 model.
+        inputs: what it is run on, one feed for each photo.
         memory: bytes that a step takes for one photo, about.
     """
 
-    def __init__(self, model: ir.Model, inputs: Sequence[Array], memory: float = 0.0) -> None:
+    def __init__(self, model: ir.Model, inputs: Sequence[Feed], memory: float = 0.0) -> None:
         self._memory = memory
         self._model = model.clone()
-        source = graphs.name_of(self._model.graph.inputs[0])
-        self._held: list[dict[str, Array]] = [{source: image} for image in inputs]
+        self._held: list[dict[str, Array]] = [dict(feed) for feed in inputs]
         self._left = {graphs.name_of(n.outputs[0]): n for n in graphs.computed(self._model.graph)}
 
     def change(self, arrays: Mapping[str, Array]) -> None:

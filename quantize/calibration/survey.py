@@ -15,6 +15,7 @@ from clearport.quantize.calibration.stepwise import Stepwise
 
 if TYPE_CHECKING:
     from clearport.base import Array, Graph
+    from clearport.graph.feeds import Feed
     from clearport.protocols import Progress
 
 BINS = 4096
@@ -53,7 +54,7 @@ class Observed:
 
 
 def survey(
-    graph: Graph, inputs: Sequence[Array], names: Sequence[str], progress: Progress = no_progress
+    graph: Graph, inputs: Sequence[Feed], names: Sequence[str], progress: Progress = no_progress
 ) -> tuple[list[dict[str, Observed]], dict[str, Array]]:
     """What each named value did on each of ``inputs``, and the largest magnitude of each of its channels over all.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from clearport.base import Size
 from clearport.graph import nodes as graphs
+from clearport.graph import shapes
 from clearport.operators import sizes as graph_sizes
 from clearport.operators import table
 from clearport.quantize.placement import floats as placement
@@ -38,15 +39,19 @@ def sized(graph: Graph) -> Graph:
 def layers(graph: Graph) -> dict[str, float]:
     """Units of each node for one pixel of the input."""
     fixed = sized(graph)
-    height, width = (int(n) for n in fixed.input.shape[2:])
-    return {placement.name_of(node): _work(node) / (height * width) for node in fixed.model.graph}
+    return {placement.name_of(node): _work(node) / area(fixed) for node in fixed.model.graph}
 
 
 def macs(graph: Graph) -> dict[str, float]:
     """Multiply-accumulates of each node for one pixel of the input."""
     fixed = sized(graph)
-    height, width = (int(n) for n in fixed.input.shape[2:])
-    return {placement.name_of(node): _macs(node) / (height * width) for node in fixed.model.graph}
+    return {placement.name_of(node): _macs(node) / area(fixed) for node in fixed.model.graph}
+
+
+def area(graph: Graph) -> int:
+    """Pixels of the input of a graph of fixed size; 1 where it has no height and width."""
+    size = shapes.size_of(graph.input)
+    return size.height * size.width if size is not None else 1
 
 
 def _work(node: ir.Node) -> float:

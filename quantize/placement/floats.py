@@ -33,6 +33,21 @@ def floats(graph: Graph, chosen: Collection[str] = ()) -> frozenset[str]:
         found |= more
 
 
+def float_inputs(graph: Graph, floats: Collection[str]) -> set[str]:
+    """The inputs that come as they are: those that hold no real numbers with channels, or that float nodes read alone.
+
+    Pictures are int8 always.
+    """
+    found = set()
+    for value, spec in zip(graph.model.graph.inputs, graph.inputs, strict=True):
+        readers = graphs.consumers(value)
+        many = value.shape is not None and 1 < len(value.shape) <= _MOST_AXES
+        int8 = many and _can_be_int8(value) and any(name_of(node) not in floats for node in readers)
+        if not spec.is_picture and not int8:
+            found.add(spec.name)
+    return found
+
+
 def can_be_int8(node: ir.Node) -> bool:
     """Whether the operator, as it is used here, has an int8 form on every target."""
     form = table.of(node).int8

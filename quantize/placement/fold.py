@@ -77,6 +77,7 @@ def run(graph: Graph, floats: Collection[str] = ()) -> Folded:
     for value in graphs.values(result):
         observed.setdefault(graphs.name_of(value), graphs.name_of(value))
     real = {graphs.name_of(v) for n in body if placement.name_of(n) in floats for v in n.outputs}
+    real |= placement.float_inputs(result, floats)
     return Folded(graphs.check(result), clamps, observed, frozenset(real))
 
 

@@ -99,7 +99,6 @@ class _Editor:
         self._observed = dict(folded.observed)
         self._floats = set(folded.floats)
         self._fixed = _fixed(folded, bounds)
-        self._pixel = scheme.of_range(*folded.graph.output.span)
 
     def result(self) -> Folded:
         """The folded graph after all edits."""
@@ -135,27 +134,31 @@ class _Editor:
                     self._part(name)
 
     def leave_as_pixels(self) -> None:
-        """Let the picture leave with the scale of a pixel, if it is a picture: numbers that fill the value range."""
-        output = self._body.outputs[0]
+        """Let pictures leave with the scale of a pixel, where their numbers fill the value range."""
+        for output, spec in zip(tuple(self._body.outputs), self._folded.graph.outputs, strict=True):
+            if spec.is_picture:
+                self._leave_as_pixels(output, scheme.of_range(*spec.span))
+
+    def _leave_as_pixels(self, output: ir.Value, pixel: QParams) -> None:
         name = graphs.name_of(output)
         if name in self._floats:
             self._rename_output(output, name)
-            self._fixed[name] = self._pixel
+            self._fixed[name] = pixel
             return
         members = next(each for each in groups_of(self._now()).members().values() if name in each)
         given = {self._fixed[member] for member in members if member in self._fixed}
-        (scale,) = self._pixel.scale
-        if given == {self._pixel} or self._fits_all(members, {self._pixel}) is None:
+        (scale,) = pixel.scale
+        if given == {pixel} or self._fits_all(members, {pixel}) is None:
             return
-        if not given and self._fills(name):
-            self._fixed[name] = self._pixel
+        if not given and self._fills(name, pixel):
+            self._fixed[name] = pixel
         elif given and all(abs(params.scale[0] - scale) <= _OVERHANG * scale for params in given):
             self._rename_output(output, name)
-            self._fixed[name] = self._pixel
+            self._fixed[name] = pixel
 
-    def _fills(self, name: str) -> bool:
+    def _fills(self, name: str, pixel: QParams) -> bool:
         low, high = self._range(name)
-        return high - low >= _USED * 255 * self._pixel.scale[0]
+        return high - low >= _USED * 255 * pixel.scale[0]
 
     def _now(self) -> Folded:
         return replace(self._folded, observed=self._observed, floats=frozenset(self._floats), fixed=self._fixed)
@@ -212,7 +215,7 @@ class _Editor:
         if name in self._floats:
             self._floats ^= {name, inner}
         output.name = inner
-        self._body.outputs[0] = self._copy(output, name)
+        self._body.outputs[list(self._body.outputs).index(output)] = self._copy(output, name)
 
 
 def _fixed(folded: Folded, bounds: Bounds) -> dict[str, QParams]:
@@ -220,8 +223,7 @@ def _fixed(folded: Folded, bounds: Bounds) -> dict[str, QParams]:
 
     A clamp gives them where its range is used; the range of a clamp that is only a guard would be too coarse.
     """
-    source = folded.graph.input
-    fixed = {source.name: scheme.of_range(*source.span)}
+    fixed = {spec.name: scheme.of_range(*spec.span) for spec in folded.graph.inputs if spec.is_picture}
     for node in folded.graph.model.graph:
         name = graphs.name_of(node.outputs[0])
         if name in folded.floats:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from clearport.base import QuantizedGraph, ScaleTable
+from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
 from clearport.quantize import footprint, qdq
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from clearport.base import Array, Graph, Task
+    from clearport.graph.feeds import Feed
     from clearport.protocols import Progress
     from clearport.quantize.placement.fold import Folded
     from clearport.quantize.ranges.search import Bench, Choice
@@ -36,6 +38,10 @@ _T = TypeVar("_T")
 
 TYPICAL_DB: Mapping[Task, float] = {"super-resolution": 31.0, "deraining": 31.0, "low-light": 21.5, "other": 31.0}
 """PSNR to ground truth of a restored picture (x3, Rain100L, SICE): the error that int8's own adds to."""
+
+NO_PICTURE_DB = 20.0
+"""The same where nothing is a picture (logits, depth, flow), whose spans are four deviations: what such networks get
+wrong by themselves is a tenth of what they tell, or more. An SQNR of 24 dB is then bearable."""
 
 BEARABLE_DB = 0.10
 """Up to this loss against ground truth a network is all int8: super-resolution at 47.3 dB to the float network."""
@@ -118,7 +124,7 @@ class Trial:
     arrays: Mapping[str, Array]
     base: frozenset[str]
     macs: Mapping[str, float]
-    task: Task = "super-resolution"
+    task: Task | None = "super-resolution"
     cached: dict[frozenset[str], float] = field(default_factory=dict)
 
     def placed(self, chosen: Collection[str]) -> frozenset[str]:
@@ -146,9 +152,13 @@ class Trial:
         return Mixed(*names, psnr_db, loss_db(psnr_db, self.task), self.share(chosen))
 
 
-def loss_db(psnr_db: float, task: Task) -> float:
-    """What an int8 error of ``psnr_db`` takes from a picture that has ``TYPICAL_DB``: squared errors add."""
-    return float(10 * np.log10(1 + 10 ** ((TYPICAL_DB[task] - psnr_db) / 10)))
+def loss_db(psnr_db: float, task: Task | None) -> float:
+    """What an int8 error of ``psnr_db`` takes from a picture that has ``TYPICAL_DB``: squared errors add.
+
+    None is for networks that give no picture.
+    """
+    typical = NO_PICTURE_DB if task is None else TYPICAL_DB[task]
+    return float(10 * np.log10(1 + 10 ** ((typical - psnr_db) / 10)))
 
 
 def price_db(share: float) -> float:
@@ -236,32 +246,32 @@ def _errors(trial: Trial, floats: frozenset[str], progress: Progress) -> dict[st
     entries = legalise.activations(folded, trial.choice.ranges(folded, split.observed))
     quantized = QuantizedGraph(folded.graph, ScaleTable(entries))
     session: Any = graphs.session(qdq.with_switches(quantized, folded.clamps))
-    source = trial.bench.graph.input.name
-    names = [name for name in entries if name != source and folded.observed[name] not in (source,)]
+    sources = {spec.name for spec in trial.bench.graph.inputs}
+    names = [name for name in entries if name not in sources and folded.observed[name] not in sources]
     probes = _probes(trial.bench, PROBE_COST / max(1, len(names)) / _SWITCHES)
 
     memory = footprint.running(trial.bench.graph, probes)
 
-    def outputs(on: str) -> list[Array]:
+    def outputs(on: str) -> list[list[Array]]:
         given = {f"{name}.on": np.array(name == on) for name in entries}
-        return [session.run(None, {source: image, **given})[0] for image in probes]
+        return [session.run(None, {**feed, **given}) for feed in probes]
 
     wanted = outputs("")
     errors: dict[str, float] = {}
     for done, (name, outs) in enumerate(zip(names, lanes.over(outputs, names, memory), strict=True)):
         progress("finding what costs most", done, len(names))
         key = folded.observed[name]
-        missed = [float(np.square(out - want).mean()) for out, want in zip(outs, wanted, strict=True)]
+        missed = [trial.bench.measure.error(out, want) for out, want in zip(outs, wanted, strict=True)]
         errors[key] = max(errors.get(key, 0.0), float(np.mean(missed)))
     return errors
 
 
-def _probes(bench: Bench, most: float) -> list[Array]:
+def _probes(bench: Bench, most: float) -> list[Feed]:
     """Of the photos of the first split as many, and as large, as one run for ``most`` units can take."""
-    unit = bench.cost / sum(image.shape[2] * image.shape[3] for each in bench.photos for image in each)
+    unit = bench.cost / sum(feeds.area(feed) for each in bench.photos for feed in each)
     for side in _SIDES:
         cut = photos.cropped(bench.graph, bench.photos[0], side)
-        count = int(most / (unit * cut[0].shape[2] * cut[0].shape[3]))
+        count = int(most / (unit * feeds.area(cut[0])))
         if count >= 1:
             break
     return cut[: max(1, count)]

@@ -19,22 +19,34 @@ from clearport.operators.binary import ADD, SUB
 
 def from_zero(graph: Graph) -> Graph:
     """The network with pictures that begin at zero, at both ends; the graph itself where they do."""
-    if graph.input.span[0] == 0 == graph.output.span[0]:
+    if not any(map(_shifted, (*graph.inputs, *graph.outputs))):
         return graph
     result = graphs.clone(graph)
     body = result.model.graph
-    _add_black(body, graph.input)
-    _take_black(body, graph.output)
-    counted = [replace(spec, value_range=_from_zero(spec)) for spec in (graph.input, graph.output)]
-    return graphs.check(replace(result, inputs=(counted[0],), outputs=(counted[1],)))
+    for index, spec in enumerate(graph.inputs):
+        if _shifted(spec):
+            _add_black(body, index, spec)
+    for index, spec in enumerate(graph.outputs):
+        if _shifted(spec):
+            _take_black(body, index, spec)
+    inputs, outputs = (tuple(map(_counted, specs)) for specs in (graph.inputs, graph.outputs))
+    return graphs.check(replace(result, inputs=inputs, outputs=outputs))
+
+
+def _shifted(spec: TensorSpec) -> bool:
+    return spec.is_picture and spec.span[0] != 0
+
+
+def _counted(spec: TensorSpec) -> TensorSpec:
+    return replace(spec, value_range=_from_zero(spec)) if _shifted(spec) else spec
 
 
 def _from_zero(spec: TensorSpec) -> tuple[float, float]:
     return 0.0, spec.span[1] - spec.span[0]
 
 
-def _add_black(body: ir.Graph, spec: TensorSpec) -> None:
-    source = body.inputs[0]
+def _add_black(body: ir.Graph, index: int, spec: TensorSpec) -> None:
+    source = body.inputs[index]
     black = graphs.new_constant(body, f"{spec.name}.black", np.full((1, 1, 1, 1), spec.span[0], np.float32))
     node = ir.node(ADD.name, [source, black], name=f"{spec.name}.from_black")
     _describe(node, f"{spec.name}.in_range", source)
@@ -44,9 +56,9 @@ def _add_black(body: ir.Graph, spec: TensorSpec) -> None:
     body.insert_before(body[0], node)
 
 
-def _take_black(body: ir.Graph, spec: TensorSpec) -> None:
+def _take_black(body: ir.Graph, index: int, spec: TensorSpec) -> None:
     """Also clamps, so that the int8 range is that of the picture."""
-    inner = body.outputs[0]
+    inner = body.outputs[index]
     name, inner.name = inner.name, f"{spec.name}.in_range_out"
     black = graphs.new_constant(body, f"{spec.name}.black_out", np.full((1, 1, 1, 1), spec.span[0], np.float32))
     bounds = [
@@ -58,7 +70,7 @@ def _take_black(body: ir.Graph, spec: TensorSpec) -> None:
     clamp = ir.node(CLIP.name, [less.outputs[0], *bounds], name=f"{spec.name}.clamp")
     _describe(clamp, name or spec.name, inner)
     body.extend([less, clamp])
-    body.outputs[0] = clamp.outputs[0]
+    body.outputs[index] = clamp.outputs[0]
 
 
 def _describe(node: ir.Node, name: str, like: ir.Value) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from clearport.base import Array, Graph
+    from clearport.graph.feeds import Feed
 
 TOLERANCE = 1e-4
 """The largest deviation of the equalised graph from the one before it, as a share of the largest output: that of
@@ -61,13 +62,13 @@ def run(graph: Graph, peaks: Mapping[str, Array], strength: float) -> Graph:
     return weights.replaced(graph, arrays)
 
 
-def same(graph: Graph, equal: Graph, images: Sequence[Array]) -> bool:
-    """Whether both compute the same of each image, to ``TOLERANCE``, in ONNX Runtime."""
+def same(graph: Graph, equal: Graph, inputs: Sequence[Feed]) -> bool:
+    """Whether both compute the same of each feed, to ``TOLERANCE``, in ONNX Runtime."""
     first, second = (graphs.session(each.model) for each in (graph, equal))
-    for image in images:
-        given, wanted = (one.run(None, {graph.input.name: image})[0] for one in (second, first))
-        if not np.abs(given - wanted).max() <= TOLERANCE * np.abs(wanted).max():
-            return False
+    for feed in inputs:
+        for given, wanted in zip(second.run(None, feed), first.run(None, feed), strict=True):
+            if not np.abs(given - wanted).max(initial=0.0) <= TOLERANCE * np.abs(wanted).max(initial=0.0):
+                return False
     return True
 
 

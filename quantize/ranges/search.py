@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clearport.base import QuantizedGraph, ScaleTable
+from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 from clearport.protocols import no_progress
 from clearport.quantize import footprint, qdq
 from clearport.quantize.calibration import lanes, observers, photos
+from clearport.quantize.measure import Measure
 from clearport.quantize.placement import floats as placement
 from clearport.quantize.ranges import legalise
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from clearport.base import Array, Graph
+    from clearport.graph.feeds import Feed
     from clearport.protocols import Progress
     from clearport.quantize.calibration.observers import Range
     from clearport.quantize.calibration.survey import Observed
@@ -40,7 +43,6 @@ TRIAL_COST = 3e10
 
 _FACTORS = (0.8, 1.25)
 _WORTH_DB = 0.01
-_LEAST_ERROR = 1e-10
 _ALIGNED = "aligned"
 _SIDES = (128, 96, 64, 48, 32)
 """Photos are judged on a crop of so many pixels a side, where the graph can run on it."""
@@ -73,7 +75,7 @@ class Split:
     """Ranges are taken from what was ``observed`` on some photos, and judged on ``inputs``, which are others."""
 
     observed: Mapping[str, Observed]
-    inputs: Sequence[Array]
+    inputs: Sequence[Feed]
 
 
 class Bench:
@@ -87,27 +89,25 @@ class Bench:
     def __init__(self, graph: Graph, splits: Sequence[Split], work: float) -> None:
         self.graph, self.splits = graph, splits
         self.photos = _affordable(graph, splits, work)
-        self.cost = work * sum(image.shape[2] * image.shape[3] for each in self.photos for image in each)
+        self.cost = work * sum(feeds.area(feed) for each in self.photos for feed in each)
         reference: Any = graphs.session(graph.model)
-        source = graph.input.name
-        self.memory = footprint.running(graph, [image for each in self.photos for image in each])
-        self.wanted = [
-            list(lanes.over(lambda x: reference.run(None, {source: x})[0], each, self.memory)) for each in self.photos
+        self.memory = footprint.running(graph, [feed for each in self.photos for feed in each])
+        self.wanted: list[list[list[Array]]] = [
+            list(lanes.over(lambda feed: reference.run(None, feed), each, self.memory)) for each in self.photos
         ]
+        self.measure = Measure.of(graph, [outputs for each in self.wanted for outputs in each])
 
-    def psnr_db(self, given: Array, wanted: Array) -> float:
-        """Of one output to the float network's."""
-        error = float(np.square(given - wanted, dtype=np.float64).mean())
-        low, high = self.graph.input.span
-        return float(10 * np.log10((high - low) ** 2 / max(error, _LEAST_ERROR * (high - low) ** 2)))
+    def psnr_db(self, given: Sequence[Array], wanted: Sequence[Array]) -> float:
+        """Of the outputs for one feed to the float network's."""
+        return self.measure.psnr_db(self.measure.error(given, wanted))
 
 
-def _affordable(graph: Graph, splits: Sequence[Split], work: float) -> list[list[Array]]:
+def _affordable(graph: Graph, splits: Sequence[Split], work: float) -> list[list[Feed]]:
     """The photos of each split, cut so that one simulation is not dearer than ``TRIAL_COST``."""
     whole = [[*s.inputs, *photos.halved(graph, s.inputs)] for s in splits]
     for side in _SIDES:
         cut = [photos.cropped(graph, each, side) for each in whole]
-        price = work * sum(image.shape[2] * image.shape[3] for each in cut for image in each)
+        price = work * sum(feeds.area(feed) for each in cut for feed in each)
         if price <= TRIAL_COST:
             return cut
     share = TRIAL_COST / price
@@ -134,14 +134,12 @@ class Judge:
 
     def of_split(self, choice: Choice, number: int) -> float:
         """The mean over the photos of one split."""
-        source = self.bench.graph.input.name
         ranges = adjust(self.folded, self.base(choice.calibrator, number), choice.adjusted)
         given = qdq.parameters(legalise.activations(self.folded, ranges))
         pairs = list(zip(self.bench.photos[number], self.bench.wanted[number], strict=True))
 
-        def score(pair: tuple[Array, Array]) -> float:
-            out = self._session.run(None, {source: pair[0], **given})[0]
-            return self.bench.psnr_db(out, pair[1])
+        def score(pair: tuple[Feed, Sequence[Array]]) -> float:
+            return self.bench.psnr_db(self._session.run(None, {**pair[0], **given}), pair[1])
 
         return float(np.mean(list(lanes.over(score, pairs, self.bench.memory))))
 

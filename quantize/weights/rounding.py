@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.base import QuantizedGraph, ScaleTable
+from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
 from clearport.quantize import qdq, scheme
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from clearport.base import Array, Graph, QParams
+    from clearport.graph.feeds import Feed
     from clearport.protocols import Progress
 
 PATCHES = 20_000
@@ -58,7 +60,7 @@ class Rounded:
 def run(
     graph: Graph,
     activations: Mapping[str, QParams],
-    inputs: Sequence[Array],
+    inputs: Sequence[Feed],
     progress: Progress = no_progress,
 ) -> Rounded:
     """Round all constants of the int8 operators of a folded graph; its convolutions in order.
@@ -86,12 +88,12 @@ def run(
     return Rounded(arrays, entries)
 
 
-def affordable(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+def affordable(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:
     """Crops of the photos on which one run of the network costs no more than ``COST``."""
     work = sum(cost.layers(graph).values())
     for side in _SIDES:
         crops = photos.cropped(graph, inputs, side)
-        price = sum(x.shape[2] * x.shape[3] for x in crops) * work
+        price = sum(map(feeds.area, crops)) * work
         if price <= COST:
             return crops
     return crops[: max(1, int(COST / price * len(crops)))]
@@ -100,7 +102,7 @@ def affordable(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
 class _Prefix:
     """The quantized network up to where its weights are rounded, on crops of the photos."""
 
-    def __init__(self, graph: Graph, activations: Mapping[str, QParams], inputs: Sequence[Array]) -> None:
+    def __init__(self, graph: Graph, activations: Mapping[str, QParams], inputs: Sequence[Feed]) -> None:
         crops = affordable(graph, inputs)
         self._network = Stepwise(qdq.simulated(QuantizedGraph(graph, ScaleTable(activations))), crops)
         self._count = PATCHES // len(crops)
@@ -108,7 +110,9 @@ class _Prefix:
 
     def patches(self, node: ir.Node) -> Array:
         """What a convolution reads: see ``draw``."""
-        name = f"{graphs.name_of(graphs.need(node, 0))}.real"
+        source = graphs.need(node, 0)
+        # In the QDQ model the rounded value of an output has taken over the output's name.
+        name = graphs.name_of(source) if source.is_graph_output() else f"{graphs.name_of(source)}.real"
         values = self._network.advance([name])
         return np.concatenate([draw(node, each[name][0], self._count, self._generator) for each in values], axis=2)
 

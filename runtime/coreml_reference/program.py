@@ -217,4 +217,5 @@ def _image_ranges(image: Any) -> tuple[tuple[int, int], ...]:
         spatial = tuple((side.lowerBound, side.upperBound) for side in sides)
     else:
         spatial = ((image.height, image.height), (image.width, image.width))
-    return ((1, 1), (3, 3), *spatial)
+    channels = 1 if image.ColorSpace.Name(image.colorSpace) == "GRAYSCALE" else 3
+    return ((1, 1), (channels, channels), *spatial)

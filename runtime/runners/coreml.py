@@ -39,7 +39,7 @@ class CoreMLSession:
         self._bound: dict[str, Any] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """One inference; pictures are uint8 (1, H, W, 3) RGB, tensors float32 (1, 3, H, W)."""
+        """One inference; pictures are uint8 (1, H, W, C), RGB or gray, everything else is float32 or int32."""
         self.bind(inputs)
         return {name: _from_coreml(value) for name, value in self._model.predict(self._bound).items()}
 
@@ -85,13 +85,15 @@ def _to_coreml(array: Array) -> Any:
         return array
     from PIL import Image
 
-    return Image.fromarray(array[0])
+    return Image.fromarray(array[0, ..., 0] if array.shape[-1] == 1 else array[0])
 
 
 def _from_coreml(value: Any) -> Array:
     if isinstance(value, np.ndarray):
         return value
-    return np.asarray(value.convert("RGB"), dtype=np.uint8)[None]
+    picture = value if value.mode == "L" else value.convert("RGB")
+    pixels = np.asarray(picture, dtype=np.uint8)[None]
+    return pixels[..., None] if picture.mode == "L" else pixels
 
 
 class CoreMLRunner:

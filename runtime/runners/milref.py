@@ -127,15 +127,18 @@ def _declared(op: Operation, result: Tensor) -> Tensor:
 
 
 def _take(feature: Feature, inputs: Mapping[str, Array], dtype: str) -> Tensor:
-    """An input as the program's tensor (1, 3, H, W)."""
+    """An input as the program's tensor: pictures (1, C, H, W)."""
     import torch
 
     if feature.name not in inputs:
         raise RuntimeFailure(f"input {feature.name!r} is missing; given: {', '.join(sorted(inputs)) or 'nothing'}")
     array = inputs[feature.name]
-    expected = "uint8" if feature.picture else "float32"
-    if array.dtype.name != expected or array.ndim != 4:
-        raise RuntimeFailure(f"input {feature.name!r} must be {expected} with 4 axes, not {array.dtype} {array.shape}")
+    expected = "uint8" if feature.picture else "int32" if dtype.startswith("int") else "float32"
+    rank = len(feature.ranges)
+    if array.dtype.name != expected or array.ndim != rank:
+        raise RuntimeFailure(
+            f"input {feature.name!r} must be {expected} with {rank} axes, not {array.dtype} {array.shape}"
+        )
     planes = array.transpose(0, 3, 1, 2) if feature.picture else array
     if feature.color == "BGR":
         planes = planes[:, ::-1]

@@ -27,7 +27,7 @@ _NO_WORK = frozenset({"Input", "Split", "Noop"})
 
 
 class NcnnModel:
-    """A loaded model with one input and one output.
+    """A loaded model.
 
     ``device`` is the number of a Vulkan device, None for the CPU. ``half`` is how much is float16: nothing, what is
     stored, or sums and products too. Blobs have no batch: the model adds and takes it.
@@ -49,31 +49,46 @@ class NcnnModel:
         for load, file in ((self._net.load_param, param), (self._net.load_model, weights)):
             if load(str(file)) != 0:
                 raise ValueError(f"ncnn cannot load {file.name}")
-        (self._input,), (self._output,) = self._net.input_names(), self._net.output_names()
+        self._inputs, self._outputs = list(self._net.input_names()), list(self._net.output_names())
+        self._ranks = _ranks(param.with_suffix(".json"))
         self._bound: Any = None
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """float32 (1, 3, H, W) in and out.
+        """float32 tensors by name, pictures (1, C, H, W); batches of 1 are added and taken as the contract has them.
 
         Raises:
-            ValueError: the name or the kind of the input is not the file's.
+            ValueError: the name or the kind of an input is not the file's.
         """
-        return {self._output: np.array(self._infer(self._taken(inputs)))[None]}
+        found = self._infer(self._taken(inputs))
+        return {name: self._whole(name, np.array(blob)) for name, blob in zip(self._outputs, found, strict=True)}
 
-    def _taken(self, inputs: Mapping[str, Array]) -> Any:
-        """The input where ncnn reads it: a copy, as numpy's own memory lacks the margin that its kernels write to."""
-        if set(inputs) != {self._input}:
-            raise ValueError(f"the file takes {self._input!r}, not {sorted(inputs)}")
-        array = inputs[self._input]
-        if array.dtype != np.float32 or array.ndim != 4 or array.shape[0] != 1:
-            raise ValueError(f"expected one float32 picture of four axes, got {array.dtype} {list(array.shape)}")
-        planes = np.ascontiguousarray(array[0])  # the Mat only looks at it: it must live until the copy is made
-        return self._ncnn.Mat(planes).clone()
+    def _taken(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
+        """The inputs where ncnn reads them: copies, as numpy's memory lacks the margin that its kernels write to."""
+        if set(inputs) != set(self._inputs):
+            raise ValueError(f"the file takes {sorted(self._inputs)}, not {sorted(inputs)}")
+        return {name: self._blob(name, array) for name, array in inputs.items()}
 
-    def _infer(self, source: Any) -> Any:
+    def _blob(self, name: str, array: Array) -> Any:
+        rank = self._ranks.get(name, 4)
+        if array.dtype != np.float32 or array.ndim != rank or (rank == 4 and array.shape[0] != 1):
+            raise ValueError(
+                f"{name}: expected float32 of batch 1 with {rank} axes, got {array.dtype} {list(array.shape)}"
+            )
+        # The Mat only looks at its array, which must live until the copy is made.
+        values = np.ascontiguousarray(array[0] if array.ndim > 1 and len(array) == 1 else array)
+        return self._ncnn.Mat(values).clone()
+
+    def _whole(self, name: str, blob: Array) -> Array:
+        return blob if blob.ndim == self._ranks.get(name) else blob[None]
+
+    def _infer(self, sources: Mapping[str, Any]) -> list[Any]:
         extractor = self._net.create_extractor()
-        extractor.input(self._input, source)
-        code, result = extractor.extract(self._output)
+        for name, source in sources.items():
+            extractor.input(name, source)
+        return [self._extracted(extractor, name) for name in self._outputs]
+
+    def _extracted(self, extractor: Any, name: str) -> Any:
+        code, result = extractor.extract(name)
         if code != 0:
             raise RuntimeError(f"ncnn gave up with code {code}")
         return result
@@ -118,6 +133,15 @@ class NcnnSession(NcnnModel):
 
     def invoke(self) -> None:
         self._infer(self._bound)
+
+
+def _ranks(contract: Path) -> dict[str, int]:
+    """How many axes each tensor has, as the file beside a model says; none where there is no such file."""
+    if not contract.is_file():
+        return {}
+    said = read_json(contract, "the contract of an ncnn model")
+    single = [said[word] for word in ("input", "output") if word in said]
+    return {spec["name"]: len(spec["shape"]) for spec in (*single, *said.get("inputs", ()), *said.get("outputs", ()))}
 
 
 def files_of(path: Path) -> tuple[Path, Path]:

@@ -40,8 +40,9 @@ class TfliteSession:
     def bind(self, inputs: Mapping[str, Array]) -> None:
         if set(inputs) != set(self._inputs):
             raise ValueError(f"the file takes {sorted(self._inputs)}, not {sorted(inputs)}")
-        for name, array in inputs.items():
-            self._fit(name, array)
+        resized = [self._fit(name, array) for name, array in inputs.items()]
+        if any(resized):  # only now: shapes of several inputs must agree
+            self._interpreter.allocate_tensors()
         for name, array in inputs.items():
             self._interpreter.set_tensor(self._inputs[name]["index"], array)
 
@@ -64,16 +65,16 @@ class TfliteSession:
             "executed_precision": self._precision(operators),
         }
 
-    def _fit(self, name: str, array: Array) -> None:
-        """Give the input the size of ``array``."""
+    def _fit(self, name: str, array: Array) -> bool:
+        """Give the input the size of ``array``; whether that was another one."""
         index, free = self._inputs[name]["index"], self._inputs[name]["shape_signature"]
         now = next(d for d in self._interpreter.get_input_details() if d["index"] == index)["shape"]
         if tuple(now) == array.shape:
-            return
+            return False
         if len(free) != array.ndim or any(n not in {-1, m} for n, m in zip(free, array.shape, strict=True)):
             raise ValueError(f"{name}: the file takes shape {free.tolist()}, not {list(array.shape)}")
         self._interpreter.resize_tensor_input(index, array.shape)
-        self._interpreter.allocate_tensors()
+        return True
 
     def _precision(self, operators: Sequence[Mapping[str, Any]]) -> str:
         dtypes = {d["index"]: d["dtype"] for d in self._interpreter.get_tensor_details()}

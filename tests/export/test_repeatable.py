@@ -72,7 +72,7 @@ DRAWING = {
 @pytest.mark.parametrize("how", DRAWING)
 def test_random_numbers_are_refused_with_their_layer(how: str) -> None:
     with pytest.raises(BadInput, match=r"net: layer 'middle' draws random numbers \(\w+\) although"):
-        modes.check_repeatable(Around(Does(DRAWING[how])).eval(), IMAGE, "net")
+        modes.check_repeatable(Around(Does(DRAWING[how])).eval(), [IMAGE], "net")
 
 
 class StaysOn(nn.Dropout):
@@ -86,13 +86,13 @@ class StaysOn(nn.Dropout):
 @pytest.mark.parametrize("what", [lambda _, x: x * random.random(), lambda _, x: x * float(np.random.rand())])
 def test_numbers_from_elsewhere_are_refused(what) -> None:
     with pytest.raises(BadInput, match="two runs on the same picture differ by up to"):
-        modes.check_repeatable(Around(Does(what)).eval(), IMAGE, "net")
+        modes.check_repeatable(Around(Does(what)).eval(), [IMAGE], "net")
 
 
 @pytest.mark.parametrize("layer", [Counting(None), Does(normed)])
 def test_buffers_that_change_are_refused(layer: nn.Module) -> None:
     with pytest.raises(BadInput, match=r"buffer 'middle\.count' changes whenever the network runs"):
-        modes.check_repeatable(Around(layer).eval(), IMAGE, "net")
+        modes.check_repeatable(Around(layer).eval(), [IMAGE], "net")
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.Dropout2d(0.1), nn.AlphaDropout(0.1), nn.BatchNorm2d(8)])
@@ -100,7 +100,7 @@ def test_training_mode_is_refused_where_it_matters(layer: nn.Module) -> None:
     with pytest.raises(BadInput, match=r"layer 'middle' \(\w+\) is in training mode.*call \.eval\(\)"):
         modes.check_eval(Around(layer), "net")
     modes.check_eval(Around(layer).eval(), "net")
-    modes.check_repeatable(Around(layer).eval(), IMAGE, "net")
+    modes.check_repeatable(Around(layer).eval(), [IMAGE], "net")
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.0), nn.ReLU(), StaysOn(0.0)])
@@ -114,7 +114,7 @@ def test_what_is_cached_at_the_first_run_is_no_change() -> None:
             layer.register_buffer("grid", torch.linspace(0, 1, x.shape[3]), persistent=False)
         return x + layer.grid
 
-    modes.check_repeatable(Around(Does(cached)).eval(), IMAGE, "net")
+    modes.check_repeatable(Around(Does(cached)).eval(), [IMAGE], "net")
 
 
 SPEC = ModelSpec("net", "deraining", lambda _: None, (1,), 1, 2, Paper("", "0"), value_range=(0.0, 1.0))

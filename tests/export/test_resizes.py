@@ -68,10 +68,12 @@ def holds(graph: Graph, image: np.ndarray, wanted: np.ndarray) -> None:
     inferred = onnx.shape_inference.infer_shapes(graphs.to_proto(unnamed), strict_mode=True, data_prop=True)
     dims = inferred.graph.output[0].type.tensor_type.shape.dim
     assert tuple(d.dim_value for d in dims) == wanted.shape
-    found = passes.evaluate(graphs.check(settled), image)
+    found = passes.evaluate(graphs.check(settled), {"image": image})[0]
     assert found.shape == wanted.shape
     if graphs.attr_str(graph.model.graph.node(-1), "mode", "") == "nearest":
-        wanted = passes.evaluate(graph, image)[:, :, : wanted.shape[2], : wanted.shape[3]]  # PyTorch has other borders
+        wanted = passes.evaluate(graph, {"image": image})[0][
+            :, :, : wanted.shape[2], : wanted.shape[3]
+        ]  # PyTorch has other borders
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 

@@ -24,7 +24,7 @@ def test_equalised_channels_compute_the_same(chain: Graph, photos: list[np.ndarr
     names = [graphs.name_of(v) for v in graphs.values(free)]
     _, before = calibrate.survey(free, inputs, names)
     equal = equalise.run(free, before, strength)
-    wanted, given = (graphs.session(g.model).run(None, {"image": inputs[0]})[0] for g in (free, equal))
+    wanted, given = (graphs.session(g.model).run(None, inputs[0])[0] for g in (free, equal))
     np.testing.assert_allclose(given, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
     _, after = calibrate.survey(equal, inputs, names)
     for name in ("b", "d", "g"):
@@ -83,7 +83,7 @@ def test_a_network_in_steps_computes_what_it_does_at_once_with_what_was_changed(
     graph = graph_of(STEPS, **STEP_SHAPES)
     images = [np.random.default_rng(n).normal(size=(1, 3, 16, 16)).astype(np.float32) for n in (0, 1, 2)]
     changed = {name: np.random.default_rng(7).normal(size=STEP_SHAPES[name]).astype(np.float32) for name in ("V", "U")}
-    network = Stepwise(graph.model, images)
+    network = Stepwise(graph.model, [{"image": image} for image in images])
     first = network.advance(["b"])
     network.change({"V": changed["V"]})
     assert [set(found) for found in network.advance(["d"])] == [{"d"}] * 3
@@ -113,7 +113,7 @@ def test_a_survey_in_steps_sees_what_one_run_sees(chain: Graph, monkeypatch: pyt
     free, _ = prepare(chain, [np.zeros((8, 8, 3), np.uint8)])
     images = [np.random.default_rng(n).uniform(0, 255, (1, 3, 16, 24)).astype(np.float32) for n in (0, 1, 2)]
     names = [v.name for v in graphs.values(free) if v.shape is not None and len(v.shape) > 1]
-    seen, peaks = calibrate.survey(free, images, names)
+    seen, peaks = calibrate.survey(free, [{"image": image} for image in images], names)
     shown = free.model.clone()
     shown.graph.outputs.clear()
     shown.graph.outputs.extend(v for node in shown.graph for v in node.outputs if v.name in names)
@@ -143,9 +143,9 @@ def test_small_photos_are_extended_and_large_ones_cut(chain: Graph) -> None:
     small, large = np.zeros((1, 1, 3), np.uint8), np.zeros((600, 800, 3), np.uint8)
     free, inputs = prepare(chain, [small, large])
     assert free.input.dynamic
-    assert [x.shape[2:] for x in inputs] == [(8, 8), (180, 320)]
-    assert [x.shape[2:] for x in cropped(free, inputs, 64)] == [(8, 8), (64, 64)]
-    assert [x.shape[2:] for x in halved(free, inputs)] == [(90, 160)]
+    assert [x["image"].shape[2:] for x in inputs] == [(8, 8), (180, 320)]
+    assert [x["image"].shape[2:] for x in cropped(free, inputs, 64)] == [(8, 8), (64, 64)]
+    assert [x["image"].shape[2:] for x in halved(free, inputs)] == [(90, 160)]
 
 
 def test_photos_fit_what_a_network_unshuffles_and_reduces(graph_of) -> None:
@@ -157,4 +157,4 @@ def test_photos_fit_what_a_network_unshuffles_and_reduces(graph_of) -> None:
     graph = graph_of(body, w=[48, 12, 2, 2], b=[48])
     assert graph_sizes.coarsest_stride(graph) == 4
     _, inputs = prepare(graph, [np.zeros((50, 54, 3), np.uint8)])
-    assert all(n % 4 == 0 for image in inputs for n in image.shape[2:])
+    assert all(n % 4 == 0 for feed in inputs for n in feed["image"].shape[2:])

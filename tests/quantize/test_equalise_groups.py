@@ -68,11 +68,11 @@ def test_what_is_computed_stays(graph_of, first, second, between, strength: floa
     graph = uneven(network(graph_of, first, second, between))
     image = np.random.default_rng(0).uniform(0, 255, (1, 3, 16, 16)).astype(np.float32)
     names = [graphs.name_of(v) for v in graphs.values(graph)]
-    _, peaks = calibrate.survey(graph, [image], names)
+    _, peaks = calibrate.survey(graph, [{"image": image}], names)
     equal = equalise.run(graph, peaks, strength)
     wanted, found = (graphs.session(g.model).run(None, {"image": image})[0] for g in (graph, equal))
     np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-5 * np.abs(wanted).max())
-    _, after = calibrate.survey(equal, [image], names)
+    _, after = calibrate.survey(equal, [{"image": image}], names)
     spread = [p["c"].max() / np.maximum(p["c"], p["c"].max() / 64).min() for p in (peaks, after)]
     assert spread[1] <= spread[0] * 1.001, "no channel of what was equalised is smaller beside the others than before"
     assert graphs.to_bytes(equal.model) != graphs.to_bytes(graph.model)
@@ -92,7 +92,7 @@ def test_groups_and_multipliers_in_int8(graph_of, photos, first, second) -> None
     graph = in_picture_range(graph, photos)
     quantized = quantize(graph, photos, QuantizeOptions(search=False, compensate=False))
     free, images = prepare(graph, photos)
-    for image in (whole[:, :, :16, :16].copy() for whole in images):
+    for image in (whole["image"][:, :, :16, :16].copy() for whole in images):
         wanted, found = (graphs.session(m).run(None, {"image": image})[0] for m in (free.model, qdq.to_qdq(quantized)))
         assert 10 * np.log10(255**2 / np.square(found - wanted).mean()) > 35
 
@@ -100,7 +100,7 @@ def test_groups_and_multipliers_in_int8(graph_of, photos, first, second) -> None
 def in_picture_range(graph: Graph, photos: list[np.ndarray]) -> Graph:
     """The last convolution scaled so that a picture comes out."""
     free, images = prepare(graph, photos)
-    made = graphs.session(free.model).run(None, {"image": images[0]})[0]
+    made = graphs.session(free.model).run(None, images[0])[0]
     body = graph.model.graph.initializers
     kernel, bias = (np.asarray(graphs.constant(body[name])) for name in "VC")
     factor = 100 / np.abs(made - made.mean()).max()

@@ -235,7 +235,7 @@ def test_a_switch_that_is_off_still_does_the_clamp_of_its_range(graph_of, photos
         "a = Conv(image, W, B) b = Relu(a) restored = Conv(b, V, C)", W=[3, 3, 1, 1], B=[3], V=[3, 3, 1, 1], C=[3]
     )
     observed = calibrate.merged(
-        calibrate.survey(graph, [np.ones((1, 3, 16, 16), np.float32)], ["image", "a", "b", "restored"])[0]
+        calibrate.survey(graph, [{"image": np.ones((1, 3, 16, 16), np.float32)}], ["image", "a", "b", "restored"])[0]
     )
     folded = fold.run(graph)
     assert set(folded.clamps) == {"a"}

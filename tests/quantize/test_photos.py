@@ -39,8 +39,8 @@ def test_whatever_the_photo_the_network_gets_no_less_than_it_takes(name: str, sh
         *photos.cropped(graph, inputs, 32),
         *rounding.affordable(graph, inputs),
     ]
-    assert min(n for image in everything for n in image.shape[2:]) >= spec.least_side
-    assert all(n % spec.size_multiple == 0 for image in everything for n in image.shape[2:])
+    assert min(n for feed in everything for n in feed["image"].shape[2:]) >= spec.least_side
+    assert all(n % spec.size_multiple == 0 for feed in everything for n in feed["image"].shape[2:])
     assert _Judge(graph, inputs).allowed(48.0) > 0  # it ran
 
 
@@ -66,7 +66,7 @@ def test_of_many_photos_some_are_spread_over_all(count: int, pixels: float) -> N
 def test_crops_have_a_floor_however_deep_the_network(count: int) -> None:
     large = [np.zeros((500, 900, 3), np.uint8)] * count
     _, inputs = prepare(freed("mobilederain"), large, 10.0)
-    assert {image.shape[2:] for image in inputs} == {(LEAST.height, LEAST.width)}
+    assert {feed["image"].shape[2:] for feed in inputs} == {(LEAST.height, LEAST.width)}
 
 
 @settings(deadline=None)

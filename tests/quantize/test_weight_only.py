@@ -73,7 +73,7 @@ def test_a_small_layer_that_costs_most_stays_in_float(graph_of, photos: list[np.
     """
     shapes = {"W": [8, 3, 3, 3], "B": [8], "V": [3, 8, 3, 3], "C": [3], "P": [3, 3, 1, 1], "Q": [3]}
     graph = graph_of(body, **shapes)
-    costs = weight_only._costs(graph, weight_only._Judge(graph, [as_tensor(photos[0])]))
+    costs = weight_only._costs(graph, weight_only._Judge(graph, [{"image": as_tensor(photos[0])}]))
     assert weight_only._costliest(graph, costs, sum(costs.values()) - 0.9 * costs["P"]) == frozenset({"P"})
     assert set(weight_only._rounded(graph, None, no_progress, {"P"}).table.entries) == {"W", "V"}
 

@@ -200,7 +200,7 @@ def test_any_number_of_a_param_file_is_read_as_it_was(number: float) -> None:
     file.layer("Input", "image", (), "image")
     file.layer("BinaryOp", "sum", ["image"], "restored", {0: 0, 1: 1, 2: number})
     net = ncnn.Net()
-    text = file.param("restored")
+    text = file.param(["restored"])
     assert max(len(word.partition("=")[2]) for word in text.split()) <= 15
     assert net.load_param_mem(text) == 0
     net.load_model_mem("")
@@ -294,4 +294,4 @@ def test_names_that_ncnn_cannot_read_are_refused() -> None:
     file = NcnnFile()
     file.layer("Input", "image", (), "my image")
     with pytest.raises(ValueError, match="without spaces"):
-        file.param("my image")
+        file.param(["my image"])

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from clearport.base import Artifact, IODType, Options, Skipped
 from clearport.disk.files import digest
 from clearport.export.onnxruntime import format as onnxruntime_format
 from clearport.export.onnxruntime import target as to_onnxruntime
+from clearport.export.written import described
 from clearport.graph import nodes as graphs
 from clearport.protocols import Target
 from clearport.quantize.qdq import to_qdq
@@ -89,7 +89,7 @@ def test_files_state_their_pixel_contract(small: Any, tmp_path: Path) -> None:
     for artifact in written(small, "int8", tmp_path, Options(io="uint8")):
         session = ort.InferenceSession(artifact.path, providers=["CPUExecutionProvider"])
         contract = json.loads(session.get_modelmeta().custom_metadata_map[to_onnxruntime.CONTRACT_KEY])
-        expected = {"input": asdict(artifact.inputs[0]), "output": asdict(artifact.outputs[0])}
+        expected = described(artifact.inputs, artifact.outputs)
         assert contract == json.loads(json.dumps(expected))
 
 

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from clearport.disk.files import digest
 from clearport.export.onnxruntime.target import CONTRACT_KEY
 from clearport.export.openvino import target as to_openvino
 from clearport.export.passes import order as passes
+from clearport.export.written import described
 from clearport.graph import nodes as graphs
 from clearport.protocols import Target
 from clearport.quantize.flow import quantize
@@ -76,7 +76,7 @@ def test_a_folder_with_one_ir_is_written(small: Any, precision: Precision, tmp_p
     assert root.get("name") == stem
     contract = root.find(f"rt_info/framework/{CONTRACT_KEY}")
     assert contract is not None
-    expected = {"input": asdict(artifact.inputs[0]), "output": asdict(artifact.outputs[0])}
+    expected = described(artifact.inputs, artifact.outputs)
     assert json.loads(contract.get("value", "")) == json.loads(json.dumps(expected))
 
 

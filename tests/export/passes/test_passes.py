@@ -49,7 +49,9 @@ def operators(graph: Graph) -> list[str]:
 def outputs_agree(before: Graph, after: Graph) -> None:
     shape = tuple(n if isinstance(n, int) else 6 for n in before.input.shape)
     image = np.random.default_rng(1).uniform(-2, 2, shape).astype(np.float32)
-    np.testing.assert_allclose(passes.evaluate(after, image), passes.evaluate(before, image), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(
+        passes.evaluate(after, {"image": image})[0], passes.evaluate(before, {"image": image})[0], atol=1e-5, rtol=0
+    )
 
 
 def listing(graph: Graph) -> str:
@@ -157,7 +159,9 @@ def test_windows_beyond_the_end_become_padding_at_any_size(
     (node,) = after.model.graph
     assert graphs.attr_int(node, "ceil_mode", 0) == (stride + max(pads[2:]) > kernel)
     image = np.random.default_rng(1).uniform(-2, -1, (1, 3, *size)).astype(np.float32)
-    np.testing.assert_array_equal(passes.evaluate(after, image), passes.evaluate(graph, image))
+    np.testing.assert_array_equal(
+        passes.evaluate(after, {"image": image})[0], passes.evaluate(graph, {"image": image})[0]
+    )
 
 
 @pytest.mark.parametrize(

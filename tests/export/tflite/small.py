@@ -59,8 +59,9 @@ def graph_of(height: int | str = 6, width: int | str = 8, big: float = 1.0) -> G
     proto = onnx.helper.make_graph(nodes, "tiny", [image], [restored], tensors)
     model = onnx.helper.make_model(proto, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
     spec = TensorSpec("image", (1, 3, height, width))
+    sides = [n * BLOCK if isinstance(n, int) else f"{BLOCK}*{n}" for n in (height, width)]
     graph = Graph(ir.from_proto(onnx.shape_inference.infer_shapes(model)), (spec,), (spec,), "tiny", BLOCK)
-    return graphs.check(replace(graph, outputs=(replace(spec, name="restored"),)))
+    return graphs.check(replace(graph, outputs=(replace(spec, name="restored", shape=(1, 3, *sides)),)))
 
 
 def quantized_of(graph: Graph) -> QuantizedGraph:
@@ -97,7 +98,8 @@ def picture(size: Size = SIZE) -> np.ndarray:
 
 def written(precision: Precision, io: IODType = "float32", size: Size | None = SIZE) -> tuple[bytes, Any, Any]:
     graph = graph_of() if size else graph_of("H", "W")
-    return emit(graph, quantized_of(graph), precision, Options(size, io))
+    data, inputs, outputs = emit(graph, quantized_of(graph), precision, Options(size, io))
+    return data, *inputs, *outputs
 
 
 def model_of(data: bytes) -> Any:

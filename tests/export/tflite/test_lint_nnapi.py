@@ -26,7 +26,7 @@ def tensor(file: FlatFile, quant: Quant | None = None, dims: tuple[int, ...] = D
 def linted(file: FlatFile, folder: Path) -> lint_nnapi.NnapiReport:
     path = folder / "case.tflite"
     first, last = file.tensor("in", DIMS, "float32", None, ()), file.tensor("out", DIMS, "float32", None, ())
-    path.write_bytes(file.to_bytes(first, last, ("in", "out"), {}))
+    path.write_bytes(file.to_bytes({"in": first}, {"out": last}, {}))
     return lint_nnapi.lint(path)
 
 

@@ -17,7 +17,7 @@ from clearport.export.tflite import metadata as tflite_metadata
     count=st.integers(0, 3),
 )
 def test_metadata_comes_back_as_it_was(name: str, numbers: tuple[float, ...], color: int, count: int) -> None:
-    tensor = tflite_metadata.ImageTensor(name, name[::-1], *numbers, color)
+    tensor = tflite_metadata.Described(name, name[::-1], *numbers, color)
     metadata = tflite_metadata.Metadata(name, "what", (tensor,) * count, (tensor,))
     assert tflite_metadata.unpack(tflite_metadata.pack(metadata)) == metadata
 
@@ -29,6 +29,6 @@ def test_foreign_metadata_is_refused() -> None:
 
 def test_metadata_maps_any_value_range() -> None:
     spec = TensorSpec("image", (1, 3, 8, 8), value_range=(-1.0, 1.0))
-    tensor = tflite_metadata.ImageTensor.of(spec)
+    tensor = tflite_metadata.Described.of(spec)
     assert (0 - tensor.mean) / tensor.std == pytest.approx(-1)
     assert (255 - tensor.mean) / tensor.std == pytest.approx(1)

@@ -22,7 +22,7 @@ KINDS = {"RELU": 27, "SUB": 29, "QUANTIZE": 30, "GELU": None, "ADD": 27}
 def linted(file: FlatFile, folder: Path) -> lint_nnapi.NnapiReport:
     path = folder / "case.tflite"
     first, last = file.tensor("in", DIMS, "int8", INT8, ()), file.tensor("out", DIMS, "int8", INT8, ())
-    path.write_bytes(file.to_bytes(first, last, ("in", "out"), {}))
+    path.write_bytes(file.to_bytes({"in": first}, {"out": last}, {}))
     return lint_nnapi.lint(path)
 
 

@@ -47,7 +47,7 @@ ALL = CASES | FLOAT
 def test_fp32_is_what_onnx_runtime_gives(name: str, tmp_path: Path) -> None:
     case = ALL[name]
     graph = build(case)
-    data, _, result = emit(graph, None, "fp32", Options(SIZE, "float32"))
+    data, _, (result,) = emit(graph, None, "fp32", Options(SIZE, "float32"))
     image = real(pictures()[0])
     given, facts = litert(data, nhwc(image))
     wanted = nhwc(onnxruntime(graph.model, image))
@@ -65,7 +65,7 @@ def test_int8_is_what_the_qdq_model_gives(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     graph = build(case)
     quantized = quantize(graph, pictures(), PLAIN)
-    data, source, result = emit(graph, quantized, "int8", Options(SIZE, "int8"))
+    data, (source,), (result,) = emit(graph, quantized, "int8", Options(SIZE, "int8"))
     assert (source.dtype, source.zero_point, result.dtype) == ("int8", -128, "int8")
     picture = pictures()[0]
     given, facts = litert(data, (picture[None].astype(np.int16) - 128).astype(np.int8))

@@ -75,7 +75,7 @@ def test_weights_that_float16_cannot_hold_stay_float32(big: float) -> None:
 
 def test_a_static_graph_is_written_at_another_size_where_nothing_holds_it() -> None:
     graph = graph_of()
-    data, source, _ = emit(graph, None, "fp32", Options(Size(9, 5), "float32"))
+    data, (source,), _ = emit(graph, None, "fp32", Options(Size(9, 5), "float32"))
     assert source.shape == (1, 9, 5, 3)
     assert run(data, picture(Size(9, 5)).astype(np.float32)).shape == (1, 18, 10, 3)
 

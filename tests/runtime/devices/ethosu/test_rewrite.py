@@ -77,7 +77,7 @@ class Builder:
 
     def save(self, result: Tensor, folder: Path) -> Path:
         path = folder / "case.tflite"
-        path.write_bytes(self.file.to_bytes(self.source, result, ("in", "out"), {}))
+        path.write_bytes(self.file.to_bytes({"in": self.source}, {"out": result}, {}))
         return path
 
 

@@ -1,0 +1,212 @@
+"""What a network is run on: a value for each of its inputs, made from a photo, from noise or from what the user gave.
+
+A *sample* holds pictures as 8-bit levels, uint8 (H, W, C), colors in the order RGB(A), and everything else as real
+values in the shape of the network. A *feed* holds all of them as the network takes them: float32, NCHW, in their range
+(an index: int64). Both are keyed by the inputs' names; the first entry is the input that gives the size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.base import BadInput, Size, TensorSpec
+from clearport.graph.shapes import lead, shape_at
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+    from clearport.pictures.images import Image8
+
+    Sample = Mapping[str, Array]
+    Feed = dict[str, Array]
+
+_GAINS = (1.0, 0.7, 1.3, 0.5, 1.6)
+"""Brightness of further pictures of one sample: exposures of one scene."""
+_LUMA = np.array([0.299, 0.587, 0.114])
+_SMOOTH = 8
+_DEVIATIONS = 4.0
+_UNBOUNDED = (-2.0, 2.0)
+"""Where the values of an input have no known bounds, most of a normal distribution."""
+
+
+def sample_of(specs: Sequence[TensorSpec], photo: Image8, number: int = 0) -> Sample:
+    """Inputs made of a photo (H, W, 3): each as its kind has it, at the photo's size.
+
+    Further pictures are the same scene, a little aside and brighter or darker; maps are smooth; states are zero;
+    vectors, scalars and indices are drawn within their range. ``number`` tells photos of one set apart.
+    """
+    size, pictures = Size(*photo.shape[:2]), [spec for spec in specs if spec.is_picture]
+    generator = np.random.default_rng([17, number])
+    found: dict[str, Array] = {}
+    for spec in ordered(specs):
+        shape = shape_at(spec, size)
+        if spec.is_picture:
+            found[spec.name] = _picture(spec, photo, shape, pictures.index(spec))
+        else:
+            found[spec.name] = _value(spec, photo, shape, generator)
+    return found
+
+
+def feed_of(specs: Sequence[TensorSpec], sample: Sample) -> Feed:
+    """A sample as the network takes it.
+
+    Raises:
+        BadInput: an input is missing.
+    """
+    return {spec.name: _real(spec, sample) for spec in ordered(specs)}
+
+
+def _real(spec: TensorSpec, sample: Sample) -> Array:
+    if spec.name not in sample:
+        raise BadInput(f"input {spec.name!r} is missing; given: {', '.join(sample) or 'nothing'}")
+    value = sample[spec.name]
+    if not spec.is_picture:
+        return np.ascontiguousarray(value, np.int64 if spec.kind == "index" else np.float32)
+    low, high = spec.span
+    unit = stored_colors(value, spec.color).transpose(2, 0, 1)[None].astype(np.float32)
+    return np.ascontiguousarray(unit * np.float32((high - low) / 255.0) + np.float32(low))
+
+
+def stored_colors(picture: Array, color: str) -> Array:
+    """A picture (H, W, C) in RGB(A) with its channels in the order that ``color`` says, or back."""
+    if not color.startswith("BGR"):
+        return picture
+    return picture[..., [2, 1, 0, *range(3, picture.shape[-1])]]
+
+
+def noise(specs: Sequence[TensorSpec], size: Size) -> Feed:
+    """Uniform noise over the range of each input; states too, so that what reads them is seen."""
+    generator = np.random.default_rng(0)
+    return {spec.name: _noise(spec, shape_at(spec, size), generator) for spec in ordered(specs)}
+
+
+def photo_like(specs: Sequence[TensorSpec], size: Size) -> Feed:
+    """Gradients, an edge and a texture: smooth almost everywhere, as photos are and noise is not."""
+    y, x = np.mgrid[0 : size.height, 0 : size.width] / max(1, max(size.height, size.width) - 1)
+    planes = [0.5 + 0.3 * np.sin(3 * x + c) * np.cos(2 * y) + 0.2 * (x + y > 0.7) for c in range(3)]
+    unit = np.clip(np.stack(planes, axis=-1) + (0.05 * np.sin(40 * x) * np.sin(55 * y))[..., None], 0.0, 1.0)
+    generator = np.random.default_rng(1)
+    found: Feed = {}
+    for spec in ordered(specs):
+        shape = shape_at(spec, size)
+        if spec.kind in {"picture", "map"} and len(shape) == 4:
+            low, high = spec.value_range or _UNBOUNDED
+            found[spec.name] = (
+                low + _channels(unit, spec.color, shape).transpose(2, 0, 1)[None] * (high - low)
+            ).astype(np.float32)
+        else:
+            found[spec.name] = _noise(spec, shape, generator)
+    return found
+
+
+def ordered(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Inputs in the order of feeds: the one that gives the size comes first."""
+    first = lead(specs)
+    return first, *(spec for spec in specs if spec is not first)
+
+
+def area(feed: Mapping[str, Array]) -> int:
+    """Pixels of the input that gives a feed its size; 1 where that has no height and width."""
+    first = next(iter(feed.values()))
+    return int(first.shape[2] * first.shape[3]) if first.ndim == 4 else 1
+
+
+def spans(outputs: Sequence[TensorSpec], results: Sequence[Sequence[Array]]) -> list[float]:
+    """What errors of each output are shares of: a picture's range, and four deviations of anything else, which is about
+    what a photo's range is to it. ``results`` are the outputs for some feeds.
+    """
+    found = []
+    for index, spec in enumerate(outputs):
+        if spec.is_picture:
+            found.append(spec.span[1] - spec.span[0])
+            continue
+        values = np.concatenate([np.asarray(each[index], np.float64).reshape(-1) for each in results])
+        spread = float(values.std()) or float(np.abs(values).max(initial=0.0)) or 1.0
+        found.append(_DEVIATIONS * spread)
+    return found
+
+
+def returned(
+    inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], feed: Mapping[str, Array], results: Mapping[str, Array]
+) -> Feed:
+    """The feed of a recurrent network's next step: its states are those that the last step gave.
+
+    States go by their order; those that no output has the shape of stay as they are.
+    """
+    given = [results[spec.name] for spec in outputs if spec.kind == "state"]
+    found = dict(feed)
+    for spec, value in zip((s for s in inputs if s.kind == "state"), given, strict=False):
+        if value.shape == feed[spec.name].shape:
+            found[spec.name] = value
+    return found
+
+
+def _noise(spec: TensorSpec, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
+    if spec.kind == "index":
+        return _index(spec, shape, generator)
+    low, high = spec.value_range or _UNBOUNDED
+    found: Array = generator.uniform(low, high, shape).astype(np.float32)
+    return found
+
+
+def _index(spec: TensorSpec, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
+    low, high = spec.value_range or (0.0, 0.0)
+    return np.asarray(generator.integers(int(low), int(high) + 1, shape), np.int64)
+
+
+def _value(spec: TensorSpec, photo: Image8, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
+    if spec.kind == "state":
+        return np.zeros(shape, np.float32)
+    if spec.kind == "map" and len(shape) == 4:
+        low, high = spec.value_range or _UNBOUNDED
+        unit = _channels(_smoothed(photo) / 255.0, "", shape).transpose(2, 0, 1)[None]
+        return (low + unit * (high - low)).astype(np.float32)
+    return _noise(spec, shape, generator)
+
+
+def _smoothed(photo: Image8) -> Array:
+    """Means over blocks, spread again: without the edges of objects, as flows and depths mostly are."""
+    height, width = photo.shape[:2]
+    rows, columns = (np.minimum(np.arange(n) // _SMOOTH, max(0, n // _SMOOTH - 1)) for n in (height, width))
+    if height < _SMOOTH or width < _SMOOTH:
+        return photo.astype(np.float64)
+    cut = photo[: height // _SMOOTH * _SMOOTH, : width // _SMOOTH * _SMOOTH].astype(np.float64)
+    blocks = cut.reshape(height // _SMOOTH, _SMOOTH, width // _SMOOTH, _SMOOTH, 3).mean((1, 3))
+    return np.asarray(blocks[rows][:, columns])
+
+
+def _picture(spec: TensorSpec, photo: Image8, shape: tuple[int, ...], number: int) -> Array:
+    moved = np.roll(photo, 2 * number, axis=1) if number else photo
+    gain = _GAINS[number % len(_GAINS)]
+    bright = moved if gain == 1.0 else np.clip(np.rint(moved * gain), 0, 255)
+    return np.asarray(np.rint(_channels(bright, spec.color, shape, 255.0)), np.uint8)
+
+
+def _channels(photo: Array, color: str, shape: tuple[int, ...], full: float = 1.0) -> Array:
+    """A photo (H, W, 3) as (h, w, C) of an NCHW ``shape``, colors in the order RGB(A); ``full`` is opaque."""
+    count, height, width = shape[1:]
+    sized = _resampled(photo, height, width)
+    if count == 3:
+        return sized
+    gray = color in {"Y", "YA"} or count == 1
+    bases = (
+        [sized @ _LUMA] if gray else [sized[..., c] for c in (_RAW if count == 4 and "A" not in color else range(3))]
+    )
+    alpha = [full * np.add.outer(np.arange(height), np.arange(width)) / max(1, height + width - 2)]
+    planes = [*bases, *(alpha if color.endswith("A") else [])]
+    while len(planes) < count:  # more channels than colors: the same, ever farther aside
+        planes.append(np.roll(planes[len(planes) % len(bases)], len(planes) // len(bases), axis=1))
+    return np.stack(planes[:count], axis=-1)
+
+
+_RAW = (0, 1, 1, 2)
+"""Colors of a Bayer pattern's four places."""
+
+
+def _resampled(photo: Array, height: int, width: int) -> Array:
+    if photo.shape[:2] == (height, width):
+        return photo
+    rows, columns = ((np.arange(n) * have) // n for n, have in zip((height, width), photo.shape[:2], strict=True))
+    return np.asarray(photo[rows][:, columns])

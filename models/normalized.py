@@ -1,0 +1,53 @@
+"""A network that takes plain pictures, whatever mean, deviation and order of colors it was trained with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clearport.base import TensorSpec
+
+
+def module(network: nn.Module, inputs: Sequence[TensorSpec]) -> nn.Module:
+    """The network behind what its contract says of its pictures; itself where that is nothing."""
+    plain = not any(spec.mean or spec.std or spec.color.startswith("BGR") for spec in inputs)
+    return network if plain else Normalized(network, inputs)
+
+
+class Normalized(nn.Module):
+    """``network`` on pictures (1, C, H, W), RGB and in their range: each becomes ``(value - mean) / std`` before it."""
+
+    def __init__(self, network: nn.Module, inputs: Sequence[TensorSpec]) -> None:
+        super().__init__()
+        self.network = network
+        for index, spec in enumerate(inputs):
+            count = spec.channels or 1
+            mean, std = (
+                torch.tensor(values or (default,) * count) for values, default in ((spec.mean, 0.0), (spec.std, 1.0))
+            )
+            self.register_buffer(f"mean{index}", mean.reshape(-1, 1, 1))
+            self.register_buffer(f"std{index}", std.reshape(-1, 1, 1))
+        self._plain = [not (spec.mean or spec.std) for spec in inputs]
+        self._orders = [order(spec) for spec in inputs]
+
+    def forward(self, *inputs: torch.Tensor) -> object:
+        return self.network(*(self._normalized(index, value) for index, value in enumerate(inputs)))
+
+    def _normalized(self, index: int, value: torch.Tensor) -> torch.Tensor:
+        channels = self._orders[index]
+        ordered = value if channels is None else value[:, channels]
+        if self._plain[index]:
+            return ordered
+        return (ordered - self.get_buffer(f"mean{index}")) / self.get_buffer(f"std{index}")
+
+
+def order(spec: TensorSpec) -> list[int] | None:
+    """Which channel of a picture in RGB(A) each of the network's is; None where they are the same."""
+    if not (spec.is_picture and spec.color.startswith("BGR")):
+        return None
+    return [2, 1, 0, *range(3, spec.channels or 3)]

@@ -1,0 +1,52 @@
+"""How far outputs are from the float network's, all of them together: what ranges and placements are chosen by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.graph import feeds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clearport.base import Array, Graph
+
+_LEAST_ERROR = 1e-10
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Errors of outputs, in shares of what each output spans (``feeds.spans``), told in the unit of the first output.
+
+    ``spans`` has one number per output.
+    """
+
+    spans: tuple[float, ...]
+
+    @classmethod
+    def of(cls, graph: Graph, wanted: Sequence[Sequence[Array]]) -> Measure:
+        """The measure of a graph whose outputs for some feeds are ``wanted``."""
+        return cls(tuple(feeds.spans(graph.outputs, wanted)))
+
+    def error(self, given: Sequence[Array], wanted: Sequence[Array]) -> float:
+        """The mean squared error over all outputs."""
+        errors = [
+            float(np.square(one - other, dtype=np.float64).mean()) for one, other in zip(given, wanted, strict=True)
+        ]
+        if len(errors) == 1:
+            return errors[0]
+        return float(
+            np.mean([error * (self.spans[0] / span) ** 2 for error, span in zip(errors, self.spans, strict=True)])
+        )
+
+    def psnr_db(self, error: float) -> float:
+        """The PSNR of a mean squared error."""
+        whole = self.spans[0] ** 2
+        return float(10 * np.log10(whole / max(error, _LEAST_ERROR * whole)))
+
+    def allowed(self, psnr_db: float) -> float:
+        """The mean squared error of a PSNR."""
+        return float(self.spans[0] ** 2 / 10 ** (psnr_db / 10))
