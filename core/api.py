@@ -11,6 +11,8 @@ from clearport.protocols import no_progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from torch import nn
+
     from clearport.bundle.folder import Bundle
     from clearport.models.training.options import Progress as TrainProgress
     from clearport.models.training.options import TrainOptions, TrainResult
@@ -24,11 +26,11 @@ if TYPE_CHECKING:
 
 
 def export(
-    network: str,
+    network: str | nn.Module,
     out: AnyPath,
     *,
     scale: int | None = None,
-    size: str = "360x640",
+    size: str | None = None,
     targets: Sequence[str] = (),
     precisions: Sequence[str] = (),
     weights: AnyPath | None = None,
@@ -43,10 +45,11 @@ def export(
     """Export a network to a verified bundle at ``out``; ``Bundle.passed`` says whether every check held.
 
     Args:
-        network: a name of ``clearport list``.
+        network: a name of ``clearport list``, ``FILE.onnx``, ``FILE.pt2``, ``FILE.py:ATTRIBUTE``, or a module in
+            eval mode; or a pair of a module and a tuple of example inputs, where it takes several.
         out: folder of the bundle; it appears only when it is complete.
         scale: upscaling factor; None for the network's default.
-        size: input size ``HEIGHTxWIDTH`` in pixels, or ``dynamic``.
+        size: input size ``HEIGHTxWIDTH`` in pixels, or ``dynamic``; None: the network's own, or else 360x640.
         targets: names such as ``tflite``; empty for all.
         precisions: of ``fp32``, ``fp16``, ``int8``, ``int8-weights``; empty for all.
         weights: safetensors of ours, or a published file that the network has an importer for; None: the bundled ones.
@@ -62,13 +65,13 @@ def export(
         CheckFailed: the exported graph is not the network; nothing was written.
     """
     from clearport.pipeline.export import export_bundle
-    from clearport.pipeline.plan import ExportRequest
+    from clearport.pipeline.sources.request import ExportRequest
 
     request = ExportRequest(
         network=network,
         out=Path(out),
         scale=scale,
-        size=Size.parse(size),
+        size="own" if size is None else Size.parse(size),
         targets=tuple(targets),
         precisions=tuple(precisions),
         weights=Path(weights) if weights is not None else None,

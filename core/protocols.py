@@ -7,7 +7,49 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from clearport.base import Array, Artifact, Graph, Options, Precision, QuantizedGraph, Skipped
+    from clearport.base import (
+        Array,
+        Artifact,
+        Graph,
+        Options,
+        Paper,
+        Precision,
+        QuantizedGraph,
+        Skipped,
+        Task,
+        TensorSpec,
+    )
+
+
+class Described(Protocol):
+    """What an export must know of a network; see ``clearport.base.ModelSpec``."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def license(self) -> str: ...
+
+    @property
+    def paper(self) -> Paper | None: ...
+
+    @property
+    def size_multiple(self) -> int: ...
+
+    @property
+    def least_side(self) -> int: ...
+
+    @property
+    def value_range(self) -> tuple[float, float]: ...
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]: ...
 
 
 @runtime_checkable

@@ -14,7 +14,9 @@ from clearport.disk.files import digest
 from clearport.models import weights
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.export import _make, _photos
-from clearport.pipeline.plan import ExportRequest, make_plan
+from clearport.pipeline.isolated.process import Isolated
+from clearport.pipeline.plan import make_plan
+from clearport.pipeline.sources.request import ExportRequest
 from clearport.protocols import no_progress
 from clearport.registry import NETWORKS, TARGETS
 from clearport.runtime.parity import ParityReport
@@ -78,8 +80,8 @@ def test_no_file_tells_where_it_was_made(exported: Bundle) -> None:
 
 def test_the_same_inputs_give_the_same_bytes(exported: Bundle, tmp_path: Path) -> None:
     plan = make_plan(ExportRequest("ncnet", tmp_path, size=Size.parse(SIZE)))
-    loaded = weights.load(NETWORKS.get("ncnet"), 3)
-    made = _make(plan, loaded, _photos(plan, no_progress), tmp_path, no_progress)
+    with Isolated() as isolated:
+        made = _make(plan, _photos(plan, no_progress), isolated, tmp_path, no_progress)
     again = {artifact.key: digest(artifact.path) for artifact in made.artifacts}
     assert again == {artifact.key: artifact.sha256 for artifact in exported.artifacts}
 

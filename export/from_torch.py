@@ -18,7 +18,7 @@ import torch
 from onnx_ir.passes import common
 from torch.utils._pytree import tree_leaves
 
-from clearport.base import BadInput, CheckFailed, Graph, ModelSpec, Size, TensorSpec
+from clearport.base import BadInput, CheckFailed, Graph, Size, TensorSpec
 from clearport.export.passes import order as passes
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from clearport.base import Array, Scale
+    from clearport.protocols import Described
 
     Ends = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
 
@@ -55,8 +56,21 @@ class Deviation:
     output: str
 
 
-def export_graph(module: torch.nn.Module, spec: ModelSpec, scale: Scale, size: Size | None) -> Graph:
+def export_graph(
+    module: torch.nn.Module,
+    spec: Described,
+    scale: Scale,
+    size: Size | None,
+    program: torch.export.ExportedProgram | None = None,
+) -> Graph:
     """Export ``module`` for a fixed input ``size``, or for every size (None), and check it against PyTorch.
+
+    Args:
+        module: the network, one of clearport's own unless there is a ``program``.
+        spec: what it takes and gives.
+        scale: output size over input size.
+        size: height and width of the input.
+        program: what ``program_of`` made of it for that size.
 
     Returns:
         The graph after all passes, with the inputs and outputs of ``shapes.contract``: float32, pictures NCHW and plain
@@ -71,10 +85,9 @@ def export_graph(module: torch.nn.Module, spec: ModelSpec, scale: Scale, size: S
     ends = shapes.contract(spec, scale)
     modes.check_eval(module, spec.name)
     example = feeds.noise(ends[0], size or _example(spec))
-    modes.check_repeatable(module.eval(), _arguments(example, ends[0]), spec.name)
-    exported = _to_onnx(deployed(module), spec, ends, size)
-    raw = _as_graph(exported, spec, scale, ends)
-    graph = passes.run(raw)
+    modes.check_repeatable(module.eval(), arguments(example, ends[0]), spec.name)
+    exported = _to_onnx(program if program is not None else deployed(module), spec, ends, size)
+    graph = passes.run(_as_graph(exported, spec, scale, ends))
     for deviation in deviations(module, graph, spec, size):
         if not deviation.max_abs <= deviation.allowed:
             where = f" (output {deviation.output})" if len(graph.outputs) > 1 else ""
@@ -85,6 +98,32 @@ def export_graph(module: torch.nn.Module, spec: ModelSpec, scale: Scale, size: S
     return graph
 
 
+def program_of(module: torch.nn.Module, spec: Described, size: Size | None) -> torch.export.ExportedProgram:
+    """A module of the user's as PyTorch's own exported program, for one size or for any.
+
+    Raises:
+        BadInput: PyTorch cannot export it.
+    """
+    example = arguments(feeds.noise(spec.inputs, size or _example(spec)), spec.inputs)
+    free = None if size is not None else _free_shapes(spec, spec.inputs)
+    try:
+        with _quiet(), torch.no_grad():
+            return torch.export.export(module, example, dynamic_shapes=free, strict=False)
+    except Exception as error:  # whatever the user's code and PyTorch's tracing raise
+        raise BadInput(_refusal(spec, size, error)) from error
+
+
+def _refusal(spec: Described, size: Size | None, error: BaseException) -> str:
+    what = str(size) if size is not None else "a free size (give --size HEIGHTxWIDTH instead)"
+    return f"{spec.name}: PyTorch cannot export it for {what}: {_first_line(error)}"
+
+
+def graph_of(program: torch.export.ExportedProgram, spec: Described, scale: Scale, size: Size | None) -> Graph:
+    """The graph of a program after all passes, compared with nothing."""
+    ends = shapes.contract(spec, scale)
+    return passes.run(_as_graph(_to_onnx(program, spec, ends, size), spec, scale, ends))
+
+
 def deployed(module: torch.nn.Module) -> torch.nn.Module:
     """The plain form of a network that is re-parameterised for training (its ``deploy()``), else the network itself."""
     deploy = getattr(module, "deploy", None)
@@ -92,7 +131,7 @@ def deployed(module: torch.nn.Module) -> torch.nn.Module:
     return plain.eval()
 
 
-def check_size(spec: ModelSpec, size: Size | None) -> None:
+def check_size(spec: Described, size: Size | None) -> None:
     """Whether the network takes this input size (None: any).
 
     Raises:
@@ -113,24 +152,27 @@ def check_size(spec: ModelSpec, size: Size | None) -> None:
         raise BadInput(f"{spec.name}: size {size}: both sides must be multiples of {step}, for example {near}")
 
 
-def _least(spec: ModelSpec) -> int:
+def _least(spec: Described) -> int:
     return -(-spec.least_side // _step(spec)) * _step(spec)
 
 
-def _step(spec: ModelSpec) -> int:
+def _step(spec: Described) -> int:
     """What sides must be multiples of: that the network says, and that its inputs and outputs have whole sides."""
     known = [shapes.multiple(n) for each in (*spec.inputs, *spec.outputs) for n in each.shape]
     return math.lcm(spec.size_multiple, *(each[0].denominator for each in known if each is not None))
 
 
-def _to_onnx(module: torch.nn.Module, spec: ModelSpec, ends: Ends, size: Size | None) -> ir.Model:
+def _to_onnx(
+    network: torch.nn.Module | torch.export.ExportedProgram, spec: Described, ends: Ends, size: Size | None
+) -> ir.Model:
     example = feeds.noise(ends[0], size or _example(spec))
-    free: Any = None if size is not None else _free_shapes(spec, ends[0])
+    done = isinstance(network, torch.export.ExportedProgram)
+    free: Any = None if size is not None or done else _free_shapes(spec, ends[0])
     try:
         with _quiet():
             program = torch.onnx.export(
-                module.eval(),
-                _arguments({name: np.zeros_like(value) for name, value in example.items()}, ends[0]),
+                network,
+                () if done else arguments({name: np.zeros_like(value) for name, value in example.items()}, ends[0]),
                 dynamo=True,
                 opset_version=graphs.OPSET,
                 input_names=[each.name for each in ends[0]],
@@ -141,13 +183,12 @@ def _to_onnx(module: torch.nn.Module, spec: ModelSpec, ends: Ends, size: Size | 
                 verbose=False,
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
-        what = str(size) if size is not None else "a free size (give --size HEIGHTxWIDTH instead)"
-        raise BadInput(f"{spec.name}: PyTorch cannot export it for {what}: {_first_line(error)}") from error
+        raise BadInput(_refusal(spec, size, error)) from error
     assert program is not None
     return program.model
 
 
-def _arguments(feed: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> tuple[torch.Tensor, ...]:
+def arguments(feed: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> tuple[torch.Tensor, ...]:
     """A feed in the order of the module's arguments."""
     return tuple(torch.from_numpy(feed[each.name]) for each in inputs)
 
@@ -162,7 +203,7 @@ def _unshuffled(image: Any, factor: int) -> Any:
     return op.Gather(packed, op.Constant(value_ints=order.tolist()), axis=1)
 
 
-def _free_shapes(spec: ModelSpec, inputs: Sequence[TensorSpec]) -> tuple[dict[int, Any], ...]:
+def _free_shapes(spec: Described, inputs: Sequence[TensorSpec]) -> tuple[dict[int, Any], ...]:
     """The sides of each input that are free, as multiples of one unit each of height and width."""
     step = _step(spec)
     least, most = -(-spec.least_side // step), 8192 // step
@@ -196,7 +237,7 @@ def _quiet() -> Iterator[None]:
         chatter.setLevel(level)
 
 
-def _as_graph(model: ir.Model, spec: ModelSpec, scale: Scale, ends: Ends) -> Graph:
+def _as_graph(model: ir.Model, spec: Described, scale: Scale, ends: Ends) -> Graph:
     """The exporter's model without traces of the machine that made it, with its contract."""
     common.ClearMetadataAndDocStringPass()(model)
     model.producer_name, model.producer_version = "clearport", ""
@@ -210,7 +251,8 @@ def _as_graph(model: ir.Model, spec: ModelSpec, scale: Scale, ends: Ends) -> Gra
         if len(values) != len(specs):
             raise BadInput(f"{spec.name}: it {word} {len(values)} tensors, and its contract names {len(specs)}")
     sources, results = (tuple(map(_tensor_spec, v, s)) for v, s in zip((body.inputs, body.outputs), ends, strict=True))
-    about = {"task": spec.task, "paper": spec.paper.title, "url": spec.paper.url, "license": spec.license}
+    paper = {"paper": spec.paper.title, "url": spec.paper.url} if spec.paper else {}
+    about = {"task": spec.task, **paper, "license": spec.license}
     return Graph(model, sources, results, spec.name, scale, least_side=spec.least_side, credits=about)
 
 
@@ -223,7 +265,7 @@ def _tensor_spec(value: ir.Value, spec: TensorSpec) -> TensorSpec:
     return replace(spec, name=graphs.name_of(value), shape=shape, dtype=dtype, layout="NCHW")
 
 
-def deviations(module: torch.nn.Module, graph: Graph, spec: ModelSpec, size: Size | None) -> list[Deviation]:
+def deviations(module: torch.nn.Module, graph: Graph, spec: Described, size: Size | None) -> list[Deviation]:
     """PyTorch against ONNX Runtime on noise and on a photo-like image; with a free size also on a second, odd one."""
     sizes = [size] if size is not None else [_example(spec), _second(spec)]
     opened = graphs.session(graph.model)
@@ -233,13 +275,13 @@ def deviations(module: torch.nn.Module, graph: Graph, spec: ModelSpec, size: Siz
     for shown in sizes:
         for name, make in (("noise", feeds.noise), ("photo-like", feeds.photo_like)):
             feed = make(inputs, shown)
-            arguments = _arguments(feed, inputs)
-            wanted = _results(plain, arguments)
+            taken = arguments(feed, inputs)
+            wanted = _results(plain, taken)
             given = opened.run(None, feed)
             _check_shapes(wanted, given, shown, graph, outputs)
             pairs = list(zip(given, wanted, strict=True))
             far = [float(np.abs(one - other).max(initial=0.0)) for one, other in pairs]
-            allowed = _allowed(plain, arguments, wanted, far, outputs)
+            allowed = _allowed(plain, taken, wanted, far, outputs)
             found += [
                 Deviation(name, shown, *each) for each in zip(far, allowed, [o.name for o in outputs], strict=True)
             ]
@@ -300,12 +342,12 @@ def _roundings(module: torch.nn.Module, arguments: Sequence[torch.Tensor], singl
     return [float(np.abs(one - other).max(initial=0.0)) for one, other in zip(single, double, strict=True)]
 
 
-def _example(spec: ModelSpec) -> Size:
+def _example(spec: Described) -> Size:
     step = _step(spec)
     return Size(-(-48 // step) * step, -(-64 // step) * step)
 
 
-def _second(spec: ModelSpec) -> Size:
+def _second(spec: Described) -> Size:
     """Another size; its sides are odd multiples of what the network needs."""
     step = _step(spec)
     return Size((-(-34 // step) | 1) * step, (-(-52 // step) | 1) * step)

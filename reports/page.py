@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clearport.base import Skipped
-from clearport.bundle.manifest import Manifest
+from clearport.bundle.manifest import Manifest, PaperRecord
 from clearport.registry import TARGETS
 from clearport.reports import tables, tables_devices, tables_latency
 from clearport.reports.cells import present
@@ -56,7 +56,6 @@ def _verdict(manifest: Manifest) -> tuple[str, Tone]:
 def _facts(manifest: Manifest) -> tuple[tuple[str, Cell], ...]:
     model = manifest.model
     size = "any" if model.size == "dynamic" else model.size.replace("x", " × ")
-    place = "doi" if model.paper.arxiv.startswith("10.") else "arXiv"
     multiple = f" (multiples of {model.size_multiple})" if model.size == "dynamic" and model.size_multiple > 1 else ""
     return (
         ("Task", Cell(model.task)),
@@ -67,9 +66,16 @@ def _facts(manifest: Manifest) -> tuple[tuple[str, Cell], ...]:
         ("Halo", Cell(f"{model.halo} input pixels")),
         ("Licence of the weights", Cell(model.license)),
         ("Weights, SHA-256", Cell(model.weights_sha256[:12], code=True)),
-        ("Paper", Cell(f"{model.paper.title}, {place}:{model.paper.arxiv}")),
+        *_paper(model.paper),
         ("Made", Cell(manifest.host.created)),
     )
+
+
+def _paper(paper: PaperRecord | None) -> tuple[tuple[str, Cell], ...]:
+    if paper is None:
+        return ()
+    place = "doi" if paper.arxiv.startswith("10.") else "arXiv"
+    return (("Paper", Cell(f"{paper.title}, {place}:{paper.arxiv}")),)
 
 
 def _sections(manifest: Manifest) -> tuple[Section, ...]:

@@ -22,6 +22,9 @@ from clearport.disk.litter import in_litter
 
 MANIFEST, SUMS, REPORTS = ours.MANIFEST, ours.SUMS, ours.REPORTS
 WEIGHTS = "weights.safetensors"
+"""The network itself where it is one of clearport's."""
+ONNX_NETWORK, TORCH_NETWORK = "network.onnx", "network.pt2"
+"""The network itself where it was an ONNX file, or a module of PyTorch."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 

@@ -58,11 +58,12 @@ class PaperRecord(_Record):
 class ModelRecord(_Record):
     """The network and its weights.
 
-    ``params`` counts every number of the network, ``macs`` the multiply-accumulates for one input of ``macs_size``
-    (HEIGHTxWIDTH in pixels). ``size`` is the input size that the artifacts were made for, or ``dynamic``; height and
-    width are multiples of ``size_multiple``. ``halo`` is the number of input pixels on each side that an output pixel
-    depends on; ``whole_picture`` says that it depends on all of them (null: written before that was recorded). ``card``
-    is what is known of the training of the weights, if anything.
+    ``reference`` is the file of the bundle that holds the network itself, which artifacts are measured against, and
+    ``weights_sha256`` its checksum. ``params`` counts every number of the network, ``macs`` the multiply-accumulates
+    for one input of ``macs_size`` (HEIGHTxWIDTH in pixels). ``size`` is the input size that the artifacts were made
+    for, or ``dynamic``; height and width are multiples of ``size_multiple``. ``halo`` is the number of input pixels
+    on each side that an output pixel depends on; ``whole_picture`` says that it depends on all of them (null: written
+    before that was recorded). ``card`` is what is known of the training of the weights, if anything.
     """
 
     name: Text
@@ -72,8 +73,9 @@ class ModelRecord(_Record):
     macs: Count
     macs_size: Annotated[str, Field(pattern=r"^\d{1,5}x\d{1,5}$")]
     weights_sha256: Sha256
+    reference: RelativePath = WEIGHTS
     license: Text
-    paper: PaperRecord
+    paper: PaperRecord | None = None
     halo: Annotated[int, Field(ge=0, le=MOST_SIDE)]
     whole_picture: bool | None = None
     size_multiple: Annotated[int, Field(ge=1, le=MOST_SIDE)]
@@ -283,8 +285,8 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
                 yield f"artifacts.{i}.path: {artifact.path} belongs to {other.key} already"
         if digest_of(artifact.path, manifest.files) != artifact.sha256:
             yield f"artifacts.{i}.sha256: {artifact.key} has another checksum than 'files' gives for {artifact.path}"
-    if manifest.files.get(WEIGHTS) != manifest.model.weights_sha256:
-        yield f"model.weights_sha256: it is another checksum than 'files' gives for {WEIGHTS}"
+    if manifest.files.get(manifest.model.reference) != manifest.model.weights_sha256:
+        yield f"model.weights_sha256: it is another checksum than 'files' gives for {manifest.model.reference}"
     model, contract = manifest.model, manifest.pixel_contract
     ends = [(artifact.inputs, artifact.outputs) for artifact in manifest.artifacts]
     yield from contract_contradictions(model.scale, model.size_multiple, (contract.inputs, contract.outputs), ends)

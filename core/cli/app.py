@@ -83,7 +83,7 @@ def export(
     network: Annotated[str, typer.Argument(help="A network of 'clearport list', such as ncnet.", metavar="NETWORK")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; it appears only when it is complete.")],
     scale: ScaleOpt = None,
-    size: SizeOpt = "360x640",
+    size: SizeOpt = None,
     target: TargetsOpt = "",
     precision: PrecisionsOpt = "",
     weights: WeightsOpt = None,
@@ -104,13 +104,13 @@ def export(
     from clearport.cli.progress import progress_bar
     from clearport.cli.show import show_bundle
     from clearport.pipeline.export import export_bundle
-    from clearport.pipeline.plan import ExportRequest
+    from clearport.pipeline.sources.request import ExportRequest
 
     request = ExportRequest(
         network=network,
         out=out,
         scale=scale,
-        size=Size.parse(size),
+        size="own" if size is None else Size.parse(size),
         targets=split(target),
         precisions=split(precision),
         weights=weights,

@@ -9,7 +9,13 @@ import typer
 
 BundleArg = Annotated[Path, typer.Argument(help="Folder of a bundle that 'clearport export' wrote.", metavar="BUNDLE")]
 ScaleOpt = Annotated[int | None, typer.Option(help="Upscaling factor; the network's own default if left out.")]
-SizeOpt = Annotated[str, typer.Option(help="Input size HEIGHTxWIDTH in pixels, or 'dynamic'.")]
+SizeOpt = Annotated[
+    str | None,
+    typer.Option(
+        help="Input size HEIGHTxWIDTH in pixels, or 'dynamic'; the network's own if left out, or else 360x640.",
+        show_default=False,
+    ),
+]
 TargetsOpt = Annotated[str, typer.Option(help="Targets, separated by commas; all if left out.", metavar="NAMES")]
 PrecisionsOpt = Annotated[
     str, typer.Option(help="fp32, fp16, int8, int8-weights, separated by commas; all if left out.", metavar="NAMES")

@@ -14,7 +14,8 @@ from clearport.base import BadInput, Size, TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clearport.base import ModelSpec, Scale
+    from clearport.base import Scale
+    from clearport.protocols import Described
 
     Shape = tuple[int | str, ...]
 
@@ -104,7 +105,7 @@ def _freed(spec: TensorSpec, size: Size) -> Shape:
     return tuple(shape)
 
 
-def contract(spec: ModelSpec, scale: Scale) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+def contract(spec: Described, scale: Scale) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Inputs and outputs of a network at any size: its own, or one RGB picture each.
 
     Raises:

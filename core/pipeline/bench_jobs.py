@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clearport.base import BadInput, Skipped
-from clearport.bundle.folder import WEIGHTS, Bundle
+from clearport.bundle.folder import Bundle
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.bench_values import BASELINE
 from clearport.pipeline.exams import exam_of
-from clearport.pipeline.prove import network_artifact
+from clearport.pipeline.prove import network_of
 from clearport.pipeline.select import select
 from clearport.runtime import pixels
 from clearport.runtime.devices.device import Job
@@ -57,8 +57,7 @@ def subjects_of(bundle: Bundle, request: BenchRequest) -> list[Subject]:
         BadInput: a bundle has no such artifact, or both take inputs of different sizes.
     """
     picture = load_rgb(bundle.path(bundle.golden("input")))
-    contract = bundle.manifest.pixel_contract
-    network = network_artifact(bundle.path(WEIGHTS), contract.inputs[0], contract.outputs[0])
+    network = network_of(bundle)
     records = select(bundle, request.targets, request.precisions)
     theirs = _against(request.against, records, picture) if request.against else []
     pairs = {subject.artifact.key: subject.label for subject in theirs}

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from clearport import problems
 from clearport.base import BadInput, Skipped
-from clearport.bundle.folder import WEIGHTS, Bundle, changing, verify_folder, write
+from clearport.bundle.folder import Bundle, changing, verify_folder, write
 from clearport.bundle.manifest import QualityRecord
 from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
 from clearport.pipeline.eval_gate import check_names, checksum_checks, required_checks, sound
-from clearport.pipeline.prove import TIMEOUT_S, network_artifact, open_worker
+from clearport.pipeline.prove import TIMEOUT_S, network_of, open_worker, runner_of
 from clearport.pipeline.run import tiling_of, usable_runner
 from clearport.pipeline.select import select
 from clearport.protocols import no_progress
@@ -207,15 +207,14 @@ class _Judge:
 
     def baseline(self, like: Artifact) -> None:
         """PyTorch on the tiles that the artifacts see and, where those are not the pictures, on the pictures."""
-        contract = self._bundle.manifest.pixel_contract
-        weights = self._bundle.path(WEIGHTS)
-        network = network_artifact(weights, contract.inputs[0], contract.outputs[0])
+        network = network_of(self._bundle)
+        runner, _ = runner_of(network)
         cutting = tiling_of(self._bundle, like)
-        report = self._score(PYTORCH, "torch", network, cutting)
+        report = self._score(PYTORCH, runner, network, cutting)
         self._rows.append(EvalRow(PYTORCH, report, None, None))
-        if cutting.size is not None:
+        if cutting.size is not None and network.inputs[0].dynamic:
             whole = tiling.Tiling(cutting.scale, cutting.halo, cutting.multiple)
-            uncut = self._score(UNCUT, "torch", network, whole)
+            uncut = self._score(UNCUT, runner, network, whole)
             self._rows.append(EvalRow(UNCUT, uncut, quality.paired_drop(uncut, report), None))
 
     def judge(self, artifact: Artifact) -> None:

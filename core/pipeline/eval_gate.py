@@ -6,8 +6,8 @@ import difflib
 from typing import TYPE_CHECKING
 
 from clearport.base import BadInput
-from clearport.bundle.files import MANIFEST, SUMS
-from clearport.bundle.folder import WEIGHTS, Bundle
+from clearport.bundle.files import MANIFEST, ONNX_NETWORK, SUMS, TORCH_NETWORK, WEIGHTS
+from clearport.bundle.folder import Bundle
 from clearport.reports.junit import Check
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from clearport.bundle.files import Mismatch
     from clearport.bundle.manifest import ArtifactRecord
 
-_BASELINE = {MANIFEST, SUMS, WEIGHTS}
-"""What every figure depends on: without the weights of the baseline, no loss is one."""
+_BASELINE = {MANIFEST, SUMS, WEIGHTS, ONNX_NETWORK, TORCH_NETWORK}
+"""What every figure depends on: without the network of the baseline, no loss is one."""
 
 
 def checksum_checks(wrong: Sequence[Mismatch]) -> list[Check]:

@@ -19,12 +19,11 @@ from clearport.base import (
     UnsupportedOperator,
 )
 from clearport.bundle import folder as bundle
-from clearport.bundle.folder import WEIGHTS, Bundle
+from clearport.bundle.folder import Bundle
 from clearport.disk.files import digest, write_bytes
-from clearport.export.from_torch import export_graph
 from clearport.export.onnxruntime.target import onnx_form
 from clearport.graph import nodes as graphs
-from clearport.models import knobs, samples, weights
+from clearport.models import samples
 from clearport.models.data.layouts import inputs_of
 from clearport.models.task_inputs import as_inputs, described
 from clearport.pictures.images import load_rgb
@@ -39,9 +38,10 @@ from clearport.pipeline.goldens import (
 )
 from clearport.pipeline.isolated.process import Isolated
 from clearport.pipeline.latency import QUICK, Latencies, measure_all
-from clearport.pipeline.plan import ExportRequest, Plan, make_plan
+from clearport.pipeline.plan import Plan, make_plan
 from clearport.pipeline.prove import network_artifact, prove
 from clearport.pipeline.record import Findings, Made, Proven, manifest_of
+from clearport.pipeline.sources.request import ExportRequest
 from clearport.protocols import no_progress
 from clearport.quantize import footprint, table
 from clearport.quantize.calibration.photos import drawn, middle
@@ -83,38 +83,31 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
         BadInput: the request cannot be carried out; nothing was written.
         CheckFailed: the exported graph is not the network; nothing was written.
     """
-    plan = make_plan(request)
+    plan = make_plan(request, progress)
     with bundle.building(request.out, force=request.force) as folder:
         with Isolated() as isolated:
             photos = _photos(plan, progress)
-            progress("loading weights", 0, 0)
-            loaded = weights.load(plan.spec, plan.scale, request.weights)
-            made = _make(plan, loaded, photos, isolated, folder, progress)
+            made = _make(plan, photos, isolated, folder, progress)
         goldens = _goldens(plan, made, folder, progress)
         found = Findings(
-            loaded=loaded,
             made=made,
             proven=_prove(made, goldens, request.threads, progress),
             goldens=save_goldens(goldens, folder, made.artifacts, progress),
             golden_size=Size(*goldens.picture.shape[:2]),
-            latencies=_latencies(plan, made, goldens, folder, progress),
+            latencies=_latencies(plan, made, goldens, progress),
         )
         progress("writing the manifest and the reports", 0, 0)
         write_reports(bundle.write(folder, manifest_of(plan, found, folder, SCALES, REFERENCE)))
     return Bundle.load(request.out)
 
 
-def _make(
-    plan: Plan, loaded: weights.Loaded, photos: Photos, isolated: Isolated, folder: Path, progress: Progress
-) -> Made:
+def _make(plan: Plan, photos: Photos, isolated: Isolated, folder: Path, progress: Progress) -> Made:
     """Everything that is proven later: graph, scale table, references and artifacts.
 
     A target that has no rule for one of the network's operators, or fails otherwise, is skipped with that reason.
     """
-    progress("exporting the graph", 0, 0)
-    about = {"source_sha256": loaded.sha256, **knobs.to_metadata(plan.knobs)}
-    weights.save(folder / WEIGHTS, loaded.module, plan.spec.name, plan.scale, about)
-    graph = export_graph(loaded.module, plan.spec, plan.scale, plan.request.size)
+    graph = plan.source.graph(plan.size, progress)
+    network = plan.source.keep(folder)
     heap.release()
     forms = _forms(plan, graph, photos, isolated, folder, progress)
     artifacts: list[Artifact] = []
@@ -132,7 +125,8 @@ def _make(
         raise BadInput("nothing could be exported: " + "; ".join(f"{s.what}: {s.reason}" for s in skipped))
     found = {artifact.key: isolated.lint(artifact, graph) for artifact in artifacts}
     quantized = forms.get("int8")
-    return Made(graph, None if isinstance(quantized, Skipped) else quantized, tuple(artifacts), tuple(skipped), found)
+    form = None if isinstance(quantized, Skipped) else quantized
+    return Made(graph, network, form, tuple(artifacts), tuple(skipped), found)
 
 
 def _forms(
@@ -171,12 +165,12 @@ def _quantized(
 
 
 def _quantize(plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, progress: Progress) -> QuantizedGraph:
-    options = QuantizeOptions(task=plan.spec.task, progress=progress)
+    options = QuantizeOptions(task=plan.source.traits.task, progress=progress)
     quantized = isolated.quantize(graph, photos.pixels, options)
     own = plan.request.calibration
     about = {
         **quantized.table.calibration,
-        "source": _source(photos) if own else described(plan.spec.task),
+        "source": _source(photos) if own else described(plan.source.traits.task),
         "images": [{"name": path.name, "sha256": digest(path)} for path in photos.paths],
     }
     return replace(quantized, table=replace(quantized.table, calibration=about))
@@ -193,12 +187,13 @@ def _photos(plan: Plan, progress: Progress) -> Photos:
         return Photos([], [])
     progress("reading the calibration pictures", 0, 0)
     own = plan.request.calibration
-    paths, found = inputs_of(own, plan.scale) if own else (samples.calibration(), "")
+    paths, found = inputs_of(own, int(plan.source.traits.scale)) if own else (samples.calibration(), "")
     if found:
         progress(f"calibration pictures: {found}", 0, 0)
     if own is None:
-        return Photos(paths, as_inputs([load_rgb(path) for path in paths], plan.spec.task), len(paths))
-    return _read(paths, plan.request.size, progress)
+        pixels = as_inputs([load_rgb(path) for path in paths], plan.source.traits.task)
+        return Photos(paths, pixels, len(paths))
+    return _read(paths, plan.size, progress)
 
 
 def _read(paths: Sequence[Path], size: Size | None, progress: Progress) -> Photos:
@@ -216,12 +211,12 @@ def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Golden
     progress("running the references", 0, 0)
     form = made.quantized.graph if made.quantized else None
     reference = network_artifact(folder / REFERENCE, form.input, form.output) if form else None
-    size = plan.request.size
+    traits, size = plan.source.traits, plan.size
     pictures = {
-        PHOTO: golden_picture(plan.spec.task, size),
-        PROBE: probe_picture(probe_size(plan.spec, size)),
+        PHOTO: golden_picture(traits.task, size),
+        PROBE: probe_picture(probe_size(traits, size)),
     }
-    return make_goldens(pictures, made.graph, folder / WEIGHTS, reference, plan.request.threads)
+    return make_goldens(pictures, made.graph, made.network, reference, plan.request.threads)
 
 
 def _workers(graph: Graph, picture: Image8) -> int:
@@ -240,9 +235,8 @@ def _prove(made: Made, goldens: Goldens, threads: int, progress: Progress) -> tu
     )
 
 
-def _latencies(plan: Plan, made: Made, goldens: Goldens, folder: Path, progress: Progress) -> Latencies:
+def _latencies(plan: Plan, made: Made, goldens: Goldens, progress: Progress) -> Latencies:
     heap.release()
     request = plan.request
-    network = network_artifact(folder / WEIGHTS, made.graph.input, made.graph.output)
     timing = replace(QUICK, threads=request.threads) if request.measure else None
-    return measure_all(network, made.artifacts, goldens.picture, timing, progress)
+    return measure_all(made.network, made.artifacts, goldens.picture, timing, progress)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import Artifact, ModelSpec, Size, Task
+from clearport.base import Artifact, Size, Task
 from clearport.bundle.manifest import GoldenRecord
 from clearport.disk.files import digest, write_bytes
 from clearport.models import samples
 from clearport.models.task_inputs import as_inputs
 from clearport.pictures.images import load_rgb, save_png
 from clearport.pipeline.criteria import PHOTO, PROBE, PYTORCH, QDQ, References
-from clearport.pipeline.prove import REFERENCE_OPTIONS, network_artifact, run_each
+from clearport.pipeline.prove import REFERENCE_OPTIONS, run_each, runner_of
 from clearport.runtime import parity
 from clearport.runtime.parity import Reference, Tolerance
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from clearport.base import Array, Graph
     from clearport.pictures.images import Image8
-    from clearport.protocols import Progress
+    from clearport.protocols import Described, Progress
 
 VALUES = "goldens/values.safetensors"
 PROTOCOL = "RGB, no border, 8 bit (clipped to 0..255 and rounded half to even), peak 255"
@@ -71,7 +71,7 @@ def golden_picture(task: Task, size: Size | None) -> Image8:
     return fit(as_inputs([load_rgb(samples.golden())], task)[0], size)
 
 
-def probe_size(spec: ModelSpec, size: Size | None) -> Size:
+def probe_size(spec: Described, size: Size | None) -> Size:
     """The size of the probe: that of the files or, where they take any, a small one that the network takes."""
     if size is not None:
         return size
@@ -103,15 +103,15 @@ def probe_picture(size: Size) -> Image8:
 
 
 def make_goldens(
-    pictures: dict[str, Image8], graph: Graph, weights: Path, reference: Artifact | None, threads: int
+    pictures: dict[str, Image8], graph: Graph, network: Artifact, reference: Artifact | None, threads: int
 ) -> Goldens:
     """Run the photo and the probe through PyTorch and, where there is one, through the quantized reference model.
 
     The reference has ends of its own: it may count from another black than the network does.
     """
-    network = network_artifact(weights, graph.input, graph.output)
+    runner, options = runner_of(network)
     photos = list(pictures.values())
-    outputs = run_each("torch", network, photos, threads)
+    outputs = run_each(runner, network, photos, threads, options)
     floats = [Reference.of(PYTORCH, output, graph.output, Fraction(graph.scale).numerator) for output in outputs]
     if reference is None:
         return Goldens(*(References(*found) for found in zip(pictures, photos, floats, strict=True)))

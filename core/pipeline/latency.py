@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clearport.base import Artifact, Skipped
+from clearport.pipeline.prove import runner_of
 from clearport.runtime import pixels
 from clearport.runtime.latency.candidate import Candidate
 from clearport.runtime.latency.host import Host, host, load_average
@@ -42,7 +43,7 @@ def measure_all(
         return Latencies(
             {key: Skipped(key, reason) for key in (BASELINE, *(a.key for a in artifacts))}, host(load_average())
         )
-    candidates = [_candidate(BASELINE, "torch", network, picture)]
+    candidates = [_candidate(BASELINE, runner_of(network)[0], network, picture)]
     skipped: dict[str, LatencyReport | Skipped] = {}
     for artifact in artifacts:
         chosen = _runner_for(artifact)

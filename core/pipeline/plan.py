@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
 
-from clearport.base import PRECISIONS, BadInput, IODType, ModelSpec, Options, Precision, Size, Skipped
-from clearport.protocols import Target
-from clearport.registry import NETWORKS, TARGETS, missing
+from clearport.base import PRECISIONS, BadInput, IODType, Options, Precision, Size, Skipped
+from clearport.pipeline.sources.request import ExportRequest
+from clearport.protocols import Target, no_progress
+from clearport.registry import TARGETS, missing
 
+if TYPE_CHECKING:
+    from clearport.pipeline.sources.source import Source
+    from clearport.protocols import Progress
 
-@dataclass(frozen=True)
-class ExportRequest:
-    """What the user asked for; see ``clearport export --help``.
-
-    Empty ``targets`` and ``precisions`` mean all. ``size`` None means any size.
-    """
-
-    network: str
-    out: Path
-    scale: int | None = None
-    size: Size | None = field(default_factory=lambda: Size(360, 640))
-    targets: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ()
-    weights: Path | None = None
-    knobs: tuple[str, ...] = ()
-    calibration: Path | None = None
-    io: IODType = "uint8"
-    threads: int = 1
-    measure: bool = True
-    force: bool = False
+USUAL = Size(360, 640)
+"""The size that a network of any size is exported for when none is asked for."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +31,10 @@ class Plan:
     """A request whose every name was resolved. ``skipped`` are the cells that cannot be made here, and why."""
 
     request: ExportRequest
-    spec: ModelSpec
-    scale: int
+    source: Source
+    size: Size | None
     cells: tuple[Cell, ...]
     skipped: tuple[Skipped, ...]
-    knobs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def quantizes(self) -> bool:
@@ -65,26 +48,53 @@ class Plan:
 
     @property
     def options(self) -> Options:
-        return Options(size=self.request.size, io=self.request.io)
+        return Options(size=self.size, io=self.request.io)
 
 
-def make_plan(request: ExportRequest) -> Plan:
-    """Resolve names and find out what is installed.
+def make_plan(request: ExportRequest, progress: Progress = no_progress) -> Plan:
+    """Resolve names and find out what is installed; a network that nobody described is measured.
 
     Raises:
-        BadInput: a name is unknown, the scale or size is not one of the network's, or nothing would be left to make.
+        BadInput: a name is unknown, the network cannot be read, the scale or size is not one of the network's, or
+            nothing would be left to make.
     """
-    from clearport.export.from_torch import check_size
-    from clearport.models import knobs
-    from clearport.models.weights import checked_scale
+    from clearport.pipeline.sources.find import source_of
 
-    spec: ModelSpec = NETWORKS.get(request.network)
-    scale = checked_scale(spec, request.scale)
-    check_size(spec, request.size)
-    turned = knobs.parse(spec, request.knobs)
     _check_words(request)
+    cells, skipped = _all_cells(request)
+    progress("looking at the network", 0, 0)
+    source = source_of(request)
+    return Plan(request, source, _size(request, source), cells, skipped)
+
+
+def _size(request: ExportRequest, source: Source) -> Size | None:
+    from clearport.export.from_torch import check_size
+
+    traits, size = source.traits, request.size
+    if traits.scale != int(traits.scale):
+        raise BadInput(f"{traits.name}: it gives {traits.scale} times the size of its input; whole scales are exported")
+    if size == "own":
+        step = traits.size_multiple
+        size = traits.size or Size(*(-(-n // step) * step for n in (USUAL.height, USUAL.width)))
+    if traits.size is not None and size != traits.size:
+        asked = "any size" if size is None else str(size)
+        raise BadInput(
+            f"{traits.name}: its input is {traits.size} pixels, fixed when it was written, so that it cannot be "
+            f"exported for {asked}: leave --size out, or write it again with free height and width"
+        )
+    check_size(traits, size)
+    return size
+
+
+def _all_cells(request: ExportRequest) -> tuple[tuple[Cell, ...], tuple[Skipped, ...]]:
+    """What can be made of what was asked for, and why the rest cannot.
+
+    Raises:
+        BadInput: nothing would be left.
+    """
     targets = [TARGETS.get(name) for name in request.targets or TARGETS.names()]
-    cells, skipped = [], []
+    cells: list[Cell] = []
+    skipped: list[Skipped] = []
     for target in targets:
         absent = missing(target.requires)
         if absent:
@@ -97,7 +107,7 @@ def make_plan(request: ExportRequest) -> Plan:
     if not cells:
         reasons = "; ".join(f"{s.what}: {s.reason}" for s in skipped)
         raise BadInput(f"nothing to export: {reasons}")
-    return Plan(request, spec, scale, tuple(cells), tuple(skipped), turned)
+    return tuple(cells), tuple(skipped)
 
 
 def _check_words(request: ExportRequest) -> None:

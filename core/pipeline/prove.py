@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clearport.base import Array, TensorSpec
+    from clearport.bundle.folder import Bundle
     from clearport.pictures.images import Image8
     from clearport.pipeline.criteria import Exam
 
 TIMEOUT_S = 300.0
+
+WEIGHTS_SUFFIX = ".safetensors"
 
 _JUDGING = Lock()
 """Held while outputs are compared: a picture enlarged four times takes 0.3 GB in float64, and not in each lane."""
@@ -35,10 +38,29 @@ REFERENCE_OPTIONS: Mapping[str, Any] = {"optimize": False}
 """ONNX Runtime without fusions evaluates a QDQ model as it is written."""
 
 
-def network_artifact(weights: Path, source: TensorSpec, result: TensorSpec) -> Artifact:
-    """The network itself, as the PyTorch runner takes it: at any size."""
-    taken, given = replace(source, shape=(1, 3, "H", "W")), replace(result, shape=(1, 3, "H'", "W'"))
-    return Artifact("torch", "fp32", weights, "", (taken,), (given,), {})
+def network_artifact(path: Path, source: TensorSpec, result: TensorSpec) -> Artifact:
+    """The network itself, which artifacts are measured against: at any size by PyTorch where it is one of clearport's,
+    and as it was exported where it is the user's, by PyTorch (``.pt2``) or ONNX Runtime (``.onnx``).
+    """
+    if path.suffix == WEIGHTS_SUFFIX:
+        source, result = replace(source, shape=(1, 3, "H", "W")), replace(result, shape=(1, 3, "H'", "W'"))
+    return Artifact("onnxruntime" if path.suffix == ".onnx" else "torch", "fp32", path, "", (source,), (result,), {})
+
+
+def runner_of(network: Artifact) -> tuple[str, Mapping[str, Any]]:
+    """The runner of a network itself, and its options: as it is written."""
+    return network.target, REFERENCE_OPTIONS if network.target == "onnxruntime" else {}
+
+
+def network_of(bundle: Bundle) -> Artifact:
+    """The network itself of a bundle.
+
+    Raises:
+        BadInput: its file is missing.
+    """
+    contract = bundle.manifest.pixel_contract
+    path = bundle.path(bundle.manifest.model.reference)
+    return network_artifact(path, contract.inputs[0], contract.outputs[0])
 
 
 def open_worker(

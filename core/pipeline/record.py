@@ -22,10 +22,9 @@ from clearport.bundle.manifest import (
     PixelContract,
     QuantizationRecord,
 )
-from clearport.export.from_torch import deployed
-from clearport.models.cost import cost
 from clearport.pipeline.latency import BASELINE
 from clearport.pipeline.lint import tiles
+from clearport.pipeline.prove import runner_of
 from clearport.registry import installed_versions
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
     from clearport.bundle.manifest import LintFinding
     from clearport.bundle.replays import ReplayRecord
-    from clearport.models.weights import Loaded
     from clearport.pipeline.latency import Latencies
     from clearport.pipeline.plan import Plan
     from clearport.runtime.parity import ParityReport
@@ -48,12 +46,13 @@ TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "openvino", "c
 
 @dataclass(frozen=True)
 class Made:
-    """What was written: the graph, the scale table, the artifacts, and what could not be made.
+    """What was written: the graph, the network itself, the scale table, the artifacts, and what could not be made.
 
     ``lint`` has an entry for each artifact's key.
     """
 
     graph: Graph
+    network: Artifact
     quantized: QuantizedGraph | None
     artifacts: tuple[Artifact, ...]
     skipped: tuple[Skipped, ...]
@@ -74,7 +73,6 @@ class Proven:
 class Findings:
     """All that the manifest is made of, besides the plan."""
 
-    loaded: Loaded
     made: Made
     proven: tuple[Proven, ...]
     goldens: tuple[GoldenRecord, ...]
@@ -85,48 +83,50 @@ class Findings:
 def manifest_of(plan: Plan, found: Findings, folder: Path, table: str, reference: str) -> Manifest:
     """The manifest of what lies in ``folder``; ``table`` and ``reference`` are files in it."""
     quantized = found.made.quantized
-    torch = installed_versions(("torch",))["torch"] or "unknown"
+    runtime, _ = runner_of(found.made.network)
+    version = installed_versions((runtime,))[runtime] or "unknown"
     return Manifest(
-        model=_model(plan, found, folder / bundle.WEIGHTS),
+        model=_model(plan, found),
         pixel_contract=PixelContract(inputs=found.made.graph.inputs, outputs=found.made.graph.outputs),
         artifacts=tuple(_artifact(plan, p, found, folder) for p in found.proven),
         skipped=found.made.skipped,
         goldens=found.goldens,
         quantization=_quantization(quantized, table, reference) if quantized else None,
-        baseline=BaselineRecord(runtime="torch", version=torch, latency=found.latencies.reports[BASELINE]),
+        baseline=BaselineRecord(runtime=runtime, version=version, latency=found.latencies.reports[BASELINE]),
         tool_versions={"clearport": __version__, **{k: v for k, v in installed_versions(TOOLS).items() if v}},
         host=_host(found.latencies),
     )
 
 
-def _model(plan: Plan, found: Findings, weights: Path) -> ModelRecord:
+def _model(plan: Plan, found: Findings) -> ModelRecord:
     from clearport.disk.files import file_sha256
 
-    spec, card = plan.spec, dict(found.loaded.card)
-    counted = cost(deployed(found.loaded.module), found.golden_size)
-    own = plan.request.weights is None
+    traits, about, network = plan.source.traits, plan.source.about(), found.made.network.path
+    counted = plan.source.cost(found.golden_size)
+    paper = traits.paper
     return ModelRecord(
-        name=spec.name,
-        task=spec.task,
-        scale=plan.scale,
+        name=traits.name,
+        task=traits.task,
+        scale=int(traits.scale),
         params=counted.params,
         macs=counted.macs,
         macs_size=str(counted.size),
-        weights_sha256=file_sha256(weights),
-        license=spec.license if own else str(card.get("license", "that of the weights given with --weights")),
-        paper=PaperRecord(title=spec.paper.title, arxiv=spec.paper.arxiv, url=spec.paper.url),
-        halo=spec.halo,
-        whole_picture=spec.whole_picture,
-        size_multiple=spec.size_multiple,
-        size=str(plan.request.size or "dynamic"),
-        card={"source": found.loaded.source, **card, **({"knobs": dict(plan.knobs)} if plan.knobs else {})},
+        weights_sha256=file_sha256(network),
+        reference=network.name,
+        license=about.license,
+        paper=PaperRecord(title=paper.title, arxiv=paper.arxiv, url=paper.url) if paper else None,
+        halo=traits.halo,
+        whole_picture=traits.whole_picture,
+        size_multiple=traits.size_multiple,
+        size=str(plan.size or "dynamic"),
+        card=about.card,
     )
 
 
 def _artifact(plan: Plan, proven: Proven, findings: Findings, folder: Path) -> ArtifactRecord:
     artifact = proven.artifact
     record = bundle.record(artifact, folder, proven.parity, findings.latencies.reports[artifact.key])
-    said = (*tiles(artifact, plan.spec, plan.scale), *findings.made.lint[artifact.key])
+    said = (*tiles(artifact, plan.source.traits, int(plan.source.traits.scale)), *findings.made.lint[artifact.key])
     found = {"cross_checks": proven.cross_checks, "lint": said, "replays": proven.replays}
     return record.model_copy(update=found)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from clearport import problems
 from clearport.base import NotInstalled
-from clearport.bundle.folder import WEIGHTS, Bundle, verify_folder
+from clearport.bundle.folder import Bundle, verify_folder
 from clearport.bundle.replays import contradicts
 from clearport.disk.litter import litter_in
 from clearport.pipeline.criteria import PHOTO
 from clearport.pipeline.exams import exams_of, exams_of_weights
-from clearport.pipeline.prove import network_artifact, replays_of, run_each
+from clearport.pipeline.prove import network_of, replays_of, run_each, runner_of
 from clearport.protocols import no_progress
 from clearport.reports.junit import Check
 from clearport.runtime.side_by_side import lanes, side_by_side
@@ -34,7 +34,7 @@ MOST_WORKERS = 4
 
 
 def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int = 1) -> list[Check]:
-    """Every checksum, then the network by PyTorch and every artifact by each runtime here, against the golden pictures.
+    """Every checksum, then the network itself and every artifact by each runtime here, against the golden pictures.
 
     A check that cannot be made here has ``passed`` None and says why. Artifacts whose files are not as they were
     written are not run.
@@ -55,7 +55,7 @@ def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int =
         checks.append(Check("checksums", True, f"every file is as it was written{ignored}", seconds, "files"))
     bundle = Bundle.load(folder)
     changed = {m.path for m in wrong}
-    jobs = [] if WEIGHTS in changed else [partial(_run_weights, bundle, threads)]
+    jobs = [] if bundle.manifest.model.reference in changed else [partial(_run_weights, bundle, threads)]
     for record in bundle.artifacts:
         if any(record.holds(path) for path in changed):
             checks.append(Check("golden", False, "not run: its file was changed", group=record.key))
@@ -73,20 +73,20 @@ _REPLAY = (
 
 
 def _run_weights(bundle: Bundle, threads: int) -> list[Check]:
-    """The weights that ``eval`` compares with are those of the network that was exported."""
-    contract = bundle.manifest.pixel_contract
-    network = network_artifact(bundle.path(WEIGHTS), contract.inputs[0], contract.outputs[0])
-    began = time.monotonic()
+    """The network that ``eval`` compares with is the one that was exported."""
+    began, name = time.monotonic(), bundle.manifest.model.reference
     try:
+        network = network_of(bundle)
+        runner, options = runner_of(network)
         exams = exams_of_weights(bundle, network)
-        outputs = run_each("torch", network, [exam.picture for exam in exams], threads) if exams else []
-        judged = [report for e, out in zip(exams, outputs, strict=True) for report in e.judge(out, network, "torch")]
+        outputs = run_each(runner, network, [exam.picture for exam in exams], threads, options) if exams else []
+        judged = [report for e, out in zip(exams, outputs, strict=True) for report in e.judge(out, network, runner)]
     except problems.UNEXPECTED as error:
-        said = problems.told(error, f"running {WEIGHTS} by PyTorch")
-        return [Check("weights", False, said, time.monotonic() - began, WEIGHTS)]
+        said = problems.told(error, f"running {name}")
+        return [Check("weights", False, said, time.monotonic() - began, name)]
     failures = [failure for report in judged for failure in report.failures]
-    said = "; ".join(failures) or "PyTorch gives the golden pictures by them"
-    return [Check("weights", not failures, said, time.monotonic() - began, WEIGHTS)] if exams else []
+    said = "; ".join(failures) or "it gives the golden pictures"
+    return [Check("weights", not failures, said, time.monotonic() - began, name)] if exams else []
 
 
 def _run_on_golden(bundle: Bundle, record: ArtifactRecord, threads: int) -> list[Check]:

@@ -111,7 +111,7 @@ def _description(plan: Plan) -> Description:
     }
     return Description(
         short=f"{graph.spec_name} x{graph.scale}, {_WORDS[plan.precision]}" + (f"; {known['task']}" if known else ""),
-        author=f"{known['paper']} ({known['url']}); exported by clearport" if known else "exported by clearport",
+        author=(f"{known['paper']} ({known['url']}); " if "paper" in known else "") + "exported by clearport",
         license=known.get("license", ""),
         version=clearport.__version__,
         inputs={spec.name: _input_words(plan, spec) for spec in graph.inputs},

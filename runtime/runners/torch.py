@@ -1,6 +1,7 @@
-"""PyTorch itself, on weights that clearport wrote: the baseline of every latency and the reference of float parity.
+"""PyTorch itself, on what a bundle keeps of a network: the baseline of every latency and the reference of float parity.
 
-Takes and gives float32 NCHW in the network's value range, under the names ``image`` and ``restored``.
+That is weights of clearport's own networks (``.safetensors``), run under the names ``image`` and ``restored``,
+or an exported program (``.pt2``), which says its names. Tensors are float32, NCHW, in the network's value range.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import torch
+    from torch import nn
 
     from clearport.base import Array
 
@@ -21,36 +23,30 @@ class TorchSession:
 
     def __init__(self, path: Path, threads: int, device: str = "cpu") -> None:
         import torch
-        from safetensors import safe_open
-
-        from clearport.models import weights
-        from clearport.registry import NETWORKS
 
         torch.set_num_threads(threads)
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-        if not {"network", "scale"} <= about.keys():
-            raise ValueError("the file does not say which network it holds: it was not written by clearport")
         self._device = device
-        self._module = weights.load(NETWORKS.get(about["network"]), int(about["scale"]), path).module.to(device)
-        self._bound: torch.Tensor
+        self._module, self._inputs, self._outputs = _opened(path, device)
+        self._bound: tuple[torch.Tensor, ...]
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        from torch.utils._pytree import tree_leaves
+
         self.bind(inputs)
-        return {"restored": self.invoke().contiguous().cpu().numpy()}
+        results = [value.contiguous().cpu().numpy() for value in tree_leaves(self.invoke())]
+        return dict(zip(self._outputs, results, strict=True))
 
     def bind(self, inputs: Mapping[str, Array]) -> None:
         import torch
 
-        (array,) = inputs.values()
-        self._bound = torch.from_numpy(array).to(self._device)  # (1, 3, H, W)
+        arrays = [inputs[name] for name in self._inputs] if len(self._inputs) > 1 else list(inputs.values())
+        self._bound = tuple(torch.from_numpy(array).to(self._device) for array in arrays)
 
-    def invoke(self) -> torch.Tensor:
+    def invoke(self) -> Any:
         import torch
 
         with torch.inference_mode():
-            result: torch.Tensor = self._module(self._bound)
-        return result
+            return self._module(*self._bound)
 
     def profile(self, inputs: Mapping[str, Array]) -> list[dict[str, Any]]:
         """Milliseconds that each kind of operator takes of one inference, without what it calls."""
@@ -68,6 +64,27 @@ class TorchSession:
     def facts(self) -> dict[str, Any]:
         """PyTorch runs every operator of an eager module on the CPU."""
         return {"unit": "cpu", "partitions": 1, "executed_precision": "float32"}
+
+
+def _opened(path: Path, device: str) -> tuple[nn.Module, tuple[str, ...], tuple[str, ...]]:
+    """What is run, and the names of what it takes and gives."""
+    if path.suffix == ".pt2":
+        from clearport.models import pt2
+
+        program, inputs, outputs = pt2.load(path)
+        module: nn.Module = program.module(check_guards=False)
+        return module.to(device), inputs, outputs
+    from safetensors import safe_open
+
+    from clearport.models import weights
+    from clearport.registry import NETWORKS
+
+    with safe_open(path, framework="pt") as file:
+        about = file.metadata() or {}
+    if not {"network", "scale"} <= about.keys():
+        raise ValueError("the file does not say which network it holds: it was not written by clearport")
+    loaded = weights.load(NETWORKS.get(about["network"]), int(about["scale"]), path).module
+    return loaded.to(device), ("image",), ("restored",)
 
 
 class TorchRunner:

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from clearport.base import BadInput, Size, Skipped, UnsupportedOperator
-from clearport.models import weights
 from clearport.pictures.images import save_png
 from clearport.pipeline.export import Photos, _make, _photos, _source
 from clearport.pipeline.goldens import fit
 from clearport.pipeline.isolated.process import Isolated
 from clearport.pipeline.lower import lower
-from clearport.pipeline.plan import Cell, ExportRequest, make_plan
+from clearport.pipeline.plan import Cell, make_plan
+from clearport.pipeline.sources.request import ExportRequest
 from clearport.protocols import no_progress
 from clearport.quantize.flow import QuantizeOptions
 from clearport.registry import TARGETS
@@ -87,12 +87,9 @@ class _Sorted(nn.Module):
 
 
 def test_where_nothing_can_be_written_the_export_says_why(tmp_path: Path) -> None:
-    plan = make_plan(_request(targets=("tflite",), precisions=("fp32",)))
-    spec = replace(plan.spec, build=lambda _: _Sorted().eval(), scales=(1,))
-    odd = replace(plan, spec=spec, scale=1)
-    loaded = weights.Loaded(_Sorted().eval(), "", "made here", {})
+    odd = make_plan(replace(_request(targets=("tflite",), precisions=("fp32",)), network=_Sorted().eval()))
     with Isolated() as isolated, pytest.raises(BadInput, match=r"nothing could be exported: tflite/fp32: .*TopK"):
-        _make(odd, loaded, Photos([], []), isolated, tmp_path, no_progress)
+        _make(odd, Photos([], []), isolated, tmp_path, no_progress)
 
 
 def test_a_quantizer_that_fails_costs_the_int8_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +97,7 @@ def test_a_quantizer_that_fails_costs_the_int8_files_alone(tmp_path: Path, monke
     plan = make_plan(_request(targets=("onnxruntime",)))
     photos = Photos([], [np.full((16, 16, 3), 9, np.uint8)])
     with Isolated() as isolated:
-        made = _make(plan, weights.load(plan.spec, plan.scale), photos, isolated, tmp_path, no_progress)
+        made = _make(plan, photos, isolated, tmp_path, no_progress)
     assert {artifact.precision for artifact in made.artifacts} == {"fp32"}
     assert made.quantized is None
     (skipped,) = made.skipped

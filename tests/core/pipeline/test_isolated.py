@@ -25,7 +25,8 @@ from clearport.models import weights
 from clearport.pipeline.export import Photos, _make
 from clearport.pipeline.isolated import codec
 from clearport.pipeline.isolated.process import Isolated
-from clearport.pipeline.plan import Cell, ExportRequest, make_plan
+from clearport.pipeline.plan import Cell, make_plan
+from clearport.pipeline.sources.request import ExportRequest
 from clearport.quantize import flow, table
 from clearport.quantize.flow import QuantizeOptions
 from clearport.registry import NETWORKS, TARGETS

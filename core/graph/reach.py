@@ -1,0 +1,244 @@
+"""How far each output pixel of a graph looks, told from its operators.
+
+Along each axis, pixel q of a value reads the input's pixels from ``step * q + low`` to ``step * q + high``; an operator
+that mixes all pixels, or moves them in a way that is not followed here, ends that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.base import Graph
+
+_PARTS = 64
+_PIXELWISE = frozenset(
+    " ".join(
+        (
+            "Abs Add And BatchNormalization Cast Ceil Celu Clip Concat Cos Div Elu Equal Erf Exp Expand Floor",
+            "Gelu Greater HardSigmoid HardSwish Identity LeakyRelu Less Log Max Min Mish Mod Mul Neg Not Or PRelu",
+            "Pow Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Softsign Sqrt Sub Sum Tanh ThresholdedRelu",
+            "Where",
+        )
+    ).split()
+)
+_CHANNELWISE = frozenset(
+    {"Softmax", "LayerNormalization", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "LogSoftmax"}
+)
+
+
+class Whole(Exception):
+    """An output pixel depends on all input pixels, or on ones that cannot be told; the layer is named."""
+
+
+@dataclass(frozen=True)
+class _Span:
+    step: Fraction
+    low: Fraction
+    high: Fraction
+
+    def through(self, step: Fraction, low: Fraction, high: Fraction) -> _Span:
+        """What is read by one whose pixel q reads this one's from ``step * q + low`` to ``step * q + high``."""
+        return _Span(self.step * step, self.low + self.step * low, self.high + self.step * high)
+
+    def also(self, other: _Span) -> _Span:
+        return _Span(max(self.step, other.step), min(self.low, other.low), max(self.high, other.high))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A value's spans along its height and width, and which axes these are."""
+
+    spans: tuple[_Span, _Span]
+    axes: tuple[int, int]
+    rank: int
+
+
+def halo_of(graph: Graph) -> int:
+    """Input pixels on each side that an output pixel of any picture among the outputs may depend on.
+
+    Raises:
+        Whole: it depends on all of them, or the operators do not tell.
+    """
+    one = _Span(Fraction(1), Fraction(0), Fraction(0))
+    known: dict[str, _Seen] = {}
+    for value in graph.model.graph.inputs:
+        rank = len(value.shape or ())
+        if rank == 4:
+            known[graphs.name_of(value)] = _Seen((one, one), (2, 3), 4)
+    for node in graph.model.graph:
+        found = _of_node(node, known)
+        if found is not None:
+            known.update((graphs.name_of(value), found) for value in node.outputs)
+    ends = [known[name] for value in graph.model.graph.outputs if (name := graphs.name_of(value)) in known]
+    return max((_halo(span) for seen in ends for span in seen.spans), default=0)
+
+
+def _halo(span: _Span) -> int:
+    """From the input pixel that an output pixel lies on: what is read are whole pixels."""
+    within = 1 - Fraction(1, span.step.denominator)
+    return max(math.floor(-span.low), math.floor(span.high + within), 0)
+
+
+def _of_node(node: ir.Node, known: dict[str, _Seen]) -> _Seen | None:
+    """What a node's outputs see; None where it reads nothing of the picture."""
+    read = [known[v.name] for v in node.inputs if v is not None and v.name in known]
+    if not read or node.op_type == "Shape":
+        return None
+    rule = _RULES.get(node.op_type)
+    if rule is not None:
+        return rule(node, read[0])
+    if node.op_type in _PIXELWISE:
+        return _joined(node, read)
+    if node.op_type in _CHANNELWISE:
+        return _channelwise(node, read[0])
+    if node.op_type == "MatMul" and len(read) == 1 and graphs.constant(graphs.need(node, 1)) is not None:
+        return _of_last_axis(node, read[0])
+    raise Whole(_what(node))
+
+
+def _what(node: ir.Node) -> str:
+    return f"{node.op_type} {node.name!r}"
+
+
+def _joined(node: ir.Node, read: list[_Seen]) -> _Seen:
+    first = max(read, key=lambda seen: seen.rank)
+    for seen in read:
+        if seen.rank == first.rank and seen.axes != first.axes:
+            raise Whole(_what(node))
+    if node.op_type == "Concat" and graphs.attr_int(node, "axis", 1) % first.rank in first.axes:
+        raise Whole(_what(node))
+    spans = [seen.spans for seen in read]
+    height, width = (spans[0][axis] for axis in (0, 1))
+    for one in spans[1:]:
+        height, width = height.also(one[0]), width.also(one[1])
+    return _Seen((height, width), first.axes, first.rank)
+
+
+def _channelwise(node: ir.Node, seen: _Seen) -> _Seen:
+    if node.op_type.startswith("Reduce"):
+        given = graphs.constant(graphs.operand(node, 1))
+        axes = [int(n) % seen.rank for n in given] if given is not None else list(range(seen.rank))
+        if not graphs.attr_int(node, "keepdims", 1):
+            raise Whole(_what(node))
+    else:
+        axis = graphs.attr_int(node, "axis", -1) % seen.rank
+        axes = list(range(axis, seen.rank)) if node.op_type == "LayerNormalization" else [axis]
+    if set(axes) & set(seen.axes):
+        raise Whole(_what(node))
+    return seen
+
+
+def _of_last_axis(node: ir.Node, seen: _Seen) -> _Seen:
+    if seen.rank - 1 in seen.axes:
+        raise Whole(_what(node))
+    return seen
+
+
+def _windows(node: ir.Node, seen: _Seen) -> _Seen:
+    kernel = graphs.attr_ints(node, "kernel_shape", ())
+    if len(kernel) != 2 or seen.axes != (2, 3):
+        raise Whole(_what(node))
+    strides, dilations = (graphs.attr_ints(node, name, (1, 1)) for name in ("strides", "dilations"))
+    pads = graphs.attr_ints(node, "pads", (0, 0, 0, 0))
+    spans = []
+    for axis, span in enumerate(seen.spans):
+        extent = (kernel[axis] - 1) * dilations[axis]
+        if node.op_type == "ConvTranspose":
+            step = Fraction(1, strides[axis])
+            spans.append(span.through(step, (pads[axis] - extent) * step, pads[axis] * step))
+        else:
+            spans.append(span.through(Fraction(strides[axis]), Fraction(-pads[axis]), Fraction(extent - pads[axis])))
+    return _Seen((spans[0], spans[1]), seen.axes, seen.rank)
+
+
+def _blocks(node: ir.Node, seen: _Seen) -> _Seen:
+    block = graphs.attr_int(node, "blocksize", 1)
+    if node.op_type == "DepthToSpace":
+        spans = [s.through(Fraction(1, block), Fraction(1 - block, block), Fraction(0)) for s in seen.spans]
+    else:
+        spans = [s.through(Fraction(block), Fraction(0), Fraction(block - 1)) for s in seen.spans]
+    return _Seen((spans[0], spans[1]), seen.axes, seen.rank)
+
+
+def _resize(node: ir.Node, seen: _Seen) -> _Seen:
+    if seen.axes != (2, 3):
+        raise Whole(_what(node))
+    mode = graphs.attr_str(node, "mode", "nearest")
+    cells = 2 if mode == "cubic" else 1
+    corner = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel") == "align_corners"
+    spans = []
+    for axis, span in enumerate(seen.spans):
+        step = _step(node, axis)
+        if corner and step != 1:
+            raise Whole(_what(node))  # where a pixel lies depends on the whole side
+        if mode == "nearest" and 1 in {step.numerator, step.denominator}:
+            spans.append(span.through(step, min(Fraction(0), step - 1), max(Fraction(0), step - 1)))
+            continue
+        width = cells * max(Fraction(1), step) if graphs.attr_int(node, "antialias", 0) else Fraction(cells)
+        moved = (step - 1) / 2
+        spans.append(span.through(step, min(Fraction(0), moved) - width, max(Fraction(0), moved) + width))
+    return _Seen((spans[0], spans[1]), seen.axes, seen.rank)
+
+
+def _step(node: ir.Node, axis: int) -> Fraction:
+    scales = graphs.constant(graphs.operand(node, 2))
+    if scales is not None and scales.size:
+        return 1 / Fraction(float(scales[2 + axis])).limit_denominator(_PARTS)
+    given, made = (v.shape[2 + axis] if v.shape is not None else None for v in (graphs.need(node, 0), node.outputs[0]))
+    if not isinstance(given, int) or not isinstance(made, int):
+        raise Whole(_what(node))
+    return Fraction(given, made)
+
+
+def _slice(node: ir.Node, seen: _Seen) -> _Seen:
+    starts, _, axes, steps = (graphs.constant(graphs.operand(node, index)) for index in (1, 2, 3, 4))
+    if starts is None or axes is None:
+        raise Whole(_what(node))
+    moves = {int(a) % seen.rank: int(s) for a, s in zip(axes, starts, strict=True)}
+    by = {int(a) % seen.rank: int(s) for a, s in zip(axes, steps, strict=True)} if steps is not None else {}
+    spans = []
+    for axis, span in zip(seen.axes, seen.spans, strict=True):
+        start, step = moves.get(axis, 0), by.get(axis, 1)
+        if start < 0 or step < 1:
+            raise Whole(_what(node))
+        spans.append(span.through(Fraction(step), Fraction(start), Fraction(start)))
+    return _Seen((spans[0], spans[1]), seen.axes, seen.rank)
+
+
+def _pad(node: ir.Node, seen: _Seen) -> _Seen:
+    pads = graphs.constant(graphs.operand(node, 1))
+    if pads is None or len(pads) != 2 * seen.rank or graphs.attr_str(node, "mode", "constant") == "wrap":
+        raise Whole(_what(node))
+    spans = [
+        span.through(Fraction(1), Fraction(-int(pads[axis])), Fraction(-int(pads[axis])))
+        for axis, span in zip(seen.axes, seen.spans, strict=True)
+    ]
+    return _Seen((spans[0], spans[1]), seen.axes, seen.rank)
+
+
+def _transpose(node: ir.Node, seen: _Seen) -> _Seen:
+    order = list(graphs.attr_ints(node, "perm", tuple(reversed(range(seen.rank)))))
+    return _Seen(seen.spans, (order.index(seen.axes[0]), order.index(seen.axes[1])), seen.rank)
+
+
+_RULES: dict[str, Callable[[ir.Node, _Seen], _Seen]] = {
+    "Conv": _windows,
+    "ConvTranspose": _windows,
+    "MaxPool": _windows,
+    "AveragePool": _windows,
+    "DepthToSpace": _blocks,
+    "SpaceToDepth": _blocks,
+    "Resize": _resize,
+    "Slice": _slice,
+    "Pad": _pad,
+    "Transpose": _transpose,
+}

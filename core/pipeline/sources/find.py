@@ -1,0 +1,77 @@
+"""What the user named -> a ``Source``, by the form of the word."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clearport.base import BadInput, Size
+from clearport.registry import NETWORKS
+
+if TYPE_CHECKING:
+    from clearport.pipeline.sources.request import ExportRequest
+    from clearport.pipeline.sources.source import Source
+
+FORMS = "a network of 'clearport list', FILE.onnx, FILE.pt2, or FILE.py:ATTRIBUTE"
+
+
+def source_of(request: ExportRequest) -> Source:
+    """The network that a request is about.
+
+    Raises:
+        BadInput: there is none, or it cannot be read, or an option does not fit it.
+    """
+    word = request.network
+    if not isinstance(word, str):
+        _check_options(request, "a module")
+        from clearport.pipeline.sources.module import module_source
+
+        return module_source(word, _name(_class_of(word)), _size(request), "a module given from Python")
+    if word.lower().endswith(".onnx"):
+        _check_options(request, "an ONNX file")
+        from clearport.pipeline.sources.onnx_file import onnx_source
+
+        return onnx_source(Path(word), _name(Path(word).stem), _size(request), request.threads)
+    file, _, attribute = word.rpartition(":")
+    if file.lower().endswith(".py"):
+        _check_options(request, "a network of yours")
+        from clearport.pipeline.sources.module import module_source
+        from clearport.pipeline.sources.python_file import module_of
+
+        found = module_of(Path(file), attribute)
+        return module_source(found, _name(Path(file).stem), _size(request), f"{attribute} of {Path(file).name}")
+    _check_form(word)
+    from clearport.pipeline.sources.zoo import zoo_source
+
+    return zoo_source(request)
+
+
+def _check_form(word: str) -> None:
+    if word.lower().endswith(".py"):
+        raise BadInput(
+            f"{word}: which network of it? Name it after a colon: {word}:ATTRIBUTE (a module, a class or a function)"
+        )
+    if word not in NETWORKS.names() and ("/" in word or Path(word).suffix):
+        raise BadInput(f"{word}: expected {FORMS}")
+
+
+def _check_options(request: ExportRequest, what: str) -> None:
+    """Options that only clearport's own networks have."""
+    for option, given in (("--weights", request.weights), ("--scale", request.scale), ("--knob", request.knobs)):
+        if given:
+            raise BadInput(f"{option}: {what} comes with its own; the option is for networks of 'clearport list'")
+
+
+def _size(request: ExportRequest) -> Size | None:
+    return request.size if isinstance(request.size, Size) else None
+
+
+def _class_of(given: Any) -> str:
+    return type(given[0] if isinstance(given, tuple) and given else given).__name__
+
+
+def _name(word: str) -> str:
+    """What files of a network are called: never as one of clearport's own, which it would be taken for."""
+    name = re.sub(r"[^a-z0-9_-]+", "_", word.lower()).strip("_-")[:40] or "network"
+    return f"{name}_own" if name in NETWORKS.names() else name

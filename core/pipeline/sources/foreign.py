@@ -1,0 +1,190 @@
+"""What is found of a network that nobody described: what its inputs and outputs are, and how it may be cut."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from clearport.base import BadInput, CheckFailed, Graph, Size, TensorSpec
+from clearport.graph import feeds, shapes
+from clearport.graph.reach import Whole, halo_of
+from clearport.models import samples
+from clearport.operators.sizes import coarsest_stride
+from clearport.pictures.images import load_rgb
+from clearport.pipeline.goldens import fit
+from clearport.pipeline.sources import measure, ranges
+from clearport.pipeline.sources.source import Traits
+
+if TYPE_CHECKING:
+    from clearport.base import Array, Kind
+    from clearport.pictures.images import Image8
+    from clearport.pipeline.sources.measure import Subject
+
+    Build = Callable[[Sequence[TensorSpec], Sequence[TensorSpec]], Graph]
+
+COLORS = {1: "Y", 3: "RGB", 4: "RGBA"}
+OVERLAP = 32
+"""Input pixels of overlap of tiles of a network that looks at the whole picture: they hide what differs."""
+_PHOTOS = 3
+
+
+@dataclass(frozen=True)
+class Description:
+    """What was found.
+
+    Attributes:
+        traits: sizes, scale, reach; inputs and outputs with ``H`` and ``W`` where they are free.
+        tried: two sizes that a network of any size was found to take.
+        how: what was decided -> how, in words.
+    """
+
+    traits: Traits
+    tried: tuple[Size, ...]
+    how: Mapping[str, str]
+
+    def sized(self, size: Size | None) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """Inputs and outputs for a size, or for any."""
+        return shapes.at(self.traits.inputs, size), shapes.at(self.traits.outputs, size)
+
+
+def described(
+    subject: Subject, outputs: Sequence[str], name: str, *, free: bool, size: Size | None, build: Build
+) -> Description:
+    """Find out what a network takes and gives.
+
+    Args:
+        subject: the network; its inputs have no ranges yet.
+        outputs: names of what it gives.
+        name: what it is to be called.
+        free: whether it is said to take any size.
+        size: the size that it is exported for, if one was asked for.
+        build: makes its graph from inputs and outputs of fixed sizes.
+
+    Raises:
+        BadInput: it takes no picture, or no size that is tried, or it gives another output each time.
+    """
+    picture = _picture_of(subject)
+    found = measure.sizes(subject) if free else None
+    own = None if free else shapes.size_of(picture)
+    probe = own or _probe_size(found)
+    given = subject.run(subject.filled(probe))
+    measure.check_repeatable(subject, probe)
+    inputs = tuple(_input(spec, picture) for spec in subject.inputs)
+    ends = tuple(_output(key, given[key], probe, free=free) for key in outputs)
+    main = shapes.lead(ends)
+    graph = build(shapes.at(inputs, probe), shapes.at(ends, probe))
+    taken, told = _ranges(subject, graph, main.name, probe)
+    inputs = tuple(replace(s, value_range=taken.range or ranges.UNIT) if s.is_picture else s for s in inputs)
+    ends = tuple(_as_told(spec, told) if spec is main else spec for spec in ends)
+    known = measure.Subject(name, inputs, subject.run)
+    halo, whole, reach = _reach(known, graph, main.name, probe)
+    multiple = math.lcm(found.multiple if found else 1, coarsest_stride(graph))
+    traits = Traits(
+        name=name,
+        task="other",
+        scale=measure.scale_of(given[main.name].shape, probe) if len(main.shape) == 4 else 1,
+        halo=halo,
+        whole_picture=whole,
+        size_multiple=multiple,
+        least_side=-(-found.least // multiple) * multiple if found else 1,
+        license="that of the file",
+        size=own,
+        inputs=inputs,
+        outputs=ends,
+    )
+    how = {"input range": taken.why, "output range": told.why, "reach": reach}
+    return Description(traits, found.tried if found else (), how)
+
+
+def _picture_of(subject: Subject) -> TensorSpec:
+    """The input that gives a network its size: the first with the axes of a picture."""
+    for spec in subject.inputs:
+        if len(spec.shape) == 4 and spec.dtype == "float32":
+            return spec
+    shown = ", ".join(f"{s.name} {s.shape}" for s in subject.inputs)
+    raise BadInput(f"{subject.name}: none of its inputs is a picture of four axes (it has: {shown})")
+
+
+def _probe_size(found: measure.Sizes | None) -> Size:
+    """The size that a network of any size is measured at: that which was tried, without its oddness."""
+    assert found is not None
+    side = -(-measure.SIDE // found.multiple) * found.multiple
+    return found.tried[0] if found.least > side else Size(side, side)
+
+
+def _input(spec: TensorSpec, picture: TensorSpec) -> TensorSpec:
+    kind, color = _kind(spec.shape, spec.dtype)
+    if spec is not picture and kind == "picture" and spec.shape[2:] != picture.shape[2:]:
+        kind = "map"
+    if kind == "picture":
+        return replace(spec, color=color, value_range=ranges.UNIT)
+    return replace(spec, kind=kind, value_range=None)
+
+
+def _output(name: str, array: Array, probe: Size, *, free: bool) -> TensorSpec:
+    kind, color = _kind(array.shape, str(array.dtype))
+    dtype = "float32" if array.dtype.kind == "f" else str(array.dtype)
+    spec = TensorSpec(name, array.shape, dtype=dtype, kind=kind, color=color, value_range=None)
+    if kind == "picture":
+        spec = replace(spec, value_range=ranges.UNIT)
+    return shapes.freed((spec,), probe)[0] if free else spec
+
+
+def _kind(shape: Sequence[int | str], dtype: str) -> tuple[Kind, str]:
+    """What a tensor is as far as its shape tells, and its colors."""
+    if dtype != "float32":
+        return "index", ""
+    if len(shape) == 4:
+        channels = shape[1]
+        return ("picture", COLORS[channels]) if channels in COLORS else ("map", "")
+    return ("scalar", "") if all(n == 1 for n in shape) else ("vector", "")
+
+
+def _as_told(spec: TensorSpec, found: ranges.Found) -> TensorSpec:
+    """An output with its range; one that is no picture of the photo is a map."""
+    if not spec.is_picture:
+        return spec
+    return (
+        replace(spec, kind="map", value_range=None) if found.range is None else replace(spec, value_range=found.range)
+    )
+
+
+def _ranges(subject: Subject, graph: Graph, main: str, probe: Size) -> tuple[ranges.Found, ranges.Found]:
+    """The ranges of the picture that comes in and of the one that goes out."""
+    photos = [load_rgb(path) for path in samples.calibration()[:_PHOTOS]]
+    specs = [replace(spec, value_range=ranges.UNIT) if spec.is_picture else spec for spec in graph.inputs]
+    picture = shapes.lead(specs)
+
+    def feed(photo: Image8, span: tuple[float, float]) -> dict[str, Array]:
+        ranged = [replace(s, value_range=span) if s.is_picture else s for s in specs]
+        return feeds.feed_of(ranged, feeds.sample_of(ranged, fit(photo, probe)))
+
+    def restore(index: int, span: tuple[float, float]) -> Array:
+        return subject.run(feed(photos[index], span))[main]
+
+    shown = [feed(photo, ranges.UNIT)[picture.name] for photo in photos]
+    taken, given = ranges.from_photos(shown, restore)
+    index = next(i for i, spec in enumerate(graph.outputs) if spec.name == main)
+    return ranges.at_input(graph) or taken, ranges.at_output(graph, index) or given
+
+
+def _reach(subject: Subject, graph: Graph, main: str, probe: Size) -> tuple[int, bool, str]:
+    """How far an output pixel looks, whether it looks at all of the picture, and how that was found.
+
+    Raises:
+        CheckFailed: changed pixels reach farther than the operators tell.
+    """
+    seen = measure.reach(subject, shapes.lead(subject.inputs).name, main, probe)
+    try:
+        told = halo_of(graph)
+    except Whole as where:
+        if seen is None:
+            return OVERLAP, True, f"all of the picture: {where}; and changed pixels reach that far"
+        return seen, False, f"{seen} pixels, by changing pixels; {where} hides it from the operators"
+    if seen is None or seen > told:
+        if min(probe.height, probe.width) // 2 - 2 <= told:
+            return told, False, f"{told} pixels, by its operators; changed pixels reach all of {probe}"
+        raise CheckFailed(f"{subject.name}: a changed pixel reaches farther than the {told} that its operators tell")
+    return told, False, f"{told} pixels, by its operators; changed pixels reach {seen}"

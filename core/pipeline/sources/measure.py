@@ -1,0 +1,158 @@
+"""What is measured of a network that nobody described: sizes, scale, reach, and whether it gives the same twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.base import BadInput, ClearportError, Size
+from clearport.graph import feeds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clearport.base import Array, TensorSpec
+
+Run = Callable[["Mapping[str, Array]"], "dict[str, Array]"]
+"""The network: inputs by name to outputs by name, float32; a ``ClearportError`` for a size that it refuses."""
+
+MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
+SIDE, LONGEST = 64, 256
+"""The side of pictures that are tried first, and the longest that is tried."""
+
+_SEEN = 1e-6
+"""A change of an output by this share of its largest value is one: what is not reached does not change at all."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What sizes a network takes. ``multiple`` is that of both sides, ``least`` the shortest side that was taken."""
+
+    multiple: int
+    least: int
+    tried: tuple[Size, ...]
+
+
+class Subject:
+    """A network that is measured: its ends with ``H`` and ``W`` where they are free, and how it is run."""
+
+    def __init__(self, name: str, inputs: Sequence[TensorSpec], run: Run) -> None:
+        self.name, self.inputs, self.run = name, tuple(inputs), run
+
+    def filled(self, size: Size) -> dict[str, Array]:
+        """Noise for every input, in its range (0..1 where none is known), at a size."""
+        return feeds.noise(self._ranged(), size)
+
+    def drawn(self, size: Size) -> dict[str, Array]:
+        """Something like a photo for every input."""
+        return feeds.photo_like(self._ranged(), size)
+
+    def _ranged(self) -> list[TensorSpec]:
+        return [spec if spec.value_range else replace(spec, value_range=(0.0, 1.0)) for spec in self.inputs]
+
+    def shapes(self, size: Size) -> dict[str, tuple[int, ...]] | None:
+        """What it gives for a size; None where it refuses it."""
+        try:
+            return {name: array.shape for name, array in self.run(self.filled(size)).items()}
+        except ClearportError:
+            return None
+
+
+def sizes(subject: Subject) -> Sizes:
+    """Find the multiple and the least side of a network of any size, by trying.
+
+    Raises:
+        BadInput: it takes none of the sizes that are tried.
+    """
+    for multiple in MULTIPLES:
+        for base in (SIDE, LONGEST):
+            taken = [Size(base + multiple * 3, base + multiple)]
+            if _regular(subject, [*taken, Size(base + 4 * multiple, base + 2 * multiple)]):
+                return Sizes(multiple, _least(subject, multiple), tuple(taken))
+    raise BadInput(
+        f"{subject.name}: its inputs are said to be of any size, and it takes none from {SIDE} to {LONGEST} pixels in "
+        "steps of up to 128: give --size with one that it takes"
+    )
+
+
+def _regular(subject: Subject, tried: Sequence[Size]) -> bool:
+    """Whether all sizes are taken, and each output grows with the picture by one factor."""
+    found: dict[tuple[str, int], set[Fraction | int]] = {}
+    for size in tried:
+        shapes = subject.shapes(size)
+        if shapes is None:
+            return False
+        for name, shape in shapes.items():
+            for axis, side in ((2, size.height), (3, size.width)) if len(shape) == 4 else ():
+                found.setdefault((name, axis), set()).add(Fraction(shape[axis], side))
+                found.setdefault((name, -axis), set()).add(shape[axis])
+    return all(len(values) == 1 or len(found[name, -axis]) == 1 for (name, axis), values in found.items() if axis > 0)
+
+
+def _least(subject: Subject, multiple: int) -> int:
+    """The shortest side that is taken, of some."""
+    for least in (8, 16, 24, 32, 48):
+        side = -(-least // multiple) * multiple
+        if side < SIDE and _regular(subject, [Size(side, side)]):
+            return side
+    return -(-SIDE // multiple) * multiple
+
+
+def scale_of(shape: Sequence[int], size: Size) -> Fraction:
+    """Output size over input size.
+
+    Raises:
+        BadInput: height and width differ in it.
+    """
+    scales = {Fraction(shape[2], size.height), Fraction(shape[3], size.width)}
+    if len(scales) > 1:
+        raise BadInput(f"for a picture of {size} it gives {shape[2]}x{shape[3]}: another factor for height and width")
+    return scales.pop()
+
+
+def reach(subject: Subject, picture: str, output: str, size: Size) -> int | None:
+    """Input pixels on each side that an output pixel depends on, by changing some of them; None: all of the picture."""
+    given = subject.filled(size)
+    before = subject.run(given)[output]
+    spec = next(spec for spec in subject.inputs if spec.name == picture)
+    low, high = spec.value_range or (0.0, 1.0)
+    farthest = 0
+    for row, column in _places(size):
+        for value in (low, high):
+            changed = given[picture].copy()
+            changed[..., row, column] = value
+            after = subject.run({**given, picture: changed})[output]
+            moved = np.abs(after - before).max(axis=tuple(range(before.ndim - 2)))
+            rows, columns = np.nonzero(moved > _SEEN * np.abs(before).max())
+            if not rows.size:
+                continue
+            scale = before.shape[-2] / size.height
+            far = max(np.abs(np.floor(rows / scale) - row).max(), np.abs(np.floor(columns / scale) - column).max())
+            farthest = max(farthest, int(far))
+    edge = max(size.height, size.width) // 2 - 2
+    return None if farthest >= edge else farthest
+
+
+def _places(size: Size) -> list[tuple[int, int]]:
+    middle = size.height // 2, size.width // 2
+    return [middle, (middle[0] + 1, middle[1] + 1), (middle[0] + 2, middle[1] - 1)]
+
+
+def check_repeatable(subject: Subject, size: Size) -> None:
+    """Run it twice on the same.
+
+    Raises:
+        BadInput: it does not give the same.
+    """
+    given = subject.filled(size)
+    first, second = subject.run(given), subject.run(given)
+    for name, array in first.items():
+        if not np.array_equal(array, second[name], equal_nan=array.dtype.kind == "f"):
+            raise BadInput(
+                f"{subject.name}: two runs on the same input give another {name!r}: it draws numbers, or keeps a "
+                "state; no file can give what it gives"
+            )

@@ -1,0 +1,202 @@
+"""A network that is a PyTorch module of the user's, or a program that ``torch.export.save`` wrote."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
+
+from clearport.base import Artifact, BadInput, Size, TensorSpec
+from clearport.bundle.files import TORCH_NETWORK
+from clearport.export import from_torch
+from clearport.export.from_onnx.plain import plain_name
+from clearport.graph import feeds, shapes
+from clearport.models import cost, modes, pt2
+from clearport.pipeline.sources import measure
+from clearport.pipeline.sources.foreign import Description, described
+from clearport.pipeline.sources.source import About, Traits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from clearport.base import Array, Graph
+    from clearport.protocols import Progress
+
+CHANNELS = (3, 1, 4, 6, 9, 12, 2, 8, 16)
+"""Channels that are tried, in this order, where nobody says what a network takes."""
+SIDES = (64, 128, 256, 224, 96, 512)
+"""Sides that are tried likewise."""
+
+
+@dataclass(frozen=True)
+class ModuleSource:
+    """See ``Source``. ``program`` is what PyTorch exported it as, once for each size."""
+
+    module: nn.Module
+    found: Description
+    origin: str
+    exported: dict[Size | None, torch.export.ExportedProgram]
+    own: bool = False
+
+    @property
+    def traits(self) -> Traits:
+        return self.found.traits
+
+    def graph(self, size: Size | None, progress: Progress) -> Graph:
+        progress("exporting the graph", 0, 0)
+        program = from_torch.program_of(self.module, self.traits, size)
+        self.exported[size] = program
+        return from_torch.export_graph(self.module, self.traits, self.traits.scale, size, program)
+
+    def keep(self, folder: Path) -> Artifact:
+        (size, program), *_ = self.exported.items()
+        inputs, outputs = (shapes.at(ends, size) for ends in (self.traits.inputs, self.traits.outputs))
+        path = folder / TORCH_NETWORK
+        pt2.save(path, program, [s.name for s in inputs], [s.name for s in outputs])
+        return Artifact("torch", "fp32", path, "", inputs, outputs, {})
+
+    def cost(self, size: Size) -> cost.Cost:
+        given = from_torch.arguments(feeds.noise(self.traits.inputs, size), self.traits.inputs)
+        return cost.cost(self.module, size, given)
+
+    def about(self) -> About:
+        return About({"source": self.origin, "found": dict(self.found.how)}, self.traits.license)
+
+
+def module_source(given: Any, name: str, size: Size | None, origin: str) -> ModuleSource:
+    """Find out what a module takes and gives.
+
+    Args:
+        given: a module in eval mode, or a pair of it and a tuple of example inputs (batch 1).
+        name: what the network is to be called.
+        size: the size that it is exported for, if one was asked for.
+        origin: where it comes from, in words.
+
+    Raises:
+        BadInput: it is no module, in training mode, on another device, draws numbers, or takes nothing that is tried.
+    """
+    module, examples = _parts(given, name)
+    _check_module(module, name)
+    inputs = _inputs(module, examples, name, size)
+    run = partial(_run, module, [spec.name for spec in inputs], name)
+    subject = measure.Subject(name, inputs, run)
+    probe = shapes.size_of(inputs[0])
+    assert probe is not None
+    modes.check_repeatable(module, from_torch.arguments(subject.filled(probe), inputs), name)
+    freed = measure.Subject(name, shapes.freed(inputs, probe), run)
+    free = _takes_any(freed)
+    outputs = list(run(subject.filled(probe)))
+    build = partial(_graph, module, name)
+    found = described(freed if free else subject, outputs, name, free=free, size=size, build=build)
+    return ModuleSource(module, replace(found, traits=replace(found.traits, license="that of your code")), origin, {})
+
+
+def _parts(given: Any, name: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    module, examples = given if isinstance(given, tuple) and len(given) == 2 else (given, ())
+    examples = (examples,) if isinstance(examples, torch.Tensor) else tuple(examples)
+    if not isinstance(module, nn.Module) or not all(isinstance(value, torch.Tensor) for value in examples):
+        raise BadInput(
+            f"{name}: expected a torch.nn.Module, or a pair of it and a tuple of example tensors; got "
+            f"{type(module).__name__}"
+        )
+    return module, examples
+
+
+def _check_module(module: nn.Module, name: str) -> None:
+    modes.check_eval(module, name)
+    for key, value in (*module.named_parameters(), *module.named_buffers()):
+        if value.device.type != "cpu":
+            raise BadInput(
+                f"{name}: {key!r} lies on {value.device}; clearport exports on the CPU: call .cpu() on the network"
+            )
+        if value.is_floating_point() and value.dtype != torch.float32:
+            raise BadInput(f"{name}: {key!r} is {value.dtype}; clearport exports float32: call .float() on the network")
+
+
+def _inputs(
+    module: nn.Module, examples: Sequence[torch.Tensor], name: str, size: Size | None
+) -> tuple[TensorSpec, ...]:
+    """What the module takes, by example or by trying."""
+    words = _arguments(module, len(examples))
+    if examples:
+        if len(examples) != len(words):
+            raise BadInput(f"{name}: {len(examples)} example inputs for the {len(words)} that its forward takes")
+        return tuple(_spec(word, tuple(value.shape), value.dtype) for word, value in zip(words, examples, strict=True))
+    if len(words) != 1:
+        raise BadInput(
+            f"{name}: its forward takes {len(words)} inputs ({', '.join(words)}): give examples of them, as a pair "
+            "(module, (tensor, ...)), so that their shapes are known"
+        )
+    sizes = [size] if size is not None else [Size(side, side) for side in SIDES]
+    said = ""
+    for tried in sizes:
+        for channels in _channels(module):
+            spec = _spec(words[0], (1, channels, tried.height, tried.width), torch.float32)
+            try:
+                _run(module, [spec.name], name, feeds.noise([replace(spec, value_range=(0.0, 1.0))], tried))
+            except BadInput as error:
+                said = said or str(error)
+                continue
+            return (spec,)
+    raise BadInput(
+        f"{said}; tried pictures of {', '.join(map(str, sizes))}: give an example, as a pair (module, (tensor,))"
+    )
+
+
+def _channels(module: nn.Module) -> list[int]:
+    """What is tried: first what the network's first convolution takes."""
+    first = next((part.in_channels for part in module.modules() if isinstance(part, nn.Conv2d)), CHANNELS[0])
+    return list(dict.fromkeys((first, *CHANNELS)))
+
+
+def _arguments(module: nn.Module, wanted: int) -> list[str]:
+    """Names of the tensors that ``forward`` takes: those without a default, or as many as there are examples."""
+    parameters = [
+        p
+        for p in inspect.signature(module.forward).parameters.values()
+        if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}
+    ]
+    needed = sum(p.default is p.empty for p in parameters)
+    names: list[str] = []
+    for parameter in parameters[: max(needed, min(wanted, len(parameters)))]:
+        names.append(plain_name(parameter.name, names))
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(module.forward).parameters.values())
+    return [f"input_{i + 1}" for i in range(max(1, wanted))] if variadic and not names else names
+
+
+def _spec(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> TensorSpec:
+    kind = "float32" if dtype.is_floating_point else "int64"
+    return TensorSpec(name, shape, dtype=kind, value_range=None, kind="picture" if len(shape) == 4 else "vector")
+
+
+def _run(module: nn.Module, names: Sequence[str], title: str, given: Mapping[str, Array]) -> dict[str, Array]:
+    """One inference; whatever the module raises is a size that it refuses."""
+    try:
+        with torch.inference_mode():
+            found = tree_leaves(module(*(torch.from_numpy(given[name]) for name in names)))
+    except Exception as error:  # the user's code may raise anything
+        raise BadInput(f"{title}: {type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
+    if not found or not all(isinstance(value, torch.Tensor) for value in found):
+        raise BadInput(f"{title}: it gives {type(found[0]).__name__ if found else 'nothing'}; expected tensors")
+    words = ["restored"] if len(found) == 1 else [f"output_{i + 1}" for i in range(len(found))]
+    return {word: value.numpy() for word, value in zip(words, found, strict=True)}
+
+
+def _takes_any(subject: measure.Subject) -> bool:
+    try:
+        measure.sizes(subject)
+    except BadInput:
+        return False
+    return True
+
+
+def _graph(module: nn.Module, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Graph:
+    size = shapes.size_of(shapes.lead(inputs))
+    traits = Traits(name, "other", 1, 0, False, 1, 1, "", inputs=tuple(inputs), outputs=tuple(outputs))
+    return from_torch.graph_of(from_torch.program_of(module, traits, size), traits, 1, size)

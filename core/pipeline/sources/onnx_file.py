@@ -1,0 +1,171 @@
+"""A network that is an ONNX file."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearport.base import Artifact, BadInput, CheckFailed, Size, TensorSpec
+from clearport.bundle.files import ONNX_NETWORK
+from clearport.disk.files import write_bytes
+from clearport.export.from_onnx.graph import graph_of
+from clearport.export.from_onnx.plain import Plain, plain
+from clearport.export.from_onnx.read import read
+from clearport.graph import nodes as graphs
+from clearport.models.cost import Cost
+from clearport.pipeline.prove import REFERENCE_OPTIONS, TIMEOUT_S
+from clearport.pipeline.sources import measure
+from clearport.pipeline.sources.foreign import Description, described
+from clearport.pipeline.sources.source import About, Traits
+from clearport.quantize.placement import cost as macs
+from clearport.runtime.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from clearport.base import Array, Graph
+    from clearport.export.from_onnx.plain import End
+    from clearport.protocols import Progress
+
+TOLERANCE, MOST = 1e-4, 1e-3
+"""How far a graph may be from its file, as a share of the output's range: as for PyTorch (``export/from_torch.py``)."""
+_ROUNDINGS = 3.0
+"""Where ONNX Runtime differs from itself, without its optimizations, by more: so many times as far, up to ``MOST``."""
+
+
+@dataclass(frozen=True)
+class OnnxSource:
+    """See ``Source``. ``described`` is what was found of the network."""
+
+    plain: Plain
+    found: Description
+    threads: int = 1
+    own: bool = False
+
+    @property
+    def traits(self) -> Traits:
+        return self.found.traits
+
+    def graph(self, size: Size | None, progress: Progress) -> Graph:
+        progress("reading the graph", 0, 0)
+        graph = self._graph(size)
+        progress("comparing the graph with the file", 0, 0)
+        tried = [size] if size is not None else list(self.found.tried)
+        self._compare(graph, tried)
+        second = self.found.tried[-1] if self.found.tried else None
+        if size is not None and self.traits.size is None and second not in {None, size}:
+            self._compare(self._graph(second), [second])
+        return graph
+
+    def _graph(self, size: Size | None) -> Graph:
+        ends = self.found.sized(size)
+        return graph_of(self.plain, self.traits.name, *ends, self.traits.scale)
+
+    def _compare(self, graph: Graph, sizes: Sequence[Size | None]) -> None:
+        """The file and the graph on the same numbers, side by side in ONNX Runtime.
+
+        Raises:
+            CheckFailed: they differ.
+        """
+        with (
+            _opened(self.plain.to_bytes(), REFERENCE_OPTIONS, self.threads) as file,
+            _opened(graphs.to_bytes(graph.model), {}, self.threads) as made,
+        ):
+            for size in sizes:
+                assert size is not None
+                subject = measure.Subject(self.traits.name, graph.inputs, made)
+                for given in (subject.filled(size), subject.drawn(size)):
+                    self._judge(file(given), made(given), given, size)
+
+    def _judge(self, wanted: dict[str, Array], made: dict[str, Array], given: dict[str, Array], size: Size) -> None:
+        for name, array in wanted.items():
+            told = f"{self.traits.name}: the graph is not the file: for {size} output {name!r}"
+            if made[name].shape != array.shape:
+                raise CheckFailed(f"{told} has shape {made[name].shape}, and that of the file {array.shape}")
+            if not np.isfinite(array).all():
+                raise BadInput(f"{self.plain.given.path}: its output {name!r} is not finite on noise of {size}")
+            span = float(np.ptp(array)) or 1.0
+            far = float(np.abs(made[name].astype(np.float64) - array).max())
+            if far > TOLERANCE * span and not far <= min(MOST * span, _ROUNDINGS * self._rounding(array, name, given)):
+                raise CheckFailed(
+                    f"{told} is off by up to {far:g}, where the file gives {array.min():g} to {array.max():g}"
+                )
+
+    def _rounding(self, single: Array, name: str, given: dict[str, Array]) -> float:
+        """How far the file is from itself by other kernels."""
+        with _opened(self.plain.to_bytes(), {}, self.threads) as again:
+            return float(np.abs(again(given)[name].astype(np.float64) - single).max())
+
+    def keep(self, folder: Path) -> Artifact:
+        path = folder / ONNX_NETWORK
+        write_bytes(path, self.plain.to_bytes())
+        inputs, outputs = self.found.sized(None) if self.traits.size is None else self.found.sized(self.traits.size)
+        return Artifact("onnxruntime", "fp32", path, "", inputs, outputs, {})
+
+    def cost(self, size: Size) -> Cost:
+        graph = self._graph(size)
+        params = sum(c.size for v in graph.model.graph.initializers.values() if (c := graphs.constant(v)) is not None)
+        return Cost(params, int(sum(macs.macs(graph).values()) * size.height * size.width), size)
+
+    def about(self) -> About:
+        given = self.plain.given
+        card = {
+            "source": f"{given.path.name}, opset {given.opset}" + (f", by {given.producer}" if given.producer else ""),
+            "source_sha256": given.sha256,
+            "found": dict(self.found.how),
+        }
+        if self.plain.changed:
+            card["kept"] = f"{ONNX_NETWORK} is the file, but that {', '.join(self.plain.changed)}"
+        return About(card, self.traits.license)
+
+
+def onnx_source(path: Path, name: str, size: Size | None, threads: int) -> OnnxSource:
+    """Read a file and find out what its network takes and gives.
+
+    Args:
+        path: the file.
+        name: what the network is to be called.
+        size: the size that it is to be measured at, where it takes any; None: one of clearport's.
+        threads: CPU threads of ONNX Runtime.
+
+    Raises:
+        BadInput: it cannot be read or exported, or takes no size that is tried.
+    """
+    found = plain(read(path))
+    inputs, free = _specs(found.inputs), any(isinstance(n, str) for end in found.inputs for n in end.shape)
+    with _opened(found.to_bytes(), REFERENCE_OPTIONS, threads) as run:
+        subject = measure.Subject(str(path), inputs, run)
+        outputs = [end.name for end in found.outputs]
+        build = partial(_probe_graph, found, name)
+        return OnnxSource(found, described(subject, outputs, name, free=free, size=size, build=build), threads)
+
+
+def _probe_graph(found: Plain, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Graph:
+    return graph_of(found, name, inputs, outputs, 1)
+
+
+def _specs(ends: Sequence[End]) -> list[TensorSpec]:
+    """What a file says of its ends: free sides of pictures are H and W, of whichever name they have there."""
+    found = []
+    for end in ends:
+        places = {2: "H", 3: "W"} if len(end.shape) == 4 else {}
+        shape = tuple(n if isinstance(n, int) else places.get(axis, 1) for axis, n in enumerate(end.shape))
+        dtype = end.dtype if end.dtype in {"int32", "int64", "bool"} else "float32"
+        found.append(TensorSpec(end.name, shape, dtype=dtype, value_range=None))
+    return found
+
+
+@contextmanager
+def _opened(model: bytes, options: Mapping[str, Any], threads: int) -> Iterator[measure.Run]:
+    """A model in ONNX Runtime, in a worker."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, ONNX_NETWORK)
+        path.write_bytes(model)
+        with Worker("onnxruntime", path, threads, TIMEOUT_S, options) as worker:
+            yield worker.run

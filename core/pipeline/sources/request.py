@@ -1,0 +1,34 @@
+"""What the user asks an export for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clearport.base import IODType, Size
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What the user asked for; see ``clearport export --help``.
+
+    ``network`` is a word (``sources/find.py`` has its forms) or a ``torch.nn.Module``. Empty ``targets`` and
+    ``precisions`` mean all. ``size`` None means any size, ``"own"`` the network's own or else the usual one.
+    """
+
+    network: str | Any
+    out: Path
+    scale: int | None = None
+    size: Size | Literal["own"] | None = "own"
+    targets: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    weights: Path | None = None
+    knobs: tuple[str, ...] = ()
+    calibration: Path | None = None
+    io: IODType = "uint8"
+    threads: int = 1
+    measure: bool = True
+    force: bool = False

@@ -1,0 +1,131 @@
+"""Every float number format -> float32, and whole numbers at the ends -> float: what a graph of clearport computes in.
+
+Weights of float16, bfloat16 and float64 keep their values as far as float32 has them. A picture that comes in as uint8
+is one of float32 from 0 to 255; one that goes out as uint8 is the number before it was made whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.base import BadInput
+from clearport.export.from_onnx.lift_older import before, constant, layer_of
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FLOATS = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
+_PIXELS = frozenset({ir.DataType.UINT8})
+_MOVING = frozenset(
+    {
+        "Transpose",
+        "Reshape",
+        "Squeeze",
+        "Unsqueeze",
+        "Flatten",
+        "Slice",
+        "Split",
+        "Concat",
+        "Gather",
+        "Identity",
+        "Pad",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "Expand",
+        "Tile",
+    }
+)
+"""Operators that only move numbers, whatever their format."""
+
+_WITHIN = 0.498
+"""What is taken off a number that is cut to whole ones, so that rounding gives the same: nearly a half, and no tie."""
+
+
+def in_float32(model: ir.Model, name: str) -> ir.Model:
+    """The same network in float32, also at its ends; changed in place.
+
+    Raises:
+        BadInput: whole numbers at an end are computed with, so that float would give something else.
+    """
+    for value in tuple(model.graph.inputs):
+        if value.dtype in _PIXELS:
+            _open_input(value, name)
+    for value in tuple(model.graph.outputs):
+        if value.dtype in _PIXELS:
+            _open_output(model.graph, value, name)
+    for value in _values(model.graph):
+        if value.dtype in FLOATS:
+            value.type = ir.TensorType(ir.DataType.FLOAT)
+        if value.const_value is not None and value.const_value.dtype in FLOATS:
+            value.const_value = _widened(value.const_value, value.name)
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        _widen_attributes(node)
+    return model
+
+
+def _values(body: ir.Graph) -> Iterator[ir.Value]:
+    yield from body.inputs
+    yield from body.initializers.values()
+    for node in ir.traversal.RecursiveGraphIterator(body):
+        yield from node.outputs
+        for value in node.inputs:
+            if value is not None:
+                yield value
+
+
+def _widened(tensor: ir.TensorProtocol, name: str | None) -> ir.TensorProtocol:
+    return ir.tensor(np.asarray(tensor.numpy()).astype(np.float32), name=name)
+
+
+def _widen_attributes(node: ir.Node) -> None:
+    for key, attribute in tuple(node.attributes.items()):
+        if attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype in FLOATS:
+            node.attributes[key] = ir.AttrTensor(key, _widened(attribute.as_tensor(), None))
+        is_format = key == "to" or (key == "dtype" and attribute.type == ir.AttributeType.INT)
+        if is_format and ir.DataType(attribute.as_int()) in FLOATS:
+            node.attributes[key] = ir.AttrInt64(key, int(ir.DataType.FLOAT))
+
+
+def _open_input(value: ir.Value, name: str) -> None:
+    """Float from the input to where it is made float anyway."""
+    value.type = ir.TensorType(ir.DataType.FLOAT)
+    for use in tuple(value.uses()):
+        node = use.node
+        if node.op_type == "Cast":
+            continue
+        if node.op_type not in _MOVING:
+            raise BadInput(
+                f"{name}: {node.op_type} {layer_of(node)!r} computes with the whole numbers of input {value.name!r}: "
+                "cast the input to float first"
+            )
+        for written in node.outputs:
+            if written.dtype != ir.DataType.FLOAT:
+                _open_input(written, name)
+
+
+def _open_output(body: ir.Graph, value: ir.Value, name: str) -> None:
+    """What is made whole at the end stays as it was before, but for what cutting takes off."""
+    node = value.producer()
+    value.type = ir.TensorType(ir.DataType.FLOAT)
+    if node is None:
+        return
+    if node.op_type in _MOVING:
+        for read in node.inputs:
+            if read is not None and read.dtype in _PIXELS:
+                _open_output(body, read, name)
+        return
+    if node.op_type != "Cast":
+        raise BadInput(f"{name}: {node.op_type} {layer_of(node)!r} computes output {value.name!r} in whole numbers")
+    source = graphs.need(node, 0)
+    rounding = source.producer()
+    if rounding is not None and rounding.op_type == "Round":
+        node.replace_input_with(0, graphs.need(rounding, 0))
+    elif rounding is None or rounding.op_type not in {"Floor", "Ceil"}:
+        lowered = before(node, "Sub", [source, constant(node, np.array(_WITHIN, np.float32))])
+        ends = [constant(node, np.array(number, np.float32)) for number in (0, 255)]
+        node.replace_input_with(0, before(node, "Clip", [lowered, *ends]))
+    node.attributes["to"] = ir.AttrInt64("to", int(ir.DataType.FLOAT))

@@ -1,0 +1,201 @@
+"""An ONNX file with plain ends: float32, NCHW, names that every target takes. A file that has them stays as it is.
+
+It is the reference of every artifact, in ONNX Runtime without optimizations, and what the bundle keeps as
+``network.onnx``. Its operators and its opset are the file's own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from clearport.base import BadInput
+from clearport.export.from_onnx import formats
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from clearport.base import Layout
+    from clearport.export.from_onnx.read import Given
+
+    Shape = tuple[int | str, ...]
+
+COLORS, MOST_CHANNELS = 4, 16
+"""Channels that a picture has at most, and a stack of them; an axis that is longer is a side."""
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_READ = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.UINT8})
+_INDICES = frozenset({onnx.TensorProto.INT32, onnx.TensorProto.INT64, onnx.TensorProto.BOOL})
+
+
+@dataclass(frozen=True)
+class End:
+    """An input or output.
+
+    Attributes:
+        name: a plain one; ``given`` is the file's.
+        shape: an int for each axis, or a word where it is free; of four axes in the order NCHW.
+        layout: the order of axes in the file.
+        dtype: NumPy's name of the number format in the file.
+    """
+
+    name: str
+    given: str
+    shape: Shape
+    layout: Layout
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A file and its form with plain ends; ``changed`` says in words what differs."""
+
+    given: Given
+    model: onnx.ModelProto
+    inputs: tuple[End, ...]
+    outputs: tuple[End, ...]
+    changed: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """One file that holds all of it."""
+        return bytes(self.model.SerializeToString(deterministic=True))
+
+
+def plain(given: Given) -> Plain:
+    """The plain form of a file.
+
+    Raises:
+        BadInput: an end has a number format or a shape that cannot be exported.
+    """
+    constants = {tensor.name for tensor in given.model.graph.initializer}
+    sources = [value for value in given.model.graph.input if value.name not in constants]
+    inputs = _ends(sources, given)
+    outputs = _ends(given.model.graph.output, given, {end.name for end in inputs})
+    if not inputs:
+        raise BadInput(f"{given.path}: it has no inputs")
+    ends = (*inputs, *outputs)
+    changed = _changes(given, ends)
+    if not changed and all(end.name == end.given for end in ends):
+        return Plain(given, given.model, inputs, outputs)
+    model = ir.from_proto(given.model)
+    common.RemoveInitializersFromInputsPass()(model)
+    formats.in_float32(model, str(given.path))
+    _rename(model.graph, ends)
+    for end in ends:
+        if end.layout == "NHWC":
+            _move_axes(model.graph, end, as_input=end in inputs)
+    common.NameFixPass()(model)
+    return Plain(given, ir.to_proto(model), inputs, outputs, changed)
+
+
+def plain_name(name: str, taken: Collection[str]) -> str:
+    """A tensor's name as every target takes it: letters, digits and underscores, a letter first, none of ``taken``."""
+    word = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "tensor"
+    word = word if word[0].isascii() and word[0].isalpha() else f"t_{word}"
+    number, unique = 2, word
+    while unique in taken:
+        unique, number = f"{word}_{number}", number + 1
+    return unique
+
+
+def _changes(given: Given, ends: Sequence[End]) -> tuple[str, ...]:
+    kinds = sorted({end.dtype for end in ends} - {"float32", "int32", "int64", "bool"})
+    found = [f"{' and '.join(kinds)} at its ends are float32"] if kinds else []
+    if any(t.data_type in _WIDE for t in given.model.graph.initializer) or "float16" in kinds:
+        found.append("it computes in float32")
+    if any(end.layout == "NHWC" for end in ends):
+        found.append("its pictures are NCHW")
+    return tuple(dict.fromkeys(found))
+
+
+_WIDE = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE)
+
+
+def _ends(values: Sequence[onnx.ValueInfoProto], given: Given, taken: Collection[str] = ()) -> tuple[End, ...]:
+    names = set(taken)
+    found = []
+    for value in values:
+        end = _end(value, given, names)
+        names.add(end.name)
+        found.append(end)
+    return tuple(found)
+
+
+def _end(value: onnx.ValueInfoProto, given: Given, taken: Collection[str]) -> End:
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
+        raise BadInput(f"{given.path}: {value.name!r} has no shape: export it again with shapes of inputs and outputs")
+    if kind.elem_type not in _READ | _INDICES:
+        name = onnx.TensorProto.DataType.Name(kind.elem_type)
+        raise BadInput(f"{given.path}: {value.name!r} holds {name}; expected float32, float16 or uint8 pictures")
+    shape: Shape = tuple(
+        side.dim_value if side.HasField("dim_value") else side.dim_param or f"{value.name}_{axis}"
+        for axis, side in enumerate(kind.shape.dim)
+    )
+    if any(isinstance(n, int) and n < 1 for n in shape):
+        raise BadInput(f"{given.path}: {value.name!r} has the shape {shape}, which is empty")
+    layout = layout_of(shape)
+    ordered = (shape[0], shape[3], *shape[1:3]) if layout == "NHWC" else shape
+    dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    return End(plain_name(value.name, taken), value.name, _single(ordered, value.name, given), layout, dtype)
+
+
+def layout_of(shape: Shape) -> Layout:
+    """The order of axes of a picture's shape: channels are the short fixed axis; NCHW where both could be."""
+    if len(shape) != 4:
+        return "NCHW"
+    for most in (COLORS, MOST_CHANNELS):
+        front, back = (isinstance(n, int) and n <= most for n in (shape[1], shape[3]))
+        if front != back:
+            return "NHWC" if back else "NCHW"
+    return "NCHW"
+
+
+def _single(shape: Shape, name: str, given: Given) -> Shape:
+    """One picture at a time: a free batch is 1."""
+    if len(shape) < 2:
+        return shape
+    if isinstance(shape[0], str):
+        return (1, *shape[1:])
+    if shape[0] != 1 and len(shape) == 4:
+        raise BadInput(
+            f"{given.path}: {name!r} takes {shape[0]} pictures at once; artifacts take one: export it with a batch of 1"
+        )
+    return shape
+
+
+def _rename(body: ir.Graph, ends: Sequence[End]) -> None:
+    wanted = {end.given: end.name for end in ends if end.given != end.name}
+    inside = [value for node in body for value in node.outputs] + list(body.initializers.values())
+    for value in inside:  # whoever has the name already gives way
+        if value.name in wanted.values() and value.name not in wanted:
+            value.name = f"{value.name}.inner"
+    for value in (*body.inputs, *body.outputs):
+        if value.name in wanted:
+            value.name = wanted[value.name]
+
+
+def _move_axes(body: ir.Graph, end: End, *, as_input: bool) -> None:
+    """A Transpose at an end of four axes, so that the end itself is NCHW."""
+    values = body.inputs if as_input else body.outputs
+    index = next(i for i, value in enumerate(values) if value.name == end.name)
+    value = values[index]
+    node = ir.node("Transpose", [value], {"perm": [0, 2, 3, 1] if as_input else [0, 3, 1, 2]})
+    moved = node.outputs[0]
+    moved.type = value.type
+    if as_input:
+        for use in tuple(value.uses()):
+            if use.node is not node:
+                use.node.replace_input_with(use.idx, moved)
+        value.shape = ir.Shape(end.shape)
+        body.insert_before(body[0], node)
+        return
+    body.append(node)
+    value.name, moved.name = f"{end.name}.nhwc", end.name
+    moved.shape = ir.Shape(end.shape)
+    body.outputs[index] = moved

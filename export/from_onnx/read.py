@@ -1,0 +1,79 @@
+"""An ONNX file as it was given: whole, checked, and of bounded size; nothing of it is run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from clearport.base import BadInput
+from clearport.disk.files import explain
+from clearport.export.from_onnx import check, tensors
+from clearport.export.from_onnx.wire import Census
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Given:
+    """A model as its file has it, with what lay beside the file.
+
+    Attributes:
+        path: the file.
+        sha256: of the file.
+        model: the message; treat it as immutable.
+    """
+
+    path: Path
+    sha256: str
+    model: onnx.ModelProto
+
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's operators that it was written for."""
+        return check.opset_of(self.model.opset_import, str(self.path))
+
+    @property
+    def producer(self) -> str:
+        """The tool that wrote it, as it says, in one line of text."""
+        said = f"{self.model.producer_name} {self.model.producer_version}".strip()
+        return "".join(c for c in said if c.isprintable())[:80]
+
+    def to_bytes(self) -> bytes:
+        """One file that holds all of it."""
+        return bytes(self.model.SerializeToString(deterministic=True))
+
+
+def read(path: Path) -> Given:
+    """Read and check an ONNX file.
+
+    Raises:
+        BadInput: there is none, it is damaged, too large, hostile, or holds what cannot be exported.
+    """
+    data = _bytes(path)
+    Census(memoryview(data), str(path)).take()
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except (DecodeError, RuntimeError) as error:
+        raise BadInput(f"{path}: not an ONNX model: {error}") from error
+    if not model.HasField("graph") or not model.graph.node:
+        raise BadInput(f"{path}: not an ONNX model, or one without operators")
+    tensors.complete(model, path)
+    check.check(model, path)
+    return Given(path, hashlib.sha256(data).hexdigest(), model)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise BadInput(f"{path}: there is no such file")
+        if path.stat().st_size > tensors.MOST_BYTES:
+            raise BadInput(f"{path}: larger than 2 GiB, which no ONNX file can be")
+        return path.read_bytes()
+    except OSError as error:
+        raise explain(error, path) from error

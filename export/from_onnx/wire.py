@@ -1,0 +1,111 @@
+"""How much an ONNX file holds, told from its wire format before anything is parsed, so that no file takes more memory
+than a network does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from clearport.base import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST_NODES = 20_000
+"""Operators of one file. The largest networks of the field have about 5,000; each takes some 2 KB once it is parsed."""
+
+MOST_ENTRIES = 200_000
+"""Tensors, names and descriptions of values beside the operators."""
+
+MOST_DEPTH = 16
+"""Graphs within attributes of operators of graphs."""
+
+_GRAPH, _FUNCTIONS = 7, 25  # of ModelProto
+_NODE, _FUNCTION_NODE = 1, 7  # of GraphProto and FunctionProto
+_ATTRIBUTE = 5  # of NodeProto
+_SUBGRAPHS = (6, 11)  # of AttributeProto
+_SMALL = 64
+"""A node of at most so many bytes holds no graph that matters."""
+
+
+class _Field(NamedTuple):
+    number: int
+    begin: int
+    end: int
+
+
+class Census:
+    """Counts what a file holds and stops where that is too much."""
+
+    def __init__(self, data: memoryview, name: str) -> None:
+        self._data, self._name = data, name
+        self.nodes = self.entries = 0
+
+    def take(self) -> None:
+        """Count the graph and the functions of a model.
+
+        Raises:
+            BadInput: it holds more than a network of the field does, or its bytes are no protobuf message.
+        """
+        for field in self._fields(0, len(self._data)):
+            if field.number == _GRAPH:
+                self._graph(field, _NODE, 0)
+            elif field.number == _FUNCTIONS:
+                self._graph(field, _FUNCTION_NODE, 0)
+
+    def _graph(self, graph: _Field, node: int, depth: int) -> None:
+        if depth > MOST_DEPTH:
+            raise BadInput(f"{self._name}: graphs lie within graphs more than {MOST_DEPTH} deep")
+        for field in self._fields(graph.begin, graph.end):
+            if field.number == node:
+                self.nodes += 1
+                self._within(field, depth)
+            else:
+                self.entries += 1
+            if self.nodes > MOST_NODES or self.entries > MOST_ENTRIES:
+                raise BadInput(
+                    f"{self._name}: more than {MOST_NODES:,} operators or {MOST_ENTRIES:,} tensors and descriptions: "
+                    "more than any network that this is for has"
+                )
+
+    def _within(self, node: _Field, depth: int) -> None:
+        if node.end - node.begin <= _SMALL:
+            return
+        for attribute in self._fields(node.begin, node.end):
+            if attribute.number == _ATTRIBUTE and attribute.end - attribute.begin > _SMALL:
+                for field in self._fields(attribute.begin, attribute.end):
+                    if field.number in _SUBGRAPHS:
+                        self._graph(field, _NODE, depth + 1)
+
+    def _fields(self, begin: int, end: int) -> Iterator[_Field]:
+        """The fields of the message between two places; those without a length have none."""
+        while begin < end:
+            key, place = self._number(begin, end)
+            kind = key & 7
+            if kind == 0:
+                _, after = self._number(place, end)
+            elif kind == 2:
+                length, place = self._number(place, end)
+                after = place + length
+            elif kind in {1, 5}:
+                after = place + (8 if kind == 1 else 4)
+            else:
+                raise self._broken()
+            if after > end:
+                raise self._broken()
+            yield _Field(key >> 3, place, after)
+            begin = after
+
+    def _number(self, place: int, end: int) -> tuple[int, int]:
+        """The variable-length integer at a place, and the place after it."""
+        value = shift = 0
+        while place < end and shift < 70:
+            byte = self._data[place]
+            value |= (byte & 0x7F) << shift
+            place, shift = place + 1, shift + 7
+            if byte < 0x80:
+                return value, place
+        raise self._broken()
+
+    def _broken(self) -> BadInput:
+        return BadInput(f"{self._name}: not an ONNX model: its bytes are no protobuf message, or the file is cut short")

@@ -1,0 +1,160 @@
+"""Ends of files: number formats, order of axes, names; and files of both of PyTorch's exporters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from clearport.base import TensorSpec
+from clearport.export.from_onnx.graph import graph_of
+from clearport.export.from_onnx.plain import layout_of, plain, plain_name
+from clearport.export.from_onnx.read import read
+from clearport.graph import nodes as graphs
+from tests.export.from_onnx.files import both, given, model, node, noise, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KERNEL = np.random.default_rng(1).normal(size=(3, 3, 3, 3)).astype(np.float32) / 5
+
+
+def test_a_plain_file_stays_as_it_is(tmp_path: Path) -> None:
+    found = plain(given(model([node("Conv", "x k", "y", pads=[1] * 4)], 17, {"k": KERNEL}), tmp_path))
+    assert found.to_bytes() == found.given.to_bytes()
+    assert found.changed == ()
+
+
+def test_a_free_batch_is_one_and_free_sides_have_words(tmp_path: Path) -> None:
+    found = plain(given(model([node("Relu", "x", "y")], 17, shape=("n", 3, "h", "w")), tmp_path))
+    assert found.inputs[0].shape == (1, 3, "h", "w")
+
+
+def test_nhwc_ends_become_nchw(tmp_path: Path) -> None:
+    nodes = [
+        node("Transpose", "x", "a", perm=[0, 3, 1, 2]),
+        node("Conv", "a k", "b", pads=[1] * 4),
+        node("Transpose", "b", "y", perm=[0, 2, 3, 1]),
+    ]
+    made = model(nodes, 13, {"k": KERNEL}, shape=(1, 16, 24, 3), result=(1, 16, 24, 3))
+    image = noise((1, 3, 16, 24))
+    wanted, graph = both(made, tmp_path, image)
+    (theirs,) = run(made.SerializeToString(), {"x": image.transpose(0, 2, 3, 1)})
+    np.testing.assert_array_equal(wanted, theirs.transpose(0, 3, 1, 2))
+    np.testing.assert_allclose(graph, wanted, atol=1e-5)
+    found = plain(read(tmp_path / "given.onnx"))
+    specs = [TensorSpec(name, (1, 3, 16, 24), value_range=(0.0, 1.0)) for name in ("x", "y")]
+    moved = graph_of(found, "given", specs[:1], specs[1:], 1)
+    assert [n.op_type for n in moved.model.graph] == ["Conv"]
+    assert found.changed == ("its pictures are NCHW",)
+
+
+def test_float16_becomes_float32(tmp_path: Path) -> None:
+    nodes = [node("Conv", "x k", "a", pads=[1] * 4), node("Cast", "a", "b", to=1), node("Relu", "b", "y")]
+    made = model(nodes, 17, {"k": KERNEL.astype(np.float16)}, kinds=("float16", "float32"))
+    image = noise()
+    wanted, graph = both(made, tmp_path, image)
+    (theirs,) = run(made.SerializeToString(), {"x": image.astype(np.float16)})
+    assert wanted.dtype == np.float32
+    np.testing.assert_allclose(wanted, theirs, atol=5e-3)
+    np.testing.assert_allclose(graph, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("rounded", [True, False])
+def test_uint8_ends_are_the_numbers_before_they_were_made_whole(rounded: bool, tmp_path: Path) -> None:
+    nodes = [
+        node("Cast", "x", "a", to=1),
+        node("Conv", "a k", "b", pads=[1] * 4),
+        node("Clip", "b lo hi", "c"),
+        *([node("Round", "c", "d")] if rounded else []),
+        node("Cast", "d" if rounded else "c", "y", to=2),
+    ]
+    ends = {"lo": np.float32(0), "hi": np.float32(255)}
+    made = model(nodes, 17, {"k": KERNEL, **ends}, kinds=("uint8", "uint8"))
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, 8, 12))
+    wanted, graph = both(made, tmp_path, image.astype(np.float32))
+    (theirs,) = run(made.SerializeToString(), {"x": image.astype(np.uint8)})
+    assert np.mean(np.rint(wanted) == theirs) > 0.99
+    np.testing.assert_allclose(graph, wanted, atol=1e-3)
+
+
+def test_names_are_plain() -> None:
+    assert plain_name("input.1", ()) == "input_1"
+    assert plain_name("serving_default_x:0", ()) == "serving_default_x_0"
+    assert plain_name("0", ("t_0",)) == "t_0_2"
+    assert plain_name("ä/ö", ()) == "tensor"
+
+
+def test_names_that_are_taken_inside_give_way(tmp_path: Path) -> None:
+    made = model([node("Relu", "x", "y_1"), node("Neg", "y_1", "y")], 17)
+    for value in made.graph.output:
+        value.name = "y.1"
+    made.graph.node[1].output[0] = "y.1"
+    found = plain(given(made, tmp_path))
+    assert [value.name for value in found.model.graph.output] == ["y_1"]
+    np.testing.assert_array_equal(run(found.to_bytes(), {"x": noise()})[0], -np.maximum(noise(), 0))
+
+
+def test_layouts_are_told_by_the_channels() -> None:
+    assert layout_of((1, 3, 64, 64)) == "NCHW"
+    assert layout_of((1, 64, 64, 3)) == "NHWC"
+    assert layout_of((1, "h", "w", 3)) == "NHWC"
+    assert layout_of((1, 3, 8, 8)) == "NCHW"
+
+
+class Net(nn.Module):
+    """Batch normalization, shuffles, resizing, and a size that is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3, 16, 3, padding=1)
+        self.norm = nn.BatchNorm2d(16)
+        self.tail = nn.Conv2d(16, 12, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        features = nn.functional.leaky_relu(self.norm(self.head(image)), 0.1)
+        half = nn.functional.avg_pool2d(features, 2)
+        features = features + nn.functional.interpolate(half, size=features.shape[2:], mode="nearest")
+        larger = nn.functional.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
+        restored: torch.Tensor = (nn.functional.pixel_shuffle(self.tail(features), 2) + larger).clamp(0, 1)
+        return restored
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporters, on themselves
+@pytest.mark.parametrize(
+    ("opset", "dynamo", "free"),
+    [(9, False, False), (9, False, True), (13, False, False), (17, False, True), (18, True, True), (23, True, False)],
+)
+def test_files_of_both_exporters_are_read(opset: int, dynamo: bool, free: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, image = Net().eval(), torch.rand(1, 3, 32, 48)
+    path = tmp_path / "given.onnx"
+    if dynamo:
+        sides = {2: 2 * torch.export.Dim("h", min=8), 3: 2 * torch.export.Dim("w", min=8)}
+        torch.onnx.export(
+            network,
+            (image,),
+            path,
+            opset_version=opset,
+            dynamo=True,
+            verbose=False,
+            dynamic_shapes=(sides,) if free else None,
+        )
+    else:
+        axes = {"image": {0: "n", 2: "h", 3: "w"}} if free else None
+        torch.onnx.export(
+            network, (image,), path, opset_version=opset, dynamo=False, input_names=["image"], dynamic_axes=axes
+        )
+    found = plain(read(path))
+    inputs = [TensorSpec(found.inputs[0].name, (1, 3, 32, 48), value_range=(0.0, 1.0))]
+    outputs = [TensorSpec(found.outputs[0].name, (1, 3, 64, 96), value_range=(0.0, 1.0))]
+    graph = graph_of(found, "given", inputs, outputs, 2)
+    (wanted,) = run(found.to_bytes(), {inputs[0].name: image.numpy()})
+    np.testing.assert_allclose(
+        graphs.session(graph.model).run(None, {inputs[0].name: image.numpy()})[0], wanted, atol=1e-5
+    )
+    assert onnx.load(path).opset_import[0].version == opset or dynamo
