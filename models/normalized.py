@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,6 +45,11 @@ class Normalized(nn.Module):
         if self._plain[index]:
             return ordered
         return (ordered - self.get_buffer(f"mean{index}")) / self.get_buffer(f"std{index}")
+
+
+def plain(spec: TensorSpec) -> TensorSpec:
+    """The contract of an input once mean, deviation and order of colors are the network's own business."""
+    return replace(spec, mean=(), std=(), color=spec.color.replace("BGR", "RGB") if spec.is_picture else spec.color)
 
 
 def order(spec: TensorSpec) -> list[int] | None:

@@ -16,15 +16,22 @@ from clearport.cli import train as cli_train
 from clearport.cli.options import (
     BundleArg,
     CalibrationOpt,
+    ColorOpt,
+    ContractOpt,
     ForceOpt,
     IOOpt,
     JsonOpt,
     KnobOpt,
+    MeanOpt,
+    NetworkArg,
     PrecisionsOpt,
     QuietOpt,
+    RangeOpt,
     ScaleOpt,
     SizeOpt,
+    StdOpt,
     TargetsOpt,
+    TaskOpt,
     WeightsOpt,
     split,
 )
@@ -80,7 +87,7 @@ def list_(
 
 @app.command()
 def export(
-    network: Annotated[str, typer.Argument(help="A network of 'clearport list', such as ncnet.", metavar="NETWORK")],
+    network: NetworkArg,
     out: Annotated[Path, typer.Option(help="Folder of the bundle; it appears only when it is complete.")],
     scale: ScaleOpt = None,
     size: SizeOpt = None,
@@ -89,6 +96,12 @@ def export(
     weights: WeightsOpt = None,
     knob: KnobOpt = None,
     calibration: CalibrationOpt = None,
+    contract: ContractOpt = None,
+    task: TaskOpt = "",
+    color: ColorOpt = "",
+    span: RangeOpt = "",
+    mean: MeanOpt = "",
+    std: StdOpt = "",
     io: IOOpt = "uint8",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.")] = 1,
     bench: Annotated[bool, typer.Option(help="Measure latency, briefly ('clearport bench' does it at length).")] = True,
@@ -98,11 +111,13 @@ def export(
 ) -> None:
     """Export a network to every target, prove each file against PyTorch, measure it, and write the bundle.
 
-    Example: clearport export ncnet --out out/x3 --scale 3 --size 360x640 --target tflite,coreml --precision int8
+    Examples: clearport export ncnet --out out/x3 --scale 3 --size 360x640 --target tflite,coreml --precision int8
+    and of your own: clearport export my.onnx --out out/my, clearport export my_net.py:build --out out/my --size 256x256
     """
     from clearport.base import Size
     from clearport.cli.progress import progress_bar
     from clearport.cli.show import show_bundle
+    from clearport.cli.told import told
     from clearport.pipeline.export import export_bundle
     from clearport.pipeline.sources.request import ExportRequest
 
@@ -116,6 +131,8 @@ def export(
         weights=weights,
         knobs=tuple(knob or ()),
         calibration=calibration,
+        contract=contract,
+        told=told(task, color, span, mean, std),
         io=io,
         threads=threads,
         measure=bench,
@@ -126,6 +143,33 @@ def export(
     show_bundle(bundle, as_json=json)
     if not bundle.passed:
         raise typer.Exit(1)
+
+
+@app.command()
+def inspect(
+    network: NetworkArg,
+    size: SizeOpt = None,
+    contract: ContractOpt = None,
+    json: JsonOpt = False,
+) -> None:
+    """What a network of your own takes and gives, as measured: a contract file, ready to be edited, for export.
+
+    Example: clearport inspect my.onnx > my.toml
+    """
+    from clearport.base import Size
+    from clearport.cli.show import print_json
+    from clearport.pipeline.sources import shown
+    from clearport.pipeline.sources.find import inspected
+    from clearport.pipeline.sources.request import ExportRequest
+
+    request = ExportRequest(
+        network=network, out=Path(), size="own" if size is None else Size.parse(size), contract=contract
+    )
+    found = inspected(request)
+    if json:
+        print_json(shown.values(found))
+    else:
+        typer.echo(shown.text(found), nl=False)
 
 
 @app.command()

@@ -7,6 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
+NetworkArg = Annotated[
+    str,
+    typer.Argument(
+        help="A network of 'clearport list', such as ncnet, or your own: FILE.onnx, FILE.pt2 or FILE.py:ATTRIBUTE.",
+        metavar="NETWORK",
+    ),
+]
 BundleArg = Annotated[Path, typer.Argument(help="Folder of a bundle that 'clearport export' wrote.", metavar="BUNDLE")]
 ScaleOpt = Annotated[int | None, typer.Option(help="Upscaling factor; the network's own default if left out.")]
 SizeOpt = Annotated[
@@ -32,6 +39,25 @@ KnobOpt = Annotated[
 ]
 CalibrationOpt = Annotated[
     Path | None, typer.Option(help="Folder of photos like those that the network will see; bundled ones if left out.")
+]
+ContractOpt = Annotated[
+    Path | None,
+    typer.Option(help="What your own network takes and gives (TOML), as 'clearport inspect' prints it."),
+]
+RangeOpt = Annotated[
+    str,
+    typer.Option(
+        "--range", help="What black and full intensity are for your own network, as in 0..255.", metavar="LOW..HIGH"
+    ),
+]
+ColorOpt = Annotated[str, typer.Option(help="Channels of your own network's input: RGB, BGR, Y, RGBA ...")]
+MeanOpt = Annotated[
+    str,
+    typer.Option(help="Mean per channel that your network wants subtracted, as in 0.5,0.5,0.5.", metavar="NUMBERS"),
+]
+StdOpt = Annotated[str, typer.Option(help="Deviation per channel that it wants divided by.", metavar="NUMBERS")]
+TaskOpt = Annotated[
+    str, typer.Option(help="What your own network does: super-resolution, deraining, low-light or other.")
 ]
 IOOpt = Annotated[
     Literal["uint8", "int8", "float32"],

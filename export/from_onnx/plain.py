@@ -7,20 +7,22 @@ It is the reference of every artifact, in ONNX Runtime without optimizations, an
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
 from clearport.base import BadInput
 from clearport.export.from_onnx import formats
+from clearport.models.normalized import order
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from clearport.base import Layout
+    from clearport.base import Array, Layout, TensorSpec
     from clearport.export.from_onnx.read import Given
 
     Shape = tuple[int | str, ...]
@@ -199,3 +201,35 @@ def _move_axes(body: ir.Graph, end: End, *, as_input: bool) -> None:
     value.name, moved.name = f"{end.name}.nhwc", end.name
     moved.shape = ir.Shape(end.shape)
     body.outputs[index] = moved
+
+
+def with_plain_pictures(found: Plain, inputs: Sequence[TensorSpec]) -> Plain:
+    """The file behind what a contract says of its pictures, so that it takes plain ones; or itself."""
+    if not any(spec.mean or spec.std or order(spec) for spec in inputs):
+        return found
+    model = ir.from_proto(found.model)
+    for value, spec in zip(tuple(model.graph.inputs), inputs, strict=True):
+        _normalize(model.graph, value, spec)
+    common.NameFixPass()(model)
+    return replace(found, model=ir.to_proto(model), changed=(*found.changed, "its pictures are plain"))
+
+
+def _normalize(body: ir.Graph, value: ir.Value, spec: TensorSpec) -> None:
+    """As PyTorch's form of it (``models/normalized.py``): the order of colors, minus the mean, over the deviation."""
+    steps: list[tuple[str, Array]] = []
+    channels = order(spec)
+    if channels is not None:
+        steps.append(("Gather", np.array(channels, np.int64)))
+    if spec.mean or spec.std:
+        count = spec.channels or 1
+        both = (("Sub", spec.mean or (0.0,) * count), ("Div", spec.std or (1.0,) * count))
+        steps += [(op, np.array(numbers, np.float32).reshape(1, -1, 1, 1)) for op, numbers in both]
+    uses, head, first = tuple(value.uses()), value, body[0]
+    for op, numbers in steps:
+        constant = ir.node("Constant", [], {"value": ir.tensor(numbers)})
+        node = ir.node(op, [head, constant.outputs[0]], {"axis": 1} if op == "Gather" else None)
+        body.insert_before(first, [constant, node])
+        head = node.outputs[0]
+        head.type = value.type
+    for use in uses:
+        use.node.replace_input_with(use.idx, head)

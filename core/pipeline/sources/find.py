@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from clearport.base import BadInput, Size
+from clearport.pipeline.sources import contract as contracts
+from clearport.pipeline.sources.contract import Contract
 from clearport.registry import NETWORKS
 
 if TYPE_CHECKING:
+    from clearport.pipeline.sources.foreign import Description
     from clearport.pipeline.sources.request import ExportRequest
     from clearport.pipeline.sources.source import Source
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A source of which everything was measured."""
+
+    @property
+    def found(self) -> Description: ...
+
 
 FORMS = "a network of 'clearport list', FILE.onnx, FILE.pt2, or FILE.py:ATTRIBUTE"
 
@@ -22,17 +34,17 @@ def source_of(request: ExportRequest) -> Source:
     Raises:
         BadInput: there is none, or it cannot be read, or an option does not fit it.
     """
-    word = request.network
+    word, contract = request.network, contract_of(request)
     if not isinstance(word, str):
         _check_options(request, "a module")
         from clearport.pipeline.sources.module import module_source
 
-        return module_source(word, _name(_class_of(word)), _size(request), "a module given from Python")
+        return module_source(word, _name(_class_of(word)), _size(request), "a module given from Python", contract)
     if word.lower().endswith(".onnx"):
         _check_options(request, "an ONNX file")
         from clearport.pipeline.sources.onnx_file import onnx_source
 
-        return onnx_source(Path(word), _name(Path(word).stem), _size(request), request.threads)
+        return onnx_source(Path(word), _name(Path(word).stem), contract, request.threads)
     file, _, attribute = word.rpartition(":")
     if file.lower().endswith(".py"):
         _check_options(request, "a network of yours")
@@ -40,11 +52,25 @@ def source_of(request: ExportRequest) -> Source:
         from clearport.pipeline.sources.python_file import module_of
 
         found = module_of(Path(file), attribute)
-        return module_source(found, _name(Path(file).stem), _size(request), f"{attribute} of {Path(file).name}")
+        return module_source(
+            found, _name(Path(file).stem), _size(request), f"{attribute} of {Path(file).name}", contract
+        )
     _check_form(word)
+    if contract != Contract():
+        raise BadInput(f"{word}: what one of clearport's own networks takes and gives is known: leave the contract out")
     from clearport.pipeline.sources.zoo import zoo_source
 
     return zoo_source(request)
+
+
+def contract_of(request: ExportRequest) -> Contract:
+    """What the user says of the network: in a file, and in options, which come first.
+
+    Raises:
+        BadInput: the file cannot be read.
+    """
+    file = contracts.read(request.contract) if request.contract is not None else Contract()
+    return contracts.merged(file, request.told)
 
 
 def _check_form(word: str) -> None:
@@ -75,3 +101,15 @@ def _name(word: str) -> str:
     """What files of a network are called: never as one of clearport's own, which it would be taken for."""
     name = re.sub(r"[^a-z0-9_-]+", "_", word.lower()).strip("_-")[:40] or "network"
     return f"{name}_own" if name in NETWORKS.names() else name
+
+
+def inspected(request: ExportRequest) -> Description:
+    """What is found of a network of the user's.
+
+    Raises:
+        BadInput: as ``source_of``; or it is one of clearport's own, of which ``clearport list`` tells.
+    """
+    found = source_of(request)
+    if not isinstance(found, Measured):
+        raise BadInput(f"{request.network}: one of clearport's own: clearport list {request.network} shows it")
+    return found.found

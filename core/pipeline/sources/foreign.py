@@ -7,14 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from clearport.base import BadInput, CheckFailed, Graph, Size, TensorSpec
 from clearport.graph import feeds, shapes
 from clearport.graph.reach import Whole, halo_of
 from clearport.models import samples
+from clearport.models.normalized import order
 from clearport.operators.sizes import coarsest_stride
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.goldens import fit
+from clearport.pipeline.sources import contract as contracts
 from clearport.pipeline.sources import measure, ranges
+from clearport.pipeline.sources.contract import Contract
 from clearport.pipeline.sources.source import Traits
 
 if TYPE_CHECKING:
@@ -50,20 +55,21 @@ class Description:
 
 
 def described(
-    subject: Subject, outputs: Sequence[str], name: str, *, free: bool, size: Size | None, build: Build
+    subject: Subject, outputs: Sequence[str], name: str, *, free: bool, contract: Contract, build: Build
 ) -> Description:
     """Find out what a network takes and gives.
 
     Args:
         subject: the network; its inputs have no ranges yet.
         outputs: names of what it gives.
-        name: what it is to be called.
+        name: what it is called where the contract does not say.
         free: whether it is said to take any size.
-        size: the size that it is exported for, if one was asked for.
+        contract: what the user says of it, which is believed.
         build: makes its graph from inputs and outputs of fixed sizes.
 
     Raises:
-        BadInput: it takes no picture, or no size that is tried, or it gives another output each time.
+        BadInput: it takes no picture, or no size that is tried, it gives another output each time, or the contract does
+            not fit it.
     """
     picture = _picture_of(subject)
     found = measure.sizes(subject) if free else None
@@ -71,31 +77,52 @@ def described(
     probe = own or _probe_size(found)
     given = subject.run(subject.filled(probe))
     measure.check_repeatable(subject, probe)
-    inputs = tuple(_input(spec, picture) for spec in subject.inputs)
-    ends = tuple(_output(key, given[key], probe, free=free) for key in outputs)
+    inputs = contracts.applied([_input(spec, picture) for spec in subject.inputs], contract.inputs, "input")
+    ends = contracts.applied(
+        [_output(key, given[key], probe, free=free) for key in outputs], contract.outputs, "output"
+    )
     main = shapes.lead(ends)
+    plain = measure.Subject(contract.name or name, inputs, _plainly(subject.run, inputs))
     graph = build(shapes.at(inputs, probe), shapes.at(ends, probe))
-    taken, told = _ranges(subject, graph, main.name, probe)
+    taken, told = _ranges(plain, graph, main, probe, contract)
     inputs = tuple(replace(s, value_range=taken.range or ranges.UNIT) if s.is_picture else s for s in inputs)
     ends = tuple(_as_told(spec, told) if spec is main else spec for spec in ends)
-    known = measure.Subject(name, inputs, subject.run)
+    known = measure.Subject(plain.name, inputs, plain.run)
     halo, whole, reach = _reach(known, graph, main.name, probe)
-    multiple = math.lcm(found.multiple if found else 1, coarsest_stride(graph))
+    multiple = math.lcm(found.multiple if found else 1, coarsest_stride(graph), contract.tiles.multiple or 1)
+    least = max(found.least if found else 1, contract.tiles.least_side or 1)
     traits = Traits(
-        name=name,
-        task="other",
+        name=plain.name,
+        task=contract.task or "other",
         scale=measure.scale_of(given[main.name].shape, probe) if len(main.shape) == 4 else 1,
-        halo=halo,
-        whole_picture=whole,
+        halo=halo if contract.tiles.halo is None else contract.tiles.halo,
+        whole_picture=whole if contract.tiles.whole_picture is None else contract.tiles.whole_picture,
         size_multiple=multiple,
-        least_side=-(-found.least // multiple) * multiple if found else 1,
-        license="that of the file",
+        least_side=-(-least // multiple) * multiple if found else 1,
+        license=contract.license or "not stated",
+        paper=contracts.paper_of(contract),
         size=own,
         inputs=inputs,
         outputs=ends,
     )
     how = {"input range": taken.why, "output range": told.why, "reach": reach}
     return Description(traits, found.tried if found else (), how)
+
+
+def _plainly(run: measure.Run, inputs: Sequence[TensorSpec]) -> measure.Run:
+    """A network that takes plain pictures, whatever mean, deviation and order of colors its own has."""
+
+    def plainly(given: Mapping[str, Array]) -> dict[str, Array]:
+        return run({spec.name: _wanted(spec, given[spec.name]) for spec in inputs})
+
+    return plainly
+
+
+def _wanted(spec: TensorSpec, value: Array) -> Array:
+    channels = order(spec)
+    ordered = value if channels is None else value[:, channels]
+    mean, std = (np.array(v or (d,), np.float32).reshape(-1, 1, 1) for v, d in ((spec.mean, 0.0), (spec.std, 1.0)))
+    return np.ascontiguousarray((ordered - mean) / std if spec.mean or spec.std else ordered)
 
 
 def _picture_of(subject: Subject) -> TensorSpec:
@@ -151,23 +178,33 @@ def _as_told(spec: TensorSpec, found: ranges.Found) -> TensorSpec:
     )
 
 
-def _ranges(subject: Subject, graph: Graph, main: str, probe: Size) -> tuple[ranges.Found, ranges.Found]:
+def _ranges(
+    subject: Subject, graph: Graph, main: TensorSpec, probe: Size, contract: Contract
+) -> tuple[ranges.Found, ranges.Found]:
     """The ranges of the picture that comes in and of the one that goes out."""
+    picture = shapes.lead(subject.inputs)
+    told = [ranges.Found(spec.value_range, "as you said") for spec in (picture, main)]
+    said = [
+        any(end.range is not None and end.name in {"", spec.name} for end in ends)
+        for spec, ends in ((picture, contract.inputs), (main, contract.outputs))
+    ]
+    if all(said):
+        return told[0], told[1]
     photos = [load_rgb(path) for path in samples.calibration()[:_PHOTOS]]
-    specs = [replace(spec, value_range=ranges.UNIT) if spec.is_picture else spec for spec in graph.inputs]
-    picture = shapes.lead(specs)
+    at_size = shapes.at(subject.inputs, probe)
 
     def feed(photo: Image8, span: tuple[float, float]) -> dict[str, Array]:
-        ranged = [replace(s, value_range=span) if s.is_picture else s for s in specs]
+        ranged = [replace(s, value_range=span) if s.is_picture else s for s in at_size]
         return feeds.feed_of(ranged, feeds.sample_of(ranged, fit(photo, probe)))
 
     def restore(index: int, span: tuple[float, float]) -> Array:
-        return subject.run(feed(photos[index], span))[main]
+        return subject.run(feed(photos[index], span))[main.name]
 
     shown = [feed(photo, ranges.UNIT)[picture.name] for photo in photos]
     taken, given = ranges.from_photos(shown, restore)
-    index = next(i for i, spec in enumerate(graph.outputs) if spec.name == main)
-    return ranges.at_input(graph) or taken, ranges.at_output(graph, index) or given
+    index = next(i for i, spec in enumerate(graph.outputs) if spec.name == main.name)
+    measured = (ranges.at_input(graph) or taken, ranges.at_output(graph, index) or given)
+    return (told[0] if said[0] else measured[0]), (told[1] if said[1] else measured[1])
 
 
 def _reach(subject: Subject, graph: Graph, main: str, probe: Size) -> tuple[int, bool, str]:

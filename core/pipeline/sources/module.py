@@ -16,7 +16,7 @@ from clearport.bundle.files import TORCH_NETWORK
 from clearport.export import from_torch
 from clearport.export.from_onnx.plain import plain_name
 from clearport.graph import feeds, shapes
-from clearport.models import cost, modes, pt2
+from clearport.models import cost, modes, normalized, pt2
 from clearport.pipeline.sources import measure
 from clearport.pipeline.sources.foreign import Description, described
 from clearport.pipeline.sources.source import About, Traits
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clearport.base import Array, Graph
+    from clearport.pipeline.sources.contract import Contract
     from clearport.protocols import Progress
 
 CHANNELS = (3, 1, 4, 6, 9, 12, 2, 8, 16)
@@ -58,8 +59,11 @@ class ModuleSource:
         (size, program), *_ = self.exported.items()
         inputs, outputs = (shapes.at(ends, size) for ends in (self.traits.inputs, self.traits.outputs))
         path = folder / TORCH_NETWORK
+        plain = normalized.module(self.module, inputs)
+        if plain is not self.module:  # what is kept takes plain pictures, too
+            program = from_torch.program_of(plain, self.traits, size)
         pt2.save(path, program, [s.name for s in inputs], [s.name for s in outputs])
-        return Artifact("torch", "fp32", path, "", inputs, outputs, {})
+        return Artifact("torch", "fp32", path, "", tuple(map(normalized.plain, inputs)), outputs, {})
 
     def cost(self, size: Size) -> cost.Cost:
         given = from_torch.arguments(feeds.noise(self.traits.inputs, size), self.traits.inputs)
@@ -69,7 +73,7 @@ class ModuleSource:
         return About({"source": self.origin, "found": dict(self.found.how)}, self.traits.license)
 
 
-def module_source(given: Any, name: str, size: Size | None, origin: str) -> ModuleSource:
+def module_source(given: Any, name: str, size: Size | None, origin: str, contract: Contract) -> ModuleSource:
     """Find out what a module takes and gives.
 
     Args:
@@ -77,6 +81,7 @@ def module_source(given: Any, name: str, size: Size | None, origin: str) -> Modu
         name: what the network is to be called.
         size: the size that it is exported for, if one was asked for.
         origin: where it comes from, in words.
+        contract: what the user says of it.
 
     Raises:
         BadInput: it is no module, in training mode, on another device, draws numbers, or takes nothing that is tried.
@@ -93,8 +98,8 @@ def module_source(given: Any, name: str, size: Size | None, origin: str) -> Modu
     free = _takes_any(freed)
     outputs = list(run(subject.filled(probe)))
     build = partial(_graph, module, name)
-    found = described(freed if free else subject, outputs, name, free=free, size=size, build=build)
-    return ModuleSource(module, replace(found, traits=replace(found.traits, license="that of your code")), origin, {})
+    found = described(freed if free else subject, outputs, name, free=free, contract=contract, build=build)
+    return ModuleSource(module, found, origin, {})
 
 
 def _parts(given: Any, name: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ from clearport.base import Artifact, BadInput, CheckFailed, Size, TensorSpec
 from clearport.bundle.files import ONNX_NETWORK
 from clearport.disk.files import write_bytes
 from clearport.export.from_onnx.graph import graph_of
-from clearport.export.from_onnx.plain import Plain, plain
+from clearport.export.from_onnx.plain import Plain, plain, with_plain_pictures
 from clearport.export.from_onnx.read import read
 from clearport.graph import nodes as graphs
+from clearport.models import normalized
 from clearport.models.cost import Cost
 from clearport.pipeline.prove import REFERENCE_OPTIONS, TIMEOUT_S
 from clearport.pipeline.sources import measure
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from clearport.base import Array, Graph
     from clearport.export.from_onnx.plain import End
+    from clearport.pipeline.sources.contract import Contract
     from clearport.protocols import Progress
 
 TOLERANCE, MOST = 1e-4, 1e-3
@@ -74,7 +76,7 @@ class OnnxSource:
             CheckFailed: they differ.
         """
         with (
-            _opened(self.plain.to_bytes(), REFERENCE_OPTIONS, self.threads) as file,
+            _opened(self._reference, REFERENCE_OPTIONS, self.threads) as file,
             _opened(graphs.to_bytes(graph.model), {}, self.threads) as made,
         ):
             for size in sizes:
@@ -99,14 +101,19 @@ class OnnxSource:
 
     def _rounding(self, single: Array, name: str, given: dict[str, Array]) -> float:
         """How far the file is from itself by other kernels."""
-        with _opened(self.plain.to_bytes(), {}, self.threads) as again:
+        with _opened(self._reference, {}, self.threads) as again:
             return float(np.abs(again(given)[name].astype(np.float64) - single).max())
 
     def keep(self, folder: Path) -> Artifact:
         path = folder / ONNX_NETWORK
-        write_bytes(path, self.plain.to_bytes())
-        inputs, outputs = self.found.sized(None) if self.traits.size is None else self.found.sized(self.traits.size)
-        return Artifact("onnxruntime", "fp32", path, "", inputs, outputs, {})
+        write_bytes(path, self._reference)
+        inputs, outputs = self.found.sized(self.traits.size)
+        return Artifact("onnxruntime", "fp32", path, "", tuple(map(normalized.plain, inputs)), outputs, {})
+
+    @cached_property
+    def _reference(self) -> bytes:
+        """The file with plain ends, which takes plain pictures."""
+        return with_plain_pictures(self.plain, self.traits.inputs).to_bytes()
 
     def cost(self, size: Size) -> Cost:
         graph = self._graph(size)
@@ -125,13 +132,13 @@ class OnnxSource:
         return About(card, self.traits.license)
 
 
-def onnx_source(path: Path, name: str, size: Size | None, threads: int) -> OnnxSource:
+def onnx_source(path: Path, name: str, contract: Contract, threads: int) -> OnnxSource:
     """Read a file and find out what its network takes and gives.
 
     Args:
         path: the file.
         name: what the network is to be called.
-        size: the size that it is to be measured at, where it takes any; None: one of clearport's.
+        contract: what the user says of it.
         threads: CPU threads of ONNX Runtime.
 
     Raises:
@@ -143,7 +150,7 @@ def onnx_source(path: Path, name: str, size: Size | None, threads: int) -> OnnxS
         subject = measure.Subject(str(path), inputs, run)
         outputs = [end.name for end in found.outputs]
         build = partial(_probe_graph, found, name)
-        return OnnxSource(found, described(subject, outputs, name, free=free, size=size, build=build), threads)
+        return OnnxSource(found, described(subject, outputs, name, free=free, contract=contract, build=build), threads)
 
 
 def _probe_graph(found: Plain, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Graph:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from clearport.pipeline.sources.contract import Contract
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +18,8 @@ class ExportRequest:
     """What the user asked for; see ``clearport export --help``.
 
     ``network`` is a word (``sources/find.py`` has its forms) or a ``torch.nn.Module``. Empty ``targets`` and
-    ``precisions`` mean all. ``size`` None means any size, ``"own"`` the network's own or else the usual one.
+    ``precisions`` mean all. ``contract`` and ``told`` are what a file and options say of a network of the user's.
+    ``size`` None means any size, ``"own"`` the network's own or else the usual one.
     """
 
     network: str | Any
@@ -28,6 +31,8 @@ class ExportRequest:
     weights: Path | None = None
     knobs: tuple[str, ...] = ()
     calibration: Path | None = None
+    contract: Path | None = None
+    told: Contract = field(default_factory=Contract)
     io: IODType = "uint8"
     threads: int = 1
     measure: bool = True

@@ -1,0 +1,57 @@
+"""What options say of a network of the user's, as a contract."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from clearport.base import BadInput
+from clearport.cli.options import split
+from clearport.pipeline.sources.contract import Contract, Ends
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_RANGE = re.compile(r"\s*(-?[\d.]+?)\s*\.\.\s*(-?[\d.]+)\s*")
+
+
+def told(task: str, color: str, span: str, mean: str, std: str) -> Contract:
+    """A contract that says what the options do, of the picture that comes in; ``span`` is that of both ends.
+
+    Raises:
+        BadInput: an option has no such form.
+    """
+    both: Mapping[str, Any] = {"range": _range(span)} if span else {}
+    numbers: Mapping[str, Any] = {
+        key: _numbers(f"--{key}", given) for key, given in (("mean", mean), ("std", std)) if given
+    }
+    taken: Mapping[str, Any] = {**both, **numbers, **({"color": color.upper()} if color else {})}
+    try:
+        return Contract(
+            task=task or None,  # type: ignore[arg-type]  # pydantic looks
+            inputs=(Ends(name="", **taken),) if taken else (),
+            outputs=(Ends(name="", **both),) if both else (),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(f"--{first['loc'][-1]}: {first['msg']}") from error
+
+
+def _range(text: str) -> tuple[float, float]:
+    match = _RANGE.fullmatch(text)
+    try:
+        found = (float(match[1]), float(match[2])) if match else (0.0, 0.0)
+    except ValueError:
+        found = (0.0, 0.0)
+    if not found[0] < found[1]:
+        raise BadInput(f"--range {text!r}: expected two ascending numbers, as in 0..255 or -1..1")
+    return found
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in split(text))
+    except ValueError as error:
+        raise BadInput(f"{option} {text!r}: expected numbers with commas, one for each channel") from error

@@ -1,0 +1,164 @@
+"""What the user says of a network that cannot be measured: a small TOML file, and options that say the same.
+
+``clearport inspect`` prints what was found as such a file. Everything in it is optional; what it says is believed, and
+what it leaves out is measured. The schema is ``contract.schema.json``, made by ``schema()``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from clearport.base import BadInput, Kind, Measure, Paper, Task, TensorSpec
+from clearport.disk.json_files import read_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA_ID = "https://clearport.invalid/contract-1.schema.json"
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Span = tuple[Number, Number]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Ends(_Part):
+    """An input or output.
+
+    ``range`` is what black and full intensity are; ``mean`` and ``std`` are per channel, of an input that the network
+    wants as ``(value - mean) / std``: its files then take plain pictures.
+    """
+
+    name: str
+    kind: Kind | None = None
+    color: Literal["RGB", "BGR", "RGBA", "BGRA", "Y", "YA", "RAW", ""] | None = None
+    range: Span | None = None
+    mean: tuple[Number, ...] = ()
+    std: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = ()
+    measure: Measure | None = None
+
+
+class PaperTold(_Part):
+    """Where the architecture comes from: its number on arXiv, or a DOI."""
+
+    title: str
+    arxiv: str
+
+
+class Tiles(_Part):
+    """How pictures may be cut: see ``ModelSpec``."""
+
+    halo: Annotated[int, Field(ge=0, le=4096)] | None = None
+    whole_picture: bool | None = None
+    multiple: Annotated[int, Field(ge=1, le=1024)] | None = None
+    least_side: Annotated[int, Field(ge=1, le=4096)] | None = None
+
+
+class Contract(_Part):
+    """What is said of a network."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] | None = None
+    task: Task | None = None
+    license: str | None = None
+    paper: PaperTold | None = None
+    inputs: tuple[Ends, ...] = ()
+    outputs: tuple[Ends, ...] = ()
+    tiles: Tiles = Tiles()
+
+
+def read(path: Path) -> Contract:
+    """A contract file.
+
+    Raises:
+        BadInput: it is missing, no TOML, or says what a contract does not have.
+    """
+    try:
+        return Contract.model_validate(tomllib.loads(read_bytes(path).decode("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not a TOML file: {error}") from error
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
+        raise BadInput(f"{path}: not a contract: {'; '.join(found)}; 'clearport inspect' prints a right one") from error
+
+
+def merged(file: Contract, told: Contract) -> Contract:
+    """A file with what options say besides; an input or output without a name in ``told`` is the first picture."""
+    said = {key: value for key in ("name", "task", "license") if (value := getattr(told, key)) is not None}
+    ends = {key: _merged(getattr(file, key), getattr(told, key)) for key in ("inputs", "outputs")}
+    return file.model_copy(update={**said, **ends})
+
+
+def _merged(file: Sequence[Ends], told: Sequence[Ends]) -> tuple[Ends, ...]:
+    found = {end.name: end for end in file}
+    for end in told:
+        first = end.name or next(iter(found), "")
+        given = {key: value for key, value in end.model_dump(exclude_defaults=True).items() if key != "name"}
+        found[first] = found.get(first, Ends(name=first)).model_copy(update=given)
+    return tuple(found.values())
+
+
+def applied(specs: Sequence[TensorSpec], ends: Sequence[Ends], what: str) -> tuple[TensorSpec, ...]:
+    """Inputs or outputs with what a contract says of them; one without a name is the first picture, or the first.
+
+    Raises:
+        BadInput: it names another one than there is, or says what its shape denies.
+    """
+    known = {spec.name: spec for spec in specs}
+    for end in ends:
+        name = end.name or next((s.name for s in specs if s.is_picture), specs[0].name)
+        if name not in known:
+            raise BadInput(f"the contract names {what} {name!r} (there are: {', '.join(known)})")
+        known[name] = _with(known[name], end)
+    return tuple(known.values())
+
+
+def _with(spec: TensorSpec, end: Ends) -> TensorSpec:
+    kind = end.kind or spec.kind
+    given: dict[str, Any] = {"kind": kind}
+    if end.range is not None:
+        if not end.range[0] < end.range[1]:
+            raise BadInput(f"{spec.name}: range {end.range}: expected two ascending numbers")
+        given["value_range"] = end.range
+    elif kind != spec.kind:
+        given["value_range"] = (0.0, 1.0) if kind == "picture" else None
+    for key in ("color", "measure"):
+        if getattr(end, key) is not None:
+            given[key] = getattr(end, key)
+    for key in ("mean", "std"):
+        values = getattr(end, key)
+        if values and len(values) != (spec.channels or 0):
+            raise BadInput(f"{spec.name}: {key} has {len(values)} numbers, and there are {spec.channels} channels")
+        if values:
+            given[key] = values
+    return replace(spec, **given)
+
+
+def paper_of(contract: Contract) -> Paper | None:
+    """The paper that a contract names."""
+    return Paper(contract.paper.title, contract.paper.arxiv) if contract.paper else None
+
+
+def schema() -> str:
+    """The JSON schema of contract files, as the text of ``contract.schema.json``.
+
+    ``python -m clearport.pipeline.sources.contract > core/pipeline/sources/contract.schema.json`` writes it again.
+    """
+    found = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        **Contract.model_json_schema(mode="validation"),
+        "title": "Contract of a network of the user's",
+    }
+    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema())

@@ -1,0 +1,157 @@
+"""What the user names: by the form of the word, with errors that say what was expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from clearport.base import BadInput, Size
+from clearport.pipeline.sources.find import source_of
+from clearport.pipeline.sources.request import ExportRequest
+
+CODE = """
+import torch
+from torch import nn
+import beside_it
+
+class Net(nn.Module):
+    def __init__(self, channels=3):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm = nn.BatchNorm2d(channels)
+    def forward(self, image):
+        return self.norm(self.conv(image))
+    def deploy(self):
+        raise RuntimeError("only clearport's own networks are deployed")
+
+class Gray(Net):
+    def __init__(self):
+        super().__init__(1)
+        self.eval()
+
+class Draws(nn.Module):
+    def forward(self, image):
+        return image + torch.randn_like(image)
+
+class Pair(nn.Module):
+    def forward(self, one, other, strength=1.0):
+        return one + other
+
+class Halves(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 2, stride=2)
+    def forward(self, image):
+        return nn.functional.interpolate(self.conv(image), scale_factor=2) + image
+
+def build():
+    return Net().eval()
+
+def fails():
+    raise ValueError("no weights here")
+
+def needs(path):
+    return Net()
+
+number = 7
+net = Net().eval()
+pair = (Pair(), (torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)))
+"""
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("code")
+    (folder / "beside_it.py").write_text("")
+    (folder / "broken.py").write_text("import torch\nimport no_such_module_at_all\n")
+    path = folder / "my_net.py"
+    path.write_text(CODE)
+    return path
+
+
+def request(network: object, **options: object) -> ExportRequest:
+    return ExportRequest(network, Path("nowhere"), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("attribute", ["build", "net"])
+def test_functions_and_modules_of_a_file(code: Path, attribute: str) -> None:
+    found = source_of(request(f"{code}:{attribute}"))
+    assert found.traits.name == "my_net"
+    assert (found.traits.scale, found.traits.halo, found.traits.size_multiple) == (1, 1, 1)
+    assert found.traits.inputs[0].shape == (1, 3, "H", "W")
+    assert not found.own
+
+
+def test_a_class_is_called_and_its_channels_are_found(code: Path) -> None:
+    found = source_of(request(f"{code}:Gray"))
+    assert found.traits.inputs[0].shape == (1, 1, "H", "W")
+    assert found.traits.inputs[0].color == "Y"
+
+
+def test_several_inputs_are_told_by_example(code: Path) -> None:
+    found = source_of(request(f"{code}:pair"))
+    assert [spec.name for spec in found.traits.inputs] == ["one", "other"]
+
+
+def test_the_multiple_of_sizes_is_measured(code: Path) -> None:
+    assert source_of(request(f"{code}:Halves")).traits.size_multiple == 2
+
+
+def test_a_module_from_python(code: Path) -> None:
+    found = source_of(request(nn.Conv2d(3, 12, 5, padding=2).eval(), size=Size(32, 32)))
+    assert found.traits.halo == 2
+    assert found.traits.outputs[0].kind == "map"
+
+
+WRONG = [
+    (":Net", r"layer 'norm' \(BatchNorm2d\) is in training mode"),
+    (":Draws", "draws random numbers"),
+    (":Pair", r"takes 2 inputs \(one, other\): give examples"),
+    (":nothing", r"it has no 'nothing' \(it has: "),
+    (":fails", r"ValueError: no weights here \(line 4\d\)"),
+    (":needs", r"calling needs\(\) without arguments failed"),
+    (":number", "expected a torch.nn.Module.*got int"),
+    ("", "which network of it"),
+]
+
+
+@pytest.mark.parametrize(("attribute", "said"), WRONG)
+def test_what_is_wrong_with_a_file_is_told(code: Path, attribute: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        source_of(request(f"{code}{attribute}"))
+
+
+def test_files_that_cannot_be_imported(code: Path) -> None:
+    with pytest.raises(BadInput, match=r"importing it failed: ModuleNotFoundError: .*no_such_module_at_all"):
+        source_of(request(f"{code.parent / 'broken.py'}:net"))
+    with pytest.raises(BadInput, match="there is no such file"):
+        source_of(request("missing.py:net"))
+    with pytest.raises(BadInput, match="there is no such file"):
+        source_of(request("missing.onnx"))
+
+
+def test_other_words(code: Path) -> None:
+    with pytest.raises(BadInput, match=r"expected a network of 'clearport list', FILE\.onnx"):
+        source_of(request("weights/model.pth"))
+    with pytest.raises(BadInput, match="did you mean 'ncnet'"):
+        source_of(request("ncnett"))
+    with pytest.raises(BadInput, match="--scale"):
+        source_of(request(f"{code}:net", scale=2))
+
+
+def test_parameters_elsewhere_are_told() -> None:
+    with pytest.raises(BadInput, match=r"lies on meta.*call \.cpu\(\)"):
+        source_of(request(nn.Conv2d(3, 3, 1, device="meta").eval()))
+    with pytest.raises(BadInput, match=r"torch\.float64.*call \.float\(\)"):
+        source_of(request(nn.Conv2d(3, 3, 1, dtype=torch.float64).eval()))
+
+
+def test_a_network_is_never_called_as_one_of_clearport_s(tmp_path: Path) -> None:
+    from clearport.pipeline.sources.find import _name
+
+    assert _name("ncnet") == "ncnet_own"
+    assert _name("My Net (v2).final") == "my_net_v2_final"
+    assert _name("...") == "network"

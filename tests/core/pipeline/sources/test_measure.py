@@ -1,0 +1,105 @@
+"""What is measured of networks that nobody described, on networks whose sizes, reach and ranges are known."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from clearport.base import BadInput, Size, TensorSpec
+from clearport.pipeline.sources import measure, ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from clearport.base import Array
+
+FREE = (TensorSpec("x", (1, 3, "H", "W"), value_range=(0.0, 1.0)),)
+
+
+def subject(network: Callable[[Array], Array]) -> measure.Subject:
+    def run(given: Mapping[str, Array]) -> dict[str, Array]:
+        return {"y": network(given["x"])}
+
+    return measure.Subject("known", FREE, run)
+
+
+def blurred(image: Array) -> Array:
+    """Each pixel is the mean of those up to 3 rows away; twice the size."""
+    padded = np.pad(image, ((0, 0), (0, 0), (3, 3), (0, 0)))
+    mean = sum(padded[:, :, i : i + image.shape[2]] for i in range(7)) / 7
+    return np.asarray(mean.repeat(2, axis=2).repeat(2, axis=3))
+
+
+def only_multiples(multiple: int, least: int = 0) -> Callable[[Array], Array]:
+    def network(image: Array) -> Array:
+        height, width = image.shape[2:]
+        if height % multiple or width % multiple or min(height, width) < least:
+            raise BadInput("not this size")
+        return image
+
+    return network
+
+
+@pytest.mark.parametrize("multiple", [1, 2, 8, 64])
+def test_the_multiple_of_sizes_is_found_by_trying(multiple: int) -> None:
+    assert measure.sizes(subject(only_multiples(multiple))).multiple == multiple
+
+
+def test_a_size_that_comes_out_cut_is_no_size(tmp_path: object) -> None:
+    """A network that drops what does not divide does not refuse; its output is another size."""
+    found = measure.sizes(subject(lambda x: x[:, :, : x.shape[2] // 4 * 4, : x.shape[3] // 4 * 4]))
+    assert found.multiple == 4
+
+
+def test_the_least_side_is_found() -> None:
+    assert measure.sizes(subject(only_multiples(2, least=20))).least == 24
+
+
+def test_a_network_of_no_size_is_refused() -> None:
+    with pytest.raises(BadInput, match="takes none from 64 to 256"):
+        measure.sizes(subject(only_multiples(1, least=9999)))
+
+
+def test_scale_and_reach() -> None:
+    known, size = subject(blurred), Size(32, 32)
+    (shape,) = known.shapes(size).values()  # type: ignore[union-attr]
+    assert measure.scale_of(shape, size) == Fraction(2)
+    assert measure.scale_of((1, 3, 48, 96), Size(32, 64)) == Fraction(3, 2)
+    assert measure.reach(known, "x", "y", size) == 3
+    assert measure.reach(subject(lambda x: x - x.mean()), "x", "y", size) is None
+    with pytest.raises(BadInput, match="another factor for height and width"):
+        measure.scale_of((1, 3, 32, 64), Size(32, 32))
+
+
+def test_a_network_that_draws_numbers_is_refused() -> None:
+    generator = np.random.default_rng()
+    with pytest.raises(BadInput, match="two runs on the same input"):
+        measure.check_repeatable(subject(lambda x: x + generator.normal(size=x.shape)), Size(16, 16))
+
+
+PHOTO = np.clip(np.random.default_rng(0).normal(0.4, 0.2, (1, 3, 64, 64)), 0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("span", ranges.CANDIDATES)
+def test_ranges_are_those_in_which_photos_stay_photos(span: tuple[float, float]) -> None:
+    low, high = span
+
+    def restore(_: int, taken: tuple[float, float]) -> Array:
+        """A network with a clamp to its range, and a bias that only its range makes small."""
+        image = taken[0] + PHOTO * (taken[1] - taken[0])
+        return np.asarray(np.clip(image + 0.02 * (high - low), low, high).astype(np.float32))
+
+    taken, given = ranges.from_photos([PHOTO], restore)
+    assert (taken.range, given.range) == (span, span)
+    assert "photos come out as photos" in given.why
+
+
+def test_what_is_no_picture_of_its_input_has_no_range() -> None:
+    noise = np.random.default_rng(1).normal(size=PHOTO.shape).astype(np.float32) * 40
+    taken, given = ranges.from_photos([PHOTO], lambda *_: noise)
+    assert given.range is None
+    assert taken.range == ranges.UNIT
+    assert "assumed" in taken.why
