@@ -10,8 +10,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from clearport.base import Size
 
 
@@ -24,10 +22,9 @@ class Cost:
     size: Size
 
 
-def cost(module: torch.nn.Module, size: Size, inputs: Sequence[torch.Tensor] = ()) -> Cost:
-    """Count parameters and multiply-accumulates on ``inputs``, or a (1, 3, H, W) input, without computing anything."""
+def cost(module: torch.nn.Module, size: Size) -> Cost:
+    """Count parameters and multiply-accumulates on a (1, 3, H, W) input, without computing anything."""
     shadow = copy.deepcopy(module).to("meta")
-    given = [value.to("meta") for value in inputs] or [torch.zeros(1, 3, size.height, size.width, device="meta")]
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        shadow(*given)
+        shadow(torch.zeros(1, 3, size.height, size.width, device="meta"))
     return Cost(sum(p.numel() for p in module.parameters()), counter.get_total_flops() // 2, size)

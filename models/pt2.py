@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,9 @@ def load(path: Path) -> tuple[torch.export.ExportedProgram, tuple[str, ...], tup
         raise explain(error, path) from error
     cleaned, names = _cleaned(given, path)
     try:
-        program = torch.export.load(io.BytesIO(cleaned))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch's, on itself
+            program = torch.export.load(io.BytesIO(cleaned))
     except Exception as error:  # whatever a damaged file makes PyTorch raise
         raise BadInput(f"{path}: PyTorch cannot read it: {' '.join(str(error).split())[:300]}") from error
     return program, tuple(names.get("inputs", ())), tuple(names.get("outputs", ()))

@@ -45,6 +45,13 @@ def source_of(request: ExportRequest) -> Source:
         from clearport.pipeline.sources.onnx_file import onnx_source
 
         return onnx_source(Path(word), _name(Path(word).stem), contract, request.threads)
+    if word.lower().endswith(".pt2"):
+        _check_options(request, "an exported program")
+        from clearport.pipeline.sources.module import module_source
+        from clearport.pipeline.sources.program import program_of
+
+        origin = f"{Path(word).name}, exported by PyTorch"
+        return module_source(program_of(Path(word)), _name(Path(word).stem), _size(request), origin, contract)
     file, _, attribute = word.rpartition(":")
     if file.lower().endswith(".py"):
         _check_options(request, "a network of yours")

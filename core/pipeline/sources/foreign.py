@@ -11,8 +11,10 @@ import numpy as np
 
 from clearport.base import BadInput, CheckFailed, Graph, Size, TensorSpec
 from clearport.graph import feeds, shapes
+from clearport.graph import nodes as graphs
 from clearport.graph.reach import Whole, halo_of
 from clearport.models import samples
+from clearport.models.cost import Cost
 from clearport.models.normalized import order
 from clearport.operators.sizes import coarsest_stride
 from clearport.pictures.images import load_rgb
@@ -21,6 +23,7 @@ from clearport.pipeline.sources import contract as contracts
 from clearport.pipeline.sources import measure, ranges
 from clearport.pipeline.sources.contract import Contract
 from clearport.pipeline.sources.source import Traits
+from clearport.quantize.placement.cost import macs
 
 if TYPE_CHECKING:
     from clearport.base import Array, Kind
@@ -107,6 +110,13 @@ def described(
     )
     how = {"input range": taken.why, "output range": told.why, "reach": reach}
     return Description(traits, found.tried if found else (), how)
+
+
+def cost_of(graph: Graph, size: Size) -> Cost:
+    """Parameters and multiply-accumulates of a graph for one input of ``size``."""
+    constants = [graphs.constant(value) for value in graph.model.graph.initializers.values()]
+    params = sum(array.size for array in constants if array is not None and array.dtype == np.float32)
+    return Cost(params, int(sum(macs(graph).values()) * size.height * size.width), size)
 
 
 def _plainly(run: measure.Run, inputs: Sequence[TensorSpec]) -> measure.Run:

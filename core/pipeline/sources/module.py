@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
@@ -16,9 +16,10 @@ from clearport.bundle.files import TORCH_NETWORK
 from clearport.export import from_torch
 from clearport.export.from_onnx.plain import plain_name
 from clearport.graph import feeds, shapes
-from clearport.models import cost, modes, normalized, pt2
+from clearport.models import modes, normalized, pt2
 from clearport.pipeline.sources import measure
-from clearport.pipeline.sources.foreign import Description, described
+from clearport.pipeline.sources.foreign import Description, cost_of, described
+from clearport.pipeline.sources.program import Program
 from clearport.pipeline.sources.source import About, Traits
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clearport.base import Array, Graph
+    from clearport.models.cost import Cost
     from clearport.pipeline.sources.contract import Contract
     from clearport.protocols import Progress
 
@@ -35,14 +37,22 @@ SIDES = (64, 128, 256, 224, 96, 512)
 """Sides that are tried likewise."""
 
 
+class Exported(NamedTuple):
+    """What came of one ``graph``: the size, PyTorch's program, and the graph."""
+
+    size: Size | None
+    program: torch.export.ExportedProgram
+    graph: Graph
+
+
 @dataclass(frozen=True)
 class ModuleSource:
-    """See ``Source``. ``program`` is what PyTorch exported it as, once for each size."""
+    """See ``Source``. ``exported`` grows with each ``graph``."""
 
     module: nn.Module
     found: Description
     origin: str
-    exported: dict[Size | None, torch.export.ExportedProgram]
+    exported: list[Exported]
     own: bool = False
 
     @property
@@ -52,11 +62,12 @@ class ModuleSource:
     def graph(self, size: Size | None, progress: Progress) -> Graph:
         progress("exporting the graph", 0, 0)
         program = from_torch.program_of(self.module, self.traits, size)
-        self.exported[size] = program
-        return from_torch.export_graph(self.module, self.traits, self.traits.scale, size, program)
+        graph = from_torch.export_graph(self.module, self.traits, self.traits.scale, size, program)
+        self.exported.append(Exported(size, program, graph))
+        return graph
 
     def keep(self, folder: Path) -> Artifact:
-        (size, program), *_ = self.exported.items()
+        size, program, _ = self.exported[-1]
         inputs, outputs = (shapes.at(ends, size) for ends in (self.traits.inputs, self.traits.outputs))
         path = folder / TORCH_NETWORK
         plain = normalized.module(self.module, inputs)
@@ -65,9 +76,9 @@ class ModuleSource:
         pt2.save(path, program, [s.name for s in inputs], [s.name for s in outputs])
         return Artifact("torch", "fp32", path, "", tuple(map(normalized.plain, inputs)), outputs, {})
 
-    def cost(self, size: Size) -> cost.Cost:
-        given = from_torch.arguments(feeds.noise(self.traits.inputs, size), self.traits.inputs)
-        return cost.cost(self.module, size, given)
+    def cost(self, size: Size) -> Cost:
+        counted = cost_of(self.exported[-1].graph, size)
+        return replace(counted, params=sum(p.numel() for p in self.module.parameters()) or counted.params)
 
     def about(self) -> About:
         return About({"source": self.origin, "found": dict(self.found.how)}, self.traits.license)
@@ -99,7 +110,7 @@ def module_source(given: Any, name: str, size: Size | None, origin: str, contrac
     outputs = list(run(subject.filled(probe)))
     build = partial(_graph, module, name)
     found = described(freed if free else subject, outputs, name, free=free, contract=contract, build=build)
-    return ModuleSource(module, found, origin, {})
+    return ModuleSource(module, found, origin, [])
 
 
 def _parts(given: Any, name: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
@@ -162,6 +173,8 @@ def _channels(module: nn.Module) -> list[int]:
 
 def _arguments(module: nn.Module, wanted: int) -> list[str]:
     """Names of the tensors that ``forward`` takes: those without a default, or as many as there are examples."""
+    if isinstance(module, Program):
+        return list(module.names)
     parameters = [
         p
         for p in inspect.signature(module.forward).parameters.values()

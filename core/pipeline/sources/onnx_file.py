@@ -22,9 +22,8 @@ from clearport.models import normalized
 from clearport.models.cost import Cost
 from clearport.pipeline.prove import REFERENCE_OPTIONS, TIMEOUT_S
 from clearport.pipeline.sources import measure
-from clearport.pipeline.sources.foreign import Description, described
+from clearport.pipeline.sources.foreign import Description, cost_of, described
 from clearport.pipeline.sources.source import About, Traits
-from clearport.quantize.placement import cost as macs
 from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -116,9 +115,7 @@ class OnnxSource:
         return with_plain_pictures(self.plain, self.traits.inputs).to_bytes()
 
     def cost(self, size: Size) -> Cost:
-        graph = self._graph(size)
-        params = sum(c.size for v in graph.model.graph.initializers.values() if (c := graphs.constant(v)) is not None)
-        return Cost(params, int(sum(macs.macs(graph).values()) * size.height * size.width), size)
+        return cost_of(self._graph(size), size)
 
     def about(self) -> About:
         given = self.plain.given

@@ -1,0 +1,159 @@
+"""Networks of the user's, end to end: a module, its exported program and its ONNX file become proven bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import clearport
+from clearport.bundle.folder import Bundle
+from clearport.pictures.images import load_rgb, save_png
+from clearport.pipeline.bench import bench_bundle
+from clearport.pipeline.bench_values import BenchRequest
+from clearport.pipeline.eval import EvalRequest, evaluate_bundle
+from clearport.pipeline.run import RunRequest, restore_picture
+from clearport.pipeline.verify import verify_bundle
+
+SIZE = "32x48"
+TARGETS = ("onnxruntime", "tflite")
+
+
+class Net(nn.Module):
+    """A small network of somebody else's: batch normalization, a residual, twice the size, 0..1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3, 12, 3, padding=1)
+        self.norm = nn.BatchNorm2d(12)
+        self.tail = nn.Conv2d(12, 12, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        features = torch.relu(self.norm(self.head(image)))
+        larger = nn.functional.interpolate(image, scale_factor=2.0, mode="bilinear", align_corners=False)
+        restored: torch.Tensor = (larger + 0.1 * nn.functional.pixel_shuffle(self.tail(features), 2)).clamp(0, 1)
+        return restored
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return Net().eval()
+
+
+@pytest.fixture(scope="module")
+def as_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("given") / "theirs.onnx"
+    axes = {"input.1": {0: "n", 2: "h", 3: "w"}}
+    torch.onnx.export(
+        network(),
+        (torch.rand(1, 3, 32, 48),),
+        path,
+        dynamo=False,
+        opset_version=13,
+        input_names=["input.1"],
+        dynamic_axes=axes,
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def of_file(as_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    out = tmp_path_factory.mktemp("bundles") / "onnx"
+    return clearport.export(str(as_file), out, size=SIZE, targets=TARGETS, measure=False)
+
+
+@pytest.fixture(scope="module")
+def of_module(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    out = tmp_path_factory.mktemp("bundles") / "module"
+    return clearport.export(network(), out, size=SIZE, targets=TARGETS)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter, on itself
+def test_an_onnx_file_is_exported_and_proven(of_file: Bundle, as_file: Path) -> None:
+    assert of_file.passed, of_file.manifest.failures()
+    model = of_file.manifest.model
+    assert (model.name, model.scale, model.halo, model.reference) == ("theirs", 2, 2, "network.onnx")
+    assert {(a.target, a.precision) for a in of_file.artifacts} == {
+        ("onnxruntime", "fp32"),
+        ("onnxruntime", "int8"),
+        ("tflite", "fp32"),
+        ("tflite", "fp16"),
+        ("tflite", "int8"),
+    }
+    assert model.card is not None
+    assert model.card["source"].startswith("theirs.onnx, opset 13, by pytorch")
+    assert of_file.artifacts[0].inputs[0].name == "input_1"
+
+
+def test_a_module_is_exported_proven_and_timed_against_itself(of_module: Bundle) -> None:
+    assert of_module.passed, of_module.manifest.failures()
+    manifest = of_module.manifest
+    assert (manifest.model.name, manifest.model.reference, manifest.baseline.runtime) == ("net", "network.pt2", "torch")
+    assert not hasattr(manifest.baseline.latency, "reason")
+    assert (of_module.folder / "network.pt2").is_file()
+
+
+def test_both_ways_give_the_same_network(of_module: Bundle, of_file: Bundle) -> None:
+    one, other = (load_rgb(b.path(b.golden("float"))).astype(int) for b in (of_module, of_file))
+    assert np.abs(one - other).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["of_module", "of_file"])
+def test_bundles_are_verified_without_the_user_s_code(name: str, request: pytest.FixtureRequest) -> None:
+    bundle: Bundle = request.getfixturevalue(name)
+    checks = verify_bundle(bundle.folder)
+    assert not [check for check in checks if check.passed is False]
+    assert [check.passed for check in checks if check.group == bundle.manifest.model.reference] == [True]
+
+
+def test_another_network_in_the_bundle_is_noticed(of_file: Bundle, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "changed"
+    shutil.copytree(of_file.folder, folder)
+    path = folder / "network.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    checks = verify_bundle(folder)
+    assert any("network.onnx" in check.message for check in checks if check.passed is False)
+
+
+@pytest.mark.parametrize("name", ["of_module", "of_file"])
+def test_pictures_of_any_size_are_restored_in_tiles(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    bundle: Bundle = request.getfixturevalue(name)
+    photo = np.random.default_rng(0).integers(0, 256, (70, 100, 3), dtype=np.uint8)
+    save_png(tmp_path / "photo.png", photo)
+    done = restore_picture(RunRequest(bundle.folder, tmp_path / "photo.png", tmp_path / "out.png", precision="fp32"))
+    assert (done.width, done.height) == (200, 140)
+    assert done.tiles > 1
+    with torch.inference_mode():
+        whole = network()(torch.from_numpy(photo).permute(2, 0, 1)[None] / 255)[0].permute(1, 2, 0).numpy() * 255
+    assert np.abs(load_rgb(tmp_path / "out.png") - np.rint(whole)).max() <= 1
+
+
+def test_bench_and_eval_need_no_user_code(of_module: Bundle, tmp_path: Path) -> None:
+    outcome = bench_bundle(
+        BenchRequest(of_module.folder, targets=("tflite",), precisions=("fp32",), runs=6, seconds=0.1)
+    )
+    assert {row.artifact for row in outcome.record.rows} >= {"pytorch", "tflite/fp32"}
+    generator = np.random.default_rng(0)
+    for number in range(2):
+        small = generator.integers(0, 256, (32, 48, 3), dtype=np.uint8)
+        save_png(tmp_path / "data" / f"{number}_LR.png", small)
+        save_png(tmp_path / "data" / f"{number}_HR.png", small.repeat(2, axis=0).repeat(2, axis=1))
+    judged = evaluate_bundle(EvalRequest(folder=of_module.folder, data=tmp_path / "data", targets=("tflite",)))
+    assert judged.images == 2
+    assert judged.passed
+
+
+def test_an_exported_program_is_taken_as_a_module_is(of_module: Bundle, tmp_path: Path) -> None:
+    program = of_module.folder / "network.pt2"
+    again = clearport.export(
+        str(program), tmp_path / "again", targets=("onnxruntime",), precisions=("fp32",), measure=False
+    )
+    assert again.passed
+    assert again.manifest.model.size == SIZE
