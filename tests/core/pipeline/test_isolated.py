@@ -21,7 +21,6 @@ from clearport import problems
 from clearport.base import BadInput, CheckFailed, Options, QuantizedGraph, RuntimeFailure, Size, Skipped
 from clearport.export.from_torch import export_graph
 from clearport.graph import nodes as graphs
-from clearport.models import weights
 from clearport.pipeline.export import Photos, _make
 from clearport.pipeline.isolated import codec
 from clearport.pipeline.isolated.process import Isolated
@@ -120,7 +119,7 @@ def test_a_crash_while_quantizing_leaves_the_float_artifacts(tmp_path: Path) -> 
     with Isolated() as isolated:
         progress = killing(isolated, signal.SIGFPE, "observing photos")
         photos = Photos([], PHOTOS)
-        made = _make(plan, weights.load(plan.spec, plan.scale), photos, isolated, tmp_path, progress)
+        made = _make(plan, photos, isolated, tmp_path, progress)
     assert {artifact.precision for artifact in made.artifacts} == {"fp32"}
     assert made.quantized is None
     (skipped,) = made.skipped
