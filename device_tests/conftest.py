@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from clearport.bundle.folder import Bundle
 from clearport.cli import app as cli
 from clearport.models import samples
 from clearport.pictures.images import load_rgb, save_png
+from clearport.quantize.flow import QuantizeOptions
 
 SIZE = "40x56"
 
@@ -73,22 +76,35 @@ def called(*words: str | Path) -> Outcome:
     return Outcome(ended.value.code, out.getvalue(), err.getvalue())
 
 
-def once(factory: pytest.TempPathFactory, name: str, **options: Any) -> Bundle:
-    """NCNet x3 with its bundled weights, exported by the first of the test processes that asks for this ``name``."""
+@contextmanager
+def plain_ranges() -> Iterator[None]:
+    """Within the block exports search no ranges and compensate no rounding: for tests of other things than int8."""
+    with pytest.MonkeyPatch.context() as patch:
+        simple = partial(QuantizeOptions, equalisation=(0.0,), search=False, compensate=False)
+        patch.setattr("clearport.pipeline.export.QuantizeOptions", simple)
+        yield
+
+
+def once(factory: pytest.TempPathFactory, name: str, *, searched: bool = False, **options: Any) -> Bundle:
+    """NCNet x3 with its bundled weights, exported by the first of the test processes that asks for this ``name``.
+
+    Its int8 files are a user's, who lets clearport search, where ``searched`` is set.
+    """
     place = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         place = place.parent  # the one that the processes of a run have in common
     folder = place / name
     with FileLock(place / f"{name}.lock"):
         if not folder.exists():  # a bundle appears when it is complete
-            clearport.export("ncnet", folder, **{"size": SIZE, "measure": False, **options})
+            with nullcontext() if searched else plain_ranges():
+                clearport.export("ncnet", folder, **{"size": SIZE, "measure": False, **options})
     return Bundle.load(folder)
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """NCNet x3 at every target and precision; not to be changed by a test."""
-    return once(tmp_path_factory, "exported")
+    return once(tmp_path_factory, "exported", searched=True)
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +121,13 @@ def two_targets(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> B
     """NCNet x3 for TFLite and ONNX Runtime in fp32 and int8; not to be changed by a test."""
     options = {"targets": ("tflite", "onnxruntime"), "precisions": ("fp32", "int8"), "calibration": few_photos}
     return once(tmp_path_factory, "two_targets", **options)
+
+
+@pytest.fixture(scope="session")
+def int8_pair(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
+    """NCNet x3 in int8 for TFLite and ONNX Runtime; not to be changed by a test."""
+    options = {"targets": ("tflite", "onnxruntime"), "precisions": ("int8",), "calibration": few_photos}
+    return once(tmp_path_factory, "int8_pair", **options)
 
 
 @pytest.fixture

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-import clearport
 from clearport.base import IODType
 from clearport.bundle.folder import Bundle
 from clearport.models import samples
 from clearport.pictures.images import load_rgb, save_png
 from clearport.runtime.parity import ParityReport
-from device_tests.conftest import command
+from device_tests.conftest import command, once
 
 ENDS: dict[IODType, dict[str, str]] = {
     "uint8": {"tflite": "uint8", "onnxruntime": "uint8", "openvino": "uint8"},
@@ -25,18 +25,8 @@ ENDS: dict[IODType, dict[str, str]] = {
 @pytest.fixture(scope="module")
 def free(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
     """NCNet x2 in int8 for any size."""
-    place = tmp_path_factory.mktemp("free") / "ncnet"
-    targets = ("tflite", "onnxruntime", "openvino")
-    return clearport.export(
-        "ncnet",
-        place,
-        scale=2,
-        size="dynamic",
-        targets=targets,
-        precisions=("int8",),
-        calibration=few_photos,
-        measure=False,
-    )
+    options: dict[str, Any] = {"targets": ("tflite", "onnxruntime", "openvino"), "precisions": ("int8",)}
+    return once(tmp_path_factory, "free", scale=2, size="dynamic", calibration=few_photos, **options)
 
 
 def test_files_of_any_size_say_so_and_pass(free: Bundle) -> None:
@@ -64,18 +54,10 @@ def test_they_take_a_picture_of_another_size_uncut(free: Bundle, tmp_path: Path,
 
 
 @pytest.mark.parametrize("io", ENDS)
-def test_number_formats_at_both_ends(tmp_path: Path, few_photos: Path, io: IODType) -> None:
+def test_number_formats_at_both_ends(tmp_path_factory: pytest.TempPathFactory, few_photos: Path, io: IODType) -> None:
     wanted = ENDS[io]
-    bundle = clearport.export(
-        "ncnet",
-        tmp_path / "ncnet",
-        size="24x32",
-        targets=tuple(wanted),
-        precisions=("int8",),
-        calibration=few_photos,
-        io=io,
-        measure=False,
-    )
+    options: dict[str, Any] = {"targets": tuple(wanted), "precisions": ("int8",), "calibration": few_photos}
+    bundle = once(tmp_path_factory, f"ends_{io}", size="24x32", io=io, **options)
     assert bundle.passed
     for artifact in bundle.artifacts:
         for end in (*artifact.inputs, *artifact.outputs):

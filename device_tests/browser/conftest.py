@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def web(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
+def web(int8_pair: Bundle) -> Bundle:
     """NCNet x3 as browsers run it in int8; not to be changed by a test."""
-    options = {"targets": ("tflite", "onnxruntime"), "precisions": ("int8",), "calibration": few_photos}
-    return once(tmp_path_factory, "web", **options)
+    return int8_pair
 
 
 @pytest.fixture(scope="session")

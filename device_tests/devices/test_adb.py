@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from clearport.disk.files import digest
 from clearport.pipeline.bench import bench_bundle
 from clearport.pipeline.bench_values import BenchRequest
 from clearport.protocols import no_progress
-from clearport.quantize.flow import QuantizeOptions
 from clearport.registry import DEVICES
 from clearport.runtime.devices.adb import family as on_adb
 from clearport.runtime.devices.adb import shell as adb_shell
@@ -34,8 +32,6 @@ from clearport.runtime.parity import ParityReport
 from clearport.runtime.worker.worker import Worker
 from device_tests.devices import loopback_adb
 from device_tests.devices.loopback_adb import SERIAL, LoopbackPhone
-
-from ..zoo import zoo
 
 ADDRESS = f"adb:{SERIAL}"
 QUICK = LatencyPlan(rounds=2, runs=2, warmup=1, min_seconds=0.0, max_seconds=5.0)
@@ -84,13 +80,9 @@ def arm_phone(phone: LoopbackPhone) -> Iterator[LoopbackPhone]:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
-    """NCNet in int8 for both runtimes. Ranges are not searched: what is tested does not depend on them."""
-    with pytest.MonkeyPatch.context() as patch:
-        simple = partial(QuantizeOptions, equalisation=(0.0,), search=False, compensate=False)
-        patch.setattr("clearport.pipeline.export.QuantizeOptions", simple)
-        options: dict[str, Any] = {"targets": tuple(RUNNERS), "precisions": ("int8",), "calibration": few_photos}
-        return zoo.exported("ncnet", tmp_path_factory.mktemp("adb_bundle"), **options)
+def bundle(int8_pair: Bundle) -> Bundle:
+    """NCNet in int8 for both runtimes."""
+    return int8_pair
 
 
 @pytest.fixture(scope="module")

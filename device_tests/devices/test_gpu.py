@@ -30,6 +30,7 @@ from clearport.runtime.devices.device import Settings, SimulatedReport
 from clearport.runtime.latency.record import LatencyReport
 from clearport.runtime.usable import obstacle_of, units_of
 from clearport.runtime.worker.worker import Worker
+from device_tests.conftest import once
 
 SIDE = 64
 GPU_RUNNERS = [RUNNERS.get(name) for name in RUNNERS.names() if "gpu" in units_of(RUNNERS.get(name))]
@@ -48,9 +49,8 @@ _ON_LINUX = pytest.mark.skipif(not vulkan.on_linux(), reason="Vulkan is how GPUs
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
     """NCNet x3 in the formats that GPUs take; not to be changed by a test."""
-    folder = tmp_path_factory.mktemp("gpu") / "ncnet"
-    options: dict[str, Any] = {"size": f"{SIDE}x{SIDE}", "calibration": few_photos, "measure": False}
-    return clearport.export("ncnet", folder, targets=tuple(t for t in FILES if not absent(t)), **options)
+    options: dict[str, Any] = {"size": f"{SIDE}x{SIDE}", "calibration": few_photos}
+    return once(tmp_path_factory, "gpu", targets=tuple(t for t in FILES if not absent(t)), **options)
 
 
 def absent(target: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from clearport.runtime.devices.htp.family import DEVICE as HTP
 from clearport.runtime.latency.record import LatencyPlan
 from clearport.runtime.sessions import qnn_library
 from clearport.runtime.worker.worker import Worker
+from device_tests.conftest import once
 
 needs_qnn = pytest.mark.skipif(
     bool(missing((qnn_library.PACKAGE,))), reason="onnxruntime-qnn is not installed: pip install 'clearport[qnn]'"
@@ -92,17 +94,9 @@ def test_an_arena_is_made_to_fit_where_vela_can(small: Bundle) -> None:
     assert tight.cell.estimated_ms >= free.cell.estimated_ms
 
 
-def test_float_ends_are_left_to_the_cpu_and_priced(tmp_path: Path, few_photos: Path) -> None:
-    bundle = clearport.export(
-        "ncnet",
-        tmp_path / "float",
-        targets=("tflite",),
-        precisions=("int8",),
-        size="40x56",
-        io="float32",
-        calibration=few_photos,
-        measure=False,
-    )
+def test_float_ends_are_left_to_the_cpu_and_priced(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> None:
+    options: dict[str, Any] = {"targets": ("tflite",), "precisions": ("int8",), "calibration": few_photos}
+    bundle = once(tmp_path_factory, "float_ends", io="float32", **options)
     [row] = rows("ethos-u:u85-256", [job(bundle)])
     report = row.cell
     assert isinstance(report, EstimateReport)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-import clearport
 from clearport.bundle.folder import Bundle
 from clearport.pipeline.bench_jobs import jobs_for, subjects_of
 from clearport.pipeline.bench_values import BenchRequest
@@ -23,11 +20,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
-    """NCNet at 64x64, int8, for the two runtimes that boards have."""
-    folder = tmp_path_factory.mktemp("small") / "ncnet"
-    options: dict[str, Any] = {"targets": ("tflite", "onnxruntime"), "precisions": ("int8",), "measure": False}
-    return clearport.export("ncnet", folder, size="64x64", calibration=few_photos, **options)
+def small(int8_pair: Bundle) -> Bundle:
+    """NCNet, int8, for the two runtimes that boards have."""
+    return int8_pair
 
 
 @pytest.fixture(scope="module")
