@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clearport.base import CheckFailed, Graph, QuantizedGraph, ScaleTable
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
-from clearport.quantize.calibration import observers, photos
+from clearport.quantize.calibration import lanes, observers, photos, sensitivity
 from clearport.quantize.calibration import survey as calibrate
 from clearport.quantize.placement import cost
 from clearport.quantize.placement import floats as placement
@@ -20,20 +20,28 @@ from clearport.quantize.weights import arrays as weights
 from clearport.quantize.weights import rounding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from clearport.base import Array, QParams, Task
     from clearport.graph.feeds import Feed
     from clearport.pictures.images import Image8
     from clearport.protocols import Progress
     from clearport.quantize.calibration.observers import Range
+    from clearport.quantize.calibration.sensitivity import Sensitivity
     from clearport.quantize.calibration.survey import Observed
     from clearport.quantize.placement.fold import Folded
     from clearport.quantize.ranges.search import Bench, Choice
     from clearport.quantize.weights.rounding import Rounded
 
-OBSERVING_COST = 5e11
-"""Units (``cost``) that observing the photos may take: about 15 seconds of one core. Else their middles are smaller."""
+OBSERVING_COST = 2e10
+"""Units (``cost``) that observing the photos may take. Else their middles are smaller."""
+
+OBSERVING_PIXELS = 150_000
+"""But so many pixels are always observed, over all photos."""
+
+DEEP = 2e5
+"""Units for one pixel from which a network's errors are foretold (``sensitivity``): less is simulated in the time that
+PyTorch takes to be loaded."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,7 @@ class _Setting:
     work: float
     macs: Mapping[str, float]
     options: QuantizeOptions
+    felt: Sensitivity | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,8 @@ class _Candidate:
 
     strength: float
     graph: Graph
-    seen: Sequence[Mapping[str, Observed]]
+    peaks: Mapping[str, Array]
+    seen: Mapping[str, Observed]
     folded: Folded
     bench: Bench | None
     choice: Choice
@@ -84,13 +94,14 @@ class _Candidate:
     @property
     def bounds(self) -> dict[str, Range]:
         """The least and the largest number of each value of the float graph."""
-        return {name: (seen.low, seen.high) for name, seen in calibrate.merged(self.seen).items()}
+        return {name: (seen.low, seen.high) for name, seen in self.seen.items()}
 
     def activations(self, folded: Folded) -> dict[str, QParams]:
         """The parameters of a placement's activations."""
-        return legalise.activations(folded, self.choice.ranges(folded, calibrate.merged(self.seen)))
+        return legalise.activations(folded, self.choice.ranges(folded, self.seen))
 
 
+@lanes.alone()
 def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | None = None) -> QuantizedGraph:
     """Calibrate ``graph`` on ``images`` (uint8 RGB (H, W, 3), any sizes) and quantize it.
 
@@ -105,41 +116,65 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     options = options or QuantizeOptions()
     graph = ends.from_zero(graph)
     work = sum(cost.layers(graph).values())
-    surveys = 1 + sum(strength != 0 for strength in options.equalisation)
-    pixels = OBSERVING_COST / (work * surveys)
+    pixels = max(OBSERVING_COST / work, OBSERVING_PIXELS)
     given, images = images, photos.spread(images, pixels) if images else images
     free, inputs = photos.prepare(graph, images, pixels / max(1, len(images)))
-    setting = _Setting(free, inputs, placement.floats(free, options.floats), work, cost.macs(graph), options)
-    plain, peaks = calibrate.survey(free, inputs, _names(free), options.progress)
-    best = max(_candidates(setting, plain, peaks), key=lambda candidate: candidate.choice.psnr_db)
+    felt = sensitivity.measure(free, inputs) if work >= DEEP and options.search else None
+    setting = _Setting(free, inputs, placement.floats(free, options.floats), work, cost.macs(graph), options, felt)
+    best = max(_candidates(setting), key=lambda candidate: candidate.choice.psnr_db)
     if best.bench is not None:
         judge = search.Judge(best.bench, best.folded)
         best = replace(best, choice=search.refine(judge, best.choice, options.progress))
     mixed, folded, rounded = _placed(setting, best)
     floats = placement.floats(graph, setting.floats | mixed.chosen)
-    shipped = mixed_.lowered(equalise.run(graph, peaks, best.strength), floats, best.bounds).graph
+    shipped = mixed_.lowered(equalise.run(graph, best.peaks, best.strength), floats, best.bounds).graph
     entries = {**best.activations(folded), **rounded.entries}
     table = ScaleTable(entries, _record(best, mixed, setting, given))
-    return QuantizedGraph(slopes.expressed(weights.replaced(shipped, rounded.arrays), entries), table)
+    whole = graphs.check(weights.replaced(shipped, rounded.arrays))
+    return QuantizedGraph(slopes.expressed(whole, entries), table)
 
 
-def _candidates(
-    setting: _Setting, plain: Sequence[Mapping[str, Observed]], peaks: Mapping[str, Array]
-) -> list[_Candidate]:
-    """One for each strength of equalisation that leaves what the network computes as it was."""
-    progress = setting.options.progress
+def _candidates(setting: _Setting) -> list[_Candidate]:
+    """One for each strength of equalisation that leaves what the network computes as it was.
+
+    Where what errors cost is known, that tells which strength is best, and there is one candidate.
+    """
+    felt, names = setting.felt, _names(setting.graph)
+    if felt is not None:
+        return [_foretold(setting, felt)]
+    plain, peaks = calibrate.survey(setting.graph, setting.inputs, names, setting.options.progress)
     found: list[_Candidate] = []
-    crops = rounding.affordable(setting.graph, setting.inputs)
-    for strength in setting.options.equalisation:
-        equal = equalise.run(setting.graph, peaks, strength)
-        if strength and not equalise.same(setting.graph, equal, crops):
-            continue
-        seen = calibrate.survey(equal, setting.inputs, _names(equal), progress)[0] if strength else plain
+    for strength, equal in _equalised(setting, setting.options.equalisation, peaks):
+        seen = calibrate.survey(equal, setting.inputs, names, setting.options.progress)[0] if strength else plain
         tried = (found[0].choice.calibrator,) if found else tuple(observers.CALIBRATORS)
-        found.append(_candidate(setting, equal, seen, strength, tried))
+        found.append(_candidate(setting, equal, seen, strength, peaks, tried))
+    return found
+
+
+def _foretold(setting: _Setting, felt: Sensitivity) -> _Candidate:
+    """The candidate of the strength of equalisation that is best by the weights of errors."""
+    costs = {
+        each: equalise.foretold(setting.graph, felt.peaks, each, felt.weights) for each in setting.options.equalisation
+    }
+    strength, equal = next(_equalised(setting, sorted(costs, key=lambda each: costs[each]), felt.peaks))
+    scaled = equalise.weights(setting.graph, felt.peaks, strength, felt.weights)
+    names = _names(setting.graph)
+    seen = calibrate.survey(equal, setting.inputs, names, setting.options.progress, scaled)[0]
+    return _candidate(setting, equal, seen, strength, felt.peaks, tuple(observers.CALIBRATORS))
+
+
+def _equalised(
+    setting: _Setting, strengths: Sequence[float], peaks: Mapping[str, Array]
+) -> Iterator[tuple[float, Graph]]:
+    """The strengths that leave what the network computes as it was, each with its graph; one at least."""
+    found = False
+    for strength in strengths:
+        equal = equalise.run(setting.graph, peaks, strength)
+        if not strength or equalise.same(setting.graph, equal, photos.few(setting.graph, setting.inputs)):
+            found = True
+            yield strength, equal
     if not found:
         raise CheckFailed(f"{setting.graph.spec_name}: the equalised graph is not the network: quantize without it")
-    return found
 
 
 def _candidate(
@@ -147,16 +182,18 @@ def _candidate(
     equal: Graph,
     seen: Sequence[Mapping[str, Observed]],
     strength: float,
+    peaks: Mapping[str, Array],
     calibrators: Sequence[str],
 ) -> _Candidate:
     """Find the best of some calibrators for the graph of one strength, from what was seen in it."""
-    bounds = {name: (each.low, each.high) for name, each in calibrate.merged(seen).items()}
+    whole = calibrate.merged(seen)
+    bounds = {name: (each.low, each.high) for name, each in whole.items()}
     folded = mixed_.lowered(equal, setting.floats, bounds)
     if not setting.options.search:
-        return _Candidate(strength, equal, seen, folded, None, search.Choice("min-max"))
-    bench = search.Bench(setting.graph, _splits(seen, setting.inputs), setting.work)
+        return _Candidate(strength, equal, peaks, whole, folded, None, search.Choice("min-max"))
+    bench = search.Bench(setting.graph, _splits(seen, setting.inputs), setting.work, weighed=setting.felt is not None)
     choice = search.best_calibrator(search.Judge(bench, folded), calibrators, setting.options.progress)
-    return _Candidate(strength, equal, seen, folded, bench, choice)
+    return _Candidate(strength, equal, peaks, whole, folded, bench, choice)
 
 
 def _splits(seen: Sequence[Mapping[str, Observed]], inputs: Sequence[Feed]) -> list[search.Split]:
@@ -173,17 +210,17 @@ def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded
     rounded = rounding.run(best.folded.graph, best.activations(best.folded), inputs, progress)
     if best.bench is None:
         return Mixed(), best.folded, rounded
-    given = (best.graph, best.bench, best.bounds, best.choice, rounded.arrays, setting.floats)
+    known = placement.Placement(best.graph)
+    given = (best.graph, best.bench, best.bounds, best.choice, rounded.arrays, setting.floats, known)
     task = setting.options.task if any(spec.is_picture for spec in setting.graph.outputs) else None
     trial = mixed_.Trial(*given, setting.macs, task)
     mixed = mixed_.choose(trial, progress)
     if not mixed.chosen:
         return mixed, best.folded, rounded
     folded = mixed_.lowered(best.graph, trial.placed(mixed.chosen), best.bounds)
-    before, now = best.activations(best.folded), best.activations(folded)
-    if not mixed.layers and all(before.get(name) == params for name, params in now.items()):
-        return mixed, folded, mixed_.kept(folded, rounded)  # what comes before a tail does not know of it
-    return mixed, folded, rounding.run(folded.graph, now, inputs, progress)
+    now = best.activations(folded)
+    moved = rounding.regridded(folded.graph, now, mixed_.kept(folded, rounded))
+    return mixed, folded, moved or rounding.run(folded.graph, now, inputs, progress)
 
 
 def _names(graph: Graph) -> list[str]:

@@ -59,6 +59,7 @@ _SIDE = 64
 """Roundings are judged on a corner of so many pixels a side of each photo: they were made on the middles."""
 
 
+@lanes.alone()
 def quantize(graph: Graph, images: Sequence[Image8], progress: Progress = no_progress) -> QuantizedGraph:
     """The graph with the weights of its convolutions on int8 grids, and those grids: nothing else is in the table.
 

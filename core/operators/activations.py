@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from clearport.base import QParams
 from clearport.graph.nodes import clamp_of
-from clearport.operators.record import Int8, Operator, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, tflite
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -23,6 +23,7 @@ CLIP = Operator(
     tflite=tflite("elementwise:clamp"),
     mil=mil("elementwise:clip"),
     ncnn=ncnn("elementwise:clamp", fused="elementwise:fused_clamp"),
+    torch=in_torch("clip"),
 )
 LEAKY_RELU = Operator(
     "LeakyRelu",
@@ -32,6 +33,7 @@ LEAKY_RELU = Operator(
     tflite=tflite("elementwise:leaky_relu"),
     mil=mil("elementwise:leaky_relu"),
     ncnn=ncnn("elementwise:leaky_relu", fused="elementwise:fused_leaky_relu"),
+    torch=in_torch("leaky_relu"),
 )
 RELU = Operator(
     "Relu",
@@ -41,6 +43,7 @@ RELU = Operator(
     tflite=tflite("elementwise:clamp"),
     mil=mil("elementwise:unary", op="relu"),
     ncnn=ncnn("elementwise:clamp", fused="elementwise:fused_clamp"),
+    torch=in_torch("plain", of="torch:relu"),
 )
 SIGMOID = Operator(
     "Sigmoid",
@@ -49,6 +52,7 @@ SIGMOID = Operator(
     tflite=tflite("elementwise:squash", op="LOGISTIC"),
     mil=mil("elementwise:unary", op="sigmoid"),
     ncnn=ncnn("elementwise:plain_layer", fused="elementwise:fused_sigmoid", kind="Sigmoid"),
+    torch=in_torch("plain", of="torch:sigmoid"),
 )
 TANH = Operator(
     "Tanh",
@@ -57,6 +61,7 @@ TANH = Operator(
     tflite=tflite("elementwise:squash", op="TANH"),
     mil=mil("elementwise:unary", op="tanh"),
     ncnn=ncnn("elementwise:plain_layer", kind="TanH"),
+    torch=in_torch("plain", of="torch:tanh"),
 )
 
 OPERATORS = (CLIP, LEAKY_RELU, RELU, SIGMOID, TANH)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Int8, Operator, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, tflite
 
 ADD = Operator(
     "Add",
@@ -12,6 +12,7 @@ ADD = Operator(
     tflite=tflite("elementwise:arithmetic", op="ADD"),
     mil=mil("elementwise:binary", op="add"),
     ncnn=ncnn("elementwise:binary", code=0),
+    torch=in_torch("plain", of="torch:add"),
 )
 DIV = Operator(
     "Div",
@@ -19,6 +20,7 @@ DIV = Operator(
     tflite=tflite("elementwise:arithmetic", op="DIV"),
     mil=mil("elementwise:binary", op="real_div"),
     ncnn=ncnn("elementwise:binary", code=3, turned=8),
+    torch=in_torch("plain", of="torch:div"),
 )
 MAX = Operator(
     "Max",
@@ -26,6 +28,7 @@ MAX = Operator(
     tflite=tflite("elementwise:binary", op="MAXIMUM"),
     mil=mil("elementwise:binary", op="maximum"),
     ncnn=ncnn("elementwise:binary", code=4),
+    torch=in_torch("plain", of="torch:maximum"),
 )
 MIN = Operator(
     "Min",
@@ -33,6 +36,7 @@ MIN = Operator(
     tflite=tflite("elementwise:binary", op="MINIMUM"),
     mil=mil("elementwise:binary", op="minimum"),
     ncnn=ncnn("elementwise:binary", code=5),
+    torch=in_torch("plain", of="torch:minimum"),
 )
 MUL = Operator(
     "Mul",
@@ -42,6 +46,7 @@ MUL = Operator(
     tflite=tflite("elementwise:arithmetic", op="MUL"),
     mil=mil("elementwise:binary", op="mul"),
     ncnn=ncnn("elementwise:binary", code=2),
+    torch=in_torch("plain", of="torch:mul"),
 )
 POW = Operator(
     "Pow",
@@ -49,6 +54,7 @@ POW = Operator(
     tflite=tflite("elementwise:binary", op="POW"),
     mil=mil("elementwise:binary", op="pow"),
     ncnn=ncnn("elementwise:binary", code=6, turned=9),
+    torch=in_torch("plain", of="torch:pow"),
 )
 PRELU = Operator(
     "PRelu",
@@ -58,6 +64,7 @@ PRELU = Operator(
     tflite=tflite("elementwise:prelu"),
     mil=mil("elementwise:prelu"),
     ncnn=ncnn("elementwise:prelu"),
+    torch=in_torch("prelu"),
 )
 SUB = Operator(
     "Sub",
@@ -67,6 +74,7 @@ SUB = Operator(
     tflite=tflite("elementwise:arithmetic", op="SUB"),
     mil=mil("elementwise:binary", op="sub"),
     ncnn=ncnn("elementwise:binary", code=1, turned=7),
+    torch=in_torch("plain", of="torch:sub"),
 )
 
 OPERATORS = (ADD, DIV, MAX, MIN, MUL, POW, PRELU, SUB)

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import attr_ints
-from clearport.operators.record import Int8, Operator, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,7 @@ CONV = Operator(
     mil=mil("conv:conv"),
     ncnn=ncnn("conv:convolution"),
     openvino=("Convolution", "GroupConvolution"),
+    torch=in_torch("conv"),
 )
 CONV_TRANSPOSE = Operator(
     "ConvTranspose",
@@ -45,6 +46,7 @@ CONV_TRANSPOSE = Operator(
     mil=mil("conv:conv_transpose"),
     ncnn=ncnn("conv:transposed"),
     openvino=("ConvolutionBackpropData", "GroupConvolutionBackpropData"),
+    torch=in_torch("conv_transpose"),
 )
 
 OPERATORS = (CONV, CONV_TRANSPOSE)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Operator, mil, ncnn, tflite
+from clearport.operators.record import Operator, in_torch, mil, ncnn, tflite
 
-GEMM = Operator("Gemm", "matrix")
+GEMM = Operator("Gemm", "matrix", torch=in_torch("gemm"))
 MATMUL = Operator(
     "MatMul",
     "matrix",
@@ -12,6 +12,7 @@ MATMUL = Operator(
     mil=mil("matrix:matmul"),
     ncnn=ncnn("conv:matmul"),
     openvino=("MatMul",),
+    torch=in_torch("plain", of="torch:matmul"),
 )
 
 OPERATORS = (GEMM, MATMUL)

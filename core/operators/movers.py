@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import attr_int, constant, need_constant, operand
-from clearport.operators.record import Int8, Operator, always, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, always, in_torch, mil, ncnn, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +49,7 @@ CONCAT = Operator(
     mil=mil("spatial:concat"),
     ncnn=ncnn("spatial:concat"),
     openvino=("Concat",),
+    torch=in_torch("concat"),
 )
 DEPTH_TO_SPACE = Operator(
     "DepthToSpace",
@@ -60,6 +61,7 @@ DEPTH_TO_SPACE = Operator(
     mil=mil("spatial:depth_to_space"),
     ncnn=ncnn("spatial:depth_to_space"),
     openvino=("DepthToSpace",),
+    torch=in_torch("depth_to_space"),
 )
 EXPAND = Operator(
     "Expand",
@@ -81,6 +83,7 @@ PAD = Operator(
     mil=mil("spatial:pad"),
     ncnn=ncnn("spatial:pad"),
     openvino=("Pad",),
+    torch=in_torch("pad"),
 )
 RESHAPE = Operator(
     "Reshape",
@@ -92,6 +95,7 @@ RESHAPE = Operator(
     mil=mil("matrix:reshape"),
     ncnn=ncnn("conv:reshape"),
     openvino=("Reshape",),
+    torch=in_torch("reshape"),
 )
 SLICE = Operator(
     "Slice",
@@ -103,6 +107,7 @@ SLICE = Operator(
     mil=mil("spatial:slice_"),
     ncnn=ncnn("spatial:cut"),
     openvino=("Slice", "StridedSlice"),
+    torch=in_torch("slice_"),
 )
 SPACE_TO_DEPTH = Operator(
     "SpaceToDepth",
@@ -114,8 +119,9 @@ SPACE_TO_DEPTH = Operator(
     mil=mil("spatial:space_to_depth"),
     ncnn=ncnn("spatial:space_to_depth"),
     openvino=("SpaceToDepth",),
+    torch=in_torch("space_to_depth"),
 )
-SPLIT = Operator("Split", "mover", moves_data=True, openvino=("Split", "VariadicSplit"))
+SPLIT = Operator("Split", "mover", moves_data=True, openvino=("Split", "VariadicSplit"), torch=in_torch("split"))
 SQUEEZE = Operator(
     "Squeeze",
     "mover",
@@ -134,6 +140,7 @@ TRANSPOSE = Operator(
     mil=mil("matrix:transpose"),
     ncnn=ncnn("spatial:transpose"),
     openvino=("Transpose",),
+    torch=in_torch("transpose"),
 )
 UNSQUEEZE = Operator(
     "Unsqueeze",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clearport.operators.convolution import coarser
-from clearport.operators.record import Int8, Operator, always, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, always, in_torch, mil, ncnn, tflite
 
 AVERAGE_POOL = Operator(
     "AveragePool",
@@ -15,6 +15,7 @@ AVERAGE_POOL = Operator(
     tflite=tflite("spatial:pool", op="AVERAGE_POOL_2D"),
     mil=mil("spatial:average_pool"),
     ncnn=ncnn("spatial:pool", code=1),
+    torch=in_torch("average_pool"),
 )
 GLOBAL_AVERAGE_POOL = Operator(
     "GlobalAveragePool",
@@ -24,6 +25,7 @@ GLOBAL_AVERAGE_POOL = Operator(
     tflite=tflite("reduce:pool", op="MEAN"),
     mil=mil("matrix:global_pool", op="reduce_mean"),
     ncnn=ncnn("spatial:global_pool", code=3),
+    torch=in_torch("global_average_pool"),
 )
 GLOBAL_MAX_POOL = Operator(
     "GlobalMaxPool",
@@ -46,6 +48,7 @@ MAX_POOL = Operator(
     mil=mil("spatial:max_pool"),
     ncnn=ncnn("spatial:pool", code=0),
     openvino=("MaxPool",),
+    torch=in_torch("max_pool"),
 )
 
 OPERATORS = (AVERAGE_POOL, GLOBAL_AVERAGE_POOL, GLOBAL_MAX_POOL, MAX_POOL)

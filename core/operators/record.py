@@ -144,6 +144,7 @@ class Operator:
         kernels: TFLite's operators that only this record knows.
         reference: MIL operations that only this record knows -> how Core ML programs with it are evaluated.
         openvino: OpenVINO's operations for it, where somebody must know them.
+        torch: computes it in PyTorch, called with the node and its operands (tensors, None where left out).
     """
 
     name: str
@@ -163,6 +164,7 @@ class Operator:
     kernels: tuple[Kernel, ...] = ()
     reference: Mapping[str, Function] = field(default_factory=dict)
     openvino: tuple[str, ...] = ()
+    torch: Rule | None = None
 
     @property
     def elementwise(self) -> bool:
@@ -190,6 +192,11 @@ def ncnn(place: str, fused: str | None = None, **settings: Any) -> Rule:
     """The rule ``place`` (``file:function``) of ``export/ncnn``."""
     folder = "clearport.export.ncnn"
     return Rule(f"{folder}.{place}", settings, fused=fused and f"{folder}.{fused}")
+
+
+def in_torch(name: str, **settings: Any) -> Rule:
+    """The form ``name`` of ``quantize/calibration/torch_form.py``."""
+    return Rule(f"clearport.quantize.calibration.torch_form:{name}", settings)
 
 
 def always(node: ir.Node) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Operator, mil, ncnn, tflite
+from clearport.operators.record import Operator, in_torch, mil, ncnn, tflite
 
 LAYER_NORMALIZATION = Operator(
     "LayerNormalization",
@@ -10,6 +10,7 @@ LAYER_NORMALIZATION = Operator(
     tflite=tflite("reduce:layer_normalization"),
     mil=mil("matrix:layer_norm"),
     ncnn=ncnn("conv:layer_norm"),
+    torch=in_torch("layer_norm"),
 )
 REDUCE_MAX = Operator(
     "ReduceMax",
@@ -25,6 +26,7 @@ REDUCE_MEAN = Operator(
     tflite=tflite("reduce:reduce", op="MEAN"),
     mil=mil("matrix:reduction", op="reduce_mean"),
     ncnn=ncnn("spatial:reduce", code=3),
+    torch=in_torch("reduce", of="torch:mean"),
 )
 REDUCE_MIN = Operator(
     "ReduceMin",
@@ -40,6 +42,7 @@ REDUCE_SUM = Operator(
     tflite=tflite("reduce:reduce", op="SUM"),
     mil=mil("matrix:reduction", op="reduce_sum"),
     ncnn=ncnn("spatial:reduce", code=0),
+    torch=in_torch("reduce", of="torch:sum"),
 )
 SOFTMAX = Operator(
     "Softmax",
@@ -47,6 +50,7 @@ SOFTMAX = Operator(
     tflite=tflite("reduce:softmax"),
     mil=mil("matrix:softmax"),
     ncnn=ncnn("conv:softmax"),
+    torch=in_torch("softmax"),
 )
 
 OPERATORS = (LAYER_NORMALIZATION, REDUCE_MAX, REDUCE_MEAN, REDUCE_MIN, REDUCE_SUM, SOFTMAX)

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import channels, constant, name_of, need, operand
-from clearport.operators.record import Int8, Operator, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +50,7 @@ RESIZE = Operator(
     tflite=tflite("spatial:resize"),
     mil=mil("resize:resize", since="resize:first_ios"),
     ncnn=ncnn("resize:resize"),
+    torch=in_torch("resize"),
 )
 
 OPERATORS = (RESIZE,)

@@ -8,6 +8,8 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from clearport.base import Size
 from clearport.graph import nodes as graphs
 from clearport.graph import shapes
@@ -80,10 +82,43 @@ def _strides(graph: Graph, axis: int) -> Iterator[Fraction]:
 
 def size_bound(graph: Graph) -> ir.Node | None:
     """The first operator that holds a spatial size as a constant, so that the graph fits one input size only."""
-    bound = next((node for node in graph.model.graph if table.of(node).fits_one_size(node)), None)
-    if bound is not None:
-        return bound
-    return None if graph.input.dynamic else _misfit(graph)
+    bound = next(_holders(graph), None)
+    return bound if bound is not None or graph.input.dynamic else _misfit(graph)
+
+
+def _holders(graph: Graph) -> Iterator[ir.Node]:
+    """The operators that hold a spatial size as a constant."""
+    return (node for node in graph.model.graph if table.of(node).fits_one_size(node))
+
+
+def shrunk(graph: Graph, size: Size) -> Graph | None:
+    """A static network at another size, where nothing but Resizes hold one: they come to it in proportion.
+
+    Attention that looks at a small map and comes back to the size of the picture does so. None where that is not
+    enough.
+    """
+    own = shapes.size_of(graph.input)
+    if own is None:
+        return None
+    copy, places = graphs.clone(graph), ((size.height, own.height), (size.width, own.width))
+    for node in _holders(copy):
+        held = graphs.constant(graphs.operand(node, 3)) if table.of(node).kind == "resize" else None
+        if held is None or any(int(n) * now % old for n, (now, old) in zip(held[2:], places, strict=True)):
+            return None
+        sizes = [*held[:2], *(int(n) * now // old for n, (now, old) in zip(held[2:], places, strict=True))]
+        node.replace_input_with(
+            3, graphs.new_constant(copy.model.graph, f"{node.name}.sizes", np.array(sizes, np.int64))
+        )
+    try:
+        result = resized(copy, size)
+    except graphs.MalformedGraph:
+        return None
+    before, after = (shapes.size_of(each.output) for each in (graph, result))
+    if before is not None and after is not None:
+        grown = ((after.height, before.height), (after.width, before.width))
+        if any(new * old != last * now for (new, last), (now, old) in zip(grown, places, strict=True)):
+            return None
+    return result
 
 
 def _misfit(graph: Graph) -> ir.Node | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Operator, mil, ncnn, tflite
+from clearport.operators.record import Operator, in_torch, mil, ncnn, tflite
 
 ABS = Operator(
     "Abs",
@@ -10,19 +10,32 @@ ABS = Operator(
     tflite=tflite("unary:function", op="ABS"),
     mil=mil("elementwise:unary", op="abs"),
     ncnn=ncnn("elementwise:unary", code=0),
+    torch=in_torch("plain", of="torch:abs"),
 )
 CEIL = Operator("Ceil", "unary", ncnn=ncnn("elementwise:unary", code=3))
-ERF = Operator("Erf", "unary", mil=mil("elementwise:unary", op="erf"), ncnn=ncnn("elementwise:plain_layer", kind="Erf"))
+ERF = Operator(
+    "Erf",
+    "unary",
+    mil=mil("elementwise:unary", op="erf"),
+    ncnn=ncnn("elementwise:plain_layer", kind="Erf"),
+    torch=in_torch("plain", of="torch:erf"),
+)
 EXP = Operator(
     "Exp",
     "unary",
     tflite=tflite("unary:function", op="EXP"),
     mil=mil("elementwise:unary", op="exp"),
     ncnn=ncnn("elementwise:unary", code=7),
+    torch=in_torch("plain", of="torch:exp"),
 )
 FLOOR = Operator("Floor", "unary", ncnn=ncnn("elementwise:unary", code=2))
 GELU = Operator(
-    "Gelu", "unary", tflite=tflite("unary:gelu"), mil=mil("elementwise:gelu"), ncnn=ncnn("elementwise:gelu")
+    "Gelu",
+    "unary",
+    tflite=tflite("unary:gelu"),
+    mil=mil("elementwise:gelu"),
+    ncnn=ncnn("elementwise:gelu"),
+    torch=in_torch("gelu"),
 )
 HARD_SWISH = Operator(
     "HardSwish",
@@ -30,6 +43,7 @@ HARD_SWISH = Operator(
     tflite=tflite("unary:function", op="HARD_SWISH"),
     mil=mil("elementwise:hard_swish"),
     ncnn=ncnn("elementwise:hard_swish"),
+    torch=in_torch("plain", of="torch.nn.functional:hardswish"),
 )
 LOG = Operator(
     "Log",
@@ -37,6 +51,7 @@ LOG = Operator(
     tflite=tflite("unary:function", op="LOG"),
     mil=mil("elementwise:log"),
     ncnn=ncnn("elementwise:unary", code=8),
+    torch=in_torch("plain", of="torch:log"),
 )
 NEG = Operator(
     "Neg",
@@ -44,14 +59,18 @@ NEG = Operator(
     tflite=tflite("unary:function", op="NEG"),
     mil=mil("elementwise:neg"),
     ncnn=ncnn("elementwise:unary", code=1),
+    torch=in_torch("plain", of="torch:neg"),
 )
-RECIPROCAL = Operator("Reciprocal", "unary", ncnn=ncnn("elementwise:unary", code=15))
+RECIPROCAL = Operator(
+    "Reciprocal", "unary", ncnn=ncnn("elementwise:unary", code=15), torch=in_torch("plain", of="torch:reciprocal")
+)
 SQRT = Operator(
     "Sqrt",
     "unary",
     tflite=tflite("unary:function", op="SQRT"),
     mil=mil("elementwise:unary", op="sqrt"),
     ncnn=ncnn("elementwise:unary", code=5),
+    torch=in_torch("plain", of="torch:sqrt"),
 )
 
 OPERATORS = (ABS, CEIL, ERF, EXP, FLOOR, GELU, HARD_SWISH, LOG, NEG, RECIPROCAL, SQRT)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+import threadpoolctl
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MEMORY = 1e9
 """Bytes that all lanes together may take, however many cores there are."""
@@ -28,6 +31,17 @@ def cores() -> int:
 def width(each: float) -> int:
     """How many lanes there are for work that takes ``each`` bytes."""
     return min(cores(), max(1, int(MEMORY / max(each, 1.0))))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """NumPy's matrix products take one thread each.
+
+    Several wait for each other longer than they compute, on matrices of this size, and their sums would depend on how
+    many there are.
+    """
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def over(work: Callable[[T], R], items: Sequence[T], each: float = 0.0) -> Iterable[R]:

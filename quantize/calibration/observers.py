@@ -40,23 +40,28 @@ def percentile(seen: Observed, share: float) -> Range:
 
 
 def least_error(seen: Observed) -> Range:
-    """The range with the least squared error of rounding and clipping, searched over both ends by turns."""
-    low, high = seen.low, seen.high
-    for _ in range(2):
-        if seen.high > 0:
-            high = min((float(seen.high * k) for k in _STEPS), key=lambda end: squared_error(seen, low, end))
-        if seen.low < 0:
-            low = min((float(seen.low * k) for k in _STEPS), key=lambda end: squared_error(seen, end, high))
-    return low, high
+    """The range with the least squared error of rounding and clipping, of all pairs of ends on a grid."""
+    lows, highs = (end * _STEPS if end else np.zeros(1) for end in (min(seen.low, 0.0), max(seen.high, 0.0)))
+    low, high = (ends.reshape(-1) for ends in np.meshgrid(lows, highs, indexing="ij"))
+    best = int(np.argmin(squared_error(seen, low, high)))
+    return float(low[best]), float(high[best])
 
 
-def squared_error(seen: Observed, low: float, high: float) -> float:
-    """Summed over the histogram: what rounding to the int8 grid of ``low``..``high`` loses."""
-    params = scheme.of_range(low, high)
-    (scale,), centres = params.scale, seen.centres
-    levels = np.clip(np.rint(centres / scale) + params.zero_point, scheme.LOW, scheme.HIGH)
-    missed: Array = (levels - params.zero_point) * scale - centres
-    return float((seen.counts * missed**2).sum())
+def squared_error(seen: Observed, low: Array | float, high: Array | float) -> Array:
+    """What rounding to the int8 grids of ``low``..``high`` (one or many) loses, by ``seen.weights``.
+
+    Within a range errors spread evenly over a step; what lies outside loses its distance to the end.
+    """
+    low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
+    sums = [np.concatenate([[0.0], np.cumsum(seen.weights * seen.centres**power)]) for power in (0, 1, 2)]
+    below, above = np.searchsorted(seen.centres, low), np.searchsorted(seen.centres, high, side="right")
+    under = [each[below] for each in sums]
+    over = [each[-1] - each[above] for each in sums]
+    clipped = sum(
+        square - 2 * end * first + end**2 * count for (count, first, square), end in ((under, low), (over, high))
+    )
+    step = (high - low) / (scheme.HIGH - scheme.LOW)
+    return np.asarray(np.maximum(clipped, 0.0) + (sums[0][above] - sums[0][below]) * step**2 / 12)
 
 
 CALIBRATORS: Mapping[str, Callable[[Observed], Range]] = {

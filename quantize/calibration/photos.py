@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from clearport.graph import nodes as graphs
 from clearport.operators import sizes as graph_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from clearport.base import Array, TensorSpec
     from clearport.graph.feeds import Feed
@@ -30,6 +31,11 @@ MOST_PHOTOS = 64
 
 FEWEST_PHOTOS = 8
 """So many are looked at, however deep the network: less would not tell the range of what it sees."""
+
+TILE = 96
+"""Of networks whose size can be made smaller, but not be left open, photos are cut to squares of about so many pixels a
+side. On smaller ones attention that reduces the picture (ESA of RFDN: to a sixth) would count for more than in a
+photo."""
 
 _SEED = 0
 
@@ -68,9 +74,10 @@ def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) ->
     """The graph to calibrate with, and what it is run on, made of photos (``feeds.sample_of``): pictures in its range.
 
     Where no operator holds a size, the graph is freed of its own, and each photo gives its middle, at most ``LARGEST``
-    and about ``pixels`` pixels, but not less than ``LEAST``. Else each photo is cropped to the size of the graph.
-    Photos that are too small for it (``least_side``) are extended by mirroring. States of every second photo are those
-    that the graph itself gives after its first step; those of the others are zero, as at the beginning.
+    and about ``pixels`` pixels, but not less than ``LEAST``. Where it can be made smaller (``sizes.shrunk``), each
+    photo gives as many squares of ``TILE``. Else each is cropped to the size of the graph. Photos that are too small
+    for it (``least_side``) are extended by mirroring. States of every second photo are those that the graph itself
+    gives after its first step; those of the others are zero, as at the beginning.
 
     Raises:
         BadInput: there are no images, or one is not (H, W, 3) uint8.
@@ -82,6 +89,9 @@ def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) ->
             raise BadInput(f"calibration photos must be uint8 RGB (H, W, 3), got {image.dtype} {image.shape}")
     own = shapes.size_of(graph.input)
     if not graph.input.dynamic and (own is None or graph_sizes.size_bound(graph) is not None):
+        small = _small(graph, own) if own is not None else None
+        if small is not None:
+            return small, _fed(small, _tiles(images, int(small.input.shape[2]), pixels))
         return graph, _fed(graph, [_fitted(image, own or LEAST) for image in images])
     free = graph if graph.input.dynamic else graph_sizes.resized(graph, None)
     sides = (graph_sizes.coarsest_stride(graph), least_side(graph))
@@ -99,6 +109,31 @@ def _fed(graph: Graph, images: Sequence[Image8]) -> list[Feed]:
         results = dict(zip(names, session.run(None, found[number]), strict=True))
         found[number] = feeds.returned(graph.inputs, graph.outputs, found[number], results)
     return found
+
+
+def _small(graph: Graph, own: Size) -> Graph | None:
+    """The graph at the size of squares, where it can be made that small."""
+    step = graph_sizes.coarsest_stride(graph)
+    side = math.ceil(TILE / step) * step
+    return graph_sizes.shrunk(graph, Size(side, side)) if min(own.height, own.width) > side else None
+
+
+def _tiles(images: Sequence[Image8], side: int, pixels: float) -> list[Image8]:
+    """Squares of each photo, evenly spread over it: the first of every photo, then the second of every photo, ..."""
+    found = [
+        list(_squares(_fitted(image, Size(*(max(side, n) for n in image.shape[:2]))), side, pixels)) for image in images
+    ]
+    return [tile for tiles in zip_longest(*found) for tile in tiles if tile is not None]
+
+
+def _squares(image: Image8, side: int, pixels: float) -> Iterator[Image8]:
+    """As many squares as have ``pixels`` together, and one at least, of the grid that lies in the middle of a photo."""
+    rows, columns = (n // side for n in image.shape[:2])
+    top, left = ((n - parts * side) // 2 for n, parts in zip(image.shape, (rows, columns), strict=False))
+    count = int(min(rows * columns, max(1, pixels // side**2)))
+    for index in range(count):
+        row, column = divmod((2 * index + 1) * rows * columns // (2 * count), columns)
+        yield image[top + row * side :, left + column * side :][:side, :side]
 
 
 def _free_size(image: Image8, sides: tuple[int, int], pixels: float) -> Size:
@@ -158,6 +193,11 @@ def _part(spec: TensorSpec, array: Array, corner: tuple[int, int], size: Size) -
             start = int(known[0] * corner["HW".index(known[1])])
             cut[axis] = slice(start, start + to)
     return np.ascontiguousarray(array[tuple(cut)])
+
+
+def few(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:
+    """Small crops of two photos, to see whether two networks compute the same."""
+    return cropped(graph, inputs[:: max(1, len(inputs) // 2)][:2], LEAST.height)
 
 
 def halved(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:

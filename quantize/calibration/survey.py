@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress
 
 BINS = 4096
+
+SAMPLES = 2**16
+"""Of so many numbers of a value on one photo histograms are counted, evenly spread; their ends are those of all."""
 
 STEP_MEMORY = 1.2e8
 """Bytes of activations of one photo that are looked at together."""
@@ -38,13 +43,17 @@ class Observed:
         low: the smallest value.
         high: the largest.
         per_image: the bounds of each photo, in order.
-        counts: histogram in equal bins from ``low`` to ``high``.
+        counts: histogram in equal bins from ``low`` to ``high``, of a sample.
+        weights: what squared errors of the numbers in each bin count, in all about 1 if all channels count alike, and
+            zeros nothing: int8 holds them exactly. With the weights of channels (``survey``) the sum of ``weights``
+            times squared errors is the mean squared error of the network's output.
     """
 
     low: float
     high: float
     per_image: tuple[tuple[float, float], ...]
     counts: Array
+    weights: Array
 
     @property
     def centres(self) -> Array:
@@ -54,13 +63,18 @@ class Observed:
 
 
 def survey(
-    graph: Graph, inputs: Sequence[Feed], names: Sequence[str], progress: Progress = no_progress
+    graph: Graph,
+    inputs: Sequence[Feed],
+    names: Sequence[str],
+    progress: Progress = no_progress,
+    weights: Mapping[str, Array] | None = None,
 ) -> tuple[list[dict[str, Observed]], dict[str, Array]]:
     """What each named value did on each of ``inputs``, and the largest magnitude of each of its channels over all.
 
-    ``names`` come in the order of the graph. It is run in steps, and where its photos are many or large, on some of
-    them after the others, so that memory is bounded: a histogram per value and image, ``HELD_MEMORY``, and
-    ``STEP_MEMORY`` on each core.
+    ``names`` come in the order of the graph. ``weights`` tell what errors of each channel count (``sensitivity``);
+    values without an entry have channels that count alike. The graph is run in steps, and where its photos are many or
+    large, on some of them after the others, so that memory is bounded: two histograms per value and image,
+    ``HELD_MEMORY``, and ``STEP_MEMORY`` on each core.
     """
     sizes, pixels = footprint.per_pixel(graph), footprint.largest(inputs)
     steps = footprint.steps(names, sizes, STEP_MEMORY / pixels)
@@ -70,7 +84,7 @@ def survey(
         part = inputs[first : first + together]
         stepwise, found = Stepwise(graph.model, part, _COPIES * STEP_MEMORY), [dict[str, _Look]() for _ in part]
         for number, step in enumerate(steps):
-            for each, looked in zip(found, stepwise.look(step, _look), strict=True):
+            for each, looked in zip(found, stepwise.look(step, partial(_look, weights or {})), strict=True):
                 each.update(looked)
             progress("observing photos", first * len(steps) + (number + 1) * len(part), len(steps) * len(inputs))
         seen += found
@@ -85,12 +99,34 @@ class _Look(NamedTuple):
     peaks: Array
 
 
-def _look(values: Mapping[str, Array]) -> dict[str, _Look]:
-    return {name: _Look(_observed(array), _peaks(array)) for name, array in values.items()}
+def _look(weights: Mapping[str, Array], values: Mapping[str, Array]) -> dict[str, _Look]:
+    return {name: _looked(array, weights.get(name)) for name, array in values.items()}
 
 
-def _peaks(array: Array) -> Array:
-    return np.asarray(np.maximum(array.max(_others(array)), -array.min(_others(array))))
+def _looked(array: Array, weights: Array | None) -> _Look:
+    """Of infinities (the logarithm of zero) int8 holds the end of its range, and NaN have no place in it."""
+    least, most = (of(array, axis=_others(array)) for of in (np.min, np.max))
+    peaks = np.asarray(np.maximum(most, -least))
+    if np.isfinite(least).all() and np.isfinite(most).all():
+        return _Look(_observed(array, float(least.min()), float(most.max()), weights), peaks)
+    finite = np.isfinite(array)
+    array = array[finite] if finite.any() else np.zeros(1, array.dtype)
+    return _Look(_observed(array, float(array.min()), float(array.max()), None), peaks)
+
+
+def _observed(array: Array, low: float, high: float, weights: Array | None) -> Observed:
+    """Histograms of a sample, spread so that it visits all channels, rows and columns."""
+    step = -(-array.size // SAMPLES)
+    while math.gcd(step, array.size) > 1 < step:
+        step += 1
+    sample = array.reshape(-1)[::step]
+    each = np.full(len(sample), 1 / len(sample))
+    if weights is not None:
+        channel = np.arange(0, array.size, step) // math.prod(array.shape[2:]) % array.shape[1]
+        each *= len(weights) * weights[channel if len(weights) > 1 else np.zeros_like(channel)]
+    each[sample == 0] = 0.0
+    counts, counted = (histogram(sample, low, high, amounts) for amounts in (None, each))
+    return Observed(low, high, ((low, high),), counts.astype(np.int64), counted)
 
 
 def _highest(found: Sequence[Array]) -> Array:
@@ -109,29 +145,19 @@ def merged(seen: Sequence[Mapping[str, Observed]]) -> dict[str, Observed]:
     return {name: _merged([each[name] for each in seen]) for name in (seen[0] if seen else ())}
 
 
-def _observed(array: Array) -> Observed:
-    """Of infinities (the logarithm of zero) int8 holds the end of its range, and NaN have no place in it."""
-    finite = np.isfinite(array)
-    if not finite.all():
-        array = array[finite] if finite.any() else np.zeros(1, array.dtype)
-    low, high = float(array.min()), float(array.max())
-    return Observed(low, high, ((low, high),), histogram(array, low, high))
-
-
 def _merged(seen: Sequence[Observed]) -> Observed:
     """The histograms are counted anew in the bins of the common range: off by less than half a bin."""
     low, high = min(o.low for o in seen), max(o.high for o in seen)
-    counts = np.zeros(BINS, np.int64)
-    for each in seen:
-        counts += histogram(each.centres, low, high, each.counts)
-    return Observed(low, high, tuple(bounds for o in seen for bounds in o.per_image), counts)
+    counts = np.sum([histogram(each.centres, low, high, each.counts) for each in seen], axis=0)
+    weights = np.mean([histogram(each.centres, low, high, each.weights) for each in seen], axis=0)
+    bounds = tuple(bounds for o in seen for bounds in o.per_image)
+    return Observed(low, high, bounds, counts.astype(np.int64), weights)
 
 
-def histogram(array: Array, low: float, high: float, counts: Array | None = None) -> Array:
-    """Counts of ``array`` in ``BINS`` equal bins from ``low`` to ``high``; each number counts once, or ``counts``."""
+def histogram(array: Array, low: float, high: float, amounts: Array | None = None) -> Array:
+    """``array`` in ``BINS`` equal bins from ``low`` to ``high``; each number counts once, or its amount (float64)."""
     if high <= low:
-        return np.bincount([0], weights=[array.size if counts is None else counts.sum()], minlength=BINS).astype(
-            np.int64
-        )
+        total = array.size if amounts is None else amounts.sum()
+        return np.bincount([0], weights=[total], minlength=BINS)
     index = ((array.reshape(-1) - np.float32(low)) * np.float32(BINS / (high - low))).astype(np.int32)
-    return np.bincount(np.clip(index, 0, BINS - 1), weights=counts, minlength=BINS).astype(np.int64)
+    return np.bincount(np.clip(index, 0, BINS - 1), weights=amounts, minlength=BINS)

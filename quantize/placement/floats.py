@@ -7,13 +7,14 @@ that reads islands alone: the way through int8 and back would cost more than it 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Set
 
     import onnx_ir as ir
 
@@ -22,15 +23,55 @@ if TYPE_CHECKING:
 _MOST_AXES = 4
 
 
+@dataclass(frozen=True)
+class _Link:
+    """What decides whether a node belongs to the float nodes around it; names of nodes.
+
+    Attributes:
+        name: its own.
+        is_float: whether it has no int8 form as it is used.
+        reads: the writers of what it reads; None: it does not follow them, or it reads an input of the graph.
+        read_by: the readers of what it writes; None: it does not follow them, or it writes an output of the graph.
+    """
+
+    name: str
+    is_float: bool
+    reads: frozenset[str] | None
+    read_by: frozenset[str] | None
+
+    def follows(self, found: Set[str]) -> bool:
+        """Whether a cheap operator reads float values and nothing else, or only float nodes read what it writes."""
+        return any(others is not None and others <= found for others in (self.reads, self.read_by))
+
+
+class Placement:
+    """Tells of one graph, many times, which nodes stay in float."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._links = [_link(node) for node in graphs.computed(graph.model.graph)]
+
+    def floats(self, chosen: Collection[str] = ()) -> frozenset[str]:
+        """The names of the nodes that stay in float: those ``chosen``, those that must, and what belongs to them."""
+        found = {link.name for link in self._links if link.is_float or link.name in chosen}
+        while True:
+            more = {link.name for link in self._links if link.name not in found and link.follows(found)}
+            if not more:
+                return frozenset(found)
+            found |= more
+
+
 def floats(graph: Graph, chosen: Collection[str] = ()) -> frozenset[str]:
     """The names of the nodes that stay in float: those ``chosen``, those that must, and what belongs to them."""
-    nodes = list(graphs.computed(graph.model.graph))
-    found = {name_of(node) for node in nodes if name_of(node) in chosen or not can_be_int8(node)}
-    while True:
-        more = {name_of(n) for n in nodes if name_of(n) not in found and (_reads(n, found) or _is_read_by(n, found))}
-        if not more:
-            return frozenset(found)
-        found |= more
+    return Placement(graph).floats(chosen)
+
+
+def _link(node: ir.Node) -> _Link:
+    writers = [value.producer() for value in data_inputs(node)]
+    readers = [reader for value in node.outputs for reader in graphs.consumers(value)]
+    leaves = any(value.is_graph_output() for value in node.outputs)
+    reads = None if is_convolution(node) or None in writers else frozenset(name_of(w) for w in writers if w is not None)
+    read_by = frozenset(map(name_of, readers)) if table.of(node).elementwise and readers and not leaves else None
+    return _Link(name_of(node), not can_be_int8(node), reads, read_by)
 
 
 def float_inputs(graph: Graph, floats: Collection[str]) -> set[str]:
@@ -113,16 +154,3 @@ def _descendants(nodes: Iterable[ir.Node]) -> set[str]:
                     found.add(name_of(reader))
                     waiting.append(reader)
     return found
-
-
-def _reads(node: ir.Node, found: set[str]) -> bool:
-    """Whether a cheap operator reads values of ``found`` and nothing else."""
-    writers = [value.producer() for value in data_inputs(node)]
-    return not is_convolution(node) and all(w is not None and name_of(w) in found for w in writers)
-
-
-def _is_read_by(node: ir.Node, found: set[str]) -> bool:
-    """Whether only nodes of ``found`` read what an elementwise operator writes."""
-    readers = [reader for value in node.outputs for reader in graphs.consumers(value)]
-    leaves = any(value.is_graph_output() for value in node.outputs)
-    return table.of(node).elementwise and not leaves and bool(readers) and all(name_of(r) in found for r in readers)

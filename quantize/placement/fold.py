@@ -78,7 +78,7 @@ def run(graph: Graph, floats: Collection[str] = ()) -> Folded:
         observed.setdefault(graphs.name_of(value), graphs.name_of(value))
     real = {graphs.name_of(v) for n in body if placement.name_of(n) in floats for v in n.outputs}
     real |= placement.float_inputs(result, floats)
-    return Folded(graphs.check(result), clamps, observed, frozenset(real))
+    return Folded(result, clamps, observed, frozenset(real))
 
 
 def _bypass(body: ir.Graph, kept: ir.Value, clamp: ir.Node) -> None:

@@ -102,10 +102,7 @@ class _Editor:
 
     def result(self) -> Folded:
         """The folded graph after all edits."""
-        graph = graphs.check(self._folded.graph)
-        return replace(
-            self._folded, graph=graph, observed=self._observed, floats=frozenset(self._floats), fixed=self._fixed
-        )
+        return self._now()
 
     def enter_int8(self) -> None:
         """Write float values as int8 for the int8 operators that read them."""

@@ -72,8 +72,11 @@ LAST = 3
 ROUNDS = 8
 """How many values may be made float one after another."""
 
-PROBE_COST = 1e12
-"""Units (``cost``) that finding the costliest values may take: 70 seconds on two cores for RFDN."""
+PROBE_COST = 1e11
+"""Units (``cost``) that finding the costliest values may take where their weights are not known."""
+
+_LEAST_NOISE = 0.2
+"""Of its error a network is never thought to lose more than all but this by one value more in float."""
 
 _SWITCHES = 3
 """Times the cost of a network that its form with switches takes: every value is rounded, chosen or not."""
@@ -112,6 +115,7 @@ class Trial:
         choice: how ranges are made.
         arrays: the rounded constants where as much as possible is int8.
         base: the nodes that are float in any case.
+        known: the placement of ``graph``.
         macs: node -> its multiply-accumulates.
         task: what the network does.
         cached: placement -> its quality, so that nothing is measured twice.
@@ -123,13 +127,14 @@ class Trial:
     choice: Choice
     arrays: Mapping[str, Array]
     base: frozenset[str]
+    known: placement.Placement
     macs: Mapping[str, float]
     task: Task | None = "super-resolution"
     cached: dict[frozenset[str], float] = field(default_factory=dict)
 
     def placed(self, chosen: Collection[str]) -> frozenset[str]:
         """All float nodes if ``chosen`` are."""
-        return placement.floats(self.graph, self.base | set(chosen))
+        return self.known.floats(self.base | set(chosen))
 
     def psnr_db(self, chosen: Collection[str]) -> float:
         """The quality with ``chosen`` in float."""
@@ -206,19 +211,41 @@ def choose(trial: Trial, progress: Progress = no_progress) -> Mixed:
 
 
 def _layers(trial: Trial, best: Mixed, progress: Progress) -> Mixed:
-    """Make one value after another float, where that helps, until the network is good enough."""
+    """Make values float, those first that cost most for their price, until the network is good enough.
+
+    As many at once as shall be enough by what they cost; then it is measured.
+    """
     errors = _errors(trial, trial.placed(best.tail), progress)
-    costliest = ranked(errors, {name: trial.share(_around(trial.graph, name)) for name in errors})[: 2 * ROUNDS]
-    for done, name in enumerate(costliest):
-        progress("trying single layers in float", done, len(costliest))
-        wanted = best.chosen | _around(trial.graph, name)
-        if wanted == best.chosen or trial.share(wanted) > MOST_FLOAT:
-            continue
+    around = _around(trial.graph)
+    waiting = ranked(errors, {name: trial.share(around[name]) for name in errors})[: 2 * ROUNDS]
+    for done in range(ROUNDS):
+        progress("trying single layers in float", done, ROUNDS)
+        taken = _enough(trial, best, waiting, errors, around) if best.loss_db > BAD_DB else []
+        if not taken:
+            break
+        wanted = best.chosen.union(*(around[name] for name in taken))
         found = trial.mixed(best.tail, wanted - set(best.tail))
         best = found if best.loss_db - found.loss_db >= LAYER_WORTH_DB else best
-        if best.loss_db <= BAD_DB:
-            break
+        waiting = [name for name in waiting if name not in taken]
     return best
+
+
+def _enough(
+    trial: Trial, best: Mixed, waiting: Sequence[str], errors: Mapping[str, float], around: Mapping[str, set[str]]
+) -> list[str]:
+    """The first of ``waiting`` without which the loss would be bearable, of those that spare enough each."""
+    whole = trial.bench.measure.spans[0] ** 2
+    noise, taken, wanted = 10 ** (-best.psnr_db / 10), list[str](), best.chosen
+    for name in waiting:
+        more = wanted | around[name]
+        less = max(noise - errors[name] / whole, _LEAST_NOISE * noise)
+        before, after = (loss_db(-10 * float(np.log10(each)), trial.task) for each in (noise, less))
+        if before <= BAD_DB:
+            break
+        if more != wanted and before - after >= LAYER_WORTH_DB and trial.share(more) <= MOST_FLOAT:
+            noise, wanted = less, more
+            taken.append(name)
+    return taken
 
 
 def ranked(errors: Mapping[str, float], shares: Mapping[str, float]) -> list[str]:
@@ -232,11 +259,14 @@ def pays(before: Mixed, after: Mixed) -> bool:
     return before.loss_db - after.loss_db >= max(WORTH_DB, more)
 
 
-def _around(graph: Graph, name: str) -> set[str]:
-    """The nodes that must be float for a value not to be rounded: its writer and its readers."""
-    value = next(v for v in graphs.values(graph) if v.name == name)
-    writer = value.producer()
-    return {placement.name_of(node) for node in (*([writer] if writer else []), *graphs.consumers(value))}
+def _around(graph: Graph) -> dict[str, set[str]]:
+    """The nodes that must be float for each value not to be rounded: its writer and its readers."""
+    return {
+        graphs.name_of(value): {
+            placement.name_of(node) for node in (value.producer(), *graphs.consumers(value)) if node is not None
+        }
+        for value in graphs.values(graph)
+    }
 
 
 def _errors(trial: Trial, floats: frozenset[str], progress: Progress) -> dict[str, float]:
@@ -244,6 +274,8 @@ def _errors(trial: Trial, floats: frozenset[str], progress: Progress) -> dict[st
     folded = lowered(trial.graph, floats, trial.bounds)
     split = trial.bench.splits[0]
     entries = legalise.activations(folded, trial.choice.ranges(folded, split.observed))
+    if trial.bench.weighed:
+        return search.errors(folded, entries, split.observed)
     quantized = QuantizedGraph(folded.graph, ScaleTable(entries))
     session: Any = graphs.session(qdq.with_switches(quantized, folded.clamps))
     sources = {spec.name for spec in trial.bench.graph.inputs}

@@ -15,10 +15,10 @@ import numpy as np
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 from clearport.quantize.placement import floats as placement
-from clearport.quantize.weights import arrays as weights
+from clearport.quantize.weights import arrays as weights_
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import onnx_ir as ir
 
@@ -44,22 +44,46 @@ def run(graph: Graph, peaks: Mapping[str, Array], strength: float) -> Graph:
         return graph
     arrays = {
         name: np.asarray(graphs.constant(value), np.float64)
-        for node in weights.convolutions(graph)
+        for node in weights_.convolutions(graph)
         for value in node.inputs[1:]
         if value is not None and (name := graphs.name_of(value))
     }
-    for node in weights.convolutions(graph):
-        last, readers = _reach(node)
-        if not readers:
-            continue
-        factor = _factors(peaks[graphs.name_of(last)], strength)
+    for node, _, readers, factor in _scaled(graph, peaks, strength):
         kernel, bias = (graphs.name_of(graphs.need(node, index)) for index in (1, 2))
-        arrays[kernel] = weights.by_output(node, arrays[kernel], factor)
+        arrays[kernel] = weights_.by_output(node, arrays[kernel], factor)
         arrays[bias] = arrays[bias] * factor
         for reader in readers:
             name = graphs.name_of(graphs.need(reader, 1))
-            arrays[name] = weights.by_input(reader, arrays[name], 1 / factor)
-    return weights.replaced(graph, arrays)
+            arrays[name] = weights_.by_input(reader, arrays[name], 1 / factor)
+    return weights_.replaced(graph, arrays)
+
+
+def foretold(graph: Graph, peaks: Mapping[str, Array], strength: float, weights: Mapping[str, Array]) -> float:
+    """What rounding the values that are scaled costs by the weights of errors (``sensitivity``); compare strengths."""
+    total = 0.0
+    for _, values, _, factor in _scaled(graph, peaks, strength):
+        if values[-1] in weights:
+            total += float((factor * peaks[values[-1]]).max() ** 2 * (weights[values[-1]] / factor**2).sum())
+    return total
+
+
+def weights(graph: Graph, peaks: Mapping[str, Array], strength: float, plain: Mapping[str, Array]) -> dict[str, Array]:
+    """The weights of errors (``sensitivity``) in the equalised graph, from those of the graph."""
+    found = dict(plain)
+    for _, values, _, factor in _scaled(graph, peaks, strength):
+        found.update((name, plain[name] / factor**2) for name in values if name in plain)
+    return found
+
+
+def _scaled(
+    graph: Graph, peaks: Mapping[str, Array], strength: float
+) -> Iterator[tuple[ir.Node, list[str], list[ir.Node], Array]]:
+    """Convolutions whose channels are scaled, the values that are, the convolutions that undo it, and the factors."""
+    for node in weights_.convolutions(graph):
+        values, readers = _reach(node)
+        if readers:
+            names = [graphs.name_of(value) for value in values]
+            yield node, names, readers, _factors(peaks[names[-1]], strength)
 
 
 def same(graph: Graph, equal: Graph, inputs: Sequence[Feed]) -> bool:
@@ -72,17 +96,19 @@ def same(graph: Graph, equal: Graph, inputs: Sequence[Feed]) -> bool:
     return True
 
 
-def _reach(node: ir.Node) -> tuple[ir.Value, list[ir.Node]]:
-    """The last value in which the channels of ``node`` can be scaled, and the convolutions that can undo it there."""
+def _reach(node: ir.Node) -> tuple[list[ir.Value], list[ir.Node]]:
+    """The values in which the channels of ``node`` can be scaled, and the convolutions that can undo it behind them."""
     value = node.outputs[0]
+    values = [value]
     follower = graphs.only_consumer(value)
     while follower is not None and table.of(follower).homogeneous and follower.inputs[0] is value:
         value = follower.outputs[0]
+        values.append(value)
         follower = graphs.only_consumer(value)
     readers = graphs.consumers(value)
     if value.is_graph_output() or not all(_can_undo(reader, value) for reader in readers):
-        return value, []
-    return value, list(readers)
+        return values, []
+    return values, list(readers)
 
 
 def _can_undo(reader: ir.Node, value: ir.Value) -> bool:

@@ -16,16 +16,16 @@ from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 from clearport.protocols import no_progress
-from clearport.quantize import footprint, qdq
+from clearport.quantize import footprint, qdq, scheme
 from clearport.quantize.calibration import lanes, observers, photos
 from clearport.quantize.measure import Measure
 from clearport.quantize.placement import floats as placement
 from clearport.quantize.ranges import legalise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from clearport.base import Array, Graph
+    from clearport.base import Array, Graph, QParams
     from clearport.graph.feeds import Feed
     from clearport.protocols import Progress
     from clearport.quantize.calibration.observers import Range
@@ -35,16 +35,22 @@ if TYPE_CHECKING:
 TRIALS = 64
 """Simulations that may be spent on single tensors; large networks stop there, or at ``SEARCH_COST``."""
 
-SEARCH_COST = 8e11
-"""Units (``cost``) that may be spent on single tensors: about 20 seconds of one core."""
+SEARCH_COST = 3e10
+"""Units (``cost``) that may be spent on single tensors: about a second of one core."""
 
-TRIAL_COST = 3e10
-"""Units that one simulation may take: for large networks smaller parts of the photos are judged, then fewer photos."""
+TRIAL_COST = 4e9
+"""Units that one simulation may take: for larger networks smaller parts of the photos are judged, then fewer photos."""
+
+TRIAL_PIXELS = 74_000
+"""But so many pixels are always judged: eight crops of 96x96."""
+
+PROMISING = 2
+"""So many calibrators are simulated where what errors cost is known beforehand: those that promise most."""
 
 _FACTORS = (0.8, 1.25)
 _WORTH_DB = 0.01
 _ALIGNED = "aligned"
-_SIDES = (128, 96, 64, 48, 32)
+_SIDES = (128, 96, 64)
 """Photos are judged on a crop of so many pixels a side, where the graph can run on it."""
 
 
@@ -84,10 +90,11 @@ class Bench:
     Args:
         graph: the float network, not equalised: what is judged is compared with it.
         work: units of ``cost`` that it takes for a pixel of its input.
+        weighed: whether what was observed has the weights of ``sensitivity``: what errors cost is then foretold.
     """
 
-    def __init__(self, graph: Graph, splits: Sequence[Split], work: float) -> None:
-        self.graph, self.splits = graph, splits
+    def __init__(self, graph: Graph, splits: Sequence[Split], work: float, *, weighed: bool = False) -> None:
+        self.graph, self.splits, self.weighed = graph, splits, weighed
         self.photos = _affordable(graph, splits, work)
         self.cost = work * sum(feeds.area(feed) for each in self.photos for feed in each)
         reference: Any = graphs.session(graph.model)
@@ -103,15 +110,15 @@ class Bench:
 
 
 def _affordable(graph: Graph, splits: Sequence[Split], work: float) -> list[list[Feed]]:
-    """The photos of each split, cut so that one simulation is not dearer than ``TRIAL_COST``."""
-    whole = [[*s.inputs, *photos.halved(graph, s.inputs)] for s in splits]
+    """The photos of each split, cut until one simulation takes ``TRIAL_COST``, or ``TRIAL_PIXELS`` are left."""
+    whole, most = [[*s.inputs, *photos.halved(graph, s.inputs)] for s in splits], max(TRIAL_COST, TRIAL_PIXELS * work)
     for side in _SIDES:
         cut = [photos.cropped(graph, each, side) for each in whole]
         price = work * sum(feeds.area(feed) for each in cut for feed in each)
-        if price <= TRIAL_COST:
+        if price <= most:
             return cut
-    share = TRIAL_COST / price
-    return [each[: max(1, int(share * len(each)))] for each in cut]
+    counts = [max(1, int(most / price * len(each))) for each in cut]
+    return [[each[i * len(each) // n] for i in range(n)] for each, n in zip(cut, counts, strict=True)]
 
 
 class Judge:
@@ -143,6 +150,16 @@ class Judge:
 
         return float(np.mean(list(lanes.over(score, pairs, self.bench.memory))))
 
+    def foretold(self, choice: Choice) -> dict[str, float]:
+        """What rounding each tensor costs by its weights, on photos that its range was not taken from."""
+        found: dict[str, float] = {}
+        for number in range(len(self.bench.splits)):
+            ranges = adjust(self.folded, self.base(choice.calibrator, number), choice.adjusted)
+            others = self.bench.splits[-1 - number].observed
+            for tensor, error in errors(self.folded, legalise.activations(self.folded, ranges), others).items():
+                found[tensor] = found.get(tensor, 0.0) + error / len(self.bench.splits)
+        return found
+
     def base(self, calibrator: str, number: int) -> dict[str, Range]:
         """The ranges that a calibrator makes of a split, before any adjustment."""
         if (calibrator, number) not in self._bases:
@@ -152,7 +169,9 @@ class Judge:
 
 
 def best_calibrator(judge: Judge, calibrators: Sequence[str], progress: Progress = no_progress) -> Choice:
-    """The calibrator with the highest PSNR; the first of equals."""
+    """The calibrator with the highest PSNR, of those that promise most where that is known; the first of equals."""
+    if judge.bench.weighed:
+        calibrators = sorted(calibrators, key=lambda name: sum(judge.foretold(Choice(name)).values()))[:PROMISING]
     choices: list[Choice] = []
     for done, name in enumerate(calibrators):
         progress("choosing the calibrator", done, len(calibrators))
@@ -164,22 +183,58 @@ def refine(judge: Judge, choice: Choice, progress: Progress = no_progress) -> Ch
     """Widen, narrow or align the range of one tensor after another, as long as the output gets better.
 
     What makes it worse on the first split of the photos is not tried on the others: that is most of what is tried.
+    Where what errors cost is known, each tensor gets what is best by that, and all are tried at once.
     """
+    if judge.bench.weighed:
+        return _refined(judge, choice)
     base = judge.base(choice.calibrator, 0)
     trials = min(TRIALS, int(SEARCH_COST / judge.bench.cost))
     scores = [judge.of_split(choice, number) for number in range(len(judge.bench.splits))]
-    for tensor in base:
-        for what in _adjustments(judge.folded, base, tensor):
-            if choice.trials >= trials:
-                return choice
-            progress("searching ranges", choice.trials, trials)
-            tried = replace(choice, adjusted={**choice.adjusted, tensor: what}, trials=choice.trials + 1)
-            found = _scored(judge, tried, scores)
-            if found is None:
-                choice = replace(choice, trials=tried.trials)
-            else:
-                choice, scores = replace(tried, psnr_db=judge.mean(found)), found
+    for tensor, what in _tries(judge.folded, base):
+        if choice.trials >= trials:
+            return choice
+        progress("searching ranges", choice.trials, trials)
+        tried = replace(choice, adjusted={**choice.adjusted, tensor: what}, trials=choice.trials + 1)
+        found = _scored(judge, tried, scores)
+        if found is None:
+            choice = replace(choice, trials=tried.trials)
+        else:
+            choice, scores = replace(tried, psnr_db=judge.mean(found)), found
     return choice
+
+
+def _tries(folded: Folded, base: Mapping[str, Range]) -> Iterator[tuple[str, str]]:
+    """Tensors and what may be done to their ranges: first what spares a rounding."""
+    for aligned in (True, False):
+        for tensor in base:
+            yield from ((tensor, what) for what in _adjustments(folded, base, tensor) if (what == _ALIGNED) == aligned)
+
+
+def _refined(judge: Judge, choice: Choice) -> Choice:
+    """Each tensor's range widened or narrowed as its weights have it, if that is measured to be better."""
+    least, adjusted = judge.foretold(choice), dict(choice.adjusted)
+    for factor in _FACTORS:
+        what = dict.fromkeys(judge.base(choice.calibrator, 0), f"x{factor:g}")
+        for tensor, error in judge.foretold(replace(choice, adjusted=what)).items():
+            if error < least[tensor]:
+                least[tensor], adjusted[tensor] = error, what[tensor]
+    if adjusted == choice.adjusted:
+        return choice
+    tried = replace(choice, adjusted=adjusted, trials=1)
+    tried = replace(tried, psnr_db=judge(tried))
+    return tried if tried.psnr_db > choice.psnr_db else choice
+
+
+def errors(folded: Folded, entries: Mapping[str, QParams], observed: Mapping[str, Observed]) -> dict[str, float]:
+    """What rounding each value of the float network costs by its weights; movers write what is rounded already."""
+    writers = {graphs.name_of(node.outputs[0]): table.of(node) for node in folded.graph.model.graph}
+    found: dict[str, float] = {}
+    for name, params in entries.items():
+        tensor = folded.observed[name]
+        if name in writers and not writers[name].moves_data:
+            ends = scheme.to_real(np.array([scheme.LOW, scheme.HIGH]), params)
+            found[tensor] = max(found.get(tensor, 0.0), float(observers.squared_error(observed[tensor], *ends)))
+    return found
 
 
 def _scored(judge: Judge, tried: Choice, best: Sequence[float]) -> list[float] | None:

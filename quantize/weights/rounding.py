@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import QuantizedGraph, ScaleTable
+from clearport.base import QParams, QuantizedGraph, ScaleTable
 from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from clearport.base import Array, Graph, QParams
+    from clearport.base import Array, Graph
     from clearport.graph.feeds import Feed
     from clearport.protocols import Progress
 
-PATCHES = 20_000
+PATCHES = 6_000
 """Patches per layer, over all photos."""
 
 DAMPING = 0.01
@@ -45,8 +45,11 @@ _BLOCK = 8192
 _SIDES = (128, 96, 64)
 """Patches are drawn from a crop of so many pixels a side of each photo, where the graph can run on it."""
 
-COST = 2e11
-"""Units (``cost``) that the run of the quantized network may take: about 5 seconds of one core."""
+COST = 1e10
+"""Units (``cost``) that the run of the quantized network may take."""
+
+PIXELS = 37_000
+"""But so many pixels are always looked at: four crops of 96x96."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +91,33 @@ def run(
     return Rounded(arrays, entries)
 
 
+def regridded(graph: Graph, activations: Mapping[str, QParams], rounded: Rounded) -> Rounded | None:
+    """What was rounded, with the biases of layers whose inputs have other scales now; None where one does not fit."""
+    arrays, entries = dict(rounded.arrays), dict(rounded.entries)
+    for node in weights.convolutions(graph):
+        source, kernel, bias = (graphs.name_of(graphs.need(node, index)) for index in range(3))
+        if kernel not in entries or source not in activations:
+            continue
+        shared = len(arrays[bias]) // len(entries[kernel].scale)
+        params = scheme.bias(activations[source], QParams(entries[kernel].scale * shared, 0, "int8", 0))
+        if params != entries[bias]:
+            if np.abs(arrays[bias] / scheme.column(params, 1)).max() > scheme.BIAS_HIGH:
+                return None
+            arrays[bias], entries[bias] = scheme.snapped(arrays[bias], params), params
+    return Rounded(arrays, entries)
+
+
 def affordable(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:
-    """Crops of the photos on which one run of the network costs no more than ``COST``."""
+    """Crops of the photos on which one run of the network costs no more than ``COST``, or few pixels are left."""
     work = sum(cost.layers(graph).values())
+    most = max(COST, PIXELS * work)
     for side in _SIDES:
         crops = photos.cropped(graph, inputs, side)
         price = sum(map(feeds.area, crops)) * work
-        if price <= COST:
+        if price <= most:
             return crops
-    return crops[: max(1, int(COST / price * len(crops)))]
+    count = max(1, int(most / price * len(crops)))
+    return [crops[index * len(crops) // count] for index in range(count)]
 
 
 class _Prefix:
@@ -157,9 +178,10 @@ def compensated(
     taps = patches.reshape(group, -1, patches.shape[2])
     wanted = taps if real is None else real.reshape(taps.shape)
     for index in range(group):
-        hessian = _moments(taps[index], taps[index])
+        seen = taps[index]
+        hessian = _moments(seen, seen)
         if real is not None:
-            rows[index] = _moved(rows[index], hessian, _moments(wanted[index], taps[index]), damping)
+            rows[index] = _moved(rows[index], hessian, _moments(wanted[index], seen), damping)
         rows[index] = compensate(rows[index], hessian, scales[index], damping)
     return rows[:, :, :-1].reshape(weight.shape), rows[:, :, -1].reshape(bias.shape)
 
@@ -171,7 +193,9 @@ def _moments(one: Array, other: Array) -> Array:
     for first in range(0, one.shape[1], _BLOCK):
         part = slice(first, first + _BLOCK)
         ones = np.ones((1, one[:, part].shape[1]))
-        total += np.concatenate([one[:, part], ones]) @ np.concatenate([other[:, part], ones]).T
+        left = np.concatenate([one[:, part], ones])
+        right = left if other is one else np.concatenate([other[:, part], ones])
+        total += left @ right.T  # of one array with itself BLAS computes the half
     return np.asarray(total / one.shape[1])
 
 
