@@ -9,11 +9,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "CONTRIBUTING.md"
+TINY, ARC = (f"models/networks/super_resolution/{name}.py" for name in ("tiny", "arc"))
+"""The network of the page, and the same with the operator of the page."""
 EXAMPLE = re.compile(r"<!-- example: ([\w/]+\.py) -->\n```python\n(.*?)```", re.DOTALL)
 
 
@@ -24,7 +27,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("core", "models", "export", "quantize", "runtime", "reports", ".typing"):
         shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     found = dict(EXAMPLE.findall(PAGE.read_text()))
-    assert set(found) == {"models/networks/super_resolution/tiny.py", "export/text/target.py"}
+    assert set(found) == {TINY, "core/operators/trigonometry.py", "export/text/target.py"}
+    bounded = "255.0 * torch.atan(self.head(image / 255.0))"
+    for old, new in (("tiny", "arc"), ("Tiny", "Arc"), ("torch.relu(self.head(image))", bounded)):
+        assert old in found[TINY]
+        found[ARC] = found.get(ARC, found[TINY]).replace(old, new)
     for name, text in found.items():
         (copy / name).parent.mkdir(exist_ok=True)
         (copy / name).write_text(text)
@@ -50,19 +57,36 @@ def test_the_newcomers_are_listed(tree: Path) -> None:
     assert "text" in {target["name"] for target in listed["targets"]}
 
 
-def test_the_network_of_the_page_is_exported_to_every_target(tree: Path, tmp_path: Path) -> None:
+def exported(tree: Path, name: str, folder: Path, *options: str) -> dict[str, Any]:
+    """The manifest of a network with fresh weights."""
     fresh = "from clearport.models import weights; from clearport.registry import NETWORKS; from pathlib import Path; "
-    fresh += (
-        f"weights.save(Path({str(tmp_path / 'tiny.safetensors')!r}), NETWORKS.get('tiny').build(2), 'tiny', 2, {{}})"
-    )
+    place = folder / f"{name}.safetensors"
+    fresh += "import torch; torch.manual_seed(0); "
+    fresh += f"weights.save(Path({str(place)!r}), NETWORKS.get({name!r}).build(2), {name!r}, 2, {{}})"
     python(tree, "-c", fresh)
-    line = ("-m", "clearport", "export", "tiny", "--out", tmp_path / "out", "--size", "16x24", "--no-bench", "--quiet")
-    manifest = json.loads(python(tree, *line, "--json", "--weights", tmp_path / "tiny.safetensors"))
+    line = ("-m", "clearport", "export", name, "--out", folder / "out", "--size", "16x24", "--no-bench", "--quiet")
+    manifest: dict[str, Any] = json.loads(python(tree, *line, *options, "--json", "--weights", place))
+    return manifest
+
+
+def test_the_network_of_the_page_is_exported_to_every_target(tree: Path, tmp_path: Path) -> None:
+    manifest = exported(tree, "tiny", tmp_path)
     artifacts = {a["target"]: a for a in manifest["artifacts"]}
     assert set(artifacts) == {"text", "tflite", "onnxruntime", "openvino", "coreml", "ncnn"}
     assert artifacts["text"]["parity"]["reason"] == "no runner of clearport runs text files"
     assert (tmp_path / "out" / artifacts["text"]["path"]).read_text().count("Conv") == 2
     assert all(a["parity"]["passed"] for a in manifest["artifacts"] if a["target"] != "text")
+
+
+def test_the_operator_of_the_page_is_exported_to_every_target_with_a_rule(tree: Path, tmp_path: Path) -> None:
+    manifest = exported(tree, "arc", tmp_path, "--precision", "fp32,int8")
+    made = {(a["target"], a["precision"]) for a in manifest["artifacts"]}
+    both = {(target, precision) for target in ("onnxruntime", "openvino", "coreml") for precision in ("fp32", "int8")}
+    assert made == both | {("text", "fp32"), ("ncnn", "fp32")}
+    assert all(a["parity"]["passed"] for a in manifest["artifacts"] if a["target"] != "text")
+    skipped = [each["reason"] for each in manifest["skipped"] if each["what"].startswith("tflite")]
+    assert skipped
+    assert all("operator Atan of layer" in reason for reason in skipped)
 
 
 def test_the_pages_name_the_files_that_there_are() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clearport.operators.case import after_conv, f32, number, one, weight, wrote
 from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, tflite
 
 ADD = Operator(
@@ -13,6 +14,11 @@ ADD = Operator(
     mil=mil("elementwise:binary", op="add"),
     ncnn=ncnn("elementwise:binary", code=0),
     torch=in_torch("plain", of="torch:add"),
+    cases=(
+        after_conv("add", one("Add", "x y"), tflite=wrote("CONV_2D CONV_2D ADD")),
+        after_conv("add a value per channel", ("GlobalAveragePool", "x", "g", {}), one("Add", "x g")),
+        after_conv("add per channel", one("Add", "x k"), constants={"k": weight(8, 1, 1)}, tflite=wrote("CONV_2D ADD")),
+    ),
 )
 DIV = Operator(
     "Div",
@@ -21,6 +27,29 @@ DIV = Operator(
     mil=mil("elementwise:binary", op="real_div"),
     ncnn=ncnn("elementwise:binary", code=3, turned=8),
     torch=in_torch("plain", of="torch:div"),
+    cases=(
+        after_conv(
+            "quotient",
+            ("Sigmoid", "x", "p", {}),
+            one("Div", "x p"),
+            tflite=wrote("CONV_2D LOGISTIC DIV", float_only=True),
+        ),
+        after_conv(
+            "one over x",
+            ("Sigmoid", "x", "p", {}),
+            one("Div", "k p"),
+            constants={"k": f32(1)},
+            tflite=wrote("CONV_2D LOGISTIC DIV", float_only=True),
+        ),
+        after_conv(
+            "div, of positive values",
+            ("Clip", "x least", "bright", {}),
+            one("Div", "x bright"),
+            constants={"least": number(0.1)},
+            sides=(12, 16),
+        ),
+        after_conv("div, by 7", one("Div", "x by"), constants={"by": number(7)}, sides=(12, 16)),
+    ),
 )
 MAX = Operator(
     "Max",
@@ -29,6 +58,7 @@ MAX = Operator(
     mil=mil("elementwise:binary", op="maximum"),
     ncnn=ncnn("elementwise:binary", code=4),
     torch=in_torch("plain", of="torch:maximum"),
+    cases=(after_conv("larger", one("Max", "x y"), tflite=wrote("CONV_2D CONV_2D MAXIMUM", float_only=True)),),
 )
 MIN = Operator(
     "Min",
@@ -37,6 +67,15 @@ MIN = Operator(
     mil=mil("elementwise:binary", op="minimum"),
     ncnn=ncnn("elementwise:binary", code=5),
     torch=in_torch("plain", of="torch:minimum"),
+    cases=(
+        after_conv(
+            "smaller, per channel",
+            one("Min", "x k"),
+            constants={"k": weight(8, 1, 1)},
+            tflite=wrote("CONV_2D MINIMUM", float_only=True),
+        ),
+        after_conv("min, of two", one("Min", "x y"), sides=(12, 16)),
+    ),
 )
 MUL = Operator(
     "Mul",
@@ -47,6 +86,11 @@ MUL = Operator(
     mil=mil("elementwise:binary", op="mul"),
     ncnn=ncnn("elementwise:binary", code=2),
     torch=in_torch("plain", of="torch:mul"),
+    cases=(
+        after_conv("mul", one("Mul", "x y"), tflite=wrote("CONV_2D CONV_2D MUL")),
+        after_conv("mul by a value per channel", ("GlobalAveragePool", "x", "g", {}), one("Mul", "x g")),
+        after_conv("mul by a number", one("Mul", "x k"), constants={"k": f32(0.2)}, tflite=wrote("CONV_2D MUL")),
+    ),
 )
 POW = Operator(
     "Pow",
@@ -55,6 +99,36 @@ POW = Operator(
     mil=mil("elementwise:binary", op="pow"),
     ncnn=ncnn("elementwise:binary", code=6, turned=9),
     torch=in_torch("plain", of="torch:pow"),
+    cases=(
+        after_conv(
+            "power",
+            ("Sigmoid", "x", "p", {}),
+            one("Pow", "p x"),
+            tflite=wrote("CONV_2D LOGISTIC POW", outside="POW", float_only=True),
+        ),
+        after_conv(
+            "power of a number",
+            ("Sigmoid", "x", "p", {}),
+            one("Pow", "p k"),
+            constants={"k": f32(1.7)},
+            tflite=wrote("CONV_2D LOGISTIC POW", outside="POW", float_only=True),
+        ),
+        after_conv("power of a number before", one("Pow", "k x"), constants={"k": f32(1.3)}),
+        after_conv(
+            "pow, of positive values, power 0.45",
+            ("Clip", "x least", "bright", {}),
+            one("Pow", "bright power"),
+            constants={"power": number(0.45), "least": number(0.1)},
+            sides=(12, 16),
+        ),
+        after_conv(
+            "pow, of positive values",
+            ("Clip", "x least", "bright", {}),
+            one("Pow", "bright x"),
+            constants={"least": number(0.1)},
+            sides=(12, 16),
+        ),
+    ),
 )
 PRELU = Operator(
     "PRelu",
@@ -65,6 +139,20 @@ PRELU = Operator(
     mil=mil("elementwise:prelu"),
     ncnn=ncnn("elementwise:prelu"),
     torch=in_torch("prelu"),
+    cases=(
+        after_conv(
+            "prelu",
+            one("PRelu", "x k"),
+            constants={"k": weight(8, 1, 1, gain=0.25, positive=True)},
+            tflite=wrote("CONV_2D PRELU", outside_int8="PRELU"),
+        ),
+        after_conv(
+            "prelu, one slope",
+            one("PRelu", "x k"),
+            constants={"k": f32(0.25)},
+            tflite=wrote("CONV_2D PRELU", outside_int8="PRELU"),
+        ),
+    ),
 )
 SUB = Operator(
     "Sub",
@@ -75,6 +163,11 @@ SUB = Operator(
     mil=mil("elementwise:binary", op="sub"),
     ncnn=ncnn("elementwise:binary", code=1, turned=7),
     torch=in_torch("plain", of="torch:sub"),
+    cases=(
+        after_conv("sub", one("Sub", "x y"), tflite=wrote("CONV_2D CONV_2D SUB")),
+        after_conv("sub a value per channel", ("GlobalAveragePool", "x", "g", {}), one("Sub", "y g")),
+        after_conv("number before", one("Sub", "k x"), constants={"k": f32(0.3)}),
+    ),
 )
 
 OPERATORS = (ADD, DIV, MAX, MIN, MUL, POW, PRELU, SUB)

@@ -1,32 +1,20 @@
-"""Operators that only move data: every number that they give is one that they took."""
+"""Operators that take values apart and join them."""
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from clearport.graph.nodes import attr_int, constant, need_constant, operand
-from clearport.operators.record import Int8, Operator, always, in_torch, mil, ncnn, tflite
+from clearport.graph.nodes import constant, need_constant, operand
+from clearport.operators.case import after_conv, i64, number, one, wrote
+from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, tflite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import onnx_ir as ir
 
 
 def _joins_values_alone(node: ir.Node) -> bool:
     """Whether nothing that is joined is a constant, which would have to lie on the grid of what is beside it."""
     return not any(constant(value) is not None for value in node.inputs)
-
-
-def _finer(node: ir.Node, step: Fraction, sizes: Mapping[str, Fraction], axis: int) -> Fraction:
-    del sizes, axis
-    return step / attr_int(node, "blocksize", 1)
-
-
-def _coarser(node: ir.Node, step: Fraction, sizes: Mapping[str, Fraction], axis: int) -> Fraction:
-    del sizes, axis
-    return step * attr_int(node, "blocksize", 1)
 
 
 def _leaves_channels(node: ir.Node) -> bool:
@@ -50,27 +38,10 @@ CONCAT = Operator(
     ncnn=ncnn("spatial:concat"),
     openvino=("Concat",),
     torch=in_torch("concat"),
-)
-DEPTH_TO_SPACE = Operator(
-    "DepthToSpace",
-    "mover",
-    Int8("shared"),
-    moves_data=True,
-    stride=_finer,
-    tflite=tflite("spatial:depth_to_space"),
-    mil=mil("spatial:depth_to_space"),
-    ncnn=ncnn("spatial:depth_to_space"),
-    openvino=("DepthToSpace",),
-    torch=in_torch("depth_to_space"),
-)
-EXPAND = Operator(
-    "Expand",
-    "mover",
-    moves_data=True,
-    fits_one_size=always,
-    tflite=tflite("move:expand"),
-    mil=mil("matrix:expand"),
-    openvino=("Broadcast",),
+    cases=(
+        after_conv("concat", one("Concat", "x y", axis=1), tflite=wrote("CONV_2D CONV_2D CONCATENATION")),
+        after_conv("concat of rows", one("Concat", "x y", axis=2), tflite=wrote("CONV_2D CONV_2D CONCATENATION")),
+    ),
 )
 GATHER = Operator("Gather", "mover", moves_data=True, openvino=("Gather",))
 PAD = Operator(
@@ -84,18 +55,51 @@ PAD = Operator(
     ncnn=ncnn("spatial:pad"),
     openvino=("Pad",),
     torch=in_torch("pad"),
-)
-RESHAPE = Operator(
-    "Reshape",
-    "mover",
-    Int8("shared", constants=(1,)),
-    moves_data=True,
-    fits_one_size=always,
-    tflite=tflite("move:reshape"),
-    mil=mil("matrix:reshape"),
-    ncnn=ncnn("conv:reshape"),
-    openvino=("Reshape",),
-    torch=in_torch("reshape"),
+    cases=(
+        after_conv("pad", one("Pad", "x p"), constants={"p": i64(0, 0, 1, 2, 0, 0, 3, 0)}, tflite=wrote("CONV_2D PAD")),
+        after_conv(
+            "pad with a number",
+            one("Pad", "x p k"),
+            constants={"p": i64(0, 0, 1, 2, 0, 0, 3, 0), "k": number(0.25)},
+            tflite=wrote("CONV_2D PADV2", outside="PADV2"),
+        ),
+        after_conv(
+            "edges, one pixel",
+            one("Pad", "x p", mode="edge"),
+            constants={"p": i64(0, 0, 1, 1, 0, 0, 1, 1)},
+            tflite=wrote("CONV_2D MIRROR_PAD", outside="MIRROR_PAD", nnapi=None, float_only=True),
+        ),
+        after_conv(
+            "edges, unevenly",
+            one("Pad", "x p", mode="edge"),
+            constants={"p": i64(0, 0, 2, 0, 0, 0, 1, 3)},
+            tflite=wrote("CONV_2D MIRROR_PAD MIRROR_PAD MIRROR_PAD", outside="MIRROR_PAD", nnapi=None, float_only=True),
+        ),
+        after_conv(
+            "reflection",
+            one("Pad", "x p", mode="reflect"),
+            constants={"p": i64(0, 0, 1, 2, 0, 0, 3, 0)},
+            tflite=wrote("CONV_2D MIRROR_PAD", outside="MIRROR_PAD", nnapi=None, float_only=True),
+        ),
+        after_conv(
+            "pad, pads 0 0 1 0 0 0 2 3",
+            one("Pad", "x pads"),
+            constants={"pads": i64(0, 0, 1, 0, 0, 0, 2, 3)},
+            sides=(12, 16),
+        ),
+        after_conv(
+            "pad, edge, pads 0 0 1 2 0 0 3 0",
+            one("Pad", "x pads", mode="edge"),
+            constants={"pads": i64(0, 0, 1, 2, 0, 0, 3, 0)},
+            sides=(12, 16),
+        ),
+        after_conv(
+            "pad, pads 2 3, fill 9, axes 3",
+            one("Pad", "x pads fill axes"),
+            constants={"pads": i64(2, 3), "fill": number(9), "axes": i64(3)},
+            sides=(12, 16),
+        ),
+    ),
 )
 SLICE = Operator(
     "Slice",
@@ -108,61 +112,52 @@ SLICE = Operator(
     ncnn=ncnn("spatial:cut"),
     openvino=("Slice", "StridedSlice"),
     torch=in_torch("slice_"),
-)
-SPACE_TO_DEPTH = Operator(
-    "SpaceToDepth",
-    "mover",
-    Int8("shared"),
-    moves_data=True,
-    stride=_coarser,
-    tflite=tflite("spatial:space_to_depth"),
-    mil=mil("spatial:space_to_depth"),
-    ncnn=ncnn("spatial:space_to_depth"),
-    openvino=("SpaceToDepth",),
-    torch=in_torch("space_to_depth"),
+    cases=(
+        after_conv(
+            "slice channels",
+            one("Slice", "x a b c"),
+            constants={"a": i64(2), "b": i64(6), "c": i64(1)},
+            tflite=wrote("CONV_2D SLICE"),
+        ),
+        after_conv(
+            "slice rows and columns",
+            one("Slice", "x a b c"),
+            constants={"a": i64(1, -5), "b": i64(-2, 2**62), "c": i64(2, 3)},
+            tflite=wrote("CONV_2D SLICE"),
+            one_size=("ncnn", "tflite"),
+        ),
+        after_conv(
+            "slice every second",
+            one("Slice", "x a b c d"),
+            constants={"a": i64(1), "b": i64(2**62), "c": i64(3), "d": i64(2)},
+            tflite=wrote("CONV_2D STRIDED_SLICE", outside="STRIDED_SLICE"),
+            refused={"ncnn": "leaves nothing out"},
+        ),
+        after_conv(
+            "slice, starts 2 1, ends 5 -2, axes 1 3",
+            one("Slice", "x starts ends axes"),
+            constants={"starts": i64(2, 1), "ends": i64(5, -2), "axes": i64(1, 3)},
+            sides=(12, 16),
+            one_size=("tflite",),
+        ),
+        after_conv(
+            "slice, starts 0 -9, ends end end, axes 2 3, steps 2 1",
+            one("Slice", "x starts ends axes steps"),
+            constants={"starts": i64(0, -9), "ends": i64(2**62, 2**62), "axes": i64(2, 3), "steps": i64(2, 1)},
+            sides=(12, 16),
+            one_size=("tflite",),
+            refused={"ncnn": "leaves nothing out"},
+        ),
+        after_conv(
+            "slice, starts 1, ends 11, axes 2, steps 3",
+            one("Slice", "x starts ends axes steps"),
+            constants={"starts": i64(1), "ends": i64(11), "axes": i64(2), "steps": i64(3)},
+            sides=(12, 16),
+            one_size=("tflite",),
+            refused={"ncnn": "leaves nothing out"},
+        ),
+    ),
 )
 SPLIT = Operator("Split", "mover", moves_data=True, openvino=("Split", "VariadicSplit"), torch=in_torch("split"))
-SQUEEZE = Operator(
-    "Squeeze",
-    "mover",
-    moves_data=True,
-    mil=mil("matrix:squeeze"),
-    ncnn=ncnn("conv:reshape"),
-    openvino=("Squeeze",),
-)
-TILE = Operator("Tile", "mover", moves_data=True, mil=mil("matrix:tile"), openvino=("Tile",))
-TRANSPOSE = Operator(
-    "Transpose",
-    "mover",
-    Int8("shared"),
-    moves_data=True,
-    tflite=tflite("move:transpose"),
-    mil=mil("matrix:transpose"),
-    ncnn=ncnn("spatial:transpose"),
-    openvino=("Transpose",),
-    torch=in_torch("transpose"),
-)
-UNSQUEEZE = Operator(
-    "Unsqueeze",
-    "mover",
-    moves_data=True,
-    mil=mil("matrix:unsqueeze"),
-    ncnn=ncnn("conv:reshape"),
-    openvino=("Unsqueeze",),
-)
 
-OPERATORS = (
-    CONCAT,
-    DEPTH_TO_SPACE,
-    EXPAND,
-    GATHER,
-    PAD,
-    RESHAPE,
-    SLICE,
-    SPACE_TO_DEPTH,
-    SPLIT,
-    SQUEEZE,
-    TILE,
-    TRANSPOSE,
-    UNSQUEEZE,
-)
+OPERATORS = (CONCAT, GATHER, PAD, SLICE, SPLIT)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from clearport.base import QParams
+    from clearport.operators.case import Case
 
     Stride = Callable[[ir.Node, Fraction, Mapping[str, Fraction], int], Fraction]
     Test = Callable[[ir.Node], bool]
@@ -144,6 +145,7 @@ class Operator:
         kernels: TFLite's operators that only this record knows.
         reference: MIL operations that only this record knows -> how Core ML programs with it are evaluated.
         openvino: OpenVINO's operations for it, where somebody must know them.
+        cases: small graphs that every target computes as ONNX Runtime does, or refuses as they say.
         torch: computes it in PyTorch, called with the node and its operands (tensors, None where left out).
     """
 
@@ -164,6 +166,7 @@ class Operator:
     kernels: tuple[Kernel, ...] = ()
     reference: Mapping[str, Function] = field(default_factory=dict)
     openvino: tuple[str, ...] = ()
+    cases: tuple[Case, ...] = ()
     torch: Rule | None = None
 
     @property

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import channels, constant, name_of, need, operand
+from clearport.operators.case import after_conv, f32, i64, one, wrote
 from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, tflite
 
 if TYPE_CHECKING:
@@ -51,6 +52,257 @@ RESIZE = Operator(
     mil=mil("resize:resize", since="resize:first_ios"),
     ncnn=ncnn("resize:resize"),
     torch=in_torch("resize"),
+    cases=(
+        after_conv(
+            "resize nearest",
+            one("Resize", "x  s", mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+            constants={"s": f32(1, 1, 2, 2)},
+            tflite=wrote("CONV_2D RESIZE_NEAREST_NEIGHBOR", outside="RESIZE_NEAREST_NEIGHBOR"),
+            one_size=("tflite",),
+        ),
+        after_conv(
+            "resize nearest, half pixel",
+            one("Resize", "x  s", mode="nearest"),
+            constants={"s": f32(1, 1, 3, 3)},
+            tflite=wrote("CONV_2D RESIZE_NEAREST_NEIGHBOR", outside="RESIZE_NEAREST_NEIGHBOR"),
+            one_size=("tflite",),
+        ),
+        after_conv(
+            "resize bilinear",
+            one("Resize", "x  s", mode="linear"),
+            constants={"s": f32(1, 1, 2, 2)},
+            tflite=wrote("CONV_2D RESIZE_BILINEAR", nnapi=30, min_exact=0.8),
+            one_size=("tflite",),
+        ),
+        after_conv(
+            "resize bilinear to a size",
+            one("Resize", "x   n", mode="linear", coordinate_transformation_mode="align_corners"),
+            constants={"n": i64(1, 8, 17, 9)},
+            tflite=wrote("CONV_2D RESIZE_BILINEAR", nnapi=30, min_exact=0.8),
+            one_size=("coreml", "tflite"),
+        ),
+        after_conv(
+            "corners aligned",
+            one("Resize", "x  s", mode="linear", coordinate_transformation_mode="align_corners"),
+            constants={"s": f32(1, 1, 2, 3)},
+            one_size=("tflite",),
+        ),
+        after_conv(
+            "resize, nearest, round_prefer_ceil, by 1 1 2 3",
+            one("Resize", "x  scales", mode="nearest", nearest_mode="round_prefer_ceil"),
+            constants={"scales": f32(1, 1, 2, 3)},
+            sides=(12, 16),
+            one_size=("tflite",),
+        ),
+        after_conv(
+            "resize, floor, asymmetric, by 1 1 2 2",
+            one("Resize", "x  scales", nearest_mode="floor", coordinate_transformation_mode="asymmetric"),
+            constants={"scales": f32(1, 1, 2, 2)},
+            sides=(12, 16),
+            one_size=("tflite",),
+        ),
+        after_conv(
+            "resize, linear, by 1 1 0.5 1.5",
+            one("Resize", "x  scales", mode="linear"),
+            constants={"scales": f32(1, 1, 0.5, 1.5)},
+            sides=(12, 16),
+            one_size=("coreml", "tflite"),
+        ),
+        after_conv(
+            "resize, linear, align_corners, to 1 8 20 20",
+            one("Resize", "x   sizes", mode="linear", coordinate_transformation_mode="align_corners"),
+            constants={"sizes": i64(1, 8, 20, 20)},
+            sides=(12, 16),
+            one_size=("coreml", "tflite"),
+        ),
+        after_conv(
+            "resize, nearest, asymmetric, floor, by 1 1 1.5 2.5",
+            one(
+                "Resize", "x  scales", mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+            ),
+            constants={"scales": f32(1, 1, 1.5, 2.5)},
+            sides=(12, 16),
+            one_size=("coreml", "openvino", "tflite"),
+        ),
+        after_conv(
+            "resize, nearest, half_pixel, round_prefer_floor, to 1 8 7 23",
+            one(
+                "Resize",
+                "x   sizes",
+                mode="nearest",
+                coordinate_transformation_mode="half_pixel",
+                nearest_mode="round_prefer_floor",
+            ),
+            constants={"sizes": i64(1, 8, 7, 23)},
+            sides=(12, 16),
+            refused={"ncnn": "places the pixels otherwise", "tflite": "places the pixels otherwise"},
+            one_size=("coreml", "openvino"),
+        ),
+        after_conv(
+            "resize, nearest, half_pixel, round_prefer_ceil, to 1 8 6 8",
+            one(
+                "Resize",
+                "x   sizes",
+                mode="nearest",
+                coordinate_transformation_mode="half_pixel",
+                nearest_mode="round_prefer_ceil",
+            ),
+            constants={"sizes": i64(1, 8, 6, 8)},
+            sides=(12, 16),
+            refused={"ncnn": "places the pixels otherwise"},
+            one_size=("coreml", "openvino", "tflite"),
+        ),
+        after_conv(
+            "resize, nearest, align_corners, ceil, to 1 8 7 9",
+            one(
+                "Resize",
+                "x   sizes",
+                mode="nearest",
+                coordinate_transformation_mode="align_corners",
+                nearest_mode="ceil",
+            ),
+            constants={"sizes": i64(1, 8, 7, 9)},
+            sides=(12, 16),
+            refused={"ncnn": "places the pixels otherwise", "tflite": "places the pixels otherwise"},
+            one_size=("coreml", "openvino"),
+        ),
+        after_conv(
+            "resize, nearest, asymmetric, floor, by 1 1 0.5 0.25",
+            one(
+                "Resize", "x  scales", mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+            ),
+            constants={"scales": f32(1, 1, 0.5, 0.25)},
+            sides=(12, 16),
+            one_size=("tflite",),
+        ),
+        after_conv(
+            "resize, nearest, asymmetric, floor, by 1 1 0.2 0.2",
+            one(
+                "Resize", "x  scales", mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+            ),
+            constants={"scales": f32(1, 1, 0.2, 0.2)},
+            sides=(12, 16),
+            refused={"tflite": "places the pixels otherwise"},
+            one_size=("openvino",),
+        ),
+        after_conv(
+            "resize, linear, half_pixel, by 1 1 0.5 0.25",
+            one(
+                "Resize", "x  scales", mode="linear", coordinate_transformation_mode="half_pixel", nearest_mode="floor"
+            ),
+            constants={"scales": f32(1, 1, 0.5, 0.25)},
+            sides=(12, 16),
+            one_size=("tflite",),
+        ),
+        after_conv(
+            "resize, linear, half_pixel, by 1 1 0.333 0.2",
+            one(
+                "Resize", "x  scales", mode="linear", coordinate_transformation_mode="half_pixel", nearest_mode="floor"
+            ),
+            constants={"scales": f32(1, 1, 1 / 3, 0.2)},
+            sides=(12, 16),
+            refused={"tflite": "places the pixels otherwise"},
+        ),
+        after_conv(
+            "resize, linear, half_pixel, by 1 1 0.5 0.3",
+            one(
+                "Resize", "x  scales", mode="linear", coordinate_transformation_mode="half_pixel", nearest_mode="floor"
+            ),
+            constants={"scales": f32(1, 1, 0.5, 0.3)},
+            sides=(12, 16),
+            refused={"tflite": "places the pixels otherwise"},
+            one_size=("coreml",),
+        ),
+        after_conv(
+            "resize, linear, half_pixel, by 1 1 1.3 2",
+            one(
+                "Resize", "x  scales", mode="linear", coordinate_transformation_mode="half_pixel", nearest_mode="floor"
+            ),
+            constants={"scales": f32(1, 1, 1.3, 2)},
+            sides=(12, 16),
+            refused={"tflite": "places the pixels otherwise"},
+            one_size=("coreml",),
+        ),
+        after_conv(
+            "resize, linear, half_pixel, to 1 8 17 21",
+            one(
+                "Resize", "x   sizes", mode="linear", coordinate_transformation_mode="half_pixel", nearest_mode="floor"
+            ),
+            constants={"sizes": i64(1, 8, 17, 21)},
+            sides=(12, 16),
+            one_size=("coreml", "tflite"),
+        ),
+        after_conv(
+            "resize, linear, half_pixel, to 1 8 1 15",
+            one(
+                "Resize", "x   sizes", mode="linear", coordinate_transformation_mode="half_pixel", nearest_mode="floor"
+            ),
+            constants={"sizes": i64(1, 8, 1, 15)},
+            sides=(12, 16),
+            one_size=("coreml", "tflite"),
+        ),
+        after_conv(
+            "resize, linear, pytorch_half_pixel, to 1 8 1 15",
+            one(
+                "Resize",
+                "x   sizes",
+                mode="linear",
+                coordinate_transformation_mode="pytorch_half_pixel",
+                nearest_mode="floor",
+            ),
+            constants={"sizes": i64(1, 8, 1, 15)},
+            sides=(12, 16),
+            refused={"ncnn": "places the pixels otherwise", "tflite": "places the pixels otherwise"},
+            one_size=("coreml",),
+        ),
+        after_conv(
+            "resize, linear, align_corners, to 1 8 1 15",
+            one(
+                "Resize",
+                "x   sizes",
+                mode="linear",
+                coordinate_transformation_mode="align_corners",
+                nearest_mode="floor",
+            ),
+            constants={"sizes": i64(1, 8, 1, 15)},
+            sides=(12, 16),
+            refused={"ncnn": "places the pixels otherwise"},
+            one_size=("coreml", "tflite"),
+        ),
+        after_conv(
+            "resize, linear, align_corners, by 1 1 2 3",
+            one(
+                "Resize",
+                "x  scales",
+                mode="linear",
+                coordinate_transformation_mode="align_corners",
+                nearest_mode="floor",
+            ),
+            constants={"scales": f32(1, 1, 2, 3)},
+            sides=(12, 16),
+            one_size=("tflite",),
+        ),
+        after_conv(
+            "resize, linear, asymmetric, by 1 1 2 2",
+            one(
+                "Resize", "x  scales", mode="linear", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+            ),
+            constants={"scales": f32(1, 1, 2, 2)},
+            sides=(12, 16),
+            refused={"ncnn": "places the pixels otherwise"},
+            one_size=("coreml", "tflite"),
+        ),
+        after_conv(
+            "resize, linear, asymmetric, by 1 1 1.3 2",
+            one(
+                "Resize", "x  scales", mode="linear", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+            ),
+            constants={"scales": f32(1, 1, 1.3, 2)},
+            sides=(12, 16),
+            refused={"ncnn": "places the pixels otherwise", "tflite": "places the pixels otherwise"},
+            one_size=("coreml",),
+        ),
+    ),
 )
 
 OPERATORS = (RESIZE,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -25,6 +26,9 @@ def _families() -> dict[str, Operator]:
     package = importlib.import_module("clearport.operators")
     modules = (importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__))
     found = [record for module in modules for record in getattr(module, "OPERATORS", ())]
+    twice = [name for name, count in Counter(record.name for record in found).items() if count > 1]
+    if twice:
+        raise ValueError(f"more than one record in core/operators for {', '.join(twice)}")
     return {record.name: record for record in sorted(found, key=lambda record: record.name)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clearport.operators.case import after_conv, number, one, wrote
 from clearport.operators.record import Operator, in_torch, mil, ncnn, tflite
 
 ABS = Operator(
@@ -11,14 +12,21 @@ ABS = Operator(
     mil=mil("elementwise:unary", op="abs"),
     ncnn=ncnn("elementwise:unary", code=0),
     torch=in_torch("plain", of="torch:abs"),
+    cases=(after_conv("absolute", one("Abs"), tflite=wrote("CONV_2D ABS", float_only=True)),),
 )
-CEIL = Operator("Ceil", "unary", ncnn=ncnn("elementwise:unary", code=3))
+CEIL = Operator(
+    "Ceil",
+    "unary",
+    ncnn=ncnn("elementwise:unary", code=3),
+    cases=(after_conv("rounded up", one("Ceil"), refused={"coreml": "no rule for it", "tflite": "no rule for it"}),),
+)
 ERF = Operator(
     "Erf",
     "unary",
     mil=mil("elementwise:unary", op="erf"),
     ncnn=ncnn("elementwise:plain_layer", kind="Erf"),
     torch=in_torch("plain", of="torch:erf"),
+    cases=(after_conv("error function", one("Erf"), refused={"tflite": "no rule for it"}),),
 )
 EXP = Operator(
     "Exp",
@@ -27,8 +35,26 @@ EXP = Operator(
     mil=mil("elementwise:unary", op="exp"),
     ncnn=ncnn("elementwise:unary", code=7),
     torch=in_torch("plain", of="torch:exp"),
+    cases=(
+        after_conv(
+            "exp", ("Sigmoid", "x", "p", {}), one("Exp", "p"), tflite=wrote("CONV_2D LOGISTIC EXP", float_only=True)
+        ),
+    ),
 )
-FLOOR = Operator("Floor", "unary", ncnn=ncnn("elementwise:unary", code=2))
+FLOOR = Operator(
+    "Floor",
+    "unary",
+    ncnn=ncnn("elementwise:unary", code=2),
+    cases=(
+        after_conv(
+            "rounded down and up",
+            ("Floor", "x", "f", {}),
+            ("Ceil", "x", "c", {}),
+            one("Add", "f c"),
+            refused={"coreml": "no rule for it", "tflite": "no rule for it"},
+        ),
+    ),
+)
 GELU = Operator(
     "Gelu",
     "unary",
@@ -36,6 +62,22 @@ GELU = Operator(
     mil=mil("elementwise:gelu"),
     ncnn=ncnn("elementwise:gelu"),
     torch=in_torch("gelu"),
+    cases=(
+        after_conv(
+            "gelu",
+            ("Sigmoid", "x", "p", {}),
+            one("Gelu", "p"),
+            tflite=wrote("CONV_2D LOGISTIC GELU", nnapi=None, float_only=True),
+        ),
+        after_conv(
+            "gelu by tanh",
+            ("Sigmoid", "x", "p", {}),
+            one("Gelu", "p", approximate="tanh"),
+            tflite=wrote("CONV_2D LOGISTIC GELU", nnapi=None, float_only=True),
+        ),
+        after_conv("gelu, none", one("Gelu", approximate="none"), sides=(12, 16)),
+        after_conv("gelu, tanh", one("Gelu", approximate="tanh"), sides=(12, 16)),
+    ),
 )
 HARD_SWISH = Operator(
     "HardSwish",
@@ -44,6 +86,14 @@ HARD_SWISH = Operator(
     mil=mil("elementwise:hard_swish"),
     ncnn=ncnn("elementwise:hard_swish"),
     torch=in_torch("plain", of="torch.nn.functional:hardswish"),
+    cases=(
+        after_conv(
+            "hard swish",
+            ("Sigmoid", "x", "p", {}),
+            one("HardSwish", "p"),
+            tflite=wrote("CONV_2D LOGISTIC HARD_SWISH", float_only=True),
+        ),
+    ),
 )
 LOG = Operator(
     "Log",
@@ -52,6 +102,18 @@ LOG = Operator(
     mil=mil("elementwise:log"),
     ncnn=ncnn("elementwise:unary", code=8),
     torch=in_torch("plain", of="torch:log"),
+    cases=(
+        after_conv(
+            "log", ("Sigmoid", "x", "p", {}), one("Log", "p"), tflite=wrote("CONV_2D LOGISTIC LOG", float_only=True)
+        ),
+        after_conv(
+            "log, of positive values",
+            ("Clip", "x least", "bright", {}),
+            one("Log", "bright"),
+            constants={"least": number(0.1)},
+            sides=(12, 16),
+        ),
+    ),
 )
 NEG = Operator(
     "Neg",
@@ -60,9 +122,29 @@ NEG = Operator(
     mil=mil("elementwise:neg"),
     ncnn=ncnn("elementwise:unary", code=1),
     torch=in_torch("plain", of="torch:neg"),
+    cases=(
+        after_conv(
+            "negative",
+            ("Sigmoid", "x", "p", {}),
+            one("Neg", "p"),
+            tflite=wrote("CONV_2D LOGISTIC NEG", float_only=True),
+        ),
+        after_conv("neg", one("Neg"), sides=(12, 16)),
+    ),
 )
 RECIPROCAL = Operator(
-    "Reciprocal", "unary", ncnn=ncnn("elementwise:unary", code=15), torch=in_torch("plain", of="torch:reciprocal")
+    "Reciprocal",
+    "unary",
+    ncnn=ncnn("elementwise:unary", code=15),
+    torch=in_torch("plain", of="torch:reciprocal"),
+    cases=(
+        after_conv(
+            "one over",
+            ("Sigmoid", "x", "p", {}),
+            one("Reciprocal", "p"),
+            refused={"coreml": "no rule for it", "tflite": "no rule for it"},
+        ),
+    ),
 )
 SQRT = Operator(
     "Sqrt",
@@ -71,6 +153,21 @@ SQRT = Operator(
     mil=mil("elementwise:unary", op="sqrt"),
     ncnn=ncnn("elementwise:unary", code=5),
     torch=in_torch("plain", of="torch:sqrt"),
+    cases=(
+        after_conv(
+            "square root",
+            ("Sigmoid", "x", "p", {}),
+            one("Sqrt", "p"),
+            tflite=wrote("CONV_2D LOGISTIC SQRT", float_only=True),
+        ),
+        after_conv(
+            "sqrt, of positive values",
+            ("Clip", "x least", "bright", {}),
+            one("Sqrt", "bright"),
+            constants={"least": number(0.1)},
+            sides=(12, 16),
+        ),
+    ),
 )
 
 OPERATORS = (ABS, CEIL, ERF, EXP, FLOOR, GELU, HARD_SWISH, LOG, NEG, RECIPROCAL, SQRT)

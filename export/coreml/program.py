@@ -178,17 +178,23 @@ def _lower_node(low: Lowering, plan: Plan, node: ir.Node) -> None:
 
     The network's output is not rounded if it is moved data: it lies on its grid already.
     """
-    output, moved = node.outputs[0], table.of(node).moves_data
+    output = node.outputs[0]
     name, params = name_of(output), low.quant(node)
     inner = f"{name}_inner"  # the plain name of the graph's output belongs to the program's output
     final = inner if output.is_graph_output() else name
     low.begin(node)
     if node.op_type == REQUANTIZE.name and params is not None:
         low.values[name] = low.requantize(low.var(node, 0), final, params)
-    elif params is None or (moved and output.is_graph_output() and _same_grid(node, params, plan)):
+    elif params is None or (_only_moves(node) and output.is_graph_output() and _same_grid(node, params, plan)):
         low.values[name] = _write(low, node, final)
     else:
         low.values[name] = low.requantize(_write(low, node, f"{name}_float"), final, params)
+
+
+def _only_moves(node: ir.Node) -> bool:
+    """Whether every number that a node gives is one that it was given, or zero, which lies on every grid."""
+    constants = (array for value in node.inputs if (array := graphs.constant(value)) is not None)
+    return table.of(node).moves_data and not any(array.dtype.kind == "f" and array.any() for array in constants)
 
 
 def _write(low: Lowering, node: ir.Node, name: str) -> Any:

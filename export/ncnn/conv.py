@@ -105,6 +105,8 @@ def layer_norm(low: Lowering, node: ir.Node) -> None:
     """LayerNormalization over the last axis -> LayerNorm."""
     value = graphs.need(node, 0)
     shape, scale = low.shape(value), graphs.need_constant(node, 1)
+    if shape[-1] is None:
+        raise refuse(node, "it normalizes over the width: give --size HEIGHTxWIDTH")
     if graphs.attr_int(node, "axis", -1) % len(shape) != len(shape) - 1 or scale.shape != (shape[-1],):
         raise refuse(node, "it does not normalise the last axis alone")
     if len([result for result in node.outputs if result.uses()]) > 1:

@@ -50,6 +50,8 @@ def resize(low: Lowering, node: ir.Node) -> None:
         low.write(node, "Interp", [low.picture(node)], {**kind, 1: factors[0], 2: factors[1]})
     elif mode == "linear" and resampling.known(node):
         _, height, width = low.whole(node, node.outputs[0])
+        if 1 in {height, width} and _coordinates(node) == "pytorch_half_pixel":  # which takes the first pixel then
+            raise refuse(node, "a result of one row or column needs a fixed size: give --size HEIGHTxWIDTH")
         low.write(node, "Interp", [low.picture(node)], {**kind, 3: height, 4: width})
     else:
         like = _sized_like(node)
@@ -66,9 +68,13 @@ def _sampled(low: Lowering, node: ir.Node) -> dict[int, Setting]:
     for settings, found in _forms(node, given, [len(axis) for axis in wanted], nearest=nearest):
         if all(_equal(w, f, n, nearest=nearest) for w, f, n in zip(wanted, found, given, strict=True)):
             return settings
-    how = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel")
+    how = _coordinates(node)
     size = tuple(len(axis) for axis in wanted)
     raise refuse(node, f"{how} from {tuple(given)} to {size}: ncnn's Interp places the pixels otherwise")
+
+
+def _coordinates(node: ir.Node) -> str:
+    return graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel")
 
 
 def _equal(wanted: Array, found: Array, length: int, *, nearest: bool) -> bool:
@@ -108,7 +114,7 @@ def _divides_as_it_multiplies(factor: float) -> bool:
 
 def _corners(low: Lowering, node: ir.Node, mode: str) -> int:
     """Whether the corners are sampled, at any size; refuses points that Interp does not sample at every size."""
-    coordinates = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel")
+    coordinates = _coordinates(node)
     if mode == "linear":
         if coordinates not in _LINEAR_POINTS:
             raise refuse(node, f"linear with {coordinates!r} coordinates has no rule")

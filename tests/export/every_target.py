@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,6 +38,11 @@ def available() -> list[str]:
     return [way for way in RUNS if not missing(_target(way).requires)]
 
 
+def takes(way: str, precision: Precision) -> bool:
+    """Whether the target of a way has a precision."""
+    return precision in _target(way).precisions
+
+
 def _target(way: str) -> Target:
     target: Target = TARGETS.get(way.split(maxsplit=1)[0])
     return target
@@ -57,10 +62,16 @@ def by_target(
 
 
 def outcome_of(
-    way: str, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, image: np.ndarray, folder: Path
+    way: str,
+    graph: Graph,
+    quantized: QuantizedGraph | None,
+    precision: Precision,
+    image: np.ndarray,
+    folder: Path,
+    size: Size | Literal["of the image"] | None = "of the image",
 ) -> Outcome:
-    """What one way makes of a graph."""
-    size = Size(*image.shape[2:])
+    """What one way makes of a graph, in a file for ``size`` (None: any)."""
+    size = Size(*image.shape[2:]) if size == "of the image" else size
     try:
         artifact = _written(_target(way), graph, quantized, precision, Options(size, "float32"), folder)
     except UnsupportedOperator as error:

@@ -14,7 +14,6 @@ from clearport.base import Artifact, BadInput, Graph, Options, Size, Skipped, Un
 from clearport.disk.files import digest
 from clearport.export.ncnn.file import NcnnFile, plain, tagged
 from clearport.export.ncnn.target import TARGET, emit
-from clearport.operators import table
 from clearport.registry import missing
 
 if missing(("ncnn",)):
@@ -23,11 +22,7 @@ if missing(("ncnn",)):
 from clearport.runtime.sessions.ncnn import NcnnSession
 
 from ..any_case import CONVOLUTIONS, STRIDES, TRANSPOSED
-from ..tflite.cases_compute import COMPUTE
-from ..tflite.cases_float import FLOAT
-from ..tflite.cases_move import MOVE
 from ..tflite.harness import (
-    RANGE,
     SIZE,
     Case,
     after_conv,
@@ -40,42 +35,6 @@ from ..tflite.harness import (
     real,
     weight,
 )
-
-SHARED = COMPUTE | MOVE | FLOAT
-"""The graphs that TFLite's rules are tested with."""
-OWN = {
-    "shuffle of PyTorch": after_conv(one("DepthToSpace", blocksize=2, mode="CRD")),
-    "error function": after_conv(one("Erf")),
-    "number before": after_conv(one("Sub", "k x"), constants={"k": f32(0.3)}),
-    "power of a number before": after_conv(one("Pow", "k x"), constants={"k": f32(1.3)}),
-    "rounded down and up": after_conv(("Floor", "x", "f", {}), ("Ceil", "x", "c", {}), one("Add", "f c")),
-    "one over": after_conv(("Sigmoid", "x", "p", {}), one("Reciprocal", "p")),
-    "leaky relu fused": after_conv(("LeakyRelu", "x", "l", {"alpha": 0.2}), one("Add", "l l")),
-    "sigmoid fused": after_conv(one("Sigmoid")),
-    "transposed in groups": after_conv(
-        one("ConvTranspose", "x w b", strides=[2, 2], pads=[1, 0, 1, 1], group=2),
-        constants={"w": weight(8, 3, 3, 3), "b": weight(6)},
-    ),
-    "sums": after_conv(("ReduceSum", "x a", "s", {"keepdims": 1}), one("Mul", "x s"), constants={"a": i64(2, 3)}),
-    "squeezed": after_conv(
-        ("GlobalAveragePool", "x", "g", {}),
-        ("Squeeze", "g a", "s", {}),
-        one("Unsqueeze", "s a"),
-        constants={"a": i64(3)},
-    ),
-    "axes dropped": after_conv(
-        ("ReduceMean", "x a", "m", {"keepdims": 0}), one("Unsqueeze", "m b"), constants={"a": i64(1), "b": i64(1)}
-    ),
-    "global maximum": after_conv(("GlobalMaxPool", "x", "g", {}), one("Sub", "x g")),
-    "output that is read": after_conv(("Relu", "x", "r", {}), one("Add", "r x")),
-    "corners aligned": after_conv(
-        one("Resize", "x  s", mode="linear", coordinate_transformation_mode="align_corners"),
-        constants={"s": f32(1, 1, 2, 3)},
-    ),
-}
-CASES = SHARED | OWN
-LACKING = {"slice every second": "leaves nothing out", "a channel over all": "Expand .* no rule"}
-"""Those of the shared graphs that ncnn has no layer for, and what is said of them."""
 
 
 def run(graph: Graph, image: np.ndarray, folder: Path, *, half: bool = False) -> np.ndarray:
@@ -93,58 +52,11 @@ def check(case: Case, folder: Path, image: np.ndarray | None = None) -> None:
     np.testing.assert_allclose(given.reshape(wanted.shape), wanted, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_fp32_is_what_onnx_runtime_gives(name: str, tmp_path: Path) -> None:
-    if name not in LACKING:
-        check(CASES[name], tmp_path)
-        return
-    with pytest.raises(UnsupportedOperator, match=LACKING[name]):
-        check(CASES[name], tmp_path)
-
-
-NEEDS_SIZE = {
-    "slice rows and columns",
-    "linear layer of tokens",
-    "layer normalisation of tokens",
-    "attention of two heads",
-    "attention between channels",
-    "a picture times matrices of fewer axes",
-    "rows in groups of two",
-    "channels among the rows",
-    "axes dropped",
-}
-"""Graphs whose layers would have to know sizes that depend on the picture."""
-
-
-@pytest.mark.parametrize("name", [name for name in CASES if name not in LACKING])
-def test_a_file_of_free_size_gives_the_same_at_another_size(name: str, tmp_path: Path) -> None:
-    image = np.random.default_rng(3).uniform(*RANGE, (1, 3, 16, 22)).astype(np.float32)
-    if name not in NEEDS_SIZE:
-        check(CASES[name], tmp_path, image)
-        return
-    with pytest.raises(UnsupportedOperator, match="give --size HEIGHTxWIDTH"):
-        check(CASES[name], tmp_path, image)
-
-
 def test_arithmetic_on_sizes_that_the_picture_decides_is_refused(tmp_path: Path) -> None:
     nodes = (("Shape", "x", "s", {}), ("Reshape", "s a", "t", {}), one("Reshape", "x t"))
     case = after_conv(*nodes, constants={"a": i64(4)})
     with pytest.raises(UnsupportedOperator, match="a size that the picture decides: give --size HEIGHTxWIDTH"):
         check(case, tmp_path, np.zeros((1, 3, 16, 22), np.float32))
-
-
-WITH_RULE = {name for name, record in table.operators().items() if record.ncnn is not None}
-
-
-def test_every_rule_has_a_case() -> None:
-    assert {node[0] for case in CASES.values() for node in case.nodes} - {"Identity", "Shape", "Expand"} == WITH_RULE
-
-
-@pytest.mark.parametrize("name", [name for name in CASES if name not in LACKING])
-def test_fp16_is_fp32_to_its_precision(name: str, tmp_path: Path) -> None:
-    graph, image = build(CASES[name]), real(pictures()[0])
-    given, wanted = run(graph, image, tmp_path, half=True), onnxruntime(graph.model, image)
-    np.testing.assert_allclose(given.reshape(wanted.shape), wanted, atol=4e-3, rtol=4e-3)
 
 
 @settings(max_examples=40, deadline=None)

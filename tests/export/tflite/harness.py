@@ -30,33 +30,22 @@ def weight(*shape: int, seed: int = SEED) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Case:
-    """A graph from ``image`` (1, 3, H, W) to ``restored``: nodes as (operator, inputs, output, attributes).
-
-    ``ops`` is what the fp32 file must hold, ``outside`` what XNNPACK leaves to TFLite's kernels in fp32 and int8;
-    ``int8_ops`` where it differs from ``ops``; ``min_exact`` the share of equal numbers against the QDQ model.
-    """
+    """A graph from ``image`` (1, 3, H, W) to ``restored``: nodes (operator, inputs, output, attributes) and arrays."""
 
     nodes: tuple[tuple[str, str, str, dict[str, Any]], ...]
     constants: dict[str, Any] = field(default_factory=dict)
-    ops: tuple[str, ...] = ()
-    int8_ops: tuple[str, ...] | None = None
-    outside: tuple[str, ...] = ()
-    outside_int8: tuple[str, ...] | None = None
-    min_exact: float = 0.98
-    nnapi: int | None = 29
 
 
-def conv_case(shape: tuple[int, ...], *ops: str, **attributes: Any) -> Case:
+def conv_case(shape: tuple[int, ...], **attributes: Any) -> Case:
     """One convolution of the image."""
     constants = {"w": weight(*shape), "b": weight(shape[0], seed=8)}
-    return Case((("Conv", "image w b", "restored", attributes),), constants, ops or ("CONV_2D",))
+    return Case((("Conv", "image w b", "restored", attributes),), constants)
 
 
 def after_conv(
     *nodes: tuple[str, str, str, dict[str, Any]],
     channels: int = 8,
     constants: dict[str, Any] | None = None,
-    **more: Any,
 ) -> Case:
     """Nodes behind a convolution that makes features ``x`` (and ``y``, from another)."""
     first = [("Conv", "image wx bx", "x", {"pads": [1, 1, 1, 1]})]
@@ -64,7 +53,7 @@ def after_conv(
     if any("y" in node[1].split() for node in nodes):
         first.append(("Conv", "image wy by", "y", {"pads": [1, 1, 1, 1]}))
         made |= {"wy": weight(channels, 3, 3, 3, seed=10), "by": weight(channels, seed=11)}
-    return Case((*first, *nodes), made | (constants or {}), **more)
+    return Case((*first, *nodes), made | (constants or {}))
 
 
 def one(op: str, inputs: str = "x", **attributes: Any) -> tuple[str, str, str, dict[str, Any]]:

@@ -11,18 +11,14 @@ from hypothesis import given, settings
 from clearport.base import Artifact, Options, UnsupportedOperator
 from clearport.export.tflite.target import TARGET, emit
 from clearport.export.tflite.weights import LARGEST_FACTOR
-from clearport.operators import table
 from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.runtime.worker.worker import Worker
 
+from ...operators.graphs import CASES, built
 from ..any_case import CONVOLUTIONS, TRANSPOSED
-from .cases_compute import COMPUTE
-from .cases_float import FLOAT
-from .cases_move import MOVE
 from .harness import (
     PLAIN,
-    RANGE,
     SIZE,
     Case,
     after_conv,
@@ -38,15 +34,14 @@ from .harness import (
     report,
 )
 
-CASES = COMPUTE | MOVE
-"""What has int8 kernels; ``FLOAT`` is what has not."""
-ALL = CASES | FLOAT
+ALL = {name: (case, case.tflite) for name, case in CASES.items() if case.tflite is not None}
+"""The cases that say what their files hold; ``tests/operators`` runs all of them on every target."""
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_fp32_is_what_onnx_runtime_gives(name: str, tmp_path: Path) -> None:
-    case = ALL[name]
-    graph = build(case)
+def test_an_fp32_file_holds_what_its_case_says(name: str, tmp_path: Path) -> None:
+    case, expected = ALL[name]
+    graph = built(case)
     data, _, (result,) = emit(graph, None, "fp32", Options(SIZE, "float32"))
     image = real(pictures()[0])
     given, facts = litert(data, nhwc(image))
@@ -55,15 +50,16 @@ def test_fp32_is_what_onnx_runtime_gives(name: str, tmp_path: Path) -> None:
     assert given.dtype == np.float32
     np.testing.assert_allclose(given, wanted, atol=1e-4, rtol=1e-4)
     found = report(data, tmp_path)
-    assert tuple(f.op for f in found.findings) == case.ops
-    assert tuple(facts["operators_outside"]) == case.outside
-    assert (found.api_level is not None) is (case.nnapi is not None or name in CASES), found.refused(31)
+    assert tuple(f.op for f in found.findings) == expected.ops
+    assert tuple(facts["operators_outside"]) == expected.outside
+    taken = expected.nnapi is not None or not expected.float_only
+    assert (found.api_level is not None) is taken, found.refused(31)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_int8_is_what_the_qdq_model_gives(name: str, tmp_path: Path) -> None:
-    case = CASES[name]
-    graph = build(case)
+@pytest.mark.parametrize("name", [name for name, (_, expected) in ALL.items() if not expected.float_only])
+def test_an_int8_file_holds_what_its_case_says(name: str, tmp_path: Path) -> None:
+    case, expected = ALL[name]
+    graph = built(case)
     quantized = quantize(graph, pictures(), PLAIN)
     data, (source,), (result,) = emit(graph, quantized, "int8", Options(SIZE, "int8"))
     assert (source.dtype, source.zero_point, result.dtype) == ("int8", -128, "int8")
@@ -72,12 +68,12 @@ def test_int8_is_what_the_qdq_model_gives(name: str, tmp_path: Path) -> None:
     wanted = onnxruntime(to_qdq(quantized, activations="uint8", io="uint8"), picture.transpose(2, 0, 1)[None])
     steps = np.abs(given.astype(int) + 128 - nhwc(wanted))
     assert steps.max() <= 3
-    assert (steps == 0).mean() >= case.min_exact
+    assert (steps == 0).mean() >= expected.min_exact
     assert facts["executed_precision"] == "int8"
     found = report(data, tmp_path)
-    assert tuple(f.op for f in found.findings) == (case.int8_ops or case.ops)
-    assert tuple(facts["operators_outside"]) == (case.outside if case.outside_int8 is None else case.outside_int8)
-    assert found.api_level == case.nnapi, found.refused(31)
+    assert tuple(f.op for f in found.findings) == expected.int8_ops
+    assert tuple(facts["operators_outside"]) == expected.outside_int8
+    assert found.api_level == expected.nnapi, found.refused(31)
 
 
 @pytest.mark.parametrize("gain", [1.0, 2.3])
@@ -93,41 +89,6 @@ def test_a_leaky_relu_gives_every_level_as_the_qdq_model_does(slope: float, gain
     wanted = onnxruntime(to_qdq(quantized, activations="uint8", io="uint8"), picture.transpose(2, 0, 1)[None])
     np.testing.assert_array_equal(given.astype(int) + 128, nhwc(wanted))
     assert facts["operators_outside"] == {}
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_fp16_is_fp32_to_its_precision(name: str) -> None:
-    graph = build(ALL[name])
-    data, _, _ = emit(graph, None, "fp16", Options(SIZE, "float32"))
-    image = real(pictures()[0])
-    given, _ = litert(data, nhwc(image))
-    np.testing.assert_allclose(given, nhwc(onnxruntime(graph.model, image)), atol=4e-3, rtol=4e-3)
-
-
-FIXED = {"ConvTranspose", "Resize", "Reshape", "Expand"}
-"""Operators whose output size TFLite wants as a constant."""
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_a_file_of_free_size_gives_the_same_at_another_size(name: str) -> None:
-    case = ALL[name]
-    graph = build(case, "H", "W")
-    fixed = FIXED & {node[0] for node in case.nodes} or name == "slice rows and columns"
-    if fixed and name != "a value of fewer axes":  # which has no height and width any more
-        with pytest.raises(UnsupportedOperator, match="give --size HEIGHTxWIDTH"):
-            emit(graph, None, "fp32", Options(None, "float32"))
-        return
-    data, _, _ = emit(graph, None, "fp32", Options(None, "float32"))
-    image = np.random.default_rng(3).uniform(*RANGE, (1, 3, 16, 22)).astype(np.float32)
-    given, _ = litert(data, nhwc(image))
-    np.testing.assert_allclose(given, nhwc(onnxruntime(graph.model, image)), atol=1e-4, rtol=1e-4)
-
-
-WITH_RULE = {name for name, record in table.operators().items() if record.tflite is not None}
-
-
-def test_every_rule_has_a_case() -> None:
-    assert {node[0] for case in ALL.values() for node in case.nodes} == WITH_RULE - {"Identity", "Shape"}
 
 
 def check_float(case: Case) -> None:
