@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import attr_ints
 from clearport.operators.case import after_conv, conv, f32, on_image, one, weight, wrote
-from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,7 @@ CONV = Operator(
     "convolution",
     Int8(constants=(1, 2)),
     stride=coarser,
+    reach=reaching("windows"),
     tflite=tflite("conv:conv"),
     mil=mil("conv:conv"),
     ncnn=ncnn("conv:convolution"),
@@ -80,6 +81,7 @@ CONV_TRANSPOSE = Operator(
     Int8(constants=(1, 2)),
     transposed=True,
     stride=_finer,
+    reach=reaching("windows"),
     tflite=tflite("conv:conv_transpose"),
     mil=mil("conv:conv_transpose"),
     ncnn=ncnn("conv:transposed"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import attr_int
 from clearport.operators.case import after_conv, i64, one, wrote
-from clearport.operators.record import Int8, Operator, always, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, always, in_torch, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,7 @@ DEPTH_TO_SPACE = Operator(
     Int8("shared"),
     moves_data=True,
     stride=_finer,
+    reach=reaching("blocks"),
     tflite=tflite("spatial:depth_to_space"),
     mil=mil("spatial:depth_to_space"),
     ncnn=ncnn("spatial:depth_to_space"),
@@ -83,6 +84,7 @@ EXPAND = Operator(
         ),
     ),
 )
+FLATTEN = Operator("Flatten", "mover", moves_data=True)
 RESHAPE = Operator(
     "Reshape",
     "mover",
@@ -132,6 +134,7 @@ SPACE_TO_DEPTH = Operator(
     Int8("shared"),
     moves_data=True,
     stride=_coarser,
+    reach=reaching("blocks"),
     tflite=tflite("spatial:space_to_depth"),
     mil=mil("spatial:space_to_depth"),
     ncnn=ncnn("spatial:space_to_depth"),
@@ -196,6 +199,7 @@ TRANSPOSE = Operator(
     "mover",
     Int8("shared"),
     moves_data=True,
+    reach=reaching("transpose"),
     tflite=tflite("move:transpose"),
     mil=mil("matrix:transpose"),
     ncnn=ncnn("spatial:transpose"),
@@ -230,4 +234,4 @@ UNSQUEEZE = Operator(
     ),
 )
 
-OPERATORS = (DEPTH_TO_SPACE, EXPAND, RESHAPE, SPACE_TO_DEPTH, SQUEEZE, TILE, TRANSPOSE, UNSQUEEZE)
+OPERATORS = (DEPTH_TO_SPACE, EXPAND, FLATTEN, RESHAPE, SPACE_TO_DEPTH, SQUEEZE, TILE, TRANSPOSE, UNSQUEEZE)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import constant, need_constant, operand
 from clearport.operators.case import after_conv, i64, number, one, wrote
-from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -50,6 +50,7 @@ PAD = Operator(
     Int8("shared", constants=(1,)),
     moves_data=True,
     per_channel=_leaves_channels,
+    reach=reaching("pad"),
     tflite=tflite("move:pad"),
     mil=mil("spatial:pad"),
     ncnn=ncnn("spatial:pad"),
@@ -107,6 +108,7 @@ SLICE = Operator(
     Int8("shared", constants=(1, 2)),
     moves_data=True,
     fits_one_size=_cuts_pixels,
+    reach=reaching("cut"),
     tflite=tflite("move:cut"),
     mil=mil("spatial:slice_"),
     ncnn=ncnn("spatial:cut"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clearport.operators.case import after_conv, one, weight, wrote
 from clearport.operators.convolution import coarser
-from clearport.operators.record import Int8, Operator, always, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, always, in_torch, mil, ncnn, reaching, tflite
 
 AVERAGE_POOL = Operator(
     "AveragePool",
@@ -13,6 +13,7 @@ AVERAGE_POOL = Operator(
     homogeneous=True,
     per_channel=always,
     stride=coarser,
+    reach=reaching("windows"),
     tflite=tflite("spatial:pool", op="AVERAGE_POOL_2D"),
     mil=mil("spatial:average_pool"),
     ncnn=ncnn("spatial:pool", code=1),
@@ -100,6 +101,7 @@ MAX_POOL = Operator(
     homogeneous=True,
     per_channel=always,
     stride=coarser,
+    reach=reaching("windows"),
     tflite=tflite("spatial:pool", op="MAX_POOL_2D"),
     mil=mil("spatial:max_pool"),
     ncnn=ncnn("spatial:pool", code=0),

@@ -140,6 +140,7 @@ class Operator:
         transposed: of a convolution: the weight is (inputs, outputs of one group, height, width).
         not_data: inputs that say how, and are no data.
         stride: the stride of the output from that of the input; None: the same.
+        reach: how far an output pixel looks (a function of ``reach.py``, or like them); None: as its kind says.
         fits_one_size: whether the node holds a spatial size as a constant.
         tflite, mil, ncnn: how these targets write it; None: they refuse it.
         kernels: TFLite's operators that only this record knows.
@@ -159,6 +160,7 @@ class Operator:
     transposed: bool = False
     not_data: tuple[int, ...] = ()
     stride: Stride | None = None
+    reach: Function | None = None
     fits_one_size: Test = _never
     tflite: Rule | None = None
     mil: Rule | None = None
@@ -178,6 +180,11 @@ class Operator:
     def shares_scale(self) -> bool:
         """Whether its int8 output has the scale and zero point of its inputs."""
         return self.int8 is not None and self.int8.output == "shared"
+
+
+def reaching(name: str) -> str:
+    """The function ``name`` of ``reach.py``."""
+    return f"clearport.operators.reach:{name}"
 
 
 def tflite(place: str, **settings: Any) -> Rule:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from clearport.operators.case import after_conv, i64, one, weight, wrote
-from clearport.operators.record import Operator, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Operator, in_torch, mil, ncnn, reaching, tflite
 
 LAYER_NORMALIZATION = Operator(
     "LayerNormalization",
     "normalization",
+    reach=reaching("normalization"),
     tflite=tflite("reduce:layer_normalization"),
     mil=mil("matrix:layer_norm"),
     ncnn=ncnn("conv:layer_norm"),
@@ -53,6 +54,7 @@ REDUCE_MAX = Operator(
     "ReduceMax",
     "reduction",
     moves_data=True,
+    reach=reaching("reduction"),
     tflite=tflite("reduce:reduce", op="REDUCE_MAX"),
     mil=mil("matrix:reduction", op="reduce_max"),
     ncnn=ncnn("spatial:reduce", code=4),
@@ -71,6 +73,7 @@ REDUCE_MAX = Operator(
 REDUCE_MEAN = Operator(
     "ReduceMean",
     "reduction",
+    reach=reaching("reduction"),
     tflite=tflite("reduce:reduce", op="MEAN"),
     mil=mil("matrix:reduction", op="reduce_mean"),
     ncnn=ncnn("spatial:reduce", code=3),
@@ -99,6 +102,7 @@ REDUCE_MIN = Operator(
     "ReduceMin",
     "reduction",
     moves_data=True,
+    reach=reaching("reduction"),
     tflite=tflite("reduce:reduce", op="REDUCE_MIN"),
     mil=mil("matrix:reduction", op="reduce_min"),
     ncnn=ncnn("spatial:reduce", code=5),
@@ -107,6 +111,7 @@ REDUCE_MIN = Operator(
 REDUCE_SUM = Operator(
     "ReduceSum",
     "reduction",
+    reach=reaching("reduction"),
     tflite=tflite("reduce:reduce", op="SUM"),
     mil=mil("matrix:reduction", op="reduce_sum"),
     ncnn=ncnn("spatial:reduce", code=0),
@@ -134,6 +139,7 @@ REDUCE_SUM = Operator(
 SOFTMAX = Operator(
     "Softmax",
     "normalization",
+    reach=reaching("softmax"),
     tflite=tflite("reduce:softmax"),
     mil=mil("matrix:softmax"),
     ncnn=ncnn("conv:softmax"),

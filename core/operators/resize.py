@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import channels, constant, name_of, need, operand
 from clearport.operators.case import after_conv, f32, i64, one, wrote
-from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +48,7 @@ RESIZE = Operator(
     not_data=(1, 2, 3),
     stride=_stride,
     fits_one_size=_to_a_size,
+    reach=reaching("resize"),
     tflite=tflite("spatial:resize"),
     mil=mil("resize:resize", since="resize:first_ios"),
     ncnn=ncnn("resize:resize"),

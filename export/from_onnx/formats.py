@@ -14,33 +14,14 @@ import onnx_ir as ir
 from clearport.base import BadInput
 from clearport.export.from_onnx.lift_older import before, constant, layer_of
 from clearport.graph import nodes as graphs
+from clearport.operators import table
+from clearport.operators.quantization import REQUANTIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FLOATS = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
 _PIXELS = frozenset({ir.DataType.UINT8})
-_MOVING = frozenset(
-    {
-        "Transpose",
-        "Reshape",
-        "Squeeze",
-        "Unsqueeze",
-        "Flatten",
-        "Slice",
-        "Split",
-        "Concat",
-        "Gather",
-        "Identity",
-        "Pad",
-        "DepthToSpace",
-        "SpaceToDepth",
-        "Expand",
-        "Tile",
-    }
-)
-"""Operators that only move numbers, whatever their format."""
-
 _WITHIN = 0.498
 """What is taken off a number that is cut to whole ones, so that rounding gives the same: nearly a half, and no tie."""
 
@@ -65,6 +46,12 @@ def in_float32(model: ir.Model, name: str) -> ir.Model:
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
         _widen_attributes(node)
     return model
+
+
+def _moves(node: ir.Node) -> bool:
+    """Whether an operator only moves numbers, whatever their format."""
+    record = table.of(node)
+    return record.kind == "mover" or record is REQUANTIZE
 
 
 def _values(body: ir.Graph) -> Iterator[ir.Value]:
@@ -97,7 +84,7 @@ def _open_input(value: ir.Value, name: str) -> None:
         node = use.node
         if node.op_type == "Cast":
             continue
-        if node.op_type not in _MOVING:
+        if not _moves(node):
             raise BadInput(
                 f"{name}: {node.op_type} {layer_of(node)!r} computes with the whole numbers of input {value.name!r}: "
                 "cast the input to float first"
@@ -113,7 +100,7 @@ def _open_output(body: ir.Graph, value: ir.Value, name: str) -> None:
     value.type = ir.TensorType(ir.DataType.FLOAT)
     if node is None:
         return
-    if node.op_type in _MOVING:
+    if _moves(node):
         for read in node.inputs:
             if read is not None and read.dtype in _PIXELS:
                 _open_output(body, read, name)

@@ -40,7 +40,8 @@ def test_the_network_stays_the_same(name: str) -> None:
     case = CASES[name]
     graph, images = built(case, followed=True), [real(picture(case, seed)) for seed in range(2)]
     result, _ = equalised(graph, images)
-    assert equalise.same(graph, result, [*images, real(picture(case, seed=9))])
+    feeds = [{graph.input.name: image} for image in (*images, real(picture(case, seed=9)))]
+    assert equalise.same(graph, result, feeds)
 
 
 HOMOGENEOUS = [name for name, record in table.operators().items() if record.homogeneous]

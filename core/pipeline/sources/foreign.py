@@ -12,10 +12,10 @@ import numpy as np
 from clearport.base import BadInput, CheckFailed, Graph, Size, TensorSpec
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
-from clearport.graph.reach import Whole, halo_of
 from clearport.models import samples
 from clearport.models.cost import Cost
 from clearport.models.normalized import order
+from clearport.operators.reach import Whole, halo_of
 from clearport.operators.sizes import coarsest_stride
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.goldens import fit

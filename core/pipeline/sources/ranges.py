@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.graph import nodes as graphs
+from clearport.operators import table
+from clearport.operators.activations import SIGMOID, TANH
+from clearport.operators.quantization import REQUANTIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,21 +48,27 @@ def at_output(graph: Graph, index: int = 0) -> Found | None:
         found = _range_of(node)
         if found is not None:
             return Found(found, f"its output comes of {node.op_type}")
-        if node.op_type not in {"DepthToSpace", "Reshape", "Transpose", "Slice", "Identity", "Concat"}:
+        if not _passes_on(node):
             return None
         node = graphs.need(node, 0).producer()
     return None
+
+
+def _passes_on(node: ir.Node) -> bool:
+    """Whether an operator gives the numbers that it took."""
+    record = table.of(node)
+    return record is REQUANTIZE or (record.kind == "mover" and record.int8 is not None)
 
 
 def _range_of(node: ir.Node) -> Range | None:
     clamp = graphs.clamp_of(node)
     if clamp is not None and (clamp.lo, clamp.hi) in CANDIDATES:
         return clamp.lo, clamp.hi
-    if node.op_type == "Sigmoid":
+    if node.op_type == SIGMOID.name:
         return UNIT
-    if node.op_type == "Tanh":
+    if node.op_type == TANH.name:
         return SIGNED
-    if node.op_type == "Mul":
+    if table.of(node).combines == "product":
         factors = [graphs.scalar(value) for value in node.inputs]
         inner = next((v.producer() for v in node.inputs if v is not None and v.producer() is not None), None)
         below = _range_of(inner) if inner is not None else None
@@ -75,9 +84,9 @@ def at_input(graph: Graph, index: int = 0) -> Found | None:
         constants = [c for v in node.inputs if (c := graphs.constant(v)) is not None and c.size <= 16]
         for array in constants:
             size = float(np.abs(array).max())
-            if node.op_type == "Mul" and 1 / 256 <= size <= 1 / 50:
+            if table.of(node).combines == "product" and 1 / 256 <= size <= 1 / 50:
                 return Found(BYTES, f"its input is multiplied by {size:.3g} first")
-            if node.op_type in {"Sub", "Add"} and 2 < size < 256:
+            if table.of(node).combines == "sum" and 2 < size < 256:
                 return Found(BYTES, f"its input is moved by {size:.4g} first")
     return None
 

@@ -7,12 +7,13 @@ that mixes all pixels, or moves them in a way that is not followed here, ends th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from clearport.graph import nodes as graphs
+from clearport.operators import table
+from clearport.operators.record import resolved
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -23,16 +24,12 @@ _PARTS = 64
 _PIXELWISE = frozenset(
     " ".join(
         (
-            "Abs Add And BatchNormalization Cast Ceil Celu Clip Concat Cos Div Elu Equal Erf Exp Expand Floor",
-            "Gelu Greater HardSigmoid HardSwish Identity LeakyRelu Less Log Max Min Mish Mod Mul Neg Not Or PRelu",
-            "Pow Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Softsign Sqrt Sub Sum Tanh ThresholdedRelu",
-            "Where",
+            "And BatchNormalization Cast Celu Concat Cos Elu Equal Expand Greater HardSigmoid Identity Less Mish Mod",
+            "Not Or Round Selu Sign Sin Softplus Softsign Sum ThresholdedRelu Where",
         )
     ).split()
 )
-_CHANNELWISE = frozenset(
-    {"Softmax", "LayerNormalization", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "LogSoftmax"}
-)
+"""Beside the operators whose records say that they work element by element."""
 
 
 class Whole(Exception):
@@ -54,7 +51,7 @@ class _Span:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """A value's spans along its height and width, and which axes these are."""
 
     spans: tuple[_Span, _Span]
@@ -69,11 +66,11 @@ def halo_of(graph: Graph) -> int:
         Whole: it depends on all of them, or the operators do not tell.
     """
     one = _Span(Fraction(1), Fraction(0), Fraction(0))
-    known: dict[str, _Seen] = {}
+    known: dict[str, Seen] = {}
     for value in graph.model.graph.inputs:
         rank = len(value.shape or ())
         if rank == 4:
-            known[graphs.name_of(value)] = _Seen((one, one), (2, 3), 4)
+            known[graphs.name_of(value)] = Seen((one, one), (2, 3), 4)
     for node in graph.model.graph:
         found = _of_node(node, known)
         if found is not None:
@@ -88,19 +85,18 @@ def _halo(span: _Span) -> int:
     return max(math.floor(-span.low), math.floor(span.high + within), 0)
 
 
-def _of_node(node: ir.Node, known: dict[str, _Seen]) -> _Seen | None:
+def _of_node(node: ir.Node, known: dict[str, Seen]) -> Seen | None:
     """What a node's outputs see; None where it reads nothing of the picture."""
     read = [known[v.name] for v in node.inputs if v is not None and v.name in known]
-    if not read or node.op_type == "Shape":
+    record = table.of(node)
+    if not read or record.kind == "shape":
         return None
-    rule = _RULES.get(node.op_type)
-    if rule is not None:
-        return rule(node, read[0])
-    if node.op_type in _PIXELWISE:
+    if record.reach is not None:
+        found: Seen = resolved(record.reach)(node, read[0])
+        return found
+    if record.elementwise or node.op_type in _PIXELWISE:
         return _joined(node, read)
-    if node.op_type in _CHANNELWISE:
-        return _channelwise(node, read[0])
-    if node.op_type == "MatMul" and len(read) == 1 and graphs.constant(graphs.need(node, 1)) is not None:
+    if record.kind == "matrix" and len(read) == 1 and graphs.constant(graphs.need(node, 1)) is not None:
         return _of_last_axis(node, read[0])
     raise Whole(_what(node))
 
@@ -109,7 +105,7 @@ def _what(node: ir.Node) -> str:
     return f"{node.op_type} {node.name!r}"
 
 
-def _joined(node: ir.Node, read: list[_Seen]) -> _Seen:
+def _joined(node: ir.Node, read: list[Seen]) -> Seen:
     first = max(read, key=lambda seen: seen.rank)
     for seen in read:
         if seen.rank == first.rank and seen.axes != first.axes:
@@ -120,30 +116,42 @@ def _joined(node: ir.Node, read: list[_Seen]) -> _Seen:
     height, width = (spans[0][axis] for axis in (0, 1))
     for one in spans[1:]:
         height, width = height.also(one[0]), width.also(one[1])
-    return _Seen((height, width), first.axes, first.rank)
+    return Seen((height, width), first.axes, first.rank)
 
 
-def _channelwise(node: ir.Node, seen: _Seen) -> _Seen:
-    if node.op_type.startswith("Reduce"):
-        given = graphs.constant(graphs.operand(node, 1))
-        axes = [int(n) % seen.rank for n in given] if given is not None else list(range(seen.rank))
-        if not graphs.attr_int(node, "keepdims", 1):
-            raise Whole(_what(node))
-    else:
-        axis = graphs.attr_int(node, "axis", -1) % seen.rank
-        axes = list(range(axis, seen.rank)) if node.op_type == "LayerNormalization" else [axis]
+def reduction(node: ir.Node, seen: Seen) -> Seen:
+    """A reduction over axes that are not the picture's."""
+    given = graphs.constant(graphs.operand(node, 1))
+    axes = [int(n) % seen.rank for n in given] if given is not None else list(range(seen.rank))
+    if not graphs.attr_int(node, "keepdims", 1):
+        raise Whole(_what(node))
+    return _over(node, seen, axes)
+
+
+def softmax(node: ir.Node, seen: Seen) -> Seen:
+    """What normalizes over one axis that is not the picture's."""
+    return _over(node, seen, [graphs.attr_int(node, "axis", -1) % seen.rank])
+
+
+def normalization(node: ir.Node, seen: Seen) -> Seen:
+    """What normalizes from an axis on, none of which is the picture's."""
+    return _over(node, seen, list(range(graphs.attr_int(node, "axis", -1) % seen.rank, seen.rank)))
+
+
+def _over(node: ir.Node, seen: Seen, axes: list[int]) -> Seen:
     if set(axes) & set(seen.axes):
         raise Whole(_what(node))
     return seen
 
 
-def _of_last_axis(node: ir.Node, seen: _Seen) -> _Seen:
+def _of_last_axis(node: ir.Node, seen: Seen) -> Seen:
     if seen.rank - 1 in seen.axes:
         raise Whole(_what(node))
     return seen
 
 
-def _windows(node: ir.Node, seen: _Seen) -> _Seen:
+def windows(node: ir.Node, seen: Seen) -> Seen:
+    """A window that slides over the picture, or spreads from it."""
     kernel = graphs.attr_ints(node, "kernel_shape", ())
     if len(kernel) != 2 or seen.axes != (2, 3):
         raise Whole(_what(node))
@@ -152,24 +160,26 @@ def _windows(node: ir.Node, seen: _Seen) -> _Seen:
     spans = []
     for axis, span in enumerate(seen.spans):
         extent = (kernel[axis] - 1) * dilations[axis]
-        if node.op_type == "ConvTranspose":
+        if table.of(node).transposed:
             step = Fraction(1, strides[axis])
             spans.append(span.through(step, (pads[axis] - extent) * step, pads[axis] * step))
         else:
             spans.append(span.through(Fraction(strides[axis]), Fraction(-pads[axis]), Fraction(extent - pads[axis])))
-    return _Seen((spans[0], spans[1]), seen.axes, seen.rank)
+    return Seen((spans[0], spans[1]), seen.axes, seen.rank)
 
 
-def _blocks(node: ir.Node, seen: _Seen) -> _Seen:
+def blocks(node: ir.Node, seen: Seen) -> Seen:
+    """Depth to space and back."""
     block = graphs.attr_int(node, "blocksize", 1)
     if node.op_type == "DepthToSpace":
         spans = [s.through(Fraction(1, block), Fraction(1 - block, block), Fraction(0)) for s in seen.spans]
     else:
         spans = [s.through(Fraction(block), Fraction(0), Fraction(block - 1)) for s in seen.spans]
-    return _Seen((spans[0], spans[1]), seen.axes, seen.rank)
+    return Seen((spans[0], spans[1]), seen.axes, seen.rank)
 
 
-def _resize(node: ir.Node, seen: _Seen) -> _Seen:
+def resize(node: ir.Node, seen: Seen) -> Seen:
+    """Resizing."""
     if seen.axes != (2, 3):
         raise Whole(_what(node))
     mode = graphs.attr_str(node, "mode", "nearest")
@@ -186,7 +196,7 @@ def _resize(node: ir.Node, seen: _Seen) -> _Seen:
         width = cells * max(Fraction(1), step) if graphs.attr_int(node, "antialias", 0) else Fraction(cells)
         moved = (step - 1) / 2
         spans.append(span.through(step, min(Fraction(0), moved) - width, max(Fraction(0), moved) + width))
-    return _Seen((spans[0], spans[1]), seen.axes, seen.rank)
+    return Seen((spans[0], spans[1]), seen.axes, seen.rank)
 
 
 def _step(node: ir.Node, axis: int) -> Fraction:
@@ -199,7 +209,8 @@ def _step(node: ir.Node, axis: int) -> Fraction:
     return Fraction(given, made)
 
 
-def _slice(node: ir.Node, seen: _Seen) -> _Seen:
+def cut(node: ir.Node, seen: Seen) -> Seen:
+    """A part of the picture."""
     starts, _, axes, steps = (graphs.constant(graphs.operand(node, index)) for index in (1, 2, 3, 4))
     if starts is None or axes is None:
         raise Whole(_what(node))
@@ -211,10 +222,11 @@ def _slice(node: ir.Node, seen: _Seen) -> _Seen:
         if start < 0 or step < 1:
             raise Whole(_what(node))
         spans.append(span.through(Fraction(step), Fraction(start), Fraction(start)))
-    return _Seen((spans[0], spans[1]), seen.axes, seen.rank)
+    return Seen((spans[0], spans[1]), seen.axes, seen.rank)
 
 
-def _pad(node: ir.Node, seen: _Seen) -> _Seen:
+def pad(node: ir.Node, seen: Seen) -> Seen:
+    """A picture with a margin."""
     pads = graphs.constant(graphs.operand(node, 1))
     if pads is None or len(pads) != 2 * seen.rank or graphs.attr_str(node, "mode", "constant") == "wrap":
         raise Whole(_what(node))
@@ -222,23 +234,10 @@ def _pad(node: ir.Node, seen: _Seen) -> _Seen:
         span.through(Fraction(1), Fraction(-int(pads[axis])), Fraction(-int(pads[axis])))
         for axis, span in zip(seen.axes, seen.spans, strict=True)
     ]
-    return _Seen((spans[0], spans[1]), seen.axes, seen.rank)
+    return Seen((spans[0], spans[1]), seen.axes, seen.rank)
 
 
-def _transpose(node: ir.Node, seen: _Seen) -> _Seen:
+def transpose(node: ir.Node, seen: Seen) -> Seen:
+    """Axes in another order."""
     order = list(graphs.attr_ints(node, "perm", tuple(reversed(range(seen.rank)))))
-    return _Seen(seen.spans, (order.index(seen.axes[0]), order.index(seen.axes[1])), seen.rank)
-
-
-_RULES: dict[str, Callable[[ir.Node, _Seen], _Seen]] = {
-    "Conv": _windows,
-    "ConvTranspose": _windows,
-    "MaxPool": _windows,
-    "AveragePool": _windows,
-    "DepthToSpace": _blocks,
-    "SpaceToDepth": _blocks,
-    "Resize": _resize,
-    "Slice": _slice,
-    "Pad": _pad,
-    "Transpose": _transpose,
-}
+    return Seen(seen.spans, (order.index(seen.axes[0]), order.index(seen.axes[1])), seen.rank)

@@ -8,7 +8,7 @@ import pytest
 from clearport.base import Size
 from clearport.export.from_torch import export_graph
 from clearport.graph import nodes as graphs
-from clearport.graph.reach import Whole, halo_of
+from clearport.operators.reach import Whole, halo_of
 from clearport.registry import NETWORKS
 
 SMALL = ("ncnet", "ecbsr", "zerodce", "mobilederain")
