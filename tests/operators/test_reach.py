@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from clearport.base import Size
 from clearport.export.from_torch import export_graph
@@ -33,6 +34,7 @@ def test_global_pooling_is_named() -> None:
 
 
 def test_nothing_beyond_it_changes_and_something_at_it_does() -> None:
+    torch.manual_seed(0)
     spec = NETWORKS.get("espcn")
     graph = export_graph(spec.build(3).eval(), spec, 3, Size(32, 32))
     halo, session = halo_of(graph), graphs.session(graph.model)
