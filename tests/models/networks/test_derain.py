@@ -153,7 +153,7 @@ def lively(name: str) -> torch.nn.Module:
     return network.double()
 
 
-@pytest.mark.parametrize("name", ["quasisparse", "ddn"])
+@pytest.mark.parametrize("name", [pytest.param("quasisparse", marks=pytest.mark.slow), "ddn"])
 def test_the_halo_is_exactly_as_far_as_a_pixel_reaches(name: str) -> None:
     network, halo = lively(name).train(), NETWORKS.get(name).halo  # in training nothing is clipped
     for module in network.modules():

@@ -99,7 +99,7 @@ def test_a_picture_does_not_depend_on_those_beside_it(spec: ModelSpec) -> None:
 
 
 @every
-@pytest.mark.parametrize("size", [Size(64, 64), Size(96, 128)], ids=str)
+@pytest.mark.parametrize("size", [Size(64, 64), pytest.param(Size(96, 128), marks=pytest.mark.slow)], ids=str)
 def test_it_exports(spec: ModelSpec, size: Size) -> None:
     graph = export_graph(alive(spec), spec, 1, size)  # raises unless ONNX Runtime gives what PyTorch gives
     assert graph.input.shape == (1, 3, size.height, size.width)

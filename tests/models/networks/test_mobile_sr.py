@@ -86,7 +86,9 @@ def test_the_trainer_can_dress_and_undress_it(spec: ModelSpec, bfloat16: bool) -
 
 
 @each
-@pytest.mark.parametrize("size", [Size(64, 64), None], ids=["64x64", "any size"])
+@pytest.mark.parametrize(
+    "size", [pytest.param(Size(64, 64), marks=pytest.mark.slow), None], ids=["64x64", "any size"]
+)  # the zoo's everyday tests export them for one size
 def test_it_exports(spec: ModelSpec, size: Size | None) -> None:
     graph = export_graph(spec.build(3), spec, 3, size)  # raises where the graph is not the network
     kinds = {node.op_type for node in graph.model.graph}
