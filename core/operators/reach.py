@@ -32,8 +32,19 @@ _PIXELWISE = frozenset(
 """Beside the operators whose records say that they work element by element."""
 
 
+_GLOBAL = frozenset({"GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization", "LpNormalization"})
+"""Operators that look at all of the picture."""
+
+
 class Whole(Exception):
-    """An output pixel depends on all input pixels, or on ones that cannot be told; the layer is named."""
+    """An output pixel depends on all input pixels (``known``), or on ones that the operators do not tell.
+
+    The layer is named.
+    """
+
+    def __init__(self, layer: str, *, known: bool = False) -> None:
+        super().__init__(layer)
+        self.known = known
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,7 @@ def _of_node(node: ir.Node, known: dict[str, Seen]) -> Seen | None:
         return _joined(node, read)
     if record.kind == "matrix" and len(read) == 1 and graphs.constant(graphs.need(node, 1)) is not None:
         return _of_last_axis(node, read[0])
-    raise Whole(_what(node))
+    raise Whole(_what(node), known=node.op_type in _GLOBAL)
 
 
 def _what(node: ir.Node) -> str:
@@ -140,7 +151,7 @@ def normalization(node: ir.Node, seen: Seen) -> Seen:
 
 def _over(node: ir.Node, seen: Seen, axes: list[int]) -> Seen:
     if set(axes) & set(seen.axes):
-        raise Whole(_what(node))
+        raise Whole(_what(node), known=True)
     return seen
 
 

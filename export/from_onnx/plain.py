@@ -122,13 +122,13 @@ def _ends(values: Sequence[onnx.ValueInfoProto], given: Given, taken: Collection
     names = set(taken)
     found = []
     for value in values:
-        end = _end(value, given, names)
+        end = _end(value, given, names, "input" if not taken else "output")
         names.add(end.name)
         found.append(end)
     return tuple(found)
 
 
-def _end(value: onnx.ValueInfoProto, given: Given, taken: Collection[str]) -> End:
+def _end(value: onnx.ValueInfoProto, given: Given, taken: Collection[str], role: str) -> End:
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
         raise BadInput(f"{given.path}: {value.name!r} has no shape: export it again with shapes of inputs and outputs")
@@ -144,7 +144,8 @@ def _end(value: onnx.ValueInfoProto, given: Given, taken: Collection[str]) -> En
     layout = layout_of(shape)
     ordered = (shape[0], shape[3], *shape[1:3]) if layout == "NHWC" else shape
     dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
-    return End(plain_name(value.name, taken), value.name, _single(ordered, value.name, given), layout, dtype)
+    word = value.name if any(c.isalpha() for c in value.name) else f"{role}_{value.name}"
+    return End(plain_name(word, taken), value.name, _single(ordered, value.name, given), layout, dtype)
 
 
 def layout_of(shape: Shape) -> Layout:

@@ -30,12 +30,17 @@ if TYPE_CHECKING:
     from clearport.pictures.images import Image8
     from clearport.pipeline.sources.measure import Subject
 
+    Specs = tuple[TensorSpec, ...]
     Build = Callable[[Sequence[TensorSpec], Sequence[TensorSpec]], Graph]
 
-COLORS = {1: "Y", 3: "RGB", 4: "RGBA"}
+COLORS = {1: "Y", 3: "RGB", 4: "RAW"}
 OVERLAP = 32
 """Input pixels of overlap of tiles of a network that looks at the whole picture: they hide what differs."""
 _PHOTOS = 3
+_NOISE = 1e-6
+"""Changes of an output by this share of it may be those of kernels that add in blocks."""
+_LONGEST = 160
+"""Reaches up to which tiles are tried: more would take long."""
 
 
 @dataclass(frozen=True)
@@ -80,26 +85,30 @@ def described(
     probe = own or _probe_size(found)
     given = subject.run(subject.filled(probe))
     measure.check_repeatable(subject, probe)
-    inputs = contracts.applied([_input(spec, picture) for spec in subject.inputs], contract.inputs, "input")
-    ends = contracts.applied(
-        [_output(key, given[key], probe, free=free) for key in outputs], contract.outputs, "output"
-    )
+    made = [_output(key, given[key], probe, free=free) for key in outputs]
+    guessed = _states([_input(spec, picture) for spec in subject.inputs], made)
+    inputs = contracts.applied(guessed[0], contract.inputs, "input")
+    ends = contracts.applied(guessed[1], contract.outputs, "output")
     main = shapes.lead(ends)
     plain = measure.Subject(contract.name or name, inputs, _plainly(subject.run, inputs))
     graph = build(shapes.at(inputs, probe), shapes.at(ends, probe))
     taken, told = _ranges(plain, graph, main, probe, contract)
     inputs = tuple(replace(s, value_range=taken.range or ranges.UNIT) if s.is_picture else s for s in inputs)
-    ends = tuple(_as_told(spec, told) if spec is main else spec for spec in ends)
+    ends = _with_ranges(ends, main, told, graph, {end.name for end in contract.outputs})
     known = measure.Subject(plain.name, inputs, plain.run)
-    halo, whole, reach = _reach(known, graph, main.name, probe)
+    reach = _reach(known, graph, main.name, probe)
     multiple = math.lcm(found.multiple if found else 1, coarsest_stride(graph), contract.tiles.multiple or 1)
     least = max(found.least if found else 1, contract.tiles.least_side or 1)
+    if found is not None and len(main.shape) == 4:
+        reach = _tiled(known, reach, main.name, multiple, least)
+    elif "by changing" in reach.how:  # at one size nothing shows that tiles are as good as the whole
+        reach = replace(reach, halo=max(reach.halo, OVERLAP), whole=True)
     traits = Traits(
         name=plain.name,
         task=contract.task or "other",
         scale=measure.scale_of(given[main.name].shape, probe) if len(main.shape) == 4 else 1,
-        halo=halo if contract.tiles.halo is None else contract.tiles.halo,
-        whole_picture=whole if contract.tiles.whole_picture is None else contract.tiles.whole_picture,
+        halo=reach.halo if contract.tiles.halo is None else contract.tiles.halo,
+        whole_picture=reach.whole if contract.tiles.whole_picture is None else contract.tiles.whole_picture,
         size_multiple=multiple,
         least_side=-(-least // multiple) * multiple if found else 1,
         license=contract.license or "not stated",
@@ -108,7 +117,7 @@ def described(
         inputs=inputs,
         outputs=ends,
     )
-    how = {"input range": taken.why, "output range": told.why, "reach": reach}
+    how = {"input range": taken.why, "output range": told.why, "reach": reach.how}
     return Description(traits, found.tried if found else (), how)
 
 
@@ -153,7 +162,9 @@ def _probe_size(found: measure.Sizes | None) -> Size:
 
 def _input(spec: TensorSpec, picture: TensorSpec) -> TensorSpec:
     kind, color = _kind(spec.shape, spec.dtype)
-    if spec is not picture and kind == "picture" and spec.shape[2:] != picture.shape[2:]:
+    if spec is picture:
+        return replace(spec, kind="picture", color=COLORS.get(spec.channels or 0, "RAW"), value_range=ranges.UNIT)
+    if kind == "picture" and (spec.shape[2:] != picture.shape[2:] or spec.channels != picture.channels):
         kind = "map"
     if kind == "picture":
         return replace(spec, color=color, value_range=ranges.UNIT)
@@ -177,6 +188,38 @@ def _kind(shape: Sequence[int | str], dtype: str) -> tuple[Kind, str]:
         channels = shape[1]
         return ("picture", COLORS[channels]) if channels in COLORS else ("map", "")
     return ("scalar", "") if all(n == 1 for n in shape) else ("vector", "")
+
+
+def _states(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> tuple[Specs, Specs]:
+    """Maps that come in as they go out, in their order, are states: what the next step gets."""
+    given = [spec for spec in outputs if spec.kind == "map"]
+    pairs: dict[str, str] = {}
+    for spec in (s for s in inputs if s.kind == "map"):
+        match = next((g for g in given if g.shape == spec.shape and g.name not in pairs.values()), None)
+        if match is not None:
+            pairs[spec.name] = match.name
+    taken = tuple(replace(s, kind="state") if s.name in pairs else s for s in inputs)
+    return taken, tuple(replace(s, kind="state") if s.name in pairs.values() else s for s in outputs)
+
+
+def _with_ranges(ends: Specs, main: TensorSpec, told: ranges.Found, graph: Graph, said: set[str]) -> Specs:
+    """Outputs with what was found of them; those that the contract names stay as it has them."""
+    found = []
+    for index, spec in enumerate(ends):
+        if spec is main:
+            found.append(_as_told(spec, told))
+        else:
+            found.append(spec if spec.name in said else _beside(spec, graph, index, main))
+    return tuple(found)
+
+
+def _beside(spec: TensorSpec, graph: Graph, index: int, picture: TensorSpec) -> TensorSpec:
+    """An output beside the main one: a picture where its last operator says its range, else a map."""
+    if not spec.is_picture:
+        return spec
+    found = ranges.at_output(graph, index)
+    kind: Kind = "picture" if found is not None and spec.channels == picture.channels else "map"
+    return replace(spec, kind=kind, value_range=found.range if found else None)
 
 
 def _as_told(spec: TensorSpec, found: ranges.Found) -> TensorSpec:
@@ -211,27 +254,58 @@ def _ranges(
         return subject.run(feed(photos[index], span))[main.name]
 
     shown = [feed(photo, ranges.UNIT)[picture.name] for photo in photos]
-    taken, given = ranges.from_photos(shown, restore)
     index = next(i for i, spec in enumerate(graph.outputs) if spec.name == main.name)
-    measured = (ranges.at_input(graph) or taken, ranges.at_output(graph, index) or given)
+    last = ranges.at_output(graph, index) if not said[1] else told[1]
+    taken, given = ranges.from_photos(shown, restore, last.range if last else None)
+    measured = (ranges.at_input(graph) or taken, last or given)
     return (told[0] if said[0] else measured[0]), (told[1] if said[1] else measured[1])
 
 
-def _reach(subject: Subject, graph: Graph, main: str, probe: Size) -> tuple[int, bool, str]:
-    """How far an output pixel looks, whether it looks at all of the picture, and how that was found.
+@dataclass(frozen=True)
+class _Reach:
+    """How far an output pixel looks, whether it looks at all of the picture, and how that was found."""
+
+    halo: int
+    whole: bool
+    how: str
+
+
+def _reach(subject: Subject, graph: Graph, main: str, probe: Size) -> _Reach:
+    """By the operators, which tell the most that it can be, and by changing pixels, which shows the least.
 
     Raises:
         CheckFailed: changed pixels reach farther than the operators tell.
     """
-    seen = measure.reach(subject, shapes.lead(subject.inputs).name, main, probe)
+    picture = shapes.lead(subject.inputs).name
     try:
         told = halo_of(graph)
     except Whole as where:
-        if seen is None:
-            return OVERLAP, True, f"all of the picture: {where}; and changed pixels reach that far"
-        return seen, False, f"{seen} pixels, by changing pixels; {where} hides it from the operators"
+        seen = measure.reach(subject, picture, main, probe)
+        if where.known or seen is None:
+            shown = "; and changed pixels reach that far" if seen is None else ""
+            return _Reach(OVERLAP, True, f"all of the picture: {where}{shown}")
+        return _Reach(seen, False, f"{seen} pixels, by changing pixels; {where} hides it from the operators")
+    seen = measure.reach(subject, picture, main, probe, _NOISE)
+    if seen is None and min(probe.height, probe.width) // 2 - 2 <= told:
+        return _Reach(told, False, f"{told} pixels, by its operators; changed pixels reach all of {probe}")
     if seen is None or seen > told:
-        if min(probe.height, probe.width) // 2 - 2 <= told:
-            return told, False, f"{told} pixels, by its operators; changed pixels reach all of {probe}"
         raise CheckFailed(f"{subject.name}: a changed pixel reaches farther than the {told} that its operators tell")
-    return told, False, f"{told} pixels, by its operators; changed pixels reach {seen}"
+    return _Reach(told, False, f"{told} pixels, by its operators; changed pixels reach {seen}")
+
+
+def _tiled(subject: Subject, found: _Reach, main: str, multiple: int, least: int) -> _Reach:
+    """Whether tiles that overlap so far give what the whole picture does; where only pixels told, they may not.
+
+    Raises:
+        CheckFailed: the operators told how far, and the tiles differ.
+    """
+    if found.whole or found.halo > _LONGEST:
+        return found
+    off = measure.seams(subject, main, found.halo, multiple, least)
+    if off <= measure.SEAM:
+        return replace(found, how=f"{found.how}; tiles give what the whole picture does")
+    if "by its operators" in found.how:
+        raise CheckFailed(
+            f"{subject.name}: tiles with {found.halo} pixels of overlap are off by {off:.2g} of the range"
+        )
+    return _Reach(max(found.halo, OVERLAP), True, f"{found.how}, and yet tiles differ by {off:.2g} of the range")

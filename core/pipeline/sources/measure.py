@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,8 +25,8 @@ MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
 SIDE, LONGEST = 64, 256
 """The side of pictures that are tried first, and the longest that is tried."""
 
-_SEEN = 1e-6
-"""A change of an output by this share of its largest value is one: what is not reached does not change at all."""
+SEAM = 1e-5
+"""Tiles may differ from the whole by this share of the output's range: where kernels add in another order."""
 
 
 @dataclass(frozen=True)
@@ -114,27 +115,73 @@ def scale_of(shape: Sequence[int], size: Size) -> Fraction:
     return scales.pop()
 
 
-def reach(subject: Subject, picture: str, output: str, size: Size) -> int | None:
-    """Input pixels on each side that an output pixel depends on, by changing some of them; None: all of the picture."""
+def reach(subject: Subject, picture: str, output: str, size: Size, share: float = 0.0) -> int | None:
+    """Input pixels on each side that an output pixel depends on, by changing some of them; None: all of the picture.
+
+    What is not reached does not change at all; with ``share``, changes of less than that of the output do not count.
+    """
     given = subject.filled(size)
     before = subject.run(given)[output]
-    spec = next(spec for spec in subject.inputs if spec.name == picture)
-    low, high = spec.value_range or (0.0, 1.0)
+    low, high = next(spec.value_range or (0.0, 1.0) for spec in subject.inputs if spec.name == picture)
     farthest = 0
     for row, column in _places(size):
         for value in (low, high):
             changed = given[picture].copy()
             changed[..., row, column] = value
             after = subject.run({**given, picture: changed})[output]
-            moved = np.abs(after - before).max(axis=tuple(range(before.ndim - 2)))
-            rows, columns = np.nonzero(moved > _SEEN * np.abs(before).max())
-            if not rows.size:
-                continue
-            scale = before.shape[-2] / size.height
-            far = max(np.abs(np.floor(rows / scale) - row).max(), np.abs(np.floor(columns / scale) - column).max())
-            farthest = max(farthest, int(far))
+            farthest = max(farthest, _farthest(before, after, (row, column), size, share))
     edge = max(size.height, size.width) // 2 - 2
     return None if farthest >= edge else farthest
+
+
+def _farthest(before: Array, after: Array, place: tuple[int, int], size: Size, share: float) -> int:
+    """How far from the input pixel at ``place`` the farthest output pixel lies that changed, in input pixels."""
+    moved = np.abs(after.astype(np.float64) - before).max(axis=tuple(range(before.ndim - 2)))
+    found = np.nonzero(moved > share * np.abs(before).max())
+    if not found[0].size:
+        return 0
+    scales = [out / own for out, own in zip(before.shape[-2:], (size.height, size.width), strict=True)]
+    return int(
+        max(np.abs(np.floor(where / scale) - at).max() for where, scale, at in zip(found, scales, place, strict=True))
+    )
+
+
+def seams(subject: Subject, output: str, halo: int, multiple: int, least: int) -> float:
+    """How far what comes of tiles differs from what comes of a whole picture, as a share of the output's range.
+
+    The picture is as large as nine tiles; each tile is cut with ``halo`` pixels on each side that has a neighbor.
+    """
+    kept = -(-max(least, 8) // multiple) * multiple
+    margin = -(-halo // multiple) * multiple
+    side = 3 * kept + 2 * margin
+    given = subject.filled(Size(side, side))
+    whole = subject.run(given)[output].astype(np.float64)
+    scale, worst = Fraction(whole.shape[2], side), 0.0
+    places = range(0, side, kept)
+    spans = [(max(0, at - margin), at, min(at + kept, side), min(side, at + kept + margin)) for at in places]
+    for rows, columns in product(spans, spans):
+        box = (rows[0], rows[3]), (columns[0], columns[3])
+        made = subject.run({name: _cut(array, box, side) for name, array in given.items()})[output]
+        ours, theirs = _block(made, (rows, columns), scale, own=True), _block(whole, (rows, columns), scale, own=False)
+        worst = max(worst, float(np.abs(ours - theirs).max()))
+    return worst / (float(np.ptp(whole)) or 1.0)
+
+
+def _block(array: Array, spans: Sequence[Sequence[int]], scale: Fraction, *, own: bool) -> Array:
+    """What is kept of a tile (``own``), or the same part of the whole."""
+    rows, columns = (
+        slice(int((begin - start * own) * scale), int((end - start * own) * scale)) for start, begin, end, _ in spans
+    )
+    return array[..., rows, columns]
+
+
+def _cut(array: Array, box: Sequence[tuple[int, int]], side: int) -> Array:
+    """The part of an input that a tile sees; inputs of another size than the picture's are cut alike."""
+    if array.ndim != 4:
+        return array
+    scales = [Fraction(n, side) for n in array.shape[2:]]
+    rows, columns = (slice(int(b[0] * scale), int(b[1] * scale)) for b, scale in zip(box, scales, strict=True))
+    return np.ascontiguousarray(array[:, :, rows, columns])
 
 
 def _places(size: Size) -> list[tuple[int, int]]:

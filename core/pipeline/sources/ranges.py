@@ -14,7 +14,7 @@ from clearport.operators.activations import SIGMOID, TANH
 from clearport.operators.quantization import REQUANTIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import onnx_ir as ir
 
@@ -91,12 +91,15 @@ def at_input(graph: Graph, index: int = 0) -> Found | None:
     return None
 
 
-def from_photos(photos: Sequence[Array], restore: Callable[[int, Range], Array]) -> tuple[Found, Found]:
+def from_photos(
+    photos: Sequence[Array], restore: Callable[[int, Range], Array], given: Range | None = None
+) -> tuple[Found, Found]:
     """The ranges at both ends with which photos come out as photos.
 
     Args:
         photos: float32 (1, C, H, W) in 0..1.
         restore: what the network makes of the photo with this index in a range.
+        given: the range of its output, where that is known.
 
     Returns:
         The range at the input and at the output (None: its output is no picture of the photo).
@@ -104,31 +107,44 @@ def from_photos(photos: Sequence[Array], restore: Callable[[int, Range], Array])
     scores: dict[tuple[Range, Range], float] = {}
     for taken in CANDIDATES:
         outputs = [restore(index, taken) for index in range(len(photos))]
-        for given in CANDIDATES:
+        for made in CANDIDATES if given is None else (given,):
             pairs = zip(photos, outputs, strict=True)
-            scores[taken, given] = float(
-                np.mean([_likeness(p, (o - given[0]) / (given[1] - given[0])) for p, o in pairs])
-            )
-    best = max(scores, key=lambda key: (round(scores[key]), key == (UNIT, UNIT), key[0] == key[1]))
+            likeness = [_likeness(photo, (out - made[0]) / (made[1] - made[0])) for photo, out in pairs]
+            scores[taken, made] = float(np.mean(likeness))
+    usual = (UNIT, UNIT) if given is None else (given, given)
+    best = max(scores, key=lambda key: scores[key])
     if scores[best] < _CLOSE_DB:
-        return Found(UNIT, "assumed: its output is no picture of its input"), Found(None, "its output is no picture")
-    rivals = [s for key, s in scores.items() if key != best]
-    sure = scores[best] >= max(rivals) + _CLEAR_DB
-    told = f"photos come out as photos ({scores[best]:.0f} dB)"
-    same = "" if sure else ", and in other ranges too, so that this one is assumed"
-    return Found(best[0], told + same), Found(best[1], told + same)
+        said = "assumed: its output is no picture of its input"
+        return Found(usual[0], said), Found(given, said)
+    sure = scores[best] >= scores[usual] + _CLEAR_DB and scores[usual] < _CLOSE_DB
+    chosen = best if sure else usual
+    told = f"photos come out as photos ({scores[chosen]:.0f} dB)"
+    told += "" if sure or len(_near(scores, chosen)) == 1 else "; in other ranges too, so that this one is assumed"
+    return Found(chosen[0], told), Found(chosen[1], told)
+
+
+def _near(scores: Mapping[tuple[Range, Range], float], chosen: tuple[Range, Range]) -> list[tuple[Range, Range]]:
+    """Ranges that do as well as the chosen ones."""
+    return [key for key, score in scores.items() if score > scores[chosen] - _CLEAR_DB]
 
 
 def _likeness(photo: Array, output: Array) -> float:
-    """How near an output in 0..1 is to a photo, in dB; each is averaged to the smaller of the two sizes."""
-    if output.ndim != 4 or output.shape[1] != photo.shape[1] or not np.isfinite(output).all():
+    """How near an output in 0..1 is to a photo, in dB; both are taken at as many places as the smaller has pixels."""
+    if output.ndim != 4 or not np.isfinite(output).all():
         return 0.0
     height, width = (min(a, b) for a, b in zip(photo.shape[2:], output.shape[2:], strict=True))
-    square = float(np.mean((_smaller(photo, height, width) - _smaller(output, height, width)) ** 2))
-    return min(60.0, -10 * math.log10(max(square, 1e-6)))
+    one, other = (_sampled(picture, height, width) for picture in (photo, output))
+    if one.shape != other.shape:
+        one, other = (picture.mean(axis=1) for picture in (one, other))
+    return min(60.0, -10 * math.log10(max(float(np.mean((one - other) ** 2)), 1e-6)))
 
 
-def _smaller(picture: Array, height: int, width: int) -> Array:
-    rows, columns = (picture.shape[2] // height, picture.shape[3] // width)
-    cut = picture[:, :, : rows * height, : columns * width]
-    return np.asarray(cut.reshape(*cut.shape[:2], height, rows, width, columns).mean(axis=(3, 5)))
+def _sampled(picture: Array, height: int, width: int) -> Array:
+    """Means around evenly spaced places."""
+    rows, columns = (
+        np.linspace(0, have, count + 1).astype(int)[:-1]
+        for have, count in zip(picture.shape[2:], (height, width), strict=True)
+    )
+    sums = np.add.reduceat(np.add.reduceat(picture.astype(np.float64), rows, axis=2), columns, axis=3)
+    sizes = [np.diff(np.append(n, have)) for n, have in zip((rows, columns), picture.shape[2:], strict=True)]
+    return np.asarray(sums / np.outer(*sizes))

@@ -83,18 +83,34 @@ def test_a_network_that_draws_numbers_is_refused() -> None:
 PHOTO = np.clip(np.random.default_rng(0).normal(0.4, 0.2, (1, 3, 64, 64)), 0, 1).astype(np.float32)
 
 
-@pytest.mark.parametrize("span", ranges.CANDIDATES)
-def test_ranges_are_those_in_which_photos_stay_photos(span: tuple[float, float]) -> None:
-    low, high = span
+def clamped(low: float, high: float) -> Callable[[int, tuple[float, float]], Array]:
+    """A network with a clamp to its range, and a bias that only its range makes small."""
 
     def restore(_: int, taken: tuple[float, float]) -> Array:
-        """A network with a clamp to its range, and a bias that only its range makes small."""
         image = taken[0] + PHOTO * (taken[1] - taken[0])
         return np.asarray(np.clip(image + 0.02 * (high - low), low, high).astype(np.float32))
 
-    taken, given = ranges.from_photos([PHOTO], restore)
+    return restore
+
+
+@pytest.mark.parametrize("span", [ranges.UNIT, ranges.BYTES])
+def test_ranges_are_those_in_which_photos_stay_photos(span: tuple[float, float]) -> None:
+    taken, given = ranges.from_photos([PHOTO], clamped(*span))
     assert (taken.range, given.range) == (span, span)
     assert "photos come out as photos" in given.why
+
+
+def test_a_range_that_the_output_tells_is_the_input_s_unless_photos_deny_it() -> None:
+    taken, given = ranges.from_photos([PHOTO], clamped(-1, 1), ranges.SIGNED)
+    assert (taken.range, given.range) == (ranges.SIGNED, ranges.SIGNED)
+    taken, _ = ranges.from_photos([PHOTO], lambda i, span: clamped(0, 255)(i, span) / 255, ranges.UNIT)
+    assert taken.range == ranges.BYTES
+
+
+def test_seams_are_seen() -> None:
+    known = subject(blurred)
+    assert measure.seams(known, "y", 3, 1, 8) == 0
+    assert measure.seams(known, "y", 2, 1, 8) > 0.01
 
 
 def test_what_is_no_picture_of_its_input_has_no_range() -> None:
