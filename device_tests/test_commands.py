@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -37,7 +38,8 @@ def test_verify_runs_every_artifact(exported: Bundle) -> None:
     assert ran == {a.key for a in exported.artifacts}
 
 
-def test_verify_finds_flipped_bits_and_says_where(bundle: Bundle) -> None:
+def test_verify_finds_flipped_bits_and_says_where(two_targets: Bundle, tmp_path: Path) -> None:
+    bundle = Bundle.load(Path(shutil.copytree(two_targets.folder, tmp_path / "bundle")))
     records = [bundle.find(target, "int8") for target in ("tflite", "onnxruntime")]
     for record in records:
         _flip(bundle.path(record))
