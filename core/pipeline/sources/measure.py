@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -149,38 +148,35 @@ def _farthest(before: Array, after: Array, place: tuple[int, int], size: Size, s
 def seams(subject: Subject, output: str, halo: int, multiple: int, least: int) -> float:
     """How far what comes of tiles differs from what comes of a whole picture, as a share of the output's range.
 
-    The picture is as large as nine tiles; each tile is cut with ``halo`` pixels on each side that has a neighbor.
+    The tiles are the first, the middle and the last of three by three, each cut with ``halo`` pixels on each side that
+    has a neighbor.
     """
-    kept = -(-max(least, 8) // multiple) * multiple
     margin = -(-halo // multiple) * multiple
-    side = 3 * kept + 2 * margin
+    kept = margin + -(-max(least, 8) // multiple) * multiple
+    side = 3 * kept
     given = subject.filled(Size(side, side))
     whole = subject.run(given)[output].astype(np.float64)
     scale, worst = Fraction(whole.shape[2], side), 0.0
-    places = range(0, side, kept)
-    spans = [(max(0, at - margin), at, min(at + kept, side), min(side, at + kept + margin)) for at in places]
-    for rows, columns in product(spans, spans):
-        box = (rows[0], rows[3]), (columns[0], columns[3])
-        made = subject.run({name: _cut(array, box, side) for name, array in given.items()})[output]
-        ours, theirs = _block(made, (rows, columns), scale, own=True), _block(whole, (rows, columns), scale, own=False)
+    for at in range(0, side, kept):
+        span = max(0, at - margin), at, at + kept, min(side, at + kept + margin)
+        made = subject.run({name: _cut(array, (span[0], span[3]), side) for name, array in given.items()})[output]
+        ours, theirs = _block(made, span, scale, own=True), _block(whole, span, scale, own=False)
         worst = max(worst, float(np.abs(ours - theirs).max()))
     return worst / (float(np.ptp(whole)) or 1.0)
 
 
-def _block(array: Array, spans: Sequence[Sequence[int]], scale: Fraction, *, own: bool) -> Array:
+def _block(array: Array, span: tuple[int, int, int, int], scale: Fraction, *, own: bool) -> Array:
     """What is kept of a tile (``own``), or the same part of the whole."""
-    rows, columns = (
-        slice(int((begin - start * own) * scale), int((end - start * own) * scale)) for start, begin, end, _ in spans
-    )
-    return array[..., rows, columns]
+    start, begin, end, _ = span
+    part = slice(int((begin - start * own) * scale), int((end - start * own) * scale))
+    return array[..., part, part]
 
 
-def _cut(array: Array, box: Sequence[tuple[int, int]], side: int) -> Array:
+def _cut(array: Array, span: tuple[int, int], side: int) -> Array:
     """The part of an input that a tile sees; inputs of another size than the picture's are cut alike."""
     if array.ndim != 4:
         return array
-    scales = [Fraction(n, side) for n in array.shape[2:]]
-    rows, columns = (slice(int(b[0] * scale), int(b[1] * scale)) for b, scale in zip(box, scales, strict=True))
+    rows, columns = (slice(*(int(at * Fraction(n, side)) for at in span)) for n in array.shape[2:])
     return np.ascontiguousarray(array[:, :, rows, columns])
 
 
