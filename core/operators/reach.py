@@ -32,8 +32,15 @@ _PIXELWISE = frozenset(
 """Beside the operators whose records say that they work element by element."""
 
 
-_GLOBAL = frozenset({"GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization", "LpNormalization"})
-"""Operators that look at all of the picture."""
+_GLOBAL = frozenset(
+    " ".join(
+        (
+            "GlobalAveragePool GlobalMaxPool GlobalLpPool InstanceNormalization LpNormalization DFT TopK",
+            "GridSample DeformConv GatherElements GatherND ScatterElements ScatterND",
+        )
+    ).split()
+)
+"""Operators that look at all of the picture, or where the picture says."""
 
 
 class Whole(Exception):

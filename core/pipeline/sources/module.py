@@ -202,7 +202,8 @@ def _run(module: nn.Module, names: Sequence[str], title: str, given: Mapping[str
         raise BadInput(f"{title}: {type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
     if not found or not all(isinstance(value, torch.Tensor) for value in found):
         raise BadInput(f"{title}: it gives {type(found[0]).__name__ if found else 'nothing'}; expected tensors")
-    words = ["restored"] if len(found) == 1 else [f"output_{i + 1}" for i in range(len(found))]
+    single = "restored" if found[0].ndim == 4 else "output"
+    words = [single] if len(found) == 1 else [f"output_{i + 1}" for i in range(len(found))]
     return {word: value.numpy() for word, value in zip(words, found, strict=True)}
 
 
