@@ -36,6 +36,8 @@ def layer_norm(low: Lowering, node: ir.Node, name: str) -> Any:
     if len([value for value in node.outputs if value.uses()]) > 1:
         raise refuse(node, "only its first result can be used")
     first = attr_int(node, "axis", -1) % x.rank
+    if not all(isinstance(n, int) for n in x.shape[first:]):
+        raise refuse(node, "it normalizes over height or width: export it for one size")
     over = {"gamma": low.array(node, 1)} | ({} if operand(node, 2) is None else {"beta": low.array(node, 2)})
     if over["gamma"].shape != tuple(x.shape[first:]):
         raise refuse(node, f"its scale of shape {over['gamma'].shape} is not one for each of {tuple(x.shape[first:])}")
