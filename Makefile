@@ -66,7 +66,7 @@ bench: $(READY)  ## latency of the demo bundle on this machine, at length
 	$(BIN)/clearport bench $(DEMO) --json $(DEMO)-bench.json
 
 lock: $(READY)  ## write requirements.lock from what is installed
-	$(BIN)/python -m pip freeze --exclude-editable --exclude clearport | sed 's/+cpu$$//' > requirements.lock
+	$(BIN)/python -m pip freeze --exclude-editable --exclude clearport | sed -e 's/+cpu$$//' -e "s/^coreai-core==.*/&; sys_platform == 'linux' and platform_machine == 'x86_64'/" > requirements.lock
 
 clean:  ## remove everything that was made
 	rm -rf $(VENV) runtime/web/dist runtime/web/node_modules build dist demo demo-bench.json *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

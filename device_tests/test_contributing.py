@@ -72,7 +72,8 @@ def exported(tree: Path, name: str, folder: Path, *options: str) -> dict[str, An
 def test_the_network_of_the_page_is_exported_to_every_target(tree: Path, tmp_path: Path) -> None:
     manifest = exported(tree, "tiny", tmp_path)
     artifacts = {a["target"]: a for a in manifest["artifacts"]}
-    assert set(artifacts) == {"text", "tflite", "onnxruntime", "openvino", "coreml", "ncnn"}
+    everywhere = {"text", "tflite", "onnxruntime", "openvino", "coreml", "ncnn"}
+    assert set(artifacts) - {"coreai"} == everywhere
     assert artifacts["text"]["parity"]["reason"] == "no runner of clearport runs text files"
     assert (tmp_path / "out" / artifacts["text"]["path"]).read_text().count("Conv") == 2
     assert all(a["parity"]["passed"] for a in manifest["artifacts"] if a["target"] != "text")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from clearport.registry import RUNNERS, missing
@@ -23,6 +24,18 @@ def runners_of(target: str, unit: str = "cpu") -> Iterator[tuple[Runner, str | N
 def units_of(runner: Runner) -> tuple[str, ...]:
     """The units that a runner can be asked to run on."""
     return tuple(getattr(runner, "units", ("cpu",)))
+
+
+def too_large(runner: Runner, height: int, width: int) -> str | None:
+    """Why a picture is not run by a runner unless that is asked for by name; None: it is.
+
+    Some say how large a picture may be (``most_pixels``), for they would take minutes.
+    """
+    most: int | None = getattr(runner, "most_pixels", None)
+    if most is None or height * width <= most:
+        return None
+    side = math.isqrt(most)
+    return f"{runner.title} takes about a second for 10^9 multiply-accumulates: not run above {side}x{side} pixels"
 
 
 def obstacle_of(runner: Runner) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from clearport.base import QParams
 from clearport.graph.nodes import clamp_of
 from clearport.operators.case import after_conv, f32, number, one, wrote
-from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, ncnn, tflite
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -23,6 +23,7 @@ CLIP = Operator(
     Int8("clamp", when=_has_constant_bounds),
     tflite=tflite("elementwise:clamp"),
     mil=mil("elementwise:clip"),
+    coreai=coreai("elementwise:clip"),
     ncnn=ncnn("elementwise:clamp", fused="elementwise:fused_clamp"),
     torch=in_torch("clip"),
     cases=(
@@ -82,6 +83,7 @@ LEAKY_RELU = Operator(
     homogeneous=True,
     tflite=tflite("elementwise:leaky_relu"),
     mil=mil("elementwise:leaky_relu"),
+    coreai=coreai("elementwise:leaky_relu"),
     ncnn=ncnn("elementwise:leaky_relu", fused="elementwise:fused_leaky_relu"),
     torch=in_torch("leaky_relu"),
     cases=(
@@ -97,6 +99,7 @@ RELU = Operator(
     homogeneous=True,
     tflite=tflite("elementwise:clamp"),
     mil=mil("elementwise:unary", op="relu"),
+    coreai=coreai("elementwise:unary", op="relu"),
     ncnn=ncnn("elementwise:clamp", fused="elementwise:fused_clamp"),
     torch=in_torch("plain", of="torch:relu"),
     cases=(
@@ -117,6 +120,7 @@ SIGMOID = Operator(
     Int8(grid=QParams((1 / 256,), -128)),
     tflite=tflite("elementwise:squash", op="LOGISTIC"),
     mil=mil("elementwise:unary", op="sigmoid"),
+    coreai=coreai("elementwise:unary", op="sigmoid"),
     ncnn=ncnn("elementwise:plain_layer", fused="elementwise:fused_sigmoid", kind="Sigmoid"),
     torch=in_torch("plain", of="torch:sigmoid"),
     cases=(
@@ -130,6 +134,7 @@ TANH = Operator(
     Int8(grid=QParams((1 / 128,), 0)),
     tflite=tflite("elementwise:squash", op="TANH"),
     mil=mil("elementwise:unary", op="tanh"),
+    coreai=coreai("elementwise:unary", op="tanh"),
     ncnn=ncnn("elementwise:plain_layer", kind="TanH"),
     torch=in_torch("plain", of="torch:tanh"),
     cases=(after_conv("tanh", one("Tanh"), tflite=wrote("CONV_2D TANH")),),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clearport.operators.case import after_conv, f32, number, one, weight, wrote
-from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, ncnn, tflite
 
 ADD = Operator(
     "Add",
@@ -12,6 +12,7 @@ ADD = Operator(
     combines="sum",
     tflite=tflite("elementwise:arithmetic", op="ADD"),
     mil=mil("elementwise:binary", op="add"),
+    coreai=coreai("elementwise:binary", op="add"),
     ncnn=ncnn("elementwise:binary", code=0),
     torch=in_torch("plain", of="torch:add"),
     cases=(
@@ -25,6 +26,7 @@ DIV = Operator(
     "binary",
     tflite=tflite("elementwise:arithmetic", op="DIV"),
     mil=mil("elementwise:binary", op="real_div"),
+    coreai=coreai("elementwise:binary", op="divide"),
     ncnn=ncnn("elementwise:binary", code=3, turned=8),
     torch=in_torch("plain", of="torch:div"),
     cases=(
@@ -56,6 +58,7 @@ MAX = Operator(
     "binary",
     tflite=tflite("elementwise:binary", op="MAXIMUM"),
     mil=mil("elementwise:binary", op="maximum"),
+    coreai=coreai("elementwise:binary", op="maximum"),
     ncnn=ncnn("elementwise:binary", code=4),
     torch=in_torch("plain", of="torch:maximum"),
     cases=(after_conv("larger", one("Max", "x y"), tflite=wrote("CONV_2D CONV_2D MAXIMUM", float_only=True)),),
@@ -65,6 +68,7 @@ MIN = Operator(
     "binary",
     tflite=tflite("elementwise:binary", op="MINIMUM"),
     mil=mil("elementwise:binary", op="minimum"),
+    coreai=coreai("elementwise:binary", op="minimum"),
     ncnn=ncnn("elementwise:binary", code=5),
     torch=in_torch("plain", of="torch:minimum"),
     cases=(
@@ -84,6 +88,7 @@ MUL = Operator(
     combines="product",
     tflite=tflite("elementwise:arithmetic", op="MUL"),
     mil=mil("elementwise:binary", op="mul"),
+    coreai=coreai("elementwise:binary", op="mul"),
     ncnn=ncnn("elementwise:binary", code=2),
     torch=in_torch("plain", of="torch:mul"),
     cases=(
@@ -97,6 +102,7 @@ POW = Operator(
     "binary",
     tflite=tflite("elementwise:binary", op="POW"),
     mil=mil("elementwise:binary", op="pow"),
+    coreai=coreai("elementwise:binary", op="pow"),
     ncnn=ncnn("elementwise:binary", code=6, turned=9),
     torch=in_torch("plain", of="torch:pow"),
     cases=(
@@ -137,6 +143,7 @@ PRELU = Operator(
     homogeneous=True,
     tflite=tflite("elementwise:prelu"),
     mil=mil("elementwise:prelu"),
+    coreai=coreai("elementwise:prelu"),
     ncnn=ncnn("elementwise:prelu"),
     torch=in_torch("prelu"),
     cases=(
@@ -161,6 +168,7 @@ SUB = Operator(
     combines="sum",
     tflite=tflite("elementwise:arithmetic", op="SUB"),
     mil=mil("elementwise:binary", op="sub"),
+    coreai=coreai("elementwise:binary", op="sub"),
     ncnn=ncnn("elementwise:binary", code=1, turned=7),
     torch=in_torch("plain", of="torch:sub"),
     cases=(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import attr_ints
 from clearport.operators.case import after_conv, conv, f32, on_image, one, weight, wrote
-from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, reaching, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,7 @@ CONV = Operator(
     reach=reaching("windows"),
     tflite=tflite("conv:conv"),
     mil=mil("conv:conv"),
+    coreai=coreai("conv:conv"),
     ncnn=ncnn("conv:convolution"),
     openvino=("Convolution", "GroupConvolution"),
     torch=in_torch("conv"),
@@ -84,6 +85,7 @@ CONV_TRANSPOSE = Operator(
     reach=reaching("windows"),
     tflite=tflite("conv:conv_transpose"),
     mil=mil("conv:conv_transpose"),
+    coreai=coreai("conv:conv_transpose"),
     ncnn=ncnn("conv:transposed"),
     openvino=("ConvolutionBackpropData", "GroupConvolutionBackpropData"),
     torch=in_torch("conv_transpose"),

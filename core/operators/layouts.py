@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import attr_int
 from clearport.operators.case import after_conv, i64, one, wrote
-from clearport.operators.record import Int8, Operator, always, in_torch, mil, ncnn, reaching, tflite
+from clearport.operators.record import Int8, Operator, always, coreai, in_torch, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,7 @@ DEPTH_TO_SPACE = Operator(
     reach=reaching("blocks"),
     tflite=tflite("spatial:depth_to_space"),
     mil=mil("spatial:depth_to_space"),
+    coreai=coreai("spatial:depth_to_space"),
     ncnn=ncnn("spatial:depth_to_space"),
     openvino=("DepthToSpace",),
     torch=in_torch("depth_to_space"),
@@ -51,6 +52,7 @@ EXPAND = Operator(
     fits_one_size=always,
     tflite=tflite("move:expand"),
     mil=mil("matrix:expand"),
+    coreai=coreai("matrix:expand"),
     openvino=("Broadcast",),
     cases=(
         after_conv(
@@ -93,6 +95,7 @@ RESHAPE = Operator(
     fits_one_size=always,
     tflite=tflite("move:reshape"),
     mil=mil("matrix:reshape"),
+    coreai=coreai("matrix:reshape"),
     ncnn=ncnn("conv:reshape"),
     openvino=("Reshape",),
     torch=in_torch("reshape"),
@@ -137,6 +140,7 @@ SPACE_TO_DEPTH = Operator(
     reach=reaching("blocks"),
     tflite=tflite("spatial:space_to_depth"),
     mil=mil("spatial:space_to_depth"),
+    coreai=coreai("spatial:space_to_depth"),
     ncnn=ncnn("spatial:space_to_depth"),
     openvino=("SpaceToDepth",),
     torch=in_torch("space_to_depth"),
@@ -147,6 +151,7 @@ SQUEEZE = Operator(
     "mover",
     moves_data=True,
     mil=mil("matrix:squeeze"),
+    coreai=coreai("matrix:squeeze"),
     ncnn=ncnn("conv:reshape"),
     openvino=("Squeeze",),
     cases=(
@@ -183,6 +188,7 @@ TILE = Operator(
     "mover",
     moves_data=True,
     mil=mil("matrix:tile"),
+    coreai=coreai("matrix:tile"),
     openvino=("Tile",),
     cases=(
         after_conv(
@@ -202,6 +208,7 @@ TRANSPOSE = Operator(
     reach=reaching("transpose"),
     tflite=tflite("move:transpose"),
     mil=mil("matrix:transpose"),
+    coreai=coreai("matrix:transpose"),
     ncnn=ncnn("spatial:transpose"),
     openvino=("Transpose",),
     torch=in_torch("transpose"),
@@ -219,6 +226,7 @@ UNSQUEEZE = Operator(
     "mover",
     moves_data=True,
     mil=mil("matrix:unsqueeze"),
+    coreai=coreai("matrix:unsqueeze"),
     ncnn=ncnn("conv:reshape"),
     openvino=("Unsqueeze",),
     cases=(

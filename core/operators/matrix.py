@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clearport.operators.case import after_conv, i64, one, weight, wrote
-from clearport.operators.record import Operator, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Operator, coreai, in_torch, mil, ncnn, tflite
 
 GEMM = Operator("Gemm", "matrix", torch=in_torch("gemm"))
 MATMUL = Operator(
@@ -11,6 +11,7 @@ MATMUL = Operator(
     "matrix",
     tflite=tflite("matrix:matmul"),
     mil=mil("matrix:matmul"),
+    coreai=coreai("matrix:matmul"),
     ncnn=ncnn("conv:matmul"),
     openvino=("MatMul",),
     torch=in_torch("plain", of="torch:matmul"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import constant, need_constant, operand
 from clearport.operators.case import after_conv, i64, number, one, wrote
-from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, reaching, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -35,6 +35,7 @@ CONCAT = Operator(
     moves_data=True,
     tflite=tflite("move:concat"),
     mil=mil("spatial:concat"),
+    coreai=coreai("spatial:concat"),
     ncnn=ncnn("spatial:concat"),
     openvino=("Concat",),
     torch=in_torch("concat"),
@@ -53,6 +54,7 @@ PAD = Operator(
     reach=reaching("pad"),
     tflite=tflite("move:pad"),
     mil=mil("spatial:pad"),
+    coreai=coreai("spatial:pad"),
     ncnn=ncnn("spatial:pad"),
     openvino=("Pad",),
     torch=in_torch("pad"),
@@ -111,6 +113,7 @@ SLICE = Operator(
     reach=reaching("cut"),
     tflite=tflite("move:cut"),
     mil=mil("spatial:slice_"),
+    coreai=coreai("spatial:cut"),
     ncnn=ncnn("spatial:cut"),
     openvino=("Slice", "StridedSlice"),
     torch=in_torch("slice_"),

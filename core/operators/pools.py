@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clearport.operators.case import after_conv, one, weight, wrote
 from clearport.operators.convolution import coarser
-from clearport.operators.record import Int8, Operator, always, in_torch, mil, ncnn, reaching, tflite
+from clearport.operators.record import Int8, Operator, always, coreai, in_torch, mil, ncnn, reaching, tflite
 
 AVERAGE_POOL = Operator(
     "AveragePool",
@@ -16,6 +16,7 @@ AVERAGE_POOL = Operator(
     reach=reaching("windows"),
     tflite=tflite("spatial:pool", op="AVERAGE_POOL_2D"),
     mil=mil("spatial:average_pool"),
+    coreai=coreai("spatial:average_pool"),
     ncnn=ncnn("spatial:pool", code=1),
     torch=in_torch("average_pool"),
     cases=(
@@ -59,6 +60,7 @@ GLOBAL_AVERAGE_POOL = Operator(
     per_channel=always,
     tflite=tflite("reduce:pool", op="MEAN"),
     mil=mil("matrix:global_pool", op="reduce_mean"),
+    coreai=coreai("matrix:global_pool", op="reduce_mean"),
     ncnn=ncnn("spatial:global_pool", code=3),
     torch=in_torch("global_average_pool"),
     cases=(
@@ -81,6 +83,7 @@ GLOBAL_MAX_POOL = Operator(
     per_channel=always,
     tflite=tflite("reduce:pool", op="REDUCE_MAX"),
     mil=mil("matrix:global_pool", op="reduce_max"),
+    coreai=coreai("matrix:global_pool", op="reduce_max"),
     ncnn=ncnn("spatial:global_pool", code=4),
     cases=(
         after_conv(
@@ -104,6 +107,7 @@ MAX_POOL = Operator(
     reach=reaching("windows"),
     tflite=tflite("spatial:pool", op="MAX_POOL_2D"),
     mil=mil("spatial:max_pool"),
+    coreai=coreai("spatial:max_pool"),
     ncnn=ncnn("spatial:pool", code=0),
     openvino=("MaxPool",),
     torch=in_torch("max_pool"),

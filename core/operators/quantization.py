@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Int8, Operator, in_torch, mil, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, tflite
 
 DEQUANTIZE = Operator("DequantizeLinear", "quantization")
 QUANTIZE = Operator("QuantizeLinear", "quantization")
@@ -12,6 +12,7 @@ REQUANTIZE = Operator(
     Int8("anew"),
     tflite=tflite("requantize:identity"),
     mil=mil("elementwise:unary", op="identity"),
+    coreai=coreai("elementwise:identity"),
     torch=in_torch("plain", of="torch:clone"),
 )
 """The node that the quantizer writes where int8 begins, or changes its scale."""

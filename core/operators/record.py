@@ -142,7 +142,7 @@ class Operator:
         stride: the stride of the output from that of the input; None: the same.
         reach: how far an output pixel looks (a function of ``reach.py``, or like them); None: as its kind says.
         fits_one_size: whether the node holds a spatial size as a constant.
-        tflite, mil, ncnn: how these targets write it; None: they refuse it.
+        tflite, mil, ncnn, coreai: how these targets write it; None: they refuse it.
         kernels: TFLite's operators that only this record knows.
         reference: MIL operations that only this record knows -> how Core ML programs with it are evaluated.
         openvino: OpenVINO's operations for it, where somebody must know them.
@@ -165,6 +165,7 @@ class Operator:
     tflite: Rule | None = None
     mil: Rule | None = None
     ncnn: Rule | None = None
+    coreai: Rule | None = None
     kernels: tuple[Kernel, ...] = ()
     reference: Mapping[str, Function] = field(default_factory=dict)
     openvino: tuple[str, ...] = ()
@@ -207,6 +208,11 @@ def ncnn(place: str, fused: str | None = None, **settings: Any) -> Rule:
 def in_torch(name: str, **settings: Any) -> Rule:
     """The form ``name`` of ``quantize/calibration/torch_form.py``."""
     return Rule(f"clearport.quantize.calibration.torch_form:{name}", settings)
+
+
+def coreai(place: str, **settings: Any) -> Rule:
+    """The rule ``place`` (``file:function``) of ``export/coreai``."""
+    return Rule(f"clearport.export.coreai.{place}", settings)
 
 
 def always(node: ir.Node) -> bool:

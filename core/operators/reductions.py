@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clearport.operators.case import after_conv, i64, one, weight, wrote
-from clearport.operators.record import Operator, in_torch, mil, ncnn, reaching, tflite
+from clearport.operators.record import Operator, coreai, in_torch, mil, ncnn, reaching, tflite
 
 LAYER_NORMALIZATION = Operator(
     "LayerNormalization",
@@ -11,6 +11,7 @@ LAYER_NORMALIZATION = Operator(
     reach=reaching("normalization"),
     tflite=tflite("reduce:layer_normalization"),
     mil=mil("matrix:layer_norm"),
+    coreai=coreai("matrix:layer_norm"),
     ncnn=ncnn("conv:layer_norm"),
     torch=in_torch("layer_norm"),
     cases=(
@@ -57,6 +58,7 @@ REDUCE_MAX = Operator(
     reach=reaching("reduction"),
     tflite=tflite("reduce:reduce", op="REDUCE_MAX"),
     mil=mil("matrix:reduction", op="reduce_max"),
+    coreai=coreai("matrix:reduction", op="reduce_max"),
     ncnn=ncnn("spatial:reduce", code=4),
     cases=(
         after_conv(
@@ -76,6 +78,7 @@ REDUCE_MEAN = Operator(
     reach=reaching("reduction"),
     tflite=tflite("reduce:reduce", op="MEAN"),
     mil=mil("matrix:reduction", op="reduce_mean"),
+    coreai=coreai("matrix:reduction", op="reduce_mean"),
     ncnn=ncnn("spatial:reduce", code=3),
     torch=in_torch("reduce", of="torch:mean"),
     cases=(
@@ -105,6 +108,7 @@ REDUCE_MIN = Operator(
     reach=reaching("reduction"),
     tflite=tflite("reduce:reduce", op="REDUCE_MIN"),
     mil=mil("matrix:reduction", op="reduce_min"),
+    coreai=coreai("matrix:reduction", op="reduce_min"),
     ncnn=ncnn("spatial:reduce", code=5),
     cases=(after_conv("reduce min, axes 3", one("ReduceMin", "x axes"), constants={"axes": i64(3)}, sides=(12, 16)),),
 )
@@ -114,6 +118,7 @@ REDUCE_SUM = Operator(
     reach=reaching("reduction"),
     tflite=tflite("reduce:reduce", op="SUM"),
     mil=mil("matrix:reduction", op="reduce_sum"),
+    coreai=coreai("matrix:reduction", op="reduce_sum"),
     ncnn=ncnn("spatial:reduce", code=0),
     torch=in_torch("reduce", of="torch:sum"),
     cases=(
@@ -142,6 +147,7 @@ SOFTMAX = Operator(
     reach=reaching("softmax"),
     tflite=tflite("reduce:softmax"),
     mil=mil("matrix:softmax"),
+    coreai=coreai("matrix:softmax"),
     ncnn=ncnn("conv:softmax"),
     torch=in_torch("softmax"),
     cases=(

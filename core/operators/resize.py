@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import channels, constant, name_of, need, operand
 from clearport.operators.case import after_conv, f32, i64, one, wrote
-from clearport.operators.record import Int8, Operator, in_torch, mil, ncnn, reaching, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +51,7 @@ RESIZE = Operator(
     reach=reaching("resize"),
     tflite=tflite("spatial:resize"),
     mil=mil("resize:resize", since="resize:first_ios"),
+    coreai=coreai("resize:resize"),
     ncnn=ncnn("resize:resize"),
     torch=in_torch("resize"),
     cases=(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from clearport.operators.case import after_conv, number, one, wrote
-from clearport.operators.record import Operator, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Operator, coreai, in_torch, mil, ncnn, tflite
 
 ABS = Operator(
     "Abs",
     "unary",
     tflite=tflite("unary:function", op="ABS"),
     mil=mil("elementwise:unary", op="abs"),
+    coreai=coreai("elementwise:unary", op="abs_"),
     ncnn=ncnn("elementwise:unary", code=0),
     torch=in_torch("plain", of="torch:abs"),
     cases=(after_conv("absolute", one("Abs"), tflite=wrote("CONV_2D ABS", float_only=True)),),
@@ -24,6 +25,7 @@ ERF = Operator(
     "Erf",
     "unary",
     mil=mil("elementwise:unary", op="erf"),
+    coreai=coreai("elementwise:unary", op="erf"),
     ncnn=ncnn("elementwise:plain_layer", kind="Erf"),
     torch=in_torch("plain", of="torch:erf"),
     cases=(after_conv("error function", one("Erf"), refused={"tflite": "no rule for it"}),),
@@ -33,6 +35,7 @@ EXP = Operator(
     "unary",
     tflite=tflite("unary:function", op="EXP"),
     mil=mil("elementwise:unary", op="exp"),
+    coreai=coreai("elementwise:unary", op="exp"),
     ncnn=ncnn("elementwise:unary", code=7),
     torch=in_torch("plain", of="torch:exp"),
     cases=(
@@ -60,6 +63,7 @@ GELU = Operator(
     "unary",
     tflite=tflite("unary:gelu"),
     mil=mil("elementwise:gelu"),
+    coreai=coreai("elementwise:gelu"),
     ncnn=ncnn("elementwise:gelu"),
     torch=in_torch("gelu"),
     cases=(
@@ -84,6 +88,7 @@ HARD_SWISH = Operator(
     "unary",
     tflite=tflite("unary:function", op="HARD_SWISH"),
     mil=mil("elementwise:hard_swish"),
+    coreai=coreai("elementwise:hard_swish"),
     ncnn=ncnn("elementwise:hard_swish"),
     torch=in_torch("plain", of="torch.nn.functional:hardswish"),
     cases=(
@@ -100,6 +105,7 @@ LOG = Operator(
     "unary",
     tflite=tflite("unary:function", op="LOG"),
     mil=mil("elementwise:log"),
+    coreai=coreai("elementwise:unary", op="log"),
     ncnn=ncnn("elementwise:unary", code=8),
     torch=in_torch("plain", of="torch:log"),
     cases=(
@@ -120,6 +126,7 @@ NEG = Operator(
     "unary",
     tflite=tflite("unary:function", op="NEG"),
     mil=mil("elementwise:neg"),
+    coreai=coreai("elementwise:neg"),
     ncnn=ncnn("elementwise:unary", code=1),
     torch=in_torch("plain", of="torch:neg"),
     cases=(
@@ -151,6 +158,7 @@ SQRT = Operator(
     "unary",
     tflite=tflite("unary:function", op="SQRT"),
     mil=mil("elementwise:unary", op="sqrt"),
+    coreai=coreai("elementwise:unary", op="sqrt"),
     ncnn=ncnn("elementwise:unary", code=5),
     torch=in_torch("plain", of="torch:sqrt"),
     cases=(

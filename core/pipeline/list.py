@@ -96,10 +96,18 @@ def _network(spec: ModelSpec) -> NetworkRow:
     )
 
 
-def _target(target: Target) -> PartRow:
+def lacks(target: Target) -> str | None:
+    """Why a target cannot be written here, and what to do; None: it can."""
     absent = missing(target.requires)
-    obstacle = f"needs {', '.join(absent)}: pip install 'clearport[{target.name}]'" if absent else ""
-    return PartRow(target.name, target.title, target.precisions, installed_versions(target.requires), obstacle)
+    if not absent:
+        return None
+    unavailable = getattr(target, "unavailable", lambda: None)()
+    return unavailable or f"{', '.join(absent)} is not installed; to add it: pip install 'clearport[{target.name}]'"
+
+
+def _target(target: Target) -> PartRow:
+    versions = installed_versions(target.requires)
+    return PartRow(target.name, target.title, target.precisions, versions, lacks(target) or "")
 
 
 def _runner(runner: Runner) -> PartRow:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from clearport.base import PRECISIONS, BadInput, IODType, Options, Precision, Size, Skipped
+from clearport.pipeline.list import lacks
 from clearport.pipeline.sources.request import ExportRequest
 from clearport.protocols import Target, no_progress
-from clearport.registry import TARGETS, missing
+from clearport.registry import TARGETS
 
 if TYPE_CHECKING:
     from clearport.pipeline.sources.source import Source
@@ -96,10 +97,9 @@ def _all_cells(request: ExportRequest) -> tuple[tuple[Cell, ...], tuple[Skipped,
     cells: list[Cell] = []
     skipped: list[Skipped] = []
     for target in targets:
-        absent = missing(target.requires)
-        if absent:
-            reason = f"{', '.join(absent)} is not installed; to add it: pip install 'clearport[{target.name}]'"
-            skipped.append(Skipped(target.name, reason))
+        lacking = lacks(target)
+        if lacking:
+            skipped.append(Skipped(target.name, lacking))
             continue
         made, left_out = _cells(target, request.precisions)
         cells += made

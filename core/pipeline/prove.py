@@ -15,7 +15,7 @@ from clearport.protocols import Runner
 from clearport.registry import RUNNERS
 from clearport.runtime import pixels
 from clearport.runtime.parity import ParityReport
-from clearport.runtime.usable import runners_of
+from clearport.runtime.usable import runners_of, too_large
 from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -103,8 +103,9 @@ def prove(artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
     reports: list[ParityReport | Skipped] = []
     replays: list[ReplayRecord] = []
     skipped: list[ParityReport | Skipped] = []
-    for runner, obstacle in runners_of(artifact.target):
+    for runner, found in runners_of(artifact.target):
         what = f"{artifact.key} by {runner.name}"
+        obstacle = found or _too_large(runner, exams)
         if obstacle is not None:
             skipped.append(Skipped(what, obstacle))
             continue
@@ -117,6 +118,10 @@ def prove(artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
     if not reports and not skipped:
         skipped.append(Skipped(artifact.key, f"no runner of clearport runs {artifact.target} files"))
     return Proof((*reports, *skipped), tuple(replays))
+
+
+def _too_large(runner: Runner, exams: Sequence[Exam]) -> str | None:
+    return next((why for exam in exams if (why := too_large(runner, *exam.picture.shape[:2]))), None)
 
 
 def _proofs(runner: Runner, artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:

@@ -17,7 +17,7 @@ from clearport.pipeline.prove import network_of, replays_of, run_each, runner_of
 from clearport.protocols import no_progress
 from clearport.reports.junit import Check
 from clearport.runtime.side_by_side import lanes, side_by_side
-from clearport.runtime.usable import runners_of
+from clearport.runtime.usable import runners_of, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,8 @@ def _run_on_golden(bundle: Bundle, record: ArtifactRecord, threads: int) -> list
     if not exams:
         return [Check("golden", None, "no golden picture judges it", group=record.key)]
     checks = []
-    for runner, obstacle in runners_of(record.target):
+    for runner, found in runners_of(record.target):
+        obstacle = found or next((why for e in exams if (why := too_large(runner, *e.picture.shape[:2]))), None)
         if obstacle is not None:
             checks.append(Check(f"golden by {runner.name}", None, obstacle, group=record.key))
         else:

@@ -13,6 +13,7 @@ from clearport.base import Artifact, Graph, Options, Precision, QuantizedGraph, 
 from clearport.protocols import Target
 from clearport.registry import TARGETS, missing
 from clearport.runtime.usable import RUNNERS
+from tests.export import apart
 
 RUNS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "tflite": ("litert", {}),
@@ -21,6 +22,7 @@ RUNS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "onnxruntime": ("onnxruntime", {}),
     "ncnn": ("ncnn", {}),
     "coreml": ("milref", {}),
+    "coreai": ("coreai", {}),
 }
 """Where files are run: the target's name comes first."""
 
@@ -105,5 +107,8 @@ def _run(way: str, artifact: Artifact, image: np.ndarray) -> np.ndarray:
     source, result = artifact.inputs[0], artifact.outputs[0]
     channels_last = source.layout == "NHWC"
     given = np.ascontiguousarray(image.transpose(0, 2, 3, 1)) if channels_last else image
-    output = RUNNERS.get(name).open(artifact.path, 1, options).run({source.name: given})[result.name]
+    if name == "coreai":
+        output = apart.run(artifact.path, {source.name: given})[result.name]
+    else:
+        output = RUNNERS.get(name).open(artifact.path, 1, options).run({source.name: given})[result.name]
     return output.transpose(0, 3, 1, 2) if result.layout == "NHWC" else output

@@ -12,7 +12,9 @@ from clearport.registry import TARGETS, missing
 from .tflite.harness import SIZE, after_conv, build, i64, one
 
 
-@pytest.mark.parametrize(("name", "operator"), [("ncnn", "Mod"), ("tflite", "Shape"), ("coreml", "Mod")])
+@pytest.mark.parametrize(
+    ("name", "operator"), [("ncnn", "Mod"), ("tflite", "Shape"), ("coreml", "Mod"), ("coreai", "Shape")]
+)
 def test_arithmetic_on_sizes_without_a_rule_says_what_to_do(name: str, operator: str, tmp_path: Path) -> None:
     nodes = (("Shape", "x", "s", {}), ("Mod", "s m", "t", {}), ("Add", "s t", "u", {}), one("Reshape", "x u"))
     graph = build(after_conv(*nodes, constants={"m": i64(1, 1, 1, 1)}), "H", "W")

@@ -84,6 +84,7 @@ SINH = Operator(
     tflite=Rule(sinh_of_tflite),
     mil=Rule(of_mil, {"op": "sinh"}),
     ncnn=Rule(sinh_of_ncnn),
+    coreai=Rule("clearport.export.coreai.elementwise:unary", {"op": "sinh"}),
     reference={"sinh": sinh_evaluated},
 )
 ATAN = Operator(
@@ -92,6 +93,7 @@ ATAN = Operator(
     tflite=Rule(atan_of_tflite),
     mil=Rule(of_mil, {"op": "atan"}, since=lambda node: 16),
     ncnn=Rule("clearport.export.ncnn.elementwise:unary", {"code": 14}),
+    coreai=Rule("clearport.export.coreai.elementwise:unary", {"op": "atan"}),
     kernels=(Kernel("ATAN2", ("2.10.0",), float32=31),),
     reference={"atan": lambda a: a.tensor("x").atan()},
 )

@@ -15,7 +15,12 @@ from clearport.registry import missing
 RULES = [
     pytest.param(rule, id=f"{record.name}-{target}")
     for record in table.operators().values()
-    for target, rule in (("tflite", record.tflite), ("mil", record.mil), ("ncnn", record.ncnn))
+    for target, rule in (
+        ("tflite", record.tflite),
+        ("mil", record.mil),
+        ("ncnn", record.ncnn),
+        ("coreai", record.coreai),
+    )
     if rule is not None
 ]
 

@@ -62,7 +62,7 @@ def test_a_precision_that_a_target_lacks_is_skipped_with_its_reason() -> None:
 
 
 def test_a_missing_package_skips_its_target_with_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clearport.pipeline.plan.missing", lambda names: tuple(n for n in names if n == "openvino"))
+    monkeypatch.setattr("clearport.pipeline.list.missing", lambda names: tuple(n for n in names if n == "openvino"))
     plan = make_plan(_request())
     reason = "openvino is not installed; to add it: pip install 'clearport[openvino]'"
     assert plan.skipped == (Skipped("openvino", reason),)
@@ -141,5 +141,5 @@ def test_the_middle_of_a_larger_picture_is_taken() -> None:
 
 
 def test_registries_find_what_lies_in_its_place_only() -> None:
-    assert TARGETS.names() == ("coreml", "ncnn", "onnxruntime", "openvino", "tflite")
+    assert TARGETS.names() == ("coreai", "coreml", "ncnn", "onnxruntime", "openvino", "tflite")
     assert "passes" not in TARGETS.names(), "a folder without a target.py"

@@ -1,0 +1,171 @@
+"""What clearport must know of ``coreai-core`` beyond its supported surface, ``coreai.authoring``: pinned to 1.0.0b3.
+
+Left to itself, the package (1.0.0b3) names large constants by a counter of the process, stores the author's Python
+file and line with each operator, and the time of day in the metadata. Here constants are named by their content,
+places are the layers' names, and the metadata is written sorted, without a time: the same graph gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+VERSION = "1.0.0b3"
+PACKAGE = "coreai-core"
+
+LEAST_OS = "27"
+"""Of iOS and macOS: the only one that the package can write for."""
+
+PROGRAM, HASH, METADATA = "main.mlirb", "main.hash", "metadata.json"
+"""The files of an ``.aimodel``: the program with its constants, the program's SHA-256 (32 bytes), who made it."""
+
+_INLINE_BYTES = 256
+"""Smaller constants stand in the program, where they need no name."""
+
+_NO_PLACE = "clearport"
+
+
+@dataclass(frozen=True)
+class End:
+    """An input or output of a program; sides that are free are -1. ``name`` is a Python identifier."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: type[np.generic]
+
+
+@dataclass(frozen=True)
+class About:
+    """What the metadata says."""
+
+    author: str
+    license: str
+    description: str
+    facts: Mapping[str, str]
+
+
+def unusable() -> str | None:
+    """Why this system has no ``coreai-core``, whatever is installed; None where it has."""
+    import platform
+
+    system, machine = platform.system(), platform.machine().lower()
+    if (system, machine) in {("Linux", "x86_64"), ("Darwin", "arm64")}:
+        return None
+    return (
+        f"{PACKAGE} {VERSION} is made for Linux on x86-64 and for macOS 26 on Apple silicon, not for {system} {machine}"
+    )
+
+
+def constant(array: Array) -> Any:
+    """A constant of the program under construction, named by its content where it is large."""
+    from coreai._compiler.dialects._coreai_ops_gen import ConstantOp
+    from coreai._compiler.ir import DenseResourceElementsAttr
+    from coreai.authoring import TensorType, Value
+    from coreai.authoring.constant import constant as small
+
+    held = np.asarray(array, order="C")
+    if held.nbytes < _INLINE_BYTES:
+        return small(held)
+    name = hashlib.sha256(f"{held.dtype} {held.shape} ".encode() + held.tobytes()).hexdigest()[:24]
+    kind = TensorType(held.shape, held.dtype)._to_mlir()  # noqa: SLF001  the facade names its constants by a counter
+    attribute = DenseResourceElementsAttr.get_from_buffer(held, f"w{name}", kind)
+    return Value._from_mlir(ConstantOp(value=attribute).result)  # noqa: SLF001
+
+
+@contextmanager
+def layer(name: str) -> Iterator[None]:
+    """Within it, operators are written as those of layer ``name``."""
+    from coreai.authoring import DebugInfo
+
+    with DebugInfo.file(name, 1).activate():
+        yield
+
+
+def build(inputs: Sequence[End], outputs: Sequence[End], write: Callable[..., Sequence[Any]]) -> Any:
+    """The program whose function ``main`` is what ``write`` makes of its inputs."""
+    from coreai.authoring import AIProgram, Context, Module, graph
+
+    def main(*values: Any) -> Any:
+        made = write(*values)
+        return made[0] if len(made) == 1 else tuple(made)
+
+    _describe(main, inputs, outputs)
+    module = _module(Context, Module)
+    with module:
+        graph(main, provided_name="main")
+    return AIProgram(module)
+
+
+def _module(context: Any, module: Any) -> Any:
+    """An empty module that does not tell which line of which file made it."""
+    with context()._mlir_context, layer(_NO_PLACE):  # noqa: SLF001  there is no other way to say where it is made
+        return module.create()
+
+
+def _describe(main: Any, inputs: Sequence[End], outputs: Sequence[End]) -> None:
+    """Give a function the signature that ``graph`` reads, and no place of its own."""
+    from coreai.authoring import TensorType, Value
+
+    kinds = [_Annotated(Value, TensorType(e.shape, e.dtype, name=e.name)) for e in (*inputs, *outputs)]
+    given, made = kinds[: len(inputs)], kinds[len(inputs) :]
+    main.__signature__ = inspect.Signature(
+        [inspect.Parameter(e.name, inspect.Parameter.POSITIONAL_ONLY) for e in inputs]
+    )
+    result = made[0] if len(made) == 1 else tuple[tuple(made)]  # type: ignore[misc]  # made of values, not of types
+    main.__annotations__ = dict(zip((e.name for e in inputs), given, strict=True)) | {"return": result}
+    main.__code__ = main.__code__.replace(co_filename=_NO_PLACE, co_firstlineno=1)
+
+
+def _Annotated(kind: Any, about: Any) -> Any:  # noqa: N802  it is typing's
+    from typing import Annotated
+
+    return Annotated[kind, about]
+
+
+def save(program: Any, about: About, folder: Path) -> None:
+    """Write a program as the ``.aimodel`` at ``folder``, which must end so."""
+    asset = program.save_asset(folder)
+
+    def tell(metadata: Any) -> None:
+        metadata.author, metadata.license = about.author, about.license
+        metadata.model_description, metadata.creation_date = about.description, 0.0
+        for name, text in about.facts.items():
+            metadata.set_custom(name, text)
+
+    asset.update_metadata(updates=tell)
+    path = folder / METADATA
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=1, sort_keys=True) + "\n")
+
+
+def metadata(folder: Path) -> dict[str, Any]:
+    """What an ``.aimodel`` tells of itself (the package's ``custom_metadata`` is not there in 1.0.0b3)."""
+    told: dict[str, Any] = json.loads((folder / METADATA).read_bytes())
+    return told
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with the files of an ``.aimodel``, in words; None: nothing that its own hash can tell.
+
+    The runtime (1.0.0b3) never looks at the hash, and a program that was cut short ends its process.
+    """
+    absent = [name for name in (PROGRAM, HASH, METADATA) if not (folder / name).is_file()]
+    if absent:
+        return f"{absent[0]} is missing"
+    try:
+        metadata(folder)
+    except ValueError:
+        return f"{METADATA} is not JSON"
+    if hashlib.sha256((folder / PROGRAM).read_bytes()).digest() != (folder / HASH).read_bytes():
+        return f"{PROGRAM} is not what {HASH} says: the file is damaged or was changed"
+    return None

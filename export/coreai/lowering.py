@@ -1,0 +1,190 @@
+"""The state of one Core AI program under construction: what rules read from and write to.
+
+A rule gets the ``Lowering`` and the node, and returns the value of its result. It asks for operands, constants and
+weights by the ONNX node, and never has to know the precision: numbers come in the type that is computed in, int8
+weights come as their integers behind a ``dequantize``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearport.base import Precision, QParams, ScaleTable, UnsupportedOperator
+from clearport.export.coreai import beta
+from clearport.export.coreai.tools import authoring
+from clearport.graph.nodes import constant, name_of, need
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from clearport.base import Array
+
+    Side = int | tuple[int, int, int]
+
+COMPUTE: dict[Precision, type[np.floating[Any]]] = {"fp32": np.float32, "fp16": np.float16, "int8": np.float32}
+"""The type that a precision computes in: int8 in float32 between its roundings, as Core ML's does, for float16 would
+move values across the borders of the int8 grid."""
+
+
+@dataclass
+class Lowering:
+    """One program: its precision, its scale table (int8) and the program's value of each ONNX value so far.
+
+    ``wide`` names the values that are computed in float32 though the program is float16.
+    """
+
+    precision: Precision
+    table: ScaleTable | None = None
+    wide: frozenset[str] = frozenset()
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.ops = authoring()
+        self.compute = COMPUTE[self.precision]
+        self._casts: dict[tuple[str, type], Any] = {}
+
+    def begin(self, node: ir.Node | None) -> None:
+        """Compute from now on in the type of ``node``; None: in that of the program."""
+        narrow = node is None or name_of(node.outputs[0]) not in self.wide
+        self.compute = COMPUTE[self.precision] if narrow else np.float32
+
+    def quant(self, node: ir.Node) -> QParams | None:
+        """The int8 grid of what ``node`` writes; None where that stays in float."""
+        name = name_of(node.outputs[0])
+        return self.table[name] if self.table is not None and name in self.table else None
+
+    def var(self, node: ir.Node, index: int) -> Any:
+        """The value of input ``index`` of ``node``; constants become ones of the type computed in."""
+        name = name_of(need(node, index))
+        return self.cast(name) if name in self.values else beta.constant(self.array(node, index))
+
+    def cast(self, name: str) -> Any:
+        """A computed value, in the type computed in; integers, which are sizes, stay integers."""
+        found = self.values[name]
+        if not _is_float(found) or dtype_of(found) == np.dtype(self.compute):
+            return found
+        key = (name, self.compute)
+        if key not in self._casts:
+            self._casts[key] = self.ops.cast(found, self.compute)
+        return self._casts[key]
+
+    def array(self, node: ir.Node, index: int) -> Array:
+        """The constant input ``index`` of ``node``, in the type computed in.
+
+        Raises:
+            UnsupportedOperator: it is not constant, or its numbers do not fit.
+        """
+        held = constant(need(node, index))
+        if held is None:
+            raise refuse(node, f"its input {index} must be a constant")
+        return self.fit(node, held)
+
+    def fit(self, node: ir.Node, number: Array | float) -> Array:
+        """``number`` in the type computed in; integers, which are sizes, as int32.
+
+        Raises:
+            UnsupportedOperator: a finite number is too large for it.
+        """
+        if np.asarray(number).dtype.kind == "i":
+            return np.asarray(number, np.int32)
+        with np.errstate(over="ignore"):
+            fitted = np.asarray(number).astype(self.compute)
+        if not np.isfinite(fitted).all():
+            raise refuse(node, f"a constant does not fit {np.dtype(self.compute).name}")
+        return fitted
+
+    def weight(self, node: ir.Node) -> Any:
+        """The weights (input 1) of ``node``: as int8 and a scale for each output channel where the table has them.
+
+        Raises:
+            UnsupportedOperator: they are computed, or their numbers do not fit.
+        """
+        value = need(node, 1)
+        held = constant(value)
+        if held is None:
+            raise refuse(node, "its weights must be constants")
+        if self.table is None or name_of(value) not in self.table:
+            return beta.constant(self.fit(node, held))
+        return self._packed(held, self.table[name_of(value)])
+
+    def _packed(self, weights: Array, params: QParams) -> Any:
+        others = tuple(i for i in range(weights.ndim) if i != (params.axis or 0))
+        scale = np.asarray(params.scale)
+        single = scale.size == 1
+        steps = np.rint(weights / (scale[0] if single else np.expand_dims(scale, others)))
+        stored = beta.constant(np.clip(steps, -128, 127).astype(np.int8))
+        if single:
+            return self.dequantize(stored, params.scale[0], np.int8(params.zero_point))
+        zeros = np.full(scale.shape, params.zero_point, np.int8)
+        factors, nothing = (beta.constant(a.astype(self.compute)) for a in (scale, np.zeros(scale.shape)))
+        return self.ops.dequantize(stored, factors, beta.constant(zeros), nothing, np.int32(params.axis or 0))
+
+    def quantize(self, value: Any, scale: float, zero_point: np.generic) -> Any:
+        """``value`` on an integer grid, stored in the type of ``zero_point``."""
+        return self.ops.quantize(value, *self._grid(value, scale, zero_point))
+
+    def dequantize(self, value: Any, scale: float, zero_point: np.generic) -> Any:
+        """The real values of integers."""
+        return self.ops.dequantize(value, *self._grid(value, scale, zero_point))
+
+    def _grid(self, value: Any, scale: float, zero_point: np.generic) -> tuple[Any, ...]:
+        axes = np.arange(len(value.type.shape), dtype=np.int32)  # all of them: one scale, of rank 0
+        return self.compute(scale), zero_point, self.compute(0), axes
+
+    def requantize(self, value: Any, params: QParams) -> Any:
+        """``value`` rounded to an int8 grid, and back."""
+        grid = params.scale[0], np.int8(params.zero_point)
+        return self.dequantize(self.quantize(value, *grid), *grid)
+
+    def shape_vector(self, x: Any, sides: Sequence[Side]) -> Any:
+        """A shape made of numbers, and of triples: side ``axis`` of ``x``, times one number, over another."""
+        if all(isinstance(side, int) for side in sides):
+            return np.array(sides, np.int32)
+        ops = self.ops
+        whole = ops.cast(ops.get_shape(x), np.int32)
+        parts: list[Any] = []
+        for side in sides:
+            if isinstance(side, int):
+                parts.append(np.array([side], np.int32))
+                continue
+            axis, times, over = side
+            part = ops.slice_(whole, *(np.array([n], np.int32) for n in (axis, axis + 1, 1)))
+            part = ops.broadcasting_mul(part, np.array([times], np.int32)) if times != 1 else part
+            parts.append(ops.floor_divide(part, np.array([over], np.int32)) if over != 1 else part)
+        return ops.concat(np.int32(0), parts)
+
+
+def refined(low: Lowering, y: Any, sides: Sequence[Side | None]) -> Any:
+    """``y`` with the sides that are known, all others free: a shape that is computed hides them from what follows."""
+    known = tuple(n if isinstance(n, int) else None for n in sides)
+    if sides_of(y) == known:
+        return y
+    free = tuple(-1 if n is None else n for n in known)
+    return low.ops.cast(y, low.ops.TensorType(free, dtype_of(y)))
+
+
+def sides_of(x: Any) -> tuple[int | None, ...]:
+    """The shape of a program's value; None for sides that are free."""
+    return tuple(n if n >= 0 else None for n in x.type.shape)
+
+
+def dtype_of(x: Any) -> np.dtype[Any]:
+    """The number format of a program's value."""
+    words = {"f": "float", "si": "int", "ui": "uint", "i": "int"}
+    word = str(x.type.dtype)
+    kind = word.rstrip("0123456789")
+    return np.dtype(words[kind] + word[len(kind) :])
+
+
+def _is_float(x: Any) -> bool:
+    return dtype_of(x).kind == "f"
+
+
+def refuse(node: ir.Node, why: str) -> UnsupportedOperator:
+    """The error that says that Core AI cannot take ``node``."""
+    return UnsupportedOperator("coreai", node.op_type, node.name or "", why)

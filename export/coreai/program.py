@@ -1,0 +1,176 @@
+"""A clearport graph as a Core AI program.
+
+From outside in::
+
+    fp32, fp16:  float32 (1, C, H, W) in the network's range -> [cast] -> network -> [cast] -> the same
+    int8:        uint8, int8 or float32 (1, C, H, W) -> dequantize -> network -> quantize -> the same
+
+With int8 every result that the scale table has is rounded to its int8 grid by a quantize/dequantize pair, unless it is
+moved data, which lies on that grid already.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearport.base import BadInput, Graph, IODType, Precision, QParams, ScaleTable, TensorSpec
+from clearport.export.coreai import beta
+from clearport.export.coreai.lowering import Lowering, dtype_of, refined, refuse, sides_of
+from clearport.export.without_rule import unknown
+from clearport.graph import nodes as graphs
+from clearport.graph.nodes import name_of
+from clearport.operators import table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import onnx_ir as ir
+
+_UINT8_OFFSET = 128  # from the table's int8 zero point to that of its uint8 twin
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is lowered, and how. ``table`` is given with int8, ``wide`` matters in float16."""
+
+    graph: Graph
+    precision: Precision
+    io: IODType
+    table: ScaleTable | None = None
+    wide: frozenset[str] = frozenset()
+
+    def contract(self, spec: TensorSpec) -> TensorSpec:
+        """What an input or output of the file is."""
+        named = re.sub(r"\W|^(?=\d)", "_", spec.name)  # the package takes Python identifiers
+        if spec.kind == "index":
+            return replace(spec, name=named, dtype="int32")
+        plain = replace(spec, name=named)
+        if not self.as_integers(spec):
+            return plain
+        grid, zero_point = self.grid(spec)
+        return plain.with_dtype(self.io, grid.scale[0], int(zero_point), "NCHW")
+
+    def as_integers(self, spec: TensorSpec) -> bool:
+        """Whether the file takes or gives a tensor as integers that stand for real values."""
+        return self.table is not None and self.io != "float32" and spec.is_picture and spec.name in self.table
+
+    def grid(self, spec: TensorSpec) -> tuple[QParams, np.generic]:
+        """The grid of an end, and its zero point in the type that the file has there."""
+        assert self.table is not None
+        params = self.table[spec.name]
+        if self.io == "uint8":
+            return params, np.uint8(params.zero_point + _UINT8_OFFSET)
+        return params, np.int8(params.zero_point)
+
+    def ends(self) -> tuple[list[beta.End], list[beta.End]]:
+        """Inputs and outputs as Core AI has them."""
+        body, graph = self.graph.model.graph, self.graph
+        pairs = (zip(graph.inputs, body.inputs, strict=True), zip(graph.outputs, body.outputs, strict=True))
+        inputs, outputs = ([self._end(spec, value) for spec, value in pair] for pair in pairs)
+        return inputs, outputs
+
+    def _end(self, spec: TensorSpec, value: ir.Value) -> beta.End:
+        made = self.contract(spec)
+        sides = made.shape if value.shape is None else tuple(value.shape)
+        return beta.End(made.name, tuple(n if isinstance(n, int) else -1 for n in sides), _type(made.dtype))
+
+
+def _type(name: str) -> type[np.generic]:
+    kind: type[np.generic] = np.dtype(name).type
+    return kind
+
+
+def convert(plan: Plan) -> Any:
+    """The Core AI program of ``plan``, in memory.
+
+    Raises:
+        UnsupportedOperator: an operator has no rule, or its settings are not ones that Core AI has.
+        BadInput: two ends would have one name.
+    """
+    inputs, outputs = plan.ends()
+    names = [end.name for end in (*inputs, *outputs)]
+    if len(set(names)) < len(names):
+        raise BadInput(f"coreai: inputs and outputs need names that differ, not {', '.join(names)}")
+
+    def write(*values: Any) -> Sequence[Any]:
+        low = Lowering(plan.precision, plan.table, plan.wide)
+        for value, spec, given in zip(plan.graph.model.graph.inputs, plan.graph.inputs, values, strict=True):
+            with beta.layer(spec.name):
+                low.values[spec.name] = _enter(low, plan, spec, value, given)
+        for node in graphs.computed(plan.graph.model.graph):
+            with beta.layer(name_of(node.outputs[0])):
+                _lower_node(low, node)
+        return [_leave(low, plan, spec) for spec in plan.graph.outputs]
+
+    return beta.build(inputs, outputs, write)
+
+
+def _lower_node(low: Lowering, node: ir.Node) -> None:
+    """Write ``node`` and round its result to its grid, where it has one."""
+    low.begin(node)
+    name, params = name_of(node.outputs[0]), low.quant(node)
+    result = _with_shape(low, node, _ruled(low, node))
+    if params is not None and not _moves_on_grid(low, node, params):
+        result = low.requantize(result, params)
+    low.values[name] = result
+
+
+def _ruled(low: Lowering, node: ir.Node) -> Any:
+    rule = table.of(node).coreai
+    if rule is None:
+        raise unknown("coreai", node, node.name or name_of(node.outputs[0]))
+    return rule(low, node)
+
+
+def _with_shape(low: Lowering, node: ir.Node, result: Any) -> Any:
+    """``result`` with the sides that the graph knows, of which a computed shape hides some."""
+    shape = node.outputs[0].shape
+    if shape is None:
+        return result
+    sides = [int(n) if isinstance(n, int) else None for n in shape]
+    found = sides_of(result)
+    if len(found) != len(sides) or any(None not in {a, b} and a != b for a, b in zip(found, sides, strict=True)):
+        raise refuse(node, f"Core AI makes {found} of it, and the graph has {tuple(sides)}")
+    merged = [a if a is not None else b for a, b in zip(sides, found, strict=True)]
+    return refined(low, result, merged)
+
+
+def _moves_on_grid(low: Lowering, node: ir.Node, params: QParams) -> bool:
+    """Whether every number that ``node`` reads lies on the grid that its results are to have."""
+    record = table.of(node)
+    sources = [v for i, v in enumerate(node.inputs) if v is not None and i not in record.not_data and _is_float(v)]
+    entries: Mapping[str, QParams] = low.table.entries if low.table is not None else {}
+    return record.moves_data and all(entries.get(name_of(value)) == params for value in sources)
+
+
+def _is_float(value: ir.Value) -> bool:
+    return value.dtype is None or not value.dtype.is_integer()
+
+
+def _enter(low: Lowering, plan: Plan, spec: TensorSpec, value: ir.Value, x: Any) -> Any:
+    """From what the file is given to what the first operator reads."""
+    low.begin(next((node for node in value.consumers() if name_of(node.outputs[0]) in low.wide), None))
+    if spec.kind == "index":
+        return x
+    if plan.as_integers(spec):
+        params, zero_point = plan.grid(spec)
+        return low.dequantize(x, params.scale[0], zero_point)
+    if low.table is not None and spec.name in low.table:
+        return low.requantize(x, low.table[spec.name])
+    return x if dtype_of(x) == np.dtype(low.compute) else low.ops.cast(x, low.compute)
+
+
+def _leave(low: Lowering, plan: Plan, spec: TensorSpec) -> Any:
+    """From what the last operator writes to what the file gives."""
+    low.begin(None)
+    y = low.values[spec.name]
+    with beta.layer(spec.name):
+        if plan.as_integers(spec):
+            params, zero_point = plan.grid(spec)
+            return low.quantize(y, params.scale[0], zero_point)
+        wanted = _type(plan.contract(spec).dtype)
+        return y if dtype_of(y) == np.dtype(wanted) else low.ops.cast(y, wanted)

@@ -1,0 +1,106 @@
+"""Core AI: an ``.aimodel`` by Apple's ``coreai.authoring``, which succeeds Core ML in iOS and macOS 27.
+
+Precisions: ``fp32``, ``fp16`` and ``int8`` (weights and activations, from the scale table; computed in float32 between
+the roundings). int8 files take and give the integers of ``--io``, all others float32. Apple's runtime for Linux runs
+them, so that they are proven by their maker's own code, on the CPU; it says nothing of GPU and Neural Engine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import clearport
+from clearport.base import Artifact, BadInput, Graph, NotInstalled, Options, Precision, QuantizedGraph, Skipped
+from clearport.disk.files import atomic_path, digest
+from clearport.export.coreai import beta
+from clearport.export.coreai.lowering import COMPUTE
+from clearport.export.coreai.program import Plan, convert
+from clearport.export.coreml.wide import choose
+from clearport.export.written import described, written
+from clearport.graph import shapes
+from clearport.registry import installed_versions, missing
+
+_WORDS: dict[Precision, str] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8 weights and activations"}
+
+
+@dataclass(frozen=True)
+class CoreAI:
+    """The target; see the module."""
+
+    name: str = "coreai"
+    title: str = "Core AI"
+    precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+    requires: tuple[str, ...] = (beta.PACKAGE,)
+
+    def unavailable(self) -> str | None:
+        """Why this system cannot have what ``requires`` names, or None."""
+        return beta.unusable()
+
+    def lower(
+        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
+    ) -> Sequence[Artifact | Skipped]:
+        """Write ``<network>_x<scale>_<precision>.aimodel/``.
+
+        Raises:
+            UnsupportedOperator: the graph holds an operator that there is no rule for.
+            BadInput: the graph was made for another size than ``options.size``, or the folder cannot be written.
+            NotInstalled: coreai-core is missing.
+        """
+        if missing(self.requires):
+            raise NotInstalled(missing(self.requires)[0], self.name)
+        if precision not in self.precisions:
+            return [Skipped(f"{self.name}/{precision}", f"Core AI is written as {', '.join(self.precisions)}")]
+        _check_size(graph, options)
+        body, table = written(graph, quantized, precision)
+        wide = choose(graph).names if COMPUTE[precision] is np.float16 else frozenset[str]()
+        return [_lower(Plan(body, precision, options.io, table, wide), folder)]
+
+
+def _lower(plan: Plan, folder: Path) -> Artifact:
+    path = folder / f"{plan.graph.stem}_{plan.precision}.aimodel"
+    inputs, outputs = (tuple(map(plan.contract, specs)) for specs in (plan.graph.inputs, plan.graph.outputs))
+    program = convert(plan)
+    with atomic_path(path) as temporary:
+        made = temporary / path.name  # the package takes no other ending
+        temporary.mkdir()
+        beta.save(program, _about(plan, json.dumps(described(inputs, outputs), sort_keys=True)), made)
+        for part in tuple(made.iterdir()):
+            part.rename(temporary / part.name)
+        made.rmdir()
+    versions = {name: found for name, found in installed_versions(TARGET.requires).items() if found}
+    return Artifact(TARGET.name, plan.precision, path, digest(path), inputs, outputs, versions)
+
+
+def _about(plan: Plan, contract: str) -> beta.About:
+    graph, known = plan.graph, plan.graph.credits
+    facts = {
+        "clearport.version": clearport.__version__,
+        "clearport.network": graph.spec_name,
+        "clearport.scale": str(graph.scale),
+        "clearport.precision": plan.precision,
+        "clearport.pixel_contract": contract,
+        "clearport.minimum_os": f"iOS {beta.LEAST_OS}, macOS {beta.LEAST_OS}",
+    }
+    what = f"{graph.spec_name} x{graph.scale}, {_WORDS[plan.precision]}"
+    return beta.About(
+        author=(f"{known['paper']} ({known['url']}); " if "paper" in known else "") + "exported by clearport",
+        license=known.get("license", ""),
+        description=f"{what}; {known['task']}" if known else what,
+        facts=facts,
+    )
+
+
+def _check_size(graph: Graph, options: Options) -> None:
+    """A graph that was made for one size gives a file for that size."""
+    made = shapes.size_of(graph.input)
+    if made is not None and options.size != made:
+        asked = options.size or "any size"
+        raise BadInput(f"the graph was made for {made} and cannot be written for {asked}: export it again")
+
+
+TARGET = CoreAI()

@@ -1,0 +1,149 @@
+"""The writer of Core AI files, proven by Apple's runtime; operators are those of every target's grid."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from onnx import helper
+
+from clearport.base import Artifact, BadInput, Graph, IODType, Options, Precision, Size, TensorSpec, UnsupportedOperator
+from clearport.export.coreai import beta
+from clearport.graph import nodes as graphs
+from clearport.quantize.qdq import to_qdq
+from clearport.registry import TARGETS, missing
+from clearport.runtime import pixels
+from tests.export import apart
+from tests.export.conftest import Small, doubling_graph
+from tests.export.tflite.harness import onnxruntime
+
+if missing((beta.PACKAGE,)):
+    pytest.skip(beta.unusable() or "coreai-core is not installed", allow_module_level=True)
+
+SIZE = Size(12, 16)
+
+
+def written(small: Small, precision: Precision, folder: Path, io: IODType = "uint8") -> Artifact:
+    size = None if small.graph.input.dynamic else SIZE
+    made = TARGETS.get("coreai").lower(small.graph, small.quantized, precision, Options(size, io), folder)
+    assert len(made) == 1
+    assert isinstance(made[0], Artifact)
+    return made[0]
+
+
+def result(artifact: Artifact, photo: np.ndarray) -> np.ndarray:
+    source = artifact.inputs[0]
+    return apart.run(artifact.path, {source.name: pixels.to_tensor(photo, source)})[artifact.outputs[0].name]
+
+
+def float_image(small: Small) -> np.ndarray:
+    return pixels.to_tensor(small.photo, small.graph.input)
+
+
+@pytest.mark.parametrize(("precision", "least_db"), [("fp32", 130.0), ("fp16", 60.0)])
+def test_float_files_give_what_the_graph_gives(
+    precision: Precision, least_db: float, small: Small, tmp_path: Path
+) -> None:
+    given = result(written(small, precision, tmp_path), small.photo)
+    wanted = onnxruntime(small.graph.model, float_image(small))
+    error = np.square(given.astype(np.float64) - wanted).mean()
+    assert given.dtype == np.float32
+    assert 10 * np.log10(255.0**2 / max(error, 1e-30)) >= least_db
+
+
+@pytest.mark.parametrize("io", ["uint8", "int8", "float32"])
+def test_int8_files_give_what_the_qdq_model_gives(io: IODType, small: Small, tmp_path: Path) -> None:
+    artifact = written(small, "int8", tmp_path, io)
+    given = pixels.dequantize(result(artifact, small.photo), artifact.outputs[0])
+    wanted = onnxruntime(to_qdq(small.quantized), float_image(small))
+    assert artifact.inputs[0].dtype == artifact.outputs[0].dtype == io
+    steps = np.abs(given - wanted) / small.quantized.table["restored"].scale[0]
+    assert (steps < 0.5).mean() >= 0.999
+    assert steps.max() <= 1.01
+
+
+def test_a_file_says_who_made_it_and_what_its_numbers_mean(small: Small, tmp_path: Path) -> None:
+    artifact = written(small, "int8", tmp_path)
+    told = json.loads((artifact.path / beta.METADATA).read_text())
+    facts = told["creatorDefinedMetadata"]
+    contract = json.loads(facts["clearport.pixel_contract"])
+    assert facts["clearport.minimum_os"] == "iOS 27, macOS 27"
+    assert facts["clearport.precision"] == "int8"
+    assert contract["input"]["dtype"] == "uint8"
+    assert contract["input"]["value_range"] == [0.0, 255.0]
+    assert told["creationDate"].startswith("1970")
+    assert "clearport" in told["author"]
+
+
+def test_a_file_has_its_own_hash_and_no_place_of_this_machine(small: Small, tmp_path: Path) -> None:
+    path = written(small, "fp32", tmp_path).path
+    program = (path / beta.PROGRAM).read_bytes()
+    assert (path / beta.HASH).read_bytes() == hashlib.sha256(program).digest()
+    assert sorted(p.name for p in path.iterdir()) == sorted((beta.PROGRAM, beta.HASH, beta.METADATA))
+    assert not [word for word in (b".py", str(tmp_path).encode(), b"/site-packages") if word in program]
+    assert b"conv1.out" in program, "layers are named"
+
+
+WRITE = """
+from pathlib import Path
+from clearport.base import Options, Size
+from clearport.registry import TARGETS
+from tests.export.conftest import doubling_graph
+made = TARGETS.get("coreai").lower(doubling_graph((12, 16)), None, "{0}", Options(Size(12, 16)), Path({1!r}))
+print(made[0].sha256)
+"""
+
+
+def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "a" / "deep", tmp_path / "b"
+    for folder in (ours, theirs):
+        folder.mkdir(parents=True)
+    made = TARGETS.get("coreai").lower(doubling_graph((12, 16)), None, "fp16", Options(SIZE), ours)
+    again = TARGETS.get("coreai").lower(doubling_graph((12, 16)), None, "fp16", Options(SIZE), ours)
+    root = Path(__file__).parents[3]
+    line = [sys.executable, "-c", WRITE.format("fp16", str(theirs))]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, cwd=root)
+    assert made[0].sha256 == again[0].sha256 == done.stdout.split()[-1]
+
+
+def test_another_size_than_the_graphs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="made for 12x16 and cannot be written for 24x16"):
+        TARGETS.get("coreai").lower(doubling_graph((12, 16)), None, "fp32", Options(Size(24, 16)), tmp_path)
+
+
+def test_a_precision_that_it_lacks_is_skipped(small: Small, tmp_path: Path) -> None:
+    (made,) = TARGETS.get("coreai").lower(small.graph, None, "int8-weights", Options(SIZE), tmp_path)
+    assert "fp32, fp16, int8" in made.reason
+
+
+def single(op: str, **attributes: object) -> Graph:
+    """One operator, at any size."""
+    spec = [TensorSpec(name, (1, 3, "H", "W")) for name in ("image", "restored")]
+    ends = [helper.make_tensor_value_info(s.name, onnx.TensorProto.FLOAT, list(s.shape)) for s in spec]
+    node = helper.make_node(op, ["image"], ["restored"], "the layer", **attributes)
+    body = helper.make_graph([node], "one", ends[:1], ends[1:])
+    proto = helper.make_model(body, opset_imports=[helper.make_opsetid("", graphs.OPSET)], ir_version=10)
+    return graphs.check(Graph(ir.from_proto(proto), (spec[0],), (spec[1],), "one", 1))
+
+
+@pytest.mark.parametrize(
+    ("graph", "why"),
+    [
+        (single("Sin"), "there is no rule for it"),
+        (
+            single("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+            "an average that leaves padding out needs a fixed size",
+        ),
+    ],
+)
+def test_what_cannot_be_written_is_refused_by_layer_and_reason(graph: Graph, why: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedOperator, match=f"coreai: cannot take operator .* of layer 'the layer': {why}"):
+        TARGETS.get("coreai").lower(graph, None, "fp32", Options(None), tmp_path)
+    assert list(tmp_path.iterdir()) == []
