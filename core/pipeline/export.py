@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from clearport import heap, problems
@@ -42,6 +44,7 @@ from clearport.pipeline.plan import Plan, make_plan
 from clearport.pipeline.prove import network_artifact, prove
 from clearport.pipeline.record import Findings, Made, Proven, manifest_of
 from clearport.pipeline.sources.request import ExportRequest
+from clearport.pipeline.twins import Twins, make_twins
 from clearport.protocols import no_progress
 from clearport.quantize import footprint, table
 from clearport.quantize.calibration.photos import drawn, middle
@@ -51,7 +54,6 @@ from clearport.runtime.side_by_side import lanes, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from clearport.base import Graph, Precision
     from clearport.pictures.images import Image8
@@ -84,14 +86,16 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
         CheckFailed: the exported graph is not the network; nothing was written.
     """
     plan = make_plan(request, progress)
-    with bundle.building(request.out, force=request.force) as folder:
+    with bundle.building(request.out, force=request.force) as folder, tempfile.TemporaryDirectory() as aside:
         with Isolated() as isolated:
             photos = _photos(plan, progress)
             made = _make(plan, photos, isolated, folder, progress)
+            picture = golden_picture(plan.source.traits.task, plan.size)
+            twins = make_twins(plan, made, picture, isolated, Path(aside))
         goldens = _goldens(plan, made, folder, progress)
         found = Findings(
             made=made,
-            proven=_prove(made, goldens, request.threads, progress),
+            proven=_prove(made, goldens, twins, request.threads, progress),
             goldens=save_goldens(goldens, folder, made.artifacts, progress),
             golden_size=Size(*goldens.picture.shape[:2]),
             latencies=_latencies(plan, made, goldens, progress),
@@ -225,8 +229,11 @@ def _workers(graph: Graph, picture: Image8) -> int:
     return max(1, int(PROVING_MEMORY / (WORKER_MEMORY + 2 * activations)))
 
 
-def _prove(made: Made, goldens: Goldens, threads: int, progress: Progress) -> tuple[Proven, ...]:
-    jobs = [partial(prove, a, [found.exam(a) for found in goldens.all], threads) for a in made.artifacts]
+def _prove(made: Made, goldens: Goldens, twins: Twins, threads: int, progress: Progress) -> tuple[Proven, ...]:
+    jobs = [
+        twins.proving(a, threads) or partial(prove, a, [found.exam(a) for found in goldens.all], threads)
+        for a in made.artifacts
+    ]
     width = min(lanes(threads), _workers(made.graph, goldens.picture))
     found = side_by_side(jobs, width, lambda done, total: progress("proving artifacts", done, total))
     return tuple(

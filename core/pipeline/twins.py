@@ -1,0 +1,109 @@
+"""Proofs at a small size, where the only runtimes of a format here are too slow for the size of its files.
+
+A file for pictures of any size is run on small ones. Of a file for one size a twin is written for small pictures, from
+the same graph, weights and scale table by the same writer; it is proven and thrown away.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from clearport.base import Artifact, Options, Size
+from clearport.disk.files import write_bytes
+from clearport.export.onnxruntime.target import onnx_form
+from clearport.graph import nodes as graphs
+from clearport.operators import sizes
+from clearport.pipeline.criteria import PHOTO, PROBE
+from clearport.pipeline.goldens import Goldens, golden_picture, make_goldens, probe_picture, probe_size
+from clearport.pipeline.prove import Proof, network_artifact, prove
+from clearport.runtime.parity import ParityReport
+from clearport.runtime.usable import runners_of, too_large
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from clearport.base import QuantizedGraph
+    from clearport.pictures.images import Image8
+    from clearport.pipeline.isolated.process import Isolated
+    from clearport.pipeline.plan import Plan
+    from clearport.pipeline.record import Made
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Key of an artifact -> what is run in its place, and the pictures of ``size`` that it is run on."""
+
+    files: Mapping[str, Artifact]
+    goldens: Goldens | None = None
+    size: Size | None = None
+
+    def proving(self, artifact: Artifact, threads: int) -> Callable[[], Proof] | None:
+        """The proof of an artifact by its twin; None where it has none."""
+        if artifact.key not in self.files or self.goldens is None:
+            return None
+        return partial(self._proof, artifact, threads)
+
+    def _proof(self, artifact: Artifact, threads: int) -> Proof:
+        """What is said of outputs at another size is of no use later, so that none of them is recorded."""
+        assert self.goldens is not None
+        twin = self.files[artifact.key]
+        found = prove(twin, [references.exam(twin) for references in self.goldens.all], threads)
+        way = f"at {self.size}" if twin.path == artifact.path else f"its twin for {self.size} pictures"
+        return Proof(
+            tuple(replace(r, method=f"{r.method}, {way}") if isinstance(r, ParityReport) else r for r in found.reports)
+        )
+
+
+NONE = Twins({})
+
+
+def make_twins(plan: Plan, made: Made, picture: Image8, isolated: Isolated, folder: Path) -> Twins:
+    """What is proven at a small size instead of on ``picture``; twins are written into ``folder``."""
+    slow = [artifact for artifact in made.artifacts if _is_slow(artifact, picture)]
+    size = _size(plan, made)
+    if not slow or size is None or size.height * size.width >= picture.shape[0] * picture.shape[1]:
+        return NONE
+    form = _at(made.quantized, size)
+    graph = made.graph if made.graph.input.dynamic else sizes.resized(made.graph, size)
+    files = {artifact.key: artifact for artifact in slow if artifact.inputs[0].dynamic}
+    for cell in plan.cells if len(files) < len(slow) else ():
+        if any((a.target, a.precision) == (cell.target.name, cell.precision) and a.key not in files for a in slow):
+            wanted = form if cell.precision == "int8" else None
+            found = isolated.lower(cell, graph, wanted, Options(size, plan.options.io), folder)
+            files |= {twin.key: twin for twin in found if isinstance(twin, Artifact)}
+    return Twins(files, _goldens(plan, made, form, size, folder), size)
+
+
+def _is_slow(artifact: Artifact, picture: Image8) -> bool:
+    """Whether runtimes of its format are here, and all of them are too slow for the picture."""
+    usable = [runner for runner, obstacle in runners_of(artifact.target) if obstacle is None]
+    return bool(usable) and all(too_large(runner, *picture.shape[:2]) for runner in usable)
+
+
+def _size(plan: Plan, made: Made) -> Size | None:
+    """Where the network can be run small, by PyTorch too: a small size that it takes."""
+    if sizes.size_bound(made.graph) is not None or not made.network.inputs[0].dynamic:
+        return None
+    least = probe_size(plan.source.traits, None)
+    step = math.lcm(plan.source.traits.size_multiple, sizes.coarsest_stride(made.graph))
+    return Size(*(-(-side // step) * step for side in (least.height, least.width)))
+
+
+def _at(form: QuantizedGraph | None, size: Size) -> QuantizedGraph | None:
+    if form is None or form.graph.input.dynamic:
+        return form
+    return replace(form, graph=sizes.resized(form.graph, size))
+
+
+def _goldens(plan: Plan, made: Made, form: QuantizedGraph | None, size: Size, folder: Path) -> Goldens:
+    reference = None
+    if form is not None:
+        path = folder / "reference_qdq.onnx"
+        write_bytes(path, graphs.to_bytes(onnx_form(made.graph, form, "int8", Options(size, "float32"))[0]))
+        reference = network_artifact(path, form.graph.input, form.graph.output)
+    pictures = {PHOTO: golden_picture(plan.source.traits.task, size), PROBE: probe_picture(size)}
+    return make_goldens(pictures, made.graph, made.network, reference, plan.request.threads)

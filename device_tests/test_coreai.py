@@ -1,0 +1,37 @@
+"""A bundle with Core AI files that Apple's runtime for Linux is too slow for: proven at 64x64, which the rows say."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from clearport.bundle.folder import Bundle
+from clearport.registry import missing
+from clearport.runtime.parity import ParityReport
+
+from .conftest import command
+
+if missing(("coreai-core",)) or sys.platform == "darwin":
+    pytest.skip("coreai-core for Linux is not installed", allow_module_level=True)
+
+WAYS = {"180x320": ", its twin for 64x64 pictures", "dynamic": ", at 64x64", "64x64": ""}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", WAYS)
+def test_large_files_are_proven_small_and_say_so(size: str, tmp_path: Path) -> None:
+    line = ("export", "ncnet", "--out", tmp_path / "out", "--size", size, "--target", "coreai", "--no-bench", "--quiet")
+    done = command(*line)
+    assert done.code == 0, done.err
+    bundle = Bundle.load(tmp_path / "out")
+    methods = set()
+    for artifact in bundle.artifacts:
+        assert isinstance(artifact.parity, ParityReport)
+        assert artifact.parity.passed
+        methods.add(artifact.parity.method)
+    assert methods == {f"ran on Apple's Core AI runtime for Linux (CPU){WAYS[size]}"}
+    checked = command("verify", bundle.folder)
+    assert checked.code == 0, checked.err
+    assert ("not run above 128x128 pixels" in checked.out + checked.err) == bool(WAYS[size])
