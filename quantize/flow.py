@@ -55,6 +55,7 @@ class QuantizeOptions:
         compensate: round weights with error compensation; else to nearest.
         floats: names of nodes that stay in float whatever it is worth.
         task: what the network does, which tells what an error of int8 costs.
+        ranges: value, least and greatest real value of int8, where they are given instead of observed.
         progress: told how far each stage is.
     """
 
@@ -63,6 +64,7 @@ class QuantizeOptions:
     compensate: bool = True
     floats: tuple[str, ...] = ()
     task: Task = "super-resolution"
+    ranges: tuple[tuple[str, float, float], ...] = ()
     progress: Progress = no_progress
 
 
@@ -186,7 +188,7 @@ def _candidate(
     calibrators: Sequence[str],
 ) -> _Candidate:
     """Find the best of some calibrators for the graph of one strength, from what was seen in it."""
-    whole = calibrate.merged(seen)
+    whole = _with_given(calibrate.merged(seen), setting.options.ranges)
     bounds = {name: (each.low, each.high) for name, each in whole.items()}
     folded = mixed_.lowered(equal, setting.floats, bounds)
     if not setting.options.search:
@@ -194,6 +196,15 @@ def _candidate(
     bench = search.Bench(setting.graph, _splits(seen, setting.inputs), setting.work, weighed=setting.felt is not None)
     choice = search.best_calibrator(search.Judge(bench, folded), calibrators, setting.options.progress)
     return _Candidate(strength, equal, peaks, whole, folded, bench, choice)
+
+
+def _with_given(seen: Mapping[str, Observed], ranges: Sequence[tuple[str, float, float]]) -> Mapping[str, Observed]:
+    """What was observed, with the ranges that are given in its place."""
+    given = {name: (low, high) for name, low, high in ranges}
+    return {
+        name: replace(each, low=given[name][0], high=given[name][1]) if name in given else each
+        for name, each in seen.items()
+    }
 
 
 def _splits(seen: Sequence[Mapping[str, Observed]], inputs: Sequence[Feed]) -> list[search.Split]:

@@ -40,6 +40,12 @@ KnobOpt = Annotated[
 CalibrationOpt = Annotated[
     Path | None, typer.Option(help="Folder of photos like those that the network will see; bundled ones if left out.")
 ]
+RequantizeOpt = Annotated[
+    bool,
+    typer.Option(
+        "--requantize", help="Take an ONNX file that is quantized already back to float, and quantize it anew."
+    ),
+]
 ContractOpt = Annotated[
     Path | None,
     typer.Option(help="What your own network takes and gives (TOML), as 'clearport inspect' prints it."),

@@ -170,6 +170,11 @@ def _quantized(
 
 def _quantize(plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, progress: Progress) -> QuantizedGraph:
     options = QuantizeOptions(task=plan.source.traits.task, progress=progress)
+    rounded = plan.source.rounded(graph)
+    if rounded is not None:  # its own scales are the table: nothing is searched
+        options = replace(
+            options, equalisation=(0.0,), search=False, compensate=False, ranges=rounded.ranges, floats=rounded.floats
+        )
     quantized = isolated.quantize(graph, photos.pixels, options)
     own = plan.request.calibration
     about = {

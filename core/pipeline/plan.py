@@ -12,7 +12,7 @@ from clearport.protocols import Target, no_progress
 from clearport.registry import TARGETS
 
 if TYPE_CHECKING:
-    from clearport.pipeline.sources.source import Source
+    from clearport.pipeline.sources.source import Source, Traits
     from clearport.protocols import Progress
 
 USUAL = Size(360, 640)
@@ -65,7 +65,24 @@ def make_plan(request: ExportRequest, progress: Progress = no_progress) -> Plan:
     cells, skipped = _all_cells(request)
     progress("looking at the network", 0, 0)
     source = source_of(request)
-    return Plan(request, source, _size(request, source), cells, skipped)
+    made, left_out = _fitting(cells, source.traits)
+    return Plan(request, source, _size(request, source), made, (*skipped, *left_out))
+
+
+def _fitting(cells: tuple[Cell, ...], traits: Traits) -> tuple[tuple[Cell, ...], list[Skipped]]:
+    """The cells that a network can be exported in, and why not in others.
+
+    Raises:
+        BadInput: nothing would be left.
+    """
+    if not traits.precisions:
+        return cells, []
+    reason = "the file rounds its values to 8 bits already; --requantize takes it back to float first"
+    made = tuple(cell for cell in cells if cell.precision in traits.precisions)
+    if not made:
+        raise BadInput(f"{traits.name}: nothing to export: {reason}")
+    others = [cell for cell in cells if cell.precision not in traits.precisions]
+    return made, [Skipped(f"{cell.target.name}/{cell.precision}", reason) for cell in others]
 
 
 def _size(request: ExportRequest, source: Source) -> Size | None:

@@ -66,7 +66,7 @@ def graph_of(
 def _typed(found: Plain, inputs: Sequence[TensorSpec]) -> ir.Model:
     """The file's model with its inputs' sizes, and with the shapes that inference in its own opset finds for them."""
     model = onnx.ModelProto()
-    model.CopyFrom(found.model)
+    model.CopyFrom(found.floats or found.model)
     shapes = {spec.name: spec.shape for spec in inputs}
     for value in model.graph.input:
         if value.name in shapes:

@@ -16,7 +16,8 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from clearport.base import BadInput
-from clearport.export.from_onnx import formats
+from clearport.export.from_onnx import formats, quantized
+from clearport.export.from_onnx.quantized import Rounding
 from clearport.models.normalized import order
 
 if TYPE_CHECKING:
@@ -31,7 +32,15 @@ COLORS, MOST_CHANNELS = 4, 16
 """Channels that a picture has at most, and a stack of them; an axis that is longer is a side."""
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_READ = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.UINT8})
+_READ = frozenset(
+    {
+        onnx.TensorProto.FLOAT,
+        onnx.TensorProto.FLOAT16,
+        onnx.TensorProto.DOUBLE,
+        onnx.TensorProto.UINT8,
+        onnx.TensorProto.INT8,
+    }
+)
 _INDICES = frozenset({onnx.TensorProto.INT32, onnx.TensorProto.INT64, onnx.TensorProto.BOOL})
 
 
@@ -55,21 +64,32 @@ class End:
 
 @dataclass(frozen=True)
 class Plain:
-    """A file and its form with plain ends; ``changed`` says in words what differs."""
+    """A file and its form with plain ends.
+
+    Attributes:
+        given: the file.
+        model: its form with plain ends.
+        inputs, outputs: its ends.
+        changed: what differs, in words.
+        floats: the float network within a file that rounds its values to 8 bits, where it is taken with its roundings.
+        roundings: those.
+    """
 
     given: Given
     model: onnx.ModelProto
     inputs: tuple[End, ...]
     outputs: tuple[End, ...]
     changed: tuple[str, ...] = ()
+    floats: onnx.ModelProto | None = None
+    roundings: tuple[Rounding, ...] = ()
 
     def to_bytes(self) -> bytes:
         """One file that holds all of it."""
         return bytes(self.model.SerializeToString(deterministic=True))
 
 
-def plain(given: Given) -> Plain:
-    """The plain form of a file.
+def plain(given: Given, *, requantize: bool = False) -> Plain:
+    """The plain form of a file; with ``requantize`` what it rounds to 8 bits is float again.
 
     Raises:
         BadInput: an end has a number format or a shape that cannot be exported.
@@ -81,18 +101,44 @@ def plain(given: Given) -> Plain:
     if not inputs:
         raise BadInput(f"{given.path}: it has no inputs")
     ends = (*inputs, *outputs)
+    if any(node.op_type in quantized.OPERATORS for node in given.model.graph.node):
+        return _of_quantized(given, inputs, outputs, requantize=requantize)
     changed = _changes(given, ends)
     if not changed and all(end.name == end.given for end in ends):
         return Plain(given, given.model, inputs, outputs)
     model = ir.from_proto(given.model)
     common.RemoveInitializersFromInputsPass()(model)
     formats.in_float32(model, str(given.path))
-    _rename(model.graph, ends)
-    for end in ends:
+    return Plain(given, _finished(model, inputs, outputs), inputs, outputs, changed)
+
+
+def _finished(model: ir.Model, inputs: Sequence[End], outputs: Sequence[End]) -> onnx.ModelProto:
+    """With plain names and axes at the ends."""
+    _rename(model.graph, (*inputs, *outputs))
+    for end in (*inputs, *outputs):
         if end.layout == "NHWC":
             _move_axes(model.graph, end, as_input=end in inputs)
     common.NameFixPass()(model)
-    return Plain(given, ir.to_proto(model), inputs, outputs, changed)
+    return ir.to_proto(model)
+
+
+def _of_quantized(given: Given, inputs: Sequence[End], outputs: Sequence[End], *, requantize: bool) -> Plain:
+    """A file in the QDQ form: float again, or as it is beside the float network within it."""
+    floats, where = ir.from_proto(given.model), str(given.path)
+    common.RemoveInitializersFromInputsPass()(floats)
+    names = {end.given: end.name for end in (*inputs, *outputs)}
+    found = quantized.taken_apart(floats, where)
+    roundings = tuple(replace(each, value=names.get(each.value, each.value)) for each in found)
+    formats.in_float32(floats, where)
+    network = _finished(floats, inputs, outputs)
+    if requantize:
+        return Plain(given, network, tuple(inputs), tuple(outputs), ("what it rounds to 8 bits is float again",))
+    model = ir.from_proto(given.model)
+    common.RemoveInitializersFromInputsPass()(model)
+    changed = quantized.with_float_ends(model)
+    kept = _finished(model, inputs, outputs)
+    said = ("whole numbers at its ends are float32",) if changed else ()
+    return Plain(given, kept, tuple(inputs), tuple(outputs), said, network, roundings)
 
 
 def plain_name(name: str, taken: Collection[str]) -> str:

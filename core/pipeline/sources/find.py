@@ -44,7 +44,8 @@ def source_of(request: ExportRequest) -> Source:
         _check_options(request, "an ONNX file")
         from clearport.pipeline.sources.onnx_file import onnx_source
 
-        return onnx_source(Path(word), _name(Path(word).stem), contract, request.threads)
+        name = _name(Path(word).stem)
+        return onnx_source(Path(word), name, contract, request.threads, requantize=request.requantize)
     if word.lower().endswith(".pt2"):
         _check_options(request, "an exported program")
         from clearport.pipeline.sources.module import module_source

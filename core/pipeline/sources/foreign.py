@@ -94,7 +94,8 @@ def described(
     graph = build(shapes.at(inputs, probe), shapes.at(ends, probe))
     taken, told = _ranges(plain, graph, main, probe, contract)
     inputs = tuple(replace(s, value_range=taken.range or ranges.UNIT) if s.is_picture else s for s in inputs)
-    ends = _with_ranges(ends, main, told, graph, {end.name for end in contract.outputs})
+    said = {end.name or main.name for end in contract.outputs if end.kind or end.range}
+    ends = _with_ranges(ends, main, told, graph, said)
     known = measure.Subject(plain.name, inputs, plain.run)
     reach = _reach(known, graph, main.name, probe)
     multiple = math.lcm(found.multiple if found else 1, coarsest_stride(graph), contract.tiles.multiple or 1)
@@ -207,7 +208,7 @@ def _with_ranges(ends: Specs, main: TensorSpec, told: ranges.Found, graph: Graph
     found = []
     for index, spec in enumerate(ends):
         if spec is main:
-            found.append(_as_told(spec, told))
+            found.append(_as_told(spec, replace(told, picture=True) if spec.name in said else told))
         else:
             found.append(spec if spec.name in said else _beside(spec, graph, index, main))
     return tuple(found)
@@ -226,9 +227,7 @@ def _as_told(spec: TensorSpec, found: ranges.Found) -> TensorSpec:
     """An output with its range; one that is no picture of the photo is a map."""
     if not spec.is_picture:
         return spec
-    return (
-        replace(spec, kind="map", value_range=None) if found.range is None else replace(spec, value_range=found.range)
-    )
+    return replace(spec, kind="picture" if found.picture and found.range else "map", value_range=found.range)
 
 
 def _ranges(
@@ -257,7 +256,8 @@ def _ranges(
     index = next(i for i, spec in enumerate(graph.outputs) if spec.name == main.name)
     last = ranges.at_output(graph, index) if not said[1] else told[1]
     taken, given = ranges.from_photos(shown, restore, last.range if last else None)
-    measured = (ranges.at_input(graph) or taken, last or given)
+    made = replace(last, picture=given.picture) if last else given
+    measured = (ranges.at_input(graph) or taken, made)
     return (told[0] if said[0] else measured[0]), (told[1] if said[1] else measured[1])
 
 

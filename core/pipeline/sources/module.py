@@ -76,6 +76,9 @@ class ModuleSource:
         pt2.save(path, program, [s.name for s in inputs], [s.name for s in outputs])
         return Artifact("torch", "fp32", path, "", tuple(map(normalized.plain, inputs)), outputs, {})
 
+    def rounded(self, graph: Graph) -> None:
+        del graph
+
     def cost(self, size: Size) -> Cost:
         counted = cost_of(self.exported[-1].graph, size)
         return replace(counted, params=sum(p.numel() for p in self.module.parameters()) or counted.params)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,14 @@ from clearport.export.from_onnx.graph import graph_of
 from clearport.export.from_onnx.plain import Plain, plain, with_plain_pictures
 from clearport.export.from_onnx.read import read
 from clearport.graph import nodes as graphs
+from clearport.graph import shapes
 from clearport.models import normalized
 from clearport.models.cost import Cost
 from clearport.pipeline.prove import REFERENCE_OPTIONS, TIMEOUT_S
 from clearport.pipeline.sources import measure
 from clearport.pipeline.sources.foreign import Description, cost_of, described
-from clearport.pipeline.sources.source import About, Traits
+from clearport.pipeline.sources.roundings import matched, unrounded
+from clearport.pipeline.sources.source import About, Rounded, Traits
 from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class OnnxSource:
             CheckFailed: they differ.
         """
         with (
-            _opened(self._reference, REFERENCE_OPTIONS, self.threads) as file,
+            _opened(self._compared, REFERENCE_OPTIONS, self.threads) as file,
             _opened(graphs.to_bytes(graph.model), {}, self.threads) as made,
         ):
             for size in sizes:
@@ -100,7 +102,7 @@ class OnnxSource:
 
     def _rounding(self, single: Array, name: str, given: dict[str, Array]) -> float:
         """How far the file is from itself by other kernels."""
-        with _opened(self._reference, {}, self.threads) as again:
+        with _opened(self._compared, {}, self.threads) as again:
             return float(np.abs(again(given)[name].astype(np.float64) - single).max())
 
     def keep(self, folder: Path) -> Artifact:
@@ -113,6 +115,21 @@ class OnnxSource:
     def _reference(self) -> bytes:
         """The file with plain ends, which takes plain pictures."""
         return with_plain_pictures(self.plain, self.traits.inputs).to_bytes()
+
+    @cached_property
+    def _compared(self) -> bytes:
+        """What the graph is compared with: the same, or the float network within a file that rounds to 8 bits."""
+        if self.plain.floats is None:
+            return self._reference
+        return with_plain_pictures(replace(self.plain, model=self.plain.floats), self.traits.inputs).to_bytes()
+
+    def rounded(self, graph: Graph) -> Rounded | None:
+        if self.plain.floats is None:
+            return None
+        size = shapes.size_of(graph.input) or self.found.tried[0]
+        feed = measure.Subject(self.traits.name, graph.inputs, dict).filled(size)
+        given = matched(self.plain, graph, feed, lambda model: _opened(model, REFERENCE_OPTIONS, self.threads))
+        return Rounded(given, unrounded(graph, given))
 
     def cost(self, size: Size) -> Cost:
         return cost_of(self._graph(size), size)
@@ -129,7 +146,7 @@ class OnnxSource:
         return About(card, self.traits.license)
 
 
-def onnx_source(path: Path, name: str, contract: Contract, threads: int) -> OnnxSource:
+def onnx_source(path: Path, name: str, contract: Contract, threads: int, *, requantize: bool = False) -> OnnxSource:
     """Read a file and find out what its network takes and gives.
 
     Args:
@@ -137,17 +154,22 @@ def onnx_source(path: Path, name: str, contract: Contract, threads: int) -> Onnx
         name: what the network is to be called.
         contract: what the user says of it.
         threads: CPU threads of ONNX Runtime.
+        requantize: whether what a file rounds to 8 bits is to be float again.
 
     Raises:
         BadInput: it cannot be read or exported, or takes no size that is tried.
     """
-    found = plain(read(path))
+    found = plain(read(path), requantize=requantize)
     inputs, free = _specs(found.inputs), any(isinstance(n, str) for end in found.inputs for n in end.shape)
     with _opened(found.to_bytes(), REFERENCE_OPTIONS, threads) as run:
         subject = measure.Subject(str(path), inputs, run)
         outputs = [end.name for end in found.outputs]
         build = partial(_probe_graph, found, name)
-        return OnnxSource(found, described(subject, outputs, name, free=free, contract=contract, build=build), threads)
+        description = described(subject, outputs, name, free=free, contract=contract, build=build)
+    if found.floats is not None:
+        traits = replace(description.traits, precisions=("int8",))
+        description = replace(description, traits=traits)
+    return OnnxSource(found, description, threads)
 
 
 def _probe_graph(found: Plain, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Graph:

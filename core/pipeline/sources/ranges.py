@@ -29,14 +29,17 @@ _CLOSE_DB = 15.0
 """An output that is as near to the photo is the photo, restored, in the range that was assumed."""
 _CLEAR_DB = 3.0
 """How much nearer it must be in one range than in another to tell them apart."""
+_CONTRAST, _CORRELATION = 0.02, 0.5
+"""What an output needs to be a picture: a standard deviation of 5 levels, and something of the photo in it."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A range, and how it was decided, in words."""
+    """A range, how it was decided, in words, and whether what has it is a picture."""
 
     range: tuple[float, float] | None
     why: str
+    picture: bool = True
 
 
 def at_output(graph: Graph, index: int = 0) -> Found | None:
@@ -105,8 +108,8 @@ def from_photos(
         The range at the input and at the output (None: its output is no picture of the photo).
     """
     scores: dict[tuple[Range, Range], float] = {}
-    for taken in CANDIDATES:
-        outputs = [restore(index, taken) for index in range(len(photos))]
+    made_by = {taken: [restore(index, taken) for index in range(len(photos))] for taken in CANDIDATES}
+    for taken, outputs in made_by.items():
         for made in CANDIDATES if given is None else (given,):
             pairs = zip(photos, outputs, strict=True)
             likeness = [_likeness(photo, (out - made[0]) / (made[1] - made[0])) for photo, out in pairs]
@@ -114,13 +117,29 @@ def from_photos(
     usual = (UNIT, UNIT) if given is None else (given, given)
     best = max(scores, key=lambda key: scores[key])
     if scores[best] < _CLOSE_DB:
-        said = "assumed: its output is no picture of its input"
-        return Found(usual[0], said), Found(given, said)
+        shown = given is not None and _shows(photos, made_by[usual[0]], given)
+        said = "assumed: its output is another picture" if shown else "assumed: its output is no picture of its input"
+        return Found(usual[0], said), Found(given, said, picture=shown)
     sure = scores[best] >= scores[usual] + _CLEAR_DB and scores[usual] < _CLOSE_DB
     chosen = best if sure else usual
     told = f"photos come out as photos ({scores[chosen]:.0f} dB)"
     told += "" if sure or len(_near(scores, chosen)) == 1 else "; in other ranges too, so that this one is assumed"
-    return Found(chosen[0], told), Found(chosen[1], told)
+    return Found(chosen[0], told), Found(chosen[1], told, picture=_shows(photos, made_by[chosen[0]], chosen[1]))
+
+
+def _shows(photos: Sequence[Array], outputs: Sequence[Array], span: Range) -> bool:
+    """Whether outputs are pictures: they have contrast, and what is bright in the photo is so there, or dark."""
+    contrast = np.mean([float(np.std(output)) for output in outputs]) / (span[1] - span[0])
+    alike = [abs(_correlation(photo, output)) for photo, output in zip(photos, outputs, strict=True)]
+    return bool(contrast >= _CONTRAST and np.mean(alike) >= _CORRELATION)
+
+
+def _correlation(photo: Array, output: Array) -> float:
+    """Of the means of channels, at as many places as the smaller has pixels."""
+    height, width = (min(a, b) for a, b in zip(photo.shape[2:], output.shape[2:], strict=True))
+    one, other = (_sampled(picture, height, width).mean(axis=1).ravel() for picture in (photo, output))
+    spread = float(np.std(one) * np.std(other))
+    return float(np.mean((one - one.mean()) * (other - other.mean()))) / spread if spread else 0.0
 
 
 def _near(scores: Mapping[tuple[Range, Range], float], chosen: tuple[Range, Range]) -> list[tuple[Range, Range]]:

@@ -18,8 +18,9 @@ class ExportRequest:
     """What the user asked for; see ``clearport export --help``.
 
     ``network`` is a word (``sources/find.py`` has its forms) or a ``torch.nn.Module``. Empty ``targets`` and
-    ``precisions`` mean all. ``contract`` and ``told`` are what a file and options say of a network of the user's.
-    ``size`` None means any size, ``"own"`` the network's own or else the usual one.
+    ``precisions`` mean all. ``requantize`` takes what a file rounds to 8 bits back to float. ``contract`` and
+    ``told`` are what a file and options say of a network of the user's. ``size`` None means any size, ``"own"`` the
+    network's own or else the usual one.
     """
 
     network: str | Any
@@ -32,6 +33,7 @@ class ExportRequest:
     knobs: tuple[str, ...] = ()
     calibration: Path | None = None
     contract: Path | None = None
+    requantize: bool = False
     told: Contract = field(default_factory=Contract)
     io: IODType = "uint8"
     threads: int = 1

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from clearport.base import Artifact, Graph, Paper, Scale, Size, Task, TensorSpec
+    from clearport.base import Artifact, Graph, Paper, Precision, Scale, Size, Task, TensorSpec
     from clearport.models.cost import Cost
     from clearport.protocols import Progress
 
@@ -26,6 +26,7 @@ class Traits:
         license: SPDX name or words.
         paper: where the architecture comes from, where that is known.
         size: the one input size that it takes; None where it takes any.
+        precisions: what it can be exported in; empty: everything.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Traits:
     license: str
     paper: Paper | None = None
     size: Size | None = None
+    precisions: tuple[Precision, ...] = ()
     value_range: tuple[float, float] = (0.0, 255.0)
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
@@ -50,6 +52,19 @@ class About:
     card: Mapping[str, Any]
     license: str
     notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """What a network that was quantized already rounds to 8 bits.
+
+    Attributes:
+        ranges: value of its graph, least and greatest real value.
+        floats: nodes that it computes in float.
+    """
+
+    ranges: tuple[tuple[str, float, float], ...]
+    floats: tuple[str, ...]
 
 
 class Source(Protocol):
@@ -82,6 +97,10 @@ class Source(Protocol):
 
         It is what float parity is measured against, as an artifact that a runner of clearport runs.
         """
+        ...
+
+    def rounded(self, graph: Graph) -> Rounded | None:
+        """What the network rounds already, which is then its scale table; None where it is to be calibrated."""
         ...
 
     def cost(self, size: Size) -> Cost:

@@ -69,6 +69,9 @@ class ZooSource:
         inputs, outputs = shapes.contract(self.spec, self.scale)
         return network_artifact(folder / WEIGHTS, inputs[0], outputs[0])
 
+    def rounded(self, graph: Graph) -> None:
+        del graph
+
     def cost(self, size: Size) -> cost.Cost:
         return cost.cost(deployed(self._loaded.module), size)
 

@@ -1,0 +1,89 @@
+"""The roundings of a QDQ file, found again in the graph that came of it: a value is known by its numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from clearport.base import Array, Graph
+    from clearport.export.from_onnx.plain import Plain
+    from clearport.pipeline.sources.measure import Run
+
+    Opener = Callable[[bytes], AbstractContextManager[Run]]
+
+_SAME = 1e-4
+"""Numbers that differ by less than this share of the largest are those of one value: passes move rounding errors."""
+
+Given = tuple[tuple[str, float, float], ...]
+
+
+def matched(found: Plain, graph: Graph, feed: Mapping[str, Array], opened: Opener) -> Given:
+    """Values of the graph, each with the least and the greatest real value of the 8 bits that the file rounds it to.
+
+    Args:
+        found: the file; it has roundings.
+        graph: what came of its float network, after all passes.
+        feed: inputs that make each value its own.
+        opened: opens a model in ONNX Runtime.
+    """
+    assert found.floats is not None
+    theirs = _values(found.floats.SerializeToString(), [each.value for each in found.roundings], feed, opened)
+    names = [graphs.name_of(v) for v in graphs.values(graph) if v.dtype in {None, ir.DataType.FLOAT}]
+    ours = _values(graphs.to_bytes(graph.model), names, feed, opened)
+    fingerprints = {name: _fingerprint(array) for name, array in ours.items()}
+    pairs: dict[str, tuple[str, float, float]] = {}
+    for rounding in found.roundings:
+        if rounding.value not in theirs:
+            continue
+        wanted = _fingerprint(theirs[rounding.value])
+        for name, own in fingerprints.items():
+            if name not in pairs and _alike(wanted, own):
+                pairs[name] = (name, rounding.low, rounding.high)
+    return tuple(pairs.values())
+
+
+def unrounded(graph: Graph, given: Given) -> tuple[str, ...]:
+    """Convolutions and matrix products whose output the file rounds nowhere, not behind a clamp either: float there."""
+    rounded = {name for name, _, _ in given}
+    found = []
+    for node in graph.model.graph:
+        if node.op_type not in {"Conv", "ConvTranspose", "MatMul"}:
+            continue
+        value = node.outputs[0]
+        after = [user.outputs[0] for user in graphs.consumers(value) if graphs.clamp_of(user) is not None]
+        ends = [value, *after, *(v for each in after for u in graphs.consumers(each) for v in u.outputs)]
+        if not any(v.name in rounded or v.is_graph_output() for v in ends):
+            found.append(node.name or "")
+    return tuple(found)
+
+
+def _values(model: bytes, names: Sequence[str], feed: Mapping[str, Array], opened: Opener) -> dict[str, Array]:
+    """What some values of a model are."""
+    proto = onnx.load_model_from_string(model)
+    written = {name for node in proto.graph.node for name in node.output} - {value.name for value in proto.graph.output}
+    for name in names:
+        if name in written:
+            proto.graph.output.append(onnx.ValueInfoProto(name=name))
+    with opened(proto.SerializeToString()) as run:
+        made = run({value.name: feed[value.name] for value in proto.graph.input if value.name in feed})
+    return {name: made[name] for name in names if name in made}
+
+
+def _fingerprint(array: Array) -> Array:
+    return np.sort(array.astype(np.float64), axis=None)
+
+
+def _alike(one: Array, other: Array) -> bool:
+    """Whether both hold the same numbers in any order: passes move axes and channels."""
+    return one.size == other.size and float(np.abs(one - other).max(initial=0.0)) <= _SAME * float(
+        np.abs(one).max(initial=0.0)
+    )

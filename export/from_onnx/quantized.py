@@ -1,0 +1,201 @@
+"""QDQ files: models whose values are rounded to 8 bits by pairs of QuantizeLinear and DequantizeLinear.
+
+They are taken apart into the float network, with weights as the file's 8 bits have them, and the scales of its values:
+the same passes and targets take them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.base import BadInput
+from clearport.export.from_onnx.lift_older import before, constant, layer_of
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+_PAIR = ("QuantizeLinear", "DequantizeLinear")
+_OTHERS = frozenset(
+    {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear", "QGemm", "QLinearAdd"}
+)
+OPERATORS = _OTHERS.union(_PAIR)
+"""Operators of files that round their values to whole numbers, or compute in them."""
+_ENDS = {"uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767)}
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How a file rounds one value: its name in the float network, and the least and greatest real value of 8 bits."""
+
+    value: str
+    low: float
+    high: float
+
+
+def taken_apart(model: ir.Model, name: str) -> tuple[Rounding, ...]:
+    """Make the float network of a QDQ model, in place; what it rounded, and how.
+
+    Raises:
+        BadInput: it computes in whole numbers elsewhere, or its scales are computed.
+    """
+    others = [f"{node.op_type} {layer_of(node)!r}" for node in model.graph if node.op_type in _OTHERS]
+    if others:
+        raise BadInput(
+            f"{name}: it holds integer operators ({', '.join(others[:4])}): write it in the QDQ form, or give the "
+            "float network"
+        )
+    found: list[Rounding] = []
+    for node in tuple(model.graph):
+        if node.op_type == "DequantizeLinear":
+            _dequantize(node, name, found)
+    for node in tuple(model.graph):
+        if node.op_type == "QuantizeLinear":
+            _end_quantized(node, name, found)
+    return tuple(found)
+
+
+def _dequantize(node: ir.Node, name: str, found: list[Rounding]) -> None:
+    """A constant becomes its real numbers; behind a QuantizeLinear nothing is left; an input is scaled."""
+    source = graphs.need(node, 0)
+    array, giver = graphs.constant(source), source.producer()
+    scale, zero, kind = _parameters(node, name)
+    if array is not None:
+        real = (array.astype(np.float64) - _aligned(zero, array, node)) * _aligned(scale, array, node)
+        _replace(node, constant(node, real.astype(np.float32)))
+        return
+    if giver is not None and giver.op_type == "QuantizeLinear":
+        value = graphs.need(giver, 0)
+        rounding = _rounding(value, scale, zero, kind)
+        if rounding.low == 0 and not _cut(value):  # the 8 bits do what a ReLU did that a quantizer took out
+            value = before(giver, "Relu", [value])
+            value.type, value.name = ir.TensorType(ir.DataType.FLOAT), f"{rounding.value}.relu"
+            rounding = replace(rounding, value=value.name)
+        found.append(rounding)
+        _replace(node, value)
+        return
+    if giver is None and source.is_graph_input():
+        low, high = ((end - float(zero)) * float(scale) for end in _ENDS[kind])
+        moved = before(node, "Sub", [source, constant(node, np.array(zero, np.float32).reshape(()))])
+        result = before(node, "Mul", [moved, constant(node, np.array(scale, np.float32).reshape(()))])
+        result.type = ir.TensorType(ir.DataType.FLOAT)
+        found.append(Rounding(result.name or "", low, high))
+        source.type = ir.TensorType(ir.DataType.FLOAT)
+        _replace(node, result)
+        return
+    raise BadInput(f"{name}: DequantizeLinear {layer_of(node)!r} reads whole numbers that are computed")
+
+
+def _cut(value: ir.Value) -> bool:
+    """Whether a value is written by a clamp, or known not to be negative."""
+    node = value.producer()
+    return node is not None and (graphs.clamp_of(node) is not None or node.op_type in {"Sigmoid", "Softmax", "Relu"})
+
+
+def _end_quantized(node: ir.Node, name: str, found: list[Rounding]) -> None:
+    """What is left of it: the file gives whole numbers. Float gives the same before it is rounded."""
+    result = node.outputs[0]
+    if not result.is_graph_output():
+        if not result.uses():
+            graphs_of(node).remove(node)
+            return
+        raise BadInput(f"{name}: QuantizeLinear {layer_of(node)!r}: its whole numbers are computed with")
+    scale, zero, kind = _parameters(node, name)
+    value = graphs.need(node, 0)
+    found.append(_rounding(value, scale, zero, kind))
+    divided = before(node, "Div", [value, constant(node, np.array(scale, np.float32).reshape(()))])
+    moved = before(node, "Add", [divided, constant(node, np.array(zero, np.float32).reshape(()))])
+    low, high = _ENDS[kind]
+    ends = [constant(node, np.array(end, np.float32)) for end in (low, high)]
+    node.op_type = "Clip"
+    node.attributes.clear()
+    node.resize_inputs(3)
+    for index, given in enumerate((moved, *ends)):
+        node.replace_input_with(index, given)
+    result.type = ir.TensorType(ir.DataType.FLOAT)
+
+
+def graphs_of(node: ir.Node) -> ir.Graph:
+    """The graph that holds a node."""
+    assert isinstance(node.graph, ir.Graph)
+    return node.graph
+
+
+def _rounding(value: ir.Value, scale: Array, zero: Array, kind: str) -> Rounding:
+    low, high = _ENDS[kind]
+    step, offset = float(np.ravel(scale)[0]), float(np.ravel(zero)[0])
+    return Rounding(value.name or "", (low - offset) * step, (high - offset) * step)
+
+
+def _parameters(node: ir.Node, name: str) -> tuple[Array, Array, str]:
+    """Scale and zero point, and the number format, which is the zero point's."""
+    scale, zero = graphs.constant(graphs.need(node, 1)), graphs.constant(graphs.operand(node, 2))
+    what = f"{name}: {node.op_type} {layer_of(node)!r}"
+    if scale is None or (zero is None and graphs.operand(node, 2) is not None):
+        raise BadInput(f"{what}: its scale or zero point is computed")
+    if graphs.attr_int(node, "block_size", 0):
+        raise BadInput(f"{what}: scales of blocks are not read")
+    kind = "uint8" if zero is None else str(zero.dtype)
+    if kind not in _ENDS and kind != "int32":
+        raise BadInput(f"{what}: {kind} is not read; expected 8 bits")
+    return np.asarray(scale, np.float64), np.asarray(0 if zero is None else zero, np.float64), kind
+
+
+def _aligned(values: Array, array: Array, node: ir.Node) -> Array:
+    """Scales of an axis, in the shape that goes with the array."""
+    if values.size == 1:
+        return np.asarray(values.reshape(()))
+    axis = graphs.attr_int(node, "axis", 1) % array.ndim
+    return np.asarray(values.reshape([-1 if i == axis else 1 for i in range(array.ndim)]))
+
+
+def _replace(node: ir.Node, value: ir.Value) -> None:
+    result = node.outputs[0]
+    if result.is_graph_output():
+        keeper = before(node, "Identity", [value])
+        keeper.type, keeper.shape = result.type, result.shape
+        keeper.name, result.name = result.name, f"{result.name}.rounded"
+        value = keeper
+    ir.convenience.replace_all_uses_with(result, value, replace_graph_outputs=True)
+    giver = node.inputs[0].producer() if node.inputs[0] is not None else None
+    graphs_of(node).remove(node, safe=True)
+    if (
+        giver is not None
+        and giver.op_type == "QuantizeLinear"
+        and not any(v.uses() or v.is_graph_output() for v in giver.outputs)
+    ):
+        graphs_of(giver).remove(giver, safe=True)
+
+
+def with_float_ends(model: ir.Model) -> bool:
+    """Float at the ends of a model where they are whole numbers, in place; whether anything was."""
+    body, found = model.graph, False
+    for value in tuple(body.inputs):
+        kind = str(value.dtype).lower() if value.dtype is not None else ""
+        if kind in _ENDS:
+            found = True
+            _round_input(body, value, kind)
+    for index, value in enumerate(tuple(body.outputs)):
+        if value.dtype is not None and str(value.dtype).lower() in _ENDS:
+            found = True
+            node = ir.node("Cast", [value], {"to": int(ir.DataType.FLOAT)})
+            body.append(node)
+            node.outputs[0].type, node.outputs[0].shape = ir.TensorType(ir.DataType.FLOAT), value.shape
+            node.outputs[0].name, value.name = value.name, f"{value.name}.whole"
+            body.outputs[index] = node.outputs[0]
+    return found
+
+
+def _round_input(body: ir.Graph, value: ir.Value, kind: str) -> None:
+    uses, whole, first = tuple(value.uses()), value.type, body[0]
+    value.type = ir.TensorType(ir.DataType.FLOAT)
+    rounded = before(first, "Round", [value])
+    ends = [constant(first, np.array(end, np.float32)) for end in _ENDS[kind]]
+    cast = before(first, "Cast", [before(first, "Clip", [rounded, *ends])], to=int(ir.DataType[kind.upper()]))
+    cast.type = whole
+    for use in uses:
+        use.node.replace_input_with(use.idx, cast)
