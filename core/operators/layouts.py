@@ -53,6 +53,7 @@ EXPAND = Operator(
     tflite=tflite("move:expand"),
     mil=mil("matrix:expand"),
     coreai=coreai("matrix:expand"),
+    ncnn=ncnn("spatial:expand"),
     openvino=("Broadcast",),
     cases=(
         after_conv(
@@ -64,8 +65,7 @@ EXPAND = Operator(
             tflite=wrote(
                 "CONV_2D MEAN BROADCAST_TO CONCATENATION", outside="BROADCAST_TO", nnapi=None, float_only=True
             ),
-            refused={"ncnn": "no rule for it"},
-            one_size=("tflite",),
+            one_size=("ncnn", "tflite"),
         ),
         after_conv(
             "expand, of a value per channel, to 1 8 4 5",
@@ -73,7 +73,6 @@ EXPAND = Operator(
             one("Expand", "pooled to"),
             constants={"to": i64(1, 8, 4, 5)},
             sides=(12, 16),
-            refused={"ncnn": "no rule for it"},
         ),
         after_conv(
             "expand, of a value per channel, to 4 1 1 1 3",
@@ -82,7 +81,7 @@ EXPAND = Operator(
             one("Reshape", "t after"),
             constants={"to": i64(4, 1, 1, 1, 3), "after": i64(1, 4, 8, 3)},
             sides=(12, 16),
-            refused={"ncnn": "no rule for it", "tflite": "makes 5 axes of 4"},
+            refused={"ncnn": "four axes", "tflite": "makes 5 axes of 4"},
         ),
     ),
 )

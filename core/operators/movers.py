@@ -44,7 +44,6 @@ CONCAT = Operator(
         after_conv("concat of rows", one("Concat", "x y", axis=2), tflite=wrote("CONV_2D CONV_2D CONCATENATION")),
     ),
 )
-GATHER = Operator("Gather", "mover", moves_data=True, openvino=("Gather",))
 PAD = Operator(
     "Pad",
     "mover",
@@ -136,7 +135,7 @@ SLICE = Operator(
             one("Slice", "x a b c d"),
             constants={"a": i64(1), "b": i64(2**62), "c": i64(3), "d": i64(2)},
             tflite=wrote("CONV_2D STRIDED_SLICE", outside="STRIDED_SLICE"),
-            refused={"ncnn": "leaves nothing out"},
+            one_size=("ncnn",),
         ),
         after_conv(
             "slice, starts 2 1, ends 5 -2, axes 1 3",
@@ -150,19 +149,17 @@ SLICE = Operator(
             one("Slice", "x starts ends axes steps"),
             constants={"starts": i64(0, -9), "ends": i64(2**62, 2**62), "axes": i64(2, 3), "steps": i64(2, 1)},
             sides=(12, 16),
-            one_size=("tflite",),
-            refused={"ncnn": "leaves nothing out"},
+            one_size=("ncnn", "tflite"),
         ),
         after_conv(
             "slice, starts 1, ends 11, axes 2, steps 3",
             one("Slice", "x starts ends axes steps"),
             constants={"starts": i64(1), "ends": i64(11), "axes": i64(2), "steps": i64(3)},
             sides=(12, 16),
-            one_size=("tflite",),
-            refused={"ncnn": "leaves nothing out"},
+            one_size=("ncnn", "tflite"),
         ),
     ),
 )
 SPLIT = Operator("Split", "mover", moves_data=True, openvino=("Split", "VariadicSplit"), torch=in_torch("split"))
 
-OPERATORS = (CONCAT, GATHER, PAD, SLICE, SPLIT)
+OPERATORS = (CONCAT, PAD, SLICE, SPLIT)

@@ -5,6 +5,14 @@ from __future__ import annotations
 from clearport.operators.case import after_conv, i64, one, weight, wrote
 from clearport.operators.record import Operator, coreai, in_torch, mil, ncnn, reaching, tflite
 
+INSTANCE_NORMALIZATION = Operator(
+    "InstanceNormalization",
+    "normalization",
+    tflite=tflite("reduce:instance_normalization"),
+    mil=mil("matrix:instance_norm"),
+    ncnn=ncnn("conv:instance_norm"),
+    reference={"instance_norm": "clearport.runtime.coreml_reference.choices:instance_norm"},
+)
 LAYER_NORMALIZATION = Operator(
     "LayerNormalization",
     "normalization",
@@ -94,7 +102,7 @@ REDUCE_MEAN = Operator(
             ("ReduceMean", "x a", "m", {"keepdims": 0}),
             one("Unsqueeze", "m b"),
             constants={"a": i64(1), "b": i64(1)},
-            refused={"tflite": "it drops axes"},
+            refused={"tflite": "Unsqueeze"},
             one_size=("ncnn",),
         ),
         after_conv("reduce mean, axes 1", one("ReduceMean", "x axes"), constants={"axes": i64(1)}, sides=(12, 16)),
@@ -160,4 +168,4 @@ SOFTMAX = Operator(
     ),
 )
 
-OPERATORS = (LAYER_NORMALIZATION, REDUCE_MAX, REDUCE_MEAN, REDUCE_MIN, REDUCE_SUM, SOFTMAX)
+OPERATORS = (INSTANCE_NORMALIZATION, LAYER_NORMALIZATION, REDUCE_MAX, REDUCE_MEAN, REDUCE_MIN, REDUCE_SUM, SOFTMAX)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clearport.operators.case import after_conv, number, one, wrote
-from clearport.operators.record import Operator, coreai, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Kernel, Operator, coreai, in_torch, mil, ncnn, tflite
 
 ABS = Operator(
     "Abs",
@@ -18,8 +18,12 @@ ABS = Operator(
 CEIL = Operator(
     "Ceil",
     "unary",
+    tflite=tflite("unary:function", op="CEIL"),
+    mil=mil("elementwise:unary", op="ceil"),
     ncnn=ncnn("elementwise:unary", code=3),
-    cases=(after_conv("rounded up", one("Ceil"), refused={"coreml": "no rule for it", "tflite": "no rule for it"}),),
+    kernels=(Kernel("CEIL", ("1.14.0",)),),
+    reference={"ceil": "clearport.runtime.coreml_reference.choices:ceil"},
+    cases=(after_conv("rounded up", one("Ceil")),),
 )
 ERF = Operator(
     "Erf",
@@ -47,14 +51,17 @@ EXP = Operator(
 FLOOR = Operator(
     "Floor",
     "unary",
+    tflite=tflite("unary:function", op="FLOOR"),
+    mil=mil("elementwise:unary", op="floor"),
     ncnn=ncnn("elementwise:unary", code=2),
+    kernels=(Kernel("FLOOR", ("1.9.0",), float32=27),),
+    reference={"floor": "clearport.runtime.coreml_reference.choices:floor"},
     cases=(
         after_conv(
             "rounded down and up",
             ("Floor", "x", "f", {}),
             ("Ceil", "x", "c", {}),
             one("Add", "f c"),
-            refused={"coreml": "no rule for it", "tflite": "no rule for it"},
         ),
     ),
 )

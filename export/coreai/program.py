@@ -122,7 +122,7 @@ def _lower_node(low: Lowering, node: ir.Node) -> None:
 def _ruled(low: Lowering, node: ir.Node) -> Any:
     rule = table.of(node).coreai
     if rule is None:
-        raise unknown("coreai", node, node.name or name_of(node.outputs[0]))
+        raise unknown("coreai", node)
     return rule(low, node)
 
 

@@ -59,6 +59,11 @@ def leaky_relu(low: Lowering, node: ir.Node, name: str) -> Any:
     return low.mb.leaky_relu(x=low.var(node, 0), alpha=slope, name=name)
 
 
+def elu(low: Lowering, node: ir.Node, name: str) -> Any:
+    """Elu -> elu."""
+    return low.mb.elu(x=low.var(node, 0), alpha=low.fit(node, attr_float(node, "alpha", 1.0)), name=name)
+
+
 def prelu(low: Lowering, node: ir.Node, name: str) -> Any:
     """PRelu -> prelu with one slope per channel; one slope for all is repeated."""
     x, slope = low.var(node, 0), low.array(node, 1)

@@ -107,6 +107,8 @@ class Lowering:
         """
         if np.asarray(number).dtype.kind == "i":
             return np.asarray(number, np.int32)
+        if np.asarray(number).dtype.kind == "b":
+            return np.asarray(number)
         with np.errstate(over="ignore"):
             fitted = np.asarray(number).astype(self.compute)
         if not np.isfinite(fitted).all():

@@ -45,6 +45,13 @@ def layer_norm(low: Lowering, node: ir.Node, name: str) -> Any:
     return low.mb.layer_norm(x=x, axes=list(range(first, x.rank)), **over, epsilon=epsilon, name=name)
 
 
+def instance_norm(low: Lowering, node: ir.Node, name: str) -> Any:
+    """InstanceNormalization -> instance_norm."""
+    epsilon = low.fit(node, attr_float(node, "epsilon", 1e-5))
+    ends = {"gamma": low.array(node, 1), "beta": low.array(node, 2)}
+    return low.mb.instance_norm(x=low.var(node, 0), **ends, epsilon=epsilon, name=name)
+
+
 def matmul(low: Lowering, node: ir.Node, name: str) -> Any:
     """MatMul -> matmul, which broadcasts the axes before the last two as ONNX does."""
     return low.mb.matmul(x=low.var(node, 0), y=low.var(node, 1), name=name)

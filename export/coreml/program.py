@@ -24,6 +24,7 @@ from clearport.export.coreml.lowering import COMPUTE, Lowering, builder, refuse
 from clearport.export.coreml.rules import ios_of, rule_for
 from clearport.export.coreml.tools import load, quiet
 from clearport.export.coreml.wide import NOTHING, Wide
+from clearport.export.without_rule import require_rules
 from clearport.graph import nodes as graphs
 from clearport.graph.nodes import name_of
 from clearport.graph.shapes import multiple
@@ -100,6 +101,7 @@ def convert(plan: Plan) -> Any:
     Raises:
         UnsupportedOperator: an operator has no rule, or its settings are not ones that Core ML has.
     """
+    require_rules("coreml", plan.nodes(), lambda node: table.of(node).mil is not None)
     ct = load()
     target = getattr(ct.target, f"iOS{plan.ios}")
     free = _Free(ct)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.export.without_rule import unknown
-from clearport.graph.nodes import operand
 from clearport.operators import table
 from clearport.operators.record import resolved
 
@@ -29,7 +28,7 @@ def rule_for(node: ir.Node) -> Rule:
     """
     rule = table.of(node).mil
     if rule is None:
-        raise unknown("coreml", node, node.name or operand_name(node))
+        raise unknown("coreml", node)
     return rule
 
 
@@ -42,9 +41,3 @@ def ios_of(node: ir.Node) -> int:
     since = rule_for(node).since
     first: int = FIRST_IOS if since is None else resolved(since)(node)
     return first
-
-
-def operand_name(node: ir.Node) -> str:
-    """A name for a node that has none: that of what it writes, else of what it reads."""
-    first = node.outputs[0] if node.outputs else operand(node, 0)
-    return (first.name if first is not None else None) or "?"

@@ -99,8 +99,10 @@ def slice_(low: Lowering, node: ir.Node, name: str) -> Any:
     starts, ends = need_constant(node, 1).tolist(), need_constant(node, 2).tolist()
     axes = _integers(node, 3, list(range(len(starts))))
     steps = _integers(node, 4, [1] * len(starts))
-    if any(step < 1 for step in steps):
-        raise refuse(node, f"steps {steps} must be positive")
+    for place, (axis, start, stop, step) in enumerate(zip(axes, starts, ends, steps, strict=True)):
+        if step < 0:
+            x = _backwards(low, node, x, axis, slice(start, stop, step), f"{name}_turned{place}")
+            starts[place], ends[place], steps[place] = 0, _TO_THE_END, 1
     begin, end, stride = np.zeros(x.rank, np.int32), np.zeros(x.rank, np.int32), np.ones(x.rank, np.int32)
     begin_open, end_open = [True] * x.rank, [True] * x.rank
     for axis, start, stop, step in zip(axes, starts, ends, steps, strict=True):
@@ -112,6 +114,16 @@ def slice_(low: Lowering, node: ir.Node, name: str) -> Any:
     return low.mb.slice_by_index(
         x=x, begin=begin, end=end, stride=stride, begin_mask=begin_open, end_mask=end_open, name=name
     )
+
+
+def _backwards(low: Lowering, node: ir.Node, x: Any, axis: int, places: slice, name: str) -> Any:
+    """The rows ``places``, which go backwards, one by one."""
+    size = x.shape[axis]
+    if not isinstance(size, int | np.integer):
+        raise refuse(node, "it goes backwards along an axis without a fixed size: export it for one size")
+    stop = None if places.stop < -size else places.stop
+    rows = np.arange(size)[places.start : stop : places.step]
+    return low.mb.gather(x=x, indices=rows.astype(np.int32), axis=axis, name=name)
 
 
 def _integers(node: ir.Node, index: int, default: list[int]) -> list[int]:

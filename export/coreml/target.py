@@ -22,7 +22,9 @@ from clearport.export.coreml.lowering import COMPUTE
 from clearport.export.coreml.package import Description, write
 from clearport.export.coreml.program import LARGEST, SMALLEST, Plan, Variant, convert
 from clearport.export.coreml.wide import NOTHING, choose
+from clearport.export.passes.plain import sampling
 from clearport.export.written import written
+from clearport.graph import nodes as graphs
 from clearport.registry import installed_versions
 
 FLOAT32_KEY = "clearport.float32_operators"
@@ -73,6 +75,7 @@ def _without_pictures(plan: Plan) -> Skipped:
 
 
 def _lower(plan: Plan, folder: Path) -> Artifact:
+    plan = _with_look_ups(plan)
     graph = plan.graph
     path = folder / f"{graph.stem}_{plan.precision}_{plan.variant}.mlpackage"
     write(convert(plan), _description(plan), path)
@@ -86,6 +89,16 @@ def _lower(plan: Plan, folder: Path) -> Artifact:
         tool_versions={name: found or "" for name, found in installed_versions(TARGET.requires).items()},
         variant=plan.variant,
     )
+
+
+def _with_look_ups(plan: Plan) -> Plan:
+    """Without sampling of three spatial axes, which Core ML has not; the places are computed in float32."""
+    graph = sampling.run(plan.graph, deep_only=True)
+    if graph is plan.graph:
+        return plan
+    before = {value.name for value in graphs.values(plan.graph)}
+    added = {value.name for value in graphs.values(graph) if value.name} - before
+    return replace(plan, graph=graph, wide=replace(plan.wide, names=plan.wide.names | added))
 
 
 def _contract(spec: TensorSpec, plan: Plan) -> TensorSpec:

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 
 def convolution(low: Lowering, node: ir.Node) -> None:
-    """Conv -> Convolution, or ConvolutionDepthWise where it has groups."""
-    kernel, group = _kernel(node), graphs.attr_int(node, "group", 1)
-    settings = _settings(node, kernel.shape[0], kernel) | _grouped(group)
+    """Conv -> Convolution, or ConvolutionDepthWise where it has groups, as those of a batch of pictures are."""
+    kernel, count = _kernel(node), low.count(node)
+    group = graphs.attr_int(node, "group", 1) * count
+    many = np.concatenate([kernel] * count) if count > 1 else kernel
+    settings = _settings(node, many.shape[0], many) | _grouped(group)
     kind = "Convolution" if group == 1 else "ConvolutionDepthWise"
-    low.write(node, kind, [low.picture(node)], settings | fused(low, node), _numbers(low, node, kernel))
+    low.write_each(node, kind, settings | fused(low, node), _numbers(low, node, many, count))
 
 
 def transposed(low: Lowering, node: ir.Node) -> None:
@@ -73,9 +75,22 @@ def _grouped(group: int) -> dict[int, Setting]:
     return {} if group == 1 else {7: group}
 
 
-def _numbers(low: Lowering, node: ir.Node, kernel: Array) -> list[bytes]:
+def _numbers(low: Lowering, node: ir.Node, kernel: Array, count: int = 1) -> list[bytes]:
     bias = graphs.operand(node, 2)
-    return [low.weights(kernel)] + ([] if bias is None else [plain(graphs.need_constant(node, 2))])
+    return [low.weights(kernel)] + ([] if bias is None else [plain(np.tile(graphs.need_constant(node, 2), count))])
+
+
+def instance_norm(low: Lowering, node: ir.Node) -> None:
+    """InstanceNormalization of one picture or of lines -> InstanceNorm."""
+    value, scale = graphs.need(node, 0), graphs.need_constant(node, 1)
+    have = low.whole(node, value)
+    if low.shape(value)[0] != 1 or not 2 <= len(have) <= 3:
+        raise refuse(node, f"an input of shape {low.shape(value)}: ncnn has no batch")
+    settings: dict[int, Setting] = {0: int(scale.size), 1: graphs.attr_float(node, "epsilon", 1e-5), 2: 1}
+    picture = (*have, 1)[:3] if len(have) == 2 else have
+    blob = low.reshaped(node, "picture", low.blob(node), have, picture)
+    numbers = [plain(scale), plain(graphs.need_constant(node, 2))]
+    low.write(node, "InstanceNorm", [blob], settings, numbers, picture)
 
 
 def matmul(low: Lowering, node: ir.Node) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from clearport.export.ncnn.file import Setting, plain
 from clearport.export.ncnn.lower import Lowering, refuse
 from clearport.graph import nodes as graphs
@@ -74,12 +76,19 @@ def leaky_relu(low: Lowering, node: ir.Node) -> None:
     low.write(node, "ReLU", [low.blob(node)], {0: graphs.attr_float(node, "alpha", 0.01)})
 
 
+def elu(low: Lowering, node: ir.Node) -> None:
+    """Elu -> ELU."""
+    low.write(node, "ELU", [low.blob(node)], {0: graphs.attr_float(node, "alpha", 1.0)})
+
+
 def prelu(low: Lowering, node: ir.Node) -> None:
     """PRelu with a slope per channel, or one for all -> PReLU."""
-    slope, channels = graphs.need_constant(node, 1), low.dims(graphs.need(node, 0))[0]
+    slope, shape, count = graphs.need_constant(node, 1), low.shape(graphs.need(node, 0)), low.count(node)
+    channels = shape[1] if count > 1 else low.dims(graphs.need(node, 0))[0]
     if slope.size not in {1, channels} or (slope.ndim >= 3 and slope.shape[-3] != slope.size):
         raise refuse(node, f"a slope of shape {slope.shape}: one per channel was expected")
-    low.write(node, "PReLU", [low.picture(node)], {0: int(slope.size)}, [plain(slope)])
+    many = np.tile(slope.reshape(-1), count if slope.size > 1 else 1)
+    low.write_each(node, "PReLU", {0: int(many.size)}, [plain(many)])
 
 
 def gelu(low: Lowering, node: ir.Node) -> None:

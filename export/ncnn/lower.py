@@ -139,6 +139,22 @@ class Lowering:
         name = self._result(node)
         return self.bind(node, self.file.layer(kind, layer_of(node), inputs, name, settings, weights))
 
+    def write_each(
+        self, node: ir.Node, kind: str, settings: Mapping[int, Setting], weights: Sequence[bytes] = ()
+    ) -> str:
+        """Append a layer that works on each channel of pictures alone: those of a batch lie behind each other."""
+        if self.count(node) == 1:
+            return self.write(node, kind, [self.picture(node)], settings, weights)
+        have = self.whole(node, graphs.need(node, 0))
+        flat = self.reshaped(node, "pictures", self.blob(node), have, (have[0] * have[1], *have[2:]))
+        after = known(node, self.shape(node.outputs[0]))
+        return self.write(node, kind, [flat], settings, weights, (after[0] * after[1], *after[2:]))
+
+    def count(self, node: ir.Node) -> int:
+        """The pictures of a batch that input 0 is; 1 where that is not known."""
+        shape = self.shape(graphs.need(node, 0))
+        return shape[0] or 1 if len(shape) == 4 else 1
+
     def between(
         self,
         node: ir.Node,

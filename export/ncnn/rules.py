@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clearport.export.ncnn.lower import TARGET_NAME, Lowering, layer_of
+from clearport.export.ncnn.lower import TARGET_NAME, Lowering
 from clearport.export.without_rule import unknown
 from clearport.graph import nodes as graphs
 from clearport.operators import table
@@ -24,8 +24,13 @@ def write(low: Lowering, node: ir.Node) -> None:
         return
     rule = table.of(node).ncnn
     if rule is None:
-        raise unknown(TARGET_NAME, node, layer_of(node))
+        raise unknown(TARGET_NAME, node)
     rule(low, node)
+
+
+def has_rule(node: ir.Node) -> bool:
+    """Whether ``write`` knows the operator."""
+    return table.of(node).ncnn is not None or _computes_sizes(node)
 
 
 def _computes_sizes(node: ir.Node) -> bool:

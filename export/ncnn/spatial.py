@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from itertools import permutations
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from clearport.export.ncnn.file import Setting
-from clearport.export.ncnn.lower import FREE, Lowering, refuse
+from clearport.export.ncnn.index import picked
+from clearport.export.ncnn.lower import FREE, Lowering, refuse, sized
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -14,6 +18,10 @@ if TYPE_CHECKING:
 
     from clearport.export.ncnn.lower import Dims
 
+_JOINED, _RESHAPED = "Concat", "Reshape"
+"""Layers that are called as ONNX's operators are."""
+_PRODUCT = 2
+"""``BinaryOp``'s own number."""
 _PADS = {"constant": 0, "edge": 1, "reflect": 2}
 _SHUFFLES = {"CRD": 0, "DCR": 1}
 
@@ -39,7 +47,7 @@ def pool(low: Lowering, node: ir.Node, code: int) -> None:
         5: 1,  # windows that fit, no rounding up
         6: graphs.attr_int(node, "count_include_pad", 0),
     }
-    low.write(node, "Pooling", [low.picture(node)], settings)
+    low.write_each(node, "Pooling", settings)
 
 
 def reduce(low: Lowering, node: ir.Node, code: int) -> None:
@@ -61,6 +69,9 @@ def _reduction(low: Lowering, node: ir.Node, code: int, axes: list[int], keep: b
     places = sorted(low.axis(node, value, axis) for axis in axes)
     if not keep and len(places) == len(low.dims(value)):
         raise refuse(node, "nothing but one number would be left: keep the axes")
+    if len(low.dims(value)) == 1:  # ncnn (1.0.20261020) leaves a blob of one axis as it is, unless all of it is reduced
+        low.write(node, "Reduction", [low.blob(node)], {0: code, 1: 1, 4: 1, 5: 1})
+        return
     settings: dict[int, Setting] = {0: code, 1: 0, 3: places, 4: int(keep), 5: 1}
     low.write(node, "Reduction", [low.blob(node)], settings)
 
@@ -77,21 +88,35 @@ def space_to_depth(low: Lowering, node: ir.Node) -> None:
 
 
 def concat(low: Lowering, node: ir.Node) -> None:
-    """Concat -> Concat."""
+    """Concat -> Concat; along an axis that blobs leave out, they get it back first."""
     computed = next(value for value in node.inputs if value is not None and graphs.constant(value) is None)
-    axis = low.axis(node, computed, graphs.attr_int(node, "axis", 1))
-    rank = len(low.dims(node.outputs[0]))
-    low.write(node, "Concat", [low.operand(node, index, rank) for index in range(len(node.inputs))], {0: axis})
+    rank = len(low.shape(computed))
+    axis = graphs.attr_int(node, "axis", 1) % rank
+    have = len(low.dims(node.outputs[0]))
+    place = axis - (rank - have)
+    low.write(node, _JOINED, [low.operand(node, index, have) for index in range(len(node.inputs))], {0: place})
+
+
+def expand(low: Lowering, node: ir.Node) -> None:
+    """Expand -> BinaryOp with ones, which broadcasts."""
+    low.whole(node, graphs.need(node, 0))
+    want = low.whole(node, node.outputs[0])
+    ones = low.memory(node, "ones", np.ones(want, np.float32))
+    low.write(node, "BinaryOp", [low.operand(node, 0, len(want)), ones], {0: _PRODUCT})
 
 
 def cut(low: Lowering, node: ir.Node) -> None:
-    """Slice without steps -> Crop."""
+    """Slice -> Crop; where it leaves places out or goes backwards, axis by axis."""
     value = graphs.need(node, 0)
     shape = low.shape(value)
     starts, ends = (_integers(node, index, []) for index in (1, 2))
     axes = _integers(node, 3, list(range(len(starts))))
-    if any(step != 1 for step in _integers(node, 4, [1] * len(starts))):
-        raise refuse(node, "ncnn's Crop leaves nothing out between its ends")
+    steps = _integers(node, 4, [1] * len(starts))
+    if any(step != 1 for step in steps):
+        _cut_in_steps(
+            low, node, [low.axis(node, value, axis) for axis in axes], list(zip(starts, ends, steps, strict=True))
+        )
+        return
     gives = list(low.dims(value))
     places = [low.axis(node, value, axis) for axis in axes]
     pairs = []
@@ -103,6 +128,37 @@ def cut(low: Lowering, node: ir.Node) -> None:
             gives[place] = (size if stop == FREE else stop) - first
     settings: dict[int, Setting] = {9: [first for first, _ in pairs], 10: [stop for _, stop in pairs], 11: places}
     low.write(node, "Crop", [low.blob(node)], settings, gives=tuple(gives))
+
+
+def _cut_in_steps(low: Lowering, node: ir.Node, axes: list[int], cuts: list[tuple[int, int, int]]) -> None:
+    blob, have = low.blob(node), low.whole(node, graphs.need(node, 0))
+    for axis, (start, end, step) in zip(axes, cuts, strict=True):
+        stop = None if step < 0 and end < -have[axis] else end
+        places = list(range(have[axis]))[start:stop:step]
+        if not places:
+            raise refuse(node, f"nothing is left of {have[axis]}")
+        blob = _kept(low, node, f"axis{axis}", blob, have, axis, places)
+        have = (*have[:axis], len(places), *have[axis + 1 :])
+    low.bind(node, low.reshaped(node, "whole", blob, have, low.whole(node, node.outputs[0])))
+
+
+def _kept(
+    low: Lowering, node: ir.Node, what: str, blob: str, have: tuple[int, ...], axis: int, places: list[int]
+) -> str:
+    """``places`` in even steps of one axis: by Crop; with steps those are made an axis of their own."""
+    first, count = places[0], len(places)
+    step = places[1] - first if count > 1 else 1
+    begin = min(first, have[axis] - count * step)
+    if step < 1 or begin < 0:
+        return picked(low, node, what, blob, have, axis, places)
+    part = low.between(node, what, "Crop", [blob], {9: [begin], 10: [begin + count * step], 11: [axis]})
+    if step == 1:
+        return part
+    before, after = math.prod(have[:axis]), math.prod(have[axis + 1 :])
+    cells = low.between(node, f"{what}/cells", _RESHAPED, [part], sized((before * count, step, after)))
+    at = first - begin
+    lines = low.between(node, f"{what}/lines", "Crop", [cells], {9: [at], 10: [at + 1], 11: [1]})
+    return low.between(node, f"{what}/kept", _RESHAPED, [lines], sized((*have[:axis], count, *have[axis + 1 :])))
 
 
 def _ends(node: ir.Node, size: int | None, start: int, end: int) -> tuple[int, int]:
@@ -129,15 +185,35 @@ def pad(low: Lowering, node: ir.Node) -> None:
     for axis, before, after in zip(axes, numbers[: len(axes)], numbers[len(axes) :], strict=True):
         if (before, after) != (0, 0):
             amounts[low.axis(node, value, axis) - rank] = (before, after)
-    if any(axis < -2 for axis in amounts) or any(min(pair) < 0 for pair in amounts.values()):
-        raise refuse(node, f"pads {numbers}: only height and width can grow")
+    if any(min(pair) < 0 for pair in amounts.values()):
+        raise refuse(node, f"pads {numbers}: an axis cannot become shorter")
     if not amounts:
         low.bind(node, low.blob(node))
         return
-    (top, bottom), (left, right) = (amounts.get(axis, (0, 0)) for axis in (-2, -1))
     fill = graphs.scalar(graphs.operand(node, 2)) or 0.0
+    if any(axis < -2 for axis in amounts):
+        _grown(low, node, {axis + rank: pair for axis, pair in amounts.items()}, fill)
+        return
+    (top, bottom), (left, right) = (amounts.get(axis, (0, 0)) for axis in (-2, -1))
     settings: dict[int, Setting] = {0: top, 1: bottom, 2: left, 3: right, 4: _PADS[mode], 5: fill}
-    low.write(node, "Padding", [low.picture(node)], settings)
+    low.write_each(node, "Padding", settings)
+
+
+def _grown(low: Lowering, node: ir.Node, amounts: dict[int, tuple[int, int]], fill: float) -> None:
+    """Pad of any axes with a number: Concat with blobs that hold it."""
+    if graphs.attr_str(node, "mode", "constant") != "constant":
+        raise refuse(node, "only height and width can be reflected or repeated")
+    blob, have = low.blob(node), low.whole(node, graphs.need(node, 0))
+    for axis, (before, after) in amounts.items():
+        sides = [
+            low.memory(node, f"axis{axis}/{side}", np.full((*have[:axis], count, *have[axis + 1 :]), fill, np.float32))
+            for side, count in (("before", before), ("after", after))
+            if count
+        ]
+        parts = [*sides[: int(before > 0)], blob, *sides[int(before > 0) :]]
+        blob = low.between(node, f"axis{axis}/grown", _JOINED, parts, {0: axis})
+        have = (*have[:axis], have[axis] + before + after, *have[axis + 1 :])
+    low.bind(node, low.reshaped(node, "whole", blob, have, low.whole(node, node.outputs[0])))
 
 
 def transpose(low: Lowering, node: ir.Node) -> None:

@@ -71,12 +71,17 @@ class NcnnTarget:
 
 def emit(graph: Graph, *, half: bool) -> tuple[str, bytes]:
     """The ``.param`` and the ``.bin`` of a graph; ``half``: weights are stored as float16."""
-    from clearport.export.ncnn.lower import Lowering
-    from clearport.export.ncnn.rules import write
+    from clearport.export.ncnn.lower import TARGET_NAME, Lowering
+    from clearport.export.ncnn.rules import has_rule, write
+    from clearport.export.passes.plain import sampling
+    from clearport.export.without_rule import require_rules
     from clearport.graph import nodes as graphs
 
+    graph = sampling.without_reflection(graph)
+    nodes = tuple(graphs.computed(graph.model.graph))
+    require_rules(TARGET_NAME, nodes, has_rule)
     low = Lowering(graph, half)
-    for node in graphs.computed(graph.model.graph):
+    for node in nodes:
         write(low, node)
     names = [spec.name for spec in graph.outputs]
     for name, value in zip(names, graph.model.graph.outputs, strict=True):

@@ -11,8 +11,8 @@ from clearport.export.passes.rewriting import constant, insert, sizes, substitut
 from clearport.export.quirks import openvino as known
 from clearport.export.quirks.table import Quirk, of
 from clearport.graph import nodes as graphs
+from clearport.operators.index import GATHER
 from clearport.operators.matrix import MATMUL
-from clearport.operators.movers import GATHER
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -15,6 +15,9 @@ from onnxscript import optimizer, rewriter
 from onnxscript.rewriter.rules import common as rules
 
 from clearport.base import Graph
+from clearport.export.passes import constants
+from clearport.export.passes.plain import functions
+from clearport.export.passes.rewriting import substitute
 from clearport.graph import nodes as graphs
 
 _FOLDABLE = 1 << 24
@@ -22,6 +25,8 @@ _FOLDABLE = 1 << 24
 
 _ROUNDS = 2
 """What rules leave behind is folded once more."""
+_MORE_ROUNDS = 8
+"""So often a size that became known makes others known, until nothing is left to fold."""
 
 _RULES = (
     *rules.mul_by_1_rule.commute(),
@@ -62,16 +67,34 @@ def run(graph: Graph) -> Graph:
     """Given and result: see the module."""
     folded = graphs.clone(graph)
     common.InlinePass()(folded.model)
+    _spell_group_normalization(folded.model)
     for _ in range(_ROUNDS):
-        optimizer.fold_constants_ir(
-            folded.model, onnx_shape_inference=True, input_size_limit=_FOLDABLE, output_size_limit=_FOLDABLE
-        )
-        rewriter.rewrite(folded.model, _RULES)
+        _fold(folded.model)
+    for _ in range(_MORE_ROUNDS):
+        if not constants.run(folded.model):
+            break
+        _fold(folded.model)
     for tidy in _TIDYING:
         tidy(folded.model)
     for value in folded.model.graph.initializers.values():
         _own(value)
     return folded
+
+
+def _spell_group_normalization(model: ir.Model) -> None:
+    """By InstanceNormalization, before all else: ONNX infers no shape behind it, and what is behind is to be folded."""
+    for node in [node for node in model.graph if node.op_type == "GroupNormalization"]:
+        common.ShapeInferencePass()(model)
+        value = functions.group_normalization(node)
+        if value is not None:
+            substitute(node, value)
+
+
+def _fold(model: ir.Model) -> None:
+    optimizer.fold_constants_ir(
+        model, onnx_shape_inference=True, input_size_limit=_FOLDABLE, output_size_limit=_FOLDABLE
+    )
+    rewriter.rewrite(model, _RULES)
 
 
 _TIDYING = (

@@ -16,7 +16,17 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport.base import BadInput, Graph
-from clearport.export.passes.rewriting import constant, conv_1x1, fixed, insert, nonnegative, rank, sizes, substitute
+from clearport.export.passes.rewriting import (
+    constant,
+    conv_1x1,
+    fixed,
+    holds_data,
+    insert,
+    nonnegative,
+    rank,
+    sizes,
+    substitute,
+)
 from clearport.graph import nodes as graphs
 
 _GLOBAL = {"ReduceMean": "GlobalAveragePool", "ReduceMax": "GlobalMaxPool"}
@@ -34,8 +44,8 @@ def run(graph: Graph) -> Graph:
     while waiting:
         node = waiting.pop(0)
         rule = _RULES.get(node.op_type)
-        counts = node.outputs[0].dtype not in {None, ir.DataType.FLOAT}  # sizes that are computed at run time
-        value = None if rule is None or node.graph is None or counts else rule(node)
+        data = holds_data(node.outputs[0])
+        value = None if rule is None or node.graph is None or not data else rule(node)
         if value is not None:
             substitute(node, value)
     return result

@@ -26,9 +26,18 @@ PASSES: tuple[str, ...] = (
     "sizes",  # first: shapes are inferred after the next pass, and this is about what inference counts otherwise
     "fold",  # before the others: the later passes look for operators and constants, not for what computes them
     "normalization",  # once constants are folded: it changes those of the first convolutions
+    "plain.picks",  # before anything merges reshapes: it writes some
+    "plain.writes",  # behind picks: what it cuts has steps forwards
+    "plain.einsum",  # before reshapes are merged, as those below
+    "plain.functions",
+    "plain.frames",  # behind functions: those leave a normalization to it
+    "plain.transposed",  # behind frames: a line's transposed convolution is one of pictures
+    "plain.borders",
+    "plain.resampled",
     "gelu",  # before divisions by constants become products
     "channel_shuffle",  # before reshapes are merged: it looks for three in a row
     "operators",  # before reshapes are merged: it writes some
+    "plain.axes",  # before reshapes are merged: it writes many
     "reshapes",  # before attributes are written out: it makes convolutions and slices of its own
     "canonical",  # before anything reads attributes
     "hoist_clamps",  # before clamps are merged: it brings them together

@@ -17,7 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport.base import Graph
-from clearport.export.passes.rewriting import constant, conv_1x1, fixed, insert, rank, sizes, substitute
+from clearport.export.passes.rewriting import constant, conv_1x1, fixed, holds_data, insert, rank, sizes, substitute
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def _step(body: ir.Graph) -> bool:
     changed = False
     for node in tuple(body):
         rule = _RULES.get(node.op_type) or (_behind_reshape if node.op_type in _UNARY else None)
-        floats = node.graph is not None and node.outputs[0].dtype in {None, ir.DataType.FLOAT}
-        value = rule(node) if rule is not None and floats else None
+        data = node.graph is not None and holds_data(node.outputs[0])
+        value = rule(node) if rule is not None and data else None
         if value is not None:
             substitute(node, value)
             changed = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,11 @@ import onnx_ir as ir
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
-    from clearport.base import Array
+    from clearport.base import Array, Graph
+
+
+_SIZES = 16
+"""More integers on an axis are no sizes: tensors have fewer axes."""
 
 
 def insert(
@@ -21,13 +25,41 @@ def insert(
     shape: Sequence[int | str] | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> ir.Value:
-    """A new operator in front of ``before``; its output, of ``shape`` where that is known, float32."""
+    """A new operator in front of ``before``; its output has the type of its first input, and ``shape`` where known."""
     node = ir.node(op, list(inputs), dict(attributes or {}))
     result = node.outputs[0]
-    result.type = ir.TensorType(ir.DataType.FLOAT)
+    first = inputs[0] if inputs else None
+    result.type = ir.TensorType((first.dtype if first is not None else None) or ir.DataType.FLOAT)
     result.shape = None if shape is None else ir.Shape(shape)
     body_of(before).insert_before(before, node)
     return result
+
+
+def each_float(graph: Graph, rules: Mapping[str, Callable[[ir.Node], ir.Value | None]]) -> Graph:
+    """The graph after each operator that computes data and has a rule was replaced by the rule's value.
+
+    What a rule writes is not looked at again; where it gives None, the operator stays.
+    """
+    found = [node for node in graph.model.graph if node.op_type in rules]
+    if not found:
+        return graph
+    result = graphs.clone(graph)
+    for node in tuple(result.model.graph):
+        rule = rules.get(node.op_type)
+        real = holds_data(node.outputs[0])
+        read = bool(node.outputs[0].uses()) or node.outputs[0].is_graph_output()
+        value = rule(node) if rule is not None and real and read and node.graph is not None else None
+        if value is not None:
+            substitute(node, value)
+    return result
+
+
+def holds_data(value: ir.Value) -> bool:
+    """Whether a value is no size that is computed at run time: those are few integers on one axis or none."""
+    if value.dtype is None or value.dtype in {ir.DataType.FLOAT, ir.DataType.BOOL}:
+        return True
+    given = fixed(value)
+    return value.shape is not None and (len(value.shape) > 1 or (given is not None and max(given, default=0) > _SIZES))
 
 
 def constant(near: ir.Node, role: str, array: Array | Sequence[int]) -> ir.Value:

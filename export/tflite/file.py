@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ALIGNMENT = 16
 SIGNATURE = "serving_default"
 _SCHEMA_VERSION = 3
-_TYPES = {name: name.upper() for name in ("float32", "float16", "int32", "int64", "uint8", "int8")}
+_TYPES = {name: name.upper() for name in ("bool", "float32", "float16", "int32", "int64", "uint8", "int8")}
 _OPTIONS = {
     "MINIMUM": "MaximumMinimumOptions",
     "MAXIMUM": "MaximumMinimumOptions",
@@ -40,6 +40,8 @@ _OPTIONS = {
     "REDUCE_MIN": "ReducerOptions",
     "BATCH_MATMUL": "BatchMatMulOptions",
     "PADV2": "PadV2Options",
+    "SELECT_V2": "SelectV2Options",
+    "TOPK_V2": "TopKV2Options",
 }
 """Operators whose options are not named after them in the schema (``LEAKY_RELU`` has ``LeakyReluOptions``)."""
 
@@ -94,13 +96,18 @@ class FlatFile:
         self._tensors[tensor.index] = replace(tensor, name=name)
         return self._tensors[tensor.index]
 
-    def operator(self, op: str, inputs: Sequence[Tensor], output: Tensor, **options: Any) -> None:
-        """Append an operator in the lowest version that has its types and options; ``options`` by schema name."""
+    def operator(
+        self, op: str, inputs: Sequence[Tensor], output: Tensor, more: Sequence[Tensor] = (), **options: Any
+    ) -> None:
+        """Append an operator in the lowest version that has its types and options; ``options`` by schema name.
+
+        ``more`` are the results that it has beside the first.
+        """
         key = (op, tflite_versions.minimum(op, inputs, output, options))
         made = schema.OperatorT()
         made.opcodeIndex = self._codes.setdefault(key, len(self._codes))
         made.inputs = np.array([t.index for t in inputs], np.int32)
-        made.outputs = np.array([output.index], np.int32)
+        made.outputs = np.array([output.index, *(t.index for t in more)], np.int32)
         kind = _OPTIONS.get(op) or "".join(word.capitalize() for word in op.split("_")) + "Options"
         if options or hasattr(schema.BuiltinOptions, kind):
             made.builtinOptionsType = getattr(schema.BuiltinOptions, kind)

@@ -21,7 +21,7 @@ from clearport.export.half import fits_half
 from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.order import Order, broadcasting, free_axes, native
 from clearport.export.tflite.tensors import Quant, Tensor
-from clearport.export.without_rule import unknown
+from clearport.export.without_rule import require_rules
 from clearport.graph import nodes as graphs
 from clearport.graph import shapes
 from clearport.operators import table
@@ -40,6 +40,8 @@ EXAMPLE = Size(64, 64)
 
 NONE, RELU, RELU_N1_TO_1, RELU6 = range(4)
 """``ActivationFunctionType`` of the TFLite schema."""
+_STORED = {"b": np.bool_, "i": np.int32, "u": np.int32}
+"""Kind of constants that are no real numbers -> how they are stored."""
 _FUSED = {(0.0, math.inf): RELU, (-1.0, 1.0): RELU_N1_TO_1, (0.0, 6.0): RELU6}
 
 
@@ -81,10 +83,11 @@ class Lowering:
         Raises:
             UnsupportedOperator: a node has no rule, or uses its operator in a way that TFLite has not.
         """
-        for node in graphs.computed(self.graph.model.graph):
+        nodes = tuple(graphs.computed(self.graph.model.graph))
+        require_rules(TARGET_NAME, nodes, lambda node: table.of(node).tflite is not None)
+        for node in nodes:
             rule = table.of(node).tflite
-            if rule is None:
-                raise unknown(TARGET_NAME, node, _layer(node))
+            assert rule is not None
             rule(self, node)
         return tuple(self.arranged(value) for value in self.graph.model.graph.outputs)
 
@@ -157,8 +160,8 @@ class Lowering:
         if self.quant(node) is not None:
             params = self.params(name)
             return self.file.constant(name, arrange(to_integers(array, params)), quant_of(params, axis))
-        arranged = arrange(array.astype(np.float32))
-        half = self._weights == "float16" and fits_half(arranged)
+        arranged = arrange(array.astype(_STORED.get(array.dtype.kind, np.float32)))
+        half = self._weights == "float16" and arranged.dtype == np.float32 and fits_half(arranged)
         return self._half(name, arranged) if half else self.file.constant(name, arranged)
 
     def integers(self, name: str, numbers: Sequence[int] | Sequence[Sequence[int]]) -> Tensor:
@@ -195,7 +198,16 @@ class Lowering:
             UnsupportedOperator: the sizes are not those of the graph: the file would compute something else.
         """
         self._agree(node, dims, order or native(len(dims)))
-        return self.bind(node, self._new(graphs.name_of(node.outputs[0]), dims, free_axes(inputs, dims, order)), order)
+        name, dtype = graphs.name_of(node.outputs[0]), self.dtype(node.outputs[0])
+        free = free_axes(inputs, dims, order)
+        made = self._new(name, dims, free) if dtype == "float32" else self.file.tensor(name, dims, dtype, None, free)
+        return self.bind(node, made, order)
+
+    def dtype(self, value: ir.Value) -> str:
+        """How the numbers of a value are stored: truth values, integers of 32 bits, or as float32."""
+        if value.dtype is None or value.dtype.is_floating_point():
+            return "float32"
+        return "bool" if value.dtype.name == "BOOL" else "int32"
 
     def _agree(self, node: ir.Node, dims: Sequence[int], order: Order) -> None:
         """Refuse sizes that contradict those of a graph that was made for the size that is written."""

@@ -127,7 +127,9 @@ def cut(low: Lowering, node: ir.Node) -> None:
     for axis, first, last, by in zip(axes, *given, _integers(node, 4, [1] * count), strict=True):
         place = order.index(axis % rank)
         if by < 1:
-            raise low.refuse(node, f"step {by}: only steps forward")
+            image = _backwards(low, node, image, place, slice(first, None if last < -image.dims[place] else last, by))
+            end[place] = image.dims[place]
+            continue
         begin[place], end[place], _ = slice(first, last).indices(image.dims[place])
         step[place] = by
         if image.free[place] and (first < 0 or last < 2**31 - 1):
@@ -143,6 +145,19 @@ def cut(low: Lowering, node: ir.Node) -> None:
     to_end = sum(1 << place for place, free in enumerate(image.free) if free)
     places = [low.integers(name, list_) for name, list_ in (("begin", begin), ("end", end), ("strides", step))]
     low.write(node, "STRIDED_SLICE", [image, *places], dims, order, endMask=to_end)
+
+
+def _backwards(low: Lowering, node: ir.Node, image: Tensor, place: int, places: slice) -> Tensor:
+    """The rows ``places``, one by one: SLICE and STRIDED_SLICE of XNNPACK go forwards only."""
+    if image.free and image.free[place]:
+        raise low.refuse(node, "it goes backwards along an axis without a fixed size: give --size HEIGHTxWIDTH")
+    rows = list(range(image.dims[place]))[places]
+    dims = [*image.dims[:place], len(rows), *image.dims[place + 1 :]]
+    turned = low.file.tensor(
+        f"{graphs.name_of(node.outputs[0])}/turned{place}", dims, image.dtype, image.quant, image.free
+    )
+    low.file.operator("GATHER", [image, low.integers("rows", rows)], turned, axis=place, batchDims=0)
+    return turned
 
 
 def pad(low: Lowering, node: ir.Node) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clearport.export.tflite.lower import NONE, Lowering
 from clearport.export.tflite.operands import laid_out
@@ -11,6 +11,7 @@ from clearport.graph import nodes as graphs
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from clearport.base import Array
     from clearport.export.tflite.tensors import Tensor
 
 
@@ -65,6 +66,28 @@ def layer_normalization(low: Lowering, node: ir.Node) -> None:
     low.write(node, "ADD", [scaled, offset], image.dims, order, fusedActivationFunction=low.activation(node))
 
 
+def instance_normalization(low: Lowering, node: ir.Node) -> None:
+    """InstanceNormalization -> mean, difference, its mean square, RSQRT, products and a sum, for each channel."""
+    image, order = low.stored(node)
+    places = low.integers("axes", [place for place, axis in enumerate(order) if axis > 1])
+    few = [n if axis < 2 else 1 for axis, n in zip(order, image.dims, strict=True)]
+    mean = _step(low, node, "mean", "MEAN", [image, places], few, keepDims=True)
+    centred = _step(low, node, "centred", "SUB", [image, mean], image.dims, fusedActivationFunction=NONE)
+    squared = _step(low, node, "squared", "MUL", [centred, centred], image.dims, fusedActivationFunction=NONE)
+    variance = _step(low, node, "variance", "MEAN", [squared, places], few, keepDims=True)
+    epsilon = low.number("epsilon", graphs.attr_float(node, "epsilon", 1e-5), variance)
+    raised = _step(low, node, "raised", "ADD", [variance, epsilon], few, fusedActivationFunction=NONE)
+    factor = _step(low, node, "factor", "RSQRT", [raised], few)
+
+    def channels(array: Array) -> Array:
+        return laid_out(array.reshape(1, -1, *[1] * (len(order) - 2)), order)
+
+    gain, offset = (low.constant(node, index, channels) for index in (1, 2))
+    scaled = _step(low, node, "scale", "MUL", [factor, gain], few, fusedActivationFunction=NONE)
+    unit = _step(low, node, "unit", "MUL", [centred, scaled], image.dims, fusedActivationFunction=NONE)
+    low.write(node, "ADD", [unit, offset], image.dims, order, fusedActivationFunction=low.activation(node))
+
+
 def _step(
     low: Lowering,
     node: ir.Node,
@@ -72,7 +95,7 @@ def _step(
     op: str,
     inputs: list[Tensor],
     dims: tuple[int, ...] | list[int],
-    **options: object,
+    **options: Any,
 ) -> Tensor:
     result = low.between(node, what, inputs[0], dims)
     low.file.operator(op, inputs, result, **options)

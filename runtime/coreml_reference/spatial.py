@@ -59,11 +59,11 @@ def slice_by_index(a: Arguments) -> Tensor:
 
 
 def gather(a: Arguments) -> Tensor:
-    """The places ``indices`` (one axis of them) of one axis."""
-    indices = a.raw("indices").long()
-    if indices.dim() != 1:
-        raise a.refuse(f"indices of {indices.dim()} axes")
-    return a.raw("x").index_select(a.integer("axis", 0), indices)
+    """The places ``indices`` of one axis, which the axes of ``indices`` replace."""
+    indices, x = a.raw("indices").long(), a.raw("x")
+    axis = a.integer("axis", 0) % x.dim()
+    found = x.index_select(axis, indices.reshape(-1))
+    return found.reshape([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
 
 
 def upsample_nearest(a: Arguments) -> Tensor:

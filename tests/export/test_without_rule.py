@@ -13,7 +13,7 @@ from .tflite.harness import SIZE, after_conv, build, i64, one
 
 
 @pytest.mark.parametrize(
-    ("name", "operator"), [("ncnn", "Mod"), ("tflite", "Shape"), ("coreml", "Mod"), ("coreai", "Shape")]
+    ("name", "operator"), [("ncnn", "Mod"), ("tflite", "Mod"), ("coreml", "Mod"), ("coreai", "Shape")]
 )
 def test_arithmetic_on_sizes_without_a_rule_says_what_to_do(name: str, operator: str, tmp_path: Path) -> None:
     nodes = (("Shape", "x", "s", {}), ("Mod", "s m", "t", {}), ("Add", "s t", "u", {}), one("Reshape", "x u"))
@@ -31,3 +31,18 @@ def test_other_operators_are_just_named(tmp_path: Path) -> None:
         UnsupportedOperator, match=r"tflite: cannot take operator Selu of layer .*: there is no rule for it$"
     ):
         TARGETS.get("tflite").lower(graph, None, "fp32", Options(SIZE, "float32"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ncnn", "tflite", "coreml"])
+def test_all_operators_without_a_rule_are_named_at_once(name: str, tmp_path: Path) -> None:
+    nodes = (("Tan", "x", "t", {}), ("Asin", "t", "a", {}), ("Tan", "a", "u", {}), one("Acosh", "u"))
+    target = TARGETS.get(name)
+    if missing(target.requires):
+        pytest.skip(f"{name} is not installed")
+    wanted = (
+        f"{name}: cannot take operator Tan of layer 'Tan_t': there is no rule for it; nor for Asin of 'Asin_a'; "
+        "nor for Tan of 'Tan_u'; nor for Acosh of 'Acosh_restored'"
+    )
+    with pytest.raises(UnsupportedOperator) as caught:
+        target.lower(build(after_conv(*nodes)), None, "fp32", Options(SIZE, "float32"), tmp_path)
+    assert str(caught.value) == wanted

@@ -1,0 +1,71 @@
+"""Comparisons, logic, choices between two values, and changes of the type of numbers."""
+
+from __future__ import annotations
+
+from clearport.operators.record import Kernel, Operator, mil, ncnn, tflite
+
+
+def _comparison(name: str, tflite_op: str, mil_op: str, rule: str) -> Operator:
+    return Operator(
+        name,
+        "binary",
+        tflite=tflite("choices:comparison", op=tflite_op),
+        mil=mil("choices:comparison", op=mil_op),
+        ncnn=ncnn(f"choices:{rule}"),
+        kernels=(Kernel(tflite_op, ("1.14.0", "1.14.0")),),
+        reference={mil_op: f"clearport.runtime.coreml_reference.choices:{mil_op}"},
+    )
+
+
+def _logic(name: str, tflite_op: str | None, mil_op: str, rule: str) -> Operator:
+    return Operator(
+        name,
+        "binary",
+        tflite=None if tflite_op is None else tflite("choices:comparison", op=tflite_op),
+        mil=mil("choices:comparison", op=mil_op),
+        ncnn=ncnn(f"choices:{rule}"),
+        kernels=() if tflite_op is None else (Kernel(tflite_op, ("1.11.0",)),),
+        reference={mil_op: f"clearport.runtime.coreml_reference.choices:{mil_op}"},
+    )
+
+
+CAST = Operator(
+    "Cast",
+    "unary",
+    tflite=tflite("choices:cast"),
+    mil=mil("choices:cast"),
+    ncnn=ncnn("choices:cast"),
+    kernels=(Kernel("CAST", ("1.5.0",), float32=29),),
+)
+NOT = Operator(
+    "Not",
+    "unary",
+    tflite=tflite("choices:negation"),
+    mil=mil("elementwise:unary", op="logical_not"),
+    ncnn=ncnn("choices:negation"),
+    kernels=(Kernel("LOGICAL_NOT", ("1.11.0",), float32=29),),
+    reference={"logical_not": "clearport.runtime.coreml_reference.choices:logical_not"},
+)
+WHERE = Operator(
+    "Where",
+    "binary",
+    tflite=tflite("choices:where"),
+    mil=mil("choices:where"),
+    ncnn=ncnn("choices:where"),
+    kernels=(Kernel("SELECT_V2", ("2.2.0",)),),
+    reference={"select": "clearport.runtime.coreml_reference.choices:select"},
+)
+
+OPERATORS = (
+    CAST,
+    NOT,
+    WHERE,
+    _comparison("Equal", "EQUAL", "equal", "equal"),
+    _comparison("Greater", "GREATER", "greater", "greater"),
+    _comparison("GreaterOrEqual", "GREATER_EQUAL", "greater_equal", "not_less"),
+    _comparison("Less", "LESS", "less", "less"),
+    _comparison("LessOrEqual", "LESS_EQUAL", "less_equal", "not_greater"),
+    _logic("And", "LOGICAL_AND", "logical_and", "both"),
+    _logic("Or", "LOGICAL_OR", "logical_or", "either"),
+    _logic("Xor", "NOT_EQUAL", "logical_xor", "one_of_two"),
+)

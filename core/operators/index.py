@@ -1,0 +1,51 @@
+"""Operators that look values up at places: known ones, computed ones, and those of the largest."""
+
+from __future__ import annotations
+
+from clearport.operators.record import Kernel, Operator, mil, ncnn, tflite
+
+GATHER = Operator(
+    "Gather",
+    "mover",
+    moves_data=True,
+    tflite=tflite("index:gather"),
+    mil=mil("index:gather"),
+    ncnn=ncnn("index:gather"),
+    kernels=(Kernel("GATHER", ("1.6.0", "1.14.0", "2.2.0", "2.5.0"), float32=29),),
+    openvino=("Gather",),
+)
+GRID_SAMPLE = Operator(
+    "GridSample",
+    "resize",
+    mil=mil("index:resample"),
+    ncnn=ncnn("index:grid_sample"),
+    reference={"resample": "clearport.runtime.coreml_reference.choices:resample"},
+)
+TOP_K = Operator(
+    "TopK",
+    "other",
+    tflite=tflite("index:top_k"),
+    mil=mil("index:top_k", since="index:first_ios"),
+    kernels=(Kernel("TOPK_V2", ("1.7.0", "1.14.0"), float32=29),),
+    reference={"topk": "clearport.runtime.coreml_reference.choices:topk"},
+)
+ARG_MAX = Operator(
+    "ArgMax",
+    "other",
+    tflite=tflite("index:extreme", op="ARG_MAX"),
+    mil=mil("index:extreme", op="reduce_argmax"),
+    ncnn=ncnn("index:extreme", code=4),
+    kernels=(Kernel("ARG_MAX", ("1.9.0", "1.14.0"), float32=29),),
+    reference={"reduce_argmax": "clearport.runtime.coreml_reference.choices:argmax"},
+)
+ARG_MIN = Operator(
+    "ArgMin",
+    "other",
+    tflite=tflite("index:extreme", op="ARG_MIN"),
+    mil=mil("index:extreme", op="reduce_argmin"),
+    ncnn=ncnn("index:extreme", code=5),
+    kernels=(Kernel("ARG_MIN", ("1.9.0", "1.14.0"), float32=29),),
+    reference={"reduce_argmin": "clearport.runtime.coreml_reference.choices:argmin"},
+)
+
+OPERATORS = (ARG_MAX, ARG_MIN, GATHER, GRID_SAMPLE, TOP_K)

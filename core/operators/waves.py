@@ -1,0 +1,57 @@
+"""Functions of one value that networks have seldom: waves, steps, and an exponential below zero."""
+
+from __future__ import annotations
+
+from clearport.operators.record import Kernel, Operator, in_torch, mil, ncnn, tflite
+
+_EVALUATED = "clearport.runtime.coreml_reference.choices"
+
+COS = Operator(
+    "Cos",
+    "unary",
+    tflite=tflite("unary:function", op="COS"),
+    mil=mil("elementwise:unary", op="cos"),
+    ncnn=ncnn("elementwise:unary", code=10),
+    kernels=(Kernel("COS", ("1.14.0",)),),
+    reference={"cos": f"{_EVALUATED}:cos"},
+    torch=in_torch("plain", of="torch:cos"),
+)
+ELU = Operator(
+    "Elu",
+    "unary",
+    tflite=tflite("unary:function", op="ELU"),
+    mil=mil("elementwise:elu"),
+    ncnn=ncnn("elementwise:elu"),
+    kernels=(Kernel("ELU", ("1.14.0", "2.3.0"), float32=30),),
+    reference={"elu": f"{_EVALUATED}:elu"},
+)
+ROUND = Operator(
+    "Round",
+    "unary",
+    tflite=tflite("unary:function", op="ROUND"),
+    mil=mil("elementwise:unary", op="round"),
+    ncnn=ncnn("elementwise:unary", code=18),
+    kernels=(Kernel("ROUND", ("1.14.0",)),),
+    reference={"round": f"{_EVALUATED}:rounded"},
+)
+SIGN = Operator(
+    "Sign",
+    "unary",
+    tflite=tflite("unary:function", op="SIGN"),
+    mil=mil("elementwise:unary", op="sign"),
+    ncnn=ncnn("choices:sign"),
+    kernels=(Kernel("SIGN", ("2.12.0", "2.12.0")),),
+    reference={"sign": f"{_EVALUATED}:sign"},
+)
+SIN = Operator(
+    "Sin",
+    "unary",
+    tflite=tflite("unary:function", op="SIN"),
+    mil=mil("elementwise:unary", op="sin"),
+    ncnn=ncnn("elementwise:unary", code=9),
+    kernels=(Kernel("SIN", ("1.9.0",), float32=29),),
+    reference={"sin": f"{_EVALUATED}:sin"},
+    torch=in_torch("plain", of="torch:sin"),
+)
+
+OPERATORS = (COS, ELU, ROUND, SIGN, SIN)

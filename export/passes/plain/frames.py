@@ -1,0 +1,205 @@
+"""Write what has one or three spatial axes by operators of pictures.
+
+Given: Conv, ConvTranspose, pools and Resize of (N, C, L); Conv and pools of one clip (1, C, T, H, W).
+Result: a line is a picture one pixel high. The frames of a clip are a batch of pictures: a kernel that spans several
+frames reads them beside each other as channels, a pool that spans several is the largest or the mean of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.export.passes.plain.picks import picked, reshaped
+from clearport.export.passes.rewriting import constant, each_float, fixed, insert, rank, sizes
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from clearport.base import Graph
+
+_WINDOWS = ("kernel_shape", "strides", "dilations", "output_padding")
+_KEPT = ("group", "count_include_pad", "ceil_mode", "auto_pad")
+_NOTHING = float(np.finfo(np.float32).min)
+
+
+def run(graph: Graph) -> Graph:
+    """Given and result: see the module."""
+    found = [node for node in graph.model.graph if node.op_type in _RULES and rank(graphs.need(node, 0)) != 4]
+    return each_float(graph, _RULES) if found else graph
+
+
+def _attributes(node: ir.Node, first: int, count: int, more: Sequence[int] = ()) -> dict[str, Any]:
+    """The attributes of a window for ``count`` spatial axes from ``first`` on, behind axes that do nothing."""
+    spatial = rank(graphs.need(node, 0)) - 2
+    found: dict[str, Any] = {name: node.attributes[name].value for name in _KEPT if name in node.attributes}
+    for name in _WINDOWS:
+        if name in node.attributes:
+            fill = [0 if name == "output_padding" else 1] * len(more)
+            found[name] = [*fill, *graphs.attr_ints(node, name, ())[first : first + count]]
+    pads = graphs.attr_ints(node, "pads", (0,) * (2 * spatial))
+    if "auto_pad" not in found or found["auto_pad"] == "NOTSET":
+        ends = [pads[side + first : side + first + count] for side in (0, spatial)]
+        found["pads"] = [*more, *ends[0], *more, *ends[1]]
+    return found
+
+
+def _line(node: ir.Node) -> ir.Value | None:
+    """(N, C, L) as (N, C, 1, L)."""
+    source, after = graphs.need(node, 0), fixed(node.outputs[0])
+    before = fixed(source)
+    if before is None or after is None or len(before) != 3 or len(node.outputs) > 1:
+        return None
+    others: list[ir.Value | None] = list(node.inputs[1:])
+    if node.op_type.startswith("Conv"):
+        weight = graphs.constant(graphs.need(node, 1))
+        if weight is None:
+            return None
+        others[0] = constant(node, "weight", weight[:, :, None])
+    picture = reshaped(node, source, (*before[:2], 1, before[2]))
+    shape = (*after[:2], 1, after[2])
+    return reshaped(node, insert(node, node.op_type, [picture, *others], shape, _attributes(node, 0, 1, [0])), after)
+
+
+def _resized_line(node: ir.Node) -> ir.Value | None:
+    source, after = graphs.need(node, 0), fixed(node.outputs[0])
+    before = fixed(source)
+    if before is None or after is None or len(before) != 3 or "axes" in node.attributes:
+        return None
+    numbers = [graphs.constant(graphs.operand(node, index)) for index in (2, 3)]
+    given = [None if array is None or not array.size else np.insert(array, 2, 1) for array in numbers]
+    if all(array is None for array in given):
+        return None
+    held = [
+        None if array is None else constant(node, "by", array.tolist() if array.dtype.kind == "i" else array)
+        for array in given
+    ]
+    picture = reshaped(node, source, (*before[:2], 1, before[2]))
+    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
+    return reshaped(node, insert(node, "Resize", [picture, None, *held], (*after[:2], 1, after[2]), attributes), after)
+
+
+def _convolution(node: ir.Node) -> ir.Value | None:
+    return _line(node) if rank(graphs.need(node, 0)) == 3 else _clip_convolution(node)
+
+
+def _clip_convolution(node: ir.Node) -> ir.Value | None:
+    source, weight, after = graphs.need(node, 0), graphs.constant(graphs.need(node, 1)), fixed(node.outputs[0])
+    before = fixed(source)
+    if before is None or after is None or weight is None or len(before) != 5 or before[0] != 1:
+        return None
+    if graphs.attr_str(node, "auto_pad", "NOTSET") not in {"NOTSET", "VALID"}:
+        return None
+    group = graphs.attr_int(node, "group", 1)
+    span = weight.shape[2]
+    frames = _stacked(node, span)
+    if frames is None:
+        return None
+    together = frames[0] if span == 1 else _beside(node, frames, group)
+    kernel = weight.swapaxes(1, 2).reshape(weight.shape[0], -1, *weight.shape[3:])
+    operands = [together, constant(node, "weight", kernel), *node.inputs[2:]]
+    made = insert(node, "Conv", operands, (after[2], after[1], *after[3:]), _attributes(node, 1, 2))
+    return _clip(node, made, after)
+
+
+def _beside(node: ir.Node, frames: Sequence[ir.Value], group: int) -> ir.Value:
+    """Neighbouring frames as channels; where there are groups, those of a group side by side."""
+    count, channels, height, width = fixed(frames[0]) or ()
+    shape = (count, len(frames) * channels, height, width)
+    together = insert(node, "Concat", list(frames), shape, {"axis": 1})
+    if group == 1:
+        return together
+    order = np.arange(shape[1]).reshape(len(frames), group, -1).swapaxes(0, 1).reshape(-1)
+    return picked(node, together, 1, order.tolist()) or together
+
+
+def _stacked(node: ir.Node, span: int, fill: float = 0.0) -> list[ir.Value] | None:
+    """For each frame that a window spans the pictures (T', C, H, W) that are under it."""
+    before = fixed(graphs.need(node, 0)) or ()
+    one = (1, 1, 1)
+    stride, dilation = (graphs.attr_ints(node, name, one)[0] for name in ("strides", "dilations"))
+    pads = graphs.attr_ints(node, "pads", (0,) * 6)
+    turned = (before[2], before[1], *before[3:])
+    clip = reshaped(node, graphs.need(node, 0), before[1:])
+    value = insert(node, "Transpose", [clip], turned, {"perm": [1, 0, 2, 3]})
+    if pads[0] or pads[3]:
+        amounts = constant(node, "pads", [pads[0], 0, 0, 0, pads[3], 0, 0, 0])
+        turned = (turned[0] + pads[0] + pads[3], *turned[1:])
+        fills = [constant(node, "fill", np.array(fill))] if fill else []
+        value = insert(node, "Pad", [value, amounts, *fills], turned, {"mode": "constant"})
+    count = (turned[0] - (span - 1) * dilation - 1) // stride + 1
+    found = [
+        picked(node, value, 0, range(k * dilation, k * dilation + (count - 1) * stride + 1, stride))
+        for k in range(span)
+    ]
+    return None if None in found else [each for each in found if each is not None]
+
+
+def _clip(node: ir.Node, pictures: ir.Value, after: Sequence[int]) -> ir.Value:
+    """Pictures back as one clip."""
+    turned = insert(node, "Transpose", [pictures], after[1:], {"perm": [1, 0, 2, 3]})
+    return reshaped(node, turned, after)
+
+
+def _pool(node: ir.Node) -> ir.Value | None:
+    return _line(node) if rank(graphs.need(node, 0)) == 3 else _clip_pool(node)
+
+
+def _clip_pool(node: ir.Node) -> ir.Value | None:
+    before, after = fixed(graphs.need(node, 0)), fixed(node.outputs[0])
+    if before is None or after is None or len(before) != 5 or before[0] != 1 or len(node.outputs) > 1:
+        return None
+    largest, pads = node.op_type == "MaxPool", graphs.attr_ints(node, "pads", (0,) * 6)
+    if (
+        graphs.attr_int(node, "ceil_mode", 0)
+        or graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET"
+        or (not largest and any(pads))
+    ):
+        return None
+    span = graphs.attr_ints(node, "kernel_shape", ())[0]
+    frames = _stacked(node, span, _NOTHING if largest else 0.0)
+    if frames is None:
+        return None
+    value = frames[0]
+    for each in frames[1:]:
+        value = insert(node, "Max" if largest else "Add", [value, each], fixed(value))
+    if not largest and span > 1:
+        value = insert(node, "Mul", [value, constant(node, "share", np.full(1, 1 / span))], fixed(value))
+    made = insert(node, node.op_type, [value], (after[2], after[1], *after[3:]), _attributes(node, 1, 2))
+    return _clip(node, made, after)
+
+
+def _global(node: ir.Node) -> ir.Value | None:
+    """Global pools of other than two spatial axes are reductions."""
+    source = graphs.need(node, 0)
+    shape = sizes(source)
+    if shape is None or len(shape) == 4:
+        return None
+    op = "ReduceMean" if node.op_type == "GlobalAveragePool" else "ReduceMax"
+    axes = list(range(2, len(shape)))
+    return insert(node, op, [source, constant(node, "axes", axes)], (*shape[:2], *[1] * len(axes)), {"keepdims": 1})
+
+
+def _instance_normalization(node: ir.Node) -> ir.Value | None:
+    """Of three spatial axes: of one that holds them."""
+    source = graphs.need(node, 0)
+    shape = fixed(source)
+    if shape is None or len(shape) != 5:
+        return None
+    flat = reshaped(node, source, (*shape[:2], shape[2], shape[3] * shape[4]))
+    attributes = {"epsilon": graphs.attr_float(node, "epsilon", 1e-5)}
+    return reshaped(node, insert(node, node.op_type, [flat, *node.inputs[1:]], fixed(flat), attributes), shape)
+
+
+_RULES: dict[str, Callable[[ir.Node], ir.Value | None]] = {
+    "AveragePool": _pool,
+    "Conv": _convolution,
+    "ConvTranspose": _line,
+    "GlobalAveragePool": _global,
+    "GlobalMaxPool": _global,
+    "InstanceNormalization": _instance_normalization,
+    "MaxPool": _pool,
+    "Resize": _resized_line,
+}

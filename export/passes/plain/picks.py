@@ -1,0 +1,227 @@
+"""Write what picks places that are known in the simplest operator that picks them.
+
+Given: Gather, GatherND and GatherElements with constant indices; Where with a constant choice; Trilu.
+Result: Slice where the places lie in steps forwards, with a Reshape where an axis goes; else Gather along one axis with
+one list of nonnegative indices; Where with a constant choice is a product with ones and zeros, and a sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.export.passes.rewriting import body_of, constant, each_float, fixed, insert, sizes
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from clearport.base import Array, Graph
+
+
+_MOST_PIECES, _LEAST_PIECE = 16, 3
+"""So many slices of at least so many places on average are better than a Gather, which few kernels and NPUs have."""
+_NEVER = -30000.0
+"""Before a Softmax as good as minus infinity, and float16 holds it."""
+
+
+def run(graph: Graph) -> Graph:
+    """Given and result: see the module."""
+    return each_float(graph, _RULES)
+
+
+def picked(near: ir.Node, source: ir.Value, axis: int, places: Sequence[int]) -> ir.Value | None:
+    """``source`` with only ``places`` of ``axis``, in that order; None where its sizes are not known."""
+    before = sizes(source)
+    if before is None or not len(places):
+        return None
+    shape = (*before[:axis], len(places), *before[axis + 1 :])
+    steps = set(np.diff(places).tolist())
+    if len(places) == before[axis] and (steps == {1} or len(places) == 1):
+        return source
+    if len(places) == 1 or (len(steps) == 1 and min(steps) > 0):
+        step = max(steps, default=1)
+        bounds = [constant(near, "cut", [int(n)]) for n in (places[0], places[-1] + 1, axis, step)]
+        return insert(near, "Slice", [source, *bounds], shape)
+    pieces = _pieces(places)
+    if len(pieces) <= _MOST_PIECES and len(pieces) * _LEAST_PIECE <= len(places):
+        parts = [picked(near, source, axis, piece) for piece in pieces]
+        return insert(near, "Concat", parts, shape, {"axis": axis})
+    indices = constant(near, "indices", [int(n) for n in places])
+    return insert(near, "Gather", [source, indices], shape, {"axis": axis})
+
+
+def _pieces(places: Sequence[int]) -> list[list[int]]:
+    """Runs of places in even steps forwards."""
+    found: list[list[int]] = []
+    for place in places:
+        last = found[-1] if found else []
+        if last and place > last[-1] and (len(last) == 1 or place - last[-1] == last[-1] - last[-2]):
+            last.append(place)
+        else:
+            found.append([place])
+    return found
+
+
+def reshaped(near: ir.Node, source: ir.Value, shape: Sequence[int]) -> ir.Value:
+    """``source`` with other sizes."""
+    array = graphs.constant(source)
+    if array is not None:
+        return constant(near, "reshaped", array.reshape(shape))
+    if fixed(source) == tuple(shape):
+        return source
+    return insert(near, "Reshape", [source, constant(near, "shape", [int(n) for n in shape])], shape)
+
+
+def _gather(node: ir.Node) -> ir.Value | None:
+    source, indices = graphs.need(node, 0), graphs.constant(graphs.need(node, 1))
+    before = sizes(source)
+    if indices is None or before is None or graphs.constant(source) is not None:
+        return None
+    axis = graphs.attr_int(node, "axis", 0) % len(before)
+    length = before[axis]
+    if not isinstance(length, int):
+        return None
+    places = (indices.reshape(-1) % length).tolist()
+    if indices.ndim == 1 and indices.tolist() == places and not _in_steps(places):
+        return None
+    after = fixed(node.outputs[0])
+    if indices.ndim != 1 and after is None:
+        return None
+    found = picked(node, source, axis, places)
+    return found if found is None or indices.ndim == 1 else reshaped(node, found, after or ())
+
+
+def _in_steps(places: Sequence[int]) -> bool:
+    steps = set(np.diff(places).tolist())
+    return len(places) == 1 or (len(steps) == 1 and min(steps) > 0)
+
+
+def _gather_nd(node: ir.Node) -> ir.Value | None:
+    """The axes that are indexed become one."""
+    source, indices = graphs.need(node, 0), graphs.constant(graphs.need(node, 1))
+    before, after = fixed(source), fixed(node.outputs[0])
+    batch = graphs.attr_int(node, "batch_dims", 0)
+    if before is None or after is None:
+        return None
+    if indices is None:
+        return None if batch else _looked_up(node, before, after)
+    every = indices.reshape(-1, *indices.shape[batch:])
+    if batch and (every != every[:1]).any():
+        return None
+    own = every[0] if batch else indices
+    depth = own.shape[-1]
+    lengths = before[batch : batch + depth]
+    place = np.ravel_multi_index([own[..., k].reshape(-1) % n for k, n in enumerate(lengths)], lengths)
+    flat = reshaped(node, source, (*before[:batch], int(np.prod(lengths)), *before[batch + depth :]))
+    found = picked(node, flat, batch, place.tolist())
+    return None if found is None else reshaped(node, found, after)
+
+
+def _looked_up(node: ir.Node, before: Sequence[int], after: Sequence[int]) -> ir.Value | None:
+    """Places that are computed: a Gather of rows, which are counted through all axes that are indexed."""
+    indices = graphs.need(node, 1)
+    given = fixed(indices)
+    if given is None:
+        return None
+    depth, many = given[-1], given[:-1]
+    row: ir.Value | None = None
+    for axis in range(depth):
+        cuts = [constant(node, "cut", [n]) for n in (axis, axis + 1, len(given) - 1, 1)]
+        part = indices if depth == 1 else insert(node, "Slice", [indices, *cuts], (*many, 1))
+        if row is not None:
+            size = graphs.new_constant(body_of(node), f"{node.outputs[0].name}.size", np.array(before[axis]))
+            row = insert(node, "Add", [insert(node, "Mul", [row, size], (*many, 1)), part], (*many, 1))
+        row = part if row is None else row
+    assert row is not None
+    table = reshaped(node, graphs.need(node, 0), (int(np.prod(before[:depth])), *before[depth:]))
+    return insert(node, "Gather", [table, reshaped(node, row, many)], after, {"axis": 0})
+
+
+def _gather_elements(node: ir.Node) -> ir.Value | None:
+    """Indices that depend on their place along the axis alone are a Gather."""
+    source, given = graphs.need(node, 0), graphs.need(node, 1)
+    before, shape = fixed(source), fixed(given)
+    if before is None or shape is None:
+        return None
+    axis = graphs.attr_int(node, "axis", 0) % len(before)
+    if any(n != m for k, (n, m) in enumerate(zip(before, shape, strict=True)) if k != axis):
+        return None
+    indices = graphs.constant(given)
+    if indices is None:
+        line = _one_line(given, axis)
+        if line is None:
+            return None
+        rows = reshaped(node, line, (shape[axis],))
+        return insert(node, "Gather", [source, rows], fixed(node.outputs[0]), {"axis": axis})
+    places = np.moveaxis(indices, axis, 0).reshape(indices.shape[axis], -1)
+    if (places != places[:, :1]).any():
+        return None
+    return picked(node, source, axis, (places[:, 0] % before[axis]).tolist())
+
+
+def _one_line(indices: ir.Value, axis: int) -> ir.Value | None:
+    """What indices were expanded from, where that has one place on every axis but one."""
+    shape = fixed(indices)
+    maker = graphs.producer(indices)
+    if maker is not None and maker.op_type in {"Expand", "Tile"}:
+        indices = graphs.need(maker, 0)
+        given = fixed(indices)
+        if given is not None and shape is not None and int(np.prod(given)) == shape[axis]:
+            return indices
+    return indices if shape is not None and int(np.prod(shape)) == shape[axis] else None
+
+
+def _where(node: ir.Node) -> ir.Value | None:
+    """A choice that is known: all of one side, or zeros and ones."""
+    choice, (yes, no) = graphs.constant(graphs.need(node, 0)), (graphs.need(node, 1), graphs.need(node, 2))
+    shape = fixed(node.outputs[0])
+    if choice is None or shape is None:
+        return None
+    if choice.all() or not choice.any():
+        kept = yes if choice.all() else no
+        return kept if sizes(kept) == shape and graphs.constant(kept) is None else None
+    sides = [_side(node, yes, choice), _side(node, no, ~choice)]
+    if None in sides:
+        return None
+    full = [value for value in sides if value is not None and not _is_zero(value)]
+    if len(full) == 2:
+        return insert(node, "Add", full, shape)
+    return full[0] if full and sizes(full[0]) == shape and graphs.constant(full[0]) is None else None
+
+
+def _side(node: ir.Node, value: ir.Value, chosen: Array) -> ir.Value | None:
+    """One side of a Where, with zeros where it is not chosen; None where its numbers are not finite."""
+    array = graphs.constant(value)
+    if array is None:
+        shape = np.broadcast_shapes(chosen.shape, fixed(value) or ())
+        return insert(node, "Mul", [value, constant(node, "mask", chosen.astype(np.float32))], shape)
+    numbers = np.where(chosen, array, 0)
+    reader = graphs.only_consumer(node.outputs[0])
+    if reader is not None and reader.op_type == "Softmax":
+        numbers = np.where(numbers == -np.inf, _NEVER, numbers)
+    return constant(node, "chosen", numbers) if np.isfinite(numbers).all() else None
+
+
+def _is_zero(value: ir.Value) -> bool:
+    array = graphs.constant(value)
+    return array is not None and not array.any()
+
+
+def _trilu(node: ir.Node) -> ir.Value | None:
+    shape, k = fixed(node.outputs[0]), graphs.scalar(graphs.operand(node, 1))
+    if shape is None or (k is None and graphs.operand(node, 1) is not None):
+        return None
+    part: Callable[..., Array] = np.triu if graphs.attr_int(node, "upper", 1) else np.tril
+    mask = part(np.ones(shape[-2:], np.float32), int(k or 0))
+    return insert(node, "Mul", [graphs.need(node, 0), constant(node, "mask", mask)], shape)
+
+
+_RULES: dict[str, Callable[[ir.Node], ir.Value | None]] = {
+    "Gather": _gather,
+    "GatherND": _gather_nd,
+    "GatherElements": _gather_elements,
+    "Where": _where,
+    "Trilu": _trilu,
+}

@@ -1,0 +1,89 @@
+"""Write resizing that few targets have as convolutions and products of matrices.
+
+Given: Resize at a fixed size, cubic or with antialias.
+Result: by a whole factor, of few channels: a Pad that repeats the edge, a Conv that makes all pixels of a place, and
+DepthToSpace, which int8 kernels take, too. Else two products, with the weights of rows and of columns. The weights are
+those that ONNX Runtime has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.export import resampling
+from clearport.export.passes.rewriting import constant, each_float, fixed, insert
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from clearport.base import Array, Graph
+
+_FEW = 16
+"""Channels: of more a dense convolution is slower than two products."""
+_REACH = 4
+"""Pixels to either side that a convolution looks at, at most."""
+
+
+def run(graph: Graph) -> Graph:
+    """Given and result: see the module."""
+    return each_float(graph, {"Resize": _resize})
+
+
+def _resize(node: ir.Node) -> ir.Value | None:
+    shape, after = fixed(graphs.need(node, 0)), fixed(node.outputs[0])
+    mode = graphs.attr_str(node, "mode", "nearest")
+    rare = mode == "cubic" or (mode == "linear" and graphs.attr_int(node, "antialias", 0))
+    if shape is None or after is None or not rare or not resampling.known(node):
+        return None
+    rows, columns = (resampling.weights(node, axis, shape[axis]) for axis in (2, 3))
+    return _convolved(node, shape, after, rows, columns) or _multiplied(node, shape, after, rows, columns)
+
+
+def _multiplied(node: ir.Node, shape: tuple[int, ...], after: tuple[int, ...], rows: Array, columns: Array) -> ir.Value:
+    taller = (*shape[:2], after[2], shape[3])
+    left = insert(node, "MatMul", [constant(node, "rows", rows[None, None]), graphs.need(node, 0)], taller)
+    return insert(node, "MatMul", [left, constant(node, "columns", columns.T.copy())], after)
+
+
+def _convolved(
+    node: ir.Node, shape: tuple[int, ...], after: tuple[int, ...], rows: Array, columns: Array
+) -> ir.Value | None:
+    count, channels, height, width = shape
+    factor = after[2] // height
+    if factor < 2 or after[2:] != (factor * height, factor * width) or channels > _FEW:
+        return None
+    taps = [_taps(weights, factor) for weights in (rows, columns)]
+    if taps[0] is None or taps[1] is None or taps[0].shape != taps[1].shape:
+        return None
+    reach = taps[0].shape[1] // 2
+    kernel = np.zeros((factor, factor, channels, channels, *taps[0].shape[1:], *taps[1].shape[1:]))
+    for c in range(channels):
+        kernel[:, :, c, c] = np.einsum("ik,jl->ijkl", taps[0], taps[1])
+    kernel = kernel.reshape(factor**2 * channels, channels, *kernel.shape[4:])
+    pads = constant(node, "pads", [0, 0, reach, reach] * 2)
+    wide = insert(
+        node, "Pad", [graphs.need(node, 0), pads], (*shape[:2], height + 2 * reach, width + 2 * reach), {"mode": "edge"}
+    )
+    weights = [constant(node, "weight", kernel), constant(node, "bias", np.zeros(len(kernel)))]
+    made = insert(node, "Conv", [wide, *weights], (count, len(kernel), height, width))
+    return insert(node, "DepthToSpace", [made], after, {"blocksize": factor, "mode": "DCR"})
+
+
+def _taps(weights: Array, factor: int) -> Array | None:
+    """(factor, taps): what each of ``factor`` new pixels takes from those around, the edge repeated; None if other."""
+    length = weights.shape[1]
+    for reach in range(1, _REACH + 1):
+        if length < 2 * reach + 1:
+            return None
+        middle = length // 2
+        found = weights[middle * factor : (middle + 1) * factor, middle - reach : middle + reach + 1]
+        whole = np.zeros_like(weights)
+        for place in range(length):
+            for tap in range(2 * reach + 1):
+                at = min(max(place + tap - reach, 0), length - 1)
+                whole[place * factor : (place + 1) * factor, at] += found[:, tap]
+        if np.allclose(whole, weights, rtol=0, atol=1e-6):
+            return found
+    return None

@@ -1,0 +1,157 @@
+"""GridSample as arithmetic and look-ups, for targets that have no such operator.
+
+The corners of each point are rows of a table (pixels, channels); they are looked up by one list of whole numbers each
+and weighted by how near they are. Zeros beyond the picture are weights of zero, edges and reflections are other points,
+so that nothing is compared or chosen. Points must be computed in float32: float16 places them up to half a pixel off.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.export.passes.plain.picks import reshaped
+from clearport.export.passes.rewriting import constant, each_float, fixed, insert
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from clearport.base import Graph
+
+_EXACT = 1 << 24
+"""Pixels up to which float32 counts exactly."""
+
+
+def run(graph: Graph, *, deep_only: bool = False) -> Graph:
+    """The graph with look-ups instead of GridSample; ``deep_only``: only where that samples three spatial axes."""
+    changed = each_float(
+        graph, {"GridSample": lambda node: None if deep_only and _axes(node) == 2 else _looked_up(node)}
+    )
+    return changed if changed is graph else graphs.check(changed)
+
+
+def without_reflection(graph: Graph) -> Graph:
+    """The graph with GridSample at points that were reflected before, where it would reflect them itself."""
+    changed = each_float(graph, {"GridSample": _inside})
+    return changed if changed is graph else graphs.check(changed)
+
+
+def _inside(node: ir.Node) -> ir.Value | None:
+    """-1 and 1 are where reflection turns, whether they are the middles or the edges of the outermost pixels."""
+    if graphs.attr_str(node, "padding_mode", "zeros") != "reflection":
+        return None
+    points = _reflected(node, graphs.need(node, 1), -1.0, 1.0)
+    attributes = {name: attribute.value for name, attribute in node.attributes.items()} | {"padding_mode": "border"}
+    return insert(node, "GridSample", [graphs.need(node, 0), points], fixed(node.outputs[0]), attributes)
+
+
+def _axes(node: ir.Node) -> int:
+    return len(graphs.need(node, 1).shape or ()) - 2
+
+
+def _looked_up(node: ir.Node) -> ir.Value | None:
+    source, grid = graphs.need(node, 0), graphs.need(node, 1)
+    shape, places = fixed(source), fixed(grid)
+    mode = graphs.attr_str(node, "mode", "linear")
+    if shape is None or places is None or shape[0] != 1 or mode not in {"linear", "bilinear", "nearest"}:
+        return None
+    if math.prod(shape[2:]) > _EXACT:
+        return None
+    table = _table(node, source, shape)
+    points = [_point(node, grid, places, len(shape) - 3 - k, n) for k, n in enumerate(shape[2:])]
+    if mode == "nearest":
+        rounded = [_op(node, "Round", point) for point in points]
+        found = _weighted(node, table, rounded, None, shape)
+    else:
+        found = _corners(node, table, points, shape)
+    count = math.prod(places[1:-1])
+    whole = reshaped(node, found, (1, count, shape[1]))
+    turned = insert(node, "Transpose", [whole], (1, shape[1], count), {"perm": [0, 2, 1]})
+    return reshaped(node, turned, (1, shape[1], *places[1:-1]))
+
+
+def _table(node: ir.Node, source: ir.Value, shape: tuple[int, ...]) -> ir.Value:
+    """Pixels as rows (pixels, channels)."""
+    pixels = math.prod(shape[2:])
+    if len(shape) == 4:
+        last = insert(node, "Transpose", [source], (1, *shape[2:], shape[1]), {"perm": [0, 2, 3, 1]})
+        return reshaped(node, last, (pixels, shape[1]))
+    flat = reshaped(node, source, (shape[1], pixels))
+    return insert(node, "Transpose", [flat], (pixels, shape[1]), {"perm": [1, 0]})
+
+
+def _op(node: ir.Node, op: str, *inputs: ir.Value | float, **attributes: Any) -> ir.Value:
+    values = [constant(node, "number", np.array(v)) if isinstance(v, (int, float)) else v for v in inputs]
+    shape = np.broadcast_shapes(*(fixed(value) or () for value in values))
+    return insert(node, op, values, shape, attributes)
+
+
+def _clip(node: ir.Node, value: ir.Value, low: float, high: float) -> ir.Value:
+    ends = [constant(node, "bound", np.array(end)) for end in (low, high)]
+    return insert(node, "Clip", [value, *ends], fixed(value))
+
+
+def _point(node: ir.Node, grid: ir.Value, places: tuple[int, ...], component: int, length: int) -> ir.Value:
+    """Where along an axis each point lies, in pixels: (points, 1)."""
+    count = math.prod(places[1:-1])
+    rows = reshaped(node, grid, (count, places[-1]))
+    cuts = [constant(node, "cut", [n]) for n in (component, component + 1, 1, 1)]
+    unit = insert(node, "Slice", [rows, *cuts], (count, 1))
+    corners = bool(graphs.attr_int(node, "align_corners", 0))
+    half = (length - 1) / 2
+    point = _op(node, "Add", _op(node, "Mul", unit, half if corners else length / 2), half)
+    border = graphs.attr_str(node, "padding_mode", "zeros")
+    if border == "reflection":
+        point = _reflected(node, point, *((0.0, length - 1.0) if corners else (-0.5, length - 0.5)))
+    return point if border == "zeros" else _clip(node, point, 0.0, length - 1.0)
+
+
+def _reflected(node: ir.Node, point: ir.Value, low: float, high: float) -> ir.Value:
+    """To and fro between two ends: the distance from the nearest even turn."""
+    span = high - low
+    if not span:
+        return _op(node, "Mul", point, 0.0)
+    away = _op(node, "Mul", _op(node, "Add", point, -low), 1 / (2 * span))
+    turns = _op(node, "Abs", _op(node, "Sub", away, _op(node, "Floor", _op(node, "Add", away, 0.5))))
+    return _op(node, "Add", _op(node, "Mul", turns, 2 * span), low)
+
+
+def _corners(node: ir.Node, table: ir.Value, points: list[ir.Value], shape: tuple[int, ...]) -> ir.Value:
+    """The sum of what lies at each corner of a point's cell, by nearness."""
+    lows = [_op(node, "Floor", point) for point in points]
+    nears = [_op(node, "Sub", point, low) for point, low in zip(points, lows, strict=True)]
+    fars = [_op(node, "Sub", 1.0, near) for near in nears]
+    total: ir.Value | None = None
+    for corner in itertools.product((0, 1), repeat=len(points)):
+        at = [_op(node, "Add", low, 1.0) if side else low for low, side in zip(lows, corner, strict=True)]
+        share = [near if side else far for near, far, side in zip(nears, fars, corner, strict=True)]
+        weight = share[0]
+        for part in share[1:]:
+            weight = _op(node, "Mul", weight, part)
+        found = _weighted(node, table, at, weight, shape)
+        total = found if total is None else _op(node, "Add", total, found)
+    assert total is not None
+    return total
+
+
+def _weighted(
+    node: ir.Node, table: ir.Value, at: list[ir.Value], weight: ir.Value | None, shape: tuple[int, ...]
+) -> ir.Value:
+    """The rows of the pixels ``at`` (along each axis) times ``weight``; zero where a pixel lies beyond the picture."""
+    row: ir.Value | None = None
+    for place, length in zip(at, shape[2:], strict=True):
+        inside = _clip(node, place, 0.0, length - 1.0)
+        row = inside if row is None else _op(node, "Add", _op(node, "Mul", row, float(length)), inside)
+        if graphs.attr_str(node, "padding_mode", "zeros") == "zeros":
+            beyond = _clip(node, _op(node, "Abs", _op(node, "Sub", place, inside)), 0.0, 1.0)
+            kept = _op(node, "Sub", 1.0, beyond)
+            weight = kept if weight is None else _op(node, "Mul", weight, kept)
+    assert row is not None
+    count = (fixed(row) or ())[0]
+    whole = insert(node, "Cast", [reshaped(node, row, (count,))], (count,), {"to": int(ir.DataType.INT64)})
+    whole.type = ir.TensorType(ir.DataType.INT64)
+    rows = insert(node, "Gather", [table, whole], (count, shape[1]), {"axis": 0})
+    return rows if weight is None else _op(node, "Mul", rows, weight)

@@ -1,0 +1,193 @@
+"""Operators that passes write by others: each case is one of them, behind a convolution of eight channels (10x12)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tflite.harness import Case, after_conv, f32, i64, one, weight
+
+
+def _scattered(indices: np.ndarray, updates: tuple[int, ...], data: np.ndarray | None = None) -> Case:
+    """Features written into others, or into a constant."""
+    cut = [("Slice", "x s e", "part", {})]
+    held = {"s": i64(0, 0, 0, 0), "e": i64(*updates), "i": indices}
+    operands = "x i part" if data is None else "d i part"
+    return after_conv(*cut, one("ScatterND", operands), constants=held | ({} if data is None else {"d": data}))
+
+
+def _places(*axes: range) -> np.ndarray:
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).astype(np.int64)
+
+
+def _einsum(equation: str, *shapes: tuple[int, ...]) -> Case:
+    """Reshaped features and a constant of the second shape, or the features twice."""
+    held = {"r": i64(*shapes[0])}
+    operands = "a" if len(shapes) == 1 else "a b"
+    nodes = [("Reshape", "x r", "a", {})]
+    if len(shapes) == 2:
+        held["t"] = i64(*shapes[1])
+        nodes += [("Sigmoid", "x", "y0", {}), ("Reshape", "y0 t", "b", {})]
+    return after_conv(*nodes, one("Einsum", operands, equation=equation), constants=held)
+
+
+def _line(*nodes: tuple[str, str, str, dict[str, object]], **constants: object) -> Case:
+    """Behind a Reshape to (1, 8, 120)."""
+    return after_conv(("Reshape", "x r", "l", {}), *nodes, constants={"r": i64(1, 8, 120), **constants})
+
+
+def _film(*nodes: tuple[str, str, str, dict[str, object]], **constants: object) -> Case:
+    """Behind a Reshape to (1, 2, 4, 10, 12): two channels, four frames."""
+    return after_conv(("Reshape", "x r", "f", {}), *nodes, constants={"r": i64(1, 2, 4, 10, 12), **constants})
+
+
+def _gathered(indices: np.ndarray, axis: int) -> Case:
+    return after_conv(one("Gather", "x i", axis=axis), constants={"i": indices})
+
+
+def _deep(*nodes: tuple[str, str, str, dict[str, object]], shape: tuple[int, ...], **constants: object) -> Case:
+    return after_conv(("Reshape", "x r", "d", {}), *nodes, constants={"r": i64(*shape), **constants})
+
+
+def _resized(mode: str, antialias: int, *scales: float) -> Case:
+    attributes = {
+        "mode": mode,
+        "antialias": antialias,
+        "coordinate_transformation_mode": "half_pixel",
+        "cubic_coeff_a": -0.75,
+    }
+    return after_conv(one("Resize", "x  s", **attributes), constants={"s": f32(1, 1, *scales)})
+
+
+FUNCTIONS: dict[str, Case] = {
+    "Softplus": after_conv(one("Softplus")),
+    "Mish": after_conv(one("Mish")),
+    "Elu 0.7": after_conv(one("Elu", alpha=0.7)),
+    "Celu 1.3": after_conv(one("Celu", alpha=1.3)),
+    "Selu": after_conv(one("Selu")),
+    "Softsign": after_conv(one("Softsign")),
+    "Shrink soft": after_conv(one("Shrink", lambd=0.3, bias=0.3)),
+    "LogSoftmax": after_conv(one("LogSoftmax", axis=1)),
+    "LpNormalization 1": after_conv(one("LpNormalization", axis=1, p=1)),
+    "LpNormalization 2": after_conv(one("LpNormalization", axis=3, p=2)),
+    "ReduceL1": after_conv(one("ReduceL1", "x a"), constants={"a": i64(1)}),
+    "ReduceSumSquare": after_conv(one("ReduceSumSquare", "x a"), constants={"a": i64(2, 3)}),
+    "ReduceLogSumExp": after_conv(one("ReduceLogSumExp", "x a"), constants={"a": i64(1)}),
+    "Sum": after_conv(one("Sum", "x y x")),
+    "Mean": after_conv(one("Mean", "x y")),
+    "CumSum": after_conv(one("CumSum", "x a"), constants={"a": np.array(3)}),
+    "CumSum back": after_conv(one("CumSum", "x a", reverse=1, exclusive=1), constants={"a": np.array(1)}),
+    "PRelu per pixel": after_conv(one("PRelu", "x s"), constants={"s": weight(1, 10, 12)}),
+    "Clip computed": after_conv(
+        ("ReduceMin", "y", "lo", {"keepdims": 0}), ("ReduceMax", "y", "hi", {"keepdims": 0}), one("Clip", "x lo hi")
+    ),
+    "LayerNormalization of three": after_conv(
+        one("LayerNormalization", "x g b", axis=1), constants={"g": weight(8, 10, 12), "b": weight(8, 10, 12)}
+    ),
+    "HardSigmoid": after_conv(one("HardSigmoid")),
+    "Trilu": after_conv(one("Trilu", "x k", upper=0), constants={"k": np.array(1)}),
+    "Where of a mask": after_conv(one("Where", "c x y"), constants={"c": weight(10, 12) > 0}),
+    "Where and a number": after_conv(one("Where", "c n x"), constants={"c": weight(10, 12) > 0, "n": f32(-1)}),
+}
+PICKED: dict[str, Case] = {
+    "Gather one": _gathered(np.array(3), 1),
+    "Gather from behind": _gathered(i64(-1, -2), 1),
+    "Gather in steps": _gathered(i64(1, 3, 5), 2),
+    "Gather two runs": _gathered(i64(4, 5, 6, 7, 0, 1, 2, 3), 1),
+    "Gather of patches": _gathered(np.arange(4)[:, None] + 2 * np.arange(4)[None], 3),
+    "GatherND": after_conv(one("GatherND", "x i"), constants={"i": _places(range(1), range(8), range(1, 9, 2))}),
+    "GatherElements": after_conv(
+        one("GatherElements", "x i", axis=2),
+        constants={"i": np.tile(np.arange(2, 8)[None, None, :, None], (1, 8, 1, 12))},
+    ),
+    "Pad negative": after_conv(one("Pad", "x p"), constants={"p": i64(0, 0, -1, 2, 0, 0, 1, -3)}),
+    "Pad wrap": after_conv(one("Pad", "x p", mode="wrap"), constants={"p": i64(0, 0, 1, 2, 0, 0, 2, 1)}),
+    "ScatterND all": _scattered(_places(range(1), range(8), range(10), range(12)), (1, 8, 10, 12)),
+    "ScatterND box": _scattered(_places(range(1), range(8), range(2, 7), range(3, 9)), (1, 8, 5, 6)),
+    "ScatterND into zeros": _scattered(
+        _places(range(1), range(8), range(2, 7)), (1, 8, 5, 12), np.zeros((1, 8, 10, 12), np.float32)
+    ),
+    "ScatterND into halves": _scattered(
+        _places(range(1), range(4, 8)), (1, 4, 10, 12), np.full((1, 8, 10, 12), 0.5, np.float32)
+    ),
+}
+MATRICES: dict[str, Case] = {
+    "Einsum product": _einsum("bhqd,bhkd->bhqk", (1, 2, 4, 120), (1, 2, 4, 120)),
+    "Einsum sums of one": _einsum("bcij,bdij->bcd", (1, 8, 10, 12), (1, 8, 10, 12)),
+    "Einsum outer": _einsum("bci,bcj->bcij", (1, 8, 120), (1, 8, 120)),
+    "Einsum with an ellipsis": _einsum("b...hw,b...hv->b...wv", (1, 2, 4, 10, 12), (1, 2, 4, 10, 12)),
+    "Einsum turned": _einsum("bchw->bhwc", (1, 8, 10, 12)),
+    "Einsum implicit": _einsum("bhw,cw", (1, 80, 12), (80, 12)),
+    "Resize cubic by two": _resized("cubic", 0, 2, 2),
+    "Resize cubic by three": _resized("cubic", 0, 3, 3),
+    "Resize cubic by 1.5": _resized("cubic", 0, 1.5, 1.5),
+    "Resize cubic antialias": _resized("cubic", 1, 0.5, 0.5),
+    "Resize linear antialias": _resized("linear", 1, 0.5, 0.75),
+}
+FRAMES: dict[str, Case] = {
+    "Conv1d": _line(one("Conv", "l w b", pads=[2, 2], dilations=[2]), w=weight(4, 8, 3), b=weight(4)),
+    "Conv1d grouped": _line(one("Conv", "l w", strides=[2], group=4), w=weight(4, 2, 3)),
+    "ConvTranspose1d": _line(one("ConvTranspose", "l w b", strides=[2], pads=[1, 1]), w=weight(8, 4, 4), b=weight(4)),
+    "MaxPool1d": _line(one("MaxPool", "l", kernel_shape=[3], strides=[2], pads=[1, 1])),
+    "AveragePool1d": _line(one("AveragePool", "l", kernel_shape=[2], strides=[2])),
+    "Resize1d": _line(one("Resize", "l  s", mode="linear"), s=f32(1, 1, 2)),
+    "GlobalAveragePool1d": _line(one("GlobalAveragePool", "l")),
+    "BatchNormalization1d": _line(
+        one("BatchNormalization", "l g o m v"), g=weight(8), o=weight(8), m=weight(8), v=np.abs(weight(8)) + 0.5
+    ),
+    "Conv3d": _film(one("Conv", "f w b", pads=[1, 1, 1] * 2, strides=[1, 2, 2]), w=weight(6, 2, 3, 3, 3), b=weight(6)),
+    "Conv3d in time": _film(one("Conv", "f w", strides=[2, 1, 1], pads=[1, 0, 0] * 2), w=weight(6, 2, 3, 1, 1)),
+    "Conv3d grouped": _film(one("Conv", "f w", group=2, pads=[0, 1, 1] * 2), w=weight(6, 1, 2, 3, 3)),
+    "MaxPool3d": _film(one("MaxPool", "f", kernel_shape=[3, 2, 2], strides=[2, 2, 2], pads=[1, 0, 0] * 2)),
+    "AveragePool3d": _film(one("AveragePool", "f", kernel_shape=[2, 2, 2], strides=[2, 2, 2])),
+    "GlobalAveragePool3d": _film(one("GlobalAveragePool", "f")),
+}
+DEEP: dict[str, Case] = {
+    "windows": _deep(
+        ("Transpose", "d", "t", {"perm": [0, 2, 4, 3, 5, 1]}), one("Reshape", "t o"),
+        shape=(1, 8, 5, 2, 6, 2), o=i64(30, 4, 8),
+    ),
+    "a mask for each window": _deep(
+        ("Add", "d m", "a", {}), ("Softmax", "a", "s", {"axis": -1}), one("Reshape", "s o"),
+        shape=(1, 5, 2, 4, 24), m=weight(1, 5, 1, 4, 24), o=i64(10, 4, 24),
+    ),
+    "products of both sides": _deep(
+        ("Reshape", "x q", "e", {}), ("Mul", "d e", "m", {}), ("ReduceSum", "m a", "t", {}), one("Reshape", "t o"),
+        shape=(1, 1, 8, 2, 5, 12), q=i64(1, 1, 8, 2, 5, 12), a=i64(2), o=i64(1, 2, 5, 12),
+    ),
+    "a product of seven axes": _deep(
+        ("Softmax", "d", "s", {"axis": 2}), ("Mul", "s v", "m", {}), ("ReduceSum", "m a", "t", {"keepdims": 0}),
+        ("Transpose", "t", "u", {"perm": [0, 1, 4, 2, 5, 3]}), one("Reshape", "u o"),
+        shape=(1, 1, 8, 2, 2, 5, 6), v=weight(1, 3, 8, 1, 1, 5, 6), a=i64(2), o=i64(1, 3, 10, 12),
+    ),
+    "heads of two": _deep(
+        ("Slice", "d s0 e0 x0", "q", {}), ("Slice", "d s1 e1 x0", "k", {}),
+        ("Transpose", "k", "kt", {"perm": [0, 1, 2, 4, 3]}),
+        ("MatMul", "q kt", "s", {}), one("Reshape", "s o"), shape=(1, 2, 4, 10, 12), o=i64(4, 10, 10),
+        s0=i64(0), e0=i64(1), s1=i64(1), e1=i64(2), x0=i64(1),
+    ),
+    "pads and slices": _deep(
+        ("Pad", "d p", "a", {}), ("Slice", "a s e x1", "c", {}), one("Reshape", "c o"),
+        shape=(1, 2, 4, 10, 12), p=i64(0, 0, 1, 0, 0, 0, 0, 1, 0, 0), s=i64(1), e=i64(9), x1=i64(3),
+        o=i64(1, 12, 8, 12),
+    ),
+}  # fmt: skip
+
+
+def _transposed(weights: tuple[int, ...], **attributes: object) -> Case:
+    outputs = weights[1] * int(attributes.get("group", 1))
+    return after_conv(
+        one("ConvTranspose", "x w b", **attributes), constants={"w": weight(*weights), "b": weight(outputs)}
+    )
+
+
+TRANSPOSED: dict[str, Case] = {
+    "ConvTranspose grouped": _transposed((8, 3, 4, 4), group=4, strides=[2, 2], pads=[1, 1, 1, 1]),
+    "ConvTranspose depthwise": _transposed((8, 1, 3, 3), group=8, strides=[2, 2], pads=[1] * 4, output_padding=[1, 1]),
+    "ConvTranspose blur": _transposed((8, 1, 4, 4), group=8, strides=[2, 2], pads=[2, 2, 2, 2]),
+    "ConvTranspose dilated": _transposed((8, 5, 3, 3), dilations=[2, 2], pads=[2, 1, 2, 1]),
+    "ConvTranspose dilated by two": _transposed((8, 5, 3, 2), dilations=[2, 3], strides=[2, 2], pads=[1, 0, 1, 2]),
+    "ConvTranspose beyond": _transposed((8, 3, 2, 2), strides=[3, 3], output_padding=[2, 0]),
+    "ConvTranspose grouped by three": _transposed((8, 2, 5, 5), group=2, strides=[3, 3], pads=[3, 2, 1, 2]),
+    "ConvTranspose grouped in place": _transposed((8, 2, 3, 3), group=2, pads=[1] * 4),
+}
+CASES = TRANSPOSED | FUNCTIONS | PICKED | MATRICES | FRAMES | DEEP
