@@ -116,6 +116,7 @@ CONV_TRANSPOSE = Operator(
             one("ConvTranspose", "x w b", strides=[2, 2], pads=[1, 0, 1, 1], group=2),
             constants={"w": weight(8, 3, 3, 3), "b": weight(6)},
             refused={"tflite": "grouped transposed"},
+            one_size=("coreai",),
         ),
         after_conv(
             "conv transpose, by 2 2, pads 1 1 1 1, output_padding 1 1",

@@ -128,7 +128,7 @@ SLICE = Operator(
             one("Slice", "x a b c"),
             constants={"a": i64(1, -5), "b": i64(-2, 2**62), "c": i64(2, 3)},
             tflite=wrote("CONV_2D SLICE"),
-            one_size=("ncnn", "tflite"),
+            one_size=("coreai", "ncnn", "tflite"),
         ),
         after_conv(
             "slice every second",
@@ -142,21 +142,21 @@ SLICE = Operator(
             one("Slice", "x starts ends axes"),
             constants={"starts": i64(2, 1), "ends": i64(5, -2), "axes": i64(1, 3)},
             sides=(12, 16),
-            one_size=("tflite",),
+            one_size=("coreai", "tflite"),
         ),
         after_conv(
             "slice, starts 0 -9, ends end end, axes 2 3, steps 2 1",
             one("Slice", "x starts ends axes steps"),
             constants={"starts": i64(0, -9), "ends": i64(2**62, 2**62), "axes": i64(2, 3), "steps": i64(2, 1)},
             sides=(12, 16),
-            one_size=("ncnn", "tflite"),
+            one_size=("coreai", "ncnn", "tflite"),
         ),
         after_conv(
             "slice, starts 1, ends 11, axes 2, steps 3",
             one("Slice", "x starts ends axes steps"),
             constants={"starts": i64(1), "ends": i64(11), "axes": i64(2), "steps": i64(3)},
             sides=(12, 16),
-            one_size=("ncnn", "tflite"),
+            one_size=("coreai", "ncnn", "tflite"),
         ),
     ),
 )

@@ -81,13 +81,13 @@ RESIZE = Operator(
             one("Resize", "x   n", mode="linear", coordinate_transformation_mode="align_corners"),
             constants={"n": i64(1, 8, 17, 9)},
             tflite=wrote("CONV_2D RESIZE_BILINEAR", nnapi=30, min_exact=0.8),
-            one_size=("coreml", "tflite"),
+            one_size=("coreai", "coreml", "tflite"),
         ),
         after_conv(
             "corners aligned",
             one("Resize", "x  s", mode="linear", coordinate_transformation_mode="align_corners"),
             constants={"s": f32(1, 1, 2, 3)},
-            one_size=("tflite",),
+            one_size=("coreai", "tflite"),
         ),
         after_conv(
             "resize, nearest, round_prefer_ceil, by 1 1 2 3",
@@ -108,14 +108,14 @@ RESIZE = Operator(
             one("Resize", "x  scales", mode="linear"),
             constants={"scales": f32(1, 1, 0.5, 1.5)},
             sides=(12, 16),
-            one_size=("coreml", "tflite"),
+            one_size=("coreai", "coreml", "tflite"),
         ),
         after_conv(
             "resize, linear, align_corners, to 1 8 20 20",
             one("Resize", "x   sizes", mode="linear", coordinate_transformation_mode="align_corners"),
             constants={"sizes": i64(1, 8, 20, 20)},
             sides=(12, 16),
-            one_size=("coreml", "tflite"),
+            one_size=("coreai", "coreml", "tflite"),
         ),
         after_conv(
             "resize, nearest, asymmetric, floor, by 1 1 1.5 2.5",
@@ -124,7 +124,7 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 1.5, 2.5)},
             sides=(12, 16),
-            one_size=("coreml", "openvino", "tflite"),
+            one_size=("coreai", "coreml", "openvino", "tflite"),
         ),
         after_conv(
             "resize, nearest, half_pixel, round_prefer_floor, to 1 8 7 23",
@@ -138,7 +138,7 @@ RESIZE = Operator(
             constants={"sizes": i64(1, 8, 7, 23)},
             sides=(12, 16),
             refused={"ncnn": "places the pixels otherwise", "tflite": "places the pixels otherwise"},
-            one_size=("coreml", "openvino"),
+            one_size=("coreai", "coreml", "openvino"),
         ),
         after_conv(
             "resize, nearest, half_pixel, round_prefer_ceil, to 1 8 6 8",
@@ -152,7 +152,7 @@ RESIZE = Operator(
             constants={"sizes": i64(1, 8, 6, 8)},
             sides=(12, 16),
             refused={"ncnn": "places the pixels otherwise"},
-            one_size=("coreml", "openvino", "tflite"),
+            one_size=("coreai", "coreml", "openvino", "tflite"),
         ),
         after_conv(
             "resize, nearest, align_corners, ceil, to 1 8 7 9",
@@ -166,7 +166,7 @@ RESIZE = Operator(
             constants={"sizes": i64(1, 8, 7, 9)},
             sides=(12, 16),
             refused={"ncnn": "places the pixels otherwise", "tflite": "places the pixels otherwise"},
-            one_size=("coreml", "openvino"),
+            one_size=("coreai", "coreml", "openvino"),
         ),
         after_conv(
             "resize, nearest, asymmetric, floor, by 1 1 0.5 0.25",
@@ -175,7 +175,7 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 0.5, 0.25)},
             sides=(12, 16),
-            one_size=("tflite",),
+            one_size=("coreai", "tflite"),
         ),
         after_conv(
             "resize, nearest, asymmetric, floor, by 1 1 0.2 0.2",
@@ -185,7 +185,7 @@ RESIZE = Operator(
             constants={"scales": f32(1, 1, 0.2, 0.2)},
             sides=(12, 16),
             refused={"tflite": "places the pixels otherwise"},
-            one_size=("openvino",),
+            one_size=("coreai", "openvino"),
         ),
         after_conv(
             "resize, linear, half_pixel, by 1 1 0.5 0.25",
@@ -194,7 +194,7 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 0.5, 0.25)},
             sides=(12, 16),
-            one_size=("tflite",),
+            one_size=("coreai", "tflite"),
         ),
         after_conv(
             "resize, linear, half_pixel, by 1 1 0.333 0.2",
@@ -204,6 +204,7 @@ RESIZE = Operator(
             constants={"scales": f32(1, 1, 1 / 3, 0.2)},
             sides=(12, 16),
             refused={"tflite": "places the pixels otherwise"},
+            one_size=("coreai",),
         ),
         after_conv(
             "resize, linear, half_pixel, by 1 1 0.5 0.3",
@@ -213,7 +214,7 @@ RESIZE = Operator(
             constants={"scales": f32(1, 1, 0.5, 0.3)},
             sides=(12, 16),
             refused={"tflite": "places the pixels otherwise"},
-            one_size=("coreml",),
+            one_size=("coreai", "coreml"),
         ),
         after_conv(
             "resize, linear, half_pixel, by 1 1 1.3 2",
@@ -223,7 +224,7 @@ RESIZE = Operator(
             constants={"scales": f32(1, 1, 1.3, 2)},
             sides=(12, 16),
             refused={"tflite": "places the pixels otherwise"},
-            one_size=("coreml",),
+            one_size=("coreai", "coreml"),
         ),
         after_conv(
             "resize, linear, half_pixel, to 1 8 17 21",
@@ -232,7 +233,7 @@ RESIZE = Operator(
             ),
             constants={"sizes": i64(1, 8, 17, 21)},
             sides=(12, 16),
-            one_size=("coreml", "tflite"),
+            one_size=("coreai", "coreml", "tflite"),
         ),
         after_conv(
             "resize, linear, half_pixel, to 1 8 1 15",
@@ -241,7 +242,7 @@ RESIZE = Operator(
             ),
             constants={"sizes": i64(1, 8, 1, 15)},
             sides=(12, 16),
-            one_size=("coreml", "tflite"),
+            one_size=("coreai", "coreml", "tflite"),
         ),
         after_conv(
             "resize, linear, pytorch_half_pixel, to 1 8 1 15",
@@ -255,7 +256,7 @@ RESIZE = Operator(
             constants={"sizes": i64(1, 8, 1, 15)},
             sides=(12, 16),
             refused={"ncnn": "places the pixels otherwise", "tflite": "places the pixels otherwise"},
-            one_size=("coreml",),
+            one_size=("coreai", "coreml"),
         ),
         after_conv(
             "resize, linear, align_corners, to 1 8 1 15",
@@ -269,7 +270,7 @@ RESIZE = Operator(
             constants={"sizes": i64(1, 8, 1, 15)},
             sides=(12, 16),
             refused={"ncnn": "places the pixels otherwise"},
-            one_size=("coreml", "tflite"),
+            one_size=("coreai", "coreml", "tflite"),
         ),
         after_conv(
             "resize, linear, align_corners, by 1 1 2 3",
@@ -282,7 +283,7 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 2, 3)},
             sides=(12, 16),
-            one_size=("tflite",),
+            one_size=("coreai", "tflite"),
         ),
         after_conv(
             "resize, linear, asymmetric, by 1 1 2 2",
@@ -302,7 +303,7 @@ RESIZE = Operator(
             constants={"scales": f32(1, 1, 1.3, 2)},
             sides=(12, 16),
             refused={"ncnn": "places the pixels otherwise", "tflite": "places the pixels otherwise"},
-            one_size=("coreml",),
+            one_size=("coreai", "coreml"),
         ),
     ),
 )

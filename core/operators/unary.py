@@ -20,6 +20,7 @@ CEIL = Operator(
     "unary",
     tflite=tflite("unary:function", op="CEIL"),
     mil=mil("elementwise:unary", op="ceil"),
+    coreai=coreai("elementwise:ceil"),
     ncnn=ncnn("elementwise:unary", code=3),
     kernels=(Kernel("CEIL", ("1.14.0",)),),
     reference={"ceil": "clearport.runtime.coreml_reference.choices:ceil"},
@@ -53,6 +54,7 @@ FLOOR = Operator(
     "unary",
     tflite=tflite("unary:function", op="FLOOR"),
     mil=mil("elementwise:unary", op="floor"),
+    coreai=coreai("elementwise:floor"),
     ncnn=ncnn("elementwise:unary", code=2),
     kernels=(Kernel("FLOOR", ("1.9.0",), float32=27),),
     reference={"floor": "clearport.runtime.coreml_reference.choices:floor"},
@@ -149,6 +151,7 @@ NEG = Operator(
 RECIPROCAL = Operator(
     "Reciprocal",
     "unary",
+    coreai=coreai("elementwise:reciprocal"),
     ncnn=ncnn("elementwise:unary", code=15),
     torch=in_torch("plain", of="torch:reciprocal"),
     cases=(

@@ -45,6 +45,22 @@ def neg(low: Lowering, node: ir.Node) -> Any:
     return low.ops.broadcasting_mul(low.var(node, 0), low.fit(node, -1.0))
 
 
+def reciprocal(low: Lowering, node: ir.Node) -> Any:
+    """Reciprocal -> one over it."""
+    return low.ops.broadcasting_divide(low.fit(node, 1.0), low.var(node, 0))
+
+
+def floor(low: Lowering, node: ir.Node) -> Any:
+    """Floor -> a division by one that rounds down."""
+    return low.ops.broadcasting_floor_divide(low.var(node, 0), low.fit(node, 1.0))
+
+
+def ceil(low: Lowering, node: ir.Node) -> Any:
+    """Ceil -> the negative of what rounding the negative down gives."""
+    turned = low.ops.broadcasting_mul(low.var(node, 0), low.fit(node, -1.0))
+    return low.ops.broadcasting_mul(low.ops.broadcasting_floor_divide(turned, low.fit(node, 1.0)), low.fit(node, -1.0))
+
+
 def leaky_relu(low: Lowering, node: ir.Node) -> Any:
     """LeakyRelu -> the larger of x and slope * x; the smaller where the slope is above one."""
     slope, x = attr_float(node, "alpha", 0.01), low.var(node, 0)
