@@ -247,3 +247,19 @@ def test_python_code_for_onnxruntime_runs(made: Bundle, tmp_path: Path, layout: 
 def run_in(folder: Path, code: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int8"])
+@pytest.mark.parametrize("sides", [(48, 48), ("H", "W")])
+def test_swift_for_core_ai_is_swift(made: Bundle, dtype: str, sides: tuple[int | str, int | str]) -> None:
+    artifact = made.artifacts[0]
+    ends = {
+        end: [replace(contract(dtype, (0.0, 255.0)), name=name, shape=(1, 3, *sides))]
+        for end, name in (("inputs", "image"), ("outputs", "restored"))
+    }
+    as_coreai = artifact.model_copy(update={"target": "coreai", **ends})
+    (usage,) = usages(made.manifest.model_copy(update={"artifacts": (as_coreai,)}))
+    assert_parsed(usage)
+    assert usage.title == "Swift for Core AI"
+    assert 'loadFunction(named: "main")' in usage.code
+    assert ("precondition(width == 48" in usage.code) == (sides == (48, 48))
