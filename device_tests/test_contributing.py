@@ -38,6 +38,14 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+NOTING = """import atexit, sys
+natives = ("onnxruntime", "openvino", "coremltools", "ai_edge_litert", "ncnn", "tensorflow")
+atexit.register(lambda: print("\\nloaded: " + ", ".join(name for name in natives if name in sys.modules), end=""))
+from clearport.cli.app import main
+main()"""
+"""The command line; behind what it prints stands which runtimes and converters its process loaded."""
+
+
 def python(tree: Path, *words: str | Path) -> str:
     """What a Python that imports the copy prints."""
     done = subprocess.run(
@@ -64,8 +72,10 @@ def exported(tree: Path, name: str, folder: Path, *options: str) -> dict[str, An
     fresh += "import torch; torch.manual_seed(0); "
     fresh += f"weights.save(Path({str(place)!r}), NETWORKS.get({name!r}).build(2), {name!r}, 2, {{}})"
     python(tree, "-c", fresh)
-    line = ("-m", "clearport", "export", name, "--out", folder / "out", "--size", "16x24", "--no-bench", "--quiet")
-    manifest: dict[str, Any] = json.loads(python(tree, *line, *options, "--json", "--weights", place))
+    line = ("-c", NOTING, "export", name, "--out", folder / "out", "--size", "16x24", "--no-bench", "--quiet")
+    said, _, loaded = python(tree, *line, *options, "--json", "--weights", place).rpartition("\nloaded: ")
+    assert loaded == "", "the main process loads PyTorch and no other runtime or converter"
+    manifest: dict[str, Any] = json.loads(said)
     return manifest
 
 

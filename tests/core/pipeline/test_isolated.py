@@ -6,8 +6,6 @@ import contextvars
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -161,17 +159,6 @@ def test_it_takes_no_more_memory_than_the_machine_has(isolated: Isolated) -> Non
     soft, _ = resource.prlimit(isolated.pid, resource.RLIMIT_DATA)
     assert soft == psutil.virtual_memory().total + psutil.swap_memory().total
     assert Path(f"/proc/{isolated.pid}/oom_score_adj").read_text().strip() == "500"
-
-
-def test_an_export_loads_no_runtime_and_no_converter_itself(tmp_path: Path) -> None:
-    code = (
-        "import sys, clearport; clearport.export('ncnet', sys.argv[1], size='16x16', measure=False, "
-        "targets=('onnxruntime', 'coreml'), precisions=('fp32', 'fp16')); "
-        "print([m for m in ('onnxruntime', 'openvino', 'coremltools', 'ai_edge_litert', 'ncnn') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / "out"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
 
 
 def test_every_field_of_a_graph_travels(graph: Any) -> None:
