@@ -183,7 +183,7 @@ def _check_written(graph: onnx.GraphProto, needs: list[set[str]], given: set[str
                 )
             writers[name] = _layer(node)
     for node, need in zip(graph.node, needs, strict=True):
-        for name in sorted(need):
+        for name in sorted(need, key=str):  # what is no text is bytes
             if name not in given and name not in writers:
                 raise BadInput(f"{path}: {node.op_type} {_layer(node)!r} reads {name!r}, which nothing writes")
     for value in graph.output:
