@@ -66,6 +66,7 @@ def check(model: onnx.ModelProto, path: Path) -> None:
             f"{path}: ONNX file format {model.ir_version}; clearport reads {IR_VERSIONS[0]} to {IR_VERSIONS[-1]}"
         )
     opset_of(model.opset_import, str(path))
+    _check_names(model, path)
     _check_operators(model, path)
     put_in_order(model.graph, path)
     for function in model.functions:
@@ -101,6 +102,16 @@ def every_node(nodes: Nodes) -> Iterator[onnx.NodeProto]:
             graphs = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else []
             for graph in (*graphs, *attribute.graphs):
                 yield from every_node(graph.node)
+
+
+def _check_names(model: onnx.ModelProto, path: Path) -> None:
+    """Names are text: what is no UTF-8 is given as bytes."""
+    nodes = [*every_node(model.graph.node), *(node for f in model.functions for node in every_node(f.node))]
+    names = [name for node in nodes for name in (node.op_type, node.domain, node.name, *node.input, *node.output)]
+    names += [value.name for value in (*model.graph.input, *model.graph.output, *model.graph.initializer)]
+    names += [word for function in model.functions for word in (function.name, function.domain)]
+    if not all(isinstance(name, str) for name in names):
+        raise BadInput(f"{path}: a name in it is no text (UTF-8)")
 
 
 def _check_operators(model: onnx.ModelProto, path: Path) -> None:
@@ -183,7 +194,7 @@ def _check_written(graph: onnx.GraphProto, needs: list[set[str]], given: set[str
                 )
             writers[name] = _layer(node)
     for node, need in zip(graph.node, needs, strict=True):
-        for name in sorted(need, key=str):  # what is no text is bytes
+        for name in sorted(need):
             if name not in given and name not in writers:
                 raise BadInput(f"{path}: {node.op_type} {_layer(node)!r} reads {name!r}, which nothing writes")
     for value in graph.output:

@@ -14,6 +14,7 @@ from clearport.base import BadInput, Graph, TensorSpec
 from clearport.export.from_onnx import formats
 from clearport.export.from_onnx.check import if_refusal
 from clearport.export.from_onnx.lift import lifted
+from clearport.export.from_onnx.read import reading
 from clearport.export.passes import order as passes
 from clearport.graph import nodes as graphs
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from clearport.base import Scale
     from clearport.export.from_onnx.plain import Plain
 
-MOST_VALUES = 1 << 31
-"""Numbers of one tensor while it runs: 8 GiB in float32."""
+MOST_VALUES = 1 << 29
+"""Numbers of one tensor while it runs: 2 GiB in float32."""
 
 
 def graph_of(
@@ -43,6 +44,31 @@ def graph_of(
         BadInput: the file holds what has no form in clearport's dialect.
     """
     where = str(found.given.path)
+    with reading(found.given.path):
+        model = _prepared(found, name, inputs, outputs)
+        try:
+            graph = passes.run(Graph(model, tuple(inputs), tuple(outputs), name, scale))
+        except graphs.MalformedGraph as error:
+            raise BadInput(f"{where}: {' '.join(str(error).split())[:400]}") from error
+    left = [if_refusal(node.name or "") for node in graph.model.graph if node.op_type == "If"]
+    if left:
+        raise BadInput(f"{where}: operators that cannot be exported: {'; '.join(left)}")
+    return graph
+
+
+def check_sizes(found: Plain, inputs: Sequence[TensorSpec]) -> None:
+    """Whether a file can be run on inputs of some sizes without asking for more memory than any network does.
+
+    Raises:
+        BadInput: a value within it is too large, or the shapes contradict each other.
+    """
+    with reading(found.given.path):
+        _typed(found, inputs)
+
+
+def _prepared(found: Plain, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> ir.Model:
+    """The file's model in clearport's opset and in float32, with the sizes of the ends."""
+    where = str(found.given.path)
     model = lifted(_typed(found, inputs), where)
     common.RemoveInitializersFromInputsPass()(model)
     formats.in_float32(model, where)
@@ -53,14 +79,7 @@ def graph_of(
     for value, spec in zip((*model.graph.inputs, *model.graph.outputs), (*inputs, *outputs), strict=True):
         value.shape = ir.Shape(spec.shape)
     _tidy(model, name)
-    try:
-        graph = passes.run(Graph(model, tuple(inputs), tuple(outputs), name, scale))
-    except graphs.MalformedGraph as error:
-        raise BadInput(f"{where}: {' '.join(str(error).split())[:400]}") from error
-    left = [if_refusal(node.name or "") for node in graph.model.graph if node.op_type == "If"]
-    if left:
-        raise BadInput(f"{where}: operators that cannot be exported: {'; '.join(left)}")
-    return graph
+    return model
 
 
 def _typed(found: Plain, inputs: Sequence[TensorSpec]) -> ir.Model:

@@ -18,6 +18,7 @@ from onnx_ir.passes import common
 from clearport.base import BadInput
 from clearport.export.from_onnx import formats, quantized
 from clearport.export.from_onnx.quantized import Rounding
+from clearport.export.from_onnx.read import reading
 from clearport.models.normalized import order
 
 if TYPE_CHECKING:
@@ -94,6 +95,11 @@ def plain(given: Given, *, requantize: bool = False) -> Plain:
     Raises:
         BadInput: an end has a number format or a shape that cannot be exported.
     """
+    with reading(given.path):
+        return _plain(given, requantize=requantize)
+
+
+def _plain(given: Given, *, requantize: bool) -> Plain:
     constants = {tensor.name for tensor in given.model.graph.initializer}
     sources = [value for value in given.model.graph.input if value.name not in constants]
     inputs = _ends(sources, given)

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import onnx
 from google.protobuf.message import DecodeError
 
-from clearport.base import BadInput
+from clearport import problems
+from clearport.base import BadInput, ClearportError
 from clearport.disk.files import explain
 from clearport.export.from_onnx import check, tensors
 from clearport.export.from_onnx.wire import Census
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What libraries raise on a file that they were not made for is told as being the file's fault, with a log.
+
+    Raises:
+        BadInput: anything unexpected was raised within.
+    """
+    try:
+        yield
+    except ClearportError:
+        raise
+    except problems.UNEXPECTED as error:
+        raise BadInput(f"{path}: it cannot be read: {problems.told(error, f'reading {path}')}") from error
 
 
 @dataclass(frozen=True)
@@ -63,8 +81,9 @@ def read(path: Path) -> Given:
         raise BadInput(f"{path}: not an ONNX model: {error}") from error
     if not model.HasField("graph") or not model.graph.node:
         raise BadInput(f"{path}: not an ONNX model, or one without operators")
-    tensors.complete(model, path)
-    check.check(model, path)
+    with reading(path):
+        tensors.complete(model, path)
+        check.check(model, path)
     return Given(path, hashlib.sha256(data).hexdigest(), model)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from clearport.base import Artifact, BadInput, CheckFailed, Size, TensorSpec
 from clearport.bundle.files import ONNX_NETWORK
 from clearport.disk.files import write_bytes
-from clearport.export.from_onnx.graph import graph_of
+from clearport.export.from_onnx.graph import check_sizes, graph_of
 from clearport.export.from_onnx.plain import Plain, plain, with_plain_pictures
 from clearport.export.from_onnx.read import read
 from clearport.graph import nodes as graphs
@@ -161,6 +161,7 @@ def onnx_source(path: Path, name: str, contract: Contract, threads: int, *, requ
     """
     found = plain(read(path), requantize=requantize)
     inputs, free = _specs(found.inputs), any(isinstance(n, str) for end in found.inputs for n in end.shape)
+    check_sizes(found, shapes.at(inputs, Size(measure.SIDE, measure.SIDE)))
     with _opened(found.to_bytes(), REFERENCE_OPTIONS, threads) as run:
         subject = measure.Subject(str(path), inputs, run)
         outputs = [end.name for end in found.outputs]

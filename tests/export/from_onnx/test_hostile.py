@@ -14,6 +14,8 @@ from clearport.base import BadInput
 from clearport.export.from_onnx import wire
 from clearport.export.from_onnx.plain import plain
 from clearport.export.from_onnx.read import read
+from clearport.pipeline.sources.contract import Contract
+from clearport.pipeline.sources.onnx_file import onnx_source
 from tests.export.from_onnx.files import given, model, node, save
 
 if TYPE_CHECKING:
@@ -201,6 +203,20 @@ def test_a_file_of_very_many_nodes_is_refused_before_it_is_parsed(tmp_path: Path
     with pytest.raises(BadInput, match="more than 20,000 operators"):
         read(path)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("op", ["ConstantOfShape", "Expand", "Tile"])
+def test_values_that_no_memory_holds_are_refused_before_anything_is_run(op: str, tmp_path: Path) -> None:
+    """Three numbers in the file, 40 GB while it runs."""
+    shape = np.array([1, 1, 100_000, 100_000] if op != "Tile" else [1, 1, 20_000, 20_000], np.int64)
+    nodes = {
+        "ConstantOfShape": [node("ConstantOfShape", "n", "a"), node("ReduceMax", "a", "b"), node("Add", "x b", "y")],
+        "Expand": [node("ReduceMean", "x", "m"), node("Expand", "m n", "y")],
+        "Tile": [node("Tile", "x n", "y")],
+    }[op]
+    path = save(model(nodes, 17, {"n": shape}), tmp_path / "given.onnx")
+    with pytest.raises(BadInput, match=r"more than fits into memory"):
+        onnx_source(path, "given", Contract(), 1)
 
 
 def test_graphs_within_graphs_end_somewhere(tmp_path: Path) -> None:
