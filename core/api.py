@@ -194,7 +194,7 @@ def bench(
 
 def restore(
     folder: AnyPath,
-    picture: AnyPath,
+    picture: AnyPath | Sequence[AnyPath],
     output: AnyPath,
     *,
     target: str = "tflite",
@@ -204,13 +204,18 @@ def restore(
 ) -> Restored:
     """Restore a picture file of any size with one artifact of a bundle, and write it as PNG.
 
+    ``picture`` may be several files, in the order of the network's inputs or as ``NAME=FILE``, for networks that take
+    several pictures, or arrays (``.npy``); what is no picture is written as ``.npy``.
+
     Raises:
-        BadInput: no such bundle, artifact or picture.
+        BadInput: no such bundle, artifact or input.
         RuntimeFailure: the runtime failed on the artifact.
     """
     from clearport.pipeline.run import RunRequest, restore_picture
 
-    request = RunRequest(Path(folder), Path(picture), Path(output), target=target, precision=precision, variant=variant)
+    files = (picture,) if isinstance(picture, str | Path) else tuple(picture)
+    inputs = tuple(str(file) for file in files)
+    request = RunRequest(Path(folder), inputs, Path(output), target=target, precision=precision, variant=variant)
     return restore_picture(request, progress)
 
 

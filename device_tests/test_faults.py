@@ -53,8 +53,8 @@ def changes_something(one: Bundle, other: Bundle, key: str) -> bool:
     for bundle in (one, other):
         record = next(r for r in bundle.artifacts if r.key == key)
         runner = next(runner.name for runner, obstacle in runners_of(record.target) if obstacle is None)
-        outputs.append(run_each(runner, bundle.artifact(record), photos, 1))
-    return any(not np.array_equal(a, b) for a, b in zip(*outputs, strict=True))
+        outputs.append(run_each(runner, bundle.artifact(record), [{"image": photo} for photo in photos], 1))
+    return any(not np.array_equal(a["restored"], b["restored"]) for a, b in zip(*outputs, strict=True))
 
 
 def candidates(bundle: Bundle) -> list[ArtifactRecord]:

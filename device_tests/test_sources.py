@@ -127,7 +127,7 @@ def test_pictures_of_any_size_are_restored_in_tiles(name: str, request: pytest.F
     bundle: Bundle = request.getfixturevalue(name)
     photo = np.random.default_rng(0).integers(0, 256, (70, 100, 3), dtype=np.uint8)
     save_png(tmp_path / "photo.png", photo)
-    done = restore_picture(RunRequest(bundle.folder, tmp_path / "photo.png", tmp_path / "out.png", precision="fp32"))
+    done = restore_picture(RunRequest(bundle.folder, (tmp_path / "photo.png",), tmp_path / "out.png", precision="fp32"))
     assert (done.width, done.height) == (200, 140)
     assert done.tiles > 1
     with torch.inference_mode():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from clearport.base import Skipped
 from clearport.reports.content import Pick
+from clearport.reports.figures import in_decibels
 from clearport.reports.text import count, kilobytes, number
 from clearport.runtime.latency.record import LatencyReport
 
@@ -161,7 +162,7 @@ def _to_pytorch(artifact: ArtifactRecord) -> str:
     reports = [p for p in artifact.parities if p.reference.startswith("PyTorch")]
     if not reports:
         return "not measured"
-    return "equal" if reports[0].psnr_db is None else f"{reports[0].psnr_db:.1f} dB"
+    return in_decibels(reports[0])
 
 
 def _quality(manifest: Manifest, artifact: ArtifactRecord) -> list[tuple[str, str]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from clearport.base import BadInput
+from clearport.graph import shapes
 from clearport.pictures.images import load_rgb
 from clearport.reports.text import percent
 
@@ -52,12 +54,16 @@ class Comparison:
 
 def comparison(bundle: Bundle) -> Comparison | str:
     """The crop with the most detail of the golden pictures, before and after; or the reason why there is none."""
+    contract = bundle.manifest.pixel_contract
+    ends = shapes.lead(contract.inputs), shapes.lead(contract.outputs)
+    scale = bundle.manifest.model.scale
+    if not all(spec.is_picture and spec.color == "RGB" for spec in ends) or isinstance(scale, Fraction):
+        return "its input and its output are no RGB pictures of which one is some times as large as the other"
     try:
         source = load_rgb(bundle.path(bundle.golden("input")))
         restored = load_rgb(bundle.path(bundle.golden("float")))
     except BadInput as error:
         return str(error)
-    scale = bundle.manifest.model.scale
     if restored.shape != (source.shape[0] * scale, source.shape[1] * scale, 3):
         return (
             f"the golden pictures are {source.shape[:2]} and {restored.shape[:2]} pixels: that is no scale of {scale}"

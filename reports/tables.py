@@ -10,6 +10,7 @@ from clearport.bundle.fields import ParityCell
 from clearport.bundle.manifest import ArtifactRecord, LintFinding, Manifest, QualityRecord
 from clearport.reports.cells import NOTHING, headed, optional, unmeasured, without_empty_columns
 from clearport.reports.content import Cell, Table, Tone
+from clearport.reports.figures import figures
 from clearport.reports.picks import chosen
 from clearport.reports.text import contract, count, in_words, kilobytes, number, percent, trimmed
 from clearport.runtime.parity import ParityReport
@@ -66,6 +67,8 @@ def _to_pytorch(artifact: ArtifactRecord) -> Cell:
 
 def _psnr(report: ParityReport) -> Cell:
     equal = report.exact_share == 1 and report.max_abs == 0
+    if report.basis == "values" and not equal:
+        return optional(report.sqnr_db, "{:.2f} (SQNR)".format)
     return Cell("∞ (equal)") if equal else optional(report.psnr_db, "{:.2f}".format)
 
 
@@ -93,11 +96,13 @@ def artifacts(manifest: Manifest) -> Table:
 
 def parity(manifest: Manifest) -> Table:
     """Every artifact against its reference, by every runtime that looked at it."""
+    named = any(report.output for a in manifest.artifacts for report in a.parities)
+    more = "Output | What it is judged by | " if named else ""
     columns = headed(
-        "Artifact | Verdict | How it was checked | Against | PSNR, dB | Largest difference, levels | "
+        f"Artifact | Verdict | {more}How it was checked | Against | PSNR, dB | Largest difference, levels | "
         "Mean difference, levels | Equal pixels, % | Compared as | Allowed",
-        (4, 5, 6, 7),
-        (2, 3, 8, 9),
+        (6, 7, 8, 9) if named else (4, 5, 6, 7),
+        (4, 5, 10, 11) if named else (2, 3, 8, 9),
     )
     rows = tuple(
         _parity_row(a, cell, len(columns))
@@ -132,14 +137,27 @@ def _parity_row(artifact: ArtifactRecord, cell: ParityCell, columns: int) -> tup
     return (
         first,
         Cell("passed", "good") if cell.passed else Cell(f"FAILED: {'; '.join(cell.failures)}", "bad"),
+        *((Cell(cell.output), Cell(figures(cell))) if columns > _PLAIN_COLUMNS else ()),
         Cell(cell.method),
         Cell(cell.reference),
+        *_figures(cell),
+        Cell(cell.basis),
+        Cell(str(cell.tolerance)),
+    )
+
+
+_PLAIN_COLUMNS = 10
+
+
+def _figures(cell: ParityReport) -> tuple[Cell, ...]:
+    """PSNR, largest and mean difference, equal pixels: of pictures."""
+    if cell.basis == "values":
+        return (NOTHING,) * 4
+    return (
         _psnr(cell),
         optional(cell.max_abs, _level),
         optional(cell.mean_lsb, _level),
         optional(cell.exact_share, percent),
-        Cell(cell.basis),
-        Cell(str(cell.tolerance)),
     )
 
 

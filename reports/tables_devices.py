@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from clearport.base import Skipped
 from clearport.reports.cells import NOTHING, headed, optional, relative, without_empty_columns
 from clearport.reports.content import Bar, Cell, Plot, Table
+from clearport.reports.figures import in_decibels
 from clearport.reports.text import count, number
 from clearport.runtime.devices.device import EstimateReport, Fallback, SimulatedReport
 from clearport.runtime.latency.compare import baselines_of, other_of
@@ -180,7 +181,7 @@ def _golden(row: BenchRow) -> Cell:
         return Cell(f"not checked: {row.golden.reason}", "muted")
     if not row.golden.passed:
         return Cell("; ".join(row.golden.failures), "bad")
-    return Cell("equal" if row.golden.psnr_db is None else f"{row.golden.psnr_db:.1f} dB", "good")
+    return Cell(in_decibels(row.golden), "good")
 
 
 def sustained(manifest: Manifest) -> tuple[Plot, ...]:

@@ -69,6 +69,9 @@ def _entry(key: str, value: object) -> str:
     return f"{label} ({words})" if isinstance(value, dict | list) else f"{label}: {words}"
 
 
+_PICTURE_AXES = 4
+
+
 def plain(value: float) -> str:
     """A number of a contract: 255, not 255.0."""
     return f"{value:g}"
@@ -80,11 +83,14 @@ def shape(spec: TensorSpec) -> str:
 
 
 def contract(spec: TensorSpec) -> str:
-    """A pixel contract in one line: name, dtype, layout, shape, colour, range and what a number means."""
-    low, high = (plain(v) for v in spec.span)
-    parts = [f"{spec.name}: {spec.dtype}", f"{spec.layout} {shape(spec)}", f"{spec.color} {low}–{high}"]
+    """The contract of a tensor in one line: name, dtype, layout, shape, color or kind, range, what a number means."""
+    reach = "" if spec.value_range is None else f" {plain(spec.value_range[0])}–{plain(spec.value_range[1])}"
+    layout = f"{spec.layout} " if spec.is_picture or len(spec.shape) == _PICTURE_AXES else ""
+    what = spec.color if spec.is_picture else spec.kind
+    parts = [f"{spec.name}: {spec.dtype}", f"{layout}{shape(spec)}", f"{what}{reach}"]
     if spec.scale is not None:
         zero = spec.zero_point or 0
         offset = f" {'−' if zero > 0 else '+'} {abs(zero)}" if zero else ""
-        parts.append(f"pixel = {f'(q{offset})' if offset else 'q'} × {trimmed(number(spec.scale, 6))}")
+        word = "pixel" if spec.is_picture else "value"
+        parts.append(f"{word} = {f'(q{offset})' if offset else 'q'} × {trimmed(number(spec.scale, 6))}")
     return ", ".join(parts)

@@ -11,6 +11,7 @@ from clearport.export.onnxruntime.target import LEAST_ONNXRUNTIME
 from clearport.registry import TARGETS
 from clearport.reports import templates
 from clearport.reports.content import Usage
+from clearport.reports.usage_tensors import PREFIX, End, is_plain
 
 _LANGUAGES = {"kt": "kotlin", "py": "python", "swift": "swift"}
 
@@ -46,12 +47,14 @@ class Codec:
 def usages(manifest: Manifest) -> tuple[Usage, ...]:
     """One piece of code for all artifacts that are called alike; targets without a template have none."""
     by_code: dict[tuple[str, str, str], list[str]] = {}
+    ends = manifest.pixel_contract
+    prefix = "usage_" if is_plain(ends.inputs, ends.outputs, manifest.model.scale) else PREFIX
     for artifact in manifest.artifacts:
         for name in templates.names():
-            if not name.startswith(f"usage_{artifact.target}."):
+            if not name.startswith(f"{prefix}{artifact.target}."):
                 continue
             language = _LANGUAGES[name.split(".")[1]]
-            code = _render(name, manifest, artifact)
+            code = (_tensors if prefix == PREFIX else _render)(name, manifest, artifact)
             by_code.setdefault((artifact.target, language, code), []).append(_file(manifest, artifact))
     return tuple(
         Usage(
@@ -89,6 +92,31 @@ def _render(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
             threads_said=_threads_said(artifact),
         )
     )
+
+
+def _tensors(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
+    """Code for networks of any inputs and outputs."""
+    del manifest
+    inputs, outputs = ([_end(spec) for spec in specs] for specs in (artifact.inputs, artifact.outputs))
+    return (
+        templates.environment()
+        .get_template(name)
+        .render(
+            file=_PLACE,
+            inputs=inputs,
+            outputs=outputs,
+            pictures=any(end.picture for end in (*inputs, *outputs)),
+            dynamic=any(end.spec.dynamic for end in inputs),
+            least_onnxruntime=LEAST_ONNXRUNTIME,
+            written_by=artifact.tool_versions.get("onnxruntime", "the one that wrote them"),
+            threads=_threads(artifact),
+            threads_said=_threads_said(artifact),
+        )
+    )
+
+
+def _end(spec: TensorSpec) -> End:
+    return End.of(spec, Codec.of(spec) if spec.is_picture else None)
 
 
 def _threads(artifact: ArtifactRecord) -> int:

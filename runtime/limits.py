@@ -6,13 +6,23 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from clearport.runtime.tolerance import INT8_QUIET, INT8_WIDEST, QUANTIZATION, Tolerance
+from clearport.runtime.tolerance import (
+    INT8_QUIET,
+    INT8_VALUES_QUIET,
+    INT8_VALUES_WIDEST,
+    INT8_WIDEST,
+    QUANTIZATION,
+    QUANTIZATION_VALUES,
+    Tolerance,
+)
 
 if TYPE_CHECKING:
     from clearport.runtime.parity import ParityReport
 
 WORSE_DB = 0.5
 """What a file may be further from PyTorch than the QDQ model is."""
+WORSE_VALUES_DB = 2.0
+"""The same where an output is no picture: a few numbers, such as ten logits, average over less."""
 ENLARGED = 6.0
 """What kernels may differ by, as a multiple of what two ways of ONNX Runtime to evaluate the QDQ model differ by: those
 are two of many ways to round, and OpenVINO was 4.7 times as far from one as the other was (iagc at 64x64)."""
@@ -25,6 +35,8 @@ def near_reference(again: ParityReport) -> Tolerance:
     rounding alone does to the network, whatever the artifact. A feature that a kernel rounds the other way moves
     thousands behind it in a deep network, and hardly one in a shallow one.
     """
+    if again.basis == "values":
+        return _near_values(again)
     if again.max_abs is None:  # nothing could be compared
         return INT8_QUIET
     told = {
@@ -42,14 +54,36 @@ def near_reference(again: ParityReport) -> Tolerance:
     return tolerance if tolerance == INT8_QUIET else replace(tolerance, reason=INT8_WIDEST.reason)
 
 
+def _near_values(again: ParityReport) -> Tolerance:
+    """The same where an output is no picture."""
+    least, most = INT8_VALUES_QUIET.limits, INT8_VALUES_WIDEST.limits
+    limits = {"max_relative": _between(least["max_relative"], ENLARGED * (again.relative or 0.0), most["max_relative"])}
+    if again.sqnr_db is not None:
+        wanted = again.sqnr_db - 20 * math.log10(ENLARGED)
+        limits["min_sqnr_db"] = _between(most["min_sqnr_db"], wanted, least["min_sqnr_db"])
+    tolerance = replace(INT8_VALUES_QUIET, **limits)  # type: ignore[arg-type]  # only limits are replaced
+    return tolerance if tolerance == INT8_VALUES_QUIET else replace(tolerance, reason=INT8_VALUES_WIDEST.reason)
+
+
 def near_network(own: ParityReport) -> Tolerance:
     """The limits of int8 artifacts against PyTorch, from which the QDQ model itself is as far as ``own`` says."""
+    if own.basis == "values":
+        return _near_network_values(own)
     assert QUANTIZATION.min_psnr_db is not None
     if own.psnr_db is None:
         return QUANTIZATION
     least = max(QUANTIZATION.min_psnr_db, own.psnr_db - WORSE_DB)
     reason = f"{QUANTIZATION.reason}; and no more than {WORSE_DB:g} dB worse than the QDQ model"
     return replace(QUANTIZATION, reason=reason, min_psnr_db=_down(least))
+
+
+def _near_network_values(own: ParityReport) -> Tolerance:
+    assert QUANTIZATION_VALUES.min_sqnr_db is not None
+    if own.sqnr_db is None:
+        return QUANTIZATION_VALUES
+    least = max(QUANTIZATION_VALUES.min_sqnr_db, own.sqnr_db - WORSE_VALUES_DB)
+    reason = f"{QUANTIZATION_VALUES.reason}; and no more than {WORSE_VALUES_DB:g} dB worse than the QDQ model"
+    return replace(QUANTIZATION_VALUES, reason=reason, min_sqnr_db=_down(least))
 
 
 def _between(low: float | None, value: float, high: float | None) -> float:

@@ -38,7 +38,8 @@ __all__ = [
     "tolerance_for",
 ]
 
-Basis = Literal["real values", "8-bit pictures"]
+Basis = Literal["real values", "8-bit pictures", "values"]
+"""What is compared: a picture's real values in levels, pictures, or the values of what is no picture."""
 
 MOST_VALUES = 1 << 13
 """Pixels of a large output whose real values are kept: enough to meet whatever a thousandth of the pixels shows."""
@@ -58,6 +59,10 @@ class ParityReport:
         basis: whether the differences are those of real values or of 8-bit pictures.
         block_lsb, grid_lsb, sqnr_db: see ``Tolerance``; None where they were not measured, and ``sqnr_db`` where both
             are equal.
+        output: the output's name, where a network has several or it is no picture. Of what is no picture ``max_abs``
+            and ``mean_lsb`` are real values, and the peak of ``psnr_db`` is the largest number of the reference.
+        relative, probability, top1, endpoint_share: see ``Tolerance``.
+        endpoint: mean length of the difference of flows, in their unit.
     """
 
     passed: bool
@@ -73,6 +78,12 @@ class ParityReport:
     block_lsb: float | None = None
     grid_lsb: float | None = None
     sqnr_db: float | None = None
+    output: str = ""
+    relative: float | None = None
+    probability: float | None = None
+    top1: float | None = None
+    endpoint: float | None = None
+    endpoint_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,26 +92,28 @@ class Reference:
 
     Attributes:
         name: what made it.
-        levels: (H, W, 3) float32 on the 8-bit scale, neither rounded nor clipped, or an 8-bit picture.
-        values: (N, 3) float32, what ``levels`` were at ``positions`` before they were rounded and clipped; None where
+        levels: (H, W, C) float32 on the 8-bit scale, neither rounded nor clipped, or an 8-bit picture.
+        values: (N, C) float32, what ``levels`` were at ``positions`` before they were rounded and clipped; None where
             ``levels`` are that themselves, or where it is not known.
         grid: how many pixels of it, in each direction, come from one of the input.
+        output: the name of the output; empty for the first.
     """
 
     name: str
     levels: Float32
     values: Float32 | None = None
     grid: int = 1
+    output: str = ""
 
     @classmethod
-    def of(cls, name: str, tensor: Array, spec: TensorSpec, grid: int = 1) -> Reference:
+    def of(cls, name: str, tensor: Array, spec: TensorSpec, grid: int = 1, output: str = "") -> Reference:
         """A reference from a raw output tensor of batch 1."""
-        return cls(name, pixels.to_levels(tensor, spec), grid=grid)
+        return cls(name, pixels.to_levels(tensor, spec), grid=grid, output=output)
 
     @property
     def real(self) -> Float32:
-        """What is known of it before rounding and clipping: (N, 3)."""
-        return self.levels.reshape(-1, 3) if self.values is None else self.values
+        """What is known of it before rounding and clipping: (N, C)."""
+        return self.levels.reshape(-1, self.levels.shape[2]) if self.values is None else self.values
 
 
 def positions(height: int, width: int) -> npt.NDArray[np.int64]:
@@ -125,13 +138,14 @@ def compare(
 
     ``basis`` is what is compared where it is not what the artifact's precision and number format ask for.
     """
-    spec = artifact.outputs[0]
+    spec = next((spec for spec in artifact.outputs if spec.name == reference.output), artifact.outputs[0])
     limits = tolerance or tolerance_for(artifact.precision, spec)
     as_pictures = artifact.precision == "int8" or spec.dtype in pixels.INTEGERS
     basis = basis or ("8-bit pictures" if as_pictures else "real values")
     unfit = _unfit(output, spec, reference)
     if unfit:
-        return ParityReport(False, None, None, None, None, method, reference.name, basis, limits, (unfit,))
+        given = (None, None, None, None, method, reference.name, basis, limits, (unfit,))
+        return ParityReport(False, *given, output=reference.output)
     report = measure(pixels.to_levels(output, spec), reference, basis)
     return judge(replace(report, method=method, tolerance=limits))
 
@@ -186,9 +200,9 @@ def measure(levels: Float32, reference: Reference, basis: Basis) -> ParityReport
     if basis == "real values":
         kept = slice(None) if reference.values is None else positions(*levels.shape[:2])
         right = reference.real
-        difference = levels.reshape(-1, 3)[kept].astype(np.float64) - right
+        difference = levels.reshape(-1, levels.shape[2])[kept].astype(np.float64) - right
     else:
-        right, difference = right.reshape(-1, 3), signed
+        right, difference = right.reshape(-1, right.shape[2]), signed
     square = float(np.mean(difference**2))
     return ParityReport(
         passed=True,
@@ -202,7 +216,8 @@ def measure(levels: Float32, reference: Reference, basis: Basis) -> ParityReport
         tolerance=Tolerance(""),
         block_lsb=_largest_block(signed),
         grid_lsb=_largest_grid(signed, reference.grid),
-        sqnr_db=_ratio_db(_variance(right), square) if square else None,
+        sqnr_db=ratio_db(_variance(right), square) if square else None,
+        output=reference.output,
     )
 
 
@@ -211,7 +226,8 @@ _CONSTANT = 1e-6
 _LEAST_DB = -200.0
 
 
-def _ratio_db(signal: float, noise: float) -> float:
+def ratio_db(signal: float, noise: float) -> float:
+    """Decibels of a signal to a noise, both powers; not less than -200."""
     return max(_LEAST_DB, 10 * math.log10(signal / noise)) if signal else _LEAST_DB
 
 
@@ -243,6 +259,7 @@ def _failures(report: ParityReport) -> tuple[str, ...]:
     limits = report.tolerance
     psnr_db = math.inf if report.psnr_db is None else report.psnr_db
     sqnr_db = math.inf if report.psnr_db is None else report.sqnr_db
+    what = "signal" if report.basis == "values" else "picture"
     checks = (
         (limits.max_abs, report.max_abs, 1, "largest difference {:.4g} levels, allowed {:g}"),
         (limits.mean_lsb, report.mean_lsb, 1, "mean difference {:.4g} levels, allowed {:g}"),
@@ -250,7 +267,16 @@ def _failures(report: ParityReport) -> tuple[str, ...]:
         (limits.min_exact_share, report.exact_share, -1, "{:.2%} of the values are equal, expected at least {:.0%}"),
         (limits.max_block_lsb, report.block_lsb, 1, "{:.4g} levels off on average in a block of 16x16, allowed {:g}"),
         (limits.max_grid_lsb, report.grid_lsb, 1, "{:.4g} levels off on average in one grid of pixels, allowed {:g}"),
-        (limits.min_sqnr_db, sqnr_db, -1, "{:.2f} dB relative to the picture's own variance, expected at least {:g}"),
+        (
+            limits.min_sqnr_db,
+            sqnr_db,
+            -1,
+            f"{{:.2f}} dB relative to the {what}'s own variance, expected at least {{:g}}",
+        ),
+        (limits.max_relative, report.relative, 1, "off by {:.3g} of the largest number, allowed {:g}"),
+        (limits.max_probability, report.probability, 1, "a probability is off by {:.3g}, allowed {:g}"),
+        (limits.min_top1, report.top1, -1, "{:.2%} choose the same class, expected at least {:.0%}"),
+        (limits.max_endpoint_share, report.endpoint_share, 1, "{:.3g} of the mean length off, allowed {:g}"),
     )
     return tuple(
         "a figure that is judged was not told" if value is None else text.format(value, limit)

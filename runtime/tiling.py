@@ -11,17 +11,20 @@ costs NCNet x3 0.006 dB; repeating the last pixels would cost 0.042 dB).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from clearport.base import Artifact, BadInput, CheckFailed, Size, TensorSpec
+from clearport.base import Artifact, BadInput, CheckFailed, Scale, Size, TensorSpec
+from clearport.graph import shapes
 from clearport.pictures.images import MAX_PIXELS
 from clearport.runtime import pixels
 
 if TYPE_CHECKING:
+    from clearport.graph.feeds import Sample
     from clearport.pictures.images import Image8
     from clearport.runtime.worker.worker import Worker
 
@@ -53,26 +56,32 @@ class Tiling:
     """What tiles of an artifact must respect.
 
     Attributes:
-        scale: output pixels per input pixel, along each axis.
+        scale: output pixels per input pixel, along each axis; a fraction where tiles start and end on whole pixels of
+            both (``multiple`` is a multiple of its denominator).
         halo: input pixels on each side that an output pixel depends on.
         multiple: sides and starts of tiles are multiples of this.
         size: the one size that the artifact takes; None if it takes any.
         whole_pixels: for artifacts of any size: pictures of at most this many pixels are not cut.
     """
 
-    scale: int
+    scale: Scale
     halo: int
     multiple: int = 1
     size: Size | None = None
     whole_pixels: int = _WHOLE_PIXELS
 
     @classmethod
-    def of(cls, network: Reach, scale: int, source: TensorSpec) -> Tiling:
-        """The tiling of a network's artifact whose input is ``source``."""
+    def of(cls, network: Reach, scale: Scale, source: TensorSpec) -> Tiling:
+        """The tiling of a network's artifact whose first picture is ``source``."""
         height, width = pixels.image_size(source)
         size = Size(height, width) if isinstance(height, int) and isinstance(width, int) else None
         whole = _MOST_PIXELS if network.whole_picture else _WHOLE_PIXELS
-        return cls(scale, network.halo, network.size_multiple, size, whole)
+        multiple = math.lcm(network.size_multiple, Fraction(scale).denominator)
+        return cls(scale, network.halo, multiple, size, whole)
+
+    def enlarged(self, size: Size) -> Size:
+        """The size of what comes of a picture: rounded up where the scale is a fraction."""
+        return Size(math.ceil(size.height * self.scale), math.ceil(size.width * self.scale))
 
     def cuts(self, side: int) -> bool:
         """Whether something is left of tiles with sides of so many pixels once their halo is dropped."""
@@ -120,14 +129,48 @@ class Plan:
         return len(self.rows) * len(self.columns)
 
 
-def engine(worker: Worker, artifact: Artifact) -> Infer:
-    """An artifact that is open in ``worker`` as a function from picture to picture."""
-    source, result = artifact.inputs[0], artifact.outputs[0]
+def engine(worker: Worker, artifact: Artifact, others: Sample | None = None) -> Infer:
+    """An artifact that is open in ``worker`` as a function from picture to picture.
+
+    Several pictures that go in lie one behind another in the channels of one, in the order of the inputs, so that they
+    are cut alike. ``others`` are the values of inputs that are no pictures, the same for every tile.
+
+    Raises:
+        BadInput: it gives no picture, an input without a value is none, or its pictures have different sizes.
+    """
+    given = dict(others or {})
+    result = check_cuttable(artifact, tuple(given))
+    pictures = [spec for spec in artifact.inputs if spec.is_picture]
+    ends = np.cumsum([spec.channels for spec in pictures])[:-1]
 
     def infer(tile: Image8) -> Image8:
-        return pixels.to_image(worker.output({source.name: pixels.to_tensor(tile, source)}, result.name), result)
+        parts = np.split(tile, ends, axis=2)
+        sample = {spec.name: part for spec, part in zip(pictures, parts, strict=True)} | given
+        found = worker.outputs(pixels.tensors(sample, artifact.inputs), [result.name])
+        return pixels.to_image(found[result.name], result)
 
     return infer
+
+
+def check_cuttable(artifact: Artifact, given: Sequence[str] = ()) -> TensorSpec:
+    """The picture that an artifact gives of tiles of pictures.
+
+    Raises:
+        BadInput: it gives none, takes something else than pictures that is not among ``given``, or pictures of
+            different sizes.
+    """
+    result = shapes.lead(artifact.outputs)
+    if not result.is_picture:
+        raise BadInput(f"{artifact.key} gives no picture but {result.name!r} ({result.kind})")
+    lacking = [spec for spec in artifact.inputs if not spec.is_picture and spec.name not in given]
+    if lacking:
+        told = ", ".join(f"{spec.name!r} ({spec.kind})" for spec in lacking)
+        raise BadInput(f"{artifact.key} takes more than pictures: {told}")
+    sizes = {pixels.image_size(spec) for spec in artifact.inputs if spec.is_picture}
+    if len(sizes) > 1:
+        told = ", ".join("x".join(map(str, size)) for size in sizes)
+        raise BadInput(f"{artifact.key} takes pictures of different sizes ({told}), which cannot be cut alike")
+    return result
 
 
 def plan(picture: Size, tiling: Tiling) -> Plan:
@@ -152,7 +195,7 @@ def plan(picture: Size, tiling: Tiling) -> Plan:
 
 
 def strips(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | None = None) -> Iterator[Image8]:
-    """Restore ``image`` (H, W, 3): full-width strips of the result from top to bottom, each (rows, W * scale, 3).
+    """Restore ``image`` (H, W, C): full-width strips of the result from top to bottom, each (rows, W * scale, C).
 
     Only one strip is in memory at a time, so that pictures may be larger than what fits there restored.
 
@@ -175,7 +218,7 @@ def strips(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | Non
 
 
 def restore(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | None = None) -> Image8:
-    """Restore ``image`` (H, W, 3) to (H * scale, W * scale, 3).
+    """Restore ``image`` (H, W, C) to (H * scale, W * scale, C).
 
     Raises:
         BadInput: see ``plan``.
@@ -211,11 +254,11 @@ def _tile_of_any_size(padded: Size, tiling: Tiling) -> Size:
 
 def _spans(padded: int, tile: int, picture: int, tiling: Tiling) -> tuple[Span, ...]:
     """Tiles along an axis of ``padded`` pixels, of which the first ``picture`` are real."""
-    spans, kept = [], 0
+    spans, kept, whole = [], 0, Fraction(tiling.scale).denominator  # input pixels that make whole output pixels
     while kept < picture:
         start = 0 if kept == 0 else (kept - tiling.halo) // tiling.multiple * tiling.multiple
         start = min(start, padded - tile)
-        end = padded if start + tile == padded else start + tile - tiling.halo
+        end = padded if start + tile == padded else (start + tile - tiling.halo) // whole * whole
         spans.append(Span(start, kept, min(end, picture)))
         kept = end
     return tuple(spans)
@@ -228,15 +271,17 @@ def _tile(image: Image8, top: int, left: int, size: Size) -> Image8:
     return np.pad(part, ((0, below), (0, right), (0, 0)), mode="symmetric") if below or right else part
 
 
-def _sized(block: Image8, tile: Size, scale: int) -> Image8:
-    wanted = (tile.height * scale, tile.width * scale, 3)
+def _sized(block: Image8, tile: Size, scale: Scale) -> Image8:
+    wanted = (tile.height * scale, tile.width * scale, block.shape[2])
     if block.shape != wanted:
-        raise CheckFailed(f"for a tile of {tile} the artifact gives a picture of shape {block.shape}, not {wanted}")
+        told = ", ".join(map(str, wanted))
+        raise CheckFailed(f"for a tile of {tile} the artifact gives a picture of shape {block.shape}, not ({told})")
     return block
 
 
-def _kept(block: Image8, row: Span, column: Span, scale: int) -> Image8:
+def _kept(block: Image8, row: Span, column: Span, scale: Scale) -> Image8:
     rows, columns = (
-        slice((span.keep_from - span.start) * scale, (span.keep_to - span.start) * scale) for span in (row, column)
+        slice(math.ceil((span.keep_from - span.start) * scale), math.ceil((span.keep_to - span.start) * scale))
+        for span in (row, column)
     )
     return block[rows, columns]

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from clearport.pictures.images import Image8
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_RGB8 = (8, 2, 0, 0, 0)  # bit depth, colour type, compression, filter method, interlace
+CHANNELS = {1: 0, 2: 4, 3: 2, 4: 6}
+"""Channels of a picture -> PNG's color type: gray, gray and alpha, RGB, RGBA."""
 _UP = 2  # the filter that stores the difference to the row above
 _LEVEL = 6
 
 
-def save_strips(path: Path, size: Size, strips: Iterable[Image8]) -> None:
-    """Write uint8 RGB ``strips`` (rows, width, 3), from top to bottom, as one PNG of ``size``, atomically.
+def save_strips(path: Path, size: Size, strips: Iterable[Image8], channels: int = 3) -> None:
+    """Write uint8 ``strips`` (rows, width, channels), from top to bottom, as one PNG of ``size``, atomically.
 
     The same pixels give the same bytes, however they are cut into strips.
 
@@ -35,13 +36,15 @@ def save_strips(path: Path, size: Size, strips: Iterable[Image8]) -> None:
     """
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(_SIGNATURE)
-        _chunk(file, b"IHDR", struct.pack(">II5B", size.width, size.height, *_RGB8))
+        _chunk(file, b"IHDR", _header(size, channels))
         _chunk(file, b"tEXt", PNG_MARK)  # so that the next run knows the file for one of ours, which it may replace
         _chunk(file, b"sRGB", b"\x01")  # relative colorimetric, as pictures are read
-        packer, above, rows = zlib.compressobj(_LEVEL), np.zeros((1, size.width * 3), np.uint8), 0
+        packer, above, rows = zlib.compressobj(_LEVEL), np.zeros((1, size.width * channels), np.uint8), 0
         for strip in strips:
-            if strip.shape[1:] != (size.width, 3):
-                raise ValueError(f"a strip is {strip.shape}, expected rows of {size.width} RGB pixels")
+            if strip.shape[1:] != (size.width, channels):
+                raise ValueError(
+                    f"a strip is {strip.shape}, expected rows of {size.width} pixels of {channels} channels"
+                )
             lines = strip.reshape(strip.shape[0], -1)
             _chunk(file, b"IDAT", packer.compress(_filtered(lines, above)))
             above, rows = lines[-1:].copy(), rows + len(lines)
@@ -49,6 +52,11 @@ def save_strips(path: Path, size: Size, strips: Iterable[Image8]) -> None:
             raise ValueError(f"the strips have {rows} rows together, expected {size.height}")
         _chunk(file, b"IDAT", packer.flush())
         _chunk(file, b"IEND", b"")
+
+
+def _header(size: Size, channels: int) -> bytes:
+    """Width, height, bit depth, color type, compression, filter method, interlace."""
+    return struct.pack(">II5B", size.width, size.height, 8, CHANNELS[channels], 0, 0, 0)
 
 
 def _filtered(lines: Image8, above: Image8) -> bytes:

@@ -34,6 +34,10 @@ class Tolerance:
         max_grid_lsb: the same over all pixels that lie on the same place of an enlarged pixel (scale x scale places):
             those that come from one channel of the network's last convolution.
         min_sqnr_db: smallest ratio of the reference's own variance to the mean square of the difference.
+        max_relative: largest difference, as a share of the reference's largest number.
+        max_probability: largest difference of a probability.
+        min_top1: smallest share (0..1) of choices of the same class, or of one as probable.
+        max_endpoint_share: largest mean length of the difference of flows, as a share of their mean length.
     """
 
     reason: str
@@ -44,6 +48,10 @@ class Tolerance:
     max_block_lsb: float | None = None
     max_grid_lsb: float | None = None
     min_sqnr_db: float | None = None
+    max_relative: float | None = None
+    max_probability: float | None = None
+    min_top1: float | None = None
+    max_endpoint_share: float | None = None
 
     def __post_init__(self) -> None:
         for name, limit in self.limits.items():
@@ -72,6 +80,10 @@ class Tolerance:
             (self.max_block_lsb, "blocks ≤ {:g} levels"),
             (self.max_grid_lsb, "grids ≤ {:g} levels"),
             (self.min_sqnr_db, "SQNR ≥ {:g} dB"),
+            (self.max_relative, "relative ≤ {:g}"),
+            (self.max_probability, "probabilities ≤ {:g}"),
+            (self.min_top1, "top-1 ≥ {:.0%}"),
+            (self.max_endpoint_share, "end points ≤ {:g}"),
         )
         return ", ".join(text.format(limit) for limit, text in parts if limit is not None)
 
@@ -138,6 +150,49 @@ INT8_WIDEST = Tolerance(
     max_block_lsb=4.0,  # 1.7 there, and 3.1 at 360x640 (iagc by LiteRT)
     max_grid_lsb=1.0,  # 0.88 there
 )
+_VALUES: dict[Precision, Tolerance] = {
+    "fp32": Tolerance(
+        "float32 sums in another order: a thousandth of the largest number, and of the signal's own deviation",
+        min_sqnr_db=60.0,  # 122 and more were measured
+        max_relative=1e-3,
+    ),
+    "fp16": Tolerance(
+        "half precision keeps 11 bits: errors 40 dB below what the signal deviates by",
+        min_sqnr_db=40.0,  # 63 and more were measured
+        max_relative=0.03,
+    ),
+    "int8-weights": Tolerance(
+        "8-bit weights with float activations: errors 25 dB below what the signal deviates by",
+        min_sqnr_db=25.0,  # 53 and more were measured
+        max_relative=0.3,
+    ),
+}
+"""Of outputs that are no pictures, against PyTorch."""
+_CHOICES: dict[Precision, tuple[float, float]] = {
+    "fp32": (1e-3, 0.999),
+    "fp16": (0.02, 0.99),
+    "int8-weights": (0.1, 0.95),
+}
+"""Of logits and probabilities: how far a probability may be off, and how many choices must be the same."""
+_END_POINTS: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.02, "int8-weights": 0.1}
+"""Of flows: the mean difference as a share of the mean length."""
+INT8_VALUES_QUIET = Tolerance(
+    "kernels round their sums differently, by a step of the output here and there: 36 dB below what the signal "
+    "deviates by",
+    min_sqnr_db=36.0,
+    max_relative=0.1,
+)
+INT8_VALUES_WIDEST = Tolerance(
+    "the network enlarges steps: kernels that round differently may differ by six times what two of ONNX Runtime's do, "
+    "and by no more than this",
+    min_sqnr_db=20.0,
+    max_relative=0.5,
+)
+QUANTIZATION_VALUES = Tolerance(
+    "the error of quantization itself: above a quarter of what the signal deviates by it is no longer that signal",
+    min_sqnr_db=12.0,
+)
+"""How far int8 artifacts may be from PyTorch where an output is no picture."""
 QUANTIZATION = Tolerance(
     "the error of quantization itself: below 35 dB of the range, or 15 dB of the picture's variance, it can be seen",
     min_psnr_db=35.0,
@@ -151,6 +206,8 @@ PROBE_DB = 10.0
 
 def tolerance_for(precision: Precision, output: TensorSpec) -> Tolerance:
     """The limits of an artifact: against PyTorch fp32 for all but int8, whose reference is the QDQ model."""
+    if not output.is_picture:
+        return _of_values(precision, output)
     picture = output.dtype in INTEGERS
     return {
         "fp32": _FP32_PICTURE if picture else _FP32,
@@ -162,7 +219,24 @@ def tolerance_for(precision: Precision, output: TensorSpec) -> Tolerance:
 
 def widest_for(precision: Precision, output: TensorSpec) -> Tolerance:
     """What no bundle may allow more than, whatever its manifest says."""
-    return INT8_WIDEST if precision == "int8" else tolerance_for(precision, output)
+    if precision != "int8":
+        return tolerance_for(precision, output)
+    return INT8_WIDEST if output.is_picture else INT8_VALUES_WIDEST
+
+
+def quantization_for(output: TensorSpec) -> Tolerance:
+    """How far int8 artifacts may be from PyTorch, whatever the network."""
+    return QUANTIZATION if output.is_picture else QUANTIZATION_VALUES
+
+
+def _of_values(precision: Precision, output: TensorSpec) -> Tolerance:
+    if precision == "int8":
+        return INT8_VALUES_QUIET
+    limits = _VALUES[precision]
+    if output.judged_by in {"logits", "probabilities"}:
+        probability, top1 = _CHOICES[precision]
+        return replace(limits, max_probability=probability, min_top1=top1)
+    return replace(limits, max_endpoint_share=_END_POINTS[precision]) if output.judged_by == "flow" else limits
 
 
 def eased(tolerance: Tolerance, by_db: float = PROBE_DB) -> Tolerance:

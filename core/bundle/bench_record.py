@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from clearport.base import BadInput, Skipped
-from clearport.bundle.fields import Count, Finite, Latency, ParityCell, Sha256, SkippedCell, Text
+from clearport.bundle.fields import Count, Finite, Latency, ParityCell, ScaleField, Sha256, SkippedCell, Text
 from clearport.disk.files import write_text
 from clearport.disk.json_files import read_model
 from clearport.disk.ours import read_json
@@ -53,7 +53,7 @@ class BenchedModel(_Record):
     """The network whose artifacts were measured, and for which input (``size``, HEIGHTxWIDTH in pixels)."""
 
     name: Text
-    scale: Annotated[int, Field(ge=1)]
+    scale: ScaleField
     size: Text
     input_size: Text
     macs: Count

@@ -4,39 +4,62 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clearport.graph import shapes
 from clearport.runtime.pixels import image_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from clearport.base import TensorSpec
+    from clearport.base import Scale, TensorSpec
 
     Ends = tuple[Sequence[TensorSpec], Sequence[TensorSpec]]  # inputs and outputs
 
 _SIDES = ("height", "width")
+_AXES = 4
 
 
-def contract_contradictions(scale: int, size_multiple: int, network: Ends, artifacts: Sequence[Ends]) -> Iterator[str]:
-    """Where an artifact takes or gives a picture of another size than the network, as ``field: what is wrong``."""
+def contract_contradictions(
+    scale: Scale, size_multiple: int, network: Ends, artifacts: Sequence[Ends]
+) -> Iterator[str]:
+    """Where an artifact takes or gives other tensors than the network, as ``field: what is wrong``."""
     named = [("pixel_contract", network), *((f"artifacts.{i}", ends) for i, ends in enumerate(artifacts))]
     for where, (inputs, outputs) in named:
-        yield from _enlarged(where, inputs, outputs, scale)
-        yield from _like(f"{where}.inputs", inputs, network[0])
-        yield from _like(f"{where}.outputs", outputs, network[1])
-        for side, length in zip(_SIDES, image_size(inputs[0]), strict=True):
+        yield from _enlarged(where, shapes.lead(inputs), shapes.lead(outputs), scale)
+        for word, specs, contract in (("inputs", inputs, network[0]), ("outputs", outputs, network[1])):
+            yield from _same(f"{where}.{word}", specs, contract)
+            yield from _like(f"{where}.{word}", specs, contract)
+        for side, length in _sides(shapes.lead(inputs)):
             if isinstance(length, int) and length % size_multiple:
                 yield f"{where}.inputs.0: {side} {length} is no multiple of model.size_multiple {size_multiple}"
 
 
-def _enlarged(where: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], scale: int) -> Iterator[str]:
-    for side, taken, given in zip(_SIDES, image_size(inputs[0]), image_size(outputs[0]), strict=True):
+def _sides(spec: TensorSpec) -> list[tuple[str, int | str]]:
+    """Height and width by name; none of what has not four axes."""
+    return list(zip(_SIDES, image_size(spec), strict=True)) if len(spec.shape) == _AXES else []
+
+
+def _enlarged(where: str, source: TensorSpec, result: TensorSpec, scale: Scale) -> Iterator[str]:
+    if not (source.is_picture and result.is_picture):
+        return
+    for (side, taken), (_, given) in zip(_sides(source), _sides(result), strict=True):
         if isinstance(taken, int) and isinstance(given, int) and given != taken * scale:
             yield f"{where}.outputs.0: {side} {given} for an input of {taken} is not the scale {scale} of the model"
+
+
+def _same(where: str, specs: Sequence[TensorSpec], contract: Sequence[TensorSpec]) -> Iterator[str]:
+    """Names and kinds are those of the network, in its order."""
+    mine, wanted = ([(spec.name, spec.kind) for spec in each] for each in (specs, contract))
+    if mine != wanted:
+        told = (", ".join(f"{name} ({kind})" for name, kind in each) for each in (mine, wanted))
+        yield "{}: {}, and the network's are {}".format(where, *told)
 
 
 def _like(where: str, specs: Sequence[TensorSpec], contract: Sequence[TensorSpec]) -> Iterator[str]:
     """A size may be free on one side."""
     for i, (spec, wanted) in enumerate(zip(specs, contract, strict=False)):
-        for side, mine, other in zip(_SIDES, image_size(spec), image_size(wanted), strict=True):
+        if len(spec.shape) != len(wanted.shape):
+            yield f"{where}.{i}: {len(spec.shape)} axes, and the network's has {len(wanted.shape)}"
+            continue
+        for (side, mine), (_, other) in zip(_sides(spec), _sides(wanted), strict=True):
             if isinstance(mine, int) and isinstance(other, int) and mine != other:
                 yield f"{where}.{i}: {side} {mine}, and the network's is {other}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from clearport.base import Skipped, TensorSpec
+from clearport.base import Scale, Skipped, TensorSpec
 from clearport.runtime.latency.record import LatencyReport
 from clearport.runtime.latency.sound import sound
 from clearport.runtime.parity import ParityReport
@@ -24,6 +26,8 @@ _AXES, MOST_AXES = 4, 8
 MOST_CHANNELS, MOST_VALUES = 4096, 1 << 31
 _CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "Y": 1, "YA": 2}
 """Of the colors that say how many channels there are."""
+MOST_SCALE = 64
+_FRACTION = re.compile(r"([1-9][0-9]{0,3})(?:/([1-9][0-9]{0,3}))?")
 DTYPES = ("uint8", "int8", "float16", "float32")
 INDEX_DTYPES = ("int32", "int64")
 
@@ -90,11 +94,26 @@ def _is_image(spec: TensorSpec) -> bool:
     return (batch == 1 or isinstance(batch, str)) and named and channels == _CHANNELS.get(spec.color, channels) and free
 
 
+def _scale(value: Any) -> Any:
+    """A whole number, or a fraction such as ``3/2`` of few digits; text of another form is never computed."""
+    if isinstance(value, str):
+        match = _FRACTION.fullmatch(value)
+        if match is None:
+            raise ValueError(f"expected a whole number or a fraction such as 3/2, got {value[:40]!r}")
+        value = Fraction(int(match[1]), int(match[2] or 1))
+    if isinstance(value, float) or (isinstance(value, int | Fraction) and not 0 < value <= MOST_SCALE):
+        raise ValueError(f"expected a whole number or a fraction above 0, at most {MOST_SCALE}, got {value}")
+    whole = isinstance(value, Fraction) and value.denominator == 1
+    return int(value) if whole else value
+
+
 def _kind(value: Any) -> str:
     skipped = isinstance(value, Skipped) or (isinstance(value, Mapping) and "reason" in value and "what" in value)
     return "skipped" if skipped else "report"
 
 
+ScaleField = Annotated[Scale, BeforeValidator(_scale)]
+"""Output size over input size: a number, or a fraction as text."""
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0, le=1 << 62)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from clearport.base import Precision, Skipped, Task
+from clearport.base import Kind, Precision, Skipped, Task
 from clearport.bundle.bench_record import BenchedDevice, BenchRow
 from clearport.bundle.contract import contract_contradictions
 from clearport.bundle.fields import (
@@ -30,6 +30,7 @@ from clearport.bundle.fields import (
     LatencyCell,
     ParityCell,
     RelativePath,
+    ScaleField,
     Sha256,
     Specs,
     Text,
@@ -68,7 +69,7 @@ class ModelRecord(_Record):
 
     name: Text
     task: Task
-    scale: Annotated[int, Field(ge=1, le=64)]
+    scale: ScaleField
     params: Count
     macs: Count
     macs_size: Annotated[str, Field(pattern=r"^\d{1,5}x\d{1,5}$")]
@@ -138,12 +139,14 @@ class ArtifactRecord(_Record):
 
 
 class GoldenRecord(_Record):
-    """A picture that proves an artifact: what goes in, or what must come out.
+    """A tensor that proves an artifact: what goes in, or what must come out.
 
-    ``float`` is PyTorch's output and ``int8`` that of the quantized reference, both uint8 RGB; ``input`` names the
-    picture that went in. ``tolerances`` has one entry per artifact key that is judged against this picture;
-    ``protocol`` names its PSNR. ``values`` is a safetensors file of the bundle: under ``name``, PyTorch's output in
-    8-bit levels before rounding and clipping, float32 (pixels, 3), at the pixels that
+    ``float`` is PyTorch's output and ``int8`` that of the quantized reference; ``tensor`` is the name of the input or
+    output (empty: the only one), ``kind`` what it is. Pictures are uint8, as PNG; a picture of more than four channels
+    (H, W, C) and what is no picture (real values in the network's own shape) lie in a safetensors file under ``name``.
+    ``input`` names the first input of the sample that it belongs to. ``tolerances`` has one entry per artifact key that
+    is judged against it; ``protocol`` names its PSNR. ``values`` is a safetensors file of the bundle: under ``name``,
+    PyTorch's output in 8-bit levels before rounding and clipping, float32 (pixels, C), at the pixels that
     ``clearport.runtime.parity.positions`` gives; ``value_tolerances`` are those of real values.
     """
 
@@ -156,6 +159,8 @@ class GoldenRecord(_Record):
     input: Text = "input"
     values: RelativePath | None = None
     value_tolerances: Mapping[str, Tolerance] = Field(default_factory=dict)
+    tensor: str = ""
+    kind: Kind = "picture"
 
 
 class QuantizationRecord(_Record):

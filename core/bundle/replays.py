@@ -19,16 +19,16 @@ from clearport.registry import installed_versions
 from clearport.runtime.latency.host import cpu_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from clearport.base import Array
     from clearport.protocols import Runner
 
 
 class ReplayRecord(BaseModel):
-    """The output of an artifact for a picture (``photo`` or ``probe``), and all that it depends on.
+    """The outputs of an artifact for a sample (``photo`` or ``probe``), and all that they depend on.
 
-    ``sha256`` is that of the raw tensor. ``processor`` is its name and a digest of what it can do.
+    ``sha256`` is that of the raw tensors, one after another. ``processor`` is its name and a digest of what it can do.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
@@ -46,13 +46,13 @@ class ReplayRecord(BaseModel):
         return self.golden, self.runner, dict(self.versions), self.processor, self.threads
 
 
-def replay_of(output: Array, golden: str, runner: Runner, threads: int) -> ReplayRecord | None:
-    """The record of an output; None where the runtime lives in a Python of its own, whose versions are not known."""
+def replay_of(outputs: Mapping[str, Array], golden: str, runner: Runner, threads: int) -> ReplayRecord | None:
+    """The record of some outputs; None where the runtime lives in a Python of its own, whose versions are not known."""
     if hasattr(runner, "interpreter"):
         return None
     parts = installed_versions((*runner.requires, "numpy", "clearport"))  # clearport sets each runtime's options
     versions = {name: version for name, version in parts.items() if version}
-    digest = hashlib.sha256(output.tobytes()).hexdigest()
+    digest = hashlib.sha256(b"".join(outputs[name].tobytes() for name in sorted(outputs))).hexdigest()
     return ReplayRecord(
         golden=golden, runner=runner.name, versions=versions, processor=processor(), threads=threads, sha256=digest
     )

@@ -254,10 +254,17 @@ def eval_(
 @app.command()
 def run(
     bundle: BundleArg,
-    picture: Annotated[
-        Path, typer.Argument(help="The picture to restore: PNG, JPEG, WebP, BMP or TIFF.", metavar="PICTURE")
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="The picture to restore: PNG, JPEG, WebP, BMP or TIFF. Several where the network takes several, in "
+            "its order or as NAME=FILE; arrays (.npy) where it takes something else.",
+            metavar="PICTURE...",
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the restored picture goes (PNG).")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where the restored picture goes (PNG; .npy for what is no picture).")
+    ],
     target: Annotated[str, typer.Option(help="Target of the artifact.")] = "tflite",
     precision: Annotated[str, typer.Option(help="Precision of the artifact.")] = "int8",
     variant: Annotated[str | None, typer.Option(help="Variant of the artifact, where there are several.")] = None,
@@ -275,7 +282,7 @@ def run(
 
     request = RunRequest(
         folder=bundle,
-        picture=picture,
+        inputs=tuple(inputs),
         output=output,
         target=target,
         precision=precision,

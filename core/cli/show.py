@@ -198,10 +198,14 @@ def _parity(artifact: ArtifactRecord) -> tuple[Any, ...]:
     share = "–" if parity.exact_share is None else f"{parity.exact_share:.2%}"
     verdict = PASSED if all(report.passed for report in artifact.parities) else FAILED
     to_pytorch = next((_psnr(p) for p in artifact.parities if p.reference.startswith("PyTorch")), "–")
+    if parity.basis == "values":
+        return verdict, to_pytorch, _psnr(parity), *("–",) * 3
     return verdict, to_pytorch, _psnr(parity), number(parity.max_abs), number(parity.mean_lsb, 4), share
 
 
 def _psnr(parity: ParityReport) -> str:
+    if parity.basis == "values" and parity.psnr_db is not None:
+        return f"{number(parity.sqnr_db)} SQNR"
     return "equal" if parity.passed and parity.psnr_db is None else number(parity.psnr_db)
 
 
@@ -279,7 +283,10 @@ def show_restored(restored: Restored, *, as_json: bool) -> None:
         print_json(asdict(restored))
         return
     tiles = f"{restored.tiles} tile{'' if restored.tiles == 1 else 's'}"
-    how = f"{restored.width}x{restored.height}, {tiles}, {restored.seconds:.1f} s by {restored.artifact}"
+    size = f"{restored.width}x{restored.height}, " if restored.width else ""
+    how = f"{size}{tiles}, {restored.seconds:.1f} s by {restored.artifact}"
     print_parts(f"{restored.output}  {how} ({restored.method})")
+    for given in restored.outputs:
+        print_parts(f"{given.path}  {given.name} ({given.kind}): {given.words}")
     if restored.remark:
         print_parts(Text(restored.remark, "yellow"))

@@ -34,6 +34,9 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 JUNIT_HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<!-- written by clearport -->\n<testsuites '
 """How JUnit reports of ours begin."""
 
+NPY_MARK = b"\nclearport run\n"
+"""Behind the numbers of an array that ``clearport run`` wrote."""
+_NPY = b"\x93NUMPY"
 PNG_MARK = b"Software\0clearport"
 """The content of the tEXt chunk that pictures of ``clearport run`` have right after their header."""
 
@@ -146,6 +149,17 @@ def is_png(path: Path, *, marked: bool = False) -> bool:
     except OSError:
         return False
     return head.startswith(_PNG) and (not marked or head.endswith(b"tEXt" + PNG_MARK))
+
+
+def is_npy(path: Path) -> bool:
+    """Whether a file is an array that ``clearport run`` wrote."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_NPY))
+            file.seek(-len(NPY_MARK), 2)
+            return start == _NPY and file.read() == NPY_MARK
+    except OSError:
+        return False
 
 
 def is_browser_record(path: Path) -> bool:

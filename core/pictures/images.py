@@ -113,11 +113,32 @@ def _upright(pixels: Image8, orientation: int) -> Image8:
 
 
 def save_png(path: Path, image: Image8) -> None:
-    """Write uint8 RGB (H, W, 3) as PNG, atomically; the same pixels give the same bytes."""
+    """Write uint8 pixels (H, W, C) as PNG, atomically: gray, gray and alpha, RGB or RGBA.
+
+    The same pixels give the same bytes.
+    """
     from PIL import Image
 
     with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG", compress_level=6)
+        Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(temporary, format="PNG", compress_level=6)
+
+
+def load_stored(path: Path) -> Image8:
+    """The pixels (H, W, C) of a PNG as ``save_png`` wrote them: 1 to 4 channels, nothing converted.
+
+    Raises:
+        BadInput: it is no such picture.
+    """
+    import numpy as np
+
+    with refusals(path), opened(path) as picture:
+        if picture.mode not in _STORED:
+            raise BadInput(f"{path}: expected 8-bit pixels of 1 to 4 channels, got {picture.mode}")
+        pixels = np.array(picture, np.uint8)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+_STORED = frozenset({"L", "LA", "RGB", "RGBA"})
 
 
 def is_picture(path: Path) -> bool:

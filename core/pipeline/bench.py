@@ -16,12 +16,12 @@ from clearport.bundle.bench_file import BenchFile, wanted
 from clearport.bundle.bench_record import BenchedDevice, BenchedModel, BenchPlan, BenchRecord, BenchRow
 from clearport.bundle.folder import Bundle, changing
 from clearport.disk.outputs import OutFolder, claimed
-from clearport.pictures.images import load_rgb
 from clearport.pipeline.bench_compare import compared
 from clearport.pipeline.bench_jobs import Subject, golden_of, jobs_for, subjects_of
 from clearport.pipeline.bench_record import differences
 from clearport.pipeline.bench_values import BASELINE, HOST, BenchOutcome, BenchRequest
 from clearport.pipeline.devices import family_of
+from clearport.pipeline.exams import sample_of
 from clearport.protocols import no_progress
 from clearport.runtime.devices.device import UNITS, Device, DeviceLost, DeviceSession, Job, Row, Unit
 from clearport.runtime.latency.conditions import Conditions
@@ -154,12 +154,12 @@ class _Book:
 
     def _model(self) -> BenchedModel:
         model = self._bundle.manifest.model
-        picture = load_rgb(self._bundle.path(self._bundle.golden("input")))
+        first = next(iter(sample_of(self._bundle).values()))
         return BenchedModel(
             name=model.name,
             scale=model.scale,
             size=model.size,
-            input_size=f"{picture.shape[0]}x{picture.shape[1]}",
+            input_size=f"{first.shape[0]}x{first.shape[1]}",
             macs=model.macs,
             weights_sha256=model.weights_sha256,
         )

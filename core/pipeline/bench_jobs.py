@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from clearport.base import BadInput, Skipped
 from clearport.bundle.folder import Bundle
-from clearport.pictures.images import load_rgb
 from clearport.pipeline.bench_values import BASELINE
-from clearport.pipeline.exams import exam_of
+from clearport.pipeline.exams import exam_of, sample_of
 from clearport.pipeline.prove import network_of
 from clearport.pipeline.select import select
 from clearport.runtime import pixels
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from clearport.base import Artifact
     from clearport.bundle.manifest import ArtifactRecord
-    from clearport.pictures.images import Image8
+    from clearport.graph.feeds import Sample
     from clearport.pipeline.bench_values import BenchRequest
     from clearport.pipeline.criteria import Exam
     from clearport.runtime.devices.device import Row, Unit
@@ -36,7 +35,7 @@ class Subject:
     Attributes:
         label: what its rows call it.
         artifact: the file.
-        picture: the golden input.
+        sample: the golden inputs.
         exam: what must come out of it; None where nothing judges it.
         baseline: label of the subject that its time is put in relation to.
         host_only: whether it stays on this machine.
@@ -44,7 +43,7 @@ class Subject:
 
     label: str
     artifact: Artifact
-    picture: Image8
+    sample: Sample
     exam: Exam | None
     baseline: str | None
     host_only: bool = False
@@ -56,21 +55,22 @@ def subjects_of(bundle: Bundle, request: BenchRequest) -> list[Subject]:
     Raises:
         BadInput: a bundle has no such artifact, or both take inputs of different sizes.
     """
-    picture = load_rgb(bundle.path(bundle.golden("input")))
+    sample = sample_of(bundle)
     network = network_of(bundle)
     records = select(bundle, request.targets, request.precisions)
-    theirs = _against(request.against, records, picture) if request.against else []
+    theirs = _against(request.against, records, sample) if request.against else []
     pairs = {subject.artifact.key: subject.label for subject in theirs}
-    own = [Subject(r.key, bundle.artifact(r), picture, exam_of(bundle, r), pairs.get(r.key, BASELINE)) for r in records]
-    baseline = Subject(BASELINE, network, picture, None, None, host_only=True)
+    own = [Subject(r.key, bundle.artifact(r), sample, exam_of(bundle, r), pairs.get(r.key, BASELINE)) for r in records]
+    baseline = Subject(BASELINE, network, sample, None, None, host_only=True)
     return [baseline, *own, *theirs]
 
 
-def _against(folder: Path, records: Sequence[ArtifactRecord], picture: Image8) -> list[Subject]:
+def _against(folder: Path, records: Sequence[ArtifactRecord], sample: Sample) -> list[Subject]:
     other = Bundle.load(folder)
-    given = load_rgb(other.path(other.golden("input")))
-    if given.shape != picture.shape:
-        sizes = " and ".join(f"{shape[0]}x{shape[1]}" for shape in (given.shape, picture.shape))
+    given = sample_of(other)
+    theirs, ours = ([value.shape for value in each.values()] for each in (given, sample))
+    if theirs != ours:
+        sizes = " and ".join(", ".join("x".join(map(str, s)) for s in each) for each in (theirs, ours))
         raise BadInput(f"--against {folder}: inputs of {sizes} cannot be compared; export both for one --size")
     keys = {record.key for record in records}
     found = [
@@ -91,7 +91,7 @@ def jobs_for(subjects: Sequence[Subject], on_host: bool, unit: Unit) -> list[Job
         Job(
             artifact=subject.artifact,
             unit=unit,
-            inputs={subject.artifact.inputs[0].name: pixels.to_tensor(subject.picture, subject.artifact.inputs[0])},
+            inputs=pixels.tensors(subject.sample, subject.artifact.inputs),
             label=subject.label,
             baseline=subject.baseline if subject.baseline in there else None,
         )
@@ -105,8 +105,7 @@ def golden_of(subject: Subject, row: Row) -> ParityReport | Skipped:
         return Skipped(row.key, "PyTorch is what the golden picture was made by")
     if isinstance(row.cell, Skipped):
         return Skipped(row.key, "it did not run")
-    output = row.outputs.get(subject.artifact.outputs[0].name)
-    if output is None:
+    if any(spec.name not in row.outputs for spec in subject.artifact.outputs):
         why = row.cell.facts.get("no_output", "the device gave no output")
         return Skipped(row.key, "nothing ran" if row.cell.kind == "compiler-estimate" else str(why))
     if subject.exam is None:
@@ -114,7 +113,7 @@ def golden_of(subject: Subject, row: Row) -> ParityReport | Skipped:
     exam = subject.exam
     if row.unit == "npu":
         exam = exam.for_npu(subject.artifact, half=_in_half_precision(row))
-    return merged(exam.judge(output, subject.artifact, f"ran on {row.device} by {row.runner}"))
+    return merged(exam.judge(row.outputs, subject.artifact, f"ran on {row.device} by {row.runner}"))
 
 
 def _in_half_precision(row: Row) -> bool:

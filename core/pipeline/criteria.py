@@ -1,72 +1,103 @@
-"""What an artifact is held against, picture by picture: decided by an export, kept in the manifest, applied by all."""
+"""What an artifact is held against, sample by sample: decided by an export, kept in the manifest, applied by all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from clearport.runtime import limits, parity, tolerance
+from clearport.runtime import limits, parity, parity_values, tolerance
 from clearport.runtime.parity import Basis, ParityReport, Reference, Tolerance
+from clearport.runtime.parity_values import ValuesReference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from clearport.base import Array, Artifact, TensorSpec
-    from clearport.pictures.images import Image8
+    from clearport.graph.feeds import Sample
 
 PYTORCH = "PyTorch fp32"
 QDQ = "QDQ reference"
+
+
+AnyReference = Reference | ValuesReference
 
 
 @dataclass(frozen=True)
 class Criterion:
     """What an output is compared with, as what, and how far it may be off."""
 
-    reference: Reference
+    reference: AnyReference
     tolerance: Tolerance
     basis: Basis
 
-    def judge(self, output: Array, artifact: Artifact, method: str) -> ParityReport:
-        """The verdict on a raw output; PyTorch's own output must be fit to prove anything."""
-        report = parity.compare(output, artifact, self.reference, method, self.tolerance, self.basis)
-        unusable = parity.unusable(self.reference) if self.reference.name.startswith(PYTORCH) else None
+    def judge(self, outputs: Mapping[str, Array], artifact: Artifact, method: str) -> ParityReport:
+        """The verdict on raw outputs; PyTorch's own output must be fit to prove anything."""
+        spec = self.spec(artifact)
+        if spec.name not in outputs:
+            return self._failed(method, f"there is no output {spec.name!r} (there are: {', '.join(outputs)})")
+        report = self._compared(outputs[spec.name], spec, artifact, method)
+        unusable = self._unusable() if self.reference.name.startswith(PYTORCH) else None
         if unusable is None:
             return report
         return replace(report, passed=False, failures=(*report.failures, unusable))
 
+    def spec(self, artifact: Artifact) -> TensorSpec:
+        """The output that is judged: the first, where it has no name."""
+        return next((spec for spec in artifact.outputs if spec.name == self.reference.output), artifact.outputs[0])
+
+    def _compared(self, output: Array, spec: TensorSpec, artifact: Artifact, method: str) -> ParityReport:
+        if isinstance(self.reference, ValuesReference):
+            return parity_values.compare(output, spec, self.reference, method, self.tolerance)
+        return parity.compare(output, artifact, self.reference, method, self.tolerance, self.basis)
+
+    def _unusable(self) -> str | None:
+        if isinstance(self.reference, ValuesReference):
+            return parity_values.unusable(self.reference)
+        return parity.unusable(self.reference)
+
+    def _failed(self, method: str, why: str) -> ParityReport:
+        given = (None, None, None, None, method, self.reference.name, self.basis, self.tolerance, (why,))
+        return ParityReport(False, *given, output=self.reference.output)
+
 
 @dataclass(frozen=True)
 class Exam:
-    """A picture that an artifact is run on, and all that its output must be.
+    """What an artifact is run on, and all that its outputs must be.
 
     Attributes:
         name: ``photo`` or ``probe``.
-        criteria: those of one reference are one report.
+        sample: a value for each input (``graph.feeds``).
+        criteria: those of one output and reference are one report.
         remark: what is missing in a manifest of an earlier version, if anything.
     """
 
     name: str
-    picture: Image8
+    sample: Sample
     criteria: tuple[Criterion, ...]
     remark: str = ""
 
-    def judge(self, output: Array, artifact: Artifact, method: str) -> list[ParityReport]:
-        """A report for each reference."""
-        by_reference: dict[str, list[ParityReport]] = {}
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the input that gives the size; (1, 1) where it has none."""
+        shape = next(iter(self.sample.values())).shape
+        found = shape[:2] if len(shape) == 3 else shape[2:4] if len(shape) == 4 else (1, 1)
+        return int(found[0]), int(found[1])
+
+    def judge(self, outputs: Mapping[str, Array], artifact: Artifact, method: str) -> list[ParityReport]:
+        """A report for each output and reference."""
+        found: dict[tuple[str, str], list[ParityReport]] = {}
         for criterion in self.criteria:
-            report = criterion.judge(output, artifact, method)
-            by_reference.setdefault(report.reference, []).append(report)
-        return [parity.merged(reports) for reports in by_reference.values()]
+            report = criterion.judge(outputs, artifact, method)
+            found.setdefault((report.reference, report.output), []).append(report)
+        return [parity.merged(reports) for reports in found.values()]
 
     def for_npu(self, artifact: Artifact, *, half: bool) -> Exam:
         """The same on an NPU: one that has no float32 is judged by the limits of float16, and int8 by the widest."""
-        spec = artifact.outputs[0]
         if artifact.precision == "int8":
-            return self._limited(QDQ, lambda _: tolerance.widest_for("int8", spec))
+            return self._limited(QDQ, lambda c: tolerance.widest_for("int8", c.spec(artifact)))
         if artifact.precision != "fp32" or not half:
             return self
-        by_basis = {"real values": spec, "8-bit pictures": as_picture(spec)}
-        return self._limited(PYTORCH, lambda c: tolerance.tolerance_for("fp16", by_basis[c.basis]))
+        return self._limited(PYTORCH, lambda c: tolerance.tolerance_for("fp16", _judged(c.spec(artifact), c.basis)))
 
     def _limited(self, reference: str, tolerated: Callable[[Criterion], Tolerance]) -> Exam:
         """With other limits for what is compared with ``reference``."""
@@ -80,38 +111,43 @@ class Exam:
 
 @dataclass(frozen=True)
 class References:
-    """What came of one picture: PyTorch's output and, where there is a QDQ model, that model's.
+    """What came of one sample, output by output: PyTorch's and, where there is a QDQ model, that model's.
 
     ``again`` is the QDQ model's output by ONNX Runtime's fused kernels: what rounding alone changes.
     """
 
     name: str
-    picture: Image8
-    float: Reference
-    int8: Reference | None = None
-    again: Reference | None = None
+    sample: Sample
+    float: tuple[AnyReference, ...]
+    int8: tuple[AnyReference, ...] = ()
+    again: tuple[AnyReference, ...] = ()
 
     def exam(self, artifact: Artifact) -> Exam:
-        """What ``artifact`` is held against on this picture."""
-        return Exam(self.name, self.picture, tuple(self._criteria(artifact)))
+        """What ``artifact`` is held against on this sample."""
+        found = [c for index in range(len(self.float)) for c in self._criteria(artifact, index)]
+        return Exam(self.name, self.sample, tuple(found))
 
-    def _criteria(self, artifact: Artifact) -> list[Criterion]:
+    def _criteria(self, artifact: Artifact, index: int) -> list[Criterion]:
         if artifact.precision == "int8":
-            return self._int8()
-        spec, found = artifact.outputs[0], []
+            return self._int8(index)
+        spec, wanted = artifact.outputs[index], self.float[index]
+        if isinstance(wanted, ValuesReference):
+            return [Criterion(wanted, self._eased(artifact, spec), parity_values.BASIS)]
+        found = []
         if spec.dtype not in tolerance.INTEGERS:
-            found.append(Criterion(self.float, self._eased(artifact, spec), "real values"))
-        return [*found, Criterion(self.float, self._eased(artifact, as_picture(spec)), "8-bit pictures")]
+            found.append(Criterion(wanted, self._eased(artifact, spec), "real values"))
+        return [*found, Criterion(wanted, self._eased(artifact, as_picture(spec)), "8-bit pictures")]
 
-    def _int8(self) -> list[Criterion]:
-        assert self.int8 is not None, "an int8 artifact without a QDQ model"
-        assert self.again is not None, "a QDQ model that was run once"
-        again = parity.measure(self.again.levels, self.int8, "8-bit pictures")
-        near = Criterion(self.int8, limits.near_reference(again), "8-bit pictures")
+    def _int8(self, index: int) -> list[Criterion]:
+        assert self.int8, "an int8 artifact without a QDQ model"
+        assert self.again, "a QDQ model that was run once"
+        wanted, int8 = self.float[index], self.int8[index]
+        again = measured(self.again[index], int8)
+        near = Criterion(int8, limits.near_reference(again), again.basis)
         if self.name != PHOTO:  # calibration is for photos: what int8 does to a probe is not the files' fault
             return [near]
-        own = parity.measure(self.int8.levels, self.float, "8-bit pictures")
-        return [near, Criterion(self.float, limits.near_network(own), "8-bit pictures")]
+        own = measured(int8, wanted)
+        return [near, Criterion(wanted, limits.near_network(own), own.basis)]
 
     def _eased(self, artifact: Artifact, spec: TensorSpec) -> Tolerance:
         own = tolerance.tolerance_for(artifact.precision, spec)
@@ -121,6 +157,31 @@ class References:
 PHOTO, PROBE = "photo", "probe"
 
 
+def measured(given: AnyReference, wanted: AnyReference) -> ParityReport:
+    """How far one reference is from another, as pictures where they are such."""
+    if isinstance(given, ValuesReference):
+        assert isinstance(wanted, ValuesReference)
+        return parity_values.measure(given.values, wanted)
+    assert isinstance(wanted, Reference)
+    return parity.measure(given.levels, wanted, "8-bit pictures")
+
+
+def reference_of(name: str, tensor: Array, spec: TensorSpec, grid: int, output: str) -> AnyReference:
+    """A reference from the raw output tensor that ``spec`` describes; ``output`` is its name in reports."""
+    if spec.is_picture:
+        return Reference.of(name, tensor, spec, grid, output)
+    return ValuesReference.of(name, tensor, spec)
+
+
+def output_names(outputs: Sequence[TensorSpec]) -> list[str]:
+    """What outputs are called in reports: a network's only picture needs no name."""
+    return [spec.name if len(outputs) > 1 or not spec.is_picture else "" for spec in outputs]
+
+
 def as_picture(spec: TensorSpec) -> TensorSpec:
-    """The contract of an output once it is an 8-bit picture (1, H, W, 3)."""
+    """The contract of an output once it is an 8-bit picture (1, H, W, C)."""
     return spec.with_dtype("uint8", spec.pixel_step, round(-spec.span[0] / spec.pixel_step), "NHWC")
+
+
+def _judged(spec: TensorSpec, basis: Basis) -> TensorSpec:
+    return as_picture(spec) if basis == "8-bit pictures" else spec

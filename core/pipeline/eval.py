@@ -16,6 +16,7 @@ from clearport.bundle.manifest import QualityRecord
 from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
 from clearport.pipeline.eval_gate import check_names, checksum_checks, required_checks, sound
+from clearport.pipeline.plain import plain_scale
 from clearport.pipeline.prove import TIMEOUT_S, network_of, open_worker, runner_of
 from clearport.pipeline.run import tiling_of, usable_runner
 from clearport.pipeline.select import select
@@ -104,7 +105,7 @@ def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> E
     bundle = Bundle.load(request.folder)
     check_names(bundle, request.require)
     found = quality.judged_pairs(
-        request.data, bundle.manifest.model.scale, _held_back(bundle) if request.held_back else None
+        request.data, plain_scale(bundle, "eval"), _held_back(bundle) if request.held_back else None
     )
     records = select(bundle, request.targets, request.precisions)
     progress("checking checksums", 0, 0)
@@ -259,7 +260,7 @@ class _Judge:
         with open_worker(runner, artifact, 1, TIMEOUT_S) as worker:
             infer = tiling.engine(worker, artifact)
             restore: Callable[..., Any] = partial(tiling.restore, infer=infer, tiling=cutting)
-            return quality.evaluate(self._pairs, restore, cutting.scale, self._data, tell)
+            return quality.evaluate(self._pairs, restore, int(cutting.scale), self._data, tell)
 
     def _gates(self, key: str, report: QualityReport, drop: PairedDrop, seconds: float) -> list[Check]:
         checks = []

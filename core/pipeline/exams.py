@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import BadInput, CheckFailed
-from clearport.pictures.images import load_rgb
+from clearport.base import BadInput, CheckFailed, scale_word
+from clearport.bundle.files import MANIFEST
+from clearport.graph import shapes
+from clearport.pictures.images import load_rgb, load_stored
 from clearport.pipeline.criteria import PHOTO, PROBE, PYTORCH, QDQ, Criterion, Exam, as_picture
-from clearport.runtime import parity, tolerance
-from clearport.runtime.parity import Reference
+from clearport.runtime import parity, parity_values, tolerance
+from clearport.runtime.parity import Basis, Reference
+from clearport.runtime.parity_values import ValuesReference
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from clearport.base import Artifact, Float32
+    from clearport.base import Array, Artifact, Float32, TensorSpec
     from clearport.bundle.folder import Bundle
     from clearport.bundle.manifest import ArtifactRecord, GoldenRecord
+    from clearport.graph.feeds import Sample
     from clearport.pictures.images import Image8
+    from clearport.pipeline.criteria import AnyReference
     from clearport.runtime.parity import Tolerance
 
 INPUT = "input"
@@ -27,17 +34,16 @@ _OLD = "the bundle was written before goldens kept numbers: its float files are 
 
 
 def exams_of(bundle: Bundle, record: ArtifactRecord) -> list[Exam]:
-    """Every picture that judges an artifact, the photo first; none where no golden picture does.
+    """Every sample that judges an artifact, the photo first; none where no golden does.
 
     Limits are those of the manifest, and never wider than the absolute ones of the precision. An int8 file is judged by
     PyTorch's output too, also where an old manifest does not ask for it.
 
     Raises:
         BadInput: a golden file is missing or cannot be read.
-        CheckFailed: the golden pictures do not have the sizes that the manifest says.
+        CheckFailed: the goldens do not have the sizes that the manifest says.
     """
-    inputs = [golden for golden in bundle.manifest.goldens if golden.role == INPUT]
-    found = [_exam(bundle, record, golden) for golden in inputs]
+    found = [_exam(bundle, record, name) for name in samples_in(bundle)]
     return [exam for exam in found if exam.criteria]
 
 
@@ -46,37 +52,58 @@ def exams_of_weights(bundle: Bundle, network: Artifact) -> list[Exam]:
 
     Raises:
         BadInput: a golden file is missing or cannot be read.
-        CheckFailed: the golden pictures do not have the sizes that the manifest says.
+        CheckFailed: the goldens do not have the sizes that the manifest says.
     """
-    limits = tolerance.tolerance_for("fp32", as_picture(network.outputs[0]))
     found = []
-    for source in (golden for golden in bundle.manifest.goldens if golden.role == INPUT):
-        picture = load_rgb(bundle.path(source))
-        name, allowed = (PHOTO, limits) if source.name == INPUT else (PROBE, tolerance.eased(limits))
-        judges = [_reference(bundle, golden, picture) for golden in _of(bundle, source.name) if golden.role == "float"]
-        found.append(Exam(name, picture, tuple(Criterion(judge, allowed, "8-bit pictures") for judge in judges)))
+    for source in samples_in(bundle):
+        sample, criteria = sample_of(bundle, source), []
+        for golden in (golden for golden in _of(bundle, source) if golden.role == "float"):
+            spec = _output(network.outputs, golden)
+            limits = tolerance.tolerance_for("fp32", as_picture(spec) if spec.is_picture else spec)
+            allowed = limits if source == INPUT else tolerance.eased(limits)
+            criteria.append(Criterion(_reference(bundle, golden, sample), allowed, _basis(golden)))
+        found.append(Exam(PHOTO if source == INPUT else PROBE, sample, tuple(criteria)))
     return [exam for exam in found if exam.criteria]
 
 
 def exam_of(bundle: Bundle, record: ArtifactRecord) -> Exam | None:
-    """The exam on the photo, for devices that run one picture; None where no golden picture judges the artifact."""
+    """The exam on the photo, for devices that run one sample; None where no golden judges the artifact."""
     return next((exam for exam in exams_of(bundle, record) if exam.name == PHOTO), None)
 
 
+def samples_in(bundle: Bundle) -> list[str]:
+    """The samples of a bundle by the names of their first inputs, the photo first."""
+    return list(dict.fromkeys(golden.input for golden in bundle.manifest.goldens if golden.role == INPUT))
+
+
+def sample_of(bundle: Bundle, name: str = INPUT) -> Sample:
+    """A sample: what goes into every artifact.
+
+    Raises:
+        BadInput: there is none of that name, or a file of it is missing or cannot be read.
+    """
+    inputs = bundle.manifest.pixel_contract.inputs
+    found = [golden for golden in bundle.manifest.goldens if golden.role == INPUT and golden.input == name]
+    if not found:
+        raise BadInput(f"{bundle.folder / MANIFEST}: goldens: no picture of role {INPUT!r}")
+    return {_input(inputs, golden).name: _value(bundle, golden) for golden in found}
+
+
 def limits_of(bundle: Bundle, record: ArtifactRecord, golden: GoldenRecord) -> Tolerance | None:
-    """How far an artifact may be from a golden picture, as pictures; None: it is not judged by it."""
-    widest = tolerance.widest_for(record.precision, as_picture(record.outputs[0]))
+    """How far an artifact may be from a golden, as pictures where it is one; None: it is not judged by it."""
     if golden.role == INPUT:
         return None
+    spec = _output(record.outputs, golden)
+    asked = golden.tolerances.get(record.key)
     if record.precision == "int8" and golden.role == "float":
-        asked = golden.tolerances.get(record.key)
         judged = any(record.key in other.tolerances for other in _of(bundle, golden.input))
         if asked is None and not (judged and golden.input == INPUT):
             return None
-        return (asked or tolerance.QUANTIZATION).within(tolerance.QUANTIZATION)
-    asked = golden.tolerances.get(record.key)
+        widest = tolerance.quantization_for(spec)
+        return (asked or widest).within(widest)
     if asked is None:
         return None
+    widest = tolerance.widest_for(record.precision, as_picture(spec) if spec.is_picture else spec)
     return asked.within(widest if golden.input == INPUT else tolerance.eased(widest))
 
 
@@ -84,50 +111,108 @@ def _of(bundle: Bundle, name: str) -> list[GoldenRecord]:
     return [golden for golden in bundle.manifest.goldens if golden.role != INPUT and golden.input == name]
 
 
-def _exam(bundle: Bundle, record: ArtifactRecord, source: GoldenRecord) -> Exam:
-    picture = load_rgb(bundle.path(source))
-    judges = sorted(_of(bundle, source.name), key=lambda golden: golden.role != record.precision)
-    criteria = [c for golden in judges for c in _criteria(bundle, record, golden, picture)]
-    old = record.precision != "int8" and not any(golden.values for golden in judges)
-    name = PHOTO if source is bundle.golden(INPUT) else PROBE
-    return Exam(name, picture, tuple(criteria), _OLD if old and criteria else "")
+def _input(specs: Sequence[TensorSpec], golden: GoldenRecord) -> TensorSpec:
+    """The input that a golden is for: by its name, or the one that gives the size."""
+    return next((spec for spec in specs if spec.name == golden.tensor), shapes.lead(specs))
 
 
-def _criteria(bundle: Bundle, record: ArtifactRecord, golden: GoldenRecord, picture: Image8) -> list[Criterion]:
+def _output(specs: Sequence[TensorSpec], golden: GoldenRecord) -> TensorSpec:
+    return next((spec for spec in specs if spec.name == golden.tensor), specs[0])
+
+
+def _basis(golden: GoldenRecord) -> Basis:
+    return "8-bit pictures" if golden.kind == "picture" else parity_values.BASIS
+
+
+def _exam(bundle: Bundle, record: ArtifactRecord, source: str) -> Exam:
+    sample = sample_of(bundle, source)
+    judges = sorted(_of(bundle, source), key=lambda golden: golden.role != record.precision)
+    criteria = [c for golden in judges for c in _criteria(bundle, record, golden, sample)]
+    pictures = [golden for golden in judges if golden.kind == "picture"]
+    old = record.precision != "int8" and bool(pictures) and not any(golden.values for golden in pictures)
+    return Exam(PHOTO if source == INPUT else PROBE, sample, tuple(criteria), _OLD if old and criteria else "")
+
+
+def _criteria(bundle: Bundle, record: ArtifactRecord, golden: GoldenRecord, sample: Sample) -> list[Criterion]:
     limits = limits_of(bundle, record, golden)
     if limits is None:
         return []
-    reference = _reference(bundle, golden, picture)
-    found = [Criterion(reference, limits, "8-bit pictures")]
+    reference = _reference(bundle, golden, sample)
+    found = [Criterion(reference, limits, _basis(golden))]
     asked = golden.value_tolerances.get(record.key)
-    if asked is not None and reference.values is not None:
-        widest = tolerance.widest_for(record.precision, record.outputs[0])
+    if asked is not None and isinstance(reference, Reference) and reference.values is not None:
+        widest = tolerance.widest_for(record.precision, _output(record.outputs, golden))
         widest = widest if golden.input == INPUT else tolerance.eased(widest)
         found.insert(0, Criterion(reference, asked.within(widest), "real values"))
     return found
 
 
-def _reference(bundle: Bundle, golden: GoldenRecord, picture: Image8) -> Reference:
-    expected, grid = load_rgb(bundle.path(golden)), bundle.manifest.model.scale
-    wanted = (picture.shape[0] * grid, picture.shape[1] * grid)
+def _reference(bundle: Bundle, golden: GoldenRecord, sample: Sample) -> AnyReference:
+    expected = _value(bundle, golden)
+    spec = _output(bundle.manifest.pixel_contract.outputs, golden)
+    if golden.kind != "picture":
+        return ValuesReference(_NAMES[golden.role], golden.tensor, expected, spec.judged_by)
+    _check_size(bundle, golden, spec, sample, expected)
+    values = _values(bundle.path(golden.values), golden, expected) if golden.values else None
+    grid = Fraction(bundle.manifest.model.scale).numerator
+    return Reference(_NAMES[golden.role], expected.astype(np.float32), values, grid, golden.tensor)
+
+
+def _check_size(bundle: Bundle, golden: GoldenRecord, spec: TensorSpec, sample: Sample, expected: Image8) -> None:
+    """The first picture is as many times as large as the input as the scale says; others as their contract says."""
+    first, scale = next(iter(sample.values())), bundle.manifest.model.scale
+    own = shapes.size_of(spec)
+    if golden.tensor in {"", shapes.lead(bundle.manifest.pixel_contract.outputs).name} and first.ndim == _PICTURE_AXES:
+        wanted: tuple[object, ...] = (first.shape[0] * scale, first.shape[1] * scale)
+        of = f"x{scale_word(scale)} of its input is {wanted[0]}x{wanted[1]}"
+    elif own is not None:
+        wanted, of = (own.height, own.width), f"its contract says {own}"
+    else:
+        return
     if expected.shape[:2] != wanted:
         got = "x".join(map(str, expected.shape[:2]))
-        raise CheckFailed(f"{golden.path}: it has {got} pixels, and x{grid} of its input is {wanted[0]}x{wanted[1]}")
-    values = _values(bundle.path(golden.values), golden, expected) if golden.values else None
-    return Reference(_NAMES[golden.role], expected.astype(np.float32), values, grid)
+        raise CheckFailed(f"{golden.path}: it has {got} pixels, and {of}")
 
 
-def _values(path: Path, golden: GoldenRecord, expected: Image8) -> Float32:
-    """PyTorch's numbers at some pixels; they must be those of the picture."""
+_PICTURE_AXES = 3
+
+
+def _value(bundle: Bundle, golden: GoldenRecord) -> Array:
+    """What a golden holds: pixels (H, W, C), or real values.
+
+    Raises:
+        BadInput: it cannot be read, or is not what it should be.
+    """
+    path = bundle.path(golden)
+    specs = bundle.manifest.pixel_contract
+    spec = (_input if golden.role == INPUT else _output)(
+        specs.inputs if golden.role == INPUT else specs.outputs, golden
+    )
+    if golden.path.endswith(".png"):
+        return load_rgb(path) if spec.color in {"RGB", "BGR"} else load_stored(path)
+    array = _tensors(path, golden.name)
+    integers = "u" if golden.kind == "picture" else "i" if golden.kind == "index" else "f"
+    if array.dtype.kind != integers or array.ndim != (_PICTURE_AXES if golden.kind == "picture" else len(spec.shape)):
+        raise BadInput(f"{path}: {golden.name}: expected {golden.kind} of shape {spec.shape}, got {array.dtype}")
+    return array
+
+
+def _tensors(path: Path, name: str) -> Array:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        values = load_file(path)[golden.name]
+        found: Array = load_file(path)[name]
     except (SafetensorError, KeyError, OSError) as error:
-        raise BadInput(f"{path}: expected the values of golden picture {golden.name!r} ({error})") from error
+        raise BadInput(f"{path}: expected the values of golden picture {name!r} ({error})") from error
+    return found
+
+
+def _values(path: Path, golden: GoldenRecord, expected: Image8) -> Float32:
+    """PyTorch's numbers at some pixels; they must be those of the picture."""
+    values = _tensors(path, golden.name)
     kept = parity.positions(*expected.shape[:2])
-    shown = expected.reshape(-1, 3)[kept]
+    shown = expected.reshape(-1, expected.shape[2])[kept]
     if values.dtype != np.float32 or values.shape != shown.shape or not np.isfinite(values).all():
         raise BadInput(f"{path}: {golden.name}: expected {shown.shape} finite float32 numbers, got {values.shape}")
     if not np.array_equal(np.clip(np.rint(values), 0, 255), shown):

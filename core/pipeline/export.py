@@ -96,8 +96,8 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
         found = Findings(
             made=made,
             proven=_prove(made, goldens, twins, request.threads, progress),
-            goldens=save_goldens(goldens, folder, made.artifacts, progress),
-            golden_size=Size(*goldens.picture.shape[:2]),
+            goldens=save_goldens(goldens, made.graph, folder, made.artifacts, progress),
+            golden_size=goldens.size,
             latencies=_latencies(plan, made, goldens, progress),
         )
         progress("writing the manifest and the reports", 0, 0)
@@ -196,7 +196,7 @@ def _photos(plan: Plan, progress: Progress) -> Photos:
         return Photos([], [])
     progress("reading the calibration pictures", 0, 0)
     own = plan.request.calibration
-    paths, found = inputs_of(own, int(plan.source.traits.scale)) if own else (samples.calibration(), "")
+    paths, found = inputs_of(own, max(1, int(plan.source.traits.scale))) if own else (samples.calibration(), "")
     if found:
         progress(f"calibration pictures: {found}", 0, 0)
     if own is None:
@@ -219,7 +219,7 @@ def _read(paths: Sequence[Path], size: Size | None, progress: Progress) -> Photo
 def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Goldens:
     progress("running the references", 0, 0)
     form = made.quantized.graph if made.quantized else None
-    reference = network_artifact(folder / REFERENCE, form.input, form.output) if form else None
+    reference = network_artifact(folder / REFERENCE, form.inputs, form.outputs) if form else None
     traits, size = plan.source.traits, plan.size
     pictures = {
         PHOTO: golden_picture(traits.task, size),
@@ -228,9 +228,9 @@ def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Golden
     return make_goldens(pictures, made.graph, made.network, reference, plan.request.threads)
 
 
-def _workers(graph: Graph, picture: Image8) -> int:
+def _workers(graph: Graph, size: Size) -> int:
     """How many workers ``PROVING_MEMORY`` holds that run a network on a picture: one at least."""
-    activations = footprint.held(graph, footprint.per_pixel(graph)) * picture.shape[0] * picture.shape[1]
+    activations = footprint.held(graph, footprint.per_pixel(graph)) * size.height * size.width
     return max(1, int(PROVING_MEMORY / (WORKER_MEMORY + 2 * activations)))
 
 
@@ -239,7 +239,7 @@ def _prove(made: Made, goldens: Goldens, twins: Twins, threads: int, progress: P
         twins.proving(a, threads) or partial(prove, a, [found.exam(a) for found in goldens.all], threads)
         for a in made.artifacts
     ]
-    width = min(lanes(threads), _workers(made.graph, goldens.picture))
+    width = min(lanes(threads), _workers(made.graph, goldens.size))
     found = side_by_side(jobs, width, lambda done, total: progress("proving artifacts", done, total))
     return tuple(
         Proven(artifact, proof.reports[0], proof.reports[1:], proof.replays)
@@ -251,4 +251,4 @@ def _latencies(plan: Plan, made: Made, goldens: Goldens, progress: Progress) -> 
     heap.release()
     request = plan.request
     timing = replace(QUICK, threads=request.threads) if request.measure else None
-    return measure_all(made.network, made.artifacts, goldens.picture, timing, progress)
+    return measure_all(made.network, made.artifacts, goldens.photo.sample, timing, progress)

@@ -1,7 +1,8 @@
-"""Golden pictures: what goes in, and what must come out of every artifact, as PNG files that anybody can look at.
+"""Goldens: what goes in, and what must come out of every artifact; pictures are PNG files that anybody can look at.
 
 There is a photo as the network's task has it, and a probe, which reaches what the photo does not: noise, edges,
-gradients, flat areas. What PyTorch gave is kept as a picture and, at some of its pixels, as the numbers that it was.
+gradients, flat areas. What PyTorch gave is kept as a picture and, at some of its pixels, as the numbers that it was;
+what is no picture is kept as numbers.
 """
 
 from __future__ import annotations
@@ -16,22 +17,28 @@ import numpy as np
 from clearport.base import Artifact, Size, Task
 from clearport.bundle.manifest import GoldenRecord
 from clearport.disk.files import digest, write_bytes
+from clearport.graph import feeds
 from clearport.models import samples
 from clearport.models.task_inputs import as_inputs
 from clearport.pictures.images import load_rgb, save_png
-from clearport.pipeline.criteria import PHOTO, PROBE, PYTORCH, QDQ, References
+from clearport.pipeline.criteria import PHOTO, PROBE, PYTORCH, QDQ, References, output_names, reference_of
 from clearport.pipeline.prove import REFERENCE_OPTIONS, run_each, runner_of
-from clearport.runtime import parity
+from clearport.runtime import parity, pixels
 from clearport.runtime.parity import Reference, Tolerance
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from clearport.base import Array, Graph
+    from clearport.base import Array, Graph, TensorSpec
+    from clearport.graph.feeds import Sample
     from clearport.pictures.images import Image8
+    from clearport.pipeline.criteria import AnyReference
     from clearport.protocols import Described, Progress
 
 VALUES = "goldens/values.safetensors"
+TENSORS = "goldens/tensors.safetensors"
+VALUES_PROTOCOL = "peak: the largest number of the reference"
+PNG_CHANNELS = (1, 2, 3, 4)
 PROTOCOL = "RGB, no border, 8 bit (clipped to 0..255 and rounded half to even), peak 255"
 _FOLDER = "goldens"
 _PREFIXES = {PHOTO: "", PROBE: "probe_"}
@@ -40,15 +47,11 @@ _PROBE_SIDE = 64
 
 @dataclass(frozen=True)
 class Goldens:
-    """The pictures that every artifact is run on, and what each is compared with."""
+    """What every artifact is run on, and what each is compared with; ``size`` is that of the photo."""
 
+    size: Size
     photo: References
     probe: References
-
-    @property
-    def picture(self) -> Image8:
-        """The photo."""
-        return self.photo.picture
 
     @property
     def all(self) -> tuple[References, ...]:
@@ -105,76 +108,138 @@ def probe_picture(size: Size) -> Image8:
 def make_goldens(
     pictures: dict[str, Image8], graph: Graph, network: Artifact, reference: Artifact | None, threads: int
 ) -> Goldens:
-    """Run the photo and the probe through PyTorch and, where there is one, through the quantized reference model.
+    """Run samples of the photo and the probe through PyTorch and, where there is one, the quantized reference model.
 
-    The reference has ends of its own: it may count from another black than the network does.
+    The reference has ends of its own: it may count from another black than the network does. States are those that the
+    network gives after its first step.
     """
     runner, options = runner_of(network)
-    photos = list(pictures.values())
-    outputs = run_each(runner, network, photos, threads, options)
-    floats = [Reference.of(PYTORCH, output, graph.output, Fraction(graph.scale).numerator) for output in outputs]
+    samples = [feeds.sample_of(graph.inputs, picture, n) for n, picture in enumerate(pictures.values())]
+    outputs = run_each(runner, network, samples, threads, options)
+    if any(spec.kind == "state" for spec in graph.inputs):
+        samples = [_returned(graph, *each) for each in zip(samples, outputs, strict=True)]
+        outputs = run_each(runner, network, samples, threads, options)
+    grid = Fraction(graph.scale).numerator
+    floats = _references(PYTORCH, outputs, graph.outputs, grid)
+    size = Size(*pictures[PHOTO].shape[:2])
     if reference is None:
-        return Goldens(*(References(*found) for found in zip(pictures, photos, floats, strict=True)))
+        return Goldens(size, *(References(*found) for found in zip(pictures, samples, floats, strict=True)))
     ways = [
-        [Reference.of(QDQ, output, reference.outputs[0], Fraction(graph.scale).numerator) for output in run_each(*how)]
-        for how in (
-            ("onnxruntime", reference, photos, threads, REFERENCE_OPTIONS),
-            ("onnxruntime", reference, photos, threads),
-        )
+        _references(QDQ, run_each("onnxruntime", reference, samples, threads, how), reference.outputs, grid)
+        for how in (REFERENCE_OPTIONS, None)
     ]
-    return Goldens(*(References(*found) for found in zip(pictures, photos, floats, *ways, strict=True)))
+    return Goldens(size, *(References(*found) for found in zip(pictures, samples, floats, *ways, strict=True)))
+
+
+def _returned(graph: Graph, sample: Sample, outputs: Mapping[str, Array]) -> Sample:
+    results = {spec.name: pixels.to_values(outputs[spec.name], spec) for spec in graph.outputs}
+    return feeds.returned(graph.inputs, graph.outputs, sample, results)
+
+
+def _references(
+    name: str, found: Sequence[Mapping[str, Array]], specs: Sequence[TensorSpec], grid: int
+) -> list[tuple[AnyReference, ...]]:
+    """Of each sample, the reference of each output."""
+    named = list(zip(specs, output_names(specs), strict=True))
+    return [tuple(reference_of(name, each[s.name], s, grid, word) for s, word in named) for each in found]
 
 
 def save_goldens(
-    goldens: Goldens, folder: Path, artifacts: Sequence[Artifact], progress: Progress
+    goldens: Goldens, graph: Graph, folder: Path, artifacts: Sequence[Artifact], progress: Progress
 ) -> tuple[GoldenRecord, ...]:
-    """Write the pictures and PyTorch's numbers; the records say how far each artifact may be from them."""
+    """Write what goes in and must come out; the records say how far each artifact may be from it."""
     from safetensors.numpy import save
 
     progress("saving golden pictures", 0, 0)
     (folder / _FOLDER).mkdir(exist_ok=True)
-    values = {_PREFIXES[r.name] + "float": _sampled(r.float) for r in goldens.all}
-    write_bytes(folder / VALUES, save(values))
-    return tuple(record for references in goldens.all for record in _records(folder, references, artifacts))
+    files = GoldenFiles(folder)
+    drafts = [draft for found in goldens.all for draft in _drafts(files, graph, found, artifacts)]
+    if files.values:
+        write_bytes(folder / VALUES, save(files.values))
+    if files.tensors:
+        write_bytes(folder / TENSORS, save(files.tensors))
+    return tuple(
+        GoldenRecord.model_validate({**draft, "sha256": digest(folder / str(draft["path"]))}) for draft in drafts
+    )
+
+
+class GoldenFiles:
+    """What is written beside a manifest: pictures one by one, everything else in two files at last."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.values: dict[str, Array] = {}
+        self.tensors: dict[str, Array] = {}
+
+    def picture(self, name: str, pixels: Image8) -> str:
+        """Where a picture (H, W, C) lies: a PNG, where that has such pictures."""
+        if pixels.shape[2] not in PNG_CHANNELS:
+            return self.tensor(name, pixels)
+        path = f"{_FOLDER}/{name}.png"
+        save_png(self._folder / path, pixels)
+        return path
+
+    def tensor(self, name: str, values: Array) -> str:
+        """Where an array lies."""
+        self.tensors[name] = np.ascontiguousarray(values)
+        return TENSORS
 
 
 def _sampled(reference: Reference) -> Array:
     height, width = reference.levels.shape[:2]
-    return np.ascontiguousarray(reference.levels.reshape(-1, 3)[parity.positions(height, width)])
+    whole = reference.levels.reshape(-1, reference.levels.shape[2])
+    return np.ascontiguousarray(whole[parity.positions(height, width)])
 
 
-def _records(folder: Path, references: References, artifacts: Sequence[Artifact]) -> list[GoldenRecord]:
-    prefix, found = _PREFIXES[references.name], references
-    limits: dict[tuple[str, str], dict[str, Tolerance]] = {}
-    for artifact in artifacts:
-        for criterion in found.exam(artifact).criteria:
-            limits.setdefault((criterion.reference.name, criterion.basis), {})[artifact.key] = criterion.tolerance
-    pictures = {"input": found.picture, "float": _picture(found.float)}
-    if found.int8 is not None:
-        pictures["int8"] = _picture(found.int8)
-    names = {"float": PYTORCH, "int8": QDQ}
-    return [
-        _record(
-            folder,
-            f"{prefix}{role}",
-            picture,
-            role=role,
-            input=f"{prefix}input",
-            tolerances=limits.get((names.get(role, ""), "8-bit pictures"), {}),
-            value_tolerances=limits.get((names.get(role, ""), "real values"), {}),
-            values=VALUES if role == "float" else None,
-        )
-        for role, picture in pictures.items()
-    ]
+def _drafts(
+    files: GoldenFiles, graph: Graph, found: References, artifacts: Sequence[Artifact]
+) -> list[dict[str, object]]:
+    """The records of one sample, without their checksums; the first is the input that gives the size."""
+    prefix, limits = _PREFIXES[found.name], _limits(found, artifacts)
+    named = {spec.name: spec for spec in graph.inputs}
+    drafts = []
+    for number, (name, value) in enumerate(found.sample.items()):
+        path, word = _stored(files, f"{prefix}input", name if number else "", value, named[name].is_picture)
+        kind = named[name].kind
+        drafts.append(_draft(word, path, "input", prefix, tensor=name if len(named) > 1 else "", kind=kind))
+    for role, references in (("float", found.float), ("int8", found.int8)):
+        for number, (reference, spec) in enumerate(zip(references, graph.outputs, strict=bool(references))):
+            value = _picture(reference) if isinstance(reference, Reference) else reference.values
+            path, word = _stored(files, f"{prefix}{role}", spec.name if number else "", value, spec.is_picture)
+            extra: dict[str, object] = {}
+            if isinstance(reference, Reference) and role == "float":
+                files.values[word] = _sampled(reference)
+                extra["values"] = VALUES
+            for field, bases in (("tolerances", ("8-bit pictures", "values")), ("value_tolerances", ("real values",))):
+                extra[field] = {
+                    key: limit
+                    for (judge, output, basis, key), limit in limits.items()
+                    if (judge, output) == (reference.name, reference.output) and basis in bases
+                }
+            protocol = PROTOCOL if spec.is_picture else VALUES_PROTOCOL
+            named_as = {"tensor": reference.output, "kind": spec.kind, "protocol": protocol}
+            drafts.append(_draft(word, path, role, prefix, **named_as, **extra))
+    return drafts
+
+
+def _limits(found: References, artifacts: Sequence[Artifact]) -> dict[tuple[str, str, str, str], Tolerance]:
+    """(reference, output, basis, artifact) -> how far it may be."""
+    return {
+        (c.reference.name, c.reference.output, c.basis, artifact.key): c.tolerance
+        for artifact in artifacts
+        for c in found.exam(artifact).criteria
+    }
+
+
+def _stored(files: GoldenFiles, word: str, name: str, value: Array, is_picture: bool) -> tuple[str, str]:
+    """Where a value lies, and what it is called."""
+    called = f"{word}.{name}" if name else word
+    return (files.picture if is_picture else files.tensor)(called, value), called
 
 
 def _picture(reference: Reference) -> Image8:
     return np.clip(np.rint(reference.levels), 0, 255).astype(np.uint8)
 
 
-def _record(folder: Path, name: str, picture: Image8, **fields: object) -> GoldenRecord:
-    path = f"{_FOLDER}/{name}.png"
-    save_png(folder / path, picture)
-    protocol = "" if fields["role"] == "input" else PROTOCOL
-    about = {"name": name, "path": path, "sha256": digest(folder / path), "protocol": protocol}
-    return GoldenRecord.model_validate({**about, **fields})
+def _draft(name: str, path: str, role: str, prefix: str, **fields: object) -> dict[str, object]:
+    return {"name": name, "path": path, "role": role, "input": f"{prefix}input", **fields}

@@ -17,7 +17,7 @@ from clearport.runtime.usable import runners_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clearport.pictures.images import Image8
+    from clearport.graph.feeds import Sample
     from clearport.protocols import Progress
 
 BASELINE = "pytorch"
@@ -35,22 +35,22 @@ class Latencies:
 
 
 def measure_all(
-    network: Artifact, artifacts: Sequence[Artifact], picture: Image8, plan: LatencyPlan | None, progress: Progress
+    network: Artifact, artifacts: Sequence[Artifact], sample: Sample, plan: LatencyPlan | None, progress: Progress
 ) -> Latencies:
-    """Measure ``network`` (weights, for PyTorch) and all ``artifacts`` on one picture; nothing for a plan of None."""
+    """Measure ``network`` (weights, for PyTorch) and all ``artifacts`` on one sample; nothing for a plan of None."""
     if plan is None:
         reason = "not measured: switched off by --no-bench"
         return Latencies(
             {key: Skipped(key, reason) for key in (BASELINE, *(a.key for a in artifacts))}, host(load_average())
         )
-    candidates = [_candidate(BASELINE, runner_of(network)[0], network, picture)]
+    candidates = [_candidate(BASELINE, runner_of(network)[0], network, sample)]
     skipped: dict[str, LatencyReport | Skipped] = {}
     for artifact in artifacts:
         chosen = _runner_for(artifact)
         if isinstance(chosen, Skipped):
             skipped[artifact.key] = chosen
         else:
-            candidates.append(_candidate(artifact.key, chosen, artifact, picture))
+            candidates.append(_candidate(artifact.key, chosen, artifact, sample))
 
     loaded: set[str] = set()
 
@@ -63,9 +63,8 @@ def measure_all(
     return Latencies({**run.reports, **skipped}, run.host)
 
 
-def _candidate(key: str, runner: str, artifact: Artifact, picture: Image8) -> Candidate:
-    source = artifact.inputs[0]
-    return Candidate(key, runner, artifact.path, {source.name: pixels.to_tensor(picture, source)})
+def _candidate(key: str, runner: str, artifact: Artifact, sample: Sample) -> Candidate:
+    return Candidate(key, runner, artifact.path, pixels.tensors(sample, artifact.inputs))
 
 
 def _runner_for(artifact: Artifact) -> str | Skipped:

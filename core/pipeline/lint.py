@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.bundle.manifest import LintFinding
+from clearport.graph import shapes
 from clearport.runtime.tiling import Tiling
 
 if TYPE_CHECKING:
-    from clearport.base import Artifact, Graph
+    from clearport.base import Artifact, Graph, Scale
     from clearport.export.tflite.lint_nnapi import NnapiReport
     from clearport.runtime.tiling import Reach
 
@@ -66,10 +67,10 @@ def _by_target(artifact: Artifact) -> tuple[LintFinding, ...]:
     return (*_left_on_the_cpu(report, API_LEVELS[-1]), *levels)
 
 
-def tiles(artifact: Artifact, network: Reach, scale: int) -> tuple[LintFinding, ...]:
+def tiles(artifact: Artifact, network: Reach, scale: Scale) -> tuple[LintFinding, ...]:
     """What happens to pictures that are larger than the one size of a file."""
-    cutting = Tiling.of(network, scale, artifact.inputs[0])
-    if cutting.size is None:
+    cutting = Tiling.of(network, scale, shapes.lead(artifact.inputs))
+    if cutting.size is None or not shapes.lead(artifact.outputs).is_picture:
         return ()
     if cutting.uncuttable:
         said = (

@@ -89,8 +89,6 @@ def _size(request: ExportRequest, source: Source) -> Size | None:
     from clearport.export.from_torch import check_size
 
     traits, size = source.traits, request.size
-    if traits.scale != int(traits.scale):
-        raise BadInput(f"{traits.name}: it gives {traits.scale} times the size of its input; whole scales are exported")
     if size == "own":
         step = traits.size_multiple
         size = traits.size or Size(*(-(-n // step) * step for n in (USUAL.height, USUAL.width)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clearport import problems
 from clearport.base import Artifact, NotInstalled, Skipped
 from clearport.bundle.replays import ReplayRecord, replay_of
+from clearport.graph import shapes
 from clearport.pipeline.criteria import PHOTO
 from clearport.protocols import Runner
 from clearport.registry import RUNNERS
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
     from clearport.base import Array, TensorSpec
     from clearport.bundle.folder import Bundle
-    from clearport.pictures.images import Image8
+    from clearport.graph.feeds import Sample
     from clearport.pipeline.criteria import Exam
+
+    Specs = tuple[TensorSpec, ...]
 
 TIMEOUT_S = 300.0
 
@@ -38,13 +41,14 @@ REFERENCE_OPTIONS: Mapping[str, Any] = {"optimize": False}
 """ONNX Runtime without fusions evaluates a QDQ model as it is written."""
 
 
-def network_artifact(path: Path, source: TensorSpec, result: TensorSpec) -> Artifact:
+def network_artifact(path: Path, inputs: Specs, outputs: Specs) -> Artifact:
     """The network itself, which artifacts are measured against: at any size by PyTorch where it is one of clearport's,
     and as it was exported where it is the user's, by PyTorch (``.pt2``) or ONNX Runtime (``.onnx``).
     """
-    if path.suffix == WEIGHTS_SUFFIX:
-        source, result = replace(source, shape=(1, 3, "H", "W")), replace(result, shape=(1, 3, "H'", "W'"))
-    return Artifact("onnxruntime" if path.suffix == ".onnx" else "torch", "fp32", path, "", (source,), (result,), {})
+    size = shapes.size_of(shapes.lead(inputs))
+    if path.suffix == WEIGHTS_SUFFIX and size is not None:
+        inputs, outputs = (shapes.freed(specs, size) for specs in (inputs, outputs))
+    return Artifact("onnxruntime" if path.suffix == ".onnx" else "torch", "fp32", path, "", inputs, outputs, {})
 
 
 def runner_of(network: Artifact) -> tuple[str, Mapping[str, Any]]:
@@ -60,7 +64,7 @@ def network_of(bundle: Bundle) -> Artifact:
     """
     contract = bundle.manifest.pixel_contract
     path = bundle.path(bundle.manifest.model.reference)
-    return network_artifact(path, contract.inputs[0], contract.outputs[0])
+    return network_artifact(path, contract.inputs, contract.outputs)
 
 
 def open_worker(
@@ -72,19 +76,19 @@ def open_worker(
 
 
 def run_once(
-    runner: str, artifact: Artifact, image: Image8, threads: int, options: Mapping[str, Any] | None = None
-) -> Array:
-    """The raw output of one picture (H, W, 3), in the artifact's dtype and layout."""
-    return run_each(runner, artifact, [image], threads, options)[0]
+    runner: str, artifact: Artifact, sample: Sample, threads: int, options: Mapping[str, Any] | None = None
+) -> dict[str, Array]:
+    """The raw outputs for one sample (``graph.feeds``), in the artifact's dtypes and layouts."""
+    return run_each(runner, artifact, [sample], threads, options)[0]
 
 
 def run_each(
-    runner: str, artifact: Artifact, images: Sequence[Image8], threads: int, options: Mapping[str, Any] | None = None
-) -> list[Array]:
-    """The raw outputs of several pictures, by an artifact that is opened once."""
-    source, result = artifact.inputs[0], artifact.outputs[0]
+    runner: str, artifact: Artifact, samples: Sequence[Sample], threads: int, options: Mapping[str, Any] | None = None
+) -> list[dict[str, Array]]:
+    """The raw outputs for several samples, by an artifact that is opened once."""
+    names = [spec.name for spec in artifact.outputs]
     with open_worker(runner, artifact, threads, TIMEOUT_S, options) as worker:
-        return [worker.output({source.name: pixels.to_tensor(image, source)}, result.name) for image in images]
+        return [worker.outputs(pixels.tensors(sample, artifact.inputs), names) for sample in samples]
 
 
 @dataclass(frozen=True)
@@ -121,13 +125,13 @@ def prove(artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
 
 
 def _too_large(runner: Runner, exams: Sequence[Exam]) -> str | None:
-    return next((why for exam in exams if (why := too_large(runner, *exam.picture.shape[:2]))), None)
+    return next((why for exam in exams if (why := too_large(runner, *exam.sides))), None)
 
 
 def _proofs(runner: Runner, artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
-    """One report for each picture and each reference of it."""
+    """One report for each sample, and each output and reference of it."""
     try:
-        outputs = run_each(runner.name, artifact, [exam.picture for exam in exams], threads)
+        outputs = run_each(runner.name, artifact, [exam.sample for exam in exams], threads)
         with _JUDGING:
             reports = tuple(
                 report if exam.name == PHOTO else replace(report, reference=f"{report.reference}, on the {exam.name}")
@@ -145,8 +149,8 @@ def _proofs(runner: Runner, artifact: Artifact, exams: Sequence[Exam], threads: 
 
 
 def replays_of(
-    runner: Runner, exams: Sequence[Exam], outputs: Sequence[Array], threads: int
+    runner: Runner, exams: Sequence[Exam], outputs: Sequence[Mapping[str, Array]], threads: int
 ) -> tuple[ReplayRecord, ...]:
-    """The records of what a runner gave for each exam's picture, where they can be told."""
+    """The records of what a runner gave for each exam, where they can be told."""
     found = [replay_of(output, exam.name, runner, threads) for exam, output in zip(exams, outputs, strict=True)]
     return tuple(replay for replay in found if replay is not None)

@@ -107,7 +107,7 @@ def _model(plan: Plan, found: Findings) -> ModelRecord:
     return ModelRecord(
         name=traits.name,
         task=traits.task,
-        scale=int(traits.scale),
+        scale=traits.scale,
         params=counted.params,
         macs=counted.macs,
         macs_size=str(counted.size),
@@ -126,7 +126,7 @@ def _model(plan: Plan, found: Findings) -> ModelRecord:
 def _artifact(plan: Plan, proven: Proven, findings: Findings, folder: Path) -> ArtifactRecord:
     artifact = proven.artifact
     record = bundle.record(artifact, folder, proven.parity, findings.latencies.reports[artifact.key])
-    said = (*tiles(artifact, plan.source.traits, int(plan.source.traits.scale)), *findings.made.lint[artifact.key])
+    said = (*tiles(artifact, plan.source.traits, plan.source.traits.scale), *findings.made.lint[artifact.key])
     found = {"cross_checks": proven.cross_checks, "lint": said, "replays": proven.replays}
     return record.model_copy(update=found)
 

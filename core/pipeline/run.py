@@ -1,23 +1,28 @@
-"""A picture of any size through one artifact of a bundle."""
+"""Pictures of any size, or whatever a network takes, through one artifact of a bundle."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from clearport.base import BadInput, Size
 from clearport.bundle.folder import Bundle
 from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
-from clearport.pictures.images import MAX_PIXELS, as_grey, load_picture
+from clearport.graph import shapes
+from clearport.pictures.images import MAX_PIXELS, as_grey
+from clearport.pipeline.files.inputs import Taken, taken
+from clearport.pipeline.files.outputs import Given, places, save
 from clearport.pipeline.prove import TIMEOUT_S, open_worker
 from clearport.protocols import no_progress
 from clearport.registry import NETWORKS
-from clearport.runtime import tiling
-from clearport.runtime.tiling_png import save_strips
+from clearport.runtime import pixels, tiling
+from clearport.runtime.tiling_png import CHANNELS, save_strips
 from clearport.runtime.usable import runners_of
 
 if TYPE_CHECKING:
@@ -32,10 +37,14 @@ _SEAMS = "this network looks at the whole picture, and saw it in tiles: they may
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What to restore, and with what; see ``clearport run --help``. ``variant`` None: the plain one, or the first."""
+    """What goes in, through what, and where it goes; see ``clearport run --help``.
+
+    ``inputs`` are files in the order of the network's inputs, or ``NAME=FILE``. ``variant`` None: the plain one, or the
+    first.
+    """
 
     folder: Path
-    picture: Path
+    inputs: tuple[str | Path, ...]
     output: Path
     target: str = "tflite"
     precision: str = "int8"
@@ -48,6 +57,7 @@ class Restored:
     """Where the restored picture is, its size in pixels, and what it took.
 
     ``method`` is how the artifact was run; ``remark`` is what the user should know of the result, if anything.
+    ``outputs`` are all that the network gave, where that is more than one picture; then sizes are those of the first.
     """
 
     output: Path
@@ -58,47 +68,88 @@ class Restored:
     artifact: str
     method: str
     remark: str = ""
+    outputs: tuple[Given, ...] = ()
 
 
 def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Restored:
-    """Restore a picture, in seamless tiles where it has another size than the artifact, and write it as PNG.
+    """Run an artifact on what was given, and write what it gives.
+
+    Pictures of another size than the artifact's go through it in seamless tiles, and the picture that comes of them is
+    written as PNG. What is no picture is written as ``.npy``; where there are several outputs, the others lie beside
+    the first. Networks with such inputs or outputs take pictures of their own size.
 
     Raises:
-        BadInput: no such bundle, artifact or picture, the artifact was changed, no runtime for it here, or the output
+        BadInput: no such bundle, artifact or input, the artifact was changed, no runtime for it here, or the output
             cannot be written.
         RuntimeFailure: the runtime failed on the artifact.
     """
-    if request.output.suffix.lower() != ".png":
-        raise BadInput(f"{request.output}: the restored picture is written as PNG; give a name that ends in .png")
-    wanted = OutFile(request.output, "--output", "a picture that clearport wrote", partial(ours.is_png, marked=True))
-    with claimed(wanted, reads=(request.folder, request.picture)):
-        return _restored(request, progress)
-
-
-def _restored(request: RunRequest, progress: Progress) -> Restored:
     began = time.monotonic()
     bundle = Bundle.load(request.folder)
     record = bundle.find(request.target, request.precision, request.variant)
-    if changed := [mismatch for mismatch in bundle.verify_files() if record.holds(mismatch.path)]:
-        raise BadInput(f"{request.folder}: {changed[0]}; to see all that is wrong: clearport verify {request.folder}")
     artifact = bundle.artifact(record)
-    loaded = load_picture(request.picture)
-    picture = loaded.pixels
-    cutting = tiling_of(bundle, artifact)
-    height, width = picture.shape[:2]
-    tiles = tiling.plan(Size(height, width), cutting).tiles
+    where = places(artifact, request.output)
+    reads = (request.folder, *(Path(str(each).rpartition("=")[2]) for each in request.inputs))
+    wanted = [
+        OutFile(path, "--output", "a file that clearport wrote", partial(ours.is_png, marked=True))
+        if path.suffix == ".png"
+        else OutFile(path, "--output", "a file that clearport wrote", ours.is_npy)
+        for path in where.values()
+    ]
+    with claimed(*wanted, reads=reads):
+        if changed := [mismatch for mismatch in bundle.verify_files() if record.holds(mismatch.path)]:
+            raise BadInput(f"{request.folder}: {changed[0]}; to see all: clearport verify {request.folder}")
+        given = taken(artifact, request.inputs)
+        through = _in_tiles if _cuttable(artifact) else _at_once
+        restored = through(bundle, artifact, given, where, request, progress)
+    return replace(restored, seconds=time.monotonic() - began)
+
+
+def _cuttable(artifact: Artifact) -> bool:
+    """Whether all that goes in are pictures of one size, and all that comes out is one that PNG holds."""
+    pictures = all(spec.is_picture for spec in (*artifact.inputs, *artifact.outputs))
+    return pictures and len(artifact.outputs) == 1 and artifact.outputs[0].channels in CHANNELS and _alike(artifact)
+
+
+def _alike(artifact: Artifact) -> bool:
+    return len({pixels.image_size(spec) for spec in artifact.inputs}) == 1
+
+
+def _in_tiles(
+    bundle: Bundle, artifact: Artifact, given: Taken, where: dict[str, Path], request: RunRequest, progress: Progress
+) -> Restored:
+    cutting, (spec,) = tiling_of(bundle, artifact), artifact.outputs
+    values = [given.sample[each.name] for each in artifact.inputs]
+    sizes = {value.shape[:2] for value in values}
+    if len(sizes) > 1:
+        told = " and ".join("x".join(map(str, size)) for size in sorted(sizes))
+        raise BadInput(f"the pictures that go in together must have one size, these have {told} pixels")
+    picture = np.concatenate(values, axis=2)
+    size = Size(*picture.shape[:2])
+    tiles, full = tiling.plan(size, cutting).tiles, cutting.enlarged(size)
     runner, method = usable_runner(artifact)
+    grey = given.grey and spec.color == "RGB"
     with open_worker(runner, artifact, request.threads, TIMEOUT_S) as worker:
         infer = tiling.engine(worker, artifact)
         strips = tiling.strips(picture, infer, cutting, lambda done, total: progress("restoring tiles", done, total))
-        full = Size(height * cutting.scale, width * cutting.scale)
-        save_strips(request.output, full, map(as_grey, strips) if loaded.grey else strips)
-    seconds = time.monotonic() - began
-    whole = tiles > 1 and model_of(bundle).whole_picture
-    seams = _seams(Size(height, width), cutting) if whole else ""
-    read = f"of the picture: {', '.join(loaded.remarks)}" if loaded.remarks else ""
-    remark = "; ".join(part for part in (read, _GREY if loaded.grey else "", seams) if part)
-    return Restored(request.output, full.width, full.height, tiles, seconds, artifact.key, method, remark)
+        save_strips(where[spec.name], full, map(as_grey, strips) if grey else strips, spec.channels or 3)
+    seams = _seams(size, cutting) if tiles > 1 and model_of(bundle).whole_picture else ""
+    remark = "; ".join(part for part in (given.read, _GREY if grey else "", seams) if part)
+    return Restored(where[spec.name], full.width, full.height, tiles, 0.0, artifact.key, method, remark)
+
+
+def _at_once(
+    bundle: Bundle, artifact: Artifact, given: Taken, where: dict[str, Path], request: RunRequest, progress: Progress
+) -> Restored:
+    del bundle
+    progress("running the network", 0, 0)
+    runner, method = usable_runner(artifact)
+    inputs = pixels.tensors(given.sample, artifact.inputs)
+    with open_worker(runner, artifact, request.threads, TIMEOUT_S) as worker:
+        found = worker.outputs(inputs, [spec.name for spec in artifact.outputs])
+    outputs = tuple(save(spec, found[spec.name], where[spec.name]) for spec in artifact.outputs)
+    first = shapes.lead(artifact.outputs)
+    height, width = next(each for each in outputs if each.name == first.name).size
+    return Restored(where[first.name], width, height, 1, 0.0, artifact.key, method, given.read, outputs)
 
 
 def _seams(picture: Size, cutting: tiling.Tiling) -> str:
@@ -112,7 +163,7 @@ def _seams(picture: Size, cutting: tiling.Tiling) -> str:
 def tiling_of(bundle: Bundle, artifact: Artifact) -> tiling.Tiling:
     """How pictures are cut for an artifact of a bundle."""
     model = model_of(bundle)
-    return tiling.Tiling.of(model, model.scale, artifact.inputs[0])
+    return tiling.Tiling.of(model, model.scale, shapes.lead(artifact.inputs))
 
 
 def model_of(bundle: Bundle) -> ModelRecord:

@@ -13,6 +13,7 @@ from clearport.base import BadInput, NotInstalled, Skipped
 from clearport.bundle.folder import Bundle, verify_folder
 from clearport.disk.outputs import OutFolder, claimed
 from clearport.pipeline.exams import limits_of
+from clearport.pipeline.plain import plain_scale
 from clearport.pipeline.run import model_of, tiling_of
 from clearport.pipeline.select import select
 from clearport.registry import missing
@@ -82,6 +83,7 @@ def _serve(request: ServeRequest, started: Callable[[Served], None], listener: L
     from clearport.runtime.devices.browser.server import BrowserServer, Place, address, reachable
 
     bundle = _sound(request.folder)
+    plain_scale(bundle, "serve")
     offer, contents = offer_of(bundle, request)
     ensure_built()
     records = Records(
@@ -170,7 +172,7 @@ def _rules(bundle: Bundle, record: ArtifactRecord) -> TilingRules:
     model = bundle.manifest.model
     cutting = tiling_of(bundle, bundle.artifact(record))
     return TilingRules(
-        scale=model.scale,
+        scale=plain_scale(bundle, "serve"),
         halo=model.halo,
         multiple=model.size_multiple,
         whole_pixels=min(cutting.whole_pixels, MOST_WHOLE_PIXELS),

@@ -104,6 +104,6 @@ def _goldens(plan: Plan, made: Made, form: QuantizedGraph | None, size: Size, fo
     if form is not None:
         path = folder / "reference_qdq.onnx"
         write_bytes(path, graphs.to_bytes(onnx_form(made.graph, form, "int8", Options(size, "float32"))[0]))
-        reference = network_artifact(path, form.graph.input, form.graph.output)
+        reference = network_artifact(path, form.graph.inputs, form.graph.outputs)
     pictures = {PHOTO: golden_picture(plan.source.traits.task, size), PROBE: probe_picture(size)}
     return make_goldens(pictures, made.graph, made.network, reference, plan.request.threads)

@@ -15,6 +15,7 @@ from clearport.pipeline.criteria import PHOTO
 from clearport.pipeline.exams import exams_of, exams_of_weights
 from clearport.pipeline.prove import network_of, replays_of, run_each, runner_of
 from clearport.protocols import no_progress
+from clearport.reports.figures import figures
 from clearport.reports.junit import Check
 from clearport.runtime.side_by_side import lanes, side_by_side
 from clearport.runtime.usable import runners_of, too_large
@@ -79,7 +80,7 @@ def _run_weights(bundle: Bundle, threads: int) -> list[Check]:
         network = network_of(bundle)
         runner, options = runner_of(network)
         exams = exams_of_weights(bundle, network)
-        outputs = run_each(runner, network, [exam.picture for exam in exams], threads, options) if exams else []
+        outputs = run_each(runner, network, [exam.sample for exam in exams], threads, options) if exams else []
         judged = [report for e, out in zip(exams, outputs, strict=True) for report in e.judge(out, network, runner)]
     except problems.UNEXPECTED as error:
         said = problems.told(error, f"running {name}")
@@ -98,7 +99,7 @@ def _run_on_golden(bundle: Bundle, record: ArtifactRecord, threads: int) -> list
         return [Check("golden", None, "no golden picture judges it", group=record.key)]
     checks = []
     for runner, found in runners_of(record.target):
-        obstacle = found or next((why for e in exams if (why := too_large(runner, *e.picture.shape[:2]))), None)
+        obstacle = found or next((why for e in exams if (why := too_large(runner, *e.sides))), None)
         if obstacle is not None:
             checks.append(Check(f"golden by {runner.name}", None, obstacle, group=record.key))
         else:
@@ -111,7 +112,7 @@ def _checks(bundle: Bundle, record: ArtifactRecord, runner: Runner, exams: Seque
     name = f"golden by {runner.name}"
     artifact = bundle.artifact(record)
     try:
-        outputs = run_each(runner.name, artifact, [exam.picture for exam in exams], threads)
+        outputs = run_each(runner.name, artifact, [exam.sample for exam in exams], threads)
         seconds = (time.monotonic() - began) / len(exams)
         checks = [
             _check(exam, exam.judge(output, artifact, runner.method), runner, seconds, record.key)
@@ -128,14 +129,17 @@ def _checks(bundle: Bundle, record: ArtifactRecord, runner: Runner, exams: Seque
 
 def _check(exam: Exam, reports: Sequence[ParityReport], runner: Runner, seconds: float, key: str) -> Check:
     name = f"golden by {runner.name}" if exam.name == PHOTO else f"golden {exam.name} by {runner.name}"
-    failures = [f"to the {report.reference}: {failure}" for report in reports for failure in report.failures]
+    failures = [f"{_compared(report)}: {failure}" for report in reports for failure in report.failures]
     if failures:
         return Check(name, False, "; ".join(failures), seconds, key)
-    told = "; ".join(f"to the {report.reference} {_figures(report)}" for report in reports)
+    told = "; ".join(f"{_compared(report)} {_figures(report)}" for report in reports)
     remark = f"; {exam.remark}" if exam.remark else ""
     return Check(name, True, f"{runner.method}: {told}{remark}", seconds, key)
 
 
+def _compared(report: ParityReport) -> str:
+    return f"{report.output} to the {report.reference}" if report.output else f"to the {report.reference}"
+
+
 def _figures(report: ParityReport) -> str:
-    found = "equal" if report.psnr_db is None else f"{report.psnr_db:.1f} dB, largest difference {report.max_abs:.4g}"
-    return f"{found} (allowed: {report.tolerance})"
+    return f"{figures(report)} (allowed: {report.tolerance})"

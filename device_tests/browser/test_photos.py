@@ -144,7 +144,7 @@ def test_jpeg_is_the_browsers_own_within_levels(visitor: Opened, name: str, tmp_
 
 def test_a_grey_photo_comes_out_grey_as_on_the_command_line(visitor: Opened, web: Bundle, tmp_path: Path) -> None:
     L.save(tmp_path / "grey.png")
-    restore_picture(RunRequest(web.folder, tmp_path / "grey.png", tmp_path / "native.png", "tflite", "int8"))
+    restore_picture(RunRequest(web.folder, (tmp_path / "grey.png",), tmp_path / "native.png", "tflite", "int8"))
     fed(visitor, tmp_path / "grey.png")
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("button", name="Save as PNG").click()

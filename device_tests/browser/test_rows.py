@@ -32,7 +32,7 @@ def test_tflite_int8_in_webassembly_is_the_native_one_to_the_bit(chromium: Brows
     mine = job(files, "tflite/int8")
     (row,) = measure(chromium, mine)
     picture = load_rgb(files.path(files.golden("input")))
-    native = run_once("litert", mine.artifact, picture, 1)
+    native = run_once("litert", mine.artifact, {"image": picture}, 1)["restored"]
     (output,) = row.outputs.values()
     assert output.dtype == native.dtype
     assert np.array_equal(output, native)

@@ -21,7 +21,7 @@ def test_a_photo_is_restored_as_on_the_command_line_and_stays_here(
     """Larger than the artifact, so that it is cut into tiles; to the bit, as int8 TFLite files are everywhere."""
     photo = tmp_path / "photo.png"
     save_png(photo, np.ascontiguousarray(load_rgb(samples.golden())[:61, :103]))
-    request = RunRequest(web.folder, photo, tmp_path / "native.png", "tflite", "int8")
+    request = RunRequest(web.folder, (photo,), tmp_path / "native.png", "tflite", "int8")
     native = restore_picture(request)
     assert native.tiles > 1
     page = visitor.page

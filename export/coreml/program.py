@@ -26,7 +26,7 @@ from clearport.export.coreml.tools import load, quiet
 from clearport.export.coreml.wide import NOTHING, Wide
 from clearport.export.without_rule import require_rules
 from clearport.graph import nodes as graphs
-from clearport.graph.nodes import name_of
+from clearport.graph.nodes import name_of, values
 from clearport.graph.shapes import multiple
 from clearport.operators import table
 from clearport.operators.quantization import REQUANTIZE
@@ -82,6 +82,11 @@ class Plan:
     def as_picture(self, spec: TensorSpec) -> bool:
         """Whether a tensor is one of Core ML's pictures: RGB or gray, 8 bits."""
         return self.variant == "image" and spec.is_picture and spec.color in _LAYOUTS
+
+    def inner(self, output: str) -> str:
+        """The name of an output before it leaves; the quantizer may have given the plainest one to another value."""
+        taken = {f"{value.name}".replace(".", "_") for value in values(self.graph)}
+        return next(name for name in (f"{output}_inner", f"{output}_last") if name not in taken)
 
     def io_type(self, spec: TensorSpec) -> type[np.generic]:
         """The program's own type of an input or output: fp16 pictures need iOS 16, and spare two casts."""
@@ -182,7 +187,7 @@ def _lower_node(low: Lowering, plan: Plan, node: ir.Node) -> None:
     """
     output = node.outputs[0]
     name, params = name_of(output), low.quant(node)
-    inner = f"{name}_inner"  # the plain name of the graph's output belongs to the program's output
+    inner = plan.inner(name)  # the plain name of the graph's output belongs to the program's output
     final = inner if output.is_graph_output() else name
     low.begin(node)
     if node.op_type == REQUANTIZE.name and params is not None:

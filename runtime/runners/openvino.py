@@ -40,6 +40,8 @@ class OpenVinoModel:
         self._settings = {"NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", **settings, **hint}
         self._core, self._path = ov.Core(), path
         self._compiled = self._compile(self._settings)
+        # The file's names: plugins that move operators give their outputs the names of others, too.
+        self._outputs = [port.get_any_name() for port in self._core.read_model(xml_of(path)).outputs]
         self._request = self._compiled.create_infer_request()
 
     def _compile(self, settings: Mapping[str, Any]) -> Any:
@@ -47,7 +49,7 @@ class OpenVinoModel:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         results = self._request.infer(dict(inputs))
-        return {port.get_any_name(): array.copy() for port, array in results.items()}
+        return {name: array.copy() for name, array in zip(self._outputs, results.values(), strict=True)}
 
     def profile(self, inputs: Mapping[str, Array]) -> list[dict[str, Any]]:
         """Milliseconds of each layer, the least of several inferences by a compilation of its own with counters."""

@@ -123,16 +123,17 @@ class Worker:
         """
         return self._ask("run", inputs)[1]
 
-    def output(self, inputs: Mapping[str, Array], name: str) -> Array:
-        """The output called ``name`` of one inference.
+    def outputs(self, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        """The outputs called ``names`` of one inference.
 
         Raises:
-            RuntimeFailure: as ``run``; or the artifact has no such output.
+            RuntimeFailure: as ``run``; or the artifact lacks one of them.
         """
         found = self.run(inputs)
-        if name not in found:
-            raise RuntimeFailure(f"{self.path}: it has no output {name!r} (it has: {', '.join(found)})")
-        return found[name]
+        lacking = [name for name in names if name not in found]
+        if lacking:
+            raise RuntimeFailure(f"{self.path}: it has no output {lacking[0]!r} (it has: {', '.join(found)})")
+        return {name: found[name] for name in names}
 
     def measure(self, inputs: Mapping[str, Array] | None, runs: int, warmup: int = 0) -> Timing:
         """Time ``runs`` inferences one after the other, after ``warmup`` untimed ones.

@@ -169,17 +169,17 @@ def doubler(tmp_path: Path) -> Artifact:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda artifact: replace(artifact, inputs=()),
+        lambda artifact: replace(artifact, inputs=(replace(artifact.inputs[0], value_range=()),)),
         lambda artifact: replace(artifact, outputs=(replace(artifact.outputs[0], value_range=()),)),
     ],
-    ids=["no input", "no range"],
+    ids=["no range that comes in", "no range that goes out"],
 )
 def test_whatever_a_proof_raises_is_a_parity_that_failed(
     change: Callable[[Artifact], Artifact], doubler: Artifact, logs: Path
 ) -> None:
     picture = np.full((8, 8, 3), 40, np.uint8)
     reference = Reference("twice the picture", np.full((8, 8, 3), 80, np.float32))
-    exams = [References(PHOTO, picture, reference).exam(doubler)]
+    exams = [References(PHOTO, {"image": picture}, (reference,)).exam(doubler)]
     (good,) = prove(doubler, exams, 1).reports
     assert isinstance(good, ParityReport)
     assert good.passed

@@ -175,10 +175,13 @@ def test_a_limit_is_a_finite_number(name: str, limit: float) -> None:
         Tolerance("", **{name: limit})  # type: ignore[arg-type]
 
 
-@given(limits=st.lists(st.none() | st.floats(0, 99), min_size=14, max_size=14))
+LIMITS = len(Tolerance("").limits)
+
+
+@given(limits=st.lists(st.none() | st.floats(0, 99), min_size=2 * LIMITS, max_size=2 * LIMITS))
 def test_the_narrower_of_two_tolerances_allows_what_both_do(limits: list[float | None]) -> None:
     names = list(Tolerance("").limits)
-    one, other = (Tolerance("", **dict(zip(names, part, strict=True))) for part in (limits[:7], limits[7:]))  # type: ignore[arg-type]
+    one, other = (Tolerance("", **dict(zip(names, part, strict=True))) for part in (limits[:LIMITS], limits[LIMITS:]))  # type: ignore[arg-type]
     both = one.within(other).limits
     for name in names:
         wanted = [limit for limit in (one.limits[name], other.limits[name]) if limit is not None]

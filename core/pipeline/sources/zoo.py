@@ -67,7 +67,7 @@ class ZooSource:
         about = {"source_sha256": self._loaded.sha256, **knobs.to_metadata(self.knobs)}
         weights.save(folder / WEIGHTS, self._loaded.module, self.spec.name, self.scale, about)
         inputs, outputs = shapes.contract(self.spec, self.scale)
-        return network_artifact(folder / WEIGHTS, inputs[0], outputs[0])
+        return network_artifact(folder / WEIGHTS, inputs, outputs)
 
     def rounded(self, graph: Graph) -> None:
         del graph

@@ -15,12 +15,12 @@ RUNNER = RUNNERS.get("onnxruntime")
 
 
 def test_the_same_conditions_must_give_the_same_bits() -> None:
-    kept = replay_of(OUTPUT, "photo", RUNNER, 1)
+    kept = replay_of({"restored": OUTPUT}, "photo", RUNNER, 1)
     other = OUTPUT.copy()
     other[0, 1, 1, 2] += 1
     assert kept is not None
-    assert not contradicts(replay_of(OUTPUT, "photo", RUNNER, 1), [kept])
-    assert contradicts(replay_of(other, "photo", RUNNER, 1), [kept])
+    assert not contradicts(replay_of({"restored": OUTPUT}, "photo", RUNNER, 1), [kept])
+    assert contradicts(replay_of({"restored": other}, "photo", RUNNER, 1), [kept])
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def test_the_same_conditions_must_give_the_same_bits() -> None:
     ids=str,
 )
 def test_other_conditions_say_nothing(change: dict[str, object]) -> None:
-    kept = replay_of(OUTPUT, "photo", RUNNER, 1)
+    kept = replay_of({"restored": OUTPUT}, "photo", RUNNER, 1)
     assert kept is not None
-    assert not contradicts(replay_of(OUTPUT + 1, "photo", RUNNER, 1), [kept.model_copy(update=change)])
+    assert not contradicts(replay_of({"restored": OUTPUT + 1}, "photo", RUNNER, 1), [kept.model_copy(update=change)])
     assert {"onnxruntime", "clearport", "numpy"} <= set(kept.versions)
 
 
@@ -50,5 +50,5 @@ def test_a_runtime_in_a_python_of_its_own_has_no_versions_to_go_by() -> None:
         def interpreter(self) -> str:
             return "/somewhere/python"
 
-    assert replay_of(OUTPUT, "photo", Elsewhere(), 1) is None  # type: ignore[arg-type]
+    assert replay_of({"restored": OUTPUT}, "photo", Elsewhere(), 1) is None  # type: ignore[arg-type]
     assert not contradicts(None, [])

@@ -30,7 +30,7 @@ def judged(precision: Precision, unit: Unit, executed: str, levels: int) -> Pari
     golden = np.random.default_rng(0).integers(10, 240, (SIDE, SIDE, 3)).astype(np.uint8)
     reference = Reference(QDQ if precision == "int8" else PYTORCH, golden.astype(np.float32))
     criteria = (Criterion(reference, tolerance_for(precision, as_picture(restored)), "8-bit pictures"),)
-    subject = Subject(artifact.key, artifact, golden, Exam("photo", golden, criteria), None)
+    subject = Subject(artifact.key, artifact, {"image": golden}, Exam("photo", {"image": golden}, criteria), None)
     output = golden.astype(np.float32)
     output.flat[::5] += levels
     cell = SimulatedReport("simulated", "x", {}, "a simulator", unit, unit, {}, {"executed_precision": executed})

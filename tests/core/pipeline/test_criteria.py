@@ -28,13 +28,14 @@ def truth(low: float, high: float) -> np.ndarray:
 
 def references(real: np.ndarray, int8: np.ndarray | None = None, name: str = PHOTO) -> References:
     picture = np.zeros((SIDE, SIDE, 3), np.uint8)
-    made = [Reference.of("QDQ reference", int8, SPEC)] * 2 if int8 is not None else [None, None]
-    return References(name, picture, Reference.of("PyTorch fp32", real, SPEC), *made)
+    made = [(Reference.of("QDQ reference", int8, SPEC),)] * 2 if int8 is not None else []
+    return References(name, {"restored": picture}, (Reference.of("PyTorch fp32", real, SPEC),), *made)
 
 
 def failures(found: References, output: np.ndarray, precision: Precision, spec: TensorSpec = SPEC) -> list[str]:
     artifact = Artifact("toy", precision, Path("x"), "", (spec,), (spec,), {})
-    return [text for report in found.exam(artifact).judge(output, artifact, "ran on Toy") for text in report.failures]
+    reports = found.exam(artifact).judge({"restored": output}, artifact, "ran on Toy")
+    return [text for report in reports for text in report.failures]
 
 
 def quantized(real: np.ndarray) -> np.ndarray:

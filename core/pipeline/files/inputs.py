@@ -1,0 +1,117 @@
+"""Files that go into an artifact: pictures for pictures, ``.npy`` arrays for everything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.base import BadInput
+from clearport.pictures.images import load_picture, load_stored
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clearport.base import Array, Artifact, TensorSpec
+    from clearport.graph.feeds import Sample
+
+_ARRAY = ".npy"
+_MOST = 1 << 31
+"""Bytes of an array that is read."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A sample, whether all of its pictures are gray although their colors are taken, and what was lost in reading."""
+
+    sample: Sample
+    grey: bool
+    read: str
+
+
+def taken(artifact: Artifact, given: Sequence[str | Path]) -> Taken:
+    """Read the files, in the order of the inputs or as ``NAME=FILE``. A state that is not given is zero.
+
+    Raises:
+        BadInput: an input is missing, is given twice or is not there, or a file cannot be read.
+    """
+    sample: dict[str, Array] = {}
+    greys, remarks = [], []
+    files = _assigned(artifact, given)
+    for spec in artifact.inputs:
+        if spec.name not in files and spec.kind == "state" and not spec.dynamic:
+            sample[spec.name] = np.zeros(_network_shape(spec), np.float32)
+            continue
+        if spec.name not in files:
+            wanted = ", ".join(f"{s.name} ({s.kind})" for s in artifact.inputs)
+            raise BadInput(f"{artifact.key} takes {len(artifact.inputs)} inputs: {wanted}; {spec.name!r} was not given")
+        path = files[spec.name]
+        if spec.is_picture and path.suffix.lower() != _ARRAY:
+            pixels, grey, said = _picture(path, spec)
+            sample[spec.name] = pixels
+            greys.append(grey)
+            remarks += said
+        else:
+            sample[spec.name] = _array(path, spec)
+    told = f"of the picture: {', '.join(dict.fromkeys(remarks))}" if remarks else ""
+    return Taken(sample, bool(greys) and all(greys), told)
+
+
+def _assigned(artifact: Artifact, given: Sequence[str | Path]) -> dict[str, Path]:
+    names = [spec.name for spec in artifact.inputs]
+    found: dict[str, Path] = {}
+    for each in given:
+        name, _, rest = str(each).partition("=")
+        if not rest or name not in names:
+            free = [known for known in names if known not in found]
+            if not free:
+                raise BadInput(
+                    f"{artifact.key} takes {len(names)} inputs ({', '.join(names)}), {len(given)} were given"
+                )
+            name, rest = free[0], str(each)
+        if name in found:
+            raise BadInput(f"input {name!r} is given twice: {found[name]} and {rest}")
+        found[name] = Path(rest)
+    return found
+
+
+def _network_shape(spec: TensorSpec) -> tuple[int, ...]:
+    """The fixed shape of an input in the axis order of the network."""
+    shape = tuple(n for n in spec.shape if isinstance(n, int))
+    return tuple(shape[i] for i in (0, 3, 1, 2)) if spec.layout == "NHWC" and len(shape) == 4 else shape
+
+
+def _picture(path: Path, spec: TensorSpec) -> tuple[Array, bool, list[str]]:
+    """Pixels in the colors of an input, whether they are gray, and remarks."""
+    if spec.color in {"RGB", "BGR"}:
+        loaded = load_picture(path)
+        return loaded.pixels, loaded.grey, list(loaded.remarks)
+    if spec.color == "Y":
+        loaded = load_picture(path)
+        luma = np.rint(loaded.pixels @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
+        return luma, False, [*loaded.remarks, *([] if loaded.grey else ["its colors became gray"])]
+    pixels = load_stored(path)
+    if pixels.shape[2] != spec.channels:
+        raise BadInput(
+            f"{path}: it has {pixels.shape[2]} channels, and input {spec.name!r} has {spec.channels} ({spec.color}): "
+            f"give a PNG of so many, or an array (H, W, {spec.channels}) of uint8 ({_ARRAY})"
+        )
+    return pixels, False, []
+
+
+def _array(path: Path, spec: TensorSpec) -> Array:
+    if path.suffix.lower() != _ARRAY:
+        raise BadInput(f"{path}: input {spec.name!r} is no picture ({spec.kind}): give an array as {_ARRAY}")
+    try:
+        if path.stat().st_size > _MOST:
+            raise BadInput(f"{path}: over {_MOST >> 30} GiB, which no input of a network is")
+        array: Array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(f"{path}: not an array that can be read: {error}") from error
+    kinds = {"picture": "u", "index": "iu"}.get(spec.kind, "fiu")
+    if array.dtype.kind not in kinds or (spec.is_picture and array.ndim != 3):
+        wanted = f"uint8 (H, W, {spec.channels})" if spec.is_picture else f"{spec.kind} of shape {spec.shape}"
+        raise BadInput(f"{path}: input {spec.name!r} wants {wanted}; got {array.dtype} {array.shape}")
+    return array

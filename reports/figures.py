@@ -1,0 +1,36 @@
+"""The figures of a parity in words: those that its kind of output is judged by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clearport.runtime.parity import ParityReport
+
+
+def figures(report: ParityReport) -> str:
+    """What a report found, short: ``equal``, or by how much the output differs."""
+    if report.psnr_db is None:
+        return "equal"
+    if report.basis != "values":
+        return f"{report.psnr_db:.1f} dB, largest difference {report.max_abs:.4g}"
+    return ", ".join(f"{name} {value}" for name, value in of_values(report))
+
+
+def in_decibels(report: ParityReport) -> str:
+    """The one figure of a report: PSNR, or the SQNR of what is no picture."""
+    if report.psnr_db is None:
+        return "equal"
+    return f"SQNR {report.sqnr_db:.1f} dB" if report.basis == "values" else f"{report.psnr_db:.1f} dB"
+
+
+def of_values(report: ParityReport) -> list[tuple[str, str]]:
+    """The figures of an output that is no picture: what is told -> how much."""
+    told = (
+        ("SQNR", report.sqnr_db, "{:.1f} dB"),
+        ("relative error", report.relative, "{:.2g}"),
+        ("top-1", report.top1, "{:.2%}"),
+        ("largest difference of a probability", report.probability, "{:.2g}"),
+        ("mean end-point error", report.endpoint, "{:.3g}"),
+    )
+    return [(name, text.format(value)) for name, value, text in told if value is not None]

@@ -1,0 +1,91 @@
+"""How to call files that do not just make one RGB picture of one: what each input and output is, for the templates
+``usage_tensors_<target>.<language>.j2``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clearport.graph import shapes
+from clearport.reports.templates import literal
+from clearport.reports.text import contract
+
+if TYPE_CHECKING:
+    from clearport.base import Scale, TensorSpec
+    from clearport.reports.usage import Codec
+
+PREFIX = "usage_tensors_"
+_MODES = {"RGB": "RGB", "BGR": "RGB", "RGBA": "RGBA", "BGRA": "RGBA", "Y": "L"}
+"""Colors of pictures that PNG files hold -> Pillow's mode."""
+
+
+@dataclass(frozen=True)
+class End:
+    """An input or output in code.
+
+    Attributes:
+        spec: what the file says of it.
+        codec: how pixels become numbers; None of what is no picture.
+        name: an identifier.
+        load: Python that reads it, from a file of its name; a state begins with zeros.
+        save: Python that writes it.
+    """
+
+    spec: TensorSpec
+    codec: Codec | None
+    name: str
+    load: str
+    save: str
+
+    @classmethod
+    def of(cls, spec: TensorSpec, codec: Codec | None) -> End:
+        """The end of a tensor."""
+        name = re.sub(r"\W", "_", spec.name)
+        return cls(spec, codec, name, _load(spec), _save(spec))
+
+    @property
+    def words(self) -> str:
+        """The contract in one line."""
+        return contract(self.spec)
+
+    @property
+    def picture(self) -> bool:
+        """Whether Core ML takes it as a picture."""
+        return self.spec.is_picture and self.spec.dtype == "uint8"
+
+    @property
+    def height(self) -> int | None:
+        size = shapes.size_of(self.spec)
+        return size.height if size else None
+
+    @property
+    def width(self) -> int | None:
+        size = shapes.size_of(self.spec)
+        return size.width if size else None
+
+
+def is_plain(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], scale: Scale) -> bool:
+    """Whether a network makes one RGB picture of one, some whole times as large."""
+    single = len(inputs) == len(outputs) == 1 and int(scale) == scale
+    return single and all(spec.is_picture and spec.color in {"RGB", "BGR"} for spec in (*inputs, *outputs))
+
+
+def _load(spec: TensorSpec) -> str:
+    if spec.is_picture and spec.color in _MODES:
+        mode = _MODES[spec.color]
+        gray = "[..., None]" if mode == "L" else "[..., ::-1]" if spec.color == "BGR" else ""
+        return f'np.asarray(Image.open({literal(f"{spec.name}.png")}).convert("{mode}")){gray}'
+    if spec.kind == "state" and not spec.dynamic:
+        return f"np.zeros({spec.shape}, np.{spec.dtype})"
+    return f"np.load({literal(f'{spec.name}.npy')})"
+
+
+def _save(spec: TensorSpec) -> str:
+    if not spec.is_picture:
+        return f"np.save({literal(f'{spec.name}.npy')}, outputs[{literal(spec.name)}])"
+    if spec.color not in _MODES:
+        return f"np.save({literal(f'{spec.name}.npy')}, p)"
+    gray = "[..., 0]" if _MODES[spec.color] == "L" else "[..., ::-1]" if spec.color == "BGR" else ""
+    return f"Image.fromarray(p{gray}).save({literal(f'{spec.name}.png')})"

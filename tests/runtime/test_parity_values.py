@@ -1,0 +1,121 @@
+"""Outputs that are no pictures: each is judged by its kind, and by the signal itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clearport.base import Measure, TensorSpec
+from clearport.runtime import limits, parity_values, tolerance
+from clearport.runtime.parity import ParityReport
+from clearport.runtime.parity_values import ValuesReference
+
+GENERATOR = np.random.default_rng(0)
+MAP = TensorSpec("depth", (1, 1, 8, 12), value_range=None, kind="map")
+
+
+def report(values: np.ndarray, wanted: np.ndarray, how: Measure = "relative", precision: str = "fp32") -> ParityReport:
+    spec = replace(MAP, shape=wanted.shape, measure=how)
+    allowed = tolerance.tolerance_for(precision, spec)  # type: ignore[arg-type]  # one of them
+    reference = ValuesReference("PyTorch fp32", "depth", wanted.astype(np.float32), how)
+    return parity_values.compare(values.astype(np.float32), spec, reference, "ran on Toy", allowed)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 3e4])
+def test_errors_are_shares_of_the_signal_whatever_its_unit(scale: float) -> None:
+    wanted = scale * GENERATOR.normal(size=(1, 1, 8, 12))
+    near = wanted + scale * 1e-5 * GENERATOR.normal(size=wanted.shape)
+    far = wanted + scale * 3e-2 * GENERATOR.normal(size=wanted.shape)
+    good, bad = report(near, wanted), report(far, wanted)
+    assert good.passed
+    assert good.sqnr_db == pytest.approx(100, abs=2)
+    assert not bad.passed
+    assert any("signal's own variance" in text for text in bad.failures)
+
+
+def test_one_number_far_off_does_not_hide_in_the_mean() -> None:
+    wanted = GENERATOR.normal(size=(1, 1, 200, 300))
+    wrong = wanted.copy()
+    wrong[0, 0, 7, 9] += 0.05
+    found = report(wrong, wanted)
+    assert found.sqnr_db is not None
+    assert found.sqnr_db > 60
+    assert any("of the largest number" in text for text in found.failures)
+
+
+def test_equal_is_equal_even_where_all_is_zero() -> None:
+    zero = np.zeros((1, 1, 8, 12))
+    assert report(zero, zero).passed
+    assert not report(zero + 1e-3, zero).passed
+
+
+def test_logits_are_judged_as_probabilities_and_by_their_choice() -> None:
+    wanted = np.array([[0.0, 2.0, 8.0, 1.0]])
+    found = report(wanted + 1e-6, wanted, "logits")
+    assert found.passed
+    assert (found.top1, found.probability) == (1.0, pytest.approx(0, abs=1e-6))
+    turned = report(np.array([[0.0, 8.0, 2.0, 1.0]]), wanted, "logits")
+    assert turned.top1 == 0.0
+    assert turned.probability == pytest.approx(0.995, abs=0.01)
+    assert any("choose the same class" in text for text in turned.failures)
+
+
+def test_classes_that_are_as_probable_may_change_places() -> None:
+    wanted = np.array([[1.0, 1.0001, -3.0]])
+    assert report(np.array([[1.0001, 1.0, -3.0]]), wanted, "logits").top1 == 1.0
+
+
+def test_a_single_logit_is_the_probability_of_yes() -> None:
+    found = report(np.array([[2.0]]), np.array([[-2.0]]), "logits")
+    assert found.top1 == 0.0
+    assert found.probability == pytest.approx(0.76, abs=0.01)
+
+
+def test_logits_of_every_pixel_are_told_by_the_share_that_agrees() -> None:
+    wanted = GENERATOR.normal(size=(1, 5, 20, 20)) * 4
+    wrong = wanted.copy()
+    wrong[:, :, :5] = wrong[:, ::-1, :5]
+    found = report(wrong, wanted, "logits")
+    assert found.top1 is not None
+    assert 0.75 <= found.top1 < 0.9
+
+
+def test_flow_is_told_by_its_end_points() -> None:
+    wanted = np.stack([np.full((10, 10), 3.0), np.full((10, 10), 4.0)])[None]
+    found = report(wanted + np.array([0.3, 0.4]).reshape(1, 2, 1, 1), wanted, "flow")
+    assert found.endpoint == pytest.approx(0.5, rel=1e-5)
+    assert found.endpoint_share == pytest.approx(0.1, rel=1e-5)
+    assert any("of the mean length off" in text for text in found.failures)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda v: v[..., :-1], "shape"),
+        (lambda v: v.astype(np.float64), "dtype float64, expected float32"),
+        (lambda v: np.where(v > 1, np.nan, v), "NaN or infinite"),
+    ],
+)
+def test_what_cannot_be_compared_fails_and_says_why(spoil, said: str) -> None:
+    wanted = GENERATOR.normal(size=(1, 1, 8, 12)).astype(np.float32)
+    reference = ValuesReference("PyTorch fp32", "depth", wanted, "relative")
+    found = parity_values.compare(spoil(wanted), MAP, reference, "ran", tolerance.tolerance_for("fp32", MAP))
+    assert not found.passed
+    assert said in found.failures[0]
+    assert found.output == "depth"
+
+
+def test_limits_of_int8_follow_what_rounding_alone_does_and_end_somewhere() -> None:
+    wanted = GENERATOR.normal(size=(1, 1, 64, 64))
+
+    def apart(share: float) -> ParityReport:
+        return report(wanted + share * GENERATOR.normal(size=wanted.shape), wanted)
+
+    assert limits.near_reference(apart(1e-6)) == tolerance.INT8_VALUES_QUIET
+    loose = limits.near_reference(apart(0.5))
+    assert loose.min_sqnr_db == tolerance.INT8_VALUES_WIDEST.min_sqnr_db
+    own = limits.near_network(apart(0.03))
+    assert own.min_sqnr_db == pytest.approx(20 * np.log10(1 / 0.03) - limits.WORSE_VALUES_DB, abs=0.5)
+    assert limits.near_network(apart(2.0)).min_sqnr_db == tolerance.QUANTIZATION_VALUES.min_sqnr_db
