@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clearport.base import CheckFailed, Graph, QuantizedGraph, ScaleTable
+from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
 from clearport.quantize.calibration import lanes, observers, photos, sensitivity
@@ -37,11 +38,14 @@ OBSERVING_COST = 2e10
 """Units (``cost``) that observing the photos may take. Else their middles are smaller."""
 
 OBSERVING_PIXELS = 150_000
-"""But so many pixels are always observed, over all photos."""
+"""But so many pixels are observed, over all photos, where they take no more than ``MOST_OBSERVING_COST``."""
 
-DEEP = 2e5
-"""Units for one pixel from which a network's errors are foretold (``sensitivity``): less is simulated in the time that
-PyTorch takes to be loaded."""
+MOST_OBSERVING_COST = 1e11
+"""Units that observing a very large network may take."""
+
+DEEP = 3e10
+"""Units of one run on all photos from which a network's errors are foretold (``sensitivity``): less is simulated in the
+time that PyTorch takes to be loaded."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +122,11 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
     options = options or QuantizeOptions()
     graph = ends.from_zero(graph)
     work = sum(cost.layers(graph).values())
-    pixels = max(OBSERVING_COST / work, OBSERVING_PIXELS)
+    pixels = max(OBSERVING_COST / work, min(OBSERVING_PIXELS, MOST_OBSERVING_COST / work))
     given, images = images, photos.spread(images, pixels) if images else images
     free, inputs = photos.prepare(graph, images, pixels / max(1, len(images)))
-    felt = sensitivity.measure(free, inputs) if work >= DEEP and options.search else None
+    deep = work * sum(map(feeds.area, inputs)) >= DEEP
+    felt = sensitivity.measure(free, inputs) if deep and options.search else None
     setting = _Setting(free, inputs, placement.floats(free, options.floats), work, cost.macs(graph), options, felt)
     best = max(_candidates(setting), key=lambda candidate: candidate.choice.psnr_db)
     if best.bench is not None:

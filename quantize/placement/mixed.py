@@ -9,19 +9,15 @@ told by the time that it adds, and by what that time would have bought elsewhere
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from clearport.base import QuantizedGraph, ScaleTable
-from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
-from clearport.quantize import footprint, qdq
-from clearport.quantize.calibration import lanes, photos
+from clearport.quantize.placement import errors, fold, islands
 from clearport.quantize.placement import floats as placement
-from clearport.quantize.placement import fold, islands
-from clearport.quantize.ranges import legalise, search
+from clearport.quantize.ranges import search
 from clearport.quantize.weights import arrays as weights
 from clearport.quantize.weights.rounding import Rounded
 
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from clearport.base import Array, Graph, Task
-    from clearport.graph.feeds import Feed
     from clearport.protocols import Progress
     from clearport.quantize.placement.fold import Folded
     from clearport.quantize.ranges.search import Bench, Choice
@@ -72,18 +67,8 @@ LAST = 3
 ROUNDS = 8
 """How many values may be made float one after another."""
 
-PROBE_COST = 1e11
-"""Units (``cost``) that finding the costliest values may take where their weights are not known."""
-
 _LEAST_NOISE = 0.2
 """Of its error a network is never thought to lose more than all but this by one value more in float."""
-
-_SWITCHES = 3
-"""Times the cost of a network that its form with switches takes: every value is rounded, chosen or not."""
-
-_SIDES = (128, 96, 64)
-"""The costliest values are found on a crop of so many pixels a side, where the graph can run on it. On a smaller one
-attention that reduces the picture (ESA of RFDN: to a sixth) would count for more than in a photo."""
 
 
 @dataclass(frozen=True)
@@ -215,12 +200,12 @@ def _layers(trial: Trial, best: Mixed, progress: Progress) -> Mixed:
 
     As many at once as shall be enough by what they cost; then it is measured.
     """
-    errors = _errors(trial, trial.placed(best.tail), progress)
+    costs = _errors(trial, trial.placed(best.tail), progress)
     around = _around(trial.graph)
-    waiting = ranked(errors, {name: trial.share(around[name]) for name in errors})[: 2 * ROUNDS]
+    waiting = ranked(costs, {name: trial.share(around[name]) for name in costs})[: 2 * ROUNDS]
     for done in range(ROUNDS):
         progress("trying single layers in float", done, ROUNDS)
-        taken = _enough(trial, best, waiting, errors, around) if best.loss_db > BAD_DB else []
+        taken = _enough(trial, best, waiting, costs, around) if best.loss_db > BAD_DB else []
         if not taken:
             break
         wanted = best.chosen.union(*(around[name] for name in taken))
@@ -231,14 +216,14 @@ def _layers(trial: Trial, best: Mixed, progress: Progress) -> Mixed:
 
 
 def _enough(
-    trial: Trial, best: Mixed, waiting: Sequence[str], errors: Mapping[str, float], around: Mapping[str, set[str]]
+    trial: Trial, best: Mixed, waiting: Sequence[str], costs: Mapping[str, float], around: Mapping[str, set[str]]
 ) -> list[str]:
     """The first of ``waiting`` without which the loss would be bearable, of those that spare enough each."""
     whole = trial.bench.measure.spans[0] ** 2
     noise, taken, wanted = 10 ** (-best.psnr_db / 10), list[str](), best.chosen
     for name in waiting:
         more = wanted | around[name]
-        less = max(noise - errors[name] / whole, _LEAST_NOISE * noise)
+        less = max(noise - costs[name] / whole, _LEAST_NOISE * noise)
         before, after = (loss_db(-10 * float(np.log10(each)), trial.task) for each in (noise, less))
         if before <= BAD_DB:
             break
@@ -270,43 +255,7 @@ def _around(graph: Graph) -> dict[str, set[str]]:
 
 
 def _errors(trial: Trial, floats: frozenset[str], progress: Progress) -> dict[str, float]:
-    """For values of the float network, the mean squared error of the output if that value alone is rounded."""
-    folded = lowered(trial.graph, floats, trial.bounds)
-    split = trial.bench.splits[0]
-    entries = legalise.activations(folded, trial.choice.ranges(folded, split.observed))
-    if trial.bench.weighed:
-        return search.errors(folded, entries, split.observed)
-    quantized = QuantizedGraph(folded.graph, ScaleTable(entries))
-    session: Any = graphs.session(qdq.with_switches(quantized, folded.clamps))
-    sources = {spec.name for spec in trial.bench.graph.inputs}
-    names = [name for name in entries if name not in sources and folded.observed[name] not in sources]
-    probes = _probes(trial.bench, PROBE_COST / max(1, len(names)) / _SWITCHES)
-
-    memory = footprint.running(trial.bench.graph, probes)
-
-    def outputs(on: str) -> list[list[Array]]:
-        given = {f"{name}.on": np.array(name == on) for name in entries}
-        return [session.run(None, {**feed, **given}) for feed in probes]
-
-    wanted = outputs("")
-    errors: dict[str, float] = {}
-    for done, (name, outs) in enumerate(zip(names, lanes.over(outputs, names, memory), strict=True)):
-        progress("finding what costs most", done, len(names))
-        key = folded.observed[name]
-        missed = [trial.bench.measure.error(out, want) for out, want in zip(outs, wanted, strict=True)]
-        errors[key] = max(errors.get(key, 0.0), float(np.mean(missed)))
-    return errors
-
-
-def _probes(bench: Bench, most: float) -> list[Feed]:
-    """Of the photos of the first split as many, and as large, as one run for ``most`` units can take."""
-    unit = bench.cost / sum(feeds.area(feed) for each in bench.photos for feed in each)
-    for side in _SIDES:
-        cut = photos.cropped(bench.graph, bench.photos[0], side)
-        count = int(most / (unit * feeds.area(cut[0])))
-        if count >= 1:
-            break
-    return cut[: max(1, count)]
+    return errors.of(trial.bench, lowered(trial.graph, floats, trial.bounds), trial.choice, progress)
 
 
 def _ordered(graph: Graph, names: Collection[str]) -> tuple[str, ...]:

@@ -42,13 +42,17 @@ TRIAL_COST = 4e9
 """Units that one simulation may take: for larger networks smaller parts of the photos are judged, then fewer photos."""
 
 TRIAL_PIXELS = 74_000
-"""But so many pixels are always judged: eight crops of 96x96."""
+"""But so many pixels are judged, eight crops of 96x96, where they take no more than ``MOST_TRIAL_COST``."""
+
+MOST_TRIAL_COST = 5e10
+"""Units that one simulation of a very large network may take."""
 
 PROMISING = 2
 """So many calibrators are simulated where what errors cost is known beforehand: those that promise most."""
 
 _FACTORS = (0.8, 1.25)
 _WORTH_DB = 0.01
+_FEWEST = 2
 _ALIGNED = "aligned"
 _SIDES = (128, 96, 64)
 """Photos are judged on a crop of so many pixels a side, where the graph can run on it."""
@@ -111,13 +115,14 @@ class Bench:
 
 def _affordable(graph: Graph, splits: Sequence[Split], work: float) -> list[list[Feed]]:
     """The photos of each split, cut until one simulation takes ``TRIAL_COST``, or ``TRIAL_PIXELS`` are left."""
-    whole, most = [[*s.inputs, *photos.halved(graph, s.inputs)] for s in splits], max(TRIAL_COST, TRIAL_PIXELS * work)
+    whole = [[*s.inputs, *photos.halved(graph, s.inputs)] for s in splits]
+    most = max(TRIAL_COST, min(TRIAL_PIXELS * work, MOST_TRIAL_COST))
     for side in _SIDES:
         cut = [photos.cropped(graph, each, side) for each in whole]
         price = work * sum(feeds.area(feed) for each in cut for feed in each)
         if price <= most:
             return cut
-    counts = [max(1, int(most / price * len(each))) for each in cut]
+    counts = [min(len(each), max(_FEWEST, int(most / price * len(each)))) for each in cut]
     return [[each[i * len(each) // n] for i in range(n)] for each, n in zip(cut, counts, strict=True)]
 
 

@@ -51,6 +51,9 @@ COST = 1e10
 PIXELS = 37_000
 """But so many pixels are always looked at: four crops of 96x96."""
 
+FEWEST = 4
+"""And so many photos: what makes up for errors on fewer does not on others (IAT, whose photos cannot be cut)."""
+
 
 @dataclass(frozen=True)
 class Rounded:
@@ -116,7 +119,7 @@ def affordable(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:
         price = sum(map(feeds.area, crops)) * work
         if price <= most:
             return crops
-    count = max(1, int(most / price * len(crops)))
+    count = min(len(crops), max(FEWEST, int(most / price * len(crops))))
     return [crops[index * len(crops) // count] for index in range(count)]
 
 

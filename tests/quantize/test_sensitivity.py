@@ -25,7 +25,7 @@ CASES = {
     "functions": """
         two = Constant<value = float {2.0}>()
         a = Abs(image) b = Add(a, T) c = Sqrt(b) d = Log(b) e = Exp(d) f = Erf(c) g = HardSwish(f)
-        h = Reciprocal(b) i = Pow(h, two) j = Add(i, e) restored = Add(j, g)""",
+        h = Reciprocal(b) i = Pow(h, two) j = Add(i, e) k = Sin(j) l = Cos(k) restored = Add(l, g)""",
     "convolutions": """
         a = Conv<pads=[1,0,2,1], strides=[2,1], dilations=[1,2]>(image, W, B)
         restored = ConvTranspose<strides=[2,2], pads=[1,1,1,1], output_padding=[1,1]>(a, U, C)""",

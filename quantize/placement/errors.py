@@ -1,0 +1,73 @@
+"""What rounding each value costs the output, to tell which shall stay float."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearport.base import QuantizedGraph, ScaleTable
+from clearport.graph import feeds
+from clearport.graph import nodes as graphs
+from clearport.quantize import footprint, qdq
+from clearport.quantize.calibration import lanes, photos
+from clearport.quantize.ranges import legalise, search
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+    from clearport.graph.feeds import Feed
+    from clearport.protocols import Progress
+    from clearport.quantize.placement.fold import Folded
+    from clearport.quantize.ranges.search import Bench, Choice
+
+PROBE_COST = 1e11
+"""Units (``cost``) that finding the costliest values may take where their weights are not known."""
+
+_SWITCHES = 3
+"""Times the cost of a network that its form with switches takes: every value is rounded, chosen or not."""
+
+_SIDES = (128, 96, 64)
+"""The costliest values are found on a crop of so many pixels a side, where the graph can run on it. On a smaller one
+attention that reduces the picture (ESA of RFDN: to a sixth) would count for more than in a photo."""
+
+
+def of(bench: Bench, folded: Folded, choice: Choice, progress: Progress) -> dict[str, float]:
+    """For values of the float network, the mean squared error of the output if that value alone is rounded.
+
+    By the weights of ``sensitivity`` where they are known; else each is rounded alone.
+    """
+    split = bench.splits[0]
+    entries = legalise.activations(folded, choice.ranges(folded, split.observed))
+    if bench.weighed:
+        return search.errors(folded, entries, split.observed)
+    quantized = QuantizedGraph(folded.graph, ScaleTable(entries))
+    session: Any = graphs.session(qdq.with_switches(quantized, folded.clamps))
+    sources = {spec.name for spec in bench.graph.inputs}
+    names = [name for name in entries if name not in sources and folded.observed[name] not in sources]
+    probes = _probes(bench, PROBE_COST / max(1, len(names)) / _SWITCHES)
+
+    memory = footprint.running(bench.graph, probes)
+
+    def outputs(on: str) -> list[list[Array]]:
+        given = {f"{name}.on": np.array(name == on) for name in entries}
+        return [session.run(None, {**feed, **given}) for feed in probes]
+
+    wanted = outputs("")
+    errors: dict[str, float] = {}
+    for done, (name, outs) in enumerate(zip(names, lanes.over(outputs, names, memory), strict=True)):
+        progress("finding what costs most", done, len(names))
+        key = folded.observed[name]
+        missed = [bench.measure.error(out, want) for out, want in zip(outs, wanted, strict=True)]
+        errors[key] = max(errors.get(key, 0.0), float(np.mean(missed)))
+    return errors
+
+
+def _probes(bench: Bench, most: float) -> list[Feed]:
+    """Of the photos of the first split as many, and as large, as one run for ``most`` units can take."""
+    unit = bench.cost / sum(feeds.area(feed) for each in bench.photos for feed in each)
+    for side in _SIDES:
+        cut = photos.cropped(bench.graph, bench.photos[0], side)
+        count = int(most / (unit * feeds.area(cut[0])))
+        if count >= 1:
+            break
+    return cut[: max(1, count)]
