@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from clearport.export.quirks.table import Quirk
+from clearport.operators.pools import AVERAGE_POOL
+from clearport.operators.unary import LOG
 
 _SEEN = "coremltools 9.0"
 
 LOG_EPSILON = Quirk(
     "a number added to logarithms",
     _SEEN,
-    "Log",
+    LOG.name,
     "log without an epsilon",
     "log(x + 1e-45)",
     "rewritten",
@@ -18,7 +20,7 @@ LOG_EPSILON = Quirk(
 COUNTED_CEIL = Quirk(
     "averages that are rounded up",
     _SEEN,
-    "AveragePool",
+    AVERAGE_POOL.name,
     "ceil_mode with count_include_pad",
     "what is beyond the padding is not documented",
     "refused",

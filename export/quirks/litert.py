@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from clearport.export.quirks.table import Quirk
+from clearport.operators import activations
+from clearport.operators.convolution import CONV
+from clearport.operators.layouts import DEPTH_TO_SPACE
+from clearport.operators.resize import RESIZE
 
 _SEEN = "ai-edge-litert 2.3.0"
 
 LEAKY_RELU = Quirk(
     "leaky ReLUs in fixed point",
     _SEEN,
-    "LeakyRelu",
+    activations.LEAKY_RELU.name,
     "int8: slopes and scales that are not whole parts of 256",
     "the slope in 8 bits of fixed point: up to a step off on a third of the values, more behind other layers",
     "avoided",
@@ -18,7 +22,7 @@ LEAKY_RELU = Quirk(
 LARGE_FACTOR = Quirk(
     "factors of 256",
     _SEEN,
-    "Conv",
+    CONV.name,
     "int8: sums whose steps are 256 times as large as those of the output, or larger",
     "nothing: the process aborts when XNNPACK turns the file down",
     "rewritten",
@@ -27,7 +31,7 @@ LARGE_FACTOR = Quirk(
 CHANNEL_ORDER = Quirk(
     "order of channels",
     _SEEN,
-    "DepthToSpace",
+    DEPTH_TO_SPACE.name,
     "mode CRD",
     "nothing: DEPTH_TO_SPACE has no such mode",
     "refused",
@@ -37,7 +41,7 @@ CHANNEL_ORDER = Quirk(
 OWN_BILINEAR = Quirk(
     "bilinear in fixed point",
     _SEEN,
-    "Resize",
+    RESIZE.name,
     "int8, linear, by TFLite's own kernel (XNNPACK switched off)",
     "places in 10 bits of fixed point: up to 8 steps off on noise, the more the larger the picture",
     "avoided",

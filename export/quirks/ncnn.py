@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from clearport.export.quirks.table import Quirk
+from clearport.operators.convolution import CONV
+from clearport.operators.resize import RESIZE
 
 _SEEN = "ncnn 1.0.20261020"
 
 NO_BATCH = Quirk(
     "no batch",
     _SEEN,
-    "Conv",
+    CONV.name,
     "more than one picture, or other axes than four",
     "other axes for height and width: numbers from elsewhere in memory",
     "refused",
@@ -18,7 +20,7 @@ NO_BATCH = Quirk(
 BY_SIZE = Quirk(
     "resizing by the sizes",
     _SEEN,
-    "Resize",
+    RESIZE.name,
     "a factor whose product with the size is rounded down, written to Interp as a size",
     "the factor of the two sizes: 10 levels off for 25x35 by 0.5",
     "rewritten",
@@ -27,7 +29,7 @@ BY_SIZE = Quirk(
 MULTIPLIED = Quirk(
     "nearest by multiplying",
     _SEEN,
-    "Resize",
+    RESIZE.name,
     "nearest by a factor whose inverse float32 does not hold",
     "x * (1 / factor) instead of x / factor: the other pixel where that falls on a border",
     "refused",

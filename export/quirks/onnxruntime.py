@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from clearport.export.quirks.table import Quirk
+from clearport.operators.convolution import CONV
+from clearport.operators.reductions import SOFTMAX
 
 _SEEN = "onnxruntime 1.31.1"
 
 FLOAT_BETWEEN_INT8 = Quirk(
     "float between int8",
     _SEEN,
-    "Softmax",
+    SOFTMAX.name,
     "default optimizations: a float operator between DequantizeLinear and QuantizeLinear",
     "the operator's int8 form, which rounds its result to other steps: 24 to 35 dB",
     "rewritten",
@@ -18,7 +20,7 @@ FLOAT_BETWEEN_INT8 = Quirk(
 FLOAT_WEIGHTS = Quirk(
     "float weights between int8",
     _SEEN,
-    "Conv",
+    CONV.name,
     "default optimizations: float weights between DequantizeLinear and QuantizeLinear (WeightBiasQuantization)",
     "weights of 8 bits with one scale for all channels: 12 dB less",
     "rewritten",

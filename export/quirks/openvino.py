@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from clearport.export import resampling
 from clearport.export.quirks.table import Quirk
 from clearport.graph.nodes import attr_int, attr_str
+from clearport.operators.movers import PAD
+from clearport.operators.pools import AVERAGE_POOL, MAX_POOL
+from clearport.operators.resize import RESIZE
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -43,7 +46,7 @@ def _counted_beyond(node: ir.Node) -> bool:
 ANTIALIAS = Quirk(
     "antialias",
     _SEEN,
-    "Resize",
+    RESIZE.name,
     "linear or cubic with antialias",
     "the same without antialias: up to 0.8 of the range off",
     "rewritten",
@@ -53,7 +56,7 @@ ANTIALIAS = Quirk(
 EXCLUDE_OUTSIDE = Quirk(
     "cubic without what lies outside",
     _SEEN,
-    "Resize",
+    RESIZE.name,
     "cubic with exclude_outside",
     "cubic with the edge repeated: 0.06 of the range off at the border",
     "rewritten",
@@ -63,7 +66,7 @@ EXCLUDE_OUTSIDE = Quirk(
 NEAREST_BORDERS = Quirk(
     "nearest on the border of pixels",
     _SEEN,
-    "Resize",
+    RESIZE.name,
     "nearest by a factor that is not whole, or to a size",
     "the other pixel where a point falls on the border of two in float32 (1.3 times 35 columns, half_pixel)",
     "rewritten",
@@ -73,7 +76,7 @@ NEAREST_BORDERS = Quirk(
 COUNTED_BEYOND = Quirk(
     "averages that are rounded up",
     _SEEN,
-    "AveragePool",
+    AVERAGE_POOL.name,
     "ceil_mode with count_include_pad",
     "windows beyond the padding are divided by other counts: up to 0.3 of the range off at the border",
     "refused",
@@ -83,7 +86,7 @@ COUNTED_BEYOND = Quirk(
 PAD_WRAP = Quirk(
     "circular padding",
     _SEEN,
-    "Pad",
+    PAD.name,
     "mode wrap",
     "nothing: the reader raises an error",
     "refused",
@@ -93,7 +96,7 @@ PAD_WRAP = Quirk(
 WINDOW_BEYOND = Quirk(
     "windows that begin in the padding",
     _SEEN,
-    "MaxPool",
+    MAX_POOL.name,
     "ceil_mode where the last window may begin in the padding at the end",
     "a row or column more than PyTorch, ONNX Runtime and the specification",
     "refused",
@@ -103,7 +106,7 @@ WINDOW_BEYOND = Quirk(
 COUNTED_INT8 = Quirk(
     "counted padding in int8",
     _SEEN,
-    "AveragePool",
+    AVERAGE_POOL.name,
     "int8: count_include_pad with pads",
     "the padding is the number 0 instead of the zero point: 57 steps off at the border",
     "avoided",

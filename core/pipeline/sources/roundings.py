@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +57,7 @@ def unrounded(graph: Graph, given: Given) -> tuple[str, ...]:
     rounded = {name for name, _, _ in given}
     found = []
     for node in graph.model.graph:
-        if node.op_type not in {"Conv", "ConvTranspose", "MatMul"}:
+        if table.of(node).kind not in {"convolution", "matrix"}:
             continue
         value = node.outputs[0]
         after = [user.outputs[0] for user in graphs.consumers(value) if graphs.clamp_of(user) is not None]
