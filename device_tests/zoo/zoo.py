@@ -49,6 +49,7 @@ the reference (0.501 levels of 0.5)."""
 _NEEDS_A_SIZE = re.compile(r"cannot take operator \w+ of layer .* (give --size|export it for one size)")
 LARGE = {"bsrn", "iagcfull", "iat", "imdn", "prenet", "prn", "quasisparse", "rfdn", "safmn", "sci"}
 LARGE |= {"snetvnet", "spantiny", "transmission", "zerodce", "zerodcepp"}
+LARGE |= {"graspp", "heavyrain", "rlfn", "safmnpp", "span"}
 """What takes half a minute, or resembles another network, waits for ``make test-all``."""
 
 

@@ -98,7 +98,7 @@ def test_a_network_in_steps_computes_what_it_does_at_once_with_what_was_changed(
         np.testing.assert_allclose(after["restored"], session.run(None, {"image": image})[0], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [None, Size(64, 96)])
+@pytest.mark.parametrize("size", [pytest.param(None, marks=pytest.mark.slow), Size(64, 96)])
 def test_branches_that_come_back_to_the_size_of_the_picture_do_not_add_up(size: Size | None) -> None:
     """BSRN's attention shrinks six times and resizes to where it was, in each of its blocks."""
     spec = NETWORKS.get("bsrn")

@@ -247,7 +247,7 @@ def test_a_switch_that_is_off_still_does_the_clamp_of_its_range(graph_of, photos
     np.testing.assert_allclose(given, wanted, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["rlfn", "bsrn"])
+@pytest.mark.parametrize("name", ["rlfn", pytest.param("bsrn", marks=pytest.mark.slow)])
 def test_sizes_that_a_network_computes_stay_integers(name: str) -> None:
     """At a free size, attention resizes to sizes that are joined from shapes: no scale is theirs."""
     spec = NETWORKS.get(name)
