@@ -16,10 +16,9 @@ from clearport.bundle.manifest import QualityRecord
 from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
 from clearport.pipeline.eval_gate import check_names, checksum_checks, required_checks, sound
-from clearport.pipeline.plain import plain_scale
 from clearport.pipeline.prove import TIMEOUT_S, network_of, open_worker, runner_of
 from clearport.pipeline.run import tiling_of, usable_runner
-from clearport.pipeline.select import select
+from clearport.pipeline.select import plain_scale, select
 from clearport.protocols import no_progress
 from clearport.reports.html import write_reports
 from clearport.reports.junit import Check, JunitFile

@@ -13,9 +13,8 @@ from clearport.base import BadInput, NotInstalled, Skipped
 from clearport.bundle.folder import Bundle, verify_folder
 from clearport.disk.outputs import OutFolder, claimed
 from clearport.pipeline.exams import limits_of
-from clearport.pipeline.plain import plain_scale
 from clearport.pipeline.run import model_of, tiling_of
-from clearport.pipeline.select import select
+from clearport.pipeline.select import plain_scale, select
 from clearport.registry import missing
 from clearport.runtime.devices.browser.offer import candidates_of, plan_of
 from clearport.runtime.devices.browser.page import Content, content_of, ensure_built, page_files
