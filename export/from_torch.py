@@ -19,6 +19,7 @@ from onnx_ir.passes import common
 from torch.utils._pytree import tree_leaves
 
 from clearport.base import BadInput, CheckFailed, Graph, Size, TensorSpec
+from clearport.export import torch_forms
 from clearport.export.passes import order as passes
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
@@ -178,7 +179,7 @@ def _to_onnx(
                 input_names=[each.name for each in ends[0]],
                 output_names=[each.name for each in ends[1]],
                 dynamic_shapes=free,
-                custom_translation_table={torch.ops.aten.pixel_unshuffle.default: _unshuffled},
+                custom_translation_table=torch_forms.table(),
                 optimize=False,
                 verbose=False,
             )
@@ -191,16 +192,6 @@ def _to_onnx(
 def arguments(feed: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> tuple[torch.Tensor, ...]:
     """A feed in the order of the module's arguments."""
     return tuple(torch.from_numpy(feed[each.name]) for each in inputs)
-
-
-def _unshuffled(image: Any, factor: int) -> Any:
-    """pixel_unshuffle as two operators: the exporter's own form computes sizes, where they are free."""
-    from onnxscript import opset20 as op
-
-    channels = image.shape[1]
-    order = np.arange(channels * factor**2).reshape(factor**2, channels).T.reshape(-1)
-    packed = op.SpaceToDepth(image, blocksize=factor)  # channel s*C + c, where PyTorch has c*factor² + s
-    return op.Gather(packed, op.Constant(value_ints=order.tolist()), axis=1)
 
 
 def _free_shapes(spec: Described, inputs: Sequence[TensorSpec]) -> tuple[dict[int, Any], ...]:

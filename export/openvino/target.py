@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from clearport.base import Artifact, NotInstalled, Options, Precision, Skipped
+from clearport.base import Artifact, NotInstalled, Options, Precision, Skipped, UnsupportedOperator
 from clearport.disk.files import atomic_path, digest
 from clearport.export.coreml.wide import choose
 from clearport.export.half_arithmetic import measured
 from clearport.export.onnxruntime.target import onnx_form
 from clearport.export.openvino.forms import rewritten
+from clearport.export.passes.plain import sampling
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 from clearport.registry import installed_versions, missing
@@ -62,6 +64,9 @@ class OpenVinoTarget:
             raise NotInstalled(missing(self.requires)[0], self.name)
         if precision not in self.precisions:
             return [Skipped(f"{self.name}/{precision}", f"OpenVINO is written as {', '.join(self.precisions)}")]
+        graph = sampling.run(graph, deep_only=True)
+        if quantized is not None:
+            quantized = replace(quantized, graph=sampling.run(quantized.graph, deep_only=True))
         model, inputs, outputs = onnx_form(graph, quantized, precision, options)
         stem = f"{graph.stem}_{precision}"
         path = folder / f"{stem}.openvino"
@@ -83,13 +88,24 @@ def _write(model: bytes, path: Path, half: bool) -> None:
     import openvino as ov
     from openvino import _offline_transformations as passes
 
-    network = ov.Core().read_model(model)
+    try:
+        network = ov.Core().read_model(model)
+    except RuntimeError as error:
+        raise _unread(str(error)) from error
     passes.apply_moc_transformations(network, cf=False, smart_reshape=True)
     passes.compress_quantize_weights_transformation(network)
     _keep_roundings(network)
     network.set_friendly_name(path.stem)
     _number_nodes(network)
     ov.save_model(network, path, compress_to_fp16=half)
+
+
+def _unread(said: str) -> UnsupportedOperator:
+    """The refusal of what OpenVINO's reader does not take, with the operator and the reason that it names."""
+    lines = [line.strip("- ") for line in said.splitlines() if line.strip()]
+    named = re.search(r"for operations: ([\w.]+)", said) or re.search(r"^-- (\w+)", said, re.MULTILINE)
+    op = named[1] if named else "?"
+    return UnsupportedOperator("openvino", op, "?", f"its reader says: {'; '.join(lines[-3:])}"[:400])
 
 
 def _wide_layers(graph: Graph) -> frozenset[str]:

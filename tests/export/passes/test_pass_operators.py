@@ -71,7 +71,14 @@ def attention(m: nn.ModuleDict, x: torch.Tensor) -> torch.Tensor:
     return mixed.transpose(1, 2).reshape(batch, -1, channels).transpose(1, 2).reshape(x.shape)
 
 
+def pooled(x: torch.Tensor, *size: int) -> torch.Tensor:
+    """To a grid of windows and back."""
+    return F.interpolate(F.adaptive_avg_pool2d(x, size), size=(SIZE.height, SIZE.width), mode="nearest")
+
+
 CASES = {
+    "windows that do not divide": (lambda m, x: pooled(x, 7, 5), "MatMul MatMul Resize"),
+    "windows that divide": (lambda m, x: pooled(x, 8, 6), "AveragePool Resize"),
     "global mean": (lambda m, x: x * x.mean((2, 3), keepdim=True), "GlobalAveragePool Mul"),
     "global mean, axes dropped": (lambda m, x: x * x.mean((2, 3))[:, :, None, None], "GlobalAveragePool Mul"),
     "adaptive average": (lambda m, x: x * F.adaptive_avg_pool2d(x, 1), "GlobalAveragePool Mul"),
