@@ -29,6 +29,8 @@ PASSES: tuple[str, ...] = (
     "plain.picks",  # before anything merges reshapes: it writes some
     "plain.writes",  # behind picks: what it cuts has steps forwards
     "plain.einsum",  # before reshapes are merged, as those below
+    "plain.fourier",
+    "plain.deformed",
     "plain.functions",
     "plain.frames",  # behind functions: those leave a normalization to it
     "plain.transposed",  # behind frames: a line's transposed convolution is one of pictures

@@ -99,6 +99,30 @@ RARER: dict[str, Case] = {
             ("linear", "reflection", 1), ("nearest", "border", 1),
         )
     },
+    "deformed, with a mask": after_conv(
+        ("Conv", "y wo bo", "o", {}), ("Sigmoid", "x", "m0", {}), ("Conv", "m0 wm bm", "m", {}),
+        one("DeformConv", "x w o b m", kernel_shape=[3, 3], pads=[1] * 4, offset_group=2),
+        constants={
+            "wo": weight(36, 8, 1, 1), "bo": weight(36), "wm": weight(18, 8, 1, 1), "bm": weight(18),
+            "w": weight(4, 8, 3, 3), "b": weight(4),
+        },
+    ),
+    "deformed, in groups and steps": after_conv(
+        ("Conv", "y wo bo", "o", {"strides": [2, 2]}),
+        one("DeformConv", "x w o", strides=[2, 2], pads=[2] * 4, dilations=[2, 2], group=2),
+        constants={"wo": weight(18, 8, 1, 1), "bo": weight(18), "w": weight(4, 4, 3, 3)},
+    ),
+    "Fourier transform": after_conv(
+        ("Unsqueeze", "x u", "d", {}), ("DFT", "d  a", "f", {"onesided": 1}), ("DFT", "f  b", "g", {}),
+        one("Reshape", "g o"),
+        constants={"u": i64(4), "a": i64(3)[0], "b": i64(2)[0], "o": i64(1, 14, 10, 8)},
+    ),
+    "Fourier transform back": after_conv(
+        ("Reshape", "x r", "d", {}), ("DFT", "d  b", "f", {"inverse": 1}),
+        ("DFT", "f n a", "g", {"inverse": 1, "onesided": 1}),
+        one("Reshape", "g o"),
+        constants={"r": i64(1, 4, 10, 12, 2), "a": i64(3)[0], "b": i64(2)[0], "n": i64(22)[0], "o": i64(1, 4, 10, 22)},
+    ),
     "a batch of pictures": after_conv(
         ("Reshape", "x n", "b", {}), ("Conv", "b w v", "c", {"pads": [1] * 4}),
         ("MaxPool", "c", "p", {"kernel_shape": [2, 2]}),
