@@ -9,38 +9,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import BadInput, CheckFailed, Graph, Size, TensorSpec
-from clearport.graph import feeds, shapes
+from clearport.base import BadInput, Graph, Size, TensorSpec
 from clearport.graph import nodes as graphs
-from clearport.models import samples
+from clearport.graph import shapes
 from clearport.models.cost import Cost
 from clearport.models.normalized import order
-from clearport.operators.reach import Whole, halo_of
 from clearport.operators.sizes import coarsest_stride
-from clearport.pictures.images import load_rgb
-from clearport.pipeline.goldens import fit
 from clearport.pipeline.sources import contract as contracts
-from clearport.pipeline.sources import measure, ranges
+from clearport.pipeline.sources import cutting, measure, ranges, spans
 from clearport.pipeline.sources.contract import Contract
 from clearport.pipeline.sources.source import Traits
 from clearport.quantize.placement.cost import macs
 
 if TYPE_CHECKING:
     from clearport.base import Array, Kind
-    from clearport.pictures.images import Image8
     from clearport.pipeline.sources.measure import Subject
 
     Specs = tuple[TensorSpec, ...]
     Build = Callable[[Sequence[TensorSpec], Sequence[TensorSpec]], Graph]
 
 COLORS = {1: "Y", 3: "RGB", 4: "RAW"}
-OVERLAP = 32
-"""Input pixels of overlap of tiles of a network that looks at the whole picture: they hide what differs."""
-_PHOTOS = 3
-_NOISE = 1e-6
-"""Changes of an output by this share of it may be those of kernels that add in blocks."""
-_LONGEST = 160
-"""Reaches up to which tiles are tried: more would take long."""
 
 
 @dataclass(frozen=True)
@@ -92,18 +80,18 @@ def described(
     main = shapes.lead(ends)
     plain = measure.Subject(contract.name or name, inputs, _plainly(subject.run, inputs))
     graph = build(shapes.at(inputs, probe), shapes.at(ends, probe))
-    taken, told = _ranges(plain, graph, main, probe, contract)
+    taken, told = spans.found_of(plain, graph, main, probe, contract)
     inputs = tuple(replace(s, value_range=taken.range or ranges.UNIT) if s.is_picture else s for s in inputs)
     said = {end.name or main.name for end in contract.outputs if end.kind or end.range}
-    ends = _with_ranges(ends, main, told, graph, said)
+    ends = spans.with_ranges(ends, main, told, graph, said)
     known = measure.Subject(plain.name, inputs, plain.run)
-    reach = _reach(known, graph, main.name, probe)
+    reach = cutting.reach(known, graph, main.name, probe)
     multiple = math.lcm(found.multiple if found else 1, coarsest_stride(graph), contract.tiles.multiple or 1)
     least = max(found.least if found else 1, contract.tiles.least_side or 1)
     if found is not None and len(main.shape) == 4:
-        reach = _tiled(known, reach, main.name, multiple, least)
+        reach = cutting.tiled(known, reach, main.name, multiple, least)
     elif "by changing" in reach.how:  # at one size nothing shows that tiles are as good as the whole
-        reach = replace(reach, halo=max(reach.halo, OVERLAP), whole=True)
+        reach = replace(reach, halo=max(reach.halo, cutting.OVERLAP), whole=True)
     traits = Traits(
         name=plain.name,
         task=contract.task or "other",
@@ -201,111 +189,3 @@ def _states(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> tupl
             pairs[spec.name] = match.name
     taken = tuple(replace(s, kind="state") if s.name in pairs else s for s in inputs)
     return taken, tuple(replace(s, kind="state") if s.name in pairs.values() else s for s in outputs)
-
-
-def _with_ranges(ends: Specs, main: TensorSpec, told: ranges.Found, graph: Graph, said: set[str]) -> Specs:
-    """Outputs with what was found of them; those that the contract names stay as it has them."""
-    found = []
-    for index, spec in enumerate(ends):
-        if spec is main:
-            found.append(_as_told(spec, replace(told, picture=True) if spec.name in said else told))
-        else:
-            found.append(spec if spec.name in said else _beside(spec, graph, index, main))
-    return tuple(found)
-
-
-def _beside(spec: TensorSpec, graph: Graph, index: int, picture: TensorSpec) -> TensorSpec:
-    """An output beside the main one: a picture where its last operator says its range, else a map."""
-    if not spec.is_picture:
-        return spec
-    found = ranges.at_output(graph, index)
-    kind: Kind = "picture" if found is not None and spec.channels == picture.channels else "map"
-    return replace(spec, kind=kind, value_range=found.range if found else None)
-
-
-def _as_told(spec: TensorSpec, found: ranges.Found) -> TensorSpec:
-    """An output with its range; one that is no picture of the photo is a map."""
-    if not spec.is_picture:
-        return spec
-    return replace(spec, kind="picture" if found.picture and found.range else "map", value_range=found.range)
-
-
-def _ranges(
-    subject: Subject, graph: Graph, main: TensorSpec, probe: Size, contract: Contract
-) -> tuple[ranges.Found, ranges.Found]:
-    """The ranges of the picture that comes in and of the one that goes out."""
-    picture = shapes.lead(subject.inputs)
-    told = [ranges.Found(spec.value_range, "as you said") for spec in (picture, main)]
-    said = [
-        any(end.range is not None and end.name in {"", spec.name} for end in ends)
-        for spec, ends in ((picture, contract.inputs), (main, contract.outputs))
-    ]
-    if all(said):
-        return told[0], told[1]
-    photos = [load_rgb(path) for path in samples.calibration()[:_PHOTOS]]
-    at_size = shapes.at(subject.inputs, probe)
-
-    def feed(photo: Image8, span: tuple[float, float]) -> dict[str, Array]:
-        ranged = [replace(s, value_range=span) if s.is_picture else s for s in at_size]
-        return feeds.feed_of(ranged, feeds.sample_of(ranged, fit(photo, probe)))
-
-    def restore(index: int, span: tuple[float, float]) -> Array:
-        return subject.run(feed(photos[index], span))[main.name]
-
-    shown = [feed(photo, ranges.UNIT)[picture.name] for photo in photos]
-    index = next(i for i, spec in enumerate(graph.outputs) if spec.name == main.name)
-    last = ranges.at_output(graph, index) if not said[1] else told[1]
-    taken, given = ranges.from_photos(shown, restore, last.range if last else None)
-    made = replace(last, picture=given.picture) if last else given
-    measured = (ranges.at_input(graph) or taken, made)
-    return (told[0] if said[0] else measured[0]), (told[1] if said[1] else measured[1])
-
-
-@dataclass(frozen=True)
-class _Reach:
-    """How far an output pixel looks, whether it looks at all of the picture, and how that was found."""
-
-    halo: int
-    whole: bool
-    how: str
-
-
-def _reach(subject: Subject, graph: Graph, main: str, probe: Size) -> _Reach:
-    """By the operators, which tell the most that it can be, and by changing pixels, which shows the least.
-
-    Raises:
-        CheckFailed: changed pixels reach farther than the operators tell.
-    """
-    picture = shapes.lead(subject.inputs).name
-    try:
-        told = halo_of(graph)
-    except Whole as where:
-        seen = measure.reach(subject, picture, main, probe)
-        if where.known or seen is None:
-            shown = "; and changed pixels reach that far" if seen is None else ""
-            return _Reach(OVERLAP, True, f"all of the picture: {where}{shown}")
-        return _Reach(seen, False, f"{seen} pixels, by changing pixels; {where} hides it from the operators")
-    seen = measure.reach(subject, picture, main, probe, _NOISE)
-    if seen is None and min(probe.height, probe.width) // 2 - 2 <= told:
-        return _Reach(told, False, f"{told} pixels, by its operators; changed pixels reach all of {probe}")
-    if seen is None or seen > told:
-        raise CheckFailed(f"{subject.name}: a changed pixel reaches farther than the {told} that its operators tell")
-    return _Reach(told, False, f"{told} pixels, by its operators; changed pixels reach {seen}")
-
-
-def _tiled(subject: Subject, found: _Reach, main: str, multiple: int, least: int) -> _Reach:
-    """Whether tiles that overlap so far give what the whole picture does; where only pixels told, they may not.
-
-    Raises:
-        CheckFailed: the operators told how far, and the tiles differ.
-    """
-    if found.whole or found.halo > _LONGEST:
-        return found
-    off = measure.seams(subject, main, found.halo, multiple, least)
-    if off <= measure.SEAM:
-        return replace(found, how=f"{found.how}; tiles give what the whole picture does")
-    if "by its operators" in found.how:
-        raise CheckFailed(
-            f"{subject.name}: tiles with {found.halo} pixels of overlap are off by {off:.2g} of the range"
-        )
-    return _Reach(max(found.halo, OVERLAP), True, f"{found.how}, and yet tiles differ by {off:.2g} of the range")

@@ -71,7 +71,8 @@ def sizes(subject: Subject) -> Sizes:
     for multiple in MULTIPLES:
         for base in (SIDE, LONGEST):
             taken = [Size(base + multiple * 3, base + multiple)]
-            if _regular(subject, [*taken, Size(base + 4 * multiple, base + 2 * multiple)]):
+            others = [Size(base + 4 * multiple, base + 2 * multiple), Size(base + 9 * multiple, base + 6 * multiple)]
+            if _regular(subject, [*taken, *others]):
                 return Sizes(multiple, _least(subject, multiple), tuple(taken))
     raise BadInput(
         f"{subject.name}: its inputs are said to be of any size, and it takes none from {SIDE} to {LONGEST} pixels in "

@@ -129,9 +129,17 @@ def from_photos(
 
 def _shows(photos: Sequence[Array], outputs: Sequence[Array], span: Range) -> bool:
     """Whether outputs are pictures: they have contrast, and what is bright in the photo is so there, or dark."""
-    contrast = np.mean([float(np.std(output)) for output in outputs]) / (span[1] - span[0])
+    contrast = np.mean([float(np.sqrt(np.var(output, axis=(2, 3)).mean())) for output in outputs]) / (span[1] - span[0])
     alike = [abs(_correlation(photo, output)) for photo, output in zip(photos, outputs, strict=True)]
     return bool(contrast >= _CONTRAST and np.mean(alike) >= _CORRELATION)
+
+
+def clipped(output: Array, span: Range) -> float:
+    """The share of its own variance that an output (1, C, H, W) loses where it is clipped to a range."""
+    real = output.astype(np.float64)
+    own = float(np.mean(np.var(real, axis=(0, 2, 3)))) if real.ndim == 4 else 0.0
+    cut = float(np.mean((real - np.clip(real, *span)) ** 2))
+    return cut / own if own else float(cut > 0)
 
 
 def _correlation(photo: Array, output: Array) -> float:

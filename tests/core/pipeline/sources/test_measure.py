@@ -54,6 +54,12 @@ def test_a_size_that_comes_out_cut_is_no_size(tmp_path: object) -> None:
     assert found.multiple == 4
 
 
+def test_a_size_that_is_rounded_up_is_no_size() -> None:
+    """67 and 68 pixels both become 68."""
+    found = measure.sizes(subject(lambda x: np.pad(x, [(0, 0), (0, 0), *[(0, n % 2) for n in x.shape[2:]]])))
+    assert found.multiple == 2
+
+
 def test_the_least_side_is_found() -> None:
     assert measure.sizes(subject(only_multiples(2, least=20))).least == 24
 

@@ -1,0 +1,97 @@
+"""What the numbers at a network's ends are: their range, and whether they are a picture or a map."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from clearport.graph import feeds, shapes
+from clearport.models import samples
+from clearport.pictures.images import load_rgb
+from clearport.pipeline.goldens import fit, probe_picture
+from clearport.pipeline.sources import ranges
+from clearport.runtime.tolerance import MOST_CLIPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clearport.base import Array, Graph, Kind, Size, TensorSpec
+    from clearport.pictures.images import Image8
+    from clearport.pipeline.sources.contract import Contract
+    from clearport.pipeline.sources.measure import Subject
+
+    Specs = tuple[TensorSpec, ...]
+
+_PHOTOS = 3
+
+
+def found_of(
+    subject: Subject, graph: Graph, main: TensorSpec, probe: Size, contract: Contract
+) -> tuple[ranges.Found, ranges.Found]:
+    """The ranges of the picture that comes in and of the one that goes out."""
+    picture = shapes.lead(subject.inputs)
+    told = [ranges.Found(spec.value_range, "as you said") for spec in (picture, main)]
+    said = [
+        any(end.range is not None and end.name in {"", spec.name} for end in ends)
+        for spec, ends in ((picture, contract.inputs), (main, contract.outputs))
+    ]
+    if all(said):
+        return told[0], told[1]
+    photos = [load_rgb(path) for path in samples.calibration()[:_PHOTOS]]
+    at_size = shapes.at(subject.inputs, probe)
+
+    def feed(photo: Image8, span: tuple[float, float]) -> dict[str, Array]:
+        ranged = [replace(s, value_range=span) if s.is_picture else s for s in at_size]
+        return feeds.feed_of(ranged, feeds.sample_of(ranged, fit(photo, probe)))
+
+    def restore(index: int, span: tuple[float, float]) -> Array:
+        return subject.run(feed(photos[index], span))[main.name]
+
+    shown = [feed(photo, ranges.UNIT)[picture.name] for photo in photos]
+    index = next(i for i, spec in enumerate(graph.outputs) if spec.name == main.name)
+    last = ranges.at_output(graph, index) if not said[1] else told[1]
+    taken, given = ranges.from_photos(shown, restore, last.range if last else None)
+    made = replace(last, picture=given.picture) if last else given
+    if made.picture and made.range is not None and not said[1]:
+        source = told[0] if said[0] else ranges.at_input(graph) or taken
+        shots = [*photos, load_rgb(samples.golden()), probe_picture(probe)]
+        made = _within(made, [subject.run(feed(shot, source.range or ranges.UNIT))[main.name] for shot in shots])
+    measured = (ranges.at_input(graph) or taken, made)
+    return (told[0] if said[0] else measured[0]), (told[1] if said[1] else measured[1])
+
+
+def _within(found: ranges.Found, outputs: Sequence[Array]) -> ranges.Found:
+    """Numbers that clipping to their range would change are no picture."""
+    lost = max(ranges.clipped(output, found.range or ranges.UNIT) for output in outputs)
+    if lost <= MOST_CLIPPED:
+        return found
+    low, high = found.range or ranges.UNIT
+    said = f"taken for a map: clipping it to {low:g}..{high:g} would lose {lost:.0%}; a contract may say otherwise"
+    return ranges.Found(None, said, picture=False)
+
+
+def with_ranges(ends: Specs, main: TensorSpec, told: ranges.Found, graph: Graph, said: set[str]) -> Specs:
+    """Outputs with what was found of them; those that the contract names stay as it has them."""
+    found = []
+    for index, spec in enumerate(ends):
+        if spec is main:
+            found.append(_as_told(spec, replace(told, picture=True) if spec.name in said else told))
+        else:
+            found.append(spec if spec.name in said else _beside(spec, graph, index, main))
+    return tuple(found)
+
+
+def _beside(spec: TensorSpec, graph: Graph, index: int, picture: TensorSpec) -> TensorSpec:
+    """An output beside the main one: a picture where its last operator says its range, else a map."""
+    if not spec.is_picture:
+        return spec
+    found = ranges.at_output(graph, index)
+    kind: Kind = "picture" if found is not None and spec.channels == picture.channels else "map"
+    return replace(spec, kind=kind, value_range=found.range if found else None)
+
+
+def _as_told(spec: TensorSpec, found: ranges.Found) -> TensorSpec:
+    """An output with its range; one that is no picture of the photo is a map."""
+    if not spec.is_picture:
+        return spec
+    return replace(spec, kind="picture" if found.picture and found.range else "map", value_range=found.range)
