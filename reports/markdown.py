@@ -11,7 +11,7 @@ from clearport.reports.content import Cell, Column, Page, Pick, Plot, Section, T
 
 _ROLES = {
     "input": "what goes in",
-    "float": "what comes out of the fp32 network in PyTorch",
+    "float": "what comes out of the fp32 network itself",
     "int8": "what comes out of the int8 network, by its reference",
 }
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")

@@ -11,6 +11,7 @@ from clearport.reports.content import Pick
 from clearport.reports.figures import in_decibels
 from clearport.reports.text import count, kilobytes, number
 from clearport.runtime.latency.record import LatencyReport
+from clearport.runtime.parity import NETWORKS
 
 if TYPE_CHECKING:
     from clearport.bundle.bench_record import BenchRow
@@ -147,19 +148,19 @@ def _cost(artifact: ArtifactRecord) -> float:
 
 
 def _figures(manifest: Manifest, place: _Place, artifact: ArtifactRecord) -> tuple[tuple[str, str], ...]:
-    found = [("Size", f"{kilobytes(artifact.bytes)} kB"), ("PSNR to PyTorch", _to_pytorch(artifact))]
+    found = [("Size", f"{kilobytes(artifact.bytes)} kB"), (f"PSNR to {manifest.model.itself}", _to_pytorch(artifact))]
     row = _best_row(manifest, place, artifact)
     if row is not None and isinstance(row.cell, LatencyReport):
         found.append((f"On {row.device}", f"{number(row.cell.median_ms)} ms on the {row.cell.unit_ran}"))
     elif isinstance(artifact.latency, LatencyReport):
         ratio = artifact.latency.ratio
-        share = f", {ratio.value:.2f} of PyTorch's time" if ratio is not None else ""
+        share = f", {ratio.value:.2f} of {manifest.model.itself}'s time" if ratio is not None else ""
         found.append((f"Time here, {manifest.host.machine} CPU", f"{number(artifact.latency.median_ms)} ms{share}"))
     return (*found, *_quality(manifest, artifact))
 
 
 def _to_pytorch(artifact: ArtifactRecord) -> str:
-    reports = [p for p in artifact.parities if p.reference.startswith("PyTorch")]
+    reports = [p for p in artifact.parities if p.reference.startswith(NETWORKS)]
     if not reports:
         return "not measured"
     return in_decibels(reports[0])

@@ -71,7 +71,7 @@ def comparison(bundle: Bundle) -> Comparison | str:
     before = _upscaled(source, scale)
     top, left = _most_detailed(restored, scale)
     window = (slice(top, top + CROP_HEIGHT), slice(left, left + CROP_WIDTH))
-    after, difference = [_picture("float", "fp32 network (PyTorch)", restored[window])], None
+    after, difference = [_picture("float", "fp32 network", restored[window])], None
     if any(golden.role == "int8" for golden in bundle.manifest.goldens):
         quantized = load_rgb(bundle.path(bundle.golden("int8")))
         if quantized.shape != restored.shape:

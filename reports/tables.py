@@ -13,7 +13,7 @@ from clearport.reports.content import Cell, Table, Tone
 from clearport.reports.figures import figures
 from clearport.reports.picks import chosen
 from clearport.reports.text import contract, count, in_words, kilobytes, number, percent, trimmed
-from clearport.runtime.parity import ParityReport
+from clearport.runtime.parity import NETWORKS, ParityReport
 from clearport.words import counted
 
 _IN_THE_HEAD = {"license", "network", "paper", "params", "scale"}
@@ -40,8 +40,8 @@ def glance(manifest: Manifest) -> Table | None:
         for a in sorted(manifest.artifacts, key=lambda a: a.key not in places)
     )
     columns = headed(
-        "Artifact | Take it for | Checks | PSNR to PyTorch, dB | Wall median, ms | CPU median, ms | "
-        "Of PyTorch's time | Size, kB",
+        f"Artifact | Take it for | Checks | PSNR to {manifest.model.itself}, dB | Wall median, ms | CPU median, ms | "
+        f"Of the time of {manifest.model.itself} | Size, kB",
         (3, 4, 5, 6, 7),
     )
     note = (
@@ -60,7 +60,7 @@ def _checks(artifact: ArtifactRecord) -> Cell:
 
 def _to_pytorch(artifact: ArtifactRecord) -> Cell:
     for report in artifact.parities:
-        if report.reference.startswith("PyTorch"):
+        if report.reference.startswith(NETWORKS):
             return _psnr(report)
     return Cell("not measured", "muted")
 
@@ -183,7 +183,8 @@ def quality(manifest: Manifest) -> Table | None:
     )
     columns = ["Network or artifact", "Data", *(f"{m}{units[m]} (change)" for m in metrics), "Gate"]
     protocols = dict.fromkeys(q.protocol for q in manifest.quality)
-    note = f"In brackets: the change to PyTorch fp32 on the same pictures. Protocol: {'; '.join(protocols)}."
+    change = f"the change to {manifest.model.itself}, fp32, on the same pictures"
+    note = f"In brackets: {change}. Protocol: {'; '.join(protocols)}."
     numbers = tuple(range(2, 2 + len(metrics)))
     return Table(headed(" | ".join(columns), numbers), rows, "Quality against ground truth", note)
 

@@ -21,7 +21,7 @@ PYTORCH = "pytorch"
 def latency(manifest: Manifest) -> Table:
     """The latency of PyTorch and of every artifact, from one interleaved run."""
     columns = headed(
-        "Artifact | Median, ms | Relative to PyTorch | p5 – p95, ms | Min – max, ms | CPU time, ms | "
+        f"Artifact | Median, ms | Relative to {manifest.model.itself} | p5 – p95, ms | Min – max, ms | CPU time, ms | "
         "CPU time relative | Rate, 1/s | Load, ms | First inference, ms | Peak memory, MiB | Threads | Samples | "
         "Unit | Measured with",
         tuple(range(1, 13)),

@@ -41,6 +41,10 @@ __all__ = [
 Basis = Literal["real values", "8-bit pictures", "values"]
 """What is compared: a picture's real values in levels, pictures, or the values of what is no picture."""
 
+PYTORCH, ONNX_FILE = "PyTorch fp32", "ONNX file"
+"""Names of references: the network itself, in PyTorch, or as the ONNX file that it was given as."""
+NETWORKS = (PYTORCH, ONNX_FILE)
+
 MOST_VALUES = 1 << 13
 """Pixels of a large output whose real values are kept: enough to meet whatever a thousandth of the pixels shows."""
 

@@ -36,7 +36,7 @@ from clearport.bundle.fields import (
     Text,
     Versions,
 )
-from clearport.bundle.files import WEIGHTS, digest_of
+from clearport.bundle.files import ONNX_NETWORK, WEIGHTS, digest_of
 from clearport.bundle.replays import ReplayRecord
 from clearport.runtime.parity import ParityReport, Tolerance
 
@@ -82,6 +82,16 @@ class ModelRecord(_Record):
     size_multiple: Annotated[int, Field(ge=1, le=MOST_SIDE)]
     size: Annotated[str, Field(pattern=r"^(\d{1,5}x\d{1,5}|dynamic)$")]
     card: Mapping[str, Any] | None = None
+
+    @property
+    def from_onnx(self) -> bool:
+        """Whether the network itself is an ONNX file, and not one of PyTorch's."""
+        return self.reference == ONNX_NETWORK
+
+    @property
+    def itself(self) -> str:
+        """What the network itself is, in words of tables."""
+        return "the ONNX file" if self.from_onnx else "PyTorch"
 
 
 class PixelContract(_Record):

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from clearport.base import Skipped
 from clearport.pipeline.lint import RULE, TILES
+from clearport.runtime.parity import NETWORKS
 from clearport.words import counted
 
 if TYPE_CHECKING:
@@ -31,11 +32,9 @@ PASSED, FAILED, SKIPPED = Text("passed", "green"), Text("FAILED", "bold red"), T
 
 
 _WIDTH_OF_FILES = 140
-_PROOF = ("artifact", "proof", "dB to PyTorch", "dB", "max", "mean", "equal")
-_EXPORTED = (*_PROOF, "wall ms", "CPU ms", "of PyTorch", "kB")
-_LEGEND = """dB, max, mean (levels of 255), equal: to what proves a file: PyTorch for float, the QDQ model for int8
+_LEGEND = """dB, max, mean (levels of 255), equal: to what proves a file: {network} for float, the QDQ model for int8
 wall ms, CPU ms: medians on this machine's CPU, measured briefly; CPU time sums all threads and is the steadier one
-of PyTorch: its share of PyTorch's wall time, paired in turns"""
+of {short}: its share of the wall time of {network}, paired in turns"""
 
 
 def _console() -> Console:
@@ -149,8 +148,11 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     print_parts(Text(title, "bold"))
     if model.card:
         print_parts(Text(f"weights: {model.card['source']}", "dim"))
-    print_table(_EXPORTED, rows, _EXPORTED[2:], ("max", "mean", "equal"))
-    print_parts(Text(_LEGEND, "dim"))
+    short = "file" if model.from_onnx else "PyTorch"
+    proof = ("artifact", "proof", f"dB to {short}", "dB", "max", "mean", "equal")
+    columns = (*proof, "wall ms", "CPU ms", f"of {short}", "kB")
+    print_table(columns, rows, columns[2:], ("max", "mean", "equal"))
+    print_parts(Text(_LEGEND.format(network=model.itself, short=short), "dim"))
     for reason, names in _untimed(bundle.artifacts).items():
         print_parts(Text(f"not timed: {', '.join(names)}: {reason}", "dim"))
     for finding, keys in _warnings(bundle.manifest.artifacts).items():
@@ -197,7 +199,7 @@ def _parity(artifact: ArtifactRecord) -> tuple[Any, ...]:
         return SKIPPED, *("–",) * 5
     share = "–" if parity.exact_share is None else f"{parity.exact_share:.2%}"
     verdict = PASSED if all(report.passed for report in artifact.parities) else FAILED
-    to_pytorch = next((_psnr(p) for p in artifact.parities if p.reference.startswith("PyTorch")), "–")
+    to_pytorch = next((_psnr(p) for p in artifact.parities if p.reference.startswith(NETWORKS)), "–")
     if parity.basis == "values":
         return verdict, to_pytorch, _psnr(parity), *("–",) * 3
     return verdict, to_pytorch, _psnr(parity), number(parity.max_abs), number(parity.mean_lsb, 4), share

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clearport.runtime import limits, parity, parity_values, tolerance
-from clearport.runtime.parity import Basis, ParityReport, Reference, Tolerance
+from clearport.runtime.parity import NETWORKS, Basis, ParityReport, Reference, Tolerance
 from clearport.runtime.parity_values import ValuesReference
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from clearport.base import Array, Artifact, TensorSpec
     from clearport.graph.feeds import Sample
 
-PYTORCH = "PyTorch fp32"
 QDQ = "QDQ reference"
 
 
@@ -36,7 +35,7 @@ class Criterion:
         if spec.name not in outputs:
             return self._failed(method, f"there is no output {spec.name!r} (there are: {', '.join(outputs)})")
         report = self._compared(outputs[spec.name], spec, artifact, method)
-        unusable = self._unusable() if self.reference.name.startswith(PYTORCH) else None
+        unusable = self._unusable() if self.reference.name.startswith(NETWORKS) else None
         if unusable is None:
             return report
         return replace(report, passed=False, failures=(*report.failures, unusable))
@@ -94,17 +93,17 @@ class Exam:
     def for_npu(self, artifact: Artifact, *, half: bool) -> Exam:
         """The same on an NPU: one that has no float32 is judged by the limits of float16, and int8 by the widest."""
         if artifact.precision == "int8":
-            return self._limited(QDQ, lambda c: tolerance.widest_for("int8", c.spec(artifact)))
+            return self._limited((QDQ,), lambda c: tolerance.widest_for("int8", c.spec(artifact)))
         if artifact.precision != "fp32" or not half:
             return self
-        return self._limited(PYTORCH, lambda c: tolerance.tolerance_for("fp16", _judged(c.spec(artifact), c.basis)))
+        return self._limited(NETWORKS, lambda c: tolerance.tolerance_for("fp16", _judged(c.spec(artifact), c.basis)))
 
-    def _limited(self, reference: str, tolerated: Callable[[Criterion], Tolerance]) -> Exam:
-        """With other limits for what is compared with ``reference``."""
+    def _limited(self, names: tuple[str, ...], tolerated: Callable[[Criterion], Tolerance]) -> Exam:
+        """With other limits for what is compared with references of these names."""
         return replace(
             self,
             criteria=tuple(
-                replace(c, tolerance=tolerated(c)) if c.reference.name == reference else c for c in self.criteria
+                replace(c, tolerance=tolerated(c)) if c.reference.name in names else c for c in self.criteria
             ),
         )
 

@@ -11,9 +11,9 @@ from clearport.base import BadInput, CheckFailed, scale_word
 from clearport.bundle.files import MANIFEST
 from clearport.graph import shapes
 from clearport.pictures.images import load_rgb, load_stored
-from clearport.pipeline.criteria import PHOTO, PROBE, PYTORCH, QDQ, Criterion, Exam, as_picture
+from clearport.pipeline.criteria import PHOTO, PROBE, QDQ, Criterion, Exam, as_picture
 from clearport.runtime import parity, parity_values, tolerance
-from clearport.runtime.parity import Basis, Reference
+from clearport.runtime.parity import ONNX_FILE, PYTORCH, Basis, Reference
 from clearport.runtime.parity_values import ValuesReference
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from clearport.runtime.parity import Tolerance
 
 INPUT = "input"
-_NAMES = {"float": PYTORCH, "int8": QDQ}
 _OLD = "the bundle was written before goldens kept numbers: its float files are judged as 8-bit pictures"
 
 
@@ -151,11 +150,16 @@ def _reference(bundle: Bundle, golden: GoldenRecord, sample: Sample) -> AnyRefer
     expected = _value(bundle, golden)
     spec = _output(bundle.manifest.pixel_contract.outputs, golden)
     if golden.kind != "picture":
-        return ValuesReference(_NAMES[golden.role], golden.tensor, expected, spec.judged_by)
+        return ValuesReference(_name(bundle, golden.role), golden.tensor, expected, spec.judged_by)
     _check_size(bundle, golden, spec, sample, expected)
     values = _values(bundle.path(golden.values), golden, expected) if golden.values else None
     grid = Fraction(bundle.manifest.model.scale).numerator
-    return Reference(_NAMES[golden.role], expected.astype(np.float32), values, grid, golden.tensor)
+    return Reference(_name(bundle, golden.role), expected.astype(np.float32), values, grid, golden.tensor)
+
+
+def _name(bundle: Bundle, role: str) -> str:
+    """What the reference of a role is called: it depends on what the bundle keeps of the network."""
+    return QDQ if role == "int8" else ONNX_FILE if bundle.manifest.model.from_onnx else PYTORCH
 
 
 def _check_size(bundle: Bundle, golden: GoldenRecord, spec: TensorSpec, sample: Sample, expected: Image8) -> None:

@@ -21,10 +21,10 @@ from clearport.graph import feeds
 from clearport.models import samples
 from clearport.models.task_inputs import as_inputs
 from clearport.pictures.images import load_rgb, save_png
-from clearport.pipeline.criteria import PHOTO, PROBE, PYTORCH, QDQ, References, output_names, reference_of
+from clearport.pipeline.criteria import PHOTO, PROBE, QDQ, References, output_names, reference_of
 from clearport.pipeline.prove import REFERENCE_OPTIONS, run_each, runner_of
 from clearport.runtime import parity, pixels
-from clearport.runtime.parity import Reference, Tolerance
+from clearport.runtime.parity import ONNX_FILE, PYTORCH, Reference, Tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,7 +120,7 @@ def make_goldens(
         samples = [_returned(graph, *each) for each in zip(samples, outputs, strict=True)]
         outputs = run_each(runner, network, samples, threads, options)
     grid = Fraction(graph.scale).numerator
-    floats = _references(PYTORCH, outputs, graph.outputs, grid)
+    floats = _references(ONNX_FILE if runner == "onnxruntime" else PYTORCH, outputs, graph.outputs, grid)
     size = Size(*pictures[PHOTO].shape[:2])
     if reference is None:
         return Goldens(size, *(References(*found) for found in zip(pictures, samples, floats, strict=True)))
