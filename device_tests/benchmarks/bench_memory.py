@@ -60,7 +60,7 @@ class Peak:
 
 @dataclass
 class Found:
-    """One export: its peak, the peak of each stage in order, seconds, and how it ended."""
+    """One export: its peak, the peak of each stage in order, seconds, how it ended, and which checks failed."""
 
     peak: Peak = field(default_factory=Peak)
     stages: dict[str, Peak] = field(default_factory=dict)
@@ -68,6 +68,7 @@ class Found:
     cpu_s: float = 0.0
     exit_code: int = 0
     said: str = ""
+    failures: list[str] = field(default_factory=list)
 
 
 class Sampler(threading.Thread):
@@ -148,14 +149,14 @@ def main() -> int:
 
 def measured(network: str, checkout: Path, more: list[str]) -> Found:
     """Export ``network`` with the sources of ``checkout``, in this interpreter."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as printed:
         words = ["export", network, "--out", str(Path(folder, "out")), *_weights(network), *more]
         environment = {**os.environ, "PYTHONPATH": str(checkout / ".typing"), "PYTHONUNBUFFERED": "1"}
         began = time.monotonic()
         process = subprocess.Popen(
             [sys.executable, "-m", "clearport", *words],
             env=environment,
-            stdout=subprocess.DEVNULL,
+            stdout=printed,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -166,6 +167,8 @@ def measured(network: str, checkout: Path, more: list[str]) -> Found:
         found.exit_code, found.wall_s, found.cpu_s = process.wait(), time.monotonic() - began, sampler.cpu_s
         sampler.ended.set()
         sampler.join()
+        printed.seek(0)
+        found.failures = [line.strip() for line in printed if "failed" in line]
     return found
 
 
@@ -208,6 +211,7 @@ def _show(network: str, label: str, row: dict[str, object]) -> None:
     )
     for name, stage in stages.items():
         print(f"    {name:36}{_figures(stage)}", flush=True)
+    print("".join(f"    {failure}\n" for failure in row.get("failures", [])), end="", flush=True)
 
 
 def _figures(peak: dict[str, int]) -> str:
