@@ -36,6 +36,8 @@ def export(
     weights: AnyPath | None = None,
     knobs: Mapping[str, float] | None = None,
     calibration: AnyPath | None = None,
+    contract: AnyPath | None = None,
+    requantize: bool = False,
     io: IODType = "uint8",
     threads: int = 1,
     measure: bool = True,
@@ -55,6 +57,8 @@ def export(
         weights: safetensors of ours, or a published file that the network has an importer for; None: the bundled ones.
         knobs: settings of the network that are fixed at export, such as ``{"dehaze": 0.5}``.
         calibration: folder of photos for int8 ranges; None: photos that come with clearport.
+        contract: what a network of your own takes and gives (TOML), as ``clearport inspect`` prints it.
+        requantize: take an ONNX file that is quantized already back to float first.
         io: number format at both ends of int8 artifacts.
         threads: CPU threads of every runtime.
         measure: whether to measure latency.
@@ -77,6 +81,8 @@ def export(
         weights=Path(weights) if weights is not None else None,
         knobs=tuple(f"{name}={value!r}" for name, value in (knobs or {}).items()),
         calibration=Path(calibration) if calibration is not None else None,
+        contract=None if contract is None else Path(contract),
+        requantize=requantize,
         io=io,
         threads=threads,
         measure=measure,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import helper, numpy_helper
 from torch import nn
 
 import clearport
@@ -157,3 +159,61 @@ def test_an_exported_program_is_taken_as_a_module_is(of_module: Bundle, tmp_path
     )
     assert again.passed
     assert again.manifest.model.size == SIZE
+
+
+def quantized(path: Path) -> Path:
+    """A file in the QDQ form with scales of its own: a convolution, a ReLU that its 8 bits do, another convolution."""
+    generator = np.random.default_rng(0)
+    shapes = {"k": (8, 3, 3, 3), "l": (3, 8, 3, 3)}
+    scales = {"xs": 1 / 255, "ks": 0.002, "as": 0.006, "ls": 0.001, "ys": 1 / 255}
+    constants = {
+        **{name: generator.integers(-100, 101, shape).astype(np.int8) for name, shape in shapes.items()},
+        **{name: np.float32(value) for name, value in scales.items()},
+        "u": np.uint8(0),
+        "i": np.int8(0),
+    }
+    nodes = [
+        *pair("x", "xs", "u", "b"),
+        helper.make_node("DequantizeLinear", ["k", "ks", "i"], ["kernel"]),
+        helper.make_node("Conv", ["b", "kernel"], ["c"], pads=[1] * 4),
+        *pair("c", "as", "u", "d"),
+        helper.make_node("DequantizeLinear", ["l", "ls", "i"], ["kernel2"]),
+        helper.make_node("Conv", ["d", "kernel2"], ["e"], pads=[1] * 4),
+        helper.make_node("Add", ["e", "b"], ["f"]),
+        *pair("f", "ys", "u", "y"),
+    ]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 32, 48]) for name in ("x", "y")]
+    tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(made.SerializeToString())
+    return path
+
+
+def pair(source: str, scale: str, zero: str, result: str) -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("QuantizeLinear", [source, scale, zero], [f"{result}.whole"]),
+        helper.make_node("DequantizeLinear", [f"{result}.whole", scale, zero], [result]),
+    ]
+
+
+def test_a_quantized_file_is_exported_with_its_own_scales(tmp_path: Path) -> None:
+    path = quantized(tmp_path / "rounded.onnx")
+    bundle = clearport.export(str(path), tmp_path / "own", targets=TARGETS, measure=False)
+    assert bundle.passed, bundle.manifest.failures()
+    assert {a.precision for a in bundle.artifacts} == {"int8"}
+    assert all("--requantize" in skipped.reason for skipped in bundle.manifest.skipped if "fp" in skipped.what)
+    near = [report for a in bundle.artifacts for report in a.parities if report.reference == "ONNX file"]
+    assert near
+    assert all(report.psnr_db is None or report.psnr_db > 60 for report in near)
+    assert bundle.manifest.quantization is not None
+    assert bundle.manifest.quantization.calibrator == "the scales of the file"
+
+
+def test_requantize_takes_it_back_to_float(tmp_path: Path) -> None:
+    path = quantized(tmp_path / "rounded.onnx")
+    bundle = clearport.export(
+        str(path), tmp_path / "anew", targets=("onnxruntime",), precisions=("fp32",), requantize=True, measure=False
+    )
+    assert bundle.passed, bundle.manifest.failures()
+    assert {a.precision for a in bundle.artifacts} == {"fp32"}

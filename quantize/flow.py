@@ -223,7 +223,8 @@ def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded
     """Choose what else stays in float, and round the rest."""
     inputs = setting.inputs if setting.options.compensate else ()
     progress = setting.options.progress
-    rounded = rounding.run(best.folded.graph, best.activations(best.folded), inputs, progress)
+    own = bool(setting.options.ranges)
+    rounded = rounding.run(best.folded.graph, best.activations(best.folded), inputs, progress, on_grid=own)
     if best.bench is None:
         return Mixed(), best.folded, rounded
     known = placement.Placement(best.graph)

@@ -179,6 +179,7 @@ def _quantize(plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, prog
     own = plan.request.calibration
     about = {
         **quantized.table.calibration,
+        **({"calibrator": "the scales of the file"} if rounded is not None else {}),
         "source": _source(photos) if own else described(plan.source.traits.task),
         "images": [{"name": path.name, "sha256": digest(path)} for path in photos.paths],
     }

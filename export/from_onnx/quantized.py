@@ -91,9 +91,9 @@ def _dequantize(node: ir.Node, name: str, found: list[Rounding]) -> None:
 
 
 def _cut(value: ir.Value) -> bool:
-    """Whether a value is written by a clamp, or known not to be negative."""
+    """Whether a value is an input, written by a clamp, or known not to be negative."""
     node = value.producer()
-    return node is not None and (graphs.clamp_of(node) is not None or node.op_type in {"Sigmoid", "Softmax", "Relu"})
+    return node is None or (graphs.clamp_of(node) is not None or node.op_type in {"Sigmoid", "Softmax"})
 
 
 def _end_quantized(node: ir.Node, name: str, found: list[Rounding]) -> None:

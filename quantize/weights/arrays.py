@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
 
 
+_ON_GRID = 1e-3
+"""Of a level: so far float32 weights may be from those that 8 bits have."""
+
+
 def output_axis(node: ir.Node) -> int:
     """The axis of a convolution's weight that counts its output channels.
 
@@ -73,6 +77,22 @@ def params(node: ir.Node, source: QParams, top: Array | None = None) -> tuple[QP
     least = np.abs(bias.astype(np.float64)).reshape(shared, -1).max(axis=0) / (scheme.BIAS_HIGH * source.scale[0])
     scales = tuple(scheme.single(max(s, low)) for s, low in zip(chosen.scale, least, strict=True))
     return QParams(scales, 0, "int8", axis), scheme.bias(source, QParams(scales * shared, 0, "int8", 0))
+
+
+def own_top(weight: Array, axis: int) -> Array:
+    """What level 127 is for each output channel of weights that lie on an 8-bit grid already: by the coarsest grid.
+
+    Channels that lie on none get their largest magnitude.
+    """
+    rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1).astype(np.float64)
+    found = np.abs(rows).max(axis=1)
+    for index, row in enumerate(rows):
+        if found[index]:
+            levels = np.outer(np.arange(1, scheme.WEIGHT_HIGH + 1), row / found[index])
+            off = np.abs(levels - np.rint(levels)).max(axis=1)
+            steps = int(np.argmax(off < _ON_GRID)) + 1 if (off < _ON_GRID).any() else scheme.WEIGHT_HIGH
+            found[index] *= scheme.WEIGHT_HIGH / steps
+    return np.asarray(found)
 
 
 def convolutions(graph: Graph) -> Iterator[ir.Node]:

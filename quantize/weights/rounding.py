@@ -68,11 +68,13 @@ def run(
     activations: Mapping[str, QParams],
     inputs: Sequence[Feed],
     progress: Progress = no_progress,
+    *,
+    on_grid: bool = False,
 ) -> Rounded:
     """Round all constants of the int8 operators of a folded graph; its convolutions in order.
 
     Each is rounded on patches from the layers before it, as they were rounded. Transposed convolutions are rounded to
-    nearest, and so is everything where there are no ``inputs``.
+    nearest, and so is everything where there are no ``inputs``. ``on_grid``: weights on 8-bit grids stay.
     """
     arrays: dict[str, Array] = {}
     entries: dict[str, QParams] = {}
@@ -82,7 +84,7 @@ def run(
         progress("rounding weights", done, len(layers))
         source = activations[graphs.name_of(graphs.need(node, 0))]
         patches = prefix.patches(node) if prefix is not None and is_plain_convolution(node) else None
-        rounded = layer(node, source, patches)
+        rounded = layer(node, source, patches, on_grid=on_grid)
         if prefix is not None:
             prefix.change(rounded.arrays)
         arrays.update(rounded.arrays)
@@ -145,15 +147,17 @@ class _Prefix:
         self._network.change(arrays)
 
 
-def layer(node: ir.Node, source: QParams, patches: Array | None) -> Rounded:
+def layer(node: ir.Node, source: QParams, patches: Array | None, *, on_grid: bool = False) -> Rounded:
     """Round one convolution; to nearest where there are no patches.
 
     Args:
         source: the parameters of the convolution's input.
         patches: real values (input channels, kernel height x width, patches).
+        on_grid: see ``run``.
     """
     weight, bias = graphs.need_constant(node, 1), graphs.need_constant(node, 2)
-    grid, bias_grid = weights.params(node, source)
+    top = weights.own_top(weight, weights.output_axis(node)) if on_grid else None
+    grid, bias_grid = weights.params(node, source, top)
     if patches is not None:
         weight, bias = compensated(weight, bias, grid, patches, graphs.attr_int(node, "group", 1))
     names = [graphs.name_of(graphs.need(node, index)) for index in (1, 2)]

@@ -9,7 +9,6 @@ import onnx
 import onnx_ir as ir
 
 from clearport.graph import nodes as graphs
-from clearport.operators import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     Opener = Callable[[bytes], AbstractContextManager[Run]]
 
+_COMPUTING = frozenset({"Conv", "ConvTranspose", "MatMul"})
 _SAME = 1e-4
 """Numbers that differ by less than this share of the largest are those of one value: passes move rounding errors."""
 
@@ -53,18 +53,19 @@ def matched(found: Plain, graph: Graph, feed: Mapping[str, Array], opened: Opene
 
 
 def unrounded(graph: Graph, given: Given) -> tuple[str, ...]:
-    """Convolutions and matrix products whose output the file rounds nowhere, not behind a clamp either: float there."""
-    rounded = {name for name, _, _ in given}
-    found = []
+    """Nodes that compute in float: what the file rounds nowhere, not behind a clamp either, and what reads that."""
+    rounded = {name for name, _, _ in given} | {graphs.name_of(value) for value in graph.model.graph.outputs}
+    found: set[str] = set()
     for node in graph.model.graph:
-        if table.of(node).kind not in {"convolution", "matrix"}:
-            continue
         value = node.outputs[0]
-        after = [user.outputs[0] for user in graphs.consumers(value) if graphs.clamp_of(user) is not None]
-        ends = [value, *after, *(v for each in after for u in graphs.consumers(each) for v in u.outputs)]
-        if not any(v.name in rounded or v.is_graph_output() for v in ends):
-            found.append(node.name or "")
-    return tuple(found)
+        ends = [value, *(user.outputs[0] for user in graphs.consumers(value) if graphs.clamp_of(user) is not None)]
+        reads = {v.name for v in node.inputs if v is not None}
+        if reads & found or (node.op_type in _COMPUTING and not any(v.name in rounded for v in ends)):
+            found.add(node.name or "")
+            if value.name not in rounded:
+                found.add(value.name or "")
+    names = {node.name for node in graph.model.graph}
+    return tuple(sorted(name for name in found if name in names))
 
 
 def _values(model: bytes, names: Sequence[str], feed: Mapping[str, Array], opened: Opener) -> dict[str, Array]:
