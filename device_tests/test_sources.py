@@ -64,13 +64,13 @@ def as_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def of_file(as_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     out = tmp_path_factory.mktemp("bundles") / "onnx"
-    return clearport.export(str(as_file), out, size=SIZE, targets=TARGETS, measure=False)
+    return clearport.export(str(as_file), out, size=SIZE, targets=TARGETS, precisions=("fp32", "int8"), measure=False)
 
 
 @pytest.fixture(scope="module")
 def of_module(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     out = tmp_path_factory.mktemp("bundles") / "module"
-    return clearport.export(network(), out, size=SIZE, targets=TARGETS)
+    return clearport.export(network(), out, size=SIZE, targets=("tflite",), precisions=("fp32", "int8"), measure=False)
 
 
 @pytest.mark.filterwarnings("ignore")  # of the exporter, on itself
@@ -82,7 +82,6 @@ def test_an_onnx_file_is_exported_and_proven(of_file: Bundle, as_file: Path) -> 
         ("onnxruntime", "fp32"),
         ("onnxruntime", "int8"),
         ("tflite", "fp32"),
-        ("tflite", "fp16"),
         ("tflite", "int8"),
     }
     assert model.card is not None
@@ -90,11 +89,10 @@ def test_an_onnx_file_is_exported_and_proven(of_file: Bundle, as_file: Path) -> 
     assert of_file.artifacts[0].inputs[0].name == "input_1"
 
 
-def test_a_module_is_exported_proven_and_timed_against_itself(of_module: Bundle) -> None:
+def test_a_module_is_exported_and_proven(of_module: Bundle) -> None:
     assert of_module.passed, of_module.manifest.failures()
     manifest = of_module.manifest
     assert (manifest.model.name, manifest.model.reference, manifest.baseline.runtime) == ("net", "network.pt2", "torch")
-    assert not hasattr(manifest.baseline.latency, "reason")
     assert (of_module.folder / "network.pt2").is_file()
 
 
@@ -111,6 +109,7 @@ def test_bundles_are_verified_without_the_user_s_code(name: str, request: pytest
     assert [check.passed for check in checks if check.group == bundle.manifest.model.reference] == [True]
 
 
+@pytest.mark.slow
 def test_another_network_in_the_bundle_is_noticed(of_file: Bundle, tmp_path: Path) -> None:
     import shutil
 
@@ -137,6 +136,7 @@ def test_pictures_of_any_size_are_restored_in_tiles(name: str, request: pytest.F
     assert np.abs(load_rgb(tmp_path / "out.png") - np.rint(whole)).max() <= 1
 
 
+@pytest.mark.slow
 def test_bench_and_eval_need_no_user_code(of_module: Bundle, tmp_path: Path) -> None:
     outcome = bench_bundle(
         BenchRequest(of_module.folder, targets=("tflite",), precisions=("fp32",), runs=6, seconds=0.1)
@@ -152,6 +152,7 @@ def test_bench_and_eval_need_no_user_code(of_module: Bundle, tmp_path: Path) -> 
     assert judged.passed
 
 
+@pytest.mark.slow
 def test_an_exported_program_is_taken_as_a_module_is(of_module: Bundle, tmp_path: Path) -> None:
     program = of_module.folder / "network.pt2"
     again = clearport.export(
@@ -199,7 +200,7 @@ def pair(source: str, scale: str, zero: str, result: str) -> list[onnx.NodeProto
 
 def test_a_quantized_file_is_exported_with_its_own_scales(tmp_path: Path) -> None:
     path = quantized(tmp_path / "rounded.onnx")
-    bundle = clearport.export(str(path), tmp_path / "own", targets=TARGETS, measure=False)
+    bundle = clearport.export(str(path), tmp_path / "own", targets=("tflite",), measure=False)
     assert bundle.passed, bundle.manifest.failures()
     assert {a.precision for a in bundle.artifacts} == {"int8"}
     assert all("--requantize" in skipped.reason for skipped in bundle.manifest.skipped if "fp" in skipped.what)
@@ -210,6 +211,7 @@ def test_a_quantized_file_is_exported_with_its_own_scales(tmp_path: Path) -> Non
     assert bundle.manifest.quantization.calibrator == "the scales of the file"
 
 
+@pytest.mark.slow
 def test_requantize_takes_it_back_to_float(tmp_path: Path) -> None:
     path = quantized(tmp_path / "rounded.onnx")
     bundle = clearport.export(

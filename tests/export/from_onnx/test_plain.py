@@ -127,7 +127,14 @@ class Net(nn.Module):
 @pytest.mark.filterwarnings("ignore")  # of the exporters, on themselves
 @pytest.mark.parametrize(
     ("opset", "dynamo", "free"),
-    [(9, False, False), (9, False, True), (13, False, False), (17, False, True), (18, True, True), (23, True, False)],
+    [
+        (9, False, False),
+        (9, False, True),
+        pytest.param(13, False, False, marks=pytest.mark.slow),
+        (17, False, True),
+        pytest.param(18, True, True, marks=pytest.mark.slow),
+        (23, True, False),
+    ],
 )
 def test_files_of_both_exporters_are_read(opset: int, dynamo: bool, free: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -76,7 +76,7 @@ def request(network: object, **options: object) -> ExportRequest:
     return ExportRequest(network, Path("nowhere"), **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("attribute", ["build", "net"])
+@pytest.mark.parametrize("attribute", ["build", pytest.param("net", marks=pytest.mark.slow)])
 def test_functions_and_modules_of_a_file(code: Path, attribute: str) -> None:
     found = source_of(request(f"{code}:{attribute}"))
     assert found.traits.name == "my_net"
@@ -100,6 +100,7 @@ def test_the_multiple_of_sizes_is_measured(code: Path) -> None:
     assert source_of(request(f"{code}:Halves")).traits.size_multiple == 2
 
 
+@pytest.mark.slow
 def test_a_module_from_python(code: Path) -> None:
     found = source_of(request(nn.Conv2d(3, 12, 5, padding=2).eval(), size=Size(32, 32)))
     assert found.traits.halo == 2
