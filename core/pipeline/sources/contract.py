@@ -91,7 +91,7 @@ def read(path: Path) -> Contract:
 
 def merged(file: Contract, told: Contract) -> Contract:
     """A file with what options say besides; an input or output without a name in ``told`` is the first picture."""
-    said = {key: value for key in ("name", "task", "license") if (value := getattr(told, key)) is not None}
+    said = {key: value for key, value in told if key not in {"inputs", "outputs"} and value not in {None, Tiles()}}
     ends = {key: _merged(getattr(file, key), getattr(told, key)) for key in ("inputs", "outputs")}
     return file.model_copy(update={**said, **ends})
 

@@ -22,7 +22,9 @@ from clearport.graph import shapes
 from clearport.models import normalized
 from clearport.models.cost import Cost
 from clearport.pipeline.prove import REFERENCE_OPTIONS, TIMEOUT_S
-from clearport.pipeline.sources import measure
+from clearport.pipeline.sources import contract as contracts
+from clearport.pipeline.sources import measure, ranges
+from clearport.pipeline.sources.contract import Contract
 from clearport.pipeline.sources.foreign import Description, cost_of, described
 from clearport.pipeline.sources.roundings import matched, unrounded
 from clearport.pipeline.sources.source import About, Rounded, Traits
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
     from clearport.base import Array, Graph
     from clearport.export.from_onnx.plain import End
-    from clearport.pipeline.sources.contract import Contract
     from clearport.protocols import Progress
 
 TOLERANCE, MOST = 1e-4, 1e-3
@@ -160,6 +161,7 @@ def onnx_source(path: Path, name: str, contract: Contract, threads: int, *, requ
         BadInput: it cannot be read or exported, or takes no size that is tried.
     """
     found = plain(read(path), requantize=requantize)
+    contract = contracts.merged(_in_bytes(found), contract)
     inputs, free = _specs(found.inputs), any(isinstance(n, str) for end in found.inputs for n in end.shape)
     check_sizes(found, shapes.at(inputs, Size(measure.SIDE, measure.SIDE)))
     with _opened(found.to_bytes(), REFERENCE_OPTIONS, threads) as run:
@@ -171,6 +173,15 @@ def onnx_source(path: Path, name: str, contract: Contract, threads: int, *, requ
         traits = replace(description.traits, precisions=("int8",))
         description = replace(description, traits=traits)
     return OnnxSource(found, description, threads)
+
+
+def _in_bytes(found: Plain) -> Contract:
+    """That pictures which are whole numbers in the file go from 0 to 255."""
+    ends = [
+        tuple(contracts.Ends(name=e.name, range=ranges.BYTES) for e in each if e.dtype == "uint8" and len(e.shape) == 4)
+        for each in (found.inputs, found.outputs)
+    ]
+    return Contract(inputs=ends[0], outputs=ends[1])
 
 
 def _probe_graph(found: Plain, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Graph:

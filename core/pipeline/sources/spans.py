@@ -30,7 +30,7 @@ def found_of(
 ) -> tuple[ranges.Found, ranges.Found]:
     """The ranges of the picture that comes in and of the one that goes out."""
     picture = shapes.lead(subject.inputs)
-    told = [ranges.Found(spec.value_range, "as you said") for spec in (picture, main)]
+    told = [ranges.Found(spec.value_range, "as the file or you say") for spec in (picture, main)]
     said = [
         any(end.range is not None and end.name in {"", spec.name} for end in ends)
         for spec, ends in ((picture, contract.inputs), (main, contract.outputs))

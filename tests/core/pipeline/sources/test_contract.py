@@ -56,7 +56,7 @@ def test_what_inspect_prints_is_a_contract_that_says_the_same(given: Path, tmp_p
     path = written(shown.text(found), tmp_path)
     again = inspected(ExportRequest(str(given), tmp_path, contract=path))
     assert again.traits == found.traits
-    assert again.how["output range"] == "as you said" or found.traits.outputs[0].value_range is None
+    assert again.how["output range"] == "as the file or you say" or found.traits.outputs[0].value_range is None
     assert shown.values(found)["inputs"][0]["name"] == "x_1"
 
 
