@@ -9,7 +9,7 @@ import pytest
 from onnx import helper
 
 from clearport.base import BadInput
-from tests.export.from_onnx.files import both, given, model, node, noise
+from tests.export.from_onnx.files import SHAPE, both, given, model, node, noise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,3 +168,18 @@ def test_statistics_of_training_are_refused(tmp_path: Path) -> None:
     nodes.insert(1, node("Unsqueeze", "mean", "mean3", axes=[0, 2, 3]))
     with pytest.raises(BadInput, match="training mode"):
         both(model(nodes, 9, constants), tmp_path, noise())
+
+
+def branch(op: str, name: str) -> Any:
+    ends = [helper.make_tensor_value_info(name, 1, list(SHAPE))]
+    return helper.make_graph([node(op, "x", name)], name, [], ends)
+
+
+def test_a_branch_that_sizes_decide_is_taken_and_one_that_the_picture_decides_refused(tmp_path: Path) -> None:
+    both_ways = helper.make_node("If", ["c"], ["y"], then_branch=branch("Relu", "t"), else_branch=branch("Neg", "e"))
+    sizes = [node("Shape", "x", "s"), node("Gather", "s i", "n"), node("Equal", "n three", "c"), both_ways]
+    wanted, made = both(model(sizes, 17, {"i": np.int64(1), "three": np.int64(3)}), tmp_path, noise())
+    np.testing.assert_array_equal(made, wanted)
+    picture = [node("ReduceMax", "x", "m", keepdims=0), node("Greater", "m zero", "c"), both_ways]
+    with pytest.raises(BadInput, match="a branch that the picture decides"):
+        both(model(picture, 17, {"zero": np.float32(0)}), tmp_path, noise())
