@@ -78,12 +78,11 @@ def test_what_a_gpu_gives_is_the_golden_picture(name: str, key: str, small: Bund
     record = next(found for found in small.artifacts if found.key == key)
     exam = exam_of(small, record)
     assert exam is not None
-    artifact, picture = small.artifact(record), exam.picture
+    artifact = small.artifact(record)
     with open_worker(name, artifact, 1, 300.0) as worker:
-        inputs = {artifact.inputs[0].name: pixels.to_tensor(picture, artifact.inputs[0])}
-        output = worker.run(inputs)[artifact.outputs[0].name]
+        outputs = worker.run(pixels.tensors(exam.sample, artifact.inputs))
         facts = worker.facts()
-    reports = exam.judge(output, artifact, RUNNERS.get(name).method)
+    reports = exam.judge(outputs, artifact, RUNNERS.get(name).method)
     assert all(report.passed for report in reports), [report.failures for report in reports]
     assert facts["unit"].split("+")[0] == "gpu"
     assert sum(facts["operators_per_unit"]["gpu"].values()) >= 8  # convolutions

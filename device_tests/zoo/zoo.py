@@ -40,7 +40,7 @@ EVERYWHERE_AT_ANY_SIZE = {"mobilederain", "ncnet"}
 SIMPLE = partial(QuantizeOptions, equalisation=(0.0,), search=False, compensate=False)
 FIRST = {
     **dict.fromkeys(("tflite", "onnxruntime", "openvino"), ("fp32", "int8")),
-    **dict.fromkeys(("coreml", "ncnn"), ("fp16",)),
+    **dict.fromkeys(("coreai", "coreml", "ncnn"), ("fp16",)),
 }
 """What people take first."""
 SEARCHED = {"fsrcnn", "rlfn", "span"}

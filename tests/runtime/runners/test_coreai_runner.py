@@ -39,13 +39,13 @@ def copied(path: Path, tmp_path: Path) -> Path:
 def test_a_worker_runs_it_and_says_on_what(path: Path) -> None:
     image = np.full((1, 3, 12, 16), 100, np.float32)
     with Worker("coreai", path) as worker:
-        output = worker.output({"image": image}, "restored")
+        output = worker.outputs({"image": image}, ["restored"])["restored"]
         facts = worker.facts()
         with pytest.raises(RuntimeFailure, match=r"'image' is float32 \[1, 3, 6, 16\]: the model takes"):
             worker.run({"image": image[:, :, :6]})
         with pytest.raises(RuntimeFailure, match="input 'image' is missing; given: picture"):
             worker.run({"picture": image})
-        assert np.array_equal(worker.output({"image": image}, "restored"), output)
+        assert np.array_equal(worker.outputs({"image": image}, ["restored"])["restored"], output)
     assert output.shape == (1, 3, 24, 32)
     assert facts["metadata"]["license"] == ""
     if sys.platform != "darwin":

@@ -89,9 +89,9 @@ def test_arrays_go_and_come_back(artifact: Path, dtype: str) -> None:
 def test_an_output_that_is_not_there_is_named_with_those_that_are(artifact: Path) -> None:
     inputs = {"a": np.zeros(2, np.uint8), "b": np.zeros(2, np.uint8)}
     with odd(artifact) as worker:
-        assert worker.output(inputs, "b").tolist() == [1, 1]
+        assert worker.outputs(inputs, ["b"])["b"].tolist() == [1, 1]
         with pytest.raises(RuntimeFailure, match=r"no output 'c' \(it has: a, b\)"):
-            worker.output(inputs, "c")
+            worker.outputs(inputs, ["b", "c"])
 
 
 def test_times_and_facts(artifact: Path) -> None:
