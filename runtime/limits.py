@@ -28,10 +28,6 @@ ENLARGED = 6.0
 are two of many ways to round, and OpenVINO was 4.7 times as far from one as the other was (iagc at 64x64)."""
 
 
-NORMAL_MEAN = 0.8
-"""The mean magnitude of errors that are spread normally, as a share of their RMS."""
-
-
 def near_reference(again: ParityReport) -> Tolerance:
     """The limits of int8 artifacts against the QDQ model.
 
@@ -54,21 +50,8 @@ def near_reference(again: ParityReport) -> Tolerance:
     if again.psnr_db is not None:
         wanted = again.psnr_db - 20 * math.log10(ENLARGED)
         limits["min_psnr_db"] = _between(most["min_psnr_db"], wanted, least["min_psnr_db"])
-        mean = _mean_of(limits["min_psnr_db"], again.mean_lsb or 0.0)
-        limits["mean_lsb"] = _between(limits["mean_lsb"], mean, most["mean_lsb"])
     tolerance = replace(INT8_QUIET, **limits)  # type: ignore[arg-type]  # only limits are replaced
     return tolerance if tolerance == INT8_QUIET else replace(tolerance, reason=INT8_WIDEST.reason)
-
-
-def _mean_of(psnr_db: float, again_lsb: float) -> float:
-    """The mean difference that belongs to the PSNR that is allowed, where the two ways differ by ``again_lsb``.
-
-    Where few values differ, an RMS that is larger by a factor means more of them by its square, and so does the mean;
-    where all do, errors are spread normally. Two ways of ONNX Runtime may differ at few values of iagc (0.065 levels on
-    average, 59.7 dB) and LiteRT at most (0.50 levels, 49.1 dB).
-    """
-    rms_lsb: float = 255 / 10 ** (psnr_db / 20)
-    return min(ENLARGED**2 * again_lsb, NORMAL_MEAN * rms_lsb)
 
 
 def _near_values(again: ParityReport) -> Tolerance:

@@ -161,14 +161,6 @@ def test_a_network_that_rounds_apart_gets_a_multiple_of_that() -> None:
     assert "enlarges steps" in limits.reason
 
 
-@pytest.mark.parametrize(("share", "mean"), [(0.0, 0.5), (0.01, 0.5), (0.065, 1.2), (0.4, 1.6)])
-def test_where_few_values_round_apart_many_may(share: float, mean: float) -> None:
-    """A mean goes with the RMS that is allowed: it is not six times as large where that means more values."""
-    spots = np.random.default_rng(1).choice([-1, 0, 1], (40, 40, 3), p=[share / 2, 1 - share, share / 2])
-    limits = near.near_reference(parity.measure(NETWORK.levels + spots.astype(np.float32), NETWORK, "8-bit pictures"))
-    assert limits.mean_lsb == pytest.approx(mean, abs=0.1)
-
-
 def test_int8_may_be_no_worse_than_the_qdq_model_is() -> None:
     assert near.near_network(apart(0)) == parity.QUANTIZATION
     limits = near.near_network(apart(2))
