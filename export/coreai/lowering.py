@@ -7,15 +7,15 @@ weights come as their integers behind a ``dequantize``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import Precision, QParams, ScaleTable, UnsupportedOperator
+from clearport.base import Precision, QParams, UnsupportedOperator
 from clearport.export.coreai import beta
 from clearport.export.coreai.tools import authoring
-from clearport.graph.nodes import constant, name_of, need
+from clearport.export.typed_lowering import TypedLowering, in_steps
+from clearport.graph.nodes import name_of, need
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,32 +31,16 @@ COMPUTE: dict[Precision, type[np.floating[Any]]] = {"fp32": np.float32, "fp16": 
 move values across the borders of the int8 grid."""
 
 
-@dataclass
-class Lowering:
-    """One program: its precision, its scale table (int8) and the program's value of each ONNX value so far.
+class Lowering(TypedLowering):
+    """One Core AI program."""
 
-    ``wide`` names the values that are computed in float32 though the program is float16.
-    """
-
-    precision: Precision
-    table: ScaleTable | None = None
-    wide: frozenset[str] = frozenset()
-    values: dict[str, Any] = field(default_factory=dict)
+    TARGET = "coreai"
+    COMPUTE = COMPUTE
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.ops = authoring()
-        self.compute = COMPUTE[self.precision]
         self._casts: dict[tuple[str, type], Any] = {}
-
-    def begin(self, node: ir.Node | None) -> None:
-        """Compute from now on in the type of ``node``; None: in that of the program."""
-        narrow = node is None or name_of(node.outputs[0]) not in self.wide
-        self.compute = COMPUTE[self.precision] if narrow else np.float32
-
-    def quant(self, node: ir.Node) -> QParams | None:
-        """The int8 grid of what ``node`` writes; None where that stays in float."""
-        name = name_of(node.outputs[0])
-        return self.table[name] if self.table is not None and name in self.table else None
 
     def var(self, node: ir.Node, index: int) -> Any:
         """The value of input ``index`` of ``node``; constants become ones of the type computed in."""
@@ -73,52 +57,20 @@ class Lowering:
             self._casts[key] = self.ops.cast(found, self.compute)
         return self._casts[key]
 
-    def array(self, node: ir.Node, index: int) -> Array:
-        """The constant input ``index`` of ``node``, in the type computed in.
-
-        Raises:
-            UnsupportedOperator: it is not constant, or its numbers do not fit.
-        """
-        held = constant(need(node, index))
-        if held is None:
-            raise refuse(node, f"its input {index} must be a constant")
-        return self.fit(node, held)
-
-    def fit(self, node: ir.Node, number: Array | float) -> Array:
-        """``number`` in the type computed in; integers, which are sizes, as int32.
-
-        Raises:
-            UnsupportedOperator: a finite number is too large for it.
-        """
-        if np.asarray(number).dtype.kind == "i":
-            return np.asarray(number, np.int32)
-        with np.errstate(over="ignore"):
-            fitted = np.asarray(number).astype(self.compute)
-        if not np.isfinite(fitted).all():
-            raise refuse(node, f"a constant does not fit {np.dtype(self.compute).name}")
-        return fitted
-
     def weight(self, node: ir.Node) -> Any:
         """The weights (input 1) of ``node``: as int8 and a scale for each output channel where the table has them.
 
         Raises:
             UnsupportedOperator: they are computed, or their numbers do not fit.
         """
-        value = need(node, 1)
-        held = constant(value)
-        if held is None:
-            raise refuse(node, "its weights must be constants")
-        if self.table is None or name_of(value) not in self.table:
-            return beta.constant(self.fit(node, held))
-        return self._packed(held, self.table[name_of(value)])
+        held, params = self.held_weight(node)
+        return beta.constant(self.fit(node, held)) if params is None else self._packed(held, params)
 
     def _packed(self, weights: Array, params: QParams) -> Any:
-        others = tuple(i for i in range(weights.ndim) if i != (params.axis or 0))
         scale = np.asarray(params.scale)
-        single = scale.size == 1
-        steps = np.rint(weights / (scale[0] if single else np.expand_dims(scale, others)))
+        steps = np.rint(in_steps(weights, params))
         stored = beta.constant(np.clip(steps, -128, 127).astype(np.int8))
-        if single:
+        if scale.size == 1:
             return self.dequantize(stored, params.scale[0], np.int8(params.zero_point))
         zeros = np.full(scale.shape, params.zero_point, np.int8)
         factors, nothing = (beta.constant(a.astype(self.compute)) for a in (scale, np.zeros(scale.shape)))

@@ -97,7 +97,7 @@ def convert(plan: Plan) -> Any:
         raise BadInput(f"coreai: inputs and outputs need names that differ, not {', '.join(names)}")
 
     def write(*values: Any) -> Sequence[Any]:
-        low = Lowering(plan.precision, plan.table, plan.wide)
+        low = Lowering(plan.precision, plan.table, wide=plan.wide)
         for value, spec, given in zip(plan.graph.model.graph.inputs, plan.graph.inputs, values, strict=True):
             with beta.layer(spec.name):
                 low.values[spec.name] = _enter(low, plan, spec, value, given)

@@ -7,14 +7,14 @@ output channel that Core ML expands when it loads the model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import Precision, QParams, ScaleTable, UnsupportedOperator
+from clearport.base import Precision, QParams, UnsupportedOperator
 from clearport.export.coreml.tools import load
-from clearport.graph.nodes import constant, name_of, need
+from clearport.export.typed_lowering import TypedLowering, in_steps
+from clearport.graph.nodes import name_of, need
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -44,32 +44,16 @@ def builder() -> Any:
     return Builder
 
 
-@dataclass
-class Lowering:
-    """One program: its precision, its scale table (int8 precisions) and the MIL variable of each ONNX value so far.
+class Lowering(TypedLowering):
+    """One MIL program; ``values`` are its variables."""
 
-    ``wide`` names the values that are computed in float32 though the program is float16.
-    """
-
-    precision: Precision
-    table: ScaleTable | None = None
-    values: dict[str, Any] = field(default_factory=dict)
-    wide: frozenset[str] = frozenset()
+    TARGET = "coreml"
+    COMPUTE = COMPUTE
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.mb = builder()
-        self.compute = COMPUTE[self.precision]
         self.casts: dict[tuple[str, str], Any] = {}
-
-    def begin(self, node: ir.Node | None) -> None:
-        """Compute from now on in the type of ``node``; None: in that of the program."""
-        narrow = node is None or name_of(node.outputs[0]) not in self.wide
-        self.compute = COMPUTE[self.precision] if narrow else np.float32
-
-    def quant(self, node: ir.Node) -> QParams | None:
-        """The int8 grid of what ``node`` writes; None where that stays in float."""
-        name = name_of(node.outputs[0])
-        return self.table[name] if self.table is not None and name in self.table else None
 
     def var(self, node: ir.Node, index: int) -> Any:
         """The MIL variable of input ``index`` of ``node``; constants become ones of the type computed in."""
@@ -88,43 +72,10 @@ class Lowering:
             self.casts[name, word] = self.mb.cast(x=found, dtype=word, name=f"{name}_{word}")
         return self.casts[name, word]
 
-    def array(self, node: ir.Node, index: int) -> Array:
-        """The constant input ``index`` of ``node``, in the type computed in.
-
-        Raises:
-            UnsupportedOperator: it is not constant, or its numbers do not fit.
-        """
-        held = constant(need(node, index))
-        if held is None:
-            raise refuse(node, f"its input {index} must be a constant")
-        return self.fit(node, held)
-
-    def fit(self, node: ir.Node, number: Array | float) -> Array:
-        """``number`` in the type computed in; integers, which are sizes, as int32.
-
-        Raises:
-            UnsupportedOperator: a finite number is too large for it.
-        """
-        if np.asarray(number).dtype.kind == "i":
-            return np.asarray(number, np.int32)
-        if np.asarray(number).dtype.kind == "b":
-            return np.asarray(number)
-        with np.errstate(over="ignore"):
-            fitted = np.asarray(number).astype(self.compute)
-        if not np.isfinite(fitted).all():
-            raise refuse(node, f"a constant does not fit {np.dtype(self.compute).name}")
-        return fitted
-
     def weight(self, node: ir.Node) -> Any:
         """The weights (input 1) of ``node``; as int8 and a scale for each output channel where the table has them."""
-        value = need(node, 1)
-        held = constant(value)
-        if held is None:
-            raise refuse(node, "its weights must be constants")
-        if self.table is None or name_of(value) not in self.table:
-            return self.fit(node, held)
-        params = self.table[name_of(value)]
-        return self._packed(node, np.rint(in_steps(held, params)), params)
+        held, params = self.held_weight(node)
+        return self.fit(node, held) if params is None else self._packed(node, np.rint(in_steps(held, params)), params)
 
     def _packed(self, node: ir.Node, steps: Array, params: QParams) -> Any:
         scale = np.asarray(params.scale)
@@ -143,14 +94,6 @@ class Lowering:
             input=var, scale=scale, zero_point=zero_point, output_dtype="int8", name=f"{name}_int8"
         )
         return self.mb.dequantize(input=stored, scale=scale, zero_point=zero_point, name=name)
-
-
-def in_steps(weights: Array, params: QParams) -> Array:
-    """``weights`` divided by the scale of their channel."""
-    others = tuple(i for i in range(weights.ndim) if i != (params.axis or 0))
-    scale = np.asarray(params.scale)
-    steps: Array = weights / (np.expand_dims(scale, others) if scale.size > 1 else scale[0])
-    return steps
 
 
 def refuse(node: ir.Node, why: str) -> UnsupportedOperator:
