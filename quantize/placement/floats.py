@@ -105,7 +105,7 @@ def can_be_int8(node: ir.Node) -> bool:
 def _can_be_int8(value: ir.Value) -> bool:
     """Whether a value holds real numbers, on few enough axes; sizes that are computed from a shape are integers."""
     real = value.dtype is None or value.dtype.is_floating_point()
-    return real and value.shape is not None and len(value.shape) <= _MOST_AXES
+    return real and value.shape is not None and 1 < len(value.shape) <= _MOST_AXES
 
 
 def is_convolution(node: ir.Node) -> bool:

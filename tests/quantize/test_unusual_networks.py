@@ -29,6 +29,8 @@ BODIES = {
     "a gate of what was centered": f"""{MEAN} m = ReduceMean(x, s) c = Sub(x, m) p = GlobalAveragePool(c)
         q = Conv(p, R, B) g = Sigmoid(q) y = Mul(x, g)""",
     "a difference of equals": "a = Conv(x, R, B) b = Conv(x, R, B) c = Sub(a, b) d = Conv(c, R, B) y = Add(x, d)",
+    "all of it on one axis": """n = Constant<value_ints=[-1]>() w = Constant<value_ints=[1,8,16,16]>()
+        f = Reshape(x, n) g = Sigmoid(f) y = Reshape(g, w)""",
     "a square of what cancels": f"""{MEAN} m = GlobalAveragePool(x) c = Sub(x, m) p = GlobalAveragePool(c)
         q = Mul(p, p) y = Add(x, q)""",
 }

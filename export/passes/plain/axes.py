@@ -105,7 +105,10 @@ def _elementwise(node: ir.Node) -> ir.Value | None:
 def _alike(shape: Sequence[int], operands: Sequence[ir.Value]) -> Runs:
     """The axes that broadcast alike."""
     padded = [(1,) * (len(shape) - len(given)) + given for given in (fixed(value) or () for value in operands)]
-    return runs(shape, [tuple(size[axis] == 1 for size in padded) for axis in range(len(shape))])
+    groups = runs(shape, [tuple(size[axis] == 1 for size in padded) for axis in range(len(shape))])
+    if len(groups) == 1 and len(groups[0]) > 1:  # a value of one axis is a size to some, and has no int8 form
+        return [groups[0][:1], groups[0][1:]]
+    return groups
 
 
 def _spread(node: ir.Node, value: ir.Value, shape: Sequence[int]) -> ir.Value:
