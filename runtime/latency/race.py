@@ -74,11 +74,11 @@ class Race:
     def fill(self, waiting: Sequence[Candidate]) -> list[Candidate]:
         """Load the next group: candidates with their baselines, as many as ``memory_mib`` holds, but one pair at least.
 
-        The first that does not fit any more is foreseen: it is taken to be as large as the largest of the group. Those
-        that are left are returned.
+        The first that does not fit any more is foreseen: it is taken to be as large as the largest that is loaded,
+        which is mostly the baseline (PyTorch keeps every value in float32). Those that are left are returned.
         """
         left, kept = list(waiting), set(self._entrants)
-        while left and (self._only_baselines(kept, left) or self._has_room(kept)):
+        while left and (self._only_baselines(kept, left) or self._has_room()):
             for candidate in _with_baselines(left[0], left, self._baselines):
                 left.remove(candidate)
                 self._enter(candidate)
@@ -91,10 +91,9 @@ class Race:
     def _fresh(self, kept: set[str]) -> list[Entrant]:
         return [entrant for key, entrant in self._entrants.items() if key not in kept]
 
-    def _has_room(self, kept: set[str]) -> bool:
-        referred = set(self._baselines.values())
-        own = [e.memory.peak_mib for e in self._fresh(kept) if e.candidate.key not in referred]
-        return together_mib([e.memory for e in self._entrants.values()]) + max(own, default=0.0) <= self._memory_mib
+    def _has_room(self) -> bool:
+        held = [entrant.memory for entrant in self._entrants.values()]
+        return together_mib(held) + max((each.peak_mib for each in held), default=0.0) <= self._memory_mib
 
     def _enter(self, candidate: Candidate) -> None:
         """Load a candidate and warm it up."""
