@@ -1,26 +1,18 @@
-"""Errors and value types: everything that one stage hands to the next.
-
-Exceptions (all are shown to the user without a traceback; for unexpected ones see ``problems.py``)::
-
-    ClearportError            exit code 1: something that was checked is wrong
-    ├── CheckFailed           a parity, quality or checksum check did not hold
-    ├── RuntimeFailure        a runtime crashed, hung or refused a file (raised from its subprocess)
-    └── BadInput              exit code 2: the user gave something that cannot be used
-        ├── UnsupportedOperator   an operator that a target has no rule for
-        └── NotInstalled          an optional package is missing; the message is its install line
+"""Value types: what one stage hands to the next.
 
 Values are frozen: a stage makes a new one, it never changes what it was given.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,42 +32,6 @@ Kind = Literal["picture", "map", "vector", "scalar", "index", "state"]
 Measure = Literal["pixels", "logits", "probabilities", "flow", "relative"]
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-weights")
-
-
-class ClearportError(Exception):
-    """Base of every error that the user sees as a message; ``exit_code`` is what the shell gets."""
-
-    exit_code = 1
-
-
-class CheckFailed(ClearportError):
-    """A parity, quality or checksum check did not hold."""
-
-
-class RuntimeFailure(ClearportError):
-    """A runtime crashed, hung or refused a file in its subprocess."""
-
-
-class BadInput(ClearportError):
-    """The user gave something that cannot be used: says what it is, what was expected, what to do."""
-
-    exit_code = 2
-
-
-class UnsupportedOperator(BadInput):
-    """A target has no rule for an operator."""
-
-    def __init__(self, target: str, op: str, layer: str, why: str = "there is no rule for it") -> None:
-        super().__init__(f"{target}: cannot take operator {op} of layer {layer!r}: {why}")
-        self.target, self.op, self.layer = target, op, layer
-
-
-class NotInstalled(BadInput):
-    """An optional package is missing."""
-
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed; to add it: pip install 'clearport[{extra}]'")
-        self.package, self.extra = package, extra
 
 
 @dataclass(frozen=True)
@@ -300,63 +256,6 @@ class Graph:
     def output(self) -> TensorSpec:
         """The first picture among the outputs, or the first output."""
         return next((spec for spec in self.outputs if spec.is_picture), self.outputs[0])
-
-
-@dataclass(frozen=True)
-class QParams:
-    """How one tensor is quantized: real = (q - zero_point) * scale.
-
-    ``scale`` has one entry per tensor, or one per index of ``axis``. ``zero_point`` is 0 for weights (int8) and
-    biases (int32), and in -128..127 for activations (int8; the uint8 twin is zero_point + 128).
-    """
-
-    scale: tuple[float, ...]
-    zero_point: int
-    dtype: Literal["int8", "int32"] = "int8"
-    axis: int | None = None
-
-    def __post_init__(self) -> None:
-        if not self.scale or any(not (s > 0 and math.isfinite(s)) for s in self.scale):
-            raise ValueError(f"scales must be finite and positive, got {self.scale[:4]}")
-        if len(self.scale) > 1 and self.axis is None:
-            raise ValueError("several scales need an axis")
-        if not -128 <= self.zero_point <= 127:
-            raise ValueError(f"zero point {self.zero_point} is outside int8")
-
-
-@dataclass(frozen=True)
-class ScaleTable:
-    """Tensor name -> QParams for every activation, weight and bias that is quantized; legal for every target.
-
-    A value without an entry is float, and an operator computes in int8 exactly where its output has one.
-    ``calibration`` says how it came to be, for the bundle: calibrator, images and hashes, and what stays in float:
-    ``islands`` (node -> operator) because it must, ``tail`` and ``float_layers`` (nodes) because it pays.
-    """
-
-    entries: Mapping[str, QParams]
-    calibration: Mapping[str, Any] = field(default_factory=dict)
-
-    def __getitem__(self, tensor: str) -> QParams:
-        return self.entries[tensor]
-
-    def __contains__(self, tensor: object) -> bool:
-        return tensor in self.entries
-
-
-@dataclass(frozen=True)
-class QuantizedGraph:
-    """A float graph whose weights already lie on their int8 grid, and its scale table.
-
-    What ``table`` has is int8, and an int8 operator reads and writes nothing else: an Identity node stands where a
-    float value becomes int8, or an int8 value gets another scale. A float operator reads int8 values as they are,
-    dequantized. The graph's input and output are int8 always, with the exact scale of a pixel. A Relu or Clip
-    that alone reads what an int8 operator writes is gone: saturation of that output's int8 range does its work.
-    The others stay. Channels may be equalised, and slopes fit fixed point, so that constants differ from the float
-    graph's by more than rounding: compare outputs. ``graph`` keeps the names of tensors that the table uses.
-    """
-
-    graph: Graph
-    table: ScaleTable
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clearport.base import ClearportError
+from clearport.errors import ClearportError
 
 UNEXPECTED = (Exception, SystemExit)
 """What one target, runtime or reader may raise without ending the whole. MemoryError and RecursionError are among

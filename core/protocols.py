@@ -7,18 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from clearport.base import (
-        Array,
-        Artifact,
-        Graph,
-        Options,
-        Paper,
-        Precision,
-        QuantizedGraph,
-        Skipped,
-        Task,
-        TensorSpec,
-    )
+    from clearport.base import Array, Artifact, Graph, Options, Paper, Precision, Skipped, Task, TensorSpec
+    from clearport.quantized import QuantizedGraph
 
 
 class Described(Protocol):

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from clearport.base import BadInput, Skipped
+from clearport.base import Skipped
 from clearport.bundle.bench_record import BenchRecord, schema
 from clearport.bundle.folder import Bundle
+from clearport.errors import BadInput
 from clearport.pipeline.bench import bench_bundle
 from clearport.pipeline.bench_values import BenchRequest
 from clearport.registry import DEVICES

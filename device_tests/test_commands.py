@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 import clearport
-from clearport.base import Artifact, BadInput
+from clearport.base import Artifact
 from clearport.bundle.folder import Bundle
+from clearport.errors import BadInput
 from clearport.pictures.images import is_grey, load_rgb, save_png
 from clearport.pipeline.run import usable_runner
 from device_tests.conftest import command

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from clearport.base import Artifact, Graph, Options, QuantizedGraph, Size
+from clearport.base import Artifact, Graph, Options, Size
 from clearport.graph import nodes as graphs
 from clearport.pictures.images import load_rgb
+from clearport.quantized import QuantizedGraph
 from clearport.registry import NETWORKS, TARGETS, missing
 
 if missing(("coremltools",)):

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from clearport.base import BadInput, Size, Skipped
+from clearport.base import Size, Skipped
 from clearport.bundle.folder import Bundle
+from clearport.errors import BadInput
 from clearport.pictures.images import load_stored, save_png
 from clearport.pipeline.export import export_bundle
 from clearport.pipeline.run import RunRequest, restore_picture

@@ -13,12 +13,13 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from clearport.base import Artifact, Graph, Options, QuantizedGraph, Size, TensorSpec
+from clearport.base import Artifact, Graph, Options, Size, TensorSpec
 from clearport.graph import nodes as graphs
 from clearport.models import samples
 from clearport.pictures.images import load_rgb
 from clearport.quantize import qdq
 from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.quantized import QuantizedGraph
 from clearport.registry import RUNNERS, TARGETS, missing
 from clearport.runtime import parity, pixels
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from clearport.base import Artifact, Graph, Options, QuantizedGraph, RuntimeFailure, Size
+from clearport.base import Artifact, Graph, Options, Size
+from clearport.errors import RuntimeFailure
 from clearport.export.from_torch import export_graph
 from clearport.graph import nodes as graphs
 from clearport.models import samples, weights
 from clearport.pictures.images import load_rgb
 from clearport.quantize import flow, qdq
+from clearport.quantized import QuantizedGraph
 from clearport.registry import NETWORKS, RUNNERS, TARGETS, missing
 from clearport.runtime import parity, pixels, tiling
 from clearport.runtime.worker.worker import Worker

@@ -14,11 +14,12 @@ import onnxruntime as ort
 import pytest
 from onnx_ir.passes import common
 
-from clearport.base import Graph, QuantizedGraph, TensorSpec
+from clearport.base import Graph, TensorSpec
 from clearport.graph import nodes as graphs
 from clearport.quantize import qdq
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantize.placement import floats as placement
+from clearport.quantized import QuantizedGraph
 
 BODIES = {
     "Softmax over channels": "y = Softmax<axis=1>(x)",

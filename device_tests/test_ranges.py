@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from clearport.base import Artifact, Graph, IODType, ModelSpec, Options, Paper, Precision, QuantizedGraph, Size
+from clearport.base import Artifact, Graph, IODType, ModelSpec, Options, Paper, Precision, Size
 from clearport.export.from_torch import export_graph
 from clearport.export.written import written
 from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.quantized import QuantizedGraph
 from clearport.registry import RUNNERS, TARGETS
 from clearport.runtime import pixels
 from clearport.runtime.usable import runners_of

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from clearport.base import Artifact, Graph, Options, QuantizedGraph, RuntimeFailure, Size
+from clearport.base import Artifact, Graph, Options, Size
+from clearport.errors import RuntimeFailure
 from clearport.graph import nodes as graphs
 from clearport.operators import sizes as graph_sizes
 from clearport.pictures.images import load_rgb
+from clearport.quantized import QuantizedGraph
 from clearport.registry import NETWORKS, missing
 
 if missing(("ai-edge-litert", "flatbuffers")):

@@ -18,7 +18,8 @@ import torch
 from onnx_ir.passes import common
 from torch.utils._pytree import tree_leaves
 
-from clearport.base import BadInput, CheckFailed, Graph, Size, TensorSpec
+from clearport.base import Graph, Size, TensorSpec
+from clearport.errors import BadInput, CheckFailed
 from clearport.export import torch_forms
 from clearport.export.passes import order as passes
 from clearport.graph import feeds, shapes

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from clearport.base import Precision, QParams, ScaleTable, UnsupportedOperator
+from clearport.base import Precision
+from clearport.errors import UnsupportedOperator
 from clearport.graph.nodes import constant, name_of, need
+from clearport.quantized import QParams, ScaleTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

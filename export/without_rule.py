@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from clearport.base import UnsupportedOperator
+from clearport.errors import UnsupportedOperator
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from clearport.base import TensorSpec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clearport.base import Graph, Precision, QuantizedGraph, ScaleTable
+    from clearport.base import Graph, Precision
+    from clearport.quantized import QuantizedGraph, ScaleTable
 
 _SINCE_KINDS = ("kind", "measure", "mean", "std")
 """Fields that are left out where they say no more than that a tensor is a picture."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput, ModelSpec
+from clearport.base import ModelSpec
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     from torch import nn

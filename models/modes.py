@@ -13,7 +13,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 
 _SAME = 1e-6
 """Two runs of one network on one picture may differ by this share of the largest output: threads may add in another

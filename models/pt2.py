@@ -15,8 +15,8 @@ import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput
 from clearport.disk.files import explain, write_bytes
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

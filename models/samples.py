@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 
 _FOLDER = Path(__file__).parent / "samples"
 

@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import CheckFailed, Graph, QuantizedGraph, ScaleTable
+from clearport.base import Graph
+from clearport.errors import CheckFailed
 from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
@@ -19,11 +20,12 @@ from clearport.quantize.placement.mixed import Mixed
 from clearport.quantize.ranges import ends, equalise, legalise, search, slopes
 from clearport.quantize.weights import arrays as weights
 from clearport.quantize.weights import rounding
+from clearport.quantized import QuantizedGraph, ScaleTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from clearport.base import Array, QParams, Task
+    from clearport.base import Array, Task
     from clearport.graph.feeds import Feed
     from clearport.pictures.images import Image8
     from clearport.protocols import Progress
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from clearport.quantize.placement.fold import Folded
     from clearport.quantize.ranges.search import Bench, Choice
     from clearport.quantize.weights.rounding import Rounded
+    from clearport.quantized import QParams
 
 OBSERVING_COST = 2e10
 """Units (``cost``) that observing the photos may take. Else their middles are smaller."""

@@ -21,8 +21,9 @@ from clearport.quantize import scheme
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from clearport.base import Array, QParams, QuantizedGraph, ScaleTable, TensorSpec
+    from clearport.base import Array, TensorSpec
     from clearport.graph.nodes import Activation
+    from clearport.quantized import QParams, QuantizedGraph, ScaleTable
 
 _OFFSET = {"int8": 0, "uint8": 128}
 

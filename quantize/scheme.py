@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import QParams
+from clearport.quantized import QParams
 
 if TYPE_CHECKING:
     from clearport.base import Array, Float32

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from clearport.base import BadInput, QParams, ScaleTable
 from clearport.disk.files import write_text
 from clearport.disk.json_files import read_model
+from clearport.errors import BadInput
+from clearport.quantized import QParams, ScaleTable
 
 VERSION = 1
 

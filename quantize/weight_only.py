@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import QuantizedGraph, ScaleTable
 from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
@@ -24,16 +23,18 @@ from clearport.quantize.placement import cost
 from clearport.quantize.placement.floats import is_plain_convolution
 from clearport.quantize.weights import arrays as weights
 from clearport.quantize.weights import rounding
+from clearport.quantized import QuantizedGraph, ScaleTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     import onnx_ir as ir
 
-    from clearport.base import Array, Graph, QParams
+    from clearport.base import Array, Graph
     from clearport.graph.feeds import Feed
     from clearport.pictures.images import Image8
     from clearport.protocols import Progress
+    from clearport.quantized import QParams
 
 
 ENOUGH_DB = 48.0

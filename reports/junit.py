@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from xml.etree import ElementTree as ET
 
-from clearport.base import BadInput
 from clearport.disk.files import is_stream, write_text
 from clearport.disk.ours import JUNIT_HEAD, is_junit
 from clearport.disk.outputs import OutFile, claimed
+from clearport.errors import BadInput
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

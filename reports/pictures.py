@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.graph import shapes
 from clearport.pictures.images import load_rgb
 from clearport.reports.text import percent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 
 
 def named_python(variable: str, has: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import BadInput, CheckFailed
+from clearport.errors import BadInput, CheckFailed
 from clearport.graph.feeds import stored_colors
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models.data.check import usable
 from clearport.models.data.layouts import find_layout
 from clearport.pictures.images import load_rgb

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from clearport.base import Artifact, BadInput, CheckFailed, Scale, Size, TensorSpec
+from clearport.base import Artifact, Scale, Size, TensorSpec
+from clearport.errors import BadInput, CheckFailed
 from clearport.graph import shapes
 from clearport.pictures.images import MAX_PIXELS
 from clearport.runtime import pixels

@@ -16,11 +16,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from clearport import __version__
-from clearport.base import BadInput
 from clearport.bundle.bench_record import BenchRecord
 from clearport.disk import ours
 from clearport.disk.files import is_stream, write_text
 from clearport.disk.outputs import OutFile, claimed
+from clearport.errors import BadInput
 
 
 def wanted(path: Path | None) -> OutFile | None:

@@ -16,11 +16,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from clearport.base import BadInput, Skipped
+from clearport.base import Skipped
 from clearport.bundle.fields import Count, Finite, Latency, ParityCell, ScaleField, Sha256, SkippedCell, Text
 from clearport.disk.files import write_text
 from clearport.disk.json_files import read_model
 from clearport.disk.ours import read_json
+from clearport.errors import BadInput
 from clearport.runtime.devices.device import EstimateReport, SimulatedReport, Unit
 from clearport.runtime.latency.compare import Outcome
 from clearport.runtime.latency.conditions import Conditions

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearport.base import BadInput
 from clearport.disk import ours
 from clearport.disk.files import explain, file_sha256
 from clearport.disk.json_files import read_bytes
 from clearport.disk.litter import in_litter
+from clearport.errors import BadInput
 
 MANIFEST, SUMS, REPORTS = ours.MANIFEST, ours.SUMS, ours.REPORTS
 WEIGHTS = "weights.safetensors"

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clearport.base import Artifact, BadInput
+from clearport.base import Artifact
 from clearport.bundle import files as bundle_files
 from clearport.bundle.fields import LatencyCell, ParityCell
 from clearport.bundle.files import MANIFEST, SUMS, Mismatch, compare, render_sums, scan
@@ -36,6 +36,7 @@ from clearport.bundle.manifest import (
 from clearport.disk import files as files_
 from clearport.disk import leftovers, outputs
 from clearport.disk.json_files import read_model
+from clearport.errors import BadInput
 from clearport.registry import TARGETS
 
 WEIGHTS = bundle_files.WEIGHTS

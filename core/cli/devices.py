@@ -129,10 +129,10 @@ def bench(
     ] = False,
     quiet: QuietOpt = False,
 ) -> None:
-    from clearport.base import BadInput
     from clearport.bundle.bench_record import BenchRecord
     from clearport.cli import show_bench as cli_show_bench
     from clearport.cli.progress import progress_bar
+    from clearport.errors import BadInput
     from clearport.pipeline.bench import bench_bundle
     from clearport.pipeline.bench_record import record_rows
     from clearport.pipeline.bench_values import BenchRequest
@@ -197,7 +197,7 @@ bench.__doc__ = EXAMPLES
 
 
 def _processors(text: str) -> tuple[int, ...]:
-    from clearport.base import BadInput
+    from clearport.errors import BadInput
 
     try:
         found = tuple(int(part) for part in split(text))

@@ -82,7 +82,7 @@ def _mark_stale(words: Sequence[str], said: str, began_s: float) -> None:
 
 def _code_of(command: Callable[..., Any]) -> tuple[int, str]:
     """The exit code, and what was said of the error, if there was one."""
-    from clearport.base import ClearportError
+    from clearport.errors import ClearportError
 
     said = ""
     try:

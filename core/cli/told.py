@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from clearport.base import BadInput
 from clearport.cli.options import split
+from clearport.errors import BadInput
 from clearport.pipeline.sources.contract import Contract, Ends
 
 if TYPE_CHECKING:

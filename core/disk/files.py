@@ -18,10 +18,10 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from clearport.base import BadInput
 from clearport.disk import leftovers
 from clearport.disk.litter import in_litter
 from clearport.disk.swap import Claim, Taken, claim_of, swap_in
+from clearport.errors import BadInput
 
 _CHUNK = 1 << 20
 _PATIENCE_S = 10.0

@@ -13,8 +13,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from clearport.base import BadInput
 from clearport.disk.files import explain
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from clearport.base import BadInput
 from clearport.disk import leftovers, ours
 from clearport.disk.files import explain, is_stream, real
 from clearport.disk.swap import Claim, claim_of, enter, identity, leave, unknown_in
+from clearport.errors import BadInput
 
 _ROOM = 1 << 16
 """Bytes for which there must be room at least."""

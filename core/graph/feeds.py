@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import BadInput, Size, TensorSpec
+from clearport.base import Size, TensorSpec
+from clearport.errors import BadInput
 from clearport.graph.shapes import lead, shape_at
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput, Size, TensorSpec
+from clearport.base import Size, TensorSpec
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clearport.base import QParams
 from clearport.graph.nodes import clamp_of
 from clearport.operators.case import after_conv, f32, number, one, wrote
 from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, ncnn, tflite
+from clearport.quantized import QParams
 
 if TYPE_CHECKING:
     import onnx_ir as ir

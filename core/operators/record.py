@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from clearport.base import QParams
     from clearport.operators.case import Case
+    from clearport.quantized import QParams
 
     Stride = Callable[[ir.Node, Fraction, Mapping[str, Fraction], int], Fraction]
     Test = Callable[[ir.Node], bool]

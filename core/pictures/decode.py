@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput
 from clearport.disk.files import explain
+from clearport.errors import BadInput
 from clearport.pictures.deep import Levels, read_deep
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput
 from clearport.disk.files import atomic_path
 from clearport.disk.litter import walk
+from clearport.errors import BadInput
 from clearport.pictures.color import to_srgb
 from clearport.pictures.decode import decode, opened, refusals
 

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from clearport import __version__, problems
-from clearport.base import BadInput, Skipped
+from clearport.base import Skipped
 from clearport.bundle.bench_file import BenchFile, wanted
 from clearport.bundle.bench_record import BenchedDevice, BenchedModel, BenchPlan, BenchRecord, BenchRow
 from clearport.bundle.folder import Bundle, changing
 from clearport.disk.outputs import OutFolder, claimed
+from clearport.errors import BadInput
 from clearport.pipeline.bench_compare import compared
 from clearport.pipeline.bench_jobs import Subject, golden_of, jobs_for, subjects_of
 from clearport.pipeline.bench_record import differences

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput, Skipped
+from clearport.base import Skipped
 from clearport.bundle.folder import Bundle
+from clearport.errors import BadInput
 from clearport.pipeline.bench_values import BASELINE
 from clearport.pipeline.exams import exam_of, sample_of
 from clearport.pipeline.prove import network_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput
 from clearport.bundle.folder import Bundle, changing, write
+from clearport.errors import BadInput
 from clearport.pipeline.bench_values import BASELINE
 from clearport.reports.html import write_reports
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput, Skipped
+from clearport.base import Skipped
+from clearport.errors import BadInput
 from clearport.runtime.devices.device import Settings
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clearport import problems
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.registry import DEVICES, RUNNERS
 from clearport.runtime.devices.device import UNITS, Found
 from clearport.runtime.usable import obstacle_of, units_of

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearport import problems
-from clearport.base import BadInput, Skipped
+from clearport.base import Skipped
 from clearport.bundle.folder import Bundle, changing, verify_folder, write
 from clearport.bundle.manifest import QualityRecord
 from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
+from clearport.errors import BadInput
 from clearport.pipeline.eval_gate import check_names, checksum_checks, required_checks, sound
 from clearport.pipeline.prove import TIMEOUT_S, network_of, open_worker, runner_of
 from clearport.pipeline.run import tiling_of, usable_runner

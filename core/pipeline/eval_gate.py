@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput
 from clearport.bundle.files import MANIFEST, ONNX_NETWORK, SUMS, TORCH_NETWORK, WEIGHTS
 from clearport.bundle.folder import Bundle
+from clearport.errors import BadInput
 from clearport.reports.junit import Check
 
 if TYPE_CHECKING:

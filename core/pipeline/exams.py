@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import BadInput, CheckFailed, scale_word
+from clearport.base import scale_word
 from clearport.bundle.files import MANIFEST
+from clearport.errors import BadInput, CheckFailed
 from clearport.graph import shapes
 from clearport.pictures.images import load_rgb, load_stored
 from clearport.pipeline.criteria import PHOTO, PROBE, QDQ, Criterion, Exam, as_picture

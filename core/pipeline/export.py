@@ -9,20 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from clearport import heap, problems
-from clearport.base import (
-    Artifact,
-    BadInput,
-    ClearportError,
-    Options,
-    QuantizedGraph,
-    RuntimeFailure,
-    Size,
-    Skipped,
-    UnsupportedOperator,
-)
+from clearport.base import Artifact, Options, Size, Skipped
 from clearport.bundle import folder as bundle
 from clearport.bundle.folder import Bundle
 from clearport.disk.files import digest, write_bytes
+from clearport.errors import BadInput, ClearportError, RuntimeFailure, UnsupportedOperator
 from clearport.export.onnxruntime.target import onnx_form
 from clearport.graph import nodes as graphs
 from clearport.models import samples
@@ -49,6 +40,7 @@ from clearport.protocols import no_progress
 from clearport.quantize import footprint, table
 from clearport.quantize.calibration.photos import drawn, middle
 from clearport.quantize.flow import QuantizeOptions
+from clearport.quantized import QuantizedGraph
 from clearport.reports.html import write_reports
 from clearport.runtime.side_by_side import lanes, side_by_side
 

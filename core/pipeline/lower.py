@@ -6,15 +6,17 @@ import errno
 from typing import TYPE_CHECKING
 
 from clearport import problems
-from clearport.base import Artifact, BadInput, Skipped, UnsupportedOperator
+from clearport.base import Artifact, Skipped
 from clearport.disk.files import files_below
+from clearport.errors import BadInput, UnsupportedOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from clearport.base import Graph, Options, QuantizedGraph
+    from clearport.base import Graph, Options
     from clearport.pipeline.plan import Cell
+    from clearport.quantized import QuantizedGraph
 
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 """Errors of the place that the bundle is written to: other targets would meet them, too."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
-from clearport.base import PRECISIONS, BadInput, IODType, Options, Precision, Size, Skipped
+from clearport.base import PRECISIONS, IODType, Options, Precision, Size, Skipped
+from clearport.errors import BadInput
 from clearport.pipeline.list import lacks
 from clearport.pipeline.sources.request import ExportRequest
 from clearport.protocols import Target, no_progress

@@ -8,8 +8,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from clearport import problems
-from clearport.base import Artifact, NotInstalled, Skipped
+from clearport.base import Artifact, Skipped
 from clearport.bundle.replays import ReplayRecord, replay_of
+from clearport.errors import NotInstalled
 from clearport.graph import shapes
 from clearport.pipeline.criteria import PHOTO
 from clearport.protocols import Runner

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from clearport import __version__
-from clearport.base import Artifact, Graph, QuantizedGraph, Size, Skipped
+from clearport.base import Artifact, Graph, Size, Skipped
 from clearport.bundle import folder as bundle
 from clearport.bundle.manifest import (
     ArtifactRecord,
@@ -25,6 +25,7 @@ from clearport.bundle.manifest import (
 from clearport.pipeline.latency import BASELINE
 from clearport.pipeline.lint import tiles
 from clearport.pipeline.prove import runner_of
+from clearport.quantized import QuantizedGraph
 from clearport.registry import installed_versions
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import BadInput, Size
+from clearport.base import Size
 from clearport.bundle.folder import Bundle
 from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
+from clearport.errors import BadInput
 from clearport.graph import shapes
 from clearport.pictures.images import MAX_PIXELS, as_grey
 from clearport.pipeline.files.inputs import Taken, taken

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clearport.base import PRECISIONS, BadInput, TensorSpec, scale_word
+from clearport.base import PRECISIONS, TensorSpec, scale_word
+from clearport.errors import BadInput
 from clearport.registry import TARGETS
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput, NotInstalled, Skipped
+from clearport.base import Skipped
 from clearport.bundle.folder import Bundle, verify_folder
 from clearport.disk.outputs import OutFolder, claimed
+from clearport.errors import BadInput, NotInstalled
 from clearport.pipeline.exams import limits_of
 from clearport.pipeline.run import model_of, tiling_of
 from clearport.pipeline.select import plain_scale, select

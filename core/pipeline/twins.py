@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from clearport.base import QuantizedGraph
     from clearport.pictures.images import Image8
     from clearport.pipeline.isolated.process import Isolated
     from clearport.pipeline.plan import Plan
     from clearport.pipeline.record import Made
+    from clearport.quantized import QuantizedGraph
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from clearport import problems
-from clearport.base import NotInstalled
 from clearport.bundle.folder import Bundle, verify_folder
 from clearport.bundle.replays import contradicts
 from clearport.disk.litter import litter_in
+from clearport.errors import NotInstalled
 from clearport.pipeline.criteria import PHOTO
 from clearport.pipeline.exams import exams_of, exams_of_weights
 from clearport.pipeline.prove import network_of, replays_of, run_each, runner_of

@@ -30,7 +30,8 @@ from clearport.runtime.latency.record import LatencyReport
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from clearport.base import Graph, QuantizedGraph
+    from clearport.base import Graph
+    from clearport.quantized import QuantizedGraph
 
 SCALE = 3
 BARS = {"onnxruntime": 0.80, "openvino": 0.35}

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from clearport.base import Artifact, BadInput, IODType, Options, RuntimeFailure, Size, Skipped, TensorSpec
+from clearport.base import Artifact, IODType, Options, Size, Skipped, TensorSpec
 from clearport.disk.files import digest
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.export.from_torch import export_graph
 from clearport.export.tflite import target as to_tflite
 from clearport.models import samples, weights

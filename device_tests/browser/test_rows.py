@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clearport.base import BadInput, Skipped
+from clearport.base import Skipped
 from clearport.bundle.folder import Bundle
+from clearport.errors import BadInput
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.prove import run_once
 from clearport.runtime.devices.browser.family import ADDRESS, DEVICE, BrowserSession

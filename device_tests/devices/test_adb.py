@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearport.base import Artifact, BadInput, RuntimeFailure, Skipped
+from clearport.base import Artifact, Skipped
 from clearport.bundle.folder import Bundle
 from clearport.disk.files import digest
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.pipeline.bench import bench_bundle
 from clearport.pipeline.bench_values import BenchRequest
 from clearport.protocols import no_progress

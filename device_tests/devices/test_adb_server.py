@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clearport.base import ClearportError
+from clearport.errors import ClearportError
 from clearport.runtime.devices.adb import shell as adb_shell
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearport.base import Artifact, BadInput, Skipped
+from clearport.base import Artifact, Skipped
+from clearport.errors import BadInput
 from clearport.models import weights
 from clearport.protocols import no_progress
 from clearport.quantize.flow import QuantizeOptions

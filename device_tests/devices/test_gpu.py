@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 import clearport
-from clearport.base import BadInput, NotInstalled, RuntimeFailure, Skipped
+from clearport.base import Skipped
 from clearport.bundle.folder import Bundle
+from clearport.errors import BadInput, NotInstalled, RuntimeFailure
 from clearport.export.ncnn.file import NcnnFile
 from clearport.pipeline.bench import bench_bundle
 from clearport.pipeline.bench_values import BenchOutcome, BenchRequest

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import clearport
-from clearport.base import BadInput, NotInstalled, Precision, RuntimeFailure, Skipped
+from clearport.base import Precision, Skipped
 from clearport.bundle.folder import Bundle
+from clearport.errors import BadInput, NotInstalled, RuntimeFailure
 from clearport.pictures.images import load_rgb
 from clearport.registry import missing
 from clearport.runtime.devices.device import EstimateReport, Job, Row, Settings, SimulatedReport, Unit

@@ -12,8 +12,9 @@ import onnx
 import pytest
 
 import clearport
-from clearport.base import Precision, RuntimeFailure, Skipped
+from clearport.base import Precision, Skipped
 from clearport.bundle.folder import Bundle
+from clearport.errors import RuntimeFailure
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.bench import bench_bundle
 from clearport.pipeline.bench_values import BenchRequest

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from clearport.base import ClearportError
 from clearport.bundle.folder import Bundle
 from clearport.disk import ours
+from clearport.errors import ClearportError
 from clearport.models import samples, weights
 from clearport.pictures.images import load_rgb, save_png
 from clearport.registry import NETWORKS

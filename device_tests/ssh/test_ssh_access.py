@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("asyncssh", reason="the extra clearport[ssh] is not installed")
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.runtime.devices.device import DeviceLost
 from clearport.runtime.devices.ssh.access import Access
 from clearport.runtime.devices.ssh.family import DEVICE

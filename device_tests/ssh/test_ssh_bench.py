@@ -14,8 +14,8 @@ import pytest
 
 pytest.importorskip("asyncssh", reason="the extra clearport[ssh] is not installed")
 
-from clearport.base import BadInput, RuntimeFailure
 from clearport.bundle.folder import Bundle
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.runtime.devices.device import Job
 from clearport.runtime.devices.remote.stage import Stage
 from clearport.runtime.devices.ssh.family import DEVICE

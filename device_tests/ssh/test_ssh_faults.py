@@ -17,8 +17,8 @@ import pytest
 
 pytest.importorskip("asyncssh", reason="the extra clearport[ssh] is not installed")
 
-from clearport.base import RuntimeFailure
 from clearport.disk.files import digest
+from clearport.errors import RuntimeFailure
 from clearport.protocols import no_progress
 from clearport.runtime.devices.device import DeviceLost, Job, Row
 from clearport.runtime.devices.remote import session as remote

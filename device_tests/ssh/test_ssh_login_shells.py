@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("asyncssh", reason="the extra clearport[ssh] is not installed")
 
-from clearport.base import RuntimeFailure
+from clearport.errors import RuntimeFailure
 from clearport.runtime.devices.device import DeviceLost, Job
 from clearport.runtime.devices.remote.stage import Stage
 from clearport.runtime.devices.ssh.family import DEVICE

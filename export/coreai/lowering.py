@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import Precision, QParams, UnsupportedOperator
+from clearport.base import Precision
+from clearport.errors import UnsupportedOperator
 from clearport.export.coreai import beta
 from clearport.export.coreai.tools import authoring
 from clearport.export.typed_lowering import TypedLowering, in_steps
 from clearport.graph.nodes import name_of, need
+from clearport.quantized import QParams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import BadInput, Graph, IODType, Precision, QParams, ScaleTable, TensorSpec
+from clearport.base import Graph, IODType, Precision, TensorSpec
+from clearport.errors import BadInput
 from clearport.export.coreai import beta
 from clearport.export.coreai.lowering import Lowering, dtype_of, refined, refuse, sides_of
 from clearport.export.without_rule import unknown
 from clearport.graph import nodes as graphs
 from clearport.graph.nodes import name_of
 from clearport.operators import table
+from clearport.quantized import QParams, ScaleTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,14 +15,16 @@ from pathlib import Path
 import numpy as np
 
 import clearport
-from clearport.base import Artifact, BadInput, Graph, NotInstalled, Options, Precision, QuantizedGraph, Skipped
+from clearport.base import Artifact, Graph, Options, Precision, Skipped
 from clearport.disk.files import atomic_path, digest
+from clearport.errors import BadInput, NotInstalled
 from clearport.export.coreai import beta
 from clearport.export.coreai.lowering import COMPUTE
 from clearport.export.coreai.program import Plan, convert
 from clearport.export.coreml.wide import choose
 from clearport.export.written import described, written
 from clearport.graph import shapes
+from clearport.quantized import QuantizedGraph
 from clearport.registry import installed_versions, missing
 
 _WORDS: dict[Precision, str] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8 weights and activations"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clearport.base import NotInstalled
+from clearport.errors import NotInstalled
 
 
 def authoring() -> Any:

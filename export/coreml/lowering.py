@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import Precision, QParams, UnsupportedOperator
+from clearport.base import Precision
+from clearport.errors import UnsupportedOperator
 from clearport.export.coreml.tools import load
 from clearport.export.typed_lowering import TypedLowering, in_steps
 from clearport.graph.nodes import name_of, need
+from clearport.quantized import QParams
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from clearport.base import Graph, Precision, QParams, ScaleTable, TensorSpec
+from clearport.base import Graph, Precision, TensorSpec
 from clearport.export.coreml.lowering import COMPUTE, Lowering, builder, refuse
 from clearport.export.coreml.rules import ios_of, rule_for
 from clearport.export.coreml.tools import load, quiet
@@ -30,6 +30,7 @@ from clearport.graph.nodes import name_of, values
 from clearport.graph.shapes import multiple
 from clearport.operators import table
 from clearport.operators.quantization import REQUANTIZE
+from clearport.quantized import QParams, ScaleTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

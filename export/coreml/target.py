@@ -16,7 +16,7 @@ from typing import get_args
 import numpy as np
 
 import clearport
-from clearport.base import Artifact, Graph, Options, Precision, QuantizedGraph, Skipped, TensorSpec, scale_word
+from clearport.base import Artifact, Graph, Options, Precision, Skipped, TensorSpec, scale_word
 from clearport.disk.files import digest
 from clearport.export.coreml.lowering import COMPUTE
 from clearport.export.coreml.package import Description, write
@@ -25,6 +25,7 @@ from clearport.export.coreml.wide import NOTHING, choose
 from clearport.export.passes.plain import sampling
 from clearport.export.written import written
 from clearport.graph import nodes as graphs
+from clearport.quantized import QuantizedGraph
 from clearport.registry import installed_versions
 
 FLOAT32_KEY = "clearport.float32_operators"

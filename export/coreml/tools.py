@@ -21,7 +21,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any, cast
 
-from clearport.base import NotInstalled
+from clearport.errors import NotInstalled
 
 _NOISE = (
     "Failed to load _ML",  # the Core ML framework is only there on macOS: what needs it says so itself

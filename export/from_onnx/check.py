@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

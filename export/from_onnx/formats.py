@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.export.from_onnx.lift_older import before, constant, layer_of
 from clearport.graph import nodes as graphs
 from clearport.operators import table

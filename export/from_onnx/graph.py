@@ -10,7 +10,8 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from clearport.base import BadInput, Graph, TensorSpec
+from clearport.base import Graph, TensorSpec
+from clearport.errors import BadInput
 from clearport.export.from_onnx import formats
 from clearport.export.from_onnx.check import if_refusal
 from clearport.export.from_onnx.lift import lifted

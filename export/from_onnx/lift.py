@@ -13,7 +13,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.export.from_onnx import lift_newer, lift_older
 from clearport.graph import nodes as graphs
 

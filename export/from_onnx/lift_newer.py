@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.export.from_onnx.lift_older import before, constant, layer_of, put
 from clearport.graph import nodes as graphs
 

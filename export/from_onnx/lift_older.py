@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:

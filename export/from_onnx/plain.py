@@ -15,7 +15,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.export.from_onnx import formats, quantized
 from clearport.export.from_onnx.quantized import Rounding
 from clearport.export.from_onnx.read import reading

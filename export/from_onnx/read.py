@@ -11,8 +11,8 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from clearport import problems
-from clearport.base import BadInput, ClearportError
 from clearport.disk.files import explain
+from clearport.errors import BadInput, ClearportError
 from clearport.export.from_onnx import check, tensors
 from clearport.export.from_onnx.wire import Census
 

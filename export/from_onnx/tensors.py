@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import helper
 
-from clearport.base import BadInput
 from clearport.disk.files import explain
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

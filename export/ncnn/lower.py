@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput, UnsupportedOperator
+from clearport.errors import BadInput, UnsupportedOperator
 from clearport.export.half import fits_half
 from clearport.export.ncnn.file import NcnnFile, Setting, plain, tagged
 from clearport.graph import nodes as graphs

@@ -16,14 +16,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped
+from clearport.base import Artifact, Options, Precision, Skipped
 from clearport.disk.files import atomic_path, digest
+from clearport.errors import BadInput, NotInstalled
 from clearport.export.written import described
 from clearport.graph import shapes
 from clearport.registry import installed_versions, missing
 
 if TYPE_CHECKING:
-    from clearport.base import Graph, QuantizedGraph
+    from clearport.base import Graph
+    from clearport.quantized import QuantizedGraph
 
 _NO_INT8 = (
     "ncnn's int8 kernels have scales without a zero point: a picture of 0..255 would have 127 levels there, and the "

@@ -20,16 +20,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from clearport.base import Artifact, Options, Precision, QuantizedGraph, Skipped
+from clearport.base import Artifact, Options, Precision, Skipped
 from clearport.disk.files import digest, write_bytes
 from clearport.export.written import described, written
 from clearport.graph import nodes as graphs
+from clearport.quantized import QuantizedGraph
 from clearport.registry import installed_versions
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from clearport.base import Graph, ScaleTable, TensorSpec
+    from clearport.base import Graph, TensorSpec
+    from clearport.quantized import ScaleTable
 
     Specs = tuple[TensorSpec, ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from clearport.base import UnsupportedOperator
+from clearport.errors import UnsupportedOperator
 from clearport.export import resampling
 from clearport.export.passes.rewriting import constant, insert, sizes, substitute
 from clearport.export.quirks import openvino as known

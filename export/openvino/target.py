@@ -20,8 +20,9 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from clearport.base import Artifact, NotInstalled, Options, Precision, Skipped, UnsupportedOperator
+from clearport.base import Artifact, Options, Precision, Skipped
 from clearport.disk.files import atomic_path, digest
+from clearport.errors import NotInstalled, UnsupportedOperator
 from clearport.export.coreml.wide import choose
 from clearport.export.half_arithmetic import measured
 from clearport.export.onnxruntime.target import onnx_form
@@ -32,7 +33,8 @@ from clearport.operators import table
 from clearport.registry import installed_versions, missing
 
 if TYPE_CHECKING:
-    from clearport.base import Graph, QuantizedGraph
+    from clearport.base import Graph
+    from clearport.quantized import QuantizedGraph
 
 _PLUMBING = frozenset({"Constant", "Convert", "FakeQuantize", "Parameter", "Result"})
 """What gives numbers that it was given, and is no operator of a network."""

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from clearport.base import BadInput, Graph
+from clearport.base import Graph
+from clearport.errors import BadInput
 from clearport.graph import nodes as graphs
 
 

@@ -15,7 +15,8 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from clearport.base import BadInput, Graph
+from clearport.base import Graph
+from clearport.errors import BadInput
 from clearport.export.passes.rewriting import (
     constant,
     conv_1x1,

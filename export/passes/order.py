@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import CheckFailed, Graph, Size
+from clearport.base import Graph, Size
+from clearport.errors import CheckFailed
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from clearport.base import BadInput, Graph
+from clearport.base import Graph
+from clearport.errors import BadInput
 from clearport.export import resampling
 from clearport.export.passes.rewriting import body_of, fixed, insert, sizes
 from clearport.graph import nodes as graphs

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.operators import table
 
 API_LEVELS = (27, 28, 29, 30, 31)

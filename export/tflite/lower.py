@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from clearport.base import QParams, ScaleTable, Size, UnsupportedOperator
+from clearport.base import Size
+from clearport.errors import UnsupportedOperator
 from clearport.export.half import fits_half
 from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.order import Order, broadcasting, free_axes, native
@@ -26,6 +27,7 @@ from clearport.graph import nodes as graphs
 from clearport.graph import shapes
 from clearport.operators import table
 from clearport.quantize.scheme import to_integers
+from clearport.quantized import QParams, ScaleTable
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -16,8 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import Artifact, BadInput, NotInstalled, Options, Precision, Skipped
+from clearport.base import Artifact, Options, Precision, Skipped
 from clearport.disk.files import digest, write_bytes
+from clearport.errors import BadInput, NotInstalled
 from clearport.export.passes.plain import sampling
 from clearport.export.written import written
 from clearport.graph import shapes
@@ -25,9 +26,10 @@ from clearport.operators import sizes as graph_sizes
 from clearport.registry import installed_versions, missing
 
 if TYPE_CHECKING:
-    from clearport.base import Graph, QuantizedGraph, Size, TensorSpec
+    from clearport.base import Graph, Size, TensorSpec
     from clearport.export.tflite.lower import Lowering
     from clearport.export.tflite.tensors import Tensor
+    from clearport.quantized import QuantizedGraph
 
     Specs = tuple[TensorSpec, ...]
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from clearport.base import Array, QParams
+    from clearport.base import Array
     from clearport.export.tflite.lower import Lowering
     from clearport.export.tflite.tensors import Tensor
+    from clearport.quantized import QParams
 
 LARGEST_FACTOR = 256
 """``xnn_define_convolution_2d``: "requantization scale must be smaller than 256"."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.pictures.images import load_rgb, looks_truncated, picture_size
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.registry import Registry
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput
 from clearport.disk.json_files import parse_json, read_text
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     from clearport.models.data.layouts import Entry

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from clearport.base import BadInput
 from clearport.disk import ours
 from clearport.disk.json_files import read_json
 from clearport.disk.litter import bundles_in, litter_in
+from clearport.errors import BadInput
 from clearport.models.data import sites as data_sites
 from clearport.models.data.doubts import doubt
 from clearport.models.data.names import Half, half_of_path, key_of, scale_of, side_of

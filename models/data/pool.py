@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models.data.check import MOST_UNUSABLE
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import BadInput, ModelSpec
+from clearport.base import ModelSpec
+from clearport.errors import BadInput
 from clearport.models.data.check import usable
 from clearport.models.data.crops import Crops, centre
 from clearport.models.data.degrade import PAIRS, UNPAIRED, Degrader, degrader, parse

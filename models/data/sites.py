@@ -6,8 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput
 from clearport.disk.litter import walk
+from clearport.errors import BadInput
 from clearport.models.data.names import Side, key_of, role_of, scale_of, side_of, suffix_scale
 from clearport.models.data.pairing import MOST_NAMED, listed, match
 from clearport.pictures.images import is_picture

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput
 from clearport.disk.files import explain
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     from pathlib import Path

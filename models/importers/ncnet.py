@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from clearport.base import BadInput, NotInstalled
 from clearport.disk.files import explain
+from clearport.errors import BadInput, NotInstalled
 
 if TYPE_CHECKING:
     from pathlib import Path

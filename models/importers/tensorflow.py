@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from clearport.base import BadInput
 from clearport.disk.files import explain
+from clearport.errors import BadInput
 from clearport.models.importers.checkpoint import is_pytorch, is_safetensors
 
 if TYPE_CHECKING:

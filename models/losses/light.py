@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models.losses.pixel import steps
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models.losses.pixel import target
 
 if TYPE_CHECKING:

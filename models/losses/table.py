@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models.losses import light as loss_light
 from clearport.models.losses import maps as loss_maps
 from clearport.models.losses import pixel as loss_pixel

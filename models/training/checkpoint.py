@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from clearport.base import BadInput
 from clearport.disk.files import write_bytes
+from clearport.errors import BadInput
 from clearport.models.importers.checkpoint import open_archive
 
 

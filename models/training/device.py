@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from clearport.base import BadInput, NotInstalled
+from clearport.errors import BadInput, NotInstalled
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import NotInstalled
 from clearport.disk.files import explain
+from clearport.errors import NotInstalled
 
 if TYPE_CHECKING:
     from clearport.models.training.options import Tick

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.registry import NETWORKS
 
 OPTIMISERS = ("adam", "soap")

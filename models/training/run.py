@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from clearport.base import BadInput, CheckFailed, ModelSpec
+from clearport.base import ModelSpec
 from clearport.disk.files import digest
+from clearport.errors import BadInput, CheckFailed
 from clearport.models import weights
 from clearport.models.data import degrade
 from clearport.models.data.feed import Feed, workers_for

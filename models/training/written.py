@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput
 from clearport.disk import ours
 from clearport.disk.outputs import OutFile, OutFolder, claimed
+from clearport.errors import BadInput
 from clearport.models.weights import card_path
 from clearport.problems import OUTER
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from clearport.base import BadInput, Graph, Size
+from clearport.base import Graph, Size
+from clearport.errors import BadInput
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
 from clearport.operators import sizes as graph_sizes

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import QuantizedGraph, ScaleTable
 from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.quantize import footprint, qdq
 from clearport.quantize.calibration import lanes, photos
 from clearport.quantize.ranges import legalise, search
+from clearport.quantized import QuantizedGraph, ScaleTable
 
 if TYPE_CHECKING:
     from clearport.base import Array

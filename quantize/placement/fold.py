@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from clearport.base import Graph, QParams
+from clearport.base import Graph
 from clearport.graph import nodes as graphs
 from clearport.graph.nodes import Activation
 from clearport.operators import table
 from clearport.quantize.placement import floats as placement
+from clearport.quantized import QParams
 
 
 @dataclass(frozen=True)

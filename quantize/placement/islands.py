@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from clearport.base import QParams
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 from clearport.operators.quantization import REQUANTIZE
 from clearport.quantize import scheme
 from clearport.quantize.placement import floats as placement
+from clearport.quantized import QParams
 
 if TYPE_CHECKING:
     from clearport.quantize.placement.fold import Folded

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from clearport.base import QParams
 from clearport.graph import nodes as graphs
 from clearport.quantize import scheme
 from clearport.quantize.placement import islands
 from clearport.quantize.placement.floats import is_plain_convolution
 from clearport.quantize.placement.fold import Folded
 from clearport.quantize.ranges import ratios, slopes
+from clearport.quantized import QParams
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from clearport.base import Array, Graph, QParams
+    from clearport.base import Array, Graph
+    from clearport.quantized import QParams
 
 MOST = 128
 """The largest ratio of input steps to output step: kernels take less than 256."""

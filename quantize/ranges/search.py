@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import QuantizedGraph, ScaleTable
 from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.operators import table
@@ -21,16 +20,18 @@ from clearport.quantize.calibration import lanes, observers, photos
 from clearport.quantize.measure import Measure
 from clearport.quantize.placement import floats as placement
 from clearport.quantize.ranges import legalise
+from clearport.quantized import QuantizedGraph, ScaleTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from clearport.base import Array, Graph, QParams
+    from clearport.base import Array, Graph
     from clearport.graph.feeds import Feed
     from clearport.protocols import Progress
     from clearport.quantize.calibration.observers import Range
     from clearport.quantize.calibration.survey import Observed
     from clearport.quantize.placement.fold import Folded
+    from clearport.quantized import QParams
 
 TRIALS = 64
 """Simulations that may be spent on single tensors; large networks stop there, or at ``SEARCH_COST``."""

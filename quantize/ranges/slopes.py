@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from clearport.base import Graph, QParams
+    from clearport.base import Graph
+    from clearport.quantized import QParams
 
 PARTS = 256
 """What XNNPACK's factors are whole parts of."""

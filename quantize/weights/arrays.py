@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import QParams
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 from clearport.quantize import scheme
 from clearport.quantize.placement.floats import is_convolution
+from clearport.quantized import QParams
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import QParams, QuantizedGraph, ScaleTable
 from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
@@ -23,6 +22,7 @@ from clearport.quantize.calibration.stepwise import Stepwise
 from clearport.quantize.placement import cost
 from clearport.quantize.placement.floats import is_plain_convolution
 from clearport.quantize.weights import arrays as weights
+from clearport.quantized import QParams, QuantizedGraph, ScaleTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import RuntimeFailure, UnsupportedOperator
+from clearport.errors import RuntimeFailure, UnsupportedOperator
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from clearport.base import UnsupportedOperator
+from clearport.errors import UnsupportedOperator
 from clearport.operators import table
 from clearport.operators.record import resolved
 from clearport.runtime.coreml_reference import spatial, windows

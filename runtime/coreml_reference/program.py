@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import BadInput, RuntimeFailure
 from clearport.disk.json_files import read_json
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.export.coreml.tools import messages
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from clearport.base import Artifact, RuntimeFailure, Skipped
+from clearport.base import Artifact, Skipped
+from clearport.errors import RuntimeFailure
 from clearport.protocols import Progress
 from clearport.runtime.latency.conditions import Conditions
 from clearport.runtime.latency.record import LatencyPlan, LatencyReport

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import BadInput, RuntimeFailure
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.export.coreai import beta
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import BadInput, RuntimeFailure
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.export.coreml.tools import load
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import RuntimeFailure
+from clearport.errors import RuntimeFailure
 from clearport.runtime.coreml_reference.program import Feature, Name, Operation, Program, read
 
 if TYPE_CHECKING:

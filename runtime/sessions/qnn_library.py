@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 
 PACKAGE = "onnxruntime-qnn"
 EXTRA = "qnn"

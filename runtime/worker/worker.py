@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from clearport import problems
-from clearport.base import BadInput, NotInstalled, RuntimeFailure
+from clearport.errors import BadInput, NotInstalled, RuntimeFailure
 from clearport.runtime.worker import wire
 from clearport.runtime.worker.launch import Launch, here, worker_environment
 from clearport.runtime.worker.process import Deadline, WorkerProcess

@@ -14,7 +14,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from clearport import problems
-from clearport.base import Artifact, BadInput, Options, Precision, Skipped, TensorSpec, UnsupportedOperator
+from clearport.base import Artifact, Options, Precision, Skipped, TensorSpec
+from clearport.errors import BadInput, UnsupportedOperator
 from clearport.pipeline import lower as pipeline_lower
 from clearport.pipeline.criteria import PHOTO, References
 from clearport.pipeline.plan import Cell

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clearport.base import BadInput, ModelSpec
+from clearport.base import ModelSpec
+from clearport.errors import BadInput
 from clearport.protocols import Runner, Target
 from clearport.registry import NETWORKS, RUNNERS, TARGETS, Registry, installed_versions, missing
 

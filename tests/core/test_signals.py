@@ -90,7 +90,7 @@ SHOWN = """
 import sys
 from rich.text import Text
 from clearport.cli import show as cli_show
-from clearport.base import CheckFailed
+from clearport.errors import CheckFailed
 from clearport.cli.errors import guarded
 
 def command(**_):

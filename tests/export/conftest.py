@@ -10,9 +10,10 @@ import onnx_ir as ir
 import pytest
 from onnx import helper, numpy_helper
 
-from clearport.base import Graph, QuantizedGraph, TensorSpec
+from clearport.base import Graph, TensorSpec
 from clearport.graph import nodes as graphs
 from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.quantized import QuantizedGraph
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from clearport.base import Artifact, Graph, Options, Precision, QuantizedGraph, Size, UnsupportedOperator
+from clearport.base import Artifact, Graph, Options, Precision, Size
+from clearport.errors import UnsupportedOperator
 from clearport.protocols import Target
+from clearport.quantized import QuantizedGraph
 from clearport.registry import TARGETS, missing
 from clearport.runtime.usable import RUNNERS
 from tests.export import apart

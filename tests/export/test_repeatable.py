@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from clearport.base import BadInput, ModelSpec, Paper, Size
+from clearport.base import ModelSpec, Paper, Size
+from clearport.errors import BadInput
 from clearport.export import from_torch
 from clearport.models import modes
 

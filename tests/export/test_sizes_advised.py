@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearport.base import BadInput, Size
+from clearport.base import Size
+from clearport.errors import BadInput
 from clearport.export.from_torch import check_size
 from clearport.models.networks.super_resolution.ncnet import SPEC
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clearport.base import Options, UnsupportedOperator
+from clearport.base import Options
+from clearport.errors import UnsupportedOperator
 from clearport.registry import TARGETS, missing
 
 from .tflite.harness import SIZE, after_conv, build, i64, one

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from clearport.base import Artifact, BadInput, CheckFailed, Graph, Options, Precision, QuantizedGraph, Size, Skipped
+from clearport.base import Artifact, Graph, Options, Precision, Size, Skipped
+from clearport.errors import BadInput, CheckFailed
+from clearport.quantized import QuantizedGraph
 from clearport.registry import TARGETS
 from clearport.runtime.usable import RUNNERS
 

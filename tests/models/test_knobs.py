@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models import knobs, weights
 from clearport.models.networks.deraining.heavyrain import SPEC
 from clearport.models.networks.super_resolution.ncnet import SPEC as NCNET

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models import pt2
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models import weights
 from clearport.models.networks.super_resolution.ncnet import SPEC
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from clearport.base import Options, UnsupportedOperator
+from clearport.base import Options
+from clearport.errors import UnsupportedOperator
 from clearport.export.coreml.program import Plan
 from clearport.export.passes import order as passes
 from clearport.export.tflite import lint_nnapi

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.base import CheckFailed, Graph
+from clearport.base import Graph
+from clearport.errors import CheckFailed
 from clearport.graph import nodes as graphs
 from clearport.quantize import qdq
 from clearport.quantize.calibration import survey as calibrate

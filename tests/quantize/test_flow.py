@@ -10,12 +10,14 @@ import onnx
 import onnxruntime
 import pytest
 
-from clearport.base import BadInput, Graph, QuantizedGraph, ScaleTable
+from clearport.base import Graph
+from clearport.errors import BadInput
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 from clearport.quantize import qdq, scheme
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantize.placement import mixed
+from clearport.quantized import QuantizedGraph, ScaleTable
 
 SMALL = """
     a = Conv<pads=[1,1,1,1]>(image, W, B)

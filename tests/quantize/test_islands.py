@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clearport.base import Graph, QParams, QuantizedGraph, ScaleTable
+from clearport.base import Graph
 from clearport.export.from_torch import export_graph
 from clearport.graph import nodes as graphs
 from clearport.operators.table import of as record_of
@@ -21,6 +21,7 @@ from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantize.placement import floats as placement
 from clearport.quantize.placement import fold, islands
 from clearport.quantize.ranges import ends, legalise, search
+from clearport.quantized import QParams, QuantizedGraph, ScaleTable
 from clearport.registry import NETWORKS
 
 PLAIN = QuantizeOptions((0.0,), search=False, compensate=False)

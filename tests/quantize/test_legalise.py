@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.base import Graph, QParams
+from clearport.base import Graph
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 from clearport.quantize.placement import floats as placement
@@ -15,6 +15,7 @@ from clearport.quantize.placement import fold, islands
 from clearport.quantize.placement.fold import Folded
 from clearport.quantize.ranges import legalise
 from clearport.quantize.weights import arrays as weights
+from clearport.quantized import QParams
 
 RESIDUAL = """
     a = Conv<pads=[1,1,1,1]>(image, W, B)

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearport.base import QParams
 from clearport.quantize.flow import quantize
 from clearport.quantize.placement import floats as placement
 from clearport.quantize.placement import mixed
+from clearport.quantized import QParams
 
 SENSITIVE = """
     a = Conv<pads=[1,1,1,1]>(image, W, B)

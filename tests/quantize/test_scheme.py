@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from clearport.base import BadInput, QParams, ScaleTable
+from clearport.errors import BadInput
 from clearport.quantize import scheme, table
+from clearport.quantized import QParams, ScaleTable
 
 REAL = st.floats(-1e4, 1e4, width=32)
 

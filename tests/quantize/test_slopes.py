@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearport.base import QParams
 from clearport.graph import nodes as graphs
 from clearport.quantize import scheme
 from clearport.quantize.ranges import legalise, slopes
+from clearport.quantized import QParams
 from tests.quantize.test_legalise import lowered, ranges_of
 
 ONE = "a = Conv(image, W, B) b = LeakyRelu<alpha = {:.9g}>(a) restored = Conv(b, V, C)"

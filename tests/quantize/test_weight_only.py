@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from clearport.base import BadInput, Graph
+from clearport.base import Graph
+from clearport.errors import BadInput
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
 from clearport.quantize import scheme, weight_only

@@ -12,10 +12,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from clearport.base import BadInput
 from clearport.bundle.bench_file import BenchFile, wanted
 from clearport.bundle.bench_record import BenchedModel, BenchPlan, BenchRecord
 from clearport.disk.outputs import claimed
+from clearport.errors import BadInput
 from clearport.reports.junit import Check, JunitFile, write_junit
 from tests.core.places import SmallDisk
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from clearport.base import BadInput, CheckFailed, TensorSpec
+from clearport.base import TensorSpec
+from clearport.errors import BadInput, CheckFailed
 from clearport.runtime import pixels
 
 NCHW = TensorSpec("image", (1, 3, "H", "W"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.pictures.images import save_png
 from clearport.runtime import metrics, quality
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from clearport.base import BadInput, CheckFailed, Size, TensorSpec
+from clearport.base import Size, TensorSpec
+from clearport.errors import BadInput, CheckFailed
 from clearport.models.networks.super_resolution.ncnet import SPEC
 from clearport.pictures.images import load_rgb
 from clearport.runtime import tiling

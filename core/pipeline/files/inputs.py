@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.pictures.images import load_picture, load_stored
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import BadInput, Size
+from clearport.base import Size
 from clearport.disk.files import atomic_path
 from clearport.disk.ours import NPY_MARK
+from clearport.errors import BadInput
 from clearport.graph import shapes
 from clearport.runtime import pixels
 from clearport.runtime.tiling_png import CHANNELS, save_strips

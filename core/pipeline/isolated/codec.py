@@ -13,8 +13,9 @@ import numpy as np
 import onnx_ir as ir
 from pydantic import TypeAdapter
 
-from clearport.base import Artifact, Graph, Options, QuantizedGraph, ScaleTable, Skipped
+from clearport.base import Artifact, Graph, Options, Skipped
 from clearport.graph import nodes as graphs
+from clearport.quantized import QuantizedGraph, ScaleTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
-from clearport import base, problems
-from clearport.base import Artifact, ClearportError, RuntimeFailure, Skipped
+from clearport import errors, problems
+from clearport.base import Artifact, Skipped
 from clearport.bundle.manifest import LintFinding
 from clearport.disk.files import files_below
+from clearport.errors import ClearportError, RuntimeFailure
 from clearport.graph import nodes as graphs
 from clearport.pipeline import lower
 from clearport.pipeline.isolated import codec
@@ -37,11 +38,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from clearport.base import Array, Graph, Options, QuantizedGraph
+    from clearport.base import Array, Graph, Options
     from clearport.pictures.images import Image8
     from clearport.pipeline.plan import Cell
     from clearport.protocols import Progress
     from clearport.quantize.flow import QuantizeOptions
+    from clearport.quantized import QuantizedGraph
 
 _CHILD = "clearport.pipeline.isolated.child"
 
@@ -229,7 +231,7 @@ def _packed(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
 
 def _raised(told: Mapping[str, Any]) -> BaseException:
     """The error that was raised there: one of ours, the system's, or one of that name whose note is the traceback."""
-    kind = getattr(base, told["kind"], None)
+    kind = getattr(errors, told["kind"], None)
     error: BaseException
     if isinstance(kind, type) and issubclass(kind, ClearportError):
         return kind.__new__(kind, told["said"])  # some have fields beside their words, which nobody asks for here

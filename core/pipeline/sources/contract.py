@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from clearport.base import BadInput, Kind, Measure, Paper, Task, TensorSpec
+from clearport.base import Kind, Measure, Paper, Task, TensorSpec
 from clearport.disk.json_files import read_bytes
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     from pathlib import Path

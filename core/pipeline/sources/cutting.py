@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from clearport.base import CheckFailed
+from clearport.errors import CheckFailed
 from clearport.graph import shapes
 from clearport.operators.reach import Whole, halo_of
 from clearport.pipeline.sources import measure

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from clearport.base import BadInput, Size
+from clearport.base import Size
+from clearport.errors import BadInput
 from clearport.pipeline.sources import contract as contracts
 from clearport.pipeline.sources.contract import Contract
 from clearport.registry import NETWORKS

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import BadInput, Graph, Size, TensorSpec
+from clearport.base import Graph, Size, TensorSpec
+from clearport.errors import BadInput
 from clearport.graph import nodes as graphs
 from clearport.graph import shapes
 from clearport.models.cost import Cost

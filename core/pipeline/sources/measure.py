@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import BadInput, ClearportError, Size
+from clearport.base import Size
+from clearport.errors import BadInput, ClearportError
 from clearport.graph import feeds
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from clearport.base import Artifact, BadInput, Size, TensorSpec
+from clearport.base import Artifact, Size, TensorSpec
 from clearport.bundle.files import TORCH_NETWORK
+from clearport.errors import BadInput
 from clearport.export import from_torch
 from clearport.export.from_onnx.plain import plain_name
 from clearport.graph import feeds, shapes

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import Artifact, BadInput, CheckFailed, Size, TensorSpec
+from clearport.base import Artifact, Size, TensorSpec
 from clearport.bundle.files import ONNX_NETWORK
 from clearport.disk.files import write_bytes
+from clearport.errors import BadInput, CheckFailed
 from clearport.export.from_onnx.graph import check_sizes, graph_of
 from clearport.export.from_onnx.plain import Plain, plain, with_plain_pictures
 from clearport.export.from_onnx.read import read

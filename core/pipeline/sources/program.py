@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models import pt2
 
 if TYPE_CHECKING:

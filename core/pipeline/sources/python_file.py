@@ -7,7 +7,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 
 if TYPE_CHECKING:
     from pathlib import Path

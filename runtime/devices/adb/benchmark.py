@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import RuntimeFailure, Skipped, TensorSpec
+from clearport.base import Skipped, TensorSpec
+from clearport.errors import RuntimeFailure
 from clearport.protocols import Progress
 from clearport.runtime.devices.adb import benchmark_model as tool
 from clearport.runtime.devices.adb.benchmark_flags import Dialect

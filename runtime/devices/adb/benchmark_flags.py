@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from clearport.base import RuntimeFailure
+from clearport.errors import RuntimeFailure
 
 HELP = "--help"
 _FLAG = re.compile(r"^\s*--([A-Za-z][\w-]*)(?:=|\s)", re.MULTILINE)

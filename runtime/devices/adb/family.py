@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from clearport.base import BadInput, ClearportError
+from clearport.errors import BadInput, ClearportError
 from clearport.runtime.devices.adb.session import PhoneSession
 from clearport.runtime.devices.adb.shell import AdbShell, attached, program, server
 from clearport.runtime.devices.device import UNITS, DeviceLost, DeviceSession, Found, Settings

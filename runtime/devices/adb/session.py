@@ -7,7 +7,8 @@ from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, RuntimeFailure, Skipped
+from clearport.base import Skipped
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.protocols import Progress
 from clearport.runtime.devices.adb import android
 from clearport.runtime.devices.adb import benchmark as adb_benchmark

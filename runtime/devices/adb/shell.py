@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from clearport.base import BadInput, NotInstalled, RuntimeFailure
 from clearport.disk.leftovers import Scratch
+from clearport.errors import BadInput, NotInstalled, RuntimeFailure
 from clearport.registry import missing
 from clearport.runtime.devices.device import DeviceLost
 from clearport.runtime.devices.remote.answer import asked, spoken

@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, NotInstalled
+from clearport.errors import BadInput, NotInstalled
 from clearport.protocols import Progress
 from clearport.registry import installed_versions, missing
 from clearport.runtime.devices.browser.page import ensure_built, unbuilt

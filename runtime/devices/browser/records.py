@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from clearport.base import BadInput
 from clearport.disk.files import write_text
 from clearport.disk.json_files import read_model
+from clearport.errors import BadInput
 from clearport.runtime.devices.browser.wire import SCHEMA_VERSION, DeviceFacts, StoredRow
 
 if TYPE_CHECKING:

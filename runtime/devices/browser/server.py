@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from clearport.base import BadInput, ClearportError
+from clearport.errors import BadInput, ClearportError
 from clearport.runtime.devices.browser.faults import BROKEN, loop_errors, server_log
 from clearport.runtime.devices.browser.page import INDEX, Content
 from clearport.runtime.devices.browser.records import DEVICE_ID

@@ -21,7 +21,7 @@ import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 
 FAMILY = "ethos-u"
 ARM_CONFIG = "Arm/vela.ini"

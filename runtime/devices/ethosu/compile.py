@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import NotInstalled, RuntimeFailure
+from clearport.errors import NotInstalled, RuntimeFailure
 from clearport.registry import missing
 
 if TYPE_CHECKING:

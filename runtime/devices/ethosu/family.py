@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearport.base import BadInput, CheckFailed, NotInstalled, RuntimeFailure, Skipped
+from clearport.base import Skipped
 from clearport.disk.files import copy_file
 from clearport.disk.leftovers import Scratch
+from clearport.errors import BadInput, CheckFailed, NotInstalled, RuntimeFailure
 from clearport.protocols import Progress
 from clearport.registry import installed_versions, missing
 from clearport.runtime.devices.device import Cell, Device, Found, Job, Row, Settings

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import BadInput, RuntimeFailure
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.runtime.devices.ethosu import rewrite as vela_rewrite
 from clearport.runtime.devices.ethosu.compile import Compiled, compile_file
 from clearport.runtime.devices.ethosu.graph import FlatGraph

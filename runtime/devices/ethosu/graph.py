@@ -14,7 +14,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.export.tflite.file import AlignedBuffer
 
 if TYPE_CHECKING:

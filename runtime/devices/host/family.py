@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, Skipped
+from clearport.base import Skipped
+from clearport.errors import BadInput
 from clearport.protocols import Progress
 from clearport.registry import RUNNERS, installed_versions
 from clearport.runtime.devices.device import UNITS, DeviceSession, Found, Job, Row, Settings, Unit, cell_of

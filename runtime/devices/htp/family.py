@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, NotInstalled, RuntimeFailure, Skipped
+from clearport.base import Skipped
 from clearport.disk.files import copy_file
 from clearport.disk.leftovers import Scratch
+from clearport.errors import BadInput, NotInstalled, RuntimeFailure
 from clearport.protocols import Progress
 from clearport.registry import installed_versions, missing
 from clearport.runtime.devices.device import Cell, Device, Found, Job, Row, Settings, SimulatedReport

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from clearport.base import BadInput, ClearportError
+from clearport.errors import BadInput, ClearportError
 
 _SYSTEM = Path("/etc/apt")
 _INSTALLED = Path("/var/lib/dpkg/status")

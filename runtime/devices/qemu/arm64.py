@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.runtime.worker import boot as worker_boot
 from clearport.runtime.worker.launch import Launch, package_folders
 

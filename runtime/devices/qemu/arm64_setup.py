@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from clearport import problems
-from clearport.base import BadInput, ClearportError
+from clearport.errors import BadInput, ClearportError
 from clearport.registry import installed_versions
 from clearport.runtime.devices.qemu.apt_packages import Apt, call
 from clearport.runtime.devices.qemu.arm64 import RECORD, place

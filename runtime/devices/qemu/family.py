@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, ClearportError, Skipped
+from clearport.base import Skipped
+from clearport.errors import BadInput, ClearportError
 from clearport.protocols import Progress
 from clearport.runtime.devices.device import DeviceSession, Found, Job, Row, Settings, SimulatedReport
 from clearport.runtime.devices.qemu.arm64 import Userland, userland

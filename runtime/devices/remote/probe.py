@@ -10,7 +10,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import BadInput, RuntimeFailure
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.runtime.devices.remote import probe_device
 from clearport.runtime.latency import conditions
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import RuntimeFailure, Skipped
+from clearport.base import Skipped
+from clearport.errors import RuntimeFailure
 from clearport.protocols import Progress
 from clearport.registry import RUNNERS
 from clearport.runtime.devices.device import UNITS, DeviceLost, Job, Row, Settings, cell_of

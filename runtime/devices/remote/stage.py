@@ -10,8 +10,8 @@ from shlex import quote
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from clearport.base import ClearportError, RuntimeFailure
 from clearport.disk.files import digest, file_sha256, files_below, size_bytes
+from clearport.errors import ClearportError, RuntimeFailure
 from clearport.runtime.devices.device import DeviceLost
 
 if TYPE_CHECKING:

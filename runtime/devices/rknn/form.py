@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import UnsupportedOperator
+from clearport.errors import UnsupportedOperator
 from clearport.operators.quantization import DEQUANTIZE, QUANTIZE
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clearport.base import BadInput, RuntimeFailure
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.runtime.other_python import named_python
 
 FAMILY = "rknn"

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import asyncssh
 
-from clearport.base import BadInput, ClearportError
+from clearport.errors import BadInput, ClearportError
 from clearport.runtime.devices.device import DeviceLost, Settings
 
 CONNECT_S = 10

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import asyncssh
 
-from clearport.base import ClearportError
+from clearport.errors import ClearportError
 from clearport.runtime.devices.ssh.access import Access, connect
 
 if TYPE_CHECKING:

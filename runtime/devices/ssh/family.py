@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 
-from clearport.base import NotInstalled
+from clearport.errors import NotInstalled
 from clearport.registry import installed_versions
 from clearport.runtime.devices.device import UNITS, DeviceLost, DeviceSession, Found, Settings
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import asyncssh
 
-from clearport.base import RuntimeFailure
+from clearport.errors import RuntimeFailure
 from clearport.runtime.devices.device import DeviceLost
 from clearport.runtime.devices.remote.answer import Marked, asked, spoken
 from clearport.runtime.devices.remote.shell import Outcome, Voice

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.base import BadInput
 from clearport.bundle import folder as bundle
 from clearport.bundle.files import SUMS, parse_sums, render_sums
 from clearport.bundle.folder import Bundle
 from clearport.bundle.manifest import Manifest, schema, to_json
 from clearport.disk.files import digest
+from clearport.errors import BadInput
 
 
 def test_round_trip(pristine: Bundle) -> None:

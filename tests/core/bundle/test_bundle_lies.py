@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from clearport.base import BadInput
 from clearport.bundle import folder as bundle
 from clearport.bundle.folder import Bundle
+from clearport.errors import BadInput
 
 Edit = Callable[[dict[str, Any]], None]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from clearport.base import BadInput, CheckFailed, RuntimeFailure, Size
+from clearport.base import Size
 from clearport.cli.errors import guarded
 from clearport.cli.options import split
+from clearport.errors import BadInput, CheckFailed, RuntimeFailure
 
 COMMANDS = ("list", "export", "verify", "eval", "bench", "run", "report", "train", "devices", "serve")
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearport.base import BadInput
 from clearport.disk.files import atomic_path, digest, explain, file_sha256, size_bytes, write_bytes, write_text
+from clearport.errors import BadInput
 
 
 def test_write_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:

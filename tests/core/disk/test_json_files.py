@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearport.base import BadInput
 from clearport.bundle.bench_record import BenchRecord
 from clearport.bundle.folder import Bundle, verify_folder
 from clearport.disk.json_files import MOST_BYTES, MOST_DEPTH, parse_json, read_json
+from clearport.errors import BadInput
 from clearport.models.data.exclusions import read_exclusions
 from clearport.models.weights import card_path, read_card
 from clearport.quantize import table

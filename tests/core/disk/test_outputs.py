@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.base import BadInput
 from clearport.bundle import folder as bundle
 from clearport.disk import ours
 from clearport.disk.files import atomic_path, write_text
 from clearport.disk.outputs import OutBundle, OutFile, OutFolder, claimed
+from clearport.errors import BadInput
 from tests.core.places import MINE, SmallDisk, out_file, tree
 
 

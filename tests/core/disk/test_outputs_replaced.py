@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from clearport.base import BadInput
 from clearport.bundle import folder as bundle
 from clearport.bundle.folder import Bundle
 from clearport.disk import leftovers
 from clearport.disk.outputs import claimed
+from clearport.errors import BadInput
 from tests.core.places import MINE, SmallDisk, out_file, tree
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearport.base import BadInput, ModelSpec, Paper, Size, TensorSpec, scale_word
+from clearport.base import ModelSpec, Paper, Size, TensorSpec, scale_word
+from clearport.errors import BadInput
 from clearport.graph import feeds, shapes
 from clearport.runtime import pixels
 

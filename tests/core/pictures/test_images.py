@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.pictures.images import find_pictures, load_rgb, save_png
 
 GREY_RAMP = np.linspace(0, 255, 48, dtype=np.uint8).reshape(6, 8)

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.pictures import decode as image_decode
 from clearport.pictures.images import as_grey, load_picture, load_rgb, picture_size
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from clearport.base import BadInput, Size, Skipped, UnsupportedOperator
+from clearport.base import Size, Skipped
+from clearport.errors import BadInput, UnsupportedOperator
 from clearport.pictures.images import save_png
 from clearport.pipeline.export import Photos, _make, _photos, _source
 from clearport.pipeline.goldens import fit

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from clearport import problems
-from clearport.base import BadInput, CheckFailed, Options, QuantizedGraph, RuntimeFailure, Size, Skipped
+from clearport.base import Options, Size, Skipped
+from clearport.errors import BadInput, CheckFailed, RuntimeFailure
 from clearport.export.from_torch import export_graph
 from clearport.graph import nodes as graphs
 from clearport.pipeline.export import Photos, _make
@@ -26,6 +27,7 @@ from clearport.pipeline.plan import Cell, make_plan
 from clearport.pipeline.sources.request import ExportRequest
 from clearport.quantize import flow, table
 from clearport.quantize.flow import QuantizeOptions
+from clearport.quantized import QuantizedGraph
 from clearport.registry import NETWORKS, TARGETS
 
 SPEC = NETWORKS.get("ncnet")

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from clearport.base import Artifact, BadInput
+from clearport.base import Artifact
 from clearport.bundle.folder import Bundle
+from clearport.errors import BadInput
 from clearport.pipeline.run import tiling_of
 from clearport.pipeline.serve import ServeRequest, offer_of, serve_bundle
 from clearport.runtime.latency.stats import LEAST_ROUNDS

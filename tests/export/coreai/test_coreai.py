@@ -14,7 +14,8 @@ import onnx_ir as ir
 import pytest
 from onnx import helper
 
-from clearport.base import Artifact, BadInput, Graph, IODType, Options, Precision, Size, TensorSpec, UnsupportedOperator
+from clearport.base import Artifact, Graph, IODType, Options, Precision, Size, TensorSpec
+from clearport.errors import BadInput, UnsupportedOperator
 from clearport.export.coreai import beta
 from clearport.graph import nodes as graphs
 from clearport.quantize.qdq import to_qdq

@@ -26,7 +26,8 @@ from clearport.export.passes import order as passes
 from clearport.quantize import flow, weight_only
 
 if TYPE_CHECKING:
-    from clearport.base import Array, Precision, QuantizedGraph
+    from clearport.base import Array, Precision
+    from clearport.quantized import QuantizedGraph
 
 TARGET: Target = TARGETS.get("coreml")
 PLAIN = flow.QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from clearport.base import BadInput, Options, Size
+from clearport.base import Options, Size
 from clearport.disk.files import digest
+from clearport.errors import BadInput
 from clearport.export.from_torch import export_graph
 from clearport.models.networks.super_resolution.ncnet import SPEC
 from clearport.registry import missing

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from clearport.base import Graph, Options, TensorSpec, UnsupportedOperator
+from clearport.base import Graph, Options, TensorSpec
+from clearport.errors import UnsupportedOperator
 from clearport.registry import missing
 
 if missing(("coremltools",)):

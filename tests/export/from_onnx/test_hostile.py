@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.export.from_onnx import wire
 from clearport.export.from_onnx.plain import plain
 from clearport.export.from_onnx.read import read

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from tests.export.from_onnx.files import SHAPE, both, given, model, node, noise
 
 if TYPE_CHECKING:

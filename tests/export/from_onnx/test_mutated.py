@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from clearport.base import BadInput, TensorSpec
+from clearport.base import TensorSpec
+from clearport.errors import BadInput
 from clearport.export.from_onnx.graph import graph_of
 from clearport.export.from_onnx.plain import End, plain
 from clearport.export.from_onnx.read import read

@@ -10,7 +10,8 @@ import onnx_ir as ir
 import pytest
 from onnx import helper, numpy_helper
 
-from clearport.base import BadInput, TensorSpec
+from clearport.base import TensorSpec
+from clearport.errors import BadInput
 from clearport.export.from_onnx.graph import graph_of
 from clearport.export.from_onnx.plain import plain
 from clearport.graph import nodes as graphs

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.base import Artifact, BadInput, Graph, Options, Size, Skipped, UnsupportedOperator
+from clearport.base import Artifact, Graph, Options, Size, Skipped
 from clearport.disk.files import digest
+from clearport.errors import BadInput, UnsupportedOperator
 from clearport.export.ncnn.file import NcnnFile, plain, tagged
 from clearport.export.ncnn.target import TARGET, emit
 from clearport.registry import missing

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from clearport.base import Artifact, IODType, NotInstalled, Options, Skipped
+from clearport.base import Artifact, IODType, Options, Skipped
 from clearport.disk.files import digest
+from clearport.errors import NotInstalled
 from clearport.export.onnxruntime.target import CONTRACT_KEY
 from clearport.export.openvino import target as to_openvino
 from clearport.export.passes import order as passes

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from clearport.base import UnsupportedOperator
+from clearport.errors import UnsupportedOperator
 from clearport.registry import missing
 
 if missing(("openvino",)):

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.base import BadInput, Graph, TensorSpec
+from clearport.base import Graph, TensorSpec
+from clearport.errors import BadInput
 from clearport.export.passes import canonical as pass_canonical
 from clearport.export.passes import depth_to_space as pass_depth_to_space
 from clearport.export.passes import order as passes
@@ -107,7 +108,7 @@ def test_every_pass_keeps_the_numbers() -> None:
 
 
 def test_a_pass_that_changes_the_numbers_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from clearport.base import CheckFailed
+    from clearport.errors import CheckFailed
     from clearport.export.passes import names as pass_names
 
     text = "g (float[1,3,6,6] image) => (float[1,3,6,6] restored) { restored = Relu(image) }"

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from clearport.base import BadInput, CheckFailed, ModelSpec, Paper, Size
+from clearport.base import ModelSpec, Paper, Size
+from clearport.errors import BadInput, CheckFailed
 from clearport.export import from_torch
 from clearport.graph import nodes as graphs
 

@@ -11,19 +11,10 @@ import onnx_ir as ir
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from clearport.base import (
-    Graph,
-    IODType,
-    Options,
-    Precision,
-    QParams,
-    QuantizedGraph,
-    ScaleTable,
-    Size,
-    TensorSpec,
-)
+from clearport.base import Graph, IODType, Options, Precision, Size, TensorSpec
 from clearport.export.tflite.target import emit
 from clearport.graph import nodes as graphs
+from clearport.quantized import QParams, QuantizedGraph, ScaleTable
 from clearport.runtime.sessions.tflite import TfliteSession
 
 SIZE = Size(6, 8)

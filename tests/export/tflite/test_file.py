@@ -7,11 +7,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from clearport.base import (
-    IODType,
-    Precision,
-    Size,
-)
+from clearport.base import IODType, Precision, Size
 from clearport.export.tflite import metadata as tflite_metadata
 from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.tensors import Quant

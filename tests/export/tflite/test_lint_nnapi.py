@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.export.tflite import lint_nnapi
 from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.tensors import Quant, Tensor

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from clearport.base import Artifact, Options, UnsupportedOperator
+from clearport.base import Artifact, Options
+from clearport.errors import UnsupportedOperator
 from clearport.export.tflite.target import TARGET, emit
 from clearport.export.tflite.weights import LARGEST_FACTOR
 from clearport.quantize.flow import quantize

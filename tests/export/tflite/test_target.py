@@ -12,23 +12,15 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.base import (
-    BadInput,
-    IODType,
-    Options,
-    Precision,
-    QParams,
-    ScaleTable,
-    Size,
-    Skipped,
-    UnsupportedOperator,
-)
+from clearport.base import IODType, Options, Precision, Size, Skipped
+from clearport.errors import BadInput, UnsupportedOperator
 from clearport.export.tflite import lint_nnapi
 from clearport.export.tflite import versions as tflite_versions
 from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.target import TARGET, emit
 from clearport.export.tflite.tensors import Quant
 from clearport.graph import nodes as graphs
+from clearport.quantized import QParams, ScaleTable
 
 from .small import SIZE, graph_of, model_of, picture, quantized_of, run, written
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models.data.crops import Batch, Crops, centre
 from clearport.models.data.degrade import Degraded
 from clearport.models.data.feed import Feed, workers_for

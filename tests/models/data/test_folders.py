@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models.data.layouts import Found, find_layout, inputs_of
 from clearport.models.data.sets import DataSet, data_set
 from clearport.models.networks.super_resolution.ncnet import SPEC

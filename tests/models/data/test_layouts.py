@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models.data.exclusions import Exclusion, read_exclusions, without
 from clearport.models.data.layouts import LAYOUTS, find_layout
 from clearport.models.data.sets import data_set

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models.data import degrade
 from clearport.models.data.resize import bicubic_downscale, bicubic_resize, crop_to_multiple
 from clearport.models.degradations.camera import with_noise

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models import weights
 from clearport.models.importers.checkpoint import opened
 from clearport.models.networks.deraining.prenet import SPEC as PRENET

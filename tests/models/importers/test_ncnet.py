@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models import weights
 from clearport.models.importers.checkpoint import Source, opened
 from clearport.models.importers.ncnet import published_state_dict, published_tflite

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models.data.crops import Batch
 from clearport.models.losses.table import LOSSES, Objective, Term, names, parse
 from clearport.models.training.outputs import Restored

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clearport.base import BadInput, NotInstalled
+from clearport.errors import BadInput, NotInstalled
 from clearport.models.data import degrade
 from clearport.models.losses import table as losses
 from clearport.models.training.train import TrainOptions, options_for, train

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models import weights
 from clearport.models.training.train import Progress, TrainOptions, train
 from clearport.pictures.images import save_png

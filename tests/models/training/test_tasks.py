@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.models import weights
 from clearport.models.data.pair import Pair
 from clearport.models.training.judge import judge, preview

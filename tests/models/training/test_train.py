@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from clearport.base import BadInput, CheckFailed
+from clearport.errors import BadInput, CheckFailed
 from clearport.models import weights
 from clearport.models.networks.super_resolution.ncnet import SPEC
 from clearport.models.training.options import learning_rate

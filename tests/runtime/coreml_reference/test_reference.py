@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.base import ClearportError, RuntimeFailure, UnsupportedOperator
+from clearport.errors import ClearportError, RuntimeFailure, UnsupportedOperator
 from clearport.registry import missing
 
 if missing(("coremltools",)):

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearport.base import BadInput, Options, RuntimeFailure, Size
+from clearport.base import Options, Size
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.export.coreai import beta
 from clearport.registry import TARGETS, missing
 from clearport.runtime.runners.coreai import RUNNER

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearport.base import RuntimeFailure
+from clearport.errors import RuntimeFailure
 from clearport.runtime.runners import coreml as run_coreml
 
 

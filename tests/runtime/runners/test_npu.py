@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.runtime.runners import litert_npu as run_litert_npu
 from clearport.runtime.sessions import qnn_library
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.runtime.runners import tensorflow as run_tensorflow
 
 

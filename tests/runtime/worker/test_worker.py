@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from clearport.base import BadInput, NotInstalled, RuntimeFailure
+from clearport.errors import BadInput, NotInstalled, RuntimeFailure
 from clearport.runtime.worker.worker import Worker
 
 SOURCE = """

@@ -11,8 +11,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 import clearport
-from clearport.base import BadInput, Size
+from clearport.base import Size
 from clearport.cli.told import told
+from clearport.errors import BadInput
 from clearport.graph import nodes as graphs
 from clearport.pipeline.sources import contract, shown
 from clearport.pipeline.sources.find import inspected, source_of

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from clearport.base import BadInput, Size
+from clearport.base import Size
+from clearport.errors import BadInput
 from clearport.pipeline.sources.find import source_of
 from clearport.pipeline.sources.request import ExportRequest
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from clearport.base import BadInput, Size, TensorSpec
+from clearport.base import Size, TensorSpec
+from clearport.errors import BadInput
 from clearport.pipeline.sources import measure, ranges
 
 if TYPE_CHECKING:

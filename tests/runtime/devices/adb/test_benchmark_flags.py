@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clearport.base import RuntimeFailure
+from clearport.errors import RuntimeFailure
 from clearport.runtime.devices.adb.benchmark_flags import Dialect, read_help
 
 INTERPRETER = """\

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.base import BadInput, Size, TensorSpec
+from clearport.base import Size, TensorSpec
+from clearport.errors import BadInput
 from clearport.runtime import parity, pixels, tiling
 from clearport.runtime.parity import Tolerance
 from tests.runtime.devices.browser.page_functions import Ask, PageError

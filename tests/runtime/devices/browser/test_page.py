@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.runtime.devices.browser import page as browser_page
 from clearport.runtime.devices.browser.page import WEB
 from tests.runtime.devices.browser.page_functions import Ask

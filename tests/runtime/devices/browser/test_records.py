@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from clearport.base import Artifact, BadInput, Skipped, TensorSpec
+from clearport.base import Artifact, Skipped, TensorSpec
+from clearport.errors import BadInput
 from clearport.runtime.devices.browser import records as browser_records
 from clearport.runtime.devices.browser.offer import candidates_of
 from clearport.runtime.devices.browser.records import BrowserRecord, Records

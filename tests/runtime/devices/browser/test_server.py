@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.runtime.devices.browser.desk import OutputCame
 from clearport.runtime.devices.browser.server import MOST_JSON, Place, reachable
 from tests.runtime.devices.browser.cases import FACTS, SENT, Running, row, running, serve, the_record

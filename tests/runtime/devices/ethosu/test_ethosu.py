@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clearport.base import BadInput, RuntimeFailure
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.runtime.devices.device import Settings
 from clearport.runtime.devices.ethosu import chips as vela_chips
 from clearport.runtime.devices.ethosu import compile as vela_compile

@@ -10,7 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.tensors import Quant, Tensor
 from clearport.runtime.devices.ethosu import rewrite as vela_rewrite

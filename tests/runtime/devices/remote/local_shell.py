@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clearport.base import RuntimeFailure
+from clearport.errors import RuntimeFailure
 from clearport.runtime.devices.remote.shell import Outcome, Voice
 
 

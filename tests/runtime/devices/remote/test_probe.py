@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearport.base import BadInput, RuntimeFailure
+from clearport.errors import BadInput, RuntimeFailure
 from clearport.runtime.devices.remote.probe import conditions_of, facts_of, read_conditions
 from clearport.runtime.latency.conditions import Conditions
 from tests.runtime.devices.remote.local_shell import LocalShell

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clearport.base import RuntimeFailure
 from clearport.disk.files import digest
+from clearport.errors import RuntimeFailure
 from clearport.runtime.devices.device import DeviceLost
 from clearport.runtime.devices.remote.shell import Outcome
 from clearport.runtime.devices.remote.stage import DeviceFull, Stage

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from clearport.base import NotInstalled, RuntimeFailure
+from clearport.errors import NotInstalled, RuntimeFailure
 from clearport.registry import RUNNERS
 from clearport.runtime.devices.remote.archive import modules, worker_archive
 from clearport.runtime.worker import wire as worker_wire

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from clearport.base import Artifact, BadInput, Skipped, TensorSpec, UnsupportedOperator
+from clearport.base import Artifact, Skipped, TensorSpec
+from clearport.errors import BadInput, UnsupportedOperator
 from clearport.runtime.devices.device import Job, Settings
 from clearport.runtime.devices.rknn import family as on_rknn
 from clearport.runtime.devices.rknn import form as rknn_form

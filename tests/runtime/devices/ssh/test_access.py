@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("asyncssh", reason="the extra clearport[ssh] is not installed")
 
-from clearport.base import BadInput
+from clearport.errors import BadInput
 from clearport.runtime.devices.device import Settings
 from clearport.runtime.devices.ssh.access import Access
 from clearport.runtime.devices.ssh.bridge import exit_code
