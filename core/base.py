@@ -191,7 +191,7 @@ class ModelSpec:
         whole_picture: an output pixel depends on every input pixel (global pooling, attention), so that tiles of
             a picture can differ in tone.
         value_range: real values of black and full intensity, at both ends.
-        license: SPDX name of the licence of the bundled weights.
+        license: SPDX name of the license of the bundled weights.
         importers: published formats, each ``importer(checkpoint.Source, scale) -> state dict | None`` (not mine).
         published: where published weights can be had and their terms, in words; empty where there are none.
         recipe: how it is trained, where that differs from the defaults of ``TrainOptions`` (its field names).

@@ -99,7 +99,7 @@ class Runner(Protocol):
     requires: tuple[str, ...]
     measures_latency: bool
     method: str
-    """How a row is labelled: ``ran on LiteRT``, ``reference-evaluated`` ..."""
+    """How a row is labeled: ``ran on LiteRT``, ``reference-evaluated`` ..."""
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> Session:
         """Load the file. Runs in the worker; whatever it raises reaches the parent as RuntimeFailure."""

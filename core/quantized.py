@@ -60,7 +60,7 @@ class QuantizedGraph:
     float value becomes int8, or an int8 value gets another scale. A float operator reads int8 values as they are,
     dequantized. The graph's input and output are int8 always, with the exact scale of a pixel. A Relu or Clip
     that alone reads what an int8 operator writes is gone: saturation of that output's int8 range does its work.
-    The others stay. Channels may be equalised, and slopes fit fixed point, so that constants differ from the float
+    The others stay. Channels may be equalized, and slopes fit fixed point, so that constants differ from the float
     graph's by more than rounding: compare outputs. ``graph`` keeps the names of tensors that the table uses.
     """
 

@@ -15,7 +15,7 @@ import clearport
 from clearport.base import Artifact
 from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
-from clearport.pictures.images import is_grey, load_rgb, save_png
+from clearport.pictures.images import is_gray, load_rgb, save_png
 from clearport.pipeline.run import usable_runner
 from device_tests.conftest import command
 
@@ -98,15 +98,15 @@ def test_tiles_leave_no_seams(exported: Bundle, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "I;16", "P"])
 def test_run_takes_every_kind_of_picture(exported: Bundle, tmp_path: Path, mode: str) -> None:
-    grey = np.arange(24 * 30, dtype=np.uint16).reshape(24, 30)
-    picture = Image.fromarray(grey * 60) if mode == "I;16" else Image.fromarray((grey % 256).astype(np.uint8))
+    gray = np.arange(24 * 30, dtype=np.uint16).reshape(24, 30)
+    picture = Image.fromarray(gray * 60) if mode == "I;16" else Image.fromarray((gray % 256).astype(np.uint8))
     (picture if mode in {"L", "I;16"} else picture.convert(mode)).save(tmp_path / "in.png")
     done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--quiet")
     assert done.code == 0, done.err
     restored = load_rgb(tmp_path / "out.png")
     assert restored.shape == (72, 90, 3)
-    assert is_grey(restored)
-    assert "the picture is grey, and so is what was written" in done.out
+    assert is_gray(restored)
+    assert "the picture is gray, and so is what was written" in done.out
     assert ("16 bits per channel rounded to 8" in done.out) == (mode == "I;16")
 
 

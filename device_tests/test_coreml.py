@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SIZE = Size(96, 128)
 VARIANTS = {"tensor": 0, "image": 1}
-PLAIN = flow.QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)  # lowering is tested, not quality
+PLAIN = flow.QuantizeOptions(equalization=(0.0,), search=False, compensate=False)  # lowering is tested, not quality
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def test_int8_artifacts_are_also_compared_with_pytorch(exported: Bundle) -> None
             assert all(p.psnr_db is not None and p.psnr_db > 40 for p in against_float)
 
 
-def test_core_ml_rows_are_labelled_as_what_they_are(exported: Bundle) -> None:
+def test_core_ml_rows_are_labeled_as_what_they_are(exported: Bundle) -> None:
     import sys
 
     expected = "ran on Core ML" if sys.platform == "darwin" else "reference-evaluated"

@@ -69,7 +69,7 @@ def prepared(size: Size | None, folder: Path) -> Network:
     spec = NETWORKS.get("ncnet")
     module = weights.load(spec, 3).module
     graph = export_graph(module, spec, 3, size)
-    quick = flow.QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)
+    quick = flow.QuantizeOptions(equalization=(0.0,), search=False, compensate=False)
     quantized = flow.quantize(graph, [load_rgb(path) for path in samples.calibration()[:3]], quick)
     weights.save(folder / "weights.safetensors", module, "ncnet", 3, {})
     (folder / "qdq.onnx").write_bytes(graphs.to_bytes(qdq.to_qdq(quantized)))

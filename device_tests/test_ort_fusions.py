@@ -146,7 +146,7 @@ def quantized_with(body: str, photo: np.ndarray, as_float: bool) -> QuantizedGra
     graph = graph_of(BODIES[body])
     inner = [placement.name_of(node) for node in graph.model.graph][1:-1]
     options = QuantizeOptions(
-        equalisation=(0.0,), search=False, compensate=False, floats=tuple(inner if as_float else ())
+        equalization=(0.0,), search=False, compensate=False, floats=tuple(inner if as_float else ())
     )
     return quantize(graph, [photo], options)
 

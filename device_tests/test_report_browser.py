@@ -34,8 +34,8 @@ CONTRAST = """
   const numbers = text => text.match(/[\\d.]+/g).map(Number);
   const paper = element => {
     for (let e = element; e; e = e.parentElement) {
-      const colour = numbers(getComputedStyle(e).backgroundColor);
-      if (colour.length === 3 || colour[3] > 0.5) return colour;
+      const color = numbers(getComputedStyle(e).backgroundColor);
+      if (color.length === 3 || color[3] > 0.5) return color;
     }
     return [255, 255, 255];
   };

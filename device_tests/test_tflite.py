@@ -51,7 +51,7 @@ KINDS: tuple[tuple[Precision, IODType], ...] = (
     ("int8", "int8"),
     ("int8", "float32"),
 )
-QUICK = QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)
+QUICK = QuantizeOptions(equalization=(0.0,), search=False, compensate=False)
 
 
 @dataclass(frozen=True)

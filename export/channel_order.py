@@ -66,7 +66,7 @@ def permuted_after(value: ir.Value, order: Array) -> None:
 
 
 def copied(before: ir.Node, value: ir.Value, order: Array) -> ir.Value:
-    """``value[:, order]`` by a 1x1 convolution in front of ``before``, exact in int8 too (``legalise.is_copy``)."""
+    """``value[:, order]`` by a 1x1 convolution in front of ``before``, exact in int8 too (``constrain.is_copy``)."""
     return conv_1x1(before, value, np.eye(graphs.channels(value), dtype=np.float32)[order], np.zeros(len(order)))
 
 

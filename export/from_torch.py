@@ -41,7 +41,7 @@ _ROUNDINGS = 64.0
 """A network that float32 itself cannot compute better (deep attention on noise: its numbers are far from float64's) may
 deviate by this many times its own error: kernels add in other orders, which move the result by some such errors.
 Measured, RLFN x4 with the published weights on noise of 48x64: PyTorch is 0.0007 of 255 from float64, ONNX Runtime 26
-times as far without its optimisations and 42 times with them, at a fixed and at a free size alike."""
+times as far without its optimizations and 42 times with them, at a fixed and at a free size alike."""
 _MOST = 1e-3
 """However ill-conditioned a network is, its graph may deviate by no more, as a share of the value range: a quarter of
 an 8-bit level."""
@@ -127,7 +127,7 @@ def graph_of(program: torch.export.ExportedProgram, spec: Described, scale: Scal
 
 
 def deployed(module: torch.nn.Module) -> torch.nn.Module:
-    """The plain form of a network that is re-parameterised for training (its ``deploy()``), else the network itself."""
+    """The plain form of a network that is re-parameterized for training (its ``deploy()``), else the network itself."""
     deploy = getattr(module, "deploy", None)
     plain: torch.nn.Module = module if deploy is None else deploy()
     return plain.eval()

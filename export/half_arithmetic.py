@@ -3,8 +3,8 @@
 An fp16 file is proven on the CPU, whose kernels widen its weights and compute in float32. GPUs do not: numbers beyond
 65504 become infinite there, and those below 6e-5 lose their digits. Here every value of the graph is rounded to
 float16 wherever it is read, in ONNX Runtime, on the photo of the golden picture, dark and noisy too
-(``coreml.wide``). A GPU may be better, where it adds in float32, and worse, where it takes the smallest numbers for
-zero.
+(``coreml.fp32_fallback``). A GPU may be better, where it adds in float32, and worse, where it takes the smallest
+numbers for zero.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.export.coreml.wide import Trial, small
+from clearport.export.coreml.fp32_fallback import Trial, small
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:

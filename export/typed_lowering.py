@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class TypedLowering:
     """One program: its precision, its scale table (int8) and the program's value of each ONNX value so far.
 
-    ``wide`` names the values that are computed in float32 though the program is float16; ``compute`` is the type of
+    ``fallback`` names the values that are computed in float32 though the program is float16; ``compute`` is the type of
     the node at hand. A target says what it is called and what each precision computes in.
     """
 
@@ -36,14 +36,14 @@ class TypedLowering:
     precision: Precision
     table: ScaleTable | None = None
     values: dict[str, Any] = field(default_factory=dict)
-    wide: frozenset[str] = frozenset()
+    fallback: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.compute = self.COMPUTE[self.precision]
 
     def begin(self, node: ir.Node | None) -> None:
         """Compute from now on in the type of ``node``; None: in that of the program."""
-        narrow = node is None or name_of(node.outputs[0]) not in self.wide
+        narrow = node is None or name_of(node.outputs[0]) not in self.fallback
         self.compute = self.COMPUTE[self.precision] if narrow else np.float32
 
     def quant(self, node: ir.Node) -> QParams | None:

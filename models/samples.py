@@ -53,7 +53,7 @@ SAMPLES = (
 
 
 def calibration() -> list[Path]:
-    """The photos that int8 ranges are calibrated on when the user gives none: sharp and soft, dark, bright, coloured.
+    """The photos that int8 ranges are calibrated on when the user gives none: sharp and soft, dark, bright, colored.
 
     Raises:
         BadInput: the installation lacks them.

@@ -1,1 +1,1 @@
-"""The scale table: calibration, legalisation and refinements."""
+"""The scale table: calibration, constraints and refinements."""

@@ -11,13 +11,13 @@ from clearport.errors import CheckFailed
 from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
-from clearport.quantize.calibration import lanes, observers, photos, sensitivity
+from clearport.quantize.calibration import observers, parallel, photos, sensitivity
 from clearport.quantize.calibration import survey as calibrate
 from clearport.quantize.placement import cost
 from clearport.quantize.placement import floats as placement
 from clearport.quantize.placement import mixed as mixed_
 from clearport.quantize.placement.mixed import Mixed
-from clearport.quantize.ranges import ends, equalise, legalise, search, slopes
+from clearport.quantize.ranges import constrain, ends, equalize, leaky_relu, search
 from clearport.quantize.weights import arrays as weights
 from clearport.quantize.weights import rounding
 from clearport.quantized import QuantizedGraph, ScaleTable
@@ -56,7 +56,7 @@ class QuantizeOptions:
     """How to quantize; the defaults are for shipping.
 
     Attributes:
-        equalisation: strengths of channel equalisation to choose from; 0 is none. All are judged with the calibrator
+        equalization: strengths of channel equalization to choose from; 0 is none. All are judged with the calibrator
             that is best for the first. One that changes what the float network computes on the photos is left out.
         search: choose the calibrator, and each tensor's range, by measured output quality; else min-max.
         compensate: round weights with error compensation; else to nearest.
@@ -66,7 +66,7 @@ class QuantizeOptions:
         progress: told how far each stage is.
     """
 
-    equalisation: tuple[float, ...] = (0.5, 0.0)
+    equalization: tuple[float, ...] = (0.5, 0.0)
     search: bool = True
     compensate: bool = True
     floats: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ class _Setting:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One strength of equalisation, with the graph that it gives and the best calibrator for that."""
+    """One strength of equalization, with the graph that it gives and the best calibrator for that."""
 
     strength: float
     graph: Graph
@@ -107,20 +107,20 @@ class _Candidate:
 
     def activations(self, folded: Folded) -> dict[str, QParams]:
         """The parameters of a placement's activations."""
-        return legalise.activations(folded, self.choice.ranges(folded, self.seen))
+        return constrain.activations(folded, self.choice.ranges(folded, self.seen))
 
 
-@lanes.alone()
+@parallel.alone()
 def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | None = None) -> QuantizedGraph:
     """Calibrate ``graph`` on ``images`` (uint8 RGB (H, W, 3), any sizes) and quantize it.
 
     Operators without an int8 form stay in float, and so do layers before the output that are worth it. The weights of
-    the result differ from those of ``graph`` by more than rounding (channels are equalised, rounding is compensated),
+    the result differ from those of ``graph`` by more than rounding (channels are equalized, rounding is compensated),
     and its clamps are folded; it computes the same up to int8.
 
     Raises:
         BadInput: there are no images, or they are not pictures.
-        CheckFailed: no strength of equalisation that was asked for leaves the network as it was; 0 always does.
+        CheckFailed: no strength of equalization that was asked for leaves the network as it was; 0 always does.
     """
     options = options or QuantizeOptions()
     graph = ends.from_zero(graph)
@@ -137,15 +137,15 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
         best = replace(best, choice=search.refine(judge, best.choice, options.progress))
     mixed, folded, rounded = _placed(setting, best)
     floats = placement.floats(graph, setting.floats | mixed.chosen)
-    shipped = mixed_.lowered(equalise.run(graph, best.peaks, best.strength), floats, best.bounds).graph
+    shipped = mixed_.lowered(equalize.run(graph, best.peaks, best.strength), floats, best.bounds).graph
     entries = {**best.activations(folded), **rounded.entries}
     table = ScaleTable(entries, _record(best, mixed, setting, given))
     whole = graphs.check(weights.replaced(shipped, rounded.arrays))
-    return QuantizedGraph(slopes.expressed(whole, entries), table)
+    return QuantizedGraph(leaky_relu.expressed(whole, entries), table)
 
 
 def _candidates(setting: _Setting) -> list[_Candidate]:
-    """One for each strength of equalisation that leaves what the network computes as it was.
+    """One for each strength of equalization that leaves what the network computes as it was.
 
     Where what errors cost is known, that tells which strength is best, and there is one candidate.
     """
@@ -154,7 +154,7 @@ def _candidates(setting: _Setting) -> list[_Candidate]:
         return [_foretold(setting, felt)]
     plain, peaks = calibrate.survey(setting.graph, setting.inputs, names, setting.options.progress)
     found: list[_Candidate] = []
-    for strength, equal in _equalised(setting, setting.options.equalisation, peaks):
+    for strength, equal in _equalized(setting, setting.options.equalization, peaks):
         seen = calibrate.survey(equal, setting.inputs, names, setting.options.progress)[0] if strength else plain
         tried = (found[0].choice.calibrator,) if found else tuple(observers.CALIBRATORS)
         found.append(_candidate(setting, equal, seen, strength, peaks, tried))
@@ -162,29 +162,29 @@ def _candidates(setting: _Setting) -> list[_Candidate]:
 
 
 def _foretold(setting: _Setting, felt: Sensitivity) -> _Candidate:
-    """The candidate of the strength of equalisation that is best by the weights of errors."""
+    """The candidate of the strength of equalization that is best by the weights of errors."""
     costs = {
-        each: equalise.foretold(setting.graph, felt.peaks, each, felt.weights) for each in setting.options.equalisation
+        each: equalize.foretold(setting.graph, felt.peaks, each, felt.weights) for each in setting.options.equalization
     }
-    strength, equal = next(_equalised(setting, sorted(costs, key=lambda each: costs[each]), felt.peaks))
-    scaled = equalise.weights(setting.graph, felt.peaks, strength, felt.weights)
+    strength, equal = next(_equalized(setting, sorted(costs, key=lambda each: costs[each]), felt.peaks))
+    scaled = equalize.weights(setting.graph, felt.peaks, strength, felt.weights)
     names = _names(setting.graph)
     seen = calibrate.survey(equal, setting.inputs, names, setting.options.progress, scaled)[0]
     return _candidate(setting, equal, seen, strength, felt.peaks, tuple(observers.CALIBRATORS))
 
 
-def _equalised(
+def _equalized(
     setting: _Setting, strengths: Sequence[float], peaks: Mapping[str, Array]
 ) -> Iterator[tuple[float, Graph]]:
     """The strengths that leave what the network computes as it was, each with its graph; one at least."""
     found = False
     for strength in strengths:
-        equal = equalise.run(setting.graph, peaks, strength)
-        if not strength or equalise.same(setting.graph, equal, photos.few(setting.graph, setting.inputs)):
+        equal = equalize.run(setting.graph, peaks, strength)
+        if not strength or equalize.same(setting.graph, equal, photos.few(setting.graph, setting.inputs)):
             found = True
             yield strength, equal
     if not found:
-        raise CheckFailed(f"{setting.graph.spec_name}: the equalised graph is not the network: quantize without it")
+        raise CheckFailed(f"{setting.graph.spec_name}: the equalized graph is not the network: quantize without it")
 
 
 def _candidate(
@@ -262,7 +262,7 @@ def _record(best: _Candidate, mixed: Mixed, setting: _Setting, images: Sequence[
         "calibrator": best.choice.calibrator,
         "adjusted": dict(best.choice.adjusted),
         "simulated_psnr_db": round(mixed.psnr_db, 2) if measured else None,
-        "equalisation": best.strength,
+        "equalization": best.strength,
         "rounding": "error-compensated" if setting.options.compensate else "nearest",
         "islands": {name: operator for name, operator in operators.items() if name in setting.floats},
         "tail": list(mixed.tail),

@@ -16,7 +16,7 @@ from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
 from clearport.quantize import footprint, scheme
-from clearport.quantize.calibration import lanes, photos
+from clearport.quantize.calibration import parallel, photos
 from clearport.quantize.calibration.stepwise import Stepwise
 from clearport.quantize.measure import Measure
 from clearport.quantize.placement import cost
@@ -60,7 +60,7 @@ _SIDE = 64
 """Roundings are judged on a corner of so many pixels a side of each photo: they were made on the middles."""
 
 
-@lanes.alone()
+@parallel.alone()
 def quantize(graph: Graph, images: Sequence[Image8], progress: Progress = no_progress) -> QuantizedGraph:
     """The graph with the weights of its convolutions on int8 grids, and those grids: nothing else is in the table.
 
@@ -174,7 +174,7 @@ class _Judge:
         self._graph = graph
         self._corners = photos.corners(graph, _at_all_sizes(graph, inputs), _SIDE)
         self._memory = footprint.running(graph, self._corners)
-        self._wanted = list(lanes.over(self._runner(graph), self._corners, self._memory))
+        self._wanted = list(parallel.over(self._runner(graph), self._corners, self._memory))
         self._measure = Measure.of(graph, self._wanted)
 
     def _runner(self, graph: Graph) -> Callable[[Feed], list[Array]]:
@@ -194,7 +194,7 @@ class _Judge:
             return self._measure.error(run(pair[0]), pair[1])
 
         pairs = list(zip(self._corners, self._wanted, strict=True))
-        return max(lanes.over(missed, pairs, self._memory))
+        return max(parallel.over(missed, pairs, self._memory))
 
     def allowed(self, psnr_db: float) -> float:
         """The mean squared error of a PSNR."""

@@ -80,7 +80,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Plot:
-    """Horizontal bars from a common zero. ``unit`` is that of the axis; ``groups`` orders the colours."""
+    """Horizontal bars from a common zero. ``unit`` is that of the axis; ``groups`` orders the colors."""
 
     title: str
     unit: str

@@ -64,7 +64,7 @@ def _facts(manifest: Manifest) -> tuple[tuple[str, Cell], ...]:
         ("Parameters", Cell(count(model.params))),
         ("Multiply-accumulates", Cell(f"{large(model.macs)} at {model.macs_size.replace('x', ' × ')}")),
         ("Halo", Cell(f"{model.halo} input pixels")),
-        ("Licence of the weights", Cell(model.license)),
+        ("License of the weights", Cell(model.license)),
         ("Weights, SHA-256", Cell(model.weights_sha256[:12], code=True)),
         *_paper(model.paper),
         ("Made", Cell(manifest.host.created)),

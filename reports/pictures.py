@@ -147,8 +147,8 @@ def _detail(image: Image8) -> npt.NDArray[np.float32]:
     """The mean gradient of each block, in levels."""
     import numpy as np
 
-    grey = image.astype(np.float32).mean(axis=2)
-    gradient = np.abs(np.diff(grey, axis=0, append=grey[-1:])) + np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
+    gray = image.astype(np.float32).mean(axis=2)
+    gradient = np.abs(np.diff(gray, axis=0, append=gray[-1:])) + np.abs(np.diff(gray, axis=1, append=gray[:, -1:]))
     return _means(gradient, _BLOCK)
 
 

@@ -10,19 +10,19 @@ from clearport.reports.text import number, trimmed
 
 ROW_HEIGHT = 40
 AXIS_HEIGHT = 30
-_COLOURS = 6
+_COLORS = 6
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A bar with its places: ``y`` in pixels; ``end``, ``low`` and ``high`` in percent; ``colour`` numbers a class."""
+    """A bar with its places: ``y`` in pixels; ``end``, ``low`` and ``high`` in percent; ``color`` numbers a class."""
 
     bar: Bar
     y: int
     end: float
     low: float | None
     high: float | None
-    colour: int
+    color: int
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Drawing:
 
 
 def draw(plot: Plot) -> Drawing:
-    """Lay out a plot: bars from a common zero, in their order, groups by colour, round numbers on the axis."""
+    """Lay out a plot: bars from a common zero, in their order, groups by color, round numbers on the axis."""
     most = max(max(bar.value, bar.high or 0.0) for bar in plot.bars)
     step = _round_step(most / 4 if most > 0 else 0.25)
     full = step * math.ceil(most / step) if most > 0 else 1.0
@@ -59,7 +59,7 @@ def draw(plot: Plot) -> Drawing:
             round(100 * bar.value / full, 3),
             place(bar.low),
             place(bar.high),
-            plot.groups.index(bar.group) % _COLOURS,
+            plot.groups.index(bar.group) % _COLORS,
         )
         for i, bar in enumerate(plot.bars)
     )

@@ -100,5 +100,5 @@ def size_plot(manifest: Manifest) -> Plot | None:
 
 
 def _groups(manifest: Manifest) -> tuple[str, ...]:
-    """PyTorch and every target: one colour each, the same in every plot."""
+    """PyTorch and every target: one color each, the same in every plot."""
     return (PYTORCH, *sorted({a.target for a in manifest.artifacts}))

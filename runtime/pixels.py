@@ -79,7 +79,7 @@ def to_image(tensor: Array, spec: TensorSpec) -> Image8:
     """The picture (H, W, C) uint8 RGB(A) of a raw ``tensor`` of batch 1: rounded to levels and clipped to 0..255.
 
     Raises:
-        CheckFailed: the tensor holds NaN, which is no colour.
+        CheckFailed: the tensor holds NaN, which is no color.
     """
     levels = to_levels(tensor, spec)
     if np.isnan(levels).any():

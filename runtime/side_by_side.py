@@ -12,7 +12,7 @@ from clearport.runtime.worker.process import end_all
 T = TypeVar("T")
 
 
-def lanes(threads: int) -> int:
+def workers(threads: int) -> int:
     """How many workers of ``threads`` threads each this machine's cores can run at once."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // threads)

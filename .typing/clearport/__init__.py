@@ -1,1 +1,50 @@
-../../core/__init__.py
+"""clearport: image-restoration networks from PyTorch to phones and edge boards, exported, quantized and proven.
+
+The public Python interface; each name is imported when it is first used, so ``import clearport`` costs nothing::
+
+    import clearport
+
+    bundle = clearport.export("ncnet", "out/ncnet_x3", precisions=("int8",))
+    for artifact in bundle.manifest.artifacts:
+        print(artifact.target, artifact.precision, artifact.parity)
+    clearport.verify("out/ncnet_x3")
+
+``clearport.export`` is also the sub-package that holds the targets: the package is callable.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clearport.api import bench as bench
+    from clearport.api import evaluate as evaluate
+    from clearport.api import export as export
+    from clearport.api import load_bundle as load_bundle
+    from clearport.api import restore as restore
+    from clearport.api import train as train
+    from clearport.api import verify as verify
+
+__version__ = "0.1.0"
+
+# ONNX Runtime and OpenVINO report to their makers from the moment that they are imported, and leave files in the user's
+# home for it. The one has a switch; the other goes on without the package that does it. Workers pass here, too.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: the import fails
+
+_PUBLIC = ("bench", "evaluate", "export", "load_bundle", "restore", "train", "verify")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "export":  # the sub-package, which is callable: see its docstring
+        return importlib.import_module("clearport.export")
+    if name in _PUBLIC:
+        return getattr(importlib.import_module("clearport.api"), name)
+    raise AttributeError(f"module 'clearport' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted((*globals(), *_PUBLIC))

@@ -1,1 +1,5 @@
-../../core/__main__.py
+"""``python -m clearport``."""
+
+from clearport.cli.app import main
+
+main()

@@ -1,1 +1,236 @@
-../../core/api.py
+"""The public Python interface, as ``clearport.<name>``: what the command line does, with values instead of tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearport.base import IODType, Size
+from clearport.protocols import no_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import nn
+
+    from clearport.bundle.folder import Bundle
+    from clearport.models.training.options import Progress as TrainProgress
+    from clearport.models.training.options import TrainOptions, TrainResult
+    from clearport.pipeline.bench_values import BenchOutcome
+    from clearport.pipeline.eval import EvalOutcome
+    from clearport.pipeline.run import Restored
+    from clearport.protocols import Progress
+    from clearport.reports.junit import Check
+
+    AnyPath = str | Path
+
+
+def export(
+    network: str | nn.Module,
+    out: AnyPath,
+    *,
+    scale: int | None = None,
+    size: str | None = None,
+    targets: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    weights: AnyPath | None = None,
+    knobs: Mapping[str, float] | None = None,
+    calibration: AnyPath | None = None,
+    contract: AnyPath | None = None,
+    requantize: bool = False,
+    io: IODType = "uint8",
+    threads: int = 1,
+    measure: bool = True,
+    force: bool = False,
+    progress: Progress = no_progress,
+) -> Bundle:
+    """Export a network to a verified bundle at ``out``; ``Bundle.passed`` says whether every check held.
+
+    Args:
+        network: a name of ``clearport list``, ``FILE.onnx``, ``FILE.pt2``, ``FILE.py:ATTRIBUTE``, or a module in
+            eval mode; or a pair of a module and a tuple of example inputs, where it takes several.
+        out: folder of the bundle; it appears only when it is complete.
+        scale: upscaling factor; None for the network's default.
+        size: input size ``HEIGHTxWIDTH`` in pixels, or ``dynamic``; None: the network's own, or else 360x640.
+        targets: names such as ``tflite``; empty for all.
+        precisions: of ``fp32``, ``fp16``, ``int8``, ``int8-weights``; empty for all.
+        weights: safetensors of ours, or a published file that the network has an importer for; None: the bundled ones.
+        knobs: settings of the network that are fixed at export, such as ``{"dehaze": 0.5}``.
+        calibration: folder of photos for int8 ranges; None: photos that come with clearport.
+        contract: what a network of your own takes and gives (TOML), as ``clearport inspect`` prints it.
+        requantize: take an ONNX file that is quantized already back to float first.
+        io: number format at both ends of int8 artifacts.
+        threads: CPU threads of every runtime.
+        measure: whether to measure latency.
+        force: replace a bundle that is already at ``out``.
+
+    Raises:
+        BadInput: the request cannot be carried out; nothing was written.
+        CheckFailed: the exported graph is not the network; nothing was written.
+    """
+    from clearport.pipeline.export import export_bundle
+    from clearport.pipeline.sources.request import ExportRequest
+
+    request = ExportRequest(
+        network=network,
+        out=Path(out),
+        scale=scale,
+        size="own" if size is None else Size.parse(size),
+        targets=tuple(targets),
+        precisions=tuple(precisions),
+        weights=Path(weights) if weights is not None else None,
+        knobs=tuple(f"{name}={value!r}" for name, value in (knobs or {}).items()),
+        calibration=Path(calibration) if calibration is not None else None,
+        contract=None if contract is None else Path(contract),
+        requantize=requantize,
+        io=io,
+        threads=threads,
+        measure=measure,
+        force=force,
+    )
+    return export_bundle(request, progress)
+
+
+def load_bundle(folder: AnyPath) -> Bundle:
+    """Read the manifest of a bundle.
+
+    Raises:
+        BadInput: there is no bundle, or its manifest cannot be used.
+    """
+    from clearport.bundle.folder import Bundle
+
+    return Bundle.load(Path(folder))
+
+
+def verify(folder: AnyPath, *, threads: int = 1, progress: Progress = no_progress) -> list[Check]:
+    """Check a bundle from disk: checksums, then every artifact on the golden pictures.
+
+    A check that cannot be made here has ``passed`` None, and says why.
+
+    Raises:
+        BadInput: there is no bundle.
+    """
+    from clearport.pipeline.verify import verify_bundle
+
+    return verify_bundle(Path(folder), progress, threads)
+
+
+def evaluate(
+    folder: AnyPath,
+    data: AnyPath,
+    *,
+    max_drop: float | None = None,
+    min_psnr: float | None = None,
+    targets: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    held_back: bool = False,
+    require: Sequence[str] = (),
+    progress: Progress = no_progress,
+) -> EvalOutcome:
+    """PSNR and SSIM of every artifact on pairs of pictures, and its change to PyTorch fp32.
+
+    Args:
+        folder: the bundle.
+        data: a folder with ``*_LR`` and ``*_HR`` files, with two folders such as ``low`` and ``high``, or of another
+            layout of ``clearport train``.
+        max_drop: largest loss to PyTorch fp32 that passes, in dB RGB.
+        min_psnr: smallest PSNR that passes, in dB RGB.
+        targets, precisions: which artifacts; empty for all.
+        held_back: only pictures that the network's training set aside, as its card names them.
+        require: artifacts such as ``tflite/int8`` that must have been judged, or a check fails.
+
+    Raises:
+        BadInput: there is no bundle or there are no pairs.
+    """
+    from clearport.pipeline.eval import EvalRequest, evaluate_bundle
+
+    request = EvalRequest(
+        folder=Path(folder),
+        data=Path(data),
+        max_drop=max_drop,
+        min_psnr=min_psnr,
+        targets=tuple(targets),
+        precisions=tuple(precisions),
+        held_back=held_back,
+        require=tuple(require),
+    )
+    return evaluate_bundle(request, progress)
+
+
+def bench(
+    folder: AnyPath,
+    *,
+    devices: Sequence[str] = ("host",),
+    units: Sequence[str] = (),
+    threads: int = 1,
+    runs: int = 50,
+    seconds: float = 1.0,
+    targets: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    progress: Progress = no_progress,
+) -> BenchOutcome:
+    """Every artifact on every device: run, checked on the golden picture, and timed in turns; milliseconds.
+
+    Args:
+        folder: the bundle.
+        devices: addresses of ``clearport devices``.
+        units: of ``cpu``, ``gpu``, ``npu``; empty for the first of each device.
+        threads: CPU threads of every runtime.
+        runs, seconds: what each artifact is timed for, at least.
+        targets, precisions: which artifacts; empty for all.
+
+    Raises:
+        BadInput: there is no bundle, or no such device, unit or artifact.
+    """
+    from clearport.pipeline.bench import bench_bundle
+    from clearport.pipeline.bench_values import BenchRequest
+
+    request = BenchRequest(
+        Path(folder),
+        devices=tuple(devices),
+        units=tuple(units),
+        threads=threads,
+        runs=runs,
+        seconds=seconds,
+        targets=tuple(targets),
+        precisions=tuple(precisions),
+    )
+    return bench_bundle(request, progress)
+
+
+def restore(
+    folder: AnyPath,
+    picture: AnyPath | Sequence[AnyPath],
+    output: AnyPath,
+    *,
+    target: str = "tflite",
+    precision: str = "int8",
+    variant: str | None = None,
+    progress: Progress = no_progress,
+) -> Restored:
+    """Restore a picture file of any size with one artifact of a bundle, and write it as PNG.
+
+    ``picture`` may be several files, in the order of the network's inputs or as ``NAME=FILE``, for networks that take
+    several pictures, or arrays (``.npy``); what is no picture is written as ``.npy``.
+
+    Raises:
+        BadInput: no such bundle, artifact or input.
+        RuntimeFailure: the runtime failed on the artifact.
+    """
+    from clearport.pipeline.run import RunRequest, restore_picture
+
+    files = (picture,) if isinstance(picture, str | Path) else tuple(picture)
+    inputs = tuple(str(file) for file in files)
+    request = RunRequest(Path(folder), inputs, Path(output), target=target, precision=precision, variant=variant)
+    return restore_picture(request, progress)
+
+
+def train(options: TrainOptions, on_progress: Callable[[TrainProgress], None] | None = None) -> TrainResult:
+    """Train a network; see ``clearport.models.training.train``.
+
+    Raises:
+        BadInput: options, data, starting weights or checkpoint cannot be used.
+    """
+    from clearport.models.training.train import train as run
+
+    return run(options, on_progress) if on_progress is not None else run(options)

@@ -1,1 +1,298 @@
-../../core/base.py
+"""Value types: what one stage hands to the next.
+
+Values are frozen: a stage makes a new one, it never changes what it was given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from clearport.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    Array = npt.NDArray[Any]
+    Float32 = npt.NDArray[np.float32]
+
+Task = Literal["super-resolution", "deraining", "low-light", "other"]
+Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
+Layout = Literal["NCHW", "NHWC"]
+IODType = Literal["uint8", "int8", "float32"]
+Scale = int | Fraction
+"""Output size over input size."""
+Kind = Literal["picture", "map", "vector", "scalar", "index", "state"]
+Measure = Literal["pixels", "logits", "probabilities", "flow", "relative"]
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-weights")
+
+
+@dataclass(frozen=True)
+class Size:
+    """A spatial size in pixels. ``Size.parse("360x640")`` reads HEIGHTxWIDTH."""
+
+    height: int
+    width: int
+
+    @classmethod
+    def parse(cls, text: str) -> Size | None:
+        """``HEIGHTxWIDTH`` in pixels, or ``dynamic`` (None).
+
+        Raises:
+            BadInput: the text is neither.
+        """
+        if text.strip().lower() == "dynamic":
+            return None
+        match = re.fullmatch(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", text.lower().strip())
+        if match is None:
+            raise BadInput(f"--size {text!r}: expected HEIGHTxWIDTH in pixels, as in 360x640, or 'dynamic'")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """The contract of one input or output: what it is, and what a number in it means.
+
+    A real value is ``(q - zero_point) * scale`` for integer dtypes, and the number itself for floats.
+
+    Attributes:
+        name: the tensor's name in the file.
+        shape: an int per axis, or a symbol such as ``"H"``, ``"2*H"`` or ``"H/8"`` where the size is free.
+        dtype: NumPy's name of the number format.
+        layout: the axis order of a tensor with four axes; of no meaning for others.
+        color: the channels of a picture: ``RGB``, ``BGR``, ``RGBA``, ``BGRA``, ``Y`` (luma or gray), ``YA``, or another
+            word for other channels (``RAW``). A file and its graph take what stands here.
+        value_range: least and greatest real value; of a picture, those of black and full intensity. None where the
+            values have no bounds that are known; a picture always has a range.
+        scale, zero_point: of integer dtypes that hold real values; an index has none.
+        kind: ``picture``: (1, C, H, W) of intensities. ``map``: a number or several per pixel that are no intensities
+            (mask, depth, flow, curve). ``vector``: logits, an embedding. ``scalar``: one number. ``index``: integers
+            that name things. ``state``: what a recurrent network hands to its next step.
+        measure: how far two of them are apart is told; None: by ``kind`` (``judged_by``).
+        mean, std: per channel, where the network wants ``(value - mean) / std`` of a picture. Export folds them in, so
+            that files take plain pictures; a graph that went through the passes has none.
+    """
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str = "float32"
+    layout: Layout = "NCHW"
+    color: str = "RGB"
+    value_range: tuple[float, float] | None = (0.0, 255.0)
+    scale: float | None = None
+    zero_point: int | None = None
+    kind: Kind = "picture"
+    measure: Measure | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """``value_range`` of a tensor that has one, as each picture does.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.value_range is None:
+            raise ValueError(f"{self.kind} {self.name!r} has no range of values")
+        return self.value_range
+
+    @property
+    def pixel_step(self) -> float:
+        """The real-valued distance between two neighboring 8-bit levels of a picture."""
+        return (self.span[1] - self.span[0]) / 255.0
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it holds intensities, which 8-bit levels stand for exactly."""
+        return self.kind == "picture"
+
+    @property
+    def judged_by(self) -> Measure:
+        """How far two of them are apart is told: ``measure``, or what its kind asks for."""
+        return self.measure or ("pixels" if self.is_picture else "relative")
+
+    @property
+    def channels(self) -> int | None:
+        """The size of the channel axis of a tensor with four axes; None for others, or where it is free."""
+        size = self.shape[3 if self.layout == "NHWC" else 1] if len(self.shape) == 4 else None
+        return size if isinstance(size, int) else None
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether an axis is free."""
+        return any(isinstance(n, str) for n in self.shape)
+
+    def with_dtype(self, dtype: str, scale: float | None, zero_point: int | None, layout: Layout) -> TensorSpec:
+        """The same picture in another number format and layout (the shape is permuted when that changes)."""
+        shape = self.shape
+        if layout != self.layout and len(shape) == 4:
+            order = (0, 2, 3, 1) if layout == "NHWC" else (0, 3, 1, 2)
+            shape = tuple(shape[i] for i in order)
+        return replace(self, shape=shape, dtype=dtype, scale=scale, zero_point=zero_point, layout=layout)
+
+
+def scale_word(scale: Scale) -> str:
+    """A scale as words and file names have it: ``3``, ``1.5``, or ``4-3`` where decimals do not end."""
+    if isinstance(scale, int) or scale.denominator == 1:
+        return str(int(scale))
+    decimal = f"{float(scale):g}"
+    return decimal if Fraction(decimal) == scale else f"{scale.numerator}-{scale.denominator}"
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where an architecture comes from; ``arxiv`` is its number there, or a DOI (10. ...) where it has none."""
+
+    title: str
+    arxiv: str
+
+    @property
+    def url(self) -> str:
+        place = "https://doi.org" if self.arxiv.startswith("10.") else "https://arxiv.org/abs"
+        return f"{place}/{self.arxiv}"
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A number that the user may choose at export: ``low`` to ``high``, ``default`` if nothing is said."""
+
+    default: float
+    low: float
+    high: float
+    about: str
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything the other stages must know of a network. A model file defines one as ``SPEC``.
+
+    Attributes:
+        name: registry key, lower case.
+        task: what it restores.
+        build: ``build(scale)`` makes the ``torch.nn.Module`` in eval mode with fresh weights; it maps a
+            float32 (B, 3, H, W) RGB image in ``value_range`` to (B, 3, H*scale, W*scale) in the same range.
+        scales: the scales that can be built; ``(1,)`` for networks that keep the size.
+        default_scale: the scale that is used when none is asked for.
+        size_multiple: height and width must be multiples of this.
+        least_side: the smallest height and width that it takes.
+        halo: input pixels on each side that an output pixel depends on (for tiling without seams). Where
+            ``whole_picture`` is set, or the reach is too long to be used, the overlap that hides what differs.
+        whole_picture: an output pixel depends on every input pixel (global pooling, attention), so that tiles of
+            a picture can differ in tone.
+        value_range: real values of black and full intensity, at both ends.
+        license: SPDX name of the license of the bundled weights.
+        importers: published formats, each ``importer(checkpoint.Source, scale) -> state dict | None`` (not mine).
+        published: where published weights can be had and their terms, in words; empty where there are none.
+        recipe: how it is trained, where that differs from the defaults of ``TrainOptions`` (its field names).
+        recommended: whether it is the one to take of its task.
+        knobs: settings that are fixed at export, each an attribute (a float) of the module.
+        inputs, outputs: what the module takes, in order, and gives, where that is not one RGB picture each. Sides that
+            follow from the size of the export are symbols: ``H``, ``2*W``, ``H/8``. ``mean``, ``std`` and ``color`` are
+            those that the module wants.
+    """
+
+    name: str
+    task: Task
+    build: Callable[[int], Any]
+    scales: tuple[int, ...]
+    default_scale: int
+    halo: int
+    paper: Paper
+    size_multiple: int = 1
+    least_side: int = 8
+    value_range: tuple[float, float] = (0.0, 255.0)
+    license: str = "Apache-2.0"
+    importers: tuple[Callable[[Any, int], Mapping[str, Any] | None], ...] = ()
+    whole_picture: bool = False
+    published: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    recommended: bool = False
+    knobs: Mapping[str, Knob] = field(default_factory=dict)
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A checked float ONNX model in clearport's dialect, with the contract of its inputs and outputs.
+
+    ``model`` is an ``onnx_ir.Model`` with static or symbolic H and W, NCHW, opset 20, initializers for every weight, no
+    metadata of the machine that made it. ``inputs`` and ``outputs`` stand in its order. Treat it as immutable: a pass
+    works on a clone (``model.clone()``) and returns a new Graph. ``history`` names the passes that were applied,
+    ``least_side`` is the network's, and ``credits`` has its ``task``, ``paper``, ``url`` and ``license``, if known.
+    """
+
+    model: ir.Model
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    spec_name: str
+    scale: Scale
+    history: tuple[str, ...] = ()
+    least_side: int = 8
+    credits: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def stem(self) -> str:
+        """What files of the network are called: ``<network>_x<scale>``."""
+        return f"{self.spec_name}_x{scale_word(self.scale)}"
+
+    @property
+    def input(self) -> TensorSpec:
+        """The first picture among the inputs, or the first input: what gives the network its size."""
+        return next((spec for spec in self.inputs if spec.is_picture), self.inputs[0])
+
+    @property
+    def output(self) -> TensorSpec:
+        """The first picture among the outputs, or the first output."""
+        return next((spec for spec in self.outputs if spec.is_picture), self.outputs[0])
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked of an export, as far as a target must know."""
+
+    size: Size | None = Size(360, 640)
+    io: IODType = "uint8"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file (or a folder such as an .mlpackage) that was written by a target.
+
+    ``path`` is absolute while in memory; the bundle stores it relative. ``sha256`` is that of the file, or of the
+    sorted listing of a folder (see ``clearport.disk.files.digest``). ``variant`` tells artifacts of the same target
+    and precision apart (for example ``"image"`` and ``"tensor"`` of Core ML, ``"ort"`` of ONNX Runtime).
+    """
+
+    target: str
+    precision: Precision
+    path: Path
+    sha256: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    tool_versions: Mapping[str, str]
+    variant: str = ""
+
+    @property
+    def key(self) -> str:
+        """``target/precision[/variant]``, unique in a bundle."""
+        return "/".join(filter(None, (self.target, self.precision, self.variant)))
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A cell that was not made or not measured: a value with a reason, never a blank and never a pass."""
+
+    what: str
+    reason: str

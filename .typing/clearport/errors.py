@@ -1,1 +1,47 @@
-../../core/errors.py
+"""Errors: all are shown to the user without a traceback; for unexpected ones see ``problems.py``::
+
+ClearportError            exit code 1: something that was checked is wrong
+├── CheckFailed           a parity, quality or checksum check did not hold
+├── RuntimeFailure        a runtime crashed, hung or refused a file (raised from its subprocess)
+└── BadInput              exit code 2: the user gave something that cannot be used
+    ├── UnsupportedOperator   an operator that a target has no rule for
+    └── NotInstalled          an optional package is missing; the message is its install line
+"""
+
+from __future__ import annotations
+
+
+class ClearportError(Exception):
+    """Base of every error that the user sees as a message; ``exit_code`` is what the shell gets."""
+
+    exit_code = 1
+
+
+class CheckFailed(ClearportError):
+    """A parity, quality or checksum check did not hold."""
+
+
+class RuntimeFailure(ClearportError):
+    """A runtime crashed, hung or refused a file in its subprocess."""
+
+
+class BadInput(ClearportError):
+    """The user gave something that cannot be used: says what it is, what was expected, what to do."""
+
+    exit_code = 2
+
+
+class UnsupportedOperator(BadInput):
+    """A target has no rule for an operator."""
+
+    def __init__(self, target: str, op: str, layer: str, why: str = "there is no rule for it") -> None:
+        super().__init__(f"{target}: cannot take operator {op} of layer {layer!r}: {why}")
+        self.target, self.op, self.layer = target, op, layer
+
+
+class NotInstalled(BadInput):
+    """An optional package is missing."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; to add it: pip install 'clearport[{extra}]'")
+        self.package, self.extra = package, extra

@@ -1,1 +1,68 @@
-../../core/quantized.py
+"""What a graph is quantized by, and what comes of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from clearport.base import Graph
+
+
+@dataclass(frozen=True)
+class QParams:
+    """How one tensor is quantized: real = (q - zero_point) * scale.
+
+    ``scale`` has one entry per tensor, or one per index of ``axis``. ``zero_point`` is 0 for weights (int8) and
+    biases (int32), and in -128..127 for activations (int8; the uint8 twin is zero_point + 128).
+    """
+
+    scale: tuple[float, ...]
+    zero_point: int
+    dtype: Literal["int8", "int32"] = "int8"
+    axis: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.scale or any(not (s > 0 and math.isfinite(s)) for s in self.scale):
+            raise ValueError(f"scales must be finite and positive, got {self.scale[:4]}")
+        if len(self.scale) > 1 and self.axis is None:
+            raise ValueError("several scales need an axis")
+        if not -128 <= self.zero_point <= 127:
+            raise ValueError(f"zero point {self.zero_point} is outside int8")
+
+
+@dataclass(frozen=True)
+class ScaleTable:
+    """Tensor name -> QParams for every activation, weight and bias that is quantized; legal for every target.
+
+    A value without an entry is float, and an operator computes in int8 exactly where its output has one.
+    ``calibration`` says how it came to be, for the bundle: calibrator, images and hashes, and what stays in float:
+    ``islands`` (node -> operator) because it must, ``tail`` and ``float_layers`` (nodes) because it pays.
+    """
+
+    entries: Mapping[str, QParams]
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, tensor: str) -> QParams:
+        return self.entries[tensor]
+
+    def __contains__(self, tensor: object) -> bool:
+        return tensor in self.entries
+
+
+@dataclass(frozen=True)
+class QuantizedGraph:
+    """A float graph whose weights already lie on their int8 grid, and its scale table.
+
+    What ``table`` has is int8, and an int8 operator reads and writes nothing else: an Identity node stands where a
+    float value becomes int8, or an int8 value gets another scale. A float operator reads int8 values as they are,
+    dequantized. The graph's input and output are int8 always, with the exact scale of a pixel. A Relu or Clip
+    that alone reads what an int8 operator writes is gone: saturation of that output's int8 range does its work.
+    The others stay. Channels may be equalized, and slopes fit fixed point, so that constants differ from the float
+    graph's by more than rounding: compare outputs. ``graph`` keeps the names of tensors that the table uses.
+    """
+
+    graph: Graph
+    table: ScaleTable

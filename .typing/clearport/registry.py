@@ -1,1 +1,90 @@
-../../core/registry.py
+"""What is found by its place: networks (``models/networks/TASK/NAME.py``), targets (``export/NAME/target.py``), runners
+(``runtime/runners/NAME.py``) and devices (``runtime/devices/NAME/family.py``).
+
+A newcomer is one file that defines one object; nobody edits a list. Names come from the tree, so listing imports
+nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from clearport.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The modules of a package whose paths within it match ``pattern``; each defines ``attribute``.
+
+    The last part of ``pattern`` with a star is the name, as in ``*.py`` or ``*/family.py``. ``kind`` is the word for
+    one of them in messages.
+    """
+
+    package: str
+    pattern: str
+    attribute: str
+    kind: str
+
+    def names(self) -> tuple[str, ...]:
+        """Every name, sorted, without importing any of them."""
+        return tuple(sorted(self._modules()))
+
+    def module(self, name: str) -> str:
+        """The dotted name of the module that defines ``name``.
+
+        Raises:
+            BadInput: there is none; the message lists the names and the nearest one.
+        """
+        modules = self._modules()
+        if name not in modules:
+            near = difflib.get_close_matches(name.lower(), modules, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise BadInput(f"unknown {self.kind} {name!r}{hint} (there are: {', '.join(sorted(modules))})")
+        return modules[name]
+
+    def get(self, name: str) -> Any:
+        """The object that the module of ``name`` defines.
+
+        Raises:
+            BadInput: as ``module``.
+        """
+        return getattr(importlib.import_module(self.module(name)), self.attribute)
+
+    def _modules(self) -> dict[str, str]:
+        """Name -> dotted name of its module."""
+        starred = [i for i, part in enumerate(self.pattern.split("/")) if "*" in part]
+        found = {}
+        for folder in importlib.import_module(self.package).__path__:
+            for path in Path(folder).glob(self.pattern):
+                parts = path.relative_to(folder).with_suffix("").parts
+                if parts[-1] != "__init__":
+                    found[parts[starred[-1]]] = ".".join((self.package, *parts))
+        return found
+
+
+NETWORKS = Registry("clearport.models.networks", "*/*.py", "SPEC", "network")
+TARGETS = Registry("clearport.export", "*/target.py", "TARGET", "target")
+RUNNERS = Registry("clearport.runtime.runners", "*.py", "RUNNER", "runner")
+DEVICES = Registry("clearport.runtime.devices", "*/family.py", "DEVICE", "device")
+
+
+def installed_versions(distributions: tuple[str, ...]) -> dict[str, str | None]:
+    """Distribution name -> installed version, or None where it is missing."""
+
+    def find(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    return {name: find(name) for name in distributions}
+
+
+def missing(distributions: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of ``distributions`` that are not installed."""
+    return tuple(name for name, found in installed_versions(distributions).items() if found is None)

@@ -43,7 +43,7 @@ def _console() -> Console:
 
 
 def print_parts(*parts: Any) -> None:
-    """Print with colours on a terminal, and at a fixed width into files."""
+    """Print with colors on a terminal, and at a fixed width into files."""
     console = _console()
     console.print(*parts, soft_wrap=not any(isinstance(part, Table) for part in parts))
 

@@ -27,7 +27,7 @@ _ESTIMATED = ("artifact", "compiler", "estimate, ms", "NPU", "CPU", "on the NPU"
 _MS = """wall ms, CPU ms: medians, measured in turns; CPU time sums all threads and is the steadier one
 p5, p95, first, init: of the wall clock; of …: share of the other's wall time, paired in turns, with its 95 % interval
 MiB: peak memory"""
-_COLOURS = {"faster": "green", "slower": "red", "cannot tell": "yellow", "not comparable": "yellow"}
+_COLORS = {"faster": "green", "slower": "red", "cannot tell": "yellow", "not comparable": "yellow"}
 
 
 def show_devices(found: Devices, *, as_json: bool) -> None:
@@ -189,7 +189,7 @@ def _compared(found: Compared) -> None:
 
 
 def _verdict(verdict: Comparison) -> tuple[str | Text, ...]:
-    told = Text(verdict.outcome, _COLOURS[verdict.outcome])
+    told = Text(verdict.outcome, _COLORS[verdict.outcome])
     if verdict.ratio is None:
         return told, "", verdict.why
     return told, f"{verdict.ratio:.3f} ({verdict.low:.3f}–{verdict.high:.3f})", verdict.basis

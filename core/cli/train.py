@@ -62,7 +62,7 @@ def train(
     ],
     scale: ScaleOpt = None,
     steps: Annotated[
-        int | None, typer.Option(help="Length in optimiser steps: repeatable to the bit on one machine.")
+        int | None, typer.Option(help="Length in optimizer steps: repeatable to the bit on one machine.")
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Length in minutes (60 if neither is given): the schedule fits the machine.")
@@ -115,7 +115,7 @@ def train(
         str | None,
         typer.Option(
             help="A sum such as 'l1 + 0.2*ssim + 0.05*gradient'. With targets: l1, l2, charbonnier, ssim, gradient, "
-            "auxiliary, adversarial; without: spatial, exposure, colour, smooth-curves, tv, quasi-sparsity, low-rain, "
+            "auxiliary, adversarial; without: spatial, exposure, color, smooth-curves, tv, quasi-sparsity, low-rain, "
             "rain, transmission, light, mask, distillation.",
             rich_help_panel=_LEARNING,
         ),
@@ -130,7 +130,7 @@ def train(
         ),
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.", rich_help_panel=_LEARNING)] = None,
-    optimiser: Annotated[
+    optimizer: Annotated[
         str | None, typer.Option(help=f"One of {', '.join(OPTIMISERS)}.", rich_help_panel=_LEARNING)
     ] = None,
     ema: Annotated[
@@ -202,7 +202,7 @@ def train(
         "loss": loss,
         "teachers": _tuple(teacher),
         "lr": lr,
-        "optimiser": optimiser,
+        "optimizer": optimizer,
         "ema": ema,
         "widen": widen,
         "seed": seed,

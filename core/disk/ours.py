@@ -138,7 +138,7 @@ def is_checkpoint(path: Path) -> bool:
             words = archive.read(pickles[0]) if len(pickles) == 1 else b""
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError):
         return False
-    return all(word in words for word in (b"trained", b"trainee", b"optimiser"))
+    return all(word in words for word in (b"trained", b"trainee", b"optimizer"))
 
 
 def is_png(path: Path, *, marked: bool = False) -> bool:

@@ -24,7 +24,7 @@ LAYER_NORMALIZATION = Operator(
     torch=in_torch("layer_norm"),
     cases=(
         after_conv(
-            "layer normalisation of channels",
+            "layer normalization of channels",
             ("Transpose", "x", "t", {"perm": [0, 2, 3, 1]}),
             ("LayerNormalization", "t k b", "n", {"axis": 3}),
             one("Transpose", "n", perm=[0, 3, 1, 2]),
@@ -32,7 +32,7 @@ LAYER_NORMALIZATION = Operator(
             tflite=wrote("CONV_2D MEAN SUB MUL MEAN ADD RSQRT MUL MUL ADD", float_only=True),
         ),
         after_conv(
-            "layer normalisation of tokens",
+            "layer normalization of tokens",
             ("Reshape", "x n", "f", {}),
             ("Transpose", "f", "t", {"perm": [0, 2, 1]}),
             ("LayerNormalization", "t k", "u", {"axis": 2}),
@@ -54,7 +54,7 @@ LAYER_NORMALIZATION = Operator(
             one("LayerNormalization", "x scale", axis=2),
             constants={"scale": weight(12, 16)},
             sides=(12, 16),
-            refused={"ncnn": "normalise the last axis alone", "tflite": "only over the last axis"},
+            refused={"ncnn": "normalize the last axis alone", "tflite": "only over the last axis"},
             one_size=("coreml",),
         ),
     ),

@@ -25,7 +25,7 @@ class Converted:
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Converted:
-    """A picture of mode L, RGB, CMYK or LAB in sRGB, as mode L or RGB; grey stays grey. One of mode RGB may be changed.
+    """A picture of mode L, RGB, CMYK or LAB in sRGB, as mode L or RGB; gray stays gray. One of mode RGB may be changed.
 
     The rendering intent is relative colorimetric with black point compensation. A profile that cannot be read, or that
     is for pictures of another kind, is ignored with a remark; without a profile, L and RGB are sRGB.
@@ -67,14 +67,14 @@ def _by_profile(picture: Image.Image, profile: ImageCms.ImageCmsProfile) -> Conv
 
 
 def _is_near_srgb(mode: str, profile: ImageCms.ImageCmsProfile) -> bool:
-    """Whether nothing changes by more than ``_NEAR``, over a lattice of colors and all greys."""
+    """Whether nothing changes by more than ``_NEAR``, over a lattice of colors and all grays."""
     import numpy as np
     from PIL import Image
 
-    greys = np.arange(256, dtype=np.uint8)
+    grays = np.arange(256, dtype=np.uint8)
     steps = np.linspace(0, 255, 16).astype(np.uint8)
     colors = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 1, 3)
-    probe = greys[:, None] if mode == "L" else np.concatenate([np.repeat(greys[:, None, None], 3, 2), colors])
+    probe = grays[:, None] if mode == "L" else np.concatenate([np.repeat(grays[:, None, None], 3, 2), colors])
     seen = np.asarray(_apply(Image.fromarray(probe), profile)).astype(int)
     return bool(np.abs(seen - probe).max() <= _NEAR)
 

@@ -24,7 +24,7 @@ MOST_PIXELS = 210_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF")
 _ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _STRAIGHT = {"La": "LA", "LA": "LA"}
-_GREY = frozenset({"1", "L", "LA", "La"})
+_GRAY = frozenset({"1", "L", "LA", "La"})
 _KEPT = frozenset({"L", "RGB", "CMYK", "LAB"})
 
 
@@ -132,9 +132,9 @@ def _of_mode(header: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     header.load()
     if header.mode in _ALPHA or "transparency" in header.info:
         whole = header.convert(_STRAIGHT.get(header.mode, "RGBA"))
-        colors = whole.convert("L" if header.mode in _GREY else "RGB")
+        colors = whole.convert("L" if header.mode in _GRAY else "RGB")
         return colors, whole.getchannel("A")
-    return header if header.mode in _KEPT else header.convert("L" if header.mode in _GREY else "RGB"), None
+    return header if header.mode in _KEPT else header.convert("L" if header.mode in _GRAY else "RGB"), None
 
 
 def _of_levels(deep: Levels, profile: bytes | None, orientation: int) -> Decoded:

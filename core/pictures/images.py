@@ -33,12 +33,12 @@ class Picture:
 
     Attributes:
         pixels: uint8 RGB (H, W, 3).
-        grey: whether every pixel is grey.
+        gray: whether every pixel is gray.
         remarks: what was lost or changed on the way, in words.
     """
 
     pixels: Image8
-    grey: bool
+    gray: bool
     remarks: tuple[str, ...]
 
 
@@ -54,7 +54,7 @@ def load_rgb(path: Path) -> Image8:
 def load_picture(path: Path) -> Picture:
     """Read a picture as sRGB of 8 bits, upright.
 
-    Greyscale is repeated, palettes are expanded, alpha is dropped (the colors stay as stored), more than 8 bits are
+    Grayscale is repeated, palettes are expanded, alpha is dropped (the colors stay as stored), more than 8 bits are
     rounded, an embedded color profile is converted to sRGB, CMYK becomes RGB, and an EXIF orientation is applied. The
     page of ``serve`` does the same (``runtime/web/src/picture_io.ts``).
 
@@ -64,7 +64,7 @@ def load_picture(path: Path) -> Picture:
     """
     stored, orientation, remarks = _stored(path)
     pixels = _upright(stored, orientation)
-    return Picture(pixels, is_grey(pixels), tuple(remark for remark in remarks if remark))
+    return Picture(pixels, is_gray(pixels), tuple(remark for remark in remarks if remark))
 
 
 def _stored(path: Path) -> tuple[Image8, int, list[str]]:
@@ -89,7 +89,7 @@ def _pixels_of(picture: Image.Image) -> Image8:
     return pixels
 
 
-def as_grey(pixels: Image8) -> Image8:
+def as_gray(pixels: Image8) -> Image8:
     """A picture (H, W, 3) whose three channels are its BT.601 luma, rounded."""
     import numpy as np
 
@@ -98,8 +98,8 @@ def as_grey(pixels: Image8) -> Image8:
     return np.repeat(luma[..., None], 3, axis=2)
 
 
-def is_grey(pixels: Image8) -> bool:
-    """Whether every pixel of a picture (H, W, 3) is grey."""
+def is_gray(pixels: Image8) -> bool:
+    """Whether every pixel of a picture (H, W, 3) is gray."""
     return all(bool((row[:, :1] == row[:, 1:]).all()) for row in pixels)  # row by row: a whole mask is large
 
 

@@ -18,7 +18,7 @@ from clearport.bundle.folder import Bundle, changing
 from clearport.disk.outputs import OutFolder, claimed
 from clearport.errors import BadInput
 from clearport.pipeline.bench_compare import compared
-from clearport.pipeline.bench_jobs import Subject, golden_of, jobs_for, subjects_of
+from clearport.pipeline.bench_jobs import Candidate, candidates_of, golden_of, jobs_for
 from clearport.pipeline.bench_record import differences
 from clearport.pipeline.bench_values import BASELINE, HOST, BenchOutcome, BenchRequest
 from clearport.pipeline.devices import family_of
@@ -59,17 +59,17 @@ def _benched(request: BenchRequest, file: BenchFile, progress: Progress) -> Benc
     for address, device in devices:
         device.check(address, request.settings)
     bundle = Bundle.load(request.folder)
-    subjects = subjects_of(bundle, request)
-    book = _Book(request, bundle, subjects, file)
+    candidates = candidates_of(bundle, request)
+    recorder = _Recorder(request, bundle, candidates, file)
     for address, device in devices:
-        jobs = [j for unit in _units(request, device, address) for j in jobs_for(subjects, address == HOST, unit)]
-        _on_device(book, device, address, jobs, progress)
-    record = book.record()
+        jobs = [j for unit in _units(request, device, address) for j in jobs_for(candidates, address == HOST, unit)]
+        _on_device(recorder, device, address, jobs, progress)
+    record = recorder.record()
     if request.older is not None:
         found = compared(record, request.older, request.max_slowdown)
         record = record.model_copy(update={"compared": found})
     file.save(record, last=True)
-    return BenchOutcome(bundle, record, frozenset(book.fresh), file.problem)
+    return BenchOutcome(bundle, record, frozenset(recorder.fresh), file.problem)
 
 
 def _units(request: BenchRequest, device: Device, address: str) -> tuple[Unit, ...]:
@@ -85,12 +85,12 @@ def _units(request: BenchRequest, device: Device, address: str) -> tuple[Unit, .
     return own[0].units[:1] if own and own[0].units else ("cpu",)
 
 
-class _Book:
+class _Recorder:
     """The record as it grows."""
 
-    def __init__(self, request: BenchRequest, bundle: Bundle, subjects: Sequence[Subject], file: BenchFile) -> None:
+    def __init__(self, request: BenchRequest, bundle: Bundle, candidates: Sequence[Candidate], file: BenchFile) -> None:
         self.request, self._bundle, self._file = request, bundle, file
-        self._subjects = {subject.label: subject for subject in subjects}
+        self._candidates = {candidate.label: candidate for candidate in candidates}
         self.fresh: set[str] = set()
         self._rows: dict[str, BenchRow] = {}
         self._devices: dict[str, BenchedDevice] = {}
@@ -122,8 +122,8 @@ class _Book:
         self._file.save(self.record())
 
     def _judged(self, row: Row) -> BenchRow:
-        subject = self._subjects.get(row.artifact)
-        golden = golden_of(subject, row) if subject else Skipped(row.key, "the bundle has no such artifact")
+        candidate = self._candidates.get(row.artifact)
+        golden = golden_of(candidate, row) if candidate else Skipped(row.key, "the bundle has no such artifact")
         return BenchRow(
             device=row.device,
             artifact=row.artifact,
@@ -150,8 +150,8 @@ class _Book:
         )
 
     def _sha256(self, label: str) -> str:
-        subject = self._subjects.get(label)
-        return subject.artifact.sha256 if subject else ""
+        candidate = self._candidates.get(label)
+        return candidate.artifact.sha256 if candidate else ""
 
     def _model(self) -> BenchedModel:
         model = self._bundle.manifest.model
@@ -170,12 +170,12 @@ class _Book:
         return BenchPlan(threads=r.threads, runs=r.runs, seconds=r.seconds, sustained_s=r.sustained_s, pin=r.pin)
 
 
-def _on_device(book: _Book, device: Device, address: str, jobs: Sequence[Job], progress: Progress) -> None:
+def _on_device(recorder: _Recorder, device: Device, address: str, jobs: Sequence[Job], progress: Progress) -> None:
     """Everything on one device; whatever befalls it is a row with a reason."""
-    todo = [job for job in jobs if not book.done(address, job)]
+    todo = [job for job in jobs if not recorder.done(address, job)]
     if not any(job.name != BASELINE for job in todo):
         return
-    request = book.request
+    request = recorder.request
     seen: set[tuple[str, str]] = set()
     about = BenchedDevice(address=address, facts={}, before=Conditions(), after=Conditions())
     try:
@@ -183,17 +183,17 @@ def _on_device(book: _Book, device: Device, address: str, jobs: Sequence[Job], p
             about = about.model_copy(update={"facts": dict(session.facts()), "before": session.conditions()})
             for row in session.measure(todo, _plan(request), progress):
                 seen.add((row.artifact, row.unit))
-                book.write(row)
+                recorder.write(row)
             about = about.model_copy(update={"after": _after(session, about.before)})
     except problems.UNEXPECTED as error:
-        if isinstance(error, BadInput) and not book.fresh:
+        if isinstance(error, BadInput) and not recorder.fresh:
             raise  # nothing that was measured is lost by it
         said = problems.told(error, f"measuring on {address}")
         about = about.model_copy(update={"lost": said})
         for job in todo:
             if (job.name, job.unit) not in seen:
-                book.write(Row(address, job.name, job.unit, "", Skipped(job.name, said)))
-    book.note(about)
+                recorder.write(Row(address, job.name, job.unit, "", Skipped(job.name, said)))
+    recorder.note(about)
 
 
 def _after(session: DeviceSession, before: Conditions) -> Conditions:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Subject:
+class Candidate:
     """An artifact, what goes in, and what must come out.
 
     Attributes:
@@ -38,7 +38,7 @@ class Subject:
         artifact: the file.
         sample: the golden inputs.
         exam: what must come out of it; None where nothing judges it.
-        baseline: label of the subject that its time is put in relation to.
+        baseline: label of the candidate that its time is put in relation to.
         host_only: whether it stays on this machine.
     """
 
@@ -50,7 +50,7 @@ class Subject:
     host_only: bool = False
 
 
-def subjects_of(bundle: Bundle, request: BenchRequest) -> list[Subject]:
+def candidates_of(bundle: Bundle, request: BenchRequest) -> list[Candidate]:
     """PyTorch, the artifacts that were asked for, and their counterparts in the other bundle.
 
     Raises:
@@ -60,13 +60,15 @@ def subjects_of(bundle: Bundle, request: BenchRequest) -> list[Subject]:
     network = network_of(bundle)
     records = select(bundle, request.targets, request.precisions)
     theirs = _against(request.against, records, sample) if request.against else []
-    pairs = {subject.artifact.key: subject.label for subject in theirs}
-    own = [Subject(r.key, bundle.artifact(r), sample, exam_of(bundle, r), pairs.get(r.key, BASELINE)) for r in records]
-    baseline = Subject(BASELINE, network, sample, None, None, host_only=True)
+    pairs = {candidate.artifact.key: candidate.label for candidate in theirs}
+    own = [
+        Candidate(r.key, bundle.artifact(r), sample, exam_of(bundle, r), pairs.get(r.key, BASELINE)) for r in records
+    ]
+    baseline = Candidate(BASELINE, network, sample, None, None, host_only=True)
     return [baseline, *own, *theirs]
 
 
-def _against(folder: Path, records: Sequence[ArtifactRecord], sample: Sample) -> list[Subject]:
+def _against(folder: Path, records: Sequence[ArtifactRecord], sample: Sample) -> list[Candidate]:
     other = Bundle.load(folder)
     given = sample_of(other)
     theirs, ours = ([value.shape for value in each.values()] for each in (given, sample))
@@ -75,7 +77,7 @@ def _against(folder: Path, records: Sequence[ArtifactRecord], sample: Sample) ->
         raise BadInput(f"--against {folder}: inputs of {sizes} cannot be compared; export both for one --size")
     keys = {record.key for record in records}
     found = [
-        Subject(f"{r.key} of {folder.name}", other.artifact(r), given, exam_of(other, r), BASELINE)
+        Candidate(f"{r.key} of {folder.name}", other.artifact(r), given, exam_of(other, r), BASELINE)
         for r in other.artifacts
         if r.key in keys
     ]
@@ -84,37 +86,37 @@ def _against(folder: Path, records: Sequence[ArtifactRecord], sample: Sample) ->
     return found
 
 
-def jobs_for(subjects: Sequence[Subject], on_host: bool, unit: Unit) -> list[Job]:
+def jobs_for(candidates: Sequence[Candidate], on_host: bool, unit: Unit) -> list[Job]:
     """The jobs of one unit of a device; PyTorch runs on the CPU of this machine only."""
-    here = [s for s in subjects if not s.host_only or (on_host and unit == "cpu")]
-    there = {subject.label for subject in here}
+    here = [s for s in candidates if not s.host_only or (on_host and unit == "cpu")]
+    there = {candidate.label for candidate in here}
     return [
         Job(
-            artifact=subject.artifact,
+            artifact=candidate.artifact,
             unit=unit,
-            inputs=pixels.tensors(subject.sample, subject.artifact.inputs),
-            label=subject.label,
-            baseline=subject.baseline if subject.baseline in there else None,
+            inputs=pixels.tensors(candidate.sample, candidate.artifact.inputs),
+            label=candidate.label,
+            baseline=candidate.baseline if candidate.baseline in there else None,
         )
-        for subject in here
+        for candidate in here
     ]
 
 
-def golden_of(subject: Subject, row: Row) -> ParityReport | Skipped:
+def golden_of(candidate: Candidate, row: Row) -> ParityReport | Skipped:
     """What a device gave, against what must come out."""
-    if subject.label == BASELINE:
+    if candidate.label == BASELINE:
         return Skipped(row.key, "PyTorch is what the golden picture was made by")
     if isinstance(row.cell, Skipped):
         return Skipped(row.key, "it did not run")
-    if any(spec.name not in row.outputs for spec in subject.artifact.outputs):
+    if any(spec.name not in row.outputs for spec in candidate.artifact.outputs):
         why = row.cell.facts.get("no_output", "the device gave no output")
         return Skipped(row.key, "nothing ran" if row.cell.kind == "compiler-estimate" else str(why))
-    if subject.exam is None:
+    if candidate.exam is None:
         return Skipped(row.key, "no golden picture judges it")
-    exam = subject.exam
+    exam = candidate.exam
     if row.unit == "npu":
-        exam = exam.for_npu(subject.artifact, half=_in_half_precision(row))
-    return merged(exam.judge(row.outputs, subject.artifact, f"ran on {row.device} by {row.runner}"))
+        exam = exam.for_npu(candidate.artifact, half=_in_half_precision(row))
+    return merged(exam.judge(row.outputs, candidate.artifact, f"ran on {row.device} by {row.runner}"))
 
 
 def _in_half_precision(row: Row) -> bool:

@@ -42,7 +42,7 @@ from clearport.quantize.calibration.photos import drawn, middle
 from clearport.quantize.flow import QuantizeOptions
 from clearport.quantized import QuantizedGraph
 from clearport.reports.html import write_reports
-from clearport.runtime.side_by_side import lanes, side_by_side
+from clearport.runtime.side_by_side import side_by_side, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -165,7 +165,7 @@ def _quantize(plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, prog
     rounded = plan.source.rounded(graph)
     if rounded is not None:  # its own scales are the table: nothing is searched
         options = replace(
-            options, equalisation=(0.0,), search=False, compensate=False, ranges=rounded.ranges, floats=rounded.floats
+            options, equalization=(0.0,), search=False, compensate=False, ranges=rounded.ranges, floats=rounded.floats
         )
     quantized = isolated.quantize(graph, photos.pixels, options)
     own = plan.request.calibration
@@ -232,7 +232,7 @@ def _prove(made: Made, goldens: Goldens, twins: Twins, threads: int, progress: P
         twins.proving(a, threads) or partial(prove, a, [found.exam(a) for found in goldens.all], threads)
         for a in made.artifacts
     ]
-    width = min(lanes(threads), _workers(made.graph, goldens.size))
+    width = min(workers(threads), _workers(made.graph, goldens.size))
     found = side_by_side(jobs, width, lambda done, total: progress("proving artifacts", done, total))
     return tuple(
         Proven(artifact, proof.reports[0], proof.reports[1:], proof.replays)

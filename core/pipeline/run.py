@@ -16,7 +16,7 @@ from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
 from clearport.errors import BadInput
 from clearport.graph import shapes
-from clearport.pictures.images import MAX_PIXELS, as_grey
+from clearport.pictures.images import MAX_PIXELS, as_gray
 from clearport.pipeline.files.inputs import Taken, taken
 from clearport.pipeline.files.outputs import Given, places, save
 from clearport.pipeline.prove import TIMEOUT_S, open_worker
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress
 
 
-_GREY = "the picture is grey, and so is what was written: the luma of what the network gave"
+_GRAY = "the picture is gray, and so is what was written: the luma of what the network gave"
 _SEAMS = "this network looks at the whole picture, and saw it in tiles: they may differ in tone; "
 
 
@@ -128,13 +128,13 @@ def _in_tiles(
     size = Size(*picture.shape[:2])
     tiles, full = tiling.plan(size, cutting).tiles, cutting.enlarged(size)
     runner, method = usable_runner(artifact)
-    grey = given.grey and spec.color == "RGB"
+    gray = given.gray and spec.color == "RGB"
     with open_worker(runner, artifact, request.threads, TIMEOUT_S) as worker:
         infer = tiling.engine(worker, artifact)
         strips = tiling.strips(picture, infer, cutting, lambda done, total: progress("restoring tiles", done, total))
-        save_strips(where[spec.name], full, map(as_grey, strips) if grey else strips, spec.channels or 3)
+        save_strips(where[spec.name], full, map(as_gray, strips) if gray else strips, spec.channels or 3)
     seams = _seams(size, cutting) if tiles > 1 and model_of(bundle).whole_picture else ""
-    remark = "; ".join(part for part in (given.read, _GREY if grey else "", seams) if part)
+    remark = "; ".join(part for part in (given.read, _GRAY if gray else "", seams) if part)
     return Restored(where[spec.name], full.width, full.height, tiles, 0.0, artifact.key, method, remark)
 
 
@@ -176,7 +176,7 @@ def model_of(bundle: Bundle) -> ModelRecord:
 
 
 def usable_runner(artifact: Artifact) -> tuple[str, str]:
-    """The name of the runner that runs an artifact here, and how it is labelled.
+    """The name of the runner that runs an artifact here, and how it is labeled.
 
     Raises:
         BadInput: there is none; the message says why for each.

@@ -17,7 +17,7 @@ from clearport.pipeline.prove import network_of, replays_of, run_each, runner_of
 from clearport.protocols import no_progress
 from clearport.reports.figures import figures
 from clearport.reports.junit import Check
-from clearport.runtime.side_by_side import lanes, side_by_side
+from clearport.runtime.side_by_side import side_by_side, workers
 from clearport.runtime.usable import runners_of, too_large
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int =
             checks.append(Check("golden", False, "not run: its file was changed", group=record.key))
         else:
             jobs.append(partial(_run_on_golden, bundle, record, threads))
-    width = min(lanes(threads), MOST_WORKERS)
+    width = min(workers(threads), MOST_WORKERS)
     found = side_by_side(jobs, width, lambda done, total: progress("running artifacts", done, total))
     return checks + [check for part in found for check in part]
 

@@ -9,7 +9,7 @@ Where ``CLEARPORT_SHARED`` is set, both are judged on pictures that nobody was c
 pictures each of Rain100L and Rain100H, a dark picture of each SICE scene that IAGC's training held back. ``dB`` is the
 PSNR of the int8 network's picture (the QDQ model) to the float network's, ``loss`` what int8 loses against ground truth
 (RGB, 8 bit, paired). Weights are the published ones where that folder has them, else the bundled ones; a network that
-has neither gets fresh ones, and no judgement.
+has neither gets fresh ones, and no judgment.
 
     python device_tests/benchmarks/bench_quantize.py rlfn ncnet --against f783cd3 --json quantize.json
 """
@@ -254,7 +254,7 @@ def _task(network: str) -> str:
 
 
 def _pictures(network: str) -> list[tuple[Path, Path]]:
-    """Pairs of an input and its truth; none where there are none, or no weights that are worth a judgement."""
+    """Pairs of an input and its truth; none where there are none, or no weights that are worth a judgment."""
     spec, shared = NETWORKS.get(network), os.environ.get("CLEARPORT_SHARED")
     trained = network in WEIGHTS or weights.bundled_path(spec, spec.default_scale).is_file()
     if not shared or not trained:

@@ -38,7 +38,7 @@ SIZES = {"super-resolution": "192x192", "deraining": "328x488", "low-light": "38
 TARGETS = ("tflite", "onnxruntime")
 CHOICE = (
     "calibrator",
-    "equalisation",
+    "equalization",
     "simulated_psnr_db",
     "simulated_loss_db",
     "tail",

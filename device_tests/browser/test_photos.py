@@ -26,7 +26,7 @@ from device_tests.browser.opened import RUN_MS, Opened
 SHAPE = (24, 20)
 RNG = np.random.default_rng(0)
 COLORS = RNG.integers(0, 256, (*SHAPE, 3), dtype=np.uint8)
-GREY = RNG.integers(0, 256, SHAPE, dtype=np.uint8)
+GRAY = RNG.integers(0, 256, SHAPE, dtype=np.uint8)
 DEEP = RNG.integers(0, 65536, (*SHAPE, 4), dtype=np.uint16)
 SMOOTH = np.asarray(Image.fromarray(COLORS[::6, ::5]).resize(SHAPE[::-1], Image.Resampling.BICUBIC))
 D65 = [0.3127, 0.3290, 1.0]
@@ -35,7 +35,7 @@ P3 = bytes(
         "rgb", whitepoint=D65, primaries=[0.680, 0.320, 1, 0.265, 0.690, 1, 0.150, 0.060, 1], gamma=2.2
     )
 )
-DARK_GREY = bytes(imagecodecs.cms_profile("gray", whitepoint=D65, gamma=1.8))
+DARK_GRAY = bytes(imagecodecs.cms_profile("gray", whitepoint=D65, gamma=1.8))
 PIXELS = """() => {
   const canvas = document.getElementById("before");
   const seen = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -70,28 +70,28 @@ def transparent_palette() -> Image.Image:
     return picture
 
 
-RGB, L = Image.fromarray(COLORS), Image.fromarray(GREY)
-RGBA = Image.fromarray(np.dstack([COLORS, GREY]))
+RGB, L = Image.fromarray(COLORS), Image.fromarray(GRAY)
+RGBA = Image.fromarray(np.dstack([COLORS, GRAY]))
 EXACT: dict[str, Callable[[Path], object]] = {
     "rgb.png": saved(RGB),
     "rgba.png": saved(RGBA),
-    "grey.png": saved(L),
-    "grey and alpha.png": saved(Image.merge("LA", (L, L))),
+    "gray.png": saved(L),
+    "gray and alpha.png": saved(Image.merge("LA", (L, L))),
     "palette.png": saved(RGB.quantize(200)),
     "four bits.png": saved(RGB.quantize(9), bits=4),
     "transparent palette.png": saved(transparent_palette()),
     "one bit.png": saved(L.convert("1")),
     "one transparent color.png": saved(RGB, transparency=tuple(int(n) for n in COLORS[3, 4])),
-    "deep grey.png": deep_png(1),
-    "deep grey and alpha.png": deep_png(2),
+    "deep gray.png": deep_png(1),
+    "deep gray and alpha.png": deep_png(2),
     "deep.png": deep_png(3),
     "deep and alpha.png": deep_png(4),
     "deep p3.png": deep_png(3, P3),
     "p3.png": saved(RGB, icc_profile=P3),
     "p3 and alpha.png": saved(RGBA, icc_profile=P3),
-    "grey profile.png": saved(L, icc_profile=DARK_GREY),
-    "grey of p3.png": saved(L, icc_profile=P3),
-    "wrong profile.png": saved(RGB, icc_profile=DARK_GREY),
+    "gray profile.png": saved(L, icc_profile=DARK_GRAY),
+    "gray of p3.png": saved(L, icc_profile=P3),
+    "wrong profile.png": saved(RGB, icc_profile=DARK_GRAY),
     "broken profile.png": saved(RGB, icc_profile=b"nonsense"),
     **{f"turned {n}.png": saved(RGB, exif=turned(n)) for n in range(2, 9)},
     "lossless.webp": saved(RGB, lossless=True),
@@ -99,7 +99,7 @@ EXACT: dict[str, Callable[[Path], object]] = {
     "rgb.bmp": saved(RGB),
 }
 NEAR: dict[str, Callable[[Path], object]] = {
-    "grey.jpg": saved(L, quality=95),
+    "gray.jpg": saved(L, quality=95),
     "smooth.jpg": saved(Image.fromarray(SMOOTH), quality=95),
     "whole chroma.jpg": saved(RGB, quality=95, subsampling=0),
     "p3.jpg": saved(Image.fromarray(SMOOTH), quality=95, icc_profile=P3),
@@ -117,7 +117,7 @@ def fed(visitor: Opened, path: Path) -> np.ndarray:
     return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)[..., :3]
 
 
-FAST = ("rgba.png", "transparent palette.png", "deep and alpha.png", "p3.png", "grey profile.png", "turned 6.png")
+FAST = ("rgba.png", "transparent palette.png", "deep and alpha.png", "p3.png", "gray profile.png", "turned 6.png")
 
 
 @pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in EXACT])
@@ -131,7 +131,7 @@ def test_the_page_reads_photos_to_the_level(visitor: Opened, name: str, tmp_path
     assert ("rounded to 8" in note) == any("rounded to 8" in remark for remark in expected.remarks)
     assert ("to sRGB" in note) == any("to sRGB" in remark for remark in expected.remarks)
     assert ("was ignored" in note) == any("was ignored" in remark for remark in expected.remarks)
-    assert ("It is grey" in note) == expected.grey
+    assert ("It is gray" in note) == expected.gray
 
 
 @pytest.mark.slow
@@ -142,12 +142,12 @@ def test_jpeg_is_the_browsers_own_within_levels(visitor: Opened, name: str, tmp_
     assert np.abs(fed(visitor, path).astype(int) - load_rgb(path)).max() <= 1
 
 
-def test_a_grey_photo_comes_out_grey_as_on_the_command_line(visitor: Opened, web: Bundle, tmp_path: Path) -> None:
-    L.save(tmp_path / "grey.png")
-    restore_picture(RunRequest(web.folder, (tmp_path / "grey.png",), tmp_path / "native.png", "tflite", "int8"))
-    fed(visitor, tmp_path / "grey.png")
+def test_a_gray_photo_comes_out_gray_as_on_the_command_line(visitor: Opened, web: Bundle, tmp_path: Path) -> None:
+    L.save(tmp_path / "gray.png")
+    restore_picture(RunRequest(web.folder, (tmp_path / "gray.png",), tmp_path / "native.png", "tflite", "int8"))
+    fed(visitor, tmp_path / "gray.png")
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("button", name="Save as PNG").click()
     download.value.save_as(tmp_path / "page.png")
     assert np.array_equal(load_rgb(tmp_path / "page.png"), load_rgb(tmp_path / "native.png"))
-    assert load_picture(tmp_path / "page.png").grey
+    assert load_picture(tmp_path / "page.png").gray

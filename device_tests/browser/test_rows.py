@@ -119,7 +119,7 @@ def test_onnxruntime_on_webgpu_tells_which_operators_ran_where(chromium: Browser
     ("key", "unit", "reason"),
     [
         ("tflite/int8", "npu", "no runtime for browsers runs it on the npu"),
-        ("onnxruntime/int8/ort", "gpu", "an .ort file is optimised for the CPU"),
+        ("onnxruntime/int8/ort", "gpu", "an .ort file is optimized for the CPU"),
     ],
 )
 def test_what_no_browser_runs_is_skipped_with_its_reason(

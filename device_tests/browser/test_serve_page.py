@@ -76,7 +76,7 @@ def test_every_control_has_a_name(visitor: Opened) -> None:
     assert nameless == []
 
 
-def test_the_licences_of_what_is_in_the_page_are_there(visitor: Opened) -> None:
+def test_the_licenses_of_what_is_in_the_page_are_there(visitor: Opened) -> None:
     text = visitor.page.evaluate("fetch('licenses.txt').then(a => a.text())")
     for name in ("@litertjs/core 2.5.3: Apache-2.0", "onnxruntime-web 1.30.0: MIT", "fast-png 8.0.0: MIT"):
         assert name in text

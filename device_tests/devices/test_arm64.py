@@ -41,7 +41,7 @@ INEXACT = {
 
 IAGC averages whole channels and multiplies the picture by what comes of them. ONNX Runtime sums those averages in
 float, in another order on Arm: they differ by 1e-7 of their size, one lies at an edge of its int8 steps, and the step
-moves the whole picture (measured: mean 0.14, largest 7; without optimisations the same). LiteRT averages in integers.
+moves the whole picture (measured: mean 0.14, largest 7; without optimizations the same). LiteRT averages in integers.
 
 It also rescales sums and resizes in float: on Arm one or two of some 50,000 sums, and 5 of 8,192 resized values, were
 another int8 step (measured on the picture: mean up to 0.002, largest 1).
@@ -64,7 +64,7 @@ def _there() -> None:
 def int8_files(name: str, folder: Path, photos: Path) -> list[Artifact]:
     """The int8 files of a bundled network. Ranges are not searched: what is compared does not depend on them."""
     with pytest.MonkeyPatch.context() as patch:
-        simple = partial(QuantizeOptions, equalisation=(0.0,), search=False, compensate=False)
+        simple = partial(QuantizeOptions, equalization=(0.0,), search=False, compensate=False)
         patch.setattr("clearport.pipeline.export.QuantizeOptions", simple)
         options: dict[str, Any] = {"targets": tuple(RUNNERS), "precisions": ("int8",), "calibration": photos}
         bundle = zoo.exported(name, folder, **options)

@@ -141,7 +141,7 @@ def test_ncnet_at_360x640_on_u85_1024_is_below_the_bar(tmp_path: Path, few_photo
 
 
 def test_golden_inputs_are_what_the_files_take(small: Bundle) -> None:
-    """The proof of a changed form is only worth something on a picture, not on a flat grey."""
+    """The proof of a changed form is only worth something on a picture, not on a flat gray."""
     [picture] = job(small).inputs.values()
     assert np.ptp(picture) > 100
 

@@ -161,7 +161,7 @@ def convert(path: Path, inputs: Mapping[str, Array]) -> Array:
 def test_why_int8_zero_points_are_not_zero(
     small: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """Where this fails the toolkit has learnt to keep such tensors, and the form can do without this step."""
+    """Where this fails the toolkit has learned to keep such tensors, and the form can do without this step."""
     task = job(small)
     assert simulated("rknn:rk3588", task)[0].facts["lowest_level_cut"], "nothing here has the zero point 128"
     monkeypatch.setattr(rknn_form, step, lambda *_: 0 if step == "_shift" else ())
@@ -171,6 +171,6 @@ def test_why_int8_zero_points_are_not_zero(
     assert difference.mean() > (0.2 if step == "_shift" else 0.02)
 
 
-def test_why_files_are_labelled_with_an_older_opset(small: Bundle) -> None:
+def test_why_files_are_labeled_with_an_older_opset(small: Bundle) -> None:
     with pytest.raises(RuntimeFailure, match="Unsupport onnx opset 20, need <= 19"):
         convert(job(small).artifact.path, {})

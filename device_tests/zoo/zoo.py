@@ -37,7 +37,7 @@ ANY_SIZE = ("onnxruntime", "openvino")
 """Targets whose files take any size of any network."""
 EVERYWHERE_AT_ANY_SIZE = {"mobilederain", "ncnet"}
 """Recommended networks that every target takes at a free size; iagc resizes to the size of the picture."""
-SIMPLE = partial(QuantizeOptions, equalisation=(0.0,), search=False, compensate=False)
+SIMPLE = partial(QuantizeOptions, equalization=(0.0,), search=False, compensate=False)
 FIRST = {
     **dict.fromkeys(("tflite", "onnxruntime", "openvino"), ("fp32", "int8")),
     **dict.fromkeys(("coreai", "coreml", "ncnn"), ("fp16",)),

@@ -55,10 +55,10 @@ def layer_norm(low: Lowering, node: ir.Node) -> Any:
     first = attr_int(node, "axis", -1) % rank
     axes = range(first, rank)
     whole = ops.cast(x, np.float32) if low.compute is np.float16 else x
-    centred = ops.broadcasting_sub(whole, _reduced(low, whole, "reduce_mean", axes))
-    power = _reduced(low, ops.broadcasting_mul(centred, centred), "reduce_mean", axes)
+    centerd = ops.broadcasting_sub(whole, _reduced(low, whole, "reduce_mean", axes))
+    power = _reduced(low, ops.broadcasting_mul(centerd, centerd), "reduce_mean", axes)
     spread = ops.sqrt(ops.broadcasting_add(power, np.float32(attr_float(node, "epsilon", 1e-5))))
-    y = ops.broadcasting_divide(centred, spread)
+    y = ops.broadcasting_divide(centerd, spread)
     y = ops.cast(y, np.float16) if low.compute is np.float16 else y
     y = ops.broadcasting_mul(y, low.var(node, 1))
     return y if operand(node, 2) is None else ops.broadcasting_add(y, low.var(node, 2))

@@ -37,13 +37,13 @@ _UINT8_OFFSET = 128  # from the table's int8 zero point to that of its uint8 twi
 
 @dataclass(frozen=True)
 class Plan:
-    """What is lowered, and how. ``table`` is given with int8, ``wide`` matters in float16."""
+    """What is lowered, and how. ``table`` is given with int8, ``fallback`` matters in float16."""
 
     graph: Graph
     precision: Precision
     io: IODType
     table: ScaleTable | None = None
-    wide: frozenset[str] = frozenset()
+    fallback: frozenset[str] = frozenset()
 
     def contract(self, spec: TensorSpec) -> TensorSpec:
         """What an input or output of the file is."""
@@ -99,7 +99,7 @@ def convert(plan: Plan) -> Any:
         raise BadInput(f"coreai: inputs and outputs need names that differ, not {', '.join(names)}")
 
     def write(*values: Any) -> Sequence[Any]:
-        low = Lowering(plan.precision, plan.table, wide=plan.wide)
+        low = Lowering(plan.precision, plan.table, fallback=plan.fallback)
         for value, spec, given in zip(plan.graph.model.graph.inputs, plan.graph.inputs, values, strict=True):
             with beta.layer(spec.name):
                 low.values[spec.name] = _enter(low, plan, spec, value, given)
@@ -155,7 +155,7 @@ def _is_float(value: ir.Value) -> bool:
 
 def _enter(low: Lowering, plan: Plan, spec: TensorSpec, value: ir.Value, x: Any) -> Any:
     """From what the file is given to what the first operator reads."""
-    low.begin(next((node for node in value.consumers() if name_of(node.outputs[0]) in low.wide), None))
+    low.begin(next((node for node in value.consumers() if name_of(node.outputs[0]) in low.fallback), None))
     if spec.kind == "index":
         return x
     if plan.as_integers(spec):

@@ -21,7 +21,7 @@ from clearport.errors import BadInput, NotInstalled
 from clearport.export.coreai import beta
 from clearport.export.coreai.lowering import COMPUTE
 from clearport.export.coreai.program import Plan, convert
-from clearport.export.coreml.wide import choose
+from clearport.export.coreml.fp32_fallback import choose
 from clearport.export.written import described, written
 from clearport.graph import shapes
 from clearport.quantized import QuantizedGraph
@@ -59,8 +59,8 @@ class CoreAI:
             return [Skipped(f"{self.name}/{precision}", f"Core AI is written as {', '.join(self.precisions)}")]
         _check_size(graph, options)
         body, table = written(graph, quantized, precision)
-        wide = choose(graph).names if COMPUTE[precision] is np.float16 else frozenset[str]()
-        return [_lower(Plan(body, precision, options.io, table, wide), folder)]
+        fallback = choose(graph).names if COMPUTE[precision] is np.float16 else frozenset[str]()
+        return [_lower(Plan(body, precision, options.io, table, fallback), folder)]
 
 
 def _lower(plan: Plan, folder: Path) -> Artifact:

@@ -1,4 +1,4 @@
-"""Rules of the operators that reduce, normalise, multiply matrices or change the shape."""
+"""Rules of the operators that reduce, normalize, multiply matrices or change the shape."""
 
 from __future__ import annotations
 

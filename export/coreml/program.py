@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from clearport.base import Graph, Precision, TensorSpec
+from clearport.export.coreml.fp32_fallback import NOTHING, Fallback
 from clearport.export.coreml.lowering import COMPUTE, Lowering, builder, refuse
 from clearport.export.coreml.rules import ios_of, rule_for
 from clearport.export.coreml.tools import load, quiet
-from clearport.export.coreml.wide import NOTHING, Wide
 from clearport.export.without_rule import require_rules
 from clearport.graph import nodes as graphs
 from clearport.graph.nodes import name_of, values
@@ -59,7 +59,7 @@ SMALLEST, LARGEST, USUAL = 1, 4096, 256
 
 @dataclass(frozen=True)
 class Plan:
-    """What is lowered, and how. ``wide`` matters in float16.
+    """What is lowered, and how. ``fallback`` matters in float16.
 
     ``table`` is given with int8 (activations, weights and biases) and with int8-weights (weights alone).
     """
@@ -68,7 +68,7 @@ class Plan:
     precision: Precision
     variant: Variant
     table: ScaleTable | None = None
-    wide: Wide = NOTHING
+    fallback: Fallback = NOTHING
 
     @property
     def ios(self) -> int:
@@ -165,7 +165,7 @@ def _program(plan: Plan, sources: Sequence[tuple[TensorSpec, Any]], target: Any)
     }
     program = Program()
     with Function(placeholders, opset_version=target) as function:
-        low = Lowering(plan.precision, plan.table, wide=plan.wide.names)
+        low = Lowering(plan.precision, plan.table, fallback=plan.fallback.names)
         for value, spec in zip(plan.graph.model.graph.inputs, plan.graph.inputs, strict=True):
             low.values[spec.name] = _enter(low, plan, spec, value, function.inputs[spec.name])
         for node in plan.nodes():
@@ -219,7 +219,7 @@ def _same_grid(node: ir.Node, params: QParams, plan: Plan) -> bool:
 
 def _enter(low: Lowering, plan: Plan, spec: TensorSpec, value: ir.Value, x: Any) -> Any:
     """From what the program is given to what the first operator reads: float32 where one of its readers computes so."""
-    low.begin(next((node for node in value.consumers() if name_of(node.outputs[0]) in low.wide), None))
+    low.begin(next((node for node in value.consumers() if name_of(node.outputs[0]) in low.fallback), None))
     if spec.kind == "index":
         return x
     if plan.io_type(spec) is not low.compute:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from clearport.base import Array
 
-# A pixel's centre never falls on the border of two others when the factor is whole, so both roundings agree.
+# A pixel's center never falls on the border of two others when the factor is whole, so both roundings agree.
 _REPEATS = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
 _SAMPLING = {"half_pixel": "UNALIGN_CORNERS", "align_corners": "STRICT_ALIGN_CORNERS", "asymmetric": "DEFAULT"}
 _SAME = 1e-6

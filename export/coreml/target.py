@@ -18,10 +18,10 @@ import numpy as np
 import clearport
 from clearport.base import Artifact, Graph, Options, Precision, Skipped, TensorSpec, scale_word
 from clearport.disk.files import digest
+from clearport.export.coreml.fp32_fallback import NOTHING, choose
 from clearport.export.coreml.lowering import COMPUTE
 from clearport.export.coreml.package import Description, write
 from clearport.export.coreml.program import LARGEST, SMALLEST, Plan, Variant, convert
-from clearport.export.coreml.wide import NOTHING, choose
 from clearport.export.passes.plain import sampling
 from clearport.export.written import written
 from clearport.graph import nodes as graphs
@@ -64,9 +64,9 @@ class CoreML:
             BadInput: the folder cannot be written.
         """
         del options  # the size is the graph's; the ends have Core ML's own two types
-        wide = choose(graph) if COMPUTE[precision] is np.float16 else NOTHING
+        fallback = choose(graph) if COMPUTE[precision] is np.float16 else NOTHING
         body, table = written(graph, quantized, precision)
-        plans = [Plan(body, precision, v, table, wide) for v in get_args(Variant)]
+        plans = [Plan(body, precision, v, table, fallback) for v in get_args(Variant)]
         return [_lower(plan, folder) if plan.possible else _without_pictures(plan) for plan in plans]
 
 
@@ -99,7 +99,7 @@ def _with_look_ups(plan: Plan) -> Plan:
         return plan
     before = {value.name for value in graphs.values(plan.graph)}
     added = {value.name for value in graphs.values(graph) if value.name} - before
-    return replace(plan, graph=graph, wide=replace(plan.wide, names=plan.wide.names | added))
+    return replace(plan, graph=graph, fallback=replace(plan.fallback, names=plan.fallback.names | added))
 
 
 def _contract(spec: TensorSpec, plan: Plan) -> TensorSpec:
@@ -166,7 +166,7 @@ def _note(plan: Plan) -> dict[str, str]:
     if plan.graph.input.dynamic:
         reasons.append(_FREE_SIZE)
     said = {"clearport.note": "; ".join(reasons)} if reasons else {}
-    return said | ({FLOAT32_KEY: plan.wide.reason} if plan.wide.reason else {})
+    return said | ({FLOAT32_KEY: plan.fallback.reason} if plan.fallback.reason else {})
 
 
 TARGET = CoreML()

@@ -123,7 +123,7 @@ def layer_norm(low: Lowering, node: ir.Node) -> None:
     if shape[-1] is None:
         raise refuse(node, "it normalizes over the width: give --size HEIGHTxWIDTH")
     if graphs.attr_int(node, "axis", -1) % len(shape) != len(shape) - 1 or scale.shape != (shape[-1],):
-        raise refuse(node, "it does not normalise the last axis alone")
+        raise refuse(node, "it does not normalize the last axis alone")
     if len([result for result in node.outputs if result.uses()]) > 1:
         raise refuse(node, "only its first result can be used")
     offset = graphs.constant(graphs.operand(node, 2))

@@ -29,7 +29,7 @@ _LONGEST = 2**15
 """Pixels of a side: more are not tried."""
 _LINEAR_POINTS = {"half_pixel": 0, "pytorch_half_pixel": 0, "align_corners": 1}
 _REPEATS = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
-"""With whole factors a pixel's centre never falls on the border of two others, so these agree."""
+"""With whole factors a pixel's center never falls on the border of two others, so these agree."""
 
 
 def resize(low: Lowering, node: ir.Node) -> None:

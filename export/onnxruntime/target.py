@@ -7,9 +7,9 @@ Given a graph in clearport's dialect
 An int8 file takes and gives uint8 pixels (NCHW), or float32 when that was asked for; other files float32. An ``.onnx``
 file has the least version of the format that its operators need, so that ONNX Runtime 1.17 and later run it; ``.ort``
 files want the version that wrote them, or a later one.
-The ``.ort`` variant is optimised ahead of time, as ``onnxruntime.tools.convert_onnx_models_to_ort`` does in its
+The ``.ort`` variant is optimized ahead of time, as ``onnxruntime.tools.convert_onnx_models_to_ort`` does in its
 ``Fixed`` style: without NCHWc, whose blocks fit one kind of processor only. So it runs everywhere, and on x86 its
-float convolutions are slower than those of the ``.onnx`` file, which is optimised when it is loaded.
+float convolutions are slower than those of the ``.onnx`` file, which is optimized when it is loaded.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _pixels(spec: TensorSpec, table: ScaleTable) -> TensorSpec:
 
 
 def ort_bytes(model: bytes) -> bytes:
-    """An ONNX model in ONNX Runtime's own format, optimised for any processor."""
+    """An ONNX model in ONNX Runtime's own format, optimized for any processor."""
     import onnxruntime as ort
 
     from clearport.export.onnxruntime.format import canonical

@@ -23,7 +23,7 @@ import numpy as np
 from clearport.base import Artifact, Options, Precision, Skipped
 from clearport.disk.files import atomic_path, digest
 from clearport.errors import NotInstalled, UnsupportedOperator
-from clearport.export.coreml.wide import choose
+from clearport.export.coreml.fp32_fallback import choose
 from clearport.export.half_arithmetic import measured
 from clearport.export.onnxruntime.target import onnx_form
 from clearport.export.openvino.forms import rewritten

@@ -1,6 +1,6 @@
 """Depth to space in the one channel order that every runtime has.
 
-PyTorch's PixelShuffle is ONNX's ``CRD`` (channel ``c*b*b + s`` holds sub-pixel s of colour c). TFLite, NNAPI and most
+PyTorch's PixelShuffle is ONNX's ``CRD`` (channel ``c*b*b + s`` holds sub-pixel s of color c). TFLite, NNAPI and most
 NPUs know ``DCR`` only (channel ``s*C + c``).
 
 Given: ``DepthToSpace(mode=CRD)``.
@@ -48,5 +48,5 @@ def _is_crd(node: ir.Node) -> bool:
 
 def channel_order(channels: int, block: int) -> Array:
     """``order`` such that ``x[:, order]`` in DCR is what ``x`` is in CRD; int64 of length ``channels``."""
-    colours = channels // (block * block)
-    return np.arange(channels).reshape(colours, block * block).T.reshape(-1)
+    colors = channels // (block * block)
+    return np.arange(channels).reshape(colors, block * block).T.reshape(-1)

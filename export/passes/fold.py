@@ -1,8 +1,8 @@
 """Fold constants and drop what does nothing.
 
 Given: a graph as the exporter wrote it: shapes computed by nodes, constants cast at run time, biases of zeros that are
-computed, batch normalisation, Identity, ``x + 0``, a Pad before a Conv, equal subexpressions.
-Result: constants are initializers, batch normalisation and zero padding are inside the convolutions, dead and
+computed, batch normalization, Identity, ``x + 0``, a Pad before a Conv, equal subexpressions.
+Result: constants are initializers, batch normalization and zero padding are inside the convolutions, dead and
 doubled nodes are gone. All of it is onnxscript's, but for its rules that merge clamps, which are wrong where
 ranges have nothing in common.
 """

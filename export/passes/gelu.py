@@ -1,4 +1,4 @@
-"""Recognise the Gaussian error linear unit where a network spells it out.
+"""Recognize the Gaussian error linear unit where a network spells it out.
 
 Given: ``0.5 * x * (1 + erf(x / sqrt(2)))`` as five operators, in any order of the factors.
 Result: ``Gelu(approximate="none")``.

@@ -17,7 +17,7 @@ LEAKY_RELU = Quirk(
     "int8: slopes and scales that are not whole parts of 256",
     "the slope in 8 bits of fixed point: up to a step off on a third of the values, more behind other layers",
     "avoided",
-    "quantize/ranges/slopes.py: slopes and scales that fixed point holds",
+    "quantize/ranges/leaky_relu.py: slopes and scales that fixed point holds",
 )
 LARGE_FACTOR = Quirk(
     "factors of 256",

@@ -50,13 +50,13 @@ def layer_normalization(low: Lowering, node: ir.Node) -> None:
     place = low.integers("axes", [order.index(axis)])
     few = [1 if axis == order[place_] else n for place_, n in enumerate(image.dims)]
     mean = _step(low, node, "mean", "MEAN", [image, place], few, keepDims=True)
-    centred = _step(low, node, "centred", "SUB", [image, mean], image.dims, fusedActivationFunction=NONE)
-    squared = _step(low, node, "squared", "MUL", [centred, centred], image.dims, fusedActivationFunction=NONE)
+    centerd = _step(low, node, "centerd", "SUB", [image, mean], image.dims, fusedActivationFunction=NONE)
+    squared = _step(low, node, "squared", "MUL", [centerd, centerd], image.dims, fusedActivationFunction=NONE)
     variance = _step(low, node, "variance", "MEAN", [squared, place], few, keepDims=True)
     epsilon = low.number("epsilon", graphs.attr_float(node, "epsilon", 1e-5), variance)
     raised = _step(low, node, "raised", "ADD", [variance, epsilon], few, fusedActivationFunction=NONE)
     factor = _step(low, node, "factor", "RSQRT", [raised], few)
-    unit = _step(low, node, "unit", "MUL", [centred, factor], image.dims, fusedActivationFunction=NONE)
+    unit = _step(low, node, "unit", "MUL", [centerd, factor], image.dims, fusedActivationFunction=NONE)
     gain = low.constant(node, 1, lambda array: laid_out(array, order))
     if graphs.operand(node, 2) is None:
         low.write(node, "MUL", [unit, gain], image.dims, order, fusedActivationFunction=low.activation(node))
@@ -72,8 +72,8 @@ def instance_normalization(low: Lowering, node: ir.Node) -> None:
     places = low.integers("axes", [place for place, axis in enumerate(order) if axis > 1])
     few = [n if axis < 2 else 1 for axis, n in zip(order, image.dims, strict=True)]
     mean = _step(low, node, "mean", "MEAN", [image, places], few, keepDims=True)
-    centred = _step(low, node, "centred", "SUB", [image, mean], image.dims, fusedActivationFunction=NONE)
-    squared = _step(low, node, "squared", "MUL", [centred, centred], image.dims, fusedActivationFunction=NONE)
+    centerd = _step(low, node, "centerd", "SUB", [image, mean], image.dims, fusedActivationFunction=NONE)
+    squared = _step(low, node, "squared", "MUL", [centerd, centerd], image.dims, fusedActivationFunction=NONE)
     variance = _step(low, node, "variance", "MEAN", [squared, places], few, keepDims=True)
     epsilon = low.number("epsilon", graphs.attr_float(node, "epsilon", 1e-5), variance)
     raised = _step(low, node, "raised", "ADD", [variance, epsilon], few, fusedActivationFunction=NONE)
@@ -84,7 +84,7 @@ def instance_normalization(low: Lowering, node: ir.Node) -> None:
 
     gain, offset = (low.constant(node, index, channels) for index in (1, 2))
     scaled = _step(low, node, "scale", "MUL", [factor, gain], few, fusedActivationFunction=NONE)
-    unit = _step(low, node, "unit", "MUL", [centred, scaled], image.dims, fusedActivationFunction=NONE)
+    unit = _step(low, node, "unit", "MUL", [centerd, scaled], image.dims, fusedActivationFunction=NONE)
     low.write(node, "ADD", [unit, offset], image.dims, order, fusedActivationFunction=low.activation(node))
 
 

@@ -143,7 +143,7 @@ def _stacked(images: Sequence[Array]) -> torch.Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
-def centre(pair: Pair, scale: int, side: int, multiple: int = 1) -> Pair:
+def center(pair: Pair, scale: int, side: int, multiple: int = 1) -> Pair:
     """The middle of a pair, at most ``side`` input pixels wide and high, both multiples of ``multiple``."""
     size = pair.size(scale)
     height, width = (min(n, side) // multiple * multiple for n in size)

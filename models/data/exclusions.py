@@ -1,4 +1,4 @@
-"""Photos that must not be learnt from, because somebody else judges by them."""
+"""Photos that must not be learned from, because somebody else judges by them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A photo that must not be learnt from: the stem of its file name, and, where known, how its folder's name ends."""
+    """A photo that must not be trained on: the stem of its file name, and, where known, how its folder's name ends."""
 
     stem: str
     folder: str | None

@@ -1,4 +1,4 @@
-"""From folders to what a training needs: crops to learn from, and pairs to judge by that are never learnt from."""
+"""From folders to what a training needs: crops to learn from, and pairs to judge by that are never learned from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from clearport.base import ModelSpec
 from clearport.errors import BadInput
 from clearport.models.data.check import usable
-from clearport.models.data.crops import Crops, centre
+from clearport.models.data.crops import Crops, center
 from clearport.models.data.degrade import PAIRS, UNPAIRED, Degrader, degrader, parse
 from clearport.models.data.exclusions import read_exclusions, without
 from clearport.models.data.layouts import Entry, Found, find_layout
@@ -89,7 +89,7 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
         judged = _with_targets(judged, kept, maker)
     pool = Pool(training, MEMORY_BYTES // shares, options.seed)
     side, multiple = _JUDGED_SIDE.get(scale, 96), spec.size_multiple
-    cut = [centre(example.make(), scale, side, multiple) for example in _thinned(judged)]
+    cut = [center(example.make(), scale, side, multiple) for example in _thinned(judged)]
     pairs = tuple(_judged(pair, degraders, [options.seed, 2, number]) for number, pair in enumerate(cut))
     crops = Crops(pool, scale, options.patch, tuple(degraders))
     return DataSet(

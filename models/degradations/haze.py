@@ -2,7 +2,7 @@
 
     hazy = photo * T + A * (1 - T),  T = exp(-beta * depth)
 
-Depth is guessed: a ramp, usually farther at the top, with smooth hills on it, and A is nearly grey. Cuts of a photo are
+Depth is guessed: a ramp, usually farther at the top, with smooth hills on it, and A is nearly gray. Cuts of a photo are
 small against a scene, so ramps within one are gentle.
 """
 

@@ -4,7 +4,7 @@
 
 Light is linear, so levels are turned into light first, by the curve of a display (a power of about 2.2). Then it is
 taken away: evenly (exposure, one to six stops), by place (illumination: a lit side, a lamp or two, corners), and by
-colour (lamps are not daylight). Shot noise grows with the root of the light that is left and read noise is the
+color (lamps are not daylight). Shot noise grows with the root of the light that is left and read noise is the
 same everywhere (the Poisson-Gaussian model, as in arXiv 1811.11127). Another power, of 1.9 to 2.4 because cameras
 differ, makes levels again.
 """
@@ -61,7 +61,7 @@ def illumination(height: int, width: int, rng: np.random.Generator) -> Float32:
 
 
 def cast(rng: np.random.Generator) -> Float32:
-    """What the colour of the light leaves of red, green and blue, (3,): 1 for the strongest, at least 0.8."""
+    """What the color of the light leaves of red, green and blue, (3,): 1 for the strongest, at least 0.8."""
     gains = rng.uniform(0.85, 1.05, 3)
     return np.asarray(gains / gains.max(), np.float32)
 

@@ -1,6 +1,6 @@
 """Synthetic rain: streaks in layers, accumulation and vapor.
 
-A picture in rain is modelled as in the papers on heavy rain (arXiv 1609.07769, 1905.05404)::
+A picture in rain is modeled as in the papers on heavy rain (arXiv 1609.07769, 1905.05404)::
 
     rainy = (photo + sum of streak layers) * T + A * (1 - T)
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from clearport.pictures.images import Image8
 
 _SIDE = 320
-"""Side of a layer in the bank: larger than the crops that are learnt from."""
+"""Side of a layer in the bank: larger than the crops that are learned from."""
 
 _MOST_LAYERS = 5
 _STORM = 50.0

@@ -141,14 +141,14 @@ def _state_dict(convolutions: list[_Convolution], scale: int, path: Path) -> dic
     nearest = [c for c in convolutions if c.kernel.shape[2:] == (1, 1)]
     if len(wide) != _CONVOLUTIONS or len(nearest) != 1 or len(convolutions) != _CONVOLUTIONS + 1:
         raise BadInput(f"{path}: a TFLite file, but not NCNet (expected seven 3x3 convolutions and one 1x1)")
-    colours = 3 * scale * scale
-    if wide[-1].kernel.shape[0] != colours:
+    colors = 3 * scale * scale
+    if wide[-1].kernel.shape[0] != colors:
         raise BadInput(
-            f"{path}: gives {wide[-1].kernel.shape[0]} channels, and NCNet x{scale} has {colours}: see --scale"
+            f"{path}: gives {wide[-1].kernel.shape[0]} channels, and NCNet x{scale} has {colors}: see --scale"
         )
-    order = np.arange(colours).reshape(scale * scale, 3).T.reshape(-1)
+    order = np.arange(colors).reshape(scale * scale, 3).T.reshape(-1)
     if not np.allclose(nearest[0].kernel[order, :, 0, 0], np.repeat(np.eye(3), scale * scale, axis=0), atol=1e-3):
-        raise BadInput(f"{path}: its 1x1 convolution does not repeat the image's colours, so it is not NCNet")
+        raise BadInput(f"{path}: its 1x1 convolution does not repeat the image's colors, so it is not NCNet")
     wide[-1] = _Convolution(wide[-1].kernel[order], wide[-1].bias[order] + nearest[0].bias[order])
     state: dict[str, torch.Tensor] = {}
     for i, convolution in enumerate(wide):

@@ -58,7 +58,7 @@ class Up(nn.Module):
 def start(module: nn.Module) -> None:
     """Begin with He's weights (arXiv 1502.01852) and no biases, and with residual blocks that add little.
 
-    A deep stack then begins near the identity and needs no normalisation; with torch's own start, which is smaller,
+    A deep stack then begins near the identity and needs no normalization; with torch's own start, which is smaller,
     features fade on their way and some of these networks do not begin to learn.
     """
     for convolution in (child for child in module.modules() if isinstance(child, nn.Conv2d)):

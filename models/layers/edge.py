@@ -5,7 +5,7 @@ Devices" (doi 10.1145/3474085.3475291), which has no arXiv number:
 
 1. a plain 3x3 convolution;
 2. a 1x1 convolution that expands, and a 3x3 one that squeezes;
-3. to 5. a 1x1 convolution, followed by a learnt multiple of the Sobel filter in x, of that in y, of the Laplacian.
+3. to 5. a 1x1 convolution, followed by a learned multiple of the Sobel filter in x, of that in y, of the Laplacian.
 
 All of it is linear, so the sum is formed in weight space and one convolution runs per step, in training as well. What
 is outside the picture is zero before the 1x1 convolutions, hence their bias after them: the sum is then exact up to the
@@ -30,7 +30,7 @@ _FILTERS = (
 class EdgeConv(nn.Module):
     """(B, in, H, W) to (B, out, H, W), both of any range; zero padding of one pixel.
 
-    ``bias_unit`` is what a bias parameter of 1 adds: optimisers that are blind to the scale of gradients need biases
+    ``bias_unit`` is what a bias parameter of 1 adds: optimizers that are blind to the scale of gradients need biases
     in units of the pixels (see ``training.widen``). ``in_bfloat16`` is set by the trainer. The direct branch starts as
     ``nn.Conv2d`` does, the others with no effect.
     """

@@ -1,12 +1,12 @@
 """Gamma correction by Taylor series: x^γ from multiplications, additions and clips, after arXiv 2308.08220.
 
 The paper replaces the power by the Taylor series of exp(γ ln x). Two things are left open there: where ln x comes
-from, and that exp(γ ln x) leaves black grey when its series is cut off. Here
+from, and that exp(γ ln x) leaves black gray when its series is cut off. Here
 
     x^γ = x · exp((γ-1) ln x)
 
 so that black stays black and γ = 1 is the identity whatever is cut off. With c_k = clip(3^k x, 1, 3), k = 1..4, a
-pixel of 3^-4 (three grey levels) to 1 is 3^-4 · c_1 ··· c_4, because at most one factor is between its ends. So
+pixel of 3^-4 (three gray levels) to 1 is 3^-4 · c_1 ··· c_4, because at most one factor is between its ends. So
 
     ln x = -4 ln 3 + Σ p(c_k),    p(c) = ln(3)/2 (c-1) + b (c-1)(3-c)
 
@@ -39,14 +39,14 @@ class TaylorGamma(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        colours = torch.eye(3)
-        powers = [colours * _RATIO**k for k in range(1, _FACTORS + 1)]
+        colors = torch.eye(3)
+        powers = [colors * _RATIO**k for k in range(1, _FACTORS + 1)]
         slope = math.log(_RATIO) / (_RATIO - 1.0) + _BULGE * (1.0 + _RATIO)
         constant = -math.log(_RATIO) / (_RATIO - 1.0) - _BULGE * _RATIO
         start = _FACTORS * (constant - math.log(_RATIO))
         self.register_buffer("spread", torch.cat(powers)[..., None, None], persistent=False)
-        self.register_buffer("slopes", slope * colours.repeat(1, _FACTORS)[..., None, None], persistent=False)
-        self.register_buffer("bulges", -_BULGE * colours.repeat(1, _FACTORS)[..., None, None], persistent=False)
+        self.register_buffer("slopes", slope * colors.repeat(1, _FACTORS)[..., None, None], persistent=False)
+        self.register_buffer("bulges", -_BULGE * colors.repeat(1, _FACTORS)[..., None, None], persistent=False)
         self.register_buffer("start", torch.full((3,), start), persistent=False)
 
     def logarithm(self, x: torch.Tensor) -> torch.Tensor:

@@ -2,9 +2,9 @@
 
 Attention over all n places costs n². Here places first look at those in their own window, with one learned token more
 that sums the window up; then these tokens, one for each window, look at each other over the whole picture; then every
-place gets what its window's token has learnt. With windows of k places that costs n·k + (n/k)². Details the abstract
+place gets what its window's token has learned. With windows of k places that costs n·k + (n/k)². Details the abstract
 leaves open: windows of 8x8, the token's part in the first attention as a 65th place, a projection and an addition to
-bring it back, pre-normalisation, and a depthwise convolution for where a place is.
+bring it back, pre-normalization, and a depthwise convolution for where a place is.
 
 Windows are made by reshapes and transposes of rank 4 at most, which every target has. A picture whose sides are not
 whole windows is padded with its outermost places.

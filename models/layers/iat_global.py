@@ -1,4 +1,4 @@
-"""The global branch of IAT: one gamma and one colour matrix for a picture, by attention (arXiv 2205.14871).
+"""The global branch of IAT: one gamma and one color matrix for a picture, by attention (arXiv 2205.14871).
 
 Ten learned queries look at all tokens, each of which stands for 4x4 pixels. They do not depend on the picture, so
 the key projection is applied to them and not to the tokens, and the value projection to the ten weighted sums of each
@@ -70,7 +70,7 @@ def attend(tokens: torch.Tensor, questions: torch.Tensor, values: torch.Tensor, 
 
 
 class Global(nn.Module):
-    """RGB image (B, 3, H, W) in 0..1 to gamma (B, 1, 1, 1) and a colour matrix (B, 3, 3)."""
+    """RGB image (B, 3, H, W) in 0..1 to gamma (B, 1, 1, 1) and a color matrix (B, 3, 3)."""
 
     def __init__(self) -> None:
         super().__init__()

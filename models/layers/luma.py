@@ -1,10 +1,10 @@
 """Super resolution of the luma alone, in a network that takes and gives RGB.
 
     image ─┬─ luma (1x1) ─ network ─ s² channels ─ repeated for R, G and B (1x1) ─ PixelShuffle ─┐
-           └─ colour: image less luma (1x1) ─ bilinear ──────────────────────────────────────── add ─ clip
+           └─ color: image less luma (1x1) ─ bilinear ──────────────────────────────────────── add ─ clip
 
 Luma is Y = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601 at full range). What is left of a pixel without its luma is
-its colour, and adding the same to R, G and B changes the luma alone, so that this equals the way by YCbCr and back.
+its color, and adding the same to R, G and B changes the luma alone, so that this equals the way by YCbCr and back.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class OverLuma(nn.Module):
     """
 
     luma: torch.Tensor
-    colour: torch.Tensor
+    color: torch.Tensor
     spread: torch.Tensor
 
     def __init__(self, scale: int, luma_to_parts: nn.Module) -> None:
@@ -33,14 +33,14 @@ class OverLuma(nn.Module):
         self.upsample = nn.PixelShuffle(scale)
         luma = torch.tensor(_LUMA)
         self.register_buffer("luma", luma[None, :, None, None], persistent=False)
-        self.register_buffer("colour", (torch.eye(3) - luma.expand(3, 3))[..., None, None], persistent=False)
+        self.register_buffer("color", (torch.eye(3) - luma.expand(3, 3))[..., None, None], persistent=False)
         spread = torch.eye(scale * scale).repeat(3, 1)[..., None, None]
         self.register_buffer("spread", spread, persistent=False)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         parts = self.luma_to_parts(F.conv2d(image, self.luma))
         detail: torch.Tensor = self.upsample(F.conv2d(parts, self.spread.to(parts.dtype)))
-        colour = F.conv2d(image, self.colour)
-        wide = F.interpolate(colour, scale_factor=float(self.scale), mode="bilinear", align_corners=False)
+        color = F.conv2d(image, self.color)
+        wide = F.interpolate(color, scale_factor=float(self.scale), mode="bilinear", align_corners=False)
         restored = detail + wide
         return restored if self.training else restored.clamp(0.0, 1.0)

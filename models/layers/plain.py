@@ -20,9 +20,9 @@ HALO = _MIDDLE + 3
 _WHITE = 255.0
 
 
-def nearest_kernel(scale: int, colours: int = 3) -> torch.Tensor:
-    """(colours*s², colours, 1, 1): output channel c*s²+k copies colour c, in the channel order of PixelShuffle."""
-    return torch.eye(colours).repeat_interleave(scale * scale, dim=0)[..., None, None]
+def nearest_kernel(scale: int, colors: int = 3) -> torch.Tensor:
+    """(colors*s², colors, 1, 1): output channel c*s²+k copies color c, in the channel order of PixelShuffle."""
+    return torch.eye(colors).repeat_interleave(scale * scale, dim=0)[..., None, None]
 
 
 @torch.no_grad()
@@ -57,10 +57,10 @@ class PlainNet(nn.Module):
     """Seven plain convolutions that learn what repeated pixels lack: (B, 3, H, W) to (B, 3, H*scale, W*scale), 0..255.
 
         image ─┬─ conv 3-width ─ 4 × conv width-width ─ conv width-3s² (3x3, ReLU after each) ─ conv 3s²-3s² ─┐
-               └─ frozen 1x1 convolution: each colour s² times ──────────────────────────────────────────── add ─
+               └─ frozen 1x1 convolution: each color s² times ──────────────────────────────────────────── add ─
                                                                                             PixelShuffle ─ clip
 
-    What is added is nearest-neighbour upsampling once it went through PixelShuffle, so that the convolutions learn a
+    What is added is nearest-neighbor upsampling once it went through PixelShuffle, so that the convolutions learn a
     residual of small values. Its kernel is a buffer: it is not among the parameters, nor in the state dict. In training
     mode the output is not clipped, so that no gradient is lost beyond black and white.
     """
@@ -69,10 +69,10 @@ class PlainNet(nn.Module):
 
     def __init__(self, scale: int, width: int) -> None:
         super().__init__()
-        colours = 3 * scale * scale
-        widths = [3, *[width] * (_MIDDLE + 1), colours]
+        colors = 3 * scale * scale
+        widths = [3, *[width] * (_MIDDLE + 1), colors]
         self.body = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
-        self.tail = nn.Conv2d(colours, colours, 3, padding=1)
+        self.tail = nn.Conv2d(colors, colors, 3, padding=1)
         self.upsample = nn.PixelShuffle(scale)
         self.register_buffer("nearest", nearest_kernel(scale), persistent=False)
         self._start()

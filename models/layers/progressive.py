@@ -16,7 +16,7 @@ WIDTH = 32
 PAPER = Paper("Progressive Image Deraining Networks: A Better and Simpler Baseline", "1901.09221")
 PUBLISHED = (
     "the authors' net_latest.pth files (github.com/csdwren/PReNet, folder logs) have the same names and shapes: give "
-    "one with --weights; the repository states no licence, so ask its authors before you distribute it"
+    "one with --weights; the repository states no license, so ask its authors before you distribute it"
 )
 
 

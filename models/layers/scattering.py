@@ -5,11 +5,11 @@ scattering model, Narasimhan and Nayar 2002)::
 
     image = T * scene + (1 - T) * A        scene = (image - A) / T + A = image + (image - A) * (1 / T - 1)
 
-with the transmission T in 0..1 and the atmospheric light A, one colour for the whole picture; white is 1. Networks here
+with the transmission T in 0..1 and the atmospheric light A, one color for the whole picture; white is 1. Networks here
 learn the *opacity* 1/T - 1, which says the same: 0 is clear, 1 leaves half of the light, 9 a tenth. With it
 nothing is divided, so that the model is computed in int8 too; and its gradient does not vanish in clear air. (A
 transmission from a sigmoid does: under an L1 loss most pixels want T = 1, the sigmoid saturates within a few
-steps, and nothing is learnt any more.)
+steps, and nothing is learned any more.)
 """
 
 from __future__ import annotations

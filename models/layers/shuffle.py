@@ -22,7 +22,7 @@ class ShuffleUnit(Residual):
         ─┬─ grouped 1x1 to width/4 ─ ReLU ─ shuffle ─ depthwise 3x3 ─ grouped 1x1 to width ─ add ─ ReLU
          └──────────────────────────────────────────────────────────────────────────────────┘
 
-    As in the paper, but without batch normalisation, which is poor at the small batches that restoration is trained
+    As in the paper, but without batch normalization, which is poor at the small batches that restoration is trained
     with.
     """
 

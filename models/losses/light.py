@@ -1,6 +1,6 @@
 """The losses of Zero-DCE (arXiv 2001.06826), which judge an enhanced picture without a target.
 
-Pictures are taken as 0..1. The authors train with ``spatial + 10*exposure + 5*colour + 1600*smooth-curves``, in the
+Pictures are taken as 0..1. The authors train with ``spatial + 10*exposure + 5*color + 1600*smooth-curves``, in the
 terms of this file: their code squares the distance of the exposure, which the paper does not, and sums over the eight
 curves, where the mean is taken here.
 """
@@ -30,19 +30,19 @@ def _unit(image: torch.Tensor, batch: Batch, peak: float) -> torch.Tensor:
 
 def exposure(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
     """Squared distance of the mean intensity of 16x16 regions from 0.6."""
-    grey = _unit(restored.image, batch, peak).mean(dim=1, keepdim=True)
-    side = min(_EXPOSURE_SIDE, *grey.shape[-2:])
-    return ((F.avg_pool2d(grey, side) - _WELL_EXPOSED) ** 2).mean()
+    gray = _unit(restored.image, batch, peak).mean(dim=1, keepdim=True)
+    side = min(_EXPOSURE_SIDE, *gray.shape[-2:])
+    return ((F.avg_pool2d(gray, side) - _WELL_EXPOSED) ** 2).mean()
 
 
-def colour(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Colour constancy: squared differences between the means of the three colours, summed over their pairs."""
+def color(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
+    """Color constancy: squared differences between the means of the three colors, summed over their pairs."""
     red, green, blue = _unit(restored.image, batch, peak).mean(dim=(2, 3)).unbind(dim=1)
     return ((red - green) ** 2 + (red - blue) ** 2 + (green - blue) ** 2).mean()
 
 
 def spatial(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Contrast between neighbouring 4x4 regions stays what it was: squared change, summed over four neighbours."""
+    """Contrast between neighboring 4x4 regions stays what it was: squared change, summed over four neighbors."""
     after, before = (
         F.avg_pool2d(_unit(image, batch, peak).mean(dim=1, keepdim=True), _SPATIAL_SIDE)
         for image in (restored.image, batch.low)
@@ -67,5 +67,5 @@ def smooth_curves(restored: Restored, batch: Batch, peak: float) -> torch.Tensor
 
 
 LOSSES: Mapping[str, Callable[[Restored, Batch, float], torch.Tensor]] = MappingProxyType(
-    {"exposure": exposure, "colour": colour, "spatial": spatial, "smooth-curves": smooth_curves}
+    {"exposure": exposure, "color": color, "spatial": spatial, "smooth-curves": smooth_curves}
 )

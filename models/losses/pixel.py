@@ -41,7 +41,7 @@ def charbonnier(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
 
 
 def ssim(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """1 - SSIM, per colour, with a Gaussian window of 11 pixels (Wang et al. 2004); 0 where both are equal.
+    """1 - SSIM, per color, with a Gaussian window of 11 pixels (Wang et al. 2004); 0 where both are equal.
 
     Raises:
         BadInput: the pictures are smaller than the window.
@@ -89,14 +89,14 @@ def sobel(image: torch.Tensor) -> torch.Tensor:
 
 
 def tv(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Total variation of the restored picture: the mean step between neighbours, down and across."""
+    """Total variation of the restored picture: the mean step between neighbors, down and across."""
     del batch
     down, across = steps(restored.image)
     return (down.abs().mean() + across.abs().mean()) / peak
 
 
 def steps(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Differences of neighbours down (B, C, H-1, W) and across (B, C, H, W-1)."""
+    """Differences of neighbors down (B, C, H-1, W) and across (B, C, H, W-1)."""
     return image[..., 1:, :] - image[..., :-1, :], image[..., 1:] - image[..., :-1]
 
 

@@ -31,7 +31,7 @@ def quasi_sparsity(restored: Restored, batch: Batch, peak: float) -> torch.Tenso
 
 
 def _directions(image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Steps between neighbours in four directions, (B, C, H-1, W-1) each."""
+    """Steps between neighbors in four directions, (B, C, H-1, W-1) each."""
     here, below = image[..., :-1, :-1], image[..., 1:, :-1]
     beside, across = image[..., :-1, 1:], image[..., 1:, 1:]
     return below - here, beside - here, across - here, beside - below

@@ -39,7 +39,7 @@ _WITHOUT_TARGETS = frozenset(
         "tv",
         "smooth-curves",
         "exposure",
-        "colour",
+        "color",
         "spatial",
         "quasi-sparsity",
         "low-rain",

@@ -23,13 +23,13 @@ _LR, _BETAS = 2e-4, (0.5, 0.999)
 
 
 class Adversary:
-    """A discriminator with an optimiser of its own; its fresh weights come from ``seed``."""
+    """A discriminator with an optimizer of its own; its fresh weights come from ``seed``."""
 
     def __init__(self, seed: int, place: Place) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
             self.network: nn.Module = PatchDiscriminator().to(place.device).train()
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=_LR, betas=_BETAS)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=_LR, betas=_BETAS)
         self._place = place
 
     def __call__(self, restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
@@ -45,17 +45,17 @@ class Adversary:
         real = self.network((target(batch) - batch.black) / peak)
         made = self.network((restored.image.detach() - batch.black) / peak)
         loss = F.softplus(-real).mean() + F.softplus(made).mean()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self._place.average_gradients(self.network)
-        self.optimiser.step()
+        self.optimizer.step()
         return float(loss.detach())
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
-        return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what ``state`` gave."""
         self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])

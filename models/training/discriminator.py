@@ -11,11 +11,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class PatchDiscriminator(nn.Module):
-    """PatchGAN (arXiv 1611.07004) with spectral normalisation (1802.05957); used in training only, never exported.
+    """PatchGAN (arXiv 1611.07004) with spectral normalization (1802.05957); used in training only, never exported.
 
     (B, 3, H, W) in 0..1, whatever the range of the network it judges, H and W at least 8, to logits
-    (B, 1, H/8, W/8), rounded down: above zero where a patch of 54 pixels looks real. Spectral normalisation
-    bounds how steep it can be, so that it stays useful to a generator that it has learnt to beat. 79,345 parameters.
+    (B, 1, H/8, W/8), rounded down: above zero where a patch of 54 pixels looks real. Spectral normalization
+    bounds how steep it can be, so that it stays useful to a generator that it has learned to beat. 79,345 parameters.
     """
 
     def __init__(self, width: int = 16) -> None:

@@ -23,7 +23,7 @@ _GAP = 4
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """Mean PSNR in dB, RGB and BT.601 luma, of the pairs that have targets; not a number if none has.
 
     ``images`` are the outputs, clipped and rounded to 8 bit.
@@ -34,7 +34,7 @@ class Judgement:
     images: tuple[Image8, ...]
 
 
-def judge(network: nn.Module, value_range: tuple[float, float], scale: int, pairs: Sequence[Pair]) -> Judgement:
+def judge(network: nn.Module, value_range: tuple[float, float], scale: int, pairs: Sequence[Pair]) -> Judgment:
     """Run ``network``, put into eval mode, on the pairs; a border of ``scale`` pixels is cut if it enlarges."""
     network.eval()
     images = tuple(restore(network, pair.low, value_range) for pair in pairs if pair.low is not None)
@@ -44,7 +44,7 @@ def judge(network: nn.Module, value_range: tuple[float, float], scale: int, pair
         float(np.mean([psnr_db(made, high, border, space) for made, high in judged])) if judged else math.nan
         for space in ("RGB", "Y")
     )
-    return Judgement(rgb, luma, images)
+    return Judgment(rgb, luma, images)
 
 
 @torch.no_grad()

@@ -53,7 +53,7 @@ class Log:
         self._write(write)
 
     def validation(self, step: int, psnr_db: Mapping[str, float], image: Image8) -> None:
-        """PSNR by colour space, and pictures of a validation."""
+        """PSNR by color space, and pictures of a validation."""
 
         def write(writer: Any) -> None:
             for name, value in psnr_db.items():

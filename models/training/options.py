@@ -26,7 +26,7 @@ class TrainOptions:
         scale: the network's scale; None for its default.
         steps, minutes: the length; exactly one of them is given.
         batch, patch: crops per step (and per process), and their side in input pixels.
-        optimiser: one of ``OPTIMISERS``.
+        optimizer: one of ``OPTIMISERS``.
         lr, warmup: peak learning rate, and the share of the run in which it rises to it.
         loss: a sum of losses (see ``losses``).
         seed: of fresh weights, the validation split and the crops.
@@ -36,12 +36,12 @@ class TrainOptions:
         start_partial: take from ``start`` what fits, for instance the body of another scale; the rest stays fresh.
         degradation: how inputs are made (see ``degrade``); None for what the data and the task speak for.
         layout: of all folders in ``data`` (see ``data.layouts``); None to tell by what is in them.
-        exclude: files that name photos not to be learnt from (see ``data.layouts.read_exclusions``).
+        exclude: files that name photos not to be learned from (see ``data.layouts.read_exclusions``).
         teachers: networks to be imitated by the loss ``distillation``, each NETWORK=WEIGHTS[@DEGRADATION].
         validation_data: folder to judge by; None sets ``validation_photos`` of ``data`` (or scenes) aside.
         validate_every: steps between validations, each of which also saves the checkpoint and the preview.
         shrink: factors below 1 for reduced copies of every clean photo, and of every pair of the same size, which are
-            learnt from as well.
+            learned from as well.
         ema: decay of the moving average of the weights, per step.
         clip_norm: gradients longer than this are scaled down to it.
         widen: width of the training-time convolutions (see ``training.widen``); 0 for the plain network.
@@ -63,7 +63,7 @@ class TrainOptions:
     minutes: float | None = None
     batch: int = 16
     patch: int = 32
-    optimiser: str = "soap"
+    optimizer: str = "soap"
     lr: float = 3e-3
     warmup: float = 0.05
     loss: str = "l1"
@@ -105,7 +105,7 @@ class TrainOptions:
         for name, value in positive.items():
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise BadInput(f"{name} {value}: expected a number above zero")
-        _check_one_of("optimiser", self.optimiser, OPTIMISERS)
+        _check_one_of("optimizer", self.optimizer, OPTIMISERS)
         _check_one_of("device", self.device, DEVICES)
         if self.seed < 0 or self.widen < 0 or (self.workers or 0) < 0:
             raise BadInput(f"--seed {self.seed} --widen {self.widen}: expected zero or more, as of --workers")
@@ -214,7 +214,7 @@ _IDENTITY = (
     "minutes",
     "batch",
     "patch",
-    "optimiser",
+    "optimizer",
     "lr",
     "warmup",
     "loss",

@@ -1,4 +1,4 @@
-"""One training run: data, network, optimiser and state, and the steps that change them."""
+"""One training run: data, network, optimizer and state, and the steps that change them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Run:
         self.plain = self._fresh()
         self.trainee = self._dressed()
         parameters = [p for p in self.trainee.parameters() if p.requires_grad]
-        self.optimiser = _optimiser(options, parameters)
+        self.optimizer = _optimizer(options, parameters)
         self.adversary: Adversary | None = None
         self.objective = self._objective()
         average = copied(collapse(self.trainee))
@@ -123,19 +123,19 @@ class Run:
         return min(1.0, state.elapsed_s / (60.0 * options.minutes))
 
     def advance(self) -> None:
-        """One step of the optimiser, and of the adversary's if there is one."""
+        """One step of the optimizer, and of the adversary's if there is one."""
         began, state = time.monotonic(), self.state
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.options, self.share())
         batch = next(self._feed()).ranged(self.spec.value_range, self.place.device)
         torch.manual_seed(_step_seed(self.options.seed, state.step, self.place.rank))  # for networks with dropout
         made = _real(restored(self.trainee(batch.low)))
         loss, self._values = self.objective(made, batch, self.peak)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.place.average_gradients(self.trainee)
         nn.utils.clip_grad_norm_(self.trainee.parameters(), self.options.clip_norm)
-        self.optimiser.step()
+        self.optimizer.step()
         if self.adversary is not None:
             self.adversary.learn(made, batch, self.peak)
         state.step += 1
@@ -161,7 +161,7 @@ class Run:
         """Where the run is."""
         state, share = self.state, self.share()
         values = {name: float(value) for name, value in self._values.items()}
-        rate, lr = self._pace.steps_per_s(state.step), self.optimiser.param_groups[0]["lr"]
+        rate, lr = self._pace.steps_per_s(state.step), self.optimizer.param_groups[0]["lr"]
         tick = Tick(state.step, share, state.mean_loss(), lr, rate, _eta_s(state.elapsed_s, share), values)
         self.log.tick(tick)
         return tick
@@ -196,12 +196,12 @@ class Run:
             return math.nan, math.nan
         state, pairs = self.state, self.data.validation
         self.plain.load_state_dict(state.average)
-        judgement = judge(self.plain, self.spec.value_range, self.scale, pairs)
-        state.judged(judgement.rgb_db)
-        grid = preview(pairs, judgement.images)
+        judgment = judge(self.plain, self.spec.value_range, self.scale, pairs)
+        state.judged(judgment.rgb_db)
+        grid = preview(pairs, judgment.images)
         self._preview = grid if self.options.preview else None
-        self.log.validation(state.step, {"rgb": judgement.rgb_db, "y": judgement.y_db}, grid)
-        return judgement.rgb_db, judgement.y_db
+        self.log.validation(state.step, {"rgb": judgment.rgb_db, "y": judgment.y_db}, grid)
+        return judgment.rgb_db, judgment.y_db
 
     def save_last_checkpoint(self) -> None:
         """``save_checkpoint`` for a run that ends with it.
@@ -219,7 +219,7 @@ class Run:
         saved = {
             "trained": identity(self.options, self.scale),
             "trainee": self.trainee.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             **self.state.saved(),
         }
         if self.adversary is not None:
@@ -234,7 +234,7 @@ class Run:
         """
         saved = train_checkpoint.load(self.options.checkpoint, identity(self.options, self.scale))
         self.trainee.load_state_dict(saved["trainee"])
-        self.optimiser.load_state_dict(saved["optimiser"])
+        self.optimizer.load_state_dict(saved["optimizer"])
         self.state.restore(saved, self.place.device)
         if self.adversary is not None:
             self.adversary.restore(saved["adversary"])
@@ -303,8 +303,8 @@ def _step_seed(seed: int, step: int, rank: int) -> int:
     return (seed * 1_000_003 + step * 64 + rank) % 2**63
 
 
-def _optimiser(options: TrainOptions, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    if options.optimiser == "soap":
+def _optimizer(options: TrainOptions, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if options.optimizer == "soap":
         return Soap(parameters, lr=options.lr)
     return torch.optim.Adam(parameters, lr=options.lr, fused=True)
 

@@ -1,6 +1,6 @@
 """SOAP: Adam in the eigenbasis of Shampoo's preconditioner (arXiv 2409.11321).
 
-Neighbouring pixels are nearly equal, so the inputs of a convolution are strongly correlated, and Adam, which scales
+Neighboring pixels are nearly equal, so the inputs of a convolution are strongly correlated, and Adam, which scales
 each weight by itself, crawls along the directions of fine detail. SOAP turns each kernel's gradient, as a matrix G
 (outputs x inputs*k*k), into the eigenbases of the running means of G·Gᵀ and Gᵀ·G, where its entries are nearly
 uncorrelated, and lets Adam scale them there. Kernels of small restoration networks are small matrices, so this costs

@@ -1,4 +1,4 @@
-"""What changes in a training, apart from the trainee and its optimiser: the average, the best so far, the counters."""
+"""What changes in a training, apart from the trainee and its optimizer: the average, the best so far, the counters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class State:
     losses: list[torch.Tensor] = field(default_factory=list)
 
     def average_in(self, weights: Mapping[str, torch.Tensor], decay: float) -> None:
-        """Move the average towards ``weights``; what is no real number (a counter) is copied."""
+        """Move the average toward ``weights``; what is no real number (a counter) is copied."""
         decay = min(decay, (1 + self.step) / (10 + self.step))
         for key, value in weights.items():
             if value.is_floating_point():

@@ -4,7 +4,7 @@
 
 The recipe is the field's plain one: random crops with flips and rotations, a sum of losses, a warm-up and a cosine
 down to nothing, a moving average of the weights (EMA), which is what is judged and kept. Two things come on top: the
-optimiser (``soap``; plain Adam can be had), and convolutions in training dress (``training.widen``). The length is
+optimizer (``soap``; plain Adam can be had), and convolutions in training dress (``training.widen``). The length is
 given in steps, which makes a run repeatable to the bit on one machine, or in minutes of wall time, which makes the
 schedule fit whatever else the machine is doing.
 

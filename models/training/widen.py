@@ -5,7 +5,7 @@ a 1 x 1 convolution B. All of it is linear, so the sum is formed in weight space
 convolution: the extra parameters cost next to nothing per pixel, and a small network learns faster with them. Adam,
 which is blind to the scale of gradients, sees two more things put right here:
 
-- biases are learnt in units of the value range, because activations live at the scale of pixels (0..255);
+- biases are learned in units of the value range, because activations live at the scale of pixels (0..255);
 - weights and activations can go through the convolution in bfloat16 while the parameters stay float32. The 256
   levels of an 8-bit pixel are exact in bfloat16.
 """

@@ -53,8 +53,8 @@ def squared_error(seen: Observed, low: Array | float, high: Array | float) -> Ar
     Within a range errors spread evenly over a step; what lies outside loses its distance to the end.
     """
     low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
-    sums = [np.concatenate([[0.0], np.cumsum(seen.weights * seen.centres**power)]) for power in (0, 1, 2)]
-    below, above = np.searchsorted(seen.centres, low), np.searchsorted(seen.centres, high, side="right")
+    sums = [np.concatenate([[0.0], np.cumsum(seen.weights * seen.centers**power)]) for power in (0, 1, 2)]
+    below, above = np.searchsorted(seen.centers, low), np.searchsorted(seen.centers, high, side="right")
     under = [each[below] for each in sums]
     over = [each[-1] - each[above] for each in sums]
     clipped = sum(

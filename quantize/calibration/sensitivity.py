@@ -20,7 +20,7 @@ import numpy as np
 from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.quantize import footprint
-from clearport.quantize.calibration import lanes, photos
+from clearport.quantize.calibration import parallel, photos
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -75,7 +75,7 @@ def measure(graph: Graph, inputs: Sequence[Feed]) -> Sensitivity | None:
         try:
             if not _same(graph, probes[0]):
                 return None
-            found = list(lanes.over(lambda n: _felt(graph, probes[n], n), range(len(probes)), memory))
+            found = list(parallel.over(lambda n: _felt(graph, probes[n], n), range(len(probes)), memory))
         except (torch_form.Unknown, RuntimeError, TypeError, ValueError):  # PyTorch has no such operator, or form
             return None
     names = [name for name in found[0] if all(name in each for each in found)]

@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport.graph import nodes as graphs
-from clearport.quantize.calibration import lanes
+from clearport.quantize.calibration import parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -64,7 +64,7 @@ class Stepwise:
             self._held[photo] = {name: array for name, array in values.items() if name in needed}
             return at({name: values[name] for name in names})
 
-        return list(lanes.over(go, range(len(self._held)), self._memory))
+        return list(parallel.over(go, range(len(self._held)), self._memory))
 
     def _ancestors(self, names: Collection[str]) -> dict[int, ir.Node]:
         """The nodes that have not run yet and lead to the named values, in order."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from clearport.protocols import no_progress
 from clearport.quantize import footprint
-from clearport.quantize.calibration import lanes
+from clearport.quantize.calibration import parallel
 from clearport.quantize.calibration.stepwise import Stepwise
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Observed:
     weights: Array
 
     @property
-    def centres(self) -> Array:
+    def centers(self) -> Array:
         """The middle of each histogram bin, float64."""
         width = (self.high - self.low) / len(self.counts)
         return np.asarray(self.low + width * (np.arange(len(self.counts)) + 0.5))
@@ -78,7 +78,7 @@ def survey(
     """
     sizes, pixels = footprint.per_pixel(graph), footprint.largest(inputs)
     steps = footprint.steps(names, sizes, STEP_MEMORY / pixels)
-    together = max(lanes.width(_COPIES * STEP_MEMORY), int(HELD_MEMORY / (footprint.held(graph, sizes) * pixels)))
+    together = max(parallel.width(_COPIES * STEP_MEMORY), int(HELD_MEMORY / (footprint.held(graph, sizes) * pixels)))
     seen: list[dict[str, _Look]] = []
     for first in range(0, len(inputs), together):
         part = inputs[first : first + together]
@@ -148,8 +148,8 @@ def merged(seen: Sequence[Mapping[str, Observed]]) -> dict[str, Observed]:
 def _merged(seen: Sequence[Observed]) -> Observed:
     """The histograms are counted anew in the bins of the common range: off by less than half a bin."""
     low, high = min(o.low for o in seen), max(o.high for o in seen)
-    counts = np.sum([histogram(each.centres, low, high, each.counts) for each in seen], axis=0)
-    weights = np.mean([histogram(each.centres, low, high, each.weights) for each in seen], axis=0)
+    counts = np.sum([histogram(each.centers, low, high, each.counts) for each in seen], axis=0)
+    weights = np.mean([histogram(each.centers, low, high, each.weights) for each in seen], axis=0)
     bounds = tuple(bounds for o in seen for bounds in o.per_image)
     return Observed(low, high, bounds, counts.astype(np.int64), weights)
 

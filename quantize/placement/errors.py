@@ -9,8 +9,8 @@ import numpy as np
 from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.quantize import footprint, qdq
-from clearport.quantize.calibration import lanes, photos
-from clearport.quantize.ranges import legalise, search
+from clearport.quantize.calibration import parallel, photos
+from clearport.quantize.ranges import constrain, search
 from clearport.quantized import QuantizedGraph, ScaleTable
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def of(bench: Bench, folded: Folded, choice: Choice, progress: Progress) -> dict
     By the weights of ``sensitivity`` where they are known; else each is rounded alone.
     """
     split = bench.splits[0]
-    entries = legalise.activations(folded, choice.ranges(folded, split.observed))
+    entries = constrain.activations(folded, choice.ranges(folded, split.observed))
     if bench.weighed:
         return search.errors(folded, entries, split.observed)
     quantized = QuantizedGraph(folded.graph, ScaleTable(entries))
@@ -54,7 +54,7 @@ def of(bench: Bench, folded: Folded, choice: Choice, progress: Progress) -> dict
 
     wanted = outputs("")
     errors: dict[str, float] = {}
-    for done, (name, outs) in enumerate(zip(names, lanes.over(outputs, names, memory), strict=True)):
+    for done, (name, outs) in enumerate(zip(names, parallel.over(outputs, names, memory), strict=True)):
         progress("finding what costs most", done, len(names))
         key = folded.observed[name]
         missed = [bench.measure.error(out, want) for out, want in zip(outs, wanted, strict=True)]

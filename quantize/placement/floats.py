@@ -1,8 +1,8 @@
 """Which operators of a graph compute in int8, and which stay in float.
 
-An operator that has no int8 kernel everywhere, or that would lose too much in 8 bits (divisions, powers, exponentials,
-normalisations), is an island of float in an int8 network; so is every cheap operator that only an island reads, or
-that reads islands alone: the way through int8 and back would cost more than it saves.
+An operator that has no int8 kernel everywhere, or that would lose too much in 8 bits (divisions, powers,
+exponentials, normalizations), is a float fallback region in an int8 network; so is every cheap operator that only
+such a region reads, or that reads such regions alone: the way through int8 and back would cost more than it saves.
 """
 
 from __future__ import annotations

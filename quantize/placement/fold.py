@@ -29,7 +29,7 @@ class Folded:
         clamps: value of that graph -> the clamp that its int8 range must do.
         observed: value of that graph -> the value of the original graph with the same numbers (after the clamp).
         floats: the values that stay in float.
-        fixed: value -> its parameters, where they are given by what it means (``islands``).
+        fixed: value -> its parameters, where they are given by what it means (``float_regions``).
     """
 
     graph: Graph

@@ -15,7 +15,7 @@ import numpy as np
 
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
-from clearport.quantize.placement import errors, fold, islands
+from clearport.quantize.placement import errors, float_regions, fold
 from clearport.quantize.placement import floats as placement
 from clearport.quantize.ranges import search
 from clearport.quantize.weights import arrays as weights
@@ -95,7 +95,7 @@ class Trial:
     """What stays the same while placements are tried.
 
     Attributes:
-        graph: the float network, equalised.
+        graph: the float network, equalized.
         bounds: least and largest number of each of its values.
         choice: how ranges are made.
         arrays: the rounded constants where as much as possible is int8.
@@ -108,7 +108,7 @@ class Trial:
 
     graph: Graph
     bench: Bench
-    bounds: islands.Bounds
+    bounds: float_regions.Bounds
     choice: Choice
     arrays: Mapping[str, Array]
     base: frozenset[str]
@@ -160,9 +160,9 @@ def price_db(share: float) -> float:
     return WORTH_DB + DOUBLING_DB * float(np.log2(1 + (SLOWER - 1) * share))
 
 
-def lowered(graph: Graph, floats: frozenset[str], bounds: islands.Bounds) -> Folded:
+def lowered(graph: Graph, floats: frozenset[str], bounds: float_regions.Bounds) -> Folded:
     """The graph as it will be quantized, with ``floats`` in float."""
-    return islands.run(fold.run(graph, floats), bounds)
+    return float_regions.run(fold.run(graph, floats), bounds)
 
 
 def rounded(folded: Folded, arrays: Mapping[str, Array]) -> Folded:

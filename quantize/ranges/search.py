@@ -16,10 +16,10 @@ from clearport.graph import nodes as graphs
 from clearport.operators import table
 from clearport.protocols import no_progress
 from clearport.quantize import footprint, qdq, scheme
-from clearport.quantize.calibration import lanes, observers, photos
+from clearport.quantize.calibration import observers, parallel, photos
 from clearport.quantize.measure import Measure
 from clearport.quantize.placement import floats as placement
-from clearport.quantize.ranges import legalise
+from clearport.quantize.ranges import constrain
 from clearport.quantized import QuantizedGraph, ScaleTable
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Bench:
     """Photos that tables are judged on: what each split sets aside, and the same at half the size, which is sharper.
 
     Args:
-        graph: the float network, not equalised: what is judged is compared with it.
+        graph: the float network, not equalized: what is judged is compared with it.
         work: units of ``cost`` that it takes for a pixel of its input.
         weighed: whether what was observed has the weights of ``sensitivity``: what errors cost is then foretold.
     """
@@ -105,7 +105,7 @@ class Bench:
         reference: Any = graphs.session(graph.model)
         self.memory = footprint.running(graph, [feed for each in self.photos for feed in each])
         self.wanted: list[list[list[Array]]] = [
-            list(lanes.over(lambda feed: reference.run(None, feed), each, self.memory)) for each in self.photos
+            list(parallel.over(lambda feed: reference.run(None, feed), each, self.memory)) for each in self.photos
         ]
         self.measure = Measure.of(graph, [outputs for each in self.wanted for outputs in each])
 
@@ -133,7 +133,7 @@ class Judge:
     def __init__(self, bench: Bench, folded: Folded) -> None:
         self.bench, self.folded = bench, folded
         self._bases: dict[tuple[str, int], dict[str, Range]] = {}
-        example = legalise.activations(folded, self.base("min-max", 0))
+        example = constrain.activations(folded, self.base("min-max", 0))
         free = qdq.with_free_scales(QuantizedGraph(folded.graph, ScaleTable(example)))
         self._session: Any = graphs.session(free)
 
@@ -148,13 +148,13 @@ class Judge:
     def of_split(self, choice: Choice, number: int) -> float:
         """The mean over the photos of one split."""
         ranges = adjust(self.folded, self.base(choice.calibrator, number), choice.adjusted)
-        given = qdq.parameters(legalise.activations(self.folded, ranges))
+        given = qdq.parameters(constrain.activations(self.folded, ranges))
         pairs = list(zip(self.bench.photos[number], self.bench.wanted[number], strict=True))
 
         def score(pair: tuple[Feed, Sequence[Array]]) -> float:
             return self.bench.psnr_db(self._session.run(None, {**pair[0], **given}), pair[1])
 
-        return float(np.mean(list(lanes.over(score, pairs, self.bench.memory))))
+        return float(np.mean(list(parallel.over(score, pairs, self.bench.memory))))
 
     def foretold(self, choice: Choice) -> dict[str, float]:
         """What rounding each tensor costs by its weights, on photos that its range was not taken from."""
@@ -162,7 +162,7 @@ class Judge:
         for number in range(len(self.bench.splits)):
             ranges = adjust(self.folded, self.base(choice.calibrator, number), choice.adjusted)
             others = self.bench.splits[-1 - number].observed
-            for tensor, error in errors(self.folded, legalise.activations(self.folded, ranges), others).items():
+            for tensor, error in errors(self.folded, constrain.activations(self.folded, ranges), others).items():
                 found[tensor] = found.get(tensor, 0.0) + error / len(self.bench.splits)
         return found
 
@@ -268,8 +268,8 @@ def _adjust(folded: Folded, base: Mapping[str, Range], tensor: str, what: str) -
 def _adjustments(folded: Folded, base: Mapping[str, Range], tensor: str) -> list[str]:
     """What may be done to a range; nothing where it has no effect, since the scale is fixed by something else."""
     low, high = base[tensor]
-    entries = legalise.activations(folded, base)
-    if entries == legalise.activations(folded, {**base, tensor: (low * 8.0 - 1.0, high * 8.0 + 1.0)}):
+    entries = constrain.activations(folded, base)
+    if entries == constrain.activations(folded, {**base, tensor: (low * 8.0 - 1.0, high * 8.0 + 1.0)}):
         return []
     return [*([_ALIGNED] if _sums(folded, tensor) else []), *(f"x{factor:g}" for factor in _FACTORS)]
 
@@ -291,6 +291,6 @@ def _align(folded: Folded, base: Mapping[str, Range], tensor: str) -> Range:
     sums = _sums(folded, tensor)
     if not sums:  # the sum stays in float here, though not where this was chosen
         return low, high
-    step = legalise.activations(folded, base)[sums[0]].scale[0]
+    step = constrain.activations(folded, base)[sums[0]].scale[0]
     below = round(min(max(255 / 2 - (low + high) / (2 * step), 0), 255)) if low < 0 else 0
     return -below * step, (255 - below) * step

@@ -66,11 +66,11 @@ def _layer_norm(a: Arguments) -> Tensor:
     """gamma * (x - E[x]) / sqrt(Var[x] + epsilon) + beta, with the variance that divides by the count."""
     x = a.tensor("x")
     axes = sorted(axis % x.dim() for axis in a.ints("axes", range(x.dim())))
-    centred = x - x.mean(axes, keepdim=True)
-    spread = centred.square().mean(axes, keepdim=True)
+    centerd = x - x.mean(axes, keepdim=True)
+    spread = centerd.square().mean(axes, keepdim=True)
     epsilon = a.tensor("epsilon") if "epsilon" in a.given else torch.tensor(1e-5)
     shape = [x.shape[i] if i in axes else 1 for i in range(x.dim())]
-    y = centred / (spread + epsilon).sqrt()
+    y = centerd / (spread + epsilon).sqrt()
     if "gamma" in a.given:
         y = y * a.tensor("gamma").reshape(shape)
     return y + a.tensor("beta").reshape(shape) if "beta" in a.given else y

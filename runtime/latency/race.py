@@ -227,7 +227,7 @@ class Race:
 def order(racing: Sequence[T], done: int) -> list[T]:
     """Who comes when in the round after ``done`` ones: A B C, C B A, B C A, A C B ...
 
-    Each comes first as often as last, and nobody always after the same neighbour.
+    Each comes first as often as last, and nobody always after the same neighbor.
     """
     shift = done // 2 % len(racing)
     turned = [*racing[shift:], *racing[:shift]]

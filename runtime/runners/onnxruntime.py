@@ -1,7 +1,7 @@
 """ONNX Runtime on the CPU: ``.onnx`` and ``.ort`` files.
 
 Options:
-    optimize: graph optimisations (default true). Without them a QDQ model computes in float between exact
+    optimize: graph optimizations (default true). Without them a QDQ model computes in float between exact
         quantize and dequantize steps: that is clearport's int8 reference.
 """
 

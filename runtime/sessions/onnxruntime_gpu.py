@@ -100,5 +100,5 @@ class GpuRunner:
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> GpuModel:
         if path.suffix == ".ort":
-            raise ValueError("files in ONNX Runtime's own format are optimised for the CPU: take the .onnx file")
+            raise ValueError("files in ONNX Runtime's own format are optimized for the CPU: take the .onnx file")
         return GpuModel(path, threads, self._about)

@@ -1,4 +1,4 @@
-// Builds the page into dist/: bundles, the runtimes' WebAssembly (compressed), and the licences of all that is in it.
+// Builds the page into dist/: bundles, the runtimes' WebAssembly (compressed), and the licenses of all that is in it.
 import { createHash } from "node:crypto";
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
@@ -47,26 +47,26 @@ function packagesOf(metafile) {
   });
 }
 
-/** Packages that come without their licence's text: a file that has it. */
+/** Packages that come without their license's text: a file that has it. */
 const TEXTS = {
   "@litertjs/core": join(HERE, "licenses", "Apache-2.0.txt"),
   "@litertjs/wasm-utils": join(HERE, "licenses", "Apache-2.0.txt"),
   "onnxruntime-web": join(HERE, "licenses", "onnxruntime-MIT.txt"),
 };
 
-/** Name, version, licence and its text of a package; refuses one whose licence was not looked at. */
-async function licenceOf(name) {
+/** Name, version, license and its text of a package; refuses one whose license was not looked at. */
+async function licenseOf(name) {
   const folder = join(MODULES, ...name.split("/"));
   const { version, license } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
-  if (!LICENCES.has(license)) throw new Error(`${name} ${version} has the licence ${license}: look at it first`);
+  if (!LICENCES.has(license)) throw new Error(`${name} ${version} has the license ${license}: look at it first`);
   const file = (await readdir(folder)).find((entry) => /^licen[cs]e/i.test(entry));
   const place = file ? join(folder, file) : TEXTS[name];
-  if (!place) throw new Error(`${name} ${version} comes without the text of its licence: add it to licenses/`);
+  if (!place) throw new Error(`${name} ${version} comes without the text of its license: add it to licenses/`);
   return { name, version, license, text: (await readFile(place, "utf8")).trim() };
 }
 
-async function writeLicences(names) {
-  const found = await Promise.all([...new Set(names)].sort().map(licenceOf));
+async function writeLicenses(names) {
+  const found = await Promise.all([...new Set(names)].sort().map(licenseOf));
   const lines = found.map((p) => `${p.name} ${p.version}: ${p.license}`);
   const texts = found.map((p) => `${"=".repeat(80)}\n${p.name} ${p.version} (${p.license})\n\n${p.text}\n`);
   const head = "What this page is made of besides clearport itself (Apache-2.0):\n\n";
@@ -105,7 +105,7 @@ const bundles = await Promise.all([
 ]);
 await Promise.all(RUNTIME_FILES.map(copyRuntime));
 for (const name of ["index.html", "style.css"]) await cp(join(HERE, name), join(PLACE, name));
-await writeLicences(bundles.flatMap((bundle) => packagesOf(bundle.metafile)));
+await writeLicenses(bundles.flatMap((bundle) => packagesOf(bundle.metafile)));
 await writeStamp();
 await rm(DIST, { recursive: true, force: true });
 await rename(PLACE, DIST);

@@ -66,5 +66,5 @@ def small(request: pytest.FixtureRequest) -> Small:
     graph = doubling_graph(request.param)
     rng = np.random.default_rng(1)
     photo = np.clip(rng.normal(120, 50, (12, 16, 3)), 0, 255).astype(np.uint8)
-    quick = QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)
+    quick = QuantizeOptions(equalization=(0.0,), search=False, compensate=False)
     return Small(graph, quantize(graph, [photo], quick), photo)

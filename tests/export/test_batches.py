@@ -1,4 +1,4 @@
-"""Networks that make a batch of windows, patches or colours: every target computes them, or refuses with the layer."""
+"""Networks that make a batch of windows, patches or colors: every target computes them, or refuses with the layer."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ WORK: dict[str, Callable[[Windows, torch.Tensor], torch.Tensor]] = {
 }
 
 
-class Colours(nn.Module):
-    """Each colour enlarged as a picture of its own: the batch has three, and no value has more than four axes."""
+class Colors(nn.Module):
+    """Each color enlarged as a picture of its own: the batch has three, and no value has more than four axes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,23 +79,23 @@ class Colours(nn.Module):
         self.first, self.last = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 4, 3, padding=1)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        count, colours, height, width = image.shape
-        gray = image.reshape(count * colours, 1, height, width)
+        count, colors, height, width = image.shape
+        gray = image.reshape(count * colors, 1, height, width)
         twice = F.pixel_shuffle(self.last(torch.relu(self.first(gray))), 2)
-        return twice.reshape(count, colours, 2 * height, 2 * width).clamp(0, 1)
+        return twice.reshape(count, colors, 2 * height, 2 * width).clamp(0, 1)
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     **{name: lambda name=name: Windows(name) for name in WORK},  # type: ignore[misc]
-    "colours": Colours,
+    "colors": Colors,
 }
-ATTENTION_AND_COLOURS = ("attention", "colours")
+ATTENTION_AND_COLORS = ("attention", "colors")
 TOLERANCE = {"fp32": 0.0255, "fp16": 0.25, "int8": 2.0}
 """8-bit levels: 1e-4 of the range; 60 dB or better; kernels that round differently, over three convolutions."""
 
 
 def exported(name: str) -> tuple[nn.Module, Graph]:
-    net, scale = NETWORKS[name]().eval(), 2 if name == "colours" else 1
+    net, scale = NETWORKS[name]().eval(), 2 if name == "colors" else 1
     spec = ModelSpec(
         name="windows",
         task="super-resolution",
@@ -129,12 +129,12 @@ def check(name: str, precisions: tuple[Precision, ...], folder: Path) -> None:
     assert {way for way in available() if way not in {"ncnn", "coreml"}} <= computed
 
 
-@pytest.mark.parametrize("name", ATTENTION_AND_COLOURS)
+@pytest.mark.parametrize("name", ATTENTION_AND_COLORS)
 def test_every_target_computes_the_batch_or_refuses_it(name: str, tmp_path: Path) -> None:
     check(name, ("fp32", "fp16", "int8"), tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ATTENTION_AND_COLOURS])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ATTENTION_AND_COLORS])
 def test_whatever_is_done_to_windows_is_computed_or_refused(name: str, tmp_path: Path) -> None:
     check(name, ("fp32", "fp16", "int8"), tmp_path)

@@ -159,7 +159,7 @@ def maxim() -> nn.Module:
 
 
 class MultiHead(nn.Module):
-    """A ViT-like encoder with torch's own attention, learnt positions and a mean head."""
+    """A ViT-like encoder with torch's own attention, learned positions and a mean head."""
 
     def __init__(self, dim: int = 16) -> None:
         super().__init__()

@@ -89,7 +89,7 @@ def comparisons() -> nn.Module:
 
 
 class Retinex(nn.Module):
-    """Logarithms, exponentials, powers by a learnt number, division by the largest channel, clamps to tensors."""
+    """Logarithms, exponentials, powers by a learned number, division by the largest channel, clamps to tensors."""
 
     def __init__(self, dim: int = 16) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ def retinex() -> nn.Module:
 
 
 class Color(nn.Module):
-    """HVI/YCbCr-like colour in the network: a matrix, atan2-free hue by max and min, tiles and expands."""
+    """HVI/YCbCr-like color in the network: a matrix, atan2-free hue by max and min, tiles and expands."""
 
     def __init__(self, dim: int = 16) -> None:
         super().__init__()

@@ -70,7 +70,7 @@ def quantized_for(graph: Graph) -> QuantizedGraph:
     """An int8 form with ranges of what the inputs of tests are like; min-max, since its quality is judged elsewhere."""
     from clearport.quantize.flow import QuantizeOptions, quantize
 
-    return quantize(graph, _photos(graph), QuantizeOptions(equalisation=(0.0,), search=False, compensate=False))
+    return quantize(graph, _photos(graph), QuantizeOptions(equalization=(0.0,), search=False, compensate=False))
 
 
 def quantized_outputs(quantized: QuantizedGraph, given: list[np.ndarray]) -> list[np.ndarray]:

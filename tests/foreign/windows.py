@@ -246,7 +246,7 @@ def uformer() -> nn.Module:
 
 
 class CosineWindows(nn.Module):
-    """Swin v2 (2111.09883): cosine attention with a clamped, learnt temperature, biases by a small MLP, post-norm."""
+    """Swin v2 (2111.09883): cosine attention with a clamped, learned temperature, biases by a small MLP, post-norm."""
 
     def __init__(self, dim: int = 16, side: int = 8, heads: int = 2) -> None:
         super().__init__()

@@ -27,8 +27,8 @@ def waves(tmp_path: Path) -> Callable[[int, int], Path]:
         rng = np.random.default_rng(7)
         y, x = np.mgrid[:height, :width]
         for i in range(6):
-            colours = [np.sin(y * rng.uniform(0.1, 0.8) + x * rng.uniform(0.1, 0.8)) for _ in range(3)]
-            save_png(tmp_path / "photos" / f"{i}.png", (127 + 120 * np.stack(colours, axis=-1)).astype(np.uint8))
+            colors = [np.sin(y * rng.uniform(0.1, 0.8) + x * rng.uniform(0.1, 0.8)) for _ in range(3)]
+            save_png(tmp_path / "photos" / f"{i}.png", (127 + 120 * np.stack(colors, axis=-1)).astype(np.uint8))
         return tmp_path / "photos"
 
     return made

@@ -9,9 +9,9 @@ from clearport.models.metrics import luma, psnr_db, to_levels
 
 
 def test_one_level_everywhere_is_48_13_db() -> None:
-    grey = np.full((8, 8, 3), 100, np.uint8)
-    assert psnr_db(grey, grey + np.uint8(1), 0) == pytest.approx(20 * np.log10(255))
-    assert psnr_db(grey, grey, 0) == float("inf")
+    gray = np.full((8, 8, 3), 100, np.uint8)
+    assert psnr_db(gray, gray + np.uint8(1), 0) == pytest.approx(20 * np.log10(255))
+    assert psnr_db(gray, gray, 0) == float("inf")
 
 
 def test_luma_runs_from_16_to_235() -> None:
@@ -20,8 +20,8 @@ def test_luma_runs_from_16_to_235() -> None:
 
 
 def test_luma_errors_are_smaller_by_its_range() -> None:
-    grey = np.full((8, 8, 3), 100, np.uint8)
-    assert psnr_db(grey, grey + np.uint8(1), 0, "Y") == pytest.approx(20 * np.log10(255 / (219 / 255)))
+    gray = np.full((8, 8, 3), 100, np.uint8)
+    assert psnr_db(gray, gray + np.uint8(1), 0, "Y") == pytest.approx(20 * np.log10(255 / (219 / 255)))
 
 
 def test_the_border_is_cut() -> None:

@@ -54,7 +54,7 @@ def test_the_samples_are_small() -> None:
     assert size_bytes(samples._FOLDER) < 2_000_000
 
 
-def test_calibration_reaches_black_and_white_in_every_colour() -> None:
+def test_calibration_reaches_black_and_white_in_every_color() -> None:
     pictures = [load_rgb(path) for path in samples.calibration()]
     assert (np.min([p.min(axis=(0, 1)) for p in pictures], axis=0) == 0).all()
     assert (np.max([p.max(axis=(0, 1)) for p in pictures], axis=0) == 255).all()

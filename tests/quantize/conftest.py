@@ -28,9 +28,9 @@ SHAPES = {
 }  # fmt: skip
 
 
-def _graph_of(body: str, colours: int = 3, size: int = 16, **shapes: list[int]) -> Graph:
+def _graph_of(body: str, colors: int = 3, size: int = 16, **shapes: list[int]) -> Graph:
     """``image`` float32 (1, 3, size, size) to ``restored``, by ``body``; ``shapes`` are those of random constants."""
-    text = f"g (float[1,3,{size},{size}] image) => (float[1,{colours},N,M] restored) {{ {body} }}"
+    text = f"g (float[1,3,{size},{size}] image) => (float[1,{colors},N,M] restored) {{ {body} }}"
     declared = "".join(f", float[{','.join(map(str, shape))}] {name}" for name, shape in shapes.items())
     text = text.replace("image)", f"image{declared})", 1)
     model = ir.from_onnx_text(f'<ir_version: 10, opset_import: ["" : 20]> {text}')
@@ -43,7 +43,7 @@ def _graph_of(body: str, colours: int = 3, size: int = 16, **shapes: list[int]) 
         array = generator.normal(scale=scale, size=shapes[name]).astype(np.float32)
         ir.convenience.replace_all_uses_with(placeholder, graphs.new_constant(model.graph, name, array))
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    specs = (TensorSpec("image", (1, 3, size, size)), TensorSpec("restored", (1, colours, "N", "M")))
+    specs = (TensorSpec("image", (1, 3, size, size)), TensorSpec("restored", (1, colors, "N", "M")))
     for index, node in enumerate(model.graph):
         node.name = node.name or f"node{index}"
     return graphs.check(Graph(model, specs[:1], specs[1:], "test", 1))

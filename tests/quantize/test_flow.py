@@ -144,7 +144,7 @@ def test_progress_tells_of_every_stage_and_reaches_its_end(small: Graph, photos:
 def test_the_number_of_cores_changes_nothing(
     small: Graph, photos: list[np.ndarray], quantized: QuantizedGraph, cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clearport.quantize.calibration.lanes.cores", lambda: cores)
+    monkeypatch.setattr("clearport.quantize.calibration.parallel.cores", lambda: cores)
     assert quantize(small, photos).table == quantized.table
 
 
@@ -203,7 +203,7 @@ def test_fidelity_of_ncnet_on_a_photo_it_was_not_calibrated_on(ncnet: tuple[Grap
 
 def test_the_table_says_how_it_came_to_be(quantized: QuantizedGraph, photos: list[np.ndarray]) -> None:
     record = quantized.table.calibration
-    how = {"calibrator", "adjusted", "simulated_psnr_db", "equalisation", "rounding", "images"}
+    how = {"calibrator", "adjusted", "simulated_psnr_db", "equalization", "rounding", "images"}
     assert set(record) == {*how, "islands", "tail", "float_layers", "float_share", "simulated_loss_db"}
     assert (record["islands"], record["float_layers"]) == ({}, [])
     assert record["simulated_loss_db"] == pytest.approx(

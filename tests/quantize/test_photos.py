@@ -46,7 +46,7 @@ def test_whatever_the_photo_the_network_gets_no_less_than_it_takes(name: str, sh
 
 def test_tiny_photos_quantize_a_network_of_any_size() -> None:
     tiny = [np.random.default_rng(n).integers(0, 256, (5, 9, 3), np.uint8) for n in range(3)]
-    quantized = quantize(freed("mobilederain"), tiny, QuantizeOptions(equalisation=(0.0,), search=False))
+    quantized = quantize(freed("mobilederain"), tiny, QuantizeOptions(equalization=(0.0,), search=False))
     assert quantized.table.entries
 
 

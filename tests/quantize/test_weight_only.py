@@ -56,7 +56,7 @@ def test_the_same_photos_give_the_same_weights_on_any_number_of_cores(
 ) -> None:
     made = []
     for cores in (1, 4):
-        monkeypatch.setattr("clearport.quantize.calibration.lanes.cores", lambda cores=cores: cores)
+        monkeypatch.setattr("clearport.quantize.calibration.parallel.cores", lambda cores=cores: cores)
         made.append(graphs.to_bytes(weight_only.quantize(chain, photos).graph.model))
     assert made[0] == made[1]
 

@@ -70,7 +70,7 @@ def test_quantize_undoes_dequantize(q: np.ndarray, scale: float, zero_point: int
     np.testing.assert_array_equal(pixels.quantize(pixels.dequantize(q, spec), spec), q)
 
 
-def test_nan_is_no_colour() -> None:
+def test_nan_is_no_color() -> None:
     with pytest.raises(CheckFailed, match="NaN"):
         pixels.to_image(np.full((1, 3, 2, 2), np.nan, np.float32), NCHW)
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from clearport.runtime.side_by_side import lanes, side_by_side
+from clearport.runtime.side_by_side import side_by_side, workers
 from clearport.runtime.worker.process import WorkerProcess
 
 
@@ -51,5 +51,5 @@ def test_a_failure_ends_the_workers_that_run() -> None:
 
 
 def test_lanes_fit_the_cores() -> None:
-    assert lanes(1) >= 1
-    assert lanes(10_000) == 1
+    assert workers(1) >= 1
+    assert workers(10_000) == 1

@@ -27,7 +27,7 @@ class Taken:
     """A sample, whether all of its pictures are gray although their colors are taken, and what was lost in reading."""
 
     sample: Sample
-    grey: bool
+    gray: bool
     read: str
 
 
@@ -38,7 +38,7 @@ def taken(artifact: Artifact, given: Sequence[str | Path]) -> Taken:
         BadInput: an input is missing, is given twice or is not there, or a file cannot be read.
     """
     sample: dict[str, Array] = {}
-    greys, remarks = [], []
+    grays, remarks = [], []
     files = _assigned(artifact, given)
     for spec in artifact.inputs:
         if spec.name not in files and spec.kind == "state" and not spec.dynamic:
@@ -49,14 +49,14 @@ def taken(artifact: Artifact, given: Sequence[str | Path]) -> Taken:
             raise BadInput(f"{artifact.key} takes {len(artifact.inputs)} inputs: {wanted}; {spec.name!r} was not given")
         path = files[spec.name]
         if spec.is_picture and path.suffix.lower() != _ARRAY:
-            pixels, grey, said = _picture(path, spec)
+            pixels, gray, said = _picture(path, spec)
             sample[spec.name] = pixels
-            greys.append(grey)
+            grays.append(gray)
             remarks += said
         else:
             sample[spec.name] = _array(path, spec)
     told = f"of the picture: {', '.join(dict.fromkeys(remarks))}" if remarks else ""
-    return Taken(sample, bool(greys) and all(greys), told)
+    return Taken(sample, bool(grays) and all(grays), told)
 
 
 def _assigned(artifact: Artifact, given: Sequence[str | Path]) -> dict[str, Path]:
@@ -87,11 +87,11 @@ def _picture(path: Path, spec: TensorSpec) -> tuple[Array, bool, list[str]]:
     """Pixels in the colors of an input, whether they are gray, and remarks."""
     if spec.color in {"RGB", "BGR"}:
         loaded = load_picture(path)
-        return loaded.pixels, loaded.grey, list(loaded.remarks)
+        return loaded.pixels, loaded.gray, list(loaded.remarks)
     if spec.color == "Y":
         loaded = load_picture(path)
         luma = np.rint(loaded.pixels @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
-        return luma, False, [*loaded.remarks, *([] if loaded.grey else ["its colors became gray"])]
+        return luma, False, [*loaded.remarks, *([] if loaded.gray else ["its colors became gray"])]
     pixels = load_stored(path)
     if pixels.shape[2] != spec.channels:
         raise BadInput(

@@ -12,7 +12,7 @@ from clearport.pipeline.sources import measure
 
 if TYPE_CHECKING:
     from clearport.base import Graph, Size
-    from clearport.pipeline.sources.measure import Subject
+    from clearport.pipeline.sources.measure import Candidate
 
 OVERLAP = 32
 """Input pixels of overlap of tiles of a network that looks at the whole picture: they hide what differs."""
@@ -31,30 +31,30 @@ class Reach:
     how: str
 
 
-def reach(subject: Subject, graph: Graph, main: str, probe: Size) -> Reach:
+def reach(candidate: Candidate, graph: Graph, main: str, probe: Size) -> Reach:
     """By the operators, which tell the most that it can be, and by changing pixels, which shows the least.
 
     Raises:
         CheckFailed: changed pixels reach farther than the operators tell.
     """
-    picture = shapes.lead(subject.inputs).name
+    picture = shapes.lead(candidate.inputs).name
     try:
         told = halo_of(graph)
     except Whole as where:
-        seen = measure.reach(subject, picture, main, probe)
+        seen = measure.reach(candidate, picture, main, probe)
         if where.known or seen is None:
             shown = "; and changed pixels reach that far" if seen is None else ""
             return Reach(OVERLAP, True, f"all of the picture: {where}{shown}")
         return Reach(seen, False, f"{seen} pixels, by changing pixels; {where} hides it from the operators")
-    seen = measure.reach(subject, picture, main, probe, _NOISE)
+    seen = measure.reach(candidate, picture, main, probe, _NOISE)
     if seen is None and min(probe.height, probe.width) // 2 - 2 <= told:
         return Reach(told, False, f"{told} pixels, by its operators; changed pixels reach all of {probe}")
     if seen is None or seen > told:
-        raise CheckFailed(f"{subject.name}: a changed pixel reaches farther than the {told} that its operators tell")
+        raise CheckFailed(f"{candidate.name}: a changed pixel reaches farther than the {told} that its operators tell")
     return Reach(told, False, f"{told} pixels, by its operators; changed pixels reach {seen}")
 
 
-def tiled(subject: Subject, found: Reach, main: str, multiple: int, least: int) -> Reach:
+def tiled(candidate: Candidate, found: Reach, main: str, multiple: int, least: int) -> Reach:
     """Whether tiles that overlap so far give what the whole picture does; where only pixels told, they may not.
 
     Raises:
@@ -62,11 +62,11 @@ def tiled(subject: Subject, found: Reach, main: str, multiple: int, least: int) 
     """
     if found.whole or found.halo > _LONGEST:
         return found
-    off = measure.seams(subject, main, found.halo, multiple, least)
+    off = measure.seams(candidate, main, found.halo, multiple, least)
     if off <= measure.SEAM:
         return replace(found, how=f"{found.how}; tiles give what the whole picture does")
     if "by its operators" in found.how:
         raise CheckFailed(
-            f"{subject.name}: tiles with {found.halo} pixels of overlap are off by {off:.2g} of the range"
+            f"{candidate.name}: tiles with {found.halo} pixels of overlap are off by {off:.2g} of the range"
         )
     return Reach(max(found.halo, OVERLAP), True, f"{found.how}, and yet tiles differ by {off:.2g} of the range")

@@ -24,7 +24,7 @@ from clearport.quantize.placement.cost import macs
 
 if TYPE_CHECKING:
     from clearport.base import Array, Kind
-    from clearport.pipeline.sources.measure import Subject
+    from clearport.pipeline.sources.measure import Candidate
 
     Specs = tuple[TensorSpec, ...]
     Build = Callable[[Sequence[TensorSpec], Sequence[TensorSpec]], Graph]
@@ -52,12 +52,12 @@ class Description:
 
 
 def described(
-    subject: Subject, outputs: Sequence[str], name: str, *, free: bool, contract: Contract, build: Build
+    candidate: Candidate, outputs: Sequence[str], name: str, *, free: bool, contract: Contract, build: Build
 ) -> Description:
     """Find out what a network takes and gives.
 
     Args:
-        subject: the network; its inputs have no ranges yet.
+        candidate: the network; its inputs have no ranges yet.
         outputs: names of what it gives.
         name: what it is called where the contract does not say.
         free: whether it is said to take any size.
@@ -68,24 +68,24 @@ def described(
         BadInput: it takes no picture, or no size that is tried, it gives another output each time, or the contract does
             not fit it.
     """
-    picture = _picture_of(subject)
-    found = measure.sizes(subject) if free else None
+    picture = _picture_of(candidate)
+    found = measure.sizes(candidate) if free else None
     own = None if free else shapes.size_of(picture)
     probe = own or _probe_size(found)
-    given = subject.run(subject.filled(probe))
-    measure.check_repeatable(subject, probe)
+    given = candidate.run(candidate.filled(probe))
+    measure.check_repeatable(candidate, probe)
     made = [_output(key, given[key], probe, free=free) for key in outputs]
-    guessed = _states([_input(spec, picture) for spec in subject.inputs], made)
+    guessed = _states([_input(spec, picture) for spec in candidate.inputs], made)
     inputs = contracts.applied(guessed[0], contract.inputs, "input")
     ends = contracts.applied(guessed[1], contract.outputs, "output")
     main = shapes.lead(ends)
-    plain = measure.Subject(contract.name or name, inputs, _plainly(subject.run, inputs))
+    plain = measure.Candidate(contract.name or name, inputs, _plainly(candidate.run, inputs))
     graph = build(shapes.at(inputs, probe), shapes.at(ends, probe))
     taken, told = spans.found_of(plain, graph, main, probe, contract)
     inputs = tuple(replace(s, value_range=taken.range or ranges.UNIT) if s.is_picture else s for s in inputs)
     said = {end.name or main.name for end in contract.outputs if end.kind or end.range}
     ends = spans.with_ranges(ends, main, told, graph, said)
-    known = measure.Subject(plain.name, inputs, plain.run)
+    known = measure.Candidate(plain.name, inputs, plain.run)
     reach = cutting.reach(known, graph, main.name, probe)
     multiple = math.lcm(found.multiple if found else 1, coarsest_stride(graph), contract.tiles.multiple or 1)
     least = max(found.least if found else 1, contract.tiles.least_side or 1)
@@ -134,13 +134,13 @@ def _wanted(spec: TensorSpec, value: Array) -> Array:
     return np.ascontiguousarray((ordered - mean) / std if spec.mean or spec.std else ordered)
 
 
-def _picture_of(subject: Subject) -> TensorSpec:
+def _picture_of(candidate: Candidate) -> TensorSpec:
     """The input that gives a network its size: the first with the axes of a picture."""
-    for spec in subject.inputs:
+    for spec in candidate.inputs:
         if len(spec.shape) == 4 and spec.dtype == "float32":
             return spec
-    shown = ", ".join(f"{s.name} {s.shape}" for s in subject.inputs)
-    raise BadInput(f"{subject.name}: none of its inputs is a picture of four axes (it has: {shown})")
+    shown = ", ".join(f"{s.name} {s.shape}" for s in candidate.inputs)
+    raise BadInput(f"{candidate.name}: none of its inputs is a picture of four axes (it has: {shown})")
 
 
 def _probe_size(found: measure.Sizes | None) -> Size:

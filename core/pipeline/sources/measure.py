@@ -38,7 +38,7 @@ class Sizes:
     tried: tuple[Size, ...]
 
 
-class Subject:
+class Candidate:
     """A network that is measured: its ends with ``H`` and ``W`` where they are free, and how it is run."""
 
     def __init__(self, name: str, inputs: Sequence[TensorSpec], run: Run) -> None:
@@ -63,7 +63,7 @@ class Subject:
             return None
 
 
-def sizes(subject: Subject) -> Sizes:
+def sizes(candidate: Candidate) -> Sizes:
     """Find the multiple and the least side of a network of any size, by trying.
 
     Raises:
@@ -73,19 +73,19 @@ def sizes(subject: Subject) -> Sizes:
         for base in (SIDE, LONGEST):
             taken = [Size(base + multiple * 3, base + multiple)]
             others = [Size(base + 4 * multiple, base + 2 * multiple), Size(base + 9 * multiple, base + 6 * multiple)]
-            if _regular(subject, [*taken, *others]):
-                return Sizes(multiple, _least(subject, multiple), tuple(taken))
+            if _regular(candidate, [*taken, *others]):
+                return Sizes(multiple, _least(candidate, multiple), tuple(taken))
     raise BadInput(
-        f"{subject.name}: its inputs are said to be of any size, and it takes none from {SIDE} to {LONGEST} pixels in "
-        "steps of up to 128: give --size with one that it takes"
+        f"{candidate.name}: its inputs are declared to be of any size, yet it accepts none from {SIDE} to {LONGEST} "
+        "pixels in steps of up to 128: give --size with one that it takes"
     )
 
 
-def _regular(subject: Subject, tried: Sequence[Size]) -> bool:
+def _regular(candidate: Candidate, tried: Sequence[Size]) -> bool:
     """Whether all sizes are taken, and each output grows with the picture by one factor."""
     found: dict[tuple[str, int], set[Fraction | int]] = {}
     for size in tried:
-        shapes = subject.shapes(size)
+        shapes = candidate.shapes(size)
         if shapes is None:
             return False
         for name, shape in shapes.items():
@@ -95,11 +95,11 @@ def _regular(subject: Subject, tried: Sequence[Size]) -> bool:
     return all(len(values) == 1 or len(found[name, -axis]) == 1 for (name, axis), values in found.items() if axis > 0)
 
 
-def _least(subject: Subject, multiple: int) -> int:
+def _least(candidate: Candidate, multiple: int) -> int:
     """The shortest side that is taken, of some."""
     for least in (8, 16, 24, 32, 48):
         side = -(-least // multiple) * multiple
-        if side < SIDE and _regular(subject, [Size(side, side)]):
+        if side < SIDE and _regular(candidate, [Size(side, side)]):
             return side
     return -(-SIDE // multiple) * multiple
 
@@ -116,20 +116,20 @@ def scale_of(shape: Sequence[int], size: Size) -> Fraction:
     return scales.pop()
 
 
-def reach(subject: Subject, picture: str, output: str, size: Size, share: float = 0.0) -> int | None:
+def reach(candidate: Candidate, picture: str, output: str, size: Size, share: float = 0.0) -> int | None:
     """Input pixels on each side that an output pixel depends on, by changing some of them; None: all of the picture.
 
     What is not reached does not change at all; with ``share``, changes of less than that of the output do not count.
     """
-    given = subject.filled(size)
-    before = subject.run(given)[output]
-    low, high = next(spec.value_range or (0.0, 1.0) for spec in subject.inputs if spec.name == picture)
+    given = candidate.filled(size)
+    before = candidate.run(given)[output]
+    low, high = next(spec.value_range or (0.0, 1.0) for spec in candidate.inputs if spec.name == picture)
     farthest = 0
     for row, column in _places(size):
         for value in (low, high):
             changed = given[picture].copy()
             changed[..., row, column] = value
-            after = subject.run({**given, picture: changed})[output]
+            after = candidate.run({**given, picture: changed})[output]
             farthest = max(farthest, _farthest(before, after, (row, column), size, share))
     edge = max(size.height, size.width) // 2 - 2
     return None if farthest >= edge else farthest
@@ -147,7 +147,7 @@ def _farthest(before: Array, after: Array, place: tuple[int, int], size: Size, s
     )
 
 
-def seams(subject: Subject, output: str, halo: int, multiple: int, least: int) -> float:
+def seams(candidate: Candidate, output: str, halo: int, multiple: int, least: int) -> float:
     """How far what comes of tiles differs from what comes of a whole picture, as a share of the output's range.
 
     The tiles are the first, the middle and the last of three by three, each cut with ``halo`` pixels on each side that
@@ -156,12 +156,12 @@ def seams(subject: Subject, output: str, halo: int, multiple: int, least: int) -
     margin = -(-halo // multiple) * multiple
     kept = margin + -(-max(least, 8) // multiple) * multiple
     side = 3 * kept
-    given = subject.filled(Size(side, side))
-    whole = subject.run(given)[output].astype(np.float64)
+    given = candidate.filled(Size(side, side))
+    whole = candidate.run(given)[output].astype(np.float64)
     scale, worst = Fraction(whole.shape[2], side), 0.0
     for at in range(0, side, kept):
         span = max(0, at - margin), at, at + kept, min(side, at + kept + margin)
-        made = subject.run({name: _cut(array, (span[0], span[3]), side) for name, array in given.items()})[output]
+        made = candidate.run({name: _cut(array, (span[0], span[3]), side) for name, array in given.items()})[output]
         ours, theirs = _block(made, span, scale, own=True), _block(whole, span, scale, own=False)
         worst = max(worst, float(np.abs(ours - theirs).max()))
     return worst / (float(np.ptp(whole)) or 1.0)
@@ -187,17 +187,17 @@ def _places(size: Size) -> list[tuple[int, int]]:
     return [middle, (middle[0] + 1, middle[1] + 1), (middle[0] + 2, middle[1] - 1)]
 
 
-def check_repeatable(subject: Subject, size: Size) -> None:
+def check_repeatable(candidate: Candidate, size: Size) -> None:
     """Run it twice on the same.
 
     Raises:
         BadInput: it does not give the same.
     """
-    given = subject.filled(size)
-    first, second = subject.run(given), subject.run(given)
+    given = candidate.filled(size)
+    first, second = candidate.run(given), candidate.run(given)
     for name, array in first.items():
         if not np.array_equal(array, second[name], equal_nan=array.dtype.kind == "f"):
             raise BadInput(
-                f"{subject.name}: two runs on the same input give another {name!r}: it draws numbers, or keeps a "
+                f"{candidate.name}: two runs on the same input give another {name!r}: it draws numbers, or keeps a "
                 "state; no file can give what it gives"
             )

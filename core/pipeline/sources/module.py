@@ -105,15 +105,15 @@ def module_source(given: Any, name: str, size: Size | None, origin: str, contrac
     _check_module(module, name)
     inputs = _inputs(module, examples, name, size)
     run = partial(_run, module, [spec.name for spec in inputs], name)
-    subject = measure.Subject(name, inputs, run)
+    candidate = measure.Candidate(name, inputs, run)
     probe = shapes.size_of(inputs[0])
     assert probe is not None
-    modes.check_repeatable(module, from_torch.arguments(subject.filled(probe), inputs), name)
-    freed = measure.Subject(name, shapes.freed(inputs, probe), run)
+    modes.check_repeatable(module, from_torch.arguments(candidate.filled(probe), inputs), name)
+    freed = measure.Candidate(name, shapes.freed(inputs, probe), run)
     free = _takes_any(freed)
-    outputs = list(run(subject.filled(probe)))
+    outputs = list(run(candidate.filled(probe)))
     build = partial(_graph, module, name)
-    found = described(freed if free else subject, outputs, name, free=free, contract=contract, build=build)
+    found = described(freed if free else candidate, outputs, name, free=free, contract=contract, build=build)
     return ModuleSource(module, found, origin, [])
 
 
@@ -211,9 +211,9 @@ def _run(module: nn.Module, names: Sequence[str], title: str, given: Mapping[str
     return {word: value.numpy() for word, value in zip(words, found, strict=True)}
 
 
-def _takes_any(subject: measure.Subject) -> bool:
+def _takes_any(candidate: measure.Candidate) -> bool:
     try:
-        measure.sizes(subject)
+        measure.sizes(candidate)
     except BadInput:
         return False
     return True

@@ -84,8 +84,8 @@ class OnnxSource:
         ):
             for size in sizes:
                 assert size is not None
-                subject = measure.Subject(self.traits.name, graph.inputs, made)
-                for given in (subject.filled(size), subject.drawn(size)):
+                candidate = measure.Candidate(self.traits.name, graph.inputs, made)
+                for given in (candidate.filled(size), candidate.drawn(size)):
                     self._judge(file(given), made(given), given, size)
 
     def _judge(self, wanted: dict[str, Array], made: dict[str, Array], given: dict[str, Array], size: Size) -> None:
@@ -129,7 +129,7 @@ class OnnxSource:
         if self.plain.floats is None:
             return None
         size = shapes.size_of(graph.input) or self.found.tried[0]
-        feed = measure.Subject(self.traits.name, graph.inputs, dict).filled(size)
+        feed = measure.Candidate(self.traits.name, graph.inputs, dict).filled(size)
         given = matched(self.plain, graph, feed, lambda model: _opened(model, REFERENCE_OPTIONS, self.threads))
         return Rounded(given, unrounded(graph, given))
 
@@ -166,10 +166,10 @@ def onnx_source(path: Path, name: str, contract: Contract, threads: int, *, requ
     inputs, free = _specs(found.inputs), any(isinstance(n, str) for end in found.inputs for n in end.shape)
     check_sizes(found, shapes.at(inputs, Size(measure.SIDE, measure.SIDE)))
     with _opened(found.to_bytes(), REFERENCE_OPTIONS, threads) as run:
-        subject = measure.Subject(str(path), inputs, run)
+        candidate = measure.Candidate(str(path), inputs, run)
         outputs = [end.name for end in found.outputs]
         build = partial(_probe_graph, found, name)
-        description = described(subject, outputs, name, free=free, contract=contract, build=build)
+        description = described(candidate, outputs, name, free=free, contract=contract, build=build)
     if found.floats is not None:
         traits = replace(description.traits, precisions=("int8",))
         description = replace(description, traits=traits)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph, Kind, Size, TensorSpec
     from clearport.pictures.images import Image8
     from clearport.pipeline.sources.contract import Contract
-    from clearport.pipeline.sources.measure import Subject
+    from clearport.pipeline.sources.measure import Candidate
 
     Specs = tuple[TensorSpec, ...]
 
@@ -26,10 +26,10 @@ _PHOTOS = 3
 
 
 def found_of(
-    subject: Subject, graph: Graph, main: TensorSpec, probe: Size, contract: Contract
+    candidate: Candidate, graph: Graph, main: TensorSpec, probe: Size, contract: Contract
 ) -> tuple[ranges.Found, ranges.Found]:
     """The ranges of the picture that comes in and of the one that goes out."""
-    picture = shapes.lead(subject.inputs)
+    picture = shapes.lead(candidate.inputs)
     told = [ranges.Found(spec.value_range, "as the file or you say") for spec in (picture, main)]
     said = [
         any(end.range is not None and end.name in {"", spec.name} for end in ends)
@@ -38,14 +38,14 @@ def found_of(
     if all(said):
         return told[0], told[1]
     photos = [load_rgb(path) for path in samples.calibration()[:_PHOTOS]]
-    at_size = shapes.at(subject.inputs, probe)
+    at_size = shapes.at(candidate.inputs, probe)
 
     def feed(photo: Image8, span: tuple[float, float]) -> dict[str, Array]:
         ranged = [replace(s, value_range=span) if s.is_picture else s for s in at_size]
         return feeds.feed_of(ranged, feeds.sample_of(ranged, fit(photo, probe)))
 
     def restore(index: int, span: tuple[float, float]) -> Array:
-        return subject.run(feed(photos[index], span))[main.name]
+        return candidate.run(feed(photos[index], span))[main.name]
 
     shown = [feed(photo, ranges.UNIT)[picture.name] for photo in photos]
     index = next(i for i, spec in enumerate(graph.outputs) if spec.name == main.name)
@@ -55,7 +55,7 @@ def found_of(
     if made.picture and made.range is not None and not said[1]:
         source = told[0] if said[0] else ranges.at_input(graph) or taken
         shots = [*photos, load_rgb(samples.golden()), probe_picture(probe)]
-        made = _within(made, [subject.run(feed(shot, source.range or ranges.UNIT))[main.name] for shot in shots])
+        made = _within(made, [candidate.run(feed(shot, source.range or ranges.UNIT))[main.name] for shot in shots])
     measured = (ranges.at_input(graph) or taken, made)
     return (told[0] if said[0] else measured[0]), (told[1] if said[1] else measured[1])
 

@@ -105,7 +105,7 @@ def _clip_convolution(node: ir.Node) -> ir.Value | None:
 
 
 def _beside(node: ir.Node, frames: Sequence[ir.Value], group: int) -> ir.Value:
-    """Neighbouring frames as channels; where there are groups, those of a group side by side."""
+    """Neighboring frames as channels; where there are groups, those of a group side by side."""
     count, channels, height, width = fixed(frames[0]) or ()
     shape = (count, len(frames) * channels, height, width)
     together = insert(node, "Concat", list(frames), shape, {"axis": 1})

@@ -4,15 +4,15 @@
            ├───────────────┘                                                                │
            └──────────────────────────────── image ─────────────────────────────────────────┘
 
-As the paper has it: 26 convolutions of 3x3 with 16 channels, batch normalisation after each, ReLU, a skip connection
-around every pair, and the negative rain layer learnt from the high frequencies and added to the image.
+As the paper has it: 26 convolutions of 3x3 with 16 channels, batch normalization after each, ReLU, a skip connection
+around every pair, and the negative rain layer learned from the high frequencies and added to the image.
 
 What differs, or was chosen here:
 
 - The low pass is a box of 31x31 pixels, from two average poolings. The paper's guided filter (radius 15, epsilon
-  1) is nearly this: no variance of a picture in 0..1 reaches far towards 1, so that it hardly keeps an edge.
-- Convolutions have no bias, since batch normalisation would take it out again (the paper's 57,369 parameters count 403
-  of them). Batch normalisation is folded into the convolutions at export.
+  1) is nearly this: no variance of a picture in 0..1 reaches far toward 1, so that it hardly keeps an edge.
+- Convolutions have no bias, since batch normalization would take it out again (the paper's 57,369 parameters count 403
+  of them). Batch normalization is folded into the convolutions at export.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _RADIUS = 15
 _START = 0.01
 
 
-class _Normalised(nn.Module):
-    """A 3x3 convolution and batch normalisation; ``gain`` is what the latter starts with."""
+class _Normalized(nn.Module):
+    """A 3x3 convolution and batch normalization; ``gain`` is what the latter starts with."""
 
     def __init__(self, before: int, after: int, gain: float = 1.0) -> None:
         super().__init__()
@@ -40,8 +40,8 @@ class _Normalised(nn.Module):
         nn.init.constant_(self.norm.weight, gain)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        normalised: torch.Tensor = self.norm(self.convolution(features))
-        return normalised
+        normalized: torch.Tensor = self.norm(self.convolution(features))
+        return normalized
 
 
 class _Block(nn.Module):
@@ -49,8 +49,8 @@ class _Block(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = _Normalised(_WIDTH, _WIDTH)
-        self.second = _Normalised(_WIDTH, _WIDTH)
+        self.first = _Normalized(_WIDTH, _WIDTH)
+        self.second = _Normalized(_WIDTH, _WIDTH)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return features + F.relu(self.second(F.relu(self.first(features))))
@@ -69,9 +69,9 @@ class DDN(nn.Module):
             nn.AvgPool2d((1, side), 1, (0, _RADIUS), count_include_pad=False),
             nn.AvgPool2d((side, 1), 1, (_RADIUS, 0), count_include_pad=False),
         )
-        self.head = _Normalised(3, _WIDTH)
+        self.head = _Normalized(3, _WIDTH)
         self.body = nn.Sequential(*(_Block() for _ in range(_BLOCKS)))
-        self.tail = _Normalised(_WIDTH, 3, gain=_START)
+        self.tail = _Normalized(_WIDTH, 3, gain=_START)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | Restored:
         detail = image - self.low_pass(image)

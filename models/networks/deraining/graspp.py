@@ -13,11 +13,11 @@ adversarial scheme trains it further. (GRASPP-GAN is the whole; this is the gene
 What it leaves open, and what was chosen here:
 
 - ResNet-18's four stages of two basic blocks, modified for restoration: a 3x3 head of stride 1 without pooling, one
-  halving instead of five, 16 and 32 channels, no normalisation (batches are small; blocks start near the identity).
+  halving instead of five, 16 and 32 channels, no normalization (batches are small; blocks start near the identity).
 - ASPP's branches: 1x1, 3x3 with dilations 2, 4 and 8, and the average of the picture. Their concatenation goes
   through a 1x1 convolution; the average's share of it is computed on the average itself and added, which is the
   same without spreading it over the picture first.
-- The rain layer is learnt and subtracted. The discriminator is in ``discriminator.py``.
+- The rain layer is learned and subtracted. The discriminator is in ``discriminator.py``.
 """
 
 from __future__ import annotations

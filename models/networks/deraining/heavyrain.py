@@ -1,6 +1,6 @@
 """Two branches for heavy rain: streaks and haze, with an adjustable strength of dehazing (arXiv 1905.05404).
 
-    image ─┬─ localisation: where rain is ─ sigmoid ─ mask ─┐
+    image ─┬─ localization: where rain is ─ sigmoid ─ mask ─┐
            ├─ streak branch ─────────────────────────────── multiply ─ S ─┐
            ├─ haze branch ─ transmission T, light A ──────────────────────┴─ (I - S - A) / T + A ─ refine (SPP) ─ clip
 
@@ -18,9 +18,9 @@ What it leaves open, and what was chosen here:
 - The mask is multiplied with the streak layer, so it is used when restoring too, and the loss of the picture alone can
   train it; ``maps["rain_mask"]`` lets a loss teach it where rain is.
 - S may have either sign: with a ReLU, pixels at zero would have no gradient.
-- T is estimated at a quarter of the resolution and upsampled: haze has no sharp edges. It is at least 0.1, and learnt
+- T is estimated at a quarter of the resolution and upsampled: haze has no sharp edges. It is at least 0.1, and learned
   and computed as opacity 1/T - 1 (see ``layers.scattering``): the same model, without a division.
-- The losses on the mask, T and A (see ``recipe``) use that synthetic rain knows them. Widths; no normalisation, because
+- The losses on the mask, T and A (see ``recipe``) use that synthetic rain knows them. Widths; no normalization, because
   batches are small.
 """
 
@@ -84,7 +84,7 @@ class HeavyRain(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.dehaze = _DEHAZE.default
-        self.localisation = nn.Sequential(
+        self.localization = nn.Sequential(
             nn.Conv2d(3, _MASK_WIDTH, 3, padding=1),
             nn.ReLU(),
             *(ResidualBlock(_MASK_WIDTH, dilation) for dilation in (1, 2)),
@@ -113,7 +113,7 @@ class HeavyRain(nn.Module):
             start_at(convolution, level)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | Restored:
-        mask = torch.sigmoid(self.localisation(image))
+        mask = torch.sigmoid(self.localization(image))
         streaks = mask * self.streaks(image)
         opacity, light = self.haze(image)
         derained = scene(image - streaks, opacity, light)

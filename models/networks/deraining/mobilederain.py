@@ -7,9 +7,9 @@
                                            │
                                           clip
 
-It is clearport's own, after what the papers on deraining agree on: the rain layer is learnt and subtracted (Fu et al.,
+It is clearport's own, after what the papers on deraining agree on: the rain layer is learned and subtracted (Fu et al.,
 Deep Detail Network, CVPR 2017), streaks are long, so that most layers work at a quarter of the resolution and see 37
-pixels to each side, and features of both resolutions are added (U-Net, arXiv 1505.04597). There is no normalisation, no
+pixels to each side, and features of both resolutions are added (U-Net, arXiv 1505.04597). There is no normalization, no
 attention and no activation but ReLU. The quantizer may still choose a tail in float, where that measures better.
 """
 

@@ -3,7 +3,7 @@
     image ─────────────┬─ concat ─ conv 6-32 ─ LSTM ─ 5 residual blocks ─ conv 32-3 ─ add image ─ picture of t ─ clip
     picture of t - 1 ──┘ (at first the image)                                          (6 stages t, same weights)
 
-As the paper has it: 32 channels, 6 stages with the same weights, no normalisation, plain residual blocks (the variant
+As the paper has it: 32 channels, 6 stages with the same weights, no normalization, plain residual blocks (the variant
 PReNet_r, which repeats one block five times, is not built here). Trained with the negative SSIM of the last
 stage, in RGB 0..1.
 

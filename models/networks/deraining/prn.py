@@ -3,7 +3,7 @@
     image ─────────────┬─ concat ─ conv 6-32 ─ 5 residual blocks ─ conv 32-3 ─ add image ─ picture of stage t ─ clip
     picture of t - 1 ──┘ (at first the image)                                              (6 stages, same weights)
 
-As the paper has it: 32 channels, 6 stages, no normalisation, plain residual blocks (the variant PRN_r, which repeats
+As the paper has it: 32 channels, 6 stages, no normalization, plain residual blocks (the variant PRN_r, which repeats
 one block five times, is not built here). It was trained with the negative SSIM of the last stage, in RGB 0..1.
 """
 

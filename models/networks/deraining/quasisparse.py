@@ -17,7 +17,7 @@ What it leaves open, and what was chosen here:
 - A block is a 3x3 convolution of 4 groups and a 1x1 convolution that shares features among them, added to its
   input. All decoders read the features of one encoder, and the coarser ones those of the main decoder on its way up:
   the auxiliary ones are one convolution each and are not there after training.
-- Three resolutions of 24, 48 and 96 channels; auxiliary pictures at a half and a quarter of the size. No normalisation.
+- Three resolutions of 24, 48 and 96 channels; auxiliary pictures at a half and a quarter of the size. No normalization.
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ What it leaves open, and what was chosen here:
 
 - How the two media act together: light passes both, so their transmissions are multiplied. (The authors' script for
   evaluation combines them as a sum with constants set by hand.) T is at least 0.1.
-- T_s and T_v are learnt and computed as opacities 1/T - 1 (see ``layers.scattering``): the same model,
+- T_s and T_v are learned and computed as opacities 1/T - 1 (see ``layers.scattering``): the same model,
   without a division.
-- T_s has three channels (a grey streak covers a dark colour more than a bright one), T_v has one: vapor is grey.
+- T_s has three channels (a gray streak covers a dark color more than a bright one), T_v has one: vapor is gray.
 - VNet reads the picture beside T_s, since streaks alone do not tell how dense the vapor is. It works at half the
   resolution with windows of 4 and 8 pixels, and its map is upsampled: vapor has no sharp edges. The loss
   ``transmission`` teaches it the vapors of synthetic rain.
-- Widths, and no normalisation: batches are small, and the units start near the identity.
+- Widths, and no normalization: batches are small, and the units start near the identity.
 - ANet ends in an average, so that any picture size fits. A is in 1..1.5: it must be brighter than the streaks.
 """
 

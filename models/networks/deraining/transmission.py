@@ -4,16 +4,16 @@
              ├─ T-net: encoder ─ 6 ShuffleNet units ─ decoder ─ opacity 1/T - 1 ─ I + (I - A) (1/T - 1) ─ clip
              └──────────────────────────────────────────────────────────────────────┘
 
-What the paper says: rain is modelled by the image degradation model I = T J + (1 - T) A; a triangle-shaped network
+What the paper says: rain is modeled by the image degradation model I = T J + (1 - T) A; a triangle-shaped network
 learns the atmospheric light of every picture and is tuned further while the transmission network is trained; the
 transmission network is made of ShuffleNet units; the picture without rain follows from the model.
 
 What it leaves open, and what was chosen here:
 
-- T has three channels: a grey streak covers a dark colour more than a bright one, which one channel cannot say.
+- T has three channels: a gray streak covers a dark color more than a bright one, which one channel cannot say.
 - The T-net gives 1/T - 1 (see ``layers.scattering``): the same model, without a division. T is at least 0.1.
 - The T-net is an encoder and decoder of three resolutions (18, 36 and 72 channels, 3 groups) with skip connections
-  that are added. There is no normalisation: batches are small, and the units start near the identity.
+  that are added. There is no normalization: batches are small, and the units start near the identity.
 - The triangle ends in an average instead of a fully connected layer, so that any picture size fits. A is in 1..1.5:
   it must be brighter than the streaks.
 - Both networks are trained together from the start, by the restored picture. The paper estimates a light for every

@@ -8,8 +8,8 @@
 The paper learns γ "in a coarse to elaborate manner" and lets dark areas borrow from far ones by attention over all
 pixels. Here one γ for the picture comes from a global mean, so that what follows sees every picture at about the same
 exposure, and far areas are reached by dilated convolutions and another global mean at 1/8 of the size: no softmax, no
-exponential (see ``layers.gamma``), no division. Gain and offset, smooth like γ, correct colour and haze; the three
-convolutions at half size take away the noise and the compression artefacts that brightening shows. γ, gain and offset
+exponential (see ``layers.gamma``), no division. Gain and offset, smooth like γ, correct color and haze; the three
+convolutions at half size take away the noise and the compression artifacts that brightening shows. γ, gain and offset
 are bilinear enlargements of maps at a quarter of the size: they are smooth, and cannot outline an object with a halo.
 """
 
@@ -134,7 +134,7 @@ class Iagc(nn.Module):
 
 
 def _constant(inputs: int, outputs: int, value: float, kernel: int = 3) -> nn.Conv2d:
-    """A convolution that gives ``value`` everywhere until it has learnt something."""
+    """A convolution that gives ``value`` everywhere until it has learned something."""
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     assert convolution.bias is not None
     nn.init.zeros_(convolution.weight)
@@ -161,5 +161,5 @@ SPEC = ModelSpec(
     paper=Paper("Low-Light Image Enhancement with Illumination-Aware Gamma Correction", "2308.08220"),
     recipe={"loss": "l1 + 0.2*ssim", "patch": 256, "batch": 8, "lr": 2e-3},
     recommended=True,
-    license="CC-BY-NC-4.0",  # the bundled weights have learnt from SICE, whose terms these are
+    license="CC-BY-NC-4.0",  # the bundled weights have learned from SICE, whose terms these are
 )

@@ -2,13 +2,13 @@
 
     image ── coarse γ of the picture ── power ── strided convolutions to 1/4 ── 2 × local-to-global attention ─┐
           ┌─ convolutions, enlarged, with skips from 1/2 and 1/1 ──────────────────────────────────────────────┘
-          ├─ fine γ per pixel and colour ── power of the image ─┬─ add ── clip
+          ├─ fine γ per pixel and color ── power of the image ─┬─ add ── clip
           └─ residual ──────────────────────────────────────────┘
 
 The abstract fixes the parts: gamma by Taylor series (see ``layers.gamma``), found coarse first and then in detail, and
 attention that reaches all pixels (see ``layers.hierarchy``). Chosen here: one coarse γ as in the mobile form, a U-Net
-around the attention, three colours of fine γ, and a residual for what a gamma cannot do. Attention has softmax and
-layer normalisation, so int8 is not what it is made for: the mobile form, ``iagc``, is.
+around the attention, three colors of fine γ, and a residual for what a gamma cannot do. Attention has softmax and
+layer normalization, so int8 is not what it is made for: the mobile form, ``iagc``, is.
 """
 
 from __future__ import annotations

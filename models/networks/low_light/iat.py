@@ -2,11 +2,11 @@
 
     image ── conv 3-16, leaky ReLU ─┬─ 3 blocks ── + ── conv 16-3, ReLU = what to multiply by
                                     └─ 3 blocks ── + ── conv 16-3, tanh = what to add
-    image ── 2 strided convolutions ── tokens ── attention of 10 learned queries ── γ, 3x3 colour matrix
-    ((image · multiply + add) · colour matrix) ── clip ── ^γ
+    image ── 2 strided convolutions ── tokens ── attention of 10 learned queries ── γ, 3x3 color matrix
+    ((image · multiply + add) · color matrix) ── clip ── ^γ
 
 The ten queries look at all tokens, a quarter of the picture's height by a quarter of its width. The softmax over them,
-the power and the normalisation of the tokens are what int8 cannot hold.
+the power and the normalization of the tokens are what int8 cannot hold.
 
 ``deploy`` merges what is linear: channel mixings and layer scales into the convolutions beside them, the shortcut
 around a depthwise convolution into its middle tap, and the products of weights in the attention.
@@ -31,7 +31,7 @@ class Iat(nn.Module):
     """RGB image (B, 3, H, W) float32 in 0..1, too dark or too bright, to a well-lit one.
 
     91,154 parameters, and 91,348 numbers in its state dict, as in the published files (those of batch norm are more).
-    In training mode it gives ``Restored`` with the maps ``gamma`` (B, 1, 1, 1) and ``colour`` (B, 3, 3).
+    In training mode it gives ``Restored`` with the maps ``gamma`` (B, 1, 1, 1) and ``color`` (B, 3, 3).
     """
 
     def __init__(self) -> None:
@@ -41,10 +41,10 @@ class Iat(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | Restored:
         multiply, add = self.local(image)
-        gamma, colour = self.whole(image)
-        mixed = colour @ (image * multiply + add).flatten(2)
+        gamma, color = self.whole(image)
+        mixed = color @ (image * multiply + add).flatten(2)
         result = mixed.view_as(image).clamp(_DARKEST, 1.0) ** gamma
-        return Restored(result, maps={"gamma": gamma, "colour": colour}) if self.training else result.clamp(0.0, 1.0)
+        return Restored(result, maps={"gamma": gamma, "color": color}) if self.training else result.clamp(0.0, 1.0)
 
     def deploy(self) -> Iat:
         """The plain form that is exported."""

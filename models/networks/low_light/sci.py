@@ -1,4 +1,4 @@
-"""SCI: self-calibrated illumination, three colours wide (arXiv 2204.10137).
+"""SCI: self-calibrated illumination, three colors wide (arXiv 2204.10137).
 
     image ── conv 3-3, ReLU ── + (conv 3-3, batch norm, ReLU) ── conv 3-3, sigmoid ── + image ── clip = illumination
     image / illumination ── clip

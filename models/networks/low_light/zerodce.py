@@ -1,11 +1,11 @@
-"""Zero-DCE: brightening by eight curves per pixel and colour, learnt without references (arXiv 2001.06826).
+"""Zero-DCE: brightening by eight curves per pixel and color, learned without references (arXiv 2001.06826).
 
     image ── conv 3-32 ─ conv ─ conv ─ conv ─┬─ conv 64-32 ─ conv 64-32 ─ conv 64-24 ── tanh ── 8 curve maps
               └───────────│──────┴────────│───┘ (each of the last three also sees its mirror image among the first)
     image ── x + a·(x² - x), eight times ── clip
 
-3x3 kernels, ReLU between them. The network sees no well-lit picture while it learns: its losses ask for neighbouring
-regions to keep their differences, for a mean level, for grey on average, and for smooth curves. The authors' own
+3x3 kernels, ReLU between them. The network sees no well-lit picture while it learns: its losses ask for neighboring
+regions to keep their differences, for a mean level, for gray on average, and for smooth curves. The authors' own
 weights are not for commercial use, so there is no importer.
 """
 
@@ -77,13 +77,13 @@ SPEC = ModelSpec(
     halo=7,  # one pixel for each convolution
     value_range=(0.0, 1.0),
     paper=Paper("Zero-Reference Deep Curve Estimation for Low-Light Image Enhancement", "2001.06826"),
-    license="CC-BY-NC-4.0",  # the bundled weights have learnt from SICE, whose terms these are
+    license="CC-BY-NC-4.0",  # the bundled weights have learned from SICE, whose terms these are
     recipe={  # the weights of the authors' training, and a shorter one: 10 times their rate, smaller crops
         "degradation": "unpaired",
-        "loss": "spatial + 10*exposure + 5*colour + 1600*smooth-curves",
+        "loss": "spatial + 10*exposure + 5*color + 1600*smooth-curves",
         "patch": 128,
         "batch": 4,
         "lr": 1e-3,
-        "optimiser": "adam",
+        "optimizer": "adam",
     },
 )

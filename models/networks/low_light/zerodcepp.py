@@ -1,4 +1,4 @@
-"""Zero-DCE++: one curve per pixel and colour, found in a small copy of the picture (arXiv 2103.00860).
+"""Zero-DCE++: one curve per pixel and color, found in a small copy of the picture (arXiv 2103.00860).
 
 As Zero-DCE, with depthwise separable convolutions, one curve map for all eight iterations, and the network at an
 eighth of the picture's height and width: its curves are smooth, so little is lost by enlarging them. The paper reduces
@@ -73,10 +73,10 @@ SPEC = ModelSpec(
     paper=Paper("Learning to Enhance Low-Light Image via Zero-Reference Deep Curve Estimation", "2103.00860"),
     recipe={
         "degradation": "unpaired",
-        "loss": "spatial + 10*exposure + 5*colour + 1600*smooth-curves",
+        "loss": "spatial + 10*exposure + 5*color + 1600*smooth-curves",
         "patch": 256,
         "batch": 8,
         "lr": 2e-3,
-        "optimiser": "adam",
+        "optimizer": "adam",
     },
 )

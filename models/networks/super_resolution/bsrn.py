@@ -4,7 +4,7 @@
                   └──────────────────────────────────────────────────────────┘
 
 It is RFDN with GELU and with blueprint separable convolutions: a 1x1 convolution, then a 3x3 one for each channel. In
-this published form a learnt weight per channel stands in for the contrast-aware attention of the paper, so that
+this published form a learned weight per channel stands in for the contrast-aware attention of the paper, so that
 nothing in it looks at the whole picture. Two things of the authors' that are linear are folded by the importer: the
 picture goes in once instead of four times, and those weights are in the 1x1 convolution that follows them.
 """

@@ -4,9 +4,9 @@
            └─ nearest convolution ─────────────────────────────────────── add ─ PixelShuffle ─ clip
 
 A block is an ``EdgeConv`` while the network learns and a 3x3 convolution when it is exported (``deploy``). In the
-authors' notation this is M7C24. Differences: all three colours rather than luma; ReLU rather than PReLU, which
-int8 kernels compute more slowly or not at all (XNNPACK has none); with the colours, what they add to every
-channel, the image, becomes nearest-neighbour upsampling by a frozen 1x1 convolution.
+authors' notation this is M7C24. Differences: all three colors rather than luma; ReLU rather than PReLU, which
+int8 kernels compute more slowly or not at all (XNNPACK has none); with the colors, what they add to every
+channel, the image, becomes nearest-neighbor upsampling by a frozen 1x1 convolution.
 """
 
 from __future__ import annotations

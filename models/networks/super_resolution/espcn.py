@@ -3,7 +3,7 @@
     luma ─ conv 5x5 1-64 ─ ReLU ─ conv 3x3 64-32 ─ ReLU ─ conv 3x3 32-s² ─ tanh
 
 The published TensorFlow graph of fannymonori has ReLU within and tanh behind depth_to_space; as tanh looks at each
-value alone, it stands before it here. Colours are enlarged bilinearly (``layers.luma``).
+value alone, it stands before it here. Colors are enlarged bilinearly (``layers.luma``).
 """
 
 from __future__ import annotations

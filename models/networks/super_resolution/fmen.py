@@ -98,7 +98,7 @@ SPEC = ModelSpec(
     scales=(2, 3, 4),
     default_scale=4,
     halo=32,  # of 34: one pixel for each 3x3 convolution in a row, whose outermost ones hardly count
-    paper=Paper("Fast and Memory-Efficient Network Towards Efficient Image Super-Resolution", "2204.08397"),
+    paper=Paper("Fast and Memory-Efficient Network Toward Efficient Image Super-Resolution", "2204.08397"),
     importers=(published_state_dict,),
     published=(
         "fmen_x4.pth of ofsoundof/NTIRE2022_ESR (MIT). Measured: x4 32.03/28.58 dB Y and 30.13/26.77 dB RGB on "

@@ -3,7 +3,7 @@
     luma ─ conv 5x5 1-56 ─ conv 1x1 56-12 ─ 4 × conv 3x3 12-12 ─ conv 1x1 12-56 (PReLU after each) ─ conv 1x1 56-s²
 
 The paper ends in a 9x9 transposed convolution; the published TensorFlow graph has a 1x1 convolution and depth_to_space
-in its place, and so has this. Colours are enlarged bilinearly (``layers.luma``).
+in its place, and so has this. Colors are enlarged bilinearly (``layers.luma``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """NCNet: super resolution by seven plain convolutions of 32 channels and a nearest convolution (arXiv 2208.11609).
 
 It is ``PlainNet`` of ``layers.plain``. The nearest convolution is its frozen 1x1 kernel: followed by PixelShuffle it is
-nearest-neighbour upsampling, and on NPUs it is several times faster than a resize operator.
+nearest-neighbor upsampling, and on NPUs it is several times faster than a resize operator.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """SAFMN: spatially adaptive feature modulation (arXiv 2302.13800), as its authors entered it in NTIRE 2023.
 
-    image ─┬─ conv ─ response normalisation ─ 8 × block ─ conv ─ PixelShuffle ─ add ─ clip
+    image ─┬─ conv ─ response normalization ─ 8 × block ─ conv ─ PixelShuffle ─ add ─ clip
            └─ bilinear enlargement ────────────────────────────────────────────┘
 
 A block is a modulation and a mixer (conv 3x3, GELU, conv 1x1), each added to its input. The modulation splits the
 channels in four: one part is filtered as it is, the others after max-pooling by 4, 8 and 16, and enlarged again; the
-GELU of their mix multiplies the input. Normalisation compares the energy of each channel over the whole picture.
+GELU of their mix multiplies the input. Normalization compares the energy of each channel over the whole picture.
 
 The authors pool to size // 16 by an adaptive pooling, which no phone has; where both sides are multiples of 16 the
 fixed windows used here are the same. For other multiples of 8 the last window is the half that lies in the picture.
@@ -23,7 +23,7 @@ _WIDTH, _DEPTH, _LEVELS = 36, 8, 4
 
 
 class ResponseNorm(nn.Module):
-    """Global response normalisation (arXiv 2301.00808): (B, C, H, W) to the same.
+    """Global response normalization (arXiv 2301.00808): (B, C, H, W) to the same.
 
     The energy is a mean over the picture where the paper has a sum, whose square root of a large picture float16 does
     not hold; only their ratio counts. Trained networks see no difference.
@@ -117,11 +117,11 @@ SPEC = ModelSpec(
     halo=32,  # an overlap that hides seams; eight poolings by 16 in a row reach across any tile
     size_multiple=8,
     value_range=(0.0, 1.0),
-    whole_picture=True,  # the normalisation
+    whole_picture=True,  # the normalization
     paper=Paper("Spatially-Adaptive Feature Modulation for Efficient Image Super-Resolution", "2302.13800"),
     published=(
         "safmn_x4.pth of sunny2109/SAFMN (Apache-2.0), the entry of NTIRE 2023. Measured: x4 32.16/28.63 dB Y and "
         "30.23/26.81 dB RGB on Set5/Set14, pictures mirrored outward to multiples of 16; the paper reports "
-        "32.18/28.60 Y for the form with layer normalisation."
+        "32.18/28.60 Y for the form with layer normalization."
     ),
 )

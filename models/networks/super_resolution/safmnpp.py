@@ -94,14 +94,14 @@ SPEC = ModelSpec(
     build=build,
     scales=(2, 3, 4),
     default_scale=4,
-    halo=40,  # of about 50: a window of 8, a neighbour for the filter and one for the enlargement, twice, and the rest
+    halo=40,  # of about 50: a window of 8, a neighbor for the filter and one for the enlargement, twice, and the rest
     size_multiple=8,
     value_range=(0.0, 1.0),
     paper=Paper("Spatially-Adaptive Feature Modulation for Efficient Image Super-Resolution", "2302.13800"),
     published=(
         "light_safmnpp_x4.pth of sunny2109/SAFMN (Apache-2.0), whose averaged weights are taken. Measured: x4 "
         "30.43/27.49 dB Y and 26.96/24.94 dB RGB on Set5/Set14, pictures mirrored outward to multiples of 16; it "
-        "was made for AVIF-coded pictures, whose colours it smooths, and the authors give no figure for these "
+        "was made for AVIF-coded pictures, whose colors it smooths, and the authors give no figure for these "
         "sets."
     ),
 )

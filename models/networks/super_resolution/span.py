@@ -1,6 +1,6 @@
 """SPAN: attention without parameters, winner of NTIRE 2024 (arXiv 2311.12770), in its slim form of 28 channels.
 
-    image ─ normalise ─ conv ─┬─ 6 × block ─ conv ─┐
+    image ─ normalize ─ conv ─┬─ 6 × block ─ conv ─┐
                               └──────────────── concat ─ conv 1x1 ─ conv ─ PixelShuffle
                       (and what block 1 gives, and the first SiLU of block 6)
 

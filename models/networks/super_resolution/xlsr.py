@@ -7,7 +7,7 @@
 
 There is no enlarged image to add at the end: the pixels themselves go through the network, and the clipped ReLU
 (a clamp to the pixel range) keeps the last tensor in a range that int8 knows exactly. The start lets the image through:
-the three colours travel in the first channels of the short branch and leave as nearest-neighbour upsampling.
+the three colors travel in the first channels of the short branch and leave as nearest-neighbor upsampling.
 Where the paper is not explicit, here: ReLU follows every 3x3 convolution but the last, and the 1x1 that joins branches.
 """
 

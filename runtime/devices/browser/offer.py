@@ -43,7 +43,7 @@ def _obstacle(artifact: Artifact, runner: Runner, unit: Unit, backend: Backend) 
     what = f"{artifact.key} {runner} {backend}"
     source, result = artifact.inputs[0], artifact.outputs[0]
     if artifact.variant == "ort" and unit != "cpu":
-        return Skipped(what, "an .ort file is optimised for the CPU: the GPU and WebNN take the .onnx file")
+        return Skipped(what, "an .ort file is optimized for the CPU: the GPU and WebNN take the .onnx file")
     if runner == LITERT and "int8" in (source.dtype, result.dtype):
         return Skipped(what, "LiteRT.js takes uint8 and float32 pictures: export with --io uint8")
     if runner == LITERT and source.dynamic:

@@ -53,7 +53,7 @@ def price_ms(found: Work, host: Host, bandwidth: float) -> float:
 
 
 def _macs(graph: FlatGraph, op: Any) -> int:
-    """Multiply-adds, or what takes as long: an addition in a pool, a weighted neighbour in a resize."""
+    """Multiply-adds, or what takes as long: an addition in a pool, a weighted neighbor in a resize."""
     kind, options = graph.kind(op), op.builtinOptions
     result = math.prod(graph.dims(int(op.outputs[0])))
     if kind == "TRANSPOSE_CONV":  # each input value meets the whole kernel

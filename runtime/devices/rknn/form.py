@@ -2,7 +2,7 @@
 
 What stands in the way of our files, as measured with rknn-toolkit2 2.5.0:
 
-- It reads operator sets up to 19. A file of a later one is labelled 19 where none of its operators has changed since.
+- It reads operator sets up to 19. A file of a later one is labeled 19 where none of its operators has changed since.
 - int8 tensors whose zero points are all 0 it quantizes again: it takes their range to be -128..127 steps, makes it
   symmetric, and so has 126 steps where there were 127. In a network whose rounding was compensated (GPTQ) that costs
   several dB. With another zero point it keeps them as they are. So weights are counted from -1, which changes no value,
@@ -11,7 +11,7 @@ What stands in the way of our files, as measured with rknn-toolkit2 2.5.0:
 - Where consumers share a DequantizeLinear and one of them wants another scale, it makes all of them float16 and then
   refuses the convolutions among them. So each consumer gets one of its own.
 
-What no form was found for: it makes one convolution of x + conv(x), at every optimisation level, and quantizes its
+What no form was found for: it makes one convolution of x + conv(x), at every optimization level, and quantizes its
 weights again.
 """
 

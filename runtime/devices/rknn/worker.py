@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clearport.base import Array
 
 QUANTIZED, FLOAT = 2, 3
-"""Optimisation levels: 3 is the toolkit's own; it warns that it costs a quantized model accuracy, and 2 does not."""
+"""Optimization levels: 3 is the toolkit's own; it warns that it costs a quantized model accuracy, and 2 does not."""
 
 
 class RknnSession:

@@ -22,7 +22,7 @@ export interface Converted {
 
 let library: ReturnType<typeof instantiate> | null = null;
 
-/** Pixels of 1 or 3 channels in sRGB, by an ICC profile; grey stays grey. */
+/** Pixels of 1 or 3 channels in sRGB, by an ICC profile; gray stays gray. */
 export async function toSrgb(data: Uint8Array, channels: number, profile: Uint8Array): Promise<Converted> {
   library ??= instantiate(); // a third of a megabyte, for those photos that need it
   const lcms = await library;
@@ -55,7 +55,7 @@ export async function toSrgb(data: Uint8Array, channels: number, profile: Uint8A
 
 type Library = Awaited<ReturnType<typeof instantiate>>;
 
-/** In parts, because the library's memory is small; of grey pictures, the green of what comes out. */
+/** In parts, because the library's memory is small; of gray pictures, the green of what comes out. */
 function applied(lcms: Library, transform: number, data: Uint8Array, channels: number): Uint8Array {
   const made = new Uint8Array(data.length);
   for (let from = 0; from < data.length; from += AT_ONCE * channels) {
@@ -67,18 +67,18 @@ function applied(lcms: Library, transform: number, data: Uint8Array, channels: n
   return made;
 }
 
-/** All greys, and for colors a lattice: where these stay as they are, the profile is sRGB in other words. */
+/** All grays, and for colors a lattice: where these stay as they are, the profile is sRGB in other words. */
 function lattice(channels: number): Uint8Array {
-  const greys = Uint8Array.from({ length: 256 }, (_, level) => level);
-  if (channels === 1) return greys;
+  const grays = Uint8Array.from({ length: 256 }, (_, level) => level);
+  if (channels === 1) return grays;
   const steps = Array.from({ length: 16 }, (_, i) => i * 17);
   const colors = steps.flatMap((red) => steps.flatMap((green) => steps.flatMap((blue) => [red, green, blue])));
-  return Uint8Array.from([...repeated(greys), ...colors]);
+  return Uint8Array.from([...repeated(grays), ...colors]);
 }
 
-/** Grey levels as RGB. */
-export function repeated(grey: Uint8Array): Uint8Array {
-  const rgb = new Uint8Array(grey.length * 3);
-  for (let i = 0; i < grey.length; i++) rgb.fill(grey[i]!, 3 * i, 3 * i + 3);
+/** Gray levels as RGB. */
+export function repeated(gray: Uint8Array): Uint8Array {
+  const rgb = new Uint8Array(gray.length * 3);
+  for (let i = 0; i < gray.length; i++) rgb.fill(gray[i]!, 3 * i, 3 * i + 3);
   return rgb;
 }

@@ -18,7 +18,7 @@ export class Listening {
     this.lines = [];
   }
 
-  /** The last complaint, without colours and time stamps; empty where there was none. */
+  /** The last complaint, without colors and time stamps; empty where there was none. */
   lastComplaint(): string {
     const found = this.lines.findLast((line) => /\berror\b|\bfail|\[E:|unsupported/i.test(line)) ?? "";
     return found.replace(/\u001b\[[\d;]*m/g, "").replace(/^[\d: .-]+(?=\[)/, "").slice(0, 500);

@@ -13,8 +13,8 @@ const FORMATS_WITH_PROFILES = [iccOfJpeg, iccOfWebp];
 
 export interface Decoded {
   picture: Picture;
-  /** Whether every pixel is grey. */
-  grey: boolean;
+  /** Whether every pixel is gray. */
+  gray: boolean;
   /** What was lost or changed, in words. */
   remarks: string[];
 }
@@ -30,22 +30,22 @@ export async function decodePhoto(file: Blob): Promise<Decoded> {
   const remarks = [...raw.remarks.filter((one) => one !== DROPPED), remark, ...raw.remarks.filter((one) => one === DROPPED)];
   const pixels = channels === 1 ? repeated(data) : data;
   const picture = upright({ width: raw.width, height: raw.height, data: pixels }, raw.orientation);
-  return { picture, grey: isGrey(picture), remarks: remarks.filter(Boolean) };
+  return { picture, gray: isGray(picture), remarks: remarks.filter(Boolean) };
 }
 
-function isGrey({ data }: Picture): boolean {
+function isGray({ data }: Picture): boolean {
   for (let i = 0; i < data.length; i += 3) if (data[i] !== data[i + 1] || data[i] !== data[i + 2]) return false;
   return true;
 }
 
-/** A picture whose three channels are its BT.601 luma, rounded: `as_grey` of `core/pictures/images.py`. */
-export function asGrey({ width, height, data }: Picture): Picture {
-  const grey = new Uint8Array(data.length);
+/** A picture whose three channels are its BT.601 luma, rounded: `as_gray` of `core/pictures/images.py`. */
+export function asGray({ width, height, data }: Picture): Picture {
+  const gray = new Uint8Array(data.length);
   for (let i = 0; i < data.length; i += 3) {
     const luma = Math.floor((299 * data[i]! + 587 * data[i + 1]! + 114 * data[i + 2]! + 500) / 1000);
-    grey.fill(luma, i, i + 3);
+    gray.fill(luma, i, i + 3);
   }
-  return { width, height, data: grey };
+  return { width, height, data: gray };
 }
 
 /** Apply an EXIF orientation, 1 to 8. */

@@ -5,7 +5,7 @@ import { convertIndexedToRgb, decode } from "fast-png";
 export interface Raw {
   width: number;
   height: number;
-  /** 1 for grey, or 3. */
+  /** 1 for gray, or 3. */
   channels: number;
   data: Uint8Array;
   profile: Uint8Array | null;
@@ -56,7 +56,7 @@ function eightBits(level: number, depth: number): number {
   return Math.floor((level * 255 + (white >> 1)) / white);
 }
 
-/** Levels of grey pictures with several pixels in a byte; each row begins with a byte of its own. */
+/** Levels of gray pictures with several pixels in a byte; each row begins with a byte of its own. */
 function unpacked(data: ArrayLike<number>, width: number, height: number, depth: number): Uint8Array {
   const levels = new Uint8Array(width * height);
   const stride = Math.ceil((width * depth) / 8);

@@ -9,7 +9,7 @@ import { download } from "./server";
 /** Canvases of phones hold no more than this. */
 const MOST_PIXELS = 1 << 24;
 
-/** A golden picture, decoded here: a canvas may change pixels (colour management, protection against fingerprinting). */
+/** A golden picture, decoded here: a canvas may change pixels (color management, protection against fingerprinting). */
 export async function goldenPicture(path: string): Promise<Picture> {
   const { width, height, channels, depth, data } = decode(await download(path));
   if (depth !== 8 || channels !== 3) throw new Error(`${path}: expected 8-bit RGB, got ${channels} channels of ${depth} bits`);
@@ -18,22 +18,22 @@ export async function goldenPicture(path: string): Promise<Picture> {
 
 export interface Photo {
   picture: Picture;
-  /** Whether every pixel is grey, so that what comes out should be, too. */
-  grey: boolean;
+  /** Whether every pixel is gray, so that what comes out should be, too. */
+  gray: boolean;
   /** What was done to it first, for people; empty: nothing. */
   remark: string;
 }
 
 /** The user's photo as RGB, upright; made smaller where its restored form would be too large for a canvas. */
 export async function readPhoto(file: Blob, scale: number): Promise<Photo> {
-  const { picture, grey, remarks } = await decodePhoto(file);
+  const { picture, gray, remarks } = await decodePhoto(file);
   const said = remarks.length ? `Of the photo: ${remarks.join(", ")}.` : "";
   const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (picture.width * picture.height * scale * scale)));
-  if (shrink === 1) return { picture, grey, remark: said };
+  if (shrink === 1) return { picture, gray, remark: said };
   const width = Math.max(1, Math.floor(picture.width * shrink));
   const height = Math.max(1, Math.floor(picture.height * shrink));
   const smaller = `The photo was reduced to ${width}x${height} first: larger results do not fit on a canvas.`;
-  return { picture: await resized(picture, width, height), grey, remark: `${said} ${smaller}`.trim() };
+  return { picture: await resized(picture, width, height), gray, remark: `${said} ${smaller}`.trim() };
 }
 
 async function resized(picture: Picture, width: number, height: number): Promise<Picture> {

@@ -76,7 +76,7 @@ export function toTensor(picture: Picture, spec: TensorSpec): Values {
   return values;
 }
 
-/** The picture of a tensor of batch 1: rounded to levels and clipped to 0..255. Throws on NaN, which is no colour. */
+/** The picture of a tensor of batch 1: rounded to levels and clipped to 0..255. Throws on NaN, which is no color. */
 export function toPicture(values: Values, spec: TensorSpec, width: number, height: number): Picture {
   const pixels = width * height;
   if (values.length !== pixels * 3) throw new Error(`${values.length} values, expected ${pixels * 3}`);

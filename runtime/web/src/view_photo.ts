@@ -2,7 +2,7 @@
 
 import type { DeviceFacts } from "./device";
 import { Bar, by } from "./dom";
-import { asGrey } from "./photo";
+import { asGray } from "./photo";
 import { draw, offerFile, type Photo, readPhoto } from "./picture_io";
 import { imageSize, type Picture, shapeOf, toPicture, toTensor } from "./pixels";
 import { BACKENDS } from "./rows";
@@ -83,7 +83,7 @@ export class PhotoView {
         return this.session === session;
       });
       if (!made) return;
-      const after = photo.grey ? asGrey(made) : made;
+      const after = photo.gray ? asGray(made) : made;
       this.own = true;
       const took = `${((performance.now() - began) / 1000).toFixed(1)} s`;
       this.bar.end(`Restored in ${took}: ${after.width}x${after.height} pixels.`);
@@ -100,12 +100,12 @@ export class PhotoView {
     }
   }
 
-  private note({ picture, grey, remark }: Photo, fixed: Size | null): string {
+  private note({ picture, gray, remark }: Photo, fixed: Size | null): string {
     const cut = plan(picture, this.offer.tiling, fixed);
     const tiles = cut.rows.length * cut.columns.length;
     const seams =
       tiles > 1 && this.offer.whole_picture ? "This network looks at the whole picture: tiles may differ in tone." : "";
-    return ["Restored here, and sent nowhere.", remark, grey ? "It is grey, and so is what came out." : "", seams].filter(Boolean).join(" ");
+    return ["Restored here, and sent nowhere.", remark, gray ? "It is gray, and so is what came out." : "", seams].filter(Boolean).join(" ");
   }
 
   private async open(session: Session, candidate: Candidate): Promise<void> {

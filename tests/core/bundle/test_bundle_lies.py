@@ -52,7 +52,7 @@ LIES: dict[str, tuple[Edit, str]] = {
     "path of a listed file": (lambda m: m["files"].update({"../x": "0" * 64}), r"files.*relative"),
     "negative size": (lambda m: m["artifacts"][0].update(bytes=-1), r"artifacts\.0\.bytes"),
     "number as text": (lambda m: m["model"].update(params="52279"), r"model\.params"),
-    "unknown field": (lambda m: m["model"].update(colour="red"), r"model\.colour"),
+    "unknown field": (lambda m: m["model"].update(color="red"), r"model\.color"),
     "missing field": (lambda m: m["model"].pop("halo"), r"model\.halo"),
     "another schema version": (lambda m: m.update(schema_version=2), r"schema_version"),
     "unknown dtype": (

@@ -14,7 +14,7 @@ from PIL import Image
 from clearport.errors import BadInput
 from clearport.pictures.images import find_pictures, load_rgb, save_png
 
-GREY_RAMP = np.linspace(0, 255, 48, dtype=np.uint8).reshape(6, 8)
+GRAY_RAMP = np.linspace(0, 255, 48, dtype=np.uint8).reshape(6, 8)
 
 
 @settings(max_examples=25, deadline=None)
@@ -30,29 +30,29 @@ def test_png_round_trip(tmp_path_factory: pytest.TempPathFactory, image: np.ndar
     assert path.read_bytes() == first
 
 
-def test_greyscale_is_repeated(tmp_path: Path) -> None:
-    Image.fromarray(GREY_RAMP).save(tmp_path / "grey.png")
-    assert np.array_equal(load_rgb(tmp_path / "grey.png"), np.repeat(GREY_RAMP[..., None], 3, 2))
+def test_grayscale_is_repeated(tmp_path: Path) -> None:
+    Image.fromarray(GRAY_RAMP).save(tmp_path / "gray.png")
+    assert np.array_equal(load_rgb(tmp_path / "gray.png"), np.repeat(GRAY_RAMP[..., None], 3, 2))
 
 
 def test_sixteen_bit_is_scaled(tmp_path: Path) -> None:
-    Image.fromarray(GREY_RAMP.astype(np.uint16) * 257).save(tmp_path / "deep.png")
-    assert np.array_equal(load_rgb(tmp_path / "deep.png")[..., 0], GREY_RAMP)
+    Image.fromarray(GRAY_RAMP.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    assert np.array_equal(load_rgb(tmp_path / "deep.png")[..., 0], GRAY_RAMP)
 
 
-def test_alpha_is_dropped_and_colours_stay(tmp_path: Path) -> None:
-    rgba = np.dstack([np.repeat(GREY_RAMP[..., None], 3, 2), np.zeros_like(GREY_RAMP)])
+def test_alpha_is_dropped_and_colors_stay(tmp_path: Path) -> None:
+    rgba = np.dstack([np.repeat(GRAY_RAMP[..., None], 3, 2), np.zeros_like(GRAY_RAMP)])
     Image.fromarray(rgba).save(tmp_path / "alpha.png")
     assert np.array_equal(load_rgb(tmp_path / "alpha.png"), rgba[..., :3])
 
 
 def test_palette_is_expanded(tmp_path: Path) -> None:
-    Image.fromarray(np.repeat(GREY_RAMP[..., None], 3, 2)).quantize(64).save(tmp_path / "palette.png")
+    Image.fromarray(np.repeat(GRAY_RAMP[..., None], 3, 2)).quantize(64).save(tmp_path / "palette.png")
     assert load_rgb(tmp_path / "palette.png").shape == (6, 8, 3)
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
-    picture = Image.fromarray(np.repeat(GREY_RAMP[..., None], 3, 2))
+    picture = Image.fromarray(np.repeat(GRAY_RAMP[..., None], 3, 2))
     exif = picture.getexif()
     exif[0x0112] = 6
     picture.save(tmp_path / "turned.png", exif=exif)

@@ -1,4 +1,4 @@
-"""Deep, grey, transparent, turned, printed and profiled pictures: what comes out, by formulas written out here."""
+"""Deep, gray, transparent, turned, printed and profiled pictures: what comes out, by formulas written out here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from clearport.errors import BadInput
 from clearport.pictures import decode as image_decode
-from clearport.pictures.images import as_grey, load_picture, load_rgb, picture_size
+from clearport.pictures.images import as_gray, load_picture, load_rgb, picture_size
 
 RNG = np.random.default_rng(0)
 COLORS = RNG.integers(0, 256, (24, 20, 3), dtype=np.uint8)
@@ -62,7 +62,7 @@ def test_sixteen_bit_png_is_rounded(channels: int, tmp_path: Path) -> None:
     found = load_picture(tmp_path / "a.png")
     expected = rounded(DEEP[..., :3] if channels > 2 else np.repeat(DEEP[..., :1], 3, 2))
     assert np.array_equal(found.pixels, expected)
-    assert found.grey == (channels < 3)
+    assert found.gray == (channels < 3)
     assert ("its transparency was dropped" in found.remarks) == (channels in {2, 4})
 
 
@@ -90,7 +90,7 @@ def test_white_may_be_zero(dtype: str, photometric: str, tmp_path: Path) -> None
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric=photometric)
     found = load_picture(tmp_path / "a.tif")
     assert np.array_equal(found.pixels[..., 0], RAMP if photometric == "minisblack" else 255 - RAMP)
-    assert found.grey
+    assert found.gray
 
 
 @pytest.mark.parametrize("dtype", ["uint32", "int32", "int16", "int8", "float32", "float64", "float16"])
@@ -102,8 +102,8 @@ def test_numbers_without_a_range_are_refused(dtype: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA"])
 def test_modes_of_png_and_tiff(mode: str, tmp_path: Path) -> None:
-    grey = mode in {"1", "L", "LA"}
-    picture = Image.fromarray(RAMP if grey else COLORS).convert("RGB" if mode == "PA" else mode)
+    gray = mode in {"1", "L", "LA"}
+    picture = Image.fromarray(RAMP if gray else COLORS).convert("RGB" if mode == "PA" else mode)
     expected = np.asarray(picture.convert("RGB"))
     if mode == "PA":
         picture = picture.quantize(256)
@@ -114,7 +114,7 @@ def test_modes_of_png_and_tiff(mode: str, tmp_path: Path) -> None:
     picture.save(tmp_path / "a.png")
     found = load_picture(tmp_path / "a.png")
     assert np.array_equal(found.pixels, expected)
-    assert found.grey == grey
+    assert found.gray == gray
     assert ("its transparency was dropped" in found.remarks) == mode.endswith("A")
     if mode != "PA":
         picture.save(tmp_path / "a.tif")
@@ -170,11 +170,11 @@ def test_a_deep_picture_has_a_profile_too(tmp_path: Path) -> None:
         assert np.array_equal(load_rgb(tmp_path / name), expected)
 
 
-def test_grey_profiles_stay_grey(tmp_path: Path) -> None:
+def test_gray_profiles_stay_gray(tmp_path: Path) -> None:
     profile = bytes(imagecodecs.cms_profile("gray", whitepoint=[*D65, 1.0], gamma=1.8))
     Image.fromarray(RAMP).save(tmp_path / "a.png", icc_profile=profile)
     found = load_picture(tmp_path / "a.png")
-    assert found.grey
+    assert found.gray
     assert np.abs(found.pixels[..., 0] - encoded((RAMP / 255.0) ** 1.8)).max() <= 1.5
 
 
@@ -291,7 +291,7 @@ def test_damaged_pictures_are_read_or_refused(
             read(path)
 
 
-def test_the_luma_of_grey_is_itself() -> None:
-    assert np.array_equal(as_grey(np.repeat(RAMP[..., None], 3, 2)), np.repeat(RAMP[..., None], 3, 2))
+def test_the_luma_of_gray_is_itself() -> None:
+    assert np.array_equal(as_gray(np.repeat(RAMP[..., None], 3, 2)), np.repeat(RAMP[..., None], 3, 2))
     luma = np.asarray(Image.fromarray(COLORS).convert("L")).astype(int)
-    assert np.abs(as_grey(COLORS)[..., 1].astype(int) - luma).max() <= 1  # Pillow's weights have 16 bits
+    assert np.abs(as_gray(COLORS)[..., 1].astype(int) - luma).max() <= 1  # Pillow's weights have 16 bits

@@ -94,7 +94,7 @@ def test_where_nothing_can_be_written_the_export_says_why(tmp_path: Path) -> Non
 
 
 def test_a_quantizer_that_fails_costs_the_int8_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clearport.pipeline.export.QuantizeOptions", partial(QuantizeOptions, equalisation=("odd",)))
+    monkeypatch.setattr("clearport.pipeline.export.QuantizeOptions", partial(QuantizeOptions, equalization=("odd",)))
     plan = make_plan(_request(targets=("onnxruntime",)))
     photos = Photos([], [np.full((16, 16, 3), 9, np.uint8)])
     with Isolated() as isolated:

@@ -31,7 +31,7 @@ from clearport.quantized import QuantizedGraph
 from clearport.registry import NETWORKS, TARGETS
 
 SPEC = NETWORKS.get("ncnet")
-QUICK = QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)
+QUICK = QuantizeOptions(equalization=(0.0,), search=False, compensate=False)
 PHOTOS = [np.random.default_rng(n).integers(0, 256, (16, 16, 3), np.uint8) for n in range(2)]
 
 
@@ -93,13 +93,13 @@ def test_errors_are_those_that_were_raised_there(isolated: Isolated, graph: Any,
     with pytest.raises(BadInput, match="calibration needs at least one photo"):
         isolated.quantize(graph, [], QUICK)
     with pytest.raises(CheckFailed, match="quantize without it"):
-        isolated.quantize(graph, PHOTOS, replace(QUICK, equalisation=()))
+        isolated.quantize(graph, PHOTOS, replace(QUICK, equalization=()))
     with pytest.raises(Exception, match="ufunc 'power' not supported") as raised:
-        isolated.quantize(graph, PHOTOS, replace(QUICK, equalisation=("strong",)))  # type: ignore[arg-type]
+        isolated.quantize(graph, PHOTOS, replace(QUICK, equalization=("strong",)))  # type: ignore[arg-type]
     said = problems.told(raised.value, "quantizing")
     assert said.startswith("unexpected TypeError: ufunc")
     log = max(logs_of_problems.iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    assert "equalise.py" in log.read_text(), "the traceback is that of the other process"
+    assert "equalize.py" in log.read_text(), "the traceback is that of the other process"
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])

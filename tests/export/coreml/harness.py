@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from clearport.quantized import QuantizedGraph
 
 TARGET: Target = TARGETS.get("coreml")
-PLAIN = flow.QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)
+PLAIN = flow.QuantizeOptions(equalization=(0.0,), search=False, compensate=False)
 RNG = np.random.default_rng(5)
 WEIGHTS = {
     "w1": RNG.normal(0, 0.2, (8, 3, 3, 3)).astype(np.float32),

@@ -54,7 +54,7 @@ def test_both_variants_are_written_and_described(precision: Precision, ios: int,
         assert spec.description.input[0].shortDescription.startswith("what to restore")
 
 
-def test_a_network_of_the_zoo_names_its_paper_and_licence(tmp_path: Path) -> None:
+def test_a_network_of_the_zoo_names_its_paper_and_license(tmp_path: Path) -> None:
     known = export_graph(SPEC.build(3), SPEC, 3, Size(16, 16))
     artifact = TARGET.lower(known, None, "fp16", Options(), tmp_path)[0]
     shown = specification(artifact.path).description.metadata

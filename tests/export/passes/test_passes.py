@@ -189,14 +189,14 @@ def test_clamps_in_a_row_become_one(chain: str, left: list[str]) -> None:
     outputs_agree(graph, result)
 
 
-@given(colours=st.integers(1, 4), block=st.integers(2, 4))
-def test_channel_order_turns_crd_into_dcr(colours: int, block: int) -> None:
-    channels = colours * block * block
+@given(colors=st.integers(1, 4), block=st.integers(2, 4))
+def test_channel_order_turns_crd_into_dcr(colors: int, block: int) -> None:
+    channels = colors * block * block
     order = pass_depth_to_space.channel_order(channels, block)
     assert sorted(order.tolist()) == list(range(channels))
     for s in range(block * block):
-        for c in range(colours):
-            assert order[s * colours + c] == c * block * block + s
+        for c in range(colors):
+            assert order[s * colors + c] == c * block * block + s
 
 
 _DEPTHWISE = "Conv<group=8, kernel_shape=[3,3], pads=[1,1,1,1]>(x, D)"

@@ -99,7 +99,7 @@ def test_what_pytorch_cannot_export_is_a_clear_refusal() -> None:
 
 
 class Ensemble(nn.Module):
-    """A convolution on the picture turned in several ways, as self-ensembles have it, and its colours backwards."""
+    """A convolution on the picture turned in several ways, as self-ensembles have it, and its colors backwards."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ def test_a_picture_that_is_turned_inside_keeps_its_turns() -> None:
     graph = from_torch.export_graph(Ensemble().eval(), spec, 1, Size(16, 16))
     steps = [graphs.constant(graphs.operand(node, 4)) for node in graph.model.graph if node.op_type == "Slice"]
     assert sum(step is not None and step.tolist() == [-1] for step in steps) == 4, (
-        "colours are reordered where they are computed and read"
+        "colors are reordered where they are computed and read"
     )
 
 

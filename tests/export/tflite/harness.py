@@ -18,7 +18,7 @@ from clearport.quantize.flow import QuantizeOptions
 HEIGHT, WIDTH = 10, 12
 RANGE = (0.0, 2.0)
 SEED = 7
-PLAIN = QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)
+PLAIN = QuantizeOptions(equalization=(0.0,), search=False, compensate=False)
 """Min-max ranges and rounding to nearest: what is tested here is the file, not how good its scales are."""
 
 

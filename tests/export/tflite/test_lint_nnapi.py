@@ -92,7 +92,7 @@ def test_convolutions(
 
 
 @pytest.mark.parametrize(("half", "api_level"), [(False, 27), (True, 30)])
-def test_resize_with_half_pixel_centres_needs_android_11(half: bool, api_level: int, tmp_path: Path) -> None:
+def test_resize_with_half_pixel_centers_needs_android_11(half: bool, api_level: int, tmp_path: Path) -> None:
     file = FlatFile("x")
     size = file.constant("size", np.array([16, 16], np.int32))
     file.operator("RESIZE_BILINEAR", [tensor(file), size], tensor(file), alignCorners=False, halfPixelCenters=half)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from clearport.errors import BadInput
-from clearport.models.data.crops import Batch, Crops, centre
+from clearport.models.data.crops import Batch, Crops, center
 from clearport.models.data.degrade import Degraded
 from clearport.models.data.feed import Feed, workers_for
 from clearport.models.data.pair import Pair
@@ -218,7 +218,7 @@ def test_a_mix_of_pairs_and_a_degradation_of_their_targets(tmp_path: Path) -> No
     assert all((pair.low == 10).all() for pair in data.validation if pair.low is not None)
 
 
-def test_validation_groups_are_never_learnt_from() -> None:
+def test_validation_groups_are_never_learned_from() -> None:
     examples = [Example(str(i // 3), (9, 9), 1, lambda: block_pair(1)) for i in range(24)]
     kept, judged = split(examples, 2, seed=3)
     assert len(judged) == 6
@@ -232,14 +232,14 @@ def test_of_few_photos_a_quarter_is_set_aside(folder: Path) -> None:
     assert (len(data.crops.pool), len(data.validation)) == (3, 1)
 
 
-def test_the_centre_of_a_pair_is_aligned() -> None:
-    cut = centre(block_pair(3), 3, 8)
+def test_the_center_of_a_pair_is_aligned() -> None:
+    cut = center(block_pair(3), 3, 8)
     assert cut.low is not None
     assert cut.high is not None
     assert cut.low.shape == (8, 8, 3)
     np.testing.assert_array_equal(np.repeat(np.repeat(cut.low, 3, axis=0), 3, axis=1), cut.high)
-    assert centre(block_pair(2), 2, 99).size(2) == (17, 13)
-    assert centre(block_pair(2), 2, 99, multiple=4).size(2) == (16, 12)
+    assert center(block_pair(2), 2, 99).size(2) == (17, 13)
+    assert center(block_pair(2), 2, 99, multiple=4).size(2) == (16, 12)
 
 
 def test_bad_folders(folder: Path, tmp_path: Path) -> None:

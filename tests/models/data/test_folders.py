@@ -38,9 +38,9 @@ def pairs_of(found: Found) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_layouts_are_pairs_and_halves_are_kept_apart(name: str, tmp_path: Path) -> None:
-    files, scale, learnt, judged = PUBLISHED[name]
+    files, scale, learned, judged = PUBLISHED[name]
     write(tmp_path, *files)
-    assert pairs_of(find_layout(tmp_path, scale)) == learnt
+    assert pairs_of(find_layout(tmp_path, scale)) == learned
     assert pairs_of(find_layout(tmp_path, scale, purpose="judge")) == judged
     found = {(p.degraded, p.clean) for p in quality.find_pairs(tmp_path, scale)}
     assert {tuple(path.relative_to(tmp_path).as_posix() for path in pair) for pair in found} == judged
@@ -254,14 +254,14 @@ def damaged_pairs(root: Path) -> None:
     (root / "low/2.png").write_bytes(data[: len(data) // 2])
 
 
-def learnt(data: DataSet) -> int:
+def learned(data: DataSet) -> int:
     return len(data.crops.pool) + len(data.validation)
 
 
 def test_few_damaged_pictures_are_left_out_and_said(tmp_path: Path) -> None:
     damaged_pairs(tmp_path)
     data = data_set(options(tmp_path), SPEC, 1)
-    assert learnt(data) == 7
+    assert learned(data) == 7
     assert any("2 that cannot be used" in note and "2.png" in note and "4.png" in note for note in data.notes)
     judged = quality.judged_pairs(tmp_path)
     assert [pair.name for pair in judged.pairs] == ["1", "3", "5", "6", "7", "8", "9"]

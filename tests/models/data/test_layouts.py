@@ -143,10 +143,10 @@ def test_scenes_are_never_on_both_sides_of_a_split(tmp_path: Path) -> None:
     for degradation in ("pairs", "unpaired"):
         data = data_set(options(tmp_path, degradation=degradation), SPEC, 1)
         scenes = {int(pair.name.split(".")[0]) // 4 for pair in data.validation}
-        learnt = {int(data.crops.pool.get(i).name.split(".")[0]) // 4 for i in range(len(data.crops.pool))}
+        learned = {int(data.crops.pool.get(i).name.split(".")[0]) // 4 for i in range(len(data.crops.pool))}
         assert len(scenes) == 1
-        assert scenes | learnt == set(range(5))
-        assert not scenes & learnt
+        assert scenes | learned == set(range(5))
+        assert not scenes & learned
         assert all(pair.high is not None for pair in data.validation)  # PSNR, even of what learns without targets
 
 
@@ -162,7 +162,7 @@ def test_sizes_are_read_as_the_pictures_will_be(tmp_path: Path) -> None:
     assert picture_size(tmp_path / "b.jpg") == (20, 30)
 
 
-def test_excluded_photos_are_not_learnt_from(tmp_path: Path) -> None:
+def test_excluded_photos_are_not_learned_from(tmp_path: Path) -> None:
     write(tmp_path, *(f"{side}/{n}.png" for side in ("bsds_test", "bsds_train") for n in (1, 2, 3, 4)))
     listed = tmp_path / "listed.json"
     listed.write_text(json.dumps([{"set": "rain", "clean": "test/1.jpg"}, {"clean": "test/1.jpg"}, "2.jpg"]))
@@ -192,7 +192,7 @@ def test_bad_exclusion_lists(text: str, tmp_path: Path) -> None:
         read_exclusions(tmp_path / "none.json")
 
 
-def test_no_photo_behind_the_evaluation_pairs_is_learnt_from(shared: Path) -> None:
+def test_no_photo_behind_the_evaluation_pairs_is_learned_from(shared: Path) -> None:
     rain = shared / "data" / "rain"
     listed = {entry["clean"] for entry in json.loads((rain / "clean_sources.json").read_text())}
     for part in ("train", "test"):

@@ -20,7 +20,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def photo(height: int = 40, width: int = 56) -> Image8:
-    """Ramps of every level, other ones for each colour."""
+    """Ramps of every level, other ones for each color."""
     y, x = np.mgrid[0:height, 0:width]
     return np.stack((x * 255 // (width - 1), y * 255 // (height - 1), (x + y) % 256), axis=-1).astype(np.uint8)
 

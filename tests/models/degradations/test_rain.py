@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clearport.models.degradations.rain import Rain, Streaks, blurred_noise, draw, tilt
 
-GREY = np.full((96, 128, 3), 90, np.uint8)
+GRAY = np.full((96, 128, 3), 90, np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def rain() -> Rain:
 def test_the_same_seeds_give_the_same_rain(rain: Rain) -> None:
     again = Rain(seed=3, layers=4)
     for number in range(6):
-        first, second = (r(GREY, np.random.default_rng(number)) for r in (rain, again))
+        first, second = (r(GRAY, np.random.default_rng(number)) for r in (rain, again))
         assert np.array_equal(first.low, second.low)
-    assert not np.array_equal(rain(GREY, np.random.default_rng(0)).low, rain(GREY, np.random.default_rng(1)).low)
+    assert not np.array_equal(rain(GRAY, np.random.default_rng(0)).low, rain(GRAY, np.random.default_rng(1)).low)
 
 
 @settings(deadline=None, max_examples=25)
@@ -81,7 +81,7 @@ def test_blurred_noise_is_a_layer_of_levels() -> None:
 
 
 def test_every_kind_occurs(rain: Rain) -> None:
-    covered = [float(rain(GREY, np.random.default_rng(n)).truth["rain_mask"].mean()) for n in range(60)]
+    covered = [float(rain(GRAY, np.random.default_rng(n)).truth["rain_mask"].mean()) for n in range(60)]
     assert min(covered) == 0.0
     assert any(0.01 < c < 0.25 for c in covered)
     assert max(covered) > 0.5

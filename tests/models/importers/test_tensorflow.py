@@ -93,10 +93,10 @@ def test_the_network_is_the_graph(spec: ModelSpec, shared: Path) -> None:
         luma = F.conv2d(image, LUMA)
         wanted = evaluated(nodes, luma)
         open_ended = network.train()(image)
-        colour = F.interpolate(image - luma, scale_factor=3.0, mode="bilinear", align_corners=False)
+        color = F.interpolate(image - luma, scale_factor=3.0, mode="bilinear", align_corners=False)
     # Sums of up to 600 products in another order, of values about 1.
     assert (F.conv2d(open_ended, LUMA) - wanted).abs().max() < 1e-5
-    assert (open_ended - wanted - colour).abs().max() < 1e-5
+    assert (open_ended - wanted - color).abs().max() < 1e-5
     assert (wanted - F.interpolate(luma, scale_factor=3.0)).abs().mean() < 0.05  # it does enlarge the picture
 
 

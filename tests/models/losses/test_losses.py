@@ -75,20 +75,20 @@ def test_gradients_flow(name: str) -> None:
 
 def test_known_values() -> None:
     ramp = torch.arange(32.0).expand(1, 3, 32, 32)  # one level a pixel to the right
-    grey = torch.full((1, 3, 32, 32), 51.0)  # a fifth of the range
-    assert value("l1", Restored(grey), Batch(grey, grey + 51)) == pytest.approx(0.2)
-    assert value("l2", Restored(grey), Batch(grey, grey + 51)) == pytest.approx(0.04)
-    assert value("gradient", Restored(grey), Batch(grey, grey + 51)) == pytest.approx(0.0)
-    assert value("gradient", Restored(ramp), Batch(grey, grey)) == pytest.approx(0.5 / PEAK)  # along x only
-    assert value("tv", Restored(ramp), Batch(grey, None)) == pytest.approx(1 / PEAK)
-    assert value("exposure", Restored(grey), Batch(grey, None)) == pytest.approx(0.4**2, rel=1e-5)
-    assert value("exposure", Restored(grey * 3), Batch(grey, None)) == pytest.approx(0.0, abs=1e-6)
-    tinted = grey * torch.tensor([1.0, 1.0, 2.0]).view(1, 3, 1, 1)
-    assert value("colour", Restored(grey), Batch(grey, None)) == 0.0
-    assert value("colour", Restored(tinted), Batch(grey, None)) == pytest.approx(2 * 0.2**2)
-    assert value("spatial", Restored(grey + 40), Batch(grey, None)) == pytest.approx(0.0, abs=1e-9)
+    gray = torch.full((1, 3, 32, 32), 51.0)  # a fifth of the range
+    assert value("l1", Restored(gray), Batch(gray, gray + 51)) == pytest.approx(0.2)
+    assert value("l2", Restored(gray), Batch(gray, gray + 51)) == pytest.approx(0.04)
+    assert value("gradient", Restored(gray), Batch(gray, gray + 51)) == pytest.approx(0.0)
+    assert value("gradient", Restored(ramp), Batch(gray, gray)) == pytest.approx(0.5 / PEAK)  # along x only
+    assert value("tv", Restored(ramp), Batch(gray, None)) == pytest.approx(1 / PEAK)
+    assert value("exposure", Restored(gray), Batch(gray, None)) == pytest.approx(0.4**2, rel=1e-5)
+    assert value("exposure", Restored(gray * 3), Batch(gray, None)) == pytest.approx(0.0, abs=1e-6)
+    tinted = gray * torch.tensor([1.0, 1.0, 2.0]).view(1, 3, 1, 1)
+    assert value("color", Restored(gray), Batch(gray, None)) == 0.0
+    assert value("color", Restored(tinted), Batch(gray, None)) == pytest.approx(2 * 0.2**2)
+    assert value("spatial", Restored(gray + 40), Batch(gray, None)) == pytest.approx(0.0, abs=1e-9)
     # 8x8 regions, 56 pairs of them across, counted from both sides, each 4 levels apart where there was no contrast
-    assert value("spatial", Restored(ramp), Batch(grey, None)) == pytest.approx(2 * 56 / 64 * (4 / PEAK) ** 2, rel=1e-4)
+    assert value("spatial", Restored(ramp), Batch(gray, None)) == pytest.approx(2 * 56 / 64 * (4 / PEAK) ** 2, rel=1e-4)
 
 
 def test_ssim_is_that_of_scikit_image() -> None:
@@ -166,7 +166,7 @@ def test_masks_are_probabilities() -> None:
 def test_smooth_curves() -> None:
     image, ramp = picture(0), (0.01 * torch.arange(32.0)).expand(2, 6, 32, 32)
     assert value("smooth-curves", Restored(image, maps={"curves": ramp * 0 + 0.7}), Batch(image, None)) == 0.0
-    # two curves of three colours, each with a step of 0.01
+    # two curves of three colors, each with a step of 0.01
     assert value("smooth-curves", Restored(image, maps={"curves": ramp}), Batch(image, None)) == pytest.approx(3e-4)
     with pytest.raises(BadInput, match="curves"):
         value("smooth-curves", Restored(image), Batch(image, None))
@@ -222,5 +222,5 @@ def test_losses_that_compare_need_something_to_compare_with() -> None:
             LOSSES[name](Restored(image, maps=maps), Batch(image, None), PEAK)
     with pytest.raises(BadInput, match="l1, ssim compares with targets"):
         Objective("l1 + ssim + tv", targets=False)
-    assert {"exposure", "colour", "spatial", "smooth-curves", "tv", "quasi-sparsity", "low-rain"} <= set(without)
+    assert {"exposure", "color", "spatial", "smooth-curves", "tv", "quasi-sparsity", "low-rain"} <= set(without)
     assert not set(COMPARING) & set(without)

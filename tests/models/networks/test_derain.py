@@ -18,7 +18,7 @@ from clearport.registry import NETWORKS
 
 NAMES = ("ddn", "graspp", "heavyrain", "prenet", "prn", "quasisparse", "snetvnet", "transmission")
 PARAMETERS = {
-    "ddn": 56_966,  # the paper's 57,369 without 403 biases that batch normalisation takes out again
+    "ddn": 56_966,  # the paper's 57,369 without 403 biases that batch normalization takes out again
     "graspp": 179_283,
     "heavyrain": 79_103,
     "prenet": 168_963,  # as published

@@ -67,7 +67,7 @@ def test_a_medium_is_never_taken_for_more_opaque_than_can_be_undone() -> None:
     assert scene(seen, clearer, light).max() == pytest.approx(0.5 + 0.2 * 0.1)
 
 
-def test_the_light_is_one_colour_of_the_whole_picture() -> None:
+def test_the_light_is_one_color_of_the_whole_picture() -> None:
     torch.manual_seed(0)
     network, image = LightNet((4, 8)), torch.rand(2, 3, 33, 50)
     light = network(image)
@@ -127,7 +127,7 @@ def test_the_knob_keeps_haze_and_removes_streaks() -> None:
         for strength in (0.0, 0.5, 1.0):
             network.dehaze = strength
             outputs[strength] = network(image)
-        mask, streaks = torch.sigmoid(network.localisation(image)), network.streaks(image)
+        mask, streaks = torch.sigmoid(network.localization(image)), network.streaks(image)
     # without dehazing, what is left of the model is the image without streaks, but for the untrained refinement
     assert (outputs[0.0] - (image - mask * streaks)).abs().max() < 0.01
     assert (outputs[1.0] - outputs[0.0]).abs().max() > 0.1
@@ -163,7 +163,7 @@ def test_the_rain_layer_is_what_was_taken_out() -> None:
 def test_the_discriminator_judges_patches_and_is_not_steep() -> None:
     torch.manual_seed(0)
     judge = PatchDiscriminator().train()
-    for _ in range(20):  # spectral normalisation finds the norms by iteration
+    for _ in range(20):  # spectral normalization finds the norms by iteration
         judge(torch.rand(2, 3, 40, 64))
     judge.eval()
     pictures = torch.rand(2, 3, 40, 64, requires_grad=True)

@@ -34,7 +34,7 @@ PARAMETERS = {"iagc": 46_796, "iagcfull": 170_143, "iat": 91_154, "sci": 258, "z
 MAPS = {
     "iagc": "gamma",
     "iagcfull": "gamma",
-    "iat": "colour",
+    "iat": "color",
     "sci": "illumination",
     "zerodce": "curves",
     "zerodcepp": "curves",
@@ -77,7 +77,7 @@ def test_the_picture_keeps_its_size_and_range(spec: ModelSpec, size: tuple[int, 
     assert restored.shape == image.shape
     assert restored.min() >= 0.0
     assert restored.max() <= 1.0
-    assert spec.build(1)(torch.zeros(1, 3, *size)).max() < 0.2  # black stays about black before anything is learnt
+    assert spec.build(1)(torch.zeros(1, 3, *size)).max() < 0.2  # black stays about black before anything is learned
 
 
 @every

@@ -14,15 +14,15 @@ from clearport.models.networks.low_light import iagcfull as net_iagcfull
 
 
 @pytest.mark.parametrize(("gamma", "tolerance"), [(0.25, 0.03), (0.4, 0.013), (0.7, 0.006), (1.0, 1e-12), (2.0, 0.013)])
-def test_the_series_is_the_power_from_four_grey_levels_on(gamma: float, tolerance: float) -> None:
+def test_the_series_is_the_power_from_four_gray_levels_on(gamma: float, tolerance: float) -> None:
     levels = torch.linspace(1 / 81, 1.0, 2000, dtype=torch.float64)
     image = levels[None, None, None].expand(1, 3, 1, -1)
     power = TaylorGamma().double()(image, torch.full((1, 1, 1, 1), gamma, dtype=torch.float64))
-    # What the module promises: a hundredth is two or three grey levels.
+    # What the module promises: a hundredth is two or three gray levels.
     assert (power - image**gamma).abs().max() < tolerance
 
 
-def test_the_logarithm_on_every_grey_level() -> None:
+def test_the_logarithm_on_every_gray_level() -> None:
     levels = torch.arange(4, 256, dtype=torch.float64) / 255
     image = levels[None, None, None].expand(1, 3, 1, -1)
     # The parabola's own error on 1..3; other factors add none, as it is exact at both ends.
@@ -38,7 +38,7 @@ def test_the_curve_keeps_black_and_white_and_never_falls(gamma: float) -> None:
     assert curve.diff().min() >= -1e-9
 
 
-def test_gamma_can_differ_by_pixel_and_colour() -> None:
+def test_gamma_can_differ_by_pixel_and_color() -> None:
     image = torch.rand(2, 3, 4, 5)
     gamma = torch.full((2, 3, 4, 5), 1.0)
     gamma[0, 1, 2, 3] = 0.5
@@ -61,7 +61,7 @@ def test_attention_lets_every_place_see_every_other() -> None:
     block = layers_hierarchy.LocalToGlobal(8, 2)
     features = torch.rand(1, 8, 20, 28)  # not whole windows
     changed = features.clone()
-    changed[0, :, 1, 1] += torch.linspace(-2, 2, 8)  # unlike a shift, this outlives a layer normalisation
+    changed[0, :, 1, 1] += torch.linspace(-2, 2, 8)  # unlike a shift, this outlives a layer normalization
     difference = (block(changed) - block(features)).abs().amax(dim=1)[0]
     assert difference.shape == (20, 28)
     assert difference[12:, 20:].min() > 0

@@ -91,11 +91,11 @@ def test_published_weights_score_what_the_network_says_of_them(shared: Path, pub
         low, high = (np.asarray(Image.open(p).convert("RGB")) for p in (path, str(path).replace("_LR", "_HR")))
         made = restored(network, published.spec, scale, low)
         scores.append((psnr_db(made, high, scale, "Y"), psnr_db(made, high, scale)))
-    luma, colour = np.mean(scores, axis=0)
+    luma, color = np.mean(scores, axis=0)
     said = re.search(rf"x{scale} ([\d.]+)/[\d.]+ dB Y and ([\d.]+)/", published.spec.published)
     assert said is not None
     # Half a unit of the last digit that is said, and as much for pixels that processors round differently.
-    assert (luma, colour) == pytest.approx((float(said[1]), float(said[2])), abs=0.01)
+    assert (luma, color) == pytest.approx((float(said[1]), float(said[2])), abs=0.01)
 
 
 @CLIPPED

@@ -16,15 +16,15 @@ def correlated(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return inputs, inputs @ torch.randn(12, 5, generator=generator)
 
 
-def remaining(optimiser: torch.optim.Optimizer, weight: torch.nn.Parameter, steps: int) -> float:
+def remaining(optimizer: torch.optim.Optimizer, weight: torch.nn.Parameter, steps: int) -> float:
     """The loss after some steps on the correlated problem."""
     inputs, outputs = correlated()
     loss = torch.tensor(0.0)
     for _ in range(steps):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = ((inputs @ weight.T - outputs) ** 2).mean()
         torch.autograd.backward(loss)
-        optimiser.step()
+        optimizer.step()
     return loss.item()
 
 
@@ -50,13 +50,13 @@ def test_vectors_are_updated_as_by_adam() -> None:
 
 def test_the_bases_stay_orthogonal_and_become_the_eigenvectors() -> None:
     weight = torch.nn.Parameter(torch.zeros(5, 12))
-    optimiser = Soap([weight], lr=1e-3, refresh=1)
+    optimizer = Soap([weight], lr=1e-3, refresh=1)
     generator = torch.Generator().manual_seed(1)
     shape = torch.diag(torch.linspace(1, 4, 12)) @ torch.linalg.qr(torch.randn(12, 12, generator=generator))[0]
     for _ in range(300):
         weight.grad = torch.randn(5, 12, generator=generator) @ shape
-        optimiser.step()
-    state = optimiser.state[weight]
+        optimizer.step()
+    state = optimizer.state[weight]
     basis = state["right_basis"]
     torch.testing.assert_close(basis.T @ basis, torch.eye(12), atol=1e-4, rtol=0)
     turned = basis.T @ state["right"] @ basis
@@ -68,10 +68,10 @@ def test_the_bases_stay_orthogonal_and_become_the_eigenvectors() -> None:
 def test_sides_that_are_too_large_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soap, "_LARGEST_BASIS", 8)
     weight = torch.nn.Parameter(torch.zeros(5, 12))
-    optimiser = Soap([weight], lr=0.03)
-    assert remaining(optimiser, weight, 100) < 0.5 * remaining(optimiser, torch.nn.Parameter(torch.zeros(5, 12)), 1)
-    assert "left" in optimiser.state[weight]
-    assert "right" not in optimiser.state[weight]
+    optimizer = Soap([weight], lr=0.03)
+    assert remaining(optimizer, weight, 100) < 0.5 * remaining(optimizer, torch.nn.Parameter(torch.zeros(5, 12)), 1)
+    assert "left" in optimizer.state[weight]
+    assert "right" not in optimizer.state[weight]
 
 
 def test_a_basis_is_had_where_lapack_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:

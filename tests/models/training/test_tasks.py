@@ -54,7 +54,7 @@ def test_a_stopped_run_goes_on_to_the_very_same_weights(options: TrainOptions, c
     assert other.out.read_bytes() == options.out.read_bytes()
 
 
-def test_an_adversary_changes_what_is_learnt(options: TrainOptions) -> None:
+def test_an_adversary_changes_what_is_learned(options: TrainOptions) -> None:
     seen: list[Tick] = []
     train(options)
     other = replace(options, loss="l1 + 0.5*adversarial", out=options.out.with_name("other.safetensors"))
@@ -63,7 +63,7 @@ def test_an_adversary_changes_what_is_learnt(options: TrainOptions) -> None:
     assert "adversary" in torch.load(other.checkpoint, weights_only=True)
 
 
-def test_workers_do_not_change_what_is_learnt(options: TrainOptions) -> None:
+def test_workers_do_not_change_what_is_learned(options: TrainOptions) -> None:
     made = []
     for workers in (0, 2):
         out = options.out.with_name(f"{workers}.safetensors")
@@ -199,7 +199,7 @@ def two_processes(options: TrainOptions) -> Sequence[str]:
 
 
 class Counting(nn.Module):
-    """A network with batch normalisation, that computes with the kernel of one of its convolutions."""
+    """A network with batch normalization, that computes with the kernel of one of its convolutions."""
 
     def __init__(self) -> None:
         super().__init__()

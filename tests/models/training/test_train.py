@@ -80,12 +80,12 @@ def stop_at(step: int) -> object:
 
 
 @pytest.mark.parametrize(
-    ("optimiser", "widen", "bfloat16"), [("soap", 0, False), ("soap", 0, True), ("adam", 2, False)]
+    ("optimizer", "widen", "bfloat16"), [("soap", 0, False), ("soap", 0, True), ("adam", 2, False)]
 )
 def test_a_stopped_run_goes_on_to_the_very_same_weights(
-    options: TrainOptions, tmp_path: Path, optimiser: str, widen: int, bfloat16: bool
+    options: TrainOptions, tmp_path: Path, optimizer: str, widen: int, bfloat16: bool
 ) -> None:
-    options = replace(options, steps=30, validate_every=10, optimiser=optimiser, widen=widen, bfloat16=bfloat16)
+    options = replace(options, steps=30, validate_every=10, optimizer=optimizer, widen=widen, bfloat16=bfloat16)
     train(options)
     other = replace(options, out=tmp_path / "other.safetensors")
     stopped = train(other, stop_at(10))
@@ -180,7 +180,7 @@ def test_a_diverging_run_says_so(options: TrainOptions) -> None:
         {"scale": 5},
         {"network": "nonet"},
         {"loss": "l3"},
-        {"optimiser": "sgd"},
+        {"optimizer": "sgd"},
         {"validation_photos": 0},
         {"data": ()},
     ],

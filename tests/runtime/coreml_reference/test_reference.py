@@ -107,7 +107,7 @@ def by_hand_unpacked(x: np.ndarray) -> np.ndarray:
 
 
 def by_hand_moved(x: np.ndarray) -> np.ndarray:
-    """Input channel k goes to row k // 6, column k // 3 % 2 of the cell, colour k % 3: all four are the same here."""
+    """Input channel k goes to row k // 6, column k // 3 % 2 of the cell, color k % 3: all four are the same here."""
     return x.repeat(2, axis=2).repeat(2, axis=3)
 
 
@@ -123,7 +123,7 @@ MEANINGS: dict[str, tuple[Body, Callable[[np.ndarray], np.ndarray]]] = {
     ),
     "constants expand along their axis": (unpacked, by_hand_unpacked),
     "sigmoid and product are fused to silu": (silu, lambda x: x / (1 + np.exp(-x))),
-    "depth to space takes colours innermost": (moved, by_hand_moved),
+    "depth to space takes colors innermost": (moved, by_hand_moved),
     "relu of a program without weights": (lambda mb, x: mb.relu(x=x, name="y"), lambda x: np.maximum(x, 0)),
 }
 
@@ -148,7 +148,7 @@ def test_fp16_programs_round_after_every_operation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("color", ["RGB", "BGR"])
-def test_pictures_keep_their_colours_and_are_rounded_and_clipped(color: str, tmp_path: Path) -> None:
+def test_pictures_keep_their_colors_and_are_rounded_and_clipped(color: str, tmp_path: Path) -> None:
     def body(mb: Any, image: Any) -> Any:
         return mb.add(x=image, y=np.float32([[[[-0.6]], [[0.0]], [[7.4]]]]), name="shifted")
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 FREE = (TensorSpec("x", (1, 3, "H", "W"), value_range=(0.0, 1.0)),)
 
 
-def subject(network: Callable[[Array], Array]) -> measure.Subject:
+def candidate(network: Callable[[Array], Array]) -> measure.Candidate:
     def run(given: Mapping[str, Array]) -> dict[str, Array]:
         return {"y": network(given["x"])}
 
-    return measure.Subject("known", FREE, run)
+    return measure.Candidate("known", FREE, run)
 
 
 def blurred(image: Array) -> Array:
@@ -46,37 +46,37 @@ def only_multiples(multiple: int, least: int = 0) -> Callable[[Array], Array]:
 
 @pytest.mark.parametrize("multiple", [1, 2, 8, 64])
 def test_the_multiple_of_sizes_is_found_by_trying(multiple: int) -> None:
-    assert measure.sizes(subject(only_multiples(multiple))).multiple == multiple
+    assert measure.sizes(candidate(only_multiples(multiple))).multiple == multiple
 
 
 def test_a_size_that_comes_out_cut_is_no_size(tmp_path: object) -> None:
     """A network that drops what does not divide does not refuse; its output is another size."""
-    found = measure.sizes(subject(lambda x: x[:, :, : x.shape[2] // 4 * 4, : x.shape[3] // 4 * 4]))
+    found = measure.sizes(candidate(lambda x: x[:, :, : x.shape[2] // 4 * 4, : x.shape[3] // 4 * 4]))
     assert found.multiple == 4
 
 
 def test_a_size_that_is_rounded_up_is_no_size() -> None:
     """67 and 68 pixels both become 68."""
-    found = measure.sizes(subject(lambda x: np.pad(x, [(0, 0), (0, 0), *[(0, n % 2) for n in x.shape[2:]]])))
+    found = measure.sizes(candidate(lambda x: np.pad(x, [(0, 0), (0, 0), *[(0, n % 2) for n in x.shape[2:]]])))
     assert found.multiple == 2
 
 
 def test_the_least_side_is_found() -> None:
-    assert measure.sizes(subject(only_multiples(2, least=20))).least == 24
+    assert measure.sizes(candidate(only_multiples(2, least=20))).least == 24
 
 
 def test_a_network_of_no_size_is_refused() -> None:
     with pytest.raises(BadInput, match="takes none from 64 to 256"):
-        measure.sizes(subject(only_multiples(1, least=9999)))
+        measure.sizes(candidate(only_multiples(1, least=9999)))
 
 
 def test_scale_and_reach() -> None:
-    known, size = subject(blurred), Size(32, 32)
+    known, size = candidate(blurred), Size(32, 32)
     (shape,) = known.shapes(size).values()  # type: ignore[union-attr]
     assert measure.scale_of(shape, size) == Fraction(2)
     assert measure.scale_of((1, 3, 48, 96), Size(32, 64)) == Fraction(3, 2)
     assert measure.reach(known, "x", "y", size) == 3
-    assert measure.reach(subject(lambda x: x - x.mean()), "x", "y", size) is None
+    assert measure.reach(candidate(lambda x: x - x.mean()), "x", "y", size) is None
     with pytest.raises(BadInput, match="another factor for height and width"):
         measure.scale_of((1, 3, 32, 64), Size(32, 32))
 
@@ -84,7 +84,7 @@ def test_scale_and_reach() -> None:
 def test_a_network_that_draws_numbers_is_refused() -> None:
     generator = np.random.default_rng()
     with pytest.raises(BadInput, match="two runs on the same input"):
-        measure.check_repeatable(subject(lambda x: x + generator.normal(size=x.shape)), Size(16, 16))
+        measure.check_repeatable(candidate(lambda x: x + generator.normal(size=x.shape)), Size(16, 16))
 
 
 PHOTO = np.clip(np.random.default_rng(0).normal(0.4, 0.2, (1, 3, 64, 64)), 0, 1).astype(np.float32)
@@ -115,7 +115,7 @@ def test_a_range_that_the_output_tells_is_the_input_s_unless_photos_deny_it() ->
 
 
 def test_seams_are_seen() -> None:
-    known = subject(blurred)
+    known = candidate(blurred)
     assert measure.seams(known, "y", 3, 1, 8) == 0
     assert measure.seams(known, "y", 2, 1, 8) > 0.01
 

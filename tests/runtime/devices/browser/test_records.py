@@ -265,7 +265,7 @@ def test_what_browsers_run_and_what_not() -> None:
     assert ways(artifact("tflite")) == ["wasm", "webgpu"]
     assert ways(artifact("onnxruntime")) == ["wasm", "webgpu", "webnn"]
     assert ways(artifact("onnxruntime", "ort"))[0] == "wasm"
-    assert all("optimised for the CPU" in reason for reason in ways(artifact("onnxruntime", "ort"))[1:])
+    assert all("optimized for the CPU" in reason for reason in ways(artifact("onnxruntime", "ort"))[1:])
     assert all("--io uint8" in reason for reason in ways(artifact("tflite", dtype="int8")))
     assert all("with a --size" in reason for reason in ways(artifact("tflite", side="H")))
     assert ways(artifact("coreml")) == ["no runtime for browsers takes coreml files"]

@@ -106,16 +106,16 @@ def kinds(graph: FlatGraph) -> dict[str, int]:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     block=st.integers(2, 4),
-    colours=st.integers(1, 3),
+    colors=st.integers(1, 3),
     tail=st.sampled_from(("conv", "add", "quantized add", "input")),
     height=st.integers(1, 5),
     width=st.integers(1, 5),
     seed=st.integers(0, 99),
 )
 def test_to_space_in_rows_gives_the_same_integers(
-    block: int, colours: int, tail: str, height: int, width: int, seed: int, tmp_path_factory: pytest.TempPathFactory
+    block: int, colors: int, tail: str, height: int, width: int, seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    channels = colours * block**2
+    channels = colors * block**2
     made = Builder(height, width, channels if tail == "input" else 3, seed)
     x = made.source
     if tail != "input":
@@ -132,11 +132,11 @@ def test_to_space_in_rows_gives_the_same_integers(
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(block=st.integers(2, 4), colours=st.integers(1, 3), height=st.integers(1, 4), width=st.integers(1, 4))
+@given(block=st.integers(2, 4), colors=st.integers(1, 3), height=st.integers(1, 4), width=st.integers(1, 4))
 def test_to_depth_in_rows_gives_the_same_integers(
-    block: int, colours: int, height: int, width: int, tmp_path_factory: pytest.TempPathFactory
+    block: int, colors: int, height: int, width: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    made = Builder(height * block, width * block, colours, 1)
+    made = Builder(height * block, width * block, colors, 1)
     path = made.save(made.conv(made.to_depth(made.source, block), 4), tmp_path_factory.mktemp("depth"))
     graph, other = reworded(path, "reworded")
     assert "SPACE_TO_DEPTH" not in kinds(graph)

@@ -1,7 +1,7 @@
-"""Equalise channels: let every channel of an activation use more of the one scale that it shares with the others.
+"""Equalize channels: let every channel of an activation use more of the one scale that it shares with the others.
 
 Between two convolutions with a ReLU-like operator in between, channel c can be multiplied by any s_c > 0 in the first
-and divided by it in the second: the network computes the same (cross-layer equalisation, arXiv 1906.04721). A channel
+and divided by it in the second: the network computes the same (cross-layer equalization, arXiv 1906.04721). A channel
 that is small on photos, and so would be rounded coarsely, is made larger; error-compensated rounding takes care of the
 weights.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from clearport.graph.feeds import Feed
 
 TOLERANCE = 1e-4
-"""The largest deviation of the equalised graph from the one before it, as a share of the largest output: that of
+"""The largest deviation of the equalized graph from the one before it, as a share of the largest output: that of
 float32 sums, as between PyTorch and the exported graph. One level of a picture is 40 times as much."""
 
 _LARGEST = 64.0
@@ -68,7 +68,7 @@ def foretold(graph: Graph, peaks: Mapping[str, Array], strength: float, weights:
 
 
 def weights(graph: Graph, peaks: Mapping[str, Array], strength: float, plain: Mapping[str, Array]) -> dict[str, Array]:
-    """The weights of errors (``sensitivity``) in the equalised graph, from those of the graph."""
+    """The weights of errors (``sensitivity``) in the equalized graph, from those of the graph."""
     found = dict(plain)
     for _, values, _, factor in _scaled(graph, peaks, strength):
         found.update((name, plain[name] / factor**2) for name in values if name in plain)

@@ -1,4 +1,4 @@
-"""Equalisation changes nothing in float; compensated rounding loses less than rounding to nearest."""
+"""Equalization changes nothing in float; compensated rounding loses less than rounding to nearest."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from clearport.operators import sizes as graph_sizes
 from clearport.quantize.calibration import survey as calibrate
 from clearport.quantize.calibration.photos import cropped, halved, prepare
 from clearport.quantize.calibration.stepwise import Stepwise
-from clearport.quantize.ranges import equalise
+from clearport.quantize.ranges import equalize
 from clearport.quantize.weights import arrays as weights
 from clearport.quantize.weights import rounding
 from clearport.registry import NETWORKS
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_equalised_channels_compute_the_same(chain: Graph, photos: list[np.ndarray], strength: float) -> None:
+def test_equalized_channels_compute_the_same(chain: Graph, photos: list[np.ndarray], strength: float) -> None:
     free, inputs = prepare(chain, photos)
     names = [graphs.name_of(v) for v in graphs.values(free)]
     _, before = calibrate.survey(free, inputs, names)
-    equal = equalise.run(free, before, strength)
+    equal = equalize.run(free, before, strength)
     wanted, given = (graphs.session(g.model).run(None, inputs[0])[0] for g in (free, equal))
     np.testing.assert_allclose(given, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
     _, after = calibrate.survey(equal, inputs, names)
@@ -35,7 +35,7 @@ def test_a_value_that_is_read_by_more_than_convolutions_is_left_alone(graph_of) 
     graph = graph_of("a = Conv(image, W, B) b = Conv(a, V, C) restored = Add(a, b)",
                      W=[3, 3, 1, 1], B=[3], V=[3, 3, 1, 1], C=[3])  # fmt: skip
     peaks = {graphs.name_of(v): np.array([1.0, 2.0, 3.0]) for v in graphs.values(graph)}
-    equal = equalise.run(graph, peaks, 1.0)
+    equal = equalize.run(graph, peaks, 1.0)
     assert graphs.to_bytes(equal.model) == graphs.to_bytes(graph.model)
 
 

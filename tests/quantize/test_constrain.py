@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from clearport.base import Graph
 from clearport.graph import nodes as graphs
 from clearport.operators import table
+from clearport.quantize.placement import float_regions, fold
 from clearport.quantize.placement import floats as placement
-from clearport.quantize.placement import fold, islands
 from clearport.quantize.placement.fold import Folded
-from clearport.quantize.ranges import legalise
+from clearport.quantize.ranges import constrain
 from clearport.quantize.weights import arrays as weights
 from clearport.quantized import QParams
 
@@ -36,7 +36,7 @@ def ranges_of(graph: Graph, high: float = 100.0) -> dict[str, tuple[float, float
 
 
 def lowered(graph: Graph, ranges: dict[str, tuple[float, float]]) -> Folded:
-    return islands.run(fold.run(graph, placement.floats(graph)), ranges)
+    return float_regions.run(fold.run(graph, placement.floats(graph)), ranges)
 
 
 def with_copies(graph: Graph) -> Graph:
@@ -50,7 +50,7 @@ def test_a_residual_network(graph_of) -> None:
     folded = lowered(graph, ranges)
     assert [n.op_type for n in folded.graph.model.graph] == ["Conv", "Conv", "Conv", "Add", "DepthToSpace"]
     assert folded.observed == {"image": "image", "a": "b", "c": "c", "d": "d", "e": "f", "restored": "restored"}
-    entries = legalise.activations(folded, ranges)
+    entries = constrain.activations(folded, ranges)
     pixel = QParams((1.0,), -128)
     assert entries["image"] == entries["e"] == entries["restored"] == pixel
     assert entries["d"] == pixel, "a convolution that copies channels is exact at its input's scale"
@@ -67,11 +67,11 @@ def test_what_moves_data_shares_a_scale(graph_of) -> None:
         d = MaxPool<kernel_shape=[2,2], strides=[2,2]>(c)
         restored = DepthToSpace<blocksize=2>(d)
         """,
-        colours=2,
+        colors=2,
         W=[4, 3, 1, 1], B=[4], V=[4, 3, 1, 1], C=[4],
     )  # fmt: skip
     ranges = {**ranges_of(graph), "a": (-3.0, 1.0), "b": (0.0, 9.0), "c": (0.0, 1.0), "d": (0, 1), "restored": (0, 1)}
-    entries = legalise.activations(lowered(graph, ranges), ranges)
+    entries = constrain.activations(lowered(graph, ranges), ranges)
     assert len({entries[name] for name in ("a", "b", "c", "d", "restored")}) == 1
     assert entries["a"].scale[0] == pytest.approx(12 / 255)
 
@@ -79,25 +79,25 @@ def test_what_moves_data_shares_a_scale(graph_of) -> None:
 def test_sigmoid_and_tanh_have_the_scales_of_the_specification(graph_of) -> None:
     graph = graph_of("a = Sigmoid(image) restored = Tanh(a)")
     ranges = {"image": (0.0, 255.0), "a": (0.0, 1.0), "restored": (0.0, 0.76)}
-    entries = legalise.activations(lowered(graph, ranges), ranges)
+    entries = constrain.activations(lowered(graph, ranges), ranges)
     assert entries["a"] == QParams((1 / 256,), -128)
     assert entries["restored"] == QParams((1 / 128,), 0)
 
 
 def test_two_fixed_scales_that_meet_are_parted(graph_of) -> None:
-    graph = graph_of("a = Sigmoid(image) restored = Concat<axis=1>(a, image)", colours=6)
+    graph = graph_of("a = Sigmoid(image) restored = Concat<axis=1>(a, image)", colors=6)
     ranges = {"image": (0.0, 255.0), "a": (0.0, 1.0), "restored": (0.0, 255.0)}
     folded = lowered(graph, ranges)
-    entries = legalise.activations(folded, ranges)
+    entries = constrain.activations(folded, ranges)
     assert [n.op_type for n in folded.graph.model.graph] == ["Sigmoid", "Identity", "Concat"]
     assert entries["a"] == QParams((1 / 256,), -128)
     assert entries["a.rescaled"] == entries["image"] == entries["restored"] == QParams((1.0,), -128)
 
 
 def test_features_that_do_not_fit_a_fixed_range_are_not_cut_to_it(graph_of) -> None:
-    graph = graph_of("a = Conv(image, W, B) restored = Concat<axis=1>(a, image)", colours=6, W=[3, 3, 1, 1], B=[3])
+    graph = graph_of("a = Conv(image, W, B) restored = Concat<axis=1>(a, image)", colors=6, W=[3, 3, 1, 1], B=[3])
     ranges = {"image": (0.0, 255.0), "a": (-900.0, 900.0), "restored": (-900.0, 900.0)}
-    entries = legalise.activations(lowered(graph, ranges), ranges)
+    entries = constrain.activations(lowered(graph, ranges), ranges)
     assert entries["image"] == QParams((1.0,), -128)
     assert entries["a"] == entries["image.rescaled"] == entries["restored"]
     assert entries["a"].scale[0] == pytest.approx(1800 / 255)
@@ -109,7 +109,7 @@ def test_the_range_of_a_clamp_is_taken_where_it_is_used(graph_of, high: float, f
         a = Add(image, image) b = Clip(a, lo, hi) restored = Conv(b, W, B)"""
     graph = graph_of(body, W=[3, 3, 1, 1], B=[3])
     ranges = {**ranges_of(graph), "b": (0.0, high)}
-    entries = legalise.activations(lowered(graph, ranges), ranges)
+    entries = constrain.activations(lowered(graph, ranges), ranges)
     assert (entries["a"] == QParams((1.0,), -128)) is fixed
 
 
@@ -144,7 +144,7 @@ def test_any_ranges_give_a_legal_table(graph_of, data: st.DataObject) -> None:
     ranges = {graphs.name_of(v): data.draw(RANGE) for v in graphs.values(graph)}
     ranges["restored"] = ranges["f"] = tuple(np.clip(ranges["f"], 0.0, 255.0))
     folded = lowered(graph, ranges)
-    entries = legalise.activations(folded, ranges)
+    entries = constrain.activations(folded, ranges)
     assert set(entries) == {graphs.name_of(v) for v in graphs.values(folded.graph)}
     for node in folded.graph.model.graph:
         name = graphs.name_of(node.outputs[0])
@@ -173,5 +173,5 @@ def test_a_clamp_that_excludes_zero_is_half_folded(graph_of) -> None:
         a = Conv(image, W, B) b = Clip(a, lo, hi) restored = Conv(b, V, C)"""
     graph = graph_of(body, W=[3, 3, 1, 1], B=[3], V=[3, 3, 1, 1], C=[3])
     ranges = {**ranges_of(graph), "a": (-60.0, 90.0), "b": (1.0, 3.0)}
-    entries = legalise.activations(lowered(graph, ranges), ranges)
+    entries = constrain.activations(lowered(graph, ranges), ranges)
     assert entries["a"] == entries["b"] == QParams((float(np.float32(3 / 255)),), -128)

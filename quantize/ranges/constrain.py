@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from clearport.graph import nodes as graphs
 from clearport.quantize import scheme
-from clearport.quantize.placement import islands
+from clearport.quantize.placement import float_regions
 from clearport.quantize.placement.floats import is_plain_convolution
 from clearport.quantize.placement.fold import Folded
-from clearport.quantize.ranges import ratios, slopes
+from clearport.quantize.ranges import leaky_relu, ratios
 from clearport.quantized import QParams
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ Ranges = Mapping[str, tuple[float, float]]
 def activations(folded: Folded, ranges: Ranges) -> dict[str, QParams]:
     """Parameters of every int8 activation, from the real ranges of the values of the original graph.
 
-    ``folded`` is what ``islands.run`` gives: no two fixed scales meet in one group.
+    ``folded`` is what ``float_regions.run`` gives: no two fixed scales meet in one group.
     """
-    groups = islands.groups_of(folded)
+    groups = float_regions.groups_of(folded)
     members = groups.members()
     entries: dict[str, QParams] = {}
     for each in members.values():
@@ -39,13 +39,13 @@ def activations(folded: Folded, ranges: Ranges) -> dict[str, QParams]:
         entries.update(dict.fromkeys(each, params))
     _coarsen(folded, groups, members, entries)
     alone = {name for name in entries if name not in folded.fixed and len(members[groups.root(name)]) == 1}
-    slopes.widen(folded.graph.model, alone, entries)
+    leaky_relu.widen(folded.graph.model, alone, entries)
     _copies(folded, alone, entries)
     return {name: entries[name] for v in graphs.values(folded.graph) if (name := graphs.name_of(v)) in entries}
 
 
 def _coarsen(
-    folded: Folded, groups: islands.Groups, members: Mapping[str, list[str]], entries: dict[str, QParams]
+    folded: Folded, groups: float_regions.Groups, members: Mapping[str, list[str]], entries: dict[str, QParams]
 ) -> None:
     """Steps that are too fine for kernels become as coarse as need be, and so those of what shares their scale."""
     while True:

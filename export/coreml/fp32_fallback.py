@@ -51,27 +51,27 @@ _FLOATS = {ir.DataType.FLOAT}
 
 
 @dataclass(frozen=True)
-class Wide:
+class Fallback:
     """The values whose operators compute in float32, and why; empty and "" where all of it is float16."""
 
     names: frozenset[str] = frozenset()
     reason: str = ""
 
 
-NOTHING = Wide()
+NOTHING = Fallback()
 
 
 @functools.lru_cache(maxsize=1)  # fp16 and int8-weights are written one after the other
-def choose(graph: Graph) -> Wide:
+def choose(graph: Graph) -> Fallback:
     """The operators of ``graph`` that shall compute in float32."""
     trial = Trial(small(graph))
     large = trial.too_large()
     if trial.margin_db(large) >= 0:
-        return Wide(large, _reason(graph, large, "float16 does not hold their numbers")) if large else NOTHING
+        return Fallback(large, _reason(graph, large, "float16 does not hold their numbers")) if large else NOTHING
     names, short = trial.worst(large), -trial.margin_db(frozenset())
     wanted = f"{ENOUGH_DB:g} dB, {ENOUGH_8_BIT_DB:g} after rounding to 8 bits, no pixel {FARTHEST:g} levels off"
     why = f"all in float16 the result would fall {short:.1f} dB short of what is wanted ({wanted})"
-    return Wide(names, _reason(graph, names, why))
+    return Fallback(names, _reason(graph, names, why))
 
 
 def small(graph: Graph) -> Graph:
@@ -102,9 +102,9 @@ class Trial:
         self._ranges = feeds.spans(graph.outputs, self._wanted)
         self._range = self._ranges[0]
 
-    def psnr_db(self, wide: Collection[str]) -> float:
-        """The worst picture with all but ``wide`` in float16: infinite if equal, minus infinity if not finite."""
-        return _db(max(self._errors(wide)), self._range)
+    def psnr_db(self, fallback: Collection[str]) -> float:
+        """The worst picture with all but ``fallback`` in float16: infinite if equal, minus infinity if not finite."""
+        return _db(max(self._errors(fallback)), self._range)
 
     def too_large(self) -> frozenset[str]:
         """The operators that give, read or hold numbers beyond ``LARGEST``."""
@@ -133,9 +133,9 @@ class Trial:
                 peaks |= {name: max(peaks.get(name, 0.0), peak) for name, peak in found.items()}
         return peaks
 
-    def margin_db(self, wide: Collection[str]) -> float:
-        """By how much the worst picture is better than it must be, with all but ``wide`` in float16."""
-        pairs, step = self._pairs(wide), self._range / 255
+    def margin_db(self, fallback: Collection[str]) -> float:
+        """By how much the worst picture is better than it must be, with all but ``fallback`` in float16."""
+        pairs, step = self._pairs(fallback), self._range / 255
         margins = [_db(max(_error(*each) for pair in pairs for each in pair), self._range) - ENOUGH_DB]
         levels = [(got / step, wanted / step) for pair in pairs for got, wanted in self._of_pictures(pair)]
         if levels:
@@ -174,17 +174,17 @@ class Trial:
                 blamed[group] = error
         return blamed
 
-    def _errors(self, wide: Collection[str], only: int | None = None) -> list[float]:
+    def _errors(self, fallback: Collection[str], only: int | None = None) -> list[float]:
         """The mean squared error of each picture, or of one."""
-        return [max(_error(*each) for each in pair) for pair in self._pairs(wide, only)]
+        return [max(_error(*each) for each in pair) for pair in self._pairs(fallback, only)]
 
-    def _pairs(self, wide: Collection[str], only: int | None = None) -> list[list[tuple[Array, Array]]]:
-        """The outputs for each picture, or one, with all but ``wide`` in float16, and in float32.
+    def _pairs(self, fallback: Collection[str], only: int | None = None) -> list[list[tuple[Array, Array]]]:
+        """The outputs for each picture, or one, with all but ``fallback`` in float16, and in float32.
 
         All of them are scaled to the range of the first, so that their errors are alike.
         """
         chosen = slice(None) if only is None else slice(only, only + 1)
-        found = _run(_rounded(self._graph.model, frozenset(wide)), self._pictures[chosen])
+        found = _run(_rounded(self._graph.model, frozenset(fallback)), self._pictures[chosen])
         return [self._scaled(*each) for each in zip(found, self._wanted[chosen], strict=True)]
 
     def _scaled(self, got: Sequence[Array], wanted: Sequence[Array]) -> list[tuple[Array, Array]]:
@@ -199,20 +199,20 @@ def _error(got: Array, wanted: Array) -> float:
     return error if np.isfinite(error) else np.inf
 
 
-def _rounded(model: ir.Model, wide: frozenset[str]) -> ir.Model:
+def _rounded(model: ir.Model, fallback: frozenset[str]) -> ir.Model:
     """A copy in which every value that is float16 in the program is rounded to it wherever it is read."""
     copy = model.clone()
     done: dict[str, ir.Value] = {}
     for node in list(copy.graph):
-        narrow = graphs.name_of(node.outputs[0]) not in wide
+        narrow = graphs.name_of(node.outputs[0]) not in fallback
         for index, value in enumerate(node.inputs):
             if value is None or not _is_float(value) or index in table.of(node).not_data:
                 continue
             maker = value.producer()
-            if narrow or (maker is not None and graphs.name_of(value) not in wide):
+            if narrow or (maker is not None and graphs.name_of(value) not in fallback):
                 node.replace_input_with(index, _half(copy.graph, value, node, done))
     for index, result in enumerate(tuple(copy.graph.outputs)):
-        if graphs.name_of(result) not in wide and _is_float(result):
+        if graphs.name_of(result) not in fallback and _is_float(result):
             copy.graph.outputs[index] = _half(copy.graph, result, None, done)
     return copy
 
@@ -239,7 +239,7 @@ def _is_float(value: ir.Value) -> bool:
 
 
 def _run(model: ir.Model, pictures: Sequence[Feed]) -> list[list[Array]]:
-    """All outputs for each feed, computed as the model says: optimisers take casts there and back for nothing."""
+    """All outputs for each feed, computed as the model says: optimizers take casts there and back for nothing."""
     session = graphs.session(model, as_written=True)
     return [list(session.run(None, picture)) for picture in pictures]
 

@@ -18,9 +18,9 @@ from clearport.operators.table import of as record_of
 from clearport.quantize import qdq
 from clearport.quantize.calibration import survey as calibrate
 from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.quantize.placement import float_regions, fold
 from clearport.quantize.placement import floats as placement
-from clearport.quantize.placement import fold, islands
-from clearport.quantize.ranges import ends, legalise, search
+from clearport.quantize.ranges import constrain, ends, search
 from clearport.quantized import QParams, QuantizedGraph, ScaleTable
 from clearport.registry import NETWORKS
 
@@ -48,7 +48,7 @@ def names(graph: Graph, *operators: str) -> set[str]:
 
 
 def default_session(model: object) -> onnxruntime.InferenceSession:
-    """As a user opens it: with every optimisation that ONNX Runtime has."""
+    """As a user opens it: with every optimization that ONNX Runtime has."""
     return onnxruntime.InferenceSession(graphs.to_bytes(model), providers=["CPUExecutionProvider"])
 
 
@@ -68,7 +68,7 @@ def test_a_cheap_operator_behind_an_island_stays_in_it_and_a_convolution_does_no
 def test_int8_begins_again_with_a_node_of_its_own(graph_of) -> None:
     graph = graph_of(ISLAND, **SHAPES)
     bounds = {graphs.name_of(v): (-50.0, 300.0) for v in graphs.values(graph)}
-    folded = islands.run(fold.run(graph, placement.floats(graph)), bounds)
+    folded = float_regions.run(fold.run(graph, placement.floats(graph)), bounds)
     assert [n.op_type for n in folded.graph.model.graph if n.op_type in {"Identity", "Div"}] == ["Div", "Identity"]
     assert {"d", "e", "f"} == folded.floats
     assert folded.observed["f.int8"] == "f"
@@ -185,7 +185,7 @@ def test_a_float_convolution_keeps_its_weights_in_a_session_with_default_setting
     graph = graph_of("a = Conv<pads=[1,1,1,1]>(image, W, B) restored = Relu(a)", W=[3, 3, 3, 3], B=[3])
     conv = placement.name_of(graph.model.graph[0])
     bounds = {graphs.name_of(v): (0.0, 255.0) for v in graphs.values(graph)}
-    folded = islands.run(fold.run(graph, placement.floats(graph, {conv})), bounds)
+    folded = float_regions.run(fold.run(graph, placement.floats(graph, {conv})), bounds)
     table = {name: QParams((1.0,), -128) for name in ("image", "restored")}
     model = qdq.to_qdq(QuantizedGraph(folded.graph, ScaleTable(table)), io="uint8")
     pixels = photos[0].transpose(2, 0, 1)[None, :, :16, :16].copy()
@@ -240,7 +240,7 @@ def test_a_switch_that_is_off_still_does_the_clamp_of_its_range(graph_of, photos
     )
     folded = fold.run(graph)
     assert set(folded.clamps) == {"a"}
-    entries = legalise.activations(folded, search.Choice("min-max").ranges(folded, observed))
+    entries = constrain.activations(folded, search.Choice("min-max").ranges(folded, observed))
     session = graphs.session(qdq.with_switches(QuantizedGraph(folded.graph, ScaleTable(entries)), folded.clamps))
     image = np.random.default_rng(0).uniform(-255, 255, (1, 3, 16, 16)).astype(np.float32)
     (given,) = session.run(None, {"image": image, **{f"{name}.on": np.array(False) for name in entries}})
@@ -254,7 +254,7 @@ def test_sizes_that_a_network_computes_stay_integers(name: str) -> None:
     spec = NETWORKS.get(name)
     graph = export_graph(spec.build(spec.default_scale), spec, spec.default_scale, None)
     photo = np.random.default_rng(0).integers(0, 256, (48, 60, 3), np.uint8)
-    quantized = quantize(graph, [photo], QuantizeOptions(equalisation=(0.0,), search=False, compensate=False))
+    quantized = quantize(graph, [photo], QuantizeOptions(equalization=(0.0,), search=False, compensate=False))
     written = {v.name: v for node in quantized.graph.model.graph for v in node.outputs}
     assert all(v.dtype is None or v.dtype.is_floating_point() for n, v in written.items() if n in quantized.table)
     assert any(node.op_type == "Shape" for node in quantized.graph.model.graph)

@@ -1,4 +1,4 @@
-"""Equalisation of convolutions of every kind: groups, depth multipliers, transposed, one behind the other."""
+"""Equalization of convolutions of every kind: groups, depth multipliers, transposed, one behind the other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clearport.quantize import qdq
 from clearport.quantize.calibration import survey as calibrate
 from clearport.quantize.calibration.photos import prepare
 from clearport.quantize.flow import QuantizeOptions, quantize
-from clearport.quantize.ranges import equalise
+from clearport.quantize.ranges import equalize
 from clearport.quantize.weights import arrays as weights
 
 KINDS = st.tuples(
@@ -53,7 +53,7 @@ def network(graph_of, first, second, between: str | None) -> Graph:
 
 
 def uneven(graph: Graph) -> Graph:
-    """The same with channels of very different sizes, so that equalisation has something to do."""
+    """The same with channels of very different sizes, so that equalization has something to do."""
     generator = np.random.default_rng(3)
     arrays = {
         name: array * 2.0 ** generator.integers(-3, 3, (len(array), *[1] * (array.ndim - 1)))
@@ -70,12 +70,12 @@ def test_what_is_computed_stays(graph_of, first, second, between, strength: floa
     image = np.random.default_rng(0).uniform(0, 255, (1, 3, 16, 16)).astype(np.float32)
     names = [graphs.name_of(v) for v in graphs.values(graph)]
     _, peaks = calibrate.survey(graph, [{"image": image}], names)
-    equal = equalise.run(graph, peaks, strength)
+    equal = equalize.run(graph, peaks, strength)
     wanted, found = (graphs.session(g.model).run(None, {"image": image})[0] for g in (graph, equal))
     np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-5 * np.abs(wanted).max())
     _, after = calibrate.survey(equal, [{"image": image}], names)
     spread = [p["c"].max() / np.maximum(p["c"], p["c"].max() / 64).min() for p in (peaks, after)]
-    assert spread[1] <= spread[0] * 1.001, "no channel of what was equalised is smaller beside the others than before"
+    assert spread[1] <= spread[0] * 1.001, "no channel of what was equalized is smaller beside the others than before"
     assert graphs.to_bytes(equal.model) != graphs.to_bytes(graph.model)
 
 
@@ -112,11 +112,11 @@ def test_a_prelu_is_passed_by_what_it_bends_and_not_by_its_slope(graph_of) -> No
     body = "a = Conv(image, W, B) b = PRelu(image, a) restored = Conv(b, V, C)"
     graph = graph_of(body, W=[3, 3, 1, 1], B=[3], V=[3, 3, 1, 1], C=[3])
     peaks = {graphs.name_of(v): np.array([1.0, 2.0, 3.0]) for v in graphs.values(graph)}
-    assert graphs.to_bytes(equalise.run(graph, peaks, 1.0).model) == graphs.to_bytes(graph.model)
+    assert graphs.to_bytes(equalize.run(graph, peaks, 1.0).model) == graphs.to_bytes(graph.model)
 
 
 def broken(run):
-    """An equalisation that gets one channel wrong by a tenth."""
+    """An equalization that gets one channel wrong by a tenth."""
 
     def wrong(graph: Graph, peaks, strength: float) -> Graph:
         result = run(graph, peaks, strength)
@@ -130,19 +130,19 @@ def broken(run):
     return wrong
 
 
-def test_an_equalisation_that_changes_the_network_is_not_used(chain: Graph, photos, monkeypatch) -> None:
-    plain = QuantizeOptions(equalisation=(0.0,), search=False, compensate=False)
+def test_an_equalization_that_changes_the_network_is_not_used(chain: Graph, photos, monkeypatch) -> None:
+    plain = QuantizeOptions(equalization=(0.0,), search=False, compensate=False)
     wanted = quantize(chain, photos, plain)
-    monkeypatch.setattr(equalise, "run", broken(equalise.run))
-    found = quantize(chain, photos, replace(plain, equalisation=(0.5, 0.0)))
-    assert found.table.calibration["equalisation"] == 0.0
+    monkeypatch.setattr(equalize, "run", broken(equalize.run))
+    found = quantize(chain, photos, replace(plain, equalization=(0.5, 0.0)))
+    assert found.table.calibration["equalization"] == 0.0
     assert graphs.to_bytes(found.graph.model) == graphs.to_bytes(wanted.graph.model)
-    with pytest.raises(CheckFailed, match="the equalised graph is not the network"):
-        quantize(chain, photos, replace(plain, equalisation=(0.5,)))
+    with pytest.raises(CheckFailed, match="the equalized graph is not the network"):
+        quantize(chain, photos, replace(plain, equalization=(0.5,)))
 
 
 def test_the_axis_of_a_transposed_convolution_of_groups_is_that_of_its_outputs(graph_of) -> None:
-    graph = graph_of("restored = ConvTranspose<group=3>(image, W, B)", colours=6, W=[3, 2, 1, 1], B=[6])
+    graph = graph_of("restored = ConvTranspose<group=3>(image, W, B)", colors=6, W=[3, 2, 1, 1], B=[6])
     (node,) = graph.model.graph
     assert isinstance(node, ir.Node)
     assert weights.output_axis(node) == 1

@@ -38,7 +38,7 @@ WIDENING = 1.03
 
 _ABOVE, _BELOW = 2.0**-17, 2.0**-15
 """How far from a half, in shares of themselves, products of whole parts lie that would be one: positive ones above it
-by the first, negative ones towards zero by the second less the first. That is more than float32 loses where it adds a
+by the first, negative ones toward zero by the second less the first. That is more than float32 loses where it adds a
 zero point before it rounds (2**-17 of a step), and less than the next product of whole parts is away (2**-8 of a step),
 up to 170 steps below zero."""
 
