@@ -151,7 +151,7 @@ def test_the_slider_follows_the_pointer(opened: Opened) -> None:
 def test_the_right_side_can_be_chosen(opened: Opened) -> None:
     page = opened.page
     assert page.locator(".after.shown").get_attribute("data-name") == "int8"
-    page.get_by_label("fp32 network (PyTorch)").check()
+    page.get_by_label("fp32 network").check()
     assert page.locator(".after.shown").get_attribute("data-name") == "float"
     assert page.locator('.after[data-name="int8"]').is_hidden()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from clearport.bundle.folder import Bundle
-from clearport.pipeline.bench_jobs import jobs_for, subjects_of
+from clearport.pipeline.bench_jobs import candidates_of, jobs_for
 from clearport.pipeline.bench_values import BenchRequest
 from clearport.runtime.devices.device import Job
 from device_tests.ssh.sshd import Board, board
@@ -27,4 +27,4 @@ def small(int8_pair: Bundle) -> Bundle:
 
 @pytest.fixture(scope="module")
 def jobs(small: Bundle) -> list[Job]:
-    return jobs_for(subjects_of(small, BenchRequest(small.folder)), False, "cpu")
+    return jobs_for(candidates_of(small, BenchRequest(small.folder)), False, "cpu")

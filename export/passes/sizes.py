@@ -107,6 +107,7 @@ def _resize(node: ir.Node) -> None:
     factors = resampling.factors(node)
     if given is None or wanted is None or factors is None:
         return
+    _check_moves(node, given[2:], wanted[2:], factors)
     axes = zip(given[2:], wanted[2:], factors, strict=True)
     moved = np.array([1, 1, *(_moved(np.float32(factor), old_, new) for old_, new, factor in axes)], np.float32)
     if np.array_equal(moved[2:], np.asarray(factors, np.float32)):
@@ -123,6 +124,22 @@ def _resize(node: ir.Node) -> None:
     if found[0] is None or found[1] is None:
         raise BadInput(_refusal(node, given[2:], wanted[2:], factors))
     _write_both(node, found[0], found[1])
+
+
+def _check_moves(node: ir.Node, given: Sequence[int], wanted: Sequence[int], factors: Sequence[float]) -> None:
+    """Refuse factors that add no pixel but move those that are there: ONNX Runtime, the reference, copies them.
+
+    PyTorch does so too, but not with ``bicubic`` and ``nearest-exact``.
+    """
+    mode = graphs.attr_str(node, "mode", "nearest")
+    asymmetric = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel") == "asymmetric"
+    moves = any(abs(factor - 1) > _STEPS * np.finfo(np.float32).eps for factor in factors)
+    if tuple(given) == tuple(wanted) and moves and (mode == "cubic" or (mode == "nearest" and not asymmetric)):
+        raise BadInput(
+            f"Resize {node.name or graphs.name_of(node.outputs[0])!r} by {factors[0]:g} and {factors[1]:g} adds no "
+            f"pixel to {given[0]}x{given[1]}: ONNX Runtime copies its input there, PyTorch does not: "
+            f"leave it out, resize to a size instead of by a factor, or export for another --size"
+        )
 
 
 def _along(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from clearport.export.quirks.table import Quirk
 from clearport.operators.convolution import CONV
 from clearport.operators.reductions import SOFTMAX
+from clearport.operators.resize import RESIZE
 
 _SEEN = "onnxruntime 1.31.1"
 
@@ -26,4 +27,13 @@ FLOAT_WEIGHTS = Quirk(
     "rewritten",
     "quantize/qdq.py guard_floats; graphs.session switches the optimizer off",
 )
-QUIRKS = (FLOAT_BETWEEN_INT8, FLOAT_WEIGHTS)
+SAME_SIZE = Quirk(
+    "Resize to the size it has",
+    _SEEN,
+    RESIZE.name,
+    "a factor near 1 that adds no pixel: 1.1 at 8 pixels, cubic or nearest-exact",
+    "a copy of its input; ONNX and PyTorch take pixels by the factor",
+    "refused",
+    "export/passes/sizes.py; at a fixed size",
+)
+QUIRKS = (FLOAT_BETWEEN_INT8, FLOAT_WEIGHTS, SAME_SIZE)

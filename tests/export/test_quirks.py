@@ -138,6 +138,13 @@ def rounds_a_softmax() -> bool:
     return "QLinearSoftmax" in operators
 
 
+def copies_what_keeps_its_size() -> bool:
+    image = noise((8, 8))
+    model = single((8, 8), *RESIZE, constants={"s": f32(1, 1, 1.1, 1.1)}, mode="cubic")
+    (found,) = session(model).run(None, {"image": image})
+    return bool(np.array_equal(found, image))
+
+
 def _optimized(model: bytes) -> set[str]:
     import tempfile
 
@@ -212,6 +219,7 @@ STILL_SO: dict[Quirk, Callable[[], bool]] = {
     openvino_.LOST_ROUNDING: leaves_a_rounding_out,
     openvino_.BRAIN_FLOAT: computes_in_brain_float,
     quirks_onnxruntime.FLOAT_BETWEEN_INT8: rounds_a_softmax,
+    quirks_onnxruntime.SAME_SIZE: copies_what_keeps_its_size,
     quirks_litert.OWN_BILINEAR: places_in_fixed_point,
     openvino_.WINDOW_BEYOND: counts_a_window_more,
     quirks_ncnn.BY_SIZE: lambda: bool(np.abs(ncnn_places("0=2 3=12 4=4") - ncnn_places("0=2 1=0.5 2=1.0")).max() > 0.1),

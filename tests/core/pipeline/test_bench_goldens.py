@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from clearport.base import Artifact, TensorSpec
-from clearport.pipeline.bench_jobs import Subject, golden_of
-from clearport.pipeline.criteria import PYTORCH, QDQ, Criterion, Exam, as_picture
+from clearport.pipeline.bench_jobs import Candidate, golden_of
+from clearport.pipeline.criteria import QDQ, Criterion, Exam, as_picture
 from clearport.runtime.devices.device import Row, SimulatedReport
-from clearport.runtime.parity import ParityReport, Reference, tolerance_for
+from clearport.runtime.parity import PYTORCH, ParityReport, Reference, tolerance_for
 from clearport.runtime.tolerance import widest_for
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ def judged(precision: Precision, unit: Unit, executed: str, levels: int) -> Pari
     golden = np.random.default_rng(0).integers(10, 240, (SIDE, SIDE, 3)).astype(np.uint8)
     reference = Reference(QDQ if precision == "int8" else PYTORCH, golden.astype(np.float32))
     criteria = (Criterion(reference, tolerance_for(precision, as_picture(restored)), "8-bit pictures"),)
-    subject = Subject(artifact.key, artifact, {"image": golden}, Exam("photo", {"image": golden}, criteria), None)
+    candidate = Candidate(artifact.key, artifact, {"image": golden}, Exam("photo", {"image": golden}, criteria), None)
     output = golden.astype(np.float32)
     output.flat[::5] += levels
     cell = SimulatedReport("simulated", "x", {}, "a simulator", unit, unit, {}, {"executed_precision": executed})
     row = Row("x:1", artifact.key, unit, "x", cell, {"restored": output.transpose(2, 0, 1)[None]})
-    found = golden_of(subject, row)
+    found = golden_of(candidate, row)
     assert isinstance(found, ParityReport)
     return found
 
