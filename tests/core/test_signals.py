@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,16 @@ def command(**_):
 guarded(command)
 """
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+PATIENCE_S = 55
+"""Less than a command sleeps: one that listens to no signal must not pass by ending of itself."""
+
+
+@pytest.fixture(autouse=True)
+def _hung_up_as_from_a_terminal() -> Iterator[None]:
+    """Where the tests run below ``nohup``, what they start would ignore SIGHUP; a handled signal is not passed on."""
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def started(tmp_path: Path, *before: str) -> subprocess.Popen[str]:
@@ -58,7 +69,7 @@ def test_every_signal_that_ends_a_command_unwinds_it(tmp_path: Path, number: sig
     running = started(tmp_path, *(["sh", "-c", shell, "sh"] if shell else []))
     os.kill(running.pid, number)
     os.kill(running.pid, signal.SIGHUP)  # as when a terminal closes: the shell and the kernel both send one
-    _, said = running.communicate(timeout=20)
+    _, said = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 130
     assert "interrupted" in said
     assert nothing_left(tmp_path)
@@ -70,7 +81,7 @@ def test_nohup_is_respected(tmp_path: Path) -> None:
     time.sleep(0.3)
     assert running.poll() is None
     os.kill(running.pid, signal.SIGTERM)
-    running.communicate(timeout=20)
+    running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 130
 
 
@@ -79,7 +90,7 @@ def test_a_terminal_that_is_gone_changes_nothing(tmp_path: Path) -> None:
     assert running.stderr is not None
     running.stderr.close()
     os.kill(running.pid, signal.SIGHUP)
-    running.wait(timeout=20)
+    running.wait(timeout=PATIENCE_S)
     assert running.stdout is not None
     running.stdout.close()
     assert running.returncode == 130
