@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.quantize.test_legalize import lowered, ranges_of
 
 from clearport.graph import nodes as graphs
 from clearport.quantize import scheme
 from clearport.quantize.ranges import constrain, leaky_relu
 from clearport.quantized import QParams
+from tests.quantize.test_constrain import lowered, ranges_of
 
 ONE = "a = Conv(image, W, B) b = LeakyRelu<alpha = {:.9g}>(a) restored = Conv(b, V, C)"
 SHAPES = {"W": [3, 3, 1, 1], "B": [3], "V": [3, 3, 1, 1], "C": [3]}
