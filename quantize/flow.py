@@ -17,7 +17,7 @@ from clearport.quantize.placement import cost
 from clearport.quantize.placement import floats as placement
 from clearport.quantize.placement import mixed as mixed_
 from clearport.quantize.placement.mixed import Mixed
-from clearport.quantize.ranges import constrain, ends, equalize, leaky_relu, search
+from clearport.quantize.ranges import averages, constrain, ends, equalize, leaky_relu, search
 from clearport.quantize.weights import arrays as weights
 from clearport.quantize.weights import rounding
 from clearport.quantized import QuantizedGraph, ScaleTable
@@ -123,7 +123,7 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
         CheckFailed: no strength of equalization that was asked for leaves the network as it was; 0 always does.
     """
     options = options or QuantizeOptions()
-    graph = ends.from_zero(graph)
+    graph = averages.as_convolutions(ends.from_zero(graph))
     work = sum(cost.layers(graph).values())
     pixels = max(OBSERVING_COST / work, min(OBSERVING_PIXELS, MOST_OBSERVING_COST / work))
     given, images = images, photos.spread(images, pixels) if images else images
