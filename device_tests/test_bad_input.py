@@ -128,7 +128,7 @@ def test_an_interrupted_export_leaves_nothing(tmp_path: Path, number: signal.Sig
     while not list(tmp_path.glob(".out.*.partial/*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(running.pid, number)
-    _, said = running.communicate(timeout=60)
+    _, said = running.communicate(timeout=120)
     assert running.returncode == 130
     assert "interrupted" in said
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Worker
 
-ROW_MS, RUN_MS = 60_000, 200_000
+ROW_MS, RUN_MS = 180_000, 200_000
 NO_GPU = "No available adapters."
 """What Chromium itself says where a page asks for a GPU and there is none."""
 

@@ -45,7 +45,7 @@ class Forked:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.stdin.close()  # type: ignore[union-attr]  # it was asked for
-        self._server.wait(timeout=30)
+        self._server.wait(timeout=120)
         self._server.stdout.close()  # type: ignore[union-attr]
 
     def run(self, folder: Path, *words: str | Path) -> Ended:

@@ -39,7 +39,7 @@ def reason(row: Row) -> str:
     return row.cell.reason
 
 
-def until(done: Callable[[], bool], within_s: float = 20.0) -> None:
+def until(done: Callable[[], bool], within_s: float = 120.0) -> None:
     end = time.monotonic() + within_s
     while not done() and time.monotonic() < end:
         time.sleep(0.05)

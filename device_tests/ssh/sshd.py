@@ -88,7 +88,7 @@ def board(folder: Path, cache: Path | None = None, more: str = "") -> Iterator[B
     finally:
         left = psutil.Process(server.pid).children(recursive=True)
         server.send_signal(signal.SIGTERM)
-        server.wait(timeout=20)
+        server.wait(timeout=120)
         for process in left:
             try:
                 process.kill()
@@ -102,7 +102,7 @@ def make_key(path: Path) -> None:
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while time.monotonic() < end and server.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -46,7 +46,7 @@ def test_a_runtime_leaves_nothing_in_the_home(package: str, code: str, tmp_path:
         key: value for key, value in os.environ.items() if key not in {"CI", "XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY"}
     }
     words = [sys.executable, "-c", code.format(package=package), str(tmp_path)]
-    subprocess.run(words, env={**own, "HOME": str(home)}, check=True, timeout=120)
+    subprocess.run(words, env={**own, "HOME": str(home)}, check=True, timeout=240)
     assert [path for path in home.rglob("*") if path.is_file()] == []
 
 

@@ -28,7 +28,7 @@ def test_no_jobs() -> None:
 
 
 def test_jobs_really_run_at_once() -> None:
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=120)
     assert len(side_by_side([both.wait, both.wait], 2, _nothing)) == 2
 
 
@@ -38,15 +38,15 @@ def test_a_failure_ends_the_workers_that_run() -> None:
 
     def wait() -> int:
         started.set()
-        return process.popen.wait(timeout=60)
+        return process.popen.wait(timeout=120)
 
     def fail() -> int:
-        started.wait(30)
+        started.wait(120)
         raise ValueError("one job went wrong")
 
     with pytest.raises(ValueError, match="one job went wrong"):
         side_by_side([wait, fail], 2, _nothing)
-    assert process.popen.wait(timeout=60) < 0
+    assert process.popen.wait(timeout=120) < 0
     process.close()
 
 

@@ -266,7 +266,7 @@ for _ in range(150):
 def test_many_runs_at_once_never_take_each_others_folders_for_dead(scratch: Path) -> None:
     """A folder is there for a moment before it is locked."""
     crowd = [subprocess.Popen([sys.executable, "-c", CROWD], stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    said = [one.communicate(timeout=120)[1] for one in crowd]
+    said = [one.communicate(timeout=240)[1] for one in crowd]
     assert [text for text in said if text] == []
     assert [one.returncode for one in crowd] == [0] * len(crowd)
     assert list(scratch.glob("clearport-*")) == []

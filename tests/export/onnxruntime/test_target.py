@@ -151,7 +151,7 @@ def raw_ort_files(model: Path, folder: Path, count: int) -> list[bytes]:
     paths = [folder / f"{n}.ort" for n in range(count)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = [subprocess.Popen([sys.executable, "-c", RAW, str(model), str(p)], env=environment) for p in paths]
-    assert all(process.wait(timeout=60) == 0 for process in started)
+    assert all(process.wait(timeout=240) == 0 for process in started)
     return [path.read_bytes() for path in paths]
 
 

@@ -179,7 +179,7 @@ def test_another_process_writes_the_same_bytes(small: Any, tmp_path: Path) -> No
     here.mkdir()
     to_openvino._write(model.read_bytes(), here / "small.xml", half=False)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", CONVERT, model, there], check=True, timeout=120, env=environment)
+    subprocess.run([sys.executable, "-c", CONVERT, model, there], check=True, timeout=240, env=environment)
     assert digest(here) == digest(there)
 
 

@@ -49,7 +49,7 @@ class Runner:
         return Session(path, options)
 RUNNER = Runner()
 """
-PLAN = LatencyPlan(rounds=3, runs=2, warmup=2, min_seconds=0.0, timeout_s=30)
+PLAN = LatencyPlan(rounds=3, runs=2, warmup=2, min_seconds=0.0, timeout_s=120)
 
 
 @pytest.fixture

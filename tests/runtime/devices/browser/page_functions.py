@@ -62,5 +62,5 @@ def page_functions(folder: Path) -> Iterator[Ask]:
 
     yield ask
     to_page.close()
-    process.wait(10)
+    process.wait(120)
     from_page.close()
