@@ -1,8 +1,8 @@
 """The files of a bundle and their checksums: what is there, and what is not as it was written.
 
-``SHA256SUMS`` covers every file but itself and the reports (which are made from the rest), so that
-``sha256sum -c SHA256SUMS`` checks a bundle without clearport. ``manifest.json`` holds the same checksums once more:
-with both at hand it can be told which of the three, file, manifest or list, was changed.
+``SHA256SUMS`` covers every file but itself, the reports (which are made from the rest), a signature and the note of a
+pull, so that ``sha256sum -c SHA256SUMS`` checks a bundle without clearport. ``manifest.json`` holds the same checksums
+once more: with both at hand it can be told which of the three, file, manifest or list, was changed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from clearport.disk.litter import in_litter
 from clearport.errors import BadInput
 
 MANIFEST, SUMS, REPORTS = ours.MANIFEST, ours.SUMS, ours.REPORTS
+SIGNATURE, PULLED = ours.SIGNATURE, ours.PULLED
 WEIGHTS = "weights.safetensors"
 """The network itself where it is one of clearport's."""
 ONNX_NETWORK, TORCH_NETWORK = "network.onnx", "network.pt2"
@@ -56,7 +57,7 @@ def listed(folder: Path) -> list[str]:
     """Relative paths of every file that SHA256SUMS must name, sorted; symbolic links and litter are left out."""
     found = (p.relative_to(folder) for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
     names = (path.as_posix() for path in found if not in_litter(path))
-    return sorted(name for name in names if name not in (SUMS, *REPORTS))
+    return sorted(name for name in names if name not in ours.UNLISTED)
 
 
 def symlinks(folder: Path) -> Iterator[Path]:
@@ -101,11 +102,13 @@ def parse_sums(text: str) -> tuple[dict[str, str], list[int]]:
     return found, wrong
 
 
-def compare(folder: Path, recorded: Mapping[str, str] | None) -> Iterator[tuple[str, str]]:
+def compare(
+    folder: Path, recorded: Mapping[str, str] | None, left_out: Collection[str] = ()
+) -> Iterator[tuple[str, str]]:
     """``(path, problem)`` of every file that differs from its checksum, is missing or is one too many.
 
     ``recorded`` is ``files`` of the manifest; None where the manifest cannot be read: then
-    SHA256SUMS alone is believed.
+    SHA256SUMS alone is believed. Files of ``left_out`` need not be there.
     """
     sums, wrong = parse_sums(_read_text(folder / SUMS))
     actual = {name: _sha256(folder / name) for name in listed(folder)}
@@ -115,7 +118,7 @@ def compare(folder: Path, recorded: Mapping[str, str] | None) -> Iterator[tuple[
         yield path.relative_to(folder).as_posix(), "it is a symbolic link; a bundle holds files only"
     for path in specials(folder):
         yield path.relative_to(folder).as_posix(), "it is a pipe, socket or device; a bundle holds files only"
-    for name in sorted({*sums, *actual, *(recorded or ())} - {MANIFEST}):
+    for name in sorted({*sums, *actual, *(recorded or ())} - {MANIFEST} - (set(left_out) - set(actual))):
         in_manifest = sums.get(name) if recorded is None else recorded.get(name)
         yield from _judge(name, actual.get(name), in_manifest, sums.get(name))
     if actual.get(MANIFEST) != sums.get(MANIFEST):

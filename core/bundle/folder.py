@@ -16,9 +16,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from clearport.bundle.manifest import (
     contradictions,
     to_json,
 )
+from clearport.bundle.pulled import parted, read_pulled
 from clearport.disk import files as files_
 from clearport.disk import leftovers, outputs
 from clearport.disk.json_files import read_model
@@ -47,10 +48,14 @@ _SHOWN_ERRORS = 5
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk. ``folder`` is where it lies; ``manifest`` is what it says of itself."""
+    """A bundle on disk. ``folder`` is where it lies; ``manifest`` is what it says of itself.
+
+    ``left_out`` has the SHA-256 of each file that a pull left out; the manifest then tells of the rest.
+    """
 
     folder: Path
     manifest: Manifest
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> Bundle:
@@ -68,9 +73,18 @@ class Bundle:
             raise BadInput(
                 f"{folder}: no bundle here; expected a folder with {MANIFEST}, as 'clearport export' writes it"
             )
+        return cls(folder, *parted(cls.of_manifest(path).manifest, read_pulled(folder)))
+
+    @classmethod
+    def of_manifest(cls, path: Path) -> Bundle:
+        """A bundle of which only the manifest is at hand.
+
+        Raises:
+            BadInput: see ``load``.
+        """
         manifest = read_model(path, Manifest, "a manifest that can be used", _explain)
         _check(path, manifest)
-        return cls(folder, manifest)
+        return cls(path.parent, manifest)
 
     @property
     def artifacts(self) -> tuple[ArtifactRecord, ...]:
@@ -163,7 +177,7 @@ def verify_folder(folder: Path) -> list[Mismatch]:
         BadInput: there is no bundle, or a file cannot be read.
     """
     try:
-        manifest = Bundle.load(folder).manifest
+        bundle = Bundle.load(folder)
     except BadInput as error:
         if not (folder / MANIFEST).is_file():
             raise
@@ -171,7 +185,9 @@ def verify_folder(folder: Path) -> list[Mismatch]:
         return found + [
             Mismatch(path, "the bundle", problem) for path, problem in compare(folder, None) if path != MANIFEST
         ]
-    found = [Mismatch(path, _part(manifest, path), problem) for path, problem in compare(folder, manifest.files)]
+    manifest, recorded = bundle.manifest, {**bundle.manifest.files, **bundle.left_out}
+    problems = compare(folder, recorded, bundle.left_out)
+    found = [Mismatch(path, _part(manifest, path), problem) for path, problem in problems]
     wrong = {mismatch.path for mismatch in found}
     return found + [
         Mismatch(MANIFEST, f"artifact {a.key}", f"bytes: it says {a.bytes}, and {a.path} has {size}")

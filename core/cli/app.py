@@ -12,6 +12,7 @@ import typer
 
 from clearport.cli import devices as cli_devices
 from clearport.cli import serve as cli_serve
+from clearport.cli import stores as cli_stores
 from clearport.cli import train as cli_train
 from clearport.cli.options import (
     BundleArg,
@@ -176,7 +177,17 @@ def inspect(
 
 
 @app.command()
-def verify(bundle: BundleArg, json: JsonOpt = False, quiet: QuietOpt = False) -> None:
+def verify(
+    bundle: BundleArg,
+    signed_by: Annotated[
+        Path | None, typer.Option(help="Public key (PEM) of whoever must have signed it.", show_default=False)
+    ] = None,
+    signature: Annotated[
+        Path | None, typer.Option(help="The signature, where it is not in the bundle.", show_default=False)
+    ] = None,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
     """Check a bundle from disk: every checksum, then every artifact, loaded and run on the golden picture.
 
     Example: clearport verify out/x3
@@ -186,7 +197,7 @@ def verify(bundle: BundleArg, json: JsonOpt = False, quiet: QuietOpt = False) ->
     from clearport.pipeline.verify import verify_bundle
 
     with progress_bar(quiet=quiet) as progress:
-        checks = verify_bundle(bundle, progress)
+        checks = verify_bundle(bundle, progress, signed_by=signed_by, signature=signature)
     show_checks(checks, as_json=json)
     if any(check.passed is False for check in checks):
         raise typer.Exit(1)
@@ -311,6 +322,10 @@ def report(bundle: BundleArg) -> None:
 app.command()(cli_devices.devices)
 app.command()(cli_devices.bench)
 app.command()(cli_serve.serve)
+app.command()(cli_stores.push)
+app.command()(cli_stores.pull)
+app.command()(cli_stores.sign)
+app.command()(cli_stores.bom)
 app.command()(cli_train.train)
 
 

@@ -100,7 +100,7 @@ def retire(folder: Path, place: Path) -> Path | None:
     Returns:
         Where the rest is kept, if there is any: files that came into the folder at the last moment.
     """
-    for name in (ours.MANIFEST, ours.SUMS, *ours.REPORTS, *(ours.bundle_files(folder) or ())):
+    for name in (ours.MANIFEST, ours.SUMS, *ours.REPORTS, *ours.added(folder), *(ours.bundle_files(folder) or ())):
         with suppress(OSError):
             (folder / name).unlink()
     for inner, _, names in os.walk(folder, topdown=False):

@@ -19,6 +19,12 @@ from typing import Any
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 REPORTS = ("report.html", "report.md")
+SIGNATURE = "model.sig"
+"""A signature of a bundle in the format of OpenSSF model signing, under the name that its own tool gives it."""
+PULLED = "pulled.json"
+"""Where a bundle was pulled from, and which of its artifacts were left out."""
+UNLISTED = (SUMS, *REPORTS, SIGNATURE, PULLED)
+"""Files of a bundle that its list of checksums does not name."""
 LOCK = ".clearport-lock"
 """How the names of locks end."""
 
@@ -77,7 +83,7 @@ def foreign(folder: Path, files: Mapping[str, str]) -> Iterator[str]:
 
     A file of the bundle whose content was changed is among them; its manifest, checksums and reports are its own.
     """
-    known = {MANIFEST, SUMS, *REPORTS}
+    known = {MANIFEST, SUMS, *REPORTS, *added(folder)}
     for place, folders, names in os.walk(folder):
         here = Path(place).relative_to(folder)
         links = [name for name in folders if Path(place, name).is_symlink()]
@@ -87,6 +93,14 @@ def foreign(folder: Path, files: Mapping[str, str]) -> Iterator[str]:
                 yield path
         if not names and not folders and here != Path():
             yield here.as_posix() + "/"
+
+
+def added(folder: Path) -> Iterator[str]:
+    """What lies beside the files of a bundle and may be replaced with it."""
+    if is_signature(folder / SIGNATURE):
+        yield SIGNATURE
+    if is_pulled(folder / PULLED):
+        yield PULLED
 
 
 def _same(folder: Path, path: str, files: Mapping[str, str]) -> bool:
@@ -110,6 +124,29 @@ def is_bench_json(path: Path) -> bool:
     """Whether a file is what ``clearport bench --json`` writes: a record, or the note of a run that failed."""
     found = read_json(path)
     return isinstance(found, dict) and "clearport" in found and ({"plan", "rows"} <= set(found) or "error" in found)
+
+
+def is_signature(path: Path) -> bool:
+    """Whether a file is a sigstore bundle with a DSSE envelope, as ``clearport sign`` and model-signing write it."""
+    found = read_json(path)
+    return isinstance(found, dict) and {"mediaType", "verificationMaterial", "dsseEnvelope"} <= set(found)
+
+
+def is_pulled(path: Path) -> bool:
+    """Whether a file is what ``clearport pull`` says of a bundle."""
+    found = read_json(path)
+    return isinstance(found, dict) and {"schema_version", "store", "version", "left_out"} <= set(found)
+
+
+def is_bom(path: Path) -> bool:
+    """Whether a file is a CycloneDX document that clearport wrote."""
+    found = read_json(path)
+    if not isinstance(found, dict) or found.get("bomFormat") != "CycloneDX":
+        return False
+    tools = found.get("metadata", {}).get("tools") if isinstance(found.get("metadata"), dict) else None
+    return isinstance(tools, dict) and any(
+        isinstance(tool, dict) and tool.get("name") == "clearport" for tool in tools.get("components", ())
+    )
 
 
 def is_weights(path: Path) -> bool:

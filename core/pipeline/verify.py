@@ -7,13 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from clearport import problems
+from clearport.bundle.files import SIGNATURE
 from clearport.bundle.folder import Bundle, verify_folder
+from clearport.bundle.pulled import read_pulled
 from clearport.bundle.replays import contradicts
 from clearport.disk.litter import litter_in
-from clearport.errors import NotInstalled
+from clearport.errors import BadInput, NotInstalled
 from clearport.pipeline.criteria import PHOTO
 from clearport.pipeline.exams import exams_of, exams_of_weights
 from clearport.pipeline.prove import network_of, replays_of, run_each, runner_of
+from clearport.pipeline.stores.sign import check_signature
 from clearport.protocols import no_progress
 from clearport.reports.figures import figures
 from clearport.reports.junit import Check
@@ -34,27 +37,37 @@ MOST_WORKERS = 4
 """However many cores there are: a worker that runs a deep network at 360x640 takes up to 0.6 GB."""
 
 
-def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int = 1) -> list[Check]:
+def verify_bundle(
+    folder: Path,
+    progress: Progress = no_progress,
+    threads: int = 1,
+    signed_by: Path | None = None,
+    signature: Path | None = None,
+) -> list[Check]:
     """Every checksum, then the network itself and every artifact by each runtime here, against the golden pictures.
 
     A check that cannot be made here has ``passed`` None and says why. Artifacts whose files are not as they were
-    written are not run.
+    written are not run. ``signed_by`` is the public key of whoever must have signed it, ``signature`` where the
+    signature lies if not in the bundle.
 
     Raises:
-        BadInput: there is no bundle.
+        BadInput: there is no bundle, or the key cannot be used.
     """
+    if signature is not None and signed_by is None:
+        raise BadInput(f"{signature}: --signed-by PUBLIC_KEY says whose signature it must be")
     progress("checking checksums", 0, 0)
     began = time.monotonic()
     wrong = verify_folder(folder)
     seconds = time.monotonic() - began
     checks = [Check("checksum", False, str(m), group=m.path) for m in wrong]
+    if signed_by is not None:
+        checks.append(check_signature(folder, signed_by, signature))
     if any(m.path == "manifest.json" for m in wrong):
         return checks
-    if not wrong:
-        litter = litter_in(folder)
-        ignored = f"; ignored, as no part of the bundle: {', '.join(litter)}" if litter else ""
-        checks.append(Check("checksums", True, f"every file is as it was written{ignored}", seconds, "files"))
     bundle = Bundle.load(folder)
+    if not wrong:
+        said = f"every file is as it was written{_remarks(bundle, asked=signed_by is not None)}"
+        checks.append(Check("checksums", True, said, seconds, "files"))
     changed = {m.path for m in wrong}
     jobs = [] if bundle.manifest.model.reference in changed else [partial(_run_weights, bundle, threads)]
     for record in bundle.artifacts:
@@ -65,6 +78,19 @@ def verify_bundle(folder: Path, progress: Progress = no_progress, threads: int =
     width = min(workers(threads), MOST_WORKERS)
     found = side_by_side(jobs, width, lambda done, total: progress("running artifacts", done, total))
     return checks + [check for part in found for check in part]
+
+
+def _remarks(bundle: Bundle, *, asked: bool) -> str:
+    """What the verdict on the files does not cover; ``asked``: a signature was asked for."""
+    said = []
+    if litter := litter_in(bundle.folder):
+        said.append(f"ignored, as no part of the bundle: {', '.join(litter)}")
+    if (bundle.folder / SIGNATURE).is_file() and not asked:
+        said.append(f"it has a signature ({SIGNATURE}), which --signed-by PUBLIC_KEY checks")
+    if pulled := read_pulled(bundle.folder):
+        left = f", without {', '.join(pulled.left_out)}" if bundle.left_out else ""
+        said.append(f"{pulled.name}@{pulled.version} of {pulled.store}{left}")
+    return "".join(f"; {one}" for one in said)
 
 
 _REPLAY = (

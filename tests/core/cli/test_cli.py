@@ -13,7 +13,22 @@ from clearport.cli.errors import guarded
 from clearport.cli.options import split
 from clearport.errors import BadInput, CheckFailed, RuntimeFailure
 
-COMMANDS = ("list", "export", "verify", "eval", "bench", "run", "report", "train", "devices", "serve")
+COMMANDS = (
+    "list",
+    "export",
+    "verify",
+    "eval",
+    "bench",
+    "run",
+    "report",
+    "train",
+    "devices",
+    "serve",
+    "push",
+    "pull",
+    "sign",
+    "bom",
+)
 
 
 def clearport(*words: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,104 @@
+"""``clearport push``, ``pull``, ``sign`` and ``bom``: bundles that others take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearport.cli.options import BundleArg, ForceOpt, JsonOpt, PrecisionsOpt, QuietOpt, TargetsOpt, split
+
+_STORES = "a folder, hf://OWNER/REPOSITORY, s3://BUCKET/PATH or another address that fsspec knows"
+
+
+def push(
+    bundle: BundleArg,
+    store: Annotated[str, typer.Argument(help=f"Where to: {_STORES}.", metavar="STORE")],
+    name: Annotated[str, typer.Option(help="Name in the store; the network's own if left out.")] = "",
+    version: Annotated[
+        str, typer.Option("--version", help="Semantic version; one patch after the latest if left out.")
+    ] = "",
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Put a bundle into a store as a new version of its network. Versions are never replaced.
+
+    Example: clearport push out/x3 /srv/networks --version 1.2.0
+    """
+    from clearport.cli.progress import progress_bar
+    from clearport.cli.show_stores import show_pushed
+    from clearport.pipeline.stores.push import PushRequest, push_bundle
+
+    with progress_bar(quiet=quiet) as progress:
+        pushed = push_bundle(PushRequest(bundle, store, name, version), progress)
+    show_pushed(pushed, as_json=json)
+
+
+def pull(
+    address: Annotated[
+        str,
+        typer.Argument(
+            help="A network of a store, the latest version without @VERSION: STORE is a folder, https://..., "
+            "hf://OWNER/REPOSITORY, s3://... or another address that fsspec knows.",
+            metavar="STORE/NAME[@VERSION]",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the bundle; NAME-VERSION if left out.", show_default=False)
+    ] = None,
+    target: TargetsOpt = "",
+    precision: PrecisionsOpt = "",
+    list_: Annotated[bool, typer.Option("--list", help="Show what the STORE, or STORE/NAME, has.")] = False,
+    force: ForceOpt = False,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Bring a bundle, or some of its artifacts, from a store; every file is checked before it is taken.
+
+    Example: clearport pull https://example.com/networks/ncnet@1.2.0 --target tflite --precision int8
+    """
+    from clearport.cli.progress import progress_bar
+    from clearport.cli.show_stores import show_pulled, show_stored
+    from clearport.pipeline.stores.pull import PullRequest, pull_bundle, stored
+
+    if list_:
+        show_stored(*stored(address), as_json=json)
+        return
+    request = PullRequest(address, out, split(target), split(precision), force)
+    with progress_bar(quiet=quiet) as progress:
+        pulled = pull_bundle(request, progress)
+    show_pulled(pulled, as_json=json)
+
+
+def sign(
+    bundle: BundleArg,
+    key: Annotated[
+        Path,
+        typer.Option(help="Private key (PEM; ECDSA on P-256, P-384 or P-521). CLEARPORT_KEY_PASSWORD opens it."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="File of the signature; model.sig in the bundle if left out.")
+    ] = None,
+) -> None:
+    """Sign a bundle in the format of OpenSSF model signing; 'clearport verify --signed-by PUBLIC_KEY' checks it.
+
+    Example: clearport sign out/x3 --key key.pem
+    """
+    from clearport.pipeline.stores.sign import sign_bundle
+
+    typer.echo(sign_bundle(bundle, key, out))
+
+
+def bom(
+    bundle: BundleArg,
+    out: Annotated[Path | None, typer.Option(help="File (JSON); standard output if left out.")] = None,
+) -> None:
+    """Write a CycloneDX bill of materials of a bundle: network, data, files, tools, and measured quality.
+
+    Example: clearport bom out/x3 --out x3.cdx.json
+    """
+    from clearport.pipeline.stores.bom import write_bom
+
+    said = write_bom(bundle, out)
+    typer.echo(said, nl=out is not None)

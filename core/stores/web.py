@@ -1,0 +1,105 @@
+"""A store behind HTTP or HTTPS: any server of static files, read only."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from typing import TYPE_CHECKING, NoReturn
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from clearport.errors import BadInput
+from clearport.stores.store import Missing, Restart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from typing import IO
+
+    from clearport.stores.index import StoredVersion
+
+_CHUNK = 1 << 16
+_TIMEOUT_S = 30.0
+_RANGE = re.compile(r"bytes (\d+)-")
+_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class _NoDowngrade(HTTPRedirectHandler):
+    """Redirects stay with HTTP, and never lead from HTTPS to HTTP."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
+    ) -> Request | None:
+        kind = urlsplit(newurl).scheme
+        if kind != "https" and (kind != "http" or req.type == "https"):
+            raise BadInput(f"{req.full_url}: it leads to {newurl}, which is not followed")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+class WebStore:
+    """Every file is asked for by its address below that of the store."""
+
+    promise = "it can be read only"
+
+    def __init__(self, address: str) -> None:
+        parts = urlsplit(address)
+        if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+            raise BadInput(f"{address}: expected http(s)://SERVER/PATH, without '?', '#' and a user's name")
+        self.address = address.rstrip("/")
+        self._opener = build_opener(_NoDowngrade)
+
+    def read(self, path: str, most: int) -> bytes:
+        content = b""
+        try:
+            for chunk in self.stream(path, 0):
+                content += chunk
+                if len(content) > most:
+                    raise BadInput(f"{self.address}/{path}: longer than {most >> 20} MiB, the most that is read of it")
+        except OSError as error:
+            raise BadInput(f"{self.address}/{path}: {error}") from error
+        return content
+
+    def stream(self, path: str, start: int) -> Iterator[bytes]:
+        headers = {"Accept-Encoding": "identity", "User-Agent": "clearport"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+        with self._open(f"{self.address}/{quote(path)}", headers, path) as answer:
+            if start and not self._begins_at(answer, start):
+                raise Restart
+            try:
+                while chunk := answer.read1(_CHUNK):
+                    yield chunk
+            except http.client.HTTPException as error:
+                raise ConnectionError(f"the connection was lost ({error!r})") from error
+
+    def _open(self, url: str, headers: Mapping[str, str], path: str) -> http.client.HTTPResponse:
+        try:
+            request = Request(url, headers=dict(headers))  # noqa: S310  http and https alone
+            answer: http.client.HTTPResponse = self._opener.open(request, timeout=_TIMEOUT_S)
+        except HTTPError as error:
+            with error:
+                self._refuse(url, error.code, error.reason, path)
+        except URLError as error:
+            raise ConnectionError(f"the server cannot be reached: {error.reason}") from error
+        except http.client.HTTPException as error:
+            raise ConnectionError(f"the connection was lost ({error!r})") from error
+        return answer
+
+    def _refuse(self, url: str, code: int, reason: str, path: str) -> NoReturn:
+        if code in {404, 410}:
+            raise Missing(path)
+        if code == 416:
+            raise Restart
+        if code in _RETRIED:
+            raise ConnectionError(f"the server answers {code} ({reason})")
+        raise BadInput(f"{url}: the server answers {code} ({reason})")
+
+    def _begins_at(self, answer: http.client.HTTPResponse, start: int) -> bool:
+        found = _RANGE.match(answer.headers.get("Content-Range", ""))
+        return answer.status == 206 and found is not None and int(found[1]) == start
+
+    def publish(self, record: StoredVersion, folder: Path, card: str) -> None:
+        raise BadInput(
+            f"{self.address}: HTTP(S) stores are read only; push {record.name} to the folder or bucket that it serves"
+        )
