@@ -37,7 +37,7 @@ TRIALS = 64
 """Simulations that may be spent on single tensors; large networks stop there, or at ``SEARCH_COST``."""
 
 SEARCH_COST = 2e11
-"""Units (``cost``) that may be spent on single tensors: one to two seconds of one core. MobileDerain, stopped at a sixth
+"""Units (``cost``) that may be spent on single tensors: one to two seconds of a core. MobileDerain, stopped at a sixth
 of it, had 5 dB less on its worst picture (heavy rain widens ranges that the photos hardly show)."""
 
 TRIAL_COST = 4e9

@@ -17,8 +17,8 @@ from clearport.registry import missing
 if missing(("coremltools",)):
     pytest.skip("coremltools is not installed", allow_module_level=True)
 
+from clearport.export.coreml import fp32_fallback
 from clearport.export.coreml import program as mil_program
-from clearport.export.coreml import wide as mil_wide
 from clearport.runtime import pixels
 from clearport.runtime.runners.milref import RUNNER
 
@@ -166,7 +166,7 @@ def test_what_is_read_in_float32_was_not_rounded_before(tmp_path: Path) -> None:
 
 def test_what_half_precision_can_do_stays_in_it(tmp_path: Path) -> None:
     graph = upscaler()
-    assert mil_wide.choose(graph) == mil_wide.NOTHING
+    assert fp32_fallback.choose(graph) == fp32_fallback.NOTHING
     path = TARGET.lower(graph, None, "fp16", Options(), tmp_path)[0].path
     assert RUNNER.open(path, 1, {}).facts()["executed_precision"] == "float16"
     assert "clearport.note" not in RUNNER.open(path, 1, {}).facts()["metadata"]
