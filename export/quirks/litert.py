@@ -6,6 +6,8 @@ from clearport.export.quirks.table import Quirk
 from clearport.operators import activations
 from clearport.operators.convolution import CONV
 from clearport.operators.layouts import DEPTH_TO_SPACE
+from clearport.operators.pools import AVERAGE_POOL
+from clearport.operators.quantization import REQUANTIZE
 from clearport.operators.resize import RESIZE
 
 _SEEN = "ai-edge-litert 2.3.0"
@@ -48,4 +50,23 @@ OWN_BILINEAR = Quirk(
     "XNNPACK takes the operator wherever it is not switched off",
 )
 
-QUIRKS = (OWN_BILINEAR, LEAKY_RELU, LARGE_FACTOR, CHANNEL_ORDER)
+HALVES_OF_AVERAGES = Quirk(
+    "halves of averages",
+    _SEEN,
+    AVERAGE_POOL.name,
+    "int8: averages of an even number of pixels",
+    "halves away from the middle level, others to even: a bias of 1/8 of a step in the dark (2x2 pixels)",
+    "avoided",
+    "quantize/ranges/averages.py: depthwise convolutions with steps of their own",
+)
+REQUANTIZED = Quirk(
+    "changes of scale in fixed point",
+    _SEEN,
+    REQUANTIZE.name,
+    "int8: QUANTIZE of int8",
+    "the ratio of scales in 8 bits of fixed point: a step off on up to a quarter of the values",
+    "rewritten",
+    "ops_requantize.identity writes a product with 1",
+)
+
+QUIRKS = (OWN_BILINEAR, LEAKY_RELU, LARGE_FACTOR, CHANNEL_ORDER, HALVES_OF_AVERAGES, REQUANTIZED)

@@ -1,9 +1,9 @@
 """Averages whose halves all runtimes round alike: depthwise convolutions in the place of pools.
 
 An AveragePool gives what it reads in the same int8 steps, so that the sum of an even number of levels is often a half
-(one in four of 2x2 pixels, one in sixteen of 4x4). TFLite rounds those up and others to even, and a bias of 1/8 or 1/32
-of a step goes into everything behind it: half a level of IAGC's picture. A convolution has output steps of its own, in
-which a sum is hardly ever a half, and its weights, which are all the same, are exact in int8.
+(one in four of 2x2 pixels, one in sixteen of 4x4). TFLite rounds those away from the middle level and others to even,
+and a bias of 1/8 or 1/32 of a step goes into everything behind it: half a level of IAGC's picture. A convolution has
+output steps of its own, in which a sum is hardly ever a half, and its weights, which are all the same, are exact.
 """
 
 from __future__ import annotations

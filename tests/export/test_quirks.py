@@ -20,13 +20,15 @@ from clearport.export.quirks import ncnn as quirks_ncnn
 from clearport.export.quirks import onnxruntime as quirks_onnxruntime
 from clearport.export.quirks import openvino as openvino_
 from clearport.export.quirks.table import Quirk
+from clearport.export.tflite.file import FlatFile
+from clearport.export.tflite.tensors import Quant
 from clearport.graph import nodes as graphs
 from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.registry import missing
 from tests.export.every_target import outcome_of
 
-from .tflite.harness import PLAIN, Case, after_conv, build, f32, i64, one, onnxruntime, pictures, real, weight
+from .tflite.harness import PLAIN, Case, after_conv, build, f32, i64, litert, one, onnxruntime, pictures, real, weight
 
 TABLES = {
     module.name: importlib.import_module(f"clearport.export.quirks.{module.name}").QUIRKS
@@ -201,6 +203,45 @@ def places_in_fixed_point() -> bool:
     return bool(own > 2.5)
 
 
+LEVELS = np.arange(-128, 128)
+
+
+def levels_of_litert(scale: float, *operators: tuple[str, int, dict[str, int]]) -> list[np.ndarray]:
+    """What int8 files of one operator, each beside a constant of 64 if it takes one, give for rows of every level.
+
+    The output's scale is ``scale``, the input's and that of a sum of columns is 1, and zero is the lowest level.
+    """
+    found = []
+    for op, columns, options in operators:
+        file = FlatFile(op)
+        source = file.tensor("image", (1, 1, 256 * columns, 1), "int8", Quant((1.0,), -128), ())
+        made = file.tensor("restored", (1, 1, 256, 1), "int8", Quant((scale,), -128), ())
+        factor = [file.constant("one", np.array([64], np.int8), Quant((1 / 64,)))] if op == "MUL" else []
+        file.operator(op, [source, *factor], made, **options)
+        data = file.to_bytes({"image": source}, {"restored": made}, {})
+        rows = np.stack([LEVELS, np.minimum(LEVELS + 1, 127)][:columns], axis=1)
+        found.append(litert(data, rows.astype(np.int8).reshape(1, 1, -1, 1))[0].reshape(-1).astype(int) + 128)
+    return found
+
+
+def rounds_halves_of_averages_away() -> bool:
+    pair = {"padding": 1, "strideH": 1, "strideW": 2, "filterHeight": 1, "filterWidth": 2, "fusedActivationFunction": 0}
+    (given,) = levels_of_litert(1.0, ("AVERAGE_POOL_2D", 2, pair))
+    means = np.stack([LEVELS, np.minimum(LEVELS + 1, 127)]).mean(0) + 128
+    off = given - np.rint(means)
+    assert np.abs(given - means).max() <= 0.5
+    return bool(off[:127].mean() < -0.2 and off[128:].mean() > 0.2)
+
+
+def changes_scales_in_fixed_point() -> bool:
+    """The product with 1 that is written instead gives every level as it should be."""
+    scale = 1.992
+    quantize_, product = levels_of_litert(scale, ("QUANTIZE", 1, {}), ("MUL", 1, {"fusedActivationFunction": 0}))
+    wanted = np.rint((LEVELS + 128) / scale)
+    np.testing.assert_array_equal(product, wanted)
+    return bool((quantize_ != wanted).mean() > 0.2)
+
+
 CUBIC = {"mode": "cubic", "exclude_outside": 1}
 HALF_PIXEL = {"mode": "nearest", "coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_floor"}
 BEYOND = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4, "ceil_mode": 1, "count_include_pad": 1}
@@ -221,6 +262,8 @@ STILL_SO: dict[Quirk, Callable[[], bool]] = {
     quirks_onnxruntime.FLOAT_BETWEEN_INT8: rounds_a_softmax,
     quirks_onnxruntime.SAME_SIZE: copies_what_keeps_its_size,
     quirks_litert.OWN_BILINEAR: places_in_fixed_point,
+    quirks_litert.HALVES_OF_AVERAGES: rounds_halves_of_averages_away,
+    quirks_litert.REQUANTIZED: changes_scales_in_fixed_point,
     openvino_.WINDOW_BEYOND: counts_a_window_more,
     quirks_ncnn.BY_SIZE: lambda: bool(np.abs(ncnn_places("0=2 3=12 4=4") - ncnn_places("0=2 1=0.5 2=1.0")).max() > 0.1),
 }

@@ -92,6 +92,23 @@ def test_a_leaky_relu_gives_every_level_as_the_qdq_model_does(slope: float, gain
     assert facts["operators_outside"] == {}
 
 
+@pytest.mark.parametrize("gain", [1.097, 1.993, 3.307])
+def test_a_change_of_scale_gives_every_level_as_the_qdq_model_does(gain: float, tmp_path: Path) -> None:
+    """The steps of the image are those of pixels, and it meets what has larger ones."""
+    eye = np.eye(3, dtype=np.float32)[:, :, None, None]
+    constants = {"w": gain * eye, "b": np.zeros(3, np.float32), "v": np.concatenate([eye, 0 * eye], 1)}
+    nodes = (("Conv", "image w b", "x", {}), ("Concat", "image x", "c", {"axis": 1}), ("Conv", "c v b", "restored", {}))
+    picture = (np.arange(10 * 12 * 3) % 256).astype(np.uint8).reshape(10, 12, 3)
+    quantized = quantize(build(Case(nodes, constants)), [picture], PLAIN)
+    data, _, _ = emit(quantized.graph, quantized, "int8", Options(SIZE, "int8"))
+    given, _ = litert(data, (picture[None].astype(np.int16) - 128).astype(np.int8))
+    wanted = onnxruntime(to_qdq(quantized, activations="uint8", io="uint8"), picture.transpose(2, 0, 1)[None])
+    np.testing.assert_array_equal(given.astype(int) + 128, nhwc(wanted))
+    ops = [found.op for found in report(data, tmp_path).findings]
+    assert ops.count("MUL") == 1
+    assert "QUANTIZE" not in ops
+
+
 def check_float(case: Case) -> None:
     graph = build(case)
     data, _, _ = emit(graph, None, "fp32", Options(SIZE, "float32"))
