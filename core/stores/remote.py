@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_CHUNK = 1 << 20
+_CHUNK, _LEAST_CHUNK = 1 << 20, 1 << 16
+"""Bytes that are asked for at once: fewer after a request that failed, as where connections are cut."""
 _PASSWORD = re.compile(r"://([^/@:]*):[^/@]*@")
 """In an address; it is neither shown nor kept."""
 
@@ -37,11 +38,12 @@ class RemoteStore:
         except ImportError as error:
             raise NotInstalled("fsspec", "stores") from error
         try:
-            found = fsspec.core.url_to_fs(address.rstrip("/"), use_listings_cache=False)
+            found = fsspec.core.url_to_fs(address.rstrip("/"), use_listings_cache=False, skip_instance_cache=True)
         except ImportError as error:
             raise BadInput(f"{address}: {error}") from error
         except ValueError as error:
             raise BadInput(f"{address}: no kind of store that fsspec knows: {error}") from error
+        self._chunk = _CHUNK
         self.files: Any = found[0]
         self.root: str = found[1].rstrip("/")
 
@@ -54,12 +56,15 @@ class RemoteStore:
 
     def stream(self, path: str, start: int) -> Iterator[bytes]:
         try:
-            with self.files.open(f"{self.root}/{path}", "rb") as file:
+            with self.files.open(f"{self.root}/{path}", "rb", cache_type="none") as file:
                 file.seek(start)
-                while chunk := file.read(_CHUNK):
+                while chunk := file.read(self._chunk):
                     yield chunk
         except FileNotFoundError as error:
             raise Missing(path) from error
+        except Exception:
+            self._chunk = max(self._chunk // 16, _LEAST_CHUNK)
+            raise
 
     @contextmanager
     def _told(self, path: str) -> Iterator[None]:
