@@ -1,5 +1,1 @@
-"""``python -m clearport``."""
-
-from clearport.cli.app import main
-
-main()
+../../core/__main__.py
