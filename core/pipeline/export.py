@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from clearport.base import Graph, Precision
+    from clearport.graph.feeds import Sample
     from clearport.pictures.images import Image8
     from clearport.protocols import Progress
 
@@ -85,13 +86,11 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
             picture = golden_picture(plan.source.traits.task, plan.size)
             twins = make_twins(plan, made, picture, isolated, Path(aside))
         goldens = _goldens(plan, made, folder, progress)
-        found = Findings(
-            made=made,
-            proven=_prove(made, goldens, twins, request.threads, progress),
-            goldens=save_goldens(goldens, made.graph, folder, made.artifacts, progress),
-            golden_size=goldens.size,
-            latencies=_latencies(plan, made, goldens, progress),
-        )
+        proven = _prove(made, goldens, twins, request.threads, progress)
+        saved = save_goldens(goldens, made.graph, folder, made.artifacts, progress)
+        size, sample = goldens.size, goldens.photo.sample
+        del goldens  # outputs of all references: a quarter of a gigabyte of a large network, not to be held meanwhile
+        found = Findings(made, proven, saved, size, _latencies(plan, made, sample, progress))
         progress("writing the manifest and the reports", 0, 0)
         write_reports(bundle.write(folder, manifest_of(plan, found, folder, SCALES, REFERENCE)))
     return Bundle.load(request.out)
@@ -240,8 +239,8 @@ def _prove(made: Made, goldens: Goldens, twins: Twins, threads: int, progress: P
     )
 
 
-def _latencies(plan: Plan, made: Made, goldens: Goldens, progress: Progress) -> Latencies:
+def _latencies(plan: Plan, made: Made, sample: Sample, progress: Progress) -> Latencies:
     heap.release()
     request = plan.request
     timing = replace(QUICK, threads=request.threads) if request.measure else None
-    return measure_all(made.network, made.artifacts, goldens.photo.sample, timing, progress)
+    return measure_all(made.network, made.artifacts, sample, timing, progress)
