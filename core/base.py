@@ -224,6 +224,21 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a layer of a graph comes from.
+
+    Attributes:
+        module: the module of the PyTorch network (``body.0.conv``; empty: the network itself), or the node of the file.
+        file, line: the line of Python that computes it, where PyTorch recorded one outside its own modules; else ""
+            and 0.
+    """
+
+    module: str
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True)
 class Graph:
     """A checked float ONNX model in clearport's dialect, with the contract of its inputs and outputs.
 
@@ -231,6 +246,7 @@ class Graph:
     metadata of the machine that made it. ``inputs`` and ``outputs`` stand in its order. Treat it as immutable: a pass
     works on a clone (``model.clone()``) and returns a new Graph. ``history`` names the passes that were applied,
     ``least_side`` is the network's, and ``credits`` has its ``task``, ``paper``, ``url`` and ``license``, if known.
+    ``origins`` says of each layer, by its name, where it comes from, as far as that is known.
     """
 
     model: ir.Model
@@ -241,6 +257,7 @@ class Graph:
     history: tuple[str, ...] = ()
     least_side: int = 8
     credits: Mapping[str, str] = field(default_factory=dict, hash=False)
+    origins: Mapping[str, Origin] = field(default_factory=dict, hash=False, compare=False)
 
     @property
     def stem(self) -> str:

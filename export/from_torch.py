@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from clearport.base import Graph, Size, TensorSpec
 from clearport.errors import BadInput, CheckFailed
-from clearport.export import torch_forms
+from clearport.export import origins, torch_forms
 from clearport.export.passes import order as passes
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
@@ -231,6 +231,7 @@ def _quiet() -> Iterator[None]:
 
 def _as_graph(model: ir.Model, spec: Described, scale: Scale, ends: Ends) -> Graph:
     """The exporter's model without traces of the machine that made it, with its contract."""
+    origins.from_torch(model)
     common.ClearMetadataAndDocStringPass()(model)
     model.producer_name, model.producer_version = "clearport", ""
     model.graph.name = spec.name

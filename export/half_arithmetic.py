@@ -19,12 +19,18 @@ from clearport.export.coreml.fp32_fallback import Trial, small
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
-    from clearport.base import Graph
+    from collections.abc import Mapping
+
+    from clearport.base import Array, Graph
 
 PROMISED_DB = 60.0
 """What fp16 files are proven to."""
 
 ENDS = float(np.finfo(np.float16).max)
+LEAST = float(np.finfo(np.float16).tiny)
+"""The least number that float16 holds with all its digits."""
+MANY = 0.5
+"""Of a layer's numbers that are not zero, so many below ``LEAST`` are too many."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +58,42 @@ class HalfArithmetic:
         return f"it would be {self.psnr_db:.1f} dB from float32, less than the {PROMISED_DB:g} dB of fp16 files"
 
 
+@dataclass(frozen=True)
+class Layers:
+    """The operators whose numbers float16 does not hold, by the values that they write: name -> largest magnitude, and
+    name -> share of its numbers that are below ``LEAST`` but not zero.
+    """
+
+    too_large: Mapping[str, float]
+    too_small: Mapping[str, float]
+
+
+@functools.lru_cache(maxsize=1)
+def layers(graph: Graph) -> Layers:
+    """Which operators of ``graph`` float16 does not suit, on the pictures of ``measured``."""
+    seen = _trial(graph).looked(lambda array: (float(np.abs(array).max(initial=0.0)), _share_below(array)))
+    peaks = {name: max(peak for peak, _ in found) for name, found in seen.items()}
+    shares = {name: max(share for _, share in found) for name, found in seen.items()}
+    return Layers(
+        {name: peak for name, peak in peaks.items() if not peak <= ENDS},
+        {name: share for name, share in shares.items() if share > MANY},
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _trial(graph: Graph) -> Trial:
+    return Trial(small(graph))
+
+
+def _share_below(array: Array) -> float:
+    some = np.abs(array[array != 0])
+    return float(np.mean(some < LEAST)) if some.size else 0.0
+
+
 @functools.lru_cache(maxsize=1)  # every target's fp16 files are of one graph
 def measured(graph: Graph) -> HalfArithmetic:
     """``graph`` with every value in float16."""
-    trial = Trial(small(graph))
+    trial = _trial(graph)
     peaks = trial.peaks()
     layers = {graphs.name_of(node.outputs[0]): node.name for node in graph.model.graph}
     name = max(peaks, key=lambda name: peaks[name])

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from clearport.cli import devices as cli_devices
+from clearport.cli import lint as cli_lint
 from clearport.cli import serve as cli_serve
 from clearport.cli import stores as cli_stores
 from clearport.cli import train as cli_train
@@ -147,6 +148,9 @@ def export(
     show_bundle(bundle, as_json=json)
     if not bundle.passed:
         raise typer.Exit(1)
+
+
+app.command()(cli_lint.lint)
 
 
 @app.command()

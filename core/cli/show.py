@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clearport.base import Skipped
-from clearport.pipeline.lint import RULE, TILES
+from clearport.pipeline.lint.artifact import RULE, TILES
 from clearport.runtime.parity import NETWORKS
 from clearport.words import counted
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import clamp_of
 from clearport.operators.case import after_conv, f32, number, one, wrote
-from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, listed, mil, ncnn, tflite
 from clearport.quantized import QParams
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ CLIP = Operator(
     mil=mil("elementwise:clip"),
     coreai=coreai("elementwise:clip"),
     ncnn=ncnn("elementwise:clamp", fused="elementwise:fused_clamp"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("clip"),
     cases=(
         after_conv(
@@ -85,6 +86,7 @@ LEAKY_RELU = Operator(
     mil=mil("elementwise:leaky_relu"),
     coreai=coreai("elementwise:leaky_relu"),
     ncnn=ncnn("elementwise:leaky_relu", fused="elementwise:fused_leaky_relu"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("leaky_relu"),
     cases=(
         after_conv("leaky relu", one("LeakyRelu", alpha=0.05), tflite=wrote("CONV_2D LEAKY_RELU")),
@@ -101,6 +103,7 @@ RELU = Operator(
     mil=mil("elementwise:unary", op="relu"),
     coreai=coreai("elementwise:unary", op="relu"),
     ncnn=ncnn("elementwise:clamp", fused="elementwise:fused_clamp"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:relu"),
     cases=(
         after_conv("relu fused", one("Relu"), tflite=wrote("CONV_2D")),
@@ -122,6 +125,7 @@ SIGMOID = Operator(
     mil=mil("elementwise:unary", op="sigmoid"),
     coreai=coreai("elementwise:unary", op="sigmoid"),
     ncnn=ncnn("elementwise:plain_layer", fused="elementwise:fused_sigmoid", kind="Sigmoid"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:sigmoid"),
     cases=(
         after_conv("sigmoid", one("Sigmoid"), tflite=wrote("CONV_2D LOGISTIC")),
@@ -136,6 +140,7 @@ TANH = Operator(
     mil=mil("elementwise:unary", op="tanh"),
     coreai=coreai("elementwise:unary", op="tanh"),
     ncnn=ncnn("elementwise:plain_layer", kind="TanH"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:tanh"),
     cases=(after_conv("tanh", one("Tanh"), tflite=wrote("CONV_2D TANH")),),
 )

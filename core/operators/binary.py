@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clearport.operators.case import after_conv, f32, number, one, weight, wrote
-from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, listed, mil, ncnn, tflite
 
 ADD = Operator(
     "Add",
@@ -14,6 +14,7 @@ ADD = Operator(
     mil=mil("elementwise:binary", op="add"),
     coreai=coreai("elementwise:binary", op="add"),
     ncnn=ncnn("elementwise:binary", code=0),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:add"),
     cases=(
         after_conv("add", one("Add", "x y"), tflite=wrote("CONV_2D CONV_2D ADD")),
@@ -28,6 +29,7 @@ DIV = Operator(
     mil=mil("elementwise:binary", op="real_div"),
     coreai=coreai("elementwise:binary", op="divide"),
     ncnn=ncnn("elementwise:binary", code=3, turned=8),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:div"),
     cases=(
         after_conv(
@@ -60,6 +62,7 @@ MAX = Operator(
     mil=mil("elementwise:binary", op="maximum"),
     coreai=coreai("elementwise:binary", op="maximum"),
     ncnn=ncnn("elementwise:binary", code=4),
+    elsewhere=listed("htp", "webnn"),
     torch=in_torch("plain", of="torch:maximum"),
     cases=(after_conv("larger", one("Max", "x y"), tflite=wrote("CONV_2D CONV_2D MAXIMUM", float_only=True)),),
 )
@@ -70,6 +73,7 @@ MIN = Operator(
     mil=mil("elementwise:binary", op="minimum"),
     coreai=coreai("elementwise:binary", op="minimum"),
     ncnn=ncnn("elementwise:binary", code=5),
+    elsewhere=listed("htp", "webnn"),
     torch=in_torch("plain", of="torch:minimum"),
     cases=(
         after_conv(
@@ -90,6 +94,7 @@ MUL = Operator(
     mil=mil("elementwise:binary", op="mul"),
     coreai=coreai("elementwise:binary", op="mul"),
     ncnn=ncnn("elementwise:binary", code=2),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:mul"),
     cases=(
         after_conv("mul", one("Mul", "x y"), tflite=wrote("CONV_2D CONV_2D MUL")),
@@ -104,6 +109,7 @@ POW = Operator(
     mil=mil("elementwise:binary", op="pow"),
     coreai=coreai("elementwise:binary", op="pow"),
     ncnn=ncnn("elementwise:binary", code=6, turned=9),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:pow"),
     cases=(
         after_conv(
@@ -145,6 +151,7 @@ PRELU = Operator(
     mil=mil("elementwise:prelu"),
     coreai=coreai("elementwise:prelu"),
     ncnn=ncnn("elementwise:prelu"),
+    elsewhere=listed("htp", "webnn"),
     torch=in_torch("prelu"),
     cases=(
         after_conv(
@@ -170,6 +177,7 @@ SUB = Operator(
     mil=mil("elementwise:binary", op="sub"),
     coreai=coreai("elementwise:binary", op="sub"),
     ncnn=ncnn("elementwise:binary", code=1, turned=7),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:sub"),
     cases=(
         after_conv("sub", one("Sub", "x y"), tflite=wrote("CONV_2D CONV_2D SUB")),

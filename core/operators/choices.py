@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Kernel, Operator, mil, ncnn, tflite
+from clearport.operators.record import Kernel, Operator, listed, mil, ncnn, tflite
 
 
 def _comparison(name: str, tflite_op: str, mil_op: str, rule: str) -> Operator:
@@ -14,6 +14,7 @@ def _comparison(name: str, tflite_op: str, mil_op: str, rule: str) -> Operator:
         ncnn=ncnn(f"choices:{rule}"),
         kernels=(Kernel(tflite_op, ("1.14.0", "1.14.0")),),
         reference={mil_op: f"clearport.runtime.coreml_reference.choices:{mil_op}"},
+        elsewhere=listed("htp", "webgpu", "webnn"),
     )
 
 
@@ -26,6 +27,7 @@ def _logic(name: str, tflite_op: str | None, mil_op: str, rule: str) -> Operator
         ncnn=ncnn(f"choices:{rule}"),
         kernels=() if tflite_op is None else (Kernel(tflite_op, ("1.11.0",)),),
         reference={mil_op: f"clearport.runtime.coreml_reference.choices:{mil_op}"},
+        elsewhere=listed("htp", "webnn"),
     )
 
 
@@ -36,6 +38,7 @@ CAST = Operator(
     mil=mil("choices:cast"),
     ncnn=ncnn("choices:cast"),
     kernels=(Kernel("CAST", ("1.5.0",), float32=29),),
+    elsewhere=listed("htp", "webgpu", "webnn"),
 )
 NOT = Operator(
     "Not",
@@ -45,6 +48,7 @@ NOT = Operator(
     ncnn=ncnn("choices:negation"),
     kernels=(Kernel("LOGICAL_NOT", ("1.11.0",), float32=29),),
     reference={"logical_not": "clearport.runtime.coreml_reference.choices:logical_not"},
+    elsewhere=listed("htp", "webgpu", "webnn"),
 )
 WHERE = Operator(
     "Where",
@@ -54,6 +58,7 @@ WHERE = Operator(
     ncnn=ncnn("choices:where"),
     kernels=(Kernel("SELECT_V2", ("2.2.0",)),),
     reference={"select": "clearport.runtime.coreml_reference.choices:select"},
+    elsewhere=listed("htp", "webgpu", "webnn"),
 )
 
 OPERATORS = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import attr_ints
 from clearport.operators.case import after_conv, conv, f32, on_image, one, weight, wrote
-from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, ncnn, reaching, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, listed, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,7 @@ CONV = Operator(
     coreai=coreai("conv:conv"),
     ncnn=ncnn("conv:convolution"),
     openvino=("Convolution", "GroupConvolution"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("conv"),
     cases=(
         conv("conv same", (8, 3, 3, 3), pads=[1, 1, 1, 1]),
@@ -88,6 +89,7 @@ CONV_TRANSPOSE = Operator(
     coreai=coreai("conv:conv_transpose"),
     ncnn=ncnn("conv:transposed"),
     openvino=("ConvolutionBackpropData", "GroupConvolutionBackpropData"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("conv_transpose"),
     cases=(
         on_image(

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Kernel, Operator, mil, ncnn, tflite
+from typing import TYPE_CHECKING
+
+from clearport.graph.nodes import constant, operand
+from clearport.operators.record import Kernel, Operator, listed, mil, ncnn, tflite
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+def _from_the_front(node: ir.Node) -> bool:
+    """Whether no index counts from the end."""
+    indices = constant(operand(node, 1))
+    return indices is None or int(indices.min(initial=0)) >= 0
+
 
 GATHER = Operator(
     "Gather",
@@ -13,6 +26,7 @@ GATHER = Operator(
     ncnn=ncnn("index:gather"),
     kernels=(Kernel("GATHER", ("1.6.0", "1.14.0", "2.2.0", "2.5.0"), float32=29),),
     openvino=("Gather",),
+    elsewhere=listed("webgpu", "webnn", htp=_from_the_front),
 )
 GRID_SAMPLE = Operator(
     "GridSample",
@@ -20,6 +34,7 @@ GRID_SAMPLE = Operator(
     mil=mil("index:resample"),
     ncnn=ncnn("index:grid_sample"),
     reference={"resample": "clearport.runtime.coreml_reference.choices:resample"},
+    elsewhere=listed("htp"),
 )
 TOP_K = Operator(
     "TopK",
@@ -28,6 +43,7 @@ TOP_K = Operator(
     mil=mil("index:top_k", since="index:first_ios"),
     kernels=(Kernel("TOPK_V2", ("1.7.0", "1.14.0"), float32=29),),
     reference={"topk": "clearport.runtime.coreml_reference.choices:topk"},
+    elsewhere=listed("htp"),
 )
 ARG_MAX = Operator(
     "ArgMax",
@@ -37,6 +53,7 @@ ARG_MAX = Operator(
     ncnn=ncnn("index:extreme", code=4),
     kernels=(Kernel("ARG_MAX", ("1.9.0", "1.14.0"), float32=29),),
     reference={"reduce_argmax": "clearport.runtime.coreml_reference.choices:argmax"},
+    elsewhere=listed("htp", "webgpu", "webnn"),
 )
 ARG_MIN = Operator(
     "ArgMin",
@@ -46,6 +63,7 @@ ARG_MIN = Operator(
     ncnn=ncnn("index:extreme", code=5),
     kernels=(Kernel("ARG_MIN", ("1.9.0", "1.14.0"), float32=29),),
     reference={"reduce_argmin": "clearport.runtime.coreml_reference.choices:argmin"},
+    elsewhere=listed("htp", "webgpu", "webnn"),
 )
 
 OPERATORS = (ARG_MAX, ARG_MIN, GATHER, GRID_SAMPLE, TOP_K)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import attr_int
 from clearport.operators.case import after_conv, i64, one, wrote
-from clearport.operators.record import Int8, Operator, always, coreai, in_torch, mil, ncnn, reaching, tflite
+from clearport.operators.record import Int8, Operator, always, coreai, in_torch, listed, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,7 @@ DEPTH_TO_SPACE = Operator(
     coreai=coreai("spatial:depth_to_space"),
     ncnn=ncnn("spatial:depth_to_space"),
     openvino=("DepthToSpace",),
+    elsewhere=listed("htp", "webgpu"),
     torch=in_torch("depth_to_space"),
     cases=(
         after_conv(
@@ -55,6 +56,7 @@ EXPAND = Operator(
     coreai=coreai("matrix:expand"),
     ncnn=ncnn("spatial:expand"),
     openvino=("Broadcast",),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     cases=(
         after_conv(
             "a channel over all",
@@ -85,7 +87,7 @@ EXPAND = Operator(
         ),
     ),
 )
-FLATTEN = Operator("Flatten", "mover", moves_data=True)
+FLATTEN = Operator("Flatten", "mover", moves_data=True, elsewhere=listed("htp", "webgpu", "webnn"))
 RESHAPE = Operator(
     "Reshape",
     "mover",
@@ -97,6 +99,7 @@ RESHAPE = Operator(
     coreai=coreai("matrix:reshape"),
     ncnn=ncnn("conv:reshape"),
     openvino=("Reshape",),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("reshape"),
     cases=(
         after_conv(
@@ -142,6 +145,7 @@ SPACE_TO_DEPTH = Operator(
     coreai=coreai("spatial:space_to_depth"),
     ncnn=ncnn("spatial:space_to_depth"),
     openvino=("SpaceToDepth",),
+    elsewhere=listed("htp"),
     torch=in_torch("space_to_depth"),
     cases=(after_conv("space to depth", one("SpaceToDepth", blocksize=2), tflite=wrote("CONV_2D SPACE_TO_DEPTH")),),
 )
@@ -153,6 +157,7 @@ SQUEEZE = Operator(
     coreai=coreai("matrix:squeeze"),
     ncnn=ncnn("conv:reshape"),
     openvino=("Squeeze",),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     cases=(
         after_conv(
             "squeezed",
@@ -189,6 +194,7 @@ TILE = Operator(
     mil=mil("matrix:tile"),
     coreai=coreai("matrix:tile"),
     openvino=("Tile",),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     cases=(
         after_conv(
             "tile, repeats 1 1 2 3",
@@ -210,6 +216,7 @@ TRANSPOSE = Operator(
     coreai=coreai("matrix:transpose"),
     ncnn=ncnn("spatial:transpose"),
     openvino=("Transpose",),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("transpose"),
     cases=(
         after_conv(
@@ -228,6 +235,7 @@ UNSQUEEZE = Operator(
     coreai=coreai("matrix:unsqueeze"),
     ncnn=ncnn("conv:reshape"),
     openvino=("Unsqueeze",),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     cases=(
         after_conv(
             "unsqueeze, axes -1",

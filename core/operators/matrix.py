@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from clearport.operators.case import after_conv, i64, one, weight, wrote
-from clearport.operators.record import Operator, coreai, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Operator, coreai, in_torch, listed, mil, ncnn, tflite
 
-GEMM = Operator("Gemm", "matrix", torch=in_torch("gemm"))
+GEMM = Operator("Gemm", "matrix", elsewhere=listed("htp", "webgpu", "webnn"), torch=in_torch("gemm"))
 MATMUL = Operator(
     "MatMul",
     "matrix",
@@ -14,6 +14,7 @@ MATMUL = Operator(
     coreai=coreai("matrix:matmul"),
     ncnn=ncnn("conv:matmul"),
     openvino=("MatMul",),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:matmul"),
     cases=(
         after_conv(

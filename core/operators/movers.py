@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clearport.graph.nodes import constant, need_constant, operand
+from clearport.graph.nodes import attr_str, constant, need_constant, operand
 from clearport.operators.case import after_conv, i64, number, one, wrote
-from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, ncnn, reaching, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, listed, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -28,6 +28,10 @@ def _cuts_pixels(node: ir.Node) -> bool:
     return axes is not None and any(axis != 1 for axis in axes.tolist())
 
 
+def _unwrapped(node: ir.Node) -> bool:
+    return attr_str(node, "mode", "constant") != "wrap"
+
+
 CONCAT = Operator(
     "Concat",
     "mover",
@@ -38,6 +42,7 @@ CONCAT = Operator(
     coreai=coreai("spatial:concat"),
     ncnn=ncnn("spatial:concat"),
     openvino=("Concat",),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("concat"),
     cases=(
         after_conv("concat", one("Concat", "x y", axis=1), tflite=wrote("CONV_2D CONV_2D CONCATENATION")),
@@ -56,6 +61,7 @@ PAD = Operator(
     coreai=coreai("spatial:pad"),
     ncnn=ncnn("spatial:pad"),
     openvino=("Pad",),
+    elsewhere=listed("htp", "webgpu", webnn=_unwrapped),
     torch=in_torch("pad"),
     cases=(
         after_conv("pad", one("Pad", "x p"), constants={"p": i64(0, 0, 1, 2, 0, 0, 3, 0)}, tflite=wrote("CONV_2D PAD")),
@@ -115,6 +121,7 @@ SLICE = Operator(
     coreai=coreai("spatial:cut"),
     ncnn=ncnn("spatial:cut"),
     openvino=("Slice", "StridedSlice"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("slice_"),
     cases=(
         after_conv(
@@ -160,6 +167,13 @@ SLICE = Operator(
         ),
     ),
 )
-SPLIT = Operator("Split", "mover", moves_data=True, openvino=("Split", "VariadicSplit"), torch=in_torch("split"))
+SPLIT = Operator(
+    "Split",
+    "mover",
+    moves_data=True,
+    openvino=("Split", "VariadicSplit"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
+    torch=in_torch("split"),
+)
 
 OPERATORS = (CONCAT, PAD, SLICE, SPLIT)

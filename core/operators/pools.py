@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clearport.operators.case import after_conv, one, weight, wrote
 from clearport.operators.convolution import coarser
-from clearport.operators.record import Int8, Operator, always, coreai, in_torch, mil, ncnn, reaching, tflite
+from clearport.operators.record import Int8, Operator, always, coreai, in_torch, listed, mil, ncnn, reaching, tflite
 
 AVERAGE_POOL = Operator(
     "AveragePool",
@@ -18,6 +18,7 @@ AVERAGE_POOL = Operator(
     mil=mil("spatial:average_pool"),
     coreai=coreai("spatial:average_pool"),
     ncnn=ncnn("spatial:pool", code=1),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("average_pool"),
     cases=(
         after_conv(
@@ -64,6 +65,7 @@ GLOBAL_AVERAGE_POOL = Operator(
     mil=mil("matrix:global_pool", op="reduce_mean"),
     coreai=coreai("matrix:global_pool", op="reduce_mean"),
     ncnn=ncnn("spatial:global_pool", code=3),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("global_average_pool"),
     cases=(
         after_conv(
@@ -87,6 +89,7 @@ GLOBAL_MAX_POOL = Operator(
     mil=mil("matrix:global_pool", op="reduce_max"),
     coreai=coreai("matrix:global_pool", op="reduce_max"),
     ncnn=ncnn("spatial:global_pool", code=4),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     cases=(
         after_conv(
             "largest of all pixels",
@@ -112,6 +115,7 @@ MAX_POOL = Operator(
     coreai=coreai("spatial:max_pool"),
     ncnn=ncnn("spatial:pool", code=0),
     openvino=("MaxPool",),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("max_pool"),
     cases=(
         after_conv(

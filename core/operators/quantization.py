@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, listed, mil, tflite
 
-DEQUANTIZE = Operator("DequantizeLinear", "quantization")
-QUANTIZE = Operator("QuantizeLinear", "quantization")
+DEQUANTIZE = Operator("DequantizeLinear", "quantization", elsewhere=listed("htp", "webgpu", "webnn"))
+QUANTIZE = Operator("QuantizeLinear", "quantization", elsewhere=listed("htp", "webnn"))
 REQUANTIZE = Operator(
     "Identity",
     "quantization",
@@ -13,6 +13,7 @@ REQUANTIZE = Operator(
     tflite=tflite("requantize:identity"),
     mil=mil("elementwise:unary", op="identity"),
     coreai=coreai("elementwise:identity"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:clone"),
 )
 """The node that the quantizer writes where int8 begins, or changes its scale."""

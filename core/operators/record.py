@@ -43,6 +43,17 @@ Kind = Literal[
 ]
 
 
+Place = Literal["htp", "webgpu", "webnn"]
+
+PLACES: Mapping[Place, str] = {
+    "htp": "docs/execution_providers/QNN-ExecutionProvider.md of onnxruntime-qnn, and its release notes up to 2.7.0",
+    "webgpu": "onnxruntime/core/providers/webgpu/webgpu_execution_provider.cc of onnxruntime (003f772b)",
+    "webnn": "js/web/docs/webnn-operators.md of onnxruntime (1aecb414)",
+}
+"""Accelerators that run a target's files and choose operators by themselves, and where it is written which they take:
+Qualcomm's Hexagon, and in browsers the GPU and WebNN, all three by ONNX Runtime."""
+
+
 def resolved(function: Function) -> Callable[..., Any]:
     """The function itself."""
     return _imported(function) if isinstance(function, str) else function
@@ -147,6 +158,7 @@ class Operator:
         reference: MIL operations that only this record knows -> how Core ML programs with it are evaluated.
         openvino: OpenVINO's operations for it, where somebody must know them.
         cases: small graphs that every target computes as ONNX Runtime does, or refuses as they say.
+        elsewhere: accelerators that take it, each with what must hold of a node (``PLACES``).
         torch: computes it in PyTorch, called with the node and its operands (tensors, None where left out).
     """
 
@@ -169,6 +181,7 @@ class Operator:
     kernels: tuple[Kernel, ...] = ()
     reference: Mapping[str, Function] = field(default_factory=dict)
     openvino: tuple[str, ...] = ()
+    elsewhere: Mapping[Place, Test] = field(default_factory=dict)
     cases: tuple[Case, ...] = ()
     torch: Rule | None = None
 
@@ -219,3 +232,8 @@ def always(node: ir.Node) -> bool:
     """True of any node."""
     del node
     return True
+
+
+def listed(*places: Place, **tests: Test) -> Mapping[Place, Test]:
+    """``Operator.elsewhere``: places that take any node of an operator, and those that take some."""
+    return {**dict.fromkeys(places, always), **tests}  # type: ignore[dict-item]  # keywords are places, too

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clearport.operators.case import after_conv, i64, one, weight, wrote
-from clearport.operators.record import Operator, coreai, in_torch, mil, ncnn, reaching, tflite
+from clearport.operators.record import Operator, coreai, in_torch, listed, mil, ncnn, reaching, tflite
 
 INSTANCE_NORMALIZATION = Operator(
     "InstanceNormalization",
@@ -12,6 +12,7 @@ INSTANCE_NORMALIZATION = Operator(
     mil=mil("matrix:instance_norm"),
     ncnn=ncnn("conv:instance_norm"),
     reference={"instance_norm": "clearport.runtime.coreml_reference.choices:instance_norm"},
+    elsewhere=listed("htp", "webgpu", "webnn"),
 )
 LAYER_NORMALIZATION = Operator(
     "LayerNormalization",
@@ -21,6 +22,7 @@ LAYER_NORMALIZATION = Operator(
     mil=mil("matrix:layer_norm"),
     coreai=coreai("matrix:layer_norm"),
     ncnn=ncnn("conv:layer_norm"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("layer_norm"),
     cases=(
         after_conv(
@@ -68,6 +70,7 @@ REDUCE_MAX = Operator(
     mil=mil("matrix:reduction", op="reduce_max"),
     coreai=coreai("matrix:reduction", op="reduce_max"),
     ncnn=ncnn("spatial:reduce", code=4),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     cases=(
         after_conv(
             "largest and smallest of channels",
@@ -88,6 +91,7 @@ REDUCE_MEAN = Operator(
     mil=mil("matrix:reduction", op="reduce_mean"),
     coreai=coreai("matrix:reduction", op="reduce_mean"),
     ncnn=ncnn("spatial:reduce", code=3),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("reduce", of="torch:mean"),
     cases=(
         after_conv(
@@ -118,6 +122,7 @@ REDUCE_MIN = Operator(
     mil=mil("matrix:reduction", op="reduce_min"),
     coreai=coreai("matrix:reduction", op="reduce_min"),
     ncnn=ncnn("spatial:reduce", code=5),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     cases=(after_conv("reduce min, axes 3", one("ReduceMin", "x axes"), constants={"axes": i64(3)}, sides=(12, 16)),),
 )
 REDUCE_SUM = Operator(
@@ -128,6 +133,7 @@ REDUCE_SUM = Operator(
     mil=mil("matrix:reduction", op="reduce_sum"),
     coreai=coreai("matrix:reduction", op="reduce_sum"),
     ncnn=ncnn("spatial:reduce", code=0),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("reduce", of="torch:sum"),
     cases=(
         after_conv(
@@ -157,6 +163,7 @@ SOFTMAX = Operator(
     mil=mil("matrix:softmax"),
     coreai=coreai("matrix:softmax"),
     ncnn=ncnn("conv:softmax"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("softmax"),
     cases=(
         after_conv("softmax of channels", one("Softmax", axis=1), tflite=wrote("CONV_2D SOFTMAX", float_only=True)),

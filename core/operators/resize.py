@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from clearport.graph.nodes import channels, constant, name_of, need, operand
+from clearport.graph.nodes import attr_int, attr_str, channels, constant, name_of, need, operand
 from clearport.operators.case import after_conv, f32, i64, one, wrote
-from clearport.operators.record import Int8, Operator, coreai, in_torch, mil, ncnn, reaching, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, listed, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,11 @@ def _keeps_channels(node: ir.Node) -> bool:
     return channels(need(node, 0)) == channels(node.outputs[0])
 
 
+def _as_in_webnn(node: ir.Node) -> bool:
+    plain = attr_int(node, "antialias", 0) == 0 and attr_int(node, "exclude_outside", 0) == 0
+    return plain and attr_str(node, "mode", "nearest") in {"linear", "nearest"}
+
+
 RESIZE = Operator(
     "Resize",
     "resize",
@@ -53,6 +58,7 @@ RESIZE = Operator(
     mil=mil("resize:resize", since="resize:first_ios"),
     coreai=coreai("resize:resize"),
     ncnn=ncnn("resize:resize"),
+    elsewhere=listed("htp", "webgpu", webnn=_as_in_webnn),
     torch=in_torch("resize"),
     cases=(
         after_conv(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Operator, mil, tflite
+from clearport.operators.record import Operator, listed, mil, tflite
 
-SHAPE = Operator("Shape", "shape", tflite=tflite("move:shape"), mil=mil("matrix:shape_of"))
+SHAPE = Operator(
+    "Shape",
+    "shape",
+    tflite=tflite("move:shape"),
+    mil=mil("matrix:shape_of"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
+)
 
 OPERATORS = (SHAPE,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clearport.operators.case import after_conv, number, one, wrote
-from clearport.operators.record import Kernel, Operator, coreai, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Kernel, Operator, coreai, in_torch, listed, mil, ncnn, tflite
 
 ABS = Operator(
     "Abs",
@@ -12,6 +12,7 @@ ABS = Operator(
     mil=mil("elementwise:unary", op="abs"),
     coreai=coreai("elementwise:unary", op="abs_"),
     ncnn=ncnn("elementwise:unary", code=0),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:abs"),
     cases=(after_conv("absolute", one("Abs"), tflite=wrote("CONV_2D ABS", float_only=True)),),
 )
@@ -24,6 +25,7 @@ CEIL = Operator(
     ncnn=ncnn("elementwise:unary", code=3),
     kernels=(Kernel("CEIL", ("1.14.0",)),),
     reference={"ceil": "clearport.runtime.coreml_reference.choices:ceil"},
+    elsewhere=listed("htp", "webgpu", "webnn"),
     cases=(after_conv("rounded up", one("Ceil")),),
 )
 ERF = Operator(
@@ -32,6 +34,7 @@ ERF = Operator(
     mil=mil("elementwise:unary", op="erf"),
     coreai=coreai("elementwise:unary", op="erf"),
     ncnn=ncnn("elementwise:plain_layer", kind="Erf"),
+    elsewhere=listed("webgpu", "webnn"),
     torch=in_torch("plain", of="torch:erf"),
     cases=(after_conv("error function", one("Erf"), refused={"tflite": "no rule for it"}),),
 )
@@ -42,6 +45,7 @@ EXP = Operator(
     mil=mil("elementwise:unary", op="exp"),
     coreai=coreai("elementwise:unary", op="exp"),
     ncnn=ncnn("elementwise:unary", code=7),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:exp"),
     cases=(
         after_conv(
@@ -58,6 +62,7 @@ FLOOR = Operator(
     ncnn=ncnn("elementwise:unary", code=2),
     kernels=(Kernel("FLOOR", ("1.9.0",), float32=27),),
     reference={"floor": "clearport.runtime.coreml_reference.choices:floor"},
+    elsewhere=listed("htp", "webgpu", "webnn"),
     cases=(
         after_conv(
             "rounded down and up",
@@ -74,6 +79,7 @@ GELU = Operator(
     mil=mil("elementwise:gelu"),
     coreai=coreai("elementwise:gelu"),
     ncnn=ncnn("elementwise:gelu"),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("gelu"),
     cases=(
         after_conv(
@@ -99,6 +105,7 @@ HARD_SWISH = Operator(
     mil=mil("elementwise:hard_swish"),
     coreai=coreai("elementwise:hard_swish"),
     ncnn=ncnn("elementwise:hard_swish"),
+    elsewhere=listed("htp", "webnn"),
     torch=in_torch("plain", of="torch.nn.functional:hardswish"),
     cases=(
         after_conv(
@@ -116,6 +123,7 @@ LOG = Operator(
     mil=mil("elementwise:log"),
     coreai=coreai("elementwise:unary", op="log"),
     ncnn=ncnn("elementwise:unary", code=8),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:log"),
     cases=(
         after_conv(
@@ -137,6 +145,7 @@ NEG = Operator(
     mil=mil("elementwise:neg"),
     coreai=coreai("elementwise:neg"),
     ncnn=ncnn("elementwise:unary", code=1),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:neg"),
     cases=(
         after_conv(
@@ -153,6 +162,7 @@ RECIPROCAL = Operator(
     "unary",
     coreai=coreai("elementwise:reciprocal"),
     ncnn=ncnn("elementwise:unary", code=15),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:reciprocal"),
     cases=(
         after_conv(
@@ -170,6 +180,7 @@ SQRT = Operator(
     mil=mil("elementwise:unary", op="sqrt"),
     coreai=coreai("elementwise:unary", op="sqrt"),
     ncnn=ncnn("elementwise:unary", code=5),
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:sqrt"),
     cases=(
         after_conv(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Kernel, Operator, in_torch, mil, ncnn, tflite
+from clearport.operators.record import Kernel, Operator, in_torch, listed, mil, ncnn, tflite
 
 _EVALUATED = "clearport.runtime.coreml_reference.choices"
 
@@ -14,6 +14,7 @@ COS = Operator(
     ncnn=ncnn("elementwise:unary", code=10),
     kernels=(Kernel("COS", ("1.14.0",)),),
     reference={"cos": f"{_EVALUATED}:cos"},
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:cos"),
 )
 ELU = Operator(
@@ -24,6 +25,7 @@ ELU = Operator(
     ncnn=ncnn("elementwise:elu"),
     kernels=(Kernel("ELU", ("1.14.0", "2.3.0"), float32=30),),
     reference={"elu": f"{_EVALUATED}:elu"},
+    elsewhere=listed("htp", "webgpu", "webnn"),
 )
 ROUND = Operator(
     "Round",
@@ -33,6 +35,7 @@ ROUND = Operator(
     ncnn=ncnn("elementwise:unary", code=18),
     kernels=(Kernel("ROUND", ("1.14.0",)),),
     reference={"round": f"{_EVALUATED}:rounded"},
+    elsewhere=listed("htp"),
 )
 SIGN = Operator(
     "Sign",
@@ -42,6 +45,7 @@ SIGN = Operator(
     ncnn=ncnn("choices:sign"),
     kernels=(Kernel("SIGN", ("2.12.0", "2.12.0")),),
     reference={"sign": f"{_EVALUATED}:sign"},
+    elsewhere=listed("htp", "webnn"),
 )
 SIN = Operator(
     "Sin",
@@ -51,6 +55,7 @@ SIN = Operator(
     ncnn=ncnn("elementwise:unary", code=9),
     kernels=(Kernel("SIN", ("1.9.0",), float32=29),),
     reference={"sin": f"{_EVALUATED}:sin"},
+    elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:sin"),
 )
 

@@ -23,7 +23,7 @@ from clearport.bundle.manifest import (
     QuantizationRecord,
 )
 from clearport.pipeline.latency import BASELINE
-from clearport.pipeline.lint import tiles
+from clearport.pipeline.lint.artifact import tiles
 from clearport.pipeline.prove import runner_of
 from clearport.quantized import QuantizedGraph
 from clearport.registry import installed_versions

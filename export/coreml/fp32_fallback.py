@@ -12,7 +12,7 @@ import functools
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -45,6 +45,8 @@ LARGEST = float(np.finfo(np.float16).max) / 8
 
 STEP_MEMORY = 2e8
 """Bytes of values that are looked at together."""
+
+_T = TypeVar("_T")
 
 _SIDE = 64
 _FLOATS = {ir.DataType.FLOAT}
@@ -122,16 +124,21 @@ class Trial:
         return frozenset(given | readers)
 
     def peaks(self) -> dict[str, float]:
-        """The largest magnitude of every operator's numbers; they are looked at in steps, which memory holds."""
+        """The largest magnitude of every operator's numbers."""
+        return {name: max(found) for name, found in self.looked(_peak).items()}
+
+    def looked(self, look: Callable[[Array], _T]) -> dict[str, list[_T]]:
+        """What ``look`` says of every operator's numbers, for each picture; in steps, which memory holds."""
         pixels = footprint.largest(self._pictures)
         steps = footprint.steps(self._nodes, footprint.per_pixel(self._graph), STEP_MEMORY / pixels)
-        peaks: dict[str, float] = {}
+        seen: dict[str, list[_T]] = {}
         for picture in self._pictures:
             network = Stepwise(self._graph.model, [picture])
             for step in steps:
-                (found,) = network.look(step, lambda values: {name: _peak(array) for name, array in values.items()})
-                peaks |= {name: max(peaks.get(name, 0.0), peak) for name, peak in found.items()}
-        return peaks
+                (found,) = network.look(step, lambda values: {name: look(array) for name, array in values.items()})
+                for name, said in found.items():
+                    seen.setdefault(name, []).append(said)
+        return seen
 
     def margin_db(self, fallback: Collection[str]) -> float:
         """By how much the worst picture is better than it must be, with all but ``fallback`` in float16."""

@@ -12,6 +12,7 @@ from onnx_ir.passes import common
 
 from clearport.base import Graph, TensorSpec
 from clearport.errors import BadInput
+from clearport.export import origins
 from clearport.export.from_onnx import formats
 from clearport.export.from_onnx.check import if_refusal
 from clearport.export.from_onnx.lift import lifted
@@ -121,6 +122,7 @@ def _check_size(value: onnx.ValueInfoProto, where: str) -> None:
 
 def _tidy(model: ir.Model, name: str) -> None:
     """No traces of the machine that made it; constants as plain arrays, which nothing else holds."""
+    origins.from_file(model)
     common.ClearMetadataAndDocStringPass()(model)
     model.producer_name, model.producer_version = "clearport", ""
     model.graph.name = name

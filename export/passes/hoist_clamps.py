@@ -42,6 +42,8 @@ def _swap(body: ir.Graph, mover: ir.Node, clamp: ir.Node) -> None:
     cut = moved.outputs[0]
     cut.name, cut.type, cut.shape = f"{source.name}.cut", source.type, source.shape
     again = ir.node(mover.op_type, [cut, *mover.inputs[1:]], _attributes(mover), name=mover.name)
+    moved.meta.update(clamp.meta)
+    again.meta.update(mover.meta)
     again.outputs[0].type, again.outputs[0].shape = result.type, result.shape
     body.insert_before(mover, [moved, again])
     ir.convenience.replace_nodes_and_values(body, clamp, [mover, clamp], [], [result], [again.outputs[0]])

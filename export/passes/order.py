@@ -13,6 +13,7 @@ import numpy as np
 
 from clearport.base import Graph, Size
 from clearport.errors import CheckFailed
+from clearport.export import origins
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
 
@@ -72,7 +73,7 @@ def run(graph: Graph, compare: bool = False) -> Graph:
         if compare:
             _compare(name, before, after)
         before = after
-    return before
+    return replace(before, origins=origins.of(before))
 
 
 def _compare(name: str, before: Graph, after: Graph) -> None:

@@ -31,6 +31,7 @@ def insert(
     first = inputs[0] if inputs else None
     result.type = ir.TensorType((first.dtype if first is not None else None) or ir.DataType.FLOAT)
     result.shape = None if shape is None else ir.Shape(shape)
+    node.meta.update(before.meta)  # where it comes from
     body_of(before).insert_before(before, node)
     return result
 

@@ -17,6 +17,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from clearport.errors import BadInput
+from clearport.graph import partitions
 from clearport.operators import table
 
 API_LEVELS = (27, 28, 29, 30, 31)
@@ -26,13 +27,15 @@ _NEVER = 99
 
 Need = tuple[int, str]
 """An API level and what needs it."""
+Edge = tuple[frozenset[int], frozenset[int]]
+"""The tensors that an operator reads, and those that it writes."""
 
 
 @dataclass(frozen=True)
 class Finding:
     """One operator: ``api_level`` is the first that takes it, None if none does; ``reason`` says what decides.
 
-    ``needs`` are all of its conditions.
+    ``needs`` are all of its conditions, and ``writes`` is the name of the tensor that it writes.
     """
 
     index: int
@@ -42,6 +45,7 @@ class Finding:
     api_level: int | None
     reason: str
     needs: tuple[Need, ...] = ()
+    writes: str = ""
 
     def taken(self, api_level: int) -> bool:
         """Whether NNAPI takes it at an API level."""
@@ -53,7 +57,7 @@ class NnapiReport:
     """Every operator of a file, in order, and what each reads and writes (for the partitions)."""
 
     findings: tuple[Finding, ...]
-    edges: tuple[tuple[frozenset[int], frozenset[int]], ...]
+    edges: tuple[Edge, ...]
 
     @property
     def api_level(self) -> int | None:
@@ -67,11 +71,14 @@ class NnapiReport:
 
     def partitions(self, api_level: int) -> int:
         """How many parts of the graph NNAPI gets at an API level, each a trip to the accelerator and back."""
-        return sum(taken for taken, _ in _subsets(self, api_level))
+        return partitions.count(self.edges, [finding.taken(api_level) for finding in self.findings])
 
 
 @dataclass(frozen=True)
-class _Tensor:
+class Tensor:
+    """A tensor of a file; ``dtype`` is the schema's name."""
+
+    name: str
     dtype: str
     rank: int
     dims: tuple[int, ...]
@@ -81,11 +88,13 @@ class _Tensor:
 
 
 @dataclass(frozen=True)
-class _Op:
+class Op:
+    """An operator of a file: its name in the schema, its version, what it reads and writes, and its options."""
+
     op: str
     version: int
-    inputs: tuple[_Tensor, ...]
-    output: _Tensor
+    inputs: tuple[Tensor, ...]
+    output: Tensor
     options: Any
 
 
@@ -96,11 +105,21 @@ class _Rule:
     max_version: int
     float32: int = 27
     quantized: int = 27
-    more: Callable[[_Op], Iterable[Need]] = lambda _: ()
+    more: Callable[[Op], Iterable[Need]] = lambda _: ()
 
 
 def lint(path: Path) -> NnapiReport:
     """Look at every operator of a .tflite file.
+
+    Raises:
+        BadInput: it is not a .tflite file.
+    """
+    operators, edges = operators_of(path)
+    return NnapiReport(tuple(_finding(i, op) for i, op in enumerate(operators)), edges)
+
+
+def operators_of(path: Path) -> tuple[list[Op], tuple[Edge, ...]]:
+    """The operators of a .tflite file, in order, and the tensors that each reads and writes.
 
     Raises:
         BadInput: it is not a .tflite file.
@@ -111,19 +130,20 @@ def lint(path: Path) -> NnapiReport:
     model = schema.ModelT.InitFromPackedBuf(data)
     graph = model.subgraphs[0]
     tensors = [_tensor(model, t) for t in graph.tensors]
-    findings = [_finding(i, _operator(model, o, tensors)) for i, o in enumerate(graph.operators)]
     edges = [(frozenset(map(int, o.inputs)), frozenset(map(int, o.outputs))) for o in graph.operators]
-    return NnapiReport(tuple(findings), tuple(edges))
+    return [_operator(model, o, tensors) for o in graph.operators], tuple(edges)
 
 
-def _finding(index: int, op: _Op) -> Finding:
+def _finding(index: int, op: Op) -> Finding:
     needs = sorted(_needs(op), key=lambda need: need[0])
     level, reason = needs[-1]
     dtype = op.inputs[0].dtype
-    return Finding(index, op.op, op.version, dtype, None if level == _NEVER else level, reason, tuple(needs))
+    return Finding(
+        index, op.op, op.version, dtype, None if level == _NEVER else level, reason, tuple(needs), op.output.name
+    )
 
 
-def _needs(op: _Op) -> list[Need]:
+def _needs(op: Op) -> list[Need]:
     rule = RULES.get(op.op) or _brought(op.op)
     if rule is None:
         return [(_NEVER, "NNAPI has no such operator")]
@@ -148,7 +168,7 @@ def _brought(op: str) -> _Rule | None:
     return _Rule(versions, kernel.float32, _NEVER if kernel.int8 is None else kernel.int8)
 
 
-def _convolution(op: _Op) -> Iterable[Need]:
+def _convolution(op: Op) -> Iterable[Need]:
     if len(op.inputs) != 3:
         yield _NEVER, "a convolution without bias"
     if len(op.inputs[1].scales) > 1:
@@ -157,12 +177,12 @@ def _convolution(op: _Op) -> Iterable[Need]:
         yield 29, "dilation"
 
 
-def _transposed(op: _Op) -> Iterable[Need]:
+def _transposed(op: Op) -> Iterable[Need]:
     if not (op.inputs[0].constant and op.inputs[1].constant):
         yield _NEVER, "an output shape or kernel that is not constant"
 
 
-def _resize(op: _Op) -> Iterable[Need]:
+def _resize(op: Op) -> Iterable[Need]:
     if not op.inputs[1].constant:
         yield _NEVER, "an output size that is not constant"
     if op.options.alignCorners or op.options.halfPixelCenters:
@@ -171,42 +191,42 @@ def _resize(op: _Op) -> Iterable[Need]:
         yield 29, "RESIZE_BILINEAR to another height than width"
 
 
-def _mean(op: _Op) -> Iterable[Need]:
+def _mean(op: Op) -> Iterable[Need]:
     if (op.inputs[0].scales, op.inputs[0].zero_point) != (op.output.scales, op.output.zero_point):
         yield _NEVER, "MEAN with another scale at its output than at its input"
 
 
-def _average(op: _Op) -> Iterable[Need]:
+def _average(op: Op) -> Iterable[Need]:
     if op.inputs[0].scales and op.options.filterHeight * op.options.filterWidth > 256:
         yield _NEVER, "a window of more than 256 pixels in 8 bit"
 
 
-def _quantize(op: _Op) -> Iterable[Need]:
+def _quantize(op: Op) -> Iterable[Need]:
     if op.output.dtype == "INT8":
         yield 30, "QUANTIZE to INT8"
 
 
-def _dequantize(op: _Op) -> Iterable[Need]:
+def _dequantize(op: Op) -> Iterable[Need]:
     if op.inputs[0].dtype == "INT8":
         yield (29, "DEQUANTIZE of INT8") if op.inputs[0].zero_point == 0 else (30, "DEQUANTIZE of asymmetric INT8")
 
 
-def _unfused(op: _Op) -> Iterable[Need]:
+def _unfused(op: Op) -> Iterable[Need]:
     if op.options.fusedActivationFunction:
         yield _NEVER, "a fused activation"
 
 
-def _split(op: _Op) -> Iterable[Need]:
+def _split(op: Op) -> Iterable[Need]:
     if op.inputs[1].dtype == "INT8":
         yield 30, "SPLIT of INT8"
 
 
-def _linear(op: _Op) -> Iterable[Need]:
+def _linear(op: Op) -> Iterable[Need]:
     if op.options.keepNumDims:
         yield 30, "keep_num_dims"
 
 
-def _softmax(op: _Op) -> Iterable[Need]:
+def _softmax(op: Op) -> Iterable[Need]:
     if op.output.rank not in {2, 4}:
         yield 29, "SOFTMAX of other than 2 or 4 axes"
 
@@ -262,44 +282,21 @@ RULES: Mapping[str, _Rule] = {
 """Operator -> what NNAPI takes of it. An operator that is not here stays on the CPU."""
 
 
-def _subsets(report: NnapiReport, api_level: int) -> list[tuple[bool, list[int]]]:
-    """(taken, operators): as TFLite cuts a graph, all that is ready and of one kind goes into one part."""
-    written = {tensor for _, outputs in report.edges for tensor in outputs}
-    waiting = [finding.index for finding in report.findings]
-    parts: list[tuple[bool, list[int]]] = []
-    while waiting:
-        kind = next(report.findings[i].taken(api_level) for i in waiting if not report.edges[i][0] & written)
-        part = _ready(report, api_level, waiting, written, kind)
-        waiting = [i for i in waiting if i not in part]
-        parts.append((kind, part))
-    return parts
-
-
-def _ready(report: NnapiReport, api_level: int, waiting: Sequence[int], written: set[int], kind: bool) -> list[int]:
-    """Operators of one kind whose inputs are there, in order; what they write leaves ``written`` (not yet there)."""
-    part: list[int] = []
-    for index in waiting:
-        reads, writes = report.edges[index]
-        if report.findings[index].taken(api_level) is kind and not reads & written:
-            part.append(index)
-            written -= writes
-    return part
-
-
-def _tensor(model: Any, tensor: Any) -> _Tensor:
+def _tensor(model: Any, tensor: Any) -> Tensor:
     names = {number: name for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
     quant = tensor.quantization
     scales = () if quant is None or quant.scale is None else tuple(np.asarray(quant.scale, np.float64).tolist())
     zero_point = int(quant.zeroPoint[0]) if scales else 0
     dims = () if tensor.shape is None else tuple(map(int, tensor.shape))
-    return _Tensor(
-        names[tensor.type], len(dims), dims, model.buffers[tensor.buffer].data is not None, scales, zero_point
+    name = tensor.name.decode() if isinstance(tensor.name, bytes) else str(tensor.name)
+    return Tensor(
+        name, names[tensor.type], len(dims), dims, model.buffers[tensor.buffer].data is not None, scales, zero_point
     )
 
 
-def _operator(model: Any, operator: Any, tensors: Sequence[_Tensor]) -> _Op:
+def _operator(model: Any, operator: Any, tensors: Sequence[Tensor]) -> Op:
     names = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     code = model.operatorCodes[operator.opcodeIndex]
     op = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
     inputs = tuple(tensors[i] for i in operator.inputs if i >= 0)
-    return _Op(op, code.version, inputs, tensors[operator.outputs[0]], operator.builtinOptions)
+    return Op(op, code.version, inputs, tensors[operator.outputs[0]], operator.builtinOptions)

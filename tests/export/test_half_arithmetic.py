@@ -13,7 +13,7 @@ from clearport.base import Artifact, Graph, Options
 from clearport.export import half_arithmetic
 from clearport.export.from_torch import export_graph
 from clearport.models import weights
-from clearport.pipeline.lint import HALF_RULE, lint
+from clearport.pipeline.lint.artifact import HALF_RULE, lint
 from clearport.registry import NETWORKS, TARGETS, missing
 
 from .tflite.harness import SIZE, Case, build, one, onnxruntime, pictures, real, weight

@@ -19,9 +19,11 @@ import psutil
 
 from clearport import heap
 from clearport.base import Artifact
+from clearport.export.onnxruntime.kernels import kernels
 from clearport.graph import nodes as graphs
-from clearport.pipeline import lint, lower
+from clearport.pipeline import lower
 from clearport.pipeline.isolated import codec
+from clearport.pipeline.lint import artifact as lint
 from clearport.pipeline.plan import Cell
 from clearport.quantize import flow, weight_only
 from clearport.registry import TARGETS
@@ -146,4 +148,16 @@ def _lint(head: Head, arrays: Arrays, _: Progress) -> Reply:
     return {"findings": [found.model_dump(mode="json") for found in lint.lint(artifact, _graph(head, arrays))]}, {}
 
 
-_COMMANDS = {"run": _run, "quantize": _quantize, "round_weights": _round_weights, "lower": _lower, "lint": _lint}
+def _kernels(head: Head, arrays: Arrays, _: Progress) -> Reply:
+    del head
+    return {"kernels": kernels(arrays["model"].tobytes())}, {}
+
+
+_COMMANDS = {
+    "run": _run,
+    "quantize": _quantize,
+    "round_weights": _round_weights,
+    "lower": _lower,
+    "lint": _lint,
+    "kernels": _kernels,
+}

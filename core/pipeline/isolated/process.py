@@ -126,7 +126,7 @@ class Isolated:
         return codec.unpack_rows(reply["rows"])
 
     def lint(self, artifact: Artifact, graph: Graph) -> tuple[LintFinding, ...]:
-        """``pipeline.lint.lint``; where it fails, that is what there is to be found."""
+        """``pipeline.lint.artifact.lint``; where it fails, that is what there is to be found."""
         head, arrays = _packed(graph)
         (packed,), what = codec.pack_rows([artifact]), f"linting {artifact.key}"
         try:
@@ -134,6 +134,16 @@ class Isolated:
         except problems.UNEXPECTED as error:
             return (LintFinding(level="warning", rule="lint", message=f"not linted: {problems.told(error, what)}"),)
         return tuple(LintFinding.model_validate(finding) for finding in reply["findings"])
+
+    def kernels(self, model: bytes) -> list[tuple[str, str]]:
+        """``export.onnxruntime.kernels.kernels``.
+
+        Raises:
+            RuntimeFailure: the process crashed.
+            Exception: what ONNX Runtime raised, under its name.
+        """
+        reply, _ = self.ask("loading the model", "kernels", {}, {"model": np.frombuffer(model, np.uint8)})
+        return [(str(kind), str(layer)) for kind, layer in reply["kernels"]]
 
     def _form(
         self, command: str, graph: Graph, images: Sequence[Image8], progress: Progress, **more: Any

@@ -13,7 +13,7 @@ from clearport.base import Artifact, TensorSpec
 from clearport.bundle.folder import Bundle
 from clearport.cli.show import show_bundle
 from clearport.models.networks.super_resolution.ncnet import SPEC
-from clearport.pipeline.lint import tiles
+from clearport.pipeline.lint.artifact import tiles
 
 
 def artifact(shape: tuple[int | str, ...]) -> Artifact:

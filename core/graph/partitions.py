@@ -1,0 +1,46 @@
+"""In how many parts an accelerator gets a graph of which it takes some operators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+    from collections.abc import Set as AbstractSet
+
+    Edge = tuple[AbstractSet[Hashable], AbstractSet[Hashable]]
+
+
+def parts(edges: Sequence[Edge], taken: Sequence[bool]) -> list[tuple[bool, list[int]]]:
+    """(taken, operators): as TFLite cuts a graph, all that is ready and of one kind goes into one part.
+
+    ``edges`` are what each operator reads and writes, in an order in which they can run.
+    """
+    written = {value for _, outputs in edges for value in outputs}
+    waiting = list(range(len(edges)))
+    found: list[tuple[bool, list[int]]] = []
+    while waiting:
+        kind = next(taken[i] for i in waiting if not edges[i][0] & written)
+        part = _ready(edges, taken, waiting, written, kind)
+        done = set(part)
+        waiting = [i for i in waiting if i not in done]
+        found.append((kind, part))
+    return found
+
+
+def count(edges: Sequence[Edge], taken: Sequence[bool]) -> int:
+    """How many parts the accelerator gets, each a trip there and back."""
+    return sum(kind for kind, _ in parts(edges, taken))
+
+
+def _ready(
+    edges: Sequence[Edge], taken: Sequence[bool], waiting: Sequence[int], written: set[Hashable], kind: bool
+) -> list[int]:
+    """Operators of one kind whose inputs are there, in order; what they write leaves ``written`` (not yet there)."""
+    part: list[int] = []
+    for index in waiting:
+        reads, writes = edges[index]
+        if taken[index] is kind and not reads & written:
+            part.append(index)
+            written -= writes
+    return part

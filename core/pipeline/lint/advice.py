@@ -1,0 +1,102 @@
+"""What to do about a layer that a target or an accelerator does not take, told from its record and its form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from clearport.graph import nodes as graphs
+from clearport.graph.nodes import attr_str
+from clearport.operators import table
+from clearport.operators.layouts import DEPTH_TO_SPACE, SPACE_TO_DEPTH
+from clearport.operators.movers import PAD
+from clearport.quantize.ranges.constrain import is_copy
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from clearport.operators.record import Kind
+
+    Test = Callable[[ir.Node], bool]
+
+_MOST_AXES = 4
+
+LEFT = "left-to-the-cpu"
+"""The rule of layers of no special form."""
+
+
+def advice(node: ir.Node | None) -> tuple[str, str]:
+    """(rule, what to do) for a layer that something does not take; None: a layer that only a file has."""
+    if node is None:
+        return LEFT, "leave the operator out, or take another precision or accelerator"
+    special = next(((rule, todo) for rule, todo, holds in _FORMS if holds(node)), None)
+    return special or (LEFT, BY_KIND[table.of(node).kind])
+
+
+def _reflects(node: ir.Node) -> bool:
+    return node.op_type == PAD.name and attr_str(node, "mode", "constant") == "reflect"
+
+
+def _repeats(node: ir.Node) -> bool:
+    return node.op_type == PAD.name and attr_str(node, "mode", "constant") == "edge"
+
+
+def wrong_order(node: ir.Node) -> bool:
+    """Whether it is a convolution that the passes wrote to reorder channels for what follows, which a PixelShuffle or a
+    channel shuffle wants otherwise than the layers before it could give them.
+    """
+    follower = graphs.only_consumer(node.outputs[0])
+    return is_copy(node) and follower is not None and table.of(follower).kind == "mover"
+
+
+def many_axes(node: ir.Node) -> bool:
+    """Whether it reads or writes a value of more axes than mobile runtimes have."""
+    values = (*node.outputs, *(value for value in node.inputs if value is not None))
+    return any(value.shape is not None and len(value.shape) > _MOST_AXES for value in values)
+
+
+_FORMS: tuple[tuple[str, str, Test], ...] = (
+    (
+        "reflection-padding",
+        "train with padding_mode='zeros', which is part of the convolution, or pad the picture once before the network",
+        _reflects,
+    ),
+    (
+        "edge-padding",
+        "train with padding_mode='zeros', which is part of the convolution, or pad the picture once before the network",
+        _repeats,
+    ),
+    (
+        "shuffle-order",
+        "put the PixelShuffle right behind a convolution, with activations between them at most",
+        wrong_order,
+    ),
+    (
+        "many-axes",
+        "use PixelShuffle, PixelUnshuffle or ChannelShuffle, or merge axes that move together",
+        many_axes,
+    ),
+    (
+        LEFT,
+        "keep it at an end of the network, where it cuts nothing in two",
+        lambda node: node.op_type in {DEPTH_TO_SPACE.name, SPACE_TO_DEPTH.name},
+    ),
+)
+"""(rule, what to do, of which nodes): the forms of which more is known than of their operators."""
+
+BY_KIND: Mapping[Kind, str] = {
+    "binary": "write it with additions and multiplications; a division by a constant is one, and one by a computed "
+    "number can often be trained as a multiplication",
+    "convolution": "write it as plain convolutions: groups, dilations and strides that all runtimes have",
+    "matrix": "where the weights are constant a 1x1 convolution computes the same",
+    "mover": "rearrange pixels by PixelShuffle, concatenations and slices of channels, on four axes",
+    "normalization": "train with BatchNorm2d, which becomes part of the convolution before it",
+    "other": "compute it outside of the network, or train without it",
+    "pool": "take strided convolutions, or pools without ceil_mode whose windows divide the picture",
+    "quantization": "export the float network and let clearport quantize it",
+    "reduction": "take an AdaptiveAvgPool2d(1), or a strided convolution",
+    "resize": "resize by a whole factor, mode nearest or bilinear with align_corners=False and antialias=False",
+    "shape": "export for one size: --size HEIGHTxWIDTH",
+    "unary": "take an activation that every runtime has in int8: ReLU, LeakyReLU, PReLU, Sigmoid or Tanh",
+}
+"""What to do about an operator, by the kind that its record says."""

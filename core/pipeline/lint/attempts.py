@@ -1,0 +1,102 @@
+"""Every file that an export would write, written into a folder that vanishes, and what was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from clearport import problems
+from clearport.base import Artifact, Skipped
+from clearport.errors import ClearportError, RuntimeFailure, UnsupportedOperator
+from clearport.models import samples
+from clearport.models.data.layouts import inputs_of
+from clearport.models.task_inputs import as_inputs
+from clearport.pictures.images import load_rgb
+from clearport.protocols import no_progress
+from clearport.quantize.calibration.photos import drawn, middle
+from clearport.quantize.flow import QuantizeOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clearport.base import Graph, Precision
+    from clearport.pictures.images import Image8
+    from clearport.pipeline.isolated.process import Isolated
+    from clearport.pipeline.plan import Plan
+    from clearport.protocols import Progress
+    from clearport.quantized import QuantizedGraph
+
+    Form = QuantizedGraph | Skipped
+
+PHOTOS = 2
+"""So many photos give the scales: what is asked of int8 files is where they run, not how good they are."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the targets made of a graph: files, refusals, and the forms that they were made from."""
+
+    artifacts: tuple[Artifact, ...]
+    refused: tuple[Skipped, ...]
+    forms: Mapping[Precision, Form]
+
+    def quantized(self, precision: Precision) -> QuantizedGraph | None:
+        form = self.forms.get(precision)
+        return None if isinstance(form, Skipped) else form
+
+
+def written(plan: Plan, graph: Graph, isolated: Isolated, folder: Path, progress: Progress) -> Written:
+    forms = _forms(plan, graph, isolated, progress)
+    artifacts: list[Artifact] = []
+    refused: list[Skipped] = []
+    for number, cell in enumerate(plan.cells):
+        progress("trying every target", number, len(plan.cells))
+        form = forms.get(cell.precision)
+        if isinstance(form, Skipped):
+            refused.append(replace(form, what=f"{cell.target.name}/{cell.precision}"))
+            continue
+        for row in isolated.lower(cell, graph, form, plan.options, folder):
+            if isinstance(row, Skipped):
+                refused.append(row)
+            else:
+                artifacts.append(row)
+    return Written(tuple(artifacts), tuple(refused), forms)
+
+
+def _forms(plan: Plan, graph: Graph, isolated: Isolated, progress: Progress) -> dict[Precision, Form]:
+    if not (plan.quantizes or plan.rounds_weights):
+        return {}
+    progress("quantizing, without a search", 0, 0)
+    photos = _photos(plan)
+    options = QuantizeOptions(equalization=(0.0,), search=False, compensate=False, task=plan.source.traits.task)
+    rounded = plan.source.rounded(graph)
+    if rounded is not None:
+        options = replace(options, ranges=rounded.ranges, floats=rounded.floats)
+    forms: dict[Precision, Form] = {}
+    if plan.quantizes:
+        forms["int8"] = _guarded("int8", lambda: isolated.quantize(graph, photos, options))
+    if plan.rounds_weights:
+        forms["int8-weights"] = _guarded("int8-weights", lambda: isolated.round_weights(graph, photos, no_progress))
+    return forms
+
+
+def _photos(plan: Plan) -> list[Image8]:
+    own = plan.request.calibration
+    if own is None:
+        pixels = [load_rgb(path) for path in samples.calibration()[:PHOTOS]]
+        return list(as_inputs(pixels, plan.source.traits.task))
+    paths, _ = inputs_of(own, max(1, int(plan.source.traits.scale)))
+    return [middle(load_rgb(path), plan.size) for path in drawn(paths)[:PHOTOS]]
+
+
+def _guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> Form:
+    """As in an export: float files do without a quantizer that fails."""
+    try:
+        return work()
+    except (UnsupportedOperator, RuntimeFailure) as error:
+        return Skipped(precision, str(error))
+    except ClearportError:
+        raise
+    except problems.UNEXPECTED as error:
+        return Skipped(precision, problems.told(error, f"quantizing for {precision}"))

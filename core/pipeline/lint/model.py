@@ -1,0 +1,129 @@
+"""``clearport lint``: what would become of a network on every target and accelerator, before anything is exported.
+
+Every file that an export would write is written, into a folder that vanishes: what a target refuses here it refuses
+there. The scales of int8 files are those of a few photos without a search, so that it takes seconds; where ``export``
+would keep more in float for quality's sake is not told.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearport import heap
+from clearport.base import Size
+from clearport.export import half_arithmetic
+from clearport.export.onnxruntime.target import onnx_form
+from clearport.graph import nodes as graphs
+from clearport.pipeline.isolated.process import Isolated
+from clearport.pipeline.lint import attempts, network, on_chips, questions, remarks
+from clearport.pipeline.lint.layers import Layers
+from clearport.pipeline.lint.values import Finding, InHalf, LintReport
+from clearport.pipeline.plan import make_plan
+from clearport.pipeline.sources.foreign import cost_of
+from clearport.protocols import no_progress
+
+if TYPE_CHECKING:
+    from clearport.pipeline.lint.attempts import Written
+    from clearport.pipeline.plan import Plan
+    from clearport.pipeline.sources.request import ExportRequest
+    from clearport.protocols import Progress
+
+_NO_SIZE = Size(256, 256)
+"""The size that multiply-accumulates are counted for where the files take any."""
+_ORDER = {"error": 0, "warning": 1, "note": 2}
+
+
+def lint_model(request: ExportRequest, progress: Progress = no_progress) -> LintReport:
+    """Look at a network as ``export`` would; no file is left behind.
+
+    Raises:
+        BadInput: the network cannot be read or exported at all, or the request cannot be carried out.
+        CheckFailed: the exported graph is not the network.
+    """
+    plan = make_plan(request, progress)
+    with tempfile.TemporaryDirectory() as aside, Isolated() as isolated:
+        layers = Layers(plan.source.graph(plan.size, progress))
+        heap.release()
+        written = attempts.written(plan, layers.graph, isolated, Path(aside), progress)
+        placements, unknown = questions.placements(plan, written, layers, Path(aside), progress)
+        progress("float16 on a photo", 0, 0)
+        in_half, half = _in_half(plan, layers)
+        convolutions = _float_convolutions(plan, written, layers, isolated)
+    tiles, cut = network.tiles(layers, plan.source.traits)
+    in_float, floats = network.in_float(layers) if plan.quantizes else (None, [])
+    names = {layer.name for layer in in_float.layers} if in_float is not None else set[str]()
+    found = [
+        *remarks.refusals(written.refused, layers),
+        *remarks.left_out(placements, layers, names),
+        *remarks.arenas(placements),
+        *(floats + convolutions + half + cut),
+        *_traps(plan, layers),
+    ]
+    cost = cost_of(layers.graph, plan.size or _NO_SIZE)
+    return LintReport(
+        network=layers.graph.stem,
+        size=str(plan.size or "dynamic"),
+        parameters=cost.params,
+        macs=cost.macs,
+        operators=dict(sorted(Counter(node.op_type for node in layers.nodes.values()).items())),
+        placements=tuple(placements),
+        in_float=in_float,
+        in_half=in_half,
+        tiles=tiles,
+        findings=tuple(sorted(found, key=lambda finding: _ORDER[finding.level])),
+        not_linted=(*(f"{skipped.what}: {skipped.reason}" for skipped in plan.skipped), *unknown),
+    )
+
+
+def _traps(plan: Plan, layers: Layers) -> list[Finding]:
+    """What restoration networks are known to trip over."""
+    return [
+        *(network.clamps(layers) if plan.quantizes else ()),
+        *network.quirks(layers, frozenset(cell.target.name for cell in plan.cells)),
+        *network.forms(layers),
+        *network.sizes(layers, plan.size, plan.source.traits),
+    ]
+
+
+def _in_half(plan: Plan, layers: Layers) -> tuple[InHalf | None, list[Finding]]:
+    """The network in float16, where fp16 files were asked for."""
+    targets = tuple(f"{cell.target.name}/fp16" for cell in plan.cells if cell.precision == "fp16")
+    if not targets:
+        return None, []
+    measured, odd = half_arithmetic.measured(layers.graph), half_arithmetic.layers(layers.graph)
+    large, small = (tuple(map(layers.writing, names)) for names in (odd.too_large, odd.too_small))
+    found = InHalf(
+        psnr_db=round(measured.psnr_db, 1) if math.isfinite(measured.psnr_db) else None,
+        fits=measured.fits,
+        largest=measured.largest if math.isfinite(measured.largest) else None,
+        too_large=large,
+        too_small=small,
+    )
+    return found, list(remarks.of_half(found, measured, targets))
+
+
+def _float_convolutions(plan: Plan, written: Written, layers: Layers, isolated: Isolated) -> list[Finding]:
+    """Asked of ONNX Runtime itself: convolutions of the int8 file that it computes in float."""
+    quantized = written.quantized("int8")
+    if quantized is None or not any(a.key == "onnxruntime/int8" for a in written.artifacts):
+        return []
+    model = onnx_form(layers.graph, quantized, "int8", plan.options)[0]
+    found = on_chips.float_convolutions(isolated.kernels(graphs.to_bytes(model)), quantized, layers)
+    if not found:
+        return []
+    return [
+        Finding(
+            level="warning",
+            rule="float-convolution",
+            where=("onnxruntime/int8",),
+            layers=tuple(found),
+            why="ONNX Runtime, asked here, computes it in float though its file has it in int8: it has no integer "
+            "kernel for it, or an operator stands between it and the rounding of what it gives",
+            todo="take a Conv2d where it is a ConvTranspose2d (with PixelShuffle, say), and let nothing but a clamp "
+            "that holds 0 follow it",
+        )
+    ]

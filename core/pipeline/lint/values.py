@@ -1,0 +1,180 @@
+"""What ``clearport lint`` says, as frozen pydantic models; ``lint.schema.json`` is their JSON schema."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_ID = "https://clearport.invalid/lint-1.schema.json"
+
+Level = Literal["error", "warning", "note"]
+Basis = Literal["measured", "compiled", "predicted"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Layer(_Part):
+    """A layer of the exported graph.
+
+    ``module`` is the module of the PyTorch network, or the node of the ONNX file, that it comes from; ``source`` is
+    ``FILE:LINE`` of the Python that computes it; both empty where they are not known.
+    """
+
+    name: str
+    operator: str
+    module: str = ""
+    source: str = ""
+
+
+class Finding(_Part):
+    """One remark.
+
+    Attributes:
+        level: ``error``: ``export`` refuses it; ``warning``: it costs speed, quality or size; ``note``: good to know.
+        rule: what was looked for.
+        where: files (``tflite/int8``) or accelerators that it is about; empty: the network itself.
+        layers: the layers that cause it; empty where it is about all of it.
+        why: what is the matter.
+        todo: what to do about it.
+    """
+
+    level: Level
+    rule: str
+    where: tuple[str, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    why: str
+    todo: str
+
+
+class LeftOver(_Part):
+    """Operators of one kind, as the file calls it, that an accelerator leaves to the CPU, and why."""
+
+    operator: str
+    count: int
+    reason: str
+    layers: tuple[Layer, ...]
+
+
+class Placement(_Part):
+    """A file on an accelerator.
+
+    Attributes:
+        artifact: ``tflite/int8``.
+        unit: the accelerator.
+        taken, operators: how many operators it takes, and how many there are.
+        partitions: in how many parts.
+        left: what it does not take.
+        basis: ``measured``: the runtime here was asked; ``compiled``: the chip's compiler was; ``predicted``: by the
+            published rules or documents of the runtime.
+        by: who says so: the runtime or compiler with its version, or the document.
+        remark: what else is known.
+        memory: why the accelerator's memory does not hold the network; empty where it does, or that is not known.
+    """
+
+    artifact: str
+    unit: str
+    taken: int
+    operators: int
+    partitions: int
+    left: tuple[LeftOver, ...] = ()
+    basis: Basis
+    by: str
+    remark: str = ""
+    memory: str = ""
+
+
+class InFloat(_Part):
+    """What stays in float in int8 files whatever is chosen.
+
+    Attributes:
+        layers: layers that do.
+        macs_share: their share of the multiply-accumulates.
+        regions: how often int8 ends and begins again.
+    """
+
+    layers: tuple[Layer, ...]
+    macs_share: Finite
+    regions: int
+
+
+class InHalf(_Part):
+    """The network with every value in float16 (emulated on a photo, dark and noisy too).
+
+    Attributes:
+        psnr_db: to float32, of the worst picture; None where numbers are not finite, or nothing changes at all.
+        fits: whether that is as near as fp16 files must be, and float16 holds every number.
+        largest: the largest magnitude of any number.
+        too_large: layers whose numbers float16 does not hold (over 65504).
+        too_small: layers most of whose numbers are below float16's least normal one (6e-5).
+    """
+
+    psnr_db: Finite | None
+    fits: bool
+    largest: Finite | None
+    too_large: tuple[Layer, ...] = ()
+    too_small: tuple[Layer, ...] = ()
+
+
+class Tiles(_Part):
+    """How pictures are cut for the network.
+
+    Attributes:
+        halo: input pixels on each side that an output pixel depends on.
+        whole_picture: whether it depends on all of them.
+        multiple: sides are multiples of this.
+        extra_share: pixels that are computed more than once, of those that are kept, in tiles of the linted size; None
+            where tiles of that size cannot be cut.
+    """
+
+    halo: int
+    whole_picture: bool
+    multiple: int
+    extra_share: Finite | None
+
+
+class LintReport(_Part):
+    """All that was found of a network."""
+
+    format: Literal["clearport lint"] = "clearport lint"
+    version: Literal[1] = 1
+    network: str
+    size: str
+    parameters: int
+    macs: int
+    operators: Mapping[str, int]
+    placements: tuple[Placement, ...]
+    in_float: InFloat | None
+    in_half: InHalf | None
+    tiles: Tiles
+    findings: tuple[Finding, ...]
+    not_linted: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether ``export`` would refuse something."""
+        return any(finding.level == "error" for finding in self.findings)
+
+
+def schema() -> str:
+    """The JSON schema, as the text of ``lint.schema.json``.
+
+    ``python -m clearport.pipeline.lint.values > core/pipeline/lint/lint.schema.json`` writes it again.
+    """
+    found: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        **LintReport.model_json_schema(mode="serialization"),
+        "title": "What clearport lint says",
+    }
+    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema())
