@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from clearport.models.training.options import Progress as TrainProgress
     from clearport.models.training.options import TrainOptions, TrainResult
     from clearport.pipeline.bench_values import BenchOutcome
-    from clearport.pipeline.eval import EvalOutcome
+    from clearport.pipeline.evaluation.limits import Limits
+    from clearport.pipeline.evaluation.rows import EvalOutcome
     from clearport.pipeline.run import Restored
     from clearport.protocols import Progress
     from clearport.reports.junit import Check
@@ -121,6 +123,7 @@ def evaluate(
     *,
     max_drop: float | None = None,
     min_psnr: float | None = None,
+    limits: Limits | None = None,
     targets: Sequence[str] = (),
     precisions: Sequence[str] = (),
     held_back: bool = False,
@@ -135,6 +138,7 @@ def evaluate(
             layout of ``clearport train``.
         max_drop: largest loss to PyTorch fp32 that passes, in dB RGB.
         min_psnr: smallest PSNR that passes, in dB RGB.
+        limits: more gates (``clearport.pipeline.evaluation.limits.Limits``); the two above replace its own.
         targets, precisions: which artifacts; empty for all.
         held_back: only pictures that the network's training set aside, as its card names them.
         require: artifacts such as ``tflite/int8`` that must have been judged, or a check fails.
@@ -142,13 +146,16 @@ def evaluate(
     Raises:
         BadInput: there is no bundle or there are no pairs.
     """
-    from clearport.pipeline.eval import EvalRequest, evaluate_bundle
+    from clearport.pipeline.eval import evaluate_bundle
+    from clearport.pipeline.evaluation.limits import NO_LIMITS
+    from clearport.pipeline.evaluation.rows import EvalRequest
 
+    own = {"max_drop": max_drop, "min_psnr": min_psnr}
+    given = {name: value for name, value in own.items() if value is not None}
     request = EvalRequest(
         folder=Path(folder),
         data=Path(data),
-        max_drop=max_drop,
-        min_psnr=min_psnr,
+        limits=replace(limits or NO_LIMITS, **given),
         targets=tuple(targets),
         precisions=tuple(precisions),
         held_back=held_back,

@@ -189,6 +189,24 @@ def test_eval_gates(exported: Bundle, pairs: Path, tmp_path: Path) -> None:
     assert any("tflite/int8" in str(name) or "tflite.int8" in str(name) for name in failed)
 
 
+def test_eval_says_where_most_is_lost_and_when_it_cannot_tell(exported: Bundle, pairs: Path, tmp_path: Path) -> None:
+    line = ("eval", exported.folder, "--data", pairs, "--target", "tflite", "--precision", "int8", "--quiet", "--json")
+    first = command(*line, "--worst-tiles", tmp_path / "tiles.png")
+    (row,) = (row for row in first.json["rows"] if row["subject"] == "tflite/int8")
+    drop = row["drop"]
+    assert drop["interval"]["low"] <= drop["mean_rgb_db"] <= drop["interval"]["high"]
+    assert {"image", "top", "left", "psnr_db", "baseline_psnr_db"} <= drop["worst_tile"].keys()
+    assert load_rgb(tmp_path / "tiles.png").shape[1] > 3 * drop["worst_tile"]["width"]
+    within = (drop["mean_rgb_db"] + drop["interval"]["high"]) / 2
+    plain = command(*line, "--max-drop", within)
+    assert plain.code == 0
+    sure = command(*line, "--max-drop", within, "--confidence", "0.95", "--junit", tmp_path / "junit.xml")
+    assert sure.code == 1
+    assert [row["verdict"] for row in sure.json["rows"] if row["subject"] == "tflite/int8"] == ["cannot tell"]
+    assert "judge more pictures" in (tmp_path / "junit.xml").read_text()
+    assert command(*line, "--confidence", "95", "--max-drop", "1").code == 2
+
+
 def test_a_gate_wants_the_files_that_were_proven(bundle: Bundle, pairs: Path, tmp_path: Path) -> None:
     _flip(bundle.path(bundle.find("tflite", "fp32")))
     line = ("eval", bundle.folder, "--data", pairs, "--target", "tflite", "--precision", "fp32,int8", "--quiet")

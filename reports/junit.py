@@ -23,7 +23,8 @@ class Check:
     """Something that was checked. ``passed`` is None where it could not be, and ``message`` then says why.
 
     ``group`` is what was looked at, such as an artifact key; ``name`` what was asked of it. ``broken``: the check
-    could not be finished, for a reason that lies with neither the files nor this machine's runtimes.
+    could not be finished, for a reason that lies with neither the files nor this machine's runtimes. ``undecided``: the
+    figures allow either answer, which does not pass.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Check:
     seconds: float = 0.0
     group: str = ""
     broken: bool = False
+    undecided: bool = False
 
 
 def junit_xml(suite: str, checks: Sequence[Check]) -> str:

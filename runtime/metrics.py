@@ -37,9 +37,25 @@ def ssim(restored: Image8, truth: Image8, border: int) -> float | None:
     height, width = truth.shape[:2]
     if min(height, width) - 2 * border < SSIM_WINDOW:
         return None
-    inside = (slice(border, height - border), slice(border, width - border))
-    left, right = luma(restored[inside]), luma(truth[inside])
+    left, right = luma(_inside(restored, border)), luma(_inside(truth, border))
     value = structural_similarity(
         left, right, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255.0
     )
     return float(value)
+
+
+def channel_means(image: Image8, border: int) -> tuple[float, float, float]:
+    """Means of R, G and B inside the border, in levels of 255."""
+    red, green, blue = _inside(image, border).mean((0, 1), dtype=float)
+    return float(red), float(green), float(blue)
+
+
+def clipped_share(image: Image8, border: int) -> float:
+    """The share of numbers at either end of the range inside the border."""
+    inside = _inside(image, border)
+    return float(((inside == 0) | (inside == 255)).mean())
+
+
+def _inside(image: Image8, border: int) -> Image8:
+    height, width = image.shape[:2]
+    return image[border : height - border, border : width - border]

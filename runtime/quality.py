@@ -16,11 +16,12 @@ from clearport.errors import BadInput
 from clearport.models.data.check import usable
 from clearport.models.data.layouts import find_layout
 from clearport.pictures.images import load_rgb
-from clearport.runtime import metrics
+from clearport.runtime import metrics, tile_errors
 
 if TYPE_CHECKING:
     from clearport.models.data.layouts import Entry
     from clearport.pictures.images import Image8
+    from clearport.runtime.tile_errors import TileErrors
 
 _LAYOUTS = (
     "expected <name>_LR.png beside <name>_HR.png, two folders of pictures with the same names such as "
@@ -39,12 +40,24 @@ class Pair:
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One picture; ``ssim`` is None where it is smaller than SSIM's window."""
+    """One picture.
+
+    Attributes:
+        name: of the pair.
+        psnr_rgb_db, psnr_y_db: in dB, at most ``metrics.PSNR_CAP_DB``.
+        ssim: None where the picture is smaller than SSIM's window.
+        channel_means: of R, G and B, in levels of 255.
+        clipped_share: the share of numbers at 0 or 255.
+        tiles: errors by tile.
+    """
 
     name: str
     psnr_rgb_db: float
     psnr_y_db: float
     ssim: float | None
+    channel_means: tuple[float, float, float]
+    clipped_share: float
+    tiles: TileErrors
 
 
 @dataclass(frozen=True)
@@ -57,16 +70,6 @@ class QualityReport:
     psnr_rgb_db: float
     psnr_y_db: float
     ssim: float | None
-
-
-@dataclass(frozen=True)
-class PairedDrop:
-    """What is lost to a baseline on the same pictures, in dB (positive: lost): the mean, and the worst picture."""
-
-    mean_rgb_db: float
-    mean_y_db: float
-    worst_rgb_db: float
-    worst_image: str
 
 
 def protocol(border: int) -> str:
@@ -142,8 +145,11 @@ def evaluate(
     scale: int,
     data: str,
     progress: Callable[[int, int], None] | None = None,
+    seen: Callable[[ImageScore, Image8, Image8], None] | None = None,
 ) -> QualityReport:
     """Restore the degraded picture of every pair and score it; for super resolution ``scale`` pixels of border are cut.
+
+    ``seen`` is shown each score with the restored picture and the truth of the same size.
 
     Raises:
         BadInput: a picture cannot be read, or the two of a pair do not fit each other.
@@ -151,7 +157,7 @@ def evaluate(
     border = scale if scale > 1 else 0
     scores = []
     for done, pair in enumerate(pairs, start=1):
-        scores.append(_score(pair, restore, scale, border))
+        scores.append(_score(pair, restore, scale, border, seen))
         if progress is not None:
             progress(done, len(pairs))
     similar = [s.ssim for s in scores if s.ssim is not None]
@@ -165,28 +171,13 @@ def evaluate(
     )
 
 
-def paired_drop(report: QualityReport, baseline: QualityReport) -> PairedDrop:
-    """What ``report`` loses to ``baseline``, picture by picture.
-
-    Raises:
-        ValueError: they are of different pictures or protocols.
-    """
-    if report.protocol != baseline.protocol or [s.name for s in report.images] != [s.name for s in baseline.images]:
-        raise ValueError("only reports on the same pictures by the same protocol can be paired")
-    drops = {
-        mine.name: theirs.psnr_rgb_db - mine.psnr_rgb_db
-        for mine, theirs in zip(report.images, baseline.images, strict=True)
-    }
-    worst = max(drops, key=lambda name: drops[name])
-    return PairedDrop(
-        mean_rgb_db=baseline.psnr_rgb_db - report.psnr_rgb_db,
-        mean_y_db=baseline.psnr_y_db - report.psnr_y_db,
-        worst_rgb_db=drops[worst],
-        worst_image=worst,
-    )
-
-
-def _score(pair: Pair, restore: Callable[[Image8], Image8], scale: int, border: int) -> ImageScore:
+def _score(
+    pair: Pair,
+    restore: Callable[[Image8], Image8],
+    scale: int,
+    border: int,
+    seen: Callable[[ImageScore, Image8, Image8], None] | None,
+) -> ImageScore:
     degraded, clean = load_rgb(pair.degraded), load_rgb(pair.clean)
     height, width = (n * scale for n in degraded.shape[:2])
     spare = clean.shape[0] - height, clean.shape[1] - width
@@ -200,4 +191,15 @@ def _score(pair: Pair, restore: Callable[[Image8], Image8], scale: int, border: 
     if min(height, width) <= 2 * border:
         raise BadInput(f"{pair.clean}: nothing of {height}x{width} is left inside a border of {border} pixels")
     rgb, luma = (metrics.psnr_db(restored, clean, border, space) for space in ("RGB", "Y"))
-    return ImageScore(pair.name, rgb, luma, metrics.ssim(restored, clean, border))
+    score = ImageScore(
+        name=pair.name,
+        psnr_rgb_db=rgb,
+        psnr_y_db=luma,
+        ssim=metrics.ssim(restored, clean, border),
+        channel_means=metrics.channel_means(restored, border),
+        clipped_share=metrics.clipped_share(restored, border),
+        tiles=tile_errors.measure(restored, clean, border),
+    )
+    if seen is not None:
+        seen(score, restored, clean)
+    return score

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from clearport.cli import devices as cli_devices
+from clearport.cli import evaluate as cli_evaluate
 from clearport.cli import lint as cli_lint
 from clearport.cli import serve as cli_serve
 from clearport.cli import stores as cli_stores
@@ -207,65 +208,6 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command("eval")
-def eval_(
-    bundle: BundleArg,
-    data: Annotated[
-        Path,
-        typer.Option(help="Pairs: *_LR/*_HR files, two folders such as low and high, Rain100, LOL, DIV2K or SICE."),
-    ],
-    held_back: Annotated[
-        bool, typer.Option("--held-back", help="Only the pictures that the network's training set aside (its card).")
-    ] = False,
-    max_drop: Annotated[
-        float | None, typer.Option(help="Fail when an artifact loses more than this to PyTorch fp32, in dB RGB.")
-    ] = None,
-    min_psnr: Annotated[float | None, typer.Option(help="Fail when an artifact is below this, in dB RGB.")] = None,
-    require: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Fail when this artifact was not judged, as where its runtime is missing; several times.",
-            metavar="TARGET/PRECISION",
-        ),
-    ] = None,
-    target: TargetsOpt = "",
-    precision: PrecisionsOpt = "",
-    junit: Annotated[Path | None, typer.Option(help="Write the outcome as JUnit XML for CI.")] = None,
-    record: Annotated[bool, typer.Option("--record", help="Keep the figures in the bundle and its report.")] = False,
-    json: JsonOpt = False,
-    quiet: QuietOpt = False,
-) -> None:
-    """The accuracy gate for CI: PSNR and SSIM of every artifact against ground truth, and its loss to PyTorch fp32.
-
-    A file that is not as it was written fails the gate, too. What cannot be judged here is named; --require fails it.
-
-    Example: clearport eval out/x3 --data pairs/ --max-drop 0.1 --require tflite/int8 --junit eval.xml
-    """
-    from clearport.cli.progress import progress_bar
-    from clearport.cli.show import show_quality
-    from clearport.pipeline.eval import EvalRequest, evaluate_bundle, gate_outputs, record_quality
-
-    request = EvalRequest(
-        folder=bundle,
-        data=data,
-        max_drop=max_drop,
-        min_psnr=min_psnr,
-        targets=split(target),
-        precisions=split(precision),
-        held_back=held_back,
-        require=tuple(require or ()),
-    )
-    with gate_outputs(request, junit, record=record) as report:
-        with progress_bar(quiet=quiet) as progress:
-            outcome = evaluate_bundle(request, progress)
-        report.checks = outcome.checks
-        show_quality(outcome, as_json=json)  # first: what was computed is seen, even where it cannot be written
-        if record:
-            record_quality(bundle, outcome)
-    if not outcome.passed:
-        raise typer.Exit(1)
-
-
 @app.command()
 def run(
     bundle: BundleArg,
@@ -323,6 +265,7 @@ def report(bundle: BundleArg) -> None:
             typer.echo(path)
 
 
+app.command("eval")(cli_evaluate.evaluate)
 app.command()(cli_devices.devices)
 app.command()(cli_devices.bench)
 app.command()(cli_serve.serve)

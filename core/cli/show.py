@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from clearport.bundle.folder import Bundle
     from clearport.bundle.manifest import ArtifactRecord, LintFinding
-    from clearport.pipeline.eval import EvalOutcome
+    from clearport.pipeline.evaluation.rows import EvalOutcome, EvalRow
     from clearport.pipeline.list import Inventory, NetworkRow, PartRow
     from clearport.pipeline.run import Restored
     from clearport.reports.junit import Check
@@ -243,18 +243,15 @@ def show_quality(outcome: EvalOutcome, *, as_json: bool) -> None:
     if as_json:
         print_json(outcome.to_dict())
         return
-    columns = ("artifact", "RGB dB", "change", "Y dB", "change", "SSIM", "gate")
-    states = {True: PASSED, False: FAILED, None: Text("–")}
-    rows = [
-        (row.subject, *(number(value, digits) for value, digits in row.figures()), states[row.passed])
-        for row in outcome.rows
-    ]
-    print_parts(table(f"{outcome.data}, {counted(outcome.images, 'pair')}", columns, rows, columns[1:6]))
+    columns = ("artifact", "RGB dB", "change", "interval", "worst", "tile", "Y dB", "change", "SSIM", "gate")
+    rows = [_quality_row(row) for row in outcome.rows]
+    print_parts(table(f"{outcome.data}, {counted(outcome.images, 'pair')}", columns, rows, columns[1:9]))
+    print_parts(Text(_intervals(outcome), "dim"))
     print_parts(Text(outcome.protocol, "dim"))
     print_parts(Text(outcome.found, "dim"))
     if outcome.unusable:
         print_parts(Text(outcome.unusable, "yellow"))
-    from clearport.pipeline.eval import UNCUT
+    from clearport.pipeline.evaluation.rows import UNCUT
 
     if any(row.subject == UNCUT for row in outcome.rows):
         print_parts(Text(f"pytorch sees the same tiles as the files, {UNCUT!r} whole pictures", "dim"))
@@ -264,6 +261,21 @@ def show_quality(outcome: EvalOutcome, *, as_json: bool) -> None:
         if check.passed is False:
             print_parts(Text(f"{check.group}: {check.message}", "red"))
     print_parts(_gate(outcome))
+
+
+def _quality_row(row: EvalRow) -> tuple[Any, ...]:
+    (rgb, change, *others), drop = [number(value, digits) for value, digits in row.figures()], row.drop
+    spread = "–" if drop is None or drop.interval is None else f"{-drop.interval.high:.3f}..{-drop.interval.low:.3f}"
+    extremes = (None, None) if drop is None else (-drop.worst_rgb_db, -drop.worst_tile.drop_db)
+    states = {"passed": PASSED, "failed": FAILED, "cannot tell": Text("cannot tell", "bold yellow"), None: Text("–")}
+    return row.subject, rgb, change, spread, *(number(value, 2) for value in extremes), *others, states[row.verdict]
+
+
+def _intervals(outcome: EvalOutcome) -> str:
+    """What the columns of changes mean."""
+    found = next((row.drop.interval for row in outcome.rows if row.drop and row.drop.interval), None)
+    said = "change: to PyTorch fp32, paired by picture; worst: of any picture; tile: of any 64x64 pixels, dB RGB"
+    return said + (f"; interval: {100 * found.confidence:.4g} % of the mean, {found.method}" if found else "")
 
 
 def _gate(outcome: EvalOutcome) -> Text:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clearport.cli.options import QuietOpt, ScaleOpt
-from clearport.models.training.options import DEVICES, OPTIMISERS, options_for
+from clearport.models.training.options import DEVICES, OPTIMIZERS, options_for
 from clearport.words import counted
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def train(
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.", rich_help_panel=_LEARNING)] = None,
     optimizer: Annotated[
-        str | None, typer.Option(help=f"One of {', '.join(OPTIMISERS)}.", rich_help_panel=_LEARNING)
+        str | None, typer.Option(help=f"One of {', '.join(OPTIMIZERS)}.", rich_help_panel=_LEARNING)
     ] = None,
     ema: Annotated[
         float | None,

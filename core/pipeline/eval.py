@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,10 @@ from clearport.bundle.manifest import QualityRecord
 from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
 from clearport.errors import BadInput
-from clearport.pipeline.eval_gate import check_names, checksum_checks, required_checks, sound
+from clearport.pictures.images import save_png
+from clearport.pipeline.evaluation.gate import check_names, checksum_checks, required_checks, sound
+from clearport.pipeline.evaluation.rows import PYTORCH, UNCUT, EvalOutcome, EvalRequest, EvalRow, Verdict
+from clearport.pipeline.evaluation.tiles import TileCrop, Watch, sheet
 from clearport.pipeline.prove import TIMEOUT_S, network_of, open_worker, runner_of
 from clearport.pipeline.run import tiling_of, usable_runner
 from clearport.pipeline.select import plain_scale, select
@@ -24,73 +27,16 @@ from clearport.protocols import no_progress
 from clearport.reports.html import write_reports
 from clearport.reports.junit import Check, JunitFile
 from clearport.runtime import quality, tiling
-from clearport.runtime.quality import PairedDrop, QualityReport
+from clearport.runtime.paired import paired_drop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from clearport.base import Artifact
+    from clearport.pictures.images import Image8
     from clearport.protocols import Progress
-
-PYTORCH = "pytorch"
-UNCUT = "pytorch, uncut"
-
-
-@dataclass(frozen=True)
-class EvalRequest:
-    """What to judge, on what, and by which gates (dB RGB, means over pictures); see ``clearport eval --help``."""
-
-    folder: Path
-    data: Path
-    max_drop: float | None = None
-    min_psnr: float | None = None
-    targets: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ()
-    held_back: bool = False
-    require: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class EvalRow:
-    """One artifact, or PyTorch. ``drop`` is what it loses to PyTorch fp32; ``passed`` is None where no gate applies."""
-
-    subject: str
-    report: QualityReport
-    drop: PairedDrop | None
-    passed: bool | None
-
-    def figures(self) -> tuple[tuple[float | None, int], ...]:
-        """PSNR RGB, its change, PSNR Y, its change, SSIM, each with how many digits to show."""
-        rgb = -self.drop.mean_rgb_db if self.drop else None
-        luma = -self.drop.mean_y_db if self.drop else None
-        report = self.report
-        return (report.psnr_rgb_db, 3), (rgb, 3), (report.psnr_y_db, 3), (luma, 3), (report.ssim, 4)
-
-
-@dataclass(frozen=True)
-class EvalOutcome:
-    """Every row, every gate as a check, and what could not be judged here.
-
-    ``found`` says which pictures were taken of the data and which were left; ``unusable`` which cannot be judged by.
-    """
-
-    data: str
-    images: int
-    protocol: str
-    rows: tuple[EvalRow, ...]
-    checks: tuple[Check, ...]
-    skipped: tuple[Skipped, ...]
-    found: str = ""
-    unusable: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether no gate failed."""
-        return all(check.passed is not False for check in self.checks)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The outcome for JSON."""
-        return {**asdict(self), "passed": self.passed}
+    from clearport.runtime.paired import PairedDrop
+    from clearport.runtime.quality import ImageScore, QualityReport
 
 
 def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> EvalOutcome:
@@ -100,8 +46,9 @@ def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> E
     tiles; PyTorch sees the same tiles, and is scored on uncut pictures, too.
 
     Raises:
-        BadInput: there is no bundle, no such artifact, or no pairs.
+        BadInput: there is no bundle, no such artifact, or no pairs, or a gate means nothing.
     """
+    request.limits.check()
     bundle = Bundle.load(request.folder)
     check_names(bundle, request.require)
     found = quality.judged_pairs(
@@ -116,7 +63,7 @@ def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> E
         judge.baseline(artifacts[0])
     for artifact in artifacts:
         judge.judge(artifact)
-    return judge.outcome()
+    return replace(judge.outcome(), tiles=judge.sheet())
 
 
 @contextmanager
@@ -130,10 +77,18 @@ def gate_outputs(request: EvalRequest, junit: Path | None, *, record: bool) -> I
         BadInput: an output cannot be written; nothing was judged.
     """
     wanted = None if junit is None else OutFile(junit, "--junit", "a JUnit report of clearport", ours.is_junit)
+    sheet = request.worst_tiles
+    shown = None if sheet is None else OutFile(sheet, "--worst-tiles", "a PNG picture", ours.is_png)
     suite = f"clearport eval {request.data.name}"
     recording = changing(request.folder, "--record") if record else nullcontext()
-    with claimed(wanted, reads=(request.folder,)), JunitFile(junit, suite) as report, recording:
+    with claimed(wanted, shown, reads=(request.folder, request.data)), JunitFile(junit, suite) as report, recording:
         yield report
+
+
+def save_worst_tiles(request: EvalRequest, outcome: EvalOutcome) -> None:
+    """Write the picture of the worst tiles, where it was asked for and there are any; inside ``gate_outputs``."""
+    if request.worst_tiles is not None and outcome.tiles is not None:
+        save_png(request.worst_tiles, outcome.tiles)
 
 
 def _held_back(bundle: Bundle) -> set[str]:
@@ -205,9 +160,12 @@ class _Judge:
         self._rows: list[EvalRow] = []
         self._checks = checks
         self._skipped: list[Skipped] = []
+        self._crops: list[TileCrop] = []
+        self._like: Artifact | None = None
 
     def baseline(self, like: Artifact) -> None:
         """PyTorch on the tiles that the artifacts see and, where those are not the pictures, on the pictures."""
+        self._like = like
         network = network_of(self._bundle)
         runner, _ = runner_of(network)
         cutting = tiling_of(self._bundle, like)
@@ -216,7 +174,7 @@ class _Judge:
         if cutting.size is not None and network.inputs[0].dynamic:
             whole = tiling.Tiling(cutting.scale, cutting.halo, cutting.multiple)
             uncut = self._score(UNCUT, runner, network, whole)
-            self._rows.append(EvalRow(UNCUT, uncut, quality.paired_drop(uncut, report), None))
+            self._rows.append(EvalRow(UNCUT, uncut, self._drop(uncut), None))
 
     def judge(self, artifact: Artifact) -> None:
         """Score one artifact and put it to the gates."""
@@ -227,22 +185,39 @@ class _Judge:
             self._skipped.append(Skipped(artifact.key, str(error)))
             self._checks.append(Check("quality", None, str(error), group=artifact.key))
             return
+        watch = Watch(artifact.key, self._rows[0].report)
         try:
-            report = self._score(artifact.key, runner, artifact, tiling_of(self._bundle, artifact))
+            report = self._score(artifact.key, runner, artifact, tiling_of(self._bundle, artifact), watch)
         except problems.UNEXPECTED as error:
             said = problems.told(error, f"judging {artifact.key}")
             self._checks.append(Check("quality", False, said, time.monotonic() - began, artifact.key))
             return
-        drop = quality.paired_drop(report, self._rows[0].report)
-        checks = self._gates(artifact.key, report, drop, time.monotonic() - began)
+        drop = self._drop(report)
+        checks = self._request.limits.checks(artifact.key, report, drop, time.monotonic() - began)
         self._checks += checks
-        passed = all(check.passed for check in checks) if checks else None
-        self._rows.append(EvalRow(artifact.key, report, drop, passed))
+        self._crops += [watch.crop] if watch.crop else []
+        verdict = _verdict(checks)
+        passed = None if verdict is None else verdict == "passed"
+        self._rows.append(EvalRow(artifact.key, report, drop, passed, verdict))
+
+    def sheet(self) -> Image8 | None:
+        """The worst tiles, where they were asked for. PyTorch restores their pictures once more: all are not kept."""
+        if self._request.worst_tiles is None or not self._crops or self._like is None:
+            return None
+        names = {crop.tile.image for crop in self._crops}
+        restored: dict[str, Image8] = {}
+
+        def keep(score: ImageScore, made: Image8, _: Image8) -> None:
+            restored[score.name] = made
+
+        network = network_of(self._bundle)
+        pairs = [pair for pair in self._pairs if pair.name in names]
+        self._score(PYTORCH, runner_of(network)[0], network, tiling_of(self._bundle, self._like), keep, pairs)
+        return sheet(self._crops, restored)
 
     def outcome(self) -> EvalOutcome:
         """All that was found."""
-        gated = self._request.max_drop is not None or self._request.min_psnr is not None
-        if gated and not any(check.passed is not None for check in self._checks):
+        if self._request.limits.asked and not any(check.passed is not None for check in self._checks):
             said = "a gate was asked for, and no artifact could be judged here"
             self._checks.append(Check("judged", False, said, group="gate"))
         judged = [row.subject for row in self._rows]
@@ -253,23 +228,32 @@ class _Judge:
             self._data, len(self._pairs), protocol, rows, checks, skipped, self._found.line, self._found.unusable
         )
 
-    def _score(self, key: str, runner: str, artifact: Artifact, cutting: tiling.Tiling) -> QualityReport:
+    def _drop(self, report: QualityReport) -> PairedDrop:
+        return paired_drop(report, self._rows[0].report, self._request.limits.interval)
+
+    def _score(
+        self,
+        key: str,
+        runner: str,
+        artifact: Artifact,
+        cutting: tiling.Tiling,
+        seen: Callable[[ImageScore, Image8, Image8], None] | None = None,
+        pairs: Sequence[quality.Pair] = (),
+    ) -> QualityReport:
         def tell(done: int, total: int) -> None:
             self._progress(f"judging {key}", done, total)
 
         with open_worker(runner, artifact, 1, TIMEOUT_S) as worker:
             infer = tiling.engine(worker, artifact)
             restore: Callable[..., Any] = partial(tiling.restore, infer=infer, tiling=cutting)
-            return quality.evaluate(self._pairs, restore, int(cutting.scale), self._data, tell)
+            return quality.evaluate(pairs or self._pairs, restore, int(cutting.scale), self._data, tell, seen)
 
-    def _gates(self, key: str, report: QualityReport, drop: PairedDrop, seconds: float) -> list[Check]:
-        checks = []
-        most, least = self._request.max_drop, self._request.min_psnr
-        if most is not None:
-            said = f"loses {drop.mean_rgb_db:.3f} dB RGB to PyTorch fp32, allowed {most:g}"
-            said += f" (worst picture: {drop.worst_image}, {drop.worst_rgb_db:.3f})"
-            checks.append(Check("max-drop", drop.mean_rgb_db <= most, said, seconds, key))
-        if least is not None:
-            said = f"{report.psnr_rgb_db:.3f} dB RGB, expected at least {least:g}"
-            checks.append(Check("min-psnr", report.psnr_rgb_db >= least, said, seconds, key))
-        return checks
+
+def _verdict(checks: Sequence[Check]) -> Verdict | None:
+    """What came of the gates of one artifact: a gate that failed weighs more than one that cannot tell."""
+    if not any(check.passed is not None for check in checks):
+        return None
+    failed = [check for check in checks if check.passed is False]
+    if not failed:
+        return "passed"
+    return "cannot tell" if all(check.undecided for check in failed) else "failed"

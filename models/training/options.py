@@ -11,7 +11,7 @@ from typing import Any
 from clearport.errors import BadInput
 from clearport.registry import NETWORKS
 
-OPTIMISERS = ("adam", "soap")
+OPTIMIZERS = ("adam", "soap")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -26,7 +26,7 @@ class TrainOptions:
         scale: the network's scale; None for its default.
         steps, minutes: the length; exactly one of them is given.
         batch, patch: crops per step (and per process), and their side in input pixels.
-        optimizer: one of ``OPTIMISERS``.
+        optimizer: one of ``OPTIMIZERS``.
         lr, warmup: peak learning rate, and the share of the run in which it rises to it.
         loss: a sum of losses (see ``losses``).
         seed: of fresh weights, the validation split and the crops.
@@ -105,7 +105,7 @@ class TrainOptions:
         for name, value in positive.items():
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise BadInput(f"{name} {value}: expected a number above zero")
-        _check_one_of("optimizer", self.optimizer, OPTIMISERS)
+        _check_one_of("optimizer", self.optimizer, OPTIMIZERS)
         _check_one_of("device", self.device, DEVICES)
         if self.seed < 0 or self.widen < 0 or (self.workers or 0) < 0:
             raise BadInput(f"--seed {self.seed} --widen {self.widen}: expected zero or more, as of --workers")

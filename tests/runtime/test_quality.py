@@ -12,6 +12,7 @@ from PIL import Image
 from clearport.errors import BadInput
 from clearport.pictures.images import save_png
 from clearport.runtime import metrics, quality
+from clearport.runtime.paired import paired_drop
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -110,11 +111,11 @@ def test_drop_is_paired(tmp_path: Path) -> None:
     pairs = quality.find_pairs(tmp_path)
     good = quality.evaluate(pairs, lambda p: p, 1, "toy")
     worse = quality.evaluate(pairs, lambda p: p ^ np.uint8(1), 1, "toy")
-    drop = quality.paired_drop(worse, good)
+    drop = paired_drop(worse, good)
     assert drop.mean_rgb_db == pytest.approx(metrics.PSNR_CAP_DB - 10 * np.log10(255**2))
     assert drop.worst_rgb_db == pytest.approx(drop.mean_rgb_db)
     with pytest.raises(ValueError, match="same pictures"):
-        quality.paired_drop(worse, quality.evaluate(pairs[:1], lambda p: p, 1, "toy"))
+        paired_drop(worse, quality.evaluate(pairs[:1], lambda p: p, 1, "toy"))
 
 
 def test_tiny_pictures_have_no_ssim() -> None:

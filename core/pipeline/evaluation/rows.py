@@ -1,0 +1,99 @@
+"""What an evaluation is asked, and what it found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from clearport.pipeline.evaluation.limits import NO_LIMITS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clearport.base import Skipped
+    from clearport.pictures.images import Image8
+    from clearport.pipeline.evaluation.limits import Limits
+    from clearport.reports.junit import Check
+    from clearport.runtime.paired import PairedDrop
+    from clearport.runtime.quality import QualityReport
+
+Verdict = Literal["passed", "failed", "cannot tell"]
+
+PYTORCH = "pytorch"
+UNCUT = "pytorch, uncut"
+
+
+@dataclass(frozen=True)
+class EvalRequest:
+    """What to judge, on what, and by which gates; see ``clearport eval --help``.
+
+    ``worst_tiles`` is the PNG file that shows where each artifact loses most.
+    """
+
+    folder: Path
+    data: Path
+    limits: Limits = NO_LIMITS
+    targets: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    held_back: bool = False
+    require: tuple[str, ...] = ()
+    worst_tiles: Path | None = None
+
+
+@dataclass(frozen=True)
+class EvalRow:
+    """One artifact, or PyTorch.
+
+    Attributes:
+        subject: artifact key, or ``pytorch``.
+        report: its scores.
+        drop: what it loses to PyTorch fp32.
+        passed: whether all gates held; None where none applies.
+        verdict: the same in words. "cannot tell": a gate with ``--confidence`` would need more pictures.
+    """
+
+    subject: str
+    report: QualityReport
+    drop: PairedDrop | None
+    passed: bool | None
+    verdict: Verdict | None = None
+
+    def figures(self) -> tuple[tuple[float | None, int], ...]:
+        """PSNR RGB, its change, PSNR Y, its change, SSIM, each with how many digits to show."""
+        rgb = -self.drop.mean_rgb_db if self.drop else None
+        luma = -self.drop.mean_y_db if self.drop else None
+        report = self.report
+        return (report.psnr_rgb_db, 3), (rgb, 3), (report.psnr_y_db, 3), (luma, 3), (report.ssim, 4)
+
+
+@dataclass(frozen=True)
+class EvalOutcome:
+    """Every row, every gate as a check, and what could not be judged here.
+
+    ``found`` says which pictures were taken of the data and which were left; ``unusable`` which cannot be judged by;
+    ``tiles`` shows the worst ones, where that was asked for.
+    """
+
+    data: str
+    images: int
+    protocol: str
+    rows: tuple[EvalRow, ...]
+    checks: tuple[Check, ...]
+    skipped: tuple[Skipped, ...]
+    found: str = ""
+    unusable: str = ""
+    tiles: Image8 | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether no gate failed."""
+        return all(check.passed is not False for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome for JSON; errors of single tiles are left out."""
+        made = {**asdict(replace(self, tiles=None)), "passed": self.passed}
+        del made["tiles"]
+        for row in made["rows"]:
+            for score in row["report"]["images"]:
+                del score["tiles"]
+        return made
