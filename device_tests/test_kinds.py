@@ -78,6 +78,20 @@ class Video(nn.Module):
         return torch.pixel_shuffle(self.last(state), 2).clamp(0, 1), state
 
 
+class Labels(nn.Module):
+    """A picture, and the class of each of its pixels; pooled where four cells do not divide the width."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last, self.gains = conv(3, 8), conv(8, 3), nn.Linear(8 * 4 * 6, 16)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = torch.relu(self.first(image))
+        gains, offsets = self.gains(nn.functional.avg_pool2d(features, (12, 10)).flatten(1)).chunk(2, 1)
+        logits = self.last(features * torch.sigmoid(gains)[..., None, None] + offsets[..., None, None])
+        return torch.sigmoid(logits), logits.argmax(1)
+
+
 class Channels(nn.Module):
     """Pictures of any channels."""
 
@@ -143,6 +157,7 @@ CASES = {
         (picture("image", "BGR", **IMAGENET),),
         (Ends(name="output", kind="vector", measure="logits"),),
     ),
+    "labels": Case(Labels, (shape(),), (picture("image"),), (picture("output_1"), Ends(name="output_2", kind="index"))),
     "gray": Case(lambda: Channels(1, 1), (shape(1),), (picture("image", "Y"),), (picture("restored", "Y"),)),
     "raw": Case(lambda: Channels(4, 3), (shape(4),), (picture("image", "RAW"),), (picture("restored"),)),
     "burst": Case(lambda: Channels(14, 4), (shape(14),), (picture("image", "RAW"),), (picture("restored", "RGBA"),)),
@@ -236,6 +251,14 @@ def test_what_does_not_fit_is_told_and_nothing_is_written(video: Bundle, tmp_pat
     with pytest.raises(BadInput, match="clearport serve is for networks that make one RGB picture of one"):
         plain_scale(video, "serve")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.png"]
+
+
+def test_classes_are_whole_numbers_and_cells_need_not_divide_the_one_size(tmp_path: Path) -> None:
+    bundle = export("labels", tmp_path, ("ncnn", "coreml"), ("fp32",))
+    assert_proven(bundle)
+    types = {a.key: a.outputs[1].dtype for a in bundle.artifacts}
+    assert types == {"ncnn/fp32": "float32", "coreml/fp32/tensor": "int32", "coreml/fp32/image": "int32"}
+    assert len({artifact.target for artifact in bundle.artifacts}) == 2
 
 
 @pytest.mark.slow

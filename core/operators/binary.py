@@ -108,10 +108,11 @@ POW = Operator(
     tflite=tflite("elementwise:binary", op="POW"),
     mil=mil("elementwise:binary", op="pow"),
     coreai=coreai("elementwise:binary", op="pow"),
-    ncnn=ncnn("elementwise:binary", code=6, turned=9),
+    ncnn=ncnn("elementwise:power"),
     elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:pow"),
     cases=(
+        after_conv("power of what may be zero", ("Relu", "x", "p", {}), one("Pow", "p k"), constants={"k": f32(2.2)}),
         after_conv(
             "power",
             ("Sigmoid", "x", "p", {}),

@@ -235,6 +235,8 @@ def _leave(low: Lowering, plan: Plan, spec: TensorSpec) -> Any:
     """From what the last operator writes to what the program gives."""
     low.begin(None)
     y = low.cast(spec.name)
+    if spec.kind == "index":
+        return low.mb.cast(x=y, dtype="int32", name=spec.name)
     if plan.as_picture(spec):
         step, black = spec.pixel_step, spec.span[0]
         y = _affine(low, y, 1.0 / step, -black / step, f"{spec.name}_in_pixels")

@@ -22,7 +22,7 @@ from clearport.export.coreml.fp32_fallback import NOTHING, choose
 from clearport.export.coreml.lowering import COMPUTE
 from clearport.export.coreml.package import Description, write
 from clearport.export.coreml.program import LARGEST, SMALLEST, Plan, Variant, convert
-from clearport.export.passes.plain import sampling
+from clearport.export.passes.plain import ranks, sampling
 from clearport.export.written import written
 from clearport.graph import nodes as graphs
 from clearport.quantized import QuantizedGraph
@@ -93,8 +93,8 @@ def _lower(plan: Plan, folder: Path) -> Artifact:
 
 
 def _with_look_ups(plan: Plan) -> Plan:
-    """Without sampling of three spatial axes, which Core ML has not; the places are computed in float32."""
-    graph = sampling.run(plan.graph, deep_only=True)
+    """Without sampling of three spatial axes and places of the largest, which Core ML has not; they are float32."""
+    graph = ranks.run(sampling.run(plan.graph, deep_only=True))
     if graph is plan.graph:
         return plan
     before = {value.name for value in graphs.values(plan.graph)}

@@ -33,6 +33,8 @@ COLORS, MOST_CHANNELS = 4, 16
 """Channels that a picture has at most, and a stack of them; an axis that is longer is a side."""
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_RESERVED = frozenset({"state"})
+"""Names that Core ML's tools give another meaning."""
 _READ = frozenset(
     {
         onnx.TensorProto.FLOAT,
@@ -148,9 +150,11 @@ def _of_quantized(given: Given, inputs: Sequence[End], outputs: Sequence[End], *
 
 
 def plain_name(name: str, taken: Collection[str]) -> str:
-    """A tensor's name as every target takes it: letters, digits and underscores, a letter first, none of ``taken``."""
+    """A tensor's name as every target takes it: letters, digits and underscores, a letter first, none of ``taken``
+    and none that a target's tools keep to themselves.
+    """
     word = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "tensor"
-    word = word if word[0].isascii() and word[0].isalpha() else f"t_{word}"
+    word = word if word[0].isascii() and word[0].isalpha() and word not in _RESERVED else f"t_{word}"
     number, unique = 2, word
     while unique in taken:
         unique, number = f"{word}_{number}", number + 1

@@ -106,11 +106,12 @@ def matmul(low: Lowering, node: ir.Node) -> None:
 
 
 def _inner_product(low: Lowering, node: ir.Node, matrix: Array) -> None:
-    """InnerProduct works on the rows of a blob of two axes; of a single row it makes a blob of one axis."""
+    """InnerProduct works on the rows of a blob of two axes, and on a blob of one axis."""
     value = graphs.need(node, 0)
     have = low.whole(node, value)
     rows, (length, outputs) = int(np.prod(have[:-1])), matrix.shape
-    flat = low.reshaped(node, "rows", low.blob(node), have, (rows, length))
+    # what InnerProduct writes has as many axes as what it reads
+    flat = low.reshaped(node, "rows", low.blob(node), have, (length,) if rows == 1 else (rows, length))
     settings = {0: int(outputs), 1: 0, 2: int(matrix.size)}
     gives = (outputs,) if rows == 1 else (rows, outputs)
     low.write(node, "InnerProduct", [flat], settings, [low.weights(matrix.T)], gives)

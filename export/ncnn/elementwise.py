@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 _GELU = {"none": 0, "tanh": 1}
+_PRODUCT, _POWER, _POWER_OF_NUMBER = 2, 6, 9
+"""``BinaryOp``'s own numbers."""
+_LEAST = 1e-36
+"""A base that is less counts as zero."""
 
 
 def binary(low: Lowering, node: ir.Node, code: int, turned: int | None = None) -> None:
@@ -35,6 +39,24 @@ def binary(low: Lowering, node: ir.Node, code: int, turned: int | None = None) -
     else:
         operands = [low.operand(node, index, rank) for index in range(2)]
         low.write(node, "BinaryOp", operands, {0: code})
+
+
+def power(low: Lowering, node: ir.Node) -> None:
+    """Pow -> BinaryOp, of a base that is not zero; what zero gives is zero by a factor (see the quirk)."""
+    base, exponent = (graphs.scalar(value) for value in node.inputs[:2])
+    if base is not None or (exponent is not None and exponent <= 0):
+        binary(low, node, _POWER, _POWER_OF_NUMBER)
+        return
+    rank = len(low.dims(node.outputs[0]))
+    source = low.operand(node, 0, rank)
+    over = low.between(node, "positive", "Clip", [source], {0: _LEAST})
+    if exponent is None:
+        raised = low.between(node, "raised", "BinaryOp", [over, low.operand(node, 1, rank)], {0: _POWER})
+    else:
+        raised = low.between(node, "raised", "BinaryOp", [over], {0: _POWER, 1: 1, 2: exponent})
+    large = low.between(node, "large", "BinaryOp", [source], {0: _PRODUCT, 1: 1, 2: 1 / _LEAST})
+    one = low.between(node, "one", "Clip", [large], {0: 0.0, 1: 1.0})
+    low.write(node, "BinaryOp", [raised, one], {0: _PRODUCT})
 
 
 def unary(low: Lowering, node: ir.Node, code: int) -> None:

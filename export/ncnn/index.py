@@ -38,7 +38,7 @@ def gather(low: Lowering, node: ir.Node) -> None:
     place = low.axis(node, value, axis)
     blob = picked(low, node, "picked", low.blob(node), have, place, indices.tolist())
     gives = (*have[:place], len(indices), *have[place + 1 :])
-    low.bind(node, low.reshaped(node, "fewer axes", blob, gives, low.whole(node, node.outputs[0])))
+    low.bind(node, low.reshaped(node, "fewer_axes", blob, gives, low.whole(node, node.outputs[0])))
 
 
 def _look_up(low: Lowering, node: ir.Node) -> None:

@@ -2,6 +2,7 @@
 
 Given a graph in clearport's dialect
     Result a model with the blobs ``image`` and ``restored``, float32 of shape (3, H, W) RGB in the network's range.
+    Whole numbers (classes, places) are float32, too: blobs hold nothing else.
     fp32 and fp16 differ in how the weights are stored; what is computed in, the app chooses by ncnn's options.
 
 Beside them lies ``<name>.json`` with the precision and the pixel contract, since neither file has a place for them.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,25 +63,26 @@ class NcnnTarget:
         text, weights = emit(graph, half=precision == "fp16")
         stem = f"{graph.stem}_{precision}"
         path = folder / f"{stem}.ncnn"
-        contract = {"precision": precision, **described(graph.inputs, graph.outputs)}
+        outputs = tuple(replace(spec, dtype="float32") if spec.kind == "index" else spec for spec in graph.outputs)
+        contract = {"precision": precision, **described(graph.inputs, outputs)}
         with atomic_path(path) as temporary:
             temporary.mkdir()
             (temporary / f"{stem}.param").write_text(text, encoding="ascii")
             (temporary / f"{stem}.bin").write_bytes(weights)
             (temporary / f"{stem}.json").write_text(json.dumps(contract, indent=1, sort_keys=True) + "\n")
         versions = {name: found for name, found in installed_versions(self.requires).items() if found}
-        return [Artifact(self.name, precision, path, digest(path), graph.inputs, graph.outputs, versions)]
+        return [Artifact(self.name, precision, path, digest(path), graph.inputs, outputs, versions)]
 
 
 def emit(graph: Graph, *, half: bool) -> tuple[str, bytes]:
     """The ``.param`` and the ``.bin`` of a graph; ``half``: weights are stored as float16."""
     from clearport.export.ncnn.lower import TARGET_NAME, Lowering
     from clearport.export.ncnn.rules import has_rule, write
-    from clearport.export.passes.plain import sampling
+    from clearport.export.passes.plain import ranks, sampling
     from clearport.export.without_rule import require_rules
     from clearport.graph import nodes as graphs
 
-    graph = sampling.without_reflection(graph)
+    graph = ranks.run(sampling.without_reflection(sampling.of_batches(graph)), every=True)
     nodes = tuple(graphs.computed(graph.model.graph))
     require_rules(TARGET_NAME, nodes, has_rule)
     low = Lowering(graph, half)

@@ -136,6 +136,10 @@ def _norm(node: ir.Node) -> ir.Value:
     return root
 
 
+_POWERS = frozenset(range(2, 9))
+"""Exponents that are products, as runtimes raise by logarithms, which negative numbers do not have."""
+
+
 def _power(node: ir.Node) -> ir.Value | None:
     base, exponent = graphs.need(node, 0), graphs.scalar(graphs.operand(node, 1))
     shape = sizes(node.outputs[0])
@@ -143,9 +147,12 @@ def _power(node: ir.Node) -> ir.Value | None:
         return None
     if exponent == 1:
         return base
-    if exponent in {2.0, 3.0}:
-        squared = insert(node, "Mul", [base, base], shape)
-        return squared if exponent == 2 else insert(node, "Mul", [squared, base], shape)
+    if exponent in _POWERS:
+        product = base
+        for bit in f"{int(exponent):b}"[1:]:
+            product = insert(node, "Mul", [product, product], shape)
+            product = insert(node, "Mul", [product, base], shape) if bit == "1" else product
+        return product
     if exponent in {0.5, -0.5}:
         root = insert(node, "Sqrt", [base], shape)
         return root if exponent > 0 else insert(node, "Div", [constant(node, "one", np.ones(1)), root], shape)

@@ -30,6 +30,7 @@ PASSES: tuple[str, ...] = (
     "normalization",  # once constants are folded: it changes those of the first convolutions
     "plain.picks",  # before anything merges reshapes: it writes some
     "plain.writes",  # behind picks: what it cuts has steps forwards
+    "plain.places",  # behind picks and writes: the places that are left are computed
     "plain.einsum",  # before reshapes are merged, as those below
     "plain.fourier",
     "plain.deformed",
@@ -41,6 +42,7 @@ PASSES: tuple[str, ...] = (
     "gelu",  # before divisions by constants become products
     "channel_shuffle",  # before reshapes are merged: it looks for three in a row
     "operators",  # before reshapes are merged: it writes some
+    "plain.scalars",  # behind operators: those leave numbers without axes
     "plain.axes",  # before reshapes are merged: it writes many
     "reshapes",  # before attributes are written out: it makes convolutions and slices of its own
     "canonical",  # before anything reads attributes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clearport.export.quirks.table import Quirk
+from clearport.operators.binary import POW
 from clearport.operators.convolution import CONV
 from clearport.operators.resize import RESIZE
 
@@ -35,5 +36,14 @@ MULTIPLIED = Quirk(
     "refused",
     "ncnn_resize compares the pixels at a fixed size, and the factor at a free one",
 )
+POWER_OF_ZERO = Quirk(
+    "power of zero",
+    _SEEN,
+    POW.name,
+    "a number to a power, where vectors of numbers are computed",
+    "2.4e38 for zero, by way of the logarithm",
+    "rewritten",
+    "ncnn_elementwise.power",
+)
 
-QUIRKS = (NO_BATCH, BY_SIZE, MULTIPLIED)
+QUIRKS = (NO_BATCH, BY_SIZE, MULTIPLIED, POWER_OF_ZERO)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from clearport.base import Artifact, Options, Precision, Skipped
 from clearport.disk.files import digest, write_bytes
 from clearport.errors import BadInput, NotInstalled
-from clearport.export.passes.plain import sampling
+from clearport.export.passes.plain import ranks, sampling
 from clearport.export.written import written
 from clearport.graph import shapes
 from clearport.operators import sizes as graph_sizes
@@ -71,7 +71,7 @@ def emit(
 
     graph, table = written(graph, quantized, precision)
     size = _size(graph, options.size)
-    low = Lowering(sampling.run(graph), size, table, "float16" if precision == "fp16" else "float32")
+    low = Lowering(ranks.run(sampling.run(graph)), size, table, "float16" if precision == "fp16" else "float32")
     sources = [_source(low, *each, options) for each in zip(graph.inputs, low.sources, strict=True)]
     results = [_result(low, *each, options) for each in zip(graph.outputs, low.run(), strict=True)]
     inputs, outputs = (

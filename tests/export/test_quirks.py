@@ -186,6 +186,24 @@ def ncnn_places(settings: str) -> np.ndarray:
         return np.array(extractor.extract("restored")[1])[0, :, 0]
 
 
+def raises_zero() -> bool:
+    import tempfile
+
+    import ncnn
+
+    with tempfile.TemporaryDirectory() as folder:
+        param = Path(folder, "one.param")
+        param.write_text("7767517\n2 2\nInput in 0 1 image\nBinaryOp p 1 1 image restored 0=6 1=1 2=2.2\n")
+        param.with_suffix(".bin").write_bytes(b"")
+        net = ncnn.Net()
+        net.opt.num_threads = 1
+        net.load_param(str(param))
+        net.load_model(str(param.with_suffix(".bin")))
+        extractor = net.create_extractor()
+        extractor.input("image", ncnn.Mat(np.zeros(8, np.float32)).clone())
+        return bool(np.abs(np.array(extractor.extract("restored")[1])).max() > 1.0)
+
+
 def places_in_fixed_point() -> bool:
     import tempfile
 
@@ -265,6 +283,7 @@ STILL_SO: dict[Quirk, Callable[[], bool]] = {
     quirks_litert.HALVES_OF_AVERAGES: rounds_halves_of_averages_away,
     quirks_litert.REQUANTIZED: changes_scales_in_fixed_point,
     openvino_.WINDOW_BEYOND: counts_a_window_more,
+    quirks_ncnn.POWER_OF_ZERO: raises_zero,
     quirks_ncnn.BY_SIZE: lambda: bool(np.abs(ncnn_places("0=2 3=12 4=4") - ncnn_places("0=2 1=0.5 2=1.0")).max() > 0.1),
 }
 """For what can be run here: whether the runtime still computes it so, if the writer does nothing."""

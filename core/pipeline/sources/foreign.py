@@ -93,6 +93,9 @@ def described(
         reach = cutting.tiled(known, reach, main.name, multiple, least)
     elif "by changing" in reach.how:  # at one size nothing shows that tiles are as good as the whole
         reach = replace(reach, halo=max(reach.halo, cutting.OVERLAP), whole=True)
+    if own is not None and (own.height % multiple or own.width % multiple):  # its cells do not divide its own size
+        multiple = math.gcd(multiple, own.height, own.width)
+        reach = replace(reach, whole=True)
     traits = Traits(
         name=plain.name,
         task=contract.task or "other",

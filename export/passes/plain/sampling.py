@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,17 +20,32 @@ from clearport.export.passes.rewriting import constant, each_float, fixed, inser
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
-    from clearport.base import Graph
+    from clearport.base import Array, Graph
 
 _EXACT = 1 << 24
 """Pixels up to which float32 counts exactly."""
+_KNOWN: dict[str, Callable[..., Array]] = {
+    "Abs": np.abs,
+    "Add": np.add,
+    "Floor": np.floor,
+    "Mul": np.multiply,
+    "Round": np.round,
+    "Sub": np.subtract,
+}
 
 
 def run(graph: Graph, *, deep_only: bool = False) -> Graph:
     """The graph with look-ups instead of GridSample; ``deep_only``: only where that samples three spatial axes."""
-    changed = each_float(
-        graph, {"GridSample": lambda node: None if deep_only and _axes(node) == 2 else _looked_up(node)}
-    )
+    return _of_those(graph, lambda node: not deep_only or _axes(node) == 3)
+
+
+def of_batches(graph: Graph) -> Graph:
+    """The graph with look-ups instead of GridSample of several pictures."""
+    return _of_those(graph, lambda node: (fixed(graphs.need(node, 0)) or (1,))[0] != 1)
+
+
+def _of_those(graph: Graph, chosen: Callable[[ir.Node], bool]) -> Graph:
+    changed = each_float(graph, {"GridSample": lambda node: _looked_up(node) if chosen(node) else None})
     return changed if changed is graph else graphs.check(changed)
 
 
@@ -56,9 +72,9 @@ def _looked_up(node: ir.Node) -> ir.Value | None:
     source, grid = graphs.need(node, 0), graphs.need(node, 1)
     shape, places = fixed(source), fixed(grid)
     mode = graphs.attr_str(node, "mode", "linear")
-    if shape is None or places is None or shape[0] != 1 or mode not in {"linear", "bilinear", "nearest"}:
+    if shape is None or places is None or shape[0] != places[0] or mode not in {"linear", "bilinear", "nearest"}:
         return None
-    if math.prod(shape[2:]) > _EXACT:
+    if shape[0] * math.prod(shape[2:]) > _EXACT:
         return None
     table = _table(node, source, shape)
     points = [_point(node, grid, places, len(shape) - 3 - k, n) for k, n in enumerate(shape[2:])]
@@ -68,38 +84,50 @@ def _looked_up(node: ir.Node) -> ir.Value | None:
     else:
         found = _corners(node, table, points, shape)
     count = math.prod(places[1:-1])
-    whole = reshaped(node, found, (1, count, shape[1]))
-    turned = insert(node, "Transpose", [whole], (1, shape[1], count), {"perm": [0, 2, 1]})
-    return reshaped(node, turned, (1, shape[1], *places[1:-1]))
+    whole = reshaped(node, found, (shape[0], count, shape[1]))
+    turned = insert(node, "Transpose", [whole], (shape[0], shape[1], count), {"perm": [0, 2, 1]})
+    return reshaped(node, turned, (shape[0], shape[1], *places[1:-1]))
 
 
 def _table(node: ir.Node, source: ir.Value, shape: tuple[int, ...]) -> ir.Value:
-    """Pixels as rows (pixels, channels)."""
-    pixels = math.prod(shape[2:])
+    """The pixels of all pictures as rows (pictures * pixels, channels)."""
+    pictures, channels, pixels = shape[0], shape[1], math.prod(shape[2:])
     if len(shape) == 4:
-        last = insert(node, "Transpose", [source], (1, *shape[2:], shape[1]), {"perm": [0, 2, 3, 1]})
-        return reshaped(node, last, (pixels, shape[1]))
-    flat = reshaped(node, source, (shape[1], pixels))
-    return insert(node, "Transpose", [flat], (pixels, shape[1]), {"perm": [1, 0]})
+        last = insert(node, "Transpose", [source], (pictures, *shape[2:], channels), {"perm": [0, 2, 3, 1]})
+    else:
+        flat = reshaped(node, source, (pictures, channels, pixels))
+        last = insert(node, "Transpose", [flat], (pictures, pixels, channels), {"perm": [0, 2, 1]})
+    return reshaped(node, last, (pictures * pixels, channels))
 
 
 def _op(node: ir.Node, op: str, *inputs: ir.Value | float, **attributes: Any) -> ir.Value:
+    held = [np.float32(v) if isinstance(v, (int, float)) else graphs.constant(v) for v in inputs]
+    known = [array for array in held if array is not None]
+    if len(known) == len(held):  # places that are known stay constants
+        return constant(node, "known", np.asarray(_KNOWN[op](*known), np.float32))
     values = [constant(node, "number", np.array(v)) if isinstance(v, (int, float)) else v for v in inputs]
     shape = np.broadcast_shapes(*(fixed(value) or () for value in values))
     return insert(node, op, values, shape, attributes)
 
 
 def _clip(node: ir.Node, value: ir.Value, low: float, high: float) -> ir.Value:
+    array = graphs.constant(value)
+    if array is not None:
+        return constant(node, "known", np.clip(array, low, high))
     ends = [constant(node, "bound", np.array(end)) for end in (low, high)]
     return insert(node, "Clip", [value, *ends], fixed(value))
 
 
 def _point(node: ir.Node, grid: ir.Value, places: tuple[int, ...], component: int, length: int) -> ir.Value:
     """Where along an axis each point lies, in pixels: (points, 1)."""
-    count = math.prod(places[1:-1])
+    count = math.prod(places[:-1])
     rows = reshaped(node, grid, (count, places[-1]))
+    array = graphs.constant(rows)
     cuts = [constant(node, "cut", [n]) for n in (component, component + 1, 1, 1)]
-    unit = insert(node, "Slice", [rows, *cuts], (count, 1))
+    if array is not None:
+        unit = constant(node, "unit", array[:, component : component + 1])
+    else:
+        unit = insert(node, "Slice", [rows, *cuts], (count, 1))
     corners = bool(graphs.attr_int(node, "align_corners", 0))
     half = (length - 1) / 2
     point = _op(node, "Add", _op(node, "Mul", unit, half if corners else length / 2), half)
@@ -151,7 +179,17 @@ def _weighted(
             weight = kept if weight is None else _op(node, "Mul", weight, kept)
     assert row is not None
     count = (fixed(row) or ())[0]
-    whole = insert(node, "Cast", [reshaped(node, row, (count,))], (count,), {"to": int(ir.DataType.INT64)})
-    whole.type = ir.TensorType(ir.DataType.INT64)
-    rows = insert(node, "Gather", [table, whole], (count, shape[1]), {"axis": 0})
+    if shape[0] > 1:  # behind the rows of the pictures before
+        first = np.repeat(np.arange(shape[0]) * math.prod(shape[2:]), count // shape[0])
+        row = insert(node, "Add", [row, constant(node, "first", first[:, None])], (count, 1))
+    rows = insert(node, "Gather", [table, _whole_numbers(node, reshaped(node, row, (count,)))], (count, shape[1]))
     return rows if weight is None else _op(node, "Mul", rows, weight)
+
+
+def _whole_numbers(node: ir.Node, row: ir.Value) -> ir.Value:
+    array = graphs.constant(row)
+    if array is not None:
+        return constant(node, "rows", array.astype(int).tolist())
+    whole = insert(node, "Cast", [row], fixed(row), {"to": int(ir.DataType.INT64)})
+    whole.type = ir.TensorType(ir.DataType.INT64)
+    return whole

@@ -87,6 +87,7 @@ def test_names_are_plain() -> None:
     assert plain_name("serving_default_x:0", ()) == "serving_default_x_0"
     assert plain_name("0", ("t_0",)) == "t_0_2"
     assert plain_name("ä/ö", ()) == "tensor"
+    assert plain_name("state", ()) == "t_state", "coremltools keeps that word to itself"
 
 
 def test_names_that_are_taken_inside_give_way(tmp_path: Path) -> None:

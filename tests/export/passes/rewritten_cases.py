@@ -190,4 +190,54 @@ TRANSPOSED: dict[str, Case] = {
     "ConvTranspose grouped by three": _transposed((8, 2, 5, 5), group=2, strides=[3, 3], pads=[3, 2, 1, 2]),
     "ConvTranspose grouped in place": _transposed((8, 2, 3, 3), group=2, pads=[1] * 4),
 }
-CASES = TRANSPOSED | FUNCTIONS | PICKED | MATRICES | FRAMES | DEEP
+
+
+def _largest(*nodes: tuple[str, str, str, dict[str, object]], **constants: object) -> Case:
+    """Behind the places ``i`` of the three largest of eight channels, and their numbers ``v``."""
+    return after_conv(("TopK", "x k", "v i", {"axis": 1}), *nodes, constants={"k": i64(3), **constants})
+
+
+PLACES: dict[str, Case] = {
+    "a mask of the largest": _largest(
+        one("ScatterElements", "zeros i ones", axis=1), zeros=f32(*[0] * 960).reshape(1, 8, 10, 12),
+        ones=f32(*[1] * 360).reshape(1, 3, 10, 12),
+    ),
+    "the largest in place of others": _largest(
+        ("Sigmoid", "x", "d", {}), one("ScatterElements", "d i v", axis=1),
+    ),
+    "one place per row": after_conv(
+        ("ArgMax", "x", "i", {"axis": 3, "keepdims": 1}), ("ReduceMin", "x a", "v", {}),
+        one("ScatterElements", "x i v", axis=3), constants={"a": i64(3)},
+    ),
+    "the numbers at places": _largest(("Sigmoid", "x", "d", {}), one("GatherElements", "d i", axis=1)),
+    "marks of the largest": after_conv(
+        ("ArgMax", "x", "i", {"axis": 1, "keepdims": 0}), one("OneHot", "i depth ends", axis=1),
+        constants={"depth": i64(8), "ends": f32(-1, 2)},
+    ),
+    "marks counted from the end": after_conv(
+        ("ArgMax", "x", "i", {"axis": 1, "keepdims": 0}), ("Sub", "i eight", "j", {}), one("OneHot", "j depth ends"),
+        constants={"depth": i64(8), "ends": f32(0, 1), "eight": i64(8)},
+    ),
+}  # fmt: skip
+"""What is read, written and marked at places that are computed."""
+
+
+def _weighted(*nodes: tuple[str, str, str, dict[str, object]], **constants: object) -> Case:
+    """Features times numbers without axes, taken of their means."""
+    means = [("ReduceMean", "x xy", "m", {"keepdims": 0}), ("Reshape", "m flat", "w", {})]
+    return after_conv(*means, *nodes, constants={"xy": i64(2, 3), "flat": i64(8), **constants})
+
+
+SCALARS: dict[str, Case] = {
+    "numbers of a vector": _weighted(
+        ("Gather", "w first", "one", {"axis": 0}), ("Gather", "w third", "other", {"axis": 0}),
+        ("Exp", "one", "power", {}), ("Mul", "power other", "both", {}), one("Mul", "x both"),
+        first=np.array(0), third=np.array(2),
+    ),
+    "the mean of all": after_conv(
+        ("ReduceMean", "x", "m", {"keepdims": 0}), ("Unsqueeze", "m a", "u", {}), one("Sub", "x u"),
+        constants={"a": i64(0, 1)},
+    ),
+}  # fmt: skip
+"""Numbers without axes."""
+CASES = SCALARS | PLACES | TRANSPOSED | FUNCTIONS | PICKED | MATRICES | FRAMES | DEEP

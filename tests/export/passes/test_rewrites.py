@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from clearport.base import Graph, TensorSpec
 from clearport.export.passes import order as passes
-from clearport.export.passes.plain import axes
+from clearport.export.passes.plain import axes, ranks, sampling
 from clearport.graph import nodes as graphs
 
 from ..tflite.harness import RANGE, after_conv, build, i64, one, onnxruntime, weight
-from .rewritten_cases import CASES, DEEP, FRAMES, FUNCTIONS, MATRICES
+from .rewritten_cases import CASES, DEEP, FRAMES, FUNCTIONS, MATRICES, PLACES, SCALARS
 
 PLAIN = frozenset(
     {
@@ -57,6 +57,9 @@ PLAIN = frozenset(
 )
 """What targets know."""
 
+CHOICES = {name: frozenset({"ArgMax", "Cast", "TopK"}) for name in PLACES}
+"""What writes the places of some cases."""
+
 
 def image() -> np.ndarray:
     return np.random.default_rng(3).uniform(*RANGE, (1, 3, 10, 12)).astype(np.float32)
@@ -68,7 +71,42 @@ def test_the_numbers_are_the_same_and_operators_plain(name: str) -> None:
     graph = passes.run(raw)
     wanted = onnxruntime(raw.model, image())
     np.testing.assert_allclose(onnxruntime(graph.model, image()), wanted, atol=2e-5 * max(1, np.abs(wanted).max()))
-    assert {node.op_type for node in graph.model.graph} <= PLAIN
+    assert {node.op_type for node in graph.model.graph} <= PLAIN | CHOICES.get(name, frozenset())
+
+
+@pytest.mark.parametrize("largest", [0, 1])
+@pytest.mark.parametrize("axis", [1, 3])
+def test_the_largest_are_found_by_counting(axis: int, largest: int) -> None:
+    """Of equal numbers the first; zeros behind a Relu are equal."""
+    nodes = [
+        ("Relu", "x", "r", {}), ("TopK", "r k", "v i", {"axis": axis, "largest": largest}),
+        ("Cast", "i", "f", {"to": 1}), one("Add", "v f"),
+    ]  # fmt: skip
+    graph = passes.run(build(after_conv(*nodes, constants={"k": i64(3)})))
+    counted = ranks.run(graph, every=True)
+    np.testing.assert_allclose(onnxruntime(counted.model, image()), onnxruntime(graph.model, image()), atol=1e-5)
+    assert "TopK" not in {node.op_type for node in counted.model.graph}
+
+
+@pytest.mark.parametrize("mode", ["linear", "nearest"])
+@pytest.mark.parametrize("border", ["zeros", "border"])
+def test_several_pictures_are_sampled_by_look_ups(mode: str, border: str) -> None:
+    nodes = [
+        ("Reshape", "x several", "p", {}), ("Slice", "p s e a", "two", {}), ("Mul", "two k", "wide", {}),
+        ("Transpose", "wide", "grid", {"perm": [0, 2, 3, 1]}),
+        ("GridSample", "p grid", "g", {"mode": mode, "padding_mode": border}), one("Reshape", "g whole"),
+    ]  # fmt: skip
+    held = {"several": i64(4, 2, 10, 12), "whole": i64(1, 8, 7, 12), "s": i64(0), "e": i64(7), "a": i64(2)}
+    graph = passes.run(build(after_conv(*nodes, constants={**held, "k": np.float32([1.7])})))
+    looked_up = sampling.of_batches(graph)
+    np.testing.assert_allclose(onnxruntime(looked_up.model, image()), onnxruntime(graph.model, image()), atol=1e-5)
+    assert "GridSample" not in {node.op_type for node in looked_up.model.graph}
+
+
+@pytest.mark.parametrize("name", SCALARS)
+def test_no_value_is_without_axes(name: str) -> None:
+    graph = passes.run(build(CASES[name]))
+    assert not [v.name for node in graph.model.graph for v in node.outputs if v.shape is not None and not len(v.shape)]
 
 
 @pytest.mark.parametrize("name", DEEP | FRAMES)

@@ -72,7 +72,9 @@ def i64(*numbers: int) -> np.ndarray:
 def build(case: Case, height: int | str = HEIGHT, width: int | str = WIDTH) -> Graph:
     """The case as a checked graph."""
     nodes = [
-        onnx.helper.make_node(op, inputs.split(" "), [output], name=f"{op}_{output}", **attributes)
+        onnx.helper.make_node(
+            op, inputs.split(" "), output.split(" "), name=f"{op}_{output}".replace(" ", "_"), **attributes
+        )
         for op, inputs, output, attributes in case.nodes
     ]
     image = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, (1, 3, height, width))

@@ -1,0 +1,97 @@
+"""TopK as arithmetic, for targets that have no such operator, or cannot tell where the largest lie.
+
+Given: TopK of a known number along an axis of known length. Result: how many others come before each number (larger
+ones, and equal ones that stand before it); the number with rank m is the sum of all times one 1 and zeros. The work
+grows with the square of the length: gates of experts and attention between channels are short.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.export.passes.plain.picks import reshaped
+from clearport.export.passes.rewriting import constant, each_float, fixed, insert, substitute
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from clearport.base import Array, Graph
+
+_MOST = 1 << 22
+"""Numbers that are compared at once."""
+
+
+def run(graph: Graph, *, every: bool = False) -> Graph:
+    """The graph with arithmetic instead of TopK of which places are read, or the smallest; ``every``: of each TopK."""
+    changed = each_float(graph, {"TopK": lambda node: _ranked(node) if every or not _plain(node) else None})
+    return changed if changed is graph else graphs.check(changed)
+
+
+def _plain(node: ir.Node) -> bool:
+    places = node.outputs[1]
+    return bool(graphs.attr_int(node, "largest", 1)) and not places.uses() and not places.is_graph_output()
+
+
+def _ranked(node: ir.Node) -> ir.Value | None:
+    """The numbers in order; whoever reads places reads those that are computed."""
+    source, count = graphs.need(node, 0), graphs.scalar(graphs.operand(node, 1))
+    shape = fixed(source)
+    if shape is None or count is None:
+        return None
+    axis = graphs.attr_int(node, "axis", -1) % len(shape)
+    others = [k for k in range(len(shape)) if k != axis]
+    rows, length, kept = math.prod(shape[k] for k in others), shape[axis], int(count)
+    if rows * length * length > _MOST:
+        return None
+    turn = [*others, axis]
+    turned = insert(node, "Transpose", [source], tuple(shape[k] for k in turn), {"perm": turn})
+    line = reshaped(node, turned, (rows, 1, length))
+    ones = _ones(node, line, _ranks(node, line, rows, length), kept)
+    whole, back = (*(shape[k] for k in others), kept), [turn.index(k) for k in range(len(turn))]
+
+    def given(numbers: ir.Value) -> ir.Value:
+        found = _summed(node, insert(node, "Mul", [ones, numbers], (rows, kept, length)), 2, (rows, kept, 1))
+        wanted = tuple(whole[k] for k in back)
+        return insert(node, "Transpose", [reshaped(node, found, whole)], wanted, {"perm": back})
+
+    places = node.outputs[1]
+    if places.uses() or places.is_graph_output():
+        counted = given(_numbers(node, np.arange(length).reshape(1, 1, -1)))
+        integers = insert(node, "Cast", [counted], fixed(counted), {"to": int(ir.DataType.INT64)})
+        integers.type = ir.TensorType(ir.DataType.INT64)
+        substitute(node, integers, 1)
+    return given(line)
+
+
+def _ranks(node: ir.Node, line: ir.Value, rows: int, length: int) -> ir.Value:
+    """(rows, 1, length): how many others come before each."""
+    column, square = reshaped(node, line, (rows, length, 1)), (rows, length, length)
+    pair = [column, line] if graphs.attr_int(node, "largest", 1) else [line, column]
+    sign = insert(node, "Sign", [insert(node, "Sub", pair, square)], square)
+    earlier = _numbers(node, np.tri(length, k=-1).T[None])  # (1, other, own): the other stands before
+    twice = insert(node, "Add", [insert(node, "Mul", [sign, _numbers(node, np.array(2.0))], square), earlier], square)
+    return _summed(node, _clipped(node, twice, square), 1, (rows, 1, length))
+
+
+def _ones(node: ir.Node, line: ir.Value, ranks: ir.Value, kept: int) -> ir.Value:
+    """(rows, kept, length): 1 where a number has the rank, else 0."""
+    rows, _, length = fixed(line) or (1, 1, 1)
+    shape = (rows, kept, length)
+    apart = insert(node, "Sub", [ranks, _numbers(node, np.arange(kept).reshape(1, -1, 1))], shape)
+    far = _clipped(node, insert(node, "Abs", [apart], shape), shape)
+    return insert(node, "Sub", [_numbers(node, np.ones((1, 1, 1))), far], shape)
+
+
+def _clipped(node: ir.Node, value: ir.Value, shape: tuple[int, ...]) -> ir.Value:
+    return insert(node, "Clip", [value, *(_numbers(node, np.array(end)) for end in (0.0, 1.0))], shape)
+
+
+def _summed(node: ir.Node, value: ir.Value, axis: int, shape: tuple[int, ...]) -> ir.Value:
+    return insert(node, "ReduceSum", [value, constant(node, "axis", [axis])], shape, {"keepdims": 1})
+
+
+def _numbers(node: ir.Node, array: Array) -> ir.Value:
+    return constant(node, "numbers", array)

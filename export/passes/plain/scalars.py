@@ -1,0 +1,92 @@
+"""Give numbers that are computed an axis of size one, as ncnn and Core ML have no values without axes.
+
+Given: values without axes, such as ``weights[0] * table``. Result: what writes them writes one number on one axis,
+which broadcasts alike. Where a graph's output has no axes, and where whole numbers are counted with, all stays.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from clearport.export.passes.plain.picks import reshaped
+from clearport.export.passes.rewriting import each_float, fixed, insert
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from clearport.base import Graph
+
+_SHAPED = ("Reshape", "Squeeze")
+_REDUCED = (
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSum",
+    "ReduceSumSquare",
+)
+_ELEMENTWISE = frozenset(
+    (
+        *("Abs", "Add", "Ceil", "Clip", "Cos", "Div", "Erf", "Exp", "Floor", "LeakyRelu", "Log", "Max", "Min", "Mul"),
+        *("Neg", "Pow", "Reciprocal", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Sqrt", "Sub", "Tanh"),
+    )
+)
+_READERS = _ELEMENTWISE | {"Expand", "Reshape", "Unsqueeze"}
+
+
+def run(graph: Graph) -> Graph:
+    """Given and result: see the module."""
+    if not any(_is_bare(node.outputs[0]) for node in graph.model.graph):
+        return graph
+    lined = each_float(graph, dict.fromkeys((*_SHAPED, *_REDUCED), _lined))
+    return each_float(lined, dict.fromkeys((*_ELEMENTWISE, "Unsqueeze"), _follow))
+
+
+def _is_bare(value: ir.Value) -> bool:
+    floats = value.dtype is None or value.dtype == ir.DataType.FLOAT
+    return floats and fixed(value) == () and not value.is_graph_output()
+
+
+def _may_have_an_axis(value: ir.Value) -> bool:
+    """Whether all that reads a value, and what is made of it, takes it with an axis."""
+    for reader, place in value.uses():
+        if reader.op_type not in _READERS or (reader.op_type in {"Clip", "Reshape", "Expand", "Unsqueeze"} and place):
+            return False
+        made = reader.outputs[0]
+        bare = reader.op_type in _ELEMENTWISE and fixed(made) == ()
+        if bare and (made.is_graph_output() or not _may_have_an_axis(made)):
+            return False
+    return True
+
+
+def _lined(node: ir.Node) -> ir.Value | None:
+    result = node.outputs[0]
+    if not _is_bare(result) or not _may_have_an_axis(result):
+        return None
+    if node.op_type in _SHAPED:
+        return reshaped(node, graphs.need(node, 0), (1,))
+    source = graphs.need(node, 0)
+    before = fixed(source)
+    if not before:
+        return None
+    whole = insert(node, node.op_type, list(node.inputs), (1,) * len(before), {**_settings(node), "keepdims": 1})
+    return reshaped(node, whole, (1,))
+
+
+def _settings(node: ir.Node) -> dict[str, object]:
+    return {name: attribute.value for name, attribute in node.attributes.items()}
+
+
+def _follow(node: ir.Node) -> ir.Value | None:
+    """What is computed of such numbers has their axis."""
+    result = node.outputs[0]
+    lines = any(value is not None and fixed(value) == (1,) for value in node.inputs)
+    if node.op_type == "Unsqueeze":
+        shape = fixed(result)
+        return reshaped(node, graphs.need(node, 0), shape) if shape and fixed(graphs.need(node, 0)) == (1,) else None
+    if _is_bare(result) and lines:
+        result.shape = ir.Shape([1])
+    return None
