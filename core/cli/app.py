@@ -12,6 +12,7 @@ import typer
 
 from clearport.cli import devices as cli_devices
 from clearport.cli import evaluate as cli_evaluate
+from clearport.cli import files as cli_files
 from clearport.cli import lint as cli_lint
 from clearport.cli import serve as cli_serve
 from clearport.cli import stores as cli_stores
@@ -155,33 +156,6 @@ app.command()(cli_lint.lint)
 
 
 @app.command()
-def inspect(
-    network: NetworkArg,
-    size: SizeOpt = None,
-    contract: ContractOpt = None,
-    json: JsonOpt = False,
-) -> None:
-    """What a network of your own takes and gives, as measured: a contract file, ready to be edited, for export.
-
-    Example: clearport inspect my.onnx > my.toml
-    """
-    from clearport.base import Size
-    from clearport.cli.show import print_json
-    from clearport.pipeline.sources import shown
-    from clearport.pipeline.sources.find import inspected
-    from clearport.pipeline.sources.request import ExportRequest
-
-    request = ExportRequest(
-        network=network, out=Path(), size="own" if size is None else Size.parse(size), contract=contract
-    )
-    found = inspected(request)
-    if json:
-        print_json(shown.values(found))
-    else:
-        typer.echo(shown.text(found), nl=False)
-
-
-@app.command()
 def verify(
     bundle: BundleArg,
     signed_by: Annotated[
@@ -266,6 +240,8 @@ def report(bundle: BundleArg) -> None:
 
 
 app.command("eval")(cli_evaluate.evaluate)
+app.command()(cli_files.inspect)
+app.command()(cli_files.compare)
 app.command()(cli_devices.devices)
 app.command()(cli_devices.bench)
 app.command()(cli_serve.serve)

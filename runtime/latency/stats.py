@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -88,10 +87,10 @@ def rank_of_interval(count: int) -> int:
     The order statistics of a binomial(count, 1/2) (Conover, Practical Nonparametric Statistics, 3.2): nothing is
     assumed of the noise. Below ``LEAST_ROUNDS`` values even the whole range covers the median less often than that.
     """
-    below, rank = 0.5**count, 0
+    ways, below, rank = 1, 1, 0  # whole numbers, in units of 1 / 2**count: floats end at a thousand rounds
     while rank < (count - 1) // 2:
-        inside = below + math.comb(count, rank + 1) * 0.5**count
-        if inside > 0.025:
+        ways = ways * (count - rank) // (rank + 1)
+        if 40 * (below + ways) > 1 << count:
             break
-        below, rank = inside, rank + 1
+        below, rank = below + ways, rank + 1
     return rank

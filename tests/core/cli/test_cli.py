@@ -28,6 +28,8 @@ COMMANDS = (
     "pull",
     "sign",
     "bom",
+    "inspect",
+    "compare",
 )
 
 

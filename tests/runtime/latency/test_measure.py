@@ -188,7 +188,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "rank"), [(1, 0), (2, 0), (5, 0), (6, 0), (8, 0), (9, 1), (15, 3), (30, 9), (100, 39)]
+    ("count", "rank"), [(1, 0), (2, 0), (5, 0), (6, 0), (8, 0), (9, 1), (15, 3), (30, 9), (100, 39), (2000, 955)]
 )
 def test_the_interval_of_a_median_is_that_of_the_tables(count: int, rank: int) -> None:
     """Conover, Practical Nonparametric Statistics, table A3 (p = 0.5): the rank below which 2.5 % lie."""

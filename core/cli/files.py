@@ -1,0 +1,91 @@
+"""``clearport inspect`` and ``compare``: files of any format, whoever made them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearport.cli.options import ContractOpt, JsonOpt, QuietOpt, RangeOpt, SizeOpt
+
+
+def inspect(
+    network: Annotated[
+        str,
+        typer.Argument(
+            help="FILE.onnx, FILE.pt2 or FILE.py:ATTRIBUTE, which are measured; or FILE.tflite, FILE.mlpackage, "
+            "OpenVINO's .xml or ncnn's .param, which are read.",
+            metavar="FILE",
+        ),
+    ],
+    size: SizeOpt = None,
+    contract: ContractOpt = None,
+    file: Annotated[
+        bool, typer.Option("--file", help="Of an ONNX file, too: read what it says, and measure nothing.")
+    ] = False,
+    json: JsonOpt = False,
+) -> None:
+    """What a network takes and gives: measured, as a contract file for export; or what a finished file says of itself.
+
+    Examples: clearport inspect my.onnx > my.toml, clearport inspect out/x3/tflite/ncnet_x3_int8.tflite
+    """
+    from clearport.cli.show_files import show_described
+    from clearport.pipeline.formats.read import described, readable
+
+    path = Path(network)
+    if readable(path) and (file or path.suffix.lower() != ".onnx"):
+        show_described(described(path), as_json=json)
+        return
+    _measured(network, size, contract, json=json)
+
+
+def _measured(network: str, size: str | None, contract: Path | None, *, json: bool) -> None:
+    from clearport.base import Size
+    from clearport.cli.show import print_json
+    from clearport.pipeline.sources import shown
+    from clearport.pipeline.sources.find import inspected
+    from clearport.pipeline.sources.request import ExportRequest
+
+    request = ExportRequest(
+        network=network, out=Path(), size="own" if size is None else Size.parse(size), contract=contract
+    )
+    found = inspected(request)
+    if json:
+        print_json(shown.values(found))
+    else:
+        typer.echo(shown.text(found), nl=False)
+
+
+_SIDE = "A file (.onnx, .tflite, .mlpackage, .xml, .param), or BUNDLE:TARGET/PRECISION."
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help=_SIDE, metavar="A")],
+    b: Annotated[str, typer.Argument(help=_SIDE, metavar="B")],
+    picture: Annotated[
+        list[Path] | None, typer.Option(help="A picture that both restore; several times. A photo if left out.")
+    ] = None,
+    span: RangeOpt = "",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of both runtimes.")] = 1,
+    runs: Annotated[int, typer.Option(min=3, help="Timed runs of each, at least.")] = 10,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Time each for at least this long.")] = 1.0,
+    bench: Annotated[bool, typer.Option(help="Measure latency, in turns.")] = True,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Two files of any formats side by side: dB and levels between their outputs, sizes, and latency in one run.
+
+    Example: clearport compare out/x3:tflite/fp32 out/x3:tflite/int8 --picture photo.png
+    """
+    from clearport.cli.progress import progress_bar
+    from clearport.cli.show_files import show_compared
+    from clearport.cli.told import told
+    from clearport.pipeline.formats.compare import CompareRequest
+    from clearport.pipeline.formats.compare import compare as run
+
+    given = told("", "", span, "", "").inputs[0].range if span else None
+    request = CompareRequest(a, b, tuple(picture or ()), given, threads, runs, seconds, bench)
+    with progress_bar(quiet=quiet) as progress:
+        compared = run(request, progress)
+    show_compared(compared, as_json=json)
