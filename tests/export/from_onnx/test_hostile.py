@@ -199,10 +199,10 @@ def test_a_file_of_very_many_nodes_is_refused_before_it_is_parsed(tmp_path: Path
     while length:
         head, length = head + bytes([length & 0x7F | (0x80 if length > 0x7F else 0)]), length >> 7
     path.write_bytes(b"\x08\x0a\x3a" + head + graph)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(BadInput, match="more than 20,000 operators"):
         read(path)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("op", ["ConstantOfShape", "Expand", "Tile"])

@@ -148,7 +148,7 @@ def test_minutes_end_a_run(options: TrainOptions) -> None:
     result = train(replace(options, steps=None, minutes=0.03, validate_every=1000))
     assert result.finished
     assert result.step > 0
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 240
 
 
 def test_a_run_can_start_from_other_weights(options: TrainOptions, tmp_path: Path) -> None:
