@@ -164,6 +164,7 @@ def verify(
     signature: Annotated[
         Path | None, typer.Option(help="The signature, where it is not in the bundle.", show_default=False)
     ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for the summary of a CI job.")] = False,
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
@@ -177,7 +178,12 @@ def verify(
 
     with progress_bar(quiet=quiet) as progress:
         checks = verify_bundle(bundle, progress, signed_by=signed_by, signature=signature)
-    show_checks(checks, as_json=json)
+    if markdown:
+        from clearport.reports.summary import job_summary
+
+        typer.echo(job_summary(f"{bundle}", checks), nl=False)
+    else:
+        show_checks(checks, as_json=json)
     if any(check.passed is False for check in checks):
         raise typer.Exit(1)
 

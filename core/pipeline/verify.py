@@ -74,7 +74,7 @@ def verify_bundle(
         if any(record.holds(path) for path in changed):
             checks.append(Check("golden", False, "not run: its file was changed", group=record.key))
         else:
-            jobs.append(partial(_run_on_golden, bundle, record, threads))
+            jobs.append(partial(check_artifact, bundle, record, threads))
     width = min(workers(threads), MOST_WORKERS)
     found = side_by_side(jobs, width, lambda done, total: progress("running artifacts", done, total))
     return checks + [check for part in found for check in part]
@@ -116,7 +116,8 @@ def _run_weights(bundle: Bundle, threads: int) -> list[Check]:
     return [Check("weights", not failures, said, time.monotonic() - began, name)] if exams else []
 
 
-def _run_on_golden(bundle: Bundle, record: ArtifactRecord, threads: int) -> list[Check]:
+def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int) -> list[Check]:
+    """An artifact by each runtime that is here, on every golden picture; ``passed`` is None where that cannot be."""
     try:
         exams = exams_of(bundle, record)
     except problems.UNEXPECTED as error:

@@ -1,0 +1,1 @@
+../../core/pytest_plugin.py

@@ -1,0 +1,88 @@
+"""A bundle under test: what the pytest plugin's fixture gives, each promise as one assertion."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from clearport.base import Skipped
+from clearport.bundle.folder import Bundle, verify_folder
+from clearport.pipeline.exams import exams_of, sample_of
+from clearport.pipeline.latency import QUICK, measure_all
+from clearport.pipeline.prove import network_of, run_each
+from clearport.pipeline.verify import check_artifact
+from clearport.protocols import no_progress
+from clearport.runtime.parity import NETWORKS
+from clearport.runtime.usable import runners_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clearport.bundle.manifest import ArtifactRecord
+    from clearport.runtime.latency.stats import Ratio
+
+
+@dataclass(frozen=True)
+class BundleUnderTest:
+    """The bundle in ``folder``. Artifacts are named as in ``tflite/int8``.
+
+    Every method raises ``AssertionError`` with what was found, and ``BadInput`` where there is no such artifact.
+    """
+
+    folder: Path
+    threads: int = 1
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The bundle as it is on disk."""
+        return Bundle.load(self.folder)
+
+    def assert_files(self) -> None:
+        """Every file is as it was written."""
+        wrong = verify_folder(self.folder)
+        assert not wrong, "; ".join(map(str, wrong))
+
+    def assert_parity(self, key: str) -> None:
+        """The artifact gives the golden pictures, by every runtime that is here; there must be one."""
+        checks = check_artifact(self.bundle, self._record(key), self.threads)
+        failed = [f"{check.name}: {check.message}" for check in checks if check.passed is False]
+        assert not failed, f"{key}: {'; '.join(failed)}"
+        why = "; ".join(check.message for check in checks)
+        assert any(check.passed for check in checks), f"{key}: nothing here could judge it: {why}"
+
+    def psnr_db(self, key: str) -> float:
+        """Of the golden photo, to the network itself; infinite where both are equal."""
+        record = self._record(key)
+        artifact, exam = self.bundle.artifact(record), exams_of(self.bundle, record)[0]
+        runner = next((runner for runner, obstacle in runners_of(record.target) if obstacle is None), None)
+        assert runner is not None, f"{key}: no runtime for it is here"
+        (outputs,) = run_each(runner.name, artifact, [exam.sample], self.threads)
+        reports = [r for r in exam.judge(outputs, artifact, runner.method) if r.reference.startswith(NETWORKS)]
+        assert reports, f"{key}: the bundle keeps nothing of the network to compare with"
+        return min(math.inf if report.psnr_db is None else report.psnr_db for report in reports)
+
+    def assert_psnr(self, key: str, *, at_least: float) -> None:
+        """The artifact is so close to the network, in dB, on the golden photo."""
+        found = self.psnr_db(key)
+        assert found >= at_least, f"{key}: {found:.2f} dB to the network, expected at least {at_least:g}"
+
+    def latency_ratio(self, key: str) -> Ratio:
+        """Time of the artifact over that of the network itself, in turns on this machine's CPU, with its interval."""
+        artifact, sample = self.bundle.artifact(self._record(key)), sample_of(self.bundle)
+        report = measure_all(network_of(self.bundle), [artifact], sample, QUICK, no_progress).reports[key]
+        assert not isinstance(report, Skipped), f"{key}: not timed: {report.reason}"
+        assert report.ratio is not None, f"{key}: the clock is too coarse for the network"
+        return report.ratio
+
+    def assert_latency_ratio(self, key: str, *, at_most: float) -> None:
+        """The artifact takes at most so much of the network's time; it fails where the whole interval lies above."""
+        found = self.latency_ratio(key)
+        said = f"{found.value:.3f} of the network's time (95 %: {found.low:.3f} to {found.high:.3f})"
+        assert found.low <= at_most, f"{key}: {said}, expected at most {at_most:g}"
+
+    def _record(self, key: str) -> ArtifactRecord:
+        target, _, rest = key.partition("/")
+        precision, _, variant = rest.partition("/")
+        return self.bundle.find(target, precision, variant or None)
