@@ -4,7 +4,7 @@ ClearportError            exit code 1: something that was checked is wrong
 ├── CheckFailed           a parity, quality or checksum check did not hold
 ├── RuntimeFailure        a runtime crashed, hung or refused a file (raised from its subprocess)
 └── BadInput              exit code 2: the user gave something that cannot be used
-    ├── UnsupportedOperator   an operator that a target has no rule for
+    ├── UnsupportedOperator   an operator without a conversion rule for the target
     └── NotInstalled          an optional package is missing; the message is its install line
 """
 
@@ -32,10 +32,10 @@ class BadInput(ClearportError):
 
 
 class UnsupportedOperator(BadInput):
-    """A target has no rule for an operator."""
+    """A target has no conversion rule for an operator, or not for this use of it."""
 
-    def __init__(self, target: str, op: str, layer: str, why: str = "there is no rule for it") -> None:
-        super().__init__(f"{target}: cannot take operator {op} of layer {layer!r}: {why}")
+    def __init__(self, target: str, op: str, layer: str, why: str = "no conversion rule") -> None:
+        super().__init__(f"{target}: unsupported operator {op} of layer {layer!r}: {why}")
         self.target, self.op, self.layer = target, op, layer
 
 

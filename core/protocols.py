@@ -61,7 +61,7 @@ class Target(Protocol):
         their grids, and everything that is computed is float.
 
         Raises:
-            UnsupportedOperator: the graph holds an operator that the target has no rule for.
+            UnsupportedOperator: the graph holds an operator that the target cannot express.
         """
         ...
 

@@ -28,7 +28,7 @@ class QParams:
         if not self.scale or any(not (s > 0 and math.isfinite(s)) for s in self.scale):
             raise ValueError(f"scales must be finite and positive, got {self.scale[:4]}")
         if len(self.scale) > 1 and self.axis is None:
-            raise ValueError("several scales need an axis")
+            raise ValueError("per-channel scales need an axis")
         if not -128 <= self.zero_point <= 127:
             raise ValueError(f"zero point {self.zero_point} is outside int8")
 
@@ -59,9 +59,9 @@ class QuantizedGraph:
     What ``table`` has is int8, and an int8 operator reads and writes nothing else: an Identity node stands where a
     float value becomes int8, or an int8 value gets another scale. A float operator reads int8 values as they are,
     dequantized. The graph's input and output are int8 always, with the exact scale of a pixel. A Relu or Clip
-    that alone reads what an int8 operator writes is gone: saturation of that output's int8 range does its work.
-    The others stay. Channels may be equalized, and slopes fit fixed point, so that constants differ from the float
-    graph's by more than rounding: compare outputs. ``graph`` keeps the names of tensors that the table uses.
+    that is an int8 operator's only consumer is removed; the output's int8 range saturates instead. The others stay.
+    Channels may be equalized, and slopes fit fixed point, so constants differ from the float graph's by more than
+    rounding: compare outputs, never constants. ``graph`` keeps the tensor names that the table uses.
     """
 
     graph: Graph

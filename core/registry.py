@@ -44,7 +44,7 @@ class Registry:
         if name not in modules:
             near = difflib.get_close_matches(name.lower(), modules, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise BadInput(f"unknown {self.kind} {name!r}{hint} (there are: {', '.join(sorted(modules))})")
+            raise BadInput(f"unknown {self.kind} {name!r}{hint} (available: {', '.join(sorted(modules))})")
         return modules[name]
 
     def get(self, name: str) -> Any:

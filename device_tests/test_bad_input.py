@@ -84,7 +84,7 @@ def test_weights_that_cannot_be_used(tmp_path: Path, bad_weights: dict[str, Path
 def test_calibration_folders_that_hold_nothing_useful(tmp_path: Path) -> None:
     empty = tmp_path / "photos"
     empty.mkdir()
-    refused(export(tmp_path / "out", "--calibration", empty), tmp_path / "out", "no pictures in it")
+    refused(export(tmp_path / "out", "--calibration", empty), tmp_path / "out", "it contains no pictures")
     (empty / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     refused(export(tmp_path / "out", "--calibration", empty), tmp_path / "out", "broken.png")
 

@@ -146,11 +146,11 @@ def test_profiles_name_the_operators(exported: Bundle) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--unit", "tpu"), "there are cpu, gpu, npu"),
-        (("--require-unit", "tpu"), "there are cpu, gpu, npu"),
+        (("--unit", "tpu"), "available: cpu, gpu, npu"),
+        (("--require-unit", "tpu"), "available: cpu, gpu, npu"),
         (("--device", "toaster:1"), "unknown device 'toaster'"),
         (("--device", "host:1"), "nothing after it"),
-        (("--pin", "a"), "expected numbers of processors"),
+        (("--pin", "a"), "expected processor numbers"),
         (("--pin", "-1"), "counted from 0"),
         (("--compare", "nothing.json"), "nothing.json: cannot be read"),
         (("--against", "nothing"), "nothing"),

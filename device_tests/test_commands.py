@@ -63,7 +63,7 @@ def test_verify_notices_a_lying_manifest(bundle: Bundle) -> None:
 def test_verify_wants_a_bundle(tmp_path: Path) -> None:
     done = command("verify", tmp_path)
     assert done.code == 2
-    assert "no bundle here" in done.err
+    assert "not a bundle" in done.err
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 56), (97, 131)])
@@ -258,7 +258,7 @@ def test_a_gate_that_could_judge_nothing_fails(exported: Bundle, pairs: Path, mo
 def test_eval_wants_pairs(exported: Bundle, tmp_path: Path) -> None:
     done = command("eval", exported.folder, "--data", tmp_path)
     assert done.code == 2
-    assert "no pictures in it" in done.err
+    assert "it contains no pictures" in done.err
     assert "a file pairs.json" in done.err
 
 

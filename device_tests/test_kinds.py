@@ -243,7 +243,7 @@ def test_a_step_is_run_and_the_next_goes_on_from_its_state(video: Bundle, tmp_pa
 
 def test_what_does_not_fit_is_told_and_nothing_is_written(video: Bundle, tmp_path: Path) -> None:
     save_png(tmp_path / "small.png", np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(BadInput, match="takes pictures of 48x64"):
+    with pytest.raises(BadInput, match="requires pictures of 48x64"):
         restore_picture(RunRequest(video.folder, (tmp_path / "small.png",), tmp_path / "out.png", precision="fp32"))
     with pytest.raises(BadInput, match=r"'hidden' is no picture \(state\): give an array as .npy"):
         wrong = (tmp_path / "small.png", tmp_path / "small.png")

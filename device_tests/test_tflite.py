@@ -186,7 +186,7 @@ def test_another_size_than_the_file_has_is_a_clear_error(network: Network, tmp_p
     image = np.zeros((1, 20, 20, 3), np.uint8)
     with (
         Worker("litert", artifact.path) as worker,
-        pytest.raises(RuntimeFailure, match=r"the file takes shape \[1, 48, 64, 3\], not \[1, 20, 20, 3\]"),
+        pytest.raises(RuntimeFailure, match=r"the file expects shape \[1, 48, 64, 3\], not \[1, 20, 20, 3\]"),
     ):
         worker.run({"image": image})
 

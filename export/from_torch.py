@@ -94,7 +94,7 @@ def export_graph(
         if not deviation.max_abs <= deviation.allowed:
             where = f" (output {deviation.output})" if len(graph.outputs) > 1 else ""
             raise CheckFailed(
-                f"{spec.name}: the exported graph is not the network: on the {deviation.image} image of "
+                f"{spec.name}: the exported graph differs from the network: on the {deviation.image} image of "
                 f"{deviation.size} it is off by up to {deviation.max_abs:g}{where}, more than {deviation.allowed:g}"
             )
     return graph
@@ -145,7 +145,7 @@ def check_size(spec: Described, size: Size | None) -> None:
     if size.height < least or size.width < least:
         raise BadInput(f"{spec.name}: size {size} is too small; each side must be at least {least} pixels")
     if size.height * size.width > MAX_PIXELS:
-        raise BadInput(f"{spec.name}: size {size} is over {MAX_PIXELS} pixels; run larger pictures in tiles")
+        raise BadInput(f"{spec.name}: size {size} is over {MAX_PIXELS} pixels; process larger pictures in tiles")
     step = _step(spec)
     if size.height % step or size.width % step:
         near = Size(*(max(least, round(n / step) * step) for n in (size.height, size.width)))
@@ -252,7 +252,9 @@ def _as_graph(model: ir.Model, spec: Described, scale: Scale, ends: Ends) -> Gra
 def _tensor_spec(value: ir.Value, spec: TensorSpec) -> TensorSpec:
     assert value.shape is not None
     if len(value.shape) != len(spec.shape):
-        raise BadInput(f"{spec.name}: it has {len(value.shape)} axes, and its contract {len(spec.shape)}: {spec.shape}")
+        raise BadInput(
+            f"{spec.name}: its rank is {len(value.shape)}, but its contract has {len(spec.shape)} axes: {spec.shape}"
+        )
     shape = tuple(n if isinstance(n, int) else said for n, said in zip(value.shape, spec.shape, strict=True))
     dtype = "int64" if spec.kind == "index" else "float32"
     return replace(spec, name=graphs.name_of(value), shape=shape, dtype=dtype, layout="NCHW")
@@ -320,7 +322,7 @@ def _check_shapes(
             what = f"its output {spec.name}" if len(outputs) > 1 else "the network"
             raise CheckFailed(
                 f"{graph.spec_name}: for a picture of {taken} {what} gives {one.shape}, and x{graph.scale} is {said}: "
-                "its scale is another one than it is said to have"
+                "its scale differs from the declared one"
             )
         if one.shape != other.shape:
             raise CheckFailed(

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def fits_half(array: Array) -> bool:
-    """Whether float16 holds numbers as well as its 11 bits allow: not where they are too large, nor where most are
-    below its least normal number, as FMEN's weights of 1e-6 are (26 dB).
+    """Whether rounding to float16 costs no more than its 11-bit mantissa; false on overflow or when most values are
+    subnormal, as FMEN's weights of 1e-6 are (26 dB).
     """
     wide = array.astype(np.float64)
     with np.errstate(over="ignore"):

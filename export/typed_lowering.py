@@ -51,7 +51,7 @@ class TypedLowering:
         return self._entry(node.outputs[0])
 
     def refuse(self, node: ir.Node, why: str) -> UnsupportedOperator:
-        """The error that says that the target cannot take ``node``."""
+        """The error for a ``node`` that the target does not support."""
         return UnsupportedOperator(self.TARGET, node.op_type, node.name or "", why)
 
     def array(self, node: ir.Node, index: int) -> Array:

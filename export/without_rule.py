@@ -1,4 +1,4 @@
-"""The refusal of operators that a target has no rule for; every target says it in the same words."""
+"""Refusal of operators without a conversion rule, with the same message for every target."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 _MOST = 8
-"""So many layers of an operator are named."""
+"""The maximum number of layers named per operator."""
 
 
 def require_rules(target: str, nodes: Iterable[ir.Node], has_rule: Callable[[ir.Node], bool]) -> None:
-    """Refuse a graph with operators that ``target`` has no rule for.
+    """Refuse a graph with operators that ``target`` has no conversion rule for.
 
     Raises:
-        UnsupportedOperator: names all of them with their layers, so that a network is changed once and not again and
-            again.
+        UnsupportedOperator: names all of them with their layers, so that one change of the network is enough.
     """
     lacking = [node for node in nodes if not has_rule(node)]
     if lacking:
@@ -28,18 +27,18 @@ def require_rules(target: str, nodes: Iterable[ir.Node], has_rule: Callable[[ir.
 
 
 def unknown(target: str, node: ir.Node, *others: ir.Node) -> UnsupportedOperator:
-    """The error that ``target`` has no rule for ``node``, nor for the others.
+    """The error for ``node`` and others without a conversion rule for ``target``.
 
-    Whole numbers are sizes: a network exported for pictures of any size computes with them, and for one size does not.
+    Integer tensors are sizes: a network exported for dynamic sizes computes with them, one for a fixed size does not.
     """
     layers: dict[str, list[str]] = {}
     for other in others:
         layers.setdefault(other.op_type, []).append(_layer(other))
     nor = "".join(f"; nor for {op} of {_named(names)}" for op, names in layers.items())
     if node.outputs and all(value.dtype is not None and value.dtype.is_integer() for value in node.outputs):
-        why = "there is no rule for it, which computes a size that the picture decides: give --size HEIGHTxWIDTH"
+        why = "no conversion rule, and it computes a size from the input size: give --size HEIGHTxWIDTH"
         return UnsupportedOperator(target, node.op_type, _layer(node), why + nor)
-    return UnsupportedOperator(target, node.op_type, _layer(node), f"there is no rule for it{nor}")
+    return UnsupportedOperator(target, node.op_type, _layer(node), f"no conversion rule{nor}")
 
 
 def _layer(node: ir.Node) -> str:

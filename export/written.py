@@ -29,7 +29,7 @@ def written(graph: Graph, quantized: QuantizedGraph | None, precision: Precision
     if precision in {"fp32", "fp16"}:
         return graph, None
     if quantized is None:
-        raise ValueError(f"{precision} needs the quantized graph: an {precision} file holds that")
+        raise ValueError(f"{precision} files are written from the quantized graph")
     return quantized.graph, quantized.table
 
 

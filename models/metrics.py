@@ -43,7 +43,7 @@ def psnr_db(a: Image8, b: Image8, border: int, space: Space = "RGB") -> float:
         raise ValueError(f"expected two pictures of the same (H, W, 3), got {a.shape} and {b.shape}")
     height, width = a.shape[:2]
     if min(height, width) <= 2 * border:
-        raise ValueError(f"nothing of {height}x{width} is left inside a border of {border}")
+        raise ValueError(f"a border of {border} leaves nothing of {height}x{width}")
     inside = (slice(border, height - border), slice(border, width - border))
     left, right = (luma(x[inside]) if space == "Y" else x[inside].astype(np.float64) for x in (a, b))
     error = float(np.mean((left - right) ** 2))

@@ -29,8 +29,8 @@ def check_eval(module: nn.Module, name: str) -> None:
     for layer, part in module.named_modules():
         if part.training and (isinstance(part, _BatchNorm) or (isinstance(part, _DropoutNd) and part.p > 0)):
             raise BadInput(
-                f"{name}: layer {layer!r} ({type(part).__name__}) is in training mode, in which it computes something "
-                f"else than in use: call .eval() on the network (its build() must give it so)"
+                f"{name}: layer {layer!r} ({type(part).__name__}) is in training mode, which computes a different "
+                f"result: call .eval() on the network (build() must return it in eval mode)"
             )
 
 
@@ -48,8 +48,8 @@ def check_repeatable(module: nn.Module, inputs: Sequence[torch.Tensor], name: st
         first = module(*inputs)
     for layer, operator in drawn:
         raise BadInput(
-            f"{name}: {_place(layer)} draws random numbers ({operator}) although the network is in eval mode, so that "
-            f"no file can give what it gives: take the noise out, or dropout (functional dropout needs "
+            f"{name}: {_place(layer)} draws random numbers ({operator}) although the network is in eval mode, "
+            f"which no file can reproduce: remove the noise or the dropout (functional dropout needs "
             f"training=self.training)"
         )
     before = {key: buffer.clone() for key, buffer in module.named_buffers()}
@@ -59,13 +59,13 @@ def check_repeatable(module: nn.Module, inputs: Sequence[torch.Tensor], name: st
         if key in before and not _equal(before[key], buffer):
             raise BadInput(
                 f"{name}: buffer {key!r} changes whenever the network runs in eval mode (batch statistics, a counter), "
-                f"which no file does: fix it before the export"
+                f"which no file can reproduce: freeze it before the export"
             )
     for one, other in zip(_tensors(first, name), _tensors(second, name), strict=True):
         if not _alike(one, other):
             raise BadInput(
                 f"{name}: two runs on the same picture differ by up to {(one - other).abs().max():g}: its forward "
-                f"draws numbers (numpy, random) or keeps a state; no file can give what it gives"
+                f"draws random numbers (numpy, random) or keeps state, which no file can reproduce"
             )
 
 
@@ -78,7 +78,9 @@ def _tensors(given: object, name: str) -> list[torch.Tensor]:
     found: list[torch.Tensor] = tree_leaves(given)
     for value in found:
         if not isinstance(value, torch.Tensor):
-            raise BadInput(f"{name}: it gives a {type(value).__name__}; expected a tensor, or tuples or dicts of them")
+            raise BadInput(
+                f"{name}: it returns a {type(value).__name__}; expected a tensor, or tuples or dicts of them"
+            )
     return found
 
 

@@ -72,7 +72,7 @@ def load(path: Path) -> tuple[torch.export.ExportedProgram, tuple[str, ...], tup
     """A program, and the names of its inputs and outputs; both empty where the file does not say them.
 
     Raises:
-        BadInput: there is no such file, it is damaged, or it would have to be trusted.
+        BadInput: no such file, it is damaged, or it would have to be trusted.
     """
     import torch
 
@@ -121,9 +121,7 @@ def _plain(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: str, path: P
         return _no_samples()
     if place.endswith(".json"):
         if entry.file_size > _MOST_JSON:
-            raise BadInput(
-                f"{path}: {entry.filename} has {entry.file_size:,} bytes: no network of this field is as long"
-            )
+            raise BadInput(f"{path}: {entry.filename} has {entry.file_size:,} bytes: too large for a network")
         return json.dumps(_looked(json.loads(archive.read(entry)), path)).encode()
     if re.fullmatch(r"data/(weights/weight|constants/tensor)_\d+|archive_(format|version)|byteorder|\.data/\w+", place):
         return archive.read(entry) if place != ".data/serialization_id" else None
@@ -197,6 +195,7 @@ def _check_tree(found: Any, path: Path) -> None:
 
 def _refused(path: Path, why: str) -> BadInput:
     return BadInput(
-        f"{path}: {why}: reading that would run what the file says; save the program again with torch.export.save, or "
+        f"{path}: {why}: loading it would execute code from the file; save the program again with "
+        f"torch.export.save, or "
         "give the network as FILE.py:ATTRIBUTE or as ONNX"
     )

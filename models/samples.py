@@ -73,5 +73,5 @@ def golden() -> Path:
 def _existing(sample: Sample) -> Path:
     path = _FOLDER / sample.name
     if not path.is_file():
-        raise BadInput(f"{path}: a photo that comes with clearport is missing; install clearport again")
+        raise BadInput(f"{path}: a photo bundled with clearport is missing; reinstall clearport")
     return path

@@ -107,7 +107,7 @@ def checked_scale(spec: ModelSpec, scale: int | None) -> int:
     chosen = spec.default_scale if scale is None else scale
     if chosen not in spec.scales:
         known = ", ".join(str(s) for s in spec.scales)
-        raise BadInput(f"--scale {chosen}: {spec.name} is made for {known}")
+        raise BadInput(f"--scale {chosen}: {spec.name} supports {known}")
     return chosen
 
 
@@ -121,7 +121,7 @@ def load(spec: ModelSpec, scale: int, path: Path | None = None) -> Loaded:
     """
     checked_scale(spec, scale)
     if path is None and not bundled_path(spec, scale).is_file():
-        raise BadInput(f"there are no bundled weights of {spec.name} x{scale}: {how_to_get(spec)}")
+        raise BadInput(f"no bundled weights for {spec.name} x{scale}: {how_to_get(spec)}")
     file = path or bundled_path(spec, scale)
     module: nn.Module = spec.build(scale)
     found = read(spec, scale, file, module.state_dict())
@@ -187,7 +187,7 @@ def start_from(module: nn.Module, spec: ModelSpec, scale: int, path: Path, *, pa
         taken = dict(found.tensors)
     except BadInput as error:
         if not partial:
-            raise BadInput(f"{error}; to take only what fits, add --start-partial") from error
+            raise BadInput(f"{error}; to load only the fitting tensors, add --start-partial") from error
         found = _nearest_scale(spec, scale, path)
         taken = {key: value for key, value in found.tensors.items() if key in own and own[key].shape == value.shape}
     module.load_state_dict({**own, **taken})
@@ -211,7 +211,7 @@ def _nearest_scale(spec: ModelSpec, scale: int, path: Path) -> Read:
     best = weights_fit.best(weights_fit.readings(spec, scale, opened), spec.build(scale).state_dict())
     hint = weights_fit.what_fits(opened, spec, scale)
     if best is None or not best[1].shared or hint:
-        raise BadInput(f"{path}: none of its tensors fits this network, so there is nothing to start from{hint}")
+        raise BadInput(f"{path}: none of its tensors fits this network{hint}")
     return Read(best[0].tensors, opened, best[0])
 
 
@@ -225,7 +225,7 @@ def read(spec: ModelSpec, scale: int, path: Path, own: State) -> Read:
     _check_metadata(opened.metadata, spec, scale, path)
     best = weights_fit.best(weights_fit.readings(spec, scale, opened), own)
     if best is None:
-        raise BadInput(f"{path}: not a weights file that is known; expected safetensors or a PyTorch state dict")
+        raise BadInput(f"{path}: not a known weights file; expected safetensors or a PyTorch state dict")
     reading, fit = best
     if not fit.complete:
         hint = weights_fit.what_fits(opened, spec, scale)

@@ -184,7 +184,9 @@ def _equalized(
             found = True
             yield strength, equal
     if not found:
-        raise CheckFailed(f"{setting.graph.spec_name}: the equalized graph is not the network: quantize without it")
+        raise CheckFailed(
+            f"{setting.graph.spec_name}: the equalized graph differs from the network: quantize without equalization"
+        )
 
 
 def _candidate(

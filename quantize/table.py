@@ -67,5 +67,5 @@ def load(path: Path) -> ScaleTable:
         content = read_model(path, _File, f"a scale table of version {VERSION}")
         entries = {name: QParams(tuple(e.scale), e.zero_point, e.dtype, e.axis) for name, e in content.tensors.items()}
     except ValueError as error:
-        raise BadInput(f"{path}: not a legal scale table: {error}") from error
+        raise BadInput(f"{path}: not a valid scale table: {error}") from error
     return ScaleTable(entries, content.calibration)

@@ -83,7 +83,7 @@ def to_image(tensor: Array, spec: TensorSpec) -> Image8:
     """
     levels = to_levels(tensor, spec)
     if np.isnan(levels).any():
-        raise CheckFailed(f"tensor {spec.name!r} holds NaN: it is no picture")
+        raise CheckFailed(f"tensor {spec.name!r} contains NaN")
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
@@ -133,7 +133,7 @@ def _quantization(spec: TensorSpec) -> tuple[float, int]:
     if spec.dtype not in INTEGERS:
         raise BadInput(f"tensor {spec.name!r} is {spec.dtype}; expected one of {', '.join(FLOATS + INTEGERS)}")
     if spec.scale is None or spec.zero_point is None:
-        raise BadInput(f"tensor {spec.name!r} is {spec.dtype} without a scale and zero point: its values mean nothing")
+        raise BadInput(f"tensor {spec.name!r} is {spec.dtype} without a scale and zero point")
     return spec.scale, spec.zero_point
 
 
@@ -144,4 +144,4 @@ def _check_fits(image: Image8, spec: TensorSpec) -> None:
     fits = all(isinstance(n, str) or n == have for n, have in zip(wanted, image.shape[:2], strict=True))
     if not fits:
         took, got = "x".join(map(str, wanted)), "x".join(map(str, image.shape[:2]))
-        raise BadInput(f"the artifact takes pictures of {took} (height x width), this one is {got}")
+        raise BadInput(f"the artifact requires pictures of {took} (height x width), got {got}")

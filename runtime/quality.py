@@ -113,18 +113,18 @@ def judged_pairs(folder: Path, scale: int = 1, held_back: Collection[str] | None
 
 def _entries(folder: Path, scale: int, held_back: Collection[str] | None) -> tuple[list[Entry], str]:
     if not folder.is_dir():
-        raise BadInput(f"{folder}: expected a folder of picture pairs, and there is none at this path")
+        raise BadInput(f"{folder}: expected a folder of picture pairs; no such folder")
     try:
         found = find_layout(folder, scale, purpose="judge" if held_back is None else "train")
     except BadInput as error:
         raise BadInput(f"{error}; {_LAYOUTS}") from error
     entries = [e for e in found.entries if e.low is not None and e.high is not None]
     if not entries:
-        raise BadInput(f"{folder}: no picture pairs in it; {_LAYOUTS}")
+        raise BadInput(f"{folder}: it contains no picture pairs; {_LAYOUTS}")
     if held_back is not None:
         entries = [entry for entry in entries if entry.group in held_back]
         if not entries:
-            raise BadInput(f"{folder}: the network's card names no picture of this folder as held back from training")
+            raise BadInput(f"{folder}: the network's card lists no held-out picture of this folder")
     return entries, found.line
 
 
@@ -189,7 +189,7 @@ def _score(
         )
     restored, clean = restore(degraded), clean[:height, :width]
     if min(height, width) <= 2 * border:
-        raise BadInput(f"{pair.clean}: nothing of {height}x{width} is left inside a border of {border} pixels")
+        raise BadInput(f"{pair.clean}: a border of {border} leaves nothing of {height}x{width} pixels")
     rgb, luma = (metrics.psnr_db(restored, clean, border, space) for space in ("RGB", "Y"))
     score = ImageScore(
         name=pair.name,

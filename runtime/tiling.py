@@ -162,15 +162,15 @@ def check_cuttable(artifact: Artifact, given: Sequence[str] = ()) -> TensorSpec:
     """
     result = shapes.lead(artifact.outputs)
     if not result.is_picture:
-        raise BadInput(f"{artifact.key} gives no picture but {result.name!r} ({result.kind})")
+        raise BadInput(f"{artifact.key} outputs no picture but {result.name!r} ({result.kind})")
     lacking = [spec for spec in artifact.inputs if not spec.is_picture and spec.name not in given]
     if lacking:
         told = ", ".join(f"{spec.name!r} ({spec.kind})" for spec in lacking)
-        raise BadInput(f"{artifact.key} takes more than pictures: {told}")
+        raise BadInput(f"{artifact.key} has inputs other than pictures: {told}")
     sizes = {pixels.image_size(spec) for spec in artifact.inputs if spec.is_picture}
     if len(sizes) > 1:
         told = ", ".join("x".join(map(str, size)) for size in sizes)
-        raise BadInput(f"{artifact.key} takes pictures of different sizes ({told}), which cannot be cut alike")
+        raise BadInput(f"{artifact.key} has input pictures of different sizes ({told}), which cannot share tiles")
     return result
 
 
@@ -276,7 +276,7 @@ def _sized(block: Image8, tile: Size, scale: Scale) -> Image8:
     wanted = (tile.height * scale, tile.width * scale, block.shape[2])
     if block.shape != wanted:
         told = ", ".join(map(str, wanted))
-        raise CheckFailed(f"for a tile of {tile} the artifact gives a picture of shape {block.shape}, not ({told})")
+        raise CheckFailed(f"for a tile of {tile} the artifact outputs a picture of shape {block.shape}, not ({told})")
     return block
 
 

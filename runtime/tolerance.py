@@ -56,7 +56,7 @@ class Tolerance:
     def __post_init__(self) -> None:
         for name, limit in self.limits.items():
             if limit is not None and not (math.isfinite(limit) and limit >= 0):
-                raise ValueError(f"{name} {limit}: a limit is a finite number that is not negative")
+                raise ValueError(f"{name} {limit}: a limit must be finite and non-negative")
 
     @property
     def limits(self) -> dict[str, float | None]:

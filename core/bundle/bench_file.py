@@ -81,9 +81,7 @@ def _resumed(path: Path, found: dict[str, Any]) -> BenchRecord | None:
     try:
         return BenchRecord.model_validate_json(json.dumps(found["earlier"])) if found.get("earlier") else None
     except ValidationError as error:
-        raise BadInput(
-            f"{path}: what is under 'earlier' is no record that can be resumed; leave out --resume"
-        ) from error
+        raise BadInput(f"{path}: 'earlier' holds no resumable record; leave out --resume") from error
 
 
 def note_failure(path: Path, error: str) -> None:

@@ -161,7 +161,7 @@ class BenchRecord(_Record):
             BadInput: it is not one.
         """
         if not os.path.lexists(path):
-            raise BadInput(f"{path}: cannot be read: there is no such file")
+            raise BadInput(f"{path}: no such file")
         noted = read_json(path)
         if isinstance(noted, dict) and "clearport" in noted and "error" in noted:
             raise BadInput(f"{path}: the run that wrote it has no rows: {noted['error']}")

@@ -35,9 +35,9 @@ INDEX_DTYPES = ("int32", "int64")
 def _relative(path: str) -> str:
     parts = path.split("/")
     if any(c in path for c in "\\:") or not path.isprintable():
-        raise ValueError("a path holds no backslash, colon or control character")
+        raise ValueError("a path must not contain a backslash, colon or control character")
     if path.startswith("/") or any(part in ("", ".", "..") for part in parts):
-        raise ValueError("a path is relative, with '/', and stays inside the bundle (no '..', no leading '/')")
+        raise ValueError("a path must be relative, use '/', and stay inside the bundle (no '..', no leading '/')")
     return path
 
 
@@ -46,7 +46,7 @@ def _sound(spec: TensorSpec) -> TensorSpec:
     if spec.dtype not in dtypes:
         raise ValueError(f"dtype {spec.dtype!r} of tensor {spec.name!r}: expected one of {', '.join(dtypes)}")
     if spec.zero_point is not None and not _fits(spec.zero_point, spec.dtype):
-        raise ValueError(f"zero point {spec.zero_point} of tensor {spec.name!r}: {spec.dtype} does not hold it")
+        raise ValueError(f"zero point {spec.zero_point} of tensor {spec.name!r}: outside the range of {spec.dtype}")
     return _sound_picture(spec) if spec.is_picture else _sound_other(spec)
 
 
@@ -64,7 +64,7 @@ def _sound_picture(spec: TensorSpec) -> TensorSpec:
         )
     step = spec.pixel_step
     if spec.scale is not None and not step / MOST_FINE <= spec.scale <= step * MOST_COARSE:
-        raise ValueError(f"scale {spec.scale} of tensor {spec.name!r}: expected about that of a pixel, {step:g}")
+        raise ValueError(f"scale {spec.scale} of tensor {spec.name!r}: expected about one pixel step, {step:g}")
     return spec
 
 

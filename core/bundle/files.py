@@ -49,7 +49,7 @@ def scan(folder: Path) -> dict[str, str]:
         BadInput: a file cannot be read, or something is a symbolic link.
     """
     for path in symlinks(folder):
-        raise BadInput(f"{path}: a bundle holds no symbolic links; put the file itself there")
+        raise BadInput(f"{path}: symbolic links are not allowed in a bundle; put the file itself there")
     return {name: _sha256(folder / name) for name in listed(folder) if name != MANIFEST}
 
 

@@ -71,7 +71,7 @@ class Bundle:
         leftovers.sweep(folder)
         if not os.path.lexists(path):
             raise BadInput(
-                f"{folder}: no bundle here; expected a folder with {MANIFEST}, as 'clearport export' writes it"
+                f"{folder}: not a bundle; expected a folder with {MANIFEST}, as 'clearport export' writes it"
             )
         return cls(folder, *parted(cls.of_manifest(path).manifest, read_pulled(folder)))
 
@@ -105,14 +105,14 @@ class Bundle:
         name = part if isinstance(part, str) else part.path
         path = self.folder / name
         if not path.exists():
-            raise BadInput(f"{path}: missing from the bundle; to see all that is wrong: clearport verify {self.folder}")
+            raise BadInput(f"{path}: missing from the bundle; for the full list: clearport verify {self.folder}")
         steps = [path, *path.parents]
         if any(step.is_symlink() for step in steps[: len(Path(name).parts)]) or not _inside(path, self.folder):
-            raise BadInput(f"{path}: it leads out of the bundle; a bundle holds no symbolic links")
+            raise BadInput(f"{path}: it leads out of the bundle; symbolic links are not allowed")
         if isinstance(part, ArtifactRecord) and (found := files_.size_bytes(path)) != part.bytes:
             raise BadInput(
-                f"{path}: {found} bytes, and the manifest says {part.bytes}; "
-                f"to see all that is wrong: clearport verify {self.folder}"
+                f"{path}: {found} bytes, but the manifest says {part.bytes}; "
+                f"for the full list: clearport verify {self.folder}"
             )
         return path
 
@@ -149,7 +149,7 @@ class Bundle:
         hint = f"; did you mean {near[0]}?" if near else ""
         reasons = [f"; skipped: {s.reason}" for s in self.manifest.skipped if s.what == wanted]
         there = ", ".join(keys) or "nothing"
-        raise BadInput(f"{self.folder}: no artifact {wanted}{''.join(reasons)}{hint} (there are: {there})")
+        raise BadInput(f"{self.folder}: no artifact {wanted}{''.join(reasons)}{hint} (available: {there})")
 
     def golden(self, role: str) -> GoldenRecord:
         """The golden picture of a role: ``input``, ``float`` or ``int8``.
@@ -160,7 +160,7 @@ class Bundle:
         for golden in self.manifest.goldens:
             if golden.role == role:
                 return golden
-        raise BadInput(f"{self.folder / MANIFEST}: goldens: no picture of role {role!r}")
+        raise BadInput(f"{self.folder / MANIFEST}: goldens: no picture with role {role!r}")
 
     def verify_files(self) -> list[Mismatch]:
         """Every file that is not as it was written; empty when all are. See ``verify_folder``."""
@@ -262,13 +262,13 @@ def _inside(path: Path, folder: Path) -> bool:
 def _check(path: Path, manifest: Manifest) -> None:
     known = TARGETS.names()
     unknown = [
-        f"artifacts.{i}.target: unknown target {a.target!r} (there are: {', '.join(known)})"
+        f"artifacts.{i}.target: unknown target {a.target!r} (available: {', '.join(known)})"
         for i, a in enumerate(manifest.artifacts)
         if a.target not in known
     ]
     wrong = unknown + list(contradictions(manifest))
     if wrong:
-        raise BadInput(f"{path}: the manifest lies: {_some(wrong)}")
+        raise BadInput(f"{path}: manifest.json is inconsistent: {_some(wrong)}")
 
 
 def _explain(errors: list[Any]) -> str:

@@ -65,13 +65,13 @@ def check(folder: Path, signature: Path, key: Path, left_out: Collection[str] = 
     Files of ``left_out`` need not be there.
 
     Raises:
-        CheckFailed: there is no signature, it is of another key, or of other files.
+        CheckFailed: no such signature, it is of another key, or of other files.
         BadInput: the key cannot be used.
         NotInstalled: cryptography is missing.
     """
     public = _public(key)
     if not os.path.lexists(signature):
-        raise CheckFailed(f"{signature}: there is no signature")
+        raise CheckFailed(f"{signature}: no such signature")
     try:
         payload = _opened(parse_json(read_text(signature), f"{signature}: not a signature"), public)
         told = _resources(parse_json(payload.decode(), "its statement"))
@@ -118,7 +118,7 @@ def _opened(bundle: Any, public: EllipticCurvePublicKey) -> bytes:
 
     envelope = bundle["dsseEnvelope"]
     if (bundle["mediaType"], envelope["payloadType"]) != (MEDIA_TYPE, PAYLOAD_TYPE):
-        raise ValueError("its media type or payload type is another one")
+        raise ValueError("wrong media type or payload type")
     try:
         payload = base64.b64decode(envelope["payload"], validate=True)
         made = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
@@ -129,18 +129,18 @@ def _opened(bundle: Any, public: EllipticCurvePublicKey) -> bytes:
     except InvalidSignature as error:
         other = bundle["verificationMaterial"].get("publicKey", {}).get("hint") not in {None, _hint(public)}
         why = "it was made with another key" if other else "the signature does not fit what it signs"
-        raise CheckFailed(f"the signature is wrong: {why}") from error
+        raise CheckFailed(f"invalid signature: {why}") from error
     return payload
 
 
 def _resources(statement: Any) -> Mapping[str, str]:
     if (statement["_type"], statement["predicateType"]) != (STATEMENT, PREDICATE):
-        raise ValueError("its statement is of another kind")
+        raise ValueError("wrong statement type")
     resources = statement["predicate"]["resources"]
     if any(resource["algorithm"] != "sha256" for resource in resources):
-        raise ValueError("files are signed by another hash than SHA-256")
+        raise ValueError("files are signed with a hash other than SHA-256")
     if _root([resource["digest"] for resource in resources]) != statement["subject"][0]["digest"]["sha256"]:
-        raise ValueError("its digest of all files is not that of its files")
+        raise ValueError("its overall digest does not match its files")
     return {resource["name"]: resource["digest"] for resource in resources}
 
 
@@ -151,7 +151,7 @@ def _same(folder: Path, told: Mapping[str, str], left_out: Collection[str]) -> N
     extra = sorted(set(there) - set(told))
     for names, what in ((wrong, "changed since"), (missing, "missing"), (extra, "not signed")):
         if names:
-            raise CheckFailed(f"the signature is of other files: {what}: {', '.join(names[:5])}")
+            raise CheckFailed(f"the signature is for other files: {what}: {', '.join(names[:5])}")
     if MANIFEST not in told:
         raise CheckFailed(f"the signature does not cover {MANIFEST}")
 
@@ -163,8 +163,7 @@ def _private(path: Path) -> EllipticCurvePrivateKey:
         key = serialization.load_pem_private_key(read_bytes(path, _MOST_KEY), password.encode() if password else None)
     except (ValueError, TypeError) as error:
         raise BadInput(
-            f"{path}: not a private key in PEM that can be read ({error}); {PASSWORD} gives the password of an "
-            "encrypted one"
+            f"{path}: not a readable private key in PEM ({error}); {PASSWORD} gives the password of an encrypted one"
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise BadInput(f"{path}: {_wanted()}")

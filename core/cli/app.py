@@ -73,11 +73,11 @@ def common(
 @app.command("list")
 def list_(
     network: Annotated[
-        str, typer.Argument(help="Show all that is known of this network.", show_default=False, metavar="NETWORK")
+        str, typer.Argument(help="Show the details of this network.", show_default=False, metavar="NETWORK")
     ] = "",
     json: JsonOpt = False,
 ) -> None:
-    """Networks with their tasks and weights, targets with their precisions, and what is installed.
+    """List networks with tasks and weights, targets with precisions, and installed packages.
 
     Example: clearport list rlfn
     """
@@ -159,10 +159,10 @@ app.command()(cli_lint.lint)
 def verify(
     bundle: BundleArg,
     signed_by: Annotated[
-        Path | None, typer.Option(help="Public key (PEM) of whoever must have signed it.", show_default=False)
+        Path | None, typer.Option(help="Public key (PEM) of the expected signer.", show_default=False)
     ] = None,
     signature: Annotated[
-        Path | None, typer.Option(help="The signature, where it is not in the bundle.", show_default=False)
+        Path | None, typer.Option(help="The signature, if not in the bundle.", show_default=False)
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for the summary of a CI job.")] = False,
     json: JsonOpt = False,
@@ -194,17 +194,17 @@ def run(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            help="The picture to restore: PNG, JPEG, WebP, BMP or TIFF. Several where the network takes several, in "
-            "its order or as NAME=FILE; arrays (.npy) where it takes something else.",
+            help="The picture to restore: PNG, JPEG, WebP, BMP or TIFF. One per input, in the network's order or as "
+            "NAME=FILE; arrays (.npy) for inputs that are not pictures.",
             metavar="PICTURE...",
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where the restored picture goes (PNG; .npy for what is no picture).")
+        Path, typer.Option("--output", "-o", help="File of the restored picture (PNG; .npy for other outputs).")
     ],
     target: Annotated[str, typer.Option(help="Target of the artifact.")] = "tflite",
     precision: Annotated[str, typer.Option(help="Precision of the artifact.")] = "int8",
-    variant: Annotated[str | None, typer.Option(help="Variant of the artifact, where there are several.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Variant of the artifact, if there are several.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     json: JsonOpt = False,
     quiet: QuietOpt = False,
@@ -233,7 +233,7 @@ def run(
 
 @app.command()
 def report(bundle: BundleArg) -> None:
-    """Write report.html (one self-contained page) and report.md of a bundle again.
+    """Rewrite report.html (one self-contained page) and report.md of a bundle.
 
     Example: clearport report out/x3
     """

@@ -10,18 +10,18 @@ import typer
 
 from clearport.cli.options import BundleArg, JsonOpt, PrecisionsOpt, QuietOpt, TargetsOpt, split
 
-_WHERE, _HOW, _OUTCOME = "Where", "How", "What becomes of it"
+_WHERE, _HOW, _OUTCOME = "Where", "How", "Results"
 
 EXAMPLES = """Run, check and time the artifacts of a bundle, on this machine and on others.
 
-Phones, boards and browsers run them; of NPUs without hardware the compiler is asked. Each row says which.
+Phones, boards and browsers run the files; without an NPU its compiler gives an estimate. Each row says which.
 
 \b
-This machine's CPU, PyTorch and all files in turns:
+This machine's CPU, PyTorch and all files interleaved:
   clearport bench out/x3
 
 \b
-A phone, a board, and what Vela says of an Ethos-U; one record for all:
+A phone, a board, and Vela's estimate for an Ethos-U, in one record:
   clearport bench out/x3 --device adb:SERIAL --device ssh:me@board
       --device ethos-u:u55-256 --json bench.json
 
@@ -34,12 +34,12 @@ Did it get faster? In one interleaved run, or against an older record:
 Five minutes of each file without a pause, with the curve:
   clearport bench out/x3 --sustained 300 --json sustained.json
 
-Ctrl-C, or a device that goes away, loses nothing that is in the file of --json: --resume does the rest.
+After Ctrl-C or a lost device, finished rows are in the --json file: --resume runs the rest.
 """
 
 
 def devices(json: JsonOpt = False) -> None:
-    """What artifacts can be run on from here: what is there, what is missing, and how to get it.
+    """List the devices that can run artifacts: available ones, missing ones, and how to install these.
 
     Example: clearport devices
     """
@@ -54,24 +54,20 @@ def bench(
     device: Annotated[
         list[str] | None,
         typer.Option(
-            help="Address of 'clearport devices'; several times; host if left out.",
+            help="Address from 'clearport devices'; repeatable; host by default.",
             metavar="ADDRESS",
             rich_help_panel=_WHERE,
         ),
     ] = None,
     unit: Annotated[
         str,
-        typer.Option(
-            help="cpu, gpu, npu, separated by commas; the device's first if left out.", rich_help_panel=_WHERE
-        ),
+        typer.Option(help="cpu, gpu, npu, comma-separated; the device's first by default.", rich_help_panel=_WHERE),
     ] = "",
     require_unit: Annotated[
         str,
-        typer.Option(
-            help="Fail unless everything asked for this unit ran on it, and on nothing else.", rich_help_panel=_OUTCOME
-        ),
+        typer.Option(help="Fail unless everything requested for this unit ran on it alone.", rich_help_panel=_OUTCOME),
     ] = "",
-    runner: Annotated[str, typer.Option(help="Only these runners, separated by commas.", rich_help_panel=_WHERE)] = "",
+    runner: Annotated[str, typer.Option(help="Only these runners, comma-separated.", rich_help_panel=_WHERE)] = "",
     python: Annotated[str, typer.Option(help="Interpreter on a phone or board.", rich_help_panel=_WHERE)] = "",
     benchmark_model: Annotated[
         Path | None, typer.Option(help="LiteRT's benchmark_model for the phone's processor.", rich_help_panel=_WHERE)
@@ -80,13 +76,13 @@ def bench(
     known_hosts: Annotated[Path | None, typer.Option(help="Pinned host keys for SSH.", rich_help_panel=_WHERE)] = None,
     keep: Annotated[
         Path | None,
-        typer.Option(help="Keep what NPU compilers made here: the files to put on the chip.", rich_help_panel=_OUTCOME),
+        typer.Option(help="Keep the compiled NPU files in this folder.", rich_help_panel=_OUTCOME),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=1, help="Longest time of one step on a device, in seconds.", rich_help_panel=_HOW)
+        float, typer.Option(min=1, help="Timeout of one step on a device, in seconds.", rich_help_panel=_HOW)
     ] = 120.0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.", rich_help_panel=_HOW)] = 1,
-    pin: Annotated[str, typer.Option(help="Processors to stay on (Linux), as in 0,1.", rich_help_panel=_HOW)] = "",
+    pin: Annotated[str, typer.Option(help="Pin to these processors (Linux), as in 0,1.", rich_help_panel=_HOW)] = "",
     runs: Annotated[
         int, typer.Option(min=1, help="Timed runs of every artifact, at least.", rich_help_panel=_HOW)
     ] = 50,
@@ -94,35 +90,37 @@ def bench(
         float, typer.Option(min=0.0, help="Measure every artifact for at least this long.", rich_help_panel=_HOW)
     ] = 1.0,
     sustained: Annotated[
-        float, typer.Option(min=0.0, help="Then run each without a pause for so many seconds.", rich_help_panel=_HOW)
+        float, typer.Option(min=0.0, help="Then run each continuously for this many seconds.", rich_help_panel=_HOW)
     ] = 0.0,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Ask the runtime what each operator takes.", rich_help_panel=_HOW)
+        bool, typer.Option("--profile", help="Ask the runtime for the time of each operator.", rich_help_panel=_HOW)
     ] = False,
     target: TargetsOpt = "",
     precision: PrecisionsOpt = "",
     against: Annotated[
-        Path | None, typer.Option(help="Another bundle, measured in the same turns.", rich_help_panel=_HOW)
+        Path | None, typer.Option(help="Another bundle, measured in the same interleaved run.", rich_help_panel=_HOW)
     ] = None,
     compare: Annotated[
         Path | None,
-        typer.Option(help="An older --json file: faster, slower, or cannot tell.", rich_help_panel=_OUTCOME),
+        typer.Option(
+            help="An older --json file to compare with: faster, slower, or cannot tell.", rich_help_panel=_OUTCOME
+        ),
     ] = None,
     max_slowdown: Annotated[
         float | None,
         typer.Option(
             min=1.0,
-            help="Fail when a file is slower than in the --compare file by more than this ratio, beyond doubt; "
-            "without it, slower files are told and do not fail.",
+            help="Fail when a file is significantly slower than in the --compare file by more than this ratio; "
+            "without it, slower files are reported but do not fail.",
             rich_help_panel=_OUTCOME,
         ),
     ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", help="Keep every record here, raw samples included.", rich_help_panel=_OUTCOME),
+        typer.Option("--json", help="Write all records to this file, with raw samples.", rich_help_panel=_OUTCOME),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep the rows that the --json file has.", rich_help_panel=_OUTCOME)
+        bool, typer.Option("--resume", help="Keep the existing rows of the --json file.", rich_help_panel=_OUTCOME)
     ] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Keep the rows in the bundle and its report.", rich_help_panel=_OUTCOME)
@@ -139,11 +137,11 @@ def bench(
     from clearport.runtime.devices.device import UNITS, Settings
 
     if resume and json_file is None:
-        raise BadInput("--resume needs the --json file whose rows are to be kept")
+        raise BadInput("--resume needs the --json file of the run to resume")
     if require_unit and require_unit not in UNITS:
-        raise BadInput(f"--require-unit {require_unit}: there are {', '.join(UNITS)}")
+        raise BadInput(f"--require-unit {require_unit}: unknown unit (available: {', '.join(UNITS)}")
     if max_slowdown is not None and (compare is None or not math.isfinite(max_slowdown)):
-        raise BadInput("--max-slowdown needs a ratio such as 1.1, and the --compare file whose times are the old ones")
+        raise BadInput("--max-slowdown needs a ratio such as 1.1, and --compare FILE with the earlier times")
     request = BenchRequest(
         folder=bundle,
         devices=tuple(dict.fromkeys(device or ["host"])),
@@ -177,9 +175,7 @@ def bench(
             outcome = bench_bundle(request, progress)
     except KeyboardInterrupt:
         if json_file is not None and json_file.exists():
-            typer.echo(
-                f"rows that were done are in {json_file}; the same command with --resume does the rest", err=True
-            )
+            typer.echo(f"finished rows are in {json_file}; rerun the same command with --resume for the rest", err=True)
         raise
     # First: what was measured is seen, even where it cannot be written.
     cli_show_bench.show_bench(outcome, outcome.record.compared)
@@ -202,7 +198,7 @@ def _processors(text: str) -> tuple[int, ...]:
     try:
         found = tuple(int(part) for part in split(text))
     except ValueError as error:
-        raise BadInput(f"--pin {text}: expected numbers of processors, as in 0,1") from error
+        raise BadInput(f"--pin {text}: expected processor numbers, as in 0,1") from error
     if any(number < 0 for number in found):
-        raise BadInput(f"--pin {text}: processors are counted from 0")
+        raise BadInput(f"--pin {text}: processor numbers start at 0")
     return found

@@ -15,62 +15,63 @@ NetworkArg = Annotated[
     ),
 ]
 BundleArg = Annotated[Path, typer.Argument(help="Folder of a bundle that 'clearport export' wrote.", metavar="BUNDLE")]
-ScaleOpt = Annotated[int | None, typer.Option(help="Upscaling factor; the network's own default if left out.")]
+ScaleOpt = Annotated[int | None, typer.Option(help="Upscaling factor; the network's own by default.")]
 SizeOpt = Annotated[
     str | None,
     typer.Option(
-        help="Input size HEIGHTxWIDTH in pixels, or 'dynamic'; the network's own if left out, or else 360x640.",
+        help="Input size HEIGHTxWIDTH in pixels, or 'dynamic'; by default the network's own, else 360x640.",
         show_default=False,
     ),
 ]
-TargetsOpt = Annotated[str, typer.Option(help="Targets, separated by commas; all if left out.", metavar="NAMES")]
+TargetsOpt = Annotated[str, typer.Option(help="Targets, comma-separated; all by default.", metavar="NAMES")]
 PrecisionsOpt = Annotated[
-    str, typer.Option(help="fp32, fp16, int8, int8-weights, separated by commas; all if left out.", metavar="NAMES")
+    str, typer.Option(help="fp32, fp16, int8, int8-weights, comma-separated; all by default.", metavar="NAMES")
 ]
 WeightsOpt = Annotated[
     Path | None,
-    typer.Option(help="Weights: .safetensors, or a published .pth or .tflite; bundled ones if left out."),
+    typer.Option(help="Weights: .safetensors, or a published .pth or .tflite; bundled ones by default."),
 ]
 KnobOpt = Annotated[
     list[str] | None,
-    typer.Option(
-        help="A setting of the network that is fixed at export, as in dehaze=0.5; several times.", metavar="NAME=VALUE"
-    ),
+    typer.Option(help="A setting of the network, fixed at export, as in dehaze=0.5; repeatable.", metavar="NAME=VALUE"),
 ]
 CalibrationOpt = Annotated[
-    Path | None, typer.Option(help="Folder of photos like those that the network will see; bundled ones if left out.")
+    Path | None,
+    typer.Option(help="Folder of calibration photos, typical of the network's inputs; bundled ones by default."),
 ]
 RequantizeOpt = Annotated[
     bool,
-    typer.Option(
-        "--requantize", help="Take an ONNX file that is quantized already back to float, and quantize it anew."
-    ),
+    typer.Option("--requantize", help="Convert an already quantized ONNX file back to float, and quantize it again."),
 ]
 ContractOpt = Annotated[
     Path | None,
-    typer.Option(help="What your own network takes and gives (TOML), as 'clearport inspect' prints it."),
+    typer.Option(help="Contract of your own network's inputs and outputs (TOML), as printed by 'clearport inspect'."),
 ]
 RangeOpt = Annotated[
     str,
     typer.Option(
-        "--range", help="What black and full intensity are for your own network, as in 0..255.", metavar="LOW..HIGH"
+        "--range", help="Values of black and full intensity for your own network, as in 0..255.", metavar="LOW..HIGH"
     ),
 ]
 ColorOpt = Annotated[str, typer.Option(help="Channels of your own network's input: RGB, BGR, Y, RGBA ...")]
 MeanOpt = Annotated[
     str,
-    typer.Option(help="Mean per channel that your network wants subtracted, as in 0.5,0.5,0.5.", metavar="NUMBERS"),
+    typer.Option(
+        help="Per-channel mean that your own network expects subtracted, as in 0.5,0.5,0.5.", metavar="NUMBERS"
+    ),
 ]
-StdOpt = Annotated[str, typer.Option(help="Deviation per channel that it wants divided by.", metavar="NUMBERS")]
+StdOpt = Annotated[
+    str, typer.Option(help="Per-channel standard deviation that it expects divided out.", metavar="NUMBERS")
+]
 TaskOpt = Annotated[
-    str, typer.Option(help="What your own network does: super-resolution, deraining, low-light or other.")
+    str, typer.Option(help="Task of your own network: super-resolution, deraining, low-light or other.")
 ]
 IOOpt = Annotated[
     Literal["uint8", "int8", "float32"],
-    typer.Option(help="Number format at both ends of int8 artifacts (ONNX Runtime and OpenVINO take int8 as uint8)."),
+    typer.Option(help="Input and output dtype of int8 artifacts (ONNX Runtime and OpenVINO use uint8 for int8)."),
 ]
-ForceOpt = Annotated[bool, typer.Option("--force", help="Replace a bundle that is already there.")]
-JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON for machines to standard output.")]
+ForceOpt = Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 EXAMPLES = """Show a page that runs the bundle in any browser: on this machine, or on a phone.
 
 It checks the files against the golden pictures, measures them, and restores the visitor's own photo, all within the
-browser. Latency records come back, one JSON file for each device.
+browser. Latency records are sent back, one JSON file per device.
 
 \b
 This machine, or a phone on its USB cable (adb reverse tcp:8417 tcp:8417):
   clearport serve out/x3
 
 \b
-Phones on your network. Browsers give WebGPU and threads to https only:
+Phones on your network. Browsers enable WebGPU and threads over https only:
   clearport serve out/x3 --host 0.0.0.0 --certificate cert.pem --key key.pem
 """
 
@@ -31,21 +31,21 @@ Phones on your network. Browsers give WebGPU and threads to https only:
 def serve(
     bundle: BundleArg,
     host: Annotated[
-        str, typer.Option(help="Listen on this address of the machine; 0.0.0.0 lets phones on the network in.")
+        str, typer.Option(help="Listen on this address; 0.0.0.0 accepts phones on the network.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8417,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8417,
     records: Annotated[
         Path | None,
-        typer.Option(help="Folder of the latency records; BUNDLE-browsers beside the bundle if left out."),
+        typer.Option(help="Folder of the latency records; BUNDLE-browsers beside the bundle by default."),
     ] = None,
     certificate: Annotated[Path | None, typer.Option(help="Certificate (PEM) for https.")] = None,
     key: Annotated[Path | None, typer.Option(help="Private key (PEM) of the certificate.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="WASM threads that the page proposes.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Default number of WASM threads on the page.")] = 1,
     runs: Annotated[int, typer.Option(min=1, help="Timed runs of every file, at least.")] = 50,
     seconds: Annotated[float, typer.Option(min=0.0, help="Measure every file for at least this long.")] = 1.0,
     target: TargetsOpt = "",
     precision: PrecisionsOpt = "",
-    qr: Annotated[bool, typer.Option(help="Print the address as a QR code, where phones can reach it.")] = True,
+    qr: Annotated[bool, typer.Option(help="Print the address as a QR code if phones can reach it.")] = True,
     quiet: QuietOpt = False,
 ) -> None:
     from clearport.pipeline.serve import ServeRequest, serve_bundle
@@ -65,14 +65,14 @@ def serve(
     )
     serve_bundle(request, lambda served: _announce(served, qr=qr), (lambda _: None) if quiet else _tell)
     if not quiet:
-        typer.echo("stopped; what arrived is kept", err=True)
+        typer.echo("stopped; received records are kept", err=True)
 
 
 serve.__doc__ = EXAMPLES
 
 
 def _announce(served: Served, *, qr: bool) -> None:
-    typer.echo(f"{served.title}: {served.candidates} ways to run it in a browser. Open\n\n  {served.address}\n")
+    typer.echo(f"{served.title}: {served.candidates} browser configurations. Open\n\n  {served.address}\n")
     if qr and not served.local:
         _draw(served.address)
     for line in _advice(served):
@@ -93,7 +93,7 @@ def _advice(served: Served) -> list[str]:
 
 
 def _draw(text: str) -> None:
-    """A QR code on the terminal, if the small library for it is there."""
+    """A QR code on the terminal, if its library is installed."""
     try:
         import segno
     except ImportError:
@@ -102,7 +102,7 @@ def _draw(text: str) -> None:
 
 
 def _tell(event: Event) -> None:
-    """One line for each thing that happens on a device."""
+    """One line per event on a device."""
     from clearport.runtime.devices.browser.desk import Fault, Greeted, RowCame, RunEnded
 
     if isinstance(event, Greeted):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def show_pushed(pushed: Pushed, *, as_json: bool) -> None:
-    """Which version is in the store."""
+    """The version in the store."""
     if as_json:
         print_json(asdict(pushed))
         return
@@ -29,7 +29,7 @@ def show_pushed(pushed: Pushed, *, as_json: bool) -> None:
 
 
 def show_pulled(pulled: PulledBundle, *, as_json: bool) -> None:
-    """Where the bundle is, and what is not in it."""
+    """The bundle's folder and its left-out artifacts."""
     if as_json:
         print_json(asdict(pulled))
         return

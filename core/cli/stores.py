@@ -1,4 +1,4 @@
-"""``clearport push``, ``pull``, ``sign`` and ``bom``: bundles that others take."""
+"""``clearport push``, ``pull``, ``sign`` and ``bom``: publishing and fetching bundles."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _STORES = "a folder, hf://OWNER/REPOSITORY, s3://BUCKET/PATH or another address 
 
 def push(
     bundle: BundleArg,
-    store: Annotated[str, typer.Argument(help=f"Where to: {_STORES}.", metavar="STORE")],
-    name: Annotated[str, typer.Option(help="Name in the store; the network's own if left out.")] = "",
+    store: Annotated[str, typer.Argument(help=f"Destination: {_STORES}.", metavar="STORE")],
+    name: Annotated[str, typer.Option(help="Name in the store; the network's own by default.")] = "",
     version: Annotated[
-        str, typer.Option("--version", help="Semantic version; one patch after the latest if left out.")
+        str, typer.Option("--version", help="Semantic version; the latest plus one patch by default.")
     ] = "",
     json: JsonOpt = False,
     quiet: QuietOpt = False,
@@ -39,22 +39,22 @@ def pull(
     address: Annotated[
         str,
         typer.Argument(
-            help="A network of a store, the latest version without @VERSION: STORE is a folder, https://..., "
+            help="A network of a store, its latest version without @VERSION: STORE is a folder, https://..., "
             "hf://OWNER/REPOSITORY, s3://... or another address that fsspec knows.",
             metavar="STORE/NAME[@VERSION]",
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the bundle; NAME-VERSION if left out.", show_default=False)
+        Path | None, typer.Option(help="Folder of the bundle; NAME-VERSION by default.", show_default=False)
     ] = None,
     target: TargetsOpt = "",
     precision: PrecisionsOpt = "",
-    list_: Annotated[bool, typer.Option("--list", help="Show what the STORE, or STORE/NAME, has.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the contents of STORE or STORE/NAME.")] = False,
     force: ForceOpt = False,
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Bring a bundle, or some of its artifacts, from a store; every file is checked before it is taken.
+    """Fetch a bundle, or some of its artifacts, from a store; every file is checked against the index.
 
     Example: clearport pull https://example.com/networks/ncnet@1.2.0 --target tflite --precision int8
     """
@@ -75,11 +75,9 @@ def sign(
     bundle: BundleArg,
     key: Annotated[
         Path,
-        typer.Option(help="Private key (PEM; ECDSA on P-256, P-384 or P-521). CLEARPORT_KEY_PASSWORD opens it."),
+        typer.Option(help="Private key (PEM; ECDSA on P-256, P-384 or P-521). CLEARPORT_KEY_PASSWORD decrypts it."),
     ],
-    out: Annotated[
-        Path | None, typer.Option(help="File of the signature; model.sig in the bundle if left out.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File of the signature; model.sig in the bundle by default.")] = None,
 ) -> None:
     """Sign a bundle in the format of OpenSSF model signing; 'clearport verify --signed-by PUBLIC_KEY' checks it.
 
@@ -92,7 +90,7 @@ def sign(
 
 def bom(
     bundle: BundleArg,
-    out: Annotated[Path | None, typer.Option(help="File (JSON); standard output if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File (JSON); standard output by default.")] = None,
 ) -> None:
     """Write a CycloneDX bill of materials of a bundle: network, data, files, tools, and measured quality.
 

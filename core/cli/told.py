@@ -1,4 +1,4 @@
-"""What options say of a network of the user's, as a contract."""
+"""Contract of the user's own network, from command-line options."""
 
 from __future__ import annotations
 
@@ -54,4 +54,4 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in split(text))
     except ValueError as error:
-        raise BadInput(f"{option} {text!r}: expected numbers with commas, one for each channel") from error
+        raise BadInput(f"{option} {text!r}: expected comma-separated numbers, one per channel") from error

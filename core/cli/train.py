@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 _DATA, _LEARNING, _JUDGING, _MACHINE = "Data", "Learning", "Judging and watching", "Machine"
 _EVERY_S = 15.0
 
-EXAMPLES = """Train a network; Ctrl-C saves a checkpoint, and --resume goes on from it.
+EXAMPLES = """Train a network; Ctrl-C saves a checkpoint, and --resume continues from it.
 
 \b
-Super resolution on any photos, three times larger:
+Super resolution x3, from any photos:
   clearport train ncnet --data PHOTOS --scale 3 --out mine.safetensors
 
 \b
-The same for real cameras: blurred, noisy, compressed inputs:
+For real cameras: blurred, noisy, compressed inputs:
   clearport train span --data PHOTOS --degradation camera
       --out mine.safetensors
 
 \b
-Deraining: rain is painted on clean photos, anew for each crop. Photos behind
-the pairs that it is judged on are left out:
+Deraining: synthetic rain on clean photos, drawn for each crop. Source photos of
+the validation pairs are excluded:
   clearport train mobilederain --data PHOTOS --exclude clean_sources.json
       --val-data Rain100L --out mine.safetensors
 
@@ -44,7 +44,7 @@ Low light, from pairs (LOL, SICE, low/ and high/), or without targets:
   clearport train iagc --data SICE --out mine.safetensors
   clearport train zerodce --data DARK_PHOTOS --out mine.safetensors
 
-What is not given comes from the network's own recipe, else from the defaults.
+Options left out come from the network's own recipe, else from the defaults.
 """
 
 
@@ -52,51 +52,52 @@ def train(
     network: Annotated[str, typer.Argument(help="A network of 'clearport list', such as ncnet.", metavar="NETWORK")],
     data: Annotated[
         list[Path],
-        typer.Option(
-            help="Folder of photos or pairs; may be given several times.", metavar="FOLDER", rich_help_panel=_DATA
-        ),
+        typer.Option(help="Folder of photos or pairs; repeatable.", metavar="FOLDER", rich_help_panel=_DATA),
     ],
     out: Annotated[
         Path,
-        typer.Option(help="Where the weights go (.safetensors); card, checkpoint and preview go beside it."),
+        typer.Option(help="Weights file (.safetensors); card, checkpoint and preview are written beside it."),
     ],
     scale: ScaleOpt = None,
     steps: Annotated[
-        int | None, typer.Option(help="Length in optimizer steps: repeatable to the bit on one machine.")
+        int | None, typer.Option(help="Length in optimizer steps: bit-exact reproducible on one machine.")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Length in minutes (60 if neither is given): the schedule fits the machine.")
+        float | None, typer.Option(help="Length in minutes (default 60): the schedule adapts to the machine.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint beside --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint beside --out.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace what an earlier training left at --out, and beside it.")
+        bool, typer.Option("--force", help="Replace the files of an earlier training at and beside --out.")
     ] = False,
     start: Annotated[
-        Path | None, typer.Option(help="Weights to begin with, published ones too; all of them must fit.")
+        Path | None, typer.Option(help="Initial weights, published ones too; every tensor must fit.")
     ] = None,
     start_partial: Annotated[
         bool,
-        typer.Option("--start-partial", help="Take of --start what fits (another scale's body); the rest is fresh."),
+        typer.Option(
+            "--start-partial",
+            help="Load only the fitting tensors of --start (as from another scale); the rest is fresh.",
+        ),
     ] = False,
     degradation: Annotated[
         str | None,
         typer.Option(
             help="How inputs are made: bicubic, camera, rain, haze, low-light, or a mix such as 'camera + haze'; pairs "
-            "and unpaired take what is there. If left out, what the data and the task speak for.",
+            "and unpaired use existing inputs. By default chosen from the data and the task.",
             rich_help_panel=_DATA,
         ),
     ] = None,
     layout: Annotated[
         str | None,
         typer.Option(
-            help="photos, div2k, pairs, rain100, lol, sice or unpaired; told by what is in the folder if left out.",
+            help="photos, div2k, pairs, rain100, lol, sice or unpaired; detected from the folder by default.",
             rich_help_panel=_DATA,
         ),
     ] = None,
     exclude: Annotated[
         list[Path] | None,
         typer.Option(
-            help="File that names photos not to learn from: JSON, or a name a line; several times.",
+            help="File with the names of photos to exclude: JSON, or one name per line; repeatable.",
             metavar="FILE",
             rich_help_panel=_DATA,
         ),
@@ -104,7 +105,7 @@ def train(
     shrink: Annotated[
         list[float] | None,
         typer.Option(
-            help="Learn from copies of every clean photo reduced by this, too; several times.",
+            help="Also train on copies of every clean photo downscaled by this factor; repeatable.",
             metavar="FACTOR",
             rich_help_panel=_DATA,
         ),
@@ -123,8 +124,8 @@ def train(
     teacher: Annotated[
         list[str] | None,
         typer.Option(
-            help="NETWORK=WEIGHTS to imitate by the loss distillation, or NETWORK=WEIGHTS@DEGRADATION for one kind of "
-            "a mix; several times.",
+            help="NETWORK=WEIGHTS as a teacher for the loss distillation, or NETWORK=WEIGHTS@DEGRADATION for one "
+            "kind of a mix; repeatable.",
             metavar="NETWORK=WEIGHTS",
             rich_help_panel=_LEARNING,
         ),
@@ -150,13 +151,13 @@ def train(
     val_data: Annotated[
         Path | None,
         typer.Option(
-            help="Photos or pairs to judge by; some of --data are set aside if left out.", rich_help_panel=_JUDGING
+            help="Validation photos or pairs; some of --data are held out by default.", rich_help_panel=_JUDGING
         ),
     ] = None,
     validate_every: Annotated[
         int | None,
         typer.Option(
-            help="Steps between validations, which also save checkpoint and preview.", rich_help_panel=_JUDGING
+            help="Steps between validations; each also saves checkpoint and preview.", rich_help_panel=_JUDGING
         ),
     ] = None,
     log: Annotated[
@@ -168,17 +169,17 @@ def train(
     devices: Annotated[
         int | None,
         typer.Option(
-            help="How many of them, each with its own batch (pip install 'clearport\\[train]').",
+            help="Number of devices, each with its own batch (pip install 'clearport\\[train]').",
             rich_help_panel=_MACHINE,
         ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes that make batches; as many as it is worth if left out.", rich_help_panel=_MACHINE),
+        typer.Option(help="Worker processes for batches; chosen automatically by default.", rich_help_panel=_MACHINE),
     ] = None,
     bfloat16: Annotated[
         bool | None,
-        typer.Option(help="Convolve in bfloat16; where it is quicker if left out.", rich_help_panel=_MACHINE),
+        typer.Option(help="Convolve in bfloat16; by default only where that is faster.", rich_help_panel=_MACHINE),
     ] = None,
 ) -> None:
     from clearport.models.training.train import train as run
@@ -220,7 +221,9 @@ def train(
     if result.process:
         return
     if not result.finished:
-        typer.echo(f"interrupted at step {result.step}; saved in {result.checkpoint}; to go on, add --resume", err=True)
+        typer.echo(
+            f"interrupted at step {result.step}; saved in {result.checkpoint}; to continue, add --resume", err=True
+        )
         raise typer.Exit(130)
     done = counted(result.step, "step")
     typer.echo(f"{result.weights}  {_quality(result.best_psnr_db)} on the validation pictures, {done}")
@@ -238,10 +241,10 @@ def _quality(psnr_db: float) -> str:
 
 
 class _Silent:
-    """Says nothing."""
+    """No output."""
 
     def noted(self, note: str) -> None:
-        """Before the first step: what was read."""
+        """Before the first step: the data and weights read."""
 
     def validated(self, progress: Progress) -> None:
         """After a validation."""

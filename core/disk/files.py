@@ -116,7 +116,7 @@ def real(path: Path) -> Path:
     try:
         return Path(os.path.realpath(path))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not a path that can be used ({error})") from error
+        raise BadInput(f"{path}: not a usable path ({error})") from error
 
 
 @contextmanager

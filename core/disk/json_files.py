@@ -39,12 +39,12 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     try:
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:  # noqa: PTH123  a descriptor
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BadInput(f"{path}: expected a regular file, and it is none (a folder, pipe, socket or device)")
+                raise BadInput(f"{path}: expected a regular file, not a folder, pipe, socket or device")
             content = file.read(most + 1)
     except OSError as error:
         raise explain(error, path) from error
     if len(content) > most:
-        raise BadInput(f"{path}: longer than {most >> 20} MiB, the most that is read of such a file")
+        raise BadInput(f"{path}: longer than {most >> 20} MiB, the limit for this kind of file")
     return content
 
 
@@ -102,7 +102,7 @@ def parse_json(text: str, refusal: str, advice: str = "") -> Any:
     """
 
     def unfit(number: str) -> NoReturn:
-        raise ValueError(f"{number} is no finite number")
+        raise ValueError(f"{number} is not a finite number")
 
     def real(number: str) -> float:
         value = float(number)
@@ -122,7 +122,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {twice!r} is there twice")
+        raise ValueError(f"duplicate key {twice!r}")
     return found
 
 

@@ -144,9 +144,7 @@ def claimed(*outputs: Output | None, reads: Sequence[Path] = ()) -> Iterator[Non
     places = [real(output.path) for output in asked]
     for number, (output, place) in enumerate(zip(asked, places, strict=True)):
         if place in places[:number]:
-            raise BadInput(
-                f"{output.path}: {output.option} and {asked[places.index(place)].option} name the same place"
-            )
+            raise BadInput(f"{output.path}: {output.option} and {asked[places.index(place)].option} name the same path")
         _check(output, place, reads)
     with ExitStack() as held:
         for output, place in zip(asked, places, strict=True):
@@ -216,7 +214,9 @@ def _locked(output: Output, place: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise BadInput(f"{output.path}: another clearport is writing there; wait for it, or name another") from error
+        raise BadInput(
+            f"{output.path}: another clearport process is writing there; wait for it, or choose another path"
+        ) from error
     except OSError as error:
         if error.errno not in leftovers.NO_LOCKS and not isinstance(
             output, OutFolder

@@ -75,11 +75,11 @@ def _side(spec: TensorSpec, axis: int, size: Size) -> int:
         return n
     known = follows(spec, axis)
     if known is None:
-        raise BadInput(f"{spec.name}: its side {n!r} says nothing of its size; expected H, W, 2*H, W/8 and the like")
+        raise BadInput(f"{spec.name}: its side {n!r} is not a size; expected H, W, 2*H, W/8 and the like")
     times, of = known
     side = times * (size.height if of == "H" else size.width)
     if side.denominator != 1:
-        raise BadInput(f"{spec.name}: for pictures of {size} its side {n} is not whole: {float(side):g}")
+        raise BadInput(f"{spec.name}: for pictures of {size} its side {n} is not an integer: {float(side):g}")
     return side.numerator
 
 
@@ -127,6 +127,5 @@ def _check_batch(network: str, spec: TensorSpec) -> None:
     if spec.kind in _BATCHED and spec.shape[:1] != (1,):
         raise BadInput(
             f"{network}: {spec.name} is a batch of {spec.shape[0] if spec.shape else 0} ({spec.kind}s of shape "
-            f"{spec.shape}): files take one at a time, since phones do, and scales and tiles are those of one picture; "
-            "export with batch 1"
+            f"{spec.shape}): artifacts have batch size 1, as phones process one picture at a time; export with batch 1"
         )

@@ -36,7 +36,7 @@ ERF = Operator(
     ncnn=ncnn("elementwise:plain_layer", kind="Erf"),
     elsewhere=listed("webgpu", "webnn"),
     torch=in_torch("plain", of="torch:erf"),
-    cases=(after_conv("error function", one("Erf"), refused={"tflite": "no rule for it"}),),
+    cases=(after_conv("error function", one("Erf"), refused={"tflite": "no conversion rule"}),),
 )
 EXP = Operator(
     "Exp",
@@ -169,7 +169,7 @@ RECIPROCAL = Operator(
             "one over",
             ("Sigmoid", "x", "p", {}),
             one("Reciprocal", "p"),
-            refused={"coreml": "no rule for it", "tflite": "no rule for it"},
+            refused={"coreml": "no conversion rule", "tflite": "no conversion rule"},
         ),
     ),
 )

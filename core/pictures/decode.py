@@ -62,7 +62,7 @@ def refusals(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise explain(error, path) from error
     except UnidentifiedImageError as error:
-        raise BadInput(f"{path}: not a picture that can be read; expected PNG, JPEG, WebP, BMP or TIFF") from error
+        raise BadInput(f"{path}: not a readable picture; expected PNG, JPEG, WebP, BMP or TIFF") from error
     except Image.DecompressionBombError as error:
         raise BadInput(f"{path}: more than {MOST_PIXELS // 10**6} megapixels; cut it into parts first") from error
     except Exception as error:  # on damaged files decoders raise whatever their own errors lead to
@@ -111,7 +111,7 @@ def decode(path: Path) -> Decoded:
 def _check_regular(path: Path) -> None:
     """A pipe would be waited for."""
     if not stat.S_ISREG(path.stat().st_mode):
-        raise BadInput(f"{path}: expected a picture, and it is no file (a folder, pipe, socket or device)")
+        raise BadInput(f"{path}: expected a picture file, not a folder, pipe, socket or device")
 
 
 def _is_animated(header: Image.Image) -> bool:

@@ -79,7 +79,7 @@ def _tiff(path: Path) -> Levels | None:
         if max(_numbers(page.sampleformat)) != _UNSIGNED or bits > 16:
             kind = f"{bits}-bit" if bits > 16 else "signed or floating-point"
             raise BadInput(
-                f"{path}: a TIFF picture of {kind} numbers, which have no agreed range; convert it to 8 or 16 bit"
+                f"{path}: a TIFF picture of {kind} values, which have no standard range; convert it to 8 or 16 bits"
             )
         if bits <= 8:
             return None
@@ -101,7 +101,7 @@ def _mode(path: Path, page: Any) -> str:
     count = int(page.samplesperpixel)
     if mode is None or count < len(mode) or not {"Y", "X"} <= set(page.axes) <= {"Y", "X", "S"}:
         raise BadInput(
-            f"{path}: a TIFF picture of more than 8 bits in colors that are not read; convert it to RGB first"
+            f"{path}: a TIFF picture of more than 8 bits in an unsupported color space; convert it to RGB first"
         )
     return mode + "A" * (count > len(mode))
 

@@ -188,8 +188,8 @@ def find_pictures(folder: Path) -> list[Path]:
         BadInput: the folder is missing or holds no picture.
     """
     if not folder.is_dir():
-        raise BadInput(f"{folder}: expected a folder of pictures, and there is none at this path")
+        raise BadInput(f"{folder}: expected a folder of pictures; no such folder")
     found = sorted(path for _, _, files in walk(folder) for path in files if is_picture(path))
     if not found:
-        raise BadInput(f"{folder}: no pictures in it; expected files ending in {', '.join(sorted(SUFFIXES))}")
+        raise BadInput(f"{folder}: it contains no pictures; expected files ending in {', '.join(sorted(SUFFIXES))}")
     return found

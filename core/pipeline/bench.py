@@ -75,7 +75,7 @@ def _benched(request: BenchRequest, file: BenchFile, progress: Progress) -> Benc
 def _units(request: BenchRequest, device: Device, address: str) -> tuple[Unit, ...]:
     unknown = [unit for unit in request.units if unit not in UNITS]
     if unknown:
-        raise BadInput(f"--unit {unknown[0]}: there are {', '.join(UNITS)}")
+        raise BadInput(f"--unit {unknown[0]}: unknown unit (available: {', '.join(UNITS)})")
     if request.units:
         return tuple(unit for unit in UNITS if unit in request.units)
     if address == HOST:
@@ -100,8 +100,8 @@ class _Recorder:
     def _take_over(self, old: BenchRecord) -> None:
         if different := differences(old.model, self._model(), old.plan, self._plan()):
             raise BadInput(
-                f"{self.request.json}: cannot be resumed, because {'; '.join(different)}. Give the same again, or "
-                "leave out --resume, or name another file"
+                f"{self.request.json}: cannot be resumed, because {'; '.join(different)}. Use the same "
+                "options, leave out --resume, or name another file"
             )
         self._devices = {device.address: device for device in old.devices}
         self._rows = {

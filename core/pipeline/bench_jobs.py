@@ -105,14 +105,14 @@ def jobs_for(candidates: Sequence[Candidate], on_host: bool, unit: Unit) -> list
 def golden_of(candidate: Candidate, row: Row) -> ParityReport | Skipped:
     """What a device gave, against what must come out."""
     if candidate.label == BASELINE:
-        return Skipped(row.key, "PyTorch is what the golden picture was made by")
+        return Skipped(row.key, "PyTorch made the golden picture")
     if isinstance(row.cell, Skipped):
         return Skipped(row.key, "it did not run")
     if any(spec.name not in row.outputs for spec in candidate.artifact.outputs):
         why = row.cell.facts.get("no_output", "the device gave no output")
         return Skipped(row.key, "nothing ran" if row.cell.kind == "compiler-estimate" else str(why))
     if candidate.exam is None:
-        return Skipped(row.key, "no golden picture judges it")
+        return Skipped(row.key, "it has no golden picture")
     exam = candidate.exam
     if row.unit == "npu":
         exam = exam.for_npu(candidate.artifact, half=_in_half_precision(row))

@@ -78,7 +78,7 @@ def _recorded(folder: Path, outcome: BenchOutcome) -> Bundle:
     bundle = Bundle.load(folder)
     changed = bundle.verify_files()
     if changed:
-        raise BadInput(f"{folder}: nothing is recorded in a bundle that is not as it was written: {changed[0]}")
+        raise BadInput(f"{folder}: not recorded, since the bundle was modified: {changed[0]}")
     manifest, record = bundle.manifest, outcome.record
     own = {BASELINE, *(artifact.key for artifact in bundle.artifacts)}
     rows = {row.key: row for row in manifest.device_rows} | {r.key: r for r in record.rows if r.artifact in own}

@@ -33,7 +33,7 @@ class Criterion:
         """The verdict on raw outputs; PyTorch's own output must be fit to prove anything."""
         spec = self.spec(artifact)
         if spec.name not in outputs:
-            return self._failed(method, f"there is no output {spec.name!r} (there are: {', '.join(outputs)})")
+            return self._failed(method, f"there is no output {spec.name!r} (available: {', '.join(outputs)})")
         report = self._compared(outputs[spec.name], spec, artifact, method)
         unusable = self._unusable() if self.reference.name.startswith(NETWORKS) else None
         if unusable is None:

@@ -69,5 +69,5 @@ def family_of(address: str) -> Device:
     families: dict[str, Device] = {device.name: device for device in map(DEVICES.get, DEVICES.names())}
     name = address.partition(":")[0]
     if name not in families:
-        raise BadInput(f"--device {address}: unknown device {name!r} (there are: {', '.join(families)})")
+        raise BadInput(f"--device {address}: unknown device {name!r} (available: {', '.join(families)})")
     return families[name]

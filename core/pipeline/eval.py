@@ -99,7 +99,7 @@ def _held_back(bundle: Bundle) -> set[str]:
     """
     named = (bundle.manifest.model.card or {}).get("held_back", ())
     if not named:
-        raise BadInput(f"{bundle.folder}: the card of its weights names no pictures that were held back from training")
+        raise BadInput(f"{bundle.folder}: the card of its weights lists no held-out pictures")
     return {str(name) for name in named}
 
 
@@ -117,7 +117,7 @@ def _recorded(folder: Path, outcome: EvalOutcome) -> Bundle:
     bundle = Bundle.load(folder)
     changed = bundle.verify_files()
     if changed:
-        raise BadInput(f"{folder}: nothing is recorded in a bundle that is not as it was written: {changed[0]}")
+        raise BadInput(f"{folder}: not recorded, since the bundle was modified: {changed[0]}")
     kept = tuple(q for q in bundle.manifest.quality if q.data != outcome.data)
     found = tuple(record for row in outcome.rows for record in _records(row, outcome))
     written = write(folder, bundle.manifest.model_copy(update={"quality": kept + found}))

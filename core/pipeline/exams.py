@@ -85,7 +85,7 @@ def sample_of(bundle: Bundle, name: str = INPUT) -> Sample:
     inputs = bundle.manifest.pixel_contract.inputs
     found = [golden for golden in bundle.manifest.goldens if golden.role == INPUT and golden.input == name]
     if not found:
-        raise BadInput(f"{bundle.folder / MANIFEST}: goldens: no picture of role {INPUT!r}")
+        raise BadInput(f"{bundle.folder / MANIFEST}: goldens: no picture with role {INPUT!r}")
     return {_input(inputs, golden).name: _value(bundle, golden) for golden in found}
 
 
@@ -221,5 +221,5 @@ def _values(path: Path, golden: GoldenRecord, expected: Image8) -> Float32:
     if values.dtype != np.float32 or values.shape != shown.shape or not np.isfinite(values).all():
         raise BadInput(f"{path}: {golden.name}: expected {shown.shape} finite float32 numbers, got {values.shape}")
     if not np.array_equal(np.clip(np.rint(values), 0, 255), shown):
-        raise CheckFailed(f"{path}: {golden.name}: the numbers are not those of {golden.path}")
+        raise CheckFailed(f"{path}: {golden.name}: the values do not match {golden.path}")
     return values

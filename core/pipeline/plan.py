@@ -96,8 +96,8 @@ def _size(request: ExportRequest, source: Source) -> Size | None:
     if traits.size is not None and size != traits.size:
         asked = "any size" if size is None else str(size)
         raise BadInput(
-            f"{traits.name}: its input is {traits.size} pixels, fixed when it was written, so that it cannot be "
-            f"exported for {asked}: leave --size out, or write it again with free height and width"
+            f"{traits.name}: its input is {traits.size} pixels, fixed in the file, so it cannot be exported "
+            f"for {asked}: leave --size out, or export it again with dynamic height and width"
         )
     check_size(traits, size)
     return size
@@ -129,9 +129,9 @@ def _all_cells(request: ExportRequest) -> tuple[tuple[Cell, ...], tuple[Skipped,
 def _check_words(request: ExportRequest) -> None:
     unknown = [p for p in request.precisions if p not in PRECISIONS]
     if unknown:
-        raise BadInput(f"unknown precision {unknown[0]!r} (there are: {', '.join(PRECISIONS)})")
+        raise BadInput(f"unknown precision {unknown[0]!r} (available: {', '.join(PRECISIONS)})")
     if request.io not in get_args(IODType):
-        raise BadInput(f"unknown number format {request.io!r} for --io (there are: {', '.join(get_args(IODType))})")
+        raise BadInput(f"unknown number format {request.io!r} for --io (available: {', '.join(get_args(IODType))})")
 
 
 def _cells(target: Target, wanted: tuple[str, ...]) -> tuple[list[Cell], list[Skipped]]:

@@ -121,7 +121,7 @@ def prove(artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
         except NotInstalled as error:
             skipped.append(Skipped(what, str(error)))
     if not reports and not skipped:
-        skipped.append(Skipped(artifact.key, f"no runner of clearport runs {artifact.target} files"))
+        skipped.append(Skipped(artifact.key, f"clearport has no runner for {artifact.target} files"))
     return Proof((*reports, *skipped), tuple(replays))
 
 

@@ -98,7 +98,7 @@ def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Re
     ]
     with claimed(*wanted, reads=reads):
         if changed := [mismatch for mismatch in bundle.verify_files() if record.holds(mismatch.path)]:
-            raise BadInput(f"{request.folder}: {changed[0]}; to see all: clearport verify {request.folder}")
+            raise BadInput(f"{request.folder}: {changed[0]}; for the full list: clearport verify {request.folder}")
         given = taken(artifact, request.inputs)
         through = _in_tiles if _cuttable(artifact) else _at_once
         restored = through(bundle, artifact, given, where, request, progress)
@@ -123,7 +123,7 @@ def _in_tiles(
     sizes = {value.shape[:2] for value in values}
     if len(sizes) > 1:
         told = " and ".join("x".join(map(str, size)) for size in sorted(sizes))
-        raise BadInput(f"the pictures that go in together must have one size, these have {told} pixels")
+        raise BadInput(f"input pictures must have the same size, got {told} pixels")
     picture = np.concatenate(values, axis=2)
     size = Size(*picture.shape[:2])
     tiles, full = tiling.plan(size, cutting).tiles, cutting.enlarged(size)

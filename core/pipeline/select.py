@@ -25,7 +25,7 @@ def select(bundle: Bundle, targets: tuple[str, ...], precisions: tuple[str, ...]
         TARGETS.get(name)
     unknown = [p for p in precisions if p not in PRECISIONS]
     if unknown:
-        raise BadInput(f"unknown precision {unknown[0]!r} (there are: {', '.join(PRECISIONS)})")
+        raise BadInput(f"unknown precision {unknown[0]!r} (available: {', '.join(PRECISIONS)})")
     found = [
         record
         for record in bundle.artifacts
@@ -33,7 +33,7 @@ def select(bundle: Bundle, targets: tuple[str, ...], precisions: tuple[str, ...]
     ]
     if not found:
         there = ", ".join(record.key for record in bundle.artifacts) or "nothing"
-        raise BadInput(f"{bundle.folder}: no artifact was asked for that is there (there are: {there})")
+        raise BadInput(f"{bundle.folder}: no artifact matches --target/--precision (available: {there})")
     return found
 
 
@@ -46,9 +46,14 @@ def plain_scale(bundle: Bundle, command: str) -> int:
     contract, scale = bundle.manifest.pixel_contract, bundle.manifest.model.scale
     if not all(len(specs) == 1 and _is_rgb(specs[0]) for specs in (contract.inputs, contract.outputs)):
         told = f"it takes {_words(contract.inputs)} and gives {_words(contract.outputs)}"
-        raise BadInput(f"{bundle.folder}: clearport {command} is for networks that make one RGB picture of one; {told}")
+        raise BadInput(
+            f"{bundle.folder}: clearport {command} is for networks with one RGB picture as input and one as "
+            f"output; {told}"
+        )
     if int(scale) != scale:
-        raise BadInput(f"{bundle.folder}: clearport {command} is for whole scales, and this is x{scale_word(scale)}")
+        raise BadInput(
+            f"{bundle.folder}: clearport {command} is for integer scales, and this one is x{scale_word(scale)}"
+        )
     return int(scale)
 
 

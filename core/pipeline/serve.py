@@ -128,7 +128,7 @@ def offer_of(bundle: Bundle, request: ServeRequest) -> tuple[Offer, dict[str, Co
                 contents[url] = content_of(bundle.path(record), record.path)
     if not found:
         reasons = "; ".join(sorted({f"{s.what}: {s.reason}" for s in left_out}))
-        raise BadInput(f"{bundle.folder}: browsers run none of its files ({reasons})")
+        raise BadInput(f"{bundle.folder}: no browser runtime can run its files ({reasons})")
     goldens = {f"files/{g.path}": content_of(bundle.path(g), g.path) for g in bundle.manifest.goldens}
     sources = [f"files/{g.path}" for g in bundle.manifest.goldens if g.role == "input"]
     model = model_of(bundle)
@@ -195,7 +195,7 @@ def _sound(folder: Path) -> Bundle:
     bundle = Bundle.load(folder)
     wrong = verify_folder(folder)
     if wrong:
-        raise BadInput(f"{folder}: {wrong[0]}; nothing is served of a bundle that is not as it was written")
+        raise BadInput(f"{folder}: {wrong[0]}; a modified bundle is not served")
     return bundle
 
 
@@ -203,7 +203,7 @@ def _tls(request: ServeRequest) -> ssl.SSLContext | None:
     if request.certificate is None and request.key is None:
         return None
     if request.certificate is None:
-        raise BadInput("--key without --certificate: https needs both, or a certificate file that holds its key")
+        raise BadInput("--key without --certificate: https needs both, or a certificate file that includes its key")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(request.certificate, request.key)

@@ -54,7 +54,7 @@ def verify_bundle(
         BadInput: there is no bundle, or the key cannot be used.
     """
     if signature is not None and signed_by is None:
-        raise BadInput(f"{signature}: --signed-by PUBLIC_KEY says whose signature it must be")
+        raise BadInput(f"{signature}: use --signed-by PUBLIC_KEY to say whose signature it must be")
     progress("checking checksums", 0, 0)
     began = time.monotonic()
     wrong = verify_folder(folder)
@@ -123,7 +123,7 @@ def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int) -> list
     except problems.UNEXPECTED as error:
         return [Check("golden", False, problems.told(error, f"reading the goldens of {record.key}"), group=record.key)]
     if not exams:
-        return [Check("golden", None, "no golden picture judges it", group=record.key)]
+        return [Check("golden", None, "it has no golden picture", group=record.key)]
     checks = []
     for runner, found in runners_of(record.target):
         obstacle = found or next((why for e in exams if (why := too_large(runner, *e.sides))), None)

@@ -32,7 +32,7 @@ def server(web: Bundle, tmp_path: Path) -> Iterator[Server]:
 def test_ctrl_c_ends_it_without_an_error(server: Server) -> None:
     assert server.stop() == 0
     assert server.process.stdout is not None
-    assert server.process.stdout.read().strip().endswith("stopped; what arrived is kept")
+    assert server.process.stdout.read().strip().endswith("stopped; received records are kept")
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(server.address, timeout=5)
 
@@ -44,12 +44,12 @@ def test_termination_ends_it_too(server: Server) -> None:
 def test_a_port_that_is_taken_is_bad_input(server: Server, web: Bundle) -> None:
     outcome = command("serve", web.folder, "--port", server.port)
     assert outcome.code == 2
-    assert f"127.0.0.1:{server.port}: cannot listen there" in outcome.err
+    assert f"127.0.0.1:{server.port}: cannot listen on this address" in outcome.err
 
 
 def test_bad_input_is_named(spoilable: Bundle, tmp_path: Path) -> None:
     nothing = command("serve", tmp_path / "nothing")
-    assert (nothing.code, "no bundle here" in nothing.err) == (2, True)
+    assert (nothing.code, "not a bundle" in nothing.err) == (2, True)
     alone = command("serve", spoilable.folder, "--key", "key.pem")
     assert (alone.code, "--key without --certificate" in alone.err) == (2, True)
     (tmp_path / "cert.pem").write_text("no certificate")
@@ -59,4 +59,4 @@ def test_bad_input_is_named(spoilable: Bundle, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     changed = command("serve", spoilable.folder)
     assert changed.code == 2
-    assert "nothing is served of a bundle that is not as it was written" in changed.err
+    assert "a modified bundle is not served" in changed.err

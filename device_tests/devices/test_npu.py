@@ -194,13 +194,13 @@ def test_what_the_htp_does_not_take(small: Bundle) -> None:
     tflite, gpu = rows("htp:v73", [job(small), job(small, "gpu", "onnxruntime")])
     assert isinstance(tflite.cell, Skipped)
     assert isinstance(gpu.cell, Skipped)
-    assert "takes .onnx files" in tflite.cell.reason
+    assert "requires .onnx files" in tflite.cell.reason
     assert "not a gpu" in gpu.cell.reason
 
 
 @pytest.mark.parametrize("address", ["htp:v42", "htp:", "htp:v", "hexagon:v73"])
 def test_architectures_that_are_none(address: str) -> None:
-    with pytest.raises(BadInput, match=r"no such HTP architecture|expected htp:v73"), HTP.open(address, Settings()):
+    with pytest.raises(BadInput, match=r"unknown HTP architecture|expected htp:v73"), HTP.open(address, Settings()):
         pass
 
 

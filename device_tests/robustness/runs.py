@@ -140,7 +140,7 @@ def writers() -> dict[str, object]:
             codes = [finished(process) for process in running]
             ends[what] = sorted(codes)
             said = "".join(log.read_text() for log in logs)
-            if sorted(codes) != [0, 2] or "another clearport is writing there" not in said:
+            if sorted(codes) != [0, 2] or "another clearport process is writing there" not in said:
                 wrong.append(f"{what}: {codes}: {said[-2000:]}")
         scene.made = {p.name for p in (scene.bundle, scene.weights, scene.record)}
         wrong += scene.wrong()

@@ -46,7 +46,7 @@ FIRST = {
 SEARCHED = {"fsrcnn", "rlfn", "span"}
 """Networks that plain ranges bring below what any int8 file must keep to PyTorch (RLFN: 30 dB of 35), or, FSRCNN, to
 the reference (0.501 levels of 0.5)."""
-_NEEDS_A_SIZE = re.compile(r"cannot take operator \w+ of layer .* (give --size|export it for one size)")
+_NEEDS_A_SIZE = re.compile(r"unsupported operator \w+ of layer .* (give --size|export it for one size)")
 LARGE = {"bsrn", "iagcfull", "iat", "imdn", "prenet", "prn", "quasisparse", "rfdn", "safmn", "sci"}
 LARGE |= {"snetvnet", "spantiny", "transmission", "zerodce", "zerodcepp"}
 LARGE |= {"graspp", "heavyrain", "rlfn", "safmnpp", "span"}

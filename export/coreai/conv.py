@@ -49,7 +49,7 @@ def _cut(low: Lowering, node: ir.Node, y: Any, edges: Pads) -> Any:
     top, left, bottom, right = edges
     height, width = y.type.shape[2:]
     if height < 0 or width < 0:
-        raise refuse(node, "its paddings differ, which needs a fixed size: export it for one size")
+        raise refuse(node, "asymmetric padding needs a fixed size: export it for one size")
     ends = (*y.type.shape[:2], height - bottom, width - right)
     return low.ops.slice_(y, *(np.array(v, np.int32) for v in ((0, 0, top, left), ends, (1, 1, 1, 1))))
 
@@ -57,7 +57,7 @@ def _cut(low: Lowering, node: ir.Node, y: Any, edges: Pads) -> Any:
 def _two_axes(low: Lowering, node: ir.Node) -> None:
     rank = len(low.var(node, 0).type.shape)
     if rank != 4:
-        raise refuse(node, f"it reads {rank} axes, and there is a rule for four")
+        raise refuse(node, f"input rank {rank}: expected 4")
 
 
 def _biased(low: Lowering, node: ir.Node, y: Any) -> Any:
@@ -73,7 +73,7 @@ def pads_of(node: ir.Node) -> Pads:
         UnsupportedOperator: they are not given in numbers.
     """
     if attr_str(node, "auto_pad", "NOTSET") != "NOTSET":
-        raise refuse(node, "its padding must be given in numbers (auto_pad is not)")
+        raise refuse(node, "its pads must be explicit, not auto_pad")
     top, left, bottom, right = attr_ints(node, "pads", (0, 0, 0, 0))
     return top, left, bottom, right
 

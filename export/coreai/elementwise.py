@@ -87,5 +87,5 @@ def gelu(low: Lowering, node: ir.Node) -> Any:
     """Gelu -> gelu with its mode: by erf (``none``) or by tanh."""
     mode = attr_str(node, "approximate", "none")
     if mode not in {"none", "tanh"}:
-        raise refuse(node, f"there is no rule for the approximation {mode!r}")
+        raise refuse(node, f"no conversion rule for the approximation {mode!r}")
     return low.ops.gelu(low.var(node, 0), approximate=mode)

@@ -140,5 +140,5 @@ def _is_float(x: Any) -> bool:
 
 
 def refuse(node: ir.Node, why: str) -> UnsupportedOperator:
-    """The error that says that Core AI cannot take ``node``."""
+    """The error for a ``node`` that Core AI does not support."""
     return UnsupportedOperator("coreai", node.op_type, node.name or "", why)

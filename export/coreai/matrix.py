@@ -49,7 +49,7 @@ def softmax(low: Lowering, node: ir.Node) -> Any:
 def layer_norm(low: Lowering, node: ir.Node) -> Any:
     """LayerNormalization -> its formula, in float32: float16 holds neither the squares nor the epsilon."""
     if len([value for value in node.outputs if value.uses()]) > 1:
-        raise refuse(node, "only its first result can be used")
+        raise refuse(node, "only its first output is supported")
     ops, x = low.ops, low.var(node, 0)
     rank = len(x.type.shape)
     first = attr_int(node, "axis", -1) % rank
@@ -68,7 +68,7 @@ def matmul(low: Lowering, node: ir.Node) -> Any:
     """MatMul -> a batched product, which broadcasts the axes before the last two as ONNX does."""
     pair = low.var(node, 0), low.var(node, 1)
     if any(len(x.type.shape) < 2 for x in pair):
-        raise refuse(node, "there is no rule for vectors")
+        raise refuse(node, "no conversion rule for vectors")
     return low.ops.broadcasting_batch_matmul(*pair)
 
 
@@ -83,12 +83,12 @@ def reshape(low: Lowering, node: ir.Node) -> Any:
     """Reshape -> reshape; where the size is free, the shape may hold one -1 and zeros for sides that stay."""
     x, shape = low.var(node, 0), constant(need(node, 1))
     if shape is None:
-        raise refuse(node, "its shape depends on the size of the picture: export it for one size")
+        raise refuse(node, "its shape depends on the input size: export it for one size")
     if None in sides_of(x) and -1 not in shape:
-        raise refuse(node, f"the shape {shape.tolist()} fits one size of the picture only: export it for that size")
+        raise refuse(node, f"the shape {shape.tolist()} fits one input size only: export it for that size")
     whole = [int(x.type.shape[i]) if n == 0 else int(n) for i, n in enumerate(shape.tolist())]
     if min(whole) < -1:
-        raise refuse(node, "it keeps a side that is free: export it for one size")
+        raise refuse(node, "it keeps a dynamic axis: export it for one size")
     return low.ops.reshape(x, np.array(whole, np.int32))
 
 
@@ -111,7 +111,7 @@ def expand(low: Lowering, node: ir.Node) -> Any:
     """Expand -> broadcast_to."""
     x, shape = low.var(node, 0), constant(need(node, 1))
     if shape is None or None in sides_of(x):
-        raise refuse(node, "its shape depends on the size of the picture: export it for one size")
+        raise refuse(node, "its shape depends on the input size: export it for one size")
     return low.ops.broadcast_to(x, np.array(np.broadcast_shapes(x.type.shape, tuple(shape)), np.uint32))
 
 

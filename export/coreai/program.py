@@ -90,13 +90,13 @@ def convert(plan: Plan) -> Any:
     """The Core AI program of ``plan``, in memory.
 
     Raises:
-        UnsupportedOperator: an operator has no rule, or its settings are not ones that Core AI has.
+        UnsupportedOperator: an operator has no conversion rule, or attributes that Core AI does not support.
         BadInput: two ends would have one name.
     """
     inputs, outputs = plan.ends()
     names = [end.name for end in (*inputs, *outputs)]
     if len(set(names)) < len(names):
-        raise BadInput(f"coreai: inputs and outputs need names that differ, not {', '.join(names)}")
+        raise BadInput(f"coreai: input and output names must be unique, got {', '.join(names)}")
 
     def write(*values: Any) -> Sequence[Any]:
         low = Lowering(plan.precision, plan.table, fallback=plan.fallback)
@@ -136,7 +136,7 @@ def _with_shape(low: Lowering, node: ir.Node, result: Any) -> Any:
     sides = [int(n) if isinstance(n, int) else None for n in shape]
     found = sides_of(result)
     if len(found) != len(sides) or any(None not in {a, b} and a != b for a, b in zip(found, sides, strict=True)):
-        raise refuse(node, f"Core AI makes {found} of it, and the graph has {tuple(sides)}")
+        raise refuse(node, f"Core AI infers the shape {found}, but the graph has {tuple(sides)}")
     merged = [a if a is not None else b for a, b in zip(sides, found, strict=True)]
     return refined(low, result, merged)
 

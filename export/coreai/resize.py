@@ -94,7 +94,7 @@ def _at_any_size(low: Lowering, node: ir.Node, x: Any) -> Any:
     """By whole factors, which say where pixels lie whatever the size."""
     factors = resampling.factors(node)
     if factors is None or not all(factor.is_integer() and factor >= 1 for factor in factors):
-        raise refuse(node, "by these factors, or to a size, it needs a fixed size: export it for one size")
+        raise refuse(node, "these factors, or a target size, need a fixed input size: export it for one size")
     pair = (_coordinates(node), attr_str(node, "nearest_mode", "round_prefer_floor"))
     nearest = _mode(node) == "nearest" and pair in _REPEATS
     linear = _mode(node) == "linear" and pair[0] in {"half_pixel", "asymmetric"} and not attr_int(node, "antialias", 0)

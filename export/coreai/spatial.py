@@ -24,10 +24,10 @@ _MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
 def _window(node: ir.Node) -> tuple[Array, Array, Array]:
     """Kernel, strides and dilations of a pool."""
     if attr_int(node, "ceil_mode", 0):
-        raise refuse(node, "there is no rule for windows that end beyond the picture (ceil_mode)")
+        raise refuse(node, "no conversion rule for windows that end beyond the input (ceil_mode)")
     kernel = attr_ints(node, "kernel_shape", ())
     if len(kernel) != 2:
-        raise refuse(node, f"its window has {len(kernel)} axes, and there is a rule for two")
+        raise refuse(node, f"its window has {len(kernel)} axes: expected 2")
     steps = (attr_ints(node, name, (1, 1)) for name in ("strides", "dilations"))
     return tuple(np.array(pair, np.uint32) for pair in (kernel, *steps))  # type: ignore[return-value]  # three of them
 
@@ -63,7 +63,7 @@ def _counts(low: Lowering, node: ir.Node) -> Array:
     lines = []
     for axis, (side, before, after) in enumerate(zip(sides, (top, left), (bottom, right), strict=True)):
         if side is None:
-            raise refuse(node, "an average that leaves padding out needs a fixed size: export it for one size")
+            raise refuse(node, "an average that excludes padding needs a fixed size: export it for one size")
         kernel, stride, dilation = (int(pair[axis]) for pair in _window(node))
         there = np.pad(np.ones(side), (before, after))
         starts = range(0, len(there) - (kernel - 1) * dilation, stride)
@@ -77,11 +77,11 @@ def pad(low: Lowering, node: ir.Node) -> Any:
     """Pad -> pad; reflect and edge take height and width only."""
     mode = attr_str(node, "mode", "constant")
     if mode not in _MODES:
-        raise refuse(node, f"there is no rule for mode {mode!r}")
+        raise refuse(node, f"no conversion rule for mode {mode!r}")
     x = low.var(node, 0)
     amounts = _amounts(node, len(x.type.shape))
     if mode != "constant" and amounts[:, :-2].any():
-        raise refuse(node, f"mode {mode!r} takes height and width only")
+        raise refuse(node, f"mode {mode!r} supports height and width only")
     fill = constant(operand(node, 2)) if mode == "constant" else None
     value = low.fit(node, 0.0 if fill is None else fill.reshape(()))
     return low.ops.pad(x, amounts.T.reshape(-1).astype(np.uint32), value[()], _MODES[mode])
@@ -91,7 +91,7 @@ def _amounts(node: ir.Node, rank: int) -> Array:
     """How much each axis grows, before and after: (2, rank)."""
     given = need_constant(node, 1).astype(np.int32).reshape(2, -1)
     if (given < 0).any():
-        raise refuse(node, "negative pads crop: that is a Slice")
+        raise refuse(node, "negative pads crop: use Slice")
     axes = constant(operand(node, 3))
     amounts = np.zeros((2, rank), np.int32)
     amounts[:, range(rank) if axes is None else axes.astype(int)] = given
@@ -103,7 +103,7 @@ def cut(low: Lowering, node: ir.Node) -> Any:
     x = low.var(node, 0)
     sides = sides_of(x)
     if any(constant(value) is None for value in node.inputs[1:] if value is not None):
-        raise refuse(node, "its place depends on the size of the picture: export it for one size")
+        raise refuse(node, "its position depends on the input size: export it for one size")
     starts, ends = need_constant(node, 1).tolist(), need_constant(node, 2).tolist()
     axes = _integers(node, 3, list(range(len(starts))))
     steps = _integers(node, 4, [1] * len(starts))
@@ -121,7 +121,7 @@ def _bounds(node: ir.Node, side: int | None, start: int, stop: int) -> tuple[int
         first, last, _ = slice(start, stop).indices(side)
         return first, last
     if start < 0 or stop < _TO_THE_END:
-        raise refuse(node, "it cuts a side that is free: export it for one size")
+        raise refuse(node, "it slices a dynamic axis: export it for one size")
     return start, _TO_THE_END
 
 

@@ -49,7 +49,7 @@ class CoreAI:
         """Write ``<network>_x<scale>_<precision>.aimodel/``.
 
         Raises:
-            UnsupportedOperator: the graph holds an operator that there is no rule for.
+            UnsupportedOperator: the graph holds an operator without a conversion rule.
             BadInput: the graph was made for another size than ``options.size``, or the folder cannot be written.
             NotInstalled: coreai-core is missing.
         """

@@ -69,7 +69,7 @@ def prelu(low: Lowering, node: ir.Node, name: str) -> Any:
     x, slope = low.var(node, 0), low.array(node, 1)
     channels = x.shape[1]
     if slope.size not in {1, channels} or (slope.ndim >= 3 and slope.shape[-3] != slope.size):
-        raise refuse(node, f"slopes of shape {slope.shape} are not one per channel")
+        raise refuse(node, f"a slope of shape {slope.shape}: expected one per channel")
     return low.mb.prelu(x=x, alpha=np.resize(slope.reshape(-1), channels), name=name)
 
 
@@ -86,5 +86,5 @@ def gelu(low: Lowering, node: ir.Node, name: str) -> Any:
     """Gelu -> gelu with its mode: by erf (EXACT) or by tanh."""
     mode = attr_str(node, "approximate", "none")
     if mode not in _GELU:
-        raise refuse(node, f"there is no rule for the approximation {mode!r}")
+        raise refuse(node, f"no conversion rule for the approximation {mode!r}")
     return low.mb.gelu(x=low.var(node, 0), mode=_GELU[mode], name=name)

@@ -168,7 +168,7 @@ class Trial:
         return frozenset(self._nodes)
 
     def _blame(self, nodes: Sequence[str], small: float) -> dict[tuple[str, ...], float]:
-        """Groups of operators and the error when they alone are float16; those of more than one make a small one."""
+        """Output error with only this group in float16; groups whose error is small are not split further."""
         errors = self._errors(frozenset())
         worst = errors.index(max(errors))
         groups, blamed = [tuple(nodes)], {}

@@ -24,7 +24,7 @@ def gather(low: Lowering, node: ir.Node, name: str) -> Any:
     if held is None:
         return low.mb.gather(x=x, indices=low.var(node, 1), axis=axis, name=name)
     if not isinstance(size, int | np.integer) and (held < 0).any():
-        raise refuse(node, "it counts from the end of an axis without a fixed size: export it for one size")
+        raise refuse(node, "it indexes a dynamic axis from the end: export it for one size")
     places = np.where(held < 0, held + size, held) if (held < 0).any() else held
     return low.mb.gather(x=x, indices=places.astype(np.int32), axis=axis, name=name)
 
@@ -34,7 +34,7 @@ def resample(low: Lowering, node: ir.Node, name: str) -> Any:
     x, places = low.var(node, 0), low.var(node, 1)
     mode, border = attr_str(node, "mode", "linear"), attr_str(node, "padding_mode", "zeros")
     if mode not in _MODES or x.rank != 4:
-        raise refuse(node, f"mode {mode} of {x.rank} axes: Core ML samples pictures, by linear or nearest")
+        raise refuse(node, f"mode {mode} of rank {x.rank}: Core ML samples 4-D tensors, linear or nearest")
     return low.mb.resample(
         x=x,
         coordinates=places,
@@ -51,7 +51,7 @@ def top_k(low: Lowering, node: ir.Node, name: str) -> Any:
     """TopK in order -> topk; where they lie cannot be asked for."""
     count = constant(need(node, 1))
     if count is None or node.outputs[1].uses() or node.outputs[1].is_graph_output():
-        raise refuse(node, "only a known number, without their places")
+        raise refuse(node, "only a constant k, without indices")
     smallest = not attr_int(node, "largest", 1)
     values, places = low.mb.topk(
         x=low.var(node, 0), k=int(count.reshape(-1)[0]), axis=attr_int(node, "axis", -1), ascending=smallest, name=name
@@ -69,6 +69,6 @@ def first_ios(node: ir.Node) -> int:
 def extreme(low: Lowering, node: ir.Node, name: str, op: str) -> Any:
     """ArgMax, ArgMin -> reduce_argmax, reduce_argmin."""
     if attr_int(node, "select_last_index", 0):
-        raise refuse(node, "of equal ones the last: Core ML takes the first")
+        raise refuse(node, "select_last_index: Core ML selects the first of equal values")
     keep = bool(attr_int(node, "keepdims", 1))
     return getattr(low.mb, op)(x=low.var(node, 0), axis=attr_int(node, "axis", 0), keep_dims=keep, name=name)

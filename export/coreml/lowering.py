@@ -99,5 +99,5 @@ class Lowering(TypedLowering):
 
 
 def refuse(node: ir.Node, why: str) -> UnsupportedOperator:
-    """The error that says that Core ML cannot take ``node``."""
+    """The error for a ``node`` that Core ML does not support."""
     return UnsupportedOperator("coreml", node.op_type, node.name or "", why)

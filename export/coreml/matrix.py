@@ -34,7 +34,7 @@ def layer_norm(low: Lowering, node: ir.Node, name: str) -> Any:
     """LayerNormalization -> layer_norm over the axes from ``axis`` on, with its scale, bias and epsilon."""
     x = low.var(node, 0)
     if len([value for value in node.outputs if value.uses()]) > 1:
-        raise refuse(node, "only its first result can be used")
+        raise refuse(node, "only its first output is supported")
     first = attr_int(node, "axis", -1) % x.rank
     if not all(isinstance(n, int) for n in x.shape[first:]):
         raise refuse(node, "it normalizes over height or width: export it for one size")
@@ -67,9 +67,9 @@ def reshape(low: Lowering, node: ir.Node, name: str) -> Any:
     """Reshape -> reshape; the shape must be constant, and where the size is free it may hold one -1."""
     x, shape = low.var(node, 0), constant(need(node, 1))
     if shape is None:
-        raise refuse(node, "its shape depends on the size of the picture: export it for one size")
+        raise refuse(node, "its shape depends on the input size: export it for one size")
     if not _is_fixed(x) and -1 not in shape:
-        raise refuse(node, f"the shape {shape.tolist()} fits one size of the picture only: export it for that size")
+        raise refuse(node, f"the shape {shape.tolist()} fits one input size only: export it for that size")
     whole = [x.shape[i] if n == 0 else n for i, n in enumerate(shape.astype(np.int32).tolist())]
     return low.mb.reshape(x=x, shape=whole, name=name)
 
@@ -94,7 +94,7 @@ def expand(low: Lowering, node: ir.Node, name: str) -> Any:
     """Expand -> tile of the axes of size one."""
     x, shape = low.var(node, 0), constant(need(node, 1))
     if shape is None:
-        raise refuse(node, "its shape depends on the size of the picture: export it for one size")
+        raise refuse(node, "its shape depends on the input size: export it for one size")
     wanted = [1] * (x.rank - shape.size) + [int(n) for n in shape]
     if len(wanted) > x.rank:
         x = low.mb.expand_dims(x=x, axes=list(range(len(wanted) - x.rank)), name=f"{name}_ranked")

@@ -105,7 +105,7 @@ def convert(plan: Plan) -> Any:
     """The ``coremltools`` model of ``plan``, in memory.
 
     Raises:
-        UnsupportedOperator: an operator has no rule, or its settings are not ones that Core ML has.
+        UnsupportedOperator: an operator has no conversion rule, or attributes that Core ML does not support.
     """
     require_rules("coreml", plan.nodes(), lambda node: table.of(node).mil is not None)
     ct = load()
@@ -208,7 +208,7 @@ def _only_moves(node: ir.Node) -> bool:
 def _write(low: Lowering, node: ir.Node, name: str) -> Any:
     result = rule_for(node)(low, node, name)
     if result.rank > MOST_AXES:
-        raise refuse(node, f"its result has {result.rank} axes, and Core ML takes {MOST_AXES}")
+        raise refuse(node, f"its output has rank {result.rank}; Core ML supports up to {MOST_AXES}")
     return result
 
 

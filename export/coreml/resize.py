@@ -39,7 +39,7 @@ def resize(low: Lowering, node: ir.Node, name: str) -> Any:
     if mode not in {"nearest", "linear"} or attr_int(node, "antialias", 0):
         return _matrices(low, node, name)
     if coordinates.removeprefix("pytorch_") not in _SAMPLING:
-        raise refuse(node, f"there is no rule for {coordinates!r} coordinates")
+        raise refuse(node, f"no conversion rule for {coordinates!r} coordinates")
     if _size_of_another(node):
         return _to_the_size_of_another(low, node, name)
     factors = _factors(node, low.var(node, 0))
@@ -63,7 +63,7 @@ def _to_the_size_of_another(low: Lowering, node: ir.Node, name: str) -> Any:
     """Linear to sizes that are computed: resize (iOS 17), whose sampling modes are those of resize_bilinear."""
     coordinates = _coordinates(node)
     if attr_str(node, "mode", "nearest") != "linear" or coordinates == "asymmetric":
-        raise refuse(node, "to a size that is computed, only linear with half_pixel or align_corners has a rule")
+        raise refuse(node, "to a computed size, only linear with half_pixel or align_corners is supported")
     size = low.mb.slice_by_index(x=low.var(node, 3), begin=[2], end=[4], name=f"{name}_size")
     return low.mb.resize(
         x=low.var(node, 0),
@@ -151,7 +151,7 @@ def _fixed_sides(node: ir.Node, x: Any) -> tuple[int, int]:
     height, width = x.shape[2:]
     if not (isinstance(height, int) and isinstance(width, int)):
         mode = attr_str(node, "mode", "nearest")
-        raise refuse(node, f"{mode} of these factors needs a fixed size: export it for one size")
+        raise refuse(node, f"{mode} with these factors needs a fixed size: export it for one size")
     if not resampling.known(node):
         raise refuse(node, "only height and width can be resized, by constant factors or to a constant size")
     return height, width

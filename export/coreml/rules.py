@@ -36,7 +36,7 @@ def ios_of(node: ir.Node) -> int:
     """The first iOS whose operator set has what the rule writes for a node.
 
     Raises:
-        UnsupportedOperator: there is no rule.
+        UnsupportedOperator: no conversion rule.
     """
     since = rule_for(node).since
     first: int = FIRST_IOS if since is None else resolved(since)(node)

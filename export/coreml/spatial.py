@@ -26,7 +26,7 @@ def bias(low: Lowering, node: ir.Node) -> dict[str, Any]:
 def window(node: ir.Node) -> dict[str, Any]:
     """Strides and explicit padding of a sliding window, as MIL takes them."""
     if attr_str(node, "auto_pad", "NOTSET") != "NOTSET":
-        raise refuse(node, "its padding must be given in numbers (auto_pad is not)")
+        raise refuse(node, "its pads must be explicit, not auto_pad")
     top, left, bottom, right = attr_ints(node, "pads", (0, 0, 0, 0))
     return {
         "strides": attr_ints(node, "strides", (1, 1)),
@@ -43,7 +43,7 @@ def _pool(node: ir.Node) -> dict[str, Any]:
     if attr_int(node, "ceil_mode", 0):
         top, bottom, left, right = settings["pad"]
         if top != bottom or left != right:
-            raise refuse(node, f"Core ML's ceil_mode takes even padding, not {settings['pad']}")
+            raise refuse(node, f"Core ML's ceil_mode needs symmetric padding, not {settings['pad']}")
         settings["ceil_mode"] = True
     return settings
 
@@ -57,7 +57,7 @@ def average_pool(low: Lowering, node: ir.Node, name: str) -> Any:
     """AveragePool -> avg_pool; whether padding counts is kept."""
     counted = bool(attr_int(node, "count_include_pad", 0))
     if counted and attr_int(node, "ceil_mode", 0):
-        raise refuse(node, "what an average beyond the padding is divided by is not defined for ceil_mode in Core ML")
+        raise refuse(node, "Core ML does not define the divisor of windows beyond the padding (ceil_mode)")
     return low.mb.avg_pool(x=low.var(node, 0), **_pool(node), exclude_padding_from_average=not counted, name=name)
 
 
@@ -65,7 +65,7 @@ def pad(low: Lowering, node: ir.Node, name: str) -> Any:
     """Pad -> pad of the last axes, from the first one that grows; reflect and edge of height and width only."""
     mode = attr_str(node, "mode", "constant")
     if mode not in {"constant", *_MIL_PAD}:
-        raise refuse(node, f"there is no rule for mode {mode!r}")
+        raise refuse(node, f"no conversion rule for mode {mode!r}")
     x = low.var(node, 0)
     amounts = _amounts(node, x.rank)
     grown = np.flatnonzero(amounts.any(axis=0))
@@ -76,7 +76,7 @@ def pad(low: Lowering, node: ir.Node, name: str) -> Any:
         value = low.fit(node, 0.0 if fill is None else fill.reshape(()))
         return low.mb.pad(x=x, pad=ends, mode="constant", constant_val=value, name=name)
     if first < x.rank - 2:
-        raise refuse(node, f"mode {mode!r} takes height and width only")
+        raise refuse(node, f"mode {mode!r} supports height and width only")
     return low.mb.pad(x=x, pad=ends, mode=_MIL_PAD[mode], name=name)
 
 
@@ -84,7 +84,7 @@ def _amounts(node: ir.Node, rank: int) -> Array:
     """How much each axis grows, before and after: (2, rank)."""
     given = need_constant(node, 1).astype(np.int32).reshape(2, -1)
     if (given < 0).any():
-        raise refuse(node, "negative pads crop: that is a Slice")
+        raise refuse(node, "negative pads crop: use Slice")
     axes = constant(operand(node, 3))
     amounts = np.zeros((2, rank), np.int32)
     amounts[:, range(rank) if axes is None else axes.astype(int)] = given
@@ -95,7 +95,7 @@ def slice_(low: Lowering, node: ir.Node, name: str) -> Any:
     """Slice -> slice_by_index; axes that are not named, and open ends, are masked."""
     x = low.var(node, 0)
     if any(constant(value) is None for value in node.inputs[1:] if value is not None):
-        raise refuse(node, "its place depends on the size of the picture: export it for one size")
+        raise refuse(node, "its position depends on the input size: export it for one size")
     starts, ends = need_constant(node, 1).tolist(), need_constant(node, 2).tolist()
     axes = _integers(node, 3, list(range(len(starts))))
     steps = _integers(node, 4, [1] * len(starts))
@@ -120,7 +120,7 @@ def _backwards(low: Lowering, node: ir.Node, x: Any, axis: int, places: slice, n
     """The rows ``places``, which go backwards, one by one."""
     size = x.shape[axis]
     if not isinstance(size, int | np.integer):
-        raise refuse(node, "it goes backwards along an axis without a fixed size: export it for one size")
+        raise refuse(node, "it slices a dynamic axis backward: export it for one size")
     stop = None if places.stop < -size else places.stop
     rows = np.arange(size)[places.start : stop : places.step]
     return low.mb.gather(x=x, indices=rows.astype(np.int32), axis=axis, name=name)

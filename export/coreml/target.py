@@ -59,7 +59,7 @@ class CoreML:
         takes and gives RGB and gray pictures as such, described as uint8 (1, H, W, C), everything else as float32.
 
         Raises:
-            UnsupportedOperator: the graph holds an operator that there is no rule for.
+            UnsupportedOperator: the graph holds an operator without a conversion rule.
             NotInstalled: coremltools is missing.
             BadInput: the folder cannot be written.
         """
@@ -72,7 +72,7 @@ class CoreML:
 
 def _without_pictures(plan: Plan) -> Skipped:
     what = f"{TARGET.name}/{plan.precision}/{plan.variant}"
-    return Skipped(what, "no input and no output is an RGB or gray picture, which Core ML's pictures are")
+    return Skipped(what, "no input or output is an RGB or gray picture, the only kinds of Core ML's image type")
 
 
 def _lower(plan: Plan, folder: Path) -> Artifact:

@@ -46,11 +46,11 @@ def opset_of(imports: Iterable[onnx.OperatorSetIdProto], where: str) -> int:
     """
     versions = [entry.version for entry in imports if entry.domain in DEFAULT_DOMAINS]
     if not versions:
-        raise BadInput(f"{where}: it does not say which version of ONNX's operators it was written for")
+        raise BadInput(f"{where}: it declares no opset version")
     if max(versions) not in OPSETS:
         raise BadInput(
             f"{where}: written for opset {max(versions)}; clearport reads {OPSETS[0]} to {OPSETS[-1]}: export it again "
-            "with an opset in between, such as 20"
+            "with an opset in this range, such as 20"
         )
     return max(versions)
 
@@ -111,7 +111,7 @@ def _check_names(model: onnx.ModelProto, path: Path) -> None:
     names += [value.name for value in (*model.graph.input, *model.graph.output, *model.graph.initializer)]
     names += [word for function in model.functions for word in (function.name, function.domain)]
     if not all(isinstance(name, str) for name in names):
-        raise BadInput(f"{path}: a name in it is no text (UTF-8)")
+        raise BadInput(f"{path}: a name in it is not valid UTF-8")
 
 
 def _check_operators(model: onnx.ModelProto, path: Path) -> None:
@@ -168,7 +168,7 @@ def put_in_order(graph: onnx.GraphProto, path: Path) -> None:
                     ready.append(reader)
     if len(order) < len(needs):
         stuck = [_layer(graph.node[index]) for index in range(len(needs)) if missing[index]]
-        raise BadInput(f"{path}: its operators read each other in a circle: {', '.join(map(repr, stuck[:4]))}")
+        raise BadInput(f"{path}: its operators form a cycle: {', '.join(map(repr, stuck[:4]))}")
     if not _in_order(graph, needs, written):
         nodes = [graph.node[index] for index in order]
         del graph.node[:]
@@ -225,7 +225,7 @@ def _check_functions(model: onnx.ModelProto, path: Path) -> None:
         done = [name for name, called in open_.items() if not called & set(open_)]
         if not done:
             raise BadInput(
-                f"{path}: its functions call each other in a circle: {', '.join(sorted(n for _, n in open_))}"
+                f"{path}: its functions call each other recursively: {', '.join(sorted(n for _, n in open_))}"
             )
         for name in done:
             del open_[name]

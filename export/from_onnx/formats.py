@@ -86,7 +86,7 @@ def _open_input(value: ir.Value, name: str) -> None:
             continue
         if not _moves(node):
             raise BadInput(
-                f"{name}: {node.op_type} {layer_of(node)!r} computes with the whole numbers of input {value.name!r}: "
+                f"{name}: {node.op_type} {layer_of(node)!r} computes with the integer input {value.name!r}: "
                 "cast the input to float first"
             )
         for written in node.outputs:
@@ -106,7 +106,7 @@ def _open_output(body: ir.Graph, value: ir.Value, name: str) -> None:
                 _open_output(body, read, name)
         return
     if node.op_type != "Cast":
-        raise BadInput(f"{name}: {node.op_type} {layer_of(node)!r} computes output {value.name!r} in whole numbers")
+        raise BadInput(f"{name}: {node.op_type} {layer_of(node)!r} computes output {value.name!r} in integers")
     source = graphs.need(node, 0)
     rounding = source.producer()
     if rounding is not None and rounding.op_type == "Round":

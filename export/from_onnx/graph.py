@@ -115,9 +115,7 @@ def _set_shape(value: onnx.ValueInfoProto, shape: Sequence[int | str]) -> None:
 def _check_size(value: onnx.ValueInfoProto, where: str) -> None:
     sides = [side.dim_value for side in value.type.tensor_type.shape.dim if side.HasField("dim_value")]
     if math.prod(sides) > MOST_VALUES:
-        raise BadInput(
-            f"{where}: value {value.name!r} has {'x'.join(map(str, sides))} numbers: more than fits into memory"
-        )
+        raise BadInput(f"{where}: value {value.name!r} has {'x'.join(map(str, sides))} elements: too large for memory")
 
 
 def _tidy(model: ir.Model, name: str) -> None:

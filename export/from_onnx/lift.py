@@ -72,7 +72,7 @@ def _lift(body: ir.Graph | ir.Function, version: int, name: str) -> None:
         refused += _unknown(node)
     if refused:
         raise BadInput(
-            f"{name}: written for opset {version}, with what opset {graphs.OPSET} lacks: {'; '.join(refused)}"
+            f"{name}: written for opset {version}, with features that opset {graphs.OPSET} lacks: {'; '.join(refused)}"
         )
 
 

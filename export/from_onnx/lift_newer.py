@@ -43,7 +43,7 @@ def _rms_normalization(node: ir.Node) -> None:
     """x / sqrt(mean(x^2) + epsilon) * scale, over the axes from ``axis`` on."""
     source, axis = graphs.need(node, 0), graphs.attr_int(node, "axis", -1)
     if source.shape is None:
-        raise BadInput(f"RMSNormalization {layer_of(node)!r}: the rank of what it reads is unknown")
+        raise BadInput(f"RMSNormalization {layer_of(node)!r}: the rank of its input is unknown")
     count = len(source.shape)
     axes = constant(node, np.arange(axis % count, count, dtype=np.int64))
     mean = before(node, "ReduceMean", [before(node, "Mul", [source, source]), axes], keepdims=1)
@@ -63,7 +63,7 @@ def _group_normalization(node: ir.Node) -> None:
     normal = before(node, "InstanceNormalization", [split, ones, zeros], epsilon=epsilon)
     whole = before(node, "Reshape", [normal, shape])
     if source.shape is None:
-        raise BadInput(f"GroupNormalization {layer_of(node)!r}: the rank of what it reads is unknown")
+        raise BadInput(f"GroupNormalization {layer_of(node)!r}: the rank of its input is unknown")
     place = constant(node, np.arange(1, len(source.shape) - 1, dtype=np.int64))
     scaled = before(node, "Mul", [whole, before(node, "Unsqueeze", [gain, place])])
     _become(node, "Add", [scaled, before(node, "Unsqueeze", [offset, place])])
@@ -82,7 +82,7 @@ def _attention(node: ir.Node) -> None:
         or ranks != [4, 4, 4]
     ):
         raise BadInput(
-            f"Attention {layer_of(node)!r}: only its plain form is read (four axes, no cache, no causal mask): export "
+            f"Attention {layer_of(node)!r}: only its plain form is supported (4-D, no cache, no causal mask): export "
             "with opset 20"
         )
     size = query.shape[3] if query.shape is not None else None

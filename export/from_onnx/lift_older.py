@@ -89,9 +89,7 @@ def _resize_10(node: ir.Node) -> None:
         return
     factors = graphs.constant(scales)
     if factors is None:
-        raise BadInput(
-            f"Resize {layer_of(node)!r}: its factors are computed, so that it is not known whether it shrinks"
-        )
+        raise BadInput(f"Resize {layer_of(node)!r}: its scales are computed, so it is unknown whether it downsamples")
     shrunk, grown = np.where(factors < 1, factors, 1), np.where(factors < 1, 1, factors)
     node.attributes["nearest_mode"] = ir.AttrString("nearest_mode", "ceil" if (factors < 1).any() else "floor")
     if (factors < 1).any() and (factors > 1).any():
@@ -147,7 +145,9 @@ def _resize_11(node: ir.Node) -> None:
         rounding = {"floor": "round_prefer_ceil", "round_prefer_floor": "ceil"}
         kind = graphs.attr_str(node, "nearest_mode", "round_prefer_floor")
         if kind not in rounding or graphs.attr_str(node, "mode", "nearest") != "nearest":
-            raise BadInput(f"Resize {layer_of(node)!r}: {name} tf_half_pixel_for_nn has no newer form with {kind}")
+            raise BadInput(
+                f"Resize {layer_of(node)!r}: {name} tf_half_pixel_for_nn has no equivalent in newer opsets with {kind}"
+            )
         node.attributes["nearest_mode"] = ir.AttrString("nearest_mode", rounding[kind])
         node.attributes[name] = ir.AttrString(name, "half_pixel")
     if graphs.attr_str(node, name, "half_pixel") != "tf_crop_and_resize":

@@ -196,7 +196,7 @@ def _end(value: onnx.ValueInfoProto, given: Given, taken: Collection[str], role:
         for axis, side in enumerate(kind.shape.dim)
     )
     if any(isinstance(n, int) and n < 1 for n in shape):
-        raise BadInput(f"{given.path}: {value.name!r} has the shape {shape}, which is empty")
+        raise BadInput(f"{given.path}: {value.name!r} has the empty shape {shape}")
     layout = layout_of(shape)
     ordered = (shape[0], shape[3], *shape[1:3]) if layout == "NHWC" else shape
     dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
@@ -223,7 +223,7 @@ def _single(shape: Shape, name: str, given: Given) -> Shape:
         return (1, *shape[1:])
     if shape[0] != 1 and len(shape) == 4:
         raise BadInput(
-            f"{given.path}: {name!r} takes {shape[0]} pictures at once; artifacts take one: export it with a batch of 1"
+            f"{given.path}: {name!r} has batch size {shape[0]}; artifacts have batch size 1: export it with batch 1"
         )
     return shape
 

@@ -46,7 +46,7 @@ def taken_apart(model: ir.Model, name: str) -> tuple[Rounding, ...]:
     others = [f"{node.op_type} {layer_of(node)!r}" for node in model.graph if node.op_type in _OTHERS]
     if others:
         raise BadInput(
-            f"{name}: it holds integer operators ({', '.join(others[:4])}): write it in the QDQ form, or give the "
+            f"{name}: it holds integer operators ({', '.join(others[:4])}): convert it to QDQ form, or give the "
             "float network"
         )
     found: list[Rounding] = []
@@ -87,7 +87,7 @@ def _dequantize(node: ir.Node, name: str, found: list[Rounding]) -> None:
         source.type = ir.TensorType(ir.DataType.FLOAT)
         _replace(node, result)
         return
-    raise BadInput(f"{name}: DequantizeLinear {layer_of(node)!r} reads whole numbers that are computed")
+    raise BadInput(f"{name}: DequantizeLinear {layer_of(node)!r} reads computed integers")
 
 
 def _cut(value: ir.Value) -> bool:
@@ -103,7 +103,7 @@ def _end_quantized(node: ir.Node, name: str, found: list[Rounding]) -> None:
         if not result.uses():
             graphs_of(node).remove(node)
             return
-        raise BadInput(f"{name}: QuantizeLinear {layer_of(node)!r}: its whole numbers are computed with")
+        raise BadInput(f"{name}: QuantizeLinear {layer_of(node)!r}: its integers are used in further arithmetic")
     scale, zero, kind = _parameters(node, name)
     value = graphs.need(node, 0)
     found.append(_rounding(value, scale, zero, kind))
@@ -138,10 +138,10 @@ def _parameters(node: ir.Node, name: str) -> tuple[Array, Array, str]:
     if scale is None or (zero is None and graphs.operand(node, 2) is not None):
         raise BadInput(f"{what}: its scale or zero point is computed")
     if graphs.attr_int(node, "block_size", 0):
-        raise BadInput(f"{what}: scales of blocks are not read")
+        raise BadInput(f"{what}: block-wise scales are not supported")
     kind = "uint8" if zero is None else str(zero.dtype)
     if kind not in _ENDS and kind != "int32":
-        raise BadInput(f"{what}: {kind} is not read; expected 8 bits")
+        raise BadInput(f"{what}: {kind} is not supported; expected 8 bits")
     return np.asarray(scale, np.float64), np.asarray(0 if zero is None else zero, np.float64), kind
 
 

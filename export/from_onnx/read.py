@@ -90,9 +90,9 @@ def read(path: Path) -> Given:
 def _bytes(path: Path) -> bytes:
     try:
         if not path.is_file():
-            raise BadInput(f"{path}: there is no such file")
+            raise BadInput(f"{path}: no such file")
         if path.stat().st_size > tensors.MOST_BYTES:
-            raise BadInput(f"{path}: larger than 2 GiB, which no ONNX file can be")
+            raise BadInput(f"{path}: larger than 2 GiB, the limit of the ONNX format")
         return path.read_bytes()
     except OSError as error:
         raise explain(error, path) from error

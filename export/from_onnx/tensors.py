@@ -51,7 +51,7 @@ def complete(model: onnx.ModelProto, path: Path) -> None:
     for tensor in tensors(model):
         total += _bytes_of(tensor, path)
         if total > MOST_BYTES:
-            raise BadInput(f"{path}: its tensors take more than 2 GiB: more than any network that this is for")
+            raise BadInput(f"{path}: its tensors exceed 2 GiB, the limit here")
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _read_beside(tensor, path)
         _check_data(tensor, path)
@@ -149,7 +149,7 @@ def _place(tensor: onnx.TensorProto, location: str, path: Path) -> Path:
     if not data.is_relative_to(folder):
         raise _wrong(tensor, path, f"its data lie in {location!r}, which leads out of the folder of the model")
     if not data.is_file():
-        raise _wrong(tensor, path, f"its data lie in {location!r}, and there is no such file beside the model")
+        raise _wrong(tensor, path, f"its data lie in {location!r}, and no such file beside the model")
     return data
 
 

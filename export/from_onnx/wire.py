@@ -55,7 +55,7 @@ class Census:
 
     def _graph(self, graph: _Field, node: int, depth: int) -> None:
         if depth > MOST_DEPTH:
-            raise BadInput(f"{self._name}: graphs lie within graphs more than {MOST_DEPTH} deep")
+            raise BadInput(f"{self._name}: subgraphs are nested more than {MOST_DEPTH} deep")
         for field in self._fields(graph.begin, graph.end):
             if field.number == node:
                 self.nodes += 1
@@ -65,7 +65,7 @@ class Census:
             if self.nodes > MOST_NODES or self.entries > MOST_ENTRIES:
                 raise BadInput(
                     f"{self._name}: more than {MOST_NODES:,} operators or {MOST_ENTRIES:,} tensors and descriptions: "
-                    "more than any network that this is for has"
+                    "the limit here"
                 )
 
     def _within(self, node: _Field, depth: int) -> None:
@@ -108,4 +108,4 @@ class Census:
         raise self._broken()
 
     def _broken(self) -> BadInput:
-        return BadInput(f"{self._name}: not an ONNX model: its bytes are no protobuf message, or the file is cut short")
+        return BadInput(f"{self._name}: not an ONNX model: invalid protobuf, or the file is truncated")

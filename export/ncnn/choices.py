@@ -86,7 +86,7 @@ def cast(low: Lowering, node: ir.Node) -> None:
     """Cast -> nothing: all are real numbers; without what follows the point where those become whole ones."""
     given, wanted = graphs.need(node, 0).dtype, node.outputs[0].dtype
     if given is None or wanted is None or wanted.name == "BOOL" != given.name:
-        raise refuse(node, f"from {given} to {wanted}: ncnn has real numbers only")
+        raise refuse(node, f"from {given} to {wanted}: ncnn has floating-point values only")
     if given.is_floating_point() and wanted.is_integer():
         low.write(node, "UnaryOp", [low.blob(node)], {0: _TRUNCATED})
         return

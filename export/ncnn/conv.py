@@ -31,7 +31,7 @@ def transposed(low: Lowering, node: ir.Node) -> None:
     """ConvTranspose -> Deconvolution, or DeconvolutionDepthWise where it has groups."""
     kernel, group = _kernel(node), graphs.attr_int(node, "group", 1)
     if "output_shape" in node.attributes:
-        raise refuse(node, "its output_shape must be written as padding")
+        raise refuse(node, "output_shape is not supported: use pads")
     _, outputs, *window = kernel.shape  # (inputs, outputs of one group, height, width)
     turned = kernel.reshape(group, -1, outputs, *window).swapaxes(1, 2)
     more = graphs.attr_ints(node, "output_padding", (0, 0))
@@ -45,13 +45,13 @@ def _kernel(node: ir.Node) -> Array:
     if kernel is None:
         raise refuse(node, "its weights must be constants")
     if kernel.ndim != 4:
-        raise refuse(node, f"weights of shape {kernel.shape}: only two spatial axes have a rule")
+        raise refuse(node, f"weights of shape {kernel.shape}: only two spatial axes are supported")
     return kernel
 
 
 def _settings(node: ir.Node, outputs: int, kernel: Array) -> dict[int, Setting]:
     if graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET":
-        raise refuse(node, "its padding must be given in numbers (auto_pad is not)")
+        raise refuse(node, "its pads must be explicit, not auto_pad")
     top, left, bottom, right = graphs.attr_ints(node, "pads", (0, 0, 0, 0))
     dilations, strides = (graphs.attr_ints(node, name, (1, 1)) for name in ("dilations", "strides"))
     return {
@@ -85,7 +85,7 @@ def instance_norm(low: Lowering, node: ir.Node) -> None:
     value, scale = graphs.need(node, 0), graphs.need_constant(node, 1)
     have = low.whole(node, value)
     if low.shape(value)[0] != 1 or not 2 <= len(have) <= 3:
-        raise refuse(node, f"an input of shape {low.shape(value)}: ncnn has no batch")
+        raise refuse(node, f"an input of shape {low.shape(value)}: ncnn has no batch axis")
     settings: dict[int, Setting] = {0: int(scale.size), 1: graphs.attr_float(node, "epsilon", 1e-5), 2: 1}
     picture = (*have, 1)[:3] if len(have) == 2 else have
     blob = low.reshaped(node, "picture", low.blob(node), have, picture)
@@ -101,7 +101,7 @@ def matmul(low: Lowering, node: ir.Node) -> None:
         return
     rank = len(low.dims(node.outputs[0]))
     if rank < 2:
-        raise refuse(node, "a product of vectors")
+        raise refuse(node, "product of vectors")
     low.write(node, "MatMul", [low.operand(node, index, rank) for index in range(2)], {0: 0})
 
 
@@ -126,7 +126,7 @@ def layer_norm(low: Lowering, node: ir.Node) -> None:
     if graphs.attr_int(node, "axis", -1) % len(shape) != len(shape) - 1 or scale.shape != (shape[-1],):
         raise refuse(node, "it does not normalize the last axis alone")
     if len([result for result in node.outputs if result.uses()]) > 1:
-        raise refuse(node, "only its first result can be used")
+        raise refuse(node, "only its first output is supported")
     offset = graphs.constant(graphs.operand(node, 2))
     settings: dict[int, Setting] = {0: int(scale.size), 1: graphs.attr_float(node, "epsilon", 1e-5), 2: 1}
     numbers = [plain(scale), plain(np.zeros_like(scale) if offset is None else offset)]
@@ -146,5 +146,5 @@ def reshape(low: Lowering, node: ir.Node) -> None:
         low.bind(node, low.blob(node))
         return
     if len(want) > 4:
-        raise refuse(node, f"a result of {len(want)} axes: ncnn's blobs have four")
+        raise refuse(node, f"output rank {len(want)}: ncnn supports up to 4")
     low.write(node, "Reshape", [low.blob(node)], sized(want))

@@ -108,7 +108,7 @@ def prelu(low: Lowering, node: ir.Node) -> None:
     slope, shape, count = graphs.need_constant(node, 1), low.shape(graphs.need(node, 0)), low.count(node)
     channels = shape[1] if count > 1 else low.dims(graphs.need(node, 0))[0]
     if slope.size not in {1, channels} or (slope.ndim >= 3 and slope.shape[-3] != slope.size):
-        raise refuse(node, f"a slope of shape {slope.shape}: one per channel was expected")
+        raise refuse(node, f"a slope of shape {slope.shape}: expected one per channel")
     many = np.tile(slope.reshape(-1), count if slope.size > 1 else 1)
     low.write_each(node, "PReLU", {0: int(many.size)}, [plain(many)])
 
@@ -117,7 +117,7 @@ def gelu(low: Lowering, node: ir.Node) -> None:
     """Gelu -> GELU: by erf or by tanh."""
     mode = graphs.attr_str(node, "approximate", "none")
     if mode not in _GELU:
-        raise refuse(node, f"there is no rule for the approximation {mode!r}")
+        raise refuse(node, f"no conversion rule for the approximation {mode!r}")
     low.write(node, "GELU", [low.blob(node)], {0: _GELU[mode]})
 
 

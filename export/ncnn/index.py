@@ -31,7 +31,7 @@ def gather(low: Lowering, node: ir.Node) -> None:
         _look_up(low, node)
         return
     if indices.ndim != 1 or graphs.constant(value) is not None:
-        raise refuse(node, f"places of {indices.ndim} axes: ncnn has no Gather")
+        raise refuse(node, f"indices of rank {indices.ndim}: ncnn has no Gather")
     shape = low.shape(value)
     axis = graphs.attr_int(node, "axis", 0) % len(shape)
     have = low.whole(node, value)
@@ -48,7 +48,7 @@ def _look_up(low: Lowering, node: ir.Node) -> None:
     held, whole = graphs.constant(table), known(node, shape)
     length, before, after = whole[axis], math.prod(whole[:axis]), math.prod(whole[axis + 1 :])
     if min(before, after) > 1:
-        raise refuse(node, "its places are computed, and lie between other axes: ncnn has no Gather")
+        raise refuse(node, "computed indices on a middle axis: ncnn has no Gather")
     channels = max(before, after)
     if held is not None:
         lines = (
@@ -91,7 +91,7 @@ def extreme(low: Lowering, node: ir.Node, code: int) -> None:
     axis = low.axis(node, value, graphs.attr_int(node, "axis", 0))
     length = have[axis]
     if graphs.attr_int(node, "select_last_index", 0) or len(have) < 2:
-        raise refuse(node, "of equal ones the last, or of a single row: ncnn has no such operator")
+        raise refuse(node, "select_last_index, or a single row: ncnn has no such operator")
     best = low.between(node, "best", "Reduction", [low.blob(node)], {0: code, 1: 0, 3: [axis], 4: 1, 5: 1})
     blob = low.between(node, "apart", "BinaryOp", [low.blob(node), best], {0: _SUB})
     blob = low.between(node, "far", "UnaryOp", [blob], {0: 0})
@@ -112,7 +112,7 @@ def picked(
     """A blob with only ``places`` of an axis, in that order."""
     length, count = have[place], len(places)
     if length * count > _MOST:
-        raise refuse(node, f"{count} of {length} places without an order: ncnn has no Gather")
+        raise refuse(node, f"{count} of {length} irregular indices: ncnn has no Gather")
     ones = np.zeros((count, length), np.float32)
     ones[np.arange(count), [n % length for n in places]] = 1
     before, after = math.prod(have[:place]), math.prod(have[place + 1 :])

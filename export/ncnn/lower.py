@@ -46,7 +46,7 @@ class Lowering:
             dims = self.dims(value)
             if spec.kind == "index" or not 1 <= len(dims) <= len(_SIZE_KEYS):
                 raise BadInput(
-                    f"{TARGET_NAME}: cannot take input {spec.name!r} ({spec.kind}, shape {spec.shape}): blobs hold "
+                    f"{TARGET_NAME}: unsupported input {spec.name!r} ({spec.kind}, shape {spec.shape}): blobs hold "
                     "real numbers on one to four axes"
                 )
             sizes = sized([n if n is not None else FREE for n in dims])
@@ -88,7 +88,7 @@ class Lowering:
         if graphs.constant(value) is not None:
             raise refuse(node, f"its input {index} is a constant")
         if graphs.name_of(value) not in self._blobs:
-            raise refuse(node, f"its input {index} is a size that the picture decides: give --size HEIGHTxWIDTH")
+            raise refuse(node, f"its input {index} is computed from the input size: give --size HEIGHTxWIDTH")
         return self.of(value)
 
     def picture(self, node: ir.Node) -> str:
@@ -100,7 +100,7 @@ class Lowering:
         blob, value = self.blob(node), graphs.need(node, 0)
         if len(self.shape(value)) != 4 or len(self.dims(value)) != 3:
             sizes = " x ".join("?" if n is None else str(n) for n in self.shape(value))
-            raise refuse(node, f"its input is {sizes}: ncnn has no batch and takes one picture of four axes there")
+            raise refuse(node, f"its input is {sizes}: ncnn has no batch axis and expects one 4-D picture here")
         return blob
 
     def of(self, value: ir.Value) -> str:
@@ -116,7 +116,7 @@ class Lowering:
         shape = self.shape(value)
         place = axis % len(shape) - (len(shape) - len(self.dims(value)))
         if place < 0:
-            raise refuse(node, "it works along the batch, which ncnn's blobs have not")
+            raise refuse(node, "it operates on the batch axis, which ncnn does not have")
         return place
 
     def write(
@@ -201,7 +201,7 @@ class Lowering:
         padding = rank - len(shape)
         want = (1,) * padding + shape if padding >= 0 else shape[-padding:]
         if padding < 0 and any(n != 1 for n in shape[:-padding]):
-            raise refuse(node, f"an operand of shape {shape} does not fit a blob of {rank} axes")
+            raise refuse(node, f"an operand of shape {shape} does not broadcast to rank {rank}")
         if held is not None:
             return self.memory(node, f"operand{index}", held.reshape(known(node, want)))
         have = self.dims(value)
@@ -214,7 +214,7 @@ class Lowering:
     def memory(self, node: ir.Node, what: str, array: Array) -> str:
         """A blob that holds a constant."""
         if not 1 <= array.ndim <= len(_SIZE_KEYS):
-            raise refuse(node, f"a constant of shape {array.shape}: ncnn's blobs have one to four axes")
+            raise refuse(node, f"a constant of shape {array.shape}: ncnn supports ranks 1 to 4")
         sizes, stored = sized(array.shape), self.weights(array)
         if self._half:
             return self.between(node, what, "MemoryData", (), {**sizes, _TAGGED: 0}, [stored])
@@ -243,5 +243,5 @@ def layer_of(node: ir.Node) -> str:
 
 
 def refuse(node: ir.Node, why: str) -> UnsupportedOperator:
-    """The error that says that ncnn cannot take ``node``."""
+    """The error for a ``node`` that ncnn does not support."""
     return UnsupportedOperator(TARGET_NAME, node.op_type, layer_of(node), why)

@@ -36,7 +36,7 @@ def resize(low: Lowering, node: ir.Node) -> None:
     """Resize nearest or linear of height and width -> Interp."""
     mode = graphs.attr_str(node, "mode", "nearest")
     if mode not in {"nearest", "linear"} or graphs.attr_int(node, "antialias", 0):
-        raise refuse(node, f"there is no rule for mode {mode!r}, antialias {graphs.attr_int(node, 'antialias', 0)}")
+        raise refuse(node, f"no conversion rule for mode {mode!r}, antialias {graphs.attr_int(node, 'antialias', 0)}")
     given, factors = low.dims(graphs.need(node, 0)), resampling.factors(node)
     if resampling.known(node) and None not in given:
         low.write(node, "Interp", [low.picture(node)], _sampled(low, node))
@@ -46,12 +46,14 @@ def resize(low: Lowering, node: ir.Node) -> None:
         if not resampling.known(node):
             raise refuse(node, "only height and width can be resized")
         if mode == "nearest" and not all(map(_divides_as_it_multiplies, factors)):
-            raise refuse(node, f"nearest by {factors} needs a fixed size: Interp multiplies where others divide")
+            raise refuse(
+                node, f"nearest by {factors} needs a fixed size: Interp multiplies by the factor where others divide"
+            )
         low.write(node, "Interp", [low.picture(node)], {**kind, 1: factors[0], 2: factors[1]})
     elif mode == "linear" and resampling.known(node):
         _, height, width = low.whole(node, node.outputs[0])
         if 1 in {height, width} and _coordinates(node) == "pytorch_half_pixel":  # which takes the first pixel then
-            raise refuse(node, "a result of one row or column needs a fixed size: give --size HEIGHTxWIDTH")
+            raise refuse(node, "an output of one row or column needs a fixed size: give --size HEIGHTxWIDTH")
         low.write(node, "Interp", [low.picture(node)], {**kind, 3: height, 4: width})
     else:
         like = _sized_like(node)
@@ -70,7 +72,7 @@ def _sampled(low: Lowering, node: ir.Node) -> dict[int, Setting]:
             return settings
     how = _coordinates(node)
     size = tuple(len(axis) for axis in wanted)
-    raise refuse(node, f"{how} from {tuple(given)} to {size}: ncnn's Interp places the pixels otherwise")
+    raise refuse(node, f"{how} from {tuple(given)} to {size}: ncnn's Interp uses another pixel alignment")
 
 
 def _coordinates(node: ir.Node) -> str:
@@ -117,13 +119,13 @@ def _corners(low: Lowering, node: ir.Node, mode: str) -> int:
     coordinates = _coordinates(node)
     if mode == "linear":
         if coordinates not in _LINEAR_POINTS:
-            raise refuse(node, f"linear with {coordinates!r} coordinates has no rule")
+            raise refuse(node, f"linear with {coordinates!r} coordinates is not supported")
         return _LINEAR_POINTS[coordinates]
     rounding = graphs.attr_str(node, "nearest_mode", "round_prefer_floor")
     if (coordinates, rounding) != ("asymmetric", "floor") and not (
         (coordinates, rounding) in _REPEATS and _repeats(low, node)
     ):
-        raise refuse(node, f"nearest with {coordinates!r} coordinates and {rounding!r} has no rule")
+        raise refuse(node, f"nearest with {coordinates!r} coordinates and {rounding!r} is not supported")
     return 0
 
 
@@ -143,7 +145,7 @@ def _sized_like(node: ir.Node) -> ir.Value:
         (tall, row), (wide, column) = found[2], found[3]
         if tall is wide and (row, column) == (2, 3):
             return tall
-    raise refuse(node, "its size is not that of another value of the network: give --size HEIGHTxWIDTH")
+    raise refuse(node, "its target size matches no other tensor of the network: give --size HEIGHTxWIDTH")
 
 
 def _places_of(size: ir.Value) -> list[tuple[ir.Value, int] | None]:

@@ -18,7 +18,7 @@ def write(low: Lowering, node: ir.Node) -> None:
     """Write one node, unless it computes sizes (Resize reads those from the graph) or is done already.
 
     Raises:
-        UnsupportedOperator: there is no rule, or none for this use of the operator.
+        UnsupportedOperator: no conversion rule, or none for this use of the operator.
     """
     if low.absorbed(node) or _computes_sizes(node):
         return

@@ -29,7 +29,7 @@ _SHUFFLES = {"CRD": 0, "DCR": 1}
 def pool(low: Lowering, node: ir.Node, code: int) -> None:
     """MaxPool, AveragePool -> Pooling ``code``."""
     if graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET" or graphs.attr_int(node, "ceil_mode", 0):
-        raise refuse(node, "its padding must be given in numbers (auto_pad and ceil_mode are not)")
+        raise refuse(node, "its pads must be explicit, without auto_pad and ceil_mode")
     if any(step != 1 for step in graphs.attr_ints(node, "dilations", (1, 1))):
         raise refuse(node, "ncnn's pooling has no dilation")
     kernel, strides = graphs.attr_ints(node, "kernel_shape", ()), graphs.attr_ints(node, "strides", (1, 1))
@@ -68,7 +68,7 @@ def _reduction(low: Lowering, node: ir.Node, code: int, axes: list[int], keep: b
     value = graphs.need(node, 0)
     places = sorted(low.axis(node, value, axis) for axis in axes)
     if not keep and len(places) == len(low.dims(value)):
-        raise refuse(node, "nothing but one number would be left: keep the axes")
+        raise refuse(node, "it would reduce to a scalar: set keepdims")
     if len(low.dims(value)) == 1:  # ncnn (1.0.20261020) leaves a blob of one axis as it is, unless all of it is reduced
         low.write(node, "Reduction", [low.blob(node)], {0: code, 1: 1, 4: 1, 5: 1})
         return
@@ -136,7 +136,7 @@ def _cut_in_steps(low: Lowering, node: ir.Node, axes: list[int], cuts: list[tupl
         stop = None if step < 0 and end < -have[axis] else end
         places = list(range(have[axis]))[start:stop:step]
         if not places:
-            raise refuse(node, f"nothing is left of {have[axis]}")
+            raise refuse(node, f"its output for {have[axis]} is empty")
         blob = _kept(low, node, f"axis{axis}", blob, have, axis, places)
         have = (*have[:axis], len(places), *have[axis + 1 :])
     low.bind(node, low.reshaped(node, "whole", blob, have, low.whole(node, node.outputs[0])))
@@ -165,11 +165,11 @@ def _ends(node: ir.Node, size: int | None, start: int, end: int) -> tuple[int, i
     """First and stop as Crop takes them; its FREE is the end of the axis."""
     if size is None:
         if start < 0 or 0 <= end < 2**31 - 1:
-            raise refuse(node, "it cuts height or width, which have no fixed size: give --size HEIGHTxWIDTH")
+            raise refuse(node, "it slices dynamic height or width: give --size HEIGHTxWIDTH")
         return start, FREE if end >= 0 else end
     first, stop, _ = slice(start, end).indices(size)
     if stop <= first:
-        raise refuse(node, f"nothing is left of {size}")
+        raise refuse(node, f"its output for {size} is empty")
     return first, FREE if stop == size else stop
 
 
@@ -177,7 +177,7 @@ def pad(low: Lowering, node: ir.Node) -> None:
     """Pad of height and width -> Padding."""
     mode, value = graphs.attr_str(node, "mode", "constant"), graphs.need(node, 0)
     if mode not in _PADS:
-        raise refuse(node, f"there is no rule for mode {mode!r}")
+        raise refuse(node, f"no conversion rule for mode {mode!r}")
     rank = len(low.dims(value))
     numbers = _integers(node, 1, [])
     axes = _integers(node, 3, list(range(len(numbers) // 2)))
@@ -202,7 +202,7 @@ def pad(low: Lowering, node: ir.Node) -> None:
 def _grown(low: Lowering, node: ir.Node, amounts: dict[int, tuple[int, int]], fill: float) -> None:
     """Pad of any axes with a number: Concat with blobs that hold it."""
     if graphs.attr_str(node, "mode", "constant") != "constant":
-        raise refuse(node, "only height and width can be reflected or repeated")
+        raise refuse(node, "only height and width support reflect and edge padding")
     blob, have = low.blob(node), low.whole(node, graphs.need(node, 0))
     for axis, (before, after) in amounts.items():
         sides = [
@@ -228,7 +228,7 @@ def transpose(low: Lowering, node: ir.Node) -> None:
         low.bind(node, low.blob(node))
         return
     if len(order) > 4:
-        raise refuse(node, f"{len(order)} axes: ncnn's blobs have four")
+        raise refuse(node, f"rank {len(order)}: ncnn supports up to 4")
     low.write(node, "Permute", [low.blob(node)], {0: _order_type(order)}, gives=gives)
 
 
@@ -245,5 +245,5 @@ def _integers(node: ir.Node, index: int, default: list[int]) -> list[int]:
         return default
     held = graphs.constant(graphs.need(node, index))
     if held is None:
-        raise refuse(node, "its numbers depend on the size of the picture: give --size HEIGHTxWIDTH")
+        raise refuse(node, "its values depend on the input size: give --size HEIGHTxWIDTH")
     return [int(n) for n in held.ravel()]

@@ -51,13 +51,13 @@ def canonical(data: bytes) -> bytes:
     """
     buffer = bytearray(data)
     if buffer[4:8] != _IDENTIFIER:
-        raise ValueError("not a file in ONNX Runtime's own format")
+        raise ValueError("not a file in ONNX Runtime's ORT format")
     session = Table(buffer, encode.Get(packer.uoffset, buffer, 0))
     version, model, resolver = (_target(session, field) for field in (_VERSION, _MODEL, _RESOLVER))
     # The model's vtable precedes its table, unless another table of the model has one like it.
     start = min(model, model - encode.Get(packer.soffset, buffer, model))
     if not session.Pos < resolver < start < version:
-        raise ValueError("the parts of this .ort file are in an order that is not known")
+        raise ValueError("the sections of this .ort file are in an unknown order")
     operators = sorted(_operators(Table(buffer, resolver)))
     return _head(operators, model - start, version - start, start) + data[start:]
 
@@ -66,7 +66,7 @@ def _target(table: Table, field: int) -> int:
     """Where the table or string that a field refers to begins."""
     offset = table.Offset(field)
     if offset == 0:
-        raise ValueError("a part of the .ort file is missing")
+        raise ValueError("a section of the .ort file is missing")
     return int(table.Indirect(table.Pos + offset))
 
 

@@ -35,7 +35,7 @@ def run(graph: Graph) -> Graph:
 def _convolution(body: ir.Graph, node: ir.Node) -> None:
     weight = graphs.constant(graphs.need(node, 1))
     if weight is None:
-        raise BadInput(f"{node.op_type} {node.name!r}: its kernel is computed; only constant kernels can be exported")
+        raise BadInput(f"{node.op_type} {node.name!r}: its kernel is computed; only constant kernels are supported")
     group = graphs.attr_int(node, "group", 1)
     _window(node, tuple(weight.shape[2:]))
     node.attributes["group"] = ir.AttrInt64("group", group)
@@ -106,7 +106,7 @@ def _pads(
     if mode == "VALID":
         return (0,) * (2 * len(kernel))
     if node.op_type == "ConvTranspose":
-        raise BadInput(f"ConvTranspose {node.name!r}: auto_pad {mode} is not supported; write its pads")
+        raise BadInput(f"ConvTranspose {node.name!r}: auto_pad {mode} is not supported; use explicit pads")
     shape = graphs.need(node, 0).shape
     before, after = [], []
     for axis, (size, stride, dilation) in enumerate(zip(kernel, strides, dilations, strict=True)):

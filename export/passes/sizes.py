@@ -137,8 +137,8 @@ def _check_moves(node: ir.Node, given: Sequence[int], wanted: Sequence[int], fac
     if tuple(given) == tuple(wanted) and moves and (mode == "cubic" or (mode == "nearest" and not asymmetric)):
         raise BadInput(
             f"Resize {node.name or graphs.name_of(node.outputs[0])!r} by {factors[0]:g} and {factors[1]:g} adds no "
-            f"pixel to {given[0]}x{given[1]}: ONNX Runtime copies its input there, PyTorch does not: "
-            f"leave it out, resize to a size instead of by a factor, or export for another --size"
+            f"pixels to {given[0]}x{given[1]}: ONNX Runtime copies its input there, PyTorch does not: "
+            f"remove it, resize to a target size instead of by a factor, or export for another --size"
         )
 
 

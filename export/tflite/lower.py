@@ -1,11 +1,11 @@
 """Walks an ONNX graph and writes it as TFLite operators; the rules (``ops_*.py``) know the operators.
 
-Layout: every value has an order, in which the file stores its axes. Of rank 4 it is NHWC, of any other rank as in ONNX,
-until a Transpose: that writes nothing, it only changes what the order is called. A rule asks for the order that its
-kernel needs, or takes what is there; a TRANSPOSE is written only where the two differ.
+Layout: every value has an order, in which the file stores its axes: NHWC for rank 4, as in ONNX for any other rank. A
+Transpose emits no operator; it only permutes the recorded axis order. A rule requests the order that its kernel needs,
+or accepts the current one; a TRANSPOSE is written only where the two differ.
 
-In float files a Relu or Clip becomes the fused activation of the operator before it where TFLite has one for it; in
-int8 files there is nothing to fuse, since the range of the output's scale clamps already.
+In float files a Relu or Clip becomes the fused activation of the operator before it where TFLite has one for it. In
+int8 files there is nothing to fuse, since the output's int8 range clamps already.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Lowering:
         """Write every node; the tensors of the graph's outputs.
 
         Raises:
-            UnsupportedOperator: a node has no rule, or uses its operator in a way that TFLite has not.
+            UnsupportedOperator: a node has no conversion rule, or none for its attributes and shapes.
         """
         nodes = tuple(graphs.computed(self.graph.model.graph))
         require_rules(TARGET_NAME, nodes, lambda node: table.of(node).tflite is not None)
@@ -115,7 +115,7 @@ class Lowering:
         """
         image = self.tensor(node)
         if len(image.dims) != 4:
-            raise self.refuse(node, f"its input has {len(image.dims)} axes: TFLite takes (N, C, H, W) there")
+            raise self.refuse(node, f"input rank {len(image.dims)}: TFLite expects (N, C, H, W)")
         return image
 
     def stored(self, node: ir.Node, index: int = 0) -> tuple[Tensor, Order]:
@@ -218,7 +218,7 @@ class Lowering:
             return
         said = [shape[axis] for axis in order] if len(shape) == len(order) else None
         if said is None or any(isinstance(n, int) and n != m for n, m in zip(said, dims, strict=True)):
-            raise self.refuse(node, f"it would be written with sizes {list(dims)}, and the graph has {list(shape)}")
+            raise self.refuse(node, f"it would be written with shape {list(dims)}, but the graph has {list(shape)}")
 
     def between(self, node: ir.Node, what: str, like: Tensor, dims: Sequence[int], *, rescaled: bool = False) -> Tensor:
         """A tensor between two operators of one node, as ``like``, or with the scale of the node's output."""
@@ -241,7 +241,7 @@ class Lowering:
         """Refuse a node whose output does not have the scale of its inputs, where TFLite's kernel copies numbers."""
         output = self.quant(node)
         if any(t.quant != output for t in inputs):
-            raise self.refuse(node, "its inputs and its output must share one scale and zero point in int8")
+            raise self.refuse(node, "its inputs and output must share one scale and zero point in int8")
 
     def activation(self, node: ir.Node) -> int:
         """The activation to fuse into ``node``: takes over the Relu or Clip behind it, as far as TFLite has it."""

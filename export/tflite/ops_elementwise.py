@@ -63,10 +63,10 @@ def prelu(low: Lowering, node: ir.Node) -> None:
     slope = graphs.need_constant(node, 1)
     channels = image.dims[3]
     if slope.size not in {1, channels}:
-        raise low.refuse(node, f"a slope of shape {slope.shape}: one per channel was expected")
+        raise low.refuse(node, f"a slope of shape {slope.shape}: expected one per channel")
     slopes = low.constant(node, 1, lambda array: np.broadcast_to(array.reshape(1, 1, -1), (1, 1, channels)))
     if slopes.quant is not None and len(slopes.quant.scale) > 1:
-        raise low.refuse(node, "TFLite takes one scale for all slopes in int8")
+        raise low.refuse(node, "TFLite supports only one scale for all slopes in int8")
     low.write(node, "PRELU", [image, slopes], image.dims)
 
 

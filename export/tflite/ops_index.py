@@ -40,7 +40,7 @@ def top_k(low: Lowering, node: ir.Node) -> None:
     count, rank = graphs.constant(graphs.need(node, 1)), len(graphs.need(node, 0).shape or ())
     axis = graphs.attr_int(node, "axis", -1) % rank
     if count is None or not graphs.attr_int(node, "largest", 1) or node.outputs[1].uses():
-        raise low.refuse(node, "only the largest, a known number of them, without their places")
+        raise low.refuse(node, "only the largest values, with a constant k, without indices")
     last = (*(a for a in range(rank) if a != axis), axis)
     data = low.tensor(node, 0, last)
     dims = (*data.dims[:-1], int(count.reshape(-1)[0]))
@@ -54,7 +54,7 @@ def extreme(low: Lowering, node: ir.Node, op: str) -> None:
     data, order = low.stored(node)
     axis = graphs.attr_int(node, "axis", 0) % len(order)
     if graphs.attr_int(node, "select_last_index", 0):
-        raise low.refuse(node, "of equal ones the last: TFLite takes the first")
+        raise low.refuse(node, "select_last_index: TFLite selects the first of equal values")
     place = order.index(axis)
     dims = [n for k, n in enumerate(data.dims) if k != place]
     left = [a - (a > axis) for a in order if a != axis]

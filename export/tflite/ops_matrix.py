@@ -26,7 +26,7 @@ def matmul(low: Lowering, node: ir.Node) -> None:
     left, right = _of_rank(low, node, left, rank), _of_rank(low, node, right, rank)
     ends = (right.dims[-1], right.dims[-2])[:: -1 if turned else 1]
     if left.dims[-1] != ends[1]:
-        raise low.refuse(node, f"a product of {left.dims} and {right.dims}")
+        raise low.refuse(node, f"product of {left.dims} and {right.dims}")
     batch = np.broadcast_shapes(left.dims[:-2], right.dims[:-2])
     dims = (*batch, left.dims[-2], ends[0])
     order = tuple(range(len(dims)))

@@ -35,7 +35,7 @@ def reshape(low: Lowering, node: ir.Node) -> None:
     shape = [int(n) for n in graphs.need_constant(node, 1)]
     before = [image.dims[order.index(axis)] for axis in range(len(order))]
     if min(shape, default=1) < 1:
-        raise low.refuse(node, f"its shape {shape} is not spelled out")
+        raise low.refuse(node, f"its shape {shape} is not constant")
     after = _order_after(before, shape, order)
     if after is None:
         after = tuple(range(len(shape)))
@@ -93,7 +93,7 @@ def expand(low: Lowering, node: ir.Node) -> None:
     if any(image.free):
         raise low.refuse(node, "it needs a fixed size: give --size HEIGHTxWIDTH")
     if len(shape) != len(order):
-        raise low.refuse(node, f"it makes {len(shape)} axes of {len(order)}")
+        raise low.refuse(node, f"it changes rank {len(order)} to {len(shape)}")
     before = [image.dims[order.index(axis)] for axis in range(len(order))]
     whole = [max(pair) for pair in zip(before, shape, strict=True)]
     dims = [whole[axis] for axis in order]
@@ -133,10 +133,10 @@ def cut(low: Lowering, node: ir.Node) -> None:
         begin[place], end[place], _ = slice(first, last).indices(image.dims[place])
         step[place] = by
         if image.free[place] and (first < 0 or last < 2**31 - 1):
-            raise low.refuse(node, "it cuts height or width, which have no fixed size: give --size HEIGHTxWIDTH")
+            raise low.refuse(node, "it slices dynamic height or width: give --size HEIGHTxWIDTH")
     dims = [max(-(-(e - b) // s), 0) for b, e, s in zip(begin, end, step, strict=True)]
     if not all(dims):
-        raise low.refuse(node, f"nothing is left of {image.dims}")
+        raise low.refuse(node, f"its output for {image.dims} is empty")
     # Where the size is free, -1 is "all that is left" to SLICE; only static sizes are written out.
     sizes = [-1 if free else n for n, free in zip(dims, image.free, strict=True)]
     if step == [1] * rank:
@@ -150,7 +150,7 @@ def cut(low: Lowering, node: ir.Node) -> None:
 def _backwards(low: Lowering, node: ir.Node, image: Tensor, place: int, places: slice) -> Tensor:
     """The rows ``places``, one by one: SLICE and STRIDED_SLICE of XNNPACK go forwards only."""
     if image.free and image.free[place]:
-        raise low.refuse(node, "it goes backwards along an axis without a fixed size: give --size HEIGHTxWIDTH")
+        raise low.refuse(node, "it slices a dynamic axis backward: give --size HEIGHTxWIDTH")
     rows = list(range(image.dims[place]))[places]
     dims = [*image.dims[:place], len(rows), *image.dims[place + 1 :]]
     turned = low.file.tensor(
@@ -179,7 +179,7 @@ def pad(low: Lowering, node: ir.Node) -> None:
         _edges(low, node, image, order, pads)
         return
     if mode not in {"constant", "reflect"}:
-        raise low.refuse(node, f"mode {mode}: TFLite pads with a constant, a reflection or the edge")
+        raise low.refuse(node, f"mode {mode}: TFLite pads with a constant, by reflection or with the edge")
     value = graphs.scalar(graphs.operand(node, 2)) or 0.0
     dims = _padded(image, pads)
     inputs = [image, low.integers("paddings", pads)]
@@ -215,4 +215,4 @@ def _integers(node: ir.Node, index: int, default: list[int]) -> list[int]:
 
 def shape(low: Lowering, node: ir.Node) -> None:
     """The exporter writes it where a size is free and needed: TFLite's files hold the sizes that operators need."""
-    raise low.refuse(node, "a size is computed from that of the picture: give --size HEIGHTxWIDTH")
+    raise low.refuse(node, "a size is computed from the input size: give --size HEIGHTxWIDTH")

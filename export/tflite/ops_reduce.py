@@ -26,7 +26,7 @@ def reduce(low: Lowering, node: ir.Node, op: str) -> None:
     image, order = low.stored(node)
     axes = graphs.need_constant(node, 1).tolist()
     if not graphs.attr_int(node, "keepdims", 1):
-        raise low.refuse(node, "it drops axes: its size must be fixed (give --size HEIGHTxWIDTH)")
+        raise low.refuse(node, "it drops axes, which needs a fixed size (give --size HEIGHTxWIDTH)")
     places = sorted(order.index(axis % len(order)) for axis in axes)
     dims = [1 if place in places else n for place, n in enumerate(image.dims)]
     low.write(node, op, [image, low.integers("axes", places)], dims, order, keepDims=True)
@@ -46,7 +46,7 @@ def layer_normalization(low: Lowering, node: ir.Node) -> None:
     image, order = low.stored(node)
     axis = graphs.attr_int(node, "axis", -1) % len(order)
     if axis != len(order) - 1 or len(node.outputs) > 1:
-        raise low.refuse(node, "only over the last axis, and without its statistics")
+        raise low.refuse(node, "only over the last axis, and without the statistics outputs")
     place = low.integers("axes", [order.index(axis)])
     few = [1 if axis == order[place_] else n for place_, n in enumerate(image.dims)]
     mean = _step(low, node, "mean", "MEAN", [image, place], few, keepDims=True)

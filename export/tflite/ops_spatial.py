@@ -20,7 +20,7 @@ def depth_to_space(low: Lowering, node: ir.Node) -> None:
     block = graphs.attr_int(node, "blocksize", 0)
     low.same_scale(node, image)
     if graphs.attr_str(node, "mode", "DCR") != "DCR":
-        raise low.refuse(node, "TFLite has mode DCR only")
+        raise low.refuse(node, "TFLite supports mode DCR only")
     count, height, width, channels = image.dims
     dims = (count, height * block, width * block, channels // block**2)
     low.write(node, "DEPTH_TO_SPACE", [image], dims, blockSize=block)
@@ -44,7 +44,7 @@ def pool(low: Lowering, node: ir.Node, op: str) -> None:
     kernel = graphs.attr_ints(node, "kernel_shape", ())
     window = window_of(low, node, kernel)
     if graphs.attr_int(node, "ceil_mode", 0):
-        raise low.refuse(node, "ceil_mode: pad the image so that the window fits")
+        raise low.refuse(node, "ceil_mode is not supported: pad the input so that the window fits")
     if window.dilations != (1, 1):
         raise low.refuse(node, "dilated pooling")
     largest = op == "MAX_POOL_2D"
@@ -53,7 +53,9 @@ def pool(low: Lowering, node: ir.Node, op: str) -> None:
     fill = -math.inf if largest else 0.0
     slid, padding, (height, width) = padded(low, node, image, window, fill, same=largest or not counted)
     if slid is not image and not (largest or counted):
-        raise low.refuse(node, f"pads {window.pads} that are not counted, and are not those of TFLite's SAME")
+        raise low.refuse(
+            node, f"pads {window.pads} that are excluded from the average and differ from TFLite's SAME padding"
+        )
     low.write(
         node,
         op,

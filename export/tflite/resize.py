@@ -41,7 +41,7 @@ def sampled(low: Lowering, node: ir.Node, image: Tensor) -> tuple[tuple[int, int
         if all(_equal(w, f, n, nearest=nearest) for w, f, n in zip(wanted, found, old, strict=True)):
             return size, (corners, half)
     how = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel")
-    raise low.refuse(node, f"{how} from {old} to {size}: TFLite places the pixels otherwise")
+    raise low.refuse(node, f"{how} from {old} to {size}: TFLite uses another pixel alignment")
 
 
 def _equal(wanted: Array, found: Array, length: int, *, nearest: bool) -> bool:

@@ -57,9 +57,9 @@ def _beyond(low: Lowering, node: ir.Node) -> Array:
     if steps[found].any():
         raise low.refuse(
             node,
-            f"in int8: its sums have steps {LARGEST_FACTOR} times as large as those of its output, or larger, and "
-            "XNNPACK aborts on that: the calibration photos leave the layer's output all but constant; take fp32 or "
-            "fp16, or other photos",
+            f"in int8: its accumulator scale is at least {LARGEST_FACTOR} times its output scale, and XNNPACK "
+            f"aborts on "
+            "that: the layer's output is almost constant on the calibration photos; use fp32, fp16 or other photos",
         )
     return found
 

@@ -37,7 +37,7 @@ def window_of(low: Lowering, node: ir.Node, kernel: Sequence[int]) -> Window:
     """The window of a convolution or pooling node."""
     auto = graphs.attr_str(node, "auto_pad", "NOTSET")
     if auto not in {"NOTSET", "VALID"}:
-        raise low.refuse(node, f"auto_pad {auto}: export with explicit pads")
+        raise low.refuse(node, f"auto_pad {auto}: use explicit pads")
     top, left, bottom, right = graphs.attr_ints(node, "pads", (0, 0, 0, 0))
     return Window(
         tuple(kernel),

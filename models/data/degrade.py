@@ -60,7 +60,7 @@ def parse(text: str) -> tuple[str, ...]:
     found = tuple(part.strip() for part in text.split("+"))
     for name in found:
         if name not in names():
-            raise BadInput(f"unknown degradation {name!r} (there are: {', '.join(names())}; a mix is written a + b)")
+            raise BadInput(f"unknown degradation {name!r} (available: {', '.join(names())}; a mix is written a + b)")
     if (len(found) > 1 and UNPAIRED in found) or (PAIRS in found and found[0] != PAIRS):
         raise BadInput(
             f"--degradation {text!r}: {UNPAIRED} cannot be mixed with others, and {PAIRS} comes first in a mix"

@@ -46,7 +46,7 @@ def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
 def _name(item: Any, path: Path) -> str:
     name = item.get("clean") if isinstance(item, dict) else item
     if not isinstance(name, str):
-        raise BadInput(f'{path}: {item!r} names no photo; expected a name, or an object with "clean": a name')
+        raise BadInput(f'{path}: {item!r} names no photo; expected a file name, or an object with "clean": a file name')
     return name.strip()
 
 

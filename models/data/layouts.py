@@ -103,7 +103,7 @@ def find_layout(folder: Path, scale: int, layout: str | None = None, purpose: Pu
             or it is doubtful what is in it.
     """
     if layout is not None and layout not in LAYOUTS:
-        raise BadInput(f"unknown layout {layout!r} (there are: {', '.join(LAYOUTS)})")
+        raise BadInput(f"unknown layout {layout!r} (available: {', '.join(LAYOUTS)})")
     _check_folder(folder)
     if layout in {"photos", "unpaired"}:
         return _photos(folder, layout)
@@ -115,12 +115,12 @@ def find_layout(folder: Path, scale: int, layout: str | None = None, purpose: Pu
     if found is not None and layout in {None, "pairs", found.layout}:
         return found
     if layout is not None:
-        raise BadInput(f"{folder}: does not look like the layout {layout!r}, which has {_WANTED[layout]}")
+        raise BadInput(f"{folder}: does not match the layout {layout!r}, which has {_WANTED[layout]}")
     pictures = find_pictures(folder)
     doubtful = doubt(folder, pictures) if purpose == "train" else None
     if doubtful is not None:
         raise BadInput(
-            f"{folder}: cannot tell whether these are pairs or clean photos: {doubtful}. "
+            f"{folder}: ambiguous, pairs or clean photos: {doubtful}. "
             f"Call the folders of pairs low/ and high/{_AS_PHOTOS}"
         )
     return _photos(folder, "photos")
@@ -144,9 +144,9 @@ def inputs_of(folder: Path, scale: int) -> tuple[list[Path], str]:
 
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise BadInput(f"{folder}: expected a folder of pictures, and there is none at this path")
+        raise BadInput(f"{folder}: expected a folder of pictures; no such folder")
     if ours.is_bundle(folder):
-        raise BadInput(f"{folder}: expected a folder of pictures, and it is a bundle of clearport")
+        raise BadInput(f"{folder}: expected a folder of pictures, not a clearport bundle")
 
 
 def _sice(folder: Path) -> Found | None:
@@ -161,7 +161,7 @@ def _sice(folder: Path) -> Found | None:
             f'{path}: expected a list of objects like {{"scene": 2, "low": "11.jpg", "normal": "16.jpg"}} ({error!r})'
         ) from error
     if not rows:
-        raise BadInput(f"{path}: no pairs in it")
+        raise BadInput(f"{path}: it lists no pairs")
     pictures = folder / "images" if (folder / "images").is_dir() else folder
     entries = tuple(Entry(low, scene, _there(pictures / low), _there(pictures / high)) for scene, low, high in rows)
     return Found(folder, "sice", entries, _rest(folder, entries, ()))
@@ -169,7 +169,7 @@ def _sice(folder: Path) -> Found | None:
 
 def _there(path: Path) -> Path:
     if not path.is_file():
-        raise BadInput(f"{path}: pairs.json names this picture, and there is none at this path")
+        raise BadInput(f"{path}: pairs.json names this picture, but the file does not exist")
     return path
 
 

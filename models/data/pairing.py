@@ -69,7 +69,7 @@ def _pairs_by(
         if len(inputs[name]) > 1 or len(targets[name]) > 1:
             names = [listed([left[p] for p in inputs[name]]), listed([right[p] for p in targets[name]])]
             raise BadInput(
-                f"{where}: cannot tell which belong together: inputs {names[0]}, targets {names[1]}; "
+                f"{where}: cannot match the pairs: inputs {names[0]}, targets {names[1]}; "
                 "a pair needs one input and one target of the same name"
             )
     return [(inputs[name][0], targets[name][0]) for name in common]

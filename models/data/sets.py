@@ -149,7 +149,9 @@ class _Maker:
         made = [example for entry in paths for example in self._of(entry)]
         large = [example for example in made if min(example.size) >= self.patch]
         if not large:
-            raise BadInput(f"{where}: no picture is large enough for patches of {self.patch} input pixels; use --patch")
+            raise BadInput(
+                f"{where}: no picture is large enough for patches of {self.patch} input pixels; use a smaller --patch"
+            )
         return large, unusable
 
     def _paired(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -246,7 +248,7 @@ def split(examples: Sequence[Example], validation: int, seed: int) -> tuple[list
     """
     groups = list(dict.fromkeys(example.group for example in examples))
     if len(groups) < 2:
-        raise BadInput("one usable picture is too few: one to learn from and one to judge by are the least")
+        raise BadInput("too few usable pictures: at least one for training and one for validation are needed")
     validation = min(validation, max(1, len(groups) // 4))
     order = np.random.default_rng(seed).permutation(len(groups))
     chosen = {groups[i] for i in order[:validation].tolist()}

@@ -70,9 +70,7 @@ def in_two_folders(root: Path, scale: int) -> Paired:
                 f"{where}: {listed(found.lone_inputs)} has no target; a pair needs the same file name in both folders"
             )
         if not found.pairs:
-            raise BadInput(
-                f"{where}: no file of one has a partner in the other; a pair needs the same file name in both"
-            )
+            raise BadInput(f"{where}: no files match; a pair needs the same file name in both")
         examples += [Example(low, high, site.targets) for low, high in found.pairs]
         alone += found.lone_targets
     return Paired(tuple(examples), tuple(alone))
@@ -112,9 +110,7 @@ def _site(here: Path, group: Sequence[tuple[Side, Path]], scale: int) -> Site | 
     fitting = [one for one in fitting if one[0].kind in {"bic", "bi"}] or fitting
     if len(chosen) > 1 or len(fitting) > 1:
         names = ", ".join(f"{folder.name}/" for _, folder in group)
-        raise BadInput(
-            f"{here}: cannot tell which are the inputs and which the targets of {names}; keep one folder of each"
-        )
+        raise BadInput(f"{here}: cannot tell inputs from targets in {names}; keep one folder of each")
     if not fitting and scale == 1:
         return None
     target = _scaled(chosen[0], Side("target", ""), scale)
@@ -158,6 +154,6 @@ def beside(pictures: Iterable[Path], root: Path, scale: int) -> Paired:
     lone += [path for path in targets.values() if path not in paired]
     if lone:
         names = ", ".join(key_of(path.stem) for path in lone[:MOST_NAMED]) + (", ..." if len(lone) > MOST_NAMED else "")
-        raise BadInput(f"{root}: without a partner: {counted(len(lone), 'picture')} ({names})")
+        raise BadInput(f"{root}: unpaired: {counted(len(lone), 'picture')} ({names})")
     pairs = [pair for of_scale, one in found.items() if of_scale in {None, scale} for pair in one.pairs]
     return Paired(tuple(Example(low, high, None) for low, high in pairs), ())

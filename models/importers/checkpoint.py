@@ -111,11 +111,11 @@ def _check_download(path: Path) -> None:
     """
     head = _head(path, 512).lstrip()
     if head.startswith(b"version https://git-lfs.github.com/spec/"):
-        raise BadInput(f"{path}: a Git LFS pointer instead of the weights themselves: fetch them with 'git lfs pull'")
+        raise BadInput(f"{path}: a Git LFS pointer, not the weights: fetch them with 'git lfs pull'")
     if re.match(rb"(<!--.*?-->\s*)?<(!doctype html|html)\b", head, re.IGNORECASE | re.DOTALL):
         raise BadInput(
-            f"{path}: a web page instead of weights, as sites send that want a login or a confirmation: open the link "
-            "in a browser, and save the file itself"
+            f"{path}: a web page instead of weights, such as a login or confirmation page: open the link in a "
+            "browser, and save the file itself"
         )
 
 
@@ -236,7 +236,7 @@ def open_archive(path: Path) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadInput(
-            f"{path}: a pickle that is more than tensors{_culprit(error)}, which could run code, or a damaged one; it "
+            f"{path}: a pickle with more than tensors{_culprit(error)}, which could run code, or a damaged one; it "
             "was not opened. Save only the state dict: torch.save(model.state_dict(), path), or as safetensors"
         ) from error
     except RuntimeError as error:

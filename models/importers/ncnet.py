@@ -100,7 +100,7 @@ def _convolutions(data: bytes, path: Path) -> Iterable[_Convolution]:
     model = schema.Model.GetRootAs(data, 0)
     graph = model.Subgraphs(0)
     if graph is None or not 0 < graph.OperatorsLength() <= _MOST_OPERATORS or graph.TensorsLength() > _MOST_TENSORS:
-        raise BadInput(f"{path}: a TFLite file, but not NCNet (it has another number of operators)")
+        raise BadInput(f"{path}: a TFLite file, but not NCNet (wrong number of operators)")
     for i in range(graph.OperatorsLength()):
         operator = graph.Operators(i)
         code = model.OperatorCodes(operator.OpcodeIndex())
@@ -144,7 +144,7 @@ def _state_dict(convolutions: list[_Convolution], scale: int, path: Path) -> dic
     colors = 3 * scale * scale
     if wide[-1].kernel.shape[0] != colors:
         raise BadInput(
-            f"{path}: gives {wide[-1].kernel.shape[0]} channels, and NCNet x{scale} has {colors}: see --scale"
+            f"{path}: outputs {wide[-1].kernel.shape[0]} channels, but NCNet x{scale} has {colors}: see --scale"
         )
     order = np.arange(colors).reshape(scale * scale, 3).T.reshape(-1)
     if not np.allclose(nearest[0].kernel[order, :, 0, 0], np.repeat(np.eye(3), scale * scale, axis=0), atol=1e-3):

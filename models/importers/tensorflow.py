@@ -74,9 +74,7 @@ def read_graph(path: Path) -> tuple[Node, ...] | None:
             return None
         raise BadInput(f"{path}: damaged or truncated TensorFlow graph ({error}); fetch it again") from error
     if len(data) > _LARGEST_FILE:
-        raise BadInput(
-            f"{path}: a TensorFlow graph of over {_LARGEST_FILE >> 20} MiB, which is none that is known here"
-        )
+        raise BadInput(f"{path}: a TensorFlow graph of over {_LARGEST_FILE >> 20} MiB, larger than any supported one")
     return tuple(nodes)
 
 

@@ -60,7 +60,7 @@ def smooth_curves(restored: Restored, batch: Batch, peak: float) -> torch.Tensor
     """
     del batch, peak
     if "curves" not in restored.maps:
-        raise BadInput("the loss smooth-curves needs a network that gives the map 'curves', such as zerodce")
+        raise BadInput("the loss smooth-curves needs a network that outputs the map 'curves', such as zerodce")
     curves = restored.maps["curves"].float()
     down, across = (step.abs() for step in steps(curves))
     return 3.0 * ((down[..., :-1] + across[..., :-1, :]) ** 2).mean()

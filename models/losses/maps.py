@@ -24,7 +24,7 @@ def auxiliary(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
         BadInput: the network has no auxiliary heads.
     """
     if not restored.auxiliary:
-        raise BadInput("the loss auxiliary needs a network with auxiliary heads, and this one has none")
+        raise BadInput("the loss auxiliary needs a network with auxiliary heads")
     high = target(batch)
     errors = [F.l1_loss(image, _sized(high, image)) for image in restored.auxiliary]
     return torch.stack(errors).mean() / peak
@@ -64,7 +64,7 @@ def mask(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
 def _map(name: str, loss: str, restored: Restored) -> torch.Tensor:
     if name not in restored.maps:
         have = ", ".join(sorted(restored.maps)) or "none"
-        raise BadInput(f"the loss {loss} needs a network that gives the map {name!r}; this one gives: {have}")
+        raise BadInput(f"the loss {loss} needs a network that outputs the map {name!r}; this one outputs: {have}")
     return restored.maps[name]
 
 

@@ -79,7 +79,7 @@ def parse(text: str) -> tuple[Term, ...]:
     """
     terms = tuple(_term(part.strip(), text) for part in _PLUS.split(text))
     if len({term.name for term in terms}) < len(terms):
-        raise BadInput(f"--loss {text!r}: a loss is there twice; write it once, with the sum of both weights")
+        raise BadInput(f"--loss {text!r}: duplicate loss; write it once, with the sum of both weights")
     return terms
 
 
@@ -88,7 +88,7 @@ def _term(part: str, text: str) -> Term:
     if match is None or (match["before"] and match["after"]):
         raise BadInput(f'--loss {text!r}: cannot read {part!r}; expected a sum such as "l1 + 0.2*ssim"')
     if match["name"] not in names():
-        raise BadInput(f"unknown loss {match['name']!r} (there are: {', '.join(names())})")
+        raise BadInput(f"unknown loss {match['name']!r} (available: {', '.join(names())})")
     return Term(float(match["before"] or match["after"] or 1.0), match["name"])
 
 
@@ -106,8 +106,8 @@ class Objective:
             lost = [term.name for term in self.terms if term.name not in _WITHOUT_TARGETS]
             if lost:
                 raise BadInput(
-                    f"--loss {text!r}: {', '.join(lost)} compares with targets, and these data have none; "
-                    f"without targets there are: {', '.join(sorted(_WITHOUT_TARGETS))}"
+                    f"--loss {text!r}: {', '.join(lost)} compares with targets, but these data have none; "
+                    f"available without targets: {', '.join(sorted(_WITHOUT_TARGETS))}"
                 )
 
     def __call__(self, restored: Restored, batch: Batch, peak: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

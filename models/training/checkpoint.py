@@ -29,15 +29,17 @@ def load(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     """Read a checkpoint of the training that ``identity`` describes.
 
     Raises:
-        BadInput: it is missing, cannot be read, or belongs to another training (the message says what differs).
+        BadInput: it is missing, cannot be read, or belongs to a different training run (the message says what differs).
     """
     if not path.is_file():
-        raise BadInput(f"{path}: there is no checkpoint to go on from; leave --resume out to begin")
+        raise BadInput(f"{path}: no checkpoint to resume from; leave --resume out to start anew")
     state = open_archive(path)
     if not isinstance(state, dict) or not isinstance(state.get("trained"), dict):
-        raise BadInput(f"{path}: not a checkpoint of a training; leave --resume out to begin")
+        raise BadInput(f"{path}: not a training checkpoint; leave --resume out to start anew")
     found = state["trained"]
     different = [f"{k} {found.get(k)!r}, now {v!r}" for k, v in identity.items() if found.get(k) != v]
     if different:
-        raise BadInput(f"{path}: belongs to another training ({'; '.join(different)}); use the same options or --out")
+        raise BadInput(
+            f"{path}: belongs to a different training run ({'; '.join(different)}); use the same options or --out"
+        )
     return state

@@ -94,7 +94,7 @@ def place_for(options: TrainOptions) -> Place:
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
     if kind == "cuda" and torch.cuda.device_count() < options.devices:
         raise BadInput(
-            f"--device cuda --devices {options.devices}: torch sees {torch.cuda.device_count()} GPUs here "
+            f"--device cuda --devices {options.devices}: torch finds {torch.cuda.device_count()} GPUs "
             f"(torch {torch.__version__}); install a build of torch for CUDA, or use --device cpu"
         )
     return SeveralDevices(kind, options.devices) if options.devices > 1 else OneDevice(torch.device(kind))

@@ -93,7 +93,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
-            raise BadInput("give the length of the training as --steps or as --minutes, and not both")
+            raise BadInput("give either --steps or --minutes, not both")
         positive = {"--steps": self.steps, "--minutes": self.minutes, "--batch": self.batch, "--patch": self.patch}
         positive |= {
             "--lr": self.lr,
@@ -108,7 +108,7 @@ class TrainOptions:
         _check_one_of("optimizer", self.optimizer, OPTIMIZERS)
         _check_one_of("device", self.device, DEVICES)
         if self.seed < 0 or self.widen < 0 or (self.workers or 0) < 0:
-            raise BadInput(f"--seed {self.seed} --widen {self.widen}: expected zero or more, as of --workers")
+            raise BadInput(f"--seed {self.seed} --widen {self.widen}: expected zero or more, also for --workers")
         if not all(0.0 < factor < 1.0 for factor in self.shrink):
             raise BadInput(f"--shrink {' '.join(map(str, self.shrink))}: expected factors between 0 and 1")
 
@@ -125,7 +125,7 @@ class TrainOptions:
 
 def _check_one_of(what: str, name: str, known: tuple[str, ...]) -> None:
     if name not in known:
-        raise BadInput(f"unknown {what} {name!r} (there are: {', '.join(known)})")
+        raise BadInput(f"unknown {what} {name!r} (available: {', '.join(known)})")
 
 
 def options_for(network: str, **given: Any) -> TrainOptions:
@@ -139,7 +139,7 @@ def options_for(network: str, **given: Any) -> TrainOptions:
     recipe: Mapping[str, Any] = NETWORKS.get(network).recipe
     unknown = set(recipe) - {f.name for f in fields(TrainOptions)}
     if unknown:
-        raise ValueError(f"the recipe of {network} has {sorted(unknown)}, which TrainOptions has not")
+        raise ValueError(f"the recipe of {network} has unknown options {sorted(unknown)}")
     chosen = {name: value for name, value in given.items() if value is not None}
     if {"steps", "minutes"} & set(chosen):  # a length that was given replaces the recipe's, in either unit
         recipe = {name: value for name, value in recipe.items() if name not in {"steps", "minutes"}}

@@ -50,7 +50,7 @@ class Run:
     def __init__(self, options: TrainOptions, spec: ModelSpec, scale: int) -> None:
         losses.parse(options.loss)  # what is misspelt is said before data are read
         if options.patch % spec.size_multiple:
-            raise BadInput(f"--patch {options.patch}: {spec.name} takes multiples of {spec.size_multiple}")
+            raise BadInput(f"--patch {options.patch}: {spec.name} requires multiples of {spec.size_multiple}")
         self.place = place_for(options)
         self.spec, self.scale = spec, scale
         self.data = data_set(options, spec, scale, shares=options.devices)

@@ -59,7 +59,7 @@ class Teachers:
 
     def __init__(self, listed: Sequence[str], kinds: Sequence[str], scale: int, device: torch.device) -> None:
         if not listed:
-            raise BadInput("the loss distillation needs someone to imitate: --teacher NETWORK=WEIGHTS")
+            raise BadInput("the loss distillation needs a teacher: --teacher NETWORK=WEIGHTS")
         self.teachers = [_teacher(text, kinds, scale, device) for text in listed]
 
     def __call__(self, restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
@@ -78,7 +78,7 @@ def _teacher(text: str, kinds: Sequence[str], scale: int, device: torch.device) 
         raise BadInput(f"--teacher {text!r}: {kind!r} is not in --degradation, which has: {', '.join(kinds)}")
     spec: ModelSpec = NETWORKS.get(name)
     if scale not in spec.scales:
-        raise BadInput(f"--teacher {text!r}: {name} has no scale {scale}, which the student has")
+        raise BadInput(f"--teacher {text!r}: {name} does not support the student's scale {scale}")
     network = weights.load(spec, scale, Path(path)).module.to(device)
     only = kinds.index(kind) if kind and len(kinds) > 1 else None
     return Teacher(network, spec, only)

@@ -84,7 +84,7 @@ def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) ->
         BadInput: there are no images, or one is not (H, W, 3) uint8.
     """
     if not images:
-        raise BadInput("calibration needs at least one photo, and none was given")
+        raise BadInput("calibration needs at least one photo")
     for image in images:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise BadInput(f"calibration photos must be uint8 RGB (H, W, 3), got {image.dtype} {image.shape}")

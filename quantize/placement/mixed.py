@@ -171,7 +171,7 @@ def rounded(folded: Folded, arrays: Mapping[str, Array]) -> Folded:
 
 
 def kept(folded: Folded, everything: Rounded) -> Rounded:
-    """Of rounded constants those that an int8 operator reads."""
+    """The rounded constants that int8 operators read."""
     return Rounded(_used(folded, everything.arrays), _used(folded, everything.entries))
 
 

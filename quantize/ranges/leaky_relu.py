@@ -37,10 +37,10 @@ WIDENING = 1.03
 """The most that the steps before a leaky ReLU may grow."""
 
 _ABOVE, _BELOW = 2.0**-17, 2.0**-15
-"""How far from a half, in shares of themselves, products of whole parts lie that would be one: positive ones above it
-by the first, negative ones toward zero by the second less the first. That is more than float32 loses where it adds a
-zero point before it rounds (2**-17 of a step), and less than the next product of whole parts is away (2**-8 of a step),
-up to 170 steps below zero."""
+"""Relative offsets that push exact ties off .5, so that XNNPACK (half up) and float kernels (half to even) round alike:
+positive products up by the first, negative ones toward zero by the second minus the first. The offsets exceed what
+float32 loses when it adds a zero point before rounding (2**-17 of a step), and stay below the distance to the next
+product (2**-8 of a step), up to 170 steps below zero."""
 
 
 def widen(model: ir.Model, alone: Collection[str], entries: dict[str, QParams]) -> None:

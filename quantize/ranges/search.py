@@ -247,7 +247,7 @@ def errors(folded: Folded, entries: Mapping[str, QParams], observed: Mapping[str
 
 
 def _scored(judge: Judge, tried: Choice, best: Sequence[float]) -> list[float] | None:
-    """The scores of the splits, where they are worth more than the best so far."""
+    """Per-split scores, or None if the trial does not beat the best."""
     found: list[float] = []
     for number in range(len(best)):
         found.append(judge.of_split(tried, number))

@@ -111,7 +111,7 @@ def resample(a: Arguments) -> Tensor:
     if a.text("coordinates_mode", "normalized_minus_one_to_one") != "normalized_minus_one_to_one":
         raise a.refuse(f"coordinates_mode {a.text('coordinates_mode')!r}")
     if "padding_value" in a.given and float(a.tensor("padding_value")):
-        raise a.refuse("a padding value other than 0")
+        raise a.refuse("a padding value other than 0 is not evaluated")
     return F.grid_sample(
         a.tensor("x"),
         a.tensor("coordinates"),

@@ -175,7 +175,7 @@ def rule_for(operation: Operation) -> Rule:
     """How an operation is evaluated: by the table here, or as the record of an operator says.
 
     Raises:
-        UnsupportedOperator: there is no rule.
+        UnsupportedOperator: no conversion rule.
     """
     brought = table.mil_operations()
     if operation.type in OPERATIONS:

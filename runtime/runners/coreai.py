@@ -127,7 +127,7 @@ class CoreAIRunner:
         del threads
         unit = options.get("unit", "all")
         if unit not in {"all", *self.units}:
-            raise BadInput(f"unit {unit!r}: Core AI has {', '.join(self.units)} here")
+            raise BadInput(f"unit {unit!r}: Core AI supports {', '.join(self.units)} here")
         wrong = beta.damage(path)
         if wrong is not None:
             raise RuntimeFailure(f"{path}: {wrong}")

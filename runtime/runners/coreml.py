@@ -70,7 +70,7 @@ class CoreMLSession:
         plan = MLComputePlan.load_from_path(self._model.get_compiled_model_path(), self._units)
         program = plan.model_structure.program
         if program is None:
-            raise ValueError("not an ML program")
+            raise ValueError("not an mlProgram")
         found: dict[str, Counter[str]] = {}
         for operation in program.functions["main"].block.operations:
             usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
@@ -128,7 +128,7 @@ class CoreMLRunner:
             raise RuntimeFailure(f"{path}: {reason}")
         unit = options.get("unit", "all")
         if unit not in _UNITS:
-            raise BadInput(f"unit {unit!r}: Core ML has {', '.join(_UNITS)}")
+            raise BadInput(f"unit {unit!r}: Core ML supports {', '.join(_UNITS)}")
         return CoreMLSession(path, unit)
 
 

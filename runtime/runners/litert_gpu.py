@@ -59,7 +59,7 @@ class LiteRtGpuModel:
             ValueError: a name or dtype is not the file's.
         """
         if set(inputs) != set(self._takes):
-            raise ValueError(f"the file takes {sorted(self._takes)}, not {sorted(inputs)}")
+            raise ValueError(f"the file's inputs are {sorted(self._takes)}, not {sorted(inputs)}")
         for name, array in inputs.items():
             self._fit(name, array)
             self._sources[name].write(np.ascontiguousarray(array))
@@ -69,7 +69,7 @@ class LiteRtGpuModel:
     def _fit(self, name: str, array: Array) -> None:
         details = self._takes[name]
         if str(array.dtype) != str(np.dtype(details["dtype"])):
-            raise ValueError(f"{name}: the file takes {details['dtype']}, not {array.dtype}")
+            raise ValueError(f"{name}: the file expects {details['dtype']}, not {array.dtype}")
         if list(array.shape) != list(details["shape"]):
             self._model.resize_input_tensor_by_name(self._signature, name, list(array.shape))
             self._allocate()

@@ -64,7 +64,7 @@ class LiteRtNpuSession:
         self._model, said = _listening(lambda: compiled_model.CompiledModel.from_file(str(path), options=wanted))
         self._evidence = evidence(said)
         if self._evidence["partitions"] == 0 or not self._model.is_fully_accelerated():
-            raise ValueError(f"LiteRT's plugin for OpenVINO did not take {path.name}: it would run on the CPU")
+            raise ValueError(f"LiteRT's plugin for OpenVINO did not accept {path.name}: it would run on the CPU")
         [self._signature] = self._model.get_signature_list()
         self._inputs = self._model.get_input_tensor_details(self._signature)
         self._outputs = self._model.get_output_tensor_details(self._signature)
@@ -83,7 +83,7 @@ class LiteRtNpuSession:
         for name, array in inputs.items():
             details = self._inputs[name]
             if (list(array.shape), str(array.dtype)) != (list(details["shape"]), details["dtype"]):
-                raise ValueError(f"{name}: the file takes {details['dtype']} {details['shape']}")
+                raise ValueError(f"{name}: the file expects {details['dtype']} {details['shape']}")
             self._sources[name].write(np.ascontiguousarray(array))
 
     def invoke(self) -> None:

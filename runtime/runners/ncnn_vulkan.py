@@ -61,7 +61,7 @@ class NcnnVulkanRunner:
             raise ValueError(f"device {device}: ncnn finds {count}, counted from 0")
         half = options.get("half", "stored" if is_half(path) else "nothing")
         if half not in HALVES:
-            raise ValueError(f"half {half!r}: there are {', '.join(HALVES)}")
+            raise ValueError(f"half {half!r}: expected one of {', '.join(HALVES)}")
         return NcnnModel(path, threads, device, half)
 
 

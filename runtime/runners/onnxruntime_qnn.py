@@ -112,7 +112,7 @@ class QnnRunner:
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> QnnSession:
         if path.suffix != ".onnx":
-            raise ValueError(f"{path.name}: the HTP takes .onnx files")
+            raise ValueError(f"{path.name}: the HTP requires .onnx files")
         settings = {}
         if options.get("htp_arch"):
             settings["htp_arch"] = str(qnn_library.architecture(str(options["htp_arch"])))

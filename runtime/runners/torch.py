@@ -82,7 +82,7 @@ def _opened(path: Path, device: str) -> tuple[nn.Module, tuple[str, ...], tuple[
     with safe_open(path, framework="pt") as file:
         about = file.metadata() or {}
     if not {"network", "scale"} <= about.keys():
-        raise ValueError("the file does not say which network it holds: it was not written by clearport")
+        raise ValueError("the file does not name its network: it was not written by clearport")
     loaded = weights.load(NETWORKS.get(about["network"]), int(about["scale"]), path).module
     return loaded.to(device), ("image",), ("restored",)
 

@@ -65,7 +65,7 @@ class NcnnModel:
     def _taken(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
         """The inputs where ncnn reads them: copies, as numpy's memory lacks the margin that its kernels write to."""
         if set(inputs) != set(self._inputs):
-            raise ValueError(f"the file takes {sorted(self._inputs)}, not {sorted(inputs)}")
+            raise ValueError(f"the file's inputs are {sorted(self._inputs)}, not {sorted(inputs)}")
         return {name: self._blob(name, array) for name, array in inputs.items()}
 
     def _blob(self, name: str, array: Array) -> Any:
@@ -90,7 +90,7 @@ class NcnnModel:
     def _extracted(self, extractor: Any, name: str) -> Any:
         code, result = extractor.extract(name)
         if code != 0:
-            raise RuntimeError(f"ncnn gave up with code {code}")
+            raise RuntimeError(f"ncnn failed with code {code}")
         return result
 
     def facts(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class GpuModel(OnnxRuntimeModel):
 
         offered = onnxruntime.get_available_providers()
         if about.provider not in offered:
-            raise RuntimeError(f"onnxruntime {onnxruntime.__version__} here has {', '.join(offered)} only")
+            raise RuntimeError(f"onnxruntime {onnxruntime.__version__} here supports {', '.join(offered)} only")
         self._about = about
         super().__init__(path, threads, True, ((about.provider, dict(about.settings)),))
 
@@ -100,5 +100,5 @@ class GpuRunner:
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> GpuModel:
         if path.suffix == ".ort":
-            raise ValueError("files in ONNX Runtime's own format are optimized for the CPU: take the .onnx file")
+            raise ValueError(".ort files are optimized for the CPU: use the .onnx file")
         return GpuModel(path, threads, self._about)

@@ -35,7 +35,7 @@ def architecture(text: str) -> int:
     digits = text.lower().removeprefix("v")
     if not digits.isdecimal() or int(digits) not in ARCHITECTURES:
         there_are = ", ".join(f"v{n} ({where})" for n, where in ARCHITECTURES.items())
-        raise BadInput(f"{text!r}: no such HTP architecture; there are {there_are}")
+        raise BadInput(f"{text!r}: unknown HTP architecture; available: {there_are}")
     return int(digits)
 
 

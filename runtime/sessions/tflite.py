@@ -39,7 +39,7 @@ class TfliteSession:
 
     def bind(self, inputs: Mapping[str, Array]) -> None:
         if set(inputs) != set(self._inputs):
-            raise ValueError(f"the file takes {sorted(self._inputs)}, not {sorted(inputs)}")
+            raise ValueError(f"the file's inputs are {sorted(self._inputs)}, not {sorted(inputs)}")
         resized = [self._fit(name, array) for name, array in inputs.items()]
         if any(resized):  # only now: shapes of several inputs must agree
             self._interpreter.allocate_tensors()
@@ -72,7 +72,7 @@ class TfliteSession:
         if tuple(now) == array.shape:
             return False
         if len(free) != array.ndim or any(n not in {-1, m} for n, m in zip(free, array.shape, strict=True)):
-            raise ValueError(f"{name}: the file takes shape {free.tolist()}, not {list(array.shape)}")
+            raise ValueError(f"{name}: the file expects shape {free.tolist()}, not {list(array.shape)}")
         self._interpreter.resize_tensor_input(index, array.shape)
         return True
 

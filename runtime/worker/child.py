@@ -79,7 +79,7 @@ class _Server:
 
     def _opened(self) -> Session:
         if self._session is None:
-            raise RuntimeError("nothing is open")
+            raise RuntimeError("no file is open")
         return self._session
 
     def _run(self, _: dict[str, Any], inputs: dict[str, Array]) -> Reply:

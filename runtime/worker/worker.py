@@ -98,7 +98,7 @@ class Worker:
             RuntimeFailure: the runtime refused the file, crashed or hung.
         """
         if not self._elsewhere and not self.path.exists():
-            raise BadInput(f"{self.path}: no such file, so {self.runner} has nothing to open")
+            raise BadInput(f"{self.path}: no such file for {self.runner} to open")
         try:
             self._start()
             self._open()

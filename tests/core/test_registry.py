@@ -20,7 +20,7 @@ def test_every_file_defines_its_object(registry: Registry) -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(BadInput, match=r"unknown network 'ncnett'; did you mean 'ncnet'\? \(there are: .*ncnet"):
+    with pytest.raises(BadInput, match=r"unknown network 'ncnett'; did you mean 'ncnet'\? \(available: .*ncnet"):
         NETWORKS.get("ncnett")
 
 

@@ -42,7 +42,7 @@ def compare(graph: Graph, image: np.ndarray, wanted: np.ndarray, folder: Path) -
     computed = set()
     for way, outcome in by_target(graph, image, folder):
         if outcome.picture is None:
-            assert re.match(r"\w+: cannot take operator \w+ of layer '[^']+'", outcome.refusal), (way, outcome.refusal)
+            assert re.match(r"\w+: unsupported operator \w+ of layer '[^']+'", outcome.refusal), (way, outcome.refusal)
             continue
         computed.add(way)
         given = outcome.picture.reshape(wanted.shape) if way == "ncnn" else outcome.picture

@@ -89,8 +89,8 @@ BAD: Mapping[str, tuple[Callable[[Path], object], str]] = {
     "folder": (lambda path: path.mkdir(), "this is a folder: name the file in it"),
     "pointer": (lambda path: path.write_text(LFS), "Git LFS pointer.*git lfs pull"),
     "page": (lambda path: path.write_text("\n<!DOCTYPE html>\n<html>Sign in</html>"), "a web page instead of weights"),
-    "empty": (lambda path: path.write_bytes(b""), "not a weights file that is known"),
-    "text": (lambda path: path.write_text("these are no weights"), "not a weights file that is known"),
+    "empty": (lambda path: path.write_bytes(b""), "not a known weights file"),
+    "text": (lambda path: path.write_text("these are no weights"), "not a known weights file"),
     "truncated": (truncated(as_safetensors(dict), 5000), "truncated safetensors"),
     "no header": (
         lambda path: path.write_bytes((90_000_000).to_bytes(8, "little") + b"{" + b"x" * 50),
@@ -139,12 +139,14 @@ def test_a_scale_that_cannot_be_built() -> None:
 
 def test_starting_from_another_scale_takes_the_body(saved: Path) -> None:
     network = SPEC.build(3)
-    with pytest.raises(BadInput, match=r"weights of ncnet x2.*--scale 2; to take only what fits, add --start-partial"):
+    with pytest.raises(
+        BadInput, match=r"weights of ncnet x2.*--scale 2; to load only the fitting tensors, add --start-partial"
+    ):
         weights.start_from(network, SPEC, 3, saved)
     start = weights.start_from(network, SPEC, 3, saved, partial=True)
     assert "10 tensors; 4 stay fresh" in str(start)
     assert set(start.fresh) == {"body.5.weight", "body.5.bias", "tail.weight", "tail.bias"}
     assert torch.equal(network.body[4].weight, weights.load(SPEC, 2, saved).module.body[4].weight)
     save_file({"other": torch.zeros(3)}, saved)
-    with pytest.raises(BadInput, match="nothing to start from"):
+    with pytest.raises(BadInput, match="none of its tensors fits"):
         weights.start_from(network, SPEC, 3, saved, partial=True)

@@ -127,7 +127,7 @@ def expected_refusal(case: Case, way: str, outcome: Outcome, *, free: bool = Fal
         and outcome.picture is None
         and any(table.operator(op).coreai is None for op, *_ in case.nodes)
     ):
-        assert re.search(r"cannot take operator \w+ of layer .*: .*there is no rule for it", outcome.refusal), (
+        assert re.search(r"unsupported operator \w+ of layer .*: .*no conversion rule", outcome.refusal), (
             outcome.refusal
         )
         return True
@@ -137,7 +137,9 @@ def expected_refusal(case: Case, way: str, outcome: Outcome, *, free: bool = Fal
     return False
 
 
-SIZE_WANTED = r"cannot take operator \w+ of layer '\w+': .*(size|no rule|must be constants|needs a fixed|not whole)"
+SIZE_WANTED = (
+    r"unsupported operator \w+ of layer '\w+': .*(size|no conversion rule|must be constants|needs a fixed|not whole)"
+)
 AMPLIFIED = {"AveragePool", "Resize", "Floor", "Ceil", "Pow", "Div", "Log", "Sqrt"}
 """Operators behind which a step is a tie of few integers, or many steps."""
 OFF_BY_A_STEP = {

@@ -137,7 +137,7 @@ def test_an_equalization_that_changes_the_network_is_not_used(chain: Graph, phot
     found = quantize(chain, photos, replace(plain, equalization=(0.5, 0.0)))
     assert found.table.calibration["equalization"] == 0.0
     assert graphs.to_bytes(found.graph.model) == graphs.to_bytes(wanted.graph.model)
-    with pytest.raises(CheckFailed, match="the equalized graph is not the network"):
+    with pytest.raises(CheckFailed, match="the equalized graph differs from the network"):
         quantize(chain, photos, replace(plain, equalization=(0.5,)))
 
 

@@ -77,7 +77,7 @@ def test_nan_is_no_color() -> None:
 
 def test_another_size_is_refused_with_both_sizes() -> None:
     spec = replace(NCHW, shape=(1, 3, 360, 640))
-    with pytest.raises(BadInput, match=r"takes pictures of 360x640 .* this one is 1x1"):
+    with pytest.raises(BadInput, match=r"requires pictures of 360x640 .* got 1x1"):
         pixels.to_tensor(np.zeros((1, 1, 3), np.uint8), spec)
 
 

@@ -50,7 +50,7 @@ def test_pairs_in_two_folders(tmp_path: Path, degraded: str, clean: str) -> None
     [
         ([], "no pictures"),
         (["x.png"], "no picture pairs"),
-        (["a_LR.png", "a_HR.png", "b_LR.png"], r"without a partner: 1 picture \(b\)"),
+        (["a_LR.png", "a_HR.png", "b_LR.png"], r"unpaired: 1 picture \(b\)"),
         (["rainy/1.png", "rainy/2.png", "clean/1.png"], r"2\.png has no target"),
         (["rainy/1.png"], "no picture pairs"),
         (["low/1.txt", "high/1.txt"], "no pictures"),
@@ -76,7 +76,7 @@ def test_scenes_that_were_held_back(tmp_path: Path) -> None:
     assert [p.name for p in quality.find_pairs(tmp_path)] == ["1", "3"]
     (pair,) = quality.find_pairs(tmp_path, held_back={"8"})
     assert (pair.degraded.name, pair.clean.name) == ("3.png", "4.png")
-    with pytest.raises(BadInput, match="names no picture of this folder"):
+    with pytest.raises(BadInput, match="lists no held-out picture of this folder"):
         quality.find_pairs(tmp_path, held_back={"9"})
 
 

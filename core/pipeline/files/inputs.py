@@ -46,7 +46,7 @@ def taken(artifact: Artifact, given: Sequence[str | Path]) -> Taken:
             continue
         if spec.name not in files:
             wanted = ", ".join(f"{s.name} ({s.kind})" for s in artifact.inputs)
-            raise BadInput(f"{artifact.key} takes {len(artifact.inputs)} inputs: {wanted}; {spec.name!r} was not given")
+            raise BadInput(f"{artifact.key} has {len(artifact.inputs)} inputs: {wanted}; {spec.name!r} was not given")
         path = files[spec.name]
         if spec.is_picture and path.suffix.lower() != _ARRAY:
             pixels, gray, said = _picture(path, spec)
@@ -67,9 +67,7 @@ def _assigned(artifact: Artifact, given: Sequence[str | Path]) -> dict[str, Path
         if not rest or name not in names:
             free = [known for known in names if known not in found]
             if not free:
-                raise BadInput(
-                    f"{artifact.key} takes {len(names)} inputs ({', '.join(names)}), {len(given)} were given"
-                )
+                raise BadInput(f"{artifact.key} has {len(names)} inputs ({', '.join(names)}), {len(given)} were given")
             name, rest = free[0], str(each)
         if name in found:
             raise BadInput(f"input {name!r} is given twice: {found[name]} and {rest}")
@@ -96,22 +94,22 @@ def _picture(path: Path, spec: TensorSpec) -> tuple[Array, bool, list[str]]:
     if pixels.shape[2] != spec.channels:
         raise BadInput(
             f"{path}: it has {pixels.shape[2]} channels, and input {spec.name!r} has {spec.channels} ({spec.color}): "
-            f"give a PNG of so many, or an array (H, W, {spec.channels}) of uint8 ({_ARRAY})"
+            f"give a PNG with that many, or an array (H, W, {spec.channels}) of uint8 ({_ARRAY})"
         )
     return pixels, False, []
 
 
 def _array(path: Path, spec: TensorSpec) -> Array:
     if path.suffix.lower() != _ARRAY:
-        raise BadInput(f"{path}: input {spec.name!r} is no picture ({spec.kind}): give an array as {_ARRAY}")
+        raise BadInput(f"{path}: input {spec.name!r} is not a picture ({spec.kind}): give an array as {_ARRAY}")
     try:
         if path.stat().st_size > _MOST:
-            raise BadInput(f"{path}: over {_MOST >> 30} GiB, which no input of a network is")
+            raise BadInput(f"{path}: over {_MOST >> 30} GiB, too large for a network input")
         array: Array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path}: not an array that can be read: {error}") from error
+        raise BadInput(f"{path}: not a readable array: {error}") from error
     kinds = {"picture": "u", "index": "iu"}.get(spec.kind, "fiu")
     if array.dtype.kind not in kinds or (spec.is_picture and array.ndim != 3):
         wanted = f"uint8 (H, W, {spec.channels})" if spec.is_picture else f"{spec.kind} of shape {spec.shape}"
-        raise BadInput(f"{path}: input {spec.name!r} wants {wanted}; got {array.dtype} {array.shape}")
+        raise BadInput(f"{path}: input {spec.name!r} expects {wanted}; got {array.dtype} {array.shape}")
     return array

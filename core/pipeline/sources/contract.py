@@ -87,7 +87,7 @@ def read(path: Path) -> Contract:
         raise BadInput(f"{path}: not a TOML file: {error}") from error
     except ValidationError as error:
         found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
-        raise BadInput(f"{path}: not a contract: {'; '.join(found)}; 'clearport inspect' prints a right one") from error
+        raise BadInput(f"{path}: not a contract: {'; '.join(found)}; 'clearport inspect' prints a valid one") from error
 
 
 def merged(file: Contract, told: Contract) -> Contract:
@@ -116,7 +116,7 @@ def applied(specs: Sequence[TensorSpec], ends: Sequence[Ends], what: str) -> tup
     for end in ends:
         name = end.name or next((s.name for s in specs if s.is_picture), specs[0].name)
         if name not in known:
-            raise BadInput(f"the contract names {what} {name!r} (there are: {', '.join(known)})")
+            raise BadInput(f"the contract names {what} {name!r} (available: {', '.join(known)})")
         known[name] = _with(known[name], end)
     return tuple(known.values())
 
@@ -136,7 +136,7 @@ def _with(spec: TensorSpec, end: Ends) -> TensorSpec:
     for key in ("mean", "std"):
         values = getattr(end, key)
         if values and len(values) != (spec.channels or 0):
-            raise BadInput(f"{spec.name}: {key} has {len(values)} numbers, and there are {spec.channels} channels")
+            raise BadInput(f"{spec.name}: {key} has {len(values)} values for {spec.channels} channels")
         if values:
             given[key] = values
     return replace(spec, **given)

@@ -50,7 +50,9 @@ def reach(candidate: Candidate, graph: Graph, main: str, probe: Size) -> Reach:
     if seen is None and min(probe.height, probe.width) // 2 - 2 <= told:
         return Reach(told, False, f"{told} pixels, by its operators; changed pixels reach all of {probe}")
     if seen is None or seen > told:
-        raise CheckFailed(f"{candidate.name}: a changed pixel reaches farther than the {told} that its operators tell")
+        raise CheckFailed(
+            f"{candidate.name}: a changed pixel affects the output beyond the {told} that its operators imply"
+        )
     return Reach(told, False, f"{told} pixels, by its operators; changed pixels reach {seen}")
 
 

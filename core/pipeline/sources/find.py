@@ -66,7 +66,7 @@ def source_of(request: ExportRequest) -> Source:
         )
     _check_form(word)
     if contract != Contract():
-        raise BadInput(f"{word}: what one of clearport's own networks takes and gives is known: leave the contract out")
+        raise BadInput(f"{word}: clearport's own networks have a fixed contract; leave the contract out")
     from clearport.pipeline.sources.zoo import zoo_source
 
     return zoo_source(request)
@@ -85,7 +85,8 @@ def contract_of(request: ExportRequest) -> Contract:
 def _check_form(word: str) -> None:
     if word.lower().endswith(".py"):
         raise BadInput(
-            f"{word}: which network of it? Name it after a colon: {word}:ATTRIBUTE (a module, a class or a function)"
+            f"{word}: the file does not say which network; name it after a colon: {word}:ATTRIBUTE (a module, a "
+            f"class or a function)"
         )
     if word not in NETWORKS.names() and ("/" in word or Path(word).suffix):
         raise BadInput(f"{word}: expected {FORMS}")
@@ -95,7 +96,7 @@ def _check_options(request: ExportRequest, what: str) -> None:
     """Options that only clearport's own networks have."""
     for option, given in (("--weights", request.weights), ("--scale", request.scale), ("--knob", request.knobs)):
         if given:
-            raise BadInput(f"{option}: {what} comes with its own; the option is for networks of 'clearport list'")
+            raise BadInput(f"{option}: {what} brings its own; the option is for networks of 'clearport list'")
 
 
 def _size(request: ExportRequest) -> Size | None:

@@ -143,7 +143,7 @@ def _picture_of(candidate: Candidate) -> TensorSpec:
         if len(spec.shape) == 4 and spec.dtype == "float32":
             return spec
     shown = ", ".join(f"{s.name} {s.shape}" for s in candidate.inputs)
-    raise BadInput(f"{candidate.name}: none of its inputs is a picture of four axes (it has: {shown})")
+    raise BadInput(f"{candidate.name}: none of its inputs is a 4-D picture (inputs: {shown})")
 
 
 def _probe_size(found: measure.Sizes | None) -> Size:

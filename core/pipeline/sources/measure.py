@@ -76,8 +76,8 @@ def sizes(candidate: Candidate) -> Sizes:
             if _regular(candidate, [*taken, *others]):
                 return Sizes(multiple, _least(candidate, multiple), tuple(taken))
     raise BadInput(
-        f"{candidate.name}: its inputs are declared to be of any size, yet it accepts none from {SIDE} to {LONGEST} "
-        "pixels in steps of up to 128: give --size with one that it takes"
+        f"{candidate.name}: its inputs are declared dynamic, but it accepts no size from {SIDE} to {LONGEST} "
+        "pixels in steps of up to 128: give a valid --size"
     )
 
 
@@ -112,7 +112,7 @@ def scale_of(shape: Sequence[int], size: Size) -> Fraction:
     """
     scales = {Fraction(shape[2], size.height), Fraction(shape[3], size.width)}
     if len(scales) > 1:
-        raise BadInput(f"for a picture of {size} it gives {shape[2]}x{shape[3]}: another factor for height and width")
+        raise BadInput(f"for a picture of {size} it gives {shape[2]}x{shape[3]}: height and width scale differently")
     return scales.pop()
 
 
@@ -198,6 +198,6 @@ def check_repeatable(candidate: Candidate, size: Size) -> None:
     for name, array in first.items():
         if not np.array_equal(array, second[name], equal_nan=array.dtype.kind == "f"):
             raise BadInput(
-                f"{candidate.name}: two runs on the same input give another {name!r}: it draws numbers, or keeps a "
-                "state; no file can give what it gives"
+                f"{candidate.name}: two runs on the same input give different values of {name!r}: it draws random "
+                "numbers or keeps state, which no file can reproduce"
             )

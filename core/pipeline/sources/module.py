@@ -133,7 +133,7 @@ def _check_module(module: nn.Module, name: str) -> None:
     for key, value in (*module.named_parameters(), *module.named_buffers()):
         if value.device.type != "cpu":
             raise BadInput(
-                f"{name}: {key!r} lies on {value.device}; clearport exports on the CPU: call .cpu() on the network"
+                f"{name}: {key!r} is on {value.device}; clearport exports on the CPU: call .cpu() on the network"
             )
         if value.is_floating_point() and value.dtype != torch.float32:
             raise BadInput(f"{name}: {key!r} is {value.dtype}; clearport exports float32: call .float() on the network")
@@ -146,12 +146,13 @@ def _inputs(
     words = _arguments(module, len(examples))
     if examples:
         if len(examples) != len(words):
-            raise BadInput(f"{name}: {len(examples)} example inputs for the {len(words)} that its forward takes")
+            raise BadInput(f"{name}: {len(examples)} example inputs, but its forward accepts {len(words)}")
         return tuple(_spec(word, tuple(value.shape), value.dtype) for word, value in zip(words, examples, strict=True))
     if len(words) != 1:
         raise BadInput(
-            f"{name}: its forward takes {len(words)} inputs ({', '.join(words)}): give examples of them, as a pair "
-            "(module, (tensor, ...)), so that their shapes are known"
+            f"{name}: its forward accepts {len(words)} inputs ({', '.join(words)}): give example tensors for "
+            f"their shapes, "
+            "as a pair (module, (tensor, ...))"
         )
     sizes = [size] if size is not None else [Size(side, side) for side in SIDES]
     said = ""
@@ -205,7 +206,7 @@ def _run(module: nn.Module, names: Sequence[str], title: str, given: Mapping[str
     except Exception as error:  # the user's code may raise anything
         raise BadInput(f"{title}: {type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
     if not found or not all(isinstance(value, torch.Tensor) for value in found):
-        raise BadInput(f"{title}: it gives {type(found[0]).__name__ if found else 'nothing'}; expected tensors")
+        raise BadInput(f"{title}: it returns {type(found[0]).__name__ if found else 'nothing'}; expected tensors")
     single = "restored" if found[0].ndim == 4 else "output"
     words = [single] if len(found) == 1 else [f"output_{i + 1}" for i in range(len(found))]
     return {word: value.numpy() for word, value in zip(words, found, strict=True)}

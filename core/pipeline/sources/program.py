@@ -38,16 +38,16 @@ def program_of(path: Path) -> tuple[Program, tuple[torch.Tensor, ...]]:
     """The program in a file, and examples of its inputs.
 
     Raises:
-        BadInput: there is no such file, it would have to be trusted, or it takes something other than tensors.
+        BadInput: no such file, it would have to be trusted, or it takes something other than tensors.
     """
     if not path.is_file():
-        raise BadInput(f"{path}: there is no such file")
+        raise BadInput(f"{path}: no such file")
     program, names, _ = pt2.load(path)
     wanted = program.graph_signature.user_inputs
     found = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     taken = [found.get(str(name)) for name in wanted]
     if not taken or not all(isinstance(value, torch.Tensor) for value in taken):
-        raise BadInput(f"{path}: it takes {', '.join(map(str, wanted)) or 'nothing'}; expected tensors alone")
+        raise BadInput(f"{path}: its inputs are {', '.join(map(str, wanted)) or 'none'}; expected tensors only")
     examples = tuple(_example(value) for value in taken)
     return Program(program, names or tuple(map(str, wanted))), examples
 

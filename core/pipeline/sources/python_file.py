@@ -19,10 +19,10 @@ def module_of(path: Path, attribute: str) -> Any:
     """The module that a file names: itself, or what a class or a function gives when it is called without arguments.
 
     Raises:
-        BadInput: there is no such file or attribute, it cannot be imported or called, or it gives something else.
+        BadInput: no such file or attribute, it cannot be imported or called, or it gives something else.
     """
     if not path.is_file():
-        raise BadInput(f"{path}: there is no such file")
+        raise BadInput(f"{path}: no such file")
     found: Any = _imported(path)
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -58,8 +58,8 @@ def _called(found: Any, path: Path, attribute: str) -> Any:
         return found()
     except (Exception, SystemExit) as error:
         raise BadInput(
-            f"{path}: calling {attribute}() without arguments failed: {_last(error, path)}; to give it some, write a "
-            "function that does"
+            f"{path}: calling {attribute}() without arguments failed: {_last(error, path)}; to pass "
+            "arguments, wrap it in a function without any"
         ) from error
 
 

@@ -47,7 +47,7 @@ class AdbDevice:
     def check(self, address: str, settings: Settings) -> None:
         del settings
         if not re.fullmatch(rf"{FAMILY}(:\S+)?", address):
-            raise BadInput(f"--device {address}: expected {FAMILY} where one phone is attached, or {_ANY}")
+            raise BadInput(f"--device {address}: expected {FAMILY} with one phone attached, or {_ANY}")
 
     def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
         return _opened(address, settings)

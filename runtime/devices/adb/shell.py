@@ -100,7 +100,7 @@ def server(adb: str) -> Iterator[tuple[str, ...]]:
         own = (adb, "-L", f"localfilesystem:{folder}/server")
         started = _call([*own, "start-server"])
         if started.code:
-            raise BadInput(f"adb's server does not start: {started.words}")
+            raise BadInput(f"the adb server does not start: {started.words}")
         try:
             yield own
         finally:
@@ -157,7 +157,7 @@ class AdbShell:
         if told.code:
             self._check(told)
         if _PROTOCOL not in told.out.split():
-            raise BadInput(f"{self.address}: its adb lacks the protocol {_PROTOCOL}: Android 7 or newer is needed")
+            raise BadInput(f"{self.address}: its adb lacks the protocol {_PROTOCOL}: Android 7 or newer is required")
 
     def run(self, command: str, timeout_s: float) -> Outcome:
         told = asked(command)

@@ -130,5 +130,5 @@ class Desk:
     def _known(self, device: str) -> BrowserRecord:
         record = self._records.of(device)
         if record is None:
-            raise BadInput("this device has not said what it is: load the page again")
+            raise BadInput("this device has not identified itself: reload the page")
         return record

@@ -173,7 +173,7 @@ class BrowserDevice:
     def check(self, address: str, settings: Settings) -> None:
         del settings
         if address != ADDRESS:
-            raise BadInput(f"--device {address}: no such browser; there is {ADDRESS}")
+            raise BadInput(f"--device {address}: unknown browser (available: {ADDRESS})")
 
     def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
         self.check(address, settings)

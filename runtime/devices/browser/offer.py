@@ -32,7 +32,7 @@ TARGETS = tuple(_RUNS)
 def candidates_of(artifact: Artifact, url: str, size: int) -> list[Candidate | Skipped]:
     """Every way that browsers run an artifact of ``size`` bytes, fetched at ``url``; or why they do not."""
     if artifact.target not in _RUNS:
-        return [Skipped(artifact.key, f"no runtime for browsers takes {artifact.target} files")]
+        return [Skipped(artifact.key, f"no browser runtime accepts {artifact.target} files")]
     return [
         _candidate(artifact, url, size, *way) if (why := _obstacle(artifact, *way)) is None else why
         for way in _RUNS[artifact.target]
@@ -43,9 +43,9 @@ def _obstacle(artifact: Artifact, runner: Runner, unit: Unit, backend: Backend) 
     what = f"{artifact.key} {runner} {backend}"
     source, result = artifact.inputs[0], artifact.outputs[0]
     if artifact.variant == "ort" and unit != "cpu":
-        return Skipped(what, "an .ort file is optimized for the CPU: the GPU and WebNN take the .onnx file")
+        return Skipped(what, "an .ort file is optimized for the CPU: the GPU and WebNN need the .onnx file")
     if runner == LITERT and "int8" in (source.dtype, result.dtype):
-        return Skipped(what, "LiteRT.js takes uint8 and float32 pictures: export with --io uint8")
+        return Skipped(what, "LiteRT.js accepts uint8 and float32 pictures: export with --io uint8")
     if runner == LITERT and source.dynamic:
         return Skipped(what, "LiteRT.js cannot resize inputs: export with a --size")
     return None

@@ -79,7 +79,9 @@ class Records:
         """
         old = self._records.get(device)
         if old is None and len(self._records) >= MOST_RECORDS:
-            raise BadInput(f"{MOST_RECORDS} devices have sent records: give --records another folder")
+            raise BadInput(
+                f"{MOST_RECORDS} devices have sent records, the limit of a folder: give --records another one"
+            )
         rows = {} if old is None else {k: r for k, r in old.rows.items() if self._files.get(k) == r.sha256}
         runs = () if old is None else old.runs
         return self._keep(BrowserRecord(id=device, bundle=self._bundle, device=facts, rows=rows, runs=runs))

@@ -92,7 +92,9 @@ class BrowserServer:
             await site.start()
         except OSError as error:
             await runner.cleanup()
-            raise BadInput(f"{place.host}:{place.port}: cannot listen there: {error.strerror or error}") from error
+            raise BadInput(
+                f"{place.host}:{place.port}: cannot listen on this address: {error.strerror or error}"
+            ) from error
         port = runner.addresses[0][1]
         with loop_errors(tell):
             try:

@@ -116,7 +116,7 @@ def parse(address: str) -> Chip:
     if family != FAMILY or name not in CHIPS:
         near = difflib.get_close_matches(name, CHIPS, n=1)
         hint = f"; did you mean {FAMILY}:{near[0]}?" if near else ""
-        raise BadInput(f"{address}: no such Ethos-U{hint} (there are {FAMILY}: {', '.join(CHIPS)})")
+        raise BadInput(f"{address}: no such Ethos-U{hint} (available: {FAMILY}: {', '.join(CHIPS)})")
     chip = CHIPS[name]
     for setting in settings:
         chip = _with(chip, setting, address)
@@ -126,10 +126,10 @@ def parse(address: str) -> Chip:
 def _with(chip: Chip, setting: str, address: str) -> Chip:
     key, _, value = setting.partition("=")
     if key not in {"system", "memory", "config", "sram"} or not value:
-        raise BadInput(f"{address}: {setting!r} is no setting (system=, memory=, config= or sram=)")
+        raise BadInput(f"{address}: {setting!r} is not a setting (expected system=, memory=, config= or sram=)")
     if key == "config":
         if not Path(value).is_file():
-            raise BadInput(f"{address}: there is no configuration file {value}")
+            raise BadInput(f"{address}: no configuration file {value}")
         return replace(chip, config=str(Path(value).absolute()))
     if key == "sram":
         if not value.isdecimal() or int(value) == 0:

@@ -97,7 +97,7 @@ class EthosUSession:
             with Worker("litert", path, timeout_s=self._settings.timeout_s) as worker:
                 results.append(list(worker.run(job.inputs).values()))
         if not all(np.array_equal(a, b) for a, b in zip(*results, strict=True)):
-            raise CheckFailed(f"{job.artifact.path}: in the form {choice.form!r} LiteRT gives other pixels")
+            raise CheckFailed(f"{job.artifact.path}: rewritten as {choice.form!r}, its output in LiteRT differs")
         version = installed_versions(("ai-edge-litert",))["ai-edge-litert"]
         return {"form_proof": f"the same pixels as the file in the bundle, to the bit, on LiteRT {version}"}
 

@@ -40,7 +40,7 @@ class FlatGraph:
             raise BadInput(f"{path}: not a TFLite file (identifier {data[4:8]!r}, expected {IDENTIFIER!r})")
         self.model = schema.ModelT.InitFromPackedBuf(data)
         if len(self.model.subgraphs) != 1:
-            raise BadInput(f"{path}: holds {len(self.model.subgraphs)} subgraphs; files with one can be read")
+            raise BadInput(f"{path}: holds {len(self.model.subgraphs)} subgraphs; only one is supported")
         self._graph = self.model.subgraphs[0]
 
     @property

@@ -118,7 +118,7 @@ class HostDevice:
     def check(self, address: str, settings: Settings) -> None:
         del settings
         if address != ADDRESS:
-            raise BadInput(f"--device {address}: this machine has the address {ADDRESS!r} and nothing after it")
+            raise BadInput(f"--device {address}: this machine's address is {ADDRESS!r}, with nothing after it")
 
     def open(self, address: str, settings: Settings) -> AbstractContextManager[DeviceSession]:
         self.check(address, settings)

@@ -57,7 +57,7 @@ class HtpSession:
         if job.unit != "npu":
             return Skipped(what, f"the HTP is an npu, not a {job.unit}"), {}
         if job.artifact.target != "onnxruntime" or job.artifact.path.suffix != ".onnx":
-            return Skipped(what, "the HTP takes .onnx files"), {}
+            return Skipped(what, "the HTP requires .onnx files"), {}
         if any(spec.dynamic for spec in job.artifact.inputs):
             return Skipped(what, "the HTP needs a fixed size: export with --size HEIGHTxWIDTH"), {}
         try:

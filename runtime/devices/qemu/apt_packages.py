@@ -28,7 +28,7 @@ class Apt:
 
     def __init__(self, folder: Path, architecture: str) -> None:
         if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-            raise BadInput("apt-get and dpkg-deb are needed, which Debian and its descendants have")
+            raise BadInput("apt-get and dpkg-deb are required (Debian and its derivatives)")
         self._folder, self._other = folder, architecture
         for name in ("lists/partial", "archives/partial", "sources.d"):
             (folder / name).mkdir(parents=True)

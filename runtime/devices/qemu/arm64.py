@@ -72,10 +72,10 @@ def userland() -> Userland:
     try:
         record = json.loads((folder / RECORD).read_text())
     except (OSError, ValueError):
-        raise BadInput(f"there is no aarch64 userland in {folder}; to make one: {SETUP}") from None
+        raise BadInput(f"no aarch64 userland in {folder}; to set one up: {SETUP}") from None
     pythons = sorted((folder / "root/usr/bin").glob("python3.[0-9]*"))
     own = folder / "tools/usr/bin/qemu-aarch64"
     found = str(own) if own.is_file() else shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
     if not pythons or found is None:
-        raise BadInput(f"{folder} holds no {'emulator' if pythons else 'Python'}; to make it again: {SETUP} --force")
+        raise BadInput(f"{folder} holds no {'emulator' if pythons else 'Python'}; to set it up again: {SETUP} --force")
     return Userland(folder / "root", pythons[0], Path(found), record)

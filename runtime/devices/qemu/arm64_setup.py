@@ -46,7 +46,7 @@ def make(folder: Path, tools: Sequence[str], *, force: bool = False) -> dict[str
     if not force and there is not None and {key: there.get(key) for key in asked} == asked:
         return there
     if there is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder}: something is there that is no userland of clearport; it is left alone: move it away")
+        raise BadInput(f"{folder}: it exists and is not a userland of clearport: move it away")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
         new = Path(name, "new")
@@ -62,7 +62,7 @@ def _versions() -> dict[str, str]:
     found = installed_versions(WHEELS)
     absent = [name for name, version in found.items() if version is None]
     if absent:
-        raise BadInput(f"{', '.join(absent)} is not installed here, so there is no version for aarch64 to follow")
+        raise BadInput(f"{', '.join(absent)} is not installed here, so the version for aarch64 is unknown")
     return {name: version for name, version in found.items() if version is not None}
 
 

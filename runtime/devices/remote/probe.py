@@ -55,8 +55,8 @@ def facts_of(shell: Shell, python: str, timeout_s: float) -> dict[str, Any]:
     have = tuple(int(n) for n in first.split())
     if have < LEAST_PYTHON:
         raise BadInput(
-            f"{shell.address}: {python} there is Python {_dotted(have)}, and {_dotted(LEAST_PYTHON)} or newer is "
-            "needed; --python names another interpreter of the device"
+            f"{shell.address}: {python} is Python {_dotted(have)}, but {_dotted(LEAST_PYTHON)} or newer is "
+            "required; use --python to name another interpreter on the device"
         )
     try:
         facts: dict[str, Any] = json.loads(rest)

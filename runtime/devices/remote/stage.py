@@ -47,7 +47,7 @@ class Stage:
 
     def __init__(self, shell: Shell, folder: str, *, keep: bool = False) -> None:
         if not folder.startswith("/") or PurePosixPath(folder).name == "":
-            raise ValueError(f"{folder!r} is no folder below the root")
+            raise ValueError(f"{folder!r} is not a folder below the root")
         self._shell, self.folder, self._keep = shell, folder, keep
         self._pushed: list[str] = []
         self._made: list[str] = []

@@ -63,7 +63,7 @@ class RknnSession:
         if job.unit != "npu":
             return Skipped(what, f"a Rockchip NPU is an npu, not a {job.unit}"), {}
         if job.artifact.target != "onnxruntime" or job.artifact.path.suffix != ".onnx":
-            return Skipped(what, "Rockchip's toolkit is given .onnx files"), {}
+            return Skipped(what, "Rockchip's toolkit requires .onnx files"), {}
         if any(spec.dynamic for spec in job.artifact.inputs):
             return Skipped(what, "the toolkit needs a fixed size: export with --size HEIGHTxWIDTH"), {}
         try:
@@ -122,7 +122,7 @@ class RknnSession:
             given, _ = self._evaluated(path, job)
             if all(np.array_equal(a, b) for a, b in zip(expected, given, strict=True)):
                 return path, {"opset": OPSET, "lowest_level_cut": list(form.cut), "form_proof": proof}
-        raise CheckFailed(f"{job.artifact.path}: in the toolkit's form ONNX Runtime gives other pixels")
+        raise CheckFailed(f"{job.artifact.path}: in the toolkit's form its output in ONNX Runtime differs")
 
     def _evaluated(self, path: Path, job: Job) -> tuple[list[Array], str]:
         timeout_s = self._settings.timeout_s

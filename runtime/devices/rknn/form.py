@@ -69,7 +69,9 @@ def _label(model: onnx.ModelProto) -> None:
     versions = {entry.domain: entry for entry in model.opset_import}
     for node in model.graph.node:
         if node.domain:
-            raise UnsupportedOperator("rknn", node.op_type, node.name, f"it is of the domain {node.domain}")
+            raise UnsupportedOperator(
+                "rknn", node.op_type, node.name, f"its operator domain {node.domain} is not supported"
+            )
         since = onnx.defs.get_schema(node.op_type, versions[""].version).since_version
         if since > OPSET:
             why = f"it is that of opset {since}, and the toolkit reads up to {OPSET}"

@@ -84,7 +84,7 @@ def chip(address: str) -> str:
         raise BadInput(f"{address}: expected {FAMILY}:rk3588 or another chip")
     name = which.lower()
     if name not in CHIPS:
-        raise BadInput(f"{address}: no such chip; there are {', '.join(CHIPS)}")
+        raise BadInput(f"{address}: unknown chip; available: {', '.join(CHIPS)}")
     return name
 
 

@@ -106,9 +106,9 @@ def test_what_is_no_manifest_is_bad_input(tmp_path: Path, content: str) -> None:
 
 def test_no_bundle_there(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nothing"):
-        with pytest.raises(BadInput, match="no bundle here"):
+        with pytest.raises(BadInput, match="not a bundle"):
             Bundle.load(place)
-        with pytest.raises(BadInput, match="no bundle here"):
+        with pytest.raises(BadInput, match="not a bundle"):
             bundle.verify_folder(place)
 
 
@@ -140,7 +140,7 @@ def test_find(pristine: Bundle) -> None:
     assert pristine.find("onnxruntime", "int8", "ort").path.endswith(".ort")
     assert pristine.find("coreml", "fp16").variant == "image"
     with pytest.raises(
-        BadInput, match=r"no artifact tflite/int9; did you mean tflite/int8\?.*there are:.*coreml/fp16/image"
+        BadInput, match=r"no artifact tflite/int9; did you mean tflite/int8\?.*available:.*coreml/fp16/image"
     ):
         pristine.find("tflite", "int9")
     with pytest.raises(BadInput, match="skipped: coremltools is not installed"):
@@ -157,7 +157,7 @@ def test_a_record_becomes_an_artifact_again(pristine: Bundle) -> None:
 
 def test_goldens_by_role(pristine: Bundle) -> None:
     assert pristine.path(pristine.golden("input")).name == "input.png"
-    with pytest.raises(BadInput, match="no picture of role 'fp16'"):
+    with pytest.raises(BadInput, match="no picture with role 'fp16'"):
         pristine.golden("fp16")
 
 

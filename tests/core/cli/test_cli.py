@@ -135,5 +135,5 @@ def test_the_public_names_are_there() -> None:
         assert name in dir(package)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = package.nothing
-    with pytest.raises(BadInput, match="no bundle here"):
+    with pytest.raises(BadInput, match="not a bundle"):
         package.load_bundle(Path("nowhere"))

@@ -98,7 +98,7 @@ def test_what_is_read_is_never_an_output(place: Path) -> None:
         with pytest.raises(BadInput, match="lies within"), claimed(out_file(place / name), reads=reads):
             pytest.fail(name)
     twice = (out_file(place / "a.json"), OutFile(place / "./a.json", "--junit", "a report", ours.is_junit))
-    with pytest.raises(BadInput, match="name the same place"), claimed(*twice):
+    with pytest.raises(BadInput, match="name the same path"), claimed(*twice):
         pytest.fail("one place for two outputs")
 
 
@@ -120,7 +120,7 @@ def test_streams_are_written_into_and_special_files_are_not(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("make", [out_file, lambda p: OutBundle(p, force=True)], ids=["file", "bundle"])
 def test_of_two_writers_the_second_is_refused(tmp_path: Path, make: Callable[[Path], Any]) -> None:
-    busy = "another clearport is writing there"
+    busy = "another clearport process is writing there"
     with claimed(make(tmp_path / "out")), pytest.raises(BadInput, match=busy), claimed(make(tmp_path / "out")):
         pytest.fail("both write")
     with claimed(make(tmp_path / "out")):

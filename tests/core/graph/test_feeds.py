@@ -46,7 +46,7 @@ def test_a_batch_is_refused_with_the_reason() -> None:
     spec = ModelSpec(
         "net", "other", lambda _: None, (1,), 1, 0, Paper("x", "1"), inputs=(TensorSpec("a", (2, 3, "H", "W")),)
     )
-    with pytest.raises(BadInput, match=r"a is a batch of 2.*files take one at a time.*export with batch 1"):
+    with pytest.raises(BadInput, match=r"a is a batch of 2.*artifacts have batch size 1.*export with batch 1"):
         shapes.contract(spec, 1)
 
 

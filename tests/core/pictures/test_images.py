@@ -88,7 +88,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
 
 
 def test_folders_of_pictures(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no pictures in it"):
+    with pytest.raises(BadInput, match="it contains no pictures"):
         find_pictures(tmp_path)
     with pytest.raises(BadInput, match="expected a folder"):
         find_pictures(tmp_path / "gone")

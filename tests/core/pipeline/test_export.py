@@ -76,7 +76,7 @@ def test_an_operator_without_a_rule_skips_the_cell(tmp_path: Path) -> None:
     cell = Cell(_Refusing(), "fp32")  # type: ignore[arg-type]
     (skipped,) = lower(cell, None, None, plan.options, tmp_path)  # type: ignore[arg-type]
     assert skipped == Skipped(
-        "refusing/fp32", "refusing: cannot take operator Conv of layer 'conv1': there is no rule for it"
+        "refusing/fp32", "refusing: unsupported operator Conv of layer 'conv1': no conversion rule"
     )
 
 

@@ -92,7 +92,7 @@ def test_sessions_of_the_block_are_opened_there(isolated: Isolated, graph: Any) 
 def test_errors_are_those_that_were_raised_there(isolated: Isolated, graph: Any, logs_of_problems: Path) -> None:
     with pytest.raises(BadInput, match="calibration needs at least one photo"):
         isolated.quantize(graph, [], QUICK)
-    with pytest.raises(CheckFailed, match="quantize without it"):
+    with pytest.raises(CheckFailed, match="quantize without equalization"):
         isolated.quantize(graph, PHOTOS, replace(QUICK, equalization=()))
     with pytest.raises(Exception, match="ufunc 'power' not supported") as raised:
         isolated.quantize(graph, PHOTOS, replace(QUICK, equalization=("strong",)))  # type: ignore[arg-type]

@@ -147,7 +147,9 @@ def artifact_of_any_size(bundle: Bundle) -> Artifact:
 
 
 def test_a_bundle_that_no_browser_runs_is_refused_with_the_reasons(made: Bundle) -> None:
-    with pytest.raises(BadInput, match=r"browsers run none of its files.*no runtime for browsers takes coreml files"):
+    with pytest.raises(
+        BadInput, match=r"no browser runtime can run its files.*no runtime for browsers takes coreml files"
+    ):
         offer_of(made, request(made, targets=("coreml",)))
 
 

@@ -83,7 +83,7 @@ def test_we_take_those_of_openssf_tool(own: Bundle, mine: Keys) -> None:
 def test_what_is_wrong_with_a_signature_is_told(own: Bundle, mine: Keys, tmp_path: Path) -> None:
     secret, known = mine
     others = keys(tmp_path, "others", ec.SECP256R1())[1]
-    assert "there is no signature" in check_signature(own.folder, known).message
+    assert "no such signature" in check_signature(own.folder, known).message
     signature = sign_bundle(own.folder, secret)
     assert "it was made with another key" in check_signature(own.folder, others).message
     good = json.loads(signature.read_text())
@@ -110,9 +110,9 @@ def test_the_command_leaves_with_one_for_a_wrong_signature_and_two_for_a_wrong_k
     code, said = clearport(capsys, monkeypatch, "verify", own.folder, "--signed-by", secret, "--quiet")
     assert (code, "not a public key in PEM" in said) == (2, True)
     code, said = clearport(capsys, monkeypatch, "verify", own.folder, "--signature", own.folder / "model.sig")
-    assert (code, "--signed-by PUBLIC_KEY says whose" in said) == (2, True)
+    assert (code, "use --signed-by PUBLIC_KEY to say whose" in said) == (2, True)
     code, said = clearport(capsys, monkeypatch, "sign", own.folder, "--key", known)
-    assert (code, "not a private key in PEM" in said) == (2, True)
+    assert (code, "not a readable private key in PEM" in said) == (2, True)
 
 
 def test_verify_says_what_nobody_asked_for_and_what_is_not_there(own: Bundle, mine: Keys, tmp_path: Path) -> None:

@@ -137,14 +137,14 @@ def single(op: str, **attributes: object) -> Graph:
 @pytest.mark.parametrize(
     ("graph", "why"),
     [
-        (single("Sin"), "there is no rule for it"),
+        (single("Sin"), "no conversion rule"),
         (
             single("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
-            "an average that leaves padding out needs a fixed size",
+            "an average that excludes padding needs a fixed size",
         ),
     ],
 )
 def test_what_cannot_be_written_is_refused_by_layer_and_reason(graph: Graph, why: str, tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedOperator, match=f"coreai: cannot take operator .* of layer 'the layer': {why}"):
+    with pytest.raises(UnsupportedOperator, match=f"coreai: unsupported operator .* of layer 'the layer': {why}"):
         TARGETS.get("coreai").lower(graph, None, "fp32", Options(None), tmp_path)
     assert list(tmp_path.iterdir()) == []

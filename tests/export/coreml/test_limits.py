@@ -46,13 +46,13 @@ TWICE = {"roi": numbers(dtype=np.float32), "by": numbers(1, 1, 2, 2, dtype=np.fl
 LARGER = {"roi": numbers(dtype=np.float32), "by": numbers(1, 1, 1.5, 1.5, dtype=np.float32)}
 KERNEL = {"w": np.ones((3, 3, 2, 2), np.float32)}
 REFUSED = {
-    "there is no rule": lambda: lone("Softplus"),
+    "no conversion rule": lambda: lone("Softplus"),
     "auto_pad": lambda: lone("Conv", "w", constants=KERNEL, auto_pad="SAME_UPPER"),
     "no dilation": lambda: lone("MaxPool", kernel_shape=[2, 2], dilations=[2, 2]),
-    "ceil_mode takes even": lambda: lone(
+    "ceil_mode needs symmetric": lambda: lone(
         "MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1], ceil_mode=1
     ),
-    "not defined for ceil_mode": lambda: lone(
+    "does not define the divisor": lambda: lone(
         "AveragePool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1, count_include_pad=1
     ),
     "mode 'wrap'": lambda: lone("Pad", "p", constants={"p": numbers(0, 0, 1, 1, 0, 0, 1, 1)}, mode="wrap"),
@@ -75,7 +75,7 @@ REFUSED = {
     "needs a fixed size: export it for one size": lambda: lone(
         "Resize", "roi", "by", constants=LARGER, mode="linear", free=True
     ),
-    "fits one size of the picture only": lambda: lone(
+    "fits one input size only": lambda: lone(
         "Reshape", "s", constants={"s": numbers(1, 3, 4, 16)}, free=True
     ),
     "one per channel": lambda: lone("PRelu", "s", constants={"s": np.ones((3, 8, 8), np.float32)}),
@@ -107,7 +107,7 @@ REFUSED |= {"has 6 axes": many_axes, "depends on the size of the picture": squar
 @pytest.mark.parametrize("why", REFUSED)
 def test_what_cannot_be_lowered_is_told_by_operator_layer_and_reason(why: str, tmp_path: Path) -> None:
     graph = REFUSED[why]()
-    with pytest.raises(UnsupportedOperator, match=rf"^coreml: cannot take operator \w+ of layer 'lone': .*{why}"):
+    with pytest.raises(UnsupportedOperator, match=rf"^coreml: unsupported operator \w+ of layer 'lone': .*{why}"):
         TARGET.lower(graph, None, "fp32", Options(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -56,7 +56,7 @@ def check(case: Case, folder: Path, image: np.ndarray | None = None) -> None:
 def test_arithmetic_on_sizes_that_the_picture_decides_is_refused(tmp_path: Path) -> None:
     nodes = (("Shape", "x", "s", {}), ("Reshape", "s a", "t", {}), one("Reshape", "x t"))
     case = after_conv(*nodes, constants={"a": i64(4)})
-    with pytest.raises(UnsupportedOperator, match="a size that the picture decides: give --size HEIGHTxWIDTH"):
+    with pytest.raises(UnsupportedOperator, match="computed from the input size: give --size HEIGHTxWIDTH"):
         check(case, tmp_path, np.zeros((1, 3, 16, 22), np.float32))
 
 
@@ -126,7 +126,7 @@ def test_any_number_of_a_param_file_is_read_as_it_was(number: float) -> None:
 REFUSED = {
     "wrap": (
         after_conv(one("Pad", "x p", mode="wrap"), constants={"p": i64(0, 0, 1, 1, 0, 0, 1, 1)}),
-        "no rule for mode 'wrap'",
+        "no conversion rule for mode 'wrap'",
     ),
     "ceil": (after_conv(one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)), "ceil_mode"),
     "cubic": (after_conv(one("Resize", "x  s", mode="cubic"), constants={"s": f32(1, 1, 2, 2)}), "mode 'cubic'"),
@@ -138,7 +138,7 @@ REFUSED = {
         after_conv(one("Slice", "x a b c"), constants={"a": i64(3), "b": i64(3), "c": i64(1)}),
         "nothing is left",
     ),
-    "no operator of ncnn": (after_conv(one("Tan")), "no rule"),
+    "no operator of ncnn": (after_conv(one("Tan")), "no conversion rule"),
 }
 
 

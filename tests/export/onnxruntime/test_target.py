@@ -182,5 +182,5 @@ def constraints(data: bytes) -> list[Any]:
 
 @pytest.mark.parametrize("data", [b"", b"\x08\x00\x00\x00TFL3", b"ONNX" * 20])
 def test_canonical_form_of_something_else_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="not a file in ONNX Runtime's own format"):
+    with pytest.raises(ValueError, match="not a file in ONNX Runtime's ORT format"):
         onnxruntime_format.canonical(data)

@@ -21,5 +21,5 @@ def test_an_operator_that_the_reader_does_not_know_is_named(tmp_path: Path) -> N
     node = onnx.helper.make_node("Foo", ["x"], ["y"], domain="bar")
     imports = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("bar", 1)]
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", ends[:1], ends[1:]), opset_imports=imports)
-    with pytest.raises(UnsupportedOperator, match=r"openvino: cannot take operator bar.Foo .*No conversion rule found"):
+    with pytest.raises(UnsupportedOperator, match=r"openvino: unsupported operator bar.Foo .*No conversion rule found"):
         _write(model.SerializeToString(), tmp_path / "x.xml", half=False)

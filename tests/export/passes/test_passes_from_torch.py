@@ -66,7 +66,7 @@ def test_a_free_size_runs_at_sizes_that_were_not_exported() -> None:
     [
         (Size(15, 24), "multiples of 2, for example 16x24"),
         (Size(1, 1), "too small; each side must be at least 8 pixels"),
-        (Size(6000, 8000), "run larger pictures in tiles"),
+        (Size(6000, 8000), "process larger pictures in tiles"),
     ],
 )
 def test_a_size_that_the_network_cannot_take_is_refused(size: Size, message: str) -> None:
@@ -124,5 +124,5 @@ def test_a_picture_that_is_turned_inside_keeps_its_turns() -> None:
 @pytest.mark.parametrize("size", [Size(16, 24), None])
 def test_a_network_that_enlarges_otherwise_than_it_says_is_refused(size: Size | None) -> None:
     """Its picture would be cut into tiles of the wrong place, each of them right."""
-    with pytest.raises(CheckFailed, match=r"x2 is \(1, 3, \d+, \d+\): its scale is another one"):
+    with pytest.raises(CheckFailed, match=r"x2 is \(1, 3, \d+, \d+\): its scale differs"):
         from_torch.export_graph(network(), replace(SPEC, scales=(2,), default_scale=2), 2, size)

@@ -130,11 +130,11 @@ def test_any_transposed_convolution(case: Case) -> None:
 
 
 REFUSED = {
-    "no rule": (Case((one("Erf", "image"),)), "no rule"),
+    "no rule": (Case((one("Erf", "image"),)), "no conversion rule"),
     "CRD": (after_conv(one("DepthToSpace", blocksize=2, mode="CRD")), "DCR only"),
     "wrap": (
         after_conv(one("Pad", "x p", mode="wrap"), constants={"p": i64(0, 0, 1, 1, 0, 0, 1, 1)}),
-        "a constant, a reflection or the edge",
+        "a constant, by reflection or with the edge",
     ),
     "axes dropped": (
         after_conv(("ReduceMean", "x a", "m", {"keepdims": 0}), one("Relu", "m"), constants={"a": i64(1)}),

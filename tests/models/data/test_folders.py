@@ -79,12 +79,12 @@ def test_two_folders_are_never_photos(low: str, high: str, tmp_path: Path) -> No
         (["trainA/1.png", "trainB/2.png"], "called after two domains"),
         (["rainy/1.png", "rainy/2.png"], "called after degraded pictures"),
         (["1_before.png", "1_after.png", "2_before.png", "2_after.png"], "'after' and 'before'"),
-        (["low/1.png", "dark/1.png", "gt/1.png"], "cannot tell which are the inputs"),
-        (["low/1.png", "gt/1.png", "high/1.png"], "cannot tell which are the inputs"),
-        (["low/7.jpg", "low/7.png", "high/7.bmp"], "cannot tell which belong together"),
+        (["low/1.png", "dark/1.png", "gt/1.png"], "cannot tell inputs from targets"),
+        (["low/1.png", "gt/1.png", "high/1.png"], "cannot tell inputs from targets"),
+        (["low/7.jpg", "low/7.png", "high/7.bmp"], "cannot match the pairs"),
         (["low/1.png", "low/2.png", "high/1.png"], "2.png has no target"),
-        (["low/1.png", "high/2.png"], "no file of one has a partner"),
-        (["1_LR.png", "1_HR.png", "2_LR.png"], r"without a partner: 1 picture \(2\)"),
+        (["low/1.png", "high/2.png"], "no files match"),
+        (["1_LR.png", "1_HR.png", "2_LR.png"], r"unpaired: 1 picture \(2\)"),
         (["test/low/1.png", "test/high/1.png"], "only the test half"),
     ],
 )
@@ -185,7 +185,7 @@ def test_bundles_are_no_data(tmp_path: Path, make_bundle: Any) -> None:
     assert [path.name for path in paths] == ["1.png"]
     assert len(quality.judged_pairs(tmp_path / "pairs").pairs) == 1
     for ask in (find_layout, inputs_of):
-        with pytest.raises(BadInput, match="it is a bundle of clearport"):
+        with pytest.raises(BadInput, match="not a clearport bundle"):
             ask(tmp_path / "photos/out/x3", 1)
 
 

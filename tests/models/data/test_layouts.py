@@ -106,7 +106,7 @@ def test_a_folder_that_does_not_fit_says_what_was_looked_for(layout: str, tmp_pa
 
 
 def test_bad_layouts(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"unknown layout 'lmdb' \(there are: sice"):
+    with pytest.raises(BadInput, match=r"unknown layout 'lmdb' \(available: sice"):
         find_layout(tmp_path, 1, "lmdb")
     with pytest.raises(BadInput, match="no pictures"):
         find_layout(tmp_path, 1)

@@ -189,7 +189,7 @@ def test_sums_are_read(text: str, terms: list[tuple[float, str]]) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("l3", r"unknown loss 'l3' \(there are: adversarial, auxiliary"),
+        ("l3", r"unknown loss 'l3' \(available: adversarial, auxiliary"),
         ("", "cannot read ''"),
         ("l1 +", "cannot read ''"),
         ("l1 - ssim", "cannot read 'l1 - ssim'"),

@@ -44,12 +44,12 @@ def test_what_is_given_goes_before_the_recipe_and_that_before_the_defaults(monke
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"degradation": "snow"}, r"unknown degradation 'snow' \(there are: bicubic, camera, haze"),
+        ({"degradation": "snow"}, r"unknown degradation 'snow' \(available: bicubic, camera, haze"),
         ({"degradation": "haze + pairs"}, "cannot be mixed"),
         ({"layout": "lmdb"}, "unknown layout"),
         ({"loss": "l1 + vgg"}, "unknown loss 'vgg'"),
         ({"patch": 18}, "multiples of 4"),
-        ({"device": "tpu"}, r"unknown device 'tpu' \(there are: auto, cpu, cuda\)"),
+        ({"device": "tpu"}, r"unknown device 'tpu' \(available: auto, cpu, cuda\)"),
         ({"workers": -1}, "--workers"),
         ({"devices": 0}, "--devices"),
         ({"bias_unit": 0.0}, "bias unit"),
@@ -65,7 +65,7 @@ def test_bad_options_are_refused(options: TrainOptions, change: dict[str, object
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there_is_said(options: TrainOptions) -> None:
-    with pytest.raises(BadInput, match="torch sees 0 GPUs here"):
+    with pytest.raises(BadInput, match="torch finds 0 GPUs"):
         train(replace(options, device="cuda"))
 
 

@@ -139,7 +139,7 @@ def test_a_checkpoint_of_another_training_is_refused(options: TrainOptions) -> N
         with pytest.raises(BadInput, match=r"mine\.safetensors\.checkpoint: (damaged|a pickle)"):
             train(replace(options, resume=True))
     torch.save({"tail.bias": torch.zeros(3)}, options.checkpoint)
-    with pytest.raises(BadInput, match="not a checkpoint of a training"):
+    with pytest.raises(BadInput, match="not a training checkpoint"):
         train(replace(options, resume=True))
 
 

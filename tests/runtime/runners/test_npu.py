@@ -58,5 +58,5 @@ def test_architectures(text: str, number: int) -> None:
 
 @pytest.mark.parametrize("text", ["v42", "", "v", "seventy-three", "v73.1"])
 def test_architectures_that_are_none(text: str) -> None:
-    with pytest.raises(BadInput, match="no such HTP architecture"):
+    with pytest.raises(BadInput, match="unknown HTP architecture"):
         qnn_library.architecture(text)

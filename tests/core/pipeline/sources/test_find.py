@@ -111,12 +111,12 @@ def test_a_module_from_python(code: Path) -> None:
 WRONG = [
     (":Net", r"layer 'norm' \(BatchNorm2d\) is in training mode"),
     (":Draws", "draws random numbers"),
-    (":Pair", r"takes 2 inputs \(one, other\): give examples"),
+    (":Pair", r"accepts 2 inputs \(one, other\): give example tensors"),
     (":nothing", r"it has no 'nothing' \(it has: "),
     (":fails", r"ValueError: no weights here \(line 4\d\)"),
     (":needs", r"calling needs\(\) without arguments failed"),
     (":number", "expected a torch.nn.Module.*got int"),
-    ("", "which network of it"),
+    ("", "does not say which network"),
 ]
 
 
@@ -129,9 +129,9 @@ def test_what_is_wrong_with_a_file_is_told(code: Path, attribute: str, said: str
 def test_files_that_cannot_be_imported(code: Path) -> None:
     with pytest.raises(BadInput, match=r"importing it failed: ModuleNotFoundError: .*no_such_module_at_all"):
         source_of(request(f"{code.parent / 'broken.py'}:net"))
-    with pytest.raises(BadInput, match="there is no such file"):
+    with pytest.raises(BadInput, match="no such file"):
         source_of(request("missing.py:net"))
-    with pytest.raises(BadInput, match="there is no such file"):
+    with pytest.raises(BadInput, match="no such file"):
         source_of(request("missing.onnx"))
 
 

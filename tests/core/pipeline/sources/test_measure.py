@@ -77,7 +77,7 @@ def test_scale_and_reach() -> None:
     assert measure.scale_of((1, 3, 48, 96), Size(32, 64)) == Fraction(3, 2)
     assert measure.reach(known, "x", "y", size) == 3
     assert measure.reach(candidate(lambda x: x - x.mean()), "x", "y", size) is None
-    with pytest.raises(BadInput, match="another factor for height and width"):
+    with pytest.raises(BadInput, match="height and width scale differently"):
         measure.scale_of((1, 3, 32, 64), Size(32, 32))
 
 

@@ -187,7 +187,7 @@ def test_what_is_no_row_is_refused(tmp_path: Path, data: bytes) -> None:
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     async def case(server: Running) -> None:
         port = int(server.address.split("/")[2].split(":")[1])
-        with pytest.raises(BadInput, match=f"127.0.0.1:{port}: cannot listen there"):
+        with pytest.raises(BadInput, match=f"127.0.0.1:{port}: cannot listen on this address"):
             async with running(tmp_path, Place(port=port)):
                 pass
 

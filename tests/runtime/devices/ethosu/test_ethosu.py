@@ -40,10 +40,10 @@ def test_an_address_names_a_chip_and_its_board(tmp_path: Path) -> None:
         ("ethos-u:u55-512", "did you mean ethos-u:u85-512?"),
         ("ethos-u:", "no such Ethos-U"),
         ("other:u55-256", "no such Ethos-U"),
-        ("ethos-u:u55-256,clock=5", "is no setting"),
-        ("ethos-u:u55-256,system=", "is no setting"),
+        ("ethos-u:u55-256,clock=5", "is not a setting"),
+        ("ethos-u:u55-256,system=", "is not a setting"),
         ("ethos-u:u55-256,sram=much", "expected a number of bytes"),
-        ("ethos-u:u55-256,config=/no/where.ini", "there is no configuration file"),
+        ("ethos-u:u55-256,config=/no/where.ini", "no configuration file"),
     ],
 )
 def test_addresses_that_are_none(address: str, said: str) -> None:

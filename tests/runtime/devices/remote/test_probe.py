@@ -83,7 +83,7 @@ def test_no_python_says_how_to_get_one() -> None:
 
 
 def test_an_old_python_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"is Python 3\.9, and 3\.10 or newer is needed"):
+    with pytest.raises(BadInput, match=r"is Python 3\.9, but 3\.10 or newer is required"):
         facts_of(LocalShell(), script(tmp_path, 'echo "3 9"'), 60)
 
 

@@ -148,7 +148,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["cache", "/", ""])
 def test_only_a_folder_below_the_root_can_be_a_stage(folder: str) -> None:
-    with pytest.raises(ValueError, match="no folder below the root"):
+    with pytest.raises(ValueError, match="not a folder below the root"):
         Stage(LocalShell(), folder)
 
 
