@@ -1,4 +1,4 @@
-"""Float graph and photos -> quantized graph and its scale table: the whole of post-training quantization."""
+"""Post-training quantization: float graph and photos -> quantized graph and its scale table."""
 
 from __future__ import annotations
 
@@ -38,32 +38,32 @@ if TYPE_CHECKING:
     from clearport.quantized import QParams
 
 OBSERVING_COST = 2e10
-"""Units (``cost``) that observing the photos may take. Else their middles are smaller."""
+"""Budget of observing the photos, in units of ``cost``; beyond it, center crops are smaller."""
 
 OBSERVING_PIXELS = 150_000
-"""But so many pixels are observed, over all photos, where they take no more than ``MOST_OBSERVING_COST``."""
+"""The minimum of observed pixels over all photos, as long as they cost at most ``MOST_OBSERVING_COST``."""
 
 MOST_OBSERVING_COST = 1e11
-"""Units that observing a very large network may take."""
+"""Budget of observing a very large network."""
 
 DEEP = 3e10
-"""Units of one run on all photos from which a network's errors are foretold (``sensitivity``): less is simulated in the
-time that PyTorch takes to be loaded."""
+"""Cost of one run on all photos above which errors are predicted (``sensitivity``): cheaper networks are simulated in
+the time it takes to load PyTorch."""
 
 
 @dataclass(frozen=True)
 class QuantizeOptions:
-    """How to quantize; the defaults are for shipping.
+    """Quantization options; the defaults are for shipping.
 
     Attributes:
-        equalization: strengths of channel equalization to choose from; 0 is none. All are judged with the calibrator
-            that is best for the first. One that changes what the float network computes on the photos is left out.
+        equalization: candidate strengths of channel equalization; 0 is none. All are judged with the best calibrator of
+            the first. Strengths that change the float network's output on the photos are left out.
         search: choose the calibrator, and each tensor's range, by measured output quality; else min-max.
         compensate: round weights with error compensation; else to nearest.
-        floats: names of nodes that stay in float whatever it is worth.
-        task: what the network does, which tells what an error of int8 costs.
-        ranges: value, least and greatest real value of int8, where they are given instead of observed.
-        progress: told how far each stage is.
+        floats: names of nodes forced to float.
+        task: the network's task, which determines the cost of an int8 error.
+        ranges: value name -> given real minimum and maximum, in place of observed ones.
+        progress: callback with the progress of each stage.
     """
 
     equalization: tuple[float, ...] = (0.5, 0.0)
@@ -77,7 +77,7 @@ class QuantizeOptions:
 
 @dataclass(frozen=True)
 class _Setting:
-    """What every candidate is made from: the float network free of its size, its photos, and what must be float."""
+    """The common inputs of all candidates: the dynamic float network, its photos, and the forced float nodes."""
 
     graph: Graph
     inputs: Sequence[Feed]
@@ -90,7 +90,7 @@ class _Setting:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One strength of equalization, with the graph that it gives and the best calibrator for that."""
+    """One strength of equalization, with its graph and its best calibrator."""
 
     strength: float
     graph: Graph
@@ -102,7 +102,7 @@ class _Candidate:
 
     @property
     def bounds(self) -> dict[str, Range]:
-        """The least and the largest number of each value of the float graph."""
+        """Minimum and maximum of each value of the float graph."""
         return {name: (seen.low, seen.high) for name, seen in self.seen.items()}
 
     def activations(self, folded: Folded) -> dict[str, QParams]:
@@ -114,13 +114,13 @@ class _Candidate:
 def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | None = None) -> QuantizedGraph:
     """Calibrate ``graph`` on ``images`` (uint8 RGB (H, W, 3), any sizes) and quantize it.
 
-    Operators without an int8 form stay in float, and so do layers before the output that are worth it. The weights of
-    the result differ from those of ``graph`` by more than rounding (channels are equalized, rounding is compensated),
-    and its clamps are folded; it computes the same up to int8.
+    Operators without an int8 form stay in float, and so do layers before the output if that pays. The result's weights
+    differ from those of ``graph`` by more than rounding (channels are equalized, rounding is compensated), and its
+    clamps are folded; outputs are equal up to int8 errors.
 
     Raises:
         BadInput: there are no images, or they are not pictures.
-        CheckFailed: no strength of equalization that was asked for leaves the network as it was; 0 always does.
+        CheckFailed: every requested strength of equalization changes the network's output; 0 never does.
     """
     options = options or QuantizeOptions()
     graph = averages.as_convolutions(ends.from_zero(graph))
@@ -145,9 +145,9 @@ def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | 
 
 
 def _candidates(setting: _Setting) -> list[_Candidate]:
-    """One for each strength of equalization that leaves what the network computes as it was.
+    """One candidate per strength of equalization that preserves the network's output.
 
-    Where what errors cost is known, that tells which strength is best, and there is one candidate.
+    If sensitivities are known, they select the best strength, and there is one candidate.
     """
     felt, names = setting.felt, _names(setting.graph)
     if felt is not None:
@@ -162,7 +162,7 @@ def _candidates(setting: _Setting) -> list[_Candidate]:
 
 
 def _foretold(setting: _Setting, felt: Sensitivity) -> _Candidate:
-    """The candidate of the strength of equalization that is best by the weights of errors."""
+    """The candidate with the best strength of equalization by the error weights."""
     costs = {
         each: equalize.foretold(setting.graph, felt.peaks, each, felt.weights) for each in setting.options.equalization
     }
@@ -176,7 +176,7 @@ def _foretold(setting: _Setting, felt: Sensitivity) -> _Candidate:
 def _equalized(
     setting: _Setting, strengths: Sequence[float], peaks: Mapping[str, Array]
 ) -> Iterator[tuple[float, Graph]]:
-    """The strengths that leave what the network computes as it was, each with its graph; one at least."""
+    """The strengths that preserve the network's output, each with its graph; at least one."""
     found = False
     for strength in strengths:
         equal = equalize.run(setting.graph, peaks, strength)
@@ -197,7 +197,7 @@ def _candidate(
     peaks: Mapping[str, Array],
     calibrators: Sequence[str],
 ) -> _Candidate:
-    """Find the best of some calibrators for the graph of one strength, from what was seen in it."""
+    """Find the best calibrator for the graph of one strength, from its statistics."""
     whole = _with_given(calibrate.merged(seen), setting.options.ranges)
     bounds = {name: (each.low, each.high) for name, each in whole.items()}
     folded = mixed_.lowered(equal, setting.floats, bounds)
@@ -209,7 +209,7 @@ def _candidate(
 
 
 def _with_given(seen: Mapping[str, Observed], ranges: Sequence[tuple[str, float, float]]) -> Mapping[str, Observed]:
-    """What was observed, with the ranges that are given in its place."""
+    """The observed statistics, with given ranges in their place."""
     given = {name: (low, high) for name, low, high in ranges}
     return {
         name: replace(each, low=given[name][0], high=given[name][1]) if name in given else each
@@ -225,7 +225,7 @@ def _splits(seen: Sequence[Mapping[str, Observed]], inputs: Sequence[Feed]) -> l
 
 
 def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded]:
-    """Choose what else stays in float, and round the rest."""
+    """Choose further float nodes, and round the rest."""
     inputs = setting.inputs if setting.options.compensate else ()
     progress = setting.options.progress
     own = bool(setting.options.ranges)
@@ -246,7 +246,7 @@ def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded
 
 
 def _names(graph: Graph) -> list[str]:
-    """The values that photos are observed at: those of real numbers, with channels."""
+    """The values to observe: floating point, with channels."""
     import onnx_ir as ir
 
     return [
@@ -257,7 +257,7 @@ def _names(graph: Graph) -> list[str]:
 
 
 def _record(best: _Candidate, mixed: Mixed, setting: _Setting, images: Sequence[Image8]) -> dict[str, Any]:
-    """How the table came to be, for the bundle."""
+    """The table's provenance, for the bundle."""
     operators = {placement.name_of(node): node.op_type for node in best.graph.model.graph}
     measured = best.bench is not None
     return {

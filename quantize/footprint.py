@@ -1,6 +1,6 @@
-"""How much memory the activations of a network take, told before it runs, so that runs can be cut to what there is.
+"""Predicted memory of a network's activations, so that runs can be sized to fit.
 
-Counted from shapes, not measured: the same network is cut the same way on every machine.
+Computed from shapes, not measured, so that the same network is split the same way on every machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FLOAT32 = 4
 
 
 def per_pixel(graph: Graph) -> dict[str, float]:
-    """Bytes of each value of a graph, in float32, for one pixel of its input."""
+    """Bytes of each value of a graph, in float32, per input pixel."""
     fixed = cost.sized(graph)
     pixels = cost.area(fixed)
     shapes = {graphs.name_of(value): value.shape for value in graphs.values(fixed)}
@@ -33,7 +33,7 @@ def per_pixel(graph: Graph) -> dict[str, float]:
 
 
 def held(graph: Graph, sizes: Mapping[str, float]) -> float:
-    """The most, in the unit of ``sizes``, of values that are alive together while a graph runs in its order."""
+    """Peak size of live values while a graph runs in order, in the unit of ``sizes``."""
     last = {
         graphs.name_of(v): place for place, node in enumerate(graph.model.graph) for v in node.inputs if v is not None
     }
@@ -49,12 +49,12 @@ def held(graph: Graph, sizes: Mapping[str, float]) -> float:
 
 
 def running(graph: Graph, photos: Sequence[Feed]) -> float:
-    """Bytes of one run on the largest of some photos, about: of values, and of their rounded forms."""
+    """Approximate bytes of one run on the largest photo: values and their rounded forms."""
     return 2 * held(graph, per_pixel(graph)) * largest(photos) if photos else 0.0
 
 
 def steps(names: Sequence[str], sizes: Mapping[str, float], room: float) -> list[list[str]]:
-    """Names in their order, in parts whose values take up to ``room`` in the unit of ``sizes``, or that have one."""
+    """Names in order, in chunks of at most ``room`` (in the unit of ``sizes``) or of one value."""
     found: list[list[str]] = []
     taken = math.inf
     for name in names:

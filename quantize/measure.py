@@ -1,4 +1,4 @@
-"""How far outputs are from the float network's, all of them together: what ranges and placements are chosen by."""
+"""Combined distance of all outputs from the float network's: the criterion for ranges and placements."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEAST_ERROR = 1e-10
 
 @dataclass(frozen=True)
 class Measure:
-    """Errors of outputs, in shares of what each output spans (``feeds.spans``), told in the unit of the first output.
+    """Errors of outputs, relative to each output's span (``feeds.spans``), in units of the first output.
 
     ``spans`` has one number per output.
     """

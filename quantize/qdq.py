@@ -1,7 +1,7 @@
 """The ONNX form of a quantized graph: float operators between QuantizeLinear and DequantizeLinear.
 
-ONNX Runtime and OpenVINO fuse it to integer kernels, and any ONNX runtime can evaluate it: it is the reference that
-every int8 artifact is compared with. What stays in float has no QuantizeLinear behind it.
+ONNX Runtime and OpenVINO fuse it to integer kernels, and any ONNX runtime can evaluate it: it is the reference for
+every int8 artifact. Float values have no QuantizeLinear after them.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def to_qdq(
     """The QDQ model; weights are int8 and biases int32 initializers behind a DequantizeLinear each.
 
     Args:
-        activations: the dtype between operators: uint8 is the int8 table's twin (zero point + 128, same real values),
-            which is what x86 kernels are written for.
-        io: ``float32`` takes and gives real values; ``uint8`` takes and gives pixels of pictures, and real values of
-            everything else (only with uint8 activations).
+        activations: the dtype between operators: uint8 is equivalent to the int8 table (zero point + 128, same real
+            values) and supported by x86 kernels.
+        io: ``float32`` inputs and outputs are real values; with ``uint8``, pictures are pixels and everything else real
+            values (only with uint8 activations).
     """
     if io == "uint8" and activations != "uint8":
         raise ValueError("uint8 pixels need uint8 activations")
@@ -53,7 +53,7 @@ def simulated(
     activations: Literal["uint8", "int8"] = "uint8",
     io: Literal["uint8", "float32"] = "float32",
 ) -> ir.Model:
-    """``to_qdq`` without its check: for models that are run here and now, of which a search makes many."""
+    """``to_qdq`` without its check, for the many short-lived models of a search."""
     writer = _Writer(graphs.clone(quantized.graph).model.graph, quantized.table, activations)
     values = [*writer.body.inputs, *(out for node in writer.body for out in node.outputs)]
     activated = [value for value in values if value.name in quantized.table]
@@ -88,7 +88,7 @@ def with_free_scales(quantized: QuantizedGraph) -> ir.Model:
 
 
 def parameters(entries: Mapping[str, QParams]) -> dict[str, Array]:
-    """What ``with_free_scales`` takes beside the image, for the activations in ``entries``."""
+    """The feeds of ``with_free_scales`` besides the image, for the activations in ``entries``."""
     scales: dict[str, Array] = {f"{k}.scale": np.asarray(p.scale[0], np.float32) for k, p in entries.items()}
     zeros = {f"{k}.zero_point": np.asarray(p.zero_point + _OFFSET["uint8"], np.uint8) for k, p in entries.items()}
     return {**scales, **zeros}
@@ -97,8 +97,8 @@ def parameters(entries: Mapping[str, QParams]) -> dict[str, Array]:
 def with_switches(quantized: QuantizedGraph, clamps: Mapping[str, Activation]) -> ir.Model:
     """The float graph in which each activation of the table is rounded to its grid where ``<tensor>.on`` is true.
 
-    One session can then tell what the rounding of each of them does. ``clamps`` are those that the table's ranges do,
-    by the value: they are done where it is not rounded, too.
+    One session can then measure the effect of rounding each of them. ``clamps``, by value, are those that the table's
+    ranges implement: they also apply where a value is not rounded.
     """
     writer = _Writer(graphs.clone(quantized.graph).model.graph, quantized.table, "uint8")
     values = [*writer.body.inputs, *(out for node in writer.body for out in node.outputs)]
@@ -119,7 +119,7 @@ def _model(writer: _Writer, quantized: QuantizedGraph) -> ir.Model:
 
 
 class _Writer:
-    """Edits one graph in place: its own copy."""
+    """Edits its own copy of one graph in place."""
 
     def __init__(self, body: ir.Graph, table: ScaleTable, activations: Literal["uint8", "int8"]) -> None:
         self.body, self.table = body, table
@@ -144,12 +144,12 @@ class _Writer:
             del self.body.initializers[name]
 
     def guard_floats(self) -> None:
-        """Put an operator that changes nothing where a float value becomes int8, in the place of the Identity there.
+        """Replace the Identity where a float value becomes int8 by a no-op.
 
-        With default settings ONNX Runtime (1.31) would take what is float between a DequantizeLinear and a
-        QuantizeLinear for int8, also through operators that only move data: a Softmax then loses 30 dB, a convolution
-        and a Gemm get weights of 8 bits with one scale for all channels. A Max with the lowest number is the cheapest
-        operator that it neither removes nor takes along.
+        With default settings ONNX Runtime (1.31) would convert float operators between a DequantizeLinear and a
+        QuantizeLinear to int8, also across quantization-agnostic operators: a Softmax then loses 30 dB, a convolution
+        and a Gemm get 8-bit weights with one scale for all channels. A Max with the lowest number is the cheapest
+        operator that it neither removes nor fuses.
         """
         for node in self.body:
             source, written = node.inputs[0], node.outputs[0]
@@ -161,7 +161,7 @@ class _Writer:
                 node.replace_input_with(1, graphs.new_constant(self.body, f"{written.name}.lowest", _LOWEST))
 
     def quantize(self, value: ir.Value) -> None:
-        """Put QuantizeLinear and DequantizeLinear behind ``value``; its readers read the latter."""
+        """Insert QuantizeLinear and DequantizeLinear after ``value``, for all of its consumers."""
         name = graphs.name_of(value)
         params = self.table[name]
         readers = tuple(value.uses())
@@ -182,7 +182,9 @@ class _Writer:
             self._leave(value, up.outputs[0])
 
     def switch(self, value: ir.Value, clamp: Activation | None) -> str:
-        """Let the readers of ``value`` read it rounded to its grid, or clamped alone, as a constant says: its name."""
+        """Let consumers of ``value`` read it rounded to its grid, or only clamped, by a constant; returns the
+        constant's name.
+        """
         name = graphs.name_of(value)
         self.quantize(value)
         up = next(node for node in self.body if node.name == f"{name}.dequantize")
@@ -209,7 +211,7 @@ class _Writer:
         return node.outputs[0]
 
     def open_ends(self, sources: Collection[str], results: Collection[str]) -> None:
-        """Take and give uint8 pixels, not real values: drop the first quantizations and the last inverses."""
+        """Use uint8 pixels at both ends: drop the first QuantizeLinear and the last DequantizeLinear."""
         for source in self.body.inputs:
             if source.name in sources:
                 self._open_source(source)
@@ -233,7 +235,7 @@ class _Writer:
             self.body.remove(last, safe=True)
 
     def _leave(self, old: ir.Value, new: ir.Value, state: str = "computed") -> None:
-        """``new`` leaves the graph under the name that ``old`` had."""
+        """Output ``new`` from the graph under the name of ``old``."""
         name = old.name
         self.body.outputs[list(self.body.outputs).index(old)] = new
         old.name = f"{name}.{state}"

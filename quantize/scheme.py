@@ -3,7 +3,7 @@
     https://ai.google.dev/edge/litert/models/quantization_spec
 
 Weights int8 symmetric per output channel (-127..127), activations int8 asymmetric per tensor (-128..127), biases int32
-at the scale of input times weight. All scales are float32 numbers, since that is what files hold.
+at the scale of input times weight. All scales are float32, as stored in files.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ BIAS_HIGH = 2**23
 """Integers up to here are exact in float32, so that a bias on its grid can be stored as a float."""
 
 _LEAST = float(np.finfo(np.float32).tiny) * 2**24
-"""No scale is smaller: a product of two stays a normal float32 number."""
+"""The smallest scale: the product of two stays a normal float32 number."""
 
 
 _NOTHING = 1e-9
-"""A tensor that spans no more is taken for constant zero."""
+"""A tensor with a smaller span is treated as constant zero."""
 
 
 def single(number: float) -> float:
@@ -38,7 +38,7 @@ def single(number: float) -> float:
 def of_range(low: float, high: float) -> QParams:
     """Asymmetric int8 for real values ``low``..``high``; zero is always inside and exact.
 
-    A range that is nothing but zero gets one of usual size: kernels cannot express the ratio of extreme scales.
+    An all-zero range gets a scale of usual size: kernels cannot express the ratio of extreme scales.
     """
     low, high = min(low, 0.0), max(high, 0.0)
     if high - low < _NOTHING:
@@ -55,7 +55,7 @@ def coarser(params: QParams, step: float) -> QParams:
 def symmetric(peaks: Array, axis: int | None) -> QParams:
     """Symmetric int8 whose largest level is ``peaks`` (one number, or one per channel of ``axis``).
 
-    A channel of zeros takes the largest scale of the others: any scale is right for it.
+    A channel of zeros gets the largest scale of the others: any scale is valid for it.
     """
     flat = np.asarray(peaks, np.float64).reshape(-1)
     filled = np.where(flat > 0, flat, flat.max() if flat.max() > 0 else 1.0)

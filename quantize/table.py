@@ -61,7 +61,7 @@ def load(path: Path) -> ScaleTable:
     """Read a table.
 
     Raises:
-        BadInput: the file is missing, is not a scale table, is of another version, or holds an illegal entry.
+        BadInput: the file is missing, is not a scale table, has another version, or has an invalid entry.
     """
     try:
         content = read_model(path, _File, f"a scale table of version {VERSION}")

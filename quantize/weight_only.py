@@ -1,8 +1,8 @@
-"""int8 weights for a network that computes in float: smaller files, and no scale of an activation to be found.
+"""Weight-only int8 for a network that computes in float: smaller files, without activation scales.
 
 Each convolution's weights are rounded to int8, one scale per output channel, with error compensation (``rounding``) on
-what the layer sees in photos, so that what the layers before it lost is made up for as far as may be; its bias, which
-stays float, takes up what is left.
+the layer's inputs on photos, so that errors of earlier layers are compensated as far as possible; its bias, which stays
+float, absorbs the rest.
 """
 
 from __future__ import annotations
@@ -38,36 +38,36 @@ if TYPE_CHECKING:
 
 
 ENOUGH_DB = 48.0
-"""On every photo the rounded network shall be so near to the float one: 45 dB are promised, for others, too."""
+"""Required PSNR to the float network on every calibration photo; the limit for other photos is 45 dB."""
 
 MOST_FLOAT = 0.25
-"""Share of the weights that may stay float to reach that."""
+"""Maximum share of float weights to reach that."""
 
 DAMPING = 0.001
-"""Less than with int8 activations, whose rounding is part of what layers see."""
+"""Less than with int8 activations, whose rounding is part of the layers' inputs."""
 
 MORE_PATCHES = 4
-"""Times as many patches are looked at where some layers must stay float: what is rounded then has to be its best. They
-are of whole photos, also at half and at a quarter of their size, where edges are sharper."""
+"""Factor of patches if some layers must stay float, where rounding must be as good as possible. They come from whole
+photos, also at half and quarter size, where edges are sharper."""
 
 MORE_COST = 1e12
-"""Units (``cost``) that one run of the network on all photos may take for that: about 25 seconds of one core."""
+"""Budget (``cost``) of one run on all photos for that: about 25 seconds of one core."""
 
 MOST_PIXELS = 16 * photos.LEAST.height * photos.LEAST.width
-"""Roundings are judged many times, and on so many photos at most (``photos.spread``)."""
+"""Maximum number of photos for judging roundings, which is done many times (``photos.spread``)."""
 
 _SIDE = 64
-"""Roundings are judged on a corner of so many pixels a side of each photo: they were made on the middles."""
+"""Side of the corner crop of each photo, in pixels, for judging roundings, which were made on center crops."""
 
 
 @parallel.alone()
 def quantize(graph: Graph, images: Sequence[Image8], progress: Progress = no_progress) -> QuantizedGraph:
-    """The graph with the weights of its convolutions on int8 grids, and those grids: nothing else is in the table.
+    """The graph with convolution weights on int8 grids, and a table of these grids alone.
 
-    Each layer loses as little as it can by itself; where that does not reach ``ENOUGH_DB``, it also makes up for what
-    the layers before it lost, if that is measured to be better; and where that does not reach it, the layers whose
-    rounding costs most for their size stay float. Without ``images`` (uint8 RGB (H, W, 3), any sizes), and for
-    transposed convolutions, weights are rounded so that each kernel keeps its sum.
+    Each layer minimizes its own error. If that does not reach ``ENOUGH_DB``, it also compensates the errors of earlier
+    layers, if measured to be better; and if that does not reach it, the layers with the most error for their size stay
+    float. Without ``images`` (uint8 RGB (H, W, 3), any sizes), and for transposed convolutions, weights are rounded so
+    that each kernel keeps its sum.
 
     Raises:
         BadInput: an image is not a picture.
@@ -93,7 +93,7 @@ def quantize(graph: Graph, images: Sequence[Image8], progress: Progress = no_pro
 def _partly(
     graph: Graph, judge: _Judge, sights: Callable[[], _Sights], error: float, progress: Progress
 ) -> QuantizedGraph:
-    """With the costliest weights in float: as many as are needed, by measurement, or as may be.
+    """The graph with the costliest weights in float: as many as needed by measurement, up to the limit.
 
     ``error`` is that of the network with all of them rounded.
     """
@@ -129,7 +129,7 @@ def _rounded(graph: Graph, sights: _Sights | None, progress: Progress, floats: C
 
 
 def _at_all_sizes(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:
-    """The photos, and the same at half and at a quarter of their size, as far as the graph can take them so small."""
+    """The photos, also at half and quarter size if the graph accepts them."""
     halves = photos.halved(graph, inputs)
     return [*inputs, *halves, *photos.halved(graph, halves)]
 
@@ -144,7 +144,7 @@ def _layers(graph: Graph) -> list[ir.Node]:
 
 
 def _costs(graph: Graph, judge: _Judge) -> dict[str, float]:
-    """What the weights of each layer cost, rounded alone without compensation: that spares all about the same share."""
+    """Error of each layer's weights, rounded alone without compensation, which reduces all by about the same share."""
     costs = {}
     for node in _layers(graph):
         changed, grid = _layer(node, None)
@@ -154,7 +154,7 @@ def _costs(graph: Graph, judge: _Judge) -> dict[str, float]:
 
 
 def _costliest(graph: Graph, costs: Mapping[str, float], enough: float) -> frozenset[str]:
-    """The weights that shall stay float: those that cost most for their size, until the others cost ``enough``."""
+    """The weights to keep float: those with the most error for their size, until the rest is within ``enough``."""
     sizes = {graphs.name_of(graphs.need(node, 1)): graphs.need_constant(node, 1).size for node in _layers(graph)}
     left, room = sum(costs.values()), MOST_FLOAT * sum(sizes.values())
     chosen: list[str] = []
@@ -168,7 +168,7 @@ def _costliest(graph: Graph, costs: Mapping[str, float], enough: float) -> froze
 
 
 class _Judge:
-    """Compares a rounded network with the float one, on corners of photos and of the same at smaller sizes."""
+    """Compares a rounded network with the float one, on corners of photos at several sizes."""
 
     def __init__(self, graph: Graph, inputs: Sequence[Feed]) -> None:
         self._graph = graph
@@ -202,7 +202,7 @@ class _Judge:
 
 
 class _Sights:
-    """What layers see in photos: with the layers before them rounded, and, if asked for, without."""
+    """Inputs of layers on photos, with the earlier layers rounded and, on request, without."""
 
     def __init__(self, graph: Graph, crops: Sequence[Feed], with_real: bool, patches: int = rounding.PATCHES) -> None:
         self._rounded = Stepwise(graph.model, crops)
@@ -210,7 +210,7 @@ class _Sights:
         self._count = patches // len(crops)
 
     def of(self, node: ir.Node) -> tuple[Array, Array | None]:
-        """Patches (``rounding.draw``) of the rounded network, and at the same places of the real one."""
+        """Patches (``rounding.draw``) of the rounded network, and at the same positions of the float one."""
         source = graphs.name_of(graphs.need(node, 0))
 
         def patches(network: Stepwise) -> Array:
@@ -221,12 +221,12 @@ class _Sights:
         return patches(self._rounded), patches(self._real) if self._real is not None else None
 
     def change(self, arrays: Mapping[str, Array]) -> None:
-        """Other numbers in the rounded network."""
+        """Replace initializers of the rounded network."""
         self._rounded.change(arrays)
 
 
 def _layer(node: ir.Node, seen: tuple[Array, Array | None] | None) -> tuple[dict[str, Array], QParams]:
-    """New numbers for the weights and the bias of a convolution, and the grid of its weights."""
+    """Rounded weights and bias of a convolution, and the grid of its weights."""
     weight, bias = graphs.need_constant(node, 1), graphs.constant(graphs.operand(node, 2))
     axis = weights.output_axis(node)
     grid = scheme.symmetric(weights.peaks(weight, axis), axis)
@@ -249,15 +249,15 @@ def _on_grid(levels: Array, grid: QParams) -> Array:
 
 
 def _keep_sums(steps: Array) -> Array:
-    """Whole numbers near ``steps`` (A, B, kernel height, kernel width) whose sums over kernels are kept within a half.
+    """Integers near ``steps`` (A, B, kernel height, kernel width) whose sums over kernels change by at most 0.5.
 
-    Rounded to the nearest, the errors of a kernel's taps add up on even areas, where all taps see the same value.
-    The taps that lie nearest to the other side of a half are rounded the other way.
+    With rounding to nearest, the errors of a kernel's taps add up on flat areas, where all taps have the same input.
+    The taps closest to a tie are rounded the other way.
     """
     taps = steps.reshape(*steps.shape[:2], -1)
     near = np.rint(taps)
     lost = taps - near
-    missing = np.rint(lost.sum(axis=-1, keepdims=True))  # steps that each kernel's sum is short of
+    missing = np.rint(lost.sum(axis=-1, keepdims=True))  # steps missing from each kernel's sum
     toward = np.where(missing < 0, -1, 1)
     rank = np.argsort(np.argsort(-lost * toward, axis=-1, kind="stable"), axis=-1)
     kept: Array = near + toward * (rank < np.abs(missing))

@@ -1,4 +1,4 @@
-"""Calibrators: from what a tensor did on photos to the range that its int8 levels span."""
+"""Calibrators: from a tensor's statistics on photos to its int8 range."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _STEPS = np.linspace(0.1, 1.0, 61)
 
 
 def min_max(seen: Observed) -> Range:
-    """Everything that was seen."""
+    """The observed minimum and maximum."""
     return seen.low, seen.high
 
 
 def moving_average(seen: Observed) -> Range:
-    """The mean over photos of each photo's bounds: what quantization-aware training converges to."""
+    """The mean over photos of each photo's bounds, which quantization-aware training converges to."""
     low, high = np.mean(seen.per_image, axis=0)
     return float(low), float(high)
 
@@ -40,7 +40,7 @@ def percentile(seen: Observed, share: float) -> Range:
 
 
 def least_error(seen: Observed) -> Range:
-    """The range with the least squared error of rounding and clipping, of all pairs of ends on a grid."""
+    """The range with the least squared error of rounding and clipping, over a grid of both bounds."""
     lows, highs = (end * _STEPS if end else np.zeros(1) for end in (min(seen.low, 0.0), max(seen.high, 0.0)))
     low, high = (ends.reshape(-1) for ends in np.meshgrid(lows, highs, indexing="ij"))
     best = int(np.argmin(squared_error(seen, low, high)))
@@ -48,9 +48,9 @@ def least_error(seen: Observed) -> Range:
 
 
 def squared_error(seen: Observed, low: Array | float, high: Array | float) -> Array:
-    """What rounding to the int8 grids of ``low``..``high`` (one or many) loses, by ``seen.weights``.
+    """Squared error of rounding to the int8 grids of ``low``..``high`` (one or many), weighted by ``seen.weights``.
 
-    Within a range errors spread evenly over a step; what lies outside loses its distance to the end.
+    Errors within a range are uniform over a step; values outside lose their distance to the bound.
     """
     low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
     sums = [np.concatenate([[0.0], np.cumsum(seen.weights * seen.centers**power)]) for power in (0, 1, 2)]

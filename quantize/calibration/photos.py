@@ -1,4 +1,4 @@
-"""Photos as a graph takes them: cropped, extended, halved, and in its value range."""
+"""Photos prepared as graph inputs: cropped, padded, halved, and in the graph's value range."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ if TYPE_CHECKING:
     from clearport.pictures.images import Image8
 
 LARGEST = Size(180, 320)
-"""Of a larger photo the middle is taken, where the graph can run at any size."""
+"""Larger photos are center-cropped to this side if the graph can run at any size."""
 
 LEAST = Size(64, 64)
-"""No photo is cut to less than this."""
+"""The smallest crop side."""
 
 MOST_PHOTOS = 64
-"""Of more photos so many are drawn, always the same ones."""
+"""The maximum number of photos; of more, this many are drawn, always the same ones."""
 
 FEWEST_PHOTOS = 8
-"""So many are looked at, however deep the network: less would not tell the range of what it sees."""
+"""The minimum number of photos, even for deep networks: fewer would not show the range of its activations."""
 
 TILE = 96
-"""Of networks whose size can be made smaller, but not be left open, photos are cut to squares of about so many pixels a
-side. On smaller ones attention that reduces the picture (ESA of RFDN: to a sixth) would count for more than in a
-photo."""
+"""Approximate tile side for networks whose size can be reduced but not made dynamic. On smaller tiles, attention with
+downsampling (ESA of RFDN: to a sixth) would weigh more than in a photo."""
 
 _SEED = 0
 
@@ -44,7 +43,7 @@ T = TypeVar("T")
 
 
 def drawn(photos: Sequence[T]) -> list[T]:
-    """At most ``MOST_PHOTOS`` of the photos, in their order: a random choice that is the same every time."""
+    """At most ``MOST_PHOTOS`` of the photos, in their order: a random but reproducible choice."""
     if len(photos) <= MOST_PHOTOS:
         return list(photos)
     chosen = np.random.default_rng(_SEED).choice(len(photos), MOST_PHOTOS, replace=False)
@@ -52,13 +51,13 @@ def drawn(photos: Sequence[T]) -> list[T]:
 
 
 def spread(photos: Sequence[T], pixels: float) -> list[T]:
-    """Evenly spread photos: as many as ``pixels`` suffice for at ``LEAST`` each, but ``FEWEST_PHOTOS``."""
+    """Evenly spread photos: ``pixels`` divided by the crop of side ``LEAST``, but at least ``FEWEST_PHOTOS``."""
     count = min(len(photos), max(FEWEST_PHOTOS, int(pixels / (LEAST.height * LEAST.width))))
     return [photos[index * len(photos) // count] for index in range(count)]
 
 
 def middle(image: Image8, size: Size | None) -> Image8:
-    """The part of a photo (H, W, 3) that ``prepare`` may look at, for a graph of ``size`` or of any (None): a copy."""
+    """A copy of the part of a photo (H, W, 3) that ``prepare`` uses, for a graph of ``size`` or of any size (None)."""
     wanted = size or LARGEST
     most = (max(wanted.height, LARGEST.height), max(wanted.width, LARGEST.width))
     cut = [max(0, have - n) // 2 for have, n in zip(image.shape, most, strict=False)]
@@ -66,19 +65,19 @@ def middle(image: Image8, size: Size | None) -> Image8:
 
 
 def least_side(graph: Graph) -> int:
-    """The smallest height and width that a graph of any size takes: runtimes crash on what gets empty inside."""
+    """The smallest height and width that a dynamic graph accepts: runtimes crash on empty intermediate tensors."""
     step = graph_sizes.coarsest_stride(graph)
     return -(-graph.least_side // step) * step
 
 
 def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) -> tuple[Graph, list[Feed]]:
-    """The graph to calibrate with, and what it is run on, made of photos (``feeds.sample_of``): pictures in its range.
+    """The graph to calibrate with, and its feeds made from photos (``feeds.sample_of``), in its value range.
 
-    Where no operator holds a size, the graph is freed of its own, and each photo gives its middle, at most ``LARGEST``
-    and about ``pixels`` pixels, but not less than ``LEAST``. Where it can be made smaller (``sizes.shrunk``), each
-    photo gives as many squares of ``TILE``. Else each is cropped to the size of the graph. Photos that are too small
-    for it (``least_side``) are extended by mirroring. States of every second photo are those that the graph itself
-    gives after its first step; those of the others are zero, as at the beginning.
+    If no operator depends on a fixed size, the graph becomes dynamic, and each photo is center-cropped to at most
+    ``LARGEST`` and about ``pixels`` pixels, but at least ``LEAST``. If the graph can be made smaller
+    (``sizes.shrunk``), each photo yields as many squares of ``TILE``. Else each is cropped to the graph's size. Photos
+    smaller than ``least_side`` are padded by reflection. Every second photo's states are the graph's outputs after one
+    step; those of the others are zero, as at the start.
 
     Raises:
         BadInput: there are no images, or one is not (H, W, 3) uint8.
@@ -113,7 +112,7 @@ def _fed(graph: Graph, images: Sequence[Image8]) -> list[Feed]:
 
 
 def _small(graph: Graph, own: Size) -> Graph | None:
-    """The graph at the size of squares, where it can be made that small."""
+    """The graph at tile size, if it can be reduced to it."""
     step = graph_sizes.coarsest_stride(graph)
     side = math.ceil(TILE / step) * step
     return graph_sizes.shrunk(graph, Size(side, side)) if min(own.height, own.width) > side else None
@@ -128,7 +127,7 @@ def _tiles(images: Sequence[Image8], side: int, pixels: float) -> list[Image8]:
 
 
 def _squares(image: Image8, side: int, pixels: float) -> Iterator[Image8]:
-    """As many squares as have ``pixels`` together, and one at least, of the grid that lies in the middle of a photo."""
+    """Squares with ``pixels`` pixels together (at least one), from a grid centered in the photo."""
     rows, columns = (n // side for n in image.shape[:2])
     top, left = ((n - parts * side) // 2 for n, parts in zip(image.shape, (rows, columns), strict=False))
     count = int(min(rows * columns, max(1, pixels // side**2)))
@@ -138,7 +137,7 @@ def _squares(image: Image8, side: int, pixels: float) -> Iterator[Image8]:
 
 
 def _free_size(image: Image8, sides: tuple[int, int], pixels: float) -> Size:
-    """The largest multiple of a step inside the photo and ``LARGEST``, but the least; ``sides`` are step and least."""
+    """The largest multiple of a step within the photo and ``LARGEST``, at least the minimum; ``sides`` has both."""
     step, least = sides
     factor = min(1.0, math.sqrt(pixels / (LARGEST.height * LARGEST.width)))
     most = (max(LEAST.height, int(LARGEST.height * factor)), max(LEAST.width, int(LARGEST.width * factor)))
@@ -147,7 +146,7 @@ def _free_size(image: Image8, sides: tuple[int, int], pixels: float) -> Size:
 
 
 def _fitted(image: Image8, size: Size) -> Image8:
-    """The middle of the photo; mirrored at its lower and right edge where it is smaller than ``size``."""
+    """The center of the photo, padded by reflection at the bottom and right if it is smaller than ``size``."""
     missing = [max(0, n - have) for n, have in zip((size.height, size.width), image.shape, strict=False)]
     whole = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
     top, left = (whole.shape[0] - size.height) // 2, (whole.shape[1] - size.width) // 2
@@ -155,7 +154,7 @@ def _fitted(image: Image8, size: Size) -> Image8:
 
 
 def cropped(graph: Graph, inputs: Sequence[Feed], side: int) -> list[Feed]:
-    """The middle ``side`` x ``side`` pixels of each feed; the feeds as they are where the graph has a fixed size."""
+    """The middle ``side`` x ``side`` pixels of each feed; the feeds unchanged if the graph has a fixed size."""
     if not graph.input.dynamic:
         return list(inputs)
     step = graph_sizes.coarsest_stride(graph)
@@ -164,7 +163,7 @@ def cropped(graph: Graph, inputs: Sequence[Feed], side: int) -> list[Feed]:
 
 
 def corners(graph: Graph, inputs: Sequence[Feed], side: int) -> list[Feed]:
-    """The upper left ``side`` x ``side`` pixels of each feed; all of it where the graph has a fixed size."""
+    """The upper left ``side`` x ``side`` pixels of each feed; unchanged if the graph has a fixed size."""
     if not graph.input.dynamic:
         return list(inputs)
     step = graph_sizes.coarsest_stride(graph)
@@ -180,13 +179,13 @@ def _cropped(graph: Graph, feed: Feed, side: int, step: int) -> Feed:
     height, width = feed[graph.input.name].shape[2:]
     wanted = Size(min(side, height), min(side, width))
     top, left = ((have - n) // 2 for have, n in ((height, wanted.height), (width, wanted.width)))
-    if len(graph.inputs) > 1:  # corners of maps that are smaller than the picture must be whole, too
+    if len(graph.inputs) > 1:  # crops of maps smaller than the picture must be integers, too
         top, left = top // step * step, left // step * step
     return {spec.name: _part(spec, feed[spec.name], (top, left), wanted) for spec in feeds.ordered(graph.inputs)}
 
 
 def _part(spec: TensorSpec, array: Array, corner: tuple[int, int], size: Size) -> Array:
-    """The part of an input that belongs to a part of the picture; all of it where its sides do not follow from that."""
+    """The part of an input that corresponds to a part of the picture; all of it if its sides are unrelated."""
     cut = list(map(slice, array.shape))
     for axis, to in enumerate(shapes.shape_at(spec, size)):
         known = shapes.follows(spec, axis)
@@ -197,12 +196,12 @@ def _part(spec: TensorSpec, array: Array, corner: tuple[int, int], size: Size) -
 
 
 def few(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:
-    """Small crops of two photos, to see whether two networks compute the same."""
+    """Small crops of two photos, to compare the outputs of two networks."""
     return cropped(graph, inputs[:: max(1, len(inputs) // 2)][:2], LEAST.height)
 
 
 def halved(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:
-    """Each feed at half its size (the mean of 2x2 pixels); those that the graph cannot take so small are left out."""
+    """Each feed at half its size (the mean of 2x2 pixels); feeds too small for the graph are left out."""
     if not graph.input.dynamic:
         return []
     step, least = 2 * graph_sizes.coarsest_stride(graph), 2 * least_side(graph)

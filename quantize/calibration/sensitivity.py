@@ -1,9 +1,8 @@
-"""What errors of each activation cost the network's output, from one backward pass.
+"""Sensitivity of the network's output to errors of each activation, from one backward pass.
 
-Rounding makes small errors that do not know of each other, so what they do to the output adds up by squares: an error e
-of number i adds (e times its derivative) squared. Of all outputs at once, that is what the gradient of one product of
-the outputs with random signs gives, squared, on average: one backward pass on each photo in the place of one run of the
-network for each of its values.
+Rounding errors are small and independent, so their squared effects on the output add up: an error e of element i adds
+(e times its derivative) squared. The squared gradient of the outputs' product with random signs has this sum over all
+outputs as its expectation: one backward pass per photo replaces one run of the network per value.
 """
 
 from __future__ import annotations
@@ -30,30 +29,30 @@ if TYPE_CHECKING:
     from clearport.graph.feeds import Feed
 
 PIXELS = 27_000
-"""Pixels that gradients are taken on, over all photos: three crops of 96x96."""
+"""Pixels for gradients, over all photos: three crops of 96x96."""
 
 _SIDES = (128, 96, 64)
-"""Crops have so many pixels a side, where the graph can run on them. On smaller ones attention that reduces the picture
-(ESA of RFDN: to a sixth) would count for more than in a photo."""
+"""Crop side in pixels, if the graph can run at it. On smaller crops, attention with downsampling (ESA of RFDN: to a
+sixth) would weigh more than in a photo."""
 
 _FEWEST = 3
-"""So many crops are wanted before they are made larger."""
+"""The minimum number of crops before their size is increased."""
 
 _KEPT = 3.0
-"""Times the bytes of all values that a backward pass holds."""
+"""Peak memory of a backward pass, as a multiple of the bytes of all values."""
 
 TOLERANCE = 1e-3
-"""The largest deviation of PyTorch's output from ONNX Runtime's, as a share of the largest: else PyTorch ran another
-network, and its gradients say nothing."""
+"""The largest accepted deviation of PyTorch's output from ONNX Runtime's, relative to the largest output; beyond it,
+PyTorch ran a different network and its gradients are meaningless."""
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """For values of a network, by name; one number for each channel, or one in all where axis 1 holds pixels.
+    """Per value name: one number per channel, or one in total if axis 1 is spatial.
 
     Attributes:
-        weights: what the mean squared error of a channel, zeros left out, adds to that of the outputs (``Measure``).
-        peaks: the largest magnitude that was seen.
+        weights: contribution of a channel's mean squared error, zeros excluded, to that of the outputs (``Measure``).
+        peaks: the largest observed magnitude.
     """
 
     weights: Mapping[str, Array]
@@ -61,11 +60,11 @@ class Sensitivity:
 
 
 def measure(graph: Graph, inputs: Sequence[Feed]) -> Sensitivity | None:
-    """On crops of some photos; None where the graph holds what PyTorch's form of it does not.
+    """Measure on crops of some photos; None if the graph has operators that ``torch_form`` lacks.
 
     Args:
         graph: float32.
-        inputs: what it is run on.
+        inputs: its feeds.
     """
     from clearport.quantize.calibration import torch_form
 
@@ -95,7 +94,7 @@ def _probes(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Every photo is computed by one thread: sums of several would depend on how many there are."""
+    """Compute every photo with one thread: sums would depend on the number of threads."""
     import torch
 
     before = torch.get_num_threads()
@@ -107,7 +106,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _same(graph: Graph, feed: Feed) -> bool:
-    """Whether PyTorch computes what ONNX Runtime does."""
+    """Whether PyTorch's outputs match ONNX Runtime's."""
     import torch
 
     from clearport.quantize.calibration import torch_form

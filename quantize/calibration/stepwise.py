@@ -1,7 +1,7 @@
-"""A network that is run in steps: each goes on from where the last one stopped, on every photo.
+"""Stepwise execution of a network on every photo: each step continues where the last one stopped.
 
-What a layer's rounding does is seen by the layers behind it, so that they are rounded after it. Run from its beginning
-for each layer, a network would cost as many runs as it has layers; in steps it costs one.
+Later layers see a layer's rounding, so they are rounded after it. Running from the start for each layer would cost as
+many runs as there are layers; stepwise execution costs one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ R = TypeVar("R")
 
 
 class Stepwise:
-    """A model, and for each photo the values that its next operators need.
+    """A model, with the values that its next operators need for each photo.
 
     Args:
         model: float32 model.
-        inputs: what it is run on, one feed for each photo.
-        memory: bytes that a step takes for one photo, about.
+        inputs: one feed per photo.
+        memory: approximate bytes of a step for one photo.
     """
 
     def __init__(self, model: ir.Model, inputs: Sequence[Feed], memory: float = 0.0) -> None:
@@ -39,18 +39,18 @@ class Stepwise:
         self._left = {graphs.name_of(n.outputs[0]): n for n in graphs.computed(self._model.graph)}
 
     def change(self, arrays: Mapping[str, Array]) -> None:
-        """Other numbers (float32, shapes kept) for initializers that are read from now on."""
+        """Replace initializers that later operators read (float32, same shapes)."""
         for name, array in arrays.items():
             value = self._model.graph.initializers.get(name)
             if value is not None:
                 value.const_value = ir.tensor(np.ascontiguousarray(array, np.float32).reshape(np.shape(array)))
 
     def advance(self, names: Collection[str]) -> list[dict[str, Array]]:
-        """Run what the named values need and has not run yet; the values of each photo."""
+        """Run all remaining operators that the named values need; return the values of each photo."""
         return self.look(names, dict)
 
     def look(self, names: Collection[str], at: Callable[[Mapping[str, Array]], R]) -> list[R]:
-        """The same, and what ``at`` makes of each photo's values, which are dropped at once if nothing needs them."""
+        """As ``run``, but return ``at`` of each photo's values, which are freed as soon as nothing needs them."""
         step = self._ancestors(names)
         reached = [name for name, node in self._left.items() if id(node) in step]
         for name in reached:
@@ -67,7 +67,7 @@ class Stepwise:
         return list(parallel.over(go, range(len(self._held)), self._memory))
 
     def _ancestors(self, names: Collection[str]) -> dict[int, ir.Node]:
-        """The nodes that have not run yet and lead to the named values, in order."""
+        """The pending nodes that the named values depend on, in order."""
         wanted, found = set(names), []
         for node in reversed(list(self._left.values())):
             if any(value.name in wanted for value in node.outputs):

@@ -1,4 +1,4 @@
-"""What values each tensor takes on photos: the float graph is run on them, step by step, and every activation seen."""
+"""Activation statistics: the float graph runs on photos, step by step, and every activation is observed."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
 BINS = 4096
 
 SAMPLES = 2**16
-"""Of so many numbers of a value on one photo histograms are counted, evenly spread; their ends are those of all."""
+"""Sample size of histograms per value and photo, evenly spread; their bounds are exact."""
 
 STEP_MEMORY = 1.2e8
-"""Bytes of activations of one photo that are looked at together."""
+"""Bytes of one photo's activations observed together."""
 
 _COPIES = 3
-"""Times as much that looking takes: histograms are counted from copies."""
+"""Memory factor of observing: histograms are counted from copies."""
 
 HELD_MEMORY = 4e8
-"""Bytes of activations that may wait, over all photos that are run together, for the operators that read them."""
+"""Bytes of pending activations over all photos that run together."""
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What one tensor did on some photos.
+    """Statistics of one tensor on some photos.
 
     Attributes:
         low: the smallest value.
         high: the largest.
         per_image: the bounds of each photo, in order.
-        counts: histogram in equal bins from ``low`` to ``high``, of a sample.
-        weights: what squared errors of the numbers in each bin count, in all about 1 if all channels count alike, and
-            zeros nothing: int8 holds them exactly. With the weights of channels (``survey``) the sum of ``weights``
-            times squared errors is the mean squared error of the network's output.
+        counts: histogram of a sample, in equal bins from ``low`` to ``high``.
+        weights: weights of squared errors per bin, which sum to about 1 if all channels count equally; zeros count
+            nothing, since int8 represents them exactly. With channel weights (``survey``), the sum of ``weights`` times
+            squared errors is the mean squared error of the network's output.
     """
 
     low: float
@@ -69,12 +69,11 @@ def survey(
     progress: Progress = no_progress,
     weights: Mapping[str, Array] | None = None,
 ) -> tuple[list[dict[str, Observed]], dict[str, Array]]:
-    """What each named value did on each of ``inputs``, and the largest magnitude of each of its channels over all.
+    """Statistics of each named value on each of ``inputs``, and each channel's largest magnitude over all of them.
 
-    ``names`` come in the order of the graph. ``weights`` tell what errors of each channel count (``sensitivity``);
-    values without an entry have channels that count alike. The graph is run in steps, and where its photos are many or
-    large, on some of them after the others, so that memory is bounded: two histograms per value and image,
-    ``HELD_MEMORY``, and ``STEP_MEMORY`` on each core.
+    ``names`` come in the order of the graph. ``weights`` are the error weights per channel (``sensitivity``); channels
+    of values without an entry count equally. The graph runs in steps, in batches if the photos are many or large, so
+    that memory is bounded: two histograms per value and image, ``HELD_MEMORY``, and ``STEP_MEMORY`` on each core.
     """
     sizes, pixels = footprint.per_pixel(graph), footprint.largest(inputs)
     steps = footprint.steps(names, sizes, STEP_MEMORY / pixels)
@@ -104,7 +103,7 @@ def _look(weights: Mapping[str, Array], values: Mapping[str, Array]) -> dict[str
 
 
 def _looked(array: Array, weights: Array | None) -> _Look:
-    """Of infinities (the logarithm of zero) int8 holds the end of its range, and NaN have no place in it."""
+    """In int8, infinities (the logarithm of zero) saturate, and NaN cannot be represented."""
     least, most = (of(array, axis=_others(array)) for of in (np.min, np.max))
     peaks = np.asarray(np.maximum(most, -least))
     if np.isfinite(least).all() and np.isfinite(most).all():
@@ -130,7 +129,7 @@ def _observed(array: Array, low: float, high: float, weights: Array | None) -> O
 
 
 def _highest(found: Sequence[Array]) -> Array:
-    """Over all photos; of all channels together where axis 1 are pixels, as many as each photo has."""
+    """The maximum over all photos; over all channels, too, if axis 1 is spatial and differs between photos."""
     alike = len({len(each) for each in found}) == 1
     return np.asarray(np.max(found if alike else [[each.max()] for each in found], axis=0))
 
@@ -141,12 +140,12 @@ def _others(array: Array) -> tuple[int, ...]:
 
 
 def merged(seen: Sequence[Mapping[str, Observed]]) -> dict[str, Observed]:
-    """What each value did on several photos together."""
+    """The merged statistics of each value over several photos."""
     return {name: _merged([each[name] for each in seen]) for name in (seen[0] if seen else ())}
 
 
 def _merged(seen: Sequence[Observed]) -> Observed:
-    """The histograms are counted anew in the bins of the common range: off by less than half a bin."""
+    """Rebin the histograms to the common range: off by less than half a bin."""
     low, high = min(o.low for o in seen), max(o.high for o in seen)
     counts = np.sum([histogram(each.centers, low, high, each.counts) for each in seen], axis=0)
     weights = np.mean([histogram(each.centers, low, high, each.weights) for each in seen], axis=0)
@@ -155,7 +154,7 @@ def _merged(seen: Sequence[Observed]) -> Observed:
 
 
 def histogram(array: Array, low: float, high: float, amounts: Array | None = None) -> Array:
-    """``array`` in ``BINS`` equal bins from ``low`` to ``high``; each number counts once, or its amount (float64)."""
+    """Histogram of ``array`` in ``BINS`` equal bins from ``low`` to ``high``, with optional weights (float64)."""
     if high <= low:
         total = array.size if amounts is None else amounts.sum()
         return np.bincount([0], weights=[total], minlength=BINS)

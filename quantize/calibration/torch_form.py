@@ -1,7 +1,7 @@
-"""A graph in PyTorch, which can differentiate it.
+"""A graph executed in PyTorch, for its gradients.
 
-The operators that networks of clearport's dialect are made of, each as ONNX defines it. What is not here, or has a form
-that is not, raises ``Unknown``: whoever asks does without gradients then.
+The operators of clearport's dialect, as ONNX defines them. Other operators or forms raise ``Unknown``; the caller then
+works without gradients.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Tensors = tuple[torch.Tensor, ...]
 
 
 class Unknown(NotImplementedError):
-    """An operator, or a form of one, that has no counterpart here."""
+    """An operator, or a form of it, that is not implemented here."""
 
 
 def run(graph: Graph, feeds: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Every value that is computed from ``feeds`` (input name -> float32 tensor), by name, in the order of the graph.
+    """All values computed from ``feeds`` (input name -> float32 tensor), by name, in graph order.
 
     Raises:
-        Unknown: the graph holds something that is not known here.
+        Unknown: the graph has an operator that is not implemented here.
     """
     values = dict(feeds)
     for node in graphs.computed(graph.model.graph):
@@ -60,7 +60,7 @@ def _ints(tensor: torch.Tensor | None) -> list[int]:
 
 
 def _pads(node: ir.Node) -> tuple[list[int], list[int]]:
-    """Of the axes after the channels, what is added before and behind."""
+    """Padding of the axes after the channels: before and after."""
     if graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET":
         raise Unknown("auto_pad")
     pads = graphs.attr_ints(node, "pads", (0,) * 4)

@@ -1,7 +1,7 @@
-"""How much computing a simulation costs, so that quantization takes the same time for every network.
+"""Computing cost of a simulation, so that quantization takes about the same time for every network.
 
-Counted, not timed: the same network is searched the same way on every machine. One unit is a multiply-accumulate; one
-core does 20 to 70 thousand million in a second.
+Counted, not timed, so that the same network is searched the same way on every machine. One unit is a
+multiply-accumulate; one core does 20 to 70 billion per second.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from clearport.base import Graph
 
 ELEMENT = 60
-"""Units that writing one number costs: reading its inputs, and rounding it to the int8 grid and back."""
+"""Cost of writing one element: reading its inputs, and rounding it to the int8 grid and back."""
 
 _PROBE = 64
 
 
 def sized(graph: Graph) -> Graph:
-    """The graph at a size that is known: its own, or a small one that it can run on."""
+    """The graph at a known size: its own, or a small valid one."""
     if not graph.input.dynamic:
         return graph
     step = graph_sizes.coarsest_stride(graph)
@@ -37,19 +37,19 @@ def sized(graph: Graph) -> Graph:
 
 
 def layers(graph: Graph) -> dict[str, float]:
-    """Units of each node for one pixel of the input."""
+    """Cost of each node per input pixel."""
     fixed = sized(graph)
     return {placement.name_of(node): _work(node) / area(fixed) for node in fixed.model.graph}
 
 
 def macs(graph: Graph) -> dict[str, float]:
-    """Multiply-accumulates of each node for one pixel of the input."""
+    """Multiply-accumulates of each node per input pixel."""
     fixed = sized(graph)
     return {placement.name_of(node): _macs(node) / area(fixed) for node in fixed.model.graph}
 
 
 def area(graph: Graph) -> int:
-    """Pixels of the input of a graph of fixed size; 1 where it has no height and width."""
+    """Input pixels of a fixed-size graph; 1 if it has no height and width."""
     size = shapes.size_of(graph.input)
     return size.height * size.width if size is not None else 1
 
@@ -59,11 +59,11 @@ def _work(node: ir.Node) -> float:
 
 
 def _macs(node: ir.Node) -> float:
-    """Of convolutions and matrix products; other operators have none that count."""
+    """Multiply-accumulates of convolutions and matrix products; other operators are negligible."""
     record = table.of(node)
     if record.kind == "convolution":
         weight = graphs.need_constant(node, 1)
-        moved = graphs.need(node, 0) if record.transposed else node.outputs[0]  # what the kernel moves over
+        moved = graphs.need(node, 0) if record.transposed else node.outputs[0]  # the positions of the kernel
         return _elements(moved) * math.prod(weight.shape[1:])
     if record.kind == "matrix":
         inner = graphs.need(node, 0).shape
@@ -73,7 +73,7 @@ def _macs(node: ir.Node) -> float:
 
 
 def _elements(value: ir.Value) -> float:
-    """How many numbers a value holds; an axis of unknown size counts once."""
+    """Element count of a value; an axis of unknown size counts as 1."""
     if value.shape is None:
         return 0.0
     return float(math.prod(n if isinstance(n, int) else 1 for n in value.shape))

@@ -1,4 +1,4 @@
-"""What rounding each value costs the output, to tell which shall stay float."""
+"""Output error from rounding each value, to choose the values that stay float."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from clearport.quantize.ranges.search import Bench, Choice
 
 PROBE_COST = 1e11
-"""Units (``cost``) that finding the costliest values may take where their weights are not known."""
+"""Budget (``cost``) of finding the costliest values if their weights are unknown."""
 
 _SWITCHES = 3
-"""Times the cost of a network that its form with switches takes: every value is rounded, chosen or not."""
+"""Relative cost of the switchable form of a network: every value is rounded, selected or not."""
 
 _SIDES = (128, 96, 64)
-"""The costliest values are found on a crop of so many pixels a side, where the graph can run on it. On a smaller one
-attention that reduces the picture (ESA of RFDN: to a sixth) would count for more than in a photo."""
+"""Crop side, in pixels, for finding the costliest values, if the graph can run at it. On a smaller one, attention with
+downsampling (ESA of RFDN: to a sixth) would weigh more than in a photo."""
 
 
 def of(bench: Bench, folded: Folded, choice: Choice, progress: Progress) -> dict[str, float]:
-    """For values of the float network, the mean squared error of the output if that value alone is rounded.
+    """Mean squared error of the output with only one value of the float network rounded, per value.
 
-    By the weights of ``sensitivity`` where they are known; else each is rounded alone.
+    From the weights of ``sensitivity`` if known; else by simulation.
     """
     split = bench.splits[0]
     entries = constrain.activations(folded, choice.ranges(folded, split.observed))
@@ -63,7 +63,7 @@ def of(bench: Bench, folded: Folded, choice: Choice, progress: Progress) -> dict
 
 
 def _probes(bench: Bench, most: float) -> list[Feed]:
-    """Of the photos of the first split as many, and as large, as one run for ``most`` units can take."""
+    """Photos of the first split, limited in number and size so that one run costs at most ``most``."""
     unit = bench.cost / sum(feeds.area(feed) for each in bench.photos for feed in each)
     for side in _SIDES:
         cut = photos.cropped(bench.graph, bench.photos[0], side)

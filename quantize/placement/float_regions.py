@@ -1,8 +1,8 @@
-"""Where int8 begins again: an Identity node writes a float value as int8, or an int8 value with another scale.
+"""Region boundaries: an Identity node converts a float value to int8, or requantizes an int8 value.
 
-Every target knows how to write that one node (QUANTIZE, QuantizeLinear, quantize). A float operator that reads an int8
-value needs none: it reads the real value. So in a graph of this module every int8 operator reads and writes
-int8 values only, the picture comes and goes as int8, and no two scales that are both fixed meet in one operator.
+Every target can express that node (QUANTIZE, QuantizeLinear, quantize). A float operator that reads an int8 value needs
+none: it reads the dequantized value. So in the resulting graph every int8 operator reads and writes int8 values only,
+input and output pictures are int8, and no operator has two conflicting fixed scales.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 Bounds = Mapping[str, tuple[float, float]]
 
 _OVERHANG = 0.02
-"""A fixed range may be narrower than what it holds by this share at each end: what lies there saturates."""
+"""A fixed range may cut off this share of the value range at each end: values there saturate."""
 
 
 _USED = 0.5
-"""A clamp's range is taken where photos use at least this share of it."""
+"""A clamp's range is used if photos cover at least this share of it."""
 
 
 class Groups:
@@ -56,9 +56,9 @@ class Groups:
 
 
 def run(folded: Folded, bounds: Bounds) -> Folded:
-    """Insert what has to be inserted; ``bounds`` are the least and largest numbers of the original graph's values.
+    """Insert the boundary nodes; ``bounds`` are minimum and maximum of the original graph's values.
 
-    The result has ``fixed``: the parameters of values that are given by what they mean.
+    The result has ``fixed``: the parameters that follow from a value's meaning.
     """
     editor = _Editor(folded, bounds)
     editor.enter_int8()
@@ -68,7 +68,7 @@ def run(folded: Folded, bounds: Bounds) -> Folded:
 
 
 def groups_of(folded: Folded) -> Groups:
-    """The int8 values, with those joined that must share a scale."""
+    """The int8 values, grouped where they must share a scale."""
     names = [graphs.name_of(v) for v in graphs.values(folded.graph) if graphs.name_of(v) not in folded.floats]
     groups = Groups(names)
     for node in folded.graph.model.graph:
@@ -82,7 +82,7 @@ def groups_of(folded: Folded) -> Groups:
 
 
 def covers(params: QParams, bounds: tuple[float, float]) -> bool:
-    """Whether a range holds ``bounds``, but for a little at its ends."""
+    """Whether a range covers ``bounds``, up to a small margin at each end."""
     (scale,) = params.scale
     low, high = ((end - params.zero_point) * scale for end in (scheme.LOW, scheme.HIGH))
     spare = _OVERHANG * (high - low)
@@ -90,7 +90,7 @@ def covers(params: QParams, bounds: tuple[float, float]) -> bool:
 
 
 class _Editor:
-    """Edits one folded graph: its own copy."""
+    """Edits a copy of one folded graph."""
 
     def __init__(self, folded: Folded, bounds: Bounds) -> None:
         self._folded = replace(folded, graph=graphs.clone(folded.graph))
@@ -105,7 +105,7 @@ class _Editor:
         return self._now()
 
     def enter_int8(self) -> None:
-        """Write float values as int8 for the int8 operators that read them."""
+        """Convert float values to int8 for int8 operators that read them."""
         written: dict[str, ir.Value] = {}
         for node in list(self._body):
             if graphs.name_of(node.outputs[0]) in self._floats:
@@ -119,7 +119,7 @@ class _Editor:
                 node.replace_input_with(index, written[name])
 
     def part_fixed_scales(self) -> None:
-        """Write a value of fixed scale anew where it would have to share a scale with what does not fit its range."""
+        """Requantize a value of fixed scale if it would have to share its scale with values outside its range."""
         now = self._now()
         for members in groups_of(now).members().values():
             fixed = [name for name in members if name in self._fixed]
@@ -131,7 +131,7 @@ class _Editor:
                     self._part(name)
 
     def leave_as_pixels(self) -> None:
-        """Let pictures leave with the scale of a pixel, where their numbers fill the value range."""
+        """Give output pictures the scale of a pixel if their values fill the value range."""
         for output, spec in zip(tuple(self._body.outputs), self._folded.graph.outputs, strict=True):
             if spec.is_picture:
                 self._leave_as_pixels(output, scheme.of_range(*spec.span))
@@ -161,7 +161,7 @@ class _Editor:
         return replace(self._folded, observed=self._observed, floats=frozenset(self._floats), fixed=self._fixed)
 
     def _fits_all(self, members: list[str], given: set[QParams]) -> QParams | None:
-        """The finest parameters of ``given`` whose range holds all of the group; None if there are none."""
+        """The finest parameters of ``given`` whose range covers the whole group; None if none does."""
         seen = [self._range(name) for name in members]
         both = min(low for low, _ in seen), max(high for _, high in seen)
         fitting = [params for params in given if covers(params, both)]
@@ -173,7 +173,7 @@ class _Editor:
         return (low, high) if clamp is None else (max(low, clamp.lo), min(high, clamp.hi))
 
     def _part(self, name: str) -> None:
-        """The operators that share scales read a copy of ``name``, whose scale is free."""
+        """Let the scale-sharing operators read a copy of ``name``, whose scale is free."""
         value = next(v for v in graphs.values(self._folded.graph) if v.name == name)
         readers = [
             (use.node, use.idx)
@@ -187,7 +187,7 @@ class _Editor:
             reader.replace_input_with(index, copy)
 
     def _copy(self, value: ir.Value, name: str) -> ir.Value:
-        """An Identity node behind ``value``; what it writes is called ``name``."""
+        """Insert an Identity node after ``value``, with output ``name``."""
         node = ir.node(REQUANTIZE.name, [value], name=name)
         copy = node.outputs[0]
         copy.name, copy.type, copy.shape = name, value.type, value.shape
@@ -200,7 +200,7 @@ class _Editor:
         return copy
 
     def _rename_output(self, output: ir.Value, name: str) -> None:
-        """The graph gives a copy of its output, which takes over its name."""
+        """Output a copy of the graph's output, under its name."""
         inner = f"{name}.inner"
         self._observed[inner] = self._observed[name]
         if name in self._fixed:
@@ -216,9 +216,9 @@ class _Editor:
 
 
 def _fixed(folded: Folded, bounds: Bounds) -> dict[str, QParams]:
-    """The values whose parameters are given by what they mean.
+    """The values whose parameters follow from their meaning.
 
-    A clamp gives them where its range is used; the range of a clamp that is only a guard would be too coarse.
+    A clamp determines them if its range is used; the range of a clamp that is only a guard would be too coarse.
     """
     fixed = {spec.name: scheme.of_range(*spec.span) for spec in folded.graph.inputs if spec.is_picture}
     for node in folded.graph.model.graph:

@@ -1,8 +1,8 @@
-"""Which operators of a graph compute in int8, and which stay in float.
+"""The choice of operators that compute in int8 or stay in float.
 
 An operator that has no int8 kernel everywhere, or that would lose too much in 8 bits (divisions, powers,
-exponentials, normalizations), is a float fallback region in an int8 network; so is every cheap operator that only
-such a region reads, or that reads such regions alone: the way through int8 and back would cost more than it saves.
+exponentials, normalizations), is a float fallback region in an int8 network. So is every cheap operator whose only
+consumers or only producers are in such a region: conversion to int8 and back would cost more than it saves.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _MOST_AXES = 4
 
 @dataclass(frozen=True)
 class _Link:
-    """What decides whether a node belongs to the float nodes around it; names of nodes.
+    """The facts that decide whether a node joins the float nodes around it; names of nodes.
 
     Attributes:
         name: its own.
-        is_float: whether it has no int8 form as it is used.
-        reads: the writers of what it reads; None: it does not follow them, or it reads an input of the graph.
-        read_by: the readers of what it writes; None: it does not follow them, or it writes an output of the graph.
+        is_float: whether it has no int8 form as used here.
+        reads: the producers of its inputs; None: it does not follow them, or it reads a graph input.
+        read_by: the consumers of its outputs; None: it does not follow them, or it writes a graph output.
     """
 
     name: str
@@ -40,18 +40,18 @@ class _Link:
     read_by: frozenset[str] | None
 
     def follows(self, found: Set[str]) -> bool:
-        """Whether a cheap operator reads float values and nothing else, or only float nodes read what it writes."""
+        """Whether a cheap operator has only float inputs or only float consumers."""
         return any(others is not None and others <= found for others in (self.reads, self.read_by))
 
 
 class Placement:
-    """Tells of one graph, many times, which nodes stay in float."""
+    """Finds the float nodes of one graph, repeatedly."""
 
     def __init__(self, graph: Graph) -> None:
         self._links = [_link(node) for node in graphs.computed(graph.model.graph)]
 
     def floats(self, chosen: Collection[str] = ()) -> frozenset[str]:
-        """The names of the nodes that stay in float: those ``chosen``, those that must, and what belongs to them."""
+        """The names of the float nodes: ``chosen`` ones, mandatory ones, and neighbors that join them."""
         found = {link.name for link in self._links if link.is_float or link.name in chosen}
         while True:
             more = {link.name for link in self._links if link.name not in found and link.follows(found)}
@@ -61,7 +61,7 @@ class Placement:
 
 
 def floats(graph: Graph, chosen: Collection[str] = ()) -> frozenset[str]:
-    """The names of the nodes that stay in float: those ``chosen``, those that must, and what belongs to them."""
+    """The names of the float nodes: ``chosen`` ones, mandatory ones, and neighbors that join them."""
     return Placement(graph).floats(chosen)
 
 
@@ -75,7 +75,7 @@ def _link(node: ir.Node) -> _Link:
 
 
 def float_inputs(graph: Graph, floats: Collection[str]) -> set[str]:
-    """The inputs that come as they are: those that hold no real numbers with channels, or that float nodes read alone.
+    """The inputs that stay unquantized: those without floating-point channels, or read by float nodes only.
 
     Pictures are int8 always.
     """
@@ -90,7 +90,7 @@ def float_inputs(graph: Graph, floats: Collection[str]) -> set[str]:
 
 
 def can_be_int8(node: ir.Node) -> bool:
-    """Whether the operator, as it is used here, has an int8 form on every target."""
+    """Whether the operator, as used here, has an int8 form on every target."""
     form = table.of(node).int8
     if form is None or len(node.outputs) != 1:
         return False
@@ -103,7 +103,7 @@ def can_be_int8(node: ir.Node) -> bool:
 
 
 def _can_be_int8(value: ir.Value) -> bool:
-    """Whether a value holds real numbers, on few enough axes; sizes that are computed from a shape are integers."""
+    """Whether a value is floating point and of low enough rank; sizes computed from a shape are integers."""
     real = value.dtype is None or value.dtype.is_floating_point()
     return real and value.shape is not None and 1 < len(value.shape) <= _MOST_AXES
 
@@ -119,19 +119,19 @@ def is_plain_convolution(node: ir.Node) -> bool:
 
 
 def data_inputs(node: ir.Node) -> list[ir.Value]:
-    """The inputs of an operator that carry pixels or features: neither constants nor left out."""
+    """The inputs of an operator that carry pixels or features: neither constant nor omitted."""
     return [v for v in node.inputs if v is not None and graphs.constant(v) is None]
 
 
 def name_of(node: ir.Node) -> str:
-    """What a node is called in a set of nodes: its name, else that of what it writes."""
+    """A node's key in a set of nodes: its name, else its first output's."""
     return node.name or graphs.name_of(node.outputs[0])
 
 
 def tails(graph: Graph, most: int) -> list[frozenset[str]]:
-    """What can stay in float at the end of a network, least first.
+    """Candidate float tails of a network, smallest first.
 
-    All that follows from the last convolution; that and the last convolution; and so on for the last ``most``.
+    Everything after the last convolution; the same with the last convolution; and so on, for the last ``most``.
     """
     layers = [node for node in graph.model.graph if is_convolution(node)]
     if not layers:
@@ -144,7 +144,7 @@ def tails(graph: Graph, most: int) -> list[frozenset[str]]:
 
 
 def _descendants(nodes: Iterable[ir.Node]) -> set[str]:
-    """The names of all nodes that compute with what ``nodes`` write."""
+    """The names of all nodes downstream of ``nodes``."""
     found: set[str] = set()
     waiting = list(nodes)
     while waiting:

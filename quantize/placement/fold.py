@@ -1,7 +1,7 @@
 """Fold clamps into the operators before them.
 
-In int8 a clamp is free: an operator saturates at the ends of its output's range, so a clamp to 0..hi is done by
-the scale hi/255 with zero point -128.
+In int8 a clamp is free: an operator saturates at its output's range, so a clamp to 0..hi is the scale hi/255 with zero
+point -128.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Folded:
 
     Attributes:
         graph: the graph that will be quantized.
-        clamps: value of that graph -> the clamp that its int8 range must do.
-        observed: value of that graph -> the value of the original graph with the same numbers (after the clamp).
+        clamps: value of that graph -> the clamp that its int8 range must implement.
+        observed: value of that graph -> the equal value of the original graph (after the clamp).
         floats: the values that stay in float.
-        fixed: value -> its parameters, where they are given by what it means (``float_regions``).
+        fixed: value -> its parameters, if its meaning determines them (``float_regions``).
     """
 
     graph: Graph
@@ -44,17 +44,17 @@ class Folded:
 
 
 def saturates(node: ir.Node) -> bool:
-    """Whether the operator's int8 output has a scale of its own, so that it can saturate for a clamp that follows."""
+    """Whether the operator's int8 output has its own scale, so that it can saturate in place of a following clamp."""
     form = table.of(node).int8
     return form is not None and form.saturates
 
 
 def run(graph: Graph, floats: Collection[str] = ()) -> Folded:
-    """Remove every Relu and Clip whose only source is an int8 operator that can saturate for it.
+    """Remove every Relu and Clip whose producer is an int8 operator that can saturate in its place.
 
-    ``floats`` are the names of the nodes that stay in float. A clamp stays where the value before it is also read
-    elsewhere, where a data-movement operator comes before it, or where zero is outside its bounds (a quantized range
-    always holds zero: it then does the other bound, and the clamp that stays has the same scale).
+    ``floats`` are the names of the float nodes. A clamp stays if its input has other consumers, if a data-movement
+    operator precedes it, or if zero is outside its bounds (a quantized range always contains zero: it then implements
+    the other bound, and the remaining clamp has the same scale).
     """
     result = graphs.clone(graph)
     body = result.model.graph
@@ -83,7 +83,7 @@ def run(graph: Graph, floats: Collection[str] = ()) -> Folded:
 
 
 def _bypass(body: ir.Graph, kept: ir.Value, clamp: ir.Node) -> None:
-    """Let the readers of ``clamp`` read ``kept``; where the clamp wrote the graph's output, ``kept`` takes its name."""
+    """Let the readers of ``clamp`` read ``kept``; if the clamp wrote the graph's output, ``kept`` takes its name."""
     after = clamp.outputs[0]
     name, leaves = after.name, after.is_graph_output()
     ir.convenience.replace_all_uses_with(after, kept, replace_graph_outputs=True)

@@ -1,9 +1,9 @@
-"""Which layers stay in float beyond those that must: decided by measured quality, and only where it pays.
+"""The choice of optional float layers, by measured quality and cost.
 
-What is measured is the QDQ form with its rounded weights, on photos that its ranges were not taken from, against the
-float network. What it is worth is told by the loss against ground truth that such an error causes. What it costs is
-told by the time that it adds, and by what that time would have bought elsewhere: a larger network. Up to a loss of
-``BEARABLE_DB`` nothing is float by choice: an NPU that knows int8 alone takes such a network whole.
+Quality is that of the QDQ form with rounded weights against the float network, on photos not used for its ranges. Its
+benefit is the loss against ground truth that such an error causes. Its cost is the added time, valued by the gain of a
+larger network in the same time. Up to a loss of ``BEARABLE_DB`` nothing is float by choice, so that int8-only NPUs run
+the whole network.
 """
 
 from __future__ import annotations
@@ -32,51 +32,51 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 TYPICAL_DB: Mapping[Task, float] = {"super-resolution": 31.0, "deraining": 31.0, "low-light": 21.5, "other": 31.0}
-"""PSNR to ground truth of a restored picture (x3, Rain100L, SICE): the error that int8's own adds to."""
+"""Typical PSNR to ground truth of a restored picture (x3, Rain100L, SICE), before int8 errors."""
 
 NO_PICTURE_DB = 20.0
-"""The same where nothing is a picture (logits, depth, flow), whose spans are four deviations: what such networks get
-wrong by themselves is a tenth of what they tell, or more. An SQNR of 24 dB is then bearable."""
+"""The same for outputs other than pictures (logits, depth, flow), whose spans are four standard deviations: the
+networks' own relative error is a tenth or more. An SQNR of 24 dB is then bearable."""
 
 BEARABLE_DB = 0.10
-"""Up to this loss against ground truth a network is all int8: super-resolution at 47.3 dB to the float network."""
+"""Up to this loss against ground truth a network is all int8; for super-resolution, 47.3 dB to the float network."""
 
 WORTH_DB = 0.02
-"""What any float part must spare, however little it computes: int8 ends there and begins again."""
+"""The minimum gain of any float region, however small, for the conversions at its boundaries."""
 
 DOUBLING_DB = 0.15
-"""What a network of this zoo gains by twice the work: IMDN is 0.15 dB above RLFN x4 on Set5, 0.10 on Set14."""
+"""The gain of a network with twice the compute in this zoo: IMDN is 0.15 dB above RLFN x4 on Set5, 0.10 on Set14."""
 
 SLOWER = 4.0
-"""Time of a float layer to that of an int8 one: 3.5 on a CPU (README, LiteRT), more where an NPU hands it to a CPU."""
+"""Time of a float layer relative to int8: 3.5 on a CPU (README, LiteRT), more if an NPU falls back to a CPU."""
 
 BAD_DB = 0.19
-"""Above this loss single layers are tried, and need spare no more than ``LAYER_WORTH_DB`` each: networks are to lose
-0.3 dB at most, and what super resolution lost on test sets was up to 1.53 times what is simulated here (RLFN;
-RFDN 1.37, BSRN 1.06). For another set of pictures that is no bound: IAT lost 0.28 dB on SICE and 0.06 here."""
+"""Above this loss single layers are tried, with a minimum gain of ``LAYER_WORTH_DB`` each: networks should lose at most
+0.3 dB, and the loss of super resolution on test sets was up to 1.53 times the one simulated here (RLFN; RFDN 1.37, BSRN
+1.06). This does not bound other data: IAT lost 0.28 dB on SICE and 0.06 here."""
 
 LAYER_WORTH_DB = 0.005
-"""What each such layer must spare: several together make up for the way to int8 and back."""
+"""The minimum gain of each such layer: several together pay for their conversions."""
 
 MOST_FLOAT = 0.6
-"""Share of the multiply-accumulates that may be in float by choice: more is no int8 network."""
+"""The maximum share of multiply-accumulates in float by choice: with more, a network is not int8."""
 
 LAST = 3
-"""Tails reach at most so many convolutions back."""
+"""The maximum number of convolutions in a tail."""
 
 ROUNDS = 8
-"""How many values may be made float one after another."""
+"""The maximum number of values made float one after another."""
 
 _LEAST_NOISE = 0.2
-"""Of its error a network is never thought to lose more than all but this by one value more in float."""
+"""The share of its error that a network keeps at least, in predictions, when one more value becomes float."""
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """Which nodes are float by choice: a ``tail`` before the output, and single ``layers``.
+    """The nodes that are float by choice: a ``tail`` before the output, and single ``layers``.
 
-    ``psnr_db`` is how good that is, ``loss_db`` what it takes from a picture, and ``share`` the multiply-accumulates
-    that are float by choice, of all.
+    ``psnr_db`` is the resulting quality, ``loss_db`` the loss against ground truth, and ``share`` the share of
+    multiply-accumulates that are float by choice.
     """
 
     tail: tuple[str, ...] = ()
@@ -92,18 +92,18 @@ class Mixed:
 
 @dataclass(frozen=True)
 class Trial:
-    """What stays the same while placements are tried.
+    """The state shared by all trials of placements.
 
     Attributes:
         graph: the float network, equalized.
-        bounds: least and largest number of each of its values.
-        choice: how ranges are made.
-        arrays: the rounded constants where as much as possible is int8.
-        base: the nodes that are float in any case.
-        known: the placement of ``graph``.
+        bounds: minimum and maximum of each of its values.
+        choice: the method of range selection.
+        arrays: the rounded constants with as much as possible in int8.
+        base: the mandatory float nodes.
+        known: ``floats.Placement`` of ``graph``.
         macs: node -> its multiply-accumulates.
-        task: what the network does.
-        cached: placement -> its quality, so that nothing is measured twice.
+        task: the network's task.
+        cached: placement -> its measured quality.
     """
 
     graph: Graph
@@ -130,7 +130,7 @@ class Trial:
         return self.cached[floats]
 
     def share(self, chosen: Collection[str]) -> float:
-        """Of the multiply-accumulates, those that are float because ``chosen`` are."""
+        """Share of the multiply-accumulates that are float because of ``chosen``."""
         extra = self.placed(chosen) - self.base
         return sum(self.macs.get(name, 0.0) for name in sorted(extra)) / max(1.0, sum(self.macs.values()))
 
@@ -143,19 +143,19 @@ class Trial:
 
 
 def loss_db(psnr_db: float, task: Task | None) -> float:
-    """What an int8 error of ``psnr_db`` takes from a picture that has ``TYPICAL_DB``: squared errors add.
+    """Loss in dB that an int8 error of ``psnr_db`` causes for a picture at ``TYPICAL_DB``: squared errors add.
 
-    None is for networks that give no picture.
+    None stands for networks without a picture output.
     """
     typical = NO_PICTURE_DB if task is None else TYPICAL_DB[task]
     return float(10 * np.log10(1 + 10 ** ((typical - psnr_db) / 10)))
 
 
 def price_db(share: float) -> float:
-    """The loss that a float part must spare, by its share of the multiply-accumulates.
+    """The minimum gain of a float region, by its share of the multiply-accumulates.
 
     With it the network takes ``1 + (SLOWER - 1) * share`` times as long, and a network that takes twice as long is
-    ``DOUBLING_DB`` better: 0.02 dB for nothing, 0.08 for a tenth, 0.20 for a half.
+    ``DOUBLING_DB`` better: 0.02 dB for a share of 0, 0.08 for 0.1, 0.20 for 0.5.
     """
     return WORTH_DB + DOUBLING_DB * float(np.log2(1 + (SLOWER - 1) * share))
 
@@ -182,7 +182,7 @@ def _used(folded: Folded, named: Mapping[str, _T]) -> dict[str, _T]:
 
 
 def choose(trial: Trial, progress: Progress = no_progress) -> Mixed:
-    """The least float that is worth its price: a tail, and where that is still bad, the layers that cost most."""
+    """The smallest worthwhile float part: a tail, and if the loss is still high, the most sensitive layers."""
     best = trial.mixed(())
     if best.loss_db <= BEARABLE_DB:
         return best
@@ -196,9 +196,9 @@ def choose(trial: Trial, progress: Progress = no_progress) -> Mixed:
 
 
 def _layers(trial: Trial, best: Mixed, progress: Progress) -> Mixed:
-    """Make values float, those first that cost most for their price, until the network is good enough.
+    """Make values float, in order of error per cost, until the network is good enough.
 
-    As many at once as shall be enough by what they cost; then it is measured.
+    As many at once as the predicted errors require; then the quality is measured.
     """
     costs = _errors(trial, trial.placed(best.tail), progress)
     around = _around(trial.graph)
@@ -218,7 +218,7 @@ def _layers(trial: Trial, best: Mixed, progress: Progress) -> Mixed:
 def _enough(
     trial: Trial, best: Mixed, waiting: Sequence[str], costs: Mapping[str, float], around: Mapping[str, set[str]]
 ) -> list[str]:
-    """The first of ``waiting`` without which the loss would be bearable, of those that spare enough each."""
+    """The first of ``waiting`` that together reduce the loss to a bearable one, each with enough gain."""
     whole = trial.bench.measure.spans[0] ** 2
     noise, taken, wanted = 10 ** (-best.psnr_db / 10), list[str](), best.chosen
     for name in waiting:
@@ -234,18 +234,18 @@ def _enough(
 
 
 def ranked(errors: Mapping[str, float], shares: Mapping[str, float]) -> list[str]:
-    """Values by the error that float spares for its price: a layer of few channels goes before a larger one."""
+    """Values by error removed per cost: a layer of few channels comes before a larger one."""
     return sorted(errors, key=lambda name: -errors[name] / price_db(shares[name]))
 
 
 def pays(before: Mixed, after: Mixed) -> bool:
-    """Whether more float spares more loss than it costs."""
+    """Whether the gain of more float exceeds its cost."""
     more = price_db(after.share) - (price_db(before.share) if before.chosen else 0.0)
     return before.loss_db - after.loss_db >= max(WORTH_DB, more)
 
 
 def _around(graph: Graph) -> dict[str, set[str]]:
-    """The nodes that must be float for each value not to be rounded: its writer and its readers."""
+    """The nodes that must be float to leave each value unrounded: its producer and its consumers."""
     return {
         graphs.name_of(value): {
             placement.name_of(node) for node in (value.producer(), *graphs.consumers(value)) if node is not None

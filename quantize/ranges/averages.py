@@ -1,4 +1,4 @@
-"""Averages whose halves all runtimes round alike: depthwise convolutions in the place of pools.
+"""Averages with runtime-independent rounding: depthwise convolutions in place of pools.
 
 An AveragePool gives what it reads in the same int8 steps, so that the sum of an even number of levels is often a half
 (one in four of 2x2 pixels, one in sixteen of 4x4). TFLite rounds those away from the middle level and others to even,
@@ -19,11 +19,11 @@ from clearport.operators.convolution import CONV
 from clearport.operators.pools import AVERAGE_POOL
 
 MOST = 64
-"""The largest window, in pixels: halves are rarer in larger ones, and their pools are faster than convolutions."""
+"""The largest window, in pixels: ties are rarer in larger ones, where pools are faster than convolutions."""
 
 
 def as_convolutions(graph: Graph) -> Graph:
-    """The network with averages of an even number of pixels as depthwise convolutions; itself where it has none."""
+    """The network with averages of an even number of pixels as depthwise convolutions; unchanged if it has none."""
     if not any(map(_has_halves, graph.model.graph)):
         return graph
     result = graphs.clone(graph)
@@ -34,7 +34,7 @@ def as_convolutions(graph: Graph) -> Graph:
 
 
 def _has_halves(node: ir.Node) -> bool:
-    """Whether a node is an average that a convolution computes, too, of so few pixels that halves are frequent."""
+    """Whether a node is an average that a convolution can compute, of few enough pixels that ties are frequent."""
     if node.op_type != AVERAGE_POOL.name or graphs.attr_int(node, "ceil_mode", 0):
         return False
     window = graphs.attr_ints(node, "kernel_shape", ())

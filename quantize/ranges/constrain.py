@@ -1,8 +1,8 @@
-"""Ranges -> a scale table that every target takes.
+"""Ranges -> a scale table that is valid for every target.
 
-The rules of TFLite's int8 specification: operators that move data share one scale; Sigmoid writes 1/256 at -128, Tanh
-1/128 at 0; the image has the exact scale of a pixel; a folded clamp to 0..hi is hi/255 at -128. And one of ours: what a
-leaky ReLU reads has steps that fixed point can express (``slopes``).
+The rules of TFLite's int8 specification: operators that move data share one scale; Sigmoid outputs have scale 1/256 and
+zero point -128, Tanh 1/128 and 0; the image has the exact scale of a pixel; a folded clamp to 0..hi is hi/255 at -128.
+And one of ours: a leaky ReLU's input scale is exact in fixed point (``leaky_relu``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Ranges = Mapping[str, tuple[float, float]]
 def activations(folded: Folded, ranges: Ranges) -> dict[str, QParams]:
     """Parameters of every int8 activation, from the real ranges of the values of the original graph.
 
-    ``folded`` is what ``float_regions.run`` gives: no two fixed scales meet in one group.
+    ``folded`` is the result of ``float_regions.run``: no group has two fixed scales.
     """
     groups = float_regions.groups_of(folded)
     members = groups.members()
@@ -47,7 +47,7 @@ def activations(folded: Folded, ranges: Ranges) -> dict[str, QParams]:
 def _coarsen(
     folded: Folded, groups: float_regions.Groups, members: Mapping[str, list[str]], entries: dict[str, QParams]
 ) -> None:
-    """Steps that are too fine for kernels become as coarse as need be, and so those of what shares their scale."""
+    """Coarsen scales that are too fine for kernels, with all values that share them."""
     while True:
         found = {name: step for name, step in ratios.finest(folded.graph, entries).items() if name not in folded.fixed}
         free = {
@@ -77,7 +77,7 @@ def _cut(observed: tuple[float, float], name: str, folded: Folded) -> tuple[floa
 
 
 def _copies(folded: Folded, alone: Collection[str], entries: dict[str, QParams]) -> None:
-    """A convolution that only copies channels writes what it reads: with the same scale it is exact."""
+    """Give a convolution that only copies channels its input's scale, so that it is exact."""
     for node in folded.graph.model.graph:
         name = graphs.name_of(node.outputs[0])
         if name in alone and is_copy(node):

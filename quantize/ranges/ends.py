@@ -1,7 +1,7 @@
 """Pictures whose black is not zero.
 
-An int8 grid holds zero. Where black is, say, -1 and white 1, zero lies between two pixels, and no grid would hold
-the pixels exactly. Then the quantized network counts from black: it takes 0..2, and adds the -1 itself.
+An int8 grid contains zero. If black is, say, -1 and white 1, zero lies between two pixel values, and no grid represents
+pixels exactly. The quantized network then has inputs that start at black (0..2), and adds the -1 itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from clearport.operators.binary import ADD, SUB
 
 
 def from_zero(graph: Graph) -> Graph:
-    """The network with pictures that begin at zero, at both ends; the graph itself where they do."""
+    """The network with input and output pictures that start at zero; unchanged if they already do."""
     if not any(map(_shifted, (*graph.inputs, *graph.outputs))):
         return graph
     result = graphs.clone(graph)
@@ -57,7 +57,7 @@ def _add_black(body: ir.Graph, index: int, spec: TensorSpec) -> None:
 
 
 def _take_black(body: ir.Graph, index: int, spec: TensorSpec) -> None:
-    """Also clamps, so that the int8 range is that of the picture."""
+    """Add a clamp, too, so that the int8 range is that of the picture."""
     inner = body.outputs[index]
     name, inner.name = inner.name, f"{spec.name}.in_range_out"
     black = graphs.new_constant(body, f"{spec.name}.black_out", np.full((1, 1, 1, 1), spec.span[0], np.float32))

@@ -1,8 +1,8 @@
-"""Equalize channels: let every channel of an activation use more of the one scale that it shares with the others.
+"""Channel equalization: let every channel of an activation use more of the shared int8 range.
 
 Between two convolutions with a ReLU-like operator in between, channel c can be multiplied by any s_c > 0 in the first
-and divided by it in the second: the network computes the same (cross-layer equalization, arXiv 1906.04721). A channel
-that is small on photos, and so would be rounded coarsely, is made larger; error-compensated rounding takes care of the
+and divided by it in the second: the network computes the same (cross-layer equalization, arXiv 1906.04721). Channels
+with small magnitudes on photos, which would be rounded coarsely, are scaled up; error-compensated rounding handles the
 weights.
 """
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from clearport.graph.feeds import Feed
 
 TOLERANCE = 1e-4
-"""The largest deviation of the equalized graph from the one before it, as a share of the largest output: that of
+"""The largest accepted deviation of the equalized graph from the original, relative to the largest output: that of
 float32 sums, as between PyTorch and the exported graph. One level of a picture is 40 times as much."""
 
 _LARGEST = 64.0
-"""A channel is never multiplied by more than this: one that is nearly dead on the photos may wake up on others."""
+"""The largest factor of a channel: one that is nearly dead on the calibration photos may be active on others."""
 
 
 def run(graph: Graph, peaks: Mapping[str, Array], strength: float) -> Graph:
@@ -59,7 +59,7 @@ def run(graph: Graph, peaks: Mapping[str, Array], strength: float) -> Graph:
 
 
 def foretold(graph: Graph, peaks: Mapping[str, Array], strength: float, weights: Mapping[str, Array]) -> float:
-    """What rounding the values that are scaled costs by the weights of errors (``sensitivity``); compare strengths."""
+    """Predicted cost of rounding the scaled values, by the error weights (``sensitivity``), to compare strengths."""
     total = 0.0
     for _, values, _, factor in _scaled(graph, peaks, strength):
         if values[-1] in weights:
@@ -68,7 +68,7 @@ def foretold(graph: Graph, peaks: Mapping[str, Array], strength: float, weights:
 
 
 def weights(graph: Graph, peaks: Mapping[str, Array], strength: float, plain: Mapping[str, Array]) -> dict[str, Array]:
-    """The weights of errors (``sensitivity``) in the equalized graph, from those of the graph."""
+    """The error weights (``sensitivity``) of the equalized graph, from those of the original."""
     found = dict(plain)
     for _, values, _, factor in _scaled(graph, peaks, strength):
         found.update((name, plain[name] / factor**2) for name in values if name in plain)
@@ -78,7 +78,7 @@ def weights(graph: Graph, peaks: Mapping[str, Array], strength: float, plain: Ma
 def _scaled(
     graph: Graph, peaks: Mapping[str, Array], strength: float
 ) -> Iterator[tuple[ir.Node, list[str], list[ir.Node], Array]]:
-    """Convolutions whose channels are scaled, the values that are, the convolutions that undo it, and the factors."""
+    """The scaled convolutions, the scaled values, the convolutions that undo the scaling, and the factors."""
     for node in weights_.convolutions(graph):
         values, readers = _reach(node)
         if readers:
@@ -87,7 +87,7 @@ def _scaled(
 
 
 def same(graph: Graph, equal: Graph, inputs: Sequence[Feed]) -> bool:
-    """Whether both compute the same of each feed, to ``TOLERANCE``, in ONNX Runtime."""
+    """Whether both have equal outputs for each feed, to ``TOLERANCE``, in ONNX Runtime."""
     first, second = (graphs.session(each.model) for each in (graph, equal))
     for feed in inputs:
         for given, wanted in zip(second.run(None, feed), first.run(None, feed), strict=True):
@@ -97,7 +97,7 @@ def same(graph: Graph, equal: Graph, inputs: Sequence[Feed]) -> bool:
 
 
 def _reach(node: ir.Node) -> tuple[list[ir.Value], list[ir.Node]]:
-    """The values in which the channels of ``node`` can be scaled, and the convolutions that can undo it behind them."""
+    """The values in which the channels of ``node`` can be scaled, and the later convolutions that can undo it."""
     value = node.outputs[0]
     values = [value]
     follower = graphs.only_consumer(value)

@@ -1,10 +1,9 @@
-"""Leaky ReLUs whose 256 levels come out the same in fixed point and in float.
+"""Leaky ReLUs with identical results for all 256 levels in fixed point and in float.
 
-XNNPACK multiplies in fixed point (``qs8-vlrelu``): by whole parts of 1/256, halves up. Runtimes that compute in float
-multiply by the slope itself and round halves to even, where their last bits decide what a half is. So the scales and
-the slope are chosen such that both multiply by the same number, and what would be a half lies a little to XNNPACK's
-side. Where something else binds the scales they stay, and a few levels may differ; so may those of TFLite's own kernel,
-which rounds twice.
+XNNPACK multiplies in fixed point (``qs8-vlrelu``) by multiples of 1/256, rounding half up. Float runtimes multiply by
+the slope itself and round half to even, with ties decided by their last bits. So the scales and the slope are chosen
+such that both multiply by the same number, and exact ties are offset to XNNPACK's side. Scales constrained otherwise
+stay, and a few levels may differ; so may those of TFLite's reference kernel, which rounds twice.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ if TYPE_CHECKING:
     from clearport.quantized import QParams
 
 PARTS = 256
-"""What XNNPACK's factors are whole parts of."""
+"""The denominator of XNNPACK's fixed-point factors."""
 
 MOST = 128
-"""The largest ratio of input to output scale that XNNPACK takes."""
+"""The largest ratio of input to output scale that XNNPACK supports."""
 
 WIDENING = 1.03
-"""The most that the steps before a leaky ReLU may grow."""
+"""The largest increase of a leaky ReLU's input scale."""
 
 _ABOVE, _BELOW = 2.0**-17, 2.0**-15
 """Relative offsets that push exact ties off .5, so that XNNPACK (half up) and float kernels (half to even) round alike:
@@ -44,7 +43,7 @@ product (2**-8 of a step), up to 170 steps below zero."""
 
 
 def widen(model: ir.Model, alone: Collection[str], entries: dict[str, QParams]) -> None:
-    """Make what leaky ReLUs read a little wider, where no other tensor must have the same scale."""
+    """Widen the input ranges of leaky ReLUs a little, unless another tensor must have the same scale."""
     for node in _leaky(model, entries):
         source, out = _ends(node)
         if source in alone:
@@ -57,12 +56,12 @@ def ratio(asked: float, slope: float) -> float:
     """The ratio of a leaky ReLU's input scale to its output scale that fixed point can express.
 
     Args:
-        asked: the one that the ranges ask for.
-        slope: what the operator multiplies negative numbers by.
+        asked: the ratio that follows from the ranges.
+        slope: the operator's slope for negative values.
 
     Returns:
-        Of the ratios from ``asked`` to ``WIDENING`` times as much that are whole ``PARTS`` (and a little more, so that
-        no product is a half), the one whose slope is nearest to ``slope``; ``asked`` where there is none.
+        Among the ratios from ``asked`` to ``WIDENING`` times ``asked`` that are multiples of 1 / ``PARTS`` (plus an
+        offset against ties), the one whose slope is nearest to ``slope``; ``asked`` if none exists.
     """
     parts = np.arange(math.ceil(asked * PARTS), math.floor(asked * PARTS * WIDENING) + 1)
     parts = parts[PARTS // 2 % parts != 0]  # half a step is a product of those, and ``_ABOVE`` of it too little
@@ -73,7 +72,7 @@ def ratio(asked: float, slope: float) -> float:
 
 
 def expressed(graph: Graph, entries: Mapping[str, QParams]) -> Graph:
-    """The graph with the slopes that int8 leaky ReLUs have in fixed point, where their scales are as in ``ratio``."""
+    """The graph with the fixed-point slopes of int8 leaky ReLUs whose scales satisfy ``ratio``."""
     import onnx_ir as ir
 
     result = graphs.clone(graph)

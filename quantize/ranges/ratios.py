@@ -1,9 +1,9 @@
-"""Steps that are not too fine for kernels.
+"""Minimum output scales that kernels support.
 
-A kernel multiplies sums of its inputs' levels by the ratio of input steps to output step, in fixed point. What cancels
-(a mean of what was centered) has a range of rounding errors alone; with its own scale that ratio would be thousands,
-and ONNX Runtime refuses 256 and more (QLinearGlobalAveragePool), XNNPACK too. Such an output gets the finest step that
-the ratio allows: it holds no more than its inputs' rounding.
+A kernel multiplies its integer accumulator by the ratio of input scales to output scale, in fixed point. An output that
+cancels (a mean of centered values) has only rounding errors as its range; with its own scale that ratio would be
+thousands, and ONNX Runtime (QLinearGlobalAveragePool) and XNNPACK reject 256 and more. Such an output gets the finest
+scale that the ratio allows: it carries only its inputs' rounding errors.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from clearport.quantized import QParams
 
 MOST = 128
-"""The largest ratio of input steps to output step: kernels take less than 256."""
+"""The largest ratio of input scales to output scale: kernels require less than 256."""
 
 
 def finest(graph: Graph, entries: Mapping[str, QParams]) -> dict[str, float]:
-    """For outputs whose step in ``entries`` is too fine, the finest that is not."""
+    """For outputs with a too fine scale in ``entries``, the finest valid one."""
     found: dict[str, float] = {}
     for node in graph.model.graph:
         name = graphs.name_of(node.outputs[0])
@@ -42,7 +42,7 @@ def finest(graph: Graph, entries: Mapping[str, QParams]) -> dict[str, float]:
 
 
 def _steps(node: ir.Node, entries: Mapping[str, QParams]) -> float:
-    """What one level of the inputs is, times one of the other operand or of the largest weight where they multiply."""
+    """The scale of the inputs, times the scale of the other operand or of the largest weight for products."""
     steps = [entries[name].scale[0] for v in placement.data_inputs(node) if (name := graphs.name_of(v)) in entries]
     constants = [array for value in node.inputs if (array := graphs.constant(value)) is not None]
     if placement.is_convolution(node):

@@ -1,7 +1,7 @@
-"""Which ranges are best is measured: candidates are simulated on photos that they were not taken from.
+"""Range search: candidates are simulated on held-out photos.
 
-Every int8 activation is quantized and the weights stay as they are, so that what is compared is the ranges alone. The
-measure is the PSNR of the network's output to that of the float network.
+Every int8 activation is quantized and the weights stay float, so that only ranges are compared, by the PSNR of the
+output to the float network's.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
     from clearport.quantized import QParams
 
 TRIALS = 64
-"""Simulations that may be spent on single tensors; large networks stop there, or at ``SEARCH_COST``."""
+"""Maximum number of simulations for single tensors; large networks stop there, or at ``SEARCH_COST``."""
 
 SEARCH_COST = 2e11
-"""Units (``cost``) that may be spent on single tensors: one to two seconds of a core. MobileDerain, stopped at a sixth
-of it, had 5 dB less on its worst picture (heavy rain widens ranges that the photos hardly show)."""
+"""Budget (``cost``) for single tensors: one to two seconds of a core. MobileDerain, stopped at a sixth of it, lost 5 dB
+on its worst picture (heavy rain widens ranges that the photos hardly show)."""
 
 TRIAL_COST = 4e9
-"""Units that one simulation may take: for larger networks smaller parts of the photos are judged, then fewer photos."""
+"""Budget of one simulation: larger networks are judged on smaller crops, then on fewer photos."""
 
 TRIAL_PIXELS = 74_000
-"""But so many pixels are judged, eight crops of 96x96, where they take no more than ``MOST_TRIAL_COST``."""
+"""The minimum number of judged pixels, eight crops of 96x96, as long as they cost at most ``MOST_TRIAL_COST``."""
 
 MOST_TRIAL_COST = 5e10
-"""Units that one simulation of a very large network may take."""
+"""Budget of one simulation of a very large network."""
 
 PROMISING = 2
-"""So many calibrators are simulated where what errors cost is known beforehand: those that promise most."""
+"""The number of calibrators to simulate if sensitivities are known: the most promising ones."""
 
 _FACTORS = (0.8003, 1.2505)
 """Factors of ranges. Simple ones would make halves of an aligned operand's levels, 5/4 of each fourth, which runtimes
@@ -59,18 +59,18 @@ _WORTH_DB = 0.01
 _FEWEST = 2
 _ALIGNED = "aligned"
 _SIDES = (128, 96, 64)
-"""Photos are judged on a crop of so many pixels a side, where the graph can run on it."""
+"""Crop side of judged photos, in pixels, if the graph can run at it."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How to get ranges from what was observed, and how good they were.
+    """A method of range selection, and its measured quality.
 
     Attributes:
         calibrator: a key of ``observers.CALIBRATORS``.
         adjusted: tensor -> what is done to its range after that: a factor such as ``x0.8003``, or ``aligned``.
         psnr_db: the simulated output against the float network's.
-        trials: simulations that were spent on ``adjusted``.
+        trials: simulations used for ``adjusted``.
     """
 
     calibrator: str
@@ -79,26 +79,26 @@ class Choice:
     trials: int = 0
 
     def ranges(self, folded: Folded, observed: Mapping[str, Observed]) -> dict[str, Range]:
-        """The ranges that this choice makes of an observation."""
+        """The ranges of this choice for an observation."""
         base = {tensor: observers.CALIBRATORS[self.calibrator](seen) for tensor, seen in observed.items()}
         return adjust(folded, base, self.adjusted)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Ranges are taken from what was ``observed`` on some photos, and judged on ``inputs``, which are others."""
+    """A split: ranges come from statistics ``observed`` on some photos and are judged on other photos, ``inputs``."""
 
     observed: Mapping[str, Observed]
     inputs: Sequence[Feed]
 
 
 class Bench:
-    """Photos that tables are judged on: what each split sets aside, and the same at half the size, which is sharper.
+    """The photos that judge tables: the held-out ones of each split, also at half size, which is sharper.
 
     Args:
-        graph: the float network, not equalized: what is judged is compared with it.
-        work: units of ``cost`` that it takes for a pixel of its input.
-        weighed: whether what was observed has the weights of ``sensitivity``: what errors cost is then foretold.
+        graph: the float network, not equalized, as the reference.
+        work: its ``cost`` per input pixel.
+        weighed: whether observations have the weights of ``sensitivity``, from which errors are predicted.
     """
 
     def __init__(self, graph: Graph, splits: Sequence[Split], work: float, *, weighed: bool = False) -> None:
@@ -113,12 +113,12 @@ class Bench:
         self.measure = Measure.of(graph, [outputs for each in self.wanted for outputs in each])
 
     def psnr_db(self, given: Sequence[Array], wanted: Sequence[Array]) -> float:
-        """Of the outputs for one feed to the float network's."""
+        """PSNR of the outputs for one feed to the float network's."""
         return self.measure.psnr_db(self.measure.error(given, wanted))
 
 
 def _affordable(graph: Graph, splits: Sequence[Split], work: float) -> list[list[Feed]]:
-    """The photos of each split, cut until one simulation takes ``TRIAL_COST``, or ``TRIAL_PIXELS`` are left."""
+    """The photos of each split, cropped until one simulation costs ``TRIAL_COST``, or to ``TRIAL_PIXELS``."""
     whole = [[*s.inputs, *photos.halved(graph, s.inputs)] for s in splits]
     most = max(TRIAL_COST, min(TRIAL_PIXELS * work, MOST_TRIAL_COST))
     for side in _SIDES:
@@ -141,11 +141,11 @@ class Judge:
         self._session: Any = graphs.session(free)
 
     def __call__(self, choice: Choice) -> float:
-        """PSNR in dB, the mean over the photos: one that is hard for every table does not decide alone."""
+        """PSNR in dB, the mean over the photos, so that no single hard photo decides."""
         return self.mean([self.of_split(choice, number) for number in range(len(self.bench.splits))])
 
     def mean(self, scores: Sequence[float]) -> float:
-        """Over the photos, from the means of the splits."""
+        """Mean over the photos, from the means of the splits."""
         return float(np.average(scores, weights=[len(each) for each in self.bench.photos]))
 
     def of_split(self, choice: Choice, number: int) -> float:
@@ -160,7 +160,7 @@ class Judge:
         return float(np.mean(list(parallel.over(score, pairs, self.bench.memory))))
 
     def foretold(self, choice: Choice) -> dict[str, float]:
-        """What rounding each tensor costs by its weights, on photos that its range was not taken from."""
+        """Predicted cost of rounding each tensor, on held-out photos."""
         found: dict[str, float] = {}
         for number in range(len(self.bench.splits)):
             ranges = adjust(self.folded, self.base(choice.calibrator, number), choice.adjusted)
@@ -170,7 +170,7 @@ class Judge:
         return found
 
     def base(self, calibrator: str, number: int) -> dict[str, Range]:
-        """The ranges that a calibrator makes of a split, before any adjustment."""
+        """A calibrator's ranges for a split, before any adjustment."""
         if (calibrator, number) not in self._bases:
             found = Choice(calibrator).ranges(self.folded, self.bench.splits[number].observed)
             self._bases[calibrator, number] = found
@@ -178,7 +178,7 @@ class Judge:
 
 
 def best_calibrator(judge: Judge, calibrators: Sequence[str], progress: Progress = no_progress) -> Choice:
-    """The calibrator with the highest PSNR, of those that promise most where that is known; the first of equals."""
+    """The calibrator with the highest PSNR, among the most promising ones if known; the first of equals."""
     if judge.bench.weighed:
         calibrators = sorted(calibrators, key=lambda name: sum(judge.foretold(Choice(name)).values()))[:PROMISING]
     choices: list[Choice] = []
@@ -189,10 +189,10 @@ def best_calibrator(judge: Judge, calibrators: Sequence[str], progress: Progress
 
 
 def refine(judge: Judge, choice: Choice, progress: Progress = no_progress) -> Choice:
-    """Widen, narrow or align the range of one tensor after another, as long as the output gets better.
+    """Widen, narrow or align the range of one tensor after another, as long as the output improves.
 
-    What makes it worse on the first split of the photos is not tried on the others: that is most of what is tried.
-    Where what errors cost is known, each tensor gets what is best by that, and all are tried at once.
+    Trials that are worse on the first split skip the other splits: that is most of them. If sensitivities are known,
+    each tensor gets its predicted best, and all are tried at once.
     """
     if judge.bench.weighed:
         return _refined(judge, choice)
@@ -213,14 +213,14 @@ def refine(judge: Judge, choice: Choice, progress: Progress = no_progress) -> Ch
 
 
 def _tries(folded: Folded, base: Mapping[str, Range]) -> Iterator[tuple[str, str]]:
-    """Tensors and what may be done to their ranges: first what spares a rounding."""
+    """Tensors and their possible adjustments, those that avoid a rounding first."""
     for aligned in (True, False):
         for tensor in base:
             yield from ((tensor, what) for what in _adjustments(folded, base, tensor) if (what == _ALIGNED) == aligned)
 
 
 def _refined(judge: Judge, choice: Choice) -> Choice:
-    """Each tensor's range widened or narrowed as its weights have it, if that is measured to be better."""
+    """Each tensor's range adjusted to its predicted best, if measurement confirms it."""
     least, adjusted = judge.foretold(choice), dict(choice.adjusted)
     for factor in _FACTORS:
         what = dict.fromkeys(judge.base(choice.calibrator, 0), f"x{factor:g}")
@@ -235,7 +235,7 @@ def _refined(judge: Judge, choice: Choice) -> Choice:
 
 
 def errors(folded: Folded, entries: Mapping[str, QParams], observed: Mapping[str, Observed]) -> dict[str, float]:
-    """What rounding each value of the float network costs by its weights; movers write what is rounded already."""
+    """Predicted cost of rounding each value of the float network; quantization-agnostic operators add none."""
     writers = {graphs.name_of(node.outputs[0]): table.of(node) for node in folded.graph.model.graph}
     found: dict[str, float] = {}
     for name, params in entries.items():
@@ -269,7 +269,7 @@ def _adjust(folded: Folded, base: Mapping[str, Range], tensor: str, what: str) -
 
 
 def _adjustments(folded: Folded, base: Mapping[str, Range], tensor: str) -> list[str]:
-    """What may be done to a range; nothing where it has no effect, since the scale is fixed by something else."""
+    """The possible adjustments of a range; none if its scale is fixed otherwise."""
     low, high = base[tensor]
     entries = constrain.activations(folded, base)
     if entries == constrain.activations(folded, {**base, tensor: (low * 8.0 - 1.0, high * 8.0 + 1.0)}):
@@ -292,7 +292,7 @@ def _align(folded: Folded, base: Mapping[str, Range], tensor: str) -> Range:
     """The range that has the scale of the sum that ``tensor`` goes into: adding is then exact, without rounding."""
     low, high = base[tensor]
     sums = _sums(folded, tensor)
-    if not sums:  # the sum stays in float here, though not where this was chosen
+    if not sums:  # the sum is float here, but was not when this was chosen
         return low, high
     step = constrain.activations(folded, base)[sums[0]].scale[0]
     below = round(min(max(255 / 2 - (low + high) / (2 * step), 0), 255)) if low < 0 else 0

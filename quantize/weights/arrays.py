@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 _ON_GRID = 1e-3
-"""Of a level: so far float32 weights may be from those that 8 bits have."""
+"""Tolerance, in levels, for float32 weights to lie on an 8-bit grid."""
 
 
 def output_axis(node: ir.Node) -> int:
-    """The axis of a convolution's weight that counts its output channels.
+    """The output channel axis of a convolution's weight.
 
     A transposed convolution has (inputs, outputs of one group, ...): its groups share what belongs to that axis,
     unless each has one output only.
@@ -37,14 +37,14 @@ def output_axis(node: ir.Node) -> int:
 
 
 def by_output(node: ir.Node, weight: Array, factor: Array) -> Array:
-    """The weight with what computes each output channel multiplied by its number in ``factor``."""
+    """The weight with each output channel multiplied by its entry in ``factor``."""
     if not table.of(node).transposed:  # (outputs, inputs of one group, ...)
         return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
     return _by_second_axis(node, weight, factor)
 
 
 def by_input(node: ir.Node, weight: Array, factor: Array) -> Array:
-    """The weight with what reads each input channel multiplied by its number in ``factor``."""
+    """The weight with each input channel multiplied by its entry in ``factor``."""
     if table.of(node).transposed:  # (inputs, outputs of one group, ...)
         return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
     return _by_second_axis(node, weight, factor)
@@ -68,21 +68,21 @@ def params(node: ir.Node, source: QParams, top: Array | None = None) -> tuple[QP
     """Parameters of a convolution's weight and bias; ``source`` are those of its input.
 
     ``top`` is the real value of level 127 for each output channel (default: its largest magnitude). A channel whose
-    bias would not fit its grid gets a coarser weight scale: its weights are then so small that nothing is lost.
+    bias would overflow its grid gets a coarser weight scale: its weights are then too small to matter.
     """
     weight, bias = graphs.need_constant(node, 1), graphs.need_constant(node, 2)
     axis = output_axis(node)
     chosen = scheme.symmetric(peaks(weight, axis) if top is None else top, axis)
-    shared = len(bias) // len(chosen.scale)  # outputs of so many groups have one scale
+    shared = len(bias) // len(chosen.scale)  # outputs of this many groups share one scale
     least = np.abs(bias.astype(np.float64)).reshape(shared, -1).max(axis=0) / (scheme.BIAS_HIGH * source.scale[0])
     scales = tuple(scheme.single(max(s, low)) for s, low in zip(chosen.scale, least, strict=True))
     return QParams(scales, 0, "int8", axis), scheme.bias(source, QParams(scales * shared, 0, "int8", 0))
 
 
 def own_top(weight: Array, axis: int) -> Array:
-    """What level 127 is for each output channel of weights that lie on an 8-bit grid already: by the coarsest grid.
+    """The value of level 127 for each output channel of weights already on an 8-bit grid, for the coarsest such grid.
 
-    Channels that lie on none get their largest magnitude.
+    Channels on no grid get their largest magnitude.
     """
     rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1).astype(np.float64)
     found = np.abs(rows).max(axis=1)
@@ -112,7 +112,7 @@ def constants(graph: Graph, activations: Container[str]) -> Iterator[tuple[ir.Va
 
 
 def replaced(graph: Graph, arrays: Mapping[str, Array]) -> Graph:
-    """The graph with other numbers in the named initializers (float32, shapes kept)."""
+    """The graph with the named initializers replaced (float32, same shapes)."""
     import onnx_ir as ir
 
     result = graphs.clone(graph)

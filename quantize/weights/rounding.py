@@ -1,9 +1,8 @@
 """Error-compensated rounding of convolution weights (GPTQ, arXiv 2210.17323; the order of columns as there).
 
-A convolution is a matrix product with the patches of its input. The weights of a filter are rounded one after another,
-and what each rounding loses on real patches is made up for by those not yet rounded, and at last by the bias, which is
-not rounded at all: this includes bias correction (arXiv 1906.04721). The patches come from photos, through the layers
-that are already quantized.
+A convolution is a matrix product with the patches of its input. The weights of a filter are rounded one after another;
+each rounding error on real patches is compensated by the weights not yet rounded, and finally by the unrounded bias:
+this includes bias correction (arXiv 1906.04721). The patches come from photos, through the already quantized layers.
 """
 
 from __future__ import annotations
@@ -40,24 +39,25 @@ DAMPING = 0.01
 """Added to the diagonal of the Hessian, as a share of its mean."""
 
 _BLOCK = 8192
-"""Patches whose moments are summed at once: all of a deep network's layer would take a gigabyte in float64."""
+"""Patches per partial sum of moments: all patches of a deep network's layer would need a gigabyte in float64."""
 
 _SIDES = (128, 96, 64)
-"""Patches are drawn from a crop of so many pixels a side of each photo, where the graph can run on it."""
+"""Crop side of each photo, in pixels, for drawing patches, if the graph can run at it."""
 
 COST = 1e10
-"""Units (``cost``) that the run of the quantized network may take."""
+"""Budget (``cost``) of running the quantized network."""
 
 PIXELS = 37_000
-"""But so many pixels are always looked at: four crops of 96x96."""
+"""The minimum number of pixels: four crops of 96x96."""
 
 FEWEST = 4
-"""And so many photos: what makes up for errors on fewer does not on others (IAT, whose photos cannot be cut)."""
+"""The minimum number of photos: compensation fitted to fewer does not generalize (IAT, whose photos cannot be
+cropped)."""
 
 
 @dataclass(frozen=True)
 class Rounded:
-    """New numbers for initializers, on their grids, and the parameters of those grids."""
+    """Replacement initializers, on their grids, and the parameters of these grids."""
 
     arrays: Mapping[str, Array]
     entries: Mapping[str, QParams]
@@ -73,8 +73,8 @@ def run(
 ) -> Rounded:
     """Round all constants of the int8 operators of a folded graph; its convolutions in order.
 
-    Each is rounded on patches from the layers before it, as they were rounded. Transposed convolutions are rounded to
-    nearest, and so is everything where there are no ``inputs``. ``on_grid``: weights on 8-bit grids stay.
+    Each is rounded on patches from the earlier, rounded layers. Transposed convolutions are rounded to nearest, as is
+    everything without ``inputs``. ``on_grid``: weights already on 8-bit grids stay.
     """
     arrays: dict[str, Array] = {}
     entries: dict[str, QParams] = {}
@@ -97,7 +97,7 @@ def run(
 
 
 def regridded(graph: Graph, activations: Mapping[str, QParams], rounded: Rounded) -> Rounded | None:
-    """What was rounded, with the biases of layers whose inputs have other scales now; None where one does not fit."""
+    """The rounded arrays, with biases updated for changed input scales; None if a bias overflows."""
     arrays, entries = dict(rounded.arrays), dict(rounded.entries)
     for node in weights.convolutions(graph):
         source, kernel, bias = (graphs.name_of(graphs.need(node, index)) for index in range(3))
@@ -113,7 +113,7 @@ def regridded(graph: Graph, activations: Mapping[str, QParams], rounded: Rounded
 
 
 def affordable(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:
-    """Crops of the photos on which one run of the network costs no more than ``COST``, or few pixels are left."""
+    """Crops of the photos on which one run costs at most ``COST``, down to the minimum of pixels."""
     work = sum(cost.layers(graph).values())
     most = max(COST, PIXELS * work)
     for side in _SIDES:
@@ -126,7 +126,7 @@ def affordable(graph: Graph, inputs: Sequence[Feed]) -> list[Feed]:
 
 
 class _Prefix:
-    """The quantized network up to where its weights are rounded, on crops of the photos."""
+    """The partially rounded network, run on crops of the photos."""
 
     def __init__(self, graph: Graph, activations: Mapping[str, QParams], inputs: Sequence[Feed]) -> None:
         crops = affordable(graph, inputs)
@@ -135,7 +135,7 @@ class _Prefix:
         self._generator = np.random.default_rng(0)
 
     def patches(self, node: ir.Node) -> Array:
-        """What a convolution reads: see ``draw``."""
+        """Input patches of a convolution: see ``draw``."""
         source = graphs.need(node, 0)
         # In the QDQ model the rounded value of an output has taken over the output's name.
         name = graphs.name_of(source) if source.is_graph_output() else f"{graphs.name_of(source)}.real"
@@ -143,12 +143,12 @@ class _Prefix:
         return np.concatenate([draw(node, each[name][0], self._count, self._generator) for each in values], axis=2)
 
     def change(self, arrays: Mapping[str, Array]) -> None:
-        """Other numbers for the constants of layers that have not run yet."""
+        """Replace constants of layers that have not run yet."""
         self._network.change(arrays)
 
 
 def layer(node: ir.Node, source: QParams, patches: Array | None, *, on_grid: bool = False) -> Rounded:
-    """Round one convolution; to nearest where there are no patches.
+    """Round one convolution; to nearest without patches.
 
     Args:
         source: the parameters of the convolution's input.
@@ -174,10 +174,10 @@ def compensated(
     real: Array | None = None,
     damping: float = DAMPING,
 ) -> tuple[Array, Array]:
-    """The weights (output channels first) on their grid and the bias that goes with them, float64.
+    """The weights (output channels first) on their grid and the matching bias, float64.
 
-    Where ``real`` is given (the same patches without any rounding before the layer), weights are first moved to give
-    from ``patches`` what they would give from those: what was lost before is made up for, too (arXiv 2504.02692).
+    With ``real`` (the same patches without earlier rounding), weights are first adjusted so that their outputs on
+    ``patches`` match those on ``real``: earlier errors are compensated, too (arXiv 2504.02692).
     """
     filters = weight.reshape(group, len(weight) // group, -1)
     scales = np.asarray(grid.scale).reshape(group, -1)
@@ -194,37 +194,38 @@ def compensated(
 
 
 def _moments(one: Array, other: Array) -> Array:
-    """(K, N) taps, twice -> (K+1, K+1) second moments; the last of each stands for the bias, a tap that is always 1."""
+    """(K, N) taps, twice -> (K+1, K+1) second moments; the last of each is the bias, a tap with constant input 1."""
     size = len(one) + 1
-    total = np.zeros((size, size))  # float64: sums in float32 leave moments of which no inverse has a root
+    total = np.zeros((size, size))  # float64: with float32 sums the inverse of the moments has no Cholesky factor
     for first in range(0, one.shape[1], _BLOCK):
         part = slice(first, first + _BLOCK)
         ones = np.ones((1, one[:, part].shape[1]))
         left = np.concatenate([one[:, part], ones])
         right = left if other is one else np.concatenate([other[:, part], ones])
-        total += left @ right.T  # of one array with itself BLAS computes the half
+        total += left @ right.T  # for a product with itself BLAS computes only half
     return np.asarray(total / one.shape[1])
 
 
 def _moved(rows: Array, hessian: Array, cross: Array, damping: float) -> Array:
-    """The rows (filters, K+1) that come nearest, from rounded taps, to what ``rows`` give from the real ones.
+    """The rows (filters, K+1) whose outputs on rounded taps best match those of ``rows`` on the real ones.
 
-    ``hessian`` are the second moments of the rounded taps, ``cross`` those of the real with the rounded ones.
+    ``hessian``: second moments of the rounded taps; ``cross``: moments of the real with the rounded taps.
     """
     return np.asarray(rows + np.linalg.solve(_damped(hessian, damping), (rows @ (cross - hessian)).T).T)
 
 
 def _damped(hessian: Array, damping: float) -> Array:
-    """With so much on its diagonal that it can be inverted; hardly any for the bias."""
+    """The Hessian damped on its diagonal so that it is invertible; hardly at all for the bias."""
     count = len(hessian) - 1
     added = damping * np.diag(hessian)[:count].mean() + 1e-12
     return np.asarray(hessian + np.diag(np.append(np.full(count, added), 1e-9 * added)))
 
 
 def compensate(rows: Array, hessian: Array, scales: Array, damping: float = DAMPING) -> Array:
-    """Round (filters, K+1) rows to multiples of their scales, except the last column, which takes up what is left.
+    """Round (filters, K+1) rows to multiples of their scales, except the last column, which absorbs the remaining
+    error.
 
-    ``hessian`` is (K+1, K+1). Columns go in the order of their energy, largest first.
+    ``hessian`` is (K+1, K+1). Columns are processed by energy, largest first.
     """
     count = rows.shape[1] - 1
     order = np.append(np.argsort(-np.diag(hessian)[:count], kind="stable"), count)
@@ -241,7 +242,7 @@ def compensate(rows: Array, hessian: Array, scales: Array, damping: float = DAMP
 
 
 def draw(node: ir.Node, value: Array, count: int, generator: np.random.Generator) -> Array:
-    """(C, H, W) -> (C, kernel, count): what the convolution sees at random output positions, padding included."""
+    """(C, H, W) -> (C, kernel, count): the convolution's input at random output positions, padding included."""
     kernel_h, kernel_w = graphs.need_constant(node, 1).shape[2:]
     (step_h, step_w), (dilation_h, dilation_w) = (
         graphs.attr_ints(node, name, (1, 1)) for name in ("strides", "dilations")
