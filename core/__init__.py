@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# ONNX Runtime and OpenVINO report to their makers from the moment that they are imported, and leave files in the user's
-# home for it. The one has a switch; the other goes on without the package that does it. Workers pass here, too.
+# ONNX Runtime and OpenVINO send telemetry as soon as they are imported, and leave files for it in the user's
+# home. The former has a switch; the latter works without its telemetry package. Workers import this, too.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: the import fails
 

@@ -1,4 +1,4 @@
-"""The public Python interface, as ``clearport.<name>``: what the command line does, with values instead of tables."""
+"""The public Python interface, as ``clearport.<name>``: the commands, with values instead of tables."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def export(
 
     Args:
         network: a name of ``clearport list``, ``FILE.onnx``, ``FILE.pt2``, ``FILE.py:ATTRIBUTE``, or a module in
-            eval mode; or a pair of a module and a tuple of example inputs, where it takes several.
+            eval mode; or a pair of a module and a tuple of example inputs, if it has several.
         out: folder of the bundle; it appears only when it is complete.
         scale: upscaling factor; None for the network's default.
         size: input size ``HEIGHTxWIDTH`` in pixels, or ``dynamic``; None: the network's own, or else 360x640.
@@ -58,17 +58,17 @@ def export(
         precisions: of ``fp32``, ``fp16``, ``int8``, ``int8-weights``; empty for all.
         weights: safetensors of ours, or a published file that the network has an importer for; None: the bundled ones.
         knobs: settings of the network that are fixed at export, such as ``{"dehaze": 0.5}``.
-        calibration: folder of photos for int8 ranges; None: photos that come with clearport.
-        contract: what a network of your own takes and gives (TOML), as ``clearport inspect`` prints it.
-        requantize: take an ONNX file that is quantized already back to float first.
-        io: number format at both ends of int8 artifacts.
+        calibration: folder of photos for int8 ranges; None: bundled photos.
+        contract: inputs and outputs of your own network (TOML), as printed by ``clearport inspect``.
+        requantize: convert an already quantized ONNX file back to float first.
+        io: input and output dtype of int8 artifacts.
         threads: CPU threads of every runtime.
         measure: whether to measure latency.
         force: replace a bundle that is already at ``out``.
 
     Raises:
         BadInput: the request cannot be carried out; nothing was written.
-        CheckFailed: the exported graph is not the network; nothing was written.
+        CheckFailed: the exported graph differs from the network; nothing was written.
     """
     from clearport.pipeline.export import export_bundle
     from clearport.pipeline.sources.request import ExportRequest
@@ -107,7 +107,7 @@ def load_bundle(folder: AnyPath) -> Bundle:
 def verify(folder: AnyPath, *, threads: int = 1, progress: Progress = no_progress) -> list[Check]:
     """Check a bundle from disk: checksums, then every artifact on the golden pictures.
 
-    A check that cannot be made here has ``passed`` None, and says why.
+    A check that cannot run here has ``passed`` None and a reason.
 
     Raises:
         BadInput: there is no bundle.
@@ -140,7 +140,7 @@ def evaluate(
         min_psnr: smallest PSNR that passes, in dB RGB.
         limits: more gates (``clearport.pipeline.evaluation.limits.Limits``); the two above replace its own.
         targets, precisions: which artifacts; empty for all.
-        held_back: only pictures that the network's training set aside, as its card names them.
+        held_back: only the pictures held out from training, as listed in the network's card.
         require: artifacts such as ``tflite/int8`` that must have been judged, or a check fails.
 
     Raises:
@@ -176,14 +176,14 @@ def bench(
     precisions: Sequence[str] = (),
     progress: Progress = no_progress,
 ) -> BenchOutcome:
-    """Every artifact on every device: run, checked on the golden picture, and timed in turns; milliseconds.
+    """Run every artifact on every device, check it on the golden picture, and time it interleaved; milliseconds.
 
     Args:
         folder: the bundle.
         devices: addresses of ``clearport devices``.
         units: of ``cpu``, ``gpu``, ``npu``; empty for the first of each device.
         threads: CPU threads of every runtime.
-        runs, seconds: what each artifact is timed for, at least.
+        runs, seconds: the minimum number of timed runs and the minimum time of each artifact.
         targets, precisions: which artifacts; empty for all.
 
     Raises:
@@ -217,8 +217,8 @@ def restore(
 ) -> Restored:
     """Restore a picture file of any size with one artifact of a bundle, and write it as PNG.
 
-    ``picture`` may be several files, in the order of the network's inputs or as ``NAME=FILE``, for networks that take
-    several pictures, or arrays (``.npy``); what is no picture is written as ``.npy``.
+    ``picture`` may be several files, in the order of the network's inputs or as ``NAME=FILE``, for networks with
+    several inputs, or arrays (``.npy``); outputs other than pictures are written as ``.npy``.
 
     Raises:
         BadInput: no such bundle, artifact or input.

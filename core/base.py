@@ -1,6 +1,6 @@
-"""Value types: what one stage hands to the next.
+"""Value types that stages exchange.
 
-Values are frozen: a stage makes a new one, it never changes what it was given.
+Values are frozen: a stage creates a new value and never mutates its input.
 """
 
 from __future__ import annotations
@@ -61,26 +61,26 @@ class Size:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """The contract of one input or output: what it is, and what a number in it means.
+    """The contract of one input or output: its kind, and the meaning of its values.
 
     A real value is ``(q - zero_point) * scale`` for integer dtypes, and the number itself for floats.
 
     Attributes:
         name: the tensor's name in the file.
-        shape: an int per axis, or a symbol such as ``"H"``, ``"2*H"`` or ``"H/8"`` where the size is free.
-        dtype: NumPy's name of the number format.
-        layout: the axis order of a tensor with four axes; of no meaning for others.
+        shape: an int per axis, or a symbol such as ``"H"``, ``"2*H"`` or ``"H/8"`` for a dynamic axis.
+        dtype: NumPy's dtype name.
+        layout: the axis order of a 4-D tensor; meaningless for others.
         color: the channels of a picture: ``RGB``, ``BGR``, ``RGBA``, ``BGRA``, ``Y`` (luma or gray), ``YA``, or another
-            word for other channels (``RAW``). A file and its graph take what stands here.
-        value_range: least and greatest real value; of a picture, those of black and full intensity. None where the
-            values have no bounds that are known; a picture always has a range.
-        scale, zero_point: of integer dtypes that hold real values; an index has none.
-        kind: ``picture``: (1, C, H, W) of intensities. ``map``: a number or several per pixel that are no intensities
-            (mask, depth, flow, curve). ``vector``: logits, an embedding. ``scalar``: one number. ``index``: integers
-            that name things. ``state``: what a recurrent network hands to its next step.
-        measure: how far two of them are apart is told; None: by ``kind`` (``judged_by``).
-        mean, std: per channel, where the network wants ``(value - mean) / std`` of a picture. Export folds them in, so
-            that files take plain pictures; a graph that went through the passes has none.
+            word for other channels (``RAW``). A file and its graph expect these channels.
+        value_range: minimum and maximum real value; for a picture, those of black and full intensity. None if no bounds
+            are known; a picture always has a range.
+        scale, zero_point: for integer dtypes that represent real values; an index has none.
+        kind: ``picture``: (1, C, H, W) of intensities. ``map``: per-pixel values other than intensities (mask, depth,
+            flow, curve). ``vector``: logits, an embedding. ``scalar``: one number. ``index``: class or token indices.
+            ``state``: recurrent state for the next step.
+        measure: the distance measure between two such tensors; None: by ``kind`` (``judged_by``).
+        mean, std: per channel, if the network expects ``(value - mean) / std`` of a picture. Export folds them in, so
+            that files accept plain pictures; after the passes a graph has none.
     """
 
     name: str
@@ -98,7 +98,7 @@ class TensorSpec:
 
     @property
     def span(self) -> tuple[float, float]:
-        """``value_range`` of a tensor that has one, as each picture does.
+        """``value_range``, which every picture has.
 
         Raises:
             ValueError: it has none.
@@ -114,27 +114,27 @@ class TensorSpec:
 
     @property
     def is_picture(self) -> bool:
-        """Whether it holds intensities, which 8-bit levels stand for exactly."""
+        """Whether the tensor holds intensities, which 8-bit levels represent exactly."""
         return self.kind == "picture"
 
     @property
     def judged_by(self) -> Measure:
-        """How far two of them are apart is told: ``measure``, or what its kind asks for."""
+        """The distance measure: ``measure``, or the default of its kind."""
         return self.measure or ("pixels" if self.is_picture else "relative")
 
     @property
     def channels(self) -> int | None:
-        """The size of the channel axis of a tensor with four axes; None for others, or where it is free."""
+        """The size of the channel axis of a 4-D tensor; None for others, or if it is dynamic."""
         size = self.shape[3 if self.layout == "NHWC" else 1] if len(self.shape) == 4 else None
         return size if isinstance(size, int) else None
 
     @property
     def dynamic(self) -> bool:
-        """Whether an axis is free."""
+        """Whether an axis is dynamic."""
         return any(isinstance(n, str) for n in self.shape)
 
     def with_dtype(self, dtype: str, scale: float | None, zero_point: int | None, layout: Layout) -> TensorSpec:
-        """The same picture in another number format and layout (the shape is permuted when that changes)."""
+        """The same picture with another dtype and layout (which permutes the shape)."""
         shape = self.shape
         if layout != self.layout and len(shape) == 4:
             order = (0, 2, 3, 1) if layout == "NHWC" else (0, 3, 1, 2)
@@ -143,7 +143,7 @@ class TensorSpec:
 
 
 def scale_word(scale: Scale) -> str:
-    """A scale as words and file names have it: ``3``, ``1.5``, or ``4-3`` where decimals do not end."""
+    """A scale for messages and file names: ``3``, ``1.5``, or ``4-3`` for non-terminating decimals."""
     if isinstance(scale, int) or scale.denominator == 1:
         return str(int(scale))
     decimal = f"{float(scale):g}"
@@ -152,7 +152,7 @@ def scale_word(scale: Scale) -> str:
 
 @dataclass(frozen=True)
 class Paper:
-    """Where an architecture comes from; ``arxiv`` is its number there, or a DOI (10. ...) where it has none."""
+    """The source of an architecture; ``arxiv`` is its arXiv number, or a DOI (10. ...) if it has none."""
 
     title: str
     arxiv: str
@@ -165,7 +165,7 @@ class Paper:
 
 @dataclass(frozen=True)
 class Knob:
-    """A number that the user may choose at export: ``low`` to ``high``, ``default`` if nothing is said."""
+    """A number that the user may choose at export, from ``low`` to ``high``; ``default`` otherwise."""
 
     default: float
     low: float
@@ -175,7 +175,7 @@ class Knob:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything the other stages must know of a network. A model file defines one as ``SPEC``.
+    """The description of a network for the other stages. A model file defines one as ``SPEC``.
 
     Attributes:
         name: registry key, lower case.
@@ -183,23 +183,23 @@ class ModelSpec:
         build: ``build(scale)`` makes the ``torch.nn.Module`` in eval mode with fresh weights; it maps a
             float32 (B, 3, H, W) RGB image in ``value_range`` to (B, 3, H*scale, W*scale) in the same range.
         scales: the scales that can be built; ``(1,)`` for networks that keep the size.
-        default_scale: the scale that is used when none is asked for.
+        default_scale: the scale used by default.
         size_multiple: height and width must be multiples of this.
-        least_side: the smallest height and width that it takes.
-        halo: input pixels on each side that an output pixel depends on (for tiling without seams). Where
-            ``whole_picture`` is set, or the reach is too long to be used, the overlap that hides what differs.
+        least_side: the smallest height and width that it accepts.
+        halo: input pixels on each side that an output pixel depends on (for tiling without seams). With
+            ``whole_picture``, or if the receptive field is too large, the overlap that hides differences.
         whole_picture: an output pixel depends on every input pixel (global pooling, attention), so that tiles of
             a picture can differ in tone.
         value_range: real values of black and full intensity, at both ends.
         license: SPDX name of the license of the bundled weights.
         importers: published formats, each ``importer(checkpoint.Source, scale) -> state dict | None`` (not mine).
-        published: where published weights can be had and their terms, in words; empty where there are none.
-        recipe: how it is trained, where that differs from the defaults of ``TrainOptions`` (its field names).
-        recommended: whether it is the one to take of its task.
+        published: source and terms of published weights, as text; empty if there are none.
+        recipe: training options that differ from the defaults of ``TrainOptions`` (its field names).
+        recommended: whether it is the recommended network of its task.
         knobs: settings that are fixed at export, each an attribute (a float) of the module.
-        inputs, outputs: what the module takes, in order, and gives, where that is not one RGB picture each. Sides that
-            follow from the size of the export are symbols: ``H``, ``2*W``, ``H/8``. ``mean``, ``std`` and ``color`` are
-            those that the module wants.
+        inputs, outputs: the module's inputs and outputs, in order, if not one RGB picture each. Sides that follow from
+            the size of the export are symbols: ``H``, ``2*W``, ``H/8``. ``mean``, ``std`` and ``color`` are those that
+                the module expects.
     """
 
     name: str
@@ -261,12 +261,12 @@ class Graph:
 
     @property
     def stem(self) -> str:
-        """What files of the network are called: ``<network>_x<scale>``."""
+        """The base name of the network's files: ``<network>_x<scale>``."""
         return f"{self.spec_name}_x{scale_word(self.scale)}"
 
     @property
     def input(self) -> TensorSpec:
-        """The first picture among the inputs, or the first input: what gives the network its size."""
+        """The first picture among the inputs, or the first input: it determines the network's size."""
         return next((spec for spec in self.inputs if spec.is_picture), self.inputs[0])
 
     @property
@@ -277,7 +277,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked of an export, as far as a target must know."""
+    """The user's export options that targets need."""
 
     size: Size | None = Size(360, 640)
     io: IODType = "uint8"
@@ -309,7 +309,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A cell that was not made or not measured: a value with a reason, never a blank and never a pass."""
+    """An artifact or measurement that was not made: a value with a reason, never a blank and never a pass."""
 
     what: str
     reason: str

@@ -1,4 +1,4 @@
-"""Errors: all are shown to the user without a traceback; for unexpected ones see ``problems.py``::
+"""Errors, shown to the user without a traceback; for unexpected ones see ``problems.py``::
 
 ClearportError            exit code 1: something that was checked is wrong
 ├── CheckFailed           a parity, quality or checksum check did not hold
@@ -26,7 +26,7 @@ class RuntimeFailure(ClearportError):
 
 
 class BadInput(ClearportError):
-    """The user gave something that cannot be used: says what it is, what was expected, what to do."""
+    """The user's input cannot be used; the message says what it is, what was expected, and what to do."""
 
     exit_code = 2
 

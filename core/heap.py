@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system, where the C library would keep it for later."""
+"""Return freed memory to the system, which the C library would otherwise keep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 def release() -> None:
-    """Return what is free, for the subprocesses that come next: glibc keeps up to a gigabyte after a deep network."""
+    """Release free memory for the next subprocesses: glibc keeps up to a gigabyte after a deep network."""
     gc.collect()
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)

@@ -37,7 +37,7 @@ def refused(done: Outcome, out: Path, *said: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--scale", "5"), "made for 2, 3, 4"),
+        (("--scale", "5"), "supports 2, 3, 4"),
         (("--target", "tflit"), "did you mean 'tflite'?"),
         (("--precision", "int4"), "int4"),
         (("--size", "360"), "HEIGHTxWIDTH"),

@@ -151,7 +151,7 @@ def test_profiles_name_the_operators(exported: Bundle) -> None:
         (("--device", "toaster:1"), "unknown device 'toaster'"),
         (("--device", "host:1"), "nothing after it"),
         (("--pin", "a"), "expected processor numbers"),
-        (("--pin", "-1"), "counted from 0"),
+        (("--pin", "-1"), "start at 0"),
         (("--compare", "nothing.json"), "nothing.json: cannot be read"),
         (("--against", "nothing"), "nothing"),
     ],

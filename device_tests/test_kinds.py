@@ -245,7 +245,7 @@ def test_what_does_not_fit_is_told_and_nothing_is_written(video: Bundle, tmp_pat
     save_png(tmp_path / "small.png", np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(BadInput, match="requires pictures of 48x64"):
         restore_picture(RunRequest(video.folder, (tmp_path / "small.png",), tmp_path / "out.png", precision="fp32"))
-    with pytest.raises(BadInput, match=r"'hidden' is no picture \(state\): give an array as .npy"):
+    with pytest.raises(BadInput, match=r"'hidden' is not a picture \(state\): give an array as .npy"):
         wrong = (tmp_path / "small.png", tmp_path / "small.png")
         restore_picture(RunRequest(video.folder, wrong, tmp_path / "out.png", precision="fp32"))
     with pytest.raises(BadInput, match="clearport serve is for networks that make one RGB picture of one"):

@@ -195,7 +195,7 @@ def test_a_name_that_the_file_has_not_is_a_clear_error(network: Network, tmp_pat
     artifact = network.artifact("int8", "uint8", tmp_path)
     with (
         Worker("litert", artifact.path) as worker,
-        pytest.raises(RuntimeFailure, match=r"the file takes \['image'\], not \['picture'\]"),
+        pytest.raises(RuntimeFailure, match=r"the file.s inputs are \['image'\], not \['picture'\]"),
     ):
         worker.run({"picture": np.zeros((1, 48, 64, 3), np.uint8)})
 

@@ -1,8 +1,8 @@
-"""The file of ``clearport bench --json`` while it is written: a record that grows, or the note of a run without rows.
+"""The file of ``clearport bench --json`` during a run: a growing record, or the error note of a run without rows.
 
-The note is ``{"clearport": version, "error": what went wrong, "earlier": record}``. It takes an earlier record's place
-from the first moment on, so that what an earlier run left there does not pass for this one's outcome; the record of
-that run is within it, and ``--resume`` takes it from there. A record that is resumed stays, as its rows are to be kept.
+The note is ``{"clearport": version, "error": message, "earlier": record}``. It replaces an earlier record as soon as
+the run starts, so that results of an earlier run cannot pass for this one's; it contains that record, and ``--resume``
+reads it from there. A resumed record stays, since its rows are kept.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def wanted(path: Path | None) -> OutFile | None:
 class BenchFile:
     """A claimed file, or None for no file; use it as a context manager.
 
-    ``problem`` is why the last record could not be written, if it could not: what was measured is not lost by that.
+    ``problem`` is the reason why the last record could not be written, if any; the measurements are not lost.
 
     Raises:
-        BadInput: the file cannot be written, or is to be resumed and holds no record.
+        BadInput: the file cannot be written, or has no record to resume.
     """
 
     def __init__(self, path: Path | None, *, resume: bool = False) -> None:
@@ -54,11 +54,11 @@ class BenchFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if error is not None and not self._saved:
-            with suppress(BadInput):  # the first error is the one to be heard of
+            with suppress(BadInput):  # report the first error
                 self._note(str(error) or "interrupted")
 
     def save(self, record: BenchRecord, *, last: bool = False) -> None:
-        """Write the record as it is now. After a failure that is tried again with the last one only."""
+        """Write the current record. After a failure, only the last record is tried again."""
         if self._path is None or (self.problem is not None and not last) or (is_stream(self._path) and not last):
             return
         try:
@@ -75,7 +75,7 @@ class BenchFile:
 
 
 def _resumed(path: Path, found: dict[str, Any]) -> BenchRecord | None:
-    """The record whose rows are kept: that in the file, or the one within a note."""
+    """The record whose rows are kept: the file's, or the one in a note."""
     if "error" not in found:
         return BenchRecord.load(path) if path.stat().st_size else None
     try:
@@ -85,7 +85,7 @@ def _resumed(path: Path, found: dict[str, Any]) -> BenchRecord | None:
 
 
 def note_failure(path: Path, error: str) -> None:
-    """Write the note of a run that failed before it began; a file of anybody else's is left alone."""
+    """Write the note of a run that failed before it began; files not written by clearport are left alone."""
     with suppress(BadInput), claimed(wanted(path)), suppress(_Failed), BenchFile(path):
         raise _Failed(error)
 

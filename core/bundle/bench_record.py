@@ -1,8 +1,8 @@
-"""What ``clearport bench --json`` writes, as frozen pydantic models: one file for all devices, raw samples kept.
+"""The file of ``clearport bench --json`` as frozen pydantic models: one file for all devices, with raw samples.
 
-An unknown field, a missing field and a value of another type are errors. What was not measured is a ``Skipped`` with
-its reason; every other cell says what it is by its ``kind``: ``measured``, ``compiler-estimate`` or ``simulated``. The
-same thing for other languages is ``core/bundle/bench.schema.json``, made by ``schema()``.
+An unknown field, a missing field and a value of another type are errors. Missing measurements are a ``Skipped`` with a
+reason; every other cell has a ``kind``: ``measured``, ``compiler-estimate`` or ``simulated``. The JSON schema for other
+languages is ``core/bundle/bench.schema.json``, made by ``schema()``.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ DeviceCell = Annotated[
 
 
 class BenchedModel(_Record):
-    """The network whose artifacts were measured, and for which input (``size``, HEIGHTxWIDTH in pixels)."""
+    """The network whose artifacts were measured, and its input size (``size``, HEIGHTxWIDTH in pixels)."""
 
     name: Text
     scale: ScaleField
@@ -62,7 +62,7 @@ class BenchedModel(_Record):
 
 
 class BenchPlan(_Record):
-    """How it was measured; see ``LatencyPlan``."""
+    """The measurement settings; see ``LatencyPlan``."""
 
     threads: Annotated[int, Field(ge=1)]
     runs: Annotated[int, Field(ge=1)]
@@ -72,7 +72,7 @@ class BenchPlan(_Record):
 
 
 class BenchedDevice(_Record):
-    """A device, what it said of itself, and how warm and busy it was; ``lost`` says why it went away, if it did."""
+    """A device, its self-reported facts, temperature and load; ``lost`` is the reason if it was lost."""
 
     address: Text
     facts: Mapping[str, Any]
@@ -82,10 +82,10 @@ class BenchedDevice(_Record):
 
 
 class BenchRow(_Record):
-    """What came of one artifact on one unit of one device by one runner.
+    """The result of one artifact on one unit of one device by one runner.
 
-    ``sha256`` is that of the artifact; ``golden`` is what the device gave for the golden picture, compared with what
-    the bundle says must come out.
+    ``sha256`` is that of the artifact; ``golden`` compares the device's output for the golden picture with the expected
+    one.
     """
 
     device: Text
@@ -118,10 +118,10 @@ class Comparison(_Record):
 
 
 class Compared(_Record):
-    """What ``bench --compare`` found: ``created`` is when the older record was made.
+    """The result of ``bench --compare``; ``created`` is the time of the older record.
 
-    ``max_slowdown`` is the gate, if there was one, and ``failures`` what did not pass it. ``missing`` are rows of the
-    older record that have no counterpart now.
+    ``max_slowdown`` is the gate, if any, and ``failures`` the rows that fail it. ``missing`` are rows of the older
+    record without a counterpart.
     """
 
     created: Text

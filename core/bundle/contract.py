@@ -1,4 +1,4 @@
-"""Whether what a manifest says of sizes fits together: inputs, outputs, and the scale of the network between them."""
+"""Consistency of the sizes in a manifest: inputs, outputs, and the network's scale."""
 
 from __future__ import annotations
 

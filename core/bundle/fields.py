@@ -25,7 +25,7 @@ pictures have fine steps, those that overshoot coarse ones."""
 _AXES, MOST_AXES = 4, 8
 MOST_CHANNELS, MOST_VALUES = 4096, 1 << 31
 _CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "Y": 1, "YA": 2}
-"""Of the colors that say how many channels there are."""
+"""Channel counts of the known color formats."""
 MOST_SCALE = 64
 _FRACTION = re.compile(r"([1-9][0-9]{0,3})(?:/([1-9][0-9]{0,3}))?")
 DTYPES = ("uint8", "int8", "float16", "float32")
@@ -69,7 +69,7 @@ def _sound_picture(spec: TensorSpec) -> TensorSpec:
 
 
 def _sound_other(spec: TensorSpec) -> TensorSpec:
-    """What is no picture may have any axes and any real values, but those that no file holds."""
+    """Tensors other than pictures may have any axes and any values that files can hold."""
     if len(spec.shape) > MOST_AXES or not all(isinstance(n, str) or 1 <= n <= MOST_VALUES for n in spec.shape):
         raise ValueError(f"shape {spec.shape} of tensor {spec.name!r}: expected up to {MOST_AXES} axes of at least 1")
     if spec.value_range is not None and not -math.inf < spec.value_range[0] <= spec.value_range[1] < math.inf:
@@ -95,7 +95,7 @@ def _is_image(spec: TensorSpec) -> bool:
 
 
 def _scale(value: Any) -> Any:
-    """A whole number, or a fraction such as ``3/2`` of few digits; text of another form is never computed."""
+    """An integer, or a fraction such as ``3/2`` with few digits; other text is never evaluated."""
     if isinstance(value, str):
         match = _FRACTION.fullmatch(value)
         if match is None:

@@ -1,8 +1,8 @@
-"""The files of a bundle and their checksums: what is there, and what is not as it was written.
+"""The files of a bundle and their checksums, and the detection of changes.
 
 ``SHA256SUMS`` covers every file but itself, the reports (which are made from the rest), a signature and the note of a
 pull, so that ``sha256sum -c SHA256SUMS`` checks a bundle without clearport. ``manifest.json`` holds the same checksums
-once more: with both at hand it can be told which of the three, file, manifest or list, was changed.
+again: with both, it can be determined which of the three, file, manifest or list, was changed.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from clearport.errors import BadInput
 MANIFEST, SUMS, REPORTS = ours.MANIFEST, ours.SUMS, ours.REPORTS
 SIGNATURE, PULLED = ours.SIGNATURE, ours.PULLED
 WEIGHTS = "weights.safetensors"
-"""The network itself where it is one of clearport's."""
+"""The network itself, for clearport's own networks."""
 ONNX_NETWORK, TORCH_NETWORK = "network.onnx", "network.pt2"
-"""The network itself where it was an ONNX file, or a module of PyTorch."""
+"""The network itself, for an ONNX file or a PyTorch module."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A file that is not as it was written. ``part`` says what it belongs to, such as ``artifact tflite/int8``."""
+    """A changed file. ``part`` names the part of the bundle that it belongs to, such as ``artifact tflite/int8``."""
 
     path: str
     part: str
@@ -66,7 +66,7 @@ def symlinks(folder: Path) -> Iterator[Path]:
 
 
 def specials(folder: Path) -> Iterator[Path]:
-    """Everything below a folder that is neither a file, a folder nor a link: it is never opened."""
+    """Everything below a folder other than files, folders and links; it is never opened."""
     return (
         p
         for p in sorted(folder.rglob("*"))
@@ -75,7 +75,7 @@ def specials(folder: Path) -> Iterator[Path]:
 
 
 def digest_of(path: str, files: Mapping[str, str]) -> str | None:
-    """What ``disk.files.digest`` gives for a file or folder, from the checksums of files; None: not among them."""
+    """The result of ``disk.files.digest`` for a file or folder, from the files' checksums; None if unknown."""
     if path in files:
         return files[path]
     below = sorted(name for name in files if name.startswith(f"{path}/"))
@@ -107,8 +107,8 @@ def compare(
 ) -> Iterator[tuple[str, str]]:
     """``(path, problem)`` of every file that differs from its checksum, is missing or is one too many.
 
-    ``recorded`` is ``files`` of the manifest; None where the manifest cannot be read: then
-    SHA256SUMS alone is believed. Files of ``left_out`` need not be there.
+    ``recorded`` is ``files`` of the manifest; None if the manifest cannot be read: then SHA256SUMS alone counts. Files
+    of ``left_out`` may be missing.
     """
     sums, wrong = parse_sums(_read_text(folder / SUMS))
     actual = {name: _sha256(folder / name) for name in listed(folder)}
@@ -126,7 +126,7 @@ def compare(
 
 
 def _judge(name: str, actual: str | None, in_manifest: str | None, in_sums: str | None) -> Iterator[tuple[str, str]]:
-    """Two of the three agree unless more than one was changed: the odd one out is to blame."""
+    """Two of the three agree unless more than one was changed; the odd one out is reported."""
     if actual == in_manifest == in_sums:
         return
     if in_manifest == in_sums:

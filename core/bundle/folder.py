@@ -1,4 +1,4 @@
-"""A bundle: the folder that an export leaves, with every artifact, what was proven about it, and how to check that.
+"""A bundle: the folder written by an export, with every artifact, its proofs, and the checksums to verify them.
 
 ::
 
@@ -8,7 +8,7 @@
     ├── goldens/{input,float,int8}.png
     └── onnxruntime/ tflite/ openvino/ coreml/      one folder per target
 
-A bundle appears whole or not at all (``building``), and ``Bundle.verify_files`` finds a single flipped bit in it.
+A bundle appears complete or not at all (``building``), and ``Bundle.verify_files`` detects a single flipped bit.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ from clearport.errors import BadInput
 from clearport.registry import TARGETS
 
 WEIGHTS = bundle_files.WEIGHTS
-"""Where the network's weights lie in a bundle."""
+"""Path of the network's weights in a bundle."""
 
 _SHOWN_ERRORS = 5
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk. ``folder`` is where it lies; ``manifest`` is what it says of itself.
+    """A bundle on disk: its ``folder`` and its ``manifest``.
 
-    ``left_out`` has the SHA-256 of each file that a pull left out; the manifest then tells of the rest.
+    ``left_out`` has the SHA-256 of each file omitted by a pull; the manifest then describes the rest.
     """
 
     folder: Path
@@ -61,10 +61,10 @@ class Bundle:
     def load(cls, folder: Path) -> Bundle:
         """Read the manifest of a bundle. Its files are not read yet: that is ``verify_files``.
 
-        What killed runs left in the folder is removed.
+        Leftovers of killed runs in the folder are removed.
 
         Raises:
-            BadInput: there is no bundle, or its manifest is malformed, of another schema version, or denies itself; the
+            BadInput: there is no bundle, or its manifest is malformed, inconsistent or has another schema version; the
                 message names the file and the field.
         """
         path = folder / MANIFEST
@@ -77,7 +77,7 @@ class Bundle:
 
     @classmethod
     def of_manifest(cls, path: Path) -> Bundle:
-        """A bundle of which only the manifest is at hand.
+        """A bundle with only its manifest available.
 
         Raises:
             BadInput: see ``load``.
@@ -97,7 +97,7 @@ class Bundle:
         return not self.manifest.failures()
 
     def path(self, part: ArtifactRecord | GoldenRecord | str) -> Path:
-        """Where an artifact, a golden picture or a relative path of the bundle lies on disk.
+        """The path on disk of an artifact, a golden picture or a relative path of the bundle.
 
         Raises:
             BadInput: it is missing, leads out of the bundle, or (artifacts) has another size than the manifest says.
@@ -133,7 +133,7 @@ class Bundle:
         """The artifact of a target and precision; without ``variant`` the plain one, or else the first.
 
         Raises:
-            BadInput: there is none; the message lists what there is, and why it was skipped if it was.
+            BadInput: no such artifact; the message lists the available ones and the reason if it was skipped.
         """
         fits = [a for a in self.artifacts if (a.target, a.precision) == (target, precision)]
         fits = (
@@ -163,15 +163,15 @@ class Bundle:
         raise BadInput(f"{self.folder / MANIFEST}: goldens: no picture with role {role!r}")
 
     def verify_files(self) -> list[Mismatch]:
-        """Every file that is not as it was written; empty when all are. See ``verify_folder``."""
+        """Every changed file; empty if none is. See ``verify_folder``."""
         return verify_folder(self.folder)
 
 
 def verify_folder(folder: Path) -> list[Mismatch]:
     """Compare every file of a bundle with its checksums; works on a bundle whose manifest cannot be read, too.
 
-    Found are changed, missing and added files, symbolic links, and a manifest or SHA256SUMS that was changed
-    itself. The reports are not covered: they are made from the rest.
+    Detects changed, missing and added files, symbolic links, and changes of the manifest or SHA256SUMS themselves. The
+    reports are not covered: they are made from the rest.
 
     Raises:
         BadInput: there is no bundle, or a file cannot be read.
@@ -200,14 +200,14 @@ def write(folder: Path, manifest: Manifest) -> Bundle:
     """Write ``manifest.json`` and ``SHA256SUMS`` for the files in ``folder``; ``files`` is filled in from there.
 
     Raises:
-        BadInput: the manifest names a file that is not there or is another one, or the folder cannot be written.
+        BadInput: the manifest names a missing or different file, or the folder cannot be written.
     """
     complete = manifest.model_copy(update={"files": scan(folder)})
     complete = Manifest.model_validate_json(to_json(complete))
     _check(folder / MANIFEST, complete)
     text = to_json(complete)
     own = {MANIFEST: hashlib.sha256(text.encode()).hexdigest()}
-    with files_.atomic_path(folder / SUMS) as sums:  # first, so that a run that is killed between can be completed
+    with files_.atomic_path(folder / SUMS) as sums:  # first, so that an interrupted run can be completed
         sums.write_text(render_sums({**complete.files, **own}), encoding="utf-8")
         files_.write_text(folder / MANIFEST, text)
     return Bundle(folder, complete)
@@ -215,10 +215,10 @@ def write(folder: Path, manifest: Manifest) -> Bundle:
 
 @contextmanager
 def changing(folder: Path, option: str) -> Iterator[None]:
-    """Hold a bundle that something will be recorded in.
+    """Lock a bundle for recording into it.
 
     Raises:
-        BadInput: there is none, it cannot be written, or another clearport writes to it; nothing was done.
+        BadInput: no such bundle, it cannot be written, or another clearport process writes to it; nothing was done.
     """
     Bundle.load(folder)
     with outputs.claimed(outputs.OutFolder(folder, option)):
@@ -244,11 +244,11 @@ def record(artifact: Artifact, folder: Path, parity: ParityCell, latency: Latenc
 
 @contextmanager
 def building(folder: Path, *, force: bool = False) -> Iterator[Path]:
-    """An empty folder beside ``folder`` that takes its place when the block ends well and vanishes when it does not.
+    """A temporary folder beside ``folder`` that replaces it if the block succeeds and is removed if it fails.
 
     Raises:
-        BadInput: the place is taken: by a bundle (and not ``force``), or by anything else (always: nothing but a bundle
-            is ever replaced, and only where nothing else lies in its folder); or it cannot be written.
+        BadInput: the path is taken by a bundle (without ``force``) or by anything else (only a bundle is ever replaced,
+            and only if its folder holds nothing else); or it cannot be written.
     """
     with outputs.claimed(outputs.OutBundle(folder, force=force)), files_.atomic_path(folder) as temporary:
         temporary.mkdir()
@@ -286,7 +286,7 @@ def _some(messages: list[str]) -> str:
 
 
 def _part(manifest: Manifest, path: str) -> str:
-    """What a file belongs to, in words."""
+    """A description of the part that a file belongs to."""
     for artifact in manifest.artifacts:
         if artifact.holds(path):
             return f"artifact {artifact.key}"

@@ -1,14 +1,14 @@
-"""What ``manifest.json`` of a bundle says, as frozen pydantic models.
+"""``manifest.json`` of a bundle as frozen pydantic models.
 
-Rules that hold for the whole file:
+Rules for the whole file:
 
 - An unknown field, a missing field and a value of another type are errors.
-- What was not measured is a ``Skipped`` with its reason, never a null and never a pass.
-- What changes from run to run on the same inputs stands in ``latency``, ``host``, ``devices`` and ``device_rows``;
-  ``replays`` differ from machine to machine.
+- Missing measurements are a ``Skipped`` with a reason, never a null and never a pass. - Values that vary between runs
+  on the same inputs are in ``latency``, ``host``, ``devices`` and ``device_rows``; ``replays`` differ from machine to
+  machine.
 - Paths are relative, with ``/``, and stay inside the bundle.
 
-The same thing for other languages is ``core/bundle/manifest.schema.json``, made by ``schema()``.
+The JSON schema for other languages is ``core/bundle/manifest.schema.json``, made by ``schema()``.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ class PaperRecord(_Record):
 class ModelRecord(_Record):
     """The network and its weights.
 
-    ``reference`` is the file of the bundle that holds the network itself, which artifacts are measured against, and
-    ``weights_sha256`` its checksum. ``params`` counts every number of the network, ``macs`` the multiply-accumulates
-    for one input of ``macs_size`` (HEIGHTxWIDTH in pixels). ``size`` is the input size that the artifacts were made
-    for, or ``dynamic``; height and width are multiples of ``size_multiple``. ``halo`` is the number of input pixels
-    on each side that an output pixel depends on; ``whole_picture`` says that it depends on all of them (null: written
-    before that was recorded). ``card`` is what is known of the training of the weights, if anything.
+    ``reference`` is the file of the bundle with the network itself, the reference of all artifacts, and
+    ``weights_sha256`` its checksum. ``params`` is the number of parameters, ``macs`` the multiply-accumulates for one
+    input of ``macs_size`` (HEIGHTxWIDTH in pixels). ``size`` is the input size that the artifacts were made for, or
+    ``dynamic``; height and width are multiples of ``size_multiple``. ``halo`` is the number of input pixels on each
+    side that an output pixel depends on; ``whole_picture`` says that it depends on all of them (null: written before
+    that was recorded). ``card`` describes the training of the weights, if known.
     """
 
     name: Text
@@ -85,24 +85,24 @@ class ModelRecord(_Record):
 
     @property
     def from_onnx(self) -> bool:
-        """Whether the network itself is an ONNX file, and not one of PyTorch's."""
+        """Whether the network itself is an ONNX file rather than a PyTorch file."""
         return self.reference == ONNX_NETWORK
 
     @property
     def itself(self) -> str:
-        """What the network itself is, in words of tables."""
+        """The name of the network's format in tables."""
         return "the ONNX file" if self.from_onnx else "PyTorch"
 
 
 class PixelContract(_Record):
-    """What the float network takes and gives; each artifact states its own in ``inputs`` and ``outputs``."""
+    """Inputs and outputs of the float network; each artifact has its own ``inputs`` and ``outputs``."""
 
     inputs: Specs
     outputs: Specs
 
 
 class LintFinding(_Record):
-    """A remark on how a file will fare on an accelerator."""
+    """A remark on a file's accelerator support."""
 
     level: Literal["note", "warning", "error"]
     rule: Text
@@ -111,11 +111,11 @@ class LintFinding(_Record):
 
 
 class ArtifactRecord(_Record):
-    """A file (or a folder such as an .mlpackage) of the bundle, and what was proven about it.
+    """A file (or a folder such as an .mlpackage) of the bundle, and its proofs.
 
     ``sha256`` is that of the file, or of the sorted listing of the folder; ``bytes`` sums all of its files.
     ``cross_checks`` are further parities: by other runtimes, to other references, on the probe. ``replays`` are the
-    outputs that were proven, for the conditions under which they must come again.
+    proven outputs, with the conditions under which they must be reproduced.
     """
 
     target: Text
@@ -140,7 +140,7 @@ class ArtifactRecord(_Record):
 
     @property
     def parities(self) -> tuple[ParityReport, ...]:
-        """Every parity that was really measured."""
+        """Every measured parity."""
         return tuple(p for p in (self.parity, *self.cross_checks) if isinstance(p, ParityReport))
 
     def holds(self, path: str) -> bool:
@@ -149,7 +149,7 @@ class ArtifactRecord(_Record):
 
 
 class GoldenRecord(_Record):
-    """A tensor that proves an artifact: what goes in, or what must come out.
+    """A tensor that proves an artifact: an input or an expected output.
 
     ``float`` is PyTorch's output and ``int8`` that of the quantized reference; ``tensor`` is the name of the input or
     output (empty: the only one), ``kind`` what it is. Pictures are uint8, as PNG; a picture of more than four channels
@@ -174,10 +174,10 @@ class GoldenRecord(_Record):
 
 
 class QuantizationRecord(_Record):
-    """How the scale table came to be. ``table`` and ``reference`` are files of the bundle.
+    """Provenance of the scale table. ``table`` and ``reference`` are files of the bundle.
 
     ``islands`` are the nodes that stay float because their operator has no int8 form (node -> operator),
-    ``float_layers`` those that stay float because int8 costs too much there; ``simulated_psnr_db`` is int8 to float on
+    ``float_layers`` those that stay float because int8 loses too much there; ``simulated_psnr_db`` is int8 to float on
     held-out photos.
     """
 
@@ -235,7 +235,7 @@ class HostRecord(_Record):
 class Manifest(_Record):
     """``manifest.json``. ``files`` has the SHA-256 of every file but itself, SHA256SUMS and the reports.
 
-    ``device_rows`` are what ``clearport bench --record`` found on ``devices``.
+    ``device_rows`` are the results of ``clearport bench --record`` on ``devices``.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -254,7 +254,7 @@ class Manifest(_Record):
     files: Mapping[RelativePath, Sha256] = Field(default_factory=dict)
 
     def failures(self) -> list[str]:
-        """Every check that did not hold, one sentence each; empty when all of them held."""
+        """Every failed check, one sentence each; empty if all passed."""
         parity = [
             f"{a.key}: parity failed ({p.method}): {'; '.join(p.failures) or 'outside its tolerance'}"
             for a in self.artifacts
@@ -290,7 +290,7 @@ def schema() -> str:
 
 
 def contradictions(manifest: Manifest) -> Iterator[str]:
-    """Where one part of a manifest denies another, as ``field: what is wrong``."""
+    """Inconsistencies within a manifest, as ``field: problem``."""
     keys = {artifact.key for artifact in manifest.artifacts}
     for i, artifact in enumerate(manifest.artifacts):
         for other in manifest.artifacts[:i]:

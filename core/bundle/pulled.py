@@ -1,7 +1,7 @@
 """The note of a pull, ``pulled.json``: where a bundle came from, and which of its artifacts were left out.
 
-The manifest and the checksums stay as they were published, so that a signature over them still holds; whoever reads the
-bundle gets the manifest of what is there.
+The manifest and the checksums stay as published, so that their signature remains valid; readers of the bundle get the
+manifest of the present files.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def read_pulled(folder: Path) -> Pulled | None:
 
 
 def parted(manifest: Manifest, pulled: Pulled | None) -> tuple[Manifest, Mapping[str, str]]:
-    """The manifest of what is there, and path -> SHA-256 of the files that are not."""
+    """The manifest of the present files, and path -> SHA-256 of the omitted ones."""
     gone = set(pulled.left_out) if pulled else set()
     left = [artifact for artifact in manifest.artifacts if artifact.key in gone]
     if pulled is None or not left:

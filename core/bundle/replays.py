@@ -1,7 +1,7 @@
-"""What artifacts gave when they were proven, to the bit, and by what: the same file by the same gives the same again.
+"""Digests of proven outputs and their conditions: the same file under the same conditions must reproduce its outputs.
 
-Limits leave room for kernels that round differently. Where a runtime of the same version runs a file on the same
-processor as at the export, there is nothing to leave room for: another output is that of another file.
+Tolerances allow for kernels that round differently. With the same runtime version on the same processor as at the
+export, no tolerance is needed: a different output means a different file.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 
 class ReplayRecord(BaseModel):
-    """The outputs of an artifact for a sample (``photo`` or ``probe``), and all that they depend on.
+    """The outputs of an artifact for a sample (``photo`` or ``probe``), and everything that they depend on.
 
-    ``sha256`` is that of the raw tensors, one after another. ``processor`` is its name and a digest of what it can do.
+    ``sha256`` is that of the raw tensors, one after another. ``processor`` is its name and a digest of its instruction
+    sets.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
@@ -47,7 +48,7 @@ class ReplayRecord(BaseModel):
 
 
 def replay_of(outputs: Mapping[str, Array], golden: str, runner: Runner, threads: int) -> ReplayRecord | None:
-    """The record of some outputs; None where the runtime lives in a Python of its own, whose versions are not known."""
+    """The record of some outputs; None if the runtime has its own Python, whose versions are unknown."""
     if hasattr(runner, "interpreter"):
         return None
     parts = installed_versions((*runner.requires, "numpy", "clearport"))  # clearport sets each runtime's options
@@ -59,14 +60,14 @@ def replay_of(outputs: Mapping[str, Array], golden: str, runner: Runner, threads
 
 
 def contradicts(fresh: ReplayRecord | None, kept: Iterable[ReplayRecord]) -> bool:
-    """Whether an output is another one than was kept for the same conditions."""
+    """Whether an output differs from the recorded one for the same conditions."""
     same = [replay for replay in kept if fresh is not None and replay.conditions == fresh.conditions]
     return fresh is not None and bool(same) and fresh not in same
 
 
 @cache
 def processor() -> str:
-    """The processor and the digest of its instruction sets, which decide what kernels a runtime takes."""
+    """The processor and a digest of its instruction sets, which determine a runtime's kernels."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     able = next((line for line in lines if line.lower().startswith(("flags", "features"))), platform.version())

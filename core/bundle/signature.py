@@ -1,8 +1,8 @@
-"""A bundle's signature in the format of OpenSSF model signing 1.0: what it covers, made and checked with a key.
+"""Signing and verifying bundles in the format of OpenSSF model signing 1.0.
 
 A sigstore bundle holds a DSSE envelope around an in-toto statement, whose predicate
-``https://model_signing/signature/v1.0`` has the SHA-256 of every file. The reports are left out, as they are made from
-the rest; ``model_signing verify key`` reads so from the statement. Keys are ECDSA on P-256, P-384 or P-521, in PEM.
+``https://model_signing/signature/v1.0`` has the SHA-256 of every file. The reports are excluded, since they are made
+from the rest; the statement tells ``model_signing verify key`` so. Keys are ECDSA on P-256, P-384 or P-521, in PEM.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MOST_KEY = 1 << 16
 
 
 def signed(folder: Path, key: Path) -> str:
-    """The text of a signature of every file of a bundle, by the private key in a PEM file.
+    """The signature of every file of a bundle, as text, with the private key in a PEM file.
 
     Raises:
         BadInput: the key cannot be used, or a file cannot be read.
@@ -60,12 +60,12 @@ def signed(folder: Path, key: Path) -> str:
 
 
 def check(folder: Path, signature: Path, key: Path, left_out: Collection[str] = ()) -> str:
-    """Whether the owner of a public key signed the files of a bundle as they are; what was found, in words.
+    """Verify that the owner of a public key signed the files of a bundle; returns a description.
 
-    Files of ``left_out`` need not be there.
+    Files of ``left_out`` may be missing.
 
     Raises:
-        CheckFailed: no such signature, it is of another key, or of other files.
+        CheckFailed: no such signature, or it is for another key or other files.
         BadInput: the key cannot be used.
         NotInstalled: cryptography is missing.
     """
@@ -207,7 +207,7 @@ def _wanted() -> str:
 
 
 def _hint(public: EllipticCurvePublicKey) -> str:
-    """How the format names a key: SHA-256 of its PEM."""
+    """The key's name in the format: SHA-256 of its PEM."""
     serialization, _ = _cryptography()
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(pem).hexdigest()

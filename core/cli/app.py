@@ -1,6 +1,6 @@
 """The command line. Exit codes: 0 good, 1 a check failed, 2 bad input or an internal error, 130 interrupted.
 
-Nothing heavy is imported before a command needs it, so that ``--help`` answers at once.
+Heavy modules are imported only when a command needs them, so that ``--help`` is fast.
 """
 
 from __future__ import annotations

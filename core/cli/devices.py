@@ -177,7 +177,7 @@ def bench(
         if json_file is not None and json_file.exists():
             typer.echo(f"finished rows are in {json_file}; rerun the same command with --resume for the rest", err=True)
         raise
-    # First: what was measured is seen, even where it cannot be written.
+    # First, so that measurements are shown even if they cannot be written.
     cli_show_bench.show_bench(outcome, outcome.record.compared)
     if record:
         record_rows(outcome)

@@ -1,4 +1,4 @@
-"""What the shell sees when something goes wrong: one message on standard error and an exit code."""
+"""Error reporting: one message on standard error and an exit code."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ INTERRUPTED = 130
 
 @contextmanager
 def _own_scratch() -> Iterator[None]:
-    """Temporary files of this process and of its libraries go into one folder, which the next run finds if need be."""
+    """Put temporary files of this process and its libraries into one folder, which the next run can clean up."""
     from clearport.disk.leftovers import Scratch
     from clearport.problems import OUTER
 
     before, variable = tempfile.tempdir, os.environ.get("TMPDIR")
     try:
         scratch = Scratch("run")
-    except OSError:  # whoever needs a temporary file will say what is wrong
+    except OSError:  # the first user of a temporary file reports the problem
         yield
         return
     os.environ[OUTER] = tempfile.gettempdir()
@@ -44,14 +44,14 @@ def _own_scratch() -> Iterator[None]:
 
 
 def _any_terminal() -> None:
-    """What a terminal cannot show becomes a question mark, and never an error."""
+    """Print characters that the terminal cannot show as question marks, never as an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def guarded(command: Callable[..., Any]) -> NoReturn:
-    """Run the command line and leave with its exit code.
+    """Run the command line and exit with its code.
 
     SIGTERM, SIGHUP and SIGQUIT unwind like Ctrl-C, so that subprocesses end and partial files vanish. A reader that
     closes our output early (``| head``) is not an error.
@@ -66,7 +66,7 @@ def guarded(command: Callable[..., Any]) -> NoReturn:
 
 
 def _mark_stale(words: Sequence[str], said: str, began_s: float) -> None:
-    """Where a run ended before it looked at its outputs, CI must not read those of an earlier run as its outcome."""
+    """If a run ended before it claimed its outputs, CI must not read an earlier run's outputs as its result."""
     option = {"eval": "--junit", "bench": "--json"}.get(words[0] if words and "--resume" not in words else "")
     for word, after in pairwise([*words, ""]):
         name, _, value = word.partition("=")
@@ -81,7 +81,7 @@ def _mark_stale(words: Sequence[str], said: str, began_s: float) -> None:
 
 
 def _code_of(command: Callable[..., Any]) -> tuple[int, str]:
-    """The exit code, and what was said of the error, if there was one."""
+    """The exit code and the error message, if any."""
     from clearport.errors import ClearportError
 
     said = ""
@@ -99,7 +99,7 @@ def _code_of(command: Callable[..., Any]) -> tuple[int, str]:
         code = 0
     except OSError as error:
         code, said = _system_error(error), str(error)
-    except (Exception, SystemExit) as error:  # nothing of ours exits from within: a library that does has failed
+    except (Exception, SystemExit) as error:  # our own code never calls exit: a library that does has failed
         code, said = _usage_error(error), str(error)
     if code == INTERRUPTED:
         _say("interrupted: nothing half-written was left behind")
@@ -107,7 +107,7 @@ def _code_of(command: Callable[..., Any]) -> tuple[int, str]:
 
 
 def _system_error(error: OSError) -> int:
-    """Something of the system that a command needed and nothing nearer to it explained."""
+    """Report an operating-system error that no caller explained."""
     from clearport.disk.files import advice
 
     if (why := advice(error)) is None:
@@ -117,18 +117,18 @@ def _system_error(error: OSError) -> int:
         code = BAD_INPUT
     try:
         sys.stdout.flush()
-    except OSError:  # it was what we print that could not be written
+    except OSError:  # our own output could not be written
         _drop_output()
     return code
 
 
 def _drop_output() -> None:
-    """Nothing more to standard output: Python would fail once more at its end."""
+    """Redirect standard output: Python would fail again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage_error(error: BaseException) -> int:
-    """Errors of the option parser show themselves; anything else is a defect: a message that names its log."""
+    """The option parser reports its own errors; anything else is a bug, with a message that names its log."""
     from clearport import problems
 
     show = getattr(error, "show", None)
@@ -140,5 +140,5 @@ def _usage_error(error: BaseException) -> int:
 
 
 def _say(message: str) -> None:
-    with suppress(OSError):  # the terminal may be gone
+    with suppress(OSError):  # the terminal may be closed
         sys.stderr.write(f"{message}\n")

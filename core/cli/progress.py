@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 _WORTH_A_LINE_S = 0.05
-"""Stages that are over at once, such as files that a device does not take, would bury the others."""
+"""Stages shorter than this, such as files that a device does not support, would drown out the others."""
 
 
 class _Stages:
-    """Shows the stage that runs as a bar, and each stage that ended as a line with its seconds."""
+    """Shows the current stage as a bar, and each finished stage as a line with its duration."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
@@ -38,7 +38,7 @@ class _Stages:
             self._bars.update(self._task, completed=done, total=total or None)
 
     def finish(self) -> None:
-        """End the stage that runs: its bar becomes a line."""
+        """End the current stage: its bar becomes a line."""
         if self._task is None:
             return
         self._bars.remove_task(self._task)

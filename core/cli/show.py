@@ -1,4 +1,4 @@
-"""What commands print to standard output: tables for people, JSON for machines."""
+"""Output of commands: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def print_parts(*parts: Any) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output, which every terminal can show."""
+    """Print one JSON document in ASCII to standard output."""
     plain = not (sys.stdout.encoding or "").lower().startswith("utf")
     print_parts(Text(json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False, default=str)))
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[Any]], numbers: Sequence[str] = ()) -> Table:
-    """Rows of strings or of Text, under columns; ``numbers`` are those that align to the right."""
+    """A table of strings or Text; the columns in ``numbers`` align right."""
     made = Table(title=title, title_justify="left", title_style="bold", header_style="dim", pad_edge=False, box=None)
     for column in columns:
         justify: JustifyMethod = "right" if column in numbers else "left"
@@ -68,7 +68,7 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[Any]], num
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: Sequence[str], spare: Sequence[str]
 ) -> None:
-    """Print a table without title; columns of ``spare`` are left out where the terminal is too narrow for all."""
+    """Print a table without title; columns in ``spare`` are dropped if the terminal is too narrow."""
     widths = [max(len(text) for text in (name, *(str(row[i]) for row in rows))) for i, name in enumerate(columns)]
     narrow = sum(widths) + 2 * (len(widths) - 1) > _console().width
     kept = [i for i, name in enumerate(columns) if not narrow or name not in spare]
@@ -79,7 +79,7 @@ def print_table(
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A figure, or a dash where there is none."""
+    """A figure, or a dash if missing."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 
@@ -100,7 +100,7 @@ def show_inventory(found: Inventory, *, as_json: bool) -> None:
 
 
 def show_network(found: NetworkRow, *, as_json: bool) -> None:
-    """All that is known of one network."""
+    """The details of one network."""
     if as_json:
         print_json(asdict(found))
         return
@@ -138,7 +138,7 @@ def _part(row: PartRow) -> tuple[Any, ...]:
 
 
 def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
-    """What an export made: parity and latency of every artifact, what was skipped, and the verdict."""
+    """The result of an export: parity and latency of every artifact, skipped ones, and the verdict."""
     if as_json:
         print_json(bundle.manifest.model_dump(mode="json"))
         return
@@ -168,7 +168,7 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
 
 
 def _warnings(artifacts: Sequence[ArtifactRecord]) -> dict[LintFinding, list[str]]:
-    """What wants to be known before a file ships, and the files; what NNAPI takes is the report's."""
+    """Remarks to read before shipping, and their files; NNAPI support is in the report."""
     found: dict[LintFinding, list[str]] = {}
     for artifact in artifacts:
         for finding in artifact.lint:
@@ -178,7 +178,7 @@ def _warnings(artifacts: Sequence[ArtifactRecord]) -> dict[LintFinding, list[str
 
 
 def _untimed(artifacts: Sequence[ArtifactRecord]) -> dict[str, list[str]]:
-    """Reason -> what was not timed for it: a target where that holds for all of its files, and its files otherwise."""
+    """Reason -> artifacts that were not timed for it: a target if that holds for all of its files, else its files."""
     found: dict[str, list[str]] = {}
     for artifact in artifacts:
         if isinstance(artifact.latency, Skipped):
@@ -219,7 +219,7 @@ def _latency(latency: LatencyReport | Skipped) -> tuple[str, str, str]:
 
 
 def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
-    """Checks, and how many of them held."""
+    """Checks, and the number of passed ones."""
     if as_json:
         print_json({"passed": all(c.passed is not False for c in checks), "checks": [asdict(c) for c in checks]})
         return
@@ -279,7 +279,7 @@ def _intervals(outcome: EvalOutcome) -> str:
 
 
 def _gate(outcome: EvalOutcome) -> Text:
-    """The verdict of the gate, with what it does not cover."""
+    """The verdict of the gate, with the artifacts that it does not cover."""
     failed = sum(check.passed is False for check in outcome.checks)
     held = sum(check.passed is True for check in outcome.checks)
     left_out = ", ".join(skipped.what for skipped in outcome.skipped)
@@ -292,7 +292,7 @@ def _gate(outcome: EvalOutcome) -> Text:
 
 
 def show_restored(restored: Restored, *, as_json: bool) -> None:
-    """Where the picture went."""
+    """The path of the restored picture."""
     if as_json:
         print_json(asdict(restored))
         return

@@ -1,4 +1,4 @@
-"""What ``clearport devices`` and ``clearport bench`` print."""
+"""Output of ``clearport devices`` and ``clearport bench``."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _state(obstacle: str | None, there: str) -> Text:
 
 
 def show_bench(outcome: BenchOutcome, compared: Compared | None) -> None:
-    """Tables per device, by kind; what was skipped, by reason; and how it compares with an older record."""
+    """Tables per device, by kind; skipped rows by reason; and the comparison with an older record."""
     for address in dict.fromkeys(row.device for row in outcome.rows):
         _show_device(_title(outcome, address), [row for row in outcome.rows if row.device == address])
         print_parts()
@@ -91,7 +91,7 @@ def _show_device(title: str, rows: Sequence[BenchRow]) -> None:
 
 
 def _skips(rows: Sequence[BenchRow]) -> None:
-    """What did not run, by reason."""
+    """Skipped rows, by reason."""
     by_reason: dict[str, list[str]] = {}
     for row in rows:
         if isinstance(row.cell, Skipped):
@@ -103,7 +103,7 @@ def _skips(rows: Sequence[BenchRow]) -> None:
 
 
 def show_failures(failures: Sequence[str]) -> None:
-    """What did not hold."""
+    """Failed checks."""
     for failure in failures:
         print_parts(Text(failure, "red"))
 
@@ -148,7 +148,7 @@ def _golden(row: BenchRow) -> Text:
 
 
 def _notes(row: BenchRow) -> None:
-    """What is to be said of one row besides its figures."""
+    """Remarks on one row, besides its figures."""
     cell, what = row.cell, f"{row.artifact} {row.runner}".strip()
     if isinstance(cell, EstimateReport):
         print_parts(Text(f"{what}: {cell.tool} for {cell.chip}", "dim"))

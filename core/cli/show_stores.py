@@ -1,4 +1,4 @@
-"""What pushing and pulling print."""
+"""Output of push and pull."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ _RANGE = re.compile(r"\s*(-?[\d.]+?)\s*\.\.\s*(-?[\d.]+)\s*")
 
 
 def told(task: str, color: str, span: str, mean: str, std: str) -> Contract:
-    """A contract that says what the options do, of the picture that comes in; ``span`` is that of both ends.
+    """The contract of the options, for the input picture; ``span`` applies to input and output.
 
     Raises:
-        BadInput: an option has no such form.
+        BadInput: an option is malformed.
     """
     both: Mapping[str, Any] = {"range": _range(span)} if span else {}
     numbers: Mapping[str, Any] = {

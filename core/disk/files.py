@@ -1,7 +1,7 @@
-"""Files and folders that are written whole or not at all, and their digests.
+"""Atomic writing of files and folders, and their digests.
 
-An existing file is replaced by a file, a folder by a folder, and nothing else by anything. Outputs that a user names
-are claimed first (``clearport.disk.outputs``): then what has come to be at the place meanwhile is never replaced.
+A file replaces only a file, a folder only a folder. Outputs that a user names are claimed first
+(``clearport.disk.outputs``): files that appear at their path meanwhile are never replaced.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from clearport.errors import BadInput
 
 _CHUNK = 1 << 20
 _PATIENCE_S = 10.0
-"""How long a write waits for another one to the same place."""
+"""The maximum wait for another write to the same path."""
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full: free some space and run the command again",
@@ -49,7 +49,7 @@ _ADVICE = {
 def explain(error: OSError, path: Path) -> BadInput:
     """An operating-system error as a message that names the file and what to do.
 
-    The file is the one that the system named; ``path`` where it named none.
+    The file is the one named by the system, else ``path``.
     """
     named = error.filename if isinstance(error.filename, (str, bytes)) and error.filename else None
     where = Path(os.fsdecode(named)) if named is not None else _full_place(error, path)
@@ -57,12 +57,12 @@ def explain(error: OSError, path: Path) -> BadInput:
 
 
 def advice(error: OSError) -> str | None:
-    """What a well-known error means for the user; None for others."""
+    """Advice for a well-known error; None for others."""
     return _ADVICE.get(error.errno or 0)
 
 
 def _full_place(error: OSError, path: Path) -> Path:
-    """Where the disk is full: temporary files may lie on another one than ``path``."""
+    """The location of the full disk: temporary files may be on another disk than ``path``."""
     own, scratch = _free(path), _free(Path(tempfile.gettempdir()))
     if error.errno in {errno.ENOSPC, errno.EDQUOT} and scratch < _CHUNK <= own:
         return Path(tempfile.gettempdir())
@@ -80,14 +80,14 @@ def _free(path: Path) -> int:
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary path beside ``target`` that replaces it when the block ends well and vanishes when it does not.
+    """A temporary path beside ``target`` that replaces it if the block succeeds and is removed if it fails.
 
     Works for files and for folders; an existing folder is swapped out and removed only after the new one
-    is in its place. A symbolic link stays, and what it leads to is replaced.
+    is in its place. A symbolic link stays, and its target is replaced.
 
     Raises:
-        BadInput: the disk is full, the place cannot be written, something of another kind is there, or it has changed
-            since it was claimed: then the finished work is kept beside it, and the message tells where.
+        BadInput: the disk is full, the path cannot be written, is of another kind, or has changed since it was claimed:
+            then the finished output is kept beside it, and the message names its path.
     """
     place = real(target)
     temporary = leftovers.temporary(place)
@@ -100,7 +100,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
             finally:
                 leftovers.remove(temporary)
     except BrokenPipeError:
-        raise  # whoever read what we print has gone: nothing is wrong with the file
+        raise  # the reader of our output has closed it: the file itself is fine
     except Taken as taken:
         raise BadInput(f"{target}: {taken}") from taken
     except OSError as error:
@@ -111,7 +111,7 @@ def real(path: Path) -> Path:
     """``path`` without its symbolic links.
 
     Raises:
-        BadInput: they run in a circle, or the system cannot follow it.
+        BadInput: they form a loop, or the system cannot resolve them.
     """
     try:
         return Path(os.path.realpath(path))
@@ -121,7 +121,7 @@ def real(path: Path) -> Path:
 
 @contextmanager
 def _alone(place: Path) -> Iterator[Claim | None]:
-    """The claim on ``place``, or a lock on it for as long as the block takes."""
+    """The claim on ``place``, or a lock on it for the duration of the block."""
     claim = claim_of(place)
     if claim is not None:
         yield claim
@@ -142,7 +142,7 @@ def _alone(place: Path) -> Iterator[Claim | None]:
 
 
 def _about(error: OSError, temporary: Path, target: Path) -> BadInput:
-    """``explain``, in which the temporary path is called by the name that it was to get."""
+    """``explain``, with the final name in place of the temporary one."""
     said = str(explain(error, target))
     return BadInput(said.replace(str(temporary), str(target)))
 
@@ -151,7 +151,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` atomically and durably.
 
     Raises:
-        BadInput: the disk is full, or the place cannot be written.
+        BadInput: the disk is full, or the path cannot be written.
     """
     try:
         if is_stream(path):
@@ -166,7 +166,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether something is there that is written into and never replaced, such as ``/dev/stdout``."""
+    """Whether the path is written into and never replaced, such as ``/dev/stdout``."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -175,7 +175,7 @@ def is_stream(path: Path) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, atomically; what Unicode cannot hold, as in odd file names, becomes a question mark."""
+    """Write ``text`` as UTF-8, atomically; unencodable characters (from odd file names) become question marks."""
     write_bytes(path, text.encode(errors="replace"))
 
 
@@ -183,7 +183,7 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a file, atomically.
 
     Raises:
-        BadInput: the disk is full, or the place cannot be written.
+        BadInput: the disk is full, or the path cannot be written.
     """
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)

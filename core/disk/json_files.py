@@ -1,8 +1,8 @@
-"""Every JSON file that clearport reads comes through here: regular files of a stated length that say one thing.
+"""Strict reading of JSON: regular files of bounded length with unambiguous content.
 
-JSON readers differ in what they make of a repeated key, of ``NaN`` and of ``1e999``; files that hold such things are
-refused, so that a manifest means to clearport what it means to everybody. Files may come from strangers: pipes, devices
-and endless files are refused before they are read.
+JSON readers differ on duplicate keys, ``NaN`` and ``1e999``; files with these are refused, so that clearport reads a
+manifest as every other program does. Files may be untrusted: pipes, devices and endless files are refused before they
+are read.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 MOST_BYTES = 16 << 20
-"""Length of a JSON file: a manifest has about 0.1 MB, one with the raw samples of twenty devices 2 MB."""
+"""The maximum length of a JSON file: a manifest has about 0.1 MB, one with raw samples of twenty devices 2 MB."""
 MOST_DEPTH = 64
-"""How deep lists and objects may lie in each other: our own files have 8 levels."""
+"""The maximum nesting depth: our own files have 8 levels."""
 
 _Model = TypeVar("_Model", bound="BaseModel")
 
@@ -34,7 +34,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """The content of a regular file of at most ``most`` bytes; a pipe or a device is never waited for.
 
     Raises:
-        BadInput: it is missing, is no regular file, is longer, or cannot be read.
+        BadInput: it is missing, not a regular file, too long, or cannot be read.
     """
     try:
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:  # noqa: PTH123  a descriptor
@@ -64,7 +64,7 @@ def read_json(path: Path, what: str, most: int = MOST_BYTES) -> Any:
     """The value of a JSON file; ``what`` says in messages what the file should be, as in ``a scale table``.
 
     Raises:
-        BadInput: see ``read_text``; or it is not JSON, repeats a key, holds a number that is not finite, or lies deeper
+        BadInput: see ``read_text``; or it is not JSON, has a duplicate key or a non-finite number, or is nested deeper
             than ``MOST_DEPTH``.
     """
     return parse_json(read_text(path, most), f"{path}: not {what}")
@@ -76,7 +76,7 @@ def read_model(
     """A JSON file as a pydantic model; ``explained`` words the errors that the model finds, ``advice`` ends them.
 
     Raises:
-        BadInput: see ``read_json``; or the model does not take it.
+        BadInput: see ``read_json``; or the model rejects it.
     """
     from pydantic import ValidationError
 
@@ -89,7 +89,7 @@ def read_model(
 
 
 def _first(errors: list[Any]) -> str:
-    """The first error that a model found, with the field that it is in."""
+    """The first validation error of a model, with its field."""
     where = ".".join(map(str, errors[0]["loc"]))
     return f"{where}: {errors[0]['msg']}" if where else str(errors[0]["msg"])
 

@@ -1,8 +1,8 @@
-"""Temporary files and folders that tell whose they are, so that a run can remove what killed runs left behind.
+"""Temporary files and folders with recognizable names, so that a run can remove leftovers of killed runs.
 
-What is written appears first beside its place, as ``.<name>.<16 hex digits>.partial``. The last 8 digits are computed
-from the rest of the name: a file that merely looks alike is another's, and stays. Whoever writes to a place holds
-the lock of its name, which the system opens when the process ends, however it ends: what is not locked has no owner.
+Output is first written beside its path, as ``.<name>.<16 hex digits>.partial``. The last 8 digits are a checksum of the
+rest of the name: files that merely look similar are not ours, and stay. A writer holds the lock of its name, which the
+system releases when the process ends: an unlocked file has no owner.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from clearport.disk import ours
 _PARTIAL = re.compile(r"\.(.+)\.([0-9a-f]{8})([0-9a-f]{8})\.(partial|old)", re.DOTALL)
 _SCRATCH = re.compile(r"clearport-([a-z]+)-([0-9a-f]{8})([0-9a-f]{8})")
 _LONGEST_STEM = 180
-"""Bytes of a name that its temporary names repeat: file systems take 255, and we add 30."""
+"""Bytes of a name that its temporary names repeat: file systems allow 255, and we add 30."""
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
-"""What file systems say that have no locks: there, who writes first is not known, and the swap alone decides."""
+"""Errors of file systems without locks: there, the first writer is unknown, and only the swap decides."""
 
 _OWNER = f"owner{ours.LOCK}"
 
@@ -39,7 +39,7 @@ def _check(*parts: str) -> str:
 
 
 def _stem(name: str) -> str:
-    """``name`` as temporary names repeat it: cut where it is long, but still its own."""
+    """``name`` as repeated in temporary names: truncated if long, but still unique."""
     raw = os.fsencode(name)
     if len(raw) <= _LONGEST_STEM:
         return name
@@ -47,25 +47,25 @@ def _stem(name: str) -> str:
 
 
 def temporary(target: Path, kind: str = "partial") -> Path:
-    """A new hidden name beside ``target``; ``kind`` is ``partial`` (comes to be) or ``old`` (was replaced)."""
+    """A new hidden name beside ``target``; ``kind`` is ``partial`` (being written) or ``old`` (replaced)."""
     stem, token = _stem(target.name), secrets.token_hex(4)
     return target.with_name(f".{stem}.{token}{_check(stem, token, kind)}.{kind}")
 
 
 def kept(target: Path) -> Path:
-    """A new visible name beside ``target``, for finished work that cannot take its place."""
+    """A new visible name beside ``target``, for a finished output that cannot replace it."""
     suffix = target.suffix if len(target.suffix) < 20 else ""
     stem = _stem(target.name.removesuffix(suffix))
     return target.with_name(f"{stem}.kept-{secrets.token_hex(3)}{suffix}")
 
 
 def lock_for(target: Path) -> FileLock:
-    """The lock of whoever writes to ``target``. Its file lies beside it and goes when the lock is released."""
+    """The writer's lock on ``target``. Its file lies beside ``target`` and is removed on release."""
     return FileLock(target.with_name(f".{_stem(target.name)}{ours.LOCK}"), thread_local=False)
 
 
 def release(lock: FileLock) -> None:
-    """Open a lock that is held, and remove its file (whoever waits for it sees that, and makes another)."""
+    """Release a held lock, and remove its file (waiting processes notice, and create another)."""
     with suppress(OSError):
         Path(lock.lock_file).unlink()
     lock.release()
@@ -73,7 +73,7 @@ def release(lock: FileLock) -> None:
 
 @contextmanager
 def _unowned(lock: FileLock) -> Iterator[bool]:
-    """Whether nobody holds ``lock``; nobody gets it within the block."""
+    """Whether nobody holds ``lock``; within the block nobody can acquire it."""
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError):
@@ -86,7 +86,7 @@ def _unowned(lock: FileLock) -> Iterator[bool]:
 
 
 def remove(path: Path) -> None:
-    """Remove a temporary file or folder; errors are left alone, as there is one already that matters more."""
+    """Remove a temporary file or folder; errors are ignored, since a more important one is pending."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return
@@ -95,10 +95,10 @@ def remove(path: Path) -> None:
 
 
 def retire(folder: Path, place: Path) -> Path | None:
-    """Remove a bundle that another one has replaced at ``place``: its own files, and nothing else.
+    """Remove a bundle that was replaced at ``place``: its own files, and nothing else.
 
     Returns:
-        Where the rest is kept, if there is any: files that came into the folder at the last moment.
+        The path of remaining files, if any: those added to the folder at the last moment.
     """
     for name in (ours.MANIFEST, ours.SUMS, *ours.REPORTS, *ours.added(folder), *(ours.bundle_files(folder) or ())):
         with suppress(OSError):
@@ -116,14 +116,13 @@ def retire(folder: Path, place: Path) -> Path | None:
 
 
 def sweep(folder: Path, held: Path | None = None) -> None:
-    """Remove what killed runs left in ``folder``: half-written files, half-built folders and locks.
+    """Remove leftovers of killed runs in ``folder``: half-written files, half-built folders and locks.
 
-    ``held`` is a place whose lock the caller has, so that nobody else writes there. A bundle that was moved aside and
-    whose successor never came is put back.
+    ``held`` is a path whose lock the caller holds. A bundle that was moved aside but never replaced is put back.
     """
     found: dict[str, list[Path]] = {}
     for entry in _entries(folder):
-        with suppress(OSError):  # it is gone meanwhile
+        with suppress(OSError):  # it has been removed meanwhile
             if (stem := _stem_of(entry)) is not None:
                 found.setdefault(stem, []).append(folder / entry.name)
     for stem, paths in found.items():
@@ -136,7 +135,7 @@ def sweep(folder: Path, held: Path | None = None) -> None:
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder; nothing where it cannot be read."""
+    """The entries of a folder; none if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)
@@ -145,7 +144,7 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
 
 
 def _stem_of(entry: os.DirEntry[str]) -> str | None:
-    """The name behind one of ours; None for what is not. A lock is an empty file."""
+    """The original name of one of our temporary names; None for others. A lock is an empty file."""
     name = entry.name
     if name.startswith(".") and name.endswith(ours.LOCK):
         empty = entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size == 0
@@ -169,7 +168,7 @@ def _clear(path: Path, place: Path) -> None:
 
 
 def _completes(path: Path, place: Path) -> bool:
-    """Whether ``path`` is the list of checksums of the manifest beside it: its run was killed between the two."""
+    """Whether ``path`` is the checksum list for the manifest beside it: its run was killed between the two."""
     if place.name != ours.SUMS:
         return False
     with suppress(OSError):
@@ -183,7 +182,7 @@ _TRIES = 100
 
 
 def _owned_folder(kind: str) -> tuple[Path, FileLock | None]:
-    """A new folder with its lock; None where another run took it for a dead one's before it was locked."""
+    """A new locked folder; None if another run removed it as a leftover before it was locked."""
     token = secrets.token_hex(4)
     folder = Path(tempfile.gettempdir(), f"clearport-{kind}-{token}{_check(kind, token)}")
     folder.mkdir(mode=0o700)
@@ -196,15 +195,15 @@ def _owned_folder(kind: str) -> tuple[Path, FileLock | None]:
 
 
 class Scratch:
-    """A folder for temporary files that the next run removes where this one is killed. ``kind``: lowercase letters.
+    """A folder for temporary files, which the next run removes if this one is killed. ``kind``: lowercase letters.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
 
     def __init__(self, kind: str) -> None:
         self._lock: FileLock | None = None
-        if Path(tempfile.gettempdir()) in _OWN:  # what owns that one owns all in it
+        if Path(tempfile.gettempdir()) in _OWN:  # its owner owns everything in it
             self.folder = Path(tempfile.mkdtemp(prefix=f"{kind}-"))
             return
         sweep_scratch()
@@ -233,7 +232,7 @@ def sweep_scratch() -> None:
     """Remove the scratch folders of killed runs."""
     for entry in _entries(tempfile.gettempdir()):
         match = _SCRATCH.fullmatch(entry.name)
-        with suppress(OSError):  # it is gone meanwhile
+        with suppress(OSError):  # it has been removed meanwhile
             if match and match[3] == _check(match[1], match[2]) and _is_own_folder(entry):
                 _clear_scratch(Path(entry.path))
 
@@ -247,7 +246,7 @@ def _user() -> int:
 
 
 def _clear_scratch(folder: Path) -> None:
-    """A folder without its lock is one that is being made, or that is going."""
+    """A folder without its lock is being created or removed."""
     if not (folder / _OWNER).is_file():
         return
     with _unowned(FileLock(folder / _OWNER, thread_local=False)) as unowned:

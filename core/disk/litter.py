@@ -1,6 +1,6 @@
-"""What operating systems, file servers and tools leave in people's folders, and walking a folder without it.
+"""Walking folders without litter: files left by operating systems, file servers and tools.
 
-Bundles are passed over, too: their golden pictures are nobody's photos.
+Bundles are skipped, too: their golden pictures are not user photos.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _NAMES = frozenset(
         "__pycache__",
     }
 )
-"""In lower case, of files and folders that are not hidden; hidden ones (``.DS_Store``, ``._a.jpg``) all are litter."""
+"""Lowercase names of litter that is not hidden; hidden files (``.DS_Store``, ``._a.jpg``) all are litter."""
 
 
 def is_litter(name: str) -> bool:
-    """Whether a file or folder of this name is nobody's data: hidden, or known as a system's own."""
+    """Whether a file or folder of this name is not user data: hidden, or a known system file."""
     return name.startswith(".") or name.lower() in _NAMES
 
 
@@ -44,7 +44,7 @@ def in_litter(relative: Path) -> bool:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[Path], list[Path]]]:
-    """Every folder from ``folder`` down, with its folders and its files, each sorted; no litter, no bundles.
+    """Walk ``folder``: every folder with its subfolders and files, sorted, without litter and bundles.
 
     Linked folders are followed, each real one once. ``folder`` itself may be a bundle.
     """
@@ -61,7 +61,7 @@ def walk(folder: Path) -> Iterator[tuple[Path, list[Path], list[Path]]]:
 
 
 def litter_in(folder: Path) -> list[str]:
-    """Relative paths of the litter below ``folder``, without what lies in it; sorted. Our own locks are not named."""
+    """Relative paths of the litter below ``folder``, not of its contents; sorted, without our own locks."""
     found: list[Path] = []
     for here, _, _ in walk(folder):
         found += [path.relative_to(folder) for path in here.iterdir() if _is_named(path.name)]

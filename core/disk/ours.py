@@ -1,6 +1,6 @@
-"""Ours or theirs: whether what lies at a path was written by clearport, told by its content, not by its name alone.
+"""Detect whether clearport wrote a file, from its content, not its name alone.
 
-Nothing of a file is believed that is not needed for the verdict: a file that cannot be read is theirs.
+An unreadable file counts as not ours.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 REPORTS = ("report.html", "report.md")
 SIGNATURE = "model.sig"
-"""A signature of a bundle in the format of OpenSSF model signing, under the name that its own tool gives it."""
+"""A bundle's signature in the format of OpenSSF model signing, under the name used by its own tool."""
 PULLED = "pulled.json"
-"""Where a bundle was pulled from, and which of its artifacts were left out."""
+"""The source of a pulled bundle, and its omitted artifacts."""
 UNLISTED = (SUMS, *REPORTS, SIGNATURE, PULLED)
-"""Files of a bundle that its list of checksums does not name."""
+"""Files of a bundle that its checksum list omits."""
 LOCK = ".clearport-lock"
-"""How the names of locks end."""
+"""Suffix of lock files."""
 
 SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-"""What file managers leave in every folder that they show, and make again: nobody's work."""
+"""Files that file managers create in every folder that they show."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_JSON = 64 << 20
@@ -38,17 +38,17 @@ _MANIFEST_FIELDS = {"schema_version", "model", "pixel_contract", "artifacts", "s
 _MODEL_FIELDS = {"name", "scale", "weights_sha256"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 JUNIT_HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<!-- written by clearport -->\n<testsuites '
-"""How JUnit reports of ours begin."""
+"""The start of our JUnit reports."""
 
 NPY_MARK = b"\nclearport run\n"
-"""Behind the numbers of an array that ``clearport run`` wrote."""
+"""The mark after the data of an array written by ``clearport run``."""
 _NPY = b"\x93NUMPY"
 PNG_MARK = b"Software\0clearport"
-"""The content of the tEXt chunk that pictures of ``clearport run`` have right after their header."""
+"""The content of the tEXt chunk right after the header in pictures of ``clearport run``."""
 
 
 def read_json(path: Path) -> Any:
-    """The JSON document in a regular file; None where there is none that can be read."""
+    """The JSON document in a regular file; None if it cannot be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > _MOST_JSON:
             return None
@@ -58,7 +58,7 @@ def read_json(path: Path) -> Any:
 
 
 def bundle_files(folder: Path) -> Mapping[str, str] | None:
-    """Relative path -> SHA-256 of the files of a bundle, by its manifest; None where the folder is no bundle of ours.
+    """Relative path -> SHA-256 of the files of a bundle, by its manifest; None if the folder is not our bundle.
 
     A manifest of an earlier or later version of clearport counts, too; another program's ``manifest.json`` does not.
     """
@@ -79,9 +79,9 @@ def is_bundle(folder: Path) -> bool:
 
 
 def foreign(folder: Path, files: Mapping[str, str]) -> Iterator[str]:
-    """Relative paths of what lies in a bundle's folder and is not as clearport wrote it: files, links, empty folders.
+    """Relative paths in a bundle's folder that clearport did not write: files, links, empty folders.
 
-    A file of the bundle whose content was changed is among them; its manifest, checksums and reports are its own.
+    They include changed files of the bundle; its manifest, checksums and reports are its own.
     """
     known = {MANIFEST, SUMS, *REPORTS, *added(folder)}
     for place, folders, names in os.walk(folder):
@@ -96,7 +96,7 @@ def foreign(folder: Path, files: Mapping[str, str]) -> Iterator[str]:
 
 
 def added(folder: Path) -> Iterator[str]:
-    """What lies beside the files of a bundle and may be replaced with it."""
+    """Files beside those of a bundle that may be replaced with it."""
     if is_signature(folder / SIGNATURE):
         yield SIGNATURE
     if is_pulled(folder / PULLED):
@@ -104,7 +104,7 @@ def added(folder: Path) -> Iterator[str]:
 
 
 def _same(folder: Path, path: str, files: Mapping[str, str]) -> bool:
-    """Whether a path is a file of the bundle, with the content that the manifest says."""
+    """Whether a path is a file of the bundle, with the content given in the manifest."""
     if path not in files or not (folder / path).is_file():
         return False
     with (folder / path).open("rb") as file:
@@ -112,7 +112,7 @@ def _same(folder: Path, path: str, files: Mapping[str, str]) -> bool:
 
 
 def is_junit(path: Path) -> bool:
-    """Whether a file is a JUnit report that clearport wrote: those of other tools have no such head."""
+    """Whether a file is a JUnit report written by clearport, by its header."""
     try:
         with path.open("rb") as file:
             return file.read(len(JUNIT_HEAD)) == JUNIT_HEAD
@@ -121,7 +121,7 @@ def is_junit(path: Path) -> bool:
 
 
 def is_bench_json(path: Path) -> bool:
-    """Whether a file is what ``clearport bench --json`` writes: a record, or the note of a run that failed."""
+    """Whether a file was written by ``clearport bench --json``: a record, or the note of a failed run."""
     found = read_json(path)
     return isinstance(found, dict) and "clearport" in found and ({"plan", "rows"} <= set(found) or "error" in found)
 
@@ -133,7 +133,7 @@ def is_signature(path: Path) -> bool:
 
 
 def is_pulled(path: Path) -> bool:
-    """Whether a file is what ``clearport pull`` says of a bundle."""
+    """Whether a file is a note of ``clearport pull``."""
     found = read_json(path)
     return isinstance(found, dict) and {"schema_version", "store", "version", "left_out"} <= set(found)
 
@@ -179,7 +179,7 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def is_png(path: Path, *, marked: bool = False) -> bool:
-    """Whether a file begins as a PNG does; ``marked``: as one that ``clearport run`` wrote."""
+    """Whether a file is a PNG, by its header; ``marked``: one written by ``clearport run``."""
     try:
         with path.open("rb") as file:
             head = file.read(len(_PNG) + 25 + 8 + len(PNG_MARK))

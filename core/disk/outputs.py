@@ -2,11 +2,11 @@
 
     with claimed(OutFile(path, "--junit", "a JUnit report", ours.is_junit), reads=(bundle,)):
         ...                        # minutes of work
-        write_text(path, text)     # what came to be at the path meanwhile is never replaced
+        write_text(path, text)     # a file that appeared meanwhile is never replaced
 
-A claim says at once what would go wrong after the work: a folder where a file is wanted, a full disk, a place that
-cannot be written, somebody else's file, an input, another clearport that writes there. It removes what killed runs left
-in the place, and makes the folders on the way, which go again where nothing is written.
+A claim reports immediately what would fail after the work: a folder instead of a file, a full disk, an unwritable path,
+a file not written by clearport, an input, another clearport process writing there. It removes leftovers of killed runs,
+and creates parent folders, which are removed again if nothing is written.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from clearport.disk.swap import Claim, claim_of, enter, identity, leave, unknown
 from clearport.errors import BadInput
 
 _ROOM = 1 << 16
-"""Bytes for which there must be room at least."""
+"""The minimum free space, in bytes."""
 
 _MOST_NAMED = 3
 
@@ -36,12 +36,12 @@ class OutFile:
 
     Attributes:
         path: where.
-        option: what the user calls it, such as ``--junit``.
-        what: what it is, with its article.
-        ours: whether an existing file is such a one, and may be replaced.
+        option: the option that names it, such as ``--junit``.
+        what: its description, with an article.
+        ours: whether an existing file is of this kind and may be replaced.
         keep: refuse to replace even ours; the text says what to do.
-        room: bytes that it will take at least.
-        inside: it may lie within a folder that is read.
+        room: its minimum size in bytes.
+        inside: it may be inside an input folder.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class OutFile:
     inside: bool = False
 
     def objection(self, place: Path) -> str | None:
-        """What speaks against writing to ``place``, as far as what is there now."""
+        """The objection to writing to ``place``, given its current content."""
         if place.is_dir() or str(self.path).endswith(("/", os.sep)):
             return f"it is a folder; {self.option} wants the name of a file"
         if not os.path.lexists(place):
@@ -64,13 +64,13 @@ class OutFile:
             return f"a file is there that is not {self.what}; it is left alone: name another, or move it away"
         if self.keep:
             return self.keep
-        with place.open("r+b"):  # some files can be read only, whatever their folder allows
+        with place.open("r+b"):  # some files are read-only, whatever their folder allows
             return None
 
 
 @dataclass(frozen=True)
 class OutFolder:
-    """A folder to which files are added; what is in it stays. ``shared``: others may add to it at the same time."""
+    """A folder that files are added to; its content stays. ``shared``: others may add to it at the same time."""
 
     path: Path
     option: str
@@ -87,7 +87,7 @@ class OutFolder:
 
 @dataclass(frozen=True)
 class OutBundle:
-    """A bundle to be made: a folder that appears whole. ``force``: in the place of another bundle."""
+    """A bundle to be written: a folder that appears complete. ``force``: it may replace another bundle."""
 
     path: Path
     option: str = "--out"
@@ -129,13 +129,13 @@ def _theirs(names: Sequence[str]) -> str | None:
 
 @contextmanager
 def claimed(*outputs: Output | None, reads: Sequence[Path] = ()) -> Iterator[None]:
-    """Hold outputs for as long as the block takes; None is an output that was not asked for.
+    """Hold outputs for the duration of the block; None is an output that was not requested.
 
     A folder that files are added to may be claimed again by this process.
 
     Args:
         outputs: what will be written.
-        reads: files and folders that the work reads. No output may be one of them, or lie within such a folder.
+        reads: input files and folders. No output may be one of them, or inside such a folder.
 
     Raises:
         BadInput: an output cannot be written; nothing was done.
@@ -173,14 +173,14 @@ def _input(output: Output, place: Path, reads: Sequence[Path]) -> str | None:
 
 @contextmanager
 def _held(output: Output, place: Path) -> Iterator[None]:
-    """Folders on the way, the lock, room for a few bytes; and all of that away again."""
+    """Create parent folders, take the lock, check free space; and undo all of it."""
     made = _make_parents(output, place)
     try:
         with _locked(output, place):
             folder = place if isinstance(output, OutFolder) else place.parent
             leftovers.sweep(folder, held=place)
             _try(output, folder)
-            _check(output, place, ())  # again: until the lock was ours another run may have written there
+            _check(output, place, ())  # again: another run may have written there before we held the lock
             claim = Claim(place, identity(place))
             enter(claim)
             try:
@@ -199,7 +199,7 @@ def _make_parents(output: Output, place: Path) -> list[Path]:
     try:
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
-        os.scandir(wanted).close()  # what is no folder is told here
+        os.scandir(wanted).close()  # reports a parent that is not a folder
     except OSError as error:
         raise explain(error, output.path) from error
     return missing[::-1]

@@ -1,4 +1,4 @@
-"""How finished work takes its place: in one step of the file system, and never over what somebody else put there."""
+"""Moving finished output to its path: in one atomic step, and never over files that appeared there meanwhile."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Identity = tuple[int, int, int, int]
 
 
 class Taken(Exception):
-    """The place has another file or folder now than when it was claimed; says what became of the work."""
+    """The path has another file or folder now than when it was claimed; the message says where the output is."""
 
 
 def identity(place: Path) -> Identity | None:
-    """What tells a file or folder from another one at the same path; None where there is nothing.
+    """The identity of a file or folder at a path; None if the path does not exist.
 
-    The content of a folder is looked at when it is replaced, its time changes with each file in it.
+    The content of a folder is checked when it is replaced, since its time changes with each file in it.
     """
     try:
         found = place.lstat()
@@ -38,7 +38,7 @@ def identity(place: Path) -> Identity | None:
 
 @dataclass
 class Claim:
-    """A place that this process writes to: what was there when it was looked at last, and where refused work went."""
+    """A claimed path: its identity when last checked, and the location of refused output."""
 
     place: Path
     expected: Identity | None
@@ -66,10 +66,10 @@ def leave(claim: Claim) -> None:
 def swap_in(temporary: Path, place: Path, claim: Claim | None) -> None:
     """Put ``temporary`` at ``place``.
 
-    Without a claim a file replaces a file, and a folder a folder, whatever they are.
+    Without a claim, a file replaces any file, and a folder any folder.
 
     Raises:
-        Taken: what is there is of another kind, or not what was claimed.
+        Taken: the path is of another kind, or has changed since it was claimed.
         OSError: the file system refuses.
     """
     expected = claim.expected if claim is not None else identity(place)
@@ -107,22 +107,22 @@ def _is_empty(place: Path) -> bool:
 
 
 def _is(old: Path, expected: Identity | None) -> bool:
-    """Whether what was at the place is what was claimed, with nothing in it that is not ours."""
+    """Whether the replaced file or folder is the claimed one, with only our files in it."""
     if identity(old) != expected:
         return False
     return not old.is_dir() or not unknown_in(old)
 
 
 def unknown_in(folder: Path) -> list[str]:
-    """Relative paths in a bundle's folder that are not as clearport wrote them; of a folder without a bundle, all."""
+    """Relative paths in a bundle's folder that clearport did not write; all, if the folder is not a bundle."""
     return list(ours.foreign(folder, ours.bundle_files(folder) or {}))
 
 
 def _move(temporary: Path, place: Path) -> bool:
-    """To where nothing is, or an empty folder; false where something came there at the last moment."""
+    """Rename to a free path or over an empty folder; false if something appeared there at the last moment."""
     try:
         if temporary.is_dir():
-            temporary.rename(place)  # an empty folder gives way, and nothing else
+            temporary.rename(place)  # only an empty folder is replaced
         elif not _rename(temporary, place, _RENAME_NOREPLACE):
             _link(temporary, place)
     except (FileExistsError, IsADirectoryError, NotADirectoryError):
@@ -146,7 +146,7 @@ def _link(temporary: Path, place: Path) -> None:
 
 
 def _replaced(temporary: Path, place: Path, *, careful: bool) -> bool:
-    """Where the file system cannot exchange two names."""
+    """Fallback if the file system cannot exchange two names."""
     if not temporary.is_dir():
         temporary.replace(place)
         return True
@@ -171,7 +171,7 @@ def _discard(old: Path, place: Path, *, careful: bool) -> None:
 
 
 def _keep(temporary: Path, place: Path, claim: Claim | None, error: OSError | None = None) -> None:
-    """Keep work that cannot take its place, and say so."""
+    """Keep output that cannot be moved to its path, and raise an error that says so."""
     why = (
         f"it cannot be replaced ({error.strerror})"
         if error
@@ -189,7 +189,7 @@ def _keep(temporary: Path, place: Path, claim: Claim | None, error: OSError | No
 
 @cache
 def _renameat2() -> Any:
-    """The system's ``renameat2``, which exchanges two names in one step; None where there is none."""
+    """The system's ``renameat2``, which exchanges two names atomically; None if unavailable."""
     if not sys.platform.startswith("linux"):
         return None
     with suppress(OSError, AttributeError):
@@ -200,10 +200,10 @@ def _renameat2() -> Any:
 
 
 def _rename(source: Path, target: Path, how: int) -> bool:
-    """Rename as asked; false where this cannot be done so.
+    """Rename with these flags; false if that is not supported.
 
     Raises:
-        FileExistsError: something is there, and it was not to be replaced.
+        FileExistsError: the path exists, and replacing was not allowed.
     """
     function = _renameat2()
     if function is None:

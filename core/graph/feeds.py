@@ -1,7 +1,7 @@
-"""What a network is run on: a value for each of its inputs, made from a photo, from noise or from what the user gave.
+"""Network inputs: a value for each input, made from a photo, from noise or from user files.
 
 A *sample* holds pictures as 8-bit levels, uint8 (H, W, C), colors in the order RGB(A), and everything else as real
-values in the shape of the network. A *feed* holds all of them as the network takes them: float32, NCHW, in their range
+values in the shape of the network. A *feed* holds all of them in the network's format: float32, NCHW, in their range
 (an index: int64). Both are keyed by the inputs' names; the first entry is the input that gives the size.
 """
 
@@ -29,14 +29,14 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 _SMOOTH = 8
 _DEVIATIONS = 4.0
 _UNBOUNDED = (-2.0, 2.0)
-"""Where the values of an input have no known bounds, most of a normal distribution."""
+"""The range of inputs without known bounds: most of a normal distribution."""
 
 
 def sample_of(specs: Sequence[TensorSpec], photo: Image8, number: int = 0) -> Sample:
-    """Inputs made of a photo (H, W, 3): each as its kind has it, at the photo's size.
+    """Inputs made from a photo (H, W, 3), each according to its kind, at the photo's size.
 
-    Further pictures are the same scene, a little aside and brighter or darker; maps are smooth; states are zero;
-    vectors, scalars and indices are drawn within their range. ``number`` tells photos of one set apart.
+    Further pictures are the same scene, slightly shifted and brighter or darker; maps are smooth; states are zero;
+    vectors, scalars and indices are drawn within their range. ``number`` is the photo's index in its set.
     """
     size, pictures = Size(*photo.shape[:2]), [spec for spec in specs if spec.is_picture]
     generator = np.random.default_rng([17, number])
@@ -51,7 +51,7 @@ def sample_of(specs: Sequence[TensorSpec], photo: Image8, number: int = 0) -> Sa
 
 
 def feed_of(specs: Sequence[TensorSpec], sample: Sample) -> Feed:
-    """A sample as the network takes it.
+    """Convert a sample to the network's format.
 
     Raises:
         BadInput: an input is missing.
@@ -71,14 +71,14 @@ def _real(spec: TensorSpec, sample: Sample) -> Array:
 
 
 def stored_colors(picture: Array, color: str) -> Array:
-    """A picture (H, W, C) in RGB(A) with its channels in the order that ``color`` says, or back."""
+    """A picture (H, W, C) converted from RGB(A) to the channel order ``color``, or back."""
     if not color.startswith("BGR"):
         return picture
     return picture[..., [2, 1, 0, *range(3, picture.shape[-1])]]
 
 
 def noise(specs: Sequence[TensorSpec], size: Size) -> Feed:
-    """Uniform noise over the range of each input; states too, so that what reads them is seen."""
+    """Uniform noise over the range of each input, also for states, so that their consumers are tested."""
     generator = np.random.default_rng(0)
     return {spec.name: _noise(spec, shape_at(spec, size), generator) for spec in ordered(specs)}
 
@@ -115,8 +115,8 @@ def area(feed: Mapping[str, Array]) -> int:
 
 
 def spans(outputs: Sequence[TensorSpec], results: Sequence[Sequence[Array]]) -> list[float]:
-    """What errors of each output are shares of: a picture's range, and four deviations of anything else, which is about
-    what a photo's range is to it. ``results`` are the outputs for some feeds.
+    """Reference span of each output's errors: a picture's range, and four standard deviations otherwise, which is about
+    a photo's range, too. ``results`` are the outputs for some feeds.
     """
     found = []
     for index, spec in enumerate(outputs):
@@ -132,9 +132,9 @@ def spans(outputs: Sequence[TensorSpec], results: Sequence[Sequence[Array]]) -> 
 def returned(
     inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], feed: Mapping[str, Array], results: Mapping[str, Array]
 ) -> Feed:
-    """The feed of a recurrent network's next step: its states are those that the last step gave.
+    """The feed of a recurrent network's next step, with the states of the last step.
 
-    States go by their order; those that no output has the shape of stay as they are.
+    States are matched by order; those without an output of the same shape are unchanged.
     """
     given = [results[spec.name] for spec in outputs if spec.kind == "state"]
     found = dict(feed)
@@ -168,7 +168,7 @@ def _value(spec: TensorSpec, photo: Image8, shape: tuple[int, ...], generator: n
 
 
 def _smoothed(photo: Image8) -> Array:
-    """Means over blocks, spread again: without the edges of objects, as flows and depths mostly are."""
+    """Block means, upsampled: without object edges, like most flows and depths."""
     height, width = photo.shape[:2]
     rows, columns = (np.minimum(np.arange(n) // _SMOOTH, max(0, n // _SMOOTH - 1)) for n in (height, width))
     if height < _SMOOTH or width < _SMOOTH:
@@ -197,7 +197,7 @@ def _channels(photo: Array, color: str, shape: tuple[int, ...], full: float = 1.
     )
     alpha = [full * np.add.outer(np.arange(height), np.arange(width)) / max(1, height + width - 2)]
     planes = [*bases, *(alpha if color.endswith("A") else [])]
-    while len(planes) < count:  # more channels than colors: the same, ever farther aside
+    while len(planes) < count:  # more channels than colors: the same, shifted further
         planes.append(np.roll(planes[len(planes) % len(bases)], len(planes) // len(bases), axis=1))
     return np.stack(planes[:count], axis=-1)
 

@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
 
 OPSET = 20
-"""The ONNX operator set of every graph."""
+"""The ONNX opset of every graph."""
 
 IR_VERSION = 9
-"""The least version of ONNX's file format that has ``OPSET`` (onnx/docs/Versioning.md): older runtimes read it too."""
+"""The lowest ONNX IR version that supports ``OPSET`` (onnx/docs/Versioning.md): older runtimes read it too."""
 
 
 class MalformedGraph(ValueError):
-    """A graph that breaks ONNX's rules or clearport's: an error in a pass, not in what the user gave."""
+    """A graph that violates ONNX's or clearport's rules: a bug in a pass, not an error of the user."""
 
 
 @dataclass(frozen=True)
 class Activation:
-    """A clamp that follows an operator: the real value is cut to ``lo``..``hi`` (``hi`` may be infinite)."""
+    """A clamp after an operator: the real value is clipped to ``lo``..``hi`` (``hi`` may be infinite)."""
 
     kind: Literal["relu", "clip"]
     lo: float
@@ -46,7 +46,7 @@ def clone(graph: Graph) -> Graph:
 
 
 def constant(value: ir.Value | None) -> Array | None:
-    """The array of an initializer or of a Constant node's output; None for anything that is computed."""
+    """The array of an initializer or of a Constant node's output; None for computed values."""
     import onnx_ir as ir
 
     if value is None:
@@ -56,13 +56,13 @@ def constant(value: ir.Value | None) -> Array | None:
 
 
 def scalar(value: ir.Value | None) -> float | None:
-    """The number of a constant with one element; None for anything else."""
+    """The value of a constant with one element; None otherwise."""
     array = constant(value)
     return float(array.reshape(-1)[0]) if array is not None and array.size == 1 else None
 
 
 def operand(node: ir.Node, index: int) -> ir.Value | None:
-    """Input ``index`` of ``node``, or None where it is left out."""
+    """Input ``index`` of ``node``, or None if it is omitted."""
     return node.inputs[index] if index < len(node.inputs) else None
 
 
@@ -90,47 +90,47 @@ def name_of(value: ir.Value) -> str:
 
 
 def producer(value: ir.Value) -> ir.Node | None:
-    """The node that writes ``value``; None for inputs and initializers."""
+    """The producer of ``value``; None for inputs and initializers."""
     return value.producer()
 
 
 def consumers(value: ir.Value) -> tuple[ir.Node, ...]:
-    """The nodes that read ``value``, each once."""
+    """The consumers of ``value``, each once."""
     return tuple(value.consumers())
 
 
 def only_consumer(value: ir.Value) -> ir.Node | None:
-    """The one node that reads ``value``; None if there are several uses or it leaves the graph."""
+    """The only consumer of ``value``; None if there are several uses or it is a graph output."""
     uses = tuple(value.uses())
     return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
 
 
 def attr_int(node: ir.Node, name: str, default: int) -> int:
-    """An integer attribute, or ``default`` where it is not set."""
+    """An integer attribute, or ``default`` if it is not set."""
     found = node.attributes.get(name)
     return default if found is None else found.as_int()
 
 
 def attr_float(node: ir.Node, name: str, default: float) -> float:
-    """A float attribute, or ``default`` where it is not set."""
+    """A float attribute, or ``default`` if it is not set."""
     found = node.attributes.get(name)
     return default if found is None else found.as_float()
 
 
 def attr_str(node: ir.Node, name: str, default: str) -> str:
-    """A string attribute, or ``default`` where it is not set."""
+    """A string attribute, or ``default`` if it is not set."""
     found = node.attributes.get(name)
     return default if found is None else found.as_string()
 
 
 def attr_ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
-    """A list of integers, or ``default`` where it is not set."""
+    """A list of integers, or ``default`` if it is not set."""
     found = node.attributes.get(name)
     return default if found is None else tuple(found.as_ints())
 
 
 def clamp_of(node: ir.Node) -> Activation | None:
-    """What a Relu or a Clip with constant bounds cuts to; None for every other node."""
+    """The bounds of a Relu or a Clip with constant bounds; None for every other node."""
     if node.op_type == "Relu":
         return Activation("relu", 0.0, math.inf)
     if node.op_type != "Clip":
@@ -146,19 +146,19 @@ def clamp_of(node: ir.Node) -> Activation | None:
 
 
 def fused_activation(node: ir.Node) -> Activation | None:
-    """The Relu or Clip that is the only consumer of what ``node`` writes, so that a kernel can do both at once."""
+    """The Relu or Clip that is the only consumer of ``node``'s output, so that a kernel can fuse both."""
     follower = only_consumer(node.outputs[0])
     return None if follower is None else clamp_of(follower)
 
 
 def activations(graph: Graph) -> dict[str, Activation]:
-    """Output name of an operator -> the clamp that only it feeds."""
+    """Output name of an operator -> the clamp that is its only consumer."""
     found = ((node, fused_activation(node)) for node in graph.model.graph)
     return {name_of(node.outputs[0]): clamp for node, clamp in found if clamp is not None}
 
 
 def new_constant(graph: ir.Graph, name: str, array: npt.ArrayLike) -> ir.Value:
-    """Register ``array`` as an initializer under ``name``, made unique with a number where it is taken."""
+    """Register ``array`` as an initializer under ``name``, made unique with a number if it is taken."""
     import numpy as np
     import onnx_ir as ir
 
@@ -182,23 +182,23 @@ def channels(value: ir.Value) -> int:
 
 
 def computed(body: ir.Graph) -> Iterator[ir.Node]:
-    """Every node that computes something, in order: all but those that hold a constant."""
+    """Every node except constants, in order."""
     return (node for node in body if node.op_type != "Constant")
 
 
 def values(graph: Graph) -> Iterator[ir.Value]:
-    """The input, then every value that a node writes, in order."""
+    """The input, then the outputs of every node, in order."""
     yield from graph.model.graph.inputs
     for node in graph.model.graph:
         yield from node.outputs
 
 
 def check(graph: Graph) -> Graph:
-    """The same graph with shapes inferred, after the ONNX checker and clearport's own rules accepted it.
+    """The same graph with inferred shapes, after validation by the ONNX checker and clearport's own rules.
 
     Raises:
-        MalformedGraph: the checker refuses it, a value's rank is unknown, or its inputs and outputs are
-            not as many as the contract has.
+        MalformedGraph: the checker rejects it, a value's rank is unknown, or its inputs and outputs do not match the
+            contract in number.
     """
     import onnx
 
@@ -221,7 +221,7 @@ def check(graph: Graph) -> Graph:
 
 
 def _infer_shapes(model: ir.Model) -> None:
-    """Infer shapes in place; onnx_ir only logs, with a traceback, that they contradict each other."""
+    """Infer shapes in place; onnx_ir only logs contradictions, with a traceback."""
     from onnx_ir.passes import common
 
     logger, caught = logging.getLogger(common.ShapeInferencePass.__module__), _Errors()
@@ -237,7 +237,7 @@ def _infer_shapes(model: ir.Model) -> None:
 
 
 class _Errors(logging.Handler):
-    """Keeps the exceptions that are logged."""
+    """Collects logged exceptions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -261,12 +261,12 @@ def to_bytes(model: ir.Model) -> bytes:
 
 
 def session(model: ir.Model, as_written: bool = False) -> Session:
-    """ONNX Runtime's session of a model in memory, on one thread of the CPU, quiet; ``sessions_by`` may move it.
+    """A quiet single-threaded ONNX Runtime CPU session of a model in memory; ``sessions_by`` may redirect it.
 
-    It computes what the model says: left to itself, ONNX Runtime (1.31) rounds float weights that lie between
-    quantized activations to 8 bit with one scale for the tensor, which costs 12 dB. Its arena, which keeps what it ever
-    held and grows by doubling, is off: a deep network at 360x640 takes 0.26 GB instead of 0.65. ``as_written`` switches
-    all optimizations off, of which some change roundings or take casts there and back for nothing.
+    It computes the model exactly: by default, ONNX Runtime (1.31) rounds float weights between quantized activations to
+    8 bits with one scale per tensor, which costs 12 dB. Its memory arena, which never shrinks and grows by doubling, is
+    off: a deep network at 360x640 needs 0.26 GB instead of 0.65. ``as_written`` disables all optimizations, some of
+    which change rounding or remove casts there and back.
     """
     return _OPENER.get()(to_bytes(model), as_written)
 
@@ -281,7 +281,9 @@ class Session(Protocol):
 
 @contextmanager
 def sessions_by(opener: Callable[[bytes, bool], Session]) -> Iterator[None]:
-    """Within the block ``session`` gives what ``opener(ONNX file, as_written)`` opens: in another process, say."""
+    """Within the block, ``session`` returns the result of ``opener(ONNX file, as_written)``, for example from another
+    process.
+    """
     token = _OPENER.set(opener)
     try:
         yield

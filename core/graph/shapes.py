@@ -1,5 +1,5 @@
-"""Shapes whose sides follow the size of the picture: symbols such as ``H``, ``2*W`` and ``H/8``, and the contract of a
-network at a size.
+"""Shapes that depend on the picture size: symbols such as ``H``, ``2*W`` and ``H/8``, and the contract of a network at
+a size.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _BATCHED = frozenset({"picture", "map"})
 
 
 def lead(specs: Sequence[TensorSpec]) -> TensorSpec:
-    """The tensor that gives a network its size: the first picture, or the first of all."""
+    """The tensor that determines a network's size: the first picture, or else the first tensor."""
     return next((spec for spec in specs if spec.is_picture), specs[0])
 
 
 def size_of(spec: TensorSpec) -> Size | None:
-    """Height and width of a tensor with four axes; None where they are free, or where it has none."""
+    """Height and width of a 4-D tensor; None if they are dynamic, or for other ranks."""
     if len(spec.shape) != 4:
         return None
     height, width = spec.shape[1:3] if spec.layout == "NHWC" else spec.shape[2:]
@@ -38,13 +38,13 @@ def size_of(spec: TensorSpec) -> Size | None:
 
 
 def multiple(side: int | str) -> tuple[Fraction, str] | None:
-    """How many times the picture's height (``H``) or width (``W``) a free side is; None for another word."""
+    """The ratio of a dynamic side to the picture's height (``H``) or width (``W``); None for other symbols."""
     match = _SYMBOL.fullmatch(side) if isinstance(side, str) else None
     return None if match is None else (Fraction(int(match[1] or 1), int(match[3] or 1)), match[2])
 
 
 def symbol(times: Fraction, of: str) -> str:
-    """The symbol of a side that is so many times the picture's height (``H``) or width (``W``)."""
+    """The symbol of a side with this ratio to the picture's height (``H``) or width (``W``)."""
     above = f"{times.numerator}*" if times.numerator != 1 else ""
     below = f"/{times.denominator}" if times.denominator != 1 else ""
     return f"{above}{of}{below}"
@@ -54,13 +54,13 @@ def shape_at(spec: TensorSpec, size: Size) -> tuple[int, ...]:
     """The shape of a tensor for pictures of ``size``.
 
     Raises:
-        BadInput: a side has a name that says nothing of its size, or is not whole there.
+        BadInput: a side's symbol does not define its size, or it is not an integer there.
     """
     return tuple(_side(spec, axis, size) for axis in range(len(spec.shape)))
 
 
 def follows(spec: TensorSpec, axis: int) -> tuple[Fraction, str] | None:
-    """How many times the picture's height or width a free side is; one of another name is that of its place."""
+    """The ratio of a dynamic side to the picture's height or width; other symbols count by their axis."""
     n = spec.shape[axis]
     places = {1: "H", 2: "W"} if spec.layout == "NHWC" else {2: "H", 3: "W"}
     if isinstance(n, int):
@@ -84,17 +84,17 @@ def _side(spec: TensorSpec, axis: int, size: Size) -> int:
 
 
 def at(specs: Sequence[TensorSpec], size: Size | None) -> tuple[TensorSpec, ...]:
-    """The same tensors for pictures of one size; as they are for None."""
+    """The same tensors for pictures of one size; unchanged for None."""
     return tuple(specs) if size is None else tuple(replace(spec, shape=shape_at(spec, size)) for spec in specs)
 
 
 def freed(specs: Sequence[TensorSpec], size: Size) -> tuple[TensorSpec, ...]:
-    """Tensors of a network that was made for one size, for any: sides become what they are of the picture's."""
+    """Tensors of a fixed-size network with dynamic sides, as ratios to the picture's."""
     return tuple(replace(spec, shape=_freed(spec, size)) for spec in specs)
 
 
 def _freed(spec: TensorSpec, size: Size) -> Shape:
-    """Sides of 1 stay: that is what global pooling leaves."""
+    """Sides of 1 stay, as after global pooling."""
     if size_of(spec) is None or len(spec.shape) != 4:
         return spec.shape
     places = {"NHWC": (1, 2), "NCHW": (2, 3)}[spec.layout]
@@ -110,7 +110,7 @@ def contract(spec: Described, scale: Scale) -> tuple[tuple[TensorSpec, ...], tup
     """Inputs and outputs of a network at any size: its own, or one RGB picture each.
 
     Raises:
-        BadInput: an input is a batch, which no artifact takes.
+        BadInput: an input has batch size above 1, which no artifact supports.
     """
     height, width = (symbol(Fraction(scale), of) for of in ("H", "W"))
     plain = (

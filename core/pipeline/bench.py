@@ -1,7 +1,7 @@
 """The artifacts of a bundle on devices: measured, estimated or simulated, each checked on the golden picture.
 
-Rows are kept as they come: a device that goes away, or Ctrl-C, loses nothing that is done, and a run with ``resume``
-does the rest.
+Rows are saved as they arrive: a lost device or Ctrl-C loses no finished row, and a run with ``resume`` completes the
+rest.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def bench_bundle(request: BenchRequest, progress: Progress = no_progress) -> BenchOutcome:
-    """Run, check and time every artifact asked for on every device asked for.
+    """Run, check and time the requested artifacts on the requested devices.
 
     Raises:
         BadInput: there is no bundle, it has no such artifact, or no such device or unit, or an output cannot be
@@ -86,7 +86,7 @@ def _units(request: BenchRequest, device: Device, address: str) -> tuple[Unit, .
 
 
 class _Recorder:
-    """The record as it grows."""
+    """The growing record."""
 
     def __init__(self, request: BenchRequest, bundle: Bundle, candidates: Sequence[Candidate], file: BenchFile) -> None:
         self.request, self._bundle, self._file = request, bundle, file
@@ -111,11 +111,11 @@ class _Recorder:
         }
 
     def done(self, address: str, job: Job) -> bool:
-        """Whether a row of this job is there already."""
+        """Whether this job already has a row."""
         return any((r.device, r.artifact, r.unit) == (address, job.name, job.unit) for r in self._rows.values())
 
     def write(self, row: Row) -> None:
-        """Judge a row by its golden picture and keep it, on disk too."""
+        """Check a row against its golden picture and save it."""
         self._rows.pop(row.key, None)
         self._rows[row.key] = self._judged(row)
         self.fresh.add(row.key)
@@ -135,7 +135,7 @@ class _Recorder:
         )
 
     def note(self, device: BenchedDevice) -> None:
-        """Keep what a device said of itself."""
+        """Save a device's self-reported facts."""
         self._devices[device.address] = device
         self._file.save(self.record())
 
@@ -171,7 +171,7 @@ class _Recorder:
 
 
 def _on_device(recorder: _Recorder, device: Device, address: str, jobs: Sequence[Job], progress: Progress) -> None:
-    """Everything on one device; whatever befalls it is a row with a reason."""
+    """Run everything on one device; any failure becomes a row with a reason."""
     todo = [job for job in jobs if not recorder.done(address, job)]
     if not any(job.name != BASELINE for job in todo):
         return
@@ -187,7 +187,7 @@ def _on_device(recorder: _Recorder, device: Device, address: str, jobs: Sequence
             about = about.model_copy(update={"after": _after(session, about.before)})
     except problems.UNEXPECTED as error:
         if isinstance(error, BadInput) and not recorder.fresh:
-            raise  # nothing that was measured is lost by it
+            raise  # no measurement is lost by it
         said = problems.told(error, f"measuring on {address}")
         about = about.model_copy(update={"lost": said})
         for job in todo:

@@ -1,4 +1,4 @@
-"""A bench against an older record: which files became slower, and whether that is more than is allowed."""
+"""Comparison of a bench with an older record: slower files, and whether they exceed the limit."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from clearport.bundle.bench_record import BenchRow
 
 BUSY = 0.5
-"""Share of the processors that others may have wanted before a measurement."""
+"""Maximum share of the processors used by other load before a measurement."""
 
 
 def compared(record: BenchRecord, older: BenchRecord, max_slowdown: float | None = None) -> Compared:
     """Every measured row against the same row of ``older``.
 
-    With ``max_slowdown`` a row fails that is slower beyond doubt, and by more than this ratio of new to old time. So
-    does a comparison of nothing: a gate that saw nothing is no gate.
+    With ``max_slowdown``, a row fails if it is significantly slower, by more than this ratio of new to old time. An
+    empty comparison fails, too.
     """
     then = {row.key: row for row in older.rows if isinstance(row.cell, LatencyReport)}
     now = {row.key: row for row in record.rows if isinstance(row.cell, LatencyReport)}
@@ -56,7 +56,7 @@ def _failures(found: tuple[Comparison, ...], most: float) -> list[str]:
 
 
 def _busy(record: BenchRecord, address: str) -> list[str]:
-    """What else wanted the device's processors when its measurement began."""
+    """Other load on the device's processors when its measurement began."""
     for device in record.devices:
         load, threads = device.before.load, device.facts.get("threads")
         if device.address == address and load is not None and threads and load > BUSY * threads:

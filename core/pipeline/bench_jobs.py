@@ -1,4 +1,5 @@
-"""What a bench runs: the artifacts of a bundle, PyTorch as their baseline, and those of another bundle against them."""
+"""The candidates of a bench: a bundle's artifacts, PyTorch as their baseline, and another bundle's artifacts to compare
+with."""
 
 from __future__ import annotations
 
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An artifact, what goes in, and what must come out.
+    """An artifact with its inputs and expected outputs.
 
     Attributes:
-        label: what its rows call it.
+        label: its name in rows.
         artifact: the file.
         sample: the golden inputs.
-        exam: what must come out of it; None where nothing judges it.
-        baseline: label of the candidate that its time is put in relation to.
+        exam: the expected outputs; None if there are none.
+        baseline: label of the candidate that its time is divided by.
         host_only: whether it stays on this machine.
     """
 
@@ -51,10 +52,10 @@ class Candidate:
 
 
 def candidates_of(bundle: Bundle, request: BenchRequest) -> list[Candidate]:
-    """PyTorch, the artifacts that were asked for, and their counterparts in the other bundle.
+    """PyTorch, the requested artifacts, and their counterparts in the other bundle.
 
     Raises:
-        BadInput: a bundle has no such artifact, or both take inputs of different sizes.
+        BadInput: a bundle has no such artifact, or the input sizes differ.
     """
     sample = sample_of(bundle)
     network = network_of(bundle)
@@ -103,7 +104,7 @@ def jobs_for(candidates: Sequence[Candidate], on_host: bool, unit: Unit) -> list
 
 
 def golden_of(candidate: Candidate, row: Row) -> ParityReport | Skipped:
-    """What a device gave, against what must come out."""
+    """A device's outputs compared with the expected ones."""
     if candidate.label == BASELINE:
         return Skipped(row.key, "PyTorch made the golden picture")
     if isinstance(row.cell, Skipped):
@@ -120,7 +121,7 @@ def golden_of(candidate: Candidate, row: Row) -> ParityReport | Skipped:
 
 
 def _in_half_precision(row: Row) -> bool:
-    """Whether an NPU, which may have no float32, says that it ran a file in float16."""
+    """Whether an NPU, which may lack float32, reports that it ran a file in float16."""
     assert not isinstance(row.cell, Skipped)
     told = getattr(row.cell, "executed_precision", None) or row.cell.facts.get("executed_precision")
     return told == "float16"

@@ -1,4 +1,4 @@
-"""What devices said, kept in the bundle and its report."""
+"""Recording device rows in the bundle and its report."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _OF_MODEL = {
 
 
 def differences(old_model: BenchedModel, model: BenchedModel, old_plan: BenchPlan, plan: BenchPlan) -> list[str]:
-    """In what a record is of another bundle or was measured otherwise, one phrase each, by the option's name."""
+    """The differences in bundle or measurement settings of a record, one phrase each, by option name."""
     found = [
         f"its {_OF_MODEL.get(name, name)} is {_shown(there)} and this bundle's is {_shown(here)}"
         for name, there, here in _unequal(old_model, model)

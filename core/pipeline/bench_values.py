@@ -1,4 +1,4 @@
-"""What a bench is asked for, and its outcome."""
+"""Request and result of a bench."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ BASELINE = "pytorch"
 class BenchRequest:
     """What to measure, and where; see ``clearport bench --help``.
 
-    ``units`` may be empty: each device then takes the first of its own. ``json`` is where rows are kept as they come,
-    and with ``resume`` the rows of that file are not measured again. ``record`` says that the rows will be recorded in
-    the bundle, which must therefore be writable.
+    ``units`` may be empty: each device then uses its first one. ``json`` is the file that rows are saved to as they
+    arrive; with ``resume`` the rows of that file are not measured again. ``record``: rows will be recorded in the
+    bundle, which must therefore be writable.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class BenchRequest:
 class BenchOutcome:
     """The bundle and the record of its rows; ``fresh`` are the keys of those that were measured now.
 
-    ``unwritten`` is why the file of ``BenchRequest.json`` could not be written when all was measured, if it could not.
+    ``unwritten`` is the reason why the file ``BenchRequest.json`` could not be written after the measurements, if any.
     """
 
     bundle: Bundle
@@ -66,7 +66,7 @@ class BenchOutcome:
         return self.record.rows
 
     def failures(self, require_unit: str | None = None) -> list[str]:
-        """What did not hold, one sentence each: pictures that came out wrong, devices that were lost, fallbacks."""
+        """Failures, one sentence each: wrong pictures, lost devices, fallbacks."""
         wrong = [
             f"{row.key}: {'; '.join(row.golden.failures)}"
             for row in self.rows
@@ -80,7 +80,7 @@ class BenchOutcome:
 
 
 def _fallbacks(rows: Sequence[BenchRow], unit: str) -> list[str]:
-    """Where something did not run on ``unit``."""
+    """Failures to run on ``unit``."""
     told = [row for row in rows if row.artifact != BASELINE]
     found = [
         f"{row.key}: asked for the {unit}, ran on: {ran}"
@@ -95,7 +95,7 @@ def _fallbacks(rows: Sequence[BenchRow], unit: str) -> list[str]:
 
 
 def _ran(row: BenchRow) -> str:
-    """The units that a row's artifact ran on, or was compiled for, joined by '+': whatever is told of any of it."""
+    """The units that a row's artifact ran on, or was compiled for, joined by '+'."""
     operators: Mapping[str, Mapping[str, int]] = getattr(row.cell, "operators_per_unit", {})
     named = {unit for unit, kinds in operators.items() if kinds}
     told = str(getattr(row.cell, "unit_ran", "" if named else "unknown"))

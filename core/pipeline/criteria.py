@@ -1,4 +1,4 @@
-"""What an artifact is held against, sample by sample: decided by an export, kept in the manifest, applied by all."""
+"""Acceptance criteria of an artifact, per sample: set by an export, kept in the manifest, applied by all commands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AnyReference = Reference | ValuesReference
 
 @dataclass(frozen=True)
 class Criterion:
-    """What an output is compared with, as what, and how far it may be off."""
+    """The reference of an output, its kind, and its tolerance."""
 
     reference: AnyReference
     tolerance: Tolerance
@@ -41,7 +41,7 @@ class Criterion:
         return replace(report, passed=False, failures=(*report.failures, unusable))
 
     def spec(self, artifact: Artifact) -> TensorSpec:
-        """The output that is judged: the first, where it has no name."""
+        """The judged output: the first, if unnamed."""
         return next((spec for spec in artifact.outputs if spec.name == self.reference.output), artifact.outputs[0])
 
     def _compared(self, output: Array, spec: TensorSpec, artifact: Artifact, method: str) -> ParityReport:
@@ -61,13 +61,13 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Exam:
-    """What an artifact is run on, and all that its outputs must be.
+    """An artifact's sample and all criteria for its outputs.
 
     Attributes:
         name: ``photo`` or ``probe``.
         sample: a value for each input (``graph.feeds``).
         criteria: those of one output and reference are one report.
-        remark: what is missing in a manifest of an earlier version, if anything.
+        remark: missing parts of an older manifest, if any.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Exam:
 
     @property
     def sides(self) -> tuple[int, int]:
-        """Height and width of the input that gives the size; (1, 1) where it has none."""
+        """Height and width of the input that determines the size; (1, 1) if it has none."""
         shape = next(iter(self.sample.values())).shape
         found = shape[:2] if len(shape) == 3 else shape[2:4] if len(shape) == 4 else (1, 1)
         return int(found[0]), int(found[1])
@@ -91,7 +91,7 @@ class Exam:
         return [parity.merged(reports) for reports in found.values()]
 
     def for_npu(self, artifact: Artifact, *, half: bool) -> Exam:
-        """The same on an NPU: one that has no float32 is judged by the limits of float16, and int8 by the widest."""
+        """The same on an NPU: without float32, the limits of float16 apply, and to int8 the widest."""
         if artifact.precision == "int8":
             return self._limited((QDQ,), lambda c: tolerance.widest_for("int8", c.spec(artifact)))
         if artifact.precision != "fp32" or not half:
@@ -99,7 +99,7 @@ class Exam:
         return self._limited(NETWORKS, lambda c: tolerance.tolerance_for("fp16", _judged(c.spec(artifact), c.basis)))
 
     def _limited(self, names: tuple[str, ...], tolerated: Callable[[Criterion], Tolerance]) -> Exam:
-        """With other limits for what is compared with references of these names."""
+        """With other limits for these references."""
         return replace(
             self,
             criteria=tuple(
@@ -110,7 +110,7 @@ class Exam:
 
 @dataclass(frozen=True)
 class References:
-    """What came of one sample, output by output: PyTorch's and, where there is a QDQ model, that model's.
+    """The outputs for one sample: PyTorch's and, if there is a QDQ model, that model's.
 
     ``again`` is the QDQ model's output by ONNX Runtime's fused kernels: what rounding alone changes.
     """
@@ -122,7 +122,7 @@ class References:
     again: tuple[AnyReference, ...] = ()
 
     def exam(self, artifact: Artifact) -> Exam:
-        """What ``artifact`` is held against on this sample."""
+        """The criteria of ``artifact`` on this sample."""
         found = [c for index in range(len(self.float)) for c in self._criteria(artifact, index)]
         return Exam(self.name, self.sample, tuple(found))
 
@@ -143,7 +143,7 @@ class References:
         wanted, int8 = self.float[index], self.int8[index]
         again = measured(self.again[index], int8)
         near = Criterion(int8, limits.near_reference(again), again.basis)
-        if self.name != PHOTO:  # calibration is for photos: what int8 does to a probe is not the files' fault
+        if self.name != PHOTO:  # calibration is for photos: int8 errors on a probe are not the files' fault
             return [near]
         own = measured(int8, wanted)
         return [near, Criterion(wanted, limits.near_network(own), own.basis)]
@@ -157,7 +157,7 @@ PHOTO, PROBE = "photo", "probe"
 
 
 def measured(given: AnyReference, wanted: AnyReference) -> ParityReport:
-    """How far one reference is from another, as pictures where they are such."""
+    """The distance between two references, as pictures if they are pictures."""
     if isinstance(given, ValuesReference):
         assert isinstance(wanted, ValuesReference)
         return parity_values.measure(given.values, wanted)
@@ -173,7 +173,7 @@ def reference_of(name: str, tensor: Array, spec: TensorSpec, grid: int, output: 
 
 
 def output_names(outputs: Sequence[TensorSpec]) -> list[str]:
-    """What outputs are called in reports: a network's only picture needs no name."""
+    """Output names in reports: a network's only picture needs none."""
     return [spec.name if len(outputs) > 1 or not spec.is_picture else "" for spec in outputs]
 
 

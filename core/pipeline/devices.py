@@ -1,4 +1,4 @@
-"""The devices that artifacts can be run on, estimated for or simulated on, from here."""
+"""The devices that artifacts can be run on, estimated for or simulated on, from this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunnerRow:
-    """A runner of this machine: which files it takes to which units, and what stands against it."""
+    """A runner of this machine: supported files and units, and the obstacle, if any."""
 
     name: str
     title: str
@@ -31,14 +31,14 @@ class RunnerRow:
 
 @dataclass(frozen=True)
 class Devices:
-    """Every device that was found or could be had, and the runners of this machine."""
+    """Every device found or installable, and the runners of this machine."""
 
     devices: tuple[Found, ...]
     runners: tuple[RunnerRow, ...]
 
 
 def devices() -> Devices:
-    """Ask every family what is there now."""
+    """Ask every family for its current devices."""
     found = [each for name in DEVICES.names() for each in _found(name)]
     runners = [RUNNERS.get(name) for name in RUNNERS.names()]
     rows = [RunnerRow(r.name, r.title, tuple(r.targets), units_of(r), _obstacle(r)) for r in runners]
@@ -46,7 +46,7 @@ def devices() -> Devices:
 
 
 def _found(name: str) -> Sequence[Found]:
-    """What a family has; one that fails says so and hides no other."""
+    """A family's devices; a failing family reports its error without hiding the others."""
     try:
         return list(DEVICES.get(name).found())
     except problems.UNEXPECTED as error:
@@ -64,7 +64,7 @@ def family_of(address: str) -> Device:
     """The family that an address names.
 
     Raises:
-        BadInput: there is none of that name.
+        BadInput: no such name.
     """
     families: dict[str, Device] = {device.name: device for device in map(DEVICES.get, DEVICES.names())}
     name = address.partition(":")[0]

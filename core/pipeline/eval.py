@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
 
 def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> EvalOutcome:
-    """Score every artifact, paired with PyTorch, after checking that every file is as it was written.
+    """Score every artifact, paired with PyTorch, after checking that no file was changed.
 
-    A file that is not fails the gate, and is not judged. Pictures of another size than the artifacts' are cut into
-    tiles; PyTorch sees the same tiles, and is scored on uncut pictures, too.
+    A changed file fails the gate without being judged. Pictures of another size than the artifacts' are cut into tiles;
+    PyTorch runs on the same tiles, and is scored on uncut pictures, too.
 
     Raises:
         BadInput: there is no bundle, no such artifact, or no pairs, or a gate means nothing.
@@ -68,10 +68,10 @@ def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> E
 
 @contextmanager
 def gate_outputs(request: EvalRequest, junit: Path | None, *, record: bool) -> Iterator[JunitFile]:
-    """The outputs of an evaluation, held while it runs: the JUnit file, and the bundle where figures go into it.
+    """Claim the outputs of an evaluation: the JUnit file, and the bundle if figures are recorded.
 
-    The caller gives the checks to what this yields. The file tells of an error from the first moment on, and what is
-    raised in the block stands in it: a report of an earlier run never stays where this one ends in an error.
+    The caller passes the checks to the yielded function. The file reports an error from the start, and any exception
+    raised in the block: an earlier run's report never survives a failed run.
 
     Raises:
         BadInput: an output cannot be written; nothing was judged.
@@ -92,10 +92,10 @@ def save_worst_tiles(request: EvalRequest, outcome: EvalOutcome) -> None:
 
 
 def _held_back(bundle: Bundle) -> set[str]:
-    """The groups of pictures that the training set aside, as the card of its weights names them.
+    """The groups of pictures held out from training, as listed in the card of the weights.
 
     Raises:
-        BadInput: the card names none.
+        BadInput: the card lists none.
     """
     named = (bundle.manifest.model.card or {}).get("held_back", ())
     if not named:
@@ -177,7 +177,7 @@ class _Judge:
             self._rows.append(EvalRow(UNCUT, uncut, self._drop(uncut), None))
 
     def judge(self, artifact: Artifact) -> None:
-        """Score one artifact and put it to the gates."""
+        """Score one artifact and apply the gates."""
         began = time.monotonic()
         try:
             runner, _ = usable_runner(artifact)

@@ -1,4 +1,4 @@
-"""The exams of a bundle's artifacts, as its manifest and its golden files have them."""
+"""The exams of a bundle's artifacts, from its manifest and golden files."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ _OLD = "the bundle was written before goldens kept numbers: its float files are 
 
 
 def exams_of(bundle: Bundle, record: ArtifactRecord) -> list[Exam]:
-    """Every sample that judges an artifact, the photo first; none where no golden does.
+    """Every sample that judges an artifact, the photo first; none without goldens.
 
     Limits are those of the manifest, and never wider than the absolute ones of the precision. An int8 file is judged by
     PyTorch's output too, also where an old manifest does not ask for it.
 
     Raises:
         BadInput: a golden file is missing or cannot be read.
-        CheckFailed: the goldens do not have the sizes that the manifest says.
+        CheckFailed: the goldens' sizes differ from the manifest.
     """
     found = [_exam(bundle, record, name) for name in samples_in(bundle)]
     return [exam for exam in found if exam.criteria]
 
 
 def exams_of_weights(bundle: Bundle, network: Artifact) -> list[Exam]:
-    """The same for the network by PyTorch, which must still be the one that was exported: it judges all others.
+    """The same for PyTorch's network, which must still be the exported one, since it is the reference.
 
     Raises:
         BadInput: a golden file is missing or cannot be read.
-        CheckFailed: the goldens do not have the sizes that the manifest says.
+        CheckFailed: the goldens' sizes differ from the manifest.
     """
     found = []
     for source in samples_in(bundle):
@@ -67,7 +67,7 @@ def exams_of_weights(bundle: Bundle, network: Artifact) -> list[Exam]:
 
 
 def exam_of(bundle: Bundle, record: ArtifactRecord) -> Exam | None:
-    """The exam on the photo, for devices that run one sample; None where no golden judges the artifact."""
+    """The exam on the photo, for devices that run one sample; None if the artifact has no golden."""
     return next((exam for exam in exams_of(bundle, record) if exam.name == PHOTO), None)
 
 
@@ -77,10 +77,10 @@ def samples_in(bundle: Bundle) -> list[str]:
 
 
 def sample_of(bundle: Bundle, name: str = INPUT) -> Sample:
-    """A sample: what goes into every artifact.
+    """A sample: the inputs of every artifact.
 
     Raises:
-        BadInput: there is none of that name, or a file of it is missing or cannot be read.
+        BadInput: no such sample, or one of its files is missing or cannot be read.
     """
     inputs = bundle.manifest.pixel_contract.inputs
     found = [golden for golden in bundle.manifest.goldens if golden.role == INPUT and golden.input == name]
@@ -90,7 +90,7 @@ def sample_of(bundle: Bundle, name: str = INPUT) -> Sample:
 
 
 def limits_of(bundle: Bundle, record: ArtifactRecord, golden: GoldenRecord) -> Tolerance | None:
-    """How far an artifact may be from a golden, as pictures where it is one; None: it is not judged by it."""
+    """The tolerance of an artifact against a golden, as pictures if it is one; None: not judged by it."""
     if golden.role == INPUT:
         return None
     spec = _output(record.outputs, golden)
@@ -112,7 +112,7 @@ def _of(bundle: Bundle, name: str) -> list[GoldenRecord]:
 
 
 def _input(specs: Sequence[TensorSpec], golden: GoldenRecord) -> TensorSpec:
-    """The input that a golden is for: by its name, or the one that gives the size."""
+    """The input of a golden: by its name, or the one that determines the size."""
     return next((spec for spec in specs if spec.name == golden.tensor), shapes.lead(specs))
 
 
@@ -159,12 +159,12 @@ def _reference(bundle: Bundle, golden: GoldenRecord, sample: Sample) -> AnyRefer
 
 
 def _name(bundle: Bundle, role: str) -> str:
-    """What the reference of a role is called: it depends on what the bundle keeps of the network."""
+    """The name of a role's reference, which depends on the network file in the bundle."""
     return QDQ if role == "int8" else ONNX_FILE if bundle.manifest.model.from_onnx else PYTORCH
 
 
 def _check_size(bundle: Bundle, golden: GoldenRecord, spec: TensorSpec, sample: Sample, expected: Image8) -> None:
-    """The first picture is as many times as large as the input as the scale says; others as their contract says."""
+    """Check sizes: the first picture is ``scale`` times the input; others follow their contract."""
     first, scale = next(iter(sample.values())), bundle.manifest.model.scale
     own = shapes.size_of(spec)
     if golden.tensor in {"", shapes.lead(bundle.manifest.pixel_contract.outputs).name} and first.ndim == _PICTURE_AXES:
@@ -183,10 +183,10 @@ _PICTURE_AXES = 3
 
 
 def _value(bundle: Bundle, golden: GoldenRecord) -> Array:
-    """What a golden holds: pixels (H, W, C), or real values.
+    """The content of a golden: pixels (H, W, C), or real values.
 
     Raises:
-        BadInput: it cannot be read, or is not what it should be.
+        BadInput: it cannot be read, or has the wrong shape or type.
     """
     path = bundle.path(golden)
     specs = bundle.manifest.pixel_contract
@@ -214,7 +214,7 @@ def _tensors(path: Path, name: str) -> Array:
 
 
 def _values(path: Path, golden: GoldenRecord, expected: Image8) -> Float32:
-    """PyTorch's numbers at some pixels; they must be those of the picture."""
+    """PyTorch's values at some pixels; they must match the picture."""
     values = _tensors(path, golden.name)
     kept = parity.positions(*expected.shape[:2])
     shown = expected.reshape(-1, expected.shape[2])[kept]

@@ -53,16 +53,16 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress
 
 PROVING_MEMORY = 1.6e9
-"""Bytes that the workers may take that prove artifacts side by side."""
+"""Memory limit of parallel proof workers, in bytes."""
 
 WORKER_MEMORY = 2e8
-"""Bytes of a worker before it runs anything: Python and its runtime."""
+"""Base memory of a worker, in bytes: Python and its runtime."""
 
 SCALES, REFERENCE = "scales.json", "reference_qdq.onnx"
 
 
 class Photos(NamedTuple):
-    """Calibration photos: their files, what is in them, and of how many they were drawn."""
+    """Calibration photos: their files, pixels, and the number that they were drawn from."""
 
     paths: list[Path]
     pixels: list[Image8]
@@ -70,13 +70,13 @@ class Photos(NamedTuple):
 
 
 def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> Bundle:
-    """Export, prove and measure; the bundle appears at ``request.out`` when all of it is there.
+    """Export, prove and measure; the bundle appears at ``request.out`` when it is complete.
 
-    A parity that fails is recorded (``Bundle.passed`` is then false) and the bundle is kept, to be looked into.
+    A failed parity is recorded (``Bundle.passed`` is then false) and the bundle is kept for inspection.
 
     Raises:
         BadInput: the request cannot be carried out; nothing was written.
-        CheckFailed: the exported graph is not the network; nothing was written.
+        CheckFailed: the exported graph differs from the network; nothing was written.
     """
     plan = make_plan(request, progress)
     with bundle.building(request.out, force=request.force) as folder, tempfile.TemporaryDirectory() as aside:
@@ -97,9 +97,9 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
 
 
 def _make(plan: Plan, photos: Photos, isolated: Isolated, folder: Path, progress: Progress) -> Made:
-    """Everything that is proven later: graph, scale table, references and artifacts.
+    """The inputs of the proofs: graph, scale table, references and artifacts.
 
-    A target that has no rule for one of the network's operators, or fails otherwise, is skipped with that reason.
+    A target without a rule for one of the network's operators, or that fails otherwise, is skipped with that reason.
     """
     graph = plan.source.graph(plan.size, progress)
     network = plan.source.keep(folder)
@@ -127,7 +127,7 @@ def _make(plan: Plan, photos: Photos, isolated: Isolated, folder: Path, progress
 def _forms(
     plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, folder: Path, progress: Progress
 ) -> dict[Precision, QuantizedGraph | Skipped]:
-    """The quantized forms of the graph that the plan needs, or why there is none."""
+    """The quantized forms of the graph that the plan needs, or the reason for their absence."""
     forms: dict[Precision, QuantizedGraph | Skipped] = {}
     if plan.quantizes:
         forms["int8"] = _guarded("int8", lambda: _quantized(plan, graph, photos, isolated, folder, progress))
@@ -137,7 +137,7 @@ def _forms(
 
 
 def _guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> QuantizedGraph | Skipped:
-    """Float artifacts do without a quantizer that fails."""
+    """Float artifacts do not depend on the quantizer."""
     try:
         return work()
     except (UnsupportedOperator, RuntimeFailure) as error:
@@ -162,7 +162,7 @@ def _quantized(
 def _quantize(plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, progress: Progress) -> QuantizedGraph:
     options = QuantizeOptions(task=plan.source.traits.task, progress=progress)
     rounded = plan.source.rounded(graph)
-    if rounded is not None:  # its own scales are the table: nothing is searched
+    if rounded is not None:  # its own scales form the table: nothing is searched
         options = replace(
             options, equalization=(0.0,), search=False, compensate=False, ranges=rounded.ranges, floats=rounded.floats
         )
@@ -183,7 +183,7 @@ def _source(photos: Photos) -> str:
 
 
 def _photos(plan: Plan, progress: Progress) -> Photos:
-    """The calibration photos, where any are needed; those that clearport brings look as the task's inputs do."""
+    """The calibration photos, if needed; bundled ones are degraded like the task's inputs."""
     if not (plan.quantizes or plan.rounds_weights):
         return Photos([], [])
     progress("reading the calibration pictures", 0, 0)
@@ -198,7 +198,7 @@ def _photos(plan: Plan, progress: Progress) -> Photos:
 
 
 def _read(paths: Sequence[Path], size: Size | None, progress: Progress) -> Photos:
-    """Some of many photos, one after the other; of each, what calibration looks at is kept."""
+    """A sample of the photos, loaded one by one; of each, only the part used for calibration is kept."""
     chosen = drawn(paths)
     stage = f"reading {len(chosen)} of {len(paths)} calibration pictures"
     pixels = []
@@ -221,7 +221,7 @@ def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Golden
 
 
 def _workers(graph: Graph, size: Size) -> int:
-    """How many workers ``PROVING_MEMORY`` holds that run a network on a picture: one at least."""
+    """The number of workers that fit ``PROVING_MEMORY``; at least one."""
     activations = footprint.held(graph, footprint.per_pixel(graph)) * size.height * size.width
     return max(1, int(PROVING_MEMORY / (WORKER_MEMORY + 2 * activations)))
 

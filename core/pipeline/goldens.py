@@ -1,8 +1,8 @@
-"""Goldens: what goes in, and what must come out of every artifact; pictures are PNG files that anybody can look at.
+"""Goldens: inputs and expected outputs of every artifact; pictures are plain PNG files.
 
-There is a photo as the network's task has it, and a probe, which reaches what the photo does not: noise, edges,
-gradients, flat areas. What PyTorch gave is kept as a picture and, at some of its pixels, as the numbers that it was;
-what is no picture is kept as numbers.
+There is a photo typical of the network's task, and a probe for cases that the photo does not cover: noise, edges,
+gradients, flat areas. PyTorch's output is kept as a picture and, at some of its pixels, as unrounded values; outputs
+other than pictures are kept as values.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _PROBE_SIDE = 64
 
 @dataclass(frozen=True)
 class Goldens:
-    """What every artifact is run on, and what each is compared with; ``size`` is that of the photo."""
+    """The samples of every artifact, and their references; ``size`` is that of the photo."""
 
     size: Size
     photo: References
@@ -59,7 +59,7 @@ class Goldens:
 
 
 def fit(picture: Image8, size: Size | None) -> Image8:
-    """The middle of ``picture`` at ``size``, mirrored outwards where it is smaller; as it is for None."""
+    """The center of ``picture`` at ``size``, padded by reflection if it is smaller; unchanged for None."""
     if size is None:
         return picture
     lacking = [max(0, want - have) for want, have in zip((size.height, size.width), picture.shape[:2], strict=True)]
@@ -70,12 +70,12 @@ def fit(picture: Image8, size: Size | None) -> Image8:
 
 
 def golden_picture(task: Task, size: Size | None) -> Image8:
-    """The golden photo as networks of ``task`` see it, at ``size``."""
+    """The golden photo degraded as for ``task``, at ``size``."""
     return fit(as_inputs([load_rgb(samples.golden())], task)[0], size)
 
 
 def probe_size(spec: Described, size: Size | None) -> Size:
-    """The size of the probe: that of the files or, where they take any, a small one that the network takes."""
+    """The size of the probe: that of the files or, if they are dynamic, a small valid one."""
     if size is not None:
         return size
     side = -(-max(_PROBE_SIDE, spec.least_side) // spec.size_multiple) * spec.size_multiple
@@ -85,8 +85,8 @@ def probe_size(spec: Described, size: Size | None) -> Size:
 def probe_picture(size: Size) -> Image8:
     """Noise, gradients, waves and flat blocks in quarters, uint8 (H, W, 3); the same every time.
 
-    Edges are as steep as a photo's and colors as strong: at edges between saturated colors RLFN loses all digits
-    (PyTorch and OpenVINO, both in float32, differ by 2 levels, float16 by 255), so that right files would fail there.
+    Edges are as steep as a photo's and colors as strong: at edges between saturated colors RLFN loses all precision
+    (PyTorch and OpenVINO, both in float32, differ by 2 levels, float16 by 255), so that correct files would fail there.
     """
     height, width = size.height, size.width
     generator = np.random.default_rng(7)
@@ -110,8 +110,8 @@ def make_goldens(
 ) -> Goldens:
     """Run samples of the photo and the probe through PyTorch and, where there is one, the quantized reference model.
 
-    The reference has ends of its own: it may count from another black than the network does. States are those that the
-    network gives after its first step.
+    The reference has its own input and output ranges: its black may differ from the network's. States are the network's
+    outputs after one step.
     """
     runner, options = runner_of(network)
     samples = [feeds.sample_of(graph.inputs, picture, n) for n, picture in enumerate(pictures.values())]
@@ -139,7 +139,7 @@ def _returned(graph: Graph, sample: Sample, outputs: Mapping[str, Array]) -> Sam
 def _references(
     name: str, found: Sequence[Mapping[str, Array]], specs: Sequence[TensorSpec], grid: int
 ) -> list[tuple[AnyReference, ...]]:
-    """Of each sample, the reference of each output."""
+    """The reference of each output, for each sample."""
     named = list(zip(specs, output_names(specs), strict=True))
     return [tuple(reference_of(name, each[s.name], s, grid, word) for s, word in named) for each in found]
 
@@ -147,7 +147,7 @@ def _references(
 def save_goldens(
     goldens: Goldens, graph: Graph, folder: Path, artifacts: Sequence[Artifact], progress: Progress
 ) -> tuple[GoldenRecord, ...]:
-    """Write what goes in and must come out; the records say how far each artifact may be from it."""
+    """Write inputs and expected outputs; the records hold the tolerances of each artifact."""
     from safetensors.numpy import save
 
     progress("saving golden pictures", 0, 0)
@@ -172,7 +172,7 @@ class GoldenFiles:
         self.tensors: dict[str, Array] = {}
 
     def picture(self, name: str, pixels: Image8) -> str:
-        """Where a picture (H, W, C) lies: a PNG, where that has such pictures."""
+        """The file of a picture (H, W, C): a PNG, if the format supports it."""
         if pixels.shape[2] not in PNG_CHANNELS:
             return self.tensor(name, pixels)
         path = f"{_FOLDER}/{name}.png"
@@ -180,7 +180,7 @@ class GoldenFiles:
         return path
 
     def tensor(self, name: str, values: Array) -> str:
-        """Where an array lies."""
+        """The file of an array."""
         self.tensors[name] = np.ascontiguousarray(values)
         return TENSORS
 
@@ -223,7 +223,7 @@ def _drafts(
 
 
 def _limits(found: References, artifacts: Sequence[Artifact]) -> dict[tuple[str, str, str, str], Tolerance]:
-    """(reference, output, basis, artifact) -> how far it may be."""
+    """(reference, output, basis, artifact) -> tolerance."""
     return {
         (c.reference.name, c.reference.output, c.basis, artifact.key): c.tolerance
         for artifact in artifacts
@@ -232,7 +232,7 @@ def _limits(found: References, artifacts: Sequence[Artifact]) -> dict[tuple[str,
 
 
 def _stored(files: GoldenFiles, word: str, name: str, value: Array, is_picture: bool) -> tuple[str, str]:
-    """Where a value lies, and what it is called."""
+    """The file and the name of a value."""
     called = f"{word}.{name}" if name else word
     return (files.picture if is_picture else files.tensor)(called, value), called
 

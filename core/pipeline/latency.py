@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 BASELINE = "pytorch"
 
 QUICK = LatencyPlan(rounds=6, runs=1, warmup=1, min_seconds=0.3, max_seconds=15.0)
-"""What an export spends: enough for ratios, not for tails; ``clearport bench`` takes its time."""
+"""An export's budget: enough for ratios, not for tails; ``clearport bench`` measures longer."""
 
 
 @dataclass(frozen=True)
 class Latencies:
-    """Key of an artifact, or ``BASELINE``, -> its record or why there is none; and the machine."""
+    """Artifact key, or ``BASELINE`` -> its record or the reason for its absence; and the machine."""
 
     reports: Mapping[str, LatencyReport | Skipped]
     host: Host
@@ -55,7 +55,7 @@ def measure_all(
     loaded: set[str] = set()
 
     def tell(key: str, done: int, total: int) -> None:
-        del done, total  # of a group's rounds: groups are as many as memory makes them
+        del done, total  # of a group's rounds: the number of groups depends on memory
         loaded.add(key)
         progress("measuring latency", len(loaded), len(candidates))
 
@@ -68,7 +68,7 @@ def _candidate(key: str, runner: str, artifact: Artifact, sample: Sample) -> Can
 
 
 def _runner_for(artifact: Artifact) -> str | Skipped:
-    """The first runner that can be used here and measures, or why there is none."""
+    """The first usable runner that can measure, or the reason why there is none."""
     reasons = []
     for runner, obstacle in runners_of(artifact.target):
         if not runner.measures_latency:

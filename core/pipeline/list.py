@@ -1,4 +1,4 @@
-"""What there is: networks, targets, runners, and which packages they want."""
+"""Listing of networks, targets, runners, and the packages that they require."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from clearport.runtime.usable import obstacle_of
 class NetworkRow:
     """A network.
 
-    ``bundled`` are the scales that have weights in the project, and ``cards`` what is known of those; ``published``
-    says where others can be had; ``train`` is the command that makes one's own.
+    ``bundled`` are the scales with bundled weights, and ``cards`` their cards; ``published`` is the source of published
+    ones; ``train`` is the training command.
     """
 
     name: str
@@ -33,7 +33,7 @@ class NetworkRow:
 
     @property
     def weights(self) -> str:
-        """Where weights come from, in a few words."""
+        """A short description of the weights' source."""
         ways = [f"bundled {', '.join(f'x{scale}' for scale in self.bundled)}"] if self.bundled else []
         ways += ["published ones"] if self.importable else []
         return ", ".join(ways) or "train your own"
@@ -41,7 +41,7 @@ class NetworkRow:
 
 @dataclass(frozen=True)
 class PartRow:
-    """A target or a runner; ``obstacle`` is why it cannot be used here and what to do (empty: it can)."""
+    """A target or a runner; ``obstacle`` is the reason why it cannot be used here and a remedy (empty: usable)."""
 
     name: str
     title: str
@@ -60,7 +60,7 @@ class Inventory:
 
 
 def inventory() -> Inventory:
-    """Look at the registries and at what is installed; imports no runtime."""
+    """Inspect the registries and installed packages; imports no runtime."""
     return Inventory(
         networks=tuple(_network(NETWORKS.get(name)) for name in NETWORKS.names()),
         targets=tuple(_target(TARGETS.get(name)) for name in TARGETS.names()),
@@ -97,7 +97,7 @@ def _network(spec: ModelSpec) -> NetworkRow:
 
 
 def lacks(target: Target) -> str | None:
-    """Why a target cannot be written here, and what to do; None: it can."""
+    """The reason why a target cannot be written here, with a remedy; None: it can."""
     absent = missing(target.requires)
     if not absent:
         return None

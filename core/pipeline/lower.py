@@ -1,4 +1,4 @@
-"""One artifact format at one precision: what a target writes, or why it does not."""
+"""Writing one artifact format at one precision, or a skipped row."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
     from clearport.quantized import QuantizedGraph
 
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
-"""Errors of the place that the bundle is written to: other targets would meet them, too."""
+"""Errors of the output location, which affect all targets."""
 
 
 def lower(
     cell: Cell, graph: Graph, quantized: QuantizedGraph | None, options: Options, folder: Path
 ) -> list[Artifact | Skipped]:
-    """Let a target write into its folder below ``folder``.
+    """Run a target, with output in its folder below ``folder``.
 
-    An operator that it has no rule for, and any unexpected exception, is a ``Skipped`` row; what was written until
-    then is removed.
+    An unsupported operator, or any unexpected exception, is a ``Skipped`` row; partial output is removed.
 
     Raises:
         BadInput: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""What an export will do, decided before anything is written: bad input is found here, in a second."""
+"""The plan of an export, made before anything is written: bad input is reported here, within a second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress
 
 USUAL = Size(360, 640)
-"""The size that a network of any size is exported for when none is asked for."""
+"""The default export size of a dynamic network."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """A request whose every name was resolved. ``skipped`` are the cells that cannot be made here, and why."""
+    """A request with all names resolved. ``skipped`` are the artifacts that cannot be made here, with reasons."""
 
     request: ExportRequest
     source: Source
@@ -54,11 +54,11 @@ class Plan:
 
 
 def make_plan(request: ExportRequest, progress: Progress = no_progress) -> Plan:
-    """Resolve names and find out what is installed; a network that nobody described is measured.
+    """Resolve names and check installed packages; an undescribed network is measured.
 
     Raises:
-        BadInput: a name is unknown, the network cannot be read, the scale or size is not one of the network's, or
-            nothing would be left to make.
+        BadInput: a name is unknown, the network cannot be read, it does not support the scale or size, or nothing is
+            left to export.
     """
     from clearport.pipeline.sources.find import source_of
 
@@ -71,10 +71,10 @@ def make_plan(request: ExportRequest, progress: Progress = no_progress) -> Plan:
 
 
 def _fitting(cells: tuple[Cell, ...], traits: Traits) -> tuple[tuple[Cell, ...], list[Skipped]]:
-    """The cells that a network can be exported in, and why not in others.
+    """The artifacts that a network can be exported to, and reasons for the others.
 
     Raises:
-        BadInput: nothing would be left.
+        BadInput: nothing is left to export.
     """
     if not traits.precisions:
         return cells, []
@@ -104,10 +104,10 @@ def _size(request: ExportRequest, source: Source) -> Size | None:
 
 
 def _all_cells(request: ExportRequest) -> tuple[tuple[Cell, ...], tuple[Skipped, ...]]:
-    """What can be made of what was asked for, and why the rest cannot.
+    """The feasible part of a request, and reasons for the rest.
 
     Raises:
-        BadInput: nothing would be left.
+        BadInput: nothing is left to export.
     """
     targets = [TARGETS.get(name) for name in request.targets or TARGETS.names()]
     cells: list[Cell] = []
@@ -135,7 +135,7 @@ def _check_words(request: ExportRequest) -> None:
 
 
 def _cells(target: Target, wanted: tuple[str, ...]) -> tuple[list[Cell], list[Skipped]]:
-    """All precisions of a target, or the wanted ones with a reason for each that it does not have."""
+    """All precisions of a target, or the requested ones with a reason for each unsupported one."""
     has = ", ".join(target.precisions)
     cells = [Cell(target, p) for p in target.precisions if not wanted or p in wanted]
     lacking = [p for p in PRECISIONS if p in wanted and p not in target.precisions]

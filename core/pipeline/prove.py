@@ -36,15 +36,15 @@ TIMEOUT_S = 300.0
 WEIGHTS_SUFFIX = ".safetensors"
 
 _JUDGING = Lock()
-"""Held while outputs are compared: a picture enlarged four times takes 0.3 GB in float64, and not in each lane."""
+"""Lock for comparing outputs: a picture enlarged four times needs 0.3 GB in float64, once and not per worker."""
 
 REFERENCE_OPTIONS: Mapping[str, Any] = {"optimize": False}
-"""ONNX Runtime without fusions evaluates a QDQ model as it is written."""
+"""ONNX Runtime without fusions evaluates a QDQ model exactly as written."""
 
 
 def network_artifact(path: Path, inputs: Specs, outputs: Specs) -> Artifact:
-    """The network itself, which artifacts are measured against: at any size by PyTorch where it is one of clearport's,
-    and as it was exported where it is the user's, by PyTorch (``.pt2``) or ONNX Runtime (``.onnx``).
+    """The network itself, the reference of all artifacts: clearport's own at any size in PyTorch, the user's as
+    exported, in PyTorch (``.pt2``) or ONNX Runtime (``.onnx``).
     """
     size = shapes.size_of(shapes.lead(inputs))
     if path.suffix == WEIGHTS_SUFFIX and size is not None:
@@ -53,7 +53,7 @@ def network_artifact(path: Path, inputs: Specs, outputs: Specs) -> Artifact:
 
 
 def runner_of(network: Artifact) -> tuple[str, Mapping[str, Any]]:
-    """The runner of a network itself, and its options: as it is written."""
+    """The runner of the network itself, with options for exact evaluation."""
     return network.target, REFERENCE_OPTIONS if network.target == "onnxruntime" else {}
 
 
@@ -71,7 +71,7 @@ def network_of(bundle: Bundle) -> Artifact:
 def open_worker(
     runner: str, artifact: Artifact, threads: int, timeout_s: float, options: Mapping[str, Any] | None = None
 ) -> Worker:
-    """A worker for an artifact, in the Python that the runner wants; to be used as a context manager."""
+    """A worker for an artifact, in the Python that the runner requires; use it as a context manager."""
     python = getattr(RUNNERS.get(runner), "interpreter", lambda: None)()
     return Worker(runner, artifact.path, threads, timeout_s, options, python=python)
 
@@ -86,7 +86,7 @@ def run_once(
 def run_each(
     runner: str, artifact: Artifact, samples: Sequence[Sample], threads: int, options: Mapping[str, Any] | None = None
 ) -> list[dict[str, Array]]:
-    """The raw outputs for several samples, by an artifact that is opened once."""
+    """The raw outputs for several samples, with the artifact opened once."""
     names = [spec.name for spec in artifact.outputs]
     with open_worker(runner, artifact, threads, TIMEOUT_S, options) as worker:
         return [worker.outputs(pixels.tensors(sample, artifact.inputs), names) for sample in samples]
@@ -94,16 +94,16 @@ def run_each(
 
 @dataclass(frozen=True)
 class Proof:
-    """What came of proving an artifact: reports, the one that counts most first, and the outputs that were judged."""
+    """The proof of an artifact: reports, the most important one first, and the judged outputs."""
 
     reports: tuple[ParityReport | Skipped, ...]
     replays: tuple[ReplayRecord, ...] = ()
 
 
 def prove(artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
-    """The parity of an artifact by every runner that can be used here; the first entry is the one that counts most.
+    """The parity of an artifact in every usable runner; the first entry is the most important one.
 
-    A runner that crashes, hangs, refuses the file or fails otherwise is a parity that failed, with the runtime's words.
+    If a runner crashes, hangs, refuses the file or fails otherwise, its parity has failed, with the runtime's message.
     """
     reports: list[ParityReport | Skipped] = []
     replays: list[ReplayRecord] = []
@@ -152,6 +152,6 @@ def _proofs(runner: Runner, artifact: Artifact, exams: Sequence[Exam], threads: 
 def replays_of(
     runner: Runner, exams: Sequence[Exam], outputs: Sequence[Mapping[str, Array]], threads: int
 ) -> tuple[ReplayRecord, ...]:
-    """The records of what a runner gave for each exam, where they can be told."""
+    """The records of a runner's outputs for each exam, if its versions are known."""
     found = [replay_of(output, exam.name, runner, threads) for exam, output in zip(exams, outputs, strict=True)]
     return tuple(replay for replay in found if replay is not None)

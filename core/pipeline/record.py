@@ -1,4 +1,4 @@
-"""What an export found out, as the manifest of its bundle."""
+"""The results of an export, as the manifest of its bundle."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "openvino", "c
 
 @dataclass(frozen=True)
 class Made:
-    """What was written: the graph, the network itself, the scale table, the artifacts, and what could not be made.
+    """The written files: the graph, the network itself, the scale table, the artifacts, and the skipped ones.
 
     ``lint`` has an entry for each artifact's key.
     """
@@ -72,7 +72,7 @@ class Proven:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that the manifest is made of, besides the plan."""
+    """The contents of the manifest, besides the plan."""
 
     made: Made
     proven: tuple[Proven, ...]
@@ -82,7 +82,7 @@ class Findings:
 
 
 def manifest_of(plan: Plan, found: Findings, folder: Path, table: str, reference: str) -> Manifest:
-    """The manifest of what lies in ``folder``; ``table`` and ``reference`` are files in it."""
+    """The manifest for ``folder``; ``table`` and ``reference`` are files in it."""
     quantized = found.made.quantized
     runtime, _ = runner_of(found.made.network)
     version = installed_versions((runtime,))[runtime] or "unknown"

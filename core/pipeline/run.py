@@ -1,4 +1,4 @@
-"""Pictures of any size, or whatever a network takes, through one artifact of a bundle."""
+"""Running one artifact of a bundle on pictures of any size or other inputs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SEAMS = "this network looks at the whole picture, and saw it in tiles: they may
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What goes in, through what, and where it goes; see ``clearport run --help``.
+    """Inputs, artifact and output; see ``clearport run --help``.
 
     ``inputs`` are files in the order of the network's inputs, or ``NAME=FILE``. ``variant`` None: the plain one, or the
     first.
@@ -55,10 +55,10 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Restored:
-    """Where the restored picture is, its size in pixels, and what it took.
+    """The restored picture's path, its size in pixels, and its run time.
 
-    ``method`` is how the artifact was run; ``remark`` is what the user should know of the result, if anything.
-    ``outputs`` are all that the network gave, where that is more than one picture; then sizes are those of the first.
+    ``method`` describes how the artifact was run; ``remark`` is a note on the result, if any. ``outputs`` lists all
+    outputs if there is more than one picture; sizes are then those of the first.
     """
 
     output: Path
@@ -73,11 +73,11 @@ class Restored:
 
 
 def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Restored:
-    """Run an artifact on what was given, and write what it gives.
+    """Run an artifact on the given files, and write its outputs.
 
-    Pictures of another size than the artifact's go through it in seamless tiles, and the picture that comes of them is
-    written as PNG. What is no picture is written as ``.npy``; where there are several outputs, the others lie beside
-    the first. Networks with such inputs or outputs take pictures of their own size.
+    Pictures of another size than the artifact's are processed in seamless tiles, and the result is written as PNG.
+    Other outputs are written as ``.npy``, further outputs beside the first. Networks with such inputs or outputs accept
+    pictures of their own size only.
 
     Raises:
         BadInput: no such bundle, artifact or input, the artifact was changed, no runtime for it here, or the output
@@ -106,7 +106,7 @@ def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Re
 
 
 def _cuttable(artifact: Artifact) -> bool:
-    """Whether all that goes in are pictures of one size, and all that comes out is one that PNG holds."""
+    """Whether all inputs are pictures of one size, and the only output is a picture that PNG supports."""
     pictures = all(spec.is_picture for spec in (*artifact.inputs, *artifact.outputs))
     return pictures and len(artifact.outputs) == 1 and artifact.outputs[0].channels in CHANNELS and _alike(artifact)
 
@@ -154,7 +154,7 @@ def _at_once(
 
 
 def _seams(picture: Size, cutting: tiling.Tiling) -> str:
-    """That tiles may differ, and what sees the picture at once: an own size is taken by every target."""
+    """A warning that tiles may differ, with an export that avoids tiles: every target supports a fixed size."""
     own = cutting.rounded(picture)
     if own.height * own.width <= MAX_PIXELS:
         return f"{_SEAMS}a bundle that was exported with --size {own} sees it at once"
@@ -162,13 +162,15 @@ def _seams(picture: Size, cutting: tiling.Tiling) -> str:
 
 
 def tiling_of(bundle: Bundle, artifact: Artifact) -> tiling.Tiling:
-    """How pictures are cut for an artifact of a bundle."""
+    """The tiling of pictures for an artifact of a bundle."""
     model = model_of(bundle)
     return tiling.Tiling.of(model, model.scale, shapes.lead(artifact.inputs))
 
 
 def model_of(bundle: Bundle) -> ModelRecord:
-    """What a bundle says of its network; an old one leaves ``whole_picture`` to the network, which imports torch."""
+    """Tiling facts of a bundle's network; for an old bundle ``whole_picture`` comes from the network, which imports
+    torch.
+    """
     model = bundle.manifest.model
     if model.whole_picture is not None:
         return model
@@ -176,10 +178,10 @@ def model_of(bundle: Bundle) -> ModelRecord:
 
 
 def usable_runner(artifact: Artifact) -> tuple[str, str]:
-    """The name of the runner that runs an artifact here, and how it is labeled.
+    """The name and label of the runner for an artifact here.
 
     Raises:
-        BadInput: there is none; the message says why for each.
+        BadInput: there is none; the message gives the reason for each.
     """
     reasons = []
     for runner, obstacle in runners_of(artifact.target):

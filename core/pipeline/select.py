@@ -1,4 +1,4 @@
-"""Which artifacts of a bundle a command is about, and whether its network is one for that command."""
+"""Selection of a bundle's artifacts for a command, and checks of its network."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def select(bundle: Bundle, targets: tuple[str, ...], precisions: tuple[str, ...]
 
 
 def plain_scale(bundle: Bundle, command: str) -> int:
-    """How many times as large the picture gets.
+    """The integer scale of the picture.
 
     Raises:
-        BadInput: the network takes or gives something else than one RGB picture, or the scale is no whole number.
+        BadInput: the network's input or output is not one RGB picture, or the scale is not an integer.
     """
     contract, scale = bundle.manifest.pixel_contract, bundle.manifest.model.scale
     if not all(len(specs) == 1 and _is_rgb(specs[0]) for specs in (contract.inputs, contract.outputs)):

@@ -1,4 +1,4 @@
-"""A bundle for browsers: what is offered to them, and the server that offers it."""
+"""Serving a bundle to browsers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from clearport.runtime.devices.browser.desk import Listener
 
 MOST_WHOLE_PIXELS = 1 << 21
-"""Pictures of at most so many pixels are not cut for networks that look at all of them: more is too much for phones."""
+"""The largest picture, in pixels, that is not cut for networks with a global receptive field: more is too much for
+phones."""
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -54,7 +55,7 @@ class ServeRequest:
 
 @dataclass(frozen=True)
 class Served:
-    """What a server was started with: its address for people, the bundle, and what browsers will run of it."""
+    """Facts of a started server: its address, the bundle, and the artifacts for browsers."""
 
     address: str
     title: str
@@ -69,8 +70,8 @@ def serve_bundle(request: ServeRequest, started: Callable[[Served], None], liste
     """Serve until SIGINT, SIGTERM, SIGHUP or SIGQUIT; ``started`` is called once the page can be opened.
 
     Raises:
-        BadInput: there is no bundle, its files are not as they were written, none of them runs in browsers, the page is
-            not built, a record is malformed, the certificate does not fit, or the port is taken.
+        BadInput: there is no bundle, its files were changed, none of them runs in browsers, the page is not built, a
+            record is malformed, the certificate is invalid, or the port is taken.
     """
     if missing(("aiohttp",)):
         raise NotInstalled("aiohttp", "serve")
@@ -110,10 +111,10 @@ def _serve(request: ServeRequest, started: Callable[[Served], None], listener: L
 
 
 def offer_of(bundle: Bundle, request: ServeRequest) -> tuple[Offer, dict[str, Content]]:
-    """What pages are offered of a bundle, and the files behind it: artifacts that browsers run, and golden pictures.
+    """The offer of a bundle to pages, and its files: artifacts for browsers, and golden pictures.
 
     Raises:
-        BadInput: none of the artifacts that were asked for runs in browsers.
+        BadInput: none of the requested artifacts runs in browsers.
     """
     found: list[Candidate] = []
     left_out: list[Skipped] = []
@@ -146,7 +147,7 @@ def offer_of(bundle: Bundle, request: ServeRequest) -> tuple[Offer, dict[str, Co
 
 
 def with_baselines(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Each with what its time is put in relation to: the fp32 file of its target in the same runtime and backend."""
+    """Each with its latency baseline: the fp32 file of its target in the same runtime and backend."""
     plain = {(c.artifact, c.runner, c.backend): c.key for c in candidates if c.artifact.endswith("/fp32")}
     found = []
     for way in candidates:
@@ -156,7 +157,7 @@ def with_baselines(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _with_golden(bundle: Bundle, record: ArtifactRecord, way: Candidate) -> Candidate:
-    """With every golden picture that judges it on the photo, the one that counts most first."""
+    """With every golden picture that judges it on the photo, the most important one first."""
     judges = [
         Judge(golden=f"files/{golden.path}", tolerance=limits)
         for golden in sorted(bundle.manifest.goldens, key=lambda golden: golden.role != record.precision)

@@ -133,7 +133,7 @@ def test_a_bad_file_is_named_with_what_is_wrong(kind: str, tmp_path: Path) -> No
 
 def test_a_scale_that_cannot_be_built() -> None:
     assert weights.checked_scale(SPEC, None) == 3
-    with pytest.raises(BadInput, match=r"--scale 5: ncnet is made for 2, 3, 4"):
+    with pytest.raises(BadInput, match=r"--scale 5: ncnet supports 2, 3, 4"):
         weights.load(SPEC, 5)
 
 

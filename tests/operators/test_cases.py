@@ -138,7 +138,8 @@ def expected_refusal(case: Case, way: str, outcome: Outcome, *, free: bool = Fal
 
 
 SIZE_WANTED = (
-    r"unsupported operator \w+ of layer '\w+': .*(size|no conversion rule|must be constants|needs a fixed|not whole)"
+    r"unsupported operator \w+ of layer '\w+': "
+    r".*(size|no conversion rule|must be constants|needs a fixed|not an integer)"
 )
 AMPLIFIED = {"AveragePool", "Resize", "Floor", "Ceil", "Pow", "Div", "Log", "Sqrt"}
 """Operators behind which a step is a tie of few integers, or many steps."""

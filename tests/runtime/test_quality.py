@@ -81,7 +81,7 @@ def test_scenes_that_were_held_back(tmp_path: Path) -> None:
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="there is none at this path"):
+    with pytest.raises(BadInput, match="no such folder"):
         quality.find_pairs(tmp_path / "none")
 
 

@@ -1,4 +1,4 @@
-"""What keeps a gate from being green without reason: changed files, and artifacts that nobody judged."""
+"""Checks against a gate that passes without reason: changed files, and unjudged artifacts."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from clearport.bundle.manifest import ArtifactRecord
 
 _BASELINE = {MANIFEST, SUMS, WEIGHTS, ONNX_NETWORK, TORCH_NETWORK}
-"""What every figure depends on: without the network of the baseline, no loss is one."""
+"""Files that every figure depends on: without the baseline network, no loss is meaningful."""
 
 
 def checksum_checks(wrong: Sequence[Mismatch]) -> list[Check]:
-    """A failed check for every file that is not as it was written."""
+    """A failed check for every changed file."""
     return [Check("checksum", False, str(mismatch), group=mismatch.path) for mismatch in wrong]
 
 
 def sound(records: Sequence[ArtifactRecord], wrong: Sequence[Mismatch]) -> list[ArtifactRecord]:
-    """The artifacts that can be judged: none where the baseline's files were changed."""
+    """The artifacts that can be judged: none if the baseline's files were changed."""
     changed = {mismatch.path for mismatch in wrong}
     if changed & _BASELINE:
         return []
@@ -34,7 +34,7 @@ def sound(records: Sequence[ArtifactRecord], wrong: Sequence[Mismatch]) -> list[
 
 
 def check_names(bundle: Bundle, required: Sequence[str]) -> None:
-    """Refuse what names no artifact that could be in a bundle.
+    """Refuse names of impossible artifacts.
 
     Raises:
         BadInput: a name is neither an artifact of the bundle nor one that its export left out.
@@ -48,7 +48,7 @@ def check_names(bundle: Bundle, required: Sequence[str]) -> None:
 
 
 def required_checks(bundle: Bundle, required: Sequence[str], judged: Sequence[str]) -> list[Check]:
-    """A check for every artifact that was required: whether it, or a variant of it, was judged."""
+    """A check for every required artifact: whether it, or a variant of it, was judged."""
     return [_required(bundle, name, judged) for name in required]
 
 

@@ -1,4 +1,4 @@
-"""Files that go into an artifact: pictures for pictures, ``.npy`` arrays for everything else."""
+"""Input files of an artifact: pictures, and ``.npy`` arrays for everything else."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 _ARRAY = ".npy"
 _MOST = 1 << 31
-"""Bytes of an array that is read."""
+"""Maximum size of an array file, in bytes."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A sample, whether all of its pictures are gray although their colors are taken, and what was lost in reading."""
+    """A sample, whether all of its pictures are gray for color inputs, and losses in reading."""
 
     sample: Sample
     gray: bool
@@ -32,10 +32,10 @@ class Taken:
 
 
 def taken(artifact: Artifact, given: Sequence[str | Path]) -> Taken:
-    """Read the files, in the order of the inputs or as ``NAME=FILE``. A state that is not given is zero.
+    """Read the files, in input order or as ``NAME=FILE``. States left out are zero.
 
     Raises:
-        BadInput: an input is missing, is given twice or is not there, or a file cannot be read.
+        BadInput: an input is missing, duplicate or unknown, or a file cannot be read.
     """
     sample: dict[str, Array] = {}
     grays, remarks = [], []

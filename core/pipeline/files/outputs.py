@@ -1,4 +1,4 @@
-"""What an artifact gives, as files: pictures as PNG, everything else as ``.npy``, and in words."""
+"""Output files of an artifact: pictures as PNG, everything else as ``.npy``; and their descriptions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BEST = 5
 
 @dataclass(frozen=True)
 class Given:
-    """An output: its name, what it is, its file, and what can be said of it in a line.
+    """An output: its name, kind, file, and a one-line summary.
 
     ``size`` is height and width of a picture or map, and (0, 0) of others.
     """
@@ -38,10 +38,10 @@ class Given:
 
 
 def places(artifact: Artifact, output: Path) -> dict[str, Path]:
-    """Where each output goes: the first picture to ``output``, the others beside it.
+    """The file of each output: ``output`` for the first picture, files beside it for the others.
 
     Raises:
-        BadInput: its suffix is not that of what is written there.
+        BadInput: its suffix does not match the file type.
     """
     first = shapes.lead(artifact.outputs)
     found = {}
@@ -61,7 +61,7 @@ def save(spec: TensorSpec, tensor: Array, path: Path) -> Given:
     """Write one output.
 
     Raises:
-        BadInput: the place cannot be written.
+        BadInput: the path cannot be written.
     """
     if spec.is_picture:
         picture = pixels.to_image(tensor, spec)
@@ -78,7 +78,7 @@ def save(spec: TensorSpec, tensor: Array, path: Path) -> Given:
 
 
 def _save_array(path: Path, array: Array) -> None:
-    """An array as ``.npy``, with a mark behind its numbers, which readers do not look at."""
+    """An array as ``.npy``, with a mark after its data, which readers ignore."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.save(file, array, allow_pickle=False)
         file.write(NPY_MARK)

@@ -1,7 +1,7 @@
-"""The child's side of ``Isolated``: everything of an export that runs native code on what users bring, but PyTorch.
+"""The child's side of ``Isolated``: all native code of an export that processes user input, except PyTorch.
 
-ONNX Runtime ends its process where a graph or a photo is odd enough, and so may what writes artifacts. PyTorch is not
-loaded here. Descriptors 0 and 1 are moved away first, as in a worker, so that nothing is printed between two messages.
+ONNX Runtime can abort on unusual graphs or photos, and so can the writers of artifacts. PyTorch is not loaded here.
+Descriptors 0 and 1 are redirected first, as in a worker, so that no library prints into the messages.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ def main() -> int:
     while (message := wire.receive(commands)) is not None:
         _answer(*message, replies)
         heap.release()
-    os._exit(0)  # native libraries may hang or crash while they are taken down, and nothing is left to save
+    os._exit(0)  # native libraries may hang or crash at exit, and nothing is left to save
 
 
 def limit_memory() -> None:
-    """No more than the machine has: beyond that an allocation fails, which one row tells of."""
+    """Limit memory to the machine's: beyond that an allocation fails, which becomes one skipped row."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(_LIKELIER_VICTIM))
     try:
@@ -82,13 +82,13 @@ def _answer(head: Head, arrays: Arrays, replies: IO[bytes]) -> None:
 
     try:
         reply, outputs = _COMMANDS[head["command"]](head, arrays, tell)
-    except (Exception, SystemExit) as error:  # whatever comes is the parent's to hear
+    except (Exception, SystemExit) as error:  # every exception is reported to the parent
         reply, outputs = {"error": _told(error)}, {}
     wire.send(replies, {**reply, "peak_mib": peak_memory_mib()[0]}, outputs)
 
 
 def _told(error: BaseException) -> Head:
-    """All that the parent needs to raise the same error."""
+    """Everything that the parent needs to raise the same error."""
     found: Head = {"kind": type(error).__name__, "said": str(error), "trace": traceback.format_exc()}
     if isinstance(error, OSError):
         found["system"] = [error.errno, error.strerror, str(error.filename) if error.filename is not None else None]
@@ -108,7 +108,7 @@ def _run(head: Head, arrays: Arrays, _: Progress) -> Reply:
 
 @lru_cache(maxsize=2)
 def _known(model: bytes, head: str) -> Graph:
-    """The same object for the same graph: targets keep what they have found out of it."""
+    """The same object for the same graph, since targets cache results on it."""
     return codec.unpack_graph(json.loads(head), np.frombuffer(model, np.uint8))
 
 

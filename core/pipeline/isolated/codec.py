@@ -1,6 +1,6 @@
 """Graphs, scale tables and rows as messages of ``runtime.worker.wire``: JSON, and the bytes of ONNX models as arrays.
 
-Fields are written and read by their types, so that a new field of ``Graph`` or ``ScaleTable`` travels by itself.
+Fields are written and read by their types, so that new fields of ``Graph`` or ``ScaleTable`` are included.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def unpack_quantized(head: Mapping[str, Any], model: Array) -> QuantizedGraph:
 
 
 def pack_rows(rows: Sequence[Artifact | Skipped]) -> list[dict[str, Any]]:
-    """What a target wrote or left out, as JSON values."""
+    """A target's artifacts and skipped rows, as JSON values."""
     found: list[dict[str, Any]] = _ROWS.dump_python(list(rows), mode="json")
     return found
 

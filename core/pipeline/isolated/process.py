@@ -1,11 +1,10 @@
-"""A process of its own for the parts of an export that run native code on what users bring: see ``child``.
+"""A separate process for the native code of an export that processes user input: see ``child``.
 
     with Isolated() as isolated:
         quantized = isolated.quantize(graph, photos, options)
 
-Where it crashes, that is a ``RuntimeFailure`` that names the signal, and the next call starts another process. It has
-its own session: Ctrl-C reaches the parent, which ends it; it also ends where the parent is killed. What memory it
-took goes back to the system with it.
+A crash is a ``RuntimeFailure`` that names the signal, and the next call starts a new process. It has its own session:
+Ctrl-C reaches the parent, which ends it; it also ends if the parent is killed. Its memory is released with it.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class Isolated:
 
         Raises:
             RuntimeFailure: the process crashed.
-            Exception: what the quantizer raised, under its name.
+            Exception: the quantizer's exception, under its name.
         """
         chosen = {f.name: getattr(options, f.name) for f in fields(options) if f.name != "progress"}
         return self._form("quantize", graph, images, options.progress, options=chosen)
@@ -100,7 +99,7 @@ class Isolated:
     def lower(
         self, cell: Cell, graph: Graph, form: QuantizedGraph | None, options: Options, folder: Path
     ) -> list[Artifact | Skipped]:
-        """``pipeline.lower.lower``; a crash is a skipped row, and what was written until then is removed.
+        """``pipeline.lower.lower``; a crash is a skipped row, and partial output is removed.
 
         Raises:
             BadInput, OSError: as there.
@@ -161,7 +160,7 @@ class Isolated:
         arrays: Mapping[str, Array],
         progress: Progress = no_progress,
     ) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Send a command, pass its progress on, and wait for its end; ``what`` is done, for messages.
+        """Send a command, forward its progress, and wait for its end; ``what`` describes it in messages.
 
         Raises:
             RuntimeFailure: the process crashed.
@@ -175,7 +174,7 @@ class Isolated:
             except (EOFError, OSError, wire.GarbledError) as error:
                 self._crashed(process, what, str(error))
             except BaseException:
-                self.close()  # Ctrl-C within a message: what would follow cannot be understood any more
+                self.close()  # Ctrl-C within a message: the stream is out of sync
                 raise
         if "error" in reply:
             raise _raised(reply["error"])

@@ -61,7 +61,7 @@ def parity_of(row: MeasuredRow, candidate: Candidate) -> ParityReport | None:
     report = merged(reports)
     if len(row.others) == len(candidate.others):
         return report
-    untold = f"{len(row.others)} of {len(candidate.others)} further golden pictures were compared: load the page again"
+    untold = f"{len(row.others)} of {len(candidate.others)} further golden pictures were compared: reload the page"
     return replace(report, passed=False, failures=(*report.failures, untold))
 
 

@@ -38,7 +38,7 @@ def test_a_network_of_one_size_is_freed_and_fixed_again() -> None:
 
 
 def test_a_side_that_is_not_whole_is_refused() -> None:
-    with pytest.raises(BadInput, match=r"hidden: for pictures of 15x24 its side H/2 is not whole: 7.5"):
+    with pytest.raises(BadInput, match=r"hidden: for pictures of 15x24 its side H/2 is not an integer: 7.5"):
         shapes.shape_at(STATE, Size(15, 24))
 
 

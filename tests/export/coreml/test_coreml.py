@@ -203,5 +203,5 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["int8", "int8-weights"])
 def test_int8_without_a_table_is_a_programming_error(precision: Precision, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"{precision} needs the quantized graph"):
+    with pytest.raises(ValueError, match=f"{precision} files are written from the quantized graph"):
         TARGET.lower(upscaler(), None, precision, Options(), tmp_path)

@@ -62,7 +62,7 @@ REFUSED = {
     "has 3 inputs": lambda: lone("Max", "c", "c", constants={"c": np.ones(1, np.float32)}),
     "one for each of": lambda: lone("LayerNormalization", "c", constants={"c": np.ones(1, np.float32)}),
     "negative pads": lambda: lone("Pad", "p", constants={"p": numbers(0, 0, -1, 0, 0, 0, 0, 0)}),
-    "cubic of these factors needs a fixed size": lambda: lone(
+    "cubic with these factors needs a fixed size": lambda: lone(
         "Resize", "roi", "by", constants=TWICE, mode="cubic", free=True
     ),
     "'tf_crop_and_resize' coordinates": lambda: lone(
@@ -101,7 +101,7 @@ def square() -> Graph:
     return graph_of(nodes, constants, TensorSpec("image", (1, 3, "H", "W")))
 
 
-REFUSED |= {"has 6 axes": many_axes, "depends on the size of the picture": square}
+REFUSED |= {"has rank 6": many_axes, "depends on the input size": square}
 
 
 @pytest.mark.parametrize("why", REFUSED)

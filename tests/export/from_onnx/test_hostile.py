@@ -85,7 +85,7 @@ WRONG: dict[str, tuple[onnx.ModelProto, str]] = {
     "strange": (changed(strange), "number format is 4242"),
     "circle": (
         model([node("Add", "x b", "a"), node("Relu", "a", "b"), node("Relu", "a", "y")], 20),
-        "in a circle: 'a', 'b'",
+        "form a cycle: 'a', 'b'",
     ),
     "nothing writes": (model([node("Add", "x b", "y")], 20), "Add 'y' reads 'b', which nothing writes"),
     "no output": (model([node("Relu", "x", "z")], 20), "nothing writes its output 'y'"),
@@ -164,7 +164,7 @@ def test_functions_that_call_each_other_in_a_circle_are_refused(tmp_path: Path) 
     made = model(
         [helper.make_node("one", ["x"], ["y"], domain="mine")], 20, functions=functions, domains=["mine"], ir_version=9
     )
-    with pytest.raises(BadInput, match="call each other in a circle: one, two"):
+    with pytest.raises(BadInput, match="call each other recursively: one, two"):
         given(made, tmp_path)
 
 

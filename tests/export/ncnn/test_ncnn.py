@@ -132,11 +132,11 @@ REFUSED = {
     "cubic": (after_conv(one("Resize", "x  s", mode="cubic"), constants={"s": f32(1, 1, 2, 2)}), "mode 'cubic'"),
     "nearest, halved": (
         after_conv(one("Resize", "x  s", mode="nearest", nearest_mode="ceil"), constants={"s": f32(1, 1, 0.6, 0.6)}),
-        "places the pixels otherwise",
+        "uses another pixel alignment",
     ),
     "nothing left": (
         after_conv(one("Slice", "x a b c"), constants={"a": i64(3), "b": i64(3), "c": i64(1)}),
-        "nothing is left",
+        "is empty",
     ),
     "no operator of ncnn": (after_conv(one("Tan")), "no conversion rule"),
 }

@@ -125,7 +125,7 @@ def test_other_precisions_are_skipped_with_a_reason(small: Any, precision: Preci
 
 
 def test_int8_without_a_quantized_graph_is_a_mistake_of_the_caller(small: Any, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="needs the quantized graph"):
+    with pytest.raises(ValueError, match="files are written from the quantized graph"):
         TARGET.lower(small.graph, None, "int8", Options(), tmp_path)
 
 

@@ -84,7 +84,7 @@ def test_a_graph_that_is_not_the_network_is_caught(monkeypatch: pytest.MonkeyPat
         return result
 
     monkeypatch.setattr(from_torch.passes, "run", wrong)
-    with pytest.raises(CheckFailed, match="is not the network: on the noise image of 16x24 it is off by up to"):
+    with pytest.raises(CheckFailed, match="differs from the network: on the noise image of 16x24 it is off by up to"):
         from_torch.export_graph(network(), SPEC, 1, Size(16, 24))
 
 

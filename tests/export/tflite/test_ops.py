@@ -145,11 +145,11 @@ REFUSED = {
     "cubic": (after_conv(one("Resize", "x  s", mode="cubic"), constants={"s": f32(1, 1, 2, 2)}), "mode cubic"),
     "nearest, halved": (
         after_conv(one("Resize", "x  s", mode="nearest", nearest_mode="ceil"), constants={"s": f32(1, 1, 0.6, 0.6)}),
-        "places the pixels otherwise",
+        "uses another pixel alignment",
     ),
     "average": (
         after_conv(one("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])),
-        "not counted",
+        "excluded from the average",
     ),
 }
 
@@ -182,7 +182,7 @@ def test_a_dead_branch_opens_and_gives_what_the_qdq_model_gives(tmp_path: Path) 
 def test_sums_too_coarse_for_their_output_are_refused_in_int8() -> None:
     case = after_conv(one("Clip", "x low high"), constants={"low": np.float32(0), "high": np.float32(1e-5)})
     quantized = quantize(build(case), pictures(), PLAIN)
-    with pytest.raises(UnsupportedOperator, match=r"operator Conv of layer .*XNNPACK aborts.*take fp32"):
+    with pytest.raises(UnsupportedOperator, match=r"operator Conv of layer .*XNNPACK aborts.*use fp32"):
         emit(quantized.graph, quantized, "int8", Options(SIZE))
 
 

@@ -150,7 +150,7 @@ def test_maps_are_supervised_where_their_truth_is_known(loss: str, name: str) ->
     made = Restored(image, maps={name: guess * unit})
     assert value(loss, made, Batch(image, image, {name: guess * unit + 0.25 * unit})) == pytest.approx(0.25)
     assert value(loss, made, Batch(image, image)) == 0.0
-    with pytest.raises(BadInput, match=f"map '{name}'; this one gives: none"):
+    with pytest.raises(BadInput, match=f"map '{name}'; this one outputs: none"):
         value(loss, Restored(image), Batch(image, image))
 
 
@@ -195,7 +195,7 @@ def test_sums_are_read(text: str, terms: list[tuple[float, str]]) -> None:
         ("l1 - ssim", "cannot read 'l1 - ssim'"),
         ("2*l1*3", "cannot read"),
         ("-1*l1", "cannot read"),
-        ("l1 + 0.1*l1", "twice"),
+        ("l1 + 0.1*l1", "duplicate loss"),
     ],
 )
 def test_bad_sums(text: str, complaint: str) -> None:

@@ -117,7 +117,7 @@ def test_bad_teachers(options: TrainOptions) -> None:
         ((), "--teacher NETWORK=WEIGHTS"),
         (("mobilederain",), "expected NETWORK=WEIGHTS"),
         (("nonet=x",), "unknown network"),
-        (("ncnet=x",), "no scale 1"),
+        (("ncnet=x",), "does not support the student.s scale 1"),
         (("mobilederain=x@camera",), "'camera' is not in --degradation, which has: haze"),
         (("mobilederain=none.safetensors",), "none at this path"),
     ):

@@ -66,7 +66,7 @@ def test_onnx_runtime_without_the_provider_that_was_asked_for_is_refused(relu: P
 
     if CUDA.provider in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has CUDA")
-    with pytest.raises(RuntimeError, match=r"here has .*CPUExecutionProvider.* only"):
+    with pytest.raises(RuntimeError, match=r"here supports .*CPUExecutionProvider.* only"):
         GpuModel(relu, 1, CUDA)
 
 

@@ -140,7 +140,7 @@ def test_options_say_the_same(tmp_path: Path) -> None:
     [
         (("", "", "5..1", "", ""), "--range '5..1': expected two ascending numbers"),
         (("", "", "x", "", ""), "--range 'x'"),
-        (("", "", "", "a,b", ""), "--mean 'a,b': expected numbers"),
+        (("", "", "", "a,b", ""), "--mean 'a,b': expected comma-separated numbers"),
         (("", "PINK", "", "", ""), "--color"),
         (("cooking", "", "", "", ""), "--task"),
     ],

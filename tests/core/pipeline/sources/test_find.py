@@ -145,7 +145,7 @@ def test_other_words(code: Path) -> None:
 
 
 def test_parameters_elsewhere_are_told() -> None:
-    with pytest.raises(BadInput, match=r"lies on meta.*call \.cpu\(\)"):
+    with pytest.raises(BadInput, match=r"is on meta.*call \.cpu\(\)"):
         source_of(request(nn.Conv2d(3, 3, 1, device="meta").eval()))
     with pytest.raises(BadInput, match=r"torch\.float64.*call \.float\(\)"):
         source_of(request(nn.Conv2d(3, 3, 1, dtype=torch.float64).eval()))

@@ -66,7 +66,7 @@ def test_the_least_side_is_found() -> None:
 
 
 def test_a_network_of_no_size_is_refused() -> None:
-    with pytest.raises(BadInput, match="takes none from 64 to 256"):
+    with pytest.raises(BadInput, match="accepts no size from 64 to 256"):
         measure.sizes(candidate(only_multiples(1, least=9999)))
 
 

@@ -85,7 +85,7 @@ def test_there_is_an_end_to_records(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(browser_records, "MOST_RECORDS", 1)
     full = records(tmp_path)
     full.greet(DEVICE, facts())
-    with pytest.raises(BadInput, match="--records another folder"):
+    with pytest.raises(BadInput, match="--records another one"):
         full.greet(OTHER, facts())
     full.greet(DEVICE, facts())
     assert len(list(tmp_path.iterdir())) == 1
@@ -268,6 +268,6 @@ def test_what_browsers_run_and_what_not() -> None:
     assert all("optimized for the CPU" in reason for reason in ways(artifact("onnxruntime", "ort"))[1:])
     assert all("--io uint8" in reason for reason in ways(artifact("tflite", dtype="int8")))
     assert all("with a --size" in reason for reason in ways(artifact("tflite", side="H")))
-    assert ways(artifact("coreml")) == ["no runtime for browsers takes coreml files"]
+    assert ways(artifact("coreml")) == ["no browser runtime accepts coreml files"]
     assert isinstance(sent(skipped(1)), SkippedRow)
     assert isinstance(sent(row(1)), MeasuredRow)

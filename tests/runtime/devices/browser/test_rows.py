@@ -13,7 +13,7 @@ def test_a_device_says_what_it_is_first(tmp_path: Path) -> None:
     async def case(server: Running) -> None:
         answer = await server.post("row", row(1))
         assert answer.status == 400
-        assert "load the page again" in await answer.text()
+        assert "reload the page" in await answer.text()
         for wrong in ({}, {"X-Device": "me"}, {"X-Device": "../" + DEVICE[3:]}):
             assert (await server.post("device", FACTS, headers=wrong)).status == 400
         assert not server.folder.exists()

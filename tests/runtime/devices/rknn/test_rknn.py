@@ -62,7 +62,7 @@ def test_without_the_toolkit_every_line_to_get_it_is_said(monkeypatch: pytest.Mo
 
 def test_a_wrong_chip_is_said_before_a_missing_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(rknn_toolkit.VARIABLE, raising=False)
-    with pytest.raises(BadInput, match="no such chip"), on_rknn.DEVICE.open("rknn:rk1", Settings()):
+    with pytest.raises(BadInput, match="unknown chip"), on_rknn.DEVICE.open("rknn:rk1", Settings()):
         pass
 
 
