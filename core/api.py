@@ -136,8 +136,8 @@ def evaluate(
         folder: the bundle.
         data: a folder with ``*_LR`` and ``*_HR`` files, with two folders such as ``low`` and ``high``, or of another
             layout of ``clearport train``.
-        max_drop: largest loss to PyTorch fp32 that passes, in dB RGB.
-        min_psnr: smallest PSNR that passes, in dB RGB.
+        max_drop: largest accepted loss against PyTorch fp32, in dB RGB.
+        min_psnr: smallest accepted PSNR, in dB RGB.
         limits: more gates (``clearport.pipeline.evaluation.limits.Limits``); the two above replace its own.
         targets, precisions: which artifacts; empty for all.
         held_back: only the pictures held out from training, as listed in the network's card.

@@ -84,7 +84,7 @@ def test_the_network_of_the_page_is_exported_to_every_target(tree: Path, tmp_pat
     artifacts = {a["target"]: a for a in manifest["artifacts"]}
     everywhere = {"text", "tflite", "onnxruntime", "openvino", "coreml", "ncnn"}
     assert set(artifacts) - {"coreai"} == everywhere
-    assert artifacts["text"]["parity"]["reason"] == "no runner of clearport runs text files"
+    assert artifacts["text"]["parity"]["reason"] == "clearport has no runner for text files"
     assert (tmp_path / "out" / artifacts["text"]["path"]).read_text().count("Conv") == 2
     assert all(a["parity"]["passed"] for a in manifest["artifacts"] if a["target"] != "text")
 

@@ -19,12 +19,12 @@ def evaluate(
         typer.Option(help="Pairs: *_LR/*_HR files, two folders such as low and high, Rain100, LOL, DIV2K or SICE."),
     ],
     held_back: Annotated[
-        bool, typer.Option("--held-back", help="Only the pictures that the network's training set aside (its card).")
+        bool, typer.Option("--held-back", help="Only the pictures held out from training (see its card).")
     ] = False,
     max_drop: Annotated[
         float | None,
         typer.Option(
-            help="Fail when an artifact loses more than this to PyTorch fp32, in dB RGB.", rich_help_panel=_GATES
+            help="Fail when an artifact loses more than this against PyTorch fp32, in dB RGB.", rich_help_panel=_GATES
         ),
     ] = None,
     min_psnr: Annotated[
@@ -72,7 +72,7 @@ def evaluate(
     require: Annotated[
         list[str] | None,
         typer.Option(
-            help="Fail when this artifact was not judged, as where its runtime is missing; several times.",
+            help="Fail when this artifact was not judged, for example for lack of its runtime; repeatable.",
             metavar="TARGET/PRECISION",
             rich_help_panel=_GATES,
         ),
@@ -88,9 +88,9 @@ def evaluate(
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """The accuracy gate for CI: PSNR and SSIM of every artifact against ground truth, and its loss to PyTorch fp32.
+    """Accuracy gate for CI: PSNR and SSIM of every artifact against ground truth, and its loss against PyTorch fp32.
 
-    A file that is not as it was written fails the gate, too. What cannot be judged here is named; --require fails it.
+    A modified file fails the gate, too. Artifacts that cannot run here are listed; --require makes that a failure.
 
     Every loss is taken picture by picture; its mean has a 95 % interval.
 

@@ -164,7 +164,7 @@ class _Judge:
         self._like: Artifact | None = None
 
     def baseline(self, like: Artifact) -> None:
-        """PyTorch on the tiles that the artifacts see and, where those are not the pictures, on the pictures."""
+        """PyTorch on the artifacts' tiles and, if these differ from the pictures, on the pictures."""
         self._like = like
         network = network_of(self._bundle)
         runner, _ = runner_of(network)
@@ -216,7 +216,7 @@ class _Judge:
         return sheet(self._crops, restored)
 
     def outcome(self) -> EvalOutcome:
-        """All that was found."""
+        """The complete result."""
         if self._request.limits.asked and not any(check.passed is not None for check in self._checks):
             said = "a gate was asked for, and no artifact could be judged here"
             self._checks.append(Check("judged", False, said, group="gate"))

@@ -45,7 +45,7 @@ class Limits:
         """Refuse limits that mean nothing.
 
         Raises:
-            BadInput: a limit is no finite number, a limit of what cannot be negative is, or the confidence is none.
+            BadInput: a limit is not a finite number, a limit of what cannot be negative is, or the confidence is none.
         """
         for name, value in self._given():
             option = "--" + name.replace("_", "-")

@@ -35,7 +35,7 @@ def side_of(word: str, span: Span | None) -> Side:
     that does not lie in a bundle.
 
     Raises:
-        BadInput: there is no such file or artifact, or it does not take one picture and give one.
+        BadInput: no such file or artifact, or it does not take one picture and give one.
     """
     folder, colon, key = word.rpartition(":")
     if colon and ours.is_bundle(Path(folder)):
