@@ -248,7 +248,9 @@ def test_what_does_not_fit_is_told_and_nothing_is_written(video: Bundle, tmp_pat
     with pytest.raises(BadInput, match=r"'hidden' is not a picture \(state\): give an array as .npy"):
         wrong = (tmp_path / "small.png", tmp_path / "small.png")
         restore_picture(RunRequest(video.folder, wrong, tmp_path / "out.png", precision="fp32"))
-    with pytest.raises(BadInput, match="clearport serve is for networks that make one RGB picture of one"):
+    with pytest.raises(
+        BadInput, match="clearport serve is for networks with one RGB picture as input and one as output"
+    ):
         plain_scale(video, "serve")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.png"]
 

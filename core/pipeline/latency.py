@@ -76,4 +76,4 @@ def _runner_for(artifact: Artifact) -> str | Skipped:
         if obstacle is None:
             return runner.name
         reasons.append(obstacle)
-    return Skipped(artifact.key, "; ".join(reasons) or f"no runner of clearport measures {artifact.target} files")
+    return Skipped(artifact.key, "; ".join(reasons) or f"clearport has no runner that can time {artifact.target} files")

@@ -188,4 +188,4 @@ def usable_runner(artifact: Artifact) -> tuple[str, str]:
         if obstacle is None:
             return runner.name, runner.method
         reasons.append(f"{runner.title}: {obstacle}")
-    raise BadInput(f"{artifact.key} cannot be run here: {'; '.join(reasons) or 'no runner of clearport takes it'}")
+    raise BadInput(f"{artifact.key} cannot be run here: {'; '.join(reasons) or 'clearport has no runner for it'}")

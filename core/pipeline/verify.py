@@ -131,7 +131,7 @@ def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int) -> list
             checks.append(Check(f"golden by {runner.name}", None, obstacle, group=record.key))
         else:
             checks += _checks(bundle, record, runner, exams, threads)
-    return checks or [Check("golden", None, f"no runner of clearport runs {record.target} files", group=record.key)]
+    return checks or [Check("golden", None, f"clearport has no runner for {record.target} files", group=record.key)]
 
 
 def _checks(bundle: Bundle, record: ArtifactRecord, runner: Runner, exams: Sequence[Exam], threads: int) -> list[Check]:

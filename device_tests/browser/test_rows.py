@@ -25,7 +25,7 @@ def test_it_is_listed() -> None:
 
 
 def test_another_browser_is_refused() -> None:
-    with pytest.raises(BadInput, match="browser:lynx: no such browser; there is browser:chromium"):
+    with pytest.raises(BadInput, match="browser:lynx: unknown browser (available: browser:chromium)"):
         DEVICE.open("browser:lynx", Settings())
 
 
@@ -134,7 +134,7 @@ def test_a_target_that_no_browser_knows_is_skipped_with_its_reason(chromium: Bro
     mine = job(files, "tflite/int8")
     (row,) = measure(chromium, replace(mine, artifact=replace(mine.artifact, target="coreml")))
     assert isinstance(row.cell, Skipped)
-    assert row.cell.reason == "no runtime for browsers takes coreml files"
+    assert row.cell.reason == "no browser runtime accepts coreml files"
 
 
 def test_only_the_runners_that_were_asked_for(files: Bundle, chromium: BrowserSession) -> None:

@@ -77,7 +77,7 @@ def test_metadata_that_is_no_json_is_told_in_words(copied: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has them")
 def test_off_macos_there_is_the_cpu_alone(path: Path) -> None:
-    with pytest.raises(BadInput, match="unit 'npu': Core AI has cpu here"):
+    with pytest.raises(BadInput, match="unit 'npu': Core AI supports cpu here"):
         RUNNER.open(path, 1, {"unit": "npu"})
     assert not RUNNER.measures_latency
 
