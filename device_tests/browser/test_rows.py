@@ -25,7 +25,7 @@ def test_it_is_listed() -> None:
 
 
 def test_another_browser_is_refused() -> None:
-    with pytest.raises(BadInput, match="browser:lynx: unknown browser (available: browser:chromium)"):
+    with pytest.raises(BadInput, match=r"browser:lynx: unknown browser \(available: browser:chromium\)"):
         DEVICE.open("browser:lynx", Settings())
 
 
