@@ -19,11 +19,13 @@ if missing(("coreai-core",)) or sys.platform == "darwin":
 WAYS = {"180x320": ", its twin for 64x64 pictures", "dynamic": ", at 64x64", "64x64": ""}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("size", WAYS)
-def test_large_files_are_proven_small_and_say_so(size: str, tmp_path: Path) -> None:
+CASES = [("180x320", "int8"), *(pytest.param(size, "fp32,fp16,int8", marks=pytest.mark.slow) for size in WAYS)]
+
+
+@pytest.mark.parametrize(("size", "precisions"), CASES)
+def test_large_files_are_proven_small_and_say_so(size: str, precisions: str, tmp_path: Path) -> None:
     line = ("export", "ncnet", "--out", tmp_path / "out", "--size", size, "--target", "coreai", "--no-bench", "--quiet")
-    done = command(*line)
+    done = command(*line, "--precision", precisions)
     assert done.code == 0, done.err
     bundle = Bundle.load(tmp_path / "out")
     methods = set()

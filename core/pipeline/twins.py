@@ -75,7 +75,7 @@ def make_twins(plan: Plan, made: Made, picture: Image8, isolated: Isolated, fold
             wanted = form if cell.precision == "int8" else None
             found = isolated.lower(cell, graph, wanted, Options(size, plan.options.io), folder)
             files |= {twin.key: twin for twin in found if isinstance(twin, Artifact)}
-    return Twins(files, _goldens(plan, made, form, size, folder), size)
+    return Twins(files, _goldens(plan, replace(made, graph=graph), form, size, folder), size)
 
 
 def _is_slow(artifact: Artifact, picture: Image8) -> bool:
