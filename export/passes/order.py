@@ -36,6 +36,7 @@ PASSES: tuple[str, ...] = (
     "plain.deformed",
     "plain.functions",
     "plain.frames",  # behind functions: those leave a normalization to it
+    "plain.kernels",  # behind frames, which bring lines to pictures
     "plain.transposed",  # behind frames: a line's transposed convolution is one of pictures
     "plain.borders",
     "plain.resampled",

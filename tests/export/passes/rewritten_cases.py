@@ -222,6 +222,25 @@ PLACES: dict[str, Case] = {
 """What is read, written and marked at places that are computed."""
 
 
+def _dynamic(kernel: tuple[int, ...], bias: bool = False, **attributes: object) -> Case:
+    """A convolution by a kernel that is computed of the means of its own features."""
+    count = int(np.prod(kernel))
+    nodes = [
+        ("GlobalAveragePool", "x", "m", {}), ("Reshape", "m row", "r", {}), ("MatMul", "r w", "k", {}),
+        ("Reshape", "k shape", "kernel", {}), one("Conv", "x kernel b" if bias else "x kernel", **attributes),
+    ]  # fmt: skip
+    held = {"row": i64(1, 8), "w": weight(8, count), "shape": i64(*kernel)}
+    return after_conv(*nodes, constants=held | ({"b": weight(kernel[0])} if bias else {}))
+
+
+KERNELS: dict[str, Case] = {
+    "a kernel that is computed": _dynamic((5, 8, 3, 3), bias=True, pads=[1, 1, 1, 1]),
+    "one of steps": _dynamic((5, 8, 3, 2), strides=[2, 2], dilations=[1, 2], pads=[1, 0, 1, 1]),
+    "one for each channel": _dynamic((8, 1, 3, 3), group=8, pads=[1, 1, 1, 1]),
+    "one of a pixel": _dynamic((6, 8, 1, 1)),
+}
+
+
 def _weighted(*nodes: tuple[str, str, str, dict[str, object]], **constants: object) -> Case:
     """Features times numbers without axes, taken of their means."""
     means = [("ReduceMean", "x xy", "m", {"keepdims": 0}), ("Reshape", "m flat", "w", {})]
@@ -240,4 +259,4 @@ SCALARS: dict[str, Case] = {
     ),
 }  # fmt: skip
 """Numbers without axes."""
-CASES = SCALARS | PLACES | TRANSPOSED | FUNCTIONS | PICKED | MATRICES | FRAMES | DEEP
+CASES = KERNELS | SCALARS | PLACES | TRANSPOSED | FUNCTIONS | PICKED | MATRICES | FRAMES | DEEP
