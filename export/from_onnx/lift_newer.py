@@ -42,10 +42,10 @@ def _swish(node: ir.Node) -> None:
 def _rms_normalization(node: ir.Node) -> None:
     """x / sqrt(mean(x^2) + epsilon) * scale, over the axes from ``axis`` on."""
     source, axis = graphs.need(node, 0), graphs.attr_int(node, "axis", -1)
-    if source.shape is None:
+    if source.shape is None and axis >= 0:
         raise BadInput(f"RMSNormalization {layer_of(node)!r}: the rank of its input is unknown")
-    count = len(source.shape)
-    axes = constant(node, np.arange(axis % count, count, dtype=np.int64))
+    first = axis if axis < 0 or source.shape is None else axis - len(source.shape)
+    axes = constant(node, np.arange(first, 0, dtype=np.int64))
     mean = before(node, "ReduceMean", [before(node, "Mul", [source, source]), axes], keepdims=1)
     epsilon = constant(node, np.array(graphs.attr_float(node, "epsilon", 1e-5), np.float32))
     root = before(node, "Sqrt", [before(node, "Add", [mean, epsilon])])

@@ -19,10 +19,11 @@ from clearport.errors import BadInput
 from clearport.export.from_onnx import formats, quantized
 from clearport.export.from_onnx.quantized import Rounding
 from clearport.export.from_onnx.read import reading
+from clearport.graph import nodes as graphs
 from clearport.models.normalized import order
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from clearport.base import Array, Layout, TensorSpec
     from clearport.export.from_onnx.read import Given
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 COLORS, MOST_CHANNELS = 4, 16
 """Channels that a picture has at most, and a stack of them; an axis that is longer is a side."""
 
+_CLIP, _MOST_STACKED = 5, 256
+"""Axes of several frames, and channels that they have together at most."""
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _RESERVED = frozenset({"state"})
 """Names that Core ML's tools give another meaning."""
@@ -56,6 +59,8 @@ class End:
         shape: an int for each axis, or a word where it is free; of four axes in the order NCHW.
         layout: the order of axes in the file.
         dtype: NumPy's name of the number format in the file.
+        frames: its shape in the file where that is one of several frames (1, T, C, H, W), of which ``shape`` has all
+            channels on one axis.
     """
 
     name: str
@@ -63,6 +68,7 @@ class End:
     shape: Shape
     layout: Layout
     dtype: str
+    frames: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,9 @@ def _finished(model: ir.Model, inputs: Sequence[End], outputs: Sequence[End]) ->
     _rename(model.graph, (*inputs, *outputs))
     for end in (*inputs, *outputs):
         if end.layout == "NHWC":
-            _move_axes(model.graph, end, as_input=end in inputs)
+            _convert(model.graph, end, _moved(as_input=end in inputs), as_input=end in inputs)
+        elif end.frames:
+            _convert(model.graph, end, _stacked(model.graph, end, as_input=end in inputs), as_input=end in inputs)
     common.NameFixPass()(model)
     return ir.to_proto(model)
 
@@ -168,6 +176,8 @@ def _changes(given: Given, ends: Sequence[End]) -> tuple[str, ...]:
         found.append("it computes in float32")
     if any(end.layout == "NHWC" for end in ends):
         found.append("its pictures are NCHW")
+    if any(end.frames for end in ends):
+        found.append("frames lie behind each other as channels of one picture")
     return tuple(dict.fromkeys(found))
 
 
@@ -201,7 +211,18 @@ def _end(value: onnx.ValueInfoProto, given: Given, taken: Collection[str], role:
     ordered = (shape[0], shape[3], *shape[1:3]) if layout == "NHWC" else shape
     dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
     word = value.name if any(c.isalpha() for c in value.name) else f"{role}_{value.name}"
-    return End(plain_name(word, taken), value.name, _single(ordered, value.name, given), layout, dtype)
+    single = _single(ordered, value.name, given)
+    frames = _frames(single) if dtype == "float32" else ()
+    if frames:
+        single = (1, frames[1] * frames[2], *frames[3:])
+    return End(plain_name(word, taken), value.name, single, layout, dtype, frames)
+
+
+def _frames(shape: Shape) -> tuple[int, ...]:
+    """A shape of several frames of pictures, all of whose sizes are known; else none."""
+    sizes = tuple(n for n in shape if isinstance(n, int))
+    few = len(sizes) == len(shape) == _CLIP and sizes[0] == 1 and sizes[1] * sizes[2] <= _MOST_STACKED
+    return sizes if few else ()
 
 
 def layout_of(shape: Shape) -> Layout:
@@ -239,12 +260,23 @@ def _rename(body: ir.Graph, ends: Sequence[End]) -> None:
             value.name = wanted[value.name]
 
 
-def _move_axes(body: ir.Graph, end: End, *, as_input: bool) -> None:
-    """A Transpose at an end of four axes, so that the end itself is NCHW."""
+def _moved(*, as_input: bool) -> Callable[[ir.Value], ir.Node]:
+    perm = [0, 2, 3, 1] if as_input else [0, 3, 1, 2]
+    return lambda value: ir.node("Transpose", [value], {"perm": perm})
+
+
+def _stacked(body: ir.Graph, end: End, *, as_input: bool) -> Callable[[ir.Value], ir.Node]:
+    sizes = np.array(end.frames if as_input else end.shape, np.int64)
+    shape = graphs.new_constant(body, f"{end.name}.frames", sizes)
+    return lambda value: ir.node("Reshape", [value, shape])
+
+
+def _convert(body: ir.Graph, end: End, made: Callable[[ir.Value], ir.Node], *, as_input: bool) -> None:
+    """An operator at an end, so that the end itself is NCHW."""
     values = body.inputs if as_input else body.outputs
     index = next(i for i, value in enumerate(values) if value.name == end.name)
     value = values[index]
-    node = ir.node("Transpose", [value], {"perm": [0, 2, 3, 1] if as_input else [0, 3, 1, 2]})
+    node = made(value)
     moved = node.outputs[0]
     moved.type = value.type
     if as_input:
@@ -255,7 +287,7 @@ def _move_axes(body: ir.Graph, end: End, *, as_input: bool) -> None:
         body.insert_before(body[0], node)
         return
     body.append(node)
-    value.name, moved.name = f"{end.name}.nhwc", end.name
+    value.name, moved.name = f"{end.name}.given", end.name
     moved.shape = ir.Shape(end.shape)
     body.outputs[index] = moved
 

@@ -10,7 +10,7 @@ Operators without another spelling, and those whose sizes would have to be known
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -136,6 +136,8 @@ def _norm(node: ir.Node) -> ir.Value:
     return root
 
 
+_MOST_COPIES = 64
+"""Inputs of one Concat."""
 _POWERS = frozenset(range(2, 9))
 """Exponents that are products, as runtimes raise by logarithms, which negative numbers do not have."""
 
@@ -225,8 +227,20 @@ def _tile(node: ir.Node) -> ir.Value | None:
     if shape == before:
         return source
     if any(n not in {1, m} for n, m in zip(before, shape, strict=True)):
-        return None
+        return _copied(node, source, before, shape)
     return insert(node, "Expand", [source, constant(node, "shape", list(shape))], shape)
+
+
+def _copied(node: ir.Node, source: ir.Value, before: Sequence[int], shape: Sequence[int]) -> ir.Value | None:
+    """Copies beside each other, along one axis after the other."""
+    now = list(before)
+    for axis, (given, wanted) in enumerate(zip(before, shape, strict=True)):
+        copies = wanted // given
+        if copies > _MOST_COPIES:
+            return None
+        now[axis] = wanted
+        source = source if copies == 1 else insert(node, "Concat", [source] * copies, tuple(now), {"axis": axis})
+    return source
 
 
 def _dropout(node: ir.Node) -> ir.Value:

@@ -59,6 +59,8 @@ def _resized(mode: str, antialias: int, *scales: float) -> Case:
 
 
 FUNCTIONS: dict[str, Case] = {
+    "Tile of more than one": after_conv(one("Tile", "x r"), constants={"r": i64(1, 2, 1, 3)}),
+    "Pow 5": after_conv(one("Pow", "x k"), constants={"k": f32(5)}),
     "Softplus": after_conv(one("Softplus")),
     "Mish": after_conv(one("Mish")),
     "Elu 0.7": after_conv(one("Elu", alpha=0.7)),
