@@ -18,6 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport.base import Size
+from clearport.export.coreml.sampled import sampled
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
 from clearport.models import samples
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 ENOUGH_DB, ENOUGH_8_BIT_DB = 63.0, 57.0
 """60 dB are promised, and 55 after rounding to 8 bits; half of that error is left for pictures that were not tried."""
 
+ENOUGH_SIGNAL_DB = 43.0
+"""40 dB of the signal's own deviation are promised of what is no picture; half of that error is left likewise."""
+
 FARTHEST = 2.0
 """8-bit levels: no pixel may be farther off, since 3 are promised after rounding. A network may keep 63 dB and break
 that (SPAN with 26 channels and fresh weights: 65.7 dB with seven operators in float32, and 4 levels off at a pixel)."""
@@ -49,6 +53,7 @@ STEP_MEMORY = 2e8
 _T = TypeVar("_T")
 
 _SIDE = 64
+_ELSE = frozenset({"picture", "index"})
 _FLOATS = {ir.DataType.FLOAT}
 
 
@@ -67,9 +72,11 @@ NOTHING = Fallback()
 def choose(graph: Graph) -> Fallback:
     """The operators of ``graph`` that shall compute in float32."""
     trial = Trial(small(graph))
-    large = trial.too_large()
+    places = sampled(graph)
+    large = trial.too_large() | places
     if trial.margin_db(large) >= 0:
-        return Fallback(large, _reason(graph, large, "float16 does not hold their numbers")) if large else NOTHING
+        why = "float16 would move what they sample" if large == places else "float16 does not hold their numbers"
+        return Fallback(large, _reason(graph, large, why)) if large else NOTHING
     names, short = trial.worst(large), -trial.margin_db(frozenset())
     wanted = f"{ENOUGH_DB:g} dB, {ENOUGH_8_BIT_DB:g} after rounding to 8 bits, no pixel {FARTHEST:g} levels off"
     why = f"all in float16 the result would fall {short:.1f} dB short of what is wanted ({wanted})"
@@ -149,7 +156,13 @@ class Trial:
             rounded = _db(max(_error(np.rint(got), np.rint(wanted)) for got, wanted in levels), 255.0)
             farthest = _db(max(_peak(got - wanted) ** 2 for got, wanted in levels), 255.0)
             margins += [rounded - ENOUGH_8_BIT_DB, farthest - _db(FARTHEST**2, 255.0)]
-        return min(margins)
+        signals = [_db(_error(*each), float(each[1].std())) for pair in pairs for each in self._of_values(pair)]
+        return min(*margins, *(found - ENOUGH_SIGNAL_DB for found in signals))
+
+    def _of_values(self, pair: Sequence[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
+        """What is no picture, where it is not one number throughout: it is judged by its own deviation."""
+        kinds = [spec.kind for spec in self._graph.outputs]
+        return [each for each, kind in zip(pair, kinds, strict=True) if kind not in _ELSE and each[1].std() > 0]
 
     def _of_pictures(self, pair: Sequence[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
         return [each for each, spec in zip(pair, self._graph.outputs, strict=True) if spec.is_picture]

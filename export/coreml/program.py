@@ -232,8 +232,9 @@ def _enter(low: Lowering, plan: Plan, spec: TensorSpec, value: ir.Value, x: Any)
 
 
 def _leave(low: Lowering, plan: Plan, spec: TensorSpec) -> Any:
-    """From what the last operator writes to what the program gives."""
-    low.begin(None)
+    """From what the last operator writes to what the program gives: float32 stays that, but in pictures."""
+    last = next((node for node in plan.nodes() if name_of(node.outputs[0]) == spec.name), None)
+    low.begin(None if plan.as_picture(spec) else last)
     y = low.cast(spec.name)
     if spec.kind == "index":
         return low.mb.cast(x=y, dtype="int32", name=spec.name)
