@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PREFIX = "usage_tensors_"
 _MODES = {"RGB": "RGB", "BGR": "RGB", "RGBA": "RGBA", "BGRA": "RGBA", "Y": "L"}
 """Colors of pictures that PNG files hold -> Pillow's mode."""
+_ORDERS = {"BGR": "[..., ::-1]", "BGRA": "[..., [2, 1, 0, 3]]"}
+"""Python that brings colors in that order into PNG's, and back."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def is_plain(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], sc
 def _load(spec: TensorSpec) -> str:
     if spec.is_picture and spec.color in _MODES:
         mode = _MODES[spec.color]
-        gray = "[..., None]" if mode == "L" else "[..., ::-1]" if spec.color == "BGR" else ""
+        gray = "[..., None]" if mode == "L" else _ORDERS.get(spec.color, "")
         return f'np.asarray(Image.open({literal(f"{spec.name}.png")}).convert("{mode}")){gray}'
     if spec.kind == "state" and not spec.dynamic:
         return f"np.zeros({spec.shape}, np.{spec.dtype})"
@@ -87,5 +89,5 @@ def _save(spec: TensorSpec) -> str:
         return f"np.save({literal(f'{spec.name}.npy')}, outputs[{literal(spec.name)}])"
     if spec.color not in _MODES:
         return f"np.save({literal(f'{spec.name}.npy')}, p)"
-    gray = "[..., 0]" if _MODES[spec.color] == "L" else "[..., ::-1]" if spec.color == "BGR" else ""
+    gray = "[..., 0]" if _MODES[spec.color] == "L" else _ORDERS.get(spec.color, "")
     return f"Image.fromarray(p{gray}).save({literal(f'{spec.name}.png')})"
