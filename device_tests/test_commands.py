@@ -17,7 +17,9 @@ from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
 from clearport.pictures.images import is_gray, load_rgb, save_png
 from clearport.pipeline.run import usable_runner
-from device_tests.conftest import command
+from clearport.registry import NETWORKS
+from device_tests.conftest import called, command
+from device_tests.zoo.zoo import some_weights
 
 
 def _flip(path: Path, offset: int = 100) -> None:
@@ -300,3 +302,26 @@ def test_list_tells_all_of_one_network() -> None:
     assert "rlfn_ntire_x4.pth" in found["published"]
     unknown = command("list", "rlfm")
     assert (unknown.code, "did you mean 'rlfn'" in unknown.err) == (2, True)
+
+
+@pytest.mark.slow
+def test_a_knob_changes_what_is_exported(tmp_path: Path, few_photos: Path) -> None:
+    """From the option through the graph to the file on disk, and to PyTorch by the weights that the bundle keeps."""
+    weights = some_weights(NETWORKS.get("heavyrain"), tmp_path)
+    assert weights is not None
+    given = ("heavyrain", "--weights", weights)
+    options = ("--size", "48x64", "--target", "onnxruntime", "--precision", "fp32", "--no-bench", "--quiet")
+    photo, restored = next(few_photos.iterdir()), []
+    for value in ("0", "1"):
+        out = tmp_path / f"knob{value}"
+        done = called("export", *given, "--out", out, "--knob", f"dehaze={value}", *options)
+        assert done.code == 0, done.err
+        bundle = Bundle.load(out)
+        assert bundle.passed  # the file gives what PyTorch gives with the knob that the bundle's weights name
+        assert bundle.manifest.model.card["knobs"] == {"dehaze": float(value)}
+        run = called(
+            "run", out, photo, "-o", out / "x.png", "--target", "onnxruntime", "--precision", "fp32", "--quiet"
+        )
+        assert run.code == 0, run.err
+        restored.append(load_rgb(out / "x.png").astype(np.int16))
+    assert np.abs(restored[0] - restored[1]).max() > 1

@@ -24,6 +24,7 @@ from clearport.pipeline.lint.values import Finding, LintReport
 from clearport.pipeline.sources.request import ExportRequest
 from clearport.pipeline.sources.source import Traits
 from clearport.registry import NETWORKS
+from device_tests.zoo.zoo import some_weights
 
 HERE = Path(__file__).name
 
@@ -174,9 +175,9 @@ def test_a_network_that_suits_every_accelerator_has_notes_at_most() -> None:
     assert report.parameters > 50_000
 
 
-def agree(module: object, folder: Path, *targets: str) -> LintReport:
+def agree(module: object, folder: Path, *targets: str, weights: Path | None = None) -> LintReport:
     """What lint says, after a look that its errors are what an export refuses."""
-    report = linted(module, *targets, precisions=("fp32",))
+    report = linted(module, *targets, precisions=("fp32",), weights=weights)
     errors = {where for finding in of(report, "refused") for where in finding.where}
     bundle = clearport.export(
         module,  # type: ignore[arg-type]
@@ -184,6 +185,7 @@ def agree(module: object, folder: Path, *targets: str) -> LintReport:
         size="64x64",
         targets=(*targets, "onnxruntime"),
         precisions=("fp32",),
+        weights=weights,
         measure=False,
     )
     assert errors == {skipped.what for skipped in bundle.manifest.skipped}
@@ -205,4 +207,5 @@ def test_errors_are_what_an_export_refuses(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS.names())
 def test_errors_are_what_an_export_refuses_of_every_network(name: str, tmp_path: Path) -> None:
-    assert not agree(name, tmp_path, "tflite", "ncnn").refused
+    weights = some_weights(NETWORKS.get(name), tmp_path)
+    assert not agree(name, tmp_path, "tflite", "ncnn", weights=weights).refused
