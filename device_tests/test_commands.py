@@ -310,7 +310,7 @@ def test_a_knob_changes_what_is_exported(tmp_path: Path, few_photos: Path) -> No
     weights = some_weights(NETWORKS.get("heavyrain"), tmp_path)
     assert weights is not None
     given = ("heavyrain", "--weights", weights)
-    options = ("--size", "48x64", "--target", "onnxruntime", "--precision", "fp32", "--no-bench", "--quiet")
+    options = ("--size", "64x64", "--target", "onnxruntime", "--precision", "fp32", "--no-bench", "--quiet")
     photo, restored = next(few_photos.iterdir()), []
     for value in ("0", "1"):
         out = tmp_path / f"knob{value}"
@@ -319,9 +319,9 @@ def test_a_knob_changes_what_is_exported(tmp_path: Path, few_photos: Path) -> No
         bundle = Bundle.load(out)
         assert bundle.passed  # the file gives what PyTorch gives with the knob that the bundle's weights name
         assert bundle.manifest.model.card["knobs"] == {"dehaze": float(value)}
-        run = called(
-            "run", out, photo, "-o", out / "x.png", "--target", "onnxruntime", "--precision", "fp32", "--quiet"
-        )
+        made = tmp_path / f"knob{value}.png"
+        options_of_run = ("--target", "onnxruntime", "--precision", "fp32", "--quiet")
+        run = called("run", out, photo, "-o", made, *options_of_run)
         assert run.code == 0, run.err
-        restored.append(load_rgb(out / "x.png").astype(np.int16))
+        restored.append(load_rgb(made).astype(np.int16))
     assert np.abs(restored[0] - restored[1]).max() > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -270,3 +271,31 @@ def test_every_kind_is_proven_on_every_target(name: str, tmp_path: Path) -> None
     assert_proven(bundle)
     assert {a.target for a in bundle.artifacts} >= {"onnxruntime", "openvino", "tflite", "ncnn", "coreml"}
     assert all(isinstance(a.parity, ParityReport | Skipped) for a in bundle.artifacts)
+
+
+def test_arrays_calibrate_a_network_that_takes_more_than_pictures(tmp_path: Path) -> None:
+    """``--calibration`` with ``.npz`` examples: the bundle says which they were."""
+    examples = tmp_path / "examples"
+    examples.mkdir()
+    generator = np.random.default_rng(0)
+    for name in ("a", "b"):
+        frame = generator.integers(0, 256, (SIZE.height, SIZE.width, 3), np.uint8)
+        hidden = generator.uniform(-3, 3, STATE).astype(np.float32)
+        np.savez(examples / f"{name}.npz", frame=frame, hidden=hidden)
+    network = Video().eval(), (torch.rand(shape()), torch.zeros(STATE))
+    request = ExportRequest(
+        network,
+        tmp_path / "out",
+        size=SIZE,
+        targets=("onnxruntime",),
+        precisions=("int8",),
+        calibration=examples,
+        measure=False,
+    )
+    bundle = export_bundle(request)
+    assert_proven(bundle)
+    record = bundle.manifest.quantization
+    assert record is not None
+    assert record.images == 2
+    table = json.loads((bundle.folder / record.table).read_text())
+    assert {image["name"] for image in table["calibration"]["images"]} == {"a.npz", "b.npz"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,10 @@ from clearport.quantize.weights import rounding
 from clearport.quantized import QuantizedGraph, ScaleTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from clearport.base import Array, Task
-    from clearport.graph.feeds import Feed
+    from clearport.graph.feeds import Feed, Sample
     from clearport.pictures.images import Image8
     from clearport.protocols import Progress
     from clearport.quantize.calibration.observers import Range
@@ -111,8 +112,8 @@ class _Candidate:
 
 
 @parallel.alone()
-def quantize(graph: Graph, images: Sequence[Image8], options: QuantizeOptions | None = None) -> QuantizedGraph:
-    """Calibrate ``graph`` on ``images`` (uint8 RGB (H, W, 3), any sizes) and quantize it.
+def quantize(graph: Graph, images: Sequence[Image8 | Sample], options: QuantizeOptions | None = None) -> QuantizedGraph:
+    """Calibrate ``graph`` on ``images`` (uint8 RGB (H, W, 3), any sizes, or samples) and quantize it.
 
     Operators without an int8 form stay in float, and so do layers before the output if that pays. The result's weights
     differ from those of ``graph`` by more than rounding (channels are equalized, rounding is compensated), and its
@@ -256,7 +257,7 @@ def _names(graph: Graph) -> list[str]:
     ]
 
 
-def _record(best: _Candidate, mixed: Mixed, setting: _Setting, images: Sequence[Image8]) -> dict[str, Any]:
+def _record(best: _Candidate, mixed: Mixed, setting: _Setting, images: Sequence[Image8 | Sample]) -> dict[str, Any]:
     """The table's provenance, for the bundle."""
     operators = {placement.name_of(node): node.op_type for node in best.graph.model.graph}
     measured = best.bench is not None
@@ -272,7 +273,12 @@ def _record(best: _Candidate, mixed: Mixed, setting: _Setting, images: Sequence[
         "float_share": round(mixed.share, 4),
         "simulated_loss_db": round(mixed.loss_db, 3) if measured else None,
         **({"observed": len(setting.inputs)} if len(setting.inputs) < len(images) else {}),
-        "images": [
-            {"size": f"{i.shape[0]}x{i.shape[1]}", "sha256": hashlib.sha256(i.tobytes()).hexdigest()} for i in images
-        ],
+        "images": list(map(_told, images)),
     }
+
+
+def _told(image: Image8 | Sample) -> dict[str, str]:
+    """A photo, or all arrays of a sample, for the record."""
+    arrays = list(image.values()) if isinstance(image, Mapping) else [image]
+    size = " ".join("x".join(map(str, array.shape[:2] if array.ndim == 3 else array.shape)) for array in arrays)
+    return {"size": size, "sha256": hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from clearport.base import Array, Graph
-    from clearport.graph.feeds import Feed
+    from clearport.graph.feeds import Feed, Sample
     from clearport.pictures.images import Image8
     from clearport.protocols import Progress
     from clearport.quantized import QParams
@@ -61,7 +61,7 @@ _SIDE = 64
 
 
 @parallel.alone()
-def quantize(graph: Graph, images: Sequence[Image8], progress: Progress = no_progress) -> QuantizedGraph:
+def quantize(graph: Graph, images: Sequence[Image8 | Sample], progress: Progress = no_progress) -> QuantizedGraph:
     """The graph with convolution weights on int8 grids, and a table of these grids alone.
 
     Each layer minimizes its own error. If that does not reach ``ENOUGH_DB``, it also compensates the errors of earlier

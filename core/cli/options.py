@@ -37,7 +37,10 @@ KnobOpt = Annotated[
 ]
 CalibrationOpt = Annotated[
     Path | None,
-    typer.Option(help="Folder of calibration photos, typical of the network's inputs; bundled ones by default."),
+    typer.Option(
+        help="Folder of calibration photos, typical of the network's inputs; bundled ones by default. For other "
+        "inputs: of .npz files, one per example, with an array per input, by its name."
+    ),
 ]
 RequantizeOpt = Annotated[
     bool,

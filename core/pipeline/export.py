@@ -21,6 +21,7 @@ from clearport.models.data.layouts import inputs_of
 from clearport.models.task_inputs import as_inputs, described
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.criteria import PHOTO, PROBE
+from clearport.pipeline.files import calibration
 from clearport.pipeline.goldens import (
     Goldens,
     golden_picture,
@@ -65,7 +66,7 @@ class Photos(NamedTuple):
     """Calibration photos: their files, pixels, and the number that they were drawn from."""
 
     paths: list[Path]
-    pixels: list[Image8]
+    pixels: Sequence[Image8 | Sample]
     found: int = 0
 
 
@@ -188,6 +189,10 @@ def _photos(plan: Plan, progress: Progress) -> Photos:
         return Photos([], [])
     progress("reading the calibration pictures", 0, 0)
     own = plan.request.calibration
+    if own is not None and (files := calibration.examples(own)):
+        chosen = drawn(files)
+        inputs = plan.source.traits.inputs
+        return Photos(chosen, calibration.samples_of(chosen, inputs, plan.size), len(files))
     paths, found = inputs_of(own, max(1, int(plan.source.traits.scale))) if own else (samples.calibration(), "")
     if found:
         progress(f"calibration pictures: {found}", 0, 0)

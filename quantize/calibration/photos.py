@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from clearport.base import Array, TensorSpec
-    from clearport.graph.feeds import Feed
+    from clearport.graph.feeds import Feed, Sample
     from clearport.pictures.images import Image8
 
 LARGEST = Size(180, 320)
@@ -70,20 +71,27 @@ def least_side(graph: Graph) -> int:
     return -(-graph.least_side // step) * step
 
 
-def prepare(graph: Graph, images: Sequence[Image8], pixels: float = math.inf) -> tuple[Graph, list[Feed]]:
+def prepare(graph: Graph, images: Sequence[Image8 | Sample], pixels: float = math.inf) -> tuple[Graph, list[Feed]]:
     """The graph to calibrate with, and its feeds made from photos (``feeds.sample_of``), in its value range.
 
     If no operator depends on a fixed size, the graph becomes dynamic, and each photo is center-cropped to at most
     ``LARGEST`` and about ``pixels`` pixels, but at least ``LEAST``. If the graph can be made smaller
     (``sizes.shrunk``), each photo yields as many squares of ``TILE``. Else each is cropped to the graph's size. Photos
     smaller than ``least_side`` are padded by reflection. Every second photo's states are the graph's outputs after one
-    step; those of the others are zero, as at the start.
+    step; those of the others are zero, as at the start. Samples, which hold every input, are taken as they are.
 
     Raises:
         BadInput: there are no images, or one is not (H, W, 3) uint8.
     """
     if not images:
         raise BadInput("calibration needs at least one photo")
+    given = [image for image in images if isinstance(image, Mapping)]
+    if given:
+        return graph, [feeds.feed_of(graph.inputs, sample) for sample in given]
+    return _of_photos(graph, [image for image in images if not isinstance(image, Mapping)], pixels)
+
+
+def _of_photos(graph: Graph, images: Sequence[Image8], pixels: float) -> tuple[Graph, list[Feed]]:
     for image in images:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise BadInput(f"calibration photos must be uint8 RGB (H, W, 3), got {image.dtype} {image.shape}")

@@ -32,6 +32,7 @@ from clearport.runtime.worker.child import leave_with_parent, peak_memory_mib, p
 
 if TYPE_CHECKING:
     from clearport.base import Array, Graph
+    from clearport.graph.feeds import Sample
     from clearport.graph.nodes import Session
     from clearport.protocols import Progress
 
@@ -131,8 +132,14 @@ def _round_weights(head: Head, arrays: Arrays, tell: Progress) -> Reply:
     return {"form": reply}, {"form": model}
 
 
-def _photos(arrays: Arrays) -> list[Array]:
-    return [array for name, array in arrays.items() if name not in {"graph", "form"}]
+def _photos(arrays: Arrays) -> list[Array | Sample]:
+    """Photos, or samples with an array per input, in order."""
+    found: dict[str, dict[str, Array]] = {}
+    for key, array in arrays.items():
+        number, _, name = key.partition("/")
+        if number not in {"graph", "form"}:
+            found.setdefault(number, {})[name] = array
+    return [each.get("", each) for each in found.values()]
 
 
 def _lower(head: Head, arrays: Arrays, _: Progress) -> Reply:

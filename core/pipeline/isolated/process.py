@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import fields
 from threading import Lock
@@ -33,11 +34,12 @@ from clearport.runtime.worker.launch import python_here
 from clearport.runtime.worker.process import WorkerProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
     from clearport.base import Array, Graph, Options
+    from clearport.graph.feeds import Sample
     from clearport.pictures.images import Image8
     from clearport.pipeline.plan import Cell
     from clearport.protocols import Progress
@@ -78,7 +80,7 @@ class Isolated:
         """The process's id; None where none runs."""
         return None if self._process is None else self._process.popen.pid
 
-    def quantize(self, graph: Graph, images: Sequence[Image8], options: QuantizeOptions) -> QuantizedGraph:
+    def quantize(self, graph: Graph, images: Sequence[Image8 | Sample], options: QuantizeOptions) -> QuantizedGraph:
         """``quantize.flow.quantize``.
 
         Raises:
@@ -88,7 +90,7 @@ class Isolated:
         chosen = {f.name: getattr(options, f.name) for f in fields(options) if f.name != "progress"}
         return self._form("quantize", graph, images, options.progress, options=chosen)
 
-    def round_weights(self, graph: Graph, images: Sequence[Image8], progress: Progress) -> QuantizedGraph:
+    def round_weights(self, graph: Graph, images: Sequence[Image8 | Sample], progress: Progress) -> QuantizedGraph:
         """``quantize.weight_only.quantize``.
 
         Raises:
@@ -145,10 +147,14 @@ class Isolated:
         return [(str(kind), str(layer)) for kind, layer in reply["kernels"]]
 
     def _form(
-        self, command: str, graph: Graph, images: Sequence[Image8], progress: Progress, **more: Any
+        self, command: str, graph: Graph, images: Sequence[Image8 | Sample], progress: Progress, **more: Any
     ) -> QuantizedGraph:
         head, arrays = _packed(graph)
-        photos = {str(number): image for number, image in enumerate(images)}
+        photos = {
+            f"{number}/{name}": array
+            for number, image in enumerate(images)
+            for name, array in (image if isinstance(image, Mapping) else {"": image}).items()
+        }
         reply, found = self.ask("quantizing", command, {**head, **more}, {**arrays, **photos}, progress)
         return codec.unpack_quantized(reply["form"], found["form"])
 

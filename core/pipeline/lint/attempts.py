@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from clearport.models import samples
 from clearport.models.data.layouts import inputs_of
 from clearport.models.task_inputs import as_inputs
 from clearport.pictures.images import load_rgb
+from clearport.pipeline.files import calibration
 from clearport.protocols import no_progress
 from clearport.quantize.calibration.photos import drawn, middle
 from clearport.quantize.flow import QuantizeOptions
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clearport.base import Graph, Precision
+    from clearport.graph.feeds import Sample
     from clearport.pictures.images import Image8
     from clearport.pipeline.isolated.process import Isolated
     from clearport.pipeline.plan import Plan
@@ -81,11 +83,14 @@ def _forms(plan: Plan, graph: Graph, isolated: Isolated, progress: Progress) -> 
     return forms
 
 
-def _photos(plan: Plan) -> list[Image8]:
+def _photos(plan: Plan) -> Sequence[Image8 | Sample]:
     own = plan.request.calibration
     if own is None:
         pixels = [load_rgb(path) for path in samples.calibration()[:PHOTOS]]
         return list(as_inputs(pixels, plan.source.traits.task))
+    files = calibration.examples(own)[:PHOTOS]
+    if files:
+        return calibration.samples_of(files, plan.source.traits.inputs, plan.size)
     paths, _ = inputs_of(own, max(1, int(plan.source.traits.scale)))
     return [middle(load_rgb(path), plan.size) for path in drawn(paths)[:PHOTOS]]
 
