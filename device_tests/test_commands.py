@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -305,23 +306,19 @@ def test_list_tells_all_of_one_network() -> None:
 
 
 @pytest.mark.slow
-def test_a_knob_changes_what_is_exported(tmp_path: Path, few_photos: Path) -> None:
+def test_a_knob_changes_what_is_exported(tmp_path: Path) -> None:
     """From the option through the graph to the file on disk, and to PyTorch by the weights that the bundle keeps."""
     weights = some_weights(NETWORKS.get("heavyrain"), tmp_path)
     assert weights is not None
-    given = ("heavyrain", "--weights", weights)
-    options = ("--size", "64x64", "--target", "onnxruntime", "--precision", "fp32", "--no-bench", "--quiet")
-    photo, restored = next(few_photos.iterdir()), []
+    given = ("heavyrain", "--weights", weights, "--size", "64x64", "--target", "onnxruntime", "--precision", "fp32")
+    operators = []
     for value in ("0", "1"):
         out = tmp_path / f"knob{value}"
-        done = called("export", *given, "--out", out, "--knob", f"dehaze={value}", *options)
+        done = called("export", *given, "--knob", f"dehaze={value}", "--out", out, "--no-bench", "--quiet")
         assert done.code == 0, done.err
         bundle = Bundle.load(out)
         assert bundle.passed  # the file gives what PyTorch gives with the knob that the bundle's weights name
         assert bundle.manifest.model.card["knobs"] == {"dehaze": float(value)}
-        made = tmp_path / f"knob{value}.png"
-        options_of_run = ("--target", "onnxruntime", "--precision", "fp32", "--quiet")
-        run = called("run", out, photo, "-o", made, *options_of_run)
-        assert run.code == 0, run.err
-        restored.append(load_rgb(made).astype(np.int16))
-    assert np.abs(restored[0] - restored[1]).max() > 1
+        file = next(a for a in bundle.artifacts if a.key == "onnxruntime/fp32")
+        operators.append([node.op_type for node in onnx.load(bundle.path(file)).graph.node])
+    assert len(operators[0]) > len(operators[1])  # 0 lays all haze over the picture again, and 1 none
