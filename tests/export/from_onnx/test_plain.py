@@ -53,6 +53,25 @@ def test_nhwc_ends_become_nchw(tmp_path: Path) -> None:
     assert found.changed == ("its pictures are NCHW",)
 
 
+def test_frames_are_channels_of_one_picture(tmp_path: Path) -> None:
+    nodes = [
+        node("Reshape", "x flat", "a"),
+        node("Conv", "a k", "b", pads=[1] * 4),
+        node("Relu", "b", "c"),
+        node("Reshape", "c clip", "y"),
+    ]
+    held = {"k": KERNEL, "flat": np.array([2, 3, 8, 12]), "clip": np.array([1, 2, 3, 8, 12])}
+    made = model(nodes, 17, held, shape=(1, 2, 3, 8, 12), result=(1, 2, 3, 8, 12))
+    frames = noise((1, 6, 8, 12))
+    wanted, graph = both(made, tmp_path, frames)
+    (theirs,) = run(made.SerializeToString(), {"x": frames.reshape(1, 2, 3, 8, 12)})
+    np.testing.assert_array_equal(wanted, theirs.reshape(1, 6, 8, 12))
+    np.testing.assert_allclose(graph, wanted, atol=1e-5)
+    found = plain(read(tmp_path / "given.onnx"))
+    assert [end.shape for end in (*found.inputs, *found.outputs)] == [(1, 6, 8, 12)] * 2
+    assert found.changed == ("frames lie behind each other as channels of one picture",)
+
+
 def test_float16_becomes_float32(tmp_path: Path) -> None:
     nodes = [node("Conv", "x k", "a", pads=[1] * 4), node("Cast", "a", "b", to=1), node("Relu", "b", "y")]
     made = model(nodes, 17, {"k": KERNEL.astype(np.float16)}, kinds=("float16", "float32"))
