@@ -25,7 +25,7 @@ _MOST_CARD = 1 << 20
 
 
 class HubStore(RemoteStore):
-    """``hf://OWNER/REPOSITORY``; a push makes the repository (private: on its page) if there is none."""
+    """``hf://OWNER/REPOSITORY``; a push makes a private repository where there is none."""
 
     promise = "each push is one commit on top of the last: nothing is lost, and no version is replaced"
 
@@ -54,7 +54,7 @@ class HubStore(RemoteStore):
     def publish(self, record: StoredVersion, folder: Path, card: str) -> None:
         api = self._hub.HfApi()
         with self._told(""):
-            api.create_repo(self.repository, exist_ok=True)
+            api.create_repo(self.repository, private=True, exist_ok=True)
         for _ in range(_TRIES):
             with self._told(""):
                 self._revision = api.repo_info(self.repository).sha

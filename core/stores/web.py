@@ -13,7 +13,7 @@ from clearport.errors import BadInput
 from clearport.stores.store import Missing, Restart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import IO
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _TIMEOUT_S = 30.0
+_IDLE_TRIES = 5
+"""Attempts in a row that bring no byte."""
 _RANGE = re.compile(r"bytes (\d+)-")
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -50,21 +52,39 @@ class WebStore:
         self._opener = build_opener(_NoDowngrade)
 
     def read(self, path: str, most: int) -> bytes:
-        content = b""
-        try:
-            for chunk in self.stream(path, 0):
-                content += chunk
-                if len(content) > most:
-                    raise BadInput(f"{self.address}/{path}: longer than {most >> 20} MiB, the most that is read of it")
-        except OSError as error:
-            raise BadInput(f"{self.address}/{path}: {error}") from error
-        return content
+        """A file of which nothing is known: whole, and of one state, however often the connection breaks."""
+        content, mark, idle, why = b"", "", 0, ""
+        while idle < _IDLE_TRIES:
+            before = len(content)
+            try:
+                with self._open(path, before, mark) as answer:
+                    resumed = before > 0 and self._begins_at(answer, before)
+                    content = content if resumed else b""
+                    mark, total = answer.headers.get("ETag", ""), self._total(answer, len(content))
+                    content += answer.read(most + 1 - len(content))
+            except http.client.IncompleteRead as error:
+                content += error.partial
+            except (OSError, http.client.HTTPException) as error:
+                why = str(error)
+                idle += 1
+                continue
+            except Restart:
+                content, mark, total = b"", "", None
+            if len(content) > most:
+                raise BadInput(f"{self.address}/{path}: longer than {most >> 20} MiB, the most that is read of it")
+            if total is not None and len(content) >= total:
+                return content
+            idle = idle + 1 if len(content) <= before else 0
+            why = "the connection ended early"
+        raise BadInput(f"{self.address}/{path}: {why}")
+
+    def _total(self, answer: http.client.HTTPResponse, start: int) -> int | None:
+        """The length of the whole file; where the server does not say, all that comes is taken for it."""
+        length = answer.headers.get("Content-Length")
+        return start + int(length) if length and length.isdigit() else 0
 
     def stream(self, path: str, start: int) -> Iterator[bytes]:
-        headers = {"Accept-Encoding": "identity", "User-Agent": "clearport"}
-        if start:
-            headers["Range"] = f"bytes={start}-"
-        with self._open(f"{self.address}/{quote(path)}", headers, path) as answer:
+        with self._open(path, start) as answer:
             if start and not self._begins_at(answer, start):
                 raise Restart
             try:
@@ -73,9 +93,14 @@ class WebStore:
             except http.client.HTTPException as error:
                 raise ConnectionError(f"the connection was lost ({error!r})") from error
 
-    def _open(self, url: str, headers: Mapping[str, str], path: str) -> http.client.HTTPResponse:
+    def _open(self, path: str, start: int, mark: str = "") -> http.client.HTTPResponse:
+        """A file from ``start`` on; where it is not the one that had ``mark`` (its ETag), from its beginning."""
+        headers = {"Accept-Encoding": "identity", "User-Agent": "clearport"}
+        if start:
+            headers |= {"Range": f"bytes={start}-", **({"If-Range": mark} if mark else {})}
+        url = f"{self.address}/{quote(path)}"
         try:
-            request = Request(url, headers=dict(headers))  # noqa: S310  http and https alone
+            request = Request(url, headers=headers)  # noqa: S310  http and https alone
             answer: http.client.HTTPResponse = self._opener.open(request, timeout=_TIMEOUT_S)
         except HTTPError as error:
             with error:

@@ -71,6 +71,20 @@ def test_the_action_passes_a_sound_bundle_and_stops_at_a_changed_one(int8_pair: 
     assert "| ❌ **failed** | scales.json | checksum |" in (tmp_path / "summary.md").read_text()
 
 
+@pytest.mark.slow
+def test_a_sound_bundle_passes_by_its_signature_alone(int8_pair: Bundle, tmp_path: Path) -> None:
+    """Exit code 0 with the right key and 1 with another, all else being good."""
+    copy = Path(shutil.copytree(int8_pair.folder, tmp_path / "b"))
+    for name in ("mine", "others"):
+        make = f"openssl ecparam -name prime256v1 -genkey -noout -out {name}.key"
+        known = f"openssl ec -in {name}.key -pubout -out {name}.pub"
+        assert shell(f"{make} && {known}", {}, tmp_path).returncode == 0
+    assert called("sign", copy, "--key", tmp_path / "mine.key").code == 0
+    assert steps({"bundle": "b", "install": "", "signed-by": "mine.pub"}, tmp_path) == [("Verify", 0)]
+    assert steps({"bundle": "b", "install": "", "signed-by": "others.pub"}, tmp_path) == [("Verify", 1)]
+    assert "the signature is wrong: it was made with another key" in (tmp_path / "summary.md").read_text()
+
+
 def test_the_gitlab_template_keeps_its_summary_and_the_exit_code(int8_pair: Bundle, tmp_path: Path) -> None:
     spec, jobs = yaml.safe_load_all((ROOT / "templates" / "clearport.yml").read_text())
     job: dict[str, Any] = jobs["clearport"]
@@ -82,29 +96,33 @@ def test_the_gitlab_template_keeps_its_summary_and_the_exit_code(int8_pair: Bund
     assert (tmp_path / "clearport.md").read_text() == done.stdout
 
 
+def judged(folder: Path, bundle: Bundle | None, *asked: str) -> str:
+    """What pytest prints of a file with these assertions, one test for each."""
+    bodies = (f"def test_{i}(clearport_bundle): clearport_bundle.{said}\n" for i, said in enumerate(asked))
+    (folder / "test_mine.py").write_text("".join(bodies))
+    words = ["-p", "no:clearport", "-p", "clearport.pytest_plugin", "-p", "no:cacheprovider", "-q", "--rootdir", "."]
+    line = [sys.executable, "-m", "pytest", *words, *(["--clearport-bundle", str(bundle.folder)] if bundle else [])]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
 def test_the_plugin_is_registered_and_judges(int8_pair: Bundle, tmp_path: Path) -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["pytest11"]
     assert scripts == {"clearport": "clearport.pytest_plugin"}
-    (tmp_path / "test_mine.py").write_text(
-        "def test_files(clearport_bundle): clearport_bundle.assert_files()\n"
-        "def test_parity(clearport_bundle): clearport_bundle.assert_parity('tflite/int8')\n"
-        "def test_near(clearport_bundle): clearport_bundle.assert_psnr('tflite/int8', at_least=30)\n"
-        "def test_nearer(clearport_bundle): clearport_bundle.assert_psnr('tflite/int8', at_least=200)\n"
-        "def test_fast(clearport_bundle): clearport_bundle.assert_latency_ratio('tflite/int8', at_most=50)\n"
-        "def test_faster(clearport_bundle): clearport_bundle.assert_latency_ratio('tflite/int8', at_most=1e-6)\n"
-        "def test_there(clearport_bundle): clearport_bundle.assert_parity('coreml/int8')\n"
-    )
-    words = ["-p", "no:clearport", "-p", "clearport.pytest_plugin", "-p", "no:cacheprovider", "-q", "--rootdir", "."]
-    line = [sys.executable, "-m", "pytest", *words]
-    done = subprocess.run(
-        [*line, "--clearport-bundle", str(int8_pair.folder)], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert "3 failed, 4 passed" in done.stdout, done.stdout + done.stderr
-    assert "dB to the network, expected at least 200" in done.stdout
-    assert "of the network's time (95 %:" in done.stdout
-    assert "no artifact coreml/int8" in done.stdout
-    unset = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "which bundle? --clearport-bundle FOLDER" in unset.stdout + unset.stderr
+    near, nearer = ("assert_psnr('tflite/int8', at_least=30)", "assert_psnr('tflite/int8', at_least=200)")
+    said = judged(tmp_path, int8_pair, "assert_files()", near, nearer, "assert_parity('coreml/int8')")
+    assert "2 failed, 2 passed" in said, said
+    assert "dB to the network, expected at least 200" in said
+    assert "no artifact coreml/int8" in said
+    assert "which bundle? --clearport-bundle FOLDER" in judged(tmp_path, None, "assert_files()")
+
+
+@pytest.mark.slow
+def test_the_plugin_judges_parity_and_latency(int8_pair: Bundle, tmp_path: Path) -> None:
+    fast, faster = (f"assert_latency_ratio('tflite/int8', at_most={most})" for most in ("50", "1e-6"))
+    said = judged(tmp_path, int8_pair, "assert_parity('tflite/int8')", fast, faster)
+    assert "1 failed, 2 passed" in said, said
+    assert "of the network's time (95 %:" in said
 
 
 def test_what_files_say_of_themselves_is_no_markup() -> None:

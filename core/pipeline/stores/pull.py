@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.bundle.files import MANIFEST, PULLED
+from clearport.bundle.files import MANIFEST, PULLED, SIGNATURE, SUMS
 from clearport.bundle.folder import Bundle, building, verify_folder
 from clearport.bundle.pulled import Pulled
 from clearport.disk import ours
@@ -119,6 +119,9 @@ def _note(store: Store, record: StoredVersion, bundle: Bundle, request: PullRequ
 
 
 def _wanted(bundle: Bundle, record: StoredVersion, note: Pulled) -> list[str]:
+    extra = sorted(set(record.files) - {*bundle.manifest.files, MANIFEST, SUMS, SIGNATURE})
+    if extra:
+        raise BadInput(f"{note.store}: the index names {extra[0]}, which is no part of {record.name}@{record.version}")
     left = [artifact for artifact in bundle.artifacts if artifact.key in note.left_out]
     return [name for name in sorted(record.files) if not any(artifact.holds(name) for artifact in left)]
 

@@ -105,8 +105,10 @@ def test_the_command_leaves_with_one_for_a_wrong_signature_and_two_for_a_wrong_k
     secret, known = mine
     others = keys(tmp_path, "others", ec.SECP256R1())[1]
     assert clearport(capsys, monkeypatch, "sign", own.folder, "--key", secret)[0] == 0
-    code, said = clearport(capsys, monkeypatch, "verify", own.folder, "--signed-by", others, "--quiet")
-    assert (code, "it was made with another key" in said) == (1, True)
+    words = ("verify", own.folder, "--json", "--quiet", "--signed-by", others)
+    code, said = clearport(capsys, monkeypatch, *words)
+    wrong = next(check for check in json.loads(said)["checks"] if check["name"] == "signature")
+    assert (code, wrong["passed"], "it was made with another key" in wrong["message"]) == (1, False, True)
     code, said = clearport(capsys, monkeypatch, "verify", own.folder, "--signed-by", secret, "--quiet")
     assert (code, "not a public key in PEM" in said) == (2, True)
     code, said = clearport(capsys, monkeypatch, "verify", own.folder, "--signature", own.folder / "model.sig")

@@ -126,6 +126,19 @@ def test_a_server_that_cuts_every_connection_gives_the_whole_bundle(own: Bundle,
     assert asked.count("/ncnet/1.0.0/scales.json") == 25
 
 
+def test_an_index_that_is_longer_than_a_connection_lasts_is_read_whole(own: Bundle, tmp_path: Path) -> None:
+    pushed(own, tmp_path / "store")
+    asked: list[str] = []
+    with servers.files(tmp_path / "store", asked, cut=1000) as address:
+        assert stored(address)[1] == stored(f"{tmp_path}/store")[1]
+    assert len(asked) == (tmp_path / "store" / INDEX).stat().st_size // 1000 + 1
+    with (
+        servers.files(tmp_path / "store", cut=1000, ranges=False) as address,
+        pytest.raises(BadInput, match="the connection ended early"),
+    ):
+        stored(address)
+
+
 def test_a_server_without_ranges_that_cuts_is_given_up_and_one_that_does_not_is_fine(
     own: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +197,7 @@ def renamed(files: dict[str, Any], name: str) -> None:
         (lambda v: renamed(v["files"], "a\\..\\b"), r"a path must not contain a backslash"),
         (lambda v: v["files"]["scales.json"].update(sha256="0" * 64), r"it is not the file that the index names"),
         (lambda v: v["files"]["scales.json"].update(bytes=3), r"scales.json: it is longer than the 3 bytes"),
+        (lambda v: renamed(v["files"], ".hidden/run.sh"), r"the index names .hidden/run.sh, which is no part of"),
         (lambda v: v["files"].pop("manifest.json"), r"ncnet@1.0.0 has no manifest.json"),
         (lambda v: v["files"].pop("scales.json"), r"is no sound bundle: scales.json .*: the file is missing"),
         (lambda v: v.update(version="1.0.1"), r"under ncnet@1.0.0 it has ncnet@1.0.1"),
