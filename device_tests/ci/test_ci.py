@@ -82,7 +82,7 @@ def test_a_sound_bundle_passes_by_its_signature_alone(int8_pair: Bundle, tmp_pat
     assert called("sign", copy, "--key", tmp_path / "mine.key").code == 0
     assert steps({"bundle": "b", "install": "", "signed-by": "mine.pub"}, tmp_path) == [("Verify", 0)]
     assert steps({"bundle": "b", "install": "", "signed-by": "others.pub"}, tmp_path) == [("Verify", 1)]
-    assert "the signature is wrong: it was made with another key" in (tmp_path / "summary.md").read_text()
+    assert "it was made with another key" in (tmp_path / "summary.md").read_text()
 
 
 def test_the_gitlab_template_keeps_its_summary_and_the_exit_code(int8_pair: Bundle, tmp_path: Path) -> None:
