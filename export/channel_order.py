@@ -1,8 +1,8 @@
-"""The order of channels, changed where they are computed.
+"""Reordering channels where they are computed.
 
-``permuted_before`` changes the filters and biases of the convolutions that compute a value, through element-wise
-operators those of all branches; ``permuted_after`` those of the convolutions that read it. Where neither can be done, a
-1x1 convolution that only copies does it.
+``permuted_before`` reorders the filters and biases of the convolutions that compute a value (of all branches, through
+elementwise operators); ``permuted_after`` those of the convolutions that read it. If neither is possible, a 1x1
+convolution copies the channels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class CannotPermuteError(Exception):
-    """Why the channels of a value cannot be reordered where they are computed."""
+    """The channels of a value cannot be reordered where they are computed; the message says why."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ def permuted_before(value: ir.Value, reader: ir.Node, order: Array) -> None:
 
 
 def permuted_after(value: ir.Value, order: Array) -> None:
-    """Change the convolutions that read ``value`` so that they give what they would give of ``value[:, order]``.
+    """Change the convolutions that read ``value`` so that their outputs are those for ``value[:, order]``.
 
     Raises:
         CannotPermuteError: something else reads it too.

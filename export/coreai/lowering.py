@@ -1,8 +1,8 @@
 """The state of one Core AI program under construction: what rules read from and write to.
 
-A rule gets the ``Lowering`` and the node, and returns the value of its result. It asks for operands, constants and
-weights by the ONNX node, and never has to know the precision: numbers come in the type that is computed in, int8
-weights come as their integers behind a ``dequantize``.
+A rule gets the ``Lowering`` and the node, and returns its output value. It requests operands, constants and weights by
+the ONNX node, independent of the precision: values have the compute type, int8 weights are integers behind a
+``dequantize``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     Side = int | tuple[int, int, int]
 
 COMPUTE: dict[Precision, type[np.floating[Any]]] = {"fp32": np.float32, "fp16": np.float16, "int8": np.float32}
-"""The type that a precision computes in: int8 in float32 between its roundings, as Core ML's does, for float16 would
-move values across the borders of the int8 grid."""
+"""The compute type of a precision: int8 in float32 between its roundings, as for Core ML, since float16 would move
+values to other int8 levels."""
 
 
 class Lowering(TypedLowering):
@@ -45,12 +45,12 @@ class Lowering(TypedLowering):
         self._casts: dict[tuple[str, type], Any] = {}
 
     def var(self, node: ir.Node, index: int) -> Any:
-        """The value of input ``index`` of ``node``; constants become ones of the type computed in."""
+        """The value of input ``index`` of ``node``; constants are converted to the compute type."""
         name = name_of(need(node, index))
         return self.cast(name) if name in self.values else beta.constant(self.array(node, index))
 
     def cast(self, name: str) -> Any:
-        """A computed value, in the type computed in; integers, which are sizes, stay integers."""
+        """A computed value, in the compute type; integers, which are sizes, stay integers."""
         found = self.values[name]
         if not _is_float(found) or dtype_of(found) == np.dtype(self.compute):
             return found

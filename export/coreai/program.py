@@ -5,8 +5,8 @@ From outside in::
     fp32, fp16:  float32 (1, C, H, W) in the network's range -> [cast] -> network -> [cast] -> the same
     int8:        uint8, int8 or float32 (1, C, H, W) -> dequantize -> network -> quantize -> the same
 
-With int8 every result that the scale table has is rounded to its int8 grid by a quantize/dequantize pair, unless it is
-moved data, which lies on that grid already.
+With int8 every value in the scale table is rounded to its int8 grid by a quantize/dequantize pair, except after
+quantization-agnostic operators, whose outputs already lie on that grid.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Plan:
         return plain.with_dtype(self.io, grid.scale[0], int(zero_point), "NCHW")
 
     def as_integers(self, spec: TensorSpec) -> bool:
-        """Whether the file takes or gives a tensor as integers that stand for real values."""
+        """Whether a tensor of the file is integers that represent real values."""
         return self.table is not None and self.io != "float32" and spec.is_picture and spec.name in self.table
 
     def grid(self, spec: TensorSpec) -> tuple[QParams, np.generic]:
@@ -142,7 +142,7 @@ def _with_shape(low: Lowering, node: ir.Node, result: Any) -> Any:
 
 
 def _moves_on_grid(low: Lowering, node: ir.Node, params: QParams) -> bool:
-    """Whether every number that ``node`` reads lies on the grid that its results are to have."""
+    """Whether all inputs of ``node`` lie on the grid of its outputs."""
     record = table.of(node)
     sources = [v for i, v in enumerate(node.inputs) if v is not None and i not in record.not_data and _is_float(v)]
     entries: Mapping[str, QParams] = low.table.entries if low.table is not None else {}
@@ -154,7 +154,7 @@ def _is_float(value: ir.Value) -> bool:
 
 
 def _enter(low: Lowering, plan: Plan, spec: TensorSpec, value: ir.Value, x: Any) -> Any:
-    """From what the file is given to what the first operator reads."""
+    """Convert a file input for the first operators."""
     low.begin(next((node for node in value.consumers() if name_of(node.outputs[0]) in low.fallback), None))
     if spec.kind == "index":
         return x
@@ -167,7 +167,7 @@ def _enter(low: Lowering, plan: Plan, spec: TensorSpec, value: ir.Value, x: Any)
 
 
 def _leave(low: Lowering, plan: Plan, spec: TensorSpec) -> Any:
-    """From what the last operator writes to what the file gives."""
+    """Convert the last operator's output to the file's output."""
     low.begin(None)
     y = low.values[spec.name]
     with beta.layer(spec.name):

@@ -1,8 +1,8 @@
 """Core AI: an ``.aimodel`` by Apple's ``coreai.authoring``, which succeeds Core ML in iOS and macOS 27.
 
 Precisions: ``fp32``, ``fp16`` and ``int8`` (weights and activations, from the scale table; computed in float32 between
-the roundings). int8 files take and give the integers of ``--io``, all others float32. Apple's runtime for Linux runs
-them, so that they are proven by their maker's own code, on the CPU; it says nothing of GPU and Neural Engine.
+the roundings). int8 files have inputs and outputs of type ``--io``, all others float32. Apple's own runtime for Linux
+proves them, on the CPU; this does not cover GPU and Neural Engine.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _about(plan: Plan, contract: str) -> beta.About:
 
 
 def _check_size(graph: Graph, options: Options) -> None:
-    """A graph that was made for one size gives a file for that size."""
+    """A fixed-size graph results in a file for that size."""
     made = shapes.size_of(graph.input)
     if made is not None and options.size != made:
         asked = options.size or "any size"

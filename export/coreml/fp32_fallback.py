@@ -1,9 +1,9 @@
-"""Which operators of a half-precision Core ML program compute in float32, because float16 would not do.
+"""The fp32 fallback of half-precision Core ML programs: operators for which float16 is not accurate enough.
 
-Half precision is tried out before anything is written: the graph runs in ONNX Runtime with every value rounded to
-float16 as the program would round it, on a photo, and on the same photo in the dark and with noise. Where that reaches
-``ENOUGH_DB`` to the float32 graph, the whole program is float16, as the Neural Engine wants it. Else the operators that
-add most of the error, and those whose numbers float16 cannot hold, compute in float32.
+Half precision is simulated before anything is written: the graph runs in ONNX Runtime with every value rounded to
+float16, on a photo, and on the same photo darkened and with noise. If that reaches ``ENOUGH_DB`` to the float32 graph,
+the whole program is float16, as the Neural Engine requires. Else the operators with the largest errors, and those that
+overflow float16, compute in float32.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
     from clearport.graph.feeds import Feed, Sample
 
 ENOUGH_DB, ENOUGH_8_BIT_DB = 63.0, 57.0
-"""60 dB are promised, and 55 after rounding to 8 bits; half of that error is left for pictures that were not tried."""
+"""The limit is 60 dB, and 55 after rounding to 8 bits; half of that error is a margin for other pictures."""
 
 ENOUGH_SIGNAL_DB = 43.0
 """40 dB of the signal's own deviation are promised of what is no picture; half of that error is left likewise."""
 
 FARTHEST = 2.0
-"""8-bit levels: no pixel may be farther off, since 3 are promised after rounding. A network may keep 63 dB and break
-that (SPAN with 26 channels and fresh weights: 65.7 dB with seven operators in float32, and 4 levels off at a pixel)."""
+"""Maximum pixel error in 8-bit levels: the limit is 3 after rounding. A network may reach 63 dB and still exceed that
+(SPAN with 26 channels and fresh weights: 65.7 dB with seven operators in float32, and 4 levels off at a pixel)."""
 
 LARGEST = float(np.finfo(np.float16).max) / 8
-"""Numbers beyond this may overflow in another picture, or in the sums of one operator."""
+"""Values beyond this may overflow in another picture, or in an operator's sums."""
 
 STEP_MEMORY = 2e8
-"""Bytes of values that are looked at together."""
+"""Bytes of values inspected together."""
 
 _T = TypeVar("_T")
 
@@ -59,7 +59,7 @@ _FLOATS = {ir.DataType.FLOAT}
 
 @dataclass(frozen=True)
 class Fallback:
-    """The values whose operators compute in float32, and why; empty and "" where all of it is float16."""
+    """The values whose operators compute in float32, and the reason; empty and "" if everything is float16."""
 
     names: frozenset[str] = frozenset()
     reason: str = ""
@@ -70,7 +70,7 @@ NOTHING = Fallback()
 
 @functools.lru_cache(maxsize=1)  # fp16 and int8-weights are written one after the other
 def choose(graph: Graph) -> Fallback:
-    """The operators of ``graph`` that shall compute in float32."""
+    """The operators of ``graph`` to compute in float32."""
     trial = Trial(small(graph))
     places = sampled(graph)
     large = trial.too_large() | places
@@ -84,7 +84,7 @@ def choose(graph: Graph) -> Fallback:
 
 
 def small(graph: Graph) -> Graph:
-    """The same network for a small picture, where it has no size of its own."""
+    """The same network at a small size, if it is dynamic."""
     own = shapes.size_of(graph.input)
     if own is None or graph_sizes.size_bound(graph) is not None:
         return graph
@@ -116,7 +116,7 @@ class Trial:
         return _db(max(self._errors(fallback)), self._range)
 
     def too_large(self) -> frozenset[str]:
-        """The operators that give, read or hold numbers beyond ``LARGEST``."""
+        """The operators with inputs, outputs or constants beyond ``LARGEST``."""
         peaks = self.peaks()
         for node in self._graph.model.graph:
             held = [graphs.constant(v) for v in node.inputs if v is not None]
@@ -148,7 +148,7 @@ class Trial:
         return seen
 
     def margin_db(self, fallback: Collection[str]) -> float:
-        """By how much the worst picture is better than it must be, with all but ``fallback`` in float16."""
+        """The worst picture's margin over the requirement, with all but ``fallback`` in float16."""
         pairs, step = self._pairs(fallback), self._range / 255
         margins = [_db(max(_error(*each) for pair in pairs for each in pair), self._range) - ENOUGH_DB]
         levels = [(got / step, wanted / step) for pair in pairs for got, wanted in self._of_pictures(pair)]
@@ -168,11 +168,11 @@ class Trial:
         return [each for each, spec in zip(pair, self._graph.outputs, strict=True) if spec.is_picture]
 
     def worst(self, first: frozenset[str]) -> frozenset[str]:
-        """``first``, and the operators that add most of the error, so many that the others do not matter."""
+        """``first``, and the operators with the largest errors, as many as needed."""
         allowed = self._range**2 / 10 ** (ENOUGH_DB / 10)
         blamed = self._blame([name for name in self._nodes if name not in first], allowed / 16)
         ranked = sorted(blamed, key=lambda group: blamed[group])
-        for _ in range(6):  # errors do not quite add up: ask for less until it is enough
+        for _ in range(6):  # errors are not exactly additive: lower the target until it suffices
             sums = np.cumsum([blamed[group] for group in ranked])
             names = first.union(*(set(group) for group, total in zip(ranked, sums, strict=True) if total > allowed))
             if self.margin_db(names) >= 0:
@@ -220,7 +220,7 @@ def _error(got: Array, wanted: Array) -> float:
 
 
 def _rounded(model: ir.Model, fallback: frozenset[str]) -> ir.Model:
-    """A copy in which every value that is float16 in the program is rounded to it wherever it is read."""
+    """A copy in which every float16 value of the program is rounded wherever it is read."""
     copy = model.clone()
     done: dict[str, ir.Value] = {}
     for node in list(copy.graph):
@@ -259,22 +259,22 @@ def _is_float(value: ir.Value) -> bool:
 
 
 def _run(model: ir.Model, pictures: Sequence[Feed]) -> list[list[Array]]:
-    """All outputs for each feed, computed as the model says: optimizers take casts there and back for nothing."""
+    """All outputs for each feed, without optimizations, which would remove casts there and back."""
     session = graphs.session(model, as_written=True)
     return [list(session.run(None, picture)) for picture in pictures]
 
 
 def _pictures(graph: Graph) -> list[Feed]:
-    """A photo, the same in the dark and with much noise, in the graph's range and of a size that it takes.
+    """A photo, darkened, and with strong noise, in the graph's range and at a valid size.
 
-    Not noise alone: networks trained on photos may amplify it so much that nothing but float32 would do (SPAN: 41 dB
+    Not noise alone: networks trained on photos may amplify it so much that only float32 suffices (SPAN: 41 dB
     where photos keep 72), and nobody restores it.
     """
     step = graph_sizes.coarsest_stride(graph)
     usual = -(-_SIDE // step) * step
     size = shapes.size_of(graph.input) or Size(usual, usual)
     photo = load_rgb(samples.golden())
-    # Its middle: the corners are plain sky, which shows less of what half precision does to texture.
+    # Its center: the corners are plain sky, which shows less of half precision's effect on texture.
     sides = zip((size.height, size.width), photo.shape, strict=False)
     rows, columns = ((np.arange(n) + max(0, length - n) // 2) % length for n, length in sides)
     sample = feeds.sample_of(graph.inputs, photo[rows][:, columns])
@@ -284,7 +284,7 @@ def _pictures(graph: Graph) -> list[Feed]:
 
 
 def _changed(spec: TensorSpec, sample: Sample, change: Callable[[Array], Array]) -> Array:
-    """A picture, changed in a range of 0 to 1, as the graph takes it."""
+    """A picture, transformed within 0 to 1, in the graph's input format."""
     low, high = spec.span
     unit = feeds.stored_colors(sample[spec.name], spec.color).transpose(2, 0, 1)[None] / 255.0
     return np.asarray(low + (high - low) * change(unit), np.float32)

@@ -1,8 +1,8 @@
 """The state of one MIL program under construction: what rules read from and write to.
 
-A rule (``coreml.rules``) asks for operands, constants and weights by the ONNX node, and never has to know
-the precision: numbers come in the type that is computed in, weights come as that type or as int8 with a scale per
-output channel that Core ML expands when it loads the model.
+A rule (``coreml.rules``) requests operands, constants and weights by the ONNX node, independent of the precision:
+values have the compute type, weights have that type or are int8 with a scale per output channel, which Core ML expands
+at load time.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ COMPUTE: dict[Precision, type[np.floating[Any]]] = {
     "int8": np.float32,
     "int8-weights": np.float16,
 }
-"""The type that a precision computes in.
+"""The compute type of a precision.
 
-int8 computes in float32 between its roundings, and so gives what the scale table says (NCNet, published weights, 14
-photos: mean 0.003 levels from the QDQ model). In fp16 scales, weights and sums are themselves rounded to 11 bits, which
-moves values across the borders of the int8 grid: mean 0.89 levels, and 0.36 dB worse against PyTorch because a sum
-such as 200 + 2.469 becomes 202.5. The price: the Neural Engine takes fp16 only, so that int8 runs on CPU and GPU.
+int8 computes in float32 between its roundings, and so follows the scale table (NCNet, published weights, 14 photos:
+mean 0.003 levels from the QDQ model). In fp16 scales, weights and sums are themselves rounded to 11 bits, which moves
+values across the borders of the int8 grid: mean 0.89 levels, and 0.36 dB worse against PyTorch because a sum such as
+200 + 2.469 becomes 202.5. The drawback: the Neural Engine supports fp16 only, so int8 runs on CPU and GPU.
 """
 
 
@@ -58,13 +58,13 @@ class Lowering(TypedLowering):
         self.casts: dict[tuple[str, str], Any] = {}
 
     def var(self, node: ir.Node, index: int) -> Any:
-        """The MIL variable of input ``index`` of ``node``; constants become ones of the type computed in."""
+        """The MIL variable of input ``index`` of ``node``; constants are converted to the compute type."""
         value = need(node, index)
         name = name_of(value)
         return self.array(node, index) if name not in self.values else self.cast(name)
 
     def cast(self, name: str) -> Any:
-        """The MIL variable of a computed value, in the type computed in; integers, which are sizes, stay integers."""
+        """The MIL variable of a computed value, in the compute type; integers, which are sizes, stay integers."""
         from coremltools.converters.mil.mil import types
 
         found, word = self.values[name], "fp16" if self.compute is np.float16 else "fp32"

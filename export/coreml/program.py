@@ -8,8 +8,8 @@ What surrounds the network, from outside in::
 With int8 the network's input and every result that the scale table has is rounded to its int8 grid by a
 quantize/dequantize pair, Core ML's form of int8 activations.
 
-Free sizes become a range of sizes. Core ML may then leave the Neural Engine, which compiles for one size: for speed
-export the one size that the app uses.
+Dynamic sizes become a range of sizes. Core ML may then avoid the Neural Engine, which compiles for one size: for speed,
+export the size that the app uses.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ FIRST_IOS: dict[Precision, int] = {
     "int8-weights": 16,  # constexpr_affine_dequantize
     "int8": 17,  # quantize and dequantize
 }
-"""The first iOS that has what a precision needs; an operator may need a later one (``record.Rule.since``)."""
+"""The minimum iOS of a precision; an operator may need a later one (``record.Rule.since``)."""
 
 _LAYOUTS = {"RGB": "RGB", "Y": "GRAYSCALE"}
-"""Colors of pictures -> Core ML's word for them."""
+"""Picture color -> Core ML's name for it."""
 
 MOST_AXES = 5
 """Of any value of a program."""
@@ -59,7 +59,7 @@ SMALLEST, LARGEST, USUAL = 1, 4096, 256
 
 @dataclass(frozen=True)
 class Plan:
-    """What is lowered, and how. ``fallback`` matters in float16.
+    """What to lower, and how. ``fallback`` applies to float16.
 
     ``table`` is given with int8 (activations, weights and biases) and with int8-weights (weights alone).
     """
@@ -72,7 +72,7 @@ class Plan:
 
     @property
     def ios(self) -> int:
-        """The lowest iOS that takes every operator of the program."""
+        """The minimum iOS that supports every operator of the program."""
         return max([FIRST_IOS[self.precision], *map(ios_of, self.nodes())])
 
     @property
@@ -81,7 +81,7 @@ class Plan:
         return self.variant == "tensor" or any(map(self.as_picture, (*self.graph.inputs, *self.graph.outputs)))
 
     def as_picture(self, spec: TensorSpec) -> bool:
-        """Whether a tensor is one of Core ML's pictures: RGB or gray, 8 bits."""
+        """Whether a tensor is a Core ML image: RGB or gray, 8 bits."""
         return self.variant == "image" and spec.is_picture and spec.color in _LAYOUTS
 
     def inner(self, output: str) -> str:
@@ -184,7 +184,7 @@ def _mil_type(numpy_type: type[np.generic]) -> Any:
 def _lower_node(low: Lowering, plan: Plan, node: ir.Node) -> None:
     """Write ``node`` and round its result to its grid, where it has one.
 
-    The network's output is not rounded if it is moved data: it lies on its grid already.
+    The network's output is not rounded after a quantization-agnostic operator: it lies on its grid already.
     """
     output = node.outputs[0]
     name, params = name_of(output), low.quant(node)
@@ -200,7 +200,7 @@ def _lower_node(low: Lowering, plan: Plan, node: ir.Node) -> None:
 
 
 def _only_moves(node: ir.Node) -> bool:
-    """Whether every number that a node gives is one that it was given, or zero, which lies on every grid."""
+    """Whether every output element is an input element or zero, which lies on every grid."""
     constants = (array for value in node.inputs if (array := graphs.constant(value)) is not None)
     return table.of(node).moves_data and not any(array.dtype.kind == "f" and array.any() for array in constants)
 
@@ -218,7 +218,7 @@ def _same_grid(node: ir.Node, params: QParams, plan: Plan) -> bool:
 
 
 def _enter(low: Lowering, plan: Plan, spec: TensorSpec, value: ir.Value, x: Any) -> Any:
-    """From what the program is given to what the first operator reads: float32 where one of its readers computes so."""
+    """Convert a program input for the first operators: float32 if one of its consumers computes in float32."""
     low.begin(next((node for node in value.consumers() if name_of(node.outputs[0]) in low.fallback), None))
     if spec.kind == "index":
         return x

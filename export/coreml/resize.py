@@ -1,9 +1,9 @@
-"""The rules of Resize, in the forms of MIL that leave no doubt about which points are sampled.
+"""The rules of Resize, in MIL forms with unambiguous sampling points.
 
-MIL's own operators are written where their documentation gives ONNX's sampling points to the last digit. Elsewhere
-the same points are written out: a depthwise convolution for sizes divided by a whole number (it drops what is left
-over at the end, as ONNX does), a gather of constant indices for nearest, two constant matrices for linear, and for
-cubic and antialias. The last two need a fixed size, and take indices and matrices from ONNX Runtime.
+MIL's own operators are used if their documented sampling points equal ONNX's exactly. Otherwise the same points are
+written out: a depthwise convolution for sizes divided by a whole number (it drops what is left over at the end, as ONNX
+does), a gather of constant indices for nearest, two constant matrices for linear, and for cubic and antialias. The last
+two need a fixed size, and take indices and matrices from ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _matrices(low: Lowering, node: ir.Node, name: str) -> Any:
 
 
 def _places(node: ir.Node, x: Any) -> list[Array]:
-    """For height and for width: where each result lies in the input."""
+    """Sampling positions in the input, for height and for width."""
     return [resampling.places(node, 2 + i, n) for i, n in enumerate(_fixed_sides(node, x))]
 
 

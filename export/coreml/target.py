@@ -1,9 +1,9 @@
-"""Core ML: an ``.mlpackage`` by coremltools' MIL Builder, with tensors or with RGB pictures at both ends.
+"""Core ML: an ``.mlpackage`` by coremltools' MIL Builder, with tensors or RGB pictures as inputs and outputs.
 
 Precisions: ``fp32``, ``fp16``, ``int8`` (weights and activations, from the scale table; computed in float32 between the
 roundings, see ``coreml.lowering.COMPUTE``) and ``int8-weights`` (weights only, rounded on photos, ``weight_only``;
-computed in fp16). The Neural Engine takes ``fp16`` and ``int8-weights``. Each names the lowest iOS that takes it in its
-metadata. Nothing here needs macOS.
+computed in fp16). The Neural Engine runs ``fp16`` and ``int8-weights``. Each has its minimum iOS in the metadata.
+Nothing here needs macOS.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from clearport.quantized import QuantizedGraph
 from clearport.registry import installed_versions
 
 FLOAT32_KEY = "clearport.float32_operators"
-"""Where a float16 package tells which operators compute in float32, and why."""
+"""Metadata key for the operators that compute in float32, with the reason."""
 
 _FREE_SIZE = "free input size: Core ML may not use the Neural Engine; for speed export the one size that is used"
 _FLOAT32 = "computed in float32: Core ML does not use the Neural Engine; for speed use fp16 or int8-weights"
@@ -55,8 +55,9 @@ class CoreML:
     ) -> Sequence[Artifact | Skipped]:
         """Write both variants of one precision: ``<network>_x<scale>_<precision>_<tensor|image>.mlpackage``.
 
-        The tensor variant takes and gives float32, pictures (1, C, H, W) in the network's range. The image variant
-        takes and gives RGB and gray pictures as such, described as uint8 (1, H, W, C), everything else as float32.
+        The tensor variant has float32 inputs and outputs, pictures as (1, C, H, W) in the network's range. The image
+        variant has RGB and gray pictures as Core ML images, described as uint8 (1, H, W, C), everything else as
+        float32.
 
         Raises:
             UnsupportedOperator: the graph holds an operator without a conversion rule.
@@ -161,7 +162,7 @@ def _words(spec: TensorSpec) -> str:
 
 
 def _note(plan: Plan) -> dict[str, str]:
-    """What keeps Core ML from the Neural Engine."""
+    """The reasons that keep Core ML off the Neural Engine."""
     reasons = [_FLOAT32] if COMPUTE[plan.precision] is np.float32 else []
     if plan.graph.input.dynamic:
         reasons.append(_FREE_SIZE)

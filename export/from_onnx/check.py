@@ -1,5 +1,5 @@
-"""What an ONNX file must be: versions that are known, operators that compute the same every time, and an order in which
-each value is written before it is read. Everything that is wrong with its operators is told at once.
+"""Validation of ONNX files: known versions, deterministic operators, and an order in which each value is written before
+it is read. All unsupported operators are reported at once.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def check(model: onnx.ModelProto, path: Path) -> None:
 
 
 def refusals(nodes: Nodes, functions: frozenset[tuple[str, str]]) -> list[str]:
-    """What cannot be taken of some nodes and of the graphs within them, each with its layer and what to do."""
+    """The unsupported nodes, also of subgraphs, each with its layer and a remedy."""
     found = []
     for node in every_node(nodes):
         why = _refusal(node, functions)
