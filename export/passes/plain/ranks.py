@@ -8,13 +8,14 @@ grows with the square of the length: gates of experts and attention between chan
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
 from clearport.export.passes.plain.picks import reshaped
-from clearport.export.passes.rewriting import constant, each_float, fixed, insert, substitute
+from clearport.export.passes.rewriting import constant, fixed, insert, substitute
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -26,8 +27,13 @@ _MOST = 1 << 22
 
 def run(graph: Graph, *, every: bool = False) -> Graph:
     """The graph with arithmetic instead of TopK of which places are read, or the smallest; ``every``: of each TopK."""
-    changed = each_float(graph, {"TopK": lambda node: _ranked(node) if every or not _plain(node) else None})
-    return changed if changed is graph else graphs.check(changed)
+    if not any(node.op_type == "TopK" and (every or not _plain(node)) for node in graph.model.graph):
+        return graph
+    result = graphs.clone(graph)
+    for node in tuple(result.model.graph):
+        if node.op_type == "TopK" and (every or not _plain(node)):
+            _replace(node)
+    return graphs.check(result)
 
 
 def _plain(node: ir.Node) -> bool:
@@ -35,17 +41,24 @@ def _plain(node: ir.Node) -> bool:
     return bool(graphs.attr_int(node, "largest", 1)) and not places.uses() and not places.is_graph_output()
 
 
-def _ranked(node: ir.Node) -> ir.Value | None:
-    """The numbers in order; whoever reads places reads those that are computed."""
+def _replace(node: ir.Node) -> None:
+    """Whoever reads the numbers in order, or their places, reads what is computed; of one of both nobody may."""
+    read = [place for place, value in enumerate(node.outputs) if value.uses() or value.is_graph_output()]
+    for place, value in zip(read, _ranked(node, read), strict=False):
+        substitute(node, value, place)
+
+
+def _ranked(node: ir.Node, read: Sequence[int]) -> list[ir.Value]:
+    """The numbers in order (0) and their places (1), those of them that are read; none where it would be too much."""
     source, count = graphs.need(node, 0), graphs.scalar(graphs.operand(node, 1))
     shape = fixed(source)
     if shape is None or count is None:
-        return None
+        return []
     axis = graphs.attr_int(node, "axis", -1) % len(shape)
     others = [k for k in range(len(shape)) if k != axis]
     rows, length, kept = math.prod(shape[k] for k in others), shape[axis], int(count)
     if rows * length * length > _MOST:
-        return None
+        return []
     turn = [*others, axis]
     turned = insert(node, "Transpose", [source], tuple(shape[k] for k in turn), {"perm": turn})
     line = reshaped(node, turned, (rows, 1, length))
@@ -57,13 +70,14 @@ def _ranked(node: ir.Node) -> ir.Value | None:
         wanted = tuple(whole[k] for k in back)
         return insert(node, "Transpose", [reshaped(node, found, whole)], wanted, {"perm": back})
 
-    places = node.outputs[1]
-    if places.uses() or places.is_graph_output():
-        counted = given(_numbers(node, np.arange(length).reshape(1, 1, -1)))
-        integers = insert(node, "Cast", [counted], fixed(counted), {"to": int(ir.DataType.INT64)})
-        integers.type = ir.TensorType(ir.DataType.INT64)
-        substitute(node, integers, 1)
-    return given(line)
+    counted = _numbers(node, np.arange(length).reshape(1, 1, -1))
+    return [_integers(node, given(counted)) if place else given(line) for place in read]
+
+
+def _integers(node: ir.Node, value: ir.Value) -> ir.Value:
+    integers = insert(node, "Cast", [value], fixed(value), {"to": int(ir.DataType.INT64)})
+    integers.type = ir.TensorType(ir.DataType.INT64)
+    return integers
 
 
 def _ranks(node: ir.Node, line: ir.Value, rows: int, length: int) -> ir.Value:

@@ -88,6 +88,14 @@ def test_the_largest_are_found_by_counting(axis: int, largest: int) -> None:
     assert "TopK" not in {node.op_type for node in counted.model.graph}
 
 
+def test_places_alone_are_found_by_counting() -> None:
+    nodes = [("TopK", "x k", "v i", {"axis": 1}), one("Cast", "i", to=1)]
+    graph = passes.run(build(after_conv(*nodes, constants={"k": i64(3)})))
+    counted = ranks.run(graph)
+    np.testing.assert_array_equal(onnxruntime(counted.model, image()), onnxruntime(graph.model, image()))
+    assert "TopK" not in {node.op_type for node in counted.model.graph}
+
+
 @pytest.mark.parametrize("mode", ["linear", "nearest"])
 @pytest.mark.parametrize("border", ["zeros", "border"])
 def test_several_pictures_are_sampled_by_look_ups(mode: str, border: str) -> None:
