@@ -73,8 +73,9 @@ def _left_out(operator: str, found: Sequence[tuple[Placement, LeftOver]], layers
             (),
             "take fp32 or fp16 there: int8 goes back and forth at every such operator",
         )
+    harmless = (p.unit == "XNNPACK" or (operator == ROUNDING and p.partitions == 1) for p, _ in found)
     return Finding(
-        level="note" if all(placement.unit == "XNNPACK" for placement, _ in found) else "warning",
+        level="note" if all(harmless) else "warning",  # at the ends alone it parts nothing
         rule=rule,
         where=units,
         layers=named,

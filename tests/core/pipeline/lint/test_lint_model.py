@@ -17,7 +17,7 @@ from torch.nn import functional
 
 import clearport
 from clearport.base import Graph, Size, TensorSpec
-from clearport.pipeline.lint import network, values
+from clearport.pipeline.lint import network, remarks, values
 from clearport.pipeline.lint.layers import Layers
 from clearport.pipeline.lint.model import lint_model
 from clearport.pipeline.lint.values import Finding, LintReport
@@ -147,12 +147,18 @@ def test_json_is_what_the_schema_says(traps: LintReport) -> None:
         LintReport.model_validate_json(text.replace('"format"', '"form": 1, "format"', 1))
 
 
-def test_reach_says_what_tiles_cost_and_when_there_are_none() -> None:
+def test_tiles_and_rounding_at_the_ends_are_told_by_what_they_cost() -> None:
     ends = [[helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 3, 64, 64])] for n in ("image", "restored")]
     made = helper.make_graph([helper.make_node("Relu", ["image"], ["restored"], "relu1")], "g", *ends)
     model = ir.from_proto(helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)]))
     specs = TensorSpec("image", (1, 3, 64, 64)), TensorSpec("restored", (1, 3, 64, 64))
     layers = Layers(Graph(model, specs[:1], specs[1:], "relu", 1))
+    for partitions, level in ((1, "note"), (3, "warning")):  # rounding at the ends of a network parts nothing
+        left = values.LeftOver(operator="DEQUANTIZE", count=1, reason="unknown", layers=())
+        known = {"artifact": "tflite/int8", "basis": "compiled", "by": "Vela", "taken": 2, "operators": 3}
+        placed = values.Placement(unit="Ethos-U55-256", partitions=partitions, left=(left,), **known)
+        (remark,) = remarks.left_out([placed], layers, set())
+        assert (remark.rule, remark.level) == ("rounding-to-int8", level)
     traits = Traits("relu", "other", 1, 16, False, 1, 1, "")
 
     (found, (note,)) = network.tiles(layers, traits)
