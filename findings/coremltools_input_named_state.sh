@@ -4,7 +4,8 @@
 # Happens:  an input called `state` is called `state_workaround` in the model, from PyTorch and from a MIL program alike, without a
 #           warning and although the name was asked for; every other name (`hidden`, `state_in`) is kept.
 # Matters:  recurrent networks (video, speech) call it just that; the app that sets "state" finds no such input on the phone.
-# Sources:  https://apple.github.io/coremltools/docs-guides/source/model-input-and-output-types.html: "name" sets the input's name.
+# Sources:  https://apple.github.io/coremltools/source/coremltools.converters.mil.input_types.html: TensorType's name is that of the
+#           input; no name is said to be reserved.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -5,8 +5,8 @@
 #           outside after the fold, and what is sampled there is off by as much as the picture has contrast. zeros and border are right
 #           at any distance, and so is reflection inside.
 # Matters:  warps by large flows and lens models sample far outside; the error is at the edges alone and no error is raised.
-# Sources:  https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.grid_sample.html: "reflection" reflects "until becoming
-#           in bound", e.g. x = -3.5 becomes 3.5 and then -1.5 by border 2 and so on.
+# Sources:  https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.grid_sample.html: locations far from
+#           the border are reflected again and again until they are inside (-3.5 becomes 1.5, and then -0.5).
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -6,7 +6,8 @@
 #           one port. Before compiling, the output has one name and get_any_name() is right. Indexing by "restored" works.
 # Matters:  code that lists outputs of a compiled model reports an output that the model's author never named, and a dictionary by
 #           get_any_name() has no "restored".
-# Sources:  https://docs.openvino.ai/2026/api/c_cpp_api/classov_1_1_output.html: get_any_name returns any of the tensor names.
+# Sources:  https://docs.openvino.ai/2025/api/ie_python_api/_autosummary/openvino.runtime.Output.html: get_any_name is one of the tensor
+#           names; nothing says that compiling adds some.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
