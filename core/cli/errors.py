@@ -100,7 +100,11 @@ def _code_of(command: Callable[..., Any]) -> tuple[int, str]:
     except OSError as error:
         code, said = _system_error(error), str(error)
     except (Exception, SystemExit) as error:  # our own code never calls exit: a library that does has failed
-        code, said = _usage_error(error), str(error)
+        if isinstance(error.__context__, BrokenPipeError):  # rich leaves in this way
+            _drop_output()
+            code = 0
+        else:
+            code, said = _usage_error(error), str(error)
     if code == INTERRUPTED:
         _say("interrupted: nothing half-written was left behind")
     return code if isinstance(code, int) else 0, said

@@ -30,6 +30,7 @@ COMMANDS = (
     "bom",
     "inspect",
     "compare",
+    "lint",
 )
 
 
@@ -88,6 +89,17 @@ def test_errors_become_exit_codes(
         guarded(command)
     assert left.value.code == code
     assert str(error) in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("--help",), ("export", "--help"), ("list",), ("list", "--json")])
+def test_a_reader_that_has_seen_enough_is_no_error(words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "clearport", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, "")
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("by nothing"), MemoryError(), SystemExit(0), OSError(5, "odd")])
