@@ -136,6 +136,8 @@ def _norm(node: ir.Node) -> ir.Value:
     return root
 
 
+_LEFT_OUT = 1e30
+"""A Softmax of its negative is zero, beside any number that float32 networks have."""
 _MOST_COPIES = 64
 """Inputs of one Concat."""
 _POWERS = frozenset(range(2, 9))
@@ -250,6 +252,22 @@ def _dropout(node: ir.Node) -> ir.Value:
     return graphs.need(node, 0)
 
 
+def _where(node: ir.Node) -> ir.Value | None:
+    """What a Softmax shall leave out is a finite number: some targets choose by products, which infinity spoils."""
+    readers = [use.node.op_type for use in node.outputs[0].uses()]
+    held = [graphs.constant(value) for value in node.inputs[1:]]
+    endless = [array is not None and array.dtype.kind == "f" and np.isneginf(array).any() for array in held]
+    if not any(endless) or set(readers) != {"Softmax"} or node.outputs[0].is_graph_output():
+        return None
+    sides = [
+        constant(node, "least", np.maximum(array, -_LEFT_OUT)) if array is not None and found else value
+        for value, array, found in zip(node.inputs[1:], held, endless, strict=True)
+    ]
+    chosen = insert(node, "Where", [node.inputs[0], *sides], sizes(node.outputs[0]))
+    chosen.type = ir.TensorType(ir.DataType.FLOAT)
+    return chosen
+
+
 def _first_input(node: ir.Node) -> ir.Value:
     return graphs.need(node, 0)
 
@@ -274,5 +292,6 @@ _RULES: dict[str, Callable[[ir.Node], ir.Value | None]] = {
     "Min": _extreme,
     "Tile": _tile,
     "Dropout": _dropout,
+    "Where": _where,
     "Identity": _first_input,
 }

@@ -88,6 +88,16 @@ def test_the_largest_are_found_by_counting(axis: int, largest: int) -> None:
     assert "TopK" not in {node.op_type for node in counted.model.graph}
 
 
+def test_what_a_softmax_leaves_out_is_finite() -> None:
+    above = [("ReduceMean", "x a", "m", {}), ("Greater", "x m", "c", {})]  # something is left of each row
+    nodes = [*above, ("Where", "c x k", "w", {}), one("Softmax", "w", axis=3)]
+    raw = build(after_conv(*nodes, constants={"k": np.float32(-np.inf), "a": i64(3)}))
+    graph = passes.run(raw)
+    np.testing.assert_allclose(onnxruntime(graph.model, image()), onnxruntime(raw.model, image()), atol=1e-6)
+    held = [graphs.constant(value) for value in graph.model.graph.initializers.values()]
+    assert all(np.isfinite(array).all() for array in held if array is not None)
+
+
 def test_places_alone_are_found_by_counting() -> None:
     nodes = [("TopK", "x k", "v i", {"axis": 1}), one("Cast", "i", to=1)]
     graph = passes.run(build(after_conv(*nodes, constants={"k": i64(3)})))
