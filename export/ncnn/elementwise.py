@@ -16,6 +16,8 @@ from clearport.operators.record import resolved
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+CLIP = "Clip"
+"""The layer."""
 _GELU = {"none": 0, "tanh": 1}
 _PRODUCT, _POWER, _POWER_OF_NUMBER = 2, 6, 9
 """``BinaryOp``'s own numbers."""
@@ -49,13 +51,13 @@ def power(low: Lowering, node: ir.Node) -> None:
         return
     rank = len(low.dims(node.outputs[0]))
     source = low.operand(node, 0, rank)
-    over = low.between(node, "positive", "Clip", [source], {0: _LEAST})
+    over = low.between(node, "positive", CLIP, [source], {0: _LEAST})
     if exponent is None:
         raised = low.between(node, "raised", "BinaryOp", [over, low.operand(node, 1, rank)], {0: _POWER})
     else:
         raised = low.between(node, "raised", "BinaryOp", [over], {0: _POWER, 1: 1, 2: exponent})
     large = low.between(node, "large", "BinaryOp", [source], {0: _PRODUCT, 1: 1, 2: 1 / _LEAST})
-    one = low.between(node, "one", "Clip", [large], {0: 0.0, 1: 1.0})
+    one = low.between(node, "one", CLIP, [large], {0: 0.0, 1: 1.0})
     low.write(node, "BinaryOp", [raised, one], {0: _PRODUCT})
 
 
@@ -78,7 +80,7 @@ def clamp(low: Lowering, node: ir.Node) -> None:
         low.write(node, "ReLU", [low.blob(node)])
     else:
         ends = {0: lowest, 1: highest}
-        low.write(node, "Clip", [low.blob(node)], {key: end for key, end in ends.items() if math.isfinite(end)})
+        low.write(node, CLIP, [low.blob(node)], {key: end for key, end in ends.items() if math.isfinite(end)})
 
 
 def bounds(node: ir.Node) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clearport.export.ncnn.elementwise import CLIP
 from clearport.export.ncnn.lower import Lowering, known, refuse
 from clearport.graph import nodes as graphs
 
@@ -97,7 +98,7 @@ def extreme(low: Lowering, node: ir.Node, code: int) -> None:
     blob = low.between(node, "far", "UnaryOp", [blob], {0: 0})
     for step in range(3):  # as in choices: 0 where it is the best, else 1
         blob = low.between(node, f"large{step}", "BinaryOp", [blob], {0: _MUL, 1: 1, 2: 8192.0})
-        blob = low.between(node, f"cut{step}", "Clip", [blob], {0: 0.0, 1: 1.0})
+        blob = low.between(node, f"cut{step}", CLIP, [blob], {0: 0.0, 1: 1.0})
     blob = low.between(node, "last", "BinaryOp", [blob], {0: _MUL, 1: 1, 2: float(length)})
     places = np.arange(length, dtype=np.float32).reshape([-1 if k == axis else 1 for k in range(len(have))])
     blob = low.between(node, "places", "BinaryOp", [blob, low.memory(node, "counted", places)], {0: _ADD})
