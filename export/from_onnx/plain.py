@@ -59,8 +59,7 @@ class End:
         shape: an int for each axis, or a word where it is free; of four axes in the order NCHW.
         layout: the order of axes in the file.
         dtype: NumPy's name of the number format in the file.
-        frames: its shape in the file where that is one of several frames (1, T, C, H, W), of which ``shape`` has all
-            channels on one axis.
+        frames: its shape in the file where that is (1, T, C, H, W); ``shape`` has all channels on one axis.
     """
 
     name: str
@@ -158,9 +157,7 @@ def _of_quantized(given: Given, inputs: Sequence[End], outputs: Sequence[End], *
 
 
 def plain_name(name: str, taken: Collection[str]) -> str:
-    """A tensor's name as every target takes it: letters, digits and underscores, a letter first, none of ``taken``
-    and none that a target's tools keep to themselves.
-    """
+    """A tensor's name as every target takes it: letters, digits and underscores, not ``taken`` or reserved."""
     word = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "tensor"
     word = word if word[0].isascii() and word[0].isalpha() and word not in _RESERVED else f"t_{word}"
     number, unique = 2, word
@@ -174,10 +171,8 @@ def _changes(given: Given, ends: Sequence[End]) -> tuple[str, ...]:
     found = [f"{' and '.join(kinds)} at its ends are float32"] if kinds else []
     if any(t.data_type in _WIDE for t in given.model.graph.initializer) or "float16" in kinds:
         found.append("it computes in float32")
-    if any(end.layout == "NHWC" for end in ends):
-        found.append("its pictures are NCHW")
-    if any(end.frames for end in ends):
-        found.append("frames lie behind each other as channels of one picture")
+    found += ["its pictures are NCHW"] if any(end.layout == "NHWC" for end in ends) else []
+    found += ["frames lie behind each other as channels of one picture"] if any(end.frames for end in ends) else []
     return tuple(dict.fromkeys(found))
 
 
