@@ -152,7 +152,7 @@ def test_profiles_name_the_operators(exported: Bundle) -> None:
         (("--device", "host:1"), "nothing after it"),
         (("--pin", "a"), "expected processor numbers"),
         (("--pin", "-1"), "start at 0"),
-        (("--compare", "nothing.json"), "nothing.json: cannot be read"),
+        (("--compare", "nothing.json"), "nothing.json: no such file"),
         (("--against", "nothing"), "nothing"),
     ],
 )

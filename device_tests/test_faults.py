@@ -21,7 +21,7 @@ from clearport.pictures.images import load_rgb
 from clearport.pipeline.exams import exams_of
 from clearport.pipeline.goldens import fit
 from clearport.pipeline.prove import run_each
-from clearport.pipeline.verify import _run_on_golden, _run_weights
+from clearport.pipeline.verify import _run_weights, check_artifact
 from clearport.reports.junit import Check
 from clearport.runtime.tolerance import Tolerance
 from clearport.runtime.usable import runners_of
@@ -42,7 +42,7 @@ def planted(source: Bundle, folder: Path, record: ArtifactRecord, kind: str, ran
 
 def judged(bundle: Bundle, key: str) -> list[Check]:
     """What ``verify`` says of one artifact."""
-    return _run_on_golden(bundle, next(r for r in bundle.artifacts if r.key == key), 1)
+    return check_artifact(bundle, next(r for r in bundle.artifacts if r.key == key), 1)
 
 
 def changes_something(one: Bundle, other: Bundle, key: str) -> bool:

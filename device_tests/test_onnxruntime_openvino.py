@@ -204,7 +204,7 @@ def test_weights_that_clearport_did_not_write_are_refused_by_the_baseline(ncnet:
 
     foreign = tmp_path / "foreign.safetensors"
     safetensors.save_file({"w": np.zeros(3, np.float32)}, foreign)
-    with pytest.raises(RuntimeFailure, match="does not say which network"), Worker("torch", foreign):
+    with pytest.raises(RuntimeFailure, match="does not name its network"), Worker("torch", foreign):
         pass
     shutil.copy(ncnet.weights, foreign)
     foreign.write_bytes(foreign.read_bytes()[:1000])

@@ -83,7 +83,7 @@ EXPAND = Operator(
             one("Reshape", "t after"),
             constants={"to": i64(4, 1, 1, 1, 3), "after": i64(1, 4, 8, 3)},
             sides=(12, 16),
-            refused={"ncnn": "four axes", "tflite": "makes 5 axes of 4"},
+            refused={"ncnn": "ranks 1 to 4", "tflite": "changes rank 4 to 5"},
         ),
     ),
 )

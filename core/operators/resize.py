@@ -143,7 +143,7 @@ RESIZE = Operator(
             ),
             constants={"sizes": i64(1, 8, 7, 23)},
             sides=(12, 16),
-            refused={"ncnn": "places the pixels otherwise", "tflite": "places the pixels otherwise"},
+            refused={"ncnn": "uses another pixel alignment", "tflite": "uses another pixel alignment"},
             one_size=("coreai", "coreml", "openvino"),
         ),
         after_conv(
@@ -157,7 +157,7 @@ RESIZE = Operator(
             ),
             constants={"sizes": i64(1, 8, 6, 8)},
             sides=(12, 16),
-            refused={"ncnn": "places the pixels otherwise"},
+            refused={"ncnn": "uses another pixel alignment"},
             one_size=("coreai", "coreml", "openvino", "tflite"),
         ),
         after_conv(
@@ -171,7 +171,7 @@ RESIZE = Operator(
             ),
             constants={"sizes": i64(1, 8, 7, 9)},
             sides=(12, 16),
-            refused={"ncnn": "places the pixels otherwise", "tflite": "places the pixels otherwise"},
+            refused={"ncnn": "uses another pixel alignment", "tflite": "uses another pixel alignment"},
             one_size=("coreai", "coreml", "openvino"),
         ),
         after_conv(
@@ -190,7 +190,7 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 0.2, 0.2)},
             sides=(12, 16),
-            refused={"tflite": "places the pixels otherwise"},
+            refused={"tflite": "uses another pixel alignment"},
             one_size=("coreai", "openvino"),
         ),
         after_conv(
@@ -209,7 +209,7 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 1 / 3, 0.2)},
             sides=(12, 16),
-            refused={"tflite": "places the pixels otherwise"},
+            refused={"tflite": "uses another pixel alignment"},
             one_size=("coreai",),
         ),
         after_conv(
@@ -219,7 +219,7 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 0.5, 0.3)},
             sides=(12, 16),
-            refused={"tflite": "places the pixels otherwise"},
+            refused={"tflite": "uses another pixel alignment"},
             one_size=("coreai", "coreml"),
         ),
         after_conv(
@@ -229,7 +229,7 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 1.3, 2)},
             sides=(12, 16),
-            refused={"tflite": "places the pixels otherwise"},
+            refused={"tflite": "uses another pixel alignment"},
             one_size=("coreai", "coreml"),
         ),
         after_conv(
@@ -261,7 +261,7 @@ RESIZE = Operator(
             ),
             constants={"sizes": i64(1, 8, 1, 15)},
             sides=(12, 16),
-            refused={"ncnn": "places the pixels otherwise", "tflite": "places the pixels otherwise"},
+            refused={"ncnn": "uses another pixel alignment", "tflite": "uses another pixel alignment"},
             one_size=("coreai", "coreml"),
         ),
         after_conv(
@@ -275,7 +275,7 @@ RESIZE = Operator(
             ),
             constants={"sizes": i64(1, 8, 1, 15)},
             sides=(12, 16),
-            refused={"ncnn": "places the pixels otherwise"},
+            refused={"ncnn": "uses another pixel alignment"},
             one_size=("coreai", "coreml", "tflite"),
         ),
         after_conv(
@@ -298,7 +298,7 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 2, 2)},
             sides=(12, 16),
-            refused={"ncnn": "places the pixels otherwise"},
+            refused={"ncnn": "uses another pixel alignment"},
             one_size=("coreml", "tflite"),
         ),
         after_conv(
@@ -308,7 +308,7 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 1.3, 2)},
             sides=(12, 16),
-            refused={"ncnn": "places the pixels otherwise", "tflite": "places the pixels otherwise"},
+            refused={"ncnn": "uses another pixel alignment", "tflite": "uses another pixel alignment"},
             one_size=("coreai", "coreml"),
         ),
     ),
