@@ -57,7 +57,7 @@ class Several(nn.Module):
         return (self.last(features) + 0.45).clamp(0, 1), features.mean((2, 3))
 
 
-@pytest.mark.parametrize("color", ["BGR", "BGRA"])
+@pytest.mark.parametrize("color", [pytest.param("BGR", marks=pytest.mark.slow), "BGRA"])
 def test_code_for_several_ends_gives_what_the_network_gives(color: str, tmp_path: Path) -> None:
     """Each Python snippet, run as it stands; PNG files hold colors in their own order, whatever the network's is."""
     network, (height, width) = Several(len(color)).eval(), (24, 40)

@@ -27,7 +27,7 @@ from ..zoo import zoo
 PROCESSORS = ("cortex-a53", "cortex-a76")
 RUNNERS = {"tflite": "litert", "onnxruntime": "onnxruntime"}
 BUNDLED = [n for n in NETWORKS.names() if weights.bundled_path(NETWORKS.get(n), NETWORKS.get(n).default_scale).exists()]
-RECOMMENDED = {"iagc", "mobilederain", "ncnet"}
+QUICK = {"ncnet"}
 """What every run of the tests compares; the others wait for ``make test-all``."""
 
 FLOAT_PARTS = (0.004, 1)
@@ -93,7 +93,7 @@ def emulated(processor: str, jobs: list[Job], settings: Settings = SLOW) -> list
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in RECOMMENDED)) for name in BUNDLED]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in BUNDLED]
 )
 def test_int8_on_arm_is_int8_on_x86(name: str, tmp_path: Path, few_photos: Path) -> None:
     jobs = jobs_of(int8_files(name, tmp_path, few_photos))
