@@ -55,7 +55,8 @@ PROMISING = 2
 _FACTORS = (0.8003, 1.2505)
 """Factors of ranges. Simple ones would make halves of an aligned operand's levels, 5/4 of each fourth, which runtimes
 round differently: half a level of MobileDerain's picture came of it."""
-_WORTH_DB = 0.02
+_WORTH_DB = 0.1
+"""What an adjustment must gain on each split: less is luck on so few photos."""
 _FEWEST = 2
 _ALIGNED = "aligned"
 _SIDES = (128, 96, 64)
