@@ -194,6 +194,11 @@ def test_eval_gates(exported: Bundle, pairs: Path, tmp_path: Path) -> None:
 
 def test_eval_says_where_most_is_lost_and_when_it_cannot_tell(exported: Bundle, pairs: Path, tmp_path: Path) -> None:
     line = ("eval", exported.folder, "--data", pairs, "--target", "tflite", "--precision", "int8", "--quiet", "--json")
+    mine = tmp_path / "mine.png"
+    save_png(mine, np.zeros((8, 8, 3), np.uint8))
+    kept = mine.read_bytes()
+    refused = command(*line, "--worst-tiles", mine)
+    assert (refused.code, mine.read_bytes()) == (2, kept), "a user's picture is never replaced"
     first = command(*line, "--worst-tiles", tmp_path / "tiles.png")
     (row,) = (row for row in first.json["rows"] if row["subject"] == "tflite/int8")
     drop = row["drop"]
@@ -201,6 +206,7 @@ def test_eval_says_where_most_is_lost_and_when_it_cannot_tell(exported: Bundle, 
     assert {"image", "top", "left", "psnr_db", "baseline_psnr_db"} <= drop["worst_tile"].keys()
     assert load_rgb(tmp_path / "tiles.png").shape[1] > 3 * drop["worst_tile"]["width"]
     within = (drop["mean_rgb_db"] + drop["interval"]["high"]) / 2
+    line = (*line, "--worst-tiles", tmp_path / "tiles.png")  # its own picture it replaces
     sure = command(*line, "--max-drop", within, "--confidence", "0.95", "--junit", tmp_path / "junit.xml")
     assert sure.code == 1
     assert [row["verdict"] for row in sure.json["rows"] if row["subject"] == "tflite/int8"] == ["cannot tell"]

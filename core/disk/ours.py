@@ -179,7 +179,7 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def is_png(path: Path, *, marked: bool = False) -> bool:
-    """Whether a file is a PNG, by its header; ``marked``: one written by ``clearport run``."""
+    """Whether a file is a PNG, by its header; ``marked``: one that clearport wrote."""
     try:
         with path.open("rb") as file:
             head = file.read(len(_PNG) + 25 + 8 + len(PNG_MARK))

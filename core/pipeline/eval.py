@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearport import problems
-from clearport.base import Skipped
+from clearport.base import Size, Skipped
 from clearport.bundle.folder import Bundle, changing, verify_folder, write
 from clearport.bundle.manifest import QualityRecord
 from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
 from clearport.errors import BadInput
-from clearport.pictures.images import save_png
 from clearport.pipeline.evaluation.gate import check_names, checksum_checks, required_checks, sound
 from clearport.pipeline.evaluation.rows import PYTORCH, UNCUT, EvalOutcome, EvalRequest, EvalRow, Verdict
 from clearport.pipeline.evaluation.tiles import TileCrop, Watch, sheet
@@ -28,6 +27,7 @@ from clearport.reports.html import write_reports
 from clearport.reports.junit import Check, JunitFile
 from clearport.runtime import quality, tiling
 from clearport.runtime.paired import paired_drop
+from clearport.runtime.tiling_png import save_strips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -78,17 +78,22 @@ def gate_outputs(request: EvalRequest, junit: Path | None, *, record: bool) -> I
     """
     wanted = None if junit is None else OutFile(junit, "--junit", "a JUnit report of clearport", ours.is_junit)
     sheet = request.worst_tiles
-    shown = None if sheet is None else OutFile(sheet, "--worst-tiles", "a PNG picture", ours.is_png)
+    shown = (
+        None
+        if sheet is None
+        else OutFile(sheet, "--worst-tiles", "a picture that clearport wrote", partial(ours.is_png, marked=True))
+    )
     suite = f"clearport eval {request.data.name}"
     recording = changing(request.folder, "--record") if record else nullcontext()
-    with claimed(wanted, shown, reads=(request.folder, request.data)), JunitFile(junit, suite) as report, recording:
+    with claimed(wanted, shown, reads=(request.folder,)), JunitFile(junit, suite) as report, recording:
         yield report
 
 
 def save_worst_tiles(request: EvalRequest, outcome: EvalOutcome) -> None:
     """Write the picture of the worst tiles, where it was asked for and there are any; inside ``gate_outputs``."""
     if request.worst_tiles is not None and outcome.tiles is not None:
-        save_png(request.worst_tiles, outcome.tiles)
+        height, width = outcome.tiles.shape[:2]
+        save_strips(request.worst_tiles, Size(height, width), [outcome.tiles])
 
 
 def _held_back(bundle: Bundle) -> set[str]:
@@ -170,11 +175,11 @@ class _Judge:
         runner, _ = runner_of(network)
         cutting = tiling_of(self._bundle, like)
         report = self._score(PYTORCH, runner, network, cutting)
-        self._rows.append(EvalRow(PYTORCH, report, None, None))
+        self._rows.append(EvalRow(PYTORCH, report, None))
         if cutting.size is not None and network.inputs[0].dynamic:
             whole = tiling.Tiling(cutting.scale, cutting.halo, cutting.multiple)
             uncut = self._score(UNCUT, runner, network, whole)
-            self._rows.append(EvalRow(UNCUT, uncut, self._drop(uncut), None))
+            self._rows.append(EvalRow(UNCUT, uncut, self._drop(uncut)))
 
     def judge(self, artifact: Artifact) -> None:
         """Score one artifact and apply the gates."""
@@ -197,8 +202,7 @@ class _Judge:
         self._checks += checks
         self._crops += [watch.crop] if watch.crop else []
         verdict = _verdict(checks)
-        passed = None if verdict is None else verdict == "passed"
-        self._rows.append(EvalRow(artifact.key, report, drop, passed, verdict))
+        self._rows.append(EvalRow(artifact.key, report, drop, verdict))
 
     def sheet(self) -> Image8 | None:
         """The worst tiles, where they were asked for. PyTorch restores their pictures once more: all are not kept."""

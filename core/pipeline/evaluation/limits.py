@@ -86,7 +86,7 @@ class Limits:
         if self.max_ssim_drop is not None:
             lost = drop.ssim
             said = "no picture is large enough for SSIM" if lost is None else f"loses {lost:.5f} SSIM"
-            passed = None if lost is None else lost <= self.max_ssim_drop
+            passed = lost is not None and lost <= self.max_ssim_drop
             found.append(Check("max-ssim-drop", passed, f"{said}, allowed {self.max_ssim_drop:g}", seconds, key))
         return found
 

@@ -48,15 +48,18 @@ class EvalRow:
         subject: artifact key, or ``pytorch``.
         report: its scores.
         drop: what it loses to PyTorch fp32.
-        passed: whether all gates held; None where none applies.
-        verdict: the same in words. "cannot tell": a gate with ``--confidence`` would need more pictures.
+        verdict: what came of the gates; None where none applies. "cannot tell": ``--confidence`` needs more pictures.
     """
 
     subject: str
     report: QualityReport
     drop: PairedDrop | None
-    passed: bool | None
     verdict: Verdict | None = None
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether all gates held; None where none applies."""
+        return None if self.verdict is None else self.verdict == "passed"
 
     def figures(self) -> tuple[tuple[float | None, int], ...]:
         """PSNR RGB, its change, PSNR Y, its change, SSIM, each with how many digits to show."""
@@ -93,7 +96,8 @@ class EvalOutcome:
         """The outcome for JSON; errors of single tiles are left out."""
         made = {**asdict(replace(self, tiles=None)), "passed": self.passed}
         del made["tiles"]
-        for row in made["rows"]:
+        for found, row in zip(self.rows, made["rows"], strict=True):
+            row["passed"] = found.passed
             for score in row["report"]["images"]:
                 del score["tiles"]
         return made

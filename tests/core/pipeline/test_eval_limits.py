@@ -66,6 +66,16 @@ def test_each_gate_fails_just_beyond_and_passes_just_within(name: str, tmp_path:
     assert len(checks) == (COUNT if name == "max_worst_drop" else 1)
 
 
+def test_a_gate_on_what_no_picture_has_does_not_pass(tmp_path: Path) -> None:
+    image = np.full((8, 8, 3), 90, np.uint8)
+    for name in ("a_LR", "a_HR"):
+        save_png(tmp_path / f"{name}.png", image)
+    report = quality.evaluate(quality.find_pairs(tmp_path), lambda p: p, 1, "toy")
+    (check,) = Limits(max_ssim_drop=0.5).checks("x", report, paired_drop(report, report), 0.0)
+    assert check.passed is False
+    assert "no picture is large enough" in check.message
+
+
 def test_with_a_confidence_the_whole_interval_must_hold(tmp_path: Path) -> None:
     report, drop = judged(tmp_path, noisy)
     assert drop.interval is not None
