@@ -199,7 +199,7 @@ class ModelSpec:
         knobs: settings that are fixed at export, each an attribute (a float) of the module.
         inputs, outputs: the module's inputs and outputs, in order, if not one RGB picture each. Sides that follow from
             the size of the export are symbols: ``H``, ``2*W``, ``H/8``. ``mean``, ``std`` and ``color`` are those that
-                the module expects.
+            the module expects.
     """
 
     name: str

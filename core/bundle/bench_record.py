@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from clearport.base import Skipped
 from clearport.bundle.fields import Count, Finite, Latency, ParityCell, ScaleField, Sha256, SkippedCell, Text
 from clearport.disk.files import write_text
-from clearport.disk.json_files import read_model
+from clearport.disk.json_files import read_model, schema_text
 from clearport.disk.ours import read_json
 from clearport.errors import BadInput
 from clearport.runtime.devices.device import EstimateReport, SimulatedReport, Unit
@@ -173,13 +173,7 @@ def schema() -> str:
 
     ``python -m clearport.bundle.bench_record > core/bundle/bench.schema.json`` writes it again after a change.
     """
-    found = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA_ID,
-        **BenchRecord.model_json_schema(mode="validation"),
-        "title": "Record of clearport bench",
-    }
-    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return schema_text(BenchRecord, SCHEMA_ID, "Record of clearport bench")
 
 
 if __name__ == "__main__":

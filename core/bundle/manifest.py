@@ -38,6 +38,7 @@ from clearport.bundle.fields import (
 )
 from clearport.bundle.files import ONNX_NETWORK, WEIGHTS, digest_of
 from clearport.bundle.replays import ReplayRecord
+from clearport.disk.json_files import schema_text
 from clearport.runtime.parity import ParityReport, Tolerance
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -280,13 +281,7 @@ def schema() -> str:
 
     ``python -m clearport.bundle.manifest > core/bundle/manifest.schema.json`` writes it again after a change.
     """
-    found = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA_ID,
-        **Manifest.model_json_schema(mode="validation"),
-        "title": "Manifest of a clearport bundle",
-    }
-    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return schema_text(Manifest, SCHEMA_ID, "Manifest of a clearport bundle")
 
 
 def contradictions(manifest: Manifest) -> Iterator[str]:

@@ -62,7 +62,7 @@ def lint(
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """What would become of a network on every target and accelerator, in seconds, before anything is exported.
+    """What would become of a network on every target and accelerator, before anything is exported.
 
     It says which operators run where and in how many parts, what stays float in int8, what float16 does not hold, how
     far the network sees, and what restoration networks trip over; each with the layer and its line of Python, why, and

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pydantic import BaseModel
+    from pydantic.json_schema import JsonSchemaMode
 
 MOST_BYTES = 16 << 20
 """The maximum length of a JSON file: a manifest has about 0.1 MB, one with raw samples of twenty devices 2 MB."""
@@ -86,6 +87,17 @@ def read_model(
         return kind.model_validate_json(text)
     except ValidationError as error:
         raise BadInput(f"{path}: not {what}: {(explained or _first)(list(error.errors()))}{advice}") from error
+
+
+def schema_text(model: type[BaseModel], identifier: str, title: str, mode: JsonSchemaMode = "validation") -> str:
+    """The JSON schema (draft 2020-12) of a model as the text of its file; ``identifier`` is its ``$id``."""
+    found = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": identifier,
+        **model.model_json_schema(mode=mode),
+        "title": title,
+    }
+    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _first(errors: list[Any]) -> str:

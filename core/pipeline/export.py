@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from clearport import heap, problems
+from clearport import heap
 from clearport.base import Artifact, Options, Size, Skipped
 from clearport.bundle import folder as bundle
 from clearport.bundle.folder import Bundle
 from clearport.disk.files import digest, write_bytes
-from clearport.errors import BadInput, ClearportError, RuntimeFailure, UnsupportedOperator
+from clearport.errors import BadInput
 from clearport.export.onnxruntime.target import onnx_form
 from clearport.graph import nodes as graphs
 from clearport.models import samples
@@ -30,6 +30,7 @@ from clearport.pipeline.goldens import (
     probe_size,
     save_goldens,
 )
+from clearport.pipeline.isolated.guarded import guarded
 from clearport.pipeline.isolated.process import Isolated
 from clearport.pipeline.latency import QUICK, Latencies, measure_all
 from clearport.pipeline.plan import Plan, make_plan
@@ -46,7 +47,7 @@ from clearport.reports.html import write_reports
 from clearport.runtime.side_by_side import side_by_side, workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from clearport.base import Graph, Precision
     from clearport.graph.feeds import Sample
@@ -131,22 +132,10 @@ def _forms(
     """The quantized forms of the graph that the plan needs, or the reason for their absence."""
     forms: dict[Precision, QuantizedGraph | Skipped] = {}
     if plan.quantizes:
-        forms["int8"] = _guarded("int8", lambda: _quantized(plan, graph, photos, isolated, folder, progress))
+        forms["int8"] = guarded("int8", lambda: _quantized(plan, graph, photos, isolated, folder, progress))
     if plan.rounds_weights:
-        forms["int8-weights"] = _guarded("int8-weights", lambda: isolated.round_weights(graph, photos.pixels, progress))
+        forms["int8-weights"] = guarded("int8-weights", lambda: isolated.round_weights(graph, photos.pixels, progress))
     return forms
-
-
-def _guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> QuantizedGraph | Skipped:
-    """Float artifacts do not depend on the quantizer."""
-    try:
-        return work()
-    except (UnsupportedOperator, RuntimeFailure) as error:
-        return Skipped(precision, str(error))
-    except ClearportError:
-        raise
-    except problems.UNEXPECTED as error:
-        return Skipped(precision, problems.told(error, f"quantizing for {precision}"))
 
 
 def _quantized(

@@ -25,7 +25,7 @@ from semver import Version
 
 from clearport.bundle.fields import Count, RelativePath, ScaleField, Sha256, Text
 from clearport.bundle.files import MANIFEST, SUMS
-from clearport.disk.json_files import parse_json
+from clearport.disk.json_files import parse_json, schema_text
 from clearport.errors import BadInput
 
 INDEX = "clearport-index.json"
@@ -187,13 +187,7 @@ def schema() -> str:
 
     ``python -m clearport.stores.index > core/stores/store.schema.json`` writes it again after a change.
     """
-    found = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA_ID,
-        **Index.model_json_schema(mode="validation"),
-        "title": "Index of a clearport store",
-    }
-    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return schema_text(Index, SCHEMA_ID, "Index of a clearport store")
 
 
 if __name__ == "__main__":

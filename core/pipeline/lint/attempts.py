@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from clearport import problems
 from clearport.base import Artifact, Skipped
-from clearport.errors import ClearportError, RuntimeFailure, UnsupportedOperator
 from clearport.models import samples
 from clearport.models.data.layouts import inputs_of
 from clearport.models.task_inputs import as_inputs
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.files import calibration
+from clearport.pipeline.isolated.guarded import guarded
 from clearport.protocols import no_progress
 from clearport.quantize.calibration.photos import drawn, middle
 from clearport.quantize.flow import QuantizeOptions
@@ -77,9 +76,9 @@ def _forms(plan: Plan, graph: Graph, isolated: Isolated, progress: Progress) -> 
         options = replace(options, ranges=rounded.ranges, floats=rounded.floats)
     forms: dict[Precision, Form] = {}
     if plan.quantizes:
-        forms["int8"] = _guarded("int8", lambda: isolated.quantize(graph, photos, options))
+        forms["int8"] = guarded("int8", lambda: isolated.quantize(graph, photos, options))
     if plan.rounds_weights:
-        forms["int8-weights"] = _guarded("int8-weights", lambda: isolated.round_weights(graph, photos, no_progress))
+        forms["int8-weights"] = guarded("int8-weights", lambda: isolated.round_weights(graph, photos, no_progress))
     return forms
 
 
@@ -93,15 +92,3 @@ def _photos(plan: Plan) -> Sequence[Image8 | Sample]:
         return calibration.samples_of(files, plan.source.traits.inputs, plan.size)
     paths, _ = inputs_of(own, max(1, int(plan.source.traits.scale)))
     return [middle(load_rgb(path), plan.size) for path in drawn(paths)[:PHOTOS]]
-
-
-def _guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> Form:
-    """As in an export: float files do without a quantizer that fails."""
-    try:
-        return work()
-    except (UnsupportedOperator, RuntimeFailure) as error:
-        return Skipped(precision, str(error))
-    except ClearportError:
-        raise
-    except problems.UNEXPECTED as error:
-        return Skipped(precision, problems.told(error, f"quantizing for {precision}"))

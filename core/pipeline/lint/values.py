@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from clearport.disk.json_files import schema_text
 
 SCHEMA_ID = "https://clearport.invalid/lint-1.schema.json"
 
@@ -167,13 +168,7 @@ def schema() -> str:
 
     ``python -m clearport.pipeline.lint.values > core/pipeline/lint/lint.schema.json`` writes it again.
     """
-    found: dict[str, Any] = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA_ID,
-        **LintReport.model_json_schema(mode="serialization"),
-        "title": "What clearport lint says",
-    }
-    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return schema_text(LintReport, SCHEMA_ID, "What clearport lint says", "serialization")
 
 
 if __name__ == "__main__":

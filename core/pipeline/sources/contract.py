@@ -6,7 +6,6 @@ what it leaves out is measured. The schema is ``contract.schema.json``, made by 
 
 from __future__ import annotations
 
-import json
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clearport.base import Kind, Measure, Paper, Task, TensorSpec
-from clearport.disk.json_files import read_bytes
+from clearport.disk.json_files import read_bytes, schema_text
 from clearport.errors import BadInput
 
 if TYPE_CHECKING:
@@ -152,13 +151,7 @@ def schema() -> str:
 
     ``python -m clearport.pipeline.sources.contract > core/pipeline/sources/contract.schema.json`` writes it again.
     """
-    found = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA_ID,
-        **Contract.model_json_schema(mode="validation"),
-        "title": "Contract of a network of the user's",
-    }
-    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return schema_text(Contract, SCHEMA_ID, "Contract of a network of the user's")
 
 
 if __name__ == "__main__":

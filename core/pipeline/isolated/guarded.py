@@ -1,0 +1,31 @@
+"""A quantizer that fails, as a reason: float files do not depend on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clearport import problems
+from clearport.base import Skipped
+from clearport.errors import ClearportError, RuntimeFailure, UnsupportedOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clearport.base import Precision
+    from clearport.quantized import QuantizedGraph
+
+
+def guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> QuantizedGraph | Skipped:
+    """The quantized graph that ``work`` returns, or why there is none.
+
+    Raises:
+        ClearportError: the input of the user is wrong, which concerns every file.
+    """
+    try:
+        return work()
+    except (UnsupportedOperator, RuntimeFailure) as error:
+        return Skipped(precision, str(error))
+    except ClearportError:
+        raise
+    except problems.UNEXPECTED as error:
+        return Skipped(precision, problems.told(error, f"quantizing for {precision}"))
