@@ -59,6 +59,15 @@ def logs_of_problems(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return state / "clearport" / "problems"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache while tests run, one for all their processes: the developer's own is left alone."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    os.environ["CLEARPORT_CACHE"] = str(place)
+    return place
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with evaluation data and published weights; the test is skipped where there is none."""

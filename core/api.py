@@ -44,6 +44,7 @@ def export(
     threads: int = 1,
     measure: bool = True,
     force: bool = False,
+    cache: bool = True,
     progress: Progress = no_progress,
 ) -> Bundle:
     """Export a network to a verified bundle at ``out``; ``Bundle.passed`` says whether every check held.
@@ -65,6 +66,7 @@ def export(
         threads: CPU threads of every runtime.
         measure: whether to measure latency.
         force: replace a bundle that is already at ``out``.
+        cache: reuse the int8 form of an earlier export of the same network and photos (``CLEARPORT_CACHE``).
 
     Raises:
         BadInput: the request cannot be carried out; nothing was written.
@@ -89,6 +91,7 @@ def export(
         threads=threads,
         measure=measure,
         force=force,
+        cache=cache,
     )
     return export_bundle(request, progress)
 

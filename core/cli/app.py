@@ -19,6 +19,7 @@ from clearport.cli import stores as cli_stores
 from clearport.cli import train as cli_train
 from clearport.cli.options import (
     BundleArg,
+    CacheOpt,
     CalibrationOpt,
     ColorOpt,
     ContractOpt,
@@ -112,6 +113,7 @@ def export(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.")] = 1,
     bench: Annotated[bool, typer.Option(help="Measure latency, briefly ('clearport bench' does it at length).")] = True,
     force: ForceOpt = False,
+    cache: CacheOpt = True,
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
@@ -144,6 +146,7 @@ def export(
         threads=threads,
         measure=bench,
         force=force,
+        cache=cache,
     )
     with progress_bar(quiet=quiet) as progress:
         bundle = export_bundle(request, progress)

@@ -74,6 +74,13 @@ IOOpt = Annotated[
     typer.Option(help="Input and output dtype of int8 artifacts (ONNX Runtime and OpenVINO use uint8 for int8)."),
 ]
 ForceOpt = Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")]
+CacheOpt = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache",
+        help="Reuse the int8 form of an earlier export of the same network and photos.",
+    ),
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 

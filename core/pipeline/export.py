@@ -30,6 +30,7 @@ from clearport.pipeline.goldens import (
     probe_size,
     save_goldens,
 )
+from clearport.pipeline.isolated import kept
 from clearport.pipeline.isolated.guarded import guarded
 from clearport.pipeline.isolated.process import Isolated
 from clearport.pipeline.latency import QUICK, Latencies, measure_all
@@ -82,7 +83,7 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
     """
     plan = make_plan(request, progress)
     with bundle.building(request.out, force=request.force) as folder, tempfile.TemporaryDirectory() as aside:
-        with Isolated() as isolated:
+        with Isolated(kept.forms() if request.cache else None) as isolated:
             photos = _photos(plan, progress)
             made = _make(plan, photos, isolated, folder, progress)
             picture = golden_picture(plan.source.traits.task, plan.size)

@@ -1,7 +1,7 @@
 """Files that come from a store: resumed where a connection breaks, and nobody's until their checksum is right.
 
-What has come of a file lies in ``$XDG_CACHE_HOME/clearport/downloads`` under its SHA-256 until its bundle is complete:
-a pull that was interrupted goes on there. What lies there for more than ``KEPT_DAYS`` is removed.
+What has come of a file lies in ``downloads`` of the user's cache (``disk/cache.py``) under its SHA-256 until its bundle
+is complete: a pull that was interrupted goes on there. What lies there for more than ``KEPT_DAYS`` is removed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from clearport.disk import cache
 from clearport.disk.files import explain, file_sha256
 from clearport.errors import BadInput
 from clearport.stores.store import Missing, Restart
@@ -35,8 +36,7 @@ _PATIENCE_S = 600.0
 
 def downloads() -> Path:
     """The folder of what has come, and of parts of it."""
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()) / "clearport" / "downloads"
+    return cache.folder() / "downloads"
 
 
 def sweep(folder: Path) -> None:

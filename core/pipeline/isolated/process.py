@@ -27,7 +27,7 @@ from clearport.disk.files import files_below
 from clearport.errors import ClearportError, RuntimeFailure
 from clearport.graph import nodes as graphs
 from clearport.pipeline import lower
-from clearport.pipeline.isolated import codec
+from clearport.pipeline.isolated import codec, kept
 from clearport.protocols import no_progress
 from clearport.runtime.worker import wire
 from clearport.runtime.worker.launch import python_here
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from clearport.base import Array, Graph, Options
+    from clearport.disk.cache import Cache
     from clearport.graph.feeds import Sample
     from clearport.pictures.images import Image8
     from clearport.pipeline.plan import Cell
@@ -53,9 +54,13 @@ class Isolated:
     """Quantizes, writes artifacts and runs ONNX Runtime in another process; use it as a context manager.
 
     Within the block ``graphs.session`` of this thread opens its sessions there, too.
+
+    Args:
+        cache: quantized forms of earlier runs, which are taken from there; None to compute each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cache: Cache | None = None) -> None:
+        self._cache = cache
         self._process: WorkerProcess | None = None
         self._peak_mib = 0.0
         self._sessions = ExitStack()
@@ -155,8 +160,15 @@ class Isolated:
             for number, image in enumerate(images)
             for name, array in (image if isinstance(image, Mapping) else {"": image}).items()
         }
-        reply, found = self.ask("quantizing", command, {**head, **more}, {**arrays, **photos}, progress)
-        return codec.unpack_quantized(reply["form"], found["form"])
+        asked, given = {**head, **more}, {**arrays, **photos}
+        key = kept.key_of(command, asked, given) if self._cache else ""
+        form = kept.read(self._cache, key, progress) if self._cache else None
+        if form is None:
+            reply, found = self.ask("quantizing", command, asked, given, progress)
+            form = reply["form"], found["form"]
+            if self._cache:
+                kept.write(self._cache, key, *form)
+        return codec.unpack_quantized(*form)
 
     def ask(
         self,

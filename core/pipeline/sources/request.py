@@ -20,7 +20,7 @@ class ExportRequest:
     ``network`` is a word (``sources/find.py`` has its forms) or a ``torch.nn.Module``. Empty ``targets`` and
     ``precisions`` mean all. ``requantize`` takes what a file rounds to 8 bits back to float. ``contract`` and
     ``told`` are what a file and options say of a network of the user's. ``size`` None means any size, ``"own"`` the
-    network's own or else the usual one.
+    network's own or else the usual one. ``cache``: whether int8 forms of earlier exports are reused.
     """
 
     network: str | Any
@@ -39,3 +39,4 @@ class ExportRequest:
     threads: int = 1
     measure: bool = True
     force: bool = False
+    cache: bool = True

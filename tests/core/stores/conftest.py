@@ -36,8 +36,8 @@ def other(make_bundle: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where downloads go."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "clearport" / "downloads"
+    monkeypatch.setenv("CLEARPORT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "downloads"
 
 
 def enlarged(bundle: Bundle, size: int) -> Bundle:
