@@ -13,7 +13,7 @@ JOBS   ?= 2
 TESTS   = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web web-if-npm demo test test-all check format bench lock clean
+.PHONY: help setup web web-if-npm docs demo test test-all check format bench lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -60,6 +60,12 @@ check: $(READY)  ## lint, format, types, import layers
 format: $(READY)  ## reformat and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)  ## the documentation site, into build/docs
+	rm -rf build/docs
+	$(BIN)/python -m docs.generate build/docs/source
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --jobs auto build/docs/source build/docs/site
+	@echo "open build/docs/site/index.html in a browser"
 
 bench: $(READY)  ## latency of the demo bundle on this machine, at length
 	test -f $(DEMO)/manifest.json || $(MAKE) demo

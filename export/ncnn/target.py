@@ -1,9 +1,8 @@
 """ncnn: a folder ``<name>.ncnn`` with the ``.param`` and ``.bin`` of one model, written directly.
 
-Given a graph in clearport's dialect
-    Result a model with the blobs ``image`` and ``restored``, float32 of shape (3, H, W) RGB in the network's range.
-    Whole numbers (classes, places) are float32, too: blobs hold nothing else.
-    fp32 and fp16 differ in how the weights are stored; what is computed in, the app chooses by ncnn's options.
+The model has the blobs ``image`` and ``restored``, float32 of shape (3, H, W) RGB in the network's range. Whole numbers
+(classes, places) are float32, too: blobs hold nothing else. fp32 and fp16 differ in how the weights are stored; what is
+computed in, the app chooses by ncnn's options.
 
 Beside them lies ``<name>.json`` with the precision and the pixel contract, since neither file has a place for them.
 There is no int8 form: ncnn's int8 kernels know scales without a zero point. A picture of 0..255, or what a ReLU gives,

@@ -1,8 +1,7 @@
 """ONNX Runtime: ``.onnx`` files, and the same in ONNX Runtime's own format for phones (``.ort``).
 
-Given a graph in clearport's dialect
-    Result fp32: that graph. int8: its QDQ form with uint8 activations (the scale table's twin, same real values),
-    which ONNX Runtime's x86 and Arm kernels are written for; asymmetric int8 would run several times slower.
+fp32 is the graph in clearport's dialect. int8 is its QDQ form with uint8 activations (the scale table's twin, same real
+values), which ONNX Runtime's x86 and Arm kernels are written for; asymmetric int8 would run several times slower.
 
 An int8 file takes and gives uint8 pixels (NCHW), or float32 when that was asked for; other files float32. An ``.onnx``
 file has the least version of the format that its operators need, so that ONNX Runtime 1.17 and later run it; ``.ort``

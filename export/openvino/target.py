@@ -1,9 +1,8 @@
 """OpenVINO IR: a folder ``<name>.openvino`` with the ``.xml`` and ``.bin`` of one model.
 
-Given a graph in clearport's dialect
-    Result fp32: that graph. fp16: the same with half-precision constants (OpenVINO computes in what the device
-    has). int8: the QDQ form with uint8 activations, whose quantization OpenVINO's plugins fuse into integer
-    kernels; asymmetric int8 activations would silently run in float.
+fp32 is the graph in clearport's dialect. fp16 is the same with half-precision constants; OpenVINO computes in what the
+device has. int8 is the QDQ form with uint8 activations, whose quantization OpenVINO's plugins fuse into integer
+kernels; asymmetric int8 activations would silently run in float.
 
 An int8 IR takes and gives uint8 pixels (NCHW), or float32 when that was asked for; others float32. The pixel
 contract stands in the IR's ``rt_info``, as in the metadata of the ONNX file.

@@ -1,4 +1,4 @@
-"""What Core ML and coremltools do otherwise than ONNX says (see ``quirks.py``); there is no Core ML outside macOS."""
+"""What Core ML and coremltools do otherwise than ONNX says (see ``table.py``); there is no Core ML outside macOS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COUNTED_CEIL = Quirk(
     "ceil_mode with count_include_pad",
     "what is beyond the padding is not documented",
     "refused",
-    "pass_sizes writes a Pad at a fixed size; mil_spatial.average_pool refuses it at a free one",
+    "export/passes/sizes.py writes a Pad at a fixed size; export/coreml/spatial.py refuses it at a free one",
 )
 HALF_SUMS = Quirk(
     "int8 in float16",

@@ -1,4 +1,4 @@
-"""What LiteRT and its XNNPACK delegate compute otherwise than ONNX says (see ``quirks.py``)."""
+"""What LiteRT and its XNNPACK delegate compute otherwise than ONNX says (see ``table.py``)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LARGE_FACTOR = Quirk(
     "int8: sums whose steps are 256 times as large as those of the output, or larger",
     "nothing: the process aborts when XNNPACK turns the file down",
     "rewritten",
-    "tflite_weights: dead channels are counted anew, others refused",
+    "export/tflite/weights.py: dead channels are counted anew, others refused",
 )
 CHANNEL_ORDER = Quirk(
     "order of channels",
@@ -37,7 +37,7 @@ CHANNEL_ORDER = Quirk(
     "mode CRD",
     "nothing: DEPTH_TO_SPACE has no such mode",
     "refused",
-    "pass_depth_to_space writes DCR wherever a convolution is before it",
+    "export/passes/depth_to_space.py writes DCR wherever a convolution is before it",
 )
 
 OWN_BILINEAR = Quirk(

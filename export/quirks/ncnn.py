@@ -1,4 +1,4 @@
-"""What ncnn computes otherwise than ONNX says (see ``quirks.py``)."""
+"""What ncnn computes otherwise than ONNX says (see ``table.py``)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_BATCH = Quirk(
     "more than one picture, or other axes than four",
     "other axes for height and width: numbers from elsewhere in memory",
     "refused",
-    "ncnn_lower.Lowering.picture",
+    "export/ncnn/lower.py: Lowering.picture",
 )
 BY_SIZE = Quirk(
     "resizing by the sizes",
@@ -25,7 +25,7 @@ BY_SIZE = Quirk(
     "a factor whose product with the size is rounded down, written to Interp as a size",
     "the factor of the two sizes: 10 levels off for 25x35 by 0.5",
     "rewritten",
-    "ncnn_resize writes factors where they sample as ONNX Runtime does",
+    "export/ncnn/resize.py writes factors where they sample as ONNX Runtime does",
 )
 MULTIPLIED = Quirk(
     "nearest by multiplying",
@@ -34,7 +34,7 @@ MULTIPLIED = Quirk(
     "nearest by a factor whose inverse float32 does not hold",
     "x * (1 / factor) instead of x / factor: the other pixel where that falls on a border",
     "refused",
-    "ncnn_resize compares the pixels at a fixed size, and the factor at a free one",
+    "export/ncnn/resize.py compares the pixels at a fixed size, and the factor at a free one",
 )
 POWER_OF_ZERO = Quirk(
     "power of zero",
@@ -43,7 +43,7 @@ POWER_OF_ZERO = Quirk(
     "a number to a power, where vectors of numbers are computed",
     "2.4e38 for zero, by way of the logarithm",
     "rewritten",
-    "ncnn_elementwise.power",
+    "export/ncnn/elementwise.py: power",
 )
 
 QUIRKS = (NO_BATCH, BY_SIZE, MULTIPLIED, POWER_OF_ZERO)

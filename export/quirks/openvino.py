@@ -1,4 +1,4 @@
-"""What OpenVINO's reader and CPU plugin compute otherwise than ONNX says (see ``quirks.py``)."""
+"""What OpenVINO's reader and CPU plugin compute otherwise than ONNX says (see ``table.py``)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ANTIALIAS = Quirk(
     "linear or cubic with antialias",
     "the same without antialias: up to 0.8 of the range off",
     "rewritten",
-    "openvino_forms.as_matrices at a fixed size, refused at a free one",
+    "export/openvino/forms.py: as_matrices at a fixed size, refused at a free one",
     _antialias,
 )
 EXCLUDE_OUTSIDE = Quirk(
@@ -60,7 +60,7 @@ EXCLUDE_OUTSIDE = Quirk(
     "cubic with exclude_outside",
     "cubic with the edge repeated: 0.06 of the range off at the border",
     "rewritten",
-    "openvino_forms.as_matrices at a fixed size, refused at a free one",
+    "export/openvino/forms.py: as_matrices at a fixed size, refused at a free one",
     _outside,
 )
 NEAREST_BORDERS = Quirk(
@@ -70,7 +70,7 @@ NEAREST_BORDERS = Quirk(
     "nearest by a factor that is not whole, or to a size",
     "the other pixel where a point falls on the border of two in float32 (1.3 times 35 columns, half_pixel)",
     "rewritten",
-    "openvino_forms.as_gathers at a fixed size, refused at a free one",
+    "export/openvino/forms.py: as_gathers at a fixed size, refused at a free one",
     _borders,
 )
 COUNTED_BEYOND = Quirk(
@@ -80,7 +80,7 @@ COUNTED_BEYOND = Quirk(
     "ceil_mode with count_include_pad",
     "windows beyond the padding are divided by other counts: up to 0.3 of the range off at the border",
     "refused",
-    "pass_sizes writes a Pad before it at a fixed size; refused at a free one",
+    "export/passes/sizes.py writes a Pad before it at a fixed size; refused at a free one",
     _counted_beyond,
 )
 PAD_WRAP = Quirk(
@@ -100,7 +100,7 @@ WINDOW_BEYOND = Quirk(
     "ceil_mode where the last window may begin in the padding at the end",
     "a row or column more than PyTorch, ONNX Runtime and the specification",
     "refused",
-    "pass_sizes writes pads instead at a fixed size; refused at a free one",
+    "export/passes/sizes.py writes pads instead at a fixed size; refused at a free one",
     lambda node: attr_int(node, "ceil_mode", 0) == 1,
 )
 COUNTED_INT8 = Quirk(
@@ -110,7 +110,7 @@ COUNTED_INT8 = Quirk(
     "int8: count_include_pad with pads",
     "the padding is the number 0 instead of the zero point: 57 steps off at the border",
     "avoided",
-    "pass_sizes writes a Pad before it",
+    "export/passes/sizes.py writes a Pad before it",
 )
 LOST_ROUNDING = Quirk(
     "rounding before a sum",

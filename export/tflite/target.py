@@ -1,8 +1,8 @@
 """TFLite files, written directly: no TensorFlow, no converter.
 
-Given a graph in clearport's dialect, and for int8 its scale table
-    Result NHWC operators without a TRANSPOSE, in the lowest operator versions, so that NNAPI takes all of it and
-    XNNPACK runs it as one partition. QUANTIZE and DEQUANTIZE stand inside only around what the table leaves in float.
+A graph in clearport's dialect, for int8 with its scale table, becomes NHWC operators without a TRANSPOSE, in the lowest
+operator versions, so that NNAPI takes all of it and XNNPACK runs it as one partition. QUANTIZE and DEQUANTIZE stand
+inside only around what the table leaves in float.
 
 fp32 and fp16 files take and give float32. fp16 files store float16 constants behind DEQUANTIZE operators, the form
 that TensorFlow's converter gives too. int8 files take and give int8 or uint8 pixels, or float32, as asked; for

@@ -1,0 +1,1 @@
+"""Pages that are generated from the code: networks, tasks, targets, devices, operators, commands, schemas."""
