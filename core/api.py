@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clearport.models.training.options import TrainOptions, TrainResult
     from clearport.pipeline.bench_values import BenchOutcome
     from clearport.pipeline.evaluation.limits import Limits
+    from clearport.pipeline.evaluation.measured import MeasuredOutcome
     from clearport.pipeline.evaluation.rows import EvalOutcome
     from clearport.pipeline.run import Restored
     from clearport.protocols import Progress
@@ -132,8 +133,10 @@ def evaluate(
     held_back: bool = False,
     require: Sequence[str] = (),
     progress: Progress = no_progress,
-) -> EvalOutcome:
+) -> EvalOutcome | MeasuredOutcome:
     """PSNR and SSIM of every artifact on pairs of pictures, and its change to PyTorch fp32.
+
+    Tasks with other figures (high dynamic range) give a ``MeasuredOutcome`` with those.
 
     Args:
         folder: the bundle.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Float32 = npt.NDArray[np.float32]
 
-Task = Literal["super-resolution", "deraining", "low-light", "other"]
+Task = Literal["super-resolution", "deraining", "low-light", "hdr", "other"]
 Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
 Layout = Literal["NCHW", "NHWC"]
 IODType = Literal["uint8", "int8", "float32"]
@@ -30,6 +30,7 @@ Scale = int | Fraction
 """Output size over input size."""
 Kind = Literal["picture", "map", "vector", "scalar", "index", "state"]
 Measure = Literal["pixels", "logits", "probabilities", "flow", "relative"]
+Transfer = Literal["", "gamma-2.2"]
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-weights")
 
@@ -81,6 +82,8 @@ class TensorSpec:
         measure: the distance measure between two such tensors; None: by ``kind`` (``judged_by``).
         mean, std: per channel, if the network expects ``(value - mean) / std`` of a picture. Export folds them in, so
             that files accept plain pictures; after the passes a graph has none.
+        transfer: of a map of high dynamic range, how its values encode linear light: ``gamma-2.2``: light is
+            ``value ** 2.2``, 1 at the upper end of the range (``pictures.light``). Its values are more than 8 bits.
     """
 
     name: str
@@ -95,6 +98,7 @@ class TensorSpec:
     measure: Measure | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    transfer: Transfer = ""
 
     @property
     def span(self) -> tuple[float, float]:

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from clearport.graph.shapes import shape_at
+
 if TYPE_CHECKING:
-    from clearport.base import Size
+    from collections.abc import Sequence
+
+    from clearport.base import Size, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -22,9 +26,16 @@ class Cost:
     size: Size
 
 
-def cost(module: torch.nn.Module, size: Size) -> Cost:
-    """Count parameters and multiply-accumulates on a (1, 3, H, W) input, without computing anything."""
+def cost(module: torch.nn.Module, size: Size, inputs: Sequence[TensorSpec] = ()) -> Cost:
+    """Count parameters and multiply-accumulates without computing anything.
+
+    Args:
+        module: the network.
+        size: of its pictures.
+        inputs: what it takes; empty for one picture (1, 3, H, W).
+    """
     shadow = copy.deepcopy(module).to("meta")
+    taken = [shape_at(each, size) for each in inputs] or [(1, 3, size.height, size.width)]
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        shadow(torch.zeros(1, 3, size.height, size.width, device="meta"))
+        shadow(*(torch.zeros(shape, device="meta") for shape in taken))
     return Cost(sum(p.numel() for p in module.parameters()), counter.get_total_flops() // 2, size)

@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 _DEGRADATIONS: dict[Task, tuple[str, dict[str, Any]]] = {
     "deraining": ("rain", {"layers": 4, "side": 672}),  # larger than the photos that come with clearport
     "low-light": ("light", {}),
+    "hdr": ("exposures", {}),
 }
 """Module ``degrade_<name>`` and how its degrader is made; a task that is not here takes photos as they are."""
 
 
+SEVERAL: frozenset[Task] = frozenset({"hdr"})
+"""Tasks whose networks take several pictures: of a user's photos, too, they are made."""
+
+
 def as_inputs(photos: Sequence[Image8], task: Task) -> list[Image8]:
-    """Each photo, uint8 RGB (H, W, 3), degraded as the task has it."""
+    """Each photo, uint8 RGB (H, W, 3), degraded as the task has it; several pictures lie one behind another in the
+    channels.
+    """
     if task not in _DEGRADATIONS:
         return list(photos)
     degrade = _degrader(task)
@@ -35,7 +42,11 @@ def as_inputs(photos: Sequence[Image8], task: Task) -> list[Image8]:
 
 def described(task: Task) -> str:
     """What ``as_inputs`` makes of the photos that come with clearport, for a bundle's record."""
-    made = {"deraining": ", in synthetic rain", "low-light": ", darkened"}.get(task, "")
+    made = {
+        "deraining": ", in synthetic rain",
+        "low-light": ", darkened",
+        "hdr": ", as synthetic brackets of three exposures",
+    }.get(task, "")
     return f"photos that come with clearport{made}"
 
 

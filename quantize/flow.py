@@ -131,7 +131,8 @@ def quantize(graph: Graph, images: Sequence[Image8 | Sample], options: QuantizeO
     free, inputs = photos.prepare(graph, images, pixels / max(1, len(images)))
     deep = work * sum(map(feeds.area, inputs)) >= DEEP
     felt = sensitivity.measure(free, inputs) if deep and options.search else None
-    setting = _Setting(free, inputs, placement.floats(free, options.floats), work, cost.macs(graph), options, felt)
+    fixed = placement.floats(free, (*options.floats, *placement.fine(free)))
+    setting = _Setting(free, inputs, fixed, work, cost.macs(graph), options, felt)
     best = max(_candidates(setting), key=lambda candidate: candidate.choice.psnr_db)
     if best.bench is not None:
         judge = search.Judge(best.bench, best.folded)
@@ -235,7 +236,7 @@ def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded
         return Mixed(), best.folded, rounded
     known = placement.Placement(best.graph)
     given = (best.graph, best.bench, best.bounds, best.choice, rounded.arrays, setting.floats, known)
-    task = setting.options.task if any(spec.is_picture for spec in setting.graph.outputs) else None
+    task = setting.options.task if any(spec.is_picture or spec.transfer for spec in setting.graph.outputs) else None
     trial = mixed_.Trial(*given, setting.macs, task)
     mixed = mixed_.choose(trial, progress)
     if not mixed.chosen:

@@ -87,6 +87,18 @@ def to_image(tensor: Array, spec: TensorSpec) -> Image8:
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
+def to_map(tensor: Array, spec: TensorSpec) -> Float32:
+    """The real values (H, W, C) of a raw map of batch 1.
+
+    Raises:
+        CheckFailed: the tensor holds NaN, which is no light.
+    """
+    values = to_values(tensor, spec)[0].transpose(1, 2, 0)
+    if np.isnan(values).any():
+        raise CheckFailed(f"tensor {spec.name!r} contains NaN")
+    return np.ascontiguousarray(values, np.float32)
+
+
 def to_levels(tensor: Array, spec: TensorSpec) -> Float32:
     """A raw ``tensor`` of batch 1 as (H, W, C) float32 RGB(A) in 8-bit levels, neither rounded nor clipped."""
     if tensor.ndim != _PICTURE_AXES or tensor.shape[0] != 1:

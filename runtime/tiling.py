@@ -25,12 +25,13 @@ from clearport.pictures.images import MAX_PIXELS
 from clearport.runtime import pixels
 
 if TYPE_CHECKING:
+    from clearport.base import Array
     from clearport.graph.feeds import Sample
     from clearport.pictures.images import Image8
     from clearport.runtime.worker.worker import Worker
 
-Infer = Callable[["Image8"], "Image8"]
-"""One inference on a picture of a size that the artifact takes."""
+Infer = Callable[["Image8"], "Array"]
+"""One inference on a picture of a size that the artifact takes: to a picture, or to values of high dynamic range."""
 
 Progress = Callable[[int, int], None]
 """Called after every tile with how many are done, and how many there are."""
@@ -131,7 +132,7 @@ class Plan:
 
 
 def engine(worker: Worker, artifact: Artifact, others: Sample | None = None) -> Infer:
-    """An artifact that is open in ``worker`` as a function from picture to picture.
+    """An artifact that is open in ``worker`` as a function from picture to picture, or to light: float32 (H, W, C).
 
     Several pictures that go in lie one behind another in the channels of one, in the order of the inputs, so that they
     are cut alike. ``others`` are the values of inputs that are no pictures, the same for every tile.
@@ -144,24 +145,24 @@ def engine(worker: Worker, artifact: Artifact, others: Sample | None = None) -> 
     pictures = [spec for spec in artifact.inputs if spec.is_picture]
     ends = np.cumsum([spec.channels for spec in pictures])[:-1]
 
-    def infer(tile: Image8) -> Image8:
+    def infer(tile: Image8) -> Array:
         parts = np.split(tile, ends, axis=2)
         sample = {spec.name: part for spec, part in zip(pictures, parts, strict=True)} | given
         found = worker.outputs(pixels.tensors(sample, artifact.inputs), [result.name])
-        return pixels.to_image(found[result.name], result)
+        return (pixels.to_image if result.is_picture else pixels.to_map)(found[result.name], result)
 
     return infer
 
 
 def check_cuttable(artifact: Artifact, given: Sequence[str] = ()) -> TensorSpec:
-    """The picture that an artifact gives of tiles of pictures.
+    """The picture, or map of high dynamic range, that an artifact gives of tiles of pictures.
 
     Raises:
         BadInput: it gives none, takes something else than pictures that is not among ``given``, or pictures of
             different sizes.
     """
     result = shapes.lead(artifact.outputs)
-    if not result.is_picture:
+    if not (result.is_picture or result.transfer):
         raise BadInput(f"{artifact.key} outputs no picture but {result.name!r} ({result.kind})")
     lacking = [spec for spec in artifact.inputs if not spec.is_picture and spec.name not in given]
     if lacking:
@@ -195,7 +196,7 @@ def plan(picture: Size, tiling: Tiling) -> Plan:
     )
 
 
-def strips(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | None = None) -> Iterator[Image8]:
+def strips(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | None = None) -> Iterator[Array]:
     """Restore ``image`` (H, W, C): full-width strips of the result from top to bottom, each (rows, W * scale, C).
 
     Only one strip is in memory at a time, so that pictures may be larger than what fits there restored.
@@ -218,7 +219,7 @@ def strips(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | Non
         yield np.concatenate(blocks, axis=1)
 
 
-def restore(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | None = None) -> Image8:
+def restore(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | None = None) -> Array:
     """Restore ``image`` (H, W, C) to (H * scale, W * scale, C).
 
     Raises:
@@ -272,7 +273,7 @@ def _tile(image: Image8, top: int, left: int, size: Size) -> Image8:
     return np.pad(part, ((0, below), (0, right), (0, 0)), mode="symmetric") if below or right else part
 
 
-def _sized(block: Image8, tile: Size, scale: Scale) -> Image8:
+def _sized(block: Array, tile: Size, scale: Scale) -> Array:
     wanted = (tile.height * scale, tile.width * scale, block.shape[2])
     if block.shape != wanted:
         told = ", ".join(map(str, wanted))
@@ -280,7 +281,7 @@ def _sized(block: Image8, tile: Size, scale: Scale) -> Image8:
     return block
 
 
-def _kept(block: Image8, row: Span, column: Span, scale: Scale) -> Image8:
+def _kept(block: Array, row: Span, column: Span, scale: Scale) -> Array:
     rows, columns = (
         slice(math.ceil((span.keep_from - span.start) * scale), math.ceil((span.keep_to - span.start) * scale))
         for span in (row, column)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from clearport.base import Size
+    from clearport.base import Array, Size
     from clearport.pictures.images import Image8
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -25,10 +25,11 @@ _UP = 2  # the filter that stores the difference to the row above
 _LEVEL = 6
 
 
-def save_strips(path: Path, size: Size, strips: Iterable[Image8], channels: int = 3) -> None:
+def save_strips(path: Path, size: Size, strips: Iterable[Array], channels: int = 3, gamma: float | None = None) -> None:
     """Write uint8 ``strips`` (rows, width, channels), from top to bottom, as one PNG of ``size``, atomically.
 
-    The same pixels give the same bytes, however they are cut into strips.
+    With ``gamma`` they are uint16, and levels are light to the power of ``1 / gamma``; else they are sRGB. The same
+    pixels give the same bytes, however they are cut into strips.
 
     Raises:
         BadInput: the disk is full, or the place cannot be written.
@@ -36,16 +37,22 @@ def save_strips(path: Path, size: Size, strips: Iterable[Image8], channels: int 
     """
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(_SIGNATURE)
-        _chunk(file, b"IHDR", _header(size, channels))
+        depth = 8 if gamma is None else 16
+        _chunk(file, b"IHDR", _header(size, channels, depth))
         _chunk(file, b"tEXt", PNG_MARK)  # so that the next run knows the file for one of ours, which it may replace
-        _chunk(file, b"sRGB", b"\x01")  # relative colorimetric, as pictures are read
-        packer, above, rows = zlib.compressobj(_LEVEL), np.zeros((1, size.width * channels), np.uint8), 0
+        if gamma is None:
+            _chunk(file, b"sRGB", b"\x01")  # relative colorimetric, as pictures are read
+        else:
+            _chunk(file, b"gAMA", struct.pack(">I", round(100_000 / gamma)))
+        above = np.zeros((1, size.width * channels * depth // 8), np.uint8)
+        packer, rows = zlib.compressobj(_LEVEL), 0
         for strip in strips:
             if strip.shape[1:] != (size.width, channels):
                 raise ValueError(
                     f"a strip is {strip.shape}, expected rows of {size.width} pixels of {channels} channels"
                 )
-            lines = strip.reshape(strip.shape[0], -1)
+            lines = np.ascontiguousarray(strip, ">u2" if depth == 16 else np.uint8).view(np.uint8)
+            lines = lines.reshape(strip.shape[0], -1)
             _chunk(file, b"IDAT", packer.compress(_filtered(lines, above)))
             above, rows = lines[-1:].copy(), rows + len(lines)
         if rows != size.height:
@@ -54,9 +61,9 @@ def save_strips(path: Path, size: Size, strips: Iterable[Image8], channels: int 
         _chunk(file, b"IEND", b"")
 
 
-def _header(size: Size, channels: int) -> bytes:
+def _header(size: Size, channels: int, depth: int) -> bytes:
     """Width, height, bit depth, color type, compression, filter method, interlace."""
-    return struct.pack(">II5B", size.width, size.height, 8, CHANNELS[channels], 0, 0, 0)
+    return struct.pack(">II5B", size.width, size.height, depth, CHANNELS[channels], 0, 0, 0)
 
 
 def _filtered(lines: Image8, above: Image8) -> bytes:

@@ -97,7 +97,7 @@ def evaluate(
     Example: clearport eval out/x3 --data pairs/ --max-drop 0.1 --confidence 0.95 --max-tile-drop 1 --junit eval.xml
     """
     from clearport.cli.progress import progress_bar
-    from clearport.cli.show import show_quality
+    from clearport.cli.show_quality import show_quality
     from clearport.pipeline.eval import evaluate_bundle, gate_outputs, record_quality, save_worst_tiles
     from clearport.pipeline.evaluation.limits import Limits
     from clearport.pipeline.evaluation.rows import EvalRequest

@@ -14,14 +14,12 @@ from rich.text import Text
 from clearport.base import Skipped
 from clearport.pipeline.lint.artifact import RULE, TILES
 from clearport.runtime.parity import NETWORKS
-from clearport.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from clearport.bundle.folder import Bundle
     from clearport.bundle.manifest import ArtifactRecord, LintFinding
-    from clearport.pipeline.evaluation.rows import EvalOutcome, EvalRow
     from clearport.pipeline.list import Inventory, NetworkRow, PartRow
     from clearport.pipeline.run import Restored
     from clearport.reports.junit import Check
@@ -236,59 +234,6 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
     held = Text(f"{len(checks) - left_out} checks held", "bold green")
     verdict = Text(f"{failed} of {len(checks)} checks failed", "bold red") if failed else held
     print_parts(verdict + Text(f", {left_out} could not be made here" if left_out else "", "not bold"))
-
-
-def show_quality(outcome: EvalOutcome, *, as_json: bool) -> None:
-    """Quality of every artifact against ground truth."""
-    if as_json:
-        print_json(outcome.to_dict())
-        return
-    columns = ("artifact", "RGB dB", "change", "interval", "worst", "tile", "Y dB", "change", "SSIM", "gate")
-    rows = [_quality_row(row) for row in outcome.rows]
-    print_parts(table(f"{outcome.data}, {counted(outcome.images, 'pair')}", columns, rows, columns[1:9]))
-    print_parts(Text(_intervals(outcome), "dim"))
-    print_parts(Text(outcome.protocol, "dim"))
-    print_parts(Text(outcome.found, "dim"))
-    if outcome.unusable:
-        print_parts(Text(outcome.unusable, "yellow"))
-    from clearport.pipeline.evaluation.rows import UNCUT
-
-    if any(row.subject == UNCUT for row in outcome.rows):
-        print_parts(Text(f"pytorch sees the same tiles as the files, {UNCUT!r} whole pictures", "dim"))
-    for skipped in outcome.skipped:
-        print_parts(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
-    for check in outcome.checks:
-        if check.passed is False:
-            print_parts(Text(f"{check.group}: {check.message}", "red"))
-    print_parts(_gate(outcome))
-
-
-def _quality_row(row: EvalRow) -> tuple[Any, ...]:
-    (rgb, change, *others), drop = [number(value, digits) for value, digits in row.figures()], row.drop
-    spread = "–" if drop is None or drop.interval is None else f"{-drop.interval.high:.3f}..{-drop.interval.low:.3f}"
-    extremes = (None, None) if drop is None else (-drop.worst_rgb_db, -drop.worst_tile.drop_db)
-    states = {"passed": PASSED, "failed": FAILED, "cannot tell": Text("cannot tell", "bold yellow"), None: Text("–")}
-    return row.subject, rgb, change, spread, *(number(value, 2) for value in extremes), *others, states[row.verdict]
-
-
-def _intervals(outcome: EvalOutcome) -> str:
-    """What the columns of changes mean."""
-    found = next((row.drop.interval for row in outcome.rows if row.drop and row.drop.interval), None)
-    said = "change: to PyTorch fp32, paired by picture; worst: of any picture; tile: of any 64x64 pixels, dB RGB"
-    return said + (f"; interval: {100 * found.confidence:.4g} % of the mean, {found.method}" if found else "")
-
-
-def _gate(outcome: EvalOutcome) -> Text:
-    """The verdict of the gate, with the artifacts that it does not cover."""
-    failed = sum(check.passed is False for check in outcome.checks)
-    held = sum(check.passed is True for check in outcome.checks)
-    left_out = ", ".join(skipped.what for skipped in outcome.skipped)
-    covers = f"; it says nothing of {left_out} (--require TARGET/PRECISION makes that a failure)" if left_out else ""
-    if failed:
-        return Text(f"{failed} of {failed + held} checks failed", "bold red") + Text(covers, "not bold yellow")
-    if not held:
-        return Text(f"no gate was asked for{covers}", "dim")
-    return Text(f"{held} checks held", "bold green") + Text(covers, "not bold yellow")
 
 
 def show_restored(restored: Restored, *, as_json: bool) -> None:

@@ -43,6 +43,8 @@ JUNIT_HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<!-- written by clearport
 NPY_MARK = b"\nclearport run\n"
 """The mark after the data of an array written by ``clearport run``."""
 _NPY = b"\x93NUMPY"
+RADIANCE_MARK = b"#?RADIANCE\nSOFTWARE=clearport\n"
+"""The start of pictures of high dynamic range of ``clearport run``."""
 PNG_MARK = b"Software\0clearport"
 """The content of the tEXt chunk right after the header in pictures of ``clearport run``."""
 
@@ -186,6 +188,15 @@ def is_png(path: Path, *, marked: bool = False) -> bool:
     except OSError:
         return False
     return head.startswith(_PNG) and (not marked or head.endswith(b"tEXt" + PNG_MARK))
+
+
+def is_radiance(path: Path) -> bool:
+    """Whether a file is a Radiance picture that clearport wrote."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(RADIANCE_MARK)) == RADIANCE_MARK
+    except OSError:
+        return False
 
 
 def is_npy(path: Path) -> bool:

@@ -35,16 +35,22 @@ _UNBOUNDED = (-2.0, 2.0)
 def sample_of(specs: Sequence[TensorSpec], photo: Image8, number: int = 0) -> Sample:
     """Inputs made from a photo (H, W, 3), each according to its kind, at the photo's size.
 
-    Further pictures are the same scene, slightly shifted and brighter or darker; maps are smooth; states are zero;
-    vectors, scalars and indices are drawn within their range. ``number`` is the photo's index in its set.
+    Further pictures are the same scene, slightly shifted and brighter or darker, unless the photo has three channels
+    for each picture, one behind another; maps are smooth; states are zero; vectors, scalars and indices are drawn
+    within their range. ``number`` is the photo's index in its set.
     """
     size, pictures = Size(*photo.shape[:2]), [spec for spec in specs if spec.is_picture]
+    parts = np.split(photo, photo.shape[2] // 3, axis=2)
+    photo = parts[0]
     generator = np.random.default_rng([17, number])
     found: dict[str, Array] = {}
     for spec in ordered(specs):
         shape = shape_at(spec, size)
         if spec.is_picture:
-            found[spec.name] = _picture(spec, photo, shape, pictures.index(spec))
+            index = pictures.index(spec)
+            found[spec.name] = (
+                _picture(spec, parts[index], shape, 0) if index < len(parts) else (_picture(spec, photo, shape, index))
+            )
         else:
             found[spec.name] = _value(spec, photo, shape, generator)
     return found
@@ -115,12 +121,12 @@ def area(feed: Mapping[str, Array]) -> int:
 
 
 def spans(outputs: Sequence[TensorSpec], results: Sequence[Sequence[Array]]) -> list[float]:
-    """Reference span of each output's errors: a picture's range, and four standard deviations otherwise, which is about
-    a photo's range, too. ``results`` are the outputs for some feeds.
+    """Reference span of each output's errors: the range of a picture, also one of high dynamic range, and four standard
+    deviations otherwise, which is about a photo's range, too. ``results`` are the outputs for some feeds.
     """
     found = []
     for index, spec in enumerate(outputs):
-        if spec.is_picture:
+        if spec.is_picture or spec.transfer:
             found.append(spec.span[1] - spec.span[0])
             continue
         values = np.concatenate([np.asarray(each[index], np.float64).reshape(-1) for each in results])

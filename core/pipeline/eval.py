@@ -16,8 +16,11 @@ from clearport.bundle.manifest import QualityRecord
 from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
 from clearport.errors import BadInput
-from clearport.pipeline.evaluation.gate import check_names, checksum_checks, required_checks, sound
-from clearport.pipeline.evaluation.rows import PYTORCH, UNCUT, EvalOutcome, EvalRequest, EvalRow, Verdict
+from clearport.pipeline.evaluation import measured
+from clearport.pipeline.evaluation.gate import check_names, checksum_checks, required_checks, sound, verdict_of
+from clearport.pipeline.evaluation.judge import judge_of
+from clearport.pipeline.evaluation.measured import MeasuredOutcome
+from clearport.pipeline.evaluation.rows import PYTORCH, UNCUT, EvalOutcome, EvalRequest, EvalRow
 from clearport.pipeline.evaluation.tiles import TileCrop, Watch, sheet
 from clearport.pipeline.prove import TIMEOUT_S, network_of, open_worker, runner_of
 from clearport.pipeline.run import tiling_of, usable_runner
@@ -39,8 +42,10 @@ if TYPE_CHECKING:
     from clearport.runtime.quality import ImageScore, QualityReport
 
 
-def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> EvalOutcome:
+def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> EvalOutcome | MeasuredOutcome:
     """Score every artifact, paired with PyTorch, after checking that no file was changed.
+
+    A task with a judge of its own (``evaluation/tasks``) is judged by that; everything else by pairs of pictures.
 
     A changed file fails the gate without being judged. Pictures of another size than the artifacts' are cut into tiles;
     PyTorch runs on the same tiles, and is scored on uncut pictures, too.
@@ -50,20 +55,22 @@ def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> E
     """
     request.limits.check()
     bundle = Bundle.load(request.folder)
+    held_back = _held_back(bundle) if request.held_back else None
+    judge = judge_of(bundle.manifest.model.task)
+    if judge is not None:
+        return measured.evaluate(bundle, request, judge, held_back, progress)
     check_names(bundle, request.require)
-    found = quality.judged_pairs(
-        request.data, plain_scale(bundle, "eval"), _held_back(bundle) if request.held_back else None
-    )
+    found = quality.judged_pairs(request.data, plain_scale(bundle, "eval"), held_back)
     records = select(bundle, request.targets, request.precisions)
     progress("checking checksums", 0, 0)
     wrong = verify_folder(request.folder)
     artifacts = [bundle.artifact(record) for record in sound(records, wrong)]
-    judge = _Judge(bundle, request, found, progress, checksum_checks(wrong))
+    run = _Judge(bundle, request, found, progress, checksum_checks(wrong))
     if artifacts:
-        judge.baseline(artifacts[0])
+        run.baseline(artifacts[0])
     for artifact in artifacts:
-        judge.judge(artifact)
-    return replace(judge.outcome(), tiles=judge.sheet())
+        run.judge(artifact)
+    return replace(run.outcome(), tiles=run.sheet())
 
 
 @contextmanager
@@ -89,7 +96,7 @@ def gate_outputs(request: EvalRequest, junit: Path | None, *, record: bool) -> I
         yield report
 
 
-def save_worst_tiles(request: EvalRequest, outcome: EvalOutcome) -> None:
+def save_worst_tiles(request: EvalRequest, outcome: EvalOutcome | MeasuredOutcome) -> None:
     """Write the picture of the worst tiles, where it was asked for and there are any; inside ``gate_outputs``."""
     if request.worst_tiles is not None and outcome.tiles is not None:
         height, width = outcome.tiles.shape[:2]
@@ -108,7 +115,7 @@ def _held_back(bundle: Bundle) -> set[str]:
     return {str(name) for name in named}
 
 
-def record_quality(folder: Path, outcome: EvalOutcome) -> Bundle:
+def record_quality(folder: Path, outcome: EvalOutcome | MeasuredOutcome) -> Bundle:
     """Keep the figures in the bundle's manifest and reports; those of another data set stay.
 
     Raises:
@@ -118,13 +125,16 @@ def record_quality(folder: Path, outcome: EvalOutcome) -> Bundle:
         return _recorded(folder, outcome)
 
 
-def _recorded(folder: Path, outcome: EvalOutcome) -> Bundle:
+def _recorded(folder: Path, outcome: EvalOutcome | MeasuredOutcome) -> Bundle:
     bundle = Bundle.load(folder)
     changed = bundle.verify_files()
     if changed:
         raise BadInput(f"{folder}: not recorded, since the bundle was modified: {changed[0]}")
     kept = tuple(q for q in bundle.manifest.quality if q.data != outcome.data)
-    found = tuple(record for row in outcome.rows for record in _records(row, outcome))
+    if isinstance(outcome, MeasuredOutcome):
+        found = outcome.records()
+    else:
+        found = tuple(record for row in outcome.rows for record in _records(row, outcome))
     written = write(folder, bundle.manifest.model_copy(update={"quality": kept + found}))
     write_reports(written)
     return written
@@ -201,7 +211,7 @@ class _Judge:
         checks = self._request.limits.checks(artifact.key, report, drop, time.monotonic() - began)
         self._checks += checks
         self._crops += [watch.crop] if watch.crop else []
-        verdict = _verdict(checks)
+        verdict = verdict_of(checks)
         self._rows.append(EvalRow(artifact.key, report, drop, verdict))
 
     def sheet(self) -> Image8 | None:
@@ -251,13 +261,3 @@ class _Judge:
             infer = tiling.engine(worker, artifact)
             restore: Callable[..., Any] = partial(tiling.restore, infer=infer, tiling=cutting)
             return quality.evaluate(pairs or self._pairs, restore, int(cutting.scale), self._data, tell, seen)
-
-
-def _verdict(checks: Sequence[Check]) -> Verdict | None:
-    """What came of the gates of one artifact: a gate that failed weighs more than one that cannot tell."""
-    if not any(check.passed is not None for check in checks):
-        return None
-    failed = [check for check in checks if check.passed is False]
-    if not failed:
-        return "passed"
-    return "cannot tell" if all(check.undecided for check in failed) else "failed"

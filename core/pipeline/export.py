@@ -18,7 +18,7 @@ from clearport.export.onnxruntime.target import onnx_form
 from clearport.graph import nodes as graphs
 from clearport.models import samples
 from clearport.models.data.layouts import inputs_of
-from clearport.models.task_inputs import as_inputs, described
+from clearport.models.task_inputs import SEVERAL, as_inputs, described
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.criteria import PHOTO, PROBE
 from clearport.pipeline.files import calibration
@@ -189,10 +189,12 @@ def _photos(plan: Plan, progress: Progress) -> Photos:
     if own is None:
         pixels = as_inputs([load_rgb(path) for path in paths], plan.source.traits.task)
         return Photos(paths, pixels, len(paths))
-    return _read(paths, plan.size, progress)
+    chosen, photos = _read(paths, plan.size, progress)
+    task = plan.source.traits.task
+    return Photos(chosen, as_inputs(photos, task) if task in SEVERAL else photos, len(paths))
 
 
-def _read(paths: Sequence[Path], size: Size | None, progress: Progress) -> Photos:
+def _read(paths: Sequence[Path], size: Size | None, progress: Progress) -> tuple[list[Path], list[Image8]]:
     """A sample of the photos, loaded one by one; of each, only the part used for calibration is kept."""
     chosen = drawn(paths)
     stage = f"reading {len(chosen)} of {len(paths)} calibration pictures"
@@ -200,7 +202,7 @@ def _read(paths: Sequence[Path], size: Size | None, progress: Progress) -> Photo
     for done, path in enumerate(chosen):
         progress(stage, done, len(chosen))
         pixels.append(middle(load_rgb(path), size))
-    return Photos(chosen, pixels, len(paths))
+    return chosen, pixels
 
 
 def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Goldens:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +11,12 @@ import numpy as np
 
 from clearport.base import Size
 from clearport.bundle.folder import Bundle
-from clearport.disk import ours
-from clearport.disk.outputs import OutFile, claimed
+from clearport.disk.outputs import claimed
 from clearport.errors import BadInput
 from clearport.graph import shapes
 from clearport.pictures.images import MAX_PIXELS, as_gray
 from clearport.pipeline.files.inputs import Taken, taken
-from clearport.pipeline.files.outputs import Given, places, save
+from clearport.pipeline.files.outputs import Given, claims, places, save, save_light
 from clearport.pipeline.prove import TIMEOUT_S, open_worker
 from clearport.protocols import no_progress
 from clearport.registry import NETWORKS
@@ -27,7 +25,9 @@ from clearport.runtime.tiling_png import CHANNELS, save_strips
 from clearport.runtime.usable import runners_of
 
 if TYPE_CHECKING:
-    from clearport.base import Artifact
+    from collections.abc import Sequence
+
+    from clearport.base import Array, Artifact
     from clearport.bundle.manifest import ModelRecord
     from clearport.protocols import Progress
 
@@ -90,13 +90,7 @@ def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Re
     artifact = bundle.artifact(record)
     where = places(artifact, request.output)
     reads = (request.folder, *(Path(str(each).rpartition("=")[2]) for each in request.inputs))
-    wanted = [
-        OutFile(path, "--output", "a file that clearport wrote", partial(ours.is_png, marked=True))
-        if path.suffix == ".png"
-        else OutFile(path, "--output", "a file that clearport wrote", ours.is_npy)
-        for path in where.values()
-    ]
-    with claimed(*wanted, reads=reads):
+    with claimed(*claims(where.values()), reads=reads):
         if changed := [mismatch for mismatch in bundle.verify_files() if record.holds(mismatch.path)]:
             raise BadInput(f"{request.folder}: {changed[0]}; for the full list: clearport verify {request.folder}")
         given = taken(artifact, request.inputs)
@@ -106,8 +100,8 @@ def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Re
 
 
 def _cuttable(artifact: Artifact) -> bool:
-    """Whether all inputs are pictures of one size, and the only output is a picture that PNG supports."""
-    pictures = all(spec.is_picture for spec in (*artifact.inputs, *artifact.outputs))
+    """Whether all inputs are pictures of one size, and the only output is a picture that its file supports."""
+    pictures = all(spec.is_picture or spec.transfer for spec in (*artifact.inputs, *artifact.outputs))
     return pictures and len(artifact.outputs) == 1 and artifact.outputs[0].channels in CHANNELS and _alike(artifact)
 
 
@@ -128,14 +122,27 @@ def _in_tiles(
     size = Size(*picture.shape[:2])
     tiles, full = tiling.plan(size, cutting).tiles, cutting.enlarged(size)
     runner, method = usable_runner(artifact)
-    gray = given.gray and spec.color == "RGB"
+    gray = given.gray and spec.color == "RGB" and spec.is_picture
     with open_worker(runner, artifact, request.threads, TIMEOUT_S) as worker:
         infer = tiling.engine(worker, artifact)
         strips = tiling.strips(picture, infer, cutting, lambda done, total: progress("restoring tiles", done, total))
-        save_strips(where[spec.name], full, map(as_gray, strips) if gray else strips, spec.channels or 3)
+        if spec.transfer:
+            save_light(where[spec.name], full, strips)
+        else:
+            save_strips(where[spec.name], full, map(as_gray, strips) if gray else strips, spec.channels or 3)
     seams = _seams(size, cutting) if tiles > 1 and model_of(bundle).whole_picture else ""
-    remark = "; ".join(part for part in (given.read, _GRAY if gray else "", seams) if part)
+    order = _order(values) if spec.transfer else ""
+    remark = "; ".join(part for part in (given.read, _GRAY if gray else "", seams, order) if part)
     return Restored(where[spec.name], full.width, full.height, tiles, 0.0, artifact.key, method, remark)
+
+
+def _order(frames: Sequence[Array]) -> str:
+    """A warning where frames of a bracket do not become brighter, which is how networks take them."""
+    means = [float(frame.mean()) for frame in frames]
+    if means == sorted(means):
+        return ""
+    told = ", ".join(f"{mean:.0f}" for mean in means)
+    return f"the pictures do not become brighter (means {told} of 255): give the shortest exposure first"
 
 
 def _at_once(

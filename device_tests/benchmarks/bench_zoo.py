@@ -61,7 +61,7 @@ def main() -> int:
     found: dict[str, Any] = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
     for name in options.network or NETWORKS.names():
         spec = NETWORKS.get(name)
-        if name in found or not (given := _weights(spec, shared)):
+        if name in found or spec.inputs or not (given := _weights(spec, shared)):  # tasks of their own: clearport eval
             continue
         found[name] = _measure(spec, None if given == "bundled" else Path(given), shared)
         if options.json:

@@ -27,8 +27,9 @@ class Batch:
     """What a training step learns from.
 
     Attributes:
-        low: inputs (B, 3, h, w).
-        high: targets (B, 3, h*scale, w*scale), or None where there are none.
+        low: inputs (B, 3, h, w); of a network that takes several pictures, one behind another in the channels.
+        high: targets (B, 3, h*scale, w*scale), or None where there are none; targets that are no pictures are float32
+            in the network's range from the start.
         truth: what the degradation did, by name: (B, C, h, w), or (B, C, 1, 1). See ``degrade.Degraded``.
         kinds: (B,), which of the degradations of a mix made each input.
         black: what black is in ``low`` and ``high``.
@@ -55,7 +56,9 @@ class Batch:
             name: levels(value, offsets[name]) if name in offsets else value.to(device, non_blocking=True)
             for name, value in self.truth.items()
         }
-        high = None if self.high is None else levels(self.high, black)
+        high = self.high
+        if high is not None:
+            high = levels(high, black) if high.dtype == torch.uint8 else high.to(device, non_blocking=True)
         kinds = None if self.kinds is None else self.kinds.to(device)
         return Batch(levels(self.low, black), high, truth, kinds, black)
 
@@ -100,7 +103,7 @@ class Crops:
         if _happens(getattr(degrade, "upright", 0.0), rng):
             turns = 0
 
-        def cut(image: Image8, scale: int) -> Image8:
+        def cut(image: Array, scale: int) -> Array:
             part = np.rot90(square(image, top * scale, left * scale, self.patch * scale), turns)
             return part[:, ::-1] if mirror else part
 
@@ -110,7 +113,7 @@ class Crops:
             return _Crop(cut(pair.low, 1), high, kind=kind)
         assert high is not None
         made = degrade(np.ascontiguousarray(high), rng)
-        whole = _Crop(made.low, high, made.truth, kind)
+        whole = _Crop(made.low, high if made.high is None else made.high, made.truth, kind)
         return whole.turned(int(rng.choice((1, 3)))) if _happens(getattr(degrade, "turned", 0.0), rng) else whole
 
 
@@ -122,7 +125,7 @@ def _happens(share: float, rng: np.random.Generator) -> bool:
 @dataclass(frozen=True)
 class _Crop:
     low: Image8
-    high: Image8 | None
+    high: Array | None
     truth: Mapping[str, Array] = field(default_factory=dict)
     kind: int = 0
 
@@ -133,7 +136,7 @@ class _Crop:
         return _Crop(np.rot90(self.low, turns), high, truth, self.kind)
 
 
-def square(image: Image8, top: int, left: int, side: int) -> Image8:
+def square(image: Array, top: int, left: int, side: int) -> Array:
     """A part of a picture (H, W, 3), ``side`` pixels wide and high."""
     return image[top : top + side, left : left + side]
 

@@ -32,13 +32,16 @@ class Degraded:
     """What a degradation made of a photo (H, W, 3).
 
     Attributes:
-        low: what the network sees, uint8 RGB (H, W, 3), or (H/scale, W/scale, 3).
+        low: what the network sees, uint8 RGB (H, W, 3), or (H/scale, W/scale, 3); several pictures lie one behind
+            another in the channels.
         truth: what went into it, by name, float32: ``rain`` (H, W, 3) in 8-bit levels, ``rain_mask`` (H, W, 1) 0 or 1,
             ``transmission`` (H, W, 1) in 0..1, ``light`` (1, 1, 3) in 8-bit levels.
+        high: what the network should give, float32 (H, W, C) in its own range, where that is not the photo.
     """
 
     low: Image8
     truth: Mapping[str, Float32] = field(default_factory=dict)
+    high: Float32 | None = None
 
 
 Degrader = Callable[["Image8", "np.random.Generator"], Degraded]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from clearport.base import Array
     from clearport.pictures.images import Image8
 
 
@@ -13,13 +14,16 @@ if TYPE_CHECKING:
 class Pair:
     """A network's input (h, w, 3) and what it should give (h*scale, w*scale, 3), both uint8 RGB.
 
+    Several pictures that go in lie one behind another in the channels. A target that is no picture is float32 (H, W, C)
+    in the network's range.
+
     One of them may be missing: a clean photo that is degraded crop by crop has no ``low``, and an unpaired picture
     has no ``high``.
     """
 
     name: str
     low: Image8 | None
-    high: Image8 | None
+    high: Array | None
 
     @property
     def bytes(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import ModelSpec
+from clearport.base import ModelSpec, Task
 from clearport.errors import BadInput
 from clearport.models.data.check import usable
 from clearport.models.data.crops import Crops, center
@@ -30,6 +30,14 @@ _JUDGED_SIDE = {1: 256}
 """Side of the middle of a picture that is judged, in input pixels; 96 where the network enlarges."""
 
 _MOST_JUDGED = 48
+
+_OF_TASK: Mapping[Task, str] = {
+    "super-resolution": "bicubic",
+    "deraining": "rain",
+    "low-light": "low-light",
+    "hdr": "exposures",
+}
+"""How inputs of a task are made of clean photos, where nobody says."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,7 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
     side, multiple = _JUDGED_SIDE.get(scale, 96), spec.size_multiple
     cut = [center(example.make(), scale, side, multiple) for example in _thinned(judged)]
     pairs = tuple(_judged(pair, degraders, [options.seed, 2, number]) for number, pair in enumerate(cut))
+    _check_channels(pairs, spec, degradation)
     crops = Crops(pool, scale, options.patch, tuple(degraders))
     return DataSet(
         crops,
@@ -104,6 +113,19 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
     )
 
 
+def _check_channels(pairs: Sequence[Pair], spec: ModelSpec, degradation: str) -> None:
+    """Whether every kind of input has the pictures that the network takes."""
+    names = [each.name for each in spec.inputs if each.is_picture] or ["one picture"]
+    wanted = sum(each.channels or 0 for each in spec.inputs if each.is_picture) or 3
+    for pair in pairs:
+        found = wanted if pair.low is None else pair.low.shape[2]
+        if found != wanted:
+            raise BadInput(
+                f"--degradation {degradation!r} makes inputs of {found} channels, and {spec.name} takes {wanted} "
+                f"({', '.join(names)}): leave the option out, or name one that makes them"
+            )
+
+
 def _natural(found: Sequence[Found], spec: ModelSpec) -> str:
     """The degradation that the data and the task speak for."""
     entries = [entry for one in found for entry in one.entries]
@@ -111,7 +133,7 @@ def _natural(found: Sequence[Found], spec: ModelSpec) -> str:
         return PAIRS
     if all(entry.high is None for entry in entries):
         return UNPAIRED
-    return {"super-resolution": "bicubic", "deraining": "rain", "low-light": "low-light"}[spec.task]
+    return _OF_TASK[spec.task]
 
 
 @dataclass(frozen=True)
@@ -283,5 +305,5 @@ def _judged(pair: Pair, degraders: Sequence[Degrader | None], seed: list[int]) -
     if pair.low is not None or degrade is None:
         return pair
     assert pair.high is not None
-    low = degrade(np.ascontiguousarray(pair.high), np.random.default_rng(seed)).low
-    return Pair(pair.name, low, pair.high)
+    made = degrade(np.ascontiguousarray(pair.high), np.random.default_rng(seed))
+    return Pair(pair.name, made.low, pair.high if made.high is None else made.high)

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from clearport.errors import BadInput
+from clearport.models.losses import hdr as loss_hdr
 from clearport.models.losses import light as loss_light
 from clearport.models.losses import maps as loss_maps
 from clearport.models.losses import pixel as loss_pixel
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Loss = Callable[["Restored", "Batch", float], "torch.Tensor"]
 
 LOSSES: Mapping[str, Loss] = MappingProxyType(
-    {**loss_pixel.LOSSES, **loss_rain.LOSSES, **loss_maps.LOSSES, **loss_light.LOSSES}
+    {**loss_pixel.LOSSES, **loss_rain.LOSSES, **loss_maps.LOSSES, **loss_light.LOSSES, **loss_hdr.LOSSES}
 )
 
 ADVERSARIAL, DISTILLATION = "adversarial", "distillation"

@@ -12,10 +12,13 @@ from torch import nn
 
 from clearport.models.data.pair import Pair
 from clearport.models.metrics import psnr_db, to_levels
+from clearport.models.training.outputs import taken
+from clearport.pictures import light
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from clearport.base import Array, Float32, ModelSpec
     from clearport.pictures.images import Image8
 
 _MOST_SHOWN = 6
@@ -34,17 +37,45 @@ class Judgment:
     images: tuple[Image8, ...]
 
 
-def judge(network: nn.Module, value_range: tuple[float, float], scale: int, pairs: Sequence[Pair]) -> Judgment:
-    """Run ``network``, put into eval mode, on the pairs; a border of ``scale`` pixels is cut if it enlarges."""
+def judge(network: nn.Module, spec: ModelSpec, scale: int, pairs: Sequence[Pair]) -> Judgment:
+    """Run ``network``, put into eval mode, on the pairs; a border of ``scale`` pixels is cut if it enlarges.
+
+    High dynamic range is judged and shown as its mu-law in 8 bits, so that ``rgb_db`` is PSNR-mu.
+    """
     network.eval()
-    images = tuple(restore(network, pair.low, value_range) for pair in pairs if pair.low is not None)
-    judged = [(made, pair.high) for made, pair in zip(images, pairs, strict=True) if pair.high is not None]
+    images = tuple(_made(network, pair.low, spec) for pair in pairs if pair.low is not None)
+    judged = [(made, _shown(pair.high)) for made, pair in zip(images, pairs, strict=True) if pair.high is not None]
     border = scale if scale > 1 else 0
     rgb, luma = (
         float(np.mean([psnr_db(made, high, border, space) for made, high in judged])) if judged else math.nan
         for space in ("RGB", "Y")
     )
     return Judgment(rgb, luma, images)
+
+
+def _made(network: nn.Module, low: Image8, spec: ModelSpec) -> Image8:
+    if not spec.inputs:
+        return restore(network, low, spec.value_range)
+    return _shown(values_of(network, low, spec))
+
+
+def _shown(high: Array) -> Image8:
+    """A picture as it is; light of high dynamic range tone-mapped."""
+    return high if high.dtype == np.uint8 else light.tone_mapped(high)
+
+
+@torch.no_grad()
+def values_of(network: nn.Module, low: Image8, spec: ModelSpec) -> Float32:
+    """Run a network of several pictures, uint8 one behind another in the channels of (H, W, C), on them.
+
+    Returns:
+        Its first output (H, W, C), in its own range.
+    """
+    black, step = spec.value_range[0], (spec.value_range[1] - spec.value_range[0]) / 255.0
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    levels = torch.tensor(low, device=device).permute(2, 0, 1)[None].float()
+    made: torch.Tensor = network(*taken(levels * step + black, spec.inputs))
+    return np.ascontiguousarray(made[0].permute(1, 2, 0).cpu().numpy(), np.float32)
 
 
 @torch.no_grad()
@@ -58,13 +89,14 @@ def restore(network: nn.Module, image: Image8, value_range: tuple[float, float] 
 
 
 def preview(pairs: Sequence[Pair], images: Sequence[Image8]) -> Image8:
-    """Up to six pictures side by side, each with its input above (enlarged pixel by pixel) and its target below."""
+    """Up to six pictures side by side, each with its inputs above (enlarged pixel by pixel) and its target below."""
     columns = []
     for pair, made in list(zip(pairs, images, strict=True))[:_MOST_SHOWN]:
         assert pair.low is not None
         times = made.shape[0] // pair.low.shape[0]
-        shown = [pair.low.repeat(times, axis=0).repeat(times, axis=1), made]
-        columns.append(shown if pair.high is None else [*shown, pair.high])
+        given = np.split(pair.low, max(1, pair.low.shape[2] // 3), axis=2)
+        shown = [*(each.repeat(times, axis=0).repeat(times, axis=1) for each in given), made]
+        columns.append(shown if pair.high is None else [*shown, _shown(pair.high)])
     tall, wide = (max(made.shape[axis] for column in columns for made in column) for axis in (0, 1))
     rows = max(len(column) for column in columns)
     size = (rows * (tall + _GAP) - _GAP, len(columns) * (wide + _GAP) - _GAP, 3)

@@ -46,7 +46,7 @@ class TrainOptions:
         clip_norm: gradients longer than this are scaled down to it.
         widen: width of the training-time convolutions (see ``training.widen``); 0 for the plain network.
         bfloat16: compute convolutions in bfloat16; None where the processor has instructions for it, the network
-            can be run so, and its task is not low-light, whose curves want more than 8 bits.
+            can be run so, and its task is not low-light or hdr, which want more than 8 bits.
         bias_unit: what a bias parameter of 1 adds to an activation; None for the width of the value range. A network
             that divides its input by that width should say 1.
         device, devices: one of ``DEVICES``, and how many of them (more than one needs the extra ``train``).

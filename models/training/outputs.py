@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Sequence
+
+    from clearport.base import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -30,3 +34,13 @@ class Restored:
 def restored(output: torch.Tensor | Restored) -> Restored:
     """What a network gave, as ``Restored``."""
     return output if isinstance(output, Restored) else Restored(output)
+
+
+def taken(low: torch.Tensor, inputs: Sequence[TensorSpec]) -> tuple[torch.Tensor, ...]:
+    """The pictures that a network takes, of a batch (B, C, h, w) that has them one behind another in its channels.
+
+    Args:
+        low: the batch.
+        inputs: those of the network's ``ModelSpec``; empty for one picture.
+    """
+    return torch.split(low, [each.channels or 0 for each in inputs], dim=1) if inputs else (low,)

@@ -25,7 +25,7 @@ from clearport.models.training.device import cores, place_for
 from clearport.models.training.judge import judge, preview
 from clearport.models.training.log import Log
 from clearport.models.training.options import Progress, Tick, TrainOptions, identity, learning_rate
-from clearport.models.training.outputs import Restored, restored
+from clearport.models.training.outputs import Restored, restored, taken
 from clearport.models.training.soap import Soap
 from clearport.models.training.state import Pace, State, copied
 from clearport.models.training.teachers import Teachers
@@ -85,15 +85,17 @@ class Run:
         """The trainee, in bfloat16 where that was asked for, or is quicker and works."""
         bfloat16 = self.options.bfloat16
         if bfloat16 is None:
-            bfloat16 = _has_bfloat16(self.place.device) and self.spec.task != "low-light" and self._takes_bfloat16()
+            fine = self.spec.task in {"low-light", "hdr"}
+            bfloat16 = _has_bfloat16(self.place.device) and not fine and self._takes_bfloat16()
         return widen(self.plain, Widening(self.options.widen, bfloat16, self.options.bias_unit or self.peak))
 
     def _takes_bfloat16(self) -> bool:
         """Whether all operators of the network go together with convolutions in bfloat16."""
         trainee = widen(self.plain, Widening(0, bfloat16=True, bias_unit=self.peak))
-        image = torch.zeros(2, 3, self.options.patch, self.options.patch, device=self.place.device)
+        channels = sum(each.channels or 0 for each in self.spec.inputs) or 3
+        image = torch.zeros(2, channels, self.options.patch, self.options.patch, device=self.place.device)
         try:
-            torch.autograd.backward(restored(trainee(image)).image.float().sum())
+            torch.autograd.backward(restored(trainee(*taken(image, self.spec.inputs))).image.float().sum())
         except RuntimeError:
             return False
         return True
@@ -129,7 +131,7 @@ class Run:
             group["lr"] = learning_rate(self.options, self.share())
         batch = next(self._feed()).ranged(self.spec.value_range, self.place.device)
         torch.manual_seed(_step_seed(self.options.seed, state.step, self.place.rank))  # for networks with dropout
-        made = _real(restored(self.trainee(batch.low)))
+        made = _real(restored(self.trainee(*taken(batch.low, self.spec.inputs))))
         loss, self._values = self.objective(made, batch, self.peak)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -196,7 +198,7 @@ class Run:
             return math.nan, math.nan
         state, pairs = self.state, self.data.validation
         self.plain.load_state_dict(state.average)
-        judgment = judge(self.plain, self.spec.value_range, self.scale, pairs)
+        judgment = judge(self.plain, self.spec, self.scale, pairs)
         state.judged(judgment.rgb_db)
         grid = preview(pairs, judgment.images)
         self._preview = grid if self.options.preview else None

@@ -92,8 +92,9 @@ def prepare(graph: Graph, images: Sequence[Image8 | Sample], pixels: float = mat
 
 
 def _of_photos(graph: Graph, images: Sequence[Image8], pixels: float) -> tuple[Graph, list[Feed]]:
+    channels = {3, 3 * sum(spec.is_picture for spec in graph.inputs)}  # one photo, or one for each picture
     for image in images:
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        if image.ndim != 3 or image.shape[2] not in channels or image.dtype != np.uint8 or not image.size:
             raise BadInput(f"calibration photos must be uint8 RGB (H, W, 3), got {image.dtype} {image.shape}")
     own = shapes.size_of(graph.input)
     if not graph.input.dynamic and (own is None or graph_sizes.size_bound(graph) is not None):

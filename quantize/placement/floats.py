@@ -143,6 +143,12 @@ def tails(graph: Graph, most: int) -> list[frozenset[str]]:
     return found
 
 
+def fine(graph: Graph) -> frozenset[str]:
+    """What follows the last convolution of a network of high dynamic range: its output has more than 256 levels."""
+    found = tails(graph, 0) if any(spec.transfer for spec in graph.outputs) else []
+    return found[0] if found else frozenset()
+
+
 def _descendants(nodes: Iterable[ir.Node]) -> set[str]:
     """The names of all nodes downstream of ``nodes``."""
     found: set[str] = set()

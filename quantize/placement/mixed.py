@@ -31,8 +31,14 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-TYPICAL_DB: Mapping[Task, float] = {"super-resolution": 31.0, "deraining": 31.0, "low-light": 21.5, "other": 31.0}
-"""Typical PSNR to ground truth of a restored picture (x3, Rain100L, SICE), before int8 errors."""
+TYPICAL_DB: Mapping[Task, float] = {
+    "super-resolution": 31.0,
+    "deraining": 31.0,
+    "low-light": 21.5,
+    "hdr": 40.0,
+    "other": 31.0,
+}
+"""Typical PSNR to ground truth of a restored picture (x3, Rain100L, SICE, synthetic brackets), before int8 errors."""
 
 NO_PICTURE_DB = 20.0
 """The same for outputs other than pictures (logits, depth, flow), whose spans are four standard deviations: the

@@ -1,6 +1,6 @@
 """PyTorch itself, on what a bundle keeps of a network: the baseline of every latency and the reference of float parity.
 
-That is weights of clearport's own networks (``.safetensors``), run under the names ``image`` and ``restored``,
+That is weights of clearport's own networks (``.safetensors``), run under the names of their contract on plain pictures,
 or an exported program (``.pt2``), which says its names. Tensors are float32, NCHW, in the network's value range.
 """
 
@@ -76,15 +76,18 @@ def _opened(path: Path, device: str) -> tuple[nn.Module, tuple[str, ...], tuple[
         return module.to(device), inputs, outputs
     from safetensors import safe_open
 
-    from clearport.models import weights
+    from clearport.graph import shapes
+    from clearport.models import normalized, weights
     from clearport.registry import NETWORKS
 
     with safe_open(path, framework="pt") as file:
         about = file.metadata() or {}
     if not {"network", "scale"} <= about.keys():
         raise ValueError("the file does not name its network: it was not written by clearport")
-    loaded = weights.load(NETWORKS.get(about["network"]), int(about["scale"]), path).module
-    return loaded.to(device), ("image",), ("restored",)
+    spec, scale = NETWORKS.get(about["network"]), int(about["scale"])
+    taken, given = shapes.contract(spec, scale)
+    loaded = normalized.module(weights.load(spec, scale, path).module, taken).eval()
+    return loaded.to(device), tuple(each.name for each in taken), tuple(each.name for each in given)
 
 
 class TorchRunner:

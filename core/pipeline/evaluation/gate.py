@@ -15,9 +15,20 @@ if TYPE_CHECKING:
 
     from clearport.bundle.files import Mismatch
     from clearport.bundle.manifest import ArtifactRecord
+    from clearport.pipeline.evaluation.rows import Verdict
 
 _BASELINE = {MANIFEST, SUMS, WEIGHTS, ONNX_NETWORK, TORCH_NETWORK}
 """Files that every figure depends on: without the baseline network, no loss is meaningful."""
+
+
+def verdict_of(checks: Sequence[Check]) -> Verdict | None:
+    """What came of the gates of one artifact: a gate that failed weighs more than one that cannot tell."""
+    if not any(check.passed is not None for check in checks):
+        return None
+    failed = [check for check in checks if check.passed is False]
+    if not failed:
+        return "passed"
+    return "cannot tell" if all(check.undecided for check in failed) else "failed"
 
 
 def checksum_checks(wrong: Sequence[Mismatch]) -> list[Check]:

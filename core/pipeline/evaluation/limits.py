@@ -62,6 +62,11 @@ class Limits:
         return any(name != "confidence" for name, _ in self._given())
 
     @property
+    def given(self) -> tuple[str, ...]:
+        """The names of what is asked."""
+        return tuple(name for name, _ in self._given())
+
+    @property
     def interval(self) -> float:
         """The confidence of the intervals that are shown."""
         return CONFIDENCE if self.confidence is None else self.confidence

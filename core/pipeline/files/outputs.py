@@ -1,21 +1,28 @@
-"""Output files of an artifact: pictures as PNG, everything else as ``.npy``; and their descriptions."""
+"""Output files of an artifact: pictures as PNG, high dynamic range as Radiance or PNG of 16 bits, everything else as
+``.npy``; and their descriptions.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clearport.base import Size
+from clearport.disk import ours
 from clearport.disk.files import atomic_path
 from clearport.disk.ours import NPY_MARK
+from clearport.disk.outputs import OutFile
 from clearport.errors import BadInput
 from clearport.graph import shapes
+from clearport.pictures import light, radiance
 from clearport.runtime import pixels
 from clearport.runtime.tiling_png import CHANNELS, save_strips
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from clearport.base import Array, Artifact, TensorSpec
@@ -46,15 +53,49 @@ def places(artifact: Artifact, output: Path) -> dict[str, Path]:
     first = shapes.lead(artifact.outputs)
     found = {}
     for spec in artifact.outputs:
-        suffix = ".png" if spec.is_picture and spec.channels in CHANNELS else ".npy"
-        path = output if spec is first else output.with_name(f"{output.stem}.{spec.name}{suffix}")
-        if path.suffix.lower() != suffix:
-            what = (
-                "the restored picture is written as PNG" if suffix == ".png" else f"{spec.name!r} is written as array"
-            )
-            raise BadInput(f"{output}: {what}; give a name that ends in {suffix}")
+        suffixes = _suffixes(spec)
+        path = output if spec is first else output.with_name(f"{output.stem}.{spec.name}{suffixes[0]}")
+        if path.suffix.lower() not in suffixes:
+            raise BadInput(f"{output}: {_written_as(spec)}; give a name that ends in {' or '.join(suffixes)}")
         found[spec.name] = path
     return found
+
+
+def claims(where: Iterable[Path]) -> list[OutFile]:
+    """The files of ``places``, to be claimed."""
+    checks: dict[str, Callable[[Path], bool]] = {
+        ".png": partial(ours.is_png, marked=True),
+        radiance.SUFFIX: ours.is_radiance,
+    }
+    return [
+        OutFile(path, "--output", "a file that clearport wrote", checks.get(path.suffix.lower(), ours.is_npy))
+        for path in where
+    ]
+
+
+def _suffixes(spec: TensorSpec) -> tuple[str, ...]:
+    if spec.transfer:
+        return radiance.SUFFIX, ".png"
+    return (".png",) if spec.is_picture and spec.channels in CHANNELS else (".npy",)
+
+
+def _written_as(spec: TensorSpec) -> str:
+    if spec.transfer:
+        return "high dynamic range is written as Radiance, or as PNG of 16 bits"
+    return "the restored picture is written as PNG" if spec.is_picture else f"{spec.name!r} is written as array"
+
+
+def save_light(path: Path, size: Size, strips: Iterable[Array]) -> None:
+    """Values in ``gamma-2.2``, strips (rows, width, 3): their light as Radiance, or themselves as PNG of 16 bits.
+
+    Raises:
+        BadInput: the path cannot be written.
+    """
+    if path.suffix.lower() == radiance.SUFFIX:
+        radiance.save(path, light.linear(np.concatenate(list(strips))))
+        return
+    levels = (np.rint(65535.0 * np.clip(strip, 0.0, 1.0)).astype(np.uint16) for strip in strips)
+    save_strips(path, size, levels, 3, gamma=light.GAMMA)
 
 
 def save(spec: TensorSpec, tensor: Array, path: Path) -> Given:
@@ -71,6 +112,10 @@ def save(spec: TensorSpec, tensor: Array, path: Path) -> Given:
         else:
             _save_array(path, picture)
         return Given(spec.name, spec.kind, path, f"{size[1]}x{size[0]}, {spec.color}", (size[0], size[1]))
+    if spec.transfer:
+        found = pixels.to_map(tensor, spec)
+        save_light(path, Size(*found.shape[:2]), [found])
+        return Given(spec.name, spec.kind, path, f"{found.shape[1]}x{found.shape[0]}, light", found.shape[:2])
     values = pixels.to_values(tensor, spec)
     _save_array(path, values)
     size = values.shape[2:] if values.ndim == 4 else (0, 0)

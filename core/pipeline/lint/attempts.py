@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clearport.base import Artifact, Skipped
 from clearport.models import samples
 from clearport.models.data.layouts import inputs_of
-from clearport.models.task_inputs import as_inputs
+from clearport.models.task_inputs import SEVERAL, as_inputs
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.files import calibration
 from clearport.pipeline.isolated.guarded import guarded
@@ -91,4 +91,6 @@ def _photos(plan: Plan) -> Sequence[Image8 | Sample]:
     if files:
         return calibration.samples_of(files, plan.source.traits.inputs, plan.size)
     paths, _ = inputs_of(own, max(1, int(plan.source.traits.scale)))
-    return [middle(load_rgb(path), plan.size) for path in drawn(paths)[:PHOTOS]]
+    photos = [middle(load_rgb(path), plan.size) for path in drawn(paths)[:PHOTOS]]
+    task = plan.source.traits.task
+    return as_inputs(photos, task) if task in SEVERAL else photos

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clearport.bundle.folder import WEIGHTS
 from clearport.export.from_torch import deployed, export_graph
 from clearport.graph import shapes
-from clearport.models import cost, knobs, weights
+from clearport.models import cost, knobs, normalized, weights
 from clearport.pipeline.prove import network_artifact
 from clearport.pipeline.sources.source import About, Traits
 from clearport.registry import NETWORKS
@@ -67,13 +67,13 @@ class ZooSource:
         about = {"source_sha256": self._loaded.sha256, **knobs.to_metadata(self.knobs)}
         weights.save(folder / WEIGHTS, self._loaded.module, self.spec.name, self.scale, about)
         inputs, outputs = shapes.contract(self.spec, self.scale)
-        return network_artifact(folder / WEIGHTS, inputs, outputs)
+        return network_artifact(folder / WEIGHTS, tuple(map(normalized.plain, inputs)), outputs)
 
     def rounded(self, graph: Graph) -> None:
         del graph
 
     def cost(self, size: Size) -> cost.Cost:
-        return cost.cost(deployed(self._loaded.module), size)
+        return cost.cost(deployed(self._loaded.module), size, self.spec.inputs)
 
     def about(self) -> About:
         loaded = self._loaded

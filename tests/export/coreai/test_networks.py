@@ -28,7 +28,7 @@ BUNDLED = [
     (name, scale)
     for name in NETWORKS.names()
     for scale in NETWORKS.get(name).scales
-    if weights.bundled_path(NETWORKS.get(name), scale).is_file()
+    if weights.bundled_path(NETWORKS.get(name), scale).is_file() and not NETWORKS.get(name).inputs
 ]
 CASES = [
     pytest.param(name, scale, marks=[] if (name, scale) == ("ncnet", 3) else [pytest.mark.slow], id=f"{name} x{scale}")

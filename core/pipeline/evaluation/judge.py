@@ -1,0 +1,92 @@
+"""What a task has whose quality is no PSNR of one picture: examples of a folder, and scores of outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from clearport.registry import Registry
+from clearport.runtime import pixels, tiling
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from clearport.base import Array, Artifact, Task
+    from clearport.graph.feeds import Sample
+    from clearport.pictures.images import Image8
+    from clearport.runtime.figures import Metric, Score
+    from clearport.runtime.worker.worker import Worker
+
+JUDGES = Registry("clearport.pipeline.evaluation.tasks", "*.py", "JUDGE", "judge")
+
+
+@dataclass(frozen=True)
+class Example:
+    """Something to judge by: ``load`` reads what the network is given and what is true of it.
+
+    ``group`` is what examples that are alike share: a scene, a video.
+    """
+
+    name: str
+    group: str
+    load: Callable[[], tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The examples of a folder, and a line that says what was taken."""
+
+    examples: tuple[Example, ...]
+    line: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An artifact that is open in a worker."""
+
+    worker: Worker
+    artifact: Artifact
+    cutting: tiling.Tiling
+
+    def at_once(self, sample: Sample) -> dict[str, Array]:
+        """Real values of every output, NCHW."""
+        names = [spec.name for spec in self.artifact.outputs]
+        given = self.worker.outputs(pixels.tensors(sample, self.artifact.inputs), names)
+        return {spec.name: pixels.to_values(given[spec.name], spec) for spec in self.artifact.outputs}
+
+    def in_tiles(self, picture: Image8) -> Array:
+        """The first output (H, W, C) of pictures of any size, one behind another in the channels."""
+        return tiling.restore(picture, tiling.engine(self.worker, self.artifact), self.cutting)
+
+
+class Judge(Protocol):
+    """How a task is judged. ``evaluation/tasks/<task>.py`` defines one as ``JUDGE``.
+
+    Attributes:
+        metrics: the first is what ``--max-drop`` and ``--min-psnr`` are about.
+        groups: the word for what is resampled: ``scenes``, ``videos``.
+    """
+
+    metrics: Sequence[Metric]
+    groups: str
+
+    def examples(self, folder: Path, held_back: Collection[str] | None) -> Found:
+        """What a folder holds.
+
+        Raises:
+            BadInput: there is no such folder, or nothing in it can be judged by.
+        """
+        ...
+
+    def score(self, opened: Opened, given: Any, truth: Any) -> Score:
+        """Run an artifact on one example, and measure what it gives."""
+        ...
+
+
+def judge_of(task: Task) -> Judge | None:
+    """The judge of a task; None where pictures are compared (``pipeline.eval``)."""
+    name = task.replace("-", "_")
+    found: Judge | None = JUDGES.get(name) if name in JUDGES.names() else None
+    return found

@@ -1,0 +1,34 @@
+"""The loss of high dynamic range: what PSNR-mu measures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from clearport.models.losses.pixel import target
+from clearport.pictures.light import GAMMA, MU
+
+if TYPE_CHECKING:
+    from clearport.models.data.crops import Batch
+    from clearport.models.training.outputs import Restored
+
+_LEAST = 1e-3
+"""Values (light to the power of 1/2.2) below it count as it: the power is flat at 0, so nothing could learn there."""
+
+
+def mu_law(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
+    """Mean absolute error after the mu-law of the light, of values in ``gamma-2.2`` (arXiv 2205.12633)."""
+    del peak
+    return F.l1_loss(_compressed(restored.image), _compressed(target(batch)))
+
+
+def _compressed(values: torch.Tensor) -> torch.Tensor:
+    return torch.log1p(MU * values.clamp(_LEAST, 1.0) ** GAMMA) / math.log1p(MU)
+
+
+LOSSES: Mapping[str, Callable[[Restored, Batch, float], torch.Tensor]] = MappingProxyType({"mu-law": mu_law})

@@ -1,0 +1,117 @@
+"""Figures of a data set other than PSNR of pictures: each with its interval, and its change to a baseline.
+
+A figure is a function of the scores of all examples: a mean, or an area under a curve. Its interval is a percentile
+bootstrap over *groups* (scenes, videos): examples of one group are alike, and only whole groups are drawn. A change is
+drawn with the same groups for both sides, so that what makes groups differ cancels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from clearport.base import Array
+
+RESAMPLES = 1000
+LEAST_GROUPS = 5
+"""Of fewer groups no interval is told: resamples would be too alike."""
+
+Score = Mapping[str, float]
+"""What was measured of one example, by name."""
+
+Summary = Callable[[Sequence[Score]], float]
+"""A figure of many examples; not a number where it does not exist, as an area under a curve of one class alone."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure: its name, unit, how it comes to be (``protocol``), and whether more of it is better."""
+
+    name: str
+    unit: str
+    protocol: str
+    of: Summary
+    more: bool = True
+    digits: int = 2
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a figure lies at a confidence."""
+
+    low: float
+    high: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with its interval; ``change`` is its difference to the baseline's, positive where it is more.
+
+    Intervals are None where there are fewer than ``LEAST_GROUPS`` groups, changes where there is no baseline.
+    """
+
+    metric: str
+    value: float
+    span: Span | None
+    change: float | None = None
+    change_span: Span | None = None
+
+
+def mean_of(key: str) -> Summary:
+    """The mean of one score over the examples."""
+
+    def mean(scores: Sequence[Score]) -> float:
+        return float(np.mean([score[key] for score in scores]))
+
+    return mean
+
+
+def figures(
+    metrics: Sequence[Metric],
+    scores: Sequence[Score],
+    groups: Sequence[str],
+    baseline: Sequence[Score] | None,
+    confidence: float,
+) -> tuple[Figure, ...]:
+    """The figures of ``scores``, an entry for each example, whose groups are ``groups``; the same every time."""
+    draws = _draws(groups)
+    return tuple(_figure(metric, scores, baseline, draws, confidence) for metric in metrics)
+
+
+def _draws(groups: Sequence[str]) -> list[Array]:
+    """Resamples: the examples of as many groups as there are, each drawn with replacement."""
+    named: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        named.setdefault(group, []).append(index)
+    members = list(named.values())
+    if len(members) < LEAST_GROUPS:
+        return []
+    generator = np.random.default_rng(0)
+    chosen = generator.integers(0, len(members), (RESAMPLES, len(members)))
+    return [np.array([index for group in row for index in members[group]]) for row in chosen]
+
+
+def _figure(
+    metric: Metric, scores: Sequence[Score], baseline: Sequence[Score] | None, draws: Sequence[Array], confidence: float
+) -> Figure:
+    value, drawn = metric.of(scores), [metric.of([scores[i] for i in draw]) for draw in draws]
+    if baseline is None:
+        return Figure(metric.name, value, _span(drawn, confidence))
+    others = [metric.of([baseline[i] for i in draw]) for draw in draws]
+    changes = [mine - theirs for mine, theirs in zip(drawn, others, strict=True)]
+    span = _span(changes, confidence)
+    return Figure(metric.name, value, _span(drawn, confidence), value - metric.of(baseline), span)
+
+
+def _span(drawn: Sequence[float], confidence: float) -> Span | None:
+    """Resamples in which the figure does not exist are left out."""
+    found = np.array([value for value in drawn if np.isfinite(value)])
+    if not len(found):
+        return None
+    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Span(float(low), float(high), confidence)
