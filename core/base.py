@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Float32 = npt.NDArray[np.float32]
 
-Task = Literal["super-resolution", "deraining", "low-light", "hdr", "other"]
+Task = Literal["super-resolution", "deraining", "low-light", "hdr", "watermarking", "other"]
 Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
 Layout = Literal["NCHW", "NHWC"]
 IODType = Literal["uint8", "int8", "float32"]
 Scale = int | Fraction
 """Output size over input size."""
-Kind = Literal["picture", "map", "vector", "scalar", "index", "state"]
+Kind = Literal["picture", "map", "vector", "scalar", "index", "state", "bits"]
 Measure = Literal["pixels", "logits", "probabilities", "flow", "relative"]
 Transfer = Literal["", "gamma-2.2"]
 
@@ -78,7 +78,7 @@ class TensorSpec:
         scale, zero_point: for integer dtypes that represent real values; an index has none.
         kind: ``picture``: (1, C, H, W) of intensities. ``map``: per-pixel values other than intensities (mask, depth,
             flow, curve). ``vector``: logits, an embedding. ``scalar``: one number. ``index``: class or token indices.
-            ``state``: recurrent state for the next step.
+            ``state``: recurrent state for the next step. ``bits``: a vector of 0 and 1, as real values.
         measure: the distance measure between two such tensors; None: by ``kind`` (``judged_by``).
         mean, std: per channel, if the network expects ``(value - mean) / std`` of a picture. Export folds them in, so
             that files accept plain pictures; after the passes a graph has none.
@@ -204,6 +204,7 @@ class ModelSpec:
         inputs, outputs: the module's inputs and outputs, in order, if not one RGB picture each. Sides that follow from
             the size of the export are symbols: ``H``, ``2*W``, ``H/8``. ``mean``, ``std`` and ``color`` are those that
             the module expects.
+        weights_of: the network whose weights file it shares, where two are trained together; empty: its own.
     """
 
     name: str
@@ -225,6 +226,12 @@ class ModelSpec:
     knobs: Mapping[str, Knob] = field(default_factory=dict)
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
+    weights_of: str = ""
+
+    @property
+    def family(self) -> str:
+        """The name that its weights file goes by."""
+        return self.weights_of or self.name
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,11 @@ NAMES = ("short", "medium", "long")
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Tiles of it have to be cut, which a halo of 26 allows from 64 pixels on."""
-    out = tmp_path_factory.mktemp("hdr") / "bundle"
-    return clearport.export(
-        "cenhdr", out, size="64x80", targets=("onnxruntime",), precisions=("fp32", "int8"), measure=False
-    )
+    return exported(tmp_path_factory.mktemp("hdr") / "bundle", "fp32")
+
+
+def exported(out: Path, *precisions: str) -> Bundle:
+    return clearport.export("cenhdr", out, size="64x80", targets=("onnxruntime",), precisions=precisions, measure=False)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bracket with its truth, larger than the files."""
     folder = tmp_path_factory.mktemp("brackets") / "scene"
     folder.mkdir()
-    made = Exposures(0)(load_rgb(samples.golden())[100:200, 200:310], np.random.default_rng(4))
+    made = Exposures(0)(load_rgb(samples.calibration()[1])[20:120, 40:150], np.random.default_rng(1))
     assert made.high is not None
     for name, frame in zip(NAMES, np.split(made.low, 3, axis=2), strict=True):
         save_png(folder / f"{name}.png", np.ascontiguousarray(frame))
@@ -48,9 +49,12 @@ def frames(scene: Path) -> tuple[Path, ...]:
     return tuple(scene / f"{name}.png" for name in NAMES)
 
 
-def test_it_is_proven_and_its_int8_output_has_more_than_256_levels(bundle: Bundle, scene: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_its_int8_output_has_more_than_256_levels_and_loses_little(scene: Path, tmp_path: Path) -> None:
+    bundle, out = exported(tmp_path / "bundle", "int8"), tmp_path / "int8.png"
     assert bundle.passed, bundle.manifest.failures()
-    out = tmp_path / "int8.png"
+    outcome = clearport.evaluate(bundle.folder, scene.parent, limits=Limits(max_drop=0.5))
+    assert outcome.passed, outcome.checks
     request = RunRequest(bundle.folder, frames(scene), out, "onnxruntime", "int8")
     assert not restore_picture(request).remark
     deep = read_deep(out)
@@ -82,16 +86,15 @@ def test_a_bracket_in_the_wrong_order_is_told_and_other_suffixes_are_refused(
 def test_it_is_judged_by_psnr_mu(bundle: Bundle, scene: Path) -> None:
     outcome = clearport.evaluate(bundle.folder, scene.parent, limits=Limits(max_drop=1.0, min_psnr=25.0))
     assert isinstance(outcome, MeasuredOutcome)
+    assert bundle.passed, bundle.manifest.failures()
     assert outcome.passed, outcome.checks
     network, *files = outcome.rows
     assert [metric.name for metric in outcome.metrics] == ["PSNR-mu", "PSNR-linear"]
     for row in files:
-        change = row.figures[0].change
-        assert change is not None
-        assert abs(change) < (0.001 if "fp32" in row.subject else 1.0)
+        assert row.figures[0].change == pytest.approx(0.0, abs=0.001)
     frame = (load_rgb(scene / "medium.png") / 255.0) ** light.GAMMA / 4.0
     plain = light.psnr_db(light.mu_law(frame), light.mu_law(radiance.load(scene / "hdr.hdr")))
-    assert network.figures[0].value > plain + 3.0, "better than the medium frame alone"
+    assert network.figures[0].value > plain + 10.0, "the medium frame alone clips"
 
 
 def test_gates_of_restored_pictures_are_refused(bundle: Bundle, scene: Path) -> None:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import ModelSpec
+from clearport.base import ModelSpec, Task
 from clearport.disk.files import file_sha256, write_bytes, write_text
 from clearport.disk.json_files import read_json
 from clearport.errors import BadInput
 from clearport.models import knobs, modes
 from clearport.models.importers import checkpoint
 from clearport.models.importers import fit as weights_fit
+from clearport.registry import NETWORKS
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +31,8 @@ State = Mapping[str, "torch.Tensor"]
 
 _FOLDER = Path(__file__).parent / "weights"
 _MOST_NAMED = 4
+SHARED: frozenset[Task] = frozenset({"watermarking"})
+"""Tasks with networks that share a weights file: others are not asked, which would import them all."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Start:
 
 def bundled_path(spec: ModelSpec, scale: int) -> Path:
     """Where the bundled weights of a network are, whether they exist or not."""
-    return _FOLDER / f"{spec.name}_x{scale}.safetensors"
+    return _FOLDER / f"{spec.family}_x{scale}.safetensors"
 
 
 def card_path(weights: Path) -> Path:
@@ -234,12 +237,17 @@ def read(spec: ModelSpec, scale: int, path: Path, own: State) -> Read:
 
 
 def _check_metadata(metadata: Mapping[str, str], spec: ModelSpec, scale: int, path: Path) -> None:
-    wanted = {"network": spec.name, "scale": str(scale)}
-    for key, value in wanted.items():
-        if metadata.get(key, value) != value:
-            network, found = metadata.get("network", "?"), metadata.get("scale", "?")
-            advice = f"; add --scale {found}" if network == spec.name else ""
-            raise BadInput(f"{path}: weights of {network} x{found}, expected those of {spec.name} x{scale}{advice}")
+    network, found = metadata.get("network", spec.name), metadata.get("scale", str(scale))
+    if network in {spec.name, *_partners(spec)} and found == str(scale):
+        return
+    advice = f"; add --scale {found}" if network == spec.name else ""
+    raise BadInput(f"{path}: weights of {network} x{found}, expected those of {spec.name} x{scale}{advice}")
+
+
+def _partners(spec: ModelSpec) -> list[str]:
+    """The networks of the same task that share its weights file."""
+    names = NETWORKS.names() if spec.task in SHARED else ()
+    return [name for name in names if NETWORKS.get(name).family == spec.family]
 
 
 def read_card(weights: Path) -> dict[str, Any]:

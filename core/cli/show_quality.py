@@ -53,9 +53,8 @@ def _show_pairs(outcome: EvalOutcome) -> None:
 
 
 def _show_measured(outcome: MeasuredOutcome) -> None:
-    columns = ["artifact"]
-    for metric in outcome.metrics:
-        columns += [f"{metric.name}{', ' * bool(metric.unit)}{metric.unit}", "interval", "change", "interval"]
+    first, *others = (f"{m.name}{', ' * bool(m.unit)}{m.unit}" for m in outcome.metrics)
+    columns = ["artifact", first, "interval", "change", "interval", *(c for name in others for c in (name, "change"))]
     rows = [_measured_row(row, outcome.metrics) for row in outcome.rows]
     title = f"{outcome.data}, {counted(outcome.images, 'example')}"
     print_parts(table(title, (*columns, "gate"), rows, columns[1:]))
@@ -65,8 +64,9 @@ def _show_measured(outcome: MeasuredOutcome) -> None:
 
 
 def _measured_row(row: MeasuredRow, metrics: tuple[Metric, ...]) -> tuple[Any, ...]:
-    cells = [cell for found, metric in zip(row.figures, metrics, strict=True) for cell in _cells(found, metric.digits)]
-    return row.subject, *cells, _STATES[row.verdict]
+    first, *others = zip(row.figures, metrics, strict=True)
+    cells = [number(value, metric.digits) for found, metric in others for value in (found.value, found.change)]
+    return row.subject, *_cells(first[0], first[1].digits), *cells, _STATES[row.verdict]
 
 
 def _cells(found: Figure, digits: int) -> tuple[str, ...]:

@@ -226,7 +226,7 @@ def train(
         )
         raise typer.Exit(130)
     done = counted(result.step, "step")
-    typer.echo(f"{result.weights}  {_quality(result.best_psnr_db)} on the validation pictures, {done}")
+    typer.echo(f"{result.weights}  {_quality(result.best_psnr_db, result.units[0])} on the validation pictures, {done}")
 
 
 train.__doc__ = EXAMPLES
@@ -236,8 +236,8 @@ def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
     return None if values is None else tuple(values)
 
 
-def _quality(psnr_db: float) -> str:
-    return "no targets to judge by" if math.isnan(psnr_db) else f"{psnr_db:.2f} dB RGB"
+def _quality(figure: float, unit: str) -> str:
+    return "no targets to judge by" if math.isnan(figure) else f"{figure:.2f} {unit}"
 
 
 class _Silent:
@@ -293,9 +293,11 @@ class _Bar(_Silent):
 
 
 def _validation_line(progress: Progress) -> str:
-    found = _quality(progress.psnr_db)
+    first, second = progress.units
+    found = _quality(progress.psnr_db, first)
     if not math.isnan(progress.psnr_db):
-        found = f"{found}, {progress.y_psnr_db:.2f} Y (best {progress.best_psnr_db:.2f} RGB)"
+        best = first.removeprefix("dB ")
+        found = f"{found}, {progress.y_psnr_db:.2f} {second} (best {progress.best_psnr_db:.2f} {best})"
     rate = f"{progress.steps_per_s:.1f} steps/s  {_left(progress.eta_s)}"
     unsaved = f"\nnot saved: {progress.unsaved}" if progress.unsaved else ""
     return f"{progress.share:6.1%}  step {progress.step}  loss {progress.loss:.5f}  {found}  {rate}{unsaved}"

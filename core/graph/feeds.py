@@ -153,6 +153,8 @@ def returned(
 def _noise(spec: TensorSpec, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
     if spec.kind == "index":
         return _index(spec, shape, generator)
+    if spec.kind == "bits":
+        return np.asarray(generator.integers(0, 2, shape), np.float32)
     low, high = spec.value_range or _UNBOUNDED
     found: Array = generator.uniform(low, high, shape).astype(np.float32)
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ class Pair:
     """A network's input (h, w, 3) and what it should give (h*scale, w*scale, 3), both uint8 RGB.
 
     Several pictures that go in lie one behind another in the channels. A target that is no picture is float32 (H, W, C)
-    in the network's range.
+    in the network's range. ``truth`` is what a degradation did (``degrade.Degraded``).
 
     One of them may be missing: a clean photo that is degraded crop by crop has no ``low``, and an unpaired picture
     has no ``high``.
@@ -24,6 +25,7 @@ class Pair:
     name: str
     low: Image8 | None
     high: Array | None
+    truth: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:

@@ -36,6 +36,7 @@ _OF_TASK: Mapping[Task, str] = {
     "deraining": "rain",
     "low-light": "low-light",
     "hdr": "exposures",
+    "watermarking": "mark",
 }
 """How inputs of a task are made of clean photos, where nobody says."""
 
@@ -306,4 +307,4 @@ def _judged(pair: Pair, degraders: Sequence[Degrader | None], seed: list[int]) -
         return pair
     assert pair.high is not None
     made = degrade(np.ascontiguousarray(pair.high), np.random.default_rng(seed))
-    return Pair(pair.name, made.low, pair.high if made.high is None else made.high)
+    return Pair(pair.name, made.low, pair.high if made.high is None else made.high, made.truth)

@@ -23,8 +23,8 @@ _LEAST = 1e-3
 
 def mu_law(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
     """Mean absolute error after the mu-law of the light, of values in ``gamma-2.2`` (arXiv 2205.12633)."""
-    del peak
-    return F.l1_loss(_compressed(restored.image), _compressed(target(batch)))
+    made, wanted = (_compressed((values - batch.black) / peak) for values in (restored.image, target(batch)))
+    return F.l1_loss(made, wanted)
 
 
 def _compressed(values: torch.Tensor) -> torch.Tensor:

@@ -20,6 +20,7 @@ from clearport.models.losses import light as loss_light
 from clearport.models.losses import maps as loss_maps
 from clearport.models.losses import pixel as loss_pixel
 from clearport.models.losses import rain as loss_rain
+from clearport.models.losses import watermark as loss_watermark
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
 Loss = Callable[["Restored", "Batch", float], "torch.Tensor"]
 
 LOSSES: Mapping[str, Loss] = MappingProxyType(
-    {**loss_pixel.LOSSES, **loss_rain.LOSSES, **loss_maps.LOSSES, **loss_light.LOSSES, **loss_hdr.LOSSES}
+    {
+        **loss_pixel.LOSSES,
+        **loss_rain.LOSSES,
+        **loss_maps.LOSSES,
+        **loss_light.LOSSES,
+        **loss_hdr.LOSSES,
+        **loss_watermark.LOSSES,
+    }
 )
 
 ADVERSARIAL, DISTILLATION = "adversarial", "distillation"

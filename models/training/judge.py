@@ -11,25 +11,46 @@ import torch
 from torch import nn
 
 from clearport.models.data.pair import Pair
+from clearport.models.layers.attacks import ATTACKS
+from clearport.models.layers.watermark import Watermark
 from clearport.models.metrics import psnr_db, to_levels
 from clearport.models.training.outputs import taken
 from clearport.pictures import light
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from clearport.base import Array, Float32, ModelSpec
+    from clearport.base import Array, Float32, ModelSpec, Task
     from clearport.pictures.images import Image8
 
 _MOST_SHOWN = 6
 _GAP = 4
 
 
+_PSNR = ("dB RGB", "Y")
+FIGURES: Mapping[Task, tuple[str, str]] = {
+    "hdr": ("dB PSNR-mu, 8 bit", "of its luma"),
+    "watermarking": ("% of the bits read after attacks", "dB RGB to the unmarked picture"),
+}
+"""What the two figures of a task are."""
+
+
+def units_of(spec: ModelSpec) -> tuple[str, str]:
+    """What the two figures of a validation are."""
+    return FIGURES.get(spec.task, _PSNR)
+
+
+def card_key(spec: ModelSpec) -> str:
+    """What the first figure is called in a card."""
+    return FIGURES[spec.task][0] if spec.task in FIGURES else "rgb_psnr_db"
+
+
 @dataclass(frozen=True)
 class Judgment:
     """Mean PSNR in dB, RGB and BT.601 luma, of the pairs that have targets; not a number if none has.
 
-    ``images`` are the outputs, clipped and rounded to 8 bit.
+    Other tasks have other figures (``FIGURES``), of which the first chooses the weights, too. ``images`` are the
+    outputs, clipped and rounded to 8 bit.
     """
 
     rgb_db: float
@@ -43,6 +64,8 @@ def judge(network: nn.Module, spec: ModelSpec, scale: int, pairs: Sequence[Pair]
     High dynamic range is judged and shown as its mu-law in 8 bits, so that ``rgb_db`` is PSNR-mu.
     """
     network.eval()
+    if isinstance(network, Watermark):
+        return _read(network, pairs)
     images = tuple(_made(network, pair.low, spec) for pair in pairs if pair.low is not None)
     judged = [(made, _shown(pair.high)) for made, pair in zip(images, pairs, strict=True) if pair.high is not None]
     border = scale if scale > 1 else 0
@@ -51,6 +74,21 @@ def judge(network: nn.Module, spec: ModelSpec, scale: int, pairs: Sequence[Pair]
         for space in ("RGB", "Y")
     )
     return Judgment(rgb, luma, images)
+
+
+@torch.no_grad()
+def _read(network: Watermark, pairs: Sequence[Pair]) -> Judgment:
+    """How many bits are read after each of ``ATTACKS``, of marked pictures rounded to 8 bits."""
+    images, shares, distances = [], [], []
+    for pair in pairs:
+        assert pair.low is not None
+        picture = torch.from_numpy(np.ascontiguousarray(pair.low)).permute(2, 0, 1)[None] / 255.0
+        bits = torch.from_numpy(pair.truth["bits"]).reshape(1, -1)
+        marked = (255.0 * network.embedder(picture, bits)).round() / 255.0
+        images.append(to_levels(255.0 * marked[0].permute(1, 2, 0).numpy()))
+        distances.append(psnr_db(images[-1], pair.low, 0))
+        shares += [((network.reader(attack(marked)) > 0) == (bits > 0)).float().mean() for attack in ATTACKS.values()]
+    return Judgment(100.0 * float(np.mean(shares)), float(np.mean(distances)), tuple(images))
 
 
 def _made(network: nn.Module, low: Image8, spec: ModelSpec) -> Image8:
@@ -74,7 +112,7 @@ def values_of(network: nn.Module, low: Image8, spec: ModelSpec) -> Float32:
     black, step = spec.value_range[0], (spec.value_range[1] - spec.value_range[0]) / 255.0
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     levels = torch.tensor(low, device=device).permute(2, 0, 1)[None].float()
-    made: torch.Tensor = network(*taken(levels * step + black, spec.inputs))
+    made: torch.Tensor = network(*taken(levels * step + black, {}, spec.inputs))
     return np.ascontiguousarray(made[0].permute(1, 2, 0).cpu().numpy(), np.float32)
 
 

@@ -46,7 +46,7 @@ class TrainOptions:
         clip_norm: gradients longer than this are scaled down to it.
         widen: width of the training-time convolutions (see ``training.widen``); 0 for the plain network.
         bfloat16: compute convolutions in bfloat16; None where the processor has instructions for it, the network
-            can be run so, and its task is not low-light or hdr, which want more than 8 bits.
+            can be run so, takes one picture, and its task is not low-light, whose curves want more than 8 bits.
         bias_unit: what a bias parameter of 1 adds to an activation; None for the width of the value range. A network
             that divides its input by that width should say 1.
         device, devices: one of ``DEVICES``, and how many of them (more than one needs the extra ``train``).
@@ -158,6 +158,7 @@ class Progress:
         best_psnr_db: the highest RGB value so far.
         eta_s: how long the rest will take.
         unsaved: why checkpoint or preview could not be written; empty where they could.
+        units: what the figures are, where they are not PSNR (``judge.FIGURES``).
     """
 
     step: int
@@ -170,6 +171,7 @@ class Progress:
     eta_s: float
     y_psnr_db: float = math.nan
     unsaved: str = ""
+    units: tuple[str, str] = ("dB RGB", "Y")
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,7 @@ class TrainResult:
     weights: Path
     checkpoint: Path
     process: int = 0
+    units: tuple[str, str] = ("dB RGB", "Y")
 
 
 def learning_rate(options: TrainOptions, share: float) -> float:

@@ -36,11 +36,15 @@ def restored(output: torch.Tensor | Restored) -> Restored:
     return output if isinstance(output, Restored) else Restored(output)
 
 
-def taken(low: torch.Tensor, inputs: Sequence[TensorSpec]) -> tuple[torch.Tensor, ...]:
-    """The pictures that a network takes, of a batch (B, C, h, w) that has them one behind another in its channels.
+def taken(low: torch.Tensor, truth: Mapping[str, torch.Tensor], inputs: Sequence[TensorSpec]) -> list[torch.Tensor]:
+    """What a network takes, in its order.
 
     Args:
-        low: the batch.
+        low: pictures (B, C, h, w), one behind another in the channels.
+        truth: what else a degradation drew, by the name of the input: (B, N, 1, 1), which becomes (B, N).
         inputs: those of the network's ``ModelSpec``; empty for one picture.
     """
-    return torch.split(low, [each.channels or 0 for each in inputs], dim=1) if inputs else (low,)
+    if not inputs:
+        return [low]
+    parts = iter(torch.split(low, [each.channels or 0 for each in inputs if each.is_picture], dim=1))
+    return [next(parts) if each.is_picture else truth[each.name].flatten(1) for each in inputs]

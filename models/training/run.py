@@ -22,7 +22,7 @@ from clearport.models.losses import table as losses
 from clearport.models.training import checkpoint as train_checkpoint
 from clearport.models.training import written as train_outputs
 from clearport.models.training.device import cores, place_for
-from clearport.models.training.judge import judge, preview
+from clearport.models.training.judge import card_key, judge, preview, units_of
 from clearport.models.training.log import Log
 from clearport.models.training.options import Progress, Tick, TrainOptions, identity, learning_rate
 from clearport.models.training.outputs import Restored, restored, taken
@@ -85,17 +85,16 @@ class Run:
         """The trainee, in bfloat16 where that was asked for, or is quicker and works."""
         bfloat16 = self.options.bfloat16
         if bfloat16 is None:
-            fine = self.spec.task in {"low-light", "hdr"}
-            bfloat16 = _has_bfloat16(self.place.device) and not fine and self._takes_bfloat16()
+            coarse = not self.spec.inputs and self.spec.task != "low-light"
+            bfloat16 = _has_bfloat16(self.place.device) and coarse and self._takes_bfloat16()
         return widen(self.plain, Widening(self.options.widen, bfloat16, self.options.bias_unit or self.peak))
 
     def _takes_bfloat16(self) -> bool:
         """Whether all operators of the network go together with convolutions in bfloat16."""
         trainee = widen(self.plain, Widening(0, bfloat16=True, bias_unit=self.peak))
-        channels = sum(each.channels or 0 for each in self.spec.inputs) or 3
-        image = torch.zeros(2, channels, self.options.patch, self.options.patch, device=self.place.device)
+        image = torch.zeros(2, 3, self.options.patch, self.options.patch, device=self.place.device)
         try:
-            torch.autograd.backward(restored(trainee(*taken(image, self.spec.inputs))).image.float().sum())
+            torch.autograd.backward(restored(trainee(image)).image.float().sum())
         except RuntimeError:
             return False
         return True
@@ -131,7 +130,7 @@ class Run:
             group["lr"] = learning_rate(self.options, self.share())
         batch = next(self._feed()).ranged(self.spec.value_range, self.place.device)
         torch.manual_seed(_step_seed(self.options.seed, state.step, self.place.rank))  # for networks with dropout
-        made = _real(restored(self.trainee(*taken(batch.low, self.spec.inputs))))
+        made = _real(restored(self.trainee(*taken(batch.low, batch.truth, self.spec.inputs))))
         loss, self._values = self.objective(made, batch, self.peak)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -181,7 +180,19 @@ class Run:
         self._pace.mark(state.step)
         best = state.best_psnr_db if state.best_psnr_db > -math.inf else math.nan
         eta_s = _eta_s(state.elapsed_s, tick.share)
-        return Progress(state.step, tick.share, tick.loss, tick.lr, rgb, best, tick.steps_per_s, eta_s, luma, unsaved)
+        return Progress(
+            state.step,
+            tick.share,
+            tick.loss,
+            tick.lr,
+            rgb,
+            best,
+            tick.steps_per_s,
+            eta_s,
+            luma,
+            unsaved,
+            units_of(self.spec),
+        )
 
     def _kept_up(self) -> str:
         """Write checkpoint and preview; a disk that is full for an hour is no reason to end a training of a day."""
@@ -283,7 +294,7 @@ class Run:
             },
             "quality": {
                 "validation": {
-                    "rgb_psnr_db": round(best, 3) if best > -math.inf else None,
+                    card_key(self.spec): round(best, 3) if best > -math.inf else None,
                     "pictures": len(data.validation),
                     "from": options.validation_data.name if options.validation_data else "held back",
                 }

@@ -26,7 +26,7 @@ import torch
 from clearport.base import ModelSpec
 from clearport.models import weights
 from clearport.models.training import written as train_outputs
-from clearport.models.training.judge import restore
+from clearport.models.training.judge import restore, units_of
 from clearport.models.training.options import Progress, Tick, TrainOptions, TrainResult, options_for
 from clearport.models.training.run import Run
 from clearport.registry import NETWORKS
@@ -68,7 +68,7 @@ def train(
         place = run.save_weights() if finished else options.out
         run.log.close()
     best = run.state.best_psnr_db if run.state.best_psnr_db > -math.inf else math.nan
-    return TrainResult(finished, run.state.step, best, place, options.checkpoint, run.place.rank)
+    return TrainResult(finished, run.state.step, best, place, options.checkpoint, run.place.rank, units_of(spec))
 
 
 def _loop(

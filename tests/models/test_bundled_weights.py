@@ -12,26 +12,31 @@ from clearport.disk.files import file_sha256
 from clearport.export.from_torch import deployed
 from clearport.models import weights
 from clearport.models.metrics import psnr_db
-from clearport.models.training.judge import restore
+from clearport.models.training.judge import restore, values_of
 from clearport.pictures.images import load_rgb
+from clearport.pipeline.evaluation.judge import judge_of
 from clearport.registry import NETWORKS
 from clearport.runtime.quality import find_pairs
 
 if TYPE_CHECKING:
+    from clearport.base import Array
     from clearport.pictures.images import Image8
 
 BUNDLED = [
     (name, scale)
     for name in NETWORKS.names()
     for scale in NETWORKS.get(name).scales
-    if weights.bundled_path(NETWORKS.get(name), scale).is_file()
+    if weights.bundled_path(NETWORKS.get(name), scale).is_file() and not NETWORKS.get(name).weights_of
 ]
+PICTURES = [(name, scale) for name, scale in BUNDLED if judge_of(NETWORKS.get(name).task) is None]
+"""Those that are judged by PSNR of pictures; the others have tests of their own."""
 SETS = {
     "set5": "sr/set5/x{scale}",
     "set14": "sr/set14/x{scale}",
     "rain100l": "rain/rain100l",
     "rain100h": "rain/rain100h",
     "sice_held_back": "lowlight/sice",
+    "bsds500_test_brackets": "photos/bsds500_test",
 }
 """Key of a card's figures -> folder of pairs."""
 
@@ -57,13 +62,39 @@ def test_it_loads_and_its_card_describes_it(name: str, scale: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "scale"), BUNDLED)
+@pytest.mark.parametrize(("name", "scale"), PICTURES)
 def test_it_is_as_good_as_its_card_says(shared: Path, name: str, scale: int) -> None:
     loaded = weights.load(NETWORKS.get(name), scale)
     key = list(loaded.card["quality"])[-1 if NETWORKS.get(name).task == "deraining" else 0]
     said, found = loaded.card["quality"][key], judge(shared, name, scale, key)
     for space, value in found.items():
         assert value == pytest.approx(said[f"{space}_psnr_db"], abs=0.01)  # kernels of other processors
+
+
+class InProcess:
+    """A module as what a judge of evaluations runs."""
+
+    def __init__(self, name: str) -> None:
+        self.spec = NETWORKS.get(name)
+        self.module = weights.load(self.spec, 1).module
+
+    def in_tiles(self, picture: Image8) -> Array:
+        return values_of(self.module, picture, self.spec)
+
+
+@pytest.mark.slow
+def test_cenhdr_is_as_good_as_its_card_says(shared: Path, tmp_path: Path) -> None:
+    judge, opened = judge_of("hdr"), InProcess("cenhdr")
+    assert judge is not None
+    said = weights.load(opened.spec, 1).card["quality"]["bsds500_test_brackets"]
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in sorted((shared / "data" / SETS["bsds500_test_brackets"]).iterdir())[::4]:
+        (folder / path.name).symlink_to(path)
+    examples = judge.examples(folder, None).examples
+    scores = [judge.score(opened, *example.load()) for example in examples]  # type: ignore[arg-type]  # no file
+    for metric, key in zip(judge.metrics, ("psnr_mu_db", "psnr_linear_db"), strict=True):
+        assert metric.of(scores) == pytest.approx(said[key], abs=0.01)
 
 
 @pytest.mark.parametrize(("name", "key", "space"), BARS)

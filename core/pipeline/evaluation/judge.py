@@ -44,11 +44,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Opened:
-    """An artifact that is open in a worker."""
+    """An artifact that is open in a worker; ``network`` is the file of the bundle that holds its weights."""
 
     worker: Worker
     artifact: Artifact
     cutting: tiling.Tiling
+    network: Path
 
     def at_once(self, sample: Sample) -> dict[str, Array]:
         """Real values of every output, NCHW."""

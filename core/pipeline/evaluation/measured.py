@@ -201,7 +201,7 @@ class _Run:
     def _scores(self, key: str, runner: str, artifact: Artifact, like: Artifact) -> list[Score]:
         found: list[Score] = []
         with open_worker(runner, artifact, 1, TIMEOUT_S) as worker:
-            opened = Opened(worker, artifact, tiling_of(self._bundle, like))
+            opened = Opened(worker, artifact, tiling_of(self._bundle, like), network_of(self._bundle).path)
             for done, example in enumerate(self._found.examples):
                 self._progress(f"judging {key}", done, len(self._found.examples))
                 found.append(self._judge.score(opened, *example.load()))

@@ -25,7 +25,7 @@ def value(name: str, restored: Restored, batch: Batch, peak: float = PEAK) -> fl
     return float(LOSSES[name](restored, batch, peak))
 
 
-COMPARING = ("l1", "l2", "charbonnier", "ssim", "gradient")
+COMPARING = ("l1", "l2", "charbonnier", "ssim", "gradient", "mu-law")
 
 
 @pytest.mark.parametrize("name", COMPARING)
@@ -44,8 +44,9 @@ def test_the_value_range_does_not_change_a_loss(name: str) -> None:
             return image / PEAK * (high - low) + low
 
         made, rain = ranged(picture(1)), torch.rand(2, 1, 32, 32) * 0 + 0.1 * (high - low)
-        batch = Batch(ranged(picture(2)), ranged(picture(3)), {"rain": rain * 2, "light": rain * 0 + low}, black=low)
-        maps = {"rain": rain, "light": ranged(picture(5).mean(dim=(2, 3), keepdim=True))}
+        truth = {"rain": rain * 2, "light": rain * 0 + low, "bits": torch.ones(2, 3, 1, 1)}
+        batch = Batch(ranged(picture(2)), ranged(picture(3)), truth, black=low)
+        maps = {"rain": rain, "light": ranged(picture(5).mean(dim=(2, 3), keepdim=True)), "bits": torch.ones(2, 3)}
         return value(name, Restored(made, (ranged(picture(4, 16, 16)),), maps), batch, high - low)
 
     assert at(0.0, 1.0) == pytest.approx(at(0.0, 255.0), rel=1e-4)
@@ -58,8 +59,10 @@ def everything() -> tuple[Restored, Batch]:
     unit = (image.mean(dim=1, keepdim=True) / PEAK).clamp(0.05, 0.95)
     maps = {"rain": 0.2 * image, "transmission": unit, "rain_mask": unit, "light": image.mean(dim=(2, 3), keepdim=True)}
     maps["curves"] = torch.cat([unit] * 6, dim=1)
+    maps["bits"] = unit.mean(dim=(2, 3))
     truth = {name: torch.full_like(maps[name], 0.5) for name in ("rain", "transmission", "light")}
     truth["rain_mask"] = (unit > 0.5).float()
+    truth["bits"] = torch.ones(2, 1, 1, 1)
     return Restored(image, (F.avg_pool2d(image, 2),), maps), Batch(picture(2), picture(3), truth)
 
 

@@ -1,0 +1,146 @@
+"""A mark of 64 bits that a picture carries invisibly, after robust identity watermarking (arXiv 2311.01357).
+
+That paper hides a string in a face by an encoder and recovers it by a decoder, trained together through simulated
+manipulations. No code of it was found, so encoder and decoder here are another design, of spread spectrum with learned
+patterns: bits add up to a pattern of 16x16 pixels that repeats over the picture, as strong as the picture hides it.
+
+    bits ── linear ── 3x16x16 ── repeated ─┐
+    picture ── three convolutions ─ mask ─ · ── add ── marked picture
+
+    picture ── less its blur and what convolutions find of its content ── mean over all repetitions, 3x16x16
+            ── correlation with 65 patterns at all 256 shifts ── where the 65th is found: 64 bits
+
+A crop moves the pattern. The 65th pattern, which every mark has, tells by how much: a softmax over its correlations
+weighs those of the bits. Nothing depends on where in the picture the mark is, and every pixel votes for every bit.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from clearport.models.layers.attacks import attacked
+from clearport.models.training.outputs import Restored
+
+BITS, PERIOD = 64, 16
+STRENGTH = 10.0 / 255.0
+"""The most that a pixel changes by."""
+
+_RMS = 3.5 / 255.0
+_SYNC = 3.0
+"""How much stronger than a bit's the pattern is that shifts are told by."""
+_CLIP = 16.0 / 255.0
+"""What is left of a picture's content is clipped to it: edges would outvote the rest."""
+
+
+def patterns() -> torch.Tensor:
+    """Fresh patterns (65, 3, 16, 16): smooth noise without a mean, each of unit RMS; they wrap around."""
+    noise = torch.randn(BITS + 1, 3, PERIOD, PERIOD)
+    frequency = torch.fft.fftfreq(PERIOD)
+    radius = torch.sqrt(frequency[:, None] ** 2 + frequency[None] ** 2)
+    band = torch.exp(-((radius - 0.16) ** 2) / (2 * 0.06**2)) * (radius > 0)
+    smooth = torch.fft.ifft2(torch.fft.fft2(noise) * band).real
+    unit: torch.Tensor = smooth / smooth.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    return unit
+
+
+class Embedder(nn.Module):
+    """A picture (1, 3, H, W) in 0..1, H and W multiples of 16, and bits (1, 64) of 0 and 1 to the marked picture."""
+
+    def __init__(self, fresh: torch.Tensor) -> None:
+        super().__init__()
+        scale = _RMS / STRENGTH / math.sqrt(BITS + _SYNC**2)
+        flat = fresh.flatten(1) * scale
+        self.pattern = nn.Linear(BITS, 3 * PERIOD * PERIOD)
+        self.pattern.weight = nn.Parameter(2.0 * flat[:BITS].T.contiguous())  # of bits 0 and 1, not -1 and 1
+        self.pattern.bias = nn.Parameter(_SYNC * flat[BITS] - flat[:BITS].sum(dim=0))
+        self.mask = nn.ModuleList((nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1)))
+        self.strength = nn.Conv2d(16, 1, 3, padding=1)
+        nn.init.zeros_(self.strength.weight)
+        assert self.strength.bias is not None
+        nn.init.constant_(self.strength.bias, 2.0)
+
+    def forward(self, picture: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
+        height, width = (n // PERIOD for n in picture.shape[-2:])
+        tile = torch.tanh(self.pattern(bits)).reshape(-1, 3, PERIOD, PERIOD)
+        row = torch.cat([tile] * width, dim=3)
+        whole = torch.cat([row] * height, dim=2)
+        seen = picture
+        for convolution in self.mask:
+            seen = F.relu(convolution(seen))
+        mark = STRENGTH * torch.sigmoid(self.strength(seen)) * whole
+        marked: torch.Tensor = picture + mark
+        return marked if self.training else marked.clamp(0.0, 1.0)
+
+
+class Reader(nn.Module):
+    """A picture (1, 3, H, W) in 0..1, H and W multiples of 16, to a logit for each bit (1, 64)."""
+
+    def __init__(self, fresh: torch.Tensor) -> None:
+        super().__init__()
+        self.blur = nn.Conv2d(3, 3, 5, padding=2, groups=3, bias=False)
+        nn.init.constant_(self.blur.weight, 1.0 / 25.0)
+        self.content = nn.ModuleList((nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1)))
+        self.guess = nn.Conv2d(16, 3, 3, padding=1)
+        nn.init.zeros_(self.guess.weight)
+        assert self.guess.bias is not None
+        nn.init.zeros_(self.guess.bias)
+        gain = math.sqrt(BITS + _SYNC**2) / _RMS / fresh[0].numel()
+        self.correlate = nn.Conv2d(3, BITS, PERIOD, bias=False)
+        self.correlate.weight = nn.Parameter(2.0 * gain * fresh[:BITS])
+        self.place = nn.Conv2d(3, 1, PERIOD, bias=False)
+        self.place.weight = nn.Parameter(5.0 * gain * fresh[BITS:])
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        seen = picture
+        for convolution in self.content:
+            seen = F.relu(convolution(seen))
+        rest = (picture - self.blur(picture) - self.guess(seen)).clamp(-_CLIP, _CLIP)
+        around = wrapped(folded(rest))
+        weights = self.place(around).flatten(1).softmax(dim=1)[:, None]  # (B, 1, 256)
+        found: torch.Tensor = (self.correlate(around).flatten(2) * weights).sum(dim=2)
+        return found
+
+
+def folded(values: torch.Tensor) -> torch.Tensor:
+    """The mean over all repetitions of the pattern: (B, C, H, W) to (B, C, 16, 16)."""
+    for axis in (2, 3):
+        parts = [values.narrow(axis, start, PERIOD) for start in range(0, values.shape[axis], PERIOD)]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        values = total * (1.0 / len(parts))
+    return values
+
+
+def wrapped(tile: torch.Tensor) -> torch.Tensor:
+    """A tile that repeats, (B, C, 16, 16), as (B, C, 31, 31): a kernel of its size sees every shift once."""
+    across = torch.cat((tile, tile[..., : PERIOD - 1]), dim=3)
+    return torch.cat((across, across[:, :, : PERIOD - 1]), dim=2)
+
+
+class Watermark(nn.Module):
+    """Both parts, which learn together and share a file of weights; ``reads`` says which one it is in use.
+
+    In training mode it gives ``Restored``: the marked picture, and the map ``bits`` (B, 64), logits that are read after
+    an attack.
+    """
+
+    def __init__(self, *, reads: bool) -> None:
+        super().__init__()
+        fresh = patterns()
+        self.embedder, self.reader, self.reads = Embedder(fresh), Reader(fresh), reads
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor | Restored:
+        if self.training:
+            marked = self.embedder(*inputs)
+            return Restored(marked, maps={"bits": self.reader(attacked(marked))})
+        found: torch.Tensor = self.deploy()(*inputs)
+        return found
+
+    def deploy(self) -> nn.Module:
+        """The part that is exported."""
+        return self.reader if self.reads else self.embedder

@@ -1,0 +1,31 @@
+"""The loss of a watermark: whether its bits are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from clearport.errors import BadInput
+
+if TYPE_CHECKING:
+    from clearport.models.data.crops import Batch
+    from clearport.models.training.outputs import Restored
+
+
+def bits(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
+    """Binary cross-entropy of the map ``bits`` (B, N), logits, to the bits that the picture carries.
+
+    Raises:
+        BadInput: the network reads none, or the data have none.
+    """
+    del peak
+    if "bits" not in restored.maps or "bits" not in batch.truth:
+        raise BadInput("the loss bits needs a network that reads bits, such as wmembed, and --degradation mark")
+    return F.binary_cross_entropy_with_logits(restored.maps["bits"], batch.truth["bits"].flatten(1))
+
+
+LOSSES: Mapping[str, Callable[[Restored, Batch, float], torch.Tensor]] = MappingProxyType({"bits": bits})
