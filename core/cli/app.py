@@ -14,6 +14,7 @@ from clearport.cli import devices as cli_devices
 from clearport.cli import evaluate as cli_evaluate
 from clearport.cli import files as cli_files
 from clearport.cli import lint as cli_lint
+from clearport.cli import matrix as cli_matrix
 from clearport.cli import serve as cli_serve
 from clearport.cli import stores as cli_stores
 from clearport.cli import train as cli_train
@@ -156,6 +157,7 @@ def export(
 
 
 app.command()(cli_lint.lint)
+app.command()(cli_matrix.matrix)
 
 
 @app.command()

@@ -40,6 +40,9 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 JUNIT_HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<!-- written by clearport -->\n<testsuites '
 """The start of our JUnit reports."""
 
+MATRIX_MARK = b"clearport: support matrix"
+"""What pages of ``clearport matrix`` have near their start."""
+
 NPY_MARK = b"\nclearport run\n"
 """The mark after the data of an array written by ``clearport run``."""
 _NPY = b"\x93NUMPY"
@@ -214,3 +217,18 @@ def is_browser_record(path: Path) -> bool:
     """Whether a file is a latency record of ``clearport serve``."""
     found = read_json(path)
     return isinstance(found, dict) and {"schema_version", "id", "bundle", "device", "rows"} <= set(found)
+
+
+def is_matrix(path: Path) -> bool:
+    """Whether a file is the record of ``clearport matrix``."""
+    found = read_json(path)
+    return isinstance(found, dict) and {"schema_version", "clearport", "tool_versions", "rows"} <= set(found)
+
+
+def is_matrix_page(path: Path) -> bool:
+    """Whether a file is a page of ``clearport matrix``, by its beginning."""
+    try:
+        with path.open("rb") as file:
+            return MATRIX_MARK in file.read(1024)
+    except OSError:
+        return False

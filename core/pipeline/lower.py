@@ -57,8 +57,9 @@ def _guarded(cell: Cell, work: Callable[[], Sequence[Artifact | Skipped]]) -> li
 
 
 def remove_new(place: Path, before: set[Path]) -> None:
+    """Remove files that were not there before, and folders that are empty then, ``place`` among them."""
     for path in set(files_below(place)) - before:
         path.unlink()
-    for path in sorted(place.rglob("*"), reverse=True):
+    for path in (*sorted(place.rglob("*"), reverse=True), place):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()

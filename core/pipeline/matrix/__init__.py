@@ -1,0 +1,1 @@
+"""Many exports from one file: ``clearport matrix``."""

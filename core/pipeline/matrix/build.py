@@ -1,0 +1,125 @@
+"""One export of a matrix, in a process of its own that serves one job: see ``engines``.
+
+It has the same number of threads wherever it runs, so that its files have the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clearport import problems
+from clearport.base import Skipped
+from clearport.bundle.folder import Bundle
+from clearport.bundle.matrix_record import MatrixCell, MatrixRow, Status, refused, row_of, to_json
+from clearport.disk.files import atomic_path, write_text
+from clearport.errors import BadInput
+from clearport.pipeline.matrix.cache import BUNDLE, ROW
+from clearport.pipeline.matrix.plan import Job, all_cells
+from clearport.registry import TARGETS
+from clearport.runtime.worker import wire
+from clearport.runtime.worker.child import leave_with_parent, private_streams
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clearport.protocols import Progress
+
+
+def main() -> int:
+    """Serve one job: its row is the answer, and its entry of the cache is on disk then."""
+    commands, replies = private_streams()
+    leave_with_parent()
+    message = wire.receive(commands)
+    assert message is not None
+
+    def tell(stage: str, done: int, total: int) -> None:
+        wire.send(replies, {"progress": [stage, done, total]})
+
+    head = message[0]
+    places = {field: Path(place) for field, place in head["places"].items()}
+    row = build(job_of(head["job"]), places, head["key"], Path(head["entry"]), tell)
+    wire.send(replies, {"row": row.model_dump(mode="json")})
+    replies.flush()
+    os._exit(0)  # native libraries may hang at exit
+
+
+def job_of(plain: dict[str, Any]) -> Job:
+    """A job from its JSON."""
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
+    return Job(**given)
+
+
+def plain_job(job: Job) -> dict[str, Any]:
+    """A job as JSON."""
+    return asdict(job)
+
+
+def build(job: Job, places: Mapping[str, Path], key: str, entry: Path, progress: Progress) -> MatrixRow:
+    """Export a job into its entry of the cache; a failure, which another run may not have, leaves no entry.
+
+    ``places`` says where the files lie that the job names; messages have the names.
+    """
+    try:
+        with atomic_path(entry) as place:
+            place.mkdir()
+            row = _exported(job, places, key, place / BUNDLE, progress)
+            write_text(place / ROW, to_json(row))
+    except problems.UNEXPECTED as error:
+        said = _named(problems.told(error, f"exporting {job.name}"), job, places)
+        return without_bundle(job, key, "failed", said)
+    return row
+
+
+def _exported(job: Job, places: Mapping[str, Path], key: str, out: Path, progress: Progress) -> MatrixRow:
+    """The row of an export; what is refused for the user's input is so each time.
+
+    Raises:
+        ClearportError, Exception: the export failed for other reasons.
+    """
+    from clearport.pipeline.export import export_bundle
+
+    try:
+        export_bundle(job.request(out, places), progress)
+    except BadInput as error:
+        if _by_the_system(error):
+            raise
+        return without_bundle(job, key, "refused", _named(str(error), job, places))
+    return row_of(Bundle.load(out), job.name, job.label, key)
+
+
+def _named(text: str, job: Job, places: Mapping[str, Path]) -> str:
+    """A message with the words of the file for the places."""
+    for field, place in places.items():
+        text = text.replace(str(place), job.named[field])
+    return text
+
+
+def _by_the_system(error: BaseException | None) -> bool:
+    """Whether a refusal is for a full disk or the like."""
+    while error is not None:
+        if isinstance(error, OSError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def without_bundle(job: Job, key: str, status: Status, reason: str) -> MatrixRow:
+    """The row of an export that made nothing."""
+    name = Path(job.network).stem if job.is_file else job.network
+    said = [
+        MatrixCell(target=cell.target, precision=cell.precision, status=status, reason=reason)
+        for target, precision in all_cells(job)
+        if job.precisions or precision in TARGETS.get(target).precisions
+        for cell in refused(Skipped(f"{target}/{precision}", reason))
+    ]
+    scale = "" if job.scale is None else str(job.scale)
+    return MatrixRow(
+        name=job.name, label=job.label, network=name, scale=scale, size=job.size, key=key, cells=tuple(said)
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The content address of an export: a digest of all that determines its files.
+
+That is the request with the content of every file that it names, clearport's own code, weights and samples, and the
+versions of the packages that take part. Times, paths and file names (but those that name the network) are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+from dataclasses import asdict
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearport import __version__
+from clearport.disk.files import file_sha256, files_below
+from clearport.errors import BadInput
+from clearport.registry import TARGETS
+from clearport.runtime.worker.launch import package_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clearport.pipeline.matrix.plan import Job
+
+_NOT_OURS = {"__pycache__", "web", "cli", "node_modules", "reports", "training", "devices", "stores"}
+"""Folders whose content does not change what an export writes."""
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_EXTRA = re.compile(r"extra == ['\"]([a-z]+)['\"]")
+_SHOWING = {"filelock", "jinja2", "psutil", "pydantic", "rich", "semver", "typer"}
+"""Packages that take no part in what a file is."""
+
+
+@cache
+def code_digest() -> str:
+    """Of clearport's code, weights and samples."""
+    digest = hashlib.sha256()
+    for package, folder in sorted(package_folders().items()):
+        for place, folders, names in os.walk(folder):
+            folders[:] = sorted(name for name in folders if name not in _NOT_OURS and not name.startswith("."))
+            for name in sorted(names):
+                path = Path(place, name)
+                if not name.startswith(".") and path.suffix not in {".pyc", ".md"}:
+                    inner = path.relative_to(folder).as_posix()
+                    digest.update(f"{package} {inner} {file_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+@cache
+def package_versions() -> Mapping[str, str]:
+    """The installed packages that take part in writing and proving files: clearport's own and those of targets."""
+    try:
+        declared = metadata.requires("clearport") or []
+    except metadata.PackageNotFoundError:
+        declared = []
+    found = {}
+    for line in declared:
+        name, extra = _NAME.match(line), _EXTRA.search(line)
+        if name is None or name[0] in _SHOWING or (extra is not None and extra[1] not in TARGETS.names()):
+            continue
+        try:
+            found[name[0]] = metadata.version(name[0])
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def environment() -> Mapping[str, str]:
+    """What besides the job determines its files."""
+    return {
+        "clearport": __version__,
+        "code": code_digest(),
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "machine": f"{platform.system()} {platform.machine()}",
+        **package_versions(),
+    }
+
+
+def key_of(job: Job) -> str:
+    """The content address of a job, SHA-256 in hexadecimal.
+
+    Raises:
+        BadInput: a file that it names cannot be read.
+    """
+    files = {field: contents(path) for field, path in job.places.items()}
+    apart = {"name", "label", "folder", *files}  # where its bundle lies, and words that stand for content
+    plain = {field: value for field, value in asdict(job).items() if field not in apart}
+    text = json.dumps({"job": plain, "files": files, "environment": dict(environment())}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def contents(path: Path) -> list[tuple[str, str]]:
+    """(relative name, SHA-256) of a file and of the data beside it, or of every file below a folder."""
+    try:
+        return [(name, file_sha256(file)) for name, file in named_files(path)]
+    except OSError as error:
+        raise BadInput(f"{path}: it cannot be read: {error.strerror or error}") from error
+
+
+def named_files(path: Path) -> list[tuple[str, Path]]:
+    """(relative name, file) of a file and of the external data of an ONNX file, or of every file below a folder."""
+    if path.is_dir():
+        return [(file.relative_to(path).as_posix(), file) for file in files_below(path)]
+    return [(path.name, path), *((name, path.parent / name) for name in _beside(path))]
+
+
+def _beside(path: Path) -> list[str]:
+    """The names of an ONNX file's external data, which lies beside it; of others none."""
+    if path.suffix.lower() != ".onnx":
+        return []
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    from clearport.export.from_onnx.tensors import tensors
+
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except (DecodeError, RuntimeError):
+        return []  # the export says so
+    told = {entry.value for t in tensors(model) for entry in t.external_data if entry.key == "location"}
+    return sorted(name for name in told if name == Path(name).name and (path.parent / name).is_file())

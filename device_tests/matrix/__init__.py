@@ -1,0 +1,1 @@
+"""Support matrices, built for real."""
