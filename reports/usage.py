@@ -55,7 +55,7 @@ def usages(manifest: Manifest) -> tuple[Usage, ...]:
                 continue
             language = _LANGUAGES[name.split(".")[1]]
             code = (_tensors if prefix == PREFIX else _render)(name, manifest, artifact)
-            by_code.setdefault((artifact.target, language, code), []).append(_file(manifest, artifact))
+            by_code.setdefault((artifact.target, language, code), []).append(opened(manifest, artifact))
     return tuple(
         Usage(
             f"{language.title()} for {TARGETS.get(target).title}",
@@ -65,6 +65,12 @@ def usages(manifest: Manifest) -> tuple[Usage, ...]:
         )
         for (target, language, code), files in by_code.items()
     )
+
+
+def code_of(manifest: Manifest, artifact: ArtifactRecord, language: str, file: str) -> str:
+    """The code for one artifact in a language, with ``file`` as its path."""
+    suffix = next(suffix for suffix, name in _LANGUAGES.items() if name == language)
+    return _render(f"usage_{artifact.target}.{suffix}.j2", manifest, artifact).replace(_PLACE, file)
 
 
 _PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
@@ -88,7 +94,7 @@ def _render(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
             variant=artifact.variant,
             least_onnxruntime=LEAST_ONNXRUNTIME,
             written_by=artifact.tool_versions.get("onnxruntime", "the one that wrote them"),
-            threads=_threads(artifact),
+            threads=threads_of(artifact),
             threads_said=_threads_said(artifact),
         )
     )
@@ -109,7 +115,7 @@ def _tensors(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
             dynamic=any(end.spec.dynamic for end in inputs),
             least_onnxruntime=LEAST_ONNXRUNTIME,
             written_by=artifact.tool_versions.get("onnxruntime", "the one that wrote them"),
-            threads=_threads(artifact),
+            threads=threads_of(artifact),
             threads_said=_threads_said(artifact),
         )
     )
@@ -119,20 +125,20 @@ def _end(spec: TensorSpec) -> End:
     return End.of(spec, Codec.of(spec) if spec.is_picture else None)
 
 
-def _threads(artifact: ArtifactRecord) -> int:
+def threads_of(artifact: ArtifactRecord) -> int:
     """As many as its time was measured with."""
     return 1 if isinstance(artifact.latency, Skipped) else artifact.latency.threads
 
 
 def _threads_said(artifact: ArtifactRecord) -> str:
-    n = _threads(artifact)
+    n = threads_of(artifact)
     threads = f"{n} thread{'' if n == 1 else 's'}"
     if isinstance(artifact.latency, Skipped):
         return f"{threads}; measure on your device whether more are faster"
     return f"{threads}, as its time in this report was measured; measure on your device whether more are faster"
 
 
-def _file(manifest: Manifest, artifact: ArtifactRecord) -> str:
+def opened(manifest: Manifest, artifact: ArtifactRecord) -> str:
     """What a runtime opens: the artifact, or the .xml (OpenVINO) or .param (ncnn) in its folder."""
     inside = [name for name in manifest.files if artifact.holds(name) and name.endswith((".xml", ".param"))]
     return inside[0] if len(inside) == 1 else artifact.path

@@ -253,6 +253,7 @@ def report(bundle: BundleArg) -> None:
 app.command("eval")(cli_evaluate.evaluate)
 app.command()(cli_files.inspect)
 app.command()(cli_files.compare)
+app.command()(cli_files.kit)
 app.command()(cli_devices.devices)
 app.command()(cli_devices.bench)
 app.command()(cli_serve.serve)

@@ -1,4 +1,4 @@
-"""``clearport inspect`` and ``compare``: files of any format, whoever made them."""
+"""``clearport inspect``, ``compare`` and ``kit``: files of any format, and code around them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clearport.cli.options import ContractOpt, JsonOpt, QuietOpt, RangeOpt, SizeOpt
+from clearport.cli.options import BundleArg, ContractOpt, JsonOpt, QuietOpt, RangeOpt, SizeOpt
 
 
 def inspect(
@@ -89,3 +89,30 @@ def compare(
     with progress_bar(quiet=quiet) as progress:
         compared = run(request, progress)
     show_compared(compared, as_json=json)
+
+
+def kit(
+    bundle: BundleArg,
+    language: Annotated[str, typer.Option(help="python, cpp, typescript, kotlin or swift.")],
+    out: Annotated[Path, typer.Option(help="Folder of the kit, which is empty or not there.")],
+    target: Annotated[str, typer.Option(help="Target of the artifact; the language's first by default.")] = "",
+    precision: Annotated[str, typer.Option(help="Precision of the artifact; int8 (swift: fp16) by default.")] = "",
+    variant: Annotated[str | None, typer.Option(help="Variant of the artifact, if there are several.")] = None,
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Write source code for an app: load, tiles for pictures of any size without seams, and a self-test on goldens.
+
+    Targets: python for tflite, onnxruntime, openvino and ncnn; cpp and kotlin for tflite; typescript for onnxruntime;
+    swift for coreml.
+
+    Example: clearport kit out/x3 --language cpp --out app/restorer
+    """
+    from clearport.cli.progress import progress_bar
+    from clearport.cli.show_files import show_kit
+    from clearport.pipeline.kit import KitRequest, write_kit
+
+    request = KitRequest(bundle, language, out, target, precision, variant)
+    with progress_bar(quiet=quiet) as progress:
+        made = write_kit(request, progress)
+    show_kit(made, as_json=json)

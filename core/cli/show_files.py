@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from clearport.base import TensorSpec
     from clearport.pipeline.formats.compare import Compared, OfFile
     from clearport.pipeline.formats.described import Described
+    from clearport.pipeline.kit import KitMade
 
 _MOST_LAYERS = 20
 
@@ -99,3 +101,14 @@ def _decibels(value: float | None) -> str:
 
 def _file(name: str, file: OfFile) -> tuple[Any, ...]:
     return name, file.word, file.runner, f"{file.bytes / 1000:.1f}", file.operators, number(file.median_ms)
+
+
+def show_kit(made: KitMade, *, as_json: bool) -> None:
+    """A kit's files, and how it is tested."""
+    if as_json:
+        print_json(asdict(made))
+        return
+    print_parts(f"{made.folder}  for {made.artifact}: {', '.join(made.files)}")
+    if made.without_tiles:
+        print_parts(Text(f"no golden of several tiles: {made.without_tiles}", "yellow"))
+    print_parts(Text(f"in that folder: {made.command}", "dim"))

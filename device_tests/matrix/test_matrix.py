@@ -25,9 +25,7 @@ precisions = ["fp32", "int8"]
 calibration = "photos"
 
 [models.ncnet]
-scales = [2, 3]
-
-[models.iagc]
+scales = [2, 3, 4]
 
 [models.tiny]
 network = "tiny.onnx"
