@@ -13,7 +13,7 @@ JOBS   ?= 2
 TESTS   = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web web-if-npm docs demo test test-all check format bench tables lock clean
+.PHONY: help setup web web-if-npm docs demo test test-all check format bench tables runtimes lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ docs: $(READY)  ## the documentation site, into build/docs
 	$(BIN)/python -m docs.generate build/docs/source
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --jobs auto build/docs/source build/docs/site
 	@echo "open build/docs/site/index.html in a browser"
+
+runtimes: $(READY)  ## environments of other runtimes, for 'clearport verify --runtime'
+	$(BIN)/python -m clearport.runtime.older.setup
 
 tables: $(READY)  ## rebuild the support table of README.md from proofs
 	$(BIN)/clearport matrix device_tests/zoo/zoo.toml --out out/zoo

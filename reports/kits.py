@@ -149,8 +149,9 @@ def _values(
 ) -> dict[str, Any]:
     source, restored = artifact.inputs[0], artifact.outputs[0]
     height, width = (source.shape[i] for i in ((2, 3) if source.layout == "NCHW" else (1, 2)))
+    model = manifest.model
     return {
-        "model": manifest.model,
+        "model": model,
         "target": artifact.target,
         "runtime": kit.runtime,
         "source": source,
@@ -163,6 +164,7 @@ def _values(
         "file": file,
         "goldens": goldens,
         "limits": Limits(allowed),
+        "cuts": all(isinstance(n, int) and n - 2 * model.halo >= model.size_multiple for n in (height, width)),
     }
 
 

@@ -169,6 +169,14 @@ def verify(
     signature: Annotated[
         Path | None, typer.Option(help="The signature, if not in the bundle.", show_default=False)
     ] = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Prove files by another runtime, too, such as onnxruntime-1.17, or by all that are set up (python -m "
+            "clearport.runtime.older.setup); repeatable.",
+            metavar="NAME",
+        ),
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for the summary of a CI job.")] = False,
     json: JsonOpt = False,
     quiet: QuietOpt = False,
@@ -182,7 +190,9 @@ def verify(
     from clearport.pipeline.verify import verify_bundle
 
     with progress_bar(quiet=quiet) as progress:
-        checks = verify_bundle(bundle, progress, signed_by=signed_by, signature=signature)
+        checks = verify_bundle(
+            bundle, progress, signed_by=signed_by, signature=signature, runtimes=tuple(runtime or ())
+        )
     if markdown:
         from clearport.reports.summary import job_summary
 

@@ -118,6 +118,8 @@ def _record(bundle: Bundle, target: str, request: KitRequest) -> ArtifactRecord:
             f"{bundle.folder}: {record.key} takes pictures of any size; a kit cuts them into tiles of one size, which "
             "bounds its memory: export again with --size HEIGHTxWIDTH"
         )
+    if failed := [failure for report in record.parities for failure in report.failures]:
+        raise BadInput(f"{bundle.folder}: {record.key} failed its proof ({'; '.join(failed)}), so that it gets no kit")
     return record
 
 

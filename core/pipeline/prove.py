@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from clearport.bundle.folder import Bundle
     from clearport.graph.feeds import Sample
     from clearport.pipeline.criteria import Exam
+    from clearport.runtime.older.table import OtherRuntime
 
     Specs = tuple[TensorSpec, ...]
 
@@ -89,6 +90,16 @@ def run_each(
     """The raw outputs for several samples, with the artifact opened once."""
     names = [spec.name for spec in artifact.outputs]
     with open_worker(runner, artifact, threads, TIMEOUT_S, options) as worker:
+        return [worker.outputs(pixels.tensors(sample, artifact.inputs), names) for sample in samples]
+
+
+def run_elsewhere(
+    other: OtherRuntime, artifact: Artifact, samples: Sequence[Sample], threads: int
+) -> list[dict[str, Array]]:
+    """The same by a runtime of another environment."""
+    names = [spec.name for spec in artifact.outputs]
+    python, plugin = str(other.python), other.plugin_path
+    with Worker(other.runner, artifact.path, threads, TIMEOUT_S, python=python, plugin=plugin) as worker:
         return [worker.outputs(pixels.tensors(sample, artifact.inputs), names) for sample in samples]
 
 

@@ -15,11 +15,12 @@ from clearport.disk.litter import litter_in
 from clearport.errors import BadInput, NotInstalled
 from clearport.pipeline.criteria import PHOTO
 from clearport.pipeline.exams import exams_of, exams_of_weights
-from clearport.pipeline.prove import network_of, replays_of, run_each, runner_of
+from clearport.pipeline.prove import network_of, replays_of, run_each, run_elsewhere, runner_of
 from clearport.pipeline.stores.sign import check_signature
 from clearport.protocols import no_progress
 from clearport.reports.figures import figures
 from clearport.reports.junit import Check
+from clearport.runtime.older.table import known
 from clearport.runtime.side_by_side import side_by_side, workers
 from clearport.runtime.usable import runners_of, too_large
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from clearport.bundle.manifest import ArtifactRecord
     from clearport.pipeline.criteria import Exam
     from clearport.protocols import Progress, Runner
+    from clearport.runtime.older.table import OtherRuntime
     from clearport.runtime.parity import ParityReport
 
 
@@ -43,16 +45,19 @@ def verify_bundle(
     threads: int = 1,
     signed_by: Path | None = None,
     signature: Path | None = None,
+    runtimes: tuple[str, ...] = (),
 ) -> list[Check]:
     """Every checksum, then the network itself and every artifact by each runtime here, against the golden pictures.
 
     A check that cannot be made here has ``passed`` None and says why. Artifacts whose files are not as they were
     written are not run. ``signed_by`` is the public key of whoever must have signed it, ``signature`` where the
-    signature lies if not in the bundle.
+    signature lies if not in the bundle. ``runtimes`` names other runtimes (``runtime/older/table.py``) by which
+    artifacts are run, too.
 
     Raises:
-        BadInput: there is no bundle, or the key cannot be used.
+        BadInput: there is no bundle, the key cannot be used, or a runtime is not set up.
     """
+    others = known(runtimes)
     if signature is not None and signed_by is None:
         raise BadInput(f"{signature}: use --signed-by PUBLIC_KEY to say whose signature it must be")
     progress("checking checksums", 0, 0)
@@ -75,6 +80,11 @@ def verify_bundle(
             checks.append(Check("golden", False, "not run: its file was changed", group=record.key))
         else:
             jobs.append(partial(check_artifact, bundle, record, threads))
+            jobs += [
+                partial(check_elsewhere, bundle, record, each, threads)
+                for each in others
+                if each.target == record.target
+            ]
     width = min(workers(threads), MOST_WORKERS)
     found = side_by_side(jobs, width, lambda done, total: progress("running artifacts", done, total))
     return checks + [check for part in found for check in part]
@@ -134,6 +144,26 @@ def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int) -> list
     return checks or [Check("golden", None, f"clearport has no runner for {record.target} files", group=record.key)]
 
 
+def check_elsewhere(bundle: Bundle, record: ArtifactRecord, other: OtherRuntime, threads: int) -> list[Check]:
+    """An artifact by a runtime of another environment, on every golden picture."""
+    name = f"golden by {other.name}"
+    if other.leaves_out is not None and record.path.endswith(other.leaves_out[0]):
+        return [Check(name, None, other.leaves_out[1], group=record.key)]
+    began, artifact = time.monotonic(), bundle.artifact(record)
+    try:
+        exams = exams_of(bundle, record)
+        outputs = run_elsewhere(other, artifact, [exam.sample for exam in exams], threads)
+    except problems.UNEXPECTED as error:
+        said = problems.told(error, f"running {record.key} by {other.name}")
+        return [Check(name, False, said, time.monotonic() - began, record.key)]
+    seconds = (time.monotonic() - began) / max(1, len(exams))
+    method = f"ran on {other.title} ({other.about})"
+    return [
+        _check(exam, exam.judge(output, artifact, method), other.name, method, seconds, record.key)
+        for exam, output in zip(exams, outputs, strict=True)
+    ]
+
+
 def _checks(bundle: Bundle, record: ArtifactRecord, runner: Runner, exams: Sequence[Exam], threads: int) -> list[Check]:
     began = time.monotonic()
     name = f"golden by {runner.name}"
@@ -142,7 +172,7 @@ def _checks(bundle: Bundle, record: ArtifactRecord, runner: Runner, exams: Seque
         outputs = run_each(runner.name, artifact, [exam.sample for exam in exams], threads)
         seconds = (time.monotonic() - began) / len(exams)
         checks = [
-            _check(exam, exam.judge(output, artifact, runner.method), runner, seconds, record.key)
+            _check(exam, exam.judge(output, artifact, runner.method), runner.name, runner.method, seconds, record.key)
             for exam, output in zip(exams, outputs, strict=True)
         ]
         again = any(contradicts(fresh, record.replays) for fresh in replays_of(runner, exams, outputs, threads))
@@ -154,14 +184,14 @@ def _checks(bundle: Bundle, record: ArtifactRecord, runner: Runner, exams: Seque
         return [Check(name, False, message, time.monotonic() - began, record.key)]
 
 
-def _check(exam: Exam, reports: Sequence[ParityReport], runner: Runner, seconds: float, key: str) -> Check:
-    name = f"golden by {runner.name}" if exam.name == PHOTO else f"golden {exam.name} by {runner.name}"
+def _check(exam: Exam, reports: Sequence[ParityReport], by: str, method: str, seconds: float, key: str) -> Check:
+    name = f"golden by {by}" if exam.name == PHOTO else f"golden {exam.name} by {by}"
     failures = [f"{_compared(report)}: {failure}" for report in reports for failure in report.failures]
     if failures:
         return Check(name, False, "; ".join(failures), seconds, key)
     told = "; ".join(f"{_compared(report)} {_figures(report)}" for report in reports)
     remark = f"; {exam.remark}" if exam.remark else ""
-    return Check(name, True, f"{runner.method}: {told}{remark}", seconds, key)
+    return Check(name, True, f"{method}: {told}{remark}", seconds, key)
 
 
 def _compared(report: ParityReport) -> str:

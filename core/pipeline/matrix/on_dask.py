@@ -66,7 +66,7 @@ class Dask:
             for key, job in jobs.items():
                 watch.started(job)
                 futures[client.submit(remote, plain_job(job), _packed(job), key, key=f"clearport-{key}")] = key
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=client.loop):
                 key = futures[future]
                 yield key, _received(future, jobs[key], key, cache)
 

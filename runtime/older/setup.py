@@ -1,0 +1,80 @@
+"""Sets up the environments of other runtimes, each in a folder of its own.
+
+    python -m clearport.runtime.older.setup                      # all of them
+    python -m clearport.runtime.older.setup onnxruntime-1.17     # this one
+    python -m clearport.runtime.older.setup --python python3.11 tflite-runtime-2.14     # with another Python
+
+They lie in ``CLEARPORT_RUNTIMES``, or else in ``~/.local/share/clearport/runtimes``. What is complete stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from clearport.errors import BadInput
+from clearport.runtime.older.table import READY, RUNTIMES, OtherRuntime, home
+
+
+def set_up(runtime: OtherRuntime, python: str) -> None:
+    """Make the environment of a runtime, unless it is complete; one that was not finished is made anew.
+
+    Raises:
+        BadInput: there is no such Python, or no package for it.
+    """
+    if runtime.ready:
+        return
+    place = home() / runtime.name
+    if place.exists() and not (place / "pyvenv.cfg").is_file():
+        raise BadInput(f"{place}: it is no Python environment, and is left alone; move it away")
+    shutil.rmtree(place, ignore_errors=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _run([python, "-m", "venv", str(place)], runtime, python)
+    _run([str(runtime.python), "-m", "pip", "install", "--quiet", *runtime.packages], runtime, python)
+    (place / READY).write_text("\n".join(runtime.packages) + "\n", encoding="utf-8")
+
+
+def _run(line: Sequence[str], runtime: OtherRuntime, python: str) -> None:
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BadInput(f"--python {python}: it cannot be started: {error.strerror or error}") from error
+    if done.returncode:
+        last = [text for text in done.stderr.splitlines() if text.startswith("ERROR")] or [
+            "",
+            *done.stderr.splitlines(),
+        ]
+        raise BadInput(
+            f"{runtime.name}: {' '.join(line[1:3])} failed: {last[-1].strip()}; if there is no package for this "
+            "Python, name an older one: --python python3.11"
+        )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """0 if all that were asked for are there, 2 if one is not; the others are set up all the same."""
+    names = [runtime.name for runtime in RUNTIMES]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all by default")
+    parser.add_argument("--python", default=sys.executable, help="the Python that they are made with")
+    given = parser.parse_args(words)
+    unknown = sorted({*given.names} - {*names})
+    if unknown:
+        parser.error(f"unknown runtime {unknown[0]!r} (available: {', '.join(names)})")
+    failed = False
+    for runtime in RUNTIMES:
+        if given.names and runtime.name not in given.names:
+            continue
+        try:
+            set_up(runtime, given.python)
+            sys.stdout.write(f"{runtime.name}: {runtime.python}\n")
+        except BadInput as error:
+            failed = True
+            sys.stderr.write(f"error: {error}\n")
+    return 2 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

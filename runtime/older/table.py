@@ -1,0 +1,124 @@
+"""Which runtimes ``clearport verify --runtime`` knows, and where their environments lie."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearport.errors import BadInput
+
+VARIABLE = "CLEARPORT_RUNTIMES"
+READY = "clearport-ready"
+"""A file in an environment that is complete: it lists the packages."""
+
+
+@dataclass(frozen=True)
+class OtherRuntime:
+    """A runtime in an environment of its own.
+
+    Attributes:
+        name: its word on the command line, which is that of its environment's folder, too.
+        title: runtime and version.
+        about: why files are proven there.
+        target: whose files it runs.
+        packages: pinned, in the order of installation.
+        runner: of ``runtime/runners``, which runs in that environment; with ``plugin`` the name that it has there.
+        plugin: a file beside this one that defines the runner.
+        leaves_out: suffix of files that it is not promised to run, and why.
+    """
+
+    name: str
+    title: str
+    about: str
+    target: str
+    packages: tuple[str, ...]
+    runner: str
+    plugin: str = ""
+    leaves_out: tuple[str, str] | None = None
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of its environment, whether it is there or not."""
+        place = home() / self.name
+        return place / "Scripts" / "python.exe" if sys.platform == "win32" else place / "bin" / "python"
+
+    @property
+    def ready(self) -> bool:
+        """Whether its environment is complete, with these packages."""
+        mark = home() / self.name / READY
+        return mark.is_file() and mark.read_text(encoding="utf-8").split() == list(self.packages)
+
+    @property
+    def plugin_path(self) -> Path | None:
+        """The file of its plugin."""
+        return Path(__file__).with_name(self.plugin) if self.plugin else None
+
+
+RUNTIMES = (
+    OtherRuntime(
+        "tflite-runtime-2.14",
+        "tflite-runtime 2.14.0",
+        "the last TensorFlow Lite under its old name, of 2023, which boards still have",
+        "tflite",
+        ("numpy==1.26.4", "tflite-runtime==2.14.0"),
+        "tflite-runtime",
+        "tflite_runtime.py",
+    ),
+    OtherRuntime(
+        "tensorflow-2.21",
+        "TensorFlow 2.21.0",
+        "TensorFlow's own interpreter",
+        "tflite",
+        ("tensorflow-cpu==2.21.0",),
+        "tensorflow",
+    ),
+    OtherRuntime(
+        "onnxruntime-1.17",
+        "ONNX Runtime 1.17.3",
+        "the oldest that clearport's .onnx files are made for, of 2024",
+        "onnxruntime",
+        ("numpy==1.26.4", "onnxruntime==1.17.3"),
+        "onnxruntime",
+        leaves_out=(".ort", "an .ort file is for the version that wrote it, and later ones; take the .onnx file"),
+    ),
+    OtherRuntime(
+        "openvino-2024",
+        "OpenVINO 2024.6.0",
+        "the last OpenVINO of 2024",
+        "openvino",
+        ("numpy==1.26.4", "openvino==2024.6.0"),
+        "openvino",
+    ),
+)
+
+
+def home() -> Path:
+    """The folder of the environments: ``CLEARPORT_RUNTIMES``, else ``runtimes`` among the user's data."""
+    named = os.environ.get(VARIABLE, "")
+    if named:
+        return Path(named).absolute()
+    data = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(data) if Path(data).is_absolute() else Path("~/.local/share").expanduser()) / "clearport" / "runtimes"
+
+
+def known(names: tuple[str, ...]) -> list[OtherRuntime]:
+    """The runtimes of these names, ``all`` being every one that is set up.
+
+    Raises:
+        BadInput: there is none of a name, or its environment is not set up.
+    """
+    found: list[OtherRuntime] = []
+    for name in names:
+        fitting = [each for each in RUNTIMES if name in {each.name, "all"}]
+        if not fitting:
+            raise BadInput(f"--runtime {name!r}: expected one of {', '.join(each.name for each in RUNTIMES)}, or all")
+        chosen = [each for each in fitting if each.ready]
+        if not chosen:
+            raise BadInput(
+                f"--runtime {name}: not set up in {home()} ({VARIABLE}); python -m clearport.runtime.older.setup "
+                f"{'' if name == 'all' else name}".rstrip()
+            )
+        found += [each for each in chosen if each not in found]
+    return found
