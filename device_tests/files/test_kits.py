@@ -17,7 +17,7 @@ from clearport.errors import BadInput
 from clearport.pipeline.kit import KitMade, KitRequest, write_kit
 from device_tests.conftest import called
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / "runtime" / "web" / "node_modules"
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ on this machine")
 needs_node = pytest.mark.skipif(
