@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from clearport.base import Array, Artifact, Graph, Options, Paper, Precision, Skipped, Task, TensorSpec
-    from clearport.quantized import QuantizedGraph
+    from clearport.base import Array, Artifact, Options, Paper, Precision, Skipped, Task, TensorSpec
+    from clearport.quantized import TargetGraph
 
 
 class Described(Protocol):
@@ -52,13 +52,8 @@ class Target(Protocol):
     requires: tuple[str, ...]
     """Distribution names that must be importable, and the extra that brings them is ``name``."""
 
-    def lower(
-        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
-    ) -> Sequence[Artifact | Skipped]:
+    def lower(self, form: TargetGraph, options: Options, folder: Path) -> Sequence[Artifact | Skipped]:
         """Write the artifacts of one precision into ``folder``; several when there are variants.
-
-        ``quantized`` is given for ``int8``, and for ``int8-weights``: there its table holds weights alone, which lie on
-        their grids, and everything that is computed is float.
 
         Raises:
             UnsupportedOperator: the graph holds an operator that the target cannot express.

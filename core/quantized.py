@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from clearport.base import Graph
+    from clearport.base import Graph, Precision
 
 
 @dataclass(frozen=True)
@@ -66,3 +66,19 @@ class QuantizedGraph:
 
     graph: Graph
     table: ScaleTable
+
+
+@dataclass(frozen=True)
+class TargetGraph:
+    """What a target writes: one graph in one precision.
+
+    Attributes:
+        graph: the graph of the file, whose inputs and outputs are the file's.
+        table: how its values are quantized; None: all are float. For ``int8-weights`` it holds weights alone, which
+            lie on their grids, and everything that is computed is float.
+        precision: of the file.
+    """
+
+    graph: Graph
+    table: ScaleTable | None
+    precision: Precision

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from clearport.base import Artifact, Graph, Options, Size
+from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.pictures.images import load_rgb
 from clearport.quantized import QuantizedGraph
@@ -85,7 +86,7 @@ def ncnet(request: pytest.FixtureRequest) -> Network:
 
 def lowered(ncnet: Network, precision: Precision, variant: str, folder: Path) -> Artifact:
     form = ncnet.rounded if precision == "int8-weights" else ncnet.quantized
-    made = TARGETS.get("coreml").lower(ncnet.graph, form, precision, Options(), folder)[VARIANTS[variant]]
+    made = TARGETS.get("coreml").lower(target_graph(ncnet.graph, form, precision), Options(), folder)[VARIANTS[variant]]
     assert isinstance(made, Artifact)
     return made
 

@@ -14,6 +14,7 @@ import onnx_ir as ir
 import pytest
 
 from clearport.base import Artifact, Graph, Options, Size, TensorSpec
+from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.models import samples
 from clearport.pictures.images import load_rgb
@@ -104,7 +105,7 @@ def test_every_target_computes_the_float_part_in_float(mixed: Mixed, target: str
     runner = RUNNERS.get(RUNNER_OF[target])
     if missing((*TARGETS.get(target).requires, *runner.requires)):
         pytest.skip(f"{target} or {runner.name} is not installed")
-    made = TARGETS.get(target).lower(mixed.graph, mixed.quantized, "int8", Options(SIZE), tmp_path)
+    made = TARGETS.get(target).lower(target_graph(mixed.graph, mixed.quantized, "int8"), Options(SIZE), tmp_path)
     (artifact,) = (a for a in made if isinstance(a, Artifact) and a.variant == variant)
     source, result = artifact.inputs[0], artifact.outputs[0]
     session = runner.open(artifact.path, 1, {})

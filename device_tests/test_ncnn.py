@@ -10,6 +10,7 @@ import torch
 
 from clearport.base import Artifact, ModelSpec, Options, Precision, Size
 from clearport.export.from_torch import export_graph
+from clearport.export.written import target_graph
 from clearport.models import samples
 from clearport.pictures.images import load_rgb
 from clearport.registry import NETWORKS, RUNNERS, TARGETS, missing
@@ -57,7 +58,9 @@ def test_both_precisions_are_what_pytorch_gives(name: str, tmp_path: Path) -> No
         reference = Reference.of("PyTorch fp32", module(torch.from_numpy(image)).numpy(), graph.output)
     precisions: tuple[Precision, ...] = ("fp32", "fp16")
     for precision in precisions:
-        (artifact,) = TARGETS.get("ncnn").lower(graph, None, precision, Options(Size(side, side)), tmp_path)
+        (artifact,) = TARGETS.get("ncnn").lower(
+            target_graph(graph, None, precision), Options(Size(side, side)), tmp_path
+        )
         assert isinstance(artifact, Artifact)
         report = proof(artifact, image, reference)
         assert report.passed, (precision, report.failures)
@@ -69,7 +72,7 @@ def test_a_file_of_free_size_runs_at_any_size(tmp_path: Path) -> None:
     spec = NETWORKS.get("rlfn")
     module = fresh(spec)
     graph = export_graph(module, spec, spec.default_scale, None)
-    (artifact,) = TARGETS.get("ncnn").lower(graph, None, "fp32", Options(None), tmp_path)
+    (artifact,) = TARGETS.get("ncnn").lower(target_graph(graph, None, "fp32"), Options(None), tmp_path)
     assert artifact.inputs[0].dynamic
     for height, width in ((40, 56), (33, 47)):
         picture = np.ascontiguousarray(load_rgb(samples.golden())[:height, :width])

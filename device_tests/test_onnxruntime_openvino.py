@@ -15,6 +15,7 @@ import pytest
 from clearport.base import Artifact, Graph, Options, Size
 from clearport.errors import RuntimeFailure
 from clearport.export.from_torch import export_graph
+from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.models import samples, weights
 from clearport.pictures.images import load_rgb
@@ -85,7 +86,7 @@ def prepared(size: Size | None, folder: Path) -> Network:
 def lowered(ncnet: Network, target: str, precision: Precision, variant: str, folder: Path) -> Artifact:
     if missing(TARGETS.get(target).requires):
         pytest.skip(f"{target} is not installed")
-    made = TARGETS.get(target).lower(ncnet.graph, ncnet.quantized, precision, Options(size=SIZE), folder)
+    made = TARGETS.get(target).lower(target_graph(ncnet.graph, ncnet.quantized, precision), Options(size=SIZE), folder)
     (artifact,) = (a for a in made if isinstance(a, Artifact) and a.variant == variant)
     return artifact
 

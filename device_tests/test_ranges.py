@@ -11,7 +11,7 @@ from torch import nn
 
 from clearport.base import Artifact, Graph, IODType, ModelSpec, Options, Paper, Precision, Size
 from clearport.export.from_torch import export_graph
-from clearport.export.written import written
+from clearport.export.written import target_graph
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantized import QuantizedGraph
 from clearport.registry import RUNNERS, TARGETS
@@ -83,7 +83,9 @@ def test_every_file_gives_the_network_s_picture(network, photo, target: str, io:
     for precision in _precisions(target):
         if io != "uint8" and precision != "int8":
             continue
-        for artifact in TARGETS.get(target).lower(graph, quantized, precision, Options(SIZE, io), tmp_path):
+        for artifact in TARGETS.get(target).lower(
+            target_graph(graph, quantized, precision), Options(SIZE, io), tmp_path
+        ):
             assert isinstance(artifact, Artifact), artifact
             for runner, obstacle in runners_of(target):
                 if obstacle is None and runner.name in IN_PROCESS:
@@ -97,9 +99,9 @@ def test_a_file_s_contract_is_that_of_the_graph_in_it(network, tmp_path: Path) -
     graph, quantized, _ = network
     for target in TARGETS.names():
         for precision in _precisions(target):
-            form, _ = written(graph, quantized, precision)
-            for artifact in TARGETS.get(target).lower(graph, quantized, precision, Options(SIZE, "float32"), tmp_path):
+            form = target_graph(graph, quantized, precision)
+            for artifact in TARGETS.get(target).lower(form, Options(SIZE, "float32"), tmp_path):
                 if artifact.variant == "image":
                     continue
-                assert [s.value_range for s in artifact.inputs] == [form.input.value_range], artifact.key
-                assert [s.value_range for s in artifact.outputs] == [form.output.value_range], artifact.key
+                assert [s.value_range for s in artifact.inputs] == [form.graph.input.value_range], artifact.key
+                assert [s.value_range for s in artifact.outputs] == [form.graph.output.value_range], artifact.key

@@ -15,6 +15,7 @@ import pytest
 
 from clearport.base import Artifact, Graph, Options, Size
 from clearport.errors import RuntimeFailure
+from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.operators import sizes as graph_sizes
 from clearport.pictures.images import load_rgb
@@ -65,7 +66,7 @@ class Network:
     qdq: parity.Reference
 
     def artifact(self, precision: Precision, io: IODType, folder: Path, size: Size | None = SIZE) -> Artifact:
-        (artifact,) = TARGET.lower(self.graph, self.quantized, precision, Options(size, io), folder)
+        (artifact,) = TARGET.lower(target_graph(self.graph, self.quantized, precision), Options(size, io), folder)
         assert isinstance(artifact, Artifact)
         return artifact
 
@@ -207,7 +208,7 @@ def test_int8_is_nearer_to_the_float_network_than_the_files_of_its_authors(share
     size = Size(*photo.shape[:2])
     graph = export_graph(module, spec, 3, size)
     quantized = quantize(graph, [load_rgb(path) for path in samples.calibration()])
-    (artifact,) = TARGET.lower(graph, quantized, "int8", Options(size, "uint8"), tmp_path)
+    (artifact,) = TARGET.lower(target_graph(graph, quantized, "int8"), Options(size, "uint8"), tmp_path)
     assert isinstance(artifact, Artifact)
     wanted = pixels.to_image(_torch(module, graph, photo), graph.output)
     ours = psnr_db(pixels.to_image(_run(artifact, photo), artifact.outputs[0]), wanted, 0)

@@ -6,31 +6,32 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from clearport.base import TensorSpec
+from clearport.quantized import TargetGraph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clearport.base import Graph, Precision
-    from clearport.quantized import QuantizedGraph, ScaleTable
+    from clearport.quantized import QuantizedGraph
 
 _SINCE_KINDS = ("kind", "measure", "mean", "std")
 """Fields that are left out where they say no more than that a tensor is a picture."""
 
 
-def written(graph: Graph, quantized: QuantizedGraph | None, precision: Precision) -> tuple[Graph, ScaleTable | None]:
-    """The graph to write, and how its values are quantized.
+def target_graph(graph: Graph, quantized: QuantizedGraph | None, precision: Precision) -> TargetGraph:
+    """What a target writes of a float graph and its quantized form.
 
-    An int8 graph may count from another black than the float one does (``quantize.ends``), so that targets must take
-    the contract of their file from here.
+    An int8 graph may count from another black than the float one does (``quantize.ends``), so that the contract of a
+    file is that of this graph.
 
     Raises:
         ValueError: the precision needs the quantized graph, and there is none.
     """
     if precision in {"fp32", "fp16"}:
-        return graph, None
+        return TargetGraph(graph, None, precision)
     if quantized is None:
         raise ValueError(f"{precision} files are written from the quantized graph")
-    return quantized.graph, quantized.table
+    return TargetGraph(quantized.graph, quantized.table, precision)
 
 
 def described(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from clearport.bundle.folder import Bundle
 from clearport.disk.files import digest, write_bytes
 from clearport.errors import BadInput
 from clearport.export.onnxruntime.target import onnx_form
+from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.models import samples
 from clearport.models.data.layouts import inputs_of
@@ -144,7 +145,7 @@ def _quantized(
 ) -> QuantizedGraph:
     """The int8 form; its scale table and its reference model are written."""
     quantized = _quantize(plan, graph, photos, isolated, progress)
-    reference = graphs.to_bytes(onnx_form(graph, quantized, "int8", Options(io="float32"))[0])
+    reference = graphs.to_bytes(onnx_form(target_graph(graph, quantized, "int8"), Options(io="float32"))[0])
     table.save(folder / SCALES, quantized.table)
     write_bytes(folder / REFERENCE, reference)
     return quantized

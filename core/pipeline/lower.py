@@ -9,6 +9,7 @@ from clearport import problems
 from clearport.base import Artifact, Skipped
 from clearport.disk.files import files_below
 from clearport.errors import BadInput, UnsupportedOperator
+from clearport.export.written import target_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ def lower(
     place = folder / cell.target.name
     place.mkdir(exist_ok=True)
     before = set(files_below(place))
-    made = _guarded(cell, lambda: cell.target.lower(graph, quantized, cell.precision, options, place))
+    made = _guarded(cell, lambda: cell.target.lower(target_graph(graph, quantized, cell.precision), options, place))
     if not any(isinstance(each, Artifact) for each in made):
         remove_new(place, before)
     return made

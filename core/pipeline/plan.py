@@ -87,7 +87,7 @@ def _fitting(cells: tuple[Cell, ...], traits: Traits) -> tuple[tuple[Cell, ...],
 
 
 def _size(request: ExportRequest, source: Source) -> Size | None:
-    from clearport.export.from_torch import check_size
+    from clearport.export.trial_sizes import check_size
 
     traits, size = source.traits, request.size
     if size == "own":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from clearport.base import Artifact, Options, Size
 from clearport.disk.files import write_bytes
 from clearport.export.onnxruntime.target import onnx_form
+from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.operators import sizes
 from clearport.pipeline.criteria import PHOTO, PROBE
@@ -103,7 +104,9 @@ def _goldens(plan: Plan, made: Made, form: QuantizedGraph | None, size: Size, fo
     reference = None
     if form is not None:
         path = folder / "reference_qdq.onnx"
-        write_bytes(path, graphs.to_bytes(onnx_form(made.graph, form, "int8", Options(size, "float32"))[0]))
+        write_bytes(
+            path, graphs.to_bytes(onnx_form(target_graph(made.graph, form, "int8"), Options(size, "float32"))[0])
+        )
         reference = network_artifact(path, form.graph.inputs, form.graph.outputs)
     pictures = {PHOTO: golden_picture(plan.source.traits.task, size), PROBE: probe_picture(size)}
     return make_goldens(pictures, made.graph, made.network, reference, plan.request.threads)

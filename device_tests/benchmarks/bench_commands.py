@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from clearport.base import Options, Size
 from clearport.export.from_torch import export_graph
+from clearport.export.written import target_graph
 from clearport.models import samples, weights
 from clearport.models.networks.super_resolution.ncnet import SPEC
 from clearport.pictures.images import load_rgb
@@ -75,7 +76,7 @@ def _emission(folder: Path) -> Callable[[], object]:
     graph = export_graph(weights.load(SPEC, 3).module, SPEC, 3, size)
     quantized = quantize(graph, [load_rgb(path) for path in samples.calibration()])
     target = TARGETS.get("tflite")
-    return lambda: target.lower(graph, quantized, "int8", Options(size), folder)
+    return lambda: target.lower(target_graph(graph, quantized, "int8"), Options(size), folder)
 
 
 if __name__ == "__main__":

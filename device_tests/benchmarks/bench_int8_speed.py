@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from clearport.base import Artifact, Options, Size
 from clearport.export.from_torch import export_graph
+from clearport.export.written import target_graph
 from clearport.models import samples, weights
 from clearport.models.networks.super_resolution.ncnet import SPEC
 from clearport.pictures.images import load_rgb
@@ -82,7 +83,9 @@ def _benchmark(size: Size, path: Path | None, plan: latency.LatencyPlan, folder:
 def _files(graph: Graph, quantized: QuantizedGraph, size: Size, folder: Path) -> Iterator[Artifact]:
     for target in BARS:
         for precision in ("fp32", "int8"):
-            for made in TARGETS.get(target).lower(graph, quantized, precision, Options(size), folder / target):
+            for made in TARGETS.get(target).lower(
+                target_graph(graph, quantized, precision), Options(size), folder / target
+            ):
                 assert isinstance(made, Artifact)
                 yield made
 

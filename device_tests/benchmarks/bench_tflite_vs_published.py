@@ -26,6 +26,7 @@ from clearport.disk.files import digest
 from clearport.errors import BadInput, RuntimeFailure
 from clearport.export.from_torch import export_graph
 from clearport.export.tflite import target as to_tflite
+from clearport.export.written import target_graph
 from clearport.models import samples, weights
 from clearport.models.metrics import psnr_db
 from clearport.models.networks.super_resolution.ncnet import SPEC
@@ -86,7 +87,9 @@ def _ours(network: torch.nn.Module, folder: Path) -> dict[str, Artifact]:
     quantized = quantize(graph, [load_rgb(path) for path in samples.calibration()])
     files: dict[str, Artifact] = {}
     for kind in KINDS:
-        (files[kind],) = to_tflite.TARGET.lower(graph, quantized, "int8", Options(SIZE, kind), folder / kind)
+        (files[kind],) = to_tflite.TARGET.lower(
+            target_graph(graph, quantized, "int8"), Options(SIZE, kind), folder / kind
+        )
     return files
 
 

@@ -22,9 +22,9 @@ from clearport.export.coreai import beta
 from clearport.export.coreai.lowering import COMPUTE
 from clearport.export.coreai.program import Plan, convert
 from clearport.export.coreml.fp32_fallback import choose
-from clearport.export.written import described, written
+from clearport.export.written import described
 from clearport.graph import shapes
-from clearport.quantized import QuantizedGraph
+from clearport.quantized import TargetGraph
 from clearport.registry import installed_versions, missing
 
 _WORDS: dict[Precision, str] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8 weights and activations"}
@@ -43,9 +43,7 @@ class CoreAI:
         """Why this system cannot have what ``requires`` names, or None."""
         return beta.unusable()
 
-    def lower(
-        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
-    ) -> Sequence[Artifact | Skipped]:
+    def lower(self, form: TargetGraph, options: Options, folder: Path) -> Sequence[Artifact | Skipped]:
         """Write ``<network>_x<scale>_<precision>.aimodel/``.
 
         Raises:
@@ -55,12 +53,11 @@ class CoreAI:
         """
         if missing(self.requires):
             raise NotInstalled(missing(self.requires)[0], self.name)
-        if precision not in self.precisions:
-            return [Skipped(f"{self.name}/{precision}", f"Core AI is written as {', '.join(self.precisions)}")]
-        _check_size(graph, options)
-        body, table = written(graph, quantized, precision)
-        fallback = choose(graph).names if COMPUTE[precision] is np.float16 else frozenset[str]()
-        return [_lower(Plan(body, precision, options.io, table, fallback), folder)]
+        if form.precision not in self.precisions:
+            return [Skipped(f"{self.name}/{form.precision}", f"Core AI is written as {', '.join(self.precisions)}")]
+        _check_size(form.graph, options)
+        fallback = choose(form.graph).names if COMPUTE[form.precision] is np.float16 else frozenset[str]()
+        return [_lower(Plan(form.graph, form.precision, options.io, form.table, fallback), folder)]
 
 
 def _lower(plan: Plan, folder: Path) -> Artifact:

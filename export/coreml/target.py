@@ -16,16 +16,15 @@ from typing import get_args
 import numpy as np
 
 import clearport
-from clearport.base import Artifact, Graph, Options, Precision, Skipped, TensorSpec, scale_word
+from clearport.base import Artifact, Options, Precision, Skipped, TensorSpec, scale_word
 from clearport.disk.files import digest
 from clearport.export.coreml.fp32_fallback import NOTHING, choose
 from clearport.export.coreml.lowering import COMPUTE
 from clearport.export.coreml.package import Description, write
 from clearport.export.coreml.program import LARGEST, SMALLEST, Plan, Variant, convert
 from clearport.export.passes.plain import ranks, sampling
-from clearport.export.written import written
 from clearport.graph import nodes as graphs
-from clearport.quantized import QuantizedGraph
+from clearport.quantized import TargetGraph
 from clearport.registry import installed_versions
 
 FLOAT32_KEY = "clearport.float32_operators"
@@ -50,9 +49,7 @@ class CoreML:
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-weights")
     requires: tuple[str, ...] = ("coremltools",)
 
-    def lower(
-        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
-    ) -> Sequence[Artifact | Skipped]:
+    def lower(self, form: TargetGraph, options: Options, folder: Path) -> Sequence[Artifact | Skipped]:
         """Write both variants of one precision: ``<network>_x<scale>_<precision>_<tensor|image>.mlpackage``.
 
         The tensor variant has float32 inputs and outputs, pictures as (1, C, H, W) in the network's range. The image
@@ -65,9 +62,8 @@ class CoreML:
             BadInput: the folder cannot be written.
         """
         del options  # the size is the graph's; the ends have Core ML's own two types
-        fallback = choose(graph) if COMPUTE[precision] is np.float16 else NOTHING
-        body, table = written(graph, quantized, precision)
-        plans = [Plan(body, precision, v, table, fallback) for v in get_args(Variant)]
+        fallback = choose(form.graph) if COMPUTE[form.precision] is np.float16 else NOTHING
+        plans = [Plan(form.graph, form.precision, v, form.table, fallback) for v in get_args(Variant)]
         return [_lower(plan, folder) if plan.possible else _without_pictures(plan) for plan in plans]
 
 

@@ -22,11 +22,11 @@ from clearport.disk.files import atomic_path, digest
 from clearport.errors import BadInput, NotInstalled
 from clearport.export.written import described
 from clearport.graph import shapes
+from clearport.quantized import TargetGraph
 from clearport.registry import installed_versions, missing
 
 if TYPE_CHECKING:
     from clearport.base import Graph
-    from clearport.quantized import QuantizedGraph
 
 _NO_INT8 = (
     "ncnn's int8 kernels have scales without a zero point: a picture of 0..255 would have 127 levels there, and the "
@@ -42,9 +42,7 @@ class NcnnTarget:
     precisions: tuple[Precision, ...] = ("fp32", "fp16")
     requires = ("ncnn",)  # to write needs nothing, to prove does: what is not proven is not shipped
 
-    def lower(
-        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
-    ) -> Sequence[Artifact | Skipped]:
+    def lower(self, form: TargetGraph, options: Options, folder: Path) -> Sequence[Artifact | Skipped]:
         """Write ``<network>_x<scale>_<precision>.ncnn/``.
 
         Raises:
@@ -52,7 +50,7 @@ class NcnnTarget:
             BadInput: the graph was made for another size than ``options.size``.
             NotInstalled: ncnn is missing.
         """
-        del quantized
+        graph, precision = form.graph, form.precision
         if missing(self.requires):
             raise NotInstalled(missing(self.requires)[0], self.name)
         if precision not in self.precisions:

@@ -21,16 +21,15 @@ from typing import TYPE_CHECKING, Literal
 
 from clearport.base import Artifact, Options, Precision, Skipped
 from clearport.disk.files import digest, write_bytes
-from clearport.export.written import described, written
+from clearport.export.written import described
 from clearport.graph import nodes as graphs
-from clearport.quantized import QuantizedGraph
+from clearport.quantized import QuantizedGraph, ScaleTable, TargetGraph
 from clearport.registry import installed_versions
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from clearport.base import Graph, TensorSpec
-    from clearport.quantized import ScaleTable
+    from clearport.base import TensorSpec
 
     Specs = tuple[TensorSpec, ...]
 
@@ -54,15 +53,14 @@ class OnnxRuntimeTarget:
     precisions: tuple[Precision, ...] = ("fp32", "int8")
     requires = ("onnxruntime", "onnx", "onnx_ir")
 
-    def lower(
-        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
-    ) -> Sequence[Artifact | Skipped]:
+    def lower(self, form: TargetGraph, options: Options, folder: Path) -> Sequence[Artifact | Skipped]:
         """Write ``<network>_x<scale>_<precision>.onnx`` and ``<network>_x<scale>_<precision>_ort.ort``."""
+        precision = form.precision
         if precision not in self.precisions:
             return [Skipped(f"{self.name}/{precision}", f"ONNX Runtime's CPU runs {' and '.join(self.precisions)}")]
-        model, inputs, outputs = onnx_form(graph, quantized, precision, options)
+        model, inputs, outputs = onnx_form(form, options)
         data = graphs.to_bytes(model)
-        stem = f"{graph.stem}_{precision}"
+        stem = f"{form.graph.stem}_{precision}"
         versions = {name: found for name, found in installed_versions(self.requires).items() if found}
         files = (("", folder / f"{stem}.onnx", data), ("ort", folder / f"{stem}_ort.ort", ort_bytes(data)))
         artifacts = []
@@ -72,23 +70,21 @@ class OnnxRuntimeTarget:
         return artifacts
 
 
-def onnx_form(
-    graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options
-) -> tuple[ir.Model, Specs, Specs]:
+def onnx_form(form: TargetGraph, options: Options) -> tuple[ir.Model, Specs, Specs]:
     """The ONNX model of a precision, and what its inputs and outputs are; the model is a copy that may be edited.
 
     int8 is the QDQ form with uint8 activations; every other precision the float graph. What is no picture is float32 at
     the ends.
     """
-    form, table = written(graph, quantized, precision)
-    inputs, outputs = form.inputs, form.outputs
+    graph, table = form.graph, form.table
+    inputs, outputs = graph.inputs, graph.outputs
     if table is None:
-        model = form.model.clone()
+        model = graph.model.clone()
     else:
         from clearport.quantize.qdq import to_qdq
 
         io: Literal["uint8", "float32"] = "float32" if options.io == "float32" else "uint8"
-        model = to_qdq(QuantizedGraph(form, table), "uint8", io)
+        model = to_qdq(QuantizedGraph(graph, table), "uint8", io)
         if io == "uint8":
             inputs, outputs = (tuple(_pixels(spec, table) for spec in specs) for specs in (inputs, outputs))
     model.metadata_props[CONTRACT_KEY] = json.dumps(described(inputs, outputs), sort_keys=True)

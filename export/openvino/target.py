@@ -29,11 +29,11 @@ from clearport.export.openvino.forms import rewritten
 from clearport.export.passes.plain import sampling
 from clearport.graph import nodes as graphs
 from clearport.operators import table
+from clearport.quantized import TargetGraph
 from clearport.registry import installed_versions, missing
 
 if TYPE_CHECKING:
     from clearport.base import Graph
-    from clearport.quantized import QuantizedGraph
 
 _PLUMBING = frozenset({"Constant", "Convert", "FakeQuantize", "Parameter", "Result"})
 """What gives numbers that it was given, and is no operator of a network."""
@@ -52,9 +52,7 @@ class OpenVinoTarget:
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8")
     requires = ("openvino",)
 
-    def lower(
-        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
-    ) -> Sequence[Artifact | Skipped]:
+    def lower(self, form: TargetGraph, options: Options, folder: Path) -> Sequence[Artifact | Skipped]:
         """Write ``<network>_x<scale>_<precision>.openvino/``.
 
         Raises:
@@ -63,12 +61,11 @@ class OpenVinoTarget:
         """
         if missing(self.requires):
             raise NotInstalled(missing(self.requires)[0], self.name)
+        precision = form.precision
         if precision not in self.precisions:
             return [Skipped(f"{self.name}/{precision}", f"OpenVINO is written as {', '.join(self.precisions)}")]
-        graph = sampling.run(graph, deep_only=True)
-        if quantized is not None:
-            quantized = replace(quantized, graph=sampling.run(quantized.graph, deep_only=True))
-        model, inputs, outputs = onnx_form(graph, quantized, precision, options)
+        graph = sampling.run(form.graph, deep_only=True)
+        model, inputs, outputs = onnx_form(replace(form, graph=graph), options)
         stem = f"{graph.stem}_{precision}"
         path = folder / f"{stem}.openvino"
         with atomic_path(path) as temporary:

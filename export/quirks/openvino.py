@@ -119,7 +119,7 @@ LOST_ROUNDING = Quirk(
     "int8: an addition, subtraction or factor behind a convolution that is quantized, computed in the same kernel",
     "what the convolution gives is clipped and not rounded: a fifth of the values a step off, up to 8 steps",
     "rewritten",
-    "to_openvino._keep_roundings",
+    "export/openvino/target.py: _keep_roundings",
 )
 BRAIN_FLOAT = Quirk(
     "bfloat16 by default",

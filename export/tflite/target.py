@@ -20,16 +20,15 @@ from clearport.base import Artifact, Options, Precision, Skipped
 from clearport.disk.files import digest, write_bytes
 from clearport.errors import BadInput, NotInstalled
 from clearport.export.passes.plain import ranks, sampling
-from clearport.export.written import written
 from clearport.graph import shapes
 from clearport.operators import sizes as graph_sizes
+from clearport.quantized import TargetGraph
 from clearport.registry import installed_versions, missing
 
 if TYPE_CHECKING:
     from clearport.base import Graph, Size, TensorSpec
     from clearport.export.tflite.lower import Lowering
     from clearport.export.tflite.tensors import Tensor
-    from clearport.quantized import QuantizedGraph
 
     Specs = tuple[TensorSpec, ...]
 
@@ -42,9 +41,7 @@ class TfliteTarget:
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8")
     requires = ("ai-edge-litert", "flatbuffers")
 
-    def lower(
-        self, graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options, folder: Path
-    ) -> Sequence[Artifact | Skipped]:
+    def lower(self, form: TargetGraph, options: Options, folder: Path) -> Sequence[Artifact | Skipped]:
         """Write ``<network>_x<scale>_<precision>.tflite``.
 
         Raises:
@@ -54,24 +51,22 @@ class TfliteTarget:
         """
         if missing(self.requires):
             raise NotInstalled(missing(self.requires)[0], self.name)
-        if precision not in self.precisions:
-            return [Skipped(f"{self.name}/{precision}", f"TFLite is written as {', '.join(self.precisions)}")]
-        data, inputs, outputs = emit(graph, quantized, precision, options)
-        path = folder / f"{graph.stem}_{precision}.tflite"
+        if form.precision not in self.precisions:
+            return [Skipped(f"{self.name}/{form.precision}", f"TFLite is written as {', '.join(self.precisions)}")]
+        data, inputs, outputs = emit(form, options)
+        path = folder / f"{form.graph.stem}_{form.precision}.tflite"
         write_bytes(path, data)
         versions = {name: found for name, found in installed_versions(self.requires).items() if found}
-        return [Artifact(self.name, precision, path, digest(path), inputs, outputs, versions)]
+        return [Artifact(self.name, form.precision, path, digest(path), inputs, outputs, versions)]
 
 
-def emit(
-    graph: Graph, quantized: QuantizedGraph | None, precision: Precision, options: Options
-) -> tuple[bytes, Specs, Specs]:
+def emit(form: TargetGraph, options: Options) -> tuple[bytes, Specs, Specs]:
     """The bytes of a .tflite file, and what its inputs and outputs are."""
     from clearport.export.tflite.lower import Lowering
 
-    graph, table = written(graph, quantized, precision)
-    size = _size(graph, options.size)
-    low = Lowering(ranks.run(sampling.run(graph)), size, table, "float16" if precision == "fp16" else "float32")
+    graph, size = form.graph, _size(form.graph, options.size)
+    half = form.precision == "fp16"
+    low = Lowering(ranks.run(sampling.run(graph)), size, form.table, "float16" if half else "float32")
     sources = [_source(low, *each, options) for each in zip(graph.inputs, low.sources, strict=True)]
     results = [_result(low, *each, options) for each in zip(graph.outputs, low.run(), strict=True)]
     inputs, outputs = (

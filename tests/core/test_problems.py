@@ -112,7 +112,7 @@ class Half:
     precisions: tuple[Precision, ...] = ("fp32",)
     requires: tuple[str, ...] = ()
 
-    def lower(self, graph: Any, quantized: Any, precision: Precision, options: Options, folder: Path) -> Sequence[Any]:
+    def lower(self, form: Any, options: Options, folder: Path) -> Sequence[Any]:
         (folder / "parts").mkdir()
         (folder / "parts" / "half.bin").write_bytes(b"half")
         self.act()

@@ -11,6 +11,7 @@ import numpy as np
 
 from clearport.base import Artifact, Graph, Options, Precision, Size
 from clearport.errors import UnsupportedOperator
+from clearport.export.written import target_graph
 from clearport.protocols import Target
 from clearport.quantized import QuantizedGraph
 from clearport.registry import TARGETS, missing
@@ -99,7 +100,7 @@ def _written(
         wide = mil_program.NOTHING if precision in {"fp32", "int8"} else to_coreml.choose(graph)
         body, table = (quantized.graph, quantized.table) if precision == "int8" and quantized else (graph, None)
         return to_coreml._lower(mil_program.Plan(body, precision, "tensor", table, wide), folder)
-    artifact = target.lower(graph, quantized, precision, options, folder)[0]
+    artifact = target.lower(target_graph(graph, quantized, precision), options, folder)[0]
     assert isinstance(artifact, Artifact)
     return artifact
 

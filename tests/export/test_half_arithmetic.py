@@ -12,6 +12,7 @@ import pytest
 from clearport.base import Artifact, Graph, Options
 from clearport.export import half_arithmetic
 from clearport.export.from_torch import export_graph
+from clearport.export.written import target_graph
 from clearport.models import weights
 from clearport.pipeline.lint.artifact import HALF_RULE, lint
 from clearport.registry import NETWORKS, TARGETS, missing
@@ -40,7 +41,7 @@ BIG, USUAL = through(1e5), through(1.0)
 def written(target: str, graph: Graph, folder: Path) -> Artifact:
     if missing(TARGETS.get(target).requires):
         pytest.skip(f"{target} is not installed")
-    artifact = TARGETS.get(target).lower(graph, None, "fp16", Options(SIZE), folder)[0]
+    artifact = TARGETS.get(target).lower(target_graph(graph, None, "fp16"), Options(SIZE), folder)[0]
     assert isinstance(artifact, Artifact)
     return artifact
 

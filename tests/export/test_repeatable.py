@@ -13,6 +13,7 @@ from torch.nn import functional
 from clearport.base import ModelSpec, Paper, Size
 from clearport.errors import BadInput
 from clearport.export import from_torch
+from clearport.export.deviations import deviations
 from clearport.models import modes
 
 IMAGE = torch.full((1, 3, 8, 8), 0.5)
@@ -147,5 +148,5 @@ class Shaky(nn.Module):
 @pytest.mark.slow
 def test_the_allowance_for_rounding_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = from_torch.export_graph(Around(nn.ReLU()).eval(), SPEC, 1, Size(16, 16))
-    found = from_torch.deviations(Shaky(), graph, SPEC, Size(16, 16))
+    found = deviations(Shaky(), graph, SPEC, Size(16, 16))
     assert all(deviation.max_abs > deviation.allowed == pytest.approx(1e-3) for deviation in found)

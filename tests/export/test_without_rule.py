@@ -8,6 +8,7 @@ import pytest
 
 from clearport.base import Options
 from clearport.errors import UnsupportedOperator
+from clearport.export.written import target_graph
 from clearport.registry import TARGETS, missing
 
 from .tflite.harness import SIZE, after_conv, build, i64, one
@@ -23,7 +24,7 @@ def test_arithmetic_on_sizes_without_a_rule_says_what_to_do(name: str, operator:
     if missing(target.requires):
         pytest.skip(f"{name} is not installed")
     with pytest.raises(UnsupportedOperator, match=f"operator {operator} .* give --size HEIGHTxWIDTH"):
-        target.lower(graph, None, "fp32", Options(None, "float32"), tmp_path)
+        target.lower(target_graph(graph, None, "fp32"), Options(None, "float32"), tmp_path)
 
 
 def test_other_operators_are_just_named(tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_other_operators_are_just_named(tmp_path: Path) -> None:
     with pytest.raises(
         UnsupportedOperator, match=r"tflite: unsupported operator Selu of layer .*: no conversion rule$"
     ):
-        TARGETS.get("tflite").lower(graph, None, "fp32", Options(SIZE, "float32"), tmp_path)
+        TARGETS.get("tflite").lower(target_graph(graph, None, "fp32"), Options(SIZE, "float32"), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["ncnn", "tflite", "coreml"])
@@ -45,5 +46,5 @@ def test_all_operators_without_a_rule_are_named_at_once(name: str, tmp_path: Pat
         "nor for Tan of 'Tan_u'; nor for Acosh of 'Acosh_restored'"
     )
     with pytest.raises(UnsupportedOperator) as caught:
-        target.lower(build(after_conv(*nodes)), None, "fp32", Options(SIZE, "float32"), tmp_path)
+        target.lower(target_graph(build(after_conv(*nodes)), None, "fp32"), Options(SIZE, "float32"), tmp_path)
     assert str(caught.value) == wanted

@@ -10,6 +10,7 @@ import numpy as np
 
 from clearport.base import Artifact, Graph, Options, Precision, Size, Skipped
 from clearport.errors import BadInput, CheckFailed
+from clearport.export.written import target_graph
 from clearport.quantized import QuantizedGraph
 from clearport.registry import TARGETS
 from clearport.runtime.usable import RUNNERS
@@ -121,7 +122,7 @@ def _written(
         wide = mil_program.NOTHING if precision in {"fp32", "int8"} else to_coreml.choose(graph)
         body, table = (quantized.graph, quantized.table) if precision == "int8" and quantized else (graph, None)
         return to_coreml._lower(mil_program.Plan(body, precision, "tensor", table, wide), folder)
-    artifact = TARGETS.get(target).lower(graph, quantized, precision, options, folder)[0]
+    artifact = TARGETS.get(target).lower(target_graph(graph, quantized, precision), options, folder)[0]
     if isinstance(artifact, Skipped):
         raise NotThere(artifact.reason)
     return artifact

@@ -15,6 +15,7 @@ from clearport.export.passes import order as passes
 from clearport.export.tflite import lint_nnapi
 from clearport.export.tflite.target import emit
 from clearport.export.tflite.versions import runtime
+from clearport.export.written import target_graph
 from clearport.operators import table
 from clearport.operators.record import Int8, Kernel, Operator, Rule
 from clearport.quantize.flow import quantize
@@ -111,7 +112,7 @@ CLOSE = {"fp32": 1e-4, "fp16": 4e-3}
 @pytest.mark.parametrize("name", ["Sinh", "Atan"])
 def test_without_its_record_an_operator_is_refused(name: str) -> None:
     with pytest.raises(UnsupportedOperator, match=f"unsupported operator {name} of layer"):
-        emit(build(GRAPHS[name]), None, "fp32", Options(SIZE, "float32"))
+        emit(target_graph(build(GRAPHS[name]), None, "fp32"), Options(SIZE, "float32"))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -150,7 +151,7 @@ def test_it_is_quantized_as_its_record_says(case: Case, tmp_path: Path) -> None:
 
 def test_the_lint_and_the_file_say_what_the_record_says(tmp_path: Path) -> None:
     with table.registered(SINH, ATAN):
-        data, _, _ = emit(build(GRAPHS["Atan"]), None, "fp32", Options(SIZE, "float32"))
+        data, _, _ = emit(target_graph(build(GRAPHS["Atan"]), None, "fp32"), Options(SIZE, "float32"))
         (tmp_path / "case.tflite").write_bytes(data)
         found = lint_nnapi.lint(tmp_path / "case.tflite")
         assert {f.op: f.api_level for f in found.findings} == {"CONV_2D": 27, "ATAN2": 31, "ADD": 27}

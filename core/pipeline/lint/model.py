@@ -17,6 +17,7 @@ from clearport import heap
 from clearport.base import Size
 from clearport.export import half_arithmetic
 from clearport.export.onnxruntime.target import onnx_form
+from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.pipeline.isolated.process import Isolated
 from clearport.pipeline.lint import attempts, network, on_chips, questions, remarks
@@ -111,7 +112,7 @@ def _float_convolutions(plan: Plan, written: Written, layers: Layers, isolated: 
     quantized = written.quantized("int8")
     if quantized is None or not any(a.key == "onnxruntime/int8" for a in written.artifacts):
         return []
-    model = onnx_form(layers.graph, quantized, "int8", plan.options)[0]
+    model = onnx_form(target_graph(layers.graph, quantized, "int8"), plan.options)[0]
     found = on_chips.float_convolutions(isolated.kernels(graphs.to_bytes(model)), quantized, layers)
     if not found:
         return []

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clearport.export.coreml import fp32_fallback
 from clearport.export.onnxruntime.target import onnx_form
+from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.graph import partitions
 from clearport.operators import table
@@ -180,7 +181,7 @@ def elsewhere(
     graph: Graph, quantized: QuantizedGraph | None, artifact: Artifact, options: Options, layers: Layers
 ) -> Iterator[Placement]:
     """What Hexagon, browsers' GPUs and WebNN are predicted to take of an ONNX file."""
-    model = onnx_form(graph, quantized, artifact.precision, options)[0]
+    model = onnx_form(target_graph(graph, quantized, artifact.precision), options)[0]
     nodes = [node for node in graphs.computed(model.graph) if not _folded(node)]
     edges = [
         (frozenset(v.name for v in node.inputs if v is not None), frozenset(v.name for v in node.outputs))

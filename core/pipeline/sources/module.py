@@ -15,6 +15,7 @@ from clearport.base import Artifact, Size, TensorSpec
 from clearport.bundle.files import TORCH_NETWORK
 from clearport.errors import BadInput
 from clearport.export import from_torch
+from clearport.export.deviations import arguments
 from clearport.export.from_onnx.plain import plain_name
 from clearport.graph import feeds, shapes
 from clearport.models import modes, normalized, pt2
@@ -108,7 +109,7 @@ def module_source(given: Any, name: str, size: Size | None, origin: str, contrac
     candidate = measure.Candidate(name, inputs, run)
     probe = shapes.size_of(inputs[0])
     assert probe is not None
-    modes.check_repeatable(module, from_torch.arguments(candidate.filled(probe), inputs), name)
+    modes.check_repeatable(module, arguments(candidate.filled(probe), inputs), name)
     freed = measure.Candidate(name, shapes.freed(inputs, probe), run)
     free = _takes_any(freed)
     outputs = list(run(candidate.filled(probe)))

@@ -17,8 +17,10 @@ from onnx import helper
 from clearport.base import Artifact, Graph, IODType, Options, Precision, Size, TensorSpec
 from clearport.errors import BadInput, UnsupportedOperator
 from clearport.export.coreai import beta
+from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.quantize.qdq import to_qdq
+from clearport.quantized import TargetGraph
 from clearport.registry import TARGETS, missing
 from clearport.runtime import pixels
 from tests.export import apart
@@ -33,7 +35,7 @@ SIZE = Size(12, 16)
 
 def written(small: Small, precision: Precision, folder: Path, io: IODType = "uint8") -> Artifact:
     size = None if small.graph.input.dynamic else SIZE
-    made = TARGETS.get("coreai").lower(small.graph, small.quantized, precision, Options(size, io), folder)
+    made = TARGETS.get("coreai").lower(target_graph(small.graph, small.quantized, precision), Options(size, io), folder)
     assert len(made) == 1
     assert isinstance(made[0], Artifact)
     return made[0]
@@ -95,9 +97,11 @@ def test_a_file_has_its_own_hash_and_no_place_of_this_machine(small: Small, tmp_
 WRITE = """
 from pathlib import Path
 from clearport.base import Options, Size
+from clearport.export.written import target_graph
 from clearport.registry import TARGETS
 from tests.export.conftest import doubling_graph
-made = TARGETS.get("coreai").lower(doubling_graph((12, 16)), None, "{0}", Options(Size(12, 16)), Path({1!r}))
+form = target_graph(doubling_graph((12, 16)), None, "{0}")
+made = TARGETS.get("coreai").lower(form, Options(Size(12, 16)), Path({1!r}))
 print(made[0].sha256)
 """
 
@@ -106,8 +110,8 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     ours, theirs = tmp_path / "a" / "deep", tmp_path / "b"
     for folder in (ours, theirs):
         folder.mkdir(parents=True)
-    made = TARGETS.get("coreai").lower(doubling_graph((12, 16)), None, "fp16", Options(SIZE), ours)
-    again = TARGETS.get("coreai").lower(doubling_graph((12, 16)), None, "fp16", Options(SIZE), ours)
+    made = TARGETS.get("coreai").lower(target_graph(doubling_graph((12, 16)), None, "fp16"), Options(SIZE), ours)
+    again = TARGETS.get("coreai").lower(target_graph(doubling_graph((12, 16)), None, "fp16"), Options(SIZE), ours)
     root = Path(__file__).parents[3]
     line = [sys.executable, "-c", WRITE.format("fp16", str(theirs))]
     done = subprocess.run(line, capture_output=True, text=True, check=True, cwd=root)
@@ -116,11 +120,13 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_another_size_than_the_graphs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="made for 12x16 and cannot be written for 24x16"):
-        TARGETS.get("coreai").lower(doubling_graph((12, 16)), None, "fp32", Options(Size(24, 16)), tmp_path)
+        TARGETS.get("coreai").lower(
+            target_graph(doubling_graph((12, 16)), None, "fp32"), Options(Size(24, 16)), tmp_path
+        )
 
 
 def test_a_precision_that_it_lacks_is_skipped(small: Small, tmp_path: Path) -> None:
-    (made,) = TARGETS.get("coreai").lower(small.graph, None, "int8-weights", Options(SIZE), tmp_path)
+    (made,) = TARGETS.get("coreai").lower(TargetGraph(small.graph, None, "int8-weights"), Options(SIZE), tmp_path)
     assert "fp32, fp16, int8" in made.reason
 
 
@@ -146,5 +152,5 @@ def single(op: str, **attributes: object) -> Graph:
 )
 def test_what_cannot_be_written_is_refused_by_layer_and_reason(graph: Graph, why: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedOperator, match=f"coreai: unsupported operator .* of layer 'the layer': {why}"):
-        TARGETS.get("coreai").lower(graph, None, "fp32", Options(None), tmp_path)
+        TARGETS.get("coreai").lower(target_graph(graph, None, "fp32"), Options(None), tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ from clearport.base import Options, Size
 from clearport.disk.files import digest
 from clearport.errors import BadInput
 from clearport.export.from_torch import export_graph
+from clearport.export.written import target_graph
 from clearport.models.networks.super_resolution.ncnet import SPEC
 from clearport.registry import missing
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 )
 def test_both_variants_are_written_and_described(precision: Precision, ios: int, version: int, tmp_path: Path) -> None:
     graph = upscaler()
-    tensor, image = TARGET.lower(graph, quantized(graph, precision), precision, Options(), tmp_path)
+    tensor, image = TARGET.lower(target_graph(graph, quantized(graph, precision), precision), Options(), tmp_path)
     assert (tensor.key, image.key) == (f"coreml/{precision}/tensor", f"coreml/{precision}/image")
     assert tensor.path == tmp_path / f"tiny_x2_{precision}_tensor.mlpackage"
     assert tensor.inputs[0] == graph.input
@@ -56,7 +57,7 @@ def test_both_variants_are_written_and_described(precision: Precision, ios: int,
 
 def test_a_network_of_the_zoo_names_its_paper_and_license(tmp_path: Path) -> None:
     known = export_graph(SPEC.build(3), SPEC, 3, Size(16, 16))
-    artifact = TARGET.lower(known, None, "fp16", Options(), tmp_path)[0]
+    artifact = TARGET.lower(target_graph(known, None, "fp16"), Options(), tmp_path)[0]
     shown = specification(artifact.path).description.metadata
     assert "https://arxiv.org/abs/2208.11609" in shown.author
     assert shown.license == "Apache-2.0"
@@ -65,7 +66,7 @@ def test_a_network_of_the_zoo_names_its_paper_and_license(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("free", [False, True])
 def test_pictures_are_rgb_at_both_ends(free: bool, tmp_path: Path) -> None:
-    path = TARGET.lower(upscaler(free=free), None, "fp16", Options(), tmp_path)[1].path
+    path = TARGET.lower(target_graph(upscaler(free=free), None, "fp16"), Options(), tmp_path)[1].path
     source, result = specification(path).description.input[0].type, specification(path).description.output[0].type
     for kind in (source, result):
         assert kind.WhichOneof("Type") == "imageType"
@@ -86,7 +87,7 @@ def test_pictures_come_out_as_tensors_do(
 ) -> None:
     graph, photograph = upscaler(value_range), photo(14, 10)
     wanted = pixels.to_image(onnxruntime(graph, pixels.to_tensor(photograph, graph.input)), graph.output)
-    for artifact in TARGET.lower(graph, None, precision, Options(), tmp_path):
+    for artifact in TARGET.lower(target_graph(graph, None, precision), Options(), tmp_path):
         given = {"image": pixels.to_tensor(photograph, artifact.inputs[0])}
         result = RUNNER.open(artifact.path, 1, {}).run(given)["restored"]
         got = pixels.to_image(result, artifact.outputs[0])
@@ -97,7 +98,7 @@ def test_pictures_come_out_as_tensors_do(
 @pytest.mark.parametrize("value_range", [(0.0, 255.0), (0.0, 1.0)], ids=str)
 def test_int8_pictures_enter_exactly_and_leave_saturated(value_range: tuple[float, float], tmp_path: Path) -> None:
     graph, photograph = upscaler(value_range), photo(14, 10)
-    tensor, image = TARGET.lower(graph, quantized(graph), "int8", Options(), tmp_path)
+    tensor, image = TARGET.lower(target_graph(graph, quantized(graph), "int8"), Options(), tmp_path)
     results = []
     for artifact in (tensor, image):
         given = {"image": pixels.to_tensor(photograph, artifact.inputs[0])}
@@ -112,7 +113,9 @@ def test_int8_pictures_enter_exactly_and_leave_saturated(value_range: tuple[floa
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_free_sizes(precision: Precision, tmp_path: Path) -> None:
     graph = upscaler(free=True)
-    for artifact in TARGET.lower(graph, quantized(graph, precision), precision, Options(size=None), tmp_path):
+    for artifact in TARGET.lower(
+        target_graph(graph, quantized(graph, precision), precision), Options(size=None), tmp_path
+    ):
         assert artifact.inputs[0].dynamic
         session = RUNNER.open(artifact.path, 1, {})
         assert "free input size" in session.facts()["metadata"]["clearport.note"]
@@ -129,7 +132,7 @@ def test_free_sizes(precision: Precision, tmp_path: Path) -> None:
 def test_each_channel_order_has_its_operation(mode: str, operation: str, tmp_path: Path) -> None:
     """depth_to_space is TensorFlow's order (coremltools' TensorFlow front end maps it so), pixel_shuffle PyTorch's."""
     graph, image = upscaler(mode=mode), RNG.uniform(0, 255, (1, 3, 10, 14)).astype(np.float32)
-    session = RUNNER.open(TARGET.lower(graph, None, "fp32", Options(), tmp_path)[0].path, 1, {})
+    session = RUNNER.open(TARGET.lower(target_graph(graph, None, "fp32"), Options(), tmp_path)[0].path, 1, {})
     assert operation in session.facts()["operators"]
     np.testing.assert_allclose(session.run({"image": image})["restored"], onnxruntime(graph, image), atol=1e-3)
 
@@ -166,7 +169,9 @@ def test_the_same_graph_gives_the_same_bytes_in_any_process(
     printed_elsewhere: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
     graph = upscaler(free=True)
-    here = [a for p in ("fp16", "int8") for a in TARGET.lower(graph, quantized(graph), p, Options(), tmp_path)]
+    here = [
+        a for p in ("fp16", "int8") for a in TARGET.lower(target_graph(graph, quantized(graph), p), Options(), tmp_path)
+    ]
     digests = [artifact.sha256 for artifact in here]
     assert json.loads(printed_elsewhere.stdout.splitlines()[0]) == digests
     assert len(set(digests)) == 4
@@ -180,7 +185,7 @@ def test_conversion_prints_nothing_and_does_not_import_tensorflow(
 
 
 def test_the_manifest_leads_to_the_files(tmp_path: Path) -> None:
-    path = TARGET.lower(upscaler(), None, "fp32", Options(), tmp_path)[0].path
+    path = TARGET.lower(target_graph(upscaler(), None, "fp32"), Options(), tmp_path)[0].path
     manifest = json.loads((path / "Manifest.json").read_text())
     assert manifest["fileFormatVersion"] == "1.0.0"
     assert manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"] == "com.apple.CoreML/model.mlmodel"
@@ -188,9 +193,9 @@ def test_the_manifest_leads_to_the_files(tmp_path: Path) -> None:
 
 
 def test_a_package_replaces_an_older_one_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
-    first = TARGET.lower(upscaler(), None, "fp32", Options(), tmp_path)[0]
+    first = TARGET.lower(target_graph(upscaler(), None, "fp32"), Options(), tmp_path)[0]
     (first.path / "stale").write_text("from an older version")
-    second = TARGET.lower(upscaler(), None, "fp32", Options(), tmp_path)[0]
+    second = TARGET.lower(target_graph(upscaler(), None, "fp32"), Options(), tmp_path)[0]
     assert second.sha256 == first.sha256 == digest(second.path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"tiny_x2_fp32_{v}.mlpackage" for v in ("image", "tensor")]
 
@@ -198,10 +203,10 @@ def test_a_package_replaces_an_older_one_and_nothing_is_left_beside_it(tmp_path:
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match=r"/file: something else is already at this path"):
-        TARGET.lower(upscaler(), None, "fp32", Options(), tmp_path / "file")
+        TARGET.lower(target_graph(upscaler(), None, "fp32"), Options(), tmp_path / "file")
 
 
 @pytest.mark.parametrize("precision", ["int8", "int8-weights"])
 def test_int8_without_a_table_is_a_programming_error(precision: Precision, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"{precision} files are written from the quantized graph"):
-        TARGET.lower(upscaler(), None, precision, Options(), tmp_path)
+        TARGET.lower(target_graph(upscaler(), None, precision), Options(), tmp_path)

@@ -13,6 +13,7 @@ from onnx import helper
 
 from clearport.base import Graph, Options, TensorSpec
 from clearport.errors import UnsupportedOperator
+from clearport.export.written import target_graph
 from clearport.registry import missing
 
 if missing(("coremltools",)):
@@ -109,7 +110,7 @@ REFUSED |= {"has rank 6": many_axes, "depends on the input size": square}
 def test_what_cannot_be_lowered_is_told_by_operator_layer_and_reason(why: str, tmp_path: Path) -> None:
     graph = REFUSED[why]()
     with pytest.raises(UnsupportedOperator, match=rf"^coreml: unsupported operator \w+ of layer 'lone': .*{why}"):
-        TARGET.lower(graph, None, "fp32", Options(), tmp_path)
+        TARGET.lower(target_graph(graph, None, "fp32"), Options(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -146,7 +147,7 @@ def test_what_half_precision_cannot_do_computes_in_float32(what: str, precision:
     graph, said = TOO_MUCH_FOR_HALF[what]
     photograph = photo(80, 96)
     wanted = onnxruntime(graph, pixels.to_tensor(photograph, graph.input))
-    tensor, image = TARGET.lower(graph, quantized(graph, precision), precision, Options(), tmp_path)
+    tensor, image = TARGET.lower(target_graph(graph, quantized(graph, precision), precision), Options(), tmp_path)
     session = RUNNER.open(tensor.path, 1, {})
     assert re.search(said, session.facts()["metadata"]["clearport.float32_operators"])
     got = session.run({"image": pixels.to_tensor(photograph, tensor.inputs[0])})["restored"]
@@ -160,7 +161,7 @@ def test_what_is_read_in_float32_was_not_rounded_before(tmp_path: Path) -> None:
     """Ten times what lies above 100: float16 keeps sixteenths there, which would become six tenths."""
     graph = chain(("Mul", 1e6), ("Sub", 1e8), ("Div", 1e5))
     image = np.random.default_rng(0).uniform(95, 120, (1, 3, 96, 80)).astype(np.float32)
-    tensor = TARGET.lower(graph, None, "fp16", Options(), tmp_path)[0]
+    tensor = TARGET.lower(target_graph(graph, None, "fp16"), Options(), tmp_path)[0]
     got = RUNNER.open(tensor.path, 1, {}).run({"image": image})["restored"]
     assert np.abs(got - onnxruntime(graph, image)).max() <= 0.07  # half of float16's step of the result, 1/8 above 128
 
@@ -171,7 +172,7 @@ def test_what_is_no_picture_keeps_its_own_deviation(tmp_path: Path) -> None:
     spec = replace(graph.output, kind="map", value_range=None)
     graph = replace(graph, outputs=(spec,))
     image = np.random.default_rng(0).uniform(0, 255, (1, 3, 96, 80)).astype(np.float32)
-    tensor = TARGET.lower(graph, None, "fp16", Options(), tmp_path)[0]
+    tensor = TARGET.lower(target_graph(graph, None, "fp16"), Options(), tmp_path)[0]
     got, wanted = RUNNER.open(tensor.path, 1, {}).run({"image": image})["restored"], onnxruntime(graph, image)
     assert 20 * np.log10(wanted.std() / np.sqrt(np.square(got - wanted).mean())) > 40
 
@@ -187,7 +188,7 @@ def test_places_to_sample_stay_in_float32(tmp_path: Path) -> None:
     ]
     graph = graph_of(nodes, {"k": np.float32(1 / 300), **bounds}, TensorSpec("image", (1, 3, 96, 80)))
     image = np.random.default_rng(0).uniform(-255, 255, (1, 3, 96, 80)).astype(np.float32)
-    tensor = TARGET.lower(graph, None, "fp16", Options(), tmp_path)[0]
+    tensor = TARGET.lower(target_graph(graph, None, "fp16"), Options(), tmp_path)[0]
     got = RUNNER.open(tensor.path, 1, {}).run({"image": image})["restored"]
     # The picture alone is rounded, to 11 bits: an eighth of a level at most, where a step of the places would be ten.
     assert np.abs(got - onnxruntime(graph, image)).max() <= 0.13
@@ -196,7 +197,7 @@ def test_places_to_sample_stay_in_float32(tmp_path: Path) -> None:
 def test_what_half_precision_can_do_stays_in_it(tmp_path: Path) -> None:
     graph = upscaler()
     assert fp32_fallback.choose(graph) == fp32_fallback.NOTHING
-    path = TARGET.lower(graph, None, "fp16", Options(), tmp_path)[0].path
+    path = TARGET.lower(target_graph(graph, None, "fp16"), Options(), tmp_path)[0].path
     assert RUNNER.open(path, 1, {}).facts()["executed_precision"] == "float16"
     assert "clearport.note" not in RUNNER.open(path, 1, {}).facts()["metadata"]
 

@@ -18,7 +18,7 @@ from clearport.base import Artifact, IODType, Options, Skipped
 from clearport.disk.files import digest
 from clearport.export.onnxruntime import format as onnxruntime_format
 from clearport.export.onnxruntime import target as to_onnxruntime
-from clearport.export.written import described
+from clearport.export.written import described, target_graph
 from clearport.graph import nodes as graphs
 from clearport.protocols import Target
 from clearport.quantize.qdq import to_qdq
@@ -33,7 +33,7 @@ FLOAT_IO = Options(io="float32")
 
 
 def written(small: Any, precision: Precision, folder: Path, options: Options = FLOAT_IO) -> list[Artifact]:
-    made = TARGET.lower(small.graph, small.quantized, precision, options, folder)
+    made = TARGET.lower(target_graph(small.graph, small.quantized, precision), options, folder)
     artifacts = [a for a in made if isinstance(a, Artifact)]
     assert len(artifacts) == len(made)
     return artifacts
@@ -119,14 +119,14 @@ def test_files_have_the_least_version_of_the_format_that_they_need(
 
 @pytest.mark.parametrize("precision", ["fp16", "int8-weights"])
 def test_other_precisions_are_skipped_with_a_reason(small: Any, precision: Precision, tmp_path: Path) -> None:
-    (skipped,) = TARGET.lower(small.graph, small.quantized, precision, Options(), tmp_path)
+    (skipped,) = TARGET.lower(target_graph(small.graph, small.quantized, precision), Options(), tmp_path)
     assert skipped == Skipped(f"onnxruntime/{precision}", "ONNX Runtime's CPU runs fp32 and int8")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_int8_without_a_quantized_graph_is_a_mistake_of_the_caller(small: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="files are written from the quantized graph"):
-        TARGET.lower(small.graph, None, "int8", Options(), tmp_path)
+        TARGET.lower(target_graph(small.graph, None, "int8"), Options(), tmp_path)
 
 
 def test_lowering_leaves_the_graph_as_it_was(small: Any, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from clearport.errors import NotInstalled
 from clearport.export.onnxruntime.target import CONTRACT_KEY
 from clearport.export.openvino import target as to_openvino
 from clearport.export.passes import order as passes
-from clearport.export.written import described
+from clearport.export.written import described, target_graph
 from clearport.graph import nodes as graphs
 from clearport.protocols import Target
 from clearport.quantize.flow import quantize
@@ -42,7 +42,7 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 
 def written(small: Any, precision: Precision, folder: Path, io: IODType = "float32") -> Artifact:
-    (artifact,) = TARGET.lower(small.graph, small.quantized, precision, Options(io=io), folder)
+    (artifact,) = TARGET.lower(target_graph(small.graph, small.quantized, precision), Options(io=io), folder)
     assert isinstance(artifact, Artifact)
     return artifact
 
@@ -144,7 +144,7 @@ def test_what_a_convolution_gives_is_rounded_before_it_is_added(name: str, tmp_p
     held = {key: array for key, array in constants.items() if key in read}
     graph = passes.run(build(after_conv(*RESIDUALS[name], constants=held), "height", "width"))
     quantized = quantize(graph, pictures(), PLAIN)
-    (artifact,) = TARGET.lower(graph, quantized, "int8", Options(io="float32"), tmp_path)
+    (artifact,) = TARGET.lower(target_graph(graph, quantized, "int8"), Options(io="float32"), tmp_path)
     assert isinstance(artifact, Artifact)
     given = RUNNER.open(artifact.path, 1, {}).run({"image": real(pictures()[0])})["restored"]
     wanted = onnxruntime(to_qdq(quantized), real(pictures()[0]))
@@ -184,7 +184,7 @@ def test_another_process_writes_the_same_bytes(small: Any, tmp_path: Path) -> No
 
 
 def test_int8_weights_are_skipped_with_a_reason(small: Any, tmp_path: Path) -> None:
-    (skipped,) = TARGET.lower(small.graph, small.quantized, "int8-weights", Options(), tmp_path)
+    (skipped,) = TARGET.lower(target_graph(small.graph, small.quantized, "int8-weights"), Options(), tmp_path)
     assert skipped == Skipped("openvino/int8-weights", "OpenVINO is written as fp32, fp16, int8")
 
 

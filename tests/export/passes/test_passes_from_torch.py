@@ -11,6 +11,7 @@ from torch import nn
 from clearport.base import ModelSpec, Paper, Size
 from clearport.errors import BadInput, CheckFailed
 from clearport.export import from_torch
+from clearport.export.deviations import deviations
 from clearport.graph import nodes as graphs
 
 
@@ -56,9 +57,9 @@ def test_the_same_network_gives_the_same_bytes_without_a_trace_of_the_machine() 
 def test_a_free_size_runs_at_sizes_that_were_not_exported() -> None:
     graph = from_torch.export_graph(network(), SPEC, 1, None)
     assert graph.input.dynamic
-    sizes = {deviation.size for deviation in from_torch.deviations(network(), graph, SPEC, None)}
+    sizes = {deviation.size for deviation in deviations(network(), graph, SPEC, None)}
     assert len(sizes) == 2
-    assert max(d.max_abs for d in from_torch.deviations(network(), graph, SPEC, Size(10, 30))) < 1e-5
+    assert max(d.max_abs for d in deviations(network(), graph, SPEC, Size(10, 30))) < 1e-5
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from clearport.base import Graph, IODType, Options, Precision, Size, TensorSpec
 from clearport.export.tflite.target import emit
+from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.quantized import QParams, QuantizedGraph, ScaleTable
 from clearport.runtime.sessions.tflite import TfliteSession
@@ -89,7 +90,7 @@ def picture(size: Size = SIZE) -> np.ndarray:
 
 def written(precision: Precision, io: IODType = "float32", size: Size | None = SIZE) -> tuple[bytes, Any, Any]:
     graph = graph_of() if size else graph_of("H", "W")
-    data, inputs, outputs = emit(graph, quantized_of(graph), precision, Options(size, io))
+    data, inputs, outputs = emit(target_graph(graph, quantized_of(graph), precision), Options(size, io))
     return data, *inputs, *outputs
 
 

@@ -12,6 +12,7 @@ from clearport.base import Artifact, Options
 from clearport.errors import UnsupportedOperator
 from clearport.export.tflite.target import TARGET, emit
 from clearport.export.tflite.weights import LARGEST_FACTOR
+from clearport.export.written import target_graph
 from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.runtime.worker.worker import Worker
@@ -43,7 +44,7 @@ ALL = {name: (case, case.tflite) for name, case in CASES.items() if case.tflite 
 def test_an_fp32_file_holds_what_its_case_says(name: str, tmp_path: Path) -> None:
     case, expected = ALL[name]
     graph = built(case)
-    data, _, (result,) = emit(graph, None, "fp32", Options(SIZE, "float32"))
+    data, _, (result,) = emit(target_graph(graph, None, "fp32"), Options(SIZE, "float32"))
     image = real(pictures()[0])
     given, facts = litert(data, nhwc(image))
     wanted = nhwc(onnxruntime(graph.model, image))
@@ -62,7 +63,7 @@ def test_an_int8_file_holds_what_its_case_says(name: str, tmp_path: Path) -> Non
     case, expected = ALL[name]
     graph = built(case)
     quantized = quantize(graph, pictures(), PLAIN)
-    data, (source,), (result,) = emit(graph, quantized, "int8", Options(SIZE, "int8"))
+    data, (source,), (result,) = emit(target_graph(graph, quantized, "int8"), Options(SIZE, "int8"))
     assert (source.dtype, source.zero_point, result.dtype) == ("int8", -128, "int8")
     picture = pictures()[0]
     given, facts = litert(data, (picture[None].astype(np.int16) - 128).astype(np.int8))
@@ -85,7 +86,7 @@ def test_a_leaky_relu_gives_every_level_as_the_qdq_model_does(slope: float, gain
     graph = build(Case((("Conv", "image w b", "x", {}), one("LeakyRelu", alpha=slope)), constants))
     picture = (np.arange(10 * 12 * 3) % 256).astype(np.uint8).reshape(10, 12, 3)
     quantized = quantize(graph, [picture], PLAIN)
-    data, _, _ = emit(graph, quantized, "int8", Options(SIZE, "int8"))
+    data, _, _ = emit(target_graph(graph, quantized, "int8"), Options(SIZE, "int8"))
     given, facts = litert(data, (picture[None].astype(np.int16) - 128).astype(np.int8))
     wanted = onnxruntime(to_qdq(quantized, activations="uint8", io="uint8"), picture.transpose(2, 0, 1)[None])
     np.testing.assert_array_equal(given.astype(int) + 128, nhwc(wanted))
@@ -100,7 +101,7 @@ def test_a_change_of_scale_gives_every_level_as_the_qdq_model_does(gain: float, 
     nodes = (("Conv", "image w b", "x", {}), ("Concat", "image x", "c", {"axis": 1}), ("Conv", "c v b", "restored", {}))
     picture = (np.arange(10 * 12 * 3) % 256).astype(np.uint8).reshape(10, 12, 3)
     quantized = quantize(build(Case(nodes, constants)), [picture], PLAIN)
-    data, _, _ = emit(quantized.graph, quantized, "int8", Options(SIZE, "int8"))
+    data, _, _ = emit(target_graph(quantized.graph, quantized, "int8"), Options(SIZE, "int8"))
     given, _ = litert(data, (picture[None].astype(np.int16) - 128).astype(np.int8))
     wanted = onnxruntime(to_qdq(quantized, activations="uint8", io="uint8"), picture.transpose(2, 0, 1)[None])
     np.testing.assert_array_equal(given.astype(int) + 128, nhwc(wanted))
@@ -111,7 +112,7 @@ def test_a_change_of_scale_gives_every_level_as_the_qdq_model_does(gain: float, 
 
 def check_float(case: Case) -> None:
     graph = build(case)
-    data, _, _ = emit(graph, None, "fp32", Options(SIZE, "float32"))
+    data, _, _ = emit(target_graph(graph, None, "fp32"), Options(SIZE, "float32"))
     image = real(pictures()[0])
     given, _ = litert(data, nhwc(image))
     np.testing.assert_allclose(given, nhwc(onnxruntime(graph.model, image)), atol=1e-4)
@@ -159,7 +160,7 @@ def test_what_tflite_has_not_is_refused_with_its_reason(name: str) -> None:
     case, reason = REFUSED[name]
     graph = build(case)
     with pytest.raises(UnsupportedOperator, match=reason) as caught:
-        emit(graph, None, "fp32", Options(SIZE, "float32"))
+        emit(target_graph(graph, None, "fp32"), Options(SIZE, "float32"))
     assert caught.value.op in {node[0] for node in case.nodes}
     assert caught.value.layer.startswith(f"{caught.value.op}_")
 
@@ -170,7 +171,7 @@ def test_a_dead_branch_opens_and_gives_what_the_qdq_model_gives(tmp_path: Path) 
     case = after_conv(*dead, constants={"wd": np.zeros((8, 8, 1, 1), np.float32), "bd": f32(*[1e-7] * 8)})
     quantized = quantize(build(case), pictures(), PLAIN)
     assert quantized.table["bd"].scale[0] / quantized.table["d"].scale[0] > LARGEST_FACTOR
-    (artifact,) = TARGET.lower(quantized.graph, quantized, "int8", Options(SIZE, "int8"), tmp_path)
+    (artifact,) = TARGET.lower(target_graph(quantized.graph, quantized, "int8"), Options(SIZE, "int8"), tmp_path)
     assert isinstance(artifact, Artifact)
     picture = pictures()[0]
     with Worker("litert", artifact.path) as worker:
@@ -183,13 +184,15 @@ def test_sums_too_coarse_for_their_output_are_refused_in_int8() -> None:
     case = after_conv(one("Clip", "x low high"), constants={"low": np.float32(0), "high": np.float32(1e-5)})
     quantized = quantize(build(case), pictures(), PLAIN)
     with pytest.raises(UnsupportedOperator, match=r"operator Conv of layer .*XNNPACK aborts.*use fp32"):
-        emit(quantized.graph, quantized, "int8", Options(SIZE))
+        emit(target_graph(quantized.graph, quantized, "int8"), Options(SIZE))
 
 
 @pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
 def test_a_pad_of_nothing_writes_nothing(mode: str) -> None:
     nodes = (one("Pad", "image pads", mode=mode),)
-    data, _, _ = emit(build(Case(nodes, {"pads": i64(0, 0, 0, 0, 0, 0, 0, 0)})), None, "fp32", Options(SIZE))
+    data, _, _ = emit(
+        target_graph(build(Case(nodes, {"pads": i64(0, 0, 0, 0, 0, 0, 0, 0)})), None, "fp32"), Options(SIZE)
+    )
     picture = pictures(1)[0]
     given, facts = litert(data, nhwc(real(picture)))
     np.testing.assert_array_equal(given, nhwc(real(picture)))

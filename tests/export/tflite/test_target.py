@@ -19,8 +19,9 @@ from clearport.export.tflite import versions as tflite_versions
 from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.target import TARGET, emit
 from clearport.export.tflite.tensors import Quant
+from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
-from clearport.quantized import QParams, ScaleTable
+from clearport.quantized import QParams, ScaleTable, TargetGraph
 
 from .small import SIZE, graph_of, model_of, picture, quantized_of, run, written
 
@@ -47,19 +48,19 @@ def test_a_scale_that_is_missing_is_named(name: str) -> None:
     quantized = quantized_of(graph_of())
     entries = {k: v for k, v in quantized.table.entries.items() if k != name}
     with pytest.raises(graphs.MalformedGraph, match=f"no entry for '{name}'"):
-        emit(graph_of(), replace(quantized, table=ScaleTable(entries)), "int8", Options(SIZE))
+        emit(target_graph(graph_of(), replace(quantized, table=ScaleTable(entries)), "int8"), Options(SIZE))
 
 
 def test_data_movement_needs_one_scale() -> None:
     quantized = quantized_of(graph_of())
     table = ScaleTable({**quantized.table.entries, "restored": QParams((0.9,), -128)})
     with pytest.raises(UnsupportedOperator, match=r"DepthToSpace of layer 'shuffle'.*must share one scale"):
-        emit(graph_of(), replace(quantized, table=table), "int8", Options(SIZE))
+        emit(target_graph(graph_of(), replace(quantized, table=table), "int8"), Options(SIZE))
 
 
 @pytest.mark.parametrize("big", [1e6, 1e-8], ids=["too large", "below the normal numbers"])
 def test_weights_that_float16_cannot_hold_stay_float32(big: float) -> None:
-    data, _, _ = emit(graph_of(big=big), None, "fp16", Options(SIZE, "float32"))
+    data, _, _ = emit(target_graph(graph_of(big=big), None, "fp16"), Options(SIZE, "float32"))
     graph = model_of(data).subgraphs[0]
     stored = {tensor.name.decode(): tensor.type for tensor in graph.tensors}
     assert (stored["w1"], stored["w2"]) == (schema.TensorType.FLOAT16, schema.TensorType.FLOAT32)
@@ -67,7 +68,7 @@ def test_weights_that_float16_cannot_hold_stay_float32(big: float) -> None:
 
 def test_a_static_graph_is_written_at_another_size_where_nothing_holds_it() -> None:
     graph = graph_of()
-    data, (source,), _ = emit(graph, None, "fp32", Options(Size(9, 5), "float32"))
+    data, (source,), _ = emit(target_graph(graph, None, "fp32"), Options(Size(9, 5), "float32"))
     assert source.shape == (1, 9, 5, 3)
     assert run(data, picture(Size(9, 5)).astype(np.float32)).shape == (1, 18, 10, 3)
 
@@ -79,12 +80,12 @@ def test_a_graph_that_holds_its_size_is_not_written_at_another() -> None:
     resize = ir.node("Resize", [node.outputs[0], None, None, sizes], {"mode": "linear"}, name="fixed")
     graph.model.graph.insert_after(node, resize)
     with pytest.raises(BadInput, match=r"made for 6x8 \(its Resize 'fixed'.*cannot be written for 9x5"):
-        emit(graph, None, "fp32", Options(Size(9, 5), "float32"))
+        emit(target_graph(graph, None, "fp32"), Options(Size(9, 5), "float32"))
 
 
 def test_the_target_writes_a_file_and_says_what_it_is(tmp_path: Path) -> None:
     graph = graph_of()
-    (artifact,) = TARGET.lower(graph, quantized_of(graph), "int8", Options(SIZE, "uint8"), tmp_path)
+    (artifact,) = TARGET.lower(target_graph(graph, quantized_of(graph), "int8"), Options(SIZE, "uint8"), tmp_path)
     assert artifact.path == tmp_path / "tiny_x2_int8.tflite"
     assert artifact.path.read_bytes() == written("int8", "uint8")[0]
     assert artifact.inputs[0].layout == "NHWC"
@@ -95,7 +96,7 @@ def test_the_target_writes_a_file_and_says_what_it_is(tmp_path: Path) -> None:
 
 
 def test_a_precision_that_tflite_is_not_written_in_is_skipped(tmp_path: Path) -> None:
-    (skipped,) = TARGET.lower(graph_of(), None, "int8-weights", Options(SIZE), tmp_path)
+    (skipped,) = TARGET.lower(TargetGraph(graph_of(), None, "int8-weights"), Options(SIZE), tmp_path)
     assert skipped == Skipped("tflite/int8-weights", "TFLite is written as fp32, fp16, int8")
     assert not list(tmp_path.iterdir())
 

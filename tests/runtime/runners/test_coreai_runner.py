@@ -11,6 +11,7 @@ import pytest
 from clearport.base import Options, Size
 from clearport.errors import BadInput, RuntimeFailure
 from clearport.export.coreai import beta
+from clearport.export.written import target_graph
 from clearport.registry import TARGETS, missing
 from clearport.runtime.runners.coreai import RUNNER
 from clearport.runtime.usable import too_large
@@ -24,7 +25,9 @@ if missing((beta.PACKAGE,)):
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, options = tmp_path_factory.mktemp("coreai"), Options(Size(12, 16))
-    found: Path = TARGETS.get("coreai").lower(doubling_graph((12, 16)), None, "fp32", options, folder)[0].path
+    found: Path = (
+        TARGETS.get("coreai").lower(target_graph(doubling_graph((12, 16)), None, "fp32"), options, folder)[0].path
+    )
     return found
 
 
