@@ -66,7 +66,7 @@ REQUANTIZED = Quirk(
     "int8: QUANTIZE of int8",
     "the ratio of scales in 8 bits of fixed point: a step off on up to a quarter of the values",
     "rewritten",
-    "ops_requantize.identity writes a product with 1",
+    "export/tflite/ops_requantize.py: identity writes a product with 1",
 )
 
 QUIRKS = (OWN_BILINEAR, LEAKY_RELU, LARGE_FACTOR, CHANNEL_ORDER, HALVES_OF_AVERAGES, REQUANTIZED)

@@ -20,8 +20,9 @@ from clearport.base import Size
 from clearport.errors import UnsupportedOperator
 from clearport.export.half import fits_half
 from clearport.export.tflite.file import FlatFile
+from clearport.export.tflite.operands import clamp_behind
 from clearport.export.tflite.order import Order, broadcasting, free_axes, native
-from clearport.export.tflite.tensors import Quant, Tensor
+from clearport.export.tflite.tensors import Quant, Tensor, quant_of
 from clearport.export.without_rule import require_rules
 from clearport.graph import nodes as graphs
 from clearport.graph import shapes
@@ -245,7 +246,7 @@ class Lowering:
 
     def activation(self, node: ir.Node) -> int:
         """The activation to fuse into ``node``: takes over the Relu or Clip behind it, as far as TFLite has it."""
-        clamp = _clamp_behind(node) if self.quant(node) is None else None
+        clamp = clamp_behind(node) if self.quant(node) is None else None
         if clamp is None:
             return NONE
         follower, bounds = clamp
@@ -314,17 +315,5 @@ def _freed(graph: Graph) -> tuple[TensorSpec, ...]:
     return shapes.freed(graph.inputs, own) if own is not None else graph.inputs
 
 
-def quant_of(params: QParams, axis: int = 0) -> Quant:
-    """Parameters as the file has them; ``axis`` is where per-channel scales lie."""
-    return Quant(params.scale, params.zero_point, axis if len(params.scale) > 1 else 0)
-
-
 def _layer(node: ir.Node) -> str:
     return node.name or graphs.name_of(node.outputs[0])
-
-
-def _clamp_behind(node: ir.Node) -> tuple[ir.Node, tuple[float, float]] | None:
-    """The Relu or Clip that all of the node's output goes into, and its bounds."""
-    follower = graphs.only_consumer(node.outputs[0])
-    clamp = None if follower is None else graphs.clamp_of(follower)
-    return None if follower is None or clamp is None else (follower, (clamp.lo, clamp.hi))

@@ -59,3 +59,10 @@ def _operand(low: Lowering, node: ir.Node, index: int, order: Order) -> Tensor:
     result = low.between(node, f"operand{index}", plain, dims)
     low.file.operator("RESHAPE", [plain, low.integers("shape", dims)], result, newShape=dims)
     return result
+
+
+def clamp_behind(node: ir.Node) -> tuple[ir.Node, tuple[float, float]] | None:
+    """The Relu or Clip that all of the node's output goes into, and its bounds."""
+    follower = graphs.only_consumer(node.outputs[0])
+    clamp = None if follower is None else graphs.clamp_of(follower)
+    return None if follower is None or clamp is None else (follower, (clamp.lo, clamp.hi))

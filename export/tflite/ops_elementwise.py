@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.export.tflite.lower import Lowering, quant_of
+from clearport.export.tflite.lower import Lowering
 from clearport.export.tflite.operands import aligned
-from clearport.export.tflite.tensors import Quant
+from clearport.export.tflite.tensors import Quant, quant_of
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clearport.quantized import QParams
 
 
 @dataclass(frozen=True)
@@ -12,6 +16,11 @@ class Quant:
     scale: tuple[float, ...]
     zero_point: int = 0
     axis: int = 0
+
+
+def quant_of(params: QParams, axis: int = 0) -> Quant:
+    """Parameters as the file has them; ``axis`` is where per-channel scales lie."""
+    return Quant(params.scale, params.zero_point, axis if len(params.scale) > 1 else 0)
 
 
 @dataclass(frozen=True)
