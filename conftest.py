@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,28 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
     os.environ["CLEARPORT_CACHE"] = str(place)
     return place
+
+
+@pytest.fixture(scope="session", autouse=True)
+def conversions_once() -> Iterator[None]:
+    """PyTorch's ONNX exporter parses its 500 conversions at every export: half of the time of a small one.
+
+    Test processes do it once; each export still has a table of its own.
+    """
+    from torch.onnx._internal.exporter._registration import ONNXRegistry  # noqa: PLC0415  few tests need PyTorch
+
+    parse, parsed = ONNXRegistry.from_torchlib, {}
+
+    def from_torchlib(opset_version: int = 18) -> ONNXRegistry:
+        if opset_version not in parsed:
+            parsed[opset_version] = parse(opset_version)
+        table = copy.copy(parsed[opset_version])
+        table.functions = {name: list(found) for name, found in table.functions.items()}
+        return table
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ONNXRegistry, "from_torchlib", staticmethod(from_torchlib))
+        yield
 
 
 @pytest.fixture(scope="session")

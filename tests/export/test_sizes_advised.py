@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clearport.base import Size
 from clearport.errors import BadInput
-from clearport.export.from_torch import check_size
+from clearport.export.trial_sizes import check_size
 from clearport.models.networks.super_resolution.ncnet import SPEC
 
 

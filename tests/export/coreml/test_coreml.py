@@ -140,13 +140,14 @@ def test_each_channel_order_has_its_operation(mode: str, operation: str, tmp_pat
 ELSEWHERE = """
 import json, runpy, sys
 from clearport.base import Options
+from clearport.export.written import target_graph
 from pathlib import Path
 script, folder = sys.argv[1], Path(sys.argv[2])
 sys.path.insert(0, str(folder))
 here = runpy.run_path(script)
 graph = here["upscaler"](free=True)
-lower, whole, options = here["TARGET"].lower, here["quantized"](graph), Options()
-made = [artifact for p in ("fp16", "int8") for artifact in lower(graph, whole, p, options, folder)]
+lower, whole = here["TARGET"].lower, here["quantized"](graph)
+made = [artifact for p in ("fp16", "int8") for artifact in lower(target_graph(graph, whole, p), Options(), folder)]
 print(json.dumps([artifact.sha256 for artifact in made]))
 assert "tensorflow" not in sys.modules
 import tensorflow  # it is there for whoever asks for it afterwards

@@ -15,7 +15,7 @@ from clearport.disk.files import digest
 from clearport.errors import BadInput, UnsupportedOperator
 from clearport.export.ncnn.file import NcnnFile, plain, tagged
 from clearport.export.ncnn.target import TARGET, emit
-from clearport.export.written import target_graph
+from clearport.quantized import TargetGraph
 from clearport.registry import missing
 
 if missing(("ncnn",)):
@@ -154,7 +154,7 @@ def test_what_ncnn_has_not_is_refused_with_its_reason(name: str, tmp_path: Path)
 
 def lowered(graph: Graph, precision: str, folder: Path, size: Size | None = SIZE) -> Artifact | Skipped:
     folder.mkdir()
-    (made,) = TARGET.lower(target_graph(graph, None, precision), Options(size), folder)  # type: ignore[arg-type]
+    (made,) = TARGET.lower(TargetGraph(graph, None, precision), Options(size), folder)  # type: ignore[arg-type]
     return made
 
 

@@ -107,7 +107,13 @@ def test_every_parameter_learns_from_the_first_step(name: str) -> None:
     assert still == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+EVERYDAY = ("ddn", "transmission")
+"""Networks whose export is tried every time; those of many repeated layers take ten times as long."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in EVERYDAY else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
 def test_the_exported_graph_computes_the_same_and_holds_nothing_of_training(name: str) -> None:
     graph = exported(name)  # compares itself to PyTorch, to 1e-4 of the range
     assert graph.input.shape == graph.output.shape == (1, 3, 64, 64)

@@ -108,7 +108,11 @@ train(TrainOptions("ncnet", (Path(sys.argv[1]),), Path(sys.argv[2]), scale=2, st
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL],
+    ids=lambda number: number.name,
+)
 def test_a_killed_run_leaves_a_checkpoint_that_goes_on(options: TrainOptions, number: signal.Signals) -> None:
     command = [sys.executable, "-c", KILLED, str(options.data[0]), str(options.out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
