@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from clearport.api import bench as bench
     from clearport.api import evaluate as evaluate
     from clearport.api import export as export
+    from clearport.api import kit as kit
     from clearport.api import load_bundle as load_bundle
+    from clearport.api import pull as pull
+    from clearport.api import push as push
     from clearport.api import restore as restore
     from clearport.api import train as train
     from clearport.api import verify as verify
@@ -35,7 +38,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: the import fails
 
-_PUBLIC = ("bench", "evaluate", "export", "load_bundle", "restore", "train", "verify")
+_PUBLIC = ("bench", "evaluate", "export", "kit", "load_bundle", "pull", "push", "restore", "train", "verify")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from clearport.cli.show import number, print_json, print_parts, table
 
 if TYPE_CHECKING:
     from clearport.base import TensorSpec
-    from clearport.pipeline.formats.compare import Compared, OfFile
+    from clearport.pipeline.formats.compared import Compared, OfFile
     from clearport.pipeline.formats.described import Described
     from clearport.pipeline.kit import KitMade
 
@@ -72,7 +72,7 @@ def _plain(found: Described) -> dict[str, Any]:
 def show_compared(found: Compared, *, as_json: bool) -> None:
     """Both files, how far they are apart on each picture, and which is faster."""
     if as_json:
-        print_json(found.to_dict())
+        print_json(found.model_dump(mode="json"))
         return
     columns = ("", "file", "by", "kB", "operators", "ms")
     print_parts(table("", columns, [_file("A", found.a), _file("B", found.b)], columns[3:]))

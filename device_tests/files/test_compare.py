@@ -10,6 +10,7 @@ import pytest
 from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
 from clearport.pipeline.formats.compare import CompareRequest, compare
+from clearport.pipeline.formats.compared import Compared
 from clearport.pipeline.formats.read import described
 from device_tests.conftest import called
 
@@ -64,5 +65,7 @@ def test_the_commands(two_targets: Bundle) -> None:
     said = called("compare", path, f"{two_targets.folder}:tflite/fp32", "--no-bench", "--quiet")
     assert said.code == 0
     assert "B to A at 40x56:" in said.out
+    plain = called("compare", path, f"{two_targets.folder}:tflite/fp32", "--no-bench", "--quiet", "--json").json
+    assert Compared.model_validate(plain, strict=False).pictures[0].max_levels > 0
     wrong = called("compare", path, f"{two_targets.folder}:tflite/fp16", "--quiet")
     assert (wrong.code, "no artifact tflite/fp16" in wrong.err) == (2, True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from clearport.errors import BadInput
 from clearport.graph import shapes
 from clearport.models import samples
 from clearport.pictures.images import as_gray, load_rgb
+from clearport.pipeline.formats.compared import Compared, Layer, OfFile, OfPicture
 from clearport.pipeline.formats.sides import Side, common_size, side_of
 from clearport.pipeline.prove import run_each
 from clearport.protocols import no_progress
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from clearport.pictures.images import Image8
     from clearport.protocols import Progress, Runner
 
-SCHEMA_VERSION: Literal[1] = 1
 _MOST_FREE = 256
 """Longest side of the picture for files that take any size."""
 
@@ -45,58 +45,6 @@ class CompareRequest:
     runs: int = 10
     seconds: float = 1.0
     bench: bool = True
-
-
-@dataclass(frozen=True)
-class OfPicture:
-    """How far both outputs are apart, in 8-bit levels; ``psnr_db`` is None where they are equal."""
-
-    picture: str
-    psnr_db: float | None
-    max_levels: int
-    mean_levels: float
-    equal_share: float
-
-
-@dataclass(frozen=True)
-class OfFile:
-    """One side: what it is, by what it ran, and its latency, or why there is none."""
-
-    word: str
-    target: str
-    bytes: int
-    macs: int | None
-    operators: int
-    runner: str
-    median_ms: float | None
-    why_untimed: str
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer that both runtimes name alike, in milliseconds."""
-
-    name: str
-    a_ms: float
-    b_ms: float
-
-
-@dataclass(frozen=True)
-class Compared:
-    """The outcome. ``ratio`` is B's time over A's with its 95 % interval (low, high); ``psnr_db`` over all pictures."""
-
-    schema_version: Literal[1]
-    size: str
-    a: OfFile
-    b: OfFile
-    psnr_db: float | None
-    pictures: tuple[OfPicture, ...]
-    ratio: tuple[float, float, float] | None
-    layers: tuple[Layer, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def compare(request: CompareRequest, progress: Progress = no_progress) -> Compared:
@@ -121,7 +69,6 @@ def compare(request: CompareRequest, progress: Progress = no_progress) -> Compar
     first = next(iter(cut.values()))
     reports = _timed(request, (a, b), runners, first, progress)
     return Compared(
-        schema_version=SCHEMA_VERSION,
         size=str(size),
         a=_file(a, runners[0], reports[0]),
         b=_file(b, runners[1], reports[1]),
@@ -170,7 +117,13 @@ def _apart(name: str, a: Image8, b: Image8) -> OfPicture:
     apart = np.abs(a.astype(np.int32) - b)
     mean_square = float(np.mean(apart.astype(np.float64) ** 2))
     decibels = 10 * math.log10(255**2 / mean_square) if mean_square else None
-    return OfPicture(name, decibels, int(apart.max()), float(apart.mean()), float(np.mean(apart == 0)))
+    return OfPicture(
+        picture=name,
+        psnr_db=decibels,
+        max_levels=int(apart.max()),
+        mean_levels=float(apart.mean()),
+        equal_share=float(np.mean(apart == 0)),
+    )
 
 
 def _overall(rows: list[OfPicture]) -> float | None:
@@ -228,4 +181,4 @@ def _layers(a: LatencyReport | Skipped, b: LatencyReport | Skipped) -> list[Laye
     if isinstance(a, Skipped) or isinstance(b, Skipped):
         return []
     theirs = {row.name: row.ms for row in b.profile}
-    return [Layer(row.name, row.ms, theirs[row.name]) for row in a.profile if row.name in theirs]
+    return [Layer(name=row.name, a_ms=row.ms, b_ms=theirs[row.name]) for row in a.profile if row.name in theirs]

@@ -1,0 +1,83 @@
+"""What ``clearport compare`` finds, as frozen pydantic models; ``compare.schema.json`` is their JSON schema."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from clearport.disk.json_files import schema_text
+
+SCHEMA_ID = "https://clearport.invalid/compare-1.schema.json"
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OfPicture(_Part):
+    """How far both outputs are apart, in 8-bit levels; ``psnr_db`` is null where they are equal."""
+
+    picture: str
+    psnr_db: Finite | None
+    max_levels: Count
+    mean_levels: NotNegative
+    equal_share: Annotated[float, Field(ge=0, le=1)]
+
+
+class OfFile(_Part):
+    """One side: what it is, by what it ran, and its latency in milliseconds, or why there is none (else empty).
+
+    ``word`` is as given; ``macs`` are multiply-accumulates, null where the file does not tell them.
+    """
+
+    word: str
+    target: str
+    bytes: Count
+    macs: Count | None
+    operators: Count
+    runner: str
+    median_ms: NotNegative | None
+    why_untimed: str
+
+
+class Layer(_Part):
+    """A layer that both runtimes name alike, in milliseconds."""
+
+    name: str
+    a_ms: NotNegative
+    b_ms: NotNegative
+
+
+class Compared(_Part):
+    """The outcome: ``clearport compare --json``.
+
+    ``size`` is that of the input (HEIGHTxWIDTH in pixels), ``psnr_db`` that of all pictures together (null: equal);
+    ``ratio`` is B's time over A's with its 95 % interval (value, low, high), null where not both were timed.
+    """
+
+    schema_version: Literal[1] = 1
+    size: str
+    a: OfFile
+    b: OfFile
+    psnr_db: Finite | None
+    pictures: tuple[OfPicture, ...]
+    ratio: tuple[NotNegative, NotNegative, NotNegative] | None
+    layers: tuple[Layer, ...]
+
+
+def schema() -> str:
+    """The JSON schema of ``clearport compare --json``, as the text of ``compare.schema.json``.
+
+    ``python -m clearport.pipeline.formats.compared > core/pipeline/formats/compare.schema.json`` writes it again.
+    """
+    return schema_text(Compared, SCHEMA_ID, "Comparison of two files by clearport", "serialization")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema())
