@@ -12,6 +12,7 @@ from clearport.cli.show import print_json, print_parts, table
 from clearport.words import counted
 
 if TYPE_CHECKING:
+    from clearport.pipeline.stores.fetch import Fetched
     from clearport.pipeline.stores.pull import PulledBundle
     from clearport.pipeline.stores.push import Pushed
     from clearport.stores.index import Index
@@ -38,6 +39,19 @@ def show_pulled(pulled: PulledBundle, *, as_json: bool) -> None:
     print_parts(f"{pulled.folder}  {pulled.name}@{pulled.version}, {counted(pulled.files, 'file')} ({came})")
     if pulled.left_out:
         print_parts(Text(f"left out: {', '.join(pulled.left_out)}", "dim"))
+
+
+def show_fetched(fetched: Fetched, *, as_json: bool) -> None:
+    """The file, its checksum, and the next command."""
+    if as_json:
+        print_json(asdict(fetched))
+        return
+    print_parts(f"{fetched.path}  {fetched.bytes / 1e6:.1f} MB, SHA-256 {fetched.sha256}")
+    print_parts(f"fits {fetched.network} x{fetched.scale}: {fetched.read_as}")
+    if fetched.terms:
+        print_parts(Text(f"published: {fetched.terms}", "dim"))
+    scale = f" --scale {fetched.scale}" if fetched.scale > 1 else ""
+    print_parts(Text(f"next: clearport export {fetched.network}{scale} --weights {fetched.path} --out DIR", "dim"))
 
 
 def show_stored(store: str, index: Index, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""``clearport push``, ``pull``, ``sign`` and ``bom``: publishing and fetching bundles."""
+"""``clearport push``, ``pull``, ``fetch``, ``sign`` and ``bom``: publishing and fetching bundles, and weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clearport.cli.options import BundleArg, ForceOpt, JsonOpt, PrecisionsOpt, QuietOpt, TargetsOpt, split
+from clearport.cli.options import BundleArg, ForceOpt, JsonOpt, PrecisionsOpt, QuietOpt, ScaleOpt, TargetsOpt, split
 
 _STORES = "a folder, hf://OWNER/REPOSITORY, s3://BUCKET/PATH or another address that fsspec knows"
 
@@ -69,6 +69,40 @@ def pull(
     with progress_bar(quiet=quiet) as progress:
         pulled = pull_bundle(request, progress)
     show_pulled(pulled, as_json=json)
+
+
+def fetch(
+    network: Annotated[
+        str, typer.Argument(help="The network of 'clearport list' that they are for.", metavar="NETWORK")
+    ],
+    address: Annotated[
+        str,
+        typer.Argument(
+            help="https://..., hf://OWNER/REPOSITORY/FILE, s3://... or another address that fsspec knows.",
+            metavar="ADDRESS",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Where they go; under their own name here by default.", show_default=False)
+    ] = None,
+    scale: ScaleOpt = None,
+    sha256: Annotated[str, typer.Option(help="The SHA-256 that the file must have.", metavar="HEX")] = "",
+    json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Fetch published weights; they appear only if they fit the network. Nothing in them is run.
+
+    'clearport list NETWORK' says who published weights, and under which terms.
+
+    Example: clearport fetch rlfn https://example.com/rlfn_ntire_x4.pth --scale 4
+    """
+    from clearport.cli.progress import progress_bar
+    from clearport.cli.show_stores import show_fetched
+    from clearport.pipeline.stores.fetch import FetchRequest, fetch_weights
+
+    with progress_bar(quiet=quiet) as progress:
+        fetched = fetch_weights(FetchRequest(network, address, out, scale, sha256), progress)
+    show_fetched(fetched, as_json=json)
 
 
 def sign(

@@ -164,7 +164,7 @@ def test_the_commands_of_the_skill_do_what_it_says(
     shutil.copy(int8_pair.folder / "goldens/input.png", tmp_path / "photo.png")
     there = {"/srv/networks": str(tmp_path / "store"), "my@1.0.0": "ncnet@1.0.0", "tflite/fp32": "onnxruntime/int8"}
     there["my_int8.tflite"] = "ncnet_x3_int8.tflite"
-    run = ("list", "verify", "run", "compare", "push", "pull", "inspect out")
+    run = ("list", "verify", "run", "compare", "push", "pull", "kit", "inspect out")
     lines = [line for line in commands_of_the_skill() if line.removeprefix("clearport ").startswith(run)]
     assert len(lines) == len(run)
     for line in lines:
