@@ -1,4 +1,4 @@
-"""Published weights are fetched at the user's word, and appear only if they fit."""
+"""Published weights are fetched at the user's word, and appear only if they fit; bundles are, from Python."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import clearport
+from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
 from clearport.models import weights
 from clearport.pipeline.stores.fetch import Fetched, FetchRequest, fetch_weights
@@ -62,3 +64,10 @@ def test_nothing_is_written_of_what_is_not_as_it_should_be(
     with pytest.raises(BadInput, match=message):
         fetched(published, tmp_path / "mine.pth", **more)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bundles_from_python(kept_bundle: Bundle, tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    assert clearport.push(kept_bundle.folder, store, name="mine", version="2.1.0").version == "2.1.0"
+    out = clearport.pull(f"{store}/mine@2.1.0", tmp_path / "out", targets=("tflite",), precisions=("int8",))
+    assert [artifact.key for artifact in clearport.load_bundle(out.folder).artifacts] == ["tflite/int8"]
