@@ -1,4 +1,4 @@
-"""A small matrix: two files of the user's, of which one is exported in float only, and one is refused."""
+"""A small matrix of files of the user's: one under two names, and one that is refused."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ targets = ["tflite", "ncnn"]
 precisions = ["fp32"]
 
 [models.tiny]
+network = "tiny.onnx"
+
+[models.again]
 network = "tiny.onnx"
 
 [models.loop]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from clearport.bundle.folder import Bundle
 from clearport.bundle.matrix_record import read_record
+from clearport.pipeline.matrix import cache
 from device_tests.conftest import command
 from device_tests.matrix.scene import checksums, laid_out
 
@@ -62,9 +64,14 @@ def test_every_cell_is_proven_or_refused_with_its_reason(built: Path) -> None:
     assert status == {
         ("tiny", "tflite/fp32"): "proven",
         ("tiny", "ncnn/fp32"): "proven",
+        ("again", "tflite/fp32"): "proven",
+        ("again", "ncnn/fp32"): "proven",
         ("loop", "tflite/fp32"): "refused",
         ("loop", "ncnn/fp32"): "refused",
     }
+    first, again = record.rows[:2]
+    assert (first.key, again.bundle, again.label) == (again.key, "again", "again")
+    assert all((built / str(cell.path)).exists() and str(cell.path).startswith("again/") for cell in again.cells)
     reasons = {row.name: {cell.reason for cell in row.cells} for row in record.rows}
     assert "random.onnx" in next(iter(reasons["loop"]))
     assert str(built.parent) not in (built / "matrix.json").read_text()
@@ -82,6 +89,18 @@ def test_a_second_run_does_nothing(built: Path) -> None:
     assert done.err == ""
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert done.json == json.loads((built / "matrix.json").read_text())
+
+
+def test_entries_that_nothing_uses_go_after_a_while(tmp_path: Path) -> None:
+    long_ago = time.time() - (cache.KEPT_DAYS + 1) * 86400
+    for name, entry in (("a" * 64, True), ("b" * 64, True), ("c" * 64, False), ("mine", True)):
+        (tmp_path / name).mkdir()
+        if entry:
+            (tmp_path / name / cache.ROW).write_text("{}")
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    cache.tidy(tmp_path, {"b" * 64})
+    assert {path.name for path in tmp_path.iterdir()} == {"b" * 64, "c" * 64, "mine"}
+    assert (tmp_path / ("b" * 64)).stat().st_mtime > long_ago + 86400
 
 
 @pytest.mark.slow

@@ -6,7 +6,11 @@ An entry appears complete or not at all, and is checked whenever it is used: one
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import time
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from clearport.bundle.folder import Bundle, verify_folder
@@ -17,6 +21,9 @@ from clearport.disk.json_files import read_model
 from clearport.errors import BadInput
 
 ROW, BUNDLE = "row.json", "bundle"
+KEPT_DAYS = 30
+"""Entries that no matrix has used for so long are removed."""
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def swept(cache: Path) -> Path:
@@ -47,6 +54,19 @@ def found(cache: Path, key: str) -> MatrixRow | None:
     except BadInput:
         return None
     return row if whole else None
+
+
+def tidy(cache: Path, used: Collection[str]) -> None:
+    """Note which entries were used, and remove those that have not been for long; what cannot be removed stays."""
+    now = time.time()
+    for place in cache.iterdir():
+        if not _KEY.fullmatch(place.name):
+            continue
+        with suppress(OSError):
+            if place.name in used:
+                os.utime(place)
+            elif place.stat().st_mtime < now - KEPT_DAYS * 86400 and (place / ROW).is_file():
+                leftovers.remove(place)
 
 
 def lay_out(cache: Path, row: MatrixRow, place: Path) -> bool:

@@ -84,6 +84,7 @@ def build_matrix(request: MatrixRequest, watch: Watch) -> Matrix:
             rows=tuple(_named(rows[keys[job.name]], job) for job in jobs),
         )
         _write(request.out, record)
+        caches.tidy(cache, set(keys.values()))
     return Matrix(request.out, record, tuple(job.name for job in jobs if keys[job.name] in todo))
 
 
