@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Float32 = npt.NDArray[np.float32]
 
-Task = Literal["super-resolution", "deraining", "low-light", "hdr", "watermarking", "other"]
+Task = Literal["super-resolution", "deraining", "low-light", "hdr", "watermarking", "deepfake-detection", "other"]
 Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
 Layout = Literal["NCHW", "NHWC"]
 IODType = Literal["uint8", "int8", "float32"]
@@ -84,6 +84,7 @@ class TensorSpec:
             that files accept plain pictures; after the passes a graph has none.
         transfer: of a map of high dynamic range, how its values encode linear light: ``gamma-2.2``: light is
             ``value ** 2.2``, 1 at the upper end of the range (``pictures.light``). Its values are more than 8 bits.
+        labels: the names of classes, of logits or probabilities.
     """
 
     name: str
@@ -99,6 +100,7 @@ class TensorSpec:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     transfer: Transfer = ""
+    labels: tuple[str, ...] = ()
 
     @property
     def span(self) -> tuple[float, float]:

@@ -47,6 +47,19 @@ class Normalized(nn.Module):
         return (ordered - self.get_buffer(f"mean{index}")) / self.get_buffer(f"std{index}")
 
 
+def wanted(picture: torch.Tensor, spec: TensorSpec) -> torch.Tensor:
+    """A plain picture (B, C, H, W) as a network with this input takes it."""
+    channels = order(spec)
+    ordered = picture if channels is None else picture[:, channels]
+    if not (spec.mean or spec.std):
+        return ordered
+    mean, std = (
+        torch.tensor(values or (default,), device=picture.device).reshape(-1, 1, 1)
+        for values, default in ((spec.mean, 0.0), (spec.std, 1.0))
+    )
+    return (ordered - mean) / std
+
+
 def plain(spec: TensorSpec) -> TensorSpec:
     """The contract of an input once mean, deviation and order of colors are the network's own business."""
     return replace(spec, mean=(), std=(), color=spec.color.replace("BGR", "RGB") if spec.is_picture else spec.color)

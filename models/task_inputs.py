@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from clearport.pictures.images import Image8
 
 _DEGRADATIONS: dict[Task, tuple[str, dict[str, Any]]] = {
-    "deraining": ("rain", {"layers": 4, "side": 672}),  # larger than the photos that come with clearport
-    "low-light": ("light", {}),
-    "hdr": ("exposures", {}),
+    "deraining": ("degradations.rain", {"layers": 4, "side": 672}),  # larger than the photos that come with clearport
+    "low-light": ("degradations.light", {}),
+    "hdr": ("degradations.exposures", {}),
+    "watermarking": ("marked", {}),
 }
-"""Module ``degrade_<name>`` and how its degrader is made; a task that is not here takes photos as they are."""
+"""Module of ``models`` and how its degrader is made; a task that is not here takes photos as they are."""
 
 
 SEVERAL: frozenset[Task] = frozenset({"hdr"})
@@ -46,6 +47,7 @@ def described(task: Task) -> str:
         "deraining": ", in synthetic rain",
         "low-light": ", darkened",
         "hdr": ", as synthetic brackets of three exposures",
+        "watermarking": ", marked by the bundled embedder",
     }.get(task, "")
     return f"photos that come with clearport{made}"
 
@@ -53,7 +55,5 @@ def described(task: Task) -> str:
 @cache
 def _degrader(task: Task) -> Callable[..., Any]:
     name, options = _DEGRADATIONS[task]
-    degrader: Callable[..., Any] = importlib.import_module(f"clearport.models.degradations.{name}").DEGRADER(
-        0, **options
-    )
+    degrader: Callable[..., Any] = importlib.import_module(f"clearport.models.{name}").DEGRADER(0, **options)
     return degrader

@@ -54,19 +54,25 @@ def _show_pairs(outcome: EvalOutcome) -> None:
 
 def _show_measured(outcome: MeasuredOutcome) -> None:
     first, *others = (f"{m.name}{', ' * bool(m.unit)}{m.unit}" for m in outcome.metrics)
-    columns = ["artifact", first, "interval", "change", "interval", *(c for name in others for c in (name, "change"))]
+    columns = ["artifact", first, "interval", "change", "its interval", *others]
     rows = [_measured_row(row, outcome.metrics) for row in outcome.rows]
     title = f"{outcome.data}, {counted(outcome.images, 'example')}"
     print_parts(table(title, (*columns, "gate"), rows, columns[1:]))
-    print_parts(Text("change: to PyTorch fp32, paired by example", "dim"))
+    print_parts(Text("change, and in parentheses: to PyTorch fp32, paired by example", "dim"))
     print_parts(Text(outcome.protocol, "dim"))
     print_parts(Text(outcome.found, "dim"))
 
 
 def _measured_row(row: MeasuredRow, metrics: tuple[Metric, ...]) -> tuple[Any, ...]:
     first, *others = zip(row.figures, metrics, strict=True)
-    cells = [number(value, metric.digits) for found, metric in others for value in (found.value, found.change)]
+    cells = [_with_change(found, metric.digits) for found, metric in others]
     return row.subject, *_cells(first[0], first[1].digits), *cells, _STATES[row.verdict]
+
+
+def _with_change(found: Figure, digits: int) -> str:
+    """A figure, and its change in parentheses."""
+    value = number(found.value, digits)
+    return value if found.change is None else f"{value} ({found.change:+.{digits}f})"
 
 
 def _cells(found: Figure, digits: int) -> tuple[str, ...]:

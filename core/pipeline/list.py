@@ -90,7 +90,7 @@ def _network(spec: ModelSpec) -> NetworkRow:
         paper=spec.paper.url,
         importable=bool(spec.published),
         published=spec.published,
-        train=f"clearport train {spec.name} --data FOLDER --out {spec.name}.safetensors",
+        train=f"clearport train {spec.family} --data FOLDER --out {spec.family}.safetensors",
         knobs={name: f"{knob.about}: {knob.low:g} to {knob.high:g}" for name, knob in spec.knobs.items()},
         cards={f"x{scale}": read_card(bundled_path(spec, scale)) for scale in bundled},
     )

@@ -50,7 +50,7 @@ _NEEDS_A_SIZE = re.compile(r"unsupported operator \w+ of layer .* (give --size|e
 LARGE = {"bsrn", "iagcfull", "iat", "imdn", "prenet", "prn", "quasisparse", "rfdn", "safmn", "sci"}
 LARGE |= {"snetvnet", "spantiny", "transmission", "zerodce", "zerodcepp"}
 LARGE |= {"graspp", "heavyrain", "rlfn", "safmnpp", "span"}
-LARGE |= {"abpn", "cenhdr", "ddn", "ecbsr", "fmen", "fsrcnn", "xlsr"}
+LARGE |= {"abpn", "cenhdr", "ddn", "ecbsr", "fmen", "fsrcnn", "wmembed", "wmread", "xlsr"}
 """What takes half a minute, or resembles another network, waits for ``make test-all``."""
 
 
@@ -100,7 +100,7 @@ def exported(name: str, folder: Path, **options: Any) -> Bundle:
     """A small bundle of a network; ``options`` are those of ``clearport.export``."""
     spec = NETWORKS.get(name)
     given = some_weights(spec, folder)
-    side = -(-SIDE // spec.size_multiple) * spec.size_multiple
+    side = -(-max(SIDE, spec.least_side) // spec.size_multiple) * spec.size_multiple
     asked = {"size": f"{side}x{side}", "weights": given, "measure": False, "force": True} | options
     bundle = clearport.export(name, folder / "bundle", **asked)
     assert bundle.manifest.model.whole_picture is spec.whole_picture

@@ -20,7 +20,7 @@ class Mark:
         del seed  # nothing is drawn beforehand
 
     def __call__(self, photo: Image8, rng: np.random.Generator) -> Degraded:
-        """A photo, uint8 RGB (H, W, 3), and as truth ``bits`` (1, 1, 64), 0 or 1."""
+        """A photo, uint8 RGB (H, W, 3), and as truth ``bits`` (1, 1, 32), 0 or 1."""
         return Degraded(photo, {"bits": rng.integers(0, 2, (1, 1, BITS)).astype(np.float32)})
 
 

@@ -1,4 +1,4 @@
-"""A mark of 64 bits that a picture carries invisibly, after robust identity watermarking (arXiv 2311.01357).
+"""A mark of 32 bits that a picture carries invisibly, after robust identity watermarking (arXiv 2311.01357).
 
 That paper hides a string in a face by an encoder and recovers it by a decoder, trained together through simulated
 manipulations. No code of it was found, so encoder and decoder here are another design, of spread spectrum with learned
@@ -8,9 +8,9 @@ patterns: bits add up to a pattern of 16x16 pixels that repeats over the picture
     picture ── three convolutions ─ mask ─ · ── add ── marked picture
 
     picture ── less its blur and what convolutions find of its content ── mean over all repetitions, 3x16x16
-            ── correlation with 65 patterns at all 256 shifts ── where the 65th is found: 64 bits
+            ── correlation with 33 patterns at all 256 shifts ── where the 33rd is found: 32 bits
 
-A crop moves the pattern. The 65th pattern, which every mark has, tells by how much: a softmax over its correlations
+A crop moves the pattern. The 33rd pattern, which every mark has, tells by how much: a softmax over its correlations
 weighs those of the bits. Nothing depends on where in the picture the mark is, and every pixel votes for every bit.
 """
 
@@ -25,30 +25,34 @@ from torch.nn import functional as F
 from clearport.models.layers.attacks import attacked
 from clearport.models.training.outputs import Restored
 
-BITS, PERIOD = 64, 16
+BITS, PERIOD = 32, 16
 STRENGTH = 10.0 / 255.0
 """The most that a pixel changes by."""
 
 _RMS = 3.5 / 255.0
-_SYNC = 3.0
+_SYNC = 5.0
 """How much stronger than a bit's the pattern is that shifts are told by."""
-_CLIP = 16.0 / 255.0
+_CLIP = 8.0 / 255.0
 """What is left of a picture's content is clipped to it: edges would outvote the rest."""
 
 
 def patterns() -> torch.Tensor:
-    """Fresh patterns (65, 3, 16, 16): smooth noise without a mean, each of unit RMS; they wrap around."""
-    noise = torch.randn(BITS + 1, 3, PERIOD, PERIOD)
+    """Fresh patterns (33, 3, 16, 16), orthogonal, each of unit RMS: smooth noise without a mean that wraps around.
+
+    Most of it is brightness, which JPEG keeps better than colors.
+    """
+    noise = torch.randn(BITS + 1, 1, PERIOD, PERIOD) + 0.3 * torch.randn(BITS + 1, 3, PERIOD, PERIOD)
     frequency = torch.fft.fftfreq(PERIOD)
     radius = torch.sqrt(frequency[:, None] ** 2 + frequency[None] ** 2)
-    band = torch.exp(-((radius - 0.16) ** 2) / (2 * 0.06**2)) * (radius > 0)
+    band = torch.exp(-((radius - 0.16) ** 2) / (2 * 0.08**2)) * (radius > 0)
     smooth = torch.fft.ifft2(torch.fft.fft2(noise) * band).real
-    unit: torch.Tensor = smooth / smooth.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    basis, _ = torch.linalg.qr(smooth.flatten(1).T)
+    unit: torch.Tensor = basis.T.reshape(smooth.shape) * math.sqrt(smooth[0].numel())
     return unit
 
 
 class Embedder(nn.Module):
-    """A picture (1, 3, H, W) in 0..1, H and W multiples of 16, and bits (1, 64) of 0 and 1 to the marked picture."""
+    """A picture (1, 3, H, W) in 0..1, H and W multiples of 16, and bits (1, 32) of 0 and 1 to the marked picture."""
 
     def __init__(self, fresh: torch.Tensor) -> None:
         super().__init__()
@@ -77,7 +81,7 @@ class Embedder(nn.Module):
 
 
 class Reader(nn.Module):
-    """A picture (1, 3, H, W) in 0..1, H and W multiples of 16, to a logit for each bit (1, 64)."""
+    """A picture (1, 3, H, W) in 0..1, H and W multiples of 16, to a logit for each bit (1, 32)."""
 
     def __init__(self, fresh: torch.Tensor) -> None:
         super().__init__()
@@ -92,7 +96,7 @@ class Reader(nn.Module):
         self.correlate = nn.Conv2d(3, BITS, PERIOD, bias=False)
         self.correlate.weight = nn.Parameter(2.0 * gain * fresh[:BITS])
         self.place = nn.Conv2d(3, 1, PERIOD, bias=False)
-        self.place.weight = nn.Parameter(5.0 * gain * fresh[BITS:])
+        self.place.weight = nn.Parameter(8.0 * gain * fresh[BITS:])
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         seen = picture
@@ -125,7 +129,7 @@ def wrapped(tile: torch.Tensor) -> torch.Tensor:
 class Watermark(nn.Module):
     """Both parts, which learn together and share a file of weights; ``reads`` says which one it is in use.
 
-    In training mode it gives ``Restored``: the marked picture, and the map ``bits`` (B, 64), logits that are read after
+    In training mode it gives ``Restored``: the marked picture, and the map ``bits`` (B, 32), logits that are read after
     an attack.
     """
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from clearport.models import normalized
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -47,4 +49,4 @@ def taken(low: torch.Tensor, truth: Mapping[str, torch.Tensor], inputs: Sequence
     if not inputs:
         return [low]
     parts = iter(torch.split(low, [each.channels or 0 for each in inputs if each.is_picture], dim=1))
-    return [next(parts) if each.is_picture else truth[each.name].flatten(1) for each in inputs]
+    return [normalized.wanted(next(parts), each) if each.is_picture else truth[each.name].flatten(1) for each in inputs]

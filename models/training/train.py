@@ -24,6 +24,7 @@ from types import FrameType
 import torch
 
 from clearport.base import ModelSpec
+from clearport.errors import BadInput
 from clearport.models import weights
 from clearport.models.training import written as train_outputs
 from clearport.models.training.judge import restore, units_of
@@ -54,6 +55,8 @@ def train(
         CheckFailed: the loss is no longer a number.
     """
     spec: ModelSpec = NETWORKS.get(options.network)
+    if spec.weights_of:
+        raise BadInput(f"{spec.name} learns together with {spec.weights_of}: clearport train {spec.weights_of} ...")
     with train_outputs.held(options), torch.random.fork_rng(devices=[]):
         run = Run(options, spec, weights.checked_scale(spec, options.scale))
         for note in run.notes() if run.place.rank == 0 else ():

@@ -37,6 +37,7 @@ SETS = {
     "rain100h": "rain/rain100h",
     "sice_held_back": "lowlight/sice",
     "bsds500_test_brackets": "photos/bsds500_test",
+    "bsds500_test_marks": "photos/bsds500_test",
 }
 """Key of a card's figures -> folder of pairs."""
 

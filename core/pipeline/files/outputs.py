@@ -138,5 +138,6 @@ def _words(values: Array, spec: TensorSpec) -> str:
             powers = np.exp(flat - flat.max())
             chances = powers / powers.sum()
         best = np.argsort(-chances, kind="stable")[:_BEST]
-        return f"{shape}; most probable: " + ", ".join(f"{i} ({chances[i]:.1%})" for i in best)
+        names = spec.labels if len(spec.labels) == len(flat) else tuple(map(str, range(len(flat))))
+        return f"{shape}; most probable: " + ", ".join(f"{names[i]} ({chances[i]:.1%})" for i in best)
     return f"{shape}; from {values.min():.4g} to {values.max():.4g}, mean {values.mean():.4g}"
