@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import IODType, Size
+from clearport.base import IODType, Prefer, Size
 from clearport.protocols import no_progress
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def export(
     contract: AnyPath | None = None,
     requantize: bool = False,
     io: IODType = "uint8",
+    prefer: Prefer = "balanced",
     threads: int = 1,
     measure: bool = True,
     force: bool = False,
@@ -67,6 +68,8 @@ def export(
         contract: inputs and outputs of your own network (TOML), as printed by ``clearport inspect``.
         requantize: convert an already quantized ONNX file back to float first.
         io: input and output dtype of int8 artifacts.
+        prefer: ``quality`` keeps more layers of int8 artifacts in float, where that gains fidelity; ``speed`` keeps
+            none that has an int8 form.
         threads: CPU threads of every runtime.
         measure: whether to measure latency.
         force: replace a bundle that is already at ``out``.
@@ -92,6 +95,7 @@ def export(
         contract=None if contract is None else Path(contract),
         requantize=requantize,
         io=io,
+        prefer=prefer,
         threads=threads,
         measure=measure,
         force=force,

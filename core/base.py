@@ -26,6 +26,7 @@ Task = Literal["super-resolution", "deraining", "low-light", "hdr", "watermarkin
 Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
 Layout = Literal["NCHW", "NHWC"]
 IODType = Literal["uint8", "int8", "float32"]
+Prefer = Literal["balanced", "quality", "speed"]
 Scale = int | Fraction
 """Output size over input size."""
 Kind = Literal["picture", "map", "vector", "scalar", "index", "state", "bits"]

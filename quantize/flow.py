@@ -18,6 +18,7 @@ from clearport.quantize.placement import cost
 from clearport.quantize.placement import floats as placement
 from clearport.quantize.placement import mixed as mixed_
 from clearport.quantize.placement.mixed import Mixed
+from clearport.quantize.placement.terms import TERMS
 from clearport.quantize.ranges import averages, constrain, ends, equalize, leaky_relu, search
 from clearport.quantize.weights import arrays as weights
 from clearport.quantize.weights import rounding
@@ -26,7 +27,7 @@ from clearport.quantized import QuantizedGraph, ScaleTable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from clearport.base import Array, Task
+    from clearport.base import Array, Prefer, Task
     from clearport.graph.feeds import Feed, Sample
     from clearport.pictures.images import Image8
     from clearport.protocols import Progress
@@ -63,6 +64,7 @@ class QuantizeOptions:
         compensate: round weights with error compensation; else to nearest.
         floats: names of nodes forced to float.
         task: the network's task, which determines the cost of an int8 error.
+        prefer: what a float layer may cost: ``quality`` takes more of them, ``speed`` none by choice.
         ranges: value name -> given real minimum and maximum, in place of observed ones.
         progress: callback with the progress of each stage.
     """
@@ -72,6 +74,7 @@ class QuantizeOptions:
     compensate: bool = True
     floats: tuple[str, ...] = ()
     task: Task = "super-resolution"
+    prefer: Prefer = "balanced"
     ranges: tuple[tuple[str, float, float], ...] = ()
     progress: Progress = no_progress
 
@@ -237,7 +240,7 @@ def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded
     known = placement.Placement(best.graph)
     given = (best.graph, best.bench, best.bounds, best.choice, rounded.arrays, setting.floats, known)
     task = setting.options.task if any(spec.is_picture or spec.transfer for spec in setting.graph.outputs) else None
-    trial = mixed_.Trial(*given, setting.macs, task)
+    trial = mixed_.Trial(*given, setting.macs, task, TERMS[setting.options.prefer])
     mixed = mixed_.choose(trial, progress)
     if not mixed.chosen:
         return mixed, best.folded, rounded
@@ -269,6 +272,7 @@ def _record(best: _Candidate, mixed: Mixed, setting: _Setting, images: Sequence[
         "equalization": best.strength,
         "rounding": "error-compensated" if setting.options.compensate else "nearest",
         "islands": {name: operator for name, operator in operators.items() if name in setting.floats},
+        "prefer": setting.options.prefer,
         "tail": list(mixed.tail),
         "float_layers": list(mixed.layers),
         "float_share": round(mixed.share, 4),

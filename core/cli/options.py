@@ -73,6 +73,13 @@ IOOpt = Annotated[
     Literal["uint8", "int8", "float32"],
     typer.Option(help="Input and output dtype of int8 artifacts (ONNX Runtime and OpenVINO use uint8 for int8)."),
 ]
+PreferOpt = Annotated[
+    Literal["balanced", "quality", "speed"],
+    typer.Option(
+        help="int8: with 'quality' more layers stay in float where that gains fidelity; with 'speed' none that has an "
+        "int8 form."
+    ),
+]
 ForceOpt = Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")]
 CacheOpt = Annotated[
     bool,

@@ -152,7 +152,7 @@ def _quantized(
 
 
 def _quantize(plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, progress: Progress) -> QuantizedGraph:
-    options = QuantizeOptions(task=plan.source.traits.task, progress=progress)
+    options = QuantizeOptions(task=plan.source.traits.task, prefer=plan.request.prefer, progress=progress)
     rounded = plan.source.rounded(graph)
     if rounded is not None:  # its own scales form the table: nothing is searched
         options = replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
-from clearport.base import PRECISIONS, IODType, Options, Precision, Size, Skipped
+from clearport.base import PRECISIONS, IODType, Options, Precision, Prefer, Size, Skipped
 from clearport.errors import BadInput
 from clearport.pipeline.list import lacks
 from clearport.pipeline.sources.request import ExportRequest
@@ -132,6 +132,8 @@ def _check_words(request: ExportRequest) -> None:
         raise BadInput(f"unknown precision {unknown[0]!r} (available: {', '.join(PRECISIONS)})")
     if request.io not in get_args(IODType):
         raise BadInput(f"unknown number format {request.io!r} for --io (available: {', '.join(get_args(IODType))})")
+    if request.prefer not in get_args(Prefer):
+        raise BadInput(f"unknown preference {request.prefer!r} for --prefer (available: {', '.join(get_args(Prefer))})")
 
 
 def _cells(target: Target, wanted: tuple[str, ...]) -> tuple[list[Cell], list[Skipped]]:

@@ -2,8 +2,8 @@
 
 Quality is that of the QDQ form with rounded weights against the float network, on photos not used for its ranges. Its
 benefit is the loss against ground truth that such an error causes. Its cost is the added time, valued by the gain of a
-larger network in the same time. Up to a loss of ``BEARABLE_DB`` nothing is float by choice, so that int8-only NPUs run
-the whole network.
+larger network in the same time (``terms``). Up to a bearable loss nothing is float by choice, so that int8-only NPUs
+run the whole network.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
 from clearport.quantize.placement import errors, float_regions, fold
 from clearport.quantize.placement import floats as placement
+from clearport.quantize.placement.terms import TERMS, Terms
 from clearport.quantize.ranges import search
 from clearport.quantize.weights import arrays as weights
 from clearport.quantize.weights.rounding import Rounded
@@ -45,34 +46,11 @@ NO_PICTURE_DB = 20.0
 """The same for outputs other than pictures (logits, depth, flow), whose spans are four standard deviations: the
 networks' own relative error is a tenth or more. An SQNR of 24 dB is then bearable."""
 
-BEARABLE_DB = 0.10
-"""Up to this loss against ground truth a network is all int8; for super-resolution, 47.3 dB to the float network."""
-
-WORTH_DB = 0.02
-"""The minimum gain of any float region, however small, for the conversions at its boundaries."""
-
-DOUBLING_DB = 0.15
-"""The gain of a network with twice the compute in this zoo: IMDN is 0.15 dB above RLFN x4 on Set5, 0.10 on Set14."""
-
-SLOWER = 4.0
-"""Time of a float layer relative to int8: 3.5 on a CPU (README, LiteRT), more if an NPU falls back to a CPU."""
-
-BAD_DB = 0.19
-"""Above this loss single layers are tried, with a minimum gain of ``LAYER_WORTH_DB`` each: networks should lose at most
-0.3 dB, and the loss of super resolution on test sets was up to 1.53 times the one simulated here (RLFN; RFDN 1.37, BSRN
-1.06). This does not bound other data: IAT lost 0.28 dB on SICE and 0.06 here."""
-
-LAYER_WORTH_DB = 0.005
-"""The minimum gain of each such layer: several together pay for their conversions."""
-
 MOST_FLOAT = 0.6
 """The maximum share of multiply-accumulates in float by choice: with more, a network is not int8."""
 
 LAST = 3
 """The maximum number of convolutions in a tail."""
-
-ROUNDS = 8
-"""The maximum number of values made float one after another."""
 
 _LEAST_NOISE = 0.2
 """The share of its error that a network keeps at least, in predictions, when one more value becomes float."""
@@ -110,6 +88,7 @@ class Trial:
         known: ``floats.Placement`` of ``graph``.
         macs: node -> its multiply-accumulates.
         task: the network's task.
+        terms: what quality is worth in time.
         cached: placement -> its measured quality.
     """
 
@@ -122,6 +101,7 @@ class Trial:
     known: placement.Placement
     macs: Mapping[str, float]
     task: Task | None = "super-resolution"
+    terms: Terms = TERMS["balanced"]
     cached: dict[frozenset[str], float] = field(default_factory=dict)
 
     def placed(self, chosen: Collection[str]) -> frozenset[str]:
@@ -158,15 +138,6 @@ def loss_db(psnr_db: float, task: Task | None) -> float:
     return float(10 * np.log10(1 + 10 ** ((typical - psnr_db) / 10)))
 
 
-def price_db(share: float) -> float:
-    """The minimum gain of a float region, by its share of the multiply-accumulates.
-
-    With it the network takes ``1 + (SLOWER - 1) * share`` times as long, and a network that takes twice as long is
-    ``DOUBLING_DB`` better: 0.02 dB for a share of 0, 0.08 for 0.1, 0.20 for 0.5.
-    """
-    return WORTH_DB + DOUBLING_DB * float(np.log2(1 + (SLOWER - 1) * share))
-
-
 def lowered(graph: Graph, floats: frozenset[str], bounds: float_regions.Bounds) -> Folded:
     """The graph as it will be quantized, with ``floats`` in float."""
     return float_regions.run(fold.run(graph, floats), bounds)
@@ -190,16 +161,16 @@ def _used(folded: Folded, named: Mapping[str, _T]) -> dict[str, _T]:
 
 def choose(trial: Trial, progress: Progress = no_progress) -> Mixed:
     """The smallest worthwhile float part: a tail, and if the loss is still high, the most sensitive layers."""
-    best = trial.mixed(())
-    if best.loss_db <= BEARABLE_DB:
+    best, terms = trial.mixed(()), trial.terms
+    if best.loss_db <= terms.bearable_db:
         return best
     tails = placement.tails(trial.graph, LAST)
     for done, tail in enumerate(tails):
         progress("trying float at the end", done, len(tails))
         if trial.share(tail) <= MOST_FLOAT:
             found = trial.mixed(tail)
-            best = found if pays(best, found) else best
-    return best if best.loss_db <= BAD_DB else _layers(trial, best, progress)
+            best = found if pays(terms, best, found) else best
+    return best if best.loss_db <= terms.bad_db else _layers(trial, best, progress)
 
 
 def _layers(trial: Trial, best: Mixed, progress: Progress) -> Mixed:
@@ -207,17 +178,17 @@ def _layers(trial: Trial, best: Mixed, progress: Progress) -> Mixed:
 
     As many at once as the predicted errors require; then the quality is measured.
     """
-    costs = _errors(trial, trial.placed(best.tail), progress)
+    terms, costs = trial.terms, _errors(trial, trial.placed(best.tail), progress)
     around = _around(trial.graph)
-    waiting = ranked(costs, {name: trial.share(around[name]) for name in costs})[: 2 * ROUNDS]
-    for done in range(ROUNDS):
-        progress("trying single layers in float", done, ROUNDS)
-        taken = _enough(trial, best, waiting, costs, around) if best.loss_db > BAD_DB else []
+    waiting = ranked(terms, costs, {name: trial.share(around[name]) for name in costs})[: 2 * terms.rounds]
+    for done in range(terms.rounds):
+        progress("trying single layers in float", done, terms.rounds)
+        taken = _enough(trial, best, waiting, costs, around) if best.loss_db > terms.bad_db else []
         if not taken:
             break
         wanted = best.chosen.union(*(around[name] for name in taken))
         found = trial.mixed(best.tail, wanted - set(best.tail))
-        best = found if best.loss_db - found.loss_db >= LAYER_WORTH_DB else best
+        best = found if best.loss_db - found.loss_db >= terms.layer_worth_db else best
         waiting = [name for name in waiting if name not in taken]
     return best
 
@@ -232,23 +203,23 @@ def _enough(
         more = wanted | around[name]
         less = max(noise - costs[name] / whole, _LEAST_NOISE * noise)
         before, after = (loss_db(-10 * float(np.log10(each)), trial.task) for each in (noise, less))
-        if before <= BAD_DB:
+        if before <= trial.terms.bad_db:
             break
-        if more != wanted and before - after >= LAYER_WORTH_DB and trial.share(more) <= MOST_FLOAT:
+        if more != wanted and before - after >= trial.terms.layer_worth_db and trial.share(more) <= MOST_FLOAT:
             noise, wanted = less, more
             taken.append(name)
     return taken
 
 
-def ranked(errors: Mapping[str, float], shares: Mapping[str, float]) -> list[str]:
+def ranked(terms: Terms, errors: Mapping[str, float], shares: Mapping[str, float]) -> list[str]:
     """Values by error removed per cost: a layer of few channels comes before a larger one."""
-    return sorted(errors, key=lambda name: -errors[name] / price_db(shares[name]))
+    return sorted(errors, key=lambda name: -errors[name] / terms.price_db(shares[name]))
 
 
-def pays(before: Mixed, after: Mixed) -> bool:
+def pays(terms: Terms, before: Mixed, after: Mixed) -> bool:
     """Whether the gain of more float exceeds its cost."""
-    more = price_db(after.share) - (price_db(before.share) if before.chosen else 0.0)
-    return before.loss_db - after.loss_db >= max(WORTH_DB, more)
+    more = terms.price_db(after.share) - (terms.price_db(before.share) if before.chosen else 0.0)
+    return before.loss_db - after.loss_db >= max(terms.worth_db, more)
 
 
 def _around(graph: Graph) -> dict[str, set[str]]:

@@ -204,7 +204,7 @@ def test_fidelity_of_ncnet_on_a_photo_it_was_not_calibrated_on(ncnet: tuple[Grap
 def test_the_table_says_how_it_came_to_be(quantized: QuantizedGraph, photos: list[np.ndarray]) -> None:
     record = quantized.table.calibration
     how = {"calibrator", "adjusted", "simulated_psnr_db", "equalization", "rounding", "images"}
-    assert set(record) == {*how, "islands", "tail", "float_layers", "float_share", "simulated_loss_db"}
+    assert set(record) == {*how, "islands", "prefer", "tail", "float_layers", "float_share", "simulated_loss_db"}
     assert (record["islands"], record["float_layers"]) == ({}, [])
     assert record["simulated_loss_db"] == pytest.approx(
         mixed.loss_db(record["simulated_psnr_db"], "super-resolution"), abs=1e-3

@@ -10,7 +10,7 @@ from clearport.pipeline.sources.contract import Contract
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clearport.base import IODType, Size
+    from clearport.base import IODType, Prefer, Size
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class ExportRequest:
     ``precisions`` mean all. ``requantize`` takes what a file rounds to 8 bits back to float. ``contract`` and
     ``told`` are what a file and options say of a network of the user's. ``size`` None means any size, ``"own"`` the
     network's own or else the usual one. ``cache``: whether int8 forms of earlier exports are reused.
+    ``prefer``: what layers that stay in float within int8 files may cost in time.
     """
 
     network: str | Any
@@ -40,3 +41,4 @@ class ExportRequest:
     measure: bool = True
     force: bool = False
     cache: bool = True
+    prefer: Prefer = "balanced"
