@@ -8,10 +8,9 @@ outputs as its expectation: one backward pass per photo replaces one run of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +39,10 @@ _FEWEST = 3
 
 _KEPT = 3.0
 """Peak memory of a backward pass, as a multiple of the bytes of all values."""
+
+_PARTS = 8
+"""The number of parts that a backward pass is divided into if it needs more than ``parallel.MEMORY``: each part is
+computed again before its backward pass, which holds the values between parts and those of one part."""
 
 TOLERANCE = 1e-3
 """The largest accepted deviation of PyTorch's output from ONNX Runtime's, relative to the largest output; beyond it,
@@ -74,7 +77,8 @@ def measure(graph: Graph, inputs: Sequence[Feed]) -> Sensitivity | None:
         try:
             if not _same(graph, probes[0]):
                 return None
-            found = list(parallel.over(lambda n: _felt(graph, probes[n], n), range(len(probes)), memory))
+            parts = 1 if memory <= parallel.MEMORY else _PARTS
+            found = list(parallel.over(lambda n: _felt(graph, probes[n], n, parts), range(len(probes)), memory))
         except (torch_form.Unknown, RuntimeError, TypeError, ValueError):  # PyTorch has no such operator, or form
             return None
     names = [name for name in found[0] if all(name in each for each in found)]
@@ -113,15 +117,15 @@ def _same(graph: Graph, feed: Feed) -> bool:
 
     wanted = graphs.session(graph.model).run([spec.name for spec in graph.outputs], feed)
     with torch.no_grad():
-        values = torch_form.run(graph, {name: torch.from_numpy(array) for name, array in feed.items()})
-    given = [values[spec.name].numpy() for spec in graph.outputs]
+        outputs = torch_form.run(graph, {name: torch.from_numpy(array) for name, array in feed.items()})
+    given = [value.numpy() for value in outputs]
     return all(
         one.shape == other.shape and np.abs(one - other).max() <= TOLERANCE * np.abs(other).max()
         for one, other in zip(given, wanted, strict=True)
     )
 
 
-def _felt(graph: Graph, feed: Feed, seed: int) -> dict[str, tuple[Array, Array]]:
+def _felt(graph: Graph, feed: Feed, seed: int, parts: int) -> dict[str, tuple[Array, Array]]:
     """Weights and peaks of each value on one photo."""
     import torch
 
@@ -130,13 +134,14 @@ def _felt(graph: Graph, feed: Feed, seed: int) -> dict[str, tuple[Array, Array]]
     given = {name: torch.from_numpy(array) for name, array in feed.items()}
     for value in given.values():
         value.requires_grad_(value.is_floating_point())
-    values = torch_form.run(graph, given)
-    outputs = [values[spec.name] for spec in graph.outputs]
     shared = {graphs.name_of(v) for v in graphs.values(graph) if not _has_channels(v)}
     found: dict[str, tuple[Array, Array]] = {}
-    for name, value in values.items():
+
+    def watch(name: str, value: torch.Tensor) -> None:
         if value.requires_grad and value.ndim > 1:
-            value.register_hook(partial(_note, found, name, value.detach(), name in shared))  # type: ignore[no-untyped-call]
+            value.register_hook(_noting(found, name, value.detach(), name in shared))  # type: ignore[no-untyped-call]
+
+    outputs = torch_form.run(graph, given, watch, parts)
     generator = np.random.default_rng(seed)
     spans = feeds.spans(graph.outputs, [[out.detach().numpy() for out in outputs]])
     signs = [
@@ -148,19 +153,27 @@ def _felt(graph: Graph, feed: Feed, seed: int) -> dict[str, tuple[Array, Array]]
     return found
 
 
-def _note(
-    found: dict[str, tuple[Array, Array]],
-    name: str,
-    value: torch.Tensor,
-    is_one: bool,
-    gradient: torch.Tensor,
-) -> None:
-    """Keep the weights and peaks of a value."""
+def _noting(
+    found: dict[str, tuple[Array, Array]], name: str, value: torch.Tensor, is_one: bool
+) -> Callable[[torch.Tensor], None]:
+    """What keeps the weights and peaks of a value once its gradient is known; of the value only its zeros are held."""
     others = [axis for axis in range(value.ndim) if axis != 1 or is_one]
+    peaks, size = _array(value.abs().amax(others)), value.numel()
     nonzero = value != 0
-    squares = (gradient.square() * nonzero).sum(others) / nonzero.sum(others).clamp(min=1)
-    weights = squares.double() * (value.numel() / squares.numel())
-    found[name] = (weights.reshape(-1).numpy(), value.abs().amax(others).reshape(-1).numpy())
+    counts = nonzero.sum(others).clamp(min=1)
+    mask = None if nonzero.all() else nonzero
+
+    def note(gradient: torch.Tensor) -> None:
+        squares = gradient.square() if mask is None else gradient.square() * mask
+        means = squares.sum(others) / counts
+        found[name] = (_array(means.double() * (size / means.numel())), peaks)
+
+    return note
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    """A copy in one axis: what shares memory with PyTorch keeps more of it from being released."""
+    return np.array(tensor.reshape(-1).numpy())
 
 
 def _has_channels(value: ir.Value) -> bool:

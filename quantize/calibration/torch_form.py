@@ -6,12 +6,14 @@ works without gradients.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 
 from clearport.graph import nodes as graphs
 from clearport.operators import table
@@ -29,21 +31,62 @@ class Unknown(NotImplementedError):
     """An operator, or a form of it, that is not implemented here."""
 
 
-def run(graph: Graph, feeds: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """All values computed from ``feeds`` (input name -> float32 tensor), by name, in graph order.
+Watch = Callable[[str, torch.Tensor], None]
+
+
+def run(
+    graph: Graph, feeds: Mapping[str, torch.Tensor], watch: Watch = lambda _name, _value: None, parts: int = 1
+) -> list[torch.Tensor]:
+    """The outputs computed from ``feeds`` (input name -> float32 tensor).
+
+    ``watch`` is told every value and its name, inputs first, in graph order; values are freed once their last consumer
+    has run. With several ``parts``, a backward pass holds the values between these parts only, and computes the others
+    again, part by part (``watch`` is then told them again).
 
     Raises:
         Unknown: the graph has an operator that is not implemented here.
     """
-    values = dict(feeds)
-    for node in graphs.computed(graph.model.graph):
+    for name, value in feeds.items():
+        watch(name, value)
+    nodes = list(graphs.computed(graph.model.graph))
+    outputs = [spec.name for spec in graph.outputs]
+    values, most = dict(feeds), -(-len(nodes) // parts)
+    for first in range(0, len(nodes), most):
+        part = nodes[first : first + most]
+        later = {graphs.name_of(v) for node in nodes[first + most :] for v in node.inputs if v is not None}
+        kept = [name for node in part for v in node.outputs if (name := graphs.name_of(v)) in {*later, *outputs}]
+        step = partial(_step, part, kept, list(values), watch)
+        made = _again(step, *values.values()) if parts > 1 else step(*values.values())
+        values.update(zip(kept, made, strict=True))
+        values = {name: value for name, value in values.items() if name in later or name in outputs}
+    return [values[name] for name in outputs]
+
+
+def _again(step: Callable[..., Tensors], *given: torch.Tensor) -> Tensors:
+    """``step`` of ``given``, whose inner values a backward pass computes again."""
+    made: Tensors = checkpoint(step, *given, use_reentrant=False, preserve_rng_state=False)
+    return made
+
+
+def _step(
+    nodes: Sequence[ir.Node], kept: Sequence[str], names: Sequence[str], watch: Watch, *given: torch.Tensor
+) -> Tensors:
+    """Run some nodes on values with ``names``; return the ``kept`` ones."""
+    values = dict(zip(names, given, strict=True))
+    last = {graphs.name_of(v): place for place, node in enumerate(nodes) for v in node.inputs if v is not None}
+    last.update(dict.fromkeys(kept, len(nodes)))
+    for place, node in enumerate(nodes):
         form = table.of(node).torch
         if form is None:
             raise Unknown(node.op_type)
         made = form(node, *(_operand(value, values) for value in node.inputs))
         made = (made,) if isinstance(made, torch.Tensor) else made
-        values.update(zip((graphs.name_of(value) for value in node.outputs), made, strict=True))
-    return values
+        for value, tensor in zip(node.outputs, made, strict=True):
+            watch(graphs.name_of(value), tensor)
+            values[graphs.name_of(value)] = tensor
+        del made, tensor
+        values = {name: value for name, value in values.items() if last.get(name, -1) > place}
+    return tuple(values[name] for name in kept)
 
 
 def _operand(value: ir.Value | None, values: Mapping[str, torch.Tensor]) -> torch.Tensor | None:

@@ -79,7 +79,7 @@ def test_pytorch_computes_what_onnx_runtime_does(graph_of, name: str) -> None:
     graph = _case(graph_of, name)
     image = np.random.default_rng(3).normal(size=(1, 3, 16, 16)).astype(np.float32)
     wanted = graphs.session(graph.model).run(None, {"image": image})[0]
-    given = torch_form.run(graph, {"image": torch.from_numpy(image)})["restored"].numpy()
+    given = torch_form.run(graph, {"image": torch.from_numpy(image)})[0].numpy()
     assert given.shape == wanted.shape
     np.testing.assert_allclose(given, wanted, rtol=0, atol=2e-6 * max(1.0, np.abs(wanted).max()))
 
@@ -109,7 +109,8 @@ def test_weights_foretell_what_noise_does_to_the_output(
     torch.manual_seed(0)
     foretold, missed = [], []
     for feed in feeds_of_noise:
-        values = torch_form.run(graph, {"image": torch.from_numpy(feed["image"])})
+        values: dict[str, torch.Tensor] = {}
+        torch_form.run(graph, {"image": torch.from_numpy(feed["image"])}, values.__setitem__)
         channels = values[name].shape[1]
         size = torch.logspace(-3, -2, channels).reshape(1, -1, 1, 1)
         noise = torch.randn(values[name].shape) * size * (values[name] != 0)
@@ -117,6 +118,20 @@ def test_weights_foretell_what_noise_does_to_the_output(
         foretold.append(float((errors * found.weights[name]).sum()))
         missed.append(float(_behind(graph, values, name, noise).square().mean()))
     assert np.mean(foretold) == pytest.approx(np.mean(missed), rel=0.1)
+
+
+def test_a_backward_pass_in_parts_gives_the_same(
+    graph_of, feeds_of_noise: list[dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = graph_of(TINY, **TINY_SHAPES)
+    whole = sensitivity.measure(graph, feeds_of_noise)
+    monkeypatch.setattr(sensitivity, "_KEPT", 1e9)
+    parts = sensitivity.measure(graph, feeds_of_noise)
+    assert whole is not None
+    assert parts is not None
+    for one, other in ((whole.weights, parts.weights), (whole.peaks, parts.peaks)):
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
 @pytest.fixture(scope="module")
