@@ -35,7 +35,8 @@ def to_qdq(
     activations: Literal["uint8", "int8"] = "uint8",
     io: Literal["uint8", "float32"] = "float32",
 ) -> ir.Model:
-    """The QDQ model; weights are int8 and biases int32 initializers behind a DequantizeLinear each.
+    """The QDQ model; weights are int8 and biases int32 initializers behind a DequantizeLinear each, constant operands
+    of sums and products have the dtype of activations.
 
     Args:
         activations: the dtype between operators: uint8 is equivalent to the int8 table (zero point + 128, same real
@@ -134,14 +135,26 @@ class _Writer:
             params = self.table[name]
             array = graphs.constant(value)
             assert array is not None
-            levels = graphs.new_constant(self.body, f"{name}.q", scheme.to_integers(array, params))
-            scale, zero = self._parameters(name, params, np.zeros((), params.dtype))
+            integers, zero_point = self._stored(scheme.to_integers(array, params), params)
+            levels = graphs.new_constant(self.body, f"{name}.q", integers)
+            scale, zero = self._parameters(name, params, zero_point)
             node = ir.node(DEQUANTIZE.name, [levels, scale, zero], _axis(params), name=f"{name}.dequantize")
             self._name(node, f"{name}.real", ir.DataType.FLOAT, value)
             first = next(iter(value.uses())).node
             ir.convenience.replace_all_uses_with(value, node.outputs[0])
             self.body.insert_before(first, node)
             del self.body.initializers[name]
+
+    def _stored(self, levels: Array, params: QParams) -> tuple[Array, Array]:
+        """The levels of a constant as they are stored, and their zero point.
+
+        An operand of a sum or product gets the dtype of activations: beside uint8 ones, ONNX Runtime (1.31) computes a
+        sum with an int8 constant in float. Weights (with an axis) and biases stay int8 and int32.
+        """
+        if params.dtype == "int8" and params.axis is None and self.dtype == "uint8":
+            shifted: Array = (levels.astype(np.int16) + _OFFSET["uint8"]).astype(np.uint8)
+            return shifted, np.asarray(_OFFSET["uint8"], np.uint8)
+        return levels, np.zeros((), params.dtype)
 
     def guard_floats(self) -> None:
         """Replace the Identity where a float value becomes int8 by a no-op.

@@ -78,6 +78,33 @@ def test_onnx_runtime_fuses_everything_to_integer_kernels(quantized: QuantizedGr
     assert not {"Conv", "Add", "QuantizeLinear", "DequantizeLinear"} & set(ran)
 
 
+def test_constant_operands_have_the_dtype_of_activations_and_are_fused(
+    graph_of, photos: list[np.ndarray], tmp_path: Path
+) -> None:
+    """ONNX Runtime fuses no sum or product of a uint8 activation and an int8 constant."""
+    body = "a = Conv<pads=[1,1,1,1]>(image, W, B) b = Mul(a, S) restored = Add(b, T)"
+    graph = graph_of(body, W=[3, 3, 3, 3], B=[3], S=[1, 3, 1, 1], T=[1, 3, 1, 1])
+    form = quantize(graph, photos, QuantizeOptions(equalization=(0.0,), search=False, compensate=False))
+    dtypes = {
+        activations: [
+            value.const_value.numpy().dtype.name  # type: ignore[union-attr]
+            for name, value in sorted(qdq.to_qdq(form, activations).graph.initializers.items())
+            if name in {"S.q", "T.q", "W.q"}
+        ]
+        for activations in ("int8", "uint8")
+    }
+    assert dtypes == {"int8": ["int8"] * 3, "uint8": ["uint8", "uint8", "int8"]}
+    _optimized(qdq.to_qdq(form, io="uint8"), tmp_path / "o.onnx")
+    ran = Counter(node.op_type for node in onnx.load(tmp_path / "o.onnx").graph.node)
+    assert {"QLinearConv", "QLinearMul", "QLinearAdd"} <= set(ran)
+    picture = np.random.default_rng(0).integers(0, 256, (1, 3, 16, 16)).astype(np.float32)
+    (one,), (other,) = (
+        graphs.session(qdq.to_qdq(form, kind), as_written=True).run(None, {"image": picture})
+        for kind in ("int8", "uint8")
+    )
+    assert np.array_equal(one, other)
+
+
 def test_all_forms_give_the_same_pixels(quantized: QuantizedGraph) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 16, 16), dtype=np.uint8)
 

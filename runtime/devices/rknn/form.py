@@ -88,6 +88,7 @@ def _count_weights_from_another_zero(graph: onnx.GraphProto) -> None:
             continue
         weights = numpy_helper.to_array(constants[node.input[0]])
         zero = numpy_helper.to_array(constants[node.input[2]]) if len(node.input) > 2 and node.input[2] else None
+        weights, zero = _signed(weights, zero)
         shift = _shift(weights, zero)
         if shift == 0:
             continue
@@ -100,6 +101,13 @@ def _count_weights_from_another_zero(graph: onnx.GraphProto) -> None:
     kept = [each for each in graph.initializer if each.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
+
+
+def _signed(weights: Array, zero: Array | None) -> tuple[Array, Array | None]:
+    """uint8 operands of sums and products, which lie around 128, as the int8 ones around 0 that they stand for."""
+    if weights.dtype != np.uint8 or zero is None or (zero != _MIDDLE).any():
+        return weights, zero
+    return (weights.astype(np.int16) - _MIDDLE).astype(np.int8), np.zeros_like(zero, np.int8)
 
 
 def _shift(weights: Array, zero: Array | None) -> int:

@@ -192,6 +192,15 @@ def test_weights_are_not_counted_from_zero_where_they_can_be_moved(
     assert set(constants) == {"s", "z", "t", "y", "ws", "b", node.input[0], node.input[2]}
 
 
+def test_operands_around_128_are_counted_from_another_zero_too() -> None:
+    """With zero point 128 the toolkit would quantize them again, as it does int8 ones with 0."""
+    weights = np.random.default_rng(0).integers(-127, 128, (CHANNELS, CHANNELS, 3, 3)).astype(np.int8)
+    zeros = np.zeros(CHANNELS, np.int8)
+    raised = quantized((weights.astype(np.int16) + 128).astype(np.uint8), np.full(CHANNELS, 128, np.uint8))
+    forms = [rknn_form.in_its_form(model).model for model in (quantized(weights, zeros), raised)]
+    assert forms[0].SerializeToString() == forms[1].SerializeToString()
+
+
 ONES = np.ones((CHANNELS, CHANNELS, 3, 3), np.int8)
 
 
