@@ -37,7 +37,9 @@ def matrix(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Exports at the same time; one for each core by default.", show_default=False),
+        typer.Option(
+            min=1, help="Exports at the same time; one for each core by default, if memory allows.", show_default=False
+        ),
     ] = None,
     engine: Annotated[Literal["local", "dask"], typer.Option(help="Where exports run.")] = "local",
     cluster: Annotated[str, typer.Option(help="Scheduler of Dask, as in tcp://HOST:8786.")] = "",

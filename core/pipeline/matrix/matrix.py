@@ -31,9 +31,13 @@ CACHE = ".cache"
 """The cache's folder in that of the matrix, unless another is named."""
 
 
+MEMORY = 3e9
+"""Bytes that an export at the usual size may take in all of its processes: what ``bench_memory.py`` allows."""
+
+
 @dataclass(frozen=True)
 class MatrixRequest:
-    """What is built from which file; see ``clearport matrix --help``. ``jobs`` None: one export for each core."""
+    """What is built from which file; see ``clearport matrix --help``. ``jobs`` None: what cores and memory allow."""
 
     file: Path
     out: Path
@@ -103,7 +107,7 @@ def _engine(request: MatrixRequest) -> Engine:
     if request.engine == "local":
         if request.cluster:
             raise BadInput(f"--cluster {request.cluster}: only --engine dask has a cluster")
-        return Local(request.jobs or workers(1))
+        return Local(request.jobs or _width())
     if not request.cluster:
         raise BadInput(
             "--engine dask: say where its scheduler is with --cluster tcp://HOST:8786 ('dask scheduler' and 'dask "
@@ -112,6 +116,13 @@ def _engine(request: MatrixRequest) -> Engine:
     from clearport.pipeline.matrix.on_dask import Dask
 
     return Dask(request.cluster)
+
+
+def _width() -> int:
+    """One export for each core, as far as memory holds them."""
+    import psutil
+
+    return min(workers(1), max(1, int(psutil.virtual_memory().total / MEMORY)))
 
 
 def _claim(held: ExitStack, request: MatrixRequest, jobs: Sequence[Job]) -> None:
