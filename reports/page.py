@@ -11,6 +11,7 @@ from clearport.reports.content import Cell, Page, Section, Table, Tone
 from clearport.reports.picks import picks
 from clearport.reports.text import count, large
 from clearport.reports.usage import usages
+from clearport.words import task_title
 
 
 def page(manifest: Manifest) -> Page:
@@ -36,7 +37,7 @@ def _summary(manifest: Manifest) -> str:
     files = _files(manifest)
     proof = "Each was read back from disk, run and compared with its reference."
     checked = number and all(a.parities for a in manifest.artifacts)
-    return f"{manifest.model.task.capitalize()}, exported to {files} for {targets}. {proof if checked else ''}".rstrip()
+    return f"{task_title(manifest.model.task)}, exported to {files} for {targets}. {proof if checked else ''}".rstrip()
 
 
 def _verdict(manifest: Manifest) -> tuple[str, Tone]:

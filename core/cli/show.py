@@ -14,6 +14,7 @@ from rich.text import Text
 from clearport.base import Skipped
 from clearport.pipeline.lint.artifact import RULE, TILES
 from clearport.runtime.parity import NETWORKS
+from clearport.words import task_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,7 +90,7 @@ def show_inventory(found: Inventory, *, as_json: bool) -> None:
     tasks = sorted({n.task for n in found.networks}, reverse=True)
     for task in tasks:
         rows = [(_name(n), _scales(n.scales), n.weights, n.paper) for n in found.networks if n.task == task]
-        print_parts(table(task.capitalize(), ("network", "scales", "weights", "paper"), rows))
+        print_parts(table(task_title(task), ("network", "scales", "weights", "paper"), rows))
         print_parts()
     print_parts(Text("* recommended; published weights: 'clearport list NETWORK' says where they are", "dim"))
     for title, serves, parts in (("Targets", "precisions", found.targets), ("Runtimes", "runs", found.runners)):

@@ -24,6 +24,7 @@ from clearport.runtime.devices.browser.wire import Candidate, Judge, Offer, Tili
 from clearport.runtime.latency.record import LatencyPlan
 from clearport.runtime.latency.stats import rounds_for
 from clearport.signals import ending_signals
+from clearport.words import task_title
 
 if TYPE_CHECKING:
     from clearport.bundle.manifest import ArtifactRecord
@@ -135,7 +136,7 @@ def offer_of(bundle: Bundle, request: ServeRequest) -> tuple[Offer, dict[str, Co
     model = model_of(bundle)
     offer = Offer(
         title=f"{model.name} ×{model.scale}" if model.scale > 1 else model.name,
-        about=f"{model.task.capitalize()}, {model.params:,} parameters. Its files run here, in this browser.",
+        about=f"{task_title(model.task)}, {model.params:,} parameters. Its files run here, in this browser.",
         whole_picture=bool(model.whole_picture),
         tiling=_rules(bundle, select(bundle, request.targets, request.precisions)[0]),
         plan=plan_of(_plan(request)),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clearport.pipeline.list import NetworkRow, inventory
 from clearport.registry import NETWORKS
+from clearport.words import task_title
 from docs.generate.text import block, code, contents, docstring, page, table
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _parameters(spec: ModelSpec) -> int:
 def _task(task: str, rows: list[NetworkRow]) -> str:
     best = next((row for row in rows if row.recommended), rows[0])
     return page(
-        task.capitalize(),
+        task_title(task),
         f"Start with [{best.name}](../networks/{best.name}.md):\n",
         block(f"clearport export {best.name} --out out/{best.name}", "sh"),
         _overview(rows, "../networks/"),
