@@ -6,7 +6,7 @@ flipped sign, one bias, a layer of zeros. Layers are those that hold weights: co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -93,6 +93,51 @@ KINDS: dict[str, Callable[[Layer, int, int], None]] = {
 }
 
 
+def flipped_bias(layer: Layer, channel: int, other: int) -> None:
+    """Of the whole layer."""
+    del channel, other
+    if layer.bias is not None:
+        layer.bias *= -1
+
+
+def transposed_kernel(layer: Layer, channel: int, other: int) -> None:
+    """Height and width of each kernel in each other's place: the last two axes, or those before the last."""
+    del channel, other
+    axes = (2, 3) if layer.weight.shape[2] == layer.weight.shape[3] > 1 else (1, 2)
+    if layer.weight.shape[axes[0]] == layer.weight.shape[axes[1]]:
+        layer.weight[:] = np.swapaxes(layer.weight, *axes).copy()
+
+
+LAYER_KINDS = {
+    "wrong scale": wrong_scale,
+    "permuted channel": swapped_channels,
+    "flipped bias": flipped_bias,
+    "transposed kernel": transposed_kernel,
+}
+"""What ``diagnose`` is tried on, beside ``round_twice``."""
+
+
+def round_twice(path: Path, random: Random) -> str:
+    """Round what a layer of a ``.onnx`` file writes to a coarser grid before its own; the tensor."""
+    model = onnx.load(path)
+    arrays = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    rounded = [n for n in model.graph.node if n.op_type == "QuantizeLinear" and arrays[n.input[1]].size == 1]
+    node = rounded[int(random.integers(len(rounded)))]
+    scale = np.float32(1.4 * arrays[node.input[1]])
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(scale), f"{node.name}.coarse"))
+    ends = [f"{node.name}.coarse", node.input[2]]
+    place = list(model.graph.node).index(node)
+    twice = [
+        onnx.helper.make_node("QuantizeLinear", [node.input[0], *ends], [f"{node.name}.first"]),
+        onnx.helper.make_node("DequantizeLinear", [f"{node.name}.first", *ends], [f"{node.name}.again"]),
+    ]
+    for number, new in enumerate(twice):
+        model.graph.node.insert(place + number, new)
+    node.input[0] = f"{node.name}.again"
+    onnx.save(model, path)
+    return node.output[0].removesuffix(".q")
+
+
 @dataclass(frozen=True)
 class Fault:
     """What was planted where."""
@@ -106,17 +151,26 @@ class Fault:
         return f"{self.artifact}: {self.kind} in {self.layer}, channel {self.channel}"
 
 
-def plant(place: Bundle, record: ArtifactRecord, kind: str, random: Random) -> Fault | None:
+def plant(
+    place: Bundle,
+    record: ArtifactRecord,
+    kind: str,
+    random: Random,
+    kinds: Mapping[str, Callable[[Layer, int, int], None]] = KINDS,
+) -> Fault | None:
     """Plant a fault of a kind at a random place of an artifact; None where it would leave the file as it is."""
     path = place.folder / record.path
-    read = {"onnxruntime": _onnx, "openvino": _openvino, "tflite": _tflite}[record.target]
+    read = LAYERS[record.target]
     layers, save = read(path)
     layer = layers[int(random.integers(len(layers)))]
     channel, other = (int(n) for n in random.choice(len(layer.weight), 2, replace=len(layer.weight) < 2))
-    before = files.digest(path)
-    KINDS[kind](layer, channel, other)
+    arrays = [array for array in (layer.weight, layer.bias, layer.scales) if array is not None]
+    before = [array.copy() for array in arrays]
+    kinds[kind](layer, channel, other)
+    if all(np.array_equal(old, new) for old, new in zip(before, arrays, strict=True)):
+        return None
     save()
-    return Fault(record.key, kind, layer.name, channel) if files.digest(path) != before else None
+    return Fault(record.key, kind, layer.name, channel)
 
 
 def sign_again(place: Bundle) -> Bundle:
@@ -133,7 +187,7 @@ def sign_again(place: Bundle) -> Bundle:
 Read = tuple[list[Layer], Callable[[], None]]
 
 
-def _onnx(path: Path) -> Read:
+def onnx_layers(path: Path) -> Read:
     model = onnx.load(path)
     arrays = {i.name: numpy_helper.to_array(i).copy() for i in model.graph.initializer}
     made_by = {out: node for node in model.graph.node for out in node.output}
@@ -167,7 +221,7 @@ _OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items(
 _TYPES = {value: name for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
 
 
-def _tflite(path: Path) -> Read:
+def tflite_layers(path: Path) -> Read:
     data = path.read_bytes()
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     graph = model.subgraphs[0]
@@ -254,7 +308,7 @@ class _Xml:
         return None
 
 
-def _openvino(path: Path) -> Read:
+def openvino_layers(path: Path) -> Read:
     xml = next(path.glob("*.xml"))
     data = bytearray(xml.with_suffix(".bin").read_bytes())
     graph = _Xml(xml, data)
@@ -276,3 +330,11 @@ def _openvino(path: Path) -> Read:
 
 def _write(path: Path, data: bytearray) -> None:
     path.write_bytes(bytes(data))
+
+
+LAYERS: dict[str, Callable[[Path], Read]] = {
+    "onnxruntime": onnx_layers,
+    "openvino": openvino_layers,
+    "tflite": tflite_layers,
+}
+"""Target -> what opens its files: their layers, and a function that saves what was changed."""

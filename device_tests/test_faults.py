@@ -74,6 +74,10 @@ def test_planted_faults_are_found(two_targets: Bundle, tmp_path: Path) -> None:
         spoiled = planted(source, tmp_path / str(number), record, kind, random)
         failed = [check for check in judged(spoiled, record.key) if check.passed is False]
         assert failed, (kind, record.key)
+        if record.precision == "int8":
+            steps = [check for check in failed if check.name.startswith("steps")]
+            assert steps, (kind, record.key)
+            assert all(check.message.startswith("step ") for check in steps)
 
 
 def test_limits_that_a_liar_widened_are_not_believed(two_targets: Bundle, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clearport.runtime.parity import ParityReport
+    from clearport.runtime.steps.report import StepsReport
 
 
 def figures(report: ParityReport) -> str:
@@ -22,6 +24,20 @@ def in_decibels(report: ParityReport) -> str:
     if report.psnr_db is None:
         return "equal"
     return f"SQNR {report.sqnr_db:.1f} dB" if report.basis == "values" else f"{report.psnr_db:.1f} dB"
+
+
+def steps_figures(report: StepsReport) -> str:
+    """The figures of a proof by steps."""
+    apart = "all equal" if not report.differing else f"{_share(report)} equal, others {report.levels} apart at most"
+    ties = f", {report.worst} most" if report.worst else ""
+    hidden = f"; {report.unseen} tensors that it does not show are parts of other steps" if report.unseen else ""
+    return f"{report.steps} steps, {report.values:,} values: {apart}{ties}{hidden}"
+
+
+def _share(report: StepsReport) -> str:
+    """The share of equal values, with as many digits as tell it from 100 %."""
+    digits = min(9, max(2, math.ceil(-math.log10(max(1e-12, 1 - report.equal_share))) - 1))
+    return f"{report.equal_share:.{digits}%}"
 
 
 def of_values(report: ParityReport) -> list[tuple[str, str]]:

@@ -100,7 +100,9 @@ def _sections(manifest: Manifest) -> tuple[Section, ...]:
             "Parity",
             folded=True,
             hint=_verdict(manifest)[0].rstrip("."),
-            tables=present(tables.parity(manifest), tables.unchecked(manifest), tables.lint(manifest)),
+            tables=present(
+                tables.parity(manifest), tables.steps(manifest), tables.unchecked(manifest), tables.lint(manifest)
+            ),
         ),
         _quantization(manifest),
         _weights(manifest),

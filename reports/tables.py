@@ -14,6 +14,8 @@ from clearport.reports.figures import figures
 from clearport.reports.picks import chosen
 from clearport.reports.text import contract, count, in_words, kilobytes, number, percent, trimmed
 from clearport.runtime.parity import NETWORKS, ParityReport
+from clearport.runtime.steps.reference import TIE
+from clearport.runtime.steps.report import MOST_OFF
 from clearport.words import counted
 
 _IN_THE_HEAD = {"license", "network", "paper", "params", "scale"}
@@ -118,6 +120,39 @@ def parity(manifest: Manifest) -> Table:
         "runtime does not exist. A level is 1/255 of the value range; PSNR has the peak 255, over all of RGB, without "
         "a border.",
     )
+
+
+def steps(manifest: Manifest) -> Table | None:
+    """The int8 steps of every file, by each runtime that shows the tensors inside; None where none was proven."""
+    rows = tuple(
+        (
+            Cell(artifact.key, code=True),
+            Cell("passed", "good") if found.passed else Cell(f"not all: {'; '.join(found.failures)}", "bad"),
+            Cell(found.method),
+            Cell(found.sample),
+            Cell(str(found.steps)),
+            Cell(f"{found.values:,}"),
+            Cell(f"{found.differing:,}"),
+            Cell(str(found.levels)),
+            Cell(found.worst or "–", code=bool(found.worst)),
+        )
+        for artifact in manifest.artifacts
+        for found in artifact.steps
+    )
+    columns = headed(
+        "Artifact | Verdict | How it was checked | Picture | Steps | Values | Different values | "
+        "Largest difference, int8 levels | Most in",
+        (4, 5, 6, 7),
+        (1, 2),
+    )
+    about = (
+        "Each int8 step alone: the tensors inside the file are read while it runs, and each is compared with what the "
+        "QDQ model makes of the very levels before it. A step passes if no value is more than a level apart, and at "
+        f"least {1 - MOST_OFF:.2%} are equal or ties (values within {TIE:g} levels of the border between two). Where "
+        "all steps pass, the file's end may be judged by its distance to PyTorch alone: what is left is ties that the "
+        "network enlarges."
+    )
+    return Table(columns, rows, "Steps", about) if rows else None
 
 
 def unchecked(manifest: Manifest) -> Table | None:

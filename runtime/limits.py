@@ -86,6 +86,26 @@ def _near_network_values(own: ParityReport) -> Tolerance:
     return replace(QUANTIZATION_VALUES, reason=reason, min_sqnr_db=_down(least))
 
 
+BY_STEPS = Tolerance(
+    "every int8 step was proven alone, on the levels that the runtime had before it: what is left at the end is ties "
+    "that the network enlarges, and only the distance to PyTorch says whether they matter"
+)
+"""The limits against the QDQ model of files whose steps are proven: none."""
+
+
+def beside_reference(own: ParityReport) -> Tolerance:
+    """How far such files may be from PyTorch: about as far as the QDQ model, on every picture."""
+    if own.basis == "values":
+        if own.sqnr_db is None:
+            return INT8_VALUES_QUIET
+        reason = f"every step is proven, and no more than {WORSE_VALUES_DB:g} dB worse than the QDQ model"
+        return Tolerance(reason, min_sqnr_db=max(0.0, _down(own.sqnr_db - WORSE_VALUES_DB)))
+    if own.psnr_db is None:
+        return INT8_QUIET
+    reason = f"every step is proven, and no more than {WORSE_DB:g} dB worse than the QDQ model"
+    return Tolerance(reason, min_psnr_db=max(0.0, _down(own.psnr_db - WORSE_DB)))
+
+
 def _between(low: float | None, value: float, high: float | None) -> float:
     assert low is not None
     assert high is not None

@@ -40,6 +40,7 @@ from clearport.bundle.files import ONNX_NETWORK, WEIGHTS, digest_of
 from clearport.bundle.replays import ReplayRecord
 from clearport.disk.json_files import schema_text
 from clearport.runtime.parity import ParityReport, Tolerance
+from clearport.runtime.steps.report import StepsReport
 
 SCHEMA_VERSION: Literal[1] = 1
 SCHEMA_ID = "https://clearport.invalid/manifest-1.schema.json"
@@ -115,8 +116,9 @@ class ArtifactRecord(_Record):
     """A file (or a folder such as an .mlpackage) of the bundle, and its proofs.
 
     ``sha256`` is that of the file, or of the sorted listing of the folder; ``bytes`` sums all of its files.
-    ``cross_checks`` are further parities: by other runtimes, to other references, on the probe. ``replays`` are the
-    proven outputs, with the conditions under which they must be reproduced.
+    ``cross_checks`` are further parities: by other runtimes, to other references, on the probe. ``steps`` are proofs of
+    an int8 file's steps, by each runtime that shows the tensors inside. ``replays`` are the proven outputs, with the
+    conditions under which they must be reproduced.
     """
 
     target: Text
@@ -133,6 +135,7 @@ class ArtifactRecord(_Record):
     latency: LatencyCell
     lint: tuple[LintFinding, ...] = ()
     replays: tuple[ReplayRecord, ...] = ()
+    steps: tuple[StepsReport, ...] = ()
 
     @property
     def key(self) -> str:

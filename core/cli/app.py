@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from clearport.cli import devices as cli_devices
+from clearport.cli import diagnose as cli_diagnose
 from clearport.cli import evaluate as cli_evaluate
 from clearport.cli import files as cli_files
 from clearport.cli import lint as cli_lint
@@ -204,6 +205,9 @@ def verify(
         show_checks(checks, as_json=json)
     if any(check.passed is False for check in checks):
         raise typer.Exit(1)
+
+
+app.command()(cli_diagnose.diagnose)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clearport.base import Skipped
+from clearport.cli.show_steps import steps_told
 from clearport.pipeline.lint.artifact import RULE, TILES
 from clearport.runtime.parity import NETWORKS
 from clearport.words import task_title
@@ -152,6 +153,8 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     columns = (*proof, "wall ms", "CPU ms", f"of {short}", "kB")
     print_table(columns, rows, columns[2:], ("max", "mean", "equal"))
     print_parts(Text(_LEGEND.format(network=model.itself, short=short), "dim"))
+    for line, style in steps_told(bundle.artifacts):
+        print_parts(Text(line, style))
     for reason, names in _untimed(bundle.artifacts).items():
         print_parts(Text(f"not timed: {', '.join(names)}: {reason}", "dim"))
     for finding, keys in _warnings(bundle.manifest.artifacts).items():

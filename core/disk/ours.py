@@ -42,6 +42,9 @@ JUNIT_HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<!-- written by clearport
 
 MATRIX_MARK = b"clearport: support matrix"
 """What pages of ``clearport matrix`` have near their start."""
+HEAT_MAP_MARK = b'<meta name="generator" content="clearport diagnose">'
+"""In the head of heat maps."""
+_HEAD_BYTES = 1024
 
 NPY_MARK = b"\nclearport run\n"
 """The mark after the data of an array written by ``clearport run``."""
@@ -129,6 +132,28 @@ def is_bench_json(path: Path) -> bool:
     """Whether a file was written by ``clearport bench --json``: a record, or the note of a failed run."""
     found = read_json(path)
     return isinstance(found, dict) and "clearport" in found and ({"plan", "rows"} <= set(found) or "error" in found)
+
+
+def is_diagnosis(path: Path) -> bool:
+    """Whether a file is the JSON of ``clearport diagnose``."""
+    found = read_json(path)
+    return isinstance(found, dict) and set(found) >= {"network", "picture", "layers", "witnesses", "unseen"}
+
+
+def is_node_data(path: Path) -> bool:
+    """Whether a file is what ``clearport diagnose`` writes for Model Explorer."""
+    found = read_json(path)
+    parts = list(found.values()) if isinstance(found, dict) else []
+    return len(parts) == 1 and isinstance(parts[0], dict) and set(parts[0]) == {"results", "gradient"}
+
+
+def is_heat_map(path: Path) -> bool:
+    """Whether a file is the heat map of ``clearport diagnose``."""
+    try:
+        with path.open("rb") as file:
+            return HEAT_MAP_MARK in file.read(_HEAD_BYTES)
+    except OSError:
+        return False
 
 
 def is_signature(path: Path) -> bool:

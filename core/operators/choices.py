@@ -61,12 +61,14 @@ WHERE = Operator(
     elsewhere=listed("htp", "webgpu", "webnn"),
 )
 
+GREATER = _comparison("Greater", "GREATER", "greater", "greater")
+
 OPERATORS = (
     CAST,
     NOT,
     WHERE,
     _comparison("Equal", "EQUAL", "equal", "equal"),
-    _comparison("Greater", "GREATER", "greater", "greater"),
+    GREATER,
     _comparison("GreaterOrEqual", "GREATER_EQUAL", "greater_equal", "not_less"),
     _comparison("Less", "LESS", "less", "less"),
     _comparison("LessOrEqual", "LESS_EQUAL", "less_equal", "not_greater"),

@@ -68,12 +68,15 @@ class Exam:
         sample: a value for each input (``graph.feeds``).
         criteria: those of one output and reference are one report.
         remark: missing parts of an older manifest, if any.
+        beside: the distance to PyTorch that takes the place of limits against the QDQ model where every step of the
+            file is proven.
     """
 
     name: str
     sample: Sample
     criteria: tuple[Criterion, ...]
     remark: str = ""
+    beside: tuple[Criterion, ...] = ()
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -89,6 +92,16 @@ class Exam:
             report = criterion.judge(outputs, artifact, method)
             found.setdefault((report.reference, report.output), []).append(report)
         return [parity.merged(reports) for reports in found.values()]
+
+    def by_steps(self) -> Exam:
+        """The same for a file whose steps are proven: no limits against the QDQ model, but those ``beside`` it."""
+        return replace(
+            self,
+            criteria=(
+                *(replace(c, tolerance=limits.BY_STEPS) if c.reference.name == QDQ else c for c in self.criteria),
+                *self.beside,
+            ),
+        )
 
     def for_npu(self, artifact: Artifact, *, half: bool) -> Exam:
         """The same on an NPU: without float32, the limits of float16 apply, and to int8 the widest."""
@@ -124,7 +137,8 @@ class References:
     def exam(self, artifact: Artifact) -> Exam:
         """The criteria of ``artifact`` on this sample."""
         found = [c for index in range(len(self.float)) for c in self._criteria(artifact, index)]
-        return Exam(self.name, self.sample, tuple(found))
+        pairs = zip(self.float, self.int8, strict=True) if artifact.precision == "int8" else ()
+        return Exam(self.name, self.sample, tuple(found), beside=tuple(beside(*pair) for pair in pairs))
 
     def _criteria(self, artifact: Artifact, index: int) -> list[Criterion]:
         if artifact.precision == "int8":
@@ -154,6 +168,12 @@ class References:
 
 
 PHOTO, PROBE = "photo", "probe"
+
+
+def beside(wanted: AnyReference, int8: AnyReference) -> Criterion:
+    """How far a file whose steps are proven may be from PyTorch."""
+    own = measured(int8, wanted)
+    return Criterion(wanted, limits.beside_reference(own), own.basis)
 
 
 def measured(given: AnyReference, wanted: AnyReference) -> ParityReport:

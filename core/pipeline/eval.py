@@ -22,7 +22,8 @@ from clearport.pipeline.evaluation.judge import judge_of
 from clearport.pipeline.evaluation.measured import MeasuredOutcome
 from clearport.pipeline.evaluation.rows import PYTORCH, UNCUT, EvalOutcome, EvalRequest, EvalRow
 from clearport.pipeline.evaluation.tiles import TileCrop, Watch, sheet
-from clearport.pipeline.prove import TIMEOUT_S, network_of, open_worker, runner_of
+from clearport.pipeline.isolated.workers import TIMEOUT_S, open_worker
+from clearport.pipeline.prove import network_of, runner_of
 from clearport.pipeline.run import tiling_of, usable_runner
 from clearport.pipeline.select import plain_scale, select
 from clearport.protocols import no_progress

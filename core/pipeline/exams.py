@@ -12,7 +12,7 @@ from clearport.bundle.files import MANIFEST
 from clearport.errors import BadInput, CheckFailed
 from clearport.graph import shapes
 from clearport.pictures.images import load_rgb, load_stored
-from clearport.pipeline.criteria import PHOTO, PROBE, QDQ, Criterion, Exam, as_picture
+from clearport.pipeline.criteria import PHOTO, PROBE, QDQ, Criterion, Exam, as_picture, beside
 from clearport.runtime import parity, parity_values, tolerance
 from clearport.runtime.parity import ONNX_FILE, PYTORCH, Basis, Reference
 from clearport.runtime.parity_values import ValuesReference
@@ -130,7 +130,16 @@ def _exam(bundle: Bundle, record: ArtifactRecord, source: str) -> Exam:
     criteria = [c for golden in judges for c in _criteria(bundle, record, golden, sample)]
     pictures = [golden for golden in judges if golden.kind == "picture"]
     old = record.precision != "int8" and bool(pictures) and not any(golden.values for golden in pictures)
-    return Exam(PHOTO if source == INPUT else PROBE, sample, tuple(criteria), _OLD if old and criteria else "")
+    proven = _beside(bundle, source, sample) if record.precision == "int8" else ()
+    name, remark = PHOTO if source == INPUT else PROBE, _OLD if old and criteria else ""
+    return Exam(name, sample, tuple(criteria), remark, proven)
+
+
+def _beside(bundle: Bundle, source: str, sample: Sample) -> tuple[Criterion, ...]:
+    """What an int8 file is judged by where its steps are proven: of each output that has both references."""
+    found = {(golden.role, golden.tensor): golden for golden in _of(bundle, source)}
+    pairs = [(found["float", tensor], golden) for (role, tensor), golden in found.items() if role == "int8"]
+    return tuple(beside(*(_reference(bundle, golden, sample) for golden in pair)) for pair in pairs)
 
 
 def _criteria(bundle: Bundle, record: ArtifactRecord, golden: GoldenRecord, sample: Sample) -> list[Criterion]:

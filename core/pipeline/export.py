@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from clearport.models.data.layouts import inputs_of
 from clearport.models.task_inputs import SEVERAL, as_inputs, described
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.criteria import PHOTO, PROBE
+from clearport.pipeline.diagnosis.steps import Steps
 from clearport.pipeline.files import calibration
 from clearport.pipeline.goldens import (
     Goldens,
@@ -90,7 +92,7 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
             picture = golden_picture(plan.source.traits.task, plan.size)
             twins = make_twins(plan, made, picture, isolated, Path(aside))
         goldens = _goldens(plan, made, folder, progress)
-        proven = _prove(made, goldens, twins, request.threads, progress)
+        proven = _prove(made, goldens, twins, folder, request.threads, progress)
         saved = save_goldens(goldens, made.graph, folder, made.artifacts, progress)
         size, sample = goldens.size, goldens.photo.sample
         del goldens  # outputs of all references: a quarter of a gigabyte of a large network, not to be held meanwhile
@@ -224,15 +226,21 @@ def _workers(graph: Graph, size: Size) -> int:
     return max(1, int(PROVING_MEMORY / (WORKER_MEMORY + 2 * activations)))
 
 
-def _prove(made: Made, goldens: Goldens, twins: Twins, threads: int, progress: Progress) -> tuple[Proven, ...]:
-    jobs = [
-        twins.proving(a, threads) or partial(prove, a, [found.exam(a) for found in goldens.all], threads)
-        for a in made.artifacts
-    ]
-    width = min(workers(threads), _workers(made.graph, goldens.size))
-    found = side_by_side(jobs, width, lambda done, total: progress("proving artifacts", done, total))
+def _prove(
+    made: Made, goldens: Goldens, twins: Twins, folder: Path, threads: int, progress: Progress
+) -> tuple[Proven, ...]:
+    with ExitStack() as opened:
+        steps = opened.enter_context(Steps(folder / REFERENCE, threads)) if made.quantized else None
+        small = opened.enter_context(Steps(twins.reference, threads)) if twins.reference else None
+        jobs = [
+            twins.proving(a, threads, small)
+            or partial(prove, a, [found.exam(a) for found in goldens.all], threads, steps)
+            for a in made.artifacts
+        ]
+        width = min(workers(threads), _workers(made.graph, goldens.size))
+        found = side_by_side(jobs, width, lambda done, total: progress("proving artifacts", done, total))
     return tuple(
-        Proven(artifact, proof.reports[0], proof.reports[1:], proof.replays)
+        Proven(artifact, proof.reports[0], proof.reports[1:], proof.replays, proof.steps)
         for artifact, proof in zip(made.artifacts, found, strict=True)
     )
 

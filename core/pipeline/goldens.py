@@ -22,7 +22,8 @@ from clearport.models import samples
 from clearport.models.task_inputs import as_inputs
 from clearport.pictures.images import load_rgb, save_png
 from clearport.pipeline.criteria import PHOTO, PROBE, QDQ, References, output_names, reference_of
-from clearport.pipeline.prove import REFERENCE_OPTIONS, run_each, runner_of
+from clearport.pipeline.isolated.workers import REFERENCE_OPTIONS
+from clearport.pipeline.prove import run_each, runner_of
 from clearport.runtime import parity, pixels
 from clearport.runtime.parity import ONNX_FILE, PYTORCH, Reference, Tolerance
 

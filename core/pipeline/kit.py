@@ -17,7 +17,7 @@ from clearport.errors import BadInput
 from clearport.graph import shapes
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.exams import INPUT, limits_of
-from clearport.pipeline.prove import TIMEOUT_S, open_worker
+from clearport.pipeline.isolated.workers import TIMEOUT_S, open_worker
 from clearport.pipeline.run import tiling_of
 from clearport.pipeline.select import plain_scale
 from clearport.protocols import no_progress

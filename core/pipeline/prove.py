@@ -13,8 +13,8 @@ from clearport.bundle.replays import ReplayRecord, replay_of
 from clearport.errors import NotInstalled
 from clearport.graph import shapes
 from clearport.pipeline.criteria import PHOTO
+from clearport.pipeline.isolated.workers import REFERENCE_OPTIONS, TIMEOUT_S, open_worker
 from clearport.protocols import Runner
-from clearport.registry import RUNNERS
 from clearport.runtime import pixels
 from clearport.runtime.parity import ParityReport
 from clearport.runtime.usable import runners_of, too_large
@@ -28,19 +28,16 @@ if TYPE_CHECKING:
     from clearport.bundle.folder import Bundle
     from clearport.graph.feeds import Sample
     from clearport.pipeline.criteria import Exam
+    from clearport.pipeline.diagnosis.steps import Steps
     from clearport.runtime.older.table import OtherRuntime
+    from clearport.runtime.steps.report import StepsReport
 
     Specs = tuple[TensorSpec, ...]
-
-TIMEOUT_S = 300.0
 
 WEIGHTS_SUFFIX = ".safetensors"
 
 _JUDGING = Lock()
 """Lock for comparing outputs: a picture enlarged four times needs 0.3 GB in float64, once and not per worker."""
-
-REFERENCE_OPTIONS: Mapping[str, Any] = {"optimize": False}
-"""ONNX Runtime without fusions evaluates a QDQ model exactly as written."""
 
 
 def network_artifact(path: Path, inputs: Specs, outputs: Specs) -> Artifact:
@@ -67,14 +64,6 @@ def network_of(bundle: Bundle) -> Artifact:
     contract = bundle.manifest.pixel_contract
     path = bundle.path(bundle.manifest.model.reference)
     return network_artifact(path, contract.inputs, contract.outputs)
-
-
-def open_worker(
-    runner: str, artifact: Artifact, threads: int, timeout_s: float, options: Mapping[str, Any] | None = None
-) -> Worker:
-    """A worker for an artifact, in the Python that the runner requires; use it as a context manager."""
-    python = getattr(RUNNERS.get(runner), "interpreter", lambda: None)()
-    return Worker(runner, artifact.path, threads, timeout_s, options, python=python)
 
 
 def run_once(
@@ -105,19 +94,22 @@ def run_elsewhere(
 
 @dataclass(frozen=True)
 class Proof:
-    """The proof of an artifact: reports, the most important one first, and the judged outputs."""
+    """The proof of an artifact: reports, the most important one first, its int8 steps, and the judged outputs."""
 
     reports: tuple[ParityReport | Skipped, ...]
     replays: tuple[ReplayRecord, ...] = ()
+    steps: tuple[StepsReport, ...] = ()
 
 
-def prove(artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
+def prove(artifact: Artifact, exams: Sequence[Exam], threads: int, steps: Steps | None = None) -> Proof:
     """The parity of an artifact in every usable runner; the first entry is the most important one.
 
-    If a runner crashes, hangs, refuses the file or fails otherwise, its parity has failed, with the runtime's message.
+    With ``steps``, an int8 file is also proven step by step where the runner shows its tensors. If a runner crashes,
+    hangs, refuses the file or fails otherwise, its parity has failed, with the runtime's message.
     """
     reports: list[ParityReport | Skipped] = []
     replays: list[ReplayRecord] = []
+    stepped: list[StepsReport] = []
     skipped: list[ParityReport | Skipped] = []
     for runner, found in runners_of(artifact.target):
         what = f"{artifact.key} by {runner.name}"
@@ -126,31 +118,33 @@ def prove(artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
             skipped.append(Skipped(what, obstacle))
             continue
         try:
-            proof = _proofs(runner, artifact, exams, threads)
+            proof = _proofs(runner, artifact, exams, threads, steps)
             reports += proof.reports
             replays += proof.replays
+            stepped += proof.steps
         except NotInstalled as error:
             skipped.append(Skipped(what, str(error)))
     if not reports and not skipped:
         skipped.append(Skipped(artifact.key, f"clearport has no runner for {artifact.target} files"))
-    return Proof((*reports, *skipped), tuple(replays))
+    return Proof((*reports, *skipped), tuple(replays), tuple(stepped))
 
 
 def _too_large(runner: Runner, exams: Sequence[Exam]) -> str | None:
     return next((why for exam in exams if (why := too_large(runner, *exam.sides))), None)
 
 
-def _proofs(runner: Runner, artifact: Artifact, exams: Sequence[Exam], threads: int) -> Proof:
+def _proofs(
+    runner: Runner, artifact: Artifact, exams: Sequence[Exam], threads: int, steps: Steps | None = None
+) -> Proof:
     """One report for each sample, and each output and reference of it."""
     try:
-        outputs = run_each(runner.name, artifact, [exam.sample for exam in exams], threads)
-        with _JUDGING:
-            reports = tuple(
-                report if exam.name == PHOTO else replace(report, reference=f"{report.reference}, on the {exam.name}")
-                for exam, output in zip(exams, outputs, strict=True)
-                for report in exam.judge(output, artifact, runner.method)
-            )
-        return Proof(reports, replays_of(runner, exams, outputs, threads))
+        judged = judge(runner, artifact, exams, threads, steps)
+        reports = tuple(
+            report if exam.name == PHOTO else replace(report, reference=f"{report.reference}, on the {exam.name}")
+            for exam, found in zip(exams, judged.reports, strict=True)
+            for report in found
+        )
+        return Proof(reports, replays_of(runner, exams, judged.outputs, threads), judged.steps)
     except NotInstalled:
         raise
     except problems.UNEXPECTED as error:
@@ -158,6 +152,47 @@ def _proofs(runner: Runner, artifact: Artifact, exams: Sequence[Exam], threads: 
         first = exams[0].criteria[0]
         name, basis, limits = first.reference.name, first.basis, first.tolerance
         return Proof((ParityReport(False, None, None, None, None, runner.method, name, basis, limits, words),))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The outputs of an artifact in one runner and the reports on them, for each exam, and the int8 steps."""
+
+    outputs: tuple[Mapping[str, Array], ...]
+    reports: tuple[list[ParityReport], ...]
+    steps: tuple[StepsReport, ...]
+
+
+def judge(
+    runner: Runner, artifact: Artifact, exams: Sequence[Exam], threads: int, steps: Steps | None = None
+) -> Judged:
+    """Run every exam in one runner, and judge its ends; with ``steps`` also the steps of an int8 file.
+
+    Steps are proven on the last exam, and on all whose end is not within its limits against the QDQ model: where every
+    step is, the end counts by its distance to PyTorch.
+
+    Raises:
+        RuntimeFailure: the runtime raised, crashed or hung.
+    """
+    names = [spec.name for spec in artifact.outputs]
+    with open_worker(runner.name, artifact, threads, TIMEOUT_S) as worker:
+        outputs = tuple(worker.outputs(pixels.tensors(e.sample, artifact.inputs), names) for e in exams)
+        with _JUDGING:
+            reports = [exam.judge(output, artifact, runner.method) for exam, output in zip(exams, outputs, strict=True)]
+        proven = []
+        for place, exam in enumerate(exams if steps is not None else ()):
+            assert steps is not None
+            doubted = any(not report.passed for report in reports[place])
+            if not doubted and (exam is not exams[-1] or not steps.is_cheap(runner, exam)):
+                continue
+            found = steps.prove(worker, runner, artifact, exam, outputs[place])
+            if found is None:
+                break
+            proven.append(found)
+            if doubted and found.passed:
+                with _JUDGING:
+                    reports[place] = exam.by_steps().judge(outputs[place], artifact, runner.method)
+    return Judged(outputs, tuple(reports), tuple(proven))
 
 
 def replays_of(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from clearport.pipeline.latency import Latencies
     from clearport.pipeline.plan import Plan
     from clearport.runtime.parity import ParityReport
+    from clearport.runtime.steps.report import StepsReport
 
 SCHEME = (
     "weights int8 symmetric per output channel, activations int8 asymmetric per tensor (uint8 twin for ONNX Runtime "
@@ -62,12 +63,13 @@ class Made:
 
 @dataclass(frozen=True)
 class Proven:
-    """An artifact with its parity by the first runner, and by the others, and the outputs that were judged."""
+    """An artifact with its parity by the first runner, and by the others, the judged outputs, and its steps."""
 
     artifact: Artifact
     parity: ParityReport | Skipped
     cross_checks: tuple[ParityReport | Skipped, ...]
     replays: tuple[ReplayRecord, ...] = ()
+    steps: tuple[StepsReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _artifact(plan: Plan, proven: Proven, findings: Findings, folder: Path) -> A
     artifact = proven.artifact
     record = bundle.record(artifact, folder, proven.parity, findings.latencies.reports[artifact.key])
     said = (*tiles(artifact, plan.source.traits, plan.source.traits.scale), *findings.made.lint[artifact.key])
-    found = {"cross_checks": proven.cross_checks, "lint": said, "replays": proven.replays}
+    found = {"cross_checks": proven.cross_checks, "lint": said, "replays": proven.replays, "steps": proven.steps}
     return record.model_copy(update=found)
 
 

@@ -17,7 +17,7 @@ from clearport.graph import shapes
 from clearport.pictures.images import MAX_PIXELS, as_gray
 from clearport.pipeline.files.inputs import Taken, taken
 from clearport.pipeline.files.outputs import Given, claims, places, save, save_light
-from clearport.pipeline.prove import TIMEOUT_S, open_worker
+from clearport.pipeline.isolated.workers import TIMEOUT_S, open_worker
 from clearport.protocols import no_progress
 from clearport.registry import NETWORKS
 from clearport.runtime import pixels, tiling

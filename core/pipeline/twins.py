@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clearport.pictures.images import Image8
+    from clearport.pipeline.diagnosis.steps import Steps
     from clearport.pipeline.isolated.process import Isolated
     from clearport.pipeline.plan import Plan
     from clearport.pipeline.record import Made
@@ -36,26 +37,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Twins:
-    """Key of an artifact -> what is run in its place, and the pictures of ``size`` that it is run on."""
+    """Key of an artifact -> what is run in its place, and the pictures of ``size`` that it is run on.
+
+    ``reference`` is the QDQ model for that size, if there is one.
+    """
 
     files: Mapping[str, Artifact]
     goldens: Goldens | None = None
     size: Size | None = None
+    reference: Path | None = None
 
-    def proving(self, artifact: Artifact, threads: int) -> Callable[[], Proof] | None:
+    def proving(self, artifact: Artifact, threads: int, steps: Steps | None) -> Callable[[], Proof] | None:
         """The proof of an artifact by its twin; None where it has none."""
         if artifact.key not in self.files or self.goldens is None:
             return None
-        return partial(self._proof, artifact, threads)
+        return partial(self._proof, artifact, threads, steps)
 
-    def _proof(self, artifact: Artifact, threads: int) -> Proof:
+    def _proof(self, artifact: Artifact, threads: int, steps: Steps | None) -> Proof:
         """What is said of outputs at another size is of no use later, so that none of them is recorded."""
         assert self.goldens is not None
         twin = self.files[artifact.key]
-        found = prove(twin, [references.exam(twin) for references in self.goldens.all], threads)
+        found = prove(twin, [references.exam(twin) for references in self.goldens.all], threads, steps)
         way = f"at {self.size}" if twin.path == artifact.path else f"its twin for {self.size} pictures"
         return Proof(
-            tuple(replace(r, method=f"{r.method}, {way}") if isinstance(r, ParityReport) else r for r in found.reports)
+            tuple(replace(r, method=f"{r.method}, {way}") if isinstance(r, ParityReport) else r for r in found.reports),
+            steps=tuple(replace(each, method=f"{each.method}, {way}") for each in found.steps),
         )
 
 
@@ -76,7 +82,8 @@ def make_twins(plan: Plan, made: Made, picture: Image8, isolated: Isolated, fold
             wanted = form if cell.precision == "int8" else None
             found = isolated.lower(cell, graph, wanted, Options(size, plan.options.io), folder)
             files |= {twin.key: twin for twin in found if isinstance(twin, Artifact)}
-    return Twins(files, _goldens(plan, replace(made, graph=graph), form, size, folder), size)
+    path = None if form is None else _reference(made, form, size, folder)
+    return Twins(files, _goldens(plan, replace(made, graph=graph), form, size, path), size, path)
 
 
 def _is_slow(artifact: Artifact, picture: Image8) -> bool:
@@ -100,13 +107,13 @@ def _at(form: QuantizedGraph | None, size: Size) -> QuantizedGraph | None:
     return replace(form, graph=sizes.resized(form.graph, size))
 
 
-def _goldens(plan: Plan, made: Made, form: QuantizedGraph | None, size: Size, folder: Path) -> Goldens:
-    reference = None
-    if form is not None:
-        path = folder / "reference_qdq.onnx"
-        write_bytes(
-            path, graphs.to_bytes(onnx_form(target_graph(made.graph, form, "int8"), Options(size, "float32"))[0])
-        )
-        reference = network_artifact(path, form.graph.inputs, form.graph.outputs)
+def _reference(made: Made, form: QuantizedGraph, size: Size, folder: Path) -> Path:
+    path = folder / "reference_qdq.onnx"
+    write_bytes(path, graphs.to_bytes(onnx_form(target_graph(made.graph, form, "int8"), Options(size, "float32"))[0]))
+    return path
+
+
+def _goldens(plan: Plan, made: Made, form: QuantizedGraph | None, size: Size, path: Path | None) -> Goldens:
+    reference = network_artifact(path, form.graph.inputs, form.graph.outputs) if path and form else None
     pictures = {PHOTO: golden_picture(plan.source.traits.task, size), PROBE: probe_picture(size)}
     return make_goldens(pictures, made.graph, made.network, reference, plan.request.threads)

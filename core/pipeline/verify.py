@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,18 +15,19 @@ from clearport.bundle.replays import contradicts
 from clearport.disk.litter import litter_in
 from clearport.errors import BadInput, NotInstalled
 from clearport.pipeline.criteria import PHOTO
+from clearport.pipeline.diagnosis.steps import Steps
 from clearport.pipeline.exams import exams_of, exams_of_weights
-from clearport.pipeline.prove import network_of, replays_of, run_each, run_elsewhere, runner_of
+from clearport.pipeline.prove import judge, network_of, replays_of, run_each, run_elsewhere, runner_of
 from clearport.pipeline.stores.sign import check_signature
 from clearport.protocols import no_progress
-from clearport.reports.figures import figures
+from clearport.reports.figures import figures, steps_figures
 from clearport.reports.junit import Check
 from clearport.runtime.older.table import known
 from clearport.runtime.side_by_side import side_by_side, workers
 from clearport.runtime.usable import runners_of, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from clearport.bundle.manifest import ArtifactRecord
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress, Runner
     from clearport.runtime.older.table import OtherRuntime
     from clearport.runtime.parity import ParityReport
+    from clearport.runtime.steps.report import StepsReport
 
 
 MOST_WORKERS = 4
@@ -75,19 +78,29 @@ def verify_bundle(
         checks.append(Check("checksums", True, said, seconds, "files"))
     changed = {m.path for m in wrong}
     jobs = [] if bundle.manifest.model.reference in changed else [partial(_run_weights, bundle, threads)]
-    for record in bundle.artifacts:
-        if any(record.holds(path) for path in changed):
-            checks.append(Check("golden", False, "not run: its file was changed", group=record.key))
-        else:
-            jobs.append(partial(check_artifact, bundle, record, threads))
-            jobs += [
-                partial(check_elsewhere, bundle, record, each, threads)
-                for each in others
-                if each.target == record.target
-            ]
     width = min(workers(threads), MOST_WORKERS)
-    found = side_by_side(jobs, width, lambda done, total: progress("running artifacts", done, total))
+    with ExitStack() as opened:
+        steps = _steps(bundle, threads, changed, opened)
+        for record in bundle.artifacts:
+            if any(record.holds(path) for path in changed):
+                checks.append(Check("golden", False, "not run: its file was changed", group=record.key))
+            else:
+                jobs.append(partial(check_artifact, bundle, record, threads, steps))
+                jobs += [
+                    partial(check_elsewhere, bundle, record, each, threads)
+                    for each in others
+                    if each.target == record.target
+                ]
+        found = side_by_side(jobs, width, lambda done, total: progress("running artifacts", done, total))
     return checks + [check for part in found for check in part]
+
+
+def _steps(bundle: Bundle, threads: int, changed: Collection[str], opened: ExitStack) -> Steps | None:
+    """The int8 reference by steps; None where the bundle has none, or it is not as it was written."""
+    about = bundle.manifest.quantization
+    if about is None or about.reference in changed or not bundle.path(about.reference).is_file():
+        return None
+    return opened.enter_context(Steps(bundle.path(about.reference), threads))
 
 
 def _remarks(bundle: Bundle, *, asked: bool) -> str:
@@ -126,8 +139,11 @@ def _run_weights(bundle: Bundle, threads: int) -> list[Check]:
     return [Check("weights", not failures, said, time.monotonic() - began, name)] if exams else []
 
 
-def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int) -> list[Check]:
-    """An artifact by each runtime that is here, on every golden picture; ``passed`` is None where that cannot be."""
+def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int, steps: Steps | None = None) -> list[Check]:
+    """An artifact by each runtime that is here, on every golden picture; ``passed`` is None where that cannot be.
+
+    An int8 file is also proven step by step, with the reference ``steps`` or that of the bundle.
+    """
     try:
         exams = exams_of(bundle, record)
     except problems.UNEXPECTED as error:
@@ -135,12 +151,15 @@ def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int) -> list
     if not exams:
         return [Check("golden", None, "it has no golden picture", group=record.key)]
     checks = []
-    for runner, found in runners_of(record.target):
-        obstacle = found or next((why for e in exams if (why := too_large(runner, *e.sides))), None)
-        if obstacle is not None:
-            checks.append(Check(f"golden by {runner.name}", None, obstacle, group=record.key))
-        else:
-            checks += _checks(bundle, record, runner, exams, threads)
+    with ExitStack() as opened:
+        if steps is None and record.precision == "int8":
+            steps = _steps(bundle, threads, (), opened)
+        for runner, found in runners_of(record.target):
+            obstacle = found or next((why for e in exams if (why := too_large(runner, *e.sides))), None)
+            if obstacle is not None:
+                checks.append(Check(f"golden by {runner.name}", None, obstacle, group=record.key))
+            else:
+                checks += _checks(bundle, record, runner, exams, threads, steps)
     return checks or [Check("golden", None, f"clearport has no runner for {record.target} files", group=record.key)]
 
 
@@ -164,18 +183,21 @@ def check_elsewhere(bundle: Bundle, record: ArtifactRecord, other: OtherRuntime,
     ]
 
 
-def _checks(bundle: Bundle, record: ArtifactRecord, runner: Runner, exams: Sequence[Exam], threads: int) -> list[Check]:
+def _checks(
+    bundle: Bundle, record: ArtifactRecord, runner: Runner, exams: Sequence[Exam], threads: int, steps: Steps | None
+) -> list[Check]:
     began = time.monotonic()
     name = f"golden by {runner.name}"
     artifact = bundle.artifact(record)
     try:
-        outputs = run_each(runner.name, artifact, [exam.sample for exam in exams], threads)
+        judged = judge(runner, artifact, exams, threads, steps)
         seconds = (time.monotonic() - began) / len(exams)
         checks = [
-            _check(exam, exam.judge(output, artifact, runner.method), runner.name, runner.method, seconds, record.key)
-            for exam, output in zip(exams, outputs, strict=True)
+            _check(exam, reports, runner.name, runner.method, seconds, record.key)
+            for exam, reports in zip(exams, judged.reports, strict=True)
         ]
-        again = any(contradicts(fresh, record.replays) for fresh in replays_of(runner, exams, outputs, threads))
+        checks += [_stepped(record, runner, found) for found in judged.steps]
+        again = any(contradicts(fresh, record.replays) for fresh in replays_of(runner, exams, judged.outputs, threads))
         return [*checks, Check(f"replay by {runner.name}", False, _REPLAY, 0.0, record.key)] if again else checks
     except NotInstalled as error:
         return [Check(name, None, str(error), group=record.key)]
@@ -192,6 +214,23 @@ def _check(exam: Exam, reports: Sequence[ParityReport], by: str, method: str, se
     told = "; ".join(f"{_compared(report)} {_figures(report)}" for report in reports)
     remark = f"; {exam.remark}" if exam.remark else ""
     return Check(name, True, f"{method}: {told}{remark}", seconds, key)
+
+
+def _stepped(record: ArtifactRecord, runner: Runner, found: StepsReport) -> Check:
+    """The steps of a file; those that the export did not find in order either fail nothing."""
+    name = f"steps by {runner.name}" if found.sample == PHOTO else f"steps on the {found.sample} by {runner.name}"
+    if found.passed:
+        return Check(name, True, steps_figures(found), group=record.key)
+    before = [kept for kept in record.steps if (kept.method, kept.sample) == (found.method, found.sample)]
+    said = "; ".join(found.failures)
+    if any(kept.passed for kept in before):
+        return Check(name, False, said, group=record.key)
+    return Check(
+        name,
+        None,
+        f"{said}; {'so they were at the export' if before else 'the export did not prove them'}",
+        group=record.key,
+    )
 
 
 def _compared(report: ParityReport) -> str:

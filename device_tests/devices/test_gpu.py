@@ -24,7 +24,7 @@ from clearport.export.ncnn.file import NcnnFile
 from clearport.pipeline.bench import bench_bundle
 from clearport.pipeline.bench_values import BenchOutcome, BenchRequest
 from clearport.pipeline.exams import exam_of
-from clearport.pipeline.prove import open_worker
+from clearport.pipeline.isolated.workers import open_worker
 from clearport.registry import RUNNERS, missing
 from clearport.runtime import pixels, vulkan
 from clearport.runtime.devices.device import Settings, SimulatedReport

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +146,42 @@ def save(program: Any, about: About, folder: Path) -> None:
     asset.update_metadata(updates=tell)
     path = folder / METADATA
     path.write_text(json.dumps(json.loads(path.read_text()), indent=1, sort_keys=True) + "\n")
+
+
+async def watched(asset: Any, folder: Path, layers: Collection[str], note: Callable[[str, Array], None]) -> Any:
+    """The function ``main`` of an asset, which tells ``note`` the int8 tensors of some ``layers`` while it runs.
+
+    ``folder``, which must end in ``.aimodelx``, keeps the compiled program. Of a tensor that comes several times the
+    last one counts. With the function comes what must live as long as it.
+    """
+    from coreai.runtime import AIModel, CompileIdentifiers, IntermediateLogger
+
+    asset._write_odix(folder, enable_debug_info=True)  # noqa: SLF001  only a compiled program keeps layers' names
+    model = await AIModel.load(path=str(folder))
+    operations = json.loads(model._debug_infos)[0]["operations"]  # noqa: SLF001
+    places = {
+        operation["odixId"]: place["fileName"]
+        for operation in operations
+        for place in operation.get("sourceLocations", ())
+        if operation.get("odixId") is not None and place["fileName"] in layers
+    }
+
+    def heard(values: Any, _: Any, identifiers: Any) -> None:
+        arrays = [_array(value) for value in values if value is not None]
+        if len(arrays) == 1 and arrays[0].dtype == np.int8 and arrays[0].ndim > 1:  # of one axis: memory to work in
+            note(places[identifiers.id], arrays[0])
+
+    logger = IntermediateLogger([CompileIdentifiers(each) for each in places], heard, True)
+    function = model.load_function("main", intermediate_logger=logger)
+    return function, (model, logger)
+
+
+def _array(value: Any) -> Array:
+    """A tensor that was heard of, copied."""
+    from coreai.runtime import NDArray
+
+    wrapped = NDArray._wrap(value).numpy() if hasattr(NDArray, "_wrap") else value  # noqa: SLF001
+    return np.array(wrapped)
 
 
 def metadata(folder: Path) -> dict[str, Any]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from clearport.errors import UnsupportedOperator
 from clearport.export import resampling
 from clearport.export.passes.rewriting import constant, insert, sizes, substitute
 from clearport.export.quirks import openvino as known
 from clearport.export.quirks.table import Quirk, of
 from clearport.graph import nodes as graphs
+from clearport.operators.binary import MAX, MIN
 from clearport.operators.index import GATHER
 from clearport.operators.matrix import MATMUL
+from clearport.operators.quantization import QUANTIZE
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -45,6 +49,35 @@ def as_matrices(node: ir.Node, quirk: Quirk) -> None:
     )
     result = insert(node, MATMUL.name, [taller, constant(node, "columns", columns.T.copy())], sizes(node.outputs[0]))
     _replace(node, taller, result)
+
+
+def as_limits(node: ir.Node, quirk: Quirk) -> None:
+    """Clip of int8 values -> Max and Min, as far as the ranges of the values before and behind it do not imply them.
+
+    Both together would be a clamp again.
+    """
+    del quirk
+    value = graphs.need(node, 0)
+    given, shape = value.producer(), sizes(value)
+    readers = [reader for reader, _ in node.outputs[0].uses()]
+    grids = [given, *(readers if {reader.op_type for reader in readers} == {QUANTIZE.name} else ())]
+    for index, operator in ((1, MAX.name), (2, MIN.name)):
+        bound = graphs.scalar(graphs.operand(node, index))
+        if bound is not None and all(_inside(bound, grid) for grid in grids if grid is not None):
+            limit = constant(node, operator.lower(), np.array(bound, np.float32))
+            value = insert(node, operator, [value, limit], shape)
+            value.name = f"{graphs.name_of(node.outputs[0])}.{operator.lower()}ed"
+    substitute(node, value)
+
+
+def _inside(bound: float, grid: ir.Node) -> bool:
+    """Whether a bound lies within the range of an int8 tensor, whose QuantizeLinear or DequantizeLinear is given."""
+    scale, zero = (float(graphs.need_constant(grid, index)) for index in (1, 2))
+    return 0 < round(bound / scale + zero) < _HIGHEST
+
+
+_HIGHEST = 255
+"""The highest level of int8 values (as uint8)."""
 
 
 def as_gathers(node: ir.Node, quirk: Quirk) -> None:
@@ -97,4 +130,5 @@ _FORMS: dict[str, Callable[[ir.Node, Quirk], None]] = {
     known.ANTIALIAS.name: as_matrices,
     known.EXCLUDE_OUTSIDE.name: as_matrices,
     known.NEAREST_BORDERS.name: as_gathers,
+    known.CUT_BOUNDS.name: as_limits,
 }

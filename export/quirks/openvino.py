@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from clearport.export import resampling
 from clearport.export.quirks.table import Quirk
-from clearport.graph.nodes import attr_int, attr_str
+from clearport.graph.nodes import attr_int, attr_str, need, producer
+from clearport.operators.activations import CLIP
 from clearport.operators.movers import PAD
 from clearport.operators.pools import AVERAGE_POOL, MAX_POOL
+from clearport.operators.quantization import DEQUANTIZE
 from clearport.operators.resize import RESIZE
 
 if TYPE_CHECKING:
@@ -41,6 +43,12 @@ def _outside(node: ir.Node) -> bool:
 
 def _counted_beyond(node: ir.Node) -> bool:
     return attr_int(node, "ceil_mode", 0) == 1 and attr_int(node, "count_include_pad", 0) == 1
+
+
+def _clamps_int8(node: ir.Node) -> bool:
+    """Whether a Clip reads int8 values of the QDQ form."""
+    given = producer(need(node, 0))
+    return given is not None and given.op_type == DEQUANTIZE.name
 
 
 ANTIALIAS = Quirk(
@@ -112,6 +120,17 @@ COUNTED_INT8 = Quirk(
     "avoided",
     "export/passes/sizes.py writes a Pad before it",
 )
+CUT_BOUNDS = Quirk(
+    "bounds of int8 clamps",
+    _SEEN,
+    CLIP.name,
+    "int8: a bound whose level is a little below an integer, such as 84.9999984 (1.0 with a scale of 3/255)",
+    "a kernel of its own cuts the bound to 84, so that all that is clamped is a step off; fused into a convolution, it "
+    "takes a bound a little above an integer for the next one",
+    "rewritten",
+    "export/openvino/forms.py writes Max and Min",
+    _clamps_int8,
+)
 LOST_ROUNDING = Quirk(
     "rounding before a sum",
     _SEEN,
@@ -147,6 +166,7 @@ QUIRKS = (
     COUNTED_BEYOND,
     WINDOW_BEYOND,
     COUNTED_INT8,
+    CUT_BOUNDS,
     PAD_WRAP,
     LOST_ROUNDING,
     BRAIN_FLOAT,

@@ -2,6 +2,7 @@
 
 Options:
     unit: macOS only: what the system may use: ``all`` (default), ``cpu``, ``gpu`` or ``npu`` (the Neural Engine).
+    taps: int8 tensors to show (``steps.taps``), off macOS.
 
 Off macOS it proves what a file computes; it says nothing of the GPU and the Neural Engine, and its times are those of
 no device.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -20,9 +22,12 @@ import numpy as np
 
 from clearport.errors import BadInput, RuntimeFailure
 from clearport.export.coreai import beta
+from clearport.runtime.steps import taps as tapped
+from clearport.runtime.steps.taps import PREFIX, unsigned
 
 if TYPE_CHECKING:
     from clearport.base import Array
+    from clearport.runtime.steps.taps import Taps
 
 _ON_MACOS = sys.platform == "darwin"
 _UNITS = {"cpu": "cpu", "gpu": "gpu", "npu": "neural_engine"}
@@ -30,17 +35,24 @@ _UNITS = {"cpu": "cpu", "gpu": "gpu", "npu": "neural_engine"}
 
 
 class CoreAISession:
-    """A loaded model. ``bind`` and ``invoke`` leave the copies out of a measurement."""
+    """A loaded model. ``bind`` and ``invoke`` leave the copies out of a measurement. ``taps`` are tensors to show."""
 
-    def __init__(self, path: Path, unit: str) -> None:
+    def __init__(self, path: Path, unit: str, taps: Taps | None = None) -> None:
         from coreai.authoring import AIModelAsset
 
         self._unit = unit
         self._loop = asyncio.new_event_loop()
         self._open = AsyncExitStack()
         asset = AIModelAsset.load(path)
-        self._model = self._loop.run_until_complete(self._open.enter_async_context(asset.executable(_choice(unit))))
-        self._function = self._model.load_function("main")
+        self._taps = taps or {}
+        self._seen: dict[str, Array] = {}
+        if self._taps:
+            self._folder = tempfile.TemporaryDirectory(suffix=".aimodelx")
+            watched = beta.watched(asset, Path(self._folder.name), self._taps, self._seen.__setitem__)
+            self._function, self._model = self._loop.run_until_complete(watched)
+        else:
+            self._model = self._loop.run_until_complete(self._open.enter_async_context(asset.executable(_choice(unit))))
+            self._function = self._model.load_function("main")
         self._bound: dict[str, Any] = {}
         self._metadata = beta.metadata(path)
 
@@ -51,8 +63,17 @@ class CoreAISession:
             RuntimeFailure: an input is missing, or its type or shape is not one that the model declares.
         """
         self.bind(inputs)
+        self._seen.clear()
         made = self._loop.run_until_complete(self._function(self._bound))
-        return {name: np.array(value.numpy()) for name, value in made.items()}
+        return {
+            **{name: np.array(value.numpy()) for name, value in made.items()},
+            **{f"{PREFIX}{name}": unsigned(levels) for name, levels in self._seen.items()},
+        }
+
+    @property
+    def shown(self) -> list[str]:
+        """The tensors that ``run`` may return beside the outputs: a run tells which of them the program computes."""
+        return list(self._taps)
 
     def bind(self, inputs: Mapping[str, Array]) -> None:
         """Convert inputs to what Core AI takes."""
@@ -107,6 +128,11 @@ class CoreAIRunner:
     most_pixels = None if _ON_MACOS else 128 * 128
     method = "ran on Core AI" if _ON_MACOS else "ran on Apple's Core AI runtime for Linux (CPU)"
 
+    def hides(self, path: Path) -> str | None:
+        """Why tensors inside a file cannot be read; None: they can."""
+        del path
+        return "clearport reads them by the runtime for Linux only" if _ON_MACOS else None
+
     def unavailable(self) -> str | None:
         """Why this machine cannot run it, or None."""
         return beta.unusable()
@@ -131,7 +157,7 @@ class CoreAIRunner:
         wrong = beta.damage(path)
         if wrong is not None:
             raise RuntimeFailure(f"{path}: {wrong}")
-        return CoreAISession(path, unit)
+        return CoreAISession(path, unit, tapped.of(options))
 
 
 RUNNER = CoreAIRunner()

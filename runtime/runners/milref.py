@@ -5,10 +5,14 @@ file means what it should, on any system. It is not Core ML, and its times say n
 
 The image variant takes and gives uint8 (1, H, W, 3) in RGB, as a picture is: on the way out numbers are clipped to
 0..255 and rounded. The tensor variant takes and gives float32 (1, 3, H, W).
+
+Options:
+    taps: int8 tensors to show (``steps.taps``).
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,17 +22,20 @@ import numpy as np
 
 from clearport.errors import RuntimeFailure
 from clearport.runtime.coreml_reference.program import Feature, Name, Operation, Program, read
+from clearport.runtime.steps import taps as tapped
+from clearport.runtime.steps.taps import PREFIX, unsigned
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from clearport.base import Array
+    from clearport.runtime.steps.taps import Taps
 
 
 class MilReference:
-    """An opened package. Constants are expanded once, here."""
+    """An opened package. Constants are expanded once, here. ``taps`` are int8 tensors to show."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, taps: Taps | None = None) -> None:
         import torch
 
         from clearport.runtime.coreml_reference.ops import rule_for
@@ -41,7 +48,10 @@ class MilReference:
             if op.type.startswith("const"):
                 self._constants[op.result.name] = _evaluate(op, rule, self._constants)
         self._steps = [(op, rule) for op, rule in steps if not op.type.startswith("const")]
-        self._last_use = _last_uses([op for op, _ in self._steps], self._program.returns)
+        written = {op.result.name for op, _ in self._steps if op.type == "quantize"}
+        named = {f"{_plain(name)}_int8": name for name in taps or ()}
+        self._taps = {written_as: name for written_as, name in named.items() if written_as in written}
+        self._last_use = _last_uses([op for op, _ in self._steps], (*self._program.returns, *self._taps))
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One evaluation.
@@ -59,7 +69,15 @@ class MilReference:
                 values[op.result.name] = _evaluate(op, rule, values)
                 for name in self._last_use.get(index, ()):
                     del values[name]
-        return {f.name: _give(f, values[f.name]) for f in self._program.outputs}
+        return {
+            **{f.name: _give(f, values[f.name]) for f in self._program.outputs},
+            **{f"{PREFIX}{name}": unsigned(values[made].numpy()) for made, name in self._taps.items()},
+        }
+
+    @property
+    def shown(self) -> list[str]:
+        """The tensors that ``run`` returns beside the outputs."""
+        return list(self._taps.values())
 
     def facts(self) -> dict[str, Any]:
         """What the program holds: counts of operations, the type it computes in, the specification version."""
@@ -73,6 +91,11 @@ class MilReference:
             "specification_version": self._program.specification,
             "metadata": dict(self._program.metadata),
         }
+
+
+def _plain(name: str) -> str:
+    """A name as Core ML's programs have it."""
+    return re.sub(r"\W", "_", name)
 
 
 def _last_uses(operations: list[Operation], returns: tuple[str, ...]) -> dict[int, list[str]]:
@@ -169,6 +192,11 @@ class MilReferenceRunner:
     measures_latency = False
     method = "reference-evaluated"
 
+    def hides(self, path: Path) -> str | None:
+        """Why tensors inside a file cannot be read; None: they can."""
+        del path
+        return None
+
     def prepare(self) -> None:
         """Import what ``open`` needs, so that its time is that of the model alone."""
         from clearport.export.coreml.tools import messages
@@ -184,8 +212,7 @@ class MilReferenceRunner:
             RuntimeFailure: it is missing or damaged.
             UnsupportedOperator: an operation has no rule; the message names it.
         """
-        del options  # there is nothing to choose
-        return MilReference(path, threads)
+        return MilReference(path, threads, tapped.of(options))
 
 
 RUNNER = MilReferenceRunner()

@@ -3,6 +3,7 @@
 Options:
     optimize: graph optimizations (default true). Without them a QDQ model computes in float between exact
         quantize and dequantize steps: that is clearport's int8 reference.
+    taps: int8 tensors to show (``steps.taps``), of ``.onnx`` files.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clearport.runtime.steps import taps as tapped
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from clearport.base import Array
+    from clearport.runtime.steps.taps import Taps
 
 _INT8_KERNELS = ("QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat")
 _FLOAT_KERNELS = ("Conv", "FusedConv", "NhwcFusedConv", "ConvTranspose", "Gemm", "MatMul", "FusedMatMul")
@@ -30,6 +34,9 @@ _COPIES = frozenset({"MemcpyFromHost", "MemcpyToHost"})
 _PROBE_SIDE = 64  # of free axes, when the executed graph is asked about
 
 
+_QUANTIZED = ".q"
+"""What follows a tensor's name in the name of its levels (``quantize.qdq``)."""
+
 CPU = "CPUExecutionProvider"
 
 
@@ -37,9 +44,16 @@ class OnnxRuntimeModel:
     """A loaded model on the first of ``providers`` that takes a node; the CPU takes what is left."""
 
     def __init__(
-        self, path: Path, threads: int, optimize: bool, providers: Sequence[tuple[str, dict[str, str]]] = ()
+        self,
+        path: Path,
+        threads: int,
+        optimize: bool,
+        providers: Sequence[tuple[str, dict[str, str]]] = (),
+        taps: Taps | None = None,
     ) -> None:
-        self._path, self._threads, self._optimize = path, threads, optimize
+        self._model = _with_outputs(path, taps) if taps else path
+        self._threads, self._optimize = threads, optimize
+        self._taps = {f"{name}{_QUANTIZED}": f"{tapped.PREFIX}{name}" for name in taps or ()}
         self._providers = [*providers, (CPU, {})]
         self._session = self._load(profile=None)
 
@@ -58,11 +72,18 @@ class OnnxRuntimeModel:
             options.enable_profiling = True
             options.profile_file_prefix = profile
         # Without this a provider that fails is replaced by the CPU, and a printed line is all that tells.
-        return ort.InferenceSession(self._path, options, providers=self._providers, enable_fallback=0)
+        return ort.InferenceSession(self._model, options, providers=self._providers, enable_fallback=0)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         names = [output.name for output in self._session.get_outputs()]
-        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+        found = zip(names, self._session.run(names, dict(inputs)), strict=True)
+        return {self._taps.get(name, name): array for name, array in found}
+
+    @property
+    def shown(self) -> list[str]:
+        """The tensors that ``run`` returns beside the outputs."""
+        names = (self._taps.get(output.name, "") for output in self._session.get_outputs())
+        return [name.removeprefix(tapped.PREFIX) for name in names if name]
 
     def facts(self) -> dict[str, Any]:
         """Which kernels ran and where, from a profile of one inference by a second session."""
@@ -108,6 +129,19 @@ class OnnxRuntimeModel:
         return [e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")]
 
 
+def _with_outputs(path: Path, taps: Taps) -> bytes:
+    """The model of a file that also outputs the tensors ``taps``, as far as it has them."""
+    import onnx
+
+    model = onnx.load(path)
+    ends = {value.name for value in (*model.graph.input, *model.graph.output)}
+    made = {name for node in model.graph.node for name in node.output} - ends
+    for name in (f"{tap}{_QUANTIZED}" for tap in taps):
+        if name in made:
+            model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, None))
+    return bytes(model.SerializeToString())
+
+
 class Bound:
     """Leaves the copies of inputs and outputs out of a measurement: ONNX Runtime reads and writes its own."""
 
@@ -151,12 +185,16 @@ class OnnxRuntimeRunner:
     measures_latency = True
     method = "ran on ONNX Runtime"
 
+    def hides(self, path: Path) -> str | None:
+        """Why tensors inside a file cannot be read; None: they can."""
+        return "a file in ONNX Runtime's own format cannot be given more outputs" if path.suffix == ".ort" else None
+
     def prepare(self) -> None:
         """Import the runtime, before the clock of ``init_ms`` starts."""
         import onnxruntime  # noqa: F401  # imported for its side effect: the library is loaded
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> OnnxRuntimeSession:
-        return OnnxRuntimeSession(path, threads, bool(options.get("optimize", True)))
+        return OnnxRuntimeSession(path, threads, bool(options.get("optimize", True)), taps=tapped.of(options))
 
 
 RUNNER = OnnxRuntimeRunner()

@@ -6,6 +6,7 @@ collides with that of other libraries.
 Options:
     precision: ``INFERENCE_PRECISION_HINT``: ``f32`` (default) is what parity needs; ``bf16`` or ``f16`` let the
         CPU trade exactness for speed; ``default`` leaves the choice to OpenVINO (bf16 on CPUs that have it).
+    taps: int8 tensors to show (``steps.taps``).
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clearport.runtime.steps import taps as tapped
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from clearport.base import Array
+    from clearport.runtime.steps.taps import Taps
 
 PROFILED = 5
 """Inferences of a profile."""
@@ -33,23 +37,33 @@ class OpenVinoModel:
 
     device = "CPU"
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], precision: str) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, Any], precision: str, taps: Taps | None = None) -> None:
         import openvino as ov
 
         hint = {} if precision == "default" else {"INFERENCE_PRECISION_HINT": precision}
         self._settings = {"NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", **settings, **hint}
-        self._core, self._path = ov.Core(), path
+        self._core, self._path, self._taps = ov.Core(), path, taps or {}
         self._compiled = self._compile(self._settings)
         # The file's names: plugins that move operators give their outputs the names of others, too.
         self._outputs = [port.get_any_name() for port in self._core.read_model(xml_of(path)).outputs]
+        self.shown = list(_rounded(self._core.read_model(xml_of(path)), self._taps))
+        """The tensors that ``run`` returns beside the outputs."""
         self._request = self._compiled.create_infer_request()
 
     def _compile(self, settings: Mapping[str, Any]) -> Any:
-        return self._core.compile_model(self._core.read_model(xml_of(self._path)), self.device, dict(settings))
+        model = self._core.read_model(xml_of(self._path))
+        if self._taps:
+            model.add_outputs(list(_rounded(model, self._taps).values()))
+        return self._core.compile_model(model, self.device, dict(settings))
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        results = self._request.infer(dict(inputs))
-        return {name: array.copy() for name, array in zip(self._outputs, results.values(), strict=True)}
+        results = list(self._request.infer(dict(inputs)).values())
+        ends, inside = results[: len(self._outputs)], results[len(self._outputs) :]
+        shown = zip(self.shown, inside, strict=True)
+        return {
+            **{name: array.copy() for name, array in zip(self._outputs, ends, strict=True)},
+            **{f"{tapped.PREFIX}{name}": tapped.counted(array, name, self._taps) for name, array in shown},
+        }
 
     def profile(self, inputs: Mapping[str, Array]) -> list[dict[str, Any]]:
         """Milliseconds of each layer, the least of several inferences by a compilation of its own with counters."""
@@ -83,6 +97,16 @@ class OpenVinoModel:
         }
 
 
+def _rounded(model: Any, taps: Taps) -> dict[str, Any]:
+    """The FakeQuantize outputs of the tensors ``taps``: the reader names them after their DequantizeLinear."""
+    found: dict[str, Any] = {}
+    for node in model.get_ordered_ops():
+        name = node.get_friendly_name().removesuffix(".dequantize")
+        if node.get_type_name() == "FakeQuantize" and name in taps:
+            found[name] = node.output(0)
+    return found
+
+
 class Bound:
     """Leaves the copies of inputs and outputs out of a measurement: OpenVINO reads the caller's memory."""
 
@@ -104,9 +128,9 @@ class Bound:
 class OpenVinoSession(Bound, OpenVinoModel):
     """A model on the CPU."""
 
-    def __init__(self, path: Path, threads: int, precision: str) -> None:
+    def __init__(self, path: Path, threads: int, precision: str, taps: Taps | None = None) -> None:
         # Pinned workers would queue on one core while another is idle.
-        super().__init__(path, {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}, precision)
+        super().__init__(path, {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}, precision, taps)
 
 
 def units_of(devices: Sequence[str]) -> list[str]:
@@ -138,12 +162,17 @@ class OpenVinoRunner:
     measures_latency = True
     method = "ran on OpenVINO"
 
+    def hides(self, path: Path) -> str | None:
+        """Why tensors inside a file cannot be read; None: they can."""
+        del path
+        return None
+
     def prepare(self) -> None:
         """Import the runtime, before the clock of ``init_ms`` starts."""
         import openvino  # noqa: F401  # imported for its side effect: the library is loaded
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> OpenVinoSession:
-        return OpenVinoSession(path, threads, str(options.get("precision", "f32")))
+        return OpenVinoSession(path, threads, str(options.get("precision", "f32")), tapped.of(options))
 
 
 RUNNER = OpenVinoRunner()

@@ -6,26 +6,34 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clearport.runtime.sessions import tflite_taps
+from clearport.runtime.steps.taps import PREFIX, unsigned
+
 if TYPE_CHECKING:
     from clearport.base import Array
+    from clearport.runtime.steps.taps import Taps
 
 _HEAVY = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"})
 _DELEGATE = "DELEGATE"
 
 
 class TfliteSession:
-    """A loaded model. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+    """A loaded model. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement.
+
+    ``taps`` are tensors that the model outputs beside those of its contract (``tflite_taps``).
+    """
 
     no_profile = (
         "LiteRT's Python has no profiler; on a phone, benchmark_model has one "
         "(--device adb:SERIAL --benchmark-model FILE)"
     )
 
-    def __init__(self, interpreter: Any) -> None:
+    def __init__(self, interpreter: Any, taps: Taps | None = None) -> None:
         self._interpreter = interpreter
         self._interpreter.allocate_tensors()
         self._inputs = _by_name(interpreter, "inputs", interpreter.get_input_details())
         self._outputs = _by_name(interpreter, "outputs", interpreter.get_output_details())
+        self._taps = tflite_taps.found(interpreter.get_output_details(), taps or {})
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """NHWC tensors by name; the input may have any size where the file leaves it free.
@@ -35,7 +43,20 @@ class TfliteSession:
         """
         self.bind(inputs)
         self.invoke()
-        return {name: self._interpreter.get_tensor(details["index"]) for name, details in self._outputs.items()}
+        read = self._interpreter.get_tensor
+        return {
+            **{name: read(details["index"]) for name, details in self._outputs.items()},
+            **{f"{PREFIX}{name}": self._tapped(details) for name, details in self._taps.items()},
+        }
+
+    def _tapped(self, details: Mapping[str, Any]) -> Array:
+        stored = unsigned(self._interpreter.get_tensor(details["index"]))
+        return tflite_taps.in_graph_order(stored, details["name"])
+
+    @property
+    def shown(self) -> list[str]:
+        """The tensors that ``run`` returns beside the outputs."""
+        return list(self._taps)
 
     def bind(self, inputs: Mapping[str, Array]) -> None:
         if set(inputs) != set(self._inputs):

@@ -47,6 +47,7 @@ class _Server:
             "time": self._time,
             "facts": self._facts,
             "profile": self._profile,
+            "shown": self._shown,
         }
 
     def _open(self, head: dict[str, Any], _: dict[str, Array]) -> Reply:
@@ -120,6 +121,9 @@ class _Server:
         peak_mib, how = peak_memory_mib()
         facts = {**self._about, **self._opened().facts()}
         return {**facts, "memory_mib": memory_mib(), "peak_memory_mib": peak_mib, "peak_memory_method": how}, {}
+
+    def _shown(self, _: dict[str, Any], __: dict[str, Array]) -> Reply:
+        return {"tensors": list(getattr(self._opened(), "shown", ()))}, {}
 
     def _profile(self, _: dict[str, Any], __: dict[str, Array]) -> Reply:
         profile: Callable[[Mapping[str, Array]], list[dict[str, Any]]] | None

@@ -107,6 +107,24 @@ class Worker:
             raise
         return self
 
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What the runner was given when the artifact was opened."""
+        options: Mapping[str, Any] = self._request["options"]
+        return options
+
+    def reopen(self, options: Mapping[str, Any], path: Path | None = None) -> None:
+        """Open the artifact again with other options, or another file of this machine, in the same subprocess.
+
+        Raises:
+            RuntimeFailure: the runtime refused the file, crashed or hung.
+        """
+        self._request["options"] = dict(options)
+        if path is not None:
+            self.path = path.absolute()
+            self._request["path"] = str(self.path)
+        self._open()
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
 
@@ -170,6 +188,14 @@ class Worker:
         rows: list[dict[str, Any]] = told["operators"]
         self.no_profile = str(told["why"])
         return sorted(rows, key=lambda row: -float(row["ms"]))
+
+    def shown(self) -> list[str]:
+        """The tensors that ``run`` returns beside the outputs: those of the option ``taps`` that the file has.
+
+        Raises:
+            RuntimeFailure: the runtime crashed or hung.
+        """
+        return list(self._ask("shown")[0]["tensors"])
 
     def peak_memory_mib(self) -> float | None:
         """High-water mark of the worker's memory so far, Python and runtime included."""
@@ -244,10 +270,17 @@ class Worker:
         raise RuntimeFailure(_clip(f"{self._what(command)}: the runtime {how}{words}"))
 
     def _what(self, command: str) -> str:
-        verb = {"open": "opening", "run": "running", "time": "timing", "facts": "asking about", "profile": "profiling"}[
-            command
-        ]
-        return f"{self.runner}, {verb} {self.path}"
+        return f"{self.runner}, {_VERBS[command]} {self.path}"
+
+
+_VERBS = {
+    "open": "opening",
+    "run": "running",
+    "time": "timing",
+    "facts": "asking about",
+    "profile": "profiling",
+    "shown": "asking about",
+}
 
 
 def _ending(code: int | None, detail: str) -> str:

@@ -103,6 +103,27 @@ def pads_int8_with_what_is_not_zero() -> bool:
     return _openvino_int8(nodes, {"w": 2 * weight(8, 8, 3, 3), "b": weight(8)}) < 0.8
 
 
+def cuts_the_bounds_of_clamps() -> bool:
+    """A clamp at 1 with a scale of 3/255, whose level is 84.9999984 in float32."""
+    ends = {"s": np.float32(3 / 255), "z": np.uint8(0), "lo": np.float32(1), "hi": np.float32(2)}
+    steps = (
+        ("QuantizeLinear", "image s z", "q"),
+        ("DequantizeLinear", "q s z", "d"),
+        ("Clip", "d lo hi", "c"),
+        ("QuantizeLinear", "c s z", "cq"),
+        ("DequantizeLinear", "cq s z", "restored"),
+    )
+    model = onnx.load_from_string(single((8, 8), "Identity", "image", constants=ends))
+    del model.graph.node[:]
+    model.graph.node.extend(helper.make_node(op, inputs.split(" "), [out]) for op, inputs, out in steps)
+    image = 3 * noise((8, 8))
+    given, (wanted,) = (
+        by_openvino(model.SerializeToString(), image),
+        session(model.SerializeToString()).run(None, {"image": image}),
+    )
+    return bool((np.abs(given - wanted) > ends["s"] / 2).mean() > 0.2)
+
+
 def refuses_wrap() -> bool:
     with pytest.raises(RuntimeError):
         by_openvino(
@@ -274,6 +295,7 @@ STILL_SO: dict[Quirk, Callable[[], bool]] = {
     ),
     openvino_.COUNTED_BEYOND: lambda: openvino_differs((11, 14), "AveragePool", "image", constants={}, **BEYOND),
     openvino_.COUNTED_INT8: pads_int8_with_what_is_not_zero,
+    openvino_.CUT_BOUNDS: cuts_the_bounds_of_clamps,
     openvino_.PAD_WRAP: refuses_wrap,
     openvino_.LOST_ROUNDING: leaves_a_rounding_out,
     openvino_.BRAIN_FLOAT: computes_in_brain_float,

@@ -15,7 +15,8 @@ from clearport.errors import BadInput
 from clearport.pipeline.evaluation.gate import check_names, checksum_checks, required_checks, sound, verdict_of
 from clearport.pipeline.evaluation.judge import Opened
 from clearport.pipeline.evaluation.rows import PYTORCH
-from clearport.pipeline.prove import TIMEOUT_S, network_of, open_worker, runner_of
+from clearport.pipeline.isolated.workers import TIMEOUT_S, open_worker
+from clearport.pipeline.prove import network_of, runner_of
 from clearport.pipeline.run import tiling_of, usable_runner
 from clearport.pipeline.select import select
 from clearport.reports.junit import Check

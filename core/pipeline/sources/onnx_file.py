@@ -22,7 +22,7 @@ from clearport.graph import nodes as graphs
 from clearport.graph import shapes
 from clearport.models import normalized
 from clearport.models.cost import Cost
-from clearport.pipeline.prove import REFERENCE_OPTIONS, TIMEOUT_S
+from clearport.pipeline.isolated.workers import REFERENCE_OPTIONS, TIMEOUT_S
 from clearport.pipeline.sources import contract as contracts
 from clearport.pipeline.sources import measure, ranges
 from clearport.pipeline.sources.contract import Contract

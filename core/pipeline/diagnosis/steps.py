@@ -1,0 +1,270 @@
+"""Proof by steps: every int8 step of a file alone, on a picture, in a runtime that shows the tensors inside.
+
+The network's end says little of a deep network's file: one value that a kernel rounds the other way changes thousands
+behind it. So the tensors of the file are read while it runs, and each step is compared with the reference's step on the
+very levels that the runtime had there (``runtime.steps``).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from clearport.base import TensorSpec
+from clearport.export.onnxruntime.target import CONTRACT_KEY
+from clearport.graph.feeds import stored_colors
+from clearport.pipeline.criteria import measured, reference_of
+from clearport.pipeline.isolated.workers import REFERENCE_OPTIONS, TIMEOUT_S
+from clearport.runtime import pixels
+from clearport.runtime.parity import judge
+from clearport.runtime.steps import taps
+from clearport.runtime.steps.reference import GIVEN, LEVELS, OFF, Difference, StepReference, difference
+from clearport.runtime.steps.report import StepsReport, is_doubtful, verdict
+from clearport.runtime.tolerance import INT8_QUIET, INT8_VALUES_QUIET
+from clearport.runtime.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from clearport.base import Array, Artifact
+    from clearport.graph.feeds import Sample
+    from clearport.pipeline.criteria import Exam
+    from clearport.protocols import Runner
+
+GROUP_BYTES = 256 << 20
+"""Tensors that are read in one run of a file."""
+
+CHEAP_VALUES = 100_000_000
+"""Values of all int8 tensors together that an evaluator reads in seconds: NCNet's at 360x640 are 70 million."""
+
+
+class Steps:
+    """The int8 reference of artifacts, by steps; use it as a context manager.
+
+    Args:
+        path: the QDQ model with float32 ends.
+        threads: of the runtime that evaluates it.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self.path, self._threads = path, threads
+        self._lock = Lock()
+        self._opened: _Opened | None = None
+        self._folder = tempfile.TemporaryDirectory()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._opened is not None:
+            self._opened.worker.close()
+        self._folder.cleanup()
+
+    @cached_property
+    def reference(self) -> StepReference:
+        """The model, read once."""
+        return StepReference(self.path)
+
+    @cached_property
+    def contract(self) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """The inputs and outputs of the model."""
+        said = json.loads(self.reference.metadata[CONTRACT_KEY])
+        return _specs(said, "input"), _specs(said, "output")
+
+    def prove(
+        self, worker: Worker, runner: Runner, artifact: Artifact, exam: Exam, outputs: Mapping[str, Array]
+    ) -> StepsReport | None:
+        """The steps of a file on the sample of ``exam``; None where its runtime does not show its tensors.
+
+        ``worker`` has the artifact open, and may have it open with other options afterwards. ``outputs`` are those of
+        the file as it is: reading its tensors must not change them.
+
+        Raises:
+            RuntimeFailure: the runtime raised, crashed or hung.
+        """
+        hides = getattr(runner, "hides", None)
+        if artifact.precision != "int8" or hides is None or hides(artifact.path):
+            return None
+        return FileRun(self, worker, artifact, exam, outputs).report(runner.method)
+
+    def is_cheap(self, runner: Runner, exam: Exam) -> bool:
+        """Whether steps are proven also where the end leaves no doubt: the evaluators of a format, which are slow and
+        have no kernels of their own, prove those of small pictures only.
+        """
+        count = sum(self.reference.size(name, *exam.sides) for name in self.reference.grids)
+        return runner.measures_latency or count <= CHEAP_VALUES
+
+    def compared(
+        self, sample: Sample, wanted: Sequence[str], shown: set[str], levels: Mapping[str, Array]
+    ) -> dict[str, Difference]:
+        """The reference's steps to ``wanted`` tensors, on the levels of a runtime, against its levels of them."""
+        everything = {
+            **pixels.tensors(sample, self.contract[0]),
+            **{GIVEN.format(name): array for name, array in levels.items()},
+        }
+        with self._lock:  # one artifact at a time: their tensors together would not fit
+            own = self._run(tuple(wanted), frozenset(shown), everything)
+            found = {name: difference(own[LEVELS.format(name)], levels[name]) for name in wanted}
+            doubtful = tuple(name for name, each in found.items() if is_doubtful(each))
+            off = self._run(doubtful, frozenset(shown), everything, exact=True)
+        counted = {name: np.atleast_1d(off[OFF.format(name)]) for name in doubtful}
+        return found | {name: replace(found[name], off=count) for name, count in counted.items()}
+
+    def _run(
+        self, wanted: tuple[str, ...], shown: frozenset[str], everything: Mapping[str, Array], *, exact: bool = False
+    ) -> Mapping[str, Array]:
+        """The outputs of the model of some steps, which is still open if it was the last one."""
+        if not wanted:
+            return {}
+        if self._opened is None or self._opened.steps != (wanted, shown, exact):
+            path = Path(self._folder.name, "steps.onnx")
+            needed = self.reference.write(path, wanted, shown, exact=exact)
+            if self._opened is None:
+                worker = Worker("onnxruntime", path, self._threads, TIMEOUT_S, REFERENCE_OPTIONS).__enter__()
+            else:
+                worker = self._opened.worker
+                worker.reopen(REFERENCE_OPTIONS)
+            self._opened = _Opened(worker, (wanted, shown, exact), needed)
+        return self._opened.worker.run({name: everything[name] for name in self._opened.inputs})
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A worker with the model of some steps, and the names of its inputs."""
+
+    worker: Worker
+    steps: tuple[tuple[str, ...], frozenset[str], bool]
+    inputs: tuple[str, ...]
+
+
+def _specs(said: Mapping[str, Any], word: str) -> tuple[TensorSpec, ...]:
+    """The contract that a file holds (``export.written``)."""
+    found = [said[word]] if word in said else said[f"{word}s"]
+    return TypeAdapter(tuple[TensorSpec, ...]).validate_python(found)
+
+
+@dataclass(frozen=True)
+class FileRun:
+    """One file in one runtime on one sample; ``shipped`` are its outputs when nothing else is read."""
+
+    steps: Steps
+    worker: Worker
+    artifact: Artifact
+    exam: Exam
+    shipped: Mapping[str, Array]
+
+    def report(self, method: str) -> StepsReport:
+        """The verdict on all steps."""
+        asked = [name for name in self.steps.reference.grids if name not in self.steps.reference.inputs]
+        found = self.differences(asked)
+        unseen = len(asked) - len(found.compared)
+        return verdict(
+            method, self.exam.name, found.compared, unseen=unseen, output_equal=found.equal, failures=found.changed
+        )
+
+    def differences(self, names: Sequence[str]) -> Levels:
+        """The steps to those of the tensors ``names`` that the runtime shows, and the last levels that were read."""
+        reference = self.steps.reference
+        grids = {name: (grid.scale, grid.zero_point) for name, grid in reference.grids.items()}
+        asked = {name: grid for name, grid in grids.items() if name not in reference.inputs}
+        found = Levels({}, 1.0, ())
+        self.show(asked)
+        shown = {*self.worker.shown(), *(name for name in reference.outputs if name in asked)}
+        groups = list(self.groups([name for name in names if name in shown], shown))
+        for wanted, read in groups:
+            if len(groups) > 1 or len(names) < len(asked):
+                self.show({name: grids[name] for name in grids if name in read})
+            given = self.read(grids)
+            while lost := self._needed(wanted, shown) - set(given.levels):
+                shown -= lost  # Core AI tells by a run only which tensors it has
+                if (more := self._needed(wanted, shown)) - set(given.levels):
+                    self.show({name: grids[name] for name in grids if name in more})
+                    given = self.read(grids)
+            compared = [name for name in wanted if name in shown]
+            new = self.steps.compared(self.exam.sample, compared, shown, given.levels)
+            changed = tuple(dict.fromkeys((*found.changed, *given.changed)))
+            found = Levels(given.levels, min(found.equal, given.equal), changed, {**found.compared, **new})
+        return found
+
+    def _needed(self, wanted: Sequence[str], shown: set[str]) -> set[str]:
+        """The shown ones of some tensors, and what their steps read."""
+        own = [name for name in wanted if name in shown]
+        return set(own).union(*(self.steps.reference.sources(name, shown) for name in own))
+
+    def show(self, asked: taps.Taps) -> None:
+        if self.worker.options.get("taps") != asked:
+            self.worker.reopen({**self.worker.options, "taps": asked})
+
+    def groups(self, names: Sequence[str], shown: set[str]) -> Iterator[tuple[list[str], set[str]]]:
+        """Consecutive steps whose tensors fit ``GROUP_BYTES``, and the tensors that they read and write."""
+        sides = self.exam.sides
+        wanted: list[str] = []
+        read: set[str] = set()
+        for name in names:
+            more = {name, *self.steps.reference.sources(name, shown)}
+            if wanted and sum(self.steps.reference.size(each, *sides) for each in read | more) > GROUP_BYTES:
+                yield wanted, read
+                wanted, read = [], set()
+            wanted.append(name)
+            read |= more
+        if wanted:
+            yield wanted, read
+
+    def read(self, grids: taps.Taps) -> Levels:
+        """The tensors of one run as levels, and whether its outputs are those of the file as it is."""
+        results = self.worker.run(pixels.tensors(self.exam.sample, self.artifact.inputs))
+        levels = {n.removeprefix(taps.PREFIX): array for n, array in results.items() if n.startswith(taps.PREFIX)}
+        for spec, own in zip(self.artifact.outputs, self.steps.contract[1], strict=True):
+            if own.name in grids and own.name not in levels:
+                levels |= _counted(_real(results[spec.name], spec, own), own.name, grids)
+        same = {spec: float(np.mean(results[spec.name] == self.shipped[spec.name])) for spec in self.artifact.outputs}
+        changed = [words for spec, share in same.items() if share < 1 for words in self._changed(results, spec)]
+        return Levels(levels, min(same.values()), tuple(changed))
+
+    def _changed(self, results: Mapping[str, Array], spec: TensorSpec) -> Iterator[str]:
+        """Why the steps say nothing of the file as it is.
+
+        OpenVINO fuses less where tensors are read, and a few ties come out the other way. Its output must be that of
+        the file as it is, but for what ties do to it: within the limits of shallow networks, whatever the network.
+        """
+        read, shipped = (reference_of(spec.name, each[spec.name], spec, 1, "") for each in (results, self.shipped))
+        report = judge(replace(measured(shipped, read), tolerance=INT8_QUIET if spec.is_picture else INT8_VALUES_QUIET))
+        for failure in report.failures:
+            yield f"with its tensors read the runtime computes otherwise, these are not the file's own steps: {failure}"
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels of tensors by name, the share of the output's values that are those of the file as it is, why that is
+    too little, if it is, and the steps that were compared.
+    """
+
+    levels: Mapping[str, Array]
+    equal: float
+    changed: tuple[str, ...]
+    compared: Mapping[str, Difference] = field(default_factory=dict)
+
+
+def _real(tensor: Array, spec: TensorSpec, own: TensorSpec) -> Array:
+    """The real values of an output in the reference's range and axes; a variant may have pictures in another."""
+    if not spec.is_picture:
+        return pixels.to_values(tensor, spec)
+    levels = stored_colors(pixels.to_levels(tensor, spec), own.color)
+    planes = levels.transpose(2, 0, 1)[None]
+    return planes * np.float32(own.pixel_step) + np.float32(own.span[0])
+
+
+def _counted(real: Array, name: str, grids: taps.Taps) -> dict[str, Array]:
+    """An output as levels; nothing where a variant gives it on another grid than the network's."""
+    try:
+        return {name: taps.counted(real, name, grids)}
+    except ValueError:
+        return {}
