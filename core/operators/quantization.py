@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Int8, Operator, coreai, in_torch, listed, mil, tflite
+from clearport.operators.record import Int8, Operator, coreai, in_torch, listed, mil, ncnn, tflite
 
 DEQUANTIZE = Operator("DequantizeLinear", "quantization", elsewhere=listed("htp", "webgpu", "webnn"))
 QUANTIZE = Operator("QuantizeLinear", "quantization", elsewhere=listed("htp", "webnn"))
@@ -12,10 +12,11 @@ REQUANTIZE = Operator(
     Int8("anew"),
     tflite=tflite("requantize:identity"),
     mil=mil("elementwise:unary", op="identity"),
+    ncnn=ncnn("elementwise:identity"),
     coreai=coreai("elementwise:identity"),
     elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:clone"),
 )
-"""The node that the quantizer writes where int8 begins, or changes its scale."""
+"""The node that the quantizer writes where int8 begins, or changes its scale, and passes where an output is an input."""
 
 OPERATORS = (DEQUANTIZE, QUANTIZE, REQUANTIZE)

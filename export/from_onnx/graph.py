@@ -95,6 +95,8 @@ def _typed(found: Plain, inputs: Sequence[TensorSpec]) -> ir.Model:
     del model.graph.value_info[:]
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
+    for node in model.graph.node:
+        _say_axes(node)
     try:
         model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
@@ -103,6 +105,12 @@ def _typed(found: Plain, inputs: Sequence[TensorSpec]) -> ir.Model:
     for value in (*model.graph.value_info, *model.graph.output):
         _check_size(value, str(found.given.path))
     return ir.from_proto(model)
+
+
+def _say_axes(node: onnx.NodeProto) -> None:
+    """The axes of MeanVarianceNormalization, whose definition in ONNX is malformed where they are left out."""
+    if node.op_type == "MeanVarianceNormalization" and not node.attribute:
+        node.attribute.append(onnx.helper.make_attribute("axes", [0, 2, 3]))
 
 
 def _set_shape(value: onnx.ValueInfoProto, shape: Sequence[int | str]) -> None:

@@ -70,32 +70,70 @@ def _group_normalization(node: ir.Node) -> None:
 
 
 def _attention(node: ir.Node) -> None:
-    """Queries, keys and values of four axes (N, heads, length, size), and no cache: softmax(q k^T * scale + mask) v."""
+    """softmax(q k^T * scale + mask) v, without a cache: of four axes (N, heads, length, size), or of three."""
     inputs = [graphs.operand(node, index) for index in range(len(node.inputs))]
-    plain = all(value is None for value in inputs[4:]) and not any(v.uses() for v in node.outputs[1:])
-    other = ("is_causal", "softcap", "qk_matmul_output_mode", "q_num_heads", "kv_num_heads")
-    query, key, value = (graphs.need(node, index) for index in range(3))
-    ranks = [len(v.shape) if v.shape is not None else 0 for v in (query, key, value)]
-    if (
-        not plain
-        or any(name in node.attributes and node.attributes[name].value for name in other)
-        or ranks != [4, 4, 4]
-    ):
-        raise BadInput(
-            f"Attention {layer_of(node)!r}: only its plain form is supported (4-D, no cache, no causal mask): export "
-            "with opset 20"
-        )
-    size = query.shape[3] if query.shape is not None else None
-    if not isinstance(size, int):
-        raise BadInput(f"Attention {layer_of(node)!r}: the size of its queries is unknown")
-    scale = graphs.attr_float(node, "scale", 0.0) or 1 / np.sqrt(size)
-    swapped = before(node, "Transpose", [key], perm=[0, 1, 3, 2])
-    scores = before(node, "MatMul", [query, swapped])
-    scores = before(node, "Mul", [scores, constant(node, np.array(scale, np.float32))])
-    if len(inputs) > 3 and inputs[3] is not None:
-        scores = before(node, "Add", [scores, inputs[3]])
+    layer = f"Attention {layer_of(node)!r}"
+    if any(value is not None for value in inputs[4:]) or any(v.uses() or v.is_graph_output() for v in node.outputs[1:]):
+        raise BadInput(f"{layer}: a cache of keys and values, or more than one output: export with opset 20")
+    shapes = [value.shape for value in inputs[:3] if value is not None]
+    ranks = {0 if shape is None else len(shape) for shape in shapes}
+    if len(shapes) < 3 or ranks not in ({3}, {4}):
+        raise BadInput(f"{layer}: the sizes of its queries, keys and values are unknown: export with opset 20")
+    flat = ranks == {3}
+    heads = [graphs.attr_int(node, name, 0) for name in ("q_num_heads", "kv_num_heads", "kv_num_heads")]
+    parts = [graphs.need(node, index) for index in range(3)]
+    sides = [[n if isinstance(n, int) else None for n in shape or ()] for shape in shapes]
+    if flat:
+        parts = [_by_heads(node, part, count) for part, count in zip(parts, heads, strict=True)]
+        size = None if sides[0][2] is None else sides[0][2] // heads[0]
+    else:
+        heads, size = [side[1] or 0 for side in sides], sides[0][3]
+    if size is None or not all(heads):
+        raise BadInput(f"{layer}: the size or number of its heads is unknown")
+    if heads[0] != heads[1]:
+        shared = constant(node, np.repeat(np.arange(heads[1]), heads[0] // heads[1]))
+        parts[1:] = [before(node, "Gather", [part, shared], axis=1) for part in parts[1:]]
+    scores = _scores(node, parts[0], parts[1], size)
+    scores = _masked(node, scores, inputs[3] if len(inputs) > 3 else None, (sides[0][-2], sides[1][-2]))
     node.resize_outputs(1)
-    _become(node, "MatMul", [before(node, "Softmax", [scores], axis=-1), value])
+    weights = before(node, "Softmax", [scores], axis=-1)
+    if not flat:
+        _become(node, "MatMul", [weights, parts[2]])
+        return
+    made = before(node, "Transpose", [before(node, "MatMul", [weights, parts[2]])], perm=[0, 2, 1, 3])
+    _become(node, "Reshape", [made, constant(node, np.array([0, 0, -1], np.int64))])
+
+
+def _by_heads(node: ir.Node, value: ir.Value, heads: int) -> ir.Value:
+    """(N, length, heads * size) as (N, heads, length, size)."""
+    apart = before(node, "Reshape", [value, constant(node, np.array([0, 0, heads, -1], np.int64))])
+    return before(node, "Transpose", [apart], perm=[0, 2, 1, 3])
+
+
+def _scores(node: ir.Node, query: ir.Value, key: ir.Value, size: int) -> ir.Value:
+    scale = graphs.attr_float(node, "scale", 0.0) or 1 / np.sqrt(size)
+    scores = before(node, "MatMul", [query, before(node, "Transpose", [key], perm=[0, 1, 3, 2])])
+    scores = before(node, "Mul", [scores, constant(node, np.array(scale, np.float32))])
+    cap = graphs.attr_float(node, "softcap", 0.0)
+    if not cap:
+        return scores
+    most = constant(node, np.array(cap, np.float32))
+    return before(node, "Mul", [before(node, "Tanh", [before(node, "Div", [scores, most])]), most])
+
+
+def _masked(node: ir.Node, scores: ir.Value, mask: ir.Value | None, sides: tuple[int | None, int | None]) -> ir.Value:
+    """Truth values leave out what is false, numbers are added; ``is_causal`` leaves out the keys behind a query."""
+    left_out = constant(node, np.array(-np.inf, np.float32))
+    if mask is not None and mask.dtype == ir.DataType.BOOL:
+        scores = before(node, "Where", [mask, scores, left_out])
+    elif mask is not None:
+        scores = before(node, "Add", [scores, mask])
+    if not graphs.attr_int(node, "is_causal", 0):
+        return scores
+    length, others = sides
+    if length is None or others is None:
+        raise BadInput(f"Attention {layer_of(node)!r}: its causal mask needs a fixed size: give --size HEIGHTxWIDTH")
+    return before(node, "Where", [constant(node, np.tri(length, others, dtype=bool)), scores, left_out])
 
 
 _RULES: dict[str, Callable[[ir.Node], None]] = {

@@ -170,6 +170,11 @@ def _split(node: ir.Node) -> None:
         node.attributes["num_outputs"] = ir.AttrInt64("num_outputs", len(node.outputs))
 
 
+def _roi_align(node: ir.Node) -> None:
+    name = "coordinate_transformation_mode"
+    node.attributes[name] = ir.AttrString(name, "output_half_pixel")
+
+
 def _grid_sample(node: ir.Node) -> None:
     names = {"bilinear": "linear", "bicubic": "cubic"}
     kind = graphs.attr_str(node, "mode", "bilinear")
@@ -193,6 +198,7 @@ RULES: dict[tuple[str, int], Rule] = {
     ("Resize", 13): _resize_11,
     ("BatchNormalization", 14): _batch_normalization,
     **{(f"Reduce{kind}", 18): _moved("axes", 1) for kind in _REDUCTIONS},
+    ("RoiAlign", 16): _roi_align,
     ("Split", 18): _split,
     ("GridSample", 20): _grid_sample,
     ("DFT", 20): _moved("axis", 2),

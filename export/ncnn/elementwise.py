@@ -66,6 +66,11 @@ def unary(low: Lowering, node: ir.Node, code: int) -> None:
     low.write(node, "UnaryOp", [low.blob(node)], {0: code})
 
 
+def identity(low: Lowering, node: ir.Node) -> None:
+    """Identity -> nothing."""
+    low.bind(node, low.blob(node))
+
+
 def plain_layer(low: Lowering, node: ir.Node, kind: str) -> None:
     """An operator that is one layer without settings."""
     low.write(node, kind, [low.blob(node)])

@@ -58,7 +58,7 @@ class Lowering:
 
     def dims(self, value: ir.Value) -> Dims:
         """The sizes of a value's blob."""
-        shape = self.shape(value)
+        shape = self.shape(value) or (1,)  # a number is a blob of one
         return shape[1:] if shape[:1] == (1,) and len(shape) > 1 else shape
 
     def shape(self, value: ir.Value) -> Dims:

@@ -67,8 +67,9 @@ def global_pool(low: Lowering, node: ir.Node, code: int) -> None:
 def _reduction(low: Lowering, node: ir.Node, code: int, axes: list[int], keep: bool) -> None:
     value = graphs.need(node, 0)
     places = sorted(low.axis(node, value, axis) for axis in axes)
-    if not keep and len(places) == len(low.dims(value)):
-        raise refuse(node, "it would reduce to a scalar: set keepdims")
+    if not keep and len(places) == len(low.dims(value)):  # to a number, which is a blob of one
+        low.write(node, "Reduction", [low.blob(node)], {0: code, 1: 1, 4: 1, 5: 1}, gives=(1,) * len(places))
+        return
     if len(low.dims(value)) == 1:  # ncnn (1.0.20261020) leaves a blob of one axis as it is, unless all of it is reduced
         low.write(node, "Reduction", [low.blob(node)], {0: code, 1: 1, 4: 1, 5: 1})
         return

@@ -4,7 +4,7 @@ Given: a graph as the exporter wrote it: shapes computed by nodes, constants cas
 computed, batch normalization, Identity, ``x + 0``, a Pad before a Conv, equal subexpressions.
 Result: constants are initializers, batch normalization and zero padding are inside the convolutions, dead and
 doubled nodes are gone. All of it is onnxscript's, but for its rules that merge clamps, which are wrong where
-ranges have nothing in common.
+ranges have nothing in common, and the one that drops a ScatterND of all rows, which forgets its reduction.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ _RULES = (
     rules.unsqueeze_unsqueeze_rule,
     rules.squeeze_reshape_1d_rule,
     rules.no_op_dynamic_scatter_nd_rule,
-    rules.no_op_static_scatter_nd_rule,
     rules.normalize_pad_format_conv_rule,
     rules.fuse_pad_into_conv_rule,
     rules.fuse_batchnorm_into_conv_rule,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
@@ -29,6 +30,9 @@ from clearport.export.passes.rewriting import (
     substitute,
 )
 from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from clearport.base import Array
 
 _GLOBAL = {"ReduceMean": "GlobalAveragePool", "ReduceMax": "GlobalMaxPool"}
 _REDUCING = {"keepdims": 1, "noop_with_empty_axes": 0}
@@ -140,7 +144,7 @@ _LEFT_OUT = 1e30
 """A Softmax of its negative is zero, beside any number that float32 networks have."""
 _MOST_COPIES = 64
 """Inputs of one Concat."""
-_POWERS = frozenset(range(2, 9))
+_POWERS = frozenset(range(2, 65))
 """Exponents that are products, as runtimes raise by logarithms, which negative numbers do not have."""
 
 
@@ -152,17 +156,24 @@ def _power(node: ir.Node) -> ir.Value | None:
     if exponent == 1:
         return base
     if exponent in _POWERS:
-        product = base
-        for bit in f"{int(exponent):b}"[1:]:
-            product = insert(node, "Mul", [product, product], shape)
-            product = insert(node, "Mul", [product, base], shape) if bit == "1" else product
-        return product
+        return _multiplied(node, base, int(exponent))
     if exponent in {0.5, -0.5}:
         root = insert(node, "Sqrt", [base], shape)
         return root if exponent > 0 else insert(node, "Div", [constant(node, "one", np.ones(1)), root], shape)
     if exponent == -1:
         return insert(node, "Div", [constant(node, "one", np.ones(1)), base], shape)
+    if exponent is not None and -exponent in _POWERS:
+        return insert(node, "Div", [constant(node, "one", np.ones(1)), _multiplied(node, base, int(-exponent))], shape)
     return None
+
+
+def _multiplied(node: ir.Node, base: ir.Value, exponent: int) -> ir.Value:
+    """A power as a product."""
+    product, shape = base, sizes(base)
+    for bit in f"{exponent:b}"[1:]:
+        product = insert(node, "Mul", [product, product], shape)
+        product = insert(node, "Mul", [product, base], shape) if bit == "1" else product
+    return product
 
 
 def _reciprocal(node: ir.Node) -> ir.Value:
@@ -171,10 +182,28 @@ def _reciprocal(node: ir.Node) -> ir.Value:
 
 def _division(node: ir.Node) -> ir.Value | None:
     divisor = graphs.constant(graphs.need(node, 1))
-    if divisor is None or not divisor.all():
+    if not _is_real(node) or divisor is None or not divisor.all() or _counted(node, divisor):
         return None
     factor = constant(node, "factor", 1 / divisor.astype(np.float64))
     return insert(node, "Mul", [graphs.need(node, 0), factor], sizes(node.outputs[0]))
+
+
+def _is_real(node: ir.Node) -> bool:
+    dtype = node.outputs[0].dtype
+    return dtype is None or dtype == ir.DataType.FLOAT
+
+
+_STEPPED = frozenset({"Ceil", "Cast", "Equal", "Floor", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Round"})
+"""Operators behind which the last bit of a quotient may be a whole step."""
+
+
+def _counted(node: ir.Node, divisor: Array) -> bool:
+    """Whether a quotient is cut to whole numbers, so that its product with the inverse is not good enough.
+
+    49 times the float32 nearest to 1/49 is below 1.
+    """
+    exact = bool(np.all(np.frexp(divisor)[0] == np.copysign(0.5, divisor)))
+    return not exact and any(use.node.op_type in _STEPPED for use in node.outputs[0].uses())
 
 
 def _hard_sigmoid(node: ir.Node) -> ir.Value | None:
@@ -207,6 +236,8 @@ def _extreme(node: ir.Node) -> ir.Value | None:
     inputs = [value for value in node.inputs if value is not None]
     if len(inputs) == 1:
         return inputs[0]
+    if not _is_real(node):
+        return None
     shape = sizes(node.outputs[0])
     if len(inputs) > 2:
         head = inputs[0]

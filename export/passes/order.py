@@ -29,12 +29,15 @@ PASSES: tuple[str, ...] = (
     "fold",  # before the others: the later passes look for operators and constants, not for what computes them
     "normalization",  # once constants are folded: it changes those of the first convolutions
     "plain.picks",  # before anything merges reshapes: it writes some
+    "plain.rarer",  # before places: it writes one
+    "plain.whole",
     "plain.writes",  # behind picks: what it cuts has steps forwards
     "plain.places",  # behind picks and writes: the places that are left are computed
     "plain.einsum",  # before reshapes are merged, as those below
     "plain.fourier",
     "plain.deformed",
     "plain.functions",
+    "plain.padded",  # before frames and transposed: they read explicit pads
     "plain.frames",  # behind functions: those leave a normalization to it
     "plain.kernels",  # behind frames, which bring lines to pictures
     "plain.transposed",  # behind frames: a line's transposed convolution is one of pictures

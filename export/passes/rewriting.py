@@ -83,7 +83,7 @@ def substitute(node: ir.Node, value: ir.Value, output: int = 0) -> None:
     elif value.shape is None:
         value.shape = old.shape
     ir.convenience.replace_all_uses_with(old, value, replace_graph_outputs=True)
-    if not any(written.uses() for written in node.outputs):
+    if not any(written.uses() or written.is_graph_output() for written in node.outputs):
         body.remove(node, safe=True)
 
 

@@ -32,14 +32,14 @@ def run(graph: Graph) -> Graph:
     return each_float(graph, _RULES)
 
 
-def _op(node: ir.Node, op: str, *inputs: ir.Value | float, **attributes: object) -> ir.Value:
+def called(node: ir.Node, op: str, *inputs: ir.Value | float, **attributes: object) -> ir.Value:
     """One operator whose result has the sizes of its first computed operand; numbers become constants."""
     values = [constant(node, "number", np.array(v)) if isinstance(v, (int, float)) else v for v in inputs]
     like = next(v for v in values if graphs.constant(v) is None)
     return insert(node, op, values, sizes(like), attributes)
 
 
-def _clip(node: ir.Node, source: ir.Value, low: float | None, high: float | None) -> ir.Value:
+def clipped(node: ir.Node, source: ir.Value, low: float | None, high: float | None) -> ir.Value:
     bounds = [None if end is None else constant(node, "bound", np.array(end)) for end in (low, high)]
     return insert(node, "Clip", [source, *bounds], sizes(source))
 
@@ -47,21 +47,21 @@ def _clip(node: ir.Node, source: ir.Value, low: float | None, high: float | None
 def _softplus(node: ir.Node, source: ir.Value | None = None) -> ir.Value:
     """relu(x) + log(1 + exp(-|x|))."""
     x = source or graphs.need(node, 0)
-    small = _op(node, "Exp", _op(node, "Neg", _op(node, "Abs", x)))
-    return _op(node, "Add", _op(node, "Relu", x), _op(node, "Log", _op(node, "Add", small, 1.0)))
+    small = called(node, "Exp", called(node, "Neg", called(node, "Abs", x)))
+    return called(node, "Add", called(node, "Relu", x), called(node, "Log", called(node, "Add", small, 1.0)))
 
 
 def _mish(node: ir.Node) -> ir.Value:
     x = graphs.need(node, 0)
-    return _op(node, "Mul", x, _op(node, "Tanh", _softplus(node, x)))
+    return called(node, "Mul", x, called(node, "Tanh", _softplus(node, x)))
 
 
 def _scaled_elu(node: ir.Node, x: ir.Value, alpha: float) -> ir.Value:
     """relu(x) + alpha * elu(min(x, 0))."""
     if alpha == 1:
-        return _op(node, "Elu", x, alpha=1.0)
-    low = _op(node, "Mul", _op(node, "Elu", _clip(node, x, None, 0.0), alpha=1.0), alpha)
-    return _op(node, "Add", _op(node, "Relu", x), low)
+        return called(node, "Elu", x, alpha=1.0)
+    low = called(node, "Mul", called(node, "Elu", clipped(node, x, None, 0.0), alpha=1.0), alpha)
+    return called(node, "Add", called(node, "Relu", x), low)
 
 
 def _elu(node: ir.Node) -> ir.Value | None:
@@ -73,36 +73,36 @@ def _celu(node: ir.Node) -> ir.Value:
     """alpha * elu(x / alpha)."""
     alpha, x = graphs.attr_float(node, "alpha", 1.0), graphs.need(node, 0)
     if alpha == 1:
-        return _op(node, "Elu", x, alpha=1.0)
-    return _op(node, "Mul", _op(node, "Elu", _op(node, "Mul", x, 1 / alpha), alpha=1.0), alpha)
+        return called(node, "Elu", x, alpha=1.0)
+    return called(node, "Mul", called(node, "Elu", called(node, "Mul", x, 1 / alpha), alpha=1.0), alpha)
 
 
 def _selu(node: ir.Node) -> ir.Value:
     alpha, gamma = (graphs.attr_float(node, *pair) for pair in zip(("alpha", "gamma"), _SELU, strict=True))
-    return _op(node, "Mul", _scaled_elu(node, graphs.need(node, 0), alpha), gamma)
+    return called(node, "Mul", _scaled_elu(node, graphs.need(node, 0), alpha), gamma)
 
 
 def _softsign(node: ir.Node) -> ir.Value:
     x = graphs.need(node, 0)
-    return _op(node, "Div", x, _op(node, "Add", _op(node, "Abs", x), 1.0))
+    return called(node, "Div", x, called(node, "Add", called(node, "Abs", x), 1.0))
 
 
 def _shrink(node: ir.Node) -> ir.Value | None:
     """What is beyond the bounds, moved to 0; only as torch's softshrink has it."""
     bound, bias, x = graphs.attr_float(node, "lambd", 0.5), graphs.attr_float(node, "bias", 0.0), graphs.need(node, 0)
     if bound == bias:
-        return _op(node, "Sub", x, _clip(node, x, -bound, bound))
-    over = _over(node, _op(node, "Abs", x), bound)
+        return called(node, "Sub", x, clipped(node, x, -bound, bound))
+    over = _over(node, called(node, "Abs", x), bound)
     kept = _chosen(node, over, x, 0.0)
     return (
         kept
         if bias == 0
-        else _op(node, "Sub", kept, _chosen(node, over, _op(node, "Mul", _op(node, "Sign", x), bias), 0.0))
+        else called(node, "Sub", kept, _chosen(node, over, called(node, "Mul", called(node, "Sign", x), bias), 0.0))
     )
 
 
 def _over(node: ir.Node, x: ir.Value, bound: float) -> ir.Value:
-    over = _op(node, "Greater", x, bound)
+    over = called(node, "Greater", x, bound)
     over.type = ir.TensorType(ir.DataType.BOOL)
     return over
 
@@ -113,7 +113,7 @@ def _thresholded(node: ir.Node) -> ir.Value:
 
 
 def _chosen(node: ir.Node, over: ir.Value, yes: ir.Value, no: float) -> ir.Value:
-    chosen = _op(node, "Where", over, yes, no)
+    chosen = called(node, "Where", over, yes, no)
     chosen.type = ir.TensorType(ir.DataType.FLOAT)
     return chosen
 
@@ -127,8 +127,8 @@ def _reduced(node: ir.Node, op: str, source: ir.Value, axis: int) -> ir.Value:
 def _log_softmax(node: ir.Node) -> ir.Value:
     x = graphs.need(node, 0)
     axis = graphs.attr_int(node, "axis", -1) % rank(x)
-    moved = _op(node, "Sub", x, _reduced(node, "ReduceMax", x, axis))
-    return _op(node, "Sub", moved, _op(node, "Log", _reduced(node, "ReduceSum", _op(node, "Exp", moved), axis)))
+    moved = called(node, "Sub", x, _reduced(node, "ReduceMax", x, axis))
+    return called(node, "Sub", moved, called(node, "Log", _reduced(node, "ReduceSum", called(node, "Exp", moved), axis)))
 
 
 def _reduction_of(before: str | None, after: str | None) -> Callable[[ir.Node], ir.Value]:
@@ -137,7 +137,7 @@ def _reduction_of(before: str | None, after: str | None) -> Callable[[ir.Node], 
     def rule(node: ir.Node) -> ir.Value:
         x = graphs.need(node, 0)
         if before is not None:
-            x = _op(node, before, x, x) if before == "Mul" else _op(node, before, x)
+            x = called(node, before, x, x) if before == "Mul" else called(node, before, x)
         attributes = {
             name: graphs.attr_int(node, name, default)
             for name, default in (("keepdims", 1), ("noop_with_empty_axes", 0))
@@ -156,8 +156,8 @@ def _log_sum_exp(node: ir.Node) -> ir.Value | None:
         return None
     axis = int(axes.reshape(-1)[0]) % len(shape)
     most = _reduced(node, "ReduceMax", x, axis)
-    total = _reduced(node, "ReduceSum", _op(node, "Exp", _op(node, "Sub", x, most)), axis)
-    result = _op(node, "Add", most, _op(node, "Log", total))
+    total = _reduced(node, "ReduceSum", called(node, "Exp", called(node, "Sub", x, most)), axis)
+    result = called(node, "Add", most, called(node, "Log", total))
     after = fixed(node.outputs[0])
     if graphs.attr_int(node, "keepdims", 1):
         return result
@@ -168,8 +168,8 @@ def _lp_normalization(node: ir.Node) -> ir.Value | None:
     x, p = graphs.need(node, 0), graphs.attr_int(node, "p", 2)
     axis = graphs.attr_int(node, "axis", -1) % rank(x)
     if p == 1:
-        return _op(node, "Div", x, _reduced(node, "ReduceSum", _op(node, "Abs", x), axis))
-    return _op(node, "Div", x, _op(node, "Sqrt", _reduced(node, "ReduceSum", _op(node, "Mul", x, x), axis)))
+        return called(node, "Div", x, _reduced(node, "ReduceSum", called(node, "Abs", x), axis))
+    return called(node, "Div", x, called(node, "Sqrt", _reduced(node, "ReduceSum", called(node, "Mul", x, x), axis)))
 
 
 def _sum(node: ir.Node) -> ir.Value | None:
@@ -255,8 +255,8 @@ def _batch_normalization(node: ir.Node) -> ir.Value | None:
     gain, offset, mean, variance = (np.asarray(array, np.float64) for array in arrays)
     factor = gain / np.sqrt(variance + graphs.attr_float(node, "epsilon", 1e-5))
     ends = [array.reshape(-1, *[1] * (rank(x) - 2)) for array in (factor, offset - mean * factor)]
-    scaled = _op(node, "Mul", x, constant(node, "gain", ends[0]))
-    return _op(node, "Add", scaled, constant(node, "offset", ends[1]))
+    scaled = called(node, "Mul", x, constant(node, "gain", ends[0]))
+    return called(node, "Add", scaled, constant(node, "offset", ends[1]))
 
 
 def _prelu(node: ir.Node) -> ir.Value | None:
@@ -268,8 +268,8 @@ def _prelu(node: ir.Node) -> ir.Value | None:
     per_channel = slope.ndim < 3 or slope.shape[-3] == slope.size
     if len(shape) == 4 and (slope.size == 1 or (slope.size == shape[1] and per_channel and slope.ndim >= 3)):
         return None
-    low = _op(node, "Mul", _clip(node, x, None, 0.0), constant(node, "slope", slope))
-    return _op(node, "Add", _op(node, "Relu", x), low)
+    low = called(node, "Mul", clipped(node, x, None, 0.0), constant(node, "slope", slope))
+    return called(node, "Add", called(node, "Relu", x), low)
 
 
 def _computed_clip(node: ir.Node) -> ir.Value | None:

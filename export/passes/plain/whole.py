@@ -1,0 +1,61 @@
+"""Write quotients of whole numbers as quotients of real ones, as some runtimes know no others.
+
+Given: Div and Mod of data that are integers, such as places of the largest. Result: the real quotient, cut to its whole
+part (Div) or rounded down (Mod); it is exact up to 2^24, beyond which float32 does not count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from clearport.export.passes.rewriting import constant, each_float, insert, sizes
+from clearport.graph import nodes as graphs
+
+if TYPE_CHECKING:
+    from clearport.base import Graph
+
+
+def run(graph: Graph) -> Graph:
+    """Given and result: see the module."""
+    return each_float(graph, {"Div": _quotient, "Mod": _remainder})
+
+
+def _quotient(node: ir.Node) -> ir.Value | None:
+    operands = _real_operands(node)
+    if operands is None:
+        return None
+    return _as(node, insert(node, "Div", operands, sizes(node.outputs[0])), node.outputs[0].dtype)
+
+
+def _remainder(node: ir.Node) -> ir.Value | None:
+    """x - y * floor(x / y), whose sign is that of y; with ``fmod`` that of x."""
+    operands, shape = _real_operands(node), sizes(node.outputs[0])
+    if operands is None or graphs.attr_int(node, "fmod", 0):
+        return None
+    down = insert(node, "Floor", [insert(node, "Div", operands, shape)], shape)
+    left = insert(node, "Sub", [operands[0], insert(node, "Mul", [down, operands[1]], shape)], shape)
+    return _as(node, left, node.outputs[0].dtype)
+
+
+def _real_operands(node: ir.Node) -> list[ir.Value] | None:
+    """Both operands as float32; None where they are real numbers already."""
+    dtype = node.outputs[0].dtype
+    if dtype is None or not dtype.is_integer() or sizes(node.outputs[0]) is None:
+        return None
+    found = []
+    for value in (graphs.need(node, 0), graphs.need(node, 1)):
+        held = graphs.constant(value)
+        found.append(
+            _as(node, value, ir.DataType.FLOAT) if held is None else constant(node, "number", held.astype(np.float32))
+        )
+    return found
+
+
+def _as(node: ir.Node, value: ir.Value, dtype: ir.DataType | None) -> ir.Value:
+    assert dtype is not None
+    made = insert(node, "Cast", [value], sizes(value), {"to": int(dtype)})
+    made.type = ir.TensorType(dtype)
+    return made
