@@ -2,7 +2,8 @@
 
 Formulas that are the same on paper differ in float32 where a point falls on the border of two pixels, and runtimes
 compute in float32. So nothing is derived here: ONNX Runtime, the reference of every file, resizes a ramp 0, 1, 2 ...
-and gives the place of each result; resizing the identity matrix it gives the weights, whatever the mode.
+and gives the place of each result; resizing the identity matrix it gives the weights, whatever the mode. Only where a
+Resize leaves every axis as long as it was does ONNX Runtime copy, so an axis alone is resized beside one that grows.
 """
 
 from __future__ import annotations
@@ -62,15 +63,28 @@ def _resized(node: ir.Node, axis: int, columns: Array) -> Array:
     given = _per_axis(node)
     assert given is not None
     kind, numbers = given
-    own: list[Any] = [1, 1, numbers[axis], 1] if kind == "scales" else [1, 1, int(numbers[axis]), columns.shape[1]]
-    body = _one_axis(node, kind, np.asarray(own, np.float32 if kind == "scales" else np.int64), columns.shape)
+    if _copies(node, kind, numbers):
+        return columns
+    own: list[Any] = [1, 1, numbers[axis], 2] if kind == "scales" else [1, columns.shape[1], int(numbers[axis]), 2]
+    lines = np.ascontiguousarray(columns.T[None, :, :, None])
+    body = _one_axis(node, kind, np.asarray(own, np.float32 if kind == "scales" else np.int64), lines.shape)
     session = graphs.session(body, as_written=True)
-    found: Array = session.run(None, {"columns": columns[None, None]})[0][0, 0]
-    return found
+    found: Array = session.run(None, {"lines": lines})[0][0, :, :, 0]
+    return np.ascontiguousarray(found.T)
+
+
+def _copies(node: ir.Node, kind: str, numbers: Array) -> bool:
+    """Whether no axis becomes longer or shorter, so that ONNX Runtime copies, whatever the factors are."""
+    given = graphs.need(node, 0).shape or ()
+    shape = [n for n in given if isinstance(n, int)]
+    if len(shape) < len(given):
+        return False
+    after = numbers if kind == "sizes" else np.floor(np.asarray(shape, np.float32) * numbers.astype(np.float32))
+    return bool(np.array_equal(after, shape))
 
 
 def _one_axis(node: ir.Node, kind: str, numbers: Array, shape: tuple[int, ...]) -> ir.Model:
-    source = ir.val("columns", ir.DataType.FLOAT, ir.Shape([1, 1, *shape]))
+    source = ir.val("lines", ir.DataType.FLOAT, ir.Shape(shape))
     held = ir.val(kind, const_value=ir.tensor(numbers, name=kind))
     attributes = [a for name, a in node.attributes.items() if name not in {"axes", _SIZE_POLICY}]
     operands = [source, None, held] if kind == "scales" else [source, None, None, held]

@@ -95,6 +95,7 @@ class Case:
         sides: height and width that it fits.
         tflite: what its TFLite file must hold, where a test looks.
         refused: target -> what is said where the target has no such form.
+        refused_int8: likewise, where it has one in float alone.
         one_size: targets that need a fixed size for it.
         inferred: whether ONNX's inference finds the sizes that its own runtime gives, as passes want it.
     """
@@ -105,6 +106,7 @@ class Case:
     sides: tuple[int, int] = (10, 12)
     tflite: TfliteFile | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
+    refused_int8: Mapping[str, str] = field(default_factory=dict)
     one_size: tuple[str, ...] = ()
     inferred: bool = True
 

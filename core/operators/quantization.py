@@ -17,6 +17,7 @@ REQUANTIZE = Operator(
     elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:clone"),
 )
-"""The node that the quantizer writes where int8 begins, or changes its scale, and passes where an output is an input."""
+"""The node that the quantizer writes where int8 begins, or changes its scale, and passes where an output is an input
+of the network."""
 
 OPERATORS = (DEQUANTIZE, QUANTIZE, REQUANTIZE)

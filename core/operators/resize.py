@@ -143,8 +143,7 @@ RESIZE = Operator(
             ),
             constants={"sizes": i64(1, 8, 7, 23)},
             sides=(12, 16),
-            refused={"ncnn": "uses another pixel alignment", "tflite": "uses another pixel alignment"},
-            one_size=("coreai", "coreml", "openvino"),
+            one_size=("coreai", "coreml", "ncnn", "openvino", "tflite"),
         ),
         after_conv(
             "resize, nearest, half_pixel, round_prefer_ceil, to 1 8 6 8",
@@ -157,8 +156,7 @@ RESIZE = Operator(
             ),
             constants={"sizes": i64(1, 8, 6, 8)},
             sides=(12, 16),
-            refused={"ncnn": "uses another pixel alignment"},
-            one_size=("coreai", "coreml", "openvino", "tflite"),
+            one_size=("coreai", "coreml", "ncnn", "openvino", "tflite"),
         ),
         after_conv(
             "resize, nearest, align_corners, ceil, to 1 8 7 9",
@@ -171,8 +169,7 @@ RESIZE = Operator(
             ),
             constants={"sizes": i64(1, 8, 7, 9)},
             sides=(12, 16),
-            refused={"ncnn": "uses another pixel alignment", "tflite": "uses another pixel alignment"},
-            one_size=("coreai", "coreml", "openvino"),
+            one_size=("coreai", "coreml", "ncnn", "openvino", "tflite"),
         ),
         after_conv(
             "resize, nearest, asymmetric, floor, by 1 1 0.5 0.25",
@@ -190,8 +187,7 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 0.2, 0.2)},
             sides=(12, 16),
-            refused={"tflite": "uses another pixel alignment"},
-            one_size=("coreai", "openvino"),
+            one_size=("coreai", "openvino", "tflite"),
         ),
         after_conv(
             "resize, linear, half_pixel, by 1 1 0.5 0.25",
@@ -209,8 +205,8 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 1 / 3, 0.2)},
             sides=(12, 16),
-            refused={"tflite": "uses another pixel alignment"},
-            one_size=("coreai",),
+            refused_int8={"tflite": "uses another pixel alignment"},
+            one_size=("coreai", "tflite"),
         ),
         after_conv(
             "resize, linear, half_pixel, by 1 1 0.5 0.3",
@@ -219,8 +215,8 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 0.5, 0.3)},
             sides=(12, 16),
-            refused={"tflite": "uses another pixel alignment"},
-            one_size=("coreai", "coreml"),
+            refused_int8={"tflite": "uses another pixel alignment"},
+            one_size=("coreai", "coreml", "tflite"),
         ),
         after_conv(
             "resize, linear, half_pixel, by 1 1 1.3 2",
@@ -229,8 +225,8 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 1.3, 2)},
             sides=(12, 16),
-            refused={"tflite": "uses another pixel alignment"},
-            one_size=("coreai", "coreml"),
+            refused_int8={"tflite": "uses another pixel alignment"},
+            one_size=("coreai", "coreml", "tflite"),
         ),
         after_conv(
             "resize, linear, half_pixel, to 1 8 17 21",
@@ -261,8 +257,8 @@ RESIZE = Operator(
             ),
             constants={"sizes": i64(1, 8, 1, 15)},
             sides=(12, 16),
-            refused={"ncnn": "uses another pixel alignment", "tflite": "uses another pixel alignment"},
-            one_size=("coreai", "coreml"),
+            refused_int8={"tflite": "uses another pixel alignment"},
+            one_size=("coreai", "coreml", "ncnn", "tflite"),
         ),
         after_conv(
             "resize, linear, align_corners, to 1 8 1 15",
@@ -275,7 +271,6 @@ RESIZE = Operator(
             ),
             constants={"sizes": i64(1, 8, 1, 15)},
             sides=(12, 16),
-            refused={"ncnn": "uses another pixel alignment"},
             one_size=("coreai", "coreml", "tflite"),
         ),
         after_conv(
@@ -298,8 +293,7 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 2, 2)},
             sides=(12, 16),
-            refused={"ncnn": "uses another pixel alignment"},
-            one_size=("coreml", "tflite"),
+            one_size=("coreml", "ncnn", "tflite"),
         ),
         after_conv(
             "resize, linear, asymmetric, by 1 1 1.3 2",
@@ -308,8 +302,8 @@ RESIZE = Operator(
             ),
             constants={"scales": f32(1, 1, 1.3, 2)},
             sides=(12, 16),
-            refused={"ncnn": "uses another pixel alignment", "tflite": "uses another pixel alignment"},
-            one_size=("coreai", "coreml"),
+            refused_int8={"tflite": "uses another pixel alignment"},
+            one_size=("coreai", "coreml", "ncnn", "tflite"),
         ),
     ),
 )

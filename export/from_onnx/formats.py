@@ -15,6 +15,7 @@ from clearport.errors import BadInput
 from clearport.export.from_onnx.lift_older import before, constant, layer_of
 from clearport.graph import nodes as graphs
 from clearport.operators import table
+from clearport.operators.movers import CONCAT
 from clearport.operators.quantization import REQUANTIZE
 
 if TYPE_CHECKING:
@@ -101,8 +102,9 @@ def _open_output(body: ir.Graph, value: ir.Value, name: str) -> None:
     if node is None:
         return
     if _moves(node):
-        for read in node.inputs:
-            if read is not None and read.dtype in _PIXELS:
+        for place, read in enumerate(node.inputs):
+            data = place == 0 or table.of(node) is CONCAT  # exporters do not always say the format of what is between
+            if read is not None and (read.dtype in _PIXELS or (read.dtype is None and data)):
                 _open_output(body, read, name)
         return
     if node.op_type != "Cast":

@@ -123,7 +123,7 @@ def _scores(node: ir.Node, query: ir.Value, key: ir.Value, size: int) -> ir.Valu
 
 def _masked(node: ir.Node, scores: ir.Value, mask: ir.Value | None, sides: tuple[int | None, int | None]) -> ir.Value:
     """Truth values leave out what is false, numbers are added; ``is_causal`` leaves out the keys behind a query."""
-    left_out = constant(node, np.array(-np.inf, np.float32))
+    left_out = constant(node, np.array(np.finfo(np.float32).min))
     if mask is not None and mask.dtype == ir.DataType.BOOL:
         scores = before(node, "Where", [mask, scores, left_out])
     elif mask is not None:

@@ -7,7 +7,7 @@ sizes, which is not the one that the graph names where a size was rounded down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from clearport.export import resampling
 from clearport.export.ncnn.file import Setting
 from clearport.export.ncnn.lower import Lowering, refuse
+from clearport.export.passes.rewriting import fixed
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 from clearport.operators.movers import CONCAT
@@ -37,6 +38,7 @@ def resize(low: Lowering, node: ir.Node) -> None:
     mode = graphs.attr_str(node, "mode", "nearest")
     if mode not in {"nearest", "linear"} or graphs.attr_int(node, "antialias", 0):
         raise refuse(node, f"no conversion rule for mode {mode!r}, antialias {graphs.attr_int(node, 'antialias', 0)}")
+    low.picture(node)
     given, factors = low.dims(graphs.need(node, 0)), resampling.factors(node)
     if resampling.known(node) and None not in given:
         low.write(node, "Interp", [low.picture(node)], _sampled(low, node))
@@ -65,14 +67,30 @@ def resize(low: Lowering, node: ir.Node) -> None:
 def _sampled(low: Lowering, node: ir.Node) -> dict[int, Setting]:
     """Interp's settings with which it samples, at this size, what ONNX Runtime does."""
     _, *given = low.whole(node, graphs.need(node, 0))
+    found = form(node, given)
+    counts = tuple(len(resampling.places(node, 2 + axis, given[axis])) for axis in (0, 1))
+    if counts != low.dims(node.outputs[0])[1:]:
+        raise refuse(node, f"it gives {counts[0]}x{counts[1]}, where inference counts {low.dims(node.outputs[0])[1:]}")
+    if found is None:
+        how = f"{_coordinates(node)} from {tuple(given)}: ncnn's Interp uses another pixel alignment"
+        raise refuse(node, f"{how}: give --size HEIGHTxWIDTH")
+    return found
+
+
+def form(node: ir.Node, given: Sequence[int]) -> dict[int, Setting] | None:
+    """Interp's settings for height and width ``given``; None where it samples other points than ONNX Runtime."""
     wanted = [resampling.places(node, 2 + axis, given[axis]) for axis in (0, 1)]
     nearest = graphs.attr_str(node, "mode", "nearest") == "nearest"
-    for settings, found in _forms(node, given, [len(axis) for axis in wanted], nearest=nearest):
+    for settings, found in _forms(node, list(given), [len(axis) for axis in wanted], nearest=nearest):
         if all(_equal(w, f, n, nearest=nearest) for w, f, n in zip(wanted, found, given, strict=True)):
             return settings
-    how = _coordinates(node)
-    size = tuple(len(axis) for axis in wanted)
-    raise refuse(node, f"{how} from {tuple(given)} to {size}: ncnn's Interp uses another pixel alignment")
+    return None
+
+
+def stays(node: ir.Node) -> bool:
+    """Whether a Resize is left to the rule: its size is free, other axes change, or Interp has its points."""
+    before = fixed(graphs.need(node, 0))
+    return before is None or not resampling.known(node) or form(node, before[2:]) is not None
 
 
 def _coordinates(node: ir.Node) -> str:
@@ -98,6 +116,8 @@ def _forms(
     if factors is not None:
         gives = [int(np.float32(n) * np.float32(f)) for n, f in zip(given, factors, strict=True)]
         inverse = [np.float32(1) / np.float32(f) for f in factors]
+        if not nearest:  # whose axes of unchanged size Interp copies
+            inverse = [np.float32(1) if n == m else step for n, m, step in zip(given, gives, inverse, strict=True)]
         found = [_places(*axis, nearest=nearest) for axis in zip(given, gives, inverse, strict=True)]
         yield {**kind, 1: factors[0], 2: factors[1]}, found
 
@@ -119,13 +139,16 @@ def _corners(low: Lowering, node: ir.Node, mode: str) -> int:
     coordinates = _coordinates(node)
     if mode == "linear":
         if coordinates not in _LINEAR_POINTS:
-            raise refuse(node, f"linear with {coordinates!r} coordinates is not supported")
+            raise refuse(node, f"linear with {coordinates!r} coordinates needs a fixed size: give --size HEIGHTxWIDTH")
         return _LINEAR_POINTS[coordinates]
     rounding = graphs.attr_str(node, "nearest_mode", "round_prefer_floor")
     if (coordinates, rounding) != ("asymmetric", "floor") and not (
         (coordinates, rounding) in _REPEATS and _repeats(low, node)
     ):
-        raise refuse(node, f"nearest with {coordinates!r} coordinates and {rounding!r} is not supported")
+        raise refuse(
+            node,
+            f"nearest with {coordinates!r} coordinates and {rounding!r} needs a fixed size: give --size HEIGHTxWIDTH",
+        )
     return 0
 
 

@@ -73,13 +73,15 @@ class NcnnTarget:
 
 def emit(graph: Graph, *, half: bool) -> tuple[str, bytes]:
     """The ``.param`` and the ``.bin`` of a graph; ``half``: weights are stored as float16."""
+    from clearport.export.ncnn import resize
     from clearport.export.ncnn.lower import TARGET_NAME, Lowering
     from clearport.export.ncnn.rules import has_rule, write
-    from clearport.export.passes.plain import ranks, sampling
+    from clearport.export.passes.plain import ranks, resampled, sampling
     from clearport.export.without_rule import require_rules
     from clearport.graph import nodes as graphs
 
     graph = ranks.run(sampling.without_reflection(sampling.of_batches(graph)), every=True)
+    graph = resampled.picked_out(graph, resize.stays)
     nodes = tuple(graphs.computed(graph.model.graph))
     require_rules(TARGET_NAME, nodes, has_rule)
     low = Lowering(graph, half)

@@ -157,13 +157,12 @@ def _power(node: ir.Node) -> ir.Value | None:
         return base
     if exponent in _POWERS:
         return _multiplied(node, base, int(exponent))
-    if exponent in {0.5, -0.5}:
-        root = insert(node, "Sqrt", [base], shape)
-        return root if exponent > 0 else insert(node, "Div", [constant(node, "one", np.ones(1)), root], shape)
-    if exponent == -1:
-        return insert(node, "Div", [constant(node, "one", np.ones(1)), base], shape)
-    if exponent is not None and -exponent in _POWERS:
-        return insert(node, "Div", [constant(node, "one", np.ones(1)), _multiplied(node, base, int(-exponent))], shape)
+    if exponent == 0.5:
+        return insert(node, "Sqrt", [base], shape)
+    if exponent is not None and (exponent in {-0.5, -1} or -exponent in _POWERS):
+        inverse = {-0.5: lambda: insert(node, "Sqrt", [base], shape), -1: lambda: base}
+        below = inverse.get(exponent, lambda: _multiplied(node, base, int(-exponent)))()
+        return insert(node, "Div", [constant(node, "one", np.ones(1)), below], shape)
     return None
 
 

@@ -30,6 +30,7 @@ PASSES: tuple[str, ...] = (
     "normalization",  # once constants are folded: it changes those of the first convolutions
     "plain.picks",  # before anything merges reshapes: it writes some
     "plain.rarer",  # before places: it writes one
+    "plain.curves",
     "plain.whole",
     "plain.writes",  # behind picks: what it cuts has steps forwards
     "plain.places",  # behind picks and writes: the places that are left are computed

@@ -37,7 +37,7 @@ def run(graph: Graph) -> Graph:
     """
     result = graphs.clone(graph)
     for node in tuple(result.model.graph):
-        if node.op_type in {"MaxPool", "AveragePool"} and graphs.attr_int(node, "ceil_mode", 0):
+        if node.op_type in {"MaxPool", "AveragePool", "LpPool"} and graphs.attr_int(node, "ceil_mode", 0):
             _pool(node)
         elif node.op_type == "AveragePool":
             _counted(node)

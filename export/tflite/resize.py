@@ -14,6 +14,8 @@ from clearport.export import resampling
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import onnx_ir as ir
 
     from clearport.base import Array
@@ -32,7 +34,19 @@ def sampled(low: Lowering, node: ir.Node, image: Tensor) -> tuple[tuple[int, int
     """
     if not resampling.known(node):
         raise low.refuse(node, "only height and width can change, by constant factors or to a constant size")
-    old = image.dims[1:3]
+    found = form(node, image.dims[1:3])
+    if found is not None:
+        return found
+    how = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel")
+    raise low.refuse(
+        node, f"{how} from {tuple(image.dims[1:3])}: TFLite uses another pixel alignment: give --size HEIGHTxWIDTH"
+    )
+
+
+def form(node: ir.Node, old: Sequence[int]) -> tuple[tuple[int, int], tuple[bool, bool]] | None:
+    """Height and width that a Resize of ``old`` gives, and the flags; None where TFLite takes other pixels."""
+    if not resampling.known(node):
+        return None
     wanted = [resampling.places(node, 2 + axis, old[axis]) for axis in (0, 1)]
     size = len(wanted[0]), len(wanted[1])
     nearest = graphs.attr_str(node, "mode", "nearest") == "nearest"
@@ -40,8 +54,7 @@ def sampled(low: Lowering, node: ir.Node, image: Tensor) -> tuple[tuple[int, int
         found = [_places(old[a], size[a], corners, half, nearest=nearest) for a in (0, 1)]
         if all(_equal(w, f, n, nearest=nearest) for w, f, n in zip(wanted, found, old, strict=True)):
             return size, (corners, half)
-    how = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel")
-    raise low.refuse(node, f"{how} from {old} to {size}: TFLite uses another pixel alignment")
+    return None
 
 
 def _equal(wanted: Array, found: Array, length: int, *, nearest: bool) -> bool:

@@ -11,7 +11,7 @@ uint8 and float32 a QUANTIZE or DEQUANTIZE stands at either end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,16 +19,22 @@ from typing import TYPE_CHECKING
 from clearport.base import Artifact, Options, Precision, Skipped
 from clearport.disk.files import digest, write_bytes
 from clearport.errors import BadInput, NotInstalled
-from clearport.export.passes.plain import ranks, sampling
+from clearport.export.passes.plain import curves, ranks, resampled, sampling
+from clearport.export.passes.rewriting import fixed
+from clearport.export.tflite import resize
+from clearport.graph import nodes as graphs
 from clearport.graph import shapes
 from clearport.operators import sizes as graph_sizes
 from clearport.quantized import TargetGraph
 from clearport.registry import installed_versions, missing
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from clearport.base import Graph, Size, TensorSpec
     from clearport.export.tflite.lower import Lowering
     from clearport.export.tflite.tensors import Tensor
+    from clearport.quantized import ScaleTable
 
     Specs = tuple[TensorSpec, ...]
 
@@ -66,7 +72,10 @@ def emit(form: TargetGraph, options: Options) -> tuple[bytes, Specs, Specs]:
 
     graph, size = form.graph, _size(form.graph, options.size)
     half = form.precision == "fp16"
-    low = Lowering(ranks.run(sampling.run(graph)), size, form.table, "float16" if half else "float32")
+    plain = curves.without_erf(ranks.run(sampling.run(graph)))
+    sampled = resampled.picked_out(plain, _resized(form.table))
+    table = None if form.table is None else _with_parts(plain, sampled, form.table)
+    low = Lowering(sampled, size, table, "float16" if half else "float32")
     sources = [_source(low, *each, options) for each in zip(graph.inputs, low.sources, strict=True)]
     results = [_result(low, *each, options) for each in zip(graph.outputs, low.run(), strict=True)]
     inputs, outputs = (
@@ -76,6 +85,31 @@ def emit(form: TargetGraph, options: Options) -> tuple[bytes, Specs, Specs]:
     named = [{s.name: t for s, t in zip(*ends, strict=True)} for ends in ((inputs, sources), (outputs, results))]
     packed = _metadata(low, inputs, outputs)
     return low.file.to_bytes(named[0], named[1], packed), inputs, outputs
+
+
+def _resized(table: ScaleTable | None) -> Callable[[ir.Node], bool]:
+    """Which Resize stays: TFLite samples as ONNX Runtime does, or it is linear and of integers, as products are not."""
+
+    def stays(node: ir.Node) -> bool:
+        before = fixed(graphs.need(node, 0))
+        nearest = graphs.attr_str(node, "mode", "nearest") == "nearest"
+        in_int8 = table is not None and node.outputs[0].name in table and not nearest
+        return before is None or in_int8 or resize.form(node, before[2:]) is not None
+
+    return stays
+
+
+def _with_parts(before: Graph, after: Graph, table: ScaleTable) -> ScaleTable:
+    """The table with the scales of what look-ups write on the way: that of the int8 value that they end in."""
+    if after is before:
+        return table
+    known, entries = {value.name for value in graphs.values(before)}, dict(table.entries)
+    for node in reversed(tuple(after.model.graph)):
+        made = node.outputs[0]
+        reader = graphs.consumers(made)[0].outputs[0].name if made.name not in known and made.uses() else None
+        if reader in entries:
+            entries[graphs.name_of(made)] = entries[reader]
+    return replace(table, entries=entries)
 
 
 def _size(graph: Graph, size: Size | None) -> Size | None:

@@ -1,6 +1,6 @@
 """Write what has one or three spatial axes by operators of pictures.
 
-Given: Conv, ConvTranspose, pools and Resize of (N, C, L); Conv and pools of one clip (1, C, T, H, W).
+Given: Conv, ConvTranspose, pools and Resize of (N, C, L); Conv, pools and Resize of one clip (1, C, T, H, W).
 Result: a line is a picture one pixel high. The frames of a clip are a batch of pictures: a kernel that spans several
 frames reads them beside each other as channels, a pool that spans several is the largest or the mean of them.
 """
@@ -66,7 +66,11 @@ def _line(node: ir.Node) -> ir.Value | None:
 def _resized_line(node: ir.Node) -> ir.Value | None:
     source, after = graphs.need(node, 0), fixed(node.outputs[0])
     before = fixed(source)
-    if before is None or after is None or len(before) != 3 or "axes" in node.attributes:
+    if before is None or after is None or "axes" in node.attributes:
+        return None
+    if len(before) == 5:
+        return _resized_clip(node, before, after)
+    if len(before) != 3:
         return None
     numbers = [graphs.constant(graphs.operand(node, index)) for index in (2, 3)]
     given = [None if array is None or not array.size else np.insert(array, 2, 1) for array in numbers]
@@ -79,6 +83,34 @@ def _resized_line(node: ir.Node) -> ir.Value | None:
     picture = reshaped(node, source, (*before[:2], 1, before[2]))
     attributes = {name: attribute.value for name, attribute in node.attributes.items()}
     return reshaped(node, insert(node, "Resize", [picture, None, *held], (*after[:2], 1, after[2]), attributes), after)
+
+
+def _resized_clip(node: ir.Node, before: tuple[int, ...], after: tuple[int, ...]) -> ir.Value | None:
+    """The frames as channels, then time as height: each axis is resized alone, whatever the mode."""
+    numbers = [graphs.constant(graphs.operand(node, index)) for index in (2, 3)]
+    by_scales = numbers[0] is not None and numbers[0].size > 0
+    given = numbers[0] if by_scales else numbers[1]
+    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
+    moved = attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize"
+    if given is None or before[:2] != after[:2] or before == after or moved:
+        return None
+    count, channels, frames = before[:3]
+
+    def resized(value: ir.Value, own: Sequence[float], shape: Sequence[int]) -> ir.Value:
+        held = constant(node, "by", np.array(own) if by_scales else [int(n) for n in own])
+        return insert(node, "Resize", [value, None, *([held] if by_scales else [None, held])], shape, attributes)
+
+    value = graphs.need(node, 0)
+    if before[3:] != after[3:]:
+        pictures = reshaped(node, value, (count, channels * frames, *before[3:]))
+        leading = (1, 1) if by_scales else (count, channels * frames)
+        value = resized(pictures, [*leading, *given[3:]], (count, channels * frames, *after[3:]))
+    if before[2] == after[2]:
+        return reshaped(node, value, after)
+    pixels = after[3] * after[4]
+    lines = reshaped(node, value, (count, channels, frames, pixels))
+    own = [1, 1, given[2], 1] if by_scales else [count, channels, given[2], pixels]
+    return reshaped(node, resized(lines, own, (count, channels, after[2], pixels)), after)
 
 
 def _convolution(node: ir.Node) -> ir.Value | None:

@@ -40,8 +40,15 @@ def called(node: ir.Node, op: str, *inputs: ir.Value | float, **attributes: obje
 
 
 def clipped(node: ir.Node, source: ir.Value, low: float | None, high: float | None) -> ir.Value:
+    """A clamp, of which either end may be left out."""
     bounds = [None if end is None else constant(node, "bound", np.array(end)) for end in (low, high)]
     return insert(node, "Clip", [source, *bounds], sizes(source))
+
+
+def truth(value: ir.Value) -> ir.Value:
+    """A value that is true or false."""
+    value.type = ir.TensorType(ir.DataType.BOOL)
+    return value
 
 
 def _softplus(node: ir.Node, source: ir.Value | None = None) -> ir.Value:
@@ -102,9 +109,7 @@ def _shrink(node: ir.Node) -> ir.Value | None:
 
 
 def _over(node: ir.Node, x: ir.Value, bound: float) -> ir.Value:
-    over = called(node, "Greater", x, bound)
-    over.type = ir.TensorType(ir.DataType.BOOL)
-    return over
+    return truth(called(node, "Greater", x, bound))
 
 
 def _thresholded(node: ir.Node) -> ir.Value:
@@ -128,7 +133,9 @@ def _log_softmax(node: ir.Node) -> ir.Value:
     x = graphs.need(node, 0)
     axis = graphs.attr_int(node, "axis", -1) % rank(x)
     moved = called(node, "Sub", x, _reduced(node, "ReduceMax", x, axis))
-    return called(node, "Sub", moved, called(node, "Log", _reduced(node, "ReduceSum", called(node, "Exp", moved), axis)))
+    return called(
+        node, "Sub", moved, called(node, "Log", _reduced(node, "ReduceSum", called(node, "Exp", moved), axis))
+    )
 
 
 def _reduction_of(before: str | None, after: str | None) -> Callable[[ir.Node], ir.Value]:

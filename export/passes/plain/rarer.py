@@ -1,36 +1,33 @@
 """Write operators of older and rarer networks by those that every target has.
 
-Given: LRN, LpPool, GlobalLpPool, MeanVarianceNormalization, Hardmax, ReduceProd, trigonometric and hyperbolic
-functions, Mod of real numbers, IsNaN, IsInf, a Gemm of which both matrices are computed, a MatMul of a vector.
-Result: sums by convolutions with constant kernels, products, exponentials and logarithms, comparisons; MatMul of
-matrices. An operator that a record describes stays, as its targets know it.
+Given: LRN, LpPool, GlobalLpPool, MeanVarianceNormalization, Hardmax, ReduceProd, Mod of real numbers, IsNaN, IsInf, a
+Gemm of which both matrices are computed, a MatMul of a vector.
+Result: sums by convolutions with constant kernels, products, comparisons; MatMul of matrices. An operator that a record
+describes stays, as its targets know it.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
-from clearport.export.passes.plain.functions import called, clipped
+from clearport.export.passes.plain.functions import called, truth
 from clearport.export.passes.plain.picks import picked, reshaped
 from clearport.export.passes.rewriting import constant, conv_1x1, each_float, fixed, insert, rank, sizes
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 
 if TYPE_CHECKING:
-    from clearport.base import Array, Graph
+    from clearport.base import Graph
 
 _MOST_FACTORS = 64
 """Numbers along an axis whose product is written as that of slices."""
 _FINITE = 3.3e38
 """Nearly the largest number of float32: what is beyond it is infinite."""
-_DEGREE = 10
-"""Of the polynomial of the arc tangent: 2e-8 off."""
 
 
 def run(graph: Graph) -> Graph:
@@ -76,25 +73,11 @@ def _pooled(node: ir.Node) -> ir.Value | None:
     if shape is None or after is None or len(shape) != 4:
         return None
     attributes = {name: a.value for name, a in node.attributes.items() if name not in {"p", "ceil_mode"}}
-    if graphs.attr_int(node, "ceil_mode", 0):
-        attributes["pads"] = _reaching(node, kernel, shape, after)
     ones = constant(node, "ones", np.ones((shape[1], 1, *kernel)))
     none = constant(node, "zeros", np.zeros(shape[1]))
     operands = [_magnitude(node, x, p), ones, none]
     summed = insert(node, "Conv", operands, after, attributes | {"group": shape[1], "kernel_shape": kernel})
     return _raised(node, summed, 1 / p)
-
-
-def _reaching(node: ir.Node, kernel: tuple[int, ...], shape: tuple[int, ...], after: tuple[int, ...]) -> list[int]:
-    """Pads with which windows without ``ceil_mode`` are as many."""
-    ones = (1,) * len(kernel)
-    strides, dilations = (graphs.attr_ints(node, name, ones) for name in ("strides", "dilations"))
-    pads = graphs.attr_ints(node, "pads", (0,) * (2 * len(kernel)))
-    before, ends = pads[: len(kernel)], []
-    for k, size in enumerate(kernel):
-        reach = (after[2 + k] - 1) * strides[k] + (size - 1) * dilations[k] + 1
-        ends.append(max(pads[len(kernel) + k], reach - shape[2 + k] - before[k]))
-    return [*before, *ends]
 
 
 def _pooled_whole(node: ir.Node) -> ir.Value:
@@ -169,7 +152,7 @@ def _remainder(node: ir.Node) -> ir.Value | None:
 def _is_nan(node: ir.Node) -> ir.Value:
     """What is not equal to itself."""
     x = graphs.need(node, 0)
-    return _truth(called(node, "Not", _truth(called(node, "Equal", x, x))))
+    return truth(called(node, "Not", truth(called(node, "Equal", x, x))))
 
 
 def _is_infinite(node: ir.Node) -> ir.Value | None:
@@ -179,88 +162,7 @@ def _is_infinite(node: ir.Node) -> ir.Value | None:
         return None
     if positive and negative:
         x = called(node, "Abs", x)
-    return _truth(called(node, "Greater", x, _FINITE) if positive else called(node, "Less", x, -_FINITE))
-
-
-def _truth(value: ir.Value) -> ir.Value:
-    value.type = ir.TensorType(ir.DataType.BOOL)
-    return value
-
-
-def _tangent(node: ir.Node) -> ir.Value:
-    x = graphs.need(node, 0)
-    return called(node, "Div", called(node, "Sin", x), called(node, "Cos", x))
-
-
-def _hyperbolic(sign: str) -> Callable[[ir.Node], ir.Value]:
-    def rule(node: ir.Node) -> ir.Value:
-        x = graphs.need(node, 0)
-        both = called(node, "Exp", x), called(node, "Exp", called(node, "Neg", x))
-        return called(node, "Mul", called(node, sign, *both), 0.5)
-
-    return rule
-
-
-def _area_sine(node: ir.Node) -> ir.Value:
-    """sign(x) * log(|x| + sqrt(x^2 + 1)), whose sum cancels nothing."""
-    x = graphs.need(node, 0)
-    root = called(node, "Sqrt", called(node, "Add", called(node, "Mul", x, x), 1.0))
-    grown = called(node, "Log", called(node, "Add", called(node, "Abs", x), root))
-    return called(node, "Mul", called(node, "Sign", x), grown)
-
-
-def _area_cosine(node: ir.Node) -> ir.Value:
-    x = graphs.need(node, 0)
-    root = called(node, "Sqrt", called(node, "Mul", called(node, "Sub", x, 1.0), called(node, "Add", x, 1.0)))
-    return called(node, "Log", called(node, "Add", x, root))
-
-
-def _area_tangent(node: ir.Node) -> ir.Value:
-    x = graphs.need(node, 0)
-    share = called(node, "Div", called(node, "Add", x, 1.0), called(node, "Sub", 1.0, x))
-    return called(node, "Mul", called(node, "Log", share), 0.5)
-
-
-def _arc_tangent(node: ir.Node, source: ir.Value | None = None) -> ir.Value:
-    """By a polynomial of the smaller of |x| and 1 / |x|; beyond 1 it is a right angle less."""
-    x = source or graphs.need(node, 0)
-    size = called(node, "Abs", x)
-    below = called(node, "Div", clipped(node, size, None, 1.0), clipped(node, size, 1.0, None))
-    squared = called(node, "Mul", below, below)
-    first, *others = _polynomial()
-    value = called(node, "Add", called(node, "Mul", squared, first), others[0])
-    for factor in others[1:]:
-        value = called(node, "Add", called(node, "Mul", value, squared), factor)
-    angle = called(node, "Mul", value, below)
-    beyond = _truth(called(node, "Greater", size, 1.0))
-    whole = called(node, "Where", beyond, called(node, "Sub", math.pi / 2, angle), angle)
-    whole.type = ir.TensorType(ir.DataType.FLOAT)
-    return called(node, "Mul", called(node, "Sign", x), whole)
-
-
-@functools.cache
-def _polynomial() -> tuple[float, ...]:
-    """Factors of atan(sqrt(z)) / sqrt(z) for z in 0..1, the highest power first: through its Chebyshev nodes."""
-
-    def wanted(z: Array) -> Array:
-        root = np.sqrt(z)
-        ratio: Array = np.arctan(root) / root
-        return ratio
-
-    found = np.polynomial.Chebyshev.interpolate(wanted, _DEGREE, domain=[0, 1])
-    factors = found.convert(kind=np.polynomial.Polynomial).coef[::-1]
-    return tuple(float(n) for n in factors)
-
-
-def _arc_sine(node: ir.Node) -> ir.Value:
-    """atan(x / sqrt(1 - x^2)), a right angle at the ends."""
-    x = graphs.need(node, 0)
-    rest = called(node, "Sqrt", called(node, "Mul", called(node, "Sub", 1.0, x), called(node, "Add", x, 1.0)))
-    return _arc_tangent(node, called(node, "Div", x, clipped(node, rest, 1e-18, None)))
-
-
-def _arc_cosine(node: ir.Node) -> ir.Value:
-    return called(node, "Sub", math.pi / 2, _arc_sine(node))
+    return truth(called(node, "Greater", x, _FINITE) if positive else called(node, "Less", x, -_FINITE))
 
 
 def _gemm(node: ir.Node) -> ir.Value | None:
@@ -307,13 +209,6 @@ def _matrix_product(node: ir.Node) -> ir.Value | None:
 
 
 _RULES: dict[str, Callable[[ir.Node], ir.Value | None]] = {
-    "Acos": _arc_cosine,
-    "Acosh": _area_cosine,
-    "Asin": _arc_sine,
-    "Asinh": _area_sine,
-    "Atan": _arc_tangent,
-    "Atanh": _area_tangent,
-    "Cosh": _hyperbolic("Add"),
     "GlobalLpPool": _pooled_whole,
     "Hardmax": _hardmax,
     "IsInf": _is_infinite,
@@ -323,7 +218,5 @@ _RULES: dict[str, Callable[[ir.Node], ir.Value | None]] = {
     "MeanVarianceNormalization": _mean_variance,
     "Mod": _remainder,
     "ReduceProd": _product,
-    "Sinh": _hyperbolic("Sub"),
-    "Tan": _tangent,
 }
 _MATRICES: dict[str, Callable[[ir.Node], ir.Value | None]] = {"Gemm": _gemm, "MatMul": _matrix_product}

@@ -14,10 +14,13 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport.export import resampling
+from clearport.export.passes.plain.picks import picked
 from clearport.export.passes.rewriting import constant, each_float, fixed, insert
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from clearport.base import Array, Graph
 
 _FEW = 16
@@ -29,6 +32,36 @@ _REACH = 4
 def run(graph: Graph) -> Graph:
     """Given and result: see the module."""
     return each_float(graph, {"Resize": _resize})
+
+
+def picked_out(graph: Graph, stays: Callable[[ir.Node], bool]) -> Graph:
+    """The graph with look-ups (nearest) or products (linear) for Resize nodes of known size that do not stay."""
+    changed = each_float(graph, {"Resize": lambda node: None if stays(node) else _named(node, _picked_out(node))})
+    return changed if changed is graph else graphs.check(changed)
+
+
+def _named(node: ir.Node, value: ir.Value | None) -> ir.Value | None:
+    """A value under the name of what it replaces, which a scale table may hold."""
+    old = node.outputs[0]
+    if value is not None and not old.is_graph_output():
+        value.name, old.name = old.name, f"{old.name}.replaced"
+    return value
+
+
+def _picked_out(node: ir.Node) -> ir.Value | None:
+    shape, after = fixed(graphs.need(node, 0)), fixed(node.outputs[0])
+    if shape is None or after is None or not resampling.known(node):
+        return None
+    found = [resampling.places(node, axis, shape[axis]).astype(int).tolist() for axis in (2, 3)]
+    if tuple(map(len, found)) != after[2:]:  # inference counts other pixels than ONNX Runtime
+        return None
+    if graphs.attr_str(node, "mode", "nearest") != "nearest":
+        rows, columns = (resampling.weights(node, axis, shape[axis]) for axis in (2, 3))
+        return _multiplied(node, shape, after, rows, columns)
+    value: ir.Value | None = graphs.need(node, 0)
+    for axis, places in zip((2, 3), found, strict=True):
+        value = None if value is None else picked(node, value, axis, places)
+    return value
 
 
 def _resize(node: ir.Node) -> ir.Value | None:

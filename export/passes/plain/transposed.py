@@ -2,7 +2,8 @@
 
 Given: ConvTranspose with dilations or groups, or that ends behind its last tap (output_padding beyond the padding).
 Result: with stride one, a Conv with the kernel turned round. Else dilations are zeros in the kernel, and each of the
-stride's places is a Conv of its own: their Concat goes through DepthToSpace. What is one group without dilations and
+stride's places is a Conv of its own: their Concat goes through DepthToSpace, or with different strides of rows and
+columns through axes of their own. What is one group without dilations and
 ends within its taps stays.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from clearport.export.passes.plain.picks import reshaped
 from clearport.export.passes.rewriting import constant, each_float, fixed, insert
 from clearport.graph import nodes as graphs
 
@@ -46,7 +48,9 @@ def _transposed(node: ir.Node) -> ir.Value | None:
     ]
     if len(phases) == 1:
         return phases[0]
-    return None if strides[0] != strides[1] else _interleaved(node, phases, strides[0], after)
+    if strides[0] != strides[1]:
+        return _by_axes(node, phases, strides, after)
+    return _interleaved(node, phases, strides[0], after)
 
 
 def _spread(weight: Array, dilations: Sequence[int]) -> Array:
@@ -110,3 +114,27 @@ def _interleaved(node: ir.Node, phases: Sequence[ir.Value], stride: int, after: 
         return value
     bounds = [constant(node, "cut", numbers) for numbers in ([0, 0], list(after[2:]), [2, 3], [1, 1])]
     return insert(node, "Slice", [value, *bounds], after)
+
+
+def _by_axes(node: ir.Node, phases: Sequence[ir.Value], strides: Sequence[int], after: tuple[int, ...]) -> ir.Value:
+    """Columns beside each other in turns, then rows."""
+    count, channels, height, width = fixed(phases[0]) or ()
+    lines = []
+    for row in range(strides[0]):
+        parts = phases[row * strides[1] : (row + 1) * strides[1]]
+        lines.append(_in_turns(node, parts, 4, (count, channels, height, width * strides[1])))
+    value = _in_turns(node, lines, 3, (count, channels, height * strides[0], width * strides[1]))
+    if fixed(value) == after:
+        return value
+    bounds = [constant(node, "cut", numbers) for numbers in ([0, 0], list(after[2:]), [2, 3], [1, 1])]
+    return insert(node, "Slice", [value, *bounds], after)
+
+
+def _in_turns(node: ir.Node, parts: Sequence[ir.Value], axis: int, shape: tuple[int, ...]) -> ir.Value:
+    """Pictures joined along an axis of their own, which then is part of the one before it."""
+    if len(parts) == 1:
+        return parts[0]
+    given = fixed(parts[0]) or ()
+    apart = [reshaped(node, part, (*given[:axis], 1, *given[axis:])) for part in parts]
+    joined = insert(node, "Concat", apart, (*given[:axis], len(parts), *given[axis:]), {"axis": axis})
+    return reshaped(node, joined, shape)

@@ -1,7 +1,8 @@
 """Write quotients of whole numbers as quotients of real ones, as some runtimes know no others.
 
 Given: Div and Mod of data that are integers, such as places of the largest. Result: the real quotient, cut to its whole
-part (Div) or rounded down (Mod); it is exact up to 2^24, beyond which float32 does not count.
+part (Div) or rounded down (Mod); it is exact up to 2^23, beyond which float32 counts no halves. The dividend is moved
+by a half, away from multiples of the divisor: ncnn multiplies by an inverse, and 7 times that of 7 is below 1.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from clearport.export.passes.rewriting import constant, each_float, insert, size
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clearport.base import Graph
 
 
@@ -24,10 +27,12 @@ def run(graph: Graph) -> Graph:
 
 
 def _quotient(node: ir.Node) -> ir.Value | None:
-    operands = _real_operands(node)
+    operands, shape = _real_operands(node), sizes(node.outputs[0])
     if operands is None:
         return None
-    return _as(node, insert(node, "Div", operands, sizes(node.outputs[0])), node.outputs[0].dtype)
+    x, y = operands
+    moved = _moved(node, x, x, shape)
+    return _as(node, insert(node, "Div", [moved, y], shape), node.outputs[0].dtype)
 
 
 def _remainder(node: ir.Node) -> ir.Value | None:
@@ -35,9 +40,21 @@ def _remainder(node: ir.Node) -> ir.Value | None:
     operands, shape = _real_operands(node), sizes(node.outputs[0])
     if operands is None or graphs.attr_int(node, "fmod", 0):
         return None
-    down = insert(node, "Floor", [insert(node, "Div", operands, shape)], shape)
-    left = insert(node, "Sub", [operands[0], insert(node, "Mul", [down, operands[1]], shape)], shape)
+    x, y = operands
+    down = insert(node, "Floor", [insert(node, "Div", [_moved(node, x, y, shape), y], shape)], shape)
+    left = insert(node, "Sub", [x, insert(node, "Mul", [down, y], shape)], shape)
     return _as(node, left, node.outputs[0].dtype)
+
+
+def _moved(node: ir.Node, x: ir.Value, like: ir.Value, shape: Sequence[int | str] | None) -> ir.Value:
+    """``x`` and a half of the sign of another."""
+    held = graphs.constant(like)
+    if held is not None:
+        half = constant(node, "half", np.sign(held) / 2)
+    else:
+        sign = insert(node, "Sign", [like], sizes(like))
+        half = insert(node, "Mul", [sign, constant(node, "half", np.array(0.5))], sizes(like))
+    return insert(node, "Add", [x, half], shape)
 
 
 def _real_operands(node: ir.Node) -> list[ir.Value] | None:

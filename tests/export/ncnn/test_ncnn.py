@@ -29,7 +29,6 @@ from ..tflite.harness import (
     Case,
     after_conv,
     build,
-    f32,
     i64,
     one,
     onnxruntime,
@@ -130,11 +129,6 @@ REFUSED = {
         "no conversion rule for mode 'wrap'",
     ),
     "ceil": (after_conv(one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)), "ceil_mode"),
-    "cubic": (after_conv(one("Resize", "x  s", mode="cubic"), constants={"s": f32(1, 1, 2, 2)}), "mode 'cubic'"),
-    "nearest, halved": (
-        after_conv(one("Resize", "x  s", mode="nearest", nearest_mode="ceil"), constants={"s": f32(1, 1, 0.6, 0.6)}),
-        "uses another pixel alignment",
-    ),
     "nothing left": (
         after_conv(one("Slice", "x a b c"), constants={"a": i64(3), "b": i64(3), "c": i64(1)}),
         "is empty",

@@ -90,6 +90,51 @@ FUNCTIONS: dict[str, Case] = {
     "Where of a mask": after_conv(one("Where", "c x y"), constants={"c": weight(10, 12) > 0}),
     "Where and a number": after_conv(one("Where", "c n x"), constants={"c": weight(10, 12) > 0, "n": f32(-1)}),
 }
+RARER: dict[str, Case] = {
+    "LRN": after_conv(one("LRN", size=3, alpha=0.3, beta=0.75)),
+    "LRN of another power": after_conv(one("LRN", size=5, alpha=0.3, beta=0.6, bias=2.0)),
+    "LpPool 2": after_conv(one("LpPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1], ceil_mode=1)),
+    "LpPool 3": after_conv(one("LpPool", kernel_shape=[2, 2], p=3, auto_pad="SAME_UPPER")),
+    "GlobalLpPool": after_conv(one("GlobalLpPool", p=1)),
+    "MeanVarianceNormalization": after_conv(one("MeanVarianceNormalization", axes=[0, 2, 3])),
+    "Hardmax": after_conv(("Relu", "x", "r", {}), one("Hardmax", "r", axis=1)),
+    "ReduceProd": after_conv(one("ReduceProd", "x a", keepdims=0), constants={"a": i64(-3)}),
+    "Mod": after_conv(one("Mod", "x k", fmod=1), constants={"k": f32(0.3)}),
+    "IsNaN": after_conv(("Log", "x", "l", {}), ("IsNaN", "l", "n", {}), one("Cast", "n", to=1)),
+    "IsInf": after_conv(("Relu", "x", "r", {}), ("Log", "r", "l", {}), ("IsInf", "l", "n", {}), one("Cast", "n", to=1)),
+    "Tan": after_conv(one("Tan")),
+    "Sinh": after_conv(one("Sinh")),
+    "Cosh": after_conv(one("Cosh")),
+    "Asinh": after_conv(one("Asinh")),
+    "Atan": after_conv(("Mul", "x k", "w", {}), one("Atan", "w"), constants={"k": f32(4)}),
+    "Asin": after_conv(("Tanh", "x", "t", {}), one("Asin", "t")),
+    "Acos": after_conv(("Tanh", "x", "t", {}), one("Acos", "t")),
+    "Atanh": after_conv(("Sigmoid", "x", "t", {}), one("Atanh", "t")),
+    "Acosh": after_conv(("Exp", "x", "e", {}), ("Add", "e k", "t", {}), one("Acosh", "t"), constants={"k": f32(1)}),
+    "Pow -3": after_conv(one("Pow", "x k"), constants={"k": f32(-3)}),
+    "Gemm computed": after_conv(
+        ("Reshape", "x r", "a", {}), ("Reshape", "y r", "b", {}), one("Gemm", "a b", transA=1, alpha=0.5),
+        constants={"r": i64(96, 10)},
+    ),
+    "MatMul of a vector": after_conv(one("MatMul", "x v"), constants={"v": weight(12)}),
+    "quotient of places": after_conv(
+        ("ArgMax", "x", "i", {"axis": 1}), ("Div", "i k", "q", {}), one("Cast", "q", to=1),
+        constants={"k": np.array(3)},
+    ),
+    "remainder of places": after_conv(
+        ("ArgMax", "x", "i", {"axis": 1}), ("Mod", "i k", "q", {}), one("Cast", "q", to=1),
+        constants={"k": np.array(3)},
+    ),
+    "ConvTranspose SAME": after_conv(
+        one("ConvTranspose", "x w", strides=[2, 2], auto_pad="SAME_UPPER"), constants={"w": weight(8, 3, 5, 3)}
+    ),
+    "ConvTranspose to a size": after_conv(
+        one("ConvTranspose", "x w", strides=[2, 3], output_shape=[20, 37]), constants={"w": weight(8, 3, 3, 3)}
+    ),
+    "ConvTranspose in groups, of other strides": after_conv(
+        one("ConvTranspose", "x w", strides=[1, 2], group=2, dilations=[2, 1]), constants={"w": weight(8, 2, 3, 3)}
+    ),
+}  # fmt: skip
 PICKED: dict[str, Case] = {
     "Gather one": _gathered(np.array(3), 1),
     "Gather from behind": _gathered(i64(-1, -2), 1),
@@ -126,6 +171,9 @@ MATRICES: dict[str, Case] = {
     "Resize linear antialias": _resized("linear", 1, 0.5, 0.75),
 }
 FRAMES: dict[str, Case] = {
+    "Resize of a clip": _film(
+        one("Resize", "f  s", mode="linear", coordinate_transformation_mode="half_pixel"), s=f32(1, 1, 1.5, 2, 2)
+    ),
     "Conv1d": _line(one("Conv", "l w b", pads=[2, 2], dilations=[2]), w=weight(4, 8, 3), b=weight(4)),
     "Conv1d grouped": _line(one("Conv", "l w", strides=[2], group=4), w=weight(4, 2, 3)),
     "ConvTranspose1d": _line(one("ConvTranspose", "l w b", strides=[2], pads=[1, 1]), w=weight(8, 4, 4), b=weight(4)),
@@ -261,4 +309,4 @@ SCALARS: dict[str, Case] = {
     ),
 }  # fmt: skip
 """Numbers without axes."""
-CASES = KERNELS | SCALARS | PLACES | TRANSPOSED | FUNCTIONS | PICKED | MATRICES | FRAMES | DEEP
+CASES = KERNELS | SCALARS | PLACES | TRANSPOSED | FUNCTIONS | RARER | PICKED | MATRICES | FRAMES | DEEP

@@ -17,7 +17,7 @@ from clearport.export.passes.plain import axes, ranks, sampling
 from clearport.graph import nodes as graphs
 
 from ..tflite.harness import RANGE, after_conv, build, i64, one, onnxruntime, weight
-from .rewritten_cases import CASES, DEEP, FRAMES, FUNCTIONS, MATRICES, PLACES, SCALARS
+from .rewritten_cases import CASES, DEEP, FRAMES, FUNCTIONS, MATRICES, PLACES, RARER, SCALARS
 
 PLAIN = frozenset(
     {
@@ -57,8 +57,11 @@ PLAIN = frozenset(
 )
 """What targets know."""
 
-CHOICES = {name: frozenset({"ArgMax", "Cast", "TopK"}) for name in PLACES}
-"""What writes the places of some cases."""
+CHOICES = {name: frozenset({"ArgMax", "Cast", "TopK"}) for name in PLACES} | {
+    name: frozenset({"ArgMax", "Cast", "Cos", "Equal", "Floor", "Greater", "Not", "Pow", "Sign", "Sin", "Where"})
+    for name in RARER
+}
+"""What writes the places of some cases, and what functions are made of."""
 
 
 def image() -> np.ndarray:
@@ -213,6 +216,34 @@ def test_writes_in_turns_are_depth_to_space() -> None:
     assert "DepthToSpace" in {node.op_type for node in graph.model.graph}
     assert not {"ScatterND", "Gather"} & {node.op_type for node in graph.model.graph}
     np.testing.assert_array_equal(onnxruntime(graph.model, image()), onnxruntime(raw.model, image()))
+
+
+def test_outputs_that_are_parts_are_outputs_still() -> None:
+    """Split into two outputs of the network."""
+    x = np.random.default_rng(0).standard_normal((1, 5, 4, 6)).astype(np.float32)
+    node = onnx.helper.make_node("Split", ["x", "n"], ["first", "second"], axis=1)
+    shapes = {"x": x.shape, "first": (1, 3, 4, 6), "second": (1, 2, 4, 6)}
+    ends = {name: onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in shapes.items()}
+    held = [onnx.numpy_helper.from_array(i64(3, 2), "n")]
+    body = onnx.helper.make_graph([node], "case", [ends["x"]], [ends["first"], ends["second"]], held)
+    model = onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    specs = [TensorSpec(name, shape, kind="map", value_range=None) for name, shape in shapes.items()]
+    graph = passes.run(Graph(ir.from_proto(model), (specs[0],), tuple(specs[1:]), "case", 1))
+    found = graphs.session(graph.model).run(None, {"x": x})
+    np.testing.assert_array_equal(np.concatenate(found, 1), x)
+
+
+def test_a_write_of_all_rows_is_reduced_as_it_says() -> None:
+    held = {"d": np.zeros((1, 8, 10, 12), np.float32), "i": i64(0)[None]}
+    raw = build(after_conv(one("ScatterND", "d i x", reduction="max"), constants=held))
+    np.testing.assert_array_equal(onnxruntime(passes.run(raw).model, image()), onnxruntime(raw.model, image()))
+
+
+def test_quotients_that_are_cut_are_not_products() -> None:
+    """49 times the float32 nearest to 1/49 is below 1."""
+    nodes = [("Mul", "x z", "o", {}), ("Add", "o n", "w", {}), ("Div", "w n", "q", {}), one("Floor", "q")]
+    raw = build(after_conv(*nodes, constants={"z": np.float32([0]), "n": np.float32([49])}))
+    assert onnxruntime(passes.run(raw).model, image()).min() == 1
 
 
 def test_a_cubic_factor_of_two_is_one_convolution() -> None:
