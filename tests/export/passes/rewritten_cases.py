@@ -93,7 +93,7 @@ FUNCTIONS: dict[str, Case] = {
 RARER: dict[str, Case] = {
     "LRN": after_conv(one("LRN", size=3, alpha=0.3, beta=0.75)),
     "LRN of another power": after_conv(one("LRN", size=5, alpha=0.3, beta=0.6, bias=2.0)),
-    "LpPool 2": after_conv(one("LpPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1], ceil_mode=1)),
+    "LpPool 2": after_conv(one("LpPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 0], ceil_mode=1)),
     "LpPool 3": after_conv(one("LpPool", kernel_shape=[2, 2], p=3, auto_pad="SAME_UPPER")),
     "GlobalLpPool": after_conv(one("GlobalLpPool", p=1)),
     "MeanVarianceNormalization": after_conv(one("MeanVarianceNormalization", axes=[0, 2, 3])),
