@@ -17,6 +17,7 @@ from clearport.pipeline.isolated.workers import REFERENCE_OPTIONS, TIMEOUT_S, op
 from clearport.protocols import Runner
 from clearport.runtime import pixels
 from clearport.runtime.parity import ParityReport
+from clearport.runtime.steps.report import unproven
 from clearport.runtime.usable import runners_of, too_large
 from clearport.runtime.worker.worker import Worker
 
@@ -185,7 +186,12 @@ def judge(
             doubted = any(not report.passed for report in reports[place])
             if not doubted and (exam is not exams[-1] or not steps.is_cheap(runner, exam)):
                 continue
-            found = steps.prove(worker, runner, artifact, exam, outputs[place])
+            try:
+                found = steps.prove(worker, runner, artifact, exam, outputs[place])
+            except problems.UNEXPECTED as error:  # its end is what judges the file then
+                said = problems.told(error, f"reading the tensors of {artifact.key} by {runner.name}")
+                proven.append(unproven(runner.method, exam.name, said))
+                break
             if found is None:
                 break
             proven.append(found)

@@ -92,6 +92,11 @@ def verdict(
     )
 
 
+def unproven(method: str, sample: str, why: str) -> StepsReport:
+    """The report of a file whose tensors could not be compared."""
+    return StepsReport(False, method, sample, 0, 0, 0, 0, 0, "", 0, 1.0, (why,))
+
+
 def is_doubtful(found: Difference) -> bool:
     """Whether so many values differ that it matters whether they are ties."""
     return int(found.differing.sum()) > int(MOST_OFF * found.values)
