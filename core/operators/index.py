@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import constant, operand
-from clearport.operators.record import Kernel, Operator, listed, mil, ncnn, tflite
+from clearport.operators.record import Kernel, Operator, coreai, listed, mil, ncnn, tflite
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -23,6 +23,7 @@ GATHER = Operator(
     moves_data=True,
     tflite=tflite("index:gather"),
     mil=mil("index:gather"),
+    coreai=coreai("index:gather"),
     ncnn=ncnn("index:gather"),
     kernels=(Kernel("GATHER", ("1.6.0", "1.14.0", "2.2.0", "2.5.0"), float32=29),),
     openvino=("Gather",),
@@ -50,6 +51,7 @@ ARG_MAX = Operator(
     "other",
     tflite=tflite("index:extreme", op="ARG_MAX"),
     mil=mil("index:extreme", op="reduce_argmax"),
+    coreai=coreai("choices:extreme"),
     ncnn=ncnn("index:extreme", code=4),
     kernels=(Kernel("ARG_MAX", ("1.9.0", "1.14.0"), float32=29),),
     reference={"reduce_argmax": "clearport.runtime.coreml_reference.choices:argmax"},
@@ -60,6 +62,7 @@ ARG_MIN = Operator(
     "other",
     tflite=tflite("index:extreme", op="ARG_MIN"),
     mil=mil("index:extreme", op="reduce_argmin"),
+    coreai=coreai("choices:extreme", smallest=True),
     ncnn=ncnn("index:extreme", code=5),
     kernels=(Kernel("ARG_MIN", ("1.9.0", "1.14.0"), float32=29),),
     reference={"reduce_argmin": "clearport.runtime.coreml_reference.choices:argmin"},

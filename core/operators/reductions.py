@@ -10,6 +10,7 @@ INSTANCE_NORMALIZATION = Operator(
     "normalization",
     tflite=tflite("reduce:instance_normalization"),
     mil=mil("matrix:instance_norm"),
+    coreai=coreai("matrix:instance_norm"),
     ncnn=ncnn("conv:instance_norm"),
     reference={"instance_norm": "clearport.runtime.coreml_reference.choices:instance_norm"},
     elsewhere=listed("htp", "webgpu", "webnn"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Operator, listed, mil, tflite
+from clearport.operators.record import Operator, coreai, listed, mil, tflite
 
 SHAPE = Operator(
     "Shape",
     "shape",
     tflite=tflite("move:shape"),
     mil=mil("matrix:shape_of"),
+    coreai=coreai("index:shape"),
     elsewhere=listed("htp", "webgpu", "webnn"),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Kernel, Operator, in_torch, listed, mil, ncnn, tflite
+from clearport.operators.record import Kernel, Operator, coreai, in_torch, listed, mil, ncnn, tflite
 
 _EVALUATED = "clearport.runtime.coreml_reference.choices"
 
@@ -11,6 +11,7 @@ COS = Operator(
     "unary",
     tflite=tflite("unary:function", op="COS"),
     mil=mil("elementwise:unary", op="cos"),
+    coreai=coreai("elementwise:unary", op="cos"),
     ncnn=ncnn("elementwise:unary", code=10),
     kernels=(Kernel("COS", ("1.14.0",)),),
     reference={"cos": f"{_EVALUATED}:cos"},
@@ -22,6 +23,7 @@ ELU = Operator(
     "unary",
     tflite=tflite("unary:function", op="ELU"),
     mil=mil("elementwise:elu"),
+    coreai=coreai("elementwise:elu"),
     ncnn=ncnn("elementwise:elu"),
     kernels=(Kernel("ELU", ("1.14.0", "2.3.0"), float32=30),),
     reference={"elu": f"{_EVALUATED}:elu"},
@@ -32,6 +34,7 @@ ROUND = Operator(
     "unary",
     tflite=tflite("unary:function", op="ROUND"),
     mil=mil("elementwise:unary", op="round"),
+    coreai=coreai("elementwise:unary", op="round_"),
     ncnn=ncnn("elementwise:unary", code=18),
     kernels=(Kernel("ROUND", ("1.14.0",)),),
     reference={"round": f"{_EVALUATED}:rounded"},
@@ -42,6 +45,7 @@ SIGN = Operator(
     "unary",
     tflite=tflite("unary:function", op="SIGN"),
     mil=mil("elementwise:unary", op="sign"),
+    coreai=coreai("choices:sign"),
     ncnn=ncnn("choices:sign"),
     kernels=(Kernel("SIGN", ("2.12.0", "2.12.0")),),
     reference={"sign": f"{_EVALUATED}:sign"},
@@ -52,6 +56,7 @@ SIN = Operator(
     "unary",
     tflite=tflite("unary:function", op="SIN"),
     mil=mil("elementwise:unary", op="sin"),
+    coreai=coreai("elementwise:unary", op="sin"),
     ncnn=ncnn("elementwise:unary", code=9),
     kernels=(Kernel("SIN", ("1.9.0",), float32=29),),
     reference={"sin": f"{_EVALUATED}:sin"},

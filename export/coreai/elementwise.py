@@ -68,6 +68,16 @@ def leaky_relu(low: Lowering, node: ir.Node) -> Any:
     return pick(x, low.ops.broadcasting_mul(x, low.fit(node, slope)))
 
 
+def elu(low: Lowering, node: ir.Node) -> Any:
+    """Elu -> max(x, 0) + alpha * (exp(min(x, 0)) - 1)."""
+    x, ops = low.var(node, 0), low.ops
+    falling = ops.exp(ops.broadcasting_minimum(x, low.fit(node, 0.0)))
+    bent = ops.broadcasting_mul(
+        ops.broadcasting_sub(falling, low.fit(node, 1.0)), low.fit(node, attr_float(node, "alpha", 1.0))
+    )
+    return ops.broadcasting_add(ops.relu(x), bent)
+
+
 def prelu(low: Lowering, node: ir.Node) -> Any:
     """PRelu -> max(x, 0) + slope * min(x, 0), of which one is zero."""
     x, ops = low.var(node, 0), low.ops

@@ -131,6 +131,8 @@ def dtype_of(x: Any) -> np.dtype[Any]:
     """The number format of a program's value."""
     words = {"f": "float", "si": "int", "ui": "uint", "i": "int"}
     word = str(x.type.dtype)
+    if word == "i1":
+        return np.dtype(bool)
     kind = word.rstrip("0123456789")
     return np.dtype(words[kind] + word[len(kind) :])
 

@@ -52,16 +52,29 @@ def layer_norm(low: Lowering, node: ir.Node) -> Any:
         raise refuse(node, "only its first output is supported")
     ops, x = low.ops, low.var(node, 0)
     rank = len(x.type.shape)
-    first = attr_int(node, "axis", -1) % rank
-    axes = range(first, rank)
-    whole = ops.cast(x, np.float32) if low.compute is np.float16 else x
-    centerd = ops.broadcasting_sub(whole, _reduced(low, whole, "reduce_mean", axes))
-    power = _reduced(low, ops.broadcasting_mul(centerd, centerd), "reduce_mean", axes)
-    spread = ops.sqrt(ops.broadcasting_add(power, np.float32(attr_float(node, "epsilon", 1e-5))))
-    y = ops.broadcasting_divide(centerd, spread)
-    y = ops.cast(y, np.float16) if low.compute is np.float16 else y
+    axes = range(attr_int(node, "axis", -1) % rank, rank)
+    y = _normalized(low, x, axes, attr_float(node, "epsilon", 1e-5))
     y = ops.broadcasting_mul(y, low.var(node, 1))
     return y if operand(node, 2) is None else ops.broadcasting_add(y, low.var(node, 2))
+
+
+def instance_norm(low: Lowering, node: ir.Node) -> Any:
+    """InstanceNormalization -> its formula over the axes behind the channels, in float32 (see ``layer_norm``)."""
+    ops, x = low.ops, low.var(node, 0)
+    rank = len(x.type.shape)
+    y = _normalized(low, x, range(2, rank), attr_float(node, "epsilon", 1e-5))
+    gain, offset = (low.array(node, i).reshape(-1, *[1] * (rank - 2)) for i in (1, 2))
+    return ops.broadcasting_add(ops.broadcasting_mul(y, beta.constant(gain)), beta.constant(offset))
+
+
+def _normalized(low: Lowering, x: Any, axes: Sequence[int], epsilon: float) -> Any:
+    """``x`` less its mean over ``axes``, divided by its deviation; in float32, and then in the type computed in."""
+    ops = low.ops
+    whole = ops.cast(x, np.float32) if low.compute is np.float16 else x
+    centered = ops.broadcasting_sub(whole, _reduced(low, whole, "reduce_mean", axes))
+    power = _reduced(low, ops.broadcasting_mul(centered, centered), "reduce_mean", axes)
+    y = ops.broadcasting_divide(centered, ops.sqrt(ops.broadcasting_add(power, np.float32(epsilon))))
+    return ops.cast(y, np.float16) if low.compute is np.float16 else y
 
 
 def matmul(low: Lowering, node: ir.Node) -> Any:

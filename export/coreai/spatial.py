@@ -99,7 +99,7 @@ def _amounts(node: ir.Node, rank: int) -> Array:
 
 
 def cut(low: Lowering, node: ir.Node) -> Any:
-    """Slice -> slice; its place must be constant."""
+    """Slice -> slice, of the reversed axis where it counts backwards; its place must be constant."""
     x = low.var(node, 0)
     sides = sides_of(x)
     if any(constant(value) is None for value in node.inputs[1:] if value is not None):
@@ -107,20 +107,21 @@ def cut(low: Lowering, node: ir.Node) -> Any:
     starts, ends = need_constant(node, 1).tolist(), need_constant(node, 2).tolist()
     axes = _integers(node, 3, list(range(len(starts))))
     steps = _integers(node, 4, [1] * len(starts))
-    if any(step < 1 for step in steps):
-        raise refuse(node, f"steps {steps} must be positive")
+    back = [axis for axis, step in zip(axes, steps, strict=True) if step < 0]
+    x = low.ops.reverse(x, np.array(back, np.int32)) if back else x
     begin, end, stride = [0] * len(sides), [_TO_THE_END if n is None else n for n in sides], [1] * len(sides)
     for axis, start, stop, step in zip(axes, starts, ends, steps, strict=True):
-        begin[axis], end[axis], stride[axis] = *_bounds(node, sides[axis], start, stop), step
+        begin[axis], end[axis] = _bounds(node, sides[axis], start, stop, backwards=step < 0)
+        stride[axis] = abs(step)
     return low.ops.slice_(x, *(np.array(numbers, np.int32) for numbers in (begin, end, stride)))
 
 
-def _bounds(node: ir.Node, side: int | None, start: int, stop: int) -> tuple[int, int]:
-    """First place and end, counted from the beginning."""
+def _bounds(node: ir.Node, side: int | None, start: int, stop: int, *, backwards: bool) -> tuple[int, int]:
+    """First place and end, counted from the beginning; ``backwards``: from the end, towards the beginning."""
     if side is not None:
-        first, last, _ = slice(start, stop).indices(side)
-        return first, last
-    if start < 0 or stop < _TO_THE_END:
+        first, last, _ = slice(start, stop, -1 if backwards else 1).indices(side)
+        return (side - 1 - first, side - 1 - last) if backwards else (first, last)
+    if backwards or start < 0 or stop < _TO_THE_END:
         raise refuse(node, "it slices a dynamic axis: export it for one size")
     return start, _TO_THE_END
 

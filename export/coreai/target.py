@@ -22,6 +22,7 @@ from clearport.export.coreai import beta
 from clearport.export.coreai.lowering import COMPUTE
 from clearport.export.coreai.program import Plan, convert
 from clearport.export.coreml.fp32_fallback import choose
+from clearport.export.passes.plain import ranks, sampling
 from clearport.export.written import described
 from clearport.graph import shapes
 from clearport.quantized import TargetGraph
@@ -57,7 +58,8 @@ class CoreAI:
             return [Skipped(f"{self.name}/{form.precision}", f"Core AI is written as {', '.join(self.precisions)}")]
         _check_size(form.graph, options)
         fallback = choose(form.graph).names if COMPUTE[form.precision] is np.float16 else frozenset[str]()
-        return [_lower(Plan(form.graph, form.precision, options.io, form.table, fallback), folder)]
+        graph = ranks.run(sampling.run(form.graph), every=True)
+        return [_lower(Plan(graph, form.precision, options.io, form.table, fallback), folder)]
 
 
 def _lower(plan: Plan, folder: Path) -> Artifact:

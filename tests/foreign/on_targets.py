@@ -14,6 +14,7 @@ from clearport.export.written import target_graph
 from clearport.quantized import QuantizedGraph
 from clearport.registry import TARGETS
 from clearport.runtime.usable import RUNNERS
+from tests.export import apart
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "onnxruntime": ("onnxruntime", {}),
@@ -21,6 +22,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "tflite": ("litert", {}),
     "coreml": ("milref", {}),
     "ncnn": ("ncnn", {}),
+    "coreai": ("coreai", {}),
 }
 """Target -> the runner of its files, and its settings."""
 
@@ -132,7 +134,10 @@ def _run(target: str, artifact: Artifact, graph: Graph, given: list[np.ndarray])
     runner, options = RUNS[target]
     named = dict(zip((spec.name for spec in graph.inputs), given, strict=True))
     feeds = {spec.name: _turned(named[spec.name], spec.layout == "NHWC", (0, 2, 3, 1)) for spec in artifact.inputs}
-    found = RUNNERS.get(runner).open(artifact.path, 1, options).run(feeds)
+    if target == "coreai":
+        found = apart.run(artifact.path, feeds)
+    else:
+        found = RUNNERS.get(runner).open(artifact.path, 1, options).run(feeds)
     last = {spec.name: spec.layout == "NHWC" for spec in artifact.outputs}
     return [_turned(found[spec.name], last[spec.name], (0, 3, 1, 2)) for spec in graph.outputs]
 
