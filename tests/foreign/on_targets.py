@@ -134,10 +134,10 @@ def _run(target: str, artifact: Artifact, graph: Graph, given: list[np.ndarray])
     runner, options = RUNS[target]
     named = dict(zip((spec.name for spec in graph.inputs), given, strict=True))
     feeds = {spec.name: _turned(named[spec.name], spec.layout == "NHWC", (0, 2, 3, 1)) for spec in artifact.inputs}
-    if target == "coreai":
+    if target == "coreai":  # in the graph's order, under names that Python could have
         found = apart.run(artifact.path, feeds)
-    else:
-        found = RUNNERS.get(runner).open(artifact.path, 1, options).run(feeds)
+        return [found[spec.name] for spec in artifact.outputs]
+    found = RUNNERS.get(runner).open(artifact.path, 1, options).run(feeds)
     last = {spec.name: spec.layout == "NHWC" for spec in artifact.outputs}
     return [_turned(found[spec.name], last[spec.name], (0, 3, 1, 2)) for spec in graph.outputs]
 
