@@ -157,7 +157,7 @@ class Trial:
             farthest = _db(max(_peak(got - wanted) ** 2 for got, wanted in levels), 255.0)
             margins += [rounded - ENOUGH_8_BIT_DB, farthest - _db(FARTHEST**2, 255.0)]
         signals = [_db(_error(*each), float(each[1].std())) for pair in pairs for each in self._of_values(pair)]
-        return min(*margins, *(found - ENOUGH_SIGNAL_DB for found in signals))
+        return min([*margins, *(found - ENOUGH_SIGNAL_DB for found in signals)])
 
     def _of_values(self, pair: Sequence[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
         """What is no picture, where it is not one number throughout: it is judged by its own deviation."""
