@@ -143,7 +143,7 @@ def single(op: str, **attributes: object) -> Graph:
 @pytest.mark.parametrize(
     ("graph", "why"),
     [
-        (single("Sin"), "no conversion rule"),
+        (single("Hardmax"), "no conversion rule"),
         (
             single("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
             "an average that excludes padding needs a fixed size",
