@@ -19,6 +19,8 @@ from clearport.models import normalized
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import onnxruntime as ort
+
     from clearport.base import Array, Graph, Size, TensorSpec
     from clearport.protocols import Described
 
@@ -51,26 +53,68 @@ def arguments(feed: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> tuple[
 
 
 def deviations(module: torch.nn.Module, graph: Graph, spec: Described, size: Size | None) -> list[Deviation]:
-    """PyTorch against ONNX Runtime on noise and on a photo-like image; with a free size also on a second, odd one."""
+    """PyTorch against ONNX Runtime on noise and on a photo-like image; with a free size also on a second, odd one.
+
+    Where PyTorch itself computes the noise worse in float32 than a graph must, noise of less contrast is compared.
+    """
     sizes = [size] if size is not None else [example_size(spec), second_size(spec)]
     opened = graphs.session(graph.model)
     inputs, outputs = shapes.contract(spec, graph.scale)
     plain = normalized.module(module.eval(), inputs)
+    compared = _Compared(plain, graph, opened, inputs, outputs)
     found = []
     for shown in sizes:
         for name, make in (("noise", feeds.noise), ("photo-like", feeds.photo_like)):
             feed = make(inputs, shown)
-            taken = arguments(feed, inputs)
-            wanted = _results(plain, taken)
-            given = opened.run(None, feed)
-            _check_shapes(wanted, given, shown, graph, outputs)
-            pairs = list(zip(given, wanted, strict=True))
-            far = [float(np.abs(one - other).max(initial=0.0)) for one, other in pairs]
-            allowed = _allowed(plain, taken, wanted, far, outputs)
-            found += [
-                Deviation(name, shown, *each) for each in zip(far, allowed, [o.name for o in outputs], strict=True)
-            ]
+            there = compared.on(name, shown, feed)
+            if name == "noise" and any(d.max_abs > d.allowed for d in there) and not compared.fits_float32(feed):
+                there = compared.on("calm noise", shown, _calm(feed, inputs))
+            found += there
     return found
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A network and its graph, on the same numbers."""
+
+    network: torch.nn.Module
+    graph: Graph
+    session: ort.InferenceSession
+    inputs: Sequence[TensorSpec]
+    outputs: Sequence[TensorSpec]
+
+    def on(self, image: str, size: Size, feed: Mapping[str, Array]) -> list[Deviation]:
+        """The deviation of each output."""
+        taken = arguments(feed, self.inputs)
+        wanted = _results(self.network, taken)
+        given = self.session.run(None, dict(feed))
+        _check_shapes(wanted, given, size, self.graph, self.outputs)
+        pairs = zip(given, wanted, strict=True)
+        far = [float(np.abs(one - other).max(initial=0.0)) for one, other in pairs]
+        allowed = _allowed(self.network, taken, wanted, far, self.outputs)
+        names = [each.name for each in self.outputs]
+        return [Deviation(image, size, *each) for each in zip(far, allowed, names, strict=True)]
+
+    def fits_float32(self, feed: Mapping[str, Array]) -> bool:
+        """Whether PyTorch itself computes every output of a feed in float32 as well as a graph must."""
+        taken = arguments(feed, self.inputs)
+        wanted = _results(self.network, taken)
+        roundings = _roundings(self.network, taken, wanted)
+        wholes = [_whole(value, spec) for value, spec in zip(wanted, self.outputs, strict=True)]
+        return all(one <= TOLERANCE * whole for one, whole in zip(roundings, wholes, strict=True))
+
+
+def _calm(feed: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> dict[str, Array]:
+    """Pictures with a quarter of their contrast.
+
+    Some deep networks amplify noise until float32 holds no digit of the output, in PyTorch as in any runtime: such a
+    picture says nothing about a graph. FMEN on noise of 180x320 is 0.2 of 255 levels from float64 in PyTorch.
+    """
+    middle = {spec.name: np.float32(sum(spec.span) / 2) for spec in inputs if spec.is_picture}
+    return {
+        name: middle[name] + (value - middle[name]) * np.float32(0.25) if name in middle else value
+        for name, value in feed.items()
+    }
 
 
 def _results(module: torch.nn.Module, arguments: Sequence[torch.Tensor]) -> list[Array]:

@@ -150,3 +150,27 @@ def test_the_allowance_for_rounding_has_an_end(monkeypatch: pytest.MonkeyPatch) 
     graph = from_torch.export_graph(Around(nn.ReLU()).eval(), SPEC, 1, Size(16, 16))
     found = deviations(Shaky(), graph, SPEC, Size(16, 16))
     assert all(deviation.max_abs > deviation.allowed == pytest.approx(1e-3) for deviation in found)
+
+
+class Amplifying(nn.Module):
+    """Darkness gets large numbers added and taken away again, beside which float32 loses the picture.
+
+    ``canceled``: without them, as real numbers would have it. Noise is dark in places, the photo-like picture is not.
+    """
+
+    def __init__(self, wrong: float = 0.0, *, canceled: bool = False) -> None:
+        super().__init__()
+        self.wrong, self.canceled = wrong, canceled
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        large = 1e7 * torch.relu(0.2 - image)
+        return torch.sin(image) + self.wrong if self.canceled else (torch.sin(image) + large + self.wrong) - large
+
+
+def test_noise_that_float32_does_not_hold_is_calmed() -> None:
+    graph = from_torch.export_graph(Amplifying(canceled=True).eval(), SPEC, 1, Size(48, 64))
+    found = deviations(Amplifying().eval(), graph, SPEC, Size(48, 64))
+    assert [each.image for each in found] == ["calm noise", "photo-like"]
+    assert all(each.max_abs <= each.allowed for each in found)
+    other = deviations(Amplifying(0.01).eval(), graph, SPEC, Size(48, 64))
+    assert all(each.max_abs > each.allowed for each in other), "a graph that is wrong is found all the same"
