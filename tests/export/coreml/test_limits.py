@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
+import onnx_ir as ir
 import pytest
 from onnx import helper
 
 from clearport.base import Graph, Options, TensorSpec
 from clearport.errors import UnsupportedOperator
 from clearport.export.written import target_graph
+from clearport.graph import nodes as graphs
 from clearport.registry import missing
 
 if missing(("coremltools",)):
@@ -208,3 +211,15 @@ def test_the_plan_takes_the_lowest_ios_that_has_everything(monkeypatch: pytest.M
     later = {**mil_program.FIRST_IOS, "fp16": 18}
     monkeypatch.setattr(mil_program, "FIRST_IOS", later)
     assert plan.ios == 18
+
+
+def test_a_network_that_gives_class_numbers_alone_is_tried_in_half_precision() -> None:
+    """Its whole numbers are judged by the share that differs: there is no picture and no signal."""
+    node = helper.make_node("ArgMax", ["image"], ["classes"], "classes", axis=1, keepdims=0)
+    ends = [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, 8, 8])]
+    ends += [helper.make_tensor_value_info("classes", onnx.TensorProto.INT64, [1, 8, 8])]
+    opset = [helper.make_opsetid("", graphs.OPSET)]
+    proto = helper.make_model(helper.make_graph([node], "one", ends[:1], ends[1:]), opset_imports=opset, ir_version=10)
+    classes = TensorSpec("classes", (1, 8, 8), dtype="int64", kind="index")
+    graph = Graph(ir.from_proto(proto), (TensorSpec("image", (1, 3, 8, 8)),), (classes,), "one", 1)
+    assert fp32_fallback.choose(graphs.check(graph)) == fp32_fallback.NOTHING
