@@ -14,8 +14,8 @@ from clearport.reports.figures import figures
 from clearport.reports.picks import chosen
 from clearport.reports.text import contract, count, in_words, kilobytes, number, percent, trimmed
 from clearport.runtime.parity import NETWORKS, ParityReport
-from clearport.runtime.steps.reference import TIE
 from clearport.runtime.steps.report import MOST_OFF
+from clearport.runtime.steps.step_models import TIE
 from clearport.words import counted
 
 _IN_THE_HEAD = {"license", "network", "paper", "params", "scale"}

@@ -8,22 +8,20 @@ inference evaluates all steps, none of which sees the errors of another.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clearport.disk.files import write_bytes
 from clearport.graph import shapes
 from clearport.operators.activations import CLIP
-from clearport.operators.binary import ADD, DIV, SUB
-from clearport.operators.choices import CAST, GREATER, WHERE
+from clearport.operators.choices import WHERE
 from clearport.operators.quantization import DEQUANTIZE, QUANTIZE, REQUANTIZE
-from clearport.operators.reductions import REDUCE_SUM
-from clearport.operators.unary import ABS
+from clearport.runtime.steps.step_models import GIVEN, LEVELS, Writer, described, needed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,25 +30,11 @@ if TYPE_CHECKING:
 
     from clearport.base import Array
 
-GIVEN = "{}.given"
-"""The input of a step model with a tensor's levels: uint8, in the axes of the graph."""
-
-LEVELS, OFF = "{}.q", "{}:off"
-"""Outputs of a step model."""
-
 SWITCH = "{}:on"
 """Inputs of ``write_switched``."""
 
 _PLUMBING, _GUARD = frozenset({QUANTIZE.name, DEQUANTIZE.name, REQUANTIZE.name}), ".lowest"
 """Operators of the QDQ form that compute nothing, and what guards read (a Max with the lowest number)."""
-
-TIE = 0.01
-"""Levels from the border between two levels within which a value may be rounded either way.
-
-Some steps meet exact halves on many values, linear interpolation and leaky ReLUs with a ratio of scales such as 3.75.
-Sums of float32 were up to 0.0002 levels off, XNNPACK's linear interpolation, whose weights have 11 bits, up to 0.0135
-(RLFN at 360x640, three values of 15 million were over 0.01).
-"""
 
 
 @dataclass(frozen=True)
@@ -149,7 +133,7 @@ class StepReference:
     def _shapes(self) -> dict[str, list[int | str]]:
         return {
             value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
-            for value in _described(self._model.graph)
+            for value in described(self._model.graph)
         }
 
     def operators(self, name: str, shown: Collection[str]) -> tuple[str, ...]:
@@ -179,7 +163,7 @@ class StepReference:
         """
         model, outs = self._clipped(switches=False)
         self._output(model, [outs[name] for name in wanted])
-        write_bytes(path, _needed(model).SerializeToString())
+        write_bytes(path, needed(model).SerializeToString())
         return {name: outs[name] for name in wanted}
 
     def write_switched(self, path: Path) -> tuple[str, ...]:
@@ -188,7 +172,7 @@ class StepReference:
         The result are the tensors with a switch.
         """
         model, outs = self._clipped(switches=True)
-        write_bytes(path, _needed(model).SerializeToString())
+        write_bytes(path, needed(model).SerializeToString())
         return tuple(outs)
 
     def _clipped(self, *, switches: bool) -> tuple[onnx.ModelProto, dict[str, str]]:
@@ -199,7 +183,7 @@ class StepReference:
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
         graph = model.graph
-        writer, outs, nodes = _Writer(graph), {}, []
+        writer, outs, nodes = Writer(graph), {}, []
         for node in graph.node:
             name = node.input[0].removesuffix(".q") if node.input else ""
             if node.op_type != DEQUANTIZE.name or not node.input[0].endswith(".q") or name not in self._quantize:
@@ -250,13 +234,13 @@ class StepReference:
                 node.input[0] = GIVEN.format(tensor)
         for tensor in sorted(read):
             graph.input.append(helper.make_tensor_value_info(GIVEN.format(tensor), TensorProto.UINT8, None))
-        writer = _Writer(graph)
+        writer = Writer(graph)
         for name in wanted:
             if exact:
                 writer.compare(name, self._quantize[name])
             else:
                 graph.output.append(helper.make_tensor_value_info(LEVELS.format(name), TensorProto.UINT8, None))
-        write_bytes(path, _needed(model).SerializeToString())
+        write_bytes(path, needed(model).SerializeToString())
         return tuple(value.name for value in graph.input)
 
 
@@ -284,71 +268,3 @@ def _grid(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> Gr
 
     scale, zero = (numpy_helper.to_array(constants[name]) for name in node.input[1:3])
     return Grid(float(scale), int(zero))
-
-
-class _Writer:
-    """Appends the comparisons of steps to a graph."""
-
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._graph = graph
-        self._ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in _described(graph)}
-        self.constant("steps:low", np.array(0, np.float32))
-        self.constant("steps:high", np.array(255, np.float32))
-        self.constant("steps:most", np.array(0.5 + TIE, np.float32))
-
-    def compare(self, name: str, quantize: onnx.NodeProto) -> None:
-        """The output ``OFF``: given levels that are no rounding of the step's exact value, by channel."""
-        from onnx import TensorProto, helper
-
-        value, scale, zero = quantize.input[:3]
-        given = self._cast(GIVEN.format(name))
-        counted = self._node(ADD.name, self._node(DIV.name, value, scale), self._cast(zero))
-        exact = self._node(CLIP.name, counted, "steps:low", "steps:high")
-        missed = self._node(GREATER.name, self._node(ABS.name, self._node(SUB.name, given, exact)), "steps:most")
-        rank = self._ranks.get(f"{name}.q", 0)
-        axes = np.array([axis for axis in range(rank) if axis != 1], np.int64)
-        self.constant(f"{name}:axes", axes)
-        out = OFF.format(name)
-        self._node(REDUCE_SUM.name, self._cast(missed), f"{name}:axes", keepdims=0, out=out)
-        self._graph.output.append(helper.make_tensor_value_info(out, TensorProto.FLOAT, None))
-
-    def _cast(self, value: str) -> str:
-        from onnx import TensorProto
-
-        return self._node(CAST.name, value, to=TensorProto.FLOAT)
-
-    def _node(self, operator: str, *inputs: str, out: str = "", **attributes: Any) -> str:
-        from onnx import helper
-
-        out = out or f"steps:{len(self._graph.node)}"
-        self._graph.node.append(helper.make_node(operator, list(inputs), [out], name=out, **attributes))
-        return out
-
-    def constant(self, name: str, array: Array) -> None:
-        from onnx import numpy_helper
-
-        self._graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
-
-
-def _described(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
-    yield from graph.value_info
-    yield from graph.input
-    yield from graph.output
-
-
-def _needed(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the nodes and inputs that no output needs."""
-    graph = model.graph
-    needed = {value.name for value in graph.output}
-    kept = []
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            kept.append(node)
-    inputs = [value for value in graph.input if value.name in needed]
-    constants = [tensor for tensor in graph.initializer if tensor.name in needed]
-    for field, values in ((graph.node, kept[::-1]), (graph.input, inputs), (graph.initializer, constants)):
-        del field[:]
-        field.extend(values)
-    del graph.value_info[:]
-    return model

@@ -15,7 +15,7 @@ MOST_LEVELS = 1
 """How far any value of a step may be from the reference's, in int8 levels."""
 
 MOST_OFF = 1e-4
-"""Share of a step's values that may be no correct rounding (``reference.TIE``).
+"""Share of a step's values that may be no correct rounding (``step_models.TIE``).
 
 LiteRT with XNNPACK, ONNX Runtime and OpenVINO were at 1e-6 and less of any step. Kernels that round twice (TFLite's
 own, without XNNPACK) reach 0.15.

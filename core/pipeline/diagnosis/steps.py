@@ -26,8 +26,9 @@ from clearport.pipeline.isolated.workers import REFERENCE_OPTIONS, TIMEOUT_S
 from clearport.runtime import pixels
 from clearport.runtime.parity import judge
 from clearport.runtime.steps import taps
-from clearport.runtime.steps.reference import GIVEN, LEVELS, OFF, Difference, StepReference, difference
+from clearport.runtime.steps.reference import Difference, StepReference, difference
 from clearport.runtime.steps.report import StepsReport, is_doubtful, verdict
+from clearport.runtime.steps.step_models import GIVEN, LEVELS, OFF
 from clearport.runtime.tolerance import INT8_QUIET, INT8_VALUES_QUIET
 from clearport.runtime.worker.worker import Worker
 
