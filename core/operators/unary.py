@@ -36,7 +36,7 @@ ERF = Operator(
     ncnn=ncnn("elementwise:plain_layer", kind="Erf"),
     elsewhere=listed("webgpu", "webnn"),
     torch=in_torch("plain", of="torch:erf"),
-    cases=(after_conv("error function", one("Erf"), refused={"tflite": "no conversion rule"}),),
+    cases=(after_conv("error function", one("Erf")),),
 )
 EXP = Operator(
     "Exp",
