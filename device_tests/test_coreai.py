@@ -16,10 +16,10 @@ from .conftest import command
 if missing(("coreai-core",)) or sys.platform == "darwin":
     pytest.skip("coreai-core for Linux is not installed", allow_module_level=True)
 
-WAYS = {"180x320": ", its twin for 64x64 pictures", "dynamic": ", at 64x64", "64x64": ""}
+_TWIN = ", its twin for 64x64 pictures"
+WAYS = {"180x320": _TWIN, "136x128": _TWIN, "dynamic": ", at 64x64", "64x64": ""}
 
-
-CASES = [("180x320", "int8"), *(pytest.param(size, "fp32,fp16,int8", marks=pytest.mark.slow) for size in WAYS)]
+CASES = [("136x128", "int8"), *(pytest.param(size, "fp32,fp16,int8", marks=pytest.mark.slow) for size in WAYS)]
 
 
 @pytest.mark.parametrize(("size", "precisions"), CASES)
