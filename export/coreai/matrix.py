@@ -8,6 +8,8 @@ import numpy as np
 
 from clearport.export.coreai import beta
 from clearport.export.coreai.lowering import Lowering, refuse, sides_of
+from clearport.export.quirks.coreai import QUIRKS
+from clearport.export.quirks.table import of
 from clearport.graph.nodes import attr_float, attr_int, attr_ints, constant, need, need_constant, operand
 
 if TYPE_CHECKING:
@@ -82,7 +84,10 @@ def matmul(low: Lowering, node: ir.Node) -> Any:
     pair = low.var(node, 0), low.var(node, 1)
     if any(len(x.type.shape) < 2 for x in pair):
         raise refuse(node, "no conversion rule for vectors")
-    return low.ops.broadcasting_batch_matmul(*pair)
+    left, right = pair
+    if of(node, QUIRKS) is not None:
+        right = low.ops.broadcasting_mul(right, low.fit(node, 1.0))
+    return low.ops.broadcasting_batch_matmul(left, right)
 
 
 def transpose(low: Lowering, node: ir.Node) -> Any:

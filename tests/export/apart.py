@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -26,3 +27,22 @@ def run(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _run(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = RUNNERS.get("coreai").open(path, 1, {}).run(inputs)
     return found
+
+
+def product(left: np.ndarray, right: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """``left`` times ``right``, which is brought to ``shape`` first, by a program that no writer has touched."""
+    return process().submit(_product, left, right, shape).result()
+
+
+def _product(left: np.ndarray, right: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    from clearport.export.coreai import beta
+    from clearport.export.coreai.tools import authoring
+
+    ai = authoring()
+    ends = [beta.End(name, array.shape, np.float32) for name, array in (("left", left), ("right", right))]
+    result = beta.End("result", (*left.shape[:-1], shape[-1]), np.float32)
+    program = beta.build(ends, [result], lambda a, b: [ai.batch_matmul(a, ai.reshape(b, np.array(shape, np.int32)))])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "product.aimodel"
+        beta.save(program, beta.About("", "", "", {}), path)
+        return _run(path, {"left": left, "right": right})["result"]

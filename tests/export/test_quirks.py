@@ -15,6 +15,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 import clearport.export.quirks as package
+from clearport.export.quirks import coreai as quirks_coreai
 from clearport.export.quirks import litert as quirks_litert
 from clearport.export.quirks import ncnn as quirks_ncnn
 from clearport.export.quirks import onnxruntime as quirks_onnxruntime
@@ -26,6 +27,7 @@ from clearport.graph import nodes as graphs
 from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.registry import missing
+from tests.export import apart
 from tests.export.every_target import outcome_of
 
 from .tflite.harness import PLAIN, Case, after_conv, build, f32, i64, litert, one, onnxruntime, pictures, real, weight
@@ -122,6 +124,13 @@ def cuts_the_bounds_of_clamps() -> bool:
         session(model.SerializeToString()).run(None, {"image": image}),
     )
     return bool((np.abs(given - wanted) > ends["s"] / 2).mean() > 0.2)
+
+
+def multiplies_other_numbers() -> bool:
+    generator = np.random.default_rng(0)
+    left, right = (generator.standard_normal(shape, np.float32) for shape in ((1, 64, 8), (1, 8, 8, 8)))
+    found = apart.product(left, right, (1, 8, 64))
+    return bool(np.abs(found - left @ right.reshape(1, 8, 64)).max() > 0.1)
 
 
 def refuses_wrap() -> bool:
@@ -305,6 +314,7 @@ STILL_SO: dict[Quirk, Callable[[], bool]] = {
     quirks_litert.HALVES_OF_AVERAGES: rounds_halves_of_averages_away,
     quirks_litert.REQUANTIZED: changes_scales_in_fixed_point,
     openvino_.WINDOW_BEYOND: counts_a_window_more,
+    quirks_coreai.RESHAPED_MATRIX: multiplies_other_numbers,
     quirks_ncnn.POWER_OF_ZERO: raises_zero,
     quirks_ncnn.BY_SIZE: lambda: bool(np.abs(ncnn_places("0=2 3=12 4=4") - ncnn_places("0=2 1=0.5 2=1.0")).max() > 0.1),
 }
@@ -333,7 +343,7 @@ def test_every_record_is_tried_or_says_why_not() -> None:
     known = set(itertools.chain.from_iterable(TABLES.values()))
     assert known == set(STILL_SO) | set(NOT_RUN)
     assert not set(STILL_SO) & set(NOT_RUN)
-    assert set(TABLES) == {"openvino", "onnxruntime", "litert", "ncnn", "coreml"}
+    assert set(TABLES) == {"openvino", "onnxruntime", "litert", "ncnn", "coreml", "coreai"}
 
 
 def test_ncnn_multiplies_where_others_divide() -> None:

@@ -42,9 +42,6 @@ NOT_EXPORTED = {
     ("weight_normed", "legacy"),
 }
 """What PyTorch's older exporter has no rule for."""
-WRONG = {("non_local", "coreai")}
-"""What a runtime computes otherwise, so that the proof of an export fails: in Core AI 1.0.0b3 a product of matrices
-that are reshaped outputs of convolutions with 8 channels and 64 to 192 pixels. Once this fails, it is fixed."""
 REFUSED = {("top_scores", "ncnn"): "operator TopK"}
 """Network and target -> why it is refused."""
 
@@ -69,7 +66,7 @@ def check(name: str, exporter: str, target: str, folder: Path) -> None:
         assert outcome.word == "refused"
         assert REFUSED[name, target] in outcome.about
     else:
-        assert outcome.word == ("WRONG" if (name, target) in WRONG else "right"), str(outcome)
+        assert outcome.word == "right", str(outcome)
 
 
 @pytest.mark.parametrize("target", ["onnxruntime", "tflite"])
