@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from clearport.pipeline.criteria import Exam
     from clearport.protocols import Runner
 
-GROUP_BYTES = 96 << 20
+GROUP_BYTES = 64 << 20
 """Tensors that are read in one run of a file."""
 
 CHEAP_VALUES = 100_000_000
