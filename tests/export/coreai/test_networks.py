@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from clearport.base import Options, Size
 from clearport.export.coreai import beta
@@ -62,3 +63,24 @@ def test_a_network_is_what_it_was(name: str, scale: int, tmp_path: Path) -> None
         assert 10 * np.log10(span**2 / max(error, 1e-30)) >= least_db, precision
         if name == "ncnet" and precision == "int8":
             assert (np.abs(given - wanted[precision]) < quantized.table[graph.output.name].scale[0] / 2).mean() >= 0.99
+
+
+OTHERS = [name for name in NETWORKS.names() if name not in dict(BUNDLED) and not NETWORKS.get(name).inputs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_network_without_bundled_weights_is_what_it_was(name: str, tmp_path: Path) -> None:
+    spec = NETWORKS.get(name)
+    torch.manual_seed(0)
+    graph = export_graph(spec.build(spec.default_scale), spec, spec.default_scale, SIZE)
+    image = pixels.to_tensor(load_rgb(samples.golden())[: SIZE.height, : SIZE.width], graph.input)
+    wanted, span = onnxruntime(graph.model, image), graph.output.span[1] - graph.output.span[0]
+    for precision in ("fp32", "fp16"):
+        artifact = TARGETS.get("coreai").lower(target_graph(graph, None, precision), Options(SIZE), tmp_path)[0]
+        found = apart.run(artifact.path, {artifact.inputs[0].name: image})[artifact.outputs[0].name]
+        error = np.abs(found.astype(np.float64) - wanted) / span
+        if precision == "fp32":
+            assert error.max() <= 1e-4, "what is promised of any fp32 file"
+        else:
+            assert -10 * np.log10(max(np.square(error).mean(), 1e-30)) >= 60, "what is promised of any fp16 file"
