@@ -94,9 +94,8 @@ def _attention(node: ir.Node) -> None:
         shared = constant(node, np.repeat(np.arange(heads[1]), heads[0] // heads[1]))
         parts[1:] = [before(node, "Gather", [part, shared], axis=1) for part in parts[1:]]
     scores = _scores(node, parts[0], parts[1], size)
-    scores = _masked(node, scores, inputs[3] if len(inputs) > 3 else None, (sides[0][-2], sides[1][-2]))
+    weights = _weights(node, scores, inputs[3] if len(inputs) > 3 else None, (sides[0][-2], sides[1][-2]))
     node.resize_outputs(1)
-    weights = before(node, "Softmax", [scores], axis=-1)
     if not flat:
         _become(node, "MatMul", [weights, parts[2]])
         return
@@ -121,19 +120,49 @@ def _scores(node: ir.Node, query: ir.Value, key: ir.Value, size: int) -> ir.Valu
     return before(node, "Mul", [before(node, "Tanh", [before(node, "Div", [scores, most])]), most])
 
 
-def _masked(node: ir.Node, scores: ir.Value, mask: ir.Value | None, sides: tuple[int | None, int | None]) -> ir.Value:
-    """Truth values leave out what is false, numbers are added; ``is_causal`` leaves out the keys behind a query."""
-    left_out = constant(node, np.array(np.finfo(np.float32).min))
-    if mask is not None and mask.dtype == ir.DataType.BOOL:
-        scores = before(node, "Where", [mask, scores, left_out])
-    elif mask is not None:
+def _weights(node: ir.Node, scores: ir.Value, mask: ir.Value | None, sides: tuple[int | None, int | None]) -> ir.Value:
+    """Softmax of the scores, 0 where a mask leaves a key out; a query without any key has no weights, and gives 0.
+
+    Truth values leave out what is false, numbers are added; ``is_causal`` leaves out the keys behind a query.
+    """
+    allowed, mask = _split_mask(node, mask)
+    if graphs.attr_int(node, "is_causal", 0):
+        allowed = _causal(node, allowed, sides)
+    if mask is not None:
         scores = before(node, "Add", [scores, mask])
-    if not graphs.attr_int(node, "is_causal", 0):
-        return scores
+    if allowed is None:
+        return before(node, "Softmax", [scores], axis=-1)
+    left_out = constant(node, np.array(np.finfo(np.float32).min))
+    weights = before(node, "Softmax", [before(node, "Where", [allowed, scores, left_out])], axis=-1)
+    known = graphs.constant(allowed)
+    if known is not None and known.any(axis=-1).all():
+        return weights
+    return before(node, "Where", [allowed, weights, constant(node, np.array(0, np.float32))])
+
+
+def _split_mask(node: ir.Node, mask: ir.Value | None) -> tuple[ir.Value | None, ir.Value | None]:
+    """Which keys take part, and what is added to the scores; None for all keys, and for nothing."""
+    if mask is None or mask.dtype == ir.DataType.BOOL:
+        return mask, None
+    held = graphs.constant(mask)
+    if held is None or not np.isneginf(held).any():
+        return None, mask
+    allowed = ~np.isneginf(held)
+    added = np.where(allowed, held, 0).astype(held.dtype)
+    return constant(node, allowed), constant(node, added) if added.any() else None
+
+
+def _causal(node: ir.Node, allowed: ir.Value | None, sides: tuple[int | None, int | None]) -> ir.Value:
     length, others = sides
     if length is None or others is None:
         raise BadInput(f"Attention {layer_of(node)!r}: its causal mask needs a fixed size: give --size HEIGHTxWIDTH")
-    return before(node, "Where", [constant(node, np.tri(length, others, dtype=bool)), scores, left_out])
+    earlier = np.tri(length, others, dtype=bool)
+    if allowed is None:
+        return constant(node, earlier)
+    held = graphs.constant(allowed)
+    if held is None:
+        return before(node, "And", [allowed, constant(node, earlier)])
+    return constant(node, held & earlier)
 
 
 _RULES: dict[str, Callable[[ir.Node], None]] = {

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 I64 = np.int64
 KERNEL = np.random.default_rng(1).normal(size=(4, 3, 3, 3)).astype(np.float32)
 
+KEYS = np.random.default_rng(4).random((8, 8)) > 0.4
+KEYS[:, 0] = True
+NO_KEY = KEYS & (np.arange(8) != 2)[:, None]
+SHARED = np.random.default_rng(5).normal(size=(1, 1, 5, 12)).astype(np.float32)
+
 CASES: dict[str, tuple[int, list[Any], dict[str, Any]]] = {
     "upsample nearest": (9, [node("Upsample", "x s", "y", mode="nearest")], {"s": np.float32([1, 1, 2, 3])}),
     "upsample linear": (9, [node("Upsample", "x s", "y", mode="linear")], {"s": np.float32([1, 1, 2, 2])}),
@@ -112,6 +117,28 @@ CASES: dict[str, tuple[int, list[Any], dict[str, Any]]] = {
         {"g": np.linspace(0.5, 2, 12, dtype=np.float32)},
     ),
     "attention": (23, [node("Attention", "x x x", "y")], {}),
+    "attention of some keys": (23, [node("Attention", "x x x m", "y")], {"m": KEYS}),
+    "attention of no key": (23, [node("Attention", "x x x m", "y", is_causal=1)], {"m": NO_KEY}),
+    "attention of no key, by numbers": (
+        24,
+        [node("Attention", "x x x m", "y", softcap=2.0)],
+        {"m": np.where(NO_KEY, np.arange(8.0), -np.inf).astype(np.float32)},
+    ),
+    "attention of no key, computed": (
+        23,
+        [node("ReduceMean", "x", "n", keepdims=0), node("Greater", "m n", "c"), node("Attention", "x x x c", "y")],
+        {"m": np.where(NO_KEY, 9, -9).astype(np.float32)},
+    ),
+    "attention of heads that share keys": (23, [node("Attention", "x k k", "y", is_causal=1)], {"k": SHARED}),
+    "attention of three axes": (
+        23,
+        [
+            node("Reshape", "x lines", "a"),
+            node("Attention", "a a a", "b", q_num_heads=3, kv_num_heads=3),
+            node("Reshape", "b whole", "y"),
+        ],
+        {"lines": np.array([3, 8, 12], I64), "whole": np.array(SHAPE, I64)},
+    ),
     "gelu": (20, [node("Gelu", "x", "y", approximate="tanh")], {}),
     "reshape 21": (
         21,
