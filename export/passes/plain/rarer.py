@@ -142,7 +142,7 @@ def _remainder(node: ir.Node) -> ir.Value | None:
     """As C's fmod: x - y * trunc(x / y)."""
     x, y = graphs.need(node, 0), graphs.need(node, 1)
     shape = fixed(node.outputs[0])
-    if not graphs.attr_int(node, "fmod", 0) or shape is None:
+    if not graphs.attr_int(node, "fmod", 0) or shape is None or x.dtype != ir.DataType.FLOAT:
         return None
     quotient = insert(node, "Div", [x, y], shape)
     whole = called(node, "Mul", called(node, "Sign", quotient), called(node, "Floor", called(node, "Abs", quotient)))

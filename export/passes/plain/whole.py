@@ -1,8 +1,9 @@
-"""Write quotients of whole numbers as quotients of real ones, as some runtimes know no others.
+"""Write quotients and running sums of whole numbers as those of real ones, as some runtimes know no others.
 
-Given: Div and Mod of data that are integers, such as places of the largest. Result: the real quotient, cut to its whole
-part (Div) or rounded down (Mod); it is exact up to 2^23, beyond which float32 counts no halves. The dividend is moved
-by a half, away from multiples of the divisor: ncnn multiplies by an inverse, and 7 times that of 7 is below 1.
+Given: Div, Mod and CumSum of data that are integers, such as places of the largest. Result: the real quotient, cut to
+its whole part (Div, Mod with ``fmod``) or rounded down (Mod); it is exact up to 2^23, beyond which float32 counts no
+halves. The dividend is moved by a half, away from multiples of the divisor: ncnn multiplies by an inverse, and 7 times
+that of 7 is below 1. Sums are exact up to 2^24.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def run(graph: Graph) -> Graph:
     """Given and result: see the module."""
-    return each_float(graph, {"Div": _quotient, "Mod": _remainder})
+    return each_float(graph, {"CumSum": _cumulative, "Div": _quotient, "Mod": _remainder})
 
 
 def _quotient(node: ir.Node) -> ir.Value | None:
@@ -36,14 +37,27 @@ def _quotient(node: ir.Node) -> ir.Value | None:
 
 
 def _remainder(node: ir.Node) -> ir.Value | None:
-    """x - y * floor(x / y), whose sign is that of y; with ``fmod`` that of x."""
-    operands, shape = _real_operands(node), sizes(node.outputs[0])
-    if operands is None or graphs.attr_int(node, "fmod", 0):
+    """x - y * floor(x / y), whose sign is that of y; with ``fmod`` x - y * trunc(x / y), whose sign is that of x."""
+    operands, shape, dtype = _real_operands(node), sizes(node.outputs[0]), node.outputs[0].dtype
+    if operands is None:
         return None
     x, y = operands
-    down = insert(node, "Floor", [insert(node, "Div", [_moved(node, x, y, shape), y], shape)], shape)
-    left = insert(node, "Sub", [x, insert(node, "Mul", [down, y], shape)], shape)
-    return _as(node, left, node.outputs[0].dtype)
+    if graphs.attr_int(node, "fmod", 0):
+        cut = _as(node, insert(node, "Div", [_moved(node, x, x, shape), y], shape), dtype)
+        whole = _as(node, cut, ir.DataType.FLOAT)
+    else:
+        whole = insert(node, "Floor", [insert(node, "Div", [_moved(node, x, y, shape), y], shape)], shape)
+    left = insert(node, "Sub", [x, insert(node, "Mul", [whole, y], shape)], shape)
+    return _as(node, left, dtype)
+
+
+def _cumulative(node: ir.Node) -> ir.Value | None:
+    x, shape = graphs.need(node, 0), sizes(node.outputs[0])
+    if x.dtype is None or not x.dtype.is_integer():
+        return None
+    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
+    total = insert(node, "CumSum", [_as(node, x, ir.DataType.FLOAT), *node.inputs[1:]], shape, attributes)
+    return _as(node, total, x.dtype)
 
 
 def _moved(node: ir.Node, x: ir.Value, like: ir.Value, shape: Sequence[int | str] | None) -> ir.Value:

@@ -125,6 +125,15 @@ RARER: dict[str, Case] = {
         ("ArgMax", "x", "i", {"axis": 1}), ("Mod", "i k", "q", {}), one("Cast", "q", to=1),
         constants={"k": np.array(3)},
     ),
+    "remainder of either sign": after_conv(
+        ("Mul", "x k", "w", {}), ("Cast", "w", "i", {"to": 7}), ("Mod", "i n", "q", {"fmod": 1}),
+        one("Cast", "q", to=1),
+        constants={"k": f32(30), "n": np.array(7)},
+    ),
+    "running sum of places": after_conv(
+        ("ArgMax", "x", "i", {"axis": 1, "keepdims": 1}), ("CumSum", "i a", "q", {}), one("Cast", "q", to=1),
+        constants={"a": np.array(3)},
+    ),
     "ConvTranspose SAME": after_conv(
         one("ConvTranspose", "x w", strides=[2, 2], auto_pad="SAME_UPPER"), constants={"w": weight(8, 3, 5, 3)}
     ),
