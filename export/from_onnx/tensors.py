@@ -118,7 +118,7 @@ def _check_data(tensor: onnx.TensorProto, path: Path) -> None:
 
 def _read_beside(tensor: onnx.TensorProto, path: Path) -> None:
     told = {entry.key: entry.value for entry in tensor.external_data}
-    data = _place(tensor, told.get("location", ""), path)
+    data = place_of(tensor, path)
     wanted = _bytes_of(tensor, path)
     offset, length = (_count(tensor, told.get(key, ""), key, path) for key in ("offset", "length"))
     if length not in {None, wanted}:
@@ -138,9 +138,18 @@ def _read_beside(tensor: onnx.TensorProto, path: Path) -> None:
     tensor.raw_data = found
 
 
-def _place(tensor: onnx.TensorProto, location: str, path: Path) -> Path:
-    """The file that holds a tensor's data: in the folder of the model, also once links are followed."""
-    folder = path.parent.resolve()
+def location_of(tensor: onnx.TensorProto) -> str:
+    """Where a tensor says that its external data lie, relative to the folder of the model; empty: it does not say."""
+    return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+
+
+def place_of(tensor: onnx.TensorProto, path: Path) -> Path:
+    """The file that holds a tensor's external data: below the folder of the model, also once links are followed.
+
+    Raises:
+        BadInput: it leads elsewhere, or there is none.
+    """
+    folder, location = path.parent.resolve(), location_of(tensor)
     if not location or "\0" in location or "\\" in location:
         raise _wrong(tensor, path, f"its data lie in {location!r}, which is no file name")
     if PurePosixPath(location).is_absolute() or PureWindowsPath(location).drive or ".." in Path(location).parts:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.base import Size
+from clearport.disk.litter import is_litter
 from clearport.errors import BadInput
 from clearport.graph import shapes
 
@@ -23,8 +24,9 @@ _MOST = 1 << 30
 
 
 def examples(folder: Path) -> list[Path]:
-    """The ``.npz`` files of a folder, by name; none where it holds photos."""
-    return sorted(path for path in folder.glob("*.npz") if path.is_file()) if folder.is_dir() else []
+    """The ``.npz`` files of a folder, by name, without hidden ones; none where it holds photos."""
+    found = folder.glob("*.npz") if folder.is_dir() else ()
+    return sorted(path for path in found if path.is_file() and not is_litter(path.name))
 
 
 def samples_of(paths: Sequence[Path], inputs: Sequence[TensorSpec], size: Size | None) -> list[Sample]:

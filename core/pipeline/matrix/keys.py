@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import re
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearport import __version__
-from clearport.disk.files import file_sha256, files_below
+from clearport.disk.files import file_sha256
+from clearport.disk.litter import walk
 from clearport.errors import BadInput
 from clearport.registry import TARGETS
 from clearport.runtime.worker.launch import package_folders
@@ -103,25 +105,33 @@ def contents(path: Path) -> list[tuple[str, str]]:
 
 
 def named_files(path: Path) -> list[tuple[str, Path]]:
-    """(relative name, file) of a file and of the external data of an ONNX file, or of every file below a folder."""
+    """(relative name, file) of a file and of the external data of an ONNX file, or of every file below a folder.
+
+    Linked folders are followed, since those who read the pictures of a folder follow them.
+    """
     if path.is_dir():
-        return [(file.relative_to(path).as_posix(), file) for file in files_below(path)]
+        return [(file.relative_to(path).as_posix(), file) for _, _, files in walk(path) for file in files]
     return [(path.name, path), *((name, path.parent / name) for name in _beside(path))]
 
 
 def _beside(path: Path) -> list[str]:
-    """The names of an ONNX file's external data, which lies beside it; of others none."""
+    """The names of an ONNX file's external data, relative to its folder; of others none."""
     if path.suffix.lower() != ".onnx":
         return []
     import onnx
     from google.protobuf.message import DecodeError
 
-    from clearport.export.from_onnx.tensors import tensors
+    from clearport.export.from_onnx.tensors import location_of, place_of, tensors
 
     model = onnx.ModelProto()
+    found: set[str] = set()
     try:
         model.ParseFromString(path.read_bytes())
     except (DecodeError, RuntimeError):
         return []  # the export says so
-    told = {entry.value for t in tensors(model) for entry in t.external_data if entry.key == "location"}
-    return sorted(name for name in told if name == Path(name).name and (path.parent / name).is_file())
+    for tensor in tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            with suppress(BadInput):  # likewise
+                place_of(tensor, path)
+                found.add(location_of(tensor))
+    return sorted(found)
