@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import signal
@@ -16,7 +15,6 @@ import pytest
 
 from clearport.bundle.folder import Bundle
 from clearport.bundle.matrix_record import read_record
-from clearport.pipeline.matrix import cache
 from device_tests.conftest import command
 from device_tests.matrix.scene import checksums, laid_out
 
@@ -89,18 +87,6 @@ def test_a_second_run_does_nothing(built: Path) -> None:
     assert done.err == ""
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert done.json == json.loads((built / "matrix.json").read_text())
-
-
-def test_entries_that_nothing_uses_go_after_a_while(tmp_path: Path) -> None:
-    long_ago = time.time() - (cache.KEPT_DAYS + 1) * 86400
-    for name, entry in (("a" * 64, True), ("b" * 64, True), ("c" * 64, False), ("mine", True)):
-        (tmp_path / name).mkdir()
-        if entry:
-            (tmp_path / name / cache.ROW).write_text("{}")
-        os.utime(tmp_path / name, (long_ago, long_ago))
-    cache.tidy(tmp_path, {"b" * 64})
-    assert {path.name for path in tmp_path.iterdir()} == {"b" * 64, "c" * 64, "mine"}
-    assert (tmp_path / ("b" * 64)).stat().st_mtime > long_ago + 86400
 
 
 @pytest.mark.slow

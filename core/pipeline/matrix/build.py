@@ -16,7 +16,7 @@ from clearport.bundle.folder import Bundle
 from clearport.bundle.matrix_record import MatrixCell, MatrixRow, Status, refused, row_of, to_json
 from clearport.disk.files import atomic_path, write_text
 from clearport.errors import BadInput
-from clearport.pipeline.matrix.cache import BUNDLE, ROW
+from clearport.pipeline.matrix.cache import BUNDLE, ROW, building, kept
 from clearport.pipeline.matrix.plan import Job, all_cells
 from clearport.registry import TARGETS
 from clearport.runtime.worker import wire
@@ -60,13 +60,18 @@ def plain_job(job: Job) -> dict[str, Any]:
 def build(job: Job, places: Mapping[str, Path], key: str, entry: Path, progress: Progress) -> MatrixRow:
     """Export a job into its entry of the cache; a failure, which another run may not have, leaves no entry.
 
-    ``places`` says where the files lie that the job names; messages have the names.
+    ``places`` says where the files lie that the job names; messages have the names. Where another matrix builds the
+    same, the row is the one of that.
     """
     try:
-        with atomic_path(entry) as place:
-            place.mkdir()
-            row = _exported(job, places, key, place / BUNDLE, progress)
-            write_text(place / ROW, to_json(row))
+        progress("waiting for another matrix", 0, 0)
+        with building(entry.parent, key):
+            if (row := kept(entry.parent, key)) is not None:
+                return row
+            with atomic_path(entry) as place:
+                place.mkdir()
+                row = _exported(job, places, key, place / BUNDLE, progress)
+                write_text(place / ROW, to_json(row))
     except problems.UNEXPECTED as error:
         said = _named(problems.told(error, f"exporting {job.name}"), job, places)
         return without_bundle(job, key, "failed", said)

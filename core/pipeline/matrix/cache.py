@@ -9,13 +9,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clearport.bundle.folder import Bundle, verify_folder
 from clearport.bundle.matrix_record import MatrixRow
-from clearport.disk import leftovers
+from clearport.disk import leftovers, ours
 from clearport.disk.files import atomic_path
 from clearport.disk.json_files import read_model
 from clearport.errors import BadInput
@@ -26,28 +26,19 @@ KEPT_DAYS = 30
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
-def swept(cache: Path) -> Path:
-    """The cache's folder, without what killed runs left in it.
-
-    Raises:
-        BadInput: it cannot be made.
-    """
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{cache}: the cache cannot be made: {error.strerror or error}") from error
-    leftovers.sweep(cache)
-    return cache
-
-
 def entry(cache: Path, key: str) -> Path:
     """Where the export of a key lies, or will; what cannot be used there is replaced."""
     return cache / key
 
 
 def found(cache: Path, key: str) -> MatrixRow | None:
-    """The row of a finished export whose every file is as it was written; None: it is to be built."""
+    """The row of a finished export whose every file is as it was written; None: it is to be built.
+
+    That it was used is noted first, so that no other matrix removes it meanwhile (``tidy``).
+    """
     place = entry(cache, key)
+    with suppress(OSError):
+        os.utime(place)
     try:
         row = read_model(place / ROW, MatrixRow, "a row of a matrix")
         whole = row.key == key and (row.bundle is None or not verify_folder(place / BUNDLE))
@@ -56,17 +47,45 @@ def found(cache: Path, key: str) -> MatrixRow | None:
     return row if whole else None
 
 
-def tidy(cache: Path, used: Collection[str]) -> None:
-    """Note which entries were used, and remove those that have not been for long; what cannot be removed stays."""
-    now = time.time()
+def kept(cache: Path, key: str) -> MatrixRow | None:
+    """The row of a finished export that is not to be built again.
+
+    One with a failed file is: that may have been a runtime that crashed or hung, and another run may not have it.
+    """
+    row = found(cache, key)
+    return None if row is None or any(cell.status == "failed" for cell in row.cells) else row
+
+
+@contextmanager
+def building(cache: Path, key: str) -> Iterator[None]:
+    """Wait until no other matrix builds the entry of a key, and keep them waiting within the block."""
+    lock = leftovers.lock_for(cache / f"{key}.build")
+    try:
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in leftovers.NO_LOCKS:
+            raise
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            leftovers.release(lock)
+
+
+def tidy(cache: Path) -> None:
+    """Remove the entries that no matrix has used for long; what cannot be removed stays, and so does all else."""
+    oldest = time.time() - KEPT_DAYS * 86400
     for place in cache.iterdir():
-        if not _KEY.fullmatch(place.name):
-            continue
         with suppress(OSError):
-            if place.name in used:
-                os.utime(place)
-            elif place.stat().st_mtime < now - KEPT_DAYS * 86400 and (place / ROW).is_file():
+            if _KEY.fullmatch(place.name) and place.stat().st_mtime < oldest and _is_entry(place):
                 leftovers.remove(place)
+
+
+def _is_entry(place: Path) -> bool:
+    """Whether a matrix wrote a folder: a row that has its name, the bundle, and nothing else."""
+    row = ours.read_json(place / ROW)
+    there = {inner.name for inner in place.iterdir()}
+    return isinstance(row, dict) and row.get("key") == place.name and there <= {ROW, BUNDLE} and not place.is_symlink()
 
 
 def lay_out(cache: Path, row: MatrixRow, place: Path) -> bool:

@@ -70,10 +70,10 @@ def build_matrix(request: MatrixRequest, watch: Watch) -> Matrix:
     jobs = read_matrix(request.file)
     engine = _engine(request)
     with ExitStack() as held:
-        _claim(held, request, jobs)
-        cache = caches.swept(request.cache or request.out / CACHE)
+        cache = request.cache or request.out / CACHE
+        _claim(held, request, cache, jobs)
         keys = {job.name: key_of(job) for job in jobs}
-        rows = {key: row for key in dict.fromkeys(keys.values()) if (row := caches.found(cache, key)) is not None}
+        rows = {key: row for key in dict.fromkeys(keys.values()) if (row := caches.kept(cache, key)) is not None}
         todo = {keys[job.name]: job for job in reversed(jobs) if keys[job.name] not in rows}
         for job in jobs:
             if keys[job.name] in rows:
@@ -88,7 +88,7 @@ def build_matrix(request: MatrixRequest, watch: Watch) -> Matrix:
             rows=tuple(_named(rows[keys[job.name]], job) for job in jobs),
         )
         _write(request.out, record)
-        caches.tidy(cache, set(keys.values()))
+        caches.tidy(cache)
     return Matrix(request.out, record, tuple(job.name for job in jobs if keys[job.name] in todo))
 
 
@@ -125,16 +125,17 @@ def _width() -> int:
     return min(workers(1), max(1, int(psutil.virtual_memory().total / MEMORY)))
 
 
-def _claim(held: ExitStack, request: MatrixRequest, jobs: Sequence[Job]) -> None:
-    """The outputs, in the order of their folders: a bundle lies in that of the matrix."""
-    held.enter_context(claimed(OutFolder(request.out, "--out")))
+def _claim(held: ExitStack, request: MatrixRequest, cache: Path, jobs: Sequence[Job]) -> None:
+    """The outputs, in the order of their folders: a bundle lies in that of the matrix, and the cache may."""
+    reads = [request.file, *(place for job in jobs for place in job.places.values())]
+    held.enter_context(claimed(OutFolder(request.out, "--out"), reads=reads))
+    held.enter_context(claimed(OutFolder(cache, "--cache", shared=True), reads=reads))
     files = [
         OutFile(request.out / RECORD, "--out", "a record of 'clearport matrix'", ours.is_matrix),
         OutFile(request.out / MARKDOWN, "--out", "a page of 'clearport matrix'", ours.is_matrix_page),
         OutFile(request.out / PAGE, "--out", "a page of 'clearport matrix'", ours.is_matrix_page),
     ]
     bundles = [OutBundle(request.out / job.name, force=True) for job in jobs]
-    reads = [request.file, *(place for job in jobs for place in job.places.values())]
     held.enter_context(claimed(*files, *bundles, reads=reads))
 
 
