@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +14,7 @@ from clearport.disk.outputs import claimed
 from clearport.errors import BadInput
 from clearport.graph import shapes
 from clearport.pictures.images import MAX_PIXELS, as_gray
-from clearport.pipeline.files.inputs import Taken, taken
+from clearport.pipeline.files.inputs import Taken, assigned, taken
 from clearport.pipeline.files.outputs import Given, claims, places, save, save_light
 from clearport.pipeline.isolated.workers import TIMEOUT_S, open_worker
 from clearport.protocols import no_progress
@@ -26,6 +25,7 @@ from clearport.runtime.usable import runners_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from clearport.base import Array, Artifact
     from clearport.bundle.manifest import ModelRecord
@@ -89,11 +89,11 @@ def restore_picture(request: RunRequest, progress: Progress = no_progress) -> Re
     record = bundle.find(request.target, request.precision, request.variant)
     artifact = bundle.artifact(record)
     where = places(artifact, request.output)
-    reads = (request.folder, *(Path(str(each).rpartition("=")[2]) for each in request.inputs))
-    with claimed(*claims(where.values()), reads=reads):
+    files = assigned(artifact, request.inputs)
+    with claimed(*claims(where.values()), reads=(request.folder, *files.values())):
         if changed := [mismatch for mismatch in bundle.verify_files() if record.holds(mismatch.path)]:
             raise BadInput(f"{request.folder}: {changed[0]}; for the full list: clearport verify {request.folder}")
-        given = taken(artifact, request.inputs)
+        given = taken(artifact, files)
         through = _in_tiles if _cuttable(artifact) else _at_once
         restored = through(bundle, artifact, given, where, request, progress)
     return replace(restored, seconds=time.monotonic() - began)

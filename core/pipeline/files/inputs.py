@@ -12,7 +12,7 @@ from clearport.errors import BadInput
 from clearport.pictures.images import load_picture, load_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from clearport.base import Array, Artifact, TensorSpec
     from clearport.graph.feeds import Sample
@@ -31,15 +31,14 @@ class Taken:
     read: str
 
 
-def taken(artifact: Artifact, given: Sequence[str | Path]) -> Taken:
-    """Read the files, in input order or as ``NAME=FILE``. States left out are zero.
+def taken(artifact: Artifact, files: Mapping[str, Path]) -> Taken:
+    """Read the files of ``assigned``. States left out are zero.
 
     Raises:
-        BadInput: an input is missing, duplicate or unknown, or a file cannot be read.
+        BadInput: an input is missing, or a file cannot be read.
     """
     sample: dict[str, Array] = {}
     grays, remarks = [], []
-    files = _assigned(artifact, given)
     for spec in artifact.inputs:
         if spec.name not in files and spec.kind == "state" and not spec.dynamic:
             sample[spec.name] = np.zeros(_network_shape(spec), np.float32)
@@ -59,7 +58,12 @@ def taken(artifact: Artifact, given: Sequence[str | Path]) -> Taken:
     return Taken(sample, bool(grays) and all(grays), told)
 
 
-def _assigned(artifact: Artifact, given: Sequence[str | Path]) -> dict[str, Path]:
+def assigned(artifact: Artifact, given: Sequence[str | Path]) -> dict[str, Path]:
+    """Input -> file, of files in input order or as ``NAME=FILE``; a name that no input has is part of the path.
+
+    Raises:
+        BadInput: there are more files than inputs, or two of one input.
+    """
     names = [spec.name for spec in artifact.inputs]
     found: dict[str, Path] = {}
     for each in given:

@@ -105,9 +105,13 @@ def test_a_bundle_that_is_read_stays(here: Path, name: str, place: str, capfd: p
 def test_run_never_overwrites_its_input(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (here / "hard.png").hardlink_to(here / "photos/a.png")
     (here / "soft.png").symlink_to("photos/a.png")
+    sums = shutil.copy(here / "photos/a.png", here / "1+1=2.png")
     before = tree(here)
     for name in ("photos/a.png", "hard.png", "soft.png", "photos/../photos/a.png"):
         assert "would overwrite what is read" in refused(capfd, *COMMANDS["run --output"](here, f"{here}/{name}"))
+    for given in (f"{sums}", f"image={sums}"):
+        said = refused(capfd, "run", f"{here}/bundle", given, "--output", f"{sums}")
+        assert "would overwrite what is read" in said
     assert tree(here) == before
 
 
