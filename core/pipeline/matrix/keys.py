@@ -89,32 +89,41 @@ def key_of(job: Job) -> str:
     Raises:
         BadInput: a file that it names cannot be read.
     """
-    files = {field: contents(path) for field, path in job.places.items()}
+    files = {field: contents(field, path) for field, path in job.places.items()}
     apart = {"name", "label", "folder", *files}  # where its bundle lies, and words that stand for content
     plain = {field: value for field, value in asdict(job).items() if field not in apart}
     text = json.dumps({"job": plain, "files": files, "environment": dict(environment())}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def contents(path: Path) -> list[tuple[str, str]]:
-    """(relative name, SHA-256) of a file and of the data beside it, or of every file below a folder."""
+def contents(field: str, path: Path) -> list[tuple[str, str]]:
+    """(relative name, SHA-256) of the files of ``named_files``."""
     try:
-        return [(name, file_sha256(file)) for name, file in named_files(path)]
+        return [(name, file_sha256(file)) for name, file in named_files(field, path)]
     except OSError as error:
         raise BadInput(f"{path}: it cannot be read: {error.strerror or error}") from error
 
 
-def named_files(path: Path) -> list[tuple[str, Path]]:
-    """(relative name, file) of a file and of the external data of an ONNX file, or of every file below a folder.
+def named_files(field: str, path: Path) -> list[tuple[str, Path]]:
+    """(relative name, file) of all that an export reads of what a field of its job names.
 
-    Linked folders are followed, since those who read the pictures of a folder follow them.
+    That is a file, with the external data of an ONNX file and the card of weights, or every file below a folder. Linked
+    folders are followed, since those who read the pictures of a folder follow them.
     """
     if path.is_dir():
         return [(file.relative_to(path).as_posix(), file) for _, _, files in walk(path) for file in files]
-    return [(path.name, path), *((name, path.parent / name) for name in _beside(path))]
+    beside = _card(path) if field == "weights" else _external_data(path)
+    return [(path.name, path), *((name, path.parent / name) for name in beside)]
 
 
-def _beside(path: Path) -> list[str]:
+def _card(weights: Path) -> list[str]:
+    from clearport.models.weights import card_path
+
+    card = card_path(weights)
+    return [card.name] if card.is_file() and card != weights else []
+
+
+def _external_data(path: Path) -> list[str]:
     """The names of an ONNX file's external data, relative to its folder; of others none."""
     if path.suffix.lower() != ".onnx":
         return []

@@ -105,7 +105,7 @@ def remote(plain: dict[str, Any], files: Files, key: str) -> tuple[str, bytes]:
 
 def _packed(job: Job) -> Files:
     """Field -> (name of the file, empty for a folder; name and content of everything in it)."""
-    found = {field: named_files(place) for field, place in job.places.items()}
+    found = {field: named_files(field, place) for field, place in job.places.items()}
     size = sum(path.stat().st_size for files in found.values() for _, path in files)
     if size > _MOST_SENT:
         raise BadInput(

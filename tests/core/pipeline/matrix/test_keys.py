@@ -27,10 +27,10 @@ def outside(path: Path, location: str) -> None:
 
 def test_external_data_in_a_folder_is_part_of_a_network(tmp_path: Path) -> None:
     outside(tmp_path / "net.onnx", "data/net.bin")
-    before = contents(tmp_path / "net.onnx")
+    before = contents("network", tmp_path / "net.onnx")
     assert [name for name, _ in before] == ["net.onnx", "data/net.bin"]
     (tmp_path / "data" / "net.bin").write_bytes(np.zeros(9, np.float32).tobytes())
-    assert contents(tmp_path / "net.onnx") != before
+    assert contents("network", tmp_path / "net.onnx") != before
 
 
 def test_data_that_an_export_refuses_are_not_read(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_data_that_an_export_refuses_are_not_read(tmp_path: Path) -> None:
     model = onnx.load(tmp_path / "net.onnx", load_external_data=False)
     model.graph.initializer[0].external_data[0].value = str(secret)
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
-    assert [name for name, _ in contents(tmp_path / "net.onnx")] == ["net.onnx"]
+    assert [name for name, _ in contents("network", tmp_path / "net.onnx")] == ["net.onnx"]
 
 
 def test_photos_in_linked_folders_are_part_of_a_calibration(tmp_path: Path) -> None:
@@ -49,10 +49,20 @@ def test_photos_in_linked_folders_are_part_of_a_calibration(tmp_path: Path) -> N
     elsewhere.mkdir()
     (photos / "more").symlink_to(elsewhere, target_is_directory=True)
     (elsewhere / "a.png").write_bytes(b"one")
-    before = contents(photos)
+    before = contents("calibration", photos)
     assert [name for name, _ in before] == ["more/a.png"]
     (elsewhere / "a.png").write_bytes(b"two")
-    assert contents(photos) != before
+    assert contents("calibration", photos) != before
+
+
+def test_the_card_of_weights_has_their_terms_and_is_part_of_them(tmp_path: Path) -> None:
+    weights, card = tmp_path / "mine.safetensors", tmp_path / "mine.json"
+    weights.write_bytes(b"weights")
+    alone = contents("weights", weights)
+    card.write_text('{"license": "MIT"}')
+    assert [name for name, _ in contents("weights", weights)] == ["mine.safetensors", "mine.json"]
+    assert contents("weights", weights)[:1] == alone
+    assert contents("network", weights) == alone
 
 
 def test_a_cluster_gets_what_the_key_covers(tmp_path: Path) -> None:
