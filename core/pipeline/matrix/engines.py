@@ -16,6 +16,7 @@ from clearport.bundle.matrix_record import MatrixRow
 from clearport.errors import RuntimeFailure
 from clearport.pipeline.matrix import cache as caches
 from clearport.pipeline.matrix.build import plain_job, without_bundle
+from clearport.pipeline.matrix.keys import environment
 from clearport.runtime.worker import wire
 from clearport.runtime.worker.launch import python_here, worker_environment
 from clearport.runtime.worker.process import WorkerProcess, end_all
@@ -46,6 +47,10 @@ class Watch(Protocol):
 class Engine(Protocol):
     """Runs jobs."""
 
+    def environment(self) -> Mapping[str, str]:
+        """What determines the files of a job besides itself, where jobs run: part of their keys."""
+        ...
+
     def run(self, jobs: Mapping[str, Job], cache: Path, watch: Watch) -> Iterator[tuple[str, MatrixRow]]:
         """Build the jobs (key -> job) into the cache, and yield each key with its row when that is there."""
         ...
@@ -56,6 +61,10 @@ class Local:
 
     def __init__(self, width: int) -> None:
         self._width = width
+
+    def environment(self) -> Mapping[str, str]:
+        """See ``Engine.environment``."""
+        return environment()
 
     def run(self, jobs: Mapping[str, Job], cache: Path, watch: Watch) -> Iterator[tuple[str, MatrixRow]]:
         """See ``Engine.run``. Ctrl-C ends every process."""

@@ -1,7 +1,8 @@
 """The content address of an export: a digest of all that determines its files.
 
-That is the request with the content of every file that it names, clearport's own code, weights and samples, and the
-versions of the packages that take part. Times, paths and file names (but those that name the network) are left out.
+That is the request with the content of every file that it names, clearport's own code, weights and samples, the
+versions of the packages that take part, and the processor, whose kernels decide the last bits and what was proven.
+Times, paths and file names (but those that name the network) are left out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearport import __version__
+from clearport.bundle.replays import processor
 from clearport.disk.files import file_sha256
 from clearport.disk.litter import walk
 from clearport.errors import BadInput
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
 
     from clearport.pipeline.matrix.plan import Job
 
+PROCESSOR = "processor"
 _NOT_OURS = {"__pycache__", "web", "cli", "node_modules", "reports", "training", "devices", "stores"}
-"""Folders whose content does not change what an export writes."""
+"""Folders whose content does not change what an export writes, but for the looks of its report."""
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _EXTRA = re.compile(r"extra == ['\"]([a-z]+)['\"]")
 _SHOWING = {"filelock", "jinja2", "psutil", "pydantic", "rich", "semver", "typer"}
@@ -72,19 +75,20 @@ def package_versions() -> Mapping[str, str]:
     return found
 
 
-def environment() -> Mapping[str, str]:
-    """What besides the job determines its files."""
+def environment() -> dict[str, str]:
+    """What besides the job determines its files, where this runs."""
     return {
         "clearport": __version__,
         "code": code_digest(),
         "python": ".".join(platform.python_version_tuple()[:2]),
         "machine": f"{platform.system()} {platform.machine()}",
+        PROCESSOR: processor(),
         **package_versions(),
     }
 
 
-def key_of(job: Job) -> str:
-    """The content address of a job, SHA-256 in hexadecimal.
+def key_of(job: Job, where: Mapping[str, str]) -> str:
+    """The content address of a job, SHA-256 in hexadecimal; ``where`` is the ``environment`` that it runs in.
 
     Raises:
         BadInput: a file that it names cannot be read.
@@ -92,7 +96,7 @@ def key_of(job: Job) -> str:
     files = {field: contents(field, path) for field, path in job.places.items()}
     apart = {"name", "label", "folder", *files}  # where its bundle lies, and words that stand for content
     plain = {field: value for field, value in asdict(job).items() if field not in apart}
-    text = json.dumps({"job": plain, "files": files, "environment": dict(environment())}, sort_keys=True)
+    text = json.dumps({"job": plain, "files": files, "environment": dict(where)}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

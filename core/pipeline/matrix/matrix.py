@@ -72,7 +72,8 @@ def build_matrix(request: MatrixRequest, watch: Watch) -> Matrix:
     with ExitStack() as held:
         cache = request.cache or request.out / CACHE
         _claim(held, request, cache, jobs)
-        keys = {job.name: key_of(job) for job in jobs}
+        where = engine.environment()
+        keys = {job.name: key_of(job, where) for job in jobs}
         rows = {key: row for key in dict.fromkeys(keys.values()) if (row := caches.kept(cache, key)) is not None}
         todo = {keys[job.name]: job for job in reversed(jobs) if keys[job.name] not in rows}
         for job in jobs:

@@ -18,7 +18,7 @@ from clearport.errors import BadInput, NotInstalled, RuntimeFailure
 from clearport.pipeline.matrix import cache as caches
 from clearport.pipeline.matrix.build import job_of, plain_job, without_bundle
 from clearport.pipeline.matrix.engines import in_process
-from clearport.pipeline.matrix.keys import environment, named_files
+from clearport.pipeline.matrix.keys import PROCESSOR, environment, named_files
 from clearport.protocols import no_progress
 from clearport.registry import missing
 
@@ -40,57 +40,81 @@ class Dask:
     """The workers of the scheduler at ``address``, such as ``tcp://host:8786``.
 
     Raises:
-        BadInput: the package is missing.
+        BadInput: the package is missing, there is no scheduler or no worker, or a worker has other packages than this
+            machine, or another processor than the other workers.
     """
 
     def __init__(self, address: str) -> None:
         if missing(("distributed",)):
             raise NotInstalled("distributed", "dask")
         self._address = address
+        self._environment = self._common()
+
+    def environment(self) -> Mapping[str, str]:
+        """That of the workers, which differs from this machine's in the processor at most."""
+        return self._environment
 
     def run(self, jobs: Mapping[str, Job], cache: Path, watch: Watch) -> Iterator[tuple[str, MatrixRow]]:
         """See ``Engine.run``.
 
         Raises:
-            BadInput: there is no scheduler or no worker, or a worker has other packages than this machine.
+            BadInput: a worker that came later has other packages or another processor.
         """
-        from distributed import Client, as_completed
+        from distributed import as_completed
 
-        try:
-            client = Client(self._address, timeout=_PATIENCE_S, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise BadInput(f"--cluster {self._address}: no scheduler of Dask answers there: {error}") from error
-        with client:
-            self._check(client)
+        with self._client() as client:
             futures = {}
             for key, job in jobs.items():
                 watch.started(job)
-                futures[client.submit(remote, plain_job(job), _packed(job), key, key=f"clearport-{key}")] = key
+                given = (plain_job(job), _packed(job), key, self._environment)
+                futures[client.submit(remote, *given, key=f"clearport-{key}")] = key
             for future in as_completed(futures, loop=client.loop):
                 key = futures[future]
                 yield key, _received(future, jobs[key], key, cache)
 
-    def _check(self, client: Any) -> None:
-        """Other packages would write other bytes under the same key."""
-        try:
-            there = client.run(environment)
-        except Exception as error:  # whatever a worker raises, clearport cannot run there
-            raise BadInput(f"--cluster {self._address}: clearport does not run on its workers: {error}") from error
+    def _common(self) -> dict[str, str]:
+        with self._client() as client:
+            try:
+                there = client.run(environment)
+            except Exception as error:  # whatever a worker raises, clearport cannot run there
+                raise BadInput(f"--cluster {self._address}: clearport does not run on its workers: {error}") from error
         if not there:
             raise BadInput(f"--cluster {self._address}: the scheduler has no worker")
-        here = dict(environment())
+        wanted = {**environment(), PROCESSOR: next(iter(there.values())).get(PROCESSOR, "")}
         for worker, found in there.items():
-            other = sorted(name for name in {*here, *found} if here.get(name) != found.get(name))
-            if other:
-                name = other[0]
-                raise BadInput(
-                    f"--cluster {self._address}: worker {worker} differs in {', '.join(other)} ({name}: "
-                    f"{found.get(name, 'missing')} there, {here.get(name, 'missing')} here); it would write other files"
-                )
+            if told := _difference(found, wanted):
+                raise BadInput(f"--cluster {self._address}: worker {worker} {told}")
+        return wanted
+
+    def _client(self) -> Any:
+        from distributed import Client
+
+        try:
+            return Client(self._address, timeout=_PATIENCE_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise BadInput(f"--cluster {self._address}: no scheduler of Dask answers there: {error}") from error
 
 
-def remote(plain: dict[str, Any], files: Files, key: str) -> tuple[str, bytes]:
-    """Runs on a worker: the row as JSON, and the entry of the cache as a tar archive (empty after a failure)."""
+def _difference(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    """In what an environment differs, whose files would lie under keys that are not theirs; empty: in nothing."""
+    other = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+    if not other:
+        return ""
+    name = other[0]
+    return (
+        f"differs in {', '.join(other)} ({name}: {found.get(name, 'missing')} there, {wanted.get(name, 'missing')} "
+        f"{'on another worker' if name == PROCESSOR else 'here'}); it would write other files"
+    )
+
+
+def remote(plain: dict[str, Any], files: Files, key: str, wanted: Mapping[str, str]) -> tuple[str, bytes]:
+    """Runs on a worker: the row as JSON, and the entry of the cache as a tar archive (empty after a failure).
+
+    Raises:
+        BadInput: the worker's environment is not the one that the key stands for.
+    """
+    if told := _difference(environment(), wanted):
+        raise BadInput(f"a worker of the cluster {told}")
     job = job_of(plain)
     with tempfile.TemporaryDirectory(prefix="clearport-matrix-") as name:
         places = {field: _unpacked(Path(name, field), *found) for field, found in files.items()}

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from clearport.pipeline.matrix.keys import contents
-from clearport.pipeline.matrix.on_dask import _packed, _unpacked
+from clearport.bundle.replays import processor
+from clearport.errors import BadInput
+from clearport.pipeline.matrix.build import plain_job
+from clearport.pipeline.matrix.keys import PROCESSOR, contents, environment, key_of
+from clearport.pipeline.matrix.on_dask import _packed, _unpacked, remote
 from tests.core.pipeline.matrix.test_plan import jobs_of
 
 
@@ -72,3 +76,12 @@ def test_a_cluster_gets_what_the_key_covers(tmp_path: Path) -> None:
     place = _unpacked(tmp_path / "worker", name, files)
     assert place.read_bytes() == (tmp_path / "net.onnx").read_bytes()
     assert (place.parent / "data" / "net.bin").read_bytes() == (tmp_path / "data" / "net.bin").read_bytes()
+
+
+def test_another_processor_has_other_keys_and_refuses_the_jobs_of_this_one(tmp_path: Path) -> None:
+    (job,) = jobs_of(tmp_path, "[models.ncnet]")
+    here, there = environment(), {**environment(), PROCESSOR: "another"}
+    assert here[PROCESSOR] == processor()
+    assert key_of(job, here) != key_of(job, there)
+    with pytest.raises(BadInput, match=r"a worker of the cluster differs in processor \(.* it would write other files"):
+        remote(plain_job(job), {}, key_of(job, there), there)
