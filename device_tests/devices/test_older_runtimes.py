@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from clearport.bundle.folder import Bundle
+from clearport.disk import leftovers
 from clearport.pipeline.verify import check_elsewhere
 from clearport.runtime.older import setup
 from clearport.runtime.older.table import READY, RUNTIMES, VARIABLE, OtherRuntime, home
@@ -50,14 +52,44 @@ def test_an_environment_that_is_not_ours_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    mine = tmp_path / "onnxruntime-1.17" / "mine.txt"
+    mine = tmp_path / "onnxruntime-1.17" / "pyvenv.cfg"  # an environment of the user's own
     mine.parent.mkdir()
     mine.write_text("mine")
     assert setup.main(["onnxruntime-1.17"]) == 2
-    assert "it is no Python environment, and is left alone" in capsys.readouterr().err
+    assert "clearport did not make what is there, and leaves it alone" in capsys.readouterr().err
     assert mine.read_text() == "mine"
     assert setup.main(["--python", str(tmp_path / "python9"), "openvino-2024"]) == 2
     assert "it cannot be started" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [mine.parent]
+
+
+def test_what_a_killed_run_left_is_made_anew_and_links_are_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "home"))
+    runtime, elsewhere = replace(RUNTIMES[0], packages=()), tmp_path / "elsewhere"
+    place = tmp_path / "home" / runtime.name
+    place.mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "mine.txt").write_text("mine")
+    (place / READY).write_text("an earlier version's packages")
+    (place / "linked").symlink_to(elsewhere, target_is_directory=True)
+    made: list[list[str]] = []
+    monkeypatch.setattr(setup, "_run", lambda line, *_: made.append(line))
+    setup.set_up(runtime, sys.executable)
+    assert (runtime.ready, [line[2] for line in made]) == (True, ["venv", "pip"])
+    assert (elsewhere / "mine.txt").read_text() == "mine"
+    assert not (place / "linked").exists()
+    assert [path.name for path in place.parent.iterdir()] == [runtime.name]
+
+
+def test_two_setups_do_not_write_into_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with leftovers.lock_for(tmp_path / "openvino-2024"):
+        assert setup.main(["openvino-2024"]) == 2
+    assert "another clearport process is writing there" in capsys.readouterr().err
 
 
 def test_what_is_complete_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,27 +14,53 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from clearport.disk.files import explain
+from clearport.disk.outputs import OutFolder, claimed
 from clearport.errors import BadInput
-from clearport.runtime.older.table import READY, RUNTIMES, OtherRuntime, home
+from clearport.runtime.older.table import READY, RUNTIMES, VARIABLE, OtherRuntime, home
 
 
 def set_up(runtime: OtherRuntime, python: str) -> None:
-    """Make the environment of a runtime, unless it is complete; one that was not finished is made anew.
+    """Make the environment of a runtime, unless it is complete; ours that was not finished is made anew.
 
     Raises:
-        BadInput: there is no such Python, or no package for it.
+        BadInput: there is no such Python, or no package for it; the place cannot be written, holds what is not ours, or
+            another process writes there.
     """
     if runtime.ready:
         return
     place = home() / runtime.name
-    if place.exists() and not (place / "pyvenv.cfg").is_file():
-        raise BadInput(f"{place}: it is no Python environment, and is left alone; move it away")
-    shutil.rmtree(place, ignore_errors=True)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _run([python, "-m", "venv", str(place)], runtime, python)
-    _run([str(runtime.python), "-m", "pip", "install", "--quiet", *runtime.packages], runtime, python)
-    (place / READY).write_text("\n".join(runtime.packages) + "\n", encoding="utf-8")
+    with claimed(OutFolder(place, VARIABLE)):
+        _make(runtime, place, python)
+
+
+def _make(runtime: OtherRuntime, place: Path, python: str) -> None:
+    if runtime.ready:  # another process made it meanwhile
+        return
+    _clear(place)
+    mark = place / READY
+    mark.touch()  # first, so that what a killed run leaves is known as ours
+    try:
+        _run([python, "-m", "venv", str(place)], runtime, python)
+        _run([str(runtime.python), "-m", "pip", "install", "--quiet", *runtime.packages], runtime, python)
+    except BaseException:
+        _clear(place)
+        raise
+    mark.write_text("\n".join(runtime.packages) + "\n", encoding="utf-8")
+
+
+def _clear(place: Path) -> None:
+    """Remove what is in an environment that this module made, the mark last."""
+    there = sorted(place.iterdir(), key=lambda path: path.name == READY)
+    if there and not (place / READY).is_file():
+        raise BadInput(f"{place}: clearport did not make what is there, and leaves it alone; move it away")
+    for path in there:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _run(line: Sequence[str], runtime: OtherRuntime, python: str) -> None:
@@ -70,9 +96,10 @@ def main(words: Sequence[str] | None = None) -> int:
         try:
             set_up(runtime, given.python)
             sys.stdout.write(f"{runtime.name}: {runtime.python}\n")
-        except BadInput as error:
+        except (BadInput, OSError) as error:
             failed = True
-            sys.stderr.write(f"error: {error}\n")
+            said = explain(error, home()) if isinstance(error, OSError) else error
+            sys.stderr.write(f"error: {said}\n")
     return 2 if failed else 0
 
 

@@ -11,7 +11,7 @@ from clearport.errors import BadInput
 
 VARIABLE = "CLEARPORT_RUNTIMES"
 READY = "clearport-ready"
-"""A file in an environment that is complete: it lists the packages."""
+"""A file in each environment of ours: it lists the packages, and is empty until they are installed."""
 
 
 @dataclass(frozen=True)
