@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import onnx
 
     from clearport.base import Array
+
+Kind = Literal["levels", "off", "ends"]
 
 SWITCH = "{}:on"
 """Inputs of ``write_switched``."""
@@ -107,8 +109,12 @@ class StepReference:
 
     def sources(self, name: str, shown: Collection[str]) -> set[str]:
         """The shown tensors that the step of ``name`` reads."""
+        return self.read_for(self._quantize[name].input[0], shown)
+
+    def read_for(self, value: str, shown: Collection[str]) -> set[str]:
+        """The shown tensors that a value of the model is computed from."""
         found: set[str] = set()
-        todo, seen = list(self._quantize[name].input[:1]), set()
+        todo, seen = [value], set()
         while todo:
             value = todo.pop()
             if value in seen:
@@ -211,14 +217,12 @@ class StepReference:
         del model.graph.output[:]
         model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
 
-    def write(
-        self, path: Path, wanted: Sequence[str], shown: Collection[str], *, exact: bool = False
-    ) -> tuple[str, ...]:
+    def write(self, path: Path, wanted: Sequence[str], shown: Collection[str], kind: Kind) -> tuple[str, ...]:
         """Write the steps of ``wanted`` tensors between ``shown`` ones as an ONNX model; the names of its inputs.
 
-        Its inputs are those of the network that the steps need and ``GIVEN`` levels of tensors. Its outputs are the
-        reference's levels of each wanted tensor (``LEVELS``) or, for ``exact``, how many of the given levels of it are
-        off (``OFF``, per channel).
+        Its inputs are those of the network that the steps need and ``GIVEN`` levels of tensors. Its outputs are by
+        ``kind``: the reference's ``levels`` of each wanted tensor (``LEVELS``); how many of the given levels of it are
+        ``off`` (``OFF``, per channel); or, of wanted outputs of the network, these themselves (``ends``).
         """
         import onnx
         from onnx import TensorProto, helper
@@ -226,8 +230,12 @@ class StepReference:
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
         graph = model.graph
+        ends = {value.name: value for value in self._model.graph.output}
         del graph.output[:]
-        read = set(wanted).union(*(self.sources(name, shown) for name in wanted))
+        if kind == "ends":
+            read = set[str]().union(*(self.read_for(name, shown) for name in wanted))
+        else:
+            read = set(wanted).union(*(self.sources(name, shown) for name in wanted))
         for node in graph.node:
             tensor = node.input[0].removesuffix(".q") if node.input else ""
             if node.op_type == DEQUANTIZE.name and node.input[0].endswith(".q") and tensor in read & set(shown):
@@ -236,7 +244,9 @@ class StepReference:
             graph.input.append(helper.make_tensor_value_info(GIVEN.format(tensor), TensorProto.UINT8, None))
         writer = Writer(graph)
         for name in wanted:
-            if exact:
+            if kind == "ends":
+                graph.output.append(ends[name])
+            elif kind == "off":
                 writer.compare(name, self._quantize[name])
             else:
                 graph.output.append(helper.make_tensor_value_info(LEVELS.format(name), TensorProto.UINT8, None))

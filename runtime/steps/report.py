@@ -37,7 +37,8 @@ class StepsReport:
         off: those of them that are no ties, in steps where more than ``MOST_OFF`` differ.
         levels: the largest difference of any value, in int8 levels.
         worst: the step with the most values that are off, or else that differ; empty if all are equal.
-        unseen: int8 tensors that the runtime does not show; each is proven as a part of the steps that read it.
+        unseen: int8 tensors that the runtime does not show; each is proven as a part of the steps that read it, or of
+            the output.
         output_equal: share (0..1) of the outputs' values that are the same when tensors are read as when they are not.
     """
 

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 from clearport.base import TensorSpec
 from clearport.export.onnxruntime.target import CONTRACT_KEY
 from clearport.graph.feeds import stored_colors
-from clearport.pipeline.criteria import measured, reference_of
+from clearport.pipeline.criteria import as_picture, measured, reference_of
 from clearport.pipeline.isolated.workers import REFERENCE_OPTIONS, TIMEOUT_S
 from clearport.runtime import pixels
 from clearport.runtime.parity import judge
@@ -29,16 +29,17 @@ from clearport.runtime.steps import taps
 from clearport.runtime.steps.reference import Difference, StepReference, difference
 from clearport.runtime.steps.report import StepsReport, is_doubtful, verdict
 from clearport.runtime.steps.step_models import GIVEN, LEVELS, OFF
-from clearport.runtime.tolerance import INT8_QUIET, INT8_VALUES_QUIET
+from clearport.runtime.tolerance import INT8_QUIET, INT8_VALUES_QUIET, tolerance_for
 from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from clearport.base import Array, Artifact
     from clearport.graph.feeds import Sample
     from clearport.pipeline.criteria import Exam
     from clearport.protocols import Runner
+    from clearport.runtime.steps.reference import Kind
 
 GROUP_BYTES = 64 << 20
 """Tensors that are read in one run of a file."""
@@ -107,33 +108,41 @@ class Steps:
         self, sample: Sample, wanted: Sequence[str], shown: set[str], levels: Mapping[str, Array]
     ) -> dict[str, Difference]:
         """The reference's steps to ``wanted`` tensors, on the levels of a runtime, against its levels of them."""
-        everything = {
-            **pixels.tensors(sample, self.contract[0]),
-            **{GIVEN.format(name): array for name, array in levels.items()},
-        }
+        everything = self._fed(sample, levels)
         with self._lock:  # one artifact at a time: their tensors together would not fit
-            own = self._run(tuple(wanted), frozenset(shown), everything)
+            own = self._run(tuple(wanted), frozenset(shown), everything, "levels")
             found = {name: difference(own[LEVELS.format(name)], levels[name]) for name in wanted}
             doubtful = tuple(name for name, each in found.items() if is_doubtful(each))
-            off = self._run(doubtful, frozenset(shown), everything, exact=True)
+            off = self._run(doubtful, frozenset(shown), everything, "off")
         counted = {name: np.atleast_1d(off[OFF.format(name)]) for name in doubtful}
         return found | {name: replace(found[name], off=count) for name, count in counted.items()}
 
+    def ends(
+        self, sample: Sample, wanted: Sequence[str], shown: set[str], levels: Mapping[str, Array]
+    ) -> Mapping[str, Array]:
+        """The reference's ``wanted`` outputs, computed from the levels of a runtime."""
+        with self._lock:
+            return self._run(tuple(wanted), frozenset(shown), self._fed(sample, levels), "ends")
+
+    def _fed(self, sample: Sample, levels: Mapping[str, Array]) -> dict[str, Array]:
+        given = {GIVEN.format(name): array for name, array in levels.items()}
+        return {**pixels.tensors(sample, self.contract[0]), **given}
+
     def _run(
-        self, wanted: tuple[str, ...], shown: frozenset[str], everything: Mapping[str, Array], *, exact: bool = False
+        self, wanted: tuple[str, ...], shown: frozenset[str], everything: Mapping[str, Array], kind: Kind
     ) -> Mapping[str, Array]:
         """The outputs of the model of some steps, which is still open if it was the last one."""
         if not wanted:
             return {}
-        if self._opened is None or self._opened.steps != (wanted, shown, exact):
+        if self._opened is None or self._opened.steps != (wanted, shown, kind):
             path = Path(self._folder.name, "steps.onnx")
-            needed = self.reference.write(path, wanted, shown, exact=exact)
+            needed = self.reference.write(path, wanted, shown, kind)
             if self._opened is None:
                 worker = Worker("onnxruntime", path, self._threads, TIMEOUT_S, REFERENCE_OPTIONS).__enter__()
             else:
                 worker = self._opened.worker
                 worker.reopen(REFERENCE_OPTIONS)
-            self._opened = _Opened(worker, (wanted, shown, exact), needed)
+            self._opened = _Opened(worker, (wanted, shown, kind), needed)
         return self._opened.worker.run({name: everything[name] for name in self._opened.inputs})
 
 
@@ -142,7 +151,7 @@ class _Opened:
     """A worker with the model of some steps, and the names of its inputs."""
 
     worker: Worker
-    steps: tuple[tuple[str, ...], frozenset[str], bool]
+    steps: tuple[tuple[str, ...], frozenset[str], Kind]
     inputs: tuple[str, ...]
 
 
@@ -163,20 +172,45 @@ class FileRun:
     shipped: Mapping[str, Array]
 
     def report(self, method: str) -> StepsReport:
-        """The verdict on all steps."""
+        """The verdict on all steps, and on outputs that are none."""
         asked = [name for name in self.steps.reference.grids if name not in self.steps.reference.inputs]
         found = self.differences(asked)
+        failures = tuple(dict.fromkeys((*found.changed, *self._ends(found.compared))))
         unseen = len(asked) - len(found.compared)
         return verdict(
-            method, self.exam.name, found.compared, unseen=unseen, output_equal=found.equal, failures=found.changed
+            method, self.exam.name, found.compared, unseen=unseen, output_equal=found.equal, failures=failures
         )
+
+    def _ends(self, compared: Collection[str]) -> Iterator[str]:
+        """What is wrong with outputs that are no compared step: float ones, and those on another grid.
+
+        They are computed by the reference from the last levels before them, with which they share no rounding to int8:
+        the limits are those of float files.
+        """
+        reference = self.steps.reference
+        pairs = zip(self.artifact.outputs, self.steps.contract[1], strict=True)
+        ends = [(spec, own) for spec, own in pairs if own.name not in compared]
+        if not ends:
+            return
+        shown, names = set(compared), [own.name for _, own in ends]
+        grids = {name: (grid.scale, grid.zero_point) for name, grid in reference.grids.items()}
+        self.show({name: grids[name] for end in names for name in reference.read_for(end, shown)})
+        given = self.read(grids)
+        yield from given.changed
+        expected = self.steps.ends(self.exam.sample, names, shown, given.levels)
+        for spec, own in ends:
+            wanted = reference_of(spec.name, expected[own.name], own, 1, "")
+            limits = tolerance_for("fp32", as_picture(spec) if spec.is_picture else spec)
+            measure = measured(reference_of(spec.name, given.outputs[spec.name], spec, 1, ""), wanted)
+            for failure in judge(replace(measure, tolerance=limits)).failures:
+                yield f"output {spec.name}, from the levels before it: {failure}"
 
     def differences(self, names: Sequence[str]) -> Levels:
         """The steps to those of the tensors ``names`` that the runtime shows, and the last levels that were read."""
         reference = self.steps.reference
         grids = {name: (grid.scale, grid.zero_point) for name, grid in reference.grids.items()}
         asked = {name: grid for name, grid in grids.items() if name not in reference.inputs}
-        found = Levels({}, 1.0, ())
+        found = Levels({}, {}, 1.0, ())
         self.show(asked)
         shown = {*self.worker.shown(), *(name for name in reference.outputs if name in asked)}
         groups = list(self.groups([name for name in names if name in shown], shown))
@@ -192,7 +226,8 @@ class FileRun:
             compared = [name for name in wanted if name in shown]
             new = self.steps.compared(self.exam.sample, compared, shown, given.levels)
             changed = tuple(dict.fromkeys((*found.changed, *given.changed)))
-            found = Levels(given.levels, min(found.equal, given.equal), changed, {**found.compared, **new})
+            equal = min(found.equal, given.equal)
+            found = Levels(given.levels, given.outputs, equal, changed, {**found.compared, **new})
         return found
 
     def _needed(self, wanted: Sequence[str], shown: set[str]) -> set[str]:
@@ -200,7 +235,9 @@ class FileRun:
         own = [name for name in wanted if name in shown]
         return set(own).union(*(self.steps.reference.sources(name, shown) for name in own))
 
-    def show(self, asked: taps.Taps) -> None:
+    def show(self, tensors: taps.Taps) -> None:
+        """Let the runtime show tensors besides the outputs: these are judged as the file gives them."""
+        asked = {name: grid for name, grid in tensors.items() if name not in self.steps.reference.outputs}
         if self.worker.options.get("taps") != asked:
             self.worker.reopen({**self.worker.options, "taps": asked})
 
@@ -224,11 +261,11 @@ class FileRun:
         results = self.worker.run(pixels.tensors(self.exam.sample, self.artifact.inputs))
         levels = {n.removeprefix(taps.PREFIX): array for n, array in results.items() if n.startswith(taps.PREFIX)}
         for spec, own in zip(self.artifact.outputs, self.steps.contract[1], strict=True):
-            if own.name in grids and own.name not in levels:
+            if own.name in grids:
                 levels |= _counted(_real(results[spec.name], spec, own), own.name, grids)
         same = {spec: float(np.mean(results[spec.name] == self.shipped[spec.name])) for spec in self.artifact.outputs}
         changed = [words for spec, share in same.items() if share < 1 for words in self._changed(results, spec)]
-        return Levels(levels, min(same.values()), tuple(changed))
+        return Levels(levels, results, min(same.values()), tuple(changed))
 
     def _changed(self, results: Mapping[str, Array], spec: TensorSpec) -> Iterator[str]:
         """Why the steps say nothing of the file as it is.
@@ -244,11 +281,12 @@ class FileRun:
 
 @dataclass(frozen=True)
 class Levels:
-    """The levels of tensors by name, the share of the output's values that are those of the file as it is, why that is
-    too little, if it is, and the steps that were compared.
+    """The levels of tensors by name, the outputs beside them, the share of the output's values that are those of the
+    file as it is, why that is too little, if it is, and the steps that were compared.
     """
 
     levels: Mapping[str, Array]
+    outputs: Mapping[str, Array]
     equal: float
     changed: tuple[str, ...]
     compared: Mapping[str, Difference] = field(default_factory=dict)

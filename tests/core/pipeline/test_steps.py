@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx_ir as ir
 import pytest
 
-from clearport.base import Artifact, Options, Size
+from clearport.base import Artifact, Graph, IODType, Options, Size, TensorSpec
 from clearport.export.onnxruntime.target import onnx_form
 from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
@@ -53,22 +56,28 @@ class Made:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    folder = tmp_path_factory.mktemp("steps")
-    graph = averages.as_convolutions(ends.from_zero(doubling_graph((SIDE, SIDE))))
+    with written(doubling_graph((SIDE, SIDE)), tmp_path_factory.mktemp("steps"), RUNS) as found:
+        yield found
+
+
+@contextmanager
+def written(network: Graph, folder: Path, targets: Collection[str], io: IODType = "uint8") -> Iterator[Made]:
+    """The int8 files of a network."""
+    graph = averages.as_convolutions(ends.from_zero(network))
     picture = np.random.default_rng(5).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
     quantized = quantize(graph, [picture], QuantizeOptions(equalization=(0.0,), search=False, compensate=False))
-    reference, network = folder / "reference_qdq.onnx", folder / "network.onnx"
+    reference, kept = folder / "reference_qdq.onnx", folder / "network.onnx"
     reference.write_bytes(graphs.to_bytes(onnx_form(target_graph(graph, quantized, "int8"), Options(io="float32"))[0]))
-    network.write_bytes(graphs.to_bytes(graph.model))
+    kept.write_bytes(graphs.to_bytes(graph.model))
     artifacts = {}
-    for name in RUNS:
+    for name in targets:
         target = TARGETS.get(name)
         if not missing(target.requires):
             (folder / name).mkdir()
-            written = target.lower(target_graph(graph, quantized, "int8"), Options(SIZE), folder / name)
-            artifacts[name] = next(each for each in written if isinstance(each, Artifact))
+            files = target.lower(target_graph(graph, quantized, "int8"), Options(SIZE, io=io), folder / name)
+            artifacts[name] = next(each for each in files if isinstance(each, Artifact))
     own = network_artifact(reference, quantized.graph.inputs, quantized.graph.outputs)
-    itself = network_artifact(network, graph.inputs, graph.outputs)
+    itself = network_artifact(kept, graph.inputs, graph.outputs)
     pictures = {PHOTO: picture, PROBE: probe_picture(SIZE)}
     goldens = make_goldens(pictures, graph, itself, own, 1)
     with Steps(reference, 1) as steps:
@@ -92,6 +101,73 @@ def test_every_step_of_a_right_file_is_proven(made: Made, name: str) -> None:
     assert report.values == SIDE * SIDE * (8 + 12 + 12 + 12 + 12)
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_output_of_real_values_is_a_step_too(tmp_path: Path, name: str) -> None:
+    with written(doubling_graph((SIDE, SIDE)), tmp_path, [name], "float32") as made:
+        (report,) = judged(made, name).steps
+        assert (report.passed, report.steps, report.unseen) == (True, 5, 0), report.failures
+
+
+def test_a_fault_behind_the_last_int8_tensor_is_found(tmp_path: Path) -> None:
+    """The levels of the last tensor are right, and what is made of them is not."""
+    with written(doubling_graph((SIDE, SIDE)), tmp_path, ["onnxruntime"], "float32") as made:
+        artifact = made.artifacts["onnxruntime"]
+        model = onnx.load(artifact.path)
+        (last,) = (node for node in model.graph.node if node.output[0] == "restored")
+        last.input[1] = _scaled(model, last.input[1], 0.97)
+        onnx.save(model, artifact.path)
+        (report,) = judged(made, "onnxruntime", exams=unjudged(made, artifact)).steps
+        assert [failure.split(":")[0] for failure in report.failures] == [
+            "output restored, from the levels before it"
+        ] * 2
+
+
+@pytest.mark.parametrize(("factor", "passes"), [(1.0, True), (1.02, False)])
+def test_a_float_end_is_proven_from_the_levels_before_it(tmp_path: Path, factor: float, passes: bool) -> None:
+    with written(with_float_end(), tmp_path, ["onnxruntime"]) as made:
+        artifact = made.artifacts["onnxruntime"]
+        model = onnx.load(artifact.path)
+        (last,) = (node for node in model.graph.node if node.output[0] == "scores")
+        last.input[1] = _scaled(model, last.input[1], factor)
+        onnx.save(model, artifact.path)
+        (report,) = judged(made, "onnxruntime", exams=unjudged(made, artifact)).steps
+        assert report.steps > 0
+        assert report.passed == passes, report.failures
+        assert all("output scores, from the levels before it" in failure for failure in report.failures)
+
+
+def with_float_end() -> Graph:
+    """Conv, Relu, and scores that stay float: a Softmax and a product."""
+    rng = np.random.default_rng(7)
+    constants = {"w1": rng.normal(0, 0.01, (8, 3, 3, 3)), "b1": rng.normal(0, 1, 8), "three": np.array(3.0)}
+    nodes = [
+        onnx.helper.make_node("Conv", ["image", "w1", "b1"], ["conv1.out"], "conv1", pads=[1] * 4),
+        onnx.helper.make_node("Relu", ["conv1.out"], ["relu1.out"], "relu1"),
+        onnx.helper.make_node("Softmax", ["relu1.out"], ["softmax1.out"], "softmax1", axis=1),
+        onnx.helper.make_node("Mul", ["softmax1.out", "three"], ["scores"], "mul1"),
+    ]
+    source = TensorSpec("image", (1, 3, SIDE, SIDE))
+    result = TensorSpec("scores", (1, 8, SIDE, SIDE), kind="map", value_range=None)
+    ends = [onnx.helper.make_tensor_value_info(s.name, onnx.TensorProto.FLOAT, list(s.shape)) for s in (source, result)]
+    arrays = [onnx.numpy_helper.from_array(np.asarray(array, np.float32), name) for name, array in constants.items()]
+    body = onnx.helper.make_graph(nodes, "small", ends[:1], ends[1:], arrays)
+    model = onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", graphs.OPSET)], ir_version=10)
+    return graphs.check(Graph(ir.from_proto(model), (source,), (result,), "small", 1))
+
+
+def _scaled(model: onnx.ModelProto, name: str, factor: float) -> str:
+    """A new constant of a file, ``factor`` times another one."""
+    (old,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
+    array = onnx.numpy_helper.to_array(old) * np.float32(factor)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(array), f"{name}.scaled"))
+    return f"{name}.scaled"
+
+
+def unjudged(made: Made, artifact: Artifact) -> list[Exam]:
+    """Exams whose ends pass whatever they are: steps alone are left."""
+    return [replace(exam, criteria=(), beside=()) for exam in made.exams(artifact)]
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
@@ -103,8 +179,7 @@ def test_every_step_of_a_right_file_is_proven(made: Made, name: str) -> None:
 def test_a_fault_is_found_in_its_step_and_in_no_other(made: Made, name: str, kind: str, tmp_path: Path) -> None:
     """Also where the end would be judged by its distance to PyTorch alone."""
     artifact = spoiled(made, name, kind, tmp_path)
-    loose = [replace(exam, criteria=(), beside=()) for exam in made.exams(artifact)]
-    (report,) = judged(made, name, artifact, loose).steps
+    (report,) = judged(made, name, artifact, unjudged(made, artifact)).steps
     assert not report.passed
     steps = {failure.split(":")[0] for failure in report.failures}
     assert steps == {"step conv2.out"}, report.failures
