@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from clearport.errors import BadInput
-from clearport.models.losses import classes as loss_classes
 from clearport.models.losses import hdr as loss_hdr
 from clearport.models.losses import light as loss_light
 from clearport.models.losses import maps as loss_maps
@@ -39,7 +38,6 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
         **loss_light.LOSSES,
         **loss_hdr.LOSSES,
         **loss_watermark.LOSSES,
-        **loss_classes.LOSSES,
     }
 )
 
@@ -59,10 +57,6 @@ _WITHOUT_TARGETS = frozenset(
         "mask",
         "rain",
         "bits",
-        "binary",
-        "cross-entropy",
-        "forged",
-        "zipf",
         DISTILLATION,
     }
 )
