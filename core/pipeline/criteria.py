@@ -94,13 +94,15 @@ class Exam:
         return [parity.merged(reports) for reports in found.values()]
 
     def by_steps(self) -> Exam:
-        """The same for a file whose steps are proven: no limits against the QDQ model, but those ``beside`` it."""
+        """The same for a file whose steps are proven: no limits against the QDQ model, but those ``beside`` it.
+
+        An output without any ``beside`` keeps its limits.
+        """
+        told = {c.reference.output for c in self.beside}
+        freed = (c.reference.name == QDQ and c.reference.output in told for c in self.criteria)
+        pairs = zip(self.criteria, freed, strict=True)
         return replace(
-            self,
-            criteria=(
-                *(replace(c, tolerance=limits.BY_STEPS) if c.reference.name == QDQ else c for c in self.criteria),
-                *self.beside,
-            ),
+            self, criteria=(*(replace(c, tolerance=limits.BY_STEPS) if free else c for c, free in pairs), *self.beside)
         )
 
     def for_npu(self, artifact: Artifact, *, half: bool) -> Exam:

@@ -138,7 +138,8 @@ def _exam(bundle: Bundle, record: ArtifactRecord, source: str) -> Exam:
 def _beside(bundle: Bundle, source: str, sample: Sample) -> tuple[Criterion, ...]:
     """What an int8 file is judged by where its steps are proven: of each output that has both references."""
     found = {(golden.role, golden.tensor): golden for golden in _of(bundle, source)}
-    pairs = [(found["float", tensor], golden) for (role, tensor), golden in found.items() if role == "int8"]
+    both = [tensor for role, tensor in found if role == "int8" and ("float", tensor) in found]
+    pairs = [(found["float", tensor], found["int8", tensor]) for tensor in both]
     return tuple(beside(*(_reference(bundle, golden, sample) for golden in pair)) for pair in pairs)
 
 

@@ -43,8 +43,8 @@ def counted(values: Array, name: str, taps: Taps) -> Array:
     """
     scale, zero_point = taps[name]
     exact = values / np.float32(scale) + np.float32(zero_point)
-    levels = np.rint(exact)
+    levels = np.clip(np.rint(exact), 0, 255)
     away = float(np.abs(exact - levels).max(initial=0.0))
-    if away > OFF_GRID:
+    if not away <= OFF_GRID:  # NaN, too
         raise ValueError(f"{name} is not rounded to its int8 grid: values are up to {away:.2g} levels off it")
-    return np.clip(levels, 0, 255).astype(np.uint8)
+    return levels.astype(np.uint8)

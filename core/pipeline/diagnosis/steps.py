@@ -66,9 +66,13 @@ class Steps:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._opened is not None:
-            self._opened.worker.close()
+        self._close()
         self._folder.cleanup()
+
+    def _close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.worker.close()
 
     @cached_property
     def reference(self) -> StepReference:
@@ -134,6 +138,14 @@ class Steps:
         """The outputs of the model of some steps, which is still open if it was the last one."""
         if not wanted:
             return {}
+        try:
+            opened = self._open(wanted, shown, kind)
+            return opened.worker.run({name: everything[name] for name in opened.inputs})
+        except BaseException:
+            self._close()  # the next file's steps need a worker that is well
+            raise
+
+    def _open(self, wanted: tuple[str, ...], shown: frozenset[str], kind: Kind) -> _Opened:
         if self._opened is None or self._opened.steps != (wanted, shown, kind):
             path = Path(self._folder.name, "steps.onnx")
             needed = self.reference.write(path, wanted, shown, kind)
@@ -143,7 +155,7 @@ class Steps:
                 worker = self._opened.worker
                 worker.reopen(REFERENCE_OPTIONS)
             self._opened = _Opened(worker, (wanted, shown, kind), needed)
-        return self._opened.worker.run({name: everything[name] for name in self._opened.inputs})
+        return self._opened
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,16 @@ def test_a_free_size_gets_a_small_probe_that_the_network_takes(name: str) -> Non
     assert size.height % spec.size_multiple == 0
     assert spec.least_side <= size.height < 128
     assert probe_size(spec, Size(64, 96)) == Size(64, 96)
+
+
+def test_steps_take_the_place_of_no_limit_where_nothing_else_is_left() -> None:
+    """A manifest may lack PyTorch's output for a sample: then the QDQ model's limits are all that judge it."""
+    real = truth(3, 250)
+    found = references(real, quantized(real))
+    artifact = Artifact("toy", "int8", Path("x"), "", (BYTES,), (BYTES,), {})
+    exam = found.exam(artifact)
+    worse = {"restored": np.clip(quantized(real) + 20, 0, 255).astype(np.uint8)}
+    for own in (exam, replace(exam, beside=())):
+        (near, *_) = own.by_steps().judge(worse, artifact, "ran on Toy")
+        assert near.reference == "QDQ reference"
+        assert near.passed == bool(own.beside)

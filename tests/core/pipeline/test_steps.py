@@ -241,6 +241,15 @@ def test_tensors_in_groups_are_proven_alike(made: Made, monkeypatch: pytest.Monk
     assert judged(made, "tflite").steps == (whole,)
 
 
+def test_a_reference_that_failed_once_proves_the_next_file(made: Made) -> None:
+    judged(made, "onnxruntime")
+    opened = made.steps._opened
+    assert opened is not None
+    opened.worker.kill()
+    assert [report.passed for report in judged(made, "onnxruntime").steps] == [False]
+    assert [report.passed for report in judged(made, "onnxruntime").steps] == [True]
+
+
 def test_a_file_that_hides_its_tensors_has_no_steps(made: Made, tmp_path: Path) -> None:
     from clearport.export.onnxruntime.target import ort_bytes
 
