@@ -78,9 +78,9 @@ def marks(row: MatrixRow, target: str) -> list[Mark]:
 
 
 def _figure(cells: Sequence[MatrixCell]) -> str:
-    """The least PSNR of the variants."""
-    known = [value for cell in cells if (value := cell.psnr_db or cell.sqnr_db) is not None]
-    return f"{min(known):.1f}" if known else "="
+    """The least PSNR of the variants; nothing where none was compared with the network itself."""
+    known = [value for cell in cells for value in (cell.psnr_db, cell.sqnr_db) if value is not None]
+    return f"{min(known):.1f}" if known else "=" if all(cell.equal for cell in cells) else ""
 
 
 def reasons(record: MatrixRecord) -> list[Reason]:

@@ -149,9 +149,14 @@ def is_node_data(path: Path) -> bool:
 
 def is_heat_map(path: Path) -> bool:
     """Whether a file is the heat map of ``clearport diagnose``."""
+    return _begins_with(path, HEAT_MAP_MARK)
+
+
+def _begins_with(path: Path, mark: bytes) -> bool:
+    """Whether a page has a mark near its start."""
     try:
         with path.open("rb") as file:
-            return HEAT_MAP_MARK in file.read(_HEAD_BYTES)
+            return mark in file.read(_HEAD_BYTES)
     except OSError:
         return False
 
@@ -252,8 +257,4 @@ def is_matrix(path: Path) -> bool:
 
 def is_matrix_page(path: Path) -> bool:
     """Whether a file is a page of ``clearport matrix``, by its beginning."""
-    try:
-        with path.open("rb") as file:
-            return MATRIX_MARK in file.read(1024)
-    except OSError:
-        return False
+    return _begins_with(path, MATRIX_MARK)

@@ -28,6 +28,7 @@ def test_the_worst_variant_and_the_least_figure_are_shown() -> None:
     assert matrix.title(mixed) == "1 export, 2 files: 1 proven, 1 failed"
     assert "verdict bad" in matrix.html(mixed)
     assert [mark.text for mark in matrix.marks(record_of(cell(equal=True)).rows[0], "tflite")] == ["✓ int8 ="]
+    assert [mark.text for mark in matrix.marks(record_of(cell()).rows[0], "tflite")] == ["✓ int8"]
 
 
 def test_a_reason_is_told_once_and_never_becomes_markup() -> None:
