@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.base import Size
+from clearport.bundle.files import MANIFEST
 from clearport.bundle.folder import Bundle
 from clearport.disk.files import atomic_path, files_below, write_bytes, write_text
 from clearport.disk.outputs import OutBundle, claimed
@@ -79,8 +80,7 @@ def write_kit(request: KitRequest, progress: Progress = no_progress) -> KitMade:
     plain_scale(bundle, "kit")
     record = _record(bundle, target, request)
     with claimed(OutBundle(request.out), reads=(request.folder,)), atomic_path(request.out) as place:
-        if changed := [mismatch for mismatch in bundle.verify_files() if record.holds(mismatch.path)]:
-            raise BadInput(f"{request.folder}: {changed[0]}; for the full list: clearport verify {request.folder}")
+        _check_files(bundle, record)
         progress("making the goldens", 0, 0)
         goldens = _goldens(bundle, record)
         file = _copied(bundle, record, place / "model")
@@ -121,6 +121,14 @@ def _record(bundle: Bundle, target: str, request: KitRequest) -> ArtifactRecord:
     if failed := [failure for report in record.parities for failure in report.failures]:
         raise BadInput(f"{bundle.folder}: {record.key} failed its proof ({'; '.join(failed)}), so that it gets no kit")
     return record
+
+
+def _check_files(bundle: Bundle, record: ArtifactRecord) -> None:
+    """The artifact, and what the self-test holds it to: pictures, and the limits in the manifest."""
+    judging = {MANIFEST, *(golden.path for golden in bundle.manifest.goldens)}
+    for mismatch in bundle.verify_files():
+        if record.holds(mismatch.path) or mismatch.path in judging:
+            raise BadInput(f"{bundle.folder}: {mismatch}; for the full list: clearport verify {bundle.folder}")
 
 
 def _goldens(bundle: Bundle, record: ArtifactRecord) -> _Goldens:

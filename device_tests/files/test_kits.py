@@ -144,3 +144,18 @@ def test_what_has_no_kit_is_refused(two_targets: Bundle, tmp_path: Path) -> None
     assert refused.code == 2
     assert "the folder holds other files" in refused.err
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_no_kit_is_made_from_a_golden_or_a_limit_that_was_changed(two_targets: Bundle, tmp_path: Path) -> None:
+    bundle = Bundle.load(Path(shutil.copytree(two_targets.folder, tmp_path / "bundle")))
+    golden, given = (bundle.folder / bundle.golden(role).path for role in ("int8", "float"))
+    whole = golden.read_bytes()
+    golden.write_bytes(given.read_bytes())
+    with pytest.raises(BadInput, match=r"goldens/int8\.png .*golden picture"):
+        kit(bundle, "python", tmp_path / "kit")
+    golden.write_bytes(whole)
+    manifest = bundle.folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"max_abs": ', '"max_abs":  '))
+    with pytest.raises(BadInput, match=r"manifest\.json"):
+        kit(bundle, "python", tmp_path / "kit")
+    assert not (tmp_path / "kit").exists()
