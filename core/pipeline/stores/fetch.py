@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.disk.files import atomic_path
+from clearport.disk.files import write_bytes
 from clearport.disk.outputs import OutFile, claimed
 from clearport.errors import BadInput
 from clearport.protocols import no_progress
@@ -21,6 +22,8 @@ from clearport.stores.opened import open_store
 from clearport.stores.store import Missing
 
 if TYPE_CHECKING:
+    from clearport.base import ModelSpec
+    from clearport.models.weights import Loaded
     from clearport.protocols import Progress
 
 MOST_BYTES = 1 << 30
@@ -82,18 +85,22 @@ def fetch_weights(request: FetchRequest, progress: Progress = no_progress) -> Fe
         if wanted and found != wanted:
             raise BadInput(f"{request.address}: its SHA-256 is {found}, expected {wanted}; nothing was written")
         progress("fitting it to the network", 0, 0)
-        with atomic_path(out) as temporary:
-            read = temporary.with_name(f"{temporary.name}{Path(name).suffix}")  # readers go by the suffix, too
-            try:
-                read.write_bytes(content)
-                loaded = weights.load(spec, scale, read)
-                read.replace(temporary)
-            except BadInput as error:
-                raise BadInput(str(error).replace(str(read), request.address)) from error
-            finally:
-                read.unlink(missing_ok=True)
-    said = loaded.source.replace(read.name, name)
-    return Fetched(out, spec.name, scale, len(content), found, said, spec.published)
+        loaded = _fitted(spec, scale, name, content, request.address)
+        write_bytes(out, content)
+    return Fetched(out, spec.name, scale, len(content), found, loaded.source, spec.published)
+
+
+def _fitted(spec: ModelSpec, scale: int, name: str, content: bytes, address: str) -> Loaded:
+    """The network with the weights of a file, whose name tells readers its format."""
+    from clearport.models import weights
+
+    with tempfile.TemporaryDirectory() as aside:
+        place = Path(aside, name)
+        write_bytes(place, content)
+        try:
+            return weights.load(spec, scale, place)
+        except BadInput as error:
+            raise BadInput(str(error).replace(str(place), address)) from error
 
 
 def _content(place: str, name: str) -> bytes:

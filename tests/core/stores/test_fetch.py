@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,6 +65,21 @@ def test_nothing_is_written_of_what_is_not_as_it_should_be(
     with pytest.raises(BadInput, match=message):
         fetched(published, tmp_path / "mine.pth", **more)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_killed_while_it_fits_leaves_nothing_that_stays(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    load = weights.load
+
+    def watched(*given: Any) -> weights.Loaded:
+        seen.extend(path.name for path in tmp_path.iterdir())
+        return load(*given)
+
+    monkeypatch.setattr(weights, "load", watched)
+    fetched(published, tmp_path / "mine.pth")
+    assert seen == [".mine.pth.clearport-lock"]  # which the next run removes
 
 
 def test_bundles_from_python(kept_bundle: Bundle, tmp_path: Path) -> None:
