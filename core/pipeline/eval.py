@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearport import problems
-from clearport.base import Size, Skipped
+from clearport.base import Size
 from clearport.bundle.folder import Bundle, changing, verify_folder, write
 from clearport.bundle.manifest import QualityRecord
 from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
 from clearport.errors import BadInput
 from clearport.pipeline.evaluation import measured
-from clearport.pipeline.evaluation.gate import check_names, checksum_checks, required_checks, sound, verdict_of
+from clearport.pipeline.evaluation.attempt import Attempts
+from clearport.pipeline.evaluation.gate import check_names, checksum_checks, sound, verdict_of
 from clearport.pipeline.evaluation.judge import judge_of
 from clearport.pipeline.evaluation.measured import MeasuredOutcome
 from clearport.pipeline.evaluation.rows import PYTORCH, UNCUT, EvalOutcome, EvalRequest, EvalRow
 from clearport.pipeline.evaluation.tiles import TileCrop, Watch, sheet
 from clearport.pipeline.isolated.workers import TIMEOUT_S, open_worker
 from clearport.pipeline.prove import network_of, runner_of
-from clearport.pipeline.run import tiling_of, usable_runner
+from clearport.pipeline.run import tiling_of
 from clearport.pipeline.select import plain_scale, select
 from clearport.protocols import no_progress
 from clearport.reports.html import write_reports
@@ -174,8 +173,7 @@ class _Judge:
         self._pairs = found.pairs
         self._data = "/".join(request.data.resolve().parts[-2:])
         self._rows: list[EvalRow] = []
-        self._checks = checks
-        self._skipped: list[Skipped] = []
+        self._attempts = Attempts(checks)
         self._crops: list[TileCrop] = []
         self._like: Artifact | None = None
 
@@ -194,23 +192,16 @@ class _Judge:
 
     def judge(self, artifact: Artifact) -> None:
         """Score one artifact and apply the gates."""
-        began = time.monotonic()
-        try:
-            runner, _ = usable_runner(artifact)
-        except BadInput as error:
-            self._skipped.append(Skipped(artifact.key, str(error)))
-            self._checks.append(Check("quality", None, str(error), group=artifact.key))
+        watch, cutting = Watch(artifact.key, self._rows[0].report), tiling_of(self._bundle, artifact)
+        done = self._attempts.judged(
+            artifact, lambda runner: self._score(artifact.key, runner, artifact, cutting, watch)
+        )
+        if done is None:
             return
-        watch = Watch(artifact.key, self._rows[0].report)
-        try:
-            report = self._score(artifact.key, runner, artifact, tiling_of(self._bundle, artifact), watch)
-        except problems.UNEXPECTED as error:
-            said = problems.told(error, f"judging {artifact.key}")
-            self._checks.append(Check("quality", False, said, time.monotonic() - began, artifact.key))
-            return
+        report, seconds = done
         drop = self._drop(report)
-        checks = self._request.limits.checks(artifact.key, report, drop, time.monotonic() - began)
-        self._checks += checks
+        checks = self._request.limits.checks(artifact.key, report, drop, seconds)
+        self._attempts.checks += checks
         self._crops += [watch.crop] if watch.crop else []
         verdict = verdict_of(checks)
         self._rows.append(EvalRow(artifact.key, report, drop, verdict))
@@ -232,13 +223,9 @@ class _Judge:
 
     def outcome(self) -> EvalOutcome:
         """The complete result."""
-        if self._request.limits.asked and not any(check.passed is not None for check in self._checks):
-            said = "a gate was asked for, and no artifact could be judged here"
-            self._checks.append(Check("judged", False, said, group="gate"))
-        judged = [row.subject for row in self._rows]
-        self._checks += required_checks(self._bundle, self._request.require, judged)
+        self._attempts.close(self._bundle, self._request, [row.subject for row in self._rows])
         protocol = self._rows[0].report.protocol if self._rows else ""
-        rows, checks, skipped = tuple(self._rows), tuple(self._checks), tuple(self._skipped)
+        rows, checks, skipped = tuple(self._rows), tuple(self._attempts.checks), tuple(self._attempts.skipped)
         return EvalOutcome(
             self._data, len(self._pairs), protocol, rows, checks, skipped, self._found.line, self._found.unusable
         )

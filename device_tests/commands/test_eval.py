@@ -115,7 +115,7 @@ def test_what_is_required_must_have_been_judged(exported: Bundle, pairs: Path, m
             raise BadInput("LiteRT is not installed")
         return usable_runner(artifact)
 
-    monkeypatch.setattr("clearport.pipeline.eval.usable_runner", not_tflite)
+    monkeypatch.setattr("clearport.pipeline.evaluation.attempt.usable_runner", not_tflite)
     asked = partial(clearport.evaluate, exported.folder, pairs, targets=("tflite", "onnxruntime"), precisions=("fp32",))
     assert asked(max_drop=9.0).passed
     assert asked(max_drop=9.0, require=("onnxruntime/fp32",)).passed
@@ -129,7 +129,7 @@ def test_a_gate_that_could_judge_nothing_fails(exported: Bundle, pairs: Path, mo
     def none_here(artifact: Artifact) -> tuple[str, str]:
         raise BadInput(f"{artifact.key} cannot be run here")
 
-    monkeypatch.setattr("clearport.pipeline.eval.usable_runner", none_here)
+    monkeypatch.setattr("clearport.pipeline.evaluation.attempt.usable_runner", none_here)
     asked = partial(clearport.evaluate, exported.folder, pairs, targets=("tflite",), precisions=("fp32",))
     assert asked().passed
     gated = asked(max_drop=1.0)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from clearport import problems
-from clearport.base import Skipped
 from clearport.bundle.folder import Bundle
 from clearport.bundle.manifest import QualityRecord
 from clearport.errors import BadInput
-from clearport.pipeline.evaluation.gate import check_names, checksum_checks, required_checks, sound, verdict_of
+from clearport.pipeline.evaluation.attempt import Attempts
+from clearport.pipeline.evaluation.gate import check_names, checksum_checks, sound, verdict_of
 from clearport.pipeline.evaluation.judge import Opened
 from clearport.pipeline.evaluation.rows import PYTORCH
 from clearport.pipeline.isolated.workers import TIMEOUT_S, open_worker
 from clearport.pipeline.prove import network_of, runner_of
-from clearport.pipeline.run import tiling_of, usable_runner
+from clearport.pipeline.run import tiling_of
 from clearport.pipeline.select import select
 from clearport.reports.junit import Check
 from clearport.runtime import figures
@@ -25,7 +23,7 @@ from clearport.runtime import figures
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from clearport.base import Artifact
+    from clearport.base import Artifact, Skipped
     from clearport.bundle.files import Mismatch
     from clearport.pictures.images import Image8
     from clearport.pipeline.evaluation.judge import Found, Judge
@@ -143,11 +141,10 @@ class _Run:
         self, bundle: Bundle, request: EvalRequest, judge: Judge, found: Found, progress: Progress, checks: list[Check]
     ) -> None:
         self._bundle, self._request, self._judge, self._found = bundle, request, judge, found
-        self._progress, self._checks = progress, checks
+        self._progress, self._attempts = progress, Attempts(checks)
         self._groups = [example.group for example in found.examples]
         self._wanted: list[Score] = []
         self._rows: list[MeasuredRow] = []
-        self._skipped: list[Skipped] = []
 
     def baseline(self, like: Artifact) -> None:
         """PyTorch on what the artifacts are given."""
@@ -157,30 +154,18 @@ class _Run:
 
     def judge(self, artifact: Artifact) -> None:
         """Score one artifact and apply the gates."""
-        began = time.monotonic()
-        try:
-            runner, _ = usable_runner(artifact)
-        except BadInput as error:
-            self._skipped.append(Skipped(artifact.key, str(error)))
-            self._checks.append(Check("quality", None, str(error), group=artifact.key))
+        done = self._attempts.judged(artifact, lambda runner: self._scores(artifact.key, runner, artifact, artifact))
+        if done is None:
             return
-        try:
-            scores = self._scores(artifact.key, runner, artifact, artifact)
-        except problems.UNEXPECTED as error:
-            said = problems.told(error, f"judging {artifact.key}")
-            self._checks.append(Check("quality", False, said, time.monotonic() - began, artifact.key))
-            return
+        scores, seconds = done
         found = self._figures(scores, self._wanted)
-        checks = self._gates(artifact.key, found[0], time.monotonic() - began)
-        self._checks += checks
+        checks = self._gates(artifact.key, found[0], seconds)
+        self._attempts.checks += checks
         self._rows.append(MeasuredRow(artifact.key, found, verdict_of(checks)))
 
     def outcome(self) -> MeasuredOutcome:
         """The complete result."""
-        if self._request.limits.asked and not any(check.passed is not None for check in self._checks):
-            said = "a gate was asked for, and no artifact could be judged here"
-            self._checks.append(Check("judged", False, said, group="gate"))
-        self._checks += required_checks(self._bundle, self._request.require, [row.subject for row in self._rows])
+        self._attempts.close(self._bundle, self._request, [row.subject for row in self._rows])
         metrics = tuple(self._judge.metrics)
         told = "; ".join(f"{metric.name}: {metric.protocol}" for metric in metrics)
         how = f"{told}; intervals: {self._request.limits.interval:.4g}, percentile bootstrap over {self._judge.groups}"
@@ -190,8 +175,8 @@ class _Run:
             metrics,
             how,
             tuple(self._rows),
-            tuple(self._checks),
-            tuple(self._skipped),
+            tuple(self._attempts.checks),
+            tuple(self._attempts.skipped),
             self._found.line,
         )
 
