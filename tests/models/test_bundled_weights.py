@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
 from clearport.disk.files import file_sha256
 from clearport.export.from_torch import deployed
 from clearport.models import weights
 from clearport.models.metrics import psnr_db
+from clearport.models.networks.hdr.cenhdr import STOPS
 from clearport.models.training.judge import restore, values_of
 from clearport.pictures.images import load_rgb
+from clearport.pictures.light import GAMMA
 from clearport.pipeline.evaluation.judge import judge_of
 from clearport.registry import NETWORKS
 from clearport.runtime.quality import find_pairs
 
 if TYPE_CHECKING:
     from clearport.base import Array
+    from clearport.graph.feeds import Sample
     from clearport.pictures.images import Image8
 
 BUNDLED = [
@@ -83,19 +89,64 @@ class InProcess:
         return values_of(self.module, picture, self.spec)
 
 
+class OneFrame:
+    """A frame of a bracket as the judge's light, which is 1 where the short one clips."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def in_tiles(self, picture: Image8) -> Array:
+        frame = picture[..., 3 * self.number : 3 * self.number + 3]
+        return (frame / 255.0 * 2.0 ** (-STOPS * self.number / GAMMA)).astype(np.float32)
+
+
 @pytest.mark.slow
 def test_cenhdr_is_as_good_as_its_card_says(shared: Path, tmp_path: Path) -> None:
     judge, opened = judge_of("hdr"), InProcess("cenhdr")
     assert judge is not None
     said = weights.load(opened.spec, 1).card["quality"]["bsds500_test_brackets"]
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for path in sorted((shared / "data" / SETS["bsds500_test_brackets"]).iterdir())[::4]:
-        (folder / path.name).symlink_to(path)
-    examples = judge.examples(folder, None).examples
+    examples = judge.examples(every_fourth(shared / "data" / SETS["bsds500_test_brackets"], tmp_path), None).examples
     scores = [judge.score(opened, *example.load()) for example in examples]  # type: ignore[arg-type]  # no file
     for metric, key in zip(judge.metrics, ("psnr_mu_db", "psnr_linear_db"), strict=True):
         assert metric.of(scores) == pytest.approx(said[key], abs=0.01)
+    told = weights.load(opened.spec, 1).card["protocol"]
+    for number, words in enumerate(("the short one {:.2f} and {:.2f}", "medium frame alone has {:.2f} and {:.2f} dB")):
+        scores = [judge.score(OneFrame(number), *example.load()) for example in examples]  # type: ignore[arg-type]
+        assert words.format(*(metric.of(scores) for metric in judge.metrics)) in told
+
+
+def every_fourth(folder: Path, place: Path) -> Path:
+    """A folder of every fourth file of another one."""
+    for path in sorted(folder.iterdir())[::4]:
+        (place / path.name).symlink_to(path)
+    return place
+
+
+class InProcessReader:
+    """The reader of marks as what a judge of evaluations runs."""
+
+    def __init__(self) -> None:
+        spec = NETWORKS.get("wmread")
+        self.module = deployed(weights.load(spec, 1).module)
+        self.network = weights.bundled_path(spec, 1)
+        self.artifact = SimpleNamespace(inputs=(replace(spec.inputs[0], shape=(1, 3, 256, 256)),), outputs=spec.outputs)
+
+    @torch.inference_mode()
+    def at_once(self, sample: Sample) -> dict[str, Array]:
+        picture = torch.from_numpy(sample["image"]).permute(2, 0, 1)[None] / 255.0
+        return {"bits": self.module(picture).numpy()}
+
+
+@pytest.mark.slow
+def test_marks_are_as_good_as_their_card_says(shared: Path, tmp_path: Path) -> None:
+    judge, opened = judge_of("watermarking"), InProcessReader()
+    assert judge is not None
+    said = weights.load(NETWORKS.get("wmembed"), 1).card["quality"]["bsds500_test_marks"]
+    examples = judge.examples(every_fourth(shared / "data" / SETS["bsds500_test_marks"], tmp_path), None).examples
+    scores = [judge.score(opened, *example.load()) for example in examples]  # type: ignore[arg-type]  # no file
+    found = [metric.of(scores) for metric in judge.metrics]
+    assert found == pytest.approx(list(said.values()), abs=0.1)  # a bit in 1280 is 0.08
+    assert found[0] == pytest.approx(np.mean(found[1:-1]))
 
 
 @pytest.mark.parametrize(("name", "key", "space"), BARS)

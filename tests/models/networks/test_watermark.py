@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from clearport.models import weights
 from clearport.models.layers import attacks
 from clearport.models.layers.watermark import BITS, PERIOD, STRENGTH, Watermark, folded, wrapped
 from clearport.models.training.train import options_for, train
+from clearport.pipeline.evaluation.tasks.watermarking import networks_of
 from clearport.registry import NETWORKS
 
 
@@ -31,6 +33,15 @@ def picture(side: int = 128) -> torch.Tensor:
 
 def bits(seed: int = 0) -> torch.Tensor:
     return torch.randint(0, 2, (1, BITS), generator=torch.Generator().manual_seed(seed)).float()
+
+
+def test_a_bundle_is_judged_with_the_weights_that_it_has_now(both: Watermark, tmp_path: Path) -> None:
+    path, other = tmp_path / "weights.safetensors", copy.deepcopy(both)
+    weights.save(path, both, "wmembed", 1, {})
+    assert torch.equal(networks_of(path).reader.place.weight, both.reader.place.weight)
+    torch.nn.init.zeros_(other.reader.place.weight)
+    weights.save(path, other, "wmembed", 1, {})
+    assert not networks_of(path).reader.place.weight.any()
 
 
 @torch.inference_mode()

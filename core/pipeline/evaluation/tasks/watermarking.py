@@ -46,7 +46,7 @@ class WatermarkJudge:
     """See ``Judge``."""
 
     metrics = (
-        Metric("bit errors", "%", "misread bits, mean over all attacks", mean_of("all"), more=False),
+        Metric("bit errors", "%", f"misread bits, mean over: {', '.join(_NAMES)}", mean_of("all"), more=False),
         *(Metric(name, "%", f"misread bits after: {name}", mean_of(name), more=False) for name in _NAMES),
         Metric("PSNR", "dB", "RGB, of the marked picture to the unmarked one, 8 bits", mean_of("psnr")),
     )
@@ -65,7 +65,7 @@ class WatermarkJudge:
         return Found(tuple(made), f"{folder.resolve().name}: {counted(len(made), 'photo')}")
 
     def score(self, opened: Opened, given: Any, truth: Any) -> Score:
-        network = _network(opened.network)
+        network = networks_of(opened.network)
         picture = fit(given, shapes.size_of(shapes.lead(opened.artifact.inputs)) or _FREE)
         embeds = opened.artifact.outputs[0].name == MARKED
         marked = _marked_by_file(opened, picture, truth) if embeds else _marked(network, picture, truth)
@@ -84,11 +84,16 @@ def _loaded(path: Path, number: int) -> tuple[Image8, Array]:
     return load_rgb(path), np.random.default_rng([number, 64]).integers(0, 2, BITS).astype(np.float32)
 
 
-@cache
-def _network(path: Path) -> Watermark:
+def networks_of(path: Path) -> Watermark:
     """Both networks, from the weights of a bundle."""
+    return _loaded_networks(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _loaded_networks(path: Path, changed_ns: int) -> Watermark:
     from clearport.models import weights
 
+    del changed_ns  # an export may have put another bundle there meanwhile
     found: Watermark = weights.load(NETWORKS.get("wmembed"), 1, path).module  # type: ignore[assignment]  # built by it
     return found
 
