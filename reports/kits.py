@@ -5,10 +5,12 @@ A kit is what ``KITS`` lists for a language: templates in ``kits/``, and for Kot
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clearport.reports import templates
+from clearport.reports.markdown import escape
 from clearport.reports.usage import Codec, code_of, threads_of
 
 if TYPE_CHECKING:
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
     from clearport.bundle.manifest import ArtifactRecord, Manifest
     from clearport.runtime.parity import Tolerance
+
+
+_NO_WORD = re.compile(r"[^A-Za-z0-9_-]+")
+"""What no export has in a network's name: in source code, a pulled bundle's name could end a comment or a string."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +158,8 @@ def _values(
     model = manifest.model
     return {
         "model": model,
+        "network": _NO_WORD.sub("_", model.name),
+        "license": escape(model.license),
         "target": artifact.target,
         "runtime": kit.runtime,
         "source": source,

@@ -39,7 +39,7 @@ def names() -> list[str]:
 
 
 def literal(text: str) -> str:
-    """A double-quoted string literal of Python and Swift (Kotlin also wants its ``$`` escaped: filter ``kotlin``)."""
+    """A double-quoted string literal of Python, Swift, C++ and TypeScript; for Kotlin's ``$`` see filter ``kotlin``."""
     return json.dumps(one_line(text), ensure_ascii=False)
 
 

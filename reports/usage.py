@@ -60,7 +60,7 @@ def usages(manifest: Manifest) -> tuple[Usage, ...]:
         Usage(
             f"{language.title()} for {TARGETS.get(target).title}",
             language,
-            code.replace(_PLACE, files[0]),
+            _placed(code, files[0]),
             tuple(files),
         )
         for (target, language, code), files in by_code.items()
@@ -70,10 +70,15 @@ def usages(manifest: Manifest) -> tuple[Usage, ...]:
 def code_of(manifest: Manifest, artifact: ArtifactRecord, language: str, file: str) -> str:
     """The code for one artifact in a language, with ``file`` as its path."""
     suffix = next(suffix for suffix, name in _LANGUAGES.items() if name == language)
-    return _render(f"usage_{artifact.target}.{suffix}.j2", manifest, artifact).replace(_PLACE, file)
+    return _placed(_render(f"usage_{artifact.target}.{suffix}.j2", manifest, artifact), file)
 
 
 _PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
+
+
+def _placed(code: str, file: str) -> str:
+    """The code with a file's path in its literals and comments, which it cannot end."""
+    return code.replace(templates.literal(_PLACE), templates.literal(file)).replace(_PLACE, templates.one_line(file))
 
 
 def _render(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
