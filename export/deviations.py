@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,7 +55,7 @@ def arguments(feed: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> tuple[
 def deviations(module: torch.nn.Module, graph: Graph, spec: Described, size: Size | None) -> list[Deviation]:
     """PyTorch against ONNX Runtime on noise and on a photo-like image; with a free size also on a second, odd one.
 
-    Where PyTorch itself computes the noise worse in float32 than a graph must, noise of less contrast is compared.
+    Where PyTorch itself computes the noise worse in float32 than a graph must, noise of less contrast is compared, too.
     """
     sizes = [size] if size is not None else [example_size(spec), second_size(spec)]
     opened = graphs.session(graph.model)
@@ -67,8 +67,8 @@ def deviations(module: torch.nn.Module, graph: Graph, spec: Described, size: Siz
         for name, make in (("noise", feeds.noise), ("photo-like", feeds.photo_like)):
             feed = make(inputs, shown)
             there = compared.on(name, shown, feed)
-            if name == "noise" and any(d.max_abs > d.allowed for d in there) and not compared.fits_float32(feed):
-                there = compared.on("calm noise", shown, _calm(feed, inputs))
+            if name == "noise" and not all(d.max_abs <= d.allowed for d in there):
+                there = compared.calmed(shown, feed, there)
             found += there
     return found
 
@@ -95,13 +95,24 @@ class _Compared:
         names = [each.name for each in self.outputs]
         return [Deviation(image, size, *each) for each in zip(far, allowed, names, strict=True)]
 
-    def fits_float32(self, feed: Mapping[str, Array]) -> bool:
-        """Whether PyTorch itself computes every output of a feed in float32 as well as a graph must."""
+    def calmed(self, size: Size, feed: Mapping[str, Array], there: Sequence[Deviation]) -> list[Deviation]:
+        """The deviations ``there`` and those on calm noise, if PyTorch computes the noise worse than a graph must.
+
+        Outputs that it does compute worse may be off by as many times its own error as usual, without an end: calm
+        noise alone would pass a graph that is wrong where only full contrast leads.
+        """
         taken = arguments(feed, self.inputs)
         wanted = _results(self.network, taken)
         roundings = _roundings(self.network, taken, wanted)
         wholes = [_whole(value, spec) for value, spec in zip(wanted, self.outputs, strict=True)]
-        return all(one <= TOLERANCE * whole for one, whole in zip(roundings, wholes, strict=True))
+        held = [one <= TOLERANCE * whole for one, whole in zip(roundings, wholes, strict=True)]
+        if all(held):
+            return list(there)
+        eased = [
+            each if fits else replace(each, allowed=_ROUNDINGS * rounding)
+            for each, fits, rounding in zip(there, held, roundings, strict=True)
+        ]
+        return [*eased, *self.on("calm noise", size, _calm(feed, self.inputs))]
 
 
 def _calm(feed: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> dict[str, Array]:
