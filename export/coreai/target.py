@@ -21,7 +21,7 @@ from clearport.errors import BadInput, NotInstalled
 from clearport.export.coreai import beta
 from clearport.export.coreai.lowering import COMPUTE
 from clearport.export.coreai.program import Plan, convert
-from clearport.export.coreml.fp32_fallback import choose
+from clearport.export.coreml.fp32_fallback import choose, extended
 from clearport.export.passes.plain import ranks, sampling
 from clearport.export.written import described
 from clearport.graph import shapes
@@ -57,8 +57,9 @@ class CoreAI:
         if form.precision not in self.precisions:
             return [Skipped(f"{self.name}/{form.precision}", f"Core AI is written as {', '.join(self.precisions)}")]
         _check_size(form.graph, options)
-        fallback = choose(form.graph).names if COMPUTE[form.precision] is np.float16 else frozenset[str]()
         graph = ranks.run(sampling.run(form.graph), every=True)
+        half = COMPUTE[form.precision] is np.float16
+        fallback = extended(choose(form.graph), form.graph, graph).names if half else frozenset[str]()
         return [_lower(Plan(graph, form.precision, options.io, form.table, fallback), folder)]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -81,6 +81,12 @@ def choose(graph: Graph) -> Fallback:
     wanted = f"{ENOUGH_DB:g} dB, {ENOUGH_8_BIT_DB:g} after rounding to 8 bits, no pixel {FARTHEST:g} levels off"
     why = f"all in float16 the result would fall {short:.1f} dB short of what is wanted ({wanted})"
     return Fallback(names, _reason(graph, names, why))
+
+
+def extended(fallback: Fallback, before: Graph, after: Graph) -> Fallback:
+    """The same for a graph in which look-ups were written as arithmetic: float16 holds neither places nor counts."""
+    added = {value.name for value in graphs.values(after) if value.name} - {v.name for v in graphs.values(before)}
+    return replace(fallback, names=fallback.names | added)
 
 
 def small(graph: Graph) -> Graph:

@@ -18,12 +18,11 @@ import numpy as np
 import clearport
 from clearport.base import Artifact, Options, Precision, Skipped, TensorSpec, scale_word
 from clearport.disk.files import digest
-from clearport.export.coreml.fp32_fallback import NOTHING, choose
+from clearport.export.coreml.fp32_fallback import NOTHING, choose, extended
 from clearport.export.coreml.lowering import COMPUTE
 from clearport.export.coreml.package import Description, write
 from clearport.export.coreml.program import LARGEST, SMALLEST, Plan, Variant, convert
 from clearport.export.passes.plain import ranks, sampling
-from clearport.graph import nodes as graphs
 from clearport.quantized import TargetGraph
 from clearport.registry import installed_versions
 
@@ -94,9 +93,7 @@ def _with_look_ups(plan: Plan) -> Plan:
     graph = ranks.run(sampling.run(plan.graph, deep_only=True))
     if graph is plan.graph:
         return plan
-    before = {value.name for value in graphs.values(plan.graph)}
-    added = {value.name for value in graphs.values(graph) if value.name} - before
-    return replace(plan, graph=graph, fallback=replace(plan.fallback, names=plan.fallback.names | added))
+    return replace(plan, graph=graph, fallback=extended(plan.fallback, plan.graph, graph))
 
 
 def _contract(spec: TensorSpec, plan: Plan) -> TensorSpec:

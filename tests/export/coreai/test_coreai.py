@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from clearport.base import Artifact, Graph, IODType, Options, Precision, Size, TensorSpec
 from clearport.errors import BadInput, UnsupportedOperator
@@ -154,3 +154,27 @@ def test_what_cannot_be_written_is_refused_by_layer_and_reason(graph: Graph, why
     with pytest.raises(UnsupportedOperator, match=f"coreai: unsupported operator .* of layer 'the layer': {why}"):
         TARGETS.get("coreai").lower(target_graph(graph, None, "fp32"), Options(None), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_places_to_sample_stay_in_float32(tmp_path: Path) -> None:
+    """They are computed by operators that only the written graph has; float16 would move them by parts of a pixel."""
+    bounds = {name: np.array([place]) for name, place in (("start", 0), ("end", 2), ("axis", 1))}
+    nodes = [
+        helper.make_node("Mul", ["image", "k"], ["near"]),
+        helper.make_node("Slice", ["near", "start", "end", "axis"], ["two"]),
+        helper.make_node("Transpose", ["two"], ["grid"], perm=[0, 2, 3, 1]),
+        helper.make_node("GridSample", ["image", "grid"], ["restored"], padding_mode="border"),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 96, 80]) for name in ("image", "restored")
+    ]
+    held = [numpy_helper.from_array(a, n) for n, a in {"k": np.float32(1 / 300), **bounds}.items()]
+    body = helper.make_graph(nodes, "sampled", ends[:1], ends[1:], held)
+    proto = helper.make_model(body, opset_imports=[helper.make_opsetid("", graphs.OPSET)], ir_version=10)
+    specs = [TensorSpec(name, (1, 3, 96, 80)) for name in ("image", "restored")]
+    graph = graphs.check(Graph(ir.from_proto(proto), (specs[0],), (specs[1],), "sampled", 1))
+    image = np.random.default_rng(0).uniform(-255, 255, (1, 3, 96, 80)).astype(np.float32)
+    artifact = TARGETS.get("coreai").lower(target_graph(graph, None, "fp16"), Options(Size(96, 80)), tmp_path)[0]
+    found = apart.run(artifact.path, {"image": image})["restored"]
+    # The picture alone is rounded, to 11 bits: an eighth of a level at most, where a step of the places would be ten.
+    assert np.abs(found - graphs.session(graph.model).run(None, {"image": image})[0]).max() <= 0.13
