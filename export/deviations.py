@@ -166,7 +166,7 @@ def _check_shapes(
         if one.shape != said:
             what = f"its output {spec.name}" if len(outputs) > 1 else "the network"
             raise CheckFailed(
-                f"{graph.spec_name}: for a picture of {taken} {what} gives {one.shape}, and x{graph.scale} is {said}: "
+                f"{graph.spec_name}: for a picture of {taken} {what} gives {one.shape}, and its contract says {said}: "
                 "its scale differs from the declared one"
             )
         if one.shape != other.shape:

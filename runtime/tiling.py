@@ -5,7 +5,8 @@ every side that is not a border of the picture. Tiles at the far borders are shi
 padding acts where it would act in the whole picture. The result equals that of the whole picture, with two
 exceptions that no tiling can avoid: a picture smaller than the artifact, and one whose sides are no multiple of what
 the network takes, are first extended by mirroring (on Set5 that
-costs NCNet x3 0.006 dB; repeating the last pixels would cost 0.042 dB).
+costs NCNet x3 0.006 dB; repeating the last pixels would cost 0.042 dB). Where windows without padding leave out a
+border, the picture is extended by it, and the result has the size that the scale says.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Tiling:
         multiple: sides and starts of tiles are multiples of this.
         size: the one size that the artifact takes; None if it takes any.
         whole_pixels: for artifacts of any size: pictures of at most this many pixels are not cut.
+        crop: output pixels, of both borders together, that the output lacks (negative: has beyond the scale).
     """
 
     scale: Scale
@@ -71,15 +73,22 @@ class Tiling:
     multiple: int = 1
     size: Size | None = None
     whole_pixels: int = _WHOLE_PIXELS
+    crop: int = 0
 
     @classmethod
-    def of(cls, network: Reach, scale: Scale, source: TensorSpec) -> Tiling:
+    def of(cls, network: Reach, scale: Scale, source: TensorSpec, crop: int = 0) -> Tiling:
         """The tiling of a network's artifact whose first picture is ``source``."""
         height, width = pixels.image_size(source)
         size = Size(height, width) if isinstance(height, int) and isinstance(width, int) else None
         whole = _MOST_PIXELS if network.whole_picture else _WHOLE_PIXELS
         multiple = math.lcm(network.size_multiple, Fraction(scale).denominator)
-        return cls(scale, network.halo, multiple, size, whole)
+        border = _border(crop, scale)
+        return cls(scale, max(network.halo, *border), multiple, size, whole, crop)
+
+    @property
+    def border(self) -> tuple[int, int]:
+        """Input pixels by which a picture is extended before its first and after its last, for what outputs lack."""
+        return _border(self.crop, self.scale)
 
     def enlarged(self, size: Size) -> Size:
         """The size of what comes of a picture: rounded up where the scale is a fraction."""
@@ -95,8 +104,8 @@ class Tiling:
         return self.size is not None and not (self.cuts(self.size.height) and self.cuts(self.size.width))
 
     def rounded(self, picture: Size) -> Size:
-        """The size of a picture, rounded up to what the network takes."""
-        return Size(*(_up(n, self.multiple) for n in (picture.height, picture.width)))
+        """The size of a picture, extended and rounded up to what the network takes."""
+        return Size(*(_up(n + sum(self.border), self.multiple) for n in (picture.height, picture.width)))
 
     def larger(self) -> Size:
         """A size for the artifact with which pictures of any size can be cut, and most of a tile is kept; every target
@@ -207,12 +216,15 @@ def strips(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | Non
     """
     height, width = image.shape[:2]
     cut = plan(Size(height, width), tiling)
+    before, _ = tiling.border
+    if before:
+        image = np.pad(image, ((before, 0), (before, 0), (0, 0)), mode="symmetric")
     done = 0
     for row in cut.rows:
         blocks = []
         for column in cut.columns:
-            block = _sized(infer(_tile(image, row.start, column.start, cut.tile)), cut.tile, tiling.scale)
-            blocks.append(_kept(block, row, column, tiling.scale))
+            block = _sized(infer(_tile(image, row.start, column.start, cut.tile)), cut.tile, tiling)
+            blocks.append(_kept(block, row, column, tiling))
             done += 1
             if progress is not None:
                 progress(done, cut.tiles)
@@ -239,6 +251,12 @@ def _uncut(picture: Size, tile: Size, tiling: Tiling) -> str:
     )
 
 
+def _border(crop: int, scale: Scale) -> tuple[int, int]:
+    whole = Fraction(scale).denominator  # input pixels that make whole output pixels
+    before, after = (_up(math.ceil(max(n, 0) / Fraction(scale)), whole) for n in (crop // 2, crop - crop // 2))
+    return before, after
+
+
 def _up(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
 
@@ -255,13 +273,15 @@ def _tile_of_any_size(padded: Size, tiling: Tiling) -> Size:
 
 
 def _spans(padded: int, tile: int, picture: int, tiling: Tiling) -> tuple[Span, ...]:
-    """Tiles along an axis of ``padded`` pixels, of which the first ``picture`` are real."""
-    spans, kept, whole = [], 0, Fraction(tiling.scale).denominator  # input pixels that make whole output pixels
-    while kept < picture:
-        start = 0 if kept == 0 else (kept - tiling.halo) // tiling.multiple * tiling.multiple
+    """Tiles along an axis of ``padded`` pixels, of which ``picture`` are real, behind the first border."""
+    first, whole = tiling.border[0], Fraction(tiling.scale).denominator  # input pixels that make whole output pixels
+    spans: list[Span] = []
+    kept = first
+    while kept < first + picture:
+        start = 0 if kept == first else (kept - tiling.halo) // tiling.multiple * tiling.multiple
         start = min(start, padded - tile)
         end = padded if start + tile == padded else (start + tile - tiling.halo) // whole * whole
-        spans.append(Span(start, kept, min(end, picture)))
+        spans.append(Span(start, kept, min(end, first + picture)))
         kept = end
     return tuple(spans)
 
@@ -273,17 +293,18 @@ def _tile(image: Image8, top: int, left: int, size: Size) -> Image8:
     return np.pad(part, ((0, below), (0, right), (0, 0)), mode="symmetric") if below or right else part
 
 
-def _sized(block: Array, tile: Size, scale: Scale) -> Array:
-    wanted = (tile.height * scale, tile.width * scale, block.shape[2])
+def _sized(block: Array, tile: Size, tiling: Tiling) -> Array:
+    wanted = (*(side * tiling.scale - tiling.crop for side in (tile.height, tile.width)), block.shape[2])
     if block.shape != wanted:
         told = ", ".join(map(str, wanted))
         raise CheckFailed(f"for a tile of {tile} the artifact outputs a picture of shape {block.shape}, not ({told})")
     return block
 
 
-def _kept(block: Array, row: Span, column: Span, scale: Scale) -> Array:
+def _kept(block: Array, row: Span, column: Span, tiling: Tiling) -> Array:
+    lead = tiling.crop // 2
     rows, columns = (
-        slice(math.ceil((span.keep_from - span.start) * scale), math.ceil((span.keep_to - span.start) * scale))
+        slice(*(math.ceil((at - span.start) * tiling.scale) - lead for at in (span.keep_from, span.keep_to)))
         for span in (row, column)
     )
     return block[rows, columns]

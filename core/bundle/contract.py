@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from clearport.graph import shapes
 from clearport.runtime.pixels import image_size
@@ -18,19 +18,30 @@ _SIDES = ("height", "width")
 _AXES = 4
 
 
-def contract_contradictions(
-    scale: Scale, size_multiple: int, network: Ends, artifacts: Sequence[Ends]
-) -> Iterator[str]:
+class Growing(Protocol):
+    """Sides of an output are ``scale`` times the input's less ``crop``, the input's multiples of ``size_multiple``."""
+
+    @property
+    def scale(self) -> Scale: ...
+
+    @property
+    def crop(self) -> int: ...
+
+    @property
+    def size_multiple(self) -> int: ...
+
+
+def contract_contradictions(model: Growing, network: Ends, artifacts: Sequence[Ends]) -> Iterator[str]:
     """Where an artifact takes or gives other tensors than the network, as ``field: what is wrong``."""
     named = [("pixel_contract", network), *((f"artifacts.{i}", ends) for i, ends in enumerate(artifacts))]
     for where, (inputs, outputs) in named:
-        yield from _enlarged(where, shapes.lead(inputs), shapes.lead(outputs), scale)
+        yield from _enlarged(where, shapes.lead(inputs), shapes.lead(outputs), model)
         for word, specs, contract in (("inputs", inputs, network[0]), ("outputs", outputs, network[1])):
             yield from _same(f"{where}.{word}", specs, contract)
             yield from _like(f"{where}.{word}", specs, contract)
         for side, length in _sides(shapes.lead(inputs)):
-            if isinstance(length, int) and length % size_multiple:
-                yield f"{where}.inputs.0: {side} {length} is no multiple of model.size_multiple {size_multiple}"
+            if isinstance(length, int) and length % model.size_multiple:
+                yield f"{where}.inputs.0: {side} {length} is no multiple of model.size_multiple {model.size_multiple}"
 
 
 def _sides(spec: TensorSpec) -> list[tuple[str, int | str]]:
@@ -38,12 +49,16 @@ def _sides(spec: TensorSpec) -> list[tuple[str, int | str]]:
     return list(zip(_SIDES, image_size(spec), strict=True)) if len(spec.shape) == _AXES else []
 
 
-def _enlarged(where: str, source: TensorSpec, result: TensorSpec, scale: Scale) -> Iterator[str]:
+def _enlarged(where: str, source: TensorSpec, result: TensorSpec, model: Growing) -> Iterator[str]:
     if not (source.is_picture and result.is_picture):
         return
     for (side, taken), (_, given) in zip(_sides(source), _sides(result), strict=True):
-        if isinstance(taken, int) and isinstance(given, int) and given != taken * scale:
-            yield f"{where}.outputs.0: {side} {given} for an input of {taken} is not the scale {scale} of the model"
+        if isinstance(taken, int) and isinstance(given, int) and given != taken * model.scale - model.crop:
+            less = f" less {model.crop}" if model.crop else ""
+            yield (
+                f"{where}.outputs.0: {side} {given} for an input of {taken} is not the scale {model.scale}{less} "
+                "of the model"
+            )
 
 
 def _same(where: str, specs: Sequence[TensorSpec], contract: Sequence[TensorSpec]) -> Iterator[str]:

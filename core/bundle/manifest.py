@@ -66,7 +66,8 @@ class ModelRecord(_Record):
     input of ``macs_size`` (HEIGHTxWIDTH in pixels). ``size`` is the input size that the artifacts were made for, or
     ``dynamic``; height and width are multiples of ``size_multiple``. ``halo`` is the number of input pixels on each
     side that an output pixel depends on; ``whole_picture`` says that it depends on all of them (null: written before
-    that was recorded). ``card`` describes the training of the weights, if known.
+    that was recorded). An output side is ``scale`` times the input's less ``crop`` pixels, which windows without
+    padding leave out of both borders together. ``card`` describes the training of the weights, if known.
     """
 
     name: Text
@@ -84,6 +85,7 @@ class ModelRecord(_Record):
     size_multiple: Annotated[int, Field(ge=1, le=MOST_SIDE)]
     size: Annotated[str, Field(pattern=r"^(\d{1,5}x\d{1,5}|dynamic)$")]
     card: Mapping[str, Any] | None = None
+    crop: Annotated[int, Field(ge=-MOST_SIDE, le=MOST_SIDE)] = 0
 
     @property
     def from_onnx(self) -> bool:
@@ -302,7 +304,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         yield f"model.weights_sha256: it is another checksum than 'files' gives for {manifest.model.reference}"
     model, contract = manifest.model, manifest.pixel_contract
     ends = [(artifact.inputs, artifact.outputs) for artifact in manifest.artifacts]
-    yield from contract_contradictions(model.scale, model.size_multiple, (contract.inputs, contract.outputs), ends)
+    yield from contract_contradictions(model, (contract.inputs, contract.outputs), ends)
     yield from _golden_contradictions(manifest, keys)
     for name in ("table", "reference") if manifest.quantization else ():
         path = getattr(manifest.quantization, name)

@@ -1,5 +1,5 @@
-"""Shapes that depend on the picture size: symbols such as ``H``, ``2*W`` and ``H/8``, and the contract of a network at
-a size.
+"""Shapes that depend on the picture size: symbols such as ``H``, ``2*W``, ``H/8`` and ``2*H-28``, and the contract of a
+network at a size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Shape = tuple[int | str, ...]
 
-_SYMBOL = re.compile(r"(?:(\d+)\*)?([HW])(?:/(\d+))?")
+_SYMBOL = re.compile(r"(?:(\d+)\*)?([HW])(?:/(\d+))?([+-]\d+)?")
 _BATCHED = frozenset({"picture", "map"})
 
 
@@ -43,11 +43,17 @@ def multiple(side: int | str) -> tuple[Fraction, str] | None:
     return None if match is None else (Fraction(int(match[1] or 1), int(match[3] or 1)), match[2])
 
 
-def symbol(times: Fraction, of: str) -> str:
-    """The symbol of a side with this ratio to the picture's height (``H``) or width (``W``)."""
+def crop(side: int | str) -> int:
+    """How many pixels a dynamic side lacks beside its ratio to the picture's: 28 for ``2*H-28``."""
+    match = _SYMBOL.fullmatch(side) if isinstance(side, str) else None
+    return -int((match and match[4]) or 0)
+
+
+def symbol(times: Fraction, of: str, less: int = 0) -> str:
+    """The symbol of a side with this ratio to the picture's height (``H``) or width (``W``), less some pixels."""
     above = f"{times.numerator}*" if times.numerator != 1 else ""
     below = f"/{times.denominator}" if times.denominator != 1 else ""
-    return f"{above}{of}{below}"
+    return f"{above}{of}{below}" + (f"{-less:+d}" if less else "")
 
 
 def shape_at(spec: TensorSpec, size: Size) -> tuple[int, ...]:
@@ -75,9 +81,9 @@ def _side(spec: TensorSpec, axis: int, size: Size) -> int:
         return n
     known = follows(spec, axis)
     if known is None:
-        raise BadInput(f"{spec.name}: its side {n!r} is not a size; expected H, W, 2*H, W/8 and the like")
+        raise BadInput(f"{spec.name}: its side {n!r} is not a size; expected H, W, 2*H, W/8, H-14 and the like")
     times, of = known
-    side = times * (size.height if of == "H" else size.width)
+    side = times * (size.height if of == "H" else size.width) - crop(n)
     if side.denominator != 1:
         raise BadInput(f"{spec.name}: for pictures of {size} its side {n} is not an integer: {float(side):g}")
     return side.numerator

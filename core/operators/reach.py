@@ -77,8 +77,11 @@ class Seen:
     rank: int
 
 
-def halo_of(graph: Graph) -> int:
+def halo_of(graph: Graph, crop: int = 0) -> int:
     """Input pixels on each side that an output pixel of any picture among the outputs may depend on.
+
+    With ``crop``, windows without padding leave out so many pixels of outputs, of both borders together: the first
+    output pixel lies half as many from the border.
 
     Raises:
         Whole: it depends on all of them, or the operators do not tell.
@@ -94,13 +97,13 @@ def halo_of(graph: Graph) -> int:
         if found is not None:
             known.update((graphs.name_of(value), found) for value in node.outputs)
     ends = [known[name] for value in graph.model.graph.outputs if (name := graphs.name_of(value)) in known]
-    return max((_halo(span) for seen in ends for span in seen.spans), default=0)
+    return max((_halo(span, crop // 2) for seen in ends for span in seen.spans), default=0)
 
 
-def _halo(span: _Span) -> int:
+def _halo(span: _Span, lead: int) -> int:
     """From the input pixel that an output pixel lies on: what is read are whole pixels."""
-    within = 1 - Fraction(1, span.step.denominator)
-    return max(math.floor(-span.low), math.floor(span.high + within), 0)
+    within, moved = 1 - Fraction(1, span.step.denominator), span.step * lead
+    return max(math.floor(moved - span.low), math.floor(span.high - moved + within), 0)
 
 
 def _of_node(node: ir.Node, known: dict[str, Seen]) -> Seen | None:

@@ -58,10 +58,17 @@ def coarsest_stride(graph: Graph) -> int:
     Along each side a cell covers so many input pixels, or a fraction of one; of several branches it is the least common
     multiple.
     """
-    return math.lcm(*(stride.numerator for axis in (0, 1) for stride in _strides(graph, axis)))
+    return math.lcm(*(stride.numerator for axis in (0, 1) for stride in _strides(graph, axis).values()))
 
 
-def _strides(graph: Graph, axis: int) -> Iterator[Fraction]:
+def output_steps(graph: Graph, index: int) -> tuple[Fraction, Fraction]:
+    """Input pixels that a cell of an output covers along its height and its width, as far as the operators tell."""
+    name = graphs.name_of(graph.model.graph.outputs[index])
+    height, width = (_strides(graph, axis).get(name, Fraction(1)) for axis in (0, 1))
+    return height, width
+
+
+def _strides(graph: Graph, axis: int) -> dict[str, Fraction]:
     """Of every value, the input pixels that one of its cells covers along the height (axis 0) or width (1)."""
     one = Fraction(1)
     strides: dict[str, Fraction] = {}
@@ -77,7 +84,7 @@ def _strides(graph: Graph, axis: int) -> Iterator[Fraction]:
         step = max((strides.get(name, one) for name in names if name not in sizes), default=one)
         stride = step if record.stride is None else record.stride(node, step, sizes, axis)
         strides.update((graphs.name_of(value), stride) for value in node.outputs)
-    yield from strides.values()
+    return strides
 
 
 def size_bound(graph: Graph) -> ir.Node | None:

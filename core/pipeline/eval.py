@@ -60,7 +60,7 @@ def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> E
     if judge is not None:
         return measured.evaluate(bundle, request, judge, held_back, progress)
     check_names(bundle, request.require)
-    found = quality.judged_pairs(request.data, plain_scale(bundle, "eval"), held_back)
+    found = quality.judged_pairs(request.data, plain_scale(bundle, "eval", cropped=True), held_back)
     records = select(bundle, request.targets, request.precisions)
     progress("checking checksums", 0, 0)
     wrong = verify_folder(request.folder)
@@ -186,7 +186,7 @@ class _Judge:
         report = self._score(PYTORCH, runner, network, cutting)
         self._rows.append(EvalRow(PYTORCH, report, None))
         if cutting.size is not None and network.inputs[0].dynamic:
-            whole = tiling.Tiling(cutting.scale, cutting.halo, cutting.multiple)
+            whole = replace(cutting, size=None, whole_pixels=tiling.Tiling.whole_pixels)
             uncut = self._score(UNCUT, runner, network, whole)
             self._rows.append(EvalRow(UNCUT, uncut, self._drop(uncut)))
 

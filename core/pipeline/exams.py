@@ -175,11 +175,12 @@ def _name(bundle: Bundle, role: str) -> str:
 
 def _check_size(bundle: Bundle, golden: GoldenRecord, spec: TensorSpec, sample: Sample, expected: Image8) -> None:
     """Check sizes: the first picture is ``scale`` times the input; others follow their contract."""
-    first, scale = next(iter(sample.values())), bundle.manifest.model.scale
+    first, model = next(iter(sample.values())), bundle.manifest.model
     own = shapes.size_of(spec)
     if golden.tensor in {"", shapes.lead(bundle.manifest.pixel_contract.outputs).name} and first.ndim == _PICTURE_AXES:
-        wanted: tuple[object, ...] = (first.shape[0] * scale, first.shape[1] * scale)
-        of = f"x{scale_word(scale)} of its input is {wanted[0]}x{wanted[1]}"
+        wanted: tuple[object, ...] = tuple(side * model.scale - model.crop for side in first.shape[:2])
+        less = f" less {model.crop}" if model.crop else ""
+        of = f"x{scale_word(model.scale)} of its input{less} is {wanted[0]}x{wanted[1]}"
     elif own is not None:
         wanted, of = (own.height, own.width), f"its contract says {own}"
     else:

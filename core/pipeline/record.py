@@ -123,13 +123,14 @@ def _model(plan: Plan, found: Findings) -> ModelRecord:
         size_multiple=traits.size_multiple,
         size=str(plan.size or "dynamic"),
         card=about.card,
+        crop=traits.crop,
     )
 
 
 def _artifact(plan: Plan, proven: Proven, findings: Findings, folder: Path) -> ArtifactRecord:
     artifact = proven.artifact
     record = bundle.record(artifact, folder, proven.parity, findings.latencies.reports[artifact.key])
-    said = (*tiles(artifact, plan.source.traits, plan.source.traits.scale), *findings.made.lint[artifact.key])
+    said = (*tiles(artifact, plan.source.traits), *findings.made.lint[artifact.key])
     found = {"cross_checks": proven.cross_checks, "lint": said, "replays": proven.replays, "steps": proven.steps}
     return record.model_copy(update=found)
 

@@ -171,7 +171,7 @@ def _seams(picture: Size, cutting: tiling.Tiling) -> str:
 def tiling_of(bundle: Bundle, artifact: Artifact) -> tiling.Tiling:
     """The tiling of pictures for an artifact of a bundle."""
     model = model_of(bundle)
-    return tiling.Tiling.of(model, model.scale, shapes.lead(artifact.inputs))
+    return tiling.Tiling.of(model, model.scale, shapes.lead(artifact.inputs), model.crop)
 
 
 def model_of(bundle: Bundle) -> ModelRecord:

@@ -37,13 +37,14 @@ def select(bundle: Bundle, targets: tuple[str, ...], precisions: tuple[str, ...]
     return found
 
 
-def plain_scale(bundle: Bundle, command: str) -> int:
+def plain_scale(bundle: Bundle, command: str, *, cropped: bool = False) -> int:
     """The integer scale of the picture.
 
     Raises:
-        BadInput: the network's input or output is not one RGB picture, or the scale is not an integer.
+        BadInput: the network's input or output is not one RGB picture, the scale is not an integer, or the output lacks
+            a border where that is not allowed (``cropped``).
     """
-    contract, scale = bundle.manifest.pixel_contract, bundle.manifest.model.scale
+    contract, scale, crop = bundle.manifest.pixel_contract, bundle.manifest.model.scale, bundle.manifest.model.crop
     if not all(len(specs) == 1 and _is_rgb(specs[0]) for specs in (contract.inputs, contract.outputs)):
         told = f"it takes {_words(contract.inputs)} and gives {_words(contract.outputs)}"
         raise BadInput(
@@ -53,6 +54,11 @@ def plain_scale(bundle: Bundle, command: str) -> int:
     if int(scale) != scale:
         raise BadInput(
             f"{bundle.folder}: clearport {command} is for integer scales, and this one is x{scale_word(scale)}"
+        )
+    if crop and not cropped:
+        raise BadInput(
+            f"{bundle.folder}: clearport {command} is for outputs as large as the scale says, and this network's sides "
+            f"differ from that by {abs(crop)} pixels, because of its padding; 'clearport run' extends the picture first"
         )
     return int(scale)
 

@@ -71,6 +71,32 @@ def test_tiles_make_the_whole_picture(data: st.DataObject) -> None:
     np.testing.assert_array_equal(restored, network.infer(image))
 
 
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_tiles_of_outputs_without_a_border_make_the_whole_picture(data: st.DataObject) -> None:
+    """What windows without padding leave out is made of the picture's mirrored border, and nothing else is."""
+    kernel, scale, extra = (data.draw(st.sampled_from(c)) for c in ((3, 5), (1, 2, 3), (0, 1)))
+    torch.manual_seed(0)
+    up = nn.ConvTranspose2d(3, 3, scale + extra, scale, bias=False)
+    network = nn.Sequential(nn.Conv2d(3, 3, kernel, bias=False), up)
+    border, size = kernel - 1, Size(*(data.draw(st.integers(20, 40)) for _ in "hw"))
+    image = photo(size.height, size.width)
+
+    @torch.inference_mode()
+    def infer(part: np.ndarray) -> np.ndarray:
+        found: torch.Tensor = network(torch.from_numpy(np.array(part.transpose(2, 0, 1)[None], np.float32)))
+        return found[0].permute(1, 2, 0).numpy()
+
+    cut = Tiling(scale, border, size=data.draw(st.sampled_from((None, Size(20, 17)))), crop=border * scale - extra)
+    restored = tiling.restore(image, infer, cut)
+    assert restored.shape == (size.height * scale, size.width * scale, 3)
+    sides = cut.border
+    whole = infer(np.pad(image, (sides, sides, (0, 0)), mode="symmetric"))
+    lead = sides[0] * scale - cut.crop // 2
+    wanted = whole[lead:, lead:][: restored.shape[0], : restored.shape[1]]
+    np.testing.assert_allclose(restored, wanted, atol=1e-3)
+
+
 @settings(max_examples=40, deadline=None)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), whole=st.integers(30, 500))
 def test_artifacts_of_any_size_are_cut_only_when_they_must(height: int, width: int, whole: int) -> None:

@@ -9,9 +9,9 @@ from clearport.graph import shapes
 from clearport.runtime.tiling import Tiling
 
 if TYPE_CHECKING:
-    from clearport.base import Artifact, Graph, Scale
+    from clearport.base import Artifact, Graph
     from clearport.export.tflite.lint_nnapi import NnapiReport
-    from clearport.runtime.tiling import Reach
+    from clearport.pipeline.sources.source import Traits
 
 RULE = "nnapi"
 HALF_RULE = "float16-arithmetic"
@@ -67,9 +67,9 @@ def _by_target(artifact: Artifact) -> tuple[LintFinding, ...]:
     return (*_left_on_the_cpu(report, API_LEVELS[-1]), *levels)
 
 
-def tiles(artifact: Artifact, network: Reach, scale: Scale) -> tuple[LintFinding, ...]:
+def tiles(artifact: Artifact, network: Traits) -> tuple[LintFinding, ...]:
     """What happens to pictures that are larger than the one size of a file."""
-    cutting = Tiling.of(network, scale, shapes.lead(artifact.inputs))
+    cutting = Tiling.of(network, network.scale, shapes.lead(artifact.inputs), network.crop)
     if cutting.size is None or not shapes.lead(artifact.outputs).is_picture:
         return ()
     if cutting.uncuttable:

@@ -177,7 +177,7 @@ def _coarser(layers: Layers) -> list[ir.Node]:
 def tiles(layers: Layers, traits: Traits) -> tuple[Tiles, list[Finding]]:
     """How pictures are cut, what that costs, and who makes it dear."""
     graph = layers.graph
-    cutting = Tiling.of(traits, traits.scale, shapes.lead(graph.inputs))
+    cutting = Tiling.of(traits, traits.scale, shapes.lead(graph.inputs), traits.crop)
     picture = shapes.lead(graph.inputs).is_picture and len(shapes.lead(graph.outputs).shape) == 4
     extra = _extra(cutting)
     found = Tiles(halo=traits.halo, whole_picture=traits.whole_picture, multiple=cutting.multiple, extra_share=extra)

@@ -12,8 +12,9 @@ from clearport.pipeline.sources import measure
 
 if TYPE_CHECKING:
     from clearport.base import Graph, Size
-    from clearport.pipeline.sources.measure import Candidate
+    from clearport.pipeline.sources.measure import Candidate, Growth
 
+_AXES = 4
 OVERLAP = 32
 """Input pixels of overlap of tiles of a network that looks at the whole picture: they hide what differs."""
 _NOISE = 1e-6
@@ -31,22 +32,24 @@ class Reach:
     how: str
 
 
-def reach(candidate: Candidate, graph: Graph, main: str, probe: Size) -> Reach:
+def reach(candidate: Candidate, graph: Graph, main: str, probe: Size, growth: Growth | None) -> Reach:
     """By the operators, which tell the most that it can be, and by changing pixels, which shows the least.
 
     Raises:
         CheckFailed: changed pixels reach farther than the operators tell.
     """
     picture = shapes.lead(candidate.inputs).name
+    if growth is None and len(graph.output.shape) == _AXES:
+        return Reach(OVERLAP, True, "all of the picture: height and width of its output do not scale alike")
     try:
-        told = halo_of(graph)
+        told = halo_of(graph, growth.crop if growth else 0)
     except Whole as where:
-        seen = measure.reach(candidate, picture, main, probe)
+        seen = measure.reach(candidate, picture, main, probe, growth=growth)
         if where.known or seen is None:
             shown = "; and changed pixels reach that far" if seen is None else ""
             return Reach(OVERLAP, True, f"all of the picture: {where}{shown}")
         return Reach(seen, False, f"{seen} pixels, by changing pixels; {where} hides it from the operators")
-    seen = measure.reach(candidate, picture, main, probe, _NOISE)
+    seen = measure.reach(candidate, picture, main, probe, _NOISE, growth)
     if seen is None and min(probe.height, probe.width) // 2 - 2 <= told:
         return Reach(told, False, f"{told} pixels, by its operators; changed pixels reach all of {probe}")
     if seen is None or seen > told:
@@ -56,7 +59,7 @@ def reach(candidate: Candidate, graph: Graph, main: str, probe: Size) -> Reach:
     return Reach(told, False, f"{told} pixels, by its operators; changed pixels reach {seen}")
 
 
-def tiled(candidate: Candidate, found: Reach, main: str, multiple: int, least: int) -> Reach:
+def tiled(candidate: Candidate, found: Reach, main: str, multiple: int, least: int, growth: Growth) -> Reach:
     """Whether tiles that overlap so far give what the whole picture does; where only pixels told, they may not.
 
     Raises:
@@ -64,7 +67,7 @@ def tiled(candidate: Candidate, found: Reach, main: str, multiple: int, least: i
     """
     if found.whole or found.halo > _LONGEST:
         return found
-    off = measure.seams(candidate, main, found.halo, multiple, least)
+    off = measure.seams(candidate, main, found.halo, multiple, least, growth)
     if off <= measure.SEAM:
         return replace(found, how=f"{found.how}; tiles give what the whole picture does")
     if "by its operators" in found.how:

@@ -15,7 +15,7 @@ from clearport.graph import nodes as graphs
 from clearport.graph import shapes
 from clearport.models.cost import Cost
 from clearport.models.normalized import order
-from clearport.operators.sizes import coarsest_stride
+from clearport.operators.sizes import coarsest_stride, output_steps
 from clearport.pipeline.sources import contract as contracts
 from clearport.pipeline.sources import cutting, measure, ranges, spans
 from clearport.pipeline.sources.contract import Contract
@@ -74,23 +74,24 @@ def described(
     probe = own or _probe_size(found)
     given = candidate.run(candidate.filled(probe))
     measure.check_repeatable(candidate, probe)
-    made = [_output(key, given[key], probe, free=free) for key in outputs]
+    made = [_output(key, given[key], found) for key in outputs]
     guessed = _states([_input(spec, picture) for spec in candidate.inputs], made)
     inputs = contracts.applied(guessed[0], contract.inputs, "input")
     ends = contracts.applied(guessed[1], contract.outputs, "output")
     main = shapes.lead(ends)
     plain = measure.Candidate(contract.name or name, inputs, _plainly(candidate.run, inputs))
     graph = build(shapes.at(inputs, probe), shapes.at(ends, probe))
-    taken, told = spans.found_of(plain, graph, main, probe, contract)
+    growth = _growth(main, given[main.name].shape, probe, found, graph)
+    taken, told = spans.found_of(plain, graph, main, probe, contract, growth)
     inputs = tuple(replace(s, value_range=taken.range or ranges.UNIT) if s.is_picture else s for s in inputs)
     said = {end.name or main.name for end in contract.outputs if end.kind or end.range}
-    ends = spans.with_ranges(ends, main, told, graph, said)
+    ends = _framed(spans.with_ranges(ends, main, told, graph, said), said, given, probe, growth)
     known = measure.Candidate(plain.name, inputs, plain.run)
-    reach = cutting.reach(known, graph, main.name, probe)
+    reach = cutting.reach(known, graph, main.name, probe, growth)
     multiple = math.lcm(found.multiple if found else 1, coarsest_stride(graph), contract.tiles.multiple or 1)
     least = max(found.least if found else 1, contract.tiles.least_side or 1)
-    if found is not None and len(main.shape) == 4:
-        reach = cutting.tiled(known, reach, main.name, multiple, least)
+    if found is not None and growth is not None:
+        reach = cutting.tiled(known, reach, main.name, multiple, least, growth)
     elif "by changing" in reach.how:  # at one size nothing shows that tiles are as good as the whole
         reach = replace(reach, halo=max(reach.halo, cutting.OVERLAP), whole=True)
     if own is not None and (own.height % multiple or own.width % multiple):  # its cells do not divide its own size
@@ -99,7 +100,7 @@ def described(
     traits = Traits(
         name=plain.name,
         task=contract.task or "other",
-        scale=measure.scale_of(given[main.name].shape, probe) if len(main.shape) == 4 else 1,
+        scale=growth.scale if growth else 1,
         halo=reach.halo if contract.tiles.halo is None else contract.tiles.halo,
         whole_picture=reach.whole if contract.tiles.whole_picture is None else contract.tiles.whole_picture,
         size_multiple=multiple,
@@ -109,6 +110,7 @@ def described(
         size=own,
         inputs=inputs,
         outputs=ends,
+        crop=growth.crop if growth else 0,
     )
     how = {"input range": taken.why, "output range": told.why, "reach": reach.how}
     return Description(traits, found.tried if found else (), how)
@@ -164,13 +166,55 @@ def _input(spec: TensorSpec, picture: TensorSpec) -> TensorSpec:
     return replace(spec, kind=kind, value_range=None)
 
 
-def _output(name: str, array: Array, probe: Size, *, free: bool) -> TensorSpec:
+def _growth(
+    main: TensorSpec, shape: Sequence[int], probe: Size, found: measure.Sizes | None, graph: Graph
+) -> measure.Growth | None:
+    """How the main output grows with the picture; None where it does not, or its height otherwise than its width."""
+    if len(main.shape) != 4 or tuple(shape[2:]) == (1, 1):
+        return None
+    steps = output_steps(graph, [spec.name for spec in graph.outputs].index(main.name))
+    height, width = found.grown[main.name] if found is not None else measure.growth_at(shape, probe, steps)
+    return height if height == width and height.scale > 0 else None
+
+
+def _framed(
+    ends: Specs, said: set[str], given: Mapping[str, Array], probe: Size, growth: measure.Growth | None
+) -> Specs:
+    """Outputs of which the first picture grows as the network is said to; others before it are maps.
+
+    Raises:
+        BadInput: the contract calls a picture what does not grow so.
+    """
+    grown = () if growth is None else (growth.of(probe.height), growth.of(probe.width))
+    found, first = [], True
+    for end in ends:
+        spec = end
+        if spec.is_picture and first and given[spec.name].shape[2:] != grown:
+            if spec.name in said:
+                shown = "x".join(map(str, given[spec.name].shape[2:]))
+                raise BadInput(
+                    f"the contract calls output {spec.name!r} a picture, but for {probe} it has {shown} pixels: "
+                    "height and width do not scale alike; call it a map"
+                )
+            spec = replace(spec, kind="map", value_range=None)
+        first = first and not spec.is_picture
+        found.append(spec)
+    return tuple(found)
+
+
+def _output(name: str, array: Array, found: measure.Sizes | None) -> TensorSpec:
     kind, color = _kind(array.shape, str(array.dtype))
     dtype = "float32" if array.dtype.kind == "f" else str(array.dtype)
     spec = TensorSpec(name, array.shape, dtype=dtype, kind=kind, color=color, value_range=None)
     if kind == "picture":
         spec = replace(spec, value_range=ranges.UNIT)
-    return shapes.freed((spec,), probe)[0] if free else spec
+    if found is None or name not in found.grown:
+        return spec
+    sides = [
+        shapes.symbol(growth.scale, of, growth.crop) if growth.scale else side
+        for growth, side, of in zip(found.grown[name], array.shape[2:], "HW", strict=True)
+    ]
+    return replace(spec, shape=(*array.shape[:2], *sides))
 
 
 def _kind(shape: Sequence[int | str], dtype: str) -> tuple[Kind, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from clearport.errors import BadInput, ClearportError
 from clearport.graph import feeds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from clearport.base import Array, TensorSpec
 
@@ -22,6 +23,9 @@ Run = Callable[["Mapping[str, Array]"], "dict[str, Array]"]
 """The network: inputs by name to outputs by name, float32; a ``ClearportError`` for a size that it refuses."""
 
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
+_AXES = 4
+_MOST_GAINED = 16
+"""Output pixels beyond the scale, as of transposed convolutions that cut nothing off; more are another scale."""
 SIDE, LONGEST = 64, 256
 """The side of pictures that are tried first, and the longest that is tried."""
 
@@ -30,12 +34,32 @@ SEAM = 1e-5
 
 
 @dataclass(frozen=True)
+class Growth:
+    """Sides of an output as ``scale`` times those of the picture, less ``crop`` output pixels.
+
+    Windows without padding leave out so many, of both borders together; where there are more, ``crop`` is negative.
+    """
+
+    scale: Fraction
+    crop: int = 0
+
+    def of(self, side: int) -> Fraction:
+        """The output's side for a side of the picture."""
+        return self.scale * side - self.crop
+
+
+@dataclass(frozen=True)
 class Sizes:
-    """What sizes a network takes. ``multiple`` is that of both sides, ``least`` the shortest side that was taken."""
+    """What sizes a network takes. ``multiple`` is that of both sides, ``least`` the shortest side that was taken.
+
+    ``grown`` tells of each output with the axes of a picture how its height and width follow from the picture's; those
+    that are always the same have a scale of 0.
+    """
 
     multiple: int
     least: int
     tried: tuple[Size, ...]
+    grown: Mapping[str, tuple[Growth, Growth]]
 
 
 class Candidate:
@@ -73,53 +97,94 @@ def sizes(candidate: Candidate) -> Sizes:
         for base in (SIDE, LONGEST):
             taken = [Size(base + multiple * 3, base + multiple)]
             others = [Size(base + 4 * multiple, base + 2 * multiple), Size(base + 9 * multiple, base + 6 * multiple)]
-            if _regular(candidate, [*taken, *others]):
-                return Sizes(multiple, _least(candidate, multiple), tuple(taken))
+            grown = _grown(candidate, [*taken, *others])
+            if grown is not None:
+                return Sizes(multiple, _least(candidate, multiple, grown), tuple(taken), grown)
     raise BadInput(
         f"{candidate.name}: its inputs are declared dynamic, but it accepts no size from {SIDE} to {LONGEST} "
         "pixels in steps of up to 128: give a valid --size"
     )
 
 
-def _regular(candidate: Candidate, tried: Sequence[Size]) -> bool:
-    """Whether all sizes are taken, and each output grows with the picture by one factor."""
-    found: dict[tuple[str, int], set[Fraction | int]] = {}
+def _grown(candidate: Candidate, tried: Sequence[Size]) -> dict[str, tuple[Growth, Growth]] | None:
+    """How the sides of outputs follow from the picture's; None where a size is refused, or sides follow no line."""
+    found: dict[str, list[tuple[Size, tuple[int, ...]]]] = {}
     for size in tried:
         shapes = candidate.shapes(size)
         if shapes is None:
-            return False
+            return None
         for name, shape in shapes.items():
-            for axis, side in ((2, size.height), (3, size.width)) if len(shape) == 4 else ():
-                found.setdefault((name, axis), set()).add(Fraction(shape[axis], side))
-                found.setdefault((name, -axis), set()).add(shape[axis])
-    return all(len(values) == 1 or len(found[name, -axis]) == 1 for (name, axis), values in found.items() if axis > 0)
+            found.setdefault(name, []).append((size, shape))
+    grown = {}
+    for name, given in found.items():
+        if len(given[0][1]) == _AXES:
+            height = _line([(size.height, shape[2]) for size, shape in given])
+            width = _line([(size.width, shape[3]) for size, shape in given])
+            if height is None or width is None:
+                return None
+            grown[name] = height, width
+    return grown
 
 
-def _least(candidate: Candidate, multiple: int) -> int:
+def _line(points: Sequence[tuple[int, int]]) -> Growth | None:
+    """The line through output sides over input sides; one through the origin wherever there is one."""
+    (first, made), (last, end) = points[0], points[-1]
+    ratio = Fraction(made, first)
+    if all(ratio * side == out for side, out in points):
+        return Growth(ratio)
+    slope = Fraction(end - made, last - first)
+    less = slope * first - made
+    if less.denominator != 1:
+        return None
+    line = Growth(slope, int(less))
+    return line if all(line.of(side) == out for side, out in points) else None
+
+
+def _least(candidate: Candidate, multiple: int, grown: Mapping[str, tuple[Growth, Growth]]) -> int:
     """The shortest side that is taken, of some."""
     for least in (8, 16, 24, 32, 48):
         side = -(-least // multiple) * multiple
-        if side < SIDE and _regular(candidate, [Size(side, side)]):
+        if side < SIDE and _follows(candidate.shapes(Size(side, side)), side, grown):
             return side
     return -(-SIDE // multiple) * multiple
 
 
-def scale_of(shape: Sequence[int], size: Size) -> Fraction:
-    """Output size over input size.
+def _follows(
+    shapes: Mapping[str, tuple[int, ...]] | None, side: int, grown: Mapping[str, tuple[Growth, Growth]]
+) -> bool:
+    """Whether the outputs of a square picture have the sides that they should."""
+    return shapes is not None and all(
+        [growth.of(side) for growth in grown[name]] == list(shape[2:])
+        for name, shape in shapes.items()
+        if len(shape) == _AXES
+    )
 
-    Raises:
-        BadInput: height and width differ in it.
+
+def growth_at(shape: Sequence[int], size: Size, steps: tuple[Fraction, Fraction]) -> tuple[Growth, Growth]:
+    """How an output's sides follow from the picture's, of a network that is known at one size.
+
+    Args:
+        shape: the output's.
+        size: the picture's.
+        steps: input pixels per output pixel along height and width, as the operators tell.
     """
-    scales = {Fraction(shape[2], size.height), Fraction(shape[3], size.width)}
-    if len(scales) > 1:
-        raise BadInput(f"for a picture of {size} it gives {shape[2]}x{shape[3]}: height and width scale differently")
-    return scales.pop()
+    sides = list(zip(shape[2:], (size.height, size.width), steps, strict=True))
+    plain = [Growth(Fraction(made, side)) for made, side, _ in sides]
+    told = [Growth(1 / step, int(1 / step * side - made)) for made, side, step in sides]
+    whole = all(growth.of(side) == made for growth, (made, side, _) in zip(told, sides, strict=True))
+    usual = plain[0] == plain[1] and 1 in {plain[0].scale.numerator, plain[0].scale.denominator}
+    if whole and not usual and told[0] == told[1] and told[0].crop >= -_MOST_GAINED:
+        return told[0], told[1]
+    return plain[0], plain[1]
 
 
-def reach(candidate: Candidate, picture: str, output: str, size: Size, share: float = 0.0) -> int | None:
+def reach(
+    candidate: Candidate, picture: str, output: str, size: Size, share: float = 0.0, growth: Growth | None = None
+) -> int | None:
     """Input pixels on each side that an output pixel depends on, by changing some of them; None: all of the picture.
 
     What is not reached does not change at all; with ``share``, changes of less than that of the output do not count.
+    ``growth`` says where an output pixel lies; without it, the output covers the picture.
     """
     given = candidate.filled(size)
     before = candidate.run(given)[output]
@@ -130,24 +195,33 @@ def reach(candidate: Candidate, picture: str, output: str, size: Size, share: fl
             changed = given[picture].copy()
             changed[..., row, column] = value
             after = candidate.run({**given, picture: changed})[output]
-            farthest = max(farthest, _farthest(before, after, (row, column), size, share))
+            farthest = max(farthest, _farthest(before, after, (row, column), size, share, growth))
     edge = max(size.height, size.width) // 2 - 2
     return None if farthest >= edge else farthest
 
 
-def _farthest(before: Array, after: Array, place: tuple[int, int], size: Size, share: float) -> int:
+def _farthest(
+    before: Array, after: Array, place: tuple[int, int], size: Size, share: float, growth: Growth | None
+) -> int:
     """How far from the input pixel at ``place`` the farthest output pixel lies that changed, in input pixels."""
     moved = np.abs(after.astype(np.float64) - before).max(axis=tuple(range(before.ndim - 2)))
     found = np.nonzero(moved > share * np.abs(before).max())
     if not found[0].size:
         return 0
     scales = [out / own for out, own in zip(before.shape[-2:], (size.height, size.width), strict=True)]
+    lead = 0 if growth is None else growth.crop // 2
+    scales = scales if growth is None else [float(growth.scale)] * 2
     return int(
-        max(np.abs(np.floor(where / scale) - at).max() for where, scale, at in zip(found, scales, place, strict=True))
+        max(
+            np.abs(np.floor((where + lead) / scale) - at).max()
+            for where, scale, at in zip(found, scales, place, strict=True)
+        )
     )
 
 
-def seams(candidate: Candidate, output: str, halo: int, multiple: int, least: int) -> float:
+def seams(
+    candidate: Candidate, output: str, halo: int, multiple: int, least: int, growth: Growth | None = None
+) -> float:
     """How far what comes of tiles differs from what comes of a whole picture, as a share of the output's range.
 
     The tiles are the first, the middle and the last of three by three, each cut with ``halo`` pixels on each side that
@@ -158,20 +232,23 @@ def seams(candidate: Candidate, output: str, halo: int, multiple: int, least: in
     side = 3 * kept
     given = candidate.filled(Size(side, side))
     whole = candidate.run(given)[output].astype(np.float64)
-    scale, worst = Fraction(whole.shape[2], side), 0.0
+    law, worst = growth or Growth(Fraction(whole.shape[2], side)), 0.0
     for at in range(0, side, kept):
         span = max(0, at - margin), at, at + kept, min(side, at + kept + margin)
         made = candidate.run({name: _cut(array, (span[0], span[3]), side) for name, array in given.items()})[output]
-        ours, theirs = _block(made, span, scale, own=True), _block(whole, span, scale, own=False)
-        worst = max(worst, float(np.abs(ours - theirs).max()))
+        ours, theirs = _block(made, span, law, own=True), _block(whole, span, law, own=False)
+        if ours.shape != theirs.shape:
+            return math.inf
+        worst = max(worst, float(np.abs(ours - theirs).max(initial=0.0)))
     return worst / (float(np.ptp(whole)) or 1.0)
 
 
-def _block(array: Array, span: tuple[int, int, int, int], scale: Fraction, *, own: bool) -> Array:
+def _block(array: Array, span: tuple[int, int, int, int], growth: Growth, *, own: bool) -> Array:
     """What is kept of a tile (``own``), or the same part of the whole."""
     start, begin, end, _ = span
-    part = slice(int((begin - start * own) * scale), int((end - start * own) * scale))
-    return array[..., part, part]
+    lead = growth.crop // 2
+    low, high = (max(0, int((at - start * own) * growth.scale) - lead) for at in (begin, end))
+    return array[..., low:high, low:high]
 
 
 def _cut(array: Array, span: tuple[int, int], side: int) -> Array:

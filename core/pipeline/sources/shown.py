@@ -63,6 +63,7 @@ def values(found: Description) -> dict[str, Any]:
         "task": traits.task,
         "license": traits.license,
         "scale": str(traits.scale),
+        "crop": traits.crop,
         "size": None if traits.size is None else str(traits.size),
         **ends,
         "tiles": _tiles(found),

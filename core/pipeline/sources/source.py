@@ -22,6 +22,8 @@ class Traits:
         name: what its files and its bundle are called.
         task: what it restores.
         scale: output pixels per input pixel, along each axis.
+        crop: output pixels of both borders together that windows without padding leave out: a side is ``scale`` times
+            that of the input less ``crop``. Negative where there are more.
         halo, whole_picture, size_multiple, least_side, value_range, inputs, outputs: see ``ModelSpec``.
         license: SPDX name or words.
         paper: where the architecture comes from, where that is known.
@@ -40,6 +42,7 @@ class Traits:
     paper: Paper | None = None
     size: Size | None = None
     precisions: tuple[Precision, ...] = ()
+    crop: int = 0
     value_range: tuple[float, float] = (0.0, 255.0)
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()

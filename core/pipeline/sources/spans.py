@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph, Kind, Size, TensorSpec
     from clearport.pictures.images import Image8
     from clearport.pipeline.sources.contract import Contract
-    from clearport.pipeline.sources.measure import Candidate
+    from clearport.pipeline.sources.measure import Candidate, Growth
 
     Specs = tuple[TensorSpec, ...]
 
@@ -26,7 +26,7 @@ _PHOTOS = 3
 
 
 def found_of(
-    candidate: Candidate, graph: Graph, main: TensorSpec, probe: Size, contract: Contract
+    candidate: Candidate, graph: Graph, main: TensorSpec, probe: Size, contract: Contract, growth: Growth | None
 ) -> tuple[ranges.Found, ranges.Found]:
     """The ranges of the picture that comes in and of the one that goes out."""
     picture = shapes.lead(candidate.inputs)
@@ -47,7 +47,7 @@ def found_of(
     def restore(index: int, span: tuple[float, float]) -> Array:
         return candidate.run(feed(photos[index], span))[main.name]
 
-    shown = [feed(photo, ranges.UNIT)[picture.name] for photo in photos]
+    shown = [_seen(feed(photo, ranges.UNIT)[picture.name], growth) for photo in photos]
     index = next(i for i, spec in enumerate(graph.outputs) if spec.name == main.name)
     last = ranges.at_output(graph, index) if not said[1] else told[1]
     taken, given = ranges.from_photos(shown, restore, last.range if last else None)
@@ -58,6 +58,12 @@ def found_of(
         made = _within(made, [candidate.run(feed(shot, source.range or ranges.UNIT))[main.name] for shot in shots])
     measured = (ranges.at_input(graph) or taken, made)
     return (told[0] if said[0] else measured[0]), (told[1] if said[1] else measured[1])
+
+
+def _seen(photo: Array, growth: Growth | None) -> Array:
+    """What an output shows of a photo: all but a border where windows have no padding."""
+    border = int(growth.crop / (2 * growth.scale)) if growth is not None and growth.crop > 0 else 0
+    return photo[:, :, border:-border, border:-border] if border else photo
 
 
 def _within(found: ranges.Found, outputs: Sequence[Array]) -> ranges.Found:

@@ -74,6 +74,10 @@ LIES: dict[str, tuple[Edit, str]] = {
     ),
     "a scale that no network has": (lambda m: m["model"].update(scale=10**6), r"model\.scale"),
     "another scale than the files'": (lambda m: m["model"].update(scale=2), r"pixel_contract\.outputs\.0.*scale 2"),
+    "another border than the files'": (
+        lambda m: m["model"].update(crop=6),
+        r"pixel_contract\.outputs\.0.*scale 3 less 6",
+    ),
     "a step that is no pixel's": (
         lambda m: m["artifacts"][1]["inputs"][0].update(scale=1e6),
         r"artifacts\.1\.inputs\.0.*scale 1000000",

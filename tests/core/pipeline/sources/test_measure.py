@@ -70,15 +70,46 @@ def test_a_network_of_no_size_is_refused() -> None:
         measure.sizes(candidate(only_multiples(1, least=9999)))
 
 
-def test_scale_and_reach() -> None:
+def test_reach() -> None:
     known, size = candidate(blurred), Size(32, 32)
-    (shape,) = known.shapes(size).values()  # type: ignore[union-attr]
-    assert measure.scale_of(shape, size) == Fraction(2)
-    assert measure.scale_of((1, 3, 48, 96), Size(32, 64)) == Fraction(3, 2)
     assert measure.reach(known, "x", "y", size) == 3
     assert measure.reach(candidate(lambda x: x - x.mean()), "x", "y", size) is None
-    with pytest.raises(BadInput, match="height and width scale differently"):
-        measure.scale_of((1, 3, 32, 64), Size(32, 32))
+
+
+def unpadded(image: Array) -> Array:
+    """The mean of 9 rows, of which none lies outside: twice the size, less 16 rows and columns."""
+    mean = sum(image[:, :, i : image.shape[2] - 8 + i, 4:-4] for i in range(9)) / 9
+    return np.asarray(mean.repeat(2, axis=2).repeat(2, axis=3))
+
+
+def test_what_windows_without_padding_leave_out_is_a_crop() -> None:
+    known, law = candidate(unpadded), measure.Growth(Fraction(2), 16)
+    assert measure.sizes(known).grown == {"y": (law, law)}
+    assert measure.sizes(candidate(blurred)).grown["y"][0] == measure.Growth(Fraction(2))
+    assert measure.reach(known, "x", "y", Size(32, 32), growth=law) == 4
+    assert measure.seams(known, "y", 4, 1, 8, law) == 0
+    assert measure.seams(known, "y", 3, 1, 8, law) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "step", "law"),
+    [
+        ((1, 3, 48, 96), Size(32, 64), Fraction(2, 3), (Fraction(3, 2), 0)),
+        ((1, 3, 46, 62), Size(60, 76), Fraction(1), (Fraction(1), 14)),
+        ((1, 3, 56, 56), Size(64, 64), Fraction(1, 2), (Fraction(2), 72)),  # 7/8 at this size only
+        ((1, 3, 256, 256), Size(64, 64), Fraction(1), (Fraction(4), 0)),  # the operators do not tell a reshaped shuffle
+        ((1, 3, 129, 97), Size(64, 48), Fraction(1, 2), (Fraction(2), -1)),
+    ],
+)
+def test_one_size_and_the_operators_tell_the_same(
+    shape: tuple[int, ...], size: Size, step: Fraction, law: tuple[Fraction, int]
+) -> None:
+    assert measure.growth_at(shape, size, (step, step)) == (measure.Growth(*law), measure.Growth(*law))
+
+
+def test_a_height_that_grows_otherwise_than_the_width_is_told_apart() -> None:
+    height, width = measure.growth_at((1, 512, 1, 25), Size(32, 100), (Fraction(16), Fraction(4)))
+    assert height != width
 
 
 def test_a_network_that_draws_numbers_is_refused() -> None:
