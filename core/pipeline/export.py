@@ -36,6 +36,7 @@ from clearport.pipeline.goldens import (
 from clearport.pipeline.isolated import kept
 from clearport.pipeline.isolated.guarded import guarded
 from clearport.pipeline.isolated.process import Isolated
+from clearport.pipeline.isolated.workers import reused
 from clearport.pipeline.latency import QUICK, Latencies, measure_all
 from clearport.pipeline.plan import Plan, make_plan
 from clearport.pipeline.prove import network_artifact, prove
@@ -91,8 +92,9 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
             made = _make(plan, photos, isolated, folder, progress)
             picture = golden_picture(plan.source.traits.task, plan.size)
             twins = make_twins(plan, made, picture, isolated, Path(aside))
-        goldens = _goldens(plan, made, folder, progress)
-        proven = _prove(made, goldens, twins, folder, request.threads, progress)
+        with reused():
+            goldens = _goldens(plan, made, folder, progress)
+            proven = _prove(made, goldens, twins, folder, request.threads, progress)
         saved = save_goldens(goldens, made.graph, folder, made.artifacts, progress)
         size, sample = goldens.size, goldens.photo.sample
         del goldens  # outputs of all references: a quarter of a gigabyte of a large network, not to be held meanwhile

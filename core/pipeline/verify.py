@@ -17,6 +17,7 @@ from clearport.errors import BadInput, NotInstalled
 from clearport.pipeline.criteria import PHOTO
 from clearport.pipeline.diagnosis.steps import Steps
 from clearport.pipeline.exams import exams_of, exams_of_weights
+from clearport.pipeline.isolated.workers import reused
 from clearport.pipeline.prove import judge, network_of, replays_of, run_each, run_elsewhere, runner_of
 from clearport.pipeline.stores.sign import check_signature
 from clearport.protocols import no_progress
@@ -80,6 +81,7 @@ def verify_bundle(
     jobs = [] if bundle.manifest.model.reference in changed else [partial(_run_weights, bundle, threads)]
     width = min(workers(threads), MOST_WORKERS)
     with ExitStack() as opened:
+        opened.enter_context(reused())
         steps = _steps(bundle, threads, changed, opened)
         for record in bundle.artifacts:
             if any(record.holds(path) for path in changed):

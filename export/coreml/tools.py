@@ -95,12 +95,14 @@ def quiet() -> Iterator[None]:
     """Hides what a conversion prints: progress bars on stderr, and a temporary folder that it forgets to close.
 
     A conversion ends with a full garbage collection. What lives already is kept out of it, because walking over all
-    of torch and coremltools would take several times as long as the conversion.
+    of torch and coremltools would take several times as long as the conversion; for good in a process that does so.
     """
+    frozen = gc.get_freeze_count() > 0
     gc.freeze()
     try:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.filterwarnings("ignore", category=ResourceWarning, message="Implicitly cleaning up")
             yield
     finally:
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()

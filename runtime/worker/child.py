@@ -1,6 +1,6 @@
 """The child's side of a worker: opens an artifact by its runner and serves run, time and facts until the parent goes.
 
-Only numpy, ``clearport.base`` and ``clearport.registry`` are imported here: everything else is the runner's.
+Only numpy and a few small modules of ours are imported here: everything else is the runner's.
 File descriptors 0 and 1 are moved away first, so that whatever a runtime prints lands in the error log and
 never between two messages.
 """
@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from clearport import heap
 from clearport.registry import RUNNERS, installed_versions, missing
 from clearport.runtime.worker import wire
 
@@ -48,6 +49,7 @@ class _Server:
             "facts": self._facts,
             "profile": self._profile,
             "shown": self._shown,
+            "release": self._release,
         }
 
     def _open(self, head: dict[str, Any], _: dict[str, Array]) -> Reply:
@@ -64,6 +66,7 @@ class _Server:
         prepare: Callable[[], None] | None = getattr(runner, "prepare", None)
         if prepare is not None:
             prepare()  # imports the runtime, so that init_ms is the load of the model alone
+        self._session = None  # the one before, if any: two need not fit in memory
         start = time.perf_counter()
         self._session = runner.open(Path(head["path"]), head["threads"], head["options"])
         self._about = {
@@ -77,6 +80,11 @@ class _Server:
             "versions": installed_versions(runner.requires),
         }
         return dict(self._about), {}
+
+    def _release(self, _: dict[str, Any], __: dict[str, Array]) -> Reply:
+        self._session, self._inputs, self._about = None, {}, {}
+        heap.release()
+        return {"memory_mib": memory_mib()}, {}
 
     def _opened(self) -> Session:
         if self._session is None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _SIGNAL_CODES = frozenset(128 + number for number in signal.Signals)
 _QUOTED_CHARS = 1500
+_RELEASE_S = 10.0
+"""A runtime that takes longer to close a file hangs."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Worker:
         """Why the last ``profile`` was empty, if it was."""
 
     def __enter__(self) -> Self:
-        """Start the subprocess and open the artifact there.
+        """Start the subprocess, unless ``turn_to`` kept it, and open the artifact there.
 
         Raises:
             BadInput: there is no file at ``path``, or no such runner.
@@ -100,12 +102,18 @@ class Worker:
         if not self._elsewhere and not self.path.exists():
             raise BadInput(f"{self.path}: no such file for {self.runner} to open")
         try:
-            self._start()
+            if self._process is None:
+                self._start()
             self._open()
         except BaseException:
             self.close()
             raise
         return self
+
+    @property
+    def alive(self) -> bool:
+        """Whether the subprocess runs."""
+        return self._process is not None and self._process.popen.poll() is None
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -124,6 +132,21 @@ class Worker:
             self.path = path.absolute()
             self._request["path"] = str(self.path)
         self._open()
+
+    def release(self) -> float | None:
+        """Close the artifact and keep the subprocess; the MiB that it holds then, None if the system does not tell.
+
+        Raises:
+            RuntimeFailure: the runtime crashed or hung.
+        """
+        self.timeout_s = min(self.timeout_s, _RELEASE_S)
+        memory_mib: float | None = self._ask("release")[0]["memory_mib"]
+        return memory_mib
+
+    def turn_to(self, path: Path, options: Mapping[str, Any] | None, timeout_s: float) -> None:
+        """Make a released worker of this machine one for another artifact, which ``with`` opens."""
+        self.path, self.timeout_s = Path(path).absolute(), timeout_s
+        self._request |= {"path": str(self.path), "options": dict(options or {})}
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
@@ -280,6 +303,7 @@ _VERBS = {
     "facts": "asking about",
     "profile": "profiling",
     "shown": "asking about",
+    "release": "closing",
 }
 
 
