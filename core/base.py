@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Float32 = npt.NDArray[np.float32]
 
-Task = Literal["super-resolution", "deraining", "low-light", "hdr", "watermarking", "other"]
+Task = Literal["super-resolution", "deraining", "low-light", "hdr", "watermarking", "deepfake-detection", "other"]
 Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
 Layout = Literal["NCHW", "NHWC"]
 IODType = Literal["uint8", "int8", "float32"]

@@ -110,7 +110,7 @@ class Crops:
         high = None if pair.high is None else cut(pair.high, self.scale)
         if degrade is None:
             assert pair.low is not None
-            return _Crop(cut(pair.low, 1), high, kind=kind)
+            return _Crop(cut(pair.low, 1), high, pair.truth, kind)
         assert high is not None
         made = degrade(np.ascontiguousarray(high), rng)
         whole = _Crop(made.low, high if made.high is None else made.high, made.truth, kind)
@@ -155,4 +155,4 @@ def center(pair: Pair, scale: int, side: int, multiple: int = 1) -> Pair:
     high = pair.high
     if high is not None:
         high = high[top * scale : (top + height) * scale, left * scale : (left + width) * scale]
-    return Pair(pair.name, low, high)
+    return Pair(pair.name, low, high, pair.truth)

@@ -8,6 +8,7 @@
 | ``rain100`` | ``rain-001.png`` and ``norain-001.png`` (also without the dash), in one folder |
 | ``pairs`` | anywhere below, two folders called after inputs and targets: ``low`` and ``high``, ``LQ`` and ``GT`` |
 | ``pairs`` | files in one folder whose names say the same: ``a_LR`` and ``a_HR``, ``1_hazy`` and ``1_GT``, ... |
+| ``classes`` | ``real`` and ``fake``, of pictures or of folders of frames (``data.classes``) |
 | ``photos`` | pictures: targets, of which the inputs are made |
 | ``unpaired`` | pictures: inputs that have no target |
 
@@ -28,6 +29,7 @@ from clearport.disk import ours
 from clearport.disk.json_files import read_json
 from clearport.disk.litter import bundles_in, litter_in
 from clearport.errors import BadInput
+from clearport.models.data import classes
 from clearport.models.data import sites as data_sites
 from clearport.models.data.doubts import doubt
 from clearport.models.data.names import Half, half_of_path, key_of, scale_of, side_of
@@ -35,7 +37,7 @@ from clearport.models.data.pairing import listed
 from clearport.pictures.images import find_pictures
 from clearport.words import counted
 
-LAYOUTS = ("sice", "lol", "div2k", "pairs", "rain100", "photos", "unpaired")
+LAYOUTS = ("sice", "lol", "div2k", "pairs", "rain100", "classes", "photos", "unpaired")
 Purpose = Literal["train", "validate", "judge"]
 
 _HALVES: dict[Purpose, tuple[Half, ...]] = {
@@ -46,6 +48,7 @@ _HALVES: dict[Purpose, tuple[Half, ...]] = {
 """Which half of a data set serves what, the preferred one first."""
 
 _WANTED = {
+    "classes": "two folders real/ and fake/",
     "sice": "a file pairs.json",
     "lol": "folders our485/low and our485/high",
     "div2k": "a folder that ends in _HR, such as DIV2K_train_HR",
@@ -60,12 +63,16 @@ _MOST_FOLDERS = 4
 
 @dataclass(frozen=True)
 class Entry:
-    """One example on disk; ``low`` is the input and ``high`` the target, at least one of which is there."""
+    """One example on disk; ``low`` is the input and ``high`` the target, at least one of which is there.
+
+    ``label`` is the class of an input, where classes are what is learned.
+    """
 
     name: str
     group: str
     low: Path | None
     high: Path | None
+    label: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,7 @@ def find_layout(folder: Path, scale: int, layout: str | None = None, purpose: Pu
     if layout in {"photos", "unpaired"}:
         return _photos(folder, layout)
     try:
-        found = _sice(folder) or _pairs(folder, scale, purpose)
+        found = _classes(folder) or _sice(folder) or _pairs(folder, scale, purpose)
     except BadInput as error:
         advice = _AS_PHOTOS if layout is None and purpose == "train" else ""
         raise BadInput(f"{error}{advice}") from error
@@ -147,6 +154,11 @@ def _check_folder(folder: Path) -> None:
         raise BadInput(f"{folder}: expected a folder of pictures; no such folder")
     if ours.is_bundle(folder):
         raise BadInput(f"{folder}: expected a folder of pictures, not a clearport bundle")
+
+
+def _classes(folder: Path) -> Found | None:
+    entries = tuple(Entry(f.path.name, f.video, f.path, None, f.label) for f in classes.frames(folder))
+    return Found(folder, "classes", entries, _rest(folder, entries, ())) if entries else None
 
 
 def _sice(folder: Path) -> Found | None:

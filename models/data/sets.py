@@ -14,7 +14,7 @@ from clearport.base import ModelSpec, Task
 from clearport.errors import BadInput
 from clearport.models.data.check import usable
 from clearport.models.data.crops import Crops, center
-from clearport.models.data.degrade import PAIRS, UNPAIRED, Degrader, degrader, parse
+from clearport.models.data.degrade import LABELS, PAIRS, UNPAIRED, Degrader, degrader, parse
 from clearport.models.data.exclusions import read_exclusions, without
 from clearport.models.data.layouts import Entry, Found, find_layout
 from clearport.models.data.pair import Pair
@@ -37,6 +37,7 @@ _OF_TASK: Mapping[Task, str] = {
     "low-light": "low-light",
     "hdr": "exposures",
     "watermarking": "mark",
+    "deepfake-detection": "forgery",
 }
 """How inputs of a task are made of clean photos, where nobody says."""
 
@@ -130,6 +131,8 @@ def _check_channels(pairs: Sequence[Pair], spec: ModelSpec, degradation: str) ->
 def _natural(found: Sequence[Found], spec: ModelSpec) -> str:
     """The degradation that the data and the task speak for."""
     entries = [entry for one in found for entry in one.entries]
+    if all(entry.label is not None for entry in entries):
+        return LABELS
     if all(entry.low is not None and entry.high is not None for entry in entries):
         return PAIRS
     if all(entry.high is None for entry in entries):
@@ -149,7 +152,7 @@ class _Maker:
     @property
     def on_the_fly(self) -> bool:
         """Whether every crop is degraded by itself."""
-        return self.kinds[0] not in {PAIRS, UNPAIRED, "bicubic"} or len(self.kinds) > 1
+        return self.kinds[0] not in {PAIRS, UNPAIRED, LABELS, "bicubic"} or len(self.kinds) > 1
 
     def degraders(self, seed: int) -> list[Degrader | None]:
         """One for each kind; None where the input of a pair is taken as it is."""
@@ -161,9 +164,11 @@ class _Maker:
         Raises:
             BadInput: there is none, or what the degradation starts from is not there.
         """
-        paths = {PAIRS: self._paired, UNPAIRED: self._unpaired}.get(self.kinds[0], self._clean)(entries)
+        ways = {PAIRS: self._paired, UNPAIRED: self._unpaired, LABELS: self._labelled}
+        paths = ways.get(self.kinds[0], self._clean)(entries)
         if not paths:
-            wanted = {PAIRS: "inputs and targets", UNPAIRED: "pictures"}.get(self.kinds[0], "clean photos")
+            words = {PAIRS: "inputs and targets", UNPAIRED: "pictures", LABELS: "pictures in real/ and fake/"}
+            wanted = words.get(self.kinds[0], "clean photos")
             raise BadInput(
                 f"{where}: found no {wanted}, which --degradation {' + '.join(self.kinds)} needs; "
                 "name another one, or --layout"
@@ -180,6 +185,9 @@ class _Maker:
     def _paired(self, entries: Sequence[Entry]) -> list[Entry]:
         return [entry for entry in entries if entry.low is not None and entry.high is not None]
 
+    def _labelled(self, entries: Sequence[Entry]) -> list[Entry]:
+        return [entry for entry in entries if entry.label is not None]
+
     def _unpaired(self, entries: Sequence[Entry]) -> list[Entry]:
         """Every picture once: of pairs, the targets as well, so that a network also meets what needs no change."""
         seen = {path: entry.group for entry in entries for path in (entry.low, entry.high) if path is not None}
@@ -192,7 +200,7 @@ class _Maker:
     def _of(self, entry: Entry) -> list[Example]:
         path = entry.low or entry.high
         assert path is not None
-        if self.kinds[0] in {PAIRS, UNPAIRED}:
+        if self.kinds[0] in {PAIRS, UNPAIRED, LABELS}:
             return self._existing(entry, path)
         height, width = picture_size(path)
         sizes = [(height, width), *((round(height * f), round(width * f)) for f in self.shrink)]
@@ -242,7 +250,9 @@ def _read_pair(entry: Entry, scale: int, size: tuple[int, int]) -> Pair:
         high = high[: low.shape[0] * scale, : low.shape[1] * scale]  # what is more was allowed by ``check_fit``
     if low.shape[:2] != size:
         low, high = bicubic_resize(low, *size), None if high is None else bicubic_resize(high, *size)
-    return Pair(entry.name, low, high)
+    if entry.label is None:
+        return Pair(entry.name, low, high)
+    return Pair(entry.name, low, high, {"label": np.full((1, 1, 1), entry.label, np.float32)})
 
 
 def _resized(path: Path, scale: int, size: tuple[int, int]) -> Image8:
@@ -289,7 +299,8 @@ def _with_targets(judged: list[Example], entries: Sequence[Entry], maker: _Maker
 
 def _judging_examples(folder: Path, spec: ModelSpec, scale: int, maker: _Maker) -> tuple[list[Example], str]:
     found = find_layout(folder, scale, purpose="validate")
-    kinds = (PAIRS,) if _natural([found], spec) == PAIRS else maker.kinds
+    natural = _natural([found], spec)
+    kinds = (natural,) if natural in {PAIRS, LABELS} else maker.kinds
     judging = replace(maker, kinds=kinds, patch=max(3, spec.size_multiple), shrink=())
     examples, unusable = judging.examples(found.entries, str(folder))
     return examples, f"judged by {found.line}{'; ' * bool(unusable)}{unusable}"

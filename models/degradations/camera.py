@@ -36,14 +36,14 @@ class Camera:
         """uint8 RGB (H, W, 3), H and W multiples of the scale, to (H/scale, W/scale, 3)."""
         picture = photo.astype(np.float32)
         if rng.random() < 0.8:
-            picture = _convolved(picture, blur_kernel(rng, 0.25 * self.scale, 0.8 * self.scale))
+            picture = convolved(picture, blur_kernel(rng, 0.25 * self.scale, 0.8 * self.scale))
         small = to_8bit(picture)
         small = bicubic_downscale(small, self.scale) if self.scale > 1 else small
         picture = with_noise(small.astype(np.float32), rng)
         if rng.random() < 0.3:
-            picture = _convolved(picture, blur_kernel(rng, 0.3, 0.7))
+            picture = convolved(picture, blur_kernel(rng, 0.3, 0.7))
         if rng.random() < 0.3:
-            soft = _convolved(picture, blur_kernel(rng, 0.8, 1.2))
+            soft = convolved(picture, blur_kernel(rng, 0.8, 1.2))
             picture = picture + float(rng.uniform(0.2, 0.8)) * (picture - soft)
         made = to_8bit(picture)
         return Degraded(through_jpeg(made, int(rng.integers(40, 96))) if rng.random() < 0.8 else made)
@@ -81,7 +81,7 @@ def to_8bit(levels: Float32) -> Image8:
     return made
 
 
-def _convolved(picture: Float32, kernel: Float32) -> Float32:
+def convolved(picture: Float32, kernel: Float32) -> Float32:
     """(H, W, 3) with a kernel (k, k), the border mirrored, so that nothing gets darker there."""
     import torch
     from torch.nn import functional as F

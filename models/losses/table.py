@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from clearport.errors import BadInput
+from clearport.models.losses import classes as loss_classes
 from clearport.models.losses import hdr as loss_hdr
 from clearport.models.losses import light as loss_light
 from clearport.models.losses import maps as loss_maps
@@ -38,6 +39,7 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
         **loss_light.LOSSES,
         **loss_hdr.LOSSES,
         **loss_watermark.LOSSES,
+        **loss_classes.LOSSES,
     }
 )
 
@@ -57,6 +59,10 @@ _WITHOUT_TARGETS = frozenset(
         "mask",
         "rain",
         "bits",
+        "binary",
+        "cross-entropy",
+        "forged",
+        "zipf",
         DISTILLATION,
     }
 )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from clearport.models import ranking
 from clearport.models.data.pair import Pair
 from clearport.models.layers.attacks import ATTACKS
 from clearport.models.layers.watermark import Watermark
@@ -31,6 +32,7 @@ _PSNR = ("dB RGB", "Y")
 FIGURES: Mapping[Task, tuple[str, str]] = {
     "hdr": ("dB PSNR-mu, 8 bit", "of its luma"),
     "watermarking": ("% of the bits read after attacks", "dB RGB to the unmarked picture"),
+    "deepfake-detection": ("% AUC", "% accuracy"),
 }
 """What the two figures of a task are."""
 
@@ -66,6 +68,8 @@ def judge(network: nn.Module, spec: ModelSpec, scale: int, pairs: Sequence[Pair]
     network.eval()
     if isinstance(network, Watermark):
         return _read(network, pairs)
+    if spec.task == "deepfake-detection":
+        return _told_apart(network, pairs, spec)
     images = tuple(_made(network, pair.low, spec) for pair in pairs if pair.low is not None)
     judged = [(made, _shown(pair.high)) for made, pair in zip(images, pairs, strict=True) if pair.high is not None]
     border = scale if scale > 1 else 0
@@ -89,6 +93,19 @@ def _read(network: Watermark, pairs: Sequence[Pair]) -> Judgment:
         distances.append(psnr_db(images[-1], pair.low, 0))
         shares += [((network.reader(attack(marked)) > 0) == (bits > 0)).float().mean() for attack in ATTACKS.values()]
     return Judgment(100.0 * float(np.mean(shares)), float(np.mean(distances)), tuple(images))
+
+
+@torch.no_grad()
+def _told_apart(network: nn.Module, pairs: Sequence[Pair], spec: ModelSpec) -> Judgment:
+    """How well logits tell real and fake apart."""
+    images = tuple(pair.low for pair in pairs if pair.low is not None)
+    margins, labels = [], np.array([pair.truth["label"].item() for pair in pairs])
+    for image in images:
+        picture = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+        logits = network(*taken(picture * ((spec.value_range[1] - spec.value_range[0]) / 255.0), {}, spec.inputs))[0]
+        margins.append(float(logits[0] if len(logits) == 1 else logits[1] - logits[0]))
+    found = np.array(margins)
+    return Judgment(100.0 * ranking.auc(found, labels), 100.0 * float(((found > 0) == (labels > 0)).mean()), images)
 
 
 def _made(network: nn.Module, low: Image8, spec: ModelSpec) -> Image8:

@@ -109,7 +109,7 @@ class Run:
             from clearport.models.training.adversary import Adversary
 
             self.adversary = others[losses.ADVERSARIAL] = Adversary(self.options.seed, self.place)
-        return losses.Objective(self.options.loss, others, targets=kinds != (degrade.UNPAIRED,))
+        return losses.Objective(self.options.loss, others, targets=kinds[0] not in {degrade.UNPAIRED, degrade.LABELS})
 
     def notes(self) -> tuple[str, ...]:
         """What was read, a line each, for the user to see."""

@@ -101,8 +101,22 @@ def test_pictures_of_a_scene_stay_together(tmp_path: Path) -> None:
 def test_a_folder_that_does_not_fit_says_what_was_looked_for(layout: str, tmp_path: Path) -> None:
     write(tmp_path, "1.png")
     wanted = {"sice": "pairs.json", "lol": "our485/low", "div2k": "_HR", "pairs": "low/ and high/", "rain100": "norain"}
+    wanted["classes"] = "real/ and fake/"
     with pytest.raises(BadInput, match=wanted[layout]):
         find_layout(tmp_path, 3, layout)
+
+
+def test_real_and_fake_are_classes_and_videos_stay_together(tmp_path: Path) -> None:
+    write(tmp_path, "real/a/1.png", "real/a/2.png", "real/b.png", "fake/c/1.png", "fake/d/1.png")
+    found = find_layout(tmp_path, 1)
+    assert found.layout == "classes"
+    assert [(e.group, e.label) for e in found.entries] == [
+        ("fake/c", 1),
+        ("fake/d", 1),
+        ("real/a", 0),
+        ("real/a", 0),
+        ("real/b.png", 0),
+    ]
 
 
 def test_bad_layouts(tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+"""Pictures of two classes: real ones and forged ones. A folder of either class is a video, its pictures frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clearport.pictures.images import find_pictures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIDES = {"real": 0, "original": 0, "0_real": 0, "fake": 1, "manipulated": 1, "1_fake": 1}
+"""Names of folders -> class."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture, its class, and the video that it is of, as a path in the data set."""
+
+    path: Path
+    label: int
+    video: str
+
+
+def sides(folder: Path) -> dict[Path, int]:
+    """The folders of classes directly below a folder."""
+    found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return {path: SIDES[path.name.lower()] for path in found if path.name.lower() in SIDES}
+
+
+def frames(folder: Path) -> tuple[Frame, ...]:
+    """Every picture below the folders of classes; none where there are not both."""
+    found = sides(folder)
+    if set(found.values()) != {0, 1}:
+        return ()
+    made = []
+    for side, label in found.items():
+        for path in find_pictures(side):
+            video = path if path.parent == side else path.parent
+            made.append(Frame(path, label, video.relative_to(folder).as_posix()))
+    return tuple(made)
