@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from clearport.models.data.sets import data_set
 from clearport.models.networks.super_resolution.ncnet import SPEC
 from clearport.models.training.options import TrainOptions
 from clearport.pictures.images import picture_size, save_png
+from clearport.registry import NETWORKS
 
 
 def write(root: Path, *names: str, size: tuple[int, int] = (12, 16)) -> None:
@@ -117,6 +119,12 @@ def test_real_and_fake_are_classes_and_videos_stay_together(tmp_path: Path) -> N
         ("real/a", 0),
         ("real/b.png", 0),
     ]
+    data = data_set(replace(options(tmp_path), network="caddm"), NETWORKS.get("caddm"), 1)
+    assert data.degradation == "labels"
+    assert all(set(pair.truth) == {"label"} and pair.high is None for pair in data.validation)
+    batch = data.crops.batch(16, np.random.default_rng(0))
+    assert batch.high is None
+    assert set(batch.truth["label"].flatten().tolist()) <= {0.0, 1.0}
 
 
 def test_bad_layouts(tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""Detectors of forged pictures: AUC and equal error rate by video, accuracy and calibration error.
+
+A folder has two folders, ``real`` and ``fake`` (or ``original`` and ``manipulated``, ``0_real`` and ``1_fake``). In
+each, a folder is a video and its pictures are frames; pictures beside them are videos of one frame. A video's score is
+the mean probability of its frames, and intervals resample videos, as the survey of detectors asks for (2211.10881). A
+folder of ordinary photos is judged as synthetic forgeries of them, the same every time: that says nothing of faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearport.base import Size
+from clearport.errors import BadInput
+from clearport.graph import shapes
+from clearport.models import ranking
+from clearport.models.data import classes
+from clearport.models.data.layouts import find_layout
+from clearport.models.data.resize import bicubic_resize
+from clearport.models.degradations.forgery import Forgery
+from clearport.pictures.images import load_rgb
+from clearport.pipeline.evaluation.judge import Example, Found
+from clearport.pipeline.goldens import fit
+from clearport.runtime.figures import Metric
+from clearport.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    from clearport.base import Array
+    from clearport.pictures.images import Image8
+    from clearport.pipeline.evaluation.judge import Opened
+    from clearport.runtime.figures import Score, Summary
+
+_USUAL = Size(224, 224)
+_SEED = 12
+
+
+def _over_videos(measure: Callable[[Array, Array], float]) -> Summary:
+    """A figure of the mean probability of each video."""
+
+    def summary(scores: Sequence[Score]) -> float:
+        table = np.array([[score["video"], score["probability"], score["label"]] for score in scores])
+        videos, places = np.unique(table[:, 0], return_inverse=True)
+        counts = np.bincount(places, minlength=len(videos))
+        means = [np.bincount(places, table[:, column], len(videos)) / counts for column in (1, 2)]
+        return measure(means[0], means[1])
+
+    return summary
+
+
+def _accuracy(probabilities: Array, labels: Array) -> float:
+    return 100.0 * float(((probabilities > 0.5) == (labels > 0.5)).mean())
+
+
+class DetectionJudge:
+    """See ``Judge``."""
+
+    metrics = (
+        Metric("AUC", "%", "area under the ROC curve", _over_videos(lambda p, y: 100.0 * ranking.auc(p, y))),
+        Metric(
+            "EER",
+            "%",
+            "equal error rate",
+            _over_videos(lambda p, y: 100.0 * ranking.equal_error_rate(p, y)),
+            more=False,
+        ),
+        Metric("accuracy", "%", "at a probability of 0.5", _over_videos(_accuracy)),
+        Metric(
+            "ECE",
+            "%",
+            "expected calibration error, ten bins",
+            _over_videos(lambda p, y: 100.0 * ranking.calibration_error(p, y)),
+            more=False,
+        ),
+    )
+    groups = "videos (a video's score is the mean of its frames)"
+
+    def examples(self, folder: Path, held_back: Collection[str] | None) -> Found:
+        if held_back is None and (found := classes.sides(folder)):
+            return _pictures(folder, [path.name for path in found])
+        photos = find_layout(folder, 1, "photos")
+        entries = [e for e in photos.entries if held_back is None or e.group in held_back]
+        made = [
+            Example(e.group, e.group, partial(_forged, e.high, number))
+            for number, e in enumerate(entries)
+            if e.high is not None
+        ]
+        if not made:
+            raise BadInput(f"{folder}: the network's card lists no held-out picture of this folder")
+        return Found(tuple(made), f"{folder.resolve().name}: {counted(len(made), 'photo')}, half of them forged here")
+
+    def score(self, opened: Opened, given: Any, truth: Any) -> Score:
+        make, (label, video) = given, truth
+        source = shapes.lead(opened.artifact.inputs)
+        picture, drawn = make(shapes.size_of(source) or _USUAL)
+        logits = next(iter(opened.at_once({source.name: picture}).values())).reshape(-1).astype(np.float64)
+        margin = logits[0] if len(logits) == 1 else logits[1] - logits[0]
+        probability = float(1.0 / (1.0 + np.exp(-margin)))
+        return {"probability": probability, "label": float(drawn if label is None else label), "video": float(video)}
+
+
+def _pictures(folder: Path, sides: Sequence[str]) -> Found:
+    frames = classes.frames(folder)
+    if not frames:
+        raise BadInput(
+            f"{folder}: it has {', '.join(sides)} alone; expected pictures of both classes, in real/ and fake/"
+        )
+    videos = {name: number for number, name in enumerate(dict.fromkeys(frame.video for frame in frames))}
+    made = tuple(
+        Example(f.path.relative_to(folder).as_posix(), f.video, partial(_frame, f.path, f.label, videos[f.video]))
+        for f in frames
+    )
+    return Found(made, f"{folder.resolve().name}: {counted(len(made), 'frame')} of {counted(len(videos), 'video')}")
+
+
+def _frame(path: Path, label: int, video: int) -> tuple[Any, Any]:
+    return partial(_scaled, path), (label, video)
+
+
+def _scaled(path: Path, size: Size) -> tuple[Image8, int]:
+    """A frame whose shorter side is that of the network, cut to its middle; its label is known."""
+    picture = load_rgb(path)
+    height, width = picture.shape[:2]
+    share = max(size.height / height, size.width / width)
+    return fit(bicubic_resize(picture, round(height * share), round(width * share)), size), -1
+
+
+def _forged(path: Path, number: int) -> tuple[Any, Any]:
+    return partial(_synthetic, path, number), (None, number)
+
+
+def _synthetic(path: Path, number: int, size: Size) -> tuple[Image8, int]:
+    """The middle of a photo, forged or not, and which of both."""
+    made = Forgery(0)(fit(load_rgb(path), size), np.random.default_rng([number, _SEED]))
+    return made.low, int(made.truth["label"].item())
+
+
+JUDGE = DetectionJudge()

@@ -1,0 +1,101 @@
+"""CADDM for phones: a small backbone, and a module that looks at artifacts of several sizes (arXiv 2210.14457).
+
+    picture ── body of MobileNetV2, 0.35 wide ──┬── 1x1, 48 ── artifact module: 7x7, 5x5, 3x3, 1x1 ──┐
+                                                └── global mean ── concat ───────────────────────────┴── linear, 2
+
+Published are ResNet-34 and EfficientNet-b3 and b4 at 224x224; their module keeps the backbone's width, which makes the
+EfficientNet forms 0.8 to 1.2 GB, nearly all of it module. Here a 1x1 convolution narrows the features before it. Its
+boxes (where artifacts are) only serve its training and are not exported; clearport's synthetic forgeries have a mask
+instead, of which the module learns at 7x7 (``maps["forged"]``).
+
+The network takes BGR in 0..255 without a mean, as its repository feeds it; files take RGB pictures. Faces are found,
+aligned and cropped outside. Out come logits of real and fake.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from clearport.base import ModelSpec, Paper, TensorSpec
+from clearport.models.layers.mobile import mobilenet, normed
+from clearport.models.training.outputs import Restored
+
+LABELS = ("real", "fake")
+SIDE = 224
+_WIDTH, _NARROW = 0.35, 48
+
+
+class ArtifactBlock(nn.Module):
+    """(B, C, n, n) to (B, C, n - 2, n - 2): 1x1, then 3x3 without padding, then 3x3, and a projection beside them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *normed(width, width, 1), *normed(width, width, 3, padding=0), *normed(width, width, 3)
+        )
+        self.project = nn.Conv2d(width, width, 3, bias=False)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.body(features) + self.project(features))
+
+
+class Caddm(nn.Module):
+    """BGR picture (B, 3, 224, 224) in 0..255 to logits of real and fake (B, 2); 440,851 parameters.
+
+    In training mode it gives ``Restored`` with the logits as ``image`` and the map ``forged`` (B, 1, 7, 7), logits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, channels = mobilenet(_WIDTH)
+        self.narrow = nn.Sequential(*normed(channels, _NARROW, 1))
+        self.artifacts = nn.ModuleList(ArtifactBlock(_NARROW) for _ in range(3))
+        self.forged = nn.Conv2d(_NARROW, 1, 1)
+        self.classify = nn.Linear(channels + _NARROW, len(LABELS))
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor | Restored:
+        features = self.body(picture * (1.0 / 255.0))
+        first = self.narrow(features)
+        found = first
+        for block in self.artifacts:
+            found = block(found)
+        summary = torch.cat((features.mean(dim=(2, 3)), found.mean(dim=(2, 3))), dim=1)
+        logits: torch.Tensor = self.classify(summary)
+        return Restored(logits, maps={"forged": self.forged(first)}) if self.training else logits
+
+
+def build(scale: int) -> Caddm:
+    """The network in eval mode with fresh weights; it has one scale."""
+    del scale
+    return Caddm().eval()
+
+
+SPEC = ModelSpec(
+    name="caddm",
+    task="deepfake-detection",
+    build=build,
+    scales=(1,),
+    default_scale=1,
+    halo=0,
+    whole_picture=True,
+    size_multiple=32,
+    least_side=SIDE,
+    recommended=True,
+    paper=Paper(
+        "Implicit Identity Leakage: The Stumbling Block to Improving Deepfake Detection Generalization", "2210.14457"
+    ),
+    inputs=(TensorSpec("image", (1, 3, "H", "W"), color="BGR"),),
+    outputs=(TensorSpec("logits", (1, 2), kind="vector", value_range=None, measure="logits", labels=LABELS),),
+    recipe={
+        "degradation": "forgery",
+        "loss": "cross-entropy + forged",
+        "patch": SIDE,
+        "batch": 16,
+        "optimizer": "adam",
+        "lr": 1e-3,
+        "bias_unit": 1.0,
+        "validation_photos": 48,
+    },
+)

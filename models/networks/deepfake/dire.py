@@ -1,0 +1,55 @@
+"""DIRE's head: says of the reconstruction error of a picture whether the picture was generated (arXiv 2303.09295).
+
+The input is not the picture but ``|x - reconstruction| * 255 / 2`` as an 8-bit RGB picture, cut to 224x224. The
+reconstruction is that of a diffusion model of 553 M parameters: 20 steps to noise and 20 back, 45 T multiply-
+accumulates for one picture of 256x256. That has no place on a phone: a server makes the map, and this head judges it,
+there or on the phone. Published is ResNet-50 with one logit, 23,510,081 parameters; this is half as wide.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from clearport.base import ModelSpec, Paper, TensorSpec
+from clearport.models.layers.resnet import ResNet
+
+PUBLISHED, HALF = 64, 32
+_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+class Dire(nn.Module):
+    """A normalized DIRE map (B, 3, 224, 224) to the logit of a generated picture (B, 1); 5,893,665 parameters."""
+
+    def __init__(self, width: int = HALF) -> None:
+        super().__init__()
+        self.body = ResNet((3, 4, 6, 3), width, bottleneck=True)
+        self.classify = nn.Linear(self.body.channels, 1)
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        logit: torch.Tensor = self.classify(self.body(picture))
+        return logit
+
+
+def build(scale: int) -> Dire:
+    """The network in eval mode with fresh weights; it has one scale."""
+    del scale
+    return Dire().eval()
+
+
+SPEC = ModelSpec(
+    name="dire",
+    task="deepfake-detection",
+    build=build,
+    scales=(1,),
+    default_scale=1,
+    halo=0,
+    whole_picture=True,
+    size_multiple=32,
+    least_side=64,
+    value_range=(0.0, 1.0),
+    paper=Paper("DIRE for Diffusion-Generated Image Detection", "2303.09295"),
+    inputs=(TensorSpec("image", (1, 3, "H", "W"), value_range=(0.0, 1.0), **_IMAGENET),),
+    outputs=(TensorSpec("logit", (1, 1), kind="vector", value_range=None, measure="logits", labels=("fake",)),),
+    recipe={"loss": "binary", "patch": 224, "batch": 16, "optimizer": "adam", "lr": 1e-3, "bias_unit": 1.0},
+)

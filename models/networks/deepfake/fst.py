@@ -1,0 +1,75 @@
+"""FST-Matching for phones: what a forged face has of its source and of its target (arXiv 2207.09679).
+
+    picture ─┬─ source encoder ── features s ── squeeze-excite ── s · (1 - y) ──┐
+             └─ target encoder ── features t ── squeeze-excite ── t · (1 - y) ── concat ── linear, 2
+
+The gates ``y`` mark what tells identities; what is left tells forgeries. Published are two ResNet-18, 22,420,610
+parameters without the two heads of its training; these are half as wide. Its training also classifies identities from
+``s · y`` and ``t · y``, which needs source and target of each forgery, and an interaction term; here the detector
+learns by cross-entropy alone. It takes BGR in 0..255, as its repository feeds it; files take RGB pictures.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from clearport.base import ModelSpec, Paper, TensorSpec
+from clearport.models.layers.resnet import ResNet
+from clearport.models.networks.deepfake.caddm import LABELS
+
+PUBLISHED, HALF = 64, 32
+_REDUCTION = 16
+
+
+class Gate(nn.Module):
+    """Features (B, C) without what their own gate marks."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(channels, channels // _REDUCTION, bias=False)
+        self.excite = nn.Linear(channels // _REDUCTION, channels, bias=False)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        gate = torch.sigmoid(self.excite(F.relu(self.squeeze(features))))
+        return features * (1.0 - gate)
+
+
+class FstMatching(nn.Module):
+    """BGR picture (B, 3, 224, 224) in 0..255 to logits of real and fake (B, 2); 5,615,170 parameters."""
+
+    def __init__(self, width: int = HALF) -> None:
+        super().__init__()
+        self.source, self.target = (ResNet((2, 2, 2, 2), width, bottleneck=False) for _ in range(2))
+        self.source_gate, self.target_gate = Gate(self.source.channels), Gate(self.target.channels)
+        self.classify = nn.Linear(2 * self.source.channels, len(LABELS))
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        unit = picture * (1.0 / 255.0)
+        kept = self.target_gate(self.target(unit)), self.source_gate(self.source(unit))
+        logits: torch.Tensor = self.classify(torch.cat(kept, dim=1))
+        return logits
+
+
+def build(scale: int) -> FstMatching:
+    """The network in eval mode with fresh weights; it has one scale."""
+    del scale
+    return FstMatching().eval()
+
+
+SPEC = ModelSpec(
+    name="fst",
+    task="deepfake-detection",
+    build=build,
+    scales=(1,),
+    default_scale=1,
+    halo=0,
+    whole_picture=True,
+    size_multiple=32,
+    least_side=64,
+    paper=Paper("Explaining Deepfake Detection by Analysing Image Matching", "2207.09679"),
+    inputs=(TensorSpec("image", (1, 3, "H", "W"), color="BGR"),),
+    outputs=(TensorSpec("logits", (1, 2), kind="vector", value_range=None, measure="logits", labels=LABELS),),
+    recipe={"loss": "cross-entropy", "patch": 224, "batch": 16, "optimizer": "adam", "lr": 1e-3, "bias_unit": 1.0},
+)
