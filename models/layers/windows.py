@@ -1,0 +1,80 @@
+"""Attention within windows of 8x8 pixels (Swin, arXiv 2103.14030), of tensors of at most four axes.
+
+A picture (B, H, W, C) is cut row of windows by row: (B*H/8, 8, W/8, 8*C), its middle axes swapped, is every window with
+its own rows, which takes no transpose of six axes. Phones' runtimes have four.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+SIDE = 8
+SHIFT = SIDE // 2
+_APART = -100.0
+"""What is added where a pixel must not be looked at."""
+
+
+def cut(picture: torch.Tensor) -> torch.Tensor:
+    """A picture (B, H, W, C), H and W multiples of 8, to the tokens of its windows (B*H*W/64, 64, C)."""
+    width, channels = picture.shape[2:]
+    rows = picture.reshape(-1, SIDE, width // SIDE, SIDE * channels).transpose(1, 2)
+    return rows.reshape(-1, SIDE * SIDE, channels)
+
+
+def joined(tokens: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """The reverse of ``cut``."""
+    channels = tokens.shape[2]
+    rows = tokens.reshape(-1, width // SIDE, SIDE, SIDE * channels).transpose(1, 2)
+    return rows.reshape(-1, height, width, channels)
+
+
+def apart(height: int, width: int) -> torch.Tensor:
+    """(H*W/64, 1, 64, 64): -100 between pixels of a shifted picture that were not neighbors before it, else 0."""
+    rows, columns = (_part(torch.arange(n), n) for n in (height, width))
+    parts = cut((3.0 * rows[:, None] + columns)[None, :, :, None])  # (windows, 64, 1)
+    return _APART * (parts != parts.transpose(1, 2)).float()[:, None]
+
+
+def _part(place: torch.Tensor, side: int) -> torch.Tensor:
+    """Which of three parts of an axis a place is in: before the last window, or in either half of it."""
+    return (place >= side - SIDE).float() + (place >= side - SHIFT).float()
+
+
+class WindowAttention(nn.Module):
+    """(B, H, W, C) to the same: each pixel looks at those of its window; ``shifted``: of one half a window away.
+
+    Args:
+        channels: C.
+        heads: which divide C.
+        shifted: whether windows start in the middle of those of other layers, H and W at least 16.
+    """
+
+    index: torch.Tensor
+
+    def __init__(self, channels: int, heads: int, *, shifted: bool) -> None:
+        super().__init__()
+        self.heads, self.shifted = heads, shifted
+        self.qkv, self.project = nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
+        self.near = nn.Parameter(torch.zeros((2 * SIDE - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.near, std=0.02)
+        y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+        far = [place.flatten()[:, None] - place.flatten() + SIDE - 1 for place in (y, x)]
+        self.register_buffer("index", (far[0] * (2 * SIDE - 1) + far[1]).flatten(), persistent=False)
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        batch, height, width, channels = picture.shape
+        moved = torch.roll(picture, (-SHIFT, -SHIFT), (1, 2)) if self.shifted else picture
+        query, key, value = (
+            part.reshape(-1, SIDE * SIDE, self.heads, channels // self.heads).transpose(1, 2)
+            for part in self.qkv(cut(moved)).chunk(3, dim=-1)
+        )
+        near = self.near.index_select(0, self.index).T.reshape(1, self.heads, SIDE * SIDE, SIDE * SIDE)
+        scores = query @ key.transpose(2, 3) * (channels // self.heads) ** -0.5 + near
+        if self.shifted:
+            mask = apart(height, width).to(picture.device)
+            scores = scores + (mask if batch == 1 else mask.repeat(batch, 1, 1, 1))
+        seen = (F.softmax(scores, dim=-1) @ value).transpose(1, 2).reshape(-1, SIDE * SIDE, channels)
+        found = joined(self.project(seen), height, width)
+        return torch.roll(found, (SHIFT, SHIFT), (1, 2)) if self.shifted else found
