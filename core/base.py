@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Float32 = npt.NDArray[np.float32]
 
-Task = Literal["super-resolution", "deraining", "low-light", "hdr", "watermarking", "deepfake-detection", "other"]
+Task = Literal[
+    "super-resolution",
+    "deraining",
+    "low-light",
+    "hdr",
+    "watermarking",
+    "deepfake-detection",
+    "translation",
+    "other",
+]
 Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
 Layout = Literal["NCHW", "NHWC"]
 IODType = Literal["uint8", "int8", "float32"]

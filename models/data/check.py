@@ -37,7 +37,7 @@ def usable(entries: Sequence[Entry], scale: int, *, decode: bool = False) -> tup
             for path in paths:
                 if decode or looks_truncated(path):
                     load_rgb(path)  # which says what is wrong, if anything is
-            if len(paths) == 2:
+            if len(paths) == 2 and entry.aligned:
                 check_fit(entry, sizes[paths[0]], sizes[paths[1]], scale)
             kept.append(entry)
         except BadInput as error:

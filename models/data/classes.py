@@ -16,11 +16,12 @@ SIDES = {"real": 0, "original": 0, "0_real": 0, "fake": 1, "manipulated": 1, "1_
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture, its class, and the video that it is of, as a path in the data set."""
+    """A picture, its class, the video that it is of, as a path in the data set, and all frames of that video."""
 
     path: Path
     label: int
     video: str
+    frames: tuple[Path, ...]
 
 
 def sides(folder: Path) -> dict[Path, int]:
@@ -36,7 +37,16 @@ def frames(folder: Path) -> tuple[Frame, ...]:
         return ()
     made = []
     for side, label in found.items():
+        videos: dict[Path, list[Path]] = {}
         for path in find_pictures(side):
-            video = path if path.parent == side else path.parent
-            made.append(Frame(path, label, video.relative_to(folder).as_posix()))
+            videos.setdefault(path if path.parent == side else path.parent, []).append(path)
+        for video, paths in videos.items():
+            together, name = tuple(paths), video.relative_to(folder).as_posix()
+            made += [Frame(path, label, name, together) for path in paths]
     return tuple(made)
+
+
+def clip(path: Path, video: tuple[Path, ...], count: int) -> tuple[Path, ...]:
+    """A frame and those that follow it, ``count`` in all; where the video ends, its last frame stands still."""
+    found = video[video.index(path) :][:count]
+    return found + found[-1:] * (count - len(found))

@@ -3,7 +3,7 @@
 Such a file defines ``DEGRADER``, which is called with a seed and gives a ``Degrader``. If what it gives is smaller than
 the photo, ``DEGRADER`` has an attribute ``reduces`` that is true, and is called with a seed and a scale. Two names
 make nothing and so have no file: ``pairs`` (inputs and targets are both there) and ``unpaired`` (there are no targets);
-``labels`` takes pictures whose class is known.
+``labels`` takes pictures whose class is known, and ``domains`` inputs beside targets that show something else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from clearport.base import Float32
     from clearport.pictures.images import Image8
 
-PAIRS, UNPAIRED, LABELS = "pairs", "unpaired", "labels"
+PAIRS, UNPAIRED, LABELS, DOMAINS = "pairs", "unpaired", "labels", "domains"
+MADE = frozenset({PAIRS, UNPAIRED, LABELS, DOMAINS})
+"""What takes pictures as they are."""
 
 DEGRADATIONS = Registry("clearport.models.degradations", "*.py", "DEGRADER", "degradation")
 
@@ -52,7 +54,7 @@ Degrader = Callable[["Image8", "np.random.Generator"], Degraded]
 def names() -> tuple[str, ...]:
     """Every name that ``parse`` takes, sorted."""
     made = (_LONG_NAMES.get(name, name) for name in DEGRADATIONS.names())
-    return tuple(sorted((*made, PAIRS, UNPAIRED, LABELS)))
+    return tuple(sorted((*made, *MADE)))
 
 
 def parse(text: str) -> tuple[str, ...]:
@@ -65,9 +67,10 @@ def parse(text: str) -> tuple[str, ...]:
     for name in found:
         if name not in names():
             raise BadInput(f"unknown degradation {name!r} (available: {', '.join(names())}; a mix is written a + b)")
-    if (len(found) > 1 and {UNPAIRED, LABELS} & set(found)) or (PAIRS in found and found[0] != PAIRS):
+    alone = MADE - {PAIRS}
+    if (len(found) > 1 and alone & set(found)) or (PAIRS in found and found[0] != PAIRS):
         raise BadInput(
-            f"--degradation {text!r}: {UNPAIRED} and {LABELS} cannot be mixed with others, and {PAIRS} comes first"
+            f"--degradation {text!r}: {', '.join(sorted(alone))} cannot be mixed with others, and {PAIRS} comes first"
         )
     return found
 

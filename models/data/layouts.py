@@ -9,11 +9,13 @@
 | ``pairs`` | anywhere below, two folders called after inputs and targets: ``low`` and ``high``, ``LQ`` and ``GT`` |
 | ``pairs`` | files in one folder whose names say the same: ``a_LR`` and ``a_HR``, ``1_hazy`` and ``1_GT``, ... |
 | ``classes`` | ``real`` and ``fake``, of pictures or of folders of frames (``data.classes``) |
+| ``domains`` | ``trainA`` and ``trainB``, of inputs and of pictures as outputs should look (``data.domains``) |
 | ``photos`` | pictures: targets, of which the inputs are made |
 | ``unpaired`` | pictures: inputs that have no target |
 
-Where a data set has halves (``train`` and ``test``, ``our485`` and ``eval15``), one learns from the one and judges by
-the other. Nothing is guessed: what looks like pairs and is of no layout is refused, and what is left out is said.
+``domains`` is found only if asked for. Where a data set has halves (``train`` and ``test``, ``our485`` and
+``eval15``), one learns from the one and judges by the other. Nothing is guessed: what looks like pairs and is of no
+layout is refused, and what is left out is said.
 Pictures of one ``group`` (a scene) show the same thing, so a split never parts them.
 """
 
@@ -29,7 +31,7 @@ from clearport.disk import ours
 from clearport.disk.json_files import read_json
 from clearport.disk.litter import bundles_in, litter_in
 from clearport.errors import BadInput
-from clearport.models.data import classes
+from clearport.models.data import classes, domains
 from clearport.models.data import sites as data_sites
 from clearport.models.data.doubts import doubt
 from clearport.models.data.names import Half, half_of_path, key_of, scale_of, side_of
@@ -37,7 +39,7 @@ from clearport.models.data.pairing import listed
 from clearport.pictures.images import find_pictures
 from clearport.words import counted
 
-LAYOUTS = ("sice", "lol", "div2k", "pairs", "rain100", "classes", "photos", "unpaired")
+LAYOUTS = ("sice", "lol", "div2k", "pairs", "rain100", "classes", "domains", "photos", "unpaired")
 Purpose = Literal["train", "validate", "judge"]
 
 _HALVES: dict[Purpose, tuple[Half, ...]] = {
@@ -49,6 +51,7 @@ _HALVES: dict[Purpose, tuple[Half, ...]] = {
 
 _WANTED = {
     "classes": "two folders real/ and fake/",
+    "domains": "two folders trainA/ and trainB/",
     "sice": "a file pairs.json",
     "lol": "folders our485/low and our485/high",
     "div2k": "a folder that ends in _HR, such as DIV2K_train_HR",
@@ -65,7 +68,8 @@ _MOST_FOLDERS = 4
 class Entry:
     """One example on disk; ``low`` is the input and ``high`` the target, at least one of which is there.
 
-    ``label`` is the class of an input, where classes are what is learned.
+    ``label`` is the class of an input, where classes are what is learned, and ``video`` all frames of its video.
+    ``aligned``: the target shows what the input shows.
     """
 
     name: str
@@ -73,6 +77,8 @@ class Entry:
     low: Path | None
     high: Path | None
     label: int | None = None
+    video: tuple[Path, ...] = ()
+    aligned: bool = True
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,11 @@ def find_layout(folder: Path, scale: int, layout: str | None = None, purpose: Pu
     if layout in {"photos", "unpaired"}:
         return _photos(folder, layout)
     try:
-        found = _classes(folder) or _sice(folder) or _pairs(folder, scale, purpose)
+        found = (
+            _domains(folder)
+            if layout == "domains"
+            else _classes(folder) or _sice(folder) or _pairs(folder, scale, purpose)
+        )
     except BadInput as error:
         advice = _AS_PHOTOS if layout is None and purpose == "train" else ""
         raise BadInput(f"{error}{advice}") from error
@@ -157,8 +167,16 @@ def _check_folder(folder: Path) -> None:
 
 
 def _classes(folder: Path) -> Found | None:
-    entries = tuple(Entry(f.path.name, f.video, f.path, None, f.label) for f in classes.frames(folder))
+    entries = tuple(Entry(f.path.name, f.video, f.path, None, f.label, f.frames) for f in classes.frames(folder))
     return Found(folder, "classes", entries, _rest(folder, entries, ())) if entries else None
+
+
+def _domains(folder: Path) -> Found | None:
+    entries = tuple(
+        Entry(low.name, f"{low.relative_to(folder).as_posix()}", low, high, aligned=False)
+        for low, high in domains.both(folder)
+    )
+    return Found(folder, "domains", entries, _rest(folder, entries, ())) if entries else None
 
 
 def _sice(folder: Path) -> Found | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,19 +12,16 @@ import numpy as np
 
 from clearport.base import ModelSpec, Task
 from clearport.errors import BadInput
-from clearport.models.data.check import usable
 from clearport.models.data.crops import Crops, center
-from clearport.models.data.degrade import LABELS, PAIRS, UNPAIRED, Degrader, degrader, parse
+from clearport.models.data.degrade import DOMAINS, LABELS, PAIRS, UNPAIRED, Degrader, parse
 from clearport.models.data.exclusions import read_exclusions, without
 from clearport.models.data.layouts import Entry, Found, find_layout
+from clearport.models.data.maker import Maker
 from clearport.models.data.pair import Pair
 from clearport.models.data.pool import MEMORY_BYTES, Example, Pool
-from clearport.models.data.resize import bicubic_downscale, bicubic_resize, crop_to_multiple
-from clearport.pictures.images import load_rgb, picture_size
 
 if TYPE_CHECKING:
     from clearport.models.training.options import TrainOptions
-    from clearport.pictures.images import Image8
 
 _JUDGED_SIDE = {1: 256}
 """Side of the middle of a picture that is judged, in input pixels; 96 where the network enlarges."""
@@ -38,6 +35,7 @@ _OF_TASK: Mapping[Task, str] = {
     "hdr": "exposures",
     "watermarking": "mark",
     "deepfake-detection": "forgery",
+    "translation": DOMAINS,
 }
 """How inputs of a task are made of clean photos, where nobody says."""
 
@@ -83,7 +81,8 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
     kept = without(entries, excluded)
     degradation = options.degradation or _natural(found, spec)
     kinds = parse(degradation)
-    maker = _Maker(kinds, scale, options.patch, options.shrink)
+    frames = max(1, sum(each.is_picture for each in spec.inputs))
+    maker = Maker(kinds, scale, options.patch, options.shrink, frames)
     where = ", ".join(str(folder) for folder in options.data)
     examples, unusable = maker.examples(kept, where)
     notes = [*(one.line for one in found), unusable]
@@ -133,142 +132,13 @@ def _natural(found: Sequence[Found], spec: ModelSpec) -> str:
     entries = [entry for one in found for entry in one.entries]
     if all(entry.label is not None for entry in entries):
         return LABELS
+    if not any(entry.aligned for entry in entries):
+        return DOMAINS
     if all(entry.low is not None and entry.high is not None for entry in entries):
         return PAIRS
     if all(entry.high is None for entry in entries):
         return UNPAIRED
     return _OF_TASK[spec.task]
-
-
-@dataclass(frozen=True)
-class _Maker:
-    """How entries on disk become examples."""
-
-    kinds: tuple[str, ...]
-    scale: int
-    patch: int
-    shrink: tuple[float, ...]
-
-    @property
-    def on_the_fly(self) -> bool:
-        """Whether every crop is degraded by itself."""
-        return self.kinds[0] not in {PAIRS, UNPAIRED, LABELS, "bicubic"} or len(self.kinds) > 1
-
-    def degraders(self, seed: int) -> list[Degrader | None]:
-        """One for each kind; None where the input of a pair is taken as it is."""
-        return [None if kind == PAIRS else degrader(kind, seed, self.scale) for kind in self.kinds]
-
-    def examples(self, entries: Sequence[Entry], where: str) -> tuple[list[Example], str]:
-        """All examples that are large enough, and words for the pictures that cannot be used.
-
-        Raises:
-            BadInput: there is none, or what the degradation starts from is not there.
-        """
-        ways = {PAIRS: self._paired, UNPAIRED: self._unpaired, LABELS: self._labelled}
-        paths = ways.get(self.kinds[0], self._clean)(entries)
-        if not paths:
-            words = {PAIRS: "inputs and targets", UNPAIRED: "pictures", LABELS: "pictures in real/ and fake/"}
-            wanted = words.get(self.kinds[0], "clean photos")
-            raise BadInput(
-                f"{where}: found no {wanted}, which --degradation {' + '.join(self.kinds)} needs; "
-                "name another one, or --layout"
-            )
-        paths, unusable = usable(paths, self.scale)
-        made = [example for entry in paths for example in self._of(entry)]
-        large = [example for example in made if min(example.size) >= self.patch]
-        if not large:
-            raise BadInput(
-                f"{where}: no picture is large enough for patches of {self.patch} input pixels; use a smaller --patch"
-            )
-        return large, unusable
-
-    def _paired(self, entries: Sequence[Entry]) -> list[Entry]:
-        return [entry for entry in entries if entry.low is not None and entry.high is not None]
-
-    def _labelled(self, entries: Sequence[Entry]) -> list[Entry]:
-        return [entry for entry in entries if entry.label is not None]
-
-    def _unpaired(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Every picture once: of pairs, the targets as well, so that a network also meets what needs no change."""
-        seen = {path: entry.group for entry in entries for path in (entry.low, entry.high) if path is not None}
-        return [Entry(path.name, group, path, None) for path, group in seen.items()]
-
-    def _clean(self, entries: Sequence[Entry]) -> list[Entry]:
-        seen = {entry.high: entry.group for entry in entries if entry.high is not None}
-        return [Entry(path.name, group, None, path) for path, group in seen.items()]
-
-    def _of(self, entry: Entry) -> list[Example]:
-        path = entry.low or entry.high
-        assert path is not None
-        if self.kinds[0] in {PAIRS, UNPAIRED, LABELS}:
-            return self._existing(entry, path)
-        height, width = picture_size(path)
-        sizes = [(height, width), *((round(height * f), round(width * f)) for f in self.shrink)]
-        make = _clean_pair if self.on_the_fly else _reduced_pair
-        return [
-            self._example(
-                entry.group,
-                (size[0] // self.scale, size[1] // self.scale),
-                partial(make, path, self.scale, size),
-                low=not self.on_the_fly,
-                high=True,
-                original=size == sizes[0],
-            )
-            for size in sizes
-        ]
-
-    def _existing(self, entry: Entry, path: Path) -> list[Example]:
-        """An input with or without its target; reduced copies only where both have the same size."""
-        (height, width), both = picture_size(path), entry.high is not None
-        factors = (1.0, *self.shrink) if self.scale == 1 else (1.0,)
-        sizes = [(round(height * f), round(width * f)) for f in factors]
-        return [
-            self._example(
-                entry.group, size, partial(_read_pair, entry, self.scale, size), low=True, high=both, original=f == 1.0
-            )
-            for f, size in zip(factors, sizes, strict=True)
-        ]
-
-    def _example(
-        self,
-        group: str,
-        size: tuple[int, int],
-        make: partial[Pair],
-        *,
-        low: bool,
-        high: bool,
-        original: bool = True,
-    ) -> Example:
-        area = 3 * size[0] * size[1]
-        return Example(group, size, area * int(low) + area * self.scale**2 * int(high), make, original)
-
-
-def _read_pair(entry: Entry, scale: int, size: tuple[int, int]) -> Pair:
-    assert entry.low is not None
-    low, high = load_rgb(entry.low), None if entry.high is None else load_rgb(entry.high)
-    if high is not None:
-        high = high[: low.shape[0] * scale, : low.shape[1] * scale]  # what is more was allowed by ``check_fit``
-    if low.shape[:2] != size:
-        low, high = bicubic_resize(low, *size), None if high is None else bicubic_resize(high, *size)
-    if entry.label is None:
-        return Pair(entry.name, low, high)
-    return Pair(entry.name, low, high, {"label": np.full((1, 1, 1), entry.label, np.float32)})
-
-
-def _resized(path: Path, scale: int, size: tuple[int, int]) -> Image8:
-    photo = load_rgb(path)
-    photo = photo if photo.shape[:2] == size else bicubic_resize(photo, *size)
-    return np.ascontiguousarray(crop_to_multiple(photo, scale))
-
-
-def _clean_pair(path: Path, scale: int, size: tuple[int, int]) -> Pair:
-    return Pair(path.name, None, _resized(path, scale, size))
-
-
-def _reduced_pair(path: Path, scale: int, size: tuple[int, int]) -> Pair:
-    """A photo, or a smaller copy of it, which is sharper and has lost the traces of JPEG, and its miniature."""
-    high = _resized(path, scale, size)
-    return Pair(path.name, bicubic_downscale(high, scale), high)
 
 
 def split(examples: Sequence[Example], validation: int, seed: int) -> tuple[list[Example], list[Example]]:
@@ -288,16 +158,24 @@ def split(examples: Sequence[Example], validation: int, seed: int) -> tuple[list
     return [e for e in examples if e.group not in chosen], [e for e in examples if e.group in chosen]
 
 
-def _with_targets(judged: list[Example], entries: Sequence[Entry], maker: _Maker) -> list[Example]:
-    """Of a network that learns without targets: the held-back pictures as pairs, where they are pairs."""
+def _with_targets(judged: list[Example], entries: Sequence[Entry], maker: Maker) -> list[Example]:
+    """Of a network that learns without targets: the held-back pictures as pairs, where they are pairs; and without the
+    targets that show something else.
+    """
     groups = {example.group for example in judged}
     paired = [e for e in entries if e.low is not None and e.high is not None and e.group in groups]
+    if maker.kinds == (DOMAINS,):
+        return [replace(example, make=partial(_input_alone, example.make)) for example in judged]
     if maker.kinds != (UNPAIRED,) or not paired:
         return judged
     return replace(maker, kinds=(PAIRS,)).examples(paired, "held-back pictures")[0]
 
 
-def _judging_examples(folder: Path, spec: ModelSpec, scale: int, maker: _Maker) -> tuple[list[Example], str]:
+def _input_alone(make: Callable[[], Pair]) -> Pair:
+    return replace(make(), high=None)
+
+
+def _judging_examples(folder: Path, spec: ModelSpec, scale: int, maker: Maker) -> tuple[list[Example], str]:
     found = find_layout(folder, scale, purpose="validate")
     natural = _natural([found], spec)
     kinds = (natural,) if natural in {PAIRS, LABELS} else maker.kinds

@@ -2,8 +2,8 @@
 
 A loss is called with what the network gave, the batch, and the width of the value range (``peak``), and gives a scalar
 in shares of the peak, so that learning rates and gradient norms mean the same for every value range. It is never
-negative. Losses live in ``losses/<family>.py``; ``adversarial`` and ``distillation``, which have networks of their own,
-are handed in by the trainer.
+negative. Losses live in ``losses/<family>.py``; ``adversarial``, ``contrast`` and ``distillation``, which have networks
+of their own, are handed in by the trainer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
     }
 )
 
-ADVERSARIAL, DISTILLATION = "adversarial", "distillation"
+ADVERSARIAL, CONTRAST, DISTILLATION = "adversarial", "contrast", "distillation"
 
 _WITHOUT_TARGETS = frozenset(
     {
@@ -63,6 +63,7 @@ _WITHOUT_TARGETS = frozenset(
         "cross-entropy",
         "forged",
         "zipf",
+        CONTRAST,
         DISTILLATION,
     }
 )
@@ -84,7 +85,7 @@ class Term:
 
 def names() -> tuple[str, ...]:
     """Every name that ``parse`` takes, sorted."""
-    return tuple(sorted((*LOSSES, ADVERSARIAL, DISTILLATION)))
+    return tuple(sorted((*LOSSES, ADVERSARIAL, CONTRAST, DISTILLATION)))
 
 
 def parse(text: str) -> tuple[Term, ...]:
@@ -109,21 +110,29 @@ def _term(part: str, text: str) -> Term:
 
 
 class Objective:
-    """A sum of losses. ``others`` has those that are not in ``LOSSES``.
+    """A sum of losses. ``others`` has those that are not in ``LOSSES``; ``unaligned``: targets show something else.
 
     Raises:
         BadInput: as ``parse``; or a loss compares with targets and there are none.
     """
 
-    def __init__(self, text: str, others: Mapping[str, Loss] = MappingProxyType({}), *, targets: bool = True) -> None:
+    def __init__(
+        self,
+        text: str,
+        others: Mapping[str, Loss] = MappingProxyType({}),
+        *,
+        targets: bool = True,
+        unaligned: bool = False,
+    ) -> None:
         self.terms = parse(text)
         self._losses = {term.name: {**LOSSES, **others}[term.name] for term in self.terms}
-        if not targets:
-            lost = [term.name for term in self.terms if term.name not in _WITHOUT_TARGETS]
+        if not targets or unaligned:
+            able = _WITHOUT_TARGETS | ({ADVERSARIAL} if unaligned else set())
+            lost = [term.name for term in self.terms if term.name not in able]
             if lost:
                 raise BadInput(
                     f"--loss {text!r}: {', '.join(lost)} compares with targets, but these data have none; "
-                    f"available without targets: {', '.join(sorted(_WITHOUT_TARGETS))}"
+                    f"available without targets: {', '.join(sorted(able))}"
                 )
 
     def __call__(self, restored: Restored, batch: Batch, peak: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

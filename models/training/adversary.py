@@ -25,6 +25,8 @@ _LR, _BETAS = 2e-4, (0.5, 0.999)
 class Adversary:
     """A discriminator with an optimizer of its own; its fresh weights come from ``seed``."""
 
+    key = "adversary"
+
     def __init__(self, seed: int, place: Place) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)

@@ -98,13 +98,13 @@ def _read(network: Watermark, pairs: Sequence[Pair]) -> Judgment:
 @torch.no_grad()
 def _told_apart(network: nn.Module, pairs: Sequence[Pair], spec: ModelSpec) -> Judgment:
     """How well logits tell real and fake apart."""
-    images = tuple(pair.low for pair in pairs if pair.low is not None)
+    inputs = tuple(pair.low for pair in pairs if pair.low is not None)
     margins, labels = [], np.array([pair.truth["label"].item() for pair in pairs])
-    for image in images:
+    for image in inputs:
         picture = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
         logits = network(*taken(picture * ((spec.value_range[1] - spec.value_range[0]) / 255.0), {}, spec.inputs))[0]
         margins.append(float(logits[0] if len(logits) == 1 else logits[1] - logits[0]))
-    found = np.array(margins)
+    found, images = np.array(margins), tuple(image[..., :3] for image in inputs)
     return Judgment(100.0 * ranking.auc(found, labels), 100.0 * float(((found > 0) == (labels > 0)).mean()), images)
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from clearport.models.data.crops import Batch
     from clearport.models.training.adversary import Adversary
+    from clearport.models.training.contrast import Contrast
     from clearport.pictures.images import Image8
 
 
@@ -61,7 +62,7 @@ class Run:
         self.trainee = self._dressed()
         parameters = [p for p in self.trainee.parameters() if p.requires_grad]
         self.optimizer = _optimizer(options, parameters)
-        self.adversary: Adversary | None = None
+        self.rivals: list[Adversary | Contrast] = []
         self.objective = self._objective()
         average = copied(collapse(self.trainee))
         self.state = State(average, copied(average))
@@ -108,8 +109,16 @@ class Run:
         if losses.ADVERSARIAL in wanted:
             from clearport.models.training.adversary import Adversary
 
-            self.adversary = others[losses.ADVERSARIAL] = Adversary(self.options.seed, self.place)
-        return losses.Objective(self.options.loss, others, targets=kinds[0] not in {degrade.UNPAIRED, degrade.LABELS})
+            others[losses.ADVERSARIAL] = adversary = Adversary(self.options.seed, self.place)
+            self.rivals.append(adversary)
+        if losses.CONTRAST in wanted:
+            from clearport.models.training.contrast import Contrast
+
+            channels = getattr(self.plain, "contrasted", None)
+            others[losses.CONTRAST] = contrast = Contrast(channels, self.options.seed, self.place)
+            self.rivals.append(contrast)
+        targets, unaligned = kinds[0] not in {degrade.UNPAIRED, degrade.LABELS}, kinds[0] == degrade.DOMAINS
+        return losses.Objective(self.options.loss, others, targets=targets, unaligned=unaligned)
 
     def notes(self) -> tuple[str, ...]:
         """What was read, a line each, for the user to see."""
@@ -124,7 +133,7 @@ class Run:
         return min(1.0, state.elapsed_s / (60.0 * options.minutes))
 
     def advance(self) -> None:
-        """One step of the optimizer, and of the adversary's if there is one."""
+        """One step of the optimizer, and of the networks that losses have."""
         began, state = time.monotonic(), self.state
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.options, self.share())
@@ -137,8 +146,8 @@ class Run:
         self.place.average_gradients(self.trainee)
         nn.utils.clip_grad_norm_(self.trainee.parameters(), self.options.clip_norm)
         self.optimizer.step()
-        if self.adversary is not None:
-            self.adversary.learn(made, batch, self.peak)
+        for rival in self.rivals:
+            rival.learn(made, batch, self.peak)
         state.step += 1
         state.average_in(collapse(self.trainee), self.options.ema)
         state.losses.append(loss.detach())
@@ -235,8 +244,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             **self.state.saved(),
         }
-        if self.adversary is not None:
-            saved["adversary"] = self.adversary.state()
+        saved |= {rival.key: rival.state() for rival in self.rivals}
         train_checkpoint.save(path, saved)
 
     def restore(self) -> None:
@@ -249,8 +257,8 @@ class Run:
         self.trainee.load_state_dict(saved["trainee"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.state.restore(saved, self.place.device)
-        if self.adversary is not None:
-            self.adversary.restore(saved["adversary"])
+        for rival in self.rivals:
+            rival.restore(saved[rival.key])
         self._pace.mark(self.state.step)
 
     def save_weights(self) -> Path:

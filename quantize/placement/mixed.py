@@ -38,6 +38,7 @@ TYPICAL_DB: Mapping[Task, float] = {
     "low-light": 21.5,
     "hdr": 40.0,
     "watermarking": 40.0,
+    "translation": 21.5,
     "other": 31.0,
 }
 """Typical PSNR to ground truth of a restored picture (x3, Rain100L, SICE, synthetic brackets), before int8 errors."""

@@ -103,7 +103,7 @@ def test_pictures_of_a_scene_stay_together(tmp_path: Path) -> None:
 def test_a_folder_that_does_not_fit_says_what_was_looked_for(layout: str, tmp_path: Path) -> None:
     write(tmp_path, "1.png")
     wanted = {"sice": "pairs.json", "lol": "our485/low", "div2k": "_HR", "pairs": "low/ and high/", "rain100": "norain"}
-    wanted["classes"] = "real/ and fake/"
+    wanted |= {"classes": "real/ and fake/", "domains": "trainA/ and trainB/"}
     with pytest.raises(BadInput, match=wanted[layout]):
         find_layout(tmp_path, 3, layout)
 
