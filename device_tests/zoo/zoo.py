@@ -50,7 +50,21 @@ _NEEDS_A_SIZE = re.compile(r"unsupported operator \w+ of layer .* (give --size|e
 LARGE = {"bsrn", "iagcfull", "iat", "imdn", "prenet", "prn", "quasisparse", "rfdn", "safmn", "sci"}
 LARGE |= {"snetvnet", "spantiny", "transmission", "zerodce", "zerodcepp"}
 LARGE |= {"graspp", "heavyrain", "rlfn", "safmnpp", "span"}
-LARGE |= {"abpn", "caddm", "cenhdr", "ddn", "dire", "ecbsr", "espcn", "fmen", "fsrcnn", "fst", "wmembed", "wmread", "xlsr"}
+LARGE |= {
+    "abpn",
+    "caddm",
+    "cenhdr",
+    "ddn",
+    "dire",
+    "ecbsr",
+    "espcn",
+    "fmen",
+    "fsrcnn",
+    "fst",
+    "wmembed",
+    "wmread",
+    "xlsr",
+}
 """What takes half a minute, or resembles another network, waits for ``make test-all``."""
 
 

@@ -9,15 +9,15 @@ from torch import nn
 
 
 class InvertedResidual(nn.Module):
-    """(B, C, H, W) to (B, D, H/stride, W/stride): wider, depthwise 3x3, narrower; with a skip where the shape stays."""
+    """(B, C, H, W) to (B, D, H/stride, W/stride): wider, depthwise, narrower; with a skip where the shape stays."""
 
-    def __init__(self, taken: int, given: int, stride: int, factor: int) -> None:
+    def __init__(self, taken: int, given: int, stride: int, factor: int, kernel: int = 3) -> None:
         super().__init__()
         wide = taken * factor
         self.skips = stride == 1 and taken == given
         self.body = nn.Sequential(
             *([*normed(taken, wide, 1)] if factor != 1 else []),
-            *normed(wide, wide, 3, stride, groups=wide),
+            *normed(wide, wide, kernel, stride, groups=wide),
             nn.Conv2d(wide, given, 1, bias=False),
             nn.BatchNorm2d(given),
         )
@@ -36,8 +36,28 @@ def normed(
     return convolution, nn.BatchNorm2d(given), nn.ReLU6()
 
 
-_STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-"""Of MobileNetV2: expansion, channels, blocks, stride of the first."""
+Stage = tuple[int, int, int, int, int]
+"""Expansion, channels, blocks, stride of the first, side of the depthwise kernel."""
+
+MOBILENET_V2: tuple[Stage, ...] = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 32, 3, 2, 3),
+    (6, 64, 4, 2, 3),
+    (6, 96, 3, 1, 3),
+    (6, 160, 3, 2, 3),
+    (6, 320, 1, 1, 3),
+)
+EFFICIENTNET_LITE0: tuple[Stage, ...] = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+"""EfficientNet-b0 (arXiv 1905.11946) without squeeze-excite, and with ReLU6."""
 
 
 def width_of(channels: int, share: float) -> int:
@@ -45,13 +65,19 @@ def width_of(channels: int, share: float) -> int:
     return max(8, int(channels * share / 8 + 0.5) * 8)
 
 
-def mobilenet(share: float, stages: Sequence[tuple[int, int, int, int]] = _STAGES) -> tuple[nn.Sequential, int]:
-    """MobileNetV2's body at a share of its width, (B, 3, H, W) to (B, C, H/32, W/32), and C."""
+def inverted(share: float, stages: Sequence[Stage] = MOBILENET_V2) -> tuple[list[nn.Sequential], tuple[int, ...]]:
+    """A body at a share of its width: the stem, which halves a picture (B, 3, H, W), and each stage; and the channels
+    that each of them gives.
+    """
     channels = width_of(32, share)
-    layers: list[nn.Module] = [nn.Sequential(*normed(3, channels, 3, 2))]
-    for factor, wanted, count, stride in stages:
-        for number in range(count):
-            given = width_of(wanted, share)
-            layers.append(InvertedResidual(channels, given, stride if number == 0 else 1, factor))
-            channels = given
-    return nn.Sequential(*layers), channels
+    parts, widths = [nn.Sequential(*normed(3, channels, 3, 2))], [channels]
+    for factor, wanted, count, stride, kernel in stages:
+        given = width_of(wanted, share)
+        blocks = (
+            InvertedResidual(given if number else channels, given, 1 if number else stride, factor, kernel)
+            for number in range(count)
+        )
+        parts.append(nn.Sequential(*blocks))
+        widths.append(given)
+        channels = given
+    return parts, tuple(widths)

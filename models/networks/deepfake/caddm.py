@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from clearport.base import ModelSpec, Paper, TensorSpec
-from clearport.models.layers.mobile import mobilenet, normed
+from clearport.models.layers.mobile import inverted, normed
 from clearport.models.training.outputs import Restored
 
 LABELS = ("real", "fake")
@@ -49,7 +49,8 @@ class Caddm(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body, channels = mobilenet(_WIDTH)
+        parts, widths = inverted(_WIDTH)
+        self.body, channels = nn.Sequential(parts[0], *(block for part in parts[1:] for block in part)), widths[-1]
         self.narrow = nn.Sequential(*normed(channels, _NARROW, 1))
         self.artifacts = nn.ModuleList(ArtifactBlock(_NARROW) for _ in range(3))
         self.forged = nn.Conv2d(_NARROW, 1, 1)
@@ -82,7 +83,6 @@ SPEC = ModelSpec(
     whole_picture=True,
     size_multiple=32,
     least_side=SIDE,
-    recommended=True,
     paper=Paper(
         "Implicit Identity Leakage: The Stumbling Block to Improving Deepfake Detection Generalization", "2210.14457"
     ),

@@ -15,7 +15,7 @@ from clearport.base import ModelSpec, Paper, TensorSpec
 from clearport.models.layers.resnet import ResNet
 
 PUBLISHED, HALF = 64, 32
-_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Dire(nn.Module):
@@ -49,7 +49,7 @@ SPEC = ModelSpec(
     least_side=64,
     value_range=(0.0, 1.0),
     paper=Paper("DIRE for Diffusion-Generated Image Detection", "2303.09295"),
-    inputs=(TensorSpec("image", (1, 3, "H", "W"), value_range=(0.0, 1.0), **_IMAGENET),),
+    inputs=(TensorSpec("image", (1, 3, "H", "W"), value_range=(0.0, 1.0), mean=_MEAN, std=_STD),),
     outputs=(TensorSpec("logit", (1, 1), kind="vector", value_range=None, measure="logits", labels=("fake",)),),
     recipe={"loss": "binary", "patch": 224, "batch": 16, "optimizer": "adam", "lr": 1e-3, "bias_unit": 1.0},
 )

@@ -3,7 +3,8 @@
 A folder has two folders, ``real`` and ``fake`` (or ``original`` and ``manipulated``, ``0_real`` and ``1_fake``). In
 each, a folder is a video and its pictures are frames; pictures beside them are videos of one frame. A video's score is
 the mean probability of its frames, and intervals resample videos, as the survey of detectors asks for (2211.10881). A
-folder of ordinary photos is judged as synthetic forgeries of them, the same every time: that says nothing of faces.
+detector of clips gets each frame with those that follow it; where a video ends, its last frame stands still. A folder
+of ordinary photos is judged as synthetic forgeries of them, the same every time: that says nothing of faces.
 """
 
 from __future__ import annotations
@@ -98,8 +99,10 @@ class DetectionJudge:
     def score(self, opened: Opened, given: Any, truth: Any) -> Score:
         make, (label, video) = given, truth
         source = shapes.lead(opened.artifact.inputs)
-        picture, drawn = make(shapes.size_of(source) or _USUAL)
-        logits = next(iter(opened.at_once({source.name: picture}).values())).reshape(-1).astype(np.float64)
+        names = [spec.name for spec in opened.artifact.inputs if spec.is_picture]
+        clip, drawn = make(shapes.size_of(source) or _USUAL, len(names))
+        sample = dict(zip(names, clip, strict=True))
+        logits = next(iter(opened.at_once(sample).values())).reshape(-1).astype(np.float64)
         margin = logits[0] if len(logits) == 1 else logits[1] - logits[0]
         probability = float(1.0 / (1.0 + np.exp(-margin)))
         return {"probability": probability, "label": float(drawn if label is None else label), "video": float(video)}
@@ -113,32 +116,36 @@ def _pictures(folder: Path, sides: Sequence[str]) -> Found:
         )
     videos = {name: number for number, name in enumerate(dict.fromkeys(frame.video for frame in frames))}
     made = tuple(
-        Example(f.path.relative_to(folder).as_posix(), f.video, partial(_frame, f.path, f.label, videos[f.video]))
-        for f in frames
+        Example(f.path.relative_to(folder).as_posix(), f.video, partial(_frame, f, videos[f.video])) for f in frames
     )
     return Found(made, f"{folder.resolve().name}: {counted(len(made), 'frame')} of {counted(len(videos), 'video')}")
 
 
-def _frame(path: Path, label: int, video: int) -> tuple[Any, Any]:
-    return partial(_scaled, path), (label, video)
+def _frame(frame: classes.Frame, video: int) -> tuple[Any, Any]:
+    return partial(_clip, frame), (frame.label, video)
 
 
-def _scaled(path: Path, size: Size) -> tuple[Image8, int]:
-    """A frame whose shorter side is that of the network, cut to its middle; its label is known."""
+def _clip(frame: classes.Frame, size: Size, count: int) -> tuple[list[Image8], int]:
+    """A frame and those behind it, and its label."""
+    return [_scaled(path, size) for path in classes.clip(frame.path, frame.frames, count)], frame.label
+
+
+def _scaled(path: Path, size: Size) -> Image8:
+    """A frame whose shorter side is that of the network, cut to its middle."""
     picture = load_rgb(path)
     height, width = picture.shape[:2]
     share = max(size.height / height, size.width / width)
-    return fit(bicubic_resize(picture, round(height * share), round(width * share)), size), -1
+    return fit(bicubic_resize(picture, round(height * share), round(width * share)), size)
 
 
 def _forged(path: Path, number: int) -> tuple[Any, Any]:
     return partial(_synthetic, path, number), (None, number)
 
 
-def _synthetic(path: Path, number: int, size: Size) -> tuple[Image8, int]:
-    """The middle of a photo, forged or not, and which of both."""
+def _synthetic(path: Path, number: int, size: Size, count: int) -> tuple[list[Image8], int]:
+    """The middle of a photo, forged or not, as a clip that stands still, and which of both."""
     made = Forgery(0)(fit(load_rgb(path), size), np.random.default_rng([number, _SEED]))
-    return made.low, int(made.truth["label"].item())
+    return [made.low] * count, int(made.truth["label"].item())
 
 
 JUDGE = DetectionJudge()

@@ -19,11 +19,13 @@ from clearport.runtime.figures import figures
 class Bright:
     """A detector that takes bright pictures for fakes; ``Opened`` as far as the judge looks at it."""
 
-    artifact = SimpleNamespace(inputs=(TensorSpec("image", (1, 3, 32, 32)),))
+    def __init__(self, *names: str) -> None:
+        self.artifact = SimpleNamespace(inputs=tuple(TensorSpec(name, (1, 3, 32, 32)) for name in names or ["image"]))
 
     def at_once(self, sample: dict[str, Any]) -> dict[str, Any]:
-        assert sample["image"].shape == (32, 32, 3)
-        return {"logits": np.array([[0.0, (float(sample["image"].mean()) - 128.0) / 64.0]])}
+        assert list(sample) == [spec.name for spec in self.artifact.inputs]
+        assert all(picture.shape == (32, 32, 3) for picture in sample.values())
+        return {"logits": np.array([[0.0, (float(list(sample.values())[-1].mean()) - 128.0) / 64.0]])}
 
 
 def video(folder: Path, *levels: int) -> None:
@@ -46,6 +48,15 @@ def test_frames_of_a_video_are_averaged_and_a_picture_is_a_video(tmp_path: Path)
     values = {f.metric: f.value for f in figures(JUDGE.metrics, scores, groups, None, 0.95)}
     assert values["AUC"] == pytest.approx(100 * 5 / 6), "video a is taken for a fake before d"
     assert values["accuracy"] == pytest.approx(80.0)
+
+
+def test_a_detector_of_clips_gets_a_frame_with_those_behind_it(tmp_path: Path) -> None:
+    video(tmp_path / "real" / "a", 10, 20, 30)
+    video(tmp_path / "fake" / "b", 200)
+    examples = JUDGE.examples(tmp_path, None).examples
+    scores = [JUDGE.score(Bright("first", "second"), *example.load()) for example in examples]  # type: ignore[arg-type]  # a detector
+    levels = [128 + 64 * np.log(s["probability"] / (1 - s["probability"])) for s in scores]
+    assert levels == pytest.approx([200, 20, 30, 30]) or levels == pytest.approx([20, 30, 30, 200])
 
 
 def test_photos_are_forged_here_and_the_same_ones_every_time(tmp_path: Path) -> None:
