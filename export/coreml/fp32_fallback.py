@@ -3,7 +3,7 @@
 Half precision is simulated before anything is written: the graph runs in ONNX Runtime with every value rounded to
 float16, on a photo, and on the same photo darkened and with noise. If that reaches ``ENOUGH_DB`` to the float32 graph,
 the whole program is float16, as the Neural Engine requires. Else the operators with the largest errors, and those that
-overflow float16, compute in float32.
+overflow float16, compute in float32. So do those that sample or decide on the inputs (``sampled.py``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport.base import Size
-from clearport.export.coreml.sampled import sampled
+from clearport.export.coreml.sampled import decided, sampled
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
 from clearport.models import samples
@@ -41,8 +41,7 @@ ENOUGH_SIGNAL_DB = 43.0
 """40 dB of the signal's own deviation are promised of what is no picture; half of that error is left likewise."""
 
 FARTHEST = 2.0
-"""Maximum pixel error in 8-bit levels: the limit is 3 after rounding. A network may reach 63 dB and still exceed that
-(SPAN with 26 channels and fresh weights: 65.7 dB with seven operators in float32, and 4 levels off at a pixel)."""
+"""Maximum pixel error in 8-bit levels: the limit is 3 after rounding. A network may reach 63 dB and be 4 levels off."""
 
 LARGEST = float(np.finfo(np.float16).max) / 8
 """Values beyond this may overflow in another picture, or in an operator's sums."""
@@ -72,10 +71,10 @@ NOTHING = Fallback()
 def choose(graph: Graph) -> Fallback:
     """The operators of ``graph`` to compute in float32."""
     trial = Trial(small(graph))
-    places = sampled(graph)
+    places = sampled(graph) | decided(graph)
     large = trial.too_large() | places
     if trial.margin_db(large) >= 0:
-        why = "float16 would move what they sample" if large == places else "float16 does not hold their numbers"
+        why = "float16 would move what they sample or decide on" if large == places else "float16 does not hold their numbers"
         return Fallback(large, _reason(graph, large, why)) if large else NOTHING
     names, short = trial.worst(large), -trial.margin_db(frozenset())
     wanted = f"{ENOUGH_DB:g} dB, {ENOUGH_8_BIT_DB:g} after rounding to 8 bits, no pixel {FARTHEST:g} levels off"
@@ -111,7 +110,8 @@ class Trial:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._nodes = [graphs.name_of(n.outputs[0]) for n in graph.model.graph if _is_float(n.outputs[0])]
+        self._nodes = [graphs.name_of(n.outputs[0]) for n in graph.model.graph if _in_float(n)]
+        self._floats = [graphs.name_of(n.outputs[0]) for n in graph.model.graph if _is_float(n.outputs[0])]
         self._pictures = _pictures(graph)
         self._wanted = _run(graph.model, self._pictures)
         self._ranges = feeds.spans(graph.outputs, self._wanted)
@@ -141,9 +141,9 @@ class Trial:
         return {name: max(found) for name, found in self.looked(_peak).items()}
 
     def looked(self, look: Callable[[Array], _T]) -> dict[str, list[_T]]:
-        """What ``look`` says of every operator's numbers, for each picture; in steps, which memory holds."""
+        """What ``look`` says of every operator's float outputs, for each picture; in steps, which memory holds."""
         pixels = footprint.largest(self._pictures)
-        steps = footprint.steps(self._nodes, footprint.per_pixel(self._graph), STEP_MEMORY / pixels)
+        steps = footprint.steps(self._floats, footprint.per_pixel(self._graph), STEP_MEMORY / pixels)
         seen: dict[str, list[_T]] = {}
         for picture in self._pictures:
             network = Stepwise(self._graph.model, [picture])
@@ -262,6 +262,12 @@ def _half(body: ir.Graph, value: ir.Value, before: ir.Node | None, done: dict[st
 def _is_float(value: ir.Value) -> bool:
     held = graphs.constant(value)
     return held.dtype == np.float32 if held is not None else value.dtype in _FLOATS
+
+
+def _in_float(node: ir.Node) -> bool:
+    """Whether ``node`` computes with floats; a comparison does, though its output is Boolean."""
+    given = (value for index, value in enumerate(node.inputs) if index not in table.of(node).not_data)
+    return _is_float(node.outputs[0]) or any(value is not None and _is_float(value) for value in given)
 
 
 def _run(model: ir.Model, pictures: Sequence[Feed]) -> list[list[Array]]:

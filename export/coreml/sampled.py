@@ -1,4 +1,4 @@
-"""Which operators of a half-precision Core ML program sample, and compute where: they stay in float32."""
+"""Which operators of a half-precision program sample or decide, and compute where or on what: they stay in float32."""
 
 from __future__ import annotations
 
@@ -15,6 +15,25 @@ if TYPE_CHECKING:
 
 _PASSED = frozenset({"binary", "mover", "unary"})
 """Kinds of operators through which places are followed back."""
+_CHEAP = _PASSED | {"reduction"}
+"""Kinds of operators that what is decided on may come from."""
+_DECIDING = frozenset(
+    {
+        "ArgMax",
+        "ArgMin",
+        "Ceil",
+        "Equal",
+        "Floor",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "Round",
+        "Sign",
+        "TopK",
+    }
+)
+"""Operators whose output jumps where their input hardly changes; and a Cast to integers."""
 
 
 def sampled(graph: Graph) -> frozenset[str]:
@@ -33,3 +52,28 @@ def sampled(graph: Graph) -> frozenset[str]:
     return frozenset(
         found & {graphs.name_of(node.outputs[0]) for node in given if node.outputs[0].dtype == ir.DataType.FLOAT}
     )
+
+
+def decided(graph: Graph) -> frozenset[str]:
+    """The operators that decide on the network's inputs (``image > 0.5``, ``floor(7 * image)``), and those before them.
+
+    Float16 would decide otherwise near a border. What a convolution gives carries its own error, which is measured
+    where it matters.
+    """
+    near = {graphs.name_of(value) for value in graph.model.graph.inputs}
+    found: set[str] = set()
+    for node in graph.model.graph:
+        given = [value for value in node.inputs if value is not None and graphs.constant(value) is None]
+        if given and all(value.name in near for value in given) and (_decides(node) or table.of(node).kind in _CHEAP):
+            near |= {graphs.name_of(value) for value in node.outputs}
+            found |= {graphs.name_of(node.outputs[0])} if _decides(node) else set()
+    for node in reversed(list(graph.model.graph)):
+        if graphs.name_of(node.outputs[0]) in found:
+            found |= {f"{v.name}" for v in node.inputs if v is not None and v.producer() is not None}
+    return frozenset(found)
+
+
+def _decides(node: ir.Node) -> bool:
+    floats = all(value.dtype == ir.DataType.FLOAT for value in node.inputs[:1] if value is not None)
+    rounds = node.op_type == "Cast" and node.outputs[0].dtype is not None and node.outputs[0].dtype.is_integer()
+    return floats and (node.op_type in _DECIDING or rounds)
