@@ -21,6 +21,7 @@ from clearport.errors import BadInput, NotInstalled
 from clearport.export.coreai import beta
 from clearport.export.coreai.lowering import COMPUTE
 from clearport.export.coreai.program import Plan, convert
+from clearport.export.coreai.sums import spoiled
 from clearport.export.coreml.fp32_fallback import choose, extended
 from clearport.export.passes.plain import ranks, sampling
 from clearport.export.written import described
@@ -59,7 +60,7 @@ class CoreAI:
         _check_size(form.graph, options)
         graph = ranks.run(sampling.run(form.graph), every=True)
         half = COMPUTE[form.precision] is np.float16
-        fallback = extended(choose(form.graph), form.graph, graph).names if half else frozenset[str]()
+        fallback = extended(choose(form.graph), form.graph, graph).names | spoiled(graph) if half else frozenset[str]()
         return [_lower(Plan(graph, form.precision, options.io, form.table, fallback), folder)]
 
 

@@ -19,20 +19,19 @@ import onnx_ir as ir
 
 from clearport.base import Size
 from clearport.export.coreml.sampled import decided, sampled
+from clearport.export.trial_pictures import SIDE, pictures
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
-from clearport.models import samples
 from clearport.operators import sizes as graph_sizes
 from clearport.operators import table
-from clearport.pictures.images import load_rgb
 from clearport.quantize import footprint
 from clearport.quantize.calibration.stepwise import Stepwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clearport.base import Array, Graph, TensorSpec
-    from clearport.graph.feeds import Feed, Sample
+    from clearport.base import Array, Graph
+    from clearport.graph.feeds import Feed
 
 ENOUGH_DB, ENOUGH_8_BIT_DB = 63.0, 57.0
 """The limit is 60 dB, and 55 after rounding to 8 bits; half of that error is a margin for other pictures."""
@@ -51,7 +50,6 @@ STEP_MEMORY = 2e8
 
 _T = TypeVar("_T")
 
-_SIDE = 64
 _ELSE = frozenset({"picture", "index"})
 _FLOATS = {ir.DataType.FLOAT}
 
@@ -74,7 +72,11 @@ def choose(graph: Graph) -> Fallback:
     places = sampled(graph) | decided(graph)
     large = trial.too_large() | places
     if trial.margin_db(large) >= 0:
-        why = "float16 would move what they sample or decide on" if large == places else "float16 does not hold their numbers"
+        why = (
+            "float16 would move what they sample or decide on"
+            if large == places
+            else "float16 does not hold their numbers"
+        )
         return Fallback(large, _reason(graph, large, why)) if large else NOTHING
     names, short = trial.worst(large), -trial.margin_db(frozenset())
     wanted = f"{ENOUGH_DB:g} dB, {ENOUGH_8_BIT_DB:g} after rounding to 8 bits, no pixel {FARTHEST:g} levels off"
@@ -94,7 +96,7 @@ def small(graph: Graph) -> Graph:
     if own is None or graph_sizes.size_bound(graph) is not None:
         return graph
     step = graph_sizes.coarsest_stride(graph)
-    side = -(-_SIDE // step) * step
+    side = -(-SIDE // step) * step
     if side >= min(own.height, own.width):
         return graph
     try:
@@ -112,7 +114,7 @@ class Trial:
         self._graph = graph
         self._nodes = [graphs.name_of(n.outputs[0]) for n in graph.model.graph if _in_float(n)]
         self._floats = [graphs.name_of(n.outputs[0]) for n in graph.model.graph if _is_float(n.outputs[0])]
-        self._pictures = _pictures(graph)
+        self._pictures = pictures(graph)
         self._wanted = _run(graph.model, self._pictures)
         self._ranges = feeds.spans(graph.outputs, self._wanted)
         self._range = self._ranges[0]
@@ -274,36 +276,6 @@ def _run(model: ir.Model, pictures: Sequence[Feed]) -> list[list[Array]]:
     """All outputs for each feed, without optimizations, which would remove casts there and back."""
     session = graphs.session(model, as_written=True)
     return [list(session.run(None, picture)) for picture in pictures]
-
-
-def _pictures(graph: Graph) -> list[Feed]:
-    """A photo, darkened, and with strong noise, in the graph's range and at a valid size.
-
-    Not noise alone: networks trained on photos may amplify it so much that only float32 suffices (SPAN: 41 dB
-    where photos keep 72), and nobody restores it.
-    """
-    step = graph_sizes.coarsest_stride(graph)
-    usual = -(-_SIDE // step) * step
-    size = shapes.size_of(graph.input) or Size(usual, usual)
-    photo = load_rgb(samples.golden())
-    # Its center: the corners are plain sky, which shows less of half precision's effect on texture.
-    sides = zip((size.height, size.width), photo.shape, strict=False)
-    rows, columns = ((np.arange(n) + max(0, length - n) // 2) % length for n, length in sides)
-    sample = feeds.sample_of(graph.inputs, photo[rows][:, columns])
-    feed = feeds.feed_of(graph.inputs, sample)
-    changes = (lambda unit: unit, lambda unit: unit * 0.1, _noisy)
-    return [feed | {s.name: _changed(s, sample, to) for s in graph.inputs if s.is_picture} for to in changes]
-
-
-def _changed(spec: TensorSpec, sample: Sample, change: Callable[[Array], Array]) -> Array:
-    """A picture, transformed within 0 to 1, in the graph's input format."""
-    low, high = spec.span
-    unit = feeds.stored_colors(sample[spec.name], spec.color).transpose(2, 0, 1)[None] / 255.0
-    return np.asarray(low + (high - low) * change(unit), np.float32)
-
-
-def _noisy(unit: Array) -> Array:
-    return np.asarray(np.clip(unit + np.random.default_rng(0).normal(0, 0.1, unit.shape), 0, 1))
 
 
 def _reason(graph: Graph, names: frozenset[str], why: str) -> str:

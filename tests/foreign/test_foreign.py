@@ -85,7 +85,7 @@ def test_every_foreign_network_is_right_or_refused(name: str, exporter: str, tar
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["openvino", "tflite", "coreml", "ncnn"])
+@pytest.mark.parametrize("target", ["openvino", "tflite", "coreml", "ncnn", "coreai"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_half_precision_is_near(name: str, target: str, tmp_path: Path) -> None:
     if missing(TARGETS.get(target).requires):

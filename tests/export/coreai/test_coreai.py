@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 
 from clearport.base import Artifact, Graph, IODType, Options, Precision, Size, TensorSpec
 from clearport.errors import BadInput, UnsupportedOperator
-from clearport.export.coreai import beta
+from clearport.export.coreai import beta, sums
 from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.quantize.qdq import to_qdq
@@ -178,3 +178,33 @@ def test_places_to_sample_stay_in_float32(tmp_path: Path) -> None:
     found = apart.run(artifact.path, {"image": image})["restored"]
     # The picture alone is rounded, to 11 bits: an eighth of a level at most, where a step of the places would be ten.
     assert np.abs(found - graphs.session(graph.model).run(None, {"image": image})[0]).max() <= 0.13
+
+
+def test_long_products_sum_in_float32(tmp_path: Path) -> None:
+    """Apple's runtime adds in float16, and after a thousand terms a term is too small for the sum to notice."""
+    nodes = [
+        helper.make_node("Mul", ["image", "k"], ["unit"]),
+        helper.make_node("Transpose", ["unit"], ["turned"], perm=[0, 1, 3, 2]),
+        helper.make_node("MatMul", ["unit", "turned"], ["restored"], "long"),
+    ]
+    ends = [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, 8, 1536])]
+    ends += [helper.make_tensor_value_info("restored", onnx.TensorProto.FLOAT, [1, 3, 8, 8])]
+    held = [numpy_helper.from_array(np.float32(1 / 255), "k")]
+    body = helper.make_graph(nodes, "products", ends[:1], ends[1:], held)
+    proto = helper.make_model(body, opset_imports=[helper.make_opsetid("", graphs.OPSET)], ir_version=10)
+    specs = TensorSpec("image", (1, 3, 8, 1536)), TensorSpec("restored", (1, 3, 8, 8), kind="map", value_range=None)
+    graph = graphs.check(Graph(ir.from_proto(proto), specs[:1], specs[1:], "products", 1))
+    image = np.random.default_rng(0).uniform(0, 255, (1, 3, 8, 1536)).astype(np.float32)
+    artifact = TARGETS.get("coreai").lower(target_graph(graph, None, "fp16"), Options(Size(8, 1536)), tmp_path)[0]
+    found = apart.run(artifact.path, {"image": image})["restored"]
+    wanted = graphs.session(graph.model).run(None, {"image": image})[0]
+    assert np.abs(found / wanted - 1).max() <= 2**-10  # the picture's rounding; sums in float16 are 0.017 off
+
+
+def test_short_products_stay_in_float16() -> None:
+    """Of 64 terms, and of 128 that differ in sign, float16 sums are good enough."""
+    rng = np.random.default_rng(0)
+    assert sums.error_db(rng.normal(size=(1, 8, 64)), rng.random((64, 8))) == np.inf
+    assert sums.error_db(rng.normal(size=(1, 8, 128)), rng.normal(size=(128, 8))) > sums.ENOUGH_DB
+    assert sums.error_db(rng.random((1, 8, 1536)), rng.random((1536, 8))) < sums.ENOUGH_DB
+    assert sums.error_db(np.full((1, 8, 128), 200.0), np.full((128, 8), 200.0)) == -np.inf
