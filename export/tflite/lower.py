@@ -21,7 +21,7 @@ from clearport.errors import UnsupportedOperator
 from clearport.export.half import fits_half
 from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.operands import clamp_behind
-from clearport.export.tflite.order import Order, broadcasting, free_axes, native
+from clearport.export.tflite.order import Order, broadcasting, free_axes, in_order, native
 from clearport.export.tflite.tensors import Quant, Tensor, quant_of
 from clearport.export.without_rule import require_rules
 from clearport.graph import nodes as graphs
@@ -77,7 +77,9 @@ class Lowering:
         dims = shapes.shape_at(spec, shown)
         loose = [free and isinstance(spec.shape[axis], str) for axis in order]
         dtype = spec.dtype if spec.kind == "index" else "float32"
-        self._tensors[spec.name] = self._new(spec.name, [dims[axis] for axis in order], loose, dtype)
+        quant = self._quant_of(spec.name)
+        stored = [dims[axis] for axis in order]
+        self._tensors[spec.name] = self.file.tensor(spec.name, stored, dtype if quant is None else "int8", quant, loose)
         return self._tensors[spec.name]
 
     def run(self) -> tuple[Tensor, ...]:
@@ -144,7 +146,7 @@ class Lowering:
             perm = [has.index(axis) for axis in wanted]
             dims = [given.dims[axis] for axis in perm]
             free = [given.free[axis] for axis in perm] if given.free else []
-            made = self.file.tensor(f"{name}/{''.join(map(str, wanted))}", dims, given.dtype, given.quant, free)
+            made = self.file.tensor(in_order(name, wanted), dims, given.dtype, given.quant, free)
             long = [axis for axis in perm if given.dims[axis] != 1]
             if long == sorted(long) and not any(free):  # only axes of size 1 move
                 self.file.operator("RESHAPE", [given, self.integers("shape", dims)], made, newShape=dims)
@@ -200,10 +202,13 @@ class Lowering:
         Raises:
             UnsupportedOperator: the sizes are not those of the graph: the file would compute something else.
         """
-        self._agree(node, dims, order or native(len(dims)))
+        usual = native(len(dims))
+        self._agree(node, dims, order or usual)
         name, dtype = graphs.name_of(node.outputs[0]), self.dtype(node.outputs[0])
-        free = free_axes(inputs, dims, order)
-        made = self._new(name, dims, free) if dtype == "float32" else self.file.tensor(name, dims, dtype, None, free)
+        if order not in {None, usual}:  # whoever reads the tensors of a file must know
+            name = in_order(name, order or usual)
+        free, quant = free_axes(inputs, dims, order), self.quant(node) if dtype == "float32" else None
+        made = self.file.tensor(name, dims, dtype if quant is None else "int8", quant, free)
         return self.bind(node, made, order)
 
     def dtype(self, value: ir.Value) -> str:
@@ -264,10 +269,6 @@ class Lowering:
         if clamp is None:
             raise self.refuse(node, "its bounds are not constants")
         return self._left.get(graphs.name_of(node.outputs[0]), (clamp.lo, clamp.hi))
-
-    def _new(self, name: str, dims: Sequence[int], free: Sequence[bool], dtype: str = "float32") -> Tensor:
-        quant = self._quant_of(name)
-        return self.file.tensor(name, dims, dtype if quant is None else "int8", quant, free)
 
     def _quant_of(self, name: str) -> Quant | None:
         return quant_of(self.table[name]) if self.table is not None and name in self.table else None

@@ -21,6 +21,11 @@ def native(rank: int) -> Order:
     return NHWC if rank == 4 else tuple(range(rank))
 
 
+def in_order(name: str, order: Order) -> str:
+    """The name of a tensor that holds the value ``name`` in another order than ``native``."""
+    return f"{name}/{''.join(map(str, order))}"
+
+
 def free_axes(inputs: Sequence[Tensor], dims: Sequence[int], order: Order | None = None) -> tuple[bool, ...]:
     """Height and width are free if an input's are, but for an axis of size 1 (what global pooling leaves)."""
     free = any(any(t.free) for t in inputs)

@@ -155,6 +155,33 @@ def with_float_end() -> Graph:
     return graphs.check(Graph(ir.from_proto(model), (source,), (result,), "small", 1))
 
 
+def test_tensors_whose_axes_lie_otherwise_in_a_file_are_compared_in_the_order_of_the_graph(tmp_path: Path) -> None:
+    """TFLite writes no Transpose, and what follows keeps the order: rows and columns of a square are not the same."""
+    with written(turning(), tmp_path, ["tflite"]) as made:
+        for report in judged(made, "tflite").steps:
+            assert report.passed, report.failures
+            assert (report.steps, report.unseen, report.differing) == (3, 2, 0)  # no tensor of the Transposes' own
+
+
+def turning() -> Graph:
+    """Conv, a transposition of rows and columns, factors that differ by column, and back."""
+    rng = np.random.default_rng(7)
+    constants = {"w1": rng.normal(0, 0.01, (3, 3, 3, 3)), "b1": rng.normal(0, 1, 3), "by": rng.random(SIDE) + 0.5}
+    nodes = [
+        onnx.helper.make_node("Conv", ["image", "w1", "b1"], ["conv1.out"], "conv1", pads=[1] * 4),
+        onnx.helper.make_node("Transpose", ["conv1.out"], ["turned"], "turn", perm=[0, 1, 3, 2]),
+        onnx.helper.make_node("Mul", ["turned", "by"], ["mul1.out"], "mul1"),
+        onnx.helper.make_node("Mul", ["mul1.out", "by"], ["mul2.out"], "mul2"),
+        onnx.helper.make_node("Transpose", ["mul2.out"], ["restored"], "back", perm=[0, 1, 3, 2]),
+    ]
+    specs = [TensorSpec(name, (1, 3, SIDE, SIDE)) for name in ("image", "restored")]
+    ends = [onnx.helper.make_tensor_value_info(s.name, onnx.TensorProto.FLOAT, list(s.shape)) for s in specs]
+    arrays = [onnx.numpy_helper.from_array(np.asarray(array, np.float32), name) for name, array in constants.items()]
+    body = onnx.helper.make_graph(nodes, "turning", ends[:1], ends[1:], arrays)
+    model = onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", graphs.OPSET)], ir_version=10)
+    return graphs.check(Graph(ir.from_proto(model), (specs[0],), (specs[1],), "turning", 1))
+
+
 def _scaled(model: onnx.ModelProto, name: str, factor: float) -> str:
     """A new constant of a file, ``factor`` times another one."""
     (old,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
