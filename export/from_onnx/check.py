@@ -72,10 +72,33 @@ def check(model: onnx.ModelProto, path: Path) -> None:
     for function in model.functions:
         opset_of(function.opset_import, f"{path}: function {function.name}")
     _check_functions(model, path)
+    complete_outputs(model)
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         raise BadInput(f"{path}: not a valid ONNX model: {_short(error)}") from error
+
+
+def complete_outputs(model: onnx.ModelProto) -> None:
+    """Give outputs without a type or a shape those that inference finds; runtimes need neither, but ONNX does."""
+    bare = [value for value in model.graph.output if not _described(value)]
+    if not bare:
+        return
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        return  # the checker tells what is wrong
+    known = {value.name: value for value in (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output)}
+    for value in bare:
+        if value.name in known and _described(known[value.name]):
+            value.type.CopyFrom(known[value.name].type)
+
+
+def _described(value: onnx.ValueInfoProto) -> bool:
+    kind = value.type
+    if kind.WhichOneof("value") not in {None, "tensor_type"}:
+        return True  # what is no tensor is refused elsewhere
+    return bool(kind.tensor_type.elem_type) and kind.tensor_type.HasField("shape")
 
 
 def refusals(nodes: Nodes, functions: frozenset[tuple[str, str]]) -> list[str]:

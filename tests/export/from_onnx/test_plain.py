@@ -34,6 +34,16 @@ def test_a_free_batch_is_one_and_free_sides_have_words(tmp_path: Path) -> None:
     assert found.inputs[0].shape == (1, 3, "h", "w")
 
 
+@pytest.mark.parametrize("field", ["type", "shape"])
+def test_an_output_of_which_nothing_is_said_is_as_inference_finds_it(tmp_path: Path, field: str) -> None:
+    made = model([node("Conv", "x k", "y", pads=[1] * 4, strides=[2, 2])], 17, {"k": KERNEL})
+    bare = made.graph.output[0]
+    (bare if field == "type" else bare.type.tensor_type).ClearField(field)
+    wanted, graph = both(made, tmp_path, noise())
+    np.testing.assert_allclose(graph, wanted, atol=1e-5)
+    assert plain(read(tmp_path / "given.onnx")).outputs[0].shape == (1, 3, 4, 6)
+
+
 def test_nhwc_ends_become_nchw(tmp_path: Path) -> None:
     nodes = [
         node("Transpose", "x", "a", perm=[0, 3, 1, 2]),
