@@ -17,6 +17,7 @@ import numpy as np
 from clearport.base import Artifact, Size, Task
 from clearport.bundle.manifest import GoldenRecord
 from clearport.disk.files import digest, write_bytes
+from clearport.errors import BadInput
 from clearport.graph import feeds
 from clearport.models import samples
 from clearport.models.task_inputs import as_inputs
@@ -113,6 +114,9 @@ def make_goldens(
 
     The reference has its own input and output ranges: its black may differ from the network's. States are the network's
     outputs after one step.
+
+    Raises:
+        BadInput: an output of the network is not finite.
     """
     runner, options = runner_of(network)
     samples = [feeds.sample_of(graph.inputs, picture, n) for n, picture in enumerate(pictures.values())]
@@ -120,6 +124,7 @@ def make_goldens(
     if any(spec.kind == "state" for spec in graph.inputs):
         samples = [_returned(graph, *each) for each in zip(samples, outputs, strict=True)]
         outputs = run_each(runner, network, samples, threads, options)
+    _check_finite(graph, pictures, outputs)
     grid = Fraction(graph.scale).numerator
     floats = _references(ONNX_FILE if runner == "onnxruntime" else PYTORCH, outputs, graph.outputs, grid)
     size = Size(*pictures[PHOTO].shape[:2])
@@ -130,6 +135,18 @@ def make_goldens(
         for how in (REFERENCE_OPTIONS, None)
     ]
     return Goldens(size, *(References(*found) for found in zip(pictures, samples, floats, *ways, strict=True)))
+
+
+def _check_finite(graph: Graph, pictures: Mapping[str, Image8], outputs: Sequence[Mapping[str, Array]]) -> None:
+    for picture, found in zip(pictures, outputs, strict=True):
+        for name, values in found.items():
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                lost = int(values.size - np.isfinite(values).sum())
+                raise BadInput(
+                    f"{graph.spec_name}: the network itself gives {lost} of {values.size} values of {name!r} that are NaN "
+                    f"or infinite for the picture {picture!r}, against which its files are proven: mend the network (a "
+                    "division by 0, a logarithm of 0, attention without any key), or give another --range"
+                )
 
 
 def _returned(graph: Graph, sample: Sample, outputs: Mapping[str, Array]) -> Sample:

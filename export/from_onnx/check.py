@@ -72,11 +72,24 @@ def check(model: onnx.ModelProto, path: Path) -> None:
     for function in model.functions:
         opset_of(function.opset_import, f"{path}: function {function.name}")
     _check_functions(model, path)
+    _copy_inputs(model.graph)
     complete_outputs(model)
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         raise BadInput(f"{path}: not a valid ONNX model: {_short(error)}") from error
+
+
+def _copy_inputs(graph: onnx.GraphProto) -> None:
+    """An output that is an input becomes a copy of it, with a name of its own."""
+    inputs = {value.name for value in graph.input} - {tensor.name for tensor in graph.initializer}
+    taken = inputs | {name for node in graph.node for name in node.output}
+    for value in graph.output:
+        if value.name in inputs:
+            copied = next(word for n in range(len(taken) + 1) if (word := f"{value.name}_given{n or ''}") not in taken)
+            graph.node.append(onnx.helper.make_node("Identity", [value.name], [copied]))
+            taken.add(copied)
+            value.name = copied
 
 
 def complete_outputs(model: onnx.ModelProto) -> None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.base import Graph, Size
-from clearport.errors import CheckFailed
+from clearport.errors import BadInput, CheckFailed
 from clearport.export import origins
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
+from clearport.operators import table
 
 if TYPE_CHECKING:
     from clearport.base import Array
@@ -68,19 +69,41 @@ def run(graph: Graph, compare: bool = False) -> Graph:
     """All passes; with ``compare`` the graph is also run before and after each, and must give the same numbers.
 
     Raises:
+        BadInput: an output is a constant.
         CheckFailed: a pass changed what the graph computes.
         MalformedGraph: a pass broke the graph.
     """
     before = graph
+    check_computed(graph)
     for name in PASSES:
         module = importlib.import_module(f"clearport.export.passes.{name}")
         after = module.run(before)
+        check_computed(after)
         after = after if name in _UNCHECKED else graphs.check(after)
         after = replace(after, history=(*after.history, name))
         if compare:
             _compare(name, before, after)
         before = after
     return replace(before, origins=origins.of(before))
+
+
+def check_computed(graph: Graph) -> None:
+    """Whether all outputs are computed from what is in the inputs, not from nothing or from sizes.
+
+    Raises:
+        BadInput: one is not; files cannot give it.
+    """
+    seen = set(graph.model.graph.inputs)
+    for node in graph.model.graph:
+        reads = table.of(node).kind != "shape" and seen.intersection(v for v in node.inputs if v is not None)
+        if reads or node.op_type == "If":  # whose branches read what they do not list
+            seen.update(node.outputs)
+    for value in graph.model.graph.outputs:
+        if value not in seen:
+            raise BadInput(
+                f"{graph.spec_name}: output {value.name!r} is the same for every input of a size: remove it from the "
+                "outputs of the network, and let the app hold it"
+            )
 
 
 def _compare(name: str, before: Graph, after: Graph) -> None:

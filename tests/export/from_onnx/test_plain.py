@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from clearport.base import TensorSpec
+from clearport.errors import BadInput
 from clearport.export.from_onnx.graph import graph_of
 from clearport.export.from_onnx.plain import layout_of, plain, plain_name
 from clearport.export.from_onnx.read import read
@@ -32,6 +33,28 @@ def test_a_plain_file_stays_as_it_is(tmp_path: Path) -> None:
 def test_a_free_batch_is_one_and_free_sides_have_words(tmp_path: Path) -> None:
     found = plain(given(model([node("Relu", "x", "y")], 17, shape=("n", 3, "h", "w")), tmp_path))
     assert found.inputs[0].shape == (1, 3, "h", "w")
+
+
+@pytest.mark.parametrize("nodes", [(), (node("Neg", "c", "z"),), (node("Shape", "x", "z"),)])
+def test_outputs_that_no_input_changes_are_refused_in_words(tmp_path: Path, nodes: tuple[onnx.NodeProto, ...]) -> None:
+    made = model([node("Conv", "x k", "y", pads=[1] * 4), *nodes], 17, {"k": KERNEL, "c": np.zeros(4, np.float32)})
+    name, kind = (nodes[0].output[0], "FLOAT" if nodes[0].op_type == "Neg" else "INT64") if nodes else ("c", "FLOAT")
+    made.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.DataType.Value(kind), [4]))
+    found = plain(given(made, tmp_path))
+    specs = [
+        TensorSpec(end.name, (1, 3, 8, 12) if end.name in "xy" else (4,)) for end in (*found.inputs, *found.outputs)
+    ]
+    with pytest.raises(BadInput, match=f"output '{name}' is the same for every input"):
+        graph_of(found, "given", specs[:1], specs[1:], 1)
+
+
+def test_an_output_that_is_the_input_is_a_copy_of_it(tmp_path: Path) -> None:
+    made = model([node("Relu", "x", "y")], 17)
+    made.graph.output[0].name = "x"
+    image = noise()
+    wanted, graph = both(made, tmp_path, image)
+    np.testing.assert_array_equal(wanted, image)
+    np.testing.assert_array_equal(graph, image)
 
 
 @pytest.mark.parametrize("field", ["type", "shape"])
