@@ -6,14 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
-from clearport.base import Artifact, Precision, Size, TensorSpec
+from clearport.base import Artifact, Graph, Precision, Size, TensorSpec
+from clearport.errors import BadInput
 from clearport.models import samples
 from clearport.pipeline.criteria import PHOTO, PROBE, References
-from clearport.pipeline.goldens import probe_picture, probe_size
+from clearport.pipeline.goldens import make_goldens, probe_picture, probe_size
+from clearport.pipeline.prove import network_artifact
 from clearport.registry import NETWORKS
 from clearport.runtime.parity import Reference
+from tests.export.from_onnx.files import model, node
 
 SIDE = 48
 SPEC = TensorSpec("restored", (1, 3, SIDE, SIDE))
@@ -122,3 +126,15 @@ def test_steps_take_the_place_of_no_limit_where_nothing_else_is_left() -> None:
         (near, *_) = own.by_steps().judge(worse, artifact, "ran on Toy")
         assert near.reference == "QDQ reference"
         assert near.passed == bool(own.beside)
+
+
+def test_a_network_whose_output_is_not_finite_for_a_golden_picture_is_refused(tmp_path: Path) -> None:
+    """Noise in range may not show it: black does."""
+    made = model([node("Log", "x", "y")], 17, shape=(1, 3, 16, 16), result=(1, 3, 16, 16))
+    ends = [TensorSpec(name, (1, 3, 16, 16), value_range=(0.0, 1.0)) for name in "xy"]
+    path = tmp_path / "network.onnx"
+    path.write_bytes(made.SerializeToString())
+    graph = Graph(ir.from_proto(made), (ends[0],), (ends[1],), "logarithm", 1)
+    pictures = {PHOTO: np.full((16, 16, 3), 9, np.uint8), PROBE: np.zeros((16, 16, 3), np.uint8)}
+    with pytest.raises(BadInput, match="768 of 768 values of 'y' as NaN or infinite for the picture 'probe'"):
+        make_goldens(pictures, graph, network_artifact(path, graph.inputs, graph.outputs), None, 1)
