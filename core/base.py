@@ -39,8 +39,11 @@ Prefer = Literal["balanced", "quality", "speed"]
 Scale = int | Fraction
 """Output size over input size."""
 Kind = Literal["picture", "map", "vector", "scalar", "index", "state", "bits"]
-Measure = Literal["pixels", "logits", "probabilities", "flow", "relative"]
+Measure = Literal["pixels", "logits", "probabilities", "classes", "flow", "relative"]
 Transfer = Literal["", "gamma-2.2"]
+
+_MEASURES: dict[Kind, Measure] = {"picture": "pixels", "index": "classes", "bits": "classes"}
+"""How kinds are judged; all others by relative errors."""
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-weights")
 
@@ -136,7 +139,7 @@ class TensorSpec:
     @property
     def judged_by(self) -> Measure:
         """The distance measure: ``measure``, or the default of its kind."""
-        return self.measure or ("pixels" if self.is_picture else "relative")
+        return self.measure or _MEASURES.get(self.kind, "relative")
 
     @property
     def channels(self) -> int | None:

@@ -7,11 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clearport.runtime.tolerance import (
+    INT8_CLASSES_QUIET,
+    INT8_CLASSES_WIDEST,
     INT8_QUIET,
     INT8_VALUES_QUIET,
     INT8_VALUES_WIDEST,
     INT8_WIDEST,
     QUANTIZATION,
+    QUANTIZATION_CLASSES,
     QUANTIZATION_VALUES,
     Tolerance,
 )
@@ -23,6 +26,8 @@ WORSE_DB = 0.5
 """What a file may be further from PyTorch than the QDQ model is."""
 WORSE_VALUES_DB = 2.0
 """The same where an output is no picture: a few numbers, such as ten logits, average over less."""
+WORSE_SHARE = 0.01
+"""The same where an output is class numbers: of the choices."""
 ENLARGED = 6.0
 """What kernels may differ by, as a multiple of what two ways of ONNX Runtime to evaluate the QDQ model differ by: those
 are two of many ways to round, and OpenVINO was 4.7 times as far from one as the other was (iagc at 64x64)."""
@@ -56,6 +61,10 @@ def near_reference(again: ParityReport) -> Tolerance:
 
 def _near_values(again: ParityReport) -> Tolerance:
     """The same where an output is no picture."""
+    if (same := _same_classes(again)) is not None:
+        wanted = 1 - ENLARGED * (1 - same)
+        least_share = _between(INT8_CLASSES_WIDEST.min_top1, wanted, INT8_CLASSES_QUIET.min_top1)
+        return replace(INT8_CLASSES_QUIET, min_top1=least_share)
     least, most = INT8_VALUES_QUIET.limits, INT8_VALUES_WIDEST.limits
     limits = {"max_relative": _between(least["max_relative"], ENLARGED * (again.relative or 0.0), most["max_relative"])}
     if again.sqnr_db is not None:
@@ -78,6 +87,12 @@ def near_network(own: ParityReport) -> Tolerance:
 
 
 def _near_network_values(own: ParityReport) -> Tolerance:
+    if (same := _same_classes(own)) is not None:
+        assert QUANTIZATION_CLASSES.min_top1 is not None
+        reason = f"{QUANTIZATION_CLASSES.reason}; and no more than {WORSE_SHARE:g} less than the QDQ model has"
+        return replace(
+            QUANTIZATION_CLASSES, reason=reason, min_top1=max(QUANTIZATION_CLASSES.min_top1, same - WORSE_SHARE)
+        )
     assert QUANTIZATION_VALUES.min_sqnr_db is not None
     if own.sqnr_db is None:
         return QUANTIZATION_VALUES
@@ -95,6 +110,9 @@ BY_STEPS = Tolerance(
 
 def beside_reference(own: ParityReport) -> Tolerance:
     """How far such files may be from PyTorch: about as far as the QDQ model, on every picture."""
+    if (same := _same_classes(own)) is not None:
+        reason = f"every step is proven, and no more than {WORSE_SHARE:g} fewer equal choices than the QDQ model has"
+        return Tolerance(reason, min_top1=max(0.0, same - WORSE_SHARE))
     if own.basis == "values":
         if own.sqnr_db is None:
             return INT8_VALUES_QUIET
@@ -104,6 +122,11 @@ def beside_reference(own: ParityReport) -> Tolerance:
         return INT8_QUIET
     reason = f"every step is proven, and no more than {WORSE_DB:g} dB worse than the QDQ model"
     return Tolerance(reason, min_psnr_db=max(0.0, _down(own.psnr_db - WORSE_DB)))
+
+
+def _same_classes(report: ParityReport) -> float | None:
+    """The share of equal class numbers; None where an output is something else (logits have probabilities too)."""
+    return report.top1 if report.probability is None else None
 
 
 def _between(low: float | None, value: float, high: float | None) -> float:

@@ -2,7 +2,8 @@
 
 Nothing is put in relation to a range that is only assumed. Errors are shares of the signal itself: of its variance
 (SQNR), of its largest number (relative error) or of its mean length (end-point error); logits are compared as the
-probabilities that they stand for and by the class that they choose.
+probabilities that they stand for and by the class that they choose. Class numbers and truth values are the same or not:
+their difference means nothing.
 """
 
 from __future__ import annotations
@@ -102,6 +103,8 @@ def _signal(wanted: Array) -> float:
 def _more(values: Array, wanted: Array, how: Measure) -> dict[str, float]:
     if how in _CHOICES:
         return _choice(_probabilities(values, how), _probabilities(wanted, how))
+    if how == "classes":
+        return {"top1": float(np.mean(values == wanted))}
     if how == "flow" and wanted.ndim == _PLANES:
         missed = np.linalg.norm(values.astype(np.float64) - wanted, axis=1)
         length = float(np.linalg.norm(wanted, axis=1).mean())

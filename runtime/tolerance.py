@@ -174,6 +174,21 @@ _CHOICES: dict[Precision, tuple[float, float]] = {
     "int8-weights": (0.1, 0.95),
 }
 """Of logits and probabilities: how far a probability may be off, and how many choices must be the same."""
+_CLASSES: dict[Precision, Tolerance] = {
+    precision: Tolerance("classes that are about equally good change places with rounding", min_top1=least)
+    for precision, (_, least) in _CHOICES.items()
+}
+"""Of class numbers and truth values: the share that must be the same."""
+INT8_CLASSES_QUIET = Tolerance(
+    "kernels round their sums differently, by a step here and there, where two classes are about equally good",
+    min_top1=0.99,
+)
+INT8_CLASSES_WIDEST = replace(INT8_CLASSES_QUIET, min_top1=0.95)
+QUANTIZATION_CLASSES = Tolerance(
+    "the error of quantization itself: where more than a twentieth chooses otherwise, more than ties have changed",
+    min_top1=0.95,
+)
+"""How far int8 artifacts may be from PyTorch where an output is class numbers or truth values."""
 _END_POINTS: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.02, "int8-weights": 0.1}
 """Of flows: the mean difference as a share of the mean length."""
 INT8_VALUES_QUIET = Tolerance(
@@ -221,15 +236,21 @@ def widest_for(precision: Precision, output: TensorSpec) -> Tolerance:
     """What no bundle may allow more than, whatever its manifest says."""
     if precision != "int8":
         return tolerance_for(precision, output)
+    if output.judged_by == "classes":
+        return INT8_CLASSES_WIDEST
     return INT8_WIDEST if output.is_picture else INT8_VALUES_WIDEST
 
 
 def quantization_for(output: TensorSpec) -> Tolerance:
     """How far int8 artifacts may be from PyTorch, whatever the network."""
+    if output.judged_by == "classes":
+        return QUANTIZATION_CLASSES
     return QUANTIZATION if output.is_picture else QUANTIZATION_VALUES
 
 
 def _of_values(precision: Precision, output: TensorSpec) -> Tolerance:
+    if output.judged_by == "classes":
+        return INT8_CLASSES_QUIET if precision == "int8" else _CLASSES[precision]
     if precision == "int8":
         return INT8_VALUES_QUIET
     limits = _VALUES[precision]

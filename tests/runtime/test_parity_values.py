@@ -107,6 +107,24 @@ def test_what_cannot_be_compared_fails_and_says_why(spoil, said: str) -> None:
     assert found.output == "depth"
 
 
+def test_class_numbers_are_the_same_or_not() -> None:
+    """One of class 19 where 0 is meant is no worse than one of class 1; the limits are shares of the choices."""
+    wanted = GENERATOR.integers(0, 20, (1, 64, 64))
+    spec = TensorSpec("classes", wanted.shape, dtype="int64", kind="index", value_range=None)
+    assert spec.judged_by == "classes"
+    for other, passes in ((4, True), (410, False)):
+        given = wanted.copy().reshape(-1)
+        given[:other] = 19 - given[:other]
+        given = given.reshape(wanted.shape)
+        reference = ValuesReference.of("PyTorch fp32", wanted, spec)
+        found = parity_values.compare(given, spec, reference, "ran", tolerance.tolerance_for("fp32", spec))
+        assert found.passed == passes, found.failures
+        assert found.top1 == np.mean(given == wanted)
+        assert limits.near_network(found).min_top1 == pytest.approx(max(0.95, found.top1 - limits.WORSE_SHARE))
+        assert limits.near_reference(found).min_top1 == (0.99 if passes else 0.95)
+        assert limits.beside_reference(found).min_top1 == pytest.approx(found.top1 - limits.WORSE_SHARE)
+
+
 def test_limits_of_int8_follow_what_rounding_alone_does_and_end_somewhere() -> None:
     wanted = GENERATOR.normal(size=(1, 1, 64, 64))
 

@@ -29,7 +29,7 @@ from clearport.runtime.steps import taps
 from clearport.runtime.steps.reference import Difference, StepReference, difference
 from clearport.runtime.steps.report import StepsReport, is_doubtful, verdict
 from clearport.runtime.steps.step_models import GIVEN, LEVELS, OFF
-from clearport.runtime.tolerance import INT8_QUIET, INT8_VALUES_QUIET, tolerance_for
+from clearport.runtime.tolerance import INT8_QUIET, tolerance_for
 from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -286,7 +286,11 @@ class FileRun:
         the file as it is, but for what ties do to it: within the limits of shallow networks, whatever the network.
         """
         read, shipped = (reference_of(spec.name, each[spec.name], spec, 1, "") for each in (results, self.shipped))
-        report = judge(replace(measured(shipped, read), tolerance=INT8_QUIET if spec.is_picture else INT8_VALUES_QUIET))
+        report = judge(
+            replace(
+                measured(shipped, read), tolerance=tolerance_for("int8", spec) if not spec.is_picture else INT8_QUIET
+            )
+        )
         for failure in report.failures:
             yield f"with its tensors read the runtime computes otherwise, these are not the file's own steps: {failure}"
 
