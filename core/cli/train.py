@@ -82,15 +82,16 @@ def train(
     degradation: Annotated[
         str | None,
         typer.Option(
-            help="How inputs are made: bicubic, camera, rain, haze, low-light, or a mix such as 'camera + haze'; pairs "
-            "and unpaired use existing inputs. By default chosen from the data and the task.",
+            help="How inputs are made: bicubic, camera, rain, haze, low-light, forgery, or a mix such as 'camera + "
+            "haze'; pairs and unpaired use existing inputs. By default chosen from the data and the task.",
             rich_help_panel=_DATA,
         ),
     ] = None,
     layout: Annotated[
         str | None,
         typer.Option(
-            help="photos, div2k, pairs, rain100, lol, sice or unpaired; detected from the folder by default.",
+            help="photos, div2k, pairs, rain100, lol, sice, unpaired, classes (real/ and fake/) or "
+            "domains (trainA/ and trainB/); detected from the folder by default, domains by the network.",
             rich_help_panel=_DATA,
         ),
     ] = None,
@@ -117,7 +118,8 @@ def train(
         typer.Option(
             help="A sum such as 'l1 + 0.2*ssim + 0.05*gradient'. With targets: l1, l2, charbonnier, ssim, gradient, "
             "auxiliary, adversarial; without: spatial, exposure, color, smooth-curves, tv, quasi-sparsity, low-rain, "
-            "rain, transmission, light, mask, distillation.",
+            "rain, transmission, light, mask, distillation; of classes: cross-entropy, binary, forged, zipf; of "
+            "two kinds of pictures: adversarial, contrast.",
             rich_help_panel=_LEARNING,
         ),
     ] = None,
