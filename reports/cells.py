@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from clearport.reports.content import Cell, Column, Plot, Table
+from clearport.reports.content import Cell, Column, Plot, Section, Table
 from clearport.reports.text import number
 from clearport.runtime.latency.stats import Ratio
 
-T = TypeVar("T", Table, Plot)
+T = TypeVar("T", Table, Plot, Section)
 
 NOTHING = Cell("–", "muted")
 

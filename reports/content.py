@@ -89,6 +89,60 @@ class Plot:
 
 
 @dataclass(frozen=True)
+class Point:
+    """A file in a scatter plot. ``x`` and ``y`` are where it lies, ``texts`` what its axes say of it.
+
+    ``best``: no other file is better in one and at least as good in the other. ``remark`` may be empty.
+    """
+
+    label: str
+    group: str
+    x: float
+    y: float
+    texts: tuple[str, str]
+    best: bool
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """What quality costs. ``x`` (less is better) begins at zero; ``y`` (more is better) where the points do.
+
+    ``most``: points at it or above are all drawn there, for nobody sees a difference; None: there is no such value.
+    """
+
+    title: str
+    x: str
+    y: str
+    points: tuple[Point, ...]
+    groups: tuple[str, ...]
+    note: str
+    most: float | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The samples of one candidate: every one, in order, with their minimum, median and 90th percentile."""
+
+    label: str
+    group: str
+    samples: tuple[float, ...]
+    least: float
+    median: float
+    p90: float
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """Samples of several candidates on one axis from zero, in ``unit``."""
+
+    title: str
+    unit: str
+    spreads: tuple[Spread, ...]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Usage:
     """How to call an artifact: ``language`` is that of ``code``, ``files`` are the artifacts that it fits."""
 
@@ -109,6 +163,7 @@ class Pick:
         figures: pairs of label and text.
         reason: why this one, or why none.
         instead: the next best one and what it would be better for; may be empty.
+        unmeasured: the command that measures it there; empty where something was measured.
     """
 
     place: str
@@ -117,6 +172,7 @@ class Pick:
     figures: tuple[tuple[str, str], ...]
     reason: str
     instead: str = ""
+    unmeasured: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,11 +187,16 @@ class Section:
     tables: tuple[Table, ...] = ()
     plots: tuple[Plot, ...] = ()
     usages: tuple[Usage, ...] = ()
+    scatters: tuple[Scatter, ...] = ()
+    spreads: tuple[Spreads, ...] = ()
 
 
 @dataclass(frozen=True)
 class Page:
     """The whole report. ``facts`` are pairs of label and text; ``failures`` is empty when all checks held.
+
+    ``answer`` has the files that are recommended, each with its size and all places that it is for. ``caveats`` say
+    what the recommendations do not rest on: what was not measured, or not well.
 
     ``tone`` is that of the verdict: ``good`` only where something was checked and all of it held.
     """
@@ -145,6 +206,8 @@ class Page:
     verdict: str
     tone: Tone
     failures: tuple[str, ...]
+    answer: tuple[tuple[str, str, str], ...]
     picks: tuple[Pick, ...]
+    caveats: tuple[str, ...]
     facts: tuple[tuple[str, Cell], ...]
     sections: tuple[Section, ...]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -16,10 +17,13 @@ from clearport.bundle.folder import Bundle
 from clearport.disk.files import write_text
 from clearport.reports import templates
 from clearport.reports.content import Page
+from clearport.reports.embedded import scale
+from clearport.reports.errors import OutputErrors, errors
 from clearport.reports.markdown import markdown
 from clearport.reports.page import page as page_of
 from clearport.reports.pictures import Comparison, comparison
-from clearport.reports.plots import draw
+from clearport.reports.plots import draw, draw_scatter, draw_spreads
+from clearport.reports.text import number
 
 
 def write_reports(bundle: Bundle) -> tuple[Path, Path]:
@@ -31,12 +35,12 @@ def write_reports(bundle: Bundle) -> tuple[Path, Path]:
     page = page_of(bundle.manifest)
     as_markdown, as_html = bundle.folder / "report.md", bundle.folder / "report.html"
     write_text(as_markdown, markdown(page, bundle.manifest))
-    write_text(as_html, html(page, comparison(bundle)))
+    write_text(as_html, html(page, comparison(bundle), errors(bundle)))
     return as_markdown, as_html
 
 
-def html(page: Page, pictures: Comparison | str) -> str:
-    """The page as HTML. ``pictures`` may be the reason why there are none."""
+def html(page: Page, pictures: Comparison | str, changed: Sequence[OutputErrors] | str) -> str:
+    """The page as HTML. ``pictures``, and what int8 ``changed``, may be the reason why there are none."""
     style, script = templates.asset("page.css"), templates.asset("page.js")
     return (
         templates.environment()
@@ -45,7 +49,13 @@ def html(page: Page, pictures: Comparison | str) -> str:
             page=page,
             pictures=pictures,
             has_pictures=isinstance(pictures, Comparison),
+            changed=changed,
+            has_changed=not isinstance(changed, str),
             draw=draw,
+            draw_scatter=draw_scatter,
+            draw_spreads=draw_spreads,
+            number=number,
+            scale=scale(),
             style=Markup(style),  # noqa: S704 - the package's own file
             script=Markup(script),  # noqa: S704 - the package's own file
             style_hash=hash_of(style),

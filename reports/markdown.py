@@ -7,7 +7,20 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from clearport.bundle.manifest import Manifest
-from clearport.reports.content import Cell, Column, Page, Pick, Plot, Section, Table, Usage
+from clearport.reports.content import (
+    Bar,
+    Cell,
+    Column,
+    Page,
+    Pick,
+    Plot,
+    Scatter,
+    Section,
+    Spreads,
+    Table,
+    Usage,
+)
+from clearport.reports.text import number
 
 _ROLES = {
     "input": "what goes in",
@@ -33,7 +46,11 @@ def _lines(page: Page, manifest: Manifest) -> Iterator[str]:
     if page.failures:
         yield from (*(f"- {escape(failure)}" for failure in page.failures), "")
     if page.picks:
-        yield from ("## Which file to take", "", *map(_pick, page.picks), "")
+        yield from ("## Which file to take", "")
+        yield from (f"- {_cell(Cell(file, code=True))} {size}: {escape(places)}" for file, size, places in page.answer)
+        yield from ("", *map(_pick, page.picks), "")
+    if page.caveats:
+        yield from (*(f"- {escape(caveat)}" for caveat in page.caveats), "")
     yield from ("## The network", "", "| | |", "|---|---|")
     yield from (f"| {escape(label)} | {_cell(cell)} |" for label, cell in page.facts)
     yield ""
@@ -56,6 +73,10 @@ def _section(section: Section) -> Iterator[str]:
         yield from _table(table)
     for plot in section.plots:
         yield from _plot(plot)
+    for scatter in section.scatters:
+        yield from _scatter(scatter)
+    for spreads in section.spreads:
+        yield from _spreads(spreads)
     for usage in section.usages:
         yield from _usage(usage)
 
@@ -66,7 +87,35 @@ def _pick(pick: Pick) -> str:
     file = f" {_cell(Cell(pick.file, code=True))} ({escape(pick.artifact)})." if pick.artifact else ""
     rest = " ".join(filter(None, (f"{figures}." if figures else "", pick.reason)))
     instead = f" Instead: {escape(pick.instead)}" if pick.instead else ""
-    return f"- **{escape(pick.place)}**:{file} {escape(rest)}{instead}"
+    measure = f" To measure it there: {_cell(Cell(pick.unmeasured, code=True))}" if pick.unmeasured else ""
+    return f"- **{escape(pick.place)}**:{file} {escape(rest)}{instead}{measure}"
+
+
+def _scatter(scatter: Scatter) -> Iterator[str]:
+    """The points as a table, the best ones first."""
+    yield from (f"### {escape(scatter.title)}", "")
+    columns = (Column("File"), Column(scatter.x, number=True), Column(scatter.y, number=True), Column("Remark"))
+    points = sorted(scatter.points, key=lambda p: (not p.best, p.x))
+    yield from _rows(
+        columns,
+        [
+            [Cell(p.label, code=True), *map(Cell, p.texts), Cell(", ".join(filter(None, (_BEST * p.best, p.remark))))]
+            for p in points
+        ],
+    )
+    yield from (escape(scatter.note), "")
+
+
+_BEST = "none is better in both"
+
+
+def _spreads(plot: Spreads) -> Iterator[str]:
+    """Minimum, median and 90th percentile, with bars of block characters for the medians."""
+    rows = tuple(
+        Bar(s.label, s.group, s.median, f"{number(s.median)} ({number(s.least)} – {number(s.p90)})")
+        for s in plot.spreads
+    )
+    yield from _plot(Plot(f"{plot.title}: median (minimum – 90th percentile)", plot.unit, rows, plot.groups))
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -23,6 +23,20 @@
     choices.addEventListener("change", show);
     show();
   }
+  // One stop of the Tab key for each plot; arrow keys go from point to point, in the order of the x axis.
+  for (const plot of document.querySelectorAll(".scatter > svg")) {
+    const across = (point) => point.getBoundingClientRect().left;
+    const points = () => [...plot.querySelectorAll(".point")].sort((a, b) => across(a) - across(b));
+    plot.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      const all = points();
+      const next = event.key === "Home" ? all[0] : event.key === "End" ? all.at(-1) : all[all.indexOf(event.target) + step];
+      if (!next || (!step && !["Home", "End"].includes(event.key))) return;
+      event.preventDefault();
+      for (const point of all) point.setAttribute("tabindex", point === next ? "0" : "-1");
+      next.focus();
+    });
+  }
   // A chapter that is gone to by its address opens.
   const unfold = () => {
     const chapter = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -30,7 +44,13 @@
   };
   addEventListener("hashchange", unfold);
   unfold();
+  // Paper shows what is folded, but for code, which is copied from a screen, and points, which “All files” has; afterwards all is as it was.
+  let unfolded = [];
   addEventListener("beforeprint", () => {
-    for (const details of document.querySelectorAll("details")) details.open = true;
+    unfolded = [...document.querySelectorAll("details:not(.usage, .scatter details, [open])")];
+    for (const details of unfolded) details.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const details of unfolded) details.open = false;
   });
 })();

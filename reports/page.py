@@ -5,13 +5,17 @@ from __future__ import annotations
 from clearport.base import Skipped
 from clearport.bundle.manifest import Manifest, PaperRecord
 from clearport.registry import TARGETS
-from clearport.reports import tables, tables_devices, tables_latency
+from clearport.reports import pareto, tables, tables_apple, tables_devices, tables_floats, tables_latency, times
 from clearport.reports.cells import present
 from clearport.reports.content import Cell, Page, Section, Table, Tone
-from clearport.reports.picks import picks
-from clearport.reports.text import count, large
+from clearport.reports.picks import chosen, picks
+from clearport.reports.text import count, kilobytes, large
 from clearport.reports.usage import usages
+from clearport.runtime.latency.record import LatencyReport
 from clearport.words import task_title
+
+EVALUATED = "reference-evaluated"
+"""The method of clearport's own evaluator (``runtime/runners/milref.py``)."""
 
 
 def page(manifest: Manifest) -> Page:
@@ -24,7 +28,9 @@ def page(manifest: Manifest) -> Page:
         verdict=sentence,
         tone=tone,
         failures=tuple(manifest.failures()),
+        answer=_answer(manifest),
         picks=picks(manifest),
+        caveats=_caveats(manifest),
         facts=_facts(manifest),
         sections=_sections(manifest),
     )
@@ -54,6 +60,30 @@ def _verdict(manifest: Manifest) -> tuple[str, Tone]:
     return sentence, "bad" if failed else "good"
 
 
+def _answer(manifest: Manifest) -> tuple[tuple[str, str, str], ...]:
+    """The recommended files: path, size, places; those for most places first."""
+    places = chosen(manifest)
+    files = sorted((a for a in manifest.artifacts if a.key in places), key=lambda a: -places[a.key].count(";"))
+    return tuple((a.path, f"{kilobytes(a.bytes)} kB", places[a.key]) for a in files)
+
+
+def _caveats(manifest: Manifest) -> tuple[str, ...]:
+    """What the recommendations do not rest on."""
+    found = []
+    if manifest.artifacts and not any(q.change is not None for q in manifest.quality):
+        found.append("Quality against ground truth was not measured: clearport eval . --data PAIRS --record")
+    timed = [a for a in manifest.artifacts if isinstance(a.latency, LatencyReport)]
+    if manifest.artifacts and not timed and not manifest.device_rows:
+        found.append("No time was measured anywhere: clearport bench . --record")
+    if timed and (busy := times.busy(manifest.host)):
+        found.append(busy)
+    evaluated = sorted({a.target for a in manifest.artifacts if any(p.method == EVALUATED for p in a.parities)})
+    if evaluated:
+        titles = ", ".join(TARGETS.get(name).title for name in evaluated)
+        found.append(f"{titles} files were proven by clearport's evaluator, not by Apple's runtime: that needs a Mac")
+    return tuple(found)
+
+
 def _facts(manifest: Manifest) -> tuple[tuple[str, Cell], ...]:
     model = manifest.model
     size = "any" if model.size == "dynamic" else model.size.replace("x", " × ")
@@ -80,12 +110,23 @@ def _paper(paper: PaperRecord | None) -> tuple[tuple[str, Cell], ...]:
 
 
 def _sections(manifest: Manifest) -> tuple[Section, ...]:
-    return (
-        Section("glance", "All files", "" if manifest.artifacts else "No artifact.", tables=_glance(manifest)),
-        _quality(manifest),
+    return present(
+        _cost(manifest),
+        tables_floats.floats(manifest),
         _latency(manifest),
+        tables_apple.apple(manifest),
+        _quality(manifest),
         _devices(manifest),
         _usage(manifest),
+        Section(
+            "glance",
+            "All files",
+            "" if manifest.artifacts else "No artifact.",
+            folded=bool(manifest.artifacts),
+            hint=f"{_files(manifest)} with their figures",
+            tables=_glance(manifest),
+        ),
+        _latency_in_figures(manifest),
         _skipped(manifest),
         Section(
             "artifacts",
@@ -93,7 +134,6 @@ def _sections(manifest: Manifest) -> tuple[Section, ...]:
             folded=True,
             hint=f"pixel contracts of {_files(manifest)}",
             tables=(tables.artifacts(manifest),),
-            plots=present(tables_latency.size_plot(manifest)),
         ),
         Section(
             "parity",
@@ -114,6 +154,15 @@ def _sections(manifest: Manifest) -> tuple[Section, ...]:
             tables=(tables.versions(manifest),),
         ),
     )
+
+
+def _cost(manifest: Manifest) -> Section | None:
+    """The plots of quality against time and size; None where there are no two files to be compared."""
+    found = pareto.scatters(manifest)
+    if not found:
+        return None
+    intro = "Each point is a file: up is nearer to the network, left is cheaper."
+    return Section("cost", "What quality costs", intro, scatters=found)
 
 
 def _glance(manifest: Manifest) -> tuple[Table, ...]:
@@ -138,12 +187,23 @@ def _latency(manifest: Manifest) -> Section:
     reasons = sorted({cell.reason for cell in cells if isinstance(cell, Skipped)})
     if len(reasons) == 1 and all(isinstance(cell, Skipped) for cell in cells):
         return Section("latency", "Latency", f"Not measured: {reasons[0]}.")
-    return Section(
-        "latency",
-        "Latency",
-        tables=(tables_latency.latency(manifest),),
-        plots=present(tables_latency.latency_plot(manifest)),
+    return Section("latency", "Latency", _protocol(manifest), spreads=tables_latency.spreads(manifest))
+
+
+def _protocol(manifest: Manifest) -> str:
+    size = manifest.model.macs_size.replace("x", " × ")
+    return (
+        f"Wall-clock time of one inference at {size} on {manifest.host.cpu}, all candidates in turns. Each line is a "
+        "sample, the thick one the median; in brackets the minimum and the 90th percentile. Figures of all stand in "
+        "“Latency in figures”."
     )
+
+
+def _latency_in_figures(manifest: Manifest) -> Section | None:
+    table = tables_latency.latency(manifest)
+    if all(len(row) < len(table.columns) for row in table.rows):
+        return None
+    return Section("latencies", "Latency in figures", "", True, "medians, ratios, memory, units", (table,))
 
 
 def _devices(manifest: Manifest) -> Section:

@@ -1,80 +1,54 @@
-"""Which file to take: one for each place where the bundle's files run, by what passed and was measured in it."""
+"""Which file to take: one for each place where the bundle's files run, by what passed and was measured in it.
+
+The rule, for each place (``reports/places.py``):
+
+1. A file that failed a check, a gate or a golden picture on a device is out, as is one that nothing checked.
+2. A file with a *doubt* comes after all without one: fp16 that float16 arithmetic spoils, on units that compute in it;
+   more than ``MOST_LOST`` dB lost against ground truth.
+3. Of the rest the fastest is taken, by rows of devices of that kind, or else by this machine's own times where it is
+   such a device. Where neither was measured, the place's order of preference decides, and the pick says so.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clearport.base import Skipped
+from clearport.reports import times
 from clearport.reports.content import Pick
 from clearport.reports.figures import in_decibels
+from clearport.reports.places import OF_A_FILE, PLACES, WHY, Place
+from clearport.reports.tables_floats import float_layers
 from clearport.reports.text import count, kilobytes, number
+from clearport.runtime.devices.device import EstimateReport
 from clearport.runtime.latency.record import LatencyReport
 from clearport.runtime.parity import NETWORKS
+from clearport.words import counted
 
 if TYPE_CHECKING:
     from clearport.bundle.bench_record import BenchRow
     from clearport.bundle.manifest import ArtifactRecord, Manifest
+    from clearport.runtime.parity import ParityReport
 
-_WHY = {
-    "tflite/int8": "Phones' CPUs are fastest in int8, and NPUs take it whole.",
-    "tflite/fp16": "Half the size of fp32; GPUs of phones compute in float16.",
-    "tflite/fp32": "Exact, and the largest.",
-    "coreml/fp16": "The Neural Engine computes in float16.",
-    "coreml/int8-weights": "Small, and the Neural Engine takes it: it computes in float16.",
-    "coreml/int8": "Follows the scale table exactly, in float32, which Core ML runs on CPU and GPU alone.",
-    "coreml/fp32": "Exact; Core ML runs it on CPU and GPU, never on the Neural Engine.",
-    "ncnn/fp16": "ncnn runs it on any GPU with Vulkan, and on CPUs without further libraries; half the size of fp32.",
-    "ncnn/fp32": "ncnn runs it on any GPU with Vulkan, and on CPUs without further libraries.",
-}
-_BETTER = {
-    "tflite/int8": "on CPUs and NPUs",
-    "tflite/fp16": "on a GPU, or where int8 costs too much quality",
-    "tflite/fp32": "where every level counts",
-    "coreml/fp16": "where quality counts more than size",
-    "coreml/int8-weights": "for a smaller app",
-    "coreml/int8": "to follow int8 elsewhere exactly",
-    "coreml/fp32": "where every level counts",
-    "ncnn/fp32": "where every level counts",
-    "ncnn/fp16": "for a smaller file",
-    "onnxruntime/int8": "where ONNX Runtime is there already",
-    "openvino/int8": "on Intel's processors",
-}
+MOST_LOST = 0.3
+"""dB against ground truth that a recommended file may lose, if another one loses less: half as much again as the
+quantizer leaves (0.19 dB, ``quantize/placement/terms.py``)."""
 
+HALF_RULE = "float16-arithmetic"
+"""The finding of ``pipeline/lint/artifact.py`` on fp16 files; a warning where float16 arithmetic spoils the output."""
 
-@dataclass(frozen=True)
-class _Place:
-    """Where files run: which targets, in the order of preference, and how they are told apart by measurement.
-
-    ``wanted`` are keys of artifacts, the best first. ``family`` is that of the devices whose figures decide; ``here``:
-    this machine's own figures do, too.
-    """
-
-    title: str
-    wanted: tuple[str, ...]
-    family: str
-    here: bool = False
-
-
-_CPU = ("openvino/int8", "onnxruntime/int8", "openvino/fp16", "openvino/fp32", "onnxruntime/fp32")
-_PLACES = (
-    _Place("Android", ("tflite/int8", "tflite/fp16", "tflite/fp32"), "adb"),
-    _Place(
-        "iPhone, iPad, Mac",
-        tuple(f"coreml/{p}/{v}" for v in ("image", "tensor") for p in ("fp16", "int8-weights"))
-        + tuple(f"coreml/{p}/{v}" for v in ("image", "tensor") for p in ("int8", "fp32")),
-        "",
-    ),
-    _Place("Linux and Windows, CPU", _CPU, "ssh", here=True),
-    _Place("Vulkan GPUs and small boards", ("ncnn/fp16", "ncnn/fp32"), ""),
-)
+_NAMED = 3
+_TWIN = re.compile(r"(?:twin for|at) (\d+x\d+)")
+"""What ``pipeline/twins.py`` adds to the method of a proof."""
 
 
 def picks(manifest: Manifest) -> tuple[Pick, ...]:
     """One recommendation for each place that the bundle has files for."""
-    found = ((place, [a for key in place.wanted for a in manifest.artifacts if a.key == key]) for place in _PLACES)
-    return tuple(_pick(manifest, place, files) for place, files in found if files)
+    found = ((place, [a for key in place.wanted for a in manifest.artifacts if a.key == key]) for place in PLACES)
+    return tuple(_pick(_Choice(manifest, place), files) for place, files in found if files)
 
 
 def chosen(manifest: Manifest) -> dict[str, str]:
@@ -86,18 +60,35 @@ def chosen(manifest: Manifest) -> dict[str, str]:
     return {key: "; ".join(names) for key, names in places.items()}
 
 
-def _pick(manifest: Manifest, place: _Place, files: Sequence[ArtifactRecord]) -> Pick:
-    sound = [a for a in files if _sound(manifest, a)]
-    if not sound:
+def to_network(artifact: ArtifactRecord) -> ParityReport | None:
+    """The parity with the network itself, on the photo."""
+    return next((p for p in artifact.parities if p.reference.startswith(NETWORKS)), None)
+
+
+def lost_db(manifest: Manifest, artifact: ArtifactRecord) -> float | None:
+    """What it loses against ground truth in dB, by the first metric of the worst data set; None: not measured."""
+    firsts: dict[str, float] = {}
+    for q in manifest.quality:
+        if q.subject == artifact.key and q.unit == "dB" and q.change is not None:
+            firsts.setdefault(q.data, -q.change)
+    return max(firsts.values(), default=None)
+
+
+def _pick(choice: _Choice, files: Sequence[ArtifactRecord]) -> Pick:
+    place = choice.place
+    passed = [a for a in files if sound(choice.manifest, a)]
+    if not passed:
         why = "; ".join(f"{a.key} {'failed a check' if a.parities else 'was not checked'}" for a in files)
         return Pick(place.title, "", "", (), f"None can be recommended: {why}.")
-    ranked, how = _ranked(manifest, place, sound)
+    ranked, how = choice.ranked(passed)
     best = ranked[0]
-    words = " ".join(filter(None, (how, _WHY.get(f"{best.target}/{best.precision}", ""), _ends(best))))
-    return Pick(place.title, best.key, best.path, _figures(manifest, place, best), words, _instead(ranked))
+    words = " ".join(filter(None, (how, *choice.about(best), *choice.passed_over(files, best))))
+    return Pick(
+        place.title, best.key, best.path, choice.figures(best), words, _instead(ranked), choice.unmeasured(best)
+    )
 
 
-def _sound(manifest: Manifest, artifact: ArtifactRecord) -> bool:
+def sound(manifest: Manifest, artifact: ArtifactRecord) -> bool:
     """Whether everything that was checked of it held, and something was."""
     gates = all(q.passed is not False for q in manifest.quality if q.subject == artifact.key)
     rows = [row.golden for row in manifest.device_rows if row.artifact == artifact.key]
@@ -105,65 +96,161 @@ def _sound(manifest: Manifest, artifact: ArtifactRecord) -> bool:
     return bool(artifact.parities) and all(p.passed for p in artifact.parities) and gates and goldens
 
 
-def _ranked(manifest: Manifest, place: _Place, sound: Sequence[ArtifactRecord]) -> tuple[list[ArtifactRecord], str]:
-    """The best first, and what decided: a device of that kind, this machine, or else the order of preference."""
-    on_device = {a.key: row for a in sound if (row := _best_row(manifest, place, a)) is not None}
-    if on_device:
-        order = _fastest_first(sound, {key: _median(row) for key, row in on_device.items()})
-        device = on_device[order[0].key].device
-        return order, f"The fastest of {_files(len(on_device))} measured on {device}."
-    here = {a.key: _cost(a) for a in sound if isinstance(a.latency, LatencyReport)}
-    if place.here and len(here) > 1:
-        return _fastest_first(sound, here), f"The fastest of {_files(len(here))} for CPUs that were measured here."
-    return list(sound), ""
+@dataclass(frozen=True)
+class _Choice:
+    """The files of a bundle as a place sees them."""
+
+    manifest: Manifest
+    place: Place
+
+    def ranked(self, sound: Sequence[ArtifactRecord]) -> tuple[list[ArtifactRecord], str]:
+        """The best first, and what decided."""
+        on_device = {a.key: (_ms(row), row) for a in sound if (row := self.row(a)) is not None}
+        if on_device:
+            order = self._ordered(sound, {key: ms for key, (ms, _) in on_device.items()})
+            if order[0].key in on_device:
+                _, row = on_device[order[0].key]
+                verb = "measured on" if isinstance(row.cell, LatencyReport) else "compiled for"
+                return order, f"The fastest of {counted(len(on_device), 'file')} {verb} {row.device}."
+        here = {a.key: times.typical(a.latency)[0] for a in sound if self.is_here(a)}  # type: ignore[arg-type]  # so it is
+        if not here:
+            return self._ordered(sound, {}), ""
+        order = self._ordered(sound, here)
+        return order, f"The fastest of {counted(len(here), 'file')} measured here." if order[0].key in here else ""
+
+    def _ordered(self, sound: Sequence[ArtifactRecord], ms: dict[str, float]) -> list[ArtifactRecord]:
+        """Those without a doubt first, then the fastest, then the preferred ones."""
+        return sorted(sound, key=lambda a: (bool(self.doubt(a)), ms.get(a.key, float("inf"))))
+
+    def doubt(self, artifact: ArtifactRecord) -> str:
+        """What stands against a file that passed its checks; empty: nothing."""
+        lost = lost_db(self.manifest, artifact)
+        if lost is not None and lost > MOST_LOST:
+            return f"loses {lost:.2f} dB against ground truth"
+        spoiled = any(f.rule == HALF_RULE and f.level == "warning" for f in artifact.lint)
+        if artifact.precision == "fp16" and spoiled and set(self.place.units) & {"gpu", "npu"}:
+            return "does not hold in float16 arithmetic"
+        return ""
+
+    def row(self, artifact: ArtifactRecord) -> BenchRow | None:
+        """The fastest row on a device of the place; what a compiler estimates counts where nothing was measured."""
+        rows = [row for row in self.manifest.device_rows if row.artifact == artifact.key and self._counts(row)]
+        for kind in (LatencyReport, EstimateReport):
+            found = [row for row in rows if isinstance(row.cell, kind)]
+            if found:
+                return min(found, key=_ms)
+        return None
+
+    def _counts(self, row: BenchRow) -> bool:
+        family = row.device.split(":")[0]
+        if family not in self.place.families:
+            return False
+        ran = row.cell.unit_ran if isinstance(row.cell, LatencyReport) else row.unit
+        facts = next((d.facts for d in self.manifest.devices if d.address == row.device), {})
+        fits = not self.place.machines or facts.get("machine") in self.place.machines
+        return ran in self.place.units and fits
+
+    def is_here(self, artifact: ArtifactRecord) -> bool:
+        """Whether the bundle's own times were taken on such a device."""
+        there = self.manifest.host.machine in self.place.machines and "cpu" in self.place.units
+        return there and isinstance(artifact.latency, LatencyReport)
+
+    def about(self, best: ArtifactRecord) -> list[str]:
+        """What speaks for the file, besides its time."""
+        first = best.key == self.place.wanted[0] or best.precision == self.place.wanted[0].split("/")[1]
+        kind = OF_A_FILE.get(f"{best.target}/{best.precision}", "")
+        why = WHY[self.place.title] if first else f"{best.key}: {kind}." if kind else ""
+        ends = "Its ends are pictures: a CVPixelBuffer goes in as it is." if best.variant == "image" else ""
+        doubt = self.doubt(best)
+        return [why, ends, self._floats(best), f"Every file here has a doubt; this one {doubt}." if doubt else ""]
+
+    def _floats(self, best: ArtifactRecord) -> str:
+        """How much of it an accelerator of integers takes: by a compiler, or else by the scale table."""
+        if not self.place.integers or best.precision != "int8":
+            return ""
+        row = self.row(best)
+        if row is not None and isinstance(row.cell, EstimateReport):
+            left = [f"{f.operator} ({f.layer})" for f in row.cell.fallbacks]
+            return f"Its compiler leaves {_some(left)} to the CPU." if left else "Its compiler takes every operator."
+        left = [f"{op} ({name})" if op else name for name, op in float_layers(self.manifest.quantization).items()]
+        if left:
+            layers = f"{counted(len(left), 'layer')} of it {'is' if len(left) == 1 else 'are'} float"
+            return f"{layers}, which most NPUs leave to the CPU: {_some(left)}."
+        return "No layer of it is float, so that an NPU may take all."
+
+    def passed_over(self, files: Sequence[ArtifactRecord], best: ArtifactRecord) -> list[str]:
+        """Files that the place would rather have, and why they were not taken."""
+        better = [a for a in files if self.place.wanted.index(a.key) < self.place.wanted.index(best.key)]
+        why = ((a, "failed a check" if not sound(self.manifest, a) else self.doubt(a)) for a in better)
+        return [f"Not {a.key}: it {reason}." for a, reason in why if reason]
+
+    def figures(self, artifact: ArtifactRecord) -> tuple[tuple[str, str], ...]:
+        """What it costs: time, size, and what is lost."""
+        return (
+            *self._time(artifact),
+            ("Size", f"{kilobytes(artifact.bytes)} kB"),
+            _fidelity(self.manifest, artifact),
+            *(_quality(self.manifest, artifact) or _simulated(self.manifest, artifact)),
+        )
+
+    def _time(self, artifact: ArtifactRecord) -> list[tuple[str, str]]:
+        row = self.row(artifact)
+        if row is not None and isinstance(row.cell, EstimateReport):
+            return [(f"Estimated for {row.cell.chip}, nothing ran", f"~{number(row.cell.estimated_ms)} ms")]
+        if row is not None and isinstance(row.cell, LatencyReport):
+            return [(f"Time on {row.device}, {row.cell.unit_ran}", f"{number(row.cell.median_ms)} ms")]
+        if isinstance(artifact.latency, Skipped) or "cpu" not in self.place.units:
+            return [("Time", "not measured")]  # the time of a CPU tells nothing of other units
+        ms, what = times.typical(artifact.latency)
+        if not self.is_here(artifact):
+            elsewhere = (f"Time on this {self.manifest.host.machine} CPU", f"{number(ms)} ms")
+            return [("Time there", "not measured"), elsewhere]
+        ratio = times.share(artifact.latency)
+        of = [] if ratio is None else [(f"Of {self.manifest.model.itself}'s time", f"{ratio.value:.2f}")]
+        return [(f"Time here, {what}", f"{number(ms)} ms"), *of]
+
+    def unmeasured(self, artifact: ArtifactRecord) -> str:
+        """The command that measures or estimates its time there; empty where one did."""
+        if self.row(artifact) is not None or self.is_here(artifact):
+            return ""
+        return f"clearport bench . {self.place.measured_by} --record".replace("  ", " ")
 
 
-def _files(n: int) -> str:
-    return f"{count(n)} files" if n > 1 else "the files"
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {count(more)} more" if more > 0 else "")
 
 
-def _fastest_first(sound: Sequence[ArtifactRecord], ms: dict[str, float]) -> list[ArtifactRecord]:
-    return sorted(sound, key=lambda a: ms.get(a.key, float("inf")))
-
-
-def _best_row(manifest: Manifest, place: _Place, artifact: ArtifactRecord) -> BenchRow | None:
-    """The fastest row of an artifact on a device of the place's family."""
-    rows = [
-        row
-        for row in manifest.device_rows
-        if place.family and row.device.split(":")[0] == place.family and row.artifact == artifact.key
-    ]
-    return min((row for row in rows if isinstance(row.cell, LatencyReport)), key=_median, default=None)
-
-
-def _median(row: BenchRow) -> float:
+def _ms(row: BenchRow) -> float:
+    if isinstance(row.cell, EstimateReport):
+        return row.cell.estimated_ms
     assert isinstance(row.cell, LatencyReport)
     return row.cell.median_ms
 
 
-def _cost(artifact: ArtifactRecord) -> float:
-    """CPU time where it is known, which a busy machine lengthens less than the wall clock."""
-    assert isinstance(artifact.latency, LatencyReport)
-    return artifact.latency.cpu_median_ms or artifact.latency.median_ms
+def _fidelity(manifest: Manifest, artifact: ArtifactRecord) -> tuple[str, str]:
+    report = to_network(artifact)
+    of = f"to {manifest.model.itself}"
+    if report is None:
+        return f"PSNR {of}", "not measured"
+    word = "SQNR" if report.basis == "values" else "PSNR"
+    twin = f", at {size.replace('x', ' × ')}" if (size := twin_of(artifact)) else ""
+    return f"{word} {of}{twin}", in_decibels(report).removeprefix(f"{word} ")
 
 
-def _figures(manifest: Manifest, place: _Place, artifact: ArtifactRecord) -> tuple[tuple[str, str], ...]:
-    found = [("Size", f"{kilobytes(artifact.bytes)} kB"), (f"PSNR to {manifest.model.itself}", _to_pytorch(artifact))]
-    row = _best_row(manifest, place, artifact)
-    if row is not None and isinstance(row.cell, LatencyReport):
-        found.append((f"On {row.device}", f"{number(row.cell.median_ms)} ms on the {row.cell.unit_ran}"))
-    elif isinstance(artifact.latency, LatencyReport):
-        ratio = artifact.latency.ratio
-        share = f", {ratio.value:.2f} of {manifest.model.itself}'s time" if ratio is not None else ""
-        found.append((f"Time here, {manifest.host.machine} CPU", f"{number(artifact.latency.median_ms)} ms{share}"))
-    return (*found, *_quality(manifest, artifact))
+def twin_of(artifact: ArtifactRecord) -> str:
+    """The size of the small pictures that an artifact was proven with; empty where it ran at its own."""
+    report = to_network(artifact)
+    found = None if report is None else _TWIN.search(report.method)
+    return found[1] if found else ""
 
 
-def _to_pytorch(artifact: ArtifactRecord) -> str:
-    reports = [p for p in artifact.parities if p.reference.startswith(NETWORKS)]
-    if not reports:
-        return "not measured"
-    return in_decibels(reports[0])
+def _simulated(manifest: Manifest, artifact: ArtifactRecord) -> list[tuple[str, str]]:
+    """What the quantizer says that int8 loses, on the calibration photos."""
+    q = manifest.quantization
+    if q is None or q.simulated_loss_db is None or artifact.precision != "int8":
+        return []
+    return [("Loss against ground truth, simulated", f"{q.simulated_loss_db:.3f} dB")]
 
 
 def _quality(manifest: Manifest, artifact: ArtifactRecord) -> list[tuple[str, str]]:
@@ -176,12 +263,8 @@ def _quality(manifest: Manifest, artifact: ArtifactRecord) -> list[tuple[str, st
     return list(reversed(found.values()))
 
 
-def _ends(artifact: ArtifactRecord) -> str:
-    return "Its ends are pictures: a CVPixelBuffer goes in as it is." if artifact.variant == "image" else ""
-
-
 def _instead(ranked: Sequence[ArtifactRecord]) -> str:
     """The best one of another precision or target, and what for."""
     kind: Callable[[ArtifactRecord], str] = lambda a: f"{a.target}/{a.precision}"  # noqa: E731  used twice
-    other = next((a for a in ranked if kind(a) != kind(ranked[0]) and kind(a) in _BETTER), None)
-    return "" if other is None else f"{other.key} {_BETTER[kind(other)]}."
+    other = next((a for a in ranked[1:] if kind(a) != kind(ranked[0]) and kind(a) in OF_A_FILE), None)
+    return "" if other is None else f"{other.key}: {OF_A_FILE[kind(other)]}."

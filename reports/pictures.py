@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 from clearport.errors import BadInput
 from clearport.graph import shapes
 from clearport.pictures.images import load_rgb
+from clearport.reports.embedded import Picture, embedded
 from clearport.reports.text import percent
 
 if TYPE_CHECKING:
@@ -25,17 +24,6 @@ AMPLIFIED = 32
 _BLOCK = 16
 _CLEAR = 4.0
 """The mean gradient, in levels, from which on a block of ``_BLOCK`` pixels has detail that one sees."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture as a ``data:`` address. ``label`` is short and names what is seen."""
-
-    name: str
-    label: str
-    address: str
-    height: int
-    width: int
 
 
 @dataclass(frozen=True)
@@ -71,20 +59,20 @@ def comparison(bundle: Bundle) -> Comparison | str:
     before = _upscaled(source, scale)
     top, left = _most_detailed(restored, scale)
     window = (slice(top, top + CROP_HEIGHT), slice(left, left + CROP_WIDTH))
-    after, difference = [_picture("float", "fp32 network", restored[window])], None
+    after, difference = [embedded("float", "fp32 network", restored[window])], None
     if any(golden.role == "int8" for golden in bundle.manifest.goldens):
         quantized = load_rgb(bundle.path(bundle.golden("int8")))
         if quantized.shape != restored.shape:
             return "the int8 golden picture has another size than the float one"
-        after.insert(0, _picture("int8", "int8, as it ships", quantized[window]))
-        difference = _picture(
+        after.insert(0, embedded("int8", "int8, as it ships", quantized[window]))
+        difference = embedded(
             "difference", f"|fp32 − int8| × {AMPLIFIED}", _amplified(restored[window], quantized[window])
         )
     label = f"input, bicubic ×{scale}" if scale > 1 else "input"
     int8 = f" {_about_int8(bundle)}" if difference else ""
     height, width = restored[window].shape[:2]
     return Comparison(
-        _picture("before", label, before[window]),
+        embedded("before", label, before[window]),
         tuple(after),
         difference,
         f"{width} × {height} pixels of the golden picture's {restored.shape[1]} × {restored.shape[0]}, "
@@ -174,12 +162,3 @@ def _amplified(a: Image8, b: Image8) -> Image8:
 
     difference: npt.NDArray[np.int16] = np.abs(a.astype(np.int16) - b.astype(np.int16)) * AMPLIFIED
     return np.minimum(difference, 255).astype(np.uint8)
-
-
-def _picture(name: str, label: str, pixels: Image8) -> Picture:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=6)
-    address = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Picture(name, label, address, pixels.shape[0], pixels.shape[1])

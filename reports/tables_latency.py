@@ -1,4 +1,4 @@
-"""The latency table of a report, and its plots."""
+"""The latency table of a report, and its samples."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from clearport.base import Skipped
 from clearport.bundle.fields import LatencyCell
 from clearport.bundle.manifest import Manifest
 from clearport.reports.cells import headed, optional, relative, unmeasured
-from clearport.reports.content import Bar, Cell, Plot, Table
-from clearport.reports.text import kilobytes, number
+from clearport.reports.content import Cell, Spread, Spreads, Table
+from clearport.reports.text import number
 from clearport.runtime.latency.record import LatencyReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from clearport.bundle.bench_record import DeviceCell
 
 PYTORCH = "pytorch"
 
@@ -82,23 +84,25 @@ def _runtime(report: LatencyReport) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items()) or report.runtime
 
 
-def latency_plot(manifest: Manifest) -> Plot | None:
-    """Medians with whiskers from p5 to p95; None where nothing was measured."""
-    cells = [(PYTORCH, PYTORCH, manifest.baseline.latency), *((a.key, a.target, a.latency) for a in manifest.artifacts)]
-    bars = tuple(
-        Bar(label, group, cell.median_ms, f"{number(cell.median_ms)} ms", cell.p5_ms, cell.p95_ms)
+def spreads(manifest: Manifest) -> tuple[Spreads, ...]:
+    """The samples of PyTorch and every artifact here, and of what devices measured; none where nothing was."""
+    here = [(PYTORCH, PYTORCH, manifest.baseline.latency), *((a.key, a.target, a.latency) for a in manifest.artifacts)]
+    made = [Spreads("On this machine", "ms", _spreads(here), groups(manifest))]
+    for device in manifest.devices:
+        rows = [row for row in manifest.device_rows if row.device == device.address]
+        cells = [(f"{row.artifact}, {row.unit}", row.artifact.split("/")[0], row.cell) for row in rows]
+        made.append(Spreads(f"On {device.address}", "ms", _spreads(cells), groups(manifest)))
+    return tuple(plot for plot in made if plot.spreads)
+
+
+def _spreads(cells: Sequence[tuple[str, str, DeviceCell]]) -> tuple[Spread, ...]:
+    return tuple(
+        Spread(label, group, cell.samples_ms, cell.min_ms, cell.median_ms, cell.p90_ms)
         for label, group, cell in cells
         if isinstance(cell, LatencyReport)
     )
-    return Plot("Median latency; whiskers from p5 to p95", "ms", bars, _groups(manifest)) if bars else None
 
 
-def size_plot(manifest: Manifest) -> Plot | None:
-    """Bytes of every artifact on disk; None where there is none."""
-    bars = tuple(Bar(a.key, a.target, a.bytes / 1000, f"{kilobytes(a.bytes)} kB") for a in manifest.artifacts)
-    return Plot("Size on disk", "kB", bars, _groups(manifest)) if bars else None
-
-
-def _groups(manifest: Manifest) -> tuple[str, ...]:
-    """PyTorch and every target: one color each, the same in every plot."""
+def groups(manifest: Manifest) -> tuple[str, ...]:
+    """PyTorch and every target of the bundle: one color each, the same in every plot."""
     return (PYTORCH, *sorted({a.target for a in manifest.artifacts}))

@@ -65,14 +65,21 @@ def measure(restored: Image8, truth: Image8, border: int) -> TileErrors:
     height, width = (n - 2 * border for n in truth.shape[:2])
     inside = (slice(border, border + height), slice(border, border + width))
     squares = np.square(restored[inside].astype(np.int32) - truth[inside]).sum(2, dtype=np.int64)
-    sums = np.zeros((height + 1, width + 1), np.int64)
-    sums[1:, 1:] = squares.cumsum(0).cumsum(1)
+    tops, lefts, tall, wide, total = totals(squares)
+    errors = total / (3 * tall * wide)
+    return TileErrors(tuple(n + border for n in tops), tuple(n + border for n in lefts), tall, wide, errors)
+
+
+def totals(values: Array) -> tuple[list[int], list[int], int, int, Array]:
+    """Sums of ``values`` (H, W) over all tiles: tops, lefts, height, width, and the sums (tops, lefts)."""
+    height, width = values.shape
+    sums = np.zeros((height + 1, width + 1), values.dtype)
+    sums[1:, 1:] = values.cumsum(0).cumsum(1)
     tall, wide = min(SIDE, height), min(SIDE, width)
     tops, lefts = _starts(height, tall), _starts(width, wide)
     rows, columns = np.ix_(tops, lefts)
     total = sums[rows + tall, columns + wide] - sums[rows, columns + wide] - sums[rows + tall, columns]
-    errors = (total + sums[rows, columns]) / (3 * tall * wide)
-    return TileErrors(tuple(n + border for n in tops), tuple(n + border for n in lefts), tall, wide, errors)
+    return tops, lefts, tall, wide, total + sums[rows, columns]
 
 
 def worst(name: str, given: TileErrors, baseline: TileErrors) -> WorstTile:

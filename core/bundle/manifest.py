@@ -183,15 +183,18 @@ class QuantizationRecord(_Record):
     """Provenance of the scale table. ``table`` and ``reference`` are files of the bundle.
 
     ``islands`` are the nodes that stay float because their operator has no int8 form (node -> operator),
-    ``float_layers`` those that stay float because int8 loses too much there; ``simulated_psnr_db`` is int8 to float on
-    held-out photos.
+    ``float_layers`` those that stay float because int8 loses too much there; ``float_share`` is their share (0..1) of
+    the multiply-accumulates. ``simulated_psnr_db`` is int8 to float on held-out photos, ``simulated_loss_db`` what that
+    costs against ground truth (null: written before these were recorded).
     """
 
     scheme: Text
     calibrator: Text
     islands: dict[str, str] = {}
     float_layers: tuple[str, ...] = ()
+    float_share: Annotated[Finite, Field(ge=0, le=1)] | None = None
     simulated_psnr_db: float | None = None
+    simulated_loss_db: Finite | None = None
     images: Annotated[int, Field(ge=1)]
     images_sha256: Sha256
     table: RelativePath

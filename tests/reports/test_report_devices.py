@@ -75,7 +75,7 @@ def test_conditions_and_warnings_are_beside_the_figures(manifest: Manifest) -> N
 
 def test_captions_are_shown_in_both_forms(manifest: Manifest) -> None:
     made = page(manifest)
-    as_html, as_markdown = html.html(made, "none"), markdown.markdown(made, manifest)
+    as_html, as_markdown = html.html(made, "none", "none"), markdown.markdown(made, manifest)
     for caption in by_caption(manifest):
         assert f"<h3>{caption}</h3>" in as_html
         assert f"### {caption}" in as_markdown

@@ -18,6 +18,7 @@ from clearport.bundle.folder import Bundle
 from clearport.pictures.images import save_png
 from clearport.reports import html, markdown, plots, tables, text
 from clearport.reports.content import Bar, Plot
+from clearport.reports.errors import errors
 from clearport.reports.html import write_reports
 from clearport.reports.page import page
 from clearport.reports.pictures import Comparison, comparison
@@ -52,7 +53,7 @@ def made(make_bundle: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def as_html(made: Bundle) -> str:
-    return html.html(page(made.manifest), comparison(made))
+    return html.html(page(made.manifest), comparison(made), errors(made))
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +145,7 @@ def test_the_policy_lets_only_the_own_style_and_script_run(as_html: str) -> None
 def test_names_cannot_become_markup(make_bundle: Any, tmp_path: Path) -> None:
     nasty = make_bundle(tmp_path / "nasty", name=NASTY)
     manifest = nasty.manifest.model_copy(update={"skipped": (Skipped(NASTY, NASTY),), "tool_versions": {NASTY: NASTY}})
-    content = html.html(page(manifest), comparison(nasty))
+    content = html.html(page(manifest), comparison(nasty), errors(nasty))
     reader = Reader(content)
     assert reader.tags.count("script") == 1
     assert 'alert("x")' not in content

@@ -1,0 +1,128 @@
+"""Where the files of a bundle run, and which of them is preferred there: the table behind "Which file to take".
+
+``docs/generate`` writes the same table into the guide, so that the rule can be read without the code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Place:
+    """A kind of device and unit.
+
+    Attributes:
+        title: as in ``Android phone, GPU``.
+        wanted: keys of artifacts, the preferred one first; a file that is not among them is never recommended there.
+        families: families of devices whose rows of ``clearport bench --record`` decide...
+        units: ...where they ran on one of these units.
+        machines: processors (``platform.machine()``) on which the bundle's own times, taken on the CPU, decide, and
+            rows of ``host`` and ``ssh``; empty: they do not, and rows of any processor count.
+        measured_by: options of ``clearport bench BUNDLE`` that measure there; none: run on such a machine.
+        integers: whether it is for accelerators that compute in integers: what is float there falls back to a CPU.
+    """
+
+    title: str
+    wanted: tuple[str, ...]
+    families: tuple[str, ...]
+    units: tuple[str, ...]
+    measured_by: str
+    machines: tuple[str, ...] = ()
+    integers: bool = False
+
+
+_APPLE = (
+    *(f"coreml/{precision}/{variant}" for variant in ("image", "tensor") for precision in ("fp16", "int8-weights")),
+    "coreai/fp16/image",
+    "coreai/fp16",
+    *(f"coreml/{precision}/{variant}" for variant in ("image", "tensor") for precision in ("int8", "fp32")),
+    "coreai/int8/image",
+    "coreai/int8",
+    "coreai/fp32/image",
+    "coreai/fp32",
+)
+
+PLACES = (
+    Place("Android, CPU", ("tflite/int8", "tflite/fp16", "tflite/fp32"), ("adb",), ("cpu",), "--device adb:SERIAL"),
+    Place(
+        "Android, GPU",
+        ("tflite/fp16", "tflite/fp32", "tflite/int8", "ncnn/fp16", "ncnn/fp32"),
+        ("adb",),
+        ("gpu",),
+        "--device adb:SERIAL --unit gpu",
+    ),
+    Place(
+        "Android, NPU",
+        ("tflite/int8", "onnxruntime/int8", "tflite/fp16"),
+        ("adb", "htp"),
+        ("npu",),
+        "--device adb:SERIAL --unit npu",
+        integers=True,
+    ),
+    Place("iPhone, iPad, Mac", _APPLE, ("host",), ("cpu", "gpu", "npu"), "", ("arm64",)),
+    Place(
+        "PC with Intel or AMD, CPU",
+        ("openvino/int8", "onnxruntime/int8", "openvino/fp16", "openvino/fp32", "onnxruntime/fp32", "tflite/int8"),
+        ("host", "ssh"),
+        ("cpu",),
+        "",
+        ("x86_64", "AMD64"),
+    ),
+    Place(
+        "Board with an Arm CPU",
+        ("tflite/int8", "ncnn/fp16", "onnxruntime/int8", "ncnn/fp32", "tflite/fp16", "tflite/fp32", "onnxruntime/fp32"),
+        ("ssh", "host"),
+        ("cpu",),
+        "--device ssh:USER@BOARD",
+        ("aarch64", "armv7l"),
+    ),
+    Place("GPU with Vulkan", ("ncnn/fp16", "ncnn/fp32"), ("host",), ("gpu",), "--unit gpu"),
+    Place(
+        "Browser",
+        ("tflite/int8", "onnxruntime/int8", "tflite/fp16", "tflite/fp32", "onnxruntime/fp32"),
+        ("browser",),
+        ("cpu", "gpu", "npu"),
+        "--device browser:chromium",
+    ),
+    Place(
+        "Microcontroller, Ethos-U NPU",
+        ("tflite/int8",),
+        ("ethos-u",),
+        ("npu",),
+        "--device ethos-u:u85-256",
+        integers=True,
+    ),
+)
+
+WHY = {
+    "Android, CPU": "XNNPACK, LiteRT's kernels for CPUs, is fastest in int8.",
+    "Android, GPU": "GPUs of phones compute in float16, whatever the file holds: fp16 is half the size of fp32.",
+    "Android, NPU": "NPUs compute in int8.",
+    "iPhone, iPad, Mac": "The Neural Engine computes in float16.",
+    "PC with Intel or AMD, CPU": "These CPUs are fastest in int8.",
+    "Board with an Arm CPU": "XNNPACK is fastest in int8, and LiteRT is one library.",
+    "GPU with Vulkan": "ncnn runs it on any GPU with Vulkan, and on CPUs, without further libraries.",
+    "Browser": "LiteRT.js runs it in WebAssembly, on any device.",
+    "Microcontroller, Ethos-U NPU": "Its compiler, Vela, takes int8 TFLite files alone.",
+}
+"""What speaks for the first file that a place wants, where nothing was measured there."""
+
+OF_A_FILE = {
+    "coreml/int8-weights": "small, and the Neural Engine takes it: it computes in float16",
+    "coreml/int8": "follows the scale table exactly, in float32, which Core ML runs on CPU and GPU alone",
+    "coreml/fp32": "exact; Core ML runs it on CPU and GPU, never on the Neural Engine",
+    "coreai/fp16": "for iOS and macOS 27 and later",
+    "coreai/int8": "for iOS and macOS 27 and later",
+    "coreai/fp32": "for iOS and macOS 27 and later",
+    "tflite/fp32": "exact, and the largest",
+    "onnxruntime/int8": "where ONNX Runtime is there already",
+    "onnxruntime/fp32": "where ONNX Runtime is there already",
+    "openvino/int8": "with OpenVINO's library",
+    "ncnn/fp16": "where ncnn is there already; newer Arm CPUs and GPUs compute in float16",
+    "ncnn/fp32": "where ncnn is there already",
+    "tflite/fp16": "on a GPU, or where int8 costs too much quality",
+    "tflite/int8": "on CPUs and NPUs",
+    "coreml/fp16": "where quality counts more than size",
+}
+"""What a file of ``target/precision`` is good for, as a second choice."""
