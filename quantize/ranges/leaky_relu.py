@@ -35,6 +35,10 @@ MOST = 128
 WIDENING = 1.03
 """The largest increase of a leaky ReLU's input scale."""
 
+_NEAR = 0.25
+"""How far, in parts, a near slope may be from the operator's: the largest input comes out a quarter of a step off. Each
+percent of widening costs 0.09 dB."""
+
 _ABOVE, _BELOW = 2.0**-17, 2.0**-15
 """Relative offsets that push exact ties off .5, so that XNNPACK (half up) and float kernels (half to even) round alike:
 positive products up by the first, negative ones toward zero by the second minus the first. The offsets exceed what
@@ -61,14 +65,18 @@ def ratio(asked: float, slope: float) -> float:
 
     Returns:
         Among the ratios from ``asked`` to ``WIDENING`` times ``asked`` that are multiples of 1 / ``PARTS`` (plus an
-        offset against ties), the one whose slope is nearest to ``slope``; ``asked`` if none exists.
+        offset against ties), the one that makes the fewest levels ties, and among those the least whose slope is
+        near ``slope``; ``asked`` if none exists.
     """
     parts = np.arange(math.ceil(asked * PARTS), math.floor(asked * PARTS * WIDENING) + 1)
     parts = parts[PARTS // 2 % parts != 0]  # half a step is a product of those, and ``_ABOVE`` of it too little
     if asked > MOST or not len(parts):
         return asked
     missed = np.abs(np.rint(slope * parts) / parts - slope)
-    return float(parts[np.argmin(missed)]) / PARTS * (1 + _ABOVE)
+    near = missed * parts < _NEAR
+    parts, missed = (parts[near], parts[near]) if near.any() else (parts, missed)  # the least widening, or the nearest
+    best = np.lexsort((missed, np.gcd(parts, PARTS)))[0]  # of 960 parts, 3.75, a quarter of the levels are ties
+    return float(parts[best]) / PARTS * (1 + _ABOVE)
 
 
 def expressed(graph: Graph, entries: Mapping[str, QParams]) -> Graph:

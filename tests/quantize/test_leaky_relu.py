@@ -25,6 +25,13 @@ def test_a_ratio_is_of_whole_parts_and_hardly_larger(asked: float, slope: float)
     assert found == asked or found * leaky_relu.PARTS == pytest.approx(round(found * leaky_relu.PARTS), rel=2**-16)
 
 
+@given(st.floats(0.5, leaky_relu.MOST))
+def test_hardly_a_level_is_a_tie(asked: float) -> None:
+    """Of 3.75, whose 960 parts are 15 times 64, a quarter would be; runtimes decide some of them their own way."""
+    parts = round(leaky_relu.ratio(asked, 0.1) * leaky_relu.PARTS)
+    assert np.count_nonzero(LEVELS * parts % leaky_relu.PARTS == leaky_relu.PARTS // 2) <= 2
+
+
 @given(st.floats(0.14, 128), st.floats(0.001, 0.5), st.floats(1e-6, 1e6), st.integers(0, 160))
 def test_fixed_point_and_float32_agree_on_every_level(
     graph_of, asked: float, slope: float, step: float, zero: int
