@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from clearport.base import Task
+    from clearport.base import Size, Task
     from clearport.pictures.images import Image8
 
 _DEGRADATIONS: dict[Task, tuple[str, dict[str, Any]]] = {
@@ -31,10 +31,22 @@ SEVERAL: frozenset[Task] = frozenset({"hdr"})
 """Tasks whose networks take several pictures: of a user's photos, too, they are made."""
 
 
-def as_inputs(photos: Sequence[Image8], task: Task) -> list[Image8]:
+_WHOLE: frozenset[Task] = frozenset({"watermarking"})
+"""Tasks whose degradation is one over the whole picture: in a reflection a mark is turned, and cannot be read."""
+
+
+def extended(photo: Image8, size: Size) -> Image8:
+    """A photo (H, W, C) that is no smaller than ``size``, by reflection on both sides."""
+    lacking = [max(0, want - have) for want, have in zip((size.height, size.width), photo.shape[:2], strict=True)]
+    return np.pad(photo, (*((n // 2, n - n // 2) for n in lacking), (0, 0)), mode="symmetric")
+
+
+def as_inputs(photos: Sequence[Image8], task: Task, size: Size | None = None) -> list[Image8]:
     """Each photo, uint8 RGB (H, W, 3), degraded as the task has it; several pictures lie one behind another in the
-    channels.
+    channels. Where a reflection would spoil the degradation, photos are no smaller than ``size``.
     """
+    if size is not None and task in _WHOLE:
+        photos = [extended(photo, size) for photo in photos]
     if task not in _DEGRADATIONS:
         return list(photos)
     degrade = _degrader(task)

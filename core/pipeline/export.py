@@ -192,7 +192,7 @@ def _photos(plan: Plan, progress: Progress) -> Photos:
     if found:
         progress(f"calibration pictures: {found}", 0, 0)
     if own is None:
-        pixels = as_inputs([load_rgb(path) for path in paths], plan.source.traits.task)
+        pixels = as_inputs([load_rgb(path) for path in paths], plan.source.traits.task, plan.size)
         return Photos(paths, pixels, len(paths))
     chosen, photos = _read(paths, plan.size, progress)
     task = plan.source.traits.task

@@ -20,7 +20,7 @@ from clearport.disk.files import digest, write_bytes
 from clearport.errors import BadInput
 from clearport.graph import feeds
 from clearport.models import samples
-from clearport.models.task_inputs import as_inputs
+from clearport.models.task_inputs import as_inputs, extended
 from clearport.pictures.images import load_rgb, save_png
 from clearport.pipeline.criteria import PHOTO, PROBE, QDQ, References, output_names, reference_of
 from clearport.pipeline.isolated.workers import REFERENCE_OPTIONS
@@ -64,16 +64,14 @@ def fit(picture: Image8, size: Size | None) -> Image8:
     """The center of ``picture`` at ``size``, padded by reflection if it is smaller; unchanged for None."""
     if size is None:
         return picture
-    lacking = [max(0, want - have) for want, have in zip((size.height, size.width), picture.shape[:2], strict=True)]
-    margins = [(n // 2, n - n // 2) for n in lacking]
-    padded = np.pad(picture, (*margins, (0, 0)), mode="symmetric")
+    padded = extended(picture, size)
     top, left = ((have - want) // 2 for have, want in zip(padded.shape[:2], (size.height, size.width), strict=True))
     return np.ascontiguousarray(padded[top : top + size.height, left : left + size.width])
 
 
 def golden_picture(task: Task, size: Size | None) -> Image8:
     """The golden photo degraded as for ``task``, at ``size``."""
-    return fit(as_inputs([load_rgb(samples.golden())], task)[0], size)
+    return fit(as_inputs([load_rgb(samples.golden())], task, size)[0], size)
 
 
 def probe_size(spec: Described, size: Size | None) -> Size:

@@ -86,7 +86,7 @@ def _photos(plan: Plan) -> Sequence[Image8 | Sample]:
     own = plan.request.calibration
     if own is None:
         pixels = [load_rgb(path) for path in samples.calibration()[:PHOTOS]]
-        return list(as_inputs(pixels, plan.source.traits.task))
+        return list(as_inputs(pixels, plan.source.traits.task, plan.size))
     files = calibration.examples(own)[:PHOTOS]
     if files:
         return calibration.samples_of(files, plan.source.traits.inputs, plan.size)
