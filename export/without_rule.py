@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from clearport.errors import UnsupportedOperator
+from clearport.export.passes.plain import recurrent
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def unknown(target: str, node: ir.Node, *others: ir.Node) -> UnsupportedOperator
     if node.outputs and all(value.dtype is not None and value.dtype.is_integer() for value in node.outputs):
         why = "no conversion rule, and it computes a size from the input size: give --size HEIGHTxWIDTH"
         return UnsupportedOperator(target, node.op_type, _layer(node), why + nor)
-    return UnsupportedOperator(target, node.op_type, _layer(node), f"no conversion rule{nor}")
+    why = recurrent.refusal(node) or "no conversion rule"
+    return UnsupportedOperator(target, node.op_type, _layer(node), f"{why}{nor}")
 
 
 def _layer(node: ir.Node) -> str:

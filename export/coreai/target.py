@@ -23,7 +23,7 @@ from clearport.export.coreai.lowering import COMPUTE
 from clearport.export.coreai.program import Plan, convert
 from clearport.export.coreai.sums import spoiled
 from clearport.export.coreml.fp32_fallback import choose, extended
-from clearport.export.passes.plain import ranks, sampling
+from clearport.export.passes.plain import ranks, recurrent, sampling
 from clearport.export.written import described
 from clearport.graph import shapes
 from clearport.quantized import TargetGraph
@@ -58,7 +58,7 @@ class CoreAI:
         if form.precision not in self.precisions:
             return [Skipped(f"{self.name}/{form.precision}", f"Core AI is written as {', '.join(self.precisions)}")]
         _check_size(form.graph, options)
-        graph = ranks.run(sampling.run(form.graph), every=True)
+        graph = ranks.run(sampling.run(recurrent.run(form.graph)), every=True)
         half = COMPUTE[form.precision] is np.float16
         fallback = extended(choose(form.graph), form.graph, graph).names | spoiled(graph) if half else frozenset[str]()
         return [_lower(Plan(graph, form.precision, options.io, form.table, fallback), folder)]

@@ -63,6 +63,17 @@ class Lowering(TypedLowering):
         name = name_of(value)
         return self.array(node, index) if name not in self.values else self.cast(name)
 
+    def shared(self, node: ir.Node, index: int) -> Any:
+        """As ``var``; a constant that several operators read is one of the program, too."""
+        value = need(node, index)
+        name = name_of(value)
+        if name in self.values or len(value.uses()) == 1:
+            return self.var(node, index)
+        key = name, np.dtype(self.compute).name
+        if key not in self.casts:
+            self.casts[key] = self.mb.const(val=self.array(node, index), name="_".join(key))
+        return self.casts[key]
+
     def cast(self, name: str) -> Any:
         """The MIL variable of a computed value, in the compute type; integers, which are sizes, stay integers."""
         from coremltools.converters.mil.mil import types

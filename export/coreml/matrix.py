@@ -54,7 +54,7 @@ def instance_norm(low: Lowering, node: ir.Node, name: str) -> Any:
 
 def matmul(low: Lowering, node: ir.Node, name: str) -> Any:
     """MatMul -> matmul, which broadcasts the axes before the last two as ONNX does."""
-    return low.mb.matmul(x=low.var(node, 0), y=low.var(node, 1), name=name)
+    return low.mb.matmul(x=low.var(node, 0), y=low.shared(node, 1), name=name)
 
 
 def transpose(low: Lowering, node: ir.Node, name: str) -> Any:

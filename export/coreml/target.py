@@ -22,7 +22,7 @@ from clearport.export.coreml.fp32_fallback import NOTHING, choose, extended
 from clearport.export.coreml.lowering import COMPUTE
 from clearport.export.coreml.package import Description, write
 from clearport.export.coreml.program import LARGEST, SMALLEST, Plan, Variant, convert
-from clearport.export.passes.plain import ranks, sampling
+from clearport.export.passes.plain import ranks, recurrent, sampling
 from clearport.quantized import TargetGraph
 from clearport.registry import installed_versions
 
@@ -90,7 +90,7 @@ def _lower(plan: Plan, folder: Path) -> Artifact:
 
 def _with_look_ups(plan: Plan) -> Plan:
     """Without sampling of three spatial axes and places of the largest, which Core ML has not; they are float32."""
-    graph = ranks.run(sampling.run(plan.graph, deep_only=True))
+    graph = ranks.run(sampling.run(recurrent.run(plan.graph), deep_only=True))
     if graph is plan.graph:
         return plan
     return replace(plan, graph=graph, fallback=extended(plan.fallback, plan.graph, graph))

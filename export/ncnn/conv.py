@@ -93,10 +93,15 @@ def instance_norm(low: Lowering, node: ir.Node) -> None:
     low.write(node, "InstanceNorm", [blob], settings, numbers, picture)
 
 
+_MOST_COPIES = 4
+"""Products with one matrix that hold it each; more share it, as the steps of a recurrent layer do."""
+
+
 def matmul(low: Lowering, node: ir.Node) -> None:
-    """MatMul with a constant matrix -> InnerProduct on rows, of two values -> MatMul."""
-    matrix = graphs.constant(graphs.need(node, 1))
-    if matrix is not None and matrix.ndim == 2 and graphs.constant(graphs.need(node, 0)) is None:
+    """MatMul with a constant matrix -> InnerProduct on rows, of two values, or of a matrix of many -> MatMul."""
+    matrix, copies = graphs.constant(graphs.need(node, 1)), len(graphs.need(node, 1).uses())
+    computed = graphs.constant(graphs.need(node, 0)) is None
+    if matrix is not None and matrix.ndim == 2 and computed and copies <= _MOST_COPIES:
         _inner_product(low, node, matrix)
         return
     rank = len(low.dims(node.outputs[0]))

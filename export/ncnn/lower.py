@@ -42,6 +42,7 @@ class Lowering:
         self._half = half
         self._blobs: dict[str, str] = {}
         self._absorbed: set[str] = set()
+        self._held: dict[tuple[str, Dims], str] = {}
         for value, spec in zip(graph.model.graph.inputs, graph.inputs, strict=True):
             dims = self.dims(value)
             if spec.kind == "index" or not 1 <= len(dims) <= len(_SIZE_KEYS):
@@ -203,7 +204,10 @@ class Lowering:
         if padding < 0 and any(n != 1 for n in shape[:-padding]):
             raise refuse(node, f"an operand of shape {shape} does not broadcast to rank {rank}")
         if held is not None:
-            return self.memory(node, f"operand{index}", held.reshape(known(node, want)))
+            key = graphs.name_of(value), want
+            if key not in self._held:
+                self._held[key] = self.memory(node, f"operand{index}", held.reshape(known(node, want)))
+            return self._held[key]
         have = self.dims(value)
         return (
             self.of(value)

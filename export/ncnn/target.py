@@ -76,11 +76,11 @@ def emit(graph: Graph, *, half: bool) -> tuple[str, bytes]:
     from clearport.export.ncnn import resize
     from clearport.export.ncnn.lower import TARGET_NAME, Lowering
     from clearport.export.ncnn.rules import has_rule, write
-    from clearport.export.passes.plain import ranks, resampled, sampling
+    from clearport.export.passes.plain import ranks, recurrent, resampled, sampling
     from clearport.export.without_rule import require_rules
     from clearport.graph import nodes as graphs
 
-    graph = ranks.run(sampling.without_reflection(sampling.of_batches(graph)), every=True)
+    graph = ranks.run(sampling.without_reflection(sampling.of_batches(recurrent.run(graph))), every=True)
     graph = resampled.picked_out(graph, resize.stays)
     nodes = tuple(graphs.computed(graph.model.graph))
     require_rules(TARGET_NAME, nodes, has_rule)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from clearport.base import Artifact, Options, Precision, Skipped
 from clearport.disk.files import digest, write_bytes
 from clearport.errors import BadInput, NotInstalled
-from clearport.export.passes.plain import curves, ranks, resampled, sampling
+from clearport.export.passes.plain import curves, ranks, recurrent, resampled, sampling
 from clearport.export.passes.rewriting import fixed
 from clearport.export.tflite import resize
 from clearport.graph import nodes as graphs
@@ -72,7 +72,7 @@ def emit(form: TargetGraph, options: Options) -> tuple[bytes, Specs, Specs]:
 
     graph, size = form.graph, _size(form.graph, options.size)
     half = form.precision == "fp16"
-    plain = curves.without_erf(ranks.run(sampling.run(graph)))
+    plain = curves.without_erf(ranks.run(sampling.run(recurrent.run(graph))))
     sampled = resampled.picked_out(plain, _resized(form.table))
     table = None if form.table is None else _with_parts(plain, sampled, form.table)
     low = Lowering(sampled, size, table, "float16" if half else "float32")
