@@ -126,9 +126,9 @@ def verify(
     Raises:
         BadInput: there is no bundle, or a runtime is not set up.
     """
-    from clearport.pipeline.verify import verify_bundle
+    from clearport.pipeline.systems.verify import verify_any
 
-    return verify_bundle(Path(folder), progress, threads, runtimes=tuple(runtimes))
+    return verify_any(Path(folder), progress, threads, runtimes=tuple(runtimes))
 
 
 def evaluate(

@@ -30,6 +30,8 @@ Task = Literal[
     "watermarking",
     "deepfake-detection",
     "translation",
+    "generation",
+    "matting",
     "other",
 ]
 Precision = Literal["fp32", "fp16", "int8", "int8-weights"]

@@ -1,4 +1,5 @@
-"""What is found by its place: networks (``models/networks/TASK/NAME.py``), targets (``export/NAME/target.py``), runners
+"""What is found by its place: networks (``models/networks/TASK/NAME.py``), systems of several of them
+(``models/systems/NAME.py``), targets (``export/NAME/target.py``), runners
 (``runtime/runners/NAME.py``) and devices (``runtime/devices/NAME/family.py``).
 
 A newcomer is one file that defines one object; nobody edits a list. Names come from the tree, so listing imports
@@ -67,6 +68,7 @@ class Registry:
         return found
 
 
+SYSTEMS = Registry("clearport.models.systems", "*.py", "SYSTEM", "system")
 NETWORKS = Registry("clearport.models.networks", "*/*.py", "SPEC", "network")
 TARGETS = Registry("clearport.export", "*/target.py", "TARGET", "target")
 RUNNERS = Registry("clearport.runtime.runners", "*.py", "RUNNER", "runner")

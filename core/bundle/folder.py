@@ -35,7 +35,7 @@ from clearport.bundle.manifest import (
 )
 from clearport.bundle.pulled import parted, read_pulled
 from clearport.disk import files as files_
-from clearport.disk import leftovers, outputs
+from clearport.disk import leftovers, ours, outputs
 from clearport.disk.json_files import read_model
 from clearport.errors import BadInput
 from clearport.registry import TARGETS
@@ -69,6 +69,9 @@ class Bundle:
         """
         path = folder / MANIFEST
         leftovers.sweep(folder)
+        if (folder / ours.SYSTEM).is_file() and not os.path.lexists(path):
+            parts = " or ".join(str(folder / part) for part in ours.system_parts(folder))
+            raise BadInput(f"{folder}: a system of several parts; this works on one of its parts: {parts}")
         if not os.path.lexists(path):
             raise BadInput(
                 f"{folder}: not a bundle; expected a folder with {MANIFEST}, as 'clearport export' writes it"

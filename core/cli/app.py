@@ -16,11 +16,11 @@ from clearport.cli import evaluate as cli_evaluate
 from clearport.cli import files as cli_files
 from clearport.cli import lint as cli_lint
 from clearport.cli import matrix as cli_matrix
+from clearport.cli import runs as cli_runs
 from clearport.cli import serve as cli_serve
 from clearport.cli import stores as cli_stores
 from clearport.cli import train as cli_train
 from clearport.cli.options import (
-    BundleArg,
     CacheOpt,
     CalibrationOpt,
     ColorOpt,
@@ -86,9 +86,13 @@ def list_(
     Example: clearport list rlfn
     """
     from clearport.cli import show as cli_show
+    from clearport.cli import systems as cli_systems
     from clearport.pipeline import list as pipeline_list
+    from clearport.registry import SYSTEMS
 
-    if network:
+    if network in SYSTEMS.names():
+        cli_systems.show_system(pipeline_list.system(network), as_json=json)
+    elif network:
         cli_show.show_network(pipeline_list.network(network), as_json=json)
     else:
         cli_show.show_inventory(pipeline_list.inventory(), as_json=json)
@@ -130,8 +134,8 @@ def export(
     from clearport.cli.progress import progress_bar
     from clearport.cli.show import show_bundle
     from clearport.cli.told import told
-    from clearport.pipeline.export import export_bundle
     from clearport.pipeline.sources.request import ExportRequest
+    from clearport.registry import SYSTEMS
 
     request = ExportRequest(
         network=network,
@@ -153,6 +157,14 @@ def export(
         force=force,
         cache=cache,
     )
+    if network in SYSTEMS.names():
+        from clearport.cli import systems as cli_systems
+
+        if not cli_systems.export(request, as_json=json, quiet=quiet):
+            raise typer.Exit(1)
+        return
+    from clearport.pipeline.export import export_bundle
+
     with progress_bar(quiet=quiet) as progress:
         bundle = export_bundle(request, progress)
     show_bundle(bundle, as_json=json)
@@ -164,109 +176,10 @@ app.command()(cli_lint.lint)
 app.command()(cli_matrix.matrix)
 
 
-@app.command()
-def verify(
-    bundle: BundleArg,
-    signed_by: Annotated[
-        Path | None, typer.Option(help="Public key (PEM) of the expected signer.", show_default=False)
-    ] = None,
-    signature: Annotated[
-        Path | None, typer.Option(help="The signature, if not in the bundle.", show_default=False)
-    ] = None,
-    runtime: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Prove files by another runtime, too, such as onnxruntime-1.17, or by all that are set up (python -m "
-            "clearport.runtime.older.setup); repeatable.",
-            metavar="NAME",
-        ),
-    ] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for the summary of a CI job.")] = False,
-    json: JsonOpt = False,
-    quiet: QuietOpt = False,
-) -> None:
-    """Check a bundle from disk: every checksum, then every artifact, loaded and run on the golden picture.
-
-    Example: clearport verify out/x3
-    """
-    from clearport.cli.progress import progress_bar
-    from clearport.cli.show import show_checks
-    from clearport.pipeline.verify import verify_bundle
-
-    with progress_bar(quiet=quiet) as progress:
-        checks = verify_bundle(
-            bundle, progress, signed_by=signed_by, signature=signature, runtimes=tuple(runtime or ())
-        )
-    if markdown:
-        from clearport.reports.summary import job_summary
-
-        typer.echo(job_summary(f"{bundle}", checks), nl=False)
-    else:
-        show_checks(checks, as_json=json)
-    if any(check.passed is False for check in checks):
-        raise typer.Exit(1)
-
-
+app.command()(cli_runs.verify)
 app.command()(cli_diagnose.diagnose)
-
-
-@app.command()
-def run(
-    bundle: BundleArg,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="The picture to restore: PNG, JPEG, WebP, BMP or TIFF. One per input, in the network's order or as "
-            "NAME=FILE; arrays (.npy) for inputs that are not pictures.",
-            metavar="PICTURE...",
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="File of the restored picture (PNG; .npy for other outputs).")
-    ],
-    target: Annotated[str, typer.Option(help="Target of the artifact.")] = "tflite",
-    precision: Annotated[str, typer.Option(help="Precision of the artifact.")] = "int8",
-    variant: Annotated[str | None, typer.Option(help="Variant of the artifact, if there are several.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
-    json: JsonOpt = False,
-    quiet: QuietOpt = False,
-) -> None:
-    """Restore a picture of any size with one artifact of a bundle (larger pictures in seamless tiles).
-
-    Example: clearport run out/x3 photo.jpg -o photo_x3.png --target tflite --precision int8
-    """
-    from clearport.cli.progress import progress_bar
-    from clearport.cli.show import show_restored
-    from clearport.pipeline.run import RunRequest, restore_picture
-
-    request = RunRequest(
-        folder=bundle,
-        inputs=tuple(inputs),
-        output=output,
-        target=target,
-        precision=precision,
-        variant=variant,
-        threads=threads,
-    )
-    with progress_bar(quiet=quiet) as progress:
-        restored = restore_picture(request, progress)
-    show_restored(restored, as_json=json)
-
-
-@app.command()
-def report(bundle: BundleArg) -> None:
-    """Rewrite report.html (one self-contained page) and report.md of a bundle.
-
-    Example: clearport report out/x3
-    """
-    from clearport.bundle.folder import Bundle, changing
-    from clearport.reports.html import write_reports
-
-    with changing(bundle, "the report"):
-        for path in write_reports(Bundle.load(bundle)):
-            typer.echo(path)
-
-
+app.command()(cli_runs.run)
+app.command()(cli_runs.report)
 app.command("eval")(cli_evaluate.evaluate)
 app.command()(cli_files.inspect)
 app.command()(cli_files.compare)

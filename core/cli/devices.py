@@ -12,6 +12,9 @@ from clearport.cli.options import BundleArg, JsonOpt, PrecisionsOpt, QuietOpt, T
 
 _WHERE, _HOW, _OUTCOME = "Where", "How", "Results"
 
+_SYSTEM_RUNS = 5
+"""Runs of a whole, which has many runs of its parts."""
+
 EXAMPLES = """Run, check and time the artifacts of a bundle, on this machine and on others.
 
 Phones, boards and browsers run the files; without an NPU its compiler gives an estimate. Each row says which.
@@ -128,6 +131,7 @@ def bench(
     quiet: QuietOpt = False,
 ) -> None:
     from clearport.bundle.bench_record import BenchRecord
+    from clearport.bundle.system import is_system
     from clearport.cli import show_bench as cli_show_bench
     from clearport.cli.progress import progress_bar
     from clearport.errors import BadInput
@@ -136,6 +140,12 @@ def bench(
     from clearport.pipeline.bench_values import BenchRequest
     from clearport.runtime.devices.device import UNITS, Settings
 
+    if is_system(bundle):
+        elsewhere = (device or ["host"]) != ["host"] or unit or against or compare or record or resume or sustained
+        _system(
+            bundle, elsewhere, (split(target), split(precision)), min(runs, _SYSTEM_RUNS), threads, json_file, quiet
+        )
+        return
     if resume and json_file is None:
         raise BadInput("--resume needs the --json file of the run to resume")
     if require_unit and require_unit not in UNITS:
@@ -190,6 +200,29 @@ def bench(
 
 
 bench.__doc__ = EXAMPLES
+
+
+def _system(
+    folder: Path,
+    elsewhere: object,
+    which: tuple[tuple[str, ...], tuple[str, ...]],
+    runs: int,
+    threads: int,
+    json_file: Path | None,
+    quiet: bool,
+) -> None:
+    from clearport.cli import systems as cli_systems
+    from clearport.errors import BadInput
+
+    if elsewhere:
+        raise BadInput(
+            f"{folder}: a system of several parts is timed on this machine's CPU alone; on devices, and against other "
+            f"bundles, bench its parts: clearport bench {folder}/parts/NAME"
+        )
+    targets, precisions = which
+    cli_systems.bench(
+        folder, targets=targets, precisions=precisions, runs=runs, threads=threads, json_file=json_file, quiet=quiet
+    )
 
 
 def _processors(text: str) -> tuple[int, ...]:

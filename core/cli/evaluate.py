@@ -92,16 +92,23 @@ def evaluate(
 
     A modified file fails the gate, too. Artifacts that cannot run here are listed; --require makes that a failure.
 
-    Every loss is taken picture by picture; its mean has a 95 % interval.
+    Every loss is taken picture by picture; its mean has a 95 % interval. Systems of matting are judged by SAD and MSE
+    on composites made of the photos in --data, without gates.
 
     Example: clearport eval out/x3 --data pairs/ --max-drop 0.1 --confidence 0.95 --max-tile-drop 1 --junit eval.xml
     """
+    from clearport.bundle.system import is_system
     from clearport.cli.progress import progress_bar
     from clearport.cli.show_quality import show_quality
     from clearport.pipeline.eval import evaluate_bundle, gate_outputs, record_quality, save_worst_tiles
     from clearport.pipeline.evaluation.limits import Limits
     from clearport.pipeline.evaluation.rows import EvalRequest
 
+    if is_system(bundle):
+        from clearport.cli import systems as cli_systems
+
+        cli_systems.evaluate(bundle, data, split(target), split(precision), as_json=json, quiet=quiet)
+        return
     limits = Limits(
         max_drop=max_drop,
         min_psnr=min_psnr,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from clearport.bundle.folder import Bundle
     from clearport.bundle.manifest import ArtifactRecord, LintFinding
-    from clearport.pipeline.list import Inventory, NetworkRow, PartRow
+    from clearport.pipeline.list import Inventory, NetworkRow, PartRow, SystemRow
     from clearport.pipeline.run import Restored
     from clearport.reports.junit import Check
     from clearport.runtime.latency.record import LatencyReport
@@ -84,7 +84,7 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def show_inventory(found: Inventory, *, as_json: bool) -> None:
-    """Networks, targets and runners."""
+    """Networks, systems, targets and runners."""
     if as_json:
         print_json(asdict(found))
         return
@@ -93,10 +93,18 @@ def show_inventory(found: Inventory, *, as_json: bool) -> None:
         rows = [(_name(n), _scales(n.scales), n.weights, n.paper) for n in found.networks if n.task == task]
         print_parts(table(task_title(task), ("network", "scales", "weights", "paper"), rows))
         print_parts()
+    systems = [(row.name, row.task, parts_told(row), row.about) for row in found.systems]
+    print_parts(table("Systems of several networks", ("name", "task", "parts", "what"), systems))
+    print_parts()
     print_parts(Text("* recommended; published weights: 'clearport list NETWORK' says where they are", "dim"))
     for title, serves, parts in (("Targets", "precisions", found.targets), ("Runtimes", "runs", found.runners)):
         print_parts()
         print_parts(table(title, ("name", "what", serves, "installed"), map(_part, parts)))
+
+
+def parts_told(found: SystemRow) -> str:
+    """The parts of a system and their networks."""
+    return ", ".join(f"{part}: {network}" for part, network in found.parts.items())
 
 
 def show_network(found: NetworkRow, *, as_json: bool) -> None:

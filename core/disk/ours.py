@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
+SYSTEM = "system.json"
+"""The manifest of a system: a folder of several bundles, its parts."""
 SUMS = "SHA256SUMS"
 REPORTS = ("report.html", "report.md")
 SIGNATURE = "model.sig"
@@ -35,6 +37,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_JSON = 64 << 20
 _MOST_HEADER = 16 << 20
 _MANIFEST_FIELDS = {"schema_version", "model", "pixel_contract", "artifacts", "skipped", "goldens", "files"}
+_SYSTEM_FIELDS = {"schema_version", "name", "parts", "program", "rows", "files"}
+PARTS = "parts"
+"""The folder of a system's parts."""
 _MODEL_FIELDS = {"name", "scale", "weights_sha256"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 JUNIT_HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<!-- written by clearport -->\n<testsuites '
@@ -69,7 +74,10 @@ def bundle_files(folder: Path) -> Mapping[str, str] | None:
     """Relative path -> SHA-256 of the files of a bundle, by its manifest; None if the folder is not our bundle.
 
     A manifest of an earlier or later version of clearport counts, too; another program's ``manifest.json`` does not.
+    The files of a system include those of its parts.
     """
+    if (folder / SYSTEM).is_file():
+        return _system_files(folder)
     found = read_json(folder / MANIFEST)
     if not isinstance(found, dict) or not set(found) >= _MANIFEST_FIELDS:
         return None
@@ -79,6 +87,24 @@ def bundle_files(folder: Path) -> Mapping[str, str] | None:
     if not all(isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in files.values()):
         return None
     return files
+
+
+def _system_files(folder: Path) -> Mapping[str, str] | None:
+    found = read_json(folder / SYSTEM)
+    if not isinstance(found, dict) or not set(found) >= _SYSTEM_FIELDS or not isinstance(found["files"], dict):
+        return None
+    files = dict(found["files"])
+    for place in system_parts(folder):
+        below = bundle_files(folder / place)
+        if below is None:
+            return None
+        files |= {f"{place}/{name}": digest for name, digest in below.items()}
+    return files if all(isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in files.values()) else None
+
+
+def system_parts(folder: Path) -> list[str]:
+    """The folders of a system's parts, as they lie there."""
+    return sorted(f"{PARTS}/{path.name}" for path in (folder / PARTS).glob("*") if (path / MANIFEST).is_file())
 
 
 def is_bundle(folder: Path) -> bool:
@@ -91,7 +117,9 @@ def foreign(folder: Path, files: Mapping[str, str]) -> Iterator[str]:
 
     They include changed files of the bundle; its manifest, checksums and reports are its own.
     """
-    known = {MANIFEST, SUMS, *REPORTS, *added(folder)}
+    known = {MANIFEST, SYSTEM, SUMS, *REPORTS, *added(folder)}
+    for part in system_parts(folder) if (folder / SYSTEM).is_file() else ():
+        known |= {f"{part}/{name}" for name in (MANIFEST, SUMS, *REPORTS, *added(folder / part))}
     for place, folders, names in os.walk(folder):
         here = Path(place).relative_to(folder)
         links = [name for name in folders if Path(place, name).is_symlink()]

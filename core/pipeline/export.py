@@ -167,7 +167,7 @@ def _quantize(plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, prog
     about = {
         **quantized.table.calibration,
         **({"calibrator": "the scales of the file"} if rounded is not None else {}),
-        "source": _source(photos) if own else described(plan.source.traits.task),
+        "source": plan.request.calibrated_on or _source(photos) if own else described(plan.source.traits.task),
         "images": [{"name": path.name, "sha256": digest(path)} for path in photos.paths],
     }
     return replace(quantized, table=replace(quantized.table, calibration=about))
@@ -219,7 +219,9 @@ def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Golden
         PHOTO: golden_picture(traits.task, size),
         PROBE: probe_picture(probe_size(traits, size)),
     }
-    return make_goldens(pictures, made.graph, made.network, reference, plan.request.threads)
+    given = plan.request.golden
+    photo = None if given is None else calibration.samples_of([given], traits.inputs, size)[0]
+    return make_goldens(pictures, made.graph, made.network, reference, plan.request.threads, photo)
 
 
 def _workers(graph: Graph, size: Size) -> int:

@@ -106,9 +106,16 @@ def probe_picture(size: Size) -> Image8:
 
 
 def make_goldens(
-    pictures: dict[str, Image8], graph: Graph, network: Artifact, reference: Artifact | None, threads: int
+    pictures: dict[str, Image8],
+    graph: Graph,
+    network: Artifact,
+    reference: Artifact | None,
+    threads: int,
+    photo: Sample | None = None,
 ) -> Goldens:
     """Run samples of the photo and the probe through PyTorch and, where there is one, the quantized reference model.
+
+    ``photo`` is a sample in place of one that is made from the photo.
 
     The reference has its own input and output ranges: its black may differ from the network's. States are the network's
     outputs after one step.
@@ -118,6 +125,8 @@ def make_goldens(
     """
     runner, options = runner_of(network)
     samples = [feeds.sample_of(graph.inputs, picture, n) for n, picture in enumerate(pictures.values())]
+    if photo is not None:
+        samples[list(pictures).index(PHOTO)] = {spec.name: photo[spec.name] for spec in feeds.ordered(graph.inputs)}
     outputs = run_each(runner, network, samples, threads, options)
     if any(spec.kind == "state" for spec in graph.inputs):
         samples = [_returned(graph, *each) for each in zip(samples, outputs, strict=True)]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clearport.base import ModelSpec
 from clearport.protocols import Runner, Target
-from clearport.registry import NETWORKS, RUNNERS, TARGETS, installed_versions, missing
+from clearport.registry import NETWORKS, RUNNERS, SYSTEMS, TARGETS, installed_versions, missing
 from clearport.runtime.usable import obstacle_of
+
+if TYPE_CHECKING:
+    from clearport.models.system import SystemSpec
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,23 @@ class PartRow:
 
 
 @dataclass(frozen=True)
+class SystemRow:
+    """A system of several networks: part -> network."""
+
+    name: str
+    task: str
+    about: str
+    parts: dict[str, str]
+    paper: str
+    notice: str
+
+
+@dataclass(frozen=True)
 class Inventory:
     """Everything that ``clearport list`` shows."""
 
     networks: tuple[NetworkRow, ...]
+    systems: tuple[SystemRow, ...]
     targets: tuple[PartRow, ...]
     runners: tuple[PartRow, ...]
 
@@ -63,6 +79,7 @@ def inventory() -> Inventory:
     """Inspect the registries and installed packages; imports no runtime."""
     return Inventory(
         networks=tuple(_network(NETWORKS.get(name)) for name in NETWORKS.names()),
+        systems=tuple(system(name) for name in SYSTEMS.names()),
         targets=tuple(_target(TARGETS.get(name)) for name in TARGETS.names()),
         runners=tuple(_runner(RUNNERS.get(name)) for name in RUNNERS.names()),
     )
@@ -75,6 +92,17 @@ def network(name: str) -> NetworkRow:
         BadInput: there is none of that name.
     """
     return _network(NETWORKS.get(name))
+
+
+def system(name: str) -> SystemRow:
+    """One system.
+
+    Raises:
+        BadInput: there is none of that name.
+    """
+    spec: SystemSpec = SYSTEMS.get(name)
+    parts = {part: each.network for part, each in spec.parts.items()}
+    return SystemRow(spec.name, spec.task, spec.about, parts, spec.paper.url, spec.notice)
 
 
 def _network(spec: ModelSpec) -> NetworkRow:

@@ -36,6 +36,8 @@ _OF_TASK: Mapping[Task, str] = {
     "watermarking": "mark",
     "deepfake-detection": "forgery",
     "translation": DOMAINS,
+    "generation": "diffusion",
+    "matting": "composite",
 }
 """How inputs of a task are made of clean photos, where nobody says."""
 

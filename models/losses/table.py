@@ -19,6 +19,7 @@ from clearport.models.losses import classes as loss_classes
 from clearport.models.losses import hdr as loss_hdr
 from clearport.models.losses import light as loss_light
 from clearport.models.losses import maps as loss_maps
+from clearport.models.losses import matting as loss_matting
 from clearport.models.losses import pixel as loss_pixel
 from clearport.models.losses import rain as loss_rain
 from clearport.models.losses import watermark as loss_watermark
@@ -40,6 +41,7 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
         **loss_hdr.LOSSES,
         **loss_watermark.LOSSES,
         **loss_classes.LOSSES,
+        **loss_matting.LOSSES,
     }
 )
 

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from clearport.models import ranking
 from clearport.models.data.pair import Pair
+from clearport.models.degradations.diffusion import Diffusion
 from clearport.models.layers.attacks import ATTACKS
+from clearport.models.layers.diffusion import kept
+from clearport.models.layers.matting import Matting, cut, places_of
 from clearport.models.layers.watermark import Watermark
 from clearport.models.metrics import psnr_db, to_levels
 from clearport.models.training.outputs import taken
@@ -25,12 +29,15 @@ if TYPE_CHECKING:
     from clearport.pictures.images import Image8
 
 _MOST_SHOWN = 6
+_JUDGED_STEPS = (100, 300, 500, 700, 900)
 _GAP = 4
 
 
 _PSNR = ("dB RGB", "Y")
 FIGURES: Mapping[Task, tuple[str, str]] = {
     "hdr": ("dB PSNR-mu, 8 bit", "of its luma"),
+    "generation": ("dB, noise to what is left of it", "the same at its strongest"),
+    "matting": ("dB, alpha", "dB, refined squares"),
     "watermarking": ("% of the bits read after attacks", "dB RGB to the unmarked picture"),
     "deepfake-detection": ("% AUC", "% accuracy"),
 }
@@ -70,6 +77,10 @@ def judge(network: nn.Module, spec: ModelSpec, scale: int, pairs: Sequence[Pair]
         return _read(network, pairs)
     if spec.task == "deepfake-detection":
         return _told_apart(network, pairs, spec)
+    if isinstance(network, Matting):
+        return _matted(network, pairs)
+    if spec.task == "generation":
+        return _told_from_noise(network, spec, pairs)
     images = tuple(_made(network, pair.low, spec) for pair in pairs if pair.low is not None)
     judged = [(made, _shown(pair.high)) for made, pair in zip(images, pairs, strict=True) if pair.high is not None]
     border = scale if scale > 1 else 0
@@ -108,6 +119,48 @@ def _told_apart(network: nn.Module, pairs: Sequence[Pair], spec: ModelSpec) -> J
     return Judgment(100.0 * ranking.auc(found, labels), 100.0 * float(((found > 0) == (labels > 0)).mean()), images)
 
 
+@torch.no_grad()
+def _matted(network: Matting, pairs: Sequence[Pair]) -> Judgment:
+    """Alpha at the size of the pictures, and in the squares that were refined."""
+    alphas, squares, images = [], [], []
+    for pair in pairs:
+        assert pair.low is not None
+        assert pair.high is not None
+        picture, clicks, true = (
+            torch.from_numpy(np.ascontiguousarray(values, np.float32)).permute(2, 0, 1)[None]
+            for values in (pair.low / 255.0, pair.truth["clicks"], pair.high)
+        )
+        alpha, scale = network.coarse(picture, clicks)
+        places = places_of(scale)
+        refined = network.refine(*(cut(values, places) for values in (picture, alpha)))
+        alphas.append(float(F.mse_loss(alpha, true)))
+        squares.append(float(F.mse_loss(refined, cut(true, places))))
+        images.append(to_levels(255.0 * alpha[0].permute(1, 2, 0).repeat(1, 1, 3).numpy()))
+    whole_db, refined_db = (-10.0 * math.log10(max(float(np.mean(each)), 1e-10)) for each in (alphas, squares))
+    return Judgment(whole_db, refined_db, tuple(images))
+
+
+@torch.no_grad()
+def _told_from_noise(network: nn.Module, spec: ModelSpec, pairs: Sequence[Pair]) -> Judgment:
+    """How much of the noise is found at ``_JUDGED_STEPS``; the pictures are what is left without it at the first."""
+    noiser, images, left = Diffusion(0), [], []
+    for number, pair in enumerate(pairs):
+        assert pair.low is not None
+        rng = np.random.default_rng([number, 3])
+        for step in _JUDGED_STEPS:
+            made = noiser.at(step, pair.low, rng)
+            assert made.high is not None
+            maps = {name: torch.from_numpy(value).permute(2, 0, 1)[None] for name, value in made.truth.items()}
+            found: Array = network(*taken(torch.empty(0), maps, spec.inputs))[0].permute(1, 2, 0).numpy()
+            left.append(float(np.mean((found - made.high) ** 2)))
+            if step == _JUDGED_STEPS[0]:
+                share = kept()[step]
+                picture = (made.truth["noisy"] - np.sqrt(1.0 - share) * found) / np.sqrt(share)
+                images.append(to_levels(127.5 * (picture + 1.0)))
+    decibels = -10.0 * np.log10(np.asarray(left).reshape(-1, len(_JUDGED_STEPS)).mean(axis=0))
+    return Judgment(float(decibels.mean()), float(decibels[-1]), tuple(images))
+
+
 def _made(network: nn.Module, low: Image8, spec: ModelSpec) -> Image8:
     if not spec.inputs:
         return restore(network, low, spec.value_range)
@@ -115,7 +168,9 @@ def _made(network: nn.Module, low: Image8, spec: ModelSpec) -> Image8:
 
 
 def _shown(high: Array) -> Image8:
-    """A picture as it is; light of high dynamic range tone-mapped."""
+    """A picture as it is; alpha as gray; light of high dynamic range tone-mapped."""
+    if high.shape[2] == 1:
+        return to_levels(255.0 * high.repeat(3, axis=2))
     return high if high.dtype == np.uint8 else light.tone_mapped(high)
 
 

@@ -43,10 +43,18 @@ def taken(low: torch.Tensor, truth: Mapping[str, torch.Tensor], inputs: Sequence
 
     Args:
         low: pictures (B, C, h, w), one behind another in the channels.
-        truth: what else a degradation drew, by the name of the input: (B, N, 1, 1), which becomes (B, N).
+        truth: what else a degradation drew, by the name of the input: maps (B, C, h, w), and (B, N, 1, 1), which
+            becomes (B, N).
         inputs: those of the network's ``ModelSpec``; empty for one picture.
     """
     if not inputs:
         return [low]
-    parts = iter(torch.split(low, [each.channels or 0 for each in inputs if each.is_picture], dim=1))
-    return [normalized.wanted(next(parts), each) if each.is_picture else truth[each.name].flatten(1) for each in inputs]
+    pictures = [each.channels or 0 for each in inputs if each.is_picture]
+    parts = iter(torch.split(low, pictures, dim=1) if pictures else ())
+    return [
+        normalized.wanted(next(parts), each) if each.is_picture else _other(truth[each.name], each) for each in inputs
+    ]
+
+
+def _other(drawn: torch.Tensor, spec: TensorSpec) -> torch.Tensor:
+    return drawn if spec.kind == "map" else drawn.flatten(1)

@@ -39,6 +39,8 @@ TYPICAL_DB: Mapping[Task, float] = {
     "hdr": 40.0,
     "watermarking": 40.0,
     "translation": 21.5,
+    "generation": 31.0,
+    "matting": 25.0,
     "other": 31.0,
 }
 """Typical PSNR to ground truth of a restored picture (x3, Rain100L, SICE, synthetic brackets), before int8 errors."""

@@ -13,14 +13,20 @@ import torch
 
 from clearport.disk.files import file_sha256
 from clearport.export.from_torch import deployed
-from clearport.models import weights
+from clearport.graph import shapes
+from clearport.models import samples, weights
+from clearport.models.data.crops import center
+from clearport.models.data.pair import Pair
 from clearport.models.metrics import psnr_db
 from clearport.models.networks.hdr.cenhdr import STOPS
+from clearport.models.training.judge import judge as judged_in_training
 from clearport.models.training.judge import restore, values_of
 from clearport.pictures.images import load_rgb
 from clearport.pictures.light import GAMMA
 from clearport.pipeline.evaluation.judge import judge_of
-from clearport.registry import NETWORKS
+from clearport.pipeline.systems.evaluate import score
+from clearport.pipeline.systems.parts import in_torch
+from clearport.registry import NETWORKS, SYSTEMS
 from clearport.runtime.quality import find_pairs
 
 if TYPE_CHECKING:
@@ -34,7 +40,12 @@ BUNDLED = [
     for scale in NETWORKS.get(name).scales
     if weights.bundled_path(NETWORKS.get(name), scale).is_file() and not NETWORKS.get(name).weights_of
 ]
-PICTURES = [(name, scale) for name, scale in BUNDLED if judge_of(NETWORKS.get(name).task) is None]
+OF_SYSTEMS = {"generation", "matting"}
+PICTURES = [
+    (name, scale)
+    for name, scale in BUNDLED
+    if judge_of(NETWORKS.get(name).task) is None and NETWORKS.get(name).task not in OF_SYSTEMS
+]
 """Those that are judged by PSNR of pictures; the others have tests of their own."""
 SETS = {
     "set5": "sr/set5/x{scale}",
@@ -44,6 +55,8 @@ SETS = {
     "sice_held_back": "lowlight/sice",
     "bsds500_test_brackets": "photos/bsds500_test",
     "bsds500_test_marks": "photos/bsds500_test",
+    "bsds500_test_composites": "photos/bsds500_test",
+    "its_own_photo": "",
 }
 """Key of a card's figures -> folder of pairs."""
 
@@ -175,3 +188,26 @@ def extended(image: Image8, multiple: int) -> Image8:
     """Mirrored below and at the right to sides that the network takes."""
     below, right = (-n % multiple for n in image.shape[:2])
     return np.pad(image, ((0, below), (0, right), (0, 0)), mode="symmetric")
+
+
+@pytest.mark.slow
+def test_matting_is_as_good_as_its_card_says(shared: Path) -> None:
+    spec = SYSTEMS.get("matting")
+    modules = {name: deployed(weights.load(NETWORKS.get(p.network), 1).module) for name, p in spec.parts.items()}
+    ends = {name: shapes.contract(NETWORKS.get(p.network), 1) for name, p in spec.parts.items()}
+    said = weights.load(NETWORKS.get("matcoarse"), 1).card["quality"]["bsds500_test_composites"]
+    photos = sorted((shared / "data" / SETS["bsds500_test_composites"]).iterdir())[::4]
+    parts = in_torch(modules, ends)
+    scores = [score(spec.program(spec.size), parts, photo, number) for number, photo in enumerate(photos)]
+    assert np.mean(scores, axis=0) == pytest.approx(list(said.values()), rel=0.02)
+
+
+@pytest.mark.slow
+def test_sinstep_finds_as_much_noise_as_its_card_says() -> None:
+    spec = NETWORKS.get("sinstep")
+    loaded = weights.load(spec, 1)
+    photo = load_rgb(next(path for path in samples.calibration() if path.name == "galaxies.png"))
+    pair = center(Pair("galaxies.png", photo, photo), 1, 256, 4)
+    found = judged_in_training(loaded.module, spec, 1, [pair])
+    said = loaded.card["quality"]["its_own_photo"]
+    assert [found.rgb_db, found.y_db] == pytest.approx(list(said.values()), abs=0.02)

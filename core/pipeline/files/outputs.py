@@ -110,19 +110,19 @@ def save(spec: TensorSpec, tensor: Array, path: Path) -> Given:
         if spec.channels in CHANNELS:
             save_strips(path, Size(*size), [picture], spec.channels)
         else:
-            _save_array(path, picture)
+            save_array(path, picture)
         return Given(spec.name, spec.kind, path, f"{size[1]}x{size[0]}, {spec.color}", (size[0], size[1]))
     if spec.transfer:
         found = pixels.to_map(tensor, spec)
         save_light(path, Size(*found.shape[:2]), [found])
         return Given(spec.name, spec.kind, path, f"{found.shape[1]}x{found.shape[0]}, light", found.shape[:2])
     values = pixels.to_values(tensor, spec)
-    _save_array(path, values)
+    save_array(path, values)
     size = values.shape[2:] if values.ndim == 4 else (0, 0)
     return Given(spec.name, spec.kind, path, _words(values, spec), (size[0], size[1]))
 
 
-def _save_array(path: Path, array: Array) -> None:
+def save_array(path: Path, array: Array) -> None:
     """An array as ``.npy``, with a mark after its data, which readers ignore."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.save(file, array, allow_pickle=False)

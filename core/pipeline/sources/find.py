@@ -10,7 +10,7 @@ from clearport.base import Size
 from clearport.errors import BadInput
 from clearport.pipeline.sources import contract as contracts
 from clearport.pipeline.sources.contract import Contract
-from clearport.registry import NETWORKS
+from clearport.registry import NETWORKS, SYSTEMS
 
 if TYPE_CHECKING:
     from clearport.pipeline.sources.foreign import Description
@@ -88,6 +88,9 @@ def _check_form(word: str) -> None:
             f"{word}: the file does not say which network; name it after a colon: {word}:ATTRIBUTE (a module, a "
             f"class or a function)"
         )
+    if word in SYSTEMS.names():
+        parts = ", ".join(part.network for part in SYSTEMS.get(word).parts.values())
+        raise BadInput(f"{word}: a system of several networks, which 'clearport export' knows; here, name one: {parts}")
     if word not in NETWORKS.names() and ("/" in word or Path(word).suffix):
         raise BadInput(f"{word}: expected {FORMS}")
 

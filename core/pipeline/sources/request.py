@@ -21,7 +21,9 @@ class ExportRequest:
     ``precisions`` mean all. ``requantize`` takes what a file rounds to 8 bits back to float. ``contract`` and
     ``told`` are what a file and options say of a network of the user's. ``size`` None means any size, ``"own"`` the
     network's own or else the usual one. ``cache``: whether int8 forms of earlier exports are reused.
-    ``prefer``: what layers that stay in float within int8 files may cost in time.
+    ``prefer``: what layers that stay in float within int8 files may cost in time. ``golden`` is an example (``.npz``,
+    as of a calibration) to prove on in place of the golden photo, and ``calibrated_on`` says what the calibration's
+    examples are, where a program made both.
     """
 
     network: str | Any
@@ -42,3 +44,5 @@ class ExportRequest:
     force: bool = False
     cache: bool = True
     prefer: Prefer = "balanced"
+    golden: Path | None = None
+    calibrated_on: str = ""

@@ -44,7 +44,7 @@ def test_what_is_given_goes_before_the_recipe_and_that_before_the_defaults(monke
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"degradation": "snow"}, r"unknown degradation 'snow' \(available: bicubic, camera, domains"),
+        ({"degradation": "snow"}, r"unknown degradation 'snow' \(available: bicubic, camera, composite, diffusion"),
         ({"degradation": "haze + pairs"}, "cannot be mixed"),
         ({"layout": "lmdb"}, "unknown layout"),
         ({"loss": "l1 + vgg"}, "unknown loss 'vgg'"),

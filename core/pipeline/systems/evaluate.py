@@ -1,0 +1,132 @@
+"""How good a system of matting is: SAD and MSE of alpha on composites that are made of any photos.
+
+Composites are those of the training (``models/degradations/composite.py``) at the photo's own size, the same ones
+every time, with one click on what is wanted. The row ``pytorch`` runs the same program with the parts in PyTorch, and
+each row has the figures without any refined square, too.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.bundle.system import System
+from clearport.errors import BadInput
+from clearport.export.from_torch import deployed
+from clearport.models import weights
+from clearport.models.data.layouts import find_layout
+from clearport.models.degradations.composite import Composite, one_click
+from clearport.pictures.images import load_rgb
+from clearport.pipeline.systems.parts import in_torch, opened
+from clearport.programs.interpreter import execute
+from clearport.protocols import no_progress
+from clearport.registry import NETWORKS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clearport.base import Float32
+    from clearport.programs.interpreter import Parts
+    from clearport.programs.program import Program
+    from clearport.protocols import Progress
+
+    Example = tuple[dict[str, Float32], Float32]
+
+_SEED = 11
+PROTOCOL = (
+    "synthetic composites at the photos' own size, one click; SAD: sum of |alpha - true| over a picture, in thousands; "
+    "MSE: mean square, in thousandths; alpha 0..1 unrounded, whole picture"
+)
+
+
+@dataclass(frozen=True)
+class Matted:
+    """The figures of a row, means over all pictures: refined, and without refinement."""
+
+    subject: str
+    sad: float
+    mse: float
+    rough_sad: float
+    rough_mse: float
+
+
+@dataclass(frozen=True)
+class MattingOutcome:
+    """All rows on one folder."""
+
+    data: str
+    pictures: int
+    protocol: str
+    rows: tuple[Matted, ...]
+
+
+def evaluate_system(
+    folder: Path,
+    data: Path,
+    targets: tuple[str, ...] = (),
+    precisions: tuple[str, ...] = (),
+    progress: Progress = no_progress,
+) -> MattingOutcome:
+    """SAD and MSE of every row of a system of matting.
+
+    Raises:
+        BadInput: there is no system, it is of another task, it was changed, or the folder holds no photos.
+        RuntimeFailure: a runtime failed on its file.
+    """
+    system = System.load(folder)
+    if system.record.task != "matting":
+        raise BadInput(
+            f"{folder}: no figure is known for {system.record.task}: clearport eval judges systems of matting"
+        )
+    if changed := system.verify_files():
+        raise BadInput(f"{folder}: {changed[0]}; for the full list: clearport verify {folder}")
+    found = find_layout(data, 1, "photos")
+    photos = [entry.high for entry in found.entries if entry.high is not None]
+    rows = [
+        row
+        for row in system.record.rows
+        if (not targets or row.target in targets) and (not precisions or row.precision in precisions)
+    ]
+    if not rows:
+        raise BadInput(f"{folder}: no row of the whole matches --target/--precision")
+    scores: dict[str, list[tuple[float, ...]]] = {}
+    with ExitStack() as stack:
+        subjects: dict[str, Parts] = {"pytorch": _in_torch(system)}
+        for row in rows:
+            subjects[row.key] = stack.enter_context(opened(system, row.target, row.precision, row.variant, 1))
+        for number, photo in enumerate(photos):
+            progress("judging", number, len(photos))
+            for subject, parts in subjects.items():
+                scores.setdefault(subject, []).append(score(system.record.program, parts, photo, number))
+    made = tuple(Matted(name, *(float(np.mean(each)) for each in zip(*of, strict=True))) for name, of in scores.items())
+    return MattingOutcome(data.resolve().name, len(photos), PROTOCOL, made)
+
+
+def _in_torch(system: System) -> Parts:
+    modules, ends = {}, {}
+    for name, part in system.parts.items():
+        model, contract = part.manifest.model, part.manifest.pixel_contract
+        modules[name] = deployed(weights.load(NETWORKS.get(model.name), 1, part.path(model.reference)).module)
+        ends[name] = contract.inputs, contract.outputs
+    return in_torch(modules, ends)
+
+
+def _example(photo: Path, number: int) -> Example:
+    rng = np.random.default_rng([number, _SEED])
+    made = Composite(0)(load_rgb(photo), rng)
+    assert made.high is not None
+    picture = made.low.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255.0)
+    return {"picture": picture, "clicks": one_click(made.high, rng)}, made.high[..., 0]
+
+
+def score(program: Program, parts: Parts, photo: Path, number: int) -> tuple[float, ...]:
+    """SAD and MSE of one composite, refined and unrefined; ``number`` seeds it."""
+    inputs, true = _example(photo, number)
+    found: list[float] = []
+    for settings in ({}, {"squares": 0}):
+        off = execute(program, parts, inputs, settings)["alpha"][0, 0].astype(np.float64) - true
+        found += [float(np.abs(off).sum()) / 1e3, float((off**2).mean()) * 1e3]
+    return tuple(found)

@@ -1,0 +1,80 @@
+"""The parts of a system as what its program calls: in PyTorch, or as files in workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.errors import BadInput
+from clearport.pipeline.isolated.workers import TIMEOUT_S, open_worker
+from clearport.pipeline.run import usable_runner
+from clearport.runtime import pixels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from clearport.base import Artifact, Float32, TensorSpec
+    from clearport.bundle.system import System
+    from clearport.programs.interpreter import Parts
+    from clearport.runtime.worker.worker import Worker
+
+    Ends = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
+
+
+@dataclass(frozen=True)
+class InFiles:
+    """Files of one target and precision, each open in a worker. ``seconds`` has the time of each call of each part."""
+
+    workers: Mapping[str, tuple[Worker, Artifact]]
+    method: str
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def __call__(self, part: str, inputs: Mapping[str, Float32]) -> dict[str, Float32]:
+        """Real values in and out, NCHW."""
+        worker, artifact = self.workers[part]
+        began = time.perf_counter()
+        given = {spec.name: pixels.of_values(inputs[spec.name], spec) for spec in artifact.inputs}
+        found = worker.outputs(given, [spec.name for spec in artifact.outputs])
+        made = {spec.name: pixels.to_values(found[spec.name], spec) for spec in artifact.outputs}
+        self.seconds.setdefault(part, []).append(time.perf_counter() - began)
+        return made
+
+
+@contextmanager
+def opened(system: System, target: str, precision: str, variant: str, threads: int) -> Iterator[InFiles]:
+    """The files of a row, open.
+
+    Raises:
+        BadInput: a part has no such file, it was changed, or nothing here runs it.
+        RuntimeFailure: a runtime refused its file.
+    """
+    with ExitStack() as stack:
+        workers, methods = {}, []
+        for name, part in system.parts.items():
+            record = part.find(target, precision, variant)
+            if changed := [mismatch for mismatch in part.verify_files() if record.holds(mismatch.path)]:
+                raise BadInput(f"{part.folder}: {changed[0]}; for the full list: clearport verify {system.folder}")
+            artifact = part.artifact(record)
+            runner, method = usable_runner(artifact)
+            methods.append(method)
+            workers[name] = (stack.enter_context(open_worker(runner, artifact, threads, TIMEOUT_S)), artifact)
+        yield InFiles(workers, ", ".join(dict.fromkeys(methods)))
+
+
+def in_torch(modules: Mapping[str, nn.Module], ends: Mapping[str, Ends]) -> Parts:
+    """The parts in PyTorch."""
+    import torch
+
+    def call(part: str, inputs: Mapping[str, Float32]) -> dict[str, Float32]:
+        taken, given = ends[part]
+        with torch.inference_mode():
+            found = modules[part](*(torch.from_numpy(np.ascontiguousarray(inputs[spec.name])) for spec in taken))
+        outputs = found if isinstance(found, tuple | list) else (found,)
+        return {spec.name: output.numpy() for spec, output in zip(given, outputs, strict=True)}
+
+    return call

@@ -1,0 +1,101 @@
+"""Whether a whole gives what its reference gives: every output of the program, by the limits of the precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.base import Precision, TensorSpec
+from clearport.runtime import parity, parity_values, tolerance
+from clearport.runtime.parity import PYTORCH, ParityReport, Reference
+from clearport.runtime.parity_values import ValuesReference
+from clearport.runtime.tolerance import Tolerance
+
+if TYPE_CHECKING:
+    from clearport.base import Float32
+    from clearport.pipeline.systems.parts import InFiles
+    from clearport.programs.program import Output, Program
+
+LOSSY: tuple[Precision, ...] = ("fp16", "int8-weights", "int8")
+"""Precisions whose error a loop may enlarge beyond use: then the whole is refused in them, with the figure."""
+
+
+def judged(
+    program: Program, found: Mapping[str, Float32], wanted: Mapping[str, Float32], precision: Precision, parts: InFiles
+) -> tuple[ParityReport, ...]:
+    """A report for each output of a program that ran once with ``parts``.
+
+    Pictures are compared as the 8 bits that they are written in.
+    """
+    runs = sum(len(each) for each in parts.seconds.values())
+    return tuple(
+        _judged(
+            output,
+            found[output.name],
+            wanted[output.name],
+            limits_of(precision, output, wanted[output.name], runs),
+            parts.method,
+        )
+        for output in program.outputs
+    )
+
+
+def limits_of(precision: Precision, output: Output, wanted: Float32, runs: int) -> Tolerance:
+    """The limits of an output behind ``runs`` runs of parts.
+
+    int8 has the limit of quantization itself, as no quantized reference of a whole exists. fp32 has that of a single
+    network. What float16 and 8-bit weights round in one run is independent of the next: powers of errors add up, so
+    that ratios to them may be lower by 10 log10(runs) dB, and never lower than int8's. Other limits stay.
+    """
+    spec = spec_of(output, wanted)
+    least = tolerance.quantization_for(spec)
+    if precision == "int8":
+        return least
+    own = tolerance.tolerance_for(precision, _written(spec))
+    if precision == "fp32":
+        return own
+    lower = tolerance.eased(own, 10.0 * math.log10(max(1, runs)))
+    floors = {
+        name: max(limit, floor)
+        for name in ("min_psnr_db", "min_sqnr_db")
+        if (limit := lower.limits[name]) is not None and (floor := least.limits[name]) is not None
+    }
+    return replace(lower, **floors)  # type: ignore[arg-type]  # only limits are replaced
+
+
+def _judged(output: Output, found: Float32, wanted: Float32, limits: Tolerance, method: str) -> ParityReport:
+    spec = spec_of(output, wanted)
+    if found.shape != wanted.shape or not np.isfinite(found).all():
+        why = (f"shape {found.shape}, expected {wanted.shape}" if found.shape != wanted.shape else "NaN or infinity",)
+        return ParityReport(False, None, None, None, None, method, PYTORCH, "values", limits, why, output=output.name)
+    if not spec.is_picture:
+        reference = ValuesReference.of(PYTORCH, wanted, spec)
+        report = parity_values.compare(found, spec, reference, method, limits)
+    else:
+        levels = Reference.of(PYTORCH, wanted, spec, output=output.name)
+        measured = parity.measure(Reference.of(PYTORCH, found, spec).levels, levels, "8-bit pictures")
+        report = parity.judge(replace(measured, method=method, tolerance=limits))
+    return replace(report, output=output.name)
+
+
+def _written(spec: TensorSpec) -> TensorSpec:
+    return replace(spec, dtype="uint8") if spec.is_picture else spec
+
+
+def spec_of(output: Output, value: Float32) -> TensorSpec:
+    """An output of a program as a contract."""
+    colors = {1: "Y", 3: "RGB", 4: "RGBA"}
+    if output.kind != "picture":
+        return TensorSpec(output.name, value.shape, kind="map", value_range=None)
+    color = colors.get(value.shape[1], "channels")
+    return TensorSpec(output.name, value.shape, color=color, value_range=(output.low, output.high))
+
+
+def refusal(reports: Sequence[ParityReport]) -> str:
+    """Why the whole is refused in a precision."""
+    told = [f"{report.output}: {failure}" for report in reports for failure in report.failures]
+    return f"the parts are proven, and the whole is too far from PyTorch: {'; '.join(told)}"

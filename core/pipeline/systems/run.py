@@ -1,0 +1,212 @@
+"""Running a system on what the user gives: pictures, clicks, noise."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport.base import Size
+from clearport.bundle.system import System
+from clearport.disk import ours
+from clearport.disk.outputs import OutFile, claimed
+from clearport.errors import BadInput
+from clearport.pictures.images import load_rgb
+from clearport.pipeline.files.outputs import Given, save_array
+from clearport.pipeline.systems.parts import opened
+from clearport.programs.interpreter import choices, execute
+from clearport.protocols import no_progress
+from clearport.runtime.tiling_png import save_strips
+
+if TYPE_CHECKING:
+    from clearport.base import Array, Float32
+    from clearport.programs.program import Input, Output, Program
+    from clearport.protocols import Progress
+
+_CLICK = re.compile(r"([+-]?)(\d{1,5}(?:\.\d+)?),(\d{1,5}(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class SystemRequest:
+    """What to run; see ``clearport run --help``.
+
+    ``inputs`` are pictures and arrays (``.npy``) in the order of the program's inputs, or ``NAME=FILE``; ``clicks`` are
+    ``X,Y`` in pixels, with a minus before them on what is not wanted; ``seed`` draws the noise; ``settings`` are
+    ``NAME=NUMBER``.
+    """
+
+    folder: Path
+    inputs: tuple[str, ...]
+    output: Path
+    clicks: tuple[str, ...] = ()
+    seed: int = 0
+    settings: tuple[str, ...] = ()
+    target: str = "tflite"
+    precision: str = ""
+    variant: str | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Ran:
+    """The outputs, the time of all rounds, and how often each part ran in how many seconds."""
+
+    output: Path
+    outputs: tuple[Given, ...]
+    seconds: float
+    artifact: str
+    method: str
+    calls: Mapping[str, tuple[int, float]]
+
+
+def run_system(request: SystemRequest, progress: Progress = no_progress) -> Ran:
+    """Run the program with the files of one target and precision, and write its outputs.
+
+    Raises:
+        BadInput: no such system, row, input or setting; a file was changed, or an output cannot be written.
+        RuntimeFailure: a runtime failed on its file.
+    """
+    system = System.load(request.folder)
+    row = system.row(request.target, request.precision, request.variant)
+    program = system.record.program
+    files = _assigned(program, request.inputs)
+    settings = _settings(request.settings)
+    choices(program, settings)
+    where = _places(program.outputs, request.output)
+    claims = [OutFile(path, "--output", "a file that clearport wrote", _ours(path)) for path in where.values()]
+    with claimed(*claims, reads=(request.folder, *files.values())):
+        if changed := system.verify_files():
+            raise BadInput(f"{request.folder}: {changed[0]}; for the full list: clearport verify {request.folder}")
+        inputs = _inputs(program, files, request)
+        with opened(system, row.target, row.precision, row.variant, request.threads) as parts:
+            began = time.monotonic()
+            found = execute(program, parts, inputs, settings, lambda done, total: progress("rounds", done, total))
+            seconds, method = time.monotonic() - began, parts.method
+            calls = {name: (len(each), sum(each)) for name, each in parts.seconds.items()}
+        outputs = tuple(_save(output, found[output.name], where[output.name]) for output in program.outputs)
+    return Ran(request.output, outputs, seconds, row.key, method, calls)
+
+
+def _settings(given: Sequence[str]) -> dict[str, int]:
+    found = {}
+    for each in given:
+        name, _, number = each.partition("=")
+        if not re.fullmatch(r"\d{1,9}", number):
+            raise BadInput(f"--set {each}: expected NAME=NUMBER, as in squares=8")
+        found[name] = int(number)
+    return found
+
+
+def _assigned(program: Program, given: Sequence[str]) -> dict[str, Path]:
+    """Input -> file, in the program's order or by name; points and noise need none."""
+    free = [each.name for each in program.inputs if each.kind in {"picture", "values"}]
+    names = {each.name for each in program.inputs}
+    found: dict[str, Path] = {}
+    for each in given:
+        name, _, rest = each.partition("=")
+        if not rest or name not in names:
+            left = [known for known in free if known not in found]
+            if not left:
+                told = ", ".join(f"{one.name} ({one.kind})" for one in program.inputs)
+                raise BadInput(f"{each}: one file too many: this system takes {told}")
+            name, rest = left[0], each
+        found[name] = Path(rest)
+    return found
+
+
+def _inputs(program: Program, files: Mapping[str, Path], request: SystemRequest) -> dict[str, Float32]:
+    found: dict[str, Float32] = {}
+    generator = np.random.default_rng(request.seed)
+    for each in program.inputs:
+        if each.name in files:
+            found[each.name] = _read(each, files[each.name])
+        elif each.kind == "noise":
+            found[each.name] = _noise(each, found, generator)
+        elif each.kind == "points":
+            found[each.name] = _points(request.clicks, found)
+        else:
+            raise BadInput(f"input {each.name!r} ({each.kind}) was not given{': ' if each.about else ''}{each.about}")
+    if request.clicks and not any(each.kind == "points" for each in program.inputs):
+        raise BadInput("--click: this system takes no clicks")
+    return found
+
+
+def _read(wanted: Input, path: Path) -> Float32:
+    if wanted.kind == "picture" and path.suffix.lower() != ".npy":
+        picture = load_rgb(path).astype(np.float32).transpose(2, 0, 1)[None]
+        return picture * np.float32((wanted.high - wanted.low) / 255.0) + np.float32(wanted.low)
+    try:
+        array: Array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(
+            f"{path}: input {wanted.name!r} is {wanted.kind}: not a readable array (.npy): {error}"
+        ) from error
+    if array.dtype.kind not in "fiu":
+        raise BadInput(f"{path}: input {wanted.name!r} is an array of numbers; got {array.dtype}")
+    return array.astype(np.float32)
+
+
+def _noise(wanted: Input, found: Mapping[str, Float32], generator: np.random.Generator) -> Float32:
+    free = [axis for axis in wanted.shape if not isinstance(axis, int)]
+    if free:
+        known = ", ".join(found) or "no other input"
+        raise BadInput(f"input {wanted.name!r}: its size {free[0]} is free: give it as an array (given: {known})")
+    return generator.standard_normal([int(axis) for axis in wanted.shape], dtype=np.float32)
+
+
+def _points(clicks: Sequence[str], found: Mapping[str, Float32]) -> Float32:
+    """Points (N, 3) of clicks on the first picture."""
+    if not clicks:
+        raise BadInput("give at least one --click X,Y on what is wanted (pixels from the top left)")
+    picture = next((value for value in found.values() if value.ndim == 4), None)
+    points = []
+    for click in clicks:
+        match = _CLICK.fullmatch(click.strip())
+        if match is None:
+            raise BadInput(f"--click {click}: expected X,Y in pixels, or -X,Y on what is not wanted")
+        x, y = float(match[2]), float(match[3])
+        if picture is not None and not (x < picture.shape[3] and y < picture.shape[2]):
+            raise BadInput(
+                f"--click {click}: outside the picture, which is {picture.shape[3]}x{picture.shape[2]} pixels"
+            )
+        points.append((x, y, -1.0 if match[1] == "-" else 1.0))
+    return np.array(points, np.float32)
+
+
+def _places(outputs: Sequence[Output], output: Path) -> dict[str, Path]:
+    """The file of each output: ``output`` for the first, files beside it for the others."""
+    found = {}
+    for number, each in enumerate(outputs):
+        suffix = ".png" if each.kind == "picture" else ".npy"
+        path = output if number == 0 else output.with_name(f"{output.stem}.{each.name}{suffix}")
+        if path.suffix.lower() != suffix:
+            raise BadInput(
+                f"{output}: {each.name!r} is written as {suffix[1:].upper()}; give a name that ends in {suffix}"
+            )
+        found[each.name] = path
+    return found
+
+
+def _ours(path: Path) -> partial[bool] | type[bool]:
+    return partial(ours.is_png, marked=True) if path.suffix.lower() == ".png" else ours.is_npy  # type: ignore[return-value]
+
+
+def _save(output: Output, value: Float32, path: Path) -> Given:
+    if output.kind != "picture":
+        save_array(path, value)
+        words = f"{'x'.join(map(str, value.shape))}; from {value.min():.4g} to {value.max():.4g}"
+        return Given(output.name, output.kind, path, words)
+    unit = (value[0].transpose(1, 2, 0) - output.low) * (255.0 / (output.high - output.low))
+    if not math.isfinite(float(unit.sum())):
+        raise BadInput(f"{output.name!r} holds numbers that are no color: the files or the program are damaged")
+    picture = np.clip(np.rint(unit), 0, 255).astype(np.uint8)
+    height, width, channels = picture.shape
+    save_strips(path, Size(height, width), [picture], channels)
+    return Given(output.name, output.kind, path, f"{width}x{height}, {channels} channels", (height, width))

@@ -1,0 +1,124 @@
+"""A system, checked again from disk: its own files, each part as a bundle, and the whole by the files of each row."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clearport import problems
+from clearport.bundle.system import System, is_system
+from clearport.errors import BadInput
+from clearport.pipeline.systems import proof
+from clearport.pipeline.systems.parts import opened
+from clearport.pipeline.verify import verify_bundle
+from clearport.programs.interpreter import execute
+from clearport.protocols import no_progress
+from clearport.reports.figures import figures
+from clearport.reports.junit import Check
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clearport.base import Array, Float32
+    from clearport.bundle.system import RowRecord
+    from clearport.protocols import Progress
+
+
+def verify_system(
+    folder: Path, progress: Progress = no_progress, threads: int = 1, runtimes: tuple[str, ...] = ()
+) -> list[Check]:
+    """Every checksum, every part as ``verify`` checks a bundle, then the whole against the golden outputs.
+
+    Raises:
+        BadInput: there is no system, or ``system.json`` cannot be used.
+    """
+    system = System.load(folder)
+    checks = [Check("checksum", False, str(m), group=m.path) for m in system.verify_files()]
+    if not checks:
+        checks.append(Check("checksums", True, "every file of its own is as it was written", group="files"))
+    damaged = {check.group for check in checks if not check.passed}
+    for name, part in system.parts.items():
+        found = verify_bundle(part.folder, _named(progress, name), threads, runtimes=runtimes)
+        checks += [replace(check, group=f"{name}: {check.group}") for check in found]
+        damaged |= {check.group for check in found if check.name.startswith("checksum") and not check.passed}
+    if damaged:
+        return [*checks, Check("whole", False, "not run: a file was changed", group="whole")]
+    inputs, wanted = goldens(system)
+    for number, row in enumerate(system.record.rows):
+        progress("running the whole", number, len(system.record.rows))
+        checks.append(_whole(system, row, inputs, wanted, threads))
+    return checks
+
+
+def verify_any(
+    folder: Path,
+    progress: Progress = no_progress,
+    threads: int = 1,
+    signed_by: Path | None = None,
+    signature: Path | None = None,
+    runtimes: tuple[str, ...] = (),
+) -> list[Check]:
+    """``verify_bundle`` or ``verify_system``, by what is there.
+
+    Raises:
+        BadInput: there is neither, or a signature is asked of a system: its parts are signed.
+    """
+    if not is_system(folder) or signed_by is not None or signature is not None:
+        return verify_bundle(folder, progress, threads, signed_by, signature, runtimes)
+    return verify_system(folder, progress, threads, runtimes)
+
+
+def goldens(system: System) -> tuple[dict[str, Float32], dict[str, Float32]]:
+    """The inputs and outputs of the proof.
+
+    Raises:
+        BadInput: the file cannot be read, or lacks one of them.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = system.folder / system.record.golden
+    try:
+        found = load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise BadInput(f"{path}: not a file of tensors that can be read: {error}") from error
+    program = system.record.program
+    names = (
+        [(f"input.{i.name}", i.name) for i in program.inputs],
+        [(f"output.{o.name}", o.name) for o in program.outputs],
+    )
+    absent = [key for each in names for key, _ in each if key not in found]
+    if absent:
+        raise BadInput(f"{path}: it lacks {absent[0]}")
+    inputs, outputs = ({name: _float(found[key]) for key, name in each} for each in names)
+    return inputs, outputs
+
+
+def _float(array: Array) -> Float32:
+    return array.astype(np.float32)
+
+
+def _whole(
+    system: System, row: RowRecord, inputs: dict[str, Float32], wanted: dict[str, Float32], threads: int
+) -> Check:
+    began, name = time.monotonic(), f"whole: {row.key}"
+    program = system.record.program
+    try:
+        with opened(system, row.target, row.precision, row.variant, threads) as parts:
+            found, method = execute(program, parts, inputs), parts.method
+            reports = proof.judged(program, found, wanted, row.precision, parts)
+    except BadInput as error:
+        return Check("golden", None, str(error), group=name)
+    except problems.UNEXPECTED as error:
+        return Check("golden", False, problems.told(error, f"running {name}"), time.monotonic() - began, name)
+    failures = [f"{report.output}: {failure}" for report in reports for failure in report.failures]
+    told = "; ".join(f"{report.output} {figures(report)} (allowed: {report.tolerance})" for report in reports)
+    said = "; ".join(failures) or f"{method}: {told}"
+    return Check("golden", not failures, said, time.monotonic() - began, name)
+
+
+def _named(progress: Progress, part: str) -> Progress:
+    return lambda stage, done, total: progress(f"{part}: {stage}", done, total)

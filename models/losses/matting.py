@@ -1,0 +1,47 @@
+"""The loss of matting by clicks: alpha, its uncertainty, and the refined squares (arXiv 2012.08323)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from clearport.errors import BadInput
+from clearport.models.layers.matting import cut
+from clearport.models.losses.pixel import steps, target
+
+if TYPE_CHECKING:
+    from clearport.models.data.crops import Batch
+    from clearport.models.training.outputs import Restored
+
+_UNCERTAIN, _REFINED, _WORST = 0.05, 1.0, 0.2
+"""The weights of the uncertainty and of the squares, and the share of a square's pixels that counts twice."""
+
+
+def matting(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
+    """Alpha by its distance where it is between 0 and 1, by the square of it elsewhere, and by its gradients; the
+    likelihood of a Laplace distribution around it; and the refined squares, whose worst fifth counts twice.
+
+    It is shifted so that it cannot be negative: the scale is never below 0.002.
+
+    Raises:
+        BadInput: the network gives no such maps.
+    """
+    del peak
+    if "square" not in restored.maps or "scale" not in restored.maps:
+        raise BadInput("the loss matting needs a network that gives alpha, such as matcoarse")
+    alpha, true, scale = restored.image, target(batch), restored.maps["scale"]
+    off = (alpha - true).abs()
+    between = ((true > 0.0) & (true < 1.0)).float()
+    coarse = (between * off).sum() / between.sum().clamp(min=1.0) + ((1.0 - between) * off**2).mean()
+    edges = sum(F.l1_loss(a, b) for a, b in zip(steps(alpha), steps(true), strict=True))
+    likelihood = (scale / 0.002).log().mean() + (off.detach() / scale).mean()
+    square = (restored.maps["square"] - cut(true, restored.maps["place"].long())).abs().flatten(1)
+    worst = square.topk(int(_WORST * square.shape[1]), dim=1).values.mean()
+    return coarse + off.mean() + edges + _UNCERTAIN * likelihood + _REFINED * (square.mean() + worst)
+
+
+LOSSES: Mapping[str, Callable[[Restored, Batch, float], torch.Tensor]] = MappingProxyType({"matting": matting})

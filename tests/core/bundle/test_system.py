@@ -1,0 +1,139 @@
+"""Systems: written and read, refused where they lie or were changed, and replaced only as clearport wrote them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from clearport.bundle import folder as bundle
+from clearport.bundle import system as systems
+from clearport.bundle.folder import Bundle
+from clearport.bundle.system import PartRecord, RowRecord, System, SystemRecord, schema
+from clearport.errors import BadInput
+from clearport.programs.program import Input, Output, Program, Run
+from clearport.reports.systems.report import write_reports
+from clearport.runtime.parity import ParityReport, Tolerance
+
+RUN = Run(part="enlarge", inputs={"image": "picture"}, outputs={"restored": "large"})
+PROGRAM = Program(
+    inputs=(Input(name="picture", kind="picture", shape=(1, 3, 48, 64), high=255.0),),
+    outputs=(Output(name="large", kind="picture", high=255.0),),
+    steps=(RUN,),
+)
+REPORT = ParityReport(
+    True, 60.0, 1.0, 0.1, 0.99, "ran on LiteRT", "PyTorch fp32", "8-bit pictures", Tolerance("a test", min_psnr_db=50.0)
+)
+RECORD = SystemRecord(
+    name="enlarger",
+    task="super-resolution",
+    about="One network as a whole | <b>",
+    size="48x64",
+    parts={"enlarge": PartRecord(folder="parts/enlarge", network="ncnet")},
+    program=PROGRAM,
+    rows=(RowRecord(target="tflite", precision="int8", method="ran on LiteRT", parity=(REPORT,)),),
+    tool_versions={},
+)
+
+
+@pytest.fixture
+def mine(pristine: Bundle, tmp_path: Path) -> Path:
+    folder = tmp_path / "mine"
+    shutil.copytree(pristine.folder, folder / "parts" / "enlarge")
+    save_file({"input.picture": np.zeros((1, 3, 48, 64), np.float32)}, folder / "golden.safetensors")
+    write_reports(systems.write(folder, RECORD))
+    return folder
+
+
+def test_it_is_read_as_it_was_written(mine: Path) -> None:
+    system = System.load(mine)
+    assert system.record.program == PROGRAM
+    assert system.verify_files() == []
+    assert system.row("tflite", "").key == "tflite/int8"
+    assert (
+        "One network as a whole &#124;" in (mine / "report.md").read_text() or "\\|" in (mine / "report.md").read_text()
+    )
+    assert "whole | &lt;b&gt;" in (mine / "report.html").read_text()
+
+
+def test_the_schema_in_the_repository_is_that_of_the_model() -> None:
+    published = Path(systems.__file__).with_name("system.schema.json")
+    assert published.read_text() == schema(), "run: python -m clearport.bundle.system > core/bundle/system.schema.json"
+
+
+def test_a_row_that_was_refused_says_why(mine: Path) -> None:
+    with pytest.raises(BadInput, match=r"cannot be run as tflite/fp32 .available: tflite/int8"):
+        System.load(mine).row("tflite", "fp32")
+
+
+@pytest.mark.parametrize("name", ["golden.safetensors", "parts/enlarge/manifest.json", "system.json"])
+def test_a_changed_file_is_named(mine: Path, name: str) -> None:
+    path = mine / name
+    path.write_bytes(path.read_bytes().replace(b"48", b"49", 1) if name == "system.json" else path.read_bytes() + b"\n")
+    assert name in "".join(map(str, System.load(mine).verify_files()))
+
+
+@pytest.mark.parametrize("name", ["golden.safetensors", "SHA256SUMS"])
+def test_a_missing_file_is_named(mine: Path, name: str) -> None:
+    (mine / name).unlink()
+    assert f"{name} (the system): the file is missing" in "".join(map(str, System.load(mine).verify_files()))
+
+
+def test_a_file_too_many_is_named(mine: Path) -> None:
+    (mine / "more.txt").write_text("more")
+    assert "more.txt (the system): the file is not part of it" in "".join(map(str, System.load(mine).verify_files()))
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "why"),
+    [
+        (("program", "steps", 0, "part"), "third", "no part 'third'"),
+        (("program", "steps", 0, "inputs"), {"picture": "picture"}, "enlarge takes image; given: picture"),
+        (("program", "steps", 0, "do"), "shell", "steps.0"),
+        (("parts", "enlarge", "folder"), "../elsewhere", "stay inside"),
+        (("parts", "enlarge", "folder"), "nowhere", "not a bundle"),
+        (("golden",), "/etc/passwd", "relative"),
+        (("rows", 0, "precision"), "int4", "precision"),
+        (("surprise",), 1, "Extra inputs"),
+    ],
+)
+def test_a_system_that_lies_is_refused_before_anything_runs(
+    mine: Path, at: tuple[Any, ...], value: Any, why: str
+) -> None:
+    plain = json.loads((mine / "system.json").read_text())
+    inner = plain
+    for key in at[:-1]:
+        inner = inner[key]
+    inner[at[-1]] = value
+    (mine / "system.json").write_text(json.dumps(plain))
+    with pytest.raises(BadInput, match=why):
+        System.load(mine)
+
+
+def test_a_link_as_a_part_is_refused(mine: Path, pristine: Bundle) -> None:
+    shutil.rmtree(mine / "parts" / "enlarge")
+    (mine / "parts" / "enlarge").symlink_to(pristine.folder)
+    with pytest.raises(BadInput, match="symbolic links are not allowed"):
+        System.load(mine)
+
+
+def test_a_command_for_bundles_names_the_parts(mine: Path) -> None:
+    with pytest.raises(BadInput, match=r"a system of several parts; .*parts/enlarge"):
+        Bundle.load(mine)
+
+
+def test_force_replaces_a_system_and_nothing_else(mine: Path) -> None:
+    with pytest.raises(BadInput, match="already there"), bundle.building(mine):
+        pass
+    (mine / "parts" / "enlarge" / "notes.txt").write_text("the user's")
+    with pytest.raises(BadInput, match=r"notes\.txt"), bundle.building(mine, force=True):
+        pass
+    (mine / "parts" / "enlarge" / "notes.txt").unlink()
+    with bundle.building(mine, force=True) as fresh:
+        (fresh / "new").write_text("new")
+    assert [path.name for path in mine.iterdir()] == ["new"]

@@ -1,0 +1,64 @@
+"""Systems of the registry: their programs are sound, and give what the reference in PyTorch gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from clearport.base import Size
+from clearport.models import weights
+from clearport.models.networks.generation.sinstep import SinDiffusion
+from clearport.models.system import SystemSpec
+from clearport.pipeline.list import system
+from clearport.pipeline.systems.export import whole_of
+from clearport.programs.check import contradictions
+from clearport.registry import NETWORKS, SYSTEMS
+
+SMALL = {"sindiffusion": Size(16, 16), "matting": Size(128, 128)}
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> dict[str, Path]:
+    """Weights of each family whose last layers are not zero, so that every part changes something."""
+    found = {}
+    for name in {part.network for each in SYSTEMS.names() for part in SYSTEMS.get(each).parts.values()}:
+        family = NETWORKS.get(name).family
+        torch.manual_seed(1)
+        module = NETWORKS.get(family).build(1)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                if not parameter.any():
+                    parameter.add_(0.02 * torch.randn_like(parameter))
+        found[name] = tmp_path / f"{family}.safetensors"
+        weights.save(found[name], module, family, 1, {})
+    return found
+
+
+@pytest.mark.parametrize("name", SYSTEMS.names())
+def test_the_program_gives_what_the_reference_gives(name: str, fresh: dict[str, Path]) -> None:
+    spec: SystemSpec = SYSTEMS.get(name)
+    assert name not in NETWORKS.names()
+    assert system(name).parts == {part: each.network for part, each in spec.parts.items()}
+    short = replace(spec, examples=lambda size: spec.examples(size)[:2])
+    given = {part: fresh[each.network] for part, each in spec.parts.items()}
+    whole = whole_of(short, SMALL[name], given)  # raises CheckFailed where they differ
+    ends = {part: (tuple(s.name for s in a), tuple(s.name for s in b)) for part, (a, b) in whole.ends.items()}
+    assert list(contradictions(whole.program, ends)) == []
+    assert set(whole.calls) == set(spec.parts)
+    assert all(float(value.std()) > 0.0 for value in whole.wanted.values())
+
+
+def test_the_published_form_of_sindiffusion_has_its_parameters() -> None:
+    assert sum(parameter.numel() for parameter in SinDiffusion(64, 32).parameters()) == 6_992_899
+    assert sum(parameter.numel() for parameter in SinDiffusion().parameters()) == 1_752_579
+
+
+def test_matting_shares_its_weights_between_both_parts() -> None:
+    sizes = [
+        sum(parameter.numel() for parameter in NETWORKS.get(name).build(1).deploy().parameters())
+        for name in ("matcoarse", "matrefine")
+    ]
+    assert sizes == [499_858, 21_937]
