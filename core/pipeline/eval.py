@@ -173,7 +173,7 @@ class _Judge:
         self._pairs = found.pairs
         self._data = "/".join(request.data.resolve().parts[-2:])
         self._rows: list[EvalRow] = []
-        self._attempts = Attempts(checks)
+        self._attempts = Attempts(checks, request)
         self._crops: list[TileCrop] = []
         self._like: Artifact | None = None
 

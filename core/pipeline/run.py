@@ -21,7 +21,7 @@ from clearport.protocols import no_progress
 from clearport.registry import NETWORKS
 from clearport.runtime import pixels, tiling
 from clearport.runtime.tiling_png import CHANNELS, save_strips
-from clearport.runtime.usable import runners_of
+from clearport.runtime.usable import runners_of, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,15 +184,35 @@ def model_of(bundle: Bundle) -> ModelRecord:
     return model.model_copy(update={"whole_picture": NETWORKS.get(model.name).whole_picture})
 
 
-def usable_runner(artifact: Artifact) -> tuple[str, str]:
-    """The name and label of the runner for an artifact here.
+def usable_runner(artifact: Artifact, *, patient: bool = True) -> tuple[str, str]:
+    """The name and label of the runner for an artifact here; one that takes minutes for a picture only if no other can.
+
+    Args:
+        artifact: the file.
+        patient: whether such a slow one is taken at all.
 
     Raises:
         BadInput: there is none; the message gives the reason for each.
     """
-    reasons = []
+    reasons, slow = [], []
     for runner, obstacle in runners_of(artifact.target):
-        if obstacle is None:
+        tedious = too_large(runner, *_sides(artifact)) if obstacle is None else None
+        if obstacle is None and tedious is None:
             return runner.name, runner.method
-        reasons.append(f"{runner.title}: {obstacle}")
+        if tedious is not None:
+            slow.append(runner)
+        reasons.append(tedious or f"{runner.title}: {obstacle}")
+    if slow and patient:
+        return slow[0].name, slow[0].method
+    if slow:
+        raise BadInput(f"{artifact.key}: {'; '.join(reasons)}")
     raise BadInput(f"{artifact.key} cannot be run here: {'; '.join(reasons) or 'clearport has no runner for it'}")
+
+
+def _sides(artifact: Artifact) -> tuple[int, int]:
+    """Height and width of the pictures of an artifact; of one for any size, those of the largest."""
+    lead = shapes.lead(artifact.inputs)
+    size = shapes.size_of(lead)
+    if size is not None:
+        return size.height, size.width
+    return (1, MAX_PIXELS) if lead.dynamic else (1, 1)

@@ -110,10 +110,10 @@ def test_a_gate_has_no_baseline_without_the_weights(bundle: Bundle, pairs: Path)
 
 
 def test_what_is_required_must_have_been_judged(exported: Bundle, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def not_tflite(artifact: Artifact) -> tuple[str, str]:
+    def not_tflite(artifact: Artifact, *, patient: bool) -> tuple[str, str]:
         if artifact.target == "tflite":
             raise BadInput("LiteRT is not installed")
-        return usable_runner(artifact)
+        return usable_runner(artifact, patient=patient)
 
     monkeypatch.setattr("clearport.pipeline.evaluation.attempt.usable_runner", not_tflite)
     asked = partial(clearport.evaluate, exported.folder, pairs, targets=("tflite", "onnxruntime"), precisions=("fp32",))
@@ -126,7 +126,8 @@ def test_what_is_required_must_have_been_judged(exported: Bundle, pairs: Path, m
 
 
 def test_a_gate_that_could_judge_nothing_fails(exported: Bundle, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none_here(artifact: Artifact) -> tuple[str, str]:
+    def none_here(artifact: Artifact, *, patient: bool) -> tuple[str, str]:
+        del patient
         raise BadInput(f"{artifact.key} cannot be run here")
 
     monkeypatch.setattr("clearport.pipeline.evaluation.attempt.usable_runner", none_here)

@@ -11,6 +11,7 @@ from clearport.errors import BadInput
 from clearport.pipeline.evaluation.gate import required_checks
 from clearport.pipeline.run import usable_runner
 from clearport.reports.junit import Check
+from clearport.runtime.usable import runners_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,19 +24,24 @@ Found = TypeVar("Found")
 
 
 class Attempts:
-    """The checks of an evaluation so far, and the artifacts that it left out."""
+    """The checks of an evaluation so far, and the artifacts that it left out.
 
-    def __init__(self, checks: Sequence[Check]) -> None:
+    A runtime that takes minutes for a picture judges only the targets that the user names.
+    """
+
+    def __init__(self, checks: Sequence[Check], request: EvalRequest) -> None:
         self.checks, self.skipped = list(checks), list[Skipped]()
+        self._named = {*request.targets, *(key.split("/")[0] for key in request.require)}
 
     def judged(self, artifact: Artifact, judge: Callable[[str], Found]) -> tuple[Found, float] | None:
         """What ``judge`` finds with the name of a runner, and the seconds it took; None where there is nothing."""
         began = time.monotonic()
         try:
-            runner, _ = usable_runner(artifact)
+            runner, _ = usable_runner(artifact, patient=artifact.target in self._named)
         except BadInput as error:
-            self.skipped.append(Skipped(artifact.key, str(error)))
-            self.checks.append(Check("quality", None, str(error), group=artifact.key))
+            said = f"{error}{self._by_name(artifact)}"
+            self.skipped.append(Skipped(artifact.key, said))
+            self.checks.append(Check("quality", None, said, group=artifact.key))
             return None
         try:
             return judge(runner), time.monotonic() - began
@@ -43,6 +49,12 @@ class Attempts:
             said = problems.told(error, f"judging {artifact.key}")
             self.checks.append(Check("quality", False, said, time.monotonic() - began, artifact.key))
             return None
+
+    def _by_name(self, artifact: Artifact) -> str:
+        """How a slow runtime judges it all the same; empty where none could."""
+        if artifact.target in self._named or all(obstacle for _, obstacle in runners_of(artifact.target)):
+            return ""
+        return f"; --target {artifact.target} judges it all the same"
 
     def close(self, bundle: Bundle, request: EvalRequest, judged: Sequence[str]) -> None:
         """Fail a gate for which nothing was judged, and check what is required."""

@@ -141,7 +141,7 @@ class _Run:
         self, bundle: Bundle, request: EvalRequest, judge: Judge, found: Found, progress: Progress, checks: list[Check]
     ) -> None:
         self._bundle, self._request, self._judge, self._found = bundle, request, judge, found
-        self._progress, self._attempts = progress, Attempts(checks)
+        self._progress, self._attempts = progress, Attempts(checks, request)
         self._groups = [example.group for example in found.examples]
         self._wanted: list[Score] = []
         self._rows: list[MeasuredRow] = []
