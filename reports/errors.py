@@ -81,7 +81,7 @@ def errors(bundle: Bundle) -> tuple[OutputErrors, ...] | str:
 
 
 def _of(pair: Pair, *, many: bool) -> OutputErrors:
-    difference = (pair.quantized.astype(np.float64) - pair.plain.astype(np.float64)) / pair.level
+    difference = (pair.quantized.astype(np.float32) - pair.plain.astype(np.float32)) / np.float32(pair.level)
     on = _ON.get(pair.sample, pair.sample)
     title = f"{pair.spec.name}, on {on}" if many or not pair.spec.is_picture else f"{on[:1].upper()}{on[1:]}"
     summary, bins, axis = _summary(pair, difference), _bins(difference), _axis(pair)
@@ -102,18 +102,16 @@ def _axis(pair: Pair) -> str:
 
 
 def _summary(pair: Pair, difference: Array) -> str:
-    mean, most = float(np.abs(difference).mean()), float(np.abs(difference).max())
-    equal = float((np.rint(difference) == 0).mean())
-    power = float((difference**2).mean())
+    size = np.abs(difference)
+    mean, most, equal = float(size.mean(dtype=np.float64)), float(size.max()), float((np.rint(size) == 0).mean())
+    power = float((size**2).mean(dtype=np.float64))
     if not power:
         return "All values are equal."
-    if pair.spec.is_picture:
-        figure = f"PSNR {10 * math.log10(255**2 / power):.1f} dB"
-    else:
-        figure = f"SQNR {ratio_db(float(np.var(pair.plain.astype(np.float64) / pair.level)), power):.1f} dB"
+    signal = 255.0**2 if pair.spec.is_picture else float(np.var(pair.plain, dtype=np.float64)) / pair.level**2
     word = "values are equal" if pair.spec.is_picture else "values are less than half a level apart"
+    decibels = f"{'PSNR' if pair.spec.is_picture else 'SQNR'} {ratio_db(signal, power):.1f} dB; " if signal else ""
     return (
-        f"{figure}; {percent(equal)} % of {difference.size:,} {word}; mean difference {number(mean)}, "
+        f"{decibels}{percent(equal)} % of {difference.size:,} {word}; mean difference {number(mean)}, "
         f"largest {number(most)} levels."
     )
 
@@ -121,7 +119,7 @@ def _summary(pair: Pair, difference: Array) -> str:
 def _bins(difference: Array) -> tuple[Bin, ...]:
     """Counts of rounded differences; all but the largest thousandth have bars of their own."""
     step = max(1, math.ceil(float(np.quantile(np.abs(difference), 0.999)) / _BARS))
-    index = np.clip(np.rint(difference / step), -_BARS, _BARS).astype(np.int64)
+    index = np.clip(np.rint(difference / step), -_BARS, _BARS).astype(np.int8)
     counts = np.bincount((index + _BARS).ravel(), minlength=2 * _BARS + 1)
     kept = [i for i in range(2 * _BARS + 1) if counts[i]]
     if not kept:
@@ -160,7 +158,7 @@ def _map(size: Array) -> tuple[Image8, float]:
 
 def _worst(difference: Array) -> Sequence[tuple[int, int, int, int]]:
     """The tiles with the largest mean squared error that do not overlap: top, left, height, width."""
-    tops, lefts, tall, wide, total = totals((difference**2).mean(axis=2))
+    tops, lefts, tall, wide, total = totals((difference**2).mean(axis=2, dtype=np.float64))
     found: list[tuple[int, int, int, int]] = []
     for place in np.argsort(-total, axis=None, kind="stable"):
         row, column = np.unravel_index(int(place), total.shape)
@@ -176,9 +174,9 @@ def _tile(pair: Pair, difference: Array, place: tuple[int, int, int, int], index
     top, left, tall, wide = place
     window = (slice(top, top + tall), slice(left, left + wide))
     part = difference[window]
-    most, power = float(np.abs(part).max()), float((part**2).mean())
+    most, power = float(np.abs(part).max()), float((part**2).mean(dtype=np.float64))
     factor = next((f for f in _AMPLIFIED if f * most <= 255), 1)
-    amplified = np.clip(np.abs(part) * factor, 0, 255).astype(np.uint8)
+    amplified = np.clip(np.rint(np.abs(part) * factor), 0, 255).astype(np.uint8)
     shown = [
         ("fp32", _visible(pair, pair.plain[window])),
         ("int8", _visible(pair, pair.quantized[window])),

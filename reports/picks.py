@@ -40,6 +40,9 @@ quantizer leaves (0.19 dB, ``quantize/placement/terms.py``)."""
 HALF_RULE = "float16-arithmetic"
 """The finding of ``pipeline/lint/artifact.py`` on fp16 files; a warning where float16 arithmetic spoils the output."""
 
+NNAPI_RULE = "nnapi"
+"""Its first finding on a TFLite file sums up what NNAPI is predicted to take."""
+
 _NAMED = 3
 _TWIN = re.compile(r"(?:twin for|at) (\d+x\d+)")
 """What ``pipeline/twins.py`` adds to the method of a proof."""
@@ -162,7 +165,8 @@ class _Choice:
         why = WHY[self.place.title] if first else f"{best.key}: {kind}." if kind else ""
         ends = "Its ends are pictures: a CVPixelBuffer goes in as it is." if best.variant == "image" else ""
         doubt = self.doubt(best)
-        return [why, ends, self._floats(best), f"Every file here has a doubt; this one {doubt}." if doubt else ""]
+        doubted = f"Every file here has a doubt; this one {doubt}." if doubt else ""
+        return [why, ends, self._floats(best), *self._predicted(best), doubted]
 
     def _floats(self, best: ArtifactRecord) -> str:
         """How much of it an accelerator of integers takes: by a compiler, or else by the scale table."""
@@ -177,6 +181,12 @@ class _Choice:
             layers = f"{counted(len(left), 'layer')} of it {'is' if len(left) == 1 else 'are'} float"
             return f"{layers}, which most NPUs leave to the CPU: {_some(left)}."
         return "No layer of it is float, so that an NPU may take all."
+
+    def _predicted(self, best: ArtifactRecord) -> list[str]:
+        """What NNAPI is predicted to take of a file for NPUs of phones, where nothing ran on one."""
+        if "npu" not in self.place.units or "adb" not in self.place.families or self.row(best) is not None:
+            return []
+        return [f"{finding.message}." for finding in best.lint if finding.rule == NNAPI_RULE][:1]
 
     def passed_over(self, files: Sequence[ArtifactRecord], best: ArtifactRecord) -> list[str]:
         """Files that the place would rather have, and why they were not taken."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.base import PRECISIONS, Skipped
-from clearport.export.coreai.beta import LEAST_OS
+from clearport.export.coreai.beta import LEAST_OS, NO_PICTURE_ENDS
 from clearport.export.coreml.program import FIRST_IOS
 from clearport.reports.cells import NOTHING, headed, optional, without_empty_columns
 from clearport.reports.content import Cell, Section, Table
@@ -57,9 +57,9 @@ def _table(manifest: Manifest, artifacts: list[ArtifactRecord]) -> Table:
     )
     note = (
         "“Reference-evaluated”: clearport's own evaluator of the saved package, for Core ML's runtime exists on macOS "
-        "alone. Core AI's CPU runtime for Linux is Apple's own; it tells nothing of GPU and Neural Engine. “At 64x64”: "
-        "proven by a twin of the file for small pictures, so that its dB are those of another picture. Times are "
-        "measured on a Mac alone."
+        "alone. Core AI's CPU runtime for Linux is Apple's own; it tells nothing of GPU and Neural Engine. Its twin "
+        "is the same program for small pictures, for that runtime is slow: the dB are those of another picture. Times "
+        f"are measured on a Mac alone. {NO_PICTURE_ENDS}; Core ML's “image” files take a CVPixelBuffer."
     )
     return Table(*without_empty_columns(columns, rows), "Core ML and Core AI, by precision", note)
 

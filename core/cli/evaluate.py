@@ -90,7 +90,8 @@ def evaluate(
 ) -> None:
     """Accuracy gate for CI: PSNR and SSIM of every artifact against ground truth, and its loss against PyTorch fp32.
 
-    A modified file fails the gate, too. Artifacts that cannot run here are listed; --require makes that a failure.
+    A modified file fails the gate, too. Artifacts that cannot run here are listed; --require makes that a failure. A
+    runtime that takes minutes for a picture (Core AI's on Linux) judges only targets that --target or --require name.
 
     Every loss is taken picture by picture; its mean has a 95 % interval. Systems of matting are judged by SAD and MSE
     on composites made of the photos in --data, without gates.

@@ -89,7 +89,9 @@ CacheOpt = Annotated[
     ),
 ]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
-QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
+QuietOpt = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress on standard error; results are printed all the same.")
+]
 
 
 def split(text: str) -> tuple[str, ...]:

@@ -27,6 +27,12 @@ PACKAGE = "coreai-core"
 LEAST_OS = "27"
 """Of iOS and macOS: the only one that the package can write for."""
 
+NO_PICTURE_ENDS = (
+    "Core AI files take and give tensors: the format has image ends, but Apple's runtime for Linux cannot be given an "
+    "image (that needs CoreVideo), so that nothing here would prove them"
+)
+"""Why there is no variant with pictures as inputs and outputs, as Core ML's ``image`` is."""
+
 PROGRAM, HASH, METADATA = "main.mlirb", "main.hash", "metadata.json"
 """The files of an ``.aimodel``: the program with its constants, the program's SHA-256 (32 bytes), who made it."""
 

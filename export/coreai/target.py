@@ -2,7 +2,8 @@
 
 Precisions: ``fp32``, ``fp16`` and ``int8`` (weights and activations, from the scale table; computed in float32 between
 the roundings). int8 files have inputs and outputs of type ``--io``, all others float32. Apple's own runtime for Linux
-proves them, on the CPU; this does not cover GPU and Neural Engine.
+proves them, on the CPU; this does not cover GPU and Neural Engine. There is no variant with image ends, as Core ML has
+one: that runtime cannot be given an image, so that nothing here would prove it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 
 from clearport.bundle.bench_record import BenchedDevice
 from clearport.bundle.manifest import LintFinding, Manifest
-from clearport.pipeline.lint.artifact import HALF_RULE
+from clearport.pipeline.lint.artifact import HALF_RULE, RULE
 from clearport.reports import markdown
 from clearport.reports import picks as rules
 from clearport.reports.content import Pick
@@ -81,7 +81,7 @@ def test_every_place_says_why_and_every_second_choice_what_for() -> None:
     assert {place.title for place in PLACES} == set(WHY)
     kinds = {"/".join(key.split("/")[:2]) for place in PLACES for key in place.wanted}
     assert kinds - set(OF_A_FILE) == {"openvino/fp16", "openvino/fp32"}
-    assert rules.HALF_RULE == HALF_RULE
+    assert (rules.HALF_RULE, rules.NNAPI_RULE) == (HALF_RULE, RULE)
 
 
 def test_figures_are_those_of_the_bundle(manifest: Manifest) -> None:
@@ -193,6 +193,15 @@ def test_layers_in_float_are_told_where_integers_are_wanted(manifest: Manifest) 
     reason = by_place(manifest.model_copy(update={"quantization": mixed}))[NPU].reason
     assert "2 layers of it are float, which most NPUs leave to the CPU: conv9, Div (div1)." in reason
     assert "float" not in by_place(manifest.model_copy(update={"quantization": mixed}))["Browser"].reason
+
+
+def test_what_nnapi_is_predicted_to_take_is_told_where_no_npu_ran(manifest: Manifest) -> None:
+    said = "NNAPI is predicted to take all 12 operators from API level 30 on, in one part"
+    findings = tuple(LintFinding(level="note", rule=RULE, message=message) for message in (said, "more"))
+    linted = with_artifacts(manifest, lambda a: a.model_copy(update={"lint": findings}))
+    assert [place for place, pick in by_place(linted).items() if f"{said}." in pick.reason] == [NPU]
+    ran = measured(linted, "adb:PIXEL", {"tflite/int8": 3.0}, "npu")
+    assert said not in by_place(ran)[NPU].reason
 
 
 def test_markdown_begins_with_it(manifest: Manifest) -> None:

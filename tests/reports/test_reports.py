@@ -67,6 +67,12 @@ def test_both_reports_are_written_into_the_bundle_and_the_bundle_stays_sound(mad
     assert made.verify_files() == []
 
 
+def test_the_same_bundle_gives_the_same_bytes(made: Bundle) -> None:
+    first, second = ([path.read_bytes() for path in write_reports(made)] for _ in range(2))
+    assert first == second
+    assert sum(map(len, first)) < 5e6
+
+
 def test_every_fact_of_the_page_is_in_both_forms(made: Bundle, as_html: str, as_markdown: str) -> None:
     words = " ".join("".join(Reader(as_html).words).split())
     plain = re.sub(r"\\(.)", r"\1", as_markdown)

@@ -208,3 +208,11 @@ def test_short_products_stay_in_float16() -> None:
     assert sums.error_db(rng.normal(size=(1, 8, 128)), rng.normal(size=(128, 8))) > sums.ENOUGH_DB
     assert sums.error_db(rng.random((1, 8, 1536)), rng.random((1536, 8))) < sums.ENOUGH_DB
     assert sums.error_db(np.full((1, 8, 128), 200.0), np.full((128, 8), 200.0)) == -np.inf
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Apple's systems have CoreVideo")
+def test_its_runtime_here_still_cannot_be_given_an_image() -> None:
+    """Once it can, files with image ends can be proven, and ``beta.NO_PICTURE_ENDS`` is history."""
+    asked = "import coreai.runtime as runtime; print(runtime.HAS_IMAGE_SUPPORT)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == ["False"]
