@@ -160,7 +160,7 @@ class _Choice:
 
     def about(self, best: ArtifactRecord) -> list[str]:
         """What speaks for the file, besides its time."""
-        first = best.key == self.place.wanted[0] or best.precision == self.place.wanted[0].split("/")[1]
+        first = best.precision == self.place.wanted[0].split("/")[1]
         kind = OF_A_FILE.get(f"{best.target}/{best.precision}", "")
         why = WHY[self.place.title] if first else f"{best.key}: {kind}." if kind else ""
         ends = "Its ends are pictures: a CVPixelBuffer goes in as it is." if best.variant == "image" else ""

@@ -101,12 +101,12 @@ WHY = {
     "Android, NPU": "NPUs compute in int8.",
     "iPhone, iPad, Mac": "The Neural Engine computes in float16.",
     "PC with Intel or AMD, CPU": "These CPUs are fastest in int8.",
-    "Board with an Arm CPU": "XNNPACK is fastest in int8, and LiteRT is one library.",
+    "Board with an Arm CPU": "These CPUs are fastest in int8.",
     "GPU with Vulkan": "ncnn runs it on any GPU with Vulkan, and on CPUs, without further libraries.",
-    "Browser": "LiteRT.js runs it in WebAssembly, on any device.",
+    "Browser": "WebAssembly runs it in any browser.",
     "Microcontroller, Ethos-U NPU": "Its compiler, Vela, takes int8 TFLite files alone.",
 }
-"""What speaks for the first file that a place wants, where nothing was measured there."""
+"""What speaks for the precision that a place wants first, whatever the runtime, where nothing was measured there."""
 
 OF_A_FILE = {
     "coreml/int8-weights": "small, and the Neural Engine takes it: it computes in float16",
