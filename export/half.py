@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clearport.operators import table
+
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from clearport.base import Array
 
 
@@ -18,3 +22,11 @@ def fits_half(array: Array) -> bool:
     with np.errstate(over="ignore"):
         error = wide - array.astype(np.float16)
     return bool(np.linalg.norm(error) <= 2.0**-11 * np.linalg.norm(wide))
+
+
+def weighs(node: ir.Node) -> bool:
+    """Whether a node's constants are weights, which may be rounded to float16.
+
+    Operands of arithmetic are few, and may be coordinates: half a thousandth of 64 pixels moves what is sampled.
+    """
+    return table.of(node).kind != "binary"

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from clearport.errors import BadInput, UnsupportedOperator
-from clearport.export.half import fits_half
+from clearport.export.half import fits_half, weighs
 from clearport.export.ncnn.file import NcnnFile, Setting, plain, tagged
 from clearport.graph import nodes as graphs
 
@@ -220,7 +220,7 @@ class Lowering:
         if not 1 <= array.ndim <= len(_SIZE_KEYS):
             raise refuse(node, f"a constant of shape {array.shape}: ncnn supports ranks 1 to 4")
         sizes, stored = sized(array.shape), self.weights(array)
-        if self._half:
+        if self._half and weighs(node):
             return self.between(node, what, "MemoryData", (), {**sizes, _TAGGED: 0}, [stored])
         return self.between(node, what, "MemoryData", (), sizes, [plain(array)])
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from clearport.base import Size
 from clearport.errors import UnsupportedOperator
-from clearport.export.half import fits_half
+from clearport.export.half import fits_half, weighs
 from clearport.export.tflite.file import FlatFile
 from clearport.export.tflite.operands import clamp_behind
 from clearport.export.tflite.order import Order, broadcasting, free_axes, in_order, native
@@ -166,7 +166,7 @@ class Lowering:
             params = self.params(name)
             return self.file.constant(name, arrange(to_integers(array, params)), quant_of(params, axis))
         arranged = arrange(array.astype(_STORED.get(array.dtype.kind, np.float32)))
-        half = self._weights == "float16" and arranged.dtype == np.float32 and fits_half(arranged)
+        half = self._weights == "float16" and arranged.dtype == np.float32 and weighs(node) and fits_half(arranged)
         return self._half(name, arranged) if half else self.file.constant(name, arranged)
 
     def integers(self, name: str, numbers: Sequence[int] | Sequence[Sequence[int]]) -> Tensor:
