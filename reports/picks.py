@@ -4,7 +4,7 @@ The rule, for each place (``reports/places.py``):
 
 1. A file that failed a check, a gate or a golden picture on a device is out, as is one that nothing checked.
 2. A file with a *doubt* comes after all without one: fp16 that float16 arithmetic spoils, on units that compute in it;
-   more than ``MOST_LOST`` dB lost against ground truth.
+   more than ``MOST_LOST`` dB lost against ground truth; a warning of an NPU's compiler.
 3. Of the rest the fastest is taken, by rows of devices of that kind, or else by this machine's own times where it is
    such a device. Where neither was measured, the place's order of preference decides, and the pick says so.
 """
@@ -114,12 +114,12 @@ class _Choice:
             if order[0].key in on_device:
                 _, row = on_device[order[0].key]
                 verb = "measured on" if isinstance(row.cell, LatencyReport) else "compiled for"
-                return order, f"The fastest of {counted(len(on_device), 'file')} {verb} {row.device}."
+                return order, f"{_first_of(len(on_device))} {verb} {row.device}."
         here = {a.key: times.typical(a.latency)[0] for a in sound if self.is_here(a)}  # type: ignore[arg-type]  # so it is
         if not here:
             return self._ordered(sound, {}), ""
         order = self._ordered(sound, here)
-        return order, f"The fastest of {counted(len(here), 'file')} measured here." if order[0].key in here else ""
+        return order, f"{_first_of(len(here))} measured here." if order[0].key in here else ""
 
     def _ordered(self, sound: Sequence[ArtifactRecord], ms: dict[str, float]) -> list[ArtifactRecord]:
         """Those without a doubt first, then the fastest, then the preferred ones."""
@@ -133,6 +133,9 @@ class _Choice:
         spoiled = any(f.rule == HALF_RULE and f.level == "warning" for f in artifact.lint)
         if artifact.precision == "fp16" and spoiled and set(self.place.units) & {"gpu", "npu"}:
             return "does not hold in float16 arithmetic"
+        row = self.row(artifact)
+        if row is not None and isinstance(row.cell, EstimateReport) and row.cell.warnings:
+            return f"has a warning of its compiler: {'; '.join(row.cell.warnings)}"
         return ""
 
     def row(self, artifact: ArtifactRecord) -> BenchRow | None:
@@ -165,7 +168,7 @@ class _Choice:
         why = WHY[self.place.title] if first else f"{best.key}: {kind}." if kind else ""
         ends = "Its ends are pictures: a CVPixelBuffer goes in as it is." if best.variant == "image" else ""
         doubt = self.doubt(best)
-        doubted = f"Every file here has a doubt; this one {doubt}." if doubt else ""
+        doubted = f"But it {doubt}." if doubt else ""
         return [why, ends, self._floats(best), *self._predicted(best), doubted]
 
     def _floats(self, best: ArtifactRecord) -> str:
@@ -206,7 +209,7 @@ class _Choice:
     def _time(self, artifact: ArtifactRecord) -> list[tuple[str, str]]:
         row = self.row(artifact)
         if row is not None and isinstance(row.cell, EstimateReport):
-            return [(f"Estimated for {row.cell.chip}, nothing ran", f"~{number(row.cell.estimated_ms)} ms")]
+            return [(f"Estimated for {row.device}, nothing ran", f"~{number(row.cell.estimated_ms)} ms")]
         if row is not None and isinstance(row.cell, LatencyReport):
             return [(f"Time on {row.device}, {row.cell.unit_ran}", f"{number(row.cell.median_ms)} ms")]
         if isinstance(artifact.latency, Skipped) or "cpu" not in self.place.units:
@@ -224,6 +227,10 @@ class _Choice:
         if self.row(artifact) is not None or self.is_here(artifact):
             return ""
         return f"clearport bench . {self.place.measured_by} --record".replace("  ", " ")
+
+
+def _first_of(files: int) -> str:
+    return f"The fastest of {count(files)} files" if files > 1 else "The only file"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -14,7 +14,8 @@ was measured in the bundle:
 
 1. A file that failed a check, a gate or a golden picture on a device is out, as is one that nothing checked.
 2. A file with a doubt comes after all without one: fp16 that float16 arithmetic spoils, on units that compute in it; a
-   loss against ground truth (`clearport eval --record`) of more than {MOST_LOST} dB.
+   loss against ground truth (`clearport eval --record`) of more than {MOST_LOST} dB; a warning of an NPU's compiler,
+   such as an arena that the chip does not hold.
 3. Of the rest the fastest is taken, by rows of `clearport bench --record` on such a device, or else by the bundle's own
    times where this machine is one. Where neither was measured, the order of preference below decides, and the report
    says so, with the command that measures it.
