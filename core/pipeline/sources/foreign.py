@@ -72,14 +72,15 @@ def described(
     found = measure.sizes(candidate) if free else None
     own = None if free else shapes.size_of(picture)
     probe = own or _probe_size(found)
-    given = candidate.run(candidate.filled(probe))
-    measure.check_repeatable(candidate, probe)
+    run = measure.remembered(candidate.run)
+    given = run(candidate.filled(probe))
+    measure.check_repeatable(candidate, probe, given)
     made = [_output(key, given[key], found) for key in outputs]
     guessed = _states([_input(spec, picture) for spec in candidate.inputs], made)
     inputs = contracts.applied(guessed[0], contract.inputs, "input")
     ends = contracts.applied(guessed[1], contract.outputs, "output")
     main = shapes.lead(ends)
-    plain = measure.Candidate(contract.name or name, inputs, _plainly(candidate.run, inputs))
+    plain = measure.Candidate(contract.name or name, inputs, _plainly(run, inputs))
     graph = build(shapes.at(inputs, probe), shapes.at(ends, probe))
     growth = _growth(main, given[main.name].shape, probe, found, graph)
     taken, told = spans.found_of(plain, graph, main, probe, contract, growth)

@@ -115,7 +115,30 @@ def test_a_height_that_grows_otherwise_than_the_width_is_told_apart() -> None:
 def test_a_network_that_draws_numbers_is_refused() -> None:
     generator = np.random.default_rng()
     with pytest.raises(BadInput, match="two runs on the same input"):
-        measure.check_repeatable(candidate(lambda x: x + generator.normal(size=x.shape)), Size(16, 16))
+        drawing = candidate(lambda x: x + generator.normal(size=x.shape))
+        measure.check_repeatable(drawing, Size(16, 16), drawing.run(drawing.filled(Size(16, 16))))
+
+
+def test_the_same_numbers_are_run_once_and_others_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+
+    def run(given: Mapping[str, Array]) -> dict[str, Array]:
+        seen.append(float(given["x"].flat[0]))
+        return {"y": given["x"] * 2, "z": given["mask"]}
+
+    once = measure.remembered(run)
+    ones, mask = np.ones(4, np.float32), np.zeros(2, bool)
+    for given in ({"x": ones, "mask": mask}, {"mask": mask, "x": ones.copy()}):
+        np.testing.assert_array_equal(once(given)["y"], [2, 2, 2, 2])
+    assert seen == [1]
+    for other in ({"x": ones, "mask": ~mask}, {"x": ones * 3, "mask": mask}, {"x": ones.reshape(4, 1), "mask": mask}):
+        once(other)
+    assert seen == [1, 1, 3, 1]
+    monkeypatch.setattr(measure, "REMEMBERED", 10)
+    forgetful = measure.remembered(run)
+    for _ in range(2):
+        forgetful({"x": ones, "mask": mask})
+    assert seen[4:] == [1, 1], "outputs that are too large are not kept"
 
 
 PHOTO = np.clip(np.random.default_rng(0).normal(0.4, 0.2, (1, 3, 64, 64)), 0, 1).astype(np.float32)
