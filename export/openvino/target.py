@@ -25,6 +25,7 @@ from clearport.errors import NotInstalled, UnsupportedOperator
 from clearport.export.coreml.fp32_fallback import choose
 from clearport.export.half_arithmetic import measured
 from clearport.export.onnxruntime.target import onnx_form
+from clearport.export.openvino.compact import compact
 from clearport.export.openvino.forms import rewritten
 from clearport.export.passes.plain import sampling
 from clearport.graph import nodes as graphs
@@ -71,6 +72,7 @@ class OpenVinoTarget:
         with atomic_path(path) as temporary:
             temporary.mkdir()
             _write(graphs.to_bytes(rewritten(model)), temporary / f"{stem}.xml", precision == "fp16")
+            compact(temporary / f"{stem}.xml")
             if precision == "fp16":
                 _mark(temporary / f"{stem}.xml", _wide_layers(graph))
         versions = {name: found for name, found in installed_versions(self.requires).items() if found}

@@ -103,6 +103,30 @@ def test_int8_gives_what_the_qdq_model_gives_to_a_level(small: Any, io: IODType,
     assert difference.mean() < 0.3
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_compact_graph_gives_the_same_bits(
+    small: Any, precision: Precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Constants are written once, where OpenVINO writes each range of an int8 tensor four times."""
+    folders = tmp_path / "compact", tmp_path / "as OpenVINO writes it"
+    for folder in folders:
+        folder.mkdir()
+    compact = written(small, precision, folders[0])
+    monkeypatch.setattr(to_openvino, "compact", lambda path: None)
+    plain = written(small, precision, folders[1])
+    np.testing.assert_array_equal(levels_by(compact, small.photo), levels_by(plain, small.photo))
+    layers, others = (_layers(each) for each in (compact, plain))
+    assert [layer for layer in layers if layer[0] != "Const"] == [layer for layer in others if layer[0] != "Const"]
+    assert len(layers) < len(others) or precision != "int8"
+    texts = [next(each.path.glob("*.xml")).read_bytes() for each in (compact, plain)]
+    assert len(texts[0]) < (0.75 if precision == "int8" else 0.9) * len(texts[1])
+
+
+def _layers(artifact: Artifact) -> list[tuple[str | None, str | None]]:
+    root = ET.parse(next(artifact.path.glob("*.xml"))).getroot()
+    return [(layer.get("type"), layer.get("name")) for layer in root.iterfind("layers/layer")]
+
+
 CONVOLUTIONS = (("Conv", "y w b", "a", {"pads": [1, 1, 1, 1]}), ("Conv", "a v d", "c", {"pads": [1, 1, 1, 1]}))
 RESIDUALS = {
     "of a convolution": (*CONVOLUTIONS, one("Add", "c y")),
