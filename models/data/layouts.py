@@ -95,6 +95,9 @@ class Found:
         """What was taken and what was left, in one line."""
         pairs = sum(entry.low is not None and entry.high is not None for entry in self.entries)
         single = len(self.entries) - pairs
+        if self.layout == "domains":
+            kinds = ({e.low for e in self.entries}, {e.high for e in self.entries})
+            return f"{self.folder.resolve().name}: layout domains, {len(kinds[0])} and {len(kinds[1])} pictures"
         counts = [counted(pairs, "pair")] * bool(pairs) + [counted(single, "picture")] * bool(single)
         left = "".join(f"; {words}" for words in self.left)
         name = self.folder.resolve().name

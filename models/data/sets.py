@@ -120,12 +120,15 @@ def _check_channels(pairs: Sequence[Pair], spec: ModelSpec, degradation: str) ->
     """Whether every kind of input has the pictures that the network takes."""
     names = [each.name for each in spec.inputs if each.is_picture] or ["one picture"]
     wanted = sum(each.channels or 0 for each in spec.inputs if each.is_picture) or 3
+    advice = "leave the option out, or name one that makes them"
+    if spec.task == "deepfake-detection":
+        advice = "it learns from clips: name a folder with real/ and fake/, in which folders are videos and hold frames"
     for pair in pairs:
         found = wanted if pair.low is None else pair.low.shape[2]
         if found != wanted:
             raise BadInput(
                 f"--degradation {degradation!r} makes inputs of {found} channels, and {spec.name} takes {wanted} "
-                f"({', '.join(names)}): leave the option out, or name one that makes them"
+                f"({', '.join(names)}): {advice}"
             )
 
 

@@ -55,6 +55,7 @@ def test_it_has_the_parameters_that_are_published_and_two_small_forms() -> None:
 def test_folders_of_two_kinds_are_inputs_and_what_outputs_should_look_like(kinds: Path) -> None:
     data = data_set(asked(kinds), NETWORKS.get("negcut"), 1)
     assert (data.degradation, data.layouts) == ("domains", ("domains",))
+    assert data.found == ("kinds: layout domains, 3 and 4 pictures",)
     assert all(pair.high is None for pair in data.validation), "a target that shows something else judges nothing"
     batch = data.crops.batch(4, np.random.default_rng(0))
     assert batch.high is not None
