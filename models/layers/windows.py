@@ -30,16 +30,14 @@ def joined(tokens: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return rows.reshape(-1, height, width, channels)
 
 
-def apart(height: int, width: int) -> torch.Tensor:
-    """(H*W/64, 1, 64, 64): -100 between pixels of a shifted picture that were not neighbors before it, else 0."""
-    rows, columns = (_part(torch.arange(n), n) for n in (height, width))
-    parts = cut((3.0 * rows[:, None] + columns)[None, :, :, None])  # (windows, 64, 1)
-    return _APART * (parts != parts.transpose(1, 2)).float()[:, None]
-
-
-def _part(place: torch.Tensor, side: int) -> torch.Tensor:
-    """Which of three parts of an axis a place is in: before the last window, or in either half of it."""
-    return (place >= side - SIDE).float() + (place >= side - SHIFT).float()
+def apart(side: int, *, rows: bool) -> torch.Tensor:
+    """What the windows along one axis of a shifted picture must not look at, (side/8, 1, 64, 64): -100 between pixels
+    of the last window that were not neighbors before the shift, else 0.
+    """
+    place = torch.arange(SIDE * SIDE)
+    half = (place // SIDE if rows else place % SIDE) >= SHIFT
+    strangers = _APART * (half[:, None] != half).float()
+    return torch.cat((torch.zeros(side // SIDE - 1, SIDE * SIDE, SIDE * SIDE), strangers[None]))[:, None]
 
 
 class WindowAttention(nn.Module):
@@ -72,9 +70,12 @@ class WindowAttention(nn.Module):
         )
         near = self.near.index_select(0, self.index).T.reshape(1, self.heads, SIDE * SIDE, SIDE * SIDE)
         scores = query @ key.transpose(2, 3) * (channels // self.heads) ** -0.5 + near
-        if self.shifted:
-            mask = apart(height, width).to(picture.device)
-            scores = scores + (mask if batch == 1 else mask.repeat(batch, 1, 1, 1))
+        if self.shifted:  # by rows and columns of windows: a mask of every window would be 16 MB for 256x256
+            across = apart(width, rows=False).repeat_interleave(self.heads, dim=0).transpose(0, 1)
+            down = apart(height, rows=True).to(scores)
+            down = down if batch == 1 else down.repeat(batch, 1, 1, 1)
+            lines = scores.reshape(-1, width // SIDE * self.heads, SIDE * SIDE, SIDE * SIDE)
+            scores = (lines + across.to(scores) + down).reshape(scores.shape)
         seen = (F.softmax(scores, dim=-1) @ value).transpose(1, 2).reshape(-1, SIDE * SIDE, channels)
         found = joined(self.project(seen), height, width)
         return torch.roll(found, (SHIFT, SHIFT), (1, 2)) if self.shifted else found

@@ -47,7 +47,7 @@ def test_it_is_what_six_axes_compute() -> None:
 
 
 def test_only_the_last_windows_of_a_shifted_picture_are_divided() -> None:
-    mask = apart(24, 16)
-    assert mask.shape == (6, 1, SIDE * SIDE, SIDE * SIDE)
-    divided = (mask < 0).flatten(1).float().mean(1)
-    assert divided.tolist() == [0.0, 0.5, 0.0, 0.5, 0.5, 0.75]
+    for rows in (True, False):
+        mask = apart(24, rows=rows)
+        assert mask.shape == (3, 1, SIDE * SIDE, SIDE * SIDE)
+        assert (mask < 0).flatten(1).float().mean(1).tolist() == [0.0, 0.0, 0.5]
