@@ -136,6 +136,42 @@ def _clip_convolution(node: ir.Node) -> ir.Value | None:
     return _clip(node, made, after)
 
 
+def _transposed(node: ir.Node) -> ir.Value | None:
+    return _line(node) if rank(graphs.need(node, 0)) == 3 else _clip_transposed(node)
+
+
+def _clip_transposed(node: ir.Node) -> ir.Value | None:
+    """Each frame that comes out is a transposed convolution of the frames that reach it, or of nothing, by each tap."""
+    source, weight, after = graphs.need(node, 0), graphs.constant(graphs.need(node, 1)), fixed(node.outputs[0])
+    before = fixed(source)
+    if before is None or after is None or weight is None or len(before) != 5 or before[0] != 1:
+        return None
+    if graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET" or "output_shape" in node.attributes:
+        return None
+    group, taps = graphs.attr_int(node, "group", 1), weight.shape[2]
+    stride, dilation = (graphs.attr_ints(node, name, (1, 1, 1))[0] for name in ("strides", "dilations"))
+    first = graphs.attr_ints(node, "pads", (0,) * 6)[0]
+    clip = reshaped(node, source, before[1:])
+    turned = (before[2], before[1], *before[3:])
+    value = insert(node, "Transpose", [clip], turned, {"perm": [1, 0, 2, 3]})
+    amounts = constant(node, "pads", [0, 0, 0, 0, 1, 0, 0, 0])  # the last picture is nothing
+    value = insert(node, "Pad", [value, amounts], (turned[0] + 1, *turned[1:]), {"mode": "constant"})
+    reaching = []
+    for tap in range(taps):
+        places = [divmod(frame + first - tap * dilation, stride) for frame in range(after[2])]
+        known = [at if not rest and 0 <= at < before[2] else before[2] for at, rest in places]
+        reaching.append(picked(node, value, 0, known))
+    frames = [each for each in reaching if each is not None]
+    if len(frames) < taps:
+        return None
+    together = frames[0] if taps == 1 else _beside(node, frames, group)
+    kernel = weight.reshape(group, -1, *weight.shape[1:]).transpose(0, 3, 1, 2, 4, 5)
+    kernel = np.ascontiguousarray(kernel).reshape(-1, weight.shape[1], *weight.shape[3:])
+    operands = [together, constant(node, "weight", kernel), *node.inputs[2:]]
+    made = insert(node, "ConvTranspose", operands, (after[2], after[1], *after[3:]), _attributes(node, 1, 2))
+    return _clip(node, made, after)
+
+
 def _beside(node: ir.Node, frames: Sequence[ir.Value], group: int) -> ir.Value:
     """Neighboring frames as channels; where there are groups, those of a group side by side."""
     count, channels, height, width = fixed(frames[0]) or ()
@@ -228,7 +264,7 @@ def _instance_normalization(node: ir.Node) -> ir.Value | None:
 _RULES: dict[str, Callable[[ir.Node], ir.Value | None]] = {
     "AveragePool": _pool,
     "Conv": _convolution,
-    "ConvTranspose": _line,
+    "ConvTranspose": _transposed,
     "GlobalAveragePool": _global,
     "GlobalMaxPool": _global,
     "InstanceNormalization": _instance_normalization,

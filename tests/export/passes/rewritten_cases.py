@@ -196,6 +196,12 @@ FRAMES: dict[str, Case] = {
     "Conv3d": _film(one("Conv", "f w b", pads=[1, 1, 1] * 2, strides=[1, 2, 2]), w=weight(6, 2, 3, 3, 3), b=weight(6)),
     "Conv3d in time": _film(one("Conv", "f w", strides=[2, 1, 1], pads=[1, 0, 0] * 2), w=weight(6, 2, 3, 1, 1)),
     "Conv3d grouped": _film(one("Conv", "f w", group=2, pads=[0, 1, 1] * 2), w=weight(6, 1, 2, 3, 3)),
+    "ConvTranspose3d": _film(
+        one("ConvTranspose", "f w b", strides=[2, 2, 2], pads=[1, 1, 1] * 2, output_padding=[1, 1, 1]),
+        w=weight(2, 6, 3, 3, 3),
+        b=weight(6),
+    ),
+    "ConvTranspose3d grouped": _film(one("ConvTranspose", "f w", strides=[1, 2, 2], group=2), w=weight(2, 3, 2, 2, 2)),
     "MaxPool3d": _film(one("MaxPool", "f", kernel_shape=[3, 2, 2], strides=[2, 2, 2], pads=[1, 0, 0] * 2)),
     "AveragePool3d": _film(one("AveragePool", "f", kernel_shape=[2, 2, 2], strides=[2, 2, 2])),
     "GlobalAveragePool3d": _film(one("GlobalAveragePool", "f")),
