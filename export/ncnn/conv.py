@@ -28,16 +28,18 @@ def convolution(low: Lowering, node: ir.Node) -> None:
 
 
 def transposed(low: Lowering, node: ir.Node) -> None:
-    """ConvTranspose -> Deconvolution, or DeconvolutionDepthWise where it has groups."""
-    kernel, group = _kernel(node), graphs.attr_int(node, "group", 1)
+    """ConvTranspose -> Deconvolution, or DeconvolutionDepthWise where it has groups, as for a batch of pictures."""
+    kernel, count = _kernel(node), low.count(node)
+    group = graphs.attr_int(node, "group", 1) * count
     if "output_shape" in node.attributes:
         raise refuse(node, "output_shape is not supported: use pads")
     _, outputs, *window = kernel.shape  # (inputs, outputs of one group, height, width)
-    turned = kernel.reshape(group, -1, outputs, *window).swapaxes(1, 2)
+    many = np.concatenate([kernel] * count) if count > 1 else kernel
+    turned = many.reshape(group, -1, outputs, *window).swapaxes(1, 2)
     more = graphs.attr_ints(node, "output_padding", (0, 0))
-    settings = _settings(node, outputs * group, kernel) | _grouped(group) | {18: more[1], 19: more[0]}
+    settings = _settings(node, outputs * group, many) | _grouped(group) | {18: more[1], 19: more[0]}
     kind = "Deconvolution" if group == 1 else "DeconvolutionDepthWise"
-    low.write(node, kind, [low.picture(node)], settings | fused(low, node), _numbers(low, node, turned))
+    low.write_each(node, kind, settings | fused(low, node), _numbers(low, node, turned, count))
 
 
 def _kernel(node: ir.Node) -> Array:
