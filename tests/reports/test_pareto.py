@@ -92,6 +92,18 @@ def test_loss_against_ground_truth_has_plots_of_its_own(manifest: Manifest) -> N
     ]
 
 
+def test_less_than_what_is_shown_makes_no_file_better(manifest: Manifest) -> None:
+    found = next(q for q in manifest.quality if q.change is not None)
+    changes = {"openvino/int8": 0.0001, "onnxruntime/int8": 0.0004, "tflite/int8": -0.02}
+    rows = tuple(found.model_copy(update={"subject": key, "change": change}) for key, change in changes.items())
+    plot = scatters(manifest.model_copy(update={"quality": rows}))[2]
+    assert [(p.label, p.texts[1], p.best) for p in plot.points] == [
+        ("onnxruntime/int8", "0.000 dB", False),
+        ("openvino/int8", "0.000 dB", True),
+        ("tflite/int8", "−0.020 dB", False),
+    ]
+
+
 def test_one_file_is_not_compared_with_itself(manifest: Manifest) -> None:
     only = manifest.model_copy(update={"artifacts": manifest.artifacts[:1]})
     assert scatters(only) == ()
