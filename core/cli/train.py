@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from clearport.cli.options import QuietOpt, ScaleOpt
+from clearport.cli.train_progress import quality, reporter
 from clearport.models.training.options import DEVICES, OPTIMIZERS, options_for
 from clearport.words import counted
 
-if TYPE_CHECKING:
-    from clearport.models.training.options import Progress, Tick
-
 _DATA, _LEARNING, _JUDGING, _MACHINE = "Data", "Learning", "Judging and watching", "Machine"
-_EVERY_S = 15.0
 
 EXAMPLES = """Train a network; Ctrl-C saves a checkpoint, and --resume continues from it.
 
@@ -218,8 +210,8 @@ def train(
         "bfloat16": bfloat16,
     }
     options = options_for(network, **given)
-    with _reporter(quiet=quiet) as reporter:
-        result = run(options, reporter.validated, reporter.ticked, reporter.noted)
+    with reporter(quiet=quiet) as told:
+        result = run(options, told.validated, told.ticked, told.noted)
     if result.process:
         return
     if not result.finished:
@@ -228,7 +220,7 @@ def train(
         )
         raise typer.Exit(130)
     done = counted(result.step, "step")
-    typer.echo(f"{result.weights}  {_quality(result.best_psnr_db, result.units[0])} on the validation pictures, {done}")
+    typer.echo(f"{result.weights}  {quality(result.best_psnr_db, result.units[0])} on the validation pictures, {done}")
 
 
 train.__doc__ = EXAMPLES
@@ -236,89 +228,3 @@ train.__doc__ = EXAMPLES
 
 def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
     return None if values is None else tuple(values)
-
-
-def _quality(figure: float, unit: str) -> str:
-    return "no targets to judge by" if math.isnan(figure) else f"{figure:.2f} {unit}"
-
-
-class _Silent:
-    """No output."""
-
-    def noted(self, note: str) -> None:
-        """Before the first step: the data and weights read."""
-
-    def validated(self, progress: Progress) -> None:
-        """After a validation."""
-
-    def ticked(self, tick: Tick) -> None:
-        """Between validations."""
-
-
-class _Lines(_Silent):
-    """A line on standard error for every validation, and one every 15 s between them."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def noted(self, note: str) -> None:
-        typer.echo(note, err=True)
-
-    def validated(self, progress: Progress) -> None:
-        self._last = time.monotonic()
-        typer.echo(_validation_line(progress), err=True)
-
-    def ticked(self, tick: Tick) -> None:
-        if time.monotonic() - self._last < _EVERY_S:
-            return
-        self._last = time.monotonic()
-        rate = f"{tick.steps_per_s:.1f} steps/s  {_left(tick.eta_s)}"
-        typer.echo(f"{tick.share:6.1%}  step {tick.step}  loss {tick.loss:.5f}  {rate}", err=True)
-
-
-class _Bar(_Silent):
-    """A bar on a terminal, above which a line is left for every validation."""
-
-    def __init__(self, bar: Any) -> None:
-        self._bar, self._task = bar, bar.add_task("", total=1.0)
-
-    def noted(self, note: str) -> None:
-        self._bar.console.print(note, highlight=False, markup=False)
-
-    def validated(self, progress: Progress) -> None:
-        self._bar.console.print(_validation_line(progress), highlight=False)
-        self._bar.update(self._task, completed=progress.share)
-
-    def ticked(self, tick: Tick) -> None:
-        words = f"step {tick.step}  loss {tick.loss:.5f}  {tick.steps_per_s:.1f} steps/s  {_left(tick.eta_s)}"
-        self._bar.update(self._task, completed=tick.share, description=words)
-
-
-def _validation_line(progress: Progress) -> str:
-    first, second = progress.units
-    found = _quality(progress.psnr_db, first)
-    if not math.isnan(progress.psnr_db):
-        best = first.removeprefix("dB ")
-        found = f"{found}, {progress.y_psnr_db:.2f} {second} (best {progress.best_psnr_db:.2f} {best})"
-    rate = f"{progress.steps_per_s:.1f} steps/s  {_left(progress.eta_s)}"
-    unsaved = f"\nnot saved: {progress.unsaved}" if progress.unsaved else ""
-    return f"{progress.share:6.1%}  step {progress.step}  loss {progress.loss:.5f}  {found}  {rate}{unsaved}"
-
-
-def _left(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left"
-
-
-@contextmanager
-def _reporter(*, quiet: bool) -> Iterator[_Silent]:
-    if quiet:
-        yield _Silent()
-    elif not sys.stderr.isatty():
-        yield _Lines()
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            yield _Bar(bar)

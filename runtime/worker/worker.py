@@ -24,12 +24,12 @@ from clearport.errors import BadInput, NotInstalled, RuntimeFailure
 from clearport.runtime.worker import wire
 from clearport.runtime.worker.launch import Launch, here, worker_environment
 from clearport.runtime.worker.process import Deadline, WorkerProcess
+from clearport.runtime.worker.words import VERBS, clip, ending
 
 if TYPE_CHECKING:
     from clearport.base import Array
 
 _SIGNAL_CODES = frozenset(128 + number for number in signal.Signals)
-_QUOTED_CHARS = 1500
 _RELEASE_S = 10.0
 """A runtime that takes longer to close a file hangs."""
 
@@ -281,7 +281,7 @@ class Worker:
             raise BadInput(reply["message"])
         said = f"{reply['error']}: {reply['message']}".strip()
         log = f" ({problems.logged(str(reply['traceback']), self._what(command))})" if "traceback" in reply else ""
-        raise RuntimeFailure(_clip(f"{self._what(command)}: {said}{process.last_words(said)}") + log)
+        raise RuntimeFailure(clip(f"{self._what(command)}: {said}{process.last_words(said)}") + log)
 
     def _fail(self, process: WorkerProcess, command: str, timed_out: bool, detail: str) -> NoReturn:
         code = process.exit_code()
@@ -289,33 +289,8 @@ class Worker:
             code = 128 - code  # as a shell tells of signals
         words = process.last_words("")
         self.close()
-        how = f"gave no answer within {self.timeout_s:g} s and was ended" if timed_out else _ending(code, detail)
-        raise RuntimeFailure(_clip(f"{self._what(command)}: the runtime {how}{words}"))
+        how = f"gave no answer within {self.timeout_s:g} s and was ended" if timed_out else ending(code, detail)
+        raise RuntimeFailure(clip(f"{self._what(command)}: the runtime {how}{words}"))
 
     def _what(self, command: str) -> str:
-        return f"{self.runner}, {_VERBS[command]} {self.path}"
-
-
-_VERBS = {
-    "open": "opening",
-    "run": "running",
-    "time": "timing",
-    "facts": "asking about",
-    "profile": "profiling",
-    "shown": "asking about",
-    "release": "closing",
-}
-
-
-def _ending(code: int | None, detail: str) -> str:
-    if code is None:
-        return f"garbled its answer ({detail})"
-    if code < 0:
-        return f"crashed ({signal.Signals(-code).name})"
-    return f"ended with exit code {code}"
-
-
-def _clip(message: str) -> str:
-    if len(message) <= _QUOTED_CHARS * 2:
-        return message
-    return f"{message[:_QUOTED_CHARS]} … {message[-_QUOTED_CHARS:]}"
+        return f"{self.runner}, {VERBS[command]} {self.path}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -20,8 +20,8 @@ from pydantic import TypeAdapter
 
 from clearport.base import TensorSpec
 from clearport.export.onnxruntime.target import CONTRACT_KEY
-from clearport.graph.feeds import stored_colors
 from clearport.pipeline.criteria import as_picture, measured, reference_of
+from clearport.pipeline.diagnosis.levels import Levels, counted, real
 from clearport.pipeline.isolated.workers import REFERENCE_OPTIONS, TIMEOUT_S
 from clearport.runtime import pixels
 from clearport.runtime.parity import judge
@@ -274,7 +274,7 @@ class FileRun:
         levels = {n.removeprefix(taps.PREFIX): array for n, array in results.items() if n.startswith(taps.PREFIX)}
         for spec, own in zip(self.artifact.outputs, self.steps.contract[1], strict=True):
             if own.name in grids:
-                levels |= _counted(_real(results[spec.name], spec, own), own.name, grids)
+                levels |= counted(real(results[spec.name], spec, own), own.name, grids)
         same = {spec: float(np.mean(results[spec.name] == self.shipped[spec.name])) for spec in self.artifact.outputs}
         changed = [words for spec, share in same.items() if share < 1 for words in self._changed(results, spec)]
         return Levels(levels, results, min(same.values()), tuple(changed))
@@ -293,33 +293,3 @@ class FileRun:
         )
         for failure in report.failures:
             yield f"with its tensors read the runtime computes otherwise, these are not the file's own steps: {failure}"
-
-
-@dataclass(frozen=True)
-class Levels:
-    """The levels of tensors by name, the outputs beside them, the share of the output's values that are those of the
-    file as it is, why that is too little, if it is, and the steps that were compared.
-    """
-
-    levels: Mapping[str, Array]
-    outputs: Mapping[str, Array]
-    equal: float
-    changed: tuple[str, ...]
-    compared: Mapping[str, Difference] = field(default_factory=dict)
-
-
-def _real(tensor: Array, spec: TensorSpec, own: TensorSpec) -> Array:
-    """The real values of an output in the reference's range and axes; a variant may have pictures in another."""
-    if not spec.is_picture:
-        return pixels.to_values(tensor, spec)
-    levels = stored_colors(pixels.to_levels(tensor, spec), own.color)
-    planes = levels.transpose(2, 0, 1)[None]
-    return planes * np.float32(own.pixel_step) + np.float32(own.span[0])
-
-
-def _counted(real: Array, name: str, grids: taps.Taps) -> dict[str, Array]:
-    """An output as levels; nothing where a variant gives it on another grid than the network's."""
-    try:
-        return {name: taps.counted(real, name, grids)}
-    except ValueError:
-        return {}
