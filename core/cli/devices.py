@@ -118,6 +118,10 @@ def bench(
             rich_help_panel=_OUTCOME,
         ),
     ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option(help="Write rows and comparisons as JUnit XML for CI.", rich_help_panel=_OUTCOME),
+    ] = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", help="Write all records to this file, with raw samples.", rich_help_panel=_OUTCOME),
@@ -136,12 +140,14 @@ def bench(
     from clearport.cli.progress import progress_bar
     from clearport.errors import BadInput
     from clearport.pipeline.bench import bench_bundle
+    from clearport.pipeline.bench_checks import checks, reported
     from clearport.pipeline.bench_record import record_rows
     from clearport.pipeline.bench_values import BenchRequest
     from clearport.runtime.devices.device import UNITS, Settings
 
     if is_system(bundle):
-        elsewhere = (device or ["host"]) != ["host"] or unit or against or compare or record or resume or sustained
+        given = (unit, against, compare, record, resume, sustained, junit)
+        elsewhere = (device or ["host"]) != ["host"] or any(given)
         _system(
             bundle, elsewhere, (split(target), split(precision)), min(runs, _SYSTEM_RUNS), threads, json_file, quiet
         )
@@ -180,15 +186,18 @@ def bench(
         older=BenchRecord.load(compare) if compare is not None else None,
         max_slowdown=max_slowdown,
     )
-    try:
-        with progress_bar(quiet=quiet) as progress:
-            outcome = bench_bundle(request, progress)
-    except KeyboardInterrupt:
-        if json_file is not None and json_file.exists():
-            typer.echo(f"finished rows are in {json_file}; rerun the same command with --resume for the rest", err=True)
-        raise
-    # First, so that measurements are shown even if they cannot be written.
-    cli_show_bench.show_bench(outcome, outcome.record.compared)
+    with reported(request, junit) as report:
+        try:
+            with progress_bar(quiet=quiet) as progress:
+                outcome = bench_bundle(request, progress)
+        except KeyboardInterrupt:
+            if json_file is not None and json_file.exists():
+                said = f"finished rows are in {json_file}; rerun the same command with --resume for the rest"
+                typer.echo(said, err=True)
+            raise
+        report.checks = checks(outcome, require_unit or None)
+        # First, so that measurements are shown even if they cannot be written.
+        cli_show_bench.show_bench(outcome, outcome.record.compared)
     if record:
         record_rows(outcome)
     if outcome.unwritten is not None:

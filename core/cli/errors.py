@@ -67,13 +67,15 @@ def guarded(command: Callable[..., Any]) -> NoReturn:
 
 def _mark_stale(words: Sequence[str], said: str, began_s: float) -> None:
     """If a run ended before it claimed its outputs, CI must not read an earlier run's outputs as its result."""
-    option = {"eval": "--junit", "bench": "--json"}.get(words[0] if words and "--resume" not in words else "")
+    options = {"eval": ("--junit",), "bench": ("--json", "--junit")}.get(words[0] if words else "", ())
     for word, after in pairwise([*words, ""]):
         name, _, value = word.partition("=")
         path = Path(value or after)
-        if name != option or not os.path.isfile(path) or os.path.getmtime(path) > began_s:  # noqa: PTH113, PTH204  raise nothing
+        if name not in options or (name == "--json" and "--resume" in words):
             continue
-        if option == "--junit":
+        if not os.path.isfile(path) or os.path.getmtime(path) > began_s:  # noqa: PTH113, PTH204  raise nothing
+            continue
+        if name == "--junit":
             from clearport.reports.junit import note_failure
         else:
             from clearport.bundle.bench_file import note_failure

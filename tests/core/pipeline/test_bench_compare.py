@@ -11,6 +11,7 @@ import pytest
 from clearport.base import Skipped
 from clearport.bundle.bench_record import BenchedModel, BenchPlan, BenchRecord
 from clearport.bundle.folder import Bundle
+from clearport.pipeline.bench_checks import checks
 from clearport.pipeline.bench_compare import compared
 from clearport.pipeline.bench_values import BenchOutcome
 from clearport.runtime.latency.stats import Ratio
@@ -70,3 +71,18 @@ def test_a_gate_that_can_compare_nothing_fails() -> None:
 def test_what_is_within_the_noise_passes_any_gate() -> None:
     same = record({"tflite/int8": 0.501, "tflite/fp32": 1.001})
     assert compared(same, OLD, 1.0).failures == ()
+
+
+@pytest.mark.parametrize("most", [None, 1.1, 2.5])
+def test_rows_and_comparisons_are_checks_that_fail_as_the_command_does(
+    make_bundle: Any, tmp_path: Path, most: float | None
+) -> None:
+    told = NEW.model_copy(update={"compared": compared(NEW, OLD, most)})
+    outcome = BenchOutcome(make_bundle(tmp_path / "b"), told, frozenset())
+    found = checks(outcome)
+    assert [check.message for check in found if check.passed is False] == outcome.failures()
+    assert {check.name.split()[0] for check in found} == {"tflite/int8", "tflite/fp32", "coreml/int8"}
+    assert [check.message for check in found if check.passed is None] == ["no such runtime"]
+    assert len([check for check in found if "older record" in check.name]) == 2
+    lost = checks(outcome, "npu")
+    assert {check.message for check in lost if check.passed is False} == set(outcome.failures("npu"))
