@@ -1,0 +1,62 @@
+"""The limits of a whole, and what never passes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clearport.base import Precision
+from clearport.pipeline.systems import proof
+from clearport.pipeline.systems.parts import InFiles
+from clearport.programs.program import Input, Output, Program, Run
+
+PROGRAM = Program(
+    inputs=(Input(name="x", kind="noise", shape=(1, 3, 32, 32)),),
+    outputs=(Output(name="picture", kind="picture", low=-1.0, high=1.0),),
+    steps=(Run(part="step", inputs={"x": "x"}, outputs={"y": "picture"}),),
+)
+TRUE = np.random.default_rng(0).uniform(-1.0, 1.0, (1, 3, 32, 32)).astype(np.float32)
+RUNS = 20
+PARTS = InFiles({}, "ran on LiteRT", {"step": [0.1] * RUNS})
+
+
+@pytest.mark.parametrize(
+    ("precision", "runs", "least"),
+    [
+        ("fp32", 20, None),
+        ("fp16", 1, 55.0),
+        ("fp16", 20, 55.0 - 13.0103),
+        ("int8-weights", 4, 45.0 - 6.0206),
+        ("int8-weights", 20, 35.0),
+        ("int8", 1, 35.0),
+        ("int8", 20, 35.0),
+    ],
+)
+def test_powers_of_errors_add_up_to_the_limit_of_int8(precision: Precision, runs: int, least: float | None) -> None:
+    found = proof.limits_of(precision, PROGRAM.outputs[0], TRUE, runs)
+    assert found.min_psnr_db == (None if least is None else pytest.approx(least, abs=1e-3))
+    if precision == "fp32":
+        assert (found.max_abs, found.min_exact_share) == (1.0, 0.99)
+
+
+def verdict(off: np.ndarray, precision: Precision) -> bool:
+    (report,) = proof.judged(PROGRAM, {"picture": off}, {"picture": TRUE}, precision, PARTS)
+    assert report.method == "ran on LiteRT"
+    assert report.passed or "picture: " in proof.refusal([report])
+    return report.passed
+
+
+def test_a_whole_is_judged_by_the_pictures_that_are_written() -> None:
+    noise = np.random.default_rng(1).standard_normal(TRUE.shape).astype(np.float32)
+    assert verdict(TRUE + np.float32(1e-6), "fp32")
+    assert not verdict(TRUE + np.float32(0.02), "fp32")
+    assert verdict(TRUE + 0.005 * noise, "fp16")
+    assert not verdict(TRUE + 0.03 * noise, "fp16")  # 37 dB
+    assert verdict(TRUE + 0.02 * noise, "int8")
+    assert not verdict(TRUE + 0.1 * noise, "int8")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_no_number_and_another_shape_never_pass(precision: Precision) -> None:
+    assert not verdict(np.where(TRUE > 0.9, np.nan, TRUE).astype(np.float32), precision)
+    assert not verdict(TRUE[:, :, :16], precision)
