@@ -28,21 +28,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InFiles:
-    """Files of one target and precision, each open in a worker. ``seconds`` has the time of each call of each part."""
+    """Files of one target and precision, each open in a worker.
+
+    ``contracts`` are the inputs and outputs of the networks, by part: a file may take and give pictures in another
+    range or order of colors (Core ML's images). ``seconds`` has the time of each call of each part.
+    """
 
     workers: Mapping[str, tuple[Worker, Artifact]]
+    contracts: Mapping[str, Mapping[str, TensorSpec]]
     method: str
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
     def __call__(self, part: str, inputs: Mapping[str, Float32]) -> dict[str, Float32]:
         """Real values in and out, NCHW."""
-        worker, artifact = self.workers[part]
+        (worker, artifact), network = self.workers[part], self.contracts[part]
         began = time.perf_counter()
-        given = {spec.name: pixels.of_values(inputs[spec.name], spec) for spec in artifact.inputs}
+        given = {
+            spec.name: pixels.of_values(_moved(inputs[spec.name], network[spec.name], spec), spec)
+            for spec in artifact.inputs
+        }
         found = worker.outputs(given, [spec.name for spec in artifact.outputs])
-        made = {spec.name: pixels.to_values(found[spec.name], spec) for spec in artifact.outputs}
+        made = {
+            spec.name: _moved(pixels.to_values(found[spec.name], spec), spec, network[spec.name])
+            for spec in artifact.outputs
+        }
         self.seconds.setdefault(part, []).append(time.perf_counter() - began)
         return made
+
+
+def _moved(value: Float32, given: TensorSpec, wanted: TensorSpec) -> Float32:
+    """A picture (1, C, H, W) of one contract in the range and order of colors of another; anything else as it is."""
+    if not given.is_picture:
+        return value
+    if given.color.startswith("BGR") != wanted.color.startswith("BGR"):
+        value = value[:, [2, 1, 0, *range(3, value.shape[1])]]
+    if given.span == wanted.span:
+        return value
+    low, step = given.span[0], wanted.pixel_step / given.pixel_step
+    return np.asarray((value - np.float32(low)) * np.float32(step) + np.float32(wanted.span[0]), np.float32)
 
 
 @contextmanager
@@ -54,7 +77,7 @@ def opened(system: System, target: str, precision: str, variant: str, threads: i
         RuntimeFailure: a runtime refused its file.
     """
     with ExitStack() as stack:
-        workers, methods = {}, []
+        workers, contracts, methods = {}, {}, []
         for name, part in system.parts.items():
             record = part.find(target, precision, variant)
             if changed := [mismatch for mismatch in part.verify_files() if record.holds(mismatch.path)]:
@@ -62,8 +85,10 @@ def opened(system: System, target: str, precision: str, variant: str, threads: i
             artifact = part.artifact(record)
             runner, method = usable_runner(artifact)
             methods.append(method)
+            contract = part.manifest.pixel_contract
+            contracts[name] = {spec.name: spec for spec in (*contract.inputs, *contract.outputs)}
             workers[name] = (stack.enter_context(open_worker(runner, artifact, threads, TIMEOUT_S)), artifact)
-        yield InFiles(workers, ", ".join(dict.fromkeys(methods)))
+        yield InFiles(workers, contracts, ", ".join(dict.fromkeys(methods)))
 
 
 def in_torch(modules: Mapping[str, nn.Module], ends: Mapping[str, Ends]) -> Parts:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from clearport.base import Precision
+from clearport.base import Artifact, Precision, TensorSpec
 from clearport.pipeline.systems import proof
 from clearport.pipeline.systems.parts import InFiles
 from clearport.programs.program import Input, Output, Program, Run
@@ -17,7 +20,7 @@ PROGRAM = Program(
 )
 TRUE = np.random.default_rng(0).uniform(-1.0, 1.0, (1, 3, 32, 32)).astype(np.float32)
 RUNS = 20
-PARTS = InFiles({}, "ran on LiteRT", {"step": [0.1] * RUNS})
+PARTS = InFiles({}, {}, "ran on LiteRT", {"step": [0.1] * RUNS})
 
 
 @pytest.mark.parametrize(
@@ -60,3 +63,25 @@ def test_a_whole_is_judged_by_the_pictures_that_are_written() -> None:
 def test_no_number_and_another_shape_never_pass(precision: Precision) -> None:
     assert not verdict(np.where(TRUE > 0.9, np.nan, TRUE).astype(np.float32), precision)
     assert not verdict(TRUE[:, :, :16], precision)
+
+
+class Doubling:
+    """A worker whose file takes and gives a picture in its own range and order of colors."""
+
+    def outputs(self, inputs: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
+        assert inputs["image"].dtype == np.uint8
+        self.seen = inputs["image"]
+        return {names[0]: inputs["image"].astype(np.float32)}
+
+
+def test_files_with_another_range_and_order_of_colors_get_and_give_what_the_network_does() -> None:
+    plain = TensorSpec("image", (1, 3, 2, 2), value_range=(-1.0, 1.0))
+    image = TensorSpec("image", (1, 3, 2, 2), "uint8", color="BGR", scale=1.0, zero_point=0)
+    given = TensorSpec("out", (1, 3, 2, 2), color="BGR")
+    artifact = Artifact("coreml", "fp16", Path(), "", (image,), (given,), {}, "image")
+    worker = Doubling()
+    contract = {"image": plain, "out": replace(plain, name="out")}
+    parts = InFiles({"step": (worker, artifact)}, {"step": contract}, "")  # type: ignore[dict-item]  # no process
+    value = np.linspace(-1.0, 1.0, 12, dtype=np.float32).reshape(1, 3, 2, 2)
+    np.testing.assert_allclose(parts("step", {"image": value})["out"], value, atol=1.0 / 255.0)
+    np.testing.assert_array_equal(worker.seen[0, 2], np.rint((value[0, 0] + 1.0) * 127.5))
