@@ -1,6 +1,9 @@
 """Alpha of what was clicked on, at 128x128, with its uncertainty (after arXiv 2012.08323): see ``layers.matting``.
 
 With ``matrefine`` it is the system ``matting``, which takes pictures of any size.
+
+No weights are bundled. Training from scratch takes hours of a core: after 1,400 steps of four composites, the system's
+SAD on ten composites of other photos was 27.2, where no alpha at all has 22.9.
 """
 
 from __future__ import annotations
