@@ -30,6 +30,7 @@ from clearport.programs.interpreter import execute
 from clearport.protocols import no_progress
 from clearport.registry import NETWORKS, SYSTEMS
 from clearport.reports.systems.report import write_reports
+from clearport.runtime import tolerance
 from clearport.runtime.usable import runners_of, too_large
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def _row(system: System, key: str, whole: Whole, threads: int) -> RowRecord | Sk
             return Skipped(key, f"part {name}: {why}")
     first = next(iter(artifacts.values()))
     for name, artifact in artifacts.items():
-        if obstacle := _obstacle(artifact):
+        if obstacle := _rounded(artifact) or _obstacle(artifact):
             return Skipped(key, f"not run as a whole: part {name}: {obstacle}")
     try:
         with opened(system, first.target, first.precision, first.variant, threads) as parts:
@@ -232,6 +233,14 @@ def _row(system: System, key: str, whole: Whole, threads: int) -> RowRecord | Sk
     return RowRecord(
         target=first.target, precision=first.precision, variant=first.variant, method=method, parity=reports
     )
+
+
+def _rounded(artifact: ArtifactRecord) -> str | None:
+    """Why a float file whose outputs are 8-bit images is no part of a whole: it hands on less than it computes."""
+    integers = [spec.name for spec in artifact.outputs if spec.dtype in tolerance.INTEGERS]
+    if artifact.precision == "int8" or not integers:
+        return None
+    return f"its {integers[0]} is an image of 8 bits, and what is handed on between parts is not rounded; take tensors"
 
 
 def _obstacle(artifact: ArtifactRecord) -> str | None:
