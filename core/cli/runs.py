@@ -86,7 +86,7 @@ def run(
     """Restore a picture of any size with one artifact of a bundle (larger pictures in seamless tiles), or run a system.
 
     Examples: clearport run out/x3 photo.jpg -o photo_x3.png --target tflite --precision int8
-    and clearport run out/matting photo.jpg --click 210,140 -o cutout.png
+    and clearport run out/sin -o picture.png --seed 7
     """
     from clearport.bundle.system import is_system
     from clearport.errors import BadInput
