@@ -1,11 +1,12 @@
-"""NEGCUT's generator in small forms: pictures of one kind to pictures of another kind (arXiv 2108.04547).
+"""NEGCUT's generator in a small form: pictures of one kind to pictures of another kind (arXiv 2108.04547).
 
     picture ── reflect, 7x7 ── 3x3, blur to half ── 3x3, blur to half ── 6 residual blocks ──┐
     picture ── tanh ── reflect, 7x7 ── 3x3, from half ── 3x3, from half ─────────────────────┘
 
 Behind each convolution but the last are instance normalization, which looks at the whole picture (tiles can differ in
 tone), and ReLU. Published is 64 wide with 9 blocks, 11,378,179 parameters and 64 G multiply-accumulates for 256x256,
-which is no phone's; this one is 16 wide: 494,083 and 3.3 G; ``negcutwide`` is 24 wide: 1,107,459 and 7.3 G.
+which is no phone's; this one is 16 wide: 494,083 and 3.3 G. 24 wide it would be 1,107,459 and 7.3 G, and
+OpenVINO's int8 file of that, with fresh weights, differs from the quantized model by more than ties.
 
 It learns from folders ``trainA`` and ``trainB``, of which no two pictures need show the same (``training.contrast``),
 and with ``--layout pairs --loss l1`` from pairs. In int8 files the normalization stays float.
