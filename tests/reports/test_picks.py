@@ -96,6 +96,18 @@ def test_figures_are_those_of_the_bundle(manifest: Manifest) -> None:
     assert found[PC].unmeasured == ""
 
 
+def test_of_several_outputs_the_worst_is_told(manifest: Manifest) -> None:
+    def second(artifact: Any) -> Any:
+        if artifact.key != "tflite/fp32":
+            return artifact
+        worse = replace(artifact.parity, basis="values", output="mask", psnr_db=70.0, sqnr_db=61.5)
+        elsewhere = replace(worse, sqnr_db=3.0, method="ran on something else")
+        return artifact.model_copy(update={"cross_checks": (worse, elsewhere)})
+
+    figures = dict(by_place(with_artifacts(manifest, second))[GPU].figures)
+    assert figures["SQNR to PyTorch"] == "61.5 dB"
+
+
 def test_the_time_of_a_cpu_is_no_time_of_a_gpu(manifest: Manifest) -> None:
     for place in (GPU, NPU, MICRO):
         figures = dict(by_place(manifest)[place].figures)
