@@ -24,13 +24,13 @@ from typing import Any
 
 from clearport.base import Artifact
 from clearport.bundle import files as bundle_files
+from clearport.bundle.consistency import contradictions
 from clearport.bundle.fields import LatencyCell, ParityCell
 from clearport.bundle.files import MANIFEST, SUMS, Mismatch, compare, render_sums, scan
 from clearport.bundle.manifest import (
     ArtifactRecord,
     GoldenRecord,
     Manifest,
-    contradictions,
     to_json,
 )
 from clearport.bundle.pulled import parted, read_pulled

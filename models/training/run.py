@@ -6,13 +6,12 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from clearport.base import ModelSpec
-from clearport.disk.files import digest
 from clearport.errors import BadInput, CheckFailed
 from clearport.models import weights
 from clearport.models.data import degrade
@@ -21,8 +20,9 @@ from clearport.models.data.sets import data_set
 from clearport.models.losses import table as losses
 from clearport.models.training import checkpoint as train_checkpoint
 from clearport.models.training import written as train_outputs
+from clearport.models.training.card import card_of
 from clearport.models.training.device import cores, place_for
-from clearport.models.training.judge import card_key, judge, preview, units_of
+from clearport.models.training.judge import judge, preview, units_of
 from clearport.models.training.log import Log
 from clearport.models.training.options import Progress, Tick, TrainOptions, identity, learning_rate
 from clearport.models.training.outputs import Restored, restored, taken
@@ -275,39 +275,7 @@ class Run:
 
     def _save_weights(self, out: Path) -> None:
         weights.save(out, self.plain.cpu(), self.spec.name, self.scale, {})
-        weights.save_card(out, self._card())
-
-    def _card(self) -> dict[str, Any]:
-        options, state, data = self.options, self.state, self.data
-        best = state.best_psnr_db
-        return {
-            "network": self.spec.name,
-            "scale": self.scale,
-            "data": {
-                "folders": [folder.name for folder in options.data],
-                "layouts": list(data.layouts),
-                "crops_from": len(data.crops.pool),
-                "exclusion_lists": {path.name: digest(path) for path in options.exclude},
-                "left_out": data.left_out,
-                "found": list(data.found),
-            },
-            "held_back": [group.partition("/")[2] for group in data.held_back],
-            "training": {
-                **identity(options, self.scale),
-                "shrink": list(options.shrink),
-                "start": None if options.start is None else options.start.name,
-                "start_took": None if self.start is None else str(self.start),
-                "steps_done": state.step,
-                "minutes_taken": round(state.elapsed_s / 60.0, 1),
-            },
-            "quality": {
-                "validation": {
-                    card_key(self.spec): round(best, 3) if best > -math.inf else None,
-                    "pictures": len(data.validation),
-                    "from": options.validation_data.name if options.validation_data else "held back",
-                }
-            },
-        }
+        weights.save_card(out, card_of(self))
 
 
 def _real(made: Restored) -> Restored:
