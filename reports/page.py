@@ -5,10 +5,12 @@ from __future__ import annotations
 from clearport.base import Skipped
 from clearport.bundle.manifest import Manifest, PaperRecord
 from clearport.registry import TARGETS
-from clearport.reports import pareto, tables, tables_apple, tables_devices, tables_floats, tables_latency, times
+from clearport.reports import times
 from clearport.reports.cells import present
+from clearport.reports.choice import pareto
+from clearport.reports.choice.picks import chosen, picks
 from clearport.reports.content import Cell, Page, Section, Table, Tone
-from clearport.reports.picks import chosen, picks
+from clearport.reports.tables import apple, devices, floats, general, latency
 from clearport.reports.text import count, kilobytes, large
 from clearport.reports.usage import usages
 from clearport.runtime.latency.record import LatencyReport
@@ -112,9 +114,9 @@ def _paper(paper: PaperRecord | None) -> tuple[tuple[str, Cell], ...]:
 def _sections(manifest: Manifest) -> tuple[Section, ...]:
     return present(
         _cost(manifest),
-        tables_floats.floats(manifest),
+        floats.floats(manifest),
         _latency(manifest),
-        tables_apple.apple(manifest),
+        apple.apple(manifest),
         _quality(manifest),
         _devices(manifest),
         _usage(manifest),
@@ -133,7 +135,7 @@ def _sections(manifest: Manifest) -> tuple[Section, ...]:
             "Ends and sizes of the files",
             folded=True,
             hint=f"pixel contracts of {_files(manifest)}",
-            tables=(tables.artifacts(manifest),),
+            tables=(general.artifacts(manifest),),
         ),
         Section(
             "parity",
@@ -141,7 +143,7 @@ def _sections(manifest: Manifest) -> tuple[Section, ...]:
             folded=True,
             hint=_verdict(manifest)[0].rstrip("."),
             tables=present(
-                tables.parity(manifest), tables.steps(manifest), tables.unchecked(manifest), tables.lint(manifest)
+                general.parity(manifest), general.steps(manifest), general.unchecked(manifest), general.lint(manifest)
             ),
         ),
         _quantization(manifest),
@@ -151,7 +153,7 @@ def _sections(manifest: Manifest) -> tuple[Section, ...]:
             "Tool versions",
             folded=True,
             hint=f"made {manifest.host.created}",
-            tables=(tables.versions(manifest),),
+            tables=(general.versions(manifest),),
         ),
     )
 
@@ -166,7 +168,7 @@ def _cost(manifest: Manifest) -> Section | None:
 
 
 def _glance(manifest: Manifest) -> tuple[Table, ...]:
-    return present(tables.glance(manifest))
+    return present(general.glance(manifest))
 
 
 def _files(manifest: Manifest) -> str:
@@ -175,7 +177,7 @@ def _files(manifest: Manifest) -> str:
 
 
 def _quality(manifest: Manifest) -> Section:
-    table = tables.quality(manifest)
+    table = general.quality(manifest)
     intro = (
         "" if table else "Not measured: this bundle was not evaluated against ground truth (clearport eval does it)."
     )
@@ -187,7 +189,7 @@ def _latency(manifest: Manifest) -> Section:
     reasons = sorted({cell.reason for cell in cells if isinstance(cell, Skipped)})
     if len(reasons) == 1 and all(isinstance(cell, Skipped) for cell in cells):
         return Section("latency", "Latency", f"Not measured: {reasons[0]}.")
-    return Section("latency", "Latency", _protocol(manifest), spreads=tables_latency.spreads(manifest))
+    return Section("latency", "Latency", _protocol(manifest), spreads=latency.spreads(manifest))
 
 
 def _protocol(manifest: Manifest) -> str:
@@ -200,7 +202,7 @@ def _protocol(manifest: Manifest) -> str:
 
 
 def _latency_in_figures(manifest: Manifest) -> Section | None:
-    table = tables_latency.latency(manifest)
+    table = latency.latency(manifest)
     if all(len(row) < len(table.columns) for row in table.rows):
         return None
     return Section("latencies", "Latency in figures", "", True, "medians, ratios, memory, units", (table,))
@@ -208,25 +210,25 @@ def _latency_in_figures(manifest: Manifest) -> Section | None:
 
 def _devices(manifest: Manifest) -> Section:
     nobody = "None yet: “clearport bench --device … --record” adds phones, boards, NPUs and browsers."
-    intro = tables_devices.KINDS if manifest.devices else nobody
+    intro = devices.KINDS if manifest.devices else nobody
     return Section(
         "devices",
         "Devices",
         intro,
-        tables=tables_devices.devices(manifest),
-        plots=tables_devices.sustained(manifest),
+        tables=devices.devices(manifest),
+        plots=devices.sustained(manifest),
     )
 
 
 def _quantization(manifest: Manifest) -> Section:
-    table = tables.quantization(manifest)
+    table = general.quantization(manifest)
     intro = "" if table else "Nothing in this bundle is quantized to int8 by a scale table."
     hint = "" if manifest.quantization is None else manifest.quantization.calibrator
     return Section("quantization", "Quantization", intro, bool(table), hint, present(table))
 
 
 def _weights(manifest: Manifest) -> Section:
-    table = tables.weights(manifest)
+    table = general.weights(manifest)
     intro = "" if table else "Nothing is known of their training."
     return Section("weights", "Weights", intro, bool(table), manifest.model.license, present(table))
 
@@ -234,7 +236,7 @@ def _weights(manifest: Manifest) -> Section:
 def _skipped(manifest: Manifest) -> Section:
     if not manifest.skipped:
         return Section("skipped", "Left out", "Nothing: everything that was asked for is here.", True, "nothing")
-    return Section("skipped", "Left out", tables=(tables.skipped(manifest),))
+    return Section("skipped", "Left out", tables=(general.skipped(manifest),))
 
 
 def _usage(manifest: Manifest) -> Section:

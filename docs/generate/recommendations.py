@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clearport.reports.picks import MOST_LOST
-from clearport.reports.places import PLACES, WHY, Place
+from clearport.reports.choice.picks import MOST_LOST
+from clearport.reports.choice.places import PLACES, WHY, Place
 from docs.generate.text import code, page, table
 
 _INTRODUCTION = f"""\

@@ -12,8 +12,8 @@ from clearport.bundle.manifest import ArtifactRecord, LintFinding, Manifest
 from clearport.pipeline.lint.artifact import HALF_RULE
 from clearport.reports.content import Section
 from clearport.reports.page import page
-from clearport.reports.tables_apple import apple
-from clearport.reports.tables_floats import floats
+from clearport.reports.tables.apple import apple
+from clearport.reports.tables.floats import floats
 from clearport.runtime.steps.report import StepsReport
 
 METHOD = "ran on Apple's Core AI runtime for Linux (CPU), its twin for 64x64 pictures"

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from clearport.bundle.manifest import Manifest
 from clearport.reports import markdown, plots
+from clearport.reports.choice.pareto import INVISIBLE_DB, scatters
 from clearport.reports.content import Point, Scatter, Spread, Spreads
 from clearport.reports.page import page
-from clearport.reports.pareto import INVISIBLE_DB, scatters
-from clearport.reports.tables_latency import spreads
+from clearport.reports.tables.latency import spreads
 from tests.device_rows import with_devices
 
 

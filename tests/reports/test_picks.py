@@ -11,11 +11,11 @@ from clearport.bundle.bench_record import BenchedDevice
 from clearport.bundle.manifest import LintFinding, Manifest
 from clearport.pipeline.lint.artifact import HALF_RULE, RULE
 from clearport.reports import markdown
-from clearport.reports import picks as rules
+from clearport.reports.choice import picks as rules
+from clearport.reports.choice.picks import chosen, picks
+from clearport.reports.choice.places import OF_A_FILE, PLACES, WHY
 from clearport.reports.content import Pick
 from clearport.reports.page import page
-from clearport.reports.picks import chosen, picks
-from clearport.reports.places import OF_A_FILE, PLACES, WHY
 from clearport.runtime.devices.device import EstimateReport
 from clearport.runtime.latency.conditions import Conditions
 from tests.device_rows import bench_row, with_devices

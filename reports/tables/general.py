@@ -9,9 +9,9 @@ from clearport.base import Skipped
 from clearport.bundle.fields import ParityCell
 from clearport.bundle.manifest import ArtifactRecord, LintFinding, Manifest, QualityRecord
 from clearport.reports.cells import NOTHING, headed, optional, unmeasured, without_empty_columns
+from clearport.reports.choice.picks import chosen
 from clearport.reports.content import Cell, Table, Tone
 from clearport.reports.figures import figures
-from clearport.reports.picks import chosen
 from clearport.reports.text import contract, count, in_words, kilobytes, number, percent, trimmed
 from clearport.runtime.parity import NETWORKS, ParityReport
 from clearport.runtime.steps.report import MOST_OFF

@@ -1,6 +1,6 @@
 """Which file to take: one for each place where the bundle's files run, by what passed and was measured in it.
 
-The rule, for each place (``reports/places.py``):
+The rule, for each place (``reports/choice/places.py``):
 
 1. A file that failed a check, a gate or a golden picture on a device is out, as is one that nothing checked.
 2. A file with a *doubt* comes after all without one: fp16 that float16 arithmetic spoils, on units that compute in it;
@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 from clearport.base import Skipped
 from clearport.reports import times
+from clearport.reports.choice.places import OF_A_FILE, PLACES, WHY, Place
 from clearport.reports.content import Pick
 from clearport.reports.figures import in_decibels
-from clearport.reports.places import OF_A_FILE, PLACES, WHY, Place
-from clearport.reports.tables_floats import float_layers
+from clearport.reports.tables.floats import float_layers
 from clearport.reports.text import count, kilobytes, number
 from clearport.runtime.devices.device import EstimateReport
 from clearport.runtime.latency.record import LatencyReport

@@ -8,9 +8,9 @@ from clearport.base import PRECISIONS, Skipped
 from clearport.export.coreai.beta import LEAST_OS, NO_PICTURE_ENDS
 from clearport.export.coreml.program import FIRST_IOS
 from clearport.reports.cells import NOTHING, headed, optional, without_empty_columns
+from clearport.reports.choice.picks import to_network
 from clearport.reports.content import Cell, Section, Table
 from clearport.reports.figures import in_decibels
-from clearport.reports.picks import to_network
 from clearport.reports.text import kilobytes, number, percent
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from clearport.base import Skipped
 from clearport.reports import times
+from clearport.reports.choice.picks import lost_db, sound, to_network, twin_of
 from clearport.reports.content import Point, Scatter
-from clearport.reports.picks import lost_db, sound, to_network, twin_of
-from clearport.reports.tables_latency import groups
+from clearport.reports.tables.latency import groups
 from clearport.reports.text import kilobytes, number
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Which file to take: by kind of device, and by what quality costs."""
