@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clearport.bundle.folder import Bundle
     from clearport.models.training.options import Progress as TrainProgress
     from clearport.models.training.options import TrainOptions, TrainResult
-    from clearport.pipeline.bench_values import BenchOutcome
+    from clearport.pipeline.benching.values import BenchOutcome
     from clearport.pipeline.evaluation.limits import Limits
     from clearport.pipeline.evaluation.measured import MeasuredOutcome
     from clearport.pipeline.evaluation.rows import EvalOutcome
@@ -206,7 +206,7 @@ def bench(
         BadInput: there is no bundle, or no such device, unit or artifact.
     """
     from clearport.pipeline.bench import bench_bundle
-    from clearport.pipeline.bench_values import BenchRequest
+    from clearport.pipeline.benching.values import BenchRequest
 
     request = BenchRequest(
         Path(folder),

@@ -16,7 +16,7 @@ from clearport.bundle.bench_record import BenchRecord, schema
 from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
 from clearport.pipeline.bench import bench_bundle
-from clearport.pipeline.bench_values import BenchRequest
+from clearport.pipeline.benching.values import BenchRequest
 from clearport.registry import DEVICES
 from clearport.runtime.devices.device import Device, Settings
 from clearport.runtime.latency.record import LatencyReport

@@ -17,7 +17,7 @@ import pytest
 import clearport
 from clearport.base import Skipped
 from clearport.pipeline.bench import bench_bundle
-from clearport.pipeline.bench_values import BenchRequest
+from clearport.pipeline.benching.values import BenchRequest
 from clearport.registry import NETWORKS, TARGETS
 from clearport.runtime.devices.device import Settings
 

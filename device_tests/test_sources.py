@@ -16,7 +16,7 @@ import clearport
 from clearport.bundle.folder import Bundle
 from clearport.pictures.images import load_rgb, save_png
 from clearport.pipeline.bench import bench_bundle
-from clearport.pipeline.bench_values import BenchRequest
+from clearport.pipeline.benching.values import BenchRequest
 from clearport.pipeline.eval import evaluate_bundle
 from clearport.pipeline.evaluation.rows import EvalRequest
 from clearport.pipeline.run import RunRequest, restore_picture

@@ -140,9 +140,9 @@ def bench(
     from clearport.cli.progress import progress_bar
     from clearport.errors import BadInput
     from clearport.pipeline.bench import bench_bundle
-    from clearport.pipeline.bench_checks import checks, reported
-    from clearport.pipeline.bench_record import record_rows
-    from clearport.pipeline.bench_values import BenchRequest
+    from clearport.pipeline.benching.checks import checks, reported
+    from clearport.pipeline.benching.record import record_rows
+    from clearport.pipeline.benching.values import BenchRequest
     from clearport.runtime.devices.device import UNITS, Settings
 
     if is_system(bundle):

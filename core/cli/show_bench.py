@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clearport.bundle.bench_record import BenchRow, Compared, Comparison
-    from clearport.pipeline.bench_values import BenchOutcome
+    from clearport.pipeline.benching.values import BenchOutcome
     from clearport.pipeline.devices import Devices
 
 _SLOWEST = 5

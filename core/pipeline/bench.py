@@ -17,10 +17,10 @@ from clearport.bundle.bench_record import BenchedDevice, BenchedModel, BenchPlan
 from clearport.bundle.folder import Bundle, changing
 from clearport.disk.outputs import OutFolder, claimed
 from clearport.errors import BadInput
-from clearport.pipeline.bench_compare import compared
-from clearport.pipeline.bench_jobs import Candidate, candidates_of, golden_of, jobs_for
-from clearport.pipeline.bench_record import differences
-from clearport.pipeline.bench_values import BASELINE, HOST, BenchOutcome, BenchRequest
+from clearport.pipeline.benching.compare import compared
+from clearport.pipeline.benching.jobs import Candidate, candidates_of, golden_of, jobs_for
+from clearport.pipeline.benching.record import differences
+from clearport.pipeline.benching.values import BASELINE, HOST, BenchOutcome, BenchRequest
 from clearport.pipeline.devices import family_of
 from clearport.pipeline.exams import sample_of
 from clearport.protocols import no_progress

@@ -19,7 +19,7 @@ from clearport.bundle.folder import Bundle
 from clearport.disk.files import digest
 from clearport.errors import BadInput, RuntimeFailure
 from clearport.pipeline.bench import bench_bundle
-from clearport.pipeline.bench_values import BenchRequest
+from clearport.pipeline.benching.values import BenchRequest
 from clearport.protocols import no_progress
 from clearport.registry import DEVICES
 from clearport.runtime.devices.adb import family as on_adb

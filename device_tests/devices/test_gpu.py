@@ -22,7 +22,7 @@ from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput, NotInstalled, RuntimeFailure
 from clearport.export.ncnn.file import NcnnFile
 from clearport.pipeline.bench import bench_bundle
-from clearport.pipeline.bench_values import BenchOutcome, BenchRequest
+from clearport.pipeline.benching.values import BenchOutcome, BenchRequest
 from clearport.pipeline.exams import exam_of
 from clearport.pipeline.isolated.workers import open_worker
 from clearport.registry import RUNNERS, missing

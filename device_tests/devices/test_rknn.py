@@ -17,7 +17,7 @@ from clearport.bundle.folder import Bundle
 from clearport.errors import RuntimeFailure
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.bench import bench_bundle
-from clearport.pipeline.bench_values import BenchRequest
+from clearport.pipeline.benching.values import BenchRequest
 from clearport.runtime import pixels
 from clearport.runtime.devices.device import Job, Row, Settings, SimulatedReport
 from clearport.runtime.devices.rknn import family as on_rknn

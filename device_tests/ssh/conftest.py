@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from clearport.bundle.folder import Bundle
-from clearport.pipeline.bench_jobs import candidates_of, jobs_for
-from clearport.pipeline.bench_values import BenchRequest
+from clearport.pipeline.benching.jobs import candidates_of, jobs_for
+from clearport.pipeline.benching.values import BenchRequest
 from clearport.runtime.devices.device import Job
 from device_tests.ssh.sshd import Board, board
 

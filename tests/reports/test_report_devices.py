@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from clearport.bundle.manifest import Manifest
-from clearport.reports import html, markdown, tables_devices
+from clearport.reports import html, markdown
 from clearport.reports.content import Table
 from clearport.reports.page import page
+from clearport.reports.tables import devices as tables_devices
 from tests.device_rows import LOST, with_devices
 
 

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from clearport.base import Skipped
 from clearport.bundle.folder import Bundle
 from clearport.pictures.images import save_png
-from clearport.reports import html, markdown, plots, tables, text
+from clearport.reports import html, markdown, plots, text
 from clearport.reports.content import Bar, Plot
 from clearport.reports.errors import errors
 from clearport.reports.html import write_reports
 from clearport.reports.page import page
 from clearport.reports.pictures import Comparison, comparison
+from clearport.reports.tables import general
 from clearport.reports.templates import breakable
 
 NASTY = '<script>alert("x")</script> | `b` [c](http://d) &amp; \u202e'
@@ -245,7 +246,7 @@ def test_a_card_reads_as_words_and_not_as_json() -> None:
 def test_the_weights_begin_with_what_is_asked_first(made: Bundle) -> None:
     card = {"license": "MIT", "training": {"steps": 3}, "data": [{"name": "T91"}, {"name": "BSDS"}], "summary": "it"}
     model = made.manifest.model.model_copy(update={"card": card})
-    table = tables.weights(made.manifest.model_copy(update={"model": model}))
+    table = general.weights(made.manifest.model_copy(update={"model": model}))
     assert table is not None
     shown = [tuple(cell.text for cell in row) for row in table.rows]
     assert shown == [("summary", "it"), ("data", "T91"), ("", "BSDS"), ("training", "steps: 3")]

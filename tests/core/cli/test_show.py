@@ -17,8 +17,8 @@ from clearport.cli import show as cli_show
 from clearport.cli.progress import progress_bar
 from clearport.cli.show import show_bundle, show_checks, show_restored
 from clearport.cli.show_bench import show_bench
-from clearport.pipeline.bench_record import differences
-from clearport.pipeline.bench_values import BenchOutcome
+from clearport.pipeline.benching.record import differences
+from clearport.pipeline.benching.values import BenchOutcome
 from clearport.pipeline.run import Restored
 from clearport.reports.junit import Check
 from clearport.runtime.latency.record import NO_PROFILE

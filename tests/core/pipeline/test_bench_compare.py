@@ -11,9 +11,9 @@ import pytest
 from clearport.base import Skipped
 from clearport.bundle.bench_record import BenchedModel, BenchPlan, BenchRecord
 from clearport.bundle.folder import Bundle
-from clearport.pipeline.bench_checks import checks
-from clearport.pipeline.bench_compare import compared
-from clearport.pipeline.bench_values import BenchOutcome
+from clearport.pipeline.benching.checks import checks
+from clearport.pipeline.benching.compare import compared
+from clearport.pipeline.benching.values import BenchOutcome
 from clearport.runtime.latency.stats import Ratio
 from tests.device_rows import bench_row
 from tests.latency_reports import latency_report

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from clearport.base import Artifact, TensorSpec
-from clearport.pipeline.bench_jobs import Candidate, golden_of
+from clearport.pipeline.benching.jobs import Candidate, golden_of
 from clearport.pipeline.criteria import QDQ, Criterion, Exam, as_picture
 from clearport.runtime.devices.device import Row, SimulatedReport
 from clearport.runtime.parity import PYTORCH, ParityReport, Reference, tolerance_for

@@ -11,7 +11,7 @@ import pytest
 from clearport.base import Skipped
 from clearport.bundle.bench_record import BenchedModel, BenchPlan, BenchRecord, BenchRow
 from clearport.bundle.folder import Bundle
-from clearport.pipeline.bench_values import BASELINE, BenchOutcome
+from clearport.pipeline.benching.values import BASELINE, BenchOutcome
 from clearport.runtime.devices.adb import benchmark_model
 from clearport.runtime.devices.browser.rows import report_of
 from clearport.runtime.devices.browser.wire import MeasuredRow

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from clearport.bundle.folder import Bundle, changing, write
 from clearport.errors import BadInput
-from clearport.pipeline.bench_values import BASELINE
+from clearport.pipeline.benching.values import BASELINE
 from clearport.reports.html import write_reports
 
 _SHA256 = 64
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from clearport.bundle.bench_record import BenchedModel, BenchPlan
-    from clearport.pipeline.bench_values import BenchOutcome
+    from clearport.pipeline.benching.values import BenchOutcome
 
 
 _OPTIONS = {

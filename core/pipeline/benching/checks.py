@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clearport.bundle.bench_record import BenchRow, Comparison
-    from clearport.pipeline.bench_values import BenchOutcome, BenchRequest
+    from clearport.pipeline.benching.values import BenchOutcome, BenchRequest
 
 
 @contextmanager

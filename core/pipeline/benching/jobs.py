@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clearport.base import Skipped
 from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
-from clearport.pipeline.bench_values import BASELINE
+from clearport.pipeline.benching.values import BASELINE
 from clearport.pipeline.exams import exam_of, sample_of
 from clearport.pipeline.prove import network_of
 from clearport.pipeline.select import select
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from clearport.base import Artifact
     from clearport.bundle.manifest import ArtifactRecord
     from clearport.graph.feeds import Sample
-    from clearport.pipeline.bench_values import BenchRequest
+    from clearport.pipeline.benching.values import BenchRequest
     from clearport.pipeline.criteria import Exam
     from clearport.runtime.devices.device import Row, Unit
     from clearport.runtime.parity import ParityReport
