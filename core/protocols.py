@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from clearport.base import Array, Artifact, Options, Paper, Precision, Skipped, Task, TensorSpec
+    from clearport.base import Array, Artifact, Options, Precision, Skipped, Task, TensorSpec
+    from clearport.model_spec import Paper
     from clearport.quantized import TargetGraph
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from clearport.base import Artifact, ModelSpec, Options, Precision, Size
+from clearport.base import Artifact, Options, Precision, Size
 from clearport.export.from_torch import export_graph
 from clearport.export.written import target_graph
+from clearport.model_spec import ModelSpec
 from clearport.models import samples
 from clearport.pictures.images import load_rgb
 from clearport.registry import NETWORKS, RUNNERS, TARGETS, missing

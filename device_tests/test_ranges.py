@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from clearport.base import Artifact, Graph, IODType, ModelSpec, Options, Paper, Precision, Size
+from clearport.base import Artifact, Graph, IODType, Options, Precision, Size
 from clearport.export.from_torch import export_graph
 from clearport.export.written import target_graph
+from clearport.model_spec import ModelSpec, Paper
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantized import QuantizedGraph
 from clearport.registry import RUNNERS, TARGETS

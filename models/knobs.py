@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from clearport.base import ModelSpec
 from clearport.errors import BadInput
+from clearport.model_spec import ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn

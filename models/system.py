@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from clearport.base import Float32, Paper, Size, Task
+    from clearport.base import Float32, Size, Task
+    from clearport.model_spec import Paper
     from clearport.programs.program import Program
 
     Modules = Mapping[str, nn.Module]

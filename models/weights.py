@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import ModelSpec, Task
+from clearport.base import Task
 from clearport.disk.files import file_sha256, write_bytes, write_text
 from clearport.disk.json_files import read_json
 from clearport.errors import BadInput
+from clearport.model_spec import ModelSpec
 from clearport.models import knobs, modes
 from clearport.models.importers import checkpoint
 from clearport.models.importers import fit as weights_fit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import ModelSpec
+from clearport.model_spec import ModelSpec
 from clearport.protocols import Runner, Target
 from clearport.registry import NETWORKS, RUNNERS, SYSTEMS, TARGETS, installed_versions, missing
 from clearport.runtime.usable import obstacle_of

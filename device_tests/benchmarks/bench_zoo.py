@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import clearport
-from clearport.base import ModelSpec
 from clearport.bundle.folder import Bundle
 from clearport.disk.files import write_text
+from clearport.model_spec import ModelSpec
 from clearport.models import weights
 from clearport.registry import NETWORKS
 

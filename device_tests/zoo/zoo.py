@@ -17,8 +17,9 @@ import pytest
 import torch
 
 import clearport
-from clearport.base import ModelSpec, Size, Skipped, Task
+from clearport.base import Size, Skipped, Task
 from clearport.bundle.folder import Bundle
+from clearport.model_spec import ModelSpec
 from clearport.models import weights
 from clearport.pipeline.goldens import golden_picture
 from clearport.pipeline.plan import _cells as plan_cells

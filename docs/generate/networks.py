@@ -12,7 +12,7 @@ from clearport.words import task_title
 from docs.generate.text import block, code, contents, docstring, page, table
 
 if TYPE_CHECKING:
-    from clearport.base import ModelSpec
+    from clearport.model_spec import ModelSpec
 
 
 def pages() -> Iterator[tuple[str, str]]:

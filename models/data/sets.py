@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import ModelSpec, Task
+from clearport.base import Task
 from clearport.errors import BadInput
+from clearport.model_spec import ModelSpec
 from clearport.models.data.crops import Crops, center
 from clearport.models.data.degrade import DOMAINS, LABELS, PAIRS, UNPAIRED, Degrader, parse
 from clearport.models.data.exclusions import read_exclusions, without

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import ModelSpec
 from clearport.errors import ClearportError
+from clearport.model_spec import ModelSpec
 from clearport.registry import NETWORKS
 
 if TYPE_CHECKING:

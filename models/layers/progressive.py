@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import Paper
+from clearport.model_spec import Paper
 from clearport.models.layers.derain import start_at
 
 STAGES = 6

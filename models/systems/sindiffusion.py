@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from clearport.base import Paper, Size
+from clearport.base import Size
+from clearport.model_spec import Paper
 from clearport.models.degradations.diffusion import WIDTH
 from clearport.models.layers.diffusion import STEPS, embedding, kept
 from clearport.models.system import Part, SystemSpec

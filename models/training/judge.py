@@ -25,7 +25,8 @@ from clearport.pictures import light
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clearport.base import Array, Float32, ModelSpec, Task
+    from clearport.base import Array, Float32, Task
+    from clearport.model_spec import ModelSpec
     from clearport.pictures.images import Image8
 
 _MOST_SHOWN = 6

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from clearport.base import ModelSpec
 from clearport.errors import BadInput, CheckFailed
+from clearport.model_spec import ModelSpec
 from clearport.models import weights
 from clearport.models.data import degrade
 from clearport.models.data.feed import Feed, workers_for

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from clearport.base import ModelSpec
 from clearport.errors import BadInput
+from clearport.model_spec import ModelSpec
 from clearport.models import weights
 from clearport.registry import NETWORKS
 

@@ -23,8 +23,8 @@ from types import FrameType
 
 import torch
 
-from clearport.base import ModelSpec
 from clearport.errors import BadInput
+from clearport.model_spec import ModelSpec
 from clearport.models import weights
 from clearport.models.training import written as train_outputs
 from clearport.models.training.judge import restore, units_of

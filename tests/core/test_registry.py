@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clearport.base import ModelSpec
 from clearport.errors import BadInput
+from clearport.model_spec import ModelSpec
 from clearport.protocols import Runner, Target
 from clearport.registry import NETWORKS, RUNNERS, TARGETS, Registry, installed_versions, missing
 

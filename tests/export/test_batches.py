@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clearport.base import Graph, ModelSpec, Paper, Size
+from clearport.base import Graph, Size
 from clearport.export.from_torch import export_graph
+from clearport.model_spec import ModelSpec, Paper
 from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 from tests.export.every_target import available, by_target

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from clearport.base import ModelSpec, Paper, Size
+from clearport.base import Size
 from clearport.errors import BadInput
 from clearport.export import from_torch
 from clearport.export.deviations import deviations
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models import modes
 
 IMAGE = torch.full((1, 3, 8, 8), 0.5)

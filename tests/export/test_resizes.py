@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from clearport.base import Graph, ModelSpec, Paper, Size, TensorSpec
+from clearport.base import Graph, Size, TensorSpec
 from clearport.errors import BadInput
 from clearport.export import from_torch
 from clearport.export.passes import order as passes
 from clearport.export.passes import sizes as pass_sizes
 from clearport.graph import nodes as graphs
+from clearport.model_spec import ModelSpec, Paper
 
 TORCH = {"linear": "bilinear", "cubic": "bicubic", "nearest": "nearest"}
 MODES = {

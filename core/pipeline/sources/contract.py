@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from clearport.base import Kind, Measure, Paper, Task, TensorSpec
+from clearport.base import Kind, Measure, Task, TensorSpec
 from clearport.disk.json_files import read_bytes, schema_text
 from clearport.errors import BadInput
+from clearport.model_spec import Paper
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from clearport.base import Artifact, Graph, Paper, Precision, Scale, Size, Task, TensorSpec
+    from clearport.base import Artifact, Graph, Precision, Scale, Size, Task, TensorSpec
+    from clearport.model_spec import Paper
     from clearport.models.cost import Cost
     from clearport.protocols import Progress
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from clearport.base import Artifact, Graph, ModelSpec, Size
+    from clearport.base import Artifact, Graph, Size
+    from clearport.model_spec import ModelSpec
     from clearport.pipeline.sources.request import ExportRequest
     from clearport.protocols import Progress
 

@@ -22,7 +22,7 @@ from clearport.stores.opened import open_store
 from clearport.stores.store import Missing
 
 if TYPE_CHECKING:
-    from clearport.base import ModelSpec
+    from clearport.model_spec import ModelSpec
     from clearport.models.weights import Loaded
     from clearport.protocols import Progress
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from clearport.base import ModelSpec, Paper, TensorSpec
+from clearport.base import TensorSpec
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.layers.resnet import ResNet
 
 PUBLISHED, HALF = 64, 32

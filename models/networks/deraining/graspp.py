@@ -26,7 +26,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.layers.derain import Down, ResidualBlock, Up, start, start_at
 from clearport.models.training.outputs import Restored
 

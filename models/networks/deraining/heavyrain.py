@@ -30,7 +30,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import Knob, ModelSpec, Paper
+from clearport.model_spec import Knob, ModelSpec, Paper
 from clearport.models.layers.derain import Down, ResidualBlock, start, start_at
 from clearport.models.layers.pyramid import SpatialPyramid
 from clearport.models.layers.scattering import scene, transmission

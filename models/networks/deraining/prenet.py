@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec
+from clearport.model_spec import ModelSpec
 from clearport.models.layers.progressive import PAPER, PUBLISHED, STAGES, WIDTH, Progressive, convolution
 from clearport.models.training.outputs import Restored
 

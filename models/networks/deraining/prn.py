@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import torch
 
-from clearport.base import ModelSpec
+from clearport.model_spec import ModelSpec
 from clearport.models.layers.progressive import PAPER, PUBLISHED, STAGES, Progressive
 from clearport.models.training.outputs import Restored
 

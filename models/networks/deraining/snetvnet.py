@@ -29,7 +29,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.layers.derain import Down, start, start_at
 from clearport.models.layers.pyramid import SpatialPyramid
 from clearport.models.layers.scattering import LightNet, scene, transmission

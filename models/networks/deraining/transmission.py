@@ -25,7 +25,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.layers.derain import start, start_at
 from clearport.models.layers.scattering import LightNet, scene, transmission
 from clearport.models.layers.shuffle import ShuffleEncoderDecoder

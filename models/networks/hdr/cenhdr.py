@@ -22,7 +22,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec, Paper, TensorSpec
+from clearport.base import TensorSpec
+from clearport.model_spec import ModelSpec, Paper
 from clearport.pictures.light import GAMMA
 
 STOPS = 2.0

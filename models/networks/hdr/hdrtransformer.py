@@ -20,7 +20,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.layers.windows import WindowAttention
 from clearport.models.networks.hdr import cenhdr
 from clearport.pictures.light import GAMMA

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.layers.gamma import TaylorGamma
 from clearport.models.layers.hierarchy import LocalToGlobal
 from clearport.models.networks.low_light.iagc import Coarse

@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.importers.iat import published_state_dict
 from clearport.models.layers.iat import Local, LocalBlock
 from clearport.models.layers.iat_global import Global

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.layers.curves import ITERATIONS, brighten
 from clearport.models.networks.low_light.zerodce import start, symmetric
 from clearport.models.training.outputs import Restored

@@ -8,7 +8,8 @@ SAD on ten composites of other photos was 27.2, where no alpha at all has 22.9.
 
 from __future__ import annotations
 
-from clearport.base import ModelSpec, Paper, TensorSpec
+from clearport.base import TensorSpec
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.layers.matting import COARSE, Matting
 
 

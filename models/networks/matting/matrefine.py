@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clearport.base import ModelSpec
+from clearport.model_spec import ModelSpec
 from clearport.models.layers.matting import Matting
 from clearport.models.networks.matting.matcoarse import ALPHA, PAPER, PICTURE, RECIPE, UNIT
 

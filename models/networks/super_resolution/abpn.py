@@ -7,7 +7,7 @@ network represents well.
 
 from __future__ import annotations
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.layers.plain import HALO, PlainNet
 
 _WIDTH = 28

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.importers.published import pointwise, renamed
 from clearport.models.layers.distillation import Distillation
 from clearport.models.layers.esa import HALO, LEAST_SIDE, conv3

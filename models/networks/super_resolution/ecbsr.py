@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.layers.edge import EdgeConv
 from clearport.models.layers.plain import nearest_kernel, start_first, start_middle, start_tail
 

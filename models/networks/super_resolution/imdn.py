@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.importers.published import renamed
 from clearport.models.layers.esa import conv3
 

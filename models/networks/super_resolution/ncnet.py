@@ -6,7 +6,7 @@ nearest-neighbor upsampling, and on NPUs it is several times faster than a resiz
 
 from __future__ import annotations
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.importers.ncnet import published_state_dict, published_tflite
 from clearport.models.layers.plain import HALO, PlainNet
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.layers.esa import ESA, HALO, LEAST_SIDE, conv3
 
 _SLOPE, _ESA_WIDTH, _WHITE = 0.05, 16, 255.0

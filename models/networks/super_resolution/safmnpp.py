@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec, Paper
+from clearport.model_spec import ModelSpec, Paper
 
 _WIDTH, _INSIDE, _DEPTH, _STEP = 32, 48, 2, 8
 

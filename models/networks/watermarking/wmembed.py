@@ -6,7 +6,8 @@ host. A picture that carries another face's bits was manipulated; here that comp
 
 from __future__ import annotations
 
-from clearport.base import ModelSpec, Paper, TensorSpec
+from clearport.base import TensorSpec
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models.layers.watermark import BITS, Watermark
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from clearport.base import ModelSpec, TensorSpec
+from clearport.base import TensorSpec
+from clearport.model_spec import ModelSpec
 from clearport.models.layers.watermark import BITS, Watermark
 from clearport.models.networks.watermarking.wmembed import PAPER, PICTURE, RECIPE, UNIT
 

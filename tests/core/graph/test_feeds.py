@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearport.base import ModelSpec, Paper, Size, TensorSpec, scale_word
+from clearport.base import Size, TensorSpec, scale_word
 from clearport.errors import BadInput
 from clearport.graph import feeds, shapes
+from clearport.model_spec import ModelSpec, Paper
 from clearport.runtime import pixels
 
 PICTURE = TensorSpec("image", (1, 3, "H", "W"), value_range=(0.0, 1.0))

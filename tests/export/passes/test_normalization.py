@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from clearport.base import ModelSpec, Paper, Size, TensorSpec
+from clearport.base import Size, TensorSpec
 from clearport.export.from_torch import export_graph
 from clearport.graph import feeds
 from clearport.graph import nodes as graphs
+from clearport.model_spec import ModelSpec, Paper
 from clearport.models import normalized
 
 IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clearport.base import Graph, ModelSpec, Paper, Size
+from clearport.base import Graph, Size
 from clearport.export import from_torch
 from clearport.export.passes import order as passes
 from clearport.graph import nodes as graphs
+from clearport.model_spec import ModelSpec, Paper
 
 SIZE = Size(16, 24)
 

@@ -11,9 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from clearport.base import Graph, ModelSpec, Paper, Size
+from clearport.base import Graph, Size
 from clearport.export.from_torch import export_graph
 from clearport.graph import nodes as graphs
+from clearport.model_spec import ModelSpec, Paper
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from clearport.base import ModelSpec, Paper, Size
+from clearport.base import Size
 from clearport.errors import BadInput, CheckFailed
 from clearport.export import from_torch
 from clearport.export.deviations import deviations
 from clearport.graph import nodes as graphs
+from clearport.model_spec import ModelSpec, Paper
 
 
 class Doubling(nn.Module):

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec
 from clearport.errors import BadInput
+from clearport.model_spec import ModelSpec
 from clearport.models import weights
 from clearport.models.importers.tensorflow import Node, kernels, read_graph
 from clearport.models.networks.super_resolution.espcn import SPEC as ESPCN

@@ -12,9 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearport.base import ModelSpec, Size
+from clearport.base import Size
 from clearport.export.deviations import TOLERANCE
 from clearport.export.from_torch import deployed, export_graph
+from clearport.model_spec import ModelSpec
 from clearport.models import weights
 from clearport.models.importers.checkpoint import opened
 from clearport.models.layers import curves as layers_curves

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from clearport.base import ModelSpec, Size
+from clearport.base import Size
 from clearport.export.from_torch import export_graph
+from clearport.model_spec import ModelSpec
 from clearport.models.layers import hierarchy as layers_hierarchy
 from clearport.models.layers.gamma import TaylorGamma
 from clearport.models.networks.low_light import iagc as net_iagc

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec, Size
+from clearport.base import Size
 from clearport.export.from_torch import deployed, export_graph
+from clearport.model_spec import ModelSpec
 from clearport.models.networks.super_resolution.abpn import SPEC as ABPN
 from clearport.models.networks.super_resolution.ecbsr import SPEC as ECBSR
 from clearport.models.networks.super_resolution.xlsr import SPEC as XLSR

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from clearport.base import ModelSpec
 from clearport.errors import BadInput
+from clearport.model_spec import ModelSpec
 from clearport.models import weights
 from clearport.models.importers.checkpoint import opened
 from clearport.models.metrics import psnr_db, to_levels
