@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import nn
 
+from clearport.base import ModelSpec
 from clearport.errors import BadInput
 from clearport.models import weights
 from clearport.models.data.pair import Pair
@@ -246,12 +247,26 @@ def test_every_network_learns_as_its_recipe_says(
     spec = NETWORKS.get(name)
     patch = max(16, 2 * spec.size_multiple, spec.least_side)
     times = max(5, -(-patch // 16))
-    for i in range(3):
+    for i, path in enumerate(pictures_for(spec, options.data[0])):
         level = np.random.default_rng(i).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-        save_png(options.data[0] / f"{i}.png", level.repeat(times, axis=0).repeat(times, axis=1))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_png(path, level.repeat(times, axis=0).repeat(times, axis=1))
     given = {"out": options.out, "steps": 2, "batch": 2, "validate_every": 2, "patch": patch}
-    if spec.scales == (1,) and not spec.inputs and "unpaired" not in spec.recipe.get("degradation", ""):
+    of_photos = "layout" not in spec.recipe and "unpaired" not in spec.recipe.get("degradation", "")
+    if spec.scales == (1,) and not spec.inputs and of_photos:
         given["degradation"] = "haze"  # the bank of rain takes its time
     result = train(options_for(name, data=options.data, workers=0, **given))
     loaded = weights.load(spec, spec.default_scale, result.weights)
     assert loaded.card["training"]["loss"] == spec.recipe.get("loss", "l1")
+    torch.manual_seed(0)
+    fresh = dict(spec.build(spec.default_scale).named_parameters())
+    assert any(not torch.equal(fresh[name], value) for name, value in loaded.module.named_parameters())
+
+
+def pictures_for(spec: ModelSpec, folder: Path) -> list[Path]:
+    """Where pictures should be for a network to learn from ``folder``, which holds photos."""
+    if spec.recipe.get("layout") == "domains":
+        return [folder / kind / f"{i}.png" for kind in ("trainA", "trainB") for i in range(3)]
+    if spec.task == "deepfake-detection" and len(spec.inputs) > 1:  # clips
+        return [folder / kind / f"video{i // 2}" / f"{i}.png" for kind in ("real", "fake") for i in range(4)]
+    return [folder / f"{i}.png" for i in range(3)]
