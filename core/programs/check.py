@@ -10,6 +10,7 @@ from clearport.programs.program import (
     MOST_DEPTH,
     MOST_ROUNDS,
     MOST_STEPS,
+    MOST_VALUES,
     Combine,
     Program,
     Repeat,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _MOST_RUNS = 4096
 """Runs of parts, all rounds counted."""
+_MOST_WORK = 100_000
+"""Steps that are taken, all rounds counted."""
 
 
 def contradictions(program: Program, parts: Mapping[str, Ends]) -> Iterator[str]:
@@ -41,6 +44,8 @@ def contradictions(program: Program, parts: Mapping[str, Ends]) -> Iterator[str]
         yield f"steps: {checker.count} of them, at most {MOST_STEPS}"
     if checker.runs > _MOST_RUNS:
         yield f"steps: up to {checker.runs} runs of parts, at most {_MOST_RUNS}"
+    if checker.work > _MOST_WORK:
+        yield f"steps: up to {checker.work} are taken, all rounds counted, at most {_MOST_WORK}"
 
 
 def _own(program: Program) -> Iterator[str]:
@@ -48,6 +53,14 @@ def _own(program: Program) -> Iterator[str]:
     given = [*(each.name for each in program.inputs), *program.tables, *program.settings]
     yield from _doubled("inputs, tables and settings", given)
     yield from _doubled("outputs", [each.name for each in program.outputs])
+    for each in program.inputs:
+        if math.prod(axis for axis in each.shape if isinstance(axis, int)) > MOST_VALUES:
+            yield f"inputs: {each.name!r} has the shape {list(each.shape)}: more than {MOST_VALUES} numbers"
+    ranges = [(end.name, end.low, end.high) for end in program.inputs if end.kind == "picture"]
+    ranges += [(end.name, end.low, end.high) for end in program.outputs if end.kind == "picture"]
+    for name, low, high in ranges:
+        if not low < high:
+            yield f"{name!r}: expected low < high of a picture, got {low:g} and {high:g}"
     for name, table in program.tables.items():
         if math.prod(table.shape) != len(table.values):
             yield f"tables.{name}: {len(table.values)} values for the shape {list(table.shape)}"
@@ -67,13 +80,14 @@ class _Checker:
     def __init__(self, program: Program, parts: Mapping[str, Ends]) -> None:
         self._program, self._parts = program, parts
         self.problems: list[str] = []
-        self.count = self.runs = 0
+        self.count = self.runs = self.work = 0
 
     def steps(self, steps: Sequence[Step], known: set[str], where: str, times: int, depth: int = 0) -> set[str]:
         """The names that are known after the steps."""
         known = set(known)
         for number, step in enumerate(steps):
             self.count += 1
+            self.work += times
             place = f"{where}.{number} ({step.do})"
             for name in step.reads:
                 if name not in known:

@@ -11,6 +11,7 @@ import numpy as np
 from clearport.errors import BadInput
 from clearport.programs import squares
 from clearport.programs.program import (
+    MOST_VALUES,
     Channels,
     Combine,
     Concat,
@@ -35,8 +36,6 @@ Values = dict[str, "Float32"]
 Parts = Callable[[str, Mapping[str, "Float32"]], Mapping[str, "Float32"]]
 """Runs the part of a name on its inputs, and gives its outputs."""
 
-_MOST_VALUES = 1 << 27
-"""Numbers of one tensor: half a gigabyte."""
 _MOST_HELD = 1 << 28
 """Numbers of all tensors that a step can see."""
 
@@ -65,7 +64,8 @@ def execute(
     _check_inputs(program.inputs, inputs)
     tables = {name: np.array(t.values, np.float32).reshape(t.shape) for name, t in program.tables.items()}
     given = {each.name: np.ascontiguousarray(inputs[each.name], np.float32) for each in program.inputs}
-    found = _Interpreter(parts, chosen, on_round).steps(program.steps, {**tables, **given}, "steps")
+    with np.errstate(over="ignore", invalid="ignore"):  # who takes the outputs is told of numbers that are not finite
+        found = _Interpreter(parts, chosen, on_round).steps(program.steps, {**tables, **given}, "steps")
     return {output.name: found[output.name] for output in program.outputs}
 
 
@@ -95,7 +95,7 @@ def _check_inputs(wanted: Sequence[Input], inputs: Mapping[str, Float32]) -> Non
             (sizes.setdefault(axis, have) if isinstance(axis, str) else axis) == have
             for axis, have in zip(each.shape, shape, strict=True)
         )
-        if not fits or math.prod(shape) > _MOST_VALUES:
+        if not fits or math.prod(shape) > MOST_VALUES:
             told = "x".join(map(str, each.shape))
             raise BadInput(f"input {each.name!r} has the shape {told}; given: {'x'.join(map(str, shape))}")
         if not np.isfinite(inputs[each.name]).all():
@@ -123,9 +123,10 @@ class _Interpreter:
     def _loop(self, loop: Repeat, known: Values, place: str) -> Values:
         count = self._number(loop.count)
         state = {name: known[name] for name in loop.state}
-        short = [name for name in loop.each.values() if len(known[name]) < count]
+        rows_of = {name: known[name].shape[0] if known[name].ndim else 0 for name in loop.each.values()}
+        short = [name for name, rows in rows_of.items() if rows < count]
         if short:
-            raise ValueError(f"{short[0]!r} has {len(known[short[0]])} rows for {count} rounds")
+            raise ValueError(f"{short[0]!r} has {rows_of[short[0]]} rows for {count} rounds")
         for number in range(count):
             rows = {name: known[source][number] for name, source in loop.each.items()}
             found = self.steps(loop.steps, {**known, **state, **rows}, f"{place}.steps")
@@ -166,7 +167,9 @@ def _discs(step: Discs, known: Values) -> Float32:
 
 def _resize(step: Resize, known: Values) -> Float32:
     value, size = _picture(known[step.value]), step.size or _sides(known[step.like or ""])
-    _check_size(value.shape[1] * math.prod(size))
+    channels, height, width = value.shape[1:]
+    for numbers in (channels * max(height, size[0]) * max(width, size[1]), height * size[0], width * size[1]):
+        _check_size(numbers)  # of what resizing makes on its way, too: both tables of shares
     return squares.resized(value, size)
 
 
@@ -176,8 +179,8 @@ def _concat(step: Concat, known: Values) -> Float32:
 
 
 def _check_size(numbers: int) -> None:
-    if numbers > _MOST_VALUES:
-        raise ValueError(f"a tensor of {numbers:,} numbers, at most {_MOST_VALUES:,}")
+    if numbers > MOST_VALUES:
+        raise ValueError(f"a tensor of {numbers:,} numbers, at most {MOST_VALUES:,}")
 
 
 def _combined(step: Combine, known: Values) -> Float32:

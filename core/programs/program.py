@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MOST_STEPS, MOST_ROUNDS, MOST_DEPTH = 100, 1000, 3
 MOST_NUMBERS = 1 << 20
+MOST_VALUES = 1 << 27
+"""Numbers of one tensor: half a gigabyte."""
 MOST_SIDE = 8192
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]

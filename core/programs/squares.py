@@ -30,7 +30,7 @@ def discs(points: Float32, size: tuple[int, int], of: tuple[int, int], radius: f
     if points.ndim != 2 or points.shape[1] != 3:
         raise ValueError(f"expected points (N, 3), got {points.shape}")
     found = np.zeros((1, 1, *size), np.float32)
-    y, x = np.mgrid[0 : size[0], 0 : size[1]]
+    y, x = np.ogrid[0 : size[0], 0 : size[1]]
     for right, down, sign in points.astype(np.float64):
         center = (down + 0.5) * size[0] / of[0] - 0.5, (right + 0.5) * size[1] / of[1] - 0.5
         found[0, 0][(y - center[0]) ** 2 + (x - center[1]) ** 2 <= radius**2] = np.sign(sign)
@@ -96,6 +96,8 @@ def _ramp(length: int, fade: int) -> Float32:
 def _place(picture: Float32, place: Float32, size: tuple[int, int]) -> tuple[int, int]:
     if place.shape != (2,):
         raise ValueError(f"expected a place (2,), got {place.shape}")
+    if not np.isfinite(place).all():
+        raise ValueError(f"a place of numbers that are not finite: {place}")
     down, right = (round(float(n)) for n in place)
     if not (0 <= down <= picture.shape[2] - size[0] and 0 <= right <= picture.shape[3] - size[1]):
         raise ValueError(f"a square of {size} at {down}, {right} of a picture {picture.shape[2:]}")

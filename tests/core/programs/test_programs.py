@@ -156,6 +156,52 @@ def test_loops_in_loops_are_bounded_in_depth_and_in_runs() -> None:
     for _ in range(2):
         many = {"do": "repeat", "count": 1000, "steps": [many]}
     assert "up to 1000000 runs of parts" in "\n".join(contradictions(program(copied(), many), ENDS))
+    idle: dict[str, Any] = copied("picture", "y")
+    for _ in range(3):
+        idle = {"do": "repeat", "count": 1000, "steps": [idle]}
+    assert "are taken, all rounds counted, at most 100000" in "\n".join(contradictions(program(copied(), idle), ENDS))
+
+
+def test_sizes_and_ranges_that_no_picture_has_are_contradictions() -> None:
+    huge = {"name": "picture", "kind": "noise", "shape": [1 << 20] * 6}
+    assert "more than 134217728 numbers" in "\n".join(contradictions(program(copied(), inputs=[huge]), ENDS))
+    flat = {"name": "x", "kind": "picture", "low": 1.0, "high": 1.0}
+    assert "expected low < high of a picture" in "\n".join(contradictions(program(copied(), outputs=[flat]), ENDS))
+
+
+LONG = {"shape": [1, 1, 1, 1 << 16], "values": [0.0] * (1 << 16)}
+TALL = {**LONG, "shape": [1, 1, 1 << 16, 1]}
+FAR = {"do": "combine", "out": "far", "terms": [{"value": "at", "times": 1e6}]}
+
+
+@pytest.mark.parametrize(
+    ("steps", "tables", "why"),
+    [
+        ([{"do": "resize", "out": "x", "value": "long", "like": "long"}], {"long": LONG}, "4,294,967,296 numbers"),
+        (
+            [{"do": "resize", "out": "x", "value": "long", "like": "tall"}],
+            {"long": LONG, "tall": TALL},
+            "4,294,967,296 numbers",
+        ),
+        (
+            [FAR, *[{**FAR, "terms": [{"value": "far", "times": 1e6}]}] * 8,
+             {"do": "crop", "out": "x", "value": "picture", "place": "far", "side": 2}],
+            {"at": {"shape": [2], "values": [1.0, 1.0]}},
+            "not finite",
+        ),
+        (
+            [copied(), {"do": "repeat", "count": 2, "each": {"row": "flat"}, "state": [], "steps": [
+                {"do": "repeat", "count": 1, "each": {"number": "row"}, "steps": [copied("picture", "y")]}]}],
+            {"flat": {"shape": [2], "values": [1.0, 2.0]}},
+            "'row' has 0 rows for 1 rounds",
+        ),
+    ],
+)  # fmt: skip
+def test_what_would_take_the_memory_or_no_place_has_is_bad_input(
+    steps: list[dict[str, Any]], tables: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(BadInput, match=why):
+        run(program(*steps, tables=tables))
 
 
 @pytest.mark.parametrize(
