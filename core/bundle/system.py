@@ -126,8 +126,9 @@ class System:
 
     @property
     def passed(self) -> bool:
-        """Whether every check held, of the whole and of each part."""
-        return not self.record.failures() and all(part.passed for part in self.parts.values())
+        """Whether every check held, of each part and of the whole, and there was one of the whole."""
+        proven = bool(self.record.rows) and not self.record.failures()
+        return proven and all(part.passed for part in self.parts.values())
 
     def row(self, target: str, precision: str, variant: str | None = None) -> RowRecord:
         """The row of a target and precision; without ``variant`` the plain one, or else the first.
@@ -213,7 +214,7 @@ def _check(path: Path, record: SystemRecord, parts: Mapping[str, Bundle]) -> Non
         name: tuple(tuple(spec.name for spec in specs) for specs in (contract.inputs, contract.outputs))
         for name, contract in ((name, part.manifest.pixel_contract) for name, part in parts.items())
     }
-    wrong = [*_own(record), *contradictions(record.program, ends)]  # type: ignore[arg-type]  # pairs
+    wrong = [*_own(record), *_absent(record, parts), *contradictions(record.program, ends)]  # type: ignore[arg-type]  # pairs
     if wrong:
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise BadInput(f"{path}: {ours.SYSTEM} is inconsistent: {'; '.join(wrong[:_SHOWN])}{more}")
@@ -223,9 +224,25 @@ def _own(record: SystemRecord) -> Iterator[str]:
     keys = [row.key for row in record.rows]
     for key in sorted({key for key in keys if keys.count(key) > 1}):
         yield f"rows: {key} is there twice"
+    outputs = sorted(output.name for output in record.program.outputs)
+    for row in record.rows:
+        if sorted(report.output for report in row.parity) != outputs:
+            yield f"rows: {row.key} was not judged by the program's outputs, each once ({', '.join(outputs)})"
+        yield from (
+            f"rows: {row.key}: {report.output}: whether it passed contradicts its failures"
+            for report in row.parity
+            if report.passed == bool(report.failures)
+        )
     for name in (record.golden, *(f"{part.folder}/{MANIFEST}" for part in record.parts.values())):
         if record.files and name not in record.files:
             yield f"files: {name} is not among them"
+
+
+def _absent(record: SystemRecord, parts: Mapping[str, Bundle]) -> Iterator[str]:
+    """Files that rows need and parts lack."""
+    for name, part in parts.items():
+        has = {artifact.key for artifact in part.artifacts}
+        yield from (f"rows: part {name} has no file {row.key}" for row in record.rows if row.key not in has)
 
 
 if __name__ == "__main__":

@@ -69,8 +69,10 @@ def limits_of(precision: Precision, output: Output, wanted: Float32, runs: int) 
 
 def _judged(output: Output, found: Float32, wanted: Float32, limits: Tolerance, method: str) -> ParityReport:
     spec = spec_of(output, wanted)
-    if found.shape != wanted.shape or not np.isfinite(found).all():
-        why = (f"shape {found.shape}, expected {wanted.shape}" if found.shape != wanted.shape else "NaN or infinity",)
+    if found.shape != wanted.shape or not (np.isfinite(found).all() and np.isfinite(wanted).all()):
+        where = " in the reference" if np.isfinite(found).all() else ""
+        unlike = found.shape != wanted.shape
+        why = (f"shape {found.shape}, expected {wanted.shape}" if unlike else f"NaN or infinity{where}",)
         return ParityReport(False, None, None, None, None, method, PYTORCH, "values", limits, why, output=output.name)
     if not spec.is_picture:
         reference = ValuesReference.of(PYTORCH, wanted, spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ RECORD = SystemRecord(
     size="48x64",
     parts={"enlarge": PartRecord(folder="parts/enlarge", network="ncnet")},
     program=PROGRAM,
-    rows=(RowRecord(target="tflite", precision="int8", method="ran on LiteRT", parity=(REPORT,)),),
+    rows=(
+        RowRecord(target="tflite", precision="int8", method="ran on LiteRT", parity=(replace(REPORT, output="large"),)),
+    ),
     tool_versions={},
 )
 
@@ -100,6 +103,10 @@ def test_a_file_too_many_is_named(mine: Path) -> None:
         (("golden",), "/etc/passwd", "relative"),
         (("rows", 0, "precision"), "int4", "precision"),
         (("surprise",), 1, "Extra inputs"),
+        (("rows", 0, "target"), "tflight", "part enlarge has no file tflight/int8"),
+        (("rows", 0, "parity", 0, "output"), "small", "not judged by the program's outputs, each once .large"),
+        (("rows", 0, "parity", 0, "passed"), False, "large: whether it passed contradicts its failures"),
+        (("rows", 0, "parity", 0, "failures"), ["30 dB"], "large: whether it passed contradicts its failures"),
     ],
 )
 def test_a_system_that_lies_is_refused_before_anything_runs(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from clearport.base import Artifact, Precision, TensorSpec
-from clearport.pipeline.systems import proof
+from clearport.errors import BadInput
+from clearport.pipeline.systems import proof, verify
 from clearport.pipeline.systems.parts import InFiles
-from clearport.programs.program import Input, Output, Program, Run
+from clearport.programs.program import Crop, Input, Output, Program, Run, Table
 
 PROGRAM = Program(
     inputs=(Input(name="x", kind="noise", shape=(1, 3, 32, 32)),),
@@ -63,6 +68,55 @@ def test_a_whole_is_judged_by_the_pictures_that_are_written() -> None:
 def test_no_number_and_another_shape_never_pass(precision: Precision) -> None:
     assert not verdict(np.where(TRUE > 0.9, np.nan, TRUE).astype(np.float32), precision)
     assert not verdict(TRUE[:, :, :16], precision)
+
+
+def test_no_number_in_the_reference_passes_nothing() -> None:
+    values = replace_kind(PROGRAM)
+    unknown = np.where(TRUE > 0.9, np.nan, TRUE).astype(np.float32)
+    for program in (PROGRAM, values):
+        (report,) = proof.judged(program, {"picture": TRUE}, {"picture": unknown}, "fp32", PARTS)
+        assert report.failures == ("NaN or infinity in the reference",)
+
+
+def replace_kind(program: Program) -> Program:
+    """The same, whose output is no picture."""
+    return program.model_copy(update={"outputs": (Output(name="picture", kind="values"),)})
+
+
+class Part:
+    """A part that gives back what it was given."""
+
+    method = "ran on LiteRT"
+    seconds: ClassVar = {"step": [0.1]}
+
+    def __call__(self, part: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        assert part == "step"
+        return {"y": inputs["x"]}
+
+
+@pytest.mark.parametrize(
+    ("side", "obstacle", "passed"), [(32, "", True), (64, "", False), (32, "nothing here runs it", None)]
+)
+def test_only_what_nothing_runs_is_undecided(
+    monkeypatch: pytest.MonkeyPatch, side: int, obstacle: str, passed: bool | None
+) -> None:
+    """A program that fails on its golden inputs has failed its proof."""
+
+    @contextmanager
+    def opened(*_: object) -> Iterator[Part]:
+        if obstacle:
+            raise BadInput(obstacle)
+        yield Part()
+
+    crop = Crop(out="cut", value="picture", place="place", side=side)
+    tables = {"place": Table(shape=(2,), values=(0.0, 0.0))}
+    program = PROGRAM.model_copy(update={"steps": (*PROGRAM.steps, crop), "tables": tables})
+    system = SimpleNamespace(record=SimpleNamespace(program=program))
+    row = SimpleNamespace(key="tflite/fp32", target="tflite", precision="fp32", variant="")
+    monkeypatch.setattr(verify, "opened", opened)
+    check = verify.whole_again(system, row, {"x": TRUE}, {"picture": TRUE}, 1)  # type: ignore[arg-type]  # records
+    assert check.passed is passed
+    assert obstacle in check.message
 
 
 class Doubling:
