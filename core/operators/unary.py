@@ -122,7 +122,7 @@ LOG = Operator(
     tflite=tflite("unary:function", op="LOG"),
     mil=mil("elementwise:log"),
     coreai=coreai("elementwise:unary", op="log"),
-    ncnn=ncnn("elementwise:unary", code=8),
+    ncnn=ncnn("elementwise:logarithm"),
     elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:log"),
     cases=(

@@ -23,6 +23,8 @@ _PRODUCT, _POWER, _POWER_OF_NUMBER = 2, 6, 9
 """``BinaryOp``'s own numbers."""
 _LEAST = 1e-36
 """A base that is less counts as zero."""
+_LOGARITHM, _LEAST_LOG = 8, 1.2e-38
+"""``UnaryOp``'s own number, and the least that is not zero to ncnn."""
 
 
 def binary(low: Lowering, node: ir.Node, code: int, turned: int | None = None) -> None:
@@ -59,6 +61,12 @@ def power(low: Lowering, node: ir.Node) -> None:
     large = low.between(node, "large", "BinaryOp", [source], {0: _PRODUCT, 1: 1, 2: 1 / _LEAST})
     one = low.between(node, "one", CLIP, [large], {0: 0.0, 1: 1.0})
     low.write(node, "BinaryOp", [raised, one], {0: _PRODUCT})
+
+
+def logarithm(low: Lowering, node: ir.Node) -> None:
+    """Log -> UnaryOp of what is not zero: -87.3 is as far down as ncnn counts (see the quirk)."""
+    over = low.between(node, "positive", CLIP, [low.blob(node)], {0: _LEAST_LOG})
+    low.write(node, "UnaryOp", [over], {0: _LOGARITHM})
 
 
 def unary(low: Lowering, node: ir.Node, code: int) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clearport.export.ncnn.lower import TARGET_NAME, Lowering
+from clearport.export.ncnn.lower import TARGET_NAME, Lowering, refuse
+from clearport.export.quirks.ncnn import QUIRKS
+from clearport.export.quirks.table import of
 from clearport.export.without_rule import unknown
 from clearport.graph import nodes as graphs
 from clearport.operators import table
@@ -18,13 +20,16 @@ def write(low: Lowering, node: ir.Node) -> None:
     """Write one node, unless it computes sizes (Resize reads those from the graph) or is done already.
 
     Raises:
-        UnsupportedOperator: no conversion rule, or none for this use of the operator.
+        UnsupportedOperator: no conversion rule, or none for this use of the operator, which ncnn may compute wrongly.
     """
     if low.absorbed(node) or _computes_sizes(node):
         return
     rule = table.of(node).ncnn
     if rule is None:
         raise unknown(TARGET_NAME, node)
+    quirk = of(node, QUIRKS)
+    if quirk is not None:
+        raise refuse(node, f"{quirk.form}: ncnn gives {quirk.instead}")
     rule(low, node)
 
 

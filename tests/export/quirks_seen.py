@@ -200,22 +200,37 @@ def ncnn_places(settings: str) -> np.ndarray:
         return np.array(extractor.extract("restored")[1])[0, :, 0]
 
 
-def raises_zero() -> bool:
+def ncnn_gives(layer: str, *inputs: tuple[float, ...]) -> np.ndarray:
+    """What one layer of ncnn makes of vectors of eight."""
     import tempfile
 
     import ncnn
 
+    names = [f"in{index}" for index in range(len(inputs))]
+    kind, settings = layer.split(maxsplit=1)
+    lines = [f"Input {name} 0 1 {name}" for name in names]
+    lines.append(f"{kind} p {len(names)} 1 {' '.join(names)} restored {settings}")
     with tempfile.TemporaryDirectory() as folder:
         param = Path(folder, "one.param")
-        param.write_text("7767517\n2 2\nInput in 0 1 image\nBinaryOp p 1 1 image restored 0=6 1=1 2=2.2\n")
+        param.write_text("\n".join(["7767517", f"{len(lines)} {len(lines)}", *lines, ""]))
         param.with_suffix(".bin").write_bytes(b"")
         net = ncnn.Net()
         net.opt.num_threads = 1
         net.load_param(str(param))
         net.load_model(str(param.with_suffix(".bin")))
         extractor = net.create_extractor()
-        extractor.input("image", ncnn.Mat(np.zeros(8, np.float32)).clone())
-        return bool(np.abs(np.array(extractor.extract("restored")[1])).max() > 1.0)
+        for name, numbers in zip(names, inputs, strict=True):
+            vector = np.resize(np.array(numbers, np.float32), 8)
+            extractor.input(name, ncnn.Mat(vector).clone())
+        return np.array(extractor.extract("restored")[1])
+
+
+def raises_zero() -> bool:
+    return bool(np.abs(ncnn_gives("BinaryOp 0=6 1=1 2=2.2", (0.0,))).max() > 1.0)
+
+
+def raises_what_is_negative_otherwise() -> bool:
+    return bool(np.abs(ncnn_gives("BinaryOp 0=6", (-2.0,), (2.0,)) - 4).max() > 1.0)
 
 
 def places_in_fixed_point() -> bool:

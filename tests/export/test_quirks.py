@@ -28,10 +28,12 @@ from .quirks_seen import (
     cuts_the_bounds_of_clamps,
     leaves_a_rounding_out,
     multiplies_other_numbers,
+    ncnn_gives,
     ncnn_places,
     openvino_differs,
     pads_int8_with_what_is_not_zero,
     places_in_fixed_point,
+    raises_what_is_negative_otherwise,
     raises_zero,
     refuses_wrap,
     rounds_a_softmax,
@@ -71,6 +73,10 @@ STILL_SO: dict[Quirk, Callable[[], bool]] = {
     openvino_.WINDOW_BEYOND: counts_a_window_more,
     quirks_coreai.RESHAPED_MATRIX: multiplies_other_numbers,
     quirks_ncnn.POWER_OF_ZERO: raises_zero,
+    quirks_ncnn.POWER_OF_NEGATIVE: raises_what_is_negative_otherwise,
+    quirks_ncnn.LOGARITHM_OF_ZERO: lambda: bool(np.isnan(ncnn_gives("UnaryOp 0=8", (0.0,))).any()),
+    quirks_ncnn.NOT_A_NUMBER: lambda: bool(np.isfinite(ncnn_gives("Clip 0=0 1=1", (np.nan,))).any()),
+    **dict.fromkeys(quirks_ncnn.INFINITIES, lambda: not np.isinf(ncnn_gives("UnaryOp 0=7", (100.0,))).any()),
     quirks_ncnn.BY_SIZE: lambda: bool(np.abs(ncnn_places("0=2 3=12 4=4") - ncnn_places("0=2 1=0.5 2=1.0")).max() > 0.1),
 }
 """For what can be run here: whether the runtime still computes it so, if the writer does nothing."""

@@ -14,6 +14,7 @@ from clearport.base import Artifact, Graph, Options, Size, Skipped
 from clearport.disk.files import digest
 from clearport.errors import BadInput, UnsupportedOperator
 from clearport.export.ncnn.file import NcnnFile, plain, tagged
+from clearport.export.ncnn.signs import never_negative
 from clearport.export.ncnn.target import TARGET, emit
 from clearport.quantized import TargetGraph
 from clearport.registry import missing
@@ -29,6 +30,7 @@ from ..tflite.harness import (
     Case,
     after_conv,
     build,
+    f32,
     i64,
     one,
     onnxruntime,
@@ -195,3 +197,60 @@ def test_names_that_ncnn_cannot_read_are_refused() -> None:
     file.layer("Input", "image", (), "my image")
     with pytest.raises(ValueError, match="without spaces"):
         file.param(["my image"])
+
+
+LOGS = {"k": f32(0.01), "low": f32(-10)}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "held"),
+    [
+        ((("Relu", "x", "r", {}), ("Log", "r", "l", {}), one("Clip", "l low")), LOGS),
+        (
+            (("Relu", "x", "r", {}), ("Log", "r", "l", {}), ("Greater", "x k", "c", {}), one("Where", "c l k")),
+            LOGS,
+        ),
+        ((("Abs", "x", "a", {}), ("Add", "a k", "b", {}), one("Pow", "b x")), LOGS),
+    ],
+    ids=["clamp behind a logarithm of zero", "logarithm of zero, not chosen", "power of what is never negative"],
+)
+def test_what_else_has_infinities_is_as_elsewhere(
+    nodes: tuple[object, ...], held: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    check(after_conv(*nodes, constants=held), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "why"),
+    [
+        ((("Equal", "x x", "c", {}), one("Cast", "c", to=1)), "a value compared with itself, as IsNaN is"),
+        ((("Greater", "x large", "c", {}), one("Cast", "c", to=1)), "a comparison with infinity"),
+        ((one("Pow", "x y"),), "a base that may be negative"),
+        ((one("Pow", "x each"),), "a base that may be negative"),
+        ((one("Pow", "below x"),), "a constant base of at most 0"),
+        ((("Relu", "x", "r", {}), one("Pow", "r nothing")), "the exponent 0"),
+    ],
+)
+def test_what_ncnn_computes_otherwise_is_refused(nodes: tuple[object, ...], why: str, tmp_path: Path) -> None:
+    held = {"large": f32(3.3e38), "each": f32(*range(1, 13)), "below": f32(-2), "nothing": f32(0)}
+    with pytest.raises(UnsupportedOperator, match=why):
+        run(build(after_conv(*nodes, constants=held)), real(pictures()[0]), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "never"),
+    [
+        ((("Relu", "x", "p", {}), one("Concat", "p y", axis=1)), False),
+        ((("Relu", "x", "p", {}), ("Abs", "y", "q", {}), one("Concat", "p q", axis=1)), True),
+        ((("Relu", "x", "p", {}), one("Sub", "p p")), False),
+        ((("Relu", "x", "p", {}), one("Pad", "p room below")), False),
+        ((("Relu", "x", "p", {}), one("Pad", "p room")), True),
+        ((one("Mul", "x x"),), True),
+        ((one("Max", "x above"),), True),
+    ],
+)
+def test_what_is_never_negative(nodes: tuple[object, ...], never: bool) -> None:
+    held = {"room": i64(0, 0, 1, 1, 0, 0, 1, 1), "below": f32(-1), "above": f32(0.5)}
+    used = {word for each in nodes for word in each[1].split()}
+    graph = build(after_conv(*nodes, constants={name: array for name, array in held.items() if name in used}))
+    assert never_negative(graph.model.graph.outputs[0]) is never
