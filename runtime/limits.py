@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 WORSE_DB = 0.5
 """What a file may be further from PyTorch than the QDQ model is."""
 WORSE_VALUES_DB = 2.0
-"""The same where an output is no picture: a few numbers, such as ten logits, average over less."""
+"""The same where an output is no picture: fewer numbers average over less."""
 WORSE_SHARE = 0.01
-"""The same where an output is class numbers: of the choices."""
+"""The same where an output is class numbers: of the choices. Of a few logits or probabilities also of each probability:
+the errors of two logits are by chance a hundred times those of two others, or a hundredth.
+"""
 ENLARGED = 6.0
 """What kernels may differ by, as a multiple of what two ways of ONNX Runtime to evaluate the QDQ model differ by: those
 are two of many ways to round, and OpenVINO was 4.7 times as far from one as the other was (iagc at 64x64)."""
@@ -74,10 +76,13 @@ def _near_values(again: ParityReport) -> Tolerance:
     return tolerance if tolerance == INT8_VALUES_QUIET else replace(tolerance, reason=INT8_VALUES_WIDEST.reason)
 
 
-def near_network(own: ParityReport) -> Tolerance:
-    """The limits of int8 artifacts against PyTorch, from which the QDQ model itself is as far as ``own`` says."""
+def near_network(own: ParityReport, *, few: bool = False) -> Tolerance:
+    """The limits of int8 artifacts against PyTorch, from which the QDQ model itself is as far as ``own`` says.
+
+    ``few``: the output has so few numbers that the ratio of two mean errors is chance (``parity_values.is_few``).
+    """
     if own.basis == "values":
-        return _near_network_values(own)
+        return _near_network_values(own, few=few)
     assert QUANTIZATION.min_psnr_db is not None
     if own.psnr_db is None:
         return QUANTIZATION
@@ -86,7 +91,7 @@ def near_network(own: ParityReport) -> Tolerance:
     return replace(QUANTIZATION, reason=reason, min_psnr_db=_down(least))
 
 
-def _near_network_values(own: ParityReport) -> Tolerance:
+def _near_network_values(own: ParityReport, *, few: bool) -> Tolerance:
     if (same := _same_classes(own)) is not None:
         assert QUANTIZATION_CLASSES.min_top1 is not None
         reason = f"{QUANTIZATION_CLASSES.reason}; and no more than {WORSE_SHARE:g} less than the QDQ model has"
@@ -96,6 +101,9 @@ def _near_network_values(own: ParityReport) -> Tolerance:
     assert QUANTIZATION_VALUES.min_sqnr_db is not None
     if own.sqnr_db is None:
         return QUANTIZATION_VALUES
+    if few and own.probability is not None:
+        reason = f"{QUANTIZATION_VALUES.reason}; {_BESIDE}"
+        return replace(QUANTIZATION_VALUES, reason=reason, **_as_sure(own))
     least = max(QUANTIZATION_VALUES.min_sqnr_db, own.sqnr_db - WORSE_VALUES_DB)
     reason = f"{QUANTIZATION_VALUES.reason}; and no more than {WORSE_VALUES_DB:g} dB worse than the QDQ model"
     return replace(QUANTIZATION_VALUES, reason=reason, min_sqnr_db=_down(least))
@@ -108,20 +116,36 @@ BY_STEPS = Tolerance(
 """The limits against the QDQ model of files whose steps are proven: none."""
 
 
-def beside_reference(own: ParityReport) -> Tolerance:
-    """How far such files may be from PyTorch: about as far as the QDQ model, on every picture."""
+def beside_reference(own: ParityReport, *, few: bool = False) -> Tolerance:
+    """How far such files may be from PyTorch: about as far as the QDQ model, on every picture; ``few`` as above."""
     if (same := _same_classes(own)) is not None:
         reason = f"every step is proven, and no more than {WORSE_SHARE:g} fewer equal choices than the QDQ model has"
         return Tolerance(reason, min_top1=max(0.0, same - WORSE_SHARE))
     if own.basis == "values":
         if own.sqnr_db is None:
             return INT8_VALUES_QUIET
+        if few and own.probability is not None:
+            reason = f"every step is proven, and {_BESIDE}"
+            return Tolerance(reason, min_sqnr_db=QUANTIZATION_VALUES.min_sqnr_db, **_as_sure(own))
         reason = f"every step is proven, and no more than {WORSE_VALUES_DB:g} dB worse than the QDQ model"
         return Tolerance(reason, min_sqnr_db=max(0.0, _down(own.sqnr_db - WORSE_VALUES_DB)))
     if own.psnr_db is None:
         return INT8_QUIET
     reason = f"every step is proven, and no more than {WORSE_DB:g} dB worse than the QDQ model"
     return Tolerance(reason, min_psnr_db=max(0.0, _down(own.psnr_db - WORSE_DB)))
+
+
+_BESIDE = (
+    f"no probability more than {WORSE_SHARE:g} further off, or {WORSE_SHARE:g} fewer equal choices, than the QDQ model"
+)
+
+
+def _as_sure(own: ParityReport) -> dict[str, float]:
+    """Limits of logits and probabilities: about as far off as those of the QDQ model."""
+    return {
+        "max_probability": (own.probability or 0.0) + WORSE_SHARE,
+        "min_top1": max(0.0, (own.top1 or 0.0) - WORSE_SHARE),
+    }
 
 
 def _same_classes(report: ParityReport) -> float | None:

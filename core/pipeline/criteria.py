@@ -162,7 +162,7 @@ class References:
         if self.name != PHOTO:  # calibration is for photos: int8 errors on a probe are not the files' fault
             return [near]
         own = measured(int8, wanted)
-        return [near, Criterion(wanted, limits.near_network(own), own.basis)]
+        return [near, Criterion(wanted, limits.near_network(own, few=parity_values.is_few(wanted)), own.basis)]
 
     def _eased(self, artifact: Artifact, spec: TensorSpec) -> Tolerance:
         own = tolerance.tolerance_for(artifact.precision, spec)
@@ -175,7 +175,7 @@ PHOTO, PROBE = "photo", "probe"
 def beside(wanted: AnyReference, int8: AnyReference) -> Criterion:
     """How far a file whose steps are proven may be from PyTorch."""
     own = measured(int8, wanted)
-    return Criterion(wanted, limits.beside_reference(own), own.basis)
+    return Criterion(wanted, limits.beside_reference(own, few=parity_values.is_few(wanted)), own.basis)
 
 
 def measured(given: AnyReference, wanted: AnyReference) -> ParityReport:

@@ -137,3 +137,29 @@ def test_limits_of_int8_follow_what_rounding_alone_does_and_end_somewhere() -> N
     own = limits.near_network(apart(0.03))
     assert own.min_sqnr_db == pytest.approx(20 * np.log10(1 / 0.03) - limits.WORSE_VALUES_DB, abs=0.5)
     assert limits.near_network(apart(2.0)).min_sqnr_db == tolerance.QUANTIZATION_VALUES.min_sqnr_db
+
+
+def test_few_logits_are_judged_by_their_probabilities_beside_the_qdq_model() -> None:
+    """Of two logits the decibels are chance; what a detector says is the probability."""
+    wanted = np.array([[0.4, -0.3]])
+    own = report(wanted + np.array([[0.008, 0.004]]), wanted, "logits")
+    reference = ValuesReference("PyTorch fp32", "logits", wanted, "logits")
+    spec = TensorSpec("logits", wanted.shape, kind="vector", measure="logits", value_range=None)
+
+    def passes(values: np.ndarray, limit: tolerance.Tolerance) -> bool:
+        return parity_values.compare(values.astype(np.float32), spec, reference, "ran", limit).passed
+
+    for limit in (limits.near_network(own, few=True), limits.beside_reference(own, few=True)):
+        assert passes(wanted + np.array([[0.015, -0.013]]), limit)
+        assert not passes(wanted + np.array([[0.08, -0.08]]), limit), "0.04 of a probability"
+        assert not passes(-wanted, limit), "the other class"
+    many = limits.near_network(own)
+    assert many.max_probability is None
+    assert many.min_sqnr_db is not None
+    assert tolerance.QUANTIZATION_VALUES.min_sqnr_db is not None
+    assert many.min_sqnr_db > tolerance.QUANTIZATION_VALUES.min_sqnr_db
+
+
+def test_few_is_less_than_a_hundred() -> None:
+    for count, few in ((2, True), (99, True), (100, False)):
+        assert parity_values.is_few(ValuesReference("", "", np.zeros((1, count)), "logits")) == few
