@@ -84,6 +84,7 @@ SPEC = ModelSpec(
     whole_picture=True,
     size_multiple=32,
     least_side=SIDE,
+    recommended=True,
     paper=Paper(
         "Implicit Identity Leakage: The Stumbling Block to Improving Deepfake Detection Generalization", "2210.14457"
     ),
