@@ -188,8 +188,8 @@ def _lower_node(low: Lowering, plan: Plan, node: ir.Node) -> None:
     """
     output = node.outputs[0]
     name, params = name_of(output), low.quant(node)
-    inner = plan.inner(name)  # the plain name of the graph's output belongs to the program's output
-    final = inner if output.is_graph_output() else name
+    # The plain name of the graph's output belongs to the program's output.
+    final = plan.inner(name) if output.is_graph_output() else name
     low.begin(node)
     if node.op_type == REQUANTIZE.name and params is not None:
         low.values[name] = low.requantize(low.var(node, 0), final, params)
