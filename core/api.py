@@ -68,8 +68,7 @@ def export(
         contract: inputs and outputs of your own network (TOML), as printed by ``clearport inspect``.
         requantize: convert an already quantized ONNX file back to float first.
         io: input and output dtype of int8 artifacts.
-        prefer: ``quality`` keeps more layers of int8 artifacts in float, where that gains fidelity; ``speed`` keeps
-            none that has an int8 form.
+        prefer: ``quality`` keeps more layers of int8 artifacts in float where that helps, ``speed`` as few as possible.
         threads: CPU threads of every runtime.
         measure: whether to measure latency.
         force: replace a bundle that is already at ``out``.
@@ -166,8 +165,7 @@ def evaluate(
     from clearport.pipeline.evaluation.limits import NO_LIMITS
     from clearport.pipeline.evaluation.rows import EvalRequest
 
-    own = {"max_drop": max_drop, "min_psnr": min_psnr}
-    given = {name: value for name, value in own.items() if value is not None}
+    given = {n: value for n, value in (("max_drop", max_drop), ("min_psnr", min_psnr)) if value is not None}
     request = EvalRequest(
         folder=Path(folder),
         data=Path(data),
@@ -242,8 +240,7 @@ def restore(
     """
     from clearport.pipeline.run import RunRequest, restore_picture
 
-    files = (picture,) if isinstance(picture, str | Path) else tuple(picture)
-    inputs = tuple(str(file) for file in files)
+    inputs = tuple(map(str, (picture,) if isinstance(picture, str | Path) else picture))
     request = RunRequest(Path(folder), inputs, Path(output), target=target, precision=precision, variant=variant)
     return restore_picture(request, progress)
 
