@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from clearport.base import Skipped
+from clearport.base import Skipped, Task
 from clearport.cli.show_steps import steps_told
 from clearport.pipeline.lint.artifact import RULE, TILES
 from clearport.runtime.parity import NETWORKS
@@ -88,8 +88,8 @@ def show_inventory(found: Inventory, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(found))
         return
-    tasks = sorted({n.task for n in found.networks}, reverse=True)
-    for task in tasks:
+    there = {n.task for n in found.networks}
+    for task in (each for each in get_args(Task) if each in there):
         rows = [(_name(n), _scales(n.scales), n.weights, n.paper) for n in found.networks if n.task == task]
         print_parts(table(task_title(task), ("network", "scales", "weights", "paper"), rows))
         print_parts()
