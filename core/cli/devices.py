@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from clearport.cli.options import BundleArg, JsonOpt, PrecisionsOpt, QuietOpt, TargetsOpt, split
+from clearport.cli.options import BundleArg, JsonOpt, PrecisionsOpt, QuietOpt, TargetsOpt, refuse_others, split
 
 _WHERE, _HOW, _OUTCOME = "Where", "How", "Results"
 
@@ -53,6 +53,7 @@ def devices(json: JsonOpt = False) -> None:
 
 
 def bench(
+    context: typer.Context,
     bundle: BundleArg,
     device: Annotated[
         list[str] | None,
@@ -146,11 +147,16 @@ def bench(
     from clearport.runtime.devices.device import UNITS, Settings
 
     if is_system(bundle):
-        given = (unit, against, compare, record, resume, sustained, junit)
-        elsewhere = (device or ["host"]) != ["host"] or any(given)
-        _system(
-            bundle, elsewhere, (split(target), split(precision)), min(runs, _SYSTEM_RUNS), threads, json_file, quiet
+        taken = {"bundle", "target", "precision", "runs", "threads", "json_file", "quiet"}
+        taken |= {"device"} if device == ["host"] else set()
+        refuse_others(
+            context,
+            bundle,
+            taken,
+            "it is timed on this machine's CPU alone; on devices, and against other bundles, bench its parts: "
+            f"clearport bench {bundle}/parts/NAME",
         )
+        _system(bundle, (split(target), split(precision)), min(runs, _SYSTEM_RUNS), threads, json_file, quiet)
         return
     if resume and json_file is None:
         raise BadInput("--resume needs the --json file of the run to resume")
@@ -213,7 +219,6 @@ bench.__doc__ = EXAMPLES
 
 def _system(
     folder: Path,
-    elsewhere: object,
     which: tuple[tuple[str, ...], tuple[str, ...]],
     runs: int,
     threads: int,
@@ -221,13 +226,7 @@ def _system(
     quiet: bool,
 ) -> None:
     from clearport.cli import systems as cli_systems
-    from clearport.errors import BadInput
 
-    if elsewhere:
-        raise BadInput(
-            f"{folder}: a system of several parts is timed on this machine's CPU alone; on devices, and against other "
-            f"bundles, bench its parts: clearport bench {folder}/parts/NAME"
-        )
     targets, precisions = which
     cli_systems.bench(
         folder, targets=targets, precisions=precisions, runs=runs, threads=threads, json_file=json_file, quiet=quiet

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from clearport.cli.options import BundleArg, JsonOpt, PrecisionsOpt, QuietOpt, TargetsOpt, split
+from clearport.cli.options import BundleArg, JsonOpt, PrecisionsOpt, QuietOpt, TargetsOpt, refuse_others, split
 
 _GATES, _OUTPUTS = "Gates", "Outputs"
 
 
 def evaluate(
+    context: typer.Context,
     bundle: BundleArg,
     data: Annotated[
         Path,
@@ -108,6 +109,8 @@ def evaluate(
     if is_system(bundle):
         from clearport.cli import systems as cli_systems
 
+        taken = {"bundle", "data", "target", "precision", "json", "quiet"}
+        refuse_others(context, bundle, taken, "its figures are shown, and no gate judges them")
         cli_systems.evaluate(bundle, data, split(target), split(precision), as_json=json, quiet=quiet)
         return
     limits = Limits(

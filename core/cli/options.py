@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -92,6 +93,27 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON to standard ou
 QuietOpt = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress on standard error; results are printed all the same.")
 ]
+
+
+def refuse_others(context: typer.Context, folder: Path, taken: Container[str], instead: str) -> None:
+    """Refuse the options of the command line that a system of several parts lacks, so that no gate is passed over.
+
+    Args:
+        context: of the command.
+        folder: of the system.
+        taken: names of the parameters that it has.
+        instead: what to do.
+
+    Raises:
+        BadInput: one was given.
+    """
+    from clearport.errors import BadInput
+
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name not in taken and source is not None and source.name == "COMMANDLINE":
+            raise BadInput(f"{folder}: {max(parameter.opts, key=len)}: not for a system of several parts; {instead}")
 
 
 def split(text: str) -> tuple[str, ...]:

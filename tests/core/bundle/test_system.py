@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from typer.testing import CliRunner
 
 from clearport.bundle import folder as bundle
 from clearport.bundle import system as systems
 from clearport.bundle.folder import Bundle
 from clearport.bundle.system import PartRecord, RowRecord, System, SystemRecord, schema
+from clearport.cli.app import app
 from clearport.errors import BadInput
 from clearport.programs.program import Input, Output, Program, Run
 from clearport.reports.systems.report import write_reports
@@ -132,6 +134,24 @@ def test_a_link_as_a_part_is_refused(mine: Path, pristine: Bundle) -> None:
 def test_a_command_for_bundles_names_the_parts(mine: Path) -> None:
     with pytest.raises(BadInput, match=r"a system of several parts; .*parts/enlarge"):
         Bundle.load(mine)
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["eval", "{}", "--data", ".", "--max-drop", "0.1"], "--max-drop"),
+        (["eval", "{}", "--data", ".", "--junit", "eval.xml"], "--junit"),
+        (["bench", "{}", "--require-unit", "npu"], "--require-unit"),
+        (["bench", "{}", "--max-slowdown", "1.1"], "--max-slowdown"),
+        (["bench", "{}", "--device", "adb:1"], "--device"),
+    ],
+)
+def test_gates_that_a_system_does_not_have_are_refused_not_passed_over(
+    mine: Path, words: list[str], option: str
+) -> None:
+    done = CliRunner().invoke(app, [word.format(mine) for word in words])
+    assert isinstance(done.exception, BadInput)
+    assert f"{mine}: {option}: not for a system of several parts" in str(done.exception)
 
 
 def test_force_replaces_a_system_and_nothing_else(mine: Path) -> None:
