@@ -126,5 +126,5 @@ def test_a_picture_that_is_turned_inside_keeps_its_turns() -> None:
 @pytest.mark.parametrize("size", [Size(16, 24), None])
 def test_a_network_that_enlarges_otherwise_than_it_says_is_refused(size: Size | None) -> None:
     """Its picture would be cut into tiles of the wrong place, each of them right."""
-    with pytest.raises(CheckFailed, match=r"x2 is \(1, 3, \d+, \d+\): its scale differs"):
+    with pytest.raises(CheckFailed, match=r"its contract says \(1, 3, \d+, \d+\): its scale differs"):
         from_torch.export_graph(network(), replace(SPEC, scales=(2,), default_scale=2), 2, size)
