@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.export.ncnn import signs
+from clearport.export import signs
 from clearport.export.quirks.table import Quirk
 from clearport.graph import nodes as graphs
 from clearport.operators.binary import POW

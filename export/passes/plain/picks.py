@@ -2,7 +2,8 @@
 
 Given: Gather, GatherND and GatherElements with constant indices; Where with a constant choice; Trilu.
 Result: Slice where the places lie in steps forwards, with a Reshape where an axis goes; else Gather along one axis with
-one list of nonnegative indices; Where with a constant choice is a product with ones and zeros, and a sum.
+one list of nonnegative indices; Where with a constant choice is a product with ones and zeros, and a sum. Of indices
+that are computed, those that may be negative are counted from the front.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from clearport.export.passes.plain.counted import from_front
 from clearport.export.passes.rewriting import body_of, constant, each_float, fixed, insert, sizes
 from clearport.graph import nodes as graphs
 
@@ -77,11 +79,13 @@ def reshaped(near: ir.Node, source: ir.Value, shape: Sequence[int]) -> ir.Value:
 def _gather(node: ir.Node) -> ir.Value | None:
     source, indices = graphs.need(node, 0), graphs.constant(graphs.need(node, 1))
     before = sizes(source)
-    if indices is None or before is None or graphs.constant(source) is not None:
-        return None
-    axis = graphs.attr_int(node, "axis", 0) % len(before)
-    length = before[axis]
+    axis = graphs.attr_int(node, "axis", 0) % len(before or (1,))
+    length = None if before is None else before[axis]
     if not isinstance(length, int):
+        return None
+    if indices is None:
+        return _counted(node, length)
+    if graphs.constant(source) is not None:
         return None
     places = (indices.reshape(-1) % length).tolist()
     if indices.ndim == 1 and indices.tolist() == places and not _in_steps(places):
@@ -91,6 +95,16 @@ def _gather(node: ir.Node) -> ir.Value | None:
         return None
     found = picked(node, source, axis, places)
     return found if found is None or indices.ndim == 1 else reshaped(node, found, after or ())
+
+
+def _counted(node: ir.Node, length: int) -> ir.Value | None:
+    """The same at computed places that count from the front; None where they do."""
+    given = graphs.need(node, 1)
+    places = from_front(node, given, np.array(length))
+    if places is given:
+        return None
+    axis = graphs.attr_int(node, "axis", 0)
+    return insert(node, "Gather", [graphs.need(node, 0), places], sizes(node.outputs[0]), {"axis": axis})
 
 
 def _in_steps(places: Sequence[int]) -> bool:
@@ -121,11 +135,11 @@ def _gather_nd(node: ir.Node) -> ir.Value | None:
 
 def _looked_up(node: ir.Node, before: Sequence[int], after: Sequence[int]) -> ir.Value | None:
     """Places that are computed: a Gather of rows, which are counted through all axes that are indexed."""
-    indices = graphs.need(node, 1)
-    given = fixed(indices)
+    given = fixed(graphs.need(node, 1))
     if given is None:
         return None
     depth, many = given[-1], given[:-1]
+    indices = from_front(node, graphs.need(node, 1), np.array(before[:depth]))
     row: ir.Value | None = None
     for axis in range(depth):
         cuts = [constant(node, "cut", [n]) for n in (axis, axis + 1, len(given) - 1, 1)]
@@ -153,7 +167,7 @@ def _gather_elements(node: ir.Node) -> ir.Value | None:
         line = _one_line(given, axis)
         if line is None:
             return None
-        rows = reshaped(node, line, (shape[axis],))
+        rows = from_front(node, reshaped(node, line, (shape[axis],)), np.array(before[axis]))
         return insert(node, "Gather", [source, rows], fixed(node.outputs[0]), {"axis": axis})
     places = np.moveaxis(indices, axis, 0).reshape(indices.shape[axis], -1)
     if (places != places[:, :1]).any():

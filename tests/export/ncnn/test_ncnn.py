@@ -14,8 +14,8 @@ from clearport.base import Artifact, Graph, Options, Size, Skipped
 from clearport.disk.files import digest
 from clearport.errors import BadInput, UnsupportedOperator
 from clearport.export.ncnn.file import NcnnFile, plain, tagged
-from clearport.export.ncnn.signs import never_negative
 from clearport.export.ncnn.target import TARGET, emit
+from clearport.export.signs import never_negative
 from clearport.quantized import TargetGraph
 from clearport.registry import missing
 
