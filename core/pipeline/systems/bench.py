@@ -90,6 +90,8 @@ def bench_system(
     if not rows:
         there = ", ".join(row.key for row in system.record.rows) or "nothing"
         raise BadInput(f"{folder}: no row of the whole matches --target/--precision (available: {there})")
+    if changed := system.verify_files():
+        raise BadInput(f"{folder}: {changed[0]}; for the full list: clearport verify {folder}")
     with claimed(wanted_json(json_file), reads=(folder,)):
         times = Times(
             system.record.name, host(load_average()).cpu, threads, _measured(system, rows, runs, threads, progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -90,6 +89,8 @@ def run_system(request: SystemRequest, progress: Progress = no_progress) -> Ran:
             found = execute(program, parts, inputs, settings, lambda done, total: progress("rounds", done, total))
             seconds, method = time.monotonic() - began, parts.method
             calls = {name: (len(each), sum(each)) for name, each in parts.seconds.items()}
+        for output in program.outputs:
+            _check(output, found[output.name])  # all of them, before the first is written
         outputs = tuple(_save(output, found[output.name], where[output.name]) for output in program.outputs)
     return Ran(request.output, outputs, seconds, row.key, method, calls)
 
@@ -117,6 +118,8 @@ def _assigned(program: Program, given: Sequence[str]) -> dict[str, Path]:
                 told = ", ".join(f"{one.name} ({one.kind})" for one in program.inputs)
                 raise BadInput(f"{each}: one file too many: this system takes {told}")
             name, rest = left[0], each
+        if name in found:
+            raise BadInput(f"input {name!r} is given twice: {found[name]} and {rest}")
         found[name] = Path(rest)
     return found
 
@@ -142,14 +145,17 @@ def _read(wanted: Input, path: Path) -> Float32:
     if wanted.kind == "picture" and path.suffix.lower() != ".npy":
         picture = load_rgb(path).astype(np.float32).transpose(2, 0, 1)[None]
         return picture * np.float32((wanted.high - wanted.low) / 255.0) + np.float32(wanted.low)
+    if path.suffix.lower() != ".npy":
+        raise BadInput(f"{path}: input {wanted.name!r} is {wanted.kind}: give an array as .npy")
     try:
         array: Array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise BadInput(
             f"{path}: input {wanted.name!r} is {wanted.kind}: not a readable array (.npy): {error}"
         ) from error
-    if array.dtype.kind not in "fiu":
-        raise BadInput(f"{path}: input {wanted.name!r} is an array of numbers; got {array.dtype}")
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        found = array.dtype if isinstance(array, np.ndarray) else "an archive"
+        raise BadInput(f"{path}: input {wanted.name!r} is an array of numbers; got {found}")
     return array.astype(np.float32)
 
 
@@ -198,14 +204,22 @@ def _ours(path: Path) -> partial[bool] | type[bool]:
     return partial(ours.is_png, marked=True) if path.suffix.lower() == ".png" else ours.is_npy  # type: ignore[return-value]
 
 
+def _check(output: Output, value: Float32) -> None:
+    """Whether an output can be written as what it says it is."""
+    shape = "x".join(map(str, value.shape))
+    if not value.size or not np.isfinite(value).all():
+        what = "numbers that are not finite" if value.size else "no numbers"
+        raise BadInput(f"output {output.name!r} ({shape}) holds {what}: the files or the program are damaged")
+    if output.kind == "picture" and (value.ndim != 4 or value.shape[0] != 1 or value.shape[1] not in {1, 3, 4}):
+        raise BadInput(f"output {output.name!r} is said to be a picture (1, 1, 3 or 4 channels, H, W), and is {shape}")
+
+
 def _save(output: Output, value: Float32, path: Path) -> Given:
     if output.kind != "picture":
         save_array(path, value)
         words = f"{'x'.join(map(str, value.shape))}; from {value.min():.4g} to {value.max():.4g}"
         return Given(output.name, output.kind, path, words)
     unit = (value[0].transpose(1, 2, 0) - output.low) * (255.0 / (output.high - output.low))
-    if not math.isfinite(float(unit.sum())):
-        raise BadInput(f"{output.name!r} holds numbers that are no color: the files or the program are damaged")
     picture = np.clip(np.rint(unit), 0, 255).astype(np.uint8)
     height, width, channels = picture.shape
     save_strips(path, Size(height, width), [picture], channels)
