@@ -121,6 +121,7 @@ class System:
             raise BadInput(f"{folder}: not a system; expected a folder with {ours.SYSTEM}")
         record = read_model(path, SystemRecord, "a system that can be used")
         parts = {name: Bundle.load(_inside(folder, part.folder)) for name, part in record.parts.items()}
+        _inside(folder, record.golden)
         _check(path, record, parts)
         return cls(folder, record, parts)
 
@@ -166,9 +167,17 @@ class System:
             elif not files_.file_sha256(path) == digest == sums.get(name):
                 found.append(Mismatch(name, "the system", "its content differs from its checksum"))
         known = {*own, SUMS, *ours.REPORTS, ours.SIGNATURE, ours.PULLED}
-        beside = sorted(path.name for path in self.folder.iterdir() if path.is_file() and path.name not in ours.SYSTEMS)
-        found += [Mismatch(n, "the system", "the file is not part of it") for n in beside if n not in known]
-        return found
+        beside = sorted({*self._beside_parts()} - known)
+        return found + [Mismatch(name, "the system", "the file is not part of it") for name in beside]
+
+    def _beside_parts(self) -> Iterator[str]:
+        """Files and links, but for those in the folders of parts."""
+        parts = {part.folder for part in self.record.parts.values()}
+        for place, folders, names in os.walk(self.folder):
+            here = Path(place).relative_to(self.folder)
+            folders[:] = [name for name in folders if (here / name).as_posix() not in parts]
+            links = [name for name in folders if Path(place, name).is_symlink()]
+            yield from ((here / name).as_posix() for name in [*names, *links] if name not in ours.SYSTEMS)
 
 
 def is_system(folder: Path) -> bool:

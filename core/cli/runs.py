@@ -138,12 +138,15 @@ def report(bundle: BundleArg) -> None:
     """
     from clearport.bundle.folder import Bundle, changing
     from clearport.bundle.system import System, is_system
+    from clearport.disk import outputs
     from clearport.reports.html import write_reports
     from clearport.reports.systems.report import write_reports as write_system_reports
 
     if is_system(bundle):
-        for path in write_system_reports(System.load(bundle)):
-            typer.echo(path)
+        system = System.load(bundle)
+        with outputs.claimed(outputs.OutFolder(bundle, "the report")):
+            for path in write_system_reports(system):
+                typer.echo(path)
         return
     with changing(bundle, "the report"):
         for path in write_reports(Bundle.load(bundle)):

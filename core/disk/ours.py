@@ -104,7 +104,8 @@ def _system_files(folder: Path) -> Mapping[str, str] | None:
 
 def system_parts(folder: Path) -> list[str]:
     """The folders of a system's parts, as they lie there."""
-    return sorted(f"{PARTS}/{path.name}" for path in (folder / PARTS).glob("*") if (path / MANIFEST).is_file())
+    found = [path for path in (folder / PARTS).glob("*") if not path.is_symlink() and (path / MANIFEST).is_file()]
+    return sorted(f"{PARTS}/{path.name}" for path in found)
 
 
 def is_bundle(folder: Path) -> bool:
@@ -117,8 +118,9 @@ def foreign(folder: Path, files: Mapping[str, str]) -> Iterator[str]:
 
     They include changed files of the bundle; its manifest, checksums and reports are its own.
     """
-    known = {MANIFEST, SYSTEM, SUMS, *REPORTS, *added(folder)}
-    for part in system_parts(folder) if (folder / SYSTEM).is_file() else ():
+    whole = (folder / SYSTEM).is_file()
+    known = {SYSTEM if whole else MANIFEST, SUMS, *REPORTS, *added(folder)}
+    for part in system_parts(folder) if whole else ():
         known |= {f"{part}/{name}" for name in (MANIFEST, SUMS, *REPORTS, *added(folder / part))}
     for place, folders, names in os.walk(folder):
         here = Path(place).relative_to(folder)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from clearport.programs.program import Step
 
 _MODES = (1, 3, 4)
+_MOST_PIXELS = 1 << 22
+"""Of a golden picture that is shown; larger ones would make pages that no browser opens."""
 COLUMNS = ("files of", "output", "proof", "against the reference in PyTorch", "allowed")
 
 
@@ -66,6 +68,8 @@ def verdict(system: System) -> str:
     reports = [report for row in system.record.rows for report in row.parity]
     failed = sum(not report.passed for report in reports)
     own = sum(not part.passed for part in system.parts.values())
+    if not reports:
+        return "The whole was proven by no file of any target and precision."
     if failed or own:
         return f"{failed} of {len(reports)} checks of the whole failed, and checks of {own} parts."
     return f"All {len(reports)} checks of the whole passed, and those of every part."
@@ -104,16 +108,17 @@ def pictures(system: System) -> list[tuple[str, str, int, int]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    path = system.folder / system.record.golden
     try:
-        golden = load_file(system.folder / system.record.golden)
-    except (OSError, SafetensorError, ValueError):
+        golden = load_file(path) if path.is_file() else {}  # a pipe would be waited for
+    except (OSError, SafetensorError, ValueError, KeyError):
         return []
     ends = [(f"input.{each.name}", each) for each in system.record.program.inputs if each.kind == "picture"]
     ends += [(f"output.{each.name}", each) for each in system.record.program.outputs if each.kind == "picture"]  # type: ignore[misc]  # both have a range
     found = []
     for key, each in ends:
         value = golden.get(key)
-        if value is None or value.ndim != 4 or value.shape[1] not in _MODES or each.high <= each.low:
+        if value is None or value.ndim != 4 or value.shape[1] not in _MODES or not 0 < value[0, 0].size <= _MOST_PIXELS:
             continue
         unit = np.nan_to_num((value[0].transpose(1, 2, 0) - each.low) * (255.0 / (each.high - each.low)))
         levels = np.clip(np.rint(unit), 0, 255).astype(np.uint8)
@@ -153,4 +158,6 @@ def _markdown(system: System) -> Iterator[str]:
     yield from ("| " + " | ".join(map(escape, row)) + " |" for row in rows(system))
     yield from ("", "## Its parts", "", "| part | folder | network | cost | |", "|---|---|---|---|---|")
     yield from ("| " + " | ".join(map(escape, row)) + " |" for row in parts(system))
-    yield from ("", "## Its program", "", "```text", *told(record.program.steps), "```")
+    yield from ("", "## Its program", "", "```text")
+    yield from (" ".join(line.splitlines()) for line in told(record.program.steps))  # names of tensors may have breaks
+    yield "```"

@@ -18,6 +18,7 @@ from clearport.bundle import system as systems
 from clearport.bundle.folder import Bundle
 from clearport.bundle.system import PartRecord, RowRecord, System, SystemRecord, schema
 from clearport.cli.app import app
+from clearport.disk import ours
 from clearport.errors import BadInput
 from clearport.programs.program import Input, Output, Program, Run
 from clearport.reports.systems.report import write_reports
@@ -89,9 +90,42 @@ def test_a_missing_file_is_named(mine: Path, name: str) -> None:
     assert f"{name} (the system): the file is missing" in "".join(map(str, System.load(mine).verify_files()))
 
 
-def test_a_file_too_many_is_named(mine: Path) -> None:
-    (mine / "more.txt").write_text("more")
-    assert "more.txt (the system): the file is not part of it" in "".join(map(str, System.load(mine).verify_files()))
+@pytest.mark.parametrize("name", ["more.txt", "parts/more.txt", "parts/second/manifest.json", "below/deep/more"])
+def test_a_file_too_many_is_named(mine: Path, name: str) -> None:
+    (mine / name).parent.mkdir(parents=True, exist_ok=True)
+    (mine / name).write_text("more")
+    assert f"{name} (the system): the file is not part of it" in "".join(map(str, System.load(mine).verify_files()))
+
+
+def test_a_link_too_many_and_a_golden_file_elsewhere_are_named(mine: Path, tmp_path: Path) -> None:
+    (mine / "more").symlink_to(tmp_path)
+    assert "more (the system): the file is not part of it" in "".join(map(str, System.load(mine).verify_files()))
+    shutil.copy(mine / "golden.safetensors", tmp_path / "golden.safetensors")
+    plain = json.loads((mine / "system.json").read_text())
+    plain["files"]["more/golden.safetensors"] = plain["files"][plain["golden"]]
+    (mine / "system.json").write_text(json.dumps(plain | {"golden": "more/golden.safetensors"}))
+    with pytest.raises(BadInput, match=r"more/golden\.safetensors: it leads out of the system"):
+        System.load(mine)
+
+
+def test_parts_that_lead_back_to_the_system_end(mine: Path) -> None:
+    (mine / "manifest.json").write_text("{}")
+    for name in ("a", "b"):
+        (mine / "parts" / name).symlink_to(mine)
+    assert ours.system_parts(mine) == ["parts/enlarge"]
+    assert ours.is_bundle(mine)
+
+
+def test_a_report_of_a_system_from_others_is_small_and_says_what_was_not_proven(mine: Path) -> None:
+    broken = "picture\n```\n<img src=x>"
+    ends = RUN.model_copy(update={"inputs": {broken: "picture"}})
+    system = System.load(mine)
+    record = system.record.model_copy(update={"rows": (), "program": PROGRAM.model_copy(update={"steps": (ends,)})})
+    save_file({"input.picture": np.zeros((1, 3, 2049, 2048), np.float32)}, mine / "golden.safetensors")
+    write_reports(replace(system, record=record))
+    assert "proven by no file" in (mine / "report.md").read_text()
+    assert (mine / "report.md").read_text().count("\n```") == 2
+    assert (mine / "report.html").stat().st_size < 100_000
 
 
 @pytest.mark.parametrize(
@@ -160,7 +194,10 @@ def test_force_replaces_a_system_and_nothing_else(mine: Path) -> None:
     (mine / "parts" / "enlarge" / "notes.txt").write_text("the user's")
     with pytest.raises(BadInput, match=r"notes\.txt"), bundle.building(mine, force=True):
         pass
-    (mine / "parts" / "enlarge" / "notes.txt").unlink()
+    (mine / "parts" / "enlarge" / "notes.txt").rename(mine / "manifest.json")
+    with pytest.raises(BadInput, match=r"manifest\.json"), bundle.building(mine, force=True):
+        pass
+    (mine / "manifest.json").unlink()
     with bundle.building(mine, force=True) as fresh:
         (fresh / "new").write_text("new")
     assert [path.name for path in mine.iterdir()] == ["new"]
