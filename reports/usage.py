@@ -47,8 +47,8 @@ class Codec:
 def usages(manifest: Manifest) -> tuple[Usage, ...]:
     """One piece of code for all artifacts that are called alike; targets without a template have none."""
     by_code: dict[tuple[str, str, str], list[str]] = {}
-    ends = manifest.pixel_contract
-    prefix = "usage_" if is_plain(ends.inputs, ends.outputs, manifest.model.scale) else PREFIX
+    ends, model = manifest.pixel_contract, manifest.model
+    prefix = "usage_" if is_plain(ends.inputs, ends.outputs, model.scale, model.crop) else PREFIX
     for artifact in manifest.artifacts:
         for name in templates.names():
             if not name.startswith(f"{prefix}{artifact.target}."):

@@ -68,9 +68,9 @@ class End:
         return size.width if size else None
 
 
-def is_plain(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], scale: Scale) -> bool:
-    """Whether a network makes one RGB picture of one, some whole times as large."""
-    single = len(inputs) == len(outputs) == 1 and int(scale) == scale
+def is_plain(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], scale: Scale, crop: int) -> bool:
+    """Whether a network makes one RGB picture of one, some whole times as large, without a border less or more."""
+    single = len(inputs) == len(outputs) == 1 and int(scale) == scale and not crop
     return single and all(spec.is_picture and spec.color in {"RGB", "BGR"} for spec in (*inputs, *outputs))
 
 

@@ -115,6 +115,15 @@ def test_free_sizes_are_asked_of_the_picture_and_checked_against_the_multiple(ma
         assert_parsed(usage)
 
 
+def test_a_network_that_leaves_a_border_out_has_no_code_that_cuts_tiles_by_its_scale(made: Bundle) -> None:
+    model = made.manifest.model.model_copy(update={"crop": 12})
+    with_border = usages(made.manifest.model_copy(update={"model": model}))
+    assert with_border
+    for usage in with_border:
+        assert "scale" not in usage.code.lower().replace("scale_", ""), usage.code
+        assert_parsed(usage)
+
+
 PARSERS = {"kotlin": "tree_sitter_kotlin", "swift": "tree_sitter_swift", "python": "ast"}
 
 
