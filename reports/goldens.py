@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from clearport.errors import BadInput
 from clearport.pictures.images import load_stored
 
@@ -66,6 +68,9 @@ def pairs(bundle: Bundle) -> Iterator[Pair]:
         made, quantized = (_read(bundle, each, spec) for each in (golden, other))
         if made.shape != quantized.shape:
             raise BadInput(f"{bundle.path(other)}: its shape {quantized.shape} is not {made.shape} of {golden.path}")
+        for each, values in ((golden, made), (other, quantized)):
+            if not values.size or not np.isfinite(values).all():
+                raise BadInput(f"{bundle.path(each)}: golden output {each.name!r} is empty or not finite")
         yield Pair(golden.input, spec, made, quantized)
 
 

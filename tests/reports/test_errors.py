@@ -154,6 +154,14 @@ def test_vectors_have_a_histogram_and_no_map(made: Bundle) -> None:
     assert found.summary.startswith("SQNR 39.")
 
 
+@pytest.mark.parametrize("wrong", [np.full(8, np.nan, np.float32), np.zeros(0, np.float32)], ids=["NaN", "empty"])
+def test_outputs_without_a_number_are_refused_in_words(made: Bundle, wrong: Any) -> None:
+    spec = TensorSpec("embedding", (1, 8), kind="vector", value_range=None)
+    told = errors(with_tensors(made, spec, wrong.reshape(1, -1), wrong.reshape(1, -1)))
+    assert isinstance(told, str)
+    assert "is empty or not finite" in told
+
+
 def test_masks_have_maps_and_tiles_in_gray(made: Bundle) -> None:
     spec = TensorSpec("mask", (1, 1, 70, 90), kind="map", value_range=(0.0, 1.0))
     plain = np.full((1, 1, 70, 90), 0.5, np.float32)
