@@ -96,14 +96,17 @@ def judge(network: nn.Module, spec: ModelSpec, scale: int, pairs: Sequence[Pair]
 def _read(network: Watermark, pairs: Sequence[Pair]) -> Judgment:
     """How many bits are read after each of ``ATTACKS``, of marked pictures rounded to 8 bits."""
     images, shares, distances = [], [], []
+    device = _device(network)
     for pair in pairs:
         assert pair.low is not None
-        picture = torch.from_numpy(np.ascontiguousarray(pair.low)).permute(2, 0, 1)[None] / 255.0
-        bits = torch.from_numpy(pair.truth["bits"]).reshape(1, -1)
+        picture = torch.from_numpy(np.ascontiguousarray(pair.low)).permute(2, 0, 1)[None].to(device) / 255.0
+        bits = torch.from_numpy(pair.truth["bits"]).reshape(1, -1).to(device)
         marked = (255.0 * network.embedder(picture, bits)).round() / 255.0
-        images.append(to_levels(255.0 * marked[0].permute(1, 2, 0).numpy()))
+        images.append(to_levels(255.0 * marked[0].permute(1, 2, 0).cpu().numpy()))
         distances.append(psnr_db(images[-1], pair.low, 0))
-        shares += [((network.reader(attack(marked)) > 0) == (bits > 0)).float().mean() for attack in ATTACKS.values()]
+        shares += [
+            ((network.reader(attack(marked)) > 0) == (bits > 0)).float().mean().item() for attack in ATTACKS.values()
+        ]
     return Judgment(100.0 * float(np.mean(shares)), float(np.mean(distances)), tuple(images))
 
 
@@ -113,7 +116,7 @@ def _told_apart(network: nn.Module, pairs: Sequence[Pair], spec: ModelSpec) -> J
     inputs = tuple(pair.low for pair in pairs if pair.low is not None)
     margins, labels = [], np.array([pair.truth["label"].item() for pair in pairs])
     for image in inputs:
-        picture = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+        picture = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].to(_device(network)).float()
         logits = network(*taken(picture * ((spec.value_range[1] - spec.value_range[0]) / 255.0), {}, spec.inputs))[0]
         margins.append(float(logits[0] if len(logits) == 1 else logits[1] - logits[0]))
     found, images = np.array(margins), tuple(image[..., :3] for image in inputs)
@@ -128,7 +131,7 @@ def _matted(network: Matting, pairs: Sequence[Pair]) -> Judgment:
         assert pair.low is not None
         assert pair.high is not None
         picture, clicks, true = (
-            torch.from_numpy(np.ascontiguousarray(values, np.float32)).permute(2, 0, 1)[None]
+            torch.from_numpy(np.ascontiguousarray(values, np.float32)).permute(2, 0, 1)[None].to(_device(network))
             for values in (pair.low / 255.0, pair.truth["clicks"], pair.high)
         )
         alpha, scale = network.coarse(picture, clicks)
@@ -136,7 +139,7 @@ def _matted(network: Matting, pairs: Sequence[Pair]) -> Judgment:
         refined = network.refine(*(cut(values, places) for values in (picture, alpha)))
         alphas.append(float(F.mse_loss(alpha, true)))
         squares.append(float(F.mse_loss(refined, cut(true, places))))
-        images.append(to_levels(255.0 * alpha[0].permute(1, 2, 0).repeat(1, 1, 3).numpy()))
+        images.append(to_levels(255.0 * alpha[0].permute(1, 2, 0).repeat(1, 1, 3).cpu().numpy()))
     whole_db, refined_db = (-10.0 * math.log10(max(float(np.mean(each)), 1e-10)) for each in (alphas, squares))
     return Judgment(whole_db, refined_db, tuple(images))
 
@@ -151,8 +154,11 @@ def _told_from_noise(network: nn.Module, spec: ModelSpec, pairs: Sequence[Pair])
         for step in _JUDGED_STEPS:
             made = noiser.at(step, pair.low, rng)
             assert made.high is not None
-            maps = {name: torch.from_numpy(value).permute(2, 0, 1)[None] for name, value in made.truth.items()}
-            found: Array = network(*taken(torch.empty(0), maps, spec.inputs))[0].permute(1, 2, 0).numpy()
+            maps = {
+                name: torch.from_numpy(value).permute(2, 0, 1)[None].to(_device(network))
+                for name, value in made.truth.items()
+            }
+            found: Array = network(*taken(torch.empty(0), maps, spec.inputs))[0].permute(1, 2, 0).cpu().numpy()
             left.append(float(np.mean((found - made.high) ** 2)))
             if step == _JUDGED_STEPS[0]:
                 share = kept()[step]
@@ -183,7 +189,7 @@ def values_of(network: nn.Module, low: Image8, spec: ModelSpec) -> Float32:
         Its first output (H, W, C), in its own range.
     """
     black, step = spec.value_range[0], (spec.value_range[1] - spec.value_range[0]) / 255.0
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    device = _device(network)
     levels = torch.tensor(low, device=device).permute(2, 0, 1)[None].float()
     made: torch.Tensor = network(*taken(levels * step + black, {}, spec.inputs))
     return np.ascontiguousarray(made[0].permute(1, 2, 0).cpu().numpy(), np.float32)
@@ -193,10 +199,14 @@ def values_of(network: nn.Module, low: Image8, spec: ModelSpec) -> Float32:
 def restore(network: nn.Module, image: Image8, value_range: tuple[float, float] = (0.0, 255.0)) -> Image8:
     """Run a network on one uint8 picture (H, W, 3); ``value_range`` is what black and white are to it."""
     black, step = value_range[0], (value_range[1] - value_range[0]) / 255.0
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    device = _device(network)
     levels = torch.tensor(image, device=device).permute(2, 0, 1)[None].float()
     made = ((network(levels * step + black) - black) / step)[0].permute(1, 2, 0)
     return to_levels(made.cpu().numpy())
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next((p.device for p in network.parameters()), torch.device("cpu"))
 
 
 def preview(pairs: Sequence[Pair], images: Sequence[Image8]) -> Image8:

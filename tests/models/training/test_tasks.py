@@ -17,8 +17,8 @@ import pytest
 import torch
 from torch import nn
 
-from clearport.base import ModelSpec
 from clearport.errors import BadInput
+from clearport.model_spec import ModelSpec
 from clearport.models import weights
 from clearport.models.data.pair import Pair
 from clearport.models.training.judge import judge, preview
@@ -161,6 +161,27 @@ def test_borders_are_cut_only_where_a_network_enlarges() -> None:
     spec = NETWORKS.get("ncnet")
     assert judge(nn.Identity(), spec, 1, pairs).rgb_db == pytest.approx(20 * math.log10(255 / 100) + 9.03, abs=0.01)
     assert math.isnan(judge(nn.Identity(), spec, 1, [Pair("a", image, None)]).y_db)
+
+
+class Elsewhere(nn.Module):
+    """A network on a device without numbers, that gives nothing for whatever it is given there."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(1, device="meta"))
+        self.shape = shape
+
+    def forward(self, *given: torch.Tensor) -> torch.Tensor:
+        assert {each.device for each in given} == {self.weight.device}
+        return torch.zeros(self.shape)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("caddm", (1, 1)), ("sinstep", (1, 3, 16, 16))])
+def test_networks_are_judged_on_the_device_that_they_are_on(name: str, shape: tuple[int, ...]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    labels = [np.full((1, 1, 1), label, np.float32) for label in (0, 1)]
+    pairs = [Pair("a", image, None, {"label": label}) for label in labels]
+    assert math.isfinite(judge(Elsewhere(shape), NETWORKS.get(name), 1, pairs).rgb_db)
 
 
 def test_tensorboard_gets_losses_quality_and_pictures(options: TrainOptions, tmp_path: Path) -> None:
