@@ -154,4 +154,7 @@ def _unfit(output: Array, spec: TensorSpec, reference: ValuesReference) -> str |
     if output.dtype.kind == "f" and not np.isfinite(output).all():
         bad = output.size - int(np.isfinite(output).sum())
         return f"{spec.name}: {bad} of {output.size} values are NaN or infinite"
+    chosen = len(np.unique(reference.values)) if reference.measure == "classes" else 0
+    if chosen > 1 and len(np.unique(output)) == 1:  # of a mask that is nearly empty almost all would be equal
+        return f"{spec.name}: the same class everywhere, expected {chosen} classes"
     return None

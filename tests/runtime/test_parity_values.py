@@ -163,3 +163,18 @@ def test_few_logits_are_judged_by_their_probabilities_beside_the_qdq_model() -> 
 def test_few_is_less_than_a_hundred() -> None:
     for count, few in ((2, True), (99, True), (100, False)):
         assert parity_values.is_few(ValuesReference("", "", np.zeros((1, count)), "logits")) == few
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_a_file_that_gives_one_class_everywhere_does_not_pass_by_the_share_of_the_commonest(precision: str) -> None:
+    wanted = np.zeros((1, 1, 64, 64))
+    wanted[0, 0, 7, 9:11] = 1
+    assert report(wanted, wanted, "classes", precision).passed
+    found = report(np.zeros_like(wanted), wanted, "classes", precision)
+    assert not found.passed
+    assert found.failures == ("depth: the same class everywhere, expected 2 classes",)
+    assert report(np.zeros_like(wanted), np.zeros_like(wanted), "classes", precision).passed
+    truth = TensorSpec("mask", wanted.shape, dtype="bool", kind="index", value_range=None)
+    reference = ValuesReference("PyTorch fp32", "mask", wanted > 0, "classes")
+    empty = parity_values.compare(wanted > 1, truth, reference, "ran on Toy", tolerance.tolerance_for("fp32", truth))
+    assert empty.failures == ("mask: the same class everywhere, expected 2 classes",)
