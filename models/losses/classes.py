@@ -28,16 +28,28 @@ def labels(batch: Batch, loss: str) -> torch.Tensor:
 
 
 def cross_entropy(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Cross-entropy of the logits."""
+    """Cross-entropy of the logits.
+
+    Raises:
+        BadInput: the network gives one logit.
+    """
     del peak
     found = labels(batch, "cross-entropy")
+    if restored.image.shape[1] < 2:
+        raise BadInput("the loss cross-entropy needs a logit of each class; this network gives one: use binary")
     return F.cross_entropy(restored.image.flatten(1), found)
 
 
 def binary(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Binary cross-entropy of one logit (B, 1), that of class 1."""
+    """Binary cross-entropy of one logit (B, 1), that of class 1.
+
+    Raises:
+        BadInput: the network gives several.
+    """
     del peak
     found = labels(batch, "binary")
+    if restored.image.shape[1] != 1:
+        raise BadInput("the loss binary needs a network of one logit; this one has several: use cross-entropy")
     return F.binary_cross_entropy_with_logits(restored.image.flatten(), found.float())
 
 

@@ -9,7 +9,7 @@ import torch
 
 from clearport.errors import BadInput
 from clearport.models.data.crops import Batch
-from clearport.models.losses.classes import cross_entropy, forged, zipf, zipf_law
+from clearport.models.losses.classes import binary, cross_entropy, forged, zipf, zipf_law
 from clearport.models.training.outputs import Restored
 
 PICTURES = torch.zeros(2, 3, 8, 8)
@@ -17,6 +17,13 @@ PICTURES = torch.zeros(2, 3, 8, 8)
 
 def batch(*labels: int) -> Batch:
     return Batch(PICTURES, None, {"label": torch.tensor(labels).float().reshape(-1, 1, 1, 1)})
+
+
+def test_losses_of_one_logit_and_of_several_name_each_other() -> None:
+    with pytest.raises(BadInput, match="one logit; this one has several: use cross-entropy"):
+        binary(Restored(torch.zeros(2, 2)), batch(0, 1), 1.0)
+    with pytest.raises(BadInput, match="gives one: use binary"):
+        cross_entropy(Restored(torch.zeros(2, 1)), batch(0, 1), 1.0)
 
 
 def test_zipf_s_law_of_a_worked_example() -> None:
