@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from clearport.base import Size
+from clearport.errors import BadInput
 from clearport.models import weights
 from clearport.models.networks.generation.sinstep import SinDiffusion
 from clearport.models.system import SystemSpec
 from clearport.pipeline.list import system
-from clearport.pipeline.systems.export import whole_of
+from clearport.pipeline.sources.request import ExportRequest
+from clearport.pipeline.systems.export import export_system, whole_of
 from clearport.programs.check import contradictions
 from clearport.registry import NETWORKS, SYSTEMS
 
@@ -62,3 +64,11 @@ def test_matting_shares_its_weights_between_both_parts() -> None:
         for name in ("matcoarse", "matrefine")
     ]
     assert sizes == [499_858, 21_937]
+
+
+@pytest.mark.parametrize("size", [Size(13, 7), Size(18, 16)])
+def test_a_size_that_a_part_does_not_take_is_refused(tmp_path: Path, size: Size) -> None:
+    request = ExportRequest("sindiffusion", tmp_path / "out", size=size, targets=("tflite",), precisions=("fp32",))
+    with pytest.raises(BadInput, match=rf"--size {size}: part step .sinstep. takes .* multiples of"):
+        export_system(request)
+    assert not (tmp_path / "out").exists()

@@ -118,6 +118,21 @@ def _check(request: ExportRequest, spec: SystemSpec) -> None:
     fixed = all(part.size is not None for part in spec.parts.values())
     if fixed and isinstance(request.size, Size):
         raise BadInput(f"--size {request.size}: the parts of {spec.name} have sizes of their own; leave it out")
+    if isinstance(request.size, Size):
+        _check_size(spec, request.size)
+
+
+def _check_size(spec: SystemSpec, size: Size) -> None:
+    """Whether the parts take pictures of the size that they are exported for."""
+    for name, part in spec.parts.items():
+        network = NETWORKS.get(part.network)
+        multiple, least = network.size_multiple, network.least_side
+        fits = min(size.height, size.width) >= least and not (size.height % multiple or size.width % multiple)
+        if part.size is None and not fits:
+            raise BadInput(
+                f"--size {size}: part {name} ({part.network}) takes sides of at least {least} pixels that are "
+                f"multiples of {multiple}"
+            )
 
 
 def _weights(request: ExportRequest, spec: SystemSpec) -> dict[str, Path]:
