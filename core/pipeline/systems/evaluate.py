@@ -81,6 +81,13 @@ def evaluate_system(
         raise BadInput(
             f"{folder}: no figure is known for {system.record.task}: clearport eval judges systems of matting"
         )
+    program = system.record.program
+    ends = ({each.name for each in program.inputs}, {each.name for each in program.outputs})
+    if ends[0] != {"picture", "clicks"} or "alpha" not in ends[1] or "squares" not in program.settings:
+        raise BadInput(
+            f"{folder}: eval judges systems of matting that take picture and clicks, give alpha, and have the setting "
+            f"squares; this one takes {', '.join(sorted(ends[0]))} and gives {', '.join(sorted(ends[1]))}"
+        )
     if changed := system.verify_files():
         raise BadInput(f"{folder}: {changed[0]}; for the full list: clearport verify {folder}")
     found = find_layout(data, 1, "photos")

@@ -18,6 +18,7 @@ from clearport.bundle.system import PartRecord, RowRecord, SystemRecord
 from clearport.errors import BadInput
 from clearport.pipeline.systems import bench
 from clearport.pipeline.systems import run as system_run
+from clearport.pipeline.systems.evaluate import evaluate_system
 from clearport.pipeline.systems.run import SystemRequest, run_system
 from clearport.programs.program import Input, Output, Program, Run
 from clearport.runtime.parity import ParityReport
@@ -102,6 +103,11 @@ def test_archives_pictures_and_a_second_file_are_no_values(mine: Path, tmp_path:
         words = tuple(each.replace("=", f"={tmp_path}/") if "=" in each else str(tmp_path / each) for each in given)
         with pytest.raises(BadInput, match=why):
             run_system(SystemRequest(mine, words, tmp_path / "out.npy"))
+
+
+def test_a_system_with_other_ends_is_not_judged(mine: Path) -> None:
+    with pytest.raises(BadInput, match="have the setting squares; this one takes values and gives more, values"):
+        evaluate_system(mine, mine)
 
 
 def test_a_changed_system_is_not_timed(mine: Path) -> None:
