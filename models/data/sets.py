@@ -104,6 +104,11 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
     cut = [center(example.make(), scale, side, multiple) for example in _thinned(judged)]
     pairs = tuple(_judged(pair, degraders, [options.seed, 2, number]) for number, pair in enumerate(cut))
     _check_channels(pairs, spec, degradation)
+    if len({float(pair.truth["label"].item()) for pair in pairs if "label" in pair.truth}) == 1:
+        notes.append(
+            "judged by pictures of one class: there is no AUC, and the latest weights are kept; give more videos, or "
+            "--validation-data"
+        )
     crops = Crops(pool, scale, options.patch, tuple(degraders))
     return DataSet(
         crops,

@@ -21,6 +21,7 @@ from clearport.errors import BadInput
 from clearport.model_spec import ModelSpec
 from clearport.models import weights
 from clearport.models.data.pair import Pair
+from clearport.models.data.sets import data_set
 from clearport.models.training.judge import judge, preview
 from clearport.models.training.outputs import Restored
 from clearport.models.training.state import State
@@ -161,6 +162,20 @@ def test_borders_are_cut_only_where_a_network_enlarges() -> None:
     spec = NETWORKS.get("ncnet")
     assert judge(nn.Identity(), spec, 1, pairs).rgb_db == pytest.approx(20 * math.log10(255 / 100) + 9.03, abs=0.01)
     assert math.isnan(judge(nn.Identity(), spec, 1, [Pair("a", image, None)]).y_db)
+
+
+@pytest.mark.parametrize(("videos", "told"), [(2, True), (40, False)])
+def test_a_validation_of_one_class_is_told(options: TrainOptions, videos: int, *, told: bool) -> None:
+    folder = options.data[0] / "classes"
+    for kind in ("real", "fake"):
+        for i in range(videos):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            save_png(folder / kind / f"{i}.png", np.full((224, 224, 3), i, np.uint8))
+    found = data_set(
+        options_for("caddm", data=(folder,), out=options.out, degradation="labels"), NETWORKS.get("caddm"), 1
+    )
+    assert found.degradation == "labels"
+    assert any("judged by pictures of one class" in note for note in found.notes) == told
 
 
 class Elsewhere(nn.Module):
