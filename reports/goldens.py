@@ -88,7 +88,7 @@ def _read(bundle: Bundle, golden: GoldenRecord, spec: TensorSpec) -> Array:
     try:
         with safe_open(path, "numpy") as held:
             values: Array = held.get_tensor(golden.name)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, KeyError, AttributeError) as error:
         raise BadInput(f"{path}: no golden output {golden.name!r} can be read: {error}") from error
     if len(spec.shape) == _AXES and values.ndim == _AXES and values.shape[0] == 1:
         values = values[0].transpose(1, 2, 0)

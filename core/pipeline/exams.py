@@ -219,7 +219,7 @@ def _tensors(path: Path, name: str) -> Array:
 
     try:
         found: Array = load_file(path)[name]
-    except (SafetensorError, KeyError, OSError) as error:
+    except (SafetensorError, KeyError, OSError, AttributeError) as error:
         raise BadInput(f"{path}: expected the values of golden picture {name!r} ({error})") from error
     return found
 

@@ -111,7 +111,7 @@ def pictures(system: System) -> list[tuple[str, str, int, int]]:
     path = system.folder / system.record.golden
     try:
         golden = load_file(path) if path.is_file() else {}  # a pipe would be waited for
-    except (OSError, SafetensorError, ValueError, KeyError):
+    except (OSError, SafetensorError, ValueError, KeyError, AttributeError):  # the last: types that NumPy lacks
         return []
     ends = [(f"input.{each.name}", each) for each in system.record.program.inputs if each.kind == "picture"]
     ends += [(f"output.{each.name}", each) for each in system.record.program.outputs if each.kind == "picture"]  # type: ignore[misc]  # both have a range

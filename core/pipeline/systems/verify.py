@@ -86,7 +86,7 @@ def goldens(system: System) -> tuple[dict[str, Float32], dict[str, Float32]]:
     path = system.folder / system.record.golden
     try:
         found = load_file(path)
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, AttributeError) as error:
         raise BadInput(f"{path}: not a file of tensors that can be read: {error}") from error
     program = system.record.program
     names = (

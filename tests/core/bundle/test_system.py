@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from clearport.bundle.system import PartRecord, RowRecord, System, SystemRecord,
 from clearport.cli.app import app
 from clearport.disk import ours
 from clearport.errors import BadInput
+from clearport.pipeline.systems.verify import goldens
 from clearport.programs.program import Input, Output, Program, Run
 from clearport.reports.systems.report import write_reports
 from clearport.runtime.parity import ParityReport, Tolerance
@@ -163,6 +165,15 @@ def test_a_link_as_a_part_is_refused(mine: Path, pristine: Bundle) -> None:
     (mine / "parts" / "enlarge").symlink_to(pristine.folder)
     with pytest.raises(BadInput, match="symbolic links are not allowed"):
         System.load(mine)
+
+
+def test_a_golden_file_of_numbers_that_numpy_lacks_is_bad_input(mine: Path) -> None:
+    about = {"input.picture": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}
+    header = json.dumps(about).encode()
+    (mine / "golden.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0")
+    with pytest.raises(BadInput, match="not a file of tensors that can be read"):
+        goldens(System.load(mine))
+    write_reports(System.load(mine))
 
 
 def test_a_command_for_bundles_names_the_parts(mine: Path) -> None:
