@@ -98,17 +98,30 @@ def open_worker(
         BadInput, NotInstalled, RuntimeFailure: as ``Worker`` does when it is entered.
     """
     kind = _Kind(runner, getattr(RUNNERS.get(runner), "interpreter", lambda: None)(), threads)
-    worker = _IDLE.take(kind)
-    if worker is None:
-        worker = Worker(runner, artifact.path, threads, timeout_s, options, python=kind.python)
-    else:
-        worker.turn_to(artifact.path, options, timeout_s)
     with ExitStack() as stack:
-        stack.enter_context(worker)
+        worker = _opened_again(kind, artifact, timeout_s, options)
+        if worker is None:
+            worker = Worker(runner, artifact.path, threads, timeout_s, options, python=kind.python)
+            worker.__enter__()
+        stack.push(worker)
         yield worker
         if _IDLE.wanted and _is_light(worker):
             stack.pop_all()
             _IDLE.keep(kind, worker)
+
+
+def _opened_again(
+    kind: _Kind, artifact: Artifact, timeout_s: float, options: Mapping[str, Any] | None
+) -> Worker | None:
+    """An idle worker with an artifact open. What one cannot open is left to a new one, whose word counts."""
+    worker = _IDLE.take(kind)
+    if worker is None:
+        return None
+    worker.turn_to(artifact.path, options, timeout_s)
+    try:
+        return worker.__enter__()
+    except RuntimeFailure:
+        return None
 
 
 def _is_light(worker: Worker) -> bool:

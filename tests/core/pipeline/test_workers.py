@@ -75,6 +75,17 @@ def test_one_that_ended_meanwhile_is_not_taken(tmp_path: Path) -> None:
         assert two == 2.0
 
 
+def test_what_one_cannot_open_any_more_is_opened_by_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may end an idle worker at any moment: that is no fault of the file."""
+    with reused():
+        first, _ = run(artifact(tmp_path, 2.0))
+        monkeypatch.setattr(Worker, "alive", True)
+        psutil.Process(first).kill()
+        again, three = run(artifact(tmp_path, 3.0))
+        assert again != first
+        assert three == 3.0
+
+
 def test_one_that_holds_much_memory_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_IDLE_MIB", 1.0)
     with reused():
