@@ -9,6 +9,7 @@ def _comparison(name: str, tflite_op: str, mil_op: str, rule: str, apple: Rule) 
     return Operator(
         name,
         "binary",
+        jumps=True,
         tflite=tflite("choices:comparison", op=tflite_op),
         mil=mil("choices:comparison", op=mil_op),
         coreai=apple,
@@ -66,13 +67,10 @@ WHERE = Operator(
     elsewhere=listed("htp", "webgpu", "webnn"),
 )
 
+EQUAL = _comparison("Equal", "EQUAL", "equal", "equal", coreai("choices:logic", op="equal"))
 GREATER = _comparison("Greater", "GREATER", "greater", "greater", coreai("choices:greater"))
-
-OPERATORS = (
-    CAST,
-    NOT,
-    WHERE,
-    _comparison("Equal", "EQUAL", "equal", "equal", coreai("choices:logic", op="equal")),
+COMPARISONS = (
+    EQUAL,
     GREATER,
     _comparison(
         "GreaterOrEqual", "GREATER_EQUAL", "greater_equal", "not_less", coreai("choices:greater", or_equal=True)
@@ -81,6 +79,13 @@ OPERATORS = (
     _comparison(
         "LessOrEqual", "LESS_EQUAL", "less_equal", "not_greater", coreai("choices:greater", swapped=True, or_equal=True)
     ),
+)
+
+OPERATORS = (
+    CAST,
+    NOT,
+    WHERE,
+    *COMPARISONS,
     _logic("And", "LOGICAL_AND", "logical_and", "both"),
     _logic("Or", "LOGICAL_OR", "logical_or", "either"),
     _logic("Xor", "NOT_EQUAL", "logical_xor", "one_of_two"),

@@ -40,6 +40,7 @@ GRID_SAMPLE = Operator(
 TOP_K = Operator(
     "TopK",
     "other",
+    jumps=True,
     tflite=tflite("index:top_k"),
     mil=mil("index:top_k", since="index:first_ios"),
     kernels=(Kernel("TOPK_V2", ("1.7.0", "1.14.0"), float32=29),),
@@ -49,6 +50,7 @@ TOP_K = Operator(
 ARG_MAX = Operator(
     "ArgMax",
     "other",
+    jumps=True,
     tflite=tflite("index:extreme", op="ARG_MAX"),
     mil=mil("index:extreme", op="reduce_argmax"),
     coreai=coreai("choices:extreme"),
@@ -60,6 +62,7 @@ ARG_MAX = Operator(
 ARG_MIN = Operator(
     "ArgMin",
     "other",
+    jumps=True,
     tflite=tflite("index:extreme", op="ARG_MIN"),
     mil=mil("index:extreme", op="reduce_argmin"),
     coreai=coreai("choices:extreme", smallest=True),

@@ -146,6 +146,7 @@ class Operator:
         int8: its int8 form; None: it computes in float.
         moves_data: whether every number that it gives is one that it took.
         homogeneous: whether f(s x) = s f(x) for s > 0, for each channel.
+        jumps: whether its output jumps where its input hardly changes.
         combines: whether it adds or multiplies its operands.
         per_channel: whether it computes each channel from the same channel alone; a function of the node, None: no.
         transposed: of a convolution: the weight is (inputs, outputs of one group, height, width).
@@ -167,6 +168,7 @@ class Operator:
     int8: Int8 | None = None
     moves_data: bool = False
     homogeneous: bool = False
+    jumps: bool = False
     combines: Literal["sum", "product"] | None = None
     per_channel: Test | None = None
     transposed: bool = False

@@ -19,6 +19,7 @@ ABS = Operator(
 CEIL = Operator(
     "Ceil",
     "unary",
+    jumps=True,
     tflite=tflite("unary:function", op="CEIL"),
     mil=mil("elementwise:unary", op="ceil"),
     coreai=coreai("elementwise:ceil"),
@@ -56,6 +57,7 @@ EXP = Operator(
 FLOOR = Operator(
     "Floor",
     "unary",
+    jumps=True,
     tflite=tflite("unary:function", op="FLOOR"),
     mil=mil("elementwise:unary", op="floor"),
     coreai=coreai("elementwise:floor"),

@@ -32,6 +32,7 @@ ELU = Operator(
 ROUND = Operator(
     "Round",
     "unary",
+    jumps=True,
     tflite=tflite("unary:function", op="ROUND"),
     mil=mil("elementwise:unary", op="round"),
     coreai=coreai("elementwise:unary", op="round_"),
@@ -43,6 +44,7 @@ ROUND = Operator(
 SIGN = Operator(
     "Sign",
     "unary",
+    jumps=True,
     tflite=tflite("unary:function", op="SIGN"),
     mil=mil("elementwise:unary", op="sign"),
     coreai=coreai("choices:sign"),

@@ -24,6 +24,7 @@ from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
 from clearport.operators import sizes as graph_sizes
 from clearport.operators import table
+from clearport.operators.choices import CAST
 from clearport.quantize import footprint
 from clearport.quantize.calibration.stepwise import Stepwise
 
@@ -249,8 +250,8 @@ def _half(body: ir.Graph, value: ir.Value, before: ir.Node | None, done: dict[st
     """``value`` rounded to float16, and as float32 again."""
     name = graphs.name_of(value)
     if name not in done:
-        down = ir.node("Cast", [value], {"to": ir.DataType.FLOAT16})
-        up = ir.node("Cast", [down.outputs[0]], {"to": ir.DataType.FLOAT})
+        down = ir.node(CAST.name, [value], {"to": ir.DataType.FLOAT16})
+        up = ir.node(CAST.name, [down.outputs[0]], {"to": ir.DataType.FLOAT})
         down.outputs[0].name, up.outputs[0].name = f"{name}_half", f"{name}_rounded"
         for made in (down, up):
             if before is None:

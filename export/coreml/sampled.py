@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from clearport.graph import nodes as graphs
 from clearport.operators import table
+from clearport.operators.choices import CAST
 from clearport.operators.index import GRID_SAMPLE
 
 if TYPE_CHECKING:
@@ -17,23 +18,6 @@ _PASSED = frozenset({"binary", "mover", "unary"})
 """Kinds of operators through which places are followed back."""
 _CHEAP = _PASSED | {"reduction"}
 """Kinds of operators that what is decided on may come from."""
-_DECIDING = frozenset(
-    {
-        "ArgMax",
-        "ArgMin",
-        "Ceil",
-        "Equal",
-        "Floor",
-        "Greater",
-        "GreaterOrEqual",
-        "Less",
-        "LessOrEqual",
-        "Round",
-        "Sign",
-        "TopK",
-    }
-)
-"""Operators whose output jumps where their input hardly changes; and a Cast to integers."""
 
 
 def sampled(graph: Graph) -> frozenset[str]:
@@ -75,5 +59,6 @@ def decided(graph: Graph) -> frozenset[str]:
 
 def _decides(node: ir.Node) -> bool:
     floats = all(value.dtype == ir.DataType.FLOAT for value in node.inputs[:1] if value is not None)
-    rounds = node.op_type == "Cast" and node.outputs[0].dtype is not None and node.outputs[0].dtype.is_integer()
-    return floats and (node.op_type in _DECIDING or rounds)
+    """Whether its output jumps where its input hardly changes; a Cast to integers does, too."""
+    rounds = node.op_type == CAST.name and node.outputs[0].dtype is not None and node.outputs[0].dtype.is_integer()
+    return floats and (table.of(node).jumps or rounds)

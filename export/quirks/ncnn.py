@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.export import signs
+from clearport.export.passes import signs
 from clearport.export.quirks.table import Quirk
 from clearport.graph import nodes as graphs
 from clearport.operators.binary import POW
+from clearport.operators.choices import COMPARISONS, EQUAL
 from clearport.operators.convolution import CONV
 from clearport.operators.resize import RESIZE
 from clearport.operators.unary import LOG
@@ -101,7 +102,7 @@ LOGARITHM_OF_ZERO = Quirk(
 NOT_A_NUMBER = Quirk(
     "NaN, asked for",
     _SEEN,
-    "Equal",
+    EQUAL.name,
     "a value compared with itself, as IsNaN is",
     "true for NaN, too: its clamps turn that into a number",
     "refused",
@@ -119,7 +120,7 @@ INFINITIES = tuple(
         "export/ncnn/rules.py: write",
         _with_infinity,
     )
-    for name in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+    for name in (record.name for record in COMPARISONS)
 )
 
 QUIRKS = (

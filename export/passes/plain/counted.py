@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from clearport.export.passes.rewriting import body_of, insert, sizes
-from clearport.export.signs import never_negative
+from clearport.export.passes.signs import never_negative
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:

@@ -12,8 +12,10 @@ import pytest
 from clearport.base import Artifact, TensorSpec
 from clearport.bundle.folder import Bundle
 from clearport.cli.show import show_bundle
-from clearport.models.networks.super_resolution.ncnet import SPEC
 from clearport.pipeline.lint.artifact import tiles
+from clearport.pipeline.sources.source import Traits
+
+NETWORK = Traits("ncnet", "super-resolution", 1, 64, False, 1, 8, "")
 
 
 def artifact(shape: tuple[int | str, ...]) -> Artifact:
@@ -32,8 +34,8 @@ def artifact(shape: tuple[int | str, ...]) -> Artifact:
     ],
 )
 def test_each_kind_of_network_and_size(size: Any, whole: bool, level: str, words: str) -> None:
-    network = replace(SPEC, halo=64, size_multiple=8, whole_picture=whole)
-    found = tiles(artifact((1, *size, 3)), network, 1)
+    network = replace(NETWORK, size_multiple=8, whole_picture=whole)
+    found = tiles(artifact((1, *size, 3)), network)
     assert [f.level for f in found] == ([level] if level else [])
     for finding in found:
         assert re.search(words, finding.message)
@@ -41,9 +43,7 @@ def test_each_kind_of_network_and_size(size: Any, whole: bool, level: str, words
 
 def test_it_is_said_once_on_the_terminal(make_bundle: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = make_bundle(tmp_path / "bundle")
-    network = replace(SPEC, halo=64)
-    artifacts = tuple(
-        a.model_copy(update={"lint": tiles(artifact((1, 64, 64, 3)), network, 3)}) for a in made.artifacts
-    )
+    network = replace(NETWORK, scale=3)
+    artifacts = tuple(a.model_copy(update={"lint": tiles(artifact((1, 64, 64, 3)), network)}) for a in made.artifacts)
     show_bundle(Bundle(made.folder, made.manifest.model_copy(update={"artifacts": artifacts})), as_json=False)
     assert capsys.readouterr().out.count("cannot be cut into tiles") == 1

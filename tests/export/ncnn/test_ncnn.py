@@ -15,7 +15,7 @@ from clearport.disk.files import digest
 from clearport.errors import BadInput, UnsupportedOperator
 from clearport.export.ncnn.file import NcnnFile, plain, tagged
 from clearport.export.ncnn.target import TARGET, emit
-from clearport.export.signs import never_negative
+from clearport.export.passes.signs import never_negative
 from clearport.quantized import TargetGraph
 from clearport.registry import missing
 
