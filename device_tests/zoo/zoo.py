@@ -66,7 +66,7 @@ LARGE |= {
     "wmread",
     "xlsr",
 }
-LARGE |= {"matcoarse", "matrefine", "sinstep"}
+LARGE |= {"altfreezing", "hdrtransformer", "matcoarse", "matrefine", "multiattentional", "negcut", "sinstep"}
 """What takes half a minute, or resembles another network, waits for ``make test-all``."""
 COREAI_SIDE = 128
 """Core AI's runtime for Linux is not asked for more; a network that takes no less has no smaller twin for it."""

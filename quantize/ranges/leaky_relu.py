@@ -65,8 +65,8 @@ def ratio(asked: float, slope: float) -> float:
 
     Returns:
         Among the ratios from ``asked`` to ``WIDENING`` times ``asked`` that are multiples of 1 / ``PARTS`` (plus an
-        offset against ties), the one that makes the fewest levels ties, and among those the least whose slope is
-        near ``slope``; ``asked`` if none exists.
+        offset against ties) and whose slope is near ``slope``, the one that makes the fewest levels ties, and among
+        those the least; of all such multiples if none is near; ``asked`` if none exists.
     """
     parts = np.arange(math.ceil(asked * PARTS), math.floor(asked * PARTS * WIDENING) + 1)
     parts = parts[PARTS // 2 % parts != 0]  # half a step is a product of those, and ``_ABOVE`` of it too little
@@ -75,7 +75,8 @@ def ratio(asked: float, slope: float) -> float:
     missed = np.abs(np.rint(slope * parts) / parts - slope)
     near = missed * parts < _NEAR
     parts, missed = (parts[near], parts[near]) if near.any() else (parts, missed)  # the least widening, or the nearest
-    best = np.lexsort((missed, np.gcd(parts, PARTS)))[0]  # of 960 parts, 3.75, a quarter of the levels are ties
+    ties = np.gcd(parts, PARTS) % PARTS  # of 960 parts, 3.75, a quarter of the levels are; of whole ratios, none
+    best = np.lexsort((missed, ties))[0]
     return float(parts[best]) / PARTS * (1 + _ABOVE)
 
 
