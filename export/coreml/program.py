@@ -14,7 +14,10 @@ export the size that the app uses.
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -33,7 +36,7 @@ from clearport.operators.quantization import REQUANTIZE
 from clearport.quantized import QParams, ScaleTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import onnx_ir as ir
 
@@ -101,13 +104,19 @@ class Plan:
         return list(graphs.computed(self.graph.model.graph))
 
 
-def convert(plan: Plan) -> Any:
-    """The ``coremltools`` model of ``plan``, in memory.
+@contextmanager
+def converted(plan: Plan) -> Iterator[Any]:
+    """The ``coremltools`` model of ``plan``. Its weights are in a temporary file, which the end of the block removes.
 
     Raises:
         UnsupportedOperator: an operator has no conversion rule, or attributes that Core ML does not support.
     """
     require_rules("coreml", plan.nodes(), lambda node: table.of(node).mil is not None)
+    with tempfile.TemporaryDirectory() as aside:
+        yield _converted(plan, Path(aside, "model.mlpackage"))
+
+
+def _converted(plan: Plan, package: Path) -> Any:
     ct = load()
     target = getattr(ct.target, f"iOS{plan.ios}")
     free = _Free(ct)
@@ -126,6 +135,7 @@ def convert(plan: Plan) -> Any:
             compute_precision=ct.precision.FLOAT32,
             pass_pipeline=ct.PassPipeline.EMPTY,
             skip_model_load=True,
+            package_dir=str(package),  # a package without a given place stays until the process exits, or for good
         )
 
 

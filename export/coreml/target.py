@@ -21,7 +21,7 @@ from clearport.disk.files import digest
 from clearport.export.coreml.fp32_fallback import NOTHING, choose, extended
 from clearport.export.coreml.lowering import COMPUTE
 from clearport.export.coreml.package import Description, write
-from clearport.export.coreml.program import LARGEST, SMALLEST, Plan, Variant, convert
+from clearport.export.coreml.program import LARGEST, SMALLEST, Plan, Variant, converted
 from clearport.export.passes.plain import ranks, recurrent, sampling
 from clearport.quantized import TargetGraph
 from clearport.registry import installed_versions
@@ -75,7 +75,8 @@ def _lower(plan: Plan, folder: Path) -> Artifact:
     plan = _with_look_ups(plan)
     graph = plan.graph
     path = folder / f"{graph.stem}_{plan.precision}_{plan.variant}.mlpackage"
-    write(convert(plan), _description(plan), path)
+    with converted(plan) as model:
+        write(model, _description(plan), path)
     return Artifact(
         target=TARGET.name,
         precision=plan.precision,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +55,15 @@ def test_both_variants_are_written_and_described(precision: Precision, ios: int,
         assert artifact.sha256 == digest(artifact.path)
         assert artifact.tool_versions["coremltools"]
         assert spec.description.input[0].shortDescription.startswith("what to restore")
+
+
+def test_nothing_is_left_in_the_folder_of_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """coremltools removes its package when a process exits, and not where one ends as workers do."""
+    (scratch := tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    TARGET.lower(target_graph(upscaler(), None, "fp32"), Options(), tmp_path)
+    gc.collect()
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_network_of_the_zoo_names_its_paper_and_license(tmp_path: Path) -> None:

@@ -119,9 +119,13 @@ def test_what_cannot_be_lowered_is_told_by_operator_layer_and_reason(why: str, t
 
 def test_numbers_beyond_half_precision_are_refused() -> None:
     graph = lone("Mul", "c", constants={"c": np.float32([[[1e6]]])})
-    assert mil_program.convert(mil_program.Plan(graph, "fp32", "tensor")) is not None
-    with pytest.raises(UnsupportedOperator, match="does not fit float16"):
-        mil_program.convert(mil_program.Plan(graph, "fp16", "tensor"))
+    with mil_program.converted(mil_program.Plan(graph, "fp32", "tensor")) as model:
+        assert model is not None
+    with (
+        pytest.raises(UnsupportedOperator, match="does not fit float16"),
+        mil_program.converted(mil_program.Plan(graph, "fp16", "tensor")),
+    ):
+        pytest.fail("it was converted")
 
 
 def chain(*steps: tuple[str, float], free: bool = False) -> Graph:

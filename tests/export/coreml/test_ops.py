@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 def evaluated(plan: mil_program.Plan, image: Array, folder: Path) -> Array:
     """The result of the package that ``plan`` gives, saved and read back."""
     path = folder / "tiny.mlpackage"
-    coreml_package.write(mil_program.convert(plan), _description(plan), path)
+    with mil_program.converted(plan) as model:
+        coreml_package.write(model, _description(plan), path)
     return RUNNER.open(path, 1, {}).run({"image": image})["restored"]
 
 
@@ -101,7 +102,8 @@ def test_free_sizes(what: str, tmp_path: Path) -> None:
 def same_for_every_size(plan: mil_program.Plan, folder: Path) -> None:
     """The package of ``plan`` gives what ONNX Runtime gives, whatever the size."""
     path = folder / "tiny.mlpackage"
-    coreml_package.write(mil_program.convert(plan), _description(plan), path)
+    with mil_program.converted(plan) as model:
+        coreml_package.write(model, _description(plan), path)
     session = RUNNER.open(path, 1, {})
     for height, width in ((12, 16), (17, 13)):
         image = np.random.default_rng(0).uniform(*RANGE, (1, 3, height, width)).astype(np.float32)

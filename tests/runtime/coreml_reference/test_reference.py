@@ -54,6 +54,7 @@ def package(path: Path, body: Body, kind: str = "TensorType", color: str = "RGB"
             compute_precision=ct.precision.FLOAT32,
             pass_pipeline=ct.PassPipeline.EMPTY,
             skip_model_load=True,
+            package_dir=str(path.with_name("converted.mlpackage")),
         )
     write(model, NOTHING_SAID, path)
     return path
