@@ -240,7 +240,7 @@ def _row(system: System, key: str, whole: Whole, threads: int) -> RowRecord | Sk
     try:
         with opened(system, first.target, first.precision, first.variant, threads) as parts:
             found, method = execute(whole.program, parts, whole.golden), parts.method
-            reports = proof.judged(whole.program, found, whole.wanted, first.precision, parts)
+            reports = proof.judged(whole.program, found, whole.wanted, first.precision, method)
     except problems.UNEXPECTED as error:
         return Skipped(key, problems.told(error, f"running the whole as {key}"))
     if first.precision in proof.LOSSY and not all(report.passed for report in reports):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.base import Precision, TensorSpec
+from clearport.programs.chains import longest_chains
 from clearport.runtime import parity, parity_values, tolerance
 from clearport.runtime.parity import PYTORCH, ParityReport, Reference
 from clearport.runtime.parity_values import ValuesReference
@@ -17,7 +18,6 @@ from clearport.runtime.tolerance import Tolerance
 
 if TYPE_CHECKING:
     from clearport.base import Float32
-    from clearport.pipeline.systems.parts import InFiles
     from clearport.programs.program import Output, Program
 
 LOSSY: tuple[Precision, ...] = ("fp16", "int8-weights", "int8")
@@ -25,31 +25,32 @@ LOSSY: tuple[Precision, ...] = ("fp16", "int8-weights", "int8")
 
 
 def judged(
-    program: Program, found: Mapping[str, Float32], wanted: Mapping[str, Float32], precision: Precision, parts: InFiles
+    program: Program, found: Mapping[str, Float32], wanted: Mapping[str, Float32], precision: Precision, method: str
 ) -> tuple[ParityReport, ...]:
-    """A report for each output of a program that ran once with ``parts``.
+    """A report for each output of a program that was run with its default settings, by ``method``.
 
     Pictures are compared as the 8 bits that they are written in.
     """
-    runs = sum(len(each) for each in parts.seconds.values())
+    runs = longest_chains(program)
     return tuple(
         _judged(
             output,
             found[output.name],
             wanted[output.name],
-            limits_of(precision, output, wanted[output.name], runs),
-            parts.method,
+            limits_of(precision, output, wanted[output.name], runs[output.name]),
+            method,
         )
         for output in program.outputs
     )
 
 
 def limits_of(precision: Precision, output: Output, wanted: Float32, runs: int) -> Tolerance:
-    """The limits of an output behind ``runs`` runs of parts.
+    """The limits of an output behind ``runs`` runs of parts, each of which depends on the one before it.
 
     int8 has the limit of quantization itself, as no quantized reference of a whole exists. fp32 has that of a single
     network. What float16 and 8-bit weights round in one run is independent of the next: powers of errors add up, so
-    that ratios to them may be lower by 10 log10(runs) dB, and never lower than int8's. Other limits stay.
+    that ratios to them may be lower by 10 log10(runs) dB, and never lower than int8's. Other limits stay. Runs beside
+    each other hand nothing on to each other, and ease nothing.
     """
     spec = spec_of(output, wanted)
     least = tolerance.quantization_for(spec)

@@ -119,7 +119,7 @@ def whole_again(
             return Check("golden", False, problems.told(error, f"opening {name}"), time.monotonic() - began, name)
         try:
             found, method = execute(program, parts, inputs), parts.method
-            reports = proof.judged(program, found, wanted, row.precision, parts)
+            reports = proof.judged(program, found, wanted, row.precision, method)
         except problems.UNEXPECTED as error:
             return Check("golden", False, problems.told(error, f"running {name}"), time.monotonic() - began, name)
     failures = [f"{report.output}: {failure}" for report in reports for failure in report.failures]

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from clearport.errors import BadInput
 from clearport.programs import squares
+from clearport.programs.chains import longest_chains
 from clearport.programs.check import contradictions
 from clearport.programs.interpreter import execute
 from clearport.programs.program import Program
@@ -53,6 +54,19 @@ def test_a_loop_hands_its_state_on_and_reads_a_row_of_its_table_each_round() -> 
         wanted = factor * wanted / 2.0 + 1.0
     np.testing.assert_allclose(run(made), wanted, rtol=1e-6)
     np.testing.assert_array_equal(run(made, rounds=0), GIVEN)
+
+
+def test_chains_are_of_runs_that_depend_on_each_other() -> None:
+    """A loop of three rounds within one of two, whose state goes through a run; and runs beside them."""
+    inner = {"do": "repeat", "count": 3, "state": ["x"], "steps": [part("x", "x")]}
+    beside = part("picture", "other")
+    loop = {"do": "repeat", "count": "rounds", "state": ["x"], "steps": [inner, copied("x", "y"), copied("y"), beside]}
+    settings = {"rounds": {"default": 2, "low": 0, "high": 9, "about": "rounds"}}
+    joined = {"do": "concat", "out": "both", "values": ["x", "seen"]}
+    made = program(copied(), part("picture", "seen"), loop, joined, part("both", "both"), out="both", settings=settings)
+    both = {"outputs": (*made.outputs, made.outputs[0].model_copy(update={"name": "seen"}))}
+    assert longest_chains(made.model_copy(update=both)) == {"both": 7, "seen": 1}
+    assert longest_chains(program(copied())) == {"x": 0}
 
 
 def test_sums_are_clipped_and_channels_joined_and_taken_apart() -> None:
