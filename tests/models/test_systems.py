@@ -72,3 +72,24 @@ def test_a_size_that_a_part_does_not_take_is_refused(tmp_path: Path, size: Size)
     with pytest.raises(BadInput, match=rf"--size {size}: part step .sinstep. takes .* multiples of"):
         export_system(request)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "there", "why"),
+    [
+        ("sindiffusion", "lr=0.1.safetensors", True, r"lr=0.1.safetensors: .*safetensors"),
+        ("sindiffusion", "lr=0.1.safetensors", False, r"expected PART=FILE, .* there is no file .*lr=0.1.safetensors"),
+        ("matting", "fine=0.1.safetensors", True, r"fine=0.1.safetensors: .*safetensors"),
+        ("matting", "", False, "expected PART=FILE, with a part of coarse, refine"),
+    ],
+)
+def test_a_file_of_weights_may_have_an_equals_sign_in_its_name(
+    tmp_path: Path, network: str, name: str, there: bool, why: str
+) -> None:
+    path = tmp_path / name if name else Path("refine=")
+    if there:
+        path.write_bytes(b"no weights")
+    with pytest.raises(BadInput, match=why) as error:
+        export_system(ExportRequest(network, tmp_path / "out", targets=("tflite",), weights=path))
+    assert ("expected PART=FILE" in str(error.value)) != there
+    assert not (tmp_path / "out").exists()

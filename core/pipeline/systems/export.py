@@ -137,17 +137,18 @@ def _check_size(spec: SystemSpec, size: Size) -> None:
 
 def _weights(request: ExportRequest, spec: SystemSpec) -> dict[str, Path]:
     """Part -> file: ``--weights FILE`` where there is one network, else ``--weights PART=FILE``; parts that share
-    their weights are given one.
+    their weights are given one. A file that exists may have a ``=`` in its name, unless a part is before it.
     """
     if request.weights is None:
         return {}
-    name, _, rest = str(request.weights).partition("=")
+    name, equals, rest = str(request.weights).partition("=")
     families = {part: NETWORKS.get(each.network).family for part, each in spec.parts.items()}
-    if not rest and len(set(families.values())) == 1:
+    if rest and name in families:
+        return {part: Path(rest) for part, family in families.items() if family == families[name]}
+    if len(set(families.values())) == 1 and (not equals or request.weights.is_file()):
         return dict.fromkeys(spec.parts, request.weights)
-    if not rest or name not in families:
-        raise BadInput(f"--weights {request.weights}: expected PART=FILE, with a part of {', '.join(spec.parts)}")
-    return {part: Path(rest) for part, family in families.items() if family == families[name]}
+    missing = f"; there is no file {request.weights}" if equals and not request.weights.is_file() else ""
+    raise BadInput(f"--weights {request.weights}: expected PART=FILE, with a part of {', '.join(spec.parts)}{missing}")
 
 
 def whole_of(spec: SystemSpec, size: Size, given: Mapping[str, Path]) -> Whole:
