@@ -75,7 +75,8 @@ def train(
         str | None,
         typer.Option(
             help="How inputs are made: bicubic, camera, rain, haze, low-light, forgery, or a mix such as 'camera + "
-            "haze'; pairs and unpaired use existing inputs. By default chosen from the data and the task.",
+            "haze'; pairs, unpaired, labels (real/ and fake/) and domains use what is there. By default chosen from "
+            "the data and the task.",
             rich_help_panel=_DATA,
         ),
     ] = None,

@@ -61,8 +61,7 @@ class Maker:
         if not paths:
             wanted = _WANTED.get(self.kinds[0], "clean photos")
             raise BadInput(
-                f"{where}: found no {wanted}, which --degradation {' + '.join(self.kinds)} needs; "
-                "name another one, or --layout"
+                f"{where}: found no {wanted}, which --degradation {' + '.join(self.kinds)} needs; {_advice(entries)}"
             )
         paths, unusable = usable(paths, self.scale)
         made = [example for entry in paths for example in self._of(entry)]
@@ -140,6 +139,18 @@ class Maker:
     ) -> Example:
         area = 3 * size[0] * size[1] * (self.frames if self.kinds[0] == LABELS else 1)
         return Example(group, size, area * int(low) + area * self.scale**2 * int(high), make, original)
+
+
+def _advice(entries: Sequence[Entry]) -> str:
+    """What to do with entries that are of no use to a degradation."""
+    if any(entry.label is not None for entry in entries):
+        return (
+            f"these pictures have classes (real and fake): use --degradation {LABELS}, and a --loss of classes, "
+            "such as cross-entropy (a logit of each class) or binary (one logit)"
+        )
+    if any(not entry.aligned for entry in entries):
+        return f"these pictures are of two kinds (trainA/ and trainB/): use --degradation {DOMAINS}"
+    return "name another one, or --layout"
 
 
 def _read_pair(entry: Entry, scale: int, size: tuple[int, int], frames: int) -> Pair:

@@ -107,7 +107,7 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
     if len({float(pair.truth["label"].item()) for pair in pairs if "label" in pair.truth}) == 1:
         notes.append(
             "judged by pictures of one class: there is no AUC, and the latest weights are kept; give more videos, or "
-            "--validation-data"
+            "--val-data"
         )
     crops = Crops(pool, scale, options.patch, tuple(degraders))
     return DataSet(
@@ -143,6 +143,8 @@ def _natural(found: Sequence[Found], spec: ModelSpec) -> str:
     entries = [entry for one in found for entry in one.entries]
     if all(entry.label is not None for entry in entries):
         return LABELS
+    if spec.task == "deepfake-detection":  # which has no target that is a picture
+        return _OF_TASK[spec.task]
     if not any(entry.aligned for entry in entries):
         return DOMAINS
     if all(entry.low is not None and entry.high is not None for entry in entries):

@@ -23,7 +23,10 @@ def labels(batch: Batch, loss: str) -> torch.Tensor:
         BadInput: the data have none.
     """
     if "label" not in batch.truth:
-        raise BadInput(f"the loss {loss} needs labels, such as --degradation forgery draws")
+        raise BadInput(
+            f"the loss {loss} needs labels: those of real/ and fake/ (--degradation labels), or of forged photos "
+            "(--degradation forgery)"
+        )
     return batch.truth["label"].flatten().long()
 
 

@@ -91,7 +91,6 @@ SPEC = ModelSpec(
     inputs=(TensorSpec("image", (1, 3, "H", "W"), color="BGR"),),
     outputs=(TensorSpec("logits", (1, 2), kind="vector", value_range=None, measure="logits", labels=LABELS),),
     recipe={
-        "degradation": "forgery",
         "loss": "cross-entropy + forged",
         "patch": SIDE,
         "batch": 16,

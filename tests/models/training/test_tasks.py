@@ -171,11 +171,30 @@ def test_a_validation_of_one_class_is_told(options: TrainOptions, videos: int, *
         for i in range(videos):
             (folder / kind).mkdir(parents=True, exist_ok=True)
             save_png(folder / kind / f"{i}.png", np.full((224, 224, 3), i, np.uint8))
-    found = data_set(
-        options_for("caddm", data=(folder,), out=options.out, degradation="labels"), NETWORKS.get("caddm"), 1
-    )
+    asked = options_for("caddm", data=(folder,), out=options.out)
+    found = data_set(asked, NETWORKS.get("caddm"), 1)
     assert found.degradation == "labels"
     assert any("judged by pictures of one class" in note for note in found.notes) == told
+
+
+def test_classes_that_a_degradation_has_no_use_for_are_told_what_has(options: TrainOptions) -> None:
+    folder = options.data[0] / "classes"
+    for kind in ("real", "fake"):
+        (folder / kind).mkdir(parents=True)
+        save_png(folder / kind / "a.png", np.zeros((224, 224, 3), np.uint8))
+    asked = options_for("caddm", data=(folder,), out=options.out, degradation="forgery")
+    with pytest.raises(BadInput, match=r"no clean photos.* use --degradation labels, and a --loss .*cross-entropy"):
+        data_set(asked, NETWORKS.get("caddm"), 1)
+
+
+@pytest.mark.parametrize("name", ["caddm", "fst"])
+def test_detectors_forge_the_targets_of_pairs(options: TrainOptions, name: str) -> None:
+    for i in range(3):
+        for kind in ("low", "high"):
+            (options.data[0] / "pairs" / kind).mkdir(parents=True, exist_ok=True)
+            save_png(options.data[0] / "pairs" / kind / f"{i}.png", np.full((224, 224, 3), i, np.uint8))
+    asked = options_for(name, data=(options.data[0] / "pairs",), out=options.out)
+    assert data_set(asked, NETWORKS.get(name), 1).degradation == "forgery"
 
 
 class Elsewhere(nn.Module):
