@@ -9,6 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 EXPANSION = 4
+PUBLISHED, HALF = 64, 32
+"""Widths: the published one, and what phones take."""
 
 
 class Basic(nn.Module):
@@ -58,7 +60,7 @@ class ResNet(nn.Module):
 
     Args:
         blocks: of each of the four stages; (2, 2, 2, 2) is ResNet-18, (3, 4, 6, 3) with bottlenecks ResNet-50.
-        width: channels of the stem; 64 is published.
+        width: channels of the stem.
         bottleneck: whether blocks are bottlenecks.
     """
 

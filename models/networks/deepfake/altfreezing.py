@@ -23,14 +23,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from clearport.base import TensorSpec
-from clearport.model_spec import ModelSpec, Paper
+from clearport.model_spec import Paper
+from clearport.models.layers.detector import IMAGENET_MEAN, IMAGENET_STD, detector
+from clearport.models.layers.resnet import EXPANSION, HALF
 
 FRAMES, SIDE = 8, 112
-PUBLISHED, HALF = 64, 32
-_EXPANSION = 4
 _TIMES = ((3, 3, 3), (3, 1, 3, 1), (3, 1, 3, 1, 3, 1), (1, 3, 1))
 """How many frames the first convolution of each bottleneck spans."""
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class ClipConv(nn.Conv3d):
@@ -54,7 +53,7 @@ class Bottleneck(nn.Module):
 
     def __init__(self, taken: int, given: int, times: int, stride: int) -> None:
         super().__init__()
-        narrow = given // _EXPANSION
+        narrow = given // EXPANSION
         self.conv1, self.bn1 = ClipConv(taken, narrow, times, 1), nn.BatchNorm2d(narrow)
         self.conv2, self.bn2 = ClipConv(narrow, narrow, 1, 3, stride), nn.BatchNorm2d(narrow)
         self.conv3, self.bn3 = ClipConv(narrow, given, 1, 1), nn.BatchNorm2d(given)
@@ -77,10 +76,10 @@ class AltFreezing(nn.Module):
 
     def __init__(self, width: int = HALF) -> None:
         super().__init__()
-        self.register_buffer("mean", 255.0 * torch.tensor(_MEAN).reshape(-1, 1, 1), persistent=False)
-        self.register_buffer("deviation", 255.0 * torch.tensor(_STD).reshape(-1, 1, 1), persistent=False)
+        self.register_buffer("mean", 255.0 * torch.tensor(IMAGENET_MEAN).reshape(-1, 1, 1), persistent=False)
+        self.register_buffer("deviation", 255.0 * torch.tensor(IMAGENET_STD).reshape(-1, 1, 1), persistent=False)
         self.stem, self.bn_stem = ClipConv(3, width, 5, 7, 2), nn.BatchNorm2d(width)
-        widths = (width, *(width * _EXPANSION * 2**stage for stage in range(len(_TIMES))))
+        widths = (width, *(width * EXPANSION * 2**stage for stage in range(len(_TIMES))))
         self.blocks = nn.ModuleList(
             Bottleneck(given if number else taken, given, times, 2 if number == 0 and stage else 1)
             for stage, ((taken, given), spans) in enumerate(zip(pairwise(widths), _TIMES, strict=True))
@@ -108,18 +107,12 @@ def build(scale: int) -> AltFreezing:
     return AltFreezing().eval()
 
 
-SPEC = ModelSpec(
-    name="altfreezing",
-    task="deepfake-detection",
-    build=build,
-    scales=(1,),
-    default_scale=1,
-    halo=0,
-    whole_picture=True,
+SPEC = detector(
+    "altfreezing",
+    build,
+    Paper("AltFreezing for More General Video Face Forgery Detection", "2307.08317"),
+    tuple(TensorSpec(f"frame{number}", (1, 3, "H", "W")) for number in range(FRAMES)),
+    labels=("fake",),
     size_multiple=16,
-    least_side=64,
-    paper=Paper("AltFreezing for More General Video Face Forgery Detection", "2307.08317"),
-    inputs=tuple(TensorSpec(f"frame{number}", (1, 3, "H", "W")) for number in range(FRAMES)),
-    outputs=(TensorSpec("logit", (1, 1), kind="vector", value_range=None, measure="logits", labels=("fake",)),),
-    recipe={"loss": "binary", "patch": SIDE, "batch": 8, "optimizer": "adam", "lr": 1e-3, "bias_unit": 1.0},
+    recipe={"patch": SIDE, "batch": 8},
 )

@@ -19,12 +19,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from clearport.base import TensorSpec
-from clearport.model_spec import ModelSpec, Paper
+from clearport.model_spec import Paper
+from clearport.models.layers.detector import LABELS, SIDE, detector
 from clearport.models.layers.mobile import inverted, normed
 from clearport.models.training.outputs import Restored
 
-LABELS = ("real", "fake")
-SIDE = 224
 _WIDTH, _NARROW = 0.35, 48
 
 
@@ -74,29 +73,14 @@ def build(scale: int) -> Caddm:
     return Caddm().eval()
 
 
-SPEC = ModelSpec(
-    name="caddm",
-    task="deepfake-detection",
-    build=build,
-    scales=(1,),
-    default_scale=1,
-    halo=0,
-    whole_picture=True,
-    size_multiple=32,
-    least_side=SIDE,
-    recommended=True,
-    paper=Paper(
+SPEC = detector(
+    "caddm",
+    build,
+    Paper(
         "Implicit Identity Leakage: The Stumbling Block to Improving Deepfake Detection Generalization", "2210.14457"
     ),
-    inputs=(TensorSpec("image", (1, 3, "H", "W"), color="BGR"),),
-    outputs=(TensorSpec("logits", (1, 2), kind="vector", value_range=None, measure="logits", labels=LABELS),),
-    recipe={
-        "loss": "cross-entropy + forged",
-        "patch": SIDE,
-        "batch": 16,
-        "optimizer": "adam",
-        "lr": 1e-3,
-        "bias_unit": 1.0,
-        "validation_photos": 48,
-    },
+    (TensorSpec("image", (1, 3, "H", "W"), color="BGR"),),
+    least_side=SIDE,
+    recommended=True,
+    recipe={"loss": "cross-entropy + forged", "validation_photos": 48},
 )

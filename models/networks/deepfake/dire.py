@@ -12,11 +12,9 @@ import torch
 from torch import nn
 
 from clearport.base import TensorSpec
-from clearport.model_spec import ModelSpec, Paper
-from clearport.models.layers.resnet import ResNet
-
-PUBLISHED, HALF = 64, 32
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from clearport.model_spec import Paper
+from clearport.models.layers.detector import IMAGENET_MEAN, IMAGENET_STD, detector
+from clearport.models.layers.resnet import HALF, ResNet
 
 
 class Dire(nn.Module):
@@ -38,19 +36,10 @@ def build(scale: int) -> Dire:
     return Dire().eval()
 
 
-SPEC = ModelSpec(
-    name="dire",
-    task="deepfake-detection",
-    build=build,
-    scales=(1,),
-    default_scale=1,
-    halo=0,
-    whole_picture=True,
-    size_multiple=32,
-    least_side=64,
-    value_range=(0.0, 1.0),
-    paper=Paper("DIRE for Diffusion-Generated Image Detection", "2303.09295"),
-    inputs=(TensorSpec("image", (1, 3, "H", "W"), value_range=(0.0, 1.0), mean=_MEAN, std=_STD),),
-    outputs=(TensorSpec("logit", (1, 1), kind="vector", value_range=None, measure="logits", labels=("fake",)),),
-    recipe={"loss": "binary", "patch": 224, "batch": 16, "optimizer": "adam", "lr": 1e-3, "bias_unit": 1.0},
+SPEC = detector(
+    "dire",
+    build,
+    Paper("DIRE for Diffusion-Generated Image Detection", "2303.09295"),
+    (TensorSpec("image", (1, 3, "H", "W"), value_range=(0.0, 1.0), mean=IMAGENET_MEAN, std=IMAGENET_STD),),
+    labels=("fake",),
 )

@@ -16,11 +16,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from clearport.base import TensorSpec
-from clearport.model_spec import ModelSpec, Paper
-from clearport.models.layers.resnet import ResNet
-from clearport.models.networks.deepfake.caddm import LABELS
+from clearport.model_spec import Paper
+from clearport.models.layers.detector import LABELS, detector
+from clearport.models.layers.resnet import HALF, ResNet
 
-PUBLISHED, HALF = 64, 32
 _REDUCTION = 16
 
 
@@ -59,18 +58,9 @@ def build(scale: int) -> FstMatching:
     return FstMatching().eval()
 
 
-SPEC = ModelSpec(
-    name="fst",
-    task="deepfake-detection",
-    build=build,
-    scales=(1,),
-    default_scale=1,
-    halo=0,
-    whole_picture=True,
-    size_multiple=32,
-    least_side=64,
-    paper=Paper("Explaining Deepfake Detection by Analysing Image Matching", "2207.09679"),
-    inputs=(TensorSpec("image", (1, 3, "H", "W"), color="BGR"),),
-    outputs=(TensorSpec("logits", (1, 2), kind="vector", value_range=None, measure="logits", labels=LABELS),),
-    recipe={"loss": "cross-entropy", "patch": 224, "batch": 16, "optimizer": "adam", "lr": 1e-3, "bias_unit": 1.0},
+SPEC = detector(
+    "fst",
+    build,
+    Paper("Explaining Deepfake Detection by Analysing Image Matching", "2207.09679"),
+    (TensorSpec("image", (1, 3, "H", "W"), color="BGR"),),
 )

@@ -21,9 +21,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from clearport.base import TensorSpec
-from clearport.model_spec import ModelSpec, Paper
+from clearport.model_spec import Paper
+from clearport.models.layers.detector import LABELS, detector
 from clearport.models.layers.mobile import EFFICIENTNET_LITE0, inverted, normed
-from clearport.models.networks.deepfake.caddm import LABELS
 
 MAPS = 4
 _TEXTURE, _FINAL, _MIDDLE = 16, 1280, 64
@@ -140,19 +140,9 @@ def build(scale: int) -> MultiAttentional:
     return MultiAttentional().eval()
 
 
-SPEC = ModelSpec(
-    name="multiattentional",
-    task="deepfake-detection",
-    build=build,
-    scales=(1,),
-    default_scale=1,
-    halo=0,
-    whole_picture=True,
-    size_multiple=32,
-    least_side=64,
-    value_range=(0.0, 1.0),
-    paper=Paper("Multi-attentional Deepfake Detection", "2103.02406"),
-    inputs=(TensorSpec("image", (1, 3, "H", "W"), value_range=(0.0, 1.0), mean=(0.5,) * 3, std=(0.5,) * 3),),
-    outputs=(TensorSpec("logits", (1, 2), kind="vector", value_range=None, measure="logits", labels=LABELS),),
-    recipe={"loss": "cross-entropy", "patch": 224, "batch": 16, "optimizer": "adam", "lr": 1e-3, "bias_unit": 1.0},
+SPEC = detector(
+    "multiattentional",
+    build,
+    Paper("Multi-attentional Deepfake Detection", "2103.02406"),
+    (TensorSpec("image", (1, 3, "H", "W"), value_range=(0.0, 1.0), mean=(0.5,) * 3, std=(0.5,) * 3),),
 )

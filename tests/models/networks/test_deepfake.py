@@ -16,8 +16,9 @@ from clearport.models import samples
 from clearport.models.cost import cost
 from clearport.models.data.sets import data_set
 from clearport.models.degradations.forgery import Forgery, soft_mask
+from clearport.models.layers.resnet import PUBLISHED
 from clearport.models.networks.deepfake import altfreezing
-from clearport.models.networks.deepfake.dire import PUBLISHED, Dire
+from clearport.models.networks.deepfake.dire import Dire
 from clearport.models.networks.deepfake.fst import FstMatching
 from clearport.models.networks.deepfake.multiattentional import Attention, Head
 from clearport.models.training.options import options_for
