@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from clearport.base import Skipped, TensorSpec
 from clearport.bundle.files import MANIFEST
 from clearport.disk.files import file_sha256
+from clearport.reports.text import percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clearport.bundle.folder import Bundle
     from clearport.bundle.manifest import ArtifactRecord, Manifest, QualityRecord
+    from clearport.runtime.parity import ParityReport
 
 SPEC = "1.6"
 _NETWORK = "network"
@@ -147,12 +149,18 @@ def _metrics(manifest: Manifest) -> list[dict[str, str]]:
         for row in manifest.quality
     ]
     parity = [
-        {"type": f"PSNR to {report.reference} ({report.basis})", "value": f"{report.psnr_db:.2f} dB", "slice": a.key}
+        {**_distance(report), "slice": a.key}
         for a in manifest.artifacts
         for report in a.parities
         if report.psnr_db is not None
     ]
     return quality + parity
+
+
+def _distance(report: ParityReport) -> dict[str, str]:
+    if report.same is not None:
+        return {"type": f"share equal to {report.reference}", "value": f"{percent(report.same)} %"}
+    return {"type": f"PSNR to {report.reference} ({report.basis})", "value": f"{report.psnr_db:.2f} dB"}
 
 
 def _slice(row: QualityRecord) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.base import Skipped, scale_word
+from clearport.reports.figures import distance
 from clearport.runtime.parity import ParityReport
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _row(artifact: ArtifactRecord) -> str:
     parity, latency = artifact.parity, artifact.latency
     decibels, proven = "–", f"no: {parity.reason}" if isinstance(parity, Skipped) else "yes"
     if isinstance(parity, ParityReport) and parity.psnr_db is not None:
-        decibels = f"{parity.psnr_db:.1f}"
+        decibels = f"{parity.psnr_db:.1f}" if parity.same is None else distance(parity)
     ms = "–" if isinstance(latency, Skipped) else f"{latency.median_ms:.1f}"
     cells = (f"`{artifact.path}`", f"{artifact.bytes / 1000:.0f}", decibels, ms, proven.replace("|", "\\|"))
     return f"| {' | '.join(cells)} |"

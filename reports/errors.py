@@ -85,6 +85,9 @@ def _of(pair: Pair, *, many: bool) -> OutputErrors:
     difference = (pair.quantized.astype(np.float32) - pair.plain.astype(np.float32)) / np.float32(pair.level)
     on = _ON.get(pair.sample, pair.sample)
     title = f"{pair.spec.name}, on {on}" if many or not pair.spec.is_picture else f"{on[:1].upper()}{on[1:]}"
+    if pair.spec.judged_by == "classes":  # a difference of class numbers has no size
+        same = float((pair.quantized == pair.plain).mean())
+        return OutputErrors(title, f"{percent(same)} % of {difference.size:,} values are the same.", (), "")
     summary, bins, axis = _summary(pair, difference), _bins(difference), _axis(pair)
     if not pair.is_image or min(pair.plain.shape[:2]) < 2:
         return OutputErrors(title, summary, bins, axis)

@@ -5,24 +5,30 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from clearport.reports.text import percent
+
 if TYPE_CHECKING:
     from clearport.runtime.parity import ParityReport
     from clearport.runtime.steps.report import StepsReport
+
+_EQUAL, _NOT_COMPARED = "equal", "not compared"
 
 
 def figures(report: ParityReport) -> str:
     """What a report found, short: ``equal``, or by how much the output differs."""
     if report.psnr_db is None:
-        return "equal"
+        return _EQUAL if report.exact_share == 1 else _NOT_COMPARED
+    if report.same is not None:
+        return f"{percent(report.same)} % equal"
     if report.basis != "values":
         return f"{report.psnr_db:.1f} dB, largest difference {report.max_abs:.4g}"
     return ", ".join(f"{name} {value}" for name, value in of_values(report))
 
 
-def in_decibels(report: ParityReport) -> str:
-    """The one figure of a report: PSNR, or the SQNR of what is no picture."""
-    if report.psnr_db is None:
-        return "equal"
+def distance(report: ParityReport) -> str:
+    """The one figure of a report: PSNR, the SQNR of what is no picture, or the share of class numbers that is equal."""
+    if report.psnr_db is None or report.same is not None:
+        return figures(report)
     return f"SQNR {report.sqnr_db:.1f} dB" if report.basis == "values" else f"{report.psnr_db:.1f} dB"
 
 

@@ -15,6 +15,7 @@ from clearport.disk.ours import MATRIX_MARK
 from clearport.registry import TARGETS
 from clearport.reports import templates
 from clearport.reports.markdown import escape
+from clearport.reports.text import percent
 from clearport.words import counted
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ def marks(row: MatrixRow, target: str) -> list[Mark]:
 
 def _figure(cells: Sequence[MatrixCell]) -> str:
     """The least PSNR of the variants; nothing where none was compared with the network itself."""
+    shares = [cell.same for cell in cells if cell.same is not None and not cell.equal]
+    if shares:
+        return f"{percent(min(shares))} %"
     known = [value for cell in cells for value in (cell.psnr_db, cell.sqnr_db) if value is not None]
     return f"{min(known):.1f}" if known else "=" if all(cell.equal for cell in cells) else ""
 

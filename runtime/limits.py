@@ -63,7 +63,7 @@ def near_reference(again: ParityReport) -> Tolerance:
 
 def _near_values(again: ParityReport) -> Tolerance:
     """The same where an output is no picture."""
-    if (same := _same_classes(again)) is not None:
+    if (same := again.same) is not None:
         wanted = 1 - ENLARGED * (1 - same)
         least_share = _between(INT8_CLASSES_WIDEST.min_top1, wanted, INT8_CLASSES_QUIET.min_top1)
         return replace(INT8_CLASSES_QUIET, min_top1=least_share)
@@ -92,7 +92,7 @@ def near_network(own: ParityReport, *, few: bool = False) -> Tolerance:
 
 
 def _near_network_values(own: ParityReport, *, few: bool) -> Tolerance:
-    if (same := _same_classes(own)) is not None:
+    if (same := own.same) is not None:
         assert QUANTIZATION_CLASSES.min_top1 is not None
         reason = f"{QUANTIZATION_CLASSES.reason}; and no more than {WORSE_SHARE:g} less than the QDQ model has"
         return replace(
@@ -118,7 +118,7 @@ BY_STEPS = Tolerance(
 
 def beside_reference(own: ParityReport, *, few: bool = False) -> Tolerance:
     """How far such files may be from PyTorch: about as far as the QDQ model, on every picture; ``few`` as above."""
-    if (same := _same_classes(own)) is not None:
+    if (same := own.same) is not None:
         reason = f"every step is proven, and no more than {WORSE_SHARE:g} fewer equal choices than the QDQ model has"
         return Tolerance(reason, min_top1=max(0.0, same - WORSE_SHARE))
     if own.basis == "values":
@@ -146,11 +146,6 @@ def _as_sure(own: ParityReport) -> dict[str, float]:
         "max_probability": (own.probability or 0.0) + WORSE_SHARE,
         "min_top1": max(0.0, (own.top1 or 0.0) - WORSE_SHARE),
     }
-
-
-def _same_classes(report: ParityReport) -> float | None:
-    """The share of equal class numbers; None where an output is something else (logits have probabilities too)."""
-    return report.top1 if report.probability is None else None
 
 
 def _between(low: float | None, value: float, high: float | None) -> float:

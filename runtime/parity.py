@@ -62,7 +62,7 @@ class ParityReport:
         reference: what it was compared with.
         basis: whether the differences are those of real values or of 8-bit pictures.
         block_lsb, grid_lsb, sqnr_db: see ``Tolerance``; None where they were not measured, and ``sqnr_db`` where both
-            are equal.
+            are equal, or are class numbers.
         output: the output's name, where a network has several or it is no picture. Of what is no picture ``max_abs``
             and ``mean_lsb`` are real values, and the peak of ``psnr_db`` is the largest number of the reference.
         relative, probability, top1, endpoint_share: see ``Tolerance``.
@@ -88,6 +88,14 @@ class ParityReport:
     top1: float | None = None
     endpoint: float | None = None
     endpoint_share: float | None = None
+
+    @property
+    def same(self) -> float | None:
+        """The share of class numbers or truth values that are the same, which is all that their difference means.
+
+        None where an output is something else (logits have probabilities too).
+        """
+        return self.top1 if self.probability is None else None
 
 
 @dataclass(frozen=True)

@@ -109,11 +109,11 @@ def _signal(wanted: Array) -> float:
     return float(wanted.var()) or float(np.mean(wanted**2))
 
 
-def _more(values: Array, wanted: Array, how: Measure) -> dict[str, float]:
+def _more(values: Array, wanted: Array, how: Measure) -> dict[str, float | None]:
     if how in _CHOICES:
         return _choice(_probabilities(values, how), _probabilities(wanted, how))
     if how == "classes":
-        return {"top1": float(np.mean(values == wanted))}
+        return {"top1": float(np.mean(values == wanted)), "sqnr_db": None, "relative": None}
     if how == "flow" and wanted.ndim == _PLANES:
         missed = np.linalg.norm(values.astype(np.float64) - wanted, axis=1)
         length = float(np.linalg.norm(wanted, axis=1).mean())
@@ -125,7 +125,7 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole else (math.inf if part else 0.0)
 
 
-def _choice(given: Array, wanted: Array) -> dict[str, float]:
+def _choice(given: Array, wanted: Array) -> dict[str, float | None]:
     """Of probabilities with the classes last."""
     best, chosen = wanted.max(axis=-1), given.argmax(axis=-1)
     taken = np.take_along_axis(wanted, chosen[..., None], axis=-1)[..., 0]

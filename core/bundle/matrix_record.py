@@ -40,8 +40,9 @@ class MatrixCell(_Record):
     """A target in a precision. ``variant`` tells files of one target and precision apart.
 
     ``psnr_db`` is that of the file to the network itself (null where they are equal, or nothing was compared),
-    ``equal`` whether they are equal, ``sqnr_db`` takes its place for outputs that are not pictures. ``method`` says how
-    the file was run. ``path`` is relative to the folder of the matrix.
+    ``equal`` whether they are equal. ``sqnr_db`` takes its place for outputs that are not pictures, ``same``, the share
+    that is equal, for class numbers and truth values. ``method`` says how the file was run. ``path`` is
+    relative to the folder of the matrix.
     """
 
     target: Text
@@ -52,6 +53,7 @@ class MatrixCell(_Record):
     method: str = ""
     psnr_db: Finite | None = None
     sqnr_db: Finite | None = None
+    same: Finite | None = None
     equal: bool = False
     path: RelativePath | None = None
     sha256: Sha256 | None = None
@@ -113,6 +115,7 @@ def _made(artifact: ArtifactRecord, folder: str) -> MatrixCell:
         method=reports[0].method if reports else "",
         psnr_db=to_network.psnr_db if to_network and to_network.basis != "values" else None,
         sqnr_db=to_network.sqnr_db if to_network and to_network.basis == "values" else None,
+        same=to_network.same if to_network else None,
         equal=bool(to_network and to_network.passed and to_network.psnr_db is None),
         path=f"{folder}/{artifact.path}",
         sha256=artifact.sha256,

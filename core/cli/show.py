@@ -14,6 +14,7 @@ from rich.text import Text
 from clearport.base import Skipped, Task
 from clearport.cli.show_steps import steps_told
 from clearport.pipeline.lint.artifact import RULE, TILES
+from clearport.reports.figures import distance
 from clearport.runtime.parity import NETWORKS
 from clearport.words import task_title
 
@@ -216,6 +217,8 @@ def _parity(artifact: ArtifactRecord) -> tuple[Any, ...]:
 
 
 def _psnr(parity: ParityReport) -> str:
+    if parity.same is not None and parity.psnr_db is not None:
+        return distance(parity)
     if parity.basis == "values" and parity.psnr_db is not None:
         return f"{number(parity.sqnr_db)} SQNR"
     return "equal" if parity.passed and parity.psnr_db is None else number(parity.psnr_db)

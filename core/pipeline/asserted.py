@@ -53,7 +53,7 @@ class BundleUnderTest:
         assert any(check.passed for check in checks), f"{key}: nothing here could judge it: {why}"
 
     def psnr_db(self, key: str) -> float:
-        """Of the golden photo, to the network itself; infinite where both are equal."""
+        """Of the golden photo, to the network itself; infinite where both are equal. It fails for class numbers."""
         record = self._record(key)
         artifact, exam = self.bundle.artifact(record), exams_of(self.bundle, record)[0]
         runner = next((runner for runner, obstacle in runners_of(record.target) if obstacle is None), None)
@@ -61,6 +61,8 @@ class BundleUnderTest:
         (outputs,) = run_each(runner.name, artifact, [exam.sample], self.threads)
         reports = [r for r in exam.judge(outputs, artifact, runner.method) if r.reference.startswith(NETWORKS)]
         assert reports, f"{key}: the bundle keeps nothing of the network to compare with"
+        told = [report.output for report in reports if report.same is not None]
+        assert not told, f"{key}: {told[0]} is class numbers or truth values, which have no PSNR; use assert_parity"
         return min(math.inf if report.psnr_db is None else report.psnr_db for report in reports)
 
     def assert_psnr(self, key: str, *, at_least: float) -> None:

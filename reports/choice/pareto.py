@@ -12,7 +12,7 @@ from clearport.reports import times
 from clearport.reports.choice.picks import lost_db, sound, to_network, twin_of
 from clearport.reports.content import Point, Scatter
 from clearport.reports.tables.latency import groups
-from clearport.reports.text import kilobytes, number
+from clearport.reports.text import kilobytes, number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clearport.bundle.manifest import ArtifactRecord, Manifest
 
 INVISIBLE_DB = 100.0
-"""PSNR from which on files count as equally near: a mean error of 1/400 of an 8-bit level."""
+"""PSNR from which on files count as equally near: an error of 1/392 of an 8-bit level (root mean square)."""
 
 
 def scatters(manifest: Manifest) -> tuple[Scatter, ...]:
@@ -30,15 +30,20 @@ def scatters(manifest: Manifest) -> tuple[Scatter, ...]:
 
 
 def _fidelity(manifest: Manifest, cost: str) -> Scatter | None:
-    values = any(report is not None and report.basis == "values" for report in map(to_network, manifest.artifacts))
+    reports = [report for report in map(to_network, manifest.artifacts) if report is not None]
+    if any(report.same is not None for report in reports):
+        return _shares(manifest, cost)
+    values = any(report.basis == "values" for report in reports)
     word = "SQNR" if values else "PSNR"
 
     def height(artifact: ArtifactRecord) -> tuple[float, str] | None:
         report = to_network(artifact)
         if report is None:
             return None
+        if report.psnr_db is None and report.exact_share == 1:
+            return INVISIBLE_DB, "equal"
         db = report.sqnr_db if values else report.psnr_db
-        return (INVISIBLE_DB, "equal") if db is None else (min(round(db, 1), INVISIBLE_DB), f"{db:.1f} dB")
+        return None if db is None else (min(round(db, 1), INVISIBLE_DB), f"{db:.1f} dB")
 
     y = f"{word} to {manifest.model.itself}, dB"
     about = (
@@ -46,6 +51,18 @@ def _fidelity(manifest: Manifest, cost: str) -> Scatter | None:
         "nobody sees a difference."
     )
     return _scatter(manifest, cost, y, height, about, INVISIBLE_DB)
+
+
+def _shares(manifest: Manifest, cost: str) -> Scatter | None:
+    """The same where the outputs are class numbers or truth values."""
+
+    def height(artifact: ArtifactRecord) -> tuple[float, str] | None:
+        report = to_network(artifact)
+        return None if report is None or report.same is None else (100 * report.same, f"{percent(report.same)} %")
+
+    itself = manifest.model.itself
+    about = f"Share of the outputs for the golden input that is equal to those of {itself}."
+    return _scatter(manifest, cost, f"share equal to {itself}, %", height, about, None)
 
 
 def _truth(manifest: Manifest, cost: str) -> Scatter | None:
@@ -84,7 +101,7 @@ def _scatter(
     what = "Time" if cost == "time" else "Size"
     axis = f"{_clock(manifest)} here, ms" if cost == "time" else "size, kB"
     note = f"{about} Filled and numbered: no other file is better in one and as good in the other."
-    return Scatter(f"{what} and {y.removesuffix(', dB')}", axis, y, points, groups(manifest)[1:], note, most)
+    return Scatter(f"{what} and {y.rpartition(', ')[0]}", axis, y, points, groups(manifest)[1:], note, most)
 
 
 def _clock(manifest: Manifest) -> str:

@@ -21,7 +21,7 @@ from clearport.base import Skipped
 from clearport.reports import times
 from clearport.reports.choice.places import OF_A_FILE, PLACES, WHY, Place
 from clearport.reports.content import Pick
-from clearport.reports.figures import in_decibels
+from clearport.reports.figures import distance
 from clearport.reports.tables.floats import float_layers
 from clearport.reports.text import count, kilobytes, number
 from clearport.runtime.devices.device import EstimateReport
@@ -69,11 +69,13 @@ def to_network(artifact: ArtifactRecord) -> ParityReport | None:
     first = next((p for p in artifact.parities if p.reference.startswith(NETWORKS)), None)
     if first is None:
         return None
-    alike = (p for p in artifact.parities if (p.method, p.reference) == (first.method, first.reference))
-    return min(alike, key=_decibels)
+    alike = [p for p in artifact.parities if (p.method, p.reference) == (first.method, first.reference)]
+    return min([p for p in alike if p.same is None] or alike, key=_nearness)
 
 
-def _decibels(report: ParityReport) -> float:
+def _nearness(report: ParityReport) -> float:
+    if report.same is not None:
+        return report.same
     figure = report.sqnr_db if report.basis == "values" else report.psnr_db
     return math.inf if figure is None else figure
 
@@ -260,9 +262,9 @@ def _fidelity(manifest: Manifest, artifact: ArtifactRecord) -> tuple[str, str]:
     of = f"to {manifest.model.itself}"
     if report is None:
         return f"PSNR {of}", "not measured"
-    word = "SQNR" if report.basis == "values" else "PSNR"
+    word = "Share equal" if report.same is not None else "SQNR" if report.basis == "values" else "PSNR"
     twin = f", at {size.replace('x', ' × ')}" if (size := twin_of(artifact)) else ""
-    return f"{word} {of}{twin}", in_decibels(report).removeprefix(f"{word} ")
+    return f"{word} {of}{twin}", distance(report).removeprefix(f"{word} ").removesuffix(" equal")
 
 
 def twin_of(artifact: ArtifactRecord) -> str:

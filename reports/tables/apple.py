@@ -10,7 +10,7 @@ from clearport.export.coreml.program import FIRST_IOS
 from clearport.reports.cells import NOTHING, headed, optional, without_empty_columns
 from clearport.reports.choice.picks import to_network
 from clearport.reports.content import Cell, Section, Table
-from clearport.reports.figures import in_decibels
+from clearport.reports.figures import distance
 from clearport.reports.text import kilobytes, number, percent
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _to_qdq(artifact: ArtifactRecord) -> ParityReport | None:
 
 
 def _decibels(report: ParityReport | None) -> Cell:
-    return NOTHING if report is None else Cell(in_decibels(report))
+    return NOTHING if report is None else Cell(distance(report))
 
 
 def _equal(artifact: ArtifactRecord) -> float | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from clearport.base import Skipped
 from clearport.reports.cells import NOTHING, headed, optional, relative, without_empty_columns
 from clearport.reports.content import Bar, Cell, Plot, Table
-from clearport.reports.figures import in_decibels
+from clearport.reports.figures import distance
 from clearport.reports.text import count, number
 from clearport.runtime.devices.device import EstimateReport, Fallback, SimulatedReport
 from clearport.runtime.latency.compare import baselines_of, other_of
@@ -181,7 +181,7 @@ def _golden(row: BenchRow) -> Cell:
         return Cell(f"not checked: {row.golden.reason}", "muted")
     if not row.golden.passed:
         return Cell("; ".join(row.golden.failures), "bad")
-    return Cell(in_decibels(row.golden), "good")
+    return Cell(distance(row.golden), "good")
 
 
 def sustained(manifest: Manifest) -> tuple[Plot, ...]:

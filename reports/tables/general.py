@@ -11,7 +11,7 @@ from clearport.bundle.manifest import ArtifactRecord, LintFinding, Manifest, Qua
 from clearport.reports.cells import NOTHING, headed, optional, unmeasured, without_empty_columns
 from clearport.reports.choice.picks import chosen
 from clearport.reports.content import Cell, Table, Tone
-from clearport.reports.figures import figures
+from clearport.reports.figures import distance, figures
 from clearport.reports.text import contract, count, in_words, kilobytes, number, percent, trimmed
 from clearport.runtime.parity import NETWORKS, ParityReport
 from clearport.runtime.steps.report import MOST_OFF
@@ -69,6 +69,8 @@ def _to_pytorch(artifact: ArtifactRecord) -> Cell:
 
 def _psnr(report: ParityReport) -> Cell:
     equal = report.exact_share == 1 and report.max_abs == 0
+    if report.same is not None and not equal:
+        return Cell(distance(report))
     if report.basis == "values" and not equal:
         return optional(report.sqnr_db, "{:.2f} (SQNR)".format)
     return Cell("∞ (equal)") if equal else optional(report.psnr_db, "{:.2f}".format)

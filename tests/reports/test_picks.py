@@ -12,10 +12,13 @@ from clearport.bundle.manifest import LintFinding, Manifest
 from clearport.pipeline.lint.artifact import HALF_RULE, RULE
 from clearport.reports import markdown
 from clearport.reports.choice import picks as rules
+from clearport.reports.choice.pareto import scatters
 from clearport.reports.choice.picks import chosen, picks
 from clearport.reports.choice.places import OF_A_FILE, PLACES, WHY
 from clearport.reports.content import Pick
+from clearport.reports.figures import distance, figures
 from clearport.reports.page import page
+from clearport.reports.tables.general import glance
 from clearport.runtime.devices.device import EstimateReport
 from clearport.runtime.latency.conditions import Conditions
 from tests.device_rows import bench_row, with_devices
@@ -106,6 +109,26 @@ def test_of_several_outputs_the_worst_is_told(manifest: Manifest) -> None:
 
     figures = dict(by_place(with_artifacts(manifest, second))[GPU].figures)
     assert figures["SQNR to PyTorch"] == "61.5 dB"
+
+
+def test_of_class_numbers_the_share_is_told_and_no_ratio(manifest: Manifest) -> None:
+    base = next(a for a in manifest.artifacts if a.key == "tflite/fp32").parity
+
+    def classes(artifact: Any) -> Any:
+        report = replace(base, basis="values", output="mask", psnr_db=20.0, sqnr_db=None, top1=0.99999)
+        return artifact.model_copy(update={"parity": report, "cross_checks": ()})
+
+    changed = with_artifacts(manifest, classes)
+    assert dict(by_place(changed)[GPU].figures)["Share equal to PyTorch"] == "> 99.99 %"
+    assert all(plot.y == "share equal to PyTorch, %" for plot in scatters(changed) if "ground" not in plot.y)
+    assert all(figures(artifact.parity) == "> 99.99 % equal" for artifact in changed.artifacts)
+    shown = [row[3].text for row in glance(changed).rows]
+    assert shown == ["> 99.99 % equal"] * len(shown)
+
+
+def test_what_was_not_compared_is_not_equal(manifest: Manifest) -> None:
+    unfit = replace(manifest.artifacts[0].parity, psnr_db=None, max_abs=None, mean_lsb=None, exact_share=None)
+    assert (figures(unfit), distance(unfit)) == ("not compared", "not compared")
 
 
 def test_the_time_of_a_cpu_is_no_time_of_a_gpu(manifest: Manifest) -> None:
