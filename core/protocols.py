@@ -110,3 +110,8 @@ class Progress(Protocol):
 
 def no_progress(stage: str, done: int, total: int) -> None:
     """A Progress that says nothing."""
+
+
+def named(progress: Progress, what: str) -> Progress:
+    """A Progress whose stages are those of ``what``."""
+    return lambda stage, done, total: progress(f"{what}: {stage}", done, total)

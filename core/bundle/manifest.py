@@ -3,9 +3,9 @@
 Rules for the whole file:
 
 - An unknown field, a missing field and a value of another type are errors.
-- Missing measurements are a ``Skipped`` with a reason, never a null and never a pass. - Values that vary between runs
-  on the same inputs are in ``latency``, ``host``, ``devices`` and ``device_rows``; ``replays`` differ from machine to
-  machine.
+- Missing measurements are a ``Skipped`` with a reason, never a null and never a pass.
+- Values that vary between runs on the same inputs are in ``latency``, ``host``, ``devices`` and ``device_rows``;
+  ``replays`` differ from machine to machine.
 - Paths are relative, with ``/``, and stay inside the bundle.
 
 The JSON schema for other languages is ``core/bundle/manifest.schema.json``, made by ``schema()``.
@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,6 +41,9 @@ from clearport.disk.json_files import schema_text
 from clearport.runtime.parity import ParityReport, Tolerance
 from clearport.runtime.steps.report import StepsReport
 
+if TYPE_CHECKING:
+    from clearport.model_spec import Paper
+
 SCHEMA_VERSION: Literal[1] = 1
 SCHEMA_ID = "https://clearport.invalid/manifest-1.schema.json"
 
@@ -55,6 +58,11 @@ class PaperRecord(_Record):
     title: Text
     arxiv: Text
     url: Text
+
+    @classmethod
+    def of(cls, paper: Paper) -> PaperRecord:
+        """What a network says of its source."""
+        return cls(title=paper.title, arxiv=paper.arxiv, url=paper.url)
 
 
 class ModelRecord(_Record):

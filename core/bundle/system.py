@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -149,8 +149,36 @@ class System:
                 return row
         wanted = "/".join(filter(None, (target, precision, variant)))
         why = "".join(f": {s.reason}" for s in self.record.skipped if s.what == wanted)
-        there = ", ".join(row.key for row in self.record.rows) or "nothing"
-        raise BadInput(f"{self.folder}: the whole cannot be run as {wanted}{why} (available: {there})")
+        raise BadInput(f"{self.folder}: the whole cannot be run as {wanted}{why} (available: {self._there()})")
+
+    def rows(self, targets: Collection[str] = (), precisions: Collection[str] = ()) -> list[RowRecord]:
+        """The rows of some targets and precisions; none named: of all.
+
+        Raises:
+            BadInput: there is none.
+        """
+        found = [
+            row
+            for row in self.record.rows
+            if (not targets or row.target in targets) and (not precisions or row.precision in precisions)
+        ]
+        if not found:
+            raise BadInput(
+                f"{self.folder}: no row of the whole matches --target/--precision (available: {self._there()})"
+            )
+        return found
+
+    def _there(self) -> str:
+        return ", ".join(row.key for row in self.record.rows) or "nothing"
+
+    def check_files(self) -> None:
+        """Whether its own files are as they were written.
+
+        Raises:
+            BadInput: one is not.
+        """
+        if changed := self.verify_files():
+            raise BadInput(f"{self.folder}: {changed[0]}; for the full list: clearport verify {self.folder}")
 
     def verify_files(self) -> list[Mismatch]:
         """Every file of its own, and every manifest of a part, that is not as it was written."""

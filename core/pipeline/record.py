@@ -117,7 +117,7 @@ def _model(plan: Plan, found: Findings) -> ModelRecord:
         weights_sha256=file_sha256(network),
         reference=network.name,
         license=about.license,
-        paper=PaperRecord(title=paper.title, arxiv=paper.arxiv, url=paper.url) if paper else None,
+        paper=PaperRecord.of(paper) if paper else None,
         halo=traits.halo,
         whole_picture=traits.whole_picture,
         size_multiple=traits.size_multiple,

@@ -65,13 +65,24 @@ def assigned(artifact: Artifact, given: Sequence[str | Path]) -> dict[str, Path]
         BadInput: there are more files than inputs, or two of one input.
     """
     names = [spec.name for spec in artifact.inputs]
+    return placed(
+        given, names, names, f"{artifact.key} has {len(names)} inputs ({', '.join(names)}), {len(given)} were given"
+    )
+
+
+def placed(given: Sequence[str | Path], names: Sequence[str], ordered: Sequence[str], too_many: str) -> dict[str, Path]:
+    """Name -> file, of files as ``NAME=FILE`` for one of ``names``, and others in the order of ``ordered``.
+
+    Raises:
+        BadInput: there are more files than ``ordered`` names (``too_many``), or two of one name.
+    """
     found: dict[str, Path] = {}
     for each in given:
         name, _, rest = str(each).partition("=")
         if not rest or name not in names:
-            free = [known for known in names if known not in found]
+            free = [known for known in ordered if known not in found]
             if not free:
-                raise BadInput(f"{artifact.key} has {len(names)} inputs ({', '.join(names)}), {len(given)} were given")
+                raise BadInput(too_many)
             name, rest = free[0], str(each)
         if name in found:
             raise BadInput(f"input {name!r} is given twice: {found[name]} and {rest}")
@@ -106,14 +117,26 @@ def _picture(path: Path, spec: TensorSpec) -> tuple[Array, bool, list[str]]:
 def _array(path: Path, spec: TensorSpec) -> Array:
     if path.suffix.lower() != _ARRAY:
         raise BadInput(f"{path}: input {spec.name!r} is not a picture ({spec.kind}): give an array as {_ARRAY}")
-    try:
-        if path.stat().st_size > _MOST:
-            raise BadInput(f"{path}: over {_MOST >> 30} GiB, too large for a network input")
-        array: Array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path}: not a readable array: {error}") from error
+    array = load_array(path)
     kinds = {"picture": "u", "index": "iu"}.get(spec.kind, "fiu")
     if array.dtype.kind not in kinds or (spec.is_picture and array.ndim != 3):
         wanted = f"uint8 (H, W, {spec.channels})" if spec.is_picture else f"{spec.kind} of shape {spec.shape}"
         raise BadInput(f"{path}: input {spec.name!r} expects {wanted}; got {array.dtype} {array.shape}")
+    return array
+
+
+def load_array(path: Path) -> Array:
+    """The array of a ``.npy`` file.
+
+    Raises:
+        BadInput: the file cannot be read, is too large, or holds something else.
+    """
+    try:
+        if path.stat().st_size > _MOST:
+            raise BadInput(f"{path}: over {_MOST >> 30} GiB, too large for a network input")
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(f"{path}: not a readable array ({_ARRAY}): {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise BadInput(f"{path}: expected one array ({_ARRAY}), got an archive (.npz)")
     return array

@@ -18,7 +18,6 @@ from clearport.bundle.bench_file import wanted as wanted_json
 from clearport.bundle.system import System
 from clearport.disk.files import write_text
 from clearport.disk.outputs import claimed
-from clearport.errors import BadInput
 from clearport.pipeline.systems.parts import opened
 from clearport.pipeline.systems.verify import goldens
 from clearport.programs.interpreter import execute
@@ -82,16 +81,8 @@ def bench_system(
         RuntimeFailure: a runtime failed on its file.
     """
     system = System.load(folder)
-    rows = [
-        row
-        for row in system.record.rows
-        if (not targets or row.target in targets) and (not precisions or row.precision in precisions)
-    ]
-    if not rows:
-        there = ", ".join(row.key for row in system.record.rows) or "nothing"
-        raise BadInput(f"{folder}: no row of the whole matches --target/--precision (available: {there})")
-    if changed := system.verify_files():
-        raise BadInput(f"{folder}: {changed[0]}; for the full list: clearport verify {folder}")
+    rows = system.rows(targets, precisions)
+    system.check_files()
     with claimed(wanted_json(json_file), reads=(folder,)):
         times = Times(
             system.record.name, host(load_average()).cpu, threads, _measured(system, rows, runs, threads, progress)

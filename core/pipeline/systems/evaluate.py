@@ -88,17 +88,10 @@ def evaluate_system(
             f"{folder}: eval judges systems of matting that take picture and clicks, give alpha, and have the setting "
             f"squares; this one takes {', '.join(sorted(ends[0]))} and gives {', '.join(sorted(ends[1]))}"
         )
-    if changed := system.verify_files():
-        raise BadInput(f"{folder}: {changed[0]}; for the full list: clearport verify {folder}")
+    system.check_files()
     found = find_layout(data, 1, "photos")
     photos = [entry.high for entry in found.entries if entry.high is not None]
-    rows = [
-        row
-        for row in system.record.rows
-        if (not targets or row.target in targets) and (not precisions or row.precision in precisions)
-    ]
-    if not rows:
-        raise BadInput(f"{folder}: no row of the whole matches --target/--precision")
+    rows = system.rows(targets, precisions)
     scores: dict[str, list[tuple[float, ...]]] = {}
     with ExitStack() as stack:
         subjects: dict[str, Parts] = {"pytorch": _in_torch(system)}

@@ -27,7 +27,7 @@ from clearport.pipeline.sources.contract import Contract
 from clearport.pipeline.systems import examples, proof
 from clearport.pipeline.systems.parts import in_torch, opened
 from clearport.programs.interpreter import execute
-from clearport.protocols import no_progress
+from clearport.protocols import named, no_progress
 from clearport.registry import NETWORKS, SYSTEMS
 from clearport.reports.systems.report import write_reports
 from clearport.runtime import tolerance
@@ -93,7 +93,7 @@ def export_system(request: ExportRequest, progress: Progress = no_progress) -> S
                 calibrated_on=examples.ABOUT,
                 force=False,
             )
-            export_bundle(own, _named(progress, name))
+            export_bundle(own, named(progress, name))
         _save_golden(folder, whole)
         record = _record(spec, size, folder, whole.program)
         draft = systems.write(folder, record)
@@ -182,10 +182,6 @@ def whole_of(spec: SystemSpec, size: Size, given: Mapping[str, Path]) -> Whole:
     return Whole(modules, ends, program, calls, golden, wanted, tracing.calls)
 
 
-def _named(progress: Progress, part: str) -> Progress:
-    return lambda stage, done, total: progress(f"{part}: {stage}", done, total)
-
-
 def _save_golden(folder: Path, whole: Whole) -> None:
     from safetensors.numpy import save
 
@@ -196,13 +192,12 @@ def _save_golden(folder: Path, whole: Whole) -> None:
 
 def _record(spec: SystemSpec, size: Size, folder: Path, program: Program) -> SystemRecord:
     versions = bundle.Bundle.load(folder / PARTS / next(iter(spec.parts))).manifest.tool_versions
-    paper = spec.paper
     return SystemRecord(
         name=spec.name,
         task=spec.task,
         about=spec.about,
         notice=spec.notice,
-        paper=PaperRecord(title=paper.title, arxiv=paper.arxiv, url=paper.url),
+        paper=PaperRecord.of(spec.paper),
         size=str(size),
         parts={name: PartRecord(folder=f"{PARTS}/{name}", network=part.network) for name, part in spec.parts.items()},
         program=program,

@@ -18,6 +18,7 @@ from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
 from clearport.errors import BadInput
 from clearport.pictures.images import load_rgb
+from clearport.pipeline.files.inputs import load_array, placed
 from clearport.pipeline.files.outputs import Given, save_array
 from clearport.pipeline.systems.parts import opened
 from clearport.programs.interpreter import choices, execute
@@ -25,7 +26,7 @@ from clearport.protocols import no_progress
 from clearport.runtime.tiling_png import save_strips
 
 if TYPE_CHECKING:
-    from clearport.base import Array, Float32
+    from clearport.base import Float32
     from clearport.programs.program import Input, Output, Program
     from clearport.protocols import Progress
 
@@ -81,8 +82,7 @@ def run_system(request: SystemRequest, progress: Progress = no_progress) -> Ran:
     where = _places(program.outputs, request.output)
     claims = [OutFile(path, "--output", "a file that clearport wrote", _ours(path)) for path in where.values()]
     with claimed(*claims, reads=(request.folder, *files.values())):
-        if changed := system.verify_files():
-            raise BadInput(f"{request.folder}: {changed[0]}; for the full list: clearport verify {request.folder}")
+        system.check_files()
         inputs = _inputs(program, files, request)
         with opened(system, row.target, row.precision, row.variant, request.threads) as parts:
             began = time.monotonic()
@@ -107,21 +107,10 @@ def _settings(given: Sequence[str]) -> dict[str, int]:
 
 def _assigned(program: Program, given: Sequence[str]) -> dict[str, Path]:
     """Input -> file, in the program's order or by name; points and noise need none."""
-    free = [each.name for each in program.inputs if each.kind in {"picture", "values"}]
-    names = {each.name for each in program.inputs}
-    found: dict[str, Path] = {}
-    for each in given:
-        name, _, rest = each.partition("=")
-        if not rest or name not in names:
-            left = [known for known in free if known not in found]
-            if not left:
-                told = ", ".join(f"{one.name} ({one.kind})" for one in program.inputs)
-                raise BadInput(f"{each}: one file too many: this system takes {told}")
-            name, rest = left[0], each
-        if name in found:
-            raise BadInput(f"input {name!r} is given twice: {found[name]} and {rest}")
-        found[name] = Path(rest)
-    return found
+    names = [each.name for each in program.inputs]
+    ordered = [each.name for each in program.inputs if each.kind in {"picture", "values"}]
+    told = ", ".join(f"{each.name} ({each.kind})" for each in program.inputs)
+    return placed(given, names, ordered, f"{' '.join(given)}: one file too many: this system takes {told}")
 
 
 def _inputs(program: Program, files: Mapping[str, Path], request: SystemRequest) -> dict[str, Float32]:
@@ -147,15 +136,9 @@ def _read(wanted: Input, path: Path) -> Float32:
         return picture * np.float32((wanted.high - wanted.low) / 255.0) + np.float32(wanted.low)
     if path.suffix.lower() != ".npy":
         raise BadInput(f"{path}: input {wanted.name!r} is {wanted.kind}: give an array as .npy")
-    try:
-        array: Array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(
-            f"{path}: input {wanted.name!r} is {wanted.kind}: not a readable array (.npy): {error}"
-        ) from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        found = array.dtype if isinstance(array, np.ndarray) else "an archive"
-        raise BadInput(f"{path}: input {wanted.name!r} is an array of numbers; got {found}")
+    array = load_array(path)
+    if array.dtype.kind not in "fiu":
+        raise BadInput(f"{path}: input {wanted.name!r} is an array of numbers; got {array.dtype}")
     return array.astype(np.float32)
 
 

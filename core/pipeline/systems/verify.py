@@ -16,7 +16,7 @@ from clearport.pipeline.systems import proof
 from clearport.pipeline.systems.parts import opened
 from clearport.pipeline.verify import verify_bundle
 from clearport.programs.interpreter import execute
-from clearport.protocols import no_progress
+from clearport.protocols import named, no_progress
 from clearport.reports.figures import figures
 from clearport.reports.junit import Check
 
@@ -42,7 +42,7 @@ def verify_system(
         checks.append(Check("checksums", True, "every file of its own is as it was written", group="files"))
     damaged = {check.group for check in checks if not check.passed}
     for name, part in system.parts.items():
-        found = verify_bundle(part.folder, _named(progress, name), threads, runtimes=runtimes)
+        found = verify_bundle(part.folder, named(progress, name), threads, runtimes=runtimes)
         checks += [replace(check, group=f"{name}: {check.group}") for check in found]
         damaged |= {check.group for check in found if check.name.startswith("checksum") and not check.passed}
     if damaged:
@@ -126,7 +126,3 @@ def whole_again(
     told = "; ".join(f"{report.output} {figures(report)} (allowed: {report.tolerance})" for report in reports)
     said = "; ".join(failures) or f"{method}: {told}"
     return Check("golden", not failures, said, time.monotonic() - began, name)
-
-
-def _named(progress: Progress, part: str) -> Progress:
-    return lambda stage, done, total: progress(f"{part}: {stage}", done, total)
