@@ -91,6 +91,11 @@ class _Setting:
     options: QuantizeOptions
     felt: Sensitivity | None = None
 
+    @property
+    def task(self) -> Task | None:
+        """The network's task; None where no output is a picture or a map of light."""
+        return self.options.task if any(spec.is_picture or spec.transfer for spec in self.graph.outputs) else None
+
 
 @dataclass(frozen=True)
 class _Candidate:
@@ -239,8 +244,7 @@ def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded
         return Mixed(), best.folded, rounded
     known = placement.Placement(best.graph)
     given = (best.graph, best.bench, best.bounds, best.choice, rounded.arrays, setting.floats, known)
-    task = setting.options.task if any(spec.is_picture or spec.transfer for spec in setting.graph.outputs) else None
-    trial = mixed_.Trial(*given, setting.macs, task, TERMS[setting.options.prefer])
+    trial = mixed_.Trial(*given, setting.macs, setting.task, TERMS[setting.options.prefer])
     mixed = mixed_.choose(trial, progress)
     if not mixed.chosen:
         return mixed, best.folded, rounded
@@ -276,7 +280,7 @@ def _record(best: _Candidate, mixed: Mixed, setting: _Setting, images: Sequence[
         "tail": list(mixed.tail),
         "float_layers": list(mixed.layers),
         "float_share": round(mixed.share, 4),
-        "simulated_loss_db": round(mixed.loss_db, 3) if measured else None,
+        "simulated_loss_db": round(mixed.loss_db, 3) if measured and setting.task else None,
         **({"observed": len(setting.inputs)} if len(setting.inputs) < len(images) else {}),
         "images": list(map(_told, images)),
     }

@@ -287,7 +287,7 @@ def _failures(report: ParityReport) -> tuple[str, ...]:
         ),
         (limits.max_relative, report.relative, 1, "off by {:.3g} of the largest number, allowed {:g}"),
         (limits.max_probability, report.probability, 1, "a probability is off by {:.3g}, allowed {:g}"),
-        (limits.min_top1, report.top1, -1, "{:.2%} choose the same class, expected at least {:.0%}"),
+        (limits.min_top1, report.top1, -1, "{:.2%} choose the same class, expected at least {:.2%}"),
         (limits.max_endpoint_share, report.endpoint_share, 1, "{:.3g} of the mean length off, allowed {:g}"),
     )
     return tuple(

@@ -82,7 +82,7 @@ class Tolerance:
             (self.min_sqnr_db, "SQNR ≥ {:g} dB"),
             (self.max_relative, "relative ≤ {:g}"),
             (self.max_probability, "probabilities ≤ {:g}"),
-            (self.min_top1, "top-1 ≥ {:.0%}"),
+            (self.min_top1, "top-1 ≥ {:.2%}"),
             (self.max_endpoint_share, "end points ≤ {:g}"),
         )
         return ", ".join(text.format(limit) for limit, text in parts if limit is not None)

@@ -192,7 +192,7 @@ class QuantizationRecord(_Record):
     ``islands`` are the nodes that stay float because their operator has no int8 form (node -> operator),
     ``float_layers`` those that stay float because int8 loses too much there; ``float_share`` is their share (0..1) of
     the multiply-accumulates. ``simulated_psnr_db`` is int8 to float on held-out photos, ``simulated_loss_db`` what that
-    costs against ground truth (null: written before these were recorded).
+    is estimated to cost against ground truth (null: not known, or no output is a picture).
     """
 
     scheme: Text

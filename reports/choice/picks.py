@@ -275,11 +275,11 @@ def twin_of(artifact: ArtifactRecord) -> str:
 
 
 def _simulated(manifest: Manifest, artifact: ArtifactRecord) -> list[tuple[str, str]]:
-    """What the quantizer says that int8 loses, on the calibration photos."""
+    """What the quantizer estimates that int8 loses, from its error on the calibration photos."""
     q = manifest.quantization
     if q is None or q.simulated_loss_db is None or artifact.precision != "int8":
         return []
-    return [("Loss against ground truth, simulated", f"{q.simulated_loss_db:.3f} dB")]
+    return [("Loss against ground truth, estimated", f"{q.simulated_loss_db:.3f} dB")]
 
 
 def _quality(manifest: Manifest, artifact: ArtifactRecord) -> list[tuple[str, str]]:

@@ -95,18 +95,19 @@ PLACES = (
     ),
 )
 
+_INT8_ON_CPUS = "int8 is a quarter of the bytes of fp32, and usually faster on CPUs."
 WHY = {
-    "Android, CPU": "XNNPACK, LiteRT's kernels for CPUs, is fastest in int8.",
-    "Android, GPU": "GPUs of phones compute in float16, whatever the file holds: fp16 is half the size of fp32.",
-    "Android, NPU": "NPUs compute in int8.",
+    "Android, CPU": _INT8_ON_CPUS,
+    "Android, GPU": "LiteRT computes in float16 on GPUs unless told otherwise: fp16 is half the size of fp32.",
+    "Android, NPU": "NPUs of phones take int8, and not all of them float16.",
     "iPhone, iPad, Mac": "The Neural Engine computes in float16.",
-    "PC with Intel or AMD, CPU": "These CPUs are fastest in int8.",
-    "Board with an Arm CPU": "These CPUs are fastest in int8.",
+    "PC with Intel or AMD, CPU": _INT8_ON_CPUS,
+    "Board with an Arm CPU": _INT8_ON_CPUS,
     "GPU with Vulkan": "ncnn runs it on any GPU with Vulkan, and on CPUs, without further libraries.",
     "Browser": "WebAssembly runs it in any browser.",
     "Microcontroller, Ethos-U NPU": "Its compiler, Vela, takes int8 TFLite files alone.",
 }
-"""What speaks for the precision that a place wants first, whatever the runtime, where nothing was measured there."""
+"""What speaks for the precision that a place wants first, whatever the runtime. What was measured is told before it."""
 
 OF_A_FILE = {
     "coreml/int8-weights": "small, and the Neural Engine takes it: it computes in float16",

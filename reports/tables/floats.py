@@ -37,7 +37,8 @@ def _intro(q: QuantizationRecord | None) -> str:
         said = f"{counted(len(names), 'layer')} of the int8 files {'is' if len(names) == 1 else 'are'} float{share}."
     if q.simulated_loss_db is not None:
         said += (
-            f" By simulation on the calibration photos, int8 loses {q.simulated_loss_db:.3f} dB against ground truth."
+            " From its simulated error on the calibration photos, int8 is estimated to lose "
+            f"{q.simulated_loss_db:.3f} dB against ground truth."
         )
     return said
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -238,3 +239,12 @@ def test_the_table_says_how_it_came_to_be(quantized: QuantizedGraph, photos: lis
     )
     assert [entry["size"] for entry in record["images"]] == ["48x48"] * len(photos)
     assert isinstance(quantized.table, ScaleTable)
+
+
+def test_no_loss_against_ground_truth_is_estimated_for_what_is_no_picture(
+    small: Graph, photos: list[np.ndarray]
+) -> None:
+    graph = replace(small, outputs=(replace(small.output, kind="map", value_range=None),))
+    record = quantize(graph, photos, QuantizeOptions(equalization=(0.0,))).table.calibration
+    assert record["simulated_psnr_db"] > 0
+    assert record["simulated_loss_db"] is None

@@ -98,8 +98,8 @@ def test_what_is_float_is_told_with_the_reason(manifest: Manifest) -> None:
     )
     section = floats(manifest.model_copy(update={"quantization": mixed}))
     assert section.intro == (
-        "3 layers of the int8 files are float, with 3.10 % of the multiply-accumulates. By simulation on the "
-        "calibration photos, int8 loses 0.120 dB against ground truth."
+        "3 layers of the int8 files are float, with 3.10 % of the multiply-accumulates. From its simulated "
+        "error on the calibration photos, int8 is estimated to lose 0.120 dB against ground truth."
     )
     told = {row[0].text: (row[1].text, row[2].text.partition(":")[0]) for row in section.tables[0].rows}
     assert told == {
