@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 BINS = 10
 
 
+def margin(logits: Array) -> float:
+    """How far the logit of class 1 is above that of class 0; of a single logit: itself."""
+    found = logits.reshape(-1).astype(np.float64)
+    return float(found[0] if len(found) == 1 else found[1] - found[0])
+
+
 def auc(scores: Array, labels: Array) -> float:
     """Area under the ROC curve: how often a positive (label 1) scores above a negative, ties counting half.
 

@@ -117,8 +117,8 @@ def _told_apart(network: nn.Module, pairs: Sequence[Pair], spec: ModelSpec) -> J
     margins, labels = [], np.array([pair.truth["label"].item() for pair in pairs])
     for image in inputs:
         picture = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].to(_device(network)).float()
-        logits = network(*taken(picture * ((spec.value_range[1] - spec.value_range[0]) / 255.0), {}, spec.inputs))[0]
-        margins.append(float(logits[0] if len(logits) == 1 else logits[1] - logits[0]))
+        logits = network(*taken(picture * ((spec.value_range[1] - spec.value_range[0]) / 255.0), {}, spec.inputs))
+        margins.append(ranking.margin(logits.float().cpu().numpy()))
     found, images = np.array(margins), tuple(image[..., :3] for image in inputs)
     return Judgment(100.0 * ranking.auc(found, labels), 100.0 * float(((found > 0) == (labels > 0)).mean()), images)
 

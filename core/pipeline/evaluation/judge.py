@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from clearport.errors import BadInput
+from clearport.models.data.layouts import find_layout
 from clearport.registry import Registry
 from clearport.runtime import pixels, tiling
+from clearport.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -40,6 +44,28 @@ class Found:
 
     examples: tuple[Example, ...]
     line: str
+
+
+def of_photos(
+    folder: Path, held_back: Collection[str] | None, load: Callable[[Path, int], tuple[Any, Any]], what: str
+) -> Found:
+    """An example of each photo of a folder, or of those that a network's training held back.
+
+    Args:
+        folder: of photos, which need no layout.
+        held_back: groups of the network's card; None for all photos.
+        load: makes an example of a photo; the number of the photo seeds what is drawn.
+        what: says in ``Found.line`` what becomes of them, with ``{}`` for how many photos there are.
+
+    Raises:
+        BadInput: there is none.
+    """
+    entries = [e for e in find_layout(folder, 1, "photos").entries if held_back is None or e.group in held_back]
+    photos = [(entry.group, entry.high) for entry in entries if entry.high is not None]
+    if not photos:
+        raise BadInput(f"{folder}: the network's card lists no held-out picture of this folder")
+    made = tuple(Example(group, group, partial(load, path, n)) for n, (group, path) in enumerate(photos))
+    return Found(made, f"{folder.resolve().name}: {what.format(counted(len(made), 'photo'))}")
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,10 @@ from clearport.errors import BadInput
 from clearport.graph import shapes
 from clearport.models import ranking
 from clearport.models.data import classes
-from clearport.models.data.layouts import find_layout
 from clearport.models.data.resize import bicubic_resize
 from clearport.models.degradations.forgery import Forgery
 from clearport.pictures.images import load_rgb
-from clearport.pipeline.evaluation.judge import Example, Found
+from clearport.pipeline.evaluation.judge import Example, Found, of_photos
 from clearport.pipeline.goldens import fit
 from clearport.runtime.figures import Metric
 from clearport.words import counted
@@ -43,58 +42,37 @@ _SEED = 12
 
 
 def _over_videos(measure: Callable[[Array, Array], float]) -> Summary:
-    """A figure of the mean probability of each video."""
+    """A share in percent, measured on the mean probability of each video and its label."""
 
     def summary(scores: Sequence[Score]) -> float:
         table = np.array([[score["video"], score["probability"], score["label"]] for score in scores])
         videos, places = np.unique(table[:, 0], return_inverse=True)
         counts = np.bincount(places, minlength=len(videos))
         means = [np.bincount(places, table[:, column], len(videos)) / counts for column in (1, 2)]
-        return measure(means[0], means[1])
+        return 100.0 * measure(means[0], means[1])
 
     return summary
 
 
 def _accuracy(probabilities: Array, labels: Array) -> float:
-    return 100.0 * float(((probabilities > 0.5) == (labels > 0.5)).mean())
+    return float(((probabilities > 0.5) == (labels > 0.5)).mean())
 
 
 class DetectionJudge:
     """See ``Judge``."""
 
     metrics = (
-        Metric("AUC", "%", "area under the ROC curve", _over_videos(lambda p, y: 100.0 * ranking.auc(p, y))),
-        Metric(
-            "EER",
-            "%",
-            "equal error rate",
-            _over_videos(lambda p, y: 100.0 * ranking.equal_error_rate(p, y)),
-            more=False,
-        ),
+        Metric("AUC", "%", "area under the ROC curve", _over_videos(ranking.auc)),
+        Metric("EER", "%", "equal error rate", _over_videos(ranking.equal_error_rate), more=False),
         Metric("accuracy", "%", "at a probability of 0.5", _over_videos(_accuracy)),
-        Metric(
-            "ECE",
-            "%",
-            "expected calibration error, ten bins",
-            _over_videos(lambda p, y: 100.0 * ranking.calibration_error(p, y)),
-            more=False,
-        ),
+        Metric("ECE", "%", "expected calibration error, ten bins", _over_videos(ranking.calibration_error), more=False),
     )
     groups = "videos (a video's score is the mean of its frames)"
 
     def examples(self, folder: Path, held_back: Collection[str] | None) -> Found:
         if held_back is None and (found := classes.sides(folder)):
             return _pictures(folder, [path.name for path in found])
-        photos = find_layout(folder, 1, "photos")
-        entries = [e for e in photos.entries if held_back is None or e.group in held_back]
-        made = [
-            Example(e.group, e.group, partial(_forged, e.high, number))
-            for number, e in enumerate(entries)
-            if e.high is not None
-        ]
-        if not made:
-            raise BadInput(f"{folder}: the network's card lists no held-out picture of this folder")
-        return Found(tuple(made), f"{folder.resolve().name}: {counted(len(made), 'photo')}, half of them forged here")
+        return of_photos(folder, held_back, _forged, "{}, half of them forged here")
 
     def score(self, opened: Opened, given: Any, truth: Any) -> Score:
         make, (label, video) = given, truth
@@ -102,8 +80,7 @@ class DetectionJudge:
         names = [spec.name for spec in opened.artifact.inputs if spec.is_picture]
         clip, drawn = make(shapes.size_of(source) or _USUAL, len(names))
         sample = dict(zip(names, clip, strict=True))
-        logits = next(iter(opened.at_once(sample).values())).reshape(-1).astype(np.float64)
-        margin = logits[0] if len(logits) == 1 else logits[1] - logits[0]
+        margin = ranking.margin(next(iter(opened.at_once(sample).values())))
         probability = float(1.0 / (1.0 + np.exp(-margin)))
         return {"probability": probability, "label": float(drawn if label is None else label), "video": float(video)}
 

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clearport.errors import BadInput
-from clearport.models.data.layouts import find_layout
 from clearport.models.degradations.exposures import Exposures
 from clearport.pictures import light, radiance
 from clearport.pictures.images import is_picture, load_rgb
-from clearport.pipeline.evaluation.judge import Example, Found
+from clearport.pipeline.evaluation.judge import Example, Found, of_photos
 from clearport.runtime.figures import Metric, mean_of
 from clearport.words import counted
 
@@ -50,16 +49,7 @@ class HdrJudge:
         if scenes and held_back is None:
             made = tuple(Example(str(s.relative_to(folder)), str(s), partial(_bracket, s)) for s in scenes)
             return Found(made, f"{folder.resolve().name}: {counted(len(made), 'bracket')} with {TRUTH}")
-        found = find_layout(folder, 1, "photos")
-        entries = [e for e in found.entries if e.high is not None and (held_back is None or e.group in held_back)]
-        if not entries:
-            raise BadInput(f"{folder}: the network's card lists no held-out picture of this folder")
-        made = tuple(
-            Example(e.group, e.group, partial(_synthetic, e.high, number))
-            for number, e in enumerate(entries)
-            if e.high is not None
-        )
-        return Found(made, f"{folder.resolve().name}: synthetic brackets of {counted(len(made), 'photo')}")
+        return of_photos(folder, held_back, _synthetic, "synthetic brackets of {}")
 
     def score(self, opened: Opened, given: Any, truth: Any) -> Score:
         made, wanted = light.linear(opened.in_tiles(given)), light.linear(truth)

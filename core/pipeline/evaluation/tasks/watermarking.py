@@ -13,16 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clearport.base import Size
-from clearport.errors import BadInput
 from clearport.graph import shapes
-from clearport.models.data.layouts import find_layout
 from clearport.pictures.images import load_rgb
-from clearport.pipeline.evaluation.judge import Example, Found
+from clearport.pipeline.evaluation.judge import of_photos
 from clearport.pipeline.goldens import fit
 from clearport.registry import NETWORKS
 from clearport.runtime import metrics, pixels
 from clearport.runtime.figures import Metric, mean_of
-from clearport.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     from clearport.base import Array
     from clearport.models.layers.watermark import Watermark
     from clearport.pictures.images import Image8
-    from clearport.pipeline.evaluation.judge import Opened
+    from clearport.pipeline.evaluation.judge import Found, Opened
     from clearport.runtime.figures import Score
 
 MARKED = "marked"
@@ -53,16 +50,7 @@ class WatermarkJudge:
     groups = "pictures"
 
     def examples(self, folder: Path, held_back: Collection[str] | None) -> Found:
-        found = find_layout(folder, 1, "photos")
-        entries = [e for e in found.entries if held_back is None or e.group in held_back]
-        if not entries:
-            raise BadInput(f"{folder}: the network's card lists no held-out picture of this folder")
-        made = [
-            Example(entry.group, entry.group, partial(_loaded, entry.high, number))
-            for number, entry in enumerate(entries)
-            if entry.high is not None
-        ]
-        return Found(tuple(made), f"{folder.resolve().name}: {counted(len(made), 'photo')}")
+        return of_photos(folder, held_back, _loaded, "{}")
 
     def score(self, opened: Opened, given: Any, truth: Any) -> Score:
         network = networks_of(opened.network)
