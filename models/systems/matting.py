@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from clearport.base import Float32
     from clearport.models.system import Modules, Tensors
+    from clearport.pictures.images import Image8
 
 FADE = 8
 
@@ -118,14 +119,16 @@ def _starts(length: int) -> list[int]:
 def examples(size: Size) -> Sequence[Mapping[str, Float32]]:
     """Synthetic composites of the photos that come with clearport, with a click on what is wanted."""
     del size
-    maker, found = Composite(0), []
-    for number, path in enumerate([samples.golden(), *samples.calibration()]):
-        rng = np.random.default_rng([number, 7])
-        made = maker(np.ascontiguousarray(load_rgb(path)[:240, :320]), rng)
-        assert made.high is not None
-        picture = made.low.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255.0)
-        found.append({"picture": picture, "clicks": one_click(made.high, rng)})
-    return found
+    photos = [np.ascontiguousarray(load_rgb(path)[:240, :320]) for path in (samples.golden(), *samples.calibration())]
+    return [example(photo, np.random.default_rng([number, 7]))[0] for number, photo in enumerate(photos)]
+
+
+def example(photo: Image8, rng: np.random.Generator) -> tuple[dict[str, Float32], Float32]:
+    """A composite made of a photo, with one click on what is wanted, as inputs; and its alpha (H, W) in 0..1."""
+    made = Composite(0)(photo, rng)
+    assert made.high is not None
+    picture = made.low.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255.0)
+    return {"picture": picture, "clicks": one_click(made.high, rng)}, made.high[..., 0]
 
 
 SYSTEM = SystemSpec(

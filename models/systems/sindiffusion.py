@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from clearport.base import Size
-from clearport.model_spec import Paper
 from clearport.models.degradations.diffusion import WIDTH
 from clearport.models.layers.diffusion import STEPS, embedding, kept
+from clearport.models.networks.generation import sinstep
 from clearport.models.system import Part, SystemSpec
 from clearport.programs.program import Combine, Input, Output, Program, Repeat, Run, Table, Term
 
@@ -111,5 +111,5 @@ SYSTEM = SystemSpec(
     program=program,
     reference=reference,
     examples=examples,
-    paper=Paper("SinDiffusion: Learning a Diffusion Model from a Single Natural Image", "2211.12445"),
+    paper=sinstep.SPEC.paper,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +17,7 @@ from clearport.models.system import SystemSpec
 from clearport.pipeline.list import system
 from clearport.pipeline.sources.request import ExportRequest
 from clearport.pipeline.systems.export import export_system, whole_of
+from clearport.pipeline.systems.parts import in_torch, loaded
 from clearport.programs.check import contradictions
 from clearport.registry import NETWORKS, SYSTEMS
 
@@ -93,3 +95,18 @@ def test_a_file_of_weights_may_have_an_equals_sign_in_its_name(
         export_system(ExportRequest(network, tmp_path / "out", targets=("tflite",), weights=path))
     assert ("expected PART=FILE" in str(error.value)) != there
     assert not (tmp_path / "out").exists()
+
+
+def test_a_part_takes_plain_pictures_whatever_its_network_takes() -> None:
+    """As its files do: a network of BGR is given RGB."""
+    picture = np.random.default_rng(0).uniform(0.0, 255.0, (1, 3, 224, 224)).astype(np.float32)
+    module, ends = loaded("caddm", None)
+    assert [spec.color for spec in ends[0]] == ["RGB"]
+    found = in_torch({"judge": module}, {"judge": ends})("judge", {"image": picture})["logits"]
+    own = weights.load(NETWORKS.get("caddm"), 1).module
+    with torch.inference_mode():
+        wanted, other = (
+            own(torch.from_numpy(np.ascontiguousarray(one))).numpy() for one in (picture[:, ::-1], picture)
+        )
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    assert not np.allclose(found, other, rtol=1e-3)

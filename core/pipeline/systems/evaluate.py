@@ -15,25 +15,19 @@ import numpy as np
 
 from clearport.bundle.system import System
 from clearport.errors import BadInput
-from clearport.export.from_torch import deployed
-from clearport.models import weights
 from clearport.models.data.layouts import find_layout
-from clearport.models.degradations.composite import Composite, one_click
+from clearport.models.systems.matting import example
 from clearport.pictures.images import load_rgb
-from clearport.pipeline.systems.parts import in_torch, opened
+from clearport.pipeline.systems.parts import in_torch, loaded, opened
 from clearport.programs.interpreter import execute
 from clearport.protocols import no_progress
-from clearport.registry import NETWORKS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clearport.base import Float32
     from clearport.programs.interpreter import Parts
     from clearport.programs.program import Program
     from clearport.protocols import Progress
-
-    Example = tuple[dict[str, Float32], Float32]
 
 _SEED = 11
 PROTOCOL = (
@@ -108,23 +102,14 @@ def evaluate_system(
 def _in_torch(system: System) -> Parts:
     modules, ends = {}, {}
     for name, part in system.parts.items():
-        model, contract = part.manifest.model, part.manifest.pixel_contract
-        modules[name] = deployed(weights.load(NETWORKS.get(model.name), 1, part.path(model.reference)).module)
-        ends[name] = contract.inputs, contract.outputs
+        model = part.manifest.model
+        modules[name], ends[name] = loaded(model.name, part.path(model.reference))
     return in_torch(modules, ends)
-
-
-def _example(photo: Path, number: int) -> Example:
-    rng = np.random.default_rng([number, _SEED])
-    made = Composite(0)(load_rgb(photo), rng)
-    assert made.high is not None
-    picture = made.low.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255.0)
-    return {"picture": picture, "clicks": one_click(made.high, rng)}, made.high[..., 0]
 
 
 def score(program: Program, parts: Parts, photo: Path, number: int) -> tuple[float, ...]:
     """SAD and MSE of one composite, refined and unrefined; ``number`` seeds it."""
-    inputs, true = _example(photo, number)
+    inputs, true = example(load_rgb(photo), np.random.default_rng([number, _SEED]))
     found: list[float] = []
     for settings in ({}, {"squares": 0}):
         off = execute(program, parts, inputs, settings)["alpha"][0, 0].astype(np.float64) - true

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.programs.interpreter import execute
+from clearport.runtime import pixels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,10 +54,4 @@ def save(calls: Sequence[Inputs], specs: Sequence[TensorSpec], folder: Path) -> 
 
 def sample_of(call: Inputs, specs: Sequence[TensorSpec]) -> dict[str, Array]:
     """A call as a sample (``graph.feeds``): pictures in 8-bit levels, everything else as it is."""
-    return {spec.name: levels(call[spec.name], spec) if spec.is_picture else call[spec.name] for spec in specs}
-
-
-def levels(value: Float32, spec: TensorSpec) -> Array:
-    """A picture (1, C, H, W) in its range as uint8 (H, W, C)."""
-    unit = (value[0].transpose(1, 2, 0) - spec.span[0]) / spec.pixel_step
-    return np.ascontiguousarray(np.clip(np.rint(unit), 0, 255).astype(np.uint8))
+    return {spec.name: pixels.to_image(call[spec.name], spec) if spec.is_picture else call[spec.name] for spec in specs}

@@ -19,13 +19,11 @@ from clearport.bundle.system import GOLDEN, PartRecord, RowRecord, System, Syste
 from clearport.disk.files import write_bytes
 from clearport.disk.ours import PARTS
 from clearport.errors import BadInput, CheckFailed
-from clearport.export.from_torch import deployed
 from clearport.graph import shapes
-from clearport.models import normalized, weights
 from clearport.pipeline.export import export_bundle
 from clearport.pipeline.sources.contract import Contract
 from clearport.pipeline.systems import examples, proof
-from clearport.pipeline.systems.parts import in_torch, opened
+from clearport.pipeline.systems.parts import in_torch, loaded, opened
 from clearport.programs.interpreter import execute
 from clearport.protocols import named, no_progress
 from clearport.registry import NETWORKS, SYSTEMS
@@ -162,10 +160,7 @@ def whole_of(spec: SystemSpec, size: Size, given: Mapping[str, Path]) -> Whole:
 
     modules, ends = {}, {}
     for name, part in spec.parts.items():
-        network = NETWORKS.get(part.network)
-        modules[name] = deployed(weights.load(network, 1, given.get(name)).module)
-        inputs, outputs = shapes.contract(network, 1)
-        ends[name] = tuple(map(normalized.plain, inputs)), outputs
+        modules[name], ends[name] = loaded(part.network, given.get(name))
     program, parts = spec.program(size), in_torch(modules, ends)
     golden, *others = spec.examples(size)
     tracing = examples.Traced(parts)

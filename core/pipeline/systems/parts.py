@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.errors import BadInput
+from clearport.export.from_torch import deployed
+from clearport.graph import shapes
+from clearport.models import normalized, weights
 from clearport.pipeline.isolated.workers import TIMEOUT_S, open_worker
 from clearport.pipeline.run import usable_runner
+from clearport.registry import NETWORKS
 from clearport.runtime import pixels
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
     from clearport.base import Artifact, Float32, TensorSpec
     from clearport.bundle.system import System
+    from clearport.model_spec import ModelSpec
     from clearport.programs.interpreter import Parts
     from clearport.runtime.worker.worker import Worker
 
@@ -89,6 +96,21 @@ def opened(system: System, target: str, precision: str, variant: str, threads: i
             contracts[name] = {spec.name: spec for spec in (*contract.inputs, *contract.outputs)}
             workers[name] = (stack.enter_context(open_worker(runner, artifact, threads, TIMEOUT_S)), artifact)
         yield InFiles(workers, contracts, ", ".join(dict.fromkeys(methods)))
+
+
+def loaded(network: str, path: Path | None) -> tuple[nn.Module, Ends]:
+    """A network of the registry as its files have it, with bundled weights or those at ``path``, and its ends.
+
+    Training branches are collapsed, and its pictures are plain: mean, deviation and order of colors are its own
+    business.
+
+    Raises:
+        BadInput: there are no weights, or they do not fit.
+    """
+    spec: ModelSpec = NETWORKS.get(network)
+    inputs, outputs = shapes.contract(spec, 1)
+    module = normalized.module(deployed(weights.load(spec, 1, path).module), inputs)
+    return module.eval(), (tuple(map(normalized.plain, inputs)), outputs)
 
 
 def in_torch(modules: Mapping[str, nn.Module], ends: Mapping[str, Ends]) -> Parts:

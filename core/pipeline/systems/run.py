@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.base import Size
+from clearport.base import Size, TensorSpec
 from clearport.bundle.system import System
 from clearport.disk import ours
 from clearport.disk.outputs import OutFile, claimed
@@ -21,8 +21,10 @@ from clearport.pictures.images import load_rgb
 from clearport.pipeline.files.inputs import load_array, placed
 from clearport.pipeline.files.outputs import Given, save_array
 from clearport.pipeline.systems.parts import opened
+from clearport.pipeline.systems.proof import spec_of
 from clearport.programs.interpreter import choices, execute
 from clearport.protocols import no_progress
+from clearport.runtime import pixels
 from clearport.runtime.tiling_png import save_strips
 
 if TYPE_CHECKING:
@@ -132,8 +134,8 @@ def _inputs(program: Program, files: Mapping[str, Path], request: SystemRequest)
 
 def _read(wanted: Input, path: Path) -> Float32:
     if wanted.kind == "picture" and path.suffix.lower() != ".npy":
-        picture = load_rgb(path).astype(np.float32).transpose(2, 0, 1)[None]
-        return picture * np.float32((wanted.high - wanted.low) / 255.0) + np.float32(wanted.low)
+        spec = TensorSpec(wanted.name, (1, 3, "H", "W"), value_range=(wanted.low, wanted.high))
+        return pixels.to_tensor(load_rgb(path), spec)
     if path.suffix.lower() != ".npy":
         raise BadInput(f"{path}: input {wanted.name!r} is {wanted.kind}: give an array as .npy")
     array = load_array(path)
@@ -202,8 +204,7 @@ def _save(output: Output, value: Float32, path: Path) -> Given:
         save_array(path, value)
         words = f"{'x'.join(map(str, value.shape))}; from {value.min():.4g} to {value.max():.4g}"
         return Given(output.name, output.kind, path, words)
-    unit = (value[0].transpose(1, 2, 0) - output.low) * (255.0 / (output.high - output.low))
-    picture = np.clip(np.rint(unit), 0, 255).astype(np.uint8)
+    picture = pixels.to_image(value, spec_of(output, value))
     height, width, channels = picture.shape
     save_strips(path, Size(height, width), [picture], channels)
     return Given(output.name, output.kind, path, f"{width}x{height}, {channels} channels", (height, width))
