@@ -121,6 +121,7 @@ def show_network(found: NetworkRow, *, as_json: bool) -> None:
         *(("knob", f"{name}: {about}") for name, about in found.knobs.items()),
         ("train", found.train),
         *((f"quality {scale}", _quality_of(card)) for scale, card in found.cards.items()),
+        *((f"note {scale}", str(card.get("note", ""))) for scale, card in found.cards.items()),
     ]
     print_parts(table(_name(found), ("", ""), [(name, text) for name, text in facts if text]))
 

@@ -135,6 +135,13 @@ def test_files_that_cannot_be_imported(code: Path) -> None:
         source_of(request("missing.onnx"))
 
 
+def test_a_folder_is_no_unknown_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bundle").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match="bundle: a folder; expected a network of 'clearport list'"):
+        source_of(request("bundle"))
+
+
 def test_other_words(code: Path) -> None:
     with pytest.raises(BadInput, match=r"expected a network of 'clearport list', FILE\.onnx"):
         source_of(request("weights/model.pth"))
