@@ -13,7 +13,7 @@ JOBS   ?= 2
 TESTS   = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web web-if-npm docs demo test test-all check format bench tables runtimes lock clean
+.PHONY: help setup web web-if-npm docs demo test test-all check schemas format bench tables runtimes lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -51,11 +51,15 @@ test: $(READY)  ## the tests that a developer waits for
 test-all: $(READY)  ## every test
 	$(TESTS)
 
-check: $(READY)  ## lint, format, types, import layers
+check: $(READY)  ## lint, format, types, import layers, schemas
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=.typing $(BIN)/lint-imports --no-cache
+	$(BIN)/python -m docs.schema_files --check
+
+schemas: $(READY)  ## write the JSON schemas of records from the code
+	$(BIN)/python -m docs.schema_files
 
 format: $(READY)  ## reformat and fix what can be fixed
 	$(BIN)/ruff check --fix .

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clearport.base import Skipped
-from clearport.bundle.bench_record import BenchRecord, schema
+from clearport.bundle.bench_record import BenchRecord
 from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
 from clearport.pipeline.bench import bench_bundle
@@ -51,10 +51,6 @@ def test_the_record_holds_samples_units_and_goldens(benched: Path) -> None:
     (device,) = json.loads(benched.read_text())["devices"]
     assert device["facts"]["cpu"]
     assert device["lost"] is None
-
-
-def test_the_schema_in_the_tree_is_that_of_the_code() -> None:
-    assert (ROOT / "core/bundle/bench.schema.json").read_text() == schema()
 
 
 def test_the_record_reads_back_and_others_are_refused(benched: Path, tmp_path: Path) -> None:

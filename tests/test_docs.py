@@ -20,6 +20,7 @@ from clearport.export import quirks
 from clearport.export.quirks.table import Quirk
 from clearport.models import samples
 from clearport.registry import DEVICES, NETWORKS, TARGETS
+from docs import schema_files
 from docs.generate.text import docstring, table
 
 ROOT = Path(__file__).parents[1]
@@ -140,3 +141,24 @@ def test_a_docstring_becomes_markdown() -> None:
         """
 
     assert docstring(function) == "A `value`.\n\n**Args:**\n\n- **first**: one, continued.\n"
+
+
+def test_every_schema_in_the_tree_is_that_of_the_code() -> None:
+    assert [str(path) for path, _ in schema_files.stale()] == [], "run: make schemas"
+
+
+def test_no_schema_in_the_tree_is_forgotten() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for part in ("core", "reports", "runtime")
+        for path in (ROOT / part).rglob("*.schema.json")
+    }
+    assert found - set(schema_files.SCHEMAS) == set()
+
+
+def test_a_schema_that_is_not_that_of_the_code_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setitem(schema_files.SCHEMAS, "core/bundle/system.schema.json", lambda: "{}\n")
+    monkeypatch.setattr(sys, "argv", ["schema_files", "--check"])
+    with pytest.raises(SystemExit, match="1"):
+        schema_files.main()
+    assert "core/bundle/system.schema.json: not that of the code; run: make schemas" in capsys.readouterr().out

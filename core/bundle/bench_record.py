@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -169,12 +168,5 @@ class BenchRecord(_Record):
 
 
 def schema() -> str:
-    """The JSON schema, as the text of ``core/bundle/bench.schema.json``.
-
-    ``python -m clearport.bundle.bench_record > core/bundle/bench.schema.json`` writes it again after a change.
-    """
+    """The JSON schema, as the text of ``core/bundle/bench.schema.json``; ``make schemas`` writes it again."""
     return schema_text(BenchRecord, SCHEMA_ID, "Record of clearport bench")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -123,12 +122,5 @@ class Diagnosis(_Part):
 
 
 def schema() -> str:
-    """The JSON schema, as the text of ``core/bundle/diagnosis.schema.json``.
-
-    ``python -m clearport.bundle.diagnosis > core/bundle/diagnosis.schema.json`` writes it again.
-    """
+    """The JSON schema, as the text of ``core/bundle/diagnosis.schema.json``; ``make schemas`` writes it again."""
     return schema_text(Diagnosis, SCHEMA_ID, "What clearport diagnose says")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema())

@@ -14,7 +14,6 @@ The JSON schema for other languages is ``core/bundle/manifest.schema.json``, mad
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -292,12 +291,5 @@ def to_json(manifest: Manifest) -> str:
 
 
 def schema() -> str:
-    """The JSON schema of ``manifest.json``, as the text of ``core/bundle/manifest.schema.json``.
-
-    ``python -m clearport.bundle.manifest > core/bundle/manifest.schema.json`` writes it again after a change.
-    """
+    """The JSON schema of ``manifest.json``; ``make schemas`` writes it again."""
     return schema_text(Manifest, SCHEMA_ID, "Manifest of a clearport bundle")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema())

@@ -7,7 +7,6 @@ schema is ``matrix.schema.json``, made by ``schema()``.
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -178,12 +177,5 @@ def read_record(path: Path) -> MatrixRecord:
 
 
 def schema() -> str:
-    """The JSON schema of ``matrix.json``, as the text of ``core/bundle/matrix.schema.json``.
-
-    ``python -m clearport.bundle.matrix_record > core/bundle/matrix.schema.json`` writes it again after a change.
-    """
+    """The JSON schema of ``matrix.json``; ``make schemas`` writes it again."""
     return schema_text(MatrixRecord, SCHEMA_ID, "Support matrix of clearport")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema())

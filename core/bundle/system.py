@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,10 +230,7 @@ def to_json(record: SystemRecord) -> str:
 
 
 def schema() -> str:
-    """The JSON schema of ``system.json``.
-
-    ``python -m clearport.bundle.system > core/bundle/system.schema.json`` writes it again after a change.
-    """
+    """The JSON schema of ``system.json``; ``make schemas`` writes it again."""
     return schema_text(SystemRecord, SCHEMA_ID, "Manifest of a clearport system of several parts")
 
 
@@ -280,7 +276,3 @@ def _absent(record: SystemRecord, parts: Mapping[str, Bundle]) -> Iterator[str]:
     for name, part in parts.items():
         has = {artifact.key for artifact in part.artifacts}
         yield from (f"rows: part {name} has no file {row.key}" for row in record.rows if row.key not in has)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema())

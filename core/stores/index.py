@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -183,12 +182,5 @@ def _read(content: bytes, kind: type[Any], where: str, what: str) -> Any:
 
 
 def schema() -> str:
-    """The JSON schema of the index, as the text of ``core/stores/store.schema.json``.
-
-    ``python -m clearport.stores.index > core/stores/store.schema.json`` writes it again after a change.
-    """
+    """The JSON schema of the index; ``make schemas`` writes it again."""
     return schema_text(Index, SCHEMA_ID, "Index of a clearport store")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -72,12 +71,5 @@ class Compared(_Part):
 
 
 def schema() -> str:
-    """The JSON schema of ``clearport compare --json``, as the text of ``compare.schema.json``.
-
-    ``python -m clearport.pipeline.formats.compared > core/pipeline/formats/compare.schema.json`` writes it again.
-    """
+    """The JSON schema of ``clearport compare --json``; ``make schemas`` writes it again."""
     return schema_text(Compared, SCHEMA_ID, "Comparison of two files by clearport", "serialization")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -164,12 +163,5 @@ class LintReport(_Part):
 
 
 def schema() -> str:
-    """The JSON schema, as the text of ``lint.schema.json``.
-
-    ``python -m clearport.pipeline.lint.values > core/pipeline/lint/lint.schema.json`` writes it again.
-    """
+    """The JSON schema, as the text of ``lint.schema.json``; ``make schemas`` writes it again."""
     return schema_text(LintReport, SCHEMA_ID, "What clearport lint says", "serialization")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema())

@@ -6,7 +6,6 @@ what it leaves out is measured. The schema is ``contract.schema.json``, made by 
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -148,12 +147,5 @@ def paper_of(contract: Contract) -> Paper | None:
 
 
 def schema() -> str:
-    """The JSON schema of contract files, as the text of ``contract.schema.json``.
-
-    ``python -m clearport.pipeline.sources.contract > core/pipeline/sources/contract.schema.json`` writes it again.
-    """
+    """The JSON schema of contract files; ``make schemas`` writes it again."""
     return schema_text(Contract, SCHEMA_ID, "Contract of a network of the user's")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema())

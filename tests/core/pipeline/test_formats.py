@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from clearport.errors import BadInput
-from clearport.pipeline.formats import compared
 from clearport.pipeline.formats.read import READERS, described
 
 
@@ -43,9 +42,3 @@ def test_ncnn_without_a_contract_has_names_and_operators_alone(tmp_path: Path) -
     assert found.macs is None
     (tmp_path / "a.json").write_text(json.dumps({"input": {"name": "in0", "shape": [1, 3, 8, 8]}}))
     assert described(tmp_path / "a.param").inputs[0].shape == (1, 3, 8, 8)
-
-
-def test_the_schema_is_that_of_a_comparison() -> None:
-    path = Path(compared.__file__).with_name("compare.schema.json")
-    again = "python -m clearport.pipeline.formats.compared > core/pipeline/formats/compare.schema.json"
-    assert path.read_text() == compared.schema(), again

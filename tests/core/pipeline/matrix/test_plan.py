@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from clearport.bundle import matrix_record
 from clearport.errors import BadInput
 from clearport.pipeline.matrix.matrix import write_example
 from clearport.pipeline.matrix.plan import Job, read_matrix
@@ -71,9 +70,3 @@ def test_messages_name_file_key_and_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadInput, match=WRONG[text]) as caught:
         jobs_of(tmp_path, text)
     assert str(caught.value).startswith(str(tmp_path / "zoo.toml"))
-
-
-def test_the_schema_is_that_of_the_record() -> None:
-    published = Path(matrix_record.__file__).with_name("matrix.schema.json")
-    again = "python -m clearport.bundle.matrix_record > core/bundle/matrix.schema.json"
-    assert published.read_text() == matrix_record.schema(), again

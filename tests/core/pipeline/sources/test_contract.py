@@ -10,7 +10,6 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
-import clearport
 from clearport.base import Size
 from clearport.cli.told import told
 from clearport.errors import BadInput
@@ -44,11 +43,6 @@ def written(text: str, folder: Path) -> Path:
     path = folder / "given.toml"
     path.write_text(text)
     return path
-
-
-def test_the_schema_is_the_one_on_disk() -> None:
-    path = Path(clearport.__file__).parent / "pipeline" / "sources" / "contract.schema.json"
-    assert path.read_text() == contract.schema()
 
 
 def test_what_inspect_prints_is_a_contract_that_says_the_same(given: Path, tmp_path: Path) -> None:
