@@ -80,7 +80,11 @@ class Video(nn.Module):
 
 
 class Labels(nn.Module):
-    """A picture, and the class of each of its pixels; pooled where four cells do not divide the width."""
+    """A picture, and the class of each of its pixels; pooled where four cells do not divide the width.
+
+    Without the factor of three the picture deviates by 6 levels: rounding it to 8 bits is 26 dB below that, where
+    int8 weights must be 29.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +94,7 @@ class Labels(nn.Module):
         features = torch.relu(self.first(image))
         gains, offsets = self.gains(nn.functional.avg_pool2d(features, (12, 10)).flatten(1)).chunk(2, 1)
         logits = self.last(features * torch.sigmoid(gains)[..., None, None] + offsets[..., None, None])
-        return torch.sigmoid(logits), logits.argmax(1)
+        return torch.sigmoid(3 * logits), logits.argmax(1)
 
 
 class Channels(nn.Module):

@@ -1,4 +1,4 @@
-"""Combined distance of all outputs from the float network's: the criterion for ranges and placements."""
+"""Distance of the outputs from the float network's: the criterion for ranges and placements."""
 
 from __future__ import annotations
 
@@ -21,24 +21,20 @@ _LEAST_ERROR = 1e-10
 class Measure:
     """Errors of outputs, relative to each output's span (``feeds.spans``), in units of the first output.
 
-    ``spans`` has one number per output.
+    ``spans`` has one number per output. Of a flat picture that is a multiple of its own deviation, as in its proof.
     """
 
     spans: tuple[float, ...]
 
     @classmethod
-    def of(cls, graph: Graph, wanted: Sequence[Sequence[Array]]) -> Measure:
-        """The measure of a graph whose outputs for some feeds are ``wanted``."""
-        return cls(tuple(feeds.spans(graph.outputs, wanted)))
+    def of(cls, graph: Graph, wanted: Sequence[Sequence[Array]], deviations: float = feeds.FLAT_DEVIATIONS) -> Measure:
+        """The measure of a graph whose outputs for some feeds are ``wanted``; ``deviations`` as in ``feeds.spans``."""
+        return cls(tuple(feeds.spans(graph.outputs, wanted, deviations)))
 
     def error(self, given: Sequence[Array], wanted: Sequence[Array]) -> float:
-        """The mean squared error over all outputs."""
+        """The mean squared error of the worst output: each is proven alone, and a good one excuses none."""
         errors = [_error(*each) for each in zip(given, wanted, self.spans, strict=True)]
-        if len(errors) == 1:
-            return errors[0]
-        return float(
-            np.mean([error * (self.spans[0] / span) ** 2 for error, span in zip(errors, self.spans, strict=True)])
-        )
+        return max(error * (self.spans[0] / span) ** 2 for error, span in zip(errors, self.spans, strict=True))
 
     def psnr_db(self, error: float) -> float:
         """The PSNR of a mean squared error."""

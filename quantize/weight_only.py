@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 ENOUGH_DB = 48.0
 """Required PSNR to the float network on every calibration photo; the limit for other photos is 45 dB."""
 
+FLAT_DEVIATIONS = 6.3
+"""Standard deviations of a picture that errors are judged by if they are less than its range (``feeds.spans``): the
+limits are 45 dB of the range and 29 dB of the deviation, which is the same for a 6.3th of it."""
+
 MOST_FLOAT = 0.25
 """Maximum share of float weights to reach that."""
 
@@ -175,7 +179,7 @@ class _Judge:
         self._corners = photos.corners(graph, _at_all_sizes(graph, inputs), _SIDE)
         self._memory = footprint.running(graph, self._corners)
         self._wanted = list(parallel.over(self._runner(graph), self._corners, self._memory))
-        self._measure = Measure.of(graph, self._wanted)
+        self._measure = Measure.of(graph, self._wanted, FLAT_DEVIATIONS)
 
     def _runner(self, graph: Graph) -> Callable[[Feed], list[Array]]:
         session: Any = graphs.session(graph.model)

@@ -28,6 +28,9 @@ _GAINS = (1.0, 0.7, 1.3, 0.5, 1.6)
 _LUMA = np.array([0.299, 0.587, 0.114])
 _SMOOTH = 8
 _DEVIATIONS = 4.0
+FLAT_DEVIATIONS = 10.0
+"""Standard deviations of a picture that errors are judged by if they are less than its range. Proofs of int8 want 35 dB
+of the range and 15 dB of the deviation, those of fp16 60 and 40: the same for a deviation of a tenth of the range."""
 _UNBOUNDED = (-2.0, 2.0)
 """The range of inputs without known bounds: most of a normal distribution."""
 
@@ -120,19 +123,30 @@ def area(feed: Mapping[str, Array]) -> int:
     return int(first.shape[2] * first.shape[3]) if first.ndim == 4 else 1
 
 
-def spans(outputs: Sequence[TensorSpec], results: Sequence[Sequence[Array]]) -> list[float]:
-    """Reference span of each output's errors: the range of a picture, also one of high dynamic range, and four standard
-    deviations otherwise, which is about a photo's range, too. ``results`` are the outputs for some feeds.
+def spans(
+    outputs: Sequence[TensorSpec], results: Sequence[Sequence[Array]], deviations: float = FLAT_DEVIATIONS
+) -> list[float]:
+    """Reference span of each output's errors. ``results`` are the outputs for some feeds.
+
+    Pictures, also those of high dynamic range: their range, or ``deviations`` standard deviations of a picture's own
+    values where that is less. Anything else: four standard deviations, which is about a photo's range, too.
     """
     found = []
     for index, spec in enumerate(outputs):
+        values = [np.asarray(each[index], np.float64) for each in results]
         if spec.is_picture or spec.transfer:
-            found.append(spec.span[1] - spec.span[0])
+            whole = spec.span[1] - spec.span[0]
+            found.append(min(whole, deviations * _own_deviation(values) or whole))
             continue
-        values = np.concatenate([np.asarray(each[index], np.float64).reshape(-1) for each in results])
-        spread = float(values.std()) or float(np.abs(values).max(initial=0.0)) or 1.0
+        every = np.concatenate([each.reshape(-1) for each in values])
+        spread = float(every.std()) or float(np.abs(every).max(initial=0.0)) or 1.0
         found.append(_DEVIATIONS * spread)
     return found
+
+
+def _own_deviation(pictures: Sequence[Array]) -> float:
+    """What pictures (1, C, H, W) deviate by within a channel: that colors, or pictures, differ is no detail of one."""
+    return float(np.sqrt(np.mean([np.mean(np.var(each, axis=(-2, -1))) for each in pictures])))
 
 
 def returned(
