@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from clearport.pipeline.serve import Served
     from clearport.runtime.devices.browser.desk import Event, RowCame
 
-EXAMPLES = """Show a page that runs the bundle in any browser: on this machine, or on a phone.
+EXAMPLES = """Show a page that runs a bundle or a system in any browser: on this machine, or on a phone.
 
-It checks the files against the golden pictures, measures them, and restores the visitor's own photo, all within the
-browser. Latency records are sent back, one JSON file per device.
+Of a bundle it checks the files against the golden pictures, measures them, and restores the visitor's own photo, all
+within the browser. Latency records are sent back, one JSON file per device. Of a system it runs the program, with
+clicks on the visitor's own photo or from a seed, and checks it against the golden outputs; nothing is sent back.
 
 \b
 This machine, or a phone on its USB cable (adb reverse tcp:8417 tcp:8417):
@@ -36,7 +37,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8417,
     records: Annotated[
         Path | None,
-        typer.Option(help="Folder of the latency records; BUNDLE-browsers beside the bundle by default."),
+        typer.Option(help="Folder of a bundle's latency records; BUNDLE-browsers beside the bundle by default."),
     ] = None,
     certificate: Annotated[Path | None, typer.Option(help="Certificate (PEM) for https.")] = None,
     key: Annotated[Path | None, typer.Option(help="Private key (PEM) of the certificate.")] = None,
@@ -52,7 +53,7 @@ def serve(
 
     request = ServeRequest(
         folder=bundle,
-        records=records or bundle.absolute().with_name(f"{bundle.absolute().name}-browsers"),
+        records=records,
         host=host,
         port=port,
         certificate=certificate,
@@ -63,9 +64,15 @@ def serve(
         targets=split(target),
         precisions=split(precision),
     )
-    serve_bundle(request, lambda served: _announce(served, qr=qr), (lambda _: None) if quiet else _tell)
+    kept: list[bool] = []
+
+    def started(served: Served) -> None:
+        kept.append(served.records is not None)
+        _announce(served, qr=qr)
+
+    serve_bundle(request, started, (lambda _: None) if quiet else _tell)
     if not quiet:
-        typer.echo("stopped; received records are kept", err=True)
+        typer.echo("stopped; received records are kept" if any(kept) else "stopped", err=True)
 
 
 serve.__doc__ = EXAMPLES
@@ -77,7 +84,7 @@ def _announce(served: Served, *, qr: bool) -> None:
         _draw(served.address)
     for line in _advice(served):
         typer.echo(line, err=True)
-    typer.echo(f"records go to {served.records}; Ctrl-C ends", err=True)
+    typer.echo(f"records go to {served.records}; Ctrl-C ends" if served.records else "Ctrl-C ends", err=True)
 
 
 def _advice(served: Served) -> list[str]:

@@ -1,21 +1,24 @@
-"""Serving a bundle to browsers."""
+"""Serving a bundle or a system to browsers."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearport.base import Skipped
 from clearport.bundle.folder import Bundle, verify_folder
+from clearport.bundle.system import is_system
+from clearport.disk.ours import PARTS
 from clearport.disk.outputs import OutFolder, claimed
 from clearport.errors import BadInput, NotInstalled
 from clearport.pipeline.exams import limits_of
 from clearport.pipeline.run import model_of, tiling_of
 from clearport.pipeline.select import plain_scale, select
+from clearport.pipeline.systems.serve import sound_system, system_offer
 from clearport.registry import missing
 from clearport.runtime.devices.browser.offer import candidates_of, plan_of
 from clearport.runtime.devices.browser.page import Content, content_of, ensure_built, page_files
@@ -39,10 +42,13 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 @dataclass(frozen=True)
 class ServeRequest:
-    """What to serve, and where; see ``clearport serve --help``."""
+    """What to serve, and where; see ``clearport serve --help``.
+
+    Without ``records`` those of a bundle are kept beside it; a system sends none.
+    """
 
     folder: Path
-    records: Path
+    records: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8417
     certificate: Path | None = None
@@ -56,43 +62,84 @@ class ServeRequest:
 
 @dataclass(frozen=True)
 class Served:
-    """Facts of a started server: its address, the bundle, and the artifacts for browsers."""
+    """Facts of a started server: its address, what is served, and how many ways browsers have to run it.
+
+    ``records``: where they go; None: a system is served, whose page sends none.
+    """
 
     address: str
     title: str
     candidates: int
-    records: Path
+    records: Path | None
     secure: bool
     local: bool
     port: int
 
 
 def serve_bundle(request: ServeRequest, started: Callable[[Served], None], listener: Listener) -> None:
-    """Serve until SIGINT, SIGTERM, SIGHUP or SIGQUIT; ``started`` is called once the page can be opened.
+    """Serve a bundle, or a system, until SIGINT, SIGTERM, SIGHUP or SIGQUIT.
+
+    ``started`` is called once the page can be opened.
 
     Raises:
         BadInput: there is no bundle, its files were changed, none of them runs in browsers, the page is not built, a
-            record is malformed, the certificate is invalid, or the port is taken.
+            record is malformed, the certificate is invalid, the port is taken, or the page cannot show a system.
     """
     if missing(("aiohttp",)):
         raise NotInstalled("aiohttp", "serve")
-    with claimed(OutFolder(request.records, "--records", shared=True), reads=(request.folder,)):
-        _serve(request, started, listener)
+    if is_system(request.folder):
+        _serve_system(request, started, listener)
+        return
+    records = request.records or _beside(request.folder)
+    with claimed(OutFolder(records, "--records", shared=True), reads=(request.folder,)):
+        bundle = _sound(request.folder)
+        plain_scale(bundle, "serve")
+        offer, contents = offer_of(bundle, request)
+        ensure_built()
+        kept = Records(records, bundle.manifest.model.weights_sha256, {c.key: c.sha256 for c in offer.candidates})
+        _serve(request, _Ready(offer, contents, kept, records), started, listener)
 
 
-def _serve(request: ServeRequest, started: Callable[[Served], None], listener: Listener) -> None:
+@dataclass(frozen=True)
+class _Ready:
+    """What is served, and where records of it are kept."""
+
+    offer: Offer
+    contents: Mapping[str, Content]
+    kept: Records
+    records: Path | None
+
+    @property
+    def ways(self) -> int:
+        """How many ways browsers have to run it."""
+        return len(self.offer.candidates) if self.offer.system is None else len(self.offer.system.ways)
+
+
+def _beside(folder: Path) -> Path:
+    whole = folder.absolute()
+    return whole.with_name(f"{whole.name}-browsers")
+
+
+def _serve_system(request: ServeRequest, started: Callable[[Served], None], listener: Listener) -> None:
+    if request.records is not None:
+        raise BadInput(
+            f"--records {request.records}: {request.folder} is a system, whose page sends no records; those of a part: "
+            f"clearport serve {request.folder / PARTS}/PART"
+        )
+    offer, contents = system_offer(
+        sound_system(request.folder), plan_of(_plan(request)), request.targets, request.precisions
+    )
+    ensure_built()
+    _serve(request, _Ready(offer, contents, Records(None, "", {}), None), started, listener)
+
+
+def _serve(request: ServeRequest, ready: _Ready, started: Callable[[Served], None], listener: Listener) -> None:
     from clearport.runtime.devices.browser.desk import Desk
     from clearport.runtime.devices.browser.server import BrowserServer, Place, address, reachable
 
-    bundle = _sound(request.folder)
-    plain_scale(bundle, "serve")
-    offer, contents = offer_of(bundle, request)
-    ensure_built()
-    records = Records(
-        request.records, bundle.manifest.model.weights_sha256, {c.key: c.sha256 for c in offer.candidates}
-    )
     place = Place(request.host, request.port, _tls(request))
-    server = BrowserServer(Desk(offer, records, listener), {**page_files(), **contents}, {}, place)
+    desk = Desk(ready.offer, ready.kept, listener)
+    server = BrowserServer(desk, {**page_files(), **ready.contents}, {}, place)
 
     async def serve() -> None:
         stop = asyncio.Event()
@@ -103,9 +150,8 @@ def _serve(request: ServeRequest, started: Callable[[Served], None], listener: L
             port = int(where.split("/")[2].rpartition(":")[2])
             local = request.host in LOOPBACK
             shown = address(place, reachable(request.host), port)
-            started(
-                Served(shown, offer.title, len(offer.candidates), request.records, place.tls is not None, local, port)
-            )
+            secure = place.tls is not None
+            started(Served(shown, ready.offer.title, ready.ways, ready.records, secure, local, port))
             await stop.wait()
 
     asyncio.run(serve())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clearport.base import Skipped
@@ -31,24 +32,43 @@ TARGETS = tuple(_RUNS)
 
 def candidates_of(artifact: Artifact, url: str, size: int) -> list[Candidate | Skipped]:
     """Every way that browsers run an artifact of ``size`` bytes, fetched at ``url``; or why they do not."""
-    if artifact.target not in _RUNS:
-        return [Skipped(artifact.key, f"no browser runtime accepts {artifact.target} files")]
     return [
-        _candidate(artifact, url, size, *way) if (why := _obstacle(artifact, *way)) is None else why
-        for way in _RUNS[artifact.target]
+        Skipped(way.what, way.obstacle)
+        if way.obstacle or way.runner is None
+        else _candidate(artifact, url, size, way.runner, way.unit, way.backend)
+        for way in ways_of(artifact)
     ]
 
 
-def _obstacle(artifact: Artifact, runner: Runner, unit: Unit, backend: Backend) -> Skipped | None:
-    what = f"{artifact.key} {runner} {backend}"
-    source, result = artifact.inputs[0], artifact.outputs[0]
+@dataclass(frozen=True)
+class BrowserWay:
+    """A runtime and backend for an artifact; ``obstacle``: why it does not run there, empty: it does."""
+
+    what: str
+    runner: Runner | None
+    unit: Unit
+    backend: Backend
+    obstacle: str
+
+
+def ways_of(artifact: Artifact) -> list[BrowserWay]:
+    """Every runtime and backend for files of the artifact's target; one without a runtime where there is none."""
+    if artifact.target not in _RUNS:
+        return [BrowserWay(artifact.key, None, "cpu", "wasm", f"no browser runtime accepts {artifact.target} files")]
+    return [
+        BrowserWay(f"{artifact.key} {runner} {backend}", runner, unit, backend, _obstacle(artifact, runner, unit))
+        for runner, unit, backend in _RUNS[artifact.target]
+    ]
+
+
+def _obstacle(artifact: Artifact, runner: Runner, unit: Unit) -> str:
     if artifact.variant == "ort" and unit != "cpu":
-        return Skipped(what, "an .ort file is optimized for the CPU: the GPU and WebNN need the .onnx file")
-    if runner == LITERT and "int8" in (source.dtype, result.dtype):
-        return Skipped(what, "LiteRT.js accepts uint8 and float32 pictures: export with --io uint8")
-    if runner == LITERT and source.dynamic:
-        return Skipped(what, "LiteRT.js cannot resize inputs: export with a --size")
-    return None
+        return "an .ort file is optimized for the CPU: the GPU and WebNN need the .onnx file"
+    if runner == LITERT and any(spec.dtype == "int8" for spec in (*artifact.inputs, *artifact.outputs)):
+        return "LiteRT.js accepts uint8 and float32 pictures: export with --io uint8"
+    if runner == LITERT and any(spec.dynamic for spec in artifact.inputs):
+        return "LiteRT.js cannot resize inputs: export with a --size"
+    return ""
 
 
 def _candidate(artifact: Artifact, url: str, size: int, runner: Runner, unit: Unit, backend: Backend) -> Candidate:

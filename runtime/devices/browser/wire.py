@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clearport.base import Skipped, TensorSpec
+from clearport.programs.program import Program
 from clearport.runtime.latency.stats import Ratio
 from clearport.runtime.parity import Tolerance
 
@@ -94,8 +95,47 @@ class TilingRules(_Wire):
     whole_pixels: int
 
 
+class PartFile(_Wire):
+    """The file of a system's part at its address, and its tensors."""
+
+    url: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class Way(_Wire):
+    """The files of all parts of a system for one target and precision, in one runtime on one backend.
+
+    ``limits``: output of the program -> how far it may be from the golden one.
+    """
+
+    key: str
+    artifact: str
+    runner: Runner
+    unit: Unit
+    backend: Backend
+    parts: dict[str, PartFile]
+    limits: dict[str, Tolerance]
+
+
+class SystemOffer(_Wire):
+    """Several networks and the program that runs them, for photos of ``most_pixels``.
+
+    ``golden`` is the address of a safetensors file with the inputs and outputs of the proof.
+    """
+
+    program: Program
+    golden: str
+    notice: str
+    most_pixels: int
+    ways: tuple[Way, ...]
+
+
 class Offer(_Wire):
-    """What a page has to run, and what the same device sent before (``done``: key -> row)."""
+    """What a page has to run, and what the same device sent before (``done``: key -> row).
+
+    A ``system`` is offered without candidates: the page runs it, and sends nothing back.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     title: str
@@ -108,6 +148,7 @@ class Offer(_Wire):
     golden_input: str | None = None
     automatic: bool = False
     done: dict[str, StoredRow] = Field(default_factory=dict)
+    system: SystemOffer | None = None
 
 
 class DeviceFacts(_Wire):

@@ -13,7 +13,8 @@ export interface Opening {
   threads: number;
   /** Address of the folder with the runtime's own files. */
   base: string;
-  input: TensorSpec;
+  /** Its input, where it has one picture and no other. */
+  input: TensorSpec | null;
 }
 
 export interface Facts {
@@ -24,6 +25,9 @@ export interface Facts {
   facts: Record<string, string | number | boolean>;
 }
 
+/** Raw tensors by their names in the file. */
+export type Feeds = Record<string, { values: Values; shape: number[] }>;
+
 /** A runtime with one artifact in it. */
 export interface Engine {
   /** Load the runtime's library; gives what stands in for the hardware, null for hardware. */
@@ -32,6 +36,8 @@ export interface Engine {
   open(opening: Opening): Promise<void>;
   /** One inference, copies of the input and the output included. */
   run(input: Values, shape: number[]): Promise<Values>;
+  /** One inference of a file with several ends, by their names. */
+  runNamed(inputs: Feeds): Promise<Feeds>;
   /** What the runtime says that it did. */
   facts(): Promise<Facts>;
 }
@@ -39,6 +45,7 @@ export interface Engine {
 export interface Answers {
   open: { library_ms: number; init_ms: number; emulated: string | null };
   run: { output: Values; ms: number; heap_mib: number | null };
+  named: { outputs: Feeds };
   measure: { samples_ms: number[] };
   facts: Facts & { heap_mib: number | null };
 }
@@ -46,6 +53,7 @@ export interface Answers {
 export type Question =
   | { call: "open"; opening: Opening }
   | { call: "run"; input: Values; shape: number[] }
+  | { call: "named"; inputs: Feeds }
   | { call: "measure"; input: Values; shape: number[]; samples: number; inferences: number }
   | { call: "facts" };
 
@@ -64,6 +72,8 @@ async function answer(engine: Engine, question: Question): Promise<Answers[keyof
       const output = await engine.run(question.input, question.shape);
       return { output, ms: performance.now() - began, heap_mib: heapMib() };
     }
+    case "named":
+      return { outputs: await engine.runNamed(question.inputs) };
     case "measure": {
       const samples: number[] = [];
       for (let i = 0; i < question.samples; i++) {

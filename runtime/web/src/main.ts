@@ -5,6 +5,7 @@ import { by, made } from "./dom";
 import { greet, stayInTouch } from "./server";
 import { MeasureView } from "./view_measure";
 import { PhotoView } from "./view_photo";
+import { SystemView } from "./view_system";
 import type { Offer } from "./wire";
 
 function listFacts(device: DeviceFacts): void {
@@ -45,9 +46,16 @@ async function start(): Promise<void> {
   by("title").textContent = offer.title;
   by("about").textContent = offer.about;
   listFacts(device);
+  by("system").hidden = !offer.system;
+  by("measure").hidden = by("photo").hidden = Boolean(offer.system);
+  by("main").hidden = false;
+  if (offer.system) new SystemView(offer, device);
+  else await ofBundle(offer, device);
+}
+
+async function ofBundle(offer: Offer, device: DeviceFacts): Promise<void> {
   const photo = new PhotoView(offer, device);
   const measure = new MeasureView(offer, device, (after, before) => photo.showGolden(after, before));
-  by("main").hidden = false;
   if (offer.automatic) await measure.measure();
 }
 

@@ -3,7 +3,6 @@
 import type { Picture } from "./pixels";
 import type { Parity, Tolerance } from "./wire";
 
-const COLORS = 3;
 /** Side of the blocks whose mean differences are judged. */
 const BLOCK = 16;
 const LEAST_DB = -200;
@@ -16,6 +15,8 @@ export function compare(output: Picture, golden: Picture, grid: number): Parity 
     );
   }
   const n = output.data.length;
+  if (n !== golden.data.length) throw new Error(`the output has ${n} values, the golden picture ${golden.data.length}`);
+  const colors = n / (golden.width * golden.height);
   const difference = new Float64Array(n);
   let sum = 0;
   let squares = 0;
@@ -38,9 +39,9 @@ export function compare(output: Picture, golden: Picture, grid: number): Parity 
     max_abs: largest,
     mean_lsb: sum / n,
     exact_share: equal / n,
-    block_lsb: largestMean(difference, width, rows * columns, (x, y) => block(y, rows) * columns + block(x, columns)),
-    grid_lsb: largestMean(difference, width, grid * grid, (x, y) => (y % grid) * grid + (x % grid)),
-    sqnr_db: squares ? ratioDb(variance(golden), squares / n) : null,
+    block_lsb: largestMean(difference, width, colors, rows * columns, (x, y) => block(y, rows) * columns + block(x, columns)),
+    grid_lsb: largestMean(difference, width, colors, grid * grid, (x, y) => (y % grid) * grid + (x % grid)),
+    sqnr_db: squares ? ratioDb(variance(golden, colors), squares / n) : null,
   };
 }
 
@@ -48,37 +49,38 @@ export function compare(output: Picture, golden: Picture, grid: number): Parity 
 function largestMean(
   difference: Float64Array,
   width: number,
+  colors: number,
   count: number,
   of: (x: number, y: number) => number,
 ): number {
-  const sums = new Float64Array(count * COLORS);
+  const sums = new Float64Array(count * colors);
   const sizes = new Float64Array(count);
-  for (let pixel = 0; pixel * COLORS < difference.length; pixel++) {
+  for (let pixel = 0; pixel * colors < difference.length; pixel++) {
     const group = of(pixel % width, Math.floor(pixel / width));
     sizes[group] = sizes[group]! + 1;
-    for (let color = 0; color < COLORS; color++) {
-      const at = group * COLORS + color;
-      sums[at] = sums[at]! + difference[pixel * COLORS + color]!;
+    for (let color = 0; color < colors; color++) {
+      const at = group * colors + color;
+      sums[at] = sums[at]! + difference[pixel * colors + color]!;
     }
   }
   let largest = 0;
   sums.forEach((sum, at) => {
-    largest = Math.max(largest, Math.abs(sum / sizes[Math.floor(at / COLORS)]!));
+    largest = Math.max(largest, Math.abs(sum / sizes[Math.floor(at / colors)]!));
   });
   return largest;
 }
 
 /** The mean variance of the colors. */
-function variance(picture: Picture): number {
-  const count = picture.data.length / COLORS;
+function variance(picture: Picture, colors: number): number {
+  const count = picture.data.length / colors;
   let total = 0;
-  for (let color = 0; color < COLORS; color++) {
+  for (let color = 0; color < colors; color++) {
     let sum = 0;
-    for (let i = color; i < picture.data.length; i += COLORS) sum += picture.data[i]!;
+    for (let i = color; i < picture.data.length; i += colors) sum += picture.data[i]!;
     const mean = sum / count;
-    for (let i = color; i < picture.data.length; i += COLORS) total += (picture.data[i]! - mean) ** 2;
+    for (let i = color; i < picture.data.length; i += colors) total += (picture.data[i]! - mean) ** 2;
   }
-  return total / (count * COLORS);
+  return total / (count * colors);
 }
 
 function ratioDb(signal: number, noise: number): number {

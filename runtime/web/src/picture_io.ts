@@ -1,10 +1,11 @@
 /** Pictures from files, onto canvases, and back into files. */
 
-import { decode } from "fast-png";
+import { decode, encode } from "fast-png";
 
 import { decodePhoto } from "./photo";
 import type { Picture } from "./pixels";
 import { download } from "./server";
+import type { Levels } from "./values";
 
 /** Canvases of phones hold no more than this. */
 const MOST_PIXELS = 1 << 24;
@@ -24,15 +25,15 @@ export interface Photo {
   remark: string;
 }
 
-/** The user's photo as RGB, upright; made smaller where its restored form would be too large for a canvas. */
-export async function readPhoto(file: Blob, scale: number): Promise<Photo> {
+/** The user's photo as RGB, upright; made smaller where its restored form would have more than `most` pixels. */
+export async function readPhoto(file: Blob, scale: number, most = MOST_PIXELS): Promise<Photo> {
   const { picture, gray, remarks } = await decodePhoto(file);
   const said = remarks.length ? `Of the photo: ${remarks.join(", ")}.` : "";
-  const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (picture.width * picture.height * scale * scale)));
+  const shrink = Math.min(1, Math.sqrt(most / (picture.width * picture.height * scale * scale)));
   if (shrink === 1) return { picture, gray, remark: said };
   const width = Math.max(1, Math.floor(picture.width * shrink));
   const height = Math.max(1, Math.floor(picture.height * shrink));
-  const smaller = `The photo was reduced to ${width}x${height} first: larger results do not fit on a canvas.`;
+  const smaller = `The photo was reduced to ${width}x${height} first: larger ones are too much for a page.`;
   return { picture: await resized(picture, width, height), gray, remark: `${said} ${smaller}`.trim() };
 }
 
@@ -69,6 +70,22 @@ function imageData(picture: Picture): ImageData {
 export function draw(picture: Picture, canvas: HTMLCanvasElement): void {
   Object.assign(canvas, { width: picture.width, height: picture.height });
   contextOf(canvas).putImageData(imageData(picture), 0, 0);
+}
+
+/** Any picture of 8 bits: gray, RGB, or with alpha. */
+export function drawLevels({ width, height, data, channels }: Levels, canvas: HTMLCanvasElement): void {
+  const image = new ImageData(width, height);
+  for (let from = 0, to = 0; from < data.length; from += channels, to += 4) {
+    for (let c = 0; c < 3; c++) image.data[to + c] = data[from + (channels === 1 ? 0 : c)]!;
+    image.data[to + 3] = channels === 4 ? data[from + 3]! : 255;
+  }
+  Object.assign(canvas, { width, height });
+  contextOf(canvas).putImageData(image, 0, 0);
+}
+
+/** A picture as a PNG file, to the level: a canvas would lose colors where it is transparent. */
+export function pngOf({ width, height, data, channels }: Levels): Blob {
+  return new Blob([encode({ width, height, data, channels, depth: 8 }) as Uint8Array<ArrayBuffer>], { type: "image/png" });
 }
 
 /** Let the user save a file. */

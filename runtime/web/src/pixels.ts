@@ -15,7 +15,8 @@ export interface Picture {
 
 export type Values = Float32Array | Uint8Array | Int8Array;
 
-const ENDS: Record<string, [number, number]> = { uint8: [0, 255], int8: [-128, 127] };
+/** The smallest and largest number of an integer format. */
+export const ENDS: Record<string, [number, number]> = { uint8: [0, 255], int8: [-128, 127] };
 
 /** Round to the nearest integer, ties to even, as numpy.rint does. */
 export function rint(value: number): number {
@@ -25,7 +26,7 @@ export function rint(value: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-const clamp = (value: number, low: number, high: number): number => (value < low ? low : value > high ? high : value);
+export const clamp = (value: number, low: number, high: number): number => (value < low ? low : value > high ? high : value);
 
 /** (height, width) of a tensor of one picture; a name where it is free. */
 export function imageSize(spec: TensorSpec): [number | string, number | string] {
@@ -44,6 +45,12 @@ export function emptyValues(dtype: string, length: number): Values {
   if (dtype === "uint8") return new Uint8Array(length);
   if (dtype === "int8") return new Int8Array(length);
   throw new Error(`tensors of ${dtype} cannot be made in this browser`);
+}
+
+/** NumPy's word for the number format of an array. */
+export function dtypeOf(values: Values): "float32" | "uint8" | "int8" {
+  if (values instanceof Float32Array) return "float32";
+  return values instanceof Uint8Array ? "uint8" : "int8";
 }
 
 /** What each of the 256 levels is in the tensor. */

@@ -1,5 +1,7 @@
 /** What the server offers and what the page sends back; `runtime/devices/browser/wire.py` is the other end. */
 
+import type { Program } from "./program";
+
 export type Unit = "cpu" | "gpu" | "npu";
 export type Backend = "wasm" | "webgpu" | "webnn";
 export type Runner = "onnxruntime-web" | "litert-js";
@@ -82,6 +84,34 @@ export interface LeftOut {
   reason: string;
 }
 
+/** The file of one part of a system. */
+export interface PartFile {
+  url: string;
+  inputs: TensorSpec[];
+  outputs: TensorSpec[];
+}
+
+/** The files of a system's parts for one target and precision, in one runtime on one backend. */
+export interface Way {
+  key: string;
+  artifact: string;
+  runner: Runner;
+  unit: Unit;
+  backend: Backend;
+  parts: Record<string, PartFile>;
+  /** How far each output may be from its golden picture. */
+  limits: Record<string, Tolerance>;
+}
+
+/** Several networks and the program that runs them. `golden`: a safetensors file with `input.NAME` and `output.NAME`. */
+export interface SystemOffer {
+  program: Program;
+  golden: string;
+  notice: string;
+  most_pixels: number;
+  ways: Way[];
+}
+
 export interface Offer {
   schema_version: number;
   title: string;
@@ -95,6 +125,8 @@ export interface Offer {
   automatic: boolean;
   records: boolean;
   done: Record<string, StoredRow>;
+  /** Where a system is served: it has no candidates. */
+  system: SystemOffer | null;
 }
 
 export interface Parity {

@@ -3,7 +3,7 @@
 import { type CompiledModel, loadAndCompile, loadLiteRt, setWebGpuDevice, supportsFeature, Tensor } from "@litertjs/core";
 import { version } from "@litertjs/core/package.json";
 
-import { type Engine, type Facts, type Opening, serve } from "./engine";
+import { type Engine, type Facts, type Feeds, type Opening, serve } from "./engine";
 import { type Gpu, openGpu } from "./gpu";
 import { Listening } from "./listening";
 import type { Values } from "./pixels";
@@ -21,6 +21,15 @@ async function buildFor(opening: Opening): Promise<Build> {
   if (!(await supportsFeature("relaxedSimd"))) return "compat";
   if (opening.backend === "webgpu") return (await supportsFeature("jspi")) ? "jspi" : "plain";
   return opening.threads > 1 && (await supportsFeature("threads")) ? "threaded" : "plain";
+}
+
+/** The values of an output, which is then given back: the library's memory is used again by the next run. */
+async function taken(result: Tensor): Promise<Values> {
+  const output = await result.data();
+  if (output instanceof Int32Array) throw new Error("the artifact gives int32, which is no picture");
+  const copy = output.slice();
+  result.delete();
+  return copy;
 }
 
 class LiteRt implements Engine {
@@ -56,12 +65,21 @@ class LiteRt implements Engine {
   async run(input: Values, shape: number[]): Promise<Values> {
     const given = new Tensor(input as Float32Array<ArrayBuffer>, shape);
     const [result] = await this.model.run(given);
-    const output = await result!.data();
-    if (output instanceof Int32Array) throw new Error("the artifact gives int32, which is no picture");
-    const copy = output.slice(); // the library's memory is used again by the next run
     given.delete();
-    result!.delete();
-    return copy;
+    return taken(result!);
+  }
+
+  async runNamed(inputs: Feeds): Promise<Feeds> {
+    const given: Record<string, Tensor> = {};
+    for (const [name, { values, shape }] of Object.entries(inputs)) given[name] = new Tensor(values as Float32Array<ArrayBuffer>, shape);
+    const found = await this.model.run(given);
+    for (const tensor of Object.values(given)) tensor.delete();
+    const outputs: Feeds = {};
+    for (const [name, tensor] of Object.entries(found)) {
+      const shape = [...tensor.type.layout.dimensions];
+      outputs[name] = { values: await taken(tensor), shape };
+    }
+    return outputs;
   }
 
   async facts(): Promise<Facts> {

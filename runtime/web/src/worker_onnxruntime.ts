@@ -2,10 +2,10 @@
 
 import type { InferenceSession, Tensor } from "onnxruntime-web";
 
-import { type Engine, type Facts, type Opening, serve } from "./engine";
+import { type Engine, type Facts, type Feeds, type Opening, serve } from "./engine";
 import { type Gpu, openGpu } from "./gpu";
 import { Listening } from "./listening";
-import type { Values } from "./pixels";
+import { dtypeOf, type Values } from "./pixels";
 import { parsePlacements, type Placements, unitOf } from "./placements";
 
 type Ort = typeof import("onnxruntime-web");
@@ -62,9 +62,21 @@ class OnnxRuntime implements Engine {
   async run(input: Values, shape: number[]): Promise<Values> {
     const [name] = this.session.inputNames;
     const [result] = this.session.outputNames;
-    const tensor = new this.ort.Tensor(this.opening.input.dtype as Tensor.Type, input, shape) as Tensor;
-    const found = await this.session.run({ [name!]: tensor });
+    const found = await this.session.run({ [name!]: this.tensor(input, shape) });
     return (await found[result!]!.getData()) as Values;
+  }
+
+  async runNamed(inputs: Feeds): Promise<Feeds> {
+    const given = Object.entries(inputs).map(([name, { values, shape }]) => [name, this.tensor(values, shape)]);
+    const outputs: Feeds = {};
+    for (const [name, found] of Object.entries(await this.session.run(Object.fromEntries(given)))) {
+      outputs[name] = { values: (await found.getData()) as Values, shape: [...found.dims] };
+    }
+    return outputs;
+  }
+
+  private tensor(values: Values, shape: number[]): Tensor {
+    return new this.ort.Tensor(dtypeOf(values) as Tensor.Type, values, shape) as Tensor;
   }
 
   /** Load the artifact once more, with the log that says which operator went where. */

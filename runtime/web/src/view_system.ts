@@ -1,0 +1,251 @@
+/** The part of the page that runs a system: several networks and their program, on what the visitor gives. */
+
+import type { DeviceFacts } from "./device";
+import { Bar, by, made } from "./dom";
+import { choices, execute } from "./interpreter";
+import { Noise } from "./noise";
+import { compare, failures } from "./parity";
+import { OpenParts } from "./parts";
+import { readPhoto } from "./picture_io";
+import type { Picture } from "./pixels";
+import { count, type ProgramInput, type Tensors } from "./program";
+import { BACKENDS } from "./rows";
+import { readTensors } from "./safetensors";
+import { download } from "./server";
+import { Stopped } from "./session";
+import { fromPicture, toLevels } from "./values";
+import { ClickView } from "./view_clicks";
+import { OutputView } from "./view_outputs";
+import type { Offer, SystemOffer, Way } from "./wire";
+
+const MOST_SEED = 2 ** 32;
+const PRECISIONS = ["int8", "int8-weights", "fp16", "fp32"];
+
+export class SystemView {
+  private readonly bar = new Bar(by("system-progress"), by<HTMLProgressElement>("system-bar"), by("system-stage"));
+  private readonly select = by<HTMLSelectElement>("way");
+  private readonly seed = by<HTMLInputElement>("seed");
+  private readonly system: SystemOffer;
+  private readonly ways: Way[];
+  private readonly clicks: ClickView;
+  private readonly outputs: OutputView;
+  private readonly settings = new Map<string, HTMLInputElement>();
+  private readonly pictureInput: ProgramInput | undefined;
+  private picture: Picture | null = null;
+  private remark = "";
+  private opened: OpenParts | null = null;
+  private running = false;
+  /** Marks changed while the program ran: once more, with those of then. */
+  private again = false;
+
+  constructor(
+    private readonly offer: Offer,
+    private readonly device: DeviceFacts,
+  ) {
+    this.system = offer.system!;
+    this.ways = this.system.ways.filter((way) => way.backend === "wasm" || device[way.backend]);
+    for (const way of this.ways) this.select.add(new Option(`${way.artifact}, ${way.runner} on ${BACKENDS[way.backend]}`, way.key));
+    const first = smallest(this.ways);
+    if (first) this.select.value = first.key;
+    this.pictureInput = this.system.program.inputs.find(({ kind }) => kind === "picture");
+    this.outputs = new OutputView(by("outputs"), this.system.program.outputs);
+    const wanted = by<HTMLInputElement>("mark-wanted");
+    this.clicks = new ClickView(by<HTMLCanvasElement>("given"), () => wanted.checked, () => void this.marksChanged());
+    this.build();
+  }
+
+  /** Show the controls that the program's inputs and settings need. */
+  private build(): void {
+    const { inputs, settings } = this.system.program;
+    const has = (kind: ProgramInput["kind"]): boolean => inputs.some((each) => each.kind === kind);
+    by("system-notice").textContent = this.system.notice;
+    by("system-notice").hidden = !this.system.notice;
+    by("system-file-label").hidden = !has("picture");
+    by("seed-label").hidden = by("another").hidden = !has("noise");
+    by("given-pane").hidden = true;
+    for (const [name, setting] of Object.entries(settings)) {
+      const label = made("label", `${name} `);
+      const field = Object.assign(made("input"), { type: "number", min: String(setting.low), max: String(setting.high), value: String(setting.default) });
+      label.title = setting.about;
+      label.append(field);
+      by("settings").append(label);
+      this.settings.set(name, field);
+      field.addEventListener("change", () => void this.marksChanged());
+    }
+    for (const { what, reason } of this.offer.left_out) by("system-left-out-list").append(made("li", `${what}: ${reason}`));
+    by("system-left-out").hidden = !this.offer.left_out.length;
+    by("system-controls").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.run();
+    });
+    by("another").addEventListener("click", () => {
+      this.seed.value = String((Number(this.seed.value) + 1) % MOST_SEED);
+      void this.run();
+    });
+    this.select.addEventListener("change", () => this.stop());
+    by("system-stop").addEventListener("click", () => this.stop());
+    by("undo").addEventListener("click", () => this.clicks.undo());
+    by("clear").addEventListener("click", () => this.clicks.clear());
+    by("system-check").addEventListener("click", () => void this.check());
+    const file = by<HTMLInputElement>("system-file");
+    file.addEventListener("change", () => file.files?.[0] && void this.choose(file.files[0]));
+    this.refresh();
+  }
+
+  private get takesPoints(): boolean {
+    return this.system.program.inputs.some(({ kind }) => kind === "points");
+  }
+
+  private refresh(): void {
+    const ready = this.ways.length > 0 && (!this.pictureInput || this.picture !== null) && (!this.takesPoints || this.clicks.count > 0);
+    by<HTMLButtonElement>("system-run").disabled = by<HTMLButtonElement>("another").disabled = !ready || this.running;
+    by<HTMLButtonElement>("system-check").disabled = !this.ways.length || this.running;
+    by<HTMLButtonElement>("undo").disabled = by<HTMLButtonElement>("clear").disabled = this.clicks.count === 0;
+    by("system-stop").hidden = !this.running;
+    if (!this.ways.length) this.bar.end("No files of this system run in this browser.");
+  }
+
+  private async choose(file: Blob): Promise<void> {
+    try {
+      this.bar.show("reading the photo", 0);
+      const photo = await readPhoto(file, 1, this.system.most_pixels);
+      this.picture = photo.picture;
+      this.remark = photo.remark;
+      by("given-pane").hidden = false;
+      by("marks").hidden = !this.takesPoints;
+      this.clicks.set(photo.picture);
+      this.outputs.clear();
+      this.bar.end(this.takesPoints ? "Now click on what is wanted." : "");
+    } catch (error) {
+      this.bar.end(`That did not work: ${words(error)}`);
+    }
+    this.refresh();
+    if (!this.takesPoints) await this.run();
+  }
+
+  private async marksChanged(): Promise<void> {
+    this.refresh();
+    if (!this.takesPoints || !this.picture) return;
+    if (this.running) this.again = true;
+    else if (this.clicks.count) await this.run();
+    else this.outputs.clear();
+  }
+
+  /** End what runs, and let go of the files. */
+  private stop(): void {
+    this.again = false;
+    this.opened?.close();
+    this.opened = null;
+  }
+
+  private async run(): Promise<void> {
+    await this.busy(async () => {
+      do {
+        this.again = false;
+        const settings = Object.fromEntries([...this.settings].map(([name, field]) => [name, field.valueAsNumber]));
+        choices(this.system.program, settings);
+        const parts = await this.parts();
+        const began = performance.now();
+        const found = await this.execute(parts, this.given(), settings);
+        this.outputs.show(this.system.program.outputs.map(({ name, low, high }) => toLevels(found[name]!, name, low, high)));
+        this.bar.end(`Done in ${seconds(performance.now() - began)}: ${timesTold(parts)}.`);
+        by("system-note").textContent = `Made here, and sent nowhere. ${this.remark}`.trim();
+      } while (this.again && this.clicks.count);
+    });
+    if (!this.clicks.count && this.takesPoints) this.outputs.clear();
+  }
+
+  /** The proof's inputs, and what comes out against the proof's outputs. */
+  private async check(): Promise<void> {
+    const list = by("checks");
+    list.replaceChildren();
+    await this.busy(async () => {
+      const golden = readTensors(await download(this.system.golden));
+      const parts = await this.parts();
+      const inputs = Object.fromEntries(this.system.program.inputs.map(({ name }) => [name, golden[`input.${name}`]!]));
+      const found = await this.execute(parts, inputs, {});
+      for (const { name, low, high } of this.system.program.outputs) {
+        const wanted = toLevels(golden[`output.${name}`]!, name, low, high);
+        const parity = compare(toLevels(found[name]!, name, low, high), wanted, 1);
+        const wrong = failures(parity, parts.way.limits[name]!);
+        const psnr = parity.psnr_db === null ? "equal to the level" : `PSNR ${parity.psnr_db.toFixed(1)} dB, largest difference ${parity.max_abs} levels`;
+        const verdict = wrong.length ? `failed: ${wrong.join("; ")}` : "passed";
+        const item = made("li");
+        item.dataset.passed = String(!wrong.length);
+        item.append(made("strong", `${name} of ${parts.way.key}: ${verdict}`, wrong.length ? "bad" : "good"), `; ${psnr}.`);
+        list.append(item);
+      }
+      this.bar.end(`Checked: ${timesTold(parts)}.`);
+    });
+  }
+
+  /** One run at a time; what goes wrong is said. */
+  private async busy(work: () => Promise<void>): Promise<void> {
+    if (this.running) return;
+    this.running = true;
+    this.refresh();
+    try {
+      await work();
+    } catch (error) {
+      this.bar.end(error instanceof Stopped ? "Stopped." : `That did not work: ${words(error)}`);
+      this.stop();
+    } finally {
+      this.running = false;
+      this.refresh();
+    }
+  }
+
+  private async execute(parts: OpenParts, inputs: Tensors, settings: Record<string, number>): Promise<Tensors> {
+    parts.begin();
+    const began = performance.now();
+    this.bar.show("running", 0);
+    return execute(this.system.program, parts.call, inputs, settings, (done, total) =>
+      this.bar.show(`${done} of ${total} rounds, ${seconds(performance.now() - began)}`, done / total),
+    );
+  }
+
+  /** The files of the way that was chosen, loaded. */
+  private async parts(): Promise<OpenParts> {
+    const way = this.ways.find(({ key }) => key === this.select.value)!;
+    if (this.opened?.way !== way) {
+      this.stop();
+      const fresh = new OpenParts(way, this.offer.plan.timeout_s);
+      this.opened = fresh;
+      this.bar.show("loading the networks", 0);
+      await fresh.open(this.device.wasm_threads ? Math.min(4, this.device.cores) : 1);
+    }
+    return this.opened;
+  }
+
+  private given(): Tensors {
+    const seed = this.seed.valueAsNumber;
+    if (!Number.isInteger(seed) || seed < 0 || seed >= MOST_SEED) throw new Error(`the seed is a whole number from 0 to ${MOST_SEED - 1}`);
+    const noise = new Noise(seed);
+    const found: Tensors = {};
+    for (const { name, kind, shape, low, high } of this.system.program.inputs) {
+      if (kind === "picture") found[name] = fromPicture(this.picture!, low, high);
+      else if (kind === "points") found[name] = this.clicks.points();
+      else found[name] = { shape: shape.map(Number), data: noise.normal(count(shape.map(Number))) };
+    }
+    return found;
+  }
+}
+
+/** What `clearport run` takes, too: the smallest precision in which the whole is proven, on the CPU, of TFLite if it is there. */
+function smallest(ways: readonly Way[]): Way | undefined {
+  const rank = ({ artifact, backend }: Way): number => {
+    const [target, precision] = artifact.split("/") as [string, string];
+    return 4 * PRECISIONS.indexOf(precision) + (backend === "wasm" ? 0 : 2) + (target === "tflite" ? 0 : 1);
+  };
+  return [...ways].sort((a, b) => rank(a) - rank(b))[0];
+}
+
+function timesTold({ times }: OpenParts): string {
+  return Object.entries(times)
+    .map(([name, { calls, ms }]) => `part ${name} ${calls === 1 ? "once" : `${calls} times`}, ${seconds(ms)}`)
+    .join("; ");
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 1000 ? 2 : 1)} s`;
+
+const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
