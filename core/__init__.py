@@ -9,6 +9,8 @@ The public Python interface; each name is imported when it is first used, so ``i
         print(artifact.target, artifact.precision, artifact.parity)
     clearport.verify("out/ncnet_x3")
 
+Systems of several networks have functions of their own: ``clearport.export_system``, ``run_system`` ...
+
 ``clearport.export`` is also the sub-package that holds the targets: the package is callable.
 """
 
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
     from clearport.api import restore as restore
     from clearport.api import train as train
     from clearport.api import verify as verify
+    from clearport.api_systems import bench_system as bench_system
+    from clearport.api_systems import evaluate_system as evaluate_system
+    from clearport.api_systems import export_system as export_system
+    from clearport.api_systems import load_system as load_system
+    from clearport.api_systems import open_system as open_system
+    from clearport.api_systems import run_system as run_system
 
 __version__ = "0.1.0"
 
@@ -39,6 +47,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: the import fails
 
 _PUBLIC = ("bench", "evaluate", "export", "kit", "load_bundle", "pull", "push", "restore", "train", "verify")
+_OF_SYSTEMS = ("bench_system", "evaluate_system", "export_system", "load_system", "open_system", "run_system")
 
 
 def __getattr__(name: str) -> Any:
@@ -46,8 +55,10 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("clearport.export")
     if name in _PUBLIC:
         return getattr(importlib.import_module("clearport.api"), name)
+    if name in _OF_SYSTEMS:
+        return getattr(importlib.import_module("clearport.api_systems"), name)
     raise AttributeError(f"module 'clearport' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted((*globals(), *_PUBLIC))
+    return sorted((*globals(), *_PUBLIC, *_OF_SYSTEMS))

@@ -117,7 +117,7 @@ def load_bundle(folder: AnyPath) -> Bundle:
 def verify(
     folder: AnyPath, *, threads: int = 1, runtimes: Sequence[str] = (), progress: Progress = no_progress
 ) -> list[Check]:
-    """Check a bundle from disk: checksums, then every artifact on the golden pictures.
+    """Check a bundle or a system from disk: checksums, then every artifact on the golden pictures.
 
     A check that cannot run here has ``passed`` None and a reason. ``runtimes`` are of other versions, such as
     ``onnxruntime-1.17``, in environments of their own.

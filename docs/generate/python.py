@@ -1,4 +1,4 @@
-"""The Python interface: signatures and docstrings of ``clearport.api``."""
+"""The Python interface: signatures and docstrings of ``clearport.api`` and ``clearport.api_systems``."""
 
 from __future__ import annotations
 
@@ -6,21 +6,31 @@ import inspect
 import types
 from collections.abc import Iterator
 
-from clearport import api
+from clearport import api, api_systems
 from docs.generate.text import block, docstring, page
 
 
 def pages() -> Iterator[tuple[str, str]]:
     """(path, text) of the page."""
-    functions = [value for value in vars(api).values() if _public(value)]
-    sections = [f"## clearport.{f.__name__}\n\n{_signature(f)}\n{docstring(f)}" for f in functions]
-    yield "reference/python.md", page("Python", docstring(api), *sections)
+    yield "reference/python.md", page("Python", docstring(api), *_sections(api), docstring(api_systems), *_of_systems())
 
 
-def _public(value: object) -> bool:
+def _of_systems() -> list[str]:
+    """What is called, and what ``open_system`` gives."""
+    opened = api_systems.OpenSystem
+    call = f"{_signature(opened.__call__)}\n{docstring(opened.__call__)}"  # type: ignore[arg-type]  # a plain function
+    return [*_sections(api_systems), f"## OpenSystem\n\n{docstring(opened)}\n\n{call}"]
+
+
+def _sections(module: types.ModuleType) -> list[str]:
+    functions = [value for value in vars(module).values() if _public(value, module)]
+    return [f"## clearport.{f.__name__}\n\n{_signature(f)}\n{docstring(f)}" for f in functions]
+
+
+def _public(value: object, module: types.ModuleType) -> bool:
     return (
         isinstance(value, types.FunctionType)
-        and value.__module__ == api.__name__
+        and value.__module__ == module.__name__
         and not value.__name__.startswith("_")
     )
 
@@ -29,6 +39,8 @@ def _signature(function: types.FunctionType) -> str:
     signature = inspect.signature(function)
     inside = []
     for parameter in signature.parameters.values():
+        if parameter.name == "self":
+            continue
         if parameter.kind is parameter.KEYWORD_ONLY and "*" not in inside:
             inside.append("*")
         inside.append(_parameter(parameter))
@@ -37,7 +49,8 @@ def _signature(function: types.FunctionType) -> str:
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
-    written = f"{parameter.name}: {parameter.annotation}"
+    stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+    written = f"{stars}{parameter.name}: {parameter.annotation}"
     if parameter.default is parameter.empty:
         return written
     default = getattr(parameter.default, "__name__", None) or repr(parameter.default)

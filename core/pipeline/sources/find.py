@@ -90,7 +90,10 @@ def _check_form(word: str) -> None:
         )
     if word in SYSTEMS.names():
         parts = ", ".join(part.network for part in SYSTEMS.get(word).parts.values())
-        raise BadInput(f"{word}: a system of several networks, which 'clearport export' knows; here, name one: {parts}")
+        raise BadInput(
+            f"{word}: a system of several networks, which 'clearport export' knows (in Python export_system); "
+            f"here, name one: {parts}"
+        )
     if word not in NETWORKS.names() and Path(word).is_dir():
         raise BadInput(f"{word}: a folder; expected {FORMS} (a bundle's files are read by their own names)")
     if word not in NETWORKS.names() and ("/" in word or Path(word).suffix):

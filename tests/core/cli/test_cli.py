@@ -142,7 +142,17 @@ def test_sizes_that_are_none(text: str) -> None:
 def test_the_public_names_are_there() -> None:
     import clearport as package
 
-    for name in ("export", "load_bundle", "verify", "evaluate", "bench", "restore", "train"):
+    for name in (
+        "export",
+        "load_bundle",
+        "verify",
+        "evaluate",
+        "bench",
+        "restore",
+        "train",
+        "export_system",
+        "open_system",
+    ):
         assert callable(getattr(package, name))
         assert name in dir(package)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
