@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,6 +34,11 @@ from clearport.pictures.images import save_png
 from clearport.runtime.latency.stats import Ratio
 from clearport.runtime.parity import ParityReport, Tolerance
 from tests.latency_reports import latency_report
+
+hypothesis.settings.register_profile(  # a busy machine is no reason to fail
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 
 MakeBundle = Callable[..., Bundle]
 HEIGHT, WIDTH, SCALE = 48, 64, 3

@@ -61,7 +61,7 @@ def export(
         scale: upscaling factor; None for the network's default.
         size: input size ``HEIGHTxWIDTH`` in pixels, or ``dynamic``; None: the network's own, or else 360x640.
         targets: names such as ``tflite``; empty for all.
-        precisions: of ``fp32``, ``fp16``, ``int8``, ``int8-weights``; empty for all.
+        precisions: of ``fp32``, ``fp16``, ``int8``, ``int8-weights`` (empty for all of these), or ``int8a16``.
         weights: safetensors of ours, or a published file that the network has an importer for; None: the bundled ones.
         knobs: settings of the network that are fixed at export, such as ``{"dehaze": 0.5}``.
         calibration: folder of photos for int8 ranges; None: bundled photos.

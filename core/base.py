@@ -34,7 +34,7 @@ Task = Literal[
     "matting",
     "other",
 ]
-Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
+Precision = Literal["fp32", "fp16", "int8", "int8-weights", "int8a16"]
 Layout = Literal["NCHW", "NHWC"]
 IODType = Literal["uint8", "int8", "float32"]
 Prefer = Literal["balanced", "quality", "speed"]
@@ -47,7 +47,9 @@ Transfer = Literal["", "gamma-2.2"]
 _MEASURES: dict[Kind, Measure] = {"picture": "pixels", "index": "classes", "bits": "classes"}
 """How kinds are judged; all others by relative errors."""
 
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-weights")
+USUAL_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-weights")
+PRECISIONS: tuple[Precision, ...] = (*USUAL_PRECISIONS, "int8a16")
+"""``int8a16`` is written only where it is asked for: one kind of chip runs it, and processors no faster than fp32."""
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ class QParams:
     """How one tensor is quantized: real = (q - zero_point) * scale.
 
     ``scale`` has one entry per tensor, or one per index of ``axis``. ``zero_point`` is 0 for weights (int8) and
-    biases (int32), and in -128..127 for activations (int8; the uint8 twin is zero_point + 128).
+    biases (int32), in -128..127 for activations (int8; the uint8 twin is zero_point + 128), and in 0..65535 for
+    activations of 16 bits (uint16).
     """
 
     scale: tuple[float, ...]
     zero_point: int
-    dtype: Literal["int8", "int32"] = "int8"
+    dtype: Literal["int8", "int32", "uint16"] = "int8"
     axis: int | None = None
 
     def __post_init__(self) -> None:
@@ -29,8 +30,9 @@ class QParams:
             raise ValueError(f"scales must be finite and positive, got {self.scale[:4]}")
         if len(self.scale) > 1 and self.axis is None:
             raise ValueError("per-channel scales need an axis")
-        if not -128 <= self.zero_point <= 127:
-            raise ValueError(f"zero point {self.zero_point} is outside int8")
+        low, high, kind = (0, 65535, "uint16") if self.dtype == "uint16" else (-128, 127, "int8")
+        if not low <= self.zero_point <= high:
+            raise ValueError(f"zero point {self.zero_point} is outside {kind}")
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class TargetGraph:
         graph: the graph of the file, whose inputs and outputs are the file's.
         table: how its values are quantized; None: all are float. For ``int8-weights`` it holds weights alone, which
             lie on their grids, and everything that is computed is float.
-        precision: of the file.
+        precision: of the file. For ``int8a16``, activations of the table are uint16.
     """
 
     graph: Graph

@@ -124,6 +124,13 @@ def two_targets(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> B
 
 
 @pytest.fixture(scope="session")
+def wide(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
+    """NCNet x3 with 16-bit activations; not to be changed by a test."""
+    options = {"targets": ("onnxruntime",), "precisions": ("int8a16",), "calibration": few_photos}
+    return once(tmp_path_factory, "wide", **options)
+
+
+@pytest.fixture(scope="session")
 def int8_pair(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Bundle:
     """NCNet x3 in int8 for TFLite and ONNX Runtime; not to be changed by a test."""
     options = {"targets": ("tflite", "onnxruntime"), "precisions": ("int8",), "calibration": few_photos}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearport.base import Size
+from clearport.base import USUAL_PRECISIONS, Size
 from clearport.bundle.folder import Bundle
 from clearport.disk.files import digest
 from clearport.models import weights
@@ -22,7 +22,7 @@ from clearport.registry import NETWORKS, TARGETS
 from clearport.runtime.parity import ParityReport
 from device_tests.conftest import SIZE
 
-CELLS = [(name, precision) for name in TARGETS.names() for precision in TARGETS.get(name).precisions]
+CELLS = [(name, p) for name in TARGETS.names() for p in TARGETS.get(name).precisions if p in USUAL_PRECISIONS]
 
 
 @pytest.mark.parametrize(("target", "precision"), CELLS)
@@ -34,6 +34,18 @@ def test_every_cell_is_proven(exported: Bundle, target: str, precision: str) -> 
         assert artifact.parity.passed, artifact.parity.failures
         expected = "QDQ reference" if precision == "int8" else "PyTorch fp32"
         assert artifact.parity.reference == expected
+
+
+def test_sixteen_bit_activations_are_nearer_to_pytorch_than_eight(wide: Bundle, exported: Bundle) -> None:
+    (artifact,) = wide.artifacts
+    assert artifact.key == "onnxruntime/int8a16"
+    assert isinstance(artifact.parity, ParityReport)
+    assert artifact.parity.passed, artifact.parity.failures
+    assert artifact.parity.reference == "PyTorch fp32"
+    int8 = next(a for a in exported.artifacts if a.key == "onnxruntime/int8")
+    beside = min(p.psnr_db for p in int8.parities if p.reference == "PyTorch fp32" and p.psnr_db is not None)
+    assert artifact.parity.psnr_db is not None
+    assert artifact.parity.psnr_db > beside + 3
 
 
 def test_nothing_was_skipped_and_everything_passed(exported: Bundle) -> None:

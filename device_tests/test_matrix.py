@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import clearport
-from clearport.base import Skipped
+from clearport.base import USUAL_PRECISIONS, Skipped
 from clearport.pipeline.bench import bench_bundle
 from clearport.pipeline.benching.values import BenchRequest
 from clearport.registry import NETWORKS, TARGETS
@@ -31,7 +31,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     option = metafunc.config.getoption
     networks = option("--network") or ["ncnet"]
     names = list(NETWORKS.names()) if "all" in networks else networks
-    cells = [(target, precision) for target in TARGETS.names() for precision in TARGETS.get(target).precisions]
+    cells = [
+        (target, precision)
+        for target in TARGETS.names()
+        for precision in USUAL_PRECISIONS
+        if precision in TARGETS.get(target).precisions
+    ]
     metafunc.parametrize("network", names)
     metafunc.parametrize("device", option("--device") or ["host"])
     metafunc.parametrize(("target", "precision"), cells, ids=lambda part: part)

@@ -12,6 +12,7 @@ from clearport.errors import CheckFailed
 from clearport.graph import feeds
 from clearport.graph import nodes as graphs
 from clearport.protocols import no_progress
+from clearport.quantize import scheme
 from clearport.quantize.calibration import observers, parallel, photos, sensitivity
 from clearport.quantize.calibration import survey as calibrate
 from clearport.quantize.placement import cost
@@ -48,6 +49,9 @@ OBSERVING_PIXELS = 150_000
 MOST_OBSERVING_COST = 1e11
 """Budget of observing a very large network."""
 
+HEADROOM = 2.0
+"""Of 16-bit activations: room for what a photo shows beyond the calibration photos, for one bit of sixteen."""
+
 DEEP = 3e10
 """Cost of one run on all photos above which errors are predicted (``sensitivity``): cheaper networks are simulated in
 the time it takes to load PyTorch."""
@@ -66,6 +70,8 @@ class QuantizeOptions:
         task: the network's task, which determines the cost of an int8 error.
         prefer: what a float layer may cost: ``quality`` takes more of them, ``speed`` none by choice.
         ranges: value name -> given real minimum and maximum, in place of observed ones.
+        wide: 16-bit activations (``int8a16``) over ``HEADROOM`` times the observed ranges; weights that lie on 8-bit
+            grids stay. Nothing is searched, and nothing stays in float by choice.
         progress: callback with the progress of each stage.
     """
 
@@ -76,6 +82,7 @@ class QuantizeOptions:
     task: Task = "super-resolution"
     prefer: Prefer = "balanced"
     ranges: tuple[tuple[str, float, float], ...] = ()
+    wide: bool = False
     progress: Progress = no_progress
 
 
@@ -108,6 +115,7 @@ class _Candidate:
     folded: Folded
     bench: Bench | None
     choice: Choice
+    wide: bool = False
 
     @property
     def bounds(self) -> dict[str, Range]:
@@ -116,7 +124,11 @@ class _Candidate:
 
     def activations(self, folded: Folded) -> dict[str, QParams]:
         """The parameters of a placement's activations."""
-        return constrain.activations(folded, self.choice.ranges(folded, self.seen))
+        ranges = self.choice.ranges(folded, self.seen)
+        if not self.wide:
+            return constrain.activations(folded, ranges)
+        spread = {name: (low * HEADROOM, high * HEADROOM) for name, (low, high) in ranges.items()}
+        return {name: scheme.wide(params) for name, params in constrain.activations(folded, spread).items()}
 
 
 @parallel.alone()
@@ -132,6 +144,8 @@ def quantize(graph: Graph, images: Sequence[Image8 | Sample], options: QuantizeO
         CheckFailed: every requested strength of equalization changes the network's output; 0 never does.
     """
     options = options or QuantizeOptions()
+    if options.wide:
+        options = replace(options, equalization=(0.0,), search=False)
     graph = averages.as_convolutions(ends.from_zero(graph))
     work = sum(cost.layers(graph).values())
     pixels = max(OBSERVING_COST / work, min(OBSERVING_PIXELS, MOST_OBSERVING_COST / work))
@@ -212,7 +226,7 @@ def _candidate(
     bounds = {name: (each.low, each.high) for name, each in whole.items()}
     folded = mixed_.lowered(equal, setting.floats, bounds)
     if not setting.options.search:
-        return _Candidate(strength, equal, peaks, whole, folded, None, search.Choice("min-max"))
+        return _Candidate(strength, equal, peaks, whole, folded, None, search.Choice("min-max"), setting.options.wide)
     bench = search.Bench(setting.graph, _splits(seen, setting.inputs), setting.work, weighed=setting.felt is not None)
     choice = search.best_calibrator(search.Judge(bench, folded), calibrators, setting.options.progress)
     return _Candidate(strength, equal, peaks, whole, folded, bench, choice)
@@ -238,7 +252,7 @@ def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded
     """Choose further float nodes, and round the rest."""
     inputs = setting.inputs if setting.options.compensate else ()
     progress = setting.options.progress
-    own = bool(setting.options.ranges)
+    own = bool(setting.options.ranges) or setting.options.wide
     rounded = rounding.run(best.folded.graph, best.activations(best.folded), inputs, progress, on_grid=own)
     if best.bench is None:
         return Mixed(), best.folded, rounded

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from clearport.quantized import QParams, QuantizedGraph, ScaleTable
 
 _OFFSET = {"int8": 0, "uint8": 128}
+_STORED = {"int8": ir.DataType.INT8, "uint8": ir.DataType.UINT8, "uint16": ir.DataType.UINT16}
+
+WIDE_OPSET, WIDE_IR_VERSION = 21, 10
+"""The first opset whose QuantizeLinear has uint16, and its IR version: ONNX Runtime 1.18 and later."""
 
 _LOWEST = np.float32(np.finfo(np.float32).min)
 
@@ -36,7 +40,7 @@ def to_qdq(
     io: Literal["uint8", "float32"] = "float32",
 ) -> ir.Model:
     """The QDQ model; weights are int8 and biases int32 initializers behind a DequantizeLinear each, constant operands
-    of sums and products have the dtype of activations.
+    of sums and products have the dtype of activations. What the table has as uint16 is uint16, which needs opset 21.
 
     Args:
         activations: the dtype between operators: uint8 is equivalent to the int8 table (zero point + 128, same real
@@ -115,6 +119,9 @@ def with_switches(quantized: QuantizedGraph, clamps: Mapping[str, Activation]) -
 def _model(writer: _Writer, quantized: QuantizedGraph) -> ir.Model:
     model = quantized.graph.model
     result = ir.Model(writer.body, ir_version=model.ir_version, producer_name=model.producer_name, producer_version="")
+    if any(params.dtype == "uint16" for params in quantized.table.entries.values()):
+        result.graph.opset_imports[""] = WIDE_OPSET
+        result.ir_version = WIDE_IR_VERSION
     result.graph.sort()
     return result
 
@@ -125,7 +132,6 @@ class _Writer:
     def __init__(self, body: ir.Graph, table: ScaleTable, activations: Literal["uint8", "int8"]) -> None:
         self.body, self.table = body, table
         self.dtype = activations
-        self.stored = ir.DataType.UINT8 if activations == "uint8" else ir.DataType.INT8
 
     def dequantize_constants(self) -> None:
         """Replace each quantized initializer by its integers and a DequantizeLinear."""
@@ -151,6 +157,8 @@ class _Writer:
         An operand of a sum or product gets the dtype of activations: beside uint8 ones, ONNX Runtime (1.31) computes a
         sum with an int8 constant in float. Weights (with an axis) and biases stay int8 and int32.
         """
+        if params.dtype == "uint16":
+            return levels, np.asarray(params.zero_point, np.uint16)
         if params.dtype == "int8" and params.axis is None and self.dtype == "uint8":
             shifted: Array = (levels.astype(np.int16) + _OFFSET["uint8"]).astype(np.uint8)
             return shifted, np.asarray(_OFFSET["uint8"], np.uint8)
@@ -178,11 +186,11 @@ class _Writer:
         name = graphs.name_of(value)
         params = self.table[name]
         readers = tuple(value.uses())
-        zero_point = np.asarray(params.zero_point + _OFFSET[self.dtype], self.dtype)
-        scale, zero = self._parameters(name, params, zero_point)
+        dtype, zero_point = self._activation(params)
+        scale, zero = self._parameters(name, params, np.asarray(zero_point, dtype))
         down = ir.node(QUANTIZE.name, [value, scale, zero], name=f"{name}.quantize")
         up = ir.node(DEQUANTIZE.name, [down.outputs[0], scale, zero], name=f"{name}.dequantize")
-        self._name(down, f"{name}.q", self.stored, value)
+        self._name(down, f"{name}.q", _STORED[dtype], value)
         self._name(up, f"{name}.real", ir.DataType.FLOAT, value)
         for reader, index in readers:
             reader.replace_input_with(index, up.outputs[0])
@@ -193,6 +201,12 @@ class _Writer:
             self.body.insert_after(place, [down, up])
         if value.is_graph_output():
             self._leave(value, up.outputs[0])
+
+    def _activation(self, params: QParams) -> tuple[str, int]:
+        """The dtype and the zero point of an activation in the file."""
+        if params.dtype == "uint16":
+            return params.dtype, params.zero_point
+        return self.dtype, params.zero_point + _OFFSET[self.dtype]
 
     def switch(self, value: ir.Value, clamp: Activation | None) -> str:
         """Let consumers of ``value`` read it rounded to its grid, or only clamped, by a constant; returns the
@@ -237,7 +251,7 @@ class _Writer:
         pixels = first.outputs[0]
         ir.convenience.replace_all_uses_with(pixels, source)
         self.body.remove(first, safe=True)
-        source.type = ir.TensorType(self.stored)
+        source.type = ir.TensorType(_STORED[self.dtype])
 
     def _open_result(self, result: ir.Value) -> None:
         last = result.producer()

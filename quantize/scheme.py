@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 LOW, HIGH = -128, 127
 WEIGHT_HIGH = 127
+WIDE_HIGH = 65535
+FINER = WIDE_HIGH // (HIGH - LOW)
+"""uint16 steps in one of int8 over the same range: 257, exactly."""
 BIAS_HIGH = 2**23
 """Integers up to here are exact in float32, so that a bias on its grid can be stored as a float."""
+WIDE_BIAS_HIGH = 2**30
+"""The same where activations have 16 bits: a step is so small there that float32 may be some off."""
 
 _LEAST = float(np.finfo(np.float32).tiny) * 2**24
 """The smallest scale: the product of two stays a normal float32 number."""
@@ -45,6 +50,17 @@ def of_range(low: float, high: float) -> QParams:
         high = 1.0
     scale = single((high - low) / (HIGH - LOW))
     return QParams((scale,), int(np.clip(np.rint(LOW - low / scale), LOW, HIGH)))
+
+
+def wide(params: QParams) -> QParams:
+    """The uint16 grid over the same real values as an int8 one: ``FINER`` steps in each."""
+    scale = tuple(single(step / FINER) for step in params.scale)
+    return QParams(scale, (params.zero_point - LOW) * FINER, "uint16")
+
+
+def most_bias(source: QParams) -> int:
+    """The largest integer of a bias beside inputs of ``source``."""
+    return WIDE_BIAS_HIGH if source.dtype == "uint16" else BIAS_HIGH
 
 
 def coarser(params: QParams, step: float) -> QParams:
@@ -76,8 +92,8 @@ def column(params: QParams, rank: int) -> Float32:
 
 
 def to_integers(real: Array, params: QParams) -> Array:
-    """Real values to int8 or int32 levels: divided, rounded (halves to even), shifted, saturated."""
-    limits = {"int8": (LOW, HIGH), "int32": (-(2**31), 2**31 - 1)}[params.dtype]
+    """Real values to int8, uint16 or int32 levels: divided, rounded (halves to even), shifted, saturated."""
+    limits = {"int8": (LOW, HIGH), "int32": (-(2**31), 2**31 - 1), "uint16": (0, WIDE_HIGH)}[params.dtype]
     levels = np.rint(real.astype(np.float64) / column(params, real.ndim)) + params.zero_point
     saturated: Array = np.clip(levels, *limits)
     return saturated.astype(params.dtype)

@@ -21,7 +21,7 @@ SCATTER_TOP, SCATTER_BOTTOM, SCATTER_HEIGHT = 76, 324, 370
 _NARROW = 420.0
 """The width, in pixels, for which numbers of points are kept apart."""
 _NUMBER_WIDTH, _NUMBER_HEIGHT = 16.0, 13
-_SHAPES = {"int8": "circle", "int8-weights": "diamond", "fp16": "square", "fp32": "triangle"}
+_SHAPES = {"int8": "circle", "int8-weights": "diamond", "int8a16": "cross", "fp16": "square", "fp32": "triangle"}
 
 MOST_SAMPLES = 200
 """Samples of a candidate that are drawn: of more, evenly spaced ones in the order of their size."""

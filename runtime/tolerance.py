@@ -125,6 +125,7 @@ _INT8_WEIGHTS = Tolerance(
     min_psnr_db=45.0,
     min_sqnr_db=29.0,  # 45 dB of the range where the picture deviates by 40 levels; 33 and more were measured
 )
+_INT8A16 = replace(_INT8_WEIGHTS, reason="8-bit weights with 16-bit activations: an error of about one level")
 _INT8 = Tolerance(
     "kernels round their sums differently, and a step of an early layer may grow on its way: on average under half a "
     "level, an RMS of one level (48.1 dB), nowhere a tenth of the range",
@@ -167,11 +168,16 @@ _VALUES: dict[Precision, Tolerance] = {
         max_relative=0.3,
     ),
 }
+_VALUES["int8a16"] = replace(
+    _VALUES["int8-weights"],
+    reason="8-bit weights with 16-bit activations: errors 25 dB below what the signal deviates by",
+)
 """Of outputs that are no pictures, against PyTorch."""
 _CHOICES: dict[Precision, tuple[float, float]] = {
     "fp32": (1e-3, 0.999),
     "fp16": (0.02, 0.99),
     "int8-weights": (0.1, 0.95),
+    "int8a16": (0.1, 0.95),
 }
 """Of logits and probabilities: how far a probability may be off, and how many choices must be the same."""
 _CLASSES: dict[Precision, Tolerance] = {
@@ -189,7 +195,7 @@ QUANTIZATION_CLASSES = Tolerance(
     min_top1=0.95,
 )
 """How far int8 artifacts may be from PyTorch where an output is class numbers or truth values."""
-_END_POINTS: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.02, "int8-weights": 0.1}
+_END_POINTS: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.02, "int8-weights": 0.1, "int8a16": 0.1}
 """Of flows: the mean difference as a share of the mean length."""
 INT8_VALUES_QUIET = Tolerance(
     "kernels round their sums differently, by a step of the output here and there: 36 dB below what the signal "
@@ -228,6 +234,7 @@ def tolerance_for(precision: Precision, output: TensorSpec) -> Tolerance:
         "fp32": _FP32_PICTURE if picture else _FP32,
         "fp16": _FP16_PICTURE if picture else _FP16,
         "int8-weights": _INT8_WEIGHTS,
+        "int8a16": _INT8A16,
         "int8": _INT8,
     }[precision]
 

@@ -39,7 +39,7 @@ from clearport.runtime.parity import ParityReport
 SCHEMA_ID = "https://clearport.invalid/system-1.schema.json"
 GOLDEN = "golden.safetensors"
 _SHOWN = 5
-_SMALLEST: tuple[Precision, ...] = ("int8", "int8-weights", "fp16", "fp32")
+_SMALLEST: tuple[Precision, ...] = ("int8", "int8-weights", "fp16", "int8a16", "fp32")
 
 
 class _Record(BaseModel):

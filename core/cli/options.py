@@ -26,7 +26,12 @@ SizeOpt = Annotated[
 ]
 TargetsOpt = Annotated[str, typer.Option(help="Targets, comma-separated; all by default.", metavar="NAMES")]
 PrecisionsOpt = Annotated[
-    str, typer.Option(help="fp32, fp16, int8, int8-weights, comma-separated; all by default.", metavar="NAMES")
+    str,
+    typer.Option(
+        help="fp32, fp16, int8, int8-weights, comma-separated; all of these by default. int8a16 (16-bit activations, "
+        "for Qualcomm's HTP) only where it is named.",
+        metavar="NAMES",
+    ),
 ]
 WeightsOpt = Annotated[
     Path | None,

@@ -141,6 +141,8 @@ def _forms(
         forms["int8"] = guarded("int8", lambda: _quantized(plan, graph, photos, isolated, folder, progress))
     if plan.rounds_weights:
         forms["int8-weights"] = guarded("int8-weights", lambda: isolated.round_weights(graph, photos.pixels, progress))
+    if plan.widens:
+        forms["int8a16"] = guarded("int8a16", lambda: _quantize(plan, graph, photos, isolated, progress, wide=True))
     return forms
 
 
@@ -155,8 +157,10 @@ def _quantized(
     return quantized
 
 
-def _quantize(plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, progress: Progress) -> QuantizedGraph:
-    options = QuantizeOptions(task=plan.source.traits.task, prefer=plan.request.prefer, progress=progress)
+def _quantize(
+    plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, progress: Progress, *, wide: bool = False
+) -> QuantizedGraph:
+    options = QuantizeOptions(task=plan.source.traits.task, prefer=plan.request.prefer, wide=wide, progress=progress)
     rounded = plan.source.rounded(graph)
     if rounded is not None:  # its own scales form the table: nothing is searched
         options = replace(
@@ -180,7 +184,7 @@ def _source(photos: Photos) -> str:
 
 def _photos(plan: Plan, progress: Progress) -> Photos:
     """The calibration photos, if needed; bundled ones are degraded like the task's inputs."""
-    if not (plan.quantizes or plan.rounds_weights):
+    if not (plan.quantizes or plan.rounds_weights or plan.widens):
         return Photos([], [])
     progress("reading the calibration pictures", 0, 0)
     own = plan.request.calibration

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
-from clearport.base import PRECISIONS, IODType, Options, Precision, Prefer, Size, Skipped
+from clearport.base import PRECISIONS, USUAL_PRECISIONS, IODType, Options, Precision, Prefer, Size, Skipped
 from clearport.errors import BadInput
 from clearport.pipeline.list import lacks
 from clearport.pipeline.sources.request import ExportRequest
@@ -47,6 +47,11 @@ class Plan:
     def rounds_weights(self) -> bool:
         """Whether an artifact with int8 weights and float activations is to be made."""
         return any(cell.precision == "int8-weights" for cell in self.cells)
+
+    @property
+    def widens(self) -> bool:
+        """Whether an artifact with int8 weights and 16-bit activations is to be made."""
+        return any(cell.precision == "int8a16" for cell in self.cells)
 
     @property
     def options(self) -> Options:
@@ -137,8 +142,8 @@ def _check_words(request: ExportRequest) -> None:
 
 
 def _cells(target: Target, wanted: tuple[str, ...]) -> tuple[list[Cell], list[Skipped]]:
-    """All precisions of a target, or the requested ones with a reason for each unsupported one."""
+    """The usual precisions of a target, or the requested ones with a reason for each unsupported one."""
     has = ", ".join(target.precisions)
-    cells = [Cell(target, p) for p in target.precisions if not wanted or p in wanted]
+    cells = [Cell(target, p) for p in target.precisions if p in (wanted or USUAL_PRECISIONS)]
     lacking = [p for p in PRECISIONS if p in wanted and p not in target.precisions]
     return cells, [Skipped(f"{target.name}/{p}", f"{target.title} is written in {has}") for p in lacking]

@@ -168,8 +168,8 @@ def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int, steps: 
 def check_elsewhere(bundle: Bundle, record: ArtifactRecord, other: OtherRuntime, threads: int) -> list[Check]:
     """An artifact by a runtime of another environment, on every golden picture."""
     name = f"golden by {other.name}"
-    if other.leaves_out is not None and record.path.endswith(other.leaves_out[0]):
-        return [Check(name, None, other.leaves_out[1], group=record.key)]
+    if (reason := other.reason_against(record.path)) is not None:
+        return [Check(name, None, reason, group=record.key)]
     began, artifact = time.monotonic(), bundle.artifact(record)
     try:
         exams = exams_of(bundle, record)

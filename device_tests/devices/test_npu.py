@@ -173,6 +173,20 @@ def test_the_htp_simulator_runs_all_of_ncnet(small: Bundle, tmp_path: Path) -> N
 
 
 @needs_qnn
+def test_the_htp_simulator_runs_sixteen_bit_activations(wide: Bundle) -> None:
+    artifact = wide.artifact(wide.find("onnxruntime", "int8a16", ""))
+    picture = load_rgb(wide.path(wide.golden("input")))[None].transpose(0, 3, 1, 2).astype(np.float32)
+    image = picture * np.float32(1 if artifact.inputs[0].value_range == (0.0, 255.0) else 1 / 255)
+    [row] = rows("htp:v75", [Job(artifact, "npu", {artifact.inputs[0].name: image})])
+    assert isinstance(row.cell, SimulatedReport), row.cell
+    assert set(row.cell.operators_per_unit) == {"npu"}
+    with Worker("onnxruntime", artifact.path) as worker:
+        there = worker.run({artifact.inputs[0].name: image})
+    (mine,), (theirs,) = row.outputs.values(), there.values()
+    assert 10 * np.log10(np.square(theirs).mean() / np.square(mine - theirs).mean()) > 45
+
+
+@needs_qnn
 def test_the_htp_takes_nothing_over_by_half(small: Bundle, tmp_path: Path) -> None:
     """A file with an operator that the HTP does not have is refused, not shared with the CPU."""
     import onnx

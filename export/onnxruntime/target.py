@@ -3,6 +3,10 @@
 fp32 is the graph in clearport's dialect. int8 is its QDQ form with uint8 activations (the scale table's twin, same real
 values), which ONNX Runtime's x86 and Arm kernels are written for; asymmetric int8 would run several times slower.
 
+int8a16 is the same with uint16 activations and opset 21, for Qualcomm's HTP (ONNX Runtime's provider QNN). ONNX
+Runtime's CPU has no such kernels: it computes in float32 between the roundings, so that the file can be proven there,
+and no faster than fp32. It takes and gives float32, and there is no ``.ort`` variant.
+
 An int8 file takes and gives uint8 pixels (NCHW), or float32 when that was asked for; other files float32. An ``.onnx``
 file has the least version of the format that its operators need, so that ONNX Runtime 1.17 and later run it; ``.ort``
 files want the version that wrote them, or a later one.
@@ -50,19 +54,21 @@ class OnnxRuntimeTarget:
 
     name = "onnxruntime"
     title = "ONNX Runtime"
-    precisions: tuple[Precision, ...] = ("fp32", "int8")
+    precisions: tuple[Precision, ...] = ("fp32", "int8", "int8a16")
     requires = ("onnxruntime", "onnx", "onnx_ir")
 
     def lower(self, form: TargetGraph, options: Options, folder: Path) -> Sequence[Artifact | Skipped]:
         """Write ``<network>_x<scale>_<precision>.onnx`` and ``<network>_x<scale>_<precision>_ort.ort``."""
         precision = form.precision
         if precision not in self.precisions:
-            return [Skipped(f"{self.name}/{precision}", f"ONNX Runtime's CPU runs {' and '.join(self.precisions)}")]
+            return [Skipped(f"{self.name}/{precision}", f"ONNX Runtime is written in {', '.join(self.precisions)}")]
         model, inputs, outputs = onnx_form(form, options)
         data = graphs.to_bytes(model)
         stem = f"{form.graph.stem}_{precision}"
         versions = {name: found for name, found in installed_versions(self.requires).items() if found}
-        files = (("", folder / f"{stem}.onnx", data), ("ort", folder / f"{stem}_ort.ort", ort_bytes(data)))
+        files = [("", folder / f"{stem}.onnx", data)]
+        if precision != "int8a16":
+            files.append(("ort", folder / f"{stem}_ort.ort", ort_bytes(data)))
         artifacts = []
         for variant, path, content in files:
             write_bytes(path, content)
@@ -73,22 +79,24 @@ class OnnxRuntimeTarget:
 def onnx_form(form: TargetGraph, options: Options) -> tuple[ir.Model, Specs, Specs]:
     """The ONNX model of a precision, and what its inputs and outputs are; the model is a copy that may be edited.
 
-    int8 is the QDQ form with uint8 activations; every other precision the float graph. What is no picture is float32 at
-    the ends.
+    int8 is the QDQ form with uint8 activations, int8a16 with uint16 ones; every other precision the float graph. What
+    is no picture is float32 at the ends, and everything of int8a16.
     """
     graph, table = form.graph, form.table
+    wide = form.precision == "int8a16"
     inputs, outputs = graph.inputs, graph.outputs
     if table is None:
         model = graph.model.clone()
     else:
         from clearport.quantize.qdq import to_qdq
 
-        io: Literal["uint8", "float32"] = "float32" if options.io == "float32" else "uint8"
+        io: Literal["uint8", "float32"] = "float32" if wide or options.io == "float32" else "uint8"
         model = to_qdq(QuantizedGraph(graph, table), "uint8", io)
         if io == "uint8":
             inputs, outputs = (tuple(_pixels(spec, table) for spec in specs) for specs in (inputs, outputs))
     model.metadata_props[CONTRACT_KEY] = json.dumps(described(inputs, outputs), sort_keys=True)
-    model.ir_version = graphs.IR_VERSION
+    if not wide:
+        model.ir_version = graphs.IR_VERSION
     return model, inputs, outputs
 
 

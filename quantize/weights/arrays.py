@@ -74,7 +74,8 @@ def params(node: ir.Node, source: QParams, top: Array | None = None) -> tuple[QP
     axis = output_axis(node)
     chosen = scheme.symmetric(peaks(weight, axis) if top is None else top, axis)
     shared = len(bias) // len(chosen.scale)  # outputs of this many groups share one scale
-    least = np.abs(bias.astype(np.float64)).reshape(shared, -1).max(axis=0) / (scheme.BIAS_HIGH * source.scale[0])
+    most = scheme.most_bias(source) * source.scale[0]
+    least = np.abs(bias.astype(np.float64)).reshape(shared, -1).max(axis=0) / most
     scales = tuple(scheme.single(max(s, low)) for s, low in zip(chosen.scale, least, strict=True))
     return QParams(scales, 0, "int8", axis), scheme.bias(source, QParams(scales * shared, 0, "int8", 0))
 

@@ -80,6 +80,7 @@ def run(
     entries: dict[str, QParams] = {}
     layers = [node for node in weights.convolutions(graph) if graphs.name_of(node.outputs[0]) in activations]
     prefix = _Prefix(graph, activations, inputs) if inputs else None
+    any_wide = any(params.dtype == "uint16" for params in activations.values())
     for done, node in enumerate(layers):
         progress("rounding weights", done, len(layers))
         source = activations[graphs.name_of(graphs.need(node, 0))]
@@ -91,7 +92,8 @@ def run(
         entries.update(rounded.entries)
     for value, array in weights.constants(graph, activations):
         name = graphs.name_of(value)
-        entries[name] = scheme.symmetric(np.abs(array).max(), None)
+        grid = scheme.symmetric(np.abs(array).max(), None)
+        entries[name] = scheme.wide(grid) if any_wide else grid
         arrays[name] = scheme.snapped(array, entries[name])
     return Rounded(arrays, entries)
 
@@ -106,7 +108,7 @@ def regridded(graph: Graph, activations: Mapping[str, QParams], rounded: Rounded
         shared = len(arrays[bias]) // len(entries[kernel].scale)
         params = scheme.bias(activations[source], QParams(entries[kernel].scale * shared, 0, "int8", 0))
         if params != entries[bias]:
-            if np.abs(arrays[bias] / scheme.column(params, 1)).max() > scheme.BIAS_HIGH:
+            if np.abs(arrays[bias] / scheme.column(params, 1)).max() > scheme.most_bias(activations[source]):
                 return None
             arrays[bias], entries[bias] = scheme.snapped(arrays[bias], params), params
     return Rounded(arrays, entries)

@@ -54,7 +54,7 @@ PLACES = (
     ),
     Place(
         "Android, NPU",
-        ("tflite/int8", "onnxruntime/int8", "tflite/fp16"),
+        ("tflite/int8", "onnxruntime/int8", "onnxruntime/int8a16", "tflite/fp16"),
         ("adb", "htp"),
         ("npu",),
         "--device adb:SERIAL --unit npu",
@@ -118,6 +118,7 @@ OF_A_FILE = {
     "coreai/fp32": "for iOS and macOS 27 and later",
     "tflite/fp32": "exact, and the largest",
     "onnxruntime/int8": "where ONNX Runtime is there already",
+    "onnxruntime/int8a16": "on Qualcomm's HTP, where int8 costs too much quality; slow everywhere else",
     "onnxruntime/fp32": "where ONNX Runtime is there already",
     "openvino/int8": "with OpenVINO's library",
     "ncnn/fp16": "where ncnn is there already; newer Arm CPUs and GPUs compute in float16",

@@ -26,7 +26,7 @@ class OtherRuntime:
         packages: pinned, in the order of installation.
         runner: of ``runtime/runners``, which runs in that environment; with ``plugin`` the name that it has there.
         plugin: a file beside this one that defines the runner.
-        leaves_out: suffix of files that it is not promised to run, and why.
+        leaves_out: ends of names of files that it is not promised to run, each with the reason.
     """
 
     name: str
@@ -36,7 +36,7 @@ class OtherRuntime:
     packages: tuple[str, ...]
     runner: str
     plugin: str = ""
-    leaves_out: tuple[str, str] | None = None
+    leaves_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def python(self) -> Path:
@@ -49,6 +49,10 @@ class OtherRuntime:
         """Whether its environment is complete, with these packages."""
         mark = home() / self.name / READY
         return mark.is_file() and mark.read_text(encoding="utf-8").split() == list(self.packages)
+
+    def reason_against(self, path: str) -> str | None:
+        """Why it is not promised to run a file; None where it is."""
+        return next((reason for end, reason in self.leaves_out if path.endswith(end)), None)
 
     @property
     def plugin_path(self) -> Path | None:
@@ -81,7 +85,10 @@ RUNTIMES = (
         "onnxruntime",
         ("numpy==1.26.4", "onnxruntime==1.17.3"),
         "onnxruntime",
-        leaves_out=(".ort", "an .ort file is for the version that wrote it, and later ones; take the .onnx file"),
+        leaves_out=(
+            (".ort", "an .ort file is for the version that wrote it, and later ones; take the .onnx file"),
+            ("_int8a16.onnx", "16-bit activations need operator set 21, and so ONNX Runtime 1.18"),
+        ),
     ),
     OtherRuntime(
         "openvino-2024",

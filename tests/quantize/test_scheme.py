@@ -122,3 +122,15 @@ def test_a_file_that_is_missing_or_cut_is_refused(tmp_path: Path) -> None:
 def test_a_tensor_of_zeros_has_a_usual_scale() -> None:
     """TFLite's kernels abort where the scales of input, weight and output differ by 2^32."""
     assert scheme.of_range(0.0, 0.0) == scheme.of_range(0.0, 1e-20) == scheme.of_range(0.0, 1.0)
+
+
+@given(REAL, REAL, st.integers(-128, 127))
+def test_sixteen_bits_have_every_level_of_eight_and_the_same_ends(a: float, b: float, level: int) -> None:
+    params = scheme.of_range(min(a, b), max(a, b))
+    wide = scheme.wide(params)
+    real = scheme.to_real(np.array([level], np.int8), params)
+    assert scheme.to_integers(real, wide)[0] == (level + 128) * 257
+    ends = scheme.to_integers(np.array([-np.inf, np.inf], np.float32), wide)
+    assert scheme.to_real(ends, wide) == pytest.approx(
+        scheme.to_real(np.array([-128, 127], np.int8), params), rel=1e-5, abs=wide.scale[0]
+    )

@@ -26,7 +26,7 @@ from clearport.pipeline import lower
 from clearport.pipeline.isolated import codec
 from clearport.pipeline.lint import artifact as lint
 from clearport.pipeline.plan import Cell
-from clearport.quantize import flow, weight_only
+from clearport.quantize import flow, weight_only, wide
 from clearport.registry import TARGETS
 from clearport.runtime.worker import wire
 from clearport.runtime.worker.child import leave_with_parent, peak_memory_mib, private_streams
@@ -125,7 +125,8 @@ def _graph(head: Head, arrays: Arrays) -> Graph:
 
 def _quantize(head: Head, arrays: Arrays, tell: Progress) -> Reply:
     options = flow.QuantizeOptions(**{name: _tuple(value) for name, value in head["options"].items()}, progress=tell)
-    reply, model = codec.pack_quantized(flow.quantize(_graph(head, arrays), _photos(arrays), options))
+    quantize = wide.quantize if options.wide else flow.quantize
+    reply, model = codec.pack_quantized(quantize(_graph(head, arrays), _photos(arrays), options))
     return {"form": reply}, {"form": model}
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
-from clearport.base import PRECISIONS, IODType, Precision, Size
+from clearport.base import USUAL_PRECISIONS, IODType, Precision, Size
 from clearport.disk.toml_files import TomlFile
 from clearport.errors import BadInput
 from clearport.pipeline.sources.request import ExportRequest
@@ -256,4 +256,4 @@ def _jobs(told: MatrixFile, label: str, model: ModelTold, folder: Path) -> Itera
 def all_cells(job: Job) -> list[tuple[str, Precision]]:
     """Every (target, precision) that a job asks for."""
     targets = job.targets or TARGETS.names()
-    return [(target, precision) for target in targets for precision in job.precisions or PRECISIONS]
+    return [(target, precision) for target in targets for precision in job.precisions or USUAL_PRECISIONS]

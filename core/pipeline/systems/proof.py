@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clearport.base import Float32
     from clearport.programs.program import Output, Program
 
-LOSSY: tuple[Precision, ...] = ("fp16", "int8-weights", "int8")
+LOSSY: tuple[Precision, ...] = ("fp16", "int8-weights", "int8a16", "int8")
 """Precisions whose error a loop may enlarge beyond use: then the whole is refused in them, with the figure."""
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from clearport.base import Size, Skipped
+from clearport.base import USUAL_PRECISIONS, Size, Skipped
 from clearport.errors import BadInput, UnsupportedOperator
 from clearport.pictures.images import save_png
 from clearport.pipeline.export import Photos, _make, _photos, _source
@@ -44,9 +44,17 @@ class _Refusing:
         raise UnsupportedOperator("refusing", "Conv", "conv1")
 
 
+def test_sixteen_bit_activations_are_made_where_they_are_named() -> None:
+    assert not make_plan(_request()).widens
+    plan = make_plan(_request(precisions=("int8a16",)))
+    assert [(cell.target.name, cell.precision) for cell in plan.cells] == [("onnxruntime", "int8a16")]
+    assert (plan.widens, plan.quantizes) == (True, False)
+    assert any(row.what == "tflite/int8a16" and "is written in fp32, fp16, int8" in row.reason for row in plan.skipped)
+
+
 def test_all_targets_and_precisions_by_default() -> None:
     plan = make_plan(_request())
-    wanted = [(name, p) for name in TARGETS.names() for p in TARGETS.get(name).precisions]
+    wanted = [(name, p) for name in TARGETS.names() for p in TARGETS.get(name).precisions if p in USUAL_PRECISIONS]
     assert [(cell.target.name, cell.precision) for cell in plan.cells] == wanted
     assert plan.quantizes
     assert plan.skipped == ()
@@ -58,7 +66,7 @@ def test_no_scale_table_where_nothing_is_quantized() -> None:
 
 def test_a_precision_that_a_target_lacks_is_skipped_with_its_reason() -> None:
     plan = make_plan(_request(targets=("onnxruntime",), precisions=("fp16", "fp32")))
-    assert plan.skipped == (Skipped("onnxruntime/fp16", "ONNX Runtime is written in fp32, int8"),)
+    assert plan.skipped == (Skipped("onnxruntime/fp16", "ONNX Runtime is written in fp32, int8, int8a16"),)
     assert [cell.precision for cell in plan.cells] == ["fp32"]
 
 

@@ -22,6 +22,7 @@ from clearport.export.written import described, target_graph
 from clearport.graph import nodes as graphs
 from clearport.protocols import Target
 from clearport.quantize.qdq import to_qdq
+from clearport.quantize.wide import quantize as wide_quantize
 from clearport.registry import TARGETS
 from clearport.runtime import pixels
 
@@ -45,6 +46,12 @@ def picture_by(model: Path | bytes, artifact: Artifact, photo: np.ndarray) -> np
     (output,) = session.run([result.name], {source.name: pixels.to_tensor(photo, source)})
     assert output.dtype == result.dtype
     return pixels.to_image(output, result)
+
+
+def values_by(artifact: Artifact, photo: np.ndarray) -> np.ndarray:
+    session = ort.InferenceSession(artifact.path, providers=["CPUExecutionProvider"])
+    (output,) = session.run(None, {artifact.inputs[0].name: pixels.to_tensor(photo, artifact.inputs[0])})
+    return np.asarray(output, np.float64)
 
 
 def test_it_is_a_target() -> None:
@@ -117,10 +124,27 @@ def test_files_have_the_least_version_of_the_format_that_they_need(
     assert to_onnxruntime.LEAST_ONNXRUNTIME == "1.17", "the first with operator set 20"
 
 
+def test_int8a16_has_uint16_activations_int8_weights_and_float_ends(small: Any, tmp_path: Path) -> None:
+    wide = wide_quantize(small.graph, [small.photo])
+    (artifact,) = TARGET.lower(target_graph(small.graph, wide, "int8a16"), Options(), tmp_path)
+    assert isinstance(artifact, Artifact)
+    assert (artifact.path.name, artifact.variant) == ("small_x2_int8a16.onnx", "")
+    assert {artifact.inputs[0].dtype, artifact.outputs[0].dtype} == {"float32"}
+    model = onnx.load(artifact.path)
+    onnx.checker.check_model(model, full_check=True)
+    assert (model.opset_import[0].version, model.ir_version) == (21, 10)
+    stored = {i.name: i.data_type for i in model.graph.initializer}
+    assert {stored[n.input[2]] for n in model.graph.node if n.op_type == "QuantizeLinear"} == {onnx.TensorProto.UINT16}
+    assert {onnx.TensorProto.INT8, onnx.TensorProto.INT32} <= set(stored.values())
+    (fp32, _), (int8, _) = (written(small, precision, tmp_path / precision) for precision in ("fp32", "int8"))
+    wanted, near, far = (values_by(each, small.photo) for each in (fp32, artifact, int8))
+    assert 0 < np.square(near - wanted).mean() < 0.2 * np.square(far - wanted).mean()
+
+
 @pytest.mark.parametrize("precision", ["fp16", "int8-weights"])
 def test_other_precisions_are_skipped_with_a_reason(small: Any, precision: Precision, tmp_path: Path) -> None:
     (skipped,) = TARGET.lower(target_graph(small.graph, small.quantized, precision), Options(), tmp_path)
-    assert skipped == Skipped(f"onnxruntime/{precision}", "ONNX Runtime's CPU runs fp32 and int8")
+    assert skipped == Skipped(f"onnxruntime/{precision}", "ONNX Runtime is written in fp32, int8, int8a16")
     assert list(tmp_path.iterdir()) == []
 
 
