@@ -32,6 +32,7 @@ Task = Literal[
     "translation",
     "generation",
     "matting",
+    "inversion",
     "other",
 ]
 Precision = Literal["fp32", "fp16", "int8", "int8-weights", "int8a16"]

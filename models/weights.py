@@ -32,7 +32,7 @@ State = Mapping[str, "torch.Tensor"]
 
 _FOLDER = Path(__file__).parent / "weights"
 _MOST_NAMED = 4
-SHARED: frozenset[Task] = frozenset({"watermarking", "matting"})
+SHARED: frozenset[Task] = frozenset({"watermarking", "matting", "inversion"})
 """Tasks with networks that share a weights file: others are not asked, which would import them all."""
 
 

@@ -133,6 +133,8 @@ def _show_ran(ran: Ran, *, as_json: bool) -> None:
         print_parts(f"{given.path}  {given.name} ({given.kind}): {given.words}")
     told = ", ".join(f"{name} {calls} times, {seconds:.1f} s" for name, (calls, seconds) in ran.calls.items())
     print_parts(Text(f"{ran.seconds:.1f} s by {ran.artifact} ({ran.method}): {told}", "dim"))
+    if ran.notice:
+        print_parts(Text(ran.notice, "yellow"))
 
 
 def _show_times(times: Times) -> None:

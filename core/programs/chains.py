@@ -18,7 +18,7 @@ def longest_chains(program: Program) -> dict[str, int]:
 
     Dependence is that of tensors: a square that is pasted depends on the whole picture that it was cut from.
     """
-    given = [*(each.name for each in program.inputs), *program.tables]
+    given = [*(each.name for each in program.inputs), *program.tables, *program.settings]
     found = _after(program.steps, dict.fromkeys(given, 0), choices(program, {}))
     return {output.name: found[output.name] for output in program.outputs}
 

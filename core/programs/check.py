@@ -56,6 +56,8 @@ def _own(program: Program) -> Iterator[str]:
     for each in program.inputs:
         if math.prod(axis for axis in each.shape if isinstance(axis, int)) > MOST_VALUES:
             yield f"inputs: {each.name!r} has the shape {list(each.shape)}: more than {MOST_VALUES} numbers"
+        if each.default is not None and (each.kind != "values" or any(isinstance(axis, str) for axis in each.shape)):
+            yield f"inputs: {each.name!r} has a default, which only values of a fixed shape have"
     ranges = [(end.name, end.low, end.high) for end in program.inputs if end.kind == "picture"]
     ranges += [(end.name, end.low, end.high) for end in program.outputs if end.kind == "picture"]
     for name, low, high in ranges:
@@ -90,7 +92,7 @@ class _Checker:
             self.work += times
             place = f"{where}.{number} ({step.do})"
             for name in step.reads:
-                if name not in known:
+                if name not in known and not (isinstance(step, Combine) and name in self._program.settings):
                     self.problems.append(f"{place}: nothing before it is called {name!r}")
             if isinstance(step, Repeat):
                 self._loop(step, known, place, times, depth)
@@ -132,7 +134,9 @@ class _Checker:
         if count not in self._program.settings:
             self.problems.append(f"{place}: there is no setting {count!r}")
             return MOST_ROUNDS
-        return self._program.settings[count].high
+        if self._program.settings[count].low < 0:
+            self.problems.append(f"{place}: the setting {count!r} may be below 0, which no count is")
+        return max(0, self._program.settings[count].high)
 
     def _part(self, step: Run, place: str) -> None:
         if step.part not in self._parts:

@@ -52,7 +52,7 @@ def execute(
     Args:
         program: one without ``contradictions``.
         parts: runs a part.
-        inputs: a tensor for each input.
+        inputs: a tensor for each input that has no default.
         settings: choices that differ from the defaults.
         on_round: is told of the rounds of outermost loops.
 
@@ -61,11 +61,13 @@ def execute(
             fit together.
     """
     chosen = choices(program, settings or {})
+    inputs = {**_defaults(program.inputs), **inputs}
     _check_inputs(program.inputs, inputs)
+    numbers = {name: np.array(value, np.float32) for name, value in chosen.items()}
     tables = {name: np.array(t.values, np.float32).reshape(t.shape) for name, t in program.tables.items()}
     given = {each.name: np.ascontiguousarray(inputs[each.name], np.float32) for each in program.inputs}
     with np.errstate(over="ignore", invalid="ignore"):  # who takes the outputs is told of numbers that are not finite
-        found = _Interpreter(parts, chosen, on_round).steps(program.steps, {**tables, **given}, "steps")
+        found = _Interpreter(parts, chosen, on_round).steps(program.steps, {**numbers, **tables, **given}, "steps")
     return {output.name: found[output.name] for output in program.outputs}
 
 
@@ -83,6 +85,15 @@ def choices(program: Program, settings: Mapping[str, int]) -> dict[str, int]:
         if not setting.low <= value <= setting.high:
             raise BadInput(f"{name}={value}: expected {setting.low} to {setting.high}: {setting.about}")
     return {name: settings.get(name, setting.default) for name, setting in program.settings.items()}
+
+
+def _defaults(wanted: Sequence[Input]) -> Values:
+    """Inputs that need not be given."""
+    return {
+        each.name: np.full([int(axis) for axis in each.shape], each.default, np.float32)
+        for each in wanted
+        if each.default is not None
+    }
 
 
 def _check_inputs(wanted: Sequence[Input], inputs: Mapping[str, Float32]) -> None:
@@ -197,7 +208,9 @@ def _combined(step: Combine, known: Values) -> Float32:
 
 
 def _channels(step: Channels, known: Values) -> Float32:
-    value = _picture(known[step.value])
+    value = known[step.value]
+    if value.ndim < 2 or value.shape[0] != 1:
+        raise ValueError(f"expected channels (1, C, ...), got {value.shape}")
     if step.first + step.count > value.shape[1]:
         raise ValueError(f"channels {step.first} to {step.first + step.count - 1} of {value.shape[1]}")
     return value[:, step.first : step.first + step.count]

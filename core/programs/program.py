@@ -25,6 +25,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 Side = Annotated[int, Field(ge=1, le=MOST_SIDE)]
 Rounds = Annotated[int, Field(ge=0, le=MOST_ROUNDS)]
+Choice = Annotated[int, Field(ge=-MOST_ROUNDS, le=MOST_ROUNDS)]
 Axis = Annotated[int, Field(ge=1, le=MOST_NUMBERS)] | Name
 
 
@@ -40,6 +41,7 @@ class Input(_Record):
             given. ``points``: (N, 3), each x and y in pixels of the first picture, and 1 (wanted) or -1 (not wanted).
             ``values``: anything else.
         shape: an axis that is a name may have any size; the same name is the same size.
+        default: what all of its numbers are where it is not given; only of ``values``, of a shape without names.
     """
 
     name: Name
@@ -47,6 +49,7 @@ class Input(_Record):
     shape: Annotated[tuple[Axis, ...], Field(max_length=6)]
     low: Number = 0.0
     high: Number = 1.0
+    default: Number | None = None
     about: str = ""
 
 
@@ -60,11 +63,13 @@ class Output(_Record):
 
 
 class Setting(_Record):
-    """A whole number that the user may choose when the program is run."""
+    """A whole number that the user may choose when the program is run: how often something is done, which is never
+    below 0, or a number of a ``combine``.
+    """
 
-    default: Rounds
-    low: Rounds
-    high: Rounds
+    default: Choice
+    low: Choice
+    high: Choice
     about: str
 
 
@@ -136,7 +141,10 @@ class Repeat(_Record):
 
 
 class Term(_Record):
-    """``value`` times a number, or times another tensor (of one number, or of the same shape)."""
+    """``value`` times a number, or times another tensor (of one number, or of the same shape).
+
+    Both may be settings: tensors of one number, without an axis.
+    """
 
     value: Name
     times: Number | Name = 1.0
@@ -170,7 +178,7 @@ class Concat(_Step):
 
 
 class Channels(_Step):
-    """Some channels of a tensor (1, C, H, W)."""
+    """Some channels of a tensor (1, C, ...), of any number of axes."""
 
     do: Literal["channels"] = "channels"
     value: Name

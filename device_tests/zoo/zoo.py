@@ -66,7 +66,18 @@ LARGE |= {
     "wmread",
     "xlsr",
 }
-LARGE |= {"altfreezing", "hdrtransformer", "matcoarse", "matrefine", "multiattentional", "negcut", "sinstep"}
+LARGE |= {
+    "altfreezing",
+    "e2refine",
+    "e2style",
+    "hdrtransformer",
+    "matcoarse",
+    "matrefine",
+    "multiattentional",
+    "negcut",
+    "sinstep",
+    "stylegen",
+}
 """What takes half a minute, or resembles another network, waits for ``make test-all``."""
 COREAI_SIDE = 128
 """Core AI's runtime for Linux is not asked for more; a network that takes no less has no smaller twin for it."""

@@ -39,6 +39,7 @@ _OF_TASK: Mapping[Task, str] = {
     "translation": DOMAINS,
     "generation": "diffusion",
     "matting": "composite",
+    "inversion": UNPAIRED,
 }
 """How inputs of a task are made of clean photos, where nobody says."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from clearport.errors import BadInput
 from clearport.models.losses import classes as loss_classes
 from clearport.models.losses import hdr as loss_hdr
+from clearport.models.losses import inversion as loss_inversion
 from clearport.models.losses import light as loss_light
 from clearport.models.losses import maps as loss_maps
 from clearport.models.losses import matting as loss_matting
@@ -42,6 +43,7 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
         **loss_watermark.LOSSES,
         **loss_classes.LOSSES,
         **loss_matting.LOSSES,
+        **loss_inversion.LOSSES,
     }
 )
 
@@ -65,6 +67,7 @@ _WITHOUT_TARGETS = frozenset(
         "cross-entropy",
         "forged",
         "zipf",
+        "inversion",
         CONTRAST,
         DISTILLATION,
     }

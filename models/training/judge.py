@@ -16,6 +16,7 @@ from clearport.models.data.pair import Pair
 from clearport.models.degradations.diffusion import Diffusion
 from clearport.models.layers.attacks import ATTACKS
 from clearport.models.layers.diffusion import kept
+from clearport.models.layers.inversion.stages import Inversion
 from clearport.models.layers.matting import Matting, cut, places_of
 from clearport.models.layers.watermark import Watermark
 from clearport.models.metrics import psnr_db, to_levels
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN = 6
 _JUDGED_STEPS = (100, 300, 500, 700, 900)
+_DRAWN, _STAGES = 8, 2
 _GAP = 4
 
 
@@ -39,6 +41,7 @@ FIGURES: Mapping[Task, tuple[str, str]] = {
     "hdr": ("dB PSNR-mu, 8 bit", "of its luma"),
     "generation": ("dB, noise to what is left of it", "the same at its strongest"),
     "matting": ("dB, alpha", "dB, refined squares"),
+    "inversion": ("dB, drawn pictures found again", "dB, photos"),
     "watermarking": ("% of the bits read after attacks", "dB RGB to the unmarked picture"),
     "deepfake-detection": ("% AUC", "% accuracy"),
 }
@@ -80,6 +83,8 @@ def judge(network: nn.Module, spec: ModelSpec, scale: int, pairs: Sequence[Pair]
         return _told_apart(network, pairs, spec)
     if isinstance(network, Matting):
         return _matted(network, pairs)
+    if isinstance(network, Inversion):
+        return _inverted(network, pairs)
     if spec.task == "generation":
         return _told_from_noise(network, spec, pairs)
     images = tuple(_made(network, pair.low, spec) for pair in pairs if pair.low is not None)
@@ -166,6 +171,26 @@ def _told_from_noise(network: nn.Module, spec: ModelSpec, pairs: Sequence[Pair])
                 images.append(to_levels(127.5 * (picture + 1.0)))
     decibels = -10.0 * np.log10(np.asarray(left).reshape(-1, len(_JUDGED_STEPS)).mean(axis=0))
     return Judgment(float(decibels.mean()), float(decibels[-1]), tuple(images))
+
+
+@torch.no_grad()
+def _inverted(network: Inversion, pairs: Sequence[Pair]) -> Judgment:
+    """PSNR of pictures that the generator drew, the same ones every time, and of the photos, after two stages."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        drawn, _ = network.drawn(_DRAWN)
+    found = F.mse_loss(network.stages(drawn, _STAGES)[-1][1], drawn).item()
+    images, distances = [], []
+    for pair in pairs:
+        assert pair.low is not None
+        photo = torch.from_numpy(np.ascontiguousarray(pair.low)).permute(2, 0, 1)[None].to(drawn.device) / 127.5 - 1.0
+        small = F.interpolate(photo, size=drawn.shape[2:], mode="area")
+        made = network.stages(small, _STAGES)[-1][1]
+        whole = F.interpolate(made, size=photo.shape[2:], mode="nearest")
+        images.append(to_levels(127.5 * (whole[0].permute(1, 2, 0).cpu().numpy() + 1.0)))
+        distances.append(F.mse_loss(made, small).item())
+    drawn_db, photos_db = (-10.0 * math.log10(max(each / 4.0, 1e-10)) for each in (found, float(np.mean(distances))))
+    return Judgment(drawn_db, photos_db, tuple(images))
 
 
 def _made(network: nn.Module, low: Image8, spec: ModelSpec) -> Image8:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from clearport.errors import BadInput
 from clearport.models import normalized
 
 if TYPE_CHECKING:
@@ -46,10 +47,16 @@ def taken(low: torch.Tensor, truth: Mapping[str, torch.Tensor], inputs: Sequence
         truth: what else a degradation drew, by the name of the input: maps (B, C, h, w), and (B, N, 1, 1), which
             becomes (B, N).
         inputs: those of the network's ``ModelSpec``; empty for one picture.
+
+    Raises:
+        BadInput: the data do not have an input.
     """
     if not inputs:
         return [low]
     pictures = [each.channels or 0 for each in inputs if each.is_picture]
+    lacking = [each.name for each in inputs if not each.is_picture and each.name not in truth]
+    if lacking:
+        raise BadInput(f"the network takes {lacking[0]!r}, which these data do not give: leave --degradation out")
     parts = iter(torch.split(low, pictures, dim=1) if pictures else ())
     return [
         normalized.wanted(next(parts), each) if each.is_picture else _other(truth[each.name], each) for each in inputs

@@ -41,6 +41,7 @@ TYPICAL_DB: Mapping[Task, float] = {
     "translation": 21.5,
     "generation": 31.0,
     "matting": 25.0,
+    "inversion": 31.0,
     "other": 31.0,
 }
 """Typical PSNR to ground truth of a restored picture (x3, Rain100L, SICE, synthetic brackets), before int8 errors."""

@@ -21,23 +21,28 @@ from clearport.pipeline.systems.parts import in_torch, loaded
 from clearport.programs.check import contradictions
 from clearport.registry import NETWORKS, SYSTEMS
 
-SMALL = {"sindiffusion": Size(16, 16), "matting": Size(128, 128)}
+SMALL = {
+    "sindiffusion": Size(16, 16),
+    "matting": Size(128, 128),
+    "inversion": Size(128, 128),
+    "childgan": Size(128, 128),
+}
 
 
-@pytest.fixture
-def fresh(tmp_path: Path) -> dict[str, Path]:
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Weights of each family whose last layers are not zero, so that every part changes something."""
-    found = {}
-    for name in {part.network for each in SYSTEMS.names() for part in SYSTEMS.get(each).parts.values()}:
-        family = NETWORKS.get(name).family
+    folder = tmp_path_factory.mktemp("fresh")
+    parts = {part.network for each in SYSTEMS.names() for part in SYSTEMS.get(each).parts.values()}
+    found = {name: folder / f"{NETWORKS.get(name).family}.safetensors" for name in parts}
+    for path in set(found.values()):
         torch.manual_seed(1)
-        module = NETWORKS.get(family).build(1)
+        module = NETWORKS.get(path.stem).build(1)
         with torch.no_grad():
             for parameter in module.parameters():
                 if not parameter.any():
                     parameter.add_(0.02 * torch.randn_like(parameter))
-        found[name] = tmp_path / f"{family}.safetensors"
-        weights.save(found[name], module, family, 1, {})
+        weights.save(path, module, path.stem, 1, {})
     return found
 
 

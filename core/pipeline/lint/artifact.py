@@ -69,8 +69,11 @@ def _by_target(artifact: Artifact) -> tuple[LintFinding, ...]:
 
 def tiles(artifact: Artifact, network: Traits) -> tuple[LintFinding, ...]:
     """What happens to pictures that are larger than the one size of a file."""
-    cutting = Tiling.of(network, network.scale, shapes.lead(artifact.inputs), network.crop)
-    if cutting.size is None or not shapes.lead(artifact.outputs).is_picture:
+    source = shapes.lead(artifact.inputs)
+    if len(source.shape) != 4 or not shapes.lead(artifact.outputs).is_picture:
+        return ()
+    cutting = Tiling.of(network, network.scale, source, network.crop)
+    if cutting.size is None:
         return ()
     if cutting.uncuttable:
         said = (

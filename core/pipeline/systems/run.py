@@ -58,7 +58,7 @@ class SystemRequest:
 
 @dataclass(frozen=True)
 class Ran:
-    """The outputs, the time of all rounds, and how often each part ran in how many seconds."""
+    """The outputs, the time of all rounds, how often each part ran in how many seconds, and the system's notice."""
 
     output: Path
     outputs: tuple[Given, ...]
@@ -66,6 +66,7 @@ class Ran:
     artifact: str
     method: str
     calls: Mapping[str, tuple[int, float]]
+    notice: str = ""
 
 
 def run_system(request: SystemRequest, progress: Progress = no_progress) -> Ran:
@@ -94,14 +95,14 @@ def run_system(request: SystemRequest, progress: Progress = no_progress) -> Ran:
         for output in program.outputs:
             _check(output, found[output.name])  # all of them, before the first is written
         outputs = tuple(_save(output, found[output.name], where[output.name]) for output in program.outputs)
-    return Ran(request.output, outputs, seconds, row.key, method, calls)
+    return Ran(request.output, outputs, seconds, row.key, method, calls, system.record.notice)
 
 
 def _settings(given: Sequence[str]) -> dict[str, int]:
     found = {}
     for each in given:
         name, _, number = each.partition("=")
-        if not re.fullmatch(r"\d{1,9}", number):
+        if not re.fullmatch(r"-?\d{1,9}", number):
             raise BadInput(f"--set {each}: expected NAME=NUMBER, as in squares=8")
         found[name] = int(number)
     return found
@@ -125,7 +126,7 @@ def _inputs(program: Program, files: Mapping[str, Path], request: SystemRequest)
             found[each.name] = _noise(each, found, generator)
         elif each.kind == "points":
             found[each.name] = _points(request.clicks, found)
-        else:
+        elif each.default is None:
             raise BadInput(f"input {each.name!r} ({each.kind}) was not given{': ' if each.about else ''}{each.about}")
     if request.clicks and not any(each.kind == "points" for each in program.inputs):
         raise BadInput("--click: this system takes no clicks")

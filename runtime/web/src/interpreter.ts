@@ -28,10 +28,12 @@ export async function execute(
   onRound: (done: number, total: number) => void = () => {},
 ): Promise<Tensors> {
   const chosen = choices(program, settings);
-  checkInputs(program.inputs, inputs);
+  const given = { ...defaults(program.inputs), ...inputs };
+  checkInputs(program.inputs, given);
   const known: Tensors = {};
+  for (const [name, number] of Object.entries(chosen)) known[name] = { shape: [], data: Float32Array.of(number) };
   for (const [name, { shape, values }] of Object.entries(program.tables)) known[name] = { shape, data: Float32Array.from(values) };
-  for (const { name } of program.inputs) known[name] = inputs[name]!;
+  for (const { name } of program.inputs) known[name] = given[name]!;
   const found = await new Interpreter(parts, chosen, onRound).steps(program.steps, known, "steps", 0);
   return Object.fromEntries(program.outputs.map(({ name }) => [name, found[name]!]));
 }
@@ -46,6 +48,17 @@ export function choices(program: Program, settings: Record<string, number>): Rec
     }
   }
   return Object.fromEntries(Object.entries(program.settings).map(([name, each]) => [name, settings[name] ?? each.default]));
+}
+
+/** Inputs that need not be given. */
+function defaults(wanted: readonly ProgramInput[]): Tensors {
+  const found: Tensors = {};
+  for (const { name, shape, default: number } of wanted) {
+    if (number === null) continue;
+    const sides = shape.map(Number);
+    found[name] = { shape: sides, data: new Float32Array(count(sides)).fill(number) };
+  }
+  return found;
 }
 
 function checkInputs(wanted: readonly ProgramInput[], inputs: Tensors): void {
@@ -138,7 +151,7 @@ class Interpreter {
       case "concat":
         return joined(step.values.map(get));
       case "channels":
-        return channels(picture(step.value), step.first, step.count);
+        return channels(get(step.value), step.first, step.count);
       case "resize":
         return resize(picture(step.value), step.size ?? sides(picture(step.like!)));
       case "discs":
@@ -226,8 +239,10 @@ function joined(values: readonly Tensor[]): Tensor {
   return { shape: first.shape.with(1, whole / inner), data };
 }
 
-function channels(value: Tensor, first: number, many: number): Tensor {
-  const [depth, height, width] = value.shape.slice(1) as [number, number, number];
-  if (first + many > depth) throw new Error(`channels ${first} to ${first + many - 1} of ${depth}`);
-  return { shape: [1, many, height, width], data: value.data.slice(first * height * width, (first + many) * height * width) };
+/** Some of the second axis. */
+function channels({ shape, data }: Tensor, first: number, many: number): Tensor {
+  if (shape.length < 2 || shape[0] !== 1) throw new Error(`expected channels (1, C, ...), got ${told(shape)}`);
+  if (first + many > shape[1]!) throw new Error(`channels ${first} to ${first + many - 1} of ${shape[1]!}`);
+  const inner = count(shape.slice(2));
+  return { shape: shape.with(1, many), data: data.slice(first * inner, (first + many) * inner) };
 }

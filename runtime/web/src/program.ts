@@ -7,6 +7,8 @@ export interface ProgramInput {
   shape: (number | string)[];
   low: number;
   high: number;
+  /** What all numbers are of values that are not given. */
+  default: number | null;
   about: string;
 }
 
@@ -17,7 +19,7 @@ export interface ProgramOutput {
   high: number;
 }
 
-/** A whole number that the user may choose. */
+/** A whole number that the user may choose: a count, or a number of a sum. */
 export interface Setting {
   default: number;
   low: number;

@@ -76,6 +76,19 @@ def test_sums_are_clipped_and_channels_joined_and_taken_apart() -> None:
     np.testing.assert_allclose(run(program(clipped, both, second)), np.clip(2.0 * GIVEN, 0.5, 1.0))
 
 
+def test_settings_are_numbers_of_sums_and_values_may_have_a_default() -> None:
+    codes = {"name": "codes", "kind": "values", "shape": [1, 3, 2], "default": 2.0}
+    last = {"do": "channels", "out": "last", "value": "codes", "first": 2, "count": 1}
+    share = {"do": "combine", "out": "share", "terms": [{"value": "k", "times": 0.5}], "plus": 1.0}
+    terms = [{"value": "last", "times": "share"}, {"value": "last", "times": "k"}]
+    settings = {"k": {"default": 4, "low": -8, "high": 8, "about": "halves"}}
+    steps = (last, share, {"do": "combine", "out": "x", "terms": terms})
+    made = program(*steps, inputs=[PICTURE, codes], settings=settings)
+    np.testing.assert_array_equal(run(made), np.full((1, 1, 2), 2.0 * 3.0 + 2.0 * 4.0))
+    np.testing.assert_array_equal(run(made, k=-2), np.full((1, 1, 2), -4.0))
+    assert longest_chains(made) == {"x": 0}
+
+
 @pytest.mark.parametrize("size", [(3, 5), (12, 8), (7, 16), (6, 8)])
 def test_resizing_is_that_of_pytorch_and_pillow(size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).random((1, 3, 31, 20), dtype=np.float32)
@@ -150,6 +163,25 @@ WRONG = {
     ),
     "no such output": (program(copied(), out="y"), "no step gives 'y'"),
     "no such setting": (program({"do": "repeat", "count": "rounds", "steps": [copied()]}, copied()), "no setting"),
+    "a count below 0": (
+        program(
+            copied(),
+            {"do": "repeat", "count": "n", "steps": [copied("x", "y")]},
+            settings={"n": {"default": 0, "low": -1, "high": 2, "about": "rounds"}},
+        ),
+        "'n' may be below 0, which no count is",
+    ),
+    "a setting that is no tensor": (
+        program(
+            {"do": "resize", "out": "x", "value": "n", "size": [2, 2]},
+            settings={"n": {"default": 0, "low": 0, "high": 2, "about": "numbers"}},
+        ),
+        "nothing before it is called 'n'",
+    ),
+    "a picture by default": (
+        program(copied(), inputs=[{**PICTURE, "default": 0.0}]),
+        "only values of a fixed shape",
+    ),
     "two sizes": (program({"do": "resize", "out": "x", "value": "picture"}), "either 'like' or 'size'"),
 }
 

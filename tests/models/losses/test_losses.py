@@ -27,6 +27,8 @@ def value(name: str, restored: Restored, batch: Batch, peak: float = PEAK) -> fl
 
 CLASSES = {"binary", "cross-entropy", "forged", "zipf"}
 """Losses of classifiers, whose outputs are no pictures."""
+OTHERS = {"inversion", "matting"}
+"""Losses of networks with maps of their own, which have tests of their own."""
 COMPARING = ("l1", "l2", "charbonnier", "ssim", "gradient", "mu-law")
 
 
@@ -39,7 +41,7 @@ def test_losses_are_lowest_where_nothing_is_wrong(name: str) -> None:
     assert exact < near < far < 1
 
 
-@pytest.mark.parametrize("name", sorted(set(LOSSES) - {"smooth-curves", "transmission", "mask", "matting"} - CLASSES))
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - {"smooth-curves", "transmission", "mask"} - OTHERS - CLASSES))
 def test_the_value_range_does_not_change_a_loss(name: str) -> None:
     def at(low: float, high: float) -> float:
         def ranged(image: torch.Tensor) -> torch.Tensor:
@@ -68,7 +70,7 @@ def everything() -> tuple[Restored, Batch]:
     return Restored(image, (F.avg_pool2d(image, 2),), maps), Batch(picture(2), picture(3), truth)
 
 
-@pytest.mark.parametrize("name", sorted(set(LOSSES) - CLASSES - {"matting"}))
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - CLASSES - OTHERS))
 def test_gradients_flow(name: str) -> None:
     made, batch = everything()
     loss = LOSSES[name](made, batch, PEAK)

@@ -108,12 +108,29 @@ def test_a_sum_begins_with_numbers_and_goes_on_with_pictures(ask: Ask) -> None:
     np.testing.assert_array_equal(np.array(found["data"], np.float32).reshape(found["shape"]), here(made, GIVEN)["x"])
 
 
+@pytest.mark.parametrize("settings", [{}, {"squares": 4}])
+def test_settings_are_numbers_and_values_have_their_default(ask: Ask, settings: dict[str, int]) -> None:
+    steps = (
+        {"do": "channels", "out": "last", "value": "codes", "first": 1, "count": 2},
+        {"do": "combine", "out": "share", "terms": [term("squares", 0.25)], "plus": -1.0},
+        {"do": "combine", "out": "x", "terms": [term("last", "share"), term("last", "squares")]},
+    )
+    plainly = json.loads(program(*steps, outputs=("x",)).model_dump_json())
+    plainly["inputs"] += [{"name": "codes", "kind": "values", "shape": [1, 3, 4], "default": 1.5}]
+    made = Program.model_validate_json(json.dumps(plainly))
+    assert list(contradictions(made, ENDS)) == []
+    found = on_page(ask, made, GIVEN, **settings)["outputs"]["x"]
+    assert found["shape"] == [1, 2, 4]
+    np.testing.assert_array_equal(np.array(found["data"], np.float32), here(made, GIVEN, **settings)["x"].ravel())
+
+
 MISFITS: dict[str, tuple[dict[str, Any], ...]] = {
     "a square that is too large": ({"do": "top", "out": "x", "value": "picture", "side": 64, "count": 1},),
     "a sum of two shapes": ({"do": "combine", "out": "x", "terms": [term("picture"), term("clicks")]},),
     "a factor of another shape": ({"do": "combine", "out": "x", "terms": [term("picture", "clicks")]},),
     "no picture": ({"do": "resize", "out": "x", "value": "clicks", "size": [2, 2]},),
     "channels that are not there": ({"do": "channels", "out": "x", "value": "picture", "first": 2, "count": 2},),
+    "no channels": ({"do": "channels", "out": "x", "value": "gains", "first": 0, "count": 1},),
     "no place": ({"do": "crop", "out": "x", "value": "picture", "place": "gains", "side": 2},),
     "points that are none": (
         {"do": "discs", "out": "x", "points": "gains", "at": "picture", "like": "picture", "radius": 1.0},
