@@ -46,6 +46,8 @@ _SIZE = re.compile(
 )
 """What a size may be computed by, as sympy writes it: no powers, which can take for ever."""
 _WORD = re.compile(r"[\w.:/ +-]*")
+_EQUATION = re.compile(r"[A-Za-z., ]*(?:->[A-Za-z., ]*)?")
+"""What einsum is told, as in ``bij,bjk->bik``: an argument, which PyTorch writes into source code between quotes."""
 _MOST_WORD = 400
 _MOST_JSON = 1 << 26
 _TREES = frozenset({"in_spec", "out_spec"})
@@ -174,7 +176,7 @@ def _check_text(text: str, path: Path, key: str) -> None:
     elif key == "expr_str":
         if len(text) > _MOST_WORD or not _SIZE.fullmatch(text):
             raise _refused(path, f"its size {text[:80]!r} is no plain expression")
-    elif len(text) > _MOST_WORD or not _WORD.fullmatch(text):
+    elif len(text) > _MOST_WORD or not (_WORD.fullmatch(text) or (key == "as_string" and _EQUATION.fullmatch(text))):
         raise _refused(path, f"its {key} {text[:80]!r} is no plain name")
 
 

@@ -78,8 +78,7 @@ class Tiling:
     @classmethod
     def of(cls, network: Reach, scale: Scale, source: TensorSpec, crop: int = 0) -> Tiling:
         """The tiling of a network's artifact whose first picture is ``source``."""
-        height, width = pixels.image_size(source)
-        size = Size(height, width) if isinstance(height, int) and isinstance(width, int) else None
+        size = shapes.size_of(source)
         whole = _MOST_PIXELS if network.whole_picture else _WHOLE_PIXELS
         multiple = math.lcm(network.size_multiple, Fraction(scale).denominator)
         border = _border(crop, scale)

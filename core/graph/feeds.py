@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 
 _GAINS = (1.0, 0.7, 1.3, 0.5, 1.6)
 """Brightness of further pictures of one sample: exposures of one scene."""
+_COLORS = 3
 _LUMA = np.array([0.299, 0.587, 0.114])
 _SMOOTH = 8
 _DEVIATIONS = 4.0
 FLAT_DEVIATIONS = 10.0
 """Standard deviations of a picture that errors are judged by if they are less than its range. Proofs of int8 want 35 dB
 of the range and 15 dB of the deviation, those of fp16 60 and 40: the same for a deviation of a tenth of the range."""
+CLIP = 5
+"""Axes of frames behind one another: (1, T, C, H, W), or (1, C, T, H, W)."""
 _UNBOUNDED = (-2.0, 2.0)
 """The range of inputs without known bounds: most of a normal distribution."""
 
@@ -186,7 +189,20 @@ def _value(spec: TensorSpec, photo: Image8, shape: tuple[int, ...], generator: n
         low, high = spec.value_range or _UNBOUNDED
         unit = _channels(_smoothed(photo) / 255.0, "", shape).transpose(2, 0, 1)[None]
         return (low + unit * (high - low)).astype(np.float32)
+    if len(shape) == CLIP and spec.kind != "index":
+        return _frames(spec, photo, shape)
     return _noise(spec, shape, generator)
+
+
+def _frames(spec: TensorSpec, photo: Image8, shape: tuple[int, ...]) -> Array:
+    """A photo that moves from frame to frame; the axis of three, or else the shorter one, has the colors."""
+    low, high = spec.value_range or _UNBOUNDED
+    first = shape[1] == _COLORS or (shape[2] != _COLORS and shape[1] <= shape[2])
+    count, channels = (shape[2], shape[1]) if first else (shape[1], shape[2])
+    moved = [np.roll(photo, 2 * number, axis=1) for number in range(count)]
+    frames = [_channels(each / 255.0, "", (1, channels, *shape[3:])).transpose(2, 0, 1) for each in moved]
+    unit = np.stack(frames, axis=1 if first else 0)[None]
+    return np.asarray(low + unit * (high - low), np.float32)
 
 
 def _smoothed(photo: Image8) -> Array:

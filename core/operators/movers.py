@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.graph.nodes import attr_str, constant, need_constant, operand
-from clearport.operators.case import after_conv, i64, number, one, wrote
+from clearport.operators.case import after_conv, i64, number, one, weight, wrote
 from clearport.operators.record import Int8, Operator, coreai, in_torch, listed, mil, ncnn, reaching, tflite
 
 if TYPE_CHECKING:
@@ -99,6 +99,17 @@ PAD = Operator(
             "pad, edge, pads 0 0 1 2 0 0 3 0",
             one("Pad", "x pads", mode="edge"),
             constants={"pads": i64(0, 0, 1, 2, 0, 0, 3, 0)},
+            sides=(12, 16),
+        ),
+        after_conv(
+            "pad of a vector",
+            ("GlobalAveragePool", "x", "means", {}),
+            ("Reshape", "means flat", "vector", {}),
+            ("Pad", "vector pads", "padded", {}),
+            ("MatMul", "padded w", "mixed", {}),
+            ("Reshape", "mixed back", "factors", {}),
+            one("Mul", "x factors"),
+            constants={"flat": i64(1, 8), "pads": i64(0, 3, 0, 5), "w": weight(16, 8), "back": i64(1, 8, 1, 1)},
             sides=(12, 16),
         ),
         after_conv(

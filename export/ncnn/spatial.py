@@ -192,7 +192,7 @@ def pad(low: Lowering, node: ir.Node) -> None:
         low.bind(node, low.blob(node))
         return
     fill = graphs.scalar(graphs.operand(node, 2)) or 0.0
-    if any(axis < -2 for axis in amounts):
+    if any(axis < -2 for axis in amounts) or (mode == "constant" and (len(low.shape(value)), rank) != (4, 3)):
         _grown(low, node, {axis + rank: pair for axis, pair in amounts.items()}, fill)
         return
     (top, bottom), (left, right) = (amounts.get(axis, (0, 0)) for axis in (-2, -1))

@@ -50,6 +50,7 @@ PASSES: tuple[str, ...] = (
     "operators",  # before reshapes are merged: it writes some
     "plain.scalars",  # behind operators: those leave numbers without axes
     "plain.axes",  # before reshapes are merged: it writes many
+    "plain.known",  # behind all that write layers of their own
     "reshapes",  # before attributes are written out: it makes convolutions and slices of its own
     "canonical",  # before anything reads attributes
     "hoist_clamps",  # before clamps are merged: it brings them together

@@ -63,6 +63,20 @@ def test_a_program_of_others_is_read(theirs: Path) -> None:
     assert read.module(check_guards=False)(torch.rand(1, 3, 16, 16)).shape == (1, 3, 32, 32)
 
 
+class Sums(nn.Module):
+    """An equation among the arguments."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("b c h w, bchw -> bhw", image, image)
+
+
+def test_equations_of_einsum_are_read(tmp_path: Path) -> None:
+    image = torch.rand(1, 3, 4, 4)
+    torch.export.save(torch.export.export(Sums(), (image,), strict=False), tmp_path / "sums.pt2")
+    read, _, _ = pt2.load(tmp_path / "sums.pt2")
+    assert torch.equal(read.module(check_guards=False)(image), Sums()(image))
+
+
 class Trap:
     """Writes a file when it is unpickled."""
 

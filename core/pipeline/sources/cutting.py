@@ -38,7 +38,10 @@ def reach(candidate: Candidate, graph: Graph, main: str, probe: Size, growth: Gr
     Raises:
         CheckFailed: changed pixels reach farther than the operators tell.
     """
-    picture = shapes.lead(candidate.inputs).name
+    lead = shapes.lead(candidate.inputs)
+    if not lead.is_picture:
+        return Reach(0, True, "all of it: it takes no picture that could be cut")
+    picture = lead.name
     if growth is None and len(graph.output.shape) == _AXES:
         return Reach(OVERLAP, True, "all of the picture: height and width of its output do not scale alike")
     try:

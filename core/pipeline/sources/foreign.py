@@ -11,8 +11,8 @@ import numpy as np
 
 from clearport.base import Graph, Size, TensorSpec
 from clearport.errors import BadInput
+from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
-from clearport.graph import shapes
 from clearport.models.cost import Cost
 from clearport.models.normalized import order
 from clearport.operators.sizes import coarsest_stride, output_steps
@@ -68,9 +68,9 @@ def described(
         BadInput: it takes no picture, or no size that is tried, it gives another output each time, or the contract does
             not fit it.
     """
-    picture = _picture_of(candidate)
+    picture = _picture_of(candidate.inputs)
     found = measure.sizes(candidate) if free else None
-    own = None if free else shapes.size_of(picture)
+    own = None if free else fixed_size(candidate.inputs)
     probe = own or _probe_size(found)
     run = measure.remembered(candidate.run)
     given = run(candidate.filled(probe))
@@ -82,7 +82,7 @@ def described(
     main = shapes.lead(ends)
     plain = measure.Candidate(contract.name or name, inputs, _plainly(run, inputs))
     graph = build(shapes.at(inputs, probe), shapes.at(ends, probe))
-    growth = _growth(main, given[main.name].shape, probe, found, graph)
+    growth = None if picture is None else _growth(main, given[main.name].shape, probe, found, graph)
     taken, told = spans.found_of(plain, graph, main, probe, contract, growth)
     inputs = tuple(replace(s, value_range=taken.range or ranges.UNIT) if s.is_picture else s for s in inputs)
     said = {end.name or main.name for end in contract.outputs if end.kind or end.range}
@@ -140,13 +140,16 @@ def _wanted(spec: TensorSpec, value: Array) -> Array:
     return np.ascontiguousarray((ordered - mean) / std if spec.mean or spec.std else ordered)
 
 
-def _picture_of(candidate: Candidate) -> TensorSpec:
+def _picture_of(inputs: Sequence[TensorSpec]) -> TensorSpec | None:
     """The input that gives a network its size: the first with the axes of a picture."""
-    for spec in candidate.inputs:
-        if len(spec.shape) == 4 and spec.dtype == "float32":
-            return spec
-    shown = ", ".join(f"{s.name} {s.shape}" for s in candidate.inputs)
-    raise BadInput(f"{candidate.name}: none of its inputs is a 4-D picture (inputs: {shown})")
+    return next((spec for spec in inputs if len(spec.shape) == 4 and spec.dtype == "float32"), None)
+
+
+def fixed_size(inputs: Sequence[TensorSpec]) -> Size:
+    """The size of a network of one size: its picture's, else its frames', 1x1 where it takes neither."""
+    picture = _picture_of(inputs) or next((spec for spec in inputs if len(spec.shape) == feeds.CLIP), None)
+    sides = [] if picture is None else [n for n in picture.shape[-2:] if isinstance(n, int)]
+    return Size(*sides) if len(sides) == 2 else Size(1, 1)
 
 
 def _probe_size(found: measure.Sizes | None) -> Size:
@@ -156,8 +159,10 @@ def _probe_size(found: measure.Sizes | None) -> Size:
     return found.tried[0] if found.least > side else Size(side, side)
 
 
-def _input(spec: TensorSpec, picture: TensorSpec) -> TensorSpec:
+def _input(spec: TensorSpec, picture: TensorSpec | None) -> TensorSpec:
     kind, color = _kind(spec.shape, spec.dtype)
+    if picture is None:
+        return replace(spec, kind=kind, value_range=ranges.UNIT if len(spec.shape) == feeds.CLIP else None)
     if spec is picture:
         return replace(spec, kind="picture", color=COLORS.get(spec.channels or 0, "RAW"), value_range=ranges.UNIT)
     if kind == "picture" and (spec.shape[2:] != picture.shape[2:] or spec.channels != picture.channels):

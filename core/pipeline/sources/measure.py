@@ -13,7 +13,7 @@ import numpy as np
 
 from clearport.base import Size
 from clearport.errors import BadInput, ClearportError
-from clearport.graph import feeds
+from clearport.graph import feeds, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -270,7 +270,8 @@ def seams(
     law, worst = growth or Growth(Fraction(whole.shape[2], side)), 0.0
     for at in range(0, side, kept):
         span = max(0, at - margin), at, at + kept, min(side, at + kept + margin)
-        made = candidate.run({name: _cut(array, (span[0], span[3]), side) for name, array in given.items()})[output]
+        tile = {spec.name: _cut(spec, given[spec.name], (span[0], span[3]), side) for spec in candidate.inputs}
+        made = candidate.run(tile)[output]
         ours, theirs = _block(made, span, law, own=True), _block(whole, span, law, own=False)
         if ours.shape != theirs.shape:
             return math.inf
@@ -286,12 +287,13 @@ def _block(array: Array, span: tuple[int, int, int, int], growth: Growth, *, own
     return array[..., low:high, low:high]
 
 
-def _cut(array: Array, span: tuple[int, int], side: int) -> Array:
-    """The part of an input that a tile sees; inputs of another size than the picture's are cut alike."""
-    if array.ndim != 4:
-        return array
-    rows, columns = (slice(*(int(at * Fraction(n, side)) for at in span)) for n in array.shape[2:])
-    return np.ascontiguousarray(array[:, :, rows, columns])
+def _cut(spec: TensorSpec, array: Array, span: tuple[int, int], side: int) -> Array:
+    """The part of an input that a tile sees; sides that follow the picture's by a ratio are cut alike, others not."""
+    parts = [
+        slice(None) if shapes.follows(spec, axis) is None else slice(*(int(at * Fraction(n, side)) for at in span))
+        for axis, n in enumerate(array.shape)
+    ]
+    return np.ascontiguousarray(array[tuple(parts)])
 
 
 def _places(size: Size) -> list[tuple[int, int]]:

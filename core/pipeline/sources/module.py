@@ -20,7 +20,7 @@ from clearport.export.from_onnx.plain import plain_name
 from clearport.graph import feeds, shapes
 from clearport.models import modes, normalized, pt2
 from clearport.pipeline.sources import measure
-from clearport.pipeline.sources.foreign import Description, cost_of, described
+from clearport.pipeline.sources.foreign import Description, cost_of, described, fixed_size
 from clearport.pipeline.sources.program import Program
 from clearport.pipeline.sources.source import About, Traits
 
@@ -107,11 +107,10 @@ def module_source(given: Any, name: str, size: Size | None, origin: str, contrac
     inputs = _inputs(module, examples, name, size)
     run = partial(_run, module, [spec.name for spec in inputs], name)
     candidate = measure.Candidate(name, inputs, run)
-    probe = shapes.size_of(inputs[0])
-    assert probe is not None
+    probe = fixed_size(inputs)
     modes.check_repeatable(module, arguments(candidate.filled(probe), inputs), name)
     freed = measure.Candidate(name, shapes.freed(inputs, probe), run)
-    free = _takes_any(freed)
+    free = any(spec.dynamic for spec in freed.inputs) and _takes_any(freed)
     outputs = list(run(candidate.filled(probe)))
     build = partial(_graph, module, name)
     found = described(freed if free else candidate, outputs, name, free=free, contract=contract, build=build)

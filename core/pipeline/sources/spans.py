@@ -37,6 +37,8 @@ def found_of(
     ]
     if all(said):
         return told[0], told[1]
+    if not picture.is_picture:
+        return _without_picture(told, said, graph, main)
     photos = [load_rgb(path) for path in samples.calibration()[:_PHOTOS]]
     at_size = shapes.at(candidate.inputs, probe)
 
@@ -58,6 +60,16 @@ def found_of(
         made = _within(made, [candidate.run(feed(shot, source.range or ranges.UNIT))[main.name] for shot in shots])
     measured = (ranges.at_input(graph) or taken, made)
     return (told[0] if said[0] else measured[0]), (told[1] if said[1] else measured[1])
+
+
+def _without_picture(
+    told: Sequence[ranges.Found], said: Sequence[bool], graph: Graph, main: TensorSpec
+) -> tuple[ranges.Found, ranges.Found]:
+    """The ranges of a network that takes no picture: nothing shows whether photos come out as photos."""
+    taken = told[0] if said[0] else replace(told[0], why="assumed: it takes no picture")
+    last = ranges.at_output(graph, [spec.name for spec in graph.outputs].index(main.name))
+    plain = ranges.Found(None, "none: it takes no picture, and no operator says it", picture=False)
+    return taken, told[1] if said[1] else last or plain
 
 
 def _seen(photo: Array, growth: Growth | None) -> Array:

@@ -97,6 +97,16 @@ def test_what_is_no_picture_is_made_by_its_kind() -> None:
     assert feeds.area(feed) == 16 * 24
 
 
+@pytest.mark.parametrize(("shape", "turned"), [((1, 2, 3, 16, 24), False), ((1, 3, 5, 16, 24), True)])
+def test_frames_behind_one_another_are_a_moving_photo(shape: tuple[int, ...], turned: bool) -> None:
+    """Frames before colors, as of recurrent networks, or behind, as of convolutions of three axes."""
+    spec = TensorSpec("frames", shape, value_range=(0.0, 1.0), kind="vector")
+    found = feeds.sample_of((spec,), PHOTO)["frames"]
+    assert found.shape == shape
+    frames = found[0].swapaxes(0, 1) if turned else found[0]
+    np.testing.assert_allclose(frames[1] * 255, np.roll(PHOTO, 2, axis=1).transpose(2, 0, 1), atol=1e-3)
+
+
 def test_states_go_on_where_the_last_step_ended() -> None:
     outputs = (
         TensorSpec("restored", (1, 3, "H", "W")),

@@ -287,14 +287,16 @@ PLACES: dict[str, Case] = {
 """What is read, written and marked at places that are computed."""
 
 
-def _dynamic(kernel: tuple[int, ...], bias: bool = False, **attributes: object) -> Case:
-    """A convolution by a kernel that is computed of the means of its own features."""
+def _dynamic(kernel: tuple[int, ...], bias: bool = False, of: str = "x", **attributes: object) -> Case:
+    """A convolution of features, or of a constant, by a kernel that is computed of the means of the features."""
     count = int(np.prod(kernel))
     nodes = [
         ("GlobalAveragePool", "x", "m", {}), ("Reshape", "m row", "r", {}), ("MatMul", "r w", "k", {}),
-        ("Reshape", "k shape", "kernel", {}), one("Conv", "x kernel b" if bias else "x kernel", **attributes),
+        ("Reshape", "k shape", "kernel", {}), one("Conv", f"{of} kernel b" if bias else f"{of} kernel", **attributes),
     ]  # fmt: skip
-    held = {"row": i64(1, 8), "w": weight(8, count), "shape": i64(*kernel)}
+    held = {"row": i64(1, 8), "w": weight(8, count), "shape": i64(*kernel)} | (
+        {} if of == "x" else {of: weight(1, 8, 10, 12)}
+    )
     return after_conv(*nodes, constants=held | ({"b": weight(kernel[0])} if bias else {}))
 
 
@@ -303,6 +305,7 @@ KERNELS: dict[str, Case] = {
     "one of steps": _dynamic((5, 8, 3, 2), strides=[2, 2], dilations=[1, 2], pads=[1, 0, 1, 1]),
     "one for each channel": _dynamic((8, 1, 3, 3), group=8, pads=[1, 1, 1, 1]),
     "one of a pixel": _dynamic((6, 8, 1, 1)),
+    "one for a learned picture": _dynamic((5, 8, 3, 3), of="learned", pads=[1, 1, 1, 1]),
 }
 
 

@@ -75,6 +75,8 @@ def test_the_numbers_are_the_same_and_operators_plain(name: str) -> None:
     wanted = onnxruntime(raw.model, image())
     np.testing.assert_allclose(onnxruntime(graph.model, image()), wanted, atol=2e-5 * max(1, np.abs(wanted).max()))
     assert {node.op_type for node in graph.model.graph} <= PLAIN | CHOICES.get(name, frozenset())
+    held = set(graph.model.graph.initializers.values())
+    assert not [node for node in graph.model.graph if held.issuperset(v for v in node.inputs if v is not None)]
 
 
 @pytest.mark.parametrize("largest", [0, 1])

@@ -60,6 +60,8 @@ def needs(path):
 number = 7
 net = Net().eval()
 pair = (Pair(), (torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)))
+frames = (nn.ReLU().eval(), (torch.rand(1, 2, 3, 16, 24),))
+style = (nn.Linear(8, 4).eval(), (torch.rand(1, 8),))
 """
 
 
@@ -95,6 +97,16 @@ def test_a_class_is_called_and_its_channels_are_found(code: Path) -> None:
 def test_several_inputs_are_told_by_example(code: Path) -> None:
     found = source_of(request(f"{code}:pair"))
     assert [spec.name for spec in found.traits.inputs] == ["one", "other"]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "size", "span"), [("frames", Size(16, 24), (0.0, 1.0)), ("style", Size(1, 1), None)]
+)
+def test_networks_without_a_picture(code: Path, attribute: str, size: Size, span: tuple[float, float] | None) -> None:
+    """Frames behind one another, and a vector."""
+    traits = source_of(request(f"{code}:{attribute}")).traits
+    assert (traits.size, traits.whole_picture, traits.inputs[0].kind) == (size, True, "vector")
+    assert traits.inputs[0].value_range == span
 
 
 def test_the_multiple_of_sizes_is_measured(code: Path) -> None:

@@ -174,6 +174,18 @@ def test_seams_are_seen() -> None:
     assert measure.seams(known, "y", 2, 1, 8) > 0.01
 
 
+def test_inputs_without_sides_are_not_cut() -> None:
+    """A strength beside the picture, as (1, 1, 1, 1)."""
+    strength = TensorSpec("sigma", (1, 1, 1, 1), kind="map", value_range=(0.0, 1.0))
+    plain = candidate(blurred)
+
+    def run(given: Mapping[str, Array]) -> dict[str, Array]:
+        assert given["sigma"].shape == (1, 1, 1, 1)
+        return {"y": plain.run({"x": given["x"]})["y"] * given["sigma"]}
+
+    assert measure.seams(measure.Candidate("it", (*plain.inputs, strength), run), "y", 3, 1, 8) == 0
+
+
 def test_what_is_no_picture_of_its_input_has_no_range() -> None:
     noise = np.random.default_rng(1).normal(size=PHOTO.shape).astype(np.float32) * 40
     taken, given = ranges.from_photos([PHOTO], lambda *_: noise)
