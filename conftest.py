@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -33,6 +34,7 @@ from clearport.disk.files import digest
 from clearport.pictures.images import save_png
 from clearport.runtime.latency.stats import Ratio
 from clearport.runtime.parity import ParityReport, Tolerance
+from tests import kept_processes
 from tests.latency_reports import latency_report
 
 hypothesis.settings.register_profile(  # a busy machine is no reason to fail
@@ -56,6 +58,12 @@ _FILES: tuple[tuple[str, Precision, str, tuple[str, ...], float], ...] = (
     ("coreml", "fp16", "image", ("a.mlpackage/Manifest.json", "a.mlpackage/Data/weights/weight.bin"), 0.0),
     ("coreml", "fp32", "tensor", ("b.mlpackage/Manifest.json", "b.mlpackage/Data/weights/weight.bin"), 0.0),
 )
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules and collected tests, which live to the end, out of every later look for cycles."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -94,6 +102,20 @@ def conversions_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ONNXRegistry, "from_torchlib", staticmethod(from_torchlib))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def processes_kept(logs_of_problems: Path, own_cache: Path) -> Iterator[None]:
+    """The processes of exports and proofs serve all tests of a test process."""
+    with kept_processes.kept_processes():
+        yield
+
+
+@pytest.fixture
+def own_processes() -> Iterator[None]:
+    """The test's exports and proofs start processes of their own, as users' do."""
+    with kept_processes.own_processes():
         yield
 
 

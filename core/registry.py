@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,17 @@ def installed_versions(distributions: tuple[str, ...]) -> dict[str, str | None]:
 
     def find(name: str) -> str | None:
         try:
-            return version(name)
+            return _version(name)
         except PackageNotFoundError:
             return None
 
     return {name: find(name) for name in distributions}
+
+
+@cache
+def _version(name: str) -> str:
+    """``version``, which reads all that a package says of itself; one that is missing is looked for again."""
+    return version(name)
 
 
 def missing(distributions: tuple[str, ...]) -> tuple[str, ...]:

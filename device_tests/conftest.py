@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +18,12 @@ from filelock import FileLock
 
 import clearport
 from clearport.bundle.folder import Bundle
-from clearport.cli import app as cli
 from clearport.models import samples
 from clearport.pictures.images import load_rgb, save_png
 from clearport.quantize.flow import QuantizeOptions
+from tests.called import Outcome, called
+
+__all__ = ("SIZE", "Outcome", "called", "command", "few_photos", "once", "plain_ranges")
 
 SIZE = "40x56"
 
@@ -41,39 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--identity", type=Path, help="private key for SSH")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left: its exit code and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 def command(*words: str | Path, **options: Any) -> Outcome:
     """Run ``clearport`` as a user does."""
     line = [sys.executable, "-m", "clearport", *map(str, words)]
     done = subprocess.run(line, capture_output=True, text=True, check=False, **options)
     return Outcome(done.returncode, done.stdout, done.stderr)
-
-
-def called(*words: str | Path) -> Outcome:
-    """``clearport`` in this process, which has everything loaded: for commands that are refused."""
-    before = signal.getsignal(signal.SIGTERM)
-    out, err = io.StringIO(), io.StringIO()
-    try:
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.setattr(sys, "argv", ["clearport", *map(str, words)])
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert isinstance(ended.value.code, int)
-    return Outcome(ended.value.code, out.getvalue(), err.getvalue())
 
 
 @contextmanager

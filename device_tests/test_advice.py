@@ -12,7 +12,7 @@ import pytest
 from clearport.base import Size
 from clearport.bundle.folder import Bundle
 from clearport.pictures.images import load_rgb, save_png
-from device_tests.conftest import command
+from device_tests.conftest import called
 
 PICTURE = Size(150, 210)
 KINDS = {
@@ -32,11 +32,11 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def export(network: str, size: str, folder: Path) -> Any:
     plain = ("--target", "tflite", "--precision", "fp32", "--no-bench", "--quiet")
-    return command("export", network, "--out", folder, "--size", size, *plain)
+    return called("export", network, "--out", folder, "--size", size, *plain)
 
 
 def run(folder: Path, picture: Path, output: Path) -> Any:
-    return command("run", folder, picture, "-o", output, "--target", "tflite", "--precision", "fp32")
+    return called("run", folder, picture, "-o", output, "--target", "tflite", "--precision", "fp32")
 
 
 @pytest.mark.slow

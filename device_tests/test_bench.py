@@ -20,7 +20,7 @@ from clearport.pipeline.benching.values import BenchRequest
 from clearport.registry import DEVICES
 from clearport.runtime.devices.device import Device, Settings
 from clearport.runtime.latency.record import LatencyReport
-from device_tests.conftest import command
+from device_tests.conftest import called
 
 QUICK = ("--runs", "6", "--seconds", "0", "--quiet")
 ROOT = Path(__file__).parents[1]
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def benched(exported: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bench") / "bench.json"
-    done = command("bench", exported.folder, *QUICK, "--target", "tflite,coreml", "--precision", "int8", "--json", path)
+    done = called("bench", exported.folder, *QUICK, "--target", "tflite,coreml", "--precision", "int8", "--json", path)
     assert done.code == 0, done.err
     return path
 
@@ -78,11 +78,11 @@ def test_resume_keeps_what_was_measured_and_measures_the_rest(exported: Bundle, 
 
 
 def test_resume_refuses_the_record_of_another_plan(exported: Bundle, benched: Path) -> None:
-    done = command("bench", exported.folder, "--runs", "7", "--json", benched, "--resume", "--quiet")
+    done = called("bench", exported.folder, "--runs", "7", "--json", benched, "--resume", "--quiet")
     assert done.code == 2
     assert "it was measured with --runs 6 and this run has 7" in done.err
     assert "it was measured with --seconds 0 and this run has 1" in done.err
-    assert command("bench", exported.folder, "--resume").code == 2
+    assert called("bench", exported.folder, "--resume").code == 2
 
 
 def test_two_bundles_take_turns_and_the_same_files_are_no_faster(exported: Bundle, tmp_path: Path) -> None:
@@ -105,18 +105,18 @@ def test_two_bundles_take_turns_and_the_same_files_are_no_faster(exported: Bundl
 
 def test_compare_says_what_it_can(exported: Bundle, benched: Path) -> None:
     line = ("bench", exported.folder, *QUICK, "--target", "tflite", "--precision", "int8")
-    done = command(*line, "--compare", benched)
+    done = called(*line, "--compare", benched)
     assert done.code == 0, done.err
     assert "Compared with the record of" in done.out
     assert any(words in done.out for words in ("faster", "slower", "cannot tell", "not comparable"))
-    threads = command(*line, "--compare", benched, "--threads", "2")
+    threads = called(*line, "--compare", benched, "--threads", "2")
     assert "not comparable" in threads.out
     assert "threads: 2 now, 1 then" in threads.out
 
 
 def test_rows_are_kept_in_the_bundle_and_its_report(bundle: Bundle) -> None:
     line = ("--target", "tflite", "--precision", "int8", "--record", "--sustained", "1", "--profile")
-    done = command("bench", bundle.folder, *QUICK, *line)
+    done = called("bench", bundle.folder, *QUICK, *line)
     assert done.code == 0, done.err
     kept = Bundle.load(bundle.folder)
     assert {row.artifact for row in kept.manifest.device_rows} == {"pytorch", "tflite/int8"}
@@ -153,7 +153,7 @@ def test_profiles_name_the_operators(exported: Bundle) -> None:
     ],
 )
 def test_bench_refuses_what_it_cannot_use(exported: Bundle, words: tuple[str, ...], told: str) -> None:
-    done = command("bench", exported.folder, *words)
+    done = called("bench", exported.folder, *words)
     assert done.code == 2, done.out
     assert told in done.err
 
@@ -161,7 +161,7 @@ def test_bench_refuses_what_it_cannot_use(exported: Bundle, words: tuple[str, ..
 def test_a_device_that_is_not_there_costs_no_rows_of_others(exported: Bundle) -> None:
     line = ("bench", exported.folder, *QUICK, "--target", "tflite", "--precision", "int8", "--device", "host")
     board = "ssh:nobody@127.0.0.1:1"
-    done = command(*line, "--device", board)
+    done = called(*line, "--device", board)
     assert done.code == 1, done.err
     measured, _, rest = done.out.partition(f"{board}: nothing ran")
     assert "host, " in measured
@@ -172,7 +172,7 @@ def test_a_device_that_is_not_there_costs_no_rows_of_others(exported: Bundle) ->
 def test_a_wrong_address_is_refused_before_anything_is_measured(exported: Bundle, tmp_path: Path) -> None:
     record = tmp_path / "bench.json"
     line = ("bench", exported.folder, *QUICK, "--target", "tflite", "--precision", "int8", "--json", record)
-    done = command(*line, "--device", "host", "--device", "ethos-u:u99")
+    done = called(*line, "--device", "host", "--device", "ethos-u:u99")
     assert done.code == 2, done.out
     assert "no such Ethos-U" in done.err
     assert not record.exists()
@@ -198,27 +198,27 @@ def test_every_family_knows_a_wrong_address(name: str) -> None:
 
 def test_a_unit_that_nothing_runs_on_fails_where_it_is_required(exported: Bundle) -> None:
     line = ("bench", exported.folder, *QUICK, "--target", "openvino", "--precision", "int8")
-    done = command(*line, "--unit", "cpu", "--require-unit", "npu")
+    done = called(*line, "--unit", "cpu", "--require-unit", "npu")
     assert done.code == 1
     assert "nothing ran on the npu" in done.out
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="Core ML is there")
 def test_a_bench_of_nothing_fails(exported: Bundle) -> None:
-    done = command("bench", exported.folder, *QUICK, "--target", "coreml", "--precision", "fp32")
+    done = called("bench", exported.folder, *QUICK, "--target", "coreml", "--precision", "fp32")
     assert done.code == 1
     assert "nothing ran" in done.out
 
 
 def test_devices_lists_every_family_and_what_is_missing() -> None:
-    shown = command("devices", "--json")
+    shown = called("devices", "--json")
     assert shown.code == 0, shown.err
     addresses = {found["address"].partition(":")[0] for found in shown.json["devices"]}
     families = {DEVICES.get(name).name for name in DEVICES.names()}
     assert addresses == families
     assert all(found["obstacle"] or found["units"] for found in shown.json["devices"])
     assert "litert" in {runner["name"] for runner in shown.json["runners"]}
-    assert command("devices").code == 0
+    assert called("devices").code == 0
 
 
 @pytest.mark.parametrize("name", DEVICES.names())

@@ -25,7 +25,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's packages, with the files of the page in their folders."""
     copy = tmp_path_factory.mktemp("tree")
     for name in ("core", "models", "export", "quantize", "runtime", "reports", ".typing"):
-        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, copy / name, symlinks=True)  # with what is compiled
     found = dict(EXAMPLE.findall(PAGE.read_text()))
     assert set(found) == {TINY, "core/operators/trigonometry.py", "export/text/target.py"}
     bounded = "255.0 * torch.atan(self.head(image / 255.0))"
@@ -65,13 +65,26 @@ def test_the_newcomers_are_listed(tree: Path) -> None:
     assert "text" in {target["name"] for target in listed["targets"]}
 
 
-def exported(tree: Path, name: str, folder: Path, *options: str) -> dict[str, Any]:
+FRESH = """import sys, torch
+from pathlib import Path
+from clearport.models import weights
+from clearport.registry import NETWORKS
+for name in ("tiny", "arc"):
+    torch.manual_seed(0)
+    weights.save(Path(sys.argv[1], f"{name}.safetensors"), NETWORKS.get(name).build(2), name, 2, {})"""
+
+
+@pytest.fixture(scope="module")
+def fresh(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with weights of both networks."""
+    folder = tmp_path_factory.mktemp("fresh")
+    python(tree, "-c", FRESH, folder)
+    return folder
+
+
+def exported(tree: Path, name: str, fresh: Path, folder: Path, *options: str | Path) -> dict[str, Any]:
     """The manifest of a network with fresh weights."""
-    fresh = "from clearport.models import weights; from clearport.registry import NETWORKS; from pathlib import Path; "
-    place = folder / f"{name}.safetensors"
-    fresh += "import torch; torch.manual_seed(0); "
-    fresh += f"weights.save(Path({str(place)!r}), NETWORKS.get({name!r}).build(2), {name!r}, 2, {{}})"
-    python(tree, "-c", fresh)
+    place = fresh / f"{name}.safetensors"
     line = ("-c", NOTING, "export", name, "--out", folder / "out", "--size", "16x24", "--no-bench", "--quiet")
     said, _, loaded = python(tree, *line, *options, "--json", "--weights", place).rpartition("\nloaded: ")
     assert loaded == "", "the main process loads PyTorch and no other runtime or converter"
@@ -79,8 +92,8 @@ def exported(tree: Path, name: str, folder: Path, *options: str) -> dict[str, An
     return manifest
 
 
-def test_the_network_of_the_page_is_exported_to_every_target(tree: Path, tmp_path: Path) -> None:
-    manifest = exported(tree, "tiny", tmp_path)
+def test_the_network_of_the_page_is_exported_to_every_target(tree: Path, fresh: Path, tmp_path: Path) -> None:
+    manifest = exported(tree, "tiny", fresh, tmp_path, "--precision", "fp32")
     artifacts = {a["target"]: a for a in manifest["artifacts"]}
     everywhere = {"text", "tflite", "onnxruntime", "openvino", "coreml", "ncnn"}
     assert set(artifacts) - {"coreai"} == everywhere
@@ -89,8 +102,11 @@ def test_the_network_of_the_page_is_exported_to_every_target(tree: Path, tmp_pat
     assert all(a["parity"]["passed"] for a in manifest["artifacts"] if a["target"] != "text")
 
 
-def test_the_operator_of_the_page_is_exported_to_every_target_with_a_rule(tree: Path, tmp_path: Path) -> None:
-    manifest = exported(tree, "arc", tmp_path, "--precision", "fp32,int8")
+def test_the_operator_of_the_page_is_exported_to_every_target_with_a_rule(
+    tree: Path, fresh: Path, few_photos: Path, tmp_path: Path
+) -> None:
+    options = ("--precision", "fp32,int8", "--calibration", few_photos)
+    manifest = exported(tree, "arc", fresh, tmp_path, *options)
     made = {(a["target"], a["precision"]) for a in manifest["artifacts"]}
     both = {(target, precision) for target in ("onnxruntime", "openvino", "coreml") for precision in ("fp32", "int8")}
     assert made == both | {("text", "fp32"), ("ncnn", "fp32")}

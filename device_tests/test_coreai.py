@@ -11,7 +11,7 @@ from clearport.bundle.folder import Bundle
 from clearport.registry import missing
 from clearport.runtime.parity import ParityReport
 
-from .conftest import command
+from .conftest import called, plain_ranges
 
 if missing(("coreai-core",)) or sys.platform == "darwin":
     pytest.skip("coreai-core for Linux is not installed", allow_module_level=True)
@@ -23,9 +23,10 @@ CASES = [("136x128", "int8"), *(pytest.param(size, "fp32,fp16,int8", marks=pytes
 
 
 @pytest.mark.parametrize(("size", "precisions"), CASES)
-def test_large_files_are_proven_small_and_say_so(size: str, precisions: str, tmp_path: Path) -> None:
+def test_large_files_are_proven_small_and_say_so(size: str, precisions: str, few_photos: Path, tmp_path: Path) -> None:
     line = ("export", "ncnet", "--out", tmp_path / "out", "--size", size, "--target", "coreai", "--no-bench", "--quiet")
-    done = command(*line, "--precision", precisions)
+    with plain_ranges():
+        done = called(*line, "--precision", precisions, "--calibration", few_photos)
     assert done.code == 0, done.err
     bundle = Bundle.load(tmp_path / "out")
     methods = set()
@@ -34,6 +35,6 @@ def test_large_files_are_proven_small_and_say_so(size: str, precisions: str, tmp
         assert artifact.parity.passed
         methods.add(artifact.parity.method)
     assert methods == {f"ran on Apple's Core AI runtime for Linux (CPU){WAYS[size]}"}
-    checked = command("verify", bundle.folder)
+    checked = called("verify", bundle.folder)
     assert checked.code == 0, checked.err
     assert ("not run above 128x128 pixels" in checked.out + checked.err) == bool(WAYS[size])

@@ -13,7 +13,7 @@ from clearport.bundle.folder import Bundle
 from clearport.models import samples
 from clearport.pictures.images import load_rgb, save_png
 from clearport.runtime.parity import ParityReport
-from device_tests.conftest import command, once
+from device_tests.conftest import called, once
 
 ENDS: dict[IODType, dict[str, str]] = {
     "uint8": {"tflite": "uint8", "onnxruntime": "uint8", "openvino": "uint8"},
@@ -41,7 +41,7 @@ def test_files_of_any_size_say_so_and_pass(free: Bundle) -> None:
 def test_they_take_a_picture_of_another_size_uncut(free: Bundle, tmp_path: Path, target: str) -> None:
     picture = load_rgb(samples.golden())[100:177, 200:331]
     save_png(tmp_path / "in.png", np.ascontiguousarray(picture))
-    done = command(
+    done = called(
         *("run", free.folder, tmp_path / "in.png", "-o", tmp_path / "out.png"),
         *("--target", target, "--json", "--quiet"),
     )

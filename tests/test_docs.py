@@ -21,6 +21,7 @@ from clearport.export.quirks.table import Quirk
 from clearport.models import samples
 from clearport.registry import DEVICES, NETWORKS, TARGETS
 from docs import schema_files
+from docs.generate import __main__ as generate
 from docs.generate.text import docstring, table
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +53,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("furo", reason="the documentation needs furo (pip install 'clearport[docs]')")
     folder = tmp_path_factory.mktemp("docs")
     source, built = str(folder / "source"), str(folder / "site")
-    _run([sys.executable, "-m", "docs.generate", source], ROOT)
+    generate.write(folder / "source")
     _run([sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", source, built], ROOT)
     return Path(built)
 

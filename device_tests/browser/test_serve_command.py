@@ -13,7 +13,7 @@ import pytest
 from clearport.bundle.folder import Bundle
 from clearport.runtime.devices.browser.page import unbuilt
 from device_tests.browser.serving import BRIEFLY, Server, ended, started
-from device_tests.conftest import command
+from device_tests.conftest import called
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,21 +42,21 @@ def test_termination_ends_it_too(server: Server) -> None:
 
 
 def test_a_port_that_is_taken_is_bad_input(server: Server, web: Bundle) -> None:
-    outcome = command("serve", web.folder, "--port", server.port)
+    outcome = called("serve", web.folder, "--port", server.port)
     assert outcome.code == 2
     assert f"127.0.0.1:{server.port}: cannot listen on this address" in outcome.err
 
 
 def test_bad_input_is_named(spoilable: Bundle, tmp_path: Path) -> None:
-    nothing = command("serve", tmp_path / "nothing")
+    nothing = called("serve", tmp_path / "nothing")
     assert (nothing.code, "not a bundle" in nothing.err) == (2, True)
-    alone = command("serve", spoilable.folder, "--key", "key.pem")
+    alone = called("serve", spoilable.folder, "--key", "key.pem")
     assert (alone.code, "--key without --certificate" in alone.err) == (2, True)
     (tmp_path / "cert.pem").write_text("no certificate")
-    broken = command("serve", spoilable.folder, "--certificate", tmp_path / "cert.pem")
+    broken = called("serve", spoilable.folder, "--certificate", tmp_path / "cert.pem")
     assert (broken.code, "not a certificate" in broken.err) == (2, True)
     path = spoilable.path(spoilable.find("tflite", "int8"))
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    changed = command("serve", spoilable.folder)
+    changed = called("serve", spoilable.folder)
     assert changed.code == 2
     assert "a modified bundle is not served" in changed.err

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,9 @@ from clearport.models.weights import bundled_path
 from clearport.registry import NETWORKS
 from device_tests.conftest import SIZE, Outcome, called, command
 
-Command = Callable[..., Outcome]
 
-
-def export(out: Path, *words: str | Path, by: Command = called) -> Outcome:
-    return by("export", "ncnet", "--out", out, "--size", SIZE, "--no-bench", "--quiet", *words)
+def export(out: Path, *words: str | Path) -> Outcome:
+    return called("export", "ncnet", "--out", out, "--size", SIZE, "--no-bench", "--quiet", *words)
 
 
 def refused(done: Outcome, out: Path, *said: str) -> None:
@@ -93,14 +90,14 @@ def test_only_bundles_are_replaced(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("do not lose me")
-    done = export(mine, "--force", by=command)
+    done = export(mine, "--force")
     assert done.code == 2
     assert (mine / "thesis.txt").read_text() == "do not lose me"
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = export(tmp_path / "file" / "out", by=command)
+    done = export(tmp_path / "file" / "out")
     assert done.code == 2
     assert "Traceback" not in done.err
 
@@ -112,7 +109,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     if mounted.returncode != 0:
         pytest.skip("a small file system cannot be mounted here")
     try:
-        done = export(place / "out", "--target", "onnxruntime", "--precision", "fp32", by=command)
+        done = export(place / "out", "--target", "onnxruntime", "--precision", "fp32")
         assert done.code == 2
         assert "disk is full" in done.err
         assert list(place.iterdir()) == []
@@ -120,7 +117,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         subprocess.run(["umount", str(place)], check=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_export_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     line = [sys.executable, "-m", "clearport", "export", "ncnet", "--out", str(tmp_path / "out"), "--size", SIZE]
     running = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, start_new_session=True)

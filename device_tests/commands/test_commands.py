@@ -24,13 +24,13 @@ def _flip(path: Path, offset: int = 100) -> None:
 
 
 def test_list_knows_the_networks_and_targets() -> None:
-    found = command("list", "--json").json
+    found = called("list", "--json").json
     assert {"ncnet"} <= {n["name"] for n in found["networks"]}
     assert {"coreml", "onnxruntime", "openvino", "tflite"} <= {t["name"] for t in found["targets"]}
 
 
 def test_verify_runs_every_artifact(exported: Bundle) -> None:
-    done = command("verify", exported.folder, "--json", "--quiet")
+    done = called("verify", exported.folder, "--json", "--quiet")
     assert done.code == 0, done.err
     ran = {check["group"] for check in done.json["checks"] if check["passed"] and check["name"].startswith("golden")}
     assert ran == {a.key for a in exported.artifacts}
@@ -41,7 +41,7 @@ def test_verify_finds_flipped_bits_and_says_where(two_targets: Bundle, tmp_path:
     records = [bundle.find(target, "int8") for target in ("tflite", "onnxruntime")]
     for record in records:
         _flip(bundle.path(record))
-    done = command("verify", bundle.folder, "--json", "--quiet")
+    done = called("verify", bundle.folder, "--json", "--quiet")
     assert done.code == 1
     failed = [check for check in done.json["checks"] if check["passed"] is False]
     assert {check["group"] for check in failed} == {name for record in records for name in (record.path, record.key)}
@@ -52,13 +52,13 @@ def test_verify_finds_flipped_bits_and_says_where(two_targets: Bundle, tmp_path:
 def test_verify_notices_a_lying_manifest(bundle: Bundle) -> None:
     path = bundle.folder / "manifest.json"
     path.write_text(path.read_text().replace('"max_abs"', '"max_abs "', 1))
-    done = command("verify", bundle.folder, "--quiet")
+    done = called("verify", bundle.folder, "--quiet")
     assert done.code == 1
     assert "manifest.json" in done.out
 
 
 def test_verify_wants_a_bundle(tmp_path: Path) -> None:
-    done = command("verify", tmp_path)
+    done = called("verify", tmp_path)
     assert done.code == 2
     assert "not a bundle" in done.err
 
@@ -67,7 +67,7 @@ def test_verify_wants_a_bundle(tmp_path: Path) -> None:
 def test_run_restores_any_size(exported: Bundle, tmp_path: Path, size: tuple[int, int]) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
     save_png(tmp_path / "in.png", noise)
-    done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--json", "--quiet")
+    done = called("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--json", "--quiet")
     assert done.code == 0, done.err
     assert load_rgb(tmp_path / "out.png").shape == (size[0] * 3, size[1] * 3, 3)
     assert (done.json["height"], done.json["width"]) == (size[0] * 3, size[1] * 3)
@@ -83,7 +83,7 @@ def test_tiles_leave_no_seams(exported: Bundle, tmp_path: Path) -> None:
     ramp = np.linspace(0, 255, 90)[:, None, None] * np.linspace(0.2, 1, 130)[None, :, None] * [[[1.0, 0.7, 0.4]]]
     picture = ramp.astype(np.uint8)
     save_png(tmp_path / "in.png", picture)
-    done = command(
+    done = called(
         "run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--precision", "fp32", "--quiet"
     )
     assert done.code == 0, done.err
@@ -98,7 +98,7 @@ def test_run_takes_every_kind_of_picture(exported: Bundle, tmp_path: Path, mode:
     gray = np.arange(24 * 30, dtype=np.uint16).reshape(24, 30)
     picture = Image.fromarray(gray * 60) if mode == "I;16" else Image.fromarray((gray % 256).astype(np.uint8))
     (picture if mode in {"L", "I;16"} else picture.convert(mode)).save(tmp_path / "in.png")
-    done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--quiet")
+    done = called("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--quiet")
     assert done.code == 0, done.err
     restored = load_rgb(tmp_path / "out.png")
     assert restored.shape == (72, 90, 3)
@@ -130,7 +130,7 @@ def test_run_refuses_what_is_no_picture(exported: Bundle, tmp_path: Path) -> Non
 def test_run_refuses_a_file_that_was_changed(bundle: Bundle, tmp_path: Path) -> None:
     path = bundle.path(bundle.find("tflite", "int8"))
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    done = command("run", bundle.folder, bundle.path(bundle.golden("input")), "-o", tmp_path / "x.png")
+    done = called("run", bundle.folder, bundle.path(bundle.golden("input")), "-o", tmp_path / "x.png")
     assert done.code == 2
     assert "tflite/int8): its content differs from its checksum" in done.err
     assert not (tmp_path / "x.png").exists()
@@ -138,14 +138,14 @@ def test_run_refuses_a_file_that_was_changed(bundle: Bundle, tmp_path: Path) -> 
 
 def test_run_names_the_artifacts_that_there_are(exported: Bundle, tmp_path: Path) -> None:
     save_png(tmp_path / "in.png", np.zeros((8, 8, 3), np.uint8))
-    done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "o.png", "--precision", "int4")
+    done = called("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "o.png", "--precision", "int4")
     assert done.code == 2
     assert "tflite/int8" in done.err
 
 
 def test_report_is_written_again(bundle: Bundle) -> None:
     (bundle.folder / "report.html").unlink()
-    assert command("report", bundle.folder).code == 0
+    assert called("report", bundle.folder).code == 0
     assert (bundle.folder / "report.html").read_text().lower().startswith("<!doctype html>")
 
 
@@ -154,11 +154,11 @@ def test_train_writes_weights_that_can_be_exported(tmp_path: Path) -> None:
 
     photos, out = samples.golden().parent, tmp_path / "mine.safetensors"
     line = ("train", "ncnet", "--data", photos, "--out", out, "--scale", "2", "--batch", "2", "--patch", "12")
-    done = command(*line, "--steps", "4", "--validate-every", "2")
+    done = called(*line, "--steps", "4", "--validate-every", "2")
     assert done.code == 0, done.err
     assert "dB RGB on the validation pictures" in done.out
     assert done.err.count("steps/s") >= 2
-    bundle = command(
+    bundle = called(
         *("export", "ncnet", "--scale", "2", "--weights", out, "--size", "16x16", "--out", tmp_path / "bundle"),
         *("--target", "onnxruntime", "--precision", "fp32", "--no-bench", "--quiet", "--json"),
     )
@@ -168,18 +168,18 @@ def test_train_writes_weights_that_can_be_exported(tmp_path: Path) -> None:
 
 def test_train_refuses_two_lengths(tmp_path: Path) -> None:
     words = ("--steps", "4", "--minutes", "1")
-    done = command("train", "ncnet", "--data", tmp_path, "--out", tmp_path / "x.safetensors", *words)
+    done = called("train", "ncnet", "--data", tmp_path, "--out", tmp_path / "x.safetensors", *words)
     assert done.code == 2
     assert "not both" in done.err
 
 
 def test_list_tells_all_of_one_network() -> None:
-    shown = command("list", "heavyrain")
+    shown = called("list", "heavyrain")
     assert shown.code == 0
     assert all(word in shown.out for word in ("1905.05404", "dehaze", "clearport train heavyrain"))
-    found = command("list", "rlfn", "--json").json
+    found = called("list", "rlfn", "--json").json
     assert "rlfn_ntire_x4.pth" in found["published"]
-    unknown = command("list", "rlfm")
+    unknown = called("list", "rlfm")
     assert (unknown.code, "did you mean 'rlfn'" in unknown.err) == (2, True)
 
 

@@ -15,7 +15,7 @@ from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
 from clearport.pictures.images import load_rgb, save_png
 from clearport.pipeline.run import usable_runner
-from device_tests.conftest import command
+from device_tests.conftest import called
 
 
 def _flip(path: Path, offset: int = 100) -> None:
@@ -32,7 +32,7 @@ def test_eval_judges_the_evaluation_half_and_says_what_it_left(exported: Bundle,
             save_png(tmp_path / f"DIV2K_{half}_LR_bicubic" / "X3" / f"0{n}x3.png", noise[::3, ::3])
     (tmp_path / "DIV2K_valid_HR" / ".DS_Store").write_bytes(b"litter")
     one = ("--target", "onnxruntime", "--precision", "fp32", "--quiet")
-    done = command("eval", exported.folder, "--data", tmp_path, *one, "--json")
+    done = called("eval", exported.folder, "--data", tmp_path, *one, "--json")
     assert done.code == 0, done.err
     assert done.json["images"] == 4
     assert "layout div2k, 5 pairs from DIV2K_valid_LR_bicubic/X3/, DIV2K_valid_HR/" in done.json["found"]
@@ -55,12 +55,12 @@ def pairs(exported: Bundle, tmp_path: Path) -> Path:
 
 def test_eval_gates(exported: Bundle, pairs: Path, tmp_path: Path) -> None:
     line = ("eval", exported.folder, "--data", pairs, "--target", "tflite", "--precision", "fp32,int8", "--quiet")
-    loose = command(*line, "--json", "--min-psnr", "20")
+    loose = called(*line, "--json", "--min-psnr", "20")
     assert loose.code == 0, loose.err
     rows = {row["subject"]: row for row in loose.json["rows"]}
     assert {"pytorch", "tflite/fp32", "tflite/int8"} <= set(rows)
     assert rows["tflite/int8"]["drop"]["mean_rgb_db"] > rows["tflite/fp32"]["drop"]["mean_rgb_db"]
-    strict = command(*line, "--max-drop", "0.001", "--junit", tmp_path / "junit.xml")
+    strict = called(*line, "--max-drop", "0.001", "--junit", tmp_path / "junit.xml")
     assert strict.code == 1
     suite = ET.parse(tmp_path / "junit.xml").getroot()
     failed = {case.get("classname") for case in suite.iter("testcase") if case.find("failure") is not None}
@@ -72,9 +72,9 @@ def test_eval_says_where_most_is_lost_and_when_it_cannot_tell(exported: Bundle, 
     mine = tmp_path / "mine.png"
     save_png(mine, np.zeros((8, 8, 3), np.uint8))
     kept = mine.read_bytes()
-    refused = command(*line, "--worst-tiles", mine)
+    refused = called(*line, "--worst-tiles", mine)
     assert (refused.code, mine.read_bytes()) == (2, kept), "a user's picture is never replaced"
-    first = command(*line, "--worst-tiles", tmp_path / "tiles.png")
+    first = called(*line, "--worst-tiles", tmp_path / "tiles.png")
     (row,) = (row for row in first.json["rows"] if row["subject"] == "tflite/int8")
     drop = row["drop"]
     assert drop["interval"]["low"] <= drop["mean_rgb_db"] <= drop["interval"]["high"]
@@ -82,17 +82,17 @@ def test_eval_says_where_most_is_lost_and_when_it_cannot_tell(exported: Bundle, 
     assert load_rgb(tmp_path / "tiles.png").shape[1] > 3 * drop["worst_tile"]["width"]
     within = (drop["mean_rgb_db"] + drop["interval"]["high"]) / 2
     line = (*line, "--worst-tiles", tmp_path / "tiles.png")  # its own picture it replaces
-    sure = command(*line, "--max-drop", within, "--confidence", "0.95", "--junit", tmp_path / "junit.xml")
+    sure = called(*line, "--max-drop", within, "--confidence", "0.95", "--junit", tmp_path / "junit.xml")
     assert sure.code == 1
     assert [row["verdict"] for row in sure.json["rows"] if row["subject"] == "tflite/int8"] == ["cannot tell"]
     assert "judge more pictures" in (tmp_path / "junit.xml").read_text()
-    assert command(*line, "--confidence", "95", "--max-drop", "1").code == 2
+    assert called(*line, "--confidence", "95", "--max-drop", "1").code == 2
 
 
 def test_a_gate_wants_the_files_that_were_proven(bundle: Bundle, pairs: Path, tmp_path: Path) -> None:
     _flip(bundle.path(bundle.find("tflite", "fp32")))
     line = ("eval", bundle.folder, "--data", pairs, "--target", "tflite", "--precision", "fp32,int8", "--quiet")
-    done = command(*line, "--min-psnr", "20", "--json", "--junit", tmp_path / "junit.xml")
+    done = called(*line, "--min-psnr", "20", "--json", "--junit", tmp_path / "junit.xml")
     assert done.code == 1, done.err
     failed = [check for check in done.json["checks"] if check["passed"] is False]
     assert [check["group"] for check in failed] == [bundle.find("tflite", "fp32").path]
@@ -139,7 +139,7 @@ def test_a_gate_that_could_judge_nothing_fails(exported: Bundle, pairs: Path, mo
 
 
 def test_eval_wants_pairs(exported: Bundle, tmp_path: Path) -> None:
-    done = command("eval", exported.folder, "--data", tmp_path)
+    done = called("eval", exported.folder, "--data", tmp_path)
     assert done.code == 2
     assert "it contains no pictures" in done.err
     assert "a file pairs.json" in done.err

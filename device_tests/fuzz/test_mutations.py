@@ -19,7 +19,7 @@ from device_tests.fuzz.forked import Forked
 
 CPU_S, PEAK_MIB = 10.0, 2048
 """What a command that refuses its input, or does as it says, may take."""
-FEW, MANY = 4, int(os.environ.get("CLEARPORT_FUZZ_COUNT", "2000"))
+FEW, MANY = 2, int(os.environ.get("CLEARPORT_FUZZ_COUNT", "2000"))
 SEED = int(os.environ.get("CLEARPORT_FUZZ_SEED", "0"))
 SHARES = {"manifest": 0.35, "picture": 0.2, "graph": 0.15, "record": 0.15, "weights": 0.1, "checksums": 0.05}
 

@@ -15,7 +15,7 @@ import pytest
 
 from clearport.bundle.folder import Bundle
 from clearport.bundle.matrix_record import read_record
-from device_tests.conftest import command
+from device_tests.conftest import Outcome, called
 from device_tests.matrix.scene import checksums, laid_out
 
 ZOO = """
@@ -46,12 +46,19 @@ def killed(folder: Path, after_s: float) -> int:
         return process.wait()
 
 
+def matrix(folder: Path, *words: str | Path) -> Outcome:
+    """``clearport matrix`` in a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return called("matrix", "zoo.toml", *words)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small matrix, killed once and resumed; not to be changed by a test."""
     folder = laid_out(tmp_path_factory.mktemp("matrix") / "scene").parent
     assert killed(folder, 1.5) == -signal.SIGKILL
-    done = command("matrix", "zoo.toml", cwd=folder)
+    done = matrix(folder)
     assert done.code == 0, done.err
     return folder / "zoo"
 
@@ -82,7 +89,7 @@ def test_every_cell_is_proven_or_refused_with_its_reason(built: Path) -> None:
 
 def test_a_second_run_does_nothing(built: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in built.rglob("*") if path.is_file()}
-    done = command("matrix", "zoo.toml", "--json", cwd=built.parent)
+    done = matrix(built.parent, "--json")
     assert done.code == 0, done.err
     assert done.err == ""
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -98,11 +105,11 @@ def test_a_damaged_entry_is_built_again_and_a_foreign_file_is_left_alone(built: 
     model.write_bytes(model.read_bytes()[:-1] + b"!")
     mine = folder / "tiny" / "mine.txt"
     mine.write_text("mine")
-    refused = command("matrix", "zoo.toml", cwd=folder.parent)
+    refused = matrix(folder.parent)
     assert (refused.code, mine.read_text()) == (2, "mine")
     assert "holds what is not as clearport wrote it (mine.txt)" in refused.err
     mine.unlink()
-    done = command("matrix", "zoo.toml", cwd=folder.parent)
+    done = matrix(folder.parent)
     assert "tiny: 2 proven" in done.err
     assert checksums(folder) == checksums(built)
 
@@ -112,7 +119,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory, few_photos: Path) -> Path:
     """A matrix with int8, built in one go."""
     folder = laid_out(tmp_path_factory.mktemp("zoo"), ZOO).parent
     shutil.copytree(few_photos, folder / "photos")
-    done = command("matrix", "zoo.toml", cwd=folder)
+    done = matrix(folder)
     assert done.code == 0, done.err
     return folder
 
@@ -125,7 +132,7 @@ def test_twenty_kills_at_random_points_give_the_same_bytes(zoo: Path, tmp_path: 
     draw = random.Random(7)
     ends = [killed(folder, draw.uniform(1.0, 25.0)) for _ in range(20)]
     assert ends.count(-signal.SIGKILL) >= 5
-    done = command("matrix", "zoo.toml", cwd=folder)
+    done = matrix(folder)
     assert done.code == 0, done.err
     assert checksums(folder / "zoo") == checksums(zoo / "zoo")
     time.sleep(2.0)  # processes whose parent is gone end within a second
@@ -140,8 +147,8 @@ def test_a_cluster_of_two_workers_gives_the_same_bytes(zoo: Path, tmp_path: Path
     shutil.copytree(zoo, folder, ignore=shutil.ignore_patterns("zoo"))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         engine = ("--engine", "dask", "--cluster", cluster.scheduler_address)
-        done = command("matrix", "zoo.toml", *engine, cwd=folder)
+        done = matrix(folder, *engine)
         assert done.code == 0, done.err
-        again = command("matrix", "zoo.toml", *engine, cwd=folder)
+        again = matrix(folder, *engine)
     assert checksums(folder / "zoo") == checksums(zoo / "zoo")
     assert again.err == ""

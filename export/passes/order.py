@@ -1,6 +1,6 @@
 """The passes that turn what the exporter wrote into clearport's dialect, in order.
 
-Each pass is a module ``pass_<name>`` with ``run(graph) -> graph``; the graph is checked after each.
+Each pass is a module ``pass_<name>`` with ``run(graph) -> graph``; the graph is checked after each that changed it.
 """
 
 from __future__ import annotations
@@ -74,18 +74,27 @@ def run(graph: Graph, compare: bool = False) -> Graph:
         CheckFailed: a pass changed what the graph computes.
         MalformedGraph: a pass broke the graph.
     """
-    before = graph
+    before, checked = graph, False
     check_computed(graph)
     for name in PASSES:
-        module = importlib.import_module(f"clearport.export.passes.{name}")
-        after = module.run(before)
-        check_computed(after)
-        after = after if name in _UNCHECKED else graphs.check(after)
-        after = replace(after, history=(*after.history, name))
-        if compare:
-            _compare(name, before, after)
-        before = after
+        after = importlib.import_module(f"clearport.export.passes.{name}").run(before)
+        if checked and _same(before, after):
+            after = replace(after, model=before.model)
+        else:
+            check_computed(after)
+            checked = name not in _UNCHECKED
+            after = graphs.check(after) if checked else after
+            if compare:
+                _compare(name, before, after)
+        before = replace(after, history=(*after.history, name))
     return replace(before, origins=origins.of(before))
+
+
+def _same(before: Graph, after: Graph) -> bool:
+    """Whether a pass found nothing to do, as most do: checking a graph takes far longer than looking at it."""
+    if (before.inputs, before.outputs) != (after.inputs, after.outputs):
+        return False
+    return before.model is after.model or graphs.to_bytes(before.model) == graphs.to_bytes(after.model)
 
 
 def check_computed(graph: Graph) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,9 +39,10 @@ class Outcome:
     refusal: str = ""
 
 
-def available() -> list[str]:
+@cache
+def available() -> tuple[str, ...]:
     """The ways to run files whose packages are installed."""
-    return [way for way in RUNS if not missing(_target(way).requires)]
+    return tuple(way for way in RUNS if not missing(_target(way).requires))
 
 
 def takes(way: str, precision: Precision) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -17,6 +16,7 @@ from clearport.bundle.bench_record import BenchedModel, BenchPlan, BenchRecord
 from clearport.disk.outputs import claimed
 from clearport.errors import BadInput
 from clearport.reports.junit import Check, JunitFile, write_junit
+from tests.called import called
 from tests.core.places import SmallDisk
 
 PASSED = Check("max-drop", True, "fine", group="tflite/int8")
@@ -55,11 +55,6 @@ def test_a_junit_file_tells_of_every_end(tmp_path: Path) -> None:
     assert "the bundle cannot be written" in path.read_text()
 
 
-def clearport(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "clearport", *map(str, words)]
-    return subprocess.run(line, capture_output=True, text=True, check=False)
-
-
 REFUSED: dict[str, tuple[str, ...]] = {
     "no bundle": ("eval", "nothing", "--data", "nothing"),
     "no such option": ("eval", "nothing", "--data", "nothing", "--max-dorp", "1"),
@@ -76,18 +71,18 @@ def test_the_report_of_an_earlier_run_does_not_survive_a_refusal(tmp_path: Path,
     path = tmp_path / "report"
     if words[0] == "eval":
         write_junit(path, "earlier", [PASSED])
-        done = clearport(*words, "--junit", path)
+        done = called(*words, "--junit", path)
         assert outcome(path) == (1, 0, 1)
     else:
         path.write_text('{"clearport": "0.1.0", "plan": {}, "rows": ["hours"]}')
         os.utime(path, (1, 1))
-        done = clearport(*words, "--json", path)
+        done = called(*words, "--json", path)
         found = json.loads(path.read_text())
         assert "rows" not in found
         assert found["error"]
         assert found["earlier"]["rows"] == ["hours"]
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+    assert done.code == 2
+    assert "Traceback" not in done.err
 
 
 PYTEST = '<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests"><testsuite name="pytest"/></testsuites>'

@@ -12,6 +12,7 @@ from clearport.base import Size
 from clearport.cli.errors import guarded
 from clearport.cli.options import split
 from clearport.errors import BadInput, CheckFailed, RuntimeFailure
+from tests.called import called
 
 COMMANDS = (
     "list",
@@ -52,18 +53,23 @@ def test_help_names_every_command() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_teaches(command: str) -> None:
-    shown = clearport(command, "--help")
-    assert shown.returncode == 0
-    assert f"clearport {command}" in shown.stdout.partition("Options")[0].partition("Usage")[2].partition("\n")[2], (
+    shown = called(command, "--help")
+    assert shown.code == 0
+    assert f"clearport {command}" in shown.out.partition("Options")[0].partition("Usage")[2].partition("\n")[2], (
         "help has no example"
     )
 
 
 @pytest.mark.parametrize("words", [("exprot",), ("export", "--out"), ("bench", "x", "--threads", "0"), ()])
 def test_words_that_are_no_command_leave_with_two(words: tuple[str, ...]) -> None:
-    shown = clearport(*words)
-    assert shown.returncode == 2
-    assert "Traceback" not in shown.stderr
+    shown = called(*words)
+    assert shown.code == 2
+    assert "Traceback" not in shown.err
+
+
+def test_a_process_leaves_with_the_code_and_says_why() -> None:
+    shown = clearport("exprot")
+    assert (shown.returncode, "exprot" in shown.stderr, "Traceback" in shown.stderr) == (2, True, False)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ def test_errors_become_exit_codes(
     assert str(error) in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("words", [("--help",), ("export", "--help"), ("list",), ("list", "--json")])
+@pytest.mark.parametrize("words", [("--help",), ("export", "--help"), ("list", "ncnet"), ("list", "ncnet", "--json")])
 def test_a_reader_that_has_seen_enough_is_no_error(words: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "clearport", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -30,6 +30,8 @@ from clearport.quantize.flow import QuantizeOptions
 from clearport.quantized import QuantizedGraph
 from clearport.registry import NETWORKS, TARGETS
 
+pytestmark = pytest.mark.usefixtures("own_processes")
+
 SPEC = NETWORKS.get("ncnet")
 QUICK = QuantizeOptions(equalization=(0.0,), search=False, compensate=False)
 PHOTOS = [np.random.default_rng(n).integers(0, 256, (16, 16, 3), np.uint8) for n in range(2)]

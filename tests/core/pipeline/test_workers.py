@@ -16,6 +16,8 @@ from clearport.pipeline.isolated import workers
 from clearport.pipeline.isolated.workers import open_worker, reused
 from clearport.runtime.worker.worker import Worker
 
+pytestmark = pytest.mark.usefixtures("own_processes")
+
 ONE = {"x": np.ones(2, np.float32)}
 
 
