@@ -6,10 +6,12 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+import torch
+
+from clearport.errors import BadInput
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import torch
 
     from clearport.models.importers.checkpoint import Source
 
@@ -33,15 +35,38 @@ _NAMES = (
 def stylegan2_of_rosinality(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
     """The generator, its mapping and the mean of its codes under our names, or None for any other file.
 
-    Learning rates are published as factors of the weights; here the weights have them. Kernels of blurs are known.
+    Raises:
+        BadInput: the generator has another size; half of one would be of no use.
     """
-    from clearport.models.layers.inversion.stylegan import Mapping as Drawing
-    from clearport.models.layers.inversion.stylegan import mean_code
+    from clearport.models.layers.inversion.stages import MOST, NUMBERS, SIDE
+    from clearport.models.layers.inversion.stylegan import Generator, widths
 
     del scale  # it has one
     state = source.tensors
     if state is None or _MARK not in state:
         return None
+    found = imported(state)
+    with torch.device("meta"):
+        own = {f"generator.{name}": value.shape for name, value in Generator(SIDE, MOST, NUMBERS).state_dict().items()}
+    theirs = {name: value.shape for name, value in found.items() if name.startswith("generator.")}
+    if theirs != own:
+        wanted = ", ".join(f"{width} at {side}x{side}" for side, width in widths(SIDE, MOST, NUMBERS).items())
+        odd = sorted(name for name in theirs | own if theirs.get(name) != own.get(name))
+        raise BadInput(
+            f"{source.path}: a StyleGAN2 of another size than this generator's, {SIDE}x{SIDE} with channels of "
+            f"{wanted}: {len(odd)} tensors differ, first {odd[0]}; train one of that size"
+        )
+    return found
+
+
+def imported(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of a generator of any size under our names, with the mean of its codes.
+
+    Learning rates are published as factors of the weights; here the weights have them. Kernels of blurs are known.
+    """
+    from clearport.models.layers.inversion.stylegan import Mapping as Drawing
+    from clearport.models.layers.inversion.stylegan import mean_code
+
     found = {_own_name(key): _scaled(key, value) for key, value in state.items() if not key.endswith(".kernel")}
     mapping = Drawing()
     own = {key.removeprefix("mapping."): value for key, value in found.items() if key.startswith("mapping.")}

@@ -23,7 +23,9 @@ SIDE = 128
 STYLES = styles(SIDE)
 _CODES = (3, 3, 6)
 """Of the heads, from the finest styles to the coarsest; published are 4, 5 and 9 of 18."""
-_WIDTH, _MOST, _NUMBERS = 32, 256, 1 << 13
+_WIDTH = 32
+MOST, NUMBERS = 256, 1 << 13
+"""Of the generator: see ``Generator``."""
 _QUIET = 0.25
 """Fresh layers to RGB are so much smaller that fresh generators draw within -1..1."""
 
@@ -72,8 +74,8 @@ class Inversion(nn.Module):
         side: int = SIDE,
         codes: tuple[int, int, int] = _CODES,
         width: int = _WIDTH,
-        most: int = _MOST,
-        numbers: int = _NUMBERS,
+        most: int = MOST,
+        numbers: int = NUMBERS,
     ) -> None:
         super().__init__()
         self.part, self.styles = part, sum(codes)

@@ -12,13 +12,12 @@ from torch.nn import functional as F
 
 from clearport.base import Size
 from clearport.errors import BadInput
-from clearport.export.from_torch import deployed
 from clearport.models import samples, weights
 from clearport.models.cost import cost
 from clearport.models.data.crops import Batch
 from clearport.models.data.pair import Pair
 from clearport.models.importers import checkpoint
-from clearport.models.importers.stylegan import stylegan2_of_rosinality
+from clearport.models.importers.stylegan import imported, stylegan2_of_rosinality
 from clearport.models.layers.inversion.irse import Encoder
 from clearport.models.layers.inversion.stages import Inversion
 from clearport.models.layers.inversion.stylegan import CODE, Generator, Mapping, Modulated, styles
@@ -37,22 +36,20 @@ def params(module: nn.Module) -> int:
 
 def test_published_forms_have_their_parameters() -> None:
     with torch.device("meta"):
-        encoder, later = (Encoder(n, 64, (4, 5, 9), small=False).eval() for n in (3, 6))
+        encoder = Encoder(3, 64, (4, 5, 9), small=False).eval()
         generator, mapping = Generator(1024, 512, 1 << 15), Mapping()
     assert params(encoder) == 98_028_096
-    assert params(later) == 98_029_824
     assert params(generator) + params(mapping) == 30_370_060
     assert encoder(torch.zeros(1, 3, 256, 256, device="meta")).shape == (1, 18, CODE)
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "macs"),
-    [("e2style", 5_001_856, 1.793), ("e2refine", 5_002_720, 1.807), ("stylegen", 6_530_269, 2.852)],
-)
-def test_small_forms_have_theirs(name: str, size: int, macs: float) -> None:
-    spec = NETWORKS.get(name)
-    found = cost(deployed(spec.build(1)), Size(128, 128), spec.inputs)
-    assert (found.params, round(found.macs / 1e9, 3)) == (size, macs)
+def test_small_forms_have_theirs() -> None:
+    whole, found = NETWORKS.get("e2style").build(1), {}
+    for name, part in (("e2style", "encoder"), ("e2refine", "refiner"), ("stylegen", "generator")):
+        spec, whole.part = NETWORKS.get(name), part
+        each = cost(whole.deploy().eval(), Size(128, 128), spec.inputs)
+        found[name] = each.params, round(each.macs / 1e9, 3)
+    assert found == {"e2style": (5_001_856, 1.793), "e2refine": (5_002_720, 1.807), "stylegen": (6_530_269, 2.852)}
 
 
 @pytest.mark.parametrize("larger", [False, True])
@@ -112,9 +109,10 @@ def test_a_published_generator_is_ours_once_it_is_imported(small: Inversion, tmp
     theirs.generator.layers[3].strength.data.fill_(0.3)
     torch.save({"g_ema": published(theirs.generator, theirs.mapping)}, tmp_path / "stylegan.pt")
     source = checkpoint.opened(tmp_path / "stylegan.pt").sources[0]
-    found = stylegan2_of_rosinality(source, 1)
-    assert found is not None
-    wrong = small.load_state_dict(dict(found), strict=False)
+    with pytest.raises(BadInput, match=r"another size than this generator's, 128x128 .* tensors differ, first gen"):
+        stylegan2_of_rosinality(source, 1)
+    assert source.tensors is not None
+    wrong = small.load_state_dict(imported(source.tensors), strict=False)
     assert wrong.unexpected_keys == []
     assert {name.partition(".")[0] for name in wrong.missing_keys} == {"encoder", "refiner"}
     codes = theirs.mapping(torch.randn(10, CODE))[None]
@@ -140,14 +138,14 @@ def test_encoders_find_what_the_generator_draws_and_leave_it_as_it_is(small: Inv
     before = small.generator.start.clone()
     optimizer = torch.optim.Adam([each for each in small.parameters() if each.requires_grad], 2e-3)
     empty, found = Batch(torch.zeros(2, 3, 64, 64), None), []
-    for _ in range(9):
+    for _ in range(6):
         torch.manual_seed(0)  # the same pictures in each step
         loss = inversion(small(empty.low), empty, 2.0)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
         found.append(loss.item())
-    assert found[-1] < 0.6 * found[0]
+    assert found[-1] < 0.7 * found[0]
     assert torch.equal(small.generator.start, before)
 
 
