@@ -23,7 +23,7 @@ from clearport.pipeline.isolated.process import Isolated
 from clearport.runtime.worker.process import WorkerProcess
 from clearport.runtime.worker.worker import Worker
 
-_MOST, _MOST_MIB = 3, 1500
+_MOST, _MOST_MIB = 2, 1000
 _start, _exit = Isolated._start, Isolated.__exit__
 
 
