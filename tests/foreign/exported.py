@@ -15,6 +15,7 @@ import torch
 from onnx_ir.passes import common
 
 from clearport.base import Graph, TensorSpec
+from clearport.export.from_onnx.plain import plain_name
 from clearport.graph import nodes as graphs
 
 from .zoo import Foreign
@@ -65,8 +66,11 @@ def exported(network: Foreign, exporter: str = "dynamo") -> ir.Model:
 
 
 def graph_of(model: ir.Model, name: str) -> Graph:
-    """The model as passes take it."""
+    """The model as passes take it: the ends have plain names, as after reading (the older exporter says ``58``)."""
     body = model.graph
+    for value in body.outputs:
+        others = {each.name or "" for node in body for each in node.outputs if each is not value}
+        value.name = plain_name(graphs.name_of(value), others)
     for value in body.initializers.values():
         assert value.const_value is not None
         value.const_value = ir.tensor(np.array(value.const_value.numpy()), name=value.name)
