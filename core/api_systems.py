@@ -152,7 +152,7 @@ class OpenSystem:
         """What runs the files, such as ``ran on LiteRT``."""
         return self._parts.method
 
-    def __call__(self, inputs: Mapping[str, Array], **settings: int) -> dict[str, Float32]:
+    def __call__(self, inputs: Mapping[str, Array], settings: Mapping[str, int] | None = None) -> dict[str, Float32]:
         """The outputs of the program, by name, as float32 arrays.
 
         Args:

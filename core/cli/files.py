@@ -104,7 +104,7 @@ def kit(
     """Write source code for an app: load, tiles for pictures of any size without seams, and a self-test on goldens.
 
     Targets: python for tflite, onnxruntime, openvino and ncnn; cpp and kotlin for tflite; typescript for onnxruntime;
-    swift for coreml.
+    swift for coreml. Of a system: typescript for onnxruntime, with the interpreter of its program.
 
     Example: clearport kit out/x3 --language cpp --out app/restorer
     """

@@ -1,4 +1,7 @@
-"""``clearport kit``: source code for an app around one artifact, with a self-test on the bundle's golden pictures."""
+"""``clearport kit``: source code for an app around one artifact, with a self-test on the bundle's golden pictures.
+
+A system has kits, too (``systems/kit.py``).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import numpy as np
 from clearport.base import Size
 from clearport.bundle.files import MANIFEST
 from clearport.bundle.folder import Bundle
+from clearport.bundle.system import System, is_system
 from clearport.disk.files import atomic_path, files_below, write_bytes, write_text
 from clearport.disk.outputs import OutBundle, claimed
 from clearport.errors import BadInput
@@ -21,8 +25,10 @@ from clearport.pipeline.exams import INPUT, limits_of
 from clearport.pipeline.isolated.workers import TIMEOUT_S, open_worker
 from clearport.pipeline.run import tiling_of
 from clearport.pipeline.select import plain_scale
+from clearport.pipeline.systems.kit import chosen_row, write_kit_of
 from clearport.protocols import no_progress
 from clearport.reports.kits import KITS, kit_texts
+from clearport.reports.systems.kits import COMMAND
 from clearport.reports.usage import opened
 from clearport.runtime import tiling
 from clearport.runtime.usable import runners_of
@@ -75,6 +81,8 @@ def write_kit(request: KitRequest, progress: Progress = no_progress) -> KitMade:
     Raises:
         BadInput: there is no kit for this language, target or network, or the folder cannot be written.
     """
+    if is_system(request.folder):
+        return _of_system(request)
     target = _target(request)
     bundle = Bundle.load(request.folder)
     plain_scale(bundle, "kit")
@@ -93,6 +101,16 @@ def write_kit(request: KitRequest, progress: Progress = no_progress) -> KitMade:
         files = tuple(path.relative_to(place).as_posix() for path in files_below(place))
     command = KITS[request.language, target].command
     return KitMade(request.out, record.key, files, command, goldens.without_tiles)
+
+
+def _of_system(request: KitRequest) -> KitMade:
+    system = System.load(request.folder)
+    row = chosen_row(system, request.language, request.target, request.precision, request.variant)
+    with claimed(OutBundle(request.out), reads=(request.folder,)), atomic_path(request.out) as place:
+        place.mkdir(parents=True)
+        write_kit_of(system, row, place)
+        files = tuple(path.relative_to(place).as_posix() for path in files_below(place))
+    return KitMade(request.out, row.key, files, COMMAND, "")
 
 
 def _target(request: KitRequest) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +23,11 @@ from clearport.pipeline.systems import proof
 from clearport.pipeline.systems.parts import opened
 from clearport.programs.interpreter import execute
 from clearport.programs.program import Input, Output, Program, Run
+from clearport.reports.systems.report import write_reports
 from clearport.runtime import pixels
+from device_tests.files.test_kits import MODULES, needs_node, run
 
+TARGETS = ("tflite", "onnxruntime")
 RANGE = {"low": 0.0, "high": 255.0}
 
 
@@ -50,12 +55,16 @@ def enlarging(int8_pair: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Sy
     given = {"picture": tensor_of(load_rgb(samples.golden())[: size_of(int8_pair)[0], : size_of(int8_pair)[1]])}
     save_file({"input.picture": given["picture"]}, folder / "golden.safetensors")
     draft = systems.write(folder, record)
-    with opened(draft, "tflite", "int8", "", 1) as parts:
-        found = execute(program, parts, given)
-        reports = proof.judged(program, found, found, "int8", parts.method)
-    save_file({"input.picture": given["picture"], "output.larger": found["larger"]}, folder / "golden.safetensors")
-    row = RowRecord(target="tflite", precision="int8", method=reports[0].method, parity=reports)
-    return systems.write(folder, record.model_copy(update={"rows": (row,)}))
+    rows, wanted = [], None
+    for target in TARGETS:
+        with opened(draft, target, "int8", "", 1) as parts:
+            found = execute(program, parts, given)
+            wanted = wanted or found
+            reports = proof.judged(program, found, wanted, "int8", parts.method)
+        rows.append(RowRecord(target=target, precision="int8", method=reports[0].method, parity=reports))
+    assert wanted is not None
+    save_file({"input.picture": given["picture"], "output.larger": wanted["larger"]}, folder / "golden.safetensors")
+    return systems.write(folder, record.model_copy(update={"rows": tuple(rows)}))
 
 
 def size_of(bundle: Bundle) -> tuple[int, int]:
@@ -80,16 +89,27 @@ def test_a_system_is_run_on_arrays_and_on_files(enlarging: System, tmp_path: Pat
         assert system.method.startswith("ran on")
         found = system({"picture": tensor_of(picture)})["larger"]
         with pytest.raises(BadInput, match="no setting 'rounds'"):
-            system({"picture": tensor_of(picture)}, rounds=3)
+            system({"picture": tensor_of(picture)}, {"rounds": 3})
     np.testing.assert_array_equal(pixels.to_image(found, TensorSpec("p", found.shape)), wanted)
     with pytest.raises(BadInput, match="takes no clicks"):
         clearport.run_system(enlarging.folder, tmp_path / "x.png", tmp_path / "photo.png", clicks=[(3, 4, False)])
 
 
+def test_the_code_in_the_report_runs(enlarging: System) -> None:
+    report, page = (path.read_text() for path in write_reports(enlarging))
+    code = report.partition("```python\n")[2].partition("```")[0]
+    assert "clearport.open_system" in page
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=enlarging.folder, capture_output=True, text=True, check=False, timeout=120
+    )
+    height, width = (3 * side for side in size_of(enlarging.parts["enlarge"]))
+    assert (done.returncode, done.stdout.strip()) == (0, f"larger (1, 3, {height}, {width})"), done.stderr
+
+
 def test_a_system_is_loaded_checked_and_timed(enlarging: System, tmp_path: Path) -> None:
     assert clearport.load_system(enlarging.folder).passed
     times = clearport.bench_system(enlarging.folder, runs=1)
-    assert [row.artifact for row in times.rows] == ["tflite/int8"]
+    assert [row.artifact for row in times.rows] == ["tflite/int8", "onnxruntime/int8"]
     assert 0.0 < times.rows[0].parts["enlarge"].median_ms <= times.rows[0].median_ms
     with pytest.raises(BadInput, match="judges systems of matting"):
         clearport.evaluate_system(enlarging.folder, tmp_path)
@@ -99,3 +119,24 @@ def test_a_system_is_loaded_checked_and_timed(enlarging: System, tmp_path: Path)
         clearport.run_system(enlarging.folder, tmp_path / "x.png", clicks=[(-3, 4)])
     with pytest.raises(BadInput, match="expected HEIGHTxWIDTH"):
         clearport.export_system("sindiffusion", tmp_path / "out", size="nine")
+
+
+@needs_node
+def test_the_kit_of_a_system_gives_the_goldens(enlarging: System, tmp_path: Path) -> None:
+    made = clearport.kit(enlarging.folder, tmp_path / "kit", "typescript")
+    assert made.artifact == "onnxruntime/int8"
+    (made.folder / "node_modules").symlink_to(MODULES)
+    types = ["--ignoreConfig", "--noEmit", "--strict", "--noUncheckedIndexedAccess", "--skipLibCheck"]
+    modules = ["--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler"]
+    sources = [name for name in made.files if name.endswith(".ts") and name != "selftest.ts"]
+    run(["node", MODULES / "typescript" / "bin" / "tsc", *types, *modules, *sources], made.folder)
+    bundled = ["--bundle", "--platform=node", "--format=esm", "--packages=external", "--outfile=build/selftest.mjs"]
+    run(["node", MODULES / "esbuild" / "bin" / "esbuild", "selftest.ts", *bundled], made.folder)
+    assert run(["node", "build/selftest.mjs"], made.folder)["larger"] <= 2
+
+
+def test_languages_without_a_kit_of_systems_name_the_parts(enlarging: System, tmp_path: Path) -> None:
+    for asked, why in (({"language": "cpp"}, "--language cpp"), ({"target": "tflite"}, "--target tflite")):
+        with pytest.raises(BadInput, match=rf"{why}: .* is a system, whose kits are in typescript .*parts/enlarge"):
+            clearport.kit(enlarging.folder, tmp_path / "kit", **{"language": "typescript", **asked})
+    assert not (tmp_path / "kit").exists()

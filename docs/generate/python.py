@@ -49,8 +49,7 @@ def _signature(function: types.FunctionType) -> str:
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
-    stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
-    written = f"{stars}{parameter.name}: {parameter.annotation}"
+    written = f"{parameter.name}: {parameter.annotation}"
     if parameter.default is parameter.empty:
         return written
     default = getattr(parameter.default, "__name__", None) or repr(parameter.default)

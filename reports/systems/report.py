@@ -16,6 +16,7 @@ from clearport.reports import templates
 from clearport.reports.figures import figures
 from clearport.reports.html import hash_of
 from clearport.reports.markdown import escape
+from clearport.reports.systems import code
 from clearport.reports.text import count, large
 from clearport.words import task_title
 
@@ -55,6 +56,7 @@ def write_reports(system: System) -> tuple[Path, Path]:
             pictures=pictures(system),
             quote=quote,
             program=list(told(system.record.program.steps)),
+            code=code.python(system),
             style=Markup(style),  # noqa: S704 - the package's own file
             style_hash=hash_of(style),
         )
@@ -161,3 +163,5 @@ def _markdown(system: System) -> Iterator[str]:
     yield from ("", "## Its program", "", "```text")
     yield from (" ".join(line.splitlines()) for line in told(record.program.steps))  # names of tensors may have breaks
     yield "```"
+    if python := code.python(system):
+        yield from ("", "## Code", "", "```python", python.rstrip(), "```")

@@ -219,11 +219,13 @@ function combined(step: StepOf<"combine">, known: Tensors): Tensor {
   return { shape, data };
 }
 
+const withChannels = ([first, , ...rest]: readonly number[], many: number): number[] => [first!, many, ...rest];
+
 /** One behind another in the second axis. */
 function joined(values: readonly Tensor[]): Tensor {
   checkSize(values.reduce((sum, { data }) => sum + data.length, 0));
   const [first] = values as [Tensor];
-  const fit = values.every(({ shape }) => shape.length > 1 && same(shape.with(1, 0), first.shape.with(1, 0)));
+  const fit = values.every(({ shape }) => shape.length > 1 && same(withChannels(shape, 0), withChannels(first.shape, 0)));
   if (!fit) throw new Error(`tensors that cannot be joined in their channels: ${values.map(({ shape }) => told(shape)).join(", ")}`);
   const inner = count(first.shape.slice(2));
   const wide = values.map(({ shape }) => shape[1]! * inner);
@@ -236,7 +238,7 @@ function joined(values: readonly Tensor[]): Tensor {
       at += wide[i]!;
     }
   }
-  return { shape: first.shape.with(1, whole / inner), data };
+  return { shape: withChannels(first.shape, values.reduce((sum, { shape }) => sum + shape[1]!, 0)), data };
 }
 
 /** Some of the second axis. */
@@ -244,5 +246,5 @@ function channels({ shape, data }: Tensor, first: number, many: number): Tensor 
   if (shape.length < 2 || shape[0] !== 1) throw new Error(`expected channels (1, C, ...), got ${told(shape)}`);
   if (first + many > shape[1]!) throw new Error(`channels ${first} to ${first + many - 1} of ${shape[1]!}`);
   const inner = count(shape.slice(2));
-  return { shape: shape.with(1, many), data: data.slice(first * inner, (first + many) * inner) };
+  return { shape: withChannels(shape, many), data: data.slice(first * inner, (first + many) * inner) };
 }

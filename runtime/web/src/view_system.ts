@@ -19,7 +19,7 @@ import { OutputView } from "./view_outputs";
 import type { Offer, SystemOffer, Way } from "./wire";
 
 const MOST_SEED = 2 ** 32;
-const PRECISIONS = ["int8", "int8-weights", "fp16", "fp32"];
+const PRECISIONS = ["int8", "int8-weights", "fp16", "int8a16", "fp32"];
 
 export class SystemView {
   private readonly bar = new Bar(by("system-progress"), by<HTMLProgressElement>("system-bar"), by("system-stage"));
@@ -225,7 +225,7 @@ export class SystemView {
     for (const { name, kind, shape, low, high } of this.system.program.inputs) {
       if (kind === "picture") found[name] = fromPicture(this.picture!, low, high);
       else if (kind === "points") found[name] = this.clicks.points();
-      else found[name] = { shape: shape.map(Number), data: noise.normal(count(shape.map(Number))) };
+      else if (kind === "noise") found[name] = { shape: shape.map(Number), data: noise.normal(count(shape.map(Number))) };
     }
     return found;
   }
