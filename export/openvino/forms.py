@@ -129,6 +129,7 @@ def _refusal(node: ir.Node, quirk: Quirk, where: str) -> UnsupportedOperator:
 _FORMS: dict[str, Callable[[ir.Node, Quirk], None]] = {
     known.ANTIALIAS.name: as_matrices,
     known.EXCLUDE_OUTSIDE.name: as_matrices,
+    known.KEPT_SIDE.name: as_matrices,
     known.NEAREST_BORDERS.name: as_gathers,
     known.CUT_BOUNDS.name: as_limits,
 }

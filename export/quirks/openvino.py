@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 _SEEN = "openvino 2026.4.1"
+_LEAST_FREE = 8
+"""The least side of a free size that is thought of."""
 _SAFE_PLACES = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
 
 
@@ -39,6 +41,15 @@ def _antialias(node: ir.Node) -> bool:
 
 def _outside(node: ir.Node) -> bool:
     return attr_int(node, "exclude_outside", 0) == 1 and attr_str(node, "mode", "nearest") == "cubic"
+
+
+def _keeps_a_side(node: ir.Node) -> bool:
+    """Whether a factor adds no pixel to a side, which is sampled anew all the same: 1.25 times 3 rows."""
+    given, found = resampling.factors(node), need(node, 0).shape
+    if given is None or found is None or attr_str(node, "mode", "nearest") != "linear":
+        return False
+    lengths = (n if isinstance(n, int) else _LEAST_FREE for n in found[2:])
+    return any(factor > 1 and int(n * factor) == n for n, factor in zip(lengths, given, strict=False))
 
 
 def _counted_beyond(node: ir.Node) -> bool:
@@ -80,6 +91,16 @@ NEAREST_BORDERS = Quirk(
     "rewritten",
     "export/openvino/forms.py: as_gathers at a fixed size, refused at a free one",
     _borders,
+)
+KEPT_SIDE = Quirk(
+    "Resize that keeps a side",
+    _SEEN,
+    RESIZE.name,
+    "linear by a factor that adds no pixel to one side (1.25 times 3 rows)",
+    "a copy along that side: a third of the range off",
+    "rewritten",
+    "export/openvino/forms.py: as_matrices at a fixed size, refused at a free one",
+    _keeps_a_side,
 )
 COUNTED_BEYOND = Quirk(
     "averages that are rounded up",
@@ -163,6 +184,7 @@ QUIRKS = (
     ANTIALIAS,
     EXCLUDE_OUTSIDE,
     NEAREST_BORDERS,
+    KEPT_SIDE,
     COUNTED_BEYOND,
     WINDOW_BEYOND,
     COUNTED_INT8,

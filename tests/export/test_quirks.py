@@ -59,6 +59,9 @@ STILL_SO: dict[Quirk, Callable[[], bool]] = {
     openvino_.NEAREST_BORDERS: lambda: openvino_differs(
         (25, 35), *RESIZE, constants={"s": f32(1, 1, 0.7, 1.3)}, **HALF_PIXEL
     ),
+    openvino_.KEPT_SIDE: lambda: openvino_differs(
+        (20, 30), *RESIZE, constants={"s": f32(1, 1, 1.04, 1.5)}, mode="linear"
+    ),
     openvino_.COUNTED_BEYOND: lambda: openvino_differs((11, 14), "AveragePool", "image", constants={}, **BEYOND),
     openvino_.COUNTED_INT8: pads_int8_with_what_is_not_zero,
     openvino_.CUT_BOUNDS: cuts_the_bounds_of_clamps,

@@ -59,7 +59,6 @@ SPEC = ModelSpec(
     least_side=64,
     value_range=RANGE,
     importers=(stylegan2_of_rosinality,),
-    recommended=True,
     paper=PAPER,
     inputs=(PICTURE,),
     outputs=(CODES,),

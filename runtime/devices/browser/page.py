@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from clearport.errors import BadInput, RuntimeFailure
 
 WEB = Path(__file__).parents[2] / "web"
@@ -79,6 +81,13 @@ def ensure_built() -> None:
     npm = shutil.which("npm")
     if npm is None or not _has_sources():
         raise BadInput(why)
+    with FileLock(WEB / ".building.lock"):  # two processes would take each other's packages away
+        if unbuilt() is not None:
+            _build(npm)
+
+
+def _build(npm: str) -> None:
+    """Install the packages that the page is built with, and build it."""
     for words in (("ci", "--ignore-scripts", "--no-audit", "--no-fund"), ("run", "--silent", "build")):
         done = subprocess.run(
             [npm, *words], cwd=WEB, capture_output=True, text=True, errors="replace", timeout=_BUILD_S, check=False

@@ -293,7 +293,14 @@ def test_features_smaller_than_a_kernel_are_convolved_in_float32(side: int, in_f
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
-@pytest.mark.parametrize("name", [name for name in NETWORKS.names() if not NETWORKS.get(name).weights_of])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "e2style" else ())  # draws with a generator of 128x128
+        for name in NETWORKS.names()
+        if not NETWORKS.get(name).weights_of
+    ],
+)
 def test_every_network_learns_as_its_recipe_says(
     options: TrainOptions, monkeypatch: pytest.MonkeyPatch, name: str, bfloat16: bool
 ) -> None:
