@@ -29,6 +29,9 @@ _ROOM = 1 << 16
 
 _MOST_NAMED = 3
 
+_SWEEPING_S = 1.0
+"""Another run that looks for leftovers beside an output holds its lock for a moment, which is no writing."""
+
 
 @dataclass(frozen=True)
 class OutFile:
@@ -212,7 +215,7 @@ def _locked(output: Output, place: Path) -> Iterator[None]:
         return
     lock = leftovers.lock_for(place)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_SWEEPING_S, poll_interval=0.02)
     except Timeout as error:
         raise BadInput(
             f"{output.path}: another clearport process is writing there; wait for it, or choose another path"

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearport.bundle import folder as bundle
-from clearport.disk import ours
+from clearport.disk import leftovers, ours
 from clearport.disk.files import atomic_path, write_text
 from clearport.disk.outputs import OutBundle, OutFile, OutFolder, claimed
 from clearport.errors import BadInput
@@ -116,6 +117,17 @@ def test_streams_are_written_into_and_special_files_are_not(tmp_path: Path) -> N
         with pytest.raises(BadInput, match="neither a file nor a folder"), claimed(out_file(short)):
             pytest.fail("a socket")
     shutil.rmtree(short.parent)
+
+
+def test_who_only_looks_for_leftovers_keeps_no_writer_out(tmp_path: Path) -> None:
+    """A sweep beside an output holds its lock for a moment."""
+    lock = leftovers.lock_for(tmp_path / "bundle")
+    lock.acquire(timeout=0)
+    ended = threading.Timer(0.2, leftovers.release, [lock])
+    ended.start()
+    with claimed(OutBundle(tmp_path / "bundle")):
+        pass
+    ended.join()
 
 
 @pytest.mark.parametrize("make", [out_file, lambda p: OutBundle(p, force=True)], ids=["file", "bundle"])
