@@ -51,7 +51,7 @@ def export_system(
         out: folder of the system; it appears only when it is complete.
         size: input size ``HEIGHTxWIDTH`` in pixels of the parts without a size of their own; None: the system's.
         targets: names such as ``tflite``; empty for all.
-        precisions: of ``fp32``, ``fp16``, ``int8``, ``int8-weights``; empty for all.
+        precisions: as of ``clearport.export``.
         weights: a safetensors file of ours, or ``PART=FILE`` where the parts have several; None: the bundled ones.
         io, prefer, threads, measure, force, cache: as of ``clearport.export``, for each part.
 

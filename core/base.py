@@ -51,6 +51,8 @@ _MEASURES: dict[Kind, Measure] = {"picture": "pixels", "index": "classes", "bits
 USUAL_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-weights")
 PRECISIONS: tuple[Precision, ...] = (*USUAL_PRECISIONS, "int8a16")
 """``int8a16`` is written only where it is asked for: one kind of chip runs it, and processors no faster than fp32."""
+FLOAT_PRECISIONS: frozenset[Precision] = frozenset({"fp32", "fp16"})
+"""Those that are written from the float graph."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from clearport.base import TensorSpec
+from clearport.base import FLOAT_PRECISIONS, TensorSpec
 from clearport.quantized import TargetGraph
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def target_graph(graph: Graph, quantized: QuantizedGraph | None, precision: Prec
     Raises:
         ValueError: the precision needs the quantized graph, and there is none.
     """
-    if precision in {"fp32", "fp16"}:
+    if precision in FLOAT_PRECISIONS:
         return TargetGraph(graph, None, precision)
     if quantized is None:
         raise ValueError(f"{precision} files are written from the quantized graph")

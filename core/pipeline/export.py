@@ -34,7 +34,7 @@ from clearport.pipeline.goldens import (
     save_goldens,
 )
 from clearport.pipeline.isolated import kept
-from clearport.pipeline.isolated.guarded import guarded
+from clearport.pipeline.isolated.guarded import forms_of
 from clearport.pipeline.isolated.process import Isolated
 from clearport.pipeline.isolated.workers import reused
 from clearport.pipeline.latency import QUICK, Latencies, measure_all
@@ -52,7 +52,7 @@ from clearport.reports.html import write_reports
 from clearport.runtime.side_by_side import side_by_side, workers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from clearport.base import Graph, Precision
     from clearport.graph.feeds import Sample
@@ -136,14 +136,12 @@ def _forms(
     plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, folder: Path, progress: Progress
 ) -> dict[Precision, QuantizedGraph | Skipped]:
     """The quantized forms of the graph that the plan needs, or the reason for their absence."""
-    forms: dict[Precision, QuantizedGraph | Skipped] = {}
-    if plan.quantizes:
-        forms["int8"] = guarded("int8", lambda: _quantized(plan, graph, photos, isolated, folder, progress))
-    if plan.rounds_weights:
-        forms["int8-weights"] = guarded("int8-weights", lambda: isolated.round_weights(graph, photos.pixels, progress))
-    if plan.widens:
-        forms["int8a16"] = guarded("int8a16", lambda: _quantize(plan, graph, photos, isolated, progress, wide=True))
-    return forms
+    makers: dict[Precision, Callable[[], QuantizedGraph]] = {
+        "int8": lambda: _quantized(plan, graph, photos, isolated, folder, progress),
+        "int8-weights": lambda: isolated.round_weights(graph, photos.pixels, progress),
+        "int8a16": lambda: _quantize(plan, graph, photos, isolated, progress, wide=True),
+    }
+    return forms_of(plan.rounded, makers)
 
 
 def _quantized(
@@ -184,7 +182,7 @@ def _source(photos: Photos) -> str:
 
 def _photos(plan: Plan, progress: Progress) -> Photos:
     """The calibration photos, if needed; bundled ones are degraded like the task's inputs."""
-    if not (plan.quantizes or plan.rounds_weights or plan.widens):
+    if not plan.rounded:
         return Photos([], [])
     progress("reading the calibration pictures", 0, 0)
     own = plan.request.calibration

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
-from clearport.base import PRECISIONS, USUAL_PRECISIONS, IODType, Options, Precision, Prefer, Size, Skipped
+from clearport.base import (
+    FLOAT_PRECISIONS,
+    PRECISIONS,
+    USUAL_PRECISIONS,
+    IODType,
+    Options,
+    Precision,
+    Prefer,
+    Size,
+    Skipped,
+)
 from clearport.errors import BadInput
 from clearport.pipeline.list import lacks
 from clearport.pipeline.sources.request import ExportRequest
@@ -44,14 +54,10 @@ class Plan:
         return any(cell.precision == "int8" for cell in self.cells)
 
     @property
-    def rounds_weights(self) -> bool:
-        """Whether an artifact with int8 weights and float activations is to be made."""
-        return any(cell.precision == "int8-weights" for cell in self.cells)
-
-    @property
-    def widens(self) -> bool:
-        """Whether an artifact with int8 weights and 16-bit activations is to be made."""
-        return any(cell.precision == "int8a16" for cell in self.cells)
+    def rounded(self) -> tuple[Precision, ...]:
+        """The precisions that are to be made from a quantized graph, which calibration photos are needed for."""
+        asked = {cell.precision for cell in self.cells} - FLOAT_PRECISIONS
+        return tuple(precision for precision in PRECISIONS if precision in asked)
 
     @property
     def options(self) -> Options:

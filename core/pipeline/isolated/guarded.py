@@ -9,13 +9,24 @@ from clearport.base import Skipped
 from clearport.errors import ClearportError, RuntimeFailure, UnsupportedOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from clearport.base import Precision
     from clearport.quantized import QuantizedGraph
 
 
-def guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> QuantizedGraph | Skipped:
+def forms_of(
+    rounded: Iterable[Precision], makers: Mapping[Precision, Callable[[], QuantizedGraph]]
+) -> dict[Precision, QuantizedGraph | Skipped]:
+    """The quantized graph of each precision, or why there is none.
+
+    Raises:
+        ClearportError: the input of the user is wrong, which concerns every file.
+    """
+    return {precision: _guarded(precision, makers[precision]) for precision in rounded}
+
+
+def _guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> QuantizedGraph | Skipped:
     """The quantized graph that ``work`` returns, or why there is none.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from clearport.models.data.layouts import inputs_of
 from clearport.models.task_inputs import SEVERAL, as_inputs
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.files import calibration
-from clearport.pipeline.isolated.guarded import guarded
+from clearport.pipeline.isolated.guarded import forms_of
 from clearport.protocols import no_progress
 from clearport.quantize.calibration.photos import drawn, middle
 from clearport.quantize.flow import QuantizeOptions
@@ -66,7 +66,7 @@ def written(plan: Plan, graph: Graph, isolated: Isolated, folder: Path, progress
 
 
 def _forms(plan: Plan, graph: Graph, isolated: Isolated, progress: Progress) -> dict[Precision, Form]:
-    if not (plan.quantizes or plan.rounds_weights):
+    if not plan.rounded:
         return {}
     progress("quantizing, without a search", 0, 0)
     photos = _photos(plan)
@@ -74,12 +74,12 @@ def _forms(plan: Plan, graph: Graph, isolated: Isolated, progress: Progress) -> 
     rounded = plan.source.rounded(graph)
     if rounded is not None:
         options = replace(options, ranges=rounded.ranges, floats=rounded.floats)
-    forms: dict[Precision, Form] = {}
-    if plan.quantizes:
-        forms["int8"] = guarded("int8", lambda: isolated.quantize(graph, photos, options))
-    if plan.rounds_weights:
-        forms["int8-weights"] = guarded("int8-weights", lambda: isolated.round_weights(graph, photos, no_progress))
-    return forms
+    makers: dict[Precision, Callable[[], QuantizedGraph]] = {
+        "int8": lambda: isolated.quantize(graph, photos, options),
+        "int8-weights": lambda: isolated.round_weights(graph, photos, no_progress),
+        "int8a16": lambda: isolated.quantize(graph, photos, replace(options, wide=True)),
+    }
+    return forms_of(plan.rounded, makers)
 
 
 def _photos(plan: Plan) -> Sequence[Image8 | Sample]:

@@ -45,10 +45,10 @@ class _Refusing:
 
 
 def test_sixteen_bit_activations_are_made_where_they_are_named() -> None:
-    assert not make_plan(_request()).widens
+    assert "int8a16" not in make_plan(_request()).rounded
     plan = make_plan(_request(precisions=("int8a16",)))
     assert [(cell.target.name, cell.precision) for cell in plan.cells] == [("onnxruntime", "int8a16")]
-    assert (plan.widens, plan.quantizes) == (True, False)
+    assert (plan.rounded, plan.quantizes) == (("int8a16",), False)
     assert any(row.what == "tflite/int8a16" and "is written in fp32, fp16, int8" in row.reason for row in plan.skipped)
 
 

@@ -16,14 +16,14 @@ from torch import nn
 from torch.nn import functional
 
 import clearport
-from clearport.base import Graph, Size, TensorSpec
+from clearport.base import FLOAT_PRECISIONS, PRECISIONS, Graph, Precision, Size, TensorSpec
 from clearport.pipeline.lint import network, remarks, values
 from clearport.pipeline.lint.layers import Layers
 from clearport.pipeline.lint.model import lint_model
 from clearport.pipeline.lint.values import Finding, LintReport
 from clearport.pipeline.sources.request import ExportRequest
 from clearport.pipeline.sources.source import Traits
-from clearport.registry import NETWORKS
+from clearport.registry import NETWORKS, TARGETS
 from device_tests.zoo.zoo import some_weights
 
 HERE = Path(__file__).name
@@ -131,6 +131,13 @@ def test_accelerators_say_what_they_take(traps: LintReport) -> None:
     xnnpack = next(p for p in traps.placements if (p.artifact, p.unit) == ("tflite/fp32", "XNNPACK"))
     (mirrored,) = (left for left in xnnpack.left if left.operator == "MIRROR_PAD")
     assert [layer.module for layer in mirrored.layers] == ["mirror"]
+
+
+@pytest.mark.parametrize("precision", sorted(set(PRECISIONS) - FLOAT_PRECISIONS - {"int8"}))  # as in the traps
+def test_every_precision_can_be_linted(precision: Precision) -> None:
+    target = next(name for name in TARGETS.names() if precision in TARGETS.get(name).precisions)
+    report = linted(nn.Conv2d(3, 3, 3, padding=1).eval(), target, precisions=(precision,))
+    assert not report.refused, report.findings
 
 
 def test_findings_begin_with_errors(traps: LintReport) -> None:
