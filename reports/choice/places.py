@@ -118,7 +118,7 @@ OF_A_FILE = {
     "coreai/fp32": "for iOS and macOS 27 and later",
     "tflite/fp32": "exact, and the largest",
     "onnxruntime/int8": "where ONNX Runtime is there already",
-    "onnxruntime/int8a16": "on Qualcomm's HTP, where int8 costs too much quality; slow everywhere else",
+    "onnxruntime/int8a16": "on Qualcomm's HTP, where int8 costs too much quality; CPUs run it no faster than fp32",
     "onnxruntime/fp32": "where ONNX Runtime is there already",
     "openvino/int8": "with OpenVINO's library",
     "ncnn/fp16": "where ncnn is there already; newer Arm CPUs and GPUs compute in float16",
