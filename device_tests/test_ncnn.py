@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from clearport.base import Artifact, Options, Precision, Size
+from clearport.base import Artifact, Options, Precision
 from clearport.export.from_torch import export_graph
 from clearport.export.written import target_graph
 from clearport.model_spec import ModelSpec
@@ -18,6 +18,8 @@ from clearport.registry import NETWORKS, RUNNERS, TARGETS, missing
 from clearport.runtime import pixels
 from clearport.runtime.parity import ParityReport, Reference, compare
 from clearport.runtime.worker.worker import Worker
+
+from .zoo.zoo import small_size
 
 if missing(("ncnn",)):
     pytest.skip("ncnn is not installed", allow_module_level=True)
@@ -50,18 +52,16 @@ def proof(artifact: Artifact, image: np.ndarray, reference: Reference) -> Parity
 @pytest.mark.parametrize("name", NETWORK_NAMES)
 def test_both_precisions_are_what_pytorch_gives(name: str, tmp_path: Path) -> None:
     spec = NETWORKS.get(name)
-    side = -(-max(SIDE, spec.least_side) // spec.size_multiple) * spec.size_multiple
+    size = small_size(spec, SIDE)
     module = fresh(spec)
-    graph = export_graph(module, spec, spec.default_scale, Size(side, side))
-    picture = np.ascontiguousarray(load_rgb(samples.golden())[:side, :side])
+    graph = export_graph(module, spec, spec.default_scale, size)
+    picture = np.ascontiguousarray(load_rgb(samples.golden())[: size.height, : size.width])
     image = pixels.to_tensor(picture, graph.input)
     with torch.inference_mode():
         reference = Reference.of("PyTorch fp32", module(torch.from_numpy(image)).numpy(), graph.output)
     precisions: tuple[Precision, ...] = ("fp32", "fp16")
     for precision in precisions:
-        (artifact,) = TARGETS.get("ncnn").lower(
-            target_graph(graph, None, precision), Options(Size(side, side)), tmp_path
-        )
+        (artifact,) = TARGETS.get("ncnn").lower(target_graph(graph, None, precision), Options(size), tmp_path)
         assert isinstance(artifact, Artifact)
         report = proof(artifact, image, reference)
         assert report.passed, (precision, report.failures)

@@ -100,6 +100,12 @@ def some_weights(spec: ModelSpec, folder: Path) -> Path | None:
     return path
 
 
+def small_size(spec: ModelSpec, side: int = SIDE) -> Size:
+    """A square of ``side`` pixels, or the next larger one that the network takes."""
+    side = -(-max(side, spec.least_side) // spec.size_multiple) * spec.size_multiple
+    return Size(side, side)
+
+
 def names(task: Task) -> list[Any]:
     """The networks of a task as parameters of a test; the large ones are marked slow."""
     found = [name for name in NETWORKS.names() if NETWORKS.get(name).task == task]
@@ -131,8 +137,7 @@ def exported(name: str, folder: Path, **options: Any) -> Bundle:
     """A small bundle of a network; ``options`` are those of ``clearport.export``."""
     spec = NETWORKS.get(name)
     given = some_weights(spec, folder)
-    side = -(-max(SIDE, spec.least_side) // spec.size_multiple) * spec.size_multiple
-    asked = {"size": f"{side}x{side}", "weights": given, "measure": False, "force": True} | options
+    asked = {"size": str(small_size(spec)), "weights": given, "measure": False, "force": True} | options
     bundle = clearport.export(name, folder / "bundle", **asked)
     assert bundle.manifest.model.whole_picture is spec.whole_picture
     return bundle

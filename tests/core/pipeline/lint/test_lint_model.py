@@ -24,7 +24,7 @@ from clearport.pipeline.lint.values import Finding, LintReport
 from clearport.pipeline.sources.request import ExportRequest
 from clearport.pipeline.sources.source import Traits
 from clearport.registry import NETWORKS, TARGETS
-from device_tests.zoo.zoo import some_weights
+from device_tests.zoo.zoo import small_size, some_weights
 
 HERE = Path(__file__).name
 
@@ -187,14 +187,14 @@ def test_a_network_that_suits_every_accelerator_has_notes_at_most() -> None:
     assert report.parameters > 50_000
 
 
-def agree(module: object, folder: Path, *targets: str, weights: Path | None = None) -> LintReport:
+def agree(module: object, folder: Path, *targets: str, size: str = "64x64", weights: Path | None = None) -> LintReport:
     """What lint says, after a look that its errors are what an export refuses."""
-    report = linted(module, *targets, precisions=("fp32",), weights=weights)
+    report = linted(module, *targets, size=size, precisions=("fp32",), weights=weights)
     errors = {where for finding in of(report, "refused") for where in finding.where}
     bundle = clearport.export(
         module,  # type: ignore[arg-type]
         folder / "out",
-        size="64x64",
+        size=size,
         targets=(*targets, "onnxruntime"),
         precisions=("fp32",),
         weights=weights,
@@ -218,5 +218,6 @@ def test_errors_are_what_an_export_refuses(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS.names())
 def test_errors_are_what_an_export_refuses_of_every_network(name: str, tmp_path: Path) -> None:
-    weights = some_weights(NETWORKS.get(name), tmp_path)
-    assert not agree(name, tmp_path, "tflite", "ncnn", weights=weights).refused
+    spec = NETWORKS.get(name)
+    weights, size = some_weights(spec, tmp_path), str(small_size(spec))
+    assert not agree(name, tmp_path, "tflite", "ncnn", size=size, weights=weights).refused
