@@ -81,7 +81,8 @@ class Runner(Protocol):
     A runner may also have ``unavailable()`` (why this machine cannot run it although its packages are there, or None),
     ``interpreter()`` (the Python that its worker is started with, or None where there is none that has the runtime),
     ``prepare()`` (imports the runtime, before ``open`` is timed), ``extra`` (the extra that brings its packages) and
-    ``most_pixels`` (of the largest picture that it is given unasked, where it is slow) and
+    ``most_pixels`` (of the largest picture that it is given unasked, where it is slow),
+    ``distorts(precision, variant)`` (why this machine's CPU computes such a file otherwise than it says, or None) and
     ``units`` (what it can be asked to run on, of ``cpu``, ``gpu`` and ``npu``; ``("cpu",)`` where it is not there). An
     export proves its files on the CPU; the other units are asked by ``clearport bench --unit``.
 

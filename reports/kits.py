@@ -161,6 +161,7 @@ def _values(
         "network": _NO_WORD.sub("_", model.name),
         "license": escape(model.license),
         "target": artifact.target,
+        "precision": artifact.precision,
         "runtime": kit.runtime,
         "source": source,
         "restored": restored,

@@ -97,6 +97,7 @@ def _render(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
             into=Codec.of(source),
             out_of=Codec.of(restored),
             variant=artifact.variant,
+            precision=artifact.precision,
             least_onnxruntime=LEAST_ONNXRUNTIME,
             written_by=artifact.tool_versions.get("onnxruntime", "the one that wrote them"),
             threads=threads_of(artifact),
@@ -114,6 +115,7 @@ def _tensors(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
         .get_template(name)
         .render(
             file=_PLACE,
+            precision=artifact.precision,
             inputs=inputs,
             outputs=outputs,
             pictures=any(end.picture for end in (*inputs, *outputs)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from clearport.registry import RUNNERS, missing
 
@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from clearport.protocols import Runner
+
+
+class Written(Protocol):
+    """What of an artifact, or of its record, a runner is asked about."""
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def variant(self) -> str: ...
 
 
 def runners_of(target: str, unit: str = "cpu") -> Iterator[tuple[Runner, str | None]]:
@@ -36,6 +46,17 @@ def too_large(runner: Runner, height: int, width: int) -> str | None:
         return None
     side = math.isqrt(most)
     return f"{runner.title} takes about a second for 10^9 multiply-accumulates: not run above {side}x{side} pixels"
+
+
+def distorted(runner: Runner, file: Written) -> str | None:
+    """Why a runner computes a file wrong on this machine's CPU; None: it does not."""
+    distorts = getattr(runner, "distorts", None)
+    return None if distorts is None else distorts(file.precision, file.variant)
+
+
+def unfit(runner: Runner, file: Written, height: int, width: int) -> str | None:
+    """Why a file is not run by a runner on a picture of this size; None: it is."""
+    return distorted(runner, file) or too_large(runner, height, width)
 
 
 def obstacle_of(runner: Runner) -> str | None:

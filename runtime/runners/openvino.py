@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clearport.runtime import overflow
 from clearport.runtime.steps import taps as tapped
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 PROFILED = 5
 """Inferences of a profile."""
 
+_LOW_PRECISION = "LP_TRANSFORMS_MODE"
+"""Whether quantized operators run in int8 kernels; the CPU plugin takes it and does not list it."""
 _MOVES = frozenset({"Input", "Output", "Const", "Reorder", "Reshape", "Result", "Parameter"})
 _NUMPY_NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 _INT8 = frozenset({"i8", "u8"})
@@ -130,7 +133,9 @@ class OpenVinoSession(Bound, OpenVinoModel):
 
     def __init__(self, path: Path, threads: int, precision: str, taps: Taps | None = None) -> None:
         # Pinned workers would queue on one core while another is idle.
-        super().__init__(path, {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}, precision, taps)
+        settings = {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+        # Without int8 kernels where these overflow: float arithmetic between the roundings is exact and slower.
+        super().__init__(path, settings | ({_LOW_PRECISION: False} if overflow.in_openvino() else {}), precision, taps)
 
 
 def units_of(devices: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,13 @@ def computes_in_brain_float() -> bool:
     model = single((11, 14), "Conv", "image w", constants={"w": weight(8, 3, 3, 3)}, **CONV)
     hint = core.compile_model(core.read_model(model), "CPU").get_property("INFERENCE_PRECISION_HINT")
     return str(hint) != str(ov.Type.f32)
+
+
+def overflows(found: Callable[[], bool]) -> bool:
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    if " avx2 " not in flags or "vnni" in flags:
+        pytest.skip("needs an x86 CPU with AVX2 and without VNNI, under Linux")
+    return found()
 
 
 def rounds_a_softmax() -> bool:

@@ -18,6 +18,7 @@ from clearport.export.quirks import onnxruntime as quirks_onnxruntime
 from clearport.export.quirks import openvino as openvino_
 from clearport.export.quirks.table import Quirk
 from clearport.registry import missing
+from clearport.runtime import overflow
 
 from .quirks_seen import (
     RESIZE,
@@ -31,6 +32,7 @@ from .quirks_seen import (
     ncnn_gives,
     ncnn_places,
     openvino_differs,
+    overflows,
     pads_int8_with_what_is_not_zero,
     places_in_fixed_point,
     raises_what_is_negative_otherwise,
@@ -67,6 +69,8 @@ STILL_SO: dict[Quirk, Callable[[], bool]] = {
     openvino_.CUT_BOUNDS: cuts_the_bounds_of_clamps,
     openvino_.PAD_WRAP: refuses_wrap,
     openvino_.LOST_ROUNDING: leaves_a_rounding_out,
+    openvino_.OVERFLOW: lambda: overflows(overflow.in_openvino),
+    quirks_onnxruntime.OVERFLOW: lambda: overflows(overflow.in_onnxruntime),
     openvino_.BRAIN_FLOAT: computes_in_brain_float,
     quirks_onnxruntime.FLOAT_BETWEEN_INT8: rounds_a_softmax,
     quirks_onnxruntime.SAME_SIZE: copies_what_keeps_its_size,

@@ -29,7 +29,7 @@ from clearport.protocols import named, no_progress
 from clearport.registry import NETWORKS, SYSTEMS
 from clearport.reports.systems.report import write_reports
 from clearport.runtime import tolerance
-from clearport.runtime.usable import runners_of, too_large
+from clearport.runtime.usable import runners_of, unfit
 
 if TYPE_CHECKING:
     from torch import nn
@@ -254,7 +254,7 @@ def _obstacle(artifact: ArtifactRecord) -> str | None:
     size = shapes.size_of(shapes.lead(artifact.inputs)) or Size(1, 1)
     obstacles = []
     for runner, found in runners_of(artifact.target):
-        obstacle = found or too_large(runner, size.height, size.width)
+        obstacle = found or unfit(runner, artifact, size.height, size.width)
         if obstacle is None:
             return None
         obstacles.append(obstacle)
