@@ -22,7 +22,8 @@ from clearport.pictures.images import load_rgb
 from clearport.quantize import flow, qdq
 from clearport.quantized import QuantizedGraph
 from clearport.registry import NETWORKS, RUNNERS, TARGETS, missing
-from clearport.runtime import parity, pixels, tiling
+from clearport.runtime import overflow, parity, pixels, tiling
+from clearport.runtime.runners.openvino import OpenVinoModel
 from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -102,6 +103,9 @@ def test_parity_and_kernels(
     with Worker(target, artifact.path) as worker:
         output = worker.run({source.name: pixels.to_tensor(ncnet.photo, source)})[result.name]
         facts = worker.facts()
+    if target == "openvino" and precision == "int8" and overflow.in_openvino():
+        assert facts["executed_precision"] == "float32", "int8 kernels overflow on this CPU"
+        facts = OpenVinoModel(artifact.path, {}, "f32").facts()  # as OpenVINO would run it by itself
     reference = ncnet.references["QDQ" if precision == "int8" else "PyTorch"]
     report = parity.compare(output, artifact, reference, RUNNERS.get(target).method)
     assert report.failures == ()
