@@ -1,8 +1,9 @@
 """Write Einsum as products of matrices.
 
-Given: Einsum of one, two or more operands, with or without an ellipsis; no label twice in one operand.
-Result: operands two at a time; what is summed in one alone is a ReduceSum, labels in both and in the result are the
-axes that MatMul takes side by side, and without a label to sum over it is a Mul. Transpose and Reshape around it.
+Given: Einsum of one, two or more operands, with or without an ellipsis.
+Result: of a label that is twice in one operand, as in a trace, the diagonal is picked. Operands are taken two at a
+time; what is summed in one alone is a ReduceSum, labels in both and in the result are the axes that MatMul takes side
+by side, and without a label to sum over it is a Mul. Transpose and Reshape around it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from clearport.export.passes.plain.picks import reshaped
+from clearport.export.passes.plain.picks import picked, reshaped
 from clearport.export.passes.rewriting import constant, each_float, fixed, insert
 from clearport.graph import nodes as graphs
 
@@ -34,12 +35,13 @@ def _einsum(node: ir.Node) -> ir.Value | None:
     if any(fixed(value) is None for value in values):
         return None
     labels, result = _labels(graphs.attr_str(node, "equation", ""), [len(fixed(value) or ()) for value in values])
-    if any(len(set(each)) != len(each) for each in (*labels, result)):
+    if len(set(result)) != len(result):
         return None
-    left, has = values[0], labels[0]
-    for index in range(1, len(values)):
+    operands = [_diagonal(node, *operand) for operand in zip(values, labels, strict=True)]
+    left, has = operands[0]
+    for index in range(1, len(operands)):
         needed = set(result).union(*labels[index + 1 :])
-        left, has = _product(node, (left, has), (values[index], labels[index]), needed)
+        left, has = _product(node, (left, has), operands[index], needed)
     return _arranged(node, *_summed(node, left, has, set(result)), result)
 
 
@@ -58,6 +60,23 @@ def _labels(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     together = "".join(filled)
     once = sorted(label for label in set(together) if together.count(label) == 1 and label not in free[:most])
     return filled, "".join([*free[:most], *once])
+
+
+def _diagonal(node: ir.Node, value: ir.Value, has: str) -> tuple[ir.Value, str]:
+    """Without labels that are there twice: their axes, brought to the end, are one in which the diagonal has a step."""
+    twice = next((label for label in has if has.count(label) > 1), None)
+    if twice is None:
+        return value, has
+    shape = fixed(value) or ()
+    pair = [axis for axis, label in enumerate(has) if label == twice][:2]
+    others = [axis for axis in range(len(has)) if axis not in pair]
+    after, count, rest = "".join(has[axis] for axis in others) + twice, shape[pair[0]], [shape[axis] for axis in others]
+    array = graphs.constant(value)
+    if array is not None:
+        return _diagonal(node, constant(node, "diagonal", array.diagonal(0, *pair)), after)
+    turned = insert(node, "Transpose", [value], [*rest, count, count], {"perm": [*others, *pair]})
+    flat = reshaped(node, turned, (*rest, count * count))
+    return _diagonal(node, picked(node, flat, len(rest), range(0, count * count, count + 1)) or flat, after)
 
 
 def _product(

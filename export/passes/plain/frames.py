@@ -18,7 +18,7 @@ from clearport.export.passes.rewriting import constant, each_float, fixed, inser
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
-    from clearport.base import Graph
+    from clearport.base import Array, Graph
 
 _WINDOWS = ("kernel_shape", "strides", "dilations", "output_padding")
 _KEPT = ("group", "count_include_pad", "ceil_mode", "auto_pad")
@@ -219,13 +219,9 @@ def _clip_pool(node: ir.Node) -> ir.Value | None:
     before, after = fixed(graphs.need(node, 0)), fixed(node.outputs[0])
     if before is None or after is None or len(before) != 5 or before[0] != 1 or len(node.outputs) > 1:
         return None
-    largest, pads = node.op_type == "MaxPool", graphs.attr_ints(node, "pads", (0,) * 6)
-    if (
-        graphs.attr_int(node, "ceil_mode", 0)
-        or graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET"
-        or (not largest and any(pads))
-    ):
+    if graphs.attr_int(node, "ceil_mode", 0) or graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET":
         return None
+    largest = node.op_type == "MaxPool"
     span = graphs.attr_ints(node, "kernel_shape", ())[0]
     frames = _stacked(node, span, _NOTHING if largest else 0.0)
     if frames is None:
@@ -234,9 +230,19 @@ def _clip_pool(node: ir.Node) -> ir.Value | None:
     for each in frames[1:]:
         value = insert(node, "Max" if largest else "Add", [value, each], fixed(value))
     if not largest and span > 1:
-        value = insert(node, "Mul", [value, constant(node, "share", np.full(1, 1 / span))], fixed(value))
+        value = insert(node, "Mul", [value, constant(node, "share", _shares(node, before[2], after[2]))], fixed(value))
     made = insert(node, node.op_type, [value], (after[2], after[1], *after[3:]), _attributes(node, 1, 2))
     return _clip(node, made, after)
+
+
+def _shares(node: ir.Node, before: int, after: int) -> Array:
+    """One over the frames that each window averages, (T', 1, 1, 1): padding is none of them."""
+    span = graphs.attr_ints(node, "kernel_shape", ())[0]
+    stride, dilation = (graphs.attr_ints(node, name, (1, 1, 1))[0] for name in ("strides", "dilations"))
+    first = graphs.attr_ints(node, "pads", (0,) * 6)[0]
+    under = np.arange(after)[:, None] * stride - first + np.arange(span) * dilation
+    counts: Array = ((under >= 0) & (under < before)).sum(1)
+    return np.reshape(1 / counts, (-1, 1, 1, 1))
 
 
 def _global(node: ir.Node) -> ir.Value | None:

@@ -173,6 +173,9 @@ MATRICES: dict[str, Case] = {
     "Einsum with an ellipsis": _einsum("b...hw,b...hv->b...wv", (1, 2, 4, 10, 12), (1, 2, 4, 10, 12)),
     "Einsum turned": _einsum("bchw->bhwc", (1, 8, 10, 12)),
     "Einsum implicit": _einsum("bhw,cw", (1, 80, 12), (80, 12)),
+    "Einsum diagonal": _einsum("biid,iid->bi", (1, 4, 4, 60), (4, 4, 60)),
+    "Einsum trace": _einsum("ibci->bc", (4, 1, 60, 4)),
+    "Einsum of one label thrice": _einsum("iiij,jk->ik", (2, 2, 2, 120), (120, 8)),
     "Resize cubic by two": _resized("cubic", 0, 2, 2),
     "Resize cubic by three": _resized("cubic", 0, 3, 3),
     "Resize cubic by 1.5": _resized("cubic", 0, 1.5, 1.5),
@@ -204,6 +207,24 @@ FRAMES: dict[str, Case] = {
     "ConvTranspose3d grouped": _film(one("ConvTranspose", "f w", strides=[1, 2, 2], group=2), w=weight(2, 3, 2, 2, 2)),
     "MaxPool3d": _film(one("MaxPool", "f", kernel_shape=[3, 2, 2], strides=[2, 2, 2], pads=[1, 0, 0] * 2)),
     "AveragePool3d": _film(one("AveragePool", "f", kernel_shape=[2, 2, 2], strides=[2, 2, 2])),
+    "AveragePool3d, pads left out": _film(
+        one("AveragePool", "f", kernel_shape=[3, 3, 3], strides=[2, 2, 2], pads=[1, 1, 0, 1, 0, 1])
+    ),
+    "AveragePool3d, pads counted": _film(
+        one("AveragePool", "f", kernel_shape=[3, 3, 3], strides=[1, 2, 2], pads=[1] * 6, count_include_pad=1)
+    ),
+    "AveragePool3d, rounded up": _film(
+        one(
+            "AveragePool",
+            "f",
+            kernel_shape=[3, 2, 3],
+            strides=[2, 2, 2],
+            pads=[1, 0, 1] * 2,
+            ceil_mode=1,
+            count_include_pad=1,
+        )
+    ),
+    "MaxPool3d, rounded up": _film(one("MaxPool", "f", kernel_shape=[3, 3, 3], strides=[2, 2, 2], ceil_mode=1)),
     "GlobalAveragePool3d": _film(one("GlobalAveragePool", "f")),
 }
 DEEP: dict[str, Case] = {
