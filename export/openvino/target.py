@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 _PLUMBING = frozenset({"Constant", "Convert", "FakeQuantize", "Parameter", "Result"})
 """What gives numbers that it was given, and is no operator of a network."""
 
+_VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze"})
+"""What gives the numbers that it was given under other sizes."""
+
 IN_FLOAT32 = "precise"
 """OpenVINO's attribute of layers whose precision is not to be lowered."""
 
@@ -95,6 +98,7 @@ def _write(model: bytes, path: Path, half: bool) -> None:
     passes.apply_moc_transformations(network, cf=False, smart_reshape=True)
     passes.compress_quantize_weights_transformation(network)
     _keep_roundings(network)
+    _keep_apart(network)
     network.set_friendly_name(path.stem)
     _number_nodes(network)
     ov.save_model(network, path, compress_to_fp16=half)
@@ -150,14 +154,32 @@ def _keep_roundings(network: Any) -> None:
     to 8 steps behind a leaky ReLU, and all but a thousandth of those behind a constant that is added. Behind an
     activation it rounds; one of slope 1 is not optimized away, as a clamp is.
     """
+    for node in network.get_ordered_ops():
+        if node.get_type_name() == "FakeQuantize" and _computed(node) and _goes_on(node):
+            _put_same(node)
+
+
+def _keep_apart(network: Any) -> None:
+    """Put an activation that changes nothing before a Reshape of what a Transpose reads, too.
+
+    The CPU plugin makes views of both and gives the memory under them away once the one of the Transpose is read
+    (``quirks.openvino``: SHARED_VIEWS). Integers it keeps.
+    """
+    for node in network.get_ordered_ops():
+        for port in node.outputs() if node.get_type_name() != "FakeQuantize" else ():
+            readers = [each.get_node() for each in port.get_target_inputs()]
+            if any(reader.get_type_name() == "Transpose" for reader in readers):
+                for reader in readers:
+                    if reader.get_type_name() in _VIEWS:
+                        _put_same(reader)
+
+
+def _put_same(node: Any) -> None:
+    """A leaky ReLU of slope 1 before the first input of a node."""
     from openvino import opset13 as ops
 
-    for node in network.get_ordered_ops():
-        if node.get_type_name() != "FakeQuantize" or not _computed(node) or not _goes_on(node):
-            continue
-        source = node.input_value(0)
-        same = ops.prelu(source, ops.constant(np.ones(1, np.float32)), name=f"{node.get_friendly_name()}.same")
-        node.input(0).replace_source_output(same.output(0))
+    same = ops.prelu(node.input_value(0), ops.constant(np.ones(1, np.float32)), name=f"{node.get_friendly_name()}.same")
+    node.input(0).replace_source_output(same.output(0))
 
 
 def _moves() -> frozenset[str]:

@@ -9,6 +9,7 @@ from clearport.export.quirks.table import Quirk
 from clearport.graph.nodes import attr_int, attr_str, need, producer
 from clearport.operators.activations import CLIP
 from clearport.operators.convolution import CONV
+from clearport.operators.layouts import RESHAPE
 from clearport.operators.movers import PAD
 from clearport.operators.pools import AVERAGE_POOL, MAX_POOL
 from clearport.operators.quantization import DEQUANTIZE
@@ -162,6 +163,15 @@ LOST_ROUNDING = Quirk(
     "rewritten",
     "export/openvino/target.py: _keep_roundings",
 )
+SHARED_VIEWS = Quirk(
+    "two views of one tensor",
+    _SEEN,
+    RESHAPE.name,
+    "float: a Reshape of what a Transpose reads, too, as where tokens are also a picture for a convolution",
+    "numbers that lie in the memory of the tensor by then: anything, also NaN, and others each time",
+    "rewritten",
+    "export/openvino/target.py: _keep_apart",
+)
 BRAIN_FLOAT = Quirk(
     "bfloat16 by default",
     _SEEN,
@@ -201,6 +211,7 @@ QUIRKS = (
     CUT_BOUNDS,
     PAD_WRAP,
     LOST_ROUNDING,
+    SHARED_VIEWS,
     BRAIN_FLOAT,
     ASYMMETRIC,
     OVERFLOW,

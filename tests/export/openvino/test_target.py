@@ -27,6 +27,8 @@ from clearport.quantize.qdq import to_qdq
 from clearport.registry import TARGETS, missing
 from clearport.runtime import pixels
 
+from ..every_target import outcome_of
+from ..shared_views import FIRST, shared
 from ..tflite.harness import PLAIN, after_conv, build, one, onnxruntime, pictures, real, weight
 
 if missing(("openvino",)):
@@ -216,3 +218,17 @@ def test_a_missing_package_is_an_install_line(small: Any, tmp_path: Path, monkey
     monkeypatch.setattr(to_openvino, "missing", tuple)
     with pytest.raises(NotInstalled, match=r"openvino is not installed.*pip install 'clearport\[openvino\]'"):
         written(small, "fp32", tmp_path)
+
+
+@pytest.mark.parametrize("sides", [(10, 12), ("H", "W")], ids=["fixed", "free"])
+@pytest.mark.parametrize("unsqueezed", [False, True])
+@pytest.mark.parametrize("first", FIRST)
+def test_views_of_what_a_convolution_reads(
+    first: str, unsqueezed: bool, sides: tuple[Any, Any], tmp_path: Path
+) -> None:
+    """OpenVINO gives the memory under one of them away (``quirks.openvino``: SHARED_VIEWS)."""
+    graph, image = build(shared(first, unsqueezed=unsqueezed), *sides), real(pictures()[0])
+    wanted = onnxruntime(graph.model, image)
+    for precision, far in (("fp32", 1e-5), ("fp16", 2e-3)):
+        found = outcome_of("openvino", graph, None, precision, image, tmp_path, None).picture
+        np.testing.assert_allclose(found, wanted, atol=far * np.abs(wanted).max())
