@@ -31,6 +31,10 @@ class Layer:
     bias: Array | None
     scales: Array | None
 
+    @property
+    def arrays(self) -> list[Array]:
+        return [array for array in (self.weight, self.bias, self.scales) if array is not None]
+
 
 Read = tuple[list[Layer], Callable[[], None]]
 

@@ -124,15 +124,15 @@ def round_twice(path: Path, random: Random) -> str:
 
 @dataclass(frozen=True)
 class Fault:
-    """What was planted where."""
+    """What was planted where: in several layers where a file keeps their numbers once."""
 
     artifact: str
     kind: str
-    layer: str
+    layers: tuple[str, ...]
     channel: int
 
     def __str__(self) -> str:
-        return f"{self.artifact}: {self.kind} in {self.layer}, channel {self.channel}"
+        return f"{self.artifact}: {self.kind} in {', '.join(self.layers)}, channel {self.channel}"
 
 
 def plant(
@@ -148,13 +148,15 @@ def plant(
     layers, save = read(path)
     layer = layers[int(random.integers(len(layers)))]
     channel, other = (int(n) for n in random.choice(len(layer.weight), 2, replace=len(layer.weight) < 2))
-    arrays = [array for array in (layer.weight, layer.bias, layer.scales) if array is not None]
+    arrays = layer.arrays
     before = [array.copy() for array in arrays]
     kinds[kind](layer, channel, other)
-    if all(np.array_equal(old, new) for old, new in zip(before, arrays, strict=True)):
+    changed = [new for old, new in zip(before, arrays, strict=True) if not np.array_equal(old, new)]
+    if not changed:
         return None
     save()
-    return Fault(record.key, kind, layer.name, channel)
+    shared = (each.name for each in layers if any(np.may_share_memory(a, b) for a in each.arrays for b in changed))
+    return Fault(record.key, kind, tuple(shared), channel)
 
 
 def sign_again(place: Bundle) -> Bundle:

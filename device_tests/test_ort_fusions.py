@@ -136,6 +136,7 @@ def outputs(model: ir.Model, image: np.ndarray, optimized: bool) -> np.ndarray:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.x64quantprecision", "1")  # as clearport opens it
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(graphs.to_bytes(model), options, providers=["CPUExecutionProvider"])
