@@ -134,22 +134,33 @@ class _Writer:
         self.dtype = activations
 
     def dequantize_constants(self) -> None:
-        """Replace each quantized initializer by its integers and a DequantizeLinear."""
+        """Replace each quantized initializer by its integers and a DequantizeLinear.
+
+        Weights that several operators share get integers for each: where ONNX Runtime (1.31) makes them uint8, on x86
+        CPUs without VNNI, it does so for each reader under one name, and the second fails.
+        """
         for name, value in list(self.body.initializers.items()):
             if name not in self.table:
                 continue
-            params = self.table[name]
-            array = graphs.constant(value)
-            assert array is not None
-            integers, zero_point = self._stored(scheme.to_integers(array, params), params)
-            levels = graphs.new_constant(self.body, f"{name}.q", integers)
-            scale, zero = self._parameters(name, params, zero_point)
-            node = ir.node(DEQUANTIZE.name, [levels, scale, zero], _axis(params), name=f"{name}.dequantize")
-            self._name(node, f"{name}.real", ir.DataType.FLOAT, value)
-            first = next(iter(value.uses())).node
-            ir.convenience.replace_all_uses_with(value, node.outputs[0])
-            self.body.insert_before(first, node)
+            readers = list(value.uses())
+            apart = self.table[name].dtype == "int8" and self.table[name].axis is not None
+            for number, uses in enumerate([[use] for use in readers] if apart else [readers]):
+                real = self._dequantized(value, name, f"{name}.{number + 1}" if number else name, uses[0].node)
+                for reader, index in uses:
+                    reader.replace_input_with(index, real)
             del self.body.initializers[name]
+
+    def _dequantized(self, value: ir.Value, name: str, new: str, first: ir.Node) -> ir.Value:
+        """The real values of an initializer, from integers called after ``new``, for ``first`` and later nodes."""
+        params, array = self.table[name], graphs.constant(value)
+        assert array is not None
+        integers, zero_point = self._stored(scheme.to_integers(array, params), params)
+        levels = graphs.new_constant(self.body, f"{new}.q", integers)
+        scale, zero = self._parameters(new, params, zero_point)
+        node = ir.node(DEQUANTIZE.name, [levels, scale, zero], _axis(params), name=f"{new}.dequantize")
+        self._name(node, f"{new}.real", ir.DataType.FLOAT, value)
+        self.body.insert_before(first, node)
+        return node.outputs[0]
 
     def _stored(self, levels: Array, params: QParams) -> tuple[Array, Array]:
         """The levels of a constant as they are stored, and their zero point.

@@ -35,9 +35,9 @@ def finest(graph: Graph, entries: Mapping[str, QParams]) -> dict[str, float]:
     for node in graph.model.graph:
         name = graphs.name_of(node.outputs[0])
         if fold.saturates(node) and name in entries:
-            least = _steps(node, entries) / MOST
+            least = scheme.single(_steps(node, entries) / MOST)  # as it will be kept, else it is never reached
             if entries[name].scale[0] < least:
-                found[name] = scheme.single(least)
+                found[name] = least
     return found
 
 
