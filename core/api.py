@@ -61,7 +61,7 @@ def export(
         scale: upscaling factor; None for the network's default.
         size: input size ``HEIGHTxWIDTH`` in pixels, or ``dynamic``; None: the network's own, or else 360x640.
         targets: names such as ``tflite``; empty for all.
-        precisions: of ``fp32``, ``fp16``, ``int8``, ``int8-weights`` (empty for all of these), or ``int8a16``.
+        precisions: any of ``fp32``, ``fp16``, ``int8``, ``int8-weights`` (empty: all of these), ``int8a16``.
         weights: safetensors of ours, or a published file that the network has an importer for; None: the bundled ones.
         knobs: settings of the network that are fixed at export, such as ``{"dehaze": 0.5}``.
         calibration: folder of photos for int8 ranges; None: bundled photos.
@@ -72,7 +72,7 @@ def export(
         threads: CPU threads of every runtime.
         measure: whether to measure latency.
         force: replace a bundle that is already at ``out``.
-        cache: reuse the int8 form of an earlier export of the same network and photos (``CLEARPORT_CACHE``).
+        cache: reuse the quantized graph of an earlier export of the same network and photos (``CLEARPORT_CACHE``).
 
     Raises:
         BadInput: the request cannot be carried out; nothing was written.
@@ -119,8 +119,8 @@ def verify(
 ) -> list[Check]:
     """Check a bundle or a system from disk: checksums, then every artifact on the golden pictures.
 
-    A check that cannot run here has ``passed`` None and a reason. ``runtimes`` are of other versions, such as
-    ``onnxruntime-1.17``, in environments of their own.
+    A check that cannot run here has ``passed`` None and a reason. ``runtimes`` names other runtime versions, such as
+    ``onnxruntime-1.17``, each installed in its own environment.
 
     Raises:
         BadInput: there is no bundle, or a runtime is not set up.

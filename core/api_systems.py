@@ -57,7 +57,7 @@ def export_system(
 
     Raises:
         BadInput: there is no such system, or the request cannot be carried out; nothing was written.
-        CheckFailed: the program does not give what the reference in PyTorch gives; nothing was written.
+        CheckFailed: the program's outputs differ from those of the PyTorch reference; nothing was written.
     """
     from clearport.pipeline.sources.request import ExportRequest
     from clearport.pipeline.systems.export import export_system as export
@@ -110,11 +110,11 @@ def run_system(
         folder: the system.
         output: PNG for pictures (with alpha, if there are four channels), ``.npy`` for other outputs.
         inputs: pictures, or arrays as ``.npy``, in the order of the program's inputs or as ``NAME=FILE``.
-        clicks: ``(x, y)`` in pixels from the top left of the photo, from 0, on what is wanted; ``(x, y, False)`` on
-            what is not.
-        seed: draws the noise that is not given, from a normal distribution.
+        clicks: ``(x, y)`` in pixels from the top left of the photo, from 0, on the foreground; ``(x, y, False)`` on the
+            background.
+        seed: seed of the noise inputs that are not in ``inputs`` (standard normal).
         settings: choices of the program that differ from its defaults, such as ``{"squares": 16}``.
-        target, precision, variant: whose files are run; without a precision the smallest one in which the whole is
+        target, precision, variant: the files to run; the default precision is the smallest in which the whole system is
             proven.
         threads: CPU threads of every part.
 
@@ -149,16 +149,16 @@ class OpenSystem:
 
     @property
     def method(self) -> str:
-        """What runs the files, such as ``ran on LiteRT``."""
+        """The runtime of the files, such as ``ran on LiteRT``."""
         return self._parts.method
 
     def __call__(self, inputs: Mapping[str, Array], settings: Mapping[str, int] | None = None) -> dict[str, Float32]:
         """The outputs of the program, by name, as float32 arrays.
 
         Args:
-            inputs: an array for each input. ``picture``: (1, C, H, W), RGB, real values in the ``low``..``high`` that
-                the program says (0..1 of ``matting``). ``points``: (N, 3), x and y in pixels from the top left, and 1
-                (wanted) or -1 (not wanted). ``noise``: of the program's shape, drawn from a normal distribution.
+            inputs: an array for each input. ``picture``: (1, C, H, W), RGB, real values in the program's
+                ``low``..``high`` (0..1 for ``matting``). ``points``: (N, 3), x and y in pixels from the top left, and 1
+                (foreground) or -1 (background). ``noise``: of the program's shape, drawn from a normal distribution.
             settings: choices of the program that differ from its defaults.
 
         Outputs that are pictures are (1, C, H, W) with real values in their ``low``..``high``, neither rounded nor
@@ -180,9 +180,9 @@ class OpenSystem:
 def open_system(
     folder: AnyPath, *, target: str = "tflite", precision: str = "", variant: str | None = None, threads: int = 1
 ) -> Iterator[OpenSystem]:
-    """A system for many runs on arrays: its files are loaded once, each in a process of its own, until the block ends.
+    """A context manager that loads a system's files once, each in its own process, for many runs on arrays.
 
-    It gives an ``OpenSystem``, which is called with arrays.
+    Yields an ``OpenSystem``, which is called with arrays.
 
     Args:
         folder: the system.
@@ -210,9 +210,10 @@ def bench_system(
     threads: int = 1,
     progress: Progress = no_progress,
 ) -> Times:
-    """Time the whole with the files of each target and precision, and each part within it; wall milliseconds.
+    """Time the whole system with the files of each target and precision, and each part within it; wall-clock
+    milliseconds.
 
-    Rows take turns on the golden inputs, ``runs`` times after one that is not counted, on this machine's CPU.
+    Rows are interleaved on the golden inputs, ``runs`` timed runs after one warm-up, on this machine's CPU.
 
     Raises:
         BadInput: there is no system or no such row, or a file was changed.
@@ -238,9 +239,9 @@ def evaluate_system(
     precisions: Sequence[str] = (),
     progress: Progress = no_progress,
 ) -> MattingOutcome:
-    """SAD (in thousands) and MSE (in thousandths) of alpha in 0..1, of a system of matting.
+    """SAD (in thousands) and MSE (in thousandths) of a matting system's alpha in 0..1.
 
-    ``data`` is a folder of photos, of which composites are made, the same ones every time.
+    ``data`` is a folder of photos, from which composites are made deterministically.
 
     Raises:
         BadInput: there is no system, it is of another task, it was changed, or the folder holds no photos.

@@ -46,13 +46,13 @@ Measure = Literal["pixels", "logits", "probabilities", "classes", "flow", "relat
 Transfer = Literal["", "gamma-2.2"]
 
 _MEASURES: dict[Kind, Measure] = {"picture": "pixels", "index": "classes", "bits": "classes"}
-"""How kinds are judged; all others by relative errors."""
+"""Default distance measure by kind; all other kinds use relative errors."""
 
 USUAL_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-weights")
 PRECISIONS: tuple[Precision, ...] = (*USUAL_PRECISIONS, "int8a16")
-"""``int8a16`` is written only where it is asked for: one kind of chip runs it, and processors no faster than fp32."""
+"""``int8a16`` is written on request only: it is for Qualcomm's HTP, and no faster than fp32 on CPUs."""
 FLOAT_PRECISIONS: frozenset[Precision] = frozenset({"fp32", "fp16"})
-"""Those that are written from the float graph."""
+"""Precisions that are written from the float graph."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class TensorSpec:
         measure: the distance measure between two such tensors; None: by ``kind`` (``judged_by``).
         mean, std: per channel, if the network expects ``(value - mean) / std`` of a picture. Export folds them in, so
             that files accept plain pictures; after the passes a graph has none.
-        transfer: of a map of high dynamic range, how its values encode linear light: ``gamma-2.2``: light is
-            ``value ** 2.2``, 1 at the upper end of the range (``pictures.light``). Its values are more than 8 bits.
-        labels: the names of classes, of logits or probabilities.
+        transfer: for high-dynamic-range maps, how values encode linear light: ``gamma-2.2``: light is
+            ``value ** 2.2``, 1 at the upper end of the range (``pictures.light``). Its values have more than 8 bits.
+        labels: class names, for logits or probabilities.
     """
 
     name: str
@@ -178,7 +178,7 @@ def scale_word(scale: Scale) -> str:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a layer of a graph comes from.
+    """Origin of a graph's layer in the user's source.
 
     Attributes:
         module: the module of the PyTorch network (``body.0.conv``; empty: the network itself), or the node of the file.
@@ -196,10 +196,11 @@ class Graph:
     """A checked float ONNX model in clearport's dialect, with the contract of its inputs and outputs.
 
     ``model`` is an ``onnx_ir.Model`` with static or symbolic H and W, NCHW, opset 20, initializers for every weight, no
-    metadata of the machine that made it. ``inputs`` and ``outputs`` stand in its order. Treat it as immutable: a pass
-    works on a clone (``model.clone()``) and returns a new Graph. ``history`` names the passes that were applied,
-    ``least_side`` is the network's, and ``credits`` has its ``task``, ``paper``, ``url`` and ``license``, if known.
-    ``origins`` says of each layer, by its name, where it comes from, as far as that is known.
+    metadata of the machine that made it. ``inputs`` and ``outputs`` are in the
+    model's order. Treat it as immutable: a pass works on a clone (``model.clone()``) and returns a new Graph.
+    ``history`` names the passes that were applied, ``least_side`` is the smallest height and width in pixels, and
+    ``credits`` has the network's ``task``, ``paper``, ``url`` and ``license``, if known. ``origins`` maps layer names
+    to their origins, as far as known.
     """
 
     model: ir.Model

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 def release(*, cycles: bool = True) -> None:
-    """Release free memory for the next subprocesses: glibc keeps up to a gigabyte after a deep network.
+    """Return freed memory to the system for the next subprocesses: glibc keeps up to a gigabyte after a deep network.
 
     Args:
         cycles: whether unreachable cycles of objects are freed first, which takes a tenth of a second where PyTorch or

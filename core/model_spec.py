@@ -1,4 +1,4 @@
-"""What a network of the registry says of itself."""
+"""Descriptions of registered networks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Paper:
 
 @dataclass(frozen=True)
 class Knob:
-    """A number that the user may choose at export, from ``low`` to ``high``; ``default`` otherwise."""
+    """A number that the user may set at export, in ``low``..``high``; ``default`` otherwise."""
 
     default: float
     low: float
@@ -58,9 +58,9 @@ class ModelSpec:
         recommended: whether it is the recommended network of its task.
         knobs: settings that are fixed at export, each an attribute (a float) of the module.
         inputs, outputs: the module's inputs and outputs, in order, if not one RGB picture each. Sides that follow from
-            the size of the export are symbols: ``H``, ``2*W``, ``H/8``. ``mean``, ``std`` and ``color`` are those that
-            the module expects.
-        weights_of: the network whose weights file it shares, where two are trained together; empty: its own.
+            the size of the export are symbols: ``H``, ``2*W``, ``H/8``. ``mean``, ``std`` and ``color`` are as the
+            module expects.
+        weights_of: the network whose weights file this one shares, if they are trained together; empty: its own file.
     """
 
     name: str

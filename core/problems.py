@@ -19,18 +19,20 @@ from pathlib import Path
 from clearport.errors import ClearportError
 
 UNEXPECTED = (Exception, SystemExit)
-"""What one target, runtime or reader may raise without ending the whole. MemoryError and RecursionError are among
-them: what was allocated is free again once they are caught. SystemExit is a library that gives up. KeyboardInterrupt is
-not among them: the user or the system wants everything to end."""
+"""Exceptions of one target, runtime or reader that do not end the whole command. MemoryError and RecursionError are
+among them: what was allocated is free again once they are caught. SystemExit is a library that gives up.
+KeyboardInterrupt is not among them: the user or the system wants everything to end."""
 
 KEPT = 50
 """Logs that are kept; the oldest are removed."""
 
 EXIT_CODE = 2
-"""Of an unexpected exception that ends a command: nothing was judged, so that it must not read as a failed check."""
+"""Exit code of a command that an unexpected exception ends: nothing was judged, so it must differ from a failed
+check's.
+"""
 
 OUTER = "CLEARPORT_OUTER_TMPDIR"
-"""Variable with the folder for temporary files that outlives a command, which has one of its own within it."""
+"""Environment variable with the parent of the command's own temporary folder, which outlives the command."""
 
 _SUFFIX = ".log"
 
@@ -38,7 +40,7 @@ _SUFFIX = ".log"
 def told(error: BaseException, during: str = "") -> str:
     """The message of an error. Where it is unexpected, its traceback is logged, and the message names the log.
 
-    ``during`` is what was done, for the log, such as ``writing tflite/int8``.
+    ``during`` names the activity for the log, such as ``writing tflite/int8``.
     """
     if isinstance(error, ClearportError):
         return str(error)
@@ -100,7 +102,7 @@ def _user() -> int:
 
 
 def _written(folder: Path, text: str) -> Path:
-    """A new log in ``folder``, readable by its owner alone; the oldest beyond ``KEPT`` go."""
+    """Create a log in ``folder``, readable by its owner only; delete the oldest logs beyond ``KEPT``."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     handle, name = tempfile.mkstemp(_SUFFIX, f"{stamp}-", folder)

@@ -1,4 +1,4 @@
-"""What a target, a runner, its session, and a listener of long jobs must have; nobody needs a base class for it."""
+"""Protocols (structural types) of targets, runners, their sessions, and progress callbacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Described(Protocol):
-    """What an export must know of a network; see ``clearport.base.ModelSpec``."""
+    """The properties of a network that an export needs; see ``clearport.model_spec.ModelSpec``."""
 
     @property
     def name(self) -> str: ...
@@ -51,7 +51,7 @@ class Target(Protocol):
     title: str
     precisions: tuple[Precision, ...]
     requires: tuple[str, ...]
-    """Distribution names that must be importable, and the extra that brings them is ``name``."""
+    """Distributions that must be installed; the extra called ``name`` installs them."""
 
     def lower(self, form: TargetGraph, options: Options, folder: Path) -> Sequence[Artifact | Skipped]:
         """Write the artifacts of one precision into ``folder``; several when there are variants.
@@ -70,7 +70,9 @@ class Session(Protocol):
         ...
 
     def facts(self) -> dict[str, Any]:
-        """What the runtime says it did: ``unit`` that ran, ``partitions``, ``executed_precision``, ``operators``."""
+        """Facts reported by the runtime: the ``unit`` that ran, ``partitions``, ``executed_precision``,
+        ``operators``.
+        """
         ...
 
 
@@ -78,16 +80,16 @@ class Session(Protocol):
 class Runner(Protocol):
     """A runtime. ``runtime/runners/<name>.py`` defines one as ``RUNNER``, found by file.
 
-    A runner may also have ``unavailable()`` (why this machine cannot run it although its packages are there, or None),
-    ``interpreter()`` (the Python that its worker is started with, or None where there is none that has the runtime),
-    ``prepare()`` (imports the runtime, before ``open`` is timed), ``extra`` (the extra that brings its packages) and
-    ``most_pixels`` (of the largest picture that it is given unasked, where it is slow),
-    ``distorts(precision, variant)`` (why this machine's CPU computes such a file otherwise than it says, or None) and
-    ``units`` (what it can be asked to run on, of ``cpu``, ``gpu`` and ``npu``; ``("cpu",)`` where it is not there). An
-    export proves its files on the CPU; the other units are asked by ``clearport bench --unit``.
+    A runner may also have ``unavailable()`` (the reason why this machine cannot run it although its packages are
+    installed, or None), ``interpreter()`` (the Python executable of its worker, or None if none has the runtime),
+    ``prepare()`` (imports the runtime, before ``open`` is timed), ``extra`` (the extra that installs its packages),
+    ``most_pixels`` (for slow runtimes: the largest picture, in pixels, that it runs without being named),
+    ``distorts(precision, variant)`` (why this machine's CPU computes such a file incorrectly, or None) and ``units``
+    (supported units of ``cpu``, ``gpu`` and ``npu``; default ``("cpu",)``). An export proves its files on the CPU;
+    ``clearport bench --unit`` uses the other units.
 
-    A session's ``facts()`` may have ``operators_per_unit`` (unit -> kernel -> how many) and ``emulated``: what stands
-    in for the hardware, such as a software GPU or a simulator; then nothing that the clock says is a latency.
+    A session's ``facts()`` may have ``operators_per_unit`` (unit -> kernel -> how many) and ``emulated``: the
+    substitute for the hardware, such as a software GPU or a simulator; its times are no latencies.
     """
 
     name: str
@@ -104,15 +106,15 @@ class Runner(Protocol):
 
 
 class Progress(Protocol):
-    """Told how far a long job is: ``stage`` in words, ``done`` of ``total`` steps (total 0: not known)."""
+    """Progress callback of a long job: ``stage`` in words, ``done`` of ``total`` steps (total 0: unknown)."""
 
     def __call__(self, stage: str, done: int, total: int) -> None: ...
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
-    """A Progress that says nothing."""
+    """A Progress that reports nothing."""
 
 
 def named(progress: Progress, what: str) -> Progress:
-    """A Progress whose stages are those of ``what``."""
+    """A Progress that prefixes every stage with ``what``."""
     return lambda stage, done, total: progress(f"{what}: {stage}", done, total)

@@ -1,4 +1,4 @@
-"""What a graph is quantized by, and what comes of it."""
+"""Scale tables and quantized graphs."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class QParams:
 
 @dataclass(frozen=True)
 class ScaleTable:
-    """Tensor name -> QParams for every activation, weight and bias that is quantized; legal for every target.
+    """Tensor name -> QParams for every quantized activation, weight and bias; valid for every target.
 
-    A value without an entry is float, and an operator computes in int8 exactly where its output has one.
-    ``calibration`` says how it came to be, for the bundle: calibrator, images and hashes, and what stays in float:
-    ``islands`` (node -> operator) because it must, ``tail`` and ``float_layers`` (nodes) because it pays.
+    A tensor without an entry is float, and an operator computes in int8 if and only if its output has one.
+    ``calibration`` records, for the bundle, the calibrator, the images with their hashes, and the float nodes:
+    ``islands`` (node -> operator) have no int8 form; ``tail`` and ``float_layers`` (nodes) are float by choice.
     """
 
     entries: Mapping[str, QParams]
@@ -58,12 +58,12 @@ class ScaleTable:
 class QuantizedGraph:
     """A float graph whose weights already lie on their int8 grid, and its scale table.
 
-    What ``table`` has is int8, and an int8 operator reads and writes nothing else: an Identity node stands where a
-    float value becomes int8, or an int8 value gets another scale. A float operator reads int8 values as they are,
-    dequantized. The graph's input and output are int8 always, with the exact scale of a pixel. A Relu or Clip
-    that is an int8 operator's only consumer is removed; the output's int8 range saturates instead. The others stay.
-    Channels may be equalized, and slopes fit fixed point, so constants differ from the float graph's by more than
-    rounding: compare outputs, never constants. ``graph`` keeps the tensor names that the table uses.
+    Tensors in ``table`` are int8, and int8 operators read and write only such: an Identity node marks where a float
+    tensor becomes int8, or an int8 tensor is requantized. Float operators read int8 tensors dequantized. The graph's
+    input and output are always int8, with the exact scale of a pixel. A Relu or Clip
+    that is an int8 operator's only consumer is removed; the output's int8 range saturates instead. All others stay.
+    Channels may be equalized and leaky-ReLU slopes adjusted to fixed point, so constants differ from the float graph's
+    by more than rounding: compare outputs, never constants. ``graph`` keeps the tensor names of the table.
     """
 
     graph: Graph
@@ -72,13 +72,13 @@ class QuantizedGraph:
 
 @dataclass(frozen=True)
 class TargetGraph:
-    """What a target writes: one graph in one precision.
+    """A target's input: one graph in one precision.
 
     Attributes:
         graph: the graph of the file, whose inputs and outputs are the file's.
-        table: how its values are quantized; None: all are float. For ``int8-weights`` it holds weights alone, which
-            lie on their grids, and everything that is computed is float.
-        precision: of the file. For ``int8a16``, activations of the table are uint16.
+        table: quantization parameters; None: all tensors are float. For ``int8-weights`` it holds weights only, already
+            rounded to their grids, and all arithmetic is float.
+        precision: the file's precision. For ``int8a16``, the table's activations are uint16.
     """
 
     graph: Graph

@@ -1,9 +1,8 @@
-"""What is found by its place: networks (``models/networks/TASK/NAME.py``), systems of several of them
+"""Objects that are discovered by their path: networks (``models/networks/TASK/NAME.py``), systems of several of them
 (``models/systems/NAME.py``), targets (``export/NAME/target.py``), runners
 (``runtime/runners/NAME.py``) and devices (``runtime/devices/NAME/family.py``).
 
-A newcomer is one file that defines one object; nobody edits a list. Names come from the tree, so listing imports
-nothing.
+Adding one means adding one file; there is no list to edit. Names come from the file tree, so listing imports nothing.
 """
 
 from __future__ import annotations
@@ -90,10 +89,10 @@ def installed_versions(distributions: tuple[str, ...]) -> dict[str, str | None]:
 
 @cache
 def _version(name: str) -> str:
-    """``version``, which reads all that a package says of itself; one that is missing is looked for again."""
+    """Cached ``version``, which parses the package's whole metadata; a missing package is looked up again."""
     return version(name)
 
 
 def missing(distributions: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of ``distributions`` that are not installed."""
+    """The ``distributions`` that are not installed."""
     return tuple(name for name, found in installed_versions(distributions).items() if found is None)

@@ -1,4 +1,4 @@
-"""The signals that end a command, and what they do: unwind, so that workers end and what is half-written goes."""
+"""Signals that end a command: they unwind it, so that workers end and half-written files are removed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from types import FrameType
 
 _UNWINDING_S = 5.0
-"""So long a second signal is not listened to: a terminal that closes sends several, and cleaning up takes a moment."""
+"""Seconds in which a second signal is ignored: a closing terminal sends several, and cleaning up takes a moment."""
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:
-    """The signals that end a command in good order.
+    """The signals that end a command cleanly.
 
-    SIGINT is one of them even where the shell ignores it, as it does for background jobs of scripts. SIGHUP is not
-    where it is ignored: that is what ``nohup`` is for.
+    SIGINT is included even if the shell made the process ignore it, as for background jobs of scripts. SIGHUP is
+    left ignored if it was, as under ``nohup``.
     """
     found = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGQUIT"):
@@ -44,7 +44,7 @@ class _Interrupter:
 def interruptible() -> Iterator[None]:
     """Within the block, the signals that end a command raise KeyboardInterrupt in the main thread.
 
-    Where one came, they are ignored behind the block: the process is ending, and its exit code is to say how.
+    If one came, they are ignored after the block: the process is ending, and its exit code must report it.
     """
     handler = _Interrupter()
     before = {number: signal.signal(number, handler) for number in ending_signals()}

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from clearport.pipeline.lint.values import Finding, Layer, LintReport, Placement
 
 _SHOWN = 3
-"""So many layers of a finding are named on the terminal; JSON has all."""
+"""Maximum number of layers per finding on the terminal; JSON has all."""
 
 
 def lint(
@@ -62,11 +62,12 @@ def lint(
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """What would become of a network on every target and accelerator, before anything is exported.
+    """Check how a network would run on every target and accelerator, without exporting it.
 
-    It says which operators run where and in how many parts, what stays float in int8, what float16 does not hold, how
-    far the network sees, and what restoration networks trip over; each with the layer and its line of Python, why, and
-    what to do. It takes what export takes, and writes nothing. Exit code 1: export would refuse something (an error).
+    Reports which operators run where and in how many partitions, which layers stay float in int8, which exceed
+    float16, the receptive field, and typical problems of restoration networks; each finding with its layer and source
+    line, the reason, and a remedy. Takes the options of export, and writes nothing. Exit code 1: export would refuse
+    something (an error).
 
     Examples: clearport lint my_net.py:build --size 256x256, clearport lint my.onnx --target tflite --json
     """
@@ -129,7 +130,7 @@ def show(found: LintReport) -> None:
 
 
 def _together(placements: Sequence[Placement]) -> list[tuple[tuple[str, ...], Placement]]:
-    """Files of one target with which an accelerator does the same are one row."""
+    """Merge the rows of a target's files that an accelerator handles identically."""
     rows: dict[str, tuple[list[str], Placement]] = {}
     for placement in placements:
         same = placement.model_copy(update={"artifact": placement.artifact.split("/")[0]})
@@ -138,7 +139,7 @@ def _together(placements: Sequence[Placement]) -> list[tuple[tuple[str, ...], Pl
 
 
 def _sources(placements: Sequence[Placement]) -> dict[str, list[str]]:
-    """Who says so -> of which accelerators."""
+    """Source of the placements -> names of the accelerators it covers."""
     found: dict[str, dict[str, None]] = {}
     for placement in placements:
         how = {"measured": "asked of", "compiled": "compiled by", "predicted": "predicted by"}[placement.basis]

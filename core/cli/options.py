@@ -29,7 +29,7 @@ PrecisionsOpt = Annotated[
     str,
     typer.Option(
         help="fp32, fp16, int8, int8-weights, comma-separated; all of these by default. int8a16 (16-bit activations, "
-        "for Qualcomm's HTP) only where it is named.",
+        "for Qualcomm's HTP) only if named here.",
         metavar="NAMES",
     ),
 ]
@@ -44,8 +44,8 @@ KnobOpt = Annotated[
 CalibrationOpt = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of calibration photos, typical of the network's inputs; bundled ones by default. For other "
-        "inputs: of .npz files, one per example, with an array per input, by its name."
+        help="Folder of calibration photos, typical of the network's inputs; bundled ones by default. For inputs "
+        "other than pictures: a folder of .npz files, one per example, with one array per input name."
     ),
 ]
 RequantizeOpt = Annotated[
@@ -70,7 +70,8 @@ MeanOpt = Annotated[
     ),
 ]
 StdOpt = Annotated[
-    str, typer.Option(help="Per-channel standard deviation that it expects divided out.", metavar="NUMBERS")
+    str,
+    typer.Option(help="Per-channel standard deviation that your own network expects divided out.", metavar="NUMBERS"),
 ]
 TaskOpt = Annotated[
     str, typer.Option(help="Task of your own network: super-resolution, deraining, low-light or other.")
@@ -82,7 +83,7 @@ IOOpt = Annotated[
 PreferOpt = Annotated[
     Literal["balanced", "quality", "speed"],
     typer.Option(
-        help="int8: with 'quality' more layers stay in float where that gains fidelity; with 'speed' none that has an "
+        help="int8: 'quality' keeps more layers in float if that improves fidelity; 'speed' only those without an "
         "int8 form."
     ),
 ]
@@ -91,7 +92,7 @@ CacheOpt = Annotated[
     bool,
     typer.Option(
         "--cache/--no-cache",
-        help="Reuse the int8 form of an earlier export of the same network and photos.",
+        help="Reuse the quantized graph of an earlier export of the same network and photos.",
     ),
 ]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
@@ -101,16 +102,16 @@ QuietOpt = Annotated[
 
 
 def refuse_others(context: typer.Context, folder: Path, taken: Container[str], instead: str) -> None:
-    """Refuse the options of the command line that a system of several parts lacks, so that no gate is passed over.
+    """Refuse command-line options that systems of several parts do not support, so that no gate is silently ignored.
 
     Args:
-        context: of the command.
-        folder: of the system.
-        taken: names of the parameters that it has.
-        instead: what to do.
+        context: the command's context.
+        folder: the system's folder.
+        taken: names of the supported parameters.
+        instead: the remedy, for the message.
 
     Raises:
-        BadInput: one was given.
+        BadInput: an unsupported option was given.
     """
     from clearport.errors import BadInput
 

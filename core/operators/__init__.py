@@ -1,1 +1,1 @@
-"""Everything that clearport knows of an ONNX operator, in one record each: ``record.py`` says what a record holds."""
+"""One record per ONNX operator, with all that clearport knows about it; ``record.py`` documents the fields."""

@@ -1,4 +1,4 @@
-"""Arithmetic on several values, which are broadcast."""
+"""Elementwise arithmetic with broadcasting."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Small graphs that show what an operator does: of every record, for the tests of every target.
+"""Test cases of operators: small graphs, which the tests run on every target.
 
-A case is data: its arrays are made when they are asked for.
+A case is data: its arrays are created lazily.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from clearport.base import Array
 
 Node = tuple[str, str, str, Mapping[str, Any]]
-"""Operator, inputs (names between spaces; nothing for one that is left out), output and attributes."""
+"""Operator, inputs (names separated by spaces; empty for an omitted one), output and attributes."""
 
 SEED = 7
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """A constant: the ``values`` where there are some, else random ones that keep sums in the order of one.
+    """A constant: ``values``, or random values that keep sums on the order of 1.
 
-    Random numbers are multiplied by ``gain`` and added to ``offset``; ``positive``: their magnitudes.
+    Random values are multiplied by ``gain`` and added to ``offset``; ``positive``: absolute values.
     """
 
     shape: tuple[int, ...]
@@ -48,14 +48,14 @@ class Numbers:
 
 @dataclass(frozen=True)
 class TfliteFile:
-    """What a TFLite file of a case must hold.
+    """Expected contents of a case's TFLite file.
 
     Attributes:
         ops, int8_ops: its operators in fp32, and in int8.
-        outside, outside_int8: those that XNNPACK leaves to TFLite's own kernels, in fp32 and in int8.
-        nnapi: the first API level that takes all of the int8 file (of ``float_only`` the fp32 file); None: none does.
-        min_exact: the share of the int8 output that equals the QDQ model's.
-        float_only: whether it is about operators that compute in float, so that ``int8_ops`` says nothing.
+        outside, outside_int8: operators that XNNPACK leaves to TFLite's own kernels, in fp32 and in int8.
+        nnapi: the first API level whose NNAPI supports the whole int8 file (``float_only``: the fp32 file); None: none.
+        min_exact: minimum share (0..1) of the int8 output's values that equal the QDQ model's.
+        float_only: whether the case is about operators that compute in float; ``int8_ops`` is then not checked.
     """
 
     ops: tuple[str, ...]
@@ -77,7 +77,7 @@ def wrote(
     min_exact: float = 0.98,
     float_only: bool = False,
 ) -> TfliteFile:
-    """What a TFLite file holds: names between spaces, in int8 the same where nothing else is said."""
+    """A ``Tflite`` from operator names separated by spaces; ``int8_ops`` defaults to the same."""
     same = ops if int8 is None else int8
     left = outside if outside_int8 is None else outside_int8
     words = [tuple(text.split()) for text in (ops, same, outside, left)]
@@ -91,13 +91,13 @@ class Case:
     Attributes:
         name: a few words.
         nodes: in order; the last one writes ``restored``.
-        constants: name -> numbers.
-        sides: height and width that it fits.
-        tflite: what its TFLite file must hold, where a test looks.
-        refused: target -> what is said where the target has no such form.
-        refused_int8: likewise, where it has one in float alone.
+        constants: name -> array.
+        sides: height and width of the image.
+        tflite: expected contents of its TFLite file, if checked.
+        refused: target -> message (regular expression) of a target that refuses the case.
+        refused_int8: likewise, for targets that refuse it in int8 only.
         one_size: targets that need a fixed size for it.
-        inferred: whether ONNX's inference finds the sizes that its own runtime gives, as passes want it.
+        inferred: whether ONNX's shape inference agrees with its runtime, as passes require.
     """
 
     name: str
@@ -150,7 +150,7 @@ def conv(name: str, shape: tuple[int, ...], ops: str = "CONV_2D", **attributes: 
 def after_conv(
     name: str, *nodes: Node, channels: int = 8, constants: Mapping[str, Numbers] | None = None, **more: Any
 ) -> Case:
-    """Nodes behind a convolution that makes features ``x`` (and ``y``, from another)."""
+    """Nodes after a convolution with output ``x`` (and a second one with output ``y``)."""
     first: list[Node] = [("Conv", "image wx bx", "x", {"pads": [1, 1, 1, 1]})]
     made = {"wx": weight(channels, 3, 3, 3), "bx": weight(channels, seed=9)}
     if any("y" in inputs.split() for _, inputs, _, _ in nodes):

@@ -1,4 +1,4 @@
-"""Comparisons, logic, choices between two values, and changes of the type of numbers."""
+"""Comparisons, logic, selection (Where) and casts."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def coarser(node: ir.Node, step: Fraction, sizes: Mapping[str, Fraction], axis: int) -> Fraction:
-    """The stride behind a window that moves by several cells."""
+    """The stride after a strided window."""
     del sizes
     return step * attr_ints(node, "strides", (1, 1))[axis]
 

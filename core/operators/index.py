@@ -1,4 +1,4 @@
-"""Operators that look values up at places: known ones, computed ones, and those of the largest."""
+"""Gathers, scatters and TopK: indexing by constant or computed indices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _from_the_front(node: ir.Node) -> bool:
-    """Whether no index counts from the end."""
+    """Whether no index is negative (counted from the end)."""
     indices = constant(operand(node, 1))
     return indices is None or int(indices.min(initial=0)) >= 0
 

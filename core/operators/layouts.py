@@ -1,4 +1,4 @@
-"""Operators that give the same numbers other axes, or repeat them."""
+"""Operators that only rearrange or repeat elements: Reshape, Transpose, Expand, Tile ..."""
 
 from __future__ import annotations
 

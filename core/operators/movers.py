@@ -1,4 +1,4 @@
-"""Operators that take values apart and join them."""
+"""Slices, pads and concatenations."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def _joins_values_alone(node: ir.Node) -> bool:
-    """Whether nothing that is joined is a constant, which would have to lie on the grid of what is beside it."""
+    """Whether no operand is a constant, which would have to be rounded to the other operands' grid."""
     return not any(constant(value) is not None for value in node.inputs)
 
 
 def _leaves_channels(node: ir.Node) -> bool:
-    """Whether a Pad of all axes leaves the channels alone."""
+    """Whether a Pad of all axes does not pad channels."""
     pads = need_constant(node, 1).tolist()
     return operand(node, 3) is None and pads[1] == 0 and pads[len(pads) // 2 + 1] == 0
 

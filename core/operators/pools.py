@@ -1,4 +1,4 @@
-"""Pools: of windows, and of the whole picture."""
+"""Pooling, over windows and global."""
 
 from __future__ import annotations
 

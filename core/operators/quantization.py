@@ -1,4 +1,4 @@
-"""Where int8 begins and ends."""
+"""Quantization boundaries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ REQUANTIZE = Operator(
     elsewhere=listed("htp", "webgpu", "webnn"),
     torch=in_torch("plain", of="torch:clone"),
 )
-"""The node that the quantizer writes where int8 begins, or changes its scale, and passes where an output is an input
-of the network."""
+"""Written by the quantizer where int8 begins or a tensor is requantized, and by passes if a network's output is one of
+its inputs.
+"""
 
 OPERATORS = (DEQUANTIZE, QUANTIZE, REQUANTIZE)

@@ -1,7 +1,7 @@
-"""How far each output pixel of a graph looks, told from its operators.
+"""The receptive field of a graph's output pixels, derived from its operators.
 
-Along each axis, pixel q of a value reads the input's pixels from ``step * q + low`` to ``step * q + high``; an operator
-that mixes all pixels, or moves them in a way that is not followed here, ends that.
+Along each axis, pixel q of a tensor depends on input pixels ``step * q + low`` to ``step * q + high``. Operators that
+mix all pixels, or move them in ways that are not modeled here, raise ``Whole``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PIXELWISE = frozenset(
         )
     ).split()
 )
-"""Beside the operators whose records say that they work element by element."""
+"""Elementwise operators, besides those whose records say so."""
 
 
 _GLOBAL = frozenset(
@@ -40,7 +40,7 @@ _GLOBAL = frozenset(
         )
     ).split()
 )
-"""Operators that look at all of the picture, or where the picture says."""
+"""Operators that read the whole picture, or data-dependent positions."""
 
 
 class Whole(Exception):
@@ -61,7 +61,7 @@ class _Span:
     high: Fraction
 
     def through(self, step: Fraction, low: Fraction, high: Fraction) -> _Span:
-        """What is read by one whose pixel q reads this one's from ``step * q + low`` to ``step * q + high``."""
+        """The span of a tensor whose pixel q reads this tensor's pixels ``step * q + low`` to ``step * q + high``."""
         return _Span(self.step * step, self.low + self.step * low, self.high + self.step * high)
 
     def also(self, other: _Span) -> _Span:
@@ -70,7 +70,7 @@ class _Span:
 
 @dataclass(frozen=True)
 class Seen:
-    """A value's spans along its height and width, and which axes these are."""
+    """A tensor's spans along its height and width, and the indices of these axes."""
 
     spans: tuple[_Span, _Span]
     axes: tuple[int, int]
@@ -78,13 +78,13 @@ class Seen:
 
 
 def halo_of(graph: Graph, crop: int = 0) -> int:
-    """Input pixels on each side that an output pixel of any picture among the outputs may depend on.
+    """The receptive field (halo) in input pixels per side, the largest over all picture outputs.
 
-    With ``crop``, windows without padding leave out so many pixels of outputs, of both borders together: the first
-    output pixel lies half as many from the border.
+    ``crop``: output pixels per axis that unpadded windows remove, both borders together; the first output pixel is
+    half as many from the border.
 
     Raises:
-        Whole: it depends on all of them, or the operators do not tell.
+        Whole: an output pixel depends on all input pixels, or the operators do not tell.
     """
     one = _Span(Fraction(1), Fraction(0), Fraction(0))
     known: dict[str, Seen] = {}
@@ -107,7 +107,7 @@ def _halo(span: _Span, lead: int) -> int:
 
 
 def _of_node(node: ir.Node, known: dict[str, Seen]) -> Seen | None:
-    """What a node's outputs see; None where it reads nothing of the picture."""
+    """The field of a node's outputs; None if it does not depend on the picture."""
     read = [known[v.name] for v in node.inputs if v is not None and v.name in known]
     record = table.of(node)
     if not read or record.kind == "shape":
@@ -141,7 +141,7 @@ def _joined(node: ir.Node, read: list[Seen]) -> Seen:
 
 
 def reduction(node: ir.Node, seen: Seen) -> Seen:
-    """A reduction over axes that are not the picture's."""
+    """A reduction over non-spatial axes."""
     given = graphs.constant(graphs.operand(node, 1))
     axes = [int(n) % seen.rank for n in given] if given is not None else list(range(seen.rank))
     if not graphs.attr_int(node, "keepdims", 1):
@@ -150,12 +150,12 @@ def reduction(node: ir.Node, seen: Seen) -> Seen:
 
 
 def softmax(node: ir.Node, seen: Seen) -> Seen:
-    """What normalizes over one axis that is not the picture's."""
+    """A normalization over one non-spatial axis."""
     return _over(node, seen, [graphs.attr_int(node, "axis", -1) % seen.rank])
 
 
 def normalization(node: ir.Node, seen: Seen) -> Seen:
-    """What normalizes from an axis on, none of which is the picture's."""
+    """A normalization over the axes from ``axis`` on, all of them non-spatial."""
     return _over(node, seen, list(range(graphs.attr_int(node, "axis", -1) % seen.rank, seen.rank)))
 
 
@@ -172,7 +172,7 @@ def _of_last_axis(node: ir.Node, seen: Seen) -> Seen:
 
 
 def windows(node: ir.Node, seen: Seen) -> Seen:
-    """A window that slides over the picture, or spreads from it."""
+    """A sliding window: convolution, pooling, transposed convolution."""
     kernel = graphs.attr_ints(node, "kernel_shape", ())
     if len(kernel) != 2 or seen.axes != (2, 3):
         raise Whole(_what(node))
@@ -210,7 +210,7 @@ def resize(node: ir.Node, seen: Seen) -> Seen:
     for axis, span in enumerate(seen.spans):
         step = _step(node, axis)
         if corner and step != 1:
-            raise Whole(_what(node))  # where a pixel lies depends on the whole side
+            raise Whole(_what(node))  # pixel positions depend on the full side length
         if mode == "nearest" and 1 in {step.numerator, step.denominator}:
             spans.append(span.through(step, min(Fraction(0), step - 1), max(Fraction(0), step - 1)))
             continue
@@ -231,7 +231,7 @@ def _step(node: ir.Node, axis: int) -> Fraction:
 
 
 def cut(node: ir.Node, seen: Seen) -> Seen:
-    """A part of the picture."""
+    """Slicing."""
     starts, _, axes, steps = (graphs.constant(graphs.operand(node, index)) for index in (1, 2, 3, 4))
     if starts is None or axes is None:
         raise Whole(_what(node))
@@ -247,7 +247,7 @@ def cut(node: ir.Node, seen: Seen) -> Seen:
 
 
 def pad(node: ir.Node, seen: Seen) -> Seen:
-    """A picture with a margin."""
+    """Padding."""
     pads = graphs.constant(graphs.operand(node, 1))
     if pads is None or len(pads) != 2 * seen.rank or graphs.attr_str(node, "mode", "constant") == "wrap":
         raise Whole(_what(node))
@@ -259,6 +259,6 @@ def pad(node: ir.Node, seen: Seen) -> Seen:
 
 
 def transpose(node: ir.Node, seen: Seen) -> Seen:
-    """Axes in another order."""
+    """Transposition."""
     order = list(graphs.attr_ints(node, "perm", tuple(reversed(range(seen.rank)))))
     return Seen(seen.spans, (order.index(seen.axes[0]), order.index(seen.axes[1])), seen.rank)

@@ -1,4 +1,4 @@
-"""What there is to know of an ONNX operator.
+"""The record type of an ONNX operator.
 
 A family's file (``convolution.py``, ``pools.py`` ...) holds the records of its operators; the quantizer, the targets,
 the passes and the sizes of a graph ask the record (``table.of(node)``) and name no operator themselves. Functions that
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     Test = Callable[[ir.Node], bool]
 
 Function = str | Callable[..., Any]
-"""A function, or where it is found: ``"module:function"``."""
+"""A function, or its import path ``"module:function"``."""
 
 Kind = Literal[
-    "binary",  # element by element, of several operands that are broadcast
+    "binary",  # elementwise, several operands with broadcasting
     "convolution",
     "matrix",
-    "mover",  # every element of the output is one of an input
+    "mover",  # quantization-agnostic: every output element is an input element
     "normalization",
     "other",
     "pool",
     "quantization",
     "reduction",
     "resize",
-    "shape",  # writes the shape of a value
-    "unary",  # element by element, of one operand
+    "shape",  # outputs a tensor's shape
+    "unary",  # elementwise, one operand
 ]
 
 
@@ -50,8 +50,8 @@ PLACES: Mapping[Place, str] = {
     "webgpu": "onnxruntime/core/providers/webgpu/webgpu_execution_provider.cc of onnxruntime (003f772b)",
     "webnn": "js/web/docs/webnn-operators.md of onnxruntime (1aecb414)",
 }
-"""Accelerators that run a target's files and choose operators by themselves, and where it is written which they take:
-Qualcomm's Hexagon, and in browsers the GPU and WebNN, all three by ONNX Runtime."""
+"""Accelerators that partition graphs themselves -> documentation of their supported operators: Qualcomm's Hexagon, and
+browser GPU and WebNN, all three through ONNX Runtime."""
 
 
 def resolved(function: Function) -> Callable[..., Any]:
@@ -73,14 +73,15 @@ def _never(node: ir.Node) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """How one target writes an operator.
+    """Conversion rule of an operator for one target.
 
     Attributes:
         write: called with the target's ``Lowering`` and the node (Core ML: and the name of the result).
         settings: keyword arguments of ``write``, such as the name of the target's kernel.
-        since: Core ML: a function of the node that gives the first iOS whose operator set has what ``write`` writes.
-        fused: ncnn: a function of the node that gives the settings with which the convolution before it computes it,
-            or None.
+        since: Core ML: a function of the node that returns the first iOS version with the operations that ``write``
+            emits.
+        fused: ncnn: a function of the node that returns the parameters that fuse it into the preceding convolution, or
+            None.
     """
 
     write: Function
@@ -98,12 +99,12 @@ class Int8:
     """The int8 form of an operator, the same on every target and in the QDQ model.
 
     Attributes:
-        output: what decides the scale of the output. ``own``: its range, so that it saturates for a clamp that
-            follows; ``shared``: it is that of the inputs; ``clamp``: the bounds of this clamp; ``anew``: the table.
+        output: source of the output's scale. ``own``: the output's range, which also implements a following clamp by
+            saturation; ``shared``: the inputs' scale; ``clamp``: the bounds of this clamp; ``anew``: the table.
         grid: the output's parameters where TFLite's specification fixes them.
         constants: inputs that must be constants.
         rounds_constants: whether constant operands are rounded like activations: int8, symmetric, one scale.
-        when: what else must hold of a node.
+        when: further condition on the node.
     """
 
     output: Literal["own", "shared", "clamp", "anew"] = "own"
@@ -114,19 +115,19 @@ class Int8:
 
     @property
     def saturates(self) -> bool:
-        """Whether the range of the output can do the work of a clamp that follows."""
+        """Whether the output's range can replace a following clamp."""
         return self.output == "own" and self.grid is None
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """An operator of TFLite that no table of ``export/tflite`` knows.
+    """A TFLite operator that the tables of ``export/tflite`` lack.
 
     Attributes:
         name: as in the schema's ``BuiltinOperator``.
-        versions: the first TFLite runtime that has its version 1, 2, 3 ...
-        float32, int8: the first API level whose NNAPI takes it; None: none does.
-        int8_version: its lowest version that takes int8.
+        versions: the first TFLite runtimes that have its versions 1, 2, 3 ...
+        float32, int8: the first API level whose NNAPI supports it; None: none.
+        int8_version: its lowest version that supports int8.
     """
 
     name: str
@@ -141,26 +142,27 @@ class Operator:
     """One ONNX operator.
 
     Attributes:
-        name: ONNX's.
-        kind: the family of operators that it behaves like.
+        name: ONNX's name.
+        kind: the family of operators with the same behavior.
         int8: its int8 form; None: it computes in float.
-        moves_data: whether every number that it gives is one that it took.
+        moves_data: whether every output element is an unchanged input element.
         homogeneous: whether f(s x) = s f(x) for s > 0, for each channel.
-        jumps: whether its output jumps where its input hardly changes.
+        jumps: whether it is discontinuous: tiny changes of its input can change its output much.
         combines: whether it adds or multiplies its operands.
-        per_channel: whether it computes each channel from the same channel alone; a function of the node, None: no.
-        transposed: of a convolution: the weight is (inputs, outputs of one group, height, width).
-        not_data: inputs that say how, and are no data.
-        stride: the stride of the output from that of the input; None: the same.
-        reach: how far an output pixel looks (a function of ``reach.py``, or like them); None: as its kind says.
+        per_channel: whether each output channel depends on the same input channel only; a function of the node, None:
+            no.
+        transposed: for convolutions: the weight is (inputs, outputs of one group, height, width).
+        not_data: indices of inputs that are parameters (shapes, axes, pads), not data.
+        stride: function from the input's stride to the output's; None: unchanged.
+        reach: receptive field of an output pixel (a function of ``reach.py``, or similar); None: follows from ``kind``.
         fits_one_size: whether the node holds a spatial size as a constant.
-        tflite, mil, ncnn, coreai: how these targets write it; None: they refuse it.
-        kernels: TFLite's operators that only this record knows.
-        reference: MIL operations that only this record knows -> how Core ML programs with it are evaluated.
-        openvino: OpenVINO's operations for it, where somebody must know them.
-        cases: small graphs that every target computes as ONNX Runtime does, or refuses as they say.
-        elsewhere: accelerators that take it, each with what must hold of a node (``PLACES``).
-        torch: computes it in PyTorch, called with the node and its operands (tensors, None where left out).
+        tflite, mil, ncnn, coreai: conversion rules of these targets; None: they refuse it.
+        kernels: TFLite operators that only this record knows.
+        reference: MIL operations that only this record knows -> their evaluators.
+        openvino: OpenVINO's operations for it, if needed.
+        cases: small graphs that every target computes like ONNX Runtime, or refuses as they say.
+        elsewhere: accelerators that support it -> condition on the node (``PLACES``).
+        torch: evaluates it in PyTorch, called with the node and its operands (tensors, None if omitted).
     """
 
     name: str
@@ -189,7 +191,7 @@ class Operator:
 
     @property
     def elementwise(self) -> bool:
-        """Whether it computes each element from the same element of its operands."""
+        """Whether it is elementwise."""
         return self.kind in {"unary", "binary"}
 
     @property
@@ -231,11 +233,11 @@ def coreai(place: str, **settings: Any) -> Rule:
 
 
 def always(node: ir.Node) -> bool:
-    """True of any node."""
+    """True for any node."""
     del node
     return True
 
 
 def listed(*places: Place, **tests: Test) -> Mapping[Place, Test]:
-    """``Operator.elsewhere``: places that take any node of an operator, and those that take some."""
+    """``Operator.elsewhere`` from places that support any node of an operator, and places that support some nodes."""
     return {**dict.fromkeys(places, always), **tests}  # type: ignore[dict-item]  # keywords are places, too

@@ -1,4 +1,4 @@
-"""Reductions over axes, and what normalizes by them."""
+"""Reductions and normalizations."""
 
 from __future__ import annotations
 

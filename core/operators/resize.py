@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 _PARTS = 64
-"""Scales are taken for fractions of at most so many parts: 0.7 is 7/10, though as a float32 number it is a bit less."""
+"""Largest denominator of a scale as a fraction: 0.7 is read as 7/10, although its float32 value is slightly less."""
 
 
 def _stride(node: ir.Node, step: Fraction, sizes: Mapping[str, Fraction], axis: int) -> Fraction:
-    """By the scale that the node has; where it has sizes, those are taken for rounded ones."""
+    """Output stride from the node's scales; given sizes are assumed to be rounded."""
     scales, target = constant(operand(node, 2)), operand(node, 3)
     if scales is not None:
         return step / Fraction(float(scales[2 + axis])).limit_denominator(_PARTS)

@@ -1,4 +1,4 @@
-"""Sizes that are computed when the network runs."""
+"""Shape computations at run time."""
 
 from __future__ import annotations
 

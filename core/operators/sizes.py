@@ -1,4 +1,4 @@
-"""Sizes of a graph: the input size that it holds, others that it may be given, and the strides of what is inside."""
+"""Sizes of a graph: its input size, other valid input sizes, and the strides of its tensors."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ def coarsest_stride(graph: Graph) -> int:
 
 
 def output_steps(graph: Graph, index: int) -> tuple[Fraction, Fraction]:
-    """Input pixels that a cell of an output covers along its height and its width, as far as the operators tell."""
+    """Stride of an output in input pixels (height, width), as far as the operators tell."""
     name = graphs.name_of(graph.model.graph.outputs[index])
     height, width = (_strides(graph, axis).get(name, Fraction(1)) for axis in (0, 1))
     return height, width
 
 
 def _strides(graph: Graph, axis: int) -> dict[str, Fraction]:
-    """Of every value, the input pixels that one of its cells covers along the height (axis 0) or width (1)."""
+    """Tensor name -> stride in input pixels along the height (axis 0) or width (1)."""
     one = Fraction(1)
     strides: dict[str, Fraction] = {}
-    sizes: dict[str, Fraction] = {}  # values that are computed from a shape -> the stride of what has that shape
+    sizes: dict[str, Fraction] = {}  # tensors computed from a shape -> the stride of the tensor with that shape
     for node in graph.model.graph:
         names = [v.name for v in node.inputs if v is not None and v.name]
         record = table.of(node)
@@ -129,7 +129,7 @@ def shrunk(graph: Graph, size: Size) -> Graph | None:
 
 
 def _misfit(graph: Graph) -> ir.Node | None:
-    """The operator that refuses twice the size: a constant with pixels of its own (an embedding of positions) does."""
+    """The operator that fails at twice the size, such as one with a per-pixel constant (positional embedding)."""
     height, width = (int(n) for n in graph.input.shape[2:])
     body = graph.model.graph
     try:

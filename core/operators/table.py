@@ -1,4 +1,4 @@
-"""Operator -> its record: of the families' files, and of tests."""
+"""Lookup of operator records, from the families' files and from tests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _families() -> dict[str, Operator]:
 
 
 def operators() -> Mapping[str, Operator]:
-    """Name -> record, of every operator that clearport knows."""
+    """Name -> record of every known operator."""
     return MappingProxyType(_families() | _OF_TESTS)
 
 
@@ -52,14 +52,14 @@ def operator(name: str) -> Operator:
 
 
 def of(node: ir.Node) -> Operator:
-    """The record of a node's operator; an empty one where there is none, or it is not ONNX's own."""
+    """The record of a node's operator; an empty record if it is unknown or not in ONNX's default domain."""
     if node.domain in _STANDARD and known(node.op_type):
         return operator(node.op_type)
     return Operator(node.op_type, "other")
 
 
 def kernel(name: str) -> Kernel | None:
-    """What a record says of an operator of TFLite that only it knows."""
+    """The ``Kernel`` of a TFLite operator that only one record knows."""
     return next((k for record in operators().values() for k in record.kernels if k.name == name), None)
 
 
@@ -70,7 +70,7 @@ def mil_operations() -> Mapping[str, Function]:
 
 @contextmanager
 def registered(*records: Operator) -> Iterator[None]:
-    """Within it, these records are in the table, in front of those of the same names."""
+    """Context in which these records are in the table and override those of the same names."""
     before = dict(_OF_TESTS)
     _OF_TESTS.update({record.name: record for record in records})
     try:

@@ -1,4 +1,4 @@
-"""Functions of one value, without int8 forms."""
+"""Elementwise functions without int8 forms."""
 
 from __future__ import annotations
 

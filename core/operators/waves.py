@@ -1,4 +1,4 @@
-"""Functions of one value that networks have seldom: waves, steps, and an exponential below zero."""
+"""Rare elementwise functions: trigonometric, rounding, and ELU-like."""
 
 from __future__ import annotations
 
