@@ -13,7 +13,7 @@ from typing import Any
 
 
 class _CallablePackage(ModuleType):
-    """A package that passes calls on to the public interface, which lies above this layer and is found by name."""
+    """A callable package: calls go to the public interface, which is in a higher layer and so is imported by name."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return importlib.import_module("clearport.api").export(*args, **kwargs)

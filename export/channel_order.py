@@ -1,8 +1,8 @@
 """Reordering channels where they are computed.
 
-``permuted_before`` reorders the filters and biases of the convolutions that compute a value (of all branches, through
-elementwise operators); ``permuted_after`` those of the convolutions that read it. If neither is possible, a 1x1
-convolution copies the channels.
+``permuted_before`` reorders the filters and biases of the convolutions that compute a tensor (in all branches, through
+elementwise operators); ``permuted_after`` the filters of the convolutions that consume it. If neither is possible, a
+1x1 convolution copies the channels.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class CannotPermuteError(Exception):
 
 @dataclass
 class _Plan:
-    """Edits to make once all branches are known to allow them; keyed by (node, input index)."""
+    """Edits to apply once all branches allow them; keyed by (node, input index)."""
 
     order: Array
     edits: dict[tuple[ir.Node, int], Array] = field(default_factory=dict)

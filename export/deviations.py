@@ -1,4 +1,4 @@
-"""How far an exported graph is from its PyTorch network, and how far it may be."""
+"""Deviation of an exported graph from its PyTorch network, and its limits."""
 
 from __future__ import annotations
 
@@ -27,18 +27,17 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 """The largest deviation of ONNX Runtime from PyTorch, as a share of the value range."""
 _ROUNDINGS = 64.0
-"""A network that float32 itself cannot compute better (deep attention on noise: its numbers are far from float64's) may
-deviate by this many times its own error: kernels add in other orders, which move the result by some such errors.
-Measured, RLFN x4 with the published weights on noise of 48x64: PyTorch is 0.0007 of 255 from float64, ONNX Runtime 26
-times as far without its optimizations and 42 times with them, at a fixed and at a free size alike."""
+"""An ill-conditioned network (deep attention on noise) may deviate by this many times its own float32 error (against
+float64): kernels sum in other orders, which changes the result by several such errors. Measured for RLFN x4 with the
+published weights on noise of 48x64: PyTorch is 0.0007 of 255 from float64, ONNX Runtime 26 times as far without its
+optimizations and 42 times with them, at fixed and dynamic sizes alike."""
 _MOST = 1e-3
-"""However ill-conditioned a network is, its graph may deviate by no more, as a share of the value range: a quarter of
-an 8-bit level."""
+"""Limit for ill-conditioned networks, too, as a share of the value range: a quarter of an 8-bit level."""
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """How far one output of a graph is from its network's on one image, in real values, and how far it may be."""
+    """Deviation of one output from the network's on one image, and its limit, in real values."""
 
     image: str
     size: Size
@@ -75,7 +74,7 @@ def deviations(module: torch.nn.Module, graph: Graph, spec: Described, size: Siz
 
 @dataclass(frozen=True)
 class _Compared:
-    """A network and its graph, on the same numbers."""
+    """A network and its graph, run on the same inputs."""
 
     network: torch.nn.Module
     graph: Graph
@@ -129,7 +128,7 @@ def _calm(feed: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> dict[str, 
 
 
 def _results(module: torch.nn.Module, arguments: Sequence[torch.Tensor]) -> list[Array]:
-    """What a module gives, in order: a tensor, a tuple, a list or a dict of tensors."""
+    """A module's outputs, in order: from a tensor, a tuple, a list or a dict of tensors."""
     with torch.inference_mode():
         return [value.numpy() for value in tree_leaves(module(*arguments))]
 
@@ -141,7 +140,7 @@ def _allowed(
     far: Sequence[float],
     outputs: Sequence[TensorSpec],
 ) -> list[float]:
-    """How far each output may be off: more than usual only where float32 itself computes it no better."""
+    """Limit of each output: above the usual one only where float32 itself is no more accurate."""
     whole = [_whole(value, each) for value, each in zip(wanted, outputs, strict=True)]
     usual = [TOLERANCE * n for n in whole]
     if all(one <= other for one, other in zip(far, usual, strict=True)):
@@ -154,7 +153,7 @@ def _allowed(
 
 
 def _whole(values: Array, spec: TensorSpec) -> float:
-    """What deviations are shares of: a picture's range, and the largest number of anything else."""
+    """Reference of relative deviations: a picture's range; for other outputs, their largest magnitude."""
     return spec.span[1] - spec.span[0] if spec.is_picture else float(np.abs(values).max(initial=0.0))
 
 
@@ -176,7 +175,7 @@ def _check_shapes(
 
 
 def _roundings(module: torch.nn.Module, arguments: Sequence[torch.Tensor], single: Sequence[Array]) -> list[float]:
-    """How far PyTorch's float32 outputs are from its float64 ones."""
+    """Deviation of PyTorch's float32 outputs from its float64 outputs."""
     wide = [a.double() if a.is_floating_point() else a for a in arguments]
     double = _results(copy.deepcopy(module).double(), wide)
     return [float(np.abs(one - other).max(initial=0.0)) for one, other in zip(single, double, strict=True)]

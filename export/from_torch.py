@@ -45,19 +45,19 @@ def export_graph(
 
     Args:
         module: the network, one of clearport's own unless there is a ``program``.
-        spec: what it takes and gives.
+        spec: its inputs and outputs.
         scale: output size over input size.
         size: height and width of the input.
-        program: what ``program_of`` made of it for that size.
+        program: the result of ``program_of`` for that size.
 
     Returns:
         The graph after all passes, with the inputs and outputs of ``shapes.contract``: float32, pictures NCHW and plain
-        RGB in their range, whatever mean, deviation and order of colors the module wants.
+        RGB in their range, whatever mean, standard deviation and color order the module expects.
 
     Raises:
-        BadInput: the size is not one that the network takes, an input is a batch, or the network cannot be exported:
-            PyTorch says so, it is in training mode, draws numbers, or changes when it runs.
-        CheckFailed: the graph's output is not PyTorch's.
+        BadInput: the network does not accept this size, an input is a batch, or the network cannot be exported: PyTorch
+            refuses it, it is in training mode, draws random numbers, or mutates its state.
+        CheckFailed: the graph's outputs differ from PyTorch's.
     """
     check_size(spec, size)
     ends = shapes.contract(spec, scale)
@@ -77,7 +77,7 @@ def export_graph(
 
 
 def program_of(module: torch.nn.Module, spec: Described, size: Size | None) -> torch.export.ExportedProgram:
-    """A module of the user's as PyTorch's own exported program, for one size or for any.
+    """A user's module as a ``torch.export`` program, for one size or for any.
 
     Raises:
         BadInput: PyTorch cannot export it.
@@ -87,7 +87,7 @@ def program_of(module: torch.nn.Module, spec: Described, size: Size | None) -> t
     try:
         with _quiet(), torch.no_grad():
             return torch.export.export(module, example, dynamic_shapes=free, strict=False)
-    except Exception as error:  # whatever the user's code and PyTorch's tracing raise
+    except Exception as error:  # anything that the user's code or PyTorch's tracing raises
         raise BadInput(_refusal(spec, size, error)) from error
 
 
@@ -97,7 +97,7 @@ def _refusal(spec: Described, size: Size | None, error: BaseException) -> str:
 
 
 def graph_of(program: torch.export.ExportedProgram, spec: Described, scale: Scale, size: Size | None) -> Graph:
-    """The graph of a program after all passes, compared with nothing."""
+    """The graph of a program after all passes, not yet compared with PyTorch."""
     ends = shapes.contract(spec, scale)
     return passes.run(_as_graph(_to_onnx(program, spec, ends, size), spec, scale, ends))
 
@@ -136,7 +136,7 @@ def _to_onnx(
 
 
 def _free_shapes(spec: Described, inputs: Sequence[TensorSpec]) -> tuple[dict[int, Any], ...]:
-    """The sides of each input that are free, as multiples of one unit each of height and width."""
+    """The dynamic sides of each input, as multiples of a common unit for height and for width."""
     step = step_of(spec)
     least, most = -(-spec.least_side // step), 8192 // step
     units = {of: torch.export.Dim(of, min=max(1, least), max=most) for of in ("H", "W")}

@@ -1,10 +1,9 @@
-"""How far a network computed in float16 is from float32: what GPUs and NPUs make of an fp16 file, emulated.
+"""Emulated error of float16 arithmetic against float32, as on GPUs and NPUs that run an fp16 file.
 
-An fp16 file is proven on the CPU, whose kernels widen its weights and compute in float32. GPUs do not: numbers beyond
-65504 become infinite there, and those below 6e-5 lose their digits. Here every value of the graph is rounded to
-float16 wherever it is read, in ONNX Runtime, on the photo of the golden picture, dark and noisy too
-(``coreml.fp32_fallback``). A GPU may be better, where it adds in float32, and worse, where it takes the smallest
-numbers for zero.
+An fp16 file is proven on the CPU, whose kernels widen its weights and compute in float32. GPUs do not: values beyond
+65504 become infinite there, and values below 6e-5 lose precision. Here every tensor of the graph is rounded to float16
+wherever it is read, in ONNX Runtime, on the golden photo, also darkened and with noise (``coreml.fp32_fallback``). A
+GPU may be more accurate if it accumulates in float32, and less if it flushes subnormals to zero.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
 
 PROMISED_DB = 60.0
-"""What fp16 files are proven to."""
+"""Limit of fp16 files, in dB."""
 
 ENDS = float(np.finfo(np.float16).max)
 LEAST = float(np.finfo(np.float16).tiny)
-"""The least number that float16 holds with all its digits."""
+"""The smallest normal float16."""
 MANY = 0.5
-"""Of a layer's numbers that are not zero, so many below ``LEAST`` are too many."""
+"""Limit on the share of a layer's nonzero values below ``LEAST``."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,9 @@ class HalfArithmetic:
     """A graph in float16 arithmetic.
 
     Attributes:
-        psnr_db: the worst picture, to float32; infinite if equal, minus infinity if a number is not finite.
-        layer: the operator with the largest number.
-        largest: that number.
+        psnr_db: PSNR to float32 of the worst picture; infinite if equal, minus infinity if a value is not finite.
+        layer: the operator with the largest value.
+        largest: that magnitude.
     """
 
     psnr_db: float
@@ -49,7 +48,7 @@ class HalfArithmetic:
 
     @property
     def fits(self) -> bool:
-        """Whether float16 holds every number, and the picture is as near as fp16 files must be."""
+        """Whether no value overflows float16, and the picture meets the limit of fp16 files."""
         return self.psnr_db >= PROMISED_DB and self.largest <= ENDS
 
     def __str__(self) -> str:
@@ -60,8 +59,8 @@ class HalfArithmetic:
 
 @dataclass(frozen=True)
 class Layers:
-    """The operators whose numbers float16 does not hold, by the values that they write: name -> largest magnitude, and
-    name -> share of its numbers that are below ``LEAST`` but not zero.
+    """Layers that overflow or underflow float16, by output name: name -> largest magnitude, and name -> share of
+    nonzero values below ``LEAST``.
     """
 
     too_large: Mapping[str, float]
@@ -70,7 +69,7 @@ class Layers:
 
 @functools.lru_cache(maxsize=1)
 def layers(graph: Graph) -> Layers:
-    """Which operators of ``graph`` float16 does not suit, on the pictures of ``measured``."""
+    """The operators of ``graph`` that float16 does not suit, on the pictures of ``measured``."""
     seen = _trial(graph).looked(lambda array: (float(np.abs(array).max(initial=0.0)), _share_below(array)))
     peaks = {name: max(peak for peak, _ in found) for name, found in seen.items()}
     shares = {name: max(share for _, share in found) for name, found in seen.items()}
@@ -90,7 +89,7 @@ def _share_below(array: Array) -> float:
     return float(np.mean(some < LEAST)) if some.size else 0.0
 
 
-@functools.lru_cache(maxsize=1)  # every target's fp16 files are of one graph
+@functools.lru_cache(maxsize=1)  # the fp16 files of all targets have the same graph
 def measured(graph: Graph) -> HalfArithmetic:
     """``graph`` with every value in float16."""
     trial = _trial(graph)

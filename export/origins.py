@@ -1,6 +1,6 @@
-"""Which line of Python, or which node of a file, each layer of a graph comes from.
+"""The source line or file node from which each layer of a graph comes.
 
-Nodes carry it through the passes in onnx_ir's ``meta``, which no file holds: what is written has no trace of it.
+Nodes carry it through the passes in onnx_ir's ``meta``, which is never written to files.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 _KEY = "clearport.origin"
 _SCOPES, _TRACE = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.stack_trace"
-"""Where PyTorch's exporter leaves the modules around an operator, and the frames that called it."""
+"""Metadata keys of PyTorch's exporter for an operator's enclosing modules and call stack."""
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
 
 
 def from_torch(model: ir.Model) -> None:
-    """Note what PyTorch's exporter says of each node."""
+    """Record the origins that PyTorch's exporter stored in each node."""
     for node in model.graph:
         file, line = _innermost(node.metadata_props.get(_TRACE, ""))
         node.meta[_KEY] = Origin(_module(node.metadata_props.get(_SCOPES, "")), file, line)
 
 
 def from_file(model: ir.Model) -> None:
-    """Note the names that nodes have in a file, and the lines that PyTorch's exporter left in it."""
+    """Record the nodes' names in a file, and source lines that PyTorch's exporter stored there."""
     for node in model.graph:
         file, line = _innermost(node.metadata_props.get(_TRACE, ""))
         node.meta[_KEY] = Origin(_module(node.metadata_props.get(_SCOPES, "")) or node.name or "", file, line)
 
 
 def of(graph: Graph) -> dict[str, Origin]:
-    """Layer -> its origin; a layer that a pass wrote without one has that of the layer that it reads."""
+    """Layer -> origin; a layer that a pass created inherits the origin of its input's layer."""
     found: dict[str, Origin] = {}
     by_value: dict[str | None, Origin] = {}
     for node in graph.model.graph:

@@ -1,9 +1,9 @@
-"""Where a Resize takes its pixels from, along height and along width, as ONNX Runtime computes it.
+"""Sampling points of a Resize along height and width, as computed by ONNX Runtime.
 
-Formulas that are the same on paper differ in float32 where a point falls on the border of two pixels, and runtimes
-compute in float32. So nothing is derived here: ONNX Runtime, the reference of every file, resizes a ramp 0, 1, 2 ...
-and gives the place of each result; resizing the identity matrix it gives the weights, whatever the mode. Only where a
-Resize leaves every axis as long as it was does ONNX Runtime copy, so an axis alone is resized beside one that grows.
+Mathematically equal formulas differ in float32 where a point falls on the border of two pixels, and runtimes compute in
+float32. So nothing is derived here: ONNX Runtime, the reference of every file, resizes a ramp 0, 1, 2 ..., which yields
+the coordinate of each output pixel, and an identity matrix, which yields the weights of any mode. ONNX Runtime copies
+its input if a Resize keeps the size of every axis, so a single axis is resized together with one that grows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SIZE_POLICY = "keep_aspect_ratio_policy"
 
 
 def known(node: ir.Node) -> bool:
-    """Whether a Resize of (N, C, H, W) by constant factors or to a constant size changes height and width alone."""
+    """Whether a Resize of (N, C, H, W) by constant factors or to a constant size changes only height and width."""
     given = _per_axis(node)
     if given is None or graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
         return False
@@ -35,31 +35,32 @@ def known(node: ir.Node) -> bool:
 
 
 def factors(node: ir.Node) -> tuple[float, float] | None:
-    """The factors of height and width, float32, where the node says factors and no sizes."""
+    """The float32 factors of height and width, if the node has scales and no sizes."""
     given = _per_axis(node)
     return None if given is None or given[0] != "scales" else (float(given[1][2]), float(given[1][3]))
 
 
 def places(node: ir.Node, axis: int, length: int) -> Array:
-    """Where along ``axis`` (2 or 3, ``length`` long) each result lies, in float32: for nearest the pixel that it is.
+    """Float32 coordinate of each output pixel along ``axis`` (2 or 3) of size ``length``; for nearest, the source
+    pixel.
 
-    For modes that are neither nearest nor linear the numbers say how many results there are, no more.
+    For modes other than nearest and linear, only the number of coordinates is meaningful.
     """
     return _resized(node, axis, np.arange(length, dtype=np.float32)[:, None])[:, 0]
 
 
 def weights(node: ir.Node, axis: int, length: int) -> Array:
-    """The matrix (new, ``length``) float32 that a column of pixels along ``axis`` is multiplied by."""
+    """The interpolation matrix (new size, ``length``), float32, of pixels along ``axis``."""
     return _resized(node, axis, np.eye(length, dtype=np.float32))
 
 
 def same(ours: Array, theirs: Array, length: int) -> bool:
-    """Whether places of linear interpolation are equal but for what float32 leaves of places up to ``length``."""
+    """Whether coordinates of linear interpolation are equal within float32 precision at ``length``."""
     return ours.shape == theirs.shape and bool(np.allclose(ours, theirs, rtol=0, atol=1e-4 + length * 2.0**-22))
 
 
 def _resized(node: ir.Node, axis: int, columns: Array) -> Array:
-    """Columns (length, any number) resized along ``axis`` alone."""
+    """Columns (length, any number) resized along ``axis`` only."""
     given = _per_axis(node)
     assert given is not None
     kind, numbers = given
@@ -74,7 +75,7 @@ def _resized(node: ir.Node, axis: int, columns: Array) -> Array:
 
 
 def _copies(node: ir.Node, kind: str, numbers: Array) -> bool:
-    """Whether no axis becomes longer or shorter, so that ONNX Runtime copies, whatever the factors are."""
+    """Whether no axis changes its size, so that ONNX Runtime copies whatever the factors are."""
     given = graphs.need(node, 0).shape or ()
     shape = [n for n in given if isinstance(n, int)]
     if len(shape) < len(given):

@@ -1,6 +1,6 @@
-"""Operators of PyTorch that its exporter writes badly or not at all, in forms of ONNX that passes know.
+"""Translations of PyTorch operators that its exporter handles badly or not at all, into ONNX forms that passes know.
 
-Each is a function of onnxscript for ``custom_translation_table``.
+Each is an onnxscript function for ``custom_translation_table``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def table() -> dict[Any, Callable[..., Any]]:
-    """PyTorch's operator -> what is written for it."""
+    """PyTorch operator -> translation."""
     aten = torch.ops.aten
     return {
         aten.pixel_unshuffle.default: _unshuffled,
@@ -27,7 +27,7 @@ def table() -> dict[Any, Callable[..., Any]]:
 
 
 def _unshuffled(image: Any, factor: int) -> Any:
-    """pixel_unshuffle as two operators: the exporter's own form computes sizes, where they are free."""
+    """pixel_unshuffle as two operators: the exporter's own form computes sizes at run time if they are dynamic."""
     from onnxscript import opset20 as op
 
     channels = image.shape[1]
@@ -37,7 +37,9 @@ def _unshuffled(image: Any, factor: int) -> Any:
 
 
 def _adaptive_mean(image: Any, output_size: Sequence[int]) -> Any:
-    """Of all, of windows where those are even, else by two matrices: the exporter's own form gathers every window."""
+    """Adaptive average pooling: global, by equal windows, or else by two matrices; the exporter's own form gathers
+    windows.
+    """
     from onnxscript import opset20 as op
 
     if list(output_size) == [1, 1]:
@@ -58,7 +60,7 @@ def _sides(image: Any, output_size: Sequence[int]) -> list[int]:
 
 
 def _shares(size: int, count: int) -> Array:
-    """(count, size): what each of PyTorch's windows takes of each row."""
+    """(count, size): weights of each row in each of PyTorch's windows."""
     shares = np.zeros((count, size), np.float32)
     for place in range(count):
         begin, end = place * size // count, -(-(place + 1) * size // count)

@@ -1,4 +1,4 @@
-"""The pictures on which float16 is tried before a program is written."""
+"""Pictures for trying float16 before a program is written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clearport.graph.feeds import Feed, Sample
 
 SIDE = 64
-"""Of the pictures of a graph of any size, or the next larger multiple that it takes."""
+"""Side in pixels for graphs of dynamic size, rounded up to a valid multiple."""
 
 
 def pictures(graph: Graph) -> list[Feed]:

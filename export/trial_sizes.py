@@ -1,4 +1,4 @@
-"""Sizes of pictures that a network takes, and those that it is tried with."""
+"""Valid picture sizes of a network, and sizes for trials."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def check_size(spec: Described, size: Size | None) -> None:
-    """Whether the network takes this input size (None: any).
+    """Check that the network accepts this input size (None: any).
 
     Raises:
-        BadInput: it is too small, too large, or not a multiple; the nearest size that is right is named.
+        BadInput: it is too small, too large, or not a multiple; the message has the nearest valid size.
     """
     if size is None:
         return
@@ -40,7 +40,7 @@ def _least(spec: Described) -> int:
 
 
 def step_of(spec: Described) -> int:
-    """What sides must be multiples of: that the network says, and that its inputs and outputs have whole sides."""
+    """Required divisor of sides: the network's own, and such that all inputs and outputs have integer sides."""
     known = [shapes.multiple(n) for each in (*spec.inputs, *spec.outputs) for n in each.shape]
     return math.lcm(spec.size_multiple, *(each[0].denominator for each in known if each is not None))
 
@@ -51,6 +51,6 @@ def example_size(spec: Described) -> Size:
 
 
 def second_size(spec: Described) -> Size:
-    """Another size; its sides are odd multiples of what the network needs."""
+    """Another size, whose sides are odd multiples of the required divisor."""
     step = step_of(spec)
     return Size((-(-34 // step) | 1) * step, (-(-52 // step) | 1) * step)

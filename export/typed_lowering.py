@@ -1,4 +1,4 @@
-"""What Core ML's and Core AI's writers share: a program whose constants lie in the type that is computed in."""
+"""Shared by Core ML's and Core AI's writers: a program whose constants have the compute type."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class TypedLowering:
     """One program: its precision, its scale table (int8) and the program's value of each ONNX value so far.
 
-    ``fallback`` names the values that are computed in float32 though the program is float16; ``compute`` is the type of
-    the node at hand. A target says what it is called and what each precision computes in.
+    ``fallback`` names the values that are computed in float32 in a float16 program; ``compute`` is the compute type
+    of the current node. A subclass defines its name and the compute type of each precision.
     """
 
     TARGET: ClassVar[str]
@@ -42,12 +42,12 @@ class TypedLowering:
         self.compute = self.COMPUTE[self.precision]
 
     def begin(self, node: ir.Node | None) -> None:
-        """Compute from now on in the type of ``node``; None: in that of the program."""
+        """Switch to the compute type of ``node``; None: the program's."""
         narrow = node is None or name_of(node.outputs[0]) not in self.fallback
         self.compute = self.COMPUTE[self.precision] if narrow else np.float32
 
     def quant(self, node: ir.Node) -> QParams | None:
-        """The int8 grid of what ``node`` writes; None where that stays in float."""
+        """The int8 grid of ``node``'s output; None if it is float."""
         return self._entry(node.outputs[0])
 
     def refuse(self, node: ir.Node, why: str) -> UnsupportedOperator:
@@ -55,7 +55,7 @@ class TypedLowering:
         return UnsupportedOperator(self.TARGET, node.op_type, node.name or "", why)
 
     def array(self, node: ir.Node, index: int) -> Array:
-        """The constant input ``index`` of ``node``, in the type computed in.
+        """The constant input ``index`` of ``node``, in the compute type.
 
         Raises:
             UnsupportedOperator: it is not constant, or its numbers do not fit.
@@ -66,7 +66,7 @@ class TypedLowering:
         return self.fit(node, held)
 
     def fit(self, node: ir.Node, number: Array | float) -> Array:
-        """``number`` in the type computed in; integers, which are sizes, as int32, and truth values as they are.
+        """``number`` in the compute type; integers, which are sizes, as int32; Booleans unchanged.
 
         Raises:
             UnsupportedOperator: a finite number is too large for it.
@@ -83,7 +83,7 @@ class TypedLowering:
         return fitted
 
     def held_weight(self, node: ir.Node) -> tuple[Array, QParams | None]:
-        """The weights (input 1) of ``node``, and their grid where the table has one.
+        """The weights (input 1) of ``node``, and their grid if the table has one.
 
         Raises:
             UnsupportedOperator: they are computed.

@@ -1,4 +1,4 @@
-"""Which graph a file of a precision holds: what the file takes and gives is that graph's contract, and no other's."""
+"""The graph of a file, by precision; its contract is the file's contract."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from clearport.quantized import QuantizedGraph
 
 _SINCE_KINDS = ("kind", "measure", "mean", "std")
-"""Fields that are left out where they say no more than that a tensor is a picture."""
+"""Fields that are omitted if they have the defaults of a picture."""
 
 
 def target_graph(graph: Graph, quantized: QuantizedGraph | None, precision: Precision) -> TargetGraph:
-    """What a target writes of a float graph and its quantized form.
+    """A target's input for one precision, from a float graph and its quantized form.
 
-    An int8 graph may count from another black than the float one does (``quantize.ends``), so that the contract of a
-    file is that of this graph.
+    An int8 graph may have a shifted range (``quantize.ends``), so the contract of a file is that of this graph.
 
     Raises:
         ValueError: the precision needs the quantized graph, and there is none.

@@ -1,8 +1,8 @@
-"""What clearport must know of ``coreai-core`` beyond its supported surface, ``coreai.authoring``: pinned to 1.0.0b3.
+"""Uses of ``coreai-core`` beyond its public API ``coreai.authoring``, pinned to 1.0.0b3.
 
-Left to itself, the package (1.0.0b3) names large constants by a counter of the process, stores the author's Python
-file and line with each operator, and the time of day in the metadata. Here constants are named by their content,
-places are the layers' names, and the metadata is written sorted, without a time: the same graph gives the same bytes.
+By default, the package (1.0.0b3) names large constants by a process-wide counter, stores the author's Python file and
+line with each operator, and a timestamp in the metadata. Here constants are named by content hash, locations are the
+layers' names, and the metadata is sorted and has no timestamp, so the same graph gives the same bytes.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ VERSION = "1.0.0b3"
 PACKAGE = "coreai-core"
 
 LEAST_OS = "27"
-"""Of iOS and macOS: the only one that the package can write for."""
+"""OS version (iOS and macOS): the only one that the package can write for."""
 
 NO_PICTURE_ENDS = (
     "Core AI files take and give tensors: the format has image ends, but Apple's runtime for Linux cannot be given an "
     "image (that needs CoreVideo), so that nothing here would prove them"
 )
-"""Why there is no variant with pictures as inputs and outputs, as Core ML's ``image`` is."""
+"""Reason why there is no image variant, unlike in Core ML."""
 
 PROGRAM, HASH, METADATA = "main.mlirb", "main.hash", "metadata.json"
-"""The files of an ``.aimodel``: the program with its constants, the program's SHA-256 (32 bytes), who made it."""
+"""The files of an ``.aimodel``: the program with its constants, the program's SHA-256 (32 bytes), the producer."""
 
 _INLINE_BYTES = 256
-"""Smaller constants stand in the program, where they need no name."""
+"""Smaller constants are inline in the program and need no name."""
 
 _NO_PLACE = "clearport"
 
 
 @dataclass(frozen=True)
 class End:
-    """An input or output of a program; sides that are free are -1. ``name`` is a Python identifier."""
+    """An input or output of a program; dynamic sides are -1. ``name`` is a Python identifier."""
 
     name: str
     shape: tuple[int, ...]
@@ -53,7 +53,7 @@ class End:
 
 @dataclass(frozen=True)
 class About:
-    """What the metadata says."""
+    """Contents of the metadata."""
 
     author: str
     license: str
@@ -62,7 +62,7 @@ class About:
 
 
 def unusable() -> str | None:
-    """Why this system has no ``coreai-core``, whatever is installed; None where it has."""
+    """Why ``coreai-core`` does not support this system, or None if it does."""
     import platform
 
     system, machine = platform.system(), platform.machine().lower()
@@ -74,7 +74,7 @@ def unusable() -> str | None:
 
 
 def constant(array: Array) -> Any:
-    """A constant of the program under construction, named by its content where it is large."""
+    """A constant of the program under construction; large ones are named by content hash."""
     from coreai._compiler.dialects._coreai_ops_gen import ConstantOp
     from coreai._compiler.ir import DenseResourceElementsAttr
     from coreai.authoring import TensorType, Value
@@ -91,7 +91,7 @@ def constant(array: Array) -> Any:
 
 @contextmanager
 def layer(name: str) -> Iterator[None]:
-    """Within it, operators are written as those of layer ``name``."""
+    """Context in which operators are recorded as belonging to layer ``name``."""
     from coreai.authoring import DebugInfo
 
     with DebugInfo.file(name, 1).activate():
@@ -99,7 +99,7 @@ def layer(name: str) -> Iterator[None]:
 
 
 def build(inputs: Sequence[End], outputs: Sequence[End], write: Callable[..., Sequence[Any]]) -> Any:
-    """The program whose function ``main`` is what ``write`` makes of its inputs."""
+    """A program whose function ``main`` is built by ``write`` from its inputs."""
     from coreai.authoring import AIProgram, Context, Module, graph
 
     def main(*values: Any) -> Any:
@@ -114,13 +114,13 @@ def build(inputs: Sequence[End], outputs: Sequence[End], write: Callable[..., Se
 
 
 def _module(context: Any, module: Any) -> Any:
-    """An empty module that does not tell which line of which file made it."""
+    """An empty module without source locations."""
     with context()._mlir_context, layer(_NO_PLACE):  # noqa: SLF001  there is no other way to say where it is made
         return module.create()
 
 
 def _describe(main: Any, inputs: Sequence[End], outputs: Sequence[End]) -> None:
-    """Give a function the signature that ``graph`` reads, and no place of its own."""
+    """Give a function the signature that ``graph`` reads, without a source location."""
     from coreai.authoring import TensorType, Value
 
     kinds = [_Annotated(Value, TensorType(e.shape, e.dtype, name=e.name)) for e in (*inputs, *outputs)]
@@ -140,7 +140,7 @@ def _Annotated(kind: Any, about: Any) -> Any:  # noqa: N802  it is typing's
 
 
 def save(program: Any, about: About, folder: Path) -> None:
-    """Write a program as the ``.aimodel`` at ``folder``, which must end so."""
+    """Write a program as the ``.aimodel`` at ``folder``, whose name must have this suffix."""
     asset = program.save_asset(folder)
 
     def tell(metadata: Any) -> None:
@@ -155,10 +155,10 @@ def save(program: Any, about: About, folder: Path) -> None:
 
 
 async def watched(asset: Any, folder: Path, layers: Collection[str], note: Callable[[str, Array], None]) -> Any:
-    """The function ``main`` of an asset, which tells ``note`` the int8 tensors of some ``layers`` while it runs.
+    """The function ``main`` of an asset; while it runs, it passes the int8 tensors of ``layers`` to ``note``.
 
-    ``folder``, which must end in ``.aimodelx``, keeps the compiled program. Of a tensor that comes several times the
-    last one counts. With the function comes what must live as long as it.
+    ``folder``, which must end in ``.aimodelx``, keeps the compiled program. If a tensor is
+    reported several times, the last one counts. Also returns the objects that must outlive the function.
     """
     from coreai.runtime import AIModel, CompileIdentifiers, IntermediateLogger
 
@@ -183,7 +183,7 @@ async def watched(asset: Any, folder: Path, layers: Collection[str], note: Calla
 
 
 def _array(value: Any) -> Array:
-    """A tensor that was heard of, copied."""
+    """A copy of a reported tensor."""
     from coreai.runtime import NDArray
 
     wrapped = NDArray._wrap(value).numpy() if hasattr(NDArray, "_wrap") else value  # noqa: SLF001
@@ -191,15 +191,15 @@ def _array(value: Any) -> Array:
 
 
 def metadata(folder: Path) -> dict[str, Any]:
-    """What an ``.aimodel`` tells of itself (the package's ``custom_metadata`` is not there in 1.0.0b3)."""
+    """The metadata of an ``.aimodel`` (``custom_metadata`` does not exist in 1.0.0b3)."""
     told: dict[str, Any] = json.loads((folder / METADATA).read_bytes())
     return told
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with the files of an ``.aimodel``, in words; None: nothing that its own hash can tell.
+    """A description of damage to the files of an ``.aimodel``, or None if its own hash matches.
 
-    The runtime (1.0.0b3) never looks at the hash, and a program that was cut short ends its process.
+    The runtime (1.0.0b3) does not check the hash, and a truncated program crashes its process.
     """
     absent = [name for name in (PROGRAM, HASH, METADATA) if not (folder / name).is_file()]
     if absent:

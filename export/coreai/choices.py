@@ -1,4 +1,4 @@
-"""Rules of comparisons, logic, choices between two values, and changes of the type of numbers."""
+"""Rules of comparisons, logic, selection (Where) and casts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def logic(low: Lowering, node: ir.Node, op: str) -> Any:
-    """Equal, And, Or, Xor -> Core AI's ``broadcasting_<op>``, which writes truth values."""
+    """Equal, And, Or, Xor -> Core AI's ``broadcasting_<op>``, with Boolean output."""
     return getattr(low.ops, f"broadcasting_{op}")(low.var(node, 0), low.var(node, 1))
 
 
 def greater(low: Lowering, node: ir.Node, *, swapped: bool = False, or_equal: bool = False) -> Any:
-    """Greater, Less, GreaterOrEqual, LessOrEqual -> broadcasting_greater, or equal; nothing holds of a NaN."""
+    """Greater, Less, GreaterOrEqual, LessOrEqual -> broadcasting_greater, or equal; false for NaN."""
     x, y = (low.var(node, 1), low.var(node, 0)) if swapped else (low.var(node, 0), low.var(node, 1))
     more = low.ops.broadcasting_greater(x, y)
     return low.ops.broadcasting_or(more, low.ops.broadcasting_equal(x, y)) if or_equal else more
@@ -31,7 +31,7 @@ def where(low: Lowering, node: ir.Node) -> Any:
 
 
 def cast(low: Lowering, node: ir.Node) -> Any:
-    """Cast -> cast; to a truth value, whether it is not zero."""
+    """Cast -> cast; to bool: ``x != 0``."""
     x, wanted = low.var(node, 0), node.outputs[0].dtype
     if wanted is None or wanted.is_floating_point():
         return x if dtype_of(x) == np.dtype(low.compute) else low.ops.cast(x, low.compute)
@@ -41,14 +41,14 @@ def cast(low: Lowering, node: ir.Node) -> Any:
 
 
 def sign(low: Lowering, node: ir.Node) -> Any:
-    """Sign -> whether it is above zero, minus whether it is below."""
+    """Sign -> (x > 0) - (x < 0)."""
     x, zero = low.var(node, 0), low.fit(node, 0.0)
     above, below = (low.ops.cast(low.ops.broadcasting_greater(*pair), low.compute) for pair in ((x, zero), (zero, x)))
     return low.ops.broadcasting_sub(above, below)
 
 
 def extreme(low: Lowering, node: ir.Node, *, smallest: bool = False) -> Any:
-    """ArgMax, ArgMin -> argmax, which selects the first of equal values; the last by way of the reversed axis."""
+    """ArgMax, ArgMin -> argmax, which selects the first of equal values; for the last, the axis is reversed."""
     x, ops = low.var(node, 0), low.ops
     axis = attr_int(node, "axis", 0) % len(x.type.shape)
     if smallest:

@@ -25,7 +25,7 @@ def conv(low: Lowering, node: ir.Node) -> Any:
 
 
 def conv_transpose(low: Lowering, node: ir.Node) -> Any:
-    """ConvTranspose -> conv_transpose2d; where paddings differ, one without padding, of which the edges are cut."""
+    """ConvTranspose -> conv_transpose2d; for asymmetric padding, one without padding, then cropped."""
     _two_axes(low, node)
     top, left, bottom, right = pads_of(node)
     more = attr_ints(node, "output_padding", (0, 0))
@@ -45,7 +45,7 @@ def conv_transpose(low: Lowering, node: ir.Node) -> Any:
 
 
 def _cut(low: Lowering, node: ir.Node, y: Any, edges: Pads) -> Any:
-    """``y`` without so many rows and columns at its edges."""
+    """``y`` cropped by rows and columns at its edges."""
     top, left, bottom, right = edges
     height, width = y.type.shape[2:]
     if height < 0 or width < 0:

@@ -30,7 +30,7 @@ def binary(low: Lowering, node: ir.Node, op: str) -> Any:
 
 
 def clip(low: Lowering, node: ir.Node) -> Any:
-    """Clip -> the maximum and the minimum with its finite bounds."""
+    """Clip -> maximum and minimum with its finite bounds."""
     clamp = clamp_of(node)
     if clamp is None:
         raise refuse(node, "its bounds must be constants")
@@ -46,23 +46,23 @@ def neg(low: Lowering, node: ir.Node) -> Any:
 
 
 def reciprocal(low: Lowering, node: ir.Node) -> Any:
-    """Reciprocal -> one over it."""
+    """Reciprocal -> 1 / x."""
     return low.ops.broadcasting_divide(low.fit(node, 1.0), low.var(node, 0))
 
 
 def floor(low: Lowering, node: ir.Node) -> Any:
-    """Floor -> a division by one that rounds down."""
+    """Floor -> floor division by 1."""
     return low.ops.broadcasting_floor_divide(low.var(node, 0), low.fit(node, 1.0))
 
 
 def ceil(low: Lowering, node: ir.Node) -> Any:
-    """Ceil -> the negative of what rounding the negative down gives."""
+    """Ceil -> -floor(-x)."""
     turned = low.ops.broadcasting_mul(low.var(node, 0), low.fit(node, -1.0))
     return low.ops.broadcasting_mul(low.ops.broadcasting_floor_divide(turned, low.fit(node, 1.0)), low.fit(node, -1.0))
 
 
 def leaky_relu(low: Lowering, node: ir.Node) -> Any:
-    """LeakyRelu -> the larger of x and slope * x; the smaller where the slope is above one."""
+    """LeakyRelu -> max(x, slope * x); min if the slope is above 1."""
     slope, x = attr_float(node, "alpha", 0.01), low.var(node, 0)
     pick = low.ops.broadcasting_maximum if slope <= 1 else low.ops.broadcasting_minimum
     return pick(x, low.ops.broadcasting_mul(x, low.fit(node, slope)))
@@ -79,7 +79,7 @@ def elu(low: Lowering, node: ir.Node) -> Any:
 
 
 def prelu(low: Lowering, node: ir.Node) -> Any:
-    """PRelu -> max(x, 0) + slope * min(x, 0), of which one is zero."""
+    """PRelu -> max(x, 0) + slope * min(x, 0); one of the terms is always 0."""
     x, ops = low.var(node, 0), low.ops
     falling = ops.broadcasting_minimum(x, low.fit(node, 0.0))
     return ops.broadcasting_add(ops.relu(x), ops.broadcasting_mul(falling, low.var(node, 1)))

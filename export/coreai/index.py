@@ -1,4 +1,4 @@
-"""Rules of the operators that look values up."""
+"""Rules of indexing operators."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def gather(low: Lowering, node: ir.Node) -> Any:
-    """Gather -> gather_nd along the first axis, to which ``axis`` is brought; places from the end are counted anew."""
+    """Gather -> gather_nd along the first axis, to which ``axis`` is transposed; negative indices are made positive."""
     ops, x = low.ops, low.var(node, 0)
     rank = len(x.type.shape)
     axis = attr_int(node, "axis", 0) % rank
@@ -31,7 +31,7 @@ def gather(low: Lowering, node: ir.Node) -> Any:
 
 
 def _places(low: Lowering, node: ir.Node, size: int | None) -> tuple[Any, int]:
-    """The indices with one more axis, and how many axes they have in ONNX."""
+    """The indices with a trailing axis, and their rank in ONNX."""
     held = constant(need(node, 1))
     if held is not None:
         if size is None and (held < 0).any():
@@ -48,7 +48,7 @@ def _places(low: Lowering, node: ir.Node, size: int | None) -> tuple[Any, int]:
 
 
 def shape(low: Lowering, node: ir.Node) -> Any:
-    """Shape -> get_shape, of the axes that it names."""
+    """Shape -> get_shape, sliced to the given axes."""
     x = low.var(node, 0)
     rank = len(x.type.shape)
     first, last = (max(0, n + rank if n < 0 else n) for n in (attr_int(node, "start", 0), attr_int(node, "end", rank)))

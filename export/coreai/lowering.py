@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     Side = int | tuple[int, int, int]
 
 COMPUTE: dict[Precision, type[np.floating[Any]]] = {"fp32": np.float32, "fp16": np.float16, "int8": np.float32}
-"""The compute type of a precision: int8 in float32 between its roundings, as for Core ML, since float16 would move
-values to other int8 levels."""
+"""Compute type by precision: int8 in float32 between quantization steps, as for Core ML, since float16 would
+move values to other int8 levels."""
 
 
 class Lowering(TypedLowering):
@@ -96,7 +96,9 @@ class Lowering(TypedLowering):
         return self.dequantize(self.quantize(value, *grid), *grid)
 
     def shape_vector(self, x: Any, sides: Sequence[Side]) -> Any:
-        """A shape made of numbers, and of triples: side ``axis`` of ``x``, times one number, over another."""
+        """A shape from constants and from triples (axis, multiplier, divisor): side ``axis`` of ``x``, multiplied,
+        divided.
+        """
         if all(isinstance(side, int) for side in sides):
             return np.array(sides, np.int32)
         ops = self.ops
@@ -114,7 +116,7 @@ class Lowering(TypedLowering):
 
 
 def refined(low: Lowering, y: Any, sides: Sequence[Side | None]) -> Any:
-    """``y`` with the sides that are known, all others free: a shape that is computed hides them from what follows."""
+    """``y`` with its known sides made static, which a computed shape hides from later operators."""
     known = tuple(n if isinstance(n, int) else None for n in sides)
     if sides_of(y) == known:
         return y
@@ -123,12 +125,12 @@ def refined(low: Lowering, y: Any, sides: Sequence[Side | None]) -> Any:
 
 
 def sides_of(x: Any) -> tuple[int | None, ...]:
-    """The shape of a program's value; None for sides that are free."""
+    """The shape of a program's value; None for dynamic sides."""
     return tuple(n if n >= 0 else None for n in x.type.shape)
 
 
 def dtype_of(x: Any) -> np.dtype[Any]:
-    """The number format of a program's value."""
+    """The dtype of a program's value."""
     words = {"f": "float", "si": "int", "ui": "uint", "i": "int"}
     word = str(x.type.dtype)
     if word == "i1":

@@ -30,7 +30,7 @@ def reduction(low: Lowering, node: ir.Node, op: str) -> Any:
 
 
 def _reduced(low: Lowering, x: Any, op: str, axes: Sequence[int]) -> Any:
-    """One axis after the other, the last first: a float32 sum over a whole picture would lose 0.2 % at 360x640."""
+    """Reduce one axis at a time, the last first: one float32 sum over a whole picture would be 0.2 % off at 360x640."""
     for axis in sorted(axes, reverse=True):
         x = getattr(low.ops, op)(x, np.array([axis], np.int32))
     return x
@@ -49,7 +49,7 @@ def softmax(low: Lowering, node: ir.Node) -> Any:
 
 
 def layer_norm(low: Lowering, node: ir.Node) -> Any:
-    """LayerNormalization -> its formula, in float32: float16 holds neither the squares nor the epsilon."""
+    """LayerNormalization -> its formula, in float32: in float16 the squares overflow and epsilon underflows."""
     if len([value for value in node.outputs if value.uses()]) > 1:
         raise refuse(node, "only its first output is supported")
     ops, x = low.ops, low.var(node, 0)
@@ -70,7 +70,9 @@ def instance_norm(low: Lowering, node: ir.Node) -> Any:
 
 
 def _normalized(low: Lowering, x: Any, axes: Sequence[int], epsilon: float) -> Any:
-    """``x`` less its mean over ``axes``, divided by its deviation; in float32, and then in the type computed in."""
+    """``x`` minus its mean over ``axes``, divided by its standard deviation; in float32, then cast to the compute
+    type.
+    """
     ops = low.ops
     whole = ops.cast(x, np.float32) if low.compute is np.float16 else x
     centered = ops.broadcasting_sub(whole, _reduced(low, whole, "reduce_mean", axes))
@@ -98,7 +100,7 @@ def transpose(low: Lowering, node: ir.Node) -> Any:
 
 
 def reshape(low: Lowering, node: ir.Node) -> Any:
-    """Reshape -> reshape; where the size is free, the shape may hold one -1 and zeros for sides that stay."""
+    """Reshape -> reshape; with dynamic sizes, the shape may contain one -1, and zeros for unchanged sides."""
     x, shape = low.var(node, 0), constant(need(node, 1))
     if shape is None:
         raise refuse(node, "its shape depends on the input size: export it for one size")
@@ -111,7 +113,7 @@ def reshape(low: Lowering, node: ir.Node) -> Any:
 
 
 def squeeze(low: Lowering, node: ir.Node) -> Any:
-    """Squeeze -> shrink_dims of the axes that it names, else of all that have one place."""
+    """Squeeze -> shrink_dims of the given axes, by default all axes of size 1."""
     x, named = low.var(node, 0), constant(operand(node, 1))
     rank = len(x.type.shape)
     axes = [i for i, n in enumerate(sides_of(x)) if n == 1] if named is None else [int(n) % rank for n in named]
@@ -139,6 +141,6 @@ def tile(low: Lowering, node: ir.Node) -> Any:
 
 
 def product(low: Lowering, x: Any, rows: Any, columns: Any) -> Any:
-    """``x`` (N, C, H, W) with its rows and its columns mixed by two matrices (new, old)."""
+    """``x`` (N, C, H, W) multiplied by a row and a column matrix, each (new size, old size)."""
     tall = low.ops.broadcasting_batch_matmul(beta.constant(rows[None, None]), x)
     return low.ops.broadcasting_batch_matmul(tall, beta.constant(np.ascontiguousarray(columns.T)[None, None]))

@@ -37,7 +37,7 @@ _UINT8_OFFSET = 128  # from the table's int8 zero point to that of its uint8 twi
 
 @dataclass(frozen=True)
 class Plan:
-    """What is lowered, and how. ``table`` is given with int8, ``fallback`` matters in float16."""
+    """What to lower, and how. ``table`` is set for int8, ``fallback`` applies to float16."""
 
     graph: Graph
     precision: Precision
@@ -46,7 +46,7 @@ class Plan:
     fallback: frozenset[str] = frozenset()
 
     def contract(self, spec: TensorSpec) -> TensorSpec:
-        """What an input or output of the file is."""
+        """Description of an input or output of the file."""
         named = re.sub(r"\W|^(?=\d)", "_", spec.name)  # the package takes Python identifiers
         if spec.kind == "index":
             return replace(spec, name=named, dtype="int32")
@@ -57,11 +57,11 @@ class Plan:
         return plain.with_dtype(self.io, grid.scale[0], int(zero_point), "NCHW")
 
     def as_integers(self, spec: TensorSpec) -> bool:
-        """Whether a tensor of the file is integers that represent real values."""
+        """Whether a tensor of the file is quantized."""
         return self.table is not None and self.io != "float32" and spec.is_picture and spec.name in self.table
 
     def grid(self, spec: TensorSpec) -> tuple[QParams, np.generic]:
-        """The grid of an end, and its zero point in the type that the file has there."""
+        """The quantization parameters of an input or output, and its zero point in the file's dtype."""
         assert self.table is not None
         params = self.table[spec.name]
         if self.io == "uint8":
@@ -129,7 +129,7 @@ def _ruled(low: Lowering, node: ir.Node) -> Any:
 
 
 def _with_shape(low: Lowering, node: ir.Node, result: Any) -> Any:
-    """``result`` with the sides that the graph knows, of which a computed shape hides some."""
+    """``result`` with the graph's known sides, some of which a computed shape hides."""
     shape = node.outputs[0].shape
     if shape is None:
         return result

@@ -1,8 +1,8 @@
 """The rule of Resize.
 
-Core AI's ``interpolate`` takes result ``d`` along an axis from ``(d + 1/2 - offset) / scale - 1/2`` of the input. Where
-that is what ONNX Runtime takes, it is written; elsewhere, and for cubic and antialias, two products with the matrices
-of weights that ONNX Runtime tells (``export.resampling``).
+Core AI's ``interpolate`` samples output ``d`` of an axis at ``(d + 1/2 - offset) / scale - 1/2`` of the input. It is
+used where ONNX Runtime samples the same points; elsewhere, and for cubic and antialias, the rule emits two matrix
+products with ONNX Runtime's interpolation weights (``export.resampling``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _REPEATS = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("hal
 
 @dataclass(frozen=True)
 class _Axis:
-    """How one side is interpolated."""
+    """Interpolation parameters of one side."""
 
     scale: float
     offset: float
@@ -55,7 +55,7 @@ def resize(low: Lowering, node: ir.Node) -> Any:
 
 
 def _fits(node: ir.Node, places: Array, axis: _Axis, old: int) -> bool:
-    """Whether Core AI takes what ONNX Runtime takes along a side, and nothing else is asked for."""
+    """Whether Core AI samples the same points as ONNX Runtime along a side, with a supported mode."""
     if _mode(node) == "nearest":
         times = len(places) // old
         return times * old == len(places) and np.array_equal(places, np.arange(len(places)) // times)
@@ -72,7 +72,7 @@ def _coordinates(node: ir.Node) -> str:
 
 
 def _axis(node: ir.Node, old: int, new: int) -> _Axis:
-    """What a side wants where ONNX's coordinates are what they say."""
+    """A side's parameters by the formula of ONNX's coordinate transformation mode."""
     coordinates = _coordinates(node)
     if _mode(node) == "nearest":
         return _Axis(new / old, 0.0)
@@ -83,7 +83,7 @@ def _axis(node: ir.Node, old: int, new: int) -> _Axis:
 
 
 def _interpolated(low: Lowering, node: ir.Node, x: Any, shape: Any, axes: list[_Axis]) -> Any:
-    """``x`` (N, C, H, W) on ``shape``: numbers, or what ``shape_vector`` takes."""
+    """``x`` (N, C, H, W) interpolated to ``shape``: constants, or arguments of ``shape_vector``."""
     mode = "nearest_neighbor" if _mode(node) == "nearest" else "linear"
     scales = np.array([1, 1, *(axis.scale for axis in axes)], np.float32)
     offsets = np.array([0, 0, *(axis.offset for axis in axes)], np.float32)
@@ -91,7 +91,7 @@ def _interpolated(low: Lowering, node: ir.Node, x: Any, shape: Any, axes: list[_
 
 
 def _at_any_size(low: Lowering, node: ir.Node, x: Any) -> Any:
-    """By whole factors, which say where pixels lie whatever the size."""
+    """By integer factors, which determine sampling points at any size."""
     factors = resampling.factors(node)
     if factors is None or not all(factor.is_integer() and factor >= 1 for factor in factors):
         raise refuse(node, "these factors, or a target size, need a fixed input size: export it for one size")
@@ -106,6 +106,6 @@ def _at_any_size(low: Lowering, node: ir.Node, x: Any) -> Any:
 
 
 def _mixed(low: Lowering, node: ir.Node, x: Any) -> Any:
-    """Rows and columns mixed by the weights that ONNX Runtime mixes them with, whatever the mode."""
+    """Products with ONNX Runtime's interpolation matrices for rows and columns, for any mode."""
     rows, columns = (low.fit(node, resampling.weights(node, 2 + i, int(n))) for i, n in enumerate(x.type.shape[2:]))
     return product(low, x, rows, columns)

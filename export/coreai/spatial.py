@@ -1,4 +1,4 @@
-"""Rules of the operators that look at or change the spatial axes: pools, pads, slices, depth and space."""
+"""Rules of spatial operators: pools, pads, slices, depth to space."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _TO_THE_END = np.iinfo(np.int32).max
 _MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
-"""ONNX's words for padding -> Core AI's."""
+"""ONNX padding mode -> Core AI padding mode."""
 
 
 def _window(node: ir.Node) -> tuple[Array, Array, Array]:
@@ -43,7 +43,7 @@ def max_pool(low: Lowering, node: ir.Node) -> Any:
 
 
 def average_pool(low: Lowering, node: ir.Node) -> Any:
-    """AveragePool -> the sums of the windows, by a convolution with ones, over how many pixels are in each."""
+    """AveragePool -> window sums by a convolution with ones, divided by the number of pixels in each window."""
     kernel, strides, dilations = _window(node)
     pads = pads_of(node)
     x = padded(low, low.var(node, 0), pads, 0.0)
@@ -57,7 +57,7 @@ def average_pool(low: Lowering, node: ir.Node) -> Any:
 
 
 def _counts(low: Lowering, node: ir.Node) -> Array:
-    """How many pixels of the picture each window covers: (1, 1, height, width)."""
+    """Number of picture pixels in each window: (1, 1, height, width)."""
     sides = sides_of(low.var(node, 0))[2:]
     top, left, bottom, right = pads_of(node)
     lines = []
@@ -99,7 +99,7 @@ def _amounts(node: ir.Node, rank: int) -> Array:
 
 
 def cut(low: Lowering, node: ir.Node) -> Any:
-    """Slice -> slice, of the reversed axis where it counts backwards; its place must be constant."""
+    """Slice -> slice, of the reversed axis for negative steps; its position must be constant."""
     x = low.var(node, 0)
     sides = sides_of(x)
     if any(constant(value) is None for value in node.inputs[1:] if value is not None):
@@ -117,7 +117,7 @@ def cut(low: Lowering, node: ir.Node) -> Any:
 
 
 def _bounds(node: ir.Node, side: int | None, start: int, stop: int, *, backwards: bool) -> tuple[int, int]:
-    """First place and end, counted from the beginning; ``backwards``: from the end, towards the beginning."""
+    """Start and end indices, from the beginning; ``backwards``: of the reversed axis."""
     if side is not None:
         first, last, _ = slice(start, stop, -1 if backwards else 1).indices(side)
         return (side - 1 - first, side - 1 - last) if backwards else (first, last)
@@ -144,7 +144,9 @@ def depth_to_space(low: Lowering, node: ir.Node) -> Any:
 
 
 def space_to_depth(low: Lowering, node: ir.Node) -> Any:
-    """SpaceToDepth -> reshape, transpose, reshape: the place within the block is the outer part of the channel."""
+    """SpaceToDepth -> reshape, transpose, reshape: the position within the block is the outer part of the channel
+    index.
+    """
     x, block = low.var(node, 0), attr_int(node, "blocksize", 0)
     batch, channels = _sides(x, (0, 1))
     height, width = _scaled(x, 1, block)
@@ -166,7 +168,7 @@ def _sides(x: Any, axes: tuple[int, ...]) -> list[Any]:
 
 
 def _scaled(x: Any, times: int, over: int) -> list[Any]:
-    """Height and width of ``x``, times one number, over another."""
+    """Height and width of ``x``, multiplied by one number and divided by another."""
     return [int(x.type.shape[a]) * times // over if x.type.shape[a] >= 0 else (a, times, over) for a in (2, 3)]
 
 

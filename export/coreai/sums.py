@@ -1,8 +1,8 @@
-"""Which products of a float16 Core AI program are computed in float32: those whose running sum float16 spoils.
+"""Matrix products that need float32 in float16 Core AI programs, because float16 accumulation is too coarse.
 
-Apple's runtime for Linux adds a product's terms one after the other in float16: a term that is small beside the sum so
-far loses its digits (positive terms: 0.1 % off after 128 of them, 1.7 % after 1536). Convolutions and means add in
-float32. So the sums are emulated, on a photo, and products that fall short compute in float32.
+Apple's runtime for Linux accumulates a matrix product's terms sequentially in float16, so that terms much smaller than
+the running sum lose precision (positive terms: 0.1 % off after 128 terms, 1.7 % after 1536). Convolutions and means
+accumulate in float32. The sums are therefore emulated on a photo, and products below the limit compute in float32.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
 
 ENOUGH_DB = 52.0
-"""Of a product's own deviation: fp16 files are promised to be 40 dB below the output's, which leaves a margin for a
-dozen of such products. Rounding to float16 alone costs 72 dB."""
+"""Required SNR in dB, relative to the product's own standard deviation: fp16 files must reach 40 dB at the output,
+which leaves a margin for a dozen such products. Rounding to float16 alone gives 72 dB."""
 _SHORT = 64
-"""Terms of which positive ones lose 0.08 %, 62 dB: no shorter sum is looked at."""
+"""Minimum number of terms: shorter sums of positive terms are at most 0.08 % (62 dB) off and are not checked."""
 _ROWS, _TERMS = 32, 1 << 14
-"""How much of a large product is emulated."""
+"""Emulated part of a large product."""
 
 
 def spoiled(graph: Graph) -> frozenset[str]:
@@ -70,7 +70,7 @@ def _product_db(node: ir.Node, values: Mapping[str, Array]) -> float:
 
 
 def error_db(left: Array, right: Array) -> float:
-    """How far the float16 sums of some rows are from float32 sums of the same terms."""
+    """SNR in dB of float16 sums of some rows against float32 sums of the same terms."""
     if left.shape[-1] <= _SHORT or right.ndim < 2:
         return np.inf
     shape = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])

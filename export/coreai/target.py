@@ -1,9 +1,9 @@
 """Core AI: an ``.aimodel`` by Apple's ``coreai.authoring``, which succeeds Core ML in iOS and macOS 27.
 
 Precisions: ``fp32``, ``fp16`` and ``int8`` (weights and activations, from the scale table; computed in float32 between
-the roundings). int8 files have inputs and outputs of type ``--io``, all others float32. Apple's own runtime for Linux
-proves them, on the CPU; this does not cover GPU and Neural Engine. There is no variant with image ends, as Core ML has
-one: that runtime cannot be given an image, so that nothing here would prove it.
+quantization steps). int8 files have inputs and outputs of type ``--io``, all others float32. Apple's own runtime for
+Linux proves them, on the CPU; this does not cover GPU and Neural Engine. There is no image variant, unlike for Core ML:
+that runtime does not accept images, so such a file could not be proven.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class CoreAI:
     requires: tuple[str, ...] = (beta.PACKAGE,)
 
     def unavailable(self) -> str | None:
-        """Why this system cannot have what ``requires`` names, or None."""
+        """Why this system does not support the packages in ``requires``, or None."""
         return beta.unusable()
 
     def lower(self, form: TargetGraph, options: Options, folder: Path) -> Sequence[Artifact | Skipped]:
@@ -70,7 +70,7 @@ def _lower(plan: Plan, folder: Path) -> Artifact:
     inputs, outputs = (tuple(map(plan.contract, specs)) for specs in (plan.graph.inputs, plan.graph.outputs))
     program = convert(plan)
     with atomic_path(path) as temporary:
-        made = temporary / path.name  # the package takes no other ending
+        made = temporary / path.name  # the package accepts no other suffix
         temporary.mkdir()
         beta.save(program, _about(plan, json.dumps(described(inputs, outputs), sort_keys=True)), made)
         for part in tuple(made.iterdir()):

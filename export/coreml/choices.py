@@ -1,4 +1,4 @@
-"""Rules of comparisons, logic, choices between two values, and changes of the type of numbers."""
+"""Rules of comparisons, logic, selection (Where) and casts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def comparison(low: Lowering, node: ir.Node, name: str, op: str) -> Any:
-    """Greater, Equal, And and the like -> greater, equal, logical_and and the like, which write truth values."""
+    """Greater, Equal, And and the like -> greater, equal, logical_and and the like, with Boolean output."""
     return getattr(low.mb, op)(x=_operand(low, node, 0), y=_operand(low, node, 1), name=name)
 
 

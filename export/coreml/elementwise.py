@@ -29,7 +29,7 @@ def binary(low: Lowering, node: ir.Node, name: str, op: str) -> Any:
 
 
 def clip(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Clip -> clip, or the half of it that has a finite bound."""
+    """Clip -> clip, or maximum or minimum if only one bound is finite."""
     clamp = clamp_of(node)
     if clamp is None:
         raise refuse(node, "its bounds must be constants")
@@ -49,7 +49,7 @@ def neg(low: Lowering, node: ir.Node, name: str) -> Any:
 
 
 def log(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Log -> log without the number that MIL adds to its input where nothing is said."""
+    """Log -> log with epsilon 0 (MIL's default adds 1e-45 to the input)."""
     return low.mb.log(x=low.var(node, 0), epsilon=low.fit(node, 0.0), name=name)
 
 

@@ -3,7 +3,8 @@
 Half precision is simulated before anything is written: the graph runs in ONNX Runtime with every value rounded to
 float16, on a photo, and on the same photo darkened and with noise. If that reaches ``ENOUGH_DB`` to the float32 graph,
 the whole program is float16, as the Neural Engine requires. Else the operators with the largest errors, and those that
-overflow float16, compute in float32. So do those that sample or decide on the inputs (``sampled.py``).
+overflow float16, compute in float32. So do operators that sample at computed coordinates or threshold the inputs
+(``sampled.py``).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ ENOUGH_DB, ENOUGH_8_BIT_DB = 63.0, 57.0
 """The limit is 60 dB, and 55 after rounding to 8 bits; half of that error is a margin for other pictures."""
 
 ENOUGH_SIGNAL_DB = 43.0
-"""40 dB of the signal's own deviation are promised of what is no picture; half of that error is left likewise."""
+"""Outputs other than pictures must reach 40 dB of their own standard deviation; the same margin applies."""
 
 FARTHEST = 2.0
 """Maximum pixel error in 8-bit levels: the limit is 3 after rounding. A network may reach 63 dB and be 4 levels off."""
@@ -86,7 +87,7 @@ def choose(graph: Graph) -> Fallback:
 
 
 def extended(fallback: Fallback, before: Graph, after: Graph) -> Fallback:
-    """The same for a graph in which look-ups were written as arithmetic: float16 holds neither places nor counts."""
+    """The same for a graph whose index operations were rewritten as arithmetic: float16 is too coarse for indices."""
     added = {value.name for value in graphs.values(after) if value.name} - {v.name for v in graphs.values(before)}
     return replace(fallback, names=fallback.names | added)
 
@@ -103,7 +104,7 @@ def small(graph: Graph) -> Graph:
     try:
         smaller = graph_sizes.resized(graph, Size(side, side))
         _run(smaller.model, [feeds.noise(smaller.inputs, Size(side, side))])
-    except Exception:  # ONNX Runtime's errors have no other base: whatever does not run small is tried at its own size
+    except Exception:  # ONNX Runtime's errors have no narrower base; if the small size fails, use the graph's own
         return graph
     return smaller
 
@@ -140,11 +141,11 @@ class Trial:
         return frozenset(given | readers)
 
     def peaks(self) -> dict[str, float]:
-        """The largest magnitude of every operator's numbers."""
+        """Operator -> largest magnitude of its values."""
         return {name: max(found) for name, found in self.looked(_peak).items()}
 
     def looked(self, look: Callable[[Array], _T]) -> dict[str, list[_T]]:
-        """What ``look`` says of every operator's float outputs, for each picture; in steps, which memory holds."""
+        """``look`` applied to every operator's float outputs, for each picture; in batches that fit into memory."""
         pixels = footprint.largest(self._pictures)
         steps = footprint.steps(self._floats, footprint.per_pixel(self._graph), STEP_MEMORY / pixels)
         seen: dict[str, list[_T]] = {}
@@ -169,7 +170,7 @@ class Trial:
         return min([*margins, *(found - ENOUGH_SIGNAL_DB for found in signals)])
 
     def _of_values(self, pair: Sequence[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
-        """What is no picture, where it is not one number throughout: it is judged by its own deviation."""
+        """The outputs other than pictures that are not constant, which are judged by their own standard deviation."""
         kinds = [spec.kind for spec in self._graph.outputs]
         return [each for each, kind in zip(pair, kinds, strict=True) if kind not in _ELSE and each[1].std() > 0]
 
@@ -210,7 +211,7 @@ class Trial:
     def _pairs(self, fallback: Collection[str], only: int | None = None) -> list[list[tuple[Array, Array]]]:
         """The outputs for each picture, or one, with all but ``fallback`` in float16, and in float32.
 
-        All of them are scaled to the range of the first, so that their errors are alike.
+        All outputs are scaled to the range of the first, so that their errors are comparable.
         """
         chosen = slice(None) if only is None else slice(only, only + 1)
         found = _run(_rounded(self._graph.model, frozenset(fallback)), self._pictures[chosen])
@@ -222,7 +223,7 @@ class Trial:
 
 
 def _error(got: Array, wanted: Array) -> float:
-    """The mean squared error; infinite where a number is not finite."""
+    """The mean squared error; infinite if any value is not finite."""
     with np.errstate(invalid="ignore", over="ignore"):
         error = float(np.mean(np.square(got - wanted, dtype=np.float64)))
     return error if np.isfinite(error) else np.inf

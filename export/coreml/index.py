@@ -1,4 +1,4 @@
-"""Rules of the operators that look values up."""
+"""Rules of indexing operators: Gather, GridSample, TopK, ArgMax."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def resample(low: Lowering, node: ir.Node, name: str) -> Any:
 
 
 def top_k(low: Lowering, node: ir.Node, name: str) -> Any:
-    """TopK in order -> topk; where they lie cannot be asked for."""
+    """Sorted TopK -> topk; its indices output is not supported."""
     count = constant(need(node, 1))
     if count is None or node.outputs[1].uses() or node.outputs[1].is_graph_output():
         raise refuse(node, "only a constant k, without indices")
@@ -61,7 +61,7 @@ def top_k(low: Lowering, node: ir.Node, name: str) -> Any:
 
 
 def first_ios(node: ir.Node) -> int:
-    """Of ``topk``."""
+    """The output of ``topk``."""
     del node
     return 15
 

@@ -31,10 +31,10 @@ COMPUTE: dict[Precision, type[np.floating[Any]]] = {
 }
 """The compute type of a precision.
 
-int8 computes in float32 between its roundings, and so follows the scale table (NCNet, published weights, 14 photos:
-mean 0.003 levels from the QDQ model). In fp16 scales, weights and sums are themselves rounded to 11 bits, which moves
-values across the borders of the int8 grid: mean 0.89 levels, and 0.36 dB worse against PyTorch because a sum such as
-200 + 2.469 becomes 202.5. The drawback: the Neural Engine supports fp16 only, so int8 runs on CPU and GPU.
+int8 computes in float32 between quantization steps, and so follows the scale table (NCNet, published weights, 14
+photos: mean 0.003 levels from the QDQ model). In fp16 scales, weights and sums are themselves rounded to 11 bits, which
+moves values across the borders of the int8 grid: mean 0.89 levels, and 0.36 dB worse against PyTorch because a sum such
+as 200 + 2.469 becomes 202.5. The drawback: the Neural Engine supports fp16 only, so int8 runs on CPU and GPU.
 """
 
 
@@ -64,7 +64,7 @@ class Lowering(TypedLowering):
         return self.array(node, index) if name not in self.values else self.cast(name)
 
     def shared(self, node: ir.Node, index: int) -> Any:
-        """As ``var``; a constant that several operators read is one of the program, too."""
+        """As ``var``; a constant with several consumers is one constant of the program."""
         value = need(node, index)
         name = name_of(value)
         if name in self.values or len(value.uses()) == 1:

@@ -64,7 +64,7 @@ def transpose(low: Lowering, node: ir.Node, name: str) -> Any:
 
 
 def reshape(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Reshape -> reshape; the shape must be constant, and where the size is free it may hold one -1."""
+    """Reshape -> reshape; the shape must be constant, and with dynamic sizes it may contain one -1."""
     x, shape = low.var(node, 0), constant(need(node, 1))
     if shape is None:
         raise refuse(node, "its shape depends on the input size: export it for one size")
@@ -79,7 +79,7 @@ def _is_fixed(x: Any) -> bool:
 
 
 def squeeze(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Squeeze -> squeeze of the axes that it names, else of all that have one place."""
+    """Squeeze -> squeeze of the given axes, by default all axes of size 1."""
     x, named = low.var(node, 0), constant(operand(node, 1))
     axes = [i for i, n in enumerate(x.shape) if n == 1] if named is None else [int(n) for n in named]
     return low.mb.squeeze(x=x, axes=axes, name=name)
@@ -108,7 +108,7 @@ def tile(low: Lowering, node: ir.Node, name: str) -> Any:
 
 
 def shape_of(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Shape of the axes ``start`` to ``end`` -> shape, cut: integers, which only Concat and Resize read."""
+    """Shape of the axes ``start`` to ``end`` -> shape and a slice; integers, consumed only by Concat and Resize."""
     x = low.var(node, 0)
     first, stop = (_axis(attr_int(node, key, default), x.rank) for key, default in (("start", 0), ("end", x.rank)))
     whole = low.mb.shape(x=x, name=f"{name}_whole")

@@ -1,4 +1,4 @@
-"""An ``.mlpackage`` folder, written so that the same model gives the same bytes.
+"""Deterministic writer of ``.mlpackage`` folders.
 
 coremltools' own writer puts random UUIDs into ``Manifest.json``, the day's date into the metadata, and leaves the
 order of protobuf maps to chance. Here identifiers are derived from the paths, the date is left out, and maps are
@@ -27,7 +27,7 @@ _ITEMS = (
 
 @dataclass(frozen=True)
 class Description:
-    """What Xcode shows of a model; ``facts`` are the user-defined metadata."""
+    """Model metadata shown by Xcode; ``facts`` are the user-defined entries."""
 
     short: str
     author: str
@@ -50,7 +50,7 @@ def write(model: Any, description: Description, folder: Path) -> None:
         (temporary / WEIGHTS).parent.mkdir(parents=True)
         (temporary / MODEL).write_bytes(spec.SerializeToString(deterministic=True))
         blobs = Path(model.weights_dir or "") / WEIGHTS.name
-        if blobs.is_file():  # there is none where every constant is small enough to stand in the program
+        if blobs.is_file():  # absent if every constant is small enough to be inline in the program
             shutil.copyfile(blobs, temporary / WEIGHTS)
         (temporary / "Manifest.json").write_text(_manifest())
 

@@ -1,11 +1,11 @@
 """A clearport graph as a MIL program, and the Core ML model description that goes with it.
 
-What surrounds the network, from outside in::
+Conversions around the network, from outside in::
 
     tensor variant:  float32 (1, C, H, W) in the network's range -> [cast] -> network -> [cast] -> the same
     image variant:   RGB picture, 0..255 -> [cast] -> [to its range] -> network -> [back] -> [cast] -> RGB picture
 
-With int8 the network's input and every result that the scale table has is rounded to its int8 grid by a
+With int8, the network's input and every tensor in the scale table are rounded to their int8 grids by a
 quantize/dequantize pair, Core ML's form of int8 activations.
 
 Dynamic sizes become a range of sizes. Core ML may then avoid the Neural Engine, which compiles for one size: for speed,
@@ -64,7 +64,7 @@ SMALLEST, LARGEST, USUAL = 1, 4096, 256
 class Plan:
     """What to lower, and how. ``fallback`` applies to float16.
 
-    ``table`` is given with int8 (activations, weights and biases) and with int8-weights (weights alone).
+    ``table`` is set for int8 (activations, weights and biases) and int8-weights (weights only).
     """
 
     graph: Graph
@@ -80,7 +80,7 @@ class Plan:
 
     @property
     def possible(self) -> bool:
-        """Whether the variant differs from that of tensors."""
+        """Whether the image variant differs from the tensor variant."""
         return self.variant == "tensor" or any(map(self.as_picture, (*self.graph.inputs, *self.graph.outputs)))
 
     def as_picture(self, spec: TensorSpec) -> bool:
@@ -88,25 +88,26 @@ class Plan:
         return self.variant == "image" and spec.is_picture and spec.color in _LAYOUTS
 
     def inner(self, output: str) -> str:
-        """The name of an output before it leaves; the quantizer may have given the plainest one to another value."""
+        """The internal name of an output; the quantizer may have given the plain name to another tensor."""
         taken = {f"{value.name}".replace(".", "_") for value in values(self.graph)}
         return next(name for name in (f"{output}_inner", f"{output}_last") if name not in taken)
 
     def io_type(self, spec: TensorSpec) -> type[np.generic]:
-        """The program's own type of an input or output: fp16 pictures need iOS 16, and spare two casts."""
+        """The program's data type of an input or output: float16 pictures need iOS 16, and save two casts."""
         if spec.kind == "index":
             return np.int32
         direct = self.as_picture(spec) and self.ios >= 16
         return COMPUTE[self.precision] if direct else np.float32
 
     def nodes(self) -> list[ir.Node]:
-        """Every node that computes something, in order."""
+        """Every node that emits an operation, in order."""
         return list(graphs.computed(self.graph.model.graph))
 
 
 @contextmanager
 def converted(plan: Plan) -> Iterator[Any]:
-    """The ``coremltools`` model of ``plan``. Its weights are in a temporary file, which the end of the block removes.
+    """The ``coremltools`` model of ``plan``. Its weights are in a temporary file, which is removed at the end of the
+    block.
 
     Raises:
         UnsupportedOperator: an operator has no conversion rule, or attributes that Core ML does not support.
@@ -131,11 +132,11 @@ def _converted(plan: Plan, package: Path) -> Any:
             convert_to="mlprogram",
             inputs=[_type(ct, plan, spec, shape=shape) for spec, shape in sources],
             minimum_deployment_target=target,
-            # The program is written as it shall be stored; coremltools' rewrites would change its rounding.
+            # The program is stored as written; coremltools' graph passes would change its rounding.
             compute_precision=ct.precision.FLOAT32,
             pass_pipeline=ct.PassPipeline.EMPTY,
             skip_model_load=True,
-            package_dir=str(package),  # a package without a given place stays until the process exits, or for good
+            package_dir=str(package),  # without it, a package stays until the process exits, or forever
         )
 
 
@@ -148,7 +149,7 @@ def _type(ct: Any, plan: Plan, spec: TensorSpec, **shape: Any) -> Any:
 
 
 class _Free:
-    """Free sides, as ranges; those of one symbol are one size."""
+    """Symbol -> range of a dynamic side; sides with the same symbol share one range."""
 
     def __init__(self, ct: Any) -> None:
         self._ct = ct
@@ -242,7 +243,7 @@ def _enter(low: Lowering, plan: Plan, spec: TensorSpec, value: ir.Value, x: Any)
 
 
 def _leave(low: Lowering, plan: Plan, spec: TensorSpec) -> Any:
-    """From what the last operator writes to what the program gives: float32 stays that, but in pictures."""
+    """Convert the last operator's output to the program's output: float32 is kept, except for pictures."""
     last = next((node for node in plan.nodes() if name_of(node.outputs[0]) == spec.name), None)
     low.begin(None if plan.as_picture(spec) else last)
     y = low.cast(spec.name)
@@ -258,7 +259,7 @@ def _leave(low: Lowering, plan: Plan, spec: TensorSpec) -> Any:
 
 
 def _affine(low: Lowering, x: Any, scale: float, offset: float, name: str) -> Any:
-    """``x * scale + offset``, without the halves that do nothing."""
+    """``x * scale + offset``, without a scale of 1 or an offset of 0."""
     if scale != 1.0:
         x = low.mb.mul(x=x, y=low.compute(scale), name=f"{name}_scaled" if offset else name)
     return low.mb.add(x=x, y=low.compute(offset), name=name) if offset else x

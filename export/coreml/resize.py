@@ -1,9 +1,9 @@
 """The rules of Resize, in MIL forms with unambiguous sampling points.
 
 MIL's own operators are used if their documented sampling points equal ONNX's exactly. Otherwise the same points are
-written out: a depthwise convolution for sizes divided by a whole number (it drops what is left over at the end, as ONNX
-does), a gather of constant indices for nearest, two constant matrices for linear, and for cubic and antialias. The last
-two need a fixed size, and take indices and matrices from ONNX Runtime.
+written out: a depthwise convolution for sizes divided by a whole number (the remainder at the end is dropped, as in
+ONNX), a gather of constant indices for nearest, and products with two constant matrices for linear, cubic and
+antialias. Gathers and matrices need a fixed size; their indices and weights come from ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 _REPEATS = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
 _SAMPLING = {"half_pixel": "UNALIGN_CORNERS", "align_corners": "STRICT_ALIGN_CORNERS", "asymmetric": "DEFAULT"}
 _SAME = 1e-6
-"""Factors are float32: 1/12 is not quite one twelfth."""
+"""Tolerance of factors, which are float32: 1/12 is not exactly one twelfth."""
 
 
 def first_ios(node: ir.Node) -> int:
-    """Sizes that are computed need the resize of iOS 17."""
+    """Computed sizes need iOS 17's resize."""
     return 17 if _size_of_another(node) else 15
 
 
@@ -60,7 +60,7 @@ def _size_of_another(node: ir.Node) -> bool:
 
 
 def _to_the_size_of_another(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Linear to sizes that are computed: resize (iOS 17), whose sampling modes are those of resize_bilinear."""
+    """Linear to a computed size -> resize (iOS 17), with the sampling modes of resize_bilinear."""
     coordinates = _coordinates(node)
     if attr_str(node, "mode", "nearest") != "linear" or coordinates == "asymmetric":
         raise refuse(node, "to a computed size, only linear with half_pixel or align_corners is supported")
@@ -76,7 +76,7 @@ def _to_the_size_of_another(low: Lowering, node: ir.Node, name: str) -> Any:
 
 
 def _picked(node: ir.Node, divisors: tuple[int, ...]) -> Array | None:
-    """The weights of the pixels in a window of ``divisors`` that one result is made of; None where windows differ."""
+    """The weights of a window of ``divisors`` pixels for one output pixel; None if windows differ."""
     coordinates, lines = _coordinates(node).removeprefix("pytorch_"), []
     for divisor in divisors:
         line = np.zeros(divisor)
@@ -104,7 +104,7 @@ def _divide(low: Lowering, node: ir.Node, name: str, picked: Array) -> Any:
 
 
 def _nearest(low: Lowering, node: ir.Node, name: str, factors: tuple[float, float]) -> Any:
-    """Every pixel repeated where that is what it comes to, else a gather of the pixels that ONNX names."""
+    """Nearest: repetition of pixels if equivalent, else a gather with ONNX's indices."""
     pair = (_coordinates(node).removeprefix("pytorch_"), attr_str(node, "nearest_mode", "round_prefer_floor"))
     x = low.var(node, 0)
     if all(factor.is_integer() and factor >= 1 for factor in factors) and pair in _REPEATS:
@@ -134,7 +134,7 @@ def _linear(low: Lowering, node: ir.Node, name: str, factors: tuple[float, float
 
 
 def _matrices(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Rows and columns mixed by the weights that ONNX Runtime mixes them with, whatever the mode."""
+    """Products with ONNX Runtime's interpolation matrices for rows and columns, for any mode."""
     x = low.var(node, 0)
     lengths = _fixed_sides(node, x)
     rows, columns = (low.fit(node, resampling.weights(node, 2 + i, n)) for i, n in enumerate(lengths))
@@ -158,7 +158,7 @@ def _fixed_sides(node: ir.Node, x: Any) -> tuple[int, int]:
 
 
 def _takes(node: ir.Node, x: Any, picked: Array) -> bool:
-    """Whether windows that are weighted by ``picked`` give what is wanted, where the size tells."""
+    """Whether windows weighted by ``picked`` sample the right points, as far as the size is known."""
     if not all(isinstance(n, int) for n in x.shape):
         return True
     middles = [(picked.sum(1 - i) * np.arange(n)).sum() for i, n in enumerate(picked.shape)]

@@ -33,7 +33,7 @@ def rule_for(node: ir.Node) -> Rule:
 
 
 def ios_of(node: ir.Node) -> int:
-    """The first iOS whose operator set has what the rule writes for a node.
+    """The first iOS version with the operations that the rule emits for a node.
 
     Raises:
         UnsupportedOperator: no conversion rule.

@@ -1,4 +1,5 @@
-"""Which operators of a half-precision program sample or decide, and compute where or on what: they stay in float32."""
+"""Operators of half-precision programs that sample or threshold, and the ones that compute their coordinates or
+operands: all stay in float32."""
 
 from __future__ import annotations
 
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
     from clearport.base import Graph
 
 _PASSED = frozenset({"binary", "mover", "unary"})
-"""Kinds of operators through which places are followed back."""
+"""Kinds of operators through which coordinates are traced back."""
 _CHEAP = _PASSED | {"reduction"}
-"""Kinds of operators that what is decided on may come from."""
+"""Kinds of operators through which thresholded operands are traced back."""
 
 
 def sampled(graph: Graph) -> frozenset[str]:
-    """The operators that sample, and those that compute where: float16 moves a place by up to half a pixel.
+    """The operators that sample, and those that compute coordinates: float16 moves a coordinate by up to half a pixel.
 
-    Core ML takes places in float32 alone. What a convolution or a product of matrices gives is a start.
+    Core ML accepts coordinates in float32 only. Tracing stops at convolutions and matrix products.
     """
     found: set[str] = set()
     for node in reversed(list(graph.model.graph)):
@@ -41,8 +42,8 @@ def sampled(graph: Graph) -> frozenset[str]:
 def decided(graph: Graph) -> frozenset[str]:
     """The operators that decide on the network's inputs (``image > 0.5``, ``floor(7 * image)``), and those before them.
 
-    Float16 would decide otherwise near a border. What a convolution gives carries its own error, which is measured
-    where it matters.
+    Float16 would flip decisions near a threshold. Outputs of convolutions have errors of their own, which are measured
+    where they matter.
     """
     near = {graphs.name_of(value) for value in graph.model.graph.inputs}
     found: set[str] = set()
@@ -59,6 +60,6 @@ def decided(graph: Graph) -> frozenset[str]:
 
 def _decides(node: ir.Node) -> bool:
     floats = all(value.dtype == ir.DataType.FLOAT for value in node.inputs[:1] if value is not None)
-    """Whether its output jumps where its input hardly changes; a Cast to integers does, too."""
+    """Whether its output is discontinuous, as is a Cast to integers."""
     rounds = node.op_type == CAST.name and node.outputs[0].dtype is not None and node.outputs[0].dtype.is_integer()
     return floats and (table.of(node).jumps or rounds)

@@ -1,4 +1,4 @@
-"""Rules of the operators that look at or change the spatial axes: windows, pools, pads, slices, depth and space."""
+"""Rules of spatial operators: windows, pools, pads, slices, depth to space."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def max_pool(low: Lowering, node: ir.Node, name: str) -> Any:
 
 
 def average_pool(low: Lowering, node: ir.Node, name: str) -> Any:
-    """AveragePool -> avg_pool; whether padding counts is kept."""
+    """AveragePool -> avg_pool, with the same count_include_pad."""
     counted = bool(attr_int(node, "count_include_pad", 0))
     if counted and attr_int(node, "ceil_mode", 0):
         raise refuse(node, "Core ML does not define the divisor of windows beyond the padding (ceil_mode)")
@@ -62,7 +62,7 @@ def average_pool(low: Lowering, node: ir.Node, name: str) -> Any:
 
 
 def pad(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Pad -> pad of the last axes, from the first one that grows; reflect and edge of height and width only."""
+    """Pad -> pad of the last axes, from the first padded one; reflect and edge of height and width only."""
     mode = attr_str(node, "mode", "constant")
     if mode not in {"constant", *_MIL_PAD}:
         raise refuse(node, f"no conversion rule for mode {mode!r}")
@@ -92,7 +92,7 @@ def _amounts(node: ir.Node, rank: int) -> Array:
 
 
 def slice_(low: Lowering, node: ir.Node, name: str) -> Any:
-    """Slice -> slice_by_index; axes that are not named, and open ends, are masked."""
+    """Slice -> slice_by_index; unnamed axes and open ends are masked."""
     x = low.var(node, 0)
     if any(constant(value) is None for value in node.inputs[1:] if value is not None):
         raise refuse(node, "its position depends on the input size: export it for one size")
@@ -117,7 +117,7 @@ def slice_(low: Lowering, node: ir.Node, name: str) -> Any:
 
 
 def _backwards(low: Lowering, node: ir.Node, x: Any, axis: int, places: slice, name: str) -> Any:
-    """The rows ``places``, which go backwards, one by one."""
+    """A backward slice: gather of the descending indices ``places``."""
     size = x.shape[axis]
     if not isinstance(size, int | np.integer):
         raise refuse(node, "it slices a dynamic axis backward: export it for one size")
@@ -139,7 +139,7 @@ def depth_to_space(low: Lowering, node: ir.Node, name: str) -> Any:
 
 
 def space_to_depth(low: Lowering, node: ir.Node, name: str) -> Any:
-    """SpaceToDepth -> space_to_depth: in both, the place within the block is the outer part of the channel."""
+    """SpaceToDepth -> space_to_depth: in both, the position within the block is the outer part of the channel index."""
     return low.mb.space_to_depth(x=low.var(node, 0), block_size=attr_int(node, "blocksize", 0), name=name)
 
 

@@ -1,9 +1,9 @@
 """Core ML: an ``.mlpackage`` by coremltools' MIL Builder, with tensors or RGB pictures as inputs and outputs.
 
-Precisions: ``fp32``, ``fp16``, ``int8`` (weights and activations, from the scale table; computed in float32 between the
-roundings, see ``coreml.lowering.COMPUTE``) and ``int8-weights`` (weights only, rounded on photos, ``weight_only``;
-computed in fp16). The Neural Engine runs ``fp16`` and ``int8-weights``. Each has its minimum iOS in the metadata.
-Nothing here needs macOS.
+Precisions: ``fp32``, ``fp16``, ``int8`` (weights and activations, from the scale table; computed in float32 between
+quantization steps, see ``coreml.lowering.COMPUTE``) and ``int8-weights`` (weights only, rounded on photos,
+``weight_only``; computed in fp16). The Neural Engine runs ``fp16`` and ``int8-weights``. Each has its minimum iOS in
+the metadata. Nothing here needs macOS.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class CoreML:
             NotInstalled: coremltools is missing.
             BadInput: the folder cannot be written.
         """
-        del options  # the size is the graph's; the ends have Core ML's own two types
+        del options  # the size is the graph's; inputs and outputs have one of Core ML's two types
         fallback = choose(form.graph) if COMPUTE[form.precision] is np.float16 else NOTHING
         plans = [Plan(form.graph, form.precision, v, form.table, fallback) for v in get_args(Variant)]
         return [_lower(plan, folder) if plan.possible else _without_pictures(plan) for plan in plans]
@@ -90,7 +90,7 @@ def _lower(plan: Plan, folder: Path) -> Artifact:
 
 
 def _with_look_ups(plan: Plan) -> Plan:
-    """Without sampling of three spatial axes and places of the largest, which Core ML has not; they are float32."""
+    """The graph without 3-D sampling and TopK indices, which Core ML lacks; their replacements compute in float32."""
     graph = ranks.run(sampling.run(recurrent.run(plan.graph), deep_only=True))
     if graph is plan.graph:
         return plan
@@ -98,7 +98,7 @@ def _with_look_ups(plan: Plan) -> Plan:
 
 
 def _contract(spec: TensorSpec, plan: Plan) -> TensorSpec:
-    """What the artifact's tensor means: a picture holds the levels 0..255, whatever the range of the network."""
+    """The contract of the artifact's tensor: images hold levels 0..255, whatever the network's range."""
     if spec.kind == "index":
         return replace(spec, dtype="int32")
     if not plan.as_picture(spec):

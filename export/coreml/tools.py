@@ -2,8 +2,8 @@
 
 Importing coremltools imports every framework that it can convert from. TensorFlow must never enter the main
 process (it collides with OpenVINO's GPU plugin), and both take seconds, so they are hidden while coremltools looks:
-``sys.modules["tensorflow"] = None`` is Python's own way to say "this module is not there". Nothing in coremltools
-asks again afterwards.
+``sys.modules["tensorflow"] = None`` makes an import fail. coremltools
+does not check again afterwards.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, cast
 from clearport.errors import NotInstalled
 
 _NOISE = (
-    "Failed to load _ML",  # the Core ML framework is only there on macOS: what needs it says so itself
+    "Failed to load _ML",  # the Core ML framework exists on macOS only; code that needs it reports that itself
     "Torch version",  # no network is converted from torch: the MIL Builder is used
     "scikit-learn version",  # nor from scikit-learn
 )
@@ -37,7 +37,7 @@ class _WithoutNoise(logging.Filter):
 
 @contextlib.contextmanager
 def frameworks_hidden() -> Iterator[None]:
-    """Inside the block ``import tensorflow`` and ``import torch`` fail, where they had not been imported before."""
+    """Within the block, ``import tensorflow`` and ``import torch`` fail unless already imported."""
     modules = cast(dict[str, Any], sys.modules)
     hidden = [name for name in ("tensorflow", "torch") if name not in modules]
     modules.update(dict.fromkeys(hidden))
@@ -70,7 +70,8 @@ def load() -> Any:
 
 @cache
 def messages(name: str) -> Any:
-    """A module of ``coremltools.proto``, such as ``Model_pb2``, without the rest of coremltools: that takes a second.
+    """A module of ``coremltools.proto``, such as ``Model_pb2``, without the rest of coremltools, whose import takes a
+    second.
 
     Raises:
         NotInstalled: coremltools is missing.
@@ -85,17 +86,17 @@ def messages(name: str) -> Any:
     sys.modules["coremltools"] = bare
     try:
         return importlib.import_module(f"coremltools.proto.{name}")
-    finally:  # whoever wants coremltools itself gets it whole
+    finally:  # a later import of coremltools itself must be complete
         for loaded in [each for each in sys.modules if each.partition(".")[0] == "coremltools"]:
             del sys.modules[loaded]
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hides what a conversion prints: progress bars on stderr, and a temporary folder that it forgets to close.
+    """Hides a conversion's output: progress bars on stderr, and the warning about a temporary folder left open.
 
-    A conversion ends with a full garbage collection. What lives already is kept out of it, because walking over all
-    of torch and coremltools would take several times as long as the conversion; for good in a process that does so.
+    A conversion ends with a full garbage collection. Existing objects are frozen out of it (``gc.freeze``),
+    because traversing all of torch and coremltools would take several times as long as the conversion.
     """
     frozen = gc.get_freeze_count() > 0
     gc.freeze()

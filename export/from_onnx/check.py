@@ -56,10 +56,10 @@ def opset_of(imports: Iterable[onnx.OperatorSetIdProto], where: str) -> int:
 
 
 def check(model: onnx.ModelProto, path: Path) -> None:
-    """Whether a model is one that can be exported; its nodes are put in order where they are not.
+    """Check that a model can be exported, and sort its nodes topologically if necessary.
 
     Raises:
-        BadInput: it is not; the message says what is wrong and what to do.
+        BadInput: it cannot; the message has the reason and a remedy.
     """
     if model.ir_version not in IR_VERSIONS:
         raise BadInput(
@@ -81,7 +81,7 @@ def check(model: onnx.ModelProto, path: Path) -> None:
 
 
 def _copy_inputs(graph: onnx.GraphProto) -> None:
-    """An output that is an input becomes a copy of it, with a name of its own."""
+    """Replace outputs that are inputs by copies (Identity) with names of their own."""
     inputs = {value.name for value in graph.input} - {tensor.name for tensor in graph.initializer}
     taken = inputs | {name for node in graph.node for name in node.output}
     for value in graph.output:
@@ -93,14 +93,14 @@ def _copy_inputs(graph: onnx.GraphProto) -> None:
 
 
 def complete_outputs(model: onnx.ModelProto) -> None:
-    """Give outputs without a type or a shape those that inference finds; runtimes need neither, but ONNX does."""
+    """Add inferred types and shapes to outputs that lack them: runtimes need neither, but ONNX requires both."""
     bare = [value for value in model.graph.output if not _described(value)]
     if not bare:
         return
     try:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-        return  # the checker tells what is wrong
+        return  # the checker reports the error
     known = {value.name: value for value in (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output)}
     for value in bare:
         if value.name in known and _described(known[value.name]):
@@ -110,7 +110,7 @@ def complete_outputs(model: onnx.ModelProto) -> None:
 def _described(value: onnx.ValueInfoProto) -> bool:
     kind = value.type
     if kind.WhichOneof("value") not in {None, "tensor_type"}:
-        return True  # what is no tensor is refused elsewhere
+        return True  # non-tensors are refused elsewhere
     return bool(kind.tensor_type.elem_type) and kind.tensor_type.HasField("shape")
 
 
@@ -131,7 +131,7 @@ def told(found: list[str]) -> str:
 
 
 def every_node(nodes: Nodes) -> Iterator[onnx.NodeProto]:
-    """Nodes, and those of the graphs within them."""
+    """All nodes, including those of subgraphs."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
@@ -141,7 +141,7 @@ def every_node(nodes: Nodes) -> Iterator[onnx.NodeProto]:
 
 
 def _check_names(model: onnx.ModelProto, path: Path) -> None:
-    """Names are text: what is no UTF-8 is given as bytes."""
+    """Check that names are valid UTF-8 (protobuf returns others as bytes)."""
     nodes = [*every_node(model.graph.node), *(node for f in model.functions for node in every_node(f.node))]
     names = [name for node in nodes for name in (node.op_type, node.domain, node.name, *node.input, *node.output)]
     names += [value.name for value in (*model.graph.input, *model.graph.output, *model.graph.initializer)]
@@ -173,15 +173,15 @@ def _refusal(node: onnx.NodeProto, functions: frozenset[tuple[str, str]]) -> str
 
 
 def if_refusal(layer: str) -> str:
-    """The refusal of a branch that is still there once constants are folded."""
+    """The refusal of a branch that remains after constant folding."""
     return f"If {layer!r}: {_IF}"
 
 
 def put_in_order(graph: onnx.GraphProto, path: Path) -> None:
-    """Sort the nodes so that each comes after those whose values it reads; in order already, they stay.
+    """Sort the nodes topologically; nodes already in order keep it.
 
     Raises:
-        BadInput: they read each other in a circle, or a value that nothing writes.
+        BadInput: they form a cycle, or read a value that nothing writes.
     """
     written = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
     written |= {tensor.values.name for tensor in graph.sparse_initializer} | {""}
@@ -239,7 +239,7 @@ def _check_written(graph: onnx.GraphProto, needs: list[set[str]], given: set[str
 
 
 def _reads(node: onnx.NodeProto) -> set[str]:
-    """What a node reads, with what the graphs within it read from outside."""
+    """The inputs of a node, including outer values read by its subgraphs."""
     found = set(filter(None, node.input))
     for attribute in node.attribute:
         graphs = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else []
@@ -252,7 +252,7 @@ def _reads(node: onnx.NodeProto) -> set[str]:
 
 
 def _check_functions(model: onnx.ModelProto, path: Path) -> None:
-    """Functions call each other in no circle."""
+    """Refuse functions that call each other recursively."""
     calls: Mapping[tuple[str, str], set[tuple[str, str]]] = {
         (f.domain, f.name): {(n.domain, n.op_type) for n in every_node(f.node)} for f in model.functions
     }

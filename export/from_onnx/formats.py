@@ -1,7 +1,7 @@
-"""Every float number format -> float32, and whole numbers at the ends -> float: what a graph of clearport computes in.
+"""Convert all float dtypes, and integer inputs and outputs, to float32, in which clearport's graphs compute.
 
-Weights of float16, bfloat16 and float64 keep their values as far as float32 has them. A picture that comes in as uint8
-is one of float32 from 0 to 255; one that goes out as uint8 is the number before it was made whole.
+Weights in float16, bfloat16 and float64 keep their values to float32 precision. A uint8 input picture becomes float32
+in 0..255; a uint8 output becomes the float value before rounding.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 FLOATS = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
 _PIXELS = frozenset({ir.DataType.UINT8})
 _WITHIN = 0.498
-"""What is taken off a number that is cut to whole ones, so that rounding gives the same: nearly a half, and no tie."""
+"""Offset that makes rounding equivalent to truncation: slightly less than 0.5, to avoid ties."""
 
 
 def in_float32(model: ir.Model, name: str) -> ir.Model:
-    """The same network in float32, also at its ends; changed in place.
+    """Convert a network to float32, inputs and outputs included, in place.
 
     Raises:
-        BadInput: whole numbers at an end are computed with, so that float would give something else.
+        BadInput: an integer input or output takes part in integer arithmetic, which float would change.
     """
     for value in tuple(model.graph.inputs):
         if value.dtype in _PIXELS:
@@ -50,7 +50,7 @@ def in_float32(model: ir.Model, name: str) -> ir.Model:
 
 
 def _moves(node: ir.Node) -> bool:
-    """Whether an operator only moves numbers, whatever their format."""
+    """Whether an operator only moves data, of any dtype."""
     record = table.of(node)
     return record.kind == "mover" or record is REQUANTIZE
 
@@ -79,7 +79,7 @@ def _widen_attributes(node: ir.Node) -> None:
 
 
 def _open_input(value: ir.Value, name: str) -> None:
-    """Float from the input to where it is made float anyway."""
+    """Make values float32 from an integer input up to its Cast to float."""
     value.type = ir.TensorType(ir.DataType.FLOAT)
     for use in tuple(value.uses()):
         node = use.node
@@ -96,14 +96,14 @@ def _open_input(value: ir.Value, name: str) -> None:
 
 
 def _open_output(body: ir.Graph, value: ir.Value, name: str) -> None:
-    """What is made whole at the end stays as it was before, but for what cutting takes off."""
+    """Remove the final conversion to integers, except for the offset of truncation."""
     node = value.producer()
     value.type = ir.TensorType(ir.DataType.FLOAT)
     if node is None:
         return
     if _moves(node):
         for place, read in enumerate(node.inputs):
-            data = place == 0 or table.of(node) is CONCAT  # exporters do not always say the format of what is between
+            data = place == 0 or table.of(node) is CONCAT  # exporters do not always declare intermediate dtypes
             if read is not None and (read.dtype in _PIXELS or (read.dtype is None and data)):
                 _open_output(body, read, name)
         return

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from clearport.export.from_onnx.plain import Plain
 
 MOST_VALUES = 1 << 29
-"""Numbers of one tensor while it runs: 2 GiB in float32."""
+"""Maximum elements of one tensor at run time: 2 GiB in float32."""
 
 
 def graph_of(
@@ -37,13 +37,13 @@ def graph_of(
 
     Args:
         found: the file.
-        name: what the network is called.
-        inputs: in the order of the file, with the sizes that the graph is to have.
+        name: the network's name.
+        inputs: in the order of the file, with the sizes of the resulting graph.
         outputs: likewise.
         scale: output size over input size.
 
     Raises:
-        BadInput: the file holds what has no form in clearport's dialect.
+        BadInput: the file has operators that clearport's dialect cannot express.
     """
     where = str(found.given.path)
     with reading(found.given.path):
@@ -59,7 +59,7 @@ def graph_of(
 
 
 def check_sizes(found: Plain, inputs: Sequence[TensorSpec]) -> None:
-    """Whether a file can be run on inputs of some sizes without asking for more memory than any network does.
+    """Check that running a file on inputs of the given sizes needs no more memory than a plausible network.
 
     Raises:
         BadInput: a value within it is too large, or the shapes contradict each other.
@@ -69,7 +69,7 @@ def check_sizes(found: Plain, inputs: Sequence[TensorSpec]) -> None:
 
 
 def _prepared(found: Plain, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> ir.Model:
-    """The file's model in clearport's opset and in float32, with the sizes of the ends."""
+    """The file's model in clearport's opset and in float32, with the sizes of inputs and outputs."""
     where = str(found.given.path)
     model = lifted(_typed(found, inputs), where)
     common.RemoveInitializersFromInputsPass()(model)
@@ -127,7 +127,7 @@ def _check_size(value: onnx.ValueInfoProto, where: str) -> None:
 
 
 def _tidy(model: ir.Model, name: str) -> None:
-    """No traces of the machine that made it; constants as plain arrays, which nothing else holds."""
+    """Remove traces of the machine that made it; constants become plain arrays that are not shared."""
     origins.from_file(model)
     common.ClearMetadataAndDocStringPass()(model)
     model.producer_name, model.producer_version = "clearport", ""

@@ -1,8 +1,8 @@
-"""Any opset that is read -> clearport's, by own rules: what computes the same is written in the newer (or older) form.
+"""Conversion of any supported opset to clearport's: equivalent operators in the newer (or older) form.
 
 ``onnx.version_converter`` is not used: it silently changes what a linear Resize of opset 9 or 10 computes (by a quarter
-of the range) and refuses half of the others. The rules are of the opset in which an operator changed; operators that
-only got new number formats need none.
+of the range) and refuses half of the others. There is a rule for each opset in which an operator changed; operators
+that only gained dtypes need none.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 _DEFAULT = ("", "ai.onnx")
 _INERT = {"block_size": 0, "output_dtype": 0, "precision": 0, "saturate": 1, "round_mode": "up"}
-"""Attributes of newer opsets with the values that mean what the older form does."""
+"""Attributes of newer opsets, with the values equivalent to the older form."""
 
 
 def lifted(model: ir.Model, name: str) -> ir.Model:
-    """The same model in ``graphs.OPSET``, with its functions put where they are called; changed in place.
+    """Convert a model to ``graphs.OPSET`` with its functions inlined, in place.
 
     Raises:
-        BadInput: something has no form in that opset; all of it is told.
+        BadInput: some operators have no form in that opset; the message lists all of them.
     """
     for function in model.functions.values():
         _lift(function, _version(function.opset_imports), name)
@@ -55,7 +55,7 @@ def _settle(imports: dict[str, int]) -> None:
 
 
 def _lift(body: ir.Graph | ir.Function, version: int, name: str) -> None:
-    """Apply the rules of each opset between ``version`` and clearport's to every node, also in graphs within."""
+    """Apply the rules of each opset between ``version`` and clearport's to every node, including subgraphs."""
     for node in _default_nodes(body):
         node.domain = ""
     for number in range(version + 1, graphs.OPSET + 1):
@@ -82,7 +82,7 @@ def _default_nodes(body: ir.Graph | ir.Function) -> tuple[ir.Node, ...]:
 
 
 def _unknown(node: ir.Node) -> list[str]:
-    """What clearport's opset does not know of a node; attributes that say nothing new are taken away."""
+    """The features of a node that clearport's opset lacks; new attributes with default values are removed."""
     layer = f"{node.op_type} {node.name or node.outputs[0].name!r}"
     try:
         schema = onnx.defs.get_schema(node.op_type, graphs.OPSET, "")

@@ -1,8 +1,8 @@
-"""Rules for opsets after clearport's: operators that are newer are written with older ones.
+"""Rules for opsets after clearport's: newer operators are expressed by older ones.
 
-Most of what newer opsets changed are number formats. Newer operators have a definition in older ones, which is ONNX's
-own; the rest (GroupNormalization, Swish, RMSNormalization) is written as PyTorch's exporter writes it, so that it meets
-the same passes.
+Newer opsets mostly add dtypes. New operators are expanded by ONNX's own function definitions, except
+GroupNormalization, Swish and RMSNormalization, which are expanded like PyTorch's exporter does, so that the same
+passes apply.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from clearport.graph import nodes as graphs
 
 
 def lower(node: ir.Node) -> None:
-    """Write a node with the operators of clearport's opset, in place, where it has another meaning there, or none."""
+    """Rewrite a node in clearport's opset, in place, if the operator is different or missing there."""
     rule = _RULES.get(node.op_type)
     if rule is not None:
         rule(node)
 
 
 def _become(node: ir.Node, op: str, inputs: list[ir.Value | None]) -> None:
-    """The last operator of an expansion takes the node's place, with its output."""
+    """The last operator of an expansion replaces the node and writes its output."""
     node.op_type = op
     node.attributes.clear()
     node.resize_inputs(len(inputs))
@@ -121,9 +121,9 @@ def _scores(node: ir.Node, query: ir.Value, key: ir.Value, size: int) -> ir.Valu
 
 
 def _weights(node: ir.Node, scores: ir.Value, mask: ir.Value | None, sides: tuple[int | None, int | None]) -> ir.Value:
-    """Softmax of the scores, 0 where a mask leaves a key out; a query without any key has no weights, and gives 0.
+    """Softmax of the scores, 0 where a mask leaves a key out; a query without any key has zero weights and output 0.
 
-    Truth values leave out what is false, numbers are added; ``is_causal`` leaves out the keys behind a query.
+    Boolean masks exclude keys where false, numeric masks are added; ``is_causal`` excludes later keys.
     """
     allowed, mask = _split_mask(node, mask)
     if graphs.attr_int(node, "is_causal", 0):
@@ -141,7 +141,7 @@ def _weights(node: ir.Node, scores: ir.Value, mask: ir.Value | None, sides: tupl
 
 
 def _split_mask(node: ir.Node, mask: ir.Value | None) -> tuple[ir.Value | None, ir.Value | None]:
-    """Which keys take part, and what is added to the scores; None for all keys, and for nothing."""
+    """Mask of participating keys (None: all), and bias added to the scores (None: nothing)."""
     if mask is None or mask.dtype == ir.DataType.BOOL:
         return mask, None
     held = graphs.constant(mask)

@@ -1,7 +1,7 @@
-"""Rules for opsets before clearport's: one for each operator and opset in which its form, or what it computes, changed.
+"""Rules for opsets before clearport's: one per operator and opset in which its form or semantics changed.
 
-Each edits one node of the opset before in place. What ONNX Runtime computes is what counts where the specification
-left it open (nearest Resize of opset 10); the file and the graph are run side by side afterwards.
+Each rule edits one node of the previous opset in place. Where the specification is ambiguous (nearest Resize of opset
+10), ONNX Runtime's behavior counts; file and graph are compared afterwards.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ def constant(node: ir.Node, array: Array) -> ir.Value:
 
 
 def take(node: ir.Node, name: str) -> object | None:
-    """The value of an attribute, which the node then no longer has; None where it is not set."""
+    """Remove an attribute from the node and return its value; None if it is not set."""
     found = node.attributes.pop(name, None)
     return None if found is None else found.value
 
 
 def put(node: ir.Node, index: int, value: ir.Value | None) -> None:
-    """Input ``index`` of a node; those in between are left out."""
+    """Set input ``index`` of a node; missing inputs before it are omitted ones."""
     if index >= len(node.inputs):
         node.resize_inputs(index + 1)
     node.replace_input_with(index, value)
 
 
 def layer_of(node: ir.Node) -> str:
-    """How a node is called in messages."""
+    """The name of a node in messages."""
     return node.name or node.outputs[0].name or node.op_type
 
 
 def _moved(name: str, index: int, kind: type = np.int64) -> Rule:
-    """An attribute becomes an input, where it is set."""
+    """Turn an attribute, if set, into an input."""
 
     def rule(node: ir.Node) -> None:
         value = take(node, name)
@@ -74,13 +74,13 @@ def _slice(node: ir.Node) -> None:
 
 
 def _upsample(node: ir.Node) -> None:
-    """It only enlarges."""
+    """Upsample -> Resize."""
     node.op_type = "Resize"
     node.attributes["nearest_mode"] = ir.AttrString("nearest_mode", "floor")
 
 
 def _resize_10(node: ir.Node) -> None:
-    """Opset 10 counts from the corner, and of the nearest takes the one below, or above where it shrinks."""
+    """Resize of opset 10: asymmetric coordinates; nearest rounds down, or up when downsampling."""
     scales = graphs.need(node, 1)
     node.attributes["coordinate_transformation_mode"] = ir.AttrString("coordinate_transformation_mode", "asymmetric")
     put(node, 2, scales)
@@ -122,7 +122,7 @@ def _dropout(node: ir.Node) -> None:
 
 
 def _softmax(node: ir.Node) -> None:
-    """Before opset 13 all axes from ``axis`` on were one, which is the same for the last axis only."""
+    """Softmax before opset 13 flattened all axes from ``axis`` on, which is equivalent for the last axis only."""
     axis = graphs.attr_int(node, "axis", 1)
     source = graphs.need(node, 0)
     if axis == -1 or (source.shape is not None and axis == len(source.shape) - 1):
@@ -139,7 +139,7 @@ def _softmax(node: ir.Node) -> None:
 
 
 def _resize_11(node: ir.Node) -> None:
-    """A mode that only opset 11 had: nearest, at (x + 0.5) / scale, which is half a pixel with another rounding."""
+    """tf_half_pixel_for_nn, which only opset 11 had: nearest at (x + 0.5) / scale; half_pixel with other rounding."""
     name = "coordinate_transformation_mode"
     if graphs.attr_str(node, name, "half_pixel") == "tf_half_pixel_for_nn":
         rounding = {"floor": "round_prefer_ceil", "round_prefer_floor": "ceil"}
@@ -151,15 +151,15 @@ def _resize_11(node: ir.Node) -> None:
         node.attributes["nearest_mode"] = ir.AttrString("nearest_mode", rounding[kind])
         node.attributes[name] = ir.AttrString(name, "half_pixel")
     if graphs.attr_str(node, name, "half_pixel") != "tf_crop_and_resize":
-        put(node, 1, None)  # the region, which no other mode reads
+        put(node, 1, None)  # the roi, which no other mode reads
     for index in (2, 3):
         given = graphs.constant(graphs.operand(node, index))
         if given is not None and not given.size:
-            put(node, index, None)  # opset 11 wants empty scales where there are sizes
+            put(node, index, None)  # opset 11 requires empty scales if there are sizes
 
 
 def _batch_normalization(node: ir.Node) -> None:
-    """The statistics that training gives are no outputs any more."""
+    """Remove BatchNormalization's training outputs (statistics)."""
     if any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
         raise BadInput(f"BatchNormalization {layer_of(node)!r} is in training mode: call .eval() before the export")
     node.resize_outputs(1)

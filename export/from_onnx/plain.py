@@ -1,4 +1,4 @@
-"""An ONNX file with plain ends: float32, NCHW, names that every target takes. A file that has them stays as it is.
+"""ONNX files with plain inputs and outputs: float32, NCHW, names that every target accepts. Plain files are unchanged.
 
 It is the reference of every artifact, in ONNX Runtime without optimizations, and what the bundle keeps as
 ``network.onnx``. Its operators and its opset are the file's own.
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     Shape = tuple[int | str, ...]
 
 COLORS, MOST_CHANNELS = 4, 16
-"""Channels that a picture has at most, and a stack of them; an axis that is longer is a side."""
+"""Maximum channels of a picture, and of a stack of pictures; a longer axis is height or width."""
 
 _CLIP, _MOST_STACKED = 5, 256
-"""Axes of several frames, and channels that they have together at most."""
+"""Rank of a stack of frames, and its maximum total number of channels."""
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _RESERVED = frozenset({"state"})
-"""Names that Core ML's tools give another meaning."""
+"""Names that are reserved in Core ML Tools."""
 _READ = frozenset(
     {
         onnx.TensorProto.FLOAT,
@@ -55,11 +55,11 @@ class End:
     """An input or output.
 
     Attributes:
-        name: a plain one; ``given`` is the file's.
-        shape: an int for each axis, or a word where it is free; of four axes in the order NCHW.
-        layout: the order of axes in the file.
-        dtype: NumPy's name of the number format in the file.
-        frames: its shape in the file where that is (1, T, C, H, W); ``shape`` has all channels on one axis.
+        name: the plain name; ``given`` is the file's.
+        shape: an int or a symbol (dynamic) per axis; NCHW for rank 4.
+        layout: the axis order in the file.
+        dtype: NumPy's name of the dtype in the file.
+        frames: its shape in the file if that is (1, T, C, H, W); ``shape`` has all channels on one axis.
     """
 
     name: str
@@ -72,15 +72,15 @@ class End:
 
 @dataclass(frozen=True)
 class Plain:
-    """A file and its form with plain ends.
+    """A file and its plain form.
 
     Attributes:
         given: the file.
-        model: its form with plain ends.
-        inputs, outputs: its ends.
-        changed: what differs, in words.
-        floats: the float network within a file that rounds its values to 8 bits, where it is taken with its roundings.
-        roundings: those.
+        model: its plain form.
+        inputs, outputs: its inputs and outputs.
+        changed: descriptions of the changes.
+        floats: the float network within a QDQ file, if its quantization is kept.
+        roundings: that quantization.
     """
 
     given: Given
@@ -97,10 +97,10 @@ class Plain:
 
 
 def plain(given: Given, *, requantize: bool = False) -> Plain:
-    """The plain form of a file; with ``requantize`` what it rounds to 8 bits is float again.
+    """The plain form of a file; ``requantize`` removes the quantization of a QDQ file.
 
     Raises:
-        BadInput: an end has a number format or a shape that cannot be exported.
+        BadInput: an input or output has a dtype or a shape that cannot be exported.
     """
     with reading(given.path):
         return _plain(given, requantize=requantize)
@@ -126,7 +126,7 @@ def _plain(given: Given, *, requantize: bool) -> Plain:
 
 
 def _finished(model: ir.Model, inputs: Sequence[End], outputs: Sequence[End]) -> onnx.ModelProto:
-    """With plain names and axes at the ends."""
+    """Give inputs and outputs plain names and axis orders."""
     _rename(model.graph, (*inputs, *outputs))
     for end in (*inputs, *outputs):
         if end.layout == "NHWC":
@@ -138,7 +138,7 @@ def _finished(model: ir.Model, inputs: Sequence[End], outputs: Sequence[End]) ->
 
 
 def _of_quantized(given: Given, inputs: Sequence[End], outputs: Sequence[End], *, requantize: bool) -> Plain:
-    """A file in the QDQ form: float again, or as it is beside the float network within it."""
+    """A QDQ file: converted to float, or unchanged together with the float network within it."""
     floats, where = ir.from_proto(given.model), str(given.path)
     common.RemoveInitializersFromInputsPass()(floats)
     names = {end.given: end.name for end in (*inputs, *outputs)}
@@ -157,7 +157,7 @@ def _of_quantized(given: Given, inputs: Sequence[End], outputs: Sequence[End], *
 
 
 def plain_name(name: str, taken: Collection[str]) -> str:
-    """A tensor's name as every target takes it: letters, digits and underscores, not ``taken`` or reserved."""
+    """A tensor name that every target accepts: letters, digits and underscores, not ``taken`` or reserved."""
     word = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "tensor"
     word = word if word[0].isascii() and word[0].isalpha() and word not in _RESERVED else f"t_{word}"
     number, unique = 2, word
@@ -214,14 +214,14 @@ def _end(value: onnx.ValueInfoProto, given: Given, taken: Collection[str], role:
 
 
 def _frames(shape: Shape) -> tuple[int, ...]:
-    """A shape of several frames of pictures, all of whose sizes are known; else none."""
+    """A static shape of stacked frames, or None."""
     sizes = tuple(n for n in shape if isinstance(n, int))
     few = len(sizes) == len(shape) == _CLIP and sizes[0] == 1 and sizes[1] * sizes[2] <= _MOST_STACKED
     return sizes if few else ()
 
 
 def layout_of(shape: Shape) -> Layout:
-    """The order of axes of a picture's shape: channels are the short fixed axis; NCHW where both could be."""
+    """The axis order of a picture's shape: channels are the short static axis; NCHW if ambiguous."""
     if len(shape) != 4:
         return "NCHW"
     for most in (COLORS, MOST_CHANNELS):
@@ -232,7 +232,7 @@ def layout_of(shape: Shape) -> Layout:
 
 
 def _single(shape: Shape, name: str, given: Given) -> Shape:
-    """One picture at a time: a free batch is 1."""
+    """Fix a dynamic batch axis to 1."""
     if len(shape) < 2:
         return shape
     if isinstance(shape[0], str):
@@ -247,7 +247,7 @@ def _single(shape: Shape, name: str, given: Given) -> Shape:
 def _rename(body: ir.Graph, ends: Sequence[End]) -> None:
     wanted = {end.given: end.name for end in ends if end.given != end.name}
     inside = [value for node in body for value in node.outputs] + list(body.initializers.values())
-    for value in inside:  # whoever has the name already gives way
+    for value in inside:  # a tensor that already has the name is renamed
         if value.name in wanted.values() and value.name not in wanted:
             value.name = f"{value.name}.inner"
     for value in (*body.inputs, *body.outputs):
@@ -267,7 +267,7 @@ def _stacked(body: ir.Graph, end: End, *, as_input: bool) -> Callable[[ir.Value]
 
 
 def _convert(body: ir.Graph, end: End, made: Callable[[ir.Value], ir.Node], *, as_input: bool) -> None:
-    """An operator at an end, so that the end itself is NCHW."""
+    """Insert a Transpose at an input or output, so that it is NCHW."""
     values = body.inputs if as_input else body.outputs
     index = next(i for i, value in enumerate(values) if value.name == end.name)
     value = values[index]
@@ -288,7 +288,7 @@ def _convert(body: ir.Graph, end: End, made: Callable[[ir.Value], ir.Node], *, a
 
 
 def with_plain_pictures(found: Plain, inputs: Sequence[TensorSpec]) -> Plain:
-    """The file behind what a contract says of its pictures, so that it takes plain ones; or itself."""
+    """The file with its contract's normalization of pictures folded in, so that it accepts plain ones; or itself."""
     if not any(spec.mean or spec.std or order(spec) for spec in inputs):
         return found
     model = ir.from_proto(found.model)
@@ -299,7 +299,7 @@ def with_plain_pictures(found: Plain, inputs: Sequence[TensorSpec]) -> Plain:
 
 
 def _normalize(body: ir.Graph, value: ir.Value, spec: TensorSpec) -> None:
-    """As PyTorch's form of it (``models/normalized.py``): the order of colors, minus the mean, over the deviation."""
+    """As in PyTorch (``models/normalized.py``): color order, minus the mean, divided by the standard deviation."""
     steps: list[tuple[str, Array]] = []
     channels = order(spec)
     if channels is not None:

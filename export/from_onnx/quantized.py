@@ -1,7 +1,7 @@
-"""QDQ files: models whose values are rounded to 8 bits by pairs of QuantizeLinear and DequantizeLinear.
+"""QDQ files: models with pairs of QuantizeLinear and DequantizeLinear in 8 bits.
 
-They are taken apart into the float network, with weights as the file's 8 bits have them, and the scales of its values:
-the same passes and targets take them.
+They are split into the float network, with dequantized weights, and the scales of its tensors, for the same passes and
+targets.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ _OTHERS = frozenset(
     {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear", "QGemm", "QLinearAdd"}
 )
 OPERATORS = _OTHERS.union(_PAIR)
-"""Operators of files that round their values to whole numbers, or compute in them."""
+"""Operators that quantize, or compute in integers."""
 _ENDS = {"uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767)}
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """How a file rounds one value: its name in the float network, and the least and greatest real value of 8 bits."""
+    """A file's quantization of one tensor: its name in the float network, and the real values of the lowest and highest
+    level.
+    """
 
     value: str
     low: float
@@ -38,10 +40,10 @@ class Rounding:
 
 
 def taken_apart(model: ir.Model, name: str) -> tuple[Rounding, ...]:
-    """Make the float network of a QDQ model, in place; what it rounded, and how.
+    """Convert a QDQ model to its float network, in place; returns its quantization.
 
     Raises:
-        BadInput: it computes in whole numbers elsewhere, or its scales are computed.
+        BadInput: it has integer operators, or its scales are computed.
     """
     others = [f"{node.op_type} {layer_of(node)!r}" for node in model.graph if node.op_type in _OTHERS]
     if others:
@@ -60,7 +62,7 @@ def taken_apart(model: ir.Model, name: str) -> tuple[Rounding, ...]:
 
 
 def _dequantize(node: ir.Node, name: str, found: list[Rounding]) -> None:
-    """A constant becomes its real numbers; behind a QuantizeLinear nothing is left; an input is scaled."""
+    """Fold DequantizeLinear: dequantize a constant, cancel a QuantizeLinear, or scale an integer input."""
     source = graphs.need(node, 0)
     array, giver = graphs.constant(source), source.producer()
     scale, zero, kind = _parameters(node, name)
@@ -71,7 +73,7 @@ def _dequantize(node: ir.Node, name: str, found: list[Rounding]) -> None:
     if giver is not None and giver.op_type == "QuantizeLinear":
         value = graphs.need(giver, 0)
         rounding = _rounding(value, scale, zero, kind)
-        if rounding.low == 0 and not _cut(value):  # the 8 bits do what a ReLU did that a quantizer took out
+        if rounding.low == 0 and not _cut(value):  # saturation replaced a ReLU
             value = before(giver, "Relu", [value])
             value.type, value.name = ir.TensorType(ir.DataType.FLOAT), f"{rounding.value}.relu"
             rounding = replace(rounding, value=value.name)
@@ -91,13 +93,13 @@ def _dequantize(node: ir.Node, name: str, found: list[Rounding]) -> None:
 
 
 def _cut(value: ir.Value) -> bool:
-    """Whether a value is an input, written by a clamp, or known not to be negative."""
+    """Whether a value is an input, a clamp's output, or known to be nonnegative."""
     node = value.producer()
     return node is None or (graphs.clamp_of(node) is not None or node.op_type in {"Sigmoid", "Softmax"})
 
 
 def _end_quantized(node: ir.Node, name: str, found: list[Rounding]) -> None:
-    """What is left of it: the file gives whole numbers. Float gives the same before it is rounded."""
+    """Remove a remaining QuantizeLinear at an integer output: the float value before rounding is the output."""
     result = node.outputs[0]
     if not result.is_graph_output():
         if not result.uses():
@@ -120,7 +122,7 @@ def _end_quantized(node: ir.Node, name: str, found: list[Rounding]) -> None:
 
 
 def graphs_of(node: ir.Node) -> ir.Graph:
-    """The graph that holds a node."""
+    """The graph that contains a node."""
     assert isinstance(node.graph, ir.Graph)
     return node.graph
 
@@ -132,7 +134,7 @@ def _rounding(value: ir.Value, scale: Array, zero: Array, kind: str) -> Rounding
 
 
 def _parameters(node: ir.Node, name: str) -> tuple[Array, Array, str]:
-    """Scale and zero point, and the number format, which is the zero point's."""
+    """Scale, zero point, and dtype (the zero point's)."""
     scale, zero = graphs.constant(graphs.need(node, 1)), graphs.constant(graphs.operand(node, 2))
     what = f"{name}: {node.op_type} {layer_of(node)!r}"
     if scale is None or (zero is None and graphs.operand(node, 2) is not None):
@@ -146,7 +148,7 @@ def _parameters(node: ir.Node, name: str) -> tuple[Array, Array, str]:
 
 
 def _aligned(values: Array, array: Array, node: ir.Node) -> Array:
-    """Scales of an axis, in the shape that goes with the array."""
+    """Per-axis scales, reshaped to broadcast with the array."""
     if values.size == 1:
         return np.asarray(values.reshape(()))
     axis = graphs.attr_int(node, "axis", 1) % array.ndim
@@ -172,7 +174,7 @@ def _replace(node: ir.Node, value: ir.Value) -> None:
 
 
 def with_float_ends(model: ir.Model) -> bool:
-    """Float at the ends of a model where they are whole numbers, in place; whether anything was."""
+    """Make integer inputs and outputs of a model float, in place; returns whether there were any."""
     body, found = model.graph, False
     for value in tuple(body.inputs):
         kind = str(value.dtype).lower() if value.dtype is not None else ""

@@ -1,4 +1,4 @@
-"""An ONNX file as it was given: whole, checked, and of bounded size; nothing of it is run."""
+"""Reading of ONNX files: complete, checked, of bounded size; nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """What libraries raise on a file that they were not made for is told as being the file's fault, with a log.
+    """Turn unexpected exceptions of libraries into errors about the file, with a log.
 
     Raises:
         BadInput: anything unexpected was raised within.
@@ -38,7 +38,7 @@ def reading(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Given:
-    """A model as its file has it, with what lay beside the file.
+    """A model as in its file, with its external data loaded.
 
     Attributes:
         path: the file.
@@ -57,7 +57,7 @@ class Given:
 
     @property
     def producer(self) -> str:
-        """The tool that wrote it, as it says, in one line of text."""
+        """The producer that the file declares, in one line of text."""
         said = f"{self.model.producer_name} {self.model.producer_version}".strip()
         return "".join(c for c in said if c.isprintable())[:80]
 
@@ -70,7 +70,7 @@ def read(path: Path) -> Given:
     """Read and check an ONNX file.
 
     Raises:
-        BadInput: there is none, it is damaged, too large, hostile, or holds what cannot be exported.
+        BadInput: there is none, it is damaged, too large or malicious, or it cannot be exported.
     """
     data = _bytes(path)
     Census(memoryview(data), str(path)).take()

@@ -1,6 +1,6 @@
-"""Whether the tensors of an ONNX file are what they say: sizes, number formats, and data in one place only.
+"""Consistency checks of an ONNX file's tensors: sizes, dtypes, and data in one place only.
 
-Data that lie in files beside it are read into it; a path that leads out of its folder is refused.
+External data are loaded; a path that leads out of the file's folder is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_BYTES = (1 << 31) - 1
-"""What a protobuf message can hold, and so an ONNX file with its data in it."""
+"""Maximum bytes of a protobuf message, and so of an ONNX file with inline data."""
 
 _FORMATS = frozenset(
     {
@@ -42,10 +42,10 @@ _TYPED = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data"
 
 
 def complete(model: onnx.ModelProto, path: Path) -> None:
-    """Check every tensor of a model and read what lies beside its file, in place.
+    """Check every tensor of a model, and load its external data in place.
 
     Raises:
-        BadInput: a tensor is not what it says, or its data cannot be read.
+        BadInput: a tensor is inconsistent, or its data cannot be read.
     """
     total = 0
     for tensor in tensors(model):
@@ -58,7 +58,7 @@ def complete(model: onnx.ModelProto, path: Path) -> None:
 
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor of a model: initializers and constants in attributes, also in functions and graphs within."""
+    """Every tensor of a model: initializers and constants in attributes, including functions and subgraphs."""
     yield from _of_graph(model.graph)
     for function in model.functions:
         for node in function.node:
@@ -84,7 +84,7 @@ def _of_node(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
 
 
 def _bytes_of(tensor: onnx.TensorProto, path: Path) -> int:
-    """How many bytes a tensor must have."""
+    """Expected size of a tensor in bytes."""
     if tensor.data_type not in _FORMATS:
         name = onnx.TensorProto.DataType.Name(tensor.data_type) if tensor.data_type in _known() else tensor.data_type
         raise _wrong(tensor, path, f"its number format is {name}, which no target has")
@@ -139,12 +139,12 @@ def _read_beside(tensor: onnx.TensorProto, path: Path) -> None:
 
 
 def location_of(tensor: onnx.TensorProto) -> str:
-    """Where a tensor says that its external data lie, relative to the folder of the model; empty: it does not say."""
+    """Declared location of a tensor's external data, relative to the model's folder; empty if not declared."""
     return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
 
 
 def place_of(tensor: onnx.TensorProto, path: Path) -> Path:
-    """The file that holds a tensor's external data: below the folder of the model, also once links are followed.
+    """The file with a tensor's external data, which must be within the model's folder after resolving symlinks.
 
     Raises:
         BadInput: it leads elsewhere, or there is none.

@@ -1,5 +1,5 @@
-"""How much an ONNX file holds, told from its wire format before anything is parsed, so that no file takes more memory
-than a network does.
+"""Limits on an ONNX file's contents, counted in the protobuf wire format before parsing, so that no file exhausts
+memory.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_NODES = 20_000
-"""Operators of one file. The largest networks of the field have about 5,000; each takes some 2 KB once it is parsed."""
+"""Maximum operators of a file. The largest restoration networks have about 5,000; each takes about 2 KB when parsed."""
 
 MOST_ENTRIES = 200_000
-"""Tensors, names and descriptions of values beside the operators."""
+"""Maximum tensors, names and value descriptions, besides operators."""
 
 MOST_DEPTH = 16
-"""Graphs within attributes of operators of graphs."""
+"""Maximum nesting depth of subgraphs."""
 
 _GRAPH, _FUNCTIONS = 7, 25  # of ModelProto
 _NODE, _FUNCTION_NODE = 1, 7  # of GraphProto and FunctionProto
 _ATTRIBUTE = 5  # of NodeProto
 _SUBGRAPHS = (6, 11)  # of AttributeProto
 _SMALL = 64
-"""A node of at most so many bytes holds no graph that matters."""
+"""Nodes of at most this many bytes are not searched for subgraphs."""
 
 
 class _Field(NamedTuple):
@@ -35,7 +35,7 @@ class _Field(NamedTuple):
 
 
 class Census:
-    """Counts what a file holds and stops where that is too much."""
+    """Counts a file's contents and stops at the limits."""
 
     def __init__(self, data: memoryview, name: str) -> None:
         self._data, self._name = data, name
@@ -45,7 +45,7 @@ class Census:
         """Count the graph and the functions of a model.
 
         Raises:
-            BadInput: it holds more than a network of the field does, or its bytes are no protobuf message.
+            BadInput: it exceeds the limits, or its bytes are not a protobuf message.
         """
         for field in self._fields(0, len(self._data)):
             if field.number == _GRAPH:
@@ -78,7 +78,7 @@ class Census:
                         self._graph(field, _NODE, depth + 1)
 
     def _fields(self, begin: int, end: int) -> Iterator[_Field]:
-        """The fields of the message between two places; those without a length have none."""
+        """The fields of the message between two offsets; fields without a length yield none."""
         while begin < end:
             key, place = self._number(begin, end)
             kind = key & 7
@@ -97,7 +97,7 @@ class Census:
             begin = after
 
     def _number(self, place: int, end: int) -> tuple[int, int]:
-        """The variable-length integer at a place, and the place after it."""
+        """The varint at an offset, and the offset after it."""
         value = shift = 0
         while place < end and shift < 70:
             byte = self._data[place]

@@ -1,7 +1,7 @@
 """ncnn rules: comparisons, logic and choices, by arithmetic, since ncnn has none of them.
 
-A truth value is 0 or 1. A comparison is the difference made so large that a clamp leaves only 0 and 1: in steps that
-float16 holds, too, so that numbers less than 2e-12 apart count as equal.
+Booleans are 0 or 1. A comparison scales the difference up and clamps it to 0 or 1, in steps that stay within float16;
+values less than 2e-12 apart count as equal.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def both(low: Lowering, node: ir.Node) -> None:
 
 
 def either(low: Lowering, node: ir.Node) -> None:
-    """Or -> the larger."""
+    """Or -> max."""
     low.write(node, "BinaryOp", _operands(low, node, (0, 1)), {0: _MAX})
 
 
@@ -78,12 +78,12 @@ def where(low: Lowering, node: ir.Node) -> None:
 
 
 def sign(low: Lowering, node: ir.Node) -> None:
-    """Sign -> the value made so large that a clamp leaves -1, 0 and 1."""
+    """Sign -> the value scaled up and clamped to -1, 0 and 1."""
     low.bind(node, _grown(low, node, low.blob(node), -1.0))
 
 
 def cast(low: Lowering, node: ir.Node) -> None:
-    """Cast -> nothing: all are real numbers; without what follows the point where those become whole ones."""
+    """Cast -> nothing, since all blobs are float; truncation if the result is an integer."""
     given, wanted = graphs.need(node, 0).dtype, node.outputs[0].dtype
     if given is None or wanted is None or wanted.name == "BOOL" != given.name:
         raise refuse(node, f"from {given} to {wanted}: ncnn has floating-point values only")

@@ -1,4 +1,4 @@
-"""ncnn rules: convolutions and products of matrices."""
+"""ncnn rules: convolutions and matrix products."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def convolution(low: Lowering, node: ir.Node) -> None:
-    """Conv -> Convolution, or ConvolutionDepthWise where it has groups, as those of a batch of pictures are."""
+    """Conv -> Convolution, or ConvolutionDepthWise if grouped; batches are treated as groups."""
     kernel, count = _kernel(node), low.count(node)
     group = graphs.attr_int(node, "group", 1) * count
     many = np.concatenate([kernel] * count) if count > 1 else kernel
@@ -28,7 +28,7 @@ def convolution(low: Lowering, node: ir.Node) -> None:
 
 
 def transposed(low: Lowering, node: ir.Node) -> None:
-    """ConvTranspose -> Deconvolution, or DeconvolutionDepthWise where it has groups, as for a batch of pictures."""
+    """ConvTranspose -> Deconvolution, or DeconvolutionDepthWise if grouped; batches are treated as groups."""
     kernel, count = _kernel(node), low.count(node)
     group = graphs.attr_int(node, "group", 1) * count
     if "output_shape" in node.attributes:
@@ -96,11 +96,11 @@ def instance_norm(low: Lowering, node: ir.Node) -> None:
 
 
 _MOST_COPIES = 4
-"""Products with one matrix that hold it each; more share it, as the steps of a recurrent layer do."""
+"""Maximum products that each store their own copy of a matrix; more share it, as in unrolled recurrent layers."""
 
 
 def matmul(low: Lowering, node: ir.Node) -> None:
-    """MatMul with a constant matrix -> InnerProduct on rows, of two values, or of a matrix of many -> MatMul."""
+    """MatMul with a constant matrix -> InnerProduct on rows; of two tensors, or with a shared matrix -> MatMul."""
     matrix, copies = graphs.constant(graphs.need(node, 1)), len(graphs.need(node, 1).uses())
     computed = graphs.constant(graphs.need(node, 0)) is None
     if matrix is not None and matrix.ndim == 2 and computed and copies <= _MOST_COPIES:
@@ -117,7 +117,7 @@ def _inner_product(low: Lowering, node: ir.Node, matrix: Array) -> None:
     value = graphs.need(node, 0)
     have = low.whole(node, value)
     rows, (length, outputs) = int(np.prod(have[:-1])), matrix.shape
-    # what InnerProduct writes has as many axes as what it reads
+    # InnerProduct's output has the rank of its input
     flat = low.reshaped(node, "rows", low.blob(node), have, (length,) if rows == 1 else (rows, length))
     settings = {0: int(outputs), 1: 0, 2: int(matrix.size)}
     gives = (outputs,) if rows == 1 else (rows, outputs)
@@ -141,13 +141,13 @@ def layer_norm(low: Lowering, node: ir.Node) -> None:
 
 
 def softmax(low: Lowering, node: ir.Node) -> None:
-    """Softmax -> Softmax, in the form in which ncnn counts axes right."""
+    """Softmax -> Softmax with fixbug0=1, so that ncnn uses the given axis."""
     axis = low.axis(node, graphs.need(node, 0), graphs.attr_int(node, "axis", -1))
     low.write(node, "Softmax", [low.blob(node)], {0: axis, 1: 1})
 
 
 def reshape(low: Lowering, node: ir.Node) -> None:
-    """Reshape, Squeeze, Unsqueeze -> Reshape, or nothing where only axes of size one come and go."""
+    """Reshape, Squeeze, Unsqueeze -> Reshape, or nothing if only axes of size 1 change."""
     have, want = low.whole(node, graphs.need(node, 0)), low.whole(node, node.outputs[0])
     if have == want:
         low.bind(node, low.blob(node))

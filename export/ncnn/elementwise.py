@@ -22,15 +22,15 @@ _GELU = {"none": 0, "tanh": 1}
 _PRODUCT, _POWER, _POWER_OF_NUMBER = 2, 6, 9
 """``BinaryOp``'s own numbers."""
 _LEAST = 1e-36
-"""A base that is less counts as zero."""
+"""Smaller bases count as zero."""
 _LOGARITHM, _LEAST_LOG = 8, 1.2e-38
-"""``UnaryOp``'s own number, and the least that is not zero to ncnn."""
+"""``UnaryOp``'s code, and the smallest value that ncnn does not treat as zero."""
 
 
 def binary(low: Lowering, node: ir.Node, code: int, turned: int | None = None) -> None:
-    """Add, Sub, Mul, Div, Max, Min, Pow -> BinaryOp ``code``, with the number where one of two operands is one.
+    """Add, Sub, Mul, Div, Max, Min, Pow -> BinaryOp ``code``, with a scalar operand as a parameter.
 
-    ``turned`` is the code with the number before the blob, where that is another.
+    ``turned`` is the code for a scalar as the first operand, if it differs.
     """
     if len(node.inputs) != 2:
         raise refuse(node, f"it has {len(node.inputs)} inputs, not two")
@@ -46,7 +46,7 @@ def binary(low: Lowering, node: ir.Node, code: int, turned: int | None = None) -
 
 
 def power(low: Lowering, node: ir.Node) -> None:
-    """Pow -> BinaryOp, of a base that is not zero; what zero gives is zero by a factor (see the quirk)."""
+    """Pow -> BinaryOp with a nonzero base; the result for a base of 0 is multiplied by 0 (see the quirk)."""
     base, exponent = (graphs.scalar(value) for value in node.inputs[:2])
     if base is not None or (exponent is not None and exponent <= 0):
         binary(low, node, _POWER, _POWER_OF_NUMBER)
@@ -64,7 +64,7 @@ def power(low: Lowering, node: ir.Node) -> None:
 
 
 def logarithm(low: Lowering, node: ir.Node) -> None:
-    """Log -> UnaryOp of what is not zero: -87.3 is as far down as ncnn counts (see the quirk)."""
+    """Log -> UnaryOp of a nonzero input: ncnn's smallest logarithm is -87.3 (see the quirk)."""
     over = low.between(node, "positive", CLIP, [low.blob(node)], {0: _LEAST_LOG})
     low.write(node, "UnaryOp", [over], {0: _LOGARITHM})
 
@@ -80,12 +80,12 @@ def identity(low: Lowering, node: ir.Node) -> None:
 
 
 def plain_layer(low: Lowering, node: ir.Node, kind: str) -> None:
-    """An operator that is one layer without settings."""
+    """An operator that maps to one layer without parameters."""
     low.write(node, kind, [low.blob(node)])
 
 
 def clamp(low: Lowering, node: ir.Node) -> None:
-    """Relu, Clip -> ReLU, Clip; a Clip without bounds is nothing."""
+    """Relu, Clip -> ReLU, Clip; a Clip without bounds emits nothing."""
     lowest, highest = bounds(node)
     if math.isinf(lowest) and math.isinf(highest):
         low.bind(node, low.blob(node))
@@ -97,7 +97,7 @@ def clamp(low: Lowering, node: ir.Node) -> None:
 
 
 def bounds(node: ir.Node) -> tuple[float, float]:
-    """What a Relu or Clip clamps to.
+    """The bounds of a Relu or Clip.
 
     Raises:
         UnsupportedOperator: that is computed.
@@ -142,7 +142,7 @@ def hard_swish(low: Lowering, node: ir.Node) -> None:
 
 
 def fused(low: Lowering, node: ir.Node) -> dict[int, Setting]:
-    """The activation settings of a convolution, which takes over the operator behind it where ncnn can."""
+    """The activation parameters of a convolution, fused from its consumer if ncnn supports that."""
     follower = graphs.only_consumer(node.outputs[0])
     rule = None if follower is None else table.of(follower).ncnn
     if follower is None or rule is None or rule.fused is None:
@@ -166,7 +166,7 @@ def fused_sigmoid(node: ir.Node) -> dict[int, Setting]:
 
 
 def fused_clamp(node: ir.Node) -> dict[int, Setting] | None:
-    """A Relu or Clip as the activation of a convolution; None where ncnn has no such one."""
+    """A Relu or Clip as the activation of a convolution; None if ncnn has no equivalent."""
     found = graphs.clamp_of(node)
     if found is None or math.isinf(found.lo):
         return None

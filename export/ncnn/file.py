@@ -56,7 +56,7 @@ class NcnnFile:
         return output
 
     def param(self, results: Sequence[str]) -> str:
-        """The text of the ``.param`` file of a model that gives the blobs ``results``."""
+        """The text of the ``.param`` file of a model with the output blobs ``results``."""
         lines, blobs = [], 0
         for layer, outputs in _split(self._layers, results):
             settings = "".join(f" {_setting(key, value)}" for key, value in sorted(layer.settings.items()))
@@ -84,7 +84,9 @@ def plain(array: Array) -> bytes:
 
 
 def _split(layers: Sequence[_Layer], results: Sequence[str]) -> list[tuple[_Layer, list[str]]]:
-    """The layers with what they write, and a Split after each whose blob has several readers: ncnn's blobs have one."""
+    """The layers with their outputs, and a Split after each output with several consumers: ncnn blobs allow only
+    one.
+    """
     readers = Counter(name for layer in layers for name in layer.inputs) + Counter(results)
     left = {name: [f"{name}_{i}" for i in range(count)] for name, count in readers.items() if count > 1}
     for result in set(results) & set(left):
@@ -109,7 +111,7 @@ def _setting(key: int, value: Setting) -> str:
 
 
 def _number(value: float) -> str:
-    """An integer, or the shortest decimal form that is this float32 and no other: at most 15 characters."""
+    """An integer, or the shortest decimal string that identifies this float32: at most 15 characters."""
     if isinstance(value, int):
         return str(value)
     return np.format_float_scientific(np.float32(value), unique=True, trim="0", exp_digits=2)

@@ -1,4 +1,4 @@
-"""ncnn rules: places that are known, by products with ones and zeros, since ncnn has no Gather; and GridSample."""
+"""ncnn rules: gathers as products with one-hot matrices or as GridSample, since ncnn has no Gather; GridSample."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 _MATRICES, _SAMPLED = "MatMul", "GridSample"
-"""Layers that are called as ONNX's operators are."""
+"""Names of layers that equal ONNX's operator names."""
 _ADD, _SUB, _MUL = 0, 1, 2
 """``BinaryOp``'s own numbers."""
 _MODES = {"linear": 1, "bilinear": 1, "nearest": 2, "cubic": 3, "bicubic": 3}
 _BORDERS = {"zeros": 1, "border": 2, "reflection": 3}
 _MOST = 1 << 22
-"""Numbers of a matrix of ones and zeros: a larger one would be most of the file."""
+"""Maximum elements of a one-hot matrix: a larger one would dominate the file size."""
 
 
 def gather(low: Lowering, node: ir.Node) -> None:
-    """Gather of known places along one axis -> MatMul with a matrix of ones and zeros; else GridSample of a table."""
+    """Gather with constant indices along one axis -> MatMul with a one-hot matrix; else GridSample of a table."""
     indices, value = graphs.constant(graphs.need(node, 1)), graphs.need(node, 0)
     if indices is None:
         _look_up(low, node)
@@ -43,7 +43,7 @@ def gather(low: Lowering, node: ir.Node) -> None:
 
 
 def _look_up(low: Lowering, node: ir.Node) -> None:
-    """Places that are computed: nearest samples of a picture that is one pixel high and holds the table's rows."""
+    """Computed indices: nearest samples of an image of height 1 that holds the table's rows."""
     table, shape = graphs.need(node, 0), low.shape(graphs.need(node, 0))
     axis = graphs.attr_int(node, "axis", 0) % len(shape)
     held, whole = graphs.constant(table), known(node, shape)
@@ -79,14 +79,14 @@ def _look_up(low: Lowering, node: ir.Node) -> None:
 
 
 def _as_picture(low: Lowering, node: ir.Node, flat: str, length: int, channels: int, *, turned: bool) -> str:
-    """Rows (length, channels), or the same turned, as (channels, 1, length)."""
+    """Rows (length, channels), or their transpose, as (channels, 1, length)."""
     if turned:
         flat = low.between(node, "columns", "Permute", [flat], {0: 1})
     return low.reshaped(node, "picture", flat, (channels, length), (channels, 1, length))
 
 
 def extreme(low: Lowering, node: ir.Node, code: int) -> None:
-    """ArgMax, ArgMin -> the least place whose number is the extreme one."""
+    """ArgMax, ArgMin -> the smallest index with the extreme value."""
     value = graphs.need(node, 0)
     have = low.whole(node, value)
     axis = low.axis(node, value, graphs.attr_int(node, "axis", 0))
@@ -96,7 +96,7 @@ def extreme(low: Lowering, node: ir.Node, code: int) -> None:
     best = low.between(node, "best", "Reduction", [low.blob(node)], {0: code, 1: 0, 3: [axis], 4: 1, 5: 1})
     blob = low.between(node, "apart", "BinaryOp", [low.blob(node), best], {0: _SUB})
     blob = low.between(node, "far", "UnaryOp", [blob], {0: 0})
-    for step in range(3):  # as in choices: 0 where it is the best, else 1
+    for step in range(3):  # as in choices: 0 at the extreme value, else 1
         blob = low.between(node, f"large{step}", "BinaryOp", [blob], {0: _MUL, 1: 1, 2: 8192.0})
         blob = low.between(node, f"cut{step}", CLIP, [blob], {0: 0.0, 1: 1.0})
     blob = low.between(node, "last", "BinaryOp", [blob], {0: _MUL, 1: 1, 2: float(length)})
@@ -110,7 +110,7 @@ def extreme(low: Lowering, node: ir.Node, code: int) -> None:
 def picked(
     low: Lowering, node: ir.Node, what: str, blob: str, have: Sequence[int], place: int, places: Sequence[int]
 ) -> str:
-    """A blob with only ``places`` of an axis, in that order."""
+    """A blob with only the indices ``places`` of an axis, in that order."""
     length, count = have[place], len(places)
     if length * count > _MOST:
         raise refuse(node, f"{count} of {length} irregular indices: ncnn has no Gather")

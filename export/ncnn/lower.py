@@ -1,7 +1,7 @@
 """The state of one ncnn model under construction: what rules read from and write to.
 
-ncnn has no batch: a value of ONNX shape (1, C, H, W) is a blob (C, H, W). So every value loses its first axis where
-that is 1, and keeps it elsewhere, as windows of attention do; a blob has at most four axes.
+ncnn has no batch: a value of ONNX shape (1, C, H, W) is a blob (C, H, W). Every tensor loses its first axis if its size
+is 1, and keeps it otherwise (as for attention windows); a blob has at most four axes.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
 
 Dims = tuple[int | None, ...]
-"""Sizes of a blob's axes, outermost first; None where it depends on the size of the picture."""
+"""Sizes of a blob's axes, outermost first; None if dynamic."""
 
 TARGET_NAME = "ncnn"
 FREE = -233
-"""ncnn's word for a size that is not said, and for the end of an axis."""
+"""ncnn's value for an unspecified size, and for the end of an axis."""
 _FEW = 256
-"""So few weights stay float32 in fp16 files, too: they cost nothing, and may be those of a curve (iagc: 55 dB)."""
+"""Up to this many weights stay float32 in fp16 files: they cost nothing, and may be a tone curve's (iagc: 55 dB)."""
 _TAGGED = 21
-"""Setting of MemoryData: 0 where its numbers begin with a tag."""
+"""MemoryData's parameter: 0 if its data begin with a tag."""
 _SIZE_KEYS = ((0,), (1, 0), (2, 1, 0), (2, 11, 1, 0))
-"""Settings that hold the sizes of a blob of one to four axes (of Reshape, MemoryData and Input), outermost first."""
+"""Parameters with the sizes of a blob of one to four axes (Reshape, MemoryData, Input), outermost first."""
 
 
 class Lowering:
-    """One graph on its way into one model. ``half``: weights are stored as float16."""
+    """The lowering of one graph into one model. ``half``: weights are stored as float16."""
 
     def __init__(self, graph: Graph, half: bool) -> None:
         self.graph = graph
@@ -54,12 +54,12 @@ class Lowering:
             self._blobs[spec.name] = self.file.layer("Input", spec.name, (), spec.name, sizes)
 
     def absorbed(self, node: ir.Node) -> bool:
-        """Whether an operator before this one does its work too."""
+        """Whether the node was fused into a preceding operator."""
         return graphs.name_of(node.outputs[0]) in self._absorbed
 
     def dims(self, value: ir.Value) -> Dims:
         """The sizes of a value's blob."""
-        shape = self.shape(value) or (1,)  # a number is a blob of one
+        shape = self.shape(value) or (1,)  # a scalar is a blob of size 1
         return shape[1:] if shape[:1] == (1,) and len(shape) > 1 else shape
 
     def shape(self, value: ir.Value) -> Dims:
@@ -83,7 +83,7 @@ class Lowering:
         """The blob of a computed input.
 
         Raises:
-            UnsupportedOperator: it is a constant, or no blob but a size that is read from the picture.
+            UnsupportedOperator: it is a constant, or a size computed from the picture's.
         """
         value = graphs.need(node, index)
         if graphs.constant(value) is not None:
@@ -93,10 +93,10 @@ class Lowering:
         return self.of(value)
 
     def picture(self, node: ir.Node) -> str:
-        """The blob of input 0, for layers that know height and width.
+        """The blob of input 0, for spatial layers.
 
         Raises:
-            UnsupportedOperator: it is not one picture (1, C, H, W): other axes would be height and width to ncnn.
+            UnsupportedOperator: it is not one picture (1, C, H, W): ncnn would take other axes for height and width.
         """
         blob, value = self.blob(node), graphs.need(node, 0)
         if len(self.shape(value)) != 4 or len(self.dims(value)) != 3:
@@ -109,10 +109,10 @@ class Lowering:
         return self._blobs[graphs.name_of(value)]
 
     def axis(self, node: ir.Node, value: ir.Value, axis: int) -> int:
-        """An axis of a value as one of its blob.
+        """The blob axis that corresponds to an axis of a tensor.
 
         Raises:
-            UnsupportedOperator: it is the axis that the blob has not.
+            UnsupportedOperator: the blob lacks this axis.
         """
         shape = self.shape(value)
         place = axis % len(shape) - (len(shape) - len(self.dims(value)))
@@ -129,9 +129,9 @@ class Lowering:
         weights: Sequence[bytes] = (),
         gives: Dims | None = None,
     ) -> str:
-        """Append the layer that writes what the node gives; the name of its blob.
+        """Append the layer that computes the node's output; returns the name of its blob.
 
-        ``gives`` are the sizes that the layer's own result has, where they may be others than the node's.
+        ``gives`` are the sizes of the layer's own output if they may differ from the node's.
         """
         wanted = self.dims(node.outputs[0])
         if gives is not None and gives != wanted:
@@ -143,7 +143,7 @@ class Lowering:
     def write_each(
         self, node: ir.Node, kind: str, settings: Mapping[int, Setting], weights: Sequence[bytes] = ()
     ) -> str:
-        """Append a layer that works on each channel of pictures alone: those of a batch lie behind each other."""
+        """Append a per-channel layer; a batch's channels are concatenated."""
         if self.count(node) == 1:
             return self.write(node, kind, [self.picture(node)], settings, weights)
         have = self.whole(node, graphs.need(node, 0))
@@ -152,7 +152,7 @@ class Lowering:
         return self.write(node, kind, [flat], settings, weights, (after[0] * after[1], *after[2:]))
 
     def count(self, node: ir.Node) -> int:
-        """The pictures of a batch that input 0 is; 1 where that is not known."""
+        """Batch size of input 0; 1 if unknown."""
         shape = self.shape(graphs.need(node, 0))
         return shape[0] or 1 if len(shape) == 4 else 1
 
@@ -165,17 +165,17 @@ class Lowering:
         settings: Mapping[int, Setting] | None = None,
         weights: Sequence[bytes] = (),
     ) -> str:
-        """Append a layer on the way to what the node gives; ``what`` makes its name its own."""
+        """Append an intermediate layer of the node; ``what`` makes its name unique."""
         name = f"{graphs.name_of(node.outputs[0])}/{what}"
         return self.file.layer(kind, f"{layer_of(node)}/{what}", inputs, name, settings, weights)
 
     def bind(self, node: ir.Node, blob: str) -> str:
-        """Say that ``blob`` is what the node gives."""
+        """Register ``blob`` as the node's output."""
         self._blobs[graphs.name_of(node.outputs[0])] = blob
         return blob
 
     def absorb(self, follower: ir.Node) -> None:
-        """Let the operator whose only reader ``follower`` is write what ``follower`` gives."""
+        """Fuse ``follower``, the only consumer of the node, so that the node writes ``follower``'s output."""
         self._absorbed.add(graphs.name_of(follower.outputs[0]))
         self._blobs[graphs.name_of(follower.outputs[0])] = graphs.name_of(follower.outputs[0])
 
@@ -185,7 +185,7 @@ class Lowering:
         return graphs.name_of(last.outputs[0])
 
     def reshaped(self, node: ir.Node, what: str, blob: str, have: Dims, want: Sequence[int]) -> str:
-        """A blob with other sizes; itself where they are the same."""
+        """A blob reshaped to other sizes; the same blob if they are equal."""
         if have == tuple(want):
             return blob
         return self.between(node, what, "Reshape", [blob], sized(want))
@@ -216,7 +216,7 @@ class Lowering:
         )
 
     def memory(self, node: ir.Node, what: str, array: Array) -> str:
-        """A blob that holds a constant."""
+        """A blob with a constant."""
         if not 1 <= array.ndim <= len(_SIZE_KEYS):
             raise refuse(node, f"a constant of shape {array.shape}: ncnn supports ranks 1 to 4")
         sizes, stored = sized(array.shape), self.weights(array)
@@ -226,7 +226,7 @@ class Lowering:
 
 
 def sized(dims: Sequence[int]) -> dict[int, Setting]:
-    """The settings that say the sizes of a blob."""
+    """The parameters with a blob's sizes."""
     return dict(zip(_SIZE_KEYS[len(dims) - 1], dims, strict=True))
 
 
@@ -242,7 +242,7 @@ def known(node: ir.Node, dims: Dims) -> tuple[int, ...]:
 
 
 def layer_of(node: ir.Node) -> str:
-    """A node's name, or that of what it writes."""
+    """A node's name, or else its output's name."""
     return node.name or graphs.name_of(node.outputs[0])
 
 

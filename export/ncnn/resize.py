@@ -1,8 +1,8 @@
 """ncnn rule: Resize, where Interp samples the points that ONNX Runtime does.
 
-Interp takes factors, a size, or the size of another blob. Its nearest takes pixel ``floor(x / factor)``; its linear
-form samples ``(x + 0.5) / factor - 0.5``, or both ends with ``align_corners``. By a size, the factor is that of the two
-sizes, which is not the one that the graph names where a size was rounded down.
+Interp takes factors, a size, or the size of another blob. Its nearest mode takes pixel ``floor(x / factor)``; its
+linear mode samples ``(x + 0.5) / factor - 0.5``, or both ends with ``align_corners``. Given a size, its
+factor is the ratio of the sizes, which differs from the graph's factor if the size was rounded down.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 _NEAREST, _LINEAR = 1, 2
 _LONGEST = 2**15
-"""Pixels of a side: more are not tried."""
+"""Maximum side in pixels that is tried."""
 _LINEAR_POINTS = {"half_pixel": 0, "pytorch_half_pixel": 0, "align_corners": 1}
 _REPEATS = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
-"""With whole factors a pixel's center never falls on the border of two others, so these agree."""
+"""Coordinate modes that agree for integer factors, where no pixel center falls on the border of two others."""
 
 
 def resize(low: Lowering, node: ir.Node) -> None:
@@ -65,7 +65,7 @@ def resize(low: Lowering, node: ir.Node) -> None:
 
 
 def _sampled(low: Lowering, node: ir.Node) -> dict[int, Setting]:
-    """Interp's settings with which it samples, at this size, what ONNX Runtime does."""
+    """Interp's parameters that match ONNX Runtime's sampling points at this size."""
     _, *given = low.whole(node, graphs.need(node, 0))
     found = form(node, given)
     counts = tuple(len(resampling.places(node, 2 + axis, given[axis])) for axis in (0, 1))
@@ -78,7 +78,7 @@ def _sampled(low: Lowering, node: ir.Node) -> dict[int, Setting]:
 
 
 def form(node: ir.Node, given: Sequence[int]) -> dict[int, Setting] | None:
-    """Interp's settings for height and width ``given``; None where it samples other points than ONNX Runtime."""
+    """Interp's parameters for height and width ``given``; None if no choice matches ONNX Runtime's sampling points."""
     wanted = [resampling.places(node, 2 + axis, given[axis]) for axis in (0, 1)]
     nearest = graphs.attr_str(node, "mode", "nearest") == "nearest"
     for settings, found in _forms(node, list(given), [len(axis) for axis in wanted], nearest=nearest):
@@ -88,7 +88,7 @@ def form(node: ir.Node, given: Sequence[int]) -> dict[int, Setting] | None:
 
 
 def stays(node: ir.Node) -> bool:
-    """Whether a Resize is left to the rule: its size is free, other axes change, or Interp has its points."""
+    """Whether a Resize is left to the rule: its size is dynamic, other axes change, or Interp samples its points."""
     before = fixed(graphs.need(node, 0))
     return before is None or not resampling.known(node) or form(node, before[2:]) is not None
 
@@ -104,7 +104,7 @@ def _equal(wanted: Array, found: Array, length: int, *, nearest: bool) -> bool:
 def _forms(
     node: ir.Node, given: list[int], size: list[int], *, nearest: bool
 ) -> Iterator[tuple[dict[int, Setting], list[Array]]]:
-    """Interp's settings, and the places that it then samples: by the size, with its corners, by factors."""
+    """Interp's possible parameters, each with its sampling points: by size, with aligned corners, by factors."""
     kind: dict[int, Setting] = {0: _NEAREST if nearest else _LINEAR, 6: 0}
     by_size: dict[int, Setting] = {**kind, 3: size[0], 4: size[1]}
     steps = [np.float32(n) / np.float32(m) for n, m in zip(given, size, strict=True)]
@@ -129,13 +129,15 @@ def _places(length: int, count: int, step: np.float32, *, nearest: bool) -> Arra
 
 
 def _divides_as_it_multiplies(factor: float) -> bool:
-    """Whether ``x / factor`` and ``x * (1 / factor)`` are within the same pixel in float32, at any size."""
+    """Whether ``x / factor`` and ``x * (1 / factor)`` fall into the same pixel in float32, at any size."""
     x, step = np.arange(_LONGEST, dtype=np.float32), np.float32(1) / np.float32(factor)
     return bool(np.array_equal(np.floor(x / np.float32(factor)), np.floor(x * step)))
 
 
 def _corners(low: Lowering, node: ir.Node, mode: str) -> int:
-    """Whether the corners are sampled, at any size; refuses points that Interp does not sample at every size."""
+    """Whether corners are aligned, for dynamic sizes; refuses sampling points that Interp cannot match at every
+    size.
+    """
     coordinates = _coordinates(node)
     if mode == "linear":
         if coordinates not in _LINEAR_POINTS:
@@ -153,7 +155,7 @@ def _corners(low: Lowering, node: ir.Node, mode: str) -> int:
 
 
 def _repeats(low: Lowering, node: ir.Node) -> bool:
-    """Whether every pixel is repeated a whole number of times."""
+    """Whether every pixel is repeated an integer number of times."""
     scales = graphs.constant(graphs.operand(node, 2))
     if scales is not None and scales.size == 4:
         return all(float(n).is_integer() for n in scales)
@@ -162,7 +164,7 @@ def _repeats(low: Lowering, node: ir.Node) -> bool:
 
 
 def _sized_like(node: ir.Node) -> ir.Value:
-    """The value whose height and width a computed size repeats."""
+    """The tensor whose height and width a computed size copies."""
     found = _places_of(graphs.need(node, 3))
     if len(found) == 4 and found[2] is not None and found[3] is not None:
         (tall, row), (wide, column) = found[2], found[3]
@@ -172,7 +174,7 @@ def _sized_like(node: ir.Node) -> ir.Value:
 
 
 def _places_of(size: ir.Value) -> list[tuple[ir.Value, int] | None]:
-    """For each number of a size, or of a part of one: the value and the axis that it is of; None for a constant."""
+    """For each element of a (partial) shape tensor: the source tensor and axis; None for a constant."""
     held, node = graphs.constant(size), graphs.producer(size)
     if held is not None:
         return [None] * held.size

@@ -1,4 +1,4 @@
-"""Writes a node as ncnn layers, by the rule of its record; an operator without one is an error."""
+"""Lowers nodes to ncnn layers by the rules of their records; an operator without a rule is an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write(low: Lowering, node: ir.Node) -> None:
-    """Write one node, unless it computes sizes (Resize reads those from the graph) or is done already.
+    """Lower one node, unless it computes sizes (Resize reads those from the graph) or was fused already.
 
     Raises:
         UnsupportedOperator: no conversion rule, or none for this use of the operator, which ncnn may compute wrongly.
@@ -34,12 +34,12 @@ def write(low: Lowering, node: ir.Node) -> None:
 
 
 def has_rule(node: ir.Node) -> bool:
-    """Whether ``write`` knows the operator."""
+    """Whether ``write`` supports the operator."""
     return table.of(node).ncnn is not None or _computes_sizes(node)
 
 
 def _computes_sizes(node: ir.Node) -> bool:
-    """Whether the node is part of what tells Resize a size: Shape, and what joins shapes."""
+    """Whether the node is part of a size computation for Resize: Shape, or an operator that joins shapes."""
     if table.of(node).kind == "shape":
         return True
     parts = [graphs.producer(value) for value in node.inputs if value is not None and graphs.constant(value) is None]

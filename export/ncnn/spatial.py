@@ -1,4 +1,4 @@
-"""ncnn rules: windows, pads, slices, resizing, depth and space, and the order of axes."""
+"""ncnn rules: pooling, reductions, pads, slices, depth to space, transposition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clearport.export.ncnn.lower import Dims
 
 _JOINED, _RESHAPED = "Concat", "Reshape"
-"""Layers that are called as ONNX's operators are."""
+"""Names of layers that equal ONNX's operator names."""
 _PRODUCT = 2
 """``BinaryOp``'s own number."""
 _PADS = {"constant": 0, "edge": 1, "reflect": 2}
@@ -44,7 +44,7 @@ def pool(low: Lowering, node: ir.Node, code: int) -> None:
         14: right,
         13: top,
         15: bottom,
-        5: 1,  # windows that fit, no rounding up
+        5: 1,  # only windows that fit (no ceil_mode)
         6: graphs.attr_int(node, "count_include_pad", 0),
     }
     low.write_each(node, "Pooling", settings)
@@ -67,7 +67,7 @@ def global_pool(low: Lowering, node: ir.Node, code: int) -> None:
 def _reduction(low: Lowering, node: ir.Node, code: int, axes: list[int], keep: bool) -> None:
     value = graphs.need(node, 0)
     places = sorted(low.axis(node, value, axis) for axis in axes)
-    if not keep and len(places) == len(low.dims(value)):  # to a number, which is a blob of one
+    if not keep and len(places) == len(low.dims(value)):  # to a scalar, which is a blob of size 1
         low.write(node, "Reduction", [low.blob(node)], {0: code, 1: 1, 4: 1, 5: 1}, gives=(1,) * len(places))
         return
     if len(low.dims(value)) == 1:  # ncnn (1.0.20261020) leaves a blob of one axis as it is, unless all of it is reduced
@@ -84,12 +84,12 @@ def depth_to_space(low: Lowering, node: ir.Node) -> None:
 
 
 def space_to_depth(low: Lowering, node: ir.Node) -> None:
-    """SpaceToDepth -> Reorg, the place in the block before the channel."""
+    """SpaceToDepth -> Reorg, with the position in the block as the outer part of the channel index."""
     low.write(node, "Reorg", [low.picture(node)], {0: graphs.attr_int(node, "blocksize", 0), 1: 1})
 
 
 def concat(low: Lowering, node: ir.Node) -> None:
-    """Concat -> Concat; along an axis that blobs leave out, they get it back first."""
+    """Concat -> Concat; if blobs lack the axis, it is restored first."""
     computed = next(value for value in node.inputs if value is not None and graphs.constant(value) is None)
     rank = len(low.shape(computed))
     axis = graphs.attr_int(node, "axis", 1) % rank
@@ -107,7 +107,7 @@ def expand(low: Lowering, node: ir.Node) -> None:
 
 
 def cut(low: Lowering, node: ir.Node) -> None:
-    """Slice -> Crop; where it leaves places out or goes backwards, axis by axis."""
+    """Slice -> Crop; with steps other than 1, axis by axis."""
     value = graphs.need(node, 0)
     shape = low.shape(value)
     starts, ends = (_integers(node, index, []) for index in (1, 2))
@@ -146,7 +146,7 @@ def _cut_in_steps(low: Lowering, node: ir.Node, axes: list[int], cuts: list[tupl
 def _kept(
     low: Lowering, node: ir.Node, what: str, blob: str, have: tuple[int, ...], axis: int, places: list[int]
 ) -> str:
-    """``places`` in even steps of one axis: by Crop; with steps those are made an axis of their own."""
+    """``places`` at regular steps of one axis: by Crop; the steps become an axis of their own."""
     first, count = places[0], len(places)
     step = places[1] - first if count > 1 else 1
     begin = min(first, have[axis] - count * step)
@@ -163,7 +163,7 @@ def _kept(
 
 
 def _ends(node: ir.Node, size: int | None, start: int, end: int) -> tuple[int, int]:
-    """First and stop as Crop takes them; its FREE is the end of the axis."""
+    """Start and stop as Crop expects them; FREE is the end of the axis."""
     if size is None:
         if start < 0 or 0 <= end < 2**31 - 1:
             raise refuse(node, "it slices dynamic height or width: give --size HEIGHTxWIDTH")
@@ -201,7 +201,7 @@ def pad(low: Lowering, node: ir.Node) -> None:
 
 
 def _grown(low: Lowering, node: ir.Node, amounts: dict[int, tuple[int, int]], fill: float) -> None:
-    """Pad of any axes with a number: Concat with blobs that hold it."""
+    """Constant pad of any axes: Concat with constant blobs."""
     if graphs.attr_str(node, "mode", "constant") != "constant":
         raise refuse(node, "only height and width support reflect and edge padding")
     blob, have = low.blob(node), low.whole(node, graphs.need(node, 0))
@@ -218,7 +218,7 @@ def _grown(low: Lowering, node: ir.Node, amounts: dict[int, tuple[int, int]], fi
 
 
 def transpose(low: Lowering, node: ir.Node) -> None:
-    """Transpose -> Permute of the axes that the blob has, and Reshape where one of size one comes or goes."""
+    """Transpose -> Permute of the blob's axes, and Reshape if the axis of size 1 changes."""
     value = graphs.need(node, 0)
     rank, have = len(low.shape(value)), low.dims(value)
     left_out = rank - len(have)
@@ -234,14 +234,14 @@ def transpose(low: Lowering, node: ir.Node) -> None:
 
 
 def _order_type(order: list[int]) -> int:
-    """ncnn's number of an order: it counts the orders of the axes from the innermost one, the outermost slowest."""
+    """ncnn's order_type of a permutation: permutations are numbered from the innermost axis, the outermost slowest."""
     inner_first = tuple(len(order) - 1 - axis for axis in reversed(order))
     known = sorted(permutations(range(len(order))), key=lambda p: tuple(reversed([-axis for axis in p])))
     return known.index(inner_first)
 
 
 def _integers(node: ir.Node, index: int, default: list[int]) -> list[int]:
-    """A constant list of integers that may be left out."""
+    """An optional constant list of integers."""
     if graphs.operand(node, index) is None:
         return default
     held = graphs.constant(graphs.need(node, index))

@@ -1,12 +1,12 @@
 """ncnn: a folder ``<name>.ncnn`` with the ``.param`` and ``.bin`` of one model, written directly.
 
-The model has the blobs ``image`` and ``restored``, float32 of shape (3, H, W) RGB in the network's range. Whole numbers
-(classes, places) are float32, too: blobs hold nothing else. fp32 and fp16 differ in how the weights are stored; what is
-computed in, the app chooses by ncnn's options.
+The model has the blobs ``image`` and ``restored``, float32 of shape (3, H, W) RGB in the network's range. Integers
+(classes, indices) are float32, too: blobs have no other type. fp32 and fp16 differ in the storage of weights; the app
+chooses the compute type by ncnn's options.
 
-Beside them lies ``<name>.json`` with the precision and the pixel contract, since neither file has a place for them.
-There is no int8 form: ncnn's int8 kernels know scales without a zero point. A picture of 0..255, or what a ReLU gives,
-would have 127 levels, and the scale table that every other target follows could not be followed.
+``<name>.json`` holds the precision and the pixel contract, since neither file has a place for them. There is
+no int8 form: ncnn's int8 kernels are symmetric (no zero point), so that a picture of 0..255, or a ReLU's output, would
+have 127 levels, and the scale table of all other targets could not be used.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class NcnnTarget:
     name = "ncnn"
     title = "ncnn"
     precisions: tuple[Precision, ...] = ("fp32", "fp16")
-    requires = ("ncnn",)  # to write needs nothing, to prove does: what is not proven is not shipped
+    requires = ("ncnn",)  # writing needs no package, but the proof does, and unproven files are not shipped
 
     def lower(self, form: TargetGraph, options: Options, folder: Path) -> Sequence[Artifact | Skipped]:
         """Write ``<network>_x<scale>_<precision>.ncnn/``.
 
         Raises:
             UnsupportedOperator: ncnn cannot express an operator.
-            BadInput: the graph was made for another size than ``options.size``.
+            BadInput: the graph was made for a size other than ``options.size``.
             NotInstalled: ncnn is missing.
         """
         graph, precision = form.graph, form.precision
@@ -96,7 +96,7 @@ def emit(graph: Graph, *, half: bool) -> tuple[str, bytes]:
 
 
 def _check_size(graph: Graph, options: Options) -> None:
-    """A graph that was made for one size gives a file for that size."""
+    """Check that a fixed-size graph is written for its own size."""
     made = shapes.size_of(graph.input)
     if made is not None and options.size != made:
         asked = options.size or "any size"

@@ -1,4 +1,4 @@
-"""Makes files in ONNX Runtime's own format (.ort) the same every time.
+"""Makes files in ONNX Runtime's own format (.ort) deterministic.
 
 ONNX Runtime keeps the kernels' type constraints in a hash table and writes them in its order, which changes from run
 to run. Everything else in the file is deterministic. The file is a FlatBuffer (schema:
@@ -8,7 +8,7 @@ onnxruntime/core/flatbuffers/schema/ort.fbs)::
     KernelTypeStrResolver { [ { op_id, [ { kernel_type_str, [ { arg_type, index } ] } ] } ] }
 
 FlatBuffers are written back to front: the session's table comes first, then the resolver, then the model, whose
-own table is its first part. So the head of the file, up to the model, is written anew with a sorted resolver.
+own table is its first part. So the head of the file, up to the model, is rewritten with a sorted resolver.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def canonical(data: bytes) -> bytes:
 
 
 def _target(table: Table, field: int) -> int:
-    """Where the table or string that a field refers to begins."""
+    """The offset of the table or string that a field refers to."""
     offset = table.Offset(field)
     if offset == 0:
         raise ValueError("a section of the .ort file is missing")
@@ -100,7 +100,7 @@ def _argument(table: Table) -> tuple[int, int]:
 
 
 def _head(operators: list[_Operator], model: int, version: int, start: int) -> bytes:
-    """The file up to the model: ``model`` and ``version`` are counted from there, ``start`` is where it used to be."""
+    """The file up to the model: ``model`` and ``version`` are relative to it, ``start`` is its old offset."""
     resolver = _resolver(operators)
     size = _RESOLVER_AT + len(resolver)
     size += (start - size) % _ALIGNMENT

@@ -1,4 +1,4 @@
-"""Which kernels ONNX Runtime runs a model with, once it has fused what it can."""
+"""The kernels with which ONNX Runtime runs a model, after its fusions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def kernels(model: bytes) -> list[tuple[str, str]]:
-    """The operators of an ONNX model after ONNX Runtime's optimizations: each with the value that it writes.
+    """The operators of an ONNX model after ONNX Runtime's optimizations, each with its output.
 
     An int8 convolution is a ``QLinearConv``; one that stays ``Conv`` computes in float.
     """
@@ -17,7 +17,7 @@ def kernels(model: bytes) -> list[tuple[str, str]]:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED  # what depends on no processor
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED  # the processor-independent level
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
         options.optimized_model_filepath = str(path)

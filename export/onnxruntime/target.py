@@ -4,15 +4,15 @@ fp32 is the graph in clearport's dialect. int8 is its QDQ form with uint8 activa
 values), which ONNX Runtime's x86 and Arm kernels are written for; asymmetric int8 would run several times slower.
 
 int8a16 is the same with uint16 activations and opset 21, for Qualcomm's HTP (ONNX Runtime's provider QNN). ONNX
-Runtime's CPU has no such kernels: it computes in float32 between the roundings, so that the file can be proven there,
-and no faster than fp32. It takes and gives float32, and there is no ``.ort`` variant.
+Runtime's CPU has no such kernels: it computes in float32 between quantization steps, so the file can be proven there,
+but runs no faster than fp32. Inputs and outputs are float32, and there is no ``.ort`` variant.
 
-An int8 file takes and gives uint8 pixels (NCHW), or float32 when that was asked for; other files float32. An ``.onnx``
-file has the least version of the format that its operators need, so that ONNX Runtime 1.17 and later run it; ``.ort``
-files want the version that wrote them, or a later one.
+Inputs and outputs of int8 files are uint8 pixels (NCHW), or float32 (``--io``); of other files float32. An ``.onnx``
+file has the lowest format version that its operators need, so that ONNX Runtime 1.17 and later run it; ``.ort`` files
+need the version that wrote them, or a later one.
 The ``.ort`` variant is optimized ahead of time, as ``onnxruntime.tools.convert_onnx_models_to_ort`` does in its
-``Fixed`` style: without NCHWc, whose blocks fit one kind of processor only. So it runs everywhere, and on x86 its
-float convolutions are slower than those of the ``.onnx`` file, which is optimized when it is loaded.
+``Fixed`` style: without the NCHWc layout, whose block size depends on the processor. So it runs everywhere, but on x86
+its float convolutions are slower than those of the ``.onnx`` file, which is optimized at load time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Specs = tuple[TensorSpec, ...]
 
 CONTRACT_KEY = "clearport.pixel_contract"
-"""Where a file's metadata holds the contract of its inputs and outputs, as JSON (``written.described``)."""
+"""Metadata key of the contract of inputs and outputs, as JSON (``written.described``)."""
 
 LEAST_ONNXRUNTIME = "1.17"
 """The oldest ONNX Runtime that has ``graphs.OPSET`` and ``graphs.IR_VERSION`` (its docs/reference/compatibility).
@@ -77,10 +77,10 @@ class OnnxRuntimeTarget:
 
 
 def onnx_form(form: TargetGraph, options: Options) -> tuple[ir.Model, Specs, Specs]:
-    """The ONNX model of a precision, and what its inputs and outputs are; the model is a copy that may be edited.
+    """The ONNX model of a precision, and the contracts of its inputs and outputs; the model is an editable copy.
 
-    int8 is the QDQ form with uint8 activations, int8a16 with uint16 ones; every other precision the float graph. What
-    is no picture is float32 at the ends, and everything of int8a16.
+    int8 is the QDQ form with uint8 activations, int8a16 with uint16 ones; every other precision the float graph. Inputs
+    and outputs other than pictures are float32, as are all those of int8a16.
     """
     graph, table = form.graph, form.table
     wide = form.precision == "int8a16"

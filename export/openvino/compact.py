@@ -1,4 +1,4 @@
-"""The same IR in fewer bytes: constants of the same content once, and no white space."""
+"""Compaction of an IR: equal constants are merged, whitespace is removed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def compact(xml: Path) -> None:
 
 
 def _content(layer: ET.Element) -> tuple[str, ...]:
-    """What a constant holds (type, shape and place), and what else is said of it."""
+    """A constant's content (type, shape and offset), and its other attributes."""
     data, about = layer.find("data"), layer.find("rt_info")
     told = sorted(data.attrib.items()) if data is not None else []
     return (*(f"{name}={value}" for name, value in told), "" if about is None else ET.tostring(about, "unicode"))

@@ -1,4 +1,4 @@
-"""Operators in the forms that OpenVINO computes as ONNX Runtime does; ``quirks.openvino`` says which need one."""
+"""Equivalent forms of operators that OpenVINO computes differently from ONNX Runtime (``quirks.openvino``)."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ TARGET_NAME = "openvino"
 
 
 def rewritten(model: ir.Model) -> ir.Model:
-    """The same model, edited in place, without what OpenVINO is known to compute otherwise.
+    """Replace the operators that OpenVINO is known to compute differently, in place.
 
     Raises:
-        UnsupportedOperator: there is no form of an operator that it computes right.
+        UnsupportedOperator: an operator has no form that OpenVINO computes correctly.
     """
     for node in tuple(model.graph):
         quirk = of(node, known.QUIRKS)
@@ -40,7 +40,7 @@ def rewritten(model: ir.Model) -> ir.Model:
 
 
 def as_matrices(node: ir.Node, quirk: Quirk) -> None:
-    """Resize -> two products with the weights of rows and columns, which ONNX Runtime tells."""
+    """Resize -> two products with ONNX Runtime's interpolation matrices for rows and columns."""
     rows, columns = (resampling.weights(node, 2 + i, n) for i, n in enumerate(_sides(node, quirk)))
     source = graphs.need(node, 0)
     shape = sizes(source) or ()
@@ -52,7 +52,7 @@ def as_matrices(node: ir.Node, quirk: Quirk) -> None:
 
 
 def as_limits(node: ir.Node, quirk: Quirk) -> None:
-    """Clip of int8 values -> Max and Min, as far as the ranges of the values before and behind it do not imply them.
+    """Clip of int8 values -> Max and Min, unless the ranges of its int8 input and output imply them.
 
     Both together would be a clamp again.
     """
@@ -81,7 +81,7 @@ _HIGHEST = 255
 
 
 def as_gathers(node: ir.Node, quirk: Quirk) -> None:
-    """Resize nearest -> a Gather of rows and one of columns, which ONNX Runtime tells."""
+    """Nearest Resize -> Gathers of rows and columns, with ONNX Runtime's indices."""
     rows, columns = (resampling.places(node, 2 + i, n).astype(int) for i, n in enumerate(_sides(node, quirk)))
     source = graphs.need(node, 0)
     shape = sizes(source) or ()

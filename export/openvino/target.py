@@ -1,11 +1,11 @@
 """OpenVINO IR: a folder ``<name>.openvino`` with the ``.xml`` and ``.bin`` of one model.
 
-fp32 is the graph in clearport's dialect. fp16 is the same with half-precision constants; OpenVINO computes in what the
-device has. int8 is the QDQ form with uint8 activations, whose quantization OpenVINO's plugins fuse into integer
+fp32 is the graph in clearport's dialect. fp16 is the same with half-precision constants; the device determines the
+compute type. int8 is the QDQ form with uint8 activations, whose quantization OpenVINO's plugins fuse into integer
 kernels; asymmetric int8 activations would silently run in float.
 
-An int8 IR takes and gives uint8 pixels (NCHW), or float32 when that was asked for; others float32. The pixel
-contract stands in the IR's ``rt_info``, as in the metadata of the ONNX file.
+Inputs and outputs of an int8 IR are uint8 pixels (NCHW), or float32 (``--io``); of others float32. The pixel contract
+is in the IR's ``rt_info``, as in the metadata of the ONNX file.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from clearport.base import Graph
 
 _PLUMBING = frozenset({"Constant", "Convert", "FakeQuantize", "Parameter", "Result"})
-"""What gives numbers that it was given, and is no operator of a network."""
+"""Quantization-agnostic operations that are not operators of a network."""
 
 _VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze"})
 """What gives the numbers that it was given under other sizes."""
 
 IN_FLOAT32 = "precise"
-"""OpenVINO's attribute of layers whose precision is not to be lowered."""
+"""OpenVINO's attribute of layers that must keep their precision."""
 
 _COUNTED_NAME = re.compile(r"[A-Z][A-Za-z0-9]*_\d+")
 
@@ -61,7 +61,7 @@ class OpenVinoTarget:
 
         Raises:
             NotInstalled: OpenVINO is missing.
-            UnsupportedOperator: OpenVINO computes an operator otherwise, and there is no form that it computes right.
+            UnsupportedOperator: OpenVINO computes an operator differently, and no equivalent form is known.
         """
         if missing(self.requires):
             raise NotInstalled(missing(self.requires)[0], self.name)
@@ -85,8 +85,7 @@ class OpenVinoTarget:
 def _write(model: bytes, path: Path, half: bool) -> None:
     """Convert an ONNX model as ``openvino.convert_model`` does, and save its IR.
 
-    Without that function, because it reports to Intel whatever it converts; and without asking for a device, so that
-    no plugin is loaded.
+    That function is avoided because it sends telemetry to Intel; no device is queried, so that no plugin is loaded.
     """
     import openvino as ov
     from openvino import _offline_transformations as passes
@@ -105,7 +104,7 @@ def _write(model: bytes, path: Path, half: bool) -> None:
 
 
 def _unread(said: str) -> UnsupportedOperator:
-    """The refusal of what OpenVINO's reader does not take, with the operator and the reason that it names."""
+    """The refusal of a model that OpenVINO's reader rejects, with the operator and the reason."""
     lines = [line.strip("- ") for line in said.splitlines() if line.strip()]
     named = re.search(r"for operations: ([\w.]+)", said) or re.search(r"^-- (\w+)", said, re.MULTILINE)
     op = named[1] if named else "?"
@@ -113,10 +112,10 @@ def _unread(said: str) -> UnsupportedOperator:
 
 
 def _wide_layers(graph: Graph) -> frozenset[str]:
-    """The layers whose numbers float16 would not do for."""
+    """The layers for which float16 does not suffice."""
     if measured(graph).fits:
         return frozenset()
-    wide = choose(graph).names  # OpenVINO calls a layer as the operator is called, or what it writes
+    wide = choose(graph).names  # OpenVINO names a layer after the operator or after its output
     return wide | {node.name for node in graph.model.graph if node.name and graphs.name_of(node.outputs[0]) in wide}
 
 
@@ -140,19 +139,19 @@ def _mark(xml: Path, layers: frozenset[str]) -> None:
 
 
 def in_float32(path: Path) -> int:
-    """How many layers of an IR (its folder) are marked to be computed in float32."""
+    """Number of layers of an IR (folder) that are marked to compute in float32."""
     (xml,) = path.glob("*.xml")
     return xml.read_text(encoding="utf-8").count(f'<attribute name="{IN_FLOAT32}"')
 
 
 def _keep_roundings(network: Any) -> None:
-    """Put an activation that changes nothing before those FakeQuantize whose rounding the CPU plugin would leave out.
+    """Insert a no-op activation before each FakeQuantize whose rounding the CPU plugin would skip.
 
-    It computes what follows a convolution within it, and then clips but does not round what the convolution itself
-    gives ("drop rounding one special residual pattern" in its source; seen in 2026.4.1), and it merges the factors and
-    sums with constants between two roundings into one. A fifth of the values behind an addition were off by a step, up
-    to 8 steps behind a leaky ReLU, and all but a thousandth of those behind a constant that is added. Behind an
-    activation it rounds; one of slope 1 is not optimized away, as a clamp is.
+    The plugin fuses operators into a preceding convolution, and then clips but does not round the convolution's own
+    output ("drop rounding one special residual pattern" in its source; seen in 2026.4.1); it also merges
+    multiplications by and additions of constants between two roundings. A fifth of the values after an addition were
+    off by a level (up to 8 levels after a leaky ReLU), and all but a thousandth of those after adding a constant. After
+    an activation it does round; a leaky ReLU of slope 1 is not optimized away, whereas a clamp is.
     """
     for node in network.get_ordered_ops():
         if node.get_type_name() == "FakeQuantize" and _computed(node) and _goes_on(node):
@@ -183,31 +182,31 @@ def _put_same(node: Any) -> None:
 
 
 def _moves() -> frozenset[str]:
-    """OpenVINO's operations that give numbers that they were given."""
+    """OpenVINO's quantization-agnostic operations."""
     return _PLUMBING.union(*(record.openvino for record in table.operators().values() if record.moves_data))
 
 
 def _heavy() -> frozenset[str]:
-    """OpenVINO's operations that the plugin begins a kernel with."""
+    """OpenVINO's operations into which the plugin fuses later ones."""
     kinds = {"convolution", "matrix"}
     return frozenset().union(*(record.openvino for record in table.operators().values() if record.kind in kinds))
 
 
 def _computed(node: Any) -> bool:
-    """Whether what a node reads are sums, products or functions, and not numbers that were rounded already."""
+    """Whether a node's input is computed arithmetic, not already rounded values."""
     return node.input_value(0).get_node().get_type_name() not in _moves()
 
 
 def _goes_on(node: Any) -> bool:
-    """Whether a reader of a node computes each number by itself, so that the plugin may do it in the same kernel."""
+    """Whether a consumer of a node is elementwise, so that the plugin may fuse it into the same kernel."""
     readers = {port.get_node().get_type_name() for port in node.output(0).get_target_inputs()}
     return bool(readers - _moves() - _heavy())
 
 
 def _number_nodes(network: Any) -> None:
-    """Name the nodes that the conversion made by their place.
+    """Name the nodes created by the conversion by their position.
 
-    OpenVINO calls them ``Constant_4711`` by a counter that goes on as long as the process.
+    OpenVINO names them ``Constant_4711`` from a process-wide counter.
     """
     for place, node in enumerate(network.get_ordered_ops()):
         name = node.get_friendly_name()

@@ -1,4 +1,4 @@
-"""What Core AI's runtime for Linux computes otherwise than ONNX says (see ``table.py``)."""
+"""Deviations of Core AI's runtime for Linux from ONNX (see ``table.py``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Core ML and coremltools do otherwise than ONNX says (see ``table.py``); there is no Core ML outside macOS."""
+"""Deviations of Core ML and coremltools from ONNX (see ``table.py``); Core ML itself exists on macOS only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What LiteRT and its XNNPACK delegate compute otherwise than ONNX says (see ``table.py``)."""
+"""Deviations of LiteRT and its XNNPACK delegate from ONNX (see ``table.py``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ncnn computes otherwise than ONNX says (see ``table.py``)."""
+"""Deviations of ncnn from ONNX (see ``table.py``)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SEEN = "ncnn 1.0.20261020"
 _LARGEST = 3e38
-"""What is compared with more asks for infinity: the largest float32 is 3.4e38."""
+"""A comparison with a larger constant tests for infinity: the largest float32 is 3.4e38."""
 
 
 def _with_itself(node: ir.Node) -> bool:
@@ -33,7 +33,7 @@ def _with_infinity(node: ir.Node) -> bool:
 
 
 def _of_negative(node: ir.Node) -> bool:
-    """Whether a power may have a base below zero for which ONNX has a number: the exponent may be whole."""
+    """Whether a power may have a negative base with a finite result in ONNX (integer exponent)."""
     base, exponent = (graphs.need(node, index) for index in (0, 1))
     held = graphs.constant(exponent)
     whole = held is None or bool((held == np.rint(held)).any())

@@ -1,4 +1,4 @@
-"""What ONNX Runtime computes otherwise than ONNX says (see ``table.py``)."""
+"""Deviations of ONNX Runtime from ONNX (see ``table.py``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What OpenVINO's reader and CPU plugin compute otherwise than ONNX says (see ``table.py``)."""
+"""Deviations of OpenVINO's reader and CPU plugin from ONNX (see ``table.py``)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 _SEEN = "openvino 2026.4.1"
 _LEAST_FREE = 8
-"""The least side of a free size that is thought of."""
+"""Smallest side considered for dynamic sizes, in pixels."""
 _SAFE_PLACES = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
 
 
 def _borders(node: ir.Node) -> bool:
-    """Whether a pixel that nearest takes may lie on the border of two: factors are neither whole nor 1/2, 1/4 ..."""
+    """Whether a nearest sample may fall on the border of two pixels: the factor is neither an integer nor 1/2, 1/4
+    ...
+    """
     if attr_str(node, "mode", "nearest") != "nearest":
         return False
     places = attr_str(node, "coordinate_transformation_mode", "half_pixel")
@@ -46,7 +48,7 @@ def _outside(node: ir.Node) -> bool:
 
 
 def _keeps_a_side(node: ir.Node) -> bool:
-    """Whether a factor adds no pixel to a side, which is sampled anew all the same: 1.25 times 3 rows."""
+    """Whether a factor adds no pixel to a side, which ONNX nevertheless resamples: 1.25 times 3 rows."""
     given, found = resampling.factors(node), need(node, 0).shape
     if given is None or found is None or attr_str(node, "mode", "nearest") != "linear":
         return False

@@ -1,8 +1,9 @@
-"""What runtimes are known to compute otherwise than ONNX says: the type of a record.
+"""The record type of known deviations of runtimes from ONNX.
 
-Each runtime has a table of its own, ``quirks/<runtime>.py``. Its target's writer asks it, and writes the operator in a
-form that the runtime computes as ONNX Runtime does, or refuses it. ``tests/export/test_quirks.py`` runs each form
-without that on the installed version: once a runtime is mended the test fails, and the record and its answer can go.
+Each runtime has a table of its own, ``quirks/<runtime>.py``. Its target's writer queries it, and writes the operator in
+a form that the runtime computes like ONNX Runtime, or refuses it. ``tests/export/test_quirks.py`` runs each form
+without the workaround on the installed version: once a runtime is fixed, the test fails, and the record and its
+workaround can be removed.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ Answer = Literal["rewritten", "refused", "avoided"]
 
 @dataclass(frozen=True)
 class Quirk:
-    """One form of an operator, and what becomes of it.
+    """One deviation: a form of an operator, its wrong result, and the workaround.
 
     Attributes:
-        name: a few words that no other record of the runtime has.
-        seen: the package and the version that it was last seen in.
+        name: a short name, unique for the runtime.
+        seen: the package and version in which it was last seen.
         operator: the ONNX operator; "" where it is not one operator.
-        form: which of its forms.
-        instead: what the runtime computes, and how far off that was.
-        answer: what the writer does: writes another form, refuses, or never writes the form in the first place.
-        how: by what; names the function or the setting.
-        holds: whether a node is of the form; never asked where it is "avoided".
+        form: the affected form of the operator.
+        instead: what the runtime computes instead, and the error.
+        answer: the writer's reaction: writes another form, refuses, or never writes the form in the first place.
+        how: the function or setting that does so.
+        holds: whether a node has the form; not called if it is "avoided".
     """
 
     name: str
@@ -43,5 +44,5 @@ class Quirk:
 
 
 def of(node: ir.Node, quirks: Iterable[Quirk]) -> Quirk | None:
-    """The first of ``quirks`` that a node is a case of."""
+    """The first of ``quirks`` that applies to a node."""
     return next((quirk for quirk in quirks if quirk.operator == node.op_type and quirk.holds(node)), None)

@@ -1,4 +1,4 @@
-"""A .tflite file as it is being put together: tensors, operators and buffers, then bytes.
+"""Builder of a .tflite file: tensors, operators and buffers, then bytes.
 
 The schema classes are those that LiteRT itself is built with (``ai_edge_litert.schema_py_generated``); TensorFlow is
 not needed. Constants are stored once however often they are used, every buffer starts on a 16-byte boundary
@@ -43,7 +43,7 @@ _OPTIONS = {
     "SELECT_V2": "SelectV2Options",
     "TOPK_V2": "TopKV2Options",
 }
-"""Operators whose options are not named after them in the schema (``LEAKY_RELU`` has ``LeakyReluOptions``)."""
+"""Exceptions to the naming of options in the schema (``LEAKY_RELU`` has ``LeakyReluOptions``)."""
 
 
 class AlignedBuffer:
@@ -82,7 +82,7 @@ class FlatFile:
         return self._add(Tensor(len(self._tensors), name, tuple(dims), dtype, quant, tuple(free)), 0)
 
     def constant(self, name: str, array: Array, quant: Quant | None = None) -> Tensor:
-        """A tensor with data; equal constants are one tensor, under the name of the first."""
+        """A constant tensor; equal constants share one tensor, with the name of the first."""
         data = np.ascontiguousarray(array).tobytes()
         key = (data, array.shape, str(array.dtype), quant)
         if key not in self._constants:
@@ -101,7 +101,7 @@ class FlatFile:
     ) -> None:
         """Append an operator in the lowest version that has its types and options; ``options`` by schema name.
 
-        ``more`` are the results that it has beside the first.
+        ``more`` are its outputs after the first.
         """
         key = (op, tflite_versions.minimum(op, inputs, output, options))
         made = schema.OperatorT()
@@ -123,7 +123,7 @@ class FlatFile:
         return tuple(f"{op}:{version}" for op, version in self._codes)
 
     def to_bytes(self, inputs: Ends, outputs: Ends, metadata: Mapping[str, bytes]) -> bytes:
-        """The file with some inputs and outputs, by the names that the signature gives them.
+        """The file's bytes, with inputs and outputs by signature name.
 
         The oldest runtime that has every operator is added to ``metadata``.
         """
@@ -180,7 +180,7 @@ def _packed(tensor: Tensor, buffer: int) -> Any:
 def _operator_code(op: str, version: int) -> Any:
     code = schema.OperatorCodeT()
     code.builtinCode = getattr(schema.BuiltinOperator, op)
-    # Readers from before 2020 know this field only; it is one byte, and 127 sends newer ones to builtinCode.
+    # Readers from before 2020 know only this one-byte field; 127 refers newer readers to builtinCode.
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
     code.version = version
     return code

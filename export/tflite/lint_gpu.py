@@ -1,9 +1,9 @@
-"""Which operators of a .tflite file LiteRT's GPU delegate takes, and why not.
+"""Which operators of a .tflite file LiteRT's GPU delegate supports, and why it rejects others.
 
-What is asked is what the delegate asks before it takes an operator (``CheckGpuDelegateCompatibility`` in
+The checks are the delegate's own (``CheckGpuDelegateCompatibility`` in
 ``tensorflow/lite/tools/versioning/gpu_compatibility.cc``, TensorFlow at commit 03a5e4e1), for the operators that
-clearport writes. It is a prediction: LiteRT.js and ML Drift, which share its kernels, may take more, and
-a driver may refuse more. int8 files are taken, too, and computed in float there.
+clearport writes. It is a prediction: LiteRT.js and ML Drift, which share its kernels, may support more, and a driver
+may reject more. int8 files are accepted, too, and computed in float.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FLOATS = frozenset({"FLOAT16", "FLOAT32"})
 
 @dataclass(frozen=True)
 class GpuFinding:
-    """One operator; ``reason`` says why the GPU does not take it, and is empty where it does."""
+    """One operator; ``reason``: why the GPU delegate rejects it, or empty."""
 
     op: str
     writes: str
@@ -30,14 +30,14 @@ class GpuFinding:
 
 @dataclass(frozen=True)
 class GpuReport:
-    """Every operator of a file, in order, and what each reads and writes."""
+    """Every operator of a file, in order, with its inputs and outputs."""
 
     findings: tuple[GpuFinding, ...]
     edges: tuple[Edge, ...]
 
     @property
     def partitions(self) -> int:
-        """How many parts the GPU could get. The delegate takes the largest alone, unless asked for more."""
+        """Number of GPU partitions. By default the delegate takes only the largest."""
         return partitions.count(self.edges, [not finding.reason for finding in self.findings])
 
 
@@ -103,7 +103,7 @@ _TAKEN = frozenset(
         )
     ).split()
 )
-"""TFLite's operators that the delegate takes."""
+"""TFLite operators that the delegate supports."""
 
 _MORE: Mapping[str, Callable[[Op], str]] = {
     "CAST": _cast,
@@ -115,4 +115,4 @@ _MORE: Mapping[str, Callable[[Op], str]] = {
     "SLICE": _cut,
     "STRIDED_SLICE": _cut,
 }
-"""Of some only certain forms: why not of others."""
+"""Operator -> check of its attributes; returns the reason for a rejection."""

@@ -1,9 +1,9 @@
-"""Which operators of a .tflite file Android's NNAPI takes, from which API level on, and why not.
+"""Which operators of a .tflite file Android's NNAPI supports, from which API level, and why it rejects others.
 
-What is asked is what TensorFlow Lite's NNAPI delegate asks before it hands an operator over
-(``NNAPIDelegateKernel::Validate`` in ``tensorflow/lite/delegates/nnapi/nnapi_delegate.cc``): operator, version, types,
-ranks, scales. It is a prediction: a phone's driver may refuse more. NNAPI is deprecated since Android 15 (API 35).
-The rules were compared with the delegate of LiteRT at commit 5c8a6d4b; where older ones are stricter, theirs stand.
+The checks are those of TensorFlow Lite's NNAPI delegate (``NNAPIDelegateKernel::Validate`` in
+``tensorflow/lite/delegates/nnapi/nnapi_delegate.cc``): operator, version, types, ranks, scales. It is a prediction: a
+phone's driver may reject more. NNAPI is deprecated since Android 15 (API 35). The rules were compared with the delegate
+of LiteRT at commit 5c8a6d4b; where older versions are stricter, theirs apply.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _NEVER = 99
 
 
 Need = tuple[int, str]
-"""An API level and what needs it."""
+"""An API level and the reason that requires it."""
 Edge = tuple[frozenset[int], frozenset[int]]
-"""The tensors that an operator reads, and those that it writes."""
+"""An operator's input and output tensors."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One operator: ``api_level`` is the first that takes it, None if none does; ``reason`` says what decides.
+    """One operator: ``api_level`` is the first that supports it (None: none does), ``reason`` the deciding condition.
 
-    ``needs`` are all of its conditions, and ``writes`` is the name of the tensor that it writes.
+    ``needs`` are all of its conditions, and ``writes`` is the name of its output tensor.
     """
 
     index: int
@@ -48,20 +48,20 @@ class Finding:
     writes: str = ""
 
     def taken(self, api_level: int) -> bool:
-        """Whether NNAPI takes it at an API level."""
+        """Whether NNAPI supports it at an API level."""
         return self.api_level is not None and self.api_level <= api_level
 
 
 @dataclass(frozen=True)
 class NnapiReport:
-    """Every operator of a file, in order, and what each reads and writes (for the partitions)."""
+    """Every operator of a file, in order, with its inputs and outputs (for the partitions)."""
 
     findings: tuple[Finding, ...]
     edges: tuple[Edge, ...]
 
     @property
     def api_level(self) -> int | None:
-        """The first API level that takes every operator; None if there is none."""
+        """The first API level that supports every operator; None if there is none."""
         levels = [f.api_level for f in self.findings]
         return None if None in levels else max((n for n in levels if n is not None), default=API_LEVELS[0])
 
@@ -70,7 +70,7 @@ class NnapiReport:
         return tuple(f for f in self.findings if not f.taken(api_level))
 
     def partitions(self, api_level: int) -> int:
-        """How many parts of the graph NNAPI gets at an API level, each a trip to the accelerator and back."""
+        """Number of NNAPI partitions at an API level; each costs a round trip to the accelerator."""
         return partitions.count(self.edges, [finding.taken(api_level) for finding in self.findings])
 
 
@@ -89,7 +89,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Op:
-    """An operator of a file: its name in the schema, its version, what it reads and writes, and its options."""
+    """An operator of a file: its schema name, version, inputs, outputs and options."""
 
     op: str
     version: int
@@ -100,7 +100,7 @@ class Op:
 
 @dataclass(frozen=True)
 class _Rule:
-    """Highest version taken; first API level for float32 and for 8 bit; and what else an operator needs."""
+    """Highest supported version; first API level for float32 and for 8 bit; further conditions."""
 
     max_version: int
     float32: int = 27
@@ -119,7 +119,7 @@ def lint(path: Path) -> NnapiReport:
 
 
 def operators_of(path: Path) -> tuple[list[Op], tuple[Edge, ...]]:
-    """The operators of a .tflite file, in order, and the tensors that each reads and writes.
+    """The operators of a .tflite file, in order, and each one's input and output tensors.
 
     Raises:
         BadInput: it is not a .tflite file.
@@ -160,7 +160,7 @@ def _needs(op: Op) -> list[Need]:
 
 
 def _brought(op: str) -> _Rule | None:
-    """What the record of an operator says of a kernel that the table lacks."""
+    """The NNAPI rule from an operator's record, for a kernel that the table lacks."""
     kernel = table.kernel(op)
     if kernel is None or kernel.float32 is None:
         return None
@@ -279,7 +279,7 @@ RULES: Mapping[str, _Rule] = {
     "TRANSPOSE": _Rule(2, 28, 28),
     "TRANSPOSE_CONV": _Rule(3, 29, 29, _transposed),
 }
-"""Operator -> what NNAPI takes of it. An operator that is not here stays on the CPU."""
+"""Operator -> NNAPI's conditions. Operators that are not listed stay on the CPU."""
 
 
 def _tensor(model: Any, tensor: Any) -> Tensor:

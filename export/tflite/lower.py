@@ -1,11 +1,11 @@
-"""Walks an ONNX graph and writes it as TFLite operators; the rules (``ops_*.py``) know the operators.
+"""Lowers an ONNX graph to TFLite operators; the conversion rules are in ``ops_*.py``.
 
-Layout: every value has an order, in which the file stores its axes: NHWC for rank 4, as in ONNX for any other rank. A
+Layout: every tensor has an order in which the file stores its axes: NHWC for rank 4, ONNX's order for any other rank. A
 Transpose emits no operator; it only permutes the recorded axis order. A rule requests the order that its kernel needs,
 or accepts the current one; a TRANSPOSE is written only where the two differ.
 
-In float files a Relu or Clip becomes the fused activation of the operator before it where TFLite has one for it. In
-int8 files there is nothing to fuse, since the output's int8 range clamps already.
+In float files a Relu or Clip becomes the fused activation of the preceding operator if TFLite has one. In int8 files
+there is nothing to fuse: the output's int8 range already clamps.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ Weights = Literal["float32", "float16"]
 
 TARGET_NAME = "tflite"
 EXAMPLE = Size(64, 64)
-"""The size that files of free size are written with: an interpreter that is not asked to resize runs it."""
+"""Default size in files with dynamic sizes, used by an interpreter that does not resize its input."""
 
 NONE, RELU, RELU_N1_TO_1, RELU6 = range(4)
 """``ActivationFunctionType`` of the TFLite schema."""
 _STORED = {"b": np.bool_, "i": np.int32, "u": np.int32}
-"""Kind of constants that are no real numbers -> how they are stored."""
+"""Kind of integer and Boolean constants -> stored dtype."""
 _FUSED = {(0.0, math.inf): RELU, (-1.0, 1.0): RELU_N1_TO_1, (0.0, 6.0): RELU6}
 
 
 class Lowering:
-    """One graph on its way into one file.
+    """The lowering of one graph into one file.
 
-    ``table`` is given for int8 files; ``weights`` is how constants of float files are stored. ``size`` is the input
-    size, None for any. Rules read tensors with ``tensor``, constants with ``constant``, and write with ``write``;
-    ``quant`` tells them whether the node at hand computes in int8.
+    ``table`` is set for int8 files; ``weights`` is the stored dtype of float constants. ``size`` is the input size,
+    None for dynamic. Rules read tensors with ``tensor`` and constants with ``constant``, and emit operators with
+    ``write``; ``quant`` tells whether the current node computes in int8.
     """
 
     def __init__(self, graph: Graph, size: Size | None, table: ScaleTable | None, weights: Weights = "float32") -> None:
@@ -83,7 +83,7 @@ class Lowering:
         return self._tensors[spec.name]
 
     def run(self) -> tuple[Tensor, ...]:
-        """Write every node; the tensors of the graph's outputs.
+        """Lower every node, and return the tensors of the graph's outputs.
 
         Raises:
             UnsupportedOperator: a node has no conversion rule, or none for its attributes and shapes.
@@ -103,7 +103,7 @@ class Lowering:
     def tensor(self, node: ir.Node, index: int = 0, order: Order | None = None) -> Tensor:
         """Input ``index`` of a node in ``order``, else ``native``; a constant so that it broadcasts over NHWC.
 
-        float32 for a node that computes in float.
+        Dequantized to float32 if the node computes in float.
         """
         value = graphs.need(node, index)
         if graphs.constant(value) is None:
@@ -111,10 +111,10 @@ class Lowering:
         return self.constant(node, index, broadcasting)
 
     def pictures(self, node: ir.Node) -> Tensor:
-        """Input 0 as (N, H, W, C), for kernels that know height and width.
+        """Input 0 as (N, H, W, C), for spatial kernels.
 
         Raises:
-            UnsupportedOperator: it has not four axes.
+            UnsupportedOperator: it does not have four axes.
         """
         image = self.tensor(node)
         if len(image.dims) != 4:
@@ -122,7 +122,7 @@ class Lowering:
         return image
 
     def stored(self, node: ir.Node, index: int = 0) -> tuple[Tensor, Order]:
-        """Input ``index`` as the file has it, and in which order; a constant as ONNX has it."""
+        """Input ``index`` as stored in the file, and its axis order; constants are in ONNX's order."""
         value = graphs.need(node, index)
         if graphs.constant(value) is not None:
             given = self.constant(node, index, lambda array: array)
@@ -131,12 +131,12 @@ class Lowering:
         return self._suited(node, given), order
 
     def written(self, value: ir.Value) -> tuple[Tensor, Order]:
-        """The tensor of a value that is computed, as it was written, and its order."""
+        """The tensor of a computed value as stored, and its axis order."""
         name = graphs.name_of(value)
         return self._tensors[name], self._orders.get(name, native(len(self._tensors[name].dims)))
 
     def arranged(self, value: ir.Value, order: Order | None = None) -> Tensor:
-        """A value in an order, by default its own; a TRANSPOSE is written the first time that it is needed."""
+        """A value in a given axis order, by default its own; a TRANSPOSE is emitted on first use only."""
         name = graphs.name_of(value)
         given = self._tensors[name]
         wanted, has = (order or native(len(given.dims)), self._orders.get(name, native(len(given.dims))))
@@ -156,9 +156,9 @@ class Lowering:
         return self._arranged[name, wanted]
 
     def constant(self, node: ir.Node, index: int, arrange: Callable[[Array], Array], axis: int = 0) -> Tensor:
-        """Constant input ``index``, stored as the file's kind of number after ``arrange`` changed its layout.
+        """Constant input ``index``, in the file's dtype, after ``arrange`` changed its layout.
 
-        ``axis`` is where per-channel scales lie after that.
+        ``axis`` is the axis of per-channel scales in the new layout.
         """
         array = graphs.need_constant(node, index)
         name = graphs.name_of(graphs.need(node, index))
@@ -197,7 +197,7 @@ class Lowering:
     def output(
         self, node: ir.Node, inputs: Sequence[Tensor], dims: Sequence[int], order: Order | None = None
     ) -> Tensor:
-        """The tensor that an operator still to be appended writes; its sizes are free if those of an input are.
+        """The output tensor of an operator that is appended later; its sizes are dynamic if an input's are.
 
         Raises:
             UnsupportedOperator: the sizes are not those of the graph: the file would compute something else.
@@ -205,20 +205,20 @@ class Lowering:
         usual = native(len(dims))
         self._agree(node, dims, order or usual)
         name, dtype = graphs.name_of(node.outputs[0]), self.dtype(node.outputs[0])
-        if order not in {None, usual}:  # whoever reads the tensors of a file must know
+        if order not in {None, usual}:  # readers of the file's tensors need this
             name = in_order(name, order or usual)
         free, quant = free_axes(inputs, dims, order), self.quant(node) if dtype == "float32" else None
         made = self.file.tensor(name, dims, dtype if quant is None else "int8", quant, free)
         return self.bind(node, made, order)
 
     def dtype(self, value: ir.Value) -> str:
-        """How the numbers of a value are stored: truth values, integers of 32 bits, or as float32."""
+        """Stored dtype of a value: bool, int32 or float32."""
         if value.dtype is None or value.dtype.is_floating_point():
             return "float32"
         return "bool" if value.dtype.name == "BOOL" else "int32"
 
     def _agree(self, node: ir.Node, dims: Sequence[int], order: Order) -> None:
-        """Refuse sizes that contradict those of a graph that was made for the size that is written."""
+        """Refuse sizes that differ from those of a graph made for the size being written."""
         shape = node.outputs[0].shape
         if shape is None or not self._of_size:
             return
@@ -227,30 +227,30 @@ class Lowering:
             raise self.refuse(node, f"it would be written with shape {list(dims)}, but the graph has {list(shape)}")
 
     def between(self, node: ir.Node, what: str, like: Tensor, dims: Sequence[int], *, rescaled: bool = False) -> Tensor:
-        """A tensor between two operators of one node, as ``like``, or with the scale of the node's output."""
+        """An intermediate tensor of a node, in the format of ``like``, or with the scale of the node's output."""
         name = f"{graphs.name_of(node.outputs[0])}/{what}"
         quant = self.quant(node) if rescaled else like.quant
         return self.file.tensor(name, dims, like.dtype, quant, free_axes([like], dims))
 
     def bind(self, node: ir.Node, output: Tensor, order: Order | None = None) -> Tensor:
-        """Say that ``output`` is what the node gives, stored in ``order``."""
+        """Register ``output``, stored in ``order``, as the node's output."""
         name = graphs.name_of(node.outputs[0])
         self._tensors[name] = output
         self._orders[name] = order or native(len(output.dims))
         return output
 
     def quant(self, node: ir.Node) -> Quant | None:
-        """How the node's output is quantized; None for a node that computes in float."""
+        """The quantization of the node's output; None if it computes in float."""
         return self._quant_of(graphs.name_of(node.outputs[0]))
 
     def same_scale(self, node: ir.Node, *inputs: Tensor) -> None:
-        """Refuse a node whose output does not have the scale of its inputs, where TFLite's kernel copies numbers."""
+        """Refuse a node whose output scale differs from its inputs' where TFLite's kernel copies values."""
         output = self.quant(node)
         if any(t.quant != output for t in inputs):
             raise self.refuse(node, "its inputs and output must share one scale and zero point in int8")
 
     def activation(self, node: ir.Node) -> int:
-        """The activation to fuse into ``node``: takes over the Relu or Clip behind it, as far as TFLite has it."""
+        """The activation to fuse into ``node`` for a following Relu or Clip, if TFLite has one."""
         clamp = clamp_behind(node) if self.quant(node) is None else None
         if clamp is None:
             return NONE
@@ -264,7 +264,7 @@ class Lowering:
         return NONE
 
     def bounds_left(self, node: ir.Node) -> tuple[float, float]:
-        """What a Relu or Clip still has to clamp to: infinite where an operator before it did so already."""
+        """Remaining bounds of a Relu or Clip; infinite where the preceding operator already clamps."""
         clamp = graphs.clamp_of(node)
         if clamp is None:
             raise self.refuse(node, "its bounds are not constants")
@@ -274,7 +274,7 @@ class Lowering:
         return quant_of(self.table[name]) if self.table is not None and name in self.table else None
 
     def _suited(self, node: ir.Node, stored: Tensor) -> Tensor:
-        """A tensor as a node can read it: as float32 where an int8 one meets a node that computes in float."""
+        """A tensor as the node reads it: int8 tensors are dequantized for nodes that compute in float."""
         if self.quant(node) is not None:
             if stored.quant is None:
                 raise graphs.MalformedGraph(
@@ -301,7 +301,7 @@ class Lowering:
         return self.table[name]
 
     def _half(self, name: str, array: Array) -> Tensor:
-        """float16 in the file, made float32 by a DEQUANTIZE that runtimes do once, when they load the file."""
+        """A constant stored as float16, with a DEQUANTIZE that runtimes evaluate once at load time."""
         stored = self.file.constant(name, array.astype(np.float16))
         if stored.index not in self._full:
             full = self.file.tensor(f"{name}/float32", array.shape, "float32", None, ())
@@ -311,7 +311,7 @@ class Lowering:
 
 
 def _freed(graph: Graph) -> tuple[TensorSpec, ...]:
-    """The inputs, whose sides are what they are of the picture's."""
+    """The inputs, with their sides in proportion to the picture's."""
     own = shapes.size_of(graph.input)
     return shapes.freed(graph.inputs, own) if own is not None else graph.inputs
 

@@ -1,4 +1,4 @@
-"""TFLite metadata: what a number in the input and output means, in the format that Android's tools read.
+"""TFLite metadata: the meaning of input and output values, in the format that Android's tools read.
 
 The table is ``metadata_schema.fbs`` 1.1.0 of tflite-support (file identifier ``M001``); its Python package is no
 longer maintained, so the few tables that an image model needs are written and read here with flatbuffers alone.
@@ -31,8 +31,8 @@ _SPACES = {"RGB": _RGB, "Y": _GRAYSCALE}
 class Described:
     """One input or output: of a picture, a pixel of 0..255 becomes the real value ``(pixel - mean) / std``.
 
-    Real values lie in ``low``..``high``. ``mean`` and ``std`` are None of what is no picture, ``low`` and ``high``
-    where no bounds are known.
+    Real values lie in ``low``..``high``. ``mean`` and ``std`` are None for tensors other than pictures, ``low`` and
+    ``high`` if no bounds are known.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Described:
 
     @classmethod
     def of(cls, spec: TensorSpec) -> Described:
-        """What metadata can say of a tensor."""
+        """The metadata of one tensor."""
         number = "the real value itself"
         if spec.scale is not None and spec.zero_point is not None:
             number = f"real value = (q - {spec.zero_point}) * {spec.scale:.9g}"

@@ -1,8 +1,8 @@
-"""What Android's NNAPI makes of a .tflite file at each API level: which operators, in how many parts, and why not all.
+"""NNAPI's prediction for a .tflite file by API level: supported operators, number of partitions, reasons for the rest.
 
-The delegate asks the API level up to 31. From 32 on it asks the runtime for a feature level, which an update may raise:
-predicted is what every phone of that API level has, the rules of 31. With a newer runtime MIRROR_PAD and BATCH_MATMUL
-may be taken, too.
+The delegate asks the API level up to 31. From 32 on it asks the runtime for a feature level, which an update may raise;
+the prediction uses what every phone of that API level has, the rules of 31. A newer runtime may also support MIRROR_PAD
+and BATCH_MATMUL.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from clearport.export.tflite.lint_nnapi import NnapiReport
 
 API_LEVELS = tuple(range(27, 36))
-"""Android 8.1, with which NNAPI came, to 15, in which it is deprecated."""
+"""Android 8.1, which introduced NNAPI, to 15, which deprecated it."""
 
 
 @dataclass(frozen=True)
 class LeftOperator:
-    """An operator that stays on the CPU: its index in the file, and everything that this level lacks for it."""
+    """An operator that stays on the CPU: its index in the file, and all unmet conditions at this level."""
 
     index: int
     op: str
@@ -33,7 +33,7 @@ class LeftOperator:
 
 @dataclass(frozen=True)
 class LevelPrediction:
-    """A file at one API level: operators that NNAPI takes, in how many parts, and what stays on the CPU."""
+    """A file at one API level: number of NNAPI operators and partitions, and the operators that stay on the CPU."""
 
     api_level: int
     taken: Mapping[str, int]
@@ -52,7 +52,7 @@ def predict(report: NnapiReport) -> tuple[LevelPrediction, ...]:
 
 
 def describe(predictions: Sequence[LevelPrediction]) -> str:
-    """One line for people; levels with the same outcome are put together."""
+    """One readable line; levels with the same outcome are merged."""
     return "NNAPI by API level, predicted: " + "; ".join(_lines(predictions))
 
 

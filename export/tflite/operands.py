@@ -1,4 +1,4 @@
-"""Operands of element-wise operators: brought to one order of axes, so that TFLite broadcasts them as ONNX does."""
+"""Operands of elementwise operators, aligned to one axis order so that TFLite broadcasts them like ONNX."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _operand(low: Lowering, node: ir.Node, index: int, order: Order) -> Tensor:
 
 
 def clamp_behind(node: ir.Node) -> tuple[ir.Node, tuple[float, float]] | None:
-    """The Relu or Clip that all of the node's output goes into, and its bounds."""
+    """The Relu or Clip that is the only consumer of the node's output, and its bounds."""
     follower = graphs.only_consumer(node.outputs[0])
     clamp = None if follower is None else graphs.clamp_of(follower)
     return None if follower is None or clamp is None else (follower, (clamp.lo, clamp.hi))

@@ -1,4 +1,4 @@
-"""TFLite rules: comparisons, logic, choices between two values, and changes of the type of numbers."""
+"""TFLite rules: comparisons, logic, selection (Where) and casts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TYPES = {"bool": "BOOL", "float32": "FLOAT32", "int32": "INT32", "int64": "INT6
 
 
 def comparison(low: Lowering, node: ir.Node, op: str) -> None:
-    """Greater, Equal, And and the like -> GREATER, EQUAL, LOGICAL_AND and the like, which write truth values."""
+    """Greater, Equal, And and the like -> GREATER, EQUAL, LOGICAL_AND and the like, with Boolean output."""
     inputs, order = aligned(low, node)
     low.write(node, op, inputs, np.broadcast_shapes(*(t.dims for t in inputs)), order)
 

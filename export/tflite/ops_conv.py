@@ -41,7 +41,7 @@ def conv(low: Lowering, node: ir.Node) -> None:
 
 
 def conv_transpose(low: Lowering, node: ir.Node) -> None:
-    """ConvTranspose -> TRANSPOSE_CONV, with a SLICE behind it where ONNX crops in a way that TFLite has not."""
+    """ConvTranspose -> TRANSPOSE_CONV, followed by a SLICE where ONNX's cropping has no TFLite equivalent."""
     image = low.pictures(node)
     if any(image.free):
         raise low.refuse(node, "TFLite's transposed convolution needs a fixed size: give --size HEIGHTxWIDTH")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 Step = tuple[str, float | None]
-"""An operator that clamps, and its bound where it has one to choose."""
+"""A clamping operator, and its bound if it has a parameter."""
 
 
 def arithmetic(low: Lowering, node: ir.Node, op: str) -> None:
@@ -36,7 +36,7 @@ def binary(low: Lowering, node: ir.Node, op: str) -> None:
 
 
 def clamp(low: Lowering, node: ir.Node) -> None:
-    """What is left to clamp after fusion: nothing, RELU, RELU6, RELU_N1_TO_1, or MAXIMUM and MINIMUM."""
+    """The clamp that remains after fusion: nothing, RELU, RELU6, RELU_N1_TO_1, or MAXIMUM and MINIMUM."""
     (image, order), own, bounds = low.stored(node), low.quant(node), low.bounds_left(node)
     steps = _in_float(bounds) if own is None else _in_int8(bounds, image.quant, own)
     if not steps:
@@ -89,7 +89,7 @@ def _in_float(bounds: tuple[float, float]) -> list[Step]:
 
 
 def _in_int8(bounds: tuple[float, float], given: Quant | None, own: Quant) -> list[Step]:
-    """A change of scale clamps to the range of the output; what lies within that range is clamped besides."""
+    """Requantization clamps to the output's range; tighter bounds are clamped explicitly."""
     steps: list[Step] = []
     if given != own or bounds[0] == 0:
         steps.append(("RELU" if bounds[0] >= 0 else "QUANTIZE", None))

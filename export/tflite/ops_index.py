@@ -1,4 +1,4 @@
-"""TFLite rules: operators that look values up."""
+"""TFLite rules: indexing operators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def gather(low: Lowering, node: ir.Node) -> None:
-    """Gather -> GATHER; with a list of places in the order that the value is stored in."""
+    """Gather -> GATHER; a 1-D list of indices works in any stored axis order."""
     indices = graphs.constant(graphs.need(node, 1))
     data, order = low.stored(node)
     if data.quant is not None or low.quant(node) is not None:

@@ -34,7 +34,7 @@ def matmul(low: Lowering, node: ir.Node) -> None:
 
 
 def _of_rank(low: Lowering, node: ir.Node, image: Tensor, rank: int) -> Tensor:
-    """The same matrices with axes of size 1 before theirs: TFLite wants as many for either factor."""
+    """The matrices with leading axes of size 1: TFLite requires equal ranks."""
     dims = (1,) * (rank - len(image.dims)) + image.dims
     if dims == image.dims:
         return image
@@ -73,7 +73,7 @@ def _plain(low: Lowering, node: ir.Node, index: int) -> Tensor:
 
 
 def _columns(low: Lowering, node: ir.Node) -> tuple[Tensor, bool]:
-    """The right factor, and whether its last two axes are stored the other way round: BATCH_MATMUL takes both."""
+    """The right factor, and whether its last two axes are stored transposed: BATCH_MATMUL supports both."""
     image, order = low.stored(node, 1)
     turned = (*range(len(order) - 2), len(order) - 1, len(order) - 2)
     return (image, True) if order == turned else (_plain(low, node, 1), False)

@@ -1,4 +1,4 @@
-"""TFLite rules: operators that move values, at any rank and in any order of axes."""
+"""TFLite rules: data movement, for any rank and axis order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def transpose(low: Lowering, node: ir.Node) -> None:
 
 
 def reshape(low: Lowering, node: ir.Node) -> None:
-    """Reshape -> RESHAPE, of the value as it is stored if its axes are merged and split there as in ONNX."""
+    """Reshape -> RESHAPE, of the stored layout if it merges and splits the same axes as ONNX's."""
     image, order = low.stored(node)
     low.same_scale(node, image)
     if any(image.free):
@@ -48,7 +48,7 @@ def reshape(low: Lowering, node: ir.Node) -> None:
 
 
 def _order_after(before: list[int], shape: list[int], order: Order) -> Order | None:
-    """The order in which the result lies in memory if the stored value is not moved; None if it must be."""
+    """The axis order of the result if the stored value is reshaped in place; None if it must be transposed first."""
     stored = [axis for axis in order if before[axis] > 1]
     places = []
     for sources, targets in _blocks(before, shape):
@@ -67,7 +67,7 @@ def _order_after(before: list[int], shape: list[int], order: Order) -> Order | N
 
 
 def _blocks(before: list[int], shape: list[int]) -> list[tuple[list[int], list[int]]]:
-    """The smallest runs of axes that become runs of axes; those of size 1 are left out."""
+    """The smallest groups of consecutive axes that a reshape maps to each other; axes of size 1 are left out."""
     left = [axis for axis, n in enumerate(before) if n > 1]
     right = [axis for axis, n in enumerate(shape) if n > 1]
     found = []
@@ -86,7 +86,7 @@ def _blocks(before: list[int], shape: list[int]) -> list[tuple[list[int], list[i
 
 
 def expand(low: Lowering, node: ir.Node) -> None:
-    """Expand of the same number of axes -> BROADCAST_TO."""
+    """Expand to the same rank -> BROADCAST_TO."""
     image, order = low.stored(node)
     low.same_scale(node, image)
     shape = [int(n) for n in graphs.need_constant(node, 1)]
@@ -116,7 +116,7 @@ def concat(low: Lowering, node: ir.Node) -> None:
 
 
 def cut(low: Lowering, node: ir.Node) -> None:
-    """Slice -> SLICE, which XNNPACK takes; STRIDED_SLICE where pixels are left out."""
+    """Slice -> SLICE, which XNNPACK supports; STRIDED_SLICE for steps other than 1."""
     image, order = low.stored(node)
     low.same_scale(node, image)
     rank = len(order)
@@ -137,7 +137,7 @@ def cut(low: Lowering, node: ir.Node) -> None:
     dims = [max(-(-(e - b) // s), 0) for b, e, s in zip(begin, end, step, strict=True)]
     if not all(dims):
         raise low.refuse(node, f"its output for {image.dims} is empty")
-    # Where the size is free, -1 is "all that is left" to SLICE; only static sizes are written out.
+    # With dynamic sizes, SLICE reads -1 as "up to the end"; only static sizes are written out.
     sizes = [-1 if free else n for n, free in zip(dims, image.free, strict=True)]
     if step == [1] * rank:
         low.write(node, "SLICE", [image, low.integers("begin", begin), low.integers("size", sizes)], dims, order)
@@ -148,7 +148,7 @@ def cut(low: Lowering, node: ir.Node) -> None:
 
 
 def _backwards(low: Lowering, node: ir.Node, image: Tensor, place: int, places: slice) -> Tensor:
-    """The rows ``places``, one by one: SLICE and STRIDED_SLICE of XNNPACK go forwards only."""
+    """A backward slice, index by index (``places``): XNNPACK's SLICE and STRIDED_SLICE only go forward."""
     if image.free and image.free[place]:
         raise low.refuse(node, "it slices a dynamic axis backward: give --size HEIGHTxWIDTH")
     rows = list(range(image.dims[place]))[places]
@@ -161,7 +161,9 @@ def _backwards(low: Lowering, node: ir.Node, image: Tensor, place: int, places: 
 
 
 def pad(low: Lowering, node: ir.Node) -> None:
-    """Pad with a constant -> PAD if it is 0, else PADV2; reflected -> MIRROR_PAD; edges -> MIRROR_PAD by one, often."""
+    """Pad with a constant -> PAD if it is 0, else PADV2; reflected -> MIRROR_PAD; edge -> repeated MIRROR_PAD by
+    one.
+    """
     image, order = low.stored(node)
     low.same_scale(node, image)
     mode = graphs.attr_str(node, "mode", "constant")
@@ -192,7 +194,7 @@ def pad(low: Lowering, node: ir.Node) -> None:
 
 
 def _edges(low: Lowering, node: ir.Node, image: Tensor, order: Order, pads: list[tuple[int, int]]) -> None:
-    """A mirror that repeats the edge, by one pixel each time, repeats the edge."""
+    """Edge padding: symmetric MIRROR_PAD by one pixel, repeated."""
     rounds = max(map(max, pads))
     for done in range(rounds):
         now = [(int(before > done), int(after > done)) for before, after in pads]
@@ -208,11 +210,11 @@ def _padded(image: Tensor, pads: list[tuple[int, int]]) -> list[int]:
 
 
 def _integers(node: ir.Node, index: int, default: list[int]) -> list[int]:
-    """A constant list of integers that may be left out."""
+    """An optional constant list of integers."""
     array = graphs.constant(graphs.operand(node, index))
     return default if array is None else [int(n) for n in array.ravel()]
 
 
 def shape(low: Lowering, node: ir.Node) -> None:
-    """The exporter writes it where a size is free and needed: TFLite's files hold the sizes that operators need."""
+    """Written by the exporter for dynamic sizes; TFLite files need such sizes as constants."""
     raise low.refuse(node, "a size is computed from the input size: give --size HEIGHTxWIDTH")

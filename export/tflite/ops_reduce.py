@@ -1,4 +1,4 @@
-"""TFLite rules: what looks at all of one or several axes."""
+"""TFLite rules: reductions, softmax and normalizations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pool(low: Lowering, node: ir.Node, op: str) -> None:
 
 
 def reduce(low: Lowering, node: ir.Node, op: str) -> None:
-    """ReduceMean, ReduceSum, ReduceMax, ReduceMin that keep their axes -> MEAN, SUM, REDUCE_MAX, REDUCE_MIN."""
+    """ReduceMean, ReduceSum, ReduceMax, ReduceMin with keepdims -> MEAN, SUM, REDUCE_MAX, REDUCE_MIN."""
     image, order = low.stored(node)
     axes = graphs.need_constant(node, 1).tolist()
     if not graphs.attr_int(node, "keepdims", 1):
@@ -33,7 +33,7 @@ def reduce(low: Lowering, node: ir.Node, op: str) -> None:
 
 
 def softmax(low: Lowering, node: ir.Node) -> None:
-    """Softmax -> SOFTMAX over the axis that is stored last."""
+    """Softmax -> SOFTMAX over the last stored axis."""
     _, order = low.stored(node)
     axis = graphs.attr_int(node, "axis", -1) % len(order)
     last = (*(a for a in order if a != axis), axis)

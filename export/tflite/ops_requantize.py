@@ -1,4 +1,4 @@
-"""TFLite rule of the node that the quantizer writes where int8 begins, or changes its scale."""
+"""TFLite rule of Identity, the quantizer's node for quantization and requantization."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 _ONE = np.array([64], np.int8), Quant((1 / 64,))
-"""The number 1: a power of two adds no rounding to the ratio of scales."""
+"""Int8 level that represents 1: a power of two, so that it adds no rounding to the ratio of scales."""
 
 
 _MOST = 32.0
-"""The largest change of scale that is a product: NNAPI takes MUL of version 2, whose factors come to less than 1."""
+"""The largest scale ratio written as a product: NNAPI needs MUL version 2, whose scale factor must be below 1."""
 
 
 def identity(low: Lowering, node: ir.Node) -> None:
-    """Identity -> QUANTIZE where int8 begins, a product with 1 where the scale changes; else nothing.
+    """Identity -> QUANTIZE where int8 begins, a product with 1 to requantize; else nothing.
 
-    Of XNNPACK's operators QUANTIZE has the ratio of scales in 8 bits of fixed point, MUL in float32
+    XNNPACK's QUANTIZE has the ratio of scales in 8-bit fixed point, its MUL in float32
     (``export/quirks/litert.py``).
     """
     given, order = low.written(graphs.need(node, 0))

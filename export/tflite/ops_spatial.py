@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def depth_to_space(low: Lowering, node: ir.Node) -> None:
-    """DepthToSpace in mode DCR -> DEPTH_TO_SPACE (TFLite knows no other order of channels)."""
+    """DepthToSpace in mode DCR -> DEPTH_TO_SPACE (TFLite has no other mode)."""
     image = low.pictures(node)
     block = graphs.attr_int(node, "blocksize", 0)
     low.same_scale(node, image)
@@ -48,7 +48,7 @@ def pool(low: Lowering, node: ir.Node, op: str) -> None:
     if window.dilations != (1, 1):
         raise low.refuse(node, "dilated pooling")
     largest = op == "MAX_POOL_2D"
-    # TFLite's SAME leaves the padding out of the average, and a PAD before the pooling counts it.
+    # TFLite's SAME excludes padding from the average; an explicit PAD includes it.
     counted = bool(graphs.attr_int(node, "count_include_pad", 0))
     fill = -math.inf if largest else 0.0
     slid, padding, (height, width) = padded(low, node, image, window, fill, same=largest or not counted)

@@ -1,4 +1,4 @@
-"""TFLite rules: functions of one value."""
+"""TFLite rules: unary elementwise functions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def function(low: Lowering, node: ir.Node, op: str) -> None:
 
 
 def gelu(low: Lowering, node: ir.Node) -> None:
-    """Gelu -> GELU, exact or by tanh as ONNX says."""
+    """Gelu -> GELU, exact or with the tanh approximation."""
     image, order = low.stored(node)
     by_tanh = graphs.attr_str(node, "approximate", "none") == "tanh"
     low.write(node, "GELU", [image], image.dims, order, approximate=by_tanh)

@@ -1,7 +1,7 @@
-"""Resizing: ONNX names five ways to place the pixels of two sizes over each other, TFLite has three.
+"""Resizing: ONNX has five coordinate transformation modes, TFLite has three.
 
-Which of the three gives the same result is decided by where every pixel comes from: by ONNX Runtime, and by TFLite's
-formulas in the float32 that its kernels compute in (``resize_nearest_neighbor.h``, ``resize_bilinear.h``).
+An equivalent mode is found by comparing the source coordinates of every pixel: ONNX Runtime's, and TFLite's formulas in
+float32 as in its kernels (``resize_nearest_neighbor.h``, ``resize_bilinear.h``).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from clearport.export.tflite.tensors import Tensor
 
 _FLAGS = ((False, False), (False, True), (True, False))
-"""(align_corners, half_pixel_centers), the least demanding first."""
+"""(align_corners, half_pixel_centers), lowest operator version first."""
 
 
 def sampled(low: Lowering, node: ir.Node, image: Tensor) -> tuple[tuple[int, int], tuple[bool, bool]]:
-    """Height and width that a Resize gives, and (align_corners, half_pixel_centers) that give what ONNX Runtime gives.
+    """Output height and width of a Resize, and the (align_corners, half_pixel_centers) that match ONNX Runtime.
 
     Raises:
-        UnsupportedOperator: its numbers are computed, other axes change, or TFLite takes other pixels.
+        UnsupportedOperator: its scales or sizes are computed, other axes change, or no TFLite mode matches.
     """
     if not resampling.known(node):
         raise low.refuse(node, "only height and width can change, by constant factors or to a constant size")
@@ -44,7 +44,7 @@ def sampled(low: Lowering, node: ir.Node, image: Tensor) -> tuple[tuple[int, int
 
 
 def form(node: ir.Node, old: Sequence[int]) -> tuple[tuple[int, int], tuple[bool, bool]] | None:
-    """Height and width that a Resize of ``old`` gives, and the flags; None where TFLite takes other pixels."""
+    """Output height and width of a Resize of ``old``, and the flags; None if no TFLite mode matches."""
     if not resampling.known(node):
         return None
     wanted = [resampling.places(node, 2 + axis, old[axis]) for axis in (0, 1)]

@@ -1,12 +1,12 @@
 """TFLite files, written directly: no TensorFlow, no converter.
 
 A graph in clearport's dialect, for int8 with its scale table, becomes NHWC operators without a TRANSPOSE, in the lowest
-operator versions, so that NNAPI takes all of it and XNNPACK runs it as one partition. QUANTIZE and DEQUANTIZE stand
-inside only around what the table leaves in float.
+operator versions, so that NNAPI takes all of it and XNNPACK runs it as one partition. Inside the network, QUANTIZE and
+DEQUANTIZE appear only around float fallback regions.
 
-fp32 and fp16 files take and give float32. fp16 files store float16 constants behind DEQUANTIZE operators, the form
-that TensorFlow's converter gives too. int8 files take and give int8 or uint8 pixels, or float32, as asked; for
-uint8 and float32 a QUANTIZE or DEQUANTIZE stands at either end.
+fp32 and fp16 files have float32 inputs and outputs. fp16 files store float16 constants with DEQUANTIZE operators, as
+TensorFlow's converter does. Inputs and outputs of int8 files are int8 or uint8 pixels, or float32 (``--io``); for uint8
+and float32 there is a QUANTIZE or DEQUANTIZE at either end.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class TfliteTarget:
 
         Raises:
             UnsupportedOperator: TFLite cannot express an operator.
-            BadInput: the graph was made for another size than ``options.size``.
+            BadInput: the graph was made for a size other than ``options.size``.
             NotInstalled: ai-edge-litert or flatbuffers is missing.
         """
         if missing(self.requires):
@@ -67,7 +67,7 @@ class TfliteTarget:
 
 
 def emit(form: TargetGraph, options: Options) -> tuple[bytes, Specs, Specs]:
-    """The bytes of a .tflite file, and what its inputs and outputs are."""
+    """The bytes of a .tflite file, and the contracts of its inputs and outputs."""
     from clearport.export.tflite.lower import Lowering
 
     graph, size = form.graph, _size(form.graph, options.size)
@@ -88,7 +88,9 @@ def emit(form: TargetGraph, options: Options) -> tuple[bytes, Specs, Specs]:
 
 
 def _resized(table: ScaleTable | None) -> Callable[[ir.Node], bool]:
-    """Which Resize stays: TFLite samples as ONNX Runtime does, or it is linear and of integers, as products are not."""
+    """Whether a Resize stays: TFLite samples like ONNX Runtime, or it is a linear one in int8, which products cannot
+    be.
+    """
 
     def stays(node: ir.Node) -> bool:
         before = fixed(graphs.need(node, 0))
@@ -100,7 +102,7 @@ def _resized(table: ScaleTable | None) -> Callable[[ir.Node], bool]:
 
 
 def _with_parts(before: Graph, after: Graph, table: ScaleTable) -> ScaleTable:
-    """The table with the scales of what look-ups write on the way: that of the int8 value that they end in."""
+    """The table with entries for the intermediate tensors of index operations: those of their int8 results."""
     if after is before:
         return table
     known, entries = {value.name for value in graphs.values(before)}, dict(table.entries)
@@ -127,13 +129,13 @@ def _size(graph: Graph, size: Size | None) -> Size | None:
 
 
 def _freed(graph: Graph, specs: Specs) -> Specs:
-    """The symbols of sides: of a file of free size, whatever size the graph was made for."""
+    """The symbolic sides of a file of dynamic size, whatever size the graph was made for."""
     own = shapes.size_of(graph.input)
     return shapes.freed(specs, own) if own is not None else specs
 
 
 def _source(low: Lowering, spec: TensorSpec, inner: Tensor, options: Options) -> Tensor:
-    """An input of the file: the graph's own, or one in the numbers that were asked for and a QUANTIZE."""
+    """An input of the file: the graph's own, or one of the requested dtype with a QUANTIZE."""
     outer = _edge(low, inner, options, spec)
     if outer is None:
         return low.file.rename(inner, spec.name)
@@ -151,13 +153,13 @@ def _result(low: Lowering, spec: TensorSpec, inner: Tensor, options: Options) ->
 
 
 def _edge(low: Lowering, inner: Tensor, options: Options, spec: TensorSpec) -> Tensor | None:
-    """The tensor that users see, where that is another one than ``inner``: 8-bit pixels of pictures only."""
+    """The external tensor if it differs from ``inner``: 8-bit pixels, for pictures only."""
     from clearport.export.tflite.tensors import Quant
 
     if inner.quant is None or options.io == "int8":
         return None
     if options.io == "uint8" and spec.is_picture:
-        # The same steps counted from 0: QUANTIZE between the two flips the top bit and nothing else.
+        # The same grid with zero point + 128: a QUANTIZE between the two only flips the top bit.
         quant = Quant(inner.quant.scale, inner.quant.zero_point + 128)
         return low.file.tensor(spec.name, inner.dims, "uint8", quant, inner.free)
     return low.file.tensor(spec.name, inner.dims, "float32", None, inner.free)
@@ -173,7 +175,7 @@ def _spec(spec: TensorSpec, tensor: Tensor) -> TensorSpec:
 
 
 def _metadata(low: Lowering, inputs: Specs, outputs: Specs) -> dict[str, bytes]:
-    """What a file says of its inputs and outputs, for Android's tools."""
+    """The file's metadata on inputs and outputs, for Android's tools."""
     from clearport.export.tflite import metadata
 
     name = f"{low.graph.spec_name} x{low.graph.scale}"

@@ -1,4 +1,4 @@
-"""What a TFLite file says of a tensor."""
+"""Tensors of a TFLite file and their quantization."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Quant:
 
 
 def quant_of(params: QParams, axis: int = 0) -> Quant:
-    """Parameters as the file has them; ``axis`` is where per-channel scales lie."""
+    """Parameters as stored in the file; ``axis`` is the axis of per-channel scales."""
     return Quant(params.scale, params.zero_point, axis if len(params.scale) > 1 else 0)
 
 

@@ -1,4 +1,4 @@
-"""The lowest version of each TFLite operator that has the types and options it is used with.
+"""The lowest version of each TFLite operator that supports the types and options in use.
 
 Higher versions than needed cost accelerators: NNAPI's delegate refuses an operator by its version alone. Source:
 ``tensorflow/lite/tools/versioning/op_version.cc`` and ``runtime_version.cc``.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from clearport.export.tflite.tensors import Tensor
 
 _SAME_FOR_INT8 = frozenset({"HARD_SWISH", "LEAKY_RELU", "PRELU", "QUANTIZE", "RESHAPE"})
-"""Operators whose first version takes int8 already."""
+"""Operators whose first version already supports int8."""
 
 _RUNTIME: Mapping[str, tuple[str, ...]] = {
     "ABS": ("1.13.0", "2.4.0"),
@@ -103,7 +103,7 @@ def minimum(op: str, inputs: Sequence[Tensor], output: Tensor, options: Mapping[
 def runtime(operators: Iterable[tuple[str, int]]) -> bytes:
     """The oldest TFLite runtime that has all of ``(operator, version)``, as the 16 bytes of ``min_runtime_version``.
 
-    Operators of which nothing is known are left out, as TensorFlow does.
+    Unknown operators are ignored, as in TensorFlow.
     """
     needed = [known[version - 1] for op, version in operators if (known := _runtimes(op))]
     newest = max(needed, key=lambda text: tuple(map(int, text.split("."))), default="1.5.0")
@@ -111,7 +111,7 @@ def runtime(operators: Iterable[tuple[str, int]]) -> bytes:
 
 
 def _runtimes(op: str) -> tuple[str, ...]:
-    """The first runtime that had each version of an operator; none where neither the table nor a record says so."""
+    """The first runtime with each version of an operator; empty if neither the table nor a record knows."""
     brought = table.kernel(op)
     return _RUNTIME.get(op, brought.versions if brought is not None else ())
 

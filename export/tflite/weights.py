@@ -1,9 +1,9 @@
-"""The constants of a convolution as the file holds them.
+"""Constants of convolutions, as stored in the file.
 
-LiteRT 2.3.0's XNNPACK takes no factor of 256 or more between the scale of a convolution's sums (input times weight) and
-that of its output, and the process aborts (double free) where it turns a file down for one. The scale of a channel
-whose weights are all zero is arbitrary, so that dead branches of trained networks may have such a factor (IAT's
-published weights: up to 98,500): there the file counts in steps of the output.
+LiteRT 2.3.0's XNNPACK rejects a ratio of 256 or more between a convolution's accumulator scale (input times weight)
+and its output scale, and the process then aborts (double free). The scale of a channel whose weights are all
+zero is arbitrary, so dead branches of trained networks may have such a ratio (IAT's published weights: up to
+98,500): for these channels the file uses the output's scale.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def weights(low: Lowering, node: ir.Node, arrange: Callable[[Array], Array], axi
     """Weight and bias of a convolution; ``arrange`` and ``axis`` are those of ``Lowering.constant``.
 
     Raises:
-        UnsupportedOperator: a channel that does something has too large a factor.
+        UnsupportedOperator: a channel with nonzero weights has too large a ratio.
     """
     dead = _beyond(low, node)
     if not dead.any():
@@ -48,7 +48,7 @@ def weights(low: Lowering, node: ir.Node, arrange: Callable[[Array], Array], axi
 
 
 def _beyond(low: Lowering, node: ir.Node) -> Array:
-    """Which output channels have too large a factor: none in float; all of their weights are zero."""
+    """Mask of output channels with too large a ratio, whose weights are all zero; none in float files."""
     if low.quant(node) is None:
         return np.zeros(1, bool)
     result, kernel, bias = (_params(low, value) for value in (node.outputs[0], *node.inputs[1:3]))

@@ -1,4 +1,4 @@
-"""Sliding windows: ONNX's explicit pads as TFLite's SAME or VALID, with a PAD operator where neither fits."""
+"""Sliding windows: ONNX's explicit pads as TFLite's SAME or VALID, with a PAD operator if neither fits."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def padded(
 ) -> tuple[Tensor, int, tuple[int, int]]:
     """The image to slide over, SAME or VALID, and the height and width of the result.
 
-    The image is padded with ``fill`` first where the pads are neither none nor what TFLite's SAME gives at this
-    size (at every size, if the size is free), or where ``same`` forbids it.
+    The image is padded with ``fill`` first unless the pads are zero or equal TFLite's SAME at this size (with dynamic
+    sizes: at every size), and ``same`` allows SAME.
     """
     axes = range(2)
     sizes = [image.dims[1 + a] + sum(window.pads[a]) for a in axes]
