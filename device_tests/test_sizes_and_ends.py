@@ -12,8 +12,8 @@ from clearport.base import IODType
 from clearport.bundle.folder import Bundle
 from clearport.models import samples
 from clearport.pictures.images import load_rgb, save_png
-from clearport.runtime.parity import ParityReport
 from device_tests.conftest import called, once
+from device_tests.proven import proof_of
 
 ENDS: dict[IODType, dict[str, str]] = {
     "uint8": {"tflite": "uint8", "onnxruntime": "uint8", "openvino": "uint8"},
@@ -34,7 +34,7 @@ def test_files_of_any_size_say_so_and_pass(free: Bundle) -> None:
     assert free.passed
     for artifact in free.artifacts:
         assert artifact.inputs[0].dynamic
-        assert isinstance(artifact.parity, ParityReport)
+        proof_of(artifact)
 
 
 @pytest.mark.parametrize("target", ["tflite", "onnxruntime", "openvino"])

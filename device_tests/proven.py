@@ -1,0 +1,19 @@
+"""Whether a file was proven, or is one that this machine's CPU computes wrong and says so."""
+
+from __future__ import annotations
+
+from clearport.base import Skipped
+from clearport.bundle.manifest import ArtifactRecord
+from clearport.runtime.parity import ParityReport
+from clearport.runtime.usable import distorted, runners_of
+
+
+def proof_of(artifact: ArtifactRecord) -> ParityReport | None:
+    """The most important report; None where the only runner cannot compute the file on this CPU."""
+    found = [distorted(runner, artifact) for runner, obstacle in runners_of(artifact.target) if obstacle is None]
+    if found and all(found):
+        assert isinstance(artifact.parity, Skipped)
+        assert artifact.parity.reason in found
+        return None
+    assert isinstance(artifact.parity, ParityReport), artifact.parity
+    return artifact.parity
