@@ -183,6 +183,7 @@ def _expand(node: ir.Node) -> ir.Value | None:
             _broadcast(reader)
     if (
         len(shape) == len(before) == 4
+        and source.dtype == ir.DataType.FLOAT
         and node.outputs[0].uses()
         and before[1] == 1
         and (1, *before[2:]) == (shape[0], *shape[2:])

@@ -2,7 +2,7 @@
 
 Given: Conv of one picture whose kernel other layers compute (dynamic and conditional convolutions, 1912.03458 and
 1904.04971). Result: a Slice for each tap; depthwise each times the kernel's number for every channel, else all of them
-on one axis and one MatMul. Kernels of several groups stay, and are refused.
+on one axis and one MatMul, with the groups side by side.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _computed(node: ir.Node) -> ir.Value | None:
     plain = graphs.attr_str(node, "auto_pad", "NOTSET") in {"NOTSET", "VALID"}
     group = graphs.attr_int(node, "group", 1)
     depthwise = group == before[1] == shape[0] and shape[1] == 1
-    if len(before) != _PICTURE or before[0] != 1 or not plain or not (group == 1 or depthwise):
+    if len(before) != _PICTURE or before[0] != 1 or not plain:
         return None
     window = _Window(
         (shape[2], shape[3]),
@@ -60,7 +60,7 @@ def _computed(node: ir.Node) -> ir.Value | None:
         (after[2], after[3]),
     )
     taps = _taps(node, source, window)
-    found = _by_channels(node, taps, kernel) if depthwise else _by_product(node, taps, kernel, after)
+    found = _by_channels(node, taps, kernel) if depthwise else _by_product(node, taps, kernel, after, group)
     bias = graphs.operand(node, 2)
     if bias is None:
         return found
@@ -98,11 +98,11 @@ def _by_channels(node: ir.Node, taps: list[ir.Value], kernel: ir.Value) -> ir.Va
     return total
 
 
-def _by_product(node: ir.Node, taps: list[ir.Value], kernel: ir.Value, after: tuple[int, ...]) -> ir.Value:
+def _by_product(node: ir.Node, taps: list[ir.Value], kernel: ir.Value, after: tuple[int, ...], group: int) -> ir.Value:
     outputs, inputs, *window = fixed(kernel) or (1, 1, 1, 1)
     pixels, length = int(np.prod(after[2:])), inputs * len(taps)
-    rows = [reshaped(node, tap, (1, inputs, pixels)) for tap in taps]
-    stacked = rows[0] if len(rows) == 1 else insert(node, "Concat", rows, (1, length, pixels), {"axis": 1})
+    rows = [reshaped(node, tap, (group, inputs, pixels)) for tap in taps]
+    stacked = rows[0] if len(rows) == 1 else insert(node, "Concat", rows, (group, length, pixels), {"axis": 1})
     turned = insert(node, "Transpose", [kernel], (outputs, *window, inputs), {"perm": [0, 2, 3, 1]})
-    matrix = reshaped(node, turned, (1, outputs, length))
-    return reshaped(node, insert(node, "MatMul", [matrix, stacked], (1, outputs, pixels)), after)
+    matrix = reshaped(node, turned, (group, outputs // group, length))
+    return reshaped(node, insert(node, "MatMul", [matrix, stacked], (group, outputs // group, pixels)), after)

@@ -1,8 +1,9 @@
 """Read, write and mark places that are computed, as arithmetic.
 
-Given: GatherElements and OneHot; ScatterElements at one place per row, or at those of a TopK, which differ from each
-other: masks of sparse attention and gates of experts. Result: for each place a row of zeros and one 1, by how far each
-number is from it, and sums of these rows times what is read or written; what was there before stays where no place is.
+Given: GatherElements and OneHot; ScatterElements that adds, or takes the larger or smaller, or that writes at one place
+per row or at those of a TopK, which differ from each other: masks of sparse attention and gates of experts. Result: for
+each place a row of zeros and one 1, by how far each number is from it, and sums of these rows times what is read or
+written, or the largest of what they let through; what was there before stays where no place is.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _MOST = 1 << 22
 """Numbers of the rows of zeros and ones: beyond them a target's own operator would be needed."""
+_REDUCTIONS = frozenset({"none", "add", "max", "min"})
+_FAR = 6e4
+"""Beyond what features are, and within float16."""
 _SAME_PLACES = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice"})
 
 
@@ -110,22 +114,39 @@ def _typed(node: ir.Node, value: ir.Value) -> ir.Value:
 
 def _scattered(node: ir.Node) -> ir.Value | None:
     data, places, updates = (graphs.need(node, index) for index in range(3))
-    found = _rows(node)
-    if found is None or graphs.attr_str(node, "reduction", "none") != "none":
+    found, reduction = _rows(node), graphs.attr_str(node, "reduction", "none")
+    if found is None or reduction not in _REDUCTIONS or updates.dtype != ir.DataType.FLOAT:
         return None
     rows, count, length = found.sizes
-    if count > 1 and not _made_by(places, {"TopK"}):
+    if reduction == "none" and count > 1 and not _made_by(places, {"TopK"}):
         return None
     ones = _ones(node, found.turned(node, _numbers(node, places), whole=False), found.sizes)
     given = reshaped(node, found.turned(node, updates, whole=False), (rows, count, 1))
-    written = _total(node, _both(node, "Mul", ones, given), 1, (rows, length))
     array = graphs.constant(data)
-    if array is None or array.any():  # what was there stays where nothing is written
-        before = reshaped(node, found.turned(node, data, whole=True), (rows, length))
+    before = reshaped(node, found.turned(node, data, whole=True), (rows, length))
+    if reduction in {"max", "min"}:
+        return found.back(node, _farthest(node, ones, given, before, reduction), whole=True)
+    written = _total(node, _both(node, "Mul", ones, given), 1, (rows, length))
+    if reduction == "none" and (array is None or array.any()):  # what was there stays where nothing is written
         taken = _total(node, ones, 1, (rows, length))
         free = _both(node, "Sub", constant(node, "one", np.array(1.0)), taken)
-        written = _both(node, "Add", _both(node, "Mul", before, free), written)
+        before = _both(node, "Mul", before, free)
+    if array is None or array.any():
+        written = _both(node, "Add", before, written)
     return found.back(node, written, whole=True)
+
+
+def _farthest(node: ir.Node, ones: ir.Value, given: ir.Value, before: ir.Value, reduction: str) -> ir.Value:
+    """(rows, length): the largest or smallest of what was there and of what is written at each place."""
+    sign = 1.0 if reduction == "max" else -1.0
+    free = _both(node, "Sub", ones, constant(node, "one", np.array(1.0)))  # 0 at its place, else -1
+    far = _both(node, "Mul", free, constant(node, "far", np.array(sign * _FAR)))
+    through = _both(node, "Add", _both(node, "Mul", ones, given), far)
+    axis = constant(node, "axis", [1])
+    rows, length = fixed(before) or (1, 1)
+    op = "ReduceMax" if reduction == "max" else "ReduceMin"
+    found = reshaped(node, insert(node, op, [through, axis], (rows, 1, length), {"keepdims": 1}), (rows, length))
+    return _both(node, "Max" if reduction == "max" else "Min", before, found)
 
 
 def _made_by(places: ir.Value, makers: Collection[str]) -> bool:

@@ -1,9 +1,9 @@
 """Write operators of older and rarer networks by those that every target has.
 
-Given: LRN, LpPool, GlobalLpPool, MeanVarianceNormalization, Hardmax, ReduceProd, Mod of real numbers, IsNaN, IsInf, a
-Gemm of which both matrices are computed, a MatMul of a vector.
-Result: sums by convolutions with constant kernels, products, comparisons; MatMul of matrices. An operator that a record
-describes stays, as its targets know it.
+Given: LRN, LpPool, GlobalLpPool, MeanVarianceNormalization, Hardmax, ReduceProd, Mod of real numbers, IsNaN, IsInf,
+Col2Im, a Gemm of which both matrices are computed, a MatMul of a vector.
+Result: sums by convolutions with constant kernels, products, comparisons; DepthToSpace of patches side by side; MatMul
+of matrices. An operator that a record describes stays, as its targets know it.
 """
 
 from __future__ import annotations
@@ -103,6 +103,32 @@ def _mean_variance(node: ir.Node) -> ir.Value | None:
     apart = called(node, "Sub", x, mean(x))
     deviation = called(node, "Sqrt", mean(called(node, "Mul", apart, apart)))
     return called(node, "Div", apart, called(node, "Add", deviation, 1e-9))
+
+
+def _folded(node: ir.Node) -> ir.Value | None:
+    """Patches summed where they overlap: a transposed convolution by kernels of one tap each."""
+    x, before = graphs.need(node, 0), fixed(graphs.need(node, 0))
+    size, block = (graphs.constant(graphs.need(node, index)) for index in (1, 2))
+    if before is None or size is None or block is None or size.size != 2:
+        return None
+    height, width = (int(n) for n in block)
+    strides, dilations = (graphs.attr_ints(node, name, (1, 1)) for name in ("strides", "dilations"))
+    pads = graphs.attr_ints(node, "pads", (0,) * 4)
+    reach = [(int(n) - 1) * d + 1 for n, d in zip(block, dilations, strict=True)]
+    room = [int(size[k]) + pads[k] + pads[2 + k] - reach[k] for k in (0, 1)]
+    rows, columns = (n // step + 1 for n, step in zip(room, strides, strict=True))
+    channels = before[1] // (height * width)
+    patches = reshaped(node, x, (*before[:2], rows, columns))
+    after = (before[0], channels, int(size[0]), int(size[1]))
+    beside = list(strides) == [height, width] and set(dilations) == {1} and not any(pads)
+    if beside and height == width and not any(n % height for n in room):
+        return insert(node, "DepthToSpace", [patches], after, {"blocksize": height, "mode": "CRD"})
+    taps = np.tile(np.eye(height * width).reshape(-1, 1, height, width), (channels, 1, 1, 1))
+    attributes = {
+        "group": channels, "kernel_shape": [height, width], "strides": strides, "dilations": dilations, "pads": pads,
+        "output_padding": [n % step for n, step in zip(room, strides, strict=True)],
+    }  # fmt: skip
+    return insert(node, "ConvTranspose", [patches, constant(node, "taps", taps)], after, attributes)
 
 
 def _hardmax(node: ir.Node) -> ir.Value | None:
@@ -209,6 +235,7 @@ def _matrix_product(node: ir.Node) -> ir.Value | None:
 
 
 _RULES: dict[str, Callable[[ir.Node], ir.Value | None]] = {
+    "Col2Im": _folded,
     "GlobalLpPool": _pooled_whole,
     "Hardmax": _hardmax,
     "IsInf": _is_infinite,

@@ -90,7 +90,18 @@ FUNCTIONS: dict[str, Case] = {
     "Where of a mask": after_conv(one("Where", "c x y"), constants={"c": weight(10, 12) > 0}),
     "Where and a number": after_conv(one("Where", "c n x"), constants={"c": weight(10, 12) > 0, "n": f32(-1)}),
 }
+
+
+def _patches(size: tuple[int, int], **attributes: object) -> Case:
+    """Two channels of 2x2 patches, ten by twelve of them."""
+    held = {"flat": i64(1, 8, 120), "size": i64(*size), "block": i64(2, 2)}
+    return after_conv(("Reshape", "x flat", "p", {}), one("Col2Im", "p size block", **attributes), constants=held)
+
+
 RARER: dict[str, Case] = {
+    "Col2Im side by side": _patches((20, 24), strides=[2, 2]),
+    "Col2Im overlapping": _patches((11, 13)),
+    "Col2Im with pads, steps and a rest": _patches((21, 24), strides=[2, 2], pads=[1, 0, 0, 1], dilations=[2, 1]),
     "LRN": after_conv(one("LRN", size=3, alpha=0.3, beta=0.75)),
     "LRN of another power": after_conv(one("LRN", size=5, alpha=0.3, beta=0.6, bias=2.0)),
     "LpPool 2": after_conv(one("LpPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 0], ceil_mode=1)),
@@ -283,7 +294,18 @@ def _largest(*nodes: tuple[str, str, str, dict[str, object]], **constants: objec
     return after_conv(("TopK", "x k", "v i", {"axis": 1}), *nodes, constants={"k": i64(3), **constants})
 
 
+def _reduced(reduction: str) -> Case:
+    """Numbers that meet at places of a row, on what is there."""
+    return after_conv(
+        ("ArgMax", "x", "i", {"axis": 1, "keepdims": 1}), ("ReduceMin", "x a", "v", {}), ("ReduceMax", "x a", "d", {}),
+        one("ScatterElements", "d i v", axis=3, reduction=reduction), constants={"a": i64(1)},
+    )  # fmt: skip
+
+
 PLACES: dict[str, Case] = {
+    "sums at places": _reduced("add"),
+    "the larger at places": _reduced("max"),
+    "the smaller at places": _reduced("min"),
     "a mask of the largest": _largest(
         one("ScatterElements", "zeros i ones", axis=1), zeros=f32(*[0] * 960).reshape(1, 8, 10, 12),
         ones=f32(*[1] * 360).reshape(1, 3, 10, 12),
@@ -326,6 +348,8 @@ KERNELS: dict[str, Case] = {
     "one of steps": _dynamic((5, 8, 3, 2), strides=[2, 2], dilations=[1, 2], pads=[1, 0, 1, 1]),
     "one for each channel": _dynamic((8, 1, 3, 3), group=8, pads=[1, 1, 1, 1]),
     "one of a pixel": _dynamic((6, 8, 1, 1)),
+    "one of two groups": _dynamic((6, 4, 3, 3), bias=True, group=2, pads=[1, 1, 1, 1]),
+    "two for each channel": _dynamic((16, 1, 3, 3), group=8, strides=[2, 2]),
     "one for a learned picture": _dynamic((5, 8, 3, 3), of="learned", pads=[1, 1, 1, 1]),
 }
 
