@@ -1,10 +1,11 @@
 """Write operators whose sizes ONNX's own inference counts otherwise than PyTorch and ONNX Runtime, so that all agree.
 
-Given: averages that count padding; pools with ``ceil_mode`` at a fixed size; Resize by factors at a fixed size.
+Given: averages of padded pictures; pools with ``ceil_mode`` at a fixed size; Resize by factors at a fixed size.
 Result: averages behind a Pad of zeros (OpenVINO's int8 kernels pad with what is not zero, and runtimes do not agree on
-what windows beyond it are divided by); pools with larger pads at the end instead of ``ceil_mode``; where inference
-would count other pixels than Resize gives (0.7 of 30 is 21 in float32 and 20 in float64), factors that are a step of
-float32 away, or the size, if with them each pixel comes from the same place, be it by a Resize for each axis.
+what windows beyond it are divided by), times a constant where padding is left out other than SAME does; pools with
+larger pads at the end instead of ``ceil_mode``; where inference would count other pixels than Resize gives (0.7 of 30
+is 21 in float32 and 20 in float64), factors that are a step of float32 away, or the size, if with them each pixel comes
+from the same place, be it by a Resize for each axis.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def run(graph: Graph) -> Graph:
             _counted(node)
         elif node.op_type == "Resize" and resampling.factors(node) is not None:
             _resize(node)
+        if node.op_type == "AveragePool":
+            _left_out(node)
     return result
 
 
@@ -76,6 +79,50 @@ def _counted(node: ir.Node) -> None:
         _pad(node, sizes(source) or (), (0, 0, *pads[:half]), (0, 0, *pads[half:]))
         node.attributes["pads"] = ir.AttrInt64s("pads", [0] * len(pads))
     node.attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", 0)
+
+
+def _left_out(node: ir.Node) -> None:
+    """Zeros around the picture, and larger means where windows reach into them, for padding that is no average.
+
+    Where it lies as TensorFlow's SAME has it, every target leaves it out by itself.
+    """
+    source, kernel = fixed(graphs.need(node, 0)), graphs.attr_ints(node, "kernel_shape", ())
+    ones, pads = (1,) * len(kernel), graphs.attr_ints(node, "pads", ())
+    strides, dilations = (graphs.attr_ints(node, name, ones) for name in ("strides", "dilations"))
+    if source is None or not any(pads) or graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET" or max(dilations) > 1:
+        return
+    axes = list(zip(source[2:], kernel, strides, pads[: len(kernel)], pads[len(kernel) :], strict=True))
+    if all(_is_same(*axis) for axis in axes):
+        return
+    held = np.ones(1)
+    for size, length, stride, before, after in axes:
+        first = np.arange((size + before + after - length) // stride + 1) * stride - before
+        held = np.multiply.outer(held, length / (np.minimum(first + length, size) - np.maximum(first, 0)))
+    half = len(kernel)
+    _pad(node, source, (0, 0, *pads[:half]), (0, 0, *pads[half:]))
+    node.attributes["pads"] = ir.AttrInt64s("pads", [0] * len(pads))
+    shares = graphs.new_constant(
+        body_of(node), f"{graphs.name_of(node.outputs[0])}.shares", held[None].astype(np.float32)
+    )
+    _times(node, shares)
+
+
+def _is_same(size: int, length: int, stride: int, before: int, after: int) -> bool:
+    """Whether padding along an axis is TensorFlow's SAME."""
+    count = -(-size // stride)
+    total = max((count - 1) * stride + length - size, 0)
+    return (before, after) == (total // 2, total - total // 2)
+
+
+def _times(node: ir.Node, factor: ir.Value) -> None:
+    """A product behind a node, under the name of what it gave."""
+    old = node.outputs[0]
+    made = ir.node("Mul", [old, factor])
+    made.outputs[0].type, made.outputs[0].shape = old.type, old.shape
+    ir.convenience.replace_all_uses_with(old, made.outputs[0], replace_graph_outputs=True)
+    made.replace_input_with(0, old)
+    made.outputs[0].name, old.name = old.name, f"{old.name}.summed"
+    body_of(node).insert_after(node, made)
 
 
 def _end(size: int, before: int, after: int, reach: int, stride: int) -> int:

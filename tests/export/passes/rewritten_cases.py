@@ -104,6 +104,12 @@ RARER: dict[str, Case] = {
     "Col2Im with pads, steps and a rest": _patches((21, 24), strides=[2, 2], pads=[1, 0, 0, 1], dilations=[2, 1]),
     "LRN": after_conv(one("LRN", size=3, alpha=0.3, beta=0.75)),
     "LRN of another power": after_conv(one("LRN", size=5, alpha=0.3, beta=0.6, bias=2.0)),
+    "AveragePool, pads left out": after_conv(
+        one("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    ),
+    "AveragePool, pads left out, rounded up": after_conv(
+        one("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 0, 1, 0], ceil_mode=1)
+    ),
     "LpPool 2": after_conv(one("LpPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 0], ceil_mode=1)),
     "LpPool 3": after_conv(one("LpPool", kernel_shape=[2, 2], p=3, auto_pad="SAME_UPPER")),
     "GlobalLpPool": after_conv(one("GlobalLpPool", p=1)),
