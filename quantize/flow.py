@@ -50,7 +50,7 @@ MOST_OBSERVING_COST = 1e11
 """Budget of observing a very large network."""
 
 HEADROOM = 2.0
-"""Of 16-bit activations: room for what a photo shows beyond the calibration photos, for one bit of sixteen."""
+"""Factor of 16-bit activation ranges: headroom for values beyond the calibration photos, at the cost of one bit."""
 
 DEEP = 3e10
 """Cost of one run on all photos above which errors are predicted (``sensitivity``): cheaper networks are simulated in
@@ -68,10 +68,10 @@ class QuantizeOptions:
         compensate: round weights with error compensation; else to nearest.
         floats: names of nodes forced to float.
         task: the network's task, which determines the cost of an int8 error.
-        prefer: what a float layer may cost: ``quality`` takes more of them, ``speed`` none by choice.
+        prefer: price of float layers: ``quality`` keeps more of them, ``speed`` none by choice.
         ranges: value name -> given real minimum and maximum, in place of observed ones.
-        wide: 16-bit activations (``int8a16``) over ``HEADROOM`` times the observed ranges; weights that lie on 8-bit
-            grids stay. Nothing is searched, and nothing stays in float by choice.
+        wide: 16-bit activations (``int8a16``) over ``HEADROOM`` times the observed ranges; weights already on 8-bit
+            grids are kept. Nothing is searched, and no operator stays in float by choice.
         progress: callback with the progress of each stage.
     """
 
@@ -100,7 +100,7 @@ class _Setting:
 
     @property
     def task(self) -> Task | None:
-        """The network's task; None where no output is a picture or a map of light."""
+        """The network's task; None if no output is a picture or a high-dynamic-range map."""
         return self.options.task if any(spec.is_picture or spec.transfer for spec in self.graph.outputs) else None
 
 

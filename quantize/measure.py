@@ -21,7 +21,8 @@ _LEAST_ERROR = 1e-10
 class Measure:
     """Errors of outputs, relative to each output's span (``feeds.spans``), in units of the first output.
 
-    ``spans`` has one number per output. Of a flat picture that is a multiple of its own deviation, as in its proof.
+    ``spans`` has one number per output. For a low-contrast picture the span is a multiple of its standard
+    deviation, as in the proof.
     """
 
     spans: tuple[float, ...]
@@ -32,7 +33,7 @@ class Measure:
         return cls(tuple(feeds.spans(graph.outputs, wanted, deviations)))
 
     def error(self, given: Sequence[Array], wanted: Sequence[Array]) -> float:
-        """The mean squared error of the worst output: each is proven alone, and a good one excuses none."""
+        """The mean squared error of the worst output, since each output must pass its proof."""
         errors = [_error(*each) for each in zip(given, wanted, self.spans, strict=True)]
         return max(error * (self.spans[0] / span) ** 2 for error, span in zip(errors, self.spans, strict=True))
 
@@ -47,8 +48,8 @@ class Measure:
 
 
 def _error(given: Array, wanted: Array, span: float) -> float:
-    """The mean squared error; class numbers and truth values are the same or not, and the share that is not counts like
-    an error of that share of the span: one choice in a hundred is 40 dB.
+    """The mean squared error; for class indices and Booleans, the share of unequal values counts as an error of that
+    share of the span: 1 % unequal is 40 dB.
     """
     if wanted.dtype.kind != "f":
         return float(np.mean(given != wanted) * span) ** 2

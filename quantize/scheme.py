@@ -25,7 +25,7 @@ FINER = WIDE_HIGH // (HIGH - LOW)
 BIAS_HIGH = 2**23
 """Integers up to here are exact in float32, so that a bias on its grid can be stored as a float."""
 WIDE_BIAS_HIGH = 2**30
-"""The same where activations have 16 bits: a step is so small there that float32 may be some off."""
+"""The same for 16-bit activations, whose levels are so fine that float32 may be several levels off."""
 
 _LEAST = float(np.finfo(np.float32).tiny) * 2**24
 """The smallest scale: the product of two stays a normal float32 number."""

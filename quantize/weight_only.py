@@ -41,8 +41,8 @@ ENOUGH_DB = 48.0
 """Required PSNR to the float network on every calibration photo; the limit for other photos is 45 dB."""
 
 FLAT_DEVIATIONS = 6.3
-"""Standard deviations of a picture that errors are judged by if they are less than its range (``feeds.spans``): the
-limits are 45 dB of the range and 29 dB of the deviation, which is the same for a 6.3th of it."""
+"""Span of errors in standard deviations of a picture, if less than its range (``feeds.spans``): the limits are 45 dB
+of the range and 29 dB of the standard deviation, which are equal at 1 / 6.3 of the range."""
 
 MOST_FLOAT = 0.25
 """Maximum share of float weights to reach that."""

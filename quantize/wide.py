@@ -1,8 +1,8 @@
 """8-bit weights with 16-bit activations (``int8a16``), for chips that have both, such as Qualcomm's HTP.
 
-Weights are rounded as where activations are float (``weight_only``), and the layers that must stay in float for that
-stay so here. Activations are uint16 over twice the range that photos show; what 8 bits lose in activations, which is
-most of what deep networks lose, is gone.
+Weights are rounded as for float activations (``weight_only``), and layers that must stay in float there stay so here.
+Activations are uint16 over twice the range on photos, which removes the error of 8-bit activations, most of the loss of
+deep networks.
 """
 
 from __future__ import annotations

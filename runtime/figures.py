@@ -1,8 +1,8 @@
-"""Figures of a data set other than PSNR of pictures: each with its interval, and its change to a baseline.
+"""Metrics of a data set other than PSNR, each with its confidence interval and its change to a baseline.
 
 A figure is a function of the scores of all examples: a mean, or an area under a curve. Its interval is a percentile
-bootstrap over *groups* (scenes, videos): examples of one group are alike, and only whole groups are drawn. A change is
-drawn with the same groups for both sides, so that what makes groups differ cancels.
+bootstrap over *groups* (scenes, videos): examples of one group are correlated, so only whole groups are resampled. A
+change is resampled with the same groups on both sides, which cancels differences between groups.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 LEAST_GROUPS = 5
-"""Of fewer groups no interval is told: resamples would be too alike."""
+"""Minimum number of groups for an interval: resamples of fewer are too similar."""
 
 Score = Mapping[str, float]
-"""What was measured of one example, by name."""
+"""Name -> measured score of one example."""
 
 Summary = Callable[[Sequence[Score]], float]
-"""A figure of many examples; not a number where it does not exist, as an area under a curve of one class alone."""
+"""A figure of many examples; NaN if undefined, such as an area under a curve with one class only."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure: its name, unit, how it comes to be (``protocol``), and whether more of it is better."""
+    """A figure: its name, unit, definition (``protocol``), and whether higher is better."""
 
     name: str
     unit: str
@@ -41,7 +41,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Span:
-    """Where a figure lies at a confidence."""
+    """Confidence interval of a figure."""
 
     low: float
     high: float
@@ -50,9 +50,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with its interval; ``change`` is its difference to the baseline's, positive where it is more.
+    """A figure with its interval; ``change`` is its difference to the baseline's, positive if higher.
 
-    Intervals are None where there are fewer than ``LEAST_GROUPS`` groups, changes where there is no baseline.
+    Intervals are None for fewer than ``LEAST_GROUPS`` groups, changes without a baseline.
     """
 
     metric: str
@@ -78,7 +78,7 @@ def figures(
     baseline: Sequence[Score] | None,
     confidence: float,
 ) -> tuple[Figure, ...]:
-    """The figures of ``scores``, an entry for each example, whose groups are ``groups``; the same every time."""
+    """The figures of ``scores``, one entry per example, with ``groups`` their groups; deterministic."""
     draws = _draws(groups)
     return tuple(_figure(metric, scores, baseline, draws, confidence) for metric in metrics)
 
@@ -109,7 +109,7 @@ def _figure(
 
 
 def _span(drawn: Sequence[float], confidence: float) -> Span | None:
-    """Resamples in which the figure does not exist are left out."""
+    """Resamples for which the figure is undefined are left out."""
     found = np.array([value for value in drawn if np.isfinite(value)])
     if not len(found):
         return None

@@ -1,9 +1,9 @@
-"""Write every operator in the one form that targets have rules for.
+"""Normalize operators to the form for which targets have rules.
 
 Given: convolutions without bias, with ``auto_pad``, or with attributes left to their defaults; pooling likewise.
 Result: axes are counted from the front; Conv and ConvTranspose have a bias, and explicit ``kernel_shape, strides, pads,
-dilations, group`` and no ``auto_pad``; pooling has ``kernel_shape, strides, pads``, and larger pads at the end instead
-of ``ceil_mode`` where the padding is not averaged and no window begins in it; every operator spells out its modes.
+dilations, group`` and no ``auto_pad``; pooling has ``kernel_shape, strides, pads``, and larger end pads instead of
+``ceil_mode`` if padding does not count in the average and no window starts in it; every mode is explicit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def run(graph: Graph) -> Graph:
     """Given and result: see the module.
 
     Raises:
-        BadInput: ``auto_pad`` asks for padding that depends on a size that is not known, or a kernel is not constant.
+        BadInput: the padding of ``auto_pad`` depends on an unknown size, or a kernel is not constant.
     """
     result = graphs.clone(graph)
     for node in result.model.graph:
@@ -59,14 +59,14 @@ def _pool(_: ir.Graph, node: ir.Node) -> None:
         up = 0
     node.attributes["ceil_mode"] = ir.AttrInt64("ceil_mode", up)
     if node.op_type == "AveragePool" and set(graphs.attr_ints(node, "dilations", ())) == {1}:
-        del node.attributes["dilations"]  # ONNX Runtime's quantized form of the operator does not know the attribute
+        del node.attributes["dilations"]  # ONNX Runtime's quantized operator lacks the attribute
 
 
 def _with_larger_pads(node: ir.Node) -> bool:
-    """The windows that ``ceil_mode`` adds, by padding at the end; False where that depends on a size that is not known.
+    """Replace ``ceil_mode``'s additional windows by end padding; False if that depends on an unknown size.
 
-    Windows that would begin in the padding at the end are left out by ONNX, and there are none where a window reaches
-    beyond its stride and that padding. (Where the size is known, ``passes.sizes`` did it.)
+    ONNX omits windows that would start in the end padding; there are none if a window extends beyond its stride and
+    that padding. (For known sizes, ``passes.sizes`` has done it.)
     """
     kernel, strides, dilations, pads = (
         graphs.attr_ints(node, name, ()) for name in ("kernel_shape", "strides", "dilations", "pads")

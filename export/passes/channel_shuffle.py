@@ -1,11 +1,11 @@
-"""Shuffles of channels without tensors of more than four axes.
+"""Channel shuffles without tensors of more than four axes.
 
 Given: Reshape, Transpose, Reshape through five axes (ShuffleNet's channel shuffle, arXiv 1707.01083) or through six
-(pixel_unshuffle written out); Gather of all channels in another order; Slice of all channels backwards.
-Result: the filters that compute the channels, or those that read them, in another order; where that cannot be
-(a 3x3 convolution of groups, a Concat, another reader), a 1x1 convolution that copies, and the graph's history says
-why. pixel_unshuffle becomes SpaceToDepth, whose order of channels is another, likewise. A grouped 1x1 convolution
-before a shuffle becomes one of one group with zeros: that is less work than a convolution to reorder behind it.
+(decomposed pixel_unshuffle); Gather that permutes all channels; Slice that reverses all channels. Result: the filters
+of the producing or of the consuming convolutions are permuted; if that is impossible (a grouped 3x3 convolution, a
+Concat, another consumer), a 1x1 convolution copies the channels, and the graph's history says why. pixel_unshuffle
+likewise becomes SpaceToDepth, whose channel order differs. A grouped 1x1 convolution before a shuffle becomes an
+ungrouped one with zeros: that costs less than a reordering convolution after it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def run(graph: Graph) -> Graph:
 
 
 def _permuted(node: ir.Node) -> Array | None:
-    """The order of channels that a Gather puts (B, C, H, W) in; None where it does something else."""
+    """The permutation that a Gather applies to the channels of (B, C, H, W); None if it does something else."""
     source, order = named(graphs.need(node, 0)), graphs.constant(graphs.need(node, 1))
     if source is None or len(source) != 4 or graphs.attr_int(node, "axis", 0) % 4 != 1 or order is None:
         return None
@@ -57,7 +57,7 @@ def _permuted(node: ir.Node) -> Array | None:
 
 
 def _reversed(node: ir.Node) -> Array | None:
-    """The order of channels that a Slice puts backwards (RGB to BGR); None where it does something else."""
+    """The permutation of a Slice that reverses channels (RGB to BGR); None if it does something else."""
     source, result = named(graphs.need(node, 0)), named(node.outputs[0])
     axes, steps = (graphs.constant(graphs.operand(node, index)) for index in (3, 4))
     if source is None or result != source or len(source) != 4 or axes is None or steps is None:
@@ -71,7 +71,7 @@ _ORDERS = {"Gather": _permuted, "Slice": _reversed}
 
 
 def _shuffled(first: ir.Node, middle: ir.Node, last: ir.Node) -> Array | None:
-    """The order of channels if all that happens is that: (B, C, H, W) with C written as two factors, exchanged."""
+    """The permutation if the operators only split C of (B, C, H, W) into two factors and exchange them; else None."""
     source, split, result = (named(v) for v in (graphs.need(first, 0), first.outputs[0], last.outputs[0]))
     if source is None or split is None or result != source or len(source) != 4 or len(split) != 5:
         return None
@@ -97,7 +97,7 @@ def _unshuffled(first: ir.Node, middle: ir.Node, last: ir.Node) -> int:
 
 
 def _reorder(last: ir.Node, source: ir.Value, order: Array) -> list[str]:
-    """``source[:, order]`` in place of what ``last`` writes."""
+    """Replace ``last``'s output by ``source[:, order]``."""
     node = graphs.producer(source)
     if node is not None and node.op_type == "SpaceToDepth":
         return _behind(last, source, order, _OTHER_ORDER)
@@ -123,7 +123,7 @@ def _behind(last: ir.Node, source: ir.Value, order: Array, reason: str) -> list[
 
 
 def _space_to_depth(last: ir.Node, source: ir.Value, block: int) -> list[str]:
-    """SpaceToDepth has channel s*C + c where pixel_unshuffle has c*block² + s."""
+    """SpaceToDepth in place of pixel_unshuffle: its channels are s*C + c instead of c*block² + s."""
     shape = fixed(last.outputs[0])
     assert shape is not None
     packed = insert(last, "SpaceToDepth", [source], shape, {"blocksize": block})
@@ -143,7 +143,7 @@ def _computing(node: ir.Node) -> ir.Node:
 
 
 def _one_group(node: ir.Node) -> None:
-    """A grouped, not depthwise, 1x1 convolution without its groups, if its work is no more than a reordering's."""
+    """Ungroup a grouped (not depthwise) 1x1 convolution, if that costs no more than a reordering convolution."""
     group = graphs.attr_int(node, "group", 1)
     if node.op_type != "Conv" or group == 1 or graphs.constant(graphs.need(node, 1)) is None:
         return

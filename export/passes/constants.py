@@ -1,8 +1,7 @@
-"""Fold what onnxscript leaves: constants that are computed by any operators, and shapes that are known.
+"""Constant folding beyond onnxscript's: any operators on constants, and known shapes.
 
-Given: masks, positions, tables and pads that a network computes from constants alone, as ConstantOfShape, Where,
-ScatterND or a chain of Shape arithmetic do; a Shape of a value whose sizes are known.
-Result: initializers. All of them are computed by one run in ONNX Runtime.
+Given: masks, positions, tables and pads that a network computes from constants only (ConstantOfShape, Where, ScatterND,
+shape arithmetic); a Shape of a tensor with known sizes. Result: initializers, all computed in one ONNX Runtime run.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ _DRAWN = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 _MOST = 1 << 24
-"""Larger results stay computed: a file should not grow by them."""
+"""Larger results are not folded, so that they do not increase the file size."""
 
 
 def run(model: ir.Model) -> bool:
-    """Edit a model in place; whether anything was folded."""
+    """Edit a model in place; returns whether anything was folded."""
     body = model.graph
     shapes = list(_shapes(body))
     for value, array in shapes:
@@ -44,7 +43,7 @@ def run(model: ir.Model) -> bool:
 
 
 def _shapes(body: ir.Graph) -> Iterable[tuple[ir.Value, Array]]:
-    """What Shape and Size give, where that is known."""
+    """The output of Shape or Size, if known."""
     for node in body:
         if node.op_type == "Shape":
             given = sizes(graphs.need(node, 0))
@@ -57,7 +56,7 @@ def _shapes(body: ir.Graph) -> Iterable[tuple[ir.Value, Array]]:
 
 
 def _is_constant(node: ir.Node, held: set[int]) -> bool:
-    """Whether a node computes with constants alone; its results are then ``held``, too."""
+    """Whether a node reads only constants; its outputs are then added to ``held``."""
     if node.op_type in _DRAWN | {"Constant", "Shape", "Size"} or node.domain not in {"", "ai.onnx"}:
         return False
     if any(
@@ -73,7 +72,7 @@ def _is_constant(node: ir.Node, held: set[int]) -> bool:
 
 
 def _leaves(value: ir.Value, nodes: list[ir.Node]) -> bool:
-    """Whether something beside the constant nodes reads a value."""
+    """Whether a value has a consumer besides the constant nodes."""
     own = set(map(id, nodes))
     return any(id(reader) not in own for reader in value.consumers()) and not value.is_graph_output()
 

@@ -1,13 +1,13 @@
-"""Depth to space in the one channel order that every runtime has.
+"""Depth to space in the channel order that every runtime supports.
 
 PyTorch's PixelShuffle is ONNX's ``CRD`` (channel ``c*b*b + s`` holds sub-pixel s of color c). TFLite, NNAPI and most
-NPUs know ``DCR`` only (channel ``s*C + c``).
+NPUs support ``DCR`` only (channel ``s*C + c``).
 
 Given: ``DepthToSpace(mode=CRD)``.
-Result: ``DepthToSpace(mode=DCR)``, with the same numbers. The order of the channels is changed where they are
-computed: the filters and biases of the convolutions that feed it are permuted, and through element-wise operators
-those of all branches. Where they cannot be (a branch is read elsewhere, or comes from an operator that cannot be
-permuted) a 1x1 convolution does it, and the graph's history says so with the reason.
+Result: ``DepthToSpace(mode=DCR)``, with the same output. The channels are permuted where they
+are computed: in the filters and biases of the preceding convolutions, of all branches through elementwise operators. If
+that is impossible (a branch has another consumer, or an operator that cannot be permuted), a 1x1 convolution permutes
+them, and the graph's history has the reason.
 """
 
 from __future__ import annotations
@@ -47,6 +47,6 @@ def _is_crd(node: ir.Node) -> bool:
 
 
 def channel_order(channels: int, block: int) -> Array:
-    """``order`` such that ``x[:, order]`` in DCR is what ``x`` is in CRD; int64 of length ``channels``."""
+    """``order`` such that DCR of ``x[:, order]`` equals CRD of ``x``; int64 of length ``channels``."""
     colors = channels // (block * block)
     return np.arange(channels).reshape(colors, block * block).T.reshape(-1)

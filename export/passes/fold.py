@@ -1,10 +1,10 @@
-"""Fold constants and drop what does nothing.
+"""Constant folding and removal of no-ops.
 
 Given: a graph as the exporter wrote it: shapes computed by nodes, constants cast at run time, biases of zeros that are
 computed, batch normalization, Identity, ``x + 0``, a Pad before a Conv, equal subexpressions.
-Result: constants are initializers, batch normalization and zero padding are inside the convolutions, dead and
-doubled nodes are gone. All of it is onnxscript's, but for its rules that merge clamps, which are wrong where
-ranges have nothing in common, and the one that drops a ScatterND of all rows, which forgets its reduction.
+Result: constants are initializers, batch normalization and zero padding are inside the convolutions, dead and duplicate
+nodes are removed. All rules are onnxscript's, except those that merge clamps (wrong for disjoint ranges) and the one
+that drops a ScatterND of all rows (it ignores the reduction).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from clearport.export.passes.rewriting import substitute
 from clearport.graph import nodes as graphs
 
 _FOLDABLE = 1 << 24
-"""Bytes up to which an operand is folded: above onnxscript's default, which is smaller than a large kernel."""
+"""Maximum bytes of a folded operand; onnxscript's default is smaller than a large kernel."""
 
 _ROUNDS = 2
-"""What rules leave behind is folded once more."""
+"""Number of folding rounds, since rules create new constants."""
 _MORE_ROUNDS = 8
-"""So often a size that became known makes others known, until nothing is left to fold."""
+"""Maximum rounds in which newly known sizes make others known."""
 
 _RULES = (
     *rules.mul_by_1_rule.commute(),
@@ -81,7 +81,7 @@ def run(graph: Graph) -> Graph:
 
 
 def _spell_group_normalization(model: ir.Model) -> None:
-    """By InstanceNormalization, before all else: ONNX infers no shape behind it, and what is behind is to be folded."""
+    """Rewrite as InstanceNormalization first: ONNX's shape inference stops at the original operator."""
     for node in [node for node in model.graph if node.op_type == "GroupNormalization"]:
         common.ShapeInferencePass()(model)
         value = functions.group_normalization(node)

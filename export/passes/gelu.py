@@ -1,4 +1,4 @@
-"""Recognize the Gaussian error linear unit where a network spells it out.
+"""Recognize decomposed Gaussian error linear units (GELU).
 
 Given: ``0.5 * x * (1 + erf(x / sqrt(2)))`` as five operators, in any order of the factors.
 Result: ``Gelu(approximate="none")``.
@@ -58,7 +58,7 @@ def _scaled(value: ir.Value) -> ir.Value | None:
 
 
 def _factor(product: ir.Node, value: ir.Value, source: ir.Value) -> tuple[float, bool, bool]:
-    """What a product multiplies ``value`` with: a number, the source (or a number times it), or anything else."""
+    """The other factor of a product with ``value``: a number, the source (or a multiple of it), or anything else."""
     other = next(right for left, right in _sides(product) if left is value)
     number = graphs.scalar(other)
     if number is not None:

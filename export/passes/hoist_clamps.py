@@ -1,8 +1,8 @@
 """Move clamps in front of operators that only move data.
 
-Given: ``Clip(DepthToSpace(x))``, or Relu for Clip, where nothing else reads what is in between.
-Result: ``DepthToSpace(Clip(x))``: the same numbers, and the clamp now follows the operator that computes, which
-can saturate for free in int8 (the clamp is folded into its output scale).
+Given: ``Clip(DepthToSpace(x))``, or Relu for Clip, if the intermediate tensor has no other consumer. Result:
+``DepthToSpace(Clip(x))``, with the same output; the clamp now follows a computing operator, whose int8 output saturates
+for free (the clamp is folded into its scale).
 """
 
 from __future__ import annotations

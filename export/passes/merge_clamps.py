@@ -1,10 +1,10 @@
-"""Merge clamps that follow one another.
+"""Merge consecutive clamps.
 
 Given: ``Clip(Relu(x))``, ``Relu(Clip(x))``, ``Clip(Clip(x))``, ``Relu(Relu(x))``, also where hoisting
 brought them together.
-Result: one Clip or Relu; a Clip to 0..infinity is a Relu. What the second clamp makes of the ends of the first are the
-ends of both, also where the two ranges have nothing in common (onnxscript's rules, 0.7.2, take the largest minimum and
-the least maximum, which is wrong there).
+Result: one Clip or Relu; a Clip to 0..infinity is a Relu. The merged bounds are the first clamp's bounds clamped by the
+second, which is also right for disjoint ranges (onnxscript 0.7.2 takes the larger minimum and the smaller maximum,
+which is wrong there).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from clearport.graph.nodes import Activation
 def run(graph: Graph) -> Graph:
     """Given and result: see the module."""
     result = graphs.clone(graph)
-    for node in result.model.graph:  # in order, so that what was merged is merged again
+    for node in result.model.graph:  # in order, so that merged clamps merge again
         _merge(node)
     common.RemoveUnusedNodesPass()(result.model)
     return result
@@ -47,7 +47,7 @@ def _merge(node: ir.Node) -> None:
 
 
 def _ends(node: ir.Node) -> tuple[float, float] | None:
-    """What a clamp cuts to; where its ends are exchanged, ONNX gives its maximum everywhere."""
+    """The bounds of a clamp; if min > max, ONNX returns max everywhere."""
     clamp: Activation | None = graphs.clamp_of(node)
     return None if clamp is None else (min(clamp.lo, clamp.hi), clamp.hi)
 

@@ -1,9 +1,8 @@
-"""Readable names that depend on the graph alone.
+"""Readable names that depend only on the graph.
 
 Given: names that the exporter and the passes made up.
-Result: nodes are ``conv1, relu1, add1 ...`` in order, what they write is ``conv1.out``, constants are
-``conv1.weight``, ``conv1.bias``, ``clip1.min`` ...; the graph's input and output keep their names. Initializers stand
-in the order of use.
+Result: nodes are ``conv1, relu1, add1 ...`` in order, their outputs ``conv1.out``, constants ``conv1.weight``,
+``conv1.bias``, ``clip1.min`` ...; the graph's inputs and outputs keep their names. Initializers are in order of use.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Let the network take plain pictures: mean, deviation and order of colors become part of its weights.
+"""Fold input normalization (mean, standard deviation, color order) into the weights.
 
-Given: inputs whose contract has ``mean`` and ``std`` per channel, or colors in the order BGR(A), and a network that
-wants its pictures so.
-Result: the network takes RGB(A) in the picture's range. Convolutions that alone read the picture take over the order
-and the deviation. The mean goes into their biases where they pad nothing; where they pad, with zeros of the normalized
-picture, it is subtracted before them. In front of anything else stands a 1x1 convolution.
+Given: inputs whose contract has ``mean`` and ``std`` per channel, or colors in the order BGR(A). Result: the network
+takes RGB(A) in the picture's range. If only convolutions read the picture, color order and standard deviation are
+folded into their weights. The mean is folded into their biases if they do not pad; otherwise (zero padding of the
+normalized picture) it is subtracted before them. For other consumers a 1x1 convolution is inserted.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Affine:
-    """Channel c of what the network wants is ``picture[order[c]] * factor[c] + offset[c]``."""
+    """Channel c of the network's expected input is ``picture[order[c]] * factor[c] + offset[c]``."""
 
     order: tuple[int, ...]
     factor: Array
@@ -75,7 +74,7 @@ def _fold(picture: ir.Value, affine: _Affine) -> None:
 
 
 def _takes_over(node: ir.Node, picture: ir.Value) -> bool:
-    """Whether a reader is a convolution over all channels with weights of its own."""
+    """Whether a consumer is an ungrouped convolution with weights of its own."""
     plain = node.op_type == "Conv" and graphs.attr_int(node, "group", 1) == 1
     constants = [graphs.constant(value) for value in node.inputs[1:]]
     automatic = graphs.attr_str(node, "auto_pad", "NOTSET") != "NOTSET"
@@ -97,7 +96,7 @@ def _into_weights(node: ir.Node, affine: _Affine) -> None:
 
 
 def _subtract(picture: ir.Value, readers: tuple[ir.Node, ...], affine: _Affine) -> None:
-    """Channels of the picture minus their mean; factor and order are left to the weights."""
+    """The picture minus its per-channel mean; factor and order are folded into the weights."""
     means = np.empty_like(affine.offset)
     means[list(affine.order)] = -affine.offset / affine.factor
     first = _first(readers)

@@ -1,10 +1,10 @@
-"""Write what has two spellings in the one that targets have rules for.
+"""Replace operators that have equivalents by the form for which targets have rules.
 
 Given: Split, Gemm, Squeeze, Unsqueeze, Flatten, Reciprocal, HardSigmoid, BatchNormalization, ReduceL2, Tile, Dropout,
-reductions that drop their axes, powers of whole numbers, divisions by constants, minima and maxima with a number.
-Result: Slice; MatMul and Add; Reshape; Div; Clip between Add and Mul; a depthwise 1x1 Conv; Sqrt of ReduceSum; Expand;
-reductions that keep their axes (over height and width: GlobalAveragePool, GlobalMaxPool); Mul; Clip.
-Operators without another spelling, and those whose sizes would have to be known and are free, stay.
+reductions that drop their axes, integer powers, divisions by constants, minima and maxima with a scalar. Result: Slice;
+MatMul and Add; Reshape; Div; Clip between Add and Mul; a depthwise 1x1 Conv; Sqrt of ReduceSum; Expand; reductions that
+keep their axes (over height and width: GlobalAveragePool, GlobalMaxPool); Mul; Clip. Operators without an equivalent,
+or whose equivalent needs sizes that are dynamic, stay.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def run(graph: Graph) -> Graph:
 
 
 def _split(node: ir.Node) -> None:
-    """Slices: XNNPACK and int8 NPUs take them where they refuse a SPLIT into many."""
+    """Split -> Slices, which XNNPACK and int8 NPUs support even where they reject a SPLIT with many outputs."""
     source = graphs.need(node, 0)
     axis = graphs.attr_int(node, "axis", 0) % rank(source)
     written = [(sizes(value) or ())[axis : axis + 1] for value in node.outputs]
@@ -99,7 +99,7 @@ def _gemm(node: ir.Node) -> ir.Value | None:
 
 
 def _reduction(node: ir.Node) -> ir.Value | None:
-    """Axes as constants from the front, kept; over height and width the global pooling that targets have."""
+    """Reductions with constant nonnegative axes and keepdims; over height and width, global pooling."""
     source = graphs.need(node, 0)
     given = graphs.constant(graphs.operand(node, 1))
     count = rank(source)
@@ -142,13 +142,13 @@ def _norm(node: ir.Node) -> ir.Value:
 
 
 _LEFT_OUT = 1e30
-"""A Softmax of its negative is zero, beside any number that float32 networks have."""
+"""Replaces infinity: the softmax of its negative is 0 beside any realistic float32 value."""
 _MOST_COPIES = 64
-"""Inputs of one Concat."""
+"""Maximum inputs of one Concat."""
 
 
 def _hard_sigmoid(node: ir.Node) -> ir.Value | None:
-    """The clamp right behind the sum, where int8 gets it for nothing: a * clip(x + b/a, 0, 1/a)."""
+    """HardSigmoid with the clamp right after the addition, where it is free in int8: a * clip(x + b/a, 0, 1/a)."""
     slope, offset = graphs.attr_float(node, "alpha", 0.2), graphs.attr_float(node, "beta", 0.5)
     if slope <= 0:
         return None
@@ -160,7 +160,7 @@ def _hard_sigmoid(node: ir.Node) -> ir.Value | None:
 
 
 def _batch_normalization(node: ir.Node) -> ir.Value | None:
-    """What could not be folded into a convolution before it: a depthwise 1x1 convolution."""
+    """BatchNormalization without a preceding convolution -> depthwise 1x1 convolution."""
     source = graphs.need(node, 0)
     if graphs.attr_int(node, "training_mode", 0):
         raise BadInput(f"BatchNormalization {node.name!r} is in training mode: call .eval() on the network")
@@ -173,7 +173,7 @@ def _batch_normalization(node: ir.Node) -> ir.Value | None:
 
 
 def _extreme(node: ir.Node) -> ir.Value | None:
-    """A clamp where one side is a number; else two operands at a time."""
+    """Min, Max -> Clip if one operand is a scalar; else a chain of binary operators."""
     inputs = [value for value in node.inputs if value is not None]
     if len(inputs) == 1:
         return inputs[0]
@@ -206,7 +206,7 @@ def _tile(node: ir.Node) -> ir.Value | None:
 
 
 def _copied(node: ir.Node, source: ir.Value, before: Sequence[int], shape: Sequence[int]) -> ir.Value | None:
-    """Copies beside each other, along one axis after the other."""
+    """Tile -> Concat of copies, one axis at a time."""
     now = list(before)
     for axis, (given, wanted) in enumerate(zip(before, shape, strict=True)):
         copies = wanted // given
@@ -225,7 +225,7 @@ def _dropout(node: ir.Node) -> ir.Value:
 
 
 def _where(node: ir.Node) -> ir.Value | None:
-    """What a Softmax shall leave out is a finite number: some targets choose by products, which infinity spoils."""
+    """Make -inf masks of a Softmax finite: some targets select by products, and 0 * inf is NaN."""
     readers = [use.node.op_type for use in node.outputs[0].uses()]
     held = [graphs.constant(value) for value in node.inputs[1:]]
     endless = [array is not None and array.dtype.kind == "f" and np.isneginf(array).any() for array in held]

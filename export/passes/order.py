@@ -1,6 +1,7 @@
 """The passes that turn what the exporter wrote into clearport's dialect, in order.
 
-Each pass is a module ``pass_<name>`` with ``run(graph) -> graph``; the graph is checked after each that changed it.
+Each pass is a module of ``export/passes`` with ``run(graph) -> graph``; the graph is checked after each pass that
+changed it.
 """
 
 from __future__ import annotations
@@ -26,48 +27,48 @@ _SIZE = Size(24, 24)
 """Of comparisons where the graph has none."""
 
 PASSES: tuple[str, ...] = (
-    "sizes",  # first: shapes are inferred after the next pass, and this is about what inference counts otherwise
-    "fold",  # before the others: the later passes look for operators and constants, not for what computes them
-    "normalization",  # once constants are folded: it changes those of the first convolutions
-    "plain.picks",  # before anything merges reshapes: it writes some
-    "plain.rarer",  # before places: it writes one
+    "sizes",  # first: it fixes sizes that shape inference, which runs after the next pass, computes differently
+    "fold",  # before the others: later passes match operators and constants, not computations of constants
+    "normalization",  # after folding: it changes the constants of the first convolutions
+    "plain.picks",  # before reshapes are merged: it creates some
+    "plain.rarer",  # before places: it creates an operator for it
     "plain.curves",
     "plain.whole",
-    "plain.writes",  # behind picks: what it cuts has steps forwards
-    "plain.places",  # behind picks and writes: the places that are left are computed
-    "plain.einsum",  # before reshapes are merged, as those below
+    "plain.writes",  # after picks: it needs slices with positive steps
+    "plain.places",  # after picks and writes: the remaining indices are computed
+    "plain.einsum",  # before reshapes are merged, like those below
     "plain.fourier",
     "plain.deformed",
     "plain.functions",
     "plain.padded",  # before frames and transposed: they read explicit pads
-    "plain.frames",  # behind functions: those leave a normalization to it
-    "plain.kernels",  # behind frames, which bring lines to pictures
-    "plain.transposed",  # behind frames: a line's transposed convolution is one of pictures
+    "plain.frames",  # after functions, which leaves a normalization to it
+    "plain.kernels",  # after frames, which turns 1-D into 2-D
+    "plain.transposed",  # after frames: 1-D transposed convolutions have become 2-D
     "plain.borders",
     "plain.resampled",
     "gelu",  # before divisions by constants become products
-    "channel_shuffle",  # before reshapes are merged: it looks for three in a row
-    "operators",  # before reshapes are merged: it writes some
-    "plain.scalars",  # behind operators: those leave numbers without axes
-    "plain.axes",  # before reshapes are merged: it writes many
-    "plain.known",  # behind all that write layers of their own
-    "reshapes",  # before attributes are written out: it makes convolutions and slices of its own
+    "channel_shuffle",  # before reshapes are merged: it matches three in a row
+    "operators",  # before reshapes are merged: it creates some of its own
+    "plain.scalars",  # after operators, which leaves scalars
+    "plain.axes",  # before reshapes are merged: it creates many
+    "plain.known",  # after all passes that create layers
+    "reshapes",  # before attributes are made explicit: it creates convolutions and slices
     "canonical",  # before anything reads attributes
-    "hoist_clamps",  # before clamps are merged: it brings them together
-    "merge_clamps",  # before quantization folds the one clamp that is left into a scale
-    "depth_to_space",  # after hoisting: a clamp in between would only have to be walked through
-    "names",  # last: it names what is left
+    "hoist_clamps",  # before clamps are merged: it makes them adjacent
+    "merge_clamps",  # before quantization folds the remaining clamp into a scale
+    "depth_to_space",  # after hoisting: no clamps in between to look through
+    "names",  # last: it names the remaining nodes
 )
 
 _UNCHECKED = frozenset({"sizes"})
-"""Shape inference does not know all that the exporter writes: not before constants are folded."""
+"""Passes before constant folding, when shape inference does not know all of the exporter's operators."""
 
 TOLERANCE = 1e-4
-"""The largest deviation from before a pass, as a share of the output's range."""
+"""Maximum change of the outputs by a pass, as a share of their range."""
 
 
 def run(graph: Graph, compare: bool = False) -> Graph:
-    """All passes; with ``compare`` the graph is also run before and after each, and must give the same numbers.
+    """All passes; with ``compare``, the graph is also run before and after each, and the outputs must be equal.
 
     Raises:
         BadInput: an output is a constant.
@@ -91,22 +92,22 @@ def run(graph: Graph, compare: bool = False) -> Graph:
 
 
 def _same(before: Graph, after: Graph) -> bool:
-    """Whether a pass found nothing to do, as most do: checking a graph takes far longer than looking at it."""
+    """Whether a pass changed nothing, as most do: checking a graph takes far longer than this comparison."""
     if (before.inputs, before.outputs) != (after.inputs, after.outputs):
         return False
     return before.model is after.model or graphs.to_bytes(before.model) == graphs.to_bytes(after.model)
 
 
 def check_computed(graph: Graph) -> None:
-    """Whether all outputs are computed from what is in the inputs, not from nothing or from sizes.
+    """Check that all outputs depend on the inputs' values, not only on constants or sizes.
 
     Raises:
-        BadInput: one is not; files cannot give it.
+        BadInput: one does not; file formats cannot express it.
     """
     seen = set(graph.model.graph.inputs)
     for node in graph.model.graph:
         reads = table.of(node).kind != "shape" and seen.intersection(v for v in node.inputs if v is not None)
-        if reads or node.op_type == "If":  # whose branches read what they do not list
+        if reads or node.op_type == "If":  # whose subgraphs read values that are not listed as inputs
             seen.update(node.outputs)
     for value in graph.model.graph.outputs:
         if value not in seen:
@@ -126,6 +127,6 @@ def _compare(name: str, before: Graph, after: Graph) -> None:
 
 
 def evaluate(graph: Graph, feed: Feed) -> list[Array]:
-    """What the graph makes of its inputs, by ONNX Runtime on one thread."""
+    """The graph's outputs, by ONNX Runtime on one thread."""
     opened = graphs.session(graph.model)
     return list(opened.run(None, feed))

@@ -1,4 +1,4 @@
-"""Powers and divisions as products, where that is exact or what runtimes have: see ``operators``."""
+"""Powers and divisions as products, where exact or required by runtimes: see ``operators``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clearport.base import Array
 
 _POWERS = frozenset(range(2, 65))
-"""Exponents that are products, as runtimes raise by logarithms, which negative numbers do not have."""
+"""Exponents that become products, since runtimes compute powers by logarithms, which fail for negative bases."""
 
 
 def power(node: ir.Node) -> ir.Value | None:
@@ -57,17 +57,17 @@ def division(node: ir.Node) -> ir.Value | None:
 
 
 def is_real(node: ir.Node) -> bool:
-    """Whether a node gives real numbers, as far as is known."""
+    """Whether a node's output is float; True if its dtype is unknown."""
     dtype = node.outputs[0].dtype
     return dtype is None or dtype == ir.DataType.FLOAT
 
 
 _STEPPED = frozenset({"Ceil", "Cast", "Equal", "Floor", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Round"})
-"""Operators behind which the last bit of a quotient may be a whole step."""
+"""Operators that can turn the last bit of a quotient into a whole step."""
 
 
 def _counted(node: ir.Node, divisor: Array) -> bool:
-    """Whether a quotient is cut to whole numbers, so that its product with the inverse is not good enough.
+    """Whether a quotient is rounded to integers, so that multiplying by the reciprocal is not exact enough.
 
     49 times the float32 nearest to 1/49 is below 1.
     """

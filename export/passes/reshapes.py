@@ -1,11 +1,10 @@
-"""Drop the reshapes, transposes and expansions that nothing needs.
+"""Remove redundant reshapes, transposes, expansions and slices.
 
-Given: Reshape after Reshape, Transpose after Transpose, ones that change nothing; a matrix product on what global
-pooling leaves, flattened before and given its axes back after; Expand before an operator that broadcasts anyway;
-slices of one axis after another; what concatenates or slices nothing away.
-Result: at most one of each in a row, with sizes written out where they are known; the product is a 1x1 convolution of
-the pooled (1, C, 1, 1), and the reshapes around it are gone; Expand of one channel is a 1x1 convolution of ones; one
-Slice for all axes.
+Given: Reshape after Reshape, Transpose after Transpose, no-ops; a matrix product on the flattened output of global
+pooling, reshaped back afterwards; Expand before an operator that broadcasts anyway; slices of one axis after another;
+no-op Concat and Slice. Result: at most one of each in a row, with explicit sizes where known; the product is a 1x1
+convolution of the pooled (1, C, 1, 1) without reshapes; Expand of one channel is a 1x1 convolution with ones; one Slice
+for all axes.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ def _pooled(value: ir.Value) -> ir.Value | None:
 
 
 def _product(node: ir.Node) -> ir.Value | None:
-    """A matrix product of what was pooled: a 1x1 convolution, and a Reshape that later ones take away."""
+    """A matrix product of pooled features: a 1x1 convolution, and a Reshape that is merged later."""
     origin, weight = _pooled(graphs.need(node, 0)), graphs.constant(graphs.need(node, 1))
     if origin is None or weight is None or weight.ndim != 2:
         return None
@@ -108,7 +107,7 @@ def _product(node: ir.Node) -> ir.Value | None:
 
 
 def _sum(node: ir.Node) -> ir.Value | None:
-    """A bias added to such a convolution is the convolution's own."""
+    """Fold an added bias into such a convolution."""
     for source, other in ((0, 1), (1, 0)):
         bias = graphs.constant(graphs.need(node, other))
         flat = graphs.need(node, source)
@@ -133,7 +132,7 @@ def _add_to_bias(node: ir.Node, conv: ir.Node, offset: Array) -> None:
 
 
 def _behind_reshape(node: ir.Node) -> ir.Value | None:
-    """An activation before the Reshape instead of behind it, where that was pooled."""
+    """Move an activation of pooled features before the Reshape."""
     origin = _pooled(graphs.need(node, 0))
     if origin is None:
         return None
@@ -143,7 +142,7 @@ def _behind_reshape(node: ir.Node) -> ir.Value | None:
 
 
 def _broadcast(node: ir.Node) -> ir.Value | None:
-    """The operator broadcasts by itself: what is expanded before it need not be, and a number fits every shape."""
+    """Remove an Expand before an operator that broadcasts by itself."""
     shape = fixed(node.outputs[0])
     moved = _number_behind_reshape(node)
     if moved is not None:
@@ -160,7 +159,7 @@ def _broadcast(node: ir.Node) -> ir.Value | None:
 
 
 def _number_behind_reshape(node: ir.Node) -> ir.Value | None:
-    """An operator with a number before the Reshape instead of behind it, where that was pooled."""
+    """Move an operator with a scalar operand on pooled features before the Reshape."""
     for index in (0, 1):
         origin, number = _pooled(graphs.need(node, index)), graphs.scalar(graphs.need(node, 1 - index))
         if origin is None or number is None or fixed(node.outputs[0]) != fixed(graphs.need(node, index)):
@@ -200,7 +199,7 @@ def _concat(node: ir.Node) -> ir.Value | None:
 
 
 def _slice(node: ir.Node) -> ir.Value | None:
-    """One Slice for two that cut different axes; none for one that takes all, forwards."""
+    """Merge two Slices of different axes; remove a no-op Slice."""
     source = graphs.need(node, 0)
     same = fixed(source) is not None and fixed(source) == fixed(node.outputs[0])
     if same and _forwards(node) and _may_go(node, source):
@@ -217,14 +216,14 @@ def _slice(node: ir.Node) -> ir.Value | None:
 
 
 def _forwards(node: ir.Node) -> bool:
-    """Whether a Slice keeps the order: one that steps backwards has the same sizes and other values."""
+    """Whether all steps are positive: a backward Slice has the same sizes but other values."""
     given = graphs.operand(node, 4)
     steps = graphs.constant(given)
     return given is None or (steps is not None and bool((steps > 0).all()))
 
 
 def _cuts(node: ir.Node) -> list[list[int]] | None:
-    """Starts, ends, axes (from the front), steps of a Slice that spells out all of them."""
+    """Starts, ends, axes (nonnegative) and steps of a Slice with all of them explicit."""
     arrays = [graphs.constant(graphs.operand(node, index)) for index in range(1, 5)]
     if any(array is None for array in arrays):
         return None

@@ -1,4 +1,4 @@
-"""What passes need to replace operators: new nodes in front of others, and one value in the place of another."""
+"""Helpers for passes: insert nodes, and replace values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 _SIZES = 16
-"""More integers on an axis are no sizes: tensors have fewer axes."""
+"""Maximum length of a shape tensor."""
 
 
 def insert(
@@ -31,15 +31,15 @@ def insert(
     first = inputs[0] if inputs else None
     result.type = ir.TensorType((first.dtype if first is not None else None) or ir.DataType.FLOAT)
     result.shape = None if shape is None else ir.Shape(shape)
-    node.meta.update(before.meta)  # where it comes from
+    node.meta.update(before.meta)  # its origin
     body_of(before).insert_before(before, node)
     return result
 
 
 def each_float(graph: Graph, rules: Mapping[str, Callable[[ir.Node], ir.Value | None]]) -> Graph:
-    """The graph after each operator that computes data and has a rule was replaced by the rule's value.
+    """Replace each operator that computes data and has a rule by the rule's value.
 
-    What a rule writes is not looked at again; where it gives None, the operator stays.
+    Nodes created by a rule are not visited again; if a rule returns None, the operator stays.
     """
     found = [node for node in graph.model.graph if node.op_type in rules]
     if not found:
@@ -56,7 +56,7 @@ def each_float(graph: Graph, rules: Mapping[str, Callable[[ir.Node], ir.Value | 
 
 
 def holds_data(value: ir.Value) -> bool:
-    """Whether a value is no size that is computed at run time: those are few integers on one axis or none."""
+    """Whether a value is not a shape computed at run time (few integers, of rank 0 or 1)."""
     if value.dtype is None or value.dtype in {ir.DataType.FLOAT, ir.DataType.BOOL}:
         return True
     given = fixed(value)
@@ -64,15 +64,15 @@ def holds_data(value: ir.Value) -> bool:
 
 
 def constant(near: ir.Node, role: str, array: Array | Sequence[int]) -> ir.Value:
-    """An initializer named after what ``near`` writes: float32, or int64 for a list of integers."""
+    """An initializer named after ``near``'s output: float32, or int64 for a list of integers."""
     numbers = np.asarray(array, np.int64 if isinstance(array, (list, tuple)) else np.float32)
     return graphs.new_constant(body_of(near), f"{graphs.name_of(near.outputs[0])}.{role}", numbers)
 
 
 def substitute(node: ir.Node, value: ir.Value, output: int = 0) -> None:
-    """Every reader of what ``node`` writes reads ``value`` instead; without readers left, the node goes.
+    """Replace ``node``'s output by ``value`` for all consumers, and remove the node.
 
-    Where that was the graph's output, ``value`` becomes it and takes its name.
+    If it was a graph output, ``value`` becomes that output and takes its name.
     """
     old, body = node.outputs[output], body_of(node)
     if old.is_graph_output():
@@ -105,14 +105,14 @@ def body_of(node: ir.Node) -> ir.Graph:
 
 
 def sizes(value: ir.Value) -> tuple[int | str, ...] | None:
-    """The sizes of a value: integers, or symbols where they are free; None if not even the rank is known."""
+    """The sizes of a value: integers, or symbols for dynamic axes; None if the rank is unknown."""
     if value.shape is None:
         return None
     return tuple(n if isinstance(n, int) else str(n.value) for n in value.shape)
 
 
 def fixed(value: ir.Value) -> tuple[int, ...] | None:
-    """The sizes of a value whose every axis is known, else None."""
+    """The sizes of a value if all are static, else None."""
     given = sizes(value)
     if given is None or any(not isinstance(n, int) for n in given):
         return None
@@ -120,14 +120,14 @@ def fixed(value: ir.Value) -> tuple[int, ...] | None:
 
 
 def named(value: ir.Value) -> tuple[int | str, ...] | None:
-    """The sizes of a value whose every axis is known or has a name, so that equal ones are equal sizes; else None."""
+    """The sizes of a value if each is static or a named symbol (equal symbols are equal sizes); else None."""
     if value.shape is None or any(not isinstance(n, int) and n.value is None for n in value.shape):
         return None
     return sizes(value)
 
 
 def nonnegative(axes: Sequence[int], rank: int) -> list[int]:
-    """Axes counted from the front, in order."""
+    """Nonnegative axes, sorted."""
     return sorted(axis % rank for axis in axes)
 
 

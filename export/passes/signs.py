@@ -1,4 +1,4 @@
-"""Which values are never negative, as far as the operators before them tell."""
+"""Detection of nonnegative values, from their producers."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _POOLS = frozenset({"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPoo
 _REDUCES = frozenset({"ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"})
 _OF_THE_FIRST = _MOVES | _TURNS | _ROUNDS | _POOLS | _REDUCES
 _DEPTH = 16
-"""Operators that are looked through."""
+"""Operators that preserve the sign."""
 
 
 def never_negative(value: ir.Value, depth: int = _DEPTH) -> bool:
-    """Whether a value is at least 0 whatever the picture is; False where that is not known.
+    """Whether a value is at least 0 for any picture; False if unknown.
 
-    Integers that come in are classes or tokens, which are counted from 0.
+    Integer inputs are classes or tokens, which are nonnegative.
     """
     held, node = graphs.constant(value), graphs.producer(value)
     if held is not None:
@@ -52,7 +52,7 @@ def never_negative(value: ir.Value, depth: int = _DEPTH) -> bool:
 
 
 def _gives_none(node: ir.Node, depth: int) -> bool:
-    """Whether an operator gives nothing below 0."""
+    """Whether an operator's output is nonnegative."""
     clamp, operands = graphs.clamp_of(node), [each for each in node.inputs if each is not None]
     if node.op_type in _NEVER or (clamp is not None and clamp.lo >= 0):
         return True

@@ -1,11 +1,11 @@
-"""Write operators whose sizes ONNX's own inference counts otherwise than PyTorch and ONNX Runtime, so that all agree.
+"""Rewrite operators whose output sizes ONNX's shape inference computes differently from PyTorch and ONNX Runtime.
 
 Given: averages of padded pictures; pools with ``ceil_mode`` at a fixed size; Resize by factors at a fixed size.
-Result: averages behind a Pad of zeros (OpenVINO's int8 kernels pad with what is not zero, and runtimes do not agree on
-what windows beyond it are divided by), times a constant where padding is left out other than SAME does; pools with
-larger pads at the end instead of ``ceil_mode``; where inference would count other pixels than Resize gives (0.7 of 30
-is 21 in float32 and 20 in float64), factors that are a step of float32 away, or the size, if with them each pixel comes
-from the same place, be it by a Resize for each axis.
+Result: averages after an explicit zero Pad (OpenVINO's int8 kernels pad with nonzero values, and runtimes disagree on
+the divisor of windows beyond the padding), times a constant if padding is excluded and is not SAME; pools with larger
+end pads instead of ``ceil_mode``; if inference and Resize disagree on a size (0.7 * 30 is 21 in float32 and 20 in
+float64), factors that differ by a float32 ulp, or the target size, provided that each pixel keeps its sampling point,
+if necessary with a separate Resize per axis.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from clearport.base import Array
 
 _STEPS = 4
-"""Steps of float32 that a factor may be moved by."""
+"""Maximum change of a factor, in float32 ulps."""
 
 
 def run(graph: Graph) -> Graph:
     """Given and result: see the module.
 
     Raises:
-        BadInput: runtimes and inference come to different sizes of a Resize, and nothing can be written instead.
+        BadInput: runtimes and inference disagree on a Resize's output size, and no equivalent form exists.
     """
     result = graphs.clone(graph)
     for node in tuple(result.model.graph):
@@ -126,9 +126,9 @@ def _times(node: ir.Node, factor: ir.Value) -> None:
 
 
 def _end(size: int, before: int, after: int, reach: int, stride: int) -> int:
-    """The padding at the end that the windows of ``ceil_mode`` reach into: always less than a window.
+    """The end padding covered by ``ceil_mode``'s windows: always less than a window.
 
-    One that would begin in the padding at the end is left out: PyTorch and the specification of ONNX do so.
+    Windows that would start in the end padding are omitted, as in PyTorch and ONNX's specification.
     """
     count = -(-(size + before + after - reach) // stride) + 1
     if (count - 1) * stride >= size + before:
@@ -137,7 +137,7 @@ def _end(size: int, before: int, after: int, reach: int, stride: int) -> int:
 
 
 def _pad(node: ir.Node, given: tuple[int | str, ...], before: tuple[int, ...], after: tuple[int, ...]) -> None:
-    """Zeros around what a node reads."""
+    """Zero padding of a node's input."""
     source, name = graphs.need(node, 0), graphs.name_of(node.outputs[0])
     amounts = graphs.new_constant(body_of(node), f"{name}.pads", np.array([*before, *after], np.int64))
     made = ir.node("Pad", [source, amounts])
@@ -149,7 +149,7 @@ def _pad(node: ir.Node, given: tuple[int | str, ...], before: tuple[int, ...], a
 
 
 def _resize(node: ir.Node) -> None:
-    """Other factors, or else the size, where inference would count other pixels and the same ones are taken."""
+    """Adjusted factors, or else the size, if inference disagrees and the sampling points stay the same."""
     given, wanted = fixed(graphs.need(node, 0)), fixed(node.outputs[0])
     factors = resampling.factors(node)
     if given is None or wanted is None or factors is None:
@@ -174,9 +174,9 @@ def _resize(node: ir.Node) -> None:
 
 
 def _check_moves(node: ir.Node, given: Sequence[int], wanted: Sequence[int], factors: Sequence[float]) -> None:
-    """Refuse factors that add no pixel but move those that are there: ONNX Runtime, the reference, copies them.
+    """Refuse factors that keep the size but shift pixels: ONNX Runtime, the reference, copies its input.
 
-    PyTorch does so too, but not with ``bicubic`` and ``nearest-exact``.
+    So does PyTorch, except for ``bicubic`` and ``nearest-exact``.
     """
     mode = graphs.attr_str(node, "mode", "nearest")
     asymmetric = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel") == "asymmetric"
@@ -192,7 +192,9 @@ def _check_moves(node: ir.Node, given: Sequence[int], wanted: Sequence[int], fac
 def _along(
     node: ir.Node, axis: int, factors: Sequence[Array], ends: tuple[tuple[int, ...], tuple[int, ...]], places: Array
 ) -> Array | None:
-    """Factors of four axes, or their sizes, that resize one axis alone and take the same pixels; None for none."""
+    """Factors or sizes of four axes that resize one axis only, with the same sampling points; None if there are
+    none.
+    """
     given, wanted = ends
     for numbers in factors:
         alone = np.ones(4, np.float32)
@@ -206,7 +208,7 @@ def _along(
 
 
 def _write_both(node: ir.Node, tall: Array, wide: Array) -> None:
-    """Resize the height by an operator of its own, and the width behind it."""
+    """Resize the height first, then the width by a second operator."""
     _set(node, tall)
     given = fixed(graphs.need(node, 0))
     assert given is not None
@@ -242,7 +244,7 @@ def _constant(node: ir.Node, index: int, array: Array) -> ir.Value:
 
 
 def _alike(node: ir.Node, axis: int, before: Array, given: tuple[int, ...]) -> bool:
-    """Whether the node takes its pixels from the places ``before`` along an axis."""
+    """Whether the node's sampling points along an axis equal ``before``."""
     after = resampling.places(node, axis, given[axis])
     if graphs.attr_str(node, "mode", "nearest") == "nearest":
         return bool(np.array_equal(before, after))
@@ -250,7 +252,7 @@ def _alike(node: ir.Node, axis: int, before: Array, given: tuple[int, ...]) -> b
 
 
 def _moved(factor: np.float32, old: int, new: int) -> np.float32:
-    """The nearest factor whose product with ``old`` is ``new`` when it is rounded down, in float32 and in float64."""
+    """The nearest factor with floor(factor * ``old``) == ``new`` in both float32 and float64."""
     near = factor
     for _ in range(_STEPS):
         if {int(np.floor(float(near) * old)), int(np.floor(near * np.float32(old)))} == {new}:

@@ -2,7 +2,7 @@
 
 Quality is that of the QDQ form with rounded weights against the float network, on photos not used for its ranges. Its
 benefit is the loss against ground truth that such an error causes. Its cost is the added time, valued by the gain of a
-larger network in the same time (``terms``). Up to a bearable loss nothing is float by choice, so that int8-only NPUs
+larger network in the same time (``terms``). Up to an acceptable loss nothing is float by choice, so that int8-only NPUs
 run the whole network.
 """
 
@@ -92,7 +92,7 @@ class Trial:
         known: ``floats.Placement`` of ``graph``.
         macs: node -> its multiply-accumulates.
         task: the network's task.
-        terms: what quality is worth in time.
+        terms: the exchange rate of quality and time.
         cached: placement -> its measured quality.
     """
 

@@ -1,4 +1,4 @@
-"""The terms on which a layer may be float by choice: what quality is worth in time."""
+"""The trade-off between quality and time for layers that are float by choice."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TERMS: Mapping[Prefer, Terms] = {
     "quality": Terms(0.02, 0.03, worth_db=0.004, layer_worth_db=0.001, doubling_db=0.03, rounds=16),
     "speed": Terms(math.inf, math.inf),
 }
-"""By what the user prefers.
+"""Terms by the user's preference (``--prefer``).
 
 ``balanced``: bearable is, for super resolution, 47.3 dB to the float network. Twice the compute gains 0.15 dB in this
 zoo (IMDN is 0.15 dB above RLFN x4 on Set5, 0.10 on Set14). Networks should lose at most 0.3 dB, and the loss of super

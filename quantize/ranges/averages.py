@@ -1,9 +1,9 @@
 """Averages with runtime-independent rounding: depthwise convolutions in place of pools.
 
-An AveragePool gives what it reads in the same int8 steps, so that the sum of an even number of levels is often a half
-(one in four of 2x2 pixels, one in sixteen of 4x4). TFLite rounds those away from the middle level and others to even,
-and a bias of 1/8 or 1/32 of a step goes into everything behind it: half a level of IAGC's picture. A convolution has
-output steps of its own, in which a sum is hardly ever a half, and its weights, which are all the same, are exact.
+An AveragePool's output has its input's int8 scale, so averages of an even number of levels are often exact ties (one in
+four for 2x2 pixels, one in sixteen for 4x4). TFLite rounds ties away from the zero level and others to even, which
+biases all later layers by 1/8 or 1/32 of a level: half a level of IAGC's picture. A convolution has its own output
+scale, with hardly any ties, and its equal weights are exact.
 """
 
 from __future__ import annotations

@@ -53,10 +53,10 @@ PROMISING = 2
 """The number of calibrators to simulate if sensitivities are known: the most promising ones."""
 
 _FACTORS = (0.8003, 1.2505)
-"""Factors of ranges. Simple ones would make halves of an aligned operand's levels, 5/4 of each fourth, which runtimes
-round differently: half a level of MobileDerain's picture came of it."""
+"""Factors of ranges. Simple fractions would turn an aligned operand's levels into ties (5/4: every
+fourth level), which runtimes round differently: half a level of MobileDerain's picture."""
 _WORTH_DB = 0.1
-"""What an adjustment must gain on each split: less is luck on so few photos."""
+"""Minimum gain of an adjustment on each split, in dB: less is chance on so few photos."""
 _FEWEST = 2
 _ALIGNED = "aligned"
 _SIDES = (128, 96, 64)
@@ -69,7 +69,7 @@ class Choice:
 
     Attributes:
         calibrator: a key of ``observers.CALIBRATORS``.
-        adjusted: tensor -> what is done to its range after that: a factor such as ``x0.8003``, or ``aligned``.
+        adjusted: tensor -> later adjustment of its range: a factor such as ``x0.8003``, or ``aligned``.
         psnr_db: the simulated output against the float network's.
         trials: simulations used for ``adjusted``.
     """
@@ -250,7 +250,7 @@ def errors(folded: Folded, entries: Mapping[str, QParams], observed: Mapping[str
 def _scored(judge: Judge, tried: Choice, best: Sequence[float]) -> list[float] | None:
     """Per-split scores, or None if the trial does not beat the best on every split.
 
-    A gain on half of the photos alone is luck: ranges chosen by means over all lost IAGC 2 dB on other pictures.
+    A gain on only half of the photos is chance: ranges chosen by the mean over all lost IAGC 2 dB on other pictures.
     """
     found: list[float] = []
     for number, least in enumerate(best):

@@ -1,4 +1,4 @@
-"""The operands of one MIL operation, as the functions that evaluate it take them."""
+"""The operands of one MIL operation, for the functions that evaluate it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Arguments:
         return self.raw(name).float()
 
     def raw(self, name: str) -> Tensor:
-        """An operand in its own type."""
+        """An operand in its own dtype."""
         if name not in self.given:
             raise RuntimeFailure(f"operation {self.operation.result.name!r} ({self.operation.type}) lacks {name!r}")
         found: Tensor = self.given[name][0]
         return found
 
     def optional(self, name: str) -> Tensor | None:
-        """An operand as float32, or None where it is left out."""
+        """An operand as float32, or None if omitted."""
         return self.tensor(name) if name in self.given else None
 
     def ints(self, name: str, default: Sequence[int]) -> list[int]:
@@ -45,11 +45,11 @@ class Arguments:
         return self.ints(name, [default])[0]
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """A truth value."""
+        """A Boolean."""
         return bool(self.given[name][0]) if name in self.given else default
 
     def text(self, name: str, default: str = "") -> str:
-        """A word."""
+        """A string."""
         return str(self.given[name][0]) if name in self.given else default
 
     def padding(self) -> list[int]:
@@ -60,7 +60,7 @@ class Arguments:
         return self.ints("pad", (0, 0, 0, 0)) if kind == "custom" else [0, 0, 0, 0]
 
     def refuse(self, why: str) -> UnsupportedOperator:
-        """The error that says why this operation is not evaluated."""
+        """The error for an operation that cannot be evaluated, with the reason."""
         return UnsupportedOperator("milref", self.operation.type, self.operation.result.name, why)
 
 

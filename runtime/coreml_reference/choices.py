@@ -1,4 +1,4 @@
-"""MIL operations that only records of operators know: comparisons, choices, rounding, look-up and normalization."""
+"""MIL operations referenced by operator records: comparisons, selection, rounding, indexing and normalization."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ def less_equal(a: Arguments) -> Tensor:
 
 
 def logical_and(a: Arguments) -> Tensor:
-    """Both."""
+    """x and y."""
     return a.raw("x").logical_and(a.raw("y"))
 
 
 def logical_or(a: Arguments) -> Tensor:
-    """One or both."""
+    """x or y."""
     return a.raw("x").logical_or(a.raw("y"))
 
 
 def logical_xor(a: Arguments) -> Tensor:
-    """One of the two."""
+    """x xor y."""
     return a.raw("x").logical_xor(a.raw("y"))
 
 
 def logical_not(a: Arguments) -> Tensor:
-    """The other truth value."""
+    """not x."""
     return a.raw("x").logical_not()
 
 
@@ -66,22 +66,22 @@ def select(a: Arguments) -> Tensor:
 
 
 def ceil(a: Arguments) -> Tensor:
-    """The next whole number up."""
+    """The smallest integer not below x."""
     return a.tensor("x").ceil()
 
 
 def floor(a: Arguments) -> Tensor:
-    """The next whole number down."""
+    """The largest integer not above x."""
     return a.tensor("x").floor()
 
 
 def rounded(a: Arguments) -> Tensor:
-    """The nearest whole number, halves to even."""
+    """The nearest integer, ties to even."""
     return a.tensor("x").round()
 
 
 def sign(a: Arguments) -> Tensor:
-    """-1, 0 or 1."""
+    """The sign of x: -1, 0 or 1."""
     return a.tensor("x").sign()
 
 
@@ -122,15 +122,15 @@ def resample(a: Arguments) -> Tensor:
 
 
 def topk(a: Arguments) -> Tensor:
-    """The ``k`` largest along ``axis`` (or smallest, ``ascending``), in order; where they lie is not evaluated."""
+    """The ``k`` largest along ``axis`` (or smallest, ``ascending``), sorted; indices are not evaluated."""
     return a.tensor("x").topk(a.integer("k", 1), a.integer("axis", -1), largest=not a.flag("ascending")).values
 
 
 def argmax(a: Arguments) -> Tensor:
-    """Where the largest lies."""
+    """The index of the maximum."""
     return a.tensor("x").argmax(a.integer("axis", -1), keepdim=a.flag("keep_dims", True))
 
 
 def argmin(a: Arguments) -> Tensor:
-    """Where the smallest lies."""
+    """The index of the minimum."""
     return a.tensor("x").argmin(a.integer("axis", -1), keepdim=a.flag("keep_dims", True))

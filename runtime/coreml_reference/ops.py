@@ -1,8 +1,8 @@
-"""MIL operations on torch tensors, in one table. Meanings are those of coremltools' operator documentation.
+"""MIL operations on torch tensors, in one table. Semantics follow coremltools' operator documentation.
 
 Each function computes in float32 whatever the declared type is, and the caller rounds the result once to the declared
-type: fp16 programs are rounded to fp16 after every operation, while what one operation does inside (the sums of a
-convolution, a mean, a matrix product; the exponentials of a softmax) is not. Hardware may round more often inside an
+type: fp16 programs are rounded to fp16 after every operation, but not within one (the sums of a convolution, a mean, a
+matrix product; the exponentials of a softmax). Hardware may round more often inside an
 operation, or less often where it fuses operations.
 """
 
@@ -53,7 +53,7 @@ def _constexpr_affine_dequantize(a: Arguments) -> Tensor:
 
 
 def _reduction(operation: Callable[..., Tensor]) -> Rule:
-    """Over ``axes`` (all where none are given); ``keep_dims`` is false where nothing is said."""
+    """Reduction over ``axes`` (default: all); ``keep_dims`` defaults to false."""
 
     def rule(a: Arguments) -> Tensor:
         x = a.tensor("x")
@@ -63,7 +63,7 @@ def _reduction(operation: Callable[..., Tensor]) -> Rule:
 
 
 def _layer_norm(a: Arguments) -> Tensor:
-    """gamma * (x - E[x]) / sqrt(Var[x] + epsilon) + beta, with the variance that divides by the count."""
+    """gamma * (x - E[x]) / sqrt(Var[x] + epsilon) + beta, with the biased variance."""
     x = a.tensor("x")
     axes = sorted(axis % x.dim() for axis in a.ints("axes", range(x.dim())))
     centerd = x - x.mean(axes, keepdim=True)
@@ -84,7 +84,7 @@ def _gelu(a: Arguments) -> Tensor:
 
 
 def _log(a: Arguments) -> Tensor:
-    """log(x + epsilon); epsilon is 1e-45 where it is left out."""
+    """log(x + epsilon); epsilon defaults to 1e-45."""
     return (a.tensor("x") + (a.tensor("epsilon") if "epsilon" in a.given else 1e-45)).log()
 
 
@@ -95,13 +95,13 @@ def _matmul(a: Arguments) -> Tensor:
 
 
 def _reshape(a: Arguments) -> Tensor:
-    """-1 is what is left over, 0 keeps the axis in its place."""
+    """Reshape; -1 is inferred, 0 keeps the size of the axis."""
     x, shape = a.raw("x"), a.ints("shape", ())
     return x.reshape([x.shape[i] if n == 0 else n for i, n in enumerate(shape)])
 
 
 def _expand_dims(a: Arguments) -> Tensor:
-    """Axes of size one at the places ``axes`` of the result."""
+    """Insert axes of size 1 at positions ``axes`` of the result."""
     x, axes = a.raw("x"), a.ints("axes", ())
     for axis in sorted(axis % (x.dim() + len(axes)) for axis in axes):
         x = x.unsqueeze(axis)
@@ -172,7 +172,7 @@ OPERATIONS: dict[str, Rule] = {
 
 
 def rule_for(operation: Operation) -> Rule:
-    """How an operation is evaluated: by the table here, or as the record of an operator says.
+    """The evaluator of an operation, from the table here or from an operator record.
 
     Raises:
         UnsupportedOperator: no conversion rule.

@@ -1,4 +1,4 @@
-"""A saved ``.mlpackage``, read back from disk: its program, its constants, and what its inputs and outputs are.
+"""A saved ``.mlpackage``, read back from disk: its program, constants, inputs and outputs.
 
 Only the files count: the protobuf specification (``model.mlmodel``) and the blob file (``weight.bin``).
 
@@ -30,7 +30,7 @@ _IMMEDIATE = {"floats": "f4", "doubles": "f8", "ints": "i4", "longInts": "i8", "
 
 @dataclass(frozen=True)
 class Result:
-    """What an operation writes; an axis of size None is free, and ``dtype`` is a numpy name."""
+    """An output of an operation; an axis of size None is dynamic, and ``dtype`` is a NumPy name."""
 
     name: str
     dtype: str
@@ -55,7 +55,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Feature:
-    """An input or output. ``ranges`` are the sizes it may have, per axis of (1, 3, H, W); empty where unknown."""
+    """An input or output. ``ranges`` are its valid sizes, per axis of (1, 3, H, W); empty if unknown."""
 
     name: str
     picture: bool
@@ -65,7 +65,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Program:
-    """The whole of a package. ``returns`` are the names of the values that leave the program."""
+    """The contents of a package. ``returns`` are the names of the program's output values."""
 
     specification: int
     inputs: tuple[Feature, ...]

@@ -1,4 +1,4 @@
-"""MIL's resizing and moving of pixels."""
+"""MIL's resizing and data movement."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def space_to_depth(a: Arguments) -> Tensor:
 
 
 def pad(a: Arguments) -> Tensor:
-    """The last axes grown by a constant, by mirroring without the edge (reflect) or by the edge (replicate)."""
+    """The last axes padded by a constant, by mirroring without the edge (reflect) or by the edge (replicate)."""
     mode = a.text("mode", "constant")
     if mode not in {"constant", "reflect", "replicate"}:
         raise a.refuse(f"mode {mode!r}")
@@ -59,7 +59,7 @@ def slice_by_index(a: Arguments) -> Tensor:
 
 
 def gather(a: Arguments) -> Tensor:
-    """The places ``indices`` of one axis, which the axes of ``indices`` replace."""
+    """Gather along one axis, which the axes of ``indices`` replace."""
     indices, x = a.raw("indices").long(), a.raw("x")
     axis = a.integer("axis", 0) % x.dim()
     found = x.index_select(axis, indices.reshape(-1))
@@ -67,13 +67,15 @@ def gather(a: Arguments) -> Tensor:
 
 
 def upsample_nearest(a: Arguments) -> Tensor:
-    """Every pixel repeated: whole factors only."""
+    """Nearest by integer factors: every pixel is repeated."""
     tall, wide = a.integer("scale_factor_height", 1), a.integer("scale_factor_width", 1)
     return a.raw("x").repeat_interleave(tall, 2).repeat_interleave(wide, 3)
 
 
 def upsample_bilinear(a: Arguments) -> Tensor:
-    """Linear by whole factors, at MIL's own points: spacing X_in / X_out, or (X_in - 1) / (X_out - 1) with corners."""
+    """Linear by integer factors, at MIL's own sampling points: spacing X_in / X_out, or (X_in - 1) / (X_out - 1) with
+    corners.
+    """
     x = a.tensor("x")
     size = [x.shape[2] * a.integer("scale_factor_height", 1), x.shape[3] * a.integer("scale_factor_width", 1)]
     return _linear(x, size, "STRICT_ALIGN_CORNERS" if a.flag("align_corners", default=True) else "UNALIGN_CORNERS")
@@ -101,7 +103,7 @@ def _sampling(a: Arguments) -> str:
 
 
 def _linear(x: Tensor, size: Sequence[int], sampling: str) -> Tensor:
-    """Linear along height, then width, at the points that MIL's documentation of ``resize_bilinear`` gives."""
+    """Linear along height, then width, at the sampling points in MIL's documentation of ``resize_bilinear``."""
     for axis, count in zip((2, 3), size, strict=True):
         length = x.shape[axis]
         points = _points(length, count, sampling).clamp(0, length - 1)

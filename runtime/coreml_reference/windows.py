@@ -20,7 +20,7 @@ def _padded(x: Tensor, padding: Sequence[int], fill: float) -> Tensor:
 
 
 def conv(a: Arguments) -> Tensor:
-    """Convolution (cross-correlation, as everywhere in learning)."""
+    """Convolution (cross-correlation, as in deep learning)."""
     top, bottom, left, right = padding = a.padding()
     x, even = a.tensor("x"), top == bottom and left == right
     return F.conv2d(
@@ -49,7 +49,7 @@ def conv_transpose(a: Arguments) -> Tensor:
 
 
 def max_pool(a: Arguments) -> Tensor:
-    """The largest number of each window; padding never wins."""
+    """The maximum of each window; padding is minus infinity."""
     kernel, strides = a.ints("kernel_sizes", ()), a.ints("strides", (1, 1))
     x = _padded(a.tensor("x"), _reached(a, kernel, strides), -torch.inf)
     return F.max_pool2d(x, kernel, strides)
@@ -70,9 +70,9 @@ def avg_pool(a: Arguments) -> Tensor:
 
 
 def _reached(a: Arguments, kernel: Sequence[int], strides: Sequence[int]) -> list[int]:
-    """The padding; with ``ceil_mode`` (PyTorch's) also what the last window needs beyond it.
+    """The padding; with ``ceil_mode`` (PyTorch's) also the excess of the last window.
 
-    A window that would begin in the padding after the picture is left out.
+    A window that would start in the end padding is omitted.
     """
     padding = a.padding()
     if not a.flag("ceil_mode"):

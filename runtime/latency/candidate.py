@@ -1,4 +1,4 @@
-"""What is measured."""
+"""Candidates of a latency measurement."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is measured: an artifact in a runner, on raw inputs in its own dtype and layout.
+    """A candidate: an artifact in a runner, with raw inputs in its own dtype and layout.
 
-    ``sustained`` is whether it takes part where a plan asks for minutes without a pause.
+    ``sustained``: whether it takes part in sustained runs.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Whether an artifact got faster between two runs that were not interleaved, and how sure that is."""
+"""Comparison of latencies between two runs that were not interleaved, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 Outcome = Literal["faster", "slower", "cannot tell", "not comparable"]
 
 BETWEEN_RUNS = 0.05
-"""Runs of one machine differ by so much without a reason (MLPerf Mobile wants five tries within 5 %)."""
+"""Run-to-run variation of one machine, as a share (MLPerf Mobile requires five runs within 5 %)."""
 
 _RESAMPLES = 2000
 _SEED = 20
 
 
 def other_of(baseline: str) -> str:
-    """Whom a ratio's baseline belongs to, for people: ``PyTorch``, or the other bundle (``tflite/int8 of OLD``)."""
+    """Readable name of a ratio's baseline: ``PyTorch``, or the other bundle (``tflite/int8 of OLD``)."""
     return {"pytorch": "PyTorch"}.get(baseline, baseline.rpartition(" of ")[2])
 
 
 def baselines_of(reports: Sequence[LatencyReport]) -> list[str]:
-    """Whom the ratios of some reports are to, PyTorch first: figures of one column have to have one baseline."""
+    """The baselines of some reports' ratios, PyTorch first: a table column must have a single baseline."""
     found = dict.fromkeys(other_of(report.ratio.baseline) for report in reports if report.ratio is not None)
     return sorted(found, key=lambda name: (name != "PyTorch", name))
 
@@ -38,11 +38,11 @@ class Verdict:
     """The new record against the old one.
 
     Attributes:
-        outcome: what the interval says; ``cannot tell`` where it holds 1.
+        outcome: the verdict of the interval; ``cannot tell`` if it contains 1.
         ratio, low, high: new time over old, with its 95 % interval; None where they cannot be compared.
-        basis: ``ratio to NAME`` where both runs had the same baseline, which spares them the noise of the machine, else
-            ``wall clock``.
-        why: what makes them incomparable.
+        basis: ``ratio to NAME`` if both runs had the same baseline, which cancels the machine's noise, else ``wall
+            clock``.
+        why: the reason if they are not comparable.
     """
 
     outcome: Outcome
@@ -56,7 +56,7 @@ class Verdict:
 def compare(new: LatencyReport, old: LatencyReport, disturbed: Sequence[str] = ()) -> Verdict:
     """Judge two records of the same artifact on the same device.
 
-    ``disturbed`` is what kept the device busy in either run: a common baseline makes up for it, the wall clock not.
+    ``disturbed`` names other load in either run: a common baseline compensates for it, the wall clock does not.
     """
     obstacles = _obstacles(new, old)
     if obstacles:
@@ -91,7 +91,7 @@ def _outcome(low: float, high: float) -> Outcome:
 
 
 def _of_ratios(new: Ratio, old: Ratio) -> tuple[float, float, float]:
-    """Both intervals are independent: their relative widths add as squares, on each side."""
+    """Interval of the quotient of two independent figures: squared relative widths add, on each side."""
     ratio = new.value / old.value
     down = math.hypot(math.log(new.value / new.low), math.log(old.high / old.value))
     up = math.hypot(math.log(new.high / new.value), math.log(old.value / old.low))
@@ -99,7 +99,7 @@ def _of_ratios(new: Ratio, old: Ratio) -> tuple[float, float, float]:
 
 
 def _of_samples(new: LatencyReport, old: LatencyReport) -> tuple[float, float, float]:
-    """Medians of resampled rounds: samples of one round share their noise, so that rounds are what is drawn."""
+    """Bootstrap of the median over rounds: samples of one round share their noise, so whole rounds are resampled."""
     generator = np.random.default_rng(_SEED)
     mine, theirs = (_medians(r.samples_ms, r.runs_per_round, generator) for r in (new, old))
     low, high = (float(v) for v in np.percentile(mine / theirs, (2.5, 97.5)))

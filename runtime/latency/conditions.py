@@ -1,4 +1,4 @@
-"""What a latency depends on and what changes while it is taken: temperatures, clocks, load."""
+"""Conditions of a latency measurement that change over time: temperatures, clocks, load."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 from clearport.runtime.latency.host import load_average
 
 HOT_C = 10.0
-"""Degrees Celsius that a zone may gain: more changes what a chip allows itself."""
+"""Maximum temperature increase of a thermal zone, in degrees Celsius: beyond it, chips throttle."""
 
 SLOW = 0.9
-"""Share of its first clock that a processor must keep."""
+"""Minimum share of its initial clock that a processor must keep."""
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a latency depends on and what changes while it is taken; empty where the device does not tell.
+    """Conditions at one moment of a measurement; empty where the device does not report them.
 
     Attributes:
         temperatures_c: thermal zone -> degrees Celsius.
-        clocks_mhz: processor or cluster -> its clock now.
-        thermal_status: the system's own word for it (``none``, ``light`` ... of Android).
-        governor: who sets the clocks.
-        load: processes that wanted a core over the last minute.
+        clocks_mhz: processor or cluster -> its current clock.
+        thermal_status: the system's own term (Android: ``none``, ``light`` ...).
+        governor: the CPU frequency governor.
+        load: load average of the last minute.
         battery: level in percent, and whether it is charging.
     """
 
@@ -37,7 +37,7 @@ class Conditions:
 
 
 def drift(before: Conditions, after: Conditions) -> tuple[str, ...]:
-    """Why figures taken between two moments are not comparable with others; empty where nothing speaks against it."""
+    """Reasons why figures measured between two moments are not comparable with others; empty if they are."""
     hotter = [
         f"{zone} went from {before.temperatures_c[zone]:.0f} to {now:.0f} °C"
         for zone, now in after.temperatures_c.items()
@@ -54,7 +54,7 @@ def drift(before: Conditions, after: Conditions) -> tuple[str, ...]:
 
 
 def here(root: Path = Path("/")) -> Conditions:
-    """Those of this machine, as Linux tells them below ``root``; empty elsewhere."""
+    """The conditions of this machine, from Linux's files below ``root``; empty on other systems."""
     zones = sorted((root / "sys/class/thermal").glob("thermal_zone*"))
     policies = sorted((root / "sys/devices/system/cpu/cpufreq").glob("policy*"))
     temperatures = {f"{zone.name} {_text(zone / 'type') or ''}".strip(): _number(zone / "temp", 1e-3) for zone in zones}

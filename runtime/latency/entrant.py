@@ -1,4 +1,4 @@
-"""A candidate while it is measured, and the record that is made of it."""
+"""A candidate during the measurement, and its record."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _OWN_FACTS = frozenset(  # have fields of their own in a report
 )
 
 _TELLING = 1000
-"""Samples that the 99.9th percentile needs."""
+"""Minimum samples for the 99.9th percentile."""
 
 
 @dataclass
 class Entrant:
-    """A candidate that is loaded; its rounds by their number, since a baseline is in more than one group."""
+    """A loaded candidate; its rounds are keyed by number, since a baseline is in more than one group."""
 
     candidate: Candidate
     worker: Worker
@@ -39,7 +39,7 @@ class Entrant:
 
 
 def report_of(entrant: Entrant, reference: Entrant | None, plan: LatencyPlan, remarks: Sequence[str]) -> LatencyReport:
-    """The record of a candidate, whose ratio is that to ``reference`` in the rounds that both were in."""
+    """The record of a candidate, with its ratio to ``reference`` over their common rounds."""
     worker = entrant.worker
     facts = worker.facts()
     profile = worker.profile() if plan.profile else []

@@ -1,4 +1,4 @@
-"""What a latency depends on besides the artifact: the machine, and how busy it was."""
+"""The machine of a latency measurement, and its load."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 @dataclass(frozen=True)
 class Host:
-    """The machine. ``governor`` is None where the system does not tell; so are load averages (of one minute)."""
+    """The machine. ``governor`` and the one-minute load averages are None if the system does not report them."""
 
     cpu: str
     cores: int
@@ -23,7 +23,7 @@ class Host:
 
 
 def load_average() -> float | None:
-    """How many processes wanted a core, on average over the last minute; None where the system does not tell."""
+    """Load average of the last minute; None if the system does not report it."""
     try:
         return round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):
@@ -31,7 +31,7 @@ def load_average() -> float | None:
 
 
 def cpu_name() -> str:
-    """The processor as its vendor calls it."""
+    """The vendor's name of the processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.lower().startswith(("model name", "hardware"))]
@@ -44,7 +44,7 @@ def cpu_name() -> str:
 
 
 def host(load_start: float | None) -> Host:
-    """The machine now, after a measurement that began at ``load_start``."""
+    """The machine now, after a measurement that began with load average ``load_start``."""
     governor = _GOVERNOR.read_text().strip() if _GOVERNOR.exists() else None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Host(cpu_name(), cores, governor, load_start, load_average())
@@ -54,7 +54,7 @@ _ENERGY = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 
 
 def package_energy_mj() -> float | None:
-    """The energy counter of the processor's package (RAPL), in millijoules; None where there is none to read."""
+    """The energy counter of the processor's package (RAPL), in millijoules; None if it cannot be read."""
     try:
         return int(_ENERGY.read_text()) / 1e3
     except (OSError, ValueError):

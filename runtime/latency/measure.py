@@ -1,8 +1,8 @@
-"""How long artifacts take, measured in turns: A B C, C B A, B C A ..., all of them loaded all the time.
+"""Interleaved latency measurement: A B C, C B A, B C A ..., with all artifacts loaded throughout.
 
-What else runs on the machine then disturbs all candidates alike, and ratios to the baseline hold where single
-figures do not. Where memory does not hold all, groups follow each other, each with the baseline of its candidates.
-What is recorded follows TFLite's benchmark_model, MLPerf Mobile and OpenVINO's benchmark_app.
+Other load then disturbs all candidates alike, and ratios to the baseline remain valid where absolute figures do not. If
+memory does not suffice for all, groups are measured one after another, each with its candidates' baselines. The record
+follows TFLite's benchmark_model, MLPerf Mobile and OpenVINO's benchmark_app.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LatencyRun:
-    """Every candidate's report, or why there is none, in the order given; the machine; and what they gave.
+    """Every candidate's report or ``Skipped``, in the order given; the machine; and the outputs.
 
-    ``outputs`` are raw tensors by name, of the candidates that ran; empty unless they were asked for.
+    ``outputs`` are raw tensors by name, of the candidates that ran; empty unless requested.
     """
 
     reports: Mapping[str, LatencyReport | Skipped]
@@ -34,7 +34,7 @@ class LatencyRun:
 
 
 MEMORY_MIB = 1536.0
-"""What the workers that are loaded together may hold, with Python and their runtimes."""
+"""Maximum memory of simultaneously loaded workers in MiB, with Python and their runtimes."""
 
 
 def measure(
@@ -47,12 +47,12 @@ def measure(
     meters: Meters | None = None,
     memory_mib: float = MEMORY_MIB,
 ) -> LatencyRun:
-    """Measure all ``candidates`` in turns.
+    """Measure all ``candidates``, interleaved.
 
     ``baseline`` is the key that ratios refer to, or each candidate's own: key -> key. ``keep_outputs`` runs each once
-    more for what it gives. A candidate that fails becomes a ``Skipped`` with its reason, and the others go on. Where
-    all together hold more than ``memory_mib``, they are measured in groups; ``facts["took_turns_with"]`` of a report
-    then names those of its group.
+    more for its outputs. A candidate that fails becomes a ``Skipped`` with its reason, and the others go on. If all
+    together need more than ``memory_mib``, they are measured in groups; ``facts["took_turns_with"]`` of a report then
+    names those of its group.
     """
     load_start = load_average()
     baselines = baseline if isinstance(baseline, Mapping) else {c.key: baseline for c in candidates}

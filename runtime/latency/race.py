@@ -1,4 +1,4 @@
-"""The interleaved run behind ``latency.measure``: who is in it, what was measured, who dropped out and why."""
+"""The interleaved run behind ``latency.measure``: its candidates, samples and failures."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ Progress = Callable[[str, int, int], None]
 """Called with the candidate's key, the round (from 1; 0 while it is loaded) and the number of rounds."""
 
 LASTING = " without a pause"
-"""What is added to the key of a candidate whose sustained run progress is told of."""
+"""Suffix of a candidate's key in the progress of sustained runs."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Meters:
-    """What a device tells of itself while it is measured.
+    """Sensors of a device during a measurement.
 
-    ``conditions`` are asked before and after; ``energy_mj`` is a counter of millijoules, None where there is none.
+    ``conditions`` is called before and after; ``energy_mj`` reads an energy counter in millijoules, None if there is
+    none.
     """
 
     conditions: Callable[[], Conditions] = here
@@ -43,14 +44,14 @@ class Meters:
 
 
 class Race:
-    """Candidates that take turns, in groups that are loaded together.
+    """An interleaved run, in groups of simultaneously loaded candidates.
 
     Args:
         plan: how to measure.
-        meters: what the device tells of itself.
-        progress: told what is done.
-        baselines: key -> key of the candidate that its ratio refers to.
-        memory_mib: what the workers of a group may hold together; see ``fill``.
+        meters: sensors of the device.
+        progress: progress callback.
+        baselines: key -> key of its baseline.
+        memory_mib: maximum memory of a group's workers; see ``fill``.
     """
 
     def __init__(
@@ -72,10 +73,11 @@ class Race:
         self._after = self._before
 
     def fill(self, waiting: Sequence[Candidate]) -> list[Candidate]:
-        """Load the next group: candidates with their baselines, as many as ``memory_mib`` holds, but one pair at least.
+        """Load the next group: candidates with their baselines, as many as fit into ``memory_mib``, but at least one
+        pair.
 
-        The first that does not fit any more is foreseen: it is taken to be as large as the largest that is loaded,
-        which is mostly the baseline (PyTorch keeps every value in float32). Those that are left are returned.
+        A candidate is assumed to be as large as the largest loaded one, which is usually the baseline (PyTorch keeps
+        every value in float32), so that loading stops before the limit. Returns the remaining candidates.
         """
         left, kept = list(waiting), set(self._entrants)
         while left and (self._only_baselines(kept, left) or self._has_room()):
@@ -118,9 +120,9 @@ class Race:
             raise
 
     def run(self, share: float = 1.0) -> None:
-        """Rounds until the plan is satisfied; ``share`` of its longest time is this group's."""
+        """Run rounds until the plan is satisfied; this group gets ``share`` of its maximum time."""
         if not self._fresh({key for group in self._groups for key in group}):
-            return  # nothing but a baseline that waits for others, and they could not be loaded
+            return  # only a baseline whose candidates could not be loaded
         self._groups.append(tuple(self._entrants))
         started, first = time.monotonic(), self._rounds
         while self._entrants and not self._enough(first, (time.monotonic() - started) / share):
@@ -132,7 +134,7 @@ class Race:
         self._after = self._meters.conditions()
 
     def sustain(self) -> None:
-        """Each candidate alone for as long as the plan says."""
+        """Run each candidate alone for the plan's sustained time."""
         seconds = self._plan.sustained_s
         new = [key for key, e in self._entrants.items() if e.candidate.sustained and e.sustained is None]
         for key in new if seconds else []:
@@ -146,7 +148,7 @@ class Race:
             self._guarded(key, go)
 
     def keep_outputs(self) -> None:
-        """Note what every candidate gives for its inputs."""
+        """Record every candidate's outputs for its inputs."""
 
         def go(entrant: Entrant) -> None:
             self.outputs[entrant.candidate.key] = entrant.worker.run(entrant.candidate.inputs)
@@ -155,7 +157,7 @@ class Race:
             self._guarded(key, go)
 
     def leave(self, waiting: Sequence[Candidate] = ()) -> None:
-        """End the group: its records are made. The baselines of those that are ``waiting`` stay loaded."""
+        """End the group and create its records. Baselines of ``waiting`` candidates stay loaded."""
         needed = {each.key for one in waiting for each in self._referred(one.key)}
         leaving = {key: entrant for key, entrant in self._entrants.items() if key not in needed}
         for key, entrant in leaving.items():
@@ -183,7 +185,7 @@ class Race:
             entrant.worker.close()
 
     def reports(self) -> dict[str, LatencyReport | Skipped]:
-        """What became of every candidate; where there were several groups, with whom it took turns."""
+        """The outcome of every candidate; with several groups, also the members of its group."""
         if len(self._groups) < 2:
             return dict(self._found)
         return {key: self._grouped(key, report) for key, report in self._found.items()}
@@ -195,7 +197,7 @@ class Race:
         return replace(report, facts={**report.facts, "took_turns_with": list(dict.fromkeys(met))})
 
     def _guarded(self, key: str, action: Callable[[Entrant], None]) -> None:
-        """Do something with an entrant; if it fails, it is out of the race with its reason."""
+        """Call a function on an entrant; on failure, the entrant is dropped with the reason."""
         try:
             action(self._entrants[key])
         except problems.UNEXPECTED as error:
@@ -206,7 +208,7 @@ class Race:
         before = self._meters.energy_mj()
         entrant.rounds[self._rounds] = entrant.worker.measure(None, self._plan.runs)
         after = self._meters.energy_mj()
-        if before is not None and after is not None and after >= before:  # a counter that wrapped tells nothing
+        if before is not None and after is not None and after >= before:  # the counter wrapped around
             entrant.energy_mj.append((after - before) / self._plan.runs)
 
     def _enough(self, first: int, elapsed_s: float) -> bool:
@@ -225,9 +227,9 @@ class Race:
 
 
 def order(racing: Sequence[T], done: int) -> list[T]:
-    """Who comes when in the round after ``done`` ones: A B C, C B A, B C A, A C B ...
+    """The order of the round after ``done`` rounds: A B C, C B A, B C A, A C B ...
 
-    Each comes first as often as last, and nobody always after the same neighbor.
+    Each candidate comes first as often as last, and none always follows the same one.
     """
     shift = done // 2 % len(racing)
     turned = [*racing[shift:], *racing[:shift]]
@@ -237,7 +239,7 @@ def order(racing: Sequence[T], done: int) -> list[T]:
 def _with_baselines(
     candidate: Candidate, waiting: Sequence[Candidate], baselines: Mapping[str, str | None]
 ) -> list[Candidate]:
-    """A candidate, and those of ``waiting`` that its ratio refers to, and theirs."""
+    """A candidate, with its baseline among ``waiting``, and that one's baseline, and so on."""
     found, by_key = [candidate], {each.key: each for each in waiting}
     while (reference := by_key.get(baselines.get(found[-1].key) or "")) is not None and reference not in found:
         found.append(reference)

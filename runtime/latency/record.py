@@ -1,4 +1,4 @@
-"""How a latency is measured, and the record of it."""
+"""The plan of a latency measurement, and its record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clearport.runtime.latency.stats import Ratio
 from clearport.runtime.latency.sustained import Sustained
 
 NO_PROFILE = "no_profile"
-"""The fact that says why a profile that was asked for is empty."""
+"""Key of the fact with the reason for an empty profile."""
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,17 @@ class LatencyPlan:
     """How to measure.
 
     Attributes:
-        rounds: turns of every candidate, at least.
+        rounds: minimum turns of every candidate.
         runs: samples per turn.
-        warmup: inferences before the first turn, which are not counted.
+        warmup: untimed inferences before the first turn.
         min_seconds: rounds go on until every candidate ran for this long...
         max_seconds: ...or all of them together for this long, once three rounds are done.
         threads: compute threads.
-        timeout_s: longest time of one turn.
-        unit: the unit that is asked for.
+        timeout_s: maximum time of one turn.
+        unit: the requested unit.
         pin: logical processors that the worker may use (Linux); empty for all.
-        sustained_s: after the rounds, run each candidate for so long without a pause; 0: not.
-        profile: whether the runtime is asked how long each operator takes, in runs of their own.
+        sustained_s: seconds of a continuous run of each candidate after the rounds; 0: none.
+        profile: whether to profile operators, in separate runs.
     """
 
     rounds: int = 10
@@ -46,7 +46,9 @@ class LatencyPlan:
 
 @dataclass(frozen=True)
 class OperatorTime:
-    """What one operator of the executed graph takes of an inference, as the runtime says; ``unit`` is where it ran."""
+    """Time of one operator of the executed graph per inference, as reported by the runtime; ``unit`` is where it
+    ran.
+    """
 
     name: str
     operator: str
@@ -59,27 +61,28 @@ class LatencyReport:
     """The record of one candidate. Times are wall clock in milliseconds, taken within the worker.
 
     Attributes:
-        kind: where the figures come from; here always from a real run.
-        unit_asked, unit_ran: ``cpu`` ...; when they differ the runtime fell back.
-        init_ms: load of the artifact, without the import of the runtime's library.
+        kind: origin of the figures; here always a real run.
+        unit_asked, unit_ran: ``cpu`` ...; if they differ, the runtime fell back.
+        init_ms: load time of the artifact, without the import of the runtime's library.
         first_inference_ms: the first inference after the load.
-        warmup: inferences that were not counted (the first one is among them).
+        warmup: untimed inferences, including the first one.
         samples_ms: every sample, in the order taken, ``runs_per_round`` in each round.
-        cpu_samples_ms: CPU time of the process within each sample, all threads; empty where the device does not tell.
+        cpu_samples_ms: CPU time of the process within each sample, all threads; empty if not reported.
         fps: 1000 over the median.
         cpu_median_ms: median of ``cpu_samples_ms``, steadier than the wall clock on a busy machine; None without them.
         ratio, cpu_ratio: wall clock and CPU time relative to the baseline; None for itself or without one.
-        io_copies_counted: whether copies of inputs and outputs are within the samples.
-        operators: kernels that ran, by name; empty where the runtime does not tell.
-        partitions: parts that went to different backends; None where the runtime does not tell.
-        operators_per_unit: unit -> kernel -> how many, for runtimes that share a graph between units.
-        facts: what else the runtime said of itself.
-        p99_9_ms: None for fewer than 1,000 samples, which do not tell.
-        pinned: logical processors that it was kept on; empty for all.
-        energy_mj: energy of one inference, of the whole package; None where the device does not tell.
-        sustained: the same over minutes, if it was asked for.
-        profile: time per operator, if it was asked for and the runtime tells; the slowest first.
-        remarks: why these figures are not comparable with others (clocks fell, the chip got hot); mostly empty.
+        io_copies_counted: whether samples include copies of inputs and outputs.
+        operators: executed kernels, by name; empty if not reported.
+        partitions: parts on different backends; None if not reported.
+        operators_per_unit: unit -> kernel -> count, for runtimes that split a graph between units.
+        facts: other facts reported by the runtime.
+        p99_9_ms: None for fewer than 1,000 samples.
+        pinned: logical processors that it was pinned to; empty for all.
+        energy_mj: energy per inference of the whole package; None if not reported.
+        sustained: the sustained run, if requested.
+        profile: time per operator, slowest first, if requested and reported.
+        remarks: reasons why these figures are not comparable with others (clocks fell, the chip got hot); usually
+            empty.
     """
 
     kind: Literal["measured"]
@@ -124,5 +127,5 @@ class LatencyReport:
 
     @property
     def fell_back(self) -> bool:
-        """Whether anything ran on another unit than the one that was asked for."""
+        """Whether anything ran on a unit other than the requested one."""
         return self.unit_ran != self.unit_asked

@@ -1,4 +1,4 @@
-"""Whether a latency record can be what it says: records come from files, too."""
+"""Plausibility checks of latency records, which may come from files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from clearport.runtime.latency.stats import Ratio
 
 MOST_MS = 1e9
-"""Eleven days: no inference takes longer."""
+"""Maximum time in ms: eleven days."""
 _ROUNDING = 1e-9
-"""Percentiles and means are interpolated and summed in float64: neighbors may change places by that."""
+"""Relative tolerance for the order of percentiles and means, which have float64 rounding errors."""
 
 
 def sound(report: LatencyReport) -> LatencyReport:
-    """The report itself.
+    """Return the report if it is plausible.
 
     Raises:
         ValueError: there are no samples, a time is negative, infinite or out of order, or a ratio is.

@@ -1,4 +1,4 @@
-"""Statistics of latency samples: the usual figures, and ratios that hold on a noisy machine."""
+"""Statistics of latency samples: summary figures, and ratios that are robust on a noisy machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LEAST_ROUNDS = 6
-"""Rounds that an interval of 95 % needs."""
+"""Minimum rounds for a 95 % interval."""
 
 RUNS_PER_ROUND = 5
 
@@ -58,9 +58,9 @@ class Ratio:
 def paired_ratio(baseline: str, rounds: Sequence[Sequence[float]], of: Sequence[Sequence[float]]) -> Ratio | None:
     """``rounds`` over ``of``, each a list of samples per round of the same interleaved run.
 
-    None where the clock is too coarse for the baseline: a median of 0.
+    None if the clock is too coarse for the baseline (a median of 0).
 
-    In a round both met the same noise, so that the ratio of their medians is steadier than either of them.
+    Within a round both have the same noise, so the ratio of their medians is steadier than either.
     """
     medians = [(np.median(mine), np.median(theirs)) for mine, theirs in zip(rounds, of, strict=True)]
     if any(theirs == 0 for _, theirs in medians):
@@ -71,7 +71,7 @@ def paired_ratio(baseline: str, rounds: Sequence[Sequence[float]], of: Sequence[
 
 
 def rounds_for(samples: int) -> tuple[int, int]:
-    """How many rounds, and how many samples in each, give at least so many samples and an interval."""
+    """Number of rounds, and of samples per round, for at least ``samples`` samples and an interval."""
     rounds = max(LEAST_ROUNDS, -(-samples // RUNS_PER_ROUND))
     return rounds, -(-samples // rounds)
 
@@ -82,12 +82,12 @@ def rounds_of(samples_ms: Sequence[float], per_round: int) -> list[Sequence[floa
 
 
 def rank_of_interval(count: int) -> int:
-    """How many of ``count`` sorted values lie outside, on each side, of the 95 % interval of their median.
+    """Number of ``count`` sorted values on each side outside the 95 % confidence interval of their median.
 
-    The order statistics of a binomial(count, 1/2) (Conover, Practical Nonparametric Statistics, 3.2): nothing is
-    assumed of the noise. Below ``LEAST_ROUNDS`` values even the whole range covers the median less often than that.
+    The order statistics of a binomial(count, 1/2) (Conover, Practical Nonparametric Statistics, 3.2): no assumptions
+    about the noise. Below ``LEAST_ROUNDS`` values, even the full range has less than 95 % coverage.
     """
-    ways, below, rank = 1, 1, 0  # whole numbers, in units of 1 / 2**count: floats end at a thousand rounds
+    ways, below, rank = 1, 1, 0  # integers, in units of 1 / 2**count: floats underflow at a thousand rounds
     while rank < (count - 1) // 2:
         ways = ways * (count - rank) // (rank + 1)
         if 40 * (below + ways) > 1 << count:

@@ -1,4 +1,4 @@
-"""Latency over minutes: chips that get hot slow down, and the first second does not tell of the tenth minute."""
+"""Sustained latency over minutes: hot chips throttle, so the first second does not predict the tenth minute."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from clearport.runtime.worker.worker import Timing
 
 SLICE_S = 1.0
-"""Seconds of one point of the curve."""
+"""Seconds per point of the curve."""
 
 SLOWER = 1.1
-"""The last quarter may take so many times as long as the first: less is the machine's noise."""
+"""Maximum ratio of the last quarter's time to the first's; less counts as noise."""
 
 _LONGEST_SLICE = 10_000
 
 
 class Timed(Protocol):
-    """What can be timed: a ``Worker``."""
+    """Protocol of a timeable object: a ``Worker``."""
 
     def measure(self, inputs: Mapping[str, Array] | None, runs: int, warmup: int = 0) -> Timing:
-        """Time so many inferences."""
+        """Time ``runs`` inferences."""
         ...
 
 
@@ -39,11 +39,11 @@ class Slice:
     """One point of the curve.
 
     Attributes:
-        elapsed_s: since the start, at its end.
-        runs: inferences in it.
-        median_ms: of those.
-        hottest_c: the highest temperature then; None where the system does not tell.
-        slowest_mhz: the lowest clock then; None where the system does not tell.
+        elapsed_s: seconds from the start to its end.
+        runs: number of inferences.
+        median_ms: their median.
+        hottest_c: the highest temperature in degrees Celsius; None if not reported.
+        slowest_mhz: the lowest clock; None if not reported.
     """
 
     elapsed_s: float
@@ -62,7 +62,7 @@ class Sustained:
         curve: its slices, in order.
         first_ms, last_ms: medians of the slices of the first and of the last quarter.
         slowdown: ``last_ms`` over ``first_ms``.
-        remarks: why the figures are not comparable with others; empty where the machine stayed as it was.
+        remarks: reasons why the figures are not comparable with others; empty if conditions were stable.
     """
 
     seconds: float
@@ -76,7 +76,7 @@ class Sustained:
 def sustain(
     timed: Timed, seconds: float, conditions: Callable[[], Conditions], tell: Callable[[float], None]
 ) -> Sustained:
-    """Run what was bound last for ``seconds`` at least; ``tell`` hears the seconds that are done."""
+    """Run the last bound inputs for at least ``seconds``; ``tell`` is called with the elapsed seconds."""
     before, started = conditions(), time.monotonic()
     curve: list[Slice] = []
     runs = 1
@@ -90,7 +90,7 @@ def sustain(
 
 
 def judged(curve: tuple[Slice, ...], before: Conditions, after: Conditions) -> Sustained:
-    """What a curve says, with the conditions at its ends."""
+    """Summary of a curve, with the conditions at its start and end."""
     quarter = -(-len(curve) // 4)
     first, last = (float(np.median([s.median_ms for s in part])) for part in (curve[:quarter], curve[-quarter:]))
     slowdown = last / first if first else 1.0

@@ -1,1 +1,2 @@
-"""Passes that write rarer operators, and more axes than four, by what every target has."""
+"""Passes that decompose rare operators, and tensors of more than four axes, into operators that every target
+supports."""

@@ -1,8 +1,8 @@
-"""Bring what has more than four axes to four, as most runtimes, GPUs and NPUs have no more.
+"""Reduce tensors of more than four axes to four, the maximum of most runtimes, GPUs and NPUs.
 
 Given: windows of attention, heads, groups and frames as axes of their own, five to eight of them, at a fixed size.
-Result: axes of size one are gone and axes that stay beside each other are one, with a Reshape before and behind; a
-Transpose that still has more is several, each of at most four. What cannot be done so stays as it is.
+Result: axes of size 1 are dropped and axes that stay adjacent are merged, with a Reshape before and after; a Transpose
+that still has more than four becomes several, each of at most four. Other cases stay.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UNARY = (
 _BROADCASTING = ("Add", "Div", "Max", "Min", "Mul", "Pow", "Sub")
 
 Runs = list[list[int]]
-"""Axes, each of them one axis of the result; those of size one are in none."""
+"""Groups of axes, each of which becomes one axis; axes of size 1 are in none."""
 
 
 def run(graph: Graph) -> Graph:
@@ -42,7 +42,7 @@ def run(graph: Graph) -> Graph:
 
 
 def runs(sizes: Sequence[int], marks: Sequence[Hashable], alone: Sequence[int] = ()) -> Runs:
-    """Axes side by side with the same mark in one run; each of ``alone`` in its own, also of size one."""
+    """Adjacent axes with the same mark form one group; each of ``alone`` forms its own, even if of size 1."""
     found: Runs = []
     for axis, (size, mark) in enumerate(zip(sizes, marks, strict=True)):
         if axis in alone:
@@ -66,7 +66,7 @@ def _of_deep(rule: Callable[[ir.Node], ir.Value | None]) -> Callable[[ir.Node], 
 
 
 def _sized(value: ir.Value, groups: Runs, rank: int) -> tuple[int, ...]:
-    """The sizes of a value, its axes counted from the right, after the runs became axes."""
+    """The sizes of a value (axes aligned right) after merging the groups."""
     given = fixed(value) or ()
     whole = (1,) * (rank - len(given)) + given
     return tuple(math.prod(whole[axis] for axis in group) for group in groups)
@@ -103,16 +103,16 @@ def _elementwise(node: ir.Node) -> ir.Value | None:
 
 
 def _alike(shape: Sequence[int], operands: Sequence[ir.Value]) -> Runs:
-    """The axes that broadcast alike."""
+    """Groups of axes with the same broadcasting."""
     padded = [(1,) * (len(shape) - len(given)) + given for given in (fixed(value) or () for value in operands)]
     groups = runs(shape, [tuple(size[axis] == 1 for size in padded) for axis in range(len(shape))])
-    if len(groups) == 1 and len(groups[0]) > 1:  # a value of one axis is a size to some, and has no int8 form
+    if len(groups) == 1 and len(groups[0]) > 1:  # rank-1 values look like shapes to some targets, and have no int8 form
         return [groups[0][:1], groups[0][1:]]
     return groups
 
 
 def _spread(node: ir.Node, value: ir.Value, shape: Sequence[int]) -> ir.Value:
-    """A constant of the sizes that it is broadcast to."""
+    """A constant expanded to its broadcast shape."""
     array = graphs.constant(value)
     return value if array is None else constant(node, "operand", np.broadcast_to(array, shape))
 
@@ -135,7 +135,7 @@ def _reduction(node: ir.Node) -> ir.Value | None:
 
 
 def _along(node: ir.Node) -> ir.Value | None:
-    """Softmax, Concat and Gather: one axis is looked at, or grows."""
+    """Softmax, Concat and Gather: one axis is special."""
     shape = fixed(graphs.need(node, 0))
     if shape is None:
         return None
@@ -199,7 +199,7 @@ def _expand(node: ir.Node) -> ir.Value | None:
 
 
 def _product(node: ir.Node) -> ir.Value | None:
-    """MatMul: the axes before the last two broadcast; of a product with one matrix they are rows."""
+    """MatMul: the axes before the last two broadcast; with a single matrix they count as rows."""
     left, right = (graphs.need(node, index) for index in (0, 1))
     shape, sides = fixed(node.outputs[0]) or (), [fixed(left), fixed(right)]
     if sides[0] is None or sides[1] is None or min(map(len, filter(None, sides))) < 2:
@@ -233,7 +233,7 @@ def _transpose(node: ir.Node) -> ir.Value | None:
 
 
 def _moved_together(perm: Sequence[int]) -> Runs:
-    """Axes of size over one in their new order, those that follow each other before and after in one run."""
+    """Axes of size > 1 in their new order; axes adjacent both before and after are in one group."""
     found: Runs = []
     rank = sorted(perm)
     for axis in perm:
@@ -245,7 +245,7 @@ def _moved_together(perm: Sequence[int]) -> Runs:
 
 
 def _turned(node: ir.Node, value: ir.Value, perm: Sequence[int]) -> ir.Value:
-    """One Transpose; the value and the result have the axes of ``perm``, between them are at most four."""
+    """One Transpose by ``perm`` through at most four merged axes; input and result keep their ranks."""
     shape = fixed(value) or ()
     groups = _moved_together(perm)
     first = sorted(groups, key=lambda group: group[0])
@@ -259,7 +259,7 @@ def _turned(node: ir.Node, value: ir.Value, perm: Sequence[int]) -> ir.Value:
 
 @functools.cache
 def _steps(order: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    """The fewest permutations of at most four blocks each that together are ``order``."""
+    """The shortest sequence of permutations of at most four blocks each whose composition is ``order``."""
     count = len(order)
     start = tuple(range(count))
     known: dict[tuple[int, ...], tuple[tuple[int, ...], ...]] = {start: ()}

@@ -1,7 +1,7 @@
-"""Write pads that few targets have by those that all have.
+"""Decompose pads that few targets support.
 
-Given: Pad that takes away (negative amounts), Pad in mode wrap.
-Result: Slice before the Pad that is left; Concat of the picture and its other end.
+Given: Pad with negative amounts, Pad in mode wrap. Result: Slice before the remaining Pad; Concat of the picture with
+its opposite ends.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _pad(node: ir.Node) -> ir.Value | None:
 
 
 def _wrapped(node: ir.Node, value: ir.Value, axis: int, before: int, after: int) -> ir.Value | None:
-    """The end before and the beginning behind; None where that is more than there is."""
+    """The end prepended and the beginning appended; None if the pad is larger than the picture."""
     shape = fixed(value) or ()
     length = shape[axis]
     if max(before, after) > length:

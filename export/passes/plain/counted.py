@@ -1,4 +1,4 @@
-"""Places that are computed, counted from the front: runtimes differ in what -1 is."""
+"""Nonnegative computed indices: runtimes differ in the meaning of -1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def from_front(node: ir.Node, indices: ir.Value, lengths: Array) -> ir.Value:
-    """``indices`` (integers) plus ``lengths`` where they are negative; themselves where they never are."""
+    """``indices`` (integers), with ``lengths`` added to negative ones; unchanged if none can be negative."""
     if never_negative(indices):
         return indices
     dtype, shape = indices.dtype or ir.DataType.INT64, sizes(indices)

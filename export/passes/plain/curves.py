@@ -1,8 +1,7 @@
-"""Write trigonometric, hyperbolic and error functions by exponentials, logarithms and polynomials.
+"""Decompose trigonometric, hyperbolic and error functions into exponentials, logarithms and polynomials.
 
-Given: Tan, Asin, Acos, Atan, Sinh, Cosh, Asinh, Acosh, Atanh; for TFLite, which has no such operator, Erf.
-Result: the same to 1e-6 of what float32 functions give. A function that a record describes stays, as its targets know
-it.
+Given: Tan, Asin, Acos, Atan, Sinh, Cosh, Asinh, Acosh, Atanh; for TFLite, which lacks it, Erf. Result: the float32
+function to 1e-6. Functions with an operator record stay.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
 
 _DEGREE = 10
-"""Of the polynomial of the arc tangent: 2e-8 off."""
+"""Degree of the arctangent's polynomial: error 2e-8."""
 _SLOPE = 0.3275911
 _ERROR = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
-"""Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: 1.5e-7 off."""
+"""Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: error 1.5e-7."""
 
 
 def run(graph: Graph) -> Graph:
@@ -76,7 +75,7 @@ def _area_tangent(node: ir.Node) -> ir.Value:
 
 
 def _arc_tangent(node: ir.Node, source: ir.Value | None = None) -> ir.Value:
-    """By a polynomial of the smaller of |x| and 1 / |x|; beyond 1 it is a right angle less."""
+    """Polynomial of min(|x|, 1 / |x|); beyond 1, pi/2 minus the result."""
     x = source or graphs.need(node, 0)
     size = called(node, "Abs", x)
     below = called(node, "Div", clipped(node, size, None, 1.0), clipped(node, size, 1.0, None))
@@ -94,7 +93,9 @@ def _arc_tangent(node: ir.Node, source: ir.Value | None = None) -> ir.Value:
 
 @functools.cache
 def _polynomial() -> tuple[float, ...]:
-    """Factors of atan(sqrt(z)) / sqrt(z) for z in 0..1, the highest power first: through its Chebyshev nodes."""
+    """Coefficients of atan(sqrt(z)) / sqrt(z) for z in 0..1, highest power first, by interpolation at Chebyshev
+    nodes.
+    """
 
     def wanted(z: Array) -> Array:
         root = np.sqrt(z)
@@ -107,7 +108,7 @@ def _polynomial() -> tuple[float, ...]:
 
 
 def _arc_sine(node: ir.Node) -> ir.Value:
-    """atan(x / sqrt(1 - x^2)), a right angle at the ends."""
+    """atan(x / sqrt(1 - x^2)), +-pi/2 at the ends."""
     x = graphs.need(node, 0)
     rest = called(node, "Sqrt", called(node, "Mul", called(node, "Sub", 1.0, x), called(node, "Add", x, 1.0)))
     return _arc_tangent(node, called(node, "Div", x, clipped(node, rest, 1e-18, None)))

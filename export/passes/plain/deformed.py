@@ -1,8 +1,8 @@
-"""Write deformable convolutions as sampling and a convolution of one pixel.
+"""Decompose deformable convolutions into sampling and a 1x1 convolution.
 
 Given: DeformConv (version 2: with or without a mask) of one picture at a fixed size, with a constant kernel.
-Result: for each group of offsets one GridSample of the places under all taps, times the mask; what was sampled lies
-as channels beside each other, and a 1x1 Conv with the kernel's numbers sums it up.
+Result: per offset group one GridSample at the positions of all taps, times the mask; the samples are concatenated as
+channels, and a 1x1 Conv with the kernel's weights sums them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _deformed(node: ir.Node) -> ir.Value | None:
 
 
 def _sampled(node: ir.Node, group: int, count: int, window: tuple[int, ...]) -> ir.Value | None:
-    """(1, channels * taps, H', W'): the channels of a group under every tap."""
+    """(1, channels * taps, H', W'): a group's channels sampled at every tap."""
     before, after = fixed(graphs.need(node, 0)) or (), fixed(node.outputs[0]) or ()
     taps, channels = window[0] * window[1], before[1] // count
     features = picked(node, graphs.need(node, 0), 1, range(group * channels, (group + 1) * channels))
@@ -71,7 +71,7 @@ def _sampled(node: ir.Node, group: int, count: int, window: tuple[int, ...]) -> 
 
 
 def _place(node: ir.Node, pairs: ir.Value, axis: int, length: int, window: tuple[int, ...]) -> ir.Value | None:
-    """Where along height (0) or width (1) each tap lies, in -1..1 of the middles of the outermost pixels."""
+    """Coordinate of each tap along height (0) or width (1); -1 and 1 are the centers of the outermost pixels."""
     shape = fixed(pairs) or ()
     offset = picked(node, pairs, 1, [axis])
     if offset is None:

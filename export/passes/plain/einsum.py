@@ -1,9 +1,9 @@
-"""Write Einsum as products of matrices.
+"""Decompose Einsum into matrix products.
 
 Given: Einsum of one, two or more operands, with or without an ellipsis.
-Result: of a label that is twice in one operand, as in a trace, the diagonal is picked. Operands are taken two at a
-time; what is summed in one alone is a ReduceSum, labels in both and in the result are the axes that MatMul takes side
-by side, and without a label to sum over it is a Mul. Transpose and Reshape around it.
+Result: for a label repeated within one operand, as in a trace, the diagonal is gathered. Operands are contracted
+pairwise: labels summed in one operand only become a ReduceSum, labels in both operands and the result are MatMul's
+batch axes, and without a summed label it is a Mul, with Transpose and Reshape around it.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _diagonal(node: ir.Node, value: ir.Value, has: str) -> tuple[ir.Value, str]:
 def _product(
     node: ir.Node, left: tuple[ir.Value, str], right: tuple[ir.Value, str], needed: set[str]
 ) -> tuple[ir.Value, str]:
-    """Two operands as one, with the labels that are still needed."""
+    """Contract two operands, keeping the labels that are still needed."""
     (a, has_a), (b, has_b) = left, right
     a, has_a = _summed(node, a, has_a, needed | set(has_b))
     b, has_b = _summed(node, b, has_b, needed | set(has_a))
@@ -116,7 +116,7 @@ def _multiplied(node: ir.Node, left: tuple[ir.Value, str], right: tuple[ir.Value
 
 
 def _summed(node: ir.Node, value: ir.Value, has: str, kept: set[str]) -> tuple[ir.Value, str]:
-    """Without the labels that are not kept."""
+    """Sum over the labels that are not kept."""
     axes = [axis for axis, label in enumerate(has) if label not in kept]
     if not axes:
         return value, has

@@ -1,8 +1,8 @@
-"""Write discrete Fourier transforms as products with a matrix.
+"""Decompose discrete Fourier transforms into products with a matrix.
 
-Given: DFT along one axis at a fixed size, forth or back, of real or complex numbers, whole or one-sided.
-Result: one MatMul of what lies along that axis, real and imaginary parts beside each other, with the matrix that ONNX
-Runtime's own transform of each unit vector makes.
+Given: DFT along one axis at a fixed size, forward or inverse, real or complex, full or one-sided. Result: one MatMul
+along that axis, with real and imaginary parts concatenated; the matrix is ONNX Runtime's own transform of the unit
+vectors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
 
 _MOST = 1 << 24
-"""Numbers of a matrix."""
+"""Maximum elements of a matrix."""
 
 
 def run(graph: Graph) -> Graph:

@@ -1,8 +1,8 @@
-"""Write what has one or three spatial axes by operators of pictures.
+"""Express operators with one or three spatial axes by 2-D operators.
 
 Given: Conv, ConvTranspose, pools and Resize of (N, C, L); Conv, pools and Resize of one clip (1, C, T, H, W).
-Result: a line is a picture one pixel high. The frames of a clip are a batch of pictures: a kernel that spans several
-frames reads them beside each other as channels, a pool that spans several is the largest or the mean of them.
+Result: 1-D data become pictures of height 1. The frames of a clip become a batch of pictures: a kernel over several
+frames reads them concatenated as channels, a pool over several frames is their maximum or mean.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def run(graph: Graph) -> Graph:
 
 
 def _attributes(node: ir.Node, first: int, count: int, more: Sequence[int] = ()) -> dict[str, Any]:
-    """The attributes of a window for ``count`` spatial axes from ``first`` on, behind axes that do nothing."""
+    """A window's attributes for ``count`` spatial axes from ``first`` on, preceded by trivial axes."""
     spatial = rank(graphs.need(node, 0)) - 2
     found: dict[str, Any] = {name: node.attributes[name].value for name in _KEPT if name in node.attributes}
     for name in _WINDOWS:
@@ -86,7 +86,7 @@ def _resized_line(node: ir.Node) -> ir.Value | None:
 
 
 def _resized_clip(node: ir.Node, before: tuple[int, ...], after: tuple[int, ...]) -> ir.Value | None:
-    """The frames as channels, then time as height: each axis is resized alone, whatever the mode."""
+    """Resize frames as channels, then time as height: axes are resized independently in any mode."""
     numbers = [graphs.constant(graphs.operand(node, index)) for index in (2, 3)]
     by_scales = numbers[0] is not None and numbers[0].size > 0
     given = numbers[0] if by_scales else numbers[1]
@@ -141,7 +141,7 @@ def _transposed(node: ir.Node) -> ir.Value | None:
 
 
 def _clip_transposed(node: ir.Node) -> ir.Value | None:
-    """Each frame that comes out is a transposed convolution of the frames that reach it, or of nothing, by each tap."""
+    """Each output frame is the sum of 2-D transposed convolutions of the input frames that reach it, one per tap."""
     source, weight, after = graphs.need(node, 0), graphs.constant(graphs.need(node, 1)), fixed(node.outputs[0])
     before = fixed(source)
     if before is None or after is None or weight is None or len(before) != 5 or before[0] != 1:
@@ -154,7 +154,7 @@ def _clip_transposed(node: ir.Node) -> ir.Value | None:
     clip = reshaped(node, source, before[1:])
     turned = (before[2], before[1], *before[3:])
     value = insert(node, "Transpose", [clip], turned, {"perm": [1, 0, 2, 3]})
-    amounts = constant(node, "pads", [0, 0, 0, 0, 1, 0, 0, 0])  # the last picture is nothing
+    amounts = constant(node, "pads", [0, 0, 0, 0, 1, 0, 0, 0])  # the last picture is zero
     value = insert(node, "Pad", [value, amounts], (turned[0] + 1, *turned[1:]), {"mode": "constant"})
     reaching = []
     for tap in range(taps):
@@ -173,7 +173,7 @@ def _clip_transposed(node: ir.Node) -> ir.Value | None:
 
 
 def _beside(node: ir.Node, frames: Sequence[ir.Value], group: int) -> ir.Value:
-    """Neighboring frames as channels; where there are groups, those of a group side by side."""
+    """Neighboring frames as channels; with groups, the channels of a group are adjacent."""
     count, channels, height, width = fixed(frames[0]) or ()
     shape = (count, len(frames) * channels, height, width)
     together = insert(node, "Concat", list(frames), shape, {"axis": 1})
@@ -184,7 +184,7 @@ def _beside(node: ir.Node, frames: Sequence[ir.Value], group: int) -> ir.Value:
 
 
 def _stacked(node: ir.Node, span: int, fill: float = 0.0) -> list[ir.Value] | None:
-    """For each frame that a window spans the pictures (T', C, H, W) that are under it."""
+    """For each frame offset of a window, its input pictures (T', C, H, W)."""
     before = fixed(graphs.need(node, 0)) or ()
     one = (1, 1, 1)
     stride, dilation = (graphs.attr_ints(node, name, one)[0] for name in ("strides", "dilations"))
@@ -206,7 +206,7 @@ def _stacked(node: ir.Node, span: int, fill: float = 0.0) -> list[ir.Value] | No
 
 
 def _clip(node: ir.Node, pictures: ir.Value, after: Sequence[int]) -> ir.Value:
-    """Pictures back as one clip."""
+    """Reassemble pictures into one clip."""
     turned = insert(node, "Transpose", [pictures], after[1:], {"perm": [1, 0, 2, 3]})
     return reshaped(node, turned, after)
 
@@ -246,7 +246,7 @@ def _shares(node: ir.Node, before: int, after: int) -> Array:
 
 
 def _global(node: ir.Node) -> ir.Value | None:
-    """Global pools of other than two spatial axes are reductions."""
+    """Global pools of one or three spatial axes -> reductions."""
     source = graphs.need(node, 0)
     shape = sizes(source)
     if shape is None or len(shape) == 4:
@@ -257,7 +257,7 @@ def _global(node: ir.Node) -> ir.Value | None:
 
 
 def _instance_normalization(node: ir.Node) -> ir.Value | None:
-    """Of three spatial axes: of one that holds them."""
+    """Three spatial axes are merged into one."""
     source = graphs.need(node, 0)
     shape = fixed(source)
     if shape is None or len(shape) != 5:

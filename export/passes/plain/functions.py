@@ -1,10 +1,10 @@
-"""Write rarer functions by those that every target has.
+"""Decompose rare functions into operators that every target supports.
 
 Given: Softplus, Mish, Elu with a factor, Celu, Selu, Softsign, Shrink, ThresholdedRelu, LogSoftmax, ReduceL1,
-ReduceSumSquare, ReduceLogSum, ReduceLogSumExp, LpNormalization, Sum, Mean, CumSum, normalization of
-several axes, PRelu with other slopes than one per channel, Clip to numbers that are computed.
-Result: the same from exponentials, logarithms, clamps, sums and products, none of which overflows where the function
-does not; Elu without a factor; CumSum is a product with ones; InstanceNormalization, with scales behind it.
+ReduceSumSquare, ReduceLogSum, ReduceLogSumExp, LpNormalization, Sum, Mean, CumSum, normalization over several axes,
+PRelu with slopes other than per channel, Clip with computed bounds. Result: exponentials, logarithms, clamps, sums and
+products, none of which overflows where the function does not; Elu with alpha 1; CumSum as a product with a triangular
+matrix of ones; InstanceNormalization followed by scales.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ def run(graph: Graph) -> Graph:
 
 
 def called(node: ir.Node, op: str, *inputs: ir.Value | float, **attributes: object) -> ir.Value:
-    """One operator whose result has the sizes of its first computed operand; numbers become constants."""
+    """Insert one operator with the output shape of its first computed operand; numbers become constants."""
     values = [constant(node, "number", np.array(v)) if isinstance(v, (int, float)) else v for v in inputs]
     like = next(v for v in values if graphs.constant(v) is None)
     return insert(node, op, values, sizes(like), attributes)
 
 
 def clipped(node: ir.Node, source: ir.Value, low: float | None, high: float | None) -> ir.Value:
-    """A clamp, of which either end may be left out."""
+    """A clamp; either bound is optional."""
     bounds = [None if end is None else constant(node, "bound", np.array(end)) for end in (low, high)]
     return insert(node, "Clip", [source, *bounds], sizes(source))
 
 
 def truth(value: ir.Value) -> ir.Value:
-    """A value that is true or false."""
+    """A Boolean value."""
     value.type = ir.TensorType(ir.DataType.BOOL)
     return value
 
@@ -95,7 +95,7 @@ def _softsign(node: ir.Node) -> ir.Value:
 
 
 def _shrink(node: ir.Node) -> ir.Value | None:
-    """What is beyond the bounds, moved to 0; only as torch's softshrink has it."""
+    """Soft shrinkage: only the form of torch's softshrink."""
     bound, bias, x = graphs.attr_float(node, "lambd", 0.5), graphs.attr_float(node, "bias", 0.0), graphs.need(node, 0)
     if bound == bias:
         return called(node, "Sub", x, clipped(node, x, -bound, bound))
@@ -139,7 +139,7 @@ def _log_softmax(node: ir.Node) -> ir.Value:
 
 
 def _reduction_of(before: str | None, after: str | None) -> Callable[[ir.Node], ir.Value]:
-    """ReduceSum behind one function and before another."""
+    """ReduceSum with a function before and a function after it."""
 
     def rule(node: ir.Node) -> ir.Value:
         x = graphs.need(node, 0)
@@ -156,7 +156,7 @@ def _reduction_of(before: str | None, after: str | None) -> Callable[[ir.Node], 
 
 
 def _log_sum_exp(node: ir.Node) -> ir.Value | None:
-    """The largest is taken off first, so that no exponential overflows."""
+    """The maximum is subtracted first, so that no exponential overflows."""
     x, axes = graphs.need(node, 0), graphs.constant(graphs.operand(node, 1))
     shape = sizes(x)
     if axes is None or axes.size != 1 or shape is None:
@@ -230,7 +230,7 @@ def group_normalization(node: ir.Node) -> ir.Value | None:
 
 
 def _layer_normalization(node: ir.Node) -> ir.Value | None:
-    """Over several axes: over one that holds them."""
+    """Several axes are merged into one."""
     x, gain, offset = (
         graphs.need(node, 0),
         graphs.constant(graphs.need(node, 1)),
@@ -255,7 +255,7 @@ def _layer_normalization(node: ir.Node) -> ir.Value | None:
 
 
 def _batch_normalization(node: ir.Node) -> ir.Value | None:
-    """Of other than four axes: a product and a sum."""
+    """For ranks other than 4: a product and a sum."""
     x, arrays = graphs.need(node, 0), [graphs.constant(graphs.need(node, index)) for index in range(1, 5)]
     if rank(x) == 4 or any(array is None for array in arrays) or graphs.attr_int(node, "training_mode", 0):
         return None
@@ -267,7 +267,7 @@ def _batch_normalization(node: ir.Node) -> ir.Value | None:
 
 
 def _prelu(node: ir.Node) -> ir.Value | None:
-    """relu(x) + slope * min(x, 0), where it is not one slope for each channel of a picture."""
+    """relu(x) + slope * min(x, 0), unless slopes are per channel of a picture."""
     x, slope = graphs.need(node, 0), graphs.constant(graphs.need(node, 1))
     shape = fixed(x)
     if slope is None or shape is None:

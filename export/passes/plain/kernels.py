@@ -1,8 +1,8 @@
-"""Convolutions by kernels that are computed, as sums over the taps: most runtimes take constant kernels alone.
+"""Convolutions with computed kernels, as sums over taps: most runtimes support constant kernels only.
 
 Given: Conv of one picture whose kernel other layers compute (dynamic and conditional convolutions, 1912.03458 and
-1904.04971). Result: a Slice for each tap; depthwise each times the kernel's number for every channel, else all of them
-on one axis and one MatMul, with the groups side by side.
+1904.04971). Result: a Slice per tap; for depthwise kernels each is multiplied by the kernel's per-channel value, else
+all taps are concatenated for one MatMul, with groups as a batch axis.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LAST = 2**31 - 1
 
 @dataclass(frozen=True)
 class _Window:
-    """A kernel (height, width) on its way, and the size (height, width) of what it gives."""
+    """Geometry of a kernel (height, width), and the size (height, width) of its output."""
 
     kernel: tuple[int, int]
     strides: tuple[int, ...]
@@ -68,7 +68,7 @@ def _computed(node: ir.Node) -> ir.Value | None:
 
 
 def _taps(node: ir.Node, source: ir.Value, window: _Window) -> list[ir.Value]:
-    """What lies under each tap, from the top left."""
+    """The input under each tap, from the top left."""
     before = fixed(source) or ()
     top, left, bottom, right = window.pads
     if any(window.pads):

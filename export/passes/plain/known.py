@@ -1,7 +1,7 @@
-"""What the passes before compute from constants alone, as constants: targets want a computed value there.
+"""Fold constants that earlier passes created: targets require a computed operand there.
 
-Given: a Pad, a Slice or a sum of constants, such as of the learned picture that a generator starts from, whose first
-convolution has a computed kernel. Result: initializers.
+Given: a Pad, a Slice or a sum of constants, such as a generator's learned constant input with a computed kernel.
+Result: initializers.
 """
 
 from __future__ import annotations

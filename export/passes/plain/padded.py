@@ -1,8 +1,8 @@
-"""Write the pads of transposed convolutions out, as few runtimes compute them from other attributes.
+"""Make the pads of transposed convolutions explicit, since few runtimes derive them from other attributes.
 
 Given: ConvTranspose with ``auto_pad``, as TensorFlow's SAME becomes, or with ``output_shape``.
-Result: explicit pads, and output padding where more is asked for than the taps reach. They are what ONNX Runtime
-computes, which cuts the odd pixel off the end for SAME_UPPER, and else off the beginning.
+Result: explicit pads, and output padding if the output is larger than the taps reach. The values are ONNX Runtime's,
+which crops the odd pixel at the end for SAME_UPPER, otherwise at the beginning.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Axis:
-    """One spatial axis: its length (None: free), the stride, what a kernel reaches, and the padding of the output."""
+    """One spatial axis: its length (None: dynamic), stride, kernel extent, and output padding."""
 
     length: int | None
     stride: int
@@ -75,7 +75,7 @@ def _write_out(node: ir.Node) -> None:
 
 
 def _shared(node: ir.Node, axis: _Axis, wanted: int | None, mode: str) -> tuple[int, int, int]:
-    """Pads at both ends, and what is padded at the end of the output."""
+    """Pads at both ends, and output padding."""
     if wanted is None:
         total = max(0, axis.reach + axis.more - axis.stride)
         lacking = 0

@@ -1,9 +1,9 @@
-"""Write what picks places that are known in the simplest operator that picks them.
+"""Replace constant indexing by the simplest equivalent operator.
 
 Given: Gather, GatherND and GatherElements with constant indices; Where with a constant choice; Trilu.
-Result: Slice where the places lie in steps forwards, with a Reshape where an axis goes; else Gather along one axis with
-one list of nonnegative indices; Where with a constant choice is a product with ones and zeros, and a sum. Of indices
-that are computed, those that may be negative are counted from the front.
+Result: Slice if the indices are regular with a positive step, with a Reshape if an axis is dropped; else Gather along
+one axis with a list of nonnegative indices; Where with a constant condition becomes a product with a 0/1 mask and a
+sum. Computed indices that may be negative are made nonnegative.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 
 _MOST_PIECES, _LEAST_PIECE = 16, 3
-"""So many slices of at least so many places on average are better than a Gather, which few kernels and NPUs have."""
+"""Up to this many slices, with at least this many indices on average, are preferred to a Gather, which few NPUs
+have."""
 _NEVER = -30000.0
-"""Before a Softmax as good as minus infinity, and float16 holds it."""
+"""Replaces minus infinity before a Softmax; representable in float16."""
 
 
 def run(graph: Graph) -> Graph:
@@ -34,7 +35,7 @@ def run(graph: Graph) -> Graph:
 
 
 def picked(near: ir.Node, source: ir.Value, axis: int, places: Sequence[int]) -> ir.Value | None:
-    """``source`` with only ``places`` of ``axis``, in that order; None where its sizes are not known."""
+    """``source`` with only the indices ``places`` of ``axis``, in that order; None if its sizes are unknown."""
     before = sizes(source)
     if before is None or not len(places):
         return None
@@ -55,7 +56,7 @@ def picked(near: ir.Node, source: ir.Value, axis: int, places: Sequence[int]) ->
 
 
 def _pieces(places: Sequence[int]) -> list[list[int]]:
-    """Runs of places in even steps forwards."""
+    """Runs of indices with a constant positive step."""
     found: list[list[int]] = []
     for place in places:
         last = found[-1] if found else []
@@ -67,7 +68,7 @@ def _pieces(places: Sequence[int]) -> list[list[int]]:
 
 
 def reshaped(near: ir.Node, source: ir.Value, shape: Sequence[int]) -> ir.Value:
-    """``source`` with other sizes."""
+    """``source``, reshaped."""
     array = graphs.constant(source)
     if array is not None:
         return constant(near, "reshaped", array.reshape(shape))
@@ -98,7 +99,7 @@ def _gather(node: ir.Node) -> ir.Value | None:
 
 
 def _counted(node: ir.Node, length: int) -> ir.Value | None:
-    """The same at computed places that count from the front; None where they do."""
+    """The operator with computed indices made nonnegative; None if they already are."""
     given = graphs.need(node, 1)
     places = from_front(node, given, np.array(length))
     if places is given:
@@ -113,7 +114,7 @@ def _in_steps(places: Sequence[int]) -> bool:
 
 
 def _gather_nd(node: ir.Node) -> ir.Value | None:
-    """The axes that are indexed become one."""
+    """Merge the indexed axes."""
     source, indices = graphs.need(node, 0), graphs.constant(graphs.need(node, 1))
     before, after = fixed(source), fixed(node.outputs[0])
     batch = graphs.attr_int(node, "batch_dims", 0)
@@ -134,7 +135,7 @@ def _gather_nd(node: ir.Node) -> ir.Value | None:
 
 
 def _looked_up(node: ir.Node, before: Sequence[int], after: Sequence[int]) -> ir.Value | None:
-    """Places that are computed: a Gather of rows, which are counted through all axes that are indexed."""
+    """Computed indices: a Gather of rows, numbered over all indexed axes."""
     given = fixed(graphs.need(node, 1))
     if given is None:
         return None
@@ -154,7 +155,7 @@ def _looked_up(node: ir.Node, before: Sequence[int], after: Sequence[int]) -> ir
 
 
 def _gather_elements(node: ir.Node) -> ir.Value | None:
-    """Indices that depend on their place along the axis alone are a Gather."""
+    """GatherElements whose indices vary only along the axis -> Gather."""
     source, given = graphs.need(node, 0), graphs.need(node, 1)
     before, shape = fixed(source), fixed(given)
     if before is None or shape is None:
@@ -176,7 +177,7 @@ def _gather_elements(node: ir.Node) -> ir.Value | None:
 
 
 def _one_line(indices: ir.Value, axis: int) -> ir.Value | None:
-    """What indices were expanded from, where that has one place on every axis but one."""
+    """The source of expanded indices, if it has size 1 on all axes but one."""
     shape = fixed(indices)
     maker = graphs.producer(indices)
     if maker is not None and maker.op_type in {"Expand", "Tile"}:
@@ -188,7 +189,7 @@ def _one_line(indices: ir.Value, axis: int) -> ir.Value | None:
 
 
 def _where(node: ir.Node) -> ir.Value | None:
-    """A choice that is known: all of one side, or zeros and ones."""
+    """Where with a constant condition: one operand, or a 0/1 mask."""
     choice, (yes, no) = graphs.constant(graphs.need(node, 0)), (graphs.need(node, 1), graphs.need(node, 2))
     shape = fixed(node.outputs[0])
     if choice is None or shape is None:
@@ -206,7 +207,7 @@ def _where(node: ir.Node) -> ir.Value | None:
 
 
 def _side(node: ir.Node, value: ir.Value, chosen: Array) -> ir.Value | None:
-    """One side of a Where, with zeros where it is not chosen; None where its numbers are not finite."""
+    """One operand of a Where, zero where not selected; None if it has values that are not finite."""
     array = graphs.constant(value)
     if array is None:
         shape = np.broadcast_shapes(chosen.shape, fixed(value) or ())

@@ -1,9 +1,9 @@
-"""Read, write and mark places that are computed, as arithmetic.
+"""Gathers, scatters and OneHot with computed indices, as arithmetic.
 
-Given: GatherElements and OneHot; ScatterElements that adds, or takes the larger or smaller, or that writes at one place
-per row or at those of a TopK, which differ from each other: masks of sparse attention and gates of experts. Result: for
-each place a row of zeros and one 1, by how far each number is from it, and sums of these rows times what is read or
-written, or the largest of what they let through; what was there before stays where no place is.
+Given: GatherElements and OneHot; ScatterElements with a reduction (add, max, min), with one index per row, or with the
+(distinct) indices of a TopK: masks of sparse attention and gates of mixture-of-experts. Result: one-hot rows, computed
+from the distance of each position to the index, and sums (or maxima, minima) of their products with the data read or
+written; positions without an index keep their values.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
 
 _MOST = 1 << 22
-"""Numbers of the rows of zeros and ones: beyond them a target's own operator would be needed."""
+"""Maximum elements of the one-hot rows: beyond it a target's own operator would be needed."""
 _REDUCTIONS = frozenset({"none", "add", "max", "min"})
 _FAR = 6e4
-"""Beyond what features are, and within float16."""
+"""Larger than any feature, and within float16's range."""
 _SAME_PLACES = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice"})
 
 
@@ -38,7 +38,7 @@ def run(graph: Graph) -> Graph:
 
 @dataclass(frozen=True)
 class _Rows:
-    """How the axes of an operator become rows: what is looked at goes to the end."""
+    """Arrangement of an operator's axes as rows: the indexed axis is last."""
 
     shape: tuple[int, ...]
     counts: tuple[int, ...]
@@ -50,7 +50,7 @@ class _Rows:
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """Rows, places of each, and numbers of each."""
+        """Number of rows, indices per row, and elements per row."""
         rows = math.prod(n for k, n in enumerate(self.shape) if k != self.axis)
         return rows, self.counts[self.axis], self.shape[self.axis]
 
@@ -65,7 +65,7 @@ class _Rows:
 
 
 def _rows(node: ir.Node) -> _Rows | None:
-    """None where sizes are free, rows are cut, or the work would be too much."""
+    """None if sizes are dynamic, rows are only partly indexed, or the cost would be too high."""
     shape, counts = fixed(graphs.need(node, 0)), fixed(graphs.need(node, 1))
     if not shape or counts is None:
         return None
@@ -103,7 +103,7 @@ def _marked(node: ir.Node) -> ir.Value | None:
 
 
 def _typed(node: ir.Node, value: ir.Value) -> ir.Value:
-    """In the type of what an operator gives."""
+    """Cast to the dtype of an operator's output."""
     dtype = node.outputs[0].dtype
     if dtype is None or dtype == ir.DataType.FLOAT:
         return value
@@ -127,7 +127,7 @@ def _scattered(node: ir.Node) -> ir.Value | None:
     if reduction in {"max", "min"}:
         return found.back(node, _farthest(node, ones, given, before, reduction), whole=True)
     written = _total(node, _both(node, "Mul", ones, given), 1, (rows, length))
-    if reduction == "none" and (array is None or array.any()):  # what was there stays where nothing is written
+    if reduction == "none" and (array is None or array.any()):  # positions that are not written keep their values
         taken = _total(node, ones, 1, (rows, length))
         free = _both(node, "Sub", constant(node, "one", np.array(1.0)), taken)
         before = _both(node, "Mul", before, free)
@@ -137,7 +137,7 @@ def _scattered(node: ir.Node) -> ir.Value | None:
 
 
 def _farthest(node: ir.Node, ones: ir.Value, given: ir.Value, before: ir.Value, reduction: str) -> ir.Value:
-    """(rows, length): the largest or smallest of what was there and of what is written at each place."""
+    """(rows, length): maximum or minimum of old and written values at each index."""
     sign = 1.0 if reduction == "max" else -1.0
     free = _both(node, "Sub", ones, constant(node, "one", np.array(1.0)))  # 0 at its place, else -1
     far = _both(node, "Mul", free, constant(node, "far", np.array(sign * _FAR)))
@@ -150,7 +150,7 @@ def _farthest(node: ir.Node, ones: ir.Value, given: ir.Value, before: ir.Value, 
 
 
 def _made_by(places: ir.Value, makers: Collection[str]) -> bool:
-    """Whether places are those of an operator, in any order."""
+    """Whether indices come from a given operator, in any order."""
     producer = places.producer()
     while producer is not None and producer.op_type in _SAME_PLACES:
         producer = graphs.need(producer, 0).producer()
@@ -158,7 +158,7 @@ def _made_by(places: ir.Value, makers: Collection[str]) -> bool:
 
 
 def _numbers(node: ir.Node, places: ir.Value) -> ir.Value:
-    """Places as float32 numbers."""
+    """Indices as float32."""
     array = graphs.constant(places)
     if array is not None:
         return constant(node, "places", array.astype(np.float32))
@@ -177,7 +177,7 @@ def _turned(node: ir.Node, value: ir.Value, perm: list[int], shape: tuple[int, .
 
 
 def _ones(node: ir.Node, numbers: ir.Value, sizes: tuple[int, int, int]) -> ir.Value:
-    """(rows, count, length): 1 where a place is, else 0; places below zero count from the end."""
+    """(rows, count, length): one-hot of each index; negative indices count from the end."""
     rows, count, length = sizes
     each = reshaped(node, numbers, (rows, count, 1))
     ones = _near(node, each, np.arange(length))
@@ -199,7 +199,7 @@ def _both(node: ir.Node, op: str, one: ir.Value, other: ir.Value) -> ir.Value:
 
 
 def _total(node: ir.Node, value: ir.Value, axis: int, shape: tuple[int, int]) -> ir.Value:
-    """The sum along an axis, without it."""
+    """The sum over an axis, which is dropped."""
     before = fixed(value) or (1, 1, 1)
     if before[axis] == 1:
         return reshaped(node, value, shape)

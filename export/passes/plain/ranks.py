@@ -1,8 +1,8 @@
-"""TopK as arithmetic, for targets that have no such operator, or cannot tell where the largest lie.
+"""TopK as arithmetic, for targets that lack the operator or its indices.
 
-Given: TopK of a known number along an axis of known length. Result: how many others come before each number (larger
-ones, and equal ones that stand before it); the number with rank m is the sum of all times one 1 and zeros. The work
-grows with the square of the length: gates of experts and attention between channels are short.
+Given: TopK with constant k along an axis of known length. Result: the rank of each element (number of larger ones, and
+of equal ones before it); the element of rank m is a sum of products with a one-hot row. The cost is quadratic in the
+length, which is short for gates of mixture-of-experts and channel attention.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
 
 _MOST = 1 << 22
-"""Numbers that are compared at once."""
+"""Maximum number of comparisons."""
 
 
 def run(graph: Graph, *, every: bool = False) -> Graph:
-    """The graph with arithmetic instead of TopK of which places are read, or the smallest; ``every``: of each TopK."""
+    """Replace each TopK whose indices are used or that selects the smallest; ``every``: each TopK."""
     if not any(node.op_type == "TopK" and (every or not _plain(node)) for node in graph.model.graph):
         return graph
     result = graphs.clone(graph)
@@ -42,14 +42,14 @@ def _plain(node: ir.Node) -> bool:
 
 
 def _replace(node: ir.Node) -> None:
-    """Whoever reads the numbers in order, or their places, reads what is computed; of one of both nobody may."""
+    """Redirect consumers of values and indices to the computed ones; either output may be unused."""
     read = [place for place, value in enumerate(node.outputs) if value.uses() or value.is_graph_output()]
     for place, value in zip(read, _ranked(node, read), strict=False):
         substitute(node, value, place)
 
 
 def _ranked(node: ir.Node, read: Sequence[int]) -> list[ir.Value]:
-    """The numbers in order (0) and their places (1), those of them that are read; none where it would be too much."""
+    """The sorted values (0) and their indices (1), if used; empty if the cost would be too high."""
     source, count = graphs.need(node, 0), graphs.scalar(graphs.operand(node, 1))
     shape = fixed(source)
     if shape is None or count is None:
@@ -81,17 +81,17 @@ def _integers(node: ir.Node, value: ir.Value) -> ir.Value:
 
 
 def _ranks(node: ir.Node, line: ir.Value, rows: int, length: int) -> ir.Value:
-    """(rows, 1, length): how many others come before each."""
+    """(rows, 1, length): rank of each element."""
     column, square = reshaped(node, line, (rows, length, 1)), (rows, length, length)
     pair = [column, line] if graphs.attr_int(node, "largest", 1) else [line, column]
     sign = insert(node, "Sign", [insert(node, "Sub", pair, square)], square)
-    earlier = _numbers(node, np.tri(length, k=-1).T[None])  # (1, other, own): the other stands before
+    earlier = _numbers(node, np.tri(length, k=-1).T[None])  # (1, other, own): whether the other has a lower index
     twice = insert(node, "Add", [insert(node, "Mul", [sign, _numbers(node, np.array(2.0))], square), earlier], square)
     return _summed(node, _clipped(node, twice, square), 1, (rows, 1, length))
 
 
 def _ones(node: ir.Node, line: ir.Value, ranks: ir.Value, kept: int) -> ir.Value:
-    """(rows, kept, length): 1 where a number has the rank, else 0."""
+    """(rows, kept, length): 1 where an element has the rank, else 0."""
     rows, _, length = fixed(line) or (1, 1, 1)
     shape = (rows, kept, length)
     apart = insert(node, "Sub", [ranks, _numbers(node, np.arange(kept).reshape(1, -1, 1))], shape)

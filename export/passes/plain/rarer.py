@@ -1,9 +1,9 @@
-"""Write operators of older and rarer networks by those that every target has.
+"""Decompose operators of older and rarer networks into ones that every target supports.
 
-Given: LRN, LpPool, GlobalLpPool, MeanVarianceNormalization, Hardmax, ReduceProd, Mod of real numbers, IsNaN, IsInf,
-Col2Im, a Gemm of which both matrices are computed, a MatMul of a vector.
-Result: sums by convolutions with constant kernels, products, comparisons; DepthToSpace of patches side by side; MatMul
-of matrices. An operator that a record describes stays, as its targets know it.
+Given: LRN, LpPool, GlobalLpPool, MeanVarianceNormalization, Hardmax, ReduceProd, float Mod, IsNaN, IsInf, Col2Im, Gemm
+of two computed matrices, MatMul with a vector.
+Result: sums by convolutions with constant kernels, products, comparisons; DepthToSpace of non-overlapping patches;
+MatMul of matrices. Operators with an operator record stay.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from clearport.base import Graph
 
 _MOST_FACTORS = 64
-"""Numbers along an axis whose product is written as that of slices."""
+"""Maximum length of an axis whose product is expanded into slices."""
 _FINITE = 3.3e38
-"""Nearly the largest number of float32: what is beyond it is infinite."""
+"""Slightly below the largest float32: anything beyond counts as infinite."""
 
 
 def run(graph: Graph) -> Graph:
@@ -50,7 +50,7 @@ def _local_response(node: ir.Node) -> ir.Value | None:
 
 
 def _raised(node: ir.Node, x: ir.Value, power: float) -> ir.Value:
-    """A power of what is not negative; of quarters by roots, which every runtime has exactly."""
+    """A power of a nonnegative value; multiples of 1/4 by square roots, which every runtime computes accurately."""
     if power == 1:
         return x
     if power not in {0.5, 0.75}:
@@ -67,7 +67,7 @@ def _magnitude(node: ir.Node, x: ir.Value, p: int) -> ir.Value:
 
 
 def _pooled(node: ir.Node) -> ir.Value | None:
-    """A root of sums, which are those of a depthwise convolution with ones."""
+    """A root of window sums, by a depthwise convolution with ones."""
     x, shape, after = graphs.need(node, 0), fixed(graphs.need(node, 0)), fixed(node.outputs[0])
     kernel, p = graphs.attr_ints(node, "kernel_shape", ()), graphs.attr_int(node, "p", 2)
     if shape is None or after is None or len(shape) != 4:
@@ -106,7 +106,7 @@ def _mean_variance(node: ir.Node) -> ir.Value | None:
 
 
 def _folded(node: ir.Node) -> ir.Value | None:
-    """Patches summed where they overlap: a transposed convolution by kernels of one tap each."""
+    """Col2Im: overlapping patches are summed by a transposed convolution with one-tap kernels."""
     x, before = graphs.need(node, 0), fixed(graphs.need(node, 0))
     size, block = (graphs.constant(graphs.need(node, index)) for index in (1, 2))
     if before is None or size is None or block is None or size.size != 2:
@@ -132,7 +132,7 @@ def _folded(node: ir.Node) -> ir.Value | None:
 
 
 def _hardmax(node: ir.Node) -> ir.Value | None:
-    """1 where the largest is, the first of equal ones; else 0."""
+    """1 at the first maximum, else 0."""
     x, shape = graphs.need(node, 0), fixed(graphs.need(node, 0))
     if shape is None:
         return None
@@ -147,7 +147,7 @@ def _hardmax(node: ir.Node) -> ir.Value | None:
 
 
 def _product(node: ir.Node) -> ir.Value | None:
-    """Of all numbers along the axes, slice by slice."""
+    """Product over the axes, slice by slice."""
     x, given = graphs.need(node, 0), graphs.constant(graphs.operand(node, 1))
     shape, after = fixed(x), fixed(node.outputs[0])
     if shape is None or after is None or (given is None and graphs.operand(node, 1) is not None):
@@ -176,7 +176,7 @@ def _remainder(node: ir.Node) -> ir.Value | None:
 
 
 def _is_nan(node: ir.Node) -> ir.Value:
-    """What is not equal to itself."""
+    """x != x."""
     x = graphs.need(node, 0)
     return truth(called(node, "Not", truth(called(node, "Equal", x, x))))
 
@@ -192,7 +192,7 @@ def _is_infinite(node: ir.Node) -> ir.Value | None:
 
 
 def _gemm(node: ir.Node) -> ir.Value | None:
-    """alpha * A B + beta * C, where neither a constant B nor a plain A let it be one product with weights."""
+    """alpha * A B + beta * C, if B is not constant or A is transposed."""
     left, right, other = graphs.need(node, 0), graphs.need(node, 1), graphs.operand(node, 2)
     plain = graphs.constant(right) is not None and not graphs.attr_int(node, "transA", 0)
     if plain and (other is None or graphs.constant(other) is not None):
@@ -223,7 +223,7 @@ def _turned(node: ir.Node, matrix: ir.Value) -> ir.Value:
 
 
 def _matrix_product(node: ir.Node) -> ir.Value | None:
-    """A vector on the left is a row, on the right a column."""
+    """A left vector becomes a row, a right vector a column."""
     both, after = [fixed(graphs.need(node, index)) for index in (0, 1)], fixed(node.outputs[0])
     if both[0] is None or both[1] is None or after is None or min(len(both[0]), len(both[1])) > 1:
         return None

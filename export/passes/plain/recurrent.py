@@ -1,9 +1,9 @@
-"""Unroll recurrent layers, for targets that have none.
+"""Unroll recurrent layers, for targets without them.
 
-Given: LSTM, GRU or RNN over a sequence of known length, in either or both directions, with or without first states
-(of the layout that ONNX Runtime has, the sequence first). Result: the products with the input as one, and the steps one
-behind another as products, sums, sigmoids and hyperbolic tangents of ``[1, batch, hidden]``. What ONNX defines beyond
-what frameworks write (peepholes, clips, a length for each sequence, other activations) stays, with a word why.
+Given: LSTM, GRU or RNN over a sequence of known length, in either or both directions, with or without initial states
+(in ONNX Runtime's layout, sequence first). Result: one product for all inputs, and the unrolled steps as products,
+sums, sigmoids and hyperbolic tangents of ``[1, batch, hidden]``. Rare features of ONNX (peepholes, clips, sequence
+lengths, other activations) stay, with the reason.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
 
 MOST_STEPS = 256
-"""Longer sequences would make files of ten thousands of operators."""
+"""Maximum sequence length: longer ones would give tens of thousands of operators."""
 _USUAL = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 _GATES = {("LSTM", 0): [(0, 4)], ("GRU", 0): [(0, 2), (2, 1)], ("GRU", 1): [(0, 3)], ("RNN", 0): [(0, 1)]}
-"""Of a layer, and whether its state is multiplied before it is reset: which gates are computed at once of a state."""
+"""Operator, and whether the state is multiplied before the reset -> groups of gates computed from one state at once."""
 _X, _W, _R, _B, _LENGTHS, _H, _C, _P = range(8)
 
 
 def run(graph: Graph) -> Graph:
-    """Given and result: see the module; the graph itself where it has nothing to unroll."""
+    """Given and result: see the module; the unchanged graph if there is nothing to unroll."""
     if all(refusal(node) != "" for node in graph.model.graph):
         return graph
     result = graphs.clone(graph)
@@ -43,7 +43,7 @@ def run(graph: Graph) -> Graph:
 
 
 def refusal(node: ir.Node) -> str | None:
-    """Why a recurrent layer cannot be unrolled: empty where it can be, None for another operator."""
+    """Why a recurrent layer cannot be unrolled; empty if it can, None for other operators."""
     if node.op_type not in _USUAL or node.domain not in {"", "ai.onnx"}:
         return None
     return next(_obstacles(node), "")
@@ -86,8 +86,8 @@ class _Layer:
     Attributes:
         node: the layer.
         gates: its sequence times its weights, (1, T * B, gates * H).
-        weights: first gate and number of gates -> what a state is multiplied by for them, (H, number * H).
-        bias: of the states, of all gates.
+        weights: (first gate, number of gates) -> recurrent weights for them, (H, number * H).
+        bias: recurrent bias of all gates.
         batch, hidden: B and H.
     """
 
@@ -99,7 +99,7 @@ class _Layer:
     hidden: int
 
     def at(self, step: int) -> ir.Value:
-        """The gates' share of the input at a step: (1, B, gates * H)."""
+        """The input's contribution to the gates at a step: (1, B, gates * H)."""
         return _part(self.node, self.gates, 1, step * self.batch, self.batch)
 
     def gate(self, value: ir.Value, first: int, count: int = 1) -> ir.Value:
@@ -108,11 +108,11 @@ class _Layer:
 
 
 State = tuple["ir.Value | None", "ir.Value | None"]
-"""Hidden and cell state, (1, B, H) each; None where it is zero."""
+"""Hidden and cell state, (1, B, H) each; None if zero."""
 
 
 def _unroll(node: ir.Node) -> None:
-    if not node.outputs[0].name:  # of a sequence that nobody reads
+    if not node.outputs[0].name:  # the sequence output is unused
         node.outputs[0].name = f"{next(graphs.name_of(value) for value in node.outputs if value.name)}.sequence"
     source = graphs.need(node, _X)
     steps, batch, length = fixed(source) or (0, 0, 0)
@@ -140,14 +140,14 @@ def _read(node: ir.Node, place: int) -> bool:
 def _direction(
     node: ir.Node, line: ir.Value, backwards: bool, index: int, size: tuple[int, int]
 ) -> tuple[list[ir.Value], State]:
-    """What each step gives, in the order of the sequence, and the last states."""
+    """The output of each step, in sequence order, and the final states."""
     steps, batch = size
     weight, recurrent = (graphs.need_constant(node, place)[index].astype(np.float32) for place in (_W, _R))
     hidden, rows = recurrent.shape[1], weight.shape[0]
     given = graphs.constant(graphs.operand(node, _B))
     bias = np.zeros(2 * rows, np.float32) if given is None else given[index].astype(np.float32)
     beside, inside = bias[:rows], bias[rows:]
-    if node.op_type == "GRU":  # the last gate's own bias lies within its reset
+    if node.op_type == "GRU":  # the last gate's recurrent bias is inside the reset
         beside = beside + np.concatenate([inside[: 2 * hidden], np.zeros(hidden, np.float32)])
     else:
         beside = beside + inside
@@ -169,7 +169,7 @@ def _direction(
 
 
 def _first(node: ir.Node, place: int, index: int) -> ir.Value | None:
-    """A first state (1, B, H), None where it is zero."""
+    """An initial state (1, B, H), or None if zero."""
     value = graphs.operand(node, place)
     if value is None:
         return None
@@ -245,7 +245,7 @@ def _part(node: ir.Node, value: ir.Value, axis: int, start: int, count: int) -> 
 
 
 def _number(node: ir.Node, number: int) -> ir.Value:
-    """One integer on an axis, which all steps share."""
+    """A 1-element integer constant, shared by all steps."""
     held = body_of(node).initializers.get(f"{graphs.name_of(node.outputs[0])}.{number}")
     return held if held is not None else constant(node, str(number), [number])
 

@@ -1,9 +1,9 @@
-"""Write resizing that few targets have as convolutions and products of matrices.
+"""Decompose resizing modes that few targets support into convolutions and matrix products.
 
 Given: Resize at a fixed size, cubic or with antialias.
-Result: by a whole factor, of few channels: a Pad that repeats the edge, a Conv that makes all pixels of a place, and
-DepthToSpace, which int8 kernels take, too. Else two products, with the weights of rows and of columns. The weights are
-those that ONNX Runtime has.
+Result: for integer factors and few channels, edge padding, a Conv that computes all sub-pixels, and DepthToSpace, which
+also have int8 kernels; else two products with interpolation matrices for rows and columns. The weights are ONNX
+Runtime's.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
 
 _FEW = 16
-"""Channels: of more a dense convolution is slower than two products."""
+"""Maximum channels: with more, a dense convolution is slower than two products."""
 _REACH = 4
-"""Pixels to either side that a convolution looks at, at most."""
+"""Maximum radius of the convolution, in pixels."""
 
 
 def run(graph: Graph) -> Graph:
@@ -35,13 +35,13 @@ def run(graph: Graph) -> Graph:
 
 
 def picked_out(graph: Graph, stays: Callable[[ir.Node], bool]) -> Graph:
-    """The graph with look-ups (nearest) or products (linear) for Resize nodes of known size that do not stay."""
+    """Replace Resize nodes of known size for which ``stays`` is false by gathers (nearest) or products (linear)."""
     changed = each_float(graph, {"Resize": lambda node: None if stays(node) else _named(node, _picked_out(node))})
     return changed if changed is graph else graphs.check(changed)
 
 
 def _named(node: ir.Node, value: ir.Value | None) -> ir.Value | None:
-    """A value under the name of what it replaces, which a scale table may hold."""
+    """Give a value the name of the value it replaces, which may be in a scale table."""
     old = node.outputs[0]
     if value is not None and not old.is_graph_output():
         value.name, old.name = old.name, f"{old.name}.replaced"
@@ -53,7 +53,7 @@ def _picked_out(node: ir.Node) -> ir.Value | None:
     if shape is None or after is None or not resampling.known(node):
         return None
     found = [resampling.places(node, axis, shape[axis]).astype(int).tolist() for axis in (2, 3)]
-    if tuple(map(len, found)) != after[2:]:  # inference counts other pixels than ONNX Runtime
+    if tuple(map(len, found)) != after[2:]:  # shape inference and ONNX Runtime disagree on the size
         return None
     if graphs.attr_str(node, "mode", "nearest") != "nearest":
         rows, columns = (resampling.weights(node, axis, shape[axis]) for axis in (2, 3))
@@ -105,7 +105,9 @@ def _convolved(
 
 
 def _taps(weights: Array, factor: int) -> Array | None:
-    """(factor, taps): what each of ``factor`` new pixels takes from those around, the edge repeated; None if other."""
+    """(factor, taps): weights of neighboring pixels for each of ``factor`` sub-pixels, edge repeated; None if
+    irregular.
+    """
     length = weights.shape[1]
     for reach in range(1, _REACH + 1):
         if length < 2 * reach + 1:

@@ -1,8 +1,8 @@
-"""GridSample as arithmetic and look-ups, for targets that have no such operator.
+"""GridSample as arithmetic and gathers, for targets without the operator.
 
-The corners of each point are rows of a table (pixels, channels); they are looked up by one list of whole numbers each
-and weighted by how near they are. Zeros beyond the picture are weights of zero, edges and reflections are other points,
-so that nothing is compared or chosen. Points must be computed in float32: float16 places them up to half a pixel off.
+The corner pixels of each point are rows of a table (pixels, channels), gathered by one index list per corner and
+weighted by their distance. Zero padding is a weight of zero; border and reflection padding change the points, so no
+comparison or selection is needed. Points must be computed in float32: float16 is up to half a pixel off.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clearport.base import Array, Graph
 
 _EXACT = 1 << 24
-"""Pixels up to which float32 counts exactly."""
+"""Maximum number of pixels, so that indices are exact in float32."""
 _KNOWN: dict[str, Callable[..., Array]] = {
     "Abs": np.abs,
     "Add": np.add,
@@ -35,12 +35,12 @@ _KNOWN: dict[str, Callable[..., Array]] = {
 
 
 def run(graph: Graph, *, deep_only: bool = False) -> Graph:
-    """The graph with look-ups instead of GridSample; ``deep_only``: only where that samples three spatial axes."""
+    """Replace GridSample by gathers; ``deep_only``: only if it samples three spatial axes."""
     return _of_those(graph, lambda node: not deep_only or _axes(node) == 3)
 
 
 def of_batches(graph: Graph) -> Graph:
-    """The graph with look-ups instead of GridSample of several pictures."""
+    """Replace GridSample of batches by gathers."""
     return _of_those(graph, lambda node: (fixed(graphs.need(node, 0)) or (1,))[0] != 1)
 
 
@@ -50,13 +50,13 @@ def _of_those(graph: Graph, chosen: Callable[[ir.Node], bool]) -> Graph:
 
 
 def without_reflection(graph: Graph) -> Graph:
-    """The graph with GridSample at points that were reflected before, where it would reflect them itself."""
+    """Reflect the points before each GridSample in mode reflection."""
     changed = each_float(graph, {"GridSample": _inside})
     return changed if changed is graph else graphs.check(changed)
 
 
 def _inside(node: ir.Node) -> ir.Value | None:
-    """-1 and 1 are where reflection turns, whether they are the middles or the edges of the outermost pixels."""
+    """Reflection is about -1 and 1, whether these are centers or edges of the outermost pixels."""
     if graphs.attr_str(node, "padding_mode", "zeros") != "reflection":
         return None
     points = _reflected(node, graphs.need(node, 1), -1.0, 1.0)
@@ -103,7 +103,7 @@ def _table(node: ir.Node, source: ir.Value, shape: tuple[int, ...]) -> ir.Value:
 def _op(node: ir.Node, op: str, *inputs: ir.Value | float, **attributes: Any) -> ir.Value:
     held = [np.float32(v) if isinstance(v, (int, float)) else graphs.constant(v) for v in inputs]
     known = [array for array in held if array is not None]
-    if len(known) == len(held):  # places that are known stay constants
+    if len(known) == len(held):  # constant points stay constant
         return constant(node, "known", np.asarray(_KNOWN[op](*known), np.float32))
     values = [constant(node, "number", np.array(v)) if isinstance(v, (int, float)) else v for v in inputs]
     shape = np.broadcast_shapes(*(fixed(value) or () for value in values))
@@ -119,7 +119,7 @@ def _clip(node: ir.Node, value: ir.Value, low: float, high: float) -> ir.Value:
 
 
 def _point(node: ir.Node, grid: ir.Value, places: tuple[int, ...], component: int, length: int) -> ir.Value:
-    """Where along an axis each point lies, in pixels: (points, 1)."""
+    """Coordinate of each point along an axis, in pixels: (points, 1)."""
     count = math.prod(places[:-1])
     rows = reshaped(node, grid, (count, places[-1]))
     array = graphs.constant(rows)
@@ -138,7 +138,7 @@ def _point(node: ir.Node, grid: ir.Value, places: tuple[int, ...], component: in
 
 
 def _reflected(node: ir.Node, point: ir.Value, low: float, high: float) -> ir.Value:
-    """To and fro between two ends: the distance from the nearest even turn."""
+    """Triangle wave between two bounds: the distance from the nearest even reflection."""
     span = high - low
     if not span:
         return _op(node, "Mul", point, 0.0)
@@ -148,7 +148,7 @@ def _reflected(node: ir.Node, point: ir.Value, low: float, high: float) -> ir.Va
 
 
 def _corners(node: ir.Node, table: ir.Value, points: list[ir.Value], shape: tuple[int, ...]) -> ir.Value:
-    """The sum of what lies at each corner of a point's cell, by nearness."""
+    """Weighted sum of the corner pixels around each point."""
     lows = [_op(node, "Floor", point) for point in points]
     nears = [_op(node, "Sub", point, low) for point, low in zip(points, lows, strict=True)]
     fars = [_op(node, "Sub", 1.0, near) for near in nears]
@@ -179,7 +179,7 @@ def _weighted(
             weight = kept if weight is None else _op(node, "Mul", weight, kept)
     assert row is not None
     count = (fixed(row) or ())[0]
-    if shape[0] > 1:  # behind the rows of the pictures before
+    if shape[0] > 1:  # after the rows of the preceding pictures
         first = np.repeat(np.arange(shape[0]) * math.prod(shape[2:]), count // shape[0])
         row = insert(node, "Add", [row, constant(node, "first", first[:, None])], (count, 1))
     rows = insert(node, "Gather", [table, _whole_numbers(node, reshaped(node, row, (count,)))], (count, shape[1]))

@@ -1,7 +1,7 @@
-"""Give numbers that are computed an axis of size one, as ncnn and Core ML have no values without axes.
+"""Give computed scalars an axis of size 1, since ncnn and Core ML have no rank-0 tensors.
 
-Given: values without axes, such as ``weights[0] * table``. Result: what writes them writes one number on one axis,
-which broadcasts alike. Where a graph's output has no axes, and where whole numbers are counted with, all stays.
+Given: rank-0 tensors, as in ``weights[0] * table``. Result: tensors of shape (1,), which broadcast alike. Rank-0
+outputs of the graph, and integer arithmetic, stay.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _is_bare(value: ir.Value) -> bool:
 
 
 def _may_have_an_axis(value: ir.Value) -> bool:
-    """Whether all that reads a value, and what is made of it, takes it with an axis."""
+    """Whether all direct and indirect consumers of a value accept an additional axis."""
     for reader, place in value.uses():
         if reader.op_type not in _READERS or (reader.op_type in {"Clip", "Reshape", "Expand", "Unsqueeze"} and place):
             return False
@@ -81,7 +81,7 @@ def _settings(node: ir.Node) -> dict[str, object]:
 
 
 def _follow(node: ir.Node) -> ir.Value | None:
-    """What is computed of such numbers has their axis."""
+    """Propagate the axis to values computed from such scalars."""
     result = node.outputs[0]
     lines = any(value is not None and fixed(value) == (1,) for value in node.inputs)
     if node.op_type == "Unsqueeze":

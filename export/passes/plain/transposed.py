@@ -1,10 +1,9 @@
-"""Write transposed convolutions that few kernels take as plain ones.
+"""Express transposed convolutions that few kernels support by plain ones.
 
-Given: ConvTranspose with dilations or groups, or that ends behind its last tap (output_padding beyond the padding).
-Result: with stride one, a Conv with the kernel turned round. Else dilations are zeros in the kernel, and each of the
-stride's places is a Conv of its own: their Concat goes through DepthToSpace, or with different strides of rows and
-columns through axes of their own. What is one group without dilations and
-ends within its taps stays.
+Given: ConvTranspose with dilations or groups, or with output_padding beyond its padding. Result: with stride 1, a Conv
+with the flipped kernel. Otherwise dilations become zeros in the kernel, and each phase of the stride is a separate
+Conv, interleaved by Concat and DepthToSpace, or, with different vertical and horizontal strides, by Reshapes. Ungrouped
+ones without dilations and within their taps stay.
 """
 
 from __future__ import annotations
@@ -69,17 +68,17 @@ def _turned(weight: Array, group: int) -> Array:
 
 
 def _place(size: int, stride: int, pad: int, at: int) -> tuple[list[int], int]:
-    """Of the results ``at``, ``at`` + stride ...: the taps that meet them, in a plain kernel's order, and its pad."""
+    """For outputs ``at``, ``at`` + stride ...: the contributing taps, in a plain kernel's order, and its pad."""
     first = (at + pad) % stride
     taps = list(range(first, size, stride))[::-1]
-    ahead = (at + pad - first) // stride  # the last tap of the plain kernel lies so many pixels ahead
+    ahead = (at + pad - first) // stride  # offset of the plain kernel's last tap, in pixels
     return taps, len(taps) - 1 - ahead
 
 
 def _phase(
     node: ir.Node, kernel: Array, group: int, places: Sequence[tuple[list[int], int]], strides: Sequence[int]
 ) -> ir.Value:
-    """The results of one place of the stride."""
+    """The outputs of one phase of the stride."""
     before, after = fixed(graphs.need(node, 0)) or (), fixed(node.outputs[0]) or ()
     (rows, top), (columns, left) = places
     taps = kernel[:, :, rows][:, :, :, columns] if rows and columns else np.zeros((*kernel.shape[:2], 1, 1))
@@ -94,7 +93,7 @@ def _phase(
 
 
 def _bordered(node: ir.Node, pads: Sequence[int]) -> ir.Value:
-    """What is read, without the rows and columns that negative pads take away."""
+    """The input, cropped by negative pads."""
     source = graphs.need(node, 0)
     height, width = (fixed(source) or ())[2:]
     top, left, bottom, right = (max(0, -n) for n in pads)
@@ -117,7 +116,7 @@ def _interleaved(node: ir.Node, phases: Sequence[ir.Value], stride: int, after: 
 
 
 def _by_axes(node: ir.Node, phases: Sequence[ir.Value], strides: Sequence[int], after: tuple[int, ...]) -> ir.Value:
-    """Columns beside each other in turns, then rows."""
+    """Interleave columns, then rows."""
     count, channels, height, width = fixed(phases[0]) or ()
     lines = []
     for row in range(strides[0]):
@@ -131,7 +130,7 @@ def _by_axes(node: ir.Node, phases: Sequence[ir.Value], strides: Sequence[int], 
 
 
 def _in_turns(node: ir.Node, parts: Sequence[ir.Value], axis: int, shape: tuple[int, ...]) -> ir.Value:
-    """Pictures joined along an axis of their own, which then is part of the one before it."""
+    """Stack pictures along a new axis, which is then merged into the preceding one."""
     if len(parts) == 1:
         return parts[0]
     given = fixed(parts[0]) or ()

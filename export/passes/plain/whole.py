@@ -1,9 +1,9 @@
-"""Write quotients and running sums of whole numbers as those of real ones, as some runtimes know no others.
+"""Integer division, remainder and cumulative sums in float, since some runtimes have no integer kernels.
 
-Given: Div, Mod and CumSum of data that are integers, such as places of the largest. Result: the real quotient, cut to
-its whole part (Div, Mod with ``fmod``) or rounded down (Mod); it is exact up to 2^23, beyond which float32 counts no
-halves. The dividend is moved by a half, away from multiples of the divisor: ncnn multiplies by an inverse, and 7 times
-that of 7 is below 1. Sums are exact up to 2^24.
+Given: Div, Mod and CumSum of integer data, such as ArgMax indices. Result: the float quotient, truncated (Div, Mod with
+``fmod``) or rounded down (Mod); it is exact up to 2^23, beyond which float32 cannot represent halves. The dividend is
+offset by 0.5, away from multiples of the divisor: ncnn multiplies by the reciprocal, and 7 * (1 / 7) is below 1. Sums
+are exact up to 2^24.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _cumulative(node: ir.Node) -> ir.Value | None:
 
 
 def _moved(node: ir.Node, x: ir.Value, like: ir.Value, shape: Sequence[int | str] | None) -> ir.Value:
-    """``x`` and a half of the sign of another."""
+    """``x`` plus 0.5 with the sign of another value."""
     held = graphs.constant(like)
     if held is not None:
         half = constant(node, "half", np.sign(held) / 2)
@@ -72,7 +72,7 @@ def _moved(node: ir.Node, x: ir.Value, like: ir.Value, shape: Sequence[int | str
 
 
 def _real_operands(node: ir.Node) -> list[ir.Value] | None:
-    """Both operands as float32; None where they are real numbers already."""
+    """Both operands as float32; None if they are float already."""
     dtype = node.outputs[0].dtype
     if dtype is None or not dtype.is_integer() or sizes(node.outputs[0]) is None:
         return None

@@ -1,8 +1,8 @@
-"""Write what is put into a tensor at places that are known as what it is made of.
+"""Replace slice assignments (ScatterND with constant indices) by concatenation.
 
 Given: ScatterND with constant indices that form a box, as ``out[:, 0::2, 1:] = x`` is exported; several in a row.
-Result: where together they write all of a picture in turns, DepthToSpace of their Concat; else Slice and Concat, a Pad
-where the rest is one number, and a Gather where the places have no order.
+Result: if together they interleave a whole picture, DepthToSpace of their Concat; else Slice and Concat, a Pad if the
+rest is constant, and a Gather if the indices are irregular.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Write:
-    """``places`` per axis of what is written to, and what is written there, in the order of its axes."""
+    """Written indices (``places``) per axis of the target, and the written value, in the target's axis order."""
 
     places: tuple[tuple[int, ...], ...]
     updates: ir.Value
@@ -43,7 +43,7 @@ def _scatter(node: ir.Node) -> ir.Value | None:
 
 
 def _write(near: ir.Node, node: ir.Node) -> _Write | None:
-    """What a ScatterND writes; None where its places are no box, or it adds."""
+    """The write of a ScatterND; None if its indices do not form a box, or it has a reduction."""
     shape, indices = fixed(node.outputs[0]), graphs.constant(graphs.need(node, 1))
     if shape is None or indices is None or graphs.attr_str(node, "reduction", "none") != "none":
         return None
@@ -66,7 +66,7 @@ def _write(near: ir.Node, node: ir.Node) -> _Write | None:
 
 
 def _in_turns(node: ir.Node) -> ir.Value | None:
-    """The last of writes that take turns along height and width and leave nothing as it was: DepthToSpace of all."""
+    """The last of several writes that interleave height and width and cover the whole target: DepthToSpace of all."""
     shape = fixed(node.outputs[0])
     if shape is None:
         return None
@@ -95,7 +95,7 @@ def _in_turns(node: ir.Node) -> ir.Value | None:
 
 
 def _written(near: ir.Node, data: ir.Value, write: _Write, axis: int) -> ir.Value | None:
-    """``data`` with what is written, from ``axis`` on."""
+    """``data`` with the written values, from ``axis`` on."""
     shape = fixed(data)
     if shape is None:
         return None
@@ -118,7 +118,7 @@ def _written(near: ir.Node, data: ir.Value, write: _Write, axis: int) -> ir.Valu
 
 
 def _between(near: ir.Node, data: ir.Value, write: _Write, axis: int) -> ir.Value | None:
-    """What is written, between what stays before and behind it."""
+    """The written values, between the unchanged parts before and after."""
     places, length = write.places[axis], (fixed(data) or ())[axis]
     middle = _part(near, data, axis, places)
     inside = None if middle is None else _written(near, middle, write, axis + 1)
