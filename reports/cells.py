@@ -15,12 +15,12 @@ NOTHING = Cell("–", "muted")
 
 
 def headed(titles: str, numbers: tuple[int, ...] = (), asides: tuple[int, ...] = ()) -> tuple[Column, ...]:
-    """Columns from ``"A | B"``; ``numbers`` and ``asides`` are the indices of those that are such."""
+    """Columns from ``"A | B"``; ``numbers`` and ``asides`` are the indices of numeric and aside columns."""
     return tuple(Column(title.strip(), i in numbers, i in asides) for i, title in enumerate(titles.split("|")))
 
 
 def unmeasured(first: Cell, reason: str, columns: int) -> tuple[Cell, ...]:
-    """A row that says why there are no figures."""
+    """A row with the reason for missing figures."""
     return (first, Cell(f"not measured: {reason}", "muted", span=columns - 1))
 
 
@@ -38,7 +38,7 @@ def relative(ratio: Ratio | None) -> Cell:
 
 
 def optional(value: float | None, show: Callable[[float], str] = number) -> Cell:
-    """A figure that there may not be."""
+    """An optional figure."""
     return NOTHING if value is None else Cell(show(value))
 
 

@@ -1,6 +1,6 @@
-"""What a report says, before it is Markdown or HTML: both are made from the same ``Page``, so that they cannot differ.
+"""The content of a report, from which both Markdown and HTML are rendered: a ``Page``.
 
-Texts here are plain, and may come from a manifest that nobody trusts: escaping is the renderer's work.
+Texts are plain and may come from an untrusted manifest: the renderers escape them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title (with the unit) and whether it holds numbers (set right).
+    """A column: its title (with the unit) and whether it is numeric (right-aligned).
 
-    ``aside``: it stands below the others, in small print: a table has to fit a page, and a phone.
+    ``aside``: shown below the other columns, in small print, so that tables fit a page and a phone.
     """
 
     title: str
@@ -35,9 +35,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns. ``note`` is the protocol: what the numbers mean and how they were taken.
+    """A table. ``note`` is the protocol: the meaning of the numbers and how they were measured.
 
-    ``shown``: the caption stands above the table for everybody to see, as where a chapter has several alike.
+    ``shown``: the caption is visible above the table, for chapters with several similar tables.
     """
 
     columns: tuple[Column, ...]
@@ -48,13 +48,13 @@ class Table:
 
     @property
     def shown_columns(self) -> tuple[Column, ...]:
-        """Those that do not stand aside."""
+        """The columns that are not aside."""
         return tuple(column for column in self.columns if not column.aside)
 
     def cells(self, row: tuple[Cell, ...], *, aside: bool = False) -> tuple[tuple[Column, Cell], ...]:
-        """The cells of a row with their columns: those that are shown, or those that stand aside.
+        """The cells of a row with their columns: the shown ones, or the aside ones.
 
-        A row that says why it has no figures has two cells: the second one spans all columns that are shown.
+        A row with a reason instead of figures has two cells; the second one spans all shown columns.
         """
         if len(row) == len(self.columns):
             pairs = zip(self.columns, row, strict=True)
@@ -90,9 +90,9 @@ class Plot:
 
 @dataclass(frozen=True)
 class Point:
-    """A file in a scatter plot. ``x`` and ``y`` are where it lies, ``texts`` what its axes say of it.
+    """A file in a scatter plot. ``x`` and ``y`` are its coordinates, ``texts`` their labels.
 
-    ``best``: no other file is better in one and at least as good in the other. ``remark`` may be empty.
+    ``best``: Pareto-optimal. ``remark`` may be empty.
     """
 
     label: str
@@ -106,9 +106,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Scatter:
-    """What quality costs. ``x`` (less is better) begins at zero; ``y`` (more is better) where the points do.
+    """A scatter plot of quality against cost. ``x`` (less is better) starts at zero, ``y`` (more is better) at its
+    minimum.
 
-    ``most``: points at it or above are all drawn there, for nobody sees a difference; None: there is no such value.
+    ``most``: points at or above it are drawn at it, since differences there are invisible; None: no such limit.
     """
 
     title: str
@@ -154,7 +155,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Pick:
-    """The file to take for a place where networks run.
+    """The recommended file for a place where networks run.
 
     Attributes:
         place: as in ``Android``.
@@ -162,8 +163,8 @@ class Pick:
         file: its path in the bundle.
         figures: pairs of label and text.
         reason: why this one, or why none.
-        instead: the next best one and what it would be better for; may be empty.
-        unmeasured: the command that measures it there; empty where something was measured.
+        instead: the next best one and its use; may be empty.
+        unmeasured: the command that measures it there; empty if something was measured.
     """
 
     place: str
@@ -195,10 +196,9 @@ class Section:
 class Page:
     """The whole report. ``facts`` are pairs of label and text; ``failures`` is empty when all checks held.
 
-    ``answer`` has the files that are recommended, each with its size and all places that it is for. ``caveats`` say
-    what the recommendations do not rest on: what was not measured, or not well.
+    ``answer`` has the recommended files, each with its size and places. ``caveats`` list missing or weak measurements.
 
-    ``tone`` is that of the verdict: ``good`` only where something was checked and all of it held.
+    ``tone`` is the verdict's: ``good`` only if there are checks and all of them passed.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The figures of a parity in words: those that its kind of output is judged by."""
+"""The figures of a parity report in words, by kind of output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EQUAL, _NOT_COMPARED = "equal", "not compared"
 
 
 def figures(report: ParityReport) -> str:
-    """What a report found, short: ``equal``, or by how much the output differs."""
+    """Short result of a report: ``equal``, or the difference."""
     if report.psnr_db is None:
         return _EQUAL if report.exact_share == 1 else _NOT_COMPARED
     if report.same is not None:
@@ -26,7 +26,7 @@ def figures(report: ParityReport) -> str:
 
 
 def distance(report: ParityReport) -> str:
-    """The one figure of a report: PSNR, the SQNR of what is no picture, or the share of class numbers that is equal."""
+    """The main figure of a report: PSNR for pictures, SQNR for other outputs, the equal share for class indices."""
     if report.psnr_db is None or report.same is not None:
         return figures(report)
     return f"SQNR {report.sqnr_db:.1f} dB" if report.basis == "values" else f"{report.psnr_db:.1f} dB"
@@ -41,13 +41,13 @@ def steps_figures(report: StepsReport) -> str:
 
 
 def _share(report: StepsReport) -> str:
-    """The share of equal values, with as many digits as tell it from 100 %."""
+    """The share of equal values, with enough digits to differ from 100 %."""
     digits = min(9, max(2, math.ceil(-math.log10(max(1e-12, 1 - report.equal_share))) - 1))
     return f"{report.equal_share:.{digits}%}"
 
 
 def of_values(report: ParityReport) -> list[tuple[str, str]]:
-    """The figures of an output that is no picture: what is told -> how much."""
+    """The figures of an output other than a picture: name -> value."""
     told = (
         ("SQNR", report.sqnr_db, "{:.1f} dB"),
         ("relative error", report.relative, "{:.2g}"),

@@ -1,4 +1,4 @@
-"""Pairs of golden outputs of a bundle: what the fp32 network gives, and what the quantized model does."""
+"""Pairs of golden outputs of a bundle: of the fp32 network and of the quantized model."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 @dataclass(frozen=True)
 class Check:
-    """Something that was checked. ``passed`` is None where it could not be, and ``message`` then says why.
+    """A check. ``passed`` is None if it could not be made, with the reason in ``message``.
 
-    ``group`` is what was looked at, such as an artifact key; ``name`` what was asked of it. ``broken``: the check
-    could not be finished, for a reason that lies with neither the files nor this machine's runtimes. ``undecided``: the
-    figures allow either answer, which does not pass.
+    ``group`` is its subject, such as an artifact key; ``name`` the check. ``broken``: the check failed to finish, for
+    a reason other than the files or this machine's runtimes. ``undecided``: the figures do not suffice for a decision,
+    which counts as not passed.
     """
 
     name: str
@@ -66,9 +66,9 @@ def write_junit(path: Path, suite: str, checks: Sequence[Check]) -> None:
 
 
 class JunitFile:
-    """A JUnit file that says from its first moment on what came of the run, whatever ends it.
+    """A JUnit file that reflects the state of the run at any time, however the run ends.
 
-    Until the checks are there it holds an error: what an earlier run left there must not pass for this one's outcome.
+    Until there are checks it holds an error, so that an earlier run's file is not mistaken for this run's outcome.
     Use it as a context manager; an exception that leaves the block becomes an error in the file, beside the checks that
     are there by then. With None for the path nothing is written.
 
@@ -88,7 +88,7 @@ class JunitFile:
         if error is None:
             self._write("")
             return
-        with suppress(BadInput):  # the first error is the one to be heard of
+        with suppress(BadInput):  # the first error is reported
             self._write(str(error) or "interrupted")
 
     def _write(self, broken: str) -> None:

@@ -30,10 +30,10 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 _SMOOTH = 8
 _DEVIATIONS = 4.0
 FLAT_DEVIATIONS = 10.0
-"""Standard deviations of a picture that errors are judged by if they are less than its range. Proofs of int8 want 35 dB
-of the range and 15 dB of the deviation, those of fp16 60 and 40: the same for a deviation of a tenth of the range."""
+"""Span of errors in standard deviations of a picture, if less than its range. Proofs of int8 require 35 dB of the
+range and 15 dB of the standard deviation, those of fp16 60 and 40 dB: equal at a tenth of the range."""
 CLIP = 5
-"""Axes of frames behind one another: (1, T, C, H, W), or (1, C, T, H, W)."""
+"""Rank of stacked frames: (1, T, C, H, W), or (1, C, T, H, W)."""
 _UNBOUNDED = (-2.0, 2.0)
 """The range of inputs without known bounds: most of a normal distribution."""
 
@@ -42,8 +42,8 @@ def sample_of(specs: Sequence[TensorSpec], photo: Image8, number: int = 0) -> Sa
     """Inputs made from a photo (H, W, 3), each according to its kind, at the photo's size.
 
     Further pictures are the same scene, slightly shifted and brighter or darker, unless the photo has three channels
-    for each picture, one behind another; maps are smooth; states are zero; vectors, scalars and indices are drawn
-    within their range. ``number`` is the photo's index in its set.
+    per picture, concatenated; maps are smooth; states are zero; vectors, scalars and indices are drawn within their
+    range. ``number`` is the photo's index in its set.
     """
     size, pictures = Size(*photo.shape[:2]), [spec for spec in specs if spec.is_picture]
     parts = np.split(photo, photo.shape[2] // 3, axis=2)
@@ -121,7 +121,7 @@ def ordered(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
 
 
 def area(feed: Mapping[str, Array]) -> int:
-    """Pixels of the input that gives a feed its size; 1 where that has no height and width."""
+    """Pixels of the input that determines a feed's size; 1 if it has no height and width."""
     first = next(iter(feed.values()))
     return int(first.shape[2] * first.shape[3]) if first.ndim == 4 else 1
 
@@ -132,7 +132,7 @@ def spans(
     """Reference span of each output's errors. ``results`` are the outputs for some feeds.
 
     Pictures, also those of high dynamic range: their range, or ``deviations`` standard deviations of a picture's own
-    values where that is less. Anything else: four standard deviations, which is about a photo's range, too.
+    values if that is less. Anything else: four standard deviations, which is about a photo's range, too.
     """
     found = []
     for index, spec in enumerate(outputs):
@@ -148,7 +148,9 @@ def spans(
 
 
 def _own_deviation(pictures: Sequence[Array]) -> float:
-    """What pictures (1, C, H, W) deviate by within a channel: that colors, or pictures, differ is no detail of one."""
+    """RMS standard deviation within a channel of pictures (1, C, H, W), without differences between channels or
+    pictures.
+    """
     return float(np.sqrt(np.mean([np.mean(np.var(each, axis=(-2, -1))) for each in pictures])))
 
 

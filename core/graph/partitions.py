@@ -1,4 +1,4 @@
-"""In how many parts an accelerator gets a graph of which it takes some operators."""
+"""Number of partitions of a graph on an accelerator that supports some of its operators."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def parts(edges: Sequence[Edge], taken: Sequence[bool]) -> list[tuple[bool, list[int]]]:
-    """(taken, operators): as TFLite cuts a graph, all that is ready and of one kind goes into one part.
+    """(taken, operators): TFLite's partitioning: all ready operators of one kind form one partition.
 
-    ``edges`` are what each operator reads and writes, in an order in which they can run.
+    ``edges`` are each operator's inputs and outputs, in execution order.
     """
     written = {value for _, outputs in edges for value in outputs}
     waiting = list(range(len(edges)))
@@ -29,14 +29,16 @@ def parts(edges: Sequence[Edge], taken: Sequence[bool]) -> list[tuple[bool, list
 
 
 def count(edges: Sequence[Edge], taken: Sequence[bool]) -> int:
-    """How many parts the accelerator gets, each a trip there and back."""
+    """Number of accelerator partitions, each with a round trip."""
     return sum(kind for kind, _ in parts(edges, taken))
 
 
 def _ready(
     edges: Sequence[Edge], taken: Sequence[bool], waiting: Sequence[int], written: set[Hashable], kind: bool
 ) -> list[int]:
-    """Operators of one kind whose inputs are there, in order; what they write leaves ``written`` (not yet there)."""
+    """Operators of one kind whose inputs are available, in order; their outputs are removed from ``written``
+    (pending).
+    """
     part: list[int] = []
     for index in waiting:
         reads, writes = edges[index]

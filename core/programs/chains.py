@@ -1,4 +1,4 @@
-"""How many runs of parts lie behind each output of a program, one after the other: how far errors are handed on."""
+"""Length of the longest chain of dependent part runs before each output of a program, over which errors accumulate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def longest_chains(program: Program) -> dict[str, int]:
     """Output -> runs of the longest chain in which each run depends on the one before it, with the default settings.
 
-    Dependence is that of tensors: a square that is pasted depends on the whole picture that it was cut from.
+    Dependence is per tensor: a pasted square depends on the whole picture from which it was cropped.
     """
     given = [*(each.name for each in program.inputs), *program.tables, *program.settings]
     found = _after(program.steps, dict.fromkeys(given, 0), choices(program, {}))

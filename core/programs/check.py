@@ -1,4 +1,4 @@
-"""What is wrong with a program, told before any of it is run."""
+"""Validation of programs before they run."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     """The names of a part's inputs and outputs."""
 
 _MOST_RUNS = 4096
-"""Runs of parts, all rounds counted."""
+"""Maximum part runs over all iterations."""
 _MOST_WORK = 100_000
-"""Steps that are taken, all rounds counted."""
+"""Maximum steps over all iterations."""
 
 
 def contradictions(program: Program, parts: Mapping[str, Ends]) -> Iterator[str]:
@@ -49,7 +49,7 @@ def contradictions(program: Program, parts: Mapping[str, Ends]) -> Iterator[str]
 
 
 def _own(program: Program) -> Iterator[str]:
-    """What is wrong before any step."""
+    """Errors outside the steps."""
     given = [*(each.name for each in program.inputs), *program.tables, *program.settings]
     yield from _doubled("inputs, tables and settings", given)
     yield from _doubled("outputs", [each.name for each in program.outputs])
@@ -77,7 +77,7 @@ def _doubled(where: str, names: Sequence[str]) -> Iterator[str]:
 
 
 class _Checker:
-    """Walks through steps, and keeps what it finds."""
+    """Walks through steps and collects errors."""
 
     def __init__(self, program: Program, parts: Mapping[str, Ends]) -> None:
         self._program, self._parts = program, parts
@@ -85,7 +85,7 @@ class _Checker:
         self.count = self.runs = self.work = 0
 
     def steps(self, steps: Sequence[Step], known: set[str], where: str, times: int, depth: int = 0) -> set[str]:
-        """The names that are known after the steps."""
+        """The names that are defined after the steps."""
         known = set(known)
         for number, step in enumerate(steps):
             self.count += 1

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 Values = dict[str, "Float32"]
 
 Parts = Callable[[str, Mapping[str, "Float32"]], Mapping[str, "Float32"]]
-"""Runs the part of a name on its inputs, and gives its outputs."""
+"""Runs the named part on its inputs and returns its outputs."""
 
 _MOST_HELD = 1 << 28
-"""Numbers of all tensors that a step can see."""
+"""Maximum elements of all tensors in scope of a step."""
 
 
 def execute(
@@ -52,13 +52,13 @@ def execute(
     Args:
         program: one without ``contradictions``.
         parts: runs a part.
-        inputs: a tensor for each input that has no default.
-        settings: choices that differ from the defaults.
-        on_round: is told of the rounds of outermost loops.
+        inputs: a tensor for each input without a default.
+        settings: values that differ from the defaults.
+        on_round: called for each iteration of outermost loops.
 
     Raises:
-        BadInput: an input is missing or has another shape, a setting is out of its bounds, or tensors of a step do not
-            fit together.
+        BadInput: an input is missing or has another shape, a setting is out of its bounds, or the shapes of a step's
+            tensors do not match.
     """
     chosen = choices(program, settings or {})
     inputs = {**_defaults(program.inputs), **inputs}
@@ -66,7 +66,7 @@ def execute(
     numbers = {name: np.array(value, np.float32) for name, value in chosen.items()}
     tables = {name: np.array(t.values, np.float32).reshape(t.shape) for name, t in program.tables.items()}
     given = {each.name: np.ascontiguousarray(inputs[each.name], np.float32) for each in program.inputs}
-    with np.errstate(over="ignore", invalid="ignore"):  # who takes the outputs is told of numbers that are not finite
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the outputs for values that are not finite
         found = _Interpreter(parts, chosen, on_round).steps(program.steps, {**numbers, **tables, **given}, "steps")
     return {output.name: found[output.name] for output in program.outputs}
 
@@ -88,7 +88,7 @@ def choices(program: Program, settings: Mapping[str, int]) -> dict[str, int]:
 
 
 def _defaults(wanted: Sequence[Input]) -> Values:
-    """Inputs that need not be given."""
+    """Optional inputs."""
     return {
         each.name: np.full([int(axis) for axis in each.shape], each.default, np.float32)
         for each in wanted
@@ -124,7 +124,7 @@ class _Interpreter:
             place = f"{where}.{number} ({step.do})"
             try:
                 made = self._loop(step, found, place) if isinstance(step, Repeat) else self._step(step, found)
-            except (ValueError, IndexError) as error:  # NumPy's word for tensors that do not fit together
+            except (ValueError, IndexError) as error:  # NumPy's error for mismatched shapes
                 raise BadInput(f"the program's {place}: {error}") from error
             found |= made
             if (held := sum(value.size for value in found.values())) > _MOST_HELD:
@@ -180,7 +180,7 @@ def _resize(step: Resize, known: Values) -> Float32:
     value, size = _picture(known[step.value]), step.size or _sides(known[step.like or ""])
     channels, height, width = value.shape[1:]
     for numbers in (channels * max(height, size[0]) * max(width, size[1]), height * size[0], width * size[1]):
-        _check_size(numbers)  # of what resizing makes on its way, too: both tables of shares
+        _check_size(numbers)  # including intermediates of resizing: both weight tables
     return squares.resized(value, size)
 
 

@@ -1,11 +1,11 @@
-"""A program: how the networks of a system (its *parts*) are run, as data.
+"""A program: a declarative description of how the networks of a system (its *parts*) are run.
 
-It is a list of steps that name tensors: run a part, repeat steps with a table of constants, a little arithmetic, and
-what cuts and joins pictures. There is no condition and no unbounded loop, so that a program ends, and another language
-needs about two hundred lines to run it (``interpreter.py`` is clearport's).
+It is a list of steps on named tensors: run a part, repeat steps with a table of constants, simple arithmetic, crop and
+paste. There are no conditions and no unbounded loops, so every program terminates, and an interpreter in another
+language needs about two hundred lines (``interpreter.py`` is clearport's).
 
 All tensors are float32 in the axis order of the networks (pictures: (1, C, H, W)). A name is defined before it is used;
-what a loop defines is gone after each of its rounds, but for its ``state``.
+names defined in a loop end with each iteration, except its ``state``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 MOST_STEPS, MOST_ROUNDS, MOST_DEPTH = 100, 1000, 3
 MOST_NUMBERS = 1 << 20
 MOST_VALUES = 1 << 27
-"""Numbers of one tensor: half a gigabyte."""
+"""Maximum elements of one tensor: half a gigabyte in float32."""
 MOST_SIDE = 8192
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
@@ -34,14 +34,14 @@ class _Record(BaseModel):
 
 
 class Input(_Record):
-    """What the program is given.
+    """An input of the program.
 
     Attributes:
-        kind: ``picture``: (1, C, H, W) in ``low``..``high``. ``noise``: drawn from a normal distribution if it is not
-            given. ``points``: (N, 3), each x and y in pixels of the first picture, and 1 (wanted) or -1 (not wanted).
+        kind: ``picture``: (1, C, H, W) in ``low``..``high``. ``noise``: standard normal, drawn if not given.
+            ``points``: (N, 3), each x and y in pixels of the first picture, and 1 (foreground) or -1 (background).
             ``values``: anything else.
-        shape: an axis that is a name may have any size; the same name is the same size.
-        default: what all of its numbers are where it is not given; only of ``values``, of a shape without names.
+        shape: a named axis may have any size; equal names are equal sizes.
+        default: value of all elements if it is not given; only for ``values`` with a static shape.
     """
 
     name: Name
@@ -54,7 +54,7 @@ class Input(_Record):
 
 
 class Output(_Record):
-    """What the program gives: a ``picture`` (1, 1, 3 or 4 channels, H, W) in ``low``..``high``, or ``values``."""
+    """An output of the program: a ``picture`` (1, 1, 3 or 4 channels, H, W) in ``low``..``high``, or ``values``."""
 
     name: Name
     kind: Literal["picture", "values"]
@@ -63,9 +63,7 @@ class Output(_Record):
 
 
 class Setting(_Record):
-    """A whole number that the user may choose when the program is run: how often something is done, which is never
-    below 0, or a number of a ``combine``.
-    """
+    """An integer that the user may choose at run time: an iteration count (at least 0), or a factor in a ``combine``."""
 
     default: Choice
     low: Choice
@@ -74,14 +72,14 @@ class Setting(_Record):
 
 
 class Table(_Record):
-    """Constants. The first axis of a table that a loop reads is the round."""
+    """Constants. The first axis of a table that a loop reads is the iteration."""
 
     shape: Annotated[tuple[Annotated[int, Field(ge=1, le=MOST_NUMBERS)], ...], Field(min_length=1, max_length=6)]
     values: Annotated[tuple[Number, ...], Field(max_length=MOST_NUMBERS)]
 
 
 class _Step(_Record):
-    """A step that gives one tensor, ``out``."""
+    """A step with one output tensor, ``out``."""
 
     out: Name
 
@@ -98,7 +96,7 @@ class _Step(_Record):
 
 
 class Run(_Record):
-    """Run a part: input -> tensor, and output -> the tensor's name."""
+    """Run a part: its input -> tensor name, and its output -> tensor name."""
 
     do: Literal["run"] = "run"
     part: Name
@@ -119,8 +117,8 @@ class Run(_Record):
 class Repeat(_Record):
     """Run steps ``count`` times.
 
-    ``each`` gives every round a row of a tensor: name in the loop -> tensor of at least ``count`` rows. ``state`` are
-    tensors from before the loop that its steps replace; they keep their shape.
+    ``each`` passes a row of a tensor to every iteration: name in the loop -> tensor with at least ``count`` rows.
+    ``state`` are tensors from before the loop that its steps replace; they keep their shape.
     """
 
     do: Literal["repeat"] = "repeat"
@@ -131,19 +129,19 @@ class Repeat(_Record):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The tensors that it needs from before the loop, but for those of its steps."""
+        """The tensors from before the loop that it reads, besides those read by its steps."""
         return (*self.each.values(), *self.state)
 
     @property
     def writes(self) -> tuple[str, ...]:
-        """What it replaces."""
+        """The tensors that it replaces."""
         return self.state
 
 
 class Term(_Record):
-    """``value`` times a number, or times another tensor (of one number, or of the same shape).
+    """``value`` times a number, or times another tensor (with one element, or of the same shape).
 
-    Both may be settings: tensors of one number, without an axis.
+    Both may be settings, which are rank-0 tensors.
     """
 
     value: Name
@@ -166,7 +164,7 @@ class Combine(_Step):
 
 
 class Concat(_Step):
-    """Tensors one behind another in the channels (the second axis)."""
+    """Concatenation along the channels (the second axis)."""
 
     do: Literal["concat"] = "concat"
     values: Annotated[tuple[Name, ...], Field(min_length=1, max_length=64)]
@@ -178,7 +176,7 @@ class Concat(_Step):
 
 
 class Channels(_Step):
-    """Some channels of a tensor (1, C, ...), of any number of axes."""
+    """Some channels of a tensor (1, C, ...) of any rank."""
 
     do: Literal["channels"] = "channels"
     value: Name
@@ -187,8 +185,8 @@ class Channels(_Step):
 
 
 class Resize(_Step):
-    """A picture at another size, that of the tensor ``like`` or ``size``: bilinear between pixel centers, and a mean
-    (a triangle as wide as the reduction) where it becomes smaller.
+    """A picture resized to the size of the tensor ``like``, or to ``size``: bilinear with half-pixel centers,
+    antialiased (triangle filter scaled by the factor) when downscaling.
     """
 
     do: Literal["resize"] = "resize"
@@ -200,7 +198,7 @@ class Resize(_Step):
 class Discs(_Step):
     """A map (1, 1, H, W) as large as ``like``: 1 or -1 within ``radius`` pixels of each point, 0 elsewhere.
 
-    Later points lie above earlier ones. ``at`` is the tensor whose pixels the points count.
+    Later points overwrite earlier ones. ``at`` is the tensor in whose pixels the points are given.
     """
 
     do: Literal["discs"] = "discs"
@@ -211,10 +209,11 @@ class Discs(_Step):
 
 
 class Top(_Step):
-    """Places of the squares of a map (1, 1, H, W) with the largest sums, in turn: (``count``, 2), top and left.
+    """Positions of the squares of a map (1, 1, H, W) with the largest sums, found greedily: (``count``, 2), top and
+    left.
 
-    Squares lie on a grid of half their side, and at the lower and right borders. Where one was taken, the map counts as
-    0. Without enough of them the rest are repetitions of the first.
+    Squares lie on a grid of half their side, and at the lower and right borders. Inside chosen squares the map counts
+    as 0. If there are too few squares, the first one is repeated.
     """
 
     do: Literal["top"] = "top"
@@ -233,7 +232,7 @@ class Crop(_Step):
 
 
 class Paste(_Step):
-    """``onto`` with a square at ``place``, faded in over ``fade`` pixels from the square's borders."""
+    """``onto`` with a square pasted at ``place``, blended in over ``fade`` pixels from the square's borders."""
 
     do: Literal["paste"] = "paste"
     onto: Name
@@ -248,7 +247,7 @@ Step = Annotated[
 
 
 class Program(_Record):
-    """What is run, on what, with which constants and choices."""
+    """A program: its inputs, constants, settings, steps and outputs."""
 
     inputs: Annotated[tuple[Input, ...], Field(min_length=1, max_length=16)]
     outputs: Annotated[tuple[Output, ...], Field(min_length=1, max_length=16)]

@@ -1,4 +1,4 @@
-"""What steps of a program do with pictures (1, C, H, W): resize, mark points, and find, cut and paste squares."""
+"""Picture operations of program steps on (1, C, H, W): resize, draw points, and find, crop and paste squares."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def resized(picture: Float32, size: tuple[int, int]) -> Float32:
-    """Bilinear between pixel centers; where it becomes smaller, the triangle is as wide as the reduction."""
+    """Bilinear with half-pixel centers; when downscaling, the triangle filter is scaled by the factor."""
     down, across = (_weights(have, want) for have, want in zip(picture.shape[2:], size, strict=True))
     return np.ascontiguousarray(down @ picture @ across.T, np.float32)
 
 
 def _weights(have: int, want: int) -> Float32:
-    """(want, have): the share of each pixel."""
+    """(want, have): the weight of each input pixel."""
     step = have / want
     centers = (np.arange(want) + 0.5) * step - 0.5
     distance = np.abs(centers[:, None] - np.arange(have)[None]) / max(1.0, step)
@@ -38,7 +38,7 @@ def discs(points: Float32, size: tuple[int, int], of: tuple[int, int], radius: f
 
 
 def top(values: Float32, side: int, count: int) -> Float32:
-    """Places (``count``, 2) of the squares with the largest sums of a map (1, 1, H, W)."""
+    """Positions (``count``, 2) of the squares with the largest sums of a map (1, 1, H, W)."""
     height, width = values.shape[2:]
     if values.shape[1] != 1 or side > min(height, width):
         raise ValueError(f"squares of {side} of a map {values.shape}")
@@ -62,7 +62,7 @@ def _grid(length: int, side: int) -> list[int]:
 
 
 def _sums(values: Array, rows: list[int], columns: list[int], side: int) -> Array:
-    """The sum of every square, from a table of sums."""
+    """The sum of every square, from a summed-area table."""
     table = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     a, b = np.array(rows)[:, None], np.array(columns)[None]
     return np.asarray(table[a + side, b + side] - table[a, b + side] - table[a + side, b] + table[a, b])

@@ -1,7 +1,7 @@
-"""Files that come from a store: resumed where a connection breaks, and nobody's until their checksum is right.
+"""Downloads from a store: resumed after broken connections, and used only once their checksum matches.
 
-What has come of a file lies in ``downloads`` of the user's cache (``disk/cache.py``) under its SHA-256 until its bundle
-is complete: a pull that was interrupted goes on there. What lies there for more than ``KEPT_DAYS`` is removed.
+Partial files are in ``downloads`` of the user's cache (``disk/cache.py``), named by their SHA-256, until their bundle
+is complete, so that an interrupted pull can resume. Files older than ``KEPT_DAYS`` are removed.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
 KEPT_DAYS = 7
 _IDLE_TRIES = 5
-"""Attempts in a row that bring no byte."""
+"""Maximum consecutive attempts without progress."""
 _PAUSE_S, _MOST_PAUSE_S = 0.2, 5.0
 _PATIENCE_S = 600.0
-"""How long a download of the same file by another pull is waited for."""
+"""Seconds to wait for another pull's download of the same file."""
 
 
 def downloads() -> Path:
-    """The folder of what has come, and of parts of it."""
+    """The folder of complete and partial downloads."""
     return cache.folder() / "downloads"
 
 
 def sweep(folder: Path) -> None:
-    """Remove what has lain for long; what cannot be removed stays."""
+    """Remove old downloads; those that cannot be removed stay."""
     with suppress(OSError):
         for path in folder.iterdir():
             if path.stat().st_mtime < time.time() - KEPT_DAYS * 86400:
@@ -48,10 +48,10 @@ def sweep(folder: Path) -> None:
 
 
 def fetch(store: Store, path: str, wanted: StoredFile, came: Callable[[int], None]) -> Path:
-    """A file of a store, with the right checksum, in the folder of downloads; ``came`` is told the bytes so far.
+    """A file of a store, with the right checksum, in the folder of downloads; ``came`` is called with the bytes so far.
 
     Raises:
-        BadInput: the store does not have it, has another file there, or cannot be read; what has come is kept.
+        BadInput: the store does not have it, has another file there, or cannot be read; partial data are kept.
     """
     whole = downloads() / wanted.sha256
     part = whole.with_name(f"{whole.name}.part")
@@ -62,7 +62,7 @@ def fetch(store: Store, path: str, wanted: StoredFile, came: Callable[[int], Non
                 return whole
             resumed = part.exists()
             _complete(store, path, wanted.bytes, part, came)
-            if file_sha256(part) != wanted.sha256 and resumed:  # what an earlier pull left may be the wrong part
+            if file_sha256(part) != wanted.sha256 and resumed:  # data of an earlier pull may be wrong
                 part.unlink()
                 _complete(store, path, wanted.bytes, part, came)
             _check(store, path, wanted, part)
@@ -97,7 +97,7 @@ def _check(store: Store, path: str, wanted: StoredFile, part: Path) -> None:
 
 
 def _complete(store: Store, path: str, size: int, part: Path, came: Callable[[int], None]) -> None:
-    """Ask for a file until all of its bytes are in ``part``."""
+    """Request a file until all of its bytes are in ``part``."""
     idle, best = 0, 0
     with part.open("ab") as file:
         while (before := file.seek(0, os.SEEK_END)) < size:
@@ -119,7 +119,7 @@ def _complete(store: Store, path: str, size: int, part: Path, came: Callable[[in
 
 
 def _more(store: Store, path: str, size: int, part: BinaryIO, came: Callable[[int], None]) -> str:
-    """Append what comes in one go; why no more came."""
+    """Append the data of one request; returns why it ended."""
     start = part.seek(0, os.SEEK_END)
     try:
         for chunk in store.stream(path, start):
@@ -135,7 +135,7 @@ def _more(store: Store, path: str, size: int, part: BinaryIO, came: Callable[[in
         return "the server cannot go on where a connection broke"
     except BadInput:
         raise
-    except Exception as error:  # each kind of store has errors of its own
+    except Exception as error:  # each kind of store raises its own exceptions
         return f"{type(error).__name__}: {error}"
     return "the connection ended early"
 

@@ -1,6 +1,6 @@
-"""A store that is a repository of the Hugging Face hub, or of any server that speaks its language (``HF_ENDPOINT``).
+"""A store that is a repository of the Hugging Face hub, or of any server with the same API (``HF_ENDPOINT``).
 
-Every push is one commit, which the hub takes only on top of the one that it was made for.
+Every push is one commit, which the hub accepts only on top of its expected parent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CARD = "README.md"
 MARK = "<!-- written by clearport -->"
-"""A line of every card that clearport wrote; another one is left alone."""
+"""Marker line of cards written by clearport; other cards are not overwritten."""
 _TRIES = 20
 _CONFLICT = frozenset({409, 412})
 _MOST_CARD = 1 << 20
@@ -92,7 +92,7 @@ class HubStore(RemoteStore):
             return True
 
     def _committed(self, api: Any, additions: list[Any], record: StoredVersion) -> bool:
-        """Whether a commit was taken; it is not where another one came first."""
+        """Whether a commit was accepted; false if another one came first."""
         with self._told(""):
             try:
                 api.create_commit(

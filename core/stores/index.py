@@ -1,4 +1,4 @@
-"""What a store holds: one record for each version, and the index that is made of all of them.
+"""Contents of a store: one record per version, and the index generated from all records.
 
 ::
 
@@ -8,8 +8,8 @@
         ├── 1.2.0.clearport.json         the record of a version, written when all of its files are there
         └── 1.2.0/                       the files of the bundle
 
-A version is never replaced. The index is made anew of the records after each push: whoever writes it looks once more
-whether others have come meanwhile, so that none is lost where two push at once.
+A version is never replaced. The index is regenerated from the records after each push; the writer then checks for new
+records, so that concurrent pushes do not lose one.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from clearport.errors import BadInput
 
 INDEX = "clearport-index.json"
 RECORD = ".clearport.json"
-"""How the names of records end."""
+"""Suffix of record names."""
 SCHEMA_ID = "https://clearport.invalid/store-1.schema.json"
 
 MOST_BYTES = 16 << 20
-"""Length of an index: 500 versions of 60 files each have 5 MB."""
+"""Maximum bytes of an index: 500 versions of 60 files each take 5 MB."""
 MOST_FILE = 16 << 30
 _MOST_FILES = 100_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
@@ -95,7 +95,7 @@ class StoredVersion(_Record):
 
     @property
     def bytes(self) -> int:
-        """Of all files."""
+        """Total size of all files in bytes."""
         return sum(file.bytes for file in self.files.values())
 
     def same_files(self, other: StoredVersion) -> bool:
@@ -115,7 +115,7 @@ class Index(_Record):
         return [found[each] for each in sorted(found, key=Version.parse, reverse=True)]
 
     def latest(self, name: str) -> StoredVersion | None:
-        """The latest version; one that is released before any pre-release. None: there is no such network."""
+        """The latest version, preferring releases to pre-releases; None if there is no such network."""
         found = self.versions(name)
         return next((each for each in found if Version.parse(each.version).prerelease is None), next(iter(found), None))
 
@@ -137,7 +137,7 @@ def read_index(content: bytes, where: str) -> Index:
     """An index, checked.
 
     Raises:
-        BadInput: it is none, or denies itself.
+        BadInput: it is not an index, or is inconsistent.
     """
     index: Index = _read(content, Index, where, "the index of a store")
     for name, versions in index.networks.items():
@@ -152,7 +152,7 @@ def read_record(content: bytes, where: str) -> StoredVersion:
     """The record of a version, checked.
 
     Raises:
-        BadInput: it is none.
+        BadInput: it is not a record.
     """
     record: StoredVersion = _read(content, StoredVersion, where, "the record of a version")
     if not where.endswith(record.place):

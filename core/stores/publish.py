@@ -1,4 +1,4 @@
-"""Bringing an index up to date with the records of its store, whoever else does so at the same time."""
+"""Updates of a store's index from its records, safe against concurrent updates."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Shelf(Protocol):
         """Paths of the records of all versions."""
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a small file, in one step, in the place of what is there."""
+        """Write or replace a small file atomically."""
 
 
 def refresh(shelf: Shelf, store: Store) -> None:
-    """Write the index of all records that are there.
+    """Write the index of all existing records.
 
-    Whoever writes last has looked after it whether a record came meanwhile, so that the index names every one.
+    The last writer checks for new records after writing, so that the index is complete.
 
     Raises:
-        BadInput: a record cannot be used, or others push without a pause.
+        BadInput: a record is invalid, or concurrent pushes never end.
     """
     read: dict[str, bytes] = {}
     for _ in range(_TRIES):

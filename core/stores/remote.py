@@ -1,4 +1,4 @@
-"""Object stores and everything else that fsspec reaches: ``s3://``, ``gs://``, ``az://``, ``sftp://`` and more."""
+"""Object stores and all other file systems of fsspec: ``s3://``, ``gs://``, ``az://``, ``sftp://`` and more."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHUNK, _LEAST_CHUNK = 1 << 20, 1 << 16
-"""Bytes that are asked for at once: fewer after a request that failed, as where connections are cut."""
+"""Bytes per request; fewer after a failed request."""
 _PASSWORD = re.compile(r"://([^/@:]*):[^/@]*@")
 """In an address; it is neither shown nor kept."""
 
 
 class RemoteStore:
-    """A place that fsspec opens; what it wants of keys it takes from the environment, as its package says."""
+    """An fsspec file system; credentials come from the environment, as documented by its package."""
 
     promise = (
         "a version's files are those of whoever was first, where the store can create without replacing (S3, Google "
@@ -101,7 +101,7 @@ class RemoteStore:
         return True
 
     def _claim(self, record: StoredVersion, manifest: bytes) -> None:
-        """Whoever creates the manifest, which has the checksum of every other file, says what the version is."""
+        """The push that creates the manifest, which has the checksums of all other files, defines the version."""
         path = f"{record.folder}/{MANIFEST}"
         with self._told(path):
             self.files.makedirs(f"{self.root}/{record.folder}", exist_ok=True)

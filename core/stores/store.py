@@ -1,4 +1,4 @@
-"""What a store can do, and how it says that it cannot."""
+"""The protocol of stores, and their exceptions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Store(Protocol):
 
     Attributes:
         address: as users write it.
-        promise: what it can promise where two push at once.
+        promise: its guarantee for concurrent pushes, in words.
     """
 
     address: str
@@ -34,22 +34,22 @@ class Store(Protocol):
         """A small file of at most ``most`` bytes.
 
         Raises:
-            Missing: it is not there.
+            Missing: it does not exist.
             BadInput: it is longer, or cannot be read.
         """
 
     def stream(self, path: str, start: int) -> Iterator[bytes]:
-        """The bytes of a file from ``start`` on. Fewer may come than there are: then it is asked again.
+        """The bytes of a file from ``start`` on. It may end early; the caller then requests the rest.
 
         Raises:
             Missing: it is not there.
-            BadInput: it cannot be read, and asking again does not help.
+            BadInput: it cannot be read, and a retry would not help.
             OSError: the connection was lost.
             Restart: the store cannot begin at ``start``.
         """
 
     def publish(self, record: StoredVersion, folder: Path, card: str) -> None:
-        """Put the files of a version there, then its record, and bring the index up to date.
+        """Upload the files of a version, then its record, and update the index.
 
         ``card`` is a Markdown page about it, for stores that show one.
 

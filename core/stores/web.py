@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 16
 _TIMEOUT_S = 30.0
 _IDLE_TRIES = 5
-"""Attempts in a row that bring no byte."""
+"""Maximum consecutive attempts without progress."""
 _RANGE = re.compile(r"bytes (\d+)-")
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -40,7 +40,7 @@ class _NoDowngrade(HTTPRedirectHandler):
 
 
 class WebStore:
-    """Every file is asked for by its address below that of the store."""
+    """A store of static files at URLs below its address."""
 
     promise = "it can be read only"
 
@@ -52,7 +52,7 @@ class WebStore:
         self._opener = build_opener(_NoDowngrade)
 
     def read(self, path: str, most: int) -> bytes:
-        """A file of which nothing is known: whole, and of one state, however often the connection breaks."""
+        """A file of unknown size and checksum: complete and of a single revision, even if the connection breaks."""
         content, mark, idle, why = b"", "", 0, ""
         while idle < _IDLE_TRIES:
             before = len(content)
@@ -79,7 +79,7 @@ class WebStore:
         raise BadInput(f"{self.address}/{path}: {why}")
 
     def _total(self, answer: http.client.HTTPResponse, start: int) -> int | None:
-        """The length of the whole file; where the server does not say, all that comes is taken for it."""
+        """The length of the whole file; if the server does not report it, the received length."""
         length = answer.headers.get("Content-Length")
         return start + int(length) if length and length.isdigit() else 0
 
@@ -94,7 +94,7 @@ class WebStore:
                 raise ConnectionError(f"the connection was lost ({error!r})") from error
 
     def _open(self, path: str, start: int, mark: str = "") -> http.client.HTTPResponse:
-        """A file from ``start`` on; where it is not the one that had ``mark`` (its ETag), from its beginning."""
+        """A file from ``start`` on; from its beginning if its ETag is no longer ``mark``."""
         headers = {"Accept-Encoding": "identity", "User-Agent": "clearport"}
         if start:
             headers |= {"Range": f"bytes={start}-", **({"If-Range": mark} if mark else {})}

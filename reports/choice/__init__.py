@@ -1,1 +1,1 @@
-"""Which file to take: by kind of device, and by what quality costs."""
+"""Recommendations: by kind of device, and by quality against time and size."""

@@ -1,6 +1,6 @@
-"""What quality costs: the files of a bundle by what is lost against their time and size.
+"""Quality against time and size of a bundle's files.
 
-Quality is compared as it is shown, to 0.1 dB of fidelity and 0.001 dB of loss: less decides nothing.
+Quality is compared as displayed, to 0.1 dB of fidelity and 0.001 dB of loss; smaller differences are ignored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clearport.bundle.manifest import ArtifactRecord, Manifest
 
 INVISIBLE_DB = 100.0
-"""PSNR from which on files count as equally near: an error of 1/392 of an 8-bit level (root mean square)."""
+"""PSNR above which files count as equal: an RMS error of 1/392 of an 8-bit level."""
 
 
 def scatters(manifest: Manifest) -> tuple[Scatter, ...]:
@@ -121,12 +121,12 @@ def _size(artifact: ArtifactRecord) -> tuple[float, str]:
 
 
 def _undominated(x: float, y: float, places: Sequence[tuple[float, float]]) -> bool:
-    """Whether no other place costs less and gives as much, or costs as much and gives more; equals are all such."""
+    """Whether a point is Pareto-optimal; equal points all are."""
     return not any(ox <= x and oy >= y and (ox < x or oy > y) for ox, oy in places)
 
 
 def _remark(manifest: Manifest, artifact: ArtifactRecord) -> str:
-    """Why a file is not compared with the others."""
+    """The reason why a file is not compared with the others."""
     if not sound(manifest, artifact):
         return "failed a check"
     return f"at {twin}" if (twin := twin_of(artifact)) else ""

@@ -1,12 +1,12 @@
-"""Which file to take: one for each place where the bundle's files run, by what passed and was measured in it.
+"""Recommended files: one for each place where the bundle's files run, by its checks and measurements.
 
 The rule, for each place (``reports/choice/places.py``):
 
 1. A file that failed a check, a gate or a golden picture on a device is out, as is one that nothing checked.
 2. A file with a *doubt* comes after all without one: fp16 that float16 arithmetic spoils, on units that compute in it;
    more than ``MOST_LOST`` dB lost against ground truth; a warning of an NPU's compiler.
-3. Of the rest the fastest is taken, by rows of devices of that kind, or else by this machine's own times where it is
-   such a device. Where neither was measured, the place's order of preference decides, and the pick says so.
+3. Of the rest the fastest is picked, by rows of devices of that kind, or else by this machine's own times if it is such
+   a device. Without either, the place's order of preference decides, and the pick says so.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ HALF_RULE = "float16-arithmetic"
 """The finding of ``pipeline/lint/artifact.py`` on fp16 files; a warning where float16 arithmetic spoils the output."""
 
 NNAPI_RULE = "nnapi"
-"""Its first finding on a TFLite file sums up what NNAPI is predicted to take."""
+"""Its first finding on a TFLite file summarizes NNAPI's predicted support."""
 
 _NAMED = 3
 _TWIN = re.compile(r"(?:twin for|at) (\d+x\d+)")
-"""What ``pipeline/twins.py`` adds to the method of a proof."""
+"""Suffix that ``pipeline/twins.py`` adds to the method of a proof."""
 
 
 def picks(manifest: Manifest) -> tuple[Pick, ...]:
@@ -65,7 +65,9 @@ def chosen(manifest: Manifest) -> dict[str, str]:
 
 
 def to_network(artifact: ArtifactRecord) -> ParityReport | None:
-    """The parity with the network itself, on the photo, by the first runtime; of several outputs the worst one's."""
+    """The parity report against the network itself, on the photo, by the first runtime; the worst of several
+    outputs.
+    """
     first = next((p for p in artifact.parities if p.reference.startswith(NETWORKS)), None)
     if first is None:
         return None
@@ -104,7 +106,7 @@ def _pick(choice: _Choice, files: Sequence[ArtifactRecord]) -> Pick:
 
 
 def sound(manifest: Manifest, artifact: ArtifactRecord) -> bool:
-    """Whether everything that was checked of it held, and something was."""
+    """Whether it has checks and all of them passed."""
     gates = all(q.passed is not False for q in manifest.quality if q.subject == artifact.key)
     rows = [row.golden for row in manifest.device_rows if row.artifact == artifact.key]
     goldens = all(isinstance(golden, Skipped) or golden.passed for golden in rows)
@@ -119,7 +121,7 @@ class _Choice:
     place: Place
 
     def ranked(self, sound: Sequence[ArtifactRecord]) -> tuple[list[ArtifactRecord], str]:
-        """The best first, and what decided."""
+        """The files, best first, and the deciding criterion."""
         on_device = {a.key: (_ms(row), row) for a in sound if (row := self.row(a)) is not None}
         if on_device:
             order = self._ordered(sound, {key: ms for key, (ms, _) in on_device.items()})
@@ -138,7 +140,7 @@ class _Choice:
         return sorted(sound, key=lambda a: (bool(self.doubt(a)), ms.get(a.key, float("inf"))))
 
     def doubt(self, artifact: ArtifactRecord) -> str:
-        """What stands against a file that passed its checks; empty: nothing."""
+        """The doubt about a file that passed its checks; empty if none."""
         lost = lost_db(self.manifest, artifact)
         if lost is not None and lost > MOST_LOST:
             return f"loses {lost:.2f} dB against ground truth"
@@ -151,7 +153,7 @@ class _Choice:
         return ""
 
     def row(self, artifact: ArtifactRecord) -> BenchRow | None:
-        """The fastest row on a device of the place; what a compiler estimates counts where nothing was measured."""
+        """The fastest row on a device of the place; compiler estimates count if nothing was measured."""
         rows = [row for row in self.manifest.device_rows if row.artifact == artifact.key and self._counts(row)]
         for kind in (LatencyReport, EstimateReport):
             found = [row for row in rows if isinstance(row.cell, kind)]
@@ -174,7 +176,7 @@ class _Choice:
         return there and isinstance(artifact.latency, LatencyReport)
 
     def about(self, best: ArtifactRecord) -> list[str]:
-        """What speaks for the file, besides its time."""
+        """Arguments for the file, besides its time."""
         first = best.precision == self.place.wanted[0].split("/")[1]
         kind = OF_A_FILE.get(f"{best.target}/{best.precision}", "")
         why = WHY[self.place.title] if first else f"{best.key}: {kind}." if kind else ""
@@ -184,7 +186,7 @@ class _Choice:
         return [why, ends, self._floats(best), *self._predicted(best), doubted]
 
     def _floats(self, best: ArtifactRecord) -> str:
-        """How much of it an accelerator of integers takes: by a compiler, or else by the scale table."""
+        """Share of it that an integer accelerator supports: by a compiler, or else by the scale table."""
         if not self.place.integers or best.precision != "int8":
             return ""
         row = self.row(best)
@@ -198,19 +200,19 @@ class _Choice:
         return "No layer of it is float, so that an NPU may take all."
 
     def _predicted(self, best: ArtifactRecord) -> list[str]:
-        """What NNAPI is predicted to take of a file for NPUs of phones, where nothing ran on one."""
+        """NNAPI's predicted support for a file on phone NPUs, if nothing ran on one."""
         if "npu" not in self.place.units or "adb" not in self.place.families or self.row(best) is not None:
             return []
         return [f"{finding.message}." for finding in best.lint if finding.rule == NNAPI_RULE][:1]
 
     def passed_over(self, files: Sequence[ArtifactRecord], best: ArtifactRecord) -> list[str]:
-        """Files that the place would rather have, and why they were not taken."""
+        """Files that the place prefers, and why they were not picked."""
         better = [a for a in files if self.place.wanted.index(a.key) < self.place.wanted.index(best.key)]
         why = ((a, "failed a check" if not sound(self.manifest, a) else self.doubt(a)) for a in better)
         return [f"Not {a.key}: it {reason}." for a, reason in why if reason]
 
     def figures(self, artifact: ArtifactRecord) -> tuple[tuple[str, str], ...]:
-        """What it costs: time, size, and what is lost."""
+        """Its costs: time, size, and loss."""
         return (
             *self._time(artifact),
             ("Size", f"{kilobytes(artifact.bytes)} kB"),
@@ -275,7 +277,7 @@ def twin_of(artifact: ArtifactRecord) -> str:
 
 
 def _simulated(manifest: Manifest, artifact: ArtifactRecord) -> list[tuple[str, str]]:
-    """What the quantizer estimates that int8 loses, from its error on the calibration photos."""
+    """The quantizer's estimate of int8's loss, from its error on the calibration photos."""
     q = manifest.quantization
     if q is None or q.simulated_loss_db is None or artifact.precision != "int8":
         return []
@@ -283,7 +285,7 @@ def _simulated(manifest: Manifest, artifact: ArtifactRecord) -> list[tuple[str, 
 
 
 def _quality(manifest: Manifest, artifact: ArtifactRecord) -> list[tuple[str, str]]:
-    """What it loses against ground truth, once for each data set."""
+    """Its loss against ground truth, per data set."""
     found = {
         q.data: (f"Change on {q.data}", f"{q.change:+.3f} {q.unit}".replace("-", "−").rstrip())
         for q in reversed(manifest.quality)
@@ -293,7 +295,7 @@ def _quality(manifest: Manifest, artifact: ArtifactRecord) -> list[tuple[str, st
 
 
 def _instead(ranked: Sequence[ArtifactRecord]) -> str:
-    """The best one of another precision or target, and what for."""
+    """The best alternative of another precision or target, and its use."""
     kind: Callable[[ArtifactRecord], str] = lambda a: f"{a.target}/{a.precision}"  # noqa: E731  used twice
     other = next((a for a in ranked[1:] if kind(a) != kind(ranked[0]) and kind(a) in OF_A_FILE), None)
     return "" if other is None else f"{other.key}: {OF_A_FILE[kind(other)]}."

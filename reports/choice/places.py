@@ -1,6 +1,6 @@
 """Where the files of a bundle run, and which of them is preferred there: the table behind "Which file to take".
 
-``docs/generate`` writes the same table into the guide, so that the rule can be read without the code.
+``docs/generate`` writes the same table into the documentation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class Place:
 
     Attributes:
         title: as in ``Android phone, GPU``.
-        wanted: keys of artifacts, the preferred one first; a file that is not among them is never recommended there.
+        wanted: keys of artifacts, in order of preference; other files are never recommended there.
         families: families of devices whose rows of ``clearport bench --record`` decide...
         units: ...where they ran on one of these units.
         machines: processors (``platform.machine()``) on which the bundle's own times, taken on the CPU, decide, and
@@ -107,7 +107,7 @@ WHY = {
     "Browser": "WebAssembly runs it in any browser.",
     "Microcontroller, Ethos-U NPU": "Its compiler, Vela, takes int8 TFLite files alone.",
 }
-"""What speaks for the precision that a place wants first, whatever the runtime. What was measured is told before it."""
+"""Argument for a place's preferred precision, for any runtime. Measurements are stated before it."""
 
 OF_A_FILE = {
     "coreml/int8-weights": "small, and the Neural Engine takes it: it computes in float16",
@@ -127,4 +127,4 @@ OF_A_FILE = {
     "tflite/int8": "on CPUs and NPUs",
     "coreml/fp16": "where quality counts more than size",
 }
-"""What a file of ``target/precision`` is good for, as a second choice."""
+"""Use of a file of ``target/precision`` as a second choice."""

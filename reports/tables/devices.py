@@ -1,7 +1,6 @@
-"""What devices said of a bundle's artifacts, and curves of sustained runs.
+"""Device results of a bundle's artifacts, and curves of sustained runs.
 
-What was measured, what a compiler estimated, what was simulated and what did not run stand in tables of their own, so
-that no figure can be taken for another kind's.
+Measured, estimated, simulated and skipped rows are in separate tables, so that kinds of figures cannot be confused.
 """
 
 from __future__ import annotations
