@@ -63,7 +63,7 @@ class Output(_Record):
 
 
 class Setting(_Record):
-    """An integer that the user may choose at run time: an iteration count (at least 0), or a factor in a ``combine``."""
+    """An integer that the user may set at run time: an iteration count (at least 0), or a factor in a ``combine``."""
 
     default: Choice
     low: Choice
