@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from clearport.base import Artifact, Size, TensorSpec
 from clearport.bundle.files import ONNX_NETWORK
 from clearport.disk.files import write_bytes
-from clearport.errors import BadInput, CheckFailed
+from clearport.errors import BadInput, CheckFailed, RuntimeFailure
 from clearport.export.from_onnx.graph import check_sizes, graph_of
 from clearport.export.from_onnx.plain import Plain, plain, with_plain_pictures
 from clearport.export.from_onnx.read import read
@@ -165,7 +166,12 @@ def onnx_source(path: Path, name: str, contract: Contract, threads: int, *, requ
     contract = contracts.merged(_in_bytes(found), contract)
     inputs, free = _specs(found.inputs), any(isinstance(n, str) for end in found.inputs for n in end.shape)
     check_sizes(found, shapes.at(inputs, Size(measure.SIDE, measure.SIDE)))
-    with _opened(found.to_bytes(), REFERENCE_OPTIONS, threads) as run:
+    with ExitStack() as held:
+        try:
+            run = held.enter_context(_opened(found.to_bytes(), REFERENCE_OPTIONS, threads))
+        except RuntimeFailure as error:
+            said = re.sub(rf"\S*{re.escape(ONNX_NETWORK)}", str(path), str(error))
+            raise BadInput(f"{path}: ONNX Runtime cannot load it: {said}") from error
         candidate = measure.Candidate(str(path), inputs, run)
         outputs = [end.name for end in found.outputs]
         build = partial(_probe_graph, found, name)

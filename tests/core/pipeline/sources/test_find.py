@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -176,3 +178,21 @@ def test_a_network_is_never_called_as_one_of_clearport_s(tmp_path: Path) -> None
     assert _name("ncnet") == "ncnet_own"
     assert _name("My Net (v2).final") == "my_net_v2_final"
     assert _name("...") == "network"
+
+
+def test_a_file_that_onnx_runtime_cannot_load_is_told_by_its_name(tmp_path: Path) -> None:
+    """As an exporter writes it, with sizes that do not fit: no failed check, and no file of clearport's."""
+    image, shape = onnx.TensorProto.FLOAT, (1, 3, 16, 16)
+    more = onnx.numpy_helper.from_array(np.ones((1, 3, 16, 7), np.float32), "more")
+    body = onnx.helper.make_graph(
+        [onnx.helper.make_node("Relu", ["image"], ["x"]), onnx.helper.make_node("Add", ["x", "more"], ["y"])],
+        "wrong",
+        [onnx.helper.make_tensor_value_info("image", image, shape)],
+        [onnx.helper.make_tensor_value_info("y", image, shape)],
+        [more],
+    )
+    path = tmp_path / "wrong.onnx"
+    onnx.save(onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+    with pytest.raises(BadInput, match=r"wrong\.onnx: .*ncompatible dimensions") as refused:
+        source_of(request(str(path)))
+    assert "network.onnx" not in str(refused.value)
