@@ -1,4 +1,4 @@
-"""A bundle under test: what the pytest plugin's fixture gives, each promise as one assertion."""
+"""A bundle under test: the value of the pytest plugin's fixture, with assertion methods."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class BundleUnderTest:
     """The bundle in ``folder``. Artifacts are named as in ``tflite/int8``.
 
-    Every method raises ``AssertionError`` with what was found, and ``BadInput`` where there is no such artifact.
+    Every method raises ``AssertionError`` with the actual figure, and ``BadInput`` if there is no such artifact.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""What the error of a layer looks like, and what to do about it."""
+"""Diagnosis of a layer's error, with a remedy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LAYER = (
 
 
 def advise(seen: Seen, layer: Layer, others: Sequence[str]) -> tuple[str, str]:
-    """Why a layer parts from the reference, and what to do; ``others`` are runtimes in which it does not."""
+    """Why a layer deviates from the reference, and a remedy; ``others`` are runtimes in which it does not."""
     operators = " and ".join(layer.operators)
     same = f" ({', '.join(others)}: no error there)" if others else ""
     if seen.levels <= MOST_LEVELS:

@@ -32,7 +32,7 @@ LOSS_VALUES = 2_000_000_000
 
 @dataclass(frozen=True)
 class Loss:
-    """What rounding a tensor does to the output: its share of the noise, and what the output's PSNR gains without."""
+    """Effect of rounding a tensor on the output: its share of the noise, and the output's PSNR gain without it (dB)."""
 
     share: float
     gain_db: float
@@ -78,7 +78,7 @@ class Truth:
         return {name: found[out] for name, out in outs.items()}
 
     def losses(self, count: int) -> dict[str, Loss]:
-        """What rounding each tensor alone does to the outputs; nothing where that takes too long.
+        """Effect on the outputs of rounding each tensor separately; empty if that would take too long.
 
         ``count`` is the number of values of all tensors together.
         """
@@ -119,7 +119,7 @@ def _gain(share: float) -> float:
 def layer_of(
     name: str, operators: tuple[str, ...], levels: Array, exact: Array, grid: tuple[float, int], loss: Loss | None
 ) -> Layer:
-    """What is known of a layer without any runtime."""
+    """Facts about a layer that need no runtime."""
     scale, zero = grid
     axes = tuple(axis for axis in range(levels.ndim) if axis != 1)
     flat = levels.min(axis=axes) == levels.max(axis=axes) if levels.ndim > 1 else np.zeros(0, bool)
@@ -139,7 +139,7 @@ def layer_of(
 
 
 def sqnr(levels: Array, exact: Array, grid: tuple[float, int]) -> float | None:
-    """Signal to noise of levels against real values, in dB; None where there is no noise."""
+    """SNR of levels against real values, in dB; None if there is no noise."""
     real = (levels.astype(np.float32) - np.float32(grid[1])) * np.float32(grid[0])
     noise = float(np.mean((real - exact).astype(np.float64) ** 2))
     return round(ratio_db(float(np.var(exact.astype(np.float64))), noise), 2) if noise else None

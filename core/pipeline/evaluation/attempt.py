@@ -1,4 +1,4 @@
-"""One artifact after the other: what cannot be run here, or fails, is told, and the others are judged still."""
+"""Evaluation of artifacts one by one: those that fail or cannot run here are reported, the others still judged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Found = TypeVar("Found")
 
 
 class Attempts:
-    """The checks of an evaluation so far, and the artifacts that it left out.
+    """The checks of an evaluation so far, and the skipped artifacts.
 
     A runtime that takes minutes for a picture judges only the targets that the user names.
     """
@@ -34,7 +34,7 @@ class Attempts:
         self._named = {*request.targets, *(key.split("/")[0] for key in request.require)}
 
     def judged(self, artifact: Artifact, judge: Callable[[str], Found]) -> tuple[Found, float] | None:
-        """What ``judge`` finds with the name of a runner, and the seconds it took; None where there is nothing."""
+        """The result of ``judge`` for a runner, and its duration in seconds; None without a result."""
         began = time.monotonic()
         try:
             runner, _ = usable_runner(artifact, patient=artifact.target in self._named)
@@ -51,7 +51,7 @@ class Attempts:
             return None
 
     def _by_name(self, artifact: Artifact) -> str:
-        """How a slow runtime judges it all the same; empty where none could."""
+        """How to have a slow runtime judge it; empty if there is none."""
         if artifact.target in self._named or all(obstacle for _, obstacle in runners_of(artifact.target)):
             return ""
         return f"; --target {artifact.target} judges it all the same"

@@ -22,7 +22,7 @@ _BASELINE = {MANIFEST, SUMS, WEIGHTS, ONNX_NETWORK, TORCH_NETWORK}
 
 
 def verdict_of(checks: Sequence[Check]) -> Verdict | None:
-    """What came of the gates of one artifact: a gate that failed weighs more than one that cannot tell."""
+    """The verdict of one artifact's gates: *failed* takes precedence over *cannot tell*."""
     if not any(check.passed is not None for check in checks):
         return None
     failed = [check for check in checks if check.passed is False]

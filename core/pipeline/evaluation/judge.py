@@ -1,4 +1,4 @@
-"""What a task has whose quality is no PSNR of one picture: examples of a folder, and scores of outputs."""
+"""Evaluation of tasks whose quality is not the PSNR of a picture: examples from a folder, and scores of outputs."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ JUDGES = Registry("clearport.pipeline.evaluation.tasks", "*.py", "JUDGE", "judge
 
 @dataclass(frozen=True)
 class Example:
-    """Something to judge by: ``load`` reads what the network is given and what is true of it.
+    """An example: ``load`` reads the network's inputs and the ground truth.
 
-    ``group`` is what examples that are alike share: a scene, a video.
+    ``group`` identifies correlated examples: a scene, a video.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Found:
-    """The examples of a folder, and a line that says what was taken."""
+    """The examples of a folder, and a line that describes the selection."""
 
     examples: tuple[Example, ...]
     line: str
@@ -54,8 +54,8 @@ def of_photos(
     Args:
         folder: of photos, which need no layout.
         held_back: groups of the network's card; None for all photos.
-        load: makes an example of a photo; the number of the photo seeds what is drawn.
-        what: says in ``Found.line`` what becomes of them, with ``{}`` for how many photos there are.
+        load: makes an example from a photo; the photo's number is the random seed.
+        what: description for ``Found.line``, with ``{}`` for the number of photos.
 
     Raises:
         BadInput: there is none.
@@ -84,23 +84,23 @@ class Opened:
         return {spec.name: pixels.to_values(given[spec.name], spec) for spec in self.artifact.outputs}
 
     def in_tiles(self, picture: Image8) -> Array:
-        """The first output (H, W, C) of pictures of any size, one behind another in the channels."""
+        """The first output (H, W, C) for pictures of any size, concatenated along the channels."""
         return tiling.restore(picture, tiling.engine(self.worker, self.artifact), self.cutting)
 
 
 class Judge(Protocol):
-    """How a task is judged. ``evaluation/tasks/<task>.py`` defines one as ``JUDGE``.
+    """The evaluation of a task. ``evaluation/tasks/<task>.py`` defines one as ``JUDGE``.
 
     Attributes:
-        metrics: the first is what ``--max-drop`` and ``--min-psnr`` are about.
-        groups: the word for what is resampled: ``scenes``, ``videos``.
+        metrics: the first one is gated by ``--max-drop`` and ``--min-psnr``.
+        groups: name of the resampled groups: ``scenes``, ``videos``.
     """
 
     metrics: Sequence[Metric]
     groups: str
 
     def examples(self, folder: Path, held_back: Collection[str] | None) -> Found:
-        """What a folder holds.
+        """The examples in a folder.
 
         Raises:
             BadInput: there is no such folder, or nothing in it can be judged by.
@@ -108,7 +108,7 @@ class Judge(Protocol):
         ...
 
     def score(self, opened: Opened, given: Any, truth: Any) -> Score:
-        """Run an artifact on one example, and measure what it gives."""
+        """Run an artifact on one example, and score its outputs."""
         ...
 
 

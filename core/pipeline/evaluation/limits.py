@@ -42,7 +42,7 @@ class Limits:
     confidence: float | None = None
 
     def check(self) -> None:
-        """Refuse limits that mean nothing.
+        """Refuse invalid limits.
 
         Raises:
             BadInput: a limit is not a finite number, a limit of what cannot be negative is, or the confidence is none.
@@ -63,7 +63,7 @@ class Limits:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """The names of what is asked."""
+        """The names of the requested gates."""
         return tuple(name for name, _ in self._given())
 
     @property
@@ -72,7 +72,7 @@ class Limits:
         return CONFIDENCE if self.confidence is None else self.confidence
 
     def checks(self, key: str, report: QualityReport, drop: PairedDrop, seconds: float) -> list[Check]:
-        """Every gate that was asked for, on one artifact; the worst-picture gate has a check for each picture."""
+        """Every requested gate on one artifact; the worst-picture gate has a check for each picture."""
         found = [*self._means(key, report, drop, seconds), *self._extremes(key, drop, seconds)]
         if self.max_worst_drop is not None:
             for score, lost in zip(report.images, drop.rgb_db, strict=True):

@@ -147,7 +147,7 @@ class _Run:
         self._rows: list[MeasuredRow] = []
 
     def baseline(self, like: Artifact) -> None:
-        """PyTorch on what the artifacts are given."""
+        """PyTorch on the artifacts' inputs."""
         network = network_of(self._bundle)
         self._wanted = self._scores(PYTORCH, runner_of(network)[0], network, like)
         self._rows.append(MeasuredRow(PYTORCH, self._figures(self._wanted, None)))

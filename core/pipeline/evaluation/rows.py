@@ -1,4 +1,4 @@
-"""What an evaluation is asked, and what it found."""
+"""The request of an evaluation, and its outcome."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNCUT = "pytorch, uncut"
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """What to judge, on what, and by which gates; see ``clearport eval --help``.
+    """The artifacts, data and gates of an evaluation; see ``clearport eval --help``.
 
     ``worst_tiles`` is the PNG file that shows where each artifact loses most.
     """
@@ -47,8 +47,8 @@ class EvalRow:
     Attributes:
         subject: artifact key, or ``pytorch``.
         report: its scores.
-        drop: what it loses to PyTorch fp32.
-        verdict: what came of the gates; None where none applies. "cannot tell": ``--confidence`` needs more pictures.
+        drop: its loss against PyTorch fp32.
+        verdict: the outcome of the gates; None if none applies. "cannot tell": ``--confidence`` needs more pictures.
     """
 
     subject: str
@@ -58,7 +58,7 @@ class EvalRow:
 
     @property
     def passed(self) -> bool | None:
-        """Whether all gates held; None where none applies."""
+        """Whether all gates passed; None if none applies."""
         return None if self.verdict is None else self.verdict == "passed"
 
     def figures(self) -> tuple[tuple[float | None, int], ...]:

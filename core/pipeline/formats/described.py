@@ -1,4 +1,4 @@
-"""What a file of any format says of itself: ends, operators, sizes, work and number formats. Nothing is run."""
+"""Description of a model file of any format: inputs, outputs, operators, sizes, MACs and dtypes. Nothing is run."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Described:
     """A file.
 
     Attributes:
-        path: where it lies.
-        target: the target of clearport whose format it has.
-        bytes: of all of its files.
-        inputs, outputs: pictures where four axes have 1, 3 or 4 channels; ``value_range`` is None where the file does
-            not tell what its numbers mean.
-        operators: operator -> how many.
-        weights: number format of the constants -> bytes.
-        macs: multiply-accumulates of one inference; None where the file does not tell all sizes.
-        remarks: what it says of the chips that take it, and what could not be read.
+        path: its path.
+        target: the clearport target of its format.
+        bytes: total size of its files.
+        inputs, outputs: 4-D tensors with 1, 3 or 4 channels count as pictures; ``value_range`` is None if the file does
+            not state it.
+        operators: operator -> count.
+        weights: dtype of the constants -> bytes.
+        macs: multiply-accumulates of one inference; None if sizes are unknown.
+        remarks: accelerator support, and parts that could not be read.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class Described:
 
 @dataclass
 class Tally:
-    """Operators, constants and work, as they are counted; ``macs`` is None once something was not told."""
+    """Running counts of operators, constants and MACs; ``macs`` is None once a size is unknown."""
 
     operators: Counter[str] = field(default_factory=Counter)
     weights: Counter[str] = field(default_factory=Counter)
@@ -70,7 +70,7 @@ def end(
     scale: float | None = None,
     zero_point: int | None = None,
 ) -> TensorSpec:
-    """An input or output, as far as a file tells of it."""
+    """An input or output, as far as the file describes it."""
     for layout, axis in (("NCHW", 1), ("NHWC", 3)):
         if len(shape) == 4 and shape[axis] in _PICTURE_CHANNELS:
             return _picture(name, shape, dtype, (scale, zero_point), layout, _PICTURE_CHANNELS[shape[axis]])  # type: ignore[arg-type, index]

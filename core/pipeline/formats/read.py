@@ -1,4 +1,4 @@
-"""A file or folder -> what it says of itself, by its suffix."""
+"""Reader of a model file or folder, chosen by its suffix."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def readable(path: Path) -> bool:
 
 
 def described(path: Path) -> Described:
-    """What a file says of itself.
+    """The description of a file.
 
     Raises:
         BadInput: it is missing, of another format, too large, or damaged.

@@ -1,4 +1,4 @@
-"""What to do about a layer that a target or an accelerator does not take, told from its record and its form."""
+"""Remedies for layers that a target or an accelerator does not support, from the operator's record and form."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEFT = "left-to-the-cpu"
 
 
 def advice(node: ir.Node | None) -> tuple[str, str]:
-    """(rule, what to do) for a layer that something does not take; None: a layer that only a file has."""
+    """(rule, remedy) for an unsupported layer; None for a layer that exists only in a file."""
     if node is None:
         return LEFT, "leave the operator out, or take another precision or accelerator"
     special = next(((rule, todo) for rule, todo, holds in _FORMS if holds(node)), None)
@@ -50,7 +50,7 @@ def wrong_order(node: ir.Node) -> bool:
 
 
 def many_axes(node: ir.Node) -> bool:
-    """Whether it reads or writes a value of more axes than mobile runtimes have."""
+    """Whether an input or output has more axes than mobile runtimes support."""
     values = (*node.outputs, *(value for value in node.inputs if value is not None))
     return any(value.shape is not None and len(value.shape) > _MOST_AXES for value in values)
 
@@ -82,7 +82,7 @@ _FORMS: tuple[tuple[str, str, Test], ...] = (
         lambda node: node.op_type in {DEPTH_TO_SPACE.name, SPACE_TO_DEPTH.name},
     ),
 )
-"""(rule, what to do, of which nodes): the forms of which more is known than of their operators."""
+"""(rule, remedy, predicate of nodes): forms with more specific advice than their operators."""
 
 BY_KIND: Mapping[Kind, str] = {
     "binary": "write it with additions and multiplications; a division by a constant is one, and one by a computed "
@@ -99,4 +99,4 @@ BY_KIND: Mapping[Kind, str] = {
     "shape": "export for one size: --size HEIGHTxWIDTH",
     "unary": "take an activation that every runtime has in int8: ReLU, LeakyReLU, PReLU, Sigmoid or Tanh",
 }
-"""What to do about an operator, by the kind that its record says."""
+"""Remedy for an operator, by its record's kind."""

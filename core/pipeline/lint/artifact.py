@@ -1,4 +1,4 @@
-"""How artifacts will fare on accelerators that are not here, as far as a file tells."""
+"""Predictions, from a file alone, for accelerators that this machine lacks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lint(artifact: Artifact, graph: Graph) -> tuple[LintFinding, ...]:
 
 
 def _in_half(artifact: Artifact, graph: Graph) -> list[LintFinding]:
-    """Core ML's files tell by themselves: what float16 does not hold computes in float32 there."""
+    """Core ML files need no finding: operators that exceed float16 compute in float32 there."""
     from clearport.export.half_arithmetic import measured
     from clearport.export.openvino.target import in_float32
 

@@ -1,4 +1,4 @@
-"""Every file that an export would write, written into a folder that vanishes, and what was refused."""
+"""Trial export of every file into a temporary folder, with all refusals."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     Form = QuantizedGraph | Skipped
 
 PHOTOS = 2
-"""So many photos give the scales: what is asked of int8 files is where they run, not how good they are."""
+"""Number of calibration photos: lint needs to know where int8 files run, not how accurate they are."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What the targets made of a graph: files, refusals, and the forms that they were made from."""
+    """Result of a trial export: files, refusals, and the float and quantized graphs."""
 
     artifacts: tuple[Artifact, ...]
     refused: tuple[Skipped, ...]

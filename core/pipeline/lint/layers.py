@@ -1,4 +1,4 @@
-"""What layers are called where something is said of them: the exported graph's name, the module, the line of Python."""
+"""Identification of layers in findings: the name in the exported graph, the module, the source line."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Layers:
         return tuple(map(self.of, nodes))
 
     def named(self, name: str) -> Layer | None:
-        """The layer of a node's name; None where the graph has none of that name."""
+        """The layer with a node's name; None if the graph has none."""
         return self.of(self.nodes[name]) if name in self.nodes else None
 
     def writing(self, tensor: str, operator: str = "") -> Layer:
-        """The layer that a tensor of a file belongs to; one of the file's own where the graph has none like it.
+        """The layer to which a tensor of a file belongs; a layer of the file itself if the graph has no counterpart.
 
-        Writers name what they add after what it stands before or behind: ``conv1.out/rows``, ``restored/int8``.
+        Writers name additional tensors after their neighbors: ``conv1.out/rows``, ``restored/int8``.
         """
         words = tensor
         while words:

@@ -1,8 +1,8 @@
-"""``clearport lint``: what would become of a network on every target and accelerator, before anything is exported.
+"""``clearport lint``: predictions for a network on every target and accelerator, without an export.
 
-Every file that an export would write is written, into a folder that vanishes: what a target refuses here it refuses
-there. The scales of int8 files are those of a few photos without a search, so that it takes seconds; where ``export``
-would keep more in float for quality's sake is not told.
+All files of an export are written into a temporary folder, so that refusals are exactly those of an export. The scales
+of int8 files come from a few photos, without a search, so that it takes seconds; layers that ``export`` would keep in
+float for quality are not predicted.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def lint_model(request: ExportRequest, progress: Progress = no_progress) -> Lint
 
 
 def _traps(plan: Plan, layers: Layers) -> list[Finding]:
-    """What restoration networks are known to trip over."""
+    """Known problems of restoration networks."""
     return [
         *(network.clamps(layers) if plan.quantizes else ()),
         *network.quirks(layers, frozenset(cell.target.name for cell in plan.cells)),
@@ -91,7 +91,7 @@ def _traps(plan: Plan, layers: Layers) -> list[Finding]:
 
 
 def _in_half(plan: Plan, layers: Layers) -> tuple[InHalf | None, list[Finding]]:
-    """The network in float16, where fp16 files were asked for."""
+    """The network in float16 arithmetic, if fp16 files were requested."""
     targets = tuple(f"{cell.target.name}/fp16" for cell in plan.cells if cell.precision == "fp16")
     if not targets:
         return None, []
@@ -108,7 +108,7 @@ def _in_half(plan: Plan, layers: Layers) -> tuple[InHalf | None, list[Finding]]:
 
 
 def _float_convolutions(plan: Plan, written: Written, layers: Layers, isolated: Isolated) -> list[Finding]:
-    """Asked of ONNX Runtime itself: convolutions of the int8 file that it computes in float."""
+    """Convolutions of the int8 file that ONNX Runtime computes in float, queried from ONNX Runtime itself."""
     quantized = written.quantized("int8")
     if quantized is None or not any(a.key == "onnxruntime/int8" for a in written.artifacts):
         return []

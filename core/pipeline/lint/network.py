@@ -1,4 +1,4 @@
-"""What is told from the exported graph alone: what stays float in int8, clamps, known quirks, sizes, reach."""
+"""Findings from the exported graph alone: float layers of int8 files, clamps, known quirks, sizes, receptive field."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _QUIRKS: Mapping[str, str] = {
     "openvino": "openvino",
     "tflite": "litert",
 }
-"""Target -> the table of what its runtime computes otherwise (``export/quirks``)."""
+"""Target -> table of its runtime's deviations (``export/quirks``)."""
 
 
 def in_float(layers: Layers) -> tuple[InFloat, list[Finding]]:
@@ -78,7 +78,7 @@ def _float_findings(layers: Layers, found: InFloat) -> Iterator[Finding]:
 
 
 def clamps(layers: Layers) -> Iterator[Finding]:
-    """Clamps that int8 cannot do by the range of what is before them."""
+    """Clamps that cannot be folded into an int8 range."""
     graph = layers.graph
     left = set(fold.left(fold.run(graph, placement.floats(graph))))
     for node in (node for name, node in layers.nodes.items() if name in left):
@@ -102,13 +102,13 @@ def clamps(layers: Layers) -> Iterator[Finding]:
 
 
 def quirks(layers: Layers, targets: frozenset[str]) -> Iterator[Finding]:
-    """Forms that a runtime is known to compute otherwise, and what becomes of them."""
+    """Forms that a runtime is known to compute incorrectly, and the writer's workaround."""
     for target, name in _QUIRKS.items():
         known = importlib.import_module(f"clearport.export.quirks.{name}").QUIRKS
         for node in layers.nodes.values() if target in targets else ():
             quirk = quirk_of(node, known)
             if quirk is None or quirk.answer == "refused":
-                continue  # a refusal is told by the target itself, with its layer
+                continue  # the target itself reports refusals, with the layer
             yield Finding(
                 level="note",
                 rule="runtime-quirk",
@@ -175,7 +175,7 @@ def _coarser(layers: Layers) -> list[ir.Node]:
 
 
 def tiles(layers: Layers, traits: Traits) -> tuple[Tiles, list[Finding]]:
-    """How pictures are cut, what that costs, and who makes it dear."""
+    """Tiling: its overhead, and the layers that cause it."""
     graph = layers.graph
     cutting = Tiling.of(traits, traits.scale, shapes.lead(graph.inputs), traits.crop)
     picture = shapes.lead(graph.inputs).is_picture and len(shapes.lead(graph.outputs).shape) == 4
@@ -185,7 +185,7 @@ def tiles(layers: Layers, traits: Traits) -> tuple[Tiles, list[Finding]]:
 
 
 def _extra(cutting: Tiling) -> float | None:
-    """Of tiles of one size, what is computed besides what is kept."""
+    """Overhead of tiles of one size: computed pixels beyond those kept, as a share."""
     if cutting.size is None:
         return 0.0 if cutting.halo == 0 else None
     if cutting.uncuttable:
@@ -223,7 +223,7 @@ def _reach(layers: Layers, traits: Traits, cutting: Tiling, extra: float | None)
 
 
 def _whole(layers: Layers) -> list[ir.Node]:
-    """The layer that looks at all of the picture, where the operators tell."""
+    """The layer that reads the whole picture, if the operators tell."""
     try:
         halo_of(layers.graph)
     except Whole as where:

@@ -147,7 +147,7 @@ def _outcome(level: LevelPrediction) -> tuple[int, tuple[tuple[int, str], ...]]:
 
 
 def on_ethos_u(artifact: Artifact, chip: Chip, folder: Path, layers: Layers) -> Placement:
-    """What Vela leaves to the processor beside an Ethos-U, and how much memory the network takes there.
+    """Operators that Vela leaves to the CPU beside an Ethos-U, and the network's memory there.
 
     Raises:
         BadInput, RuntimeFailure: Vela cannot compile the file.
@@ -173,7 +173,7 @@ def on_ethos_u(artifact: Artifact, chip: Chip, folder: Path, layers: Layers) -> 
 
 
 def _plain(reason: str) -> str:
-    """What Vela says without the tensor that it says it of, so that the same is said once."""
+    """Vela's message without the tensor name, so that equal messages are merged."""
     return re.sub(r"\s*\([^()]*\)$", "", reason)
 
 
@@ -203,7 +203,7 @@ def elsewhere(
 
 
 def _folded(node: ir.Node) -> bool:
-    """Whether it computes with constants alone, as what widens int8 weights does."""
+    """Whether it reads only constants, such as the dequantization of int8 weights."""
     return all(value is None or graphs.constant(value) is not None for value in node.inputs)
 
 
@@ -224,9 +224,9 @@ def _value(node: ir.Node) -> str:
 
 
 def on_neural_engine(artifact: Artifact, layers: Layers) -> Placement:
-    """Which operators of a Core ML program compute in float16, as the Neural Engine does.
+    """The operators of a Core ML program that compute in float16, as the Neural Engine requires.
 
-    Which of those it takes Apple does not say: ``MLComputePlan`` tells on a Mac.
+    Apple does not document which of them it supports; on a Mac, ``MLComputePlan`` tells.
     """
     nodes = list(layers.nodes.values())
     half = artifact.precision in {"fp16", "int8-weights"}
@@ -252,7 +252,7 @@ def on_neural_engine(artifact: Artifact, layers: Layers) -> Placement:
 
 
 def float_convolutions(found: Sequence[tuple[str, str]], quantized: QuantizedGraph, layers: Layers) -> list[Layer]:
-    """Convolutions that the scale table has in int8, and that ONNX Runtime yet computes in float.
+    """Convolutions that are int8 in the scale table but that ONNX Runtime computes in float.
 
     ``found`` are the kernels that it chose (``Isolated.kernels``).
     """

@@ -1,4 +1,4 @@
-"""Findings of what targets refused, accelerators left to the CPU, and float16 does not hold."""
+"""Findings on refusals by targets, operators left to the CPU by accelerators, and float16 overflow."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def refusals(refused: Sequence[Skipped], layers: Layers) -> Iterator[Finding]:
 
 
 def left_out(placements: Sequence[Placement], layers: Layers, floats: AbstractSet[str]) -> Iterator[Finding]:
-    """What accelerators leave to the CPU, one finding for each operator.
+    """Operators that accelerators leave to the CPU, one finding for each.
 
-    ``floats`` are the layers that have no int8 form: what int8 accelerators leave of those has findings of its own.
+    ``floats`` are the layers without an int8 form: for int8 accelerators they have findings of their own.
     """
     groups: dict[str, list[tuple[Placement, LeftOver]]] = {}
     for placement in _latest(placements):
@@ -75,7 +75,7 @@ def _left_out(operator: str, found: Sequence[tuple[Placement, LeftOver]], layers
         )
     harmless = (p.unit == "XNNPACK" or (operator == ROUNDING and p.partitions == 1) for p, _ in found)
     return Finding(
-        level="note" if all(harmless) else "warning",  # at the ends alone it parts nothing
+        level="note" if all(harmless) else "warning",  # only at the ends: no additional partitions
         rule=rule,
         where=units,
         layers=named,
@@ -96,7 +96,7 @@ def arenas(placements: Sequence[Placement]) -> Iterator[Finding]:
 
 
 def _latest(placements: Sequence[Placement]) -> Iterator[Placement]:
-    """Without what only old API levels of NNAPI lack, which their own rows tell."""
+    """Without operators that only old NNAPI levels lack, which are in those levels' rows."""
     nnapi: dict[str, Placement] = {}
     for placement in placements:
         if placement.unit.startswith("NNAPI"):
@@ -107,7 +107,7 @@ def _latest(placements: Sequence[Placement]) -> Iterator[Placement]:
 
 
 def of_half(found: InHalf, measured: half_arithmetic.HalfArithmetic, where: tuple[str, ...]) -> Iterator[Finding]:
-    """Too large is always worth a word; too small where it costs the picture something."""
+    """Overflow is always reported; underflow only if it degrades the picture."""
     if found.too_large:
         yield Finding(
             level="warning",

@@ -38,11 +38,11 @@ class Finding(_Part):
 
     Attributes:
         level: ``error``: ``export`` refuses it; ``warning``: it costs speed, quality or size; ``note``: good to know.
-        rule: what was looked for.
-        where: files (``tflite/int8``) or accelerators that it is about; empty: the network itself.
-        layers: the layers that cause it; empty where it is about all of it.
-        why: what is the matter.
-        todo: what to do about it.
+        rule: the rule's name.
+        where: affected files (``tflite/int8``) or accelerators; empty: the network itself.
+        layers: the layers that cause it; empty if it concerns the whole network.
+        why: the problem.
+        todo: the remedy.
     """
 
     level: Level
@@ -68,14 +68,14 @@ class Placement(_Part):
     Attributes:
         artifact: ``tflite/int8``.
         unit: the accelerator.
-        taken, operators: how many operators it takes, and how many there are.
-        partitions: in how many parts.
-        left: what it does not take.
-        basis: ``measured``: the runtime here was asked; ``compiled``: the chip's compiler was; ``predicted``: by the
-            published rules or documents of the runtime.
-        by: who says so: the runtime or compiler with its version, or the document.
-        remark: what else is known.
-        memory: why the accelerator's memory does not hold the network; empty where it does, or that is not known.
+        taken, operators: number of supported operators, and of all operators.
+        partitions: number of partitions.
+        left: the unsupported operators.
+        basis: ``measured``: queried from the runtime here; ``compiled``: by the chip's compiler; ``predicted``: from
+            the runtime's published rules or documents.
+        by: the source: the runtime or compiler with its version, or the document.
+        remark: further facts.
+        memory: why the network does not fit into the accelerator's memory; empty if it does, or if unknown.
     """
 
     artifact: str
@@ -123,14 +123,14 @@ class InHalf(_Part):
 
 
 class Tiles(_Part):
-    """How pictures are cut for the network.
+    """Tiling of pictures for the network.
 
     Attributes:
         halo: input pixels on each side that an output pixel depends on.
         whole_picture: whether it depends on all of them.
         multiple: sides are multiples of this.
-        extra_share: pixels that are computed more than once, of those that are kept, in tiles of the linted size; None
-            where tiles of that size cannot be cut.
+        extra_share: pixels computed in addition, as a share of those kept, for tiles of the linted size; None if tiles
+            of that size are impossible.
     """
 
     halo: int
@@ -140,7 +140,7 @@ class Tiles(_Part):
 
 
 class LintReport(_Part):
-    """All that was found of a network."""
+    """All findings on a network."""
 
     format: Literal["clearport lint"] = "clearport lint"
     version: Literal[1] = 1

@@ -22,7 +22,7 @@ from clearport.errors import BadInput
 
 ROW, BUNDLE = "row.json", "bundle"
 KEPT_DAYS = 30
-"""Entries that no matrix has used for so long are removed."""
+"""Entries unused for this long are removed."""
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 

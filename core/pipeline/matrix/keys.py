@@ -1,8 +1,8 @@
 """The content address of an export: a digest of all that determines its files.
 
 That is the request with the content of every file that it names, clearport's own code, weights and samples, the
-versions of the packages that take part, and the processor, whose kernels decide the last bits and what was proven.
-Times, paths and file names (but those that name the network) are left out.
+versions of the packages that take part, and the processor, whose kernels determine the last bits and the proof. Times,
+paths and file names (except those that name the network) are excluded.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 PROCESSOR = "processor"
 _NOT_OURS = {"__pycache__", "web", "cli", "node_modules", "reports", "training", "devices", "stores"}
-"""Folders whose content does not change what an export writes, but for the looks of its report."""
+"""Folders whose content does not change an export's files, except the appearance of its report."""
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _EXTRA = re.compile(r"extra == ['\"]([a-z]+)['\"]")
 _SHOWING = {"filelock", "jinja2", "psutil", "pydantic", "rich", "semver", "typer"}
-"""Packages that take no part in what a file is."""
+"""Packages that do not affect the files."""
 
 
 @cache
@@ -109,7 +109,7 @@ def contents(field: str, path: Path) -> list[tuple[str, str]]:
 
 
 def named_files(field: str, path: Path) -> list[tuple[str, Path]]:
-    """(relative name, file) of all that an export reads of what a field of its job names.
+    """(relative name, file) of all files that an export reads for a field of its job.
 
     That is a file, with the external data of an ONNX file and the card of weights, or every file below a folder. Linked
     folders are followed, since those who read the pictures of a folder follow them.

@@ -1,7 +1,7 @@
-"""What the user says of a network that cannot be measured: a small TOML file, and options that say the same.
+"""The contract of a user's network, for facts that cannot be measured: a small TOML file, or equivalent options.
 
-``clearport inspect`` prints what was found as such a file. Everything in it is optional; what it says is believed, and
-what it leaves out is measured. The schema is ``contract.schema.json``, made by ``schema()``.
+``clearport inspect`` prints the measured contract as such a file. Everything in it is optional; its statements are
+trusted, and everything else is measured. The schema is ``contract.schema.json``, made by ``schema()``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Tiles(_Part):
 
 
 class Contract(_Part):
-    """What is said of a network."""
+    """The declared facts about a network."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] | None = None
     task: Task | None = None
@@ -78,7 +78,7 @@ def read(path: Path) -> Contract:
     """A contract file.
 
     Raises:
-        BadInput: it is missing, no TOML, or says what a contract does not have.
+        BadInput: it is missing, is not TOML, or has fields that a contract lacks.
     """
     try:
         return Contract.model_validate(tomllib.loads(read_bytes(path).decode("utf-8")))

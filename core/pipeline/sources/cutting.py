@@ -1,4 +1,4 @@
-"""How a network's pictures may be cut into tiles: how far an output pixel looks, and whether tiles give the whole."""
+"""Tiling of a network's pictures: its receptive field, and whether tiles reproduce the whole picture."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST = 160
 
 @dataclass(frozen=True)
 class Reach:
-    """How far an output pixel looks, whether it looks at all of the picture, and how that was found."""
+    """The receptive field, whether it is the whole picture, and how that was determined."""
 
     halo: int
     whole: bool
@@ -33,10 +33,10 @@ class Reach:
 
 
 def reach(candidate: Candidate, graph: Graph, main: str, probe: Size, growth: Growth | None) -> Reach:
-    """By the operators, which tell the most that it can be, and by changing pixels, which shows the least.
+    """The receptive field from the operators (an upper bound) and from perturbed pixels (a lower bound).
 
     Raises:
-        CheckFailed: changed pixels reach farther than the operators tell.
+        CheckFailed: perturbed pixels reach beyond the operators' bound.
     """
     lead = shapes.lead(candidate.inputs)
     if not lead.is_picture:
@@ -63,10 +63,10 @@ def reach(candidate: Candidate, graph: Graph, main: str, probe: Size, growth: Gr
 
 
 def tiled(candidate: Candidate, found: Reach, main: str, multiple: int, least: int, growth: Growth) -> Reach:
-    """Whether tiles that overlap so far give what the whole picture does; where only pixels told, they may not.
+    """Whether tiles with this overlap reproduce the whole picture; they may not if only perturbation determined it.
 
     Raises:
-        CheckFailed: the operators told how far, and the tiles differ.
+        CheckFailed: the operators determined the overlap, and the tiles differ.
     """
     if found.whole or found.halo > _LONGEST:
         return found

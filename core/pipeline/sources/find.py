@@ -1,4 +1,4 @@
-"""What the user named -> a ``Source``, by the form of the word."""
+"""The ``Source`` of the user's network, by the form of its name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Measured(Protocol):
-    """A source of which everything was measured."""
+    """A source whose traits were measured."""
 
     @property
     def found(self) -> Description: ...
@@ -73,7 +73,7 @@ def source_of(request: ExportRequest) -> Source:
 
 
 def contract_of(request: ExportRequest) -> Contract:
-    """What the user says of the network: in a file, and in options, which come first.
+    """The user's contract: from a file, and from options, which take precedence.
 
     Raises:
         BadInput: the file cannot be read.
@@ -122,7 +122,7 @@ def _name(word: str) -> str:
 
 
 def inspected(request: ExportRequest) -> Description:
-    """What is found of a network of the user's.
+    """The measured facts about a user's network.
 
     Raises:
         BadInput: as ``source_of``; or it is one of clearport's own, of which ``clearport list`` tells.

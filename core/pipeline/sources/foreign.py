@@ -1,4 +1,4 @@
-"""What is found of a network that nobody described: what its inputs and outputs are, and how it may be cut."""
+"""Analysis of a network without a description: its inputs and outputs, and its tiling."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ COLORS = {1: "Y", 3: "RGB", 4: "RAW"}
 
 @dataclass(frozen=True)
 class Description:
-    """What was found.
+    """The results of the analysis.
 
     Attributes:
-        traits: sizes, scale, reach; inputs and outputs with ``H`` and ``W`` where they are free.
-        tried: two sizes that a network of any size was found to take.
-        how: what was decided -> how, in words.
+        traits: sizes, scale, receptive field; inputs and outputs with ``H`` and ``W`` for dynamic sides.
+        tried: two sizes that a network of dynamic size was found to accept.
+        how: decision -> its basis, in words.
     """
 
     traits: Traits
@@ -54,19 +54,19 @@ class Description:
 def described(
     candidate: Candidate, outputs: Sequence[str], name: str, *, free: bool, contract: Contract, build: Build
 ) -> Description:
-    """Find out what a network takes and gives.
+    """Determine a network's inputs and outputs.
 
     Args:
         candidate: the network; its inputs have no ranges yet.
-        outputs: names of what it gives.
-        name: what it is called where the contract does not say.
-        free: whether it is said to take any size.
-        contract: what the user says of it, which is believed.
-        build: makes its graph from inputs and outputs of fixed sizes.
+        outputs: names of its outputs.
+        name: its name if the contract has none.
+        free: whether it declares dynamic sizes.
+        contract: the user's contract, which is trusted.
+        build: builds its graph from inputs and outputs of fixed sizes.
 
     Raises:
-        BadInput: it takes no picture, or no size that is tried, it gives another output each time, or the contract does
-            not fit it.
+        BadInput: it has no picture input, accepts no size that is tried, is not deterministic, or the contract does not
+            fit it.
     """
     picture = _picture_of(candidate.inputs)
     found = measure.sizes(candidate) if free else None
@@ -141,12 +141,12 @@ def _wanted(spec: TensorSpec, value: Array) -> Array:
 
 
 def _picture_of(inputs: Sequence[TensorSpec]) -> TensorSpec | None:
-    """The input that gives a network its size: the first with the axes of a picture."""
+    """The input that determines a network's size: the first with the axes of a picture."""
     return next((spec for spec in inputs if len(spec.shape) == 4 and spec.dtype == "float32"), None)
 
 
 def fixed_size(inputs: Sequence[TensorSpec]) -> Size:
-    """The size of a network of one size: its picture's, else its frames', 1x1 where it takes neither."""
+    """The size of a fixed-size network: its picture's, else its frames', 1x1 if it has neither."""
     picture = _picture_of(inputs) or next((spec for spec in inputs if len(spec.shape) == feeds.CLIP), None)
     sides = [] if picture is None else [n for n in picture.shape[-2:] if isinstance(n, int)]
     return Size(*sides) if len(sides) == 2 else Size(1, 1)
@@ -175,7 +175,7 @@ def _input(spec: TensorSpec, picture: TensorSpec | None) -> TensorSpec:
 def _growth(
     main: TensorSpec, shape: Sequence[int], probe: Size, found: measure.Sizes | None, graph: Graph
 ) -> measure.Growth | None:
-    """How the main output grows with the picture; None where it does not, or its height otherwise than its width."""
+    """Scale of the main output; None if it does not grow with the picture, or height and width scale differently."""
     if len(main.shape) != 4 or tuple(shape[2:]) == (1, 1):
         return None
     steps = output_steps(graph, [spec.name for spec in graph.outputs].index(main.name))
@@ -189,7 +189,7 @@ def _framed(
     """Outputs of which the first picture grows as the network is said to; others before it are maps.
 
     Raises:
-        BadInput: the contract calls a picture what does not grow so.
+        BadInput: the contract declares a picture that does not scale so.
     """
     grown = () if growth is None else (growth.of(probe.height), growth.of(probe.width))
     found, first = [], True
@@ -224,7 +224,7 @@ def _output(name: str, array: Array, found: measure.Sizes | None) -> TensorSpec:
 
 
 def _kind(shape: Sequence[int | str], dtype: str) -> tuple[Kind, str]:
-    """What a tensor is as far as its shape tells, and its colors."""
+    """The kind of a tensor as far as its shape tells, and its colors."""
     if dtype != "float32":
         return "index", ""
     if len(shape) == 4:
@@ -234,7 +234,7 @@ def _kind(shape: Sequence[int | str], dtype: str) -> tuple[Kind, str]:
 
 
 def _states(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> tuple[Specs, Specs]:
-    """Maps that come in as they go out, in their order, are states: what the next step gets."""
+    """Map inputs and outputs of equal shapes, in order, are recurrent states."""
     given = [spec for spec in outputs if spec.kind == "map"]
     pairs: dict[str, str] = {}
     for spec in (s for s in inputs if s.kind == "map"):

@@ -1,4 +1,4 @@
-"""What is measured of a network that nobody described: sizes, scale, reach, and whether it gives the same twice."""
+"""Measurements of a network without a description: sizes, scale, receptive field, and determinism."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SEAM = 1e-5
 class Growth:
     """Sides of an output as ``scale`` times those of the picture, less ``crop`` output pixels.
 
-    Windows without padding leave out so many, of both borders together; where there are more, ``crop`` is negative.
+    Unpadded windows remove ``crop`` pixels, both borders together; if there are more pixels, ``crop`` is negative.
     """
 
     scale: Fraction
@@ -54,10 +54,10 @@ class Growth:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What sizes a network takes. ``multiple`` is that of both sides, ``least`` the shortest side that was taken.
+    """Valid sizes of a network. ``multiple`` is the divisor of both sides, ``least`` the shortest accepted side.
 
-    ``grown`` tells of each output with the axes of a picture how its height and width follow from the picture's; those
-    that are always the same have a scale of 0.
+    ``grown`` has, for each 4-D output, how its height and width follow from the picture's; constant sides have a scale
+    of 0.
     """
 
     multiple: int
@@ -73,7 +73,7 @@ class Candidate:
         self.name, self.inputs, self.run = name, tuple(inputs), run
 
     def filled(self, size: Size) -> dict[str, Array]:
-        """Noise for every input, in its range (0..1 where none is known), at a size."""
+        """Noise for every input, in its range (0..1 if unknown), at a size."""
         return feeds.noise(self._ranged(), size)
 
     def drawn(self, size: Size) -> dict[str, Array]:
@@ -84,7 +84,7 @@ class Candidate:
         return [spec if spec.value_range else replace(spec, value_range=(0.0, 1.0)) for spec in self.inputs]
 
     def shapes(self, size: Size) -> dict[str, tuple[int, ...]] | None:
-        """What it gives for a size; None where it refuses it."""
+        """The outputs for a size; None if the network rejects it."""
         try:
             return {name: array.shape for name, array in self.run(self.filled(size)).items()}
         except ClearportError:
@@ -92,9 +92,9 @@ class Candidate:
 
 
 def remembered(run: Run) -> Run:
-    """``run`` that gives the same numbers again what it gave before: a photo is asked for by several questions.
+    """``run`` with a cache by input, since several measurements use the same photo.
 
-    Arrays may not be changed. ``check_repeatable`` must not be asked through it.
+    Arrays must not be modified. ``check_repeatable`` must not use it.
     """
     known: dict[bytes, dict[str, Array]] = {}
     left = REMEMBERED
@@ -257,7 +257,7 @@ def _farthest(
 def seams(
     candidate: Candidate, output: str, halo: int, multiple: int, least: int, growth: Growth | None = None
 ) -> float:
-    """How far what comes of tiles differs from what comes of a whole picture, as a share of the output's range.
+    """Difference between tiled and whole outputs, as a share of the output's range.
 
     The tiles are the first, the middle and the last of three by three, each cut with ``halo`` pixels on each side that
     has a neighbor.
@@ -280,7 +280,7 @@ def seams(
 
 
 def _block(array: Array, span: tuple[int, int, int, int], growth: Growth, *, own: bool) -> Array:
-    """What is kept of a tile (``own``), or the same part of the whole."""
+    """The kept part of a tile (``own``), or the same part of the whole."""
     start, begin, end, _ = span
     lead = growth.crop // 2
     low, high = (max(0, int((at - start * own) * growth.scale) - lead) for at in (begin, end))
@@ -302,10 +302,10 @@ def _places(size: Size) -> list[tuple[int, int]]:
 
 
 def check_repeatable(candidate: Candidate, size: Size, first: Mapping[str, Array]) -> None:
-    """Run it once more on what it gave ``first`` for.
+    """Rerun it on the inputs of ``first``, and compare.
 
     Raises:
-        BadInput: it does not give the same.
+        BadInput: the outputs differ.
     """
     second = candidate.run(candidate.filled(size))
     for name, array in first.items():

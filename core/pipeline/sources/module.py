@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress
 
 CHANNELS = (3, 1, 4, 6, 9, 12, 2, 8, 16)
-"""Channels that are tried, in this order, where nobody says what a network takes."""
+"""Channel counts to try, in this order, if a network's input is unknown."""
 SIDES = (64, 128, 256, 224, 96, 512)
 """Sides that are tried likewise."""
 
@@ -90,7 +90,7 @@ class ModuleSource:
 
 
 def module_source(given: Any, name: str, size: Size | None, origin: str, contract: Contract) -> ModuleSource:
-    """Find out what a module takes and gives.
+    """Determine a module's inputs and outputs.
 
     Args:
         given: a module in eval mode, or a pair of it and a tuple of example inputs (batch 1).
@@ -142,7 +142,7 @@ def _check_module(module: nn.Module, name: str) -> None:
 def _inputs(
     module: nn.Module, examples: Sequence[torch.Tensor], name: str, size: Size | None
 ) -> tuple[TensorSpec, ...]:
-    """What the module takes, by example or by trying."""
+    """The module's inputs, by example or by trial."""
     words = _arguments(module, len(examples))
     if examples:
         if len(examples) != len(words):
@@ -171,7 +171,7 @@ def _inputs(
 
 
 def _channels(module: nn.Module) -> list[int]:
-    """What is tried: first what the network's first convolution takes."""
+    """Candidates to try, beginning with the channels of the first convolution."""
     first = next((part.in_channels for part in module.modules() if isinstance(part, nn.Conv2d)), CHANNELS[0])
     return list(dict.fromkeys((first, *CHANNELS)))
 
@@ -199,7 +199,7 @@ def _spec(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> TensorSpec:
 
 
 def _run(module: nn.Module, names: Sequence[str], title: str, given: Mapping[str, Array]) -> dict[str, Array]:
-    """One inference; whatever the module raises is a size that it refuses."""
+    """One inference; any exception of the module counts as a rejected size."""
     try:
         with torch.inference_mode():
             found = tree_leaves(module(*(torch.from_numpy(given[name]) for name in names)))

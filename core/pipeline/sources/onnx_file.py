@@ -150,7 +150,7 @@ class OnnxSource:
 
 
 def onnx_source(path: Path, name: str, contract: Contract, threads: int, *, requantize: bool = False) -> OnnxSource:
-    """Read a file and find out what its network takes and gives.
+    """Read a file and determine its network's inputs and outputs.
 
     Args:
         path: the file.
@@ -196,7 +196,7 @@ def _probe_graph(found: Plain, name: str, inputs: Sequence[TensorSpec], outputs:
 
 
 def _specs(ends: Sequence[End]) -> list[TensorSpec]:
-    """What a file says of its ends: free sides of pictures are H and W, of whichever name they have there."""
+    """The declared inputs and outputs of a file; dynamic sides of pictures become H and W, whatever their names."""
     found = []
     for end in ends:
         places = {2: "H", 3: "W"} if len(end.shape) == 4 else {}

@@ -1,4 +1,4 @@
-"""``FILE.pt2``: a program that ``torch.export.save`` wrote, as a module with examples of what it takes."""
+"""``FILE.pt2``: a program that ``torch.export.save`` wrote, as a module with example inputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SIDE = 64
-"""What stands for a free side in the examples."""
+"""Value of a dynamic side in the examples."""
 
 
 class Program(nn.Module):

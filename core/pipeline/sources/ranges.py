@@ -1,4 +1,4 @@
-"""What black and white are in a network's numbers: from the file where it says so, else from what comes of photos."""
+"""Detection of a network's value range (black and white): from the file if declared, else from outputs for photos."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def at_output(graph: Graph, index: int = 0) -> Found | None:
 
 
 def _passes_on(node: ir.Node) -> bool:
-    """Whether an operator gives the numbers that it took."""
+    """Whether an operator only moves data."""
     record = table.of(node)
     return record is REQUANTIZE or (record.kind == "mover" and record.int8 is not None)
 
@@ -81,7 +81,7 @@ def _range_of(node: ir.Node) -> Range | None:
 
 
 def at_input(graph: Graph, index: int = 0) -> Found | None:
-    """The range that the first operators behind an input say: a division by 255, or 127.5."""
+    """The range implied by the first operators after an input: a division by 255, or 127.5."""
     value = graph.model.graph.inputs[index]
     for node in graphs.consumers(value):
         constants = [c for v in node.inputs if (c := graphs.constant(v)) is not None and c.size <= 16]
@@ -128,14 +128,16 @@ def from_photos(
 
 
 def _shows(photos: Sequence[Array], outputs: Sequence[Array], span: Range) -> bool:
-    """Whether outputs are pictures: they have contrast, and what is bright in the photo is so there, or dark."""
+    """Whether outputs are pictures: they have contrast, and their brightness correlates with the photo's (or its
+    negative).
+    """
     contrast = np.mean([float(np.sqrt(np.var(output, axis=(2, 3)).mean())) for output in outputs]) / (span[1] - span[0])
     alike = [abs(_correlation(photo, output)) for photo, output in zip(photos, outputs, strict=True)]
     return bool(contrast >= _CONTRAST and np.mean(alike) >= _CORRELATION)
 
 
 def clipped(output: Array, span: Range) -> float:
-    """The share of its own variance that an output (1, C, H, W) loses where it is clipped to a range."""
+    """The share of its variance that an output (1, C, H, W) loses when clipped to a range."""
     real = output.astype(np.float64)
     own = float(np.mean(np.var(real, axis=(0, 2, 3)))) if real.ndim == 4 else 0.0
     cut = float(np.mean((real - np.clip(real, *span)) ** 2))

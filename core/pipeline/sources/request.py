@@ -1,4 +1,4 @@
-"""What the user asks an export for."""
+"""The request of an export."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What the user asked for; see ``clearport export --help``.
+    """The request of an export; see ``clearport export --help``.
 
     ``network`` is a word (``sources/find.py`` has its forms) or a ``torch.nn.Module``. Empty ``targets`` and
     ``precisions`` mean all. ``requantize`` takes what a file rounds to 8 bits back to float. ``contract`` and

@@ -1,4 +1,4 @@
-"""What stands between what the user named and the pipeline: one ``Source``, whatever the network comes from."""
+"""The common interface of networks from any origin: a ``Source``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Traits:
-    """What the stages must know of a network.
+    """The properties of a network that the stages need.
 
     Attributes:
-        name: what its files and its bundle are called.
-        task: what it restores.
+        name: base name of its files and its bundle.
+        task: its restoration task.
         scale: output pixels per input pixel, along each axis.
-        crop: output pixels of both borders together that windows without padding leave out: a side is ``scale`` times
-            that of the input less ``crop``. Negative where there are more.
+        crop: output pixels that unpadded windows remove, both borders together: a side is ``scale`` times the input's
+            minus ``crop``. Negative if outputs are larger.
         halo, whole_picture, size_multiple, least_side, value_range, inputs, outputs: see ``ModelSpec``.
         license: SPDX name or words.
         paper: where the architecture comes from, where that is known.
