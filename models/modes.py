@@ -70,10 +70,10 @@ def check_repeatable(module: nn.Module, inputs: Sequence[torch.Tensor], name: st
 
 
 def _tensors(given: object, name: str) -> list[torch.Tensor]:
-    """What a network gives: a tensor, or tuples, lists and dicts of them, in order.
+    """A network's output tensors, in order: from a tensor, or tuples, lists and dicts of them.
 
     Raises:
-        BadInput: there is something else among it.
+        BadInput: an output is something else.
     """
     found: list[torch.Tensor] = tree_leaves(given)
     for value in found:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def module(network: nn.Module, inputs: Sequence[TensorSpec]) -> nn.Module:
-    """The network behind what its contract says of its pictures; itself where that is nothing."""
+    """The network with its contract's normalization of pictures prepended; the network itself if there is none."""
     plain = not any(spec.mean or spec.std or spec.color.startswith("BGR") for spec in inputs)
     return network if plain else Normalized(network, inputs)
 

@@ -138,7 +138,7 @@ def load(spec: ModelSpec, scale: int, path: Path | None = None) -> Loaded:
 
 
 def how_to_get(spec: ModelSpec) -> str:
-    """What to do where a network has no bundled weights."""
+    """Remedy for a network without bundled weights."""
     train = f"train them: clearport train {spec.family} --data PHOTOS --out {spec.family}.safetensors"
     return f"give published ones with --weights FILE ({spec.published}), or {train}" if spec.published else train
 

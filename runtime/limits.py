@@ -1,4 +1,4 @@
-"""The limits of int8 artifacts: how far rounding alone takes the QDQ model decides how near they must come to it."""
+"""The limits of int8 artifacts, which depend on how much rounding alone changes the QDQ model's outputs."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from clearport.runtime.parity import ParityReport
 
 WORSE_DB = 0.5
-"""What a file may be further from PyTorch than the QDQ model is."""
+"""How many dB a file may be worse against PyTorch than the QDQ model."""
 WORSE_VALUES_DB = 2.0
-"""The same where an output is no picture: fewer numbers average over less."""
+"""The same for outputs other than pictures, whose means are over fewer values."""
 WORSE_SHARE = 0.01
-"""The same where an output is class numbers: of the choices. Of a few logits or probabilities also of each probability:
-the errors of two logits are by chance a hundred times those of two others, or a hundredth.
+"""The same for class indices, as a share of the choices; for few logits or probabilities also per probability, since
+errors of so few values vary by chance by factors of a hundred.
 """
 ENLARGED = 6.0
-"""What kernels may differ by, as a multiple of what two ways of ONNX Runtime to evaluate the QDQ model differ by: those
-are two of many ways to round, and OpenVINO was 4.7 times as far from one as the other was (iagc at 64x64)."""
+"""Maximum difference between kernels, as a multiple of the difference between ONNX Runtime's two evaluations of the
+QDQ model: those are two of many ways to round, and OpenVINO differed by 4.7 times as much (iagc at 64x64)."""
 
 
 def near_reference(again: ParityReport) -> Tolerance:
     """The limits of int8 artifacts against the QDQ model.
 
-    ``again`` is how far ONNX Runtime with its fused kernels is from ONNX Runtime without them, on the QDQ model: what
-    rounding alone does to the network, whatever the artifact. A feature that a kernel rounds the other way moves
-    thousands behind it in a deep network, and hardly one in a shallow one.
+    ``again`` is the difference between ONNX Runtime with and without its fused kernels on the QDQ model: the effect of
+    rounding alone, independent of the artifact. One value rounded the other way changes thousands of later values in a
+    deep network, and hardly any in a shallow one.
     """
     if again.basis == "values":
         return _near_values(again)
@@ -62,7 +62,7 @@ def near_reference(again: ParityReport) -> Tolerance:
 
 
 def _near_values(again: ParityReport) -> Tolerance:
-    """The same where an output is no picture."""
+    """The same for outputs other than pictures."""
     if (same := again.same) is not None:
         wanted = 1 - ENLARGED * (1 - same)
         least_share = _between(INT8_CLASSES_WIDEST.min_top1, wanted, INT8_CLASSES_QUIET.min_top1)
@@ -77,7 +77,7 @@ def _near_values(again: ParityReport) -> Tolerance:
 
 
 def near_network(own: ParityReport, *, few: bool = False) -> Tolerance:
-    """The limits of int8 artifacts against PyTorch, from which the QDQ model itself is as far as ``own`` says.
+    """The limits of int8 artifacts against PyTorch; ``own`` is the QDQ model's own report against PyTorch.
 
     ``few``: the output has so few numbers that the ratio of two mean errors is chance (``parity_values.is_few``).
     """
@@ -117,7 +117,7 @@ BY_STEPS = Tolerance(
 
 
 def beside_reference(own: ParityReport, *, few: bool = False) -> Tolerance:
-    """How far such files may be from PyTorch: about as far as the QDQ model, on every picture; ``few`` as above."""
+    """Their limits against PyTorch: about as far as the QDQ model, on every picture; ``few`` as above."""
     if (same := own.same) is not None:
         reason = f"every step is proven, and no more than {WORSE_SHARE:g} fewer equal choices than the QDQ model has"
         return Tolerance(reason, min_top1=max(0.0, same - WORSE_SHARE))

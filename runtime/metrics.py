@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clearport.pictures.images import Image8
 
 PSNR_CAP_DB = 100.0
-"""What equal pictures score: their PSNR is infinite, and no mean could hold it."""
+"""Score of equal pictures, whose infinite PSNR could not be averaged."""
 
 SSIM_WINDOW = 11
 
@@ -51,7 +51,7 @@ def channel_means(image: Image8, border: int) -> tuple[float, float, float]:
 
 
 def clipped_share(image: Image8, border: int) -> float:
-    """The share of numbers at either end of the range inside the border."""
+    """The share (0..1) of values at either end of the range inside the border."""
     inside = _inside(image, border)
     return float(((inside == 0) | (inside == 255)).mean())
 

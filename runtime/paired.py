@@ -1,7 +1,7 @@
-"""What an artifact loses to a baseline on the same pictures: each picture is compared with itself.
+"""Paired loss of an artifact against a baseline: differences per picture.
 
-Pictures differ by far more than artifacts do, so differences are taken picture by picture, and their mean has an
-interval: how sure it is, given how few pictures there were.
+Pictures differ far more than artifacts do, so differences are computed per picture, and their mean has a confidence
+interval.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 RESAMPLES = 9999
 FEW = 10
-"""Below so many pictures resamples are too alike for a bootstrap; Student's t assumes normal differences instead."""
+"""With fewer pictures, resamples are too similar for a bootstrap; Student's t then assumes normal differences."""
 
 Method = Literal["bootstrap (BCa)", "Student's t"]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where the mean difference over all pictures like these lies, at a confidence (two-sided), in dB."""
+    """Two-sided confidence interval of the mean difference, in dB."""
 
     low: float
     high: float
@@ -40,18 +40,18 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedDrop:
-    """What is lost to a baseline on the same pictures (positive: lost), and how the pictures differ.
+    """Loss against a baseline on the same pictures (positive: worse), and other differences.
 
     Attributes:
         mean_rgb_db, mean_y_db: mean loss of PSNR.
         worst_rgb_db, worst_image: the picture that loses most.
         rgb_db: the loss of every picture, in the order of the report.
         interval: of ``mean_rgb_db``; None for a single picture.
-        ssim: mean loss of SSIM; None where no picture has one.
-        worst_tile: the 64x64 pixels that lose most.
+        ssim: mean loss of SSIM; None if no picture has one.
+        worst_tile: the 64x64 tile with the largest loss.
         color_shift: the largest difference of a channel's mean in any picture, in levels of 255.
         color_image: that picture.
-        clipped_share: mean share of numbers at 0 or 255, less that of the baseline.
+        clipped_share: mean share (0..1) of values at 0 or 255, minus the baseline's.
     """
 
     mean_rgb_db: float
@@ -68,7 +68,7 @@ class PairedDrop:
 
 
 def paired_drop(report: QualityReport, baseline: QualityReport, confidence: float = CONFIDENCE) -> PairedDrop:
-    """What ``report`` loses to ``baseline``, picture by picture.
+    """The loss of ``report`` against ``baseline``, per picture.
 
     Raises:
         ValueError: they are of different pictures or protocols.
@@ -96,7 +96,7 @@ def paired_drop(report: QualityReport, baseline: QualityReport, confidence: floa
 
 
 def interval(differences: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
-    """The interval of the mean of paired differences; None for fewer than two. The same numbers give the same one."""
+    """The interval of the mean of paired differences; None for fewer than two. Deterministic."""
     found = np.asarray(differences, np.float64)
     if len(found) < 2:
         return None

@@ -1,8 +1,8 @@
-"""Whether what an artifact gives is what its network gives: shape, then number format, then NaN, then values.
+"""Comparison of an artifact's outputs with its network's: shape, then dtype, then NaN, then values.
 
-Float artifacts are compared with PyTorch in real values, before any rounding or clipping; whatever gives integers, and
-every int8 artifact, is compared as the 8-bit picture that a viewer gets. Differences are in 8-bit levels (LSB: 1/255 of
-the value range), and PSNR has the peak 255 over all of RGB without a border.
+Float artifacts are compared with PyTorch in real values, before any rounding or clipping; integer outputs, and those of
+every int8 artifact, are compared as the displayed 8-bit picture. Differences are in 8-bit levels (LSB: 1/255 of the
+value range), and PSNR has the peak 255 over all of RGB without a border.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ __all__ = [
 ]
 
 Basis = Literal["real values", "8-bit pictures", "values"]
-"""What is compared: a picture's real values in levels, pictures, or the values of what is no picture."""
+"""Basis of a comparison: a picture's real values in levels, 8-bit pictures, or the values of other outputs."""
 
 PYTORCH, ONNX_FILE = "PyTorch fp32", "ONNX file"
 """Names of references: the network itself, in PyTorch, or as the ONNX file that it was given as."""
 NETWORKS = (PYTORCH, ONNX_FILE)
 
 MOST_VALUES = 1 << 13
-"""Pixels of a large output whose real values are kept: enough to meet whatever a thousandth of the pixels shows."""
+"""Number of pixels of a large output whose real values are kept: enough to catch errors in 0.1 % of the pixels."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +54,20 @@ class ParityReport:
     """One artifact's output against its reference.
 
     Attributes:
-        passed: whether it is within ``tolerance``; then ``failures`` is empty, otherwise it says what was not.
-        psnr_db: None where it has no finite value: both are equal (``exact_share`` is 1), or nothing could be compared.
+        passed: whether it is within ``tolerance``; otherwise ``failures`` lists the exceeded limits.
+        psnr_db: None if not finite: both are equal (``exact_share`` is 1), or nothing could be compared.
         max_abs, mean_lsb: largest and mean difference in 8-bit levels; None where nothing could be compared.
         exact_share: share (0..1) of values that are equal once both are 8-bit pictures.
-        method: how the output came to be: ``ran on LiteRT``, ``reference-evaluated`` ...
-        reference: what it was compared with.
-        basis: whether the differences are those of real values or of 8-bit pictures.
-        block_lsb, grid_lsb, sqnr_db: see ``Tolerance``; None where they were not measured, and ``sqnr_db`` where both
-            are equal, or are class numbers.
-        output: the output's name, where a network has several or it is no picture. Of what is no picture ``max_abs``
-            and ``mean_lsb`` are real values, and the peak of ``psnr_db`` is the largest number of the reference.
+        method: how the output was computed: ``ran on LiteRT``, ``reference-evaluated`` ...
+        reference: name of the reference.
+        basis: whether differences are of real values or of 8-bit pictures.
+        block_lsb, grid_lsb, sqnr_db: see ``Tolerance``; None if not measured; ``sqnr_db`` also if both are equal, or
+            are class indices.
+        output: the output's name, if there are several or it is not a picture. For outputs other than pictures,
+            ``max_abs`` and ``mean_lsb`` are real values, and the peak of ``psnr_db`` is the reference's largest
+            magnitude.
         relative, probability, top1, endpoint_share: see ``Tolerance``.
-        endpoint: mean length of the difference of flows, in their unit.
+        endpoint: mean end-point error of optical flow, in its unit.
     """
 
     passed: bool
@@ -91,23 +92,23 @@ class ParityReport:
 
     @property
     def same(self) -> float | None:
-        """The share of class numbers or truth values that are the same, which is all that their difference means.
+        """The share of equal class indices or Booleans, their only meaningful metric.
 
-        None where an output is something else (logits have probabilities too).
+        None for other outputs (logits also have probabilities).
         """
         return self.top1 if self.probability is None else None
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What outputs are compared with.
+    """The reference of an output.
 
     Attributes:
         name: what made it.
         levels: (H, W, C) float32 on the 8-bit scale, neither rounded nor clipped, or an 8-bit picture.
-        values: (N, C) float32, what ``levels`` were at ``positions`` before they were rounded and clipped; None where
-            ``levels`` are that themselves, or where it is not known.
-        grid: how many pixels of it, in each direction, come from one of the input.
+        values: (N, C) float32, the values of ``levels`` at ``positions`` before rounding and clipping; None if
+            ``levels`` is unrounded itself, or if they are unknown.
+        grid: output pixels per input pixel, in each direction.
         output: the name of the output; empty for the first.
     """
 
@@ -124,12 +125,12 @@ class Reference:
 
     @property
     def real(self) -> Float32:
-        """What is known of it before rounding and clipping: (N, C)."""
+        """The known values before rounding and clipping: (N, C)."""
         return self.levels.reshape(-1, self.levels.shape[2]) if self.values is None else self.values
 
 
 def positions(height: int, width: int) -> npt.NDArray[np.int64]:
-    """Which pixels of a picture, in row-major order, stand for all of them: each where there are few."""
+    """Row-major indices of the sampled pixels of a picture; all of them if there are few."""
     count = height * width
     if count <= MOST_VALUES:
         return np.arange(count)
@@ -148,7 +149,7 @@ def compare(
 ) -> ParityReport:
     """Judge the raw ``output`` of ``artifact`` by the limits of its precision, or by ``tolerance``.
 
-    ``basis`` is what is compared where it is not what the artifact's precision and number format ask for.
+    ``basis`` overrides the basis that follows from the artifact's precision and dtype.
     """
     spec = next((spec for spec in artifact.outputs if spec.name == reference.output), artifact.outputs[0])
     limits = tolerance or tolerance_for(artifact.precision, spec)
@@ -163,7 +164,7 @@ def compare(
 
 
 def judge(report: ParityReport) -> ParityReport:
-    """The same figures, with what its tolerance says of them."""
+    """The same figures, judged by its tolerance."""
     failures = _failures(report)
     return replace(report, failures=failures, passed=not failures)
 
@@ -175,7 +176,7 @@ def merged(reports: Sequence[ParityReport]) -> ParityReport:
 
 
 def unusable(reference: Reference) -> str | None:
-    """Why PyTorch's own output proves nothing: it leaves the range that it is said to have, or shows nothing."""
+    """Why PyTorch's own output is useless as a reference: it exceeds its declared range, or is blank."""
     real = reference.real.astype(np.float64)
     own = _variance(real)
     cut = float(np.mean((real - np.clip(real, 0, 255)) ** 2))
@@ -191,7 +192,7 @@ def unusable(reference: Reference) -> str | None:
 
 
 def _unfit(output: Array, spec: TensorSpec, reference: Reference) -> str | None:
-    """Why values cannot be compared at all."""
+    """Reasons why values cannot be compared at all."""
     height, width, channels = reference.levels.shape
     shape = (1, height, width, channels) if spec.layout == "NHWC" else (1, channels, height, width)
     if output.shape != shape:
@@ -239,7 +240,7 @@ _LEAST_DB = -200.0
 
 
 def ratio_db(signal: float, noise: float) -> float:
-    """Decibels of a signal to a noise, both powers; not less than -200."""
+    """Signal-to-noise ratio in dB, of two powers; at least -200."""
     return max(_LEAST_DB, 10 * math.log10(signal / noise)) if signal else _LEAST_DB
 
 

@@ -1,9 +1,8 @@
-"""Whether an output that is no picture is what its network gives: logits, flow, depth, a state, an embedding.
+"""Comparison of outputs other than pictures: logits, flow, depth, states, embeddings.
 
-Nothing is put in relation to a range that is only assumed. Errors are shares of the signal itself: of its variance
-(SQNR), of its largest number (relative error) or of its mean length (end-point error); logits are compared as the
-probabilities that they stand for and by the class that they choose. Class numbers and truth values are the same or not:
-their difference means nothing.
+No value range is assumed. Errors are relative to the signal itself: to its variance (SQNR), its largest magnitude
+(relative error) or its mean length (end-point error); logits are compared by their softmax probabilities and their top
+class. Class indices and Booleans are compared for equality only.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 BASIS: Basis = "values"
 
 TIE = 0.005
-"""Classes whose probabilities differ by no more are equally good: float errors may choose either."""
+"""Classes whose probabilities differ by at most this are tied: float errors may choose either."""
 
 _CHOICES = frozenset({"logits", "probabilities"})
 _PLANES = 4
@@ -33,13 +32,13 @@ _PLANES = 4
 
 @dataclass(frozen=True)
 class ValuesReference:
-    """What an output that is no picture is compared with.
+    """The reference of an output other than a picture.
 
     Attributes:
         name: what made it.
         output: the name of the output.
         values: in the shape and axis order of the network (NCHW).
-        measure: how differences are told.
+        measure: the distance measure.
     """
 
     name: str
@@ -54,11 +53,11 @@ class ValuesReference:
 
 
 FEW = 100
-"""Numbers over which a mean square varies by a seventh of itself, or 0.6 dB: of fewer it says less."""
+"""Number of values below which a mean squared error is unreliable; at this number it varies by 1/7 (0.6 dB)."""
 
 
 def is_few(reference: object) -> bool:
-    """Whether an output that is no picture has so few numbers that the mean of their errors is a matter of chance."""
+    """Whether an output other than a picture has too few values for a reliable mean error."""
     return isinstance(reference, ValuesReference) and reference.values.size < FEW
 
 
@@ -75,7 +74,7 @@ def compare(
 
 
 def unusable(reference: ValuesReference) -> str | None:
-    """Why PyTorch's own output proves nothing."""
+    """Why PyTorch's own output is useless as a reference."""
     if np.isfinite(reference.values).all():
         return None
     return f"{reference.name} gives NaN or infinity for {reference.output}"
@@ -105,7 +104,7 @@ def measure(values: Array, reference: ValuesReference) -> ParityReport:
 
 
 def _signal(wanted: Array) -> float:
-    """The variance of a signal; what is the same everywhere has its square."""
+    """The variance of a signal; for a constant signal, its square."""
     return float(wanted.var()) or float(np.mean(wanted**2))
 
 
@@ -126,19 +125,19 @@ def _share(part: float, whole: float) -> float:
 
 
 def _choice(given: Array, wanted: Array) -> dict[str, float | None]:
-    """Of probabilities with the classes last."""
+    """Figures of probabilities with the classes on the last axis."""
     best, chosen = wanted.max(axis=-1), given.argmax(axis=-1)
     taken = np.take_along_axis(wanted, chosen[..., None], axis=-1)[..., 0]
     return {"top1": float(np.mean(best - taken <= TIE)), "probability": float(np.abs(given - wanted).max(initial=0.0))}
 
 
 def _probabilities(values: Array, how: Measure) -> Array:
-    """Probabilities with the classes last: axis 1 of maps, the last axis of anything else."""
+    """Probabilities with the classes moved to the last axis: from axis 1 for maps, else already last."""
     array = np.moveaxis(values, 1, -1) if values.ndim == _PLANES else np.atleast_1d(values)
     wide = array.astype(np.float64)
     if how == "probabilities":
         return wide
-    if wide.shape[-1] == 1:  # one logit: that of yes
+    if wide.shape[-1] == 1:  # binary: one logit
         yes = 1 / (1 + np.exp(-wide))
         return np.concatenate([1 - yes, yes], axis=-1)
     powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
@@ -155,6 +154,6 @@ def _unfit(output: Array, spec: TensorSpec, reference: ValuesReference) -> str |
         bad = output.size - int(np.isfinite(output).sum())
         return f"{spec.name}: {bad} of {output.size} values are NaN or infinite"
     chosen = len(np.unique(reference.values)) if reference.measure == "classes" else 0
-    if chosen > 1 and len(np.unique(output)) == 1:  # of a mask that is nearly empty almost all would be equal
+    if chosen > 1 and len(np.unique(output)) == 1:  # in a nearly empty mask almost all values would be equal
         return f"{spec.name}: the same class everywhere, expected {chosen} classes"
     return None

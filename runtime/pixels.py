@@ -1,4 +1,4 @@
-"""Pictures <-> raw tensors, as a ``TensorSpec`` says.
+"""Conversion between pictures and raw tensors, by ``TensorSpec``.
 
 A level L of 0..255 stands for the real value ``lo + L * (hi - lo) / 255`` of ``value_range``. Integer tensors hold
 ``q = real / scale + zero_point``. Every rounding here is to the nearest integer, ties to even (IEEE 754, and what
@@ -32,7 +32,7 @@ def tensors(sample: Mapping[str, Array], specs: Sequence[TensorSpec]) -> dict[st
     """A sample (``graph.feeds``) as the raw inputs of an artifact.
 
     Raises:
-        BadInput: an input is missing, or the artifact takes another size or shape; the message states both.
+        BadInput: an input is missing, or the artifact expects another size or shape; the message states both.
     """
     absent = [spec.name for spec in specs if spec.name not in sample]
     if absent:
@@ -79,7 +79,7 @@ def to_image(tensor: Array, spec: TensorSpec) -> Image8:
     """The picture (H, W, C) uint8 RGB(A) of a raw ``tensor`` of batch 1: rounded to levels and clipped to 0..255.
 
     Raises:
-        CheckFailed: the tensor holds NaN, which is no color.
+        CheckFailed: the tensor contains NaN.
     """
     levels = to_levels(tensor, spec)
     if np.isnan(levels).any():
@@ -91,7 +91,7 @@ def to_map(tensor: Array, spec: TensorSpec) -> Float32:
     """The real values (H, W, C) of a raw map of batch 1.
 
     Raises:
-        CheckFailed: the tensor holds NaN, which is no light.
+        CheckFailed: the tensor contains NaN.
     """
     values = to_values(tensor, spec)[0].transpose(1, 2, 0)
     if np.isnan(values).any():
@@ -130,13 +130,13 @@ def quantize(real: npt.NDArray[np.floating], spec: TensorSpec) -> Array:
 
 
 def image_size(spec: TensorSpec) -> tuple[int | str, int | str]:
-    """(height, width) of ``spec``; a symbol where it is free."""
+    """(height, width) of ``spec``; symbols for dynamic sides."""
     height, width = (1, 2) if spec.layout == "NHWC" else (2, 3)
     return spec.shape[height], spec.shape[width]
 
 
 def _values_of_levels(spec: TensorSpec) -> Array:
-    """What each of the 256 levels is in the tensor: (256,) in its dtype."""
+    """Lookup table from the 256 levels to tensor values: (256,) in the tensor's dtype."""
     low, high = spec.span
     return quantize(low + np.arange(256, dtype=np.float64) * (high - low) / 255.0, spec)
 

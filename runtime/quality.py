@@ -1,4 +1,4 @@
-"""How good an artifact is against ground truth: a folder of pairs in, PSNR and SSIM per picture and on average out.
+"""Quality of an artifact against ground truth: PSNR and SSIM per picture and on average, for a folder of pairs.
 
 Folders are ``DIR/<name>_LR.png + DIR/<name>_HR.png`` for super resolution, or any layout with inputs and targets that
 training takes (see ``models/data/layouts.py``): two folders such as ``rainy`` and ``clean``, Rain100, LOL, DIV2K, SICE.
@@ -45,9 +45,9 @@ class ImageScore:
     Attributes:
         name: of the pair.
         psnr_rgb_db, psnr_y_db: in dB, at most ``metrics.PSNR_CAP_DB``.
-        ssim: None where the picture is smaller than SSIM's window.
+        ssim: None if the picture is smaller than SSIM's window.
         channel_means: of R, G and B, in levels of 255.
-        clipped_share: the share of numbers at 0 or 255.
+        clipped_share: the share (0..1) of values at 0 or 255.
         tiles: errors by tile.
     """
 
@@ -73,7 +73,7 @@ class QualityReport:
 
 
 def protocol(border: int) -> str:
-    """How the figures of ``evaluate`` come to be, in words for a report."""
+    """The protocol of ``evaluate``'s figures, in words for a report."""
     cut = f"{border} pixels cut at every border" if border else "no border cut"
     return (
         f"8-bit pictures (clipped, rounded half to even), {cut}; PSNR over RGB, and over BT.601 luma (16..235, "
@@ -84,7 +84,7 @@ def protocol(border: int) -> str:
 
 @dataclass(frozen=True)
 class Judged:
-    """The pairs of a folder; ``line`` says what was taken and left, ``unusable`` what cannot be judged by, if any."""
+    """The pairs of a folder; ``line`` describes the selection, ``unusable`` the unusable pairs, if any."""
 
     pairs: tuple[Pair, ...]
     line: str
@@ -92,16 +92,16 @@ class Judged:
 
 
 def find_pairs(folder: Path, scale: int = 1, held_back: Collection[str] | None = None) -> tuple[Pair, ...]:
-    """All pairs in ``folder``, by name, as far as they can be told without opening them: see ``judged_pairs``."""
+    """All pairs in ``folder``, by name, found without opening files: see ``judged_pairs``."""
     entries, _ = _entries(folder, scale, held_back)
     return _named(folder, entries)
 
 
 def judged_pairs(folder: Path, scale: int = 1, held_back: Collection[str] | None = None) -> Judged:
-    """The pairs to judge by in ``folder``: of a data set with halves, those of the half that is for evaluation.
+    """The pairs for evaluation in ``folder``; of a data set with splits, those of the evaluation split.
 
-    With ``held_back``, the ones of those groups (scenes, targets) of the half that is for training. Pairs that cannot
-    be read or do not fit each other are left out, as long as they are few.
+    With ``held_back``, the pairs of these groups (scenes, targets) of the training split. A few pairs that are
+    unreadable or do not match in size are skipped.
 
     Raises:
         BadInput: there is no such folder, it has no known layout, a picture has no partner, or none is held back.
@@ -149,7 +149,7 @@ def evaluate(
 ) -> QualityReport:
     """Restore the degraded picture of every pair and score it; for super resolution ``scale`` pixels of border are cut.
 
-    ``seen`` is shown each score with the restored picture and the truth of the same size.
+    ``seen`` is called with each score, the restored picture, and the ground truth of the same size.
 
     Raises:
         BadInput: a picture cannot be read, or the two of a pair do not fit each other.
@@ -181,7 +181,7 @@ def _score(
     degraded, clean = load_rgb(pair.degraded), load_rgb(pair.clean)
     height, width = (n * scale for n in degraded.shape[:2])
     spare = clean.shape[0] - height, clean.shape[1] - width
-    # Ground truth whose sides are no multiple of the scale has up to scale - 1 rows and columns that nothing restores.
+    # Ground truth may have up to scale - 1 more rows and columns than the restored picture.
     if not all(0 <= n < scale for n in spare):
         raise BadInput(
             f"{pair.clean}: {clean.shape[0]}x{clean.shape[1]} pixels do not fit {pair.degraded.name}, which is "

@@ -1,4 +1,4 @@
-"""Several jobs that run workers, side by side: each runtime has a process of its own, so threads are enough here."""
+"""Parallel jobs that run workers: each runtime has its own process, so threads suffice here."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ T = TypeVar("T")
 
 
 def workers(threads: int) -> int:
-    """How many workers of ``threads`` threads each this machine's cores can run at once."""
+    """Number of workers with ``threads`` threads each that this machine's cores can run at once."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // threads)
 
 
 def side_by_side(jobs: Sequence[Callable[[], T]], width: int, progress: Callable[[int, int], None]) -> list[T]:
-    """What each job returns, in the order of ``jobs``; ``progress`` is told how many are done, and how many there are.
+    """The results of all jobs, in order; ``progress`` is called with the numbers of finished and of all jobs.
 
-    If a job raises, or Ctrl-C comes, those that wait are dropped and every running worker is ended; then it is raised.
+    If a job raises, or on Ctrl-C, waiting jobs are dropped and running workers ended before the exception propagates.
     """
     progress(0, len(jobs))
     with ThreadPoolExecutor(width) as pool:

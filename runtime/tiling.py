@@ -1,12 +1,11 @@
-"""Any picture through an artifact of one size (or of bounded memory), without seams.
+"""Seamless tiling: pictures of any size through an artifact of fixed size (or in bounded memory).
 
-A tile is kept only where its pixels see what they would see in the whole picture: ``halo`` pixels are dropped at
-every side that is not a border of the picture. Tiles at the far borders are shifted inward, so that the network's own
-padding acts where it would act in the whole picture. The result equals that of the whole picture, with two
-exceptions that no tiling can avoid: a picture smaller than the artifact, and one whose sides are no multiple of what
-the network takes, are first extended by mirroring (on Set5 that
-costs NCNet x3 0.006 dB; repeating the last pixels would cost 0.042 dB). Where windows without padding leave out a
-border, the picture is extended by it, and the result has the size that the scale says.
+Only pixels whose receptive field lies within the tile are kept: ``halo`` pixels are dropped at every side that is not a
+border of the picture. Tiles at the far borders are shifted inward, so that the network's own padding acts where it
+would act in the whole picture. The result equals that of the whole picture, with two exceptions that no tiling can
+avoid: a picture smaller than the artifact's input, or whose sides are not multiples of the network's divisor, is first
+extended by mirroring (on Set5 that costs NCNet x3 0.006 dB; repeating the last pixels would cost 0.042 dB). If unpadded
+windows remove a border, the picture is extended by it, so that the result has the input size times the scale.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ Infer = Callable[["Image8"], "Array"]
 """One inference on a picture of a size that the artifact takes: to a picture, or to values of high dynamic range."""
 
 Progress = Callable[[int, int], None]
-"""Called after every tile with how many are done, and how many there are."""
+"""Called after every tile with the numbers of finished and of all tiles."""
 
 _WHOLE_PIXELS = 1 << 19  # 720x720: about 0.5 GB of activations in a float network of 64 channels
 _MOST_PIXELS = 1 << 23  # 8 megapixels, where cutting changes the result: some GB, which beats seams
 
 
 class Reach(Protocol):
-    """What tiles must know of a network; see ``clearport.base.ModelSpec``."""
+    """The properties of a network that tiling needs; see ``clearport.model_spec.ModelSpec``."""
 
     @property
     def halo(self) -> int: ...
@@ -56,16 +55,17 @@ class Reach(Protocol):
 
 @dataclass(frozen=True)
 class Tiling:
-    """What tiles of an artifact must respect.
+    """Constraints on tiles of an artifact.
 
     Attributes:
         scale: output pixels per input pixel, along each axis; a fraction where tiles start and end on whole pixels of
             both (``multiple`` is a multiple of its denominator).
         halo: input pixels on each side that an output pixel depends on.
         multiple: sides and starts of tiles are multiples of this.
-        size: the one size that the artifact takes; None if it takes any.
-        whole_pixels: for artifacts of any size: pictures of at most this many pixels are not cut.
-        crop: output pixels, of both borders together, that the output lacks (negative: has beyond the scale).
+        size: the artifact's fixed input size; None if dynamic.
+        whole_pixels: for artifacts of dynamic size: pictures of at most this many pixels are not cut.
+        crop: output pixels that the output lacks relative to the scale, both borders together (negative: has in
+            addition).
     """
 
     scale: Scale
@@ -90,11 +90,11 @@ class Tiling:
         return _border(self.crop, self.scale)
 
     def enlarged(self, size: Size) -> Size:
-        """The size of what comes of a picture: rounded up where the scale is a fraction."""
+        """The output size of a picture, rounded up if the scale is a fraction."""
         return Size(math.ceil(size.height * self.scale), math.ceil(size.width * self.scale))
 
     def cuts(self, side: int) -> bool:
-        """Whether something is left of tiles with sides of so many pixels once their halo is dropped."""
+        """Whether tiles with sides of this many pixels have anything left without their halo."""
         return side - 2 * self.halo >= self.multiple
 
     @property
@@ -103,7 +103,7 @@ class Tiling:
         return self.size is not None and not (self.cuts(self.size.height) and self.cuts(self.size.width))
 
     def rounded(self, picture: Size) -> Size:
-        """The size of a picture, extended and rounded up to what the network takes."""
+        """The size of a picture, extended and rounded up to a valid size."""
         return Size(*(_up(n + sum(self.border), self.multiple) for n in (picture.height, picture.width)))
 
     def larger(self) -> Size:
@@ -117,7 +117,7 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Span:
-    """One tile along one axis, in input pixels: where it starts, and which pixels of the picture are kept of it."""
+    """One tile along one axis, in input pixels: its start, and the kept pixels of the picture."""
 
     start: int
     keep_from: int
@@ -126,7 +126,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a picture is cut: ``padded`` is its size after extension, ``tile`` that of every tile."""
+    """The tiling of a picture: ``padded`` is its size after extension, ``tile`` the size of every tile."""
 
     padded: Size
     tile: Size
@@ -135,18 +135,19 @@ class Plan:
 
     @property
     def tiles(self) -> int:
-        """How many inferences the picture takes."""
+        """Number of inferences for the picture."""
         return len(self.rows) * len(self.columns)
 
 
 def engine(worker: Worker, artifact: Artifact, others: Sample | None = None) -> Infer:
     """An artifact that is open in ``worker`` as a function from picture to picture, or to light: float32 (H, W, C).
 
-    Several pictures that go in lie one behind another in the channels of one, in the order of the inputs, so that they
-    are cut alike. ``others`` are the values of inputs that are no pictures, the same for every tile.
+    Several input pictures are concatenated along the channels, in input order, so that they are cut alike.
+    ``others`` are the values of inputs other than pictures, the same for every tile.
 
     Raises:
-        BadInput: it gives no picture, an input without a value is none, or its pictures have different sizes.
+        BadInput: it outputs no picture, an input other than a picture has no value, or its pictures have different
+            sizes.
     """
     given = dict(others or {})
     result = check_cuttable(artifact, tuple(given))
@@ -211,7 +212,7 @@ def strips(image: Image8, infer: Infer, tiling: Tiling, progress: Progress | Non
 
     Raises:
         BadInput: see ``plan``.
-        CheckFailed: what comes of a tile has another size than the scale says.
+        CheckFailed: a tile's output does not have the size that follows from the scale.
     """
     height, width = image.shape[:2]
     cut = plan(Size(height, width), tiling)
@@ -286,7 +287,7 @@ def _spans(padded: int, tile: int, picture: int, tiling: Tiling) -> tuple[Span, 
 
 
 def _tile(image: Image8, top: int, left: int, size: Size) -> Image8:
-    """A tile of the picture; beyond its far borders it is mirrored."""
+    """A tile of the picture, mirrored beyond the far borders."""
     part = image[top : top + size.height, left : left + size.width]
     below, right = size.height - part.shape[0], size.width - part.shape[1]
     return np.pad(part, ((0, below), (0, right), (0, 0)), mode="symmetric") if below or right else part

@@ -1,6 +1,6 @@
-"""How far an artifact's output may be from what it is judged by, and why so far.
+"""Tolerances of artifacts' outputs against their references, with reasons.
 
-Every limit is absolute: what a file itself gives never widens one. Limits hold for the golden photo and for the probe,
+Every limit is absolute: a file's own outputs never widen it. Limits hold for the golden photo and for the probe,
 a picture of noise, edges, gradients and flat areas that reaches what the photo does not. The figures beside them were
 measured on ncnet, ecbsr, mobilederain, iagc and imdn at 64x64, on every runtime of an x86-64 machine.
 """
@@ -21,23 +21,23 @@ BLOCK = 16
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far an output may be from its reference; None: not judged. Every limit is finite and not negative.
+    """Limits of an output against its reference; None: not judged. Every limit is finite and nonnegative.
 
     Attributes:
-        reason: why this far and no further.
+        reason: the rationale of the limits.
         max_abs: largest difference in 8-bit levels.
         mean_lsb: largest mean difference in 8-bit levels.
         min_psnr_db: smallest PSNR.
         min_exact_share: smallest share (0..1) of equal values of the 8-bit pictures.
         max_block_lsb: largest mean difference, with its sign, over a block of 16x16 pixels of one color, in levels.
             Rounding has no direction: its errors cancel over a block, where those of a wrong bias or scale add up.
-        max_grid_lsb: the same over all pixels that lie on the same place of an enlarged pixel (scale x scale places):
-            those that come from one channel of the network's last convolution.
+        max_grid_lsb: the same over all pixels with the same sub-pixel position (scale x scale positions), which come
+            from one channel of the network's last convolution.
         min_sqnr_db: smallest ratio of the reference's own variance to the mean square of the difference.
         max_relative: largest difference, as a share of the reference's largest number.
         max_probability: largest difference of a probability.
         min_top1: smallest share (0..1) of choices of the same class, or of one as probable.
-        max_endpoint_share: largest mean length of the difference of flows, as a share of their mean length.
+        max_endpoint_share: largest mean end-point error of optical flow, as a share of its mean length.
     """
 
     reason: str
@@ -64,7 +64,7 @@ class Tolerance:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "reason"}
 
     def within(self, widest: Tolerance) -> Tolerance:
-        """The narrower of each limit of both; this one's reason."""
+        """The stricter of both for each limit, with this one's reason."""
         mine, theirs = self.limits, widest.limits
         narrowed: dict[str, float | None] = {
             name: _narrower(name, mine[name], theirs[name]) for name in mine if theirs[name] is not None
@@ -172,19 +172,19 @@ _VALUES["int8a16"] = replace(
     _VALUES["int8-weights"],
     reason="8-bit weights with 16-bit activations: errors 25 dB below what the signal deviates by",
 )
-"""Of outputs that are no pictures, against PyTorch."""
+"""Limits of outputs other than pictures, against PyTorch."""
 _CHOICES: dict[Precision, tuple[float, float]] = {
     "fp32": (1e-3, 0.999),
     "fp16": (0.02, 0.99),
     "int8-weights": (0.1, 0.95),
     "int8a16": (0.1, 0.95),
 }
-"""Of logits and probabilities: how far a probability may be off, and how many choices must be the same."""
+"""Limits of logits and probabilities: maximum error of a probability, minimum share of equal choices."""
 _CLASSES: dict[Precision, Tolerance] = {
     precision: Tolerance("classes that are about equally good change places with rounding", min_top1=least)
     for precision, (_, least) in _CHOICES.items()
 }
-"""Of class numbers and truth values: the share that must be the same."""
+"""Limits of class indices and Booleans: minimum equal share."""
 INT8_CLASSES_QUIET = Tolerance(
     "kernels round their sums differently, by a step here and there, where two classes are about equally good",
     min_top1=0.99,
@@ -194,9 +194,9 @@ QUANTIZATION_CLASSES = Tolerance(
     "the error of quantization itself: where more than a twentieth chooses otherwise, more than ties have changed",
     min_top1=0.95,
 )
-"""How far int8 artifacts may be from PyTorch where an output is class numbers or truth values."""
+"""Limits of int8 artifacts against PyTorch for class indices and Booleans."""
 _END_POINTS: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.02, "int8-weights": 0.1, "int8a16": 0.1}
-"""Of flows: the mean difference as a share of the mean length."""
+"""Limits of optical flow: mean end-point error as a share of the mean length."""
 INT8_VALUES_QUIET = Tolerance(
     "kernels round their sums differently, by a step of the output here and there: 36 dB below what the signal "
     "deviates by",
@@ -213,7 +213,7 @@ QUANTIZATION_VALUES = Tolerance(
     "the error of quantization itself: above a quarter of what the signal deviates by it is no longer that signal",
     min_sqnr_db=12.0,
 )
-"""How far int8 artifacts may be from PyTorch where an output is no picture."""
+"""Limits of int8 artifacts against PyTorch for outputs other than pictures."""
 QUANTIZATION = Tolerance(
     "the error of quantization itself: below 35 dB of the range, or 15 dB of the picture's variance, it can be seen",
     min_psnr_db=35.0,
@@ -222,7 +222,7 @@ QUANTIZATION = Tolerance(
 """How far int8 artifacts may be from PyTorch, whatever the network."""
 
 PROBE_DB = 10.0
-"""What float artifacts may be worse on the probe than on a photo: 4 dB were measured for fp16, 10 for int8 weights."""
+"""How many dB float artifacts may be worse on the probe than on a photo: measured 4 for fp16, 10 for int8 weights."""
 
 
 def tolerance_for(precision: Precision, output: TensorSpec) -> Tolerance:
@@ -240,7 +240,7 @@ def tolerance_for(precision: Precision, output: TensorSpec) -> Tolerance:
 
 
 def widest_for(precision: Precision, output: TensorSpec) -> Tolerance:
-    """What no bundle may allow more than, whatever its manifest says."""
+    """The loosest limits that a bundle's manifest may state."""
     if precision != "int8":
         return tolerance_for(precision, output)
     if output.judged_by == "classes":
@@ -268,7 +268,7 @@ def _of_values(precision: Precision, output: TensorSpec) -> Tolerance:
 
 
 def eased(tolerance: Tolerance, by_db: float = PROBE_DB) -> Tolerance:
-    """The limits of float artifacts on the probe, which is further from what networks are made for than photos are."""
+    """The limits of float artifacts on the probe, which is less natural than photos."""
     names = ("min_psnr_db", "min_sqnr_db")
     lower = {name: limit - by_db for name in names if (limit := tolerance.limits[name]) is not None}
     return replace(tolerance, **lower)  # type: ignore[arg-type]  # only limits are replaced

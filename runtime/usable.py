@@ -1,4 +1,4 @@
-"""Which runners there are for a file and a unit, and which of them can be used here."""
+"""The runners of a file and a unit, and their availability on this machine."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def runners_of(target: str, unit: str = "cpu") -> Iterator[tuple[Runner, str | N
 
 
 def units_of(runner: Runner) -> tuple[str, ...]:
-    """The units that a runner can be asked to run on."""
+    """The units that a runner supports."""
     return tuple(getattr(runner, "units", ("cpu",)))
 
 
 def too_large(runner: Runner, height: int, width: int) -> str | None:
-    """Why a picture is not run by a runner unless that is asked for by name; None: it is.
+    """Why a runner runs a picture only if named explicitly, or None.
 
-    Some say how large a picture may be (``most_pixels``), for they would take minutes.
+    Slow runners limit the size of pictures (``most_pixels``).
     """
     most: int | None = getattr(runner, "most_pixels", None)
     if most is None or height * width <= most:
@@ -65,6 +65,6 @@ def obstacle_of(runner: Runner) -> str | None:
     if unavailable is not None and (reason := unavailable()):
         return str(reason)
     if hasattr(runner, "interpreter"):
-        return None  # its packages are those of another Python
+        return None  # its packages are in another Python
     absent = missing(runner.requires)
     return f"{', '.join(absent)} is not installed" if absent else None

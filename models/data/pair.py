@@ -1,4 +1,4 @@
-"""One picture to learn from: what goes in, and what should come out."""
+"""One training example: input and target."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Pair:
 
     @property
     def bytes(self) -> int:
-        """What it takes in memory."""
+        """Its size in memory, in bytes."""
         return sum(image.nbytes for image in (self.low, self.high) if image is not None)
 
     def size(self, scale: int) -> tuple[int, int]:

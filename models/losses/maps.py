@@ -1,4 +1,4 @@
-"""Losses on what a network gives beside the picture: auxiliary pictures, and maps of which the truth is known."""
+"""Losses on a network's other outputs: auxiliary pictures, and maps with known ground truth."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Adversary:
         return float(loss.detach())
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it."""
+        """Its state in a checkpoint."""
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a training writes beside its weights."""
+"""The card that training writes beside the weights."""
 
 from __future__ import annotations
 

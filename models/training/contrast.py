@@ -121,7 +121,7 @@ class Contrast:
         self._optimizers[name].zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it."""
+        """Its state in a checkpoint."""
         return {
             name: {"network": network.state_dict(), "optimizer": self._optimizers[name].state_dict()}
             for name, network in self._parts().items()

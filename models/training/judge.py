@@ -45,16 +45,16 @@ FIGURES: Mapping[Task, tuple[str, str]] = {
     "watermarking": ("% of the bits read after attacks", "dB RGB to the unmarked picture"),
     "deepfake-detection": ("% AUC", "% accuracy"),
 }
-"""What the two figures of a task are."""
+"""Descriptions of the two figures of a task."""
 
 
 def units_of(spec: ModelSpec) -> tuple[str, str]:
-    """What the two figures of a validation are."""
+    """Descriptions of the two figures of a validation."""
     return FIGURES.get(spec.task, _PSNR)
 
 
 def card_key(spec: ModelSpec) -> str:
-    """What the first figure is called in a card."""
+    """The key of the first figure in a card."""
     return FIGURES[spec.task][0] if spec.task in FIGURES else "rgb_psnr_db"
 
 
@@ -117,7 +117,7 @@ def _read(network: Watermark, pairs: Sequence[Pair]) -> Judgment:
 
 @torch.no_grad()
 def _told_apart(network: nn.Module, pairs: Sequence[Pair], spec: ModelSpec) -> Judgment:
-    """How well logits tell real and fake apart."""
+    """How well logits separate real from fake."""
     inputs = tuple(pair.low for pair in pairs if pair.low is not None)
     margins, labels = [], np.array([pair.truth["label"].item() for pair in pairs])
     for image in inputs:

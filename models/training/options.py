@@ -1,4 +1,4 @@
-"""What a training is asked, what it reports, and what it leaves."""
+"""Options, progress reports and results of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network gives while it learns: the picture, and whatever else its losses look at."""
+"""A network's outputs in training: the picture, and other maps for its losses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Restored:
 
 
 def restored(output: torch.Tensor | Restored) -> Restored:
-    """What a network gave, as ``Restored``."""
+    """A network's outputs as ``Restored``."""
     return output if isinstance(output, Restored) else Restored(output)
 
 

@@ -49,7 +49,7 @@ class Run:
     """
 
     def __init__(self, options: TrainOptions, spec: ModelSpec, scale: int) -> None:
-        losses.parse(options.loss)  # what is misspelt is said before data are read
+        losses.parse(options.loss)  # report misspelled names before reading data
         if options.patch % spec.size_multiple:
             raise BadInput(f"--patch {options.patch}: {spec.name} requires multiples of {spec.size_multiple}")
         self.place = place_for(options)
@@ -121,7 +121,7 @@ class Run:
         return losses.Objective(self.options.loss, others, targets=targets, unaligned=unaligned)
 
     def notes(self) -> tuple[str, ...]:
-        """What was read, a line each, for the user to see."""
+        """Lines for the user on the files that were read."""
         return (*self.data.notes, *(() if self.start is None else (str(self.start),)))
 
     def share(self) -> float:

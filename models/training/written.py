@@ -1,4 +1,4 @@
-"""What a training leaves: weights, card, checkpoint and preview, claimed together before the first step."""
+"""The output files of training: weights, card, checkpoint and preview, claimed together before the first step."""
 
 from __future__ import annotations
 

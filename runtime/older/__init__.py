@@ -1,1 +1,2 @@
-"""Runtimes of other versions than clearport's own, each in a Python environment of its own: what apps really ship."""
+"""Runtimes of other versions than clearport's own, each in its own Python environment, since apps ship older
+versions."""

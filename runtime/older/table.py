@@ -1,4 +1,4 @@
-"""Which runtimes ``clearport verify --runtime`` knows, and where their environments lie."""
+"""The runtimes of ``clearport verify --runtime``, and the location of their environments."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class OtherRuntime:
     """A runtime in an environment of its own.
 
     Attributes:
-        name: its word on the command line, which is that of its environment's folder, too.
+        name: its name on the command line and of its environment's folder.
         title: runtime and version.
         about: why files are proven there.
         target: whose files it runs.
         packages: pinned, in the order of installation.
         runner: of ``runtime/runners``, which runs in that environment; with ``plugin`` the name that it has there.
         plugin: a file beside this one that defines the runner.
-        leaves_out: ends of names of files that it is not promised to run, each with the reason.
+        leaves_out: suffixes of files that it need not run, each with the reason.
     """
 
     name: str
@@ -51,7 +51,7 @@ class OtherRuntime:
         return mark.is_file() and mark.read_text(encoding="utf-8").split() == list(self.packages)
 
     def reason_against(self, path: str) -> str | None:
-        """Why it is not promised to run a file; None where it is."""
+        """Why it need not run a file, or None."""
         return next((reason for end, reason in self.leaves_out if path.endswith(end)), None)
 
     @property

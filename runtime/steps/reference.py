@@ -1,6 +1,6 @@
-"""The int8 reference in single steps: each is fed with the levels that a runtime had, not with the reference's own.
+"""The int8 reference, step by step: each step is fed the runtime's int8 levels, not the reference's own.
 
-A step is everything between int8 tensors that a runtime shows: one operator with its rounding, or several where
+A step is the subgraph between int8 tensors that a runtime exposes: one operator with its rounding, or several if the
 tensors between them are fused away or float. The QDQ model (``quantize.qdq``) is cut at these tensors, so that one
 inference evaluates all steps, none of which sees the errors of another.
 """
@@ -56,8 +56,8 @@ class Difference:
         differing: how many values differ from the reference's.
         squares: sum of the squared differences.
         count: how many values a channel has.
-        off: how many of ``differing`` the reference's own value, before it is rounded, is more than half a level and
-            ``TIE`` away from; None where that was not asked for.
+        off: number of ``differing`` values that differ from the reference's unrounded value by more than half a level
+            plus ``TIE``; None if not requested.
     """
 
     levels: Array
@@ -68,7 +68,7 @@ class Difference:
 
     @property
     def values(self) -> int:
-        """How many values were compared."""
+        """Number of compared values."""
         return self.count * self.levels.size
 
 
@@ -108,11 +108,11 @@ class StepReference:
         return {out: node for node in self._model.graph.node for out in node.output}
 
     def sources(self, name: str, shown: Collection[str]) -> set[str]:
-        """The shown tensors that the step of ``name`` reads."""
+        """The exposed tensors that the step of ``name`` reads."""
         return self.read_for(self._quantize[name].input[0], shown)
 
     def read_for(self, value: str, shown: Collection[str]) -> set[str]:
-        """The shown tensors that a value of the model is computed from."""
+        """The exposed tensors from which a value of the model is computed."""
         found: set[str] = set()
         todo, seen = [value], set()
         while todo:
@@ -128,7 +128,7 @@ class StepReference:
         return found
 
     def size(self, name: str, height: int, width: int) -> int:
-        """How many values a tensor has for an input of ``height`` x ``width``; free sides count as the input's."""
+        """Number of elements of a tensor for an input of ``height`` x ``width``; dynamic sides count as the input's."""
         count = Fraction(1)
         for axis, side in enumerate(self._shapes.get(f"{name}.q", ())):
             times, of = (shapes.multiple(side) if isinstance(side, str) else None) or (Fraction(1), "HW"[axis == 3])

@@ -1,4 +1,4 @@
-"""The verdict on the int8 steps of a file: each alone, fed with the levels that the file itself had before it."""
+"""The verdict on a file's int8 steps, each in isolation, fed the file's own int8 levels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from clearport.runtime.steps.reference import Difference
 
 MOST_LEVELS = 1
-"""How far any value of a step may be from the reference's, in int8 levels."""
+"""Maximum difference of any value of a step from the reference's, in int8 levels."""
 
 MOST_OFF = 1e-4
-"""Share of a step's values that may be no correct rounding (``step_models.TIE``).
+"""Maximum share of a step's values that are not a correct rounding (``step_models.TIE``).
 
 LiteRT with XNNPACK, ONNX Runtime and OpenVINO were at 1e-6 and less of any step. Kernels that round twice (TFLite's
 own, without XNNPACK) reach 0.15.
@@ -30,16 +30,16 @@ class StepsReport:
 
     Attributes:
         passed: whether every step is within ``MOST_LEVELS`` and ``MOST_OFF``; otherwise ``failures`` says what is not.
-        method: how the tensors came to be: ``ran on LiteRT``, ``reference-evaluated`` ...
+        method: how the tensors were computed: ``ran on LiteRT``, ``reference-evaluated`` ...
         sample: the picture: ``photo`` or ``probe``.
-        steps, values: how many were compared.
-        differing: values that differ from the reference's step by a level or more.
-        off: those of them that are no ties, in steps where more than ``MOST_OFF`` differ.
+        steps, values: numbers of compared steps and values.
+        differing: number of values that differ from the reference's step by a level or more.
+        off: number of those that are not ties, in steps where more than ``MOST_OFF`` differ.
         levels: the largest difference of any value, in int8 levels.
         worst: the step with the most values that are off, or else that differ; empty if all are equal.
-        unseen: int8 tensors that the runtime does not show; each is proven as a part of the steps that read it, or of
+        unseen: int8 tensors that the runtime does not expose; each is proven as part of the steps that read it, or of
             the output.
-        output_equal: share (0..1) of the outputs' values that are the same when tensors are read as when they are not.
+        output_equal: share (0..1) of the outputs' values that do not change when tensors are read.
     """
 
     passed: bool
@@ -99,7 +99,7 @@ def unproven(method: str, sample: str, why: str) -> StepsReport:
 
 
 def is_doubtful(found: Difference) -> bool:
-    """Whether so many values differ that it matters whether they are ties."""
+    """Whether enough values differ that ties must be distinguished."""
     return int(found.differing.sum()) > int(MOST_OFF * found.values)
 
 

@@ -1,4 +1,4 @@
-"""Models of single steps: what they compare, and what is left of the QDQ model for it."""
+"""ONNX models of single steps: their comparisons, and extraction from the QDQ model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEVELS, OFF = "{}.q", "{}:off"
 """Outputs of a step model."""
 
 TIE = 0.01
-"""Levels from the border between two levels within which a value may be rounded either way.
+"""Distance from the boundary between two levels, in levels, within which a value may be rounded either way.
 
 Some steps meet exact halves on many values, linear interpolation and leaky ReLUs with a ratio of scales such as 3.75.
 Sums of float32 were up to 0.0002 levels off, XNNPACK's linear interpolation, whose weights have 11 bits, up to 0.0135
@@ -44,7 +44,7 @@ class Writer:
         self.constant("steps:most", np.array(0.5 + TIE, np.float32))
 
     def compare(self, name: str, quantize: onnx.NodeProto) -> None:
-        """The output ``OFF``: given levels that are no rounding of the step's exact value, by channel."""
+        """The output ``OFF``: number of given levels that are not a rounding of the step's exact value, per channel."""
         from onnx import TensorProto, helper
 
         value, scale, zero = quantize.input[:3]
@@ -85,7 +85,7 @@ def described(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
 
 
 def needed(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the nodes and inputs that no output needs."""
+    """Remove the nodes and inputs that no output needs."""
     graph = model.graph
     wanted = {value.name for value in graph.output}
     kept = []

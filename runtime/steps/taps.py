@@ -1,4 +1,4 @@
-"""Int8 tensors inside a file, as its runtime has them.
+"""Int8 tensors inside a file, as computed by its runtime.
 
 A runner whose sessions show them has ``hides(path)``: why the tensors of a file cannot be read, or None. Then
 ``open`` takes the option ``taps``: name of a tensor in the graph -> (scale, zero point) of its uint8 grid; and ``run``
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 PREFIX = "tap:"
 
 OFF_GRID = 0.02
-"""Levels that real values may be off their grid: more is a tensor that was not rounded."""
+"""Maximum distance of real values from their grid, in levels: beyond it the tensor was not rounded."""
 
 Taps = Mapping[str, tuple[float, int]]
 
 
 def of(options: Mapping[str, Any]) -> Taps:
-    """The taps that a session is asked for."""
+    """The taps requested from a session."""
     found: Taps = options.get("taps", {})
     return found
 

@@ -1,4 +1,4 @@
-"""What is said of a worker's failures."""
+"""Messages on a worker's failures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ending(code: int | None, detail: str) -> str:
 
 
 def clip(message: str) -> str:
-    """A message without its middle, if it is long."""
+    """A message with its middle removed if it is too long."""
     if len(message) <= _QUOTED_CHARS * 2:
         return message
     return f"{message[:_QUOTED_CHARS]} … {message[-_QUOTED_CHARS:]}"
