@@ -30,6 +30,7 @@ from clearport.export.openvino.forms import rewritten
 from clearport.export.passes.plain import sampling
 from clearport.graph import nodes as graphs
 from clearport.operators import table
+from clearport.operators.layouts import RESHAPE, SQUEEZE, TRANSPOSE, UNSQUEEZE
 from clearport.quantized import TargetGraph
 from clearport.registry import installed_versions, missing
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _PLUMBING = frozenset({"Constant", "Convert", "FakeQuantize", "Parameter", "Result"})
 """Quantization-agnostic operations that are not operators of a network."""
 
-_VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze"})
+_VIEWS = frozenset((*RESHAPE.openvino, *SQUEEZE.openvino, *UNSQUEEZE.openvino))
 """What gives the numbers that it was given under other sizes."""
 
 IN_FLOAT32 = "precise"
@@ -167,7 +168,7 @@ def _keep_apart(network: Any) -> None:
     for node in network.get_ordered_ops():
         for port in node.outputs() if node.get_type_name() != "FakeQuantize" else ():
             readers = [each.get_node() for each in port.get_target_inputs()]
-            if any(reader.get_type_name() == "Transpose" for reader in readers):
+            if any(reader.get_type_name() in TRANSPOSE.openvino for reader in readers):
                 for reader in readers:
                     if reader.get_type_name() in _VIEWS:
                         _put_same(reader)
