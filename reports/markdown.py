@@ -24,8 +24,8 @@ from clearport.reports.text import number
 
 _ROLES = {
     "input": "what goes in",
-    "float": "what comes out of the fp32 network itself",
-    "int8": "what comes out of the int8 network, by its reference",
+    "float": "output of the fp32 network",
+    "int8": "output of the int8 network, by its reference",
 }
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 

@@ -25,7 +25,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         if digest_of(artifact.path, manifest.files) != artifact.sha256:
             yield f"artifacts.{i}.sha256: {artifact.key} has another checksum than 'files' gives for {artifact.path}"
     if manifest.files.get(manifest.model.reference) != manifest.model.weights_sha256:
-        yield f"model.weights_sha256: it is another checksum than 'files' gives for {manifest.model.reference}"
+        yield f"model.weights_sha256: differs from the checksum in 'files' for {manifest.model.reference}"
     model, contract = manifest.model, manifest.pixel_contract
     ends = [(artifact.inputs, artifact.outputs) for artifact in manifest.artifacts]
     yield from contract_contradictions(model, (contract.inputs, contract.outputs), ends)
@@ -42,7 +42,7 @@ def _golden_contradictions(manifest: Manifest, keys: set[str]) -> Iterator[str]:
         if manifest.files.get(golden.path) != golden.sha256:
             yield f"goldens.{i}.sha256: {golden.name} has another checksum than 'files' gives for {golden.path}"
         for unknown in sorted({*golden.tolerances, *golden.value_tolerances} - keys):
-            yield f"goldens.{i}.tolerances: {unknown!r} is no artifact of this bundle"
+            yield f"goldens.{i}.tolerances: {unknown!r} is not an artifact of this bundle"
         if golden.values is not None and golden.values not in manifest.files:
             yield f"goldens.{i}.values: {golden.values} is not among 'files'"
         if golden.input not in inputs:

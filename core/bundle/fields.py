@@ -99,10 +99,10 @@ def _scale(value: Any) -> Any:
     if isinstance(value, str):
         match = _FRACTION.fullmatch(value)
         if match is None:
-            raise ValueError(f"expected a whole number or a fraction such as 3/2, got {value[:40]!r}")
+            raise ValueError(f"expected an integer or a fraction such as 3/2, got {value[:40]!r}")
         value = Fraction(int(match[1]), int(match[2] or 1))
     if isinstance(value, float) or (isinstance(value, int | Fraction) and not 0 < value <= MOST_SCALE):
-        raise ValueError(f"expected a whole number or a fraction above 0, at most {MOST_SCALE}, got {value}")
+        raise ValueError(f"expected an integer or a fraction above 0, at most {MOST_SCALE}, got {value}")
     whole = isinstance(value, Fraction) and value.denominator == 1
     return int(value) if whole else value
 

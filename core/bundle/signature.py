@@ -128,7 +128,7 @@ def _opened(bundle: Any, public: EllipticCurvePublicKey) -> bytes:
         public.verify(made, _encoded(payload), _ecdsa(public))
     except InvalidSignature as error:
         other = bundle["verificationMaterial"].get("publicKey", {}).get("hint") not in {None, _hint(public)}
-        why = "it was made with another key" if other else "the signature does not fit what it signs"
+        why = "it was made with another key" if other else "the signature does not match the signed files"
         raise CheckFailed(f"invalid signature: {why}") from error
     return payload
 

@@ -108,7 +108,7 @@ def _code_of(command: Callable[..., Any]) -> tuple[int, str]:
         else:
             code, said = _usage_error(error), str(error)
     if code == INTERRUPTED:
-        _say("interrupted: nothing half-written was left behind")
+        _say("interrupted: no half-written files were left")
     return code if isinstance(code, int) else 0, said
 
 

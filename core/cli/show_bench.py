@@ -41,7 +41,7 @@ def show_devices(found: Devices, *, as_json: bool) -> None:
         same = before is not None and d.obstacle is not None and before.obstacle == d.obstacle
         state = _state(d.obstacle, ", ".join(f"{k} {v}" for k, v in d.parts.items()))
         rows.append((d.address, d.title, ", ".join(d.units), Text("as above", "dim") if same else state))
-    print_parts(table("Devices", ("--device", "what", "--unit", "installed, or what is missing"), rows))
+    print_parts(table("Devices", ("--device", "what", "--unit", "installed, or missing packages"), rows))
     print_parts()
     runners = [
         (r.name, r.title, ", ".join(r.targets), ", ".join(r.units), _state(r.obstacle, "ready")) for r in found.runners
@@ -185,7 +185,7 @@ def _compared(found: Compared) -> None:
     for key in found.missing:
         print_parts(Text(f"not compared: {key}: it was measured then, and not now", "yellow"))
     if found.max_slowdown is None and any(c.outcome == "slower" for c in found.comparisons):
-        print_parts(Text("slower files are no failure without --max-slowdown", "dim"))
+        print_parts(Text("without --max-slowdown, slower files do not fail", "dim"))
 
 
 def _verdict(verdict: Comparison) -> tuple[str | Text, ...]:

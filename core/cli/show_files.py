@@ -23,7 +23,7 @@ def show_described(found: Described, *, as_json: bool) -> None:
     if as_json:
         print_json(_plain(found))
         return
-    macs = "not told by the file" if found.macs is None else f"{found.macs:,}"
+    macs = "not stated in the file" if found.macs is None else f"{found.macs:,}"
     weights = ", ".join(f"{kind} {size / 1000:.1f} kB" for kind, size in sorted(found.weights.items()) if size)
     operators = ", ".join(f"{count} {name}" for name, count in sorted(found.operators.items(), key=_often))
     facts = [

@@ -106,5 +106,5 @@ def _gate(outcome: EvalOutcome | MeasuredOutcome) -> Text:
     if failed:
         return Text(f"{failed} of {failed + held} checks failed", "bold red") + Text(covers, "not bold yellow")
     if not held:
-        return Text(f"no gate was asked for{covers}", "dim")
+        return Text(f"no gate was given{covers}", "dim")
     return Text(f"{held} checks held", "bold green") + Text(covers, "not bold yellow")

@@ -62,7 +62,7 @@ class BundleUnderTest:
         reports = [r for r in exam.judge(outputs, artifact, runner.method) if r.reference.startswith(NETWORKS)]
         assert reports, f"{key}: the bundle keeps nothing of the network to compare with"
         told = [report.output for report in reports if report.same is not None]
-        assert not told, f"{key}: {told[0]} is class numbers or truth values, which have no PSNR; use assert_parity"
+        assert not told, f"{key}: {told[0]} is class indices or Booleans, which have no PSNR; use assert_parity"
         return min(math.inf if report.psnr_db is None else report.psnr_db for report in reports)
 
     def assert_psnr(self, key: str, *, at_least: float) -> None:

@@ -150,8 +150,8 @@ def _check_finite(graph: Graph, pictures: Mapping[str, Image8], outputs: Sequenc
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 lost = int(values.size - np.isfinite(values).sum())
                 raise BadInput(
-                    f"{graph.spec_name}: the network itself gives {lost} of {values.size} values of {name!r} as NaN or "
-                    f"infinite for the picture {picture!r}, against which its files are proven: mend the network (a "
+                    f"{graph.spec_name}: the network itself outputs {lost} of {values.size} values of {name!r} as NaN "
+                    f"or infinite for the picture {picture!r}, against which its files are proven: mend the network (a "
                     "division by 0, a logarithm of 0, attention without any key), or give another --range"
                 )
 

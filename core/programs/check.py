@@ -103,7 +103,7 @@ class _Checker:
                 self._fields(step, place)
                 for name in step.writes:
                     if name in self._program.settings or name in self._program.tables:
-                        self.problems.append(f"{place}: {name!r} is a constant, and stays what it is")
+                        self.problems.append(f"{place}: {name!r} is a constant, which cannot be changed")
                 known.update(step.writes)
         return known
 

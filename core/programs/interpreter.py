@@ -155,7 +155,7 @@ class _Interpreter:
 
     def _step(self, step: Step, known: Values) -> Values:
         if isinstance(step, Repeat):
-            raise TypeError("a loop is no single step")
+            raise TypeError("a loop is not a single step")
         if isinstance(step, Run):
             given = self._parts(step.part, {name: known[value] for name, value in step.inputs.items()})
             return {name: np.asarray(given[output], np.float32) for output, name in step.outputs.items()}

@@ -97,7 +97,7 @@ def _place(picture: Float32, place: Float32, size: tuple[int, int]) -> tuple[int
     if place.shape != (2,):
         raise ValueError(f"expected a place (2,), got {place.shape}")
     if not np.isfinite(place).all():
-        raise ValueError(f"a place of numbers that are not finite: {place}")
+        raise ValueError(f"a position that is not finite: {place}")
     down, right = (round(float(n)) for n in place)
     if not (0 <= down <= picture.shape[2] - size[0] and 0 <= right <= picture.shape[3] - size[1]):
         raise ValueError(f"a square of {size} at {down}, {right} of a picture {picture.shape[2:]}")

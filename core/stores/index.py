@@ -164,7 +164,7 @@ def read_record(content: bytes, where: str) -> StoredVersion:
 def _check_files(record: StoredVersion, where: str) -> None:
     missing = [name for name in (MANIFEST, SUMS) if name not in record.files]
     if missing:
-        raise BadInput(f"{where}: {record.name}@{record.version} has no {missing[0]}, so that it is no bundle")
+        raise BadInput(f"{where}: {record.name}@{record.version} has no {missing[0]}, so it is not a bundle")
 
 
 def _read(content: bytes, kind: type[Any], where: str, what: str) -> Any:

@@ -39,4 +39,4 @@ def refresh(shelf: Shelf, store: Store) -> None:
         shelf.write(INDEX, to_json(index_of(found)))
         if set(shelf.records()) == set(names):
             return
-    raise BadInput(f"{store.address}: others write to it without a pause; what was pushed is there, but in no index")
+    raise BadInput(f"{store.address}: concurrent pushes never end; the files were pushed, but are not in the index")

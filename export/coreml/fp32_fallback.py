@@ -75,14 +75,14 @@ def choose(graph: Graph) -> Fallback:
     large = trial.too_large() | places
     if trial.margin_db(large) >= 0:
         why = (
-            "float16 would move what they sample or decide on"
+            "float16 would shift their sampling points or flip their decisions"
             if large == places
-            else "float16 does not hold their numbers"
+            else "float16 does not hold their values"
         )
         return Fallback(large, _reason(graph, large, why)) if large else NOTHING
     names, short = trial.worst(large), -trial.margin_db(frozenset())
     wanted = f"{ENOUGH_DB:g} dB, {ENOUGH_8_BIT_DB:g} after rounding to 8 bits, no pixel {FARTHEST:g} levels off"
-    why = f"all in float16 the result would fall {short:.1f} dB short of what is wanted ({wanted})"
+    why = f"entirely in float16, the result would be {short:.1f} dB below the requirement ({wanted})"
     return Fallback(names, _reason(graph, names, why))
 
 

@@ -27,14 +27,14 @@ _REFUSED = {
     "Scan": "a loop: unroll it in the network, or export one step of it with the state as an input and an output",
     **dict.fromkeys(
         ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"),
-        "it draws random numbers, so that no file can give what it gives: take the noise out, or make it an input",
+        "it draws random numbers, which no file can reproduce: remove the noise, or make it an input",
     ),
     **dict.fromkeys(
         ("NonZero", "Unique", "Compress", "NonMaxSuppression"),
-        "how much it gives depends on the picture: leave it to the app, behind the network",
+        "its output size depends on the picture: leave it to the app, after the network",
     ),
 }
-_IF = "a branch that the picture decides: export the branch that is wanted"
+_IF = "a branch that the picture decides: export the branch that you need"
 _SEQUENCES = ("Sequence", "Optional", "SplitToSequence", "ConcatFromSequence", "String", "Tfidf", "Regex")
 
 

@@ -147,12 +147,12 @@ def _of_quantized(given: Given, inputs: Sequence[End], outputs: Sequence[End], *
     formats.in_float32(floats, where)
     network = _finished(floats, inputs, outputs)
     if requantize:
-        return Plain(given, network, tuple(inputs), tuple(outputs), ("what it rounds to 8 bits is float again",))
+        return Plain(given, network, tuple(inputs), tuple(outputs), ("its 8-bit quantization is removed",))
     model = ir.from_proto(given.model)
     common.RemoveInitializersFromInputsPass()(model)
     changed = quantized.with_float_ends(model)
     kept = _finished(model, inputs, outputs)
-    said = ("whole numbers at its ends are float32",) if changed else ()
+    said = ("integer inputs and outputs become float32",) if changed else ()
     return Plain(given, kept, tuple(inputs), tuple(outputs), said, network, roundings)
 
 
@@ -172,7 +172,7 @@ def _changes(given: Given, ends: Sequence[End]) -> tuple[str, ...]:
     if any(t.data_type in _WIDE for t in given.model.graph.initializer) or "float16" in kinds:
         found.append("it computes in float32")
     found += ["its pictures are NCHW"] if any(end.layout == "NHWC" for end in ends) else []
-    found += ["frames lie behind each other as channels of one picture"] if any(end.frames for end in ends) else []
+    found += ["frames are concatenated as channels of one picture"] if any(end.frames for end in ends) else []
     return tuple(dict.fromkeys(found))
 
 

@@ -151,14 +151,14 @@ def place_of(tensor: onnx.TensorProto, path: Path) -> Path:
     """
     folder, location = path.parent.resolve(), location_of(tensor)
     if not location or "\0" in location or "\\" in location:
-        raise _wrong(tensor, path, f"its data lie in {location!r}, which is no file name")
+        raise _wrong(tensor, path, f"its data are in {location!r}, which is no file name")
     if PurePosixPath(location).is_absolute() or PureWindowsPath(location).drive or ".." in Path(location).parts:
-        raise _wrong(tensor, path, f"its data lie in {location!r}, outside of the folder of the model")
+        raise _wrong(tensor, path, f"its data are in {location!r}, outside of the folder of the model")
     data = (folder / location).resolve()
     if not data.is_relative_to(folder):
-        raise _wrong(tensor, path, f"its data lie in {location!r}, which leads out of the folder of the model")
+        raise _wrong(tensor, path, f"its data are in {location!r}, which leads out of the folder of the model")
     if not data.is_file():
-        raise _wrong(tensor, path, f"its data lie in {location!r}, and no such file beside the model")
+        raise _wrong(tensor, path, f"its data are in {location!r}, and no such file beside the model")
     return data
 
 

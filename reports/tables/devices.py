@@ -166,7 +166,7 @@ def _change(before: Conditions, after: Conditions) -> str:
             if c in before.clocks_mhz
         ),
     ]
-    return f" {', '.join(parts)}." if parts else " It does not tell its temperatures or clocks."
+    return f" {', '.join(parts)}." if parts else " It does not report temperatures or clocks."
 
 
 def _ran(asked: str, ran: str) -> Cell:

@@ -78,4 +78,4 @@ def _wider(manifest: Manifest) -> Table | None:
         (Cell(", ".join(keys), code=True), Cell(message, "bad" if level == "warning" else ""))
         for (message, level), keys in found.items()
     )
-    return Table(headed("Files | What they compute in"), rows, "Files that compute in another type") if rows else None
+    return Table(headed("Files | Compute type"), rows, "Files that compute in another type") if rows else None

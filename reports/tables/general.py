@@ -101,7 +101,7 @@ def artifacts(manifest: Manifest) -> Table:
 def parity(manifest: Manifest) -> Table:
     """Every artifact against its reference, by every runtime that looked at it."""
     named = any(report.output for a in manifest.artifacts for report in a.parities)
-    more = "Output | What it is judged by | " if named else ""
+    more = "Output | Metric | " if named else ""
     columns = headed(
         f"Artifact | Verdict | {more}How it was checked | Against | PSNR, dB | Largest difference, levels | "
         "Mean difference, levels | Equal pixels, % | Compared as | Allowed",

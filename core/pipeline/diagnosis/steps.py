@@ -292,4 +292,4 @@ class FileRun:
             )
         )
         for failure in report.failures:
-            yield f"with its tensors read the runtime computes otherwise, these are not the file's own steps: {failure}"
+            yield f"reading its tensors changes the runtime's outputs, so these are not the file's own steps: {failure}"

@@ -59,6 +59,6 @@ class Attempts:
     def close(self, bundle: Bundle, request: EvalRequest, judged: Sequence[str]) -> None:
         """Fail a gate for which nothing was judged, and check what is required."""
         if request.limits.asked and not any(check.passed is not None for check in self.checks):
-            said = "a gate was asked for, and no artifact could be judged here"
+            said = "there are gates, but no artifact could be judged here"
             self.checks.append(Check("judged", False, said, group="gate"))
         self.checks += required_checks(bundle, request.require, judged)

@@ -123,7 +123,7 @@ class Limits:
                 "max-clipped",
                 self.max_clipped,
                 100 * drop.clipped_share,
-                f"{100 * drop.clipped_share:.3f} % of the numbers more than with PyTorch are 0 or 255",
+                f"{100 * drop.clipped_share:.3f} % more values than with PyTorch are 0 or 255",
             ),
         )
         return [

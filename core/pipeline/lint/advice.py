@@ -68,7 +68,7 @@ _FORMS: tuple[tuple[str, str, Test], ...] = (
     ),
     (
         "shuffle-order",
-        "put the PixelShuffle right behind a convolution, with activations between them at most",
+        "put the PixelShuffle directly after a convolution, with only activations between them",
         wrong_order,
     ),
     (

@@ -122,9 +122,9 @@ def _float_convolutions(plan: Plan, written: Written, layers: Layers, isolated: 
             rule="float-convolution",
             where=("onnxruntime/int8",),
             layers=tuple(found),
-            why="ONNX Runtime, asked here, computes it in float though its file has it in int8: it has no integer "
-            "kernel for it, or an operator stands between it and the rounding of what it gives",
-            todo="take a Conv2d where it is a ConvTranspose2d (with PixelShuffle, say), and let nothing but a clamp "
-            "that holds 0 follow it",
+            why="the installed ONNX Runtime computes it in float although it is int8 in the file: there is no integer "
+            "kernel for it, or an operator lies between it and the quantization of its output",
+            todo="replace a ConvTranspose2d by a Conv2d (with PixelShuffle, for example), and let only a clamp to a "
+            "range with 0 follow it",
         )
     ]

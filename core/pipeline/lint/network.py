@@ -88,16 +88,16 @@ def clamps(layers: Layers) -> Iterator[Finding]:
         off_zero = not clamp.lo <= 0.0 <= clamp.hi
         shared = graphs.only_consumer(source.outputs[0]) is None
         why = (
-            "0 lies outside of it" if off_zero else "what it cuts is read elsewhere, too" if shared else "it moves data"
+            "0 lies outside of it" if off_zero else "its input has other consumers, too" if shared else "it moves data"
         )
         yield Finding(
             level="warning",
             rule="clamp-inside-the-range",
             where=("int8",),
             layers=layers.all_of([node]),
-            why=f"a clamp to {clamp.lo:g}..{clamp.hi:g} that the range of {source.name!r} cannot do, since {why}: it "
-            "stays an operator of its own in int8",
-            todo="let all readers read what the clamp gives, and clamp to a range that holds 0 right behind the layer",
+            why=f"a clamp to {clamp.lo:g}..{clamp.hi:g} that cannot be folded into the range of {source.name!r}, since "
+            f"{why}: it stays a separate operator in int8",
+            todo="let all consumers read the clamp's output, and clamp directly after the layer, to a range with 0",
         )
 
 
@@ -128,7 +128,7 @@ def forms(layers: Layers) -> Iterator[Finding]:
             kinds = ", ".join(dict.fromkeys(node.op_type for node in nodes))
             why = {
                 wrong_order: "a 1x1 convolution that only reorders channels for a PixelShuffle: TFLite and NPUs have "
-                "another order than PyTorch, and the layers before it cannot give theirs in that",
+                "another channel order than PyTorch, and the preceding layers cannot be permuted",
                 many_axes: f"{kinds} of more than four axes, which NNAPI, GPUs and ncnn do not have",
             }[test]
             yield Finding(level="warning", rule=rule, layers=layers.all_of(nodes), why=why, todo=todo)

@@ -124,8 +124,8 @@ def of_half(found: InHalf, measured: half_arithmetic.HalfArithmetic, where: tupl
             rule="float16-underflow",
             where=where,
             layers=found.too_small,
-            why=f"most of their numbers are below {half_arithmetic.LEAST:.0e}, where float16 loses digits: {measured}",
-            todo="multiply the weights before these layers, and divide those behind them, by one factor",
+            why=f"most of their values are below {half_arithmetic.LEAST:.0e}, where float16 is imprecise: {measured}",
+            todo="multiply the weights before these layers, and divide the weights after them, by the same factor",
         )
     if not measured.fits and not (found.too_large or found.too_small):
         yield Finding(

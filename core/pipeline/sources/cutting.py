@@ -40,7 +40,7 @@ def reach(candidate: Candidate, graph: Graph, main: str, probe: Size, growth: Gr
     """
     lead = shapes.lead(candidate.inputs)
     if not lead.is_picture:
-        return Reach(0, True, "all of it: it takes no picture that could be cut")
+        return Reach(0, True, "the whole input: the network has no picture input that could be tiled")
     picture = lead.name
     if growth is None and len(graph.output.shape) == _AXES:
         return Reach(OVERLAP, True, "all of the picture: height and width of its output do not scale alike")

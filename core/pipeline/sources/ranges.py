@@ -118,7 +118,7 @@ def from_photos(
     best = max(scores, key=lambda key: scores[key])
     if scores[best] < _CLOSE_DB:
         shown = given is not None and _shows(photos, made_by[usual[0]], given)
-        said = "assumed: its output is another picture" if shown else "assumed: its output is no picture of its input"
+        said = "assumed: its output is another picture" if shown else "assumed: its output does not resemble its input"
         return Found(usual[0], said), Found(given, said, picture=shown)
     sure = scores[best] >= scores[usual] + _CLEAR_DB and scores[usual] < _CLOSE_DB
     chosen = best if sure else usual

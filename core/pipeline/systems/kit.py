@@ -40,7 +40,7 @@ def chosen_row(system: System, language: str, target: str, precision: str, varia
     for output in system.record.program.outputs:
         if output.kind != "picture":
             raise BadInput(
-                f"{folder}: output {output.name!r} is no picture, and the self-test of a kit compares pictures"
+                f"{folder}: output {output.name!r} is not a picture, and a kit's self-test compares pictures"
             )
     row = system.row(TARGET, precision, variant)
     if failed := [failure for report in row.parity for failure in report.failures]:

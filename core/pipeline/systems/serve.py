@@ -101,7 +101,7 @@ def unshowable(program: Program) -> Iterator[str]:
 def _untaken(wanted: Input, kinds: Sequence[str]) -> str | None:
     """Why the page cannot give an input."""
     if wanted.kind == "values" and wanted.default is None:
-        return "is an array of numbers, which a page cannot be given"
+        return "is an array of numbers, which the page does not support"
     if wanted.kind == "points" and "picture" not in kinds:
         return "has points, and there is no picture to click on"
     if wanted.kind == "picture" and (len(wanted.shape) != 4 or wanted.shape[1] != _RGB):

@@ -56,7 +56,7 @@ def _obstacles(node: ir.Node) -> Iterator[str]:
         return
     steps = shape[0]
     if graphs.attr_int(node, "layout", 0):
-        yield "a recurrent layer whose batch comes first, which ONNX Runtime has not either"
+        yield "a recurrent layer with the batch axis first, which ONNX Runtime does not support either"
     if steps > MOST_STEPS:
         yield f"a recurrent layer over {steps} steps; up to {MOST_STEPS} are unrolled"
     given = node.attributes.get("activations")

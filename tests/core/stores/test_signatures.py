@@ -90,7 +90,7 @@ def test_what_is_wrong_with_a_signature_is_told(own: Bundle, mine: Keys, tmp_pat
     bad = json.loads(signature.read_text())
     bad["dsseEnvelope"]["payload"] = "AA" + bad["dsseEnvelope"]["payload"][2:]
     signature.write_text(json.dumps(bad))
-    assert "the signature does not fit what it signs" in check_signature(own.folder, known).message
+    assert "the signature does not match the signed files" in check_signature(own.folder, known).message
     signature.write_text("{}")
     assert "not a signature of OpenSSF model signing" in check_signature(own.folder, known).message
     signature.write_text(json.dumps(good))

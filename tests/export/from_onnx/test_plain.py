@@ -102,7 +102,7 @@ def test_frames_are_channels_of_one_picture(tmp_path: Path) -> None:
     np.testing.assert_allclose(graph, wanted, atol=1e-5)
     found = plain(read(tmp_path / "given.onnx"))
     assert [end.shape for end in (*found.inputs, *found.outputs)] == [(1, 6, 8, 12)] * 2
-    assert found.changed == ("frames lie behind each other as channels of one picture",)
+    assert found.changed == ("frames are concatenated as channels of one picture",)
 
 
 def test_float16_becomes_float32(tmp_path: Path) -> None:

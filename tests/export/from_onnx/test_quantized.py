@@ -75,7 +75,7 @@ def test_requantize_takes_it_back_to_float(tmp_path: Path) -> None:
     found = plain(given(model(NODES, 17, CONSTANTS), tmp_path), requantize=True)
     assert found.floats is None
     assert found.roundings == ()
-    assert found.changed == ("what it rounds to 8 bits is float again",)
+    assert found.changed == ("its 8-bit quantization is removed",)
     (wanted,), (near,) = (run(data, {"x": noise()}) for data in (found.given.to_bytes(), found.to_bytes()))
     inside = np.abs(wanted) < 2  # where nothing is cut at the ends of 8 bits
     assert np.abs(wanted - near)[inside].max() < 0.1
