@@ -57,6 +57,8 @@ class OpenVinoModel:
         model = self._core.read_model(xml_of(self._path))
         if self._taps:
             model.add_outputs(list(_rounded(model, self._taps).values()))
+        if _LOW_PRECISION in settings and any(op.get_type_name() == "FakeQuantize" for op in model.get_ops()):
+            _fold_weights(model)
         return self._core.compile_model(model, self.device, dict(settings))
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -98,6 +100,15 @@ class OpenVinoModel:
             "executed_precision": "int8" if int8 else _NUMPY_NAMES.get((heavy or ["unknown"])[0], "unknown"),
             "precision_hint": str(self._compiled.get_property("INFERENCE_PRECISION_HINT")),
         }
+
+
+def _fold_weights(model: Any) -> None:
+    """Make int8 weights float32: a pass that is left for others refuses a 1x1 convolution of a transposed picture."""
+    from openvino.passes import ConstantFolding, Manager
+
+    manager = Manager()
+    manager.register_pass(ConstantFolding())
+    manager.run_passes(model)
 
 
 def _rounded(model: Any, taps: Taps) -> dict[str, Any]:

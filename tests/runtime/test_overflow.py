@@ -15,43 +15,53 @@ from clearport.registry import RUNNERS, missing
 from clearport.runtime import overflow
 from clearport.runtime.usable import unfit
 
-WHITE = np.ones((1, 16, 8, 8), np.float32)
+WHITE = np.ones((1, 16, 8, 10), np.float32)
 
 
-def convolution() -> onnx.ModelProto:
-    """The mean of 16 channels of 3x3 pixels, between quantized values, with all weights at 127."""
+def convolution(transposed: bool = False) -> onnx.ModelProto:
+    """The mean of 16 channels of 3x3 pixels, between quantized values, with all weights at 127.
+
+    ``transposed``: of 1x1 pixels of the picture on its side.
+    """
+    side = 1 if transposed else 3
     constants = {
         "step": np.float32(1 / 255),
         "black": np.uint8(0),
-        "w": np.full((8, 16, 3, 3), 127, np.int8),
-        "small": np.float32(1 / 127 / 144),
+        "w": np.full((8, 16, side, side), 127, np.int8),
+        "small": np.float32(1 / 127 / (16 * side * side)),
         "none": np.int8(0),
     }
     steps = (
         ("QuantizeLinear", "x step black", "xq"),
         ("DequantizeLinear", "xq step black", "xd"),
         ("DequantizeLinear", "w small none", "wd"),
-        ("Conv", "xd wd", "c"),
+        ("Transpose" if transposed else "Identity", "xd", "t"),
+        ("Conv", "t wd", "c"),
         ("QuantizeLinear", "c step black", "cq"),
         ("DequantizeLinear", "cq step black", "y"),
     )
     graph = helper.make_graph(
-        [helper.make_node(op, given.split(), [out]) for op, given, out in steps],
+        [
+            helper.make_node(op, given.split(), [out], **({"perm": [0, 1, 3, 2]} if op == "Transpose" else {}))
+            for op, given, out in steps
+        ],
         "white",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, WHITE.shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 6, 6])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 16, 8, 10))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+@pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_a_runner_adds_in_full(name: str, tmp_path: Path) -> None:
+def test_a_runner_adds_in_full(name: str, transposed: bool, tmp_path: Path) -> None:
+    """Where OpenVINO has no int8 kernels, it takes a 1x1 convolution behind a Transpose for a matrix product."""
     runner = RUNNERS.get(name)
     if missing(runner.requires):
         pytest.skip(f"{name} is not installed")
     path = tmp_path / "white.onnx"
-    onnx.save(convolution(), path)
+    onnx.save(convolution(transposed), path)
     (found,) = runner.open(path, 1, {}).run({"x": WHITE}).values()
     np.testing.assert_allclose(found, 1, atol=1e-6)
 
