@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _JUDGED_SIDE = {1: 256}
 """Side of the middle of a picture that is judged, in input pixels; 96 where the network enlarges."""
 
+_JUDGED_AS_TRAINED: frozenset[Task] = frozenset({"matting"})
+"""Tasks whose networks see a whole picture at one size: judged are middles of the size of a crop."""
+
 _MOST_JUDGED = 48
 
 _OF_TASK: Mapping[Task, str] = {
@@ -101,7 +104,8 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
         held_back = sorted({example.group for example in judged})
         judged = _with_targets(judged, kept, maker)
     pool = Pool(training, MEMORY_BYTES // shares, options.seed)
-    side, multiple = _JUDGED_SIDE.get(scale, 96), spec.size_multiple
+    side = options.patch if spec.task in _JUDGED_AS_TRAINED else _JUDGED_SIDE.get(scale, 96)
+    multiple = spec.size_multiple
     cut = [center(example.make(), scale, side, multiple) for example in _thinned(judged)]
     pairs = tuple(_judged(pair, degraders, [options.seed, 2, number]) for number, pair in enumerate(cut))
     _check_channels(pairs, spec, degradation)

@@ -5,8 +5,12 @@ coarse network sees the whole picture at 128x128 and a map of clicks (discs of 1
 not). It gives alpha, and the scale of a Laplace distribution around it: how far off it expects to be. The refinement
 sees squares of 64x64 pixels of the picture at full size where that is largest, and alpha there.
 
-    picture, clicks ── five levels of two 3x3, each half as large ── global mean ── back up with skips ── alpha, scale
+    picture, clicks, distance ── four levels of two 3x3, each half as large ── global mean ── back up ── alpha, scale
     picture, alpha ── six 3x3, dilated by 1, 2, 4, 8 ── add to alpha ── alpha
+
+The distance is that of each pixel's color to the mean color under the clicks on what is wanted: three channels that say
+at once what a convolution would need many layers to carry across the picture. With it the error after 400 steps was a
+fifth smaller. The largest layers work on half of each side, and see the picture again at its full size.
 """
 
 from __future__ import annotations
@@ -18,10 +22,15 @@ from torch.nn import functional as F
 from clearport.models.training.outputs import Restored
 
 COARSE, SQUARE = 128, 64
+_SEEN = 3 + 1 + 3
 RADIUS = 4.0
 """Of the discs of clicks, in pixels of the coarse network's picture: about 15 of 512, as in the paper."""
-_WIDTHS = (16, 24, 40, 64, 96)
-_REFINED = 24
+_WIDTHS = (24, 40, 64, 96)
+_HEAD, _REFINED = 12, 24
+_NO_CLICK = 1e-4
+"""Added to the share of the picture that is clicked on, which one disc makes 0.003."""
+_TAUGHT = 4
+"""In a training step every fourth picture has a square refined: that costs as much as all of alpha."""
 _LEAST_SCALE = 0.002
 """Half an 8-bit level: alpha is never more certain."""
 
@@ -39,23 +48,23 @@ class Coarse(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        sizes = (4, *_WIDTHS)
-        self.down = nn.ModuleList(
-            _pair(a, b, 1 if i == 0 else 2) for i, (a, b) in enumerate(zip(sizes, _WIDTHS, strict=False))
-        )
+        sizes = (_SEEN, *_WIDTHS)
+        self.down = nn.ModuleList(_pair(a, b, 2) for a, b in zip(sizes, _WIDTHS, strict=False))
         self.whole = nn.Linear(_WIDTHS[-1], _WIDTHS[-1])
         ups = list(zip(_WIDTHS[::-1], _WIDTHS[-2::-1], strict=False))
         self.enter = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in ups)
         self.up = nn.ModuleList(_pair(2 * b, b, 1) for _, b in ups)
-        self.alpha, self.scale = nn.Conv2d(_WIDTHS[0], 1, 3, padding=1), nn.Conv2d(_WIDTHS[0], 1, 3, padding=1)
+        self.full = nn.Conv2d(_WIDTHS[0], _HEAD, 1)
+        self.head = nn.Conv2d(_HEAD + _SEEN, _HEAD, 3, padding=1)
+        self.alpha, self.scale = nn.Conv2d(_HEAD, 1, 3, padding=1), nn.Conv2d(_HEAD, 1, 3, padding=1)
         for head, start in ((self.alpha, 0.3), (self.scale, -2.0)):
             nn.init.normal_(head.weight, std=0.01)
             assert head.bias is not None
             nn.init.constant_(head.bias, start)
 
     def forward(self, image: torch.Tensor, clicks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found = torch.cat((image, clicks), dim=1)
-        kept = []
+        seen = torch.cat((image, clicks, distance(image, clicks)), dim=1)
+        found, kept = seen, []
         for block in self.down:
             found = block(found)
             kept.append(found)
@@ -63,11 +72,22 @@ class Coarse(nn.Module):
         mean = F.relu(self.whole(found.mean(dim=(2, 3))))
         found = found + mean[:, :, None, None]
         for enter, block in zip(self.enter, self.up, strict=True):
-            larger = F.interpolate(enter(found), scale_factor=2.0, mode="bilinear", align_corners=False)
-            found = block(torch.cat((larger, kept.pop()), dim=1))
+            found = block(torch.cat((_doubled(enter(found)), kept.pop()), dim=1))
+        found = F.relu(self.head(torch.cat((_doubled(self.full(found)), seen), dim=1)))
         alpha: torch.Tensor = self.alpha(found)
         scale = torch.sigmoid(self.scale(found)) + _LEAST_SCALE
         return (alpha if self.training else alpha.clamp(0.0, 1.0)), scale
+
+
+def distance(image: torch.Tensor, clicks: torch.Tensor) -> torch.Tensor:
+    """How far each pixel of a picture (B, 3, H, W) is from the mean color where clicks (B, 1, H, W) are above 0."""
+    wanted = F.relu(clicks)
+    share = wanted.mean(dim=(2, 3), keepdim=True) + _NO_CLICK
+    return (image - (image * wanted).mean(dim=(2, 3), keepdim=True) / share).abs()
+
+
+def _doubled(values: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(values, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class Refine(nn.Module):
@@ -93,8 +113,9 @@ class Refine(nn.Module):
 class Matting(nn.Module):
     """Both parts, which learn together and share a file of weights; ``refines`` says which one it is in use.
 
-    In training mode it gives ``Restored``: alpha, and the maps ``scale`` (B, 1, H, W), ``square`` (B, 1, 64, 64) and
-    ``place`` (B, 2): the square with the largest scale, refined from an alpha that is blurred as if it was enlarged.
+    In training mode it gives ``Restored``: alpha, and the maps ``scale`` (B, 1, H, W), ``square`` (N, 1, 64, 64) and
+    ``place`` (N, 2): for the first N of the B pictures (a fourth, at least one) the square with the largest scale,
+    refined from an alpha that is blurred as if it was enlarged.
     """
 
     def __init__(self, *, refines: bool) -> None:
@@ -106,9 +127,10 @@ class Matting(nn.Module):
             return self.deploy()(*inputs)
         image, clicks = inputs
         alpha, scale = self.coarse(image, clicks)
-        blurred = _enlarged(alpha.detach().clamp(0.0, 1.0), int(torch.randint(1, 4, ())))
-        places = places_of(scale.detach())
-        squares = [cut(values, places) for values in (image, blurred)]
+        few = max(1, len(image) // _TAUGHT)
+        blurred = _enlarged(alpha[:few].detach().clamp(0.0, 1.0), int(torch.randint(1, 4, ())))
+        places = places_of(scale[:few].detach())
+        squares = [cut(values, places) for values in (image[:few], blurred)]
         maps = {"scale": scale, "square": self.refine(*squares), "place": places}
         return Restored(alpha, maps=maps)
 

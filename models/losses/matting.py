@@ -39,7 +39,8 @@ def matting(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
     coarse = (between * off).sum() / between.sum().clamp(min=1.0) + ((1.0 - between) * off**2).mean()
     edges = sum(F.l1_loss(a, b) for a, b in zip(steps(alpha), steps(true), strict=True))
     likelihood = (scale / 0.002).log().mean() + (off.detach() / scale).mean()
-    square = (restored.maps["square"] - cut(true, restored.maps["place"].long())).abs().flatten(1)
+    refined, places = restored.maps["square"], restored.maps["place"].long()
+    square = (refined - cut(true[: len(refined)], places)).abs().flatten(1)
     worst = square.topk(int(_WORST * square.shape[1]), dim=1).values.mean()
     return coarse + off.mean() + edges + _UNCERTAIN * likelihood + _REFINED * (square.mean() + worst)
 

@@ -27,10 +27,10 @@ RECIPE = {
     "degradation": "composite",
     "loss": "matting",
     "patch": COARSE,
-    "batch": 4,
+    "batch": 16,
     "optimizer": "adam",
-    "lr": 1e-3,
-    "ema": 0.99,
+    "lr": 2e-3,
+    "ema": 0.999,
     "bias_unit": 1.0,
 }
 

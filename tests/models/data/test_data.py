@@ -18,6 +18,7 @@ from clearport.models.data.sets import DataSet, data_set, split
 from clearport.models.networks.super_resolution.ncnet import SPEC
 from clearport.models.training.options import TrainOptions
 from clearport.pictures.images import save_png
+from clearport.registry import NETWORKS
 
 
 def photo(height: int, width: int, seed: int) -> np.ndarray:
@@ -37,6 +38,16 @@ def folder(tmp_path: Path) -> Path:
 def loaded(folder: Path, scale: int, patch: int, **changes: object) -> DataSet:
     options = TrainOptions("ncnet", (folder,), Path("out"), steps=1, patch=patch, **changes)  # type: ignore[arg-type]
     return data_set(options, SPEC, scale)
+
+
+@pytest.mark.parametrize(("name", "side"), [("matcoarse", 64), ("cenhdr", 256)])
+def test_matting_is_judged_at_the_size_that_it_is_trained_for(tmp_path: Path, name: str, side: int) -> None:
+    for i in range(3):
+        save_png(tmp_path / "photos" / f"{i}.png", photo(260, 300, i))
+    spec = NETWORKS.get(name)
+    options = TrainOptions(name, (tmp_path / "photos",), tmp_path / "out", steps=1, patch=64)
+    judged = data_set(options, spec, 1).validation
+    assert {pair.low.shape[:2] for pair in judged if pair.low is not None} == {(side, side)}
 
 
 def block_pair(scale: int) -> Pair:
