@@ -2,8 +2,8 @@
 
 With ``matrefine`` it is the system ``matting``, which takes pictures of any size.
 
-No weights are bundled. Training from scratch takes hours of a core: after 1,400 steps of four composites, the system's
-SAD on ten composites of other photos was 27.2, where no alpha at all has 22.9.
+The bundled weights learned from synthetic composites only. On composites of 40 other photos, SAD is 7.79 and MSE 25.8,
+where no alpha at all has 23.03 and 147.0.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ SPEC = ModelSpec(
     default_scale=1,
     halo=0,
     whole_picture=True,
+    recommended=True,
     size_multiple=16,
     least_side=64,
     value_range=UNIT,
