@@ -17,7 +17,8 @@ from clearport.export.passes.plain import axes, ranks, sampling
 from clearport.graph import nodes as graphs
 
 from ..tflite.harness import RANGE, after_conv, build, i64, one, onnxruntime, weight
-from .rewritten_cases import CASES, DEEP, FRAMES, FUNCTIONS, MATRICES, PLACES, RARER, SCALARS
+from .kernel_cases import PLACES, SCALARS
+from .rewritten_cases import CASES, DEEP, FRAMES, FUNCTIONS, MATRICES, RARER
 
 PLAIN = frozenset(
     {
