@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from clearport.runtime import overflow
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "CONTRIBUTING.md"
 TINY, ARC = (f"models/networks/super_resolution/{name}.py" for name in ("tiny", "arc"))
@@ -82,6 +84,13 @@ def fresh(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def assert_proven(manifest: dict[str, Any]) -> None:
+    """Every file but that of the target without a runner, and int8 .ort files on a CPU whose int8 sums overflow."""
+    unproven = [a for a in manifest["artifacts"] if a["target"] != "text" and not a["parity"].get("passed")]
+    overflowing = {("int8", "ort")} if overflow.onnxruntime_does() else set()
+    assert {(a["precision"], a["variant"]) for a in unproven} <= overflowing
+
+
 def exported(tree: Path, name: str, fresh: Path, folder: Path, *options: str | Path) -> dict[str, Any]:
     """The manifest of a network with fresh weights."""
     place = fresh / f"{name}.safetensors"
@@ -99,7 +108,7 @@ def test_the_network_of_the_page_is_exported_to_every_target(tree: Path, fresh: 
     assert set(artifacts) - {"coreai"} == everywhere
     assert artifacts["text"]["parity"]["reason"] == "clearport has no runner for text files"
     assert (tmp_path / "out" / artifacts["text"]["path"]).read_text().count("Conv") == 2
-    assert all(a["parity"]["passed"] for a in manifest["artifacts"] if a["target"] != "text")
+    assert_proven(manifest)
 
 
 def test_the_operator_of_the_page_is_exported_to_every_target_with_a_rule(
@@ -110,7 +119,7 @@ def test_the_operator_of_the_page_is_exported_to_every_target_with_a_rule(
     made = {(a["target"], a["precision"]) for a in manifest["artifacts"]}
     both = {(target, precision) for target in ("onnxruntime", "openvino", "coreml") for precision in ("fp32", "int8")}
     assert made == both | {("text", "fp32"), ("ncnn", "fp32")}
-    assert all(a["parity"]["passed"] for a in manifest["artifacts"] if a["target"] != "text")
+    assert_proven(manifest)
     skipped = [each["reason"] for each in manifest["skipped"] if each["what"].startswith("tflite")]
     assert skipped
     assert all("operator Atan of layer" in reason for reason in skipped)

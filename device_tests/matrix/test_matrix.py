@@ -37,13 +37,27 @@ LINE = (sys.executable, "-m", "clearport", "matrix", "zoo.toml")
 
 
 def killed(folder: Path, after_s: float) -> int:
-    """Kill a matrix after a while, and nothing that it started: that has to notice by itself."""
+    """Kill a matrix after a while, and nothing that it started: that has to notice by itself, and is waited for.
+
+    What it writes until then is a living process's to the next run, and stays.
+    """
     process = subprocess.Popen(LINE, cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         return process.wait(timeout=after_s)
     except subprocess.TimeoutExpired:
+        started = [Path("/proc", child) for child in _children(process.pid)]
         process.send_signal(signal.SIGKILL)
-        return process.wait()
+        code = process.wait()
+        end = time.monotonic() + 30
+        while any(child.exists() for child in started) and time.monotonic() < end:
+            time.sleep(0.1)
+        return code
+
+
+def _children(pid: int) -> list[str]:
+    """The processes that any thread of a process has started."""
+    threads = Path("/proc", str(pid), "task").iterdir()
+    return [child for thread in threads for child in (thread / "children").read_text().split()]
 
 
 def matrix(folder: Path, *words: str | Path) -> Outcome:

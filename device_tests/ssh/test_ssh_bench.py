@@ -16,6 +16,7 @@ pytest.importorskip("asyncssh", reason="the extra clearport[ssh] is not installe
 
 from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput, RuntimeFailure
+from clearport.runtime import overflow
 from clearport.runtime.devices.device import Job
 from clearport.runtime.devices.remote.stage import Stage
 from clearport.runtime.devices.ssh.family import DEVICE
@@ -34,7 +35,8 @@ def test_bench_runs_checks_and_times_a_bundle_on_a_board(site: Board, small: Bun
         *("bench", small.folder, "--device", site.address, "--identity", site.identity, "--known-hosts", site.known),
         *("--python", sys.executable, "--runs", "12", "--seconds", "0", "--threads", "1", "--json", record),
     )
-    assert done.code == 0, done.err
+    wrong = {"onnxruntime/int8/ort"} if overflow.onnxruntime_does() else set()  # the board has this machine's CPU
+    assert done.code == bool(wrong), done.err
     told = json.loads(record.read_text())
     assert {(row["artifact"], row["runner"]) for row in told["rows"]} == {
         ("tflite/int8", "litert"),
@@ -47,7 +49,7 @@ def test_bench_runs_checks_and_times_a_bundle_on_a_board(site: Board, small: Bun
         assert row["cell"]["unit_ran"] == "cpu"
         assert len(row["cell"]["samples_ms"]) >= 12
         assert min(row["cell"]["samples_ms"]) > 0
-        assert row["golden"]["passed"] is True
+        assert row["golden"]["passed"] == (row["artifact"] not in wrong)
     assert_clean(site)
 
 

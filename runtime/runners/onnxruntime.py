@@ -194,7 +194,7 @@ class OnnxRuntimeRunner:
 
     def distorts(self, precision: str, variant: str) -> str | None:
         """Why this machine's CPU computes a file otherwise than it says; None: it does not."""
-        if precision != "int8" or variant != "ort" or not overflow.in_onnxruntime():
+        if precision != "int8" or variant != "ort" or not overflow.onnxruntime_does():
             return None
         return (
             "this CPU has no VNNI instructions: ONNX Runtime's int8 kernels overflow on it, which a setting prevents "

@@ -104,7 +104,10 @@ class OpenVinoModel:
 
 def _fold_weights(model: Any) -> None:
     """Make int8 weights float32: a pass that is left for others refuses a 1x1 convolution of a transposed picture."""
-    from openvino.passes import ConstantFolding, Manager
+    try:
+        from openvino.passes import ConstantFolding, Manager
+    except ImportError:  # before 2025
+        from openvino.runtime.passes import ConstantFolding, Manager
 
     manager = Manager()
     manager.register_pass(ConstantFolding())

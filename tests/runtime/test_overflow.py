@@ -76,7 +76,7 @@ def test_a_file_that_would_overflow_all_the_same_is_not_run(overflows: bool, mon
     class Written:
         precision, variant = "int8", "ort"
 
-    monkeypatch.setattr(overflow, "in_onnxruntime", lambda: overflows)
+    monkeypatch.setattr(overflow, "onnxruntime_does", lambda: overflows)
     runner = RUNNERS.get("onnxruntime")
     assert ("no VNNI" in str(unfit(runner, Written(), 64, 64))) == overflows
     for other in ({"variant": ""}, {"precision": "fp32"}):
