@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from clearport.base import Artifact, Skipped
 from clearport.graph import nodes as graphs
+from clearport.pipeline import latency
 from clearport.registry import RUNNERS, missing
 from clearport.runtime import overflow
 from clearport.runtime.usable import unfit
@@ -82,3 +85,16 @@ def test_a_file_that_would_overflow_all_the_same_is_not_run(overflows: bool, mon
     for other in ({"variant": ""}, {"precision": "fp32"}):
         written = type("Other", (Written,), other)()
         assert unfit(runner, written, 64, 64) is None
+
+
+@pytest.mark.parametrize("overflows", [True, False])
+def test_such_a_file_is_not_timed_and_the_reason_is_said(overflows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing(RUNNERS.get("onnxruntime").requires):
+        pytest.skip("onnxruntime is not installed")
+    monkeypatch.setattr(overflow, "onnxruntime_does", lambda: overflows)
+    packed = Artifact("onnxruntime", "int8", Path("small.ort"), "", (), (), {}, "ort")
+    found = latency._runner_for(packed)
+    reason = found.reason if isinstance(found, Skipped) else ""
+    assert ("no VNNI" in reason) == overflows
+    assert isinstance(found, Skipped) == overflows
+    assert latency._runner_for(replace(packed, variant="")) == "onnxruntime"
