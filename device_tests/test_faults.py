@@ -52,7 +52,7 @@ def changes_something(one: Bundle, other: Bundle, key: str) -> bool:
     outputs = []
     for bundle in (one, other):
         record = next(r for r in bundle.artifacts if r.key == key)
-        runner = next(runner.name for runner, obstacle in runners_of(record.target) if obstacle is None)
+        runner = next(runner.name for runner, obstacle in runners_of(record) if obstacle is None)
         outputs.append(run_each(runner, bundle.artifact(record), [{"image": photo} for photo in photos], 1))
     return any(not np.array_equal(a["restored"], b["restored"]) for a, b in zip(*outputs, strict=True))
 

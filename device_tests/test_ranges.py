@@ -88,7 +88,7 @@ def test_every_file_gives_the_network_s_picture(network, photo, target: str, io:
             target_graph(graph, quantized, precision), Options(SIZE, io), tmp_path
         ):
             assert isinstance(artifact, Artifact), artifact
-            for runner, obstacle in runners_of(target):
+            for runner, obstacle in runners_of(artifact):
                 if obstacle is None and runner.name in IN_PROCESS:
                     assert psnr(artifact, runner.name, photo, wanted) > LEAST[precision], artifact.key
                     ran += 1

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Written(Protocol):
-    """What of an artifact, or of its record, a runner is asked about."""
+    """The fields of an artifact, or of its record, that choose its runners."""
+
+    @property
+    def target(self) -> str: ...
 
     @property
     def precision(self) -> str: ...
@@ -23,12 +26,12 @@ class Written(Protocol):
     def variant(self) -> str: ...
 
 
-def runners_of(target: str, unit: str = "cpu") -> Iterator[tuple[Runner, str | None]]:
-    """Every runner of a target on a unit, or why it cannot be used here (None: it can); timed ones first."""
+def runners_of(file: Written, unit: str = "cpu") -> Iterator[tuple[Runner, str | None]]:
+    """Every runner of a file on a unit, or why it cannot run it here (None: it can); timed ones first."""
     found = [RUNNERS.get(name) for name in RUNNERS.names()]
-    fitting = [runner for runner in found if target in runner.targets and unit in units_of(runner)]
+    fitting = [runner for runner in found if file.target in runner.targets and unit in units_of(runner)]
     for runner in sorted(fitting, key=lambda r: (not r.measures_latency, r.name)):
-        yield runner, obstacle_of(runner)
+        yield runner, obstacle_of(runner) or distorted(runner, file)
 
 
 def units_of(runner: Runner) -> tuple[str, ...]:
@@ -52,11 +55,6 @@ def distorted(runner: Runner, file: Written) -> str | None:
     """Why a runner computes a file wrong on this machine's CPU; None: it does not."""
     distorts = getattr(runner, "distorts", None)
     return None if distorts is None else distorts(file.precision, file.variant)
-
-
-def unfit(runner: Runner, file: Written, height: int, width: int) -> str | None:
-    """Why a file is not run by a runner on a picture of this size; None: it is."""
-    return distorted(runner, file) or too_large(runner, height, width)
 
 
 def obstacle_of(runner: Runner) -> str | None:

@@ -56,7 +56,7 @@ class BundleUnderTest:
         """Of the golden photo, to the network itself; infinite where both are equal. It fails for class numbers."""
         record = self._record(key)
         artifact, exam = self.bundle.artifact(record), exams_of(self.bundle, record)[0]
-        runner = next((runner for runner, obstacle in runners_of(record.target) if obstacle is None), None)
+        runner = next((runner for runner, obstacle in runners_of(record) if obstacle is None), None)
         assert runner is not None, f"{key}: no runtime for it is here"
         (outputs,) = run_each(runner.name, artifact, [exam.sample], self.threads)
         reports = [r for r in exam.judge(outputs, artifact, runner.method) if r.reference.startswith(NETWORKS)]

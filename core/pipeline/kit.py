@@ -177,7 +177,7 @@ def _tiled(bundle: Bundle, record: ArtifactRecord, photo: Image8) -> tuple[Image
     cutting = tiling_of(bundle, artifact)
     if cutting.uncuttable:
         return "the network sees so far that pictures larger than its input cannot be cut into tiles"
-    runner = next((r for r, obstacle in runners_of(record.target) if obstacle is None and r.measures_latency), None)
+    runner = next((r for r, obstacle in runners_of(record) if obstacle is None and r.measures_latency), None)
     if runner is None:
         return f"no runtime for {record.target} files on this machine"
     size = shapes.size_of(shapes.lead(artifact.inputs)) or Size(*photo.shape[:2])

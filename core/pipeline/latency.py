@@ -12,7 +12,7 @@ from clearport.runtime.latency.candidate import Candidate
 from clearport.runtime.latency.host import Host, host, load_average
 from clearport.runtime.latency.measure import measure
 from clearport.runtime.latency.record import LatencyPlan, LatencyReport
-from clearport.runtime.usable import distorted, runners_of
+from clearport.runtime.usable import runners_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,10 +70,9 @@ def _candidate(key: str, runner: str, artifact: Artifact, sample: Sample) -> Can
 def _runner_for(artifact: Artifact) -> str | Skipped:
     """The first usable runner that can measure, or the reason why there is none."""
     reasons = []
-    for runner, found in runners_of(artifact.target):
+    for runner, obstacle in runners_of(artifact):
         if not runner.measures_latency:
             continue
-        obstacle = found or distorted(runner, artifact)
         if obstacle is None:
             return runner.name
         reasons.append(obstacle)

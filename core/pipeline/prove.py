@@ -20,7 +20,7 @@ from clearport.protocols import Runner
 from clearport.runtime import pixels
 from clearport.runtime.parity import ParityReport
 from clearport.runtime.steps.report import unproven
-from clearport.runtime.usable import runners_of, unfit
+from clearport.runtime.usable import runners_of, too_large
 from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def prove(artifact: Artifact, exams: Sequence[Exam], threads: int, steps: Steps 
     replays: list[ReplayRecord] = []
     stepped: list[StepsReport] = []
     skipped: list[ParityReport | Skipped] = []
-    for runner, found in runners_of(artifact.target):
+    for runner, found in runners_of(artifact):
         what = f"{artifact.key} by {runner.name}"
-        obstacle = found or _unfit(runner, artifact, exams)
+        obstacle = found or _too_large(runner, exams)
         if obstacle is not None:
             skipped.append(Skipped(what, obstacle))
             continue
@@ -132,8 +132,8 @@ def prove(artifact: Artifact, exams: Sequence[Exam], threads: int, steps: Steps 
     return Proof((*reports, *skipped), tuple(replays), tuple(stepped))
 
 
-def _unfit(runner: Runner, artifact: Artifact, exams: Sequence[Exam]) -> str | None:
-    return next((why for exam in exams if (why := unfit(runner, artifact, *exam.sides))), None)
+def _too_large(runner: Runner, exams: Sequence[Exam]) -> str | None:
+    return next((why for exam in exams if (why := too_large(runner, *exam.sides))), None)
 
 
 def _proofs(

@@ -21,7 +21,7 @@ from clearport.protocols import no_progress
 from clearport.registry import NETWORKS
 from clearport.runtime import pixels, tiling
 from clearport.runtime.tiling_png import CHANNELS, save_strips
-from clearport.runtime.usable import distorted, runners_of, too_large
+from clearport.runtime.usable import runners_of, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -195,8 +195,7 @@ def usable_runner(artifact: Artifact, *, patient: bool = True) -> tuple[str, str
         BadInput: there is none; the message gives the reason for each.
     """
     reasons, slow = [], []
-    for runner, found in runners_of(artifact.target):
-        obstacle = found or distorted(runner, artifact)
+    for runner, obstacle in runners_of(artifact):
         tedious = too_large(runner, *_sides(artifact)) if obstacle is None else None
         if obstacle is None and tedious is None:
             return runner.name, runner.method

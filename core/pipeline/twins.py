@@ -88,7 +88,7 @@ def make_twins(plan: Plan, made: Made, picture: Image8, isolated: Isolated, fold
 
 def _is_slow(artifact: Artifact, picture: Image8) -> bool:
     """Whether runtimes of its format are here, and all of them are too slow for the picture."""
-    usable = [runner for runner, obstacle in runners_of(artifact.target) if obstacle is None]
+    usable = [runner for runner, obstacle in runners_of(artifact) if obstacle is None]
     return bool(usable) and all(too_large(runner, *picture.shape[:2]) for runner in usable)
 
 

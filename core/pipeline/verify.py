@@ -25,7 +25,7 @@ from clearport.reports.figures import figures, steps_figures
 from clearport.reports.junit import Check
 from clearport.runtime.older.table import known
 from clearport.runtime.side_by_side import side_by_side, workers
-from clearport.runtime.usable import runners_of, unfit
+from clearport.runtime.usable import runners_of, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -156,8 +156,8 @@ def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int, steps: 
     with ExitStack() as opened:
         if steps is None and record.precision == "int8":
             steps = _steps(bundle, threads, (), opened)
-        for runner, found in runners_of(record.target):
-            obstacle = found or next((why for e in exams if (why := unfit(runner, record, *e.sides))), None)
+        for runner, found in runners_of(record):
+            obstacle = found or next((why for e in exams if (why := too_large(runner, *e.sides))), None)
             if obstacle is not None:
                 checks.append(Check(f"golden by {runner.name}", None, obstacle, group=record.key))
             else:

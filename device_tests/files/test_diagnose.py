@@ -57,7 +57,7 @@ def restored(bundle: Bundle, key: str) -> np.ndarray:
     """The output for the golden photo: channels that are black on it may have any weights."""
     record = next(each for each in bundle.artifacts if each.key == key)
     exam = next(each for each in exams_of(bundle, record) if each.name == PHOTO)
-    runner = next(runner.name for runner, obstacle in runners_of(record.target) if obstacle is None)
+    runner = next(runner.name for runner, obstacle in runners_of(record) if obstacle is None)
     (outputs,) = run_each(runner, bundle.artifact(record), [exam.sample], 1)
     return outputs["restored"]
 

@@ -16,7 +16,7 @@ from clearport.graph import nodes as graphs
 from clearport.pipeline import latency
 from clearport.registry import RUNNERS, missing
 from clearport.runtime import overflow
-from clearport.runtime.usable import unfit
+from clearport.runtime.usable import distorted
 
 WHITE = np.ones((1, 16, 8, 10), np.float32)
 
@@ -81,10 +81,10 @@ def test_a_file_that_would_overflow_all_the_same_is_not_run(overflows: bool, mon
 
     monkeypatch.setattr(overflow, "onnxruntime_does", lambda: overflows)
     runner = RUNNERS.get("onnxruntime")
-    assert ("no VNNI" in str(unfit(runner, Written(), 64, 64))) == overflows
+    assert ("no VNNI" in str(distorted(runner, Written()))) == overflows
     for other in ({"variant": ""}, {"precision": "fp32"}):
         written = type("Other", (Written,), other)()
-        assert unfit(runner, written, 64, 64) is None
+        assert distorted(runner, written) is None
 
 
 @pytest.mark.parametrize("overflows", [True, False])

@@ -121,7 +121,7 @@ def _subjects(
 ) -> Iterator[_Subject]:
     for record in records:
         artifact = bundle.artifact(record)
-        for runner, obstacle in runners_of(record.target):
+        for runner, obstacle in runners_of(record):
             if runtimes and runner.name not in runtimes:
                 continue
             hides = getattr(runner, "hides", None)

@@ -52,7 +52,7 @@ class Attempts:
 
     def _by_name(self, artifact: Artifact) -> str:
         """How to have a slow runtime judge it; empty if there is none."""
-        if artifact.target in self._named or all(obstacle for _, obstacle in runners_of(artifact.target)):
+        if artifact.target in self._named or all(obstacle for _, obstacle in runners_of(artifact)):
             return ""
         return f"; --target {artifact.target} judges it all the same"
 

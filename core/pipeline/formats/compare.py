@@ -22,7 +22,7 @@ from clearport.runtime import pixels
 from clearport.runtime.latency.candidate import Candidate
 from clearport.runtime.latency.measure import measure
 from clearport.runtime.latency.record import LatencyPlan, LatencyReport
-from clearport.runtime.usable import distorted, runners_of
+from clearport.runtime.usable import runners_of
 
 if TYPE_CHECKING:
     from clearport.base import Array
@@ -81,8 +81,7 @@ def compare(request: CompareRequest, progress: Progress = no_progress) -> Compar
 
 def _runner(side: Side) -> Runner:
     obstacles = []
-    for runner, found in runners_of(side.artifact.target):
-        obstacle = found or distorted(runner, side.artifact)
+    for runner, obstacle in runners_of(side.artifact):
         if obstacle is None:
             return runner
         obstacles.append(f"{runner.title}: {obstacle}")

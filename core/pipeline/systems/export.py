@@ -29,7 +29,7 @@ from clearport.protocols import named, no_progress
 from clearport.registry import NETWORKS, SYSTEMS
 from clearport.reports.systems.report import write_reports
 from clearport.runtime import tolerance
-from clearport.runtime.usable import runners_of, unfit
+from clearport.runtime.usable import runners_of, too_large
 
 if TYPE_CHECKING:
     from torch import nn
@@ -253,8 +253,8 @@ def _obstacle(artifact: ArtifactRecord) -> str | None:
     """Why a file is not run here, in as many rounds as a program has."""
     size = shapes.size_of(shapes.lead(artifact.inputs)) or Size(1, 1)
     obstacles = []
-    for runner, found in runners_of(artifact.target):
-        obstacle = found or unfit(runner, artifact, size.height, size.width)
+    for runner, found in runners_of(artifact):
+        obstacle = found or too_large(runner, size.height, size.width)
         if obstacle is None:
             return None
         obstacles.append(obstacle)

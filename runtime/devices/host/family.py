@@ -22,7 +22,7 @@ from clearport.runtime.latency import measure as latency
 from clearport.runtime.latency.candidate import Candidate
 from clearport.runtime.latency.host import cpu_name
 from clearport.runtime.latency.race import LASTING
-from clearport.runtime.usable import distorted, obstacle_of, runners_of, units_of
+from clearport.runtime.usable import obstacle_of, runners_of, units_of
 
 if TYPE_CHECKING:
     from clearport.runtime.latency.conditions import Conditions
@@ -88,8 +88,8 @@ class HostSession:
         """The runners that a job goes to; ``Skipped.what`` is a runner that cannot, or nothing where there is none."""
         asked = self.settings.runners
         found = [
-            (runner.name, _unfit(runner.measures_latency, runner.name, obstacle or distorted(runner, job.artifact)))
-            for runner, obstacle in runners_of(job.artifact.target, job.unit)
+            (runner.name, _unfit(runner.measures_latency, runner.name, obstacle))
+            for runner, obstacle in runners_of(job.artifact, job.unit)
             if not asked or runner.name in asked
         ]
         if not found:
