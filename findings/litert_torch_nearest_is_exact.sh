@@ -4,7 +4,7 @@
 # Happens:  the file takes the pixel at floor((i + 0.5) * in / out), which is mode="nearest-exact". Converting raises nothing. For whole
 #           enlargements both are equal; every reduction and every other factor takes other pixels: 8x8 to 4x4 has none of PyTorch's.
 # Matters:  masks, feature pyramids and "small" branches are reduced by nearest in many restoration networks; half a pixel of shift
-#           looks right in a picture, and a network with it is silently wrong (one of ours by 1.7 standard deviations).
+#           looks right in a picture, and a network with it is silently wrong.
 # Sources:  https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.interpolate.html (the note on nearest and nearest-exact).
 set -euo pipefail
 work=$(mktemp -d)

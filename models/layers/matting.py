@@ -9,8 +9,8 @@ sees squares of 64x64 pixels of the picture at full size where that is largest, 
     picture, alpha ── six 3x3, dilated by 1, 2, 4, 8 ── add to alpha ── alpha
 
 The distance is that of each pixel's color to the mean color under the clicks on what is wanted: three channels that say
-at once what a convolution would need many layers to carry across the picture. With it the error after 400 steps was a
-fifth smaller. The largest layers work on half of each side, and see the picture again at its full size.
+at once what a convolution would need many layers to carry across the picture. The largest layers work on half of each
+side, and see the picture again at its full size.
 """
 
 from __future__ import annotations
