@@ -21,7 +21,6 @@ from clearport.pipeline.run import RunRequest, restore_picture
 from clearport.pipeline.sources.contract import Contract, Ends
 from clearport.pipeline.sources.request import ExportRequest
 from clearport.reports.usage import usages
-from clearport.runtime import overflow
 
 
 @pytest.mark.parametrize(("target", "ways"), [("onnxruntime", 2), ("openvino", 2), ("ncnn", 1)])
@@ -31,21 +30,13 @@ def test_code_gives_the_golden_picture(bundle: Bundle, target: str, ways: int) -
     found = [u for u in usages(bundle.manifest) if u.files[0].startswith(f"{target}/")]
     assert len(found) >= ways
     for usage in found:
-        run(for_this_cpu(usage.code), bundle.folder)
+        run(usage.code, bundle.folder)
         picture = load_rgb(bundle.folder / "restored.png")
         if "int8" in usage.files[0]:
             assert psnr_db(picture, load_rgb(bundle.path(bundle.golden("int8"))), border=0) > 48
         else:
             golden = load_rgb(bundle.path(bundle.golden("float"))).astype(np.int16)
             assert np.abs(picture.astype(np.int16) - golden).max() <= 1
-
-
-def for_this_cpu(code: str) -> str:
-    """The code with the setting that its comment tells for CPUs whose int8 sums overflow."""
-    setting = '"LP_TRANSFORMS_MODE": False'
-    if setting not in code or not overflow.onnxruntime_does():
-        return code
-    return code.replace("settings = {", f"settings = {{{setting}, ")
 
 
 def run(code: str, folder: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from clearport.base import TensorSpec
 from clearport.bundle.folder import Bundle
 from clearport.reports.content import Usage
 from clearport.reports.usage import Codec, usages
+from tests.white_pixels import convolution
 
 P = np.arange(256, dtype=np.float64)
 ON_GRID = [(0.0, 255.0), (0.0, 1.0), (-1.0, 254.0)]
@@ -122,6 +124,27 @@ def test_a_network_that_leaves_a_border_out_has_no_code_that_cuts_tiles_by_its_s
     for usage in with_border:
         assert "scale" not in usage.code.lower().replace("scale_", ""), usage.code
         assert_parsed(usage)
+
+
+RUN_WHITE = """
+overflows = lambda: True
+white = np.ones((1, 16, 8, 10), np.float32)
+np.testing.assert_allclose(compiled("white.onnx", {"INFERENCE_PRECISION_HINT": "f32"})(white)[0], 1, atol=1e-6)
+"""
+
+
+@pytest.mark.parametrize("crop", [0, 12], ids=["one picture", "tensors"])
+def test_code_for_openvino_adds_in_full_where_int8_kernels_overflow(made: Bundle, crop: int, tmp_path: Path) -> None:
+    """As on a CPU without VNNI: no int8 kernels, and no error from the convolution that they would have hidden."""
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    manifest = made.manifest.model_copy(update={"model": made.manifest.model.model_copy(update={"crop": crop})})
+    (usage,) = [u for u in usages(manifest) if "openvino/ncnet_x3_int8.openvino/model.xml" in u.files]
+    assert f'model = compiled("{usage.files[0]}", settings)' in usage.code
+    definitions = usage.code[: usage.code.index("# Without the hint")]
+    onnx.save(convolution(transposed=True), tmp_path / "white.onnx")
+    command = [sys.executable, "-c", definitions + RUN_WHITE]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 PARSERS = {"kotlin": "tree_sitter_kotlin", "swift": "tree_sitter_swift", "python": "ast"}
