@@ -124,8 +124,8 @@ def test_rows_are_kept_in_the_bundle_and_its_report(bundle: Bundle) -> None:
     report = (bundle.folder / "report.md").read_text()
     assert "## Devices" in report
     assert "without a pause on host" in report
-    assert "no profile: LiteRT's Python has no profiler" in report
-    assert "tflite/int8 litert: no profile: LiteRT's Python has no profiler" in done.out
+    assert "no profile: LiteRT's Python API has no profiler" in report
+    assert "tflite/int8 litert: no profile: LiteRT's Python API has no profiler" in done.out
     assert not kept.verify_files()
 
 

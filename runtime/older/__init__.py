@@ -1,2 +1,1 @@
-"""Runtimes of other versions than clearport's own, each in its own Python environment, since apps ship older
-versions."""
+"""Other versions of runtimes, each in its own Python environment, since apps ship older versions."""

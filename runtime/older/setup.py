@@ -1,10 +1,10 @@
-"""Sets up the environments of other runtimes, each in a folder of its own.
+"""Creates the Python environments of other runtime versions, one folder each.
 
     python -m clearport.runtime.older.setup                      # all of them
     python -m clearport.runtime.older.setup onnxruntime-1.17     # this one
     python -m clearport.runtime.older.setup --python python3.11 tflite-runtime-2.14     # with another Python
 
-They lie in ``CLEARPORT_RUNTIMES``, or else in ``~/.local/share/clearport/runtimes``. What is complete stays.
+They are in ``CLEARPORT_RUNTIMES``, by default ``~/.local/share/clearport/runtimes``. Complete ones are kept.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from clearport.runtime.older.table import READY, RUNTIMES, VARIABLE, OtherRuntim
 
 
 def set_up(runtime: OtherRuntime, python: str) -> None:
-    """Make the environment of a runtime, unless it is complete; ours that was not finished is made anew.
+    """Create a runtime's environment unless it is complete; an incomplete one of clearport's is replaced.
 
     Raises:
-        BadInput: there is no such Python, or no package for it; the place cannot be written, holds what is not ours, or
-            another process writes there.
+        BadInput: no such Python, or no package for it; the folder cannot be written, has files that clearport did not
+            write, or another process writes there.
     """
     if runtime.ready:
         return
@@ -37,11 +37,11 @@ def set_up(runtime: OtherRuntime, python: str) -> None:
 
 
 def _make(runtime: OtherRuntime, place: Path, python: str) -> None:
-    if runtime.ready:  # another process made it meanwhile
+    if runtime.ready:  # another process created it meanwhile
         return
     _clear(place)
     mark = place / READY
-    mark.touch()  # first, so that what a killed run leaves is known as ours
+    mark.touch()  # first, so that the leftovers of a killed run are known as clearport's
     try:
         _run([python, "-m", "venv", str(place)], runtime, python)
         _run([str(runtime.python), "-m", "pip", "install", "--quiet", *runtime.packages], runtime, python)
@@ -52,10 +52,10 @@ def _make(runtime: OtherRuntime, place: Path, python: str) -> None:
 
 
 def _clear(place: Path) -> None:
-    """Remove what is in an environment that this module made, the mark last."""
+    """Empty an environment that this module created, its marker file last."""
     there = sorted(place.iterdir(), key=lambda path: path.name == READY)
     if there and not (place / READY).is_file():
-        raise BadInput(f"{place}: clearport did not make what is there, and leaves it alone; move it away")
+        raise BadInput(f"{place}: exists and was not created by clearport; move it away")
     for path in there:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -67,7 +67,7 @@ def _run(line: Sequence[str], runtime: OtherRuntime, python: str) -> None:
     try:
         done = subprocess.run(line, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise BadInput(f"--python {python}: it cannot be started: {error.strerror or error}") from error
+        raise BadInput(f"--python {python}: cannot be started: {error.strerror or error}") from error
     if done.returncode:
         last = [text for text in done.stderr.splitlines() if text.startswith("ERROR")] or [
             "",
@@ -80,11 +80,11 @@ def _run(line: Sequence[str], runtime: OtherRuntime, python: str) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """0 if all that were asked for are there, 2 if one is not; the others are set up all the same."""
+    """Exit code: 0 if all requested environments exist, 2 if one fails; the others are created nevertheless."""
     names = [runtime.name for runtime in RUNTIMES]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all by default")
-    parser.add_argument("--python", default=sys.executable, help="the Python that they are made with")
+    parser.add_argument("--python", default=sys.executable, help="the Python interpreter for the environments")
     given = parser.parse_args(words)
     unknown = sorted({*given.names} - {*names})
     if unknown:

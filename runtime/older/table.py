@@ -11,7 +11,7 @@ from clearport.errors import BadInput
 
 VARIABLE = "CLEARPORT_RUNTIMES"
 READY = "clearport-ready"
-"""A file in each environment of ours: it lists the packages, and is empty until they are installed."""
+"""Marker file in each of clearport's environments: it lists the packages, and is empty until they are installed."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class OtherRuntime:
     Attributes:
         name: its name on the command line and of its environment's folder.
         title: runtime and version.
-        about: why files are proven there.
-        target: whose files it runs.
+        about: the reason for proving files with it.
+        target: the target whose files it runs.
         packages: pinned, in the order of installation.
-        runner: of ``runtime/runners``, which runs in that environment; with ``plugin`` the name that it has there.
+        runner: name of the runner in ``runtime/runners``, or in ``plugin``, that runs in that environment.
         plugin: a file beside this one that defines the runner.
-        leaves_out: suffixes of files that it need not run, each with the reason.
+        leaves_out: suffixes of files that it need not run -> the reason.
     """
 
     name: str
@@ -40,7 +40,7 @@ class OtherRuntime:
 
     @property
     def python(self) -> Path:
-        """The interpreter of its environment, whether it is there or not."""
+        """The interpreter of its environment, which need not exist."""
         place = home() / self.name
         return place / "Scripts" / "python.exe" if sys.platform == "win32" else place / "bin" / "python"
 
@@ -51,7 +51,7 @@ class OtherRuntime:
         return mark.is_file() and mark.read_text(encoding="utf-8").split() == list(self.packages)
 
     def reason_against(self, path: str) -> str | None:
-        """Why it need not run a file, or None."""
+        """The reason that it need not run a file, or None."""
         return next((reason for end, reason in self.leaves_out if path.endswith(end)), None)
 
     @property
@@ -64,7 +64,7 @@ RUNTIMES = (
     OtherRuntime(
         "tflite-runtime-2.14",
         "tflite-runtime 2.14.0",
-        "the last TensorFlow Lite under its old name, of 2023, which boards still have",
+        "the last release under the name TensorFlow Lite (2023), still in use on boards",
         "tflite",
         ("numpy==1.26.4", "tflite-runtime==2.14.0"),
         "tflite-runtime",
@@ -81,13 +81,13 @@ RUNTIMES = (
     OtherRuntime(
         "onnxruntime-1.17",
         "ONNX Runtime 1.17.3",
-        "the oldest that clearport's .onnx files are made for, of 2024",
+        "the oldest version that clearport's .onnx files support (2024)",
         "onnxruntime",
         ("numpy==1.26.4", "onnxruntime==1.17.3"),
         "onnxruntime",
         leaves_out=(
-            (".ort", "an .ort file is for the version that wrote it, and later ones; take the .onnx file"),
-            ("_int8a16.onnx", "16-bit activations need operator set 21, and so ONNX Runtime 1.18"),
+            (".ort", "an .ort file requires at least the version that wrote it; use the .onnx file"),
+            ("_int8a16.onnx", "16-bit activations need opset 21, which needs ONNX Runtime 1.18"),
         ),
     ),
     OtherRuntime(
@@ -102,7 +102,7 @@ RUNTIMES = (
 
 
 def home() -> Path:
-    """The folder of the environments: ``CLEARPORT_RUNTIMES``, else ``runtimes`` among the user's data."""
+    """The folder of the environments: ``CLEARPORT_RUNTIMES``, by default ``runtimes`` in the user's data folder."""
     named = os.environ.get(VARIABLE, "")
     if named:
         return Path(named).absolute()
@@ -111,10 +111,10 @@ def home() -> Path:
 
 
 def known(names: tuple[str, ...]) -> list[OtherRuntime]:
-    """The runtimes of these names, ``all`` being every one that is set up.
+    """The runtimes of these names; ``all`` means every one that is set up.
 
     Raises:
-        BadInput: there is none of a name, or its environment is not set up.
+        BadInput: unknown name, or its environment is not set up.
     """
     found: list[OtherRuntime] = []
     for name in names:

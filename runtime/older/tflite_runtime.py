@@ -1,4 +1,4 @@
-"""A worker's plugin: the interpreter of tflite-runtime, which another Python has. Nothing else imports this file."""
+"""Worker plugin for tflite-runtime's interpreter, which is in another Python. Only that worker imports this file."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Core AI by the runtime that Apple ships with ``coreai-core``: on Linux its CPU, on macOS 27 that of the system.
+"""Core AI through the runtime in Apple's ``coreai-core``: the CPU on Linux, the system's units on macOS 27.
 
 Options:
-    unit: macOS only: what the system may use: ``all`` (default), ``cpu``, ``gpu`` or ``npu`` (the Neural Engine).
-    taps: int8 tensors to show (``steps.taps``), off macOS.
+    unit: the units that macOS may use: ``all`` (default), ``cpu``, ``gpu`` or ``npu`` (the Neural Engine).
+    taps: int8 tensors to output additionally (``steps.taps``); not on macOS.
 
-Off macOS it proves what a file computes; it says nothing of the GPU and the Neural Engine, and its times are those of
-no device.
+Off macOS it proves a file's outputs. It is no evidence for the GPU or the Neural Engine, and its latency is not that of
+any device.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 
 _ON_MACOS = sys.platform == "darwin"
 _UNITS = {"cpu": "cpu", "gpu": "gpu", "npu": "neural_engine"}
-"""clearport's words for units -> those of ``ComputeUnitKind``."""
+"""clearport's unit names -> members of ``ComputeUnitKind``."""
 
 
 class CoreAISession:
-    """A loaded model. ``bind`` and ``invoke`` leave the copies out of a measurement. ``taps`` are tensors to show."""
+    """A loaded model. ``bind`` and ``invoke`` exclude copies from a measurement. ``taps``: tensors to output
+    additionally.
+    """
 
     def __init__(self, path: Path, unit: str, taps: Taps | None = None) -> None:
         from coreai.authoring import AIModelAsset
@@ -57,7 +59,7 @@ class CoreAISession:
         self._metadata = beta.metadata(path)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """One inference; tensors are as the file has them.
+        """One inference; tensors have the file's dtypes and layouts.
 
         Raises:
             RuntimeFailure: an input is missing, or its type or shape is not one that the model declares.
@@ -72,11 +74,11 @@ class CoreAISession:
 
     @property
     def shown(self) -> list[str]:
-        """The tensors that ``run`` may return beside the outputs: a run tells which of them the program computes."""
+        """Tensors that ``run`` may return besides the outputs; a run returns those that the program computes."""
         return list(self._taps)
 
     def bind(self, inputs: Mapping[str, Array]) -> None:
-        """Convert inputs to what Core AI takes."""
+        """Convert inputs to Core AI tensors."""
         from coreai.runtime import NDArray
 
         absent = [name for name in self._function.desc.input_names if name not in inputs]
@@ -87,16 +89,16 @@ class CoreAISession:
         self._bound = {name: NDArray(np.ascontiguousarray(array)) for name, array in inputs.items()}
 
     def invoke(self) -> None:
-        """One inference on what was bound."""
+        """One inference on the bound inputs."""
         self._loop.run_until_complete(self._function(self._bound))
 
     def facts(self) -> dict[str, Any]:
-        """Where it ran, and the file's own facts."""
+        """The units that ran it, and properties of the file."""
         return {"unit": "cpu" if not _ON_MACOS else self._unit, "metadata": self._metadata}
 
 
 def _choice(unit: str) -> Any:
-    """What macOS may use; None: whatever it wants."""
+    """The units that macOS may use; None: no restriction."""
     if unit == "all" or not _ON_MACOS:
         return None
     from coreai.runtime import ComputeUnitKind, SpecializationOptions
@@ -129,16 +131,16 @@ class CoreAIRunner:
     method = "ran on Core AI" if _ON_MACOS else "ran on Apple's Core AI runtime for Linux (CPU)"
 
     def hides(self, path: Path) -> str | None:
-        """Why tensors inside a file cannot be read; None: they can."""
+        """The reason that intermediate tensors cannot be read, or None."""
         del path
-        return "clearport reads them by the runtime for Linux only" if _ON_MACOS else None
+        return "only the Linux runtime can output them" if _ON_MACOS else None
 
     def unavailable(self) -> str | None:
-        """Why this machine cannot run it, or None."""
+        """The reason that this machine cannot run it, or None."""
         return beta.unusable()
 
     def prepare(self) -> None:
-        """Import what ``open`` needs, so that its time is that of the model alone."""
+        """Import what ``open`` needs, so that its time excludes imports."""
         from coreai import authoring
 
         del authoring

@@ -4,8 +4,8 @@ Options:
     unit: which units Core ML may use: ``all`` (default), ``cpu``, ``gpu`` (with the CPU) or ``npu`` (the Neural Engine,
         with the CPU).
 
-Which unit each operation is planned for is asked of Core ML (macOS 14.4 and later): what was allowed is not
-what runs.
+The unit of each operation is read from Core ML's compute plan (macOS 14.4 and later), since allowed units need not be
+used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DEVICES = {"MLCPUComputeDevice": "cpu", "MLGPUComputeDevice": "gpu", "MLNeuralE
 
 
 class CoreMLSession:
-    """A compiled model. ``bind`` and ``invoke`` leave the conversion of pictures out of a measurement."""
+    """A compiled model. ``bind`` and ``invoke`` exclude the conversion of images from a measurement."""
 
     def __init__(self, path: Path, unit: str) -> None:
         ct = load()
@@ -39,20 +39,20 @@ class CoreMLSession:
         self._bound: dict[str, Any] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """One inference; pictures are uint8 (1, H, W, C), RGB or gray, everything else is float32 or int32."""
+        """One inference; images are uint8 (1, H, W, C), RGB or gray, everything else is float32 or int32."""
         self.bind(inputs)
         return {name: _from_coreml(value) for name, value in self._model.predict(self._bound).items()}
 
     def bind(self, inputs: Mapping[str, Array]) -> None:
-        """Convert inputs to what Core ML takes."""
+        """Convert inputs to Core ML types."""
         self._bound = {name: _to_coreml(array) for name, array in inputs.items()}
 
     def invoke(self) -> None:
-        """One inference on what was bound."""
+        """One inference on the bound inputs."""
         self._model.predict(self._bound)
 
     def facts(self) -> dict[str, Any]:
-        """The units that Core ML plans its operations for, joined by ``+``, and which operations those are."""
+        """The planned units, joined by ``+``, and the operations of each."""
         try:
             planned = self._planned()
         except (AttributeError, RuntimeError, TypeError, ValueError) as error:
@@ -64,7 +64,7 @@ class CoreMLSession:
         }
 
     def _planned(self) -> dict[str, Counter[str]]:
-        """Unit -> operation -> how many are planned for it."""
+        """Unit -> operation type -> number of operations planned for it."""
         from coremltools.models.compute_plan import MLComputePlan
 
         plan = MLComputePlan.load_from_path(self._model.get_compiled_model_path(), self._units)
@@ -74,7 +74,7 @@ class CoreMLSession:
         found: dict[str, Counter[str]] = {}
         for operation in program.functions["main"].block.operations:
             usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
-            if usage is not None:  # constants are not computed
+            if usage is not None:  # constants have no unit
                 name = type(usage.preferred_compute_device).__name__
                 found.setdefault(_DEVICES.get(name, name), Counter())[operation.operator_name] += 1
         return found
@@ -108,18 +108,18 @@ class CoreMLRunner:
     method = "ran on Core ML"
 
     def unavailable(self) -> str | None:
-        """Why this machine cannot run it, or None."""
+        """The reason that this machine cannot run it, or None."""
         return None if sys.platform == "darwin" else "Core ML runs on macOS only"
 
     def prepare(self) -> None:
-        """Import what ``open`` needs, so that its time is that of the model alone."""
+        """Import what ``open`` needs, so that its time excludes imports."""
         load()
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> CoreMLSession:
         """Compile and load the package; Core ML chooses its own threads.
 
         Raises:
-            RuntimeFailure: there is no Core ML here.
+            RuntimeFailure: Core ML is not available.
             BadInput: ``unit`` is not one of Core ML's.
         """
         del threads

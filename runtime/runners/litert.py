@@ -1,9 +1,9 @@
 """LiteRT on the CPU: ``.tflite`` files.
 
 Options:
-    xnnpack: whether the XNNPACK delegate may run what it takes (default true). Without it TFLite's own kernels run.
-        (TFLite's reference kernels are no option: they lack DEPTH_TO_SPACE in int8.)
-    taps: int8 tensors to show (``steps.taps``).
+    xnnpack: whether the XNNPACK delegate may be used (default true). Without it TFLite's built-in kernels run.
+        (TFLite's reference kernels are not offered: they lack DEPTH_TO_SPACE in int8.)
+    taps: int8 tensors to output additionally (``steps.taps``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LiteRtRunner:
     method = "ran on LiteRT"
 
     def hides(self, path: Path) -> str | None:
-        """Why tensors inside a file cannot be read; None: they can."""
+        """The reason that intermediate tensors cannot be read, or None."""
         del path
         return None
 

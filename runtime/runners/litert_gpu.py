@@ -1,12 +1,13 @@
 """LiteRT's GPU accelerator: ``.tflite`` files through WebGPU (on Linux over Vulkan).
 
 Options:
-    half: whether the GPU may compute in float16, as it does where an app says nothing (default: for files whose weights
-        are float16).
-    cpu: whether LiteRT's CPU may take what the GPU does not (default true); such a file's unit is ``gpu+cpu``.
+    half: whether the GPU may compute in float16, LiteRT's default (clearport's default: for files whose weights are
+        float16).
+    cpu: whether operators that the GPU does not support may run on LiteRT's CPU (default true); such a file's unit is
+        ``gpu+cpu``.
 
-Whether all operators went to the GPU is asked of the compiled model. int8 files are computed in float there: the GPU
-has no integer kernels, and rounds to int8 where the file says so.
+The compiled model reports whether all operators run on the GPU. The GPU has no integer kernels: int8 files are computed
+in float, with rounding to int8 where the file quantizes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class LiteRtGpuModel:
-    """A compiled model. The GPU works while ``run`` reads the output: copies cannot be told from the work."""
+    """A compiled model. The GPU computes while ``run`` reads the output, so copies cannot be timed separately."""
 
     def __init__(self, path: Path, threads: int, *, half: bool | None, cpu: bool) -> None:
         from ai_edge_litert.compiled_model import CompiledModel
@@ -53,10 +54,10 @@ class LiteRtGpuModel:
         self._results = {name: model.create_output_buffer_by_name(key, name) for name in self._gives}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """NHWC tensors by name; the input may have any size where the file leaves it free.
+        """NHWC tensors by name; an input's H and W may be any size if they are dynamic in the file.
 
         Raises:
-            ValueError: a name or dtype is not the file's.
+            ValueError: a name or dtype differs from the file's.
         """
         if set(inputs) != set(self._takes):
             raise ValueError(f"the file's inputs are {sorted(self._takes)}, not {sorted(inputs)}")
@@ -81,21 +82,21 @@ class LiteRtGpuModel:
         return array.reshape(shape)
 
     def facts(self) -> dict[str, Any]:
-        """Whether the GPU took everything; which operators it left, LiteRT does not tell."""
+        """Whether the GPU runs everything; LiteRT does not report which operators it does not run."""
         whole = self._model.is_fully_accelerated()
         found: dict[str, Any] = {
             "unit": "gpu" if whole else "gpu+cpu",
             "partitions": 1 if whole else None,
             "operators": self._operators,
             "operators_per_unit": {"gpu": self._operators} if whole else {},
-            "executed_precision": "float16 where the GPU has it" if self._half else "float32",
+            "executed_precision": "float16 if the GPU supports it" if self._half else "float32",
         }
         emulated = vulkan.for_webgpu().emulated if vulkan.on_linux() else None
         return found | ({"emulated": emulated} if emulated else {})
 
 
 def _census(path: Path) -> tuple[dict[str, int], bool]:
-    """The operators of a file, and whether it holds float16 numbers."""
+    """Operator counts of a file, and whether it has float16 tensors."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes())
@@ -118,13 +119,13 @@ class LiteRtGpuRunner:
     method = "ran on LiteRT, GPU"
 
     def unavailable(self) -> str | None:
-        """Why this machine cannot run it, or None."""
+        """The reason that this machine cannot run it, or None."""
         if missing(self.requires) or sys.platform != "linux":
-            return None  # the former is told elsewhere, the latter by the worker
+            return None  # the former is reported elsewhere, the latter by the worker
         return vulkan.for_webgpu().obstacle
 
     def prepare(self) -> None:
-        """Import the runtime and choose the Vulkan driver, before the clock of ``init_ms`` starts."""
+        """Import the runtime and choose the Vulkan driver, so that ``init_ms`` excludes both."""
         vulkan.choose_for_webgpu()
         import ai_edge_litert.compiled_model  # noqa: F401  # imported for its side effect: the library is loaded
 

@@ -1,17 +1,17 @@
 """LiteRT's NPU path: its compiler plugin and dispatch library for Intel's OpenVINO. ``.tflite`` files.
 
-Where OpenVINO finds an NPU, it compiles for that. Elsewhere the same plugin, partition and dispatch run on OpenVINO's
-CPU device, which says whether the path takes a file and what it gives, and nothing of its speed. The CPU of LiteRT is
-not among the accelerators that are asked for, so a file that the plugin cannot take whole is refused.
+If OpenVINO finds an NPU, it compiles for it. Otherwise the same plugin, partitioning and dispatch run on OpenVINO's CPU
+device, which shows whether the path supports a file and what the outputs are, but not its latency. LiteRT's CPU is not
+among the requested accelerators, so a file that the plugin does not support completely is refused.
 
-The plugin is built against one version of OpenVINO and loads no other. ``CLEARPORT_LITERT_NPU_PYTHON`` names a Python
+The plugin is built against one version of OpenVINO and loads only that. ``CLEARPORT_LITERT_NPU_PYTHON`` names a Python
 that has it (and numpy)::
 
     python -m venv npu && npu/bin/pip install ai-edge-litert==2.3.0 openvino==2026.3.1
     CLEARPORT_LITERT_NPU_PYTHON=npu/bin/python clearport bench bundle --unit npu
 
 Options:
-    device: ``npu`` or ``cpu`` (default: the NPU where OpenVINO finds one).
+    device: ``npu`` or ``cpu`` (default: the NPU if OpenVINO finds one).
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 
 VARIABLE = "CLEARPORT_LITERT_NPU_PYTHON"
 OPENVINO = "2026.3."
-"""What the plugin of LiteRT 2.3 is built against."""
+"""The version that LiteRT 2.3's plugin is built against."""
 _PARTITION = re.compile(r"selected (\d+) ops, from a total of (\d+) ops\. resulted in (\d+) partitions")
 _DEVICE = re.compile(r"Using Intel OpenVINO device: (\w+)")
 
 
 def interpreter() -> str | None:
-    """The Python to run the worker with; None where there is none that has the runtime.
+    """The worker's Python interpreter; None if none has the runtime.
 
     Raises:
-        BadInput: the variable names no file.
+        BadInput: the variable does not name a file.
     """
     if named := named_python(VARIABLE, "ai-edge-litert and openvino"):
         return named
@@ -53,7 +53,7 @@ def interpreter() -> str | None:
 
 
 class LiteRtNpuSession:
-    """A loaded model. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+    """A loaded model. ``bind`` and ``invoke`` exclude copies of inputs and outputs from a measurement."""
 
     def __init__(self, path: Path, device: str) -> None:
         from ai_edge_litert import compiled_model, hardware_accelerator, options
@@ -90,7 +90,7 @@ class LiteRtNpuSession:
         self._model.run_by_name(self._signature, self._sources, self._results)
 
     def facts(self) -> dict[str, Any]:
-        """What the plugin and the dispatch library said while the file was opened."""
+        """What the plugin and the dispatch library logged while the file was opened."""
         device = self._evidence["device"]
         found: dict[str, Any] = {
             "unit": "npu",
@@ -112,7 +112,7 @@ class LiteRtNpuSession:
 
 
 def evidence(said: str) -> dict[str, Any]:
-    """What LiteRT printed of the parts it made: how many, of how many operators, and the device that runs them."""
+    """From LiteRT's log: the number of partitions, their operators, and the device that runs them."""
     parts = [tuple(map(int, numbers)) for numbers in _PARTITION.findall(said)]
     whole = all(taken == total for taken, total, _ in parts)
     devices = _DEVICE.findall(said)
@@ -123,7 +123,7 @@ def evidence(said: str) -> dict[str, Any]:
 
 
 def _listening(call: Callable[[], Any]) -> tuple[Any, str]:
-    """What a call gives, and what native code printed on standard error meanwhile; it is printed there all the same."""
+    """A call's result, and what native code wrote to stderr meanwhile (which is also passed on to stderr)."""
     kept = os.dup(2)
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
@@ -164,15 +164,15 @@ class LiteRtNpuRunner:
         return interpreter()
 
     def unavailable(self) -> str | None:
-        """Why this machine cannot run it, or None."""
+        """The reason that this machine cannot run it, or None."""
         if sys.platform == "darwin":
-            return "LiteRT's plugin for OpenVINO exists for Linux and Windows only"
+            return "LiteRT's plugin for OpenVINO is available for Linux and Windows only"
         if interpreter():
             return None
         return f"it needs OpenVINO {OPENVINO}x beside LiteRT; {VARIABLE} may name a Python that has both"
 
     def prepare(self) -> None:
-        """Import the runtime, before the clock of ``init_ms`` starts."""
+        """Import the runtime, so that ``init_ms`` excludes it."""
         import ai_edge_litert.compiled_model  # noqa: F401  # imported for its side effect: the library is loaded
         import openvino  # noqa: F401  # so that the plugin finds OpenVINO's libraries
 

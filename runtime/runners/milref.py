@@ -1,13 +1,14 @@
 """A reference evaluator of saved Core ML programs, for machines without Core ML.
 
-It reads the ``.mlpackage`` from disk and computes what the operator documentation says, on torch: evidence that the
-file means what it should, on any system. It is not Core ML, and its times say nothing of a device.
+It reads the ``.mlpackage`` from disk and computes its operators in PyTorch as their documentation specifies: evidence,
+on any system, that the file encodes the right computation. It is not Core ML, and its latency is not that of any
+device.
 
-The image variant takes and gives uint8 (1, H, W, 3) in RGB, as a picture is: on the way out numbers are clipped to
-0..255 and rounded. The tensor variant takes and gives float32 (1, 3, H, W).
+The image variant's inputs and outputs are uint8 RGB (1, H, W, 3); outputs are clipped to 0..255 and rounded. The tensor
+variant's are float32 (1, 3, H, W).
 
 Options:
-    taps: int8 tensors to show (``steps.taps``).
+    taps: int8 tensors to output additionally (``steps.taps``).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class MilReference:
-    """An opened package. Constants are expanded once, here. ``taps`` are int8 tensors to show."""
+    """An opened package. Constants are expanded once, here. ``taps``: int8 tensors to output additionally."""
 
     def __init__(self, path: Path, threads: int, taps: Taps | None = None) -> None:
         import torch
@@ -76,11 +77,11 @@ class MilReference:
 
     @property
     def shown(self) -> list[str]:
-        """The tensors that ``run`` returns beside the outputs."""
+        """The tensors that ``run`` returns besides the outputs."""
         return list(self._taps.values())
 
     def facts(self) -> dict[str, Any]:
-        """What the program holds: counts of operations, the type it computes in, the specification version."""
+        """Operation counts, the compute dtype and the specification version of the program."""
         computed = {op.result.dtype for op, _ in self._steps if op.type == "conv"}
         quantized = any(op.type == "quantize" for op, _ in self._steps)
         return {
@@ -94,12 +95,12 @@ class MilReference:
 
 
 def _plain(name: str) -> str:
-    """A name as Core ML's programs have it."""
+    """A name as written in Core ML programs."""
     return re.sub(r"\W", "_", name)
 
 
 def _last_uses(operations: list[Operation], returns: tuple[str, ...]) -> dict[int, list[str]]:
-    """Index of an operation -> values that nobody reads after it, so that memory holds only what is alive."""
+    """Index of an operation -> values whose last consumer it is, so that they can be freed."""
     written = {op.result.name for op in operations}
     last: dict[str, int] = {}
     for index, op in enumerate(operations):
@@ -132,7 +133,7 @@ def _resolve(argument: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _declared(op: Operation, result: Tensor) -> Tensor:
-    """``result`` in the type that the program declares for it, after its shape was checked."""
+    """``result`` in its declared dtype; raises if its shape differs from the declared one."""
     import torch
 
     declared = op.result.shape
@@ -150,7 +151,7 @@ def _declared(op: Operation, result: Tensor) -> Tensor:
 
 
 def _take(feature: Feature, inputs: Mapping[str, Array], dtype: str) -> Tensor:
-    """An input as the program's tensor: pictures (1, C, H, W)."""
+    """An input as the program's tensor; images are (1, C, H, W)."""
     import torch
 
     if feature.name not in inputs:
@@ -193,12 +194,12 @@ class MilReferenceRunner:
     method = "reference-evaluated"
 
     def hides(self, path: Path) -> str | None:
-        """Why tensors inside a file cannot be read; None: they can."""
+        """The reason that intermediate tensors cannot be read, or None."""
         del path
         return None
 
     def prepare(self) -> None:
-        """Import what ``open`` needs, so that its time is that of the model alone."""
+        """Import what ``open`` needs, so that its time excludes imports."""
         from clearport.export.coreml.tools import messages
         from clearport.runtime.coreml_reference import ops as milref_ops
 

@@ -1,6 +1,6 @@
 """ncnn on the CPU: a folder ``<name>.ncnn/`` or its ``.param``.
 
-Weights of fp16 files are widened when they are loaded; all is computed in float32.
+Weights of fp16 files are converted to float32 when loaded; all arithmetic is float32.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class NcnnRunner:
     method = "ran on ncnn"
 
     def prepare(self) -> None:
-        """Import the runtime, before the clock of ``init_ms`` starts."""
+        """Import the runtime, so that ``init_ms`` excludes it."""
         import ncnn  # noqa: F401  # imported for its side effect: the library is loaded
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> NcnnSession:

@@ -1,12 +1,12 @@
 """ncnn on a GPU through Vulkan: a folder ``<name>.ncnn/`` or its ``.param``.
 
 Options:
-    half: what is float16: ``nothing`` (default for fp32 files), what is ``stored`` (default for fp16 files), or
-        ``all``, which is what ncnn does where an app says nothing: faster, and sums lose digits (NCNet 68 dB, not 76).
-    device: the number of the Vulkan device (default: the one that ncnn prefers).
+    half: what is float16: ``nothing`` (default for fp32 files), ``stored``: weights and blobs (default for fp16
+        files), or ``all``: arithmetic as well, ncnn's default: faster, but less accurate (NCNet 68 dB, not 76).
+    device: index of the Vulkan device (default: ncnn's choice).
 
 Layers without a Vulkan form run on the CPU, with a copy there and back; ``operators_per_unit`` names them. A Vulkan
-driver for the CPU (llvmpipe, SwiftShader) proves the shaders and says nothing of their speed.
+driver for the CPU (llvmpipe, SwiftShader) proves the shaders, but not their latency.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class NcnnVulkanRunner:
     method = "ran on ncnn, Vulkan"
 
     def unavailable(self) -> str | None:
-        """Why this machine cannot run it, or None."""
+        """The reason that this machine cannot run it, or None."""
         if missing(self.requires) or not vulkan.on_linux():
-            return None  # the former is told elsewhere, the latter by the worker
+            return None  # the former is reported elsewhere, the latter by the worker
         obstacle = vulkan.installed().obstacle
         return f"{obstacle}: {_HINT}" if obstacle else None
 
     def prepare(self) -> None:
-        """Import the runtime and start Vulkan, before the clock of ``init_ms`` starts."""
+        """Import the runtime and start Vulkan, so that ``init_ms`` excludes both."""
         import ncnn
 
         ncnn.get_gpu_count()

@@ -3,7 +3,7 @@
 Options:
     optimize: graph optimizations (default true). Without them a QDQ model computes in float between exact
         quantize and dequantize steps: that is clearport's int8 reference.
-    taps: int8 tensors to show (``steps.taps``), of ``.onnx`` files.
+    taps: int8 tensors to output additionally (``steps.taps``); ``.onnx`` files only.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 _INT8_KERNELS = ("QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat")
 _FLOAT_KERNELS = ("Conv", "FusedConv", "NhwcFusedConv", "ConvTranspose", "Gemm", "MatMul", "FusedMatMul")
 PROFILED = 5
-"""Inferences of a profile."""
+"""Number of inferences per profile."""
 
 _COPIES = frozenset({"MemcpyFromHost", "MemcpyToHost"})
-_PROBE_SIDE = 64  # of free axes, when the executed graph is asked about
+_PROBE_SIDE = 64  # size of dynamic axes for the profile that ``facts`` takes
 
 
 _QUANTIZED = ".q"
-"""What follows a tensor's name in the name of its levels (``quantize.qdq``)."""
+"""Suffix of the quantized tensor's name (``quantize.qdq``)."""
 
 CPU = "CPUExecutionProvider"
 
 
 class OnnxRuntimeModel:
-    """A loaded model on the first of ``providers`` that takes a node; the CPU takes what is left."""
+    """A loaded model. Each node runs on the first of ``providers`` that supports it, else on the CPU."""
 
     def __init__(
         self,
@@ -65,16 +65,16 @@ class OnnxRuntimeModel:
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        # Idle threads that spin would slow the candidates that are measured in turns with this one.
+        # Spinning idle threads would slow the candidates that are measured interleaved with this one.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        # Without it x86 CPUs that lack VNNI add int8 products in 16 bits (export/quirks/onnxruntime.py).
+        # Without it x86 CPUs without VNNI accumulate int8 products in 16 bits (export/quirks/onnxruntime.py).
         options.add_session_config_entry("session.x64quantprecision", "1")
         if not self._optimize:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = profile
-        # Without this a provider that fails is replaced by the CPU, and a printed line is all that tells.
+        # Without this a failing provider is replaced by the CPU with nothing but a log line.
         return ort.InferenceSession(self._model, options, providers=self._providers, enable_fallback=0)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -84,12 +84,12 @@ class OnnxRuntimeModel:
 
     @property
     def shown(self) -> list[str]:
-        """The tensors that ``run`` returns beside the outputs."""
+        """The tensors that ``run`` returns besides the outputs."""
         names = (self._taps.get(output.name, "") for output in self._session.get_outputs())
         return [name.removeprefix(tapped.PREFIX) for name in names if name]
 
     def facts(self) -> dict[str, Any]:
-        """Which kernels ran and where, from a profile of one inference by a second session."""
+        """The kernels that ran and their units, from a profile of one inference in a second session."""
         zeros = {i.name: _zeros(i.shape, i.type) for i in self._session.get_inputs()}
         ran = [event["args"] for event in self._events(zeros, 1)]
         operators = Counter(kernel["op_name"] for kernel in ran)
@@ -108,7 +108,7 @@ class OnnxRuntimeModel:
         }
 
     def profile(self, inputs: Mapping[str, Array]) -> list[dict[str, Any]]:
-        """Milliseconds of each kernel, the least of several inferences by a session of its own."""
+        """Milliseconds of each kernel: the minimum of several inferences in a separate session."""
         runs: dict[str, list[dict[str, Any]]] = {}
         for event in self._events(inputs, PROFILED):
             runs.setdefault(event["name"].removesuffix("_kernel_time"), []).append(event)
@@ -123,7 +123,7 @@ class OnnxRuntimeModel:
         ]
 
     def _events(self, inputs: Mapping[str, Array], runs: int) -> list[dict[str, Any]]:
-        """What the profiler says of every kernel that ran."""
+        """The profiler's events of kernels."""
         with tempfile.TemporaryDirectory() as folder:
             session = self._load(profile=str(Path(folder, "profile")))
             for _ in range(runs):
@@ -133,7 +133,7 @@ class OnnxRuntimeModel:
 
 
 def _with_outputs(path: Path, taps: Taps) -> bytes:
-    """The model of a file that also outputs the tensors ``taps``, as far as it has them."""
+    """The serialized model with those of the tensors ``taps`` that it has as additional outputs."""
     import onnx
 
     model = onnx.load(path)
@@ -146,7 +146,7 @@ def _with_outputs(path: Path, taps: Taps) -> bytes:
 
 
 class Bound:
-    """Leaves the copies of inputs and outputs out of a measurement: ONNX Runtime reads and writes its own."""
+    """Excludes copies of inputs and outputs from a measurement: ONNX Runtime uses its own buffers."""
 
     _session: Any
     _binding: Any
@@ -167,12 +167,12 @@ class OnnxRuntimeSession(Bound, OnnxRuntimeModel):
 
 
 def unit_of(provider: str) -> str:
-    """The unit that an execution provider is for."""
+    """The unit of an execution provider."""
     return "cpu" if provider == CPU else "gpu"
 
 
 def _zeros(shape: list[int | str | None], kind: str) -> Array:
-    """Zeros for a model input of ONNX Runtime's ``shape`` and ``kind`` such as ``tensor(uint8)``."""
+    """Zeros for a model input of ONNX Runtime's ``shape`` and type ``kind``, such as ``tensor(uint8)``."""
     dtype = {"float": "float32", "float16": "float16", "uint8": "uint8", "int8": "int8"}[kind[7:-1]]
     sizes = [n if isinstance(n, int) else 1 if axis == 0 else _PROBE_SIDE for axis, n in enumerate(shape)]
     return np.zeros(sizes, dtype)
@@ -189,20 +189,20 @@ class OnnxRuntimeRunner:
     method = "ran on ONNX Runtime"
 
     def hides(self, path: Path) -> str | None:
-        """Why tensors inside a file cannot be read; None: they can."""
-        return "a file in ONNX Runtime's own format cannot be given more outputs" if path.suffix == ".ort" else None
+        """The reason that intermediate tensors cannot be read, or None."""
+        return "outputs cannot be added to a file in ONNX Runtime's own format" if path.suffix == ".ort" else None
 
     def distorts(self, precision: str, variant: str) -> str | None:
-        """Why this machine's CPU computes a file otherwise than it says; None: it does not."""
+        """The reason that this machine's CPU computes a file wrongly, or None."""
         if precision != "int8" or variant != "ort" or not overflow.onnxruntime_does():
             return None
         return (
-            "this CPU has no VNNI instructions: ONNX Runtime's int8 kernels overflow on it, which a setting prevents "
-            "for .onnx files and not for .ort files"
+            "this CPU has no VNNI instructions: ONNX Runtime's int8 kernels overflow on it; a session option prevents "
+            "that for .onnx files but not for .ort files"
         )
 
     def prepare(self) -> None:
-        """Import the runtime, before the clock of ``init_ms`` starts."""
+        """Import the runtime, so that ``init_ms`` excludes it."""
         import onnxruntime  # noqa: F401  # imported for its side effect: the library is loaded
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> OnnxRuntimeSession:

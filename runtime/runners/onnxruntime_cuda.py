@@ -1,7 +1,7 @@
-"""ONNX Runtime on an NVIDIA GPU: ``.onnx`` files, with the CPU for the nodes that CUDA does not take.
+"""ONNX Runtime on an NVIDIA GPU: ``.onnx`` files, with the CPU for nodes that CUDA does not support.
 
-The wheel ``onnxruntime-gpu`` brings it, and writes the same folder as ``onnxruntime``. So it lives in a Python of its
-own, which ``CLEARPORT_ORT_CUDA_PYTHON`` names::
+The wheel ``onnxruntime-gpu`` installs into the same folder as ``onnxruntime``, so it needs a Python environment of its
+own, whose interpreter ``CLEARPORT_ORT_CUDA_PYTHON`` names::
 
     python -m venv ortcuda && ortcuda/bin/pip install onnxruntime-gpu[cuda,cudnn]
     CLEARPORT_ORT_CUDA_PYTHON=ortcuda/bin/python clearport bench bundle --unit gpu
@@ -19,7 +19,7 @@ RUNNER = GpuRunner(
         distribution="onnxruntime-gpu",
         provider="CUDAExecutionProvider",
         variable="CLEARPORT_ORT_CUDA_PYTHON",
-        # TensorFloat-32 keeps 10 bits of a product's factors: too few for parity.
+        # TensorFloat-32 rounds factors to 10 mantissa bits: too few for parity.
         settings={"use_tf32": "0"},
     )
 )

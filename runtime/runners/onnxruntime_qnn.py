@@ -1,11 +1,12 @@
-"""ONNX Runtime on Qualcomm's HTP: int8 ``.onnx`` files. On x86-64 it is Qualcomm's simulator, on Snapdragon the chip.
+"""ONNX Runtime on Qualcomm's HTP: int8 ``.onnx`` files. On x86-64 Qualcomm's simulator runs, on Snapdragon the
+chip.
 
-That the CPU takes no operator over is a condition of the session (``session.disable_cpu_ep_fallback``): a file of which
-the HTP cannot run all is refused, with ONNX Runtime's words.
+CPU fallback is disabled (``session.disable_cpu_ep_fallback``): a file that the HTP cannot run completely is refused
+with ONNX Runtime's message.
 
 Options:
-    htp_arch: the architecture to compile for and simulate, as in ``v73`` (default: QNN's own).
-    context: path of a context binary to write, ``.onnx``; then nothing can be run.
+    htp_arch: the architecture to compile for and simulate, such as ``v73`` (default: QNN's).
+    context: path of a context binary to write, ``.onnx``; the session then cannot run.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class QnnSession(Bound):
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        # A profile costs a little with every inference: it is taken where no time is worth anything.
+        # Profiling slows every inference a little, so it is on only for the simulator, whose latency means nothing.
         self._profiled = qnn_library.simulated()
         self._profile: str | None = None
         if self._profiled:
@@ -53,7 +54,7 @@ class QnnSession(Bound):
         return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
 
     def facts(self) -> dict[str, Any]:
-        """Which provider ran, from the profile of what was run so far; which operators, from the file."""
+        """The provider, from the profile of the inferences so far, and the operators, from the file."""
         ran = self._ran()
         operators = dict(sorted(_operators(self._path).items()))
         found: dict[str, Any] = {
@@ -70,7 +71,7 @@ class QnnSession(Bound):
         return found
 
     def _ran(self) -> Counter[str] | None:
-        """Provider -> how many parts of the graph it ran; None where no profile was taken."""
+        """Provider -> number of partitions that it ran; None without a profile."""
         if not self._profiled:
             return None
         if self._profile is None:
@@ -86,7 +87,7 @@ def _kinds(path: Path) -> Counter[str]:
 
 
 def _operators(path: Path) -> Counter[str]:
-    """What computes; the steps between int8 and float are no operators of their own on the HTP."""
+    """Operator counts without QuantizeLinear and DequantizeLinear, which are not separate operators on the HTP."""
     kinds = _kinds(path)
     return Counter({kind: n for kind, n in kinds.items() if kind not in {"QuantizeLinear", "DequantizeLinear"}})
 
@@ -107,7 +108,7 @@ class QnnRunner:
         return qnn_library.unavailable()
 
     def prepare(self) -> None:
-        """Import the runtime, before the clock of ``init_ms`` starts."""
+        """Import the runtime, so that ``init_ms`` excludes it."""
         import onnxruntime  # noqa: F401  # imported for its side effect: the library is loaded
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> QnnSession:

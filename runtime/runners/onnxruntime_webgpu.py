@@ -1,7 +1,7 @@
-"""ONNX Runtime on any GPU through WebGPU: ``.onnx`` files, with the CPU for the nodes that WebGPU does not take.
+"""ONNX Runtime on any GPU through WebGPU: ``.onnx`` files, with the CPU for nodes that WebGPU does not support.
 
-The wheel ``onnxruntime-webgpu`` brings it, and writes the same folder as ``onnxruntime``. So it lives in a Python of
-its own, which ``CLEARPORT_ORT_WEBGPU_PYTHON`` names::
+The wheel ``onnxruntime-webgpu`` installs into the same folder as ``onnxruntime``, so it needs a Python environment of
+its own, whose interpreter ``CLEARPORT_ORT_WEBGPU_PYTHON`` names::
 
     python -m venv ortweb && ortweb/bin/pip install onnxruntime-webgpu
     CLEARPORT_ORT_WEBGPU_PYTHON=ortweb/bin/python clearport bench bundle --unit gpu

@@ -1,12 +1,12 @@
 """OpenVINO on the CPU: an IR folder (``<name>.openvino/``) or its ``.xml``.
 
-The device is always compiled for by name: asking OpenVINO for its devices would load the GPU plugin, whose LLVM
-collides with that of other libraries.
+The device is always named: listing OpenVINO's devices would load the GPU plugin, whose LLVM conflicts with that of
+other libraries.
 
 Options:
-    precision: ``INFERENCE_PRECISION_HINT``: ``f32`` (default) is what parity needs; ``bf16`` or ``f16`` let the
-        CPU trade exactness for speed; ``default`` leaves the choice to OpenVINO (bf16 on CPUs that have it).
-    taps: int8 tensors to show (``steps.taps``).
+    precision: ``INFERENCE_PRECISION_HINT``: ``f32`` (default) is needed for parity; ``bf16`` or ``f16`` let the CPU
+        trade accuracy for speed; ``default`` leaves the choice to OpenVINO (bf16 on CPUs that support it).
+    taps: int8 tensors to output additionally (``steps.taps``).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from clearport.runtime.steps.taps import Taps
 
 PROFILED = 5
-"""Inferences of a profile."""
+"""Number of inferences per profile."""
 
 _LOW_PRECISION = "LP_TRANSFORMS_MODE"
-"""Whether quantized operators run in int8 kernels; the CPU plugin takes it and does not list it."""
+"""Property for whether quantized operators run in int8 kernels; the CPU plugin supports it without listing it."""
 _MOVES = frozenset({"Input", "Output", "Const", "Reorder", "Reshape", "Result", "Parameter"})
 _NUMPY_NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 _INT8 = frozenset({"i8", "u8"})
@@ -36,7 +36,7 @@ _HEAVY = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul", 
 
 
 class OpenVinoModel:
-    """A compiled model on one device, which is compiled for by name."""
+    """A model compiled for one named device."""
 
     device = "CPU"
 
@@ -47,10 +47,10 @@ class OpenVinoModel:
         self._settings = {"NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", **settings, **hint}
         self._core, self._path, self._taps = ov.Core(), path, taps or {}
         self._compiled = self._compile(self._settings)
-        # The file's names: plugins that move operators give their outputs the names of others, too.
+        # Names from the file: plugins that move operators give outputs additional names of other tensors.
         self._outputs = [port.get_any_name() for port in self._core.read_model(xml_of(path)).outputs]
         self.shown = list(_rounded(self._core.read_model(xml_of(path)), self._taps))
-        """The tensors that ``run`` returns beside the outputs."""
+        """The tensors that ``run`` returns besides the outputs."""
         self._request = self._compiled.create_infer_request()
 
     def _compile(self, settings: Mapping[str, Any]) -> Any:
@@ -71,7 +71,9 @@ class OpenVinoModel:
         }
 
     def profile(self, inputs: Mapping[str, Array]) -> list[dict[str, Any]]:
-        """Milliseconds of each layer, the least of several inferences by a compilation of its own with counters."""
+        """Milliseconds of each layer: the minimum of several inferences of a separate compilation with performance
+        counters.
+        """
         request = self._compile({**self._settings, "PERF_COUNT": True}).create_infer_request()
         found: dict[str, dict[str, Any]] = {}
         for _ in range(PROFILED):
@@ -84,7 +86,7 @@ class OpenVinoModel:
         return list(found.values())
 
     def facts(self) -> dict[str, Any]:
-        """Which kernels the compiled graph holds and in which precision they run."""
+        """The kernels of the compiled graph and the precisions in which they run."""
         nodes = [dict(op.get_rt_info()) for op in self._compiled.get_runtime_model().get_ops()]
         layers = [(str(n["layerType"].astype(str)), str(n["runtimePrecision"].astype(str))) for n in nodes]
         work = [(kind, precision) for kind, precision in layers if kind not in _MOVES]
@@ -103,10 +105,12 @@ class OpenVinoModel:
 
 
 def _fold_weights(model: Any) -> None:
-    """Make int8 weights float32: a pass that is left for others refuses a 1x1 convolution of a transposed picture."""
+    """Convert int8 weights to float32: without int8 kernels the plugin fails on a 1x1 convolution of a transposed
+    tensor.
+    """
     try:
         from openvino.passes import ConstantFolding, Manager
-    except ImportError:  # before 2025
+    except ImportError:  # OpenVINO before 2025
         from openvino.runtime.passes import ConstantFolding, Manager
 
     manager = Manager()
@@ -125,7 +129,7 @@ def _rounded(model: Any, taps: Taps) -> dict[str, Any]:
 
 
 class Bound:
-    """Leaves the copies of inputs and outputs out of a measurement: OpenVINO reads the caller's memory."""
+    """Excludes copies of inputs and outputs from a measurement: OpenVINO reads the caller's memory."""
 
     _request: Any
     _bound: dict[str, Array]
@@ -135,7 +139,7 @@ class Bound:
 
         for name, array in inputs.items():
             self._request.set_tensor(name, Tensor(array, shared_memory=True))
-        self._bound = dict(inputs)  # shared memory: it must live as long as the request uses it
+        self._bound = dict(inputs)  # shared memory: must outlive the request
 
     def invoke(self) -> None:
         self._request.start_async()
@@ -146,14 +150,15 @@ class OpenVinoSession(Bound, OpenVinoModel):
     """A model on the CPU."""
 
     def __init__(self, path: Path, threads: int, precision: str, taps: Taps | None = None) -> None:
-        # Pinned workers would queue on one core while another is idle.
+        # Pinned worker threads would share one core while another is idle.
         settings = {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
-        # Without int8 kernels where these overflow: float arithmetic between the roundings is exact and slower.
+        # No int8 kernels where they overflow: float arithmetic between the roundings is exact but slower.
         super().__init__(path, settings | ({_LOW_PRECISION: False} if overflow.in_openvino() else {}), precision, taps)
 
 
 def units_of(devices: Sequence[str]) -> list[str]:
-    """The units behind OpenVINO's names, such as ``GPU.0``; one in brackets ran only until another was ready."""
+    """The units of OpenVINO's device names, such as ``GPU.0``; one in parentheses ran only until another was compiled.
+    """
     return sorted({name.strip("()").partition(".")[0].lower() for name in devices})
 
 
@@ -161,7 +166,7 @@ def xml_of(path: Path) -> Path:
     """The ``.xml`` of an IR: ``path`` itself, or the one in its folder.
 
     Raises:
-        FileNotFoundError: the folder does not hold exactly one.
+        FileNotFoundError: the folder does not contain exactly one.
     """
     if path.is_file():
         return path
@@ -182,12 +187,12 @@ class OpenVinoRunner:
     method = "ran on OpenVINO"
 
     def hides(self, path: Path) -> str | None:
-        """Why tensors inside a file cannot be read; None: they can."""
+        """The reason that intermediate tensors cannot be read, or None."""
         del path
         return None
 
     def prepare(self) -> None:
-        """Import the runtime, before the clock of ``init_ms`` starts."""
+        """Import the runtime, so that ``init_ms`` excludes it."""
         import openvino  # noqa: F401  # imported for its side effect: the library is loaded
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> OpenVinoSession:

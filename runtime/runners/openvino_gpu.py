@@ -1,10 +1,10 @@
 """OpenVINO on Intel's GPU: an IR folder (``<name>.openvino/``) or its ``.xml``.
 
-The GPU is compiled for by name and takes the whole file; OpenVINO moves nothing to the CPU. Its plugin reaches the GPU
-through OpenCL, whose LLVM collides with TensorFlow's: it is loaded in the worker alone.
+The file is compiled for the GPU by name and runs there completely; OpenVINO moves nothing to the CPU. The plugin uses
+OpenCL, whose LLVM conflicts with TensorFlow's: only the worker loads it.
 
 Options:
-    precision: ``INFERENCE_PRECISION_HINT``: ``f32`` (default) is what parity needs; ``default`` is OpenVINO's f16.
+    precision: ``INFERENCE_PRECISION_HINT``: ``f32`` (default) is needed for parity; ``default`` is OpenVINO's f16.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _OPENCL_DRIVERS = Path("/etc/OpenCL/vendors")
 
 
 class OpenVinoGpuModel(OpenVinoModel):
-    """A compiled model on the GPU. Every inference copies the input there and the output back."""
+    """A compiled model on the GPU. Every inference copies the inputs to the GPU and the outputs back."""
 
     device = "GPU"
 
     def facts(self) -> dict[str, Any]:
-        """As on the CPU, with the name of the GPU."""
+        """The facts of ``OpenVinoModel``, with the GPU's name."""
         found = super().facts()
         name = str(self._core.get_property(self.device, "FULL_DEVICE_NAME"))
         return {**found, "operators_per_unit": {found["unit"]: found["operators"]}, "device": name}
@@ -44,11 +44,12 @@ class OpenVinoGpuRunner:
     method = "ran on OpenVINO, Intel GPU"
 
     def unavailable(self) -> str | None:
-        """Why this machine cannot run it, or None. OpenVINO is not asked: that would load its plugins here."""
+        """The reason that this machine cannot run it, or None. It avoids OpenVINO, which would load its plugins here.
+        """
         if sys.platform == "win32":
-            return None  # the worker finds out
+            return None  # checked by the worker
         if sys.platform != "linux":
-            return "OpenVINO's GPU plugin exists for Linux and Windows only"
+            return "OpenVINO's GPU plugin is available for Linux and Windows only"
         if not any(_RENDER_NODES.glob("renderD*")):
             return "there is no GPU (no /dev/dri/renderD*)"
         if not any(_OPENCL_DRIVERS.glob("*intel*.icd")):
@@ -56,7 +57,7 @@ class OpenVinoGpuRunner:
         return None
 
     def prepare(self) -> None:
-        """Import the runtime, before the clock of ``init_ms`` starts."""
+        """Import the runtime, so that ``init_ms`` excludes it."""
         import openvino  # noqa: F401  # imported for its side effect: the library is loaded
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> OpenVinoGpuModel:

@@ -1,6 +1,6 @@
 """OpenVINO on Intel's NPU (Core Ultra): an IR folder (``<name>.openvino/``) or its ``.xml``.
 
-The NPU is compiled for by name and takes the whole file or refuses it; OpenVINO moves nothing to the CPU.
+The file is compiled for the NPU by name, which runs it completely or refuses it; OpenVINO moves nothing to the CPU.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class OpenVinoNpuSession(Bound):
         return {port.get_any_name(): array.copy() for port, array in results.items()}
 
     def facts(self) -> dict[str, Any]:
-        """Where OpenVINO says that it ran; the operators are the file's, as the NPU's compiler tells none."""
+        """The device that OpenVINO reports; the operators are the file's, since the NPU's compiler reports none."""
         operators = dict(sorted(self._operators.items()))
         devices = units_of(self._compiled.get_property("EXECUTION_DEVICES"))
         return {
@@ -63,19 +63,20 @@ class OpenVinoNpuRunner:
     method = "ran on OpenVINO, Intel NPU"
 
     def unavailable(self) -> str | None:
-        """Why this machine cannot run it, or None. OpenVINO is not asked: that would load its plugins here."""
+        """The reason that this machine cannot run it, or None. It avoids OpenVINO, which would load its plugins here.
+        """
         if sys.platform == "win32":
-            return None  # the worker finds out
+            return None  # checked by the worker
         if sys.platform != "linux":
-            return "Intel's NPU exists under Linux and Windows only"
+            return "OpenVINO's NPU plugin is available for Linux and Windows only"
         if not _DRIVER.is_dir():
-            return "no Intel NPU is driven here (the kernel's intel_vpu driver is not loaded)"
+            return "no Intel NPU (the kernel's intel_vpu driver is not loaded)"
         if not any(Path("/dev/accel").glob("accel*")):
             return "the NPU's device node /dev/accel/accel0 is missing"
         return None
 
     def prepare(self) -> None:
-        """Import the runtime, before the clock of ``init_ms`` starts."""
+        """Import the runtime, so that ``init_ms`` excludes it."""
         import openvino  # noqa: F401  # imported for its side effect: the library is loaded
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> OpenVinoNpuSession:

@@ -1,7 +1,7 @@
-"""TensorFlow's own TFLite interpreter: ``.tflite`` files, as a second opinion.
+"""TensorFlow's own TFLite interpreter: ``.tflite`` files, as a second implementation.
 
-TensorFlow is never imported by clearport's process, only by this runner's worker, and need not be in the same
-environment: ``CLEARPORT_TENSORFLOW_PYTHON`` may name a Python interpreter that has it (and numpy)::
+Only this runner's worker imports TensorFlow, which need not be in the same environment:
+``CLEARPORT_TENSORFLOW_PYTHON`` may name a Python interpreter that has it (and numpy)::
 
     python -m venv tf && tf/bin/pip install tensorflow-cpu
     CLEARPORT_TENSORFLOW_PYTHON=tf/bin/python clearport verify bundle
@@ -28,15 +28,15 @@ DISTRIBUTIONS = ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow
 
 
 def installed() -> str | None:
-    """The distribution that brings TensorFlow to this interpreter, or None."""
+    """The distribution that provides TensorFlow to this interpreter, or None."""
     return next((name for name in DISTRIBUTIONS if not missing((name,))), None)
 
 
 def interpreter() -> str | None:
-    """The Python to run the worker with (``Worker(..., python=...)``); None where there is no TensorFlow.
+    """The worker's Python interpreter (``Worker(..., python=...)``); None if none has TensorFlow.
 
     Raises:
-        BadInput: the variable names no file.
+        BadInput: the variable does not name a file.
     """
     return named_python(VARIABLE, "tensorflow") or (sys.executable if installed() else None)
 
@@ -49,19 +49,19 @@ class TensorflowRunner:
     targets = ("tflite",)
     requires = (installed() or "tensorflow",)
     extra = "tensorflow"
-    measures_latency = False  # the same kernels as LiteRT, built otherwise: a check, not a device
+    measures_latency = False  # LiteRT's kernels in another build: a check, not a device
     method = "ran on TensorFlow's interpreter"
 
     def interpreter(self) -> str | None:
-        """The Python to run the worker with; None where there is no TensorFlow."""
+        """The worker's Python interpreter; None if none has TensorFlow."""
         return interpreter()
 
     def unavailable(self) -> str | None:
-        """Why this machine cannot run it, or None."""
+        """The reason that this machine cannot run it, or None."""
         return None if interpreter() else f"TensorFlow is not installed; {VARIABLE} may name a Python that has it"
 
     def prepare(self) -> None:
-        """Import the runtime, before the clock of ``init_ms`` starts."""
+        """Import the runtime, so that ``init_ms`` excludes it."""
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         _tensorflow()
 
@@ -72,13 +72,13 @@ class TensorflowRunner:
         kinds = tf.lite.experimental.OpResolverType
         kind = kinds.AUTO if options.get("xnnpack", True) else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TensorFlow announces that its interpreter will move to LiteRT
+            warnings.simplefilter("ignore")  # the deprecation warning of tf.lite.Interpreter
             opened = tf.lite.Interpreter(model_path=str(path), num_threads=threads, experimental_op_resolver_type=kind)
         return TfliteSession(opened)
 
 
 def _tensorflow() -> Any:
-    """The library, by name: it is no dependency, so type checkers do not know it."""
+    """The library, imported by name: it is not a dependency, so type checkers do not know it."""
     return importlib.import_module("tensorflow")
 
 

@@ -1,7 +1,7 @@
-"""PyTorch itself, on what a bundle keeps of a network: the baseline of every latency and the reference of float parity.
+"""PyTorch on a bundle's network file: the latency baseline and the reference of float parity.
 
-That is weights of clearport's own networks (``.safetensors``), run under the names of their contract on plain pictures,
-or an exported program (``.pt2``), which says its names. Tensors are float32, NCHW, in the network's value range.
+The file is the weights of one of clearport's networks (``.safetensors``; tensor names from its contract), or an
+exported program (``.pt2``, with its own tensor names). Tensors are float32, NCHW, in the network's value range.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class TorchSession:
             return self._module(*self._bound)
 
     def profile(self, inputs: Mapping[str, Array]) -> list[dict[str, Any]]:
-        """Milliseconds that each kind of operator takes of one inference, without what it calls."""
+        """Self time of each operator type in one inference, in milliseconds."""
         import torch
 
         self.bind(inputs)
@@ -67,7 +67,7 @@ class TorchSession:
 
 
 def _opened(path: Path, device: str) -> tuple[nn.Module, tuple[str, ...], tuple[str, ...]]:
-    """What is run, and the names of what it takes and gives."""
+    """The module, and the names of its inputs and outputs."""
     if path.suffix == ".pt2":
         from clearport.models import pt2
 
@@ -101,7 +101,7 @@ class TorchRunner:
     method = "ran on PyTorch"
 
     def prepare(self) -> None:
-        """Import the runtime, before the clock of ``init_ms`` starts."""
+        """Import the runtime, so that ``init_ms`` excludes it."""
         import torch  # noqa: F401  # imported for its side effect: the library is loaded
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> TorchSession:

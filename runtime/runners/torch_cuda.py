@@ -17,12 +17,12 @@ DEVICE = "cuda"
 
 
 class TorchCudaSession(TorchSession):
-    """A module in eval mode on the GPU. Copies there and back are left out of a measurement."""
+    """A module in eval mode on the GPU. Measurements exclude copies to and from it."""
 
     def __init__(self, path: Path, threads: int) -> None:
         import torch
 
-        # TensorFloat-32 keeps 10 bits of a product's factors: too few for parity.
+        # TensorFloat-32 rounds factors to 10 mantissa bits: too few for parity.
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         super().__init__(path, threads, DEVICE)
 
@@ -53,11 +53,11 @@ class TorchCudaRunner:
     method = "ran on PyTorch, CUDA"
 
     def unavailable(self) -> str | None:
-        """Why this machine cannot run it, or None."""
+        """The reason that this machine cannot run it, or None."""
         return None if missing(self.requires) else _obstacle()
 
     def prepare(self) -> None:
-        """Start CUDA, before the clock of ``init_ms`` starts."""
+        """Start CUDA, so that ``init_ms`` excludes it."""
         import torch
 
         torch.zeros(1, device=DEVICE)

@@ -1,4 +1,4 @@
-"""An ncnn model in a session: the CPU's and Vulkan's runner open the same files by the same interface."""
+"""Sessions of ncnn models, shared by the runners for the CPU and for Vulkan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HALVES = get_args(Half)
 _HALF = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic")
 _BRAIN = ("use_bf16_packed", "use_bf16_storage")
 _HOW_MUCH = {"nothing": 0, "stored": 2, "all": 3}
-"""How many of ``_HALF`` are on."""
+"""Number of leading options of ``_HALF`` that are on."""
 _KINDS = ("discrete", "integrated", "virtual", "cpu")
 """``GpuInfo.type()``: 0 to 3."""
 _NO_WORK = frozenset({"Input", "Split", "Noop"})
@@ -29,8 +29,8 @@ _NO_WORK = frozenset({"Input", "Split", "Noop"})
 class NcnnModel:
     """A loaded model.
 
-    ``device`` is the number of a Vulkan device, None for the CPU. ``half`` is how much is float16: nothing, what is
-    stored, or sums and products too. Blobs have no batch: the model adds and takes it.
+    ``device`` is the index of a Vulkan device, None for the CPU. ``half`` is what is float16: nothing, storage, or
+    arithmetic too. ncnn's blobs have no batch axis: the session removes it from inputs and adds it to outputs.
     """
 
     def __init__(self, path: Path, threads: int, device: int | None, half: Half = "nothing") -> None:
@@ -54,16 +54,17 @@ class NcnnModel:
         self._bound: Any = None
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """float32 tensors by name, pictures (1, C, H, W); batches of 1 are added and taken as the contract has them.
+        """float32 tensors by name, pictures (1, C, H, W); batch axes of 1 are removed and added according to the
+        contract.
 
         Raises:
-            ValueError: the name or the kind of an input is not the file's.
+            ValueError: an input's name, dtype or rank differs from the file's.
         """
         found = self._infer(self._taken(inputs))
         return {name: self._whole(name, np.array(blob)) for name, blob in zip(self._outputs, found, strict=True)}
 
     def _taken(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
-        """The inputs where ncnn reads them: copies, as numpy's memory lacks the margin that its kernels write to."""
+        """The inputs as ncnn Mats: copies, since NumPy's memory lacks the padding to which ncnn's kernels write."""
         if set(inputs) != set(self._inputs):
             raise ValueError(f"the file's inputs are {sorted(self._inputs)}, not {sorted(inputs)}")
         return {name: self._blob(name, array) for name, array in inputs.items()}
@@ -74,7 +75,7 @@ class NcnnModel:
             raise ValueError(
                 f"{name}: expected float32 of batch 1 with {rank} axes, got {array.dtype} {list(array.shape)}"
             )
-        # The Mat only looks at its array, which must live until the copy is made.
+        # The Mat is a view of its array, which must live until the copy is made.
         values = np.ascontiguousarray(array[0] if array.ndim > 1 and len(array) == 1 else array)
         return self._ncnn.Mat(values).clone()
 
@@ -94,7 +95,7 @@ class NcnnModel:
         return result
 
     def facts(self) -> dict[str, Any]:
-        """Where each layer runs: ncnn leaves layers without a Vulkan form to the CPU."""
+        """The unit of each layer: layers without a Vulkan implementation run on the CPU."""
         work = [layer for layer in self._net.layers() if layer.type not in _NO_WORK]
         on_gpu = self._net.opt.use_vulkan_compute and self._device is not None
         places = [("gpu" if on_gpu and layer.support_vulkan else "cpu", layer.type) for layer in work]
@@ -122,7 +123,7 @@ class NcnnModel:
 
 
 class NcnnSession(NcnnModel):
-    """A model on the CPU. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement."""
+    """A model on the CPU. ``bind`` and ``invoke`` exclude copies of inputs and outputs from a measurement."""
 
     def __init__(self, path: Path, threads: int) -> None:
         super().__init__(path, threads, None)
@@ -136,7 +137,7 @@ class NcnnSession(NcnnModel):
 
 
 def _ranks(contract: Path) -> dict[str, int]:
-    """How many axes each tensor has, as the file beside a model says; none where there is no such file."""
+    """Tensor -> rank, from the ``.json`` beside a model; empty without one."""
     if not contract.is_file():
         return {}
     said = read_json(contract, "the contract of an ncnn model")
@@ -145,10 +146,10 @@ def _ranks(contract: Path) -> dict[str, int]:
 
 
 def files_of(path: Path) -> tuple[Path, Path]:
-    """The ``.param`` and ``.bin`` of a model: a folder that holds one of each, or the ``.param``.
+    """The ``.param`` and ``.bin`` of a model, given a folder with one of each, or the ``.param``.
 
     Raises:
-        FileNotFoundError: they are not there.
+        FileNotFoundError: they are missing.
     """
     params = [path] if path.is_file() else sorted(path.glob("*.param"))
     if len(params) != 1 or not params[0].with_suffix(".bin").is_file():
@@ -157,6 +158,6 @@ def files_of(path: Path) -> tuple[Path, Path]:
 
 
 def is_half(path: Path) -> bool:
-    """Whether clearport wrote a model as fp16: the ``.json`` beside it says so; without one it counts as float32."""
+    """Whether clearport wrote a model as fp16, from the ``.json`` beside it; False without one."""
     contract = files_of(path)[0].with_suffix(".json")
     return contract.is_file() and read_json(contract, "the contract of an ncnn model").get("precision") == "fp16"

@@ -1,6 +1,6 @@
-"""What the runners of ONNX Runtime's GPU providers share: a Python of their own, and the provider of every node.
+"""Shared code of the runners for ONNX Runtime's GPU providers: a separate Python, and the provider of every node.
 
-A provider that cannot start is an error here; left to itself, ONNX Runtime would go on with the CPU.
+A provider that cannot start is an error here; by default ONNX Runtime would continue on the CPU.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class GpuProvider:
 
     Attributes:
         name, title, method: those of its runner.
-        distribution: the wheel that brings it.
+        distribution: the wheel that contains it.
         provider: ONNX Runtime's name for it.
         variable: the environment variable that may name the Python that has it.
         settings: provider options.
@@ -41,7 +41,7 @@ class GpuProvider:
 
 
 class GpuModel(OnnxRuntimeModel):
-    """A loaded model on a GPU provider. Every inference copies the input there and the output back."""
+    """A loaded model on a GPU provider. Every inference copies the inputs to the GPU and the outputs back."""
 
     def __init__(self, path: Path, threads: int, about: GpuProvider) -> None:
         import onnxruntime
@@ -53,7 +53,7 @@ class GpuModel(OnnxRuntimeModel):
         super().__init__(path, threads, True, ((about.provider, dict(about.settings)),))
 
     def facts(self) -> dict[str, Any]:
-        """The kernels of each unit, and whether software stands in for the GPU."""
+        """The kernels of each unit, and whether the GPU is a software driver."""
         emulated = vulkan.for_webgpu().emulated if self._about.webgpu and vulkan.on_linux() else None
         return super().facts() | ({"emulated": emulated} if emulated else {})
 
@@ -72,16 +72,16 @@ class GpuRunner:
         self.requires = (about.distribution,)
 
     def interpreter(self) -> str | None:
-        """The Python to run the worker with; None where there is none that has the provider.
+        """The worker's Python interpreter; None if none has the provider.
 
         Raises:
-            BadInput: the variable names no file.
+            BadInput: the variable does not name a file.
         """
         named = named_python(self._about.variable, self._about.distribution)
         return named or (None if missing(self.requires) else sys.executable)
 
     def unavailable(self) -> str | None:
-        """Why this machine cannot run it, or None."""
+        """The reason that this machine cannot run it, or None."""
         about = self._about
         if self.interpreter() is None:
             return f"{about.distribution} is not installed; {about.variable} may name a Python that has it"
@@ -90,7 +90,7 @@ class GpuRunner:
         return None
 
     def prepare(self) -> None:
-        """Import the runtime and choose the Vulkan driver, before the clock of ``init_ms`` starts."""
+        """Import the runtime and choose the Vulkan driver, so that ``init_ms`` excludes both."""
         if self._about.webgpu:
             vulkan.choose_for_webgpu()
         import onnxruntime

@@ -1,7 +1,7 @@
-"""Qualcomm's plugin for ONNX Runtime: where it is, and which HTP (Hexagon tensor processor) it can compile for.
+"""Qualcomm's plugin for ONNX Runtime: its location, and the HTPs (Hexagon tensor processors) that it compiles for.
 
-``onnxruntime-qnn`` 2.x brings only the plugin and installs beside ``onnxruntime``. Its binaries are Qualcomm's, under
-terms that forbid passing them on: they are an extra, ``pip install 'clearport[qnn]'``.
+``onnxruntime-qnn`` 2.x contains only the plugin and installs beside ``onnxruntime``. Qualcomm's license forbids
+redistribution of its binaries, so they are an extra: ``pip install 'clearport[qnn]'``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ARCHITECTURES = {
     79: "Snapdragon 8 Elite",
     81: "Snapdragon 8 Elite Gen 5",
 }
-"""HTP architecture -> where it is found. QNN only warns of others, and compiles for one of its own choice."""
+"""HTP architecture -> its chips. For unknown ones QNN only warns, and compiles for another."""
 
 
 def architecture(text: str) -> int:
@@ -40,21 +40,21 @@ def architecture(text: str) -> int:
 
 
 def simulated() -> bool:
-    """Whether the plugin simulates the HTP here: it does wherever there is no Hexagon, which is on every x86."""
+    """Whether the plugin simulates the HTP on this machine, as on every x86 CPU."""
     import platform
 
     return platform.machine().lower() in {"x86_64", "amd64"}
 
 
 def unavailable() -> str | None:
-    """Why the plugin cannot be used on this machine although it may be installed."""
+    """The reason that the plugin cannot be used on this machine, or None."""
     if sys.platform == "darwin":
-        return "Qualcomm's plugin exists for Linux and Windows only"
+        return "Qualcomm's plugin is available for Linux and Windows only"
     return None
 
 
 def session(path: Path, options: Any, settings: dict[str, str]) -> Any:
-    """A session of ONNX Runtime in which the HTP runs every operator, or there is none.
+    """An ONNX Runtime session in which the HTP runs every operator; raises if it cannot.
 
     ``options`` are ONNX Runtime's session options, ``settings`` those of the provider.
     """

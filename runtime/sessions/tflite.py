@@ -1,4 +1,4 @@
-"""A .tflite file in an interpreter: LiteRT's and TensorFlow's have the same Python interface."""
+"""Sessions of .tflite files; LiteRT's and TensorFlow's interpreters have the same Python interface."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _DELEGATE = "DELEGATE"
 
 
 class TfliteSession:
-    """A loaded model. ``bind`` and ``invoke`` leave the copies of inputs and outputs out of a measurement.
+    """A loaded model. ``bind`` and ``invoke`` exclude copies of inputs and outputs from a measurement.
 
-    ``taps`` are tensors that the model outputs beside those of its contract (``tflite_taps``).
+    ``taps`` are tensors to output besides those of its contract (``tflite_taps``).
     """
 
     no_profile = (
-        "LiteRT's Python has no profiler; on a phone, benchmark_model has one "
-        "(--device adb:SERIAL --benchmark-model FILE)"
+        "LiteRT's Python API has no profiler; benchmark_model on a phone has one (--device adb:SERIAL "
+        "--benchmark-model FILE)"
     )
 
     def __init__(self, interpreter: Any, taps: Taps | None = None) -> None:
@@ -36,10 +36,10 @@ class TfliteSession:
         self._taps = tflite_taps.found(interpreter.get_output_details(), taps or {})
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """NHWC tensors by name; the input may have any size where the file leaves it free.
+        """NHWC tensors by name; an input's H and W may be any size if they are dynamic in the file.
 
         Raises:
-            ValueError: a name, shape or dtype is not the file's.
+            ValueError: a name, shape or dtype differs from the file's.
         """
         self.bind(inputs)
         self.invoke()
@@ -55,14 +55,14 @@ class TfliteSession:
 
     @property
     def shown(self) -> list[str]:
-        """The tensors that ``run`` returns beside the outputs."""
+        """The tensors that ``run`` returns besides the outputs."""
         return list(self._taps)
 
     def bind(self, inputs: Mapping[str, Array]) -> None:
         if set(inputs) != set(self._inputs):
             raise ValueError(f"the file's inputs are {sorted(self._inputs)}, not {sorted(inputs)}")
         resized = [self._fit(name, array) for name, array in inputs.items()]
-        if any(resized):  # only now: shapes of several inputs must agree
+        if any(resized):  # after all inputs are resized: their shapes must agree
             self._interpreter.allocate_tensors()
         for name, array in inputs.items():
             self._interpreter.set_tensor(self._inputs[name]["index"], array)
@@ -71,7 +71,7 @@ class TfliteSession:
         self._interpreter.invoke()
 
     def facts(self) -> dict[str, Any]:
-        """Which operators the XNNPACK delegate took, in how many partitions, and which ran outside of it."""
+        """The operators that XNNPACK runs, its number of partitions, and the operators outside of them."""
         plan = self._interpreter._get_ops_details()  # noqa: SLF001  the only way to see what a delegate took
         operators = [op for op in plan if op["op_name"] != _DELEGATE]
         partitions = [op for op in plan if op["op_name"] == _DELEGATE]
@@ -87,7 +87,7 @@ class TfliteSession:
         }
 
     def _fit(self, name: str, array: Array) -> bool:
-        """Give the input the size of ``array``; whether that was another one."""
+        """Resize an input to the shape of ``array``; returns whether that changed it."""
         index, free = self._inputs[name]["index"], self._inputs[name]["shape_signature"]
         now = next(d for d in self._interpreter.get_input_details() if d["index"] == index)["shape"]
         if tuple(now) == array.shape:
@@ -104,7 +104,7 @@ class TfliteSession:
 
 
 def _by_name(interpreter: Any, side: str, details: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Inputs or outputs by the names of the file's only signature, or of its tensors where it has none."""
+    """Inputs or outputs by their names in the file's only signature, or by tensor names without one."""
     signatures = interpreter.get_signature_list()
     if len(signatures) != 1:
         return {d["name"]: d for d in details}
@@ -114,7 +114,7 @@ def _by_name(interpreter: Any, side: str, details: Sequence[Mapping[str, Any]]) 
 
 
 def _covered(partition: Mapping[str, Any], operators: Sequence[Mapping[str, Any]]) -> set[int]:
-    """The operators between a delegate's inputs and outputs: those that it runs."""
+    """The operators between a delegate partition's inputs and outputs, which it replaces."""
     writers = {output: op for op in operators for output in op["outputs"]}
     border = set(partition["inputs"])
     found: set[int] = set()

@@ -1,6 +1,6 @@
-"""Tensors inside a .tflite file, which become outputs of a copy of it in memory.
+"""Intermediate tensors of a .tflite file, made outputs in an in-memory copy.
 
-So a delegate such as XNNPACK shows them, too: it keeps the tensors that an application reads.
+Delegates such as XNNPACK materialize them, too, since graph outputs must be readable.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from clearport.base import Array
 
 _NATIVE = {4: (0, 2, 3, 1)}
-"""Rank -> the order in which a file stores a tensor's axes, where its name does not tell (``NAME/0312``)."""
+"""Rank -> the default axis order of a file's tensor; other orders are in its name (``NAME/0312``)."""
 
 
 def with_outputs(file: bytes, wanted: Collection[str]) -> bytes:
-    """The same model that also outputs its int8 tensors called ``wanted``, or ``wanted/<order of axes>``."""
+    """The model with its int8 tensors called ``wanted`` or ``wanted/<axis order>`` as additional outputs."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
@@ -38,13 +38,13 @@ def with_outputs(file: bytes, wanted: Collection[str]) -> bytes:
 
 
 def graph_name(name: str) -> str:
-    """The name in the graph of a file's tensor."""
+    """The graph's name of a file's tensor."""
     start, slash, order = name.rpartition("/")
     return start if slash and order.isdigit() else name
 
 
 def found(details: list[dict[str, Any]], wanted: Collection[str]) -> dict[str, dict[str, Any]]:
-    """The outputs that are ``wanted``, by their names in the graph; of several with one content the first."""
+    """The ``wanted`` outputs by their names in the graph; of several copies of a tensor the first."""
     taps: dict[str, dict[str, Any]] = {}
     for each in details:
         name = graph_name(each["name"])
@@ -54,7 +54,7 @@ def found(details: list[dict[str, Any]], wanted: Collection[str]) -> dict[str, d
 
 
 def in_graph_order(stored: Array, name: str) -> Array:
-    """A tensor in the order of the graph's axes; ``name`` is the file's."""
+    """A tensor transposed to the graph's axis order; ``name`` is the file's."""
     _, slash, digits = name.rpartition("/")
     own = tuple(map(int, digits)) if slash and digits.isdigit() else _NATIVE.get(stored.ndim)
     return stored if own is None else stored.transpose(np.argsort(own))

@@ -1,8 +1,8 @@
-"""The script that a worker's Python runs first: it makes ``clearport`` importable there, then serves.
+"""The first script in a worker's Python: it makes ``clearport`` importable, then runs the worker's ``main``.
 
-Another module of ours may be named after it, whose ``main`` is run instead of the worker's.
-The worker may be another interpreter that has only numpy and one runtime. So the parent passes the folder of each
-of our packages as JSON, ``{"clearport": folder, "clearport.runtime": folder, ...}``; nothing has to be installed.
+The argument after the table may name another module of clearport, whose ``main`` is run instead.
+The worker's Python may have only numpy and one runtime. Hence the parent passes the folder of each of clearport's
+packages as JSON, ``{"clearport": folder, "clearport.runtime": folder, ...}``; nothing has to be installed.
 """
 
 from __future__ import annotations

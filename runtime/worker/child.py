@@ -1,8 +1,8 @@
-"""The child's side of a worker: opens an artifact by its runner and serves run, time and facts until the parent goes.
+"""The child side of a worker: opens an artifact with its runner and serves run, time and facts until the parent exits.
 
-Only numpy and a few small modules of ours are imported here: everything else is the runner's.
-File descriptors 0 and 1 are moved away first, so that whatever a runtime prints lands in the error log and
-never between two messages.
+It imports only numpy and a few small modules of clearport; everything else is imported by the runner.
+File descriptors 0 and 1 are moved first, so that the output of a runtime goes to the error log and never between two
+messages.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Reply = tuple[dict[str, Any], Mapping[str, Array]]
 
 _TRACE_CHARS = 50_000
-"""Of a traceback its end is sent: a message has a limit."""
+"""Maximum characters of a traceback, cut at its start: messages have a size limit."""
 
 _PARENT_CHECK_S = 1.0
 
@@ -65,8 +65,8 @@ class _Server:
             _pin(head["pin"])
         prepare: Callable[[], None] | None = getattr(runner, "prepare", None)
         if prepare is not None:
-            prepare()  # imports the runtime, so that init_ms is the load of the model alone
-        self._session = None  # the one before, if any: two need not fit in memory
+            prepare()  # imports the runtime, so that init_ms is only the load of the model
+        self._session = None  # close a previous artifact first: two might not fit in memory
         start = time.perf_counter()
         self._session = runner.open(Path(head["path"]), head["threads"], head["options"])
         self._about = {
@@ -106,7 +106,7 @@ class _Server:
             self._inputs = inputs
         call = self._call_of(self._opened())
         warmup_ms = [_stopwatch(call)[0] for _ in range(head["warmup"])]
-        gc.disable()  # a collection in the middle of a sample would be charged to the runtime
+        gc.disable()  # garbage collection within a sample would count as the runtime's time
         try:
             samples = [_stopwatch(call) for _ in range(head["runs"])]
         finally:
@@ -117,7 +117,7 @@ class _Server:
         return {"warmup_ms": warmup_ms, "wall_ms": wall_ms, "cpu_ms": [cpu for _, cpu in samples]}, {}
 
     def _call_of(self, session: Session) -> Callable[[], object]:
-        """One inference: without the copies of inputs and outputs where the session can tell them apart."""
+        """One inference, without copies of inputs and outputs if the session separates them."""
         bind = getattr(session, "bind", None)
         invoke: Callable[[], None] | None = getattr(session, "invoke", None)
         if bind is not None and invoke is not None:
@@ -138,13 +138,13 @@ class _Server:
         session = self._opened()
         profile = getattr(session, "profile", None)
         if profile is None:
-            why = getattr(session, "no_profile", "this runtime does not tell what its operators take")
+            why = getattr(session, "no_profile", "this runtime does not report times of operators")
             return {"operators": [], "why": why}, {}
-        return {"operators": profile(self._inputs), "why": "the runtime told of no operator"}, {}
+        return {"operators": profile(self._inputs), "why": "the runtime reported no operator"}, {}
 
 
 def _pin(processors: list[int]) -> None:
-    """Keep this process, with the threads that it will start, on some logical processors."""
+    """Restrict this process and its later threads to some logical processors."""
     if not hasattr(os, "sched_setaffinity"):
         raise OSError(f"processors cannot be chosen on {platform.system()}")
     try:
@@ -154,7 +154,7 @@ def _pin(processors: list[int]) -> None:
 
 
 def _stopwatch(call: Callable[[], object]) -> tuple[float, float]:
-    """Milliseconds of wall clock and of this process's CPU time (all threads) that ``call`` took."""
+    """Wall-clock and process CPU time (all threads) of ``call``, in milliseconds."""
     cpu, wall = time.process_time_ns(), time.perf_counter_ns()
     call()
     return (time.perf_counter_ns() - wall) / 1e6, (time.process_time_ns() - cpu) / 1e6
@@ -172,7 +172,7 @@ def _find_runner(name: str, plugin: str | None) -> Runner:
 
 
 def peak_memory_mib() -> tuple[float | None, str]:
-    """The high-water mark of this process's memory, and how it was taken; None where the system does not tell.
+    """This process's peak resident memory in MiB and the measurement method; None if the system does not report it.
 
     On Linux ``ru_maxrss`` is inherited from the parent over ``exec``, so ``VmHWM`` is read instead.
     """
@@ -190,7 +190,7 @@ def peak_memory_mib() -> tuple[float | None, str]:
 
 
 def memory_mib() -> float | None:
-    """What this process holds now; None where the system does not tell."""
+    """This process's current resident memory in MiB; None if the system does not report it."""
     return _status_mib("VmRSS:")
 
 
@@ -201,7 +201,7 @@ def _status_mib(key: str) -> float | None:
 
 
 def leave_with_parent() -> None:
-    """End this process soon after its parent has gone, even when a runtime never comes back."""
+    """End this process soon after its parent has exited, even if a runtime hangs."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -213,7 +213,7 @@ def leave_with_parent() -> None:
 
 
 def private_streams() -> tuple[IO[bytes], IO[bytes]]:
-    """Commands in and replies out on descriptors of our own; 0 becomes empty and 1 joins the error log."""
+    """Streams for commands and replies on new descriptors; 0 becomes empty and 1 a duplicate of 2 (the error log)."""
     commands, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -226,16 +226,16 @@ def _answer(server: _Server, head: dict[str, Any], arrays: dict[str, Array], rep
     try:
         reply, outputs = server.commands[head["command"]](head, arrays)
         wire.send(replies, reply, outputs)
-    except (Exception, SystemExit) as error:  # whatever a runtime raises is the parent's to hear
+    except (Exception, SystemExit) as error:  # any error of a runtime is reported to the parent
         trace = "".join(traceback.format_exception(error))[-_TRACE_CHARS:]
         wire.send(replies, {"error": type(error).__name__, "message": str(error), "traceback": trace})
 
 
 def main() -> int:
-    """Serve until the parent closes its end."""
+    """Serve until the parent closes its end; returns the exit code."""
     commands, replies = private_streams()
     leave_with_parent()
     server = _Server()
     while (message := wire.receive(commands)) is not None:
         _answer(server, *message, replies)
-    os._exit(0)  # native libraries may hang or crash while they are taken down, and nothing is left to save
+    os._exit(0)  # native libraries may hang or crash during teardown, and nothing is left to save

@@ -1,6 +1,6 @@
-"""The subprocess behind a worker: in a session of its own, with a log and a folder for its temporary files.
+"""The subprocess of a worker: in its own session, with a log and a folder for temporary files.
 
-Its session keeps Ctrl-C from it: that reaches the parent, which ends the subprocess with everything that it started.
+Ctrl-C therefore reaches only the parent, which ends the subprocess with everything that it started.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from clearport.disk.leftovers import Scratch
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _QUOTED_LINES = 8
 _DYING_S = 1.0
-"""A process whose stream has ended is given so long to end, too."""
+"""Seconds that a process has to exit after its stream ended."""
 
 
 class WorkerProcess:
     """A subprocess with pipes at its stdin and stdout.
 
     Args:
-        argv: what is started.
-        environment: its variables besides ours, and besides ``TMPDIR``.
+        argv: the command.
+        environment: variables in addition to this process's environment and ``TMPDIR``.
         mark: see ``Launch.mark``.
 
     Raises:
@@ -65,24 +65,24 @@ class WorkerProcess:
         return self.popen.stdout
 
     def skip_to_mark(self) -> None:
-        """Read up to the mark, once: what comes before it is not the worker's. Stops where the stream ends."""
+        """Read up to the mark, once; bytes before it are not the worker's. Stops at the end of the stream."""
         read = b""
         while self._unheard and not read.endswith(self._unheard):
-            byte = self.stdout.read(1)  # from a buffer, which must not be read beyond the mark
+            byte = self.stdout.read(1)  # byte by byte: the buffer must not be read beyond the mark
             if not byte:
                 return
             read = (read + byte)[-len(self._unheard) :]
         self._unheard = b""
 
     def kill(self) -> None:
-        """End it and all that it started, from any thread; ``close`` is still to be called."""
+        """End it and its subprocesses, from any thread; ``close`` must still be called."""
         if self.popen.returncode is not None:
-            return  # it is reaped: its id may be another's
+            return  # it was reaped: its id may have been reused
         try:
             os.killpg(self.popen.pid, signal.SIGKILL)
-        except AttributeError:  # Windows has no process groups of this kind
+        except AttributeError:  # Windows has no such process groups
             self.popen.kill()
-        except (ProcessLookupError, PermissionError):  # it ended by itself; macOS says the latter of one not reaped yet
+        except (ProcessLookupError, PermissionError):  # it has ended; on macOS the latter if it was not reaped yet
             pass
 
     def close(self) -> None:
@@ -94,14 +94,14 @@ class WorkerProcess:
         self._folder.close()
 
     def exit_code(self) -> int | None:
-        """How it ended, minus the number of the signal if by one; None where it goes on."""
+        """Its exit code, negative for a signal's number; None while it runs."""
         try:
             return self.popen.wait(timeout=_DYING_S)
         except subprocess.TimeoutExpired:
             return None
 
     def last_words(self, said: str) -> str:
-        """The last lines that it printed, unless ``said`` has them already."""
+        """The last lines of its log, unless ``said`` contains them already."""
         try:
             text = _ANSI.sub("", self._log.read_text(errors="replace"))
             text = text.rpartition(self._mark.decode())[2] if self._mark else text
@@ -116,9 +116,9 @@ class WorkerProcess:
 
 
 class Deadline:
-    """Kills the process when the block takes longer than ``seconds``; then ``passed`` is true.
+    """Kills the process if the block takes longer than ``seconds``; then ``passed`` is true.
 
-    A killed process ends the read or write that the block waits in: no thread has to poll.
+    The death of the process ends the block's pending read or write, so that nothing has to poll.
     """
 
     def __init__(self, process: WorkerProcess, seconds: float) -> None:
@@ -142,11 +142,11 @@ _RUNNING: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
 
 
 def end_all() -> None:
-    """End every worker; whoever waits for one gets a RuntimeFailure. For when all is given up."""
+    """End every worker, for shutdown; pending calls raise RuntimeFailure."""
     for process in list(_RUNNING):
         process.kill()
 
 
 def _close_quietly(stream: Any) -> None:
-    with contextlib.suppress(OSError):  # what was still to be written has nobody left to read it
+    with contextlib.suppress(OSError):  # unsent data have no reader any more
         stream.close()

@@ -2,9 +2,9 @@
 
     uint32 little-endian   bytes of the head
     head                   JSON object; "arrays" lists {"name", "dtype", "shape"} in the order of the bytes
-    bytes                  C-contiguous arrays, one after the other
+    bytes                  C-contiguous arrays, concatenated
 
-Nothing is pickled, so that a worker that went wrong can at worst send a message that is refused.
+Nothing is pickled: the worst that a corrupted worker can send is a message that is refused.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _KINDS = "biuf"  # bool, int, unsigned, float: all that runtimes for pictures gi
 
 
 class GarbledError(Exception):
-    """The stream does not hold one of our messages, or ends within one."""
+    """The stream does not contain a valid message, or ends within one."""
 
 
 def send(stream: IO[bytes], head: Mapping[str, Any], arrays: Mapping[str, Array] | None = None) -> None:
     """Write one message and flush it.
 
     Raises:
-        TypeError: an array holds something other than numbers.
-        OSError: the other side is gone.
+        TypeError: an array is not numeric.
+        OSError: the other side has closed the stream.
     """
     contiguous = {name: np.asarray(a, order="C") for name, a in (arrays or {}).items()}
     for name, array in contiguous.items():
@@ -50,10 +50,10 @@ def send(stream: IO[bytes], head: Mapping[str, Any], arrays: Mapping[str, Array]
 
 
 def receive(stream: IO[bytes]) -> tuple[dict[str, Any], dict[str, Array]] | None:
-    """Read one message: its head and arrays; None where the stream has ended.
+    """Read one message: its head and arrays; None at the end of the stream.
 
     Raises:
-        GarbledError: what was read is not a message.
+        GarbledError: the data are not a message.
     """
     prefix = stream.read(_LENGTH.size)
     if not prefix:

@@ -1,12 +1,12 @@
-"""Runs an artifact in a subprocess of its own, because runtimes abort, hang and print.
+"""Runs an artifact in its own subprocess, because runtimes abort, hang and print.
 
     with Worker("onnxruntime", path, threads=1) as worker:
         outputs = worker.run({"image": tensor})
         timing = worker.measure({"image": tensor}, runs=10, warmup=2)
 
-A crash, a hang or a refusal is a ``RuntimeFailure`` that names the runner and the file and quotes the
-runtime. The subprocess has its own session: Ctrl-C reaches the parent, which ends the worker with
-everything that it started; a worker whose parent was killed ends by itself.
+A crash, a hang or a refusal raises ``RuntimeFailure``, which names the runner and the file and quotes the runtime. The
+subprocess has its own session: Ctrl-C reaches only the parent, which ends the worker with everything that it started; a
+worker whose parent was killed exits.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 _SIGNAL_CODES = frozenset(128 + number for number in signal.Signals)
 _RELEASE_S = 10.0
-"""A runtime that takes longer to close a file hangs."""
+"""Seconds after which closing a file counts as a hang."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Samples of one ``measure``, in the order they were taken, in milliseconds.
+    """Samples of one ``measure`` in chronological order, in milliseconds.
 
     ``cpu_ms`` is the CPU time of all threads of the worker within each sample of ``wall_ms``.
     """
@@ -53,12 +53,12 @@ class Worker:
         runner: name of a ``runtime/runners/<name>.py``.
         path: the artifact.
         threads: compute threads of the runtime, and of OpenMP and BLAS below it.
-        timeout_s: longest time that one command (start and load together are one) may take.
-        options: handed to ``Runner.open``; JSON values.
-        python: the interpreter, which needs numpy and the runner's runtime, not clearport.
+        timeout_s: maximum seconds of one command (start and load together are one).
+        options: passed to ``Runner.open``; JSON values.
+        python: the interpreter, which needs numpy and the runner's runtime, but not clearport.
         plugin: a Python file that defines ``RUNNER``, for a runner that is not part of clearport.
-        pin: logical processors that the worker is kept on (Linux); empty for all.
-        launch: starts the worker on another machine, where ``python`` and ``plugin`` of this one mean nothing.
+        pin: logical processors to which the worker is restricted (Linux); empty for all.
+        launch: starts the worker on another machine, instead of ``python`` and ``plugin``.
     """
 
     def __init__(  # noqa: PLR0913  all that a subprocess is started with
@@ -92,7 +92,7 @@ class Worker:
         """Why the last ``profile`` was empty, if it was."""
 
     def __enter__(self) -> Self:
-        """Start the subprocess, unless ``turn_to`` kept it, and open the artifact there.
+        """Start the subprocess, unless ``turn_to`` kept it, and open the artifact in it.
 
         Raises:
             BadInput: there is no file at ``path``, or no such runner.
@@ -112,17 +112,17 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the subprocess runs."""
+        """Whether the subprocess is running."""
         return self._process is not None and self._process.popen.poll() is None
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """What the runner was given when the artifact was opened."""
+        """The runner's options when the artifact was opened."""
         options: Mapping[str, Any] = self._request["options"]
         return options
 
     def reopen(self, options: Mapping[str, Any], path: Path | None = None) -> None:
-        """Open the artifact again with other options, or another file of this machine, in the same subprocess.
+        """Open the artifact with other options, or another file of this machine, in the same subprocess.
 
         Raises:
             RuntimeFailure: the runtime refused the file, crashed or hung.
@@ -134,7 +134,7 @@ class Worker:
         self._open()
 
     def release(self) -> float | None:
-        """Close the artifact and keep the subprocess; the MiB that it holds then, None if the system does not tell.
+        """Close the artifact and keep the subprocess; returns its memory in MiB, None if the system does not report it.
 
         Raises:
             RuntimeFailure: the runtime crashed or hung.
@@ -144,7 +144,7 @@ class Worker:
         return memory_mib
 
     def turn_to(self, path: Path, options: Mapping[str, Any] | None, timeout_s: float) -> None:
-        """Make a released worker of this machine one for another artifact, which ``with`` opens."""
+        """Reuse a released local worker for another artifact, which ``with`` opens."""
         self.path, self.timeout_s = Path(path).absolute(), timeout_s
         self._request |= {"path": str(self.path), "options": dict(options or {})}
 
@@ -153,7 +153,7 @@ class Worker:
 
     @property
     def init_ms(self) -> float:
-        """Time that the runtime took to load the artifact, without the import of the runtime's library."""
+        """Milliseconds in which the runtime loaded the artifact, without the import of its library."""
         return float(self._opened["init_ms"])
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -165,7 +165,7 @@ class Worker:
         return self._ask("run", inputs)[1]
 
     def outputs(self, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
-        """The outputs called ``names`` of one inference.
+        """The outputs ``names`` of one inference.
 
         Raises:
             RuntimeFailure: as ``run``; or the artifact lacks one of them.
@@ -173,13 +173,13 @@ class Worker:
         found = self.run(inputs)
         lacking = [name for name in names if name not in found]
         if lacking:
-            raise RuntimeFailure(f"{self.path}: it has no output {lacking[0]!r} (it has: {', '.join(found)})")
+            raise RuntimeFailure(f"{self.path}: no output {lacking[0]!r} (it has: {', '.join(found)})")
         return {name: found[name] for name in names}
 
     def measure(self, inputs: Mapping[str, Array] | None, runs: int, warmup: int = 0) -> Timing:
-        """Time ``runs`` inferences one after the other, after ``warmup`` untimed ones.
+        """Time ``runs`` consecutive inferences after ``warmup`` untimed ones.
 
-        The clock runs in the worker. ``inputs`` stay there: None takes those of the last call.
+        The worker takes the times. It keeps ``inputs``: None reuses those of the last call.
 
         Raises:
             RuntimeFailure: the runtime raised, crashed or hung.
@@ -192,7 +192,7 @@ class Worker:
         return list(self.measure(inputs, runs, warmup).wall_ms)
 
     def facts(self) -> dict[str, Any]:
-        """What the runtime says it did, with ``init_ms``, ``first_inference_ms``, ``versions``, ``threads``,
+        """The runtime's facts (units, kernels), with ``init_ms``, ``first_inference_ms``, ``versions``, ``threads``,
         ``io_copies_counted``, ``memory_mib`` (now), ``peak_memory_mib`` and ``peak_memory_method``.
 
         Raises:
@@ -201,8 +201,8 @@ class Worker:
         return self._ask("facts")[0]
 
     def profile(self) -> list[dict[str, Any]]:
-        """What each operator takes on the inputs that were given last, the slowest first: ``name``, ``operator``,
-        ``unit`` and ``ms`` of one inference. Empty where the runtime does not tell.
+        """The time of each operator on the last inputs, slowest first: ``name``, ``operator``, ``unit`` and ``ms`` of
+        one inference. Empty if the runtime does not report it.
 
         Raises:
             RuntimeFailure: the runtime crashed or hung.
@@ -213,7 +213,7 @@ class Worker:
         return sorted(rows, key=lambda row: -float(row["ms"]))
 
     def shown(self) -> list[str]:
-        """The tensors that ``run`` returns beside the outputs: those of the option ``taps`` that the file has.
+        """The tensors that ``run`` returns besides the outputs: those of the option ``taps`` that the file has.
 
         Raises:
             RuntimeFailure: the runtime crashed or hung.
@@ -221,12 +221,12 @@ class Worker:
         return list(self._ask("shown")[0]["tensors"])
 
     def peak_memory_mib(self) -> float | None:
-        """High-water mark of the worker's memory so far, Python and runtime included."""
+        """Peak memory of the worker so far in MiB, including Python and the runtime."""
         peak = self.facts()["peak_memory_mib"]
         return None if peak is None else float(peak)
 
     def kill(self) -> None:
-        """End the subprocess, from any thread; ``close`` is still to be called."""
+        """End the subprocess, from any thread; ``close`` must still be called."""
         process = self._process
         if process is not None:
             process.kill()
@@ -264,11 +264,11 @@ class Worker:
                 process.skip_to_mark()
                 answer = wire.receive(process.stdout)
         except TypeError:
-            raise  # refused before a byte was written: the caller's mistake, and the worker is well
+            raise  # refused before a byte was written: the caller's error; the worker stays usable
         except (OSError, wire.GarbledError) as error:
             self._fail(process, command, deadline.passed, str(error))
         except BaseException:
-            self.close()  # Ctrl-C within a message: what would follow cannot be understood any more
+            self.close()  # Ctrl-C within a message: the stream is out of sync
             raise
         if answer is None:
             self._fail(process, command, deadline.passed, "")
@@ -286,7 +286,7 @@ class Worker:
     def _fail(self, process: WorkerProcess, command: str, timed_out: bool, detail: str) -> NoReturn:
         code = process.exit_code()
         if self._elsewhere and code in _SIGNAL_CODES:
-            code = 128 - code  # as a shell tells of signals
+            code = 128 - code  # a shell's code for a signal
         words = process.last_words("")
         self.close()
         how = f"gave no answer within {self.timeout_s:g} s and was ended" if timed_out else ending(code, detail)

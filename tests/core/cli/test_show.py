@@ -89,9 +89,9 @@ def test_ratios_to_different_baselines_stand_in_columns_of_their_own(
 
 
 def test_a_profile_that_is_not_there_says_why(made: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
-    cell = latency_report([9.0] * 6, facts={NO_PROFILE: "LiteRT's Python has no profiler"})
+    cell = latency_report([9.0] * 6, facts={NO_PROFILE: "LiteRT's Python API has no profiler"})
     show_bench(BenchOutcome(made, record_of(made, (bench_row("host", "tflite/int8", cell),)), frozenset()), None)
-    assert "tflite/int8 litert: no profile: LiteRT's Python has no profiler" in capsys.readouterr().out
+    assert "tflite/int8 litert: no profile: LiteRT's Python API has no profiler" in capsys.readouterr().out
 
 
 def test_a_narrow_terminal_gets_fewer_columns_and_whole_names(
