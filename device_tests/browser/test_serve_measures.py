@@ -135,7 +135,7 @@ def test_a_tab_that_is_closed_keeps_its_rows_and_the_next_one_goes_on(wide_serve
     page.get_by_role("button", name="Measure", exact=True).click()
     wide_server.wait_for("1/6 ")
     page.close()
-    ended = wide_server.wait_for("the page went away after")
+    ended = wide_server.wait_for("the page was closed after")
     assert re.search(r"after [1-4] of 6 rows", ended)
     kept = len(wide_server.record().rows)
     again = wide_opened.context.new_page()

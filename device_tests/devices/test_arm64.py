@@ -123,7 +123,7 @@ def test_what_cannot_run_there_says_why(tmp_path: Path, few_photos: Path) -> Non
     broken = [Job(a, "cpu", {"nobody": np.zeros(1)}) for a in files if a.target == "tflite"]
     rows = emulated("cortex-a53", [gpu, *broken])
     reasons = [row.cell.reason for row in rows if isinstance(row.cell, Skipped)]
-    assert reasons[0] == "QEMU emulates a processor, and no gpu"
+    assert reasons[0] == "QEMU emulates a processor, not a gpu"
     assert "the file" in reasons[1]
 
 

@@ -81,7 +81,7 @@ def test_int8_is_the_reference_to_the_bit(small: Bundle, chip: str, tmp_path: Pa
     assert np.array_equal(row.outputs[RESTORED], as_written(task.artifact.path, task.inputs))
     assert report.facts["executed_precision"] == "int8"
     assert report.facts["optimization_level"] == 2
-    assert "the same pixels" in report.facts["form_proof"]
+    assert "bit-identical" in report.facts["form_proof"]
     assert "simulator" in report.why
     assert report.operators_per_unit["npu"]["Conv"] == 8
     kept = Path(report.facts["kept"])

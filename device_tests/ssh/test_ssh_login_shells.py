@@ -109,7 +109,7 @@ def test_the_last_words_of_a_worker_are_its_own(tmp_path: Path) -> None:
     [
         ("echo This account is not available.; exit 1", "This account is not available"),
         ("echo be patient >&2; exec false", "be patient"),
-        ("exit 0", "it ended with 0 and said nothing"),
+        ("exit 0", "it exited with code 0 without output"),
     ],
 )
 def test_a_login_shell_that_runs_nothing_is_told_as_such(lines: str, words: str, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""Where artifacts run: this machine, a phone, a board, a browser, or what the compiler of an NPU makes of them.
+"""Devices on which artifacts run: this machine, a phone, a board, a browser, or the compiler of an NPU.
 
-``runtime/devices/<name>/family.py`` defines one family of devices as ``DEVICE``, found by file. A device is named by
-an address: the name of its family, and after a colon which one (``host``, ``adb:SERIAL``, ``ssh:user@board``,
-``ethos-u:u55-256``). What comes of an artifact there is a ``Row``. Its cell is measured, a compiler's estimate, or a
-simulator's correctness without latency, and says which; or it is a ``Skipped`` with its reason.
+``runtime/devices/<name>/family.py`` defines one family of devices as ``DEVICE``, discovered by file. A device has an
+address: the name of its family and, after a colon, the device (``host``, ``adb:SERIAL``, ``ssh:user@board``,
+``ethos-u:u55-256``). The result of an artifact is a ``Row``. Its cell is a measurement, a compiler's estimate, a
+simulation (correctness without latency), or a ``Skipped`` with its reason.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNITS: tuple[Unit, ...] = ("cpu", "gpu", "npu")
 
 
 class DeviceLost(RuntimeFailure):
-    """The device is gone (unplugged, full, unreachable): what was to run there is skipped, other devices go on."""
+    """The device is lost (unplugged, full, unreachable): its remaining jobs are skipped, other devices continue."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Found:
     """A device that ``clearport devices`` lists.
 
     Attributes:
-        address: what ``--device`` takes.
-        title: what it is, for people.
-        units: what may be asked of it.
-        parts: what it needs and is there -> its version.
-        obstacle: why it cannot be used now and how to get there; None: it can.
+        address: the value for ``--device``.
+        title: description for users.
+        units: the units that it supports.
+        parts: installed dependency -> version.
+        obstacle: the reason that it cannot be used now, with a remedy, or None.
     """
 
     address: str
@@ -52,16 +52,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user says of devices beyond their address.
+    """User settings for devices besides their address.
 
     Attributes:
         python: the interpreter on the device, for phones and boards (default: ``python3`` there).
         benchmark_model: LiteRT's ``benchmark_model`` for the phone's processor.
         identity: private key file for SSH (default: those of the user's SSH agent and ``~/.ssh``).
         known_hosts: file of pinned host keys for SSH (default: the user's own).
-        timeout_s: longest time of one step on the device.
+        timeout_s: maximum seconds of one step on the device.
         runners: only these runners (names of ``runtime/runners/<name>.py``); empty for all that fit.
-        keep: folder that keeps what compilers of NPUs make (``_vela.tflite``, context binaries); None: nothing is kept.
+        keep: folder for outputs of NPU compilers (``_vela.tflite``, context binaries); None: they are not kept.
     """
 
     python: str = ""
@@ -79,10 +79,10 @@ class Job:
 
     Attributes:
         artifact: the file.
-        unit: what it is to run on.
-        inputs: raw tensors by name, in the artifact's own dtype and layout.
-        label: what its row calls it, where the artifact's own key is taken by another (default: that key).
-        baseline: label of the job that its time is put in relation to; None: of none.
+        unit: the unit to run on.
+        inputs: raw tensors by name, in the artifact's dtype and layout.
+        label: its name in rows (default: the artifact's key), for keys that several jobs share.
+        baseline: label of the job to which its time is compared, or None.
     """
 
     artifact: Artifact
@@ -93,13 +93,13 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What its row calls it."""
+        """Its name in rows."""
         return self.label or self.artifact.key
 
 
 @dataclass(frozen=True)
 class Fallback:
-    """An operator that an NPU's compiler left to the CPU; ``priced_ms`` is what it is taken to cost there."""
+    """An operator that an NPU's compiler leaves to the CPU; ``priced_ms`` is its modeled time there."""
 
     operator: str
     layer: str
@@ -109,17 +109,17 @@ class Fallback:
 
 @dataclass(frozen=True)
 class EstimateReport:
-    """What the compiler of an NPU says that an inference takes. Nothing ran.
+    """Estimate of one inference by an NPU's compiler. Nothing ran.
 
     Attributes:
         tool, tool_versions: the compiler.
         chip: the accelerator and its configuration.
-        estimated_ms: of one inference, with ``fallback_ms``.
-        npu_ms, fallback_ms: of the accelerator by the compiler, and of the operators on the CPU as priced here.
-        cycles: of the accelerator.
-        operators_per_unit: unit -> operator -> how many.
-        memory_bytes: area (``sram``, ``dram``, ``flash`` ...) -> bytes that are used.
-        warnings: what stands against a use on a real chip, such as an arena that no chip has.
+        estimated_ms: one inference, including ``fallback_ms``.
+        npu_ms, fallback_ms: the accelerator's time by the compiler, and the modeled time of operators on the CPU.
+        cycles: cycles of the accelerator.
+        operators_per_unit: unit -> operator -> count.
+        memory_bytes: area (``sram``, ``dram``, ``flash`` ...) -> bytes used.
+        warnings: obstacles to use on a real chip, such as an arena larger than its memory.
     """
 
     kind: Literal["compiler-estimate"]
@@ -140,9 +140,9 @@ class EstimateReport:
 
 @dataclass(frozen=True)
 class SimulatedReport:
-    """An artifact ran on a simulator, or on a unit that is emulated in software: its numbers hold, its time does not.
+    """An artifact ran on a simulator or a unit emulated in software: its outputs are valid, its latency is not.
 
-    ``why`` says what is simulated. ``unit_ran`` and ``operators_per_unit`` are the runtime's word.
+    ``why`` says what is simulated. ``unit_ran`` and ``operators_per_unit`` are reported by the runtime.
     """
 
     kind: Literal["simulated"]
@@ -159,7 +159,7 @@ Cell = LatencyReport | EstimateReport | SimulatedReport | Skipped
 
 
 def cell_of(report: LatencyReport | Skipped) -> Cell:
-    """A measured record as it may be shown: without its times where what ran is emulated."""
+    """A measured report, converted to a simulated one (without times) if its unit is emulated."""
     if isinstance(report, Skipped) or not (why := report.facts.get("emulated")):
         return report
     return SimulatedReport(
@@ -176,7 +176,7 @@ def cell_of(report: LatencyReport | Skipped) -> Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one job by one runner. ``outputs`` are raw tensors by name; empty where nothing ran."""
+    """The result of one job with one runner. ``outputs`` are raw tensors by name; empty if nothing ran."""
 
     device: str
     artifact: str
@@ -187,26 +187,26 @@ class Row:
 
     @property
     def key(self) -> str:
-        """``device artifact unit runner``: unique in a record, and the same again in the next run."""
+        """``device artifact unit runner``: unique in a record, and stable across runs."""
         return " ".join((self.device, self.artifact, self.unit, self.runner))
 
 
 class DeviceSession(Protocol):
-    """A device that was opened, on which nothing is left behind that was not there before."""
+    """An open device; everything placed on it is removed when it is closed."""
 
     def facts(self) -> Mapping[str, Any]:
-        """What the device is: model, system, processor, memory; JSON values."""
+        """Model, system, processor and memory of the device; JSON values."""
         ...
 
     def conditions(self) -> Conditions:
-        """Temperatures and clocks now."""
+        """Current temperatures and clocks."""
         ...
 
     def measure(self, jobs: Sequence[Job], plan: LatencyPlan, progress: Progress) -> Iterator[Row]:
-        """Run, check and time every job; each row comes when it is done. A job that fails is a ``Skipped`` row.
+        """Run, check and time every job; yields each row when it is done. A failed job yields a ``Skipped`` row.
 
         Raises:
-            DeviceLost: the device is gone; the rows so far stand.
+            DeviceLost: the device is lost; rows already yielded remain valid.
         """
         ...
 
@@ -219,15 +219,15 @@ class Device(Protocol):
     title: str
 
     def found(self) -> Sequence[Found]:
-        """What is there right now; where nothing is, one entry whose ``obstacle`` says how to get there."""
+        """The devices available now; if none is, one entry whose ``obstacle`` names a remedy."""
         ...
 
     def check(self, address: str, settings: Settings) -> None:
-        """See that an address could be one, without asking the device: before the first of several is measured.
+        """Check an address without contacting the device, before the first of several is measured.
 
         Raises:
-            BadInput: there is no such address, a file of ``settings`` is not there, or reading the address takes a
-                library that is missing.
+            BadInput: invalid address, missing file of ``settings``, or missing library that is needed to parse the
+                address.
         """
         ...
 
@@ -235,7 +235,7 @@ class Device(Protocol):
         """Connect to the device of an address.
 
         Raises:
-            BadInput: there is no such address, or what it needs is not installed.
+            BadInput: invalid address, or a dependency is not installed.
             DeviceLost: it does not answer.
         """
         ...

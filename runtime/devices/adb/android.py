@@ -1,4 +1,4 @@
-"""What a phone says of itself: properties, thermal service, battery."""
+"""Facts of a phone: properties, thermal service, battery."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _CPU_PARTS = "cat /proc/cpuinfo; cat /proc/meminfo; ls /sys/devices/system/cpu"
 
 
 def facts_of(shell: Shell, timeout_s: float) -> dict[str, Any]:
-    """Model, chip, Android and ABIs from ``getprop``, cores and memory from /proc; what it does not tell is missing.
+    """Model, chip, Android and ABIs from ``getprop``, cores and memory from /proc; unknown facts are omitted.
 
     Raises:
-        DeviceLost: the phone is gone.
+        DeviceLost: the phone is disconnected.
     """
     facts: dict[str, Any] = read_properties(shell.run("getprop", timeout_s).out)
     told = shell.run(_CPU_PARTS, timeout_s).out
@@ -60,10 +60,10 @@ def read_properties(text: str) -> dict[str, Any]:
 
 
 def android_conditions(shell: Shell, timeout_s: float) -> Conditions:
-    """Clocks and zones that the shell may read, and what the thermal service and the battery say.
+    """Clocks and thermal zones that the shell may read, and the state of the thermal service and the battery.
 
     Raises:
-        DeviceLost: the phone is gone.
+        DeviceLost: the phone is disconnected.
     """
     found = conditions_of(shell, timeout_s)
     status, sensors = read_thermal(shell.run("dumpsys thermalservice", timeout_s).out)
@@ -74,10 +74,10 @@ def android_conditions(shell: Shell, timeout_s: float) -> Conditions:
 
 
 def read_thermal(text: str) -> tuple[str, Mapping[str, float]]:
-    """Status (empty where it is not told) and temperatures of ``dumpsys thermalservice``.
+    """Status (empty if missing) and temperatures in °C from ``dumpsys thermalservice``.
 
-    The cached temperatures are those of the last event, so only what the hardware says now counts; sensors that are not
-    there read as 0 or as far below frost.
+    Cached temperatures are those of the last event, so only the current ones of the HAL are read; absent sensors read
+    as 0 or as far below freezing.
     """
     number = re.search(r"^Thermal Status: (\d+)", text, re.MULTILINE)
     status = THERMAL[int(number[1])] if number and int(number[1]) < len(THERMAL) else ""
@@ -88,7 +88,7 @@ def read_thermal(text: str) -> tuple[str, Mapping[str, float]]:
 
 
 def read_battery(text: str) -> str | None:
-    """Level and charger of ``dumpsys battery``; None where it is not told."""
+    """Level and charger from ``dumpsys battery``; None if missing."""
     level = re.search(r"^\s*level: (\d+)", text, re.MULTILINE)
     if level is None:
         return None

@@ -1,8 +1,8 @@
-"""TFLite files on a phone by LiteRT's ``benchmark_model``, in interleaved turns as everywhere.
+"""TFLite files measured on a phone by LiteRT's ``benchmark_model``, interleaved as everywhere.
 
-A file is first run once with the golden input, which gives its output, its peak memory, and what each unit took; then
-it is measured, three inferences a call, so that every sample is known (see ``benchmark_model.py``). Each call loads the
-file and warms up anew.
+A first run with the golden input yields the output, the peak memory and the operators of each unit. Then each call
+measures three inferences, so that every sample is known (see ``benchmark_model.py``); it loads the file and warms up
+anew.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 NAME = "benchmark_model"
 AT_ONCE = 4
-"""Files that take turns."""
+"""Maximum number of files that are measured interleaved."""
 
 _WARMUP_S = 0.5  # the tool's own default
 _MEMORY = "benchmark_model's own monitoring, in a run that was not timed"
@@ -48,7 +48,7 @@ _QUOTED = 3
 
 @dataclass
 class _Entrant:
-    """A file that takes turns: how it is called on the phone, and what came of it."""
+    """A file under measurement: its command line on the phone and its results."""
 
     job: Job
     call: list[str]
@@ -68,12 +68,12 @@ class Benchmark:
     """The tool on one phone.
 
     Attributes:
-        shell, stage: the phone, and our folder there.
-        program: where the tool lies there.
-        dialect: the flags that it knows.
+        shell, stage: the phone, and clearport's folder on it.
+        program: path of the tool there.
+        dialect: the flags that it supports.
         plan: how to measure; its unit is that of the jobs.
-        conditions: temperatures and clocks of the phone now.
-        progress: told of each step.
+        conditions: reads the phone's current temperatures and clocks.
+        progress: called at each step.
     """
 
     shell: Shell
@@ -88,7 +88,7 @@ class Benchmark:
         """Measure the jobs of one unit, some at a time.
 
         Raises:
-            DeviceLost: the phone is gone; the rows so far stand.
+            DeviceLost: the phone is disconnected; rows already yielded remain valid.
         """
         for first in range(0, len(jobs), AT_ONCE):
             yield from self._race(jobs[first : first + AT_ONCE])
@@ -125,7 +125,7 @@ class Benchmark:
         return done >= plan.rounds and least_ms >= plan.min_seconds * 1e3
 
     def _enter(self, job: Job) -> _Entrant:
-        """Bring a file to the phone and run it once."""
+        """Push a file to the phone and run it once."""
         graph = self.stage.put(job.artifact.path, job.artifact.sha256 or None)
         with tempfile.TemporaryDirectory() as name:
             feeds = job.inputs if self.dialect.feeds else {}
@@ -155,7 +155,7 @@ class Benchmark:
         return text, flags, accelerator
 
     def _take(self, job: Job, result: str, folder: Path) -> dict[str, Array]:
-        """The outputs, which the tool writes one after the other; nothing where it is too old to write them."""
+        """The outputs, which the tool writes concatenated; empty if it is too old to write them."""
         try:
             self.shell.pull(result, folder / "output.bin")
         except DeviceLost:
@@ -167,7 +167,7 @@ class Benchmark:
         return split_outputs((folder / "output.bin").read_bytes(), job.artifact.outputs, given)
 
     def _turn(self, entrant: _Entrant) -> Skipped | None:
-        """Three inferences; why they failed."""
+        """Measure three inferences; returns the reason if they failed."""
         warmup = f"--warmup_runs={max(1, self.plan.warmup)}"
         counts = [f"--num_runs={tool.RUNS}", "--min_secs=0", warmup, f"--warmup_min_secs={_WARMUP_S}"]
         try:
@@ -180,7 +180,7 @@ class Benchmark:
         return None
 
     def _run(self, flags: Sequence[str]) -> str:
-        """Call the tool; its log.
+        """Run the tool; returns its log.
 
         Raises:
             RuntimeFailure: it failed or hung; quotes it.
@@ -236,7 +236,7 @@ class Benchmark:
         )
 
     def _missing(self, entrant: _Entrant) -> dict[str, str]:
-        """What the tool does not tell, and why."""
+        """Facts that the tool does not report -> the reason."""
         profile = {NO_PROFILE: _NO_NODES} if self.plan.profile and not entrant.profile else {}
         return {**profile, **({} if self.dialect.writes else {"no_output": _NO_OUTPUT})}
 
@@ -250,15 +250,15 @@ class Benchmark:
 
 
 def split_outputs(data: bytes, specs: Sequence[TensorSpec], given: Sequence[int]) -> dict[str, Array]:
-    """Outputs from the bytes that the tool wrote; ``given`` is the input's shape, which tells that of a free one.
+    """Outputs from the bytes that the tool wrote; dynamic shapes follow from ``given``, the input's shape.
 
-    Nothing where the bytes do not fit.
+    Empty if the number of bytes does not match.
     """
     found: dict[str, Array] = {}
     for spec in specs:
         dtype = np.dtype(spec.dtype)
         shape = [n for n in spec.shape if isinstance(n, int)]
-        if len(shape) < len(spec.shape):  # one output of a file for any size: the input's, enlarged
+        if len(shape) < len(spec.shape):  # one output of dynamic size: the input's size times a scale
             sides = [given[axis] for axis, n in enumerate(spec.shape) if not isinstance(n, int)]
             times = round((len(data) / dtype.itemsize / np.prod(shape) / np.prod(sides)) ** 0.5)
             shape = [n if isinstance(n, int) else given[axis] * times for axis, n in enumerate(spec.shape)]
@@ -271,7 +271,7 @@ def split_outputs(data: bytes, specs: Sequence[TensorSpec], given: Sequence[int]
 
 
 def _facts(entrant: _Entrant) -> dict[str, Any]:
-    """What else the tool said of itself."""
+    """Other facts that the tool reported."""
     probe = entrant.probe
     return {
         "delegate": probe.delegate,
@@ -284,7 +284,7 @@ def _facts(entrant: _Entrant) -> dict[str, Any]:
 
 
 def _profile(entrant: _Entrant, unit: str) -> tuple[OperatorTime, ...]:
-    """Time per node, the slowest first."""
+    """Time per node, slowest first."""
     taken = {part.delegate for part in entrant.probe.replaced if not part.of_cpu}
     rows = [OperatorTime(name, kind, unit if kind in taken else "cpu", ms) for kind, name, ms in entrant.profile]
     return tuple(sorted(rows, key=lambda row: -row.ms))

@@ -1,9 +1,9 @@
-"""What LiteRT's ``benchmark_model`` is told: there are two such tools, and builds of each differ, so it is asked first.
+"""Flags of LiteRT's ``benchmark_model``: there are two such tools, whose builds differ, so ``--help`` is parsed first.
 
-The older one measures the Interpreter (``tflite/tools/benchmark`` of google-ai-edge/LiteRT): it takes input files,
-writes outputs and knows NNAPI. The other one, offered as ``benchmark_model`` now, measures CompiledModel
-(``litert/tools/benchmark_litert_model.h``): it fills inputs with random numbers, keeps outputs to itself, and reaches
-NPUs by libraries of their vendors. What either does not know it mentions in its log, and ignores.
+The older one measures the Interpreter (``tflite/tools/benchmark`` of google-ai-edge/LiteRT): it reads input files,
+writes outputs and supports NNAPI. The other one, now published as ``benchmark_model``, measures CompiledModel
+(``litert/tools/benchmark_litert_model.h``): it fills inputs with random numbers, does not write outputs, and uses NPUs
+through libraries of their vendors. Both ignore unknown flags and list them in the log.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ _LEAST = "graph"
 
 @dataclass(frozen=True)
 class Dialect:
-    """The flags that one build lists."""
+    """The flags that one build supports."""
 
     known: frozenset[str]
 
     @property
     def feeds(self) -> bool:
-        """Whether it takes the inputs that it is given; otherwise they are random, and no output can be judged."""
+        """Whether it reads input files; otherwise inputs are random, and outputs cannot be checked."""
         return {"input_layer", "input_layer_shape", "input_layer_value_files"} <= self.known
 
     @property
     def writes(self) -> bool:
-        """Whether it writes outputs of inputs that it was given."""
+        """Whether it writes the outputs of given inputs."""
         return self.feeds and "output_filepath" in self.known
 
     def io(self, inputs: Mapping[str, tuple[Sequence[int], str]], result: str | None) -> list[str]:
-        """What feeds files (name -> shape and the file's path on the phone) and writes the outputs to ``result``."""
+        """Flags that read inputs (name -> shape and file path on the phone) and write the outputs to ``result``."""
         fed = input_flags(inputs) if self.feeds else []
         return [*fed, *([f"--output_filepath={result}"] if self.writes and result else [])]
 
     def unit(self, unit: str, *, lossy: bool, accelerator: str | None) -> list[str]:
-        """What asks for a unit. ``lossy``: float16 may stand for float32.
+        """Flags that select a unit. ``lossy``: float16 may replace float32.
 
         Raises:
-            RuntimeFailure: this build cannot be asked for it.
+            RuntimeFailure: this build has no flag for it.
         """
         if unit == "gpu":
             return [*self._must("use_gpu", "true"), *self._gpu_precision(lossy)]
@@ -53,7 +53,7 @@ class Dialect:
         return self._may("use_xnnpack", "true") or self._may("use_cpu", "true")
 
     def probe(self) -> list[str]:
-        """What asks for memory and for the time of each node."""
+        """Flags that report memory and the time of each node."""
         profiling = self._may("enable_op_profiling", "true") or self._may("use_profiler", "true")
         return [*self._may("report_peak_memory_footprint", "true"), *profiling]
 
@@ -65,8 +65,8 @@ class Dialect:
         if "use_nnapi" not in self.known:
             raise RuntimeFailure(
                 "this benchmark_model has no NNAPI: it reaches NPUs by libraries of their vendors "
-                "(libLiteRtDispatch_*.so), which clearport does not bring; take --unit cpu,gpu, or give "
-                "--benchmark-model a build that knows --use_nnapi"
+                "(libLiteRtDispatch_*.so), which clearport does not include; use --unit cpu,gpu, or a "
+                "--benchmark-model with --use_nnapi"
             )
         half = self._may("nnapi_allow_fp16", str(lossy).lower())
         named = (
@@ -84,10 +84,10 @@ class Dialect:
 
 
 def read_help(text: str) -> Dialect:
-    """The flags of the tool's answer to ``--help``.
+    """The flags in the tool's output for ``--help``.
 
     Raises:
-        RuntimeFailure: it is no such answer; quotes its end.
+        RuntimeFailure: it is not benchmark_model's output; quotes its end.
     """
     known = frozenset(_FLAG.findall(text))
     if _LEAST not in known:
@@ -99,7 +99,7 @@ def read_help(text: str) -> Dialect:
 
 
 def input_flags(inputs: Mapping[str, tuple[Sequence[int], str]]) -> list[str]:
-    """What feeds files: name -> shape and the file's path on the phone."""
+    """Flags that read inputs: name -> shape and file path on the phone."""
     shapes = ":".join(",".join(map(str, shape)) for shape, _ in inputs.values())
     files = ",".join(f"{name.replace(':', '::')}:{path}" for name, (_, path) in inputs.items())
     return [f"--input_layer={','.join(inputs)}", f"--input_layer_shape={shapes}", f"--input_layer_value_files={files}"]

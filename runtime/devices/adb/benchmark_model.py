@@ -1,10 +1,10 @@
-"""What the log of LiteRT's ``benchmark_model`` tells, of either tool of that name (see ``adb.benchmark_flags``).
+"""Parses the log of LiteRT's ``benchmark_model``, of either tool of that name (see ``adb.benchmark_flags``).
 
-Written after their sources and tested on logs that users published, from 2020 to 2026. No prebuilt binary comes with
-any package, so the user supplies it, and this reader never saw one run.
+Written from their sources and tested on published logs from 2020 to 2026. No package contains a prebuilt binary, so the
+user supplies it; this parser was not tested on a live run.
 
-Both print statistics, not samples. Of three inferences they tell each: the first, the last, and the third from the
-smallest, the largest and the median (in older builds, the mean).
+Both print statistics, not samples. Three inferences can be recovered: the first, the last, and the third from the
+minimum, the maximum and the median (in older builds, the mean).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 RUNS = 3
-"""Inferences of one call, of which the log tells every sample."""
+"""Inferences per call: the most whose samples can be recovered from the log."""
 
 _NNAPI_REFERENCE = "nnapi-reference"
 _NPU_WORDS = ("npu", "tpu", "dsp", "hta", "htp", "neuron", "apu", "ipu", "mdla", "vpu", "eden")
@@ -26,7 +26,7 @@ _PEAK = re.compile(r"Overall peak memory footprint \(MB\) via periodic monitorin
 _DELTA = re.compile(r"Memory footprint delta from the start of the tool \(MB\): init=([\d.e+]+) overall=([\d.e+]+)")
 _SESSION = re.compile(r"Initialized session in ([\d.e+]+)ms")
 _BLOCK = re.compile(r"^.*=+ BENCHMARK RESULTS =+([\s\S]*)", re.MULTILINE)
-_FIGURE = re.compile(  # of the block that CompiledModel's tool writes; milliseconds and MiB
+_FIGURE = re.compile(  # the block that CompiledModel's tool writes; milliseconds and MiB
     r"(Model initialization|Warmup \((?:first|avg)\)|Inference \((?:avg|min|max)\)|Overall footprint|Peak memory): +"
     r"([\d.]+) M?(?:ms|B)(?: \((\d+) runs\))?"
 )
@@ -47,7 +47,7 @@ _ERROR = re.compile(r"(?:\bERROR: |^E )(.*)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Replaced:
-    """Nodes that a delegate took; ``of`` is None where an old log does not say of how many."""
+    """Nodes that a delegate replaced; ``of`` is the total, None if an old log lacks it."""
 
     delegate: str
     nodes: int
@@ -62,20 +62,20 @@ class Replaced:
 
 @dataclass(frozen=True)
 class Log:
-    """What one call told. Times in milliseconds; None and empty where it did not tell.
+    """The log of one call. Times are in milliseconds; missing figures are None or empty.
 
     Attributes:
-        version: of TensorFlow that it was built from.
-        init_ms, first_ms: load, and first inference of the warm-up.
-        warmups: inferences of the warm-up.
-        count: inferences that were counted.
-        samples_ms: each of them, where there were at most three.
-        delegate, share: the delegate that was asked for, and what it took: ``all``, ``part`` or ``none``.
-        replaced: the graph's changes by delegates, in their order.
-        accelerators: what NNAPI offered.
-        peak_mib, overall_mib: peak footprint, and footprint at the end beyond that at the start.
-        errors: lines that say so.
-        ignored: flags that it does not know.
+        version: TensorFlow version of the build.
+        init_ms, first_ms: load, and first warm-up inference.
+        warmups: number of warm-up inferences.
+        count: number of measured inferences.
+        samples_ms: their times, if there were at most three.
+        delegate, share: the requested delegate, and the share of the graph that it runs: ``all``, ``part`` or ``none``.
+        replaced: replacements by delegates, in order.
+        accelerators: names of NNAPI's accelerators.
+        peak_mib, overall_mib: peak memory footprint, and its growth from start to end.
+        errors: lines with errors.
+        ignored: flags that it does not support.
     """
 
     version: str | None
@@ -95,12 +95,12 @@ class Log:
 
     @property
     def whole(self) -> bool:
-        """Whether the call came to its end."""
+        """Whether the log is complete."""
         return self.init_ms is not None and self.count > 0
 
 
 def read(text: str) -> Log:
-    """The log of one call, with or without the prefixes of Android's log."""
+    """Parse the log of one call, with or without logcat prefixes."""
     stats = [_statistics(match[1], match[2]) for match in _COUNT.finditer(text)]
     block = _block(text)
     warmup, counted = stats[:2] if len(stats) > 1 else (_of_block(block, "Warmup"), _of_block(block, "Inference"))
@@ -130,13 +130,13 @@ def read(text: str) -> Log:
 
 
 def _block(text: str) -> dict[str, tuple[float, int]]:
-    """Figure -> value and number of runs, of the block that CompiledModel's tool ends with."""
+    """Figure -> value and number of runs, from the final block of CompiledModel's tool."""
     found = _BLOCK.search(text)
     return {m[1]: (float(m[2]), int(m[3] or 0)) for m in _FIGURE.finditer(found[1])} if found else {}
 
 
 def _of_block(block: Mapping[str, tuple[float, int]], what: str) -> dict[str, float]:
-    """The statistics of warm-up or inferences in microseconds, as a ``count=`` line has them; the order is lost."""
+    """Statistics of warm-up or inferences in microseconds, in the form of a ``count=`` line; without the order."""
     if f"{what} (avg)" not in block:
         return {}
     mean, count = block[f"{what} (avg)"]
@@ -151,7 +151,7 @@ def _init_ms(text: str, block: Mapping[str, tuple[float, int]]) -> float | None:
 def _first_ms(warmup: Mapping[str, float], block: Mapping[str, tuple[float, int]]) -> float | None:
     if "Warmup (first)" in block:
         return block["Warmup (first)"][0]
-    told = warmup.get("first", warmup.get("curr"))  # of one alone, only the last is told
+    told = warmup.get("first", warmup.get("curr"))  # of a single run, only the last is reported
     return None if told is None else told / 1e3
 
 
@@ -164,11 +164,11 @@ def _statistics(count: str, rest: str) -> dict[str, float]:
 
 
 def _samples(stats: Mapping[str, float]) -> list[float]:
-    """The samples in microseconds, in their order, of at most three; more are not told."""
+    """The samples in microseconds, in order, of at most three runs; empty for more."""
     count = int(stats.get("count", 0))
     if not 0 < count <= RUNS:
         return []
-    if "min" not in stats:  # all the same
+    if "min" not in stats:  # all are equal
         return [stats["curr"]] * count
     if count < RUNS:
         return [stats["first"], stats["curr"]]
@@ -179,13 +179,13 @@ def _samples(stats: Mapping[str, float]) -> list[float]:
 
 
 def _middle(stats: Mapping[str, float]) -> float:
-    """The median of three by their mean, which is printed to six digits."""
+    """The median of three samples from their mean, which is printed with six digits."""
     return min(max(3 * stats["avg"] - stats["min"] - stats["max"], stats["min"]), stats["max"])
 
 
 def _share(text: str, replaced: Sequence[Replaced]) -> tuple[str | None, str | None]:
-    """A delegate and what it took. CompiledModel's tool says it only by the nodes that were replaced: those that
-    XNNPACK took are the CPU's.
+    """The delegate and the share that it runs. CompiledModel's tool reports only replaced nodes; those of XNNPACK run
+    on the CPU.
     """
     for pattern, share in ((_ALL, "all"), (_PART, "part"), (_NONE, "none")):
         if found := pattern.search(text):
@@ -199,7 +199,7 @@ def _share(text: str, replaced: Sequence[Replaced]) -> tuple[str | None, str | N
 
 
 def unit_ran(unit: str, log: Log, accelerator: str | None) -> str:
-    """The unit that ran, by the tool's own words: a delegate that took nothing leaves all to the CPU."""
+    """The unit that ran according to the log: the CPU if the delegate replaced nothing."""
     if unit == "cpu":
         return "cpu"
     name = unit_of_delegate(unit, accelerator)
@@ -207,19 +207,19 @@ def unit_ran(unit: str, log: Log, accelerator: str | None) -> str:
 
 
 def unit_of_delegate(unit: str, accelerator: str | None) -> str:
-    """What the delegate of a unit runs on: NNAPI shares its work as it likes unless an accelerator is named."""
+    """The units on which a unit's delegate may run: NNAPI distributes work freely unless an accelerator is named."""
     return "nnapi" if unit == "npu" and accelerator is None else unit
 
 
 def npu_of(accelerators: Sequence[str]) -> str | None:
-    """The NNAPI accelerator that is an NPU by its name, as ``qti-dsp`` and ``google-edgetpu`` are; None: none is."""
+    """The first NNAPI accelerator named like an NPU, such as ``qti-dsp`` or ``google-edgetpu``, or None."""
     named = [name for name in accelerators if name != _NNAPI_REFERENCE]
     return next((name for name in named if any(word in name.lower() for word in _NPU_WORDS)), None)
 
 
 def read_profile(text: str) -> list[tuple[str, str, float]]:
-    """Operator, name and average milliseconds of each node, in the order they run, from the table of
-    ``--enable_op_profiling`` or ``--use_profiler``; empty where there is none."""
+    """Operator, name and mean milliseconds of each node in execution order, from the table of
+    ``--enable_op_profiling`` or ``--use_profiler``; empty without one."""
     _, found, runs = text.partition("Operator-wise Profiling Info")
     _, _, table = (runs if found else text.partition("BENCHMARK RESULTS")[2]).partition("Run Order")
     nodes, _, _ = table.partition("=====\n")[2].partition("=====")
@@ -227,7 +227,7 @@ def read_profile(text: str) -> list[tuple[str, str, float]]:
 
 
 def operators_per_unit(unit: str, log: Log, profile: Sequence[tuple[str, str, float]]) -> dict[str, dict[str, int]]:
-    """Unit -> operator -> how many: what a delegate took is told as a number, the rest by name."""
+    """Unit -> operator -> count; the nodes of a delegate are a total, the others by operator."""
     if unit == "cpu":
         return {"cpu": dict(Counter(kind for kind, _, _ in profile))} if profile else {}
     taken = next((r for r in log.replaced if not r.of_cpu), None)

@@ -1,8 +1,7 @@
 """Phones over adb, any number of them: ``adb:SERIAL``.
 
-With LiteRT's ``benchmark_model`` (``--benchmark-model FILE``) TFLite files are measured by it, on CPU, GPU and NNAPI;
-where a Python with runtimes is on the phone, the other files run there by the same workers as everywhere. All that
-was pushed is taken away at the end.
+``--benchmark-model FILE`` measures TFLite files with LiteRT's tool, on CPU, GPU and NNAPI. If the phone has a Python
+with runtimes, the other files run there in the usual workers. Everything pushed is removed at the end.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from clearport.runtime.devices.remote.stage import Stage
 FAMILY = "adb"
 _ANY = f"{FAMILY}:SERIAL"
 FOLDER = "/data/local/tmp/clearport"
-"""Where the shell's user may write and run files on every Android."""
+"""A folder in which adb's shell user may write and execute files on every Android version."""
 
 
 class AdbDevice:

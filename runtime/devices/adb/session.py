@@ -1,4 +1,4 @@
-"""A phone that was opened: which files go to ``benchmark_model`` and which to a Python there."""
+"""Measurements on a phone: by ``benchmark_model`` or by a Python there, depending on the file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TARGET = "tflite"
 
 
 class _Python(RemoteSession):
-    """The phone's Python, with the phone's own word for temperatures."""
+    """A session on the phone's Python, with temperatures from Android's services."""
 
     def conditions(self) -> Conditions:
         return android.android_conditions(self._shell, QUICK_S)
@@ -37,8 +37,8 @@ class PhoneSession:
     """See ``clearport.runtime.devices.device.DeviceSession``.
 
     Raises:
-        BadInput: the phone has neither a Python nor was a ``benchmark_model`` given.
-        DeviceLost: the phone is gone.
+        BadInput: the phone has no Python, and no ``benchmark_model`` is given.
+        DeviceLost: the phone is disconnected.
     """
 
     def __init__(self, shell: Shell, stage: Stage, settings: Settings) -> None:
@@ -54,7 +54,7 @@ class PhoneSession:
             self._no_python = str(error)
 
     def facts(self) -> Mapping[str, Any]:
-        """The phone and, where it has one, its Python."""
+        """Facts of the phone and of its Python, if any."""
         own = self._python.facts() if self._python else {}
         return {**own, **android.facts_of(self._shell, QUICK_S)}
 
@@ -62,7 +62,7 @@ class PhoneSession:
         return android.android_conditions(self._shell, QUICK_S)
 
     def measure(self, jobs: Sequence[Job], plan: LatencyPlan, progress: Progress) -> Iterator[Row]:
-        """TFLite files by ``benchmark_model`` where it was given, the others by the phone's Python."""
+        """Measure TFLite files by ``benchmark_model`` if given, all others by the phone's Python."""
         by_tool = [job for job in jobs if self._takes(job)]
         others = [job for job in jobs if not self._takes(job)]
         if by_tool:
@@ -98,7 +98,7 @@ class PhoneSession:
 
 
 def _check_tool(settings: Settings) -> Any:
-    """The user's ``benchmark_model``; None where none was named."""
+    """The user's ``benchmark_model``, or None."""
     path = settings.benchmark_model
     if path is not None and not path.is_file():
         raise BadInput(f"--benchmark-model {path}: no such file; name a benchmark_model for the phone's processor")

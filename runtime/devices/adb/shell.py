@@ -1,7 +1,7 @@
-"""A phone over adb: its shell, its files, and whether it is still there.
+"""A phone over adb: its shell, its files, and whether it is still connected.
 
-The ``adb`` program does it all: the user's own from the PATH, or the one that the package adbutils brings. Commands run
-by adb's shell protocol without a terminal: bytes pass as they are, and exit codes are the phone's.
+It runs the ``adb`` program: the user's from the PATH, or the one in the package adbutils. Commands use adb's shell
+protocol without a terminal: binary-safe, with exit codes from the phone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ADVICE = {
     "bootloader": "it is in its bootloader; let it start up",
     "connecting": "adb is still connecting to it; try again in a moment",
 }
-"""What to do about a phone that is in another state than ``device``."""
+"""adb state other than ``device`` -> advice to the user."""
 
 _SOCKET, _PORT = "ADB_SERVER_SOCKET", "ANDROID_ADB_SERVER_PORT"  # adb's own variables
 _QUICK_S = 20.0
@@ -52,7 +52,7 @@ _NO_DEVICE = re.compile(r"device (?:'[^']*' )?not found|no devices")
 
 @dataclass(frozen=True)
 class Attached:
-    """A line of ``adb devices -l``: serial, state, and what adb knows of the model."""
+    """A line of ``adb devices -l``: serial, state and model."""
 
     serial: str
     state: str
@@ -60,12 +60,12 @@ class Attached:
 
     @property
     def obstacle(self) -> str | None:
-        """Why it cannot be used and what to do; None: it can."""
+        """The reason that it cannot be used and a remedy, or None."""
         return None if self.state == READY else explain(self.state)
 
 
 def explain(state: str) -> str:
-    """What a state of adb means for the user."""
+    """The advice for a state of adb."""
     known = next((advice for name, advice in ADVICE.items() if state.startswith(name)), "")
     return f"adb says {state!r}" + (f": {known}" if known else "")
 
@@ -74,7 +74,7 @@ def program() -> str:
     """The path of ``adb``.
 
     Raises:
-        NotInstalled: there is none.
+        NotInstalled: adb is not installed.
     """
     if own := shutil.which("adb"):
         return own
@@ -87,11 +87,11 @@ def program() -> str:
 
 @contextlib.contextmanager
 def server(adb: str) -> Iterator[tuple[str, ...]]:
-    """How adb is called so that it finds phones: by the user's server where one runs or is named, or else by one of our
-    own, which listens on a socket that nobody else knows and is ended afterwards.
+    """The adb command with its server: the user's if one runs or is configured, otherwise a private one on a secret
+    socket, which is stopped afterwards.
 
     Raises:
-        BadInput: it does not start.
+        BadInput: the server does not start.
     """
     if _SOCKET in os.environ or _server_runs() or os.name == "nt":
         yield (adb,)
@@ -108,7 +108,7 @@ def server(adb: str) -> Iterator[tuple[str, ...]]:
 
 
 def _server_runs() -> bool:
-    """Whether one listens at adb's usual place."""
+    """Whether a server listens at adb's default address."""
     try:
         with socket.create_connection(("127.0.0.1", int(os.environ.get(_PORT, "5037"))), 1.0):
             return True
@@ -117,10 +117,10 @@ def _server_runs() -> bool:
 
 
 def attached(adb: Sequence[str]) -> list[Attached]:
-    """Every phone that the server sees, in whatever state.
+    """Every phone that the server lists, in any state.
 
     Raises:
-        BadInput: adb does not work.
+        BadInput: adb fails.
     """
     listed = _call([*adb, "devices", "-l"])
     if listed.code:
@@ -129,7 +129,7 @@ def attached(adb: Sequence[str]) -> list[Attached]:
 
 
 def read_listing(text: str) -> list[Attached]:
-    """The phones of what ``adb devices -l`` prints: serial, state (which may be several words), properties."""
+    """Parse the output of ``adb devices -l``: serial, state (may be several words), properties."""
     found = []
     for line in text.splitlines():
         match = re.match(r"(\S+)\s+(no permissions|[a-z]+)(.*)", line)
@@ -147,11 +147,11 @@ class AdbShell:
         self._adb = (*adb, "-s", serial)
 
     def check(self) -> None:
-        """Make sure that the phone tells exit codes and keeps bytes as they are.
+        """Check that the phone supports the shell protocol (exit codes, binary-safe streams).
 
         Raises:
-            BadInput: it does not: it is older than Android 7.
-            DeviceLost: it is gone.
+            BadInput: it does not, since it is older than Android 7.
+            DeviceLost: it is disconnected.
         """
         told = _call([*self._adb, "features"])
         if told.code:
@@ -185,7 +185,7 @@ class AdbShell:
         if asked.code == 0 and state == READY:
             return None
         if _NO_DEVICE.search(asked.err):
-            return f"{self.address} is gone: it was unplugged, or its connection broke"
+            return f"{self.address}: disconnected (unplugged, or the connection broke)"
         named = state or next((name for name in ADVICE if name in asked.err), asked.words)
         return f"{self.address} cannot be used any more: {explain(named)}"
 
@@ -196,7 +196,7 @@ class AdbShell:
             self._refuse(done.words)
 
     def _check(self, done: Outcome) -> None:
-        """Raise DeviceLost where what adb said came of a phone that went away, even if it is back."""
+        """Raise DeviceLost if adb's message means that the phone was disconnected, even if it is back."""
         if why := self.lost():
             raise DeviceLost(why)
         if done.code == _ADB_FAILED or "closed" in done.err:
@@ -207,13 +207,13 @@ class AdbShell:
 
 
 def _call(command: Sequence[str], timeout_s: float = _QUICK_S) -> Outcome:
-    """Run adb: what it left."""
+    """Run adb; returns its outcome."""
     code, out, err = _said(command, timeout_s, command[-1])
     return Outcome(code, _text(out), _text(err))
 
 
 def _said(command: Sequence[str], timeout_s: float, what: str) -> tuple[int, bytes, bytes]:
-    """Run adb; a time-out is a RuntimeFailure, and what ran on the phone gets its hang-up."""
+    """Run adb; on a timeout it raises RuntimeFailure, and the command on the phone receives a hang-up."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout_s)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""What the server does with what pages send: keeps it, judges it, and tells whoever listens."""
+"""Handling of data from pages: records and judges them, and notifies a listener."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STOPPED, FINISHED = "stopped by the user", "finished"
 
 @dataclass(frozen=True)
 class Greeted:
-    """A page was opened on a device."""
+    """A page opened on a device."""
 
     device: str
     facts: DeviceFacts
@@ -48,7 +48,7 @@ class OutputCame:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """A run is over, and how; ``gone``: because the page went away."""
+    """A run ended, with its outcome; ``gone``: the page was closed."""
 
     device: str
     title: str
@@ -58,7 +58,7 @@ class RunEnded:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something is wrong with the server itself; ``message`` names the log that has the traceback."""
+    """An internal error of the server; ``message`` names the log with the traceback."""
 
     message: str
 
@@ -68,7 +68,7 @@ Listener = Callable[[Event], None]
 
 
 class Desk:
-    """One offer to all pages, and their records."""
+    """The offer to all pages, and their records."""
 
     def __init__(self, offer: Offer, records: Records, listener: Listener) -> None:
         self._offer, self._records, self._listener = offer, records, listener
@@ -76,14 +76,14 @@ class Desk:
         self.outputs = {c.output_url: c for c in offer.candidates if c.output_url is not None}
 
     def greet(self, device: str, facts: DeviceFacts) -> Offer:
-        """The offer for a device: with what it sent before."""
+        """The offer for a device, with its earlier results."""
         record = self._records.greet(device, facts)
         self._listener(Greeted(device, facts))
         done = {key: row for key, row in record.rows.items() if key in self._candidates}
         return self._offer.model_copy(update={"done": done})
 
     def run(self, device: str, state: RunState) -> None:
-        """A run begins or ends."""
+        """Handle the begin or end of a run."""
         record = self._known(device)
         if state.state == "begins":
             self._records.begin(device, state.rows)
@@ -94,7 +94,7 @@ class Desk:
         """Judge and keep a row.
 
         Raises:
-            BadInput: it is of nothing that was offered.
+            BadInput: its candidate was not offered.
         """
         record = self._known(device)
         candidate = self._candidates.get(sent.key)
@@ -108,20 +108,20 @@ class Desk:
         return row
 
     def output(self, device: str, path: str, content: bytes) -> None:
-        """Take the raw output of a candidate."""
+        """Handle the raw output of a candidate."""
         self._known(device)
         self._listener(OutputCame(device, self.outputs[path], content))
 
     def fault(self, message: str) -> None:
-        """Something went wrong in the server."""
+        """Report an internal error of the server."""
         self._listener(Fault(message))
 
     def gone(self, device: str) -> None:
-        """The page of a device went away: a run that was going on ends there, and its rows stay."""
+        """Handle a closed page: its current run ends, and its rows are kept."""
         record = self._records.of(device)
         if record is not None and record.runs and record.runs[-1].ended is None:
             note = record.runs[-1]
-            self._end(record, f"the page went away after {note.came} of {note.asked} rows", gone=True)
+            self._end(record, f"the page was closed after {note.came} of {note.asked} rows", gone=True)
 
     def _end(self, record: BrowserRecord, outcome: str, *, gone: bool) -> None:
         if self._records.end(record.id, outcome) is not None:

@@ -1,8 +1,7 @@
-"""A browser on this machine, without a window: ``browser:chromium``.
+"""A headless browser on this machine: ``browser:chromium``.
 
-The page of ``clearport serve`` runs in it as it runs on a phone, on the files of the jobs instead of those of a bundle.
-The CPU is WebAssembly, the GPU is WebGPU: the machine's own where Chromium finds one, or else SwiftShader, whose rows
-are simulated.
+It runs the page of ``clearport serve`` on the files of the jobs instead of those of a bundle. The CPU is WebAssembly,
+the GPU is WebGPU: the machine's GPU if Chromium finds one, otherwise SwiftShader, whose rows are simulated.
 """
 
 from __future__ import annotations
@@ -49,13 +48,13 @@ _SOFTWARE_WEBGPU = (*_WEBGPU, "--use-webgpu-adapter=swiftshader")
 _HAS_GPU = "navigator.gpu ? navigator.gpu.requestAdapter().then(Boolean) : false"
 _POLL_MS = 50
 _QUESTIONS = 4
-"""What a page asks a runtime besides its turns: to load, to run, to warm up, for its facts."""
+"""Requests of a page to a runtime besides its rounds: load, run, warm up, facts."""
 
 _START_S = 60.0
 
 
 def executable() -> str | None:
-    """The Chromium of this machine; None where there is none on the path."""
+    """The path of Chromium; None if it is not on the PATH."""
     return next(filter(None, map(shutil.which, _NAMES)), None)
 
 
@@ -68,7 +67,7 @@ class BrowserSession:
         self.page: Page | None = None
 
     def close(self) -> None:
-        """End the browser; one that is gone already is no error."""
+        """Close the browser; no error if it has already exited."""
         with suppress(Exception):
             self._browser.close()
 
@@ -83,7 +82,7 @@ class BrowserSession:
 
     def facts(self) -> Mapping[str, Any]:
         return {
-            "browser": f"Chromium {self._browser.version}, without a window",
+            "browser": f"Chromium {self._browser.version}, headless",
             "cpu": cpu_name(),
             "cores": os.cpu_count() or 1,
         }
@@ -92,7 +91,7 @@ class BrowserSession:
         return conditions.here()
 
     def measure(self, jobs: Sequence[Job], plan: LatencyPlan, progress: Progress) -> Iterator[Row]:
-        """The jobs of one backend in turns, some at a time, each in a worker of its own within the page."""
+        """Measure the jobs interleaved, one backend after the other, each job in its own web worker."""
         from clearport.runtime.devices.browser.jobs import Hall
         from clearport.runtime.devices.browser.offer import AT_ONCE
 
@@ -107,7 +106,7 @@ class BrowserSession:
             yield from self._rows(page, hall, heard, silence_s, progress)
 
     def _open(self, address: str, gpu: bool) -> Page:
-        """The page in a browser that has a GPU, if one is wanted: in software, if there is no other."""
+        """The page in a browser, with a GPU if ``gpu``: a software one if there is no other."""
         from playwright.sync_api import Error
 
         if not self._browser.is_connected():
@@ -136,9 +135,9 @@ class BrowserSession:
                 event = heard.get_nowait()
             except Empty:
                 if waited > limit:
-                    raise DeviceLost(f"{ADDRESS}: the page said nothing for {waited:.0f} s") from None
+                    raise DeviceLost(f"{ADDRESS}: the page sent nothing for {waited:.0f} s") from None
                 try:
-                    page.wait_for_timeout(_POLL_MS)  # lets playwright see what happens to the page meanwhile
+                    page.wait_for_timeout(_POLL_MS)  # lets playwright process the page's events meanwhile
                 except Error as error:
                     raise DeviceLost(f"{ADDRESS}: the page closed or crashed: {_first_lines(error)}") from error
                 waited += _POLL_MS / 1e3
@@ -156,11 +155,11 @@ class BrowserDevice:
     """See ``clearport.runtime.devices.device.Device``."""
 
     name = "browser"
-    title = "A browser on this machine"
+    title = "Browser on this machine"
 
     def found(self) -> Sequence[Found]:
         parts = {name: version for name, version in installed_versions(PACKAGES).items() if version}
-        return [Found(ADDRESS, "Chromium without a window: WASM and WebGPU", UNITS, parts, self._obstacle())]
+        return [Found(ADDRESS, "headless Chromium: WASM and WebGPU", UNITS, parts, self._obstacle())]
 
     def _obstacle(self) -> str | None:
         absent = missing(PACKAGES)
@@ -196,7 +195,7 @@ def _session(settings: Settings) -> Iterator[DeviceSession]:
 
 
 def _own_chromium() -> bool:
-    """Whether playwright has brought a Chromium of its own."""
+    """Whether playwright has installed a Chromium."""
     place = os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / ".cache" / "ms-playwright"
     return any(Path(place).glob("chromium*"))
 

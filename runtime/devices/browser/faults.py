@@ -1,8 +1,8 @@
-"""What goes wrong between the server and its pages.
+"""Errors between the server and its pages.
 
-Clients reset connections, send half a request or something that is no HTTP: phones lose their network, scanners knock.
-They get an answer where one can still be sent, and nobody here is told. What is wrong with the server itself is told in
-one line, with the log that keeps the traceback.
+Clients reset connections and send truncated or malformed requests: phones lose their network, scanners probe. They are
+answered if possible and not reported. Internal errors of the server are reported in one line that names the log with
+the traceback.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 BROKEN = (ConnectionError, RequestPayloadError, asyncio.IncompleteReadError, TimeoutError)
-"""What the reading of a request ends with where the client does not send it, or not whole."""
+"""Exceptions while reading a request that the client did not send completely."""
 
 _CLIENTS = (*BROKEN, HttpProcessingError, ssl.SSLError, asyncio.CancelledError)
 _DURING = "answering a browser"
 
 
 def server_log(tell: Callable[[str], None]) -> logging.Logger:
-    """A logger for aiohttp, which is nobody's child: what it is given goes to ``tell``, or nowhere."""
+    """A logger for aiohttp without a parent: records go to ``tell`` or are dropped."""
     log = logging.Logger("clearport pages", logging.ERROR)  # noqa: LOG001  the root logger must not print it, too
     log.addHandler(_Told(tell))
     return log
@@ -37,7 +37,7 @@ def server_log(tell: Callable[[str], None]) -> logging.Logger:
 
 @contextmanager
 def loop_errors(tell: Callable[[str], None]) -> Iterator[None]:
-    """While the block lasts, errors of the running loop that no task waits for go to ``tell``, or nowhere."""
+    """Within the block, unhandled errors of the running event loop go to ``tell`` or are dropped."""
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
 

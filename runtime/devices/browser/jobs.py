@@ -1,4 +1,4 @@
-"""Jobs of a device for a page: their files and raw inputs offered, their rows and raw outputs taken back."""
+"""Jobs for a page: offers their files and raw inputs, receives their rows and raw outputs."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from clearport.runtime.latency.record import LatencyPlan
 
 LARGEST_SCALE = 8
-"""Outputs have at most so many times the width and height of their input."""
+"""Maximum ratio of an output's height and width to the input's."""
 
 
 class Hall:
     """One run of one page over all jobs.
 
     Attributes:
-        refused: rows of jobs that no browser runs.
+        refused: rows of jobs that browsers cannot run.
         open_keys: candidate -> its job.
-        done: how many rows came.
-        ended: whether the run is over.
-        lost: why it ended early; empty: it did not.
+        done: number of rows received.
+        ended: whether the run has ended.
+        lost: the reason that it ended early; empty if it did not.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class Hall:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        """Offer it all to one page on this machine; gives its address."""
+        """Serve the jobs to one page on this machine; yields its address."""
         offer = Offer(
             title="clearport bench",
-            about="This page is measured by a program: nothing is to be done here.",
+            about="This page is controlled by clearport: no action is needed.",
             tiling=TilingRules(scale=1, halo=0, multiple=1, whole_pixels=1),
             plan=plan_of(self._plan),
             candidates=tuple(self._candidates),
@@ -98,7 +98,7 @@ class Hall:
             yield address
 
     def take(self, event: Event) -> Row | None:
-        """The row that an event brings, if it brings one."""
+        """The row of an event, if it has one."""
         if isinstance(event, OutputCame):
             self._outputs[event.candidate.key] = event.content
         elif isinstance(event, RunEnded):
@@ -120,7 +120,7 @@ class Hall:
 
 
 def _paired(candidates: Sequence[Candidate], jobs: Mapping[str, Job]) -> list[Candidate]:
-    """Each with the candidate that its job is to be compared with, on the same backend."""
+    """The candidates with their baselines: the candidate of the job's baseline on the same backend."""
     entries = {way.key: Entry(jobs[way.key], way.runner, way.key) for way in candidates}
     found: dict[str, Entry] = {}
     for backend in {way.backend for way in candidates}:
@@ -130,7 +130,7 @@ def _paired(candidates: Sequence[Candidate], jobs: Mapping[str, Job]) -> list[Ca
 
 
 def _tensor(content: bytes, job: Job) -> Array:
-    """A raw output in its shape: its height and width are those of the input, enlarged alike."""
+    """A raw output reshaped; its height and width are the input's times one scale."""
     result = job.artifact.outputs[0]
     flat = np.frombuffer(content, result.dtype)
     if not result.dynamic:

@@ -1,4 +1,4 @@
-"""Which files browsers can run, in which of their runtimes, and where."""
+"""The files that browsers can run, with runtimes and backends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LITERT: Runner = "litert-js"
 ONNXRUNTIME: Runner = "onnxruntime-web"
 
 AT_ONCE = 4
-"""Candidates that are loaded at the same time and take turns, where the memory of the device allows it."""
+"""Maximum number of candidates loaded at the same time and measured interleaved, if memory allows."""
 
 _RUNS: dict[str, tuple[tuple[Runner, Unit, Backend], ...]] = {
     "tflite": ((LITERT, "cpu", "wasm"), (LITERT, "gpu", "webgpu")),
@@ -31,7 +31,8 @@ TARGETS = tuple(_RUNS)
 
 
 def candidates_of(artifact: Artifact, url: str, size: int) -> list[Candidate | Skipped]:
-    """Every way that browsers run an artifact of ``size`` bytes, fetched at ``url``; or why they do not."""
+    """The candidates of an artifact of ``size`` bytes at ``url``, one per runtime and backend; Skipped with the reason
+    if a browser cannot run it."""
     return [
         Skipped(way.what, way.obstacle)
         if way.obstacle or way.runner is None
@@ -42,7 +43,7 @@ def candidates_of(artifact: Artifact, url: str, size: int) -> list[Candidate | S
 
 @dataclass(frozen=True)
 class BrowserWay:
-    """A runtime and backend for an artifact; ``obstacle``: why it does not run there, empty: it does."""
+    """A runtime and backend for an artifact; ``obstacle``: the reason that it cannot run there, empty if it can."""
 
     what: str
     runner: Runner | None
@@ -52,7 +53,7 @@ class BrowserWay:
 
 
 def ways_of(artifact: Artifact) -> list[BrowserWay]:
-    """Every runtime and backend for files of the artifact's target; one without a runtime where there is none."""
+    """Every runtime and backend for files of the artifact's target; if there is none, one without a runtime."""
     if artifact.target not in _RUNS:
         return [BrowserWay(artifact.key, None, "cpu", "wasm", f"no browser runtime accepts {artifact.target} files")]
     return [
@@ -65,7 +66,7 @@ def _obstacle(artifact: Artifact, runner: Runner, unit: Unit) -> str:
     if artifact.variant == "ort" and unit != "cpu":
         return "an .ort file is optimized for the CPU: the GPU and WebNN need the .onnx file"
     if runner == LITERT and any(spec.dtype == "int8" for spec in (*artifact.inputs, *artifact.outputs)):
-        return "LiteRT.js accepts uint8 and float32 pictures: export with --io uint8"
+        return "LiteRT.js supports uint8 and float32 inputs only: export with --io uint8"
     if runner == LITERT and any(spec.dynamic for spec in artifact.inputs):
         return "LiteRT.js cannot resize inputs: export with a --size"
     return ""
@@ -87,7 +88,7 @@ def _candidate(artifact: Artifact, url: str, size: int, runner: Runner, unit: Un
 
 
 def plan_of(plan: LatencyPlan) -> Plan:
-    """A latency plan as pages take it."""
+    """A latency plan in the form for pages."""
     return Plan(
         rounds=plan.rounds,
         least_rounds=min(LEAST_ROUNDS, plan.rounds),

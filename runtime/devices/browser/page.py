@@ -1,4 +1,4 @@
-"""The page's files: where they are built, whether they belong to these sources, and what they may be fetched as."""
+"""The page's files: their location, whether they are up to date, and their URLs and content types."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Content:
-    """A file or bytes that may be fetched; ``encoding`` is how it is compressed on disk."""
+    """A file or bytes that may be fetched; ``encoding`` is its compression on disk."""
 
     source: Path | bytes
     type: str
@@ -39,7 +39,7 @@ class Content:
 
 
 def content_of(source: Path | bytes, name: str) -> Content:
-    """What a file is fetched as, by the end of its name; ``.gz`` is handed out as it is, to be unpacked on the way."""
+    """A file's content type from its suffix; ``.gz`` files are sent compressed, with a content encoding."""
     plain = name.removesuffix(".gz")
     return Content(
         source, _TYPES.get(Path(plain).suffix, "application/octet-stream"), "gzip" if plain != name else None
@@ -47,10 +47,10 @@ def content_of(source: Path | bytes, name: str) -> Content:
 
 
 def page_files() -> dict[str, Content]:
-    """Name -> what is fetched under it, of the built page.
+    """Name -> content, of the built page.
 
     Raises:
-        BadInput: the page is not built; the message says how.
+        BadInput: the page is not built; the message says how to build it.
     """
     if (why := unbuilt()) is not None:
         raise BadInput(why)
@@ -59,21 +59,23 @@ def page_files() -> dict[str, Content]:
 
 
 def unbuilt() -> str | None:
-    """Why there is no page, or an old one, and how to get it; None: it is there."""
+    """The reason that the page is missing or outdated, with a remedy, or None."""
     there = (DIST / STAMP).is_file() and (DIST / INDEX).is_file()
     if there and (not _has_sources() or (DIST / STAMP).read_text().strip() == sources_digest()):
         return None
     state = "older than its sources" if there else "not built"
     if not _has_sources():
-        return f"the page of 'clearport serve' is {state}, and this installation has no sources of it: install a wheel"
+        return (
+            f"the page of 'clearport serve' is {state}, and its sources are not in this installation: install a wheel"
+        )
     return f"the page of 'clearport serve' is {state}; to build it (needs Node.js 20 or newer with npm): make web"
 
 
 def ensure_built() -> None:
-    """Build the page where it is missing or old, and npm is there.
+    """Build the page with npm if it is missing or outdated.
 
     Raises:
-        BadInput: npm is missing; the message says how to go on.
+        BadInput: npm is missing; the message names a remedy.
         RuntimeFailure: the build failed.
     """
     if (why := unbuilt()) is None:
@@ -81,13 +83,13 @@ def ensure_built() -> None:
     npm = shutil.which("npm")
     if npm is None or not _has_sources():
         raise BadInput(why)
-    with FileLock(WEB / ".building.lock"):  # two processes would take each other's packages away
+    with FileLock(WEB / ".building.lock"):  # concurrent builds would remove each other's packages
         if unbuilt() is not None:
             _build(npm)
 
 
 def _build(npm: str) -> None:
-    """Install the packages that the page is built with, and build it."""
+    """Install the page's build dependencies, and build it."""
     for words in (("ci", "--ignore-scripts", "--no-audit", "--no-fund"), ("run", "--silent", "build")):
         done = subprocess.run(
             [npm, *words], cwd=WEB, capture_output=True, text=True, errors="replace", timeout=_BUILD_S, check=False
@@ -98,7 +100,7 @@ def _build(npm: str) -> None:
 
 
 def sources_digest() -> str:
-    """SHA-256 over what the page is built from; ``build.mjs`` writes the same into the build."""
+    """SHA-256 over the page's sources; ``build.mjs`` writes the same digest into the build."""
     names = ["index.html", "style.css", "package-lock.json", "build.mjs"]
     names += [f"src/{path.name}" for path in (WEB / "src").iterdir()]
     digest = hashlib.sha256()

@@ -1,6 +1,6 @@
-"""Latency records of browsers: one JSON file for each device and browser, in a folder that the user names.
+"""Latency records of browsers: one JSON file per device and browser, in the user's folder.
 
-A record grows row by row and is written whole each time, so that a page that goes away leaves what it sent.
+A record grows row by row and is rewritten each time, so that the rows of a closed page are kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEVICE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class RunNote(BaseModel):
-    """One run of a page: when it began and ended (ISO 8601, UTC), how many rows were to come and came, how it ended."""
+    """One run of a page: begin and end (ISO 8601, UTC), number of rows requested and received, outcome."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +38,7 @@ class RunNote(BaseModel):
 
 
 class BrowserRecord(BaseModel):
-    """A device with one browser, and what ran there of one bundle. ``rows``: key of a candidate -> its last row."""
+    """Results of one bundle on a device and browser. ``rows``: key of a candidate -> its latest row."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,14 +51,14 @@ class BrowserRecord(BaseModel):
 
 
 class Records:
-    """The records of one folder; without a folder they last as long as the server.
+    """The records of one folder; without a folder they are kept in memory only.
 
     Raises:
-        BadInput: a record in the folder cannot be read, or is none.
+        BadInput: a record in the folder cannot be read or is invalid.
     """
 
     def __init__(self, folder: Path | None, bundle: str, files: Mapping[str, str]) -> None:
-        """``files``: key of a candidate -> SHA-256 of its artifact; rows of other files are history, not results."""
+        """``files``: key of a candidate -> SHA-256 of its artifact; rows of other files are outdated."""
         self._folder, self._bundle, self._files = folder, bundle, files
         self._records: dict[str, BrowserRecord] = {}
         self._places: dict[str, Path] = {}
@@ -68,7 +68,7 @@ class Records:
                 self._records[record.id], self._places[record.id] = record, path
 
     def of(self, device: str) -> BrowserRecord | None:
-        """What is known of a device."""
+        """The record of a device, or None."""
         return self._records.get(device)
 
     def greet(self, device: str, facts: DeviceFacts) -> BrowserRecord:
@@ -87,13 +87,13 @@ class Records:
         return self._keep(BrowserRecord(id=device, bundle=self._bundle, device=facts, rows=rows, runs=runs))
 
     def begin(self, device: str, asked: int) -> None:
-        """A run of a page begins."""
+        """Record the begin of a run."""
         record = self._records[device]
         runs = (*record.runs, RunNote(began=_now(), asked=asked))[-MOST_RUNS:]
         self._keep(record.model_copy(update={"runs": runs}))
 
     def add(self, device: str, row: StoredRow) -> None:
-        """A row came; an earlier one of the same key is replaced, but never a measured one by a failure."""
+        """Record a row; it replaces an earlier row of the same key, except a measured one by a failure."""
         record = self._records[device]
         before = record.rows.get(row.key)
         keep = before is not None and before.outcome == "measured" and row.outcome == "skipped"
@@ -104,7 +104,7 @@ class Records:
         self._keep(record.model_copy(update={"rows": rows, "runs": runs}))
 
     def end(self, device: str, outcome: str) -> RunNote | None:
-        """The run of a page ended, and how; None where none was going on."""
+        """Record the end of a run and its outcome; None if there was no run."""
         record = self._records.get(device)
         if record is None or not record.runs or record.runs[-1].ended is not None:
             return None

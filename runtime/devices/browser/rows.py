@@ -1,4 +1,4 @@
-"""Rows that a page sends: judged, and as the reports that other devices give."""
+"""Rows from a page: checked, and converted to the reports of other devices."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GOLDEN = "golden picture"
 
 
 def stored(row: SentRow, candidate: Candidate) -> StoredRow:
-    """A row as it is kept. Whether it passed is found from its figures here: a page's own verdict is not asked for."""
+    """A row as stored. Whether it passed is computed here from its figures, not by the page."""
     received = datetime.now(UTC).isoformat(timespec="seconds")
     if isinstance(row, SkippedRow):
         return StoredSkipped(**dict(row), sha256=candidate.sha256, received=received, passed=None, failures=())
@@ -45,7 +45,7 @@ def stored(row: SentRow, candidate: Candidate) -> StoredRow:
 
 
 def ratio_of(row: MeasuredRow) -> Ratio | None:
-    """Time relative to the candidate that took turns with it; None without one."""
+    """Time relative to its baseline, which was measured interleaved; None without one."""
     if row.reference is None:
         return None
     of = row.runs_per_round
@@ -53,7 +53,7 @@ def ratio_of(row: MeasuredRow) -> Ratio | None:
 
 
 def parity_of(row: MeasuredRow, candidate: Candidate) -> ParityReport | None:
-    """The golden check of a row; None where no golden picture judges its artifact."""
+    """The golden check of a row; None if its artifact has no golden picture."""
     if row.parity is None or candidate.tolerance is None:
         return None
     reports = [_judged(row.parity, candidate.tolerance, candidate)]
@@ -78,7 +78,7 @@ def _judged(figures: ParityFigures, limits: Tolerance, candidate: Candidate) -> 
 
 
 def report_of(row: SentRow, candidate: Candidate) -> LatencyReport | SimulatedReport | Skipped:
-    """A row as other devices report it: measured, simulated where its unit is emulated in software, or skipped."""
+    """A row as a report: measured, simulated (if its unit is emulated in software), or skipped."""
     if isinstance(row, SkippedRow):
         return Skipped(candidate.key, row.reason)
     facts = {

@@ -1,8 +1,8 @@
-"""The server behind ``clearport serve``: a page, the files that were offered, and nothing else.
+"""The server of ``clearport serve``: the page and the offered files only.
 
-Every path begins with a random token, compared in constant time; what it does not begin with answers 404. Only names
-that are in a table are answered, so that no path leads anywhere. What pages send is bounded before it is read.
-Pages are isolated from other origins (COOP, COEP), which WASM threads need, and load nothing from elsewhere (CSP).
+Every path begins with a random token, compared in constant time; other paths answer 404. Names are looked up in a
+table, never on disk, so that path traversal is impossible. The size of data from pages is limited before reading. Pages
+are cross-origin isolated (COOP, COEP), as WASM threads require, and load nothing from other origins (CSP).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ T = TypeVar("T", bound=BaseModel)
 MOST_JSON = 512 * 1024
 HEARTBEAT_S = 1.0
 PATIENCE_S = 60.0
-"""What a page sends has to be here after so long."""
+"""Timeout of a page's request, in seconds."""
 
 _CHUNK = 1 << 16
 _SENT_ROW: TypeAdapter[SentRow] = TypeAdapter(SentRow)
@@ -58,7 +58,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where the server listens. Port 0 takes a free one; ``tls`` makes it https."""
+    """The address on which the server listens. Port 0 chooses a free one; ``tls`` enables HTTPS."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -67,10 +67,10 @@ class Place:
 
 
 class BrowserServer:
-    """Answers pages. ``contents``: path below the token -> what is fetched there; ``INDEX`` is the page itself."""
+    """Answers pages. ``contents``: path below the token -> content; ``INDEX`` is the page itself."""
 
     def __init__(self, desk: Desk, contents: Mapping[str, Content], limits: Mapping[str, int], place: Place) -> None:
-        """``limits``: path that takes a raw output -> its bytes at most."""
+        """``limits``: path for a raw output -> its maximum bytes."""
         self._desk, self._contents, self._limits, self._place = desk, contents, limits, place
         self._lines: dict[str, int] = {}
         self._closing = asyncio.Event()
@@ -78,10 +78,10 @@ class BrowserServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        """Serve while the block lasts; gives the page's address.
+        """Serve within the block; yields the page's address.
 
         Raises:
-            BadInput: the port is taken, or the host is none of this machine's.
+            BadInput: the port is in use, or the host is not an address of this machine.
         """
         tell = self._desk.fault
         runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=2.0, logger=server_log(tell))
@@ -115,7 +115,7 @@ class BrowserServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """The token first; then the headers of every answer, refusals included."""
+        """Check the token, then set the headers of every response, including errors."""
         given = request.path.lstrip("/").partition("/")[0].encode()
         try:
             if not hmac.compare_digest(given, self._token):
@@ -136,7 +136,7 @@ class BrowserServer:
         content = self._contents.get(request.match_info["path"] or INDEX)
         if content is None:
             raise web.HTTPNotFound(text="not found")
-        # The token is new each time, and with it every address: nothing that is kept can become stale.
+        # The token, and so every URL, is new each time: a cached response cannot become stale.
         headers = {"Content-Type": content.type, "Cache-Control": "private, max-age=86400, immutable"}
         if content.encoding is not None:
             headers["Content-Encoding"] = content.encoding
@@ -167,7 +167,7 @@ class BrowserServer:
         return web.json_response({})
 
     async def _alive(self, request: web.Request) -> web.StreamResponse:
-        """A line that stays open: when the last one of a device breaks, its page is gone."""
+        """A connection that stays open: when the last one of a device breaks, its page was closed."""
         device = request.query.get("device", "")
         if not DEVICE_ID.fullmatch(device):
             raise web.HTTPBadRequest(text="no device")
@@ -182,7 +182,7 @@ class BrowserServer:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._closing.wait(), HEARTBEAT_S)
         except ConnectionError:
-            pass  # the page went away
+            pass  # the page was closed
         finally:
             self._lines[device] -= 1
             if not self._lines[device]:
@@ -192,19 +192,19 @@ class BrowserServer:
 
 
 def address(place: Place, host: str, port: int) -> str:
-    """The page's address for people, under a name or number of this machine."""
+    """The page's URL for users, with a host name or IP address of this machine."""
     shown = f"[{host}]" if ":" in host else host
     return f"{'https' if place.tls else 'http'}://{shown}:{port}/{place.token}/"
 
 
 def reachable(host: str) -> str:
-    """The number that phones on the same network reach this machine under, where it listens on all of its own."""
+    """The IP address under which phones on the network reach this machine if it listens on all addresses."""
     if host not in ("0.0.0.0", "::"):  # noqa: S104  # compared with, not bound to
         return host
     family, elsewhere = (socket.AF_INET6, "2001:db8::1") if host == "::" else (socket.AF_INET, "192.0.2.1")
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((elsewhere, 9))  # sends nothing: asks which of this machine's numbers would be used
+            probe.connect((elsewhere, 9))  # sends nothing: only selects this machine's outgoing address
         except OSError:
             return socket.gethostname()
         return str(probe.getsockname()[0])
@@ -218,7 +218,7 @@ def _device(request: web.Request) -> str:
 
 
 async def _body(request: web.Request, limit: int) -> bytes:
-    """What was sent, refused before it is read where it says that it is too much, and while it is read otherwise."""
+    """The request's body; refused before reading if its declared length exceeds the limit, otherwise while reading."""
     if (request.content_length or 0) > limit:
         raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
     parts, size = [], 0

@@ -1,4 +1,4 @@
-"""The server of pages in a thread of its own, for callers that wait for rows."""
+"""The page server in its own thread, for callers that wait for rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def serving(server: BrowserServer) -> Iterator[str]:
-    """Serve while the block lasts; gives the page's address.
+    """Serve within the block; yields the page's address.
 
     Raises:
         BadInput: see ``BrowserServer.running``.

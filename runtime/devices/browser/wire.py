@@ -1,6 +1,6 @@
-"""What ``clearport serve`` offers to a page, and what a page may send back: every field checked, every size bounded.
+"""Messages between ``clearport serve`` and its page: every field is validated, every size bounded.
 
-``runtime/web/src/wire.ts`` is the other end.
+``runtime/web/src/wire.ts`` is the page's side.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class _Wire(BaseModel):
 class Plan(_Wire):
     """How to measure; see ``clearport.runtime.latency.record.LatencyPlan``.
 
-    ``at_once`` candidates are loaded together at most and take turns. ``max_seconds`` is of each of them; it ends the
-    rounds once there are ``least_rounds``.
+    At most ``at_once`` candidates are loaded together and measured interleaved. ``max_seconds`` per candidate ends the
+    rounds after at least ``least_rounds``.
     """
 
     rounds: int
@@ -53,19 +53,18 @@ class Plan(_Wire):
 
 
 class Judge(_Wire):
-    """A golden picture at its address, and how far an output may be from it."""
+    """The URL of a golden picture, and the tolerance of the output."""
 
     golden: str
     tolerance: Tolerance
 
 
 class Candidate(_Wire):
-    """One artifact in one runtime on one backend. Addresses are relative to the page's own.
+    """One artifact in one runtime on one backend. URLs are relative to the page's.
 
-    ``golden`` is the picture that its output is judged by, within ``tolerance``; ``others`` judge it, too. Where
-    ``input_url`` is there, the raw tensor at that address goes in instead of the golden input, and the raw output is
-    sent to ``output_url``.
-    ``baseline`` is the key of the candidate that its time is put in relation to.
+    The output is compared with ``golden``, within ``tolerance``, and with ``others``. If ``input_url`` is set, the raw
+    tensor at that URL is the input instead of the golden one, and the raw output is sent to ``output_url``.
+    ``baseline`` is the key of the candidate to which its time is compared.
     """
 
     key: str
@@ -87,7 +86,7 @@ class Candidate(_Wire):
 
 
 class TilingRules(_Wire):
-    """How pictures are cut; see ``clearport.runtime.tiling.Tiling``."""
+    """How pictures are tiled; see ``clearport.runtime.tiling.Tiling``."""
 
     scale: int
     halo: int
@@ -96,7 +95,7 @@ class TilingRules(_Wire):
 
 
 class PartFile(_Wire):
-    """The file of a system's part at its address, and its tensors."""
+    """The URL of the file of a system's part, and its tensors."""
 
     url: str
     inputs: tuple[TensorSpec, ...]
@@ -106,7 +105,7 @@ class PartFile(_Wire):
 class Way(_Wire):
     """The files of all parts of a system for one target and precision, in one runtime on one backend.
 
-    ``limits``: output of the program -> how far it may be from the golden one.
+    ``limits``: output of the program -> tolerance against the golden one.
     """
 
     key: str
@@ -119,9 +118,9 @@ class Way(_Wire):
 
 
 class SystemOffer(_Wire):
-    """Several networks and the program that runs them, for photos of ``most_pixels``.
+    """Several networks and the program that runs them, for photos of up to ``most_pixels``.
 
-    ``golden`` is the address of a safetensors file with the inputs and outputs of the proof.
+    ``golden`` is the URL of a safetensors file with the inputs and outputs of the proof.
     """
 
     program: Program
@@ -132,9 +131,9 @@ class SystemOffer(_Wire):
 
 
 class Offer(_Wire):
-    """What a page has to run, and what the same device sent before (``done``: key -> row).
+    """What a page runs, and the earlier results of the same device (``done``: key -> row).
 
-    A ``system`` is offered without candidates: the page runs it, and sends nothing back.
+    A ``system`` is offered without candidates: the page runs it and sends no results.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -152,7 +151,7 @@ class Offer(_Wire):
 
 
 class DeviceFacts(_Wire):
-    """What a device and its browser say of themselves. ``missing``: capability -> why it is not there."""
+    """Facts of a device and its browser. ``missing``: capability -> reason of its absence."""
 
     user_agent: Annotated[str, Field(max_length=500)]
     browser: Word
@@ -176,12 +175,12 @@ class DeviceFacts(_Wire):
 
     @property
     def title(self) -> str:
-        """``Pixel 8, Chrome 142``: what people call it."""
+        """A title such as ``Pixel 8, Chrome 142``."""
         return ", ".join(filter(None, (self.model or self.platform, self.browser)))
 
 
 class ParityFigures(_Wire):
-    """The output against a golden picture, both 8 bits; ``psnr_db`` and ``sqnr_db`` are None where they are equal.
+    """The output against a golden picture, both 8-bit; ``psnr_db`` and ``sqnr_db`` are None if they are equal.
 
     See ``clearport.runtime.parity.ParityReport``; the last three are None in records of earlier versions.
     """
@@ -196,7 +195,7 @@ class ParityFigures(_Wire):
 
 
 class Reference(_Wire):
-    """The candidate ``key`` took turns with the one of a row: its samples in the same rounds, as many in each."""
+    """Samples of the baseline ``key``, from the same rounds as the row's and equally many per round."""
 
     key: Word
     samples_ms: Samples
@@ -205,10 +204,10 @@ class Reference(_Wire):
 class MeasuredRow(_Wire):
     """A candidate that ran.
 
-    ``samples_ms`` holds ``runs_per_round`` samples of each round; it is empty where the unit is ``emulated``: its clock
-    is no latency. ``others`` are the figures of the candidate's other judges,
-    in their order. ``clock_step_ms`` is the smallest step of the browser's clock; a sample is the mean of
-    ``inferences_per_sample``. ``heap_mib`` is the size of the WebAssembly heap, which never shrinks.
+    ``samples_ms`` has ``runs_per_round`` samples per round; it is empty if the unit is ``emulated``, since its times
+    are not latency. ``others`` are the figures of the candidate's other golden pictures, in order. ``clock_step_ms`` is
+    the resolution of the browser's clock; a sample is the mean of ``inferences_per_sample`` inferences. ``heap_mib`` is
+    the size of the WebAssembly heap, which never shrinks.
     """
 
     outcome: Literal["measured"]
@@ -241,7 +240,7 @@ class MeasuredRow(_Wire):
 
 
 class SkippedRow(_Wire):
-    """A candidate that did not run, and why."""
+    """A candidate that did not run, and the reason."""
 
     outcome: Literal["skipped"]
     key: Word
@@ -252,7 +251,7 @@ SentRow = Annotated[MeasuredRow | SkippedRow, Field(discriminator="outcome")]
 
 
 class _Kept(_Wire):
-    """What the server adds: of which file the row is, when it came (ISO 8601, UTC), and whether it is as it must be."""
+    """Fields that the server adds: the row's file, the time of receipt (ISO 8601, UTC), and whether it passed."""
 
     sha256: Word
     received: Word
@@ -263,7 +262,7 @@ class _Kept(_Wire):
 class StoredMeasured(MeasuredRow, _Kept):
     """A measured row in a record.
 
-    ``summary`` holds its figures in ms, by name; ``ratio`` is its time relative to its reference's, paired per round.
+    ``summary``: name -> statistic in ms; ``ratio`` is its time relative to the baseline's, paired per round.
     """
 
     summary: dict[Word, float]
@@ -278,7 +277,7 @@ StoredRow = Annotated[StoredMeasured | StoredSkipped, Field(discriminator="outco
 
 
 class RunState(_Wire):
-    """A page begins to measure ``rows`` candidates, or has done so (0: the user stopped it)."""
+    """A page begins to measure ``rows`` candidates, or has finished (0: stopped by the user)."""
 
     state: Literal["begins", "ends"]
     rows: Annotated[int, Field(ge=0, le=10_000)]

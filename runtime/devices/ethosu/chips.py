@@ -1,7 +1,7 @@
-"""Arm's Ethos-U accelerators, the systems that Vela takes them to stand in, and the addresses that name both.
+"""Arm's Ethos-U accelerators, Vela's system configurations for them, and their addresses.
 
-What Vela estimates depends on the clock and the memories as much as on the accelerator. The defaults here are those
-that Vela 5.2.0 itself falls back to, all of them from its ``Arm/vela.ini``:
+Vela's estimates depend on clock and memories as much as on the accelerator. The defaults are Vela 5.2.0's, from its
+``Arm/vela.ini``:
 
 ========= ==== ============================ ==================== ========================================
 family    MHz  system configuration         memory mode          arena
@@ -11,8 +11,8 @@ Ethos-U65 1000 Ethos_U65_Client_Server      Dedicated_Sram_384KB DRAM, 12 GB/s, 
 Ethos-U85 1000 Ethos_U85_SYS_DRAM_Mid       Dedicated_Sram_384KB DRAM, 12 GB/s, behind 384 KiB of SRAM
 ========= ==== ============================ ==================== ========================================
 
-A board that is not like that is named after the chip: ``ethos-u:u65-256,system=Ethos_U65_High_End``, or with a
-configuration file of its own, ``ethos-u:u55-128,config=board.ini,system=Board,memory=Board_Sram,sram=2097152``.
+Other boards are specified after the chip: ``ethos-u:u65-256,system=Ethos_U65_High_End``, or with a configuration file:
+``ethos-u:u55-128,config=board.ini,system=Board,memory=Board_Sram,sram=2097152``.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from clearport.errors import BadInput
 
 FAMILY = "ethos-u"
 ARM_CONFIG = "Arm/vela.ini"
-"""Vela's own configuration file, by the name that it finds it under."""
+"""The name by which Vela finds its default configuration file."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """The processor beside the accelerator, which runs what is left to it.
+    """The processor beside the accelerator, which runs unsupported operators.
 
     Attributes:
-        name: of the core.
-        clock_hz: where it usually runs beside that accelerator.
-        macs_per_cycle: int8 multiply-adds, half of what its vector unit can do at best.
-        cycles_per_value: of a loop that computes an address, loads, changes and stores one value, as in the
+        name: name of the core.
+        clock_hz: usual clock beside that accelerator.
+        macs_per_cycle: int8 multiply-adds per cycle, half of its vector unit's peak.
+        cycles_per_value: cycles of a loop that computes an address, loads, changes and stores one value, as in the
             reference kernels of TensorFlow Lite Micro.
     """
 
@@ -56,12 +56,12 @@ class Chip:
     """An accelerator in a system.
 
     Attributes:
-        name: ``u55-256``: the series, and how many multiply-adds it does in a cycle.
+        name: such as ``u55-256``: series and multiply-adds per cycle.
         system, memory: sections of the configuration file.
         config: the configuration file.
         host: the processor beside it.
-        sram_bytes: the SRAM that an arena may fill, where the arena lies there; None where it lies in DRAM.
-        sram_of: where such an amount of SRAM is found.
+        sram_bytes: SRAM available for the arena; None if the arena is in DRAM.
+        sram_of: a chip with that amount of SRAM.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Chip:
 
     @property
     def accelerator(self) -> str:
-        """What Vela calls it."""
+        """Vela's name for it."""
         return f"ethos-{self.name}"
 
     @property
@@ -109,7 +109,7 @@ def parse(address: str) -> Chip:
     """The chip of ``ethos-u:NAME[,system=...][,memory=...][,config=FILE][,sram=BYTES]``.
 
     Raises:
-        BadInput: there is no such chip or setting.
+        BadInput: unknown chip or setting.
     """
     family, _, rest = address.partition(":")
     name, *settings = rest.split(",")

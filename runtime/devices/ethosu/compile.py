@@ -1,7 +1,7 @@
-"""Vela in a subprocess: an int8 .tflite file in, the compiled file and what Vela says of it out.
+"""Runs Vela in a subprocess: compiles an int8 .tflite file and parses Vela's reports.
 
-Vela is never imported: its core is native code, and it prints. What stays on the CPU is read from the compiled file
-itself, where it stands among the ``ethos-u`` operators.
+Vela is never imported: its core is native code, and it prints. The operators left to the CPU are read from the compiled
+file, where they are beside the ``ethos-u`` operators.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _QUOTED_LINES = 6
 
 @dataclass(frozen=True)
 class Compiled:
-    """What Vela left.
+    """Vela's outputs.
 
     Attributes:
         file: the compiled .tflite file.
-        summary: the columns of Vela's summary, as text.
-        layers: a row of columns for each operator that it scheduled.
-        reasons: name of a tensor -> why the operator that writes it stays on the CPU.
+        summary: column -> text of Vela's summary.
+        layers: column -> text for each operator that it scheduled.
+        reasons: name of an output tensor -> the reason that its operator stays on the CPU.
     """
 
     file: Path
@@ -55,11 +55,11 @@ class Compiled:
 
 
 def compile_file(path: Path, chip: Chip, folder: Path, timeout_s: float, arena_bytes: int | None = None) -> Compiled:
-    """Compile a file for a chip into a folder of its own; ``arena_bytes`` is what Vela shall try to stay below.
+    """Compile a file for a chip into an empty folder; ``arena_bytes`` is the arena limit that Vela tries to meet.
 
     Raises:
         NotInstalled: Vela is missing.
-        RuntimeFailure: it refused the file or a setting, crashed, or took too long.
+        RuntimeFailure: it refused the file or a setting, crashed, or timed out.
     """
     if missing((PACKAGE,)):
         raise NotInstalled(PACKAGE, EXTRA)
@@ -90,7 +90,7 @@ def _run(path: Path, chip: Chip, folder: Path, timeout_s: float, arena_bytes: in
 
 
 def refusals(said: str) -> dict[str, str]:
-    """Name of a tensor -> why the operator that writes it stays on the CPU, from what Vela printed."""
+    """Name of an output tensor -> the reason that its operator stays on the CPU, from Vela's log."""
     return {name: _plain(reason) for name, reason in _REFUSED.findall(said)}
 
 

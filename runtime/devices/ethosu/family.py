@@ -1,10 +1,10 @@
-"""Arm Ethos-U: what Arm's compiler Vela says that int8 TFLite files take there. Nothing runs.
+"""Arm Ethos-U: estimates for int8 TFLite files by Arm's compiler Vela. Nothing runs.
 
     clearport bench BUNDLE --device ethos-u:u85-1024
 
-The addresses and what a board's memories are taken to be: ``ethosu.chips``. Before Vela sees a file,
-what it does not know is put in words that it does (``ethosu.rewrite``), and LiteRT proves that the pixels are the same.
-With ``Settings.keep`` the compiled ``_vela.tflite`` stays: it is the file to put on the chip.
+Addresses and assumed memories: ``ethosu.chips``. Before compilation, operators that Vela does not support are replaced
+by equivalent ones (``ethosu.rewrite``), and LiteRT proves that the outputs are identical. ``Settings.keep`` keeps the
+compiled ``_vela.tflite``, the file for the chip.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class EthosUSession:
         return Conditions()
 
     def measure(self, jobs: Sequence[Job], plan: LatencyPlan, progress: Progress) -> Iterator[Row]:
-        """An estimate for every int8 TFLite file; nothing is timed, so ``plan`` says nothing here."""
+        """Estimate every int8 TFLite file; nothing is timed, so ``plan`` is ignored."""
         for number, job in enumerate(jobs):
             progress(f"compiling {job.name} for {self._chip.accelerator}", number, len(jobs))
             yield Row(self._address, job.name, job.unit, RUNNER, self._cell(job, self._folder / str(number)))
@@ -85,10 +85,10 @@ class EthosUSession:
         return replace(choice.report, facts=facts)
 
     def _proof(self, job: Job, choice: Choice) -> dict[str, str]:
-        """What LiteRT gives for the file and for the form of it that was compiled.
+        """Prove in LiteRT that the file and its compiled form have identical outputs.
 
         Raises:
-            CheckFailed: not the same pixels.
+            CheckFailed: the outputs differ.
         """
         if choice.form == "as it is" or not job.inputs:
             return {}
@@ -99,14 +99,14 @@ class EthosUSession:
         if not all(np.array_equal(a, b) for a, b in zip(*results, strict=True)):
             raise CheckFailed(f"{job.artifact.path}: rewritten as {choice.form!r}, its output in LiteRT differs")
         version = installed_versions(("ai-edge-litert",))["ai-edge-litert"]
-        return {"form_proof": f"the same pixels as the file in the bundle, to the bit, on LiteRT {version}"}
+        return {"form_proof": f"bit-identical output to the file in the bundle, on LiteRT {version}"}
 
 
 class EthosU:
     """See ``clearport.runtime.devices.device.Device``."""
 
     name = vela_chips.FAMILY
-    title = "Arm Ethos-U by its compiler, Vela"
+    title = "Arm Ethos-U, estimated by its compiler Vela"
 
     def found(self) -> Sequence[Found]:
         version = installed_versions((PACKAGE,))[PACKAGE]

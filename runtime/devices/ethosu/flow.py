@@ -1,4 +1,4 @@
-"""The best that Vela makes of a file for a chip: every form of it is compiled, and the fastest that fits stays."""
+"""Compiles every form of a file for a chip and keeps the fastest that fits."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Choice:
     """A form of a file, compiled.
 
     Attributes:
-        form: what was changed before Vela saw it.
-        given: the file that Vela was given.
-        compiled: what it left.
-        report: what it says.
-        tried: form -> estimate in ms, or why it could not be compiled.
+        form: how the file was rewritten before compilation.
+        given: the rewritten file.
+        compiled: Vela's outputs.
+        report: Vela's estimate.
+        tried: form -> estimate in ms, or the reason that it could not be compiled.
     """
 
     form: vela_rewrite.Form
@@ -37,12 +37,12 @@ class Choice:
 
 
 def compile_best(path: Path, chip: Chip, folder: Path, timeout_s: float) -> Choice:
-    """Compile a file of fixed size, in the form that Vela says is fastest on ``chip``; files stay in ``folder``.
+    """Compile a file of static shape, in the form with Vela's lowest estimate for ``chip``; ``folder`` keeps all files.
 
     Raises:
-        BadInput: it has no fixed size, or is no TFLite file.
+        BadInput: its shape is dynamic, or it is not a TFLite file.
         NotInstalled: Vela is missing.
-        RuntimeFailure: Vela could compile no form of it.
+        RuntimeFailure: Vela could not compile any form of it.
     """
     graph = FlatGraph(path)
     if graph.free:
@@ -70,7 +70,7 @@ def _compile_form(path: Path, form: vela_rewrite.Form, chip: Chip, folder: Path,
     given.write_bytes(graph.to_bytes())
     compiled = compile_file(given, chip, folder / "fast", timeout_s)
     if not _fits(compiled, chip):
-        # Vela fills all the memory that it may; told of less it may do with less, and be slower.
+        # Vela uses all allowed memory; with a lower limit it may need less, and be slower.
         smaller = compile_file(given, chip, folder / "small", timeout_s, chip.sram_bytes)
         compiled = smaller if _fits(smaller, chip) else compiled
     return Choice(form, given, compiled, estimate(graph, compiled, chip, {"form": form}))

@@ -1,6 +1,6 @@
-"""A .tflite file as it can be changed: read it, take operators out, put others in, write it again.
+"""Editable .tflite files: read, remove and insert operators, write.
 
-Constants are written on 16-byte boundaries, as the schema asks and the generated Python code does not.
+Constants are aligned to 16 bytes, as the schema requires and the generated Python code does not.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ IDENTIFIER = b"TFL3"
 OPERATOR_NAMES = {n: name for name, n in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 DTYPES = {n: name.lower() for name, n in vars(schema.TensorType).items() if not name.startswith("_")}
 _CODES_OF_OLD = 127
-"""``deprecatedBuiltinCode`` is one byte, and this value sends readers to ``builtinCode``."""
+"""``deprecatedBuiltinCode`` is one byte; with this value readers use ``builtinCode``."""
 
 
 class FlatGraph:
     """The only subgraph of a .tflite file, in schema objects; tensors are indices.
 
     Raises:
-        BadInput: the file is none, or holds several subgraphs.
+        BadInput: not a TFLite file, or it has several subgraphs.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class FlatGraph:
 
     @property
     def operators(self) -> list[Any]:
-        """In the order in which they run."""
+        """Operators in execution order."""
         return list(self._graph.operators)
 
     @operators.setter
@@ -75,7 +75,7 @@ class FlatGraph:
         return _text(self.tensor(index).name)
 
     def kind(self, operator: Any) -> str:
-        """``CONV_2D`` and so on; the custom code for one that the schema does not know."""
+        """The operator's name such as ``CONV_2D``, or its custom code."""
         code = self.model.operatorCodes[operator.opcodeIndex]
         number = max(code.builtinCode, code.deprecatedBuiltinCode)
         if number == schema.BuiltinOperator.CUSTOM:
@@ -84,19 +84,19 @@ class FlatGraph:
 
     @property
     def free(self) -> bool:
-        """Whether an input has a size that is not fixed."""
+        """Whether an input has a dynamic shape."""
         return any(-1 in map(int, self.tensor(t).shapeSignature) for t in self.inputs if self._signed(t))
 
     def _signed(self, index: int) -> bool:
         return self.tensor(index).shapeSignature is not None
 
     def values(self, index: int) -> Array:
-        """A constant tensor's numbers."""
+        """A constant tensor's values."""
         data = self.model.buffers[self.tensor(index).buffer].data
         return np.frombuffer(bytes(data), self.dtype(index)).reshape(self.dims(index))
 
     def constant(self, index: int) -> bool:
-        """Whether the tensor has numbers of its own."""
+        """Whether the tensor is constant."""
         return index >= 0 and self.model.buffers[self.tensor(index).buffer].data is not None
 
     def writer(self, index: int) -> Any | None:
@@ -104,11 +104,11 @@ class FlatGraph:
         return next((op for op in self.operators if index in list(op.outputs)), None)
 
     def readers(self, index: int) -> int:
-        """How many operators read a tensor, the file's user counted as one if it is an output."""
+        """Number of consumers of a tensor; being a graph output counts as one."""
         return sum(list(op.inputs).count(index) for op in self.operators) + self.outputs.count(index)
 
     def like(self, index: int, dims: Sequence[int], name: str) -> int:
-        """A new tensor of the type and scale of another."""
+        """A new tensor with another's dtype and quantization; returns its index."""
         made = schema.TensorT()
         made.name, made.type, made.buffer = name, self.tensor(index).type, 0
         made.shape = np.array(dims, np.int32)
@@ -116,7 +116,9 @@ class FlatGraph:
         return self._add(made)
 
     def new_constant(self, array: Array, name: str, like: int | None = None, part: slice | None = None) -> int:
-        """A new constant; ``like`` gives its scales, of which ``part`` is taken where there is one per channel."""
+        """A new constant with the quantization of ``like``, of which ``part`` is used if per channel; returns its
+        index.
+        """
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
         self.model.buffers.append(buffer)
@@ -132,7 +134,7 @@ class FlatGraph:
     def new_operator(
         self, kind: str, version: int, inputs: Sequence[int], output: int, options: str, **fields: object
     ) -> Any:
-        """An operator that is not yet in the file; ``options`` is the schema's name of its options."""
+        """A new operator, not yet inserted; ``options`` is the schema's name of its options."""
         made = schema.OperatorT()
         made.opcodeIndex = self.code(kind, version)
         made.inputs, made.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
@@ -143,7 +145,7 @@ class FlatGraph:
         return made
 
     def copy(self, operator: Any, inputs: Sequence[int], output: int) -> Any:
-        """The same operator on other tensors."""
+        """A copy of an operator with other tensors."""
         made = copy.deepcopy(operator)
         made.inputs, made.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
         return made
@@ -175,7 +177,7 @@ class FlatGraph:
         return self.new_operator("CONCATENATION", 2, parts, result, "ConcatenationOptions", axis=axis)
 
     def drop_unread(self) -> None:
-        """Take out operators that nobody reads any more."""
+        """Remove operators without consumers."""
         while True:
             read = {int(t) for op in self.operators for t in op.inputs} | set(self.outputs)
             kept = [op for op in self.operators if any(int(t) in read for t in op.outputs)]
@@ -199,7 +201,7 @@ class FlatGraph:
         return len(self._graph.tensors) - 1
 
     def code(self, kind: str, version: int) -> int:
-        """The index of an operator code, which is added where it is not there."""
+        """The index of an operator code, which is added if missing."""
         number = getattr(schema.BuiltinOperator, kind)
         for index, code in enumerate(self.model.operatorCodes):
             if (max(code.builtinCode, code.deprecatedBuiltinCode), code.version) == (number, version):
@@ -222,6 +224,6 @@ def _cut(quantization: Any, part: slice | None) -> None:
 
 
 def census(graph: FlatGraph, operators: Iterable[Any]) -> dict[str, int]:
-    """Kind -> how many, sorted."""
+    """Kind -> count, sorted."""
     kinds = [graph.kind(op) for op in operators]
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}

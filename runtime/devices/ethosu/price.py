@@ -1,12 +1,12 @@
-"""What the operators that an NPU's compiler leaves to the CPU may take there: Vela counts them as nothing.
+"""Modeled time of operators that an NPU's compiler leaves to the CPU, which Vela counts as 0.
 
-A model, not a measurement, and meant to be of the right order: an operator takes as long as the slower of
+A model, not a measurement, meant to be right within an order of magnitude: an operator's time is the larger of
 
-- its traffic: every byte of its inputs and outputs once, at the bandwidth of the memory that holds the arena;
-- its arithmetic: each output value costs ``Host.cycles_per_value``, each int8 multiply-add ``1 / Host.macs_per_cycle``,
-  a float one four times that (a vector register holds a quarter as many).
+- its traffic: every byte of its inputs and outputs once, at the bandwidth of the arena's memory;
+- its arithmetic: ``Host.cycles_per_value`` per output value, ``1 / Host.macs_per_cycle`` per int8 multiply-add, and
+  four times that per float one (a vector register holds a quarter as many).
 
-Starting and leaving the accelerator for it is not counted.
+Switching between accelerator and CPU is not counted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FLOAT_MAC = 4
 
 @dataclass(frozen=True)
 class Work:
-    """What an operator has to do."""
+    """Traffic and arithmetic of an operator."""
 
     values: int
     macs: int
@@ -34,7 +34,7 @@ class Work:
 
 
 def work(graph: FlatGraph, op: Any) -> Work:
-    """The work of an operator with fixed sizes."""
+    """The work of an operator with static shapes."""
     tensors = [int(t) for t in (*op.inputs, *op.outputs) if t >= 0]
     result = int(op.outputs[0])
     return Work(
@@ -46,17 +46,17 @@ def work(graph: FlatGraph, op: Any) -> Work:
 
 
 def price_ms(found: Work, host: Host, bandwidth: float) -> float:
-    """Milliseconds of some work on a host whose arena is read and written at ``bandwidth`` bytes per second."""
+    """Milliseconds of work on a host with ``bandwidth`` bytes per second to the arena."""
     macs = found.macs * (_FLOAT_MAC if found.floating else 1)
     cycles = found.values * host.cycles_per_value + macs / host.macs_per_cycle
     return max(found.traffic_bytes / bandwidth, cycles / host.clock_hz) * 1e3
 
 
 def _macs(graph: FlatGraph, op: Any) -> int:
-    """Multiply-adds, or what takes as long: an addition in a pool, a weighted neighbor in a resize."""
+    """Multiply-adds or equivalents: an addition in a pool, a weighted neighbor in a resize."""
     kind, options = graph.kind(op), op.builtinOptions
     result = math.prod(graph.dims(int(op.outputs[0])))
-    if kind == "TRANSPOSE_CONV":  # each input value meets the whole kernel
+    if kind == "TRANSPOSE_CONV":  # each input value is multiplied with the whole kernel
         return math.prod(graph.dims(int(op.inputs[2]))[:3]) * math.prod(graph.dims(int(op.inputs[1])))
     each = 0
     if kind == "CONV_2D":

@@ -1,4 +1,4 @@
-"""From what Vela left to the row of a report."""
+"""Converts Vela's outputs to an estimate report."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from clearport.runtime.devices.ethosu.compile import Compiled
 
 ACCELERATED = "ethos-u"
-"""The custom code of the operators that the accelerator runs."""
+"""The custom code of the accelerator's operators."""
 _AREAS = {"sram": "sram", "dram": "dram", "on_chip_flash": "on-chip flash", "off_chip_flash": "flash"}
 _KIB, _GIB, _MIB = 1 << 10, 1 << 30, 1 << 20
 
 
 def estimate(source: FlatGraph, compiled: Compiled, chip: Chip, facts: Mapping[str, Any]) -> EstimateReport:
-    """What Vela says, with a price for what it left to the CPU; ``source`` is the file that it was given."""
+    """Vela's estimate plus the modeled time of operators on the CPU; ``source`` is Vela's input file."""
     result = FlatGraph(compiled.file)
     left = [op for op in result.operators if result.kind(op) != ACCELERATED]
     bandwidth = _arena_bandwidth(compiled.summary)
@@ -52,11 +52,11 @@ def estimate(source: FlatGraph, compiled: Compiled, chip: Chip, facts: Mapping[s
 def _fallback(graph: FlatGraph, op: Any, compiled: Compiled, chip: Chip, bandwidth: float) -> Fallback:
     layer = graph.name(int(op.outputs[0]))
     price = vela_price.price_ms(vela_price.work(graph, op), chip.host, bandwidth)
-    return Fallback(graph.kind(op), layer, compiled.reasons.get(layer, "Vela does not say why"), price)
+    return Fallback(graph.kind(op), layer, compiled.reasons.get(layer, "Vela gives no reason"), price)
 
 
 def _units(source: FlatGraph, result: FlatGraph, left: list[Any]) -> dict[str, dict[str, int]]:
-    """unit -> operator -> how many, of the file that was given."""
+    """unit -> operator -> count, of Vela's input file."""
     everything = Counter(source.kind(op) for op in source.operators)
     on_cpu = Counter(result.kind(op) for op in left)
     units = {"npu": everything - on_cpu, "cpu": on_cpu}
@@ -64,7 +64,7 @@ def _units(source: FlatGraph, result: FlatGraph, left: list[Any]) -> dict[str, d
 
 
 def _arena_bandwidth(summary: Mapping[str, str]) -> float:
-    """Bytes per second of the memory that holds the arena."""
+    """Bandwidth of the arena's memory in bytes per second."""
     area = "sram" if summary["feature_map_storage_area"].upper() == "SRAM" else "dram"
     return float(summary[f"{area}_bandwidth"]) * _GIB
 
@@ -103,5 +103,5 @@ def _warnings(compiled: Compiled, chip: Chip, fallbacks: tuple[Fallback, ...]) -
         )
     if fallbacks:
         kinds = ", ".join(sorted({f.operator for f in fallbacks}))
-        said.append(f"{kinds} run on the CPU: Vela counts them as nothing, here they are priced by a model")
+        said.append(f"{kinds} run on the CPU: Vela counts them as 0; clearport adds a modeled time")
     return said

@@ -1,18 +1,17 @@
-"""int8 TFLite files in the words that Arm's Vela knows: DEPTH_TO_SPACE and SPACE_TO_DEPTH are not among them.
+"""Rewrites int8 TFLite files for Arm's Vela, which lacks DEPTH_TO_SPACE and SPACE_TO_DEPTH.
 
-Rows are what makes both possible. The channels of DEPTH_TO_SPACE's input come in ``block`` groups, one for each row
-that a row becomes. Laid side by side, (N, H, block * W, C / block), they are in memory what is wanted: so a
-CONCATENATION along the width and a RESHAPE, which moves nothing, do the work. The operators that make the groups are
-split into one for each, up to the convolutions, so that they write to their place and nothing is copied. Groups whose
-weights are equal (the enlarged picture that a residual is added to) are computed once. SPACE_TO_DEPTH is the same
-backwards, with slices.
+DEPTH_TO_SPACE's input channels form ``block`` groups, one per output row of an input row. Concatenated along the width,
+(N, H, block * W, C / block), the groups have the memory layout of the output: a CONCATENATION and a RESHAPE, which
+moves no data, replace the operator. The operators that produce the groups are split into one per group, back to the
+convolutions, so that each writes to its final position and nothing is copied. Groups with equal weights (the upscaled
+picture of a residual connection) are computed once. SPACE_TO_DEPTH is the reverse, with slices.
 
-A pool with a stride of more than three is one that Vela 5.2.0 takes apart window by window, for ever in a large
-picture. It becomes a pool of narrower stride, of which a STRIDED_SLICE leaves out what is too much.
+Vela 5.2.0 splits a pool with a stride above 3 window by window, which does not finish for large pictures. It becomes a
+pool of smaller stride, followed by a STRIDED_SLICE.
 
-Convolutions in groups stay as they are, or become dense ones with zeros between the groups: Ethos-U85 is faster with
-the latter by far, Ethos-U55 is not. Both give the same integers as the file they start from: a zero weight adds
-nothing, and every value is computed as before, in another order.
+Grouped convolutions stay, or become dense ones with zeros between the groups: far faster on Ethos-U85, but not on
+Ethos-U55. Both forms have the integers of the original file: a zero weight adds nothing, and every value is computed
+as before, in another order.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ _WIDEST_STRIDE = 3
 _VALID = 1
 """``Padding`` of the TFLite schema."""
 _DENSE_VERSION = 3
-"""Of CONV_2D in int8; version 6 is the one with groups."""
+"""Version of dense int8 CONV_2D; version 6 has groups."""
 
 
 def forms(graph: FlatGraph) -> tuple[Form, ...]:
-    """What there is to choose from for a file."""
+    """The forms that apply to a file."""
     foreign = any(_rule(graph, op) for op in graph.operators)
     grouped = any(_groups(graph, op) > 1 for op in graph.operators)
     if foreign:
@@ -49,7 +48,7 @@ def forms(graph: FlatGraph) -> tuple[Form, ...]:
 
 
 def rewrite(graph: FlatGraph, form: Form) -> None:
-    """Give a file one of its ``forms``."""
+    """Rewrite a file in place to one of its ``forms``."""
     if "reworded" in form:
         for op in graph.operators:
             rule = _rule(graph, op)
@@ -63,7 +62,7 @@ def rewrite(graph: FlatGraph, form: Form) -> None:
 
 
 def _rule(graph: FlatGraph, op: Any) -> Callable[[FlatGraph, Any], list[Any]] | None:
-    """What puts an operator in other words; None for one that may stay."""
+    """The rewrite rule of an operator; None if it may stay."""
     kind = graph.kind(op)
     if kind == "DEPTH_TO_SPACE":
         return _to_space
@@ -75,14 +74,14 @@ def _rule(graph: FlatGraph, op: Any) -> Callable[[FlatGraph, Any], list[Any]] | 
 
 
 def _groups(graph: FlatGraph, op: Any) -> int:
-    """How many groups of channels a convolution treats apart."""
+    """A convolution's number of groups."""
     if graph.kind(op) != "CONV_2D":
         return 1
     return graph.dims(int(op.inputs[0]))[3] // graph.dims(int(op.inputs[1]))[3]
 
 
 def _fill(graph: FlatGraph, op: Any) -> None:
-    """A dense CONV_2D with zeros where the groups do not meet."""
+    """Make a grouped CONV_2D dense, with zero weights between groups."""
     source, kernel, *bias = (int(t) for t in op.inputs)
     groups, filters = _groups(graph, op), graph.values(kernel)
     count, height, width, depth = filters.shape
@@ -124,7 +123,7 @@ def _to_depth(graph: FlatGraph, op: Any) -> list[Any]:
 
 
 def _pool(graph: FlatGraph, op: Any) -> list[Any]:
-    """A pool of narrower stride, and a STRIDED_SLICE of it."""
+    """A pool of smaller stride, followed by a STRIDED_SLICE."""
     source, result, options = int(op.inputs[0]), int(op.outputs[0]), op.builtinOptions
     images, height, width, channels = graph.dims(source)
     near, step = zip(*(_factors(stride) for stride in (options.strideH, options.strideW)), strict=True)
@@ -137,13 +136,13 @@ def _pool(graph: FlatGraph, op: Any) -> list[Any]:
 
 
 def _factors(stride: int) -> tuple[int, int]:
-    """The widest stride that can be done, and what is left of it."""
+    """The largest supported divisor of a stride, and the remaining factor."""
     near = max(n for n in range(1, _WIDEST_STRIDE + 1) if stride % n == 0)
     return near, stride // near
 
 
 class _Cut:
-    """Makes groups of channels of a tensor; ``made`` are the operators that do, in order."""
+    """Splits a tensor into groups of channels; ``made`` are the new operators, in order."""
 
     def __init__(self, graph: FlatGraph, groups: int) -> None:
         self.made: list[Any] = []
@@ -151,7 +150,7 @@ class _Cut:
         self._done: dict[tuple[object, ...], int] = {}
 
     def group(self, tensor: int, number: int) -> int:
-        """The tensor that holds one group of channels."""
+        """The tensor of one group of channels."""
         graph = self._graph
         op = graph.writer(tensor)
         if op is not None and graph.readers(tensor) == 1:
@@ -166,7 +165,7 @@ class _Cut:
         return (*others, channels // self._groups)
 
     def _copy(self, op: Any, inputs: list[int], number: int, key: tuple[object, ...]) -> int:
-        """The operator once more, with other inputs and a group of its output; none where the same is there."""
+        """A copy of the operator with other inputs and one group of its output; reused if an identical one exists."""
         if key not in self._done:
             old = int(op.outputs[0])
             new = self._graph.like(old, self._dims(old), f"{self._graph.name(old)}/{number}")
@@ -180,7 +179,7 @@ class _Cut:
         return self._copy(op, inputs, number, (int(op.outputs[0]), *inputs))
 
     def _convolution(self, op: Any, number: int) -> int:
-        """CONV_2D with the filters of one group."""
+        """A CONV_2D with the filters of one group."""
         graph = self._graph
         source, *constants = (int(t) for t in op.inputs)
         size = graph.dims(constants[0])[0] // self._groups

@@ -1,7 +1,7 @@
 """This machine: every runtime that is installed, on its CPU, GPU and NPU.
 
-On the CPU each file is run by the runtime that it is made for; on the other units by every runtime that knows them. All
-files of a unit take turns (``latency.measure``).
+On the CPU the target's runtime runs each file; on other units every runtime that supports them. All files of a unit are
+measured interleaved (``latency.measure``).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class HostSession:
 
         def tell(key: str, done: int, total: int) -> None:
             paused = key.endswith(LASTING)
-            stage = f"measuring {key}" if paused else "measuring in turns" if done else f"loading {key}"
+            stage = f"measuring {key}" if paused else "measuring interleaved" if done else f"loading {key}"
             progress(f"{unit}: {stage}", done, total if done else 0)
 
         run = latency.measure(
@@ -85,7 +85,7 @@ class HostSession:
                 yield Row(ADDRESS, job.name, unit, runner, cell_of(run.reports[key]), run.outputs.get(key, {}))
 
     def _runners(self, job: Job) -> list[str | Skipped]:
-        """The runners that a job goes to; ``Skipped.what`` is a runner that cannot, or nothing where there is none."""
+        """A job's runners; ``Skipped.what`` is a runner that cannot run it, or empty if there is none at all."""
         asked = self.settings.runners
         found = [
             (runner.name, _unfit(runner.measures_latency, runner.name, obstacle))
@@ -126,24 +126,24 @@ class HostDevice:
 
 
 def _unfit(measures: bool, name: str, obstacle: str | None) -> str | None:
-    return obstacle or (None if measures else f"{name} evaluates the file by reference: it has no latency")
+    return obstacle or (None if measures else f"{name} is a reference evaluator: it has no latency")
 
 
 def _key(job: Job, runner: str, count: int) -> str:
-    """What a candidate is called: the runner is named where a job has several."""
+    """The name of a candidate, with the runner if a job has several."""
     return job.name if count == 1 else f"{job.name} {runner}"
 
 
 def _candidate(key: str, job: Job, runner: str) -> Candidate:
     of = RUNNERS.get(runner)
     python = getattr(of, "interpreter", lambda: None)()
-    options = {"unit": job.unit} if len(units_of(of)) > 1 else {}  # one that serves several must be told
-    lasting = job.artifact.target != "torch"  # PyTorch is there to be compared with
+    options = {"unit": job.unit} if len(units_of(of)) > 1 else {}  # a runner of several units needs the option
+    lasting = job.artifact.target != "torch"  # PyTorch is only the baseline
     return Candidate(key, runner, job.artifact.path, job.inputs, options, python=python, sustained=lasting)
 
 
 def _baselines(keys: Mapping[str, tuple[Job, str]]) -> dict[str, str]:
-    """Key -> key of its baseline: the same runner's, or else the first of that name."""
+    """Key -> key of its baseline: the one with the same runner, otherwise the first of that name."""
     found = {}
     for key, (job, runner) in keys.items():
         theirs = [k for k, (other, _) in keys.items() if other.name == job.baseline]

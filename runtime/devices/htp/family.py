@@ -1,10 +1,10 @@
-"""Qualcomm's HTP by architecture: the context binary for it is compiled, and a simulator says whether the pixels hold.
+"""Qualcomm's HTP by architecture: compiles a context binary for it, and checks outputs in a simulator.
 
     clearport bench BUNDLE --device htp:v75
 
-Nothing is timed: cycle counts of the simulator change from run to run. With ``Settings.keep`` the context binary stays,
-an ``.onnx`` file that holds one EPContext node and the ``.bin`` beside it: what an app on that Snapdragon loads without
-compiling.
+Nothing is timed: cycle counts of the simulator vary between runs. ``Settings.keep`` keeps the context binary: an
+``.onnx`` file with one EPContext node and the ``.bin`` beside it, which an app on that Snapdragon loads without
+compilation.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class HtpSession:
         return Conditions()
 
     def measure(self, jobs: Sequence[Job], plan: LatencyPlan, progress: Progress) -> Iterator[Row]:
-        """Compile and simulate every int8 ONNX file; nothing is timed, so ``plan`` says nothing here."""
+        """Compile and simulate every int8 ONNX file; nothing is timed, so ``plan`` is ignored."""
         for number, job in enumerate(jobs):
             progress(f"simulating {job.name} on HTP v{self._number}", number, len(jobs))
             cell, outputs = self._cell(job)
@@ -66,16 +66,16 @@ class HtpSession:
             return Skipped(what, str(error)), {}
 
     def _compile(self, job: Job) -> dict[str, Any]:
-        """The context binary, and what of the file is in it."""
+        """Write the context binary; returns facts of the part of the file in it."""
         folder, keep = self._folder, self._settings.keep
         path = folder / f"{job.artifact.path.stem}_htp-v{self._number}.onnx"
-        path.unlink(missing_ok=True)  # QNN does not write over a file
+        path.unlink(missing_ok=True)  # QNN does not overwrite a file
         options = {"htp_arch": f"v{self._number}", "context": str(path)}
         with Worker(RUNNER, job.artifact.path, timeout_s=self._settings.timeout_s, options=options):
             pass
         binaries = sorted(folder.glob(f"{path.stem}*.bin"))
         if not path.is_file() or not binaries:
-            raise RuntimeFailure(f"{job.artifact.path}: QNN left no context binary")
+            raise RuntimeFailure(f"{job.artifact.path}: QNN wrote no context binary")
         facts: dict[str, Any] = {"context_bytes": sum(binary.stat().st_size for binary in binaries)}
         if keep is not None:
             for made in (path, *binaries):
@@ -88,7 +88,7 @@ class HtpSession:
         with Worker(RUNNER, job.artifact.path, timeout_s=self._settings.timeout_s, options=options) as worker:
             outputs = worker.run(job.inputs)
             found = worker.facts()
-        why = found.get("emulated") or "nothing is timed here: on a Snapdragon, bench its unit npu"
+        why = found.get("emulated") or "no latency: to measure it, run bench with --unit npu on a Snapdragon"
         report = SimulatedReport(
             kind="simulated",
             runtime=RUNNER,
@@ -106,7 +106,7 @@ class Htp:
     """See ``clearport.runtime.devices.device.Device``."""
 
     name = "htp"
-    title = "Qualcomm HTP: compiled for, and simulated"
+    title = "Qualcomm HTP (compiled and simulated)"
 
     def found(self) -> Sequence[Found]:
         version = installed_versions((qnn_library.PACKAGE,))[qnn_library.PACKAGE]

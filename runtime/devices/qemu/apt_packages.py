@@ -1,6 +1,6 @@
-"""Debian packages unpacked into a folder, of any architecture, with nothing installed and no right of root.
+"""Unpacks Debian packages of any architecture into a folder, without installation or root privileges.
 
-apt gets a state of its own, with the machine's sources, keys and, in addition, the backports of its release.
+apt runs with a private state that has the machine's sources and keys, and the backports of its release.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Apt:
     """A private apt state in ``folder``, which also knows the packages of another architecture.
 
     Raises:
-        BadInput: this is no machine with apt.
-        ClearportError: the sources cannot be read.
+        BadInput: apt is not available.
+        ClearportError: the package sources cannot be read.
     """
 
     def __init__(self, folder: Path, architecture: str) -> None:
@@ -41,14 +41,14 @@ class Apt:
     def unpack(
         self, packages: Sequence[str], into: Path, *, architecture: str | None = None, newest: bool = False
     ) -> None:
-        """Download packages with what they need and unpack them.
+        """Download packages with their dependencies and unpack them.
 
         Args:
-            packages: names, with ``:architecture`` where it is not this machine's.
-            into: a folder, made where it is missing.
-            architecture: unpack all that is needed, of this architecture alone, as on an empty machine. None: only
-                what this machine lacks.
-            newest: take them from the backports, where they are there.
+            packages: names, with ``:architecture`` if it is not this machine's.
+            into: a folder, created if missing.
+            architecture: unpack all dependencies of this architecture only, as on an empty machine. None: only
+                those that are not installed here.
+            newest: prefer the backports.
         """
         archives = self._folder / f"for-{into.name}"
         (archives / "partial").mkdir(parents=True)
@@ -62,7 +62,7 @@ class Apt:
                 call(["dpkg-deb", "-x", str(archive), str(into)])
 
     def _add_backports(self) -> str | None:
-        """The backports of the release that this machine takes its packages from; None where it names none."""
+        """Add the backports of this machine's release; returns their name, or None if the sources name no release."""
         wanted = "$(REPO_URI) $(CODENAME) $(COMPONENT)"
         told = call(["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"]).splitlines()
         plain = [line.split() for line in told if "-" not in line.split()[1]]
@@ -77,7 +77,7 @@ class Apt:
     def _update(self) -> None:
         try:
             self._get(["update"], [])
-        except ClearportError:  # a release without backports
+        except ClearportError:  # the release has no backports
             if self._backports is None:
                 raise
             self._backports = None
@@ -103,10 +103,10 @@ class Apt:
 
 
 def call(command: Sequence[str]) -> str:
-    """What a command prints.
+    """The output of a command.
 
     Raises:
-        ClearportError: it is not there, takes too long, or fails; quotes its last words.
+        ClearportError: it is missing, times out, or fails; quotes its last line.
     """
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)

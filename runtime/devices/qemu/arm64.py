@@ -1,11 +1,11 @@
 """An aarch64 userland on this machine: Debian's Python with aarch64 wheels, run by QEMU's user emulation.
 
-``python -m clearport.runtime.devices.qemu.arm64_setup`` makes it. ``CLEARPORT_ARM64_ROOT`` names its folder; without
-the variable it lies in the user's cache::
+``python -m clearport.runtime.devices.qemu.arm64_setup`` creates it. ``CLEARPORT_ARM64_ROOT`` names its folder, by
+default one in the user's cache::
 
     root/     the userland: root/usr/bin/python3.*
     tools/    programs of this machine: tools/usr/bin/qemu-aarch64
-    made.json what was put there, as the setup recorded it
+    made.json record of the setup: versions of everything installed
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ RECORD = "made.json"
 
 @dataclass(frozen=True)
 class Userland:
-    """A finished one.
+    """A complete userland.
 
     Attributes:
         root: its root folder, QEMU's ``-L``.
         python: its interpreter.
         qemu: the emulator.
-        record: what the setup put there: ``versions`` of the wheels, ``python``, ``qemu``.
+        record: the setup's record: ``versions`` of the wheels, ``python``, ``qemu``.
     """
 
     root: Path
@@ -45,18 +45,18 @@ class Userland:
     def command(self, cpu: str, *words: str) -> tuple[str, ...]:
         """Arguments that run the interpreter on a processor.
 
-        The processor is always named: QEMU's ``max`` has instructions for which XNNPACK's kernels gave wrong pixels.
+        The processor is always named: with instructions of QEMU's ``max``, XNNPACK's kernels computed wrong pixels.
         """
         return (str(self.qemu), "-L", str(self.root), "-cpu", cpu, str(self.python), *words)
 
     def launch(self, cpu: str, artifact: Path) -> Launch:
-        """How a worker is started there; it reads this machine's files where they are."""
+        """The launch of a worker in it; the worker reads this machine's files directly."""
         boot = ("-P", str(Path(worker_boot.__file__)), json.dumps(package_folders()))
         return Launch(self.command(cpu, *boot), str(artifact))
 
 
 def place() -> Path:
-    """The folder of the userland, whether it is there or not."""
+    """The folder of the userland, which need not exist."""
     named = os.environ.get(VARIABLE)
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(named).absolute() if named else Path(cache, "clearport", "arm64")
@@ -66,7 +66,7 @@ def userland() -> Userland:
     """The userland of this machine.
 
     Raises:
-        BadInput: there is none, or no emulator for it; the message says how to get there.
+        BadInput: the userland or its emulator is missing; the message names a remedy.
     """
     folder = place()
     try:

@@ -1,9 +1,9 @@
-"""Makes the aarch64 userland of ``arm64.py``: ``python -m clearport.runtime.devices.qemu.arm64_setup``.
+"""Creates the aarch64 userland of ``arm64.py``: ``python -m clearport.runtime.devices.qemu.arm64_setup``.
 
-For Debian and what descends from it. Packages come from apt's own sources, wheels from pip's, in the versions that
-this environment has. Nothing is installed on the machine and no right of root is needed: packages are downloaded by a
-private apt state and unpacked into the folder. QEMU is taken from the release's backports where they have it, as
-Debian 12's own (7.2) shows programs the host's /proc/cpuinfo, with which XNNPACK crashes.
+For Debian and its derivatives. Packages come from apt's sources, wheels from pip's, in the versions of this
+environment. Nothing is installed on the machine and root is not needed: a private apt state downloads packages, which
+are unpacked into the folder. QEMU is taken from the release's backports if possible, since Debian 12's version (7.2)
+shows programs the host's /proc/cpuinfo, with which XNNPACK crashes.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _CPU = "cortex-a76"
 
 
 def make(folder: Path, tools: Sequence[str], *, force: bool = False) -> dict[str, Any]:
-    """The userland in ``folder``; what is there already stays, unless it is another version or ``force`` is given.
+    """Create the userland in ``folder``, atomically; an existing one of the same versions is kept.
 
     Args:
-        folder: where it appears, whole or not at all.
-        tools: packages for this machine to be unpacked beside QEMU.
-        force: make it again.
+        folder: its location.
+        tools: packages of this machine to unpack beside QEMU.
+        force: replace an existing one.
 
     Raises:
-        ClearportError: a package or wheel cannot be had; quotes apt or pip.
+        ClearportError: a package or wheel cannot be downloaded; quotes apt or pip.
     """
     asked = {"versions": _versions(), "tools": sorted({"qemu-user-static", *tools})}
     there = _record(folder)
     if not force and there is not None and {key: there.get(key) for key in asked} == asked:
         return there
     if there is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder}: it exists and is not a userland of clearport: move it away")
+        raise BadInput(f"{folder}: exists and is not a userland of clearport: move it away")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
         new = Path(name, "new")
@@ -75,14 +75,14 @@ def _record(folder: Path) -> dict[str, Any] | None:
 
 
 def _fill(new: Path, asked: dict[str, Any]) -> dict[str, str]:
-    """Everything into ``new``; returns the versions of Python and QEMU that came."""
+    """Fill ``new``; returns the versions of Python and QEMU."""
     apt = Apt(new / "apt", "arm64")
     apt.unpack([f"{name}:arm64" for name in ARM64_PACKAGES], new / "root", architecture="arm64")
     apt.unpack(asked["tools"], new / "tools", newest=True)
     shutil.rmtree(new / "apt")
     qemu = new / "tools/usr/bin/qemu-aarch64"
     if not qemu.exists():
-        qemu.symlink_to("qemu-aarch64-static")  # where the package has but that one
+        qemu.symlink_to("qemu-aarch64-static")  # if the package has only that one
     for other in qemu.parent.glob(_OTHER_EMULATORS):
         if other.name not in {qemu.name, qemu.resolve().name}:
             other.unlink()
@@ -93,7 +93,7 @@ def _fill(new: Path, asked: dict[str, Any]) -> dict[str, str]:
 
 
 def _wheels(target: Path, python: str, versions: dict[str, str]) -> None:
-    """Unpack the wheels. Their dependencies are for parts of them that a worker does not use."""
+    """Unpack the wheels without dependencies, which workers do not need."""
     platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
     fixed = ["--quiet", "--no-deps", "--no-compile", "--only-binary=:all:", "--implementation=cp"]
     pins = [f"{name}=={version}" for name, version in versions.items()]
@@ -102,7 +102,7 @@ def _wheels(target: Path, python: str, versions: dict[str, str]) -> None:
 
 
 def _try(root: Path, qemu: Path, python: Path) -> str:
-    """Import what was unpacked, which also leaves compiled modules behind; returns Python's version."""
+    """Import the unpacked packages, which also compiles their modules; returns Python's version."""
     code = "import platform, numpy, onnxruntime, ai_edge_litert.interpreter; print(platform.python_version())"
     return _first_line([str(qemu), "-L", str(root), "-cpu", _CPU, str(python), "-c", code])
 
@@ -115,7 +115,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """The command line; see the module."""
     parser = argparse.ArgumentParser(prog="python -m clearport.runtime.devices.qemu.arm64_setup", description=__doc__)
     parser.add_argument("--tool", action="append", default=[], help="a package to unpack beside QEMU, such as adbd")
-    parser.add_argument("--force", action="store_true", help="make it again although it is there")
+    parser.add_argument("--force", action="store_true", help="replace an existing one")
     given = parser.parse_args(words)
     try:
         record = make(place(), given.tool, force=given.force)

@@ -1,8 +1,7 @@
-"""Arm kernels without an Arm processor: this machine's files on aarch64 runtimes under QEMU's user emulation.
+"""Arm kernels without an Arm processor: artifacts in aarch64 runtimes under QEMU's user-mode emulation.
 
-``qemu:cortex-a53`` has none of the dot-product instructions and ``qemu:cortex-a76`` has those of Armv8.2, so that
-runtimes choose different kernels on them. What an emulated processor computes is right, and how long it takes says
-nothing: rows are simulated, never measured.
+``qemu:cortex-a53`` lacks dot-product instructions and ``qemu:cortex-a76`` has those of Armv8.2, so that runtimes choose
+different kernels. Emulation computes correctly, but its time means nothing: rows are simulated, never measured.
 """
 
 from __future__ import annotations
@@ -46,11 +45,11 @@ class QemuSession:
         }
 
     def conditions(self) -> Conditions:
-        """Nothing: an emulated processor has no temperature."""
+        """Empty: an emulated processor has no temperature or clock."""
         return Conditions()
 
     def measure(self, jobs: Sequence[Job], plan: LatencyPlan, progress: Progress) -> Iterator[Row]:
-        """Run every job once; see the module for why nothing is timed."""
+        """Run every job once; nothing is timed (see the module)."""
         for done, job in enumerate(jobs):
             progress(f"{self.cpu}: running {job.name}", done, len(jobs))
             yield self._row(job, plan)
@@ -68,7 +67,7 @@ class QemuSession:
     def _unfit(self, job: Job, runner: str) -> str | None:
         if not runner or (self.settings.runners and runner not in self.settings.runners):
             return f"no runner for {job.artifact.target} files is in the aarch64 userland"
-        return None if job.unit == "cpu" else f"QEMU emulates a processor, and no {job.unit}"
+        return None if job.unit == "cpu" else f"QEMU emulates a processor, not a {job.unit}"
 
     def _run(self, job: Job, runner: str, threads: int) -> tuple[dict[str, Array], dict[str, Any]]:
         path = job.artifact.path
@@ -81,7 +80,7 @@ class QemuSession:
             kind="simulated",
             runtime=facts["runner"],
             runtime_versions={name: version or "unknown" for name, version in facts["versions"].items()},
-            why=f"QEMU {self.arm.record['qemu']} emulates a {self.cpu}: its numbers hold, its time does not",
+            why=f"QEMU {self.arm.record['qemu']} emulates a {self.cpu}: its outputs are valid, its latency is not",
             unit_asked=job.unit,
             unit_ran=facts["unit"],
             operators_per_unit={facts["unit"]: facts["operators"]},

@@ -1,10 +1,10 @@
-"""Commands that any login shell passes on, and answers that are told from whatever else is printed.
+"""Commands that work in any login shell, and separation of their output from anything else that is printed.
 
-``sshd`` and ``adbd`` hand a command to the user's login shell. That may be fish, tcsh or zsh, which read quotes and
-variables otherwise, and its start-up files may print. So the login shell sees one line without anything that shells
-read differently, ``exec sh -c '...' sh '...'``; a POSIX shell then runs the command, and writes a mark before and after
-what the command says, on both streams. The marks are random and are put together there: a login shell that repeats its
-command line (``set -x``) does not show them.
+``sshd`` and ``adbd`` pass a command to the user's login shell. That may be fish, tcsh or zsh, which parse quotes and
+variables differently, and its start-up files may print. Hence the login shell receives one line that all shells parse
+alike, ``exec sh -c '...' sh '...'``; a POSIX shell then runs the command and writes a mark before and after its output,
+on both streams. The marks are random and assembled there: a login shell that echoes its command line (``set -x``) does
+not print them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from clearport.runtime.devices.remote.shell import Outcome
 
 _PLAIN = frozenset('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _-+=.,:;/@%^#&|<>(){}[]?*~"$`')
-"""What all shells keep as it is between single quotes: all but ``'``, ``\\``, ``!`` (tcsh) and the ends of lines."""
+"""Characters that all shells keep literally in single quotes: all but ``'``, ``\\``, ``!`` (tcsh) and line ends."""
 
 _TELL = 'm() { printf %s%s "$2" "$3"; printf %s%s "$2" "$3" >&2; }; '
 _ANSWER = (
     f"{_TELL}"
     'm "$@"; exec 3<&0; sh -c "$(printf %b "$1")" <&3 3<&- & p=$!; exec 3<&-; '
-    # who ends this shell means the command: adbd hangs up on the process that it started, and on no other
+    # signals to this shell are meant for the command: adbd hangs up only on the process that it started
     'trap "kill -s HUP $p 2>/dev/null" HUP TERM; wait $p; c=$?; m "$@"; exit $c'
 )
 _SPEECH = f'{_TELL}m "$@"; exec sh -c "$(printf %b "$1")"'
@@ -30,20 +30,20 @@ _SAID = 3
 
 @dataclass(frozen=True)
 class Marked:
-    """A command for a login shell, and the mark that its answer lies behind.
+    """A command for a login shell, and the mark that precedes its output.
 
     Attributes:
-        line: what the login shell is given.
-        mark: bytes on stdout and stderr before what the command says there, and after it where it was ``asked``.
+        line: the login shell's command line.
+        mark: bytes on stdout and stderr before the command's output, and after it for ``asked`` commands.
     """
 
     line: str
     mark: bytes
 
     def outcome(self, code: int, out: bytes, err: bytes) -> Outcome | None:
-        """What the command itself left; None where the login shell did not run it, or something cut its answer off.
+        """The command's own outcome; None if the login shell did not run it, or its output is truncated.
 
-        A command that was ended by a signal, together with the shell that would have told its end, has no second mark.
+        If a signal ended the command together with its shell, there is no second mark.
         """
         begun, payload, ended = self._between(out)
         if not begun or not (ended or code > 128):
@@ -52,12 +52,12 @@ class Marked:
         return Outcome(code, _text(payload), _text(words))
 
     def refusal(self, code: int, out: bytes, err: bytes) -> str:
-        """Why there is no outcome, in the words of what answered instead."""
+        """The reason that there is no outcome, quoting the output."""
         begun, payload, _ = self._between(out)
         said = [line.strip() for line in _text(err or payload or out).splitlines() if line.strip()][-_SAID:]
-        words = "; ".join(said) or f"it ended with {code} and said nothing"
+        words = "; ".join(said) or f"it exited with code {code} without output"
         if begun:
-            return f"the end of an answer is missing ({words})"
+            return f"the output is truncated ({words})"
         return (
             f"its login shell does not run `sh -c` ({words}). Log in there by hand and look: start-up files may print, "
             "but must not end the shell, and `sh` has to be on its PATH"
@@ -74,12 +74,12 @@ class Marked:
 
 
 def asked(command: str) -> Marked:
-    """A command for a POSIX shell that runs to its end; what it says is between two marks."""
+    """A command for a POSIX shell that runs to completion; its output is between two marks."""
     return _marked(_ANSWER, command)
 
 
 def spoken(command: str) -> Marked:
-    """A command that takes the place of its shell; what it says stands behind one mark."""
+    """A command that replaces its shell; its output follows one mark."""
     return _marked(_SPEECH, command)
 
 
@@ -90,7 +90,7 @@ def _marked(script: str, command: str) -> Marked:
 
 
 def _escaped(text: str) -> str:
-    """For ``printf %b``: nothing is left that shells read differently between single quotes."""
+    """Escaped for ``printf %b``, without characters that shells parse differently in single quotes."""
     return "".join(c if c in _PLAIN else "".join(f"\\0{byte:03o}" for byte in c.encode()) for c in text)
 
 

@@ -1,6 +1,6 @@
-"""The worker as one file: a zip application with the few modules of clearport that it needs on a device.
+"""The worker as one file: a zip application with the modules of clearport that it needs on a device.
 
-Which ones is read from their imports. Nothing is installed there: Python runs the file, which unpacks itself beside.
+The modules follow from their imports. Nothing is installed there: Python runs the file, which unpacks beside itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 import zipfile
 
 place = os.path.join(os.path.dirname(sys.argv[0]), "modules")
-if not os.path.isdir(place):  # unpacked beside the archive: some modules are run as scripts of their own
+if not os.path.isdir(place):  # unpacked beside the archive: some modules run as scripts
     temporary = f"{place}.{os.getpid()}"
     zipfile.ZipFile(sys.argv[0]).extractall(temporary)
     try:
@@ -51,7 +51,7 @@ def worker_archive(runners: Iterable[str], folder: Path) -> Path:
 
 
 def modules(roots: Iterable[str]) -> dict[str, Path]:
-    """Every module of clearport that ``roots`` import, directly or not, at the top or when they are called."""
+    """Every module of clearport that ``roots`` import, directly or transitively, at module level or in functions."""
     found: dict[str, Path] = {}
     todo = list(roots)
     while todo:
@@ -72,7 +72,7 @@ def _imports(source: Path) -> tuple[str, ...]:
 
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes, without those that only type checkers see."""
+    """All nodes except those under ``TYPE_CHECKING``."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
             continue
@@ -85,7 +85,7 @@ def _named(node: ast.AST) -> Iterator[str]:
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
         yield node.module
-        yield from (f"{node.module}.{alias.name}" for alias in node.names)  # a module, or a name within one
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)  # a module, or a name in one
 
 
 def _exists(name: str) -> bool:
@@ -100,7 +100,7 @@ def _file(name: str) -> Path:
 
 
 def _place(name: str) -> Path | None:
-    """The file of a module or package: a package of the table, or what lies below one."""
+    """The file of a module or package."""
     folders = package_folders()
     package = next(
         (known for known in sorted(folders, key=len, reverse=True) if f"{name}.".startswith(f"{known}.")), None

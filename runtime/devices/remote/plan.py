@@ -1,4 +1,4 @@
-"""Who runs what on a device: which runtimes a job goes to, and what its time is put in relation to."""
+"""The runners and baselines of jobs on a device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TORCH = "torch"
 
 @dataclass(frozen=True)
 class Entry:
-    """A job by one of its runners; ``key`` names both where the job has several."""
+    """A job with one of its runners; ``key`` names both if the job has several."""
 
     job: Job
     runner: str
@@ -26,7 +26,7 @@ class Entry:
 
 
 def fitting(job: Job, asked: Sequence[str]) -> list[str]:
-    """The runners that take a job to its unit and measure, of those ``asked`` for if any are."""
+    """The measuring runners for a job's target and unit, restricted to ``asked`` if that is not empty."""
     found = [RUNNERS.get(name) for name in RUNNERS.names() if not asked or name in asked]
     return [
         runner.name
@@ -39,10 +39,10 @@ def fitting(job: Job, asked: Sequence[str]) -> list[str]:
 
 
 def entries_of(job: Job, obstacles: Mapping[str, str | None], asked: Sequence[str]) -> Iterator[Entry | Skipped]:
-    """A job by each runner that takes it, on the CPU by the first that can.
+    """Entries for each runner of a job; on the CPU only the first usable one.
 
-    ``obstacles`` says why a runner cannot be used on the device (None: it can). ``Skipped.what`` is the runner that
-    cannot, or nothing where the reason is not one runner's.
+    ``obstacles``: runner -> the reason that it cannot be used on the device, or None. ``Skipped.what`` is the runner
+    that cannot, or empty if the reason concerns no single runner.
     """
     names = fitting(job, asked)
     able = [name for name in names if obstacles[name] is None]
@@ -62,7 +62,7 @@ def entries_of(job: Job, obstacles: Mapping[str, str | None], asked: Sequence[st
 
 
 def baselines_of(entries: Sequence[Entry], others: Sequence[Entry]) -> dict[str, Entry]:
-    """Key of an entry -> what its time is put in relation to: the job that it names, by the same runner if possible."""
+    """Key of an entry -> its baseline: the job that it names, with the same runner if possible."""
     found = {}
     for entry in entries:
         theirs = [other for other in others if other.job.name == entry.job.baseline]

@@ -1,4 +1,4 @@
-"""What a device is, and how it is doing: asked over its shell, before and after a measurement."""
+"""Facts and conditions of a device, read over its shell before and after a measurement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clearport.runtime.latency.conditions import Conditions
 
 LEAST_PYTHON = (3, 10)
-"""What the worker's modules need."""
+"""Minimum Python version of the worker's modules."""
 
 _LOAD = "proc/loadavg"
 _ASKED = (
@@ -29,11 +29,11 @@ _ASKED = (
     "/sys/devices/system/cpu/cpufreq/policy*/scaling_governor",
     f"/{_LOAD}",
 )
-_LINE = re.compile(  # nothing but what was asked for: the names become files
+_LINE = re.compile(  # only requested names: they become file names
     r"/((?:sys/class/thermal/thermal_zone\d+/(?:type|temp)"
     r"|sys/devices/system/cpu/cpufreq/policy\d+/scaling_(?:cur_freq|governor)|proc/loadavg)):(.*)"
 )
-_START = (  # understood by any Python, and says which one it is before it tries what an old one cannot read
+_START = (  # valid in any Python version; prints the version before running code that an old one cannot parse
     "import sys; v = sys.version_info; print('%d %d' % v[:2]); sys.stdout.flush(); "
     f"exec(sys.argv[1]) if v[:2] >= {LEAST_PYTHON} else None"
 )
@@ -44,8 +44,8 @@ def facts_of(shell: Shell, python: str, timeout_s: float) -> dict[str, Any]:
 
     Raises:
         BadInput: the device has no such Python, or it is too old.
-        DeviceLost: the device is gone.
-        RuntimeFailure: its Python does not work.
+        DeviceLost: the device is lost.
+        RuntimeFailure: its Python fails.
     """
     source = Path(probe_device.__file__).read_text()
     told = shell.run(f"{quote(python)} -c {quote(_START)} {quote(source)}", timeout_s)
@@ -77,12 +77,12 @@ def _no_python(address: str, python: str, words: str) -> str:
 
 
 def conditions_of(shell: Shell, timeout_s: float) -> Conditions:
-    """Temperatures, clocks and load of a Linux device now; empty where it does not tell.
+    """Current temperatures, clocks and load of a Linux device; empty if not readable.
 
-    One process there reads everything: what looks at the clocks should not raise them.
+    A single process reads everything, since reading should not raise the clocks.
 
     Raises:
-        DeviceLost: the device is gone.
+        DeviceLost: the device is lost.
     """
     return read_conditions(shell.run(f"grep -sH . {' '.join(_ASKED)}", timeout_s).out)
 

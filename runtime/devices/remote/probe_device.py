@@ -1,6 +1,6 @@
-"""Run on a device by ``python3 -c``: prints what the device is as one JSON object.
+"""Run on a device by ``python3 -c``: prints the device's facts as one JSON object.
 
-Its text is sent as it is, so it imports nothing but Python's own library.
+Its source is sent verbatim, so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _table(path: str, separator: str = ":") -> dict[str, str]:
 
 
 def _cpu() -> str:
-    """The processor's name; kernels of Arm chips tell numbers only, which ``lscpu`` knows names for."""
+    """The processor's name; on Arm the kernel reports only numbers, which ``lscpu`` translates."""
     rows = [line.partition(":") for line in (_text("/proc/cpuinfo") or "").splitlines()]
     names = [value.strip() for key, _, value in rows if key.strip() == "model name"]
     lscpu = shutil.which("lscpu")
@@ -60,7 +60,7 @@ def _cpu() -> str:
 
 
 def _cores() -> int | None:
-    """Physical cores: those that differ in package or number."""
+    """Number of physical cores: distinct pairs of package and core id."""
     places = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology")
     return len({(_text(f"{p}/physical_package_id"), _text(f"{p}/core_id")) for p in places}) or None
 

@@ -1,7 +1,7 @@
-"""Artifacts on a phone or a board that has a shell and a Python: what adb and SSH have in common.
+"""Sessions on a phone or board with a shell and a Python, shared by adb and SSH.
 
-Nothing is installed there. A worker archive and the artifacts are pushed, run by the runtimes that the device's Python
-has, measured in turns by the same code as on this machine, and taken away again.
+Nothing is installed there. A worker archive and the artifacts are pushed, run in the runtimes of the device's Python,
+measured interleaved by the same code as on this machine, and removed.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from clearport.runtime.latency.record import LatencyPlan, LatencyReport
 
 AT_ONCE = 4
-"""Artifacts that are loaded at the same time and take turns, besides baselines: boards have little memory."""
+"""Maximum number of artifacts loaded at the same time, besides baselines: boards have little memory."""
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What all interleaved runs of one ``measure`` share."""
+    """Shared state of the interleaved runs of one ``measure``."""
 
     plan: LatencyPlan
     archive: str
@@ -49,16 +49,16 @@ class _Run:
 
 
 class RemoteSession:
-    """See ``runtime.devices.device.DeviceSession``; a family may say more of its ``conditions`` and ``facts``.
+    """See ``runtime.devices.device.DeviceSession``; families may extend ``conditions`` and ``facts``.
 
     Args:
         shell: the device.
-        stage: its folder for our files, entered.
-        settings: what the user says.
+        stage: clearport's folder on it, entered.
+        settings: user settings.
 
     Raises:
-        BadInput: the device has no Python that can be used.
-        DeviceLost: the device is gone.
+        BadInput: the device has no usable Python.
+        DeviceLost: the device is lost.
     """
 
     def __init__(self, shell: Shell, stage: Stage, settings: Settings) -> None:
@@ -73,9 +73,9 @@ class RemoteSession:
         return conditions_of(self._shell, QUICK_S)
 
     def measure(self, jobs: Sequence[Job], plan: LatencyPlan, progress: Progress) -> Iterator[Row]:
-        """The jobs of one unit after the other, ``AT_ONCE`` of them in an interleaved run.
+        """Measure unit after unit, ``AT_ONCE`` jobs per interleaved run.
 
-        A device that is lost within such a run takes its rows along; those of earlier ones stand.
+        If the device is lost during a run, the rows of that run are lost; earlier rows remain valid.
         """
         asked = self._settings.runners
         names = sorted({name for job in jobs for name in fitting(job, asked)})
@@ -93,12 +93,12 @@ class RemoteSession:
                 yield from self._measure(entries[first : first + AT_ONCE], entries, run)
 
     def _prepare(self, names: Sequence[str], progress: Progress) -> tuple[str, dict[str, str | None]]:
-        """Bring the worker to the device; where it is, and why a runner cannot be used there (None: it can).
+        """Push the worker; returns its path, and runner -> the reason that it cannot be used there, or None.
 
         Raises:
             DeviceLost: nothing can run there.
         """
-        progress(f"{self._shell.address}: asking for its runtimes", 0, 0)
+        progress(f"{self._shell.address}: looking for runtimes", 0, 0)
         try:
             return self._bring(names)
         except DeviceLost:
@@ -127,7 +127,7 @@ class RemoteSession:
         )
 
     def _install_line(self, packages: Sequence[str]) -> str:
-        """What to type there: systems guard their own Python from pip, so that one gets an environment beside it."""
+        """The install command for the device: in a new virtual environment unless ``--python`` is given."""
         if self._settings.python:
             return f"{self._python} -m pip install {' '.join(packages)}"
         wanted = " ".join(dict.fromkeys(["numpy", *packages]))
@@ -137,7 +137,7 @@ class RemoteSession:
         )
 
     def _measure(self, entries: Sequence[Entry], others: Sequence[Entry], run: _Run) -> Iterator[Row]:
-        """Some entries in turns, in the company of the baselines that they need from ``others``."""
+        """Measure entries interleaved, together with the baselines that they need from ``others``."""
         baselines = baselines_of(entries, others)
         company = {base.key: base for base in baselines.values() if base not in entries}
         candidates: list[Candidate] = []
@@ -168,7 +168,7 @@ class RemoteSession:
                 raise DeviceLost(why)
             where = f"{self._shell.address}, {run.plan.unit}"
             run.progress(
-                f"{where}: measuring in turns" if done else f"{where}: loading {key}", done, total if done else 0
+                f"{where}: measuring interleaved" if done else f"{where}: loading {key}", done, total if done else 0
             )
 
         found = latency.measure(
@@ -182,14 +182,14 @@ class RemoteSession:
         failed = any(isinstance(report, Skipped) for report in found.reports.values())
         gone = self._gone() if failed else None
         for key, report in found.reports.items():
-            told = gone is None or not isinstance(report, Skipped)  # what failed then says nothing of the runtime
+            told = gone is None or not isinstance(report, Skipped)  # the failures are not the runtime's
             if key in entries and told:
                 yield self._row(entries[key], report, found.outputs.get(key, {}))
         if gone is not None:
             raise gone
 
     def _gone(self) -> DeviceLost | None:
-        """Why the device is gone; None: it is there."""
+        """The reason that the device is lost, or None."""
         if why := self._shell.lost():
             return DeviceLost(why)
         try:
@@ -197,11 +197,11 @@ class RemoteSession:
         except DeviceLost as error:
             return error
         except RuntimeFailure:
-            return None  # it is slow, and there
+            return None  # slow, but not lost
         return None
 
     def _worker(self, archive: str) -> str:
-        """The worker there; -B: it leaves no compiled files among the device's packages."""
+        """The worker's command there; -B: it writes no compiled files among the device's packages."""
         return f"{quote(self._python)} -B {quote(archive)}"
 
     def _row(self, entry: Entry, report: LatencyReport | Skipped, outputs: Mapping[str, Array]) -> Row:

@@ -1,4 +1,4 @@
-"""What a phone or a board must offer so that clearport can run artifacts on it: a shell, and files back and forth."""
+"""Interface of a phone or board for running artifacts: a shell and file transfer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command on the device left; ``code`` is 128 plus the signal's number where a signal ended it."""
+    """The outcome of a command on the device; ``code`` is 128 plus the signal's number if a signal ended it."""
 
     code: int
     out: str
@@ -19,19 +19,19 @@ class Outcome:
 
     @property
     def words(self) -> str:
-        """What it said last, for a message."""
+        """The last line of its output, for a message."""
         lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
         return lines[-1] if lines else f"exit code {self.code}"
 
 
 @dataclass(frozen=True)
 class Voice:
-    """A local command that speaks for one on the device.
+    """A local command that forwards to one on the device.
 
     Attributes:
         argv: its stdin, stdout and stderr are those of the command there: see ``launch.Launch.argv``.
-        mark: what stands on stdout and stderr before the command's own first byte; whatever comes before that was
-            printed by a login shell. Empty where nothing can come before.
+        mark: bytes on stdout and stderr before the command's output; anything before comes from a login shell. Empty
+            if nothing can precede.
     """
 
     argv: tuple[str, ...]
@@ -41,27 +41,27 @@ class Voice:
 class Shell(Protocol):
     """A connection to one device. ``address`` names it in rows and messages.
 
-    A command is a line for a POSIX shell: who builds it quotes it. It reaches one whatever the user's login shell is,
-    and what that prints is no part of its answer (``remote.answer``).
+    A command is a line for a POSIX shell, quoted by the caller. It runs in one whatever the user's login shell is,
+    whose own output is not part of the result (``remote.answer``).
     """
 
     address: str
 
     def run(self, command: str, timeout_s: float) -> Outcome:
-        """Run a command to its end, without input.
+        """Run a command to completion, without input.
 
         Raises:
-            DeviceLost: the device is gone.
+            DeviceLost: the device is lost.
             RuntimeFailure: the command took longer than ``timeout_s``.
         """
         ...
 
     def push(self, local: Path, remote: str) -> None:
-        """Copy a file to the device; the folder is there.
+        """Copy a file to the device; the folder must exist.
 
         Raises:
-            DeviceLost: the device is gone.
-            RuntimeFailure: the device refused, with its words.
+            DeviceLost: the device is lost.
+            RuntimeFailure: the device refused; quotes it.
         """
         ...
 
@@ -70,9 +70,9 @@ class Shell(Protocol):
         ...
 
     def speak(self, command: str) -> Voice:
-        """What stands for ``command`` on the device, which takes bytes and gives bytes while it runs."""
+        """The local command that forwards to ``command`` on the device, with binary streams while it runs."""
         ...
 
     def lost(self) -> str | None:
-        """Why the device is gone, as far as is known without asking it; None: it is there."""
+        """The reason that the device is lost, as far as known without contacting it, or None."""
         ...

@@ -1,4 +1,4 @@
-"""Files on a device: each lies in a folder named by its SHA-256, appears whole or not at all, and goes when we go."""
+"""Files on a device: each in a folder named by its SHA-256, placed atomically, and removed at the end."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from clearport.runtime.devices.remote.shell import Outcome, Shell
 
 QUICK_S = 30.0
-"""Longest time of a command that only looks at or moves files."""
+"""Timeout in seconds of a command that only lists or moves files."""
 
 _SPARE = 1 << 20
-"""Bytes that stay free on a device: temporary files of a worker."""
+"""Bytes to keep free on a device for a worker's temporary files."""
 
 _PATIENT_RMDIR = "for _ in 1 2 3 4 5 6 7 8 9 10; do rmdir {0} 2>/dev/null; [ -d {0} ] || exit 0; sleep 1; done"
-"""Workers' guards outlive the stream to us a little, until they have removed their temporary files."""
+"""Workers' guards outlive the stream a little, until they have removed their temporary files."""
 
 _SPOILT = 65
 _DF_ROW = re.compile(r"\s(\d+)\s+(\d+)\s+(-?\d+)\s+\d+%\s")
@@ -37,12 +37,12 @@ class DeviceFull(RuntimeFailure):
 
 
 class Stage:
-    """A folder of ours on a device; use it as a context manager.
+    """clearport's folder on a device; use it as a context manager.
 
     Args:
         shell: the device.
         folder: absolute path there.
-        keep: leave what was pushed for the next time. Otherwise it goes at the end, and folders that were made too.
+        keep: keep pushed files for the next run. Otherwise they and created folders are removed at the end.
     """
 
     def __init__(self, shell: Shell, folder: str, *, keep: bool = False) -> None:
@@ -53,10 +53,10 @@ class Stage:
         self._made: list[str] = []
 
     def __enter__(self) -> Self:
-        """Make the folder.
+        """Create the folder.
 
         Raises:
-            DeviceLost: it cannot be made or written to, or the device is gone.
+            DeviceLost: it cannot be created or written to, or the device is lost.
         """
         path, ours = PurePosixPath(self.folder), quote(self.folder)
         places = [quote(str(place)) for place in (path, *path.parents)]
@@ -65,21 +65,21 @@ class Stage:
         self._made = made.out.splitlines()
         if made.code:
             self._tidy()
-            words = made.words if made.err else "it may not be written to"
+            words = made.words if made.err else "it is not writable"
             raise DeviceLost(f"{self._shell.address}: the folder {self.folder} cannot be used: {words}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        with contextlib.suppress(ClearportError):  # the device is gone: what is there stays there
+        with contextlib.suppress(ClearportError):  # the device is lost: files there cannot be removed
             self._tidy()
 
     def put(self, path: Path, sha256: str | None = None) -> str:
-        """The place of a file or folder on the device, where it is brought unless it is there already.
+        """The path of a file or folder on the device, pushed unless it is there already.
 
         Raises:
-            DeviceFull: there is no room for it.
-            DeviceLost: the device is gone.
-            RuntimeFailure: what arrived is not what was sent, or the device refused.
+            DeviceFull: it does not fit.
+            DeviceLost: the device is lost.
+            RuntimeFailure: its checksum differs after the transfer, or the device refused.
         """
         place = f"{self.folder}/{sha256 or digest(path)}"
         if place not in self._pushed and self._bring(path, place):
@@ -87,14 +87,14 @@ class Stage:
         return f"{place}/{path.name}"
 
     def remove(self, places: Iterable[str]) -> None:
-        """Take away what ``put`` brought to ``places``, unless it was there before."""
+        """Remove what ``put`` pushed to ``places``, unless it was there before."""
         folders = {str(PurePosixPath(place).parent) for place in places} & set(self._pushed)
         if folders and not self._keep:
             self._run(f"rm -rf {' '.join(map(quote, sorted(folders)))}")
             self._pushed = [folder for folder in self._pushed if folder not in folders]
 
     def free_bytes(self) -> int | None:
-        """Room on the file system of the folder; None where the device does not tell."""
+        """Free bytes on the folder's file system; None if the device does not report them."""
         return _free(self._run(self._df))
 
     @property
@@ -102,7 +102,7 @@ class Stage:
         return f"df -Pk {quote(self.folder)}"
 
     def _bring(self, path: Path, place: str) -> bool:
-        """Push to a temporary place and move it; False where it was there already. Few commands: each takes a while."""
+        """Push to a temporary path and move it; False if it was there already. Few commands, since each is slow."""
         temporary = f"{place}.{secrets.token_hex(4)}.partial"
         targets = {f: f"{temporary}/{PurePosixPath(path.name, *f.relative_to(path).parts)}" for f in files_below(path)}
         folders = " ".join(sorted({quote(str(PurePosixPath(target).parent)) for target in targets.values()}))
@@ -129,12 +129,12 @@ class Stage:
 
     def _must(self, done: Outcome, name: str) -> None:
         if done.code == _SPOILT:
-            raise RuntimeFailure(f"{self._shell.address}: {name} did not arrive as it was sent")
+            raise RuntimeFailure(f"{self._shell.address}: {name} arrived with a wrong checksum")
         if done.code:
             raise RuntimeFailure(f"{self._shell.address}: {name} cannot be put into {self.folder}: {done.words}")
 
     def _explain(self, name: str, temporary: str, error: ClearportError) -> NoReturn:
-        """Raise what went wrong with a push: often that something else took the room meanwhile."""
+        """Raise the error of a failed push: often that the device has become full meanwhile."""
         if isinstance(error, DeviceLost):
             raise error
         left = _free(self._run(f"{self._df}; rm -rf {quote(temporary)}"))
@@ -154,12 +154,12 @@ class Stage:
             self._run(f"rm -rf {places}")
         if self._made and not self._keep:
             self._run(_PATIENT_RMDIR.format(quote(self._made[0])))
-        for folder in self._made[1:]:  # from within; rmdir leaves what is not empty
+        for folder in self._made[1:]:  # innermost first; rmdir keeps non-empty folders
             self._run(f"rmdir {quote(folder)}")
 
 
 def _settle(temporary: str, place: str, sums: Mapping[str, str]) -> str:
-    """A command that checks what arrived, where the device can, and gives it its name."""
+    """A command that verifies the transfer, if the device has sha256sum, and renames it."""
     lines = " ".join(quote(f"{sha}  {target}") for target, sha in sums.items())
     check = f"printf '%s\\n' {lines} | sha256sum -c >/dev/null 2>&1 || exit {_SPOILT}"
     move = f"if [ -e {quote(place)} ]; then rm -rf {quote(temporary)}; else mv {quote(temporary)} {quote(place)}; fi"

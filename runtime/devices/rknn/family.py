@@ -1,11 +1,11 @@
-"""Rockchip's NPUs by chip: its toolkit converts a file for it, and its simulator says whether the pixels hold.
+"""Rockchip's NPUs by chip: converts files with Rockchip's toolkit, and checks outputs in its simulator.
 
     clearport bench BUNDLE --device rknn:rk3588
 
-Nothing is timed: the simulator is no clock. The toolkit lives in a Python of its own (``rknn.toolkit``) and is never
-imported here. Files go to it in a form that it takes (``rknn.form``), and ONNX Runtime proves that the form gives the
-same pixels. int8 files keep clearport's scales, fp32 files run in float16. With ``Settings.keep`` the ``.rknn`` file
-stays: what an app on that chip loads.
+Nothing is timed: the simulator's time is not the chip's. The toolkit needs a Python of its own (``rknn.toolkit``) and
+is never imported here. Files are rewritten to a form that it supports (``rknn.form``), and ONNX Runtime proves that the
+outputs are identical. int8 files keep clearport's scales, fp32 files run in float16. ``Settings.keep`` keeps the
+``.rknn`` file, which an app on that chip loads.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class RknnSession:
         return Conditions()
 
     def measure(self, jobs: Sequence[Job], plan: LatencyPlan, progress: Progress) -> Iterator[Row]:
-        """Convert and simulate every ONNX file; nothing is timed, so ``plan`` says nothing here."""
+        """Convert and simulate every ONNX file; nothing is timed, so ``plan`` is ignored."""
         for number, job in enumerate(jobs):
             progress(f"simulating {job.name} on an {self._chip.upper()}", number, len(jobs))
             cell, outputs = self._cell(job, self._folder / str(number))
@@ -104,10 +104,10 @@ class RknnSession:
         return report, outputs
 
     def _form(self, job: Job, folder: Path) -> tuple[Path, dict[str, Any]]:
-        """The file as the toolkit takes it, and the proof that it is the same to ONNX Runtime without fusions.
+        """The file in the toolkit's form, and the proof that ONNX Runtime without fusions computes the same outputs.
 
         Raises:
-            CheckFailed: not the same pixels.
+            CheckFailed: the outputs differ.
         """
         import onnx
 
@@ -115,8 +115,8 @@ class RknnSession:
         path = folder / job.artifact.path.name
         model = onnx.load(job.artifact.path)
         expected, version = self._evaluated(job.artifact.path, job)
-        proof = f"the same pixels as the file in the bundle, to the bit, on ONNX Runtime {version}"
-        for cut in (True, False):  # without the cut, where this picture reaches a lowest level
+        proof = f"bit-identical output to the file in the bundle, on ONNX Runtime {version}"
+        for cut in (True, False):  # without the cut if this picture reaches the lowest level
             form = in_its_form(model, cut=cut)
             onnx.save(form.model, path)
             given, _ = self._evaluated(path, job)
@@ -131,7 +131,7 @@ class RknnSession:
 
 
 def refusal(message: str) -> str:
-    """What the worker says of a failure without the toolkit's tracebacks: the first line, and its own errors."""
+    """The worker's error message without the toolkit's tracebacks: its first line, and the toolkit's errors."""
     first, *quoted = message.splitlines()
     errors = [line.removeprefix("  | ").strip() for line in quoted if line.startswith("  | E RKNN")]
     return " | ".join((first, *errors))
@@ -141,7 +141,7 @@ class Rknn:
     """See ``clearport.runtime.devices.device.Device``."""
 
     name = rknn_toolkit.FAMILY
-    title = "Rockchip NPUs: converted for by Rockchip's toolkit, and simulated"
+    title = "Rockchip NPUs (converted by Rockchip's toolkit and simulated)"
 
     def found(self) -> Sequence[Found]:
         there = rknn_toolkit.environment()

@@ -1,18 +1,16 @@
-"""The form of an ONNX file in which Rockchip's toolkit takes it, with the same values.
+"""Rewrites an ONNX file to an equivalent one that Rockchip's toolkit supports.
 
-What stands in the way of our files, as measured with rknn-toolkit2 2.5.0:
+Obstacles in clearport's files, as measured with rknn-toolkit2 2.5.0:
 
-- It reads operator sets up to 19. A file of a later one is labeled 19 where none of its operators has changed since.
-- int8 tensors whose zero points are all 0 it quantizes again: it takes their range to be -128..127 steps, makes it
-  symmetric, and so has 126 steps where there were 127. In a network whose rounding was compensated (GPTQ) that costs
-  several dB. With another zero point it keeps them as they are. So weights are counted from -1, which changes no value,
-  and uint8 activations whose zero point is 128 from 127, which cuts their lowest level off: whether a picture reaches
-  it is for the caller to see.
-- Where consumers share a DequantizeLinear and one of them wants another scale, it makes all of them float16 and then
-  refuses the convolutions among them. So each consumer gets one of its own.
+- It reads opsets up to 19. A file of a later opset is labeled 19 if none of its operators has changed since.
+- It requantizes int8 tensors whose zero points are all 0: it assumes a range of -128..127 levels, makes it symmetric,
+  and so has 126 levels instead of 127. In a network with compensated rounding (GPTQ) that costs several dB. Tensors
+  with another zero point are kept. Hence weights get the zero point -1, which changes no value, and uint8 activations
+  with zero point 128 get 127, which cuts off their lowest level: the caller must check that no picture reaches it.
+- If consumers share a DequantizeLinear and one of them needs another scale, it makes all of them float16 and then
+  refuses the convolutions among them. Hence each consumer gets its own.
 
-What no form was found for: it makes one convolution of x + conv(x), at every optimization level, and quantizes its
-weights again.
+Without a workaround: it fuses x + conv(x) to one convolution, at every optimization level, and requantizes its weights.
 """
 
 from __future__ import annotations
@@ -38,20 +36,19 @@ _MIDDLE = 128
 
 @dataclass(frozen=True)
 class Form:
-    """A file for the toolkit; ``cut`` are the activations that lack their lowest level."""
+    """A file for the toolkit; ``cut`` are the activations without their lowest level."""
 
     model: onnx.ModelProto
     cut: tuple[str, ...]
 
 
 def in_its_form(model: onnx.ModelProto, *, cut: bool = False) -> Form:
-    """The same network as the toolkit takes it; ``model`` stays as it is.
+    """The network in the toolkit's form; ``model`` is not changed.
 
-    With ``cut``, activations whose zero point is 128 lose their lowest level; without, the toolkit quantizes them
-    again.
+    With ``cut``, activations with zero point 128 lose their lowest level; otherwise the toolkit requantizes them.
 
     Raises:
-        UnsupportedOperator: an operator is of another opset, or of none that the toolkit could know.
+        UnsupportedOperator: an operator is of a later opset or of another domain.
     """
     import onnx
 
@@ -74,7 +71,7 @@ def _label(model: onnx.ModelProto) -> None:
             )
         since = onnx.defs.get_schema(node.op_type, versions[""].version).since_version
         if since > OPSET:
-            why = f"it is that of opset {since}, and the toolkit reads up to {OPSET}"
+            why = f"its version is of opset {since}, and the toolkit supports opsets up to {OPSET}"
             raise UnsupportedOperator("rknn", node.op_type, node.name, why)
     versions[""].version = min(versions[""].version, OPSET)
 
@@ -104,14 +101,14 @@ def _count_weights_from_another_zero(graph: onnx.GraphProto) -> None:
 
 
 def _signed(weights: Array, zero: Array | None) -> tuple[Array, Array | None]:
-    """uint8 operands of sums and products, which lie around 128, as the int8 ones around 0 that they stand for."""
+    """uint8 constant operands of sums and products with zero point 128, converted to int8 with zero point 0."""
     if weights.dtype != np.uint8 or zero is None or (zero != _MIDDLE).any():
         return weights, zero
     return (weights.astype(np.int16) - _MIDDLE).astype(np.int8), np.zeros_like(zero, np.int8)
 
 
 def _shift(weights: Array, zero: Array | None) -> int:
-    """By how much int8 weights whose zero is 0 can be moved: -1, or 1 where they reach -128; 0: not at all."""
+    """The new zero point of int8 weights with zero point 0: -1, or 1 if they contain -128; 0 if neither is possible."""
     if weights.dtype != np.int8 or weights.ndim == 0 or (zero is not None and zero.any()):
         return 0
     if weights.min(initial=0) > _INT8.min:
@@ -120,7 +117,9 @@ def _shift(weights: Array, zero: Array | None) -> int:
 
 
 def _cut_lowest_level(graph: onnx.GraphProto) -> tuple[str, ...]:
-    """Count activations from 127 instead of 128; the ends of the graph stay, their raw values are a contract."""
+    """Change zero points of activations from 128 to 127, except graph inputs and outputs, whose raw values are a
+    contract.
+    """
     from onnx import numpy_helper
 
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}

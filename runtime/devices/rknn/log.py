@@ -1,7 +1,7 @@
-"""What Rockchip's toolkit prints while it compiles: which unit each layer is for, memory, and what it refuses.
+"""Parses the log of Rockchip's toolkit: the unit of each layer, memory, and errors.
 
-Its table of layers is the only place where it says what the NPU does not take. The cycles in it are those of the
-convolutions alone, everything else counts as 0: they are no time.
+Its table of layers is the only report of unsupported operators. The cycles in it are those of convolutions only, so
+they are not a time estimate.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PRECISIONS = {"INT8": "int8", "FLOAT16": "float16"}
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer as it was compiled; ``name`` is that of the graph, as far as it was printed."""
+    """A compiled layer; ``name`` is the graph's, possibly truncated."""
 
     operator: str
     dtype: str
@@ -32,7 +32,7 @@ class Layer:
 
 
 def layers(said: str) -> tuple[Layer, ...]:
-    """The rows of the last table without the two ends, which only hand tensors over; empty where there is none."""
+    """The rows of the last table without input and output layers; empty without a table."""
     rows: list[Layer] = []
     within = False
     for line in _plain(said):
@@ -52,25 +52,25 @@ def layers(said: str) -> tuple[Layer, ...]:
 
 
 def per_unit(table: tuple[Layer, ...]) -> dict[str, dict[str, int]]:
-    """Unit -> operator -> how many."""
+    """Unit -> operator -> count."""
     units = sorted({layer.unit for layer in table}, reverse=True)
     counts = {unit: Counter(layer.operator for layer in table if layer.unit == unit) for unit in units}
     return {unit: dict(sorted(found.items())) for unit, found in counts.items()}
 
 
 def precision(table: tuple[Layer, ...]) -> str:
-    """What the NPU's layers compute in: ``int8``, ``float16``, both joined by ``+``, or ``unknown``."""
+    """Precision of the NPU's layers: ``int8``, ``float16``, both joined by ``+``, or ``unknown``."""
     kinds = {_PRECISIONS.get(layer.dtype, layer.dtype.lower()) for layer in table if layer.unit == "npu"}
     return "+".join(sorted(kinds, reverse=True)) or "unknown"
 
 
 def memory_kib(said: str) -> dict[str, float]:
-    """``internal`` (activations) and ``weight`` memory on the chip."""
+    """``internal`` (activations) and ``weight`` memory on the chip in KiB."""
     return {kind.lower(): float(size) for kind, size in _MEMORY.findall(said)}
 
 
 def errors(said: str) -> tuple[str, ...]:
-    """What it refused, one sentence each, without its tracebacks and versions."""
+    """Its error messages, one sentence each, without tracebacks and versions."""
     found = (_ERROR.match(line.strip()) for line in _plain(said))
     words = [match["words"].strip() for match in found if match]
     return tuple(dict.fromkeys(w for w in words if not w.endswith("(most recent call last):") and "version" not in w))

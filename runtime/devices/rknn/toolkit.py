@@ -1,7 +1,7 @@
-"""Rockchip's toolkit for its NPUs, ``rknn-toolkit2``: which chips it converts for, and the Python that has it.
+"""Rockchip's toolkit for its NPUs, ``rknn-toolkit2``: its chips, and the Python that has it.
 
-It is proprietary and wants versions of numpy, onnx and protobuf that clearport cannot live with, so it is never
-imported by clearport's process. ``CLEARPORT_RKNN_PYTHON`` names a Python of its own that has it (``INSTALL``).
+It is proprietary and requires versions of numpy, onnx and protobuf that conflict with clearport's, so clearport's
+process never imports it. ``CLEARPORT_RKNN_PYTHON`` names a separate Python that has it (``INSTALL``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CHIPS = {
     "rv1106": "RV1106, int8 only",
     "rv1126b": "RV1126B",
 }
-"""What the toolkit calls a chip -> for people. It knows others (RK2118, RV1103) that were not tried."""
+"""The toolkit's name of a chip -> title. It supports others (RK2118, RV1103), which were not tested."""
 PYTHONS = ((3, 11), (3, 12))
 """The toolkit has wheels up to 3.12; the worker needs 3.11."""
 NEEDS = {
@@ -44,7 +44,7 @@ NEEDS = {
     "tqdm": "",
     "fast-histogram": "",
 }
-"""What it imports, in versions that it runs with. Its own list asks for an older PyTorch, hence ``--no-deps``."""
+"""Its imports, in versions that work. Its own requirements list an older PyTorch, hence ``--no-deps``."""
 INSTALL = (
     "python3.11 -m venv rknn",
     f"rknn/bin/pip install {' '.join(repr(name + version) if version else name for name, version in NEEDS.items())}",
@@ -66,7 +66,7 @@ _ASK_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class Environment:
-    """The toolkit's Python and what is installed there, or why it cannot be used and how to get there."""
+    """The toolkit's Python and its packages, or the reason that it cannot be used, with a remedy."""
 
     python: str = ""
     version: str = ""
@@ -77,7 +77,7 @@ def chip(address: str) -> str:
     """The chip of an address, ``rknn:rk3588``.
 
     Raises:
-        BadInput: it is of another family, or the toolkit is not asked for such a chip.
+        BadInput: another family, or an unknown chip.
     """
     family, _, which = address.partition(":")
     if family != FAMILY:
@@ -89,7 +89,7 @@ def chip(address: str) -> str:
 
 
 def environment() -> Environment:
-    """What the variable names, as that Python tells of itself."""
+    """The Python named by the variable, and its packages."""
     if not sys.platform.startswith("linux"):
         return Environment(obstacle=f"{PACKAGE} exists for Linux only")
     try:
@@ -116,7 +116,7 @@ def _dotted(version: tuple[int, int]) -> str:
 
 
 def _ask(python: str) -> tuple[tuple[int, int], dict[str, str | None]]:
-    """The version of an interpreter, and of each distribution that is needed there (None: it is missing)."""
+    """The version of an interpreter, and of each required distribution (None: missing)."""
     try:
         done = subprocess.run(
             (python, "-I", "-c", _ASK, PACKAGE, *NEEDS),

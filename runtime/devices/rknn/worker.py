@@ -1,11 +1,11 @@
 """The worker's runner for Rockchip's toolkit, in the toolkit's own Python: converts an ``.onnx`` file and simulates it.
 
-It is no file of ``runtime/runners``: nothing here runs on a unit of this machine. ``rknn.family`` hands it to the
-worker by path.
+It is not in ``runtime/runners``, since it runs on no unit of this machine. ``rknn.family`` passes its path to the
+worker.
 
 Options:
-    chip: what the toolkit calls the chip, as in ``rk3588``.
-    keep: path of the ``.rknn`` file to write (default: none is written).
+    chip: the toolkit's name of the chip, such as ``rk3588``.
+    keep: path of the ``.rknn`` file to write (default: not written).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clearport.base import Array
 
 QUANTIZED, FLOAT = 2, 3
-"""Optimization levels: 3 is the toolkit's own; it warns that it costs a quantized model accuracy, and 2 does not."""
+"""Optimization levels: 3 is the toolkit's default, which it warns may cost a quantized model accuracy; 2 does not."""
 
 
 class RknnSession:
@@ -44,7 +44,7 @@ class RknnSession:
         self._outputs = [each.name for each in graph.output]
         self._quantized = any(node.op_type == "QuantizeLinear" for node in graph.node)
         self._chip = chip
-        os.chdir(tempfile.mkdtemp())  # it leaves the graph after each of its steps in the working folder
+        os.chdir(tempfile.mkdtemp())  # it writes the graph after each of its steps to the working folder
         self._model = _toolkit().RKNN(verbose=True)
         self._convert(path, keep)
 
@@ -63,11 +63,11 @@ class RknnSession:
         given = [np.ascontiguousarray(inputs[name]) for name in self._inputs]
         outputs = self._model.inference(given, data_format=["nchw"] * len(given))
         if outputs is None:
-            raise RuntimeError("; ".join(rknn_log.errors(_printed())) or "the simulator gave nothing")
+            raise RuntimeError("; ".join(rknn_log.errors(_printed())) or "the simulator returned no output")
         return dict(zip(self._outputs, outputs, strict=True))
 
     def facts(self) -> dict[str, Any]:
-        """What the toolkit's table of layers says; without one nothing is known of where a layer would run."""
+        """Facts from the toolkit's table of layers; without a table the units are unknown."""
         table = rknn_log.layers(self._said)
         units = rknn_log.per_unit(table)
         return {
@@ -84,10 +84,10 @@ class RknnSession:
 
 
 def _step(call: Callable[[], int]) -> None:
-    """One call of the toolkit, which tells of failures by a number, an exception, or both.
+    """One call of the toolkit, which reports failures by return code, exception, or both.
 
     Raises:
-        RuntimeError: with what it refused.
+        RuntimeError: the call failed; quotes the toolkit.
     """
     try:
         code = call()
@@ -96,19 +96,19 @@ def _step(call: Callable[[], int]) -> None:
     else:
         last = []
     if code != 0:
-        raise RuntimeError("; ".join(rknn_log.errors(_printed())) or "".join(last) or f"the toolkit gave {code}")
+        raise RuntimeError("; ".join(rknn_log.errors(_printed())) or "".join(last) or f"the toolkit returned {code}")
 
 
 def _printed() -> str:
-    """All that this process has printed so far; the worker's streams go to a file."""
+    """The output of this process so far, from the worker's log file."""
     sys.stdout.flush()
     sys.stderr.flush()
-    ctypes.CDLL(None).fflush(None)  # native code prints through buffers of its own
+    ctypes.CDLL(None).fflush(None)  # native code has its own buffers
     return Path("/proc/self/fd/2").read_text(errors="replace")
 
 
 def _toolkit() -> Any:
-    """The library, by name: it is no dependency, so type checkers do not know it."""
+    """The library, imported by name: it is not a dependency, so type checkers do not know it."""
     return importlib.import_module("rknn.api")
 
 
@@ -125,7 +125,7 @@ class RknnRunner:
     method = "ran on Rockchip's simulator"
 
     def prepare(self) -> None:
-        """Import the toolkit, before the clock of ``init_ms`` starts."""
+        """Import the toolkit, so that ``init_ms`` excludes it."""
         _toolkit()
 
     def open(self, path: Path, threads: int, options: Mapping[str, Any]) -> RknnSession:

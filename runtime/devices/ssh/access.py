@@ -1,7 +1,7 @@
-"""Opens SSH connections: whose key is trusted, whose identity is shown, and what an error means for the user.
+"""Opens SSH connections: host keys, the user's identities, and explanations of errors.
 
-A host's key has to be pinned in a file of known hosts. One that is not there, or that changed, is refused with its
-fingerprint and what to do; nothing is ever added by itself.
+A host's key must be pinned in a known_hosts file. An unknown or changed key is refused with its fingerprint and a
+remedy; keys are never added automatically.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from clearport.runtime.devices.device import DeviceLost, Settings
 
 CONNECT_S = 10
 KEEPALIVE_S = 4
-"""Between two questions to a silent device; after three without an answer it is gone."""
+"""Seconds between keepalive requests to a silent device; after three without an answer it is lost."""
 
 EXPECTED = "ssh:[USER@]HOST[:PORT], as in ssh:pi@raspberrypi.local or ssh:root@[fe80::1]:2222"
 
@@ -33,7 +33,7 @@ _USUAL = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
 
 @dataclass(frozen=True)
 class Access:
-    """A board and how to get in; None: what the user's SSH configuration says, or else SSH's own default."""
+    """A board and how to log in; None: the user's SSH configuration, otherwise SSH's default."""
 
     address: str
     host: str
@@ -44,10 +44,10 @@ class Access:
 
     @classmethod
     def of(cls, address: str, settings: Settings) -> Self:
-        """``ssh:[user@]host[:port]``; an IPv6 address stands in brackets.
+        """Parse ``ssh:[user@]host[:port]``; an IPv6 address is in brackets.
 
         Raises:
-            BadInput: the address is another, or a file of the settings is not there.
+            BadInput: invalid address, or a file of the settings is missing.
         """
         match = _ADDRESS.fullmatch(address)
         port = int(match["port"]) if match and match["port"] else None
@@ -68,7 +68,7 @@ async def connect(access: Access) -> asyncssh.SSHClientConnection:
     """An open connection.
 
     Raises:
-        BadInput: the host's key is not trusted, or ours is not accepted.
+        BadInput: the host's key is not trusted, or the user's is not accepted.
         DeviceLost: the board does not answer.
     """
     witness = _Witness()
@@ -88,10 +88,10 @@ async def connect(access: Access) -> asyncssh.SSHClientConnection:
 
 
 async def _patiently(access: Access, witness: _Witness) -> asyncssh.SSHClientConnection:
-    """A connection, at the third attempt with any kind of host key.
+    """A connection; up to three attempts, the last one with any type of host key.
 
-    Only kinds that are pinned are asked for at first. A host without them breaks off; asked for any kind, it shows what
-    it has, which is then refused by its fingerprint.
+    At first only pinned key types are offered. A host without them disconnects; offered any type, it presents its key,
+    which is then refused with its fingerprint.
     """
     for _ in range(2):
         with contextlib.suppress(asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError):
@@ -108,7 +108,7 @@ async def _connect(access: Access, witness: _Witness, **more: Any) -> asyncssh.S
         client_factory=lambda: witness,
         known_hosts=_known_hosts(access),
         preferred_auth="publickey",
-        compression_algs=["none"],  # pictures are noise to a compressor, and its work would be the board's
+        compression_algs=["none"],  # pictures hardly compress, and compression would burden the board
         keepalive_interval=KEEPALIVE_S,
         keepalive_count_max=_MISSED,
         connect_timeout=CONNECT_S,
@@ -119,7 +119,7 @@ async def _connect(access: Access, witness: _Witness, **more: Any) -> asyncssh.S
 
 
 class _Witness(asyncssh.SSHClient):
-    """Sees the key of a host that is in no file of known hosts, and does not trust it."""
+    """Records the key of an unknown host, without trusting it."""
 
     def __init__(self) -> None:
         self.key: asyncssh.SSHKey | None = None
@@ -131,7 +131,7 @@ class _Witness(asyncssh.SSHClient):
 
 
 def _known_hosts(access: Access) -> asyncssh.SSHKnownHosts:
-    """The pinned keys. Never None, which would mean to asyncssh that every key is trusted.
+    """The pinned keys. Never None, which would make asyncssh trust every key.
 
     Raises:
         BadInput: a file cannot be read.
@@ -155,8 +155,8 @@ def _files(access: Access) -> list[Path]:
 
 
 def _distrust(access: Access, witness: _Witness, said: str) -> ClearportError:
-    """Why a host's key was refused, and what to do."""
-    if witness.key is None:  # revoked, or a certificate: nothing to compare
+    """The error for a refused host key, with a remedy."""
+    if witness.key is None:  # revoked, or a certificate: no fingerprint to compare
         return BadInput(f"{access.address}: the host's key is refused: {said}")
     host, addr, port = witness.place
     pinned = asyncssh.match_known_hosts(_known_hosts(access), host, addr, None if port == 22 else port)[0]
@@ -186,15 +186,15 @@ def _denied(access: Access) -> str:
     port = f"-p {access.port} " if access.port else ""
     public = f"-i {access.identity} " if access.identity else ""
     return (
-        f"{access.address}: the board accepts none of your keys ({shown}), and clearport gives no passwords. "
-        f"To let your key in: ssh-copy-id {public}{port}{target}"
+        f"{access.address}: the board accepts none of your keys ({shown}), and clearport does not use passwords. To "
+        f"authorize your key: ssh-copy-id {public}{port}{target}"
     )
 
 
 def _unreadable(access: Access, error: Exception) -> str:
     return (
-        f"{access.address}: the private key {access.identity or ''} cannot be used ({error}). One with a passphrase is "
-        "used through the agent: ssh-add it, and name no key"
+        f"{access.address}: the private key {access.identity or ''} cannot be used ({error}). A key with a passphrase "
+        "works through the agent: run ssh-add, and omit --identity"
     )
 
 

@@ -1,8 +1,8 @@
-"""The voice of a command on a board: ``python -m clearport.runtime.devices.ssh.bridge ACCESS COMMAND``.
+"""Forwards to a command on a board: ``python -m clearport.runtime.devices.ssh.bridge ACCESS COMMAND``.
 
-Bytes go from stdin to the command and from the command to stdout and stderr, as they are, no faster than they are
-read. When this process ends, however it ends, its connection closes and the command's input hangs up. It ends with the
-command's exit code, or with 128 plus the number of the signal that ended it.
+stdin, stdout and stderr are passed through unchanged, with backpressure. When this process ends for any reason, its
+connection closes and the command's input hangs up. Its exit code is the command's, or 128 plus the number of the signal
+that ended it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FAILED = 255
 
 
 def main() -> int:
-    """Run until the command ends, or until nobody is left to read what it says."""
+    """Run until the command ends or its output is no longer read; returns the exit code."""
     access, command = Access(**json.loads(sys.argv[1])), sys.argv[2]
     try:
         return asyncio.run(_bridge(access, command))
@@ -59,7 +59,7 @@ async def _bridge(access: Access, command: str) -> int:
 
 
 async def _feed(process: asyncssh.SSHClientProcess[bytes]) -> None:
-    """Stdin to the command. The end of it is the end of the command's input; soon after, the command has to end."""
+    """Forward stdin to the command. Its end is the end of the command's input; the command must exit soon after."""
     reader = asyncio.StreamReader(_CHUNK)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
@@ -72,7 +72,7 @@ async def _feed(process: asyncssh.SSHClientProcess[bytes]) -> None:
 
 
 async def _tell(read: Callable[[int], Awaitable[bytes]], descriptor: int) -> None:
-    """What the command says, to a descriptor of ours, in a thread that may wait for the reader."""
+    """Forward the command's output to a local descriptor, in a thread that may block on the reader."""
     while chunk := await read(_CHUNK):
         await asyncio.to_thread(_write, descriptor, chunk)
 
@@ -84,7 +84,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def exit_code(status: int | None, ended_by: tuple[str, bool, str, str] | None) -> int:
-    """As a shell tells it: SSH names the signal that ended a command (``KILL``) instead of giving a status."""
+    """A shell's exit code: SSH reports the name of the signal that ended a command (``KILL``) instead of a status."""
     if ended_by is None:
         return FAILED if status is None else status
     number = getattr(signal, f"SIG{ended_by[0]}", None)
@@ -94,4 +94,4 @@ def exit_code(status: int | None, ended_by: tuple[str, bool, str, str] | None) -
 if __name__ == "__main__":
     code = main()
     sys.stderr.flush()
-    os._exit(code)  # a thread may still wait for a reader that does not come
+    os._exit(code)  # a thread may still block on the reader

@@ -1,7 +1,7 @@
 """Linux boards over SSH: ``ssh:[user@]host[:port]``.
 
-What is needed there: an SSH server that takes the user's key, ``sh`` (the login shell may be another, and may print),
-and Python with numpy and a runtime. Files are kept in ``~/.cache/clearport`` while a command lasts.
+Requirements: an SSH server that accepts the user's key, ``sh`` (the login shell may be another, and may print), and
+Python with numpy and a runtime. Files are in ``~/.cache/clearport`` while a command runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class SshDevice:
     title = "Linux boards over SSH"
 
     def found(self) -> Sequence[Found]:
-        """One entry that says how a board is named: SSH hosts cannot be listed."""
+        """One entry that explains the address: SSH hosts cannot be listed."""
         parts = {name: version for name, version in installed_versions((LIBRARY,)).items() if version}
         obstacle = None if parts else str(NotInstalled(LIBRARY, self.name))
         return [

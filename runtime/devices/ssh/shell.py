@@ -1,4 +1,4 @@
-"""A board over SSH as a ``Shell``: one connection for commands and files, and one for each worker that speaks."""
+"""A board over SSH as a ``Shell``: one connection for commands and files, and one per worker."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _Said = tuple[int, bytes, bytes]
 class SshShell:
     """See ``clearport.runtime.devices.remote.shell.Shell``; use it as a context manager.
 
-    asyncssh lives in a thread of its own, so that the connection is kept alive, and its loss is noticed, while this
-    program does something else. Files go through ``cat``: small boards have no SFTP, and it says why it fails.
+    asyncssh runs in its own thread, so that keepalives and the detection of a lost connection continue while the caller
+    is busy. Files are copied by ``cat``: small boards lack SFTP, and its error messages are clear.
     """
 
     def __init__(self, access: Access, timeout_s: float) -> None:
@@ -50,7 +50,7 @@ class SshShell:
         """Connect.
 
         Raises:
-            BadInput: the host's key is not trusted, or ours is not accepted.
+            BadInput: the host's key is not trusted, or the user's is not accepted.
             DeviceLost: the board does not answer.
         """
         self._thread.start()
@@ -70,7 +70,7 @@ class SshShell:
         self._leave()
 
     def _serve(self) -> None:
-        """The thread: asyncio until ``_leave``, then all that is still open there is ended."""
+        """The thread's main: runs asyncio until ``_leave``, then ends everything still open."""
 
         async def wait() -> None:
             self._left = asyncio.Event()
@@ -110,11 +110,11 @@ class SshShell:
     async def _run(self, told: Marked, **streams: Any) -> _Said:
         done = await self._live().run(told.line, **{"stdin": asyncssh.DEVNULL, **streams}, encoding=None)
         if done.exit_status is None and done.exit_signal is None:
-            raise asyncssh.ConnectionLost("it ended within a command")
+            raise asyncssh.ConnectionLost("the connection closed during a command")
         return exit_code(done.exit_status, done.exit_signal), _bytes(done.stdout), _bytes(done.stderr)
 
     def _copy(self, command: str, name: str, **streams: Any) -> bytes:
-        """Run what copies a file; its bytes, where it brings them."""
+        """Run a command that copies a file; returns its stdout."""
         told = asked(command)
         said = self._ask(self._run(told, **streams), self._timeout_s, name)
         done = self._outcome(told, said)
@@ -134,7 +134,7 @@ class SshShell:
         return self._connection
 
     def _ask(self, task: Coroutine[Any, Any, _T], timeout_s: float, what: str) -> _T:
-        """Do something over the connection, with its errors as ours."""
+        """Await a task of the connection, with its errors converted to clearport's."""
         try:
             return self._call(asyncio.wait_for(task, timeout_s))
         except TimeoutError as error:

@@ -73,7 +73,7 @@ def test_a_page_that_goes_away_leaves_its_rows_and_is_told_of(tmp_path: Path) ->
         ended = server.events[-1]
         assert isinstance(ended, RunEnded)
         assert ended.gone
-        assert ended.outcome == "the page went away after 1 of 3 rows"
+        assert ended.outcome == "the page was closed after 1 of 3 rows"
         record = the_record(server)
         assert list(record.rows) == ["tflite/int8 litert-js 1"]
         assert record.runs[0].outcome == ended.outcome

@@ -81,7 +81,7 @@ def test_a_file_that_arrives_spoilt_is_refused_and_leaves_nothing(tmp_path: Path
 
     device = tmp_path / "device"
     with Stage(Spoiling(), str(device)) as stage:
-        with pytest.raises(RuntimeFailure, match=r"\.onnx did not arrive as it was sent"):
+        with pytest.raises(RuntimeFailure, match=r"\.onnx arrived with a wrong checksum"):
             stage.put(files["file"])
         assert list(device.iterdir()) == []
 

@@ -235,7 +235,7 @@ def test_every_consumer_has_a_dequantizer_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("operator", "domain", "opset", "why"),
     [
-        ("Gelu", "", 20, "layer 'activation': it is that of opset 20"),
+        ("Gelu", "", 20, "layer 'activation': its version is of opset 20"),
         ("FusedConv", "com.microsoft", 17, "operator domain"),
     ],
 )
