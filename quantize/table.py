@@ -52,7 +52,7 @@ def save(path: Path, table: ScaleTable) -> None:
     """Write the table, atomically.
 
     Raises:
-        BadInput: the place cannot be written.
+        BadInput: the path cannot be written.
     """
     write_text(path, dumps(table))
 

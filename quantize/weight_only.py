@@ -58,7 +58,7 @@ MORE_COST = 1e12
 """Budget (``cost``) of one run on all photos for that: about 25 seconds of one core."""
 
 MOST_PIXELS = 16 * photos.LEAST.height * photos.LEAST.width
-"""Maximum number of photos for judging roundings, which is done many times (``photos.spread``)."""
+"""Maximum pixels of the photos that judge roundings, which is done many times (``photos.spread``)."""
 
 _SIDE = 64
 """Side of the corner crop of each photo, in pixels, for judging roundings, which were made on center crops."""

@@ -49,7 +49,7 @@ class BenchFile:
             self.earlier = _resumed(path, found)
 
     def __enter__(self) -> BenchFile:
-        self._note("this run did not finish: it was killed, or goes on still")
+        self._note("this run did not finish: it was killed, or is still running")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -81,7 +81,7 @@ def _resumed(path: Path, found: dict[str, Any]) -> BenchRecord | None:
     try:
         return BenchRecord.model_validate_json(json.dumps(found["earlier"])) if found.get("earlier") else None
     except ValidationError as error:
-        raise BadInput(f"{path}: 'earlier' holds no resumable record; leave out --resume") from error
+        raise BadInput(f"{path}: 'earlier' has no resumable record; leave out --resume") from error
 
 
 def note_failure(path: Path, error: str) -> None:

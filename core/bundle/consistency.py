@@ -19,7 +19,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
     for i, artifact in enumerate(manifest.artifacts):
         for other in manifest.artifacts[:i]:
             if other.key == artifact.key:
-                yield f"artifacts.{i}: {artifact.key} is there twice"
+                yield f"artifacts.{i}: {artifact.key} is listed twice"
             elif other.holds(artifact.path) or artifact.holds(other.path):
                 yield f"artifacts.{i}.path: {artifact.path} belongs to {other.key} already"
         if digest_of(artifact.path, manifest.files) != artifact.sha256:
@@ -48,4 +48,4 @@ def _golden_contradictions(manifest: Manifest, keys: set[str]) -> Iterator[str]:
         if golden.input not in inputs:
             yield f"goldens.{i}.input: there is no input picture {golden.input!r}"
         if golden.name in {other.name for other in manifest.goldens[:i]}:
-            yield f"goldens.{i}.name: {golden.name!r} is there twice"
+            yield f"goldens.{i}.name: {golden.name!r} is listed twice"

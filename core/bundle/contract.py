@@ -19,7 +19,7 @@ _AXES = 4
 
 
 class Growing(Protocol):
-    """Sides of an output are ``scale`` times the input's less ``crop``, the input's multiples of ``size_multiple``."""
+    """Output sides are ``scale`` times the input's less ``crop``; input sides are multiples of ``size_multiple``."""
 
     @property
     def scale(self) -> Scale: ...
@@ -32,7 +32,7 @@ class Growing(Protocol):
 
 
 def contract_contradictions(model: Growing, network: Ends, artifacts: Sequence[Ends]) -> Iterator[str]:
-    """Where an artifact takes or gives other tensors than the network, as ``field: what is wrong``."""
+    """Differences between an artifact's tensors and the network's, as ``field: problem``."""
     named = [("pixel_contract", network), *((f"artifacts.{i}", ends) for i, ends in enumerate(artifacts))]
     for where, (inputs, outputs) in named:
         yield from _enlarged(where, shapes.lead(inputs), shapes.lead(outputs), model)
@@ -41,11 +41,12 @@ def contract_contradictions(model: Growing, network: Ends, artifacts: Sequence[E
             yield from _like(f"{where}.{word}", specs, contract)
         for side, length in _sides(shapes.lead(inputs)):
             if isinstance(length, int) and length % model.size_multiple:
-                yield f"{where}.inputs.0: {side} {length} is no multiple of model.size_multiple {model.size_multiple}"
+                multiple = f"model.size_multiple {model.size_multiple}"
+                yield f"{where}.inputs.0: {side} {length} is not a multiple of {multiple}"
 
 
 def _sides(spec: TensorSpec) -> list[tuple[str, int | str]]:
-    """Height and width by name; none of what has not four axes."""
+    """Height and width by name; empty unless the tensor has four axes."""
     return list(zip(_SIDES, image_size(spec), strict=True)) if len(spec.shape) == _AXES else []
 
 
@@ -62,7 +63,7 @@ def _enlarged(where: str, source: TensorSpec, result: TensorSpec, model: Growing
 
 
 def _same(where: str, specs: Sequence[TensorSpec], contract: Sequence[TensorSpec]) -> Iterator[str]:
-    """Names and kinds are those of the network, in its order."""
+    """Whether names and kinds are the network's, in its order."""
     mine, wanted = ([(spec.name, spec.kind) for spec in each] for each in (specs, contract))
     if mine != wanted:
         told = (", ".join(f"{name} ({kind})" for name, kind in each) for each in (mine, wanted))
@@ -70,7 +71,7 @@ def _same(where: str, specs: Sequence[TensorSpec], contract: Sequence[TensorSpec
 
 
 def _like(where: str, specs: Sequence[TensorSpec], contract: Sequence[TensorSpec]) -> Iterator[str]:
-    """A size may be free on one side."""
+    """Whether sizes agree; dynamic ones match any size."""
     for i, (spec, wanted) in enumerate(zip(specs, contract, strict=False)):
         if len(spec.shape) != len(wanted.shape):
             yield f"{where}.{i}: {len(spec.shape)} axes, and the network's has {len(wanted.shape)}"

@@ -1,4 +1,4 @@
-"""What ``clearport diagnose`` says, as frozen pydantic models; ``diagnosis.schema.json`` is their JSON schema."""
+"""The output of ``clearport diagnose``, as frozen pydantic models; ``diagnosis.schema.json`` is their JSON schema."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Layer(_Part):
     """An int8 tensor of the network, and the step that computes it, in the QDQ model.
 
     Attributes:
-        name: the tensor.
-        operators: those between it and the int8 tensors before it, the last one first.
-        shape: on the picture.
-        low, high: the smallest and largest real value.
-        clipped: share of the values that saturate at an end of the int8 range that is not a clamp of the network: the
-            upper one, and the lower one if it is not zero.
-        dead: channels that have one value everywhere.
+        name: name of the tensor.
+        operators: operators between it and the preceding int8 tensors, last one first.
+        shape: its shape for the golden picture.
+        low, high: its smallest and largest real value.
+        clipped: share (0..1) of values that saturate at an end of the int8 range that is not a clamp of the network:
+            the upper end, and the lower one if it is not zero.
+        dead: channels with a constant value.
         sqnr_db: signal to noise of all rounding up to here, against the network without rounding; None: no noise.
-        loss_share: share of the output's noise that rounding this tensor alone causes; None: not measured, or it is
-            not rounded but moved.
-        gain_db: what the output's PSNR would gain without this tensor's rounding; None likewise.
+        loss_share: share (0..1) of the output's noise that is due to rounding this tensor alone; None: not measured,
+            or the tensor is only moved.
+        gain_db: gain in the output's PSNR without this tensor's rounding; None likewise.
     """
 
     name: str
@@ -51,13 +51,13 @@ class Seen(_Part):
     """A layer in a runtime.
 
     Attributes:
-        name: the layer's.
-        levels: largest own error: the difference to the reference's step on the runtime's own inputs, in int8 levels.
-        differing: share of the values with an own error.
-        off: share of the values whose own error is no tie.
-        own_db: signal to own error; None: there is none.
+        name: name of the layer.
+        levels: largest own error: difference to the reference's step on the runtime's own inputs, in int8 levels.
+        differing: share (0..1) of values with an own error.
+        off: share (0..1) of values whose own error is not a rounding tie.
+        own_db: signal to own error; None: no error.
         sqnr_db: signal to all error up to here, own and inherited, against the network without rounding; None: none.
-        channels: those with the largest own error, if only some have one of more than a level.
+        channels: channels with the largest own error, if only some have one above one level.
         passed: whether the own error is within the limits of a proof by steps.
     """
 
@@ -76,13 +76,13 @@ class Witness(_Part):
 
     Attributes:
         artifact: the file's key.
-        runtime: the runtime, and how it was asked.
-        layers: those that the runtime shows, in the order of the network.
-        parted: the first layer with an error of its own, of more than a level if there is one; empty: none.
-        wrong: whether that is an error of more than a level: rounding alone makes none.
-        why, todo: what is the matter with that layer, and what to do.
-        also: further layers with errors of their own.
-        remark: what limits the findings: reading tensors changes the output, or the runtime failed.
+        runtime: the runtime and its options.
+        layers: the layers that the runtime outputs, in the order of the network.
+        parted: the first layer with an own error, preferably above one level; empty: none.
+        wrong: whether that error is above one level, which rounding alone cannot cause.
+        why, todo: the cause of that layer's error, and a remedy.
+        also: further layers with own errors.
+        remark: limits of the findings: reading tensors changes the output, or the runtime failed.
     """
 
     artifact: str
@@ -97,15 +97,15 @@ class Witness(_Part):
 
 
 class Diagnosis(_Part):
-    """Every int8 layer of a bundle, in every runtime that shows it.
+    """Every int8 layer of a bundle, in every runtime that outputs it.
 
     Attributes:
         network: its name and scale.
         picture: the golden picture (``photo`` or ``probe``) and its size.
         layers: in the order of the network.
-        witnesses: one for each file and runtime.
-        unseen: files and runtimes that could not be looked into, and why.
-        remark: what was not measured, and why.
+        witnesses: one per file and runtime.
+        unseen: files and runtimes that could not be examined -> the reason.
+        remark: what was not measured, and the reason.
     """
 
     network: str
@@ -117,7 +117,7 @@ class Diagnosis(_Part):
 
     @property
     def wrong(self) -> bool:
-        """Whether a runtime has a layer that is wrong, not only rounded otherwise."""
+        """Whether a runtime has a wrong layer, not just one with other rounding."""
         return any(witness.wrong for witness in self.witnesses)
 
 

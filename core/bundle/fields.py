@@ -1,4 +1,4 @@
-"""The kinds of field that a manifest has, with what is checked of each."""
+"""Field types of a manifest, with their validation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from clearport.runtime.latency.sound import sound
 from clearport.runtime.parity import ParityReport
 
 MOST_SIDE = 32768
-"""Longest side of a picture at either end of an artifact, in pixels."""
+"""Maximum side of an input or output picture, in pixels."""
 MOST_VALUE = 65536.0
-"""Largest real value that a pixel may stand for: that of 16-bit pictures."""
+"""Maximum real value of a pixel: that of 16-bit pictures."""
 MOST_FINE, MOST_COARSE = 65536.0, 16.0
-"""How much finer or coarser than a pixel's the step of an integer end may be: outputs that were calibrated on dark
-pictures have fine steps, those that overshoot coarse ones."""
+"""Limits of how much finer or coarser than a pixel's the scale of an integer input or output may be: outputs calibrated
+on dark pictures have fine scales, those that overshoot coarse ones."""
 _AXES, MOST_AXES = 4, 8
 MOST_CHANNELS, MOST_VALUES = 4096, 1 << 31
 _CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "Y": 1, "YA": 2}
@@ -54,7 +54,7 @@ def _sound_picture(spec: TensorSpec) -> TensorSpec:
     if not _is_image(spec):
         raise ValueError(
             f"shape {spec.shape} of tensor {spec.name!r}: expected one {spec.color} picture ({spec.layout}) "
-            f"with sides of 1 to {MOST_SIDE}, or names of free axes"
+            f"with sides of 1 to {MOST_SIDE}, or names of dynamic axes"
         )
     low, high = spec.value_range or (0.0, 0.0)
     if not (-MOST_VALUE <= low < high <= MOST_VALUE):

@@ -89,7 +89,7 @@ def render_sums(files: Mapping[str, str]) -> str:
 
 
 def parse_sums(text: str) -> tuple[dict[str, str], list[int]]:
-    """Path -> checksum of SHA256SUMS, and the numbers of the lines that are not well-formed or repeat a path."""
+    """Path -> checksum of SHA256SUMS, and the numbers of lines that are malformed or repeat a path."""
     found: dict[str, str] = {}
     wrong = []
     lines = text.split("\n")
@@ -113,11 +113,14 @@ def compare(
     sums, wrong = parse_sums(_read_text(folder / SUMS))
     actual = {name: _sha256(folder / name) for name in listed(folder)}
     for line in wrong:
-        yield SUMS, f"line {line} is not a checksum, two spaces and a path that stands only once"
+        yield SUMS, f"line {line} is not a checksum, two spaces and a path that occurs only once"
     for path in symlinks(folder):
-        yield path.relative_to(folder).as_posix(), "it is a symbolic link; a bundle holds files only"
+        yield path.relative_to(folder).as_posix(), "it is a symbolic link; a bundle contains regular files only"
     for path in specials(folder):
-        yield path.relative_to(folder).as_posix(), "it is a pipe, socket or device; a bundle holds files only"
+        yield (
+            path.relative_to(folder).as_posix(),
+            "it is a pipe, socket or device; a bundle contains regular files only",
+        )
     for name in sorted({*sums, *actual, *(recorded or ())} - {MANIFEST} - (set(left_out) - set(actual))):
         in_manifest = sums.get(name) if recorded is None else recorded.get(name)
         yield from _judge(name, actual.get(name), in_manifest, sums.get(name))

@@ -91,12 +91,12 @@ class Bundle:
 
     @property
     def artifacts(self) -> tuple[ArtifactRecord, ...]:
-        """Every artifact, in the order in which they were made."""
+        """Every artifact, in export order."""
         return self.manifest.artifacts
 
     @property
     def passed(self) -> bool:
-        """Whether every check that the manifest records held."""
+        """Whether every check in the manifest passed."""
         return not self.manifest.failures()
 
     def path(self, part: ArtifactRecord | GoldenRecord | str) -> Path:
@@ -120,7 +120,7 @@ class Bundle:
         return path
 
     def artifact(self, record: ArtifactRecord) -> Artifact:
-        """A record as the value that targets and runners exchange, with its absolute path."""
+        """A record as an ``Artifact`` for targets and runners, with its absolute path."""
         return Artifact(
             target=record.target,
             precision=record.precision,

@@ -1,6 +1,6 @@
-"""``matrix.json`` of ``clearport matrix``: one row for each export, and what became of each of its cells.
+"""``matrix.json`` of ``clearport matrix``: one row per export, and the outcome of each of its cells.
 
-The record is made from the bundles' proofs alone and holds no times: the same inputs give the same bytes. The JSON
+The record is derived from the bundles' proofs and has no times: equal inputs give equal bytes. The JSON
 schema is ``matrix.schema.json``, made by ``schema()``.
 """
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 SCHEMA_ID = "https://clearport.invalid/matrix-1.schema.json"
 
 Status = Literal["proven", "unproven", "refused", "failed"]
-"""``proven``: every parity held. ``unproven``: written, but nothing here can run it. ``refused``: not made, with the
-reason. ``failed``: a parity did not hold, or a process crashed."""
+"""``proven``: every parity check passed. ``unproven``: written, but no runtime here can run it. ``refused``: not
+written, with the reason. ``failed``: a parity check failed, or a process crashed."""
 
 
 class _Record(BaseModel):
@@ -36,12 +36,12 @@ class _Record(BaseModel):
 
 
 class MatrixCell(_Record):
-    """A target in a precision. ``variant`` tells files of one target and precision apart.
+    """A target in a precision. ``variant`` distinguishes files of one target and precision.
 
-    ``psnr_db`` is that of the file to the network itself (null where they are equal, or nothing was compared),
-    ``equal`` whether they are equal. ``sqnr_db`` takes its place for outputs that are not pictures, ``same``, the share
-    that is equal, for class numbers and truth values. ``method`` says how the file was run. ``path`` is
-    relative to the folder of the matrix.
+    ``psnr_db`` is the PSNR of the file to the network itself (null if they are equal, or nothing was compared),
+    ``equal`` whether they are equal. Outputs other than pictures have ``sqnr_db`` instead, class indices and Booleans
+    ``same``, the share (0..1) of equal values. ``method`` says how the file was run. ``path`` is relative to the folder
+    of the matrix.
     """
 
     target: Text
@@ -65,9 +65,9 @@ class MatrixCell(_Record):
 
 
 class MatrixRow(_Record):
-    """One export: a network at one scale and size. ``key`` addresses it in the cache, by all that determines it.
+    """One export: a network at one scale and size. ``key`` is its cache key, a digest of all inputs of the export.
 
-    ``bundle`` is its folder; null where nothing was made, with the reason in each cell.
+    ``bundle`` is its folder; null if nothing was written, with the reason in each cell.
     """
 
     name: Text
@@ -95,7 +95,7 @@ class MatrixRecord(_Record):
 
 
 def cells_of(bundle: Bundle, folder: str) -> list[MatrixCell]:
-    """The cells of a bundle in ``folder``, by its manifest: its files, then the ones that were not made."""
+    """The cells of a bundle in ``folder``, from its manifest: its files, then the skipped ones."""
     manifest = bundle.manifest
     made = [_made(artifact, folder) for artifact in manifest.artifacts]
     return made + [cell for skipped in manifest.skipped for cell in refused(skipped)]
@@ -133,7 +133,7 @@ def _verdict(artifact: ArtifactRecord, reports: Sequence[ParityReport]) -> tuple
 
 
 def refused(skipped: Skipped) -> list[MatrixCell]:
-    """The cells of something that was not made: one, or every precision of a target."""
+    """The cells of a skipped artifact: one, or every precision of a target."""
     from clearport.registry import TARGETS
 
     target, _, rest = skipped.what.partition("/")
@@ -168,10 +168,10 @@ def to_json(record: MatrixRecord | MatrixRow) -> str:
 
 
 def read_record(path: Path) -> MatrixRecord:
-    """A ``matrix.json``.
+    """Read a ``matrix.json``.
 
     Raises:
-        BadInput: it is none.
+        BadInput: it is missing or invalid.
     """
     return read_model(path, MatrixRecord, "the record of 'clearport matrix'")
 

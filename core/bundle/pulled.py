@@ -21,7 +21,7 @@ from clearport.disk.json_files import read_model
 
 
 class Pulled(BaseModel):
-    """``left_out`` has the keys of the artifacts that are not here, as in ``tflite/fp32``."""
+    """``left_out`` has the keys of the omitted artifacts, such as ``tflite/fp32``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -33,10 +33,10 @@ class Pulled(BaseModel):
 
 
 def read_pulled(folder: Path) -> Pulled | None:
-    """The note in a bundle; None where there is none.
+    """The note in a bundle, or None.
 
     Raises:
-        BadInput: it cannot be used.
+        BadInput: it is invalid.
     """
     path = folder / PULLED
     return read_model(path, Pulled, "the note of a pull") if os.path.lexists(path) else None
@@ -48,7 +48,7 @@ def parted(manifest: Manifest, pulled: Pulled | None) -> tuple[Manifest, Mapping
     left = [artifact for artifact in manifest.artifacts if artifact.key in gone]
     if pulled is None or not left:
         return manifest, {}
-    reason = f"left out when it was pulled from {pulled.store}; the whole: clearport pull {_whole(pulled)}"
+    reason = f"left out when it was pulled from {pulled.store}; to get everything: clearport pull {_whole(pulled)}"
     files = {path: sha for path, sha in manifest.files.items() if any(a.holds(path) for a in left)}
     rest = {
         "artifacts": tuple(a for a in manifest.artifacts if a not in left),

@@ -43,12 +43,12 @@ class ReplayRecord(BaseModel):
 
     @property
     def conditions(self) -> tuple[object, ...]:
-        """All but the output."""
+        """All fields but the output's digest."""
         return self.golden, self.runner, dict(self.versions), self.processor, self.threads
 
 
 def replay_of(outputs: Mapping[str, Array], golden: str, runner: Runner, threads: int) -> ReplayRecord | None:
-    """The record of some outputs; None if the runtime has its own Python, whose versions are unknown."""
+    """The record of an artifact's outputs; None if the runtime has its own Python, whose versions are unknown."""
     if hasattr(runner, "interpreter"):
         return None
     parts = installed_versions((*runner.requires, "numpy", "clearport"))  # clearport sets each runtime's options

@@ -113,7 +113,7 @@ def _encoded(payload: bytes) -> bytes:
 
 
 def _opened(bundle: Any, public: EllipticCurvePublicKey) -> bytes:
-    """The payload of an envelope, once its signature holds."""
+    """The payload of an envelope, after its signature was verified."""
     from cryptography.exceptions import InvalidSignature
 
     envelope = bundle["dsseEnvelope"]

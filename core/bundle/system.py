@@ -1,4 +1,4 @@
-"""``system.json`` of a system: its parts, the program that runs them, and what the whole was proven to give.
+"""``system.json`` of a system: its parts, the program that runs them, and the proofs of the whole.
 
 ::
 
@@ -7,7 +7,7 @@
     ├── golden.safetensors
     └── parts/step/        a bundle like any other: manifest.json ...
 
-A part is a bundle, unchanged: every command that takes one takes it. ``system.json`` has the SHA-256 of its manifest,
+A part is an ordinary bundle: every command for bundles accepts it. ``system.json`` has the SHA-256 of its manifest,
 which has those of its files. The JSON schema for other languages is ``core/bundle/system.schema.json``.
 """
 
@@ -54,7 +54,7 @@ class PartRecord(_Record):
 
 
 class RowRecord(_Record):
-    """The whole, run with the files of one target and precision: each output against the reference in PyTorch."""
+    """The system run with the files of one target and precision: each output against the reference in PyTorch."""
 
     target: Text
     precision: Precision
@@ -64,7 +64,7 @@ class RowRecord(_Record):
 
     @property
     def key(self) -> str:
-        """``target/precision[/variant]``, as of an artifact."""
+        """``target/precision[/variant]``, like an artifact's key."""
         return "/".join(filter(None, (self.target, self.precision, self.variant)))
 
 
@@ -112,7 +112,7 @@ class System:
         """Read a system and the manifests of its parts.
 
         Raises:
-            BadInput: there is none, or ``system.json``, its program or a manifest cannot be used.
+            BadInput: no such system, or ``system.json``, its program or a manifest is invalid.
         """
         path = folder / ours.SYSTEM
         leftovers.sweep(folder)
@@ -126,17 +126,17 @@ class System:
 
     @property
     def passed(self) -> bool:
-        """Whether every check held, of each part and of the whole, and there was one of the whole."""
+        """Whether every check of the parts and of the whole passed, with at least one of the whole."""
         proven = bool(self.record.rows) and not self.record.failures()
         return proven and all(part.passed for part in self.parts.values())
 
     def row(self, target: str, precision: str, variant: str | None = None) -> RowRecord:
         """The row of a target and precision; without ``variant`` the plain one, or else the first.
 
-        Without a precision it is the smallest one that the target has.
+        Without ``precision``: the row with the smallest one of the target.
 
         Raises:
-            BadInput: there is none; the message says why, if that is known.
+            BadInput: no such row; the message gives the reason, if known.
         """
         if not precision:
             has = {row.precision for row in self.record.rows if row.target == target}
@@ -151,10 +151,10 @@ class System:
         raise BadInput(f"{self.folder}: the whole cannot be run as {wanted}{why} (available: {self._there()})")
 
     def rows(self, targets: Collection[str] = (), precisions: Collection[str] = ()) -> list[RowRecord]:
-        """The rows of some targets and precisions; none named: of all.
+        """The rows of some targets and precisions; empty means all.
 
         Raises:
-            BadInput: there is none.
+            BadInput: no row matches.
         """
         found = [
             row
@@ -171,16 +171,16 @@ class System:
         return ", ".join(row.key for row in self.record.rows) or "nothing"
 
     def check_files(self) -> None:
-        """Whether its own files are as they were written.
+        """Check that its own files are unchanged.
 
         Raises:
-            BadInput: one is not.
+            BadInput: a file was changed.
         """
         if changed := self.verify_files():
             raise BadInput(f"{self.folder}: {changed[0]}; for the full list: clearport verify {self.folder}")
 
     def verify_files(self) -> list[Mismatch]:
-        """Every file of its own, and every manifest of a part, that is not as it was written."""
+        """Every changed file of its own, and every changed manifest of a part."""
         recorded = self.record.files
         if not (self.folder / SUMS).is_file():
             return [Mismatch(SUMS, "the system", "the file is missing")]
@@ -195,10 +195,10 @@ class System:
                 found.append(Mismatch(name, "the system", "its content differs from its checksum"))
         known = {*own, SUMS, *ours.REPORTS, ours.SIGNATURE, ours.PULLED}
         beside = sorted({*self._beside_parts()} - known)
-        return found + [Mismatch(name, "the system", "the file is not part of it") for name in beside]
+        return found + [Mismatch(name, "the system", "the file is not part of the system") for name in beside]
 
     def _beside_parts(self) -> Iterator[str]:
-        """Files and links, but for those in the folders of parts."""
+        """Files and links outside the folders of parts."""
         parts = {part.folder for part in self.record.parts.values()}
         for place, folders, names in os.walk(self.folder):
             here = Path(place).relative_to(self.folder)
@@ -256,11 +256,11 @@ def _check(path: Path, record: SystemRecord, parts: Mapping[str, Bundle]) -> Non
 def _own(record: SystemRecord) -> Iterator[str]:
     keys = [row.key for row in record.rows]
     for key in sorted({key for key in keys if keys.count(key) > 1}):
-        yield f"rows: {key} is there twice"
+        yield f"rows: {key} is listed twice"
     outputs = sorted(output.name for output in record.program.outputs)
     for row in record.rows:
         if sorted(report.output for report in row.parity) != outputs:
-            yield f"rows: {row.key} was not judged by the program's outputs, each once ({', '.join(outputs)})"
+            yield f"rows: {row.key} needs exactly one report per output of the program ({', '.join(outputs)})"
         yield from (
             f"rows: {row.key}: {report.output}: whether it passed contradicts its failures"
             for report in row.parity
@@ -272,7 +272,7 @@ def _own(record: SystemRecord) -> Iterator[str]:
 
 
 def _absent(record: SystemRecord, parts: Mapping[str, Bundle]) -> Iterator[str]:
-    """Files that rows need and parts lack."""
+    """Files that rows need but parts lack."""
     for name, part in parts.items():
         has = {artifact.key for artifact in part.artifacts}
         yield from (f"rows: part {name} has no file {row.key}" for row in record.rows if row.key not in has)

@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 good, 1 a check failed, 2 bad input or an internal error, 130 interrupted.
+"""The command line. Exit codes: 0 success, 1 a check failed, 2 bad input or an internal error, 130 interrupted.
 
 Heavy modules are imported only when a command needs them, so that ``--help`` is fast.
 """
@@ -128,7 +128,7 @@ def export(
     """Export a network to every target, prove each file against PyTorch, measure it, and write the bundle.
 
     Examples: clearport export ncnet --out out/x3 --scale 3 --size 360x640 --target tflite,coreml --precision int8
-    and of your own: clearport export my.onnx --out out/my, clearport export my_net.py:build --out out/my --size 256x256
+    and your own: clearport export my.onnx --out out/my, clearport export my_net.py:build --out out/my --size 256x256
     """
     from clearport.base import Size
     from clearport.cli.progress import progress_bar

@@ -13,7 +13,7 @@ from clearport.cli.options import BundleArg, JsonOpt, PrecisionsOpt, QuietOpt, T
 _WHERE, _HOW, _OUTCOME = "Where", "How", "Results"
 
 _SYSTEM_RUNS = 5
-"""Runs of a whole, which has many runs of its parts."""
+"""Default runs of a system, each of which has many runs of its parts."""
 
 EXAMPLES = """Run, check and time the artifacts of a bundle, on this machine and on others.
 
@@ -153,7 +153,7 @@ def bench(
             context,
             bundle,
             taken,
-            "it is timed on this machine's CPU alone; on devices, and against other bundles, bench its parts: "
+            "a system is timed on this machine's CPU only; for devices or other bundles, bench its parts: "
             f"clearport bench {bundle}/parts/NAME",
         )
         _system(bundle, (split(target), split(precision)), min(runs, _SYSTEM_RUNS), threads, json_file, quiet)

@@ -10,7 +10,7 @@ import typer
 from clearport.cli.options import BundleArg, QuietOpt, TargetsOpt, split
 
 _SHOWN = 5
-"""Layers that are named for what they cost."""
+"""Maximum number of layers listed for their cost."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,15 +38,15 @@ def diagnose(
 ) -> None:
     """Find the layer in which an int8 file goes wrong, or loses most: every layer, in every runtime, side by side.
 
-    The tensors inside each file are read while it runs: by LiteRT with and without XNNPACK, ONNX Runtime with and
-    without fusions, OpenVINO, Core AI and clearport's evaluator of Core ML. Each layer is compared with what the QDQ
-    model makes of the very inputs that the layer had there, so that an error is the layer's own and none is inherited.
-    The first layer with an error of its own is named for each runtime, with what to do.
+    The intermediate tensors of each file are read while it runs: in LiteRT with and without XNNPACK, ONNX Runtime with
+    and without fusions, OpenVINO, Core AI and clearport's evaluator of Core ML. Each layer is compared with the QDQ
+    model on the layer's actual inputs in that runtime, so that errors are its own, not inherited. For each runtime, the
+    first layer with an own error is named, with a remedy.
 
-    Columns of the table: dB is the signal over all rounding up to a layer, and gain what the output's PSNR would gain
-    if that layer alone were not rounded (to find what to keep in float). For each runtime, = is equal, a share is that
-    of values a level apart (with ? too many to be ties: it rounds otherwise), and a number with ! the levels of an
-    error. Exit code 1: a layer of a file is wrong by more than a level in a runtime.
+    Columns of the table: dB is the SQNR of all rounding up to a layer; gain is how much the output's PSNR would improve
+    if only that layer were not rounded (to find layers to keep in float). For each runtime, = means equal, a percentage
+    is the share of values that are a level off (with ? too many for ties: the runtime rounds differently), and a number
+    with ! is an error in levels. Exit code 1: a layer of a file is wrong by more than a level in a runtime.
 
     Examples: clearport diagnose out/x3, clearport diagnose out/x3 --target tflite --html layers.html --json layers.json
     """
@@ -71,7 +71,7 @@ def diagnose(
 
 
 def show(found: Diagnosis) -> None:
-    """The diagnosis for people."""
+    """Print the diagnosis as tables."""
     from rich.text import Text
 
     from clearport.cli.show import print_parts, table
@@ -85,19 +85,19 @@ def show(found: Diagnosis) -> None:
     costly = sorted((layer for layer in found.layers if layer.gain_db), key=lambda layer: -(layer.gain_db or 0))
     if costly:
         told = ", ".join(f"{layer.name} {layer.gain_db:.2f} dB" for layer in costly[:_SHOWN])
-        print_parts(Text(f"costs most (what the output gains if one layer is not rounded): {told}"))
+        print_parts(Text(f"most sensitive layers (gain of the output if one layer is not rounded): {told}"))
     for called, witness in zip(letters, found.witnesses, strict=True):
         head = Text(f"{called}  {witness.artifact}, {witness.runtime}: ")
         if witness.parted:
             head += Text(f"parts at {witness.parted}", "bold red" if witness.wrong else "yellow")
             head += Text(f". {witness.why}; {witness.todo}.")
         elif witness.layers:
-            head += Text("no layer has an error of its own", "green")
+            head += Text("no layer has an own error", "green")
         print_parts(head + Text(f" {witness.remark}".rstrip(), "yellow"))
         if witness.also:
-            print_parts(Text(f"   errors of their own also in: {', '.join(witness.also)}", "dim"))
+            print_parts(Text(f"   own errors also in: {', '.join(witness.also)}", "dim"))
     for what, why in found.unseen.items():
-        print_parts(Text(f"not looked into: {what}: {why}", "dim"))
+        print_parts(Text(f"not examined: {what}: {why}", "dim"))
     if found.remark:
         print_parts(Text(found.remark, "dim"))
 

@@ -113,7 +113,7 @@ def _code_of(command: Callable[..., Any]) -> tuple[int, str]:
 
 
 def _system_error(error: OSError) -> int:
-    """Report an operating-system error that no caller explained."""
+    """Report an operating-system error that no caller handled."""
     from clearport.disk.files import advice
 
     if (why := advice(error)) is None:

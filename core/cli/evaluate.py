@@ -34,13 +34,14 @@ def evaluate(
     max_worst_drop: Annotated[
         float | None,
         typer.Option(
-            help="Fail when any one picture loses more than this to PyTorch fp32, in dB RGB.", rich_help_panel=_GATES
+            help="Fail when any picture loses more than this against PyTorch fp32, in dB RGB.", rich_help_panel=_GATES
         ),
     ] = None,
     max_tile_drop: Annotated[
         float | None,
         typer.Option(
-            help="Fail when any 64x64 pixels lose more than this to PyTorch fp32, in dB RGB.", rich_help_panel=_GATES
+            help="Fail when any 64x64 pixels lose more than this against PyTorch fp32, in dB RGB.",
+            rich_help_panel=_GATES,
         ),
     ] = None,
     max_ssim_drop: Annotated[
@@ -61,8 +62,8 @@ def evaluate(
     confidence: Annotated[
         float | None,
         typer.Option(
-            help="How sure --max-drop must be, such as 0.95: the whole interval of the mean must hold. Where pictures "
-            "are too few to tell, the gate says so and does not pass.",
+            help="Confidence for --max-drop, such as 0.95: the whole interval of the mean must be within it. With too "
+            "few pictures to tell, the gate says so and fails.",
             rich_help_panel=_GATES,
         ),
     ] = None,
@@ -110,7 +111,7 @@ def evaluate(
         from clearport.cli import systems as cli_systems
 
         taken = {"bundle", "data", "target", "precision", "json", "quiet"}
-        refuse_others(context, bundle, taken, "its figures are shown, and no gate judges them")
+        refuse_others(context, bundle, taken, "its figures are shown without gates")
         cli_systems.evaluate(bundle, data, split(target), split(precision), as_json=json, quiet=quiet)
         return
     limits = Limits(
@@ -138,7 +139,7 @@ def evaluate(
         with progress_bar(quiet=quiet) as progress:
             outcome = evaluate_bundle(request, progress)
         report.checks = outcome.checks
-        show_quality(outcome, as_json=json)  # first: what was computed is seen, even where it cannot be written
+        show_quality(outcome, as_json=json)  # first, so that results are shown even if they cannot be written
         save_worst_tiles(request, outcome)
         if record:
             record_quality(bundle, outcome)

@@ -14,19 +14,18 @@ def inspect(
     network: Annotated[
         str,
         typer.Argument(
-            help="FILE.onnx, FILE.pt2 or FILE.py:ATTRIBUTE, which are measured; or FILE.tflite, FILE.mlpackage, "
-            "OpenVINO's .xml or ncnn's .param, which are read.",
+            help="FILE.onnx, FILE.pt2 or FILE.py:ATTRIBUTE, which are run and measured; or FILE.tflite, "
+            "FILE.mlpackage, OpenVINO's .xml or ncnn's .param, which are only read.",
             metavar="FILE",
         ),
     ],
     size: SizeOpt = None,
     contract: ContractOpt = None,
-    file: Annotated[
-        bool, typer.Option("--file", help="Of an ONNX file, too: read what it says, and measure nothing.")
-    ] = False,
+    file: Annotated[bool, typer.Option("--file", help="Only read an ONNX file, too, without measuring.")] = False,
     json: JsonOpt = False,
 ) -> None:
-    """What a network takes and gives: measured, as a contract file for export; or what a finished file says of itself.
+    """Inputs and outputs of a network, measured, as a contract file for export; or the declared ones of a finished
+    file.
 
     Examples: clearport inspect my.onnx > my.toml, clearport inspect out/x3/tflite/ncnet_x3_int8.tflite
     """
@@ -64,17 +63,17 @@ def compare(
     a: Annotated[str, typer.Argument(help=_SIDE, metavar="A")],
     b: Annotated[str, typer.Argument(help=_SIDE, metavar="B")],
     picture: Annotated[
-        list[Path] | None, typer.Option(help="A picture that both restore; several times. A photo if left out.")
+        list[Path] | None, typer.Option(help="A picture that both restore; repeatable. A bundled photo by default.")
     ] = None,
     span: RangeOpt = "",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of both runtimes.")] = 1,
-    runs: Annotated[int, typer.Option(min=3, help="Timed runs of each, at least.")] = 10,
+    runs: Annotated[int, typer.Option(min=3, help="Minimum number of timed runs of each.")] = 10,
     seconds: Annotated[float, typer.Option(min=0.0, help="Time each for at least this long.")] = 1.0,
-    bench: Annotated[bool, typer.Option(help="Measure latency, in turns.")] = True,
+    bench: Annotated[bool, typer.Option(help="Measure latency, interleaved.")] = True,
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Two files of any formats side by side: dB and levels between their outputs, sizes, and latency in one run.
+    """Compare two files of any formats: difference of outputs (dB, levels), sizes, and latency in one run.
 
     Example: clearport compare out/x3:tflite/fp32 out/x3:tflite/int8 --picture photo.png
     """
@@ -94,7 +93,7 @@ def compare(
 def kit(
     bundle: BundleArg,
     language: Annotated[str, typer.Option(help="python, cpp, typescript, kotlin or swift.")],
-    out: Annotated[Path, typer.Option(help="Folder of the kit, which is empty or not there.")],
+    out: Annotated[Path, typer.Option(help="Folder of the kit, new or empty.")],
     target: Annotated[str, typer.Option(help="Target of the artifact; the language's first by default.")] = "",
     precision: Annotated[str, typer.Option(help="Precision of the artifact; int8 (swift: fp16) by default.")] = "",
     variant: Annotated[str | None, typer.Option(help="Variant of the artifact, if there are several.")] = None,
@@ -104,7 +103,7 @@ def kit(
     """Write source code for an app: load, tiles for pictures of any size without seams, and a self-test on goldens.
 
     Targets: python for tflite, onnxruntime, openvino and ncnn; cpp and kotlin for tflite; typescript for onnxruntime;
-    swift for coreml. Of a system: typescript for onnxruntime, with the interpreter of its program.
+    swift for coreml. For a system: typescript for onnxruntime, with the interpreter of its program.
 
     Example: clearport kit out/x3 --language cpp --out app/restorer
     """

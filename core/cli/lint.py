@@ -105,7 +105,7 @@ def lint(
 
 
 def show(found: LintReport) -> None:
-    """The report for people."""
+    """Print the report as tables."""
     from rich.text import Text
 
     from clearport.cli.show import print_parts, table
@@ -113,7 +113,7 @@ def show(found: LintReport) -> None:
     layers = sum(found.operators.values())
     head = f"{found.network} at {found.size}: {layers} operators, {found.parameters:,} parameters, "
     print_parts(Text(f"{head}{found.macs:,} multiply-accumulates", "bold"))
-    columns = ("file", "on", "takes", "parts", "leaves to the CPU", "remarks")
+    columns = ("file", "on", "takes", "parts", "runs on the CPU", "remarks")
     if found.placements:
         print_parts(table("Where it runs", columns, map(_placed, _together(found.placements)), ("parts",)))
     for said, units in _sources(found.placements).items():
@@ -126,7 +126,7 @@ def show(found: LintReport) -> None:
         print_parts(Text("not linted ", "yellow") + Text(reason, "dim"))
     errors = sum(finding.level == "error" for finding in found.findings)
     if errors:
-        print_parts(Text(f"{errors} of these export would refuse", "bold red"))
+        print_parts(Text(f"export would refuse {errors} of these", "bold red"))
 
 
 def _together(placements: Sequence[Placement]) -> list[tuple[tuple[str, ...], Placement]]:

@@ -29,7 +29,7 @@ def matrix(
     file: Annotated[Path, typer.Argument(help="The networks, sizes, precisions and targets (TOML).", metavar="FILE")],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the bundles and the matrix; the name of FILE without .toml by default."),
+        typer.Option(help="Folder of the bundles and the matrix; FILE without .toml by default."),
     ] = None,
     init: Annotated[bool, typer.Option("--init", help="Write a commented example to FILE, and stop.")] = False,
     cache: Annotated[
@@ -38,7 +38,7 @@ def matrix(
     jobs: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Exports at the same time; one for each core by default, if memory allows.", show_default=False
+            min=1, help="Number of parallel exports; one per core by default, if memory allows.", show_default=False
         ),
     ] = None,
     engine: Annotated[Literal["local", "dask"], typer.Option(help="Where exports run.")] = "local",
@@ -48,8 +48,8 @@ def matrix(
 ) -> None:
     """Export many networks at once, and write the support matrix of their proofs: HTML, Markdown and JSON.
 
-    What has been built is kept by the content of all that went into it: a second run does nothing, and a killed one
-    is continued. Exit code 1: a file failed its proof, or an export crashed; refusals are part of a matrix.
+    Finished exports are cached by the content of all their inputs: a second run does nothing, and a killed one is
+    continued. Exit code 1: a file failed its proof, or an export crashed; refusals are normal rows of a matrix.
 
     Examples: clearport matrix zoo.toml --init, clearport matrix zoo.toml --out out/zoo --jobs 2
     """
@@ -88,7 +88,7 @@ def _show(found: Matrix) -> None:
     for reason in reports.reasons(found.record):
         style = "bold red" if reason.status == "failed" else "yellow"
         print_parts(Text(f"{reason.status} ", style) + Text(f"{reason.cells}: {reason.text}", "not bold"))
-    made = f"{len(found.built)} built, {len(found.record.rows) - len(found.built)} were there"
+    made = f"{len(found.built)} built, {len(found.record.rows) - len(found.built)} from the cache"
     print_parts(Text(f"{reports.title(found.record)} ({made}): {found.page}"))
 
 
@@ -102,7 +102,7 @@ def _mark(mark: Mark) -> Text:
 
 
 class _Quiet:
-    """A Watch that says nothing."""
+    """A Watch without output."""
 
     def started(self, job: Job) -> None:
         """See ``Watch``."""
@@ -115,7 +115,7 @@ class _Quiet:
 
 
 class _Shown(_Quiet):
-    """A bar for each export that runs, and a line for each that has ended. Called by several threads."""
+    """A bar per running export, and a line per finished one. Called by several threads."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars, self._lock = bars, Lock()

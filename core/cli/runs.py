@@ -1,4 +1,4 @@
-"""``clearport verify``, ``run`` and ``report``, of bundles and of systems."""
+"""``clearport verify``, ``run`` and ``report``, for bundles and systems."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def verify(
     runtime: Annotated[
         list[str] | None,
         typer.Option(
-            help="Prove files by another runtime, too, such as onnxruntime-1.17, or by all that are set up (python -m "
-            "clearport.runtime.older.setup); repeatable.",
+            help="Prove files in another runtime, too, such as onnxruntime-1.17, or in all installed ones: all "
+            "(python -m clearport.runtime.older.setup); repeatable.",
             metavar="NAME",
         ),
     ] = None,
@@ -67,14 +67,19 @@ def run(
     target: Annotated[str, typer.Option(help="Target of the artifact.")] = "tflite",
     precision: Annotated[
         str,
-        typer.Option(help="Precision of the artifact; by default int8, or of a system the smallest proven as a whole."),
+        typer.Option(
+            help="Precision of the artifact; int8 by default (systems: the smallest that is proven as a whole)."
+        ),
     ] = "",
     variant: Annotated[str | None, typer.Option(help="Variant of the artifact, if there are several.")] = None,
     click: Annotated[
         list[str] | None,
-        typer.Option(help="Systems: pixel that is wanted, or with a minus before it not; repeatable.", metavar="X,Y"),
+        typer.Option(
+            help="Systems: a foreground pixel X,Y, or a background pixel with a leading minus; repeatable.",
+            metavar="X,Y",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Systems: draws the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Systems: seed of the noise.")] = 0,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", help="Systems: a setting of the program; repeatable.", metavar="NAME=NUMBER"),

@@ -34,8 +34,8 @@ PASSED, FAILED, SKIPPED = Text("passed", "green"), Text("FAILED", "bold red"), T
 
 _WIDTH_OF_FILES = 140
 _LEGEND = """dB, max, mean (levels of 255), equal: to what proves a file: {network} for float, the QDQ model for int8
-wall ms, CPU ms: medians on this machine's CPU, measured briefly; CPU time sums all threads and is the steadier one
-of {short}: its share of the wall time of {network}, paired in turns"""
+wall ms, CPU ms: medians on this machine's CPU, measured briefly; CPU time sums all threads and varies less
+of {short}: its share of the wall time of {network}, paired and interleaved"""
 
 
 def _console() -> Console:
@@ -180,7 +180,7 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
 
 
 def _warnings(artifacts: Sequence[ArtifactRecord]) -> dict[LintFinding, list[str]]:
-    """Remarks to read before shipping, and their files; NNAPI support is in the report."""
+    """Warnings before deployment -> their files; NNAPI support is in the report."""
     found: dict[LintFinding, list[str]] = {}
     for artifact in artifacts:
         for finding in artifact.lint:
@@ -233,7 +233,7 @@ def _latency(latency: LatencyReport | Skipped) -> tuple[str, str, str]:
 
 
 def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
-    """Checks, and the number of passed ones."""
+    """Checks, and the number of failed ones."""
     if as_json:
         print_json({"passed": all(c.passed is not False for c in checks), "checks": [asdict(c) for c in checks]})
         return

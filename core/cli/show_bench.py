@@ -24,8 +24,8 @@ _SLOWEST = 5
 _TIMES = ("wall ms", "CPU ms", "p5", "p95", "first", "init")
 _SIMULATED = ("artifact", "runner", "ran on", "golden")
 _ESTIMATED = ("artifact", "compiler", "estimate, ms", "NPU", "CPU", "on the NPU", "off the NPU", "memory")
-_MS = """wall ms, CPU ms: medians, measured in turns; CPU time sums all threads and is the steadier one
-p5, p95, first, init: of the wall clock; of …: share of the other's wall time, paired in turns, with its 95 % interval
+_MS = """wall ms, CPU ms: medians, measured interleaved; CPU time sums all threads and varies less
+p5, p95, first, init: of the wall time; of …: share of the other's wall time, paired, with its 95 % interval
 MiB: peak memory"""
 _COLORS = {"faster": "green", "slower": "red", "cannot tell": "yellow", "not comparable": "yellow"}
 
@@ -183,7 +183,7 @@ def _compared(found: Compared) -> None:
     if not found.same_model:
         print_parts(Text("the older record is of another network, size or weights", "yellow"))
     for key in found.missing:
-        print_parts(Text(f"not compared: {key}: it was measured then, and not now", "yellow"))
+        print_parts(Text(f"not compared: {key}: only measured in the older record", "yellow"))
     if found.max_slowdown is None and any(c.outcome == "slower" for c in found.comparisons):
         print_parts(Text("without --max-slowdown, slower files do not fail", "dim"))
 

@@ -1,4 +1,4 @@
-"""What inspecting and comparing files print."""
+"""Output of ``clearport inspect``, ``compare`` and ``kit``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_LAYERS = 20
 
 
 def show_described(found: Described, *, as_json: bool) -> None:
-    """A file's ends, operators, constants and work."""
+    """A file's inputs and outputs, operators, constants and work."""
     if as_json:
         print_json(_plain(found))
         return
@@ -70,7 +70,7 @@ def _plain(found: Described) -> dict[str, Any]:
 
 
 def show_compared(found: Compared, *, as_json: bool) -> None:
-    """Both files, how far they are apart on each picture, and which is faster."""
+    """Both files, their differences on each picture, and their latency."""
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
@@ -104,11 +104,11 @@ def _file(name: str, file: OfFile) -> tuple[Any, ...]:
 
 
 def show_kit(made: KitMade, *, as_json: bool) -> None:
-    """A kit's files, and how it is tested."""
+    """A kit's files, and the command of its self-test."""
     if as_json:
         print_json(asdict(made))
         return
     print_parts(f"{made.folder}  for {made.artifact}: {', '.join(made.files)}")
     if made.without_tiles:
-        print_parts(Text(f"no golden of several tiles: {made.without_tiles}", "yellow"))
+        print_parts(Text(f"no golden test of several tiles: {made.without_tiles}", "yellow"))
     print_parts(Text(f"in that folder: {made.command}", "dim"))

@@ -49,7 +49,7 @@ def _show_pairs(outcome: EvalOutcome) -> None:
     from clearport.pipeline.evaluation.rows import UNCUT
 
     if any(row.subject == UNCUT for row in outcome.rows):
-        print_parts(Text(f"pytorch sees the same tiles as the files, {UNCUT!r} whole pictures", "dim"))
+        print_parts(Text(f"pytorch runs on the same tiles as the files, {UNCUT!r} whole pictures", "dim"))
 
 
 def _show_measured(outcome: MeasuredOutcome) -> None:
@@ -91,7 +91,7 @@ def _quality_row(row: EvalRow) -> tuple[Any, ...]:
 
 
 def _intervals(outcome: EvalOutcome) -> str:
-    """What the columns of changes mean."""
+    """The legend of the change columns."""
     found = next((row.drop.interval for row in outcome.rows if row.drop and row.drop.interval), None)
     said = "change: to PyTorch fp32, paired by picture; worst: of any picture; tile: of any 64x64 pixels, dB RGB"
     return said + (f"; interval: {100 * found.confidence:.4g} % of the mean, {found.method}" if found else "")
@@ -102,7 +102,7 @@ def _gate(outcome: EvalOutcome | MeasuredOutcome) -> Text:
     failed = sum(check.passed is False for check in outcome.checks)
     held = sum(check.passed is True for check in outcome.checks)
     left_out = ", ".join(skipped.what for skipped in outcome.skipped)
-    covers = f"; it says nothing of {left_out} (--require TARGET/PRECISION makes that a failure)" if left_out else ""
+    covers = f"; it does not cover {left_out} (--require TARGET/PRECISION makes that a failure)" if left_out else ""
     if failed:
         return Text(f"{failed} of {failed + held} checks failed", "bold red") + Text(covers, "not bold yellow")
     if not held:

@@ -1,4 +1,4 @@
-"""Proofs by steps in words."""
+"""Summary of proofs by steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def steps_told(artifacts: Sequence[ArtifactRecord]) -> Iterator[tuple[str, str]]:
-    """The proofs by steps in words, and their style: how many files have theirs, where that decided, what is not."""
+    """Lines on proofs by steps, and their style: how many files have one, where it was decisive, and exceptions."""
     proven = {a.key: a.steps for a in artifacts if a.steps}
     fine = [each for found in proven.values() for each in found if each.passed]
     if fine:

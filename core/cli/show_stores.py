@@ -23,7 +23,7 @@ def show_pushed(pushed: Pushed, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(pushed))
         return
-    said = "is in" if pushed.new else "was already in"
+    said = "is in" if pushed.new else "is already in"
     size = f"{counted(pushed.files, 'file')}, {pushed.bytes / 1e6:.1f} MB"
     print_parts(f"{pushed.name}@{pushed.version} {said} {pushed.store} ({size})")
     print_parts(Text(pushed.promise, "dim"))
@@ -35,7 +35,7 @@ def show_pulled(pulled: PulledBundle, *, as_json: bool) -> None:
         print_json(asdict(pulled))
         return
     size = f"{counted(pulled.downloaded, 'file')} downloaded, {pulled.downloaded_bytes / 1e6:.1f} MB"
-    came = size if pulled.downloaded else "all of it was here"
+    came = size if pulled.downloaded else "everything was already here"
     print_parts(f"{pulled.folder}  {pulled.name}@{pulled.version}, {counted(pulled.files, 'file')} ({came})")
     if pulled.left_out:
         print_parts(Text(f"left out: {', '.join(pulled.left_out)}", "dim"))
@@ -55,7 +55,7 @@ def show_fetched(fetched: Fetched, *, as_json: bool) -> None:
 
 
 def show_stored(store: str, index: Index, *, as_json: bool) -> None:
-    """Every network of a store with its versions, the latest first."""
+    """Every network of a store with its versions, latest first."""
     if as_json:
         print_json({"store": store, **index.model_dump(mode="json")})
         return

@@ -22,7 +22,7 @@ def push(
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Put a bundle into a store as a new version of its network. Versions are never replaced.
+    """Publish a bundle in a store as a new version of its network. Versions are never replaced.
 
     Example: clearport push out/x3 /srv/networks --version 1.2.0
     """
@@ -39,7 +39,7 @@ def pull(
     address: Annotated[
         str,
         typer.Argument(
-            help="A network of a store, its latest version without @VERSION: STORE is a folder, https://..., "
+            help="A network of a store; without @VERSION the latest. STORE is a folder, https://..., "
             "hf://OWNER/REPOSITORY, s3://... or another address that fsspec knows.",
             metavar="STORE/NAME[@VERSION]",
         ),
@@ -73,7 +73,7 @@ def pull(
 
 def fetch(
     network: Annotated[
-        str, typer.Argument(help="The network of 'clearport list' that they are for.", metavar="NETWORK")
+        str, typer.Argument(help="The network in 'clearport list' for which they are.", metavar="NETWORK")
     ],
     address: Annotated[
         str,
@@ -83,16 +83,17 @@ def fetch(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Where they go; under their own name here by default.", show_default=False)
+        Path | None,
+        typer.Option(help="Output file; by default their own name in the current folder.", show_default=False),
     ] = None,
     scale: ScaleOpt = None,
     sha256: Annotated[str, typer.Option(help="The SHA-256 that the file must have.", metavar="HEX")] = "",
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Fetch published weights; they appear only if they fit the network. Nothing in them is run.
+    """Fetch published weights; they are kept only if they fit the network. No code in them is run.
 
-    'clearport list NETWORK' says who published weights, and under which terms.
+    'clearport list NETWORK' shows who published weights, and their license.
 
     Example: clearport fetch rlfn https://example.com/rlfn_ntire_x4.pth --scale 4
     """
@@ -109,7 +110,7 @@ def sign(
     bundle: BundleArg,
     key: Annotated[
         Path,
-        typer.Option(help="Private key (PEM; ECDSA on P-256, P-384 or P-521). CLEARPORT_KEY_PASSWORD decrypts it."),
+        typer.Option(help="Private key (PEM; ECDSA on P-256, P-384 or P-521). CLEARPORT_KEY_PASSWORD is its password."),
     ],
     out: Annotated[Path | None, typer.Option(help="File of the signature; model.sig in the bundle by default.")] = None,
 ) -> None:

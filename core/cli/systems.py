@@ -1,4 +1,4 @@
-"""What ``export``, ``verify``, ``run``, ``bench``, ``report`` and ``list`` do with systems of several parts."""
+"""``export``, ``verify``, ``run``, ``bench``, ``eval``, ``report`` and ``list`` for systems of several parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def export(request: ExportRequest, *, as_json: bool, quiet: bool) -> bool:
-    """Export a system and show it; whether every check passed."""
+    """Export a system and show it; returns whether every check passed."""
     from clearport.cli.progress import progress_bar
     from clearport.pipeline.systems.export import export_system
 
@@ -31,7 +31,7 @@ def export(request: ExportRequest, *, as_json: bool, quiet: bool) -> bool:
 
 
 def run(request: SystemRequest, *, as_json: bool, quiet: bool) -> None:
-    """Run a system and show what it wrote."""
+    """Run a system and show the written files."""
     from clearport.cli.progress import progress_bar
     from clearport.pipeline.systems.run import run_system
 
@@ -50,7 +50,7 @@ def bench(
     json_file: Path | None,
     quiet: bool,
 ) -> None:
-    """Time a system and its parts, and show it."""
+    """Time a system and its parts, and show the results."""
     from clearport.cli.progress import progress_bar
     from clearport.pipeline.systems.bench import bench_system
 
@@ -70,7 +70,7 @@ def bench(
 def evaluate(
     folder: Path, data: Path, targets: tuple[str, ...], precisions: tuple[str, ...], *, as_json: bool, quiet: bool
 ) -> None:
-    """Judge a system of matting, and show it."""
+    """Evaluate a matting system, and show the figures."""
     from clearport.cli.progress import progress_bar
     from clearport.pipeline.systems.evaluate import evaluate_system
 
@@ -144,5 +144,5 @@ def _show_times(times: Times) -> None:
         rows += [("", f"part {name}", str(p.calls), number(p.median_ms, 1), "") for name, p in row.parts.items()]
     columns = ("files of", "what", "runs", "median ms of one", "")
     print_parts(table(f"{times.system}, {times.cpu}", columns, rows, columns[2:4]))
-    words = "wall time on the CPU as the program sees it, with tensors handed to the runtime's process"
+    words = "wall time on the CPU seen by the program, including the transfer of tensors to the runtime's process"
     print_parts(Text(words, "dim"))

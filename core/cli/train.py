@@ -12,7 +12,7 @@ from clearport.cli.train_progress import quality, reporter
 from clearport.models.training.options import DEVICES, OPTIMIZERS, options_for
 from clearport.words import counted
 
-_DATA, _LEARNING, _JUDGING, _MACHINE = "Data", "Learning", "Judging and watching", "Machine"
+_DATA, _LEARNING, _JUDGING, _MACHINE = "Data", "Learning", "Validation and monitoring", "Machine"
 
 EXAMPLES = """Train a network; Ctrl-C saves a checkpoint, and --resume continues from it.
 
@@ -36,7 +36,7 @@ Low light, from pairs (LOL, SICE, low/ and high/), or without targets:
   clearport train iagc --data SICE --out mine.safetensors
   clearport train zerodce --data DARK_PHOTOS --out mine.safetensors
 
-Options left out come from the network's own recipe, else from the defaults.
+Defaults come from the network's recipe, if it has one.
 """
 
 
@@ -68,15 +68,15 @@ def train(
         bool,
         typer.Option(
             "--start-partial",
-            help="Load only the fitting tensors of --start (as from another scale); the rest is fresh.",
+            help="Load only the fitting tensors of --start (for example from another scale); the rest is initialized.",
         ),
     ] = False,
     degradation: Annotated[
         str | None,
         typer.Option(
-            help="How inputs are made: bicubic, camera, rain, haze, low-light, forgery, or a mix such as 'camera + "
-            "haze'; pairs, unpaired, labels (real/ and fake/) and domains use what is there. By default chosen from "
-            "the data and the task.",
+            help="Degradation that makes the inputs: bicubic, camera, rain, haze, low-light, forgery, or a mix such "
+            "as 'camera + haze'; pairs, unpaired, labels (real/ and fake/) and domains use the data as they are. By "
+            "default chosen from the data and the task.",
             rich_help_panel=_DATA,
         ),
     ] = None,
@@ -109,10 +109,10 @@ def train(
     loss: Annotated[
         str | None,
         typer.Option(
-            help="A sum such as 'l1 + 0.2*ssim + 0.05*gradient'. With targets: l1, l2, charbonnier, ssim, gradient, "
-            "auxiliary, adversarial; without: spatial, exposure, color, smooth-curves, tv, quasi-sparsity, low-rain, "
-            "rain, transmission, light, mask, distillation; of classes: cross-entropy, binary, forged, zipf; of "
-            "two kinds of pictures: adversarial, contrast.",
+            help="A weighted sum such as 'l1 + 0.2*ssim + 0.05*gradient'. With targets: l1, l2, charbonnier, ssim, "
+            "gradient, auxiliary, adversarial; without: spatial, exposure, color, smooth-curves, tv, quasi-sparsity, "
+            "low-rain, rain, transmission, light, mask, distillation; of classes: cross-entropy, binary, forged, zipf; "
+            "of two kinds of pictures: adversarial, contrast.",
             rich_help_panel=_LEARNING,
         ),
     ] = None,
@@ -174,7 +174,7 @@ def train(
     ] = None,
     bfloat16: Annotated[
         bool | None,
-        typer.Option(help="Convolve in bfloat16; by default only where that is faster.", rich_help_panel=_MACHINE),
+        typer.Option(help="Convolve in bfloat16; by default only if that is faster.", rich_help_panel=_MACHINE),
     ] = None,
 ) -> None:
     from clearport.models.training.train import train as run

@@ -1,4 +1,4 @@
-"""What a training tells while it runs."""
+"""Progress output of a training."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _EVERY_S = 15.0
 
 
 def quality(figure: float, unit: str) -> str:
-    """A validation's figure in words."""
-    return "no targets to judge by" if math.isnan(figure) else f"{figure:.2f} {unit}"
+    """A validation figure with its unit."""
+    return "no targets to validate with" if math.isnan(figure) else f"{figure:.2f} {unit}"
 
 
 class _Silent:
@@ -57,7 +57,7 @@ class _Lines(_Silent):
 
 
 class _Bar(_Silent):
-    """A bar on a terminal, above which a line is left for every validation."""
+    """A bar on a terminal, and a line above it for every validation."""
 
     def __init__(self, bar: Any) -> None:
         self._bar, self._task = bar, bar.add_task("", total=1.0)

@@ -1,7 +1,7 @@
-"""The user's cache: computed results in files, by the digest of what they were computed from.
+"""The user's cache: computed results in files, keyed by the digest of their inputs.
 
-A cache is an optimization: what is missing or damaged is computed again, and a full or read-only disk costs the result
-of nothing. Entries are written atomically, so that concurrent runs share the folder.
+A cache is an optimization: missing or damaged entries are computed again, and a full or read-only disk never causes an
+error. Entries are written atomically, so that concurrent runs share the folder.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def folder() -> Path:
 
 
 class Damaged(ValueError):
-    """An entry whose content is not what was written."""
+    """An entry whose checksum is wrong."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Cache:
         return content
 
     def put(self, key: str, content: bytes) -> bool:
-        """Keep a result; false if it cannot be kept."""
+        """Store a result; false if it cannot be stored."""
         data = _head(key, content) + b"\n" + content
         if len(data) > MOST_ENTRY:
             return False
@@ -82,7 +82,7 @@ class Cache:
         return self.folder / f"{key}{_SUFFIX}"
 
     def _shrink(self) -> None:
-        """Remove what killed runs left, and the least recently used entries beyond ``most`` bytes."""
+        """Remove leftovers of killed runs, and the least recently used entries beyond ``most`` bytes."""
         leftovers.sweep(self.folder)
         found: list[tuple[int, int, Path]] = []
         for path in self.folder.glob(f"*{_SUFFIX}"):

@@ -100,7 +100,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
             finally:
                 leftovers.remove(temporary)
     except BrokenPipeError:
-        raise  # the reader of our output has closed it: the file itself is fine
+        raise  # the reader closed our output: the file itself is fine
     except Taken as taken:
         raise BadInput(f"{target}: {taken}") from taken
     except OSError as error:

@@ -74,7 +74,7 @@ def read_json(path: Path, what: str, most: int = MOST_BYTES) -> Any:
 def read_model(
     path: Path, kind: type[_Model], what: str, explained: Callable[[list[Any]], str] | None = None, advice: str = ""
 ) -> _Model:
-    """A JSON file as a pydantic model; ``explained`` words the errors that the model finds, ``advice`` ends them.
+    """A JSON file as a pydantic model; ``explained`` formats validation errors, ``advice`` ends messages.
 
     Raises:
         BadInput: see ``read_json``; or the model rejects it.

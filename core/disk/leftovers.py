@@ -86,7 +86,7 @@ def _unowned(lock: FileLock) -> Iterator[bool]:
 
 
 def remove(path: Path) -> None:
-    """Remove a temporary file or folder; errors are ignored, since a more important one is pending."""
+    """Remove a temporary file or folder; errors are ignored, since a more important one may be pending."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return

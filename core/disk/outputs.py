@@ -30,7 +30,7 @@ _ROOM = 1 << 16
 _MOST_NAMED = 3
 
 _SWEEPING_S = 1.0
-"""Another run that looks for leftovers beside an output holds its lock for a moment, which is no writing."""
+"""Seconds to wait for a lock: a run that only sweeps leftovers beside an output holds it briefly."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class OutFile:
     def objection(self, place: Path) -> str | None:
         """The objection to writing to ``place``, given its current content."""
         if place.is_dir() or str(self.path).endswith(("/", os.sep)):
-            return f"it is a folder; {self.option} wants the name of a file"
+            return f"it is a folder; {self.option} needs a file name"
         if not os.path.lexists(place):
             return None
         if not place.is_file():
-            return None if is_stream(place) else f"it is neither a file nor a folder; {self.option} wants a file"
+            return None if is_stream(place) else f"it is neither a file nor a folder; {self.option} needs a file"
         if place.stat().st_size and not self.ours(place):
-            return f"a file is there that is not {self.what}; it is left alone: name another, or move it away"
+            return f"a file is there that is not {self.what} and is not replaced: choose another path, or move it away"
         if self.keep:
             return self.keep
         with place.open("r+b"):  # some files are read-only, whatever their folder allows
@@ -84,7 +84,7 @@ class OutFolder:
     def objection(self, place: Path) -> str | None:
         """See ``OutFile.objection``."""
         if os.path.lexists(place) and not place.is_dir():
-            return f"it is a file; {self.option} wants a folder"
+            return f"it is a file; {self.option} needs a folder"
         return None
 
 
@@ -125,8 +125,8 @@ def _theirs(names: Sequence[str]) -> str | None:
         return None
     shown = ", ".join(names[:_MOST_NAMED]) + (f" and {len(names) - _MOST_NAMED} more" if len(names) > 3 else "")
     return (
-        f"the bundle's folder holds what is not as clearport wrote it ({shown}), which --force does not delete; "
-        "move that (or the folder) away, or choose another folder"
+        f"the bundle's folder has changed or added files ({shown}), which --force does not delete; move them (or the "
+        "folder) away, or choose another folder"
     )
 
 
@@ -168,9 +168,9 @@ def _check(output: Output, place: Path, reads: Sequence[Path]) -> None:
 def _input(output: Output, place: Path, reads: Sequence[Path]) -> str | None:
     for read in reads:
         if os.path.lexists(place) and read.exists() and place.samefile(read):
-            return f"{output.option} would overwrite what is read ({read}); name another place"
+            return f"{output.option} would overwrite the input {read}; choose another path"
         if not output.inside and read.is_dir() and real(read) in place.parents:
-            return f"{output.option} lies within {read}, which is read and stays as it is; name another place"
+            return f"{output.option} is inside the input folder {read}, which is not changed; choose another path"
     return None
 
 
@@ -183,7 +183,7 @@ def _held(output: Output, place: Path) -> Iterator[None]:
             folder = place if isinstance(output, OutFolder) else place.parent
             leftovers.sweep(folder, held=place)
             _try(output, folder)
-            _check(output, place, ())  # again: another run may have written there before we held the lock
+            _check(output, place, ())  # again: another run may have written before we held the lock
             claim = Claim(place, identity(place))
             enter(claim)
             try:
@@ -233,7 +233,7 @@ def _locked(output: Output, place: Path) -> Iterator[None]:
 
 
 def _try(output: Output, folder: Path) -> None:
-    """Write where the output will be written, and remove that again."""
+    """Write a test file at the output's location and remove it."""
     probe = leftovers.temporary(folder / output.path.name)
     try:
         with probe.open("wb") as file:

@@ -172,11 +172,7 @@ def _discard(old: Path, place: Path, *, careful: bool) -> None:
 
 def _keep(temporary: Path, place: Path, claim: Claim | None, error: OSError | None = None) -> None:
     """Keep output that cannot be moved to its path, and raise an error that says so."""
-    why = (
-        f"it cannot be replaced ({error.strerror})"
-        if error
-        else "it was changed while this was made, and is left alone"
-    )
+    why = f"it cannot be replaced ({error.strerror})" if error else "it was changed meanwhile and is not replaced"
     if claim is None:
         raise Taken(why)
     if claim.kept is None:
@@ -184,7 +180,7 @@ def _keep(temporary: Path, place: Path, claim: Claim | None, error: OSError | No
     if claim.kept.is_dir():
         leftovers.remove(claim.kept)
     temporary.rename(claim.kept)
-    raise Taken(f"{why}; what was made is in {claim.kept}")
+    raise Taken(f"{why}; the output is in {claim.kept}")
 
 
 @cache

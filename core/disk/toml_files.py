@@ -1,7 +1,7 @@
 """Strict reading of TOML: errors name the file, the key and its line.
 
-``tomllib`` keeps no positions. A key's line is found by reading ever longer beginnings of the file: it stands where the
-first readable beginning that has the key goes beyond the last one that lacks it.
+``tomllib`` has no positions. A key's line is found by parsing growing prefixes of the file: the key is in the first
+valid prefix that has it, beyond the last one that lacks it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class TomlFile:
             raise BadInput(f"{self.path}: not {what}: {'; '.join(said + more)}{advice}") from error
 
     def at(self, key: Sequence[str | int]) -> str:
-        """``line 7, models.ncnet.sizes``: where a key is, or the nearest table that could have had it."""
+        """``line 7, models.ncnet.sizes``: the position of a key, or of the nearest enclosing table."""
         name = ".".join(map(str, key)) or "the file"
         for length in range(len(key), 0, -1):
             if _has(self.values, key[:length]):
@@ -86,5 +86,5 @@ def _has(values: Any, key: Sequence[str | int]) -> bool:
 
 def _words(error: Any) -> str:
     if error["type"] == "extra_forbidden":
-        return "there is no such setting"
+        return "unknown setting"
     return str(error["msg"]).removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""Colors of pictures as sRGB: what an embedded ICC profile says, by LittleCMS."""
+"""Conversion of pictures to sRGB according to their embedded ICC profile, by LittleCMS."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ if TYPE_CHECKING:
     from PIL import Image, ImageCms
 
 _SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
-"""Color spaces of profiles, and the pictures that they speak of."""
+"""Color space of a profile -> mode of its pictures."""
 
 _NEAR = 1
-"""Levels by which LittleCMS's sRGB and somebody else's may differ; a picture in the latter stays as it is."""
+"""Tolerance in 8-bit levels for a profile to count as sRGB; its pictures are not converted."""
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A picture of mode L or RGB in sRGB, and what the user should know of it; empty for nothing."""
+    """A picture of mode L or RGB in sRGB, and a remark for the user (may be empty)."""
 
     picture: Image.Image
     remark: str = ""
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Converted:
-    """A picture of mode L, RGB, CMYK or LAB in sRGB, as mode L or RGB; gray stays gray. One of mode RGB may be changed.
+    """Convert a picture of mode L, RGB, CMYK or LAB to sRGB (mode L or RGB); gray stays gray. RGB may be converted in
+    place.
 
     The rendering intent is relative colorimetric with black point compensation. A profile that cannot be read, or that
     is for pictures of another kind, is ignored with a remark; without a profile, L and RGB are sRGB.
@@ -67,7 +68,7 @@ def _by_profile(picture: Image.Image, profile: ImageCms.ImageCmsProfile) -> Conv
 
 
 def _is_near_srgb(mode: str, profile: ImageCms.ImageCmsProfile) -> bool:
-    """Whether nothing changes by more than ``_NEAR``, over a lattice of colors and all grays."""
+    """Whether no color of a lattice and no gray changes by more than ``_NEAR``."""
     import numpy as np
     from PIL import Image
 
@@ -91,8 +92,8 @@ def _apply(picture: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Ima
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
     if picture.mode == "RGB":
-        ImageCms.applyTransform(picture, transform, inPlace=True)  # large photos are not held twice
+        ImageCms.applyTransform(picture, transform, inPlace=True)  # avoids a copy of large photos
         return picture
     found = ImageCms.applyTransform(picture, transform)
-    assert found is not None  # it is only in place that there is none
+    assert found is not None  # None only for in-place conversion
     return found.getchannel("G") if picture.mode == "L" else found

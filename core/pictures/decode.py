@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MOST_PIXELS = 210_000_000
-"""A larger picture is refused by its header. Phones make 200 megapixels; this takes 840 MB while it is decoded."""
+"""Maximum pixels, checked in the header. Phones take up to 200 megapixels; decoding needs 840 MB at this limit."""
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF")
 _ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
@@ -34,10 +34,10 @@ class Decoded:
 
     Attributes:
         picture: without alpha.
-        alpha: 8 bits (H, W), or None where the picture has none.
+        alpha: uint8 (H, W), or None.
         profile: the ICC profile, if any.
         orientation: the EXIF tag, 1 to 8.
-        remarks: what was lost, in words.
+        remarks: messages on lost information.
     """
 
     picture: Image.Image
@@ -49,12 +49,12 @@ class Decoded:
 
 @contextmanager
 def refusals(path: Path) -> Iterator[None]:
-    """Whatever decoders raise for bad files, as BadInput that names the file."""
+    """Convert any error of a decoder to BadInput that names the file."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged metadata; what cannot be decoded raises
+            warnings.simplefilter("ignore")  # warnings on damaged metadata; undecodable data raise
             _check_regular(path)
             yield
     except BadInput:
@@ -64,21 +64,21 @@ def refusals(path: Path) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise BadInput(f"{path}: not a readable picture; expected PNG, JPEG, WebP, BMP or TIFF") from error
     except Image.DecompressionBombError as error:
-        raise BadInput(f"{path}: more than {MOST_PIXELS // 10**6} megapixels; cut it into parts first") from error
-    except Exception as error:  # on damaged files decoders raise whatever their own errors lead to
+        raise BadInput(f"{path}: more than {MOST_PIXELS // 10**6} megapixels; split it into parts first") from error
+    except Exception as error:  # on damaged files decoders raise arbitrary exceptions
         raise BadInput(f"{path}: the picture cannot be decoded ({error})") from error
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """A picture of which only the header was read.
+    """Open a picture, reading only its header.
 
     Raises:
-        DecompressionBombError: its header speaks of too many pixels.
+        DecompressionBombError: too many pixels according to the header.
     """
     from PIL import Image
 
-    Image.init()  # some formats are loaded late, and some are not in every build of Pillow
+    Image.init()  # Pillow loads some formats lazily, and lacks some in some builds
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MOST_PIXELS
     try:
         with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as picture:
@@ -90,10 +90,10 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def decode(path: Path) -> Decoded:
-    """Read a picture; several pages or frames give the first.
+    """Read a picture; of several pages or frames the first.
 
     Raises:
-        BadInput: the file is missing, no picture, damaged, too large, or of numbers that have no fixed range.
+        BadInput: the file is missing, not a picture, damaged, too large, or has values without a fixed range.
     """
     with refusals(path):
         deep = read_deep(path)
@@ -103,32 +103,32 @@ def decode(path: Path) -> Decoded:
             profile = header.info.get("icc_profile") or None
             if deep is not None:
                 return _of_levels(deep, profile, _orientation(header))
-            remarks = ("only the first of its pictures was taken",) if _is_animated(header) else ()
+            remarks = ("only its first picture was used",) if _is_animated(header) else ()
             picture, alpha = _of_mode(header)
             return Decoded(picture, alpha, profile, _orientation(header), remarks)
 
 
 def _check_regular(path: Path) -> None:
-    """A pipe would be waited for."""
+    """Refuse anything but a regular file: reading a pipe would block."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise BadInput(f"{path}: expected a picture file, not a folder, pipe, socket or device")
 
 
 def _is_animated(header: Image.Image) -> bool:
-    """Whether there are several pictures that a viewer would show; a phone's extra ones (MPO) are not."""
+    """Whether a viewer would show several pictures; a phone's auxiliary ones (MPO) do not count."""
     return getattr(header, "n_frames", 1) > 1 and header.format != "MPO"
 
 
 def _orientation(header: Image.Image) -> int:
     try:
         found = int(header.getexif().get(0x0112, 1))
-    except (ValueError, TypeError, SyntaxError, KeyError, OSError):  # EXIF is no part of the pixels
+    except (ValueError, TypeError, SyntaxError, KeyError, OSError):  # EXIF does not affect the pixels
         return 1
     return found if 1 <= found <= 8 else 1
 
 
 def _of_mode(header: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """What Pillow decodes rightly: the colors in one of the four modes, and the alpha."""
+    """Convert to a mode that Pillow decodes correctly: the colors in one of the four modes, and the alpha."""
     header.load()
     if header.mode in _ALPHA or "transparency" in header.info:
         whole = header.convert(_STRAIGHT.get(header.mode, "RGBA"))
@@ -138,7 +138,7 @@ def _of_mode(header: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _of_levels(deep: Levels, profile: bytes | None, orientation: int) -> Decoded:
-    """Levels as 8 bits, rounded."""
+    """Levels rounded to 8 bits."""
     import numpy as np
     from PIL import Image
 

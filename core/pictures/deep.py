@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits per channel, which Pillow cuts off or refuses: PNG by libpng, TIFF by tifffile."""
+"""Pictures of more than 8 bits per channel, which Pillow truncates or refuses: PNG by libpng, TIFF by tifffile."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Levels:
     Attributes:
         values: (H, W, channels), 0 for black (for no ink, in CMYK).
         bits: white is ``2**bits - 1``.
-        mode: ``L``, ``RGB`` or ``CMYK``, with an ``A`` behind it where the last channel is alpha.
-        profile, orientation: of a TIFF file; those of a PNG are left to Pillow.
+        mode: ``L``, ``RGB`` or ``CMYK``, with the suffix ``A`` if the last channel is alpha.
+        profile, orientation: from a TIFF file; a PNG's are read by Pillow.
     """
 
     values: npt.NDArray[np.uint16]
@@ -40,7 +40,7 @@ class Levels:
 
     @property
     def colors(self) -> int:
-        """How many channels are not alpha."""
+        """Number of channels without alpha."""
         return {"L": 1, "LA": 1, "RGB": 3, "RGBA": 3}.get(self.mode, 4)
 
 
@@ -48,8 +48,8 @@ def read_deep(path: Path) -> Levels | None:
     """The levels of a PNG or TIFF file of more than 8 bits; None for any other file.
 
     Raises:
-        BadInput: its numbers have no fixed range, its colors are of a kind that is not read, or it is too large.
-        Exception: whatever the decoders raise for damaged files.
+        BadInput: its values have no fixed range, its color space is not supported, or it is too large.
+        Exception: any exception of the decoders for damaged files.
     """
     with path.open("rb") as file:
         head = file.read(33)
@@ -72,7 +72,7 @@ def _png(path: Path, head: bytes) -> Levels:
 def _tiff(path: Path) -> Levels | None:
     import tifffile
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # of damaged tags; what cannot be decoded raises
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # warnings on damaged tags; undecodable data raise
     with tifffile.TiffFile(path) as file:
         page: Any = file.pages[0]
         bits = max(_numbers(page.bitspersample))

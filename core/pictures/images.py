@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Image8 = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 3840 * 2160
-"""Pixels of the largest input that a network is exported for; larger pictures go through it in tiles."""
+"""Maximum pixels of an exported network's input; larger pictures are processed in tiles."""
 
 _TAIL = 1 << 16
 _ROWS = 256
@@ -29,12 +29,12 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as networks take it.
+    """A picture as input of a network.
 
     Attributes:
         pixels: uint8 RGB (H, W, 3).
         gray: whether every pixel is gray.
-        remarks: what was lost or changed on the way, in words.
+        remarks: messages on lost or changed information.
     """
 
     pixels: Image8
@@ -54,12 +54,13 @@ def load_rgb(path: Path) -> Image8:
 def load_picture(path: Path) -> Picture:
     """Read a picture as sRGB of 8 bits, upright.
 
-    Grayscale is repeated, palettes are expanded, alpha is dropped (the colors stay as stored), more than 8 bits are
-    rounded, an embedded color profile is converted to sRGB, CMYK becomes RGB, and an EXIF orientation is applied. The
+    Grayscale is repeated to three channels, palettes are expanded, alpha is dropped (colors stay as stored), more than
+    8 bits are rounded, colors are converted from the embedded profile to sRGB, CMYK becomes RGB, and the EXIF
+    orientation is applied. The
     page of ``serve`` does the same (``runtime/web/src/picture_io.ts``).
 
     Raises:
-        BadInput: the file is missing, is not a picture, is damaged, has more than ``MOST_PIXELS``, or holds numbers
+        BadInput: the file is missing, is not a picture, is damaged, has more than ``MOST_PIXELS``, or has values
             without a fixed range (floating point, 32 bit).
     """
     stored, orientation, remarks = _stored(path)
@@ -68,7 +69,7 @@ def load_picture(path: Path) -> Picture:
 
 
 def _stored(path: Path) -> tuple[Image8, int, list[str]]:
-    """Pixels before they are turned, the orientation, and remarks; what Pillow holds of the picture is given back."""
+    """Pixels before rotation, the orientation, and remarks; Pillow's memory is released."""
     found = decode(path)
     with refusals(path):
         converted = to_srgb(found.picture, found.profile)
@@ -79,7 +80,7 @@ def _stored(path: Path) -> tuple[Image8, int, list[str]]:
 
 
 def _pixels_of(picture: Image.Image) -> Image8:
-    """The pixels of an RGB picture, row by row: ``numpy.array`` would hold a large one twice on the way."""
+    """The pixels of an RGB picture, row by row: ``numpy.array`` would need an intermediate copy."""
     import numpy as np
 
     pixels = np.empty((picture.height, picture.width, 3), np.uint8)
@@ -100,7 +101,7 @@ def as_gray(pixels: Image8) -> Image8:
 
 def is_gray(pixels: Image8) -> bool:
     """Whether every pixel of a picture (H, W, 3) is gray."""
-    return all(bool((row[:, :1] == row[:, 1:]).all()) for row in pixels)  # row by row: a whole mask is large
+    return all(bool((row[:, :1] == row[:, 1:]).all()) for row in pixels)  # row by row: a full mask is large
 
 
 def _upright(pixels: Image8, orientation: int) -> Image8:
@@ -124,10 +125,10 @@ def save_png(path: Path, image: Image8) -> None:
 
 
 def load_stored(path: Path) -> Image8:
-    """The pixels (H, W, C) of a PNG as ``save_png`` wrote them: 1 to 4 channels, nothing converted.
+    """The pixels (H, W, C) of a PNG written by ``save_png``: 1 to 4 channels, without conversion.
 
     Raises:
-        BadInput: it is no such picture.
+        BadInput: it is not such a picture.
     """
     import numpy as np
 
@@ -142,7 +143,7 @@ _STORED = frozenset({"L", "LA", "RGB", "RGBA"})
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is called like a picture."""
+    """Whether a file's suffix is that of a picture."""
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
@@ -150,7 +151,7 @@ _ORIENTATION, _SIDEWAYS = 0x0112, frozenset({5, 6, 7, 8})
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Height and width of a picture as ``load_rgb`` gives it, read from its header.
+    """Height and width of ``load_rgb``'s result, read from the header.
 
     Raises:
         BadInput: it is not a picture.
@@ -159,16 +160,16 @@ def picture_size(path: Path) -> tuple[int, int]:
         with refusals(path), opened(path) as picture:
             width, height = picture.size
             plain = picture.format == "PNG" and "exif" not in picture.info and b"eXIf" not in _tail(path)
-            upright = plain or picture.format == "TIFF"  # whose size Pillow has turned; asking such a PNG decodes it
+            upright = plain or picture.format == "TIFF"  # Pillow has rotated TIFFs; EXIF of a PNG decodes it
             turned = not upright and picture.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
             return (width, height) if turned else (height, width)
     except BadInput:
-        pixels = load_rgb(path)  # which says what is wrong with it, or reads what Pillow does not know
+        pixels = load_rgb(path)  # which raises the proper error, or reads formats that Pillow lacks
         return pixels.shape[0], pixels.shape[1]
 
 
 def looks_truncated(path: Path) -> bool:
-    """Whether a JPEG or PNG file ends without its end marker; it may still be whole, which only decoding tells."""
+    """Whether a JPEG or PNG file lacks its end marker; only decoding can tell whether it is complete."""
     with path.open("rb") as file:
         marker = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}.get(file.read(2))
     return marker is not None and marker not in _tail(path)
@@ -182,10 +183,10 @@ def _tail(path: Path) -> bytes:
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Every picture below ``folder``, sorted by path; hidden files and other litter are passed over.
+    """Every picture below ``folder``, sorted by path, without hidden files and other litter.
 
     Raises:
-        BadInput: the folder is missing or holds no picture.
+        BadInput: the folder is missing or has no pictures.
     """
     if not folder.is_dir():
         raise BadInput(f"{folder}: expected a folder of pictures; no such folder")

@@ -1,7 +1,7 @@
-"""Linear light of high dynamic range: the transfer function of its values, and how it is shown and judged.
+"""Linear light of high dynamic range: its transfer function, tone mapping and PSNR.
 
-Light is 0..1, where 1 is what the shortest exposure of a bracket clips at. A network gives ``light ** (1 / 2.2)``, so
-that the pixels of a camera (about that power, too) are a multiple of it, and dark places keep their steps.
+Light is 0..1, where 1 is the clipping point of a bracket's shortest exposure. Networks output ``light ** (1 / 2.2)``,
+of which a camera's pixels (with about that exponent) are a multiple, and which keeps precision in dark areas.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 GAMMA = 2.2
 MU = 5000.0
-"""Of the mu-law that high dynamic range is judged by (Kalantari and Ramamoorthi 2017, arXiv 2205.12633)."""
+"""Parameter of the mu-law for PSNR of high dynamic range (Kalantari and Ramamoorthi 2017, arXiv 2205.12633)."""
 
 
 def linear(values: Array) -> Float32:
@@ -35,7 +35,7 @@ def mu_law(light: Array) -> Array:
 
 
 def tone_mapped(values: Array) -> Image8:
-    """Values (H, W, 3) in ``gamma-2.2`` as a picture to look at: the mu-law of their light."""
+    """Values (H, W, 3) in ``gamma-2.2`` as a uint8 picture for display: the mu-law of their light."""
     return np.rint(255.0 * mu_law(linear(values))).astype(np.uint8)
 
 

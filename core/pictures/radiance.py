@@ -36,7 +36,7 @@ def load(path: Path) -> Float32:
     """The linear light (H, W, 3) of a Radiance picture.
 
     Raises:
-        BadInput: the file is missing, or no such picture.
+        BadInput: the file is missing, or not a Radiance picture.
     """
     import imagecodecs
 

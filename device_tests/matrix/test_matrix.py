@@ -121,7 +121,7 @@ def test_a_damaged_entry_is_built_again_and_a_foreign_file_is_left_alone(built: 
     mine.write_text("mine")
     refused = matrix(folder.parent)
     assert (refused.code, mine.read_text()) == (2, "mine")
-    assert "holds what is not as clearport wrote it (mine.txt)" in refused.err
+    assert "has changed or added files (mine.txt)" in refused.err
     mine.unlink()
     done = matrix(folder.parent)
     assert "tiny: 2 proven" in done.err

@@ -55,7 +55,7 @@ def of(bench: Bench, folded: Folded, choice: Choice, progress: Progress) -> dict
     wanted = outputs("")
     errors: dict[str, float] = {}
     for done, (name, outs) in enumerate(zip(names, parallel.over(outputs, names, memory), strict=True)):
-        progress("finding what costs most", done, len(names))
+        progress("finding the most sensitive values", done, len(names))
         key = folded.observed[name]
         missed = [bench.measure.error(out, want) for out, want in zip(outs, wanted, strict=True)]
         errors[key] = max(errors.get(key, 0.0), float(np.mean(missed)))

@@ -170,7 +170,7 @@ def choose(trial: Trial, progress: Progress = no_progress) -> Mixed:
         return best
     tails = placement.tails(trial.graph, LAST)
     for done, tail in enumerate(tails):
-        progress("trying float at the end", done, len(tails))
+        progress("trying float layers before the output", done, len(tails))
         if trial.share(tail) <= MOST_FLOAT:
             found = trial.mixed(tail)
             best = found if pays(terms, best, found) else best

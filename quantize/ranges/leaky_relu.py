@@ -65,8 +65,8 @@ def ratio(asked: float, slope: float) -> float:
 
     Returns:
         Among the ratios from ``asked`` to ``WIDENING`` times ``asked`` that are multiples of 1 / ``PARTS`` (plus an
-        offset against ties) and whose slope is near ``slope``, the one that makes the fewest levels ties, and among
-        those the least; of all such multiples if none is near; ``asked`` if none exists.
+        offset against ties) and whose slope is near ``slope``, the one with the fewest ties, and the smallest of
+        those; if no slope is near, the one with the nearest slope; ``asked`` if there is no such multiple.
     """
     parts = np.arange(math.ceil(asked * PARTS), math.floor(asked * PARTS * WIDENING) + 1)
     parts = parts[PARTS // 2 % parts != 0]  # half a step is a product of those, and ``_ABOVE`` of it too little

@@ -157,8 +157,7 @@ class OpenVinoSession(Bound, OpenVinoModel):
 
 
 def units_of(devices: Sequence[str]) -> list[str]:
-    """The units of OpenVINO's device names, such as ``GPU.0``; one in parentheses ran only until another was compiled.
-    """
+    """The units of OpenVINO's device names such as ``GPU.0``; one in parentheses runs until another is compiled."""
     return sorted({name.strip("()").partition(".")[0].lower() for name in devices})
 
 

@@ -44,8 +44,7 @@ class OpenVinoGpuRunner:
     method = "ran on OpenVINO, Intel GPU"
 
     def unavailable(self) -> str | None:
-        """The reason that this machine cannot run it, or None. It avoids OpenVINO, which would load its plugins here.
-        """
+        """The reason that this machine cannot run it, or None. OpenVINO would load its plugins, so it is not used."""
         if sys.platform == "win32":
             return None  # checked by the worker
         if sys.platform != "linux":

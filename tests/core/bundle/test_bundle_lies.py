@@ -95,7 +95,7 @@ LIES: dict[str, tuple[Edit, str]] = {
     ),
     "a multiple that does not divide the size": (
         lambda m: m["model"].update(size_multiple=5),
-        r"height 48 is no multiple",
+        r"height 48 is not a multiple",
     ),
     "an endless halo": (lambda m: m["model"].update(halo=10**9), r"model\.halo"),
     "parity without a verdict": (lambda m: m["artifacts"][0]["parity"].pop("passed"), r"artifacts\.0\.parity\.passed"),

@@ -91,12 +91,16 @@ def test_a_missing_file_is_named(mine: Path, name: str) -> None:
 def test_a_file_too_many_is_named(mine: Path, name: str) -> None:
     (mine / name).parent.mkdir(parents=True, exist_ok=True)
     (mine / name).write_text("more")
-    assert f"{name} (the system): the file is not part of it" in "".join(map(str, System.load(mine).verify_files()))
+    assert f"{name} (the system): the file is not part of the system" in "".join(
+        map(str, System.load(mine).verify_files())
+    )
 
 
 def test_a_link_too_many_and_a_golden_file_elsewhere_are_named(mine: Path, tmp_path: Path) -> None:
     (mine / "more").symlink_to(tmp_path)
-    assert "more (the system): the file is not part of it" in "".join(map(str, System.load(mine).verify_files()))
+    assert "more (the system): the file is not part of the system" in "".join(
+        map(str, System.load(mine).verify_files())
+    )
     shutil.copy(mine / "golden.safetensors", tmp_path / "golden.safetensors")
     plain = json.loads((mine / "system.json").read_text())
     plain["files"]["more/golden.safetensors"] = plain["files"][plain["golden"]]
@@ -137,7 +141,7 @@ def test_a_report_of_a_system_from_others_is_small_and_says_what_was_not_proven(
         (("rows", 0, "precision"), "int4", "precision"),
         (("surprise",), 1, "Extra inputs"),
         (("rows", 0, "target"), "tflight", "part enlarge has no file tflight/int8"),
-        (("rows", 0, "parity", 0, "output"), "small", "not judged by the program's outputs, each once .large"),
+        (("rows", 0, "parity", 0, "output"), "small", "needs exactly one report per output of the program .large"),
         (("rows", 0, "parity", 0, "passed"), False, "large: whether it passed contradicts its failures"),
         (("rows", 0, "parity", 0, "failures"), ["30 dB"], "large: whether it passed contradicts its failures"),
     ],

@@ -98,7 +98,7 @@ def test_a_bundle_that_is_read_stays(here: Path, name: str, place: str, capfd: p
     if name.startswith("run") and not place.endswith(".png"):
         out += ".png" if place else "/x.png"
     said = refused(capfd, *COMMANDS[name](here, out))
-    assert "would overwrite what is read" in said or "lies within" in said or "a file, not a folder" in said
+    assert "would overwrite the input" in said or "inside the input folder" in said or "a file, not a folder" in said
     assert tree(here) == before
 
 
@@ -108,10 +108,10 @@ def test_run_never_overwrites_its_input(here: Path, capfd: pytest.CaptureFixture
     sums = shutil.copy(here / "photos/a.png", here / "1+1=2.png")
     before = tree(here)
     for name in ("photos/a.png", "hard.png", "soft.png", "photos/../photos/a.png"):
-        assert "would overwrite what is read" in refused(capfd, *COMMANDS["run --output"](here, f"{here}/{name}"))
+        assert "would overwrite the input" in refused(capfd, *COMMANDS["run --output"](here, f"{here}/{name}"))
     for given in (f"{sums}", f"image={sums}"):
         said = refused(capfd, "run", f"{here}/bundle", given, "--output", f"{sums}")
-        assert "would overwrite what is read" in said
+        assert "would overwrite the input" in said
     assert tree(here) == before
 
 

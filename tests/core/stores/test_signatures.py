@@ -154,7 +154,7 @@ def test_a_file_that_is_no_signature_is_left_alone(own: Bundle, mine: Keys) -> N
     with pytest.raises(BadInput, match="a file is there that is not a signature"):
         sign_bundle(own.folder, mine[0])
     with (
-        pytest.raises(BadInput, match=r"what is not as clearport wrote it \(model.sig\)"),
+        pytest.raises(BadInput, match=r"changed or added files \(model.sig\)"),
         building(own.folder, force=True),
     ):
         pass

@@ -88,7 +88,7 @@ def test_what_another_matrix_builds_is_waited_for_and_taken(tmp_path: Path, job:
 def test_a_cache_among_the_photos_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     jobs_of(tmp_path, "calibration = 'photos'\n[models.ncnet]")
-    with pytest.raises(BadInput, match="--cache would overwrite what is read"):
+    with pytest.raises(BadInput, match="--cache would overwrite the input"):
         build_matrix(MatrixRequest(tmp_path / "zoo.toml", tmp_path / "out", tmp_path / "photos"), None)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
     assert not list((tmp_path / "photos").iterdir())

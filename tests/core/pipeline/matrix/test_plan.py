@@ -51,7 +51,7 @@ def test_the_example_is_a_matrix(tmp_path: Path) -> None:
 WRONG = {
     'sizes = [\n  "64x64",\n  "64by64",\n]\n[models.ncnet]': r"line 1, sizes\.1: '64by64': expected HEIGHTxWIDTH",
     "[models.ncnet]\n\n# so\nscales = [2, 'x']": r"line 4, models\.ncnet\.scales\.1: .*integer",
-    "[models.ncnet]\ntragets = ['tflite']": r"line 2, models\.ncnet\.tragets: there is no such setting",
+    "[models.ncnet]\ntragets = ['tflite']": r"line 2, models\.ncnet\.tragets: unknown setting",
     "[models.ncnet]\ntargets = ['tflte']": r"line 2, models\.ncnet\.targets\.0: unknown target 'tflte'; did you mean",
     "[models.ncnet]\nprecisions = ['int4']": r"line 2, models\.ncnet\.precisions\.0: .*'int8'",
     "\n[models.nknet]": r"line 2, models\.nknet: unknown network 'nknet'; did you mean 'ncnet'",
