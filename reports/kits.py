@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from clearport.export.onnxruntime.target import LEAST_ONNXRUNTIME
 from clearport.reports import templates
 from clearport.reports.markdown import escape
 from clearport.reports.usage import Codec, code_of, threads_of
@@ -50,22 +51,30 @@ def _python(runtime: str, packages: str) -> Kit:
     return Kit(runtime, _PYTHON_FILES, f"pip install {packages} numpy pillow && python -m unittest")
 
 
+def _cpp(runtime: str, target: str, setting: str, header: str = "") -> Kit:
+    """``setting`` tells CMake where the runtime is; ``header`` declares its functions, where apps need no SDK."""
+    files = {
+        "restorer.hpp": ("restorer.hpp", "the class to use"),
+        "engine.hpp": (f"engine_{target}.hpp", f"one inference by {runtime}"),
+        "tiles.hpp": ("tiles.hpp", "pictures of any size"),
+        **({header: (header, "the functions of the library that it calls")} if header else {}),
+        "selftest.cpp": ("selftest.cpp", "the self-test"),
+        "CMakeLists.txt": ("CMakeLists.txt", "builds the self-test"),
+    }
+    return Kit(runtime, files, f"cmake -B build {setting} && cmake --build build && build/selftest")
+
+
 KITS: Mapping[tuple[str, str], Kit] = {
     ("python", "tflite"): _python("LiteRT", "ai-edge-litert"),
     ("python", "onnxruntime"): _python("ONNX Runtime", "onnxruntime"),
     ("python", "openvino"): _python("OpenVINO", "openvino"),
     ("python", "ncnn"): _python("ncnn", "ncnn"),
-    ("cpp", "tflite"): Kit(
-        "LiteRT's C API",
-        {
-            "restorer.hpp": ("restorer_tflite.hpp", "the class to use"),
-            "tiles.hpp": ("tiles.hpp", "pictures of any size"),
-            "litert_c.h": ("litert_c.h", "the functions of libLiteRt.so that it calls"),
-            "selftest.cpp": ("selftest.cpp", "the self-test"),
-            "CMakeLists.txt": ("CMakeLists.txt", "builds the self-test"),
-        },
-        "cmake -B build -DLITERT_LIBRARY=/path/to/libLiteRt.so && cmake --build build && build/selftest",
+    ("cpp", "tflite"): _cpp("LiteRT's C API", "tflite", "-DLITERT_LIBRARY=/path/to/libLiteRt.so", "litert_c.h"),
+    ("cpp", "onnxruntime"): _cpp(
+        "ONNX Runtime's C API", "onnxruntime", "-DONNXRUNTIME_LIBRARY=/path/to/libonnxruntime.so", "onnxruntime_c.h"
     ),
+    ("cpp", "openvino"): _cpp("OpenVINO's C++ API", "openvino", "-DOpenVINO_DIR=/path/to/openvino/cmake"),
+    ("cpp", "ncnn"): _cpp("ncnn", "ncnn", "-Dncnn_DIR=/path/to/lib/cmake/ncnn"),
     ("typescript", "onnxruntime"): Kit(
         "ONNX Runtime Web",
         {
@@ -171,6 +180,7 @@ def _values(
         "out_of": Codec.of(restored),
         "threads": threads_of(artifact),
         "file": file,
+        "least_onnxruntime": LEAST_ONNXRUNTIME,
         "goldens": goldens,
         "limits": Limits(allowed),
         "cuts": all(isinstance(n, int) and n - 2 * model.halo >= model.size_multiple for n in (height, width)),

@@ -1,6 +1,9 @@
-"""The C++ kit on a 4K output: equal to Python's tiles, time beside that of bare inferences, and memory.
+"""C++ kits on a 4K output: equal to Python's tiles, time beside that of bare inferences, and memory.
 
-python device_tests/benchmarks/bench_kit.py [BUNDLE]      # NCNet x3 at 360x640 is exported where no bundle is named
+python -m device_tests.benchmarks.bench_kit [TARGET ...] [--bundle FOLDER]
+
+NCNet x3 at 360x640 is exported where no bundle is named. Targets: tflite (default), onnxruntime, openvino, all in int8,
+and ncnn in fp32, for which see ``device_tests/kit_compiler.py``.
 
 A 1280x720 photo becomes 3840x2160 in tiles. ``ratio`` is the CPU time of the whole picture (cutting, inference, putting
 together) over that of as many inferences alone, medians of turns in one process on one thread. Needs g++ and Linux.
@@ -8,7 +11,7 @@ together) over that of as many inferences alone, medians of turns in one process
 
 from __future__ import annotations
 
-import importlib.util
+import argparse
 import json
 import subprocess
 import sys
@@ -21,14 +24,18 @@ from PIL import Image
 import clearport
 from clearport.base import Size
 from clearport.bundle.folder import Bundle
+from clearport.bundle.manifest import ArtifactRecord
 from clearport.models import samples
 from clearport.pictures.images import load_rgb
 from clearport.pipeline.kit import KitRequest, write_kit
 from clearport.pipeline.prove import TIMEOUT_S, open_worker
 from clearport.pipeline.run import tiling_of
+from clearport.reports.usage import opened
 from clearport.runtime import tiling
+from device_tests import kit_compiler
 
 WIDTH, HEIGHT, ROUNDS = 1280, 720, 7
+RUNNERS = {"tflite": "litert", "onnxruntime": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn"}
 PROGRAM = r"""
 #include <ctime>
 #include <cstdio>
@@ -84,46 +91,60 @@ def photo() -> np.ndarray:
     return np.asarray(source.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
 
 
-def by_python(bundle: Bundle, given: np.ndarray) -> np.ndarray:
-    artifact = bundle.artifact(bundle.find("tflite", "int8"))
-    with open_worker("litert", artifact, 1, TIMEOUT_S) as worker:
+def by_python(bundle: Bundle, record: ArtifactRecord, given: np.ndarray) -> np.ndarray:
+    artifact = bundle.artifact(record)
+    with open_worker(RUNNERS[record.target], artifact, 1, TIMEOUT_S) as worker:
         return tiling.restore(given, tiling.engine(worker, artifact), tiling_of(bundle, artifact))
 
 
-def main(folder: Path | None) -> int:
-    with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        if folder is None:
-            clearport.export("ncnet", place / "x3", targets=("tflite",), precisions=("int8",), measure=False)
-        bundle = Bundle.load(folder or place / "x3")
-        kit = write_kit(KitRequest(bundle.folder, "cpp", place / "kit")).folder
-        (kit / "bench.cpp").write_text(PROGRAM)
-        library = Path((importlib.util.find_spec("ai_edge_litert") or sys).submodule_search_locations[0])  # type: ignore[union-attr,index]
-        link = [str(library / "libLiteRt.so"), f"-Wl,-rpath,{library}"]
-        subprocess.run(["g++", "-std=c++17", "-O2", "bench.cpp", "-o", "bench", *link], cwd=kit, check=True)
-        given = photo()
-        (kit / "given.bin").write_bytes(given.tobytes())
-        model = next((kit / "model").iterdir())
-        line = ["./bench", "given.bin", WIDTH, HEIGHT, "made.bin", ROUNDS, model.relative_to(kit)]
-        done = subprocess.run(
-            list(map(str, line)), cwd=kit, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        found = json.loads(done.stdout)
-        wanted = by_python(bundle, given)
-        made = np.fromfile(kit / "made.bin", np.uint8).reshape(wanted.shape)
+def measured(bundle: Bundle, target: str, out: Path) -> dict[str, object]:
+    precision = "fp32" if target == "ncnn" else "int8"
+    kit = write_kit(KitRequest(bundle.folder, "cpp", out, target, precision)).folder
+    (kit / "bench.cpp").write_text(PROGRAM)
+    program = kit_compiler.compiled(kit, target, "bench.cpp")
+    given = photo()
+    (kit / "given.bin").write_bytes(given.tobytes())
+    record = bundle.find(target, precision)
+    model = (kit / "model" / opened(bundle.manifest, record).removeprefix(f"{Path(record.path).parent}/")).relative_to(
+        kit
+    )
+    line = [program, "given.bin", WIDTH, HEIGHT, "made.bin", ROUNDS, model]
+    done = subprocess.run(list(map(str, line)), cwd=kit, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    found = json.loads(done.stdout)
+    wanted = by_python(bundle, record, given)
+    made = np.fromfile(kit / "made.bin", np.uint8).reshape(wanted.shape)
     bare, whole = (np.array([turn[i] for turn in found["turns"]]) for i in (0, 1))
-    result = {
+    return {
+        "target": record.key,
         "output": str(Size(*wanted.shape[:2])),
         "tiles": found["tiles"],
         "equal to Python": bool((made == wanted).all()),
+        "largest difference": int(np.abs(made.astype(int) - wanted).max()),
         "bare inferences, CPU ms": round(float(np.median(bare)), 1),
         "whole picture, CPU ms": round(float(np.median(whole)), 1),
         "ratio": round(float(np.median(whole / bare)), 4),
         "peak memory, MB": found["peak_mb"],
     }
-    print(json.dumps(result, indent=1))
-    return 0 if result["equal to Python"] and result["ratio"] <= 1.05 and result["peak memory, MB"] < 400 else 1
+
+
+def main(targets: list[str], folder: Path | None) -> int:
+    good = True
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        if folder is None:
+            clearport.export("ncnet", place / "x3", targets=targets, precisions=("int8", "fp32"), measure=False)
+        bundle = Bundle.load(folder or place / "x3")
+        for target in targets:
+            result = measured(bundle, target, place / target)
+            print(json.dumps(result, indent=1), flush=True)
+            good = good and result["largest difference"] <= (1 if target == "ncnn" else 0)  # type: ignore[operator]
+            good = good and result["ratio"] <= 1.05 and result["peak memory, MB"] < 400  # type: ignore[operator]
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else None))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", default=["tflite"], choices=RUNNERS)
+    parser.add_argument("--bundle", type=Path)
+    chosen = parser.parse_args()
+    sys.exit(main(chosen.targets, chosen.bundle))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
 from clearport.pipeline.kit import KitMade, KitRequest, write_kit
+from device_tests import kit_compiler
 from device_tests.conftest import called
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,41 +38,68 @@ def run(line: list[str | Path], folder: Path) -> dict[str, int]:
     return {name: int(most) for name, most in PASSED.findall(done.stdout)}
 
 
-def compiled(folder: Path, source: str = "selftest.cpp") -> Path:
-    """The program of a kit, with warnings as errors."""
-    found = importlib.util.find_spec("ai_edge_litert")
-    assert found is not None
-    assert found.submodule_search_locations
-    library = Path(found.submodule_search_locations[0])
-    flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", source, "-o", "program"]
-    run(["g++", *flags, library / "libLiteRt.so", f"-Wl,-rpath,{library}"], folder)
-    return folder / "program"
+def cpp(bundle: Bundle, target: str, precision: str, out: Path) -> tuple[KitMade, dict[str, int]]:
+    if reason := kit_compiler.missing(target):
+        pytest.skip(reason)
+    made = kit(bundle, "cpp", out, target=target, precision=precision)
+    return made, run([kit_compiler.compiled(made.folder, target)], made.folder)
 
 
 @needs_compiler
+@pytest.mark.parametrize("target", ["tflite", "onnxruntime"])
 @pytest.mark.parametrize("precision", ["int8", pytest.param("fp32", marks=pytest.mark.slow)])
-def test_cpp_gives_what_python_gives(two_targets: Bundle, tmp_path: Path, precision: str) -> None:
-    made = kit(two_targets, "cpp", tmp_path / "kit", precision=precision)
-    assert made.artifact == f"tflite/{precision}"
-    found = run([compiled(made.folder)], made.folder)
+def test_cpp_gives_what_python_gives(two_targets: Bundle, tmp_path: Path, target: str, precision: str) -> None:
+    made, found = cpp(two_targets, target, precision, tmp_path / "kit")
+    assert made.artifact == f"{target}/{precision}"
     assert set(found) == {"photo", "tiles"}
     assert found["tiles"] == 0 if precision == "int8" else found["tiles"] <= 1
 
 
 @needs_compiler
 @pytest.mark.slow
-def test_the_self_test_notices_another_file(two_targets: Bundle, tmp_path: Path) -> None:
-    made = kit(two_targets, "cpp", tmp_path / "kit")
-    program = compiled(made.folder)
+@pytest.mark.parametrize(
+    ("target", "precision"), [("openvino", "int8"), ("openvino", "fp16"), ("ncnn", "fp16"), ("ncnn", "fp32")]
+)
+def test_cpp_of_the_runtimes_with_headers(exported: Bundle, tmp_path: Path, target: str, precision: str) -> None:
+    _, found = cpp(exported, target, precision, tmp_path / "kit")
+    assert set(found) == {"photo", "tiles"}
+    assert found["tiles"] == 0 if precision == "int8" else found["tiles"] <= 1
+
+
+LOADS = {"tflite": "LiteRT: loading model/", "onnxruntime": "ONNX Runtime: loading model/"}
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("target", LOADS)
+def test_the_self_test_notices_another_file(two_targets: Bundle, tmp_path: Path, target: str) -> None:
+    made, _ = cpp(two_targets, target, "int8", tmp_path / "kit")
     picture = made.folder / "goldens" / "tiles_expected.ppm"
     picture.write_bytes(picture.read_bytes()[:-30_000] + bytes(30_000))
-    done = subprocess.run([program], cwd=made.folder, capture_output=True, text=True, check=False)
+    done = subprocess.run([made.folder / "program"], cwd=made.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "tiles: FAILED" in done.stdout
     next((made.folder / "model").iterdir()).write_bytes(b"no model")
-    done = subprocess.run([program], cwd=made.folder, capture_output=True, text=True, check=False)
+    done = subprocess.run([made.folder / "program"], cwd=made.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "LiteRT: loading model/" in done.stderr
+    assert LOADS[target] in done.stderr
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_cpp_says_which_provider_is_not_there(two_targets: Bundle, tmp_path: Path) -> None:
+    made = kit(two_targets, "cpp", tmp_path / "kit", target="onnxruntime")
+    source = made.folder / "selftest.cpp"
+    source.write_text(source.read_text().replace('.onnx")', '.onnx", 1, "Nobody")'))
+    done = subprocess.run(
+        [kit_compiler.compiled(made.folder, "onnxruntime")],
+        cwd=made.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "ONNX Runtime: choosing Nobody failed" in done.stderr
 
 
 TARGETS = ["tflite", *(pytest.param(name, marks=pytest.mark.slow) for name in ("onnxruntime", "openvino", "ncnn"))]
@@ -132,7 +159,7 @@ def test_kotlin_and_swift_are_sound(
 def test_what_has_no_kit_is_refused(two_targets: Bundle, tmp_path: Path) -> None:
     for chosen, message in (
         ({"language": "rust"}, "expected one of python, cpp, typescript, kotlin, swift"),
-        ({"language": "cpp", "target": "onnxruntime"}, "kits in cpp are for tflite"),
+        ({"language": "typescript", "target": "tflite"}, "kits in typescript are for onnxruntime"),
         ({"language": "python", "precision": "fp16"}, r"no artifact tflite/fp16"),
     ):
         with pytest.raises(BadInput, match=message):
