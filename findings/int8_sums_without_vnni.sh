@@ -6,7 +6,8 @@
 #           in 16 bits, which saturate: a mean of white pixels is 0.506 instead of 1. ONNX Runtime has session.x64quantprecision=1 against
 #           it, which .ort files ignore; written under that setting on such a CPU they are right, and hold other weights than elsewhere.
 #           With the option, two convolutions that share their weights cannot be loaded: "Attempt to replace the existing tensor".
-#           OpenVINO is right with LP_TRANSFORMS_MODE=False (float kernels), a property that it takes and does not list.
+#           OpenVINO is right with LP_TRANSFORMS_MODE=False (float kernels), a property that it takes and does not list. With it a 1x1
+#           convolution behind a Transpose is refused ("Incompatible MatMul matrix dimension"), unless ConstantFolding ran before.
 # Matters:  A quantized network that was proven on a new server is wrong on an older one, with no warning: a network for super resolution
 #           lost 1.7 dB on Set14 instead of 0.02.
 # Sources:  https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html and, of older versions,
@@ -29,6 +30,7 @@ import onnx
 import onnxruntime as ort
 import openvino as ov
 from onnx import TensorProto, checker, helper, numpy_helper
+from openvino.passes import ConstantFolding, Manager
 
 constants = {
     "step": np.float32(1 / 255),
@@ -107,6 +109,34 @@ print("shared weights, x64quantprecision:", found_error[-200:].strip())
 print("onnxruntime", ort.__version__, "openvino", ov.__version__)
 for way, mean in found.items():
     print(f"{way:40s} {mean:.3f}")
+
+
+def transposed(fold):
+    """A mean of channels of the picture on its side, without int8 kernels."""
+    kernel = numpy_helper.from_array(np.full((8, 16, 1, 1), 127, np.int8), "w")
+    model = onnx.load("mean.onnx")
+    nodes, held = model.graph.node, model.graph.initializer
+    held.remove(next(each for each in held if each.name == "w"))
+    held.append(kernel)
+    nodes.insert(3, helper.make_node("Transpose", ["xd"], ["xt"], perm=[0, 1, 3, 2]))
+    nodes[4].input[0] = "xt"
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 8, 8]))
+    checker.check_model(model, full_check=True)
+    read = ov.Core().read_model(model.SerializeToString())
+    if fold:
+        manager = Manager()
+        manager.register_pass(ConstantFolding())
+        manager.run_passes(read)
+    return ov.Core().compile_model(read, "CPU", {"LP_TRANSFORMS_MODE": False})(white)[0]
+
+
+assert transposed(fold=True).shape == (1, 8, 8, 8)
+try:
+    transposed(fold=False)
+except Exception as error:
+    found_error = str(error)
+assert "Incompatible MatMul matrix dimension" in found_error, "a 1x1 convolution behind a Transpose is taken now"
+print("1x1 convolution behind a Transpose, LP_TRANSFORMS_MODE:", found_error.split("failed at")[-1].strip()[:300])
 right = {way for way, mean in found.items() if abs(mean - 1) < 1e-3}
 expected = {"onnxruntime, x64quantprecision", "onnxruntime, .ort written with it", "openvino, LP_TRANSFORMS_MODE"}
 assert right == expected, "other ways are right now"
