@@ -120,7 +120,7 @@ def test_golden_float_is_the_network_s_own_output(exported: Bundle) -> None:
 def test_remarks_on_accelerators(exported: Bundle) -> None:
     remarks = {a.key: [f.message for f in a.lint] for a in exported.artifacts}
     all_of_it, by_level = remarks["tflite/int8"]
-    assert all_of_it == "NNAPI is predicted to take all 12 operators from API level 30 on, in one part"
+    assert all_of_it == "NNAPI is predicted to support all 12 operators from API level 30 on, in one part"
     assert "29: 11 of 12 operators in one part, not 1 QUANTIZE" in by_level
     assert by_level.endswith("30 to 35: all 12 operators in one part")
     assert any("Neural Engine" in message for message in remarks["coreml/int8/image"])

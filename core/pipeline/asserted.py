@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BundleUnderTest:
-    """The bundle in ``folder``. Artifacts are named as in ``tflite/int8``.
+    """The bundle in ``folder``. Artifacts have keys such as ``tflite/int8``.
 
-    Every method raises ``AssertionError`` with the actual figure, and ``BadInput`` if there is no such artifact.
+    Every method raises ``AssertionError`` with the actual figure, or ``BadInput`` for an unknown artifact.
     """
 
     folder: Path
@@ -36,42 +36,42 @@ class BundleUnderTest:
 
     @cached_property
     def bundle(self) -> Bundle:
-        """The bundle as it is on disk."""
+        """The bundle on disk."""
         return Bundle.load(self.folder)
 
     def assert_files(self) -> None:
-        """Every file is as it was written."""
+        """Assert that no file was changed."""
         wrong = verify_folder(self.folder)
         assert not wrong, "; ".join(map(str, wrong))
 
     def assert_parity(self, key: str) -> None:
-        """The artifact gives the golden pictures, by every runtime that is here; there must be one."""
+        """Assert parity with the golden pictures in every available runtime, of which there must be one."""
         checks = check_artifact(self.bundle, self._record(key), self.threads)
         failed = [f"{check.name}: {check.message}" for check in checks if check.passed is False]
         assert not failed, f"{key}: {'; '.join(failed)}"
         why = "; ".join(check.message for check in checks)
-        assert any(check.passed for check in checks), f"{key}: nothing here could judge it: {why}"
+        assert any(check.passed for check in checks), f"{key}: no runtime could check it: {why}"
 
     def psnr_db(self, key: str) -> float:
-        """Of the golden photo, to the network itself; infinite where both are equal. It fails for class numbers."""
+        """PSNR in dB to the network itself on the golden photo; infinite if equal. Fails for class indices."""
         record = self._record(key)
         artifact, exam = self.bundle.artifact(record), exams_of(self.bundle, record)[0]
         runner = next((runner for runner, obstacle in runners_of(record) if obstacle is None), None)
-        assert runner is not None, f"{key}: no runtime for it is here"
+        assert runner is not None, f"{key}: no runtime for it is available"
         (outputs,) = run_each(runner.name, artifact, [exam.sample], self.threads)
         reports = [r for r in exam.judge(outputs, artifact, runner.method) if r.reference.startswith(NETWORKS)]
-        assert reports, f"{key}: the bundle keeps nothing of the network to compare with"
+        assert reports, f"{key}: the bundle does not contain the network to compare with"
         told = [report.output for report in reports if report.same is not None]
         assert not told, f"{key}: {told[0]} is class indices or Booleans, which have no PSNR; use assert_parity"
         return min(math.inf if report.psnr_db is None else report.psnr_db for report in reports)
 
     def assert_psnr(self, key: str, *, at_least: float) -> None:
-        """The artifact is so close to the network, in dB, on the golden photo."""
+        """Assert a minimum PSNR to the network, in dB, on the golden photo."""
         found = self.psnr_db(key)
         assert found >= at_least, f"{key}: {found:.2f} dB to the network, expected at least {at_least:g}"
 
     def latency_ratio(self, key: str) -> Ratio:
-        """Time of the artifact over that of the network itself, in turns on this machine's CPU, with its interval."""
+        """Time of the artifact relative to the network's, interleaved on this machine's CPU, with its interval."""
         artifact, sample = self.bundle.artifact(self._record(key)), sample_of(self.bundle)
         report = measure_all(network_of(self.bundle), [artifact], sample, QUICK, no_progress).reports[key]
         assert not isinstance(report, Skipped), f"{key}: not timed: {report.reason}"
@@ -79,7 +79,7 @@ class BundleUnderTest:
         return report.ratio
 
     def assert_latency_ratio(self, key: str, *, at_most: float) -> None:
-        """The artifact takes at most so much of the network's time; it fails where the whole interval lies above."""
+        """Assert a maximum time relative to the network's; fails if the whole interval is above it."""
         found = self.latency_ratio(key)
         said = f"{found.value:.3f} of the network's time (95 %: {found.low:.3f} to {found.high:.3f})"
         assert found.low <= at_most, f"{key}: {said}, expected at most {at_most:g}"

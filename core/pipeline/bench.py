@@ -187,7 +187,7 @@ def _on_device(recorder: _Recorder, device: Device, address: str, jobs: Sequence
             about = about.model_copy(update={"after": _after(session, about.before)})
     except problems.UNEXPECTED as error:
         if isinstance(error, BadInput) and not recorder.fresh:
-            raise  # no measurement is lost by it
+            raise  # earlier measurements are kept
         said = problems.told(error, f"measuring on {address}")
         about = about.model_copy(update={"lost": said})
         for job in todo:

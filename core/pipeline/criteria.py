@@ -33,7 +33,7 @@ class Criterion:
         """The verdict on raw outputs; PyTorch's own output must be fit to prove anything."""
         spec = self.spec(artifact)
         if spec.name not in outputs:
-            return self._failed(method, f"there is no output {spec.name!r} (available: {', '.join(outputs)})")
+            return self._failed(method, f"no output {spec.name!r} (available: {', '.join(outputs)})")
         report = self._compared(outputs[spec.name], spec, artifact, method)
         unusable = self._unusable() if self.reference.name.startswith(NETWORKS) else None
         if unusable is None:
@@ -86,7 +86,7 @@ class Exam:
         return int(found[0]), int(found[1])
 
     def judge(self, outputs: Mapping[str, Array], artifact: Artifact, method: str) -> list[ParityReport]:
-        """A report for each output and reference."""
+        """A report per output and reference."""
         found: dict[tuple[str, str], list[ParityReport]] = {}
         for criterion in self.criteria:
             report = criterion.judge(outputs, artifact, method)
@@ -94,9 +94,9 @@ class Exam:
         return [parity.merged(reports) for reports in found.values()]
 
     def by_steps(self) -> Exam:
-        """The same for a file whose steps are proven: no limits against the QDQ model, but those ``beside`` it.
+        """The exam for a file with proven steps: without limits against the QDQ model, but with those of ``beside``.
 
-        An output without any ``beside`` keeps its limits.
+        An output that ``beside`` does not cover keeps its limits.
         """
         told = {c.reference.output for c in self.beside}
         freed = (c.reference.name == QDQ and c.reference.output in told for c in self.criteria)
@@ -106,7 +106,7 @@ class Exam:
         )
 
     def for_npu(self, artifact: Artifact, *, half: bool) -> Exam:
-        """The same on an NPU: without float32, the limits of float16 apply, and to int8 the widest."""
+        """The exam on an NPU: without float32, the limits of float16 apply, and to int8 the widest."""
         if artifact.precision == "int8":
             return self._limited((QDQ,), lambda c: tolerance.widest_for("int8", c.spec(artifact)))
         if artifact.precision != "fp32" or not half:
@@ -114,7 +114,7 @@ class Exam:
         return self._limited(NETWORKS, lambda c: tolerance.tolerance_for("fp16", _judged(c.spec(artifact), c.basis)))
 
     def _limited(self, names: tuple[str, ...], tolerated: Callable[[Criterion], Tolerance]) -> Exam:
-        """With other limits for these references."""
+        """The exam with other limits for the named references."""
         return replace(
             self,
             criteria=tuple(
@@ -127,7 +127,7 @@ class Exam:
 class References:
     """The outputs for one sample: PyTorch's and, if there is a QDQ model, that model's.
 
-    ``again`` is the QDQ model's output by ONNX Runtime's fused kernels: what rounding alone changes.
+    ``again`` is the QDQ model's output with ONNX Runtime's fused kernels; it differs only by rounding.
     """
 
     name: str
@@ -155,11 +155,11 @@ class References:
 
     def _int8(self, index: int) -> list[Criterion]:
         assert self.int8, "an int8 artifact without a QDQ model"
-        assert self.again, "a QDQ model that was run once"
+        assert self.again, "a QDQ model run without fused kernels only"
         wanted, int8 = self.float[index], self.int8[index]
         again = measured(self.again[index], int8)
         near = Criterion(int8, limits.near_reference(again), again.basis)
-        if self.name != PHOTO:  # calibration is for photos: int8 errors on a probe are not the files' fault
+        if self.name != PHOTO:  # calibration used photos: int8 errors on the probe are not errors of the files
             return [near]
         own = measured(int8, wanted)
         return [near, Criterion(wanted, limits.near_network(own, few=parity_values.is_few(wanted)), own.basis)]
@@ -173,7 +173,7 @@ PHOTO, PROBE = "photo", "probe"
 
 
 def beside(wanted: AnyReference, int8: AnyReference) -> Criterion:
-    """How far a file whose steps are proven may be from PyTorch."""
+    """Tolerance to PyTorch of a file with proven steps."""
     own = measured(int8, wanted)
     return Criterion(wanted, limits.beside_reference(own, few=parity_values.is_few(wanted)), own.basis)
 
@@ -200,7 +200,7 @@ def output_names(outputs: Sequence[TensorSpec]) -> list[str]:
 
 
 def as_picture(spec: TensorSpec) -> TensorSpec:
-    """The contract of an output once it is an 8-bit picture (1, H, W, C)."""
+    """The contract of an output as an 8-bit picture (1, H, W, C)."""
     return spec.with_dtype("uint8", spec.pixel_step, round(-spec.span[0] / spec.pixel_step), "NHWC")
 
 

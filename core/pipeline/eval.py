@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 def evaluate_bundle(request: EvalRequest, progress: Progress = no_progress) -> EvalOutcome | MeasuredOutcome:
     """Score every artifact, paired with PyTorch, after checking that no file was changed.
 
-    A task with a judge of its own (``evaluation/tasks``) is judged by that; everything else by pairs of pictures.
+    Tasks in ``evaluation/tasks`` have a judge of their own; all others are evaluated on pairs of pictures.
 
     A changed file fails the gate without being judged. Pictures of another size than the artifacts' are cut into tiles;
     PyTorch runs on the same tiles, and is scored on uncut pictures, too.
 
     Raises:
-        BadInput: there is no bundle, no such artifact, or no pairs, or a gate means nothing.
+        BadInput: no such bundle or artifact, no pairs, or an invalid gate.
     """
     request.limits.check()
     bundle = Bundle.load(request.folder)
@@ -97,7 +97,7 @@ def gate_outputs(request: EvalRequest, junit: Path | None, *, record: bool) -> I
 
 
 def save_worst_tiles(request: EvalRequest, outcome: EvalOutcome | MeasuredOutcome) -> None:
-    """Write the picture of the worst tiles, where it was asked for and there are any; inside ``gate_outputs``."""
+    """Write the picture of the worst tiles, if requested and there are any; inside ``gate_outputs``."""
     if request.worst_tiles is not None and outcome.tiles is not None:
         height, width = outcome.tiles.shape[:2]
         save_strips(request.worst_tiles, Size(height, width), [outcome.tiles])
@@ -164,7 +164,7 @@ def _records(row: EvalRow, outcome: EvalOutcome) -> list[QualityRecord]:
 
 
 class _Judge:
-    """Scores artifacts one after the other."""
+    """Scores artifacts one by one."""
 
     def __init__(
         self, bundle: Bundle, request: EvalRequest, found: quality.Judged, progress: Progress, checks: list[Check]
@@ -207,7 +207,7 @@ class _Judge:
         self._rows.append(EvalRow(artifact.key, report, drop, verdict))
 
     def sheet(self) -> Image8 | None:
-        """The worst tiles, where they were asked for. PyTorch restores their pictures once more: all are not kept."""
+        """The worst tiles, if requested. PyTorch restores their pictures again, since not all are kept in memory."""
         if self._request.worst_tiles is None or not self._crops or self._like is None:
             return None
         names = {crop.tile.image for crop in self._crops}

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from clearport.runtime.parity import Tolerance
 
 INPUT = "input"
-_OLD = "the bundle was written before goldens kept numbers: its float files are judged as 8-bit pictures"
+_OLD = "the bundle is older than goldens with float values: its float files are compared as 8-bit pictures"
 
 
 def exams_of(bundle: Bundle, record: ArtifactRecord) -> list[Exam]:
     """Every sample that judges an artifact, the photo first; none without goldens.
 
-    Limits are those of the manifest, and never wider than the absolute ones of the precision. An int8 file is judged by
-    PyTorch's output too, also where an old manifest does not ask for it.
+    Limits are the manifest's, but never wider than the absolute ones of the precision. An int8 file is also compared
+    with PyTorch's output, even if an old manifest has no such limit.
 
     Raises:
         BadInput: a golden file is missing or cannot be read.
@@ -48,7 +48,7 @@ def exams_of(bundle: Bundle, record: ArtifactRecord) -> list[Exam]:
 
 
 def exams_of_weights(bundle: Bundle, network: Artifact) -> list[Exam]:
-    """The same for PyTorch's network, which must still be the exported one, since it is the reference.
+    """Every sample for the network itself, which must still be the exported one, since it is the reference.
 
     Raises:
         BadInput: a golden file is missing or cannot be read.
@@ -136,7 +136,7 @@ def _exam(bundle: Bundle, record: ArtifactRecord, source: str) -> Exam:
 
 
 def _beside(bundle: Bundle, source: str, sample: Sample) -> tuple[Criterion, ...]:
-    """What an int8 file is judged by where its steps are proven: of each output that has both references."""
+    """The criteria of an int8 file with proven steps, for each output with both references."""
     found = {(golden.role, golden.tensor): golden for golden in _of(bundle, source)}
     both = [tensor for role, tensor in found if role == "int8" and ("float", tensor) in found]
     pairs = [(found["float", tensor], found["int8", tensor]) for tensor in both]

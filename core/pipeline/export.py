@@ -97,7 +97,7 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
             proven = _prove(made, goldens, twins, folder, request.threads, progress)
         saved = save_goldens(goldens, made.graph, folder, made.artifacts, progress)
         size, sample = goldens.size, goldens.photo.sample
-        del goldens  # outputs of all references: a quarter of a gigabyte of a large network, not to be held meanwhile
+        del goldens  # free the outputs of all references: a quarter of a gigabyte for a large network
         found = Findings(made, proven, saved, size, _latencies(plan, made, sample, progress))
         progress("writing the manifest and the reports", 0, 0)
         write_reports(bundle.write(folder, manifest_of(plan, found, folder, SCALES, REFERENCE)))

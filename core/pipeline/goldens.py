@@ -83,7 +83,7 @@ def probe_size(spec: Described, size: Size | None) -> Size:
 
 
 def probe_picture(size: Size) -> Image8:
-    """Noise, gradients, waves and flat blocks in quarters, uint8 (H, W, 3); the same every time.
+    """Noise, gradients, waves and flat blocks in quarters, uint8 (H, W, 3); deterministic.
 
     Edges are as steep as a photo's and colors as strong: at edges between saturated colors RLFN loses all precision
     (PyTorch and OpenVINO, both in float32, differ by 2 levels, float16 by 255), so that correct files would fail there.
@@ -113,9 +113,9 @@ def make_goldens(
     threads: int,
     photo: Sample | None = None,
 ) -> Goldens:
-    """Run samples of the photo and the probe through PyTorch and, where there is one, the quantized reference model.
+    """Run the photo and the probe through PyTorch and the quantized reference model, if any.
 
-    ``photo`` is a sample in place of one that is made from the photo.
+    ``photo`` replaces the sample made from the photo.
 
     The reference has its own input and output ranges: its black may differ from the network's. States are the network's
     outputs after one step.
@@ -151,7 +151,7 @@ def _check_finite(graph: Graph, pictures: Mapping[str, Image8], outputs: Sequenc
                 lost = int(values.size - np.isfinite(values).sum())
                 raise BadInput(
                     f"{graph.spec_name}: the network itself outputs {lost} of {values.size} values of {name!r} as NaN "
-                    f"or infinite for the picture {picture!r}, against which its files are proven: mend the network (a "
+                    f"or infinite for the picture {picture!r}, against which its files are proven: fix the network (a "
                     "division by 0, a logarithm of 0, attention without any key), or give another --range"
                 )
 
@@ -172,7 +172,7 @@ def _references(
 def save_goldens(
     goldens: Goldens, graph: Graph, folder: Path, artifacts: Sequence[Artifact], progress: Progress
 ) -> tuple[GoldenRecord, ...]:
-    """Write inputs and expected outputs; the records hold the tolerances of each artifact."""
+    """Write inputs and expected outputs; the records have the tolerances of each artifact."""
     from safetensors.numpy import save
 
     progress("saving golden pictures", 0, 0)
@@ -189,7 +189,7 @@ def save_goldens(
 
 
 class GoldenFiles:
-    """What is written beside a manifest: pictures one by one, everything else in two files at last."""
+    """Writes the golden files of a bundle: each picture to its own file, everything else to two files at the end."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -219,7 +219,7 @@ def _sampled(reference: Reference) -> Array:
 def _drafts(
     files: GoldenFiles, graph: Graph, found: References, artifacts: Sequence[Artifact]
 ) -> list[dict[str, object]]:
-    """The records of one sample, without their checksums; the first is the input that gives the size."""
+    """The records of one sample, without checksums; the first is the input that determines the size."""
     prefix, limits = _PREFIXES[found.name], _limits(found, artifacts)
     named = {spec.name: spec for spec in graph.inputs}
     drafts = []

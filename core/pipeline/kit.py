@@ -45,7 +45,9 @@ PHOTO, TILES = "photo", "tiles"
 
 @dataclass(frozen=True)
 class KitRequest:
-    """A kit for ``language``; empty: the first target of the language, and int8 where the bundle has it."""
+    """A kit for ``language``; empty ``target`` and ``precision``: the first target of the language, and int8 if
+    available.
+    """
 
     folder: Path
     language: str
@@ -57,7 +59,7 @@ class KitRequest:
 
 @dataclass(frozen=True)
 class KitMade:
-    """A kit: its folder and files, and why there is no golden of several tiles (empty: there is)."""
+    """A kit: its folder and files, and the reason that it has no golden test of several tiles (empty: it has)."""
 
     folder: Path
     artifact: str
@@ -68,7 +70,7 @@ class KitMade:
 
 @dataclass(frozen=True)
 class _Goldens:
-    """Pairs of pictures by name, and how far outputs may be from the second one."""
+    """Name -> input and expected output, with the tolerance."""
 
     pairs: dict[str, tuple[Image8, Image8]]
     allowed: Tolerance
@@ -76,10 +78,10 @@ class _Goldens:
 
 
 def write_kit(request: KitRequest, progress: Progress = no_progress) -> KitMade:
-    """Write a kit to ``out``, a folder that is empty or not there.
+    """Write a kit to ``out``, a new or empty folder.
 
     Raises:
-        BadInput: there is no kit for this language, target or network, or the folder cannot be written.
+        BadInput: no kit for this language, target or network, or the folder cannot be written.
     """
     if is_system(request.folder):
         return _of_system(request)
@@ -126,23 +128,23 @@ def _target(request: KitRequest) -> str:
 
 
 def _record(bundle: Bundle, target: str, request: KitRequest) -> ArtifactRecord:
-    """The artifact: of the precision that was asked for, else int8, else fp16."""
+    """The artifact of the requested precision, else int8, else fp16."""
     there = {artifact.precision for artifact in bundle.artifacts if artifact.target == target}
     wanted = ("fp16", "fp32") if request.language == "swift" else ("int8", "fp16", "fp32")
     precision = request.precision or next((each for each in wanted if each in there), wanted[0])
     record = bundle.find(target, precision, request.variant)
     if record.inputs[0].dynamic:
         raise BadInput(
-            f"{bundle.folder}: {record.key} takes pictures of any size; a kit cuts them into tiles of one size, which "
-            "bounds its memory: export again with --size HEIGHTxWIDTH"
+            f"{bundle.folder}: {record.key} has a dynamic size; a kit needs a fixed one for its tiles, to bound "
+            "memory: export again with --size HEIGHTxWIDTH"
         )
     if failed := [failure for report in record.parities for failure in report.failures]:
-        raise BadInput(f"{bundle.folder}: {record.key} failed its proof ({'; '.join(failed)}), so that it gets no kit")
+        raise BadInput(f"{bundle.folder}: {record.key} failed its proof ({'; '.join(failed)}), so there is no kit")
     return record
 
 
 def _check_files(bundle: Bundle, record: ArtifactRecord) -> None:
-    """The artifact, and what the self-test holds it to: pictures, and the limits in the manifest."""
+    """Check the artifact and the data of its self-test: golden pictures and the limits in the manifest."""
     judging = {MANIFEST, *(golden.path for golden in bundle.manifest.goldens)}
     for mismatch in bundle.verify_files():
         if record.holds(mismatch.path) or mismatch.path in judging:
@@ -150,7 +152,7 @@ def _check_files(bundle: Bundle, record: ArtifactRecord) -> None:
 
 
 def _goldens(bundle: Bundle, record: ArtifactRecord) -> _Goldens:
-    """The golden photo, and one of several tiles, where a runtime here can say what the file makes of that."""
+    """The golden photo, and a picture of several tiles if a runtime here can compute the file's output for it."""
     photo = load_rgb(bundle.path(bundle.golden(INPUT)))
     golden = _expected(bundle, record)
     allowed = limits_of(bundle, record, golden)
@@ -172,11 +174,11 @@ def _expected(bundle: Bundle, record: ArtifactRecord) -> GoldenRecord:
 
 
 def _tiled(bundle: Bundle, record: ArtifactRecord, photo: Image8) -> tuple[Image8, Image8] | str:
-    """A picture larger than the file's input and what comes of it, or why there is none."""
+    """A picture larger than the file's input and its output, or the reason that there is none."""
     artifact = bundle.artifact(record)
     cutting = tiling_of(bundle, artifact)
     if cutting.uncuttable:
-        return "the network sees so far that pictures larger than its input cannot be cut into tiles"
+        return "the receptive field is too large to process larger pictures in tiles"
     runner = next((r for r, obstacle in runners_of(record) if obstacle is None and r.measures_latency), None)
     if runner is None:
         return f"no runtime for {record.target} files on this machine"
@@ -188,7 +190,7 @@ def _tiled(bundle: Bundle, record: ArtifactRecord, photo: Image8) -> tuple[Image
 
 
 def _copied(bundle: Bundle, record: ArtifactRecord, place: Path) -> str:
-    """Copy the artifact; what a runtime opens of it, relative to ``place``."""
+    """Copy the artifact; returns the path that a runtime opens, relative to ``place``."""
     source = bundle.path(record)
     place.mkdir(parents=True)
     if source.is_dir():
@@ -199,7 +201,7 @@ def _copied(bundle: Bundle, record: ArtifactRecord, place: Path) -> str:
 
 
 def _write_ppm(path: Path, picture: Image8) -> None:
-    """Binary PPM of 8 bits, which every language reads in a few lines."""
+    """Write an 8-bit binary PPM, which every language reads in a few lines."""
     path.parent.mkdir(exist_ok=True)
     height, width = picture.shape[:2]
     write_bytes(path, f"P6\n{width} {height}\n255\n".encode() + np.ascontiguousarray(picture).tobytes())

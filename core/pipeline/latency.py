@@ -37,7 +37,7 @@ class Latencies:
 def measure_all(
     network: Artifact, artifacts: Sequence[Artifact], sample: Sample, plan: LatencyPlan | None, progress: Progress
 ) -> Latencies:
-    """Measure ``network`` (weights, for PyTorch) and all ``artifacts`` on one sample; nothing for a plan of None."""
+    """Time ``network`` (weights, for PyTorch) and all ``artifacts`` on one sample; a plan of None times nothing."""
     if plan is None:
         reason = "not measured: switched off by --no-bench"
         return Latencies(
@@ -55,7 +55,7 @@ def measure_all(
     loaded: set[str] = set()
 
     def tell(key: str, done: int, total: int) -> None:
-        del done, total  # of a group's rounds: the number of groups depends on memory
+        del done, total  # a group's share of the rounds: the number of groups depends on memory
         loaded.add(key)
         progress("measuring latency", len(loaded), len(candidates))
 

@@ -89,7 +89,7 @@ def network(name: str) -> NetworkRow:
     """One network.
 
     Raises:
-        BadInput: there is none of that name.
+        BadInput: unknown name.
     """
     return _network(NETWORKS.get(name))
 
@@ -98,7 +98,7 @@ def system(name: str) -> SystemRow:
     """One system.
 
     Raises:
-        BadInput: there is none of that name.
+        BadInput: unknown name.
     """
     spec: SystemSpec = SYSTEMS.get(name)
     parts = {part: each.network for part, each in spec.parts.items()}

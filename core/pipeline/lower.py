@@ -58,7 +58,7 @@ def _guarded(cell: Cell, work: Callable[[], Sequence[Artifact | Skipped]]) -> li
 
 
 def remove_new(place: Path, before: set[Path]) -> None:
-    """Remove files that were not there before, and folders that are empty then, ``place`` among them."""
+    """Remove files that were not there before, and folders that become empty, including ``place``."""
     for path in set(files_below(place)) - before:
         path.unlink()
     for path in (*sorted(place.rglob("*"), reverse=True), place):

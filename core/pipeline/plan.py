@@ -50,12 +50,12 @@ class Plan:
 
     @property
     def quantizes(self) -> bool:
-        """Whether an int8 artifact is to be made, so that there must be a scale table."""
+        """Whether any int8 artifact is requested, so that a scale table is needed."""
         return any(cell.precision == "int8" for cell in self.cells)
 
     @property
     def rounded(self) -> tuple[Precision, ...]:
-        """The precisions that are to be made from a quantized graph, which calibration photos are needed for."""
+        """The requested precisions that are made from a quantized graph and need calibration photos."""
         asked = {cell.precision for cell in self.cells} - FLOAT_PRECISIONS
         return tuple(precision for precision in PRECISIONS if precision in asked)
 
@@ -89,7 +89,7 @@ def _fitting(cells: tuple[Cell, ...], traits: Traits) -> tuple[tuple[Cell, ...],
     """
     if not traits.precisions:
         return cells, []
-    reason = "the file rounds its values to 8 bits already; --requantize takes it back to float first"
+    reason = "the file is quantized to 8 bits already; --requantize converts it back to float first"
     made = tuple(cell for cell in cells if cell.precision in traits.precisions)
     if not made:
         raise BadInput(f"{traits.name}: nothing to export: {reason}")

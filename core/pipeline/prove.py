@@ -88,7 +88,7 @@ def run_each(
 def run_elsewhere(
     other: OtherRuntime, artifact: Artifact, samples: Sequence[Sample], threads: int
 ) -> list[dict[str, Array]]:
-    """The same by a runtime of another environment."""
+    """The same in a runtime of another environment."""
     names = [spec.name for spec in artifact.outputs]
     python, plugin = str(other.python), other.plugin_path
     with Worker(other.runner, artifact.path, threads, TIMEOUT_S, python=python, plugin=plugin) as worker:
@@ -169,10 +169,10 @@ class Judged:
 def judge(
     runner: Runner, artifact: Artifact, exams: Sequence[Exam], threads: int, steps: Steps | None = None
 ) -> Judged:
-    """Run every exam in one runner, and judge its ends; with ``steps`` also the steps of an int8 file.
+    """Run every exam in one runner, and judge its outputs; with ``steps`` also the steps of an int8 file.
 
-    Steps are proven on the last exam, and on all whose end is not within its limits against the QDQ model: where every
-    step is, the end counts by its distance to PyTorch.
+    Steps are proven on the last exam, and on those whose output exceeds its limits against the QDQ model: if every step
+    is proven, the output is judged by its distance to PyTorch instead.
 
     Raises:
         RuntimeFailure: the runtime raised, crashed or hung.
@@ -192,7 +192,7 @@ def judge(
                 found = steps.prove(worker, runner, artifact, exam, outputs[place])
                 if found is None and doubted:
                     found = _by_twin(runner, artifact, exam, outputs[place], threads, steps)
-            except problems.UNEXPECTED as error:  # its end is what judges the file then
+            except problems.UNEXPECTED as error:  # then the file is judged by its output
                 said = problems.told(error, f"reading the tensors of {artifact.key} by {runner.name}")
                 proven.append(unproven(runner.method, exam.name, said))
                 break

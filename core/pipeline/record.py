@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 SCHEME = (
     "weights int8 symmetric per output channel, activations int8 asymmetric per tensor (uint8 twin for ONNX Runtime "
-    "and OpenVINO), bias int32; image ends at the exact scale of the pixel; clamps folded into output scales"
+    "and OpenVINO), bias int32; images at the exact scale of a pixel; clamps folded into output scales"
 )
 TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "openvino", "coremltools", "ai-edge-litert", "numpy")
 

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress
 
 
-_GRAY = "the picture is gray, and so is what was written: the luma of what the network gave"
-_SEAMS = "this network looks at the whole picture, and saw it in tiles: they may differ in tone; "
+_GRAY = "the input is gray, so the luma of the network's output was written"
+_SEAMS = (
+    "the receptive field of this network is global, but the picture was processed in tiles, which may differ in tone; "
+)
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def _in_tiles(
 
 
 def _order(frames: Sequence[Array]) -> str:
-    """A warning where frames of a bracket do not become brighter, which is how networks take them."""
+    """A warning if the frames of a bracket are not in the order of increasing exposure, as networks expect."""
     means = [float(frame.mean()) for frame in frames]
     if means == sorted(means):
         return ""
@@ -164,8 +166,8 @@ def _seams(picture: Size, cutting: tiling.Tiling) -> str:
     """A warning that tiles may differ, with an export that avoids tiles: every target supports a fixed size."""
     own = cutting.rounded(picture)
     if own.height * own.width <= MAX_PIXELS:
-        return f"{_SEAMS}a bundle that was exported with --size {own} sees it at once"
-    return f"{_SEAMS}a smaller copy of the picture, of at most {MAX_PIXELS:,} pixels, can be seen at once"
+        return f"{_SEAMS}export with --size {own} to avoid tiles"
+    return f"{_SEAMS}a copy of at most {MAX_PIXELS:,} pixels needs no tiles"
 
 
 def tiling_of(bundle: Bundle, artifact: Artifact) -> tiling.Tiling:
@@ -189,10 +191,10 @@ def usable_runner(artifact: Artifact, *, patient: bool = True) -> tuple[str, str
 
     Args:
         artifact: the file.
-        patient: whether such a slow one is taken at all.
+        patient: whether such a slow one may be used at all.
 
     Raises:
-        BadInput: there is none; the message gives the reason for each.
+        BadInput: no usable runner; the message gives the reason for each.
     """
     reasons, slow = [], []
     for runner, obstacle in runners_of(artifact):
@@ -210,7 +212,7 @@ def usable_runner(artifact: Artifact, *, patient: bool = True) -> tuple[str, str
 
 
 def _sides(artifact: Artifact) -> tuple[int, int]:
-    """Height and width of the pictures of an artifact; of one for any size, those of the largest."""
+    """Height and width of an artifact's pictures; the maximum for dynamic sizes."""
     lead = shapes.lead(artifact.inputs)
     size = shapes.size_of(lead)
     if size is not None:

@@ -46,19 +46,19 @@ def plain_scale(bundle: Bundle, command: str, *, cropped: bool = False) -> int:
     """
     contract, scale, crop = bundle.manifest.pixel_contract, bundle.manifest.model.scale, bundle.manifest.model.crop
     if not all(len(specs) == 1 and _is_rgb(specs[0]) for specs in (contract.inputs, contract.outputs)):
-        told = f"it takes {_words(contract.inputs)} and gives {_words(contract.outputs)}"
+        told = f"its inputs are {_words(contract.inputs)}, its outputs {_words(contract.outputs)}"
         raise BadInput(
             f"{bundle.folder}: clearport {command} is for networks with one RGB picture as input and one as "
             f"output; {told}"
         )
     if int(scale) != scale:
         raise BadInput(
-            f"{bundle.folder}: clearport {command} is for integer scales, and this one is x{scale_word(scale)}"
+            f"{bundle.folder}: clearport {command} needs an integer scale, but this network's is x{scale_word(scale)}"
         )
     if crop and not cropped:
         raise BadInput(
-            f"{bundle.folder}: clearport {command} is for outputs as large as the scale says, and this network's sides "
-            f"differ from that by {abs(crop)} pixels, because of its padding; 'clearport run' extends the picture first"
+            f"{bundle.folder}: clearport {command} needs outputs of the input's size times the scale, but this "
+            f"network's differ by {abs(crop)} pixels because of its padding; 'clearport run' pads the picture first"
         )
     return int(scale)
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from clearport.runtime.devices.browser.desk import Listener
 
 MOST_WHOLE_PIXELS = 1 << 21
-"""The largest picture, in pixels, that is not cut for networks with a global receptive field: more is too much for
-phones."""
+"""Maximum pixels of a picture that is not tiled for networks with a global receptive field: phones lack memory for
+more."""
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -62,9 +62,9 @@ class ServeRequest:
 
 @dataclass(frozen=True)
 class Served:
-    """Facts of a started server: its address, what is served, and how many ways browsers have to run it.
+    """Facts of a started server: its address, what is served, and the number of browser configurations.
 
-    ``records``: where they go; None: a system is served, whose page sends none.
+    ``records``: folder of the records; None for a system, whose page sends none.
     """
 
     address: str
@@ -82,8 +82,8 @@ def serve_bundle(request: ServeRequest, started: Callable[[Served], None], liste
     ``started`` is called once the page can be opened.
 
     Raises:
-        BadInput: there is no bundle, its files were changed, none of them runs in browsers, the page is not built, a
-            record is malformed, the certificate is invalid, the port is taken, or the page cannot show a system.
+        BadInput: no such bundle, changed files, none of them runs in browsers, the page is not built, a record is
+            malformed, the certificate is invalid, the port is in use, or the page cannot show a system.
     """
     if missing(("aiohttp",)):
         raise NotInstalled("aiohttp", "serve")
@@ -102,7 +102,7 @@ def serve_bundle(request: ServeRequest, started: Callable[[Served], None], liste
 
 @dataclass(frozen=True)
 class _Ready:
-    """What is served, and where records of it are kept."""
+    """The served content, and the location of its records."""
 
     offer: Offer
     contents: Mapping[str, Content]
@@ -111,7 +111,7 @@ class _Ready:
 
     @property
     def ways(self) -> int:
-        """How many ways browsers have to run it."""
+        """The number of browser configurations."""
         return len(self.offer.candidates) if self.offer.system is None else len(self.offer.system.ways)
 
 
@@ -194,7 +194,7 @@ def offer_of(bundle: Bundle, request: ServeRequest) -> tuple[Offer, dict[str, Co
 
 
 def with_baselines(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Each with its latency baseline: the fp32 file of its target in the same runtime and backend."""
+    """The candidates with latency baselines: the fp32 file of the target in the same runtime and backend."""
     plain = {(c.artifact, c.runner, c.backend): c.key for c in candidates if c.artifact.endswith("/fp32")}
     found = []
     for way in candidates:
@@ -204,7 +204,7 @@ def with_baselines(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _with_golden(bundle: Bundle, record: ArtifactRecord, way: Candidate) -> Candidate:
-    """With every golden picture that judges it on the photo, the most important one first."""
+    """The candidate with every golden picture for the photo, most important one first."""
     judges = [
         Judge(golden=f"files/{golden.path}", tolerance=limits)
         for golden in sorted(bundle.manifest.goldens, key=lambda golden: golden.role != record.precision)

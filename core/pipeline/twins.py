@@ -1,7 +1,7 @@
-"""Proofs at a small size, where the only runtimes of a format here are too slow for the size of its files.
+"""Proofs at a small size, for formats whose only runtimes here are too slow for the size of the files.
 
-A file for pictures of any size is run on small ones. Of a file for one size a twin is written for small pictures, from
-the same graph, weights and scale table by the same writer; it is proven and thrown away.
+A file of dynamic size is run on small pictures. For a file of fixed size, a twin of small size is written from the same
+graph, weights and scale table by the same writer; it is proven and discarded.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Twins:
-    """Key of an artifact -> what is run in its place, and the pictures of ``size`` that it is run on.
+    """Key of an artifact -> the twin that is run instead, with exams of ``size``.
 
-    ``reference`` is the QDQ model for that size, if there is one.
+    ``reference`` is the QDQ model of that size, if any.
     """
 
     files: Mapping[str, Artifact]
@@ -48,13 +48,13 @@ class Twins:
     reference: Path | None = None
 
     def proving(self, artifact: Artifact, threads: int, steps: Steps | None) -> Callable[[], Proof] | None:
-        """The proof of an artifact by its twin; None where it has none."""
+        """The proof of an artifact by its twin; None if it has none."""
         if artifact.key not in self.files or self.goldens is None:
             return None
         return partial(self._proof, artifact, threads, steps)
 
     def _proof(self, artifact: Artifact, threads: int, steps: Steps | None) -> Proof:
-        """What is said of outputs at another size is of no use later, so that none of them is recorded."""
+        """The proof, without replays: outputs at another size cannot be reproduced later."""
         assert self.goldens is not None
         twin = self.files[artifact.key]
         found = prove(twin, [references.exam(twin) for references in self.goldens.all], threads, steps)
@@ -69,7 +69,7 @@ NONE = Twins({})
 
 
 def make_twins(plan: Plan, made: Made, picture: Image8, isolated: Isolated, folder: Path) -> Twins:
-    """What is proven at a small size instead of on ``picture``; twins are written into ``folder``."""
+    """The artifacts to be proven at a small size instead of on ``picture``; twins are written to ``folder``."""
     slow = [artifact for artifact in made.artifacts if _is_slow(artifact, picture)]
     size = _size(plan, made)
     if not slow or size is None or size.height * size.width >= picture.shape[0] * picture.shape[1]:
@@ -87,13 +87,13 @@ def make_twins(plan: Plan, made: Made, picture: Image8, isolated: Isolated, fold
 
 
 def _is_slow(artifact: Artifact, picture: Image8) -> bool:
-    """Whether runtimes of its format are here, and all of them are too slow for the picture."""
+    """Whether its format has runtimes here that are all too slow for the picture."""
     usable = [runner for runner, obstacle in runners_of(artifact) if obstacle is None]
     return bool(usable) and all(too_large(runner, *picture.shape[:2]) for runner in usable)
 
 
 def _size(plan: Plan, made: Made) -> Size | None:
-    """Where the network can be run small, by PyTorch too: a small size that it takes."""
+    """A small size that the network accepts, also in PyTorch; None if there is none."""
     if sizes.size_bound(made.graph) is not None or not made.network.inputs[0].dynamic:
         return None
     least = probe_size(plan.source.traits, None)

@@ -1,4 +1,4 @@
-"""A bundle, checked again from disk: checksums first, then every artifact on the golden picture."""
+"""Verification of a bundle on disk: checksums first, then every artifact on the golden picture."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 MOST_WORKERS = 4
-"""However many cores there are: a worker that runs a deep network at 360x640 takes up to 0.6 GB."""
+"""Maximum number of parallel workers: one that runs a deep network at 360x640 needs up to 0.6 GB."""
 
 
 def verify_bundle(
@@ -51,19 +51,18 @@ def verify_bundle(
     signature: Path | None = None,
     runtimes: tuple[str, ...] = (),
 ) -> list[Check]:
-    """Every checksum, then the network itself and every artifact by each runtime here, against the golden pictures.
+    """Check every checksum, then the network itself and every artifact in each available runtime, against the goldens.
 
-    A check that cannot be made here has ``passed`` None and says why. Artifacts whose files are not as they were
-    written are not run. ``signed_by`` is the public key of whoever must have signed it, ``signature`` where the
-    signature lies if not in the bundle. ``runtimes`` names other runtimes (``runtime/older/table.py``) by which
-    artifacts are run, too.
+    A check that cannot be done here has ``passed`` None, with the reason. Artifacts with changed files are not run.
+    ``signed_by`` is the public key of the required signer, ``signature`` the path of the signature if not in the
+    bundle. ``runtimes`` names further runtimes (``runtime/older/table.py``) that run the artifacts.
 
     Raises:
-        BadInput: there is no bundle, the key cannot be used, or a runtime is not set up.
+        BadInput: no such bundle, the key cannot be used, or a runtime is not set up.
     """
     others = known(runtimes)
     if signature is not None and signed_by is None:
-        raise BadInput(f"{signature}: use --signed-by PUBLIC_KEY to say whose signature it must be")
+        raise BadInput(f"{signature}: --signature needs --signed-by PUBLIC_KEY, the key of the expected signer")
     progress("checking checksums", 0, 0)
     began = time.monotonic()
     wrong = verify_folder(folder)
@@ -75,7 +74,7 @@ def verify_bundle(
         return checks
     bundle = Bundle.load(folder)
     if not wrong:
-        said = f"every file is as it was written{_remarks(bundle, asked=signed_by is not None)}"
+        said = f"every file is unchanged{_remarks(bundle, asked=signed_by is not None)}"
         checks.append(Check("checksums", True, said, seconds, "files"))
     changed = {m.path for m in wrong}
     jobs = [] if bundle.manifest.model.reference in changed else [partial(_run_weights, bundle, threads)]
@@ -98,7 +97,7 @@ def verify_bundle(
 
 
 def _steps(bundle: Bundle, threads: int, changed: Collection[str], opened: ExitStack) -> Steps | None:
-    """The int8 reference by steps; None where the bundle has none, or it is not as it was written."""
+    """The int8 reference by steps; None if the bundle has none, or it was changed."""
     about = bundle.manifest.quantization
     if about is None or about.reference in changed or not bundle.path(about.reference).is_file():
         return None
@@ -106,7 +105,7 @@ def _steps(bundle: Bundle, threads: int, changed: Collection[str], opened: ExitS
 
 
 def _remarks(bundle: Bundle, *, asked: bool) -> str:
-    """What the verdict on the files does not cover; ``asked``: a signature was asked for."""
+    """What the verdict on the files does not cover; ``asked``: a signature was requested."""
     said = []
     if litter := litter_in(bundle.folder):
         said.append(f"ignored, as no part of the bundle: {', '.join(litter)}")
@@ -119,13 +118,13 @@ def _remarks(bundle: Bundle, *, asked: bool) -> str:
 
 
 _REPLAY = (
-    "its output is not the one that was proven at the export, by the same version of the runtime on the same processor:"
-    " the file is another one"
+    "its output differs from the one proven at export by the same runtime version on the same processor: the file was "
+    "replaced"
 )
 
 
 def _run_weights(bundle: Bundle, threads: int) -> list[Check]:
-    """The network that ``eval`` compares with is the one that was exported."""
+    """Check that the network with which ``eval`` compares is the exported one."""
     began, name = time.monotonic(), bundle.manifest.model.reference
     try:
         network = network_of(bundle)
@@ -137,14 +136,14 @@ def _run_weights(bundle: Bundle, threads: int) -> list[Check]:
         said = problems.told(error, f"running {name}")
         return [Check("weights", False, said, time.monotonic() - began, name)]
     failures = [failure for report in judged for failure in report.failures]
-    said = "; ".join(failures) or "it gives the golden pictures"
+    said = "; ".join(failures) or "it reproduces the golden pictures"
     return [Check("weights", not failures, said, time.monotonic() - began, name)] if exams else []
 
 
 def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int, steps: Steps | None = None) -> list[Check]:
-    """An artifact by each runtime that is here, on every golden picture; ``passed`` is None where that cannot be.
+    """Check an artifact in each available runtime, on every golden picture; ``passed`` is None if that is impossible.
 
-    An int8 file is also proven step by step, with the reference ``steps`` or that of the bundle.
+    An int8 file is also proven step by step, with the reference ``steps`` or the bundle's.
     """
     try:
         exams = exams_of(bundle, record)
@@ -166,7 +165,7 @@ def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int, steps: 
 
 
 def check_elsewhere(bundle: Bundle, record: ArtifactRecord, other: OtherRuntime, threads: int) -> list[Check]:
-    """An artifact by a runtime of another environment, on every golden picture."""
+    """Check an artifact in a runtime of another environment, on every golden picture."""
     name = f"golden by {other.name}"
     if (reason := other.reason_against(record.path)) is not None:
         return [Check(name, None, reason, group=record.key)]
@@ -219,7 +218,7 @@ def _check(exam: Exam, reports: Sequence[ParityReport], by: str, method: str, se
 
 
 def _stepped(record: ArtifactRecord, runner: Runner, found: StepsReport) -> Check:
-    """The steps of a file; those that the export did not find in order either fail nothing."""
+    """Check the steps of a file; steps that already failed at export do not fail the check."""
     name = f"steps by {runner.name}" if found.sample == PHOTO else f"steps on the {found.sample} by {runner.name}"
     if found.passed:
         return Check(name, True, steps_figures(found), group=record.key)

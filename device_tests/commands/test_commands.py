@@ -104,7 +104,7 @@ def test_run_takes_every_kind_of_picture(exported: Bundle, tmp_path: Path, mode:
     restored = load_rgb(tmp_path / "out.png")
     assert restored.shape == (72, 90, 3)
     assert is_gray(restored)
-    assert "the picture is gray, and so is what was written" in done.out
+    assert "the input is gray, so the luma" in done.out
     assert ("16 bits per channel rounded to 8" in done.out) == (mode == "I;16")
 
 

@@ -78,7 +78,7 @@ def test_a_bracket_in_the_wrong_order_is_told_and_other_suffixes_are_refused(
 ) -> None:
     wrong = RunRequest(bundle.folder, frames(scene)[::-1], tmp_path / "o.hdr", "onnxruntime", "fp32")
     assert "give the shortest exposure first" in restore_picture(wrong).remark
-    with pytest.raises(BadInput, match=r"Radiance, or as PNG of 16 bits; give a name that ends in \.hdr or \.png"):
+    with pytest.raises(BadInput, match=r"Radiance, or as 16-bit PNG; give a name that ends in \.hdr or \.png"):
         restore_picture(RunRequest(bundle.folder, frames(scene), tmp_path / "o.jpg", "onnxruntime", "fp32"))
     assert [path.name for path in tmp_path.iterdir()] == ["o.hdr"]
 

@@ -36,7 +36,7 @@ def test_two_files_of_other_formats_are_compared(two_targets: Bundle, tmp_path: 
         Path(shutil.copy(two_targets.path(two_targets.find(*key)), tmp_path))
         for key in (("onnxruntime", "fp32"), ("tflite", "int8"))
     ]
-    with pytest.raises(BadInput, match=r"nothing says what the numbers of 'image' mean; .* --range 0..1"):
+    with pytest.raises(BadInput, match=r"the value range of 'image' is unknown; .* --range 0..1"):
         compare(CompareRequest(str(lone[0]), str(lone[1])))
     span = (0.0, 255.0)
     apart = compare(CompareRequest(str(lone[0]), str(lone[1]), span=span, runs=3, seconds=0.05))

@@ -132,7 +132,7 @@ def test_sindiffusion_runs_in_int8_and_draws_by_its_seed(tmp_path: Path) -> None
     options = {"size": Size(16, 16), "targets": ("tflite",), "precisions": ("fp32", "fp16", "int8")}
     system = exported("sindiffusion", "sinstep", tmp_path, **options)
     table = json.loads((system.folder / "parts" / "step" / "scales.json").read_text())
-    assert "what the program handed to this part" in json.dumps(table)
+    assert "the program's inputs to this part" in json.dumps(table)
     told = {row.key for row in system.record.rows} | {skipped.what for skipped in system.record.skipped}
     assert told == {"tflite/fp32", "tflite/fp16", "tflite/int8"}
     pictures = []

@@ -71,7 +71,7 @@ def verdict(system: System) -> str:
     failed = sum(not report.passed for report in reports)
     own = sum(not part.passed for part in system.parts.values())
     if not reports:
-        return "The whole was proven by no file of any target and precision."
+        return "The whole was not proven for any target and precision."
     if failed or own:
         return f"{failed} of {len(reports)} checks of the whole failed, and checks of {own} parts."
     return f"All {len(reports)} checks of the whole passed, and those of every part."

@@ -1,1 +1,1 @@
-"""The parts of ``clearport bench``: what is asked, the jobs for each device, the record, and comparisons."""
+"""The parts of ``clearport bench``: request, jobs for each device, record, and comparisons."""

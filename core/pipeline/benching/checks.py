@@ -1,4 +1,4 @@
-"""A bench as checks for CI: one for each row, one for each comparison with an older record, and what else failed."""
+"""A bench as checks for CI: one per row, one per comparison with an older record, and other failures."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reported(request: BenchRequest, junit: Path | None) -> Iterator[JunitFile]:
-    """A JUnit file that says "not finished" until the block ends; None: no file.
+    """A JUnit file that says "not finished" until the block ends; None for no file.
 
     Raises:
-        BadInput: it cannot be written; nothing was measured.
+        BadInput: the file cannot be written; nothing was measured.
     """
     wanted = None if junit is None else OutFile(junit, "--junit", "a JUnit report of clearport", ours.is_junit)
     with (
@@ -34,7 +34,7 @@ def reported(request: BenchRequest, junit: Path | None) -> Iterator[JunitFile]:
 
 
 def checks(outcome: BenchOutcome, require_unit: str | None = None) -> tuple[Check, ...]:
-    """Every row and comparison; a check fails exactly where ``outcome.failures`` says so."""
+    """Every row and comparison; a check fails exactly if it is in ``outcome.failures``."""
     failures = outcome.failures(require_unit)
     found = [_row(row, failures) for row in outcome.rows]
     if outcome.record.compared is not None:

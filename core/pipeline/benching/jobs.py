@@ -110,7 +110,7 @@ def golden_of(candidate: Candidate, row: Row) -> ParityReport | Skipped:
     if isinstance(row.cell, Skipped):
         return Skipped(row.key, "it did not run")
     if any(spec.name not in row.outputs for spec in candidate.artifact.outputs):
-        why = row.cell.facts.get("no_output", "the device gave no output")
+        why = row.cell.facts.get("no_output", "the device returned no output")
         return Skipped(row.key, "nothing ran" if row.cell.kind == "compiler-estimate" else str(why))
     if candidate.exam is None:
         return Skipped(row.key, "it has no golden picture")

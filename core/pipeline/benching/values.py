@@ -51,7 +51,7 @@ class BenchRequest:
 
 @dataclass(frozen=True)
 class BenchOutcome:
-    """The bundle and the record of its rows; ``fresh`` are the keys of those that were measured now.
+    """The bundle and the record of its rows; ``fresh`` are the keys of the newly measured ones.
 
     ``unwritten`` is the reason why the file ``BenchRequest.json`` could not be written after the measurements, if any.
     """
@@ -83,13 +83,13 @@ def _fallbacks(rows: Sequence[BenchRow], unit: str) -> list[str]:
     """Failures to run on ``unit``."""
     told = [row for row in rows if row.artifact != BASELINE]
     found = [
-        f"{row.key}: asked for the {unit}, ran on: {ran}"
+        f"{row.key}: requested {unit}, ran on: {ran}"
         for row in told
         if row.unit == unit and not isinstance(row.cell, Skipped) and (ran := _ran(row)) != unit
     ]
     if not any(row.unit == unit and not isinstance(row.cell, Skipped) for row in told):
         reasons = {row.cell.reason for row in told if isinstance(row.cell, Skipped)}
-        why = "; ".join(sorted(reasons)) or f"no row asked for it (--unit {unit})"
+        why = "; ".join(sorted(reasons)) or f"no row requested it (--unit {unit})"
         found.append(f"nothing ran on the {unit}: {why}")
     return found
 

@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from clearport.bundle.diagnosis import Layer, Seen
 
 _FEW = 0.5
-"""Share of a layer's channels below which they are named: what concerns more concerns the layer."""
+"""Maximum share of a layer's channels that are listed; above it the error is the whole layer's."""
 _SHOWN = 8
 
 _ROUNDING = (
-    "the runtime's kernel rounds twice or in fixed point: nothing is wrong with the file. If the end suffers, use "
-    "another delegate or runtime, or keep the layer in float"
+    "the runtime's kernel rounds twice or in fixed point: the file is right. If the output suffers, use another "
+    "delegate or runtime, or keep the layer in float"
 )
 _CHANNELS = (
-    "these channels' weights, scales or bias in the file are not those of the scale table: export again; if that does "
-    "not help, the target's writer is wrong for this operator"
+    "these channels' weights, scales or bias in the file differ from the scale table: export again; if that does not "
+    "help, the target's writer has a bug in this operator"
 )
 _LAYER = (
-    "it is another layer: a kernel or axis transposed, another padding or stride, another layer's weights, or another "
-    "scale of its input or output. Export again; if that does not help, the target's writer is wrong for this "
-    "operator, or the runtime computes it otherwise"
+    "it computes something else: a transposed kernel or axis, another padding or stride, another layer's weights, or "
+    "a wrong input or output scale. Export again; if that does not help, the target's writer or the runtime has a "
+    "bug in this operator"
 )
 
 
@@ -36,7 +36,7 @@ def advise(seen: Seen, layer: Layer, others: Sequence[str]) -> tuple[str, str]:
     same = f" ({', '.join(others)}: no error there)" if others else ""
     if seen.levels <= MOST_LEVELS:
         return (
-            f"{operators}: {seen.off:.2%} of the values are rounded to a neighboring level, and are no ties{same}",
+            f"{operators}: {seen.off:.2%} of the values are rounded to a neighboring level without being ties{same}",
             _ROUNDING,
         )
     if seen.channels and len(seen.channels) <= _FEW * layer.shape[1]:

@@ -1,4 +1,4 @@
-"""The files that a diagnosis is written into."""
+"""Output files of a diagnosis."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ def diagnosed(  # noqa: PLR0913  what a diagnosis may be asked for, and where it
     html: Path | None = None,
     node_data: Path | None = None,
 ) -> Diagnosis:
-    """``diagnose_bundle``, with its result written into files: figures, a heat map, data for Model Explorer.
+    """``diagnose_bundle``, with its result written to files: figures, a heat map, data for Model Explorer.
 
     Raises:
-        BadInput: as there; or a file cannot be written, or there is no ``.tflite`` file for Model Explorer.
+        BadInput: as ``diagnose_bundle``; or a file cannot be written, or no ``.tflite`` file was examined for Model
+            Explorer.
     """
     wanted = [
         None if json is None else OutFile(json, "--json", "a diagnosis of clearport", ours.is_diagnosis),
@@ -57,5 +58,5 @@ def diagnosed(  # noqa: PLR0913  what a diagnosis may be asked for, and where it
 def _for_model_explorer(found: Diagnosis) -> str:
     files = [witness for witness in found.witnesses if witness.artifact.startswith("tflite/") and witness.layers]
     if not files:
-        raise BadInput("--node-data: Model Explorer knows the tensors of .tflite files, and none was looked into")
+        raise BadInput("--node-data: Model Explorer needs the tensors of a .tflite file, and none was examined")
     return json_.dumps(reports.node_data(found, files[0]), indent=1) + "\n"

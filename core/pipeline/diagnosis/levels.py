@@ -1,4 +1,4 @@
-"""The levels of a file's tensors, as the reference counts them."""
+"""The levels of a file's tensors, in the reference's quantization."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Levels:
-    """The levels of tensors by name, the outputs beside them, the share of the output's values that are those of the
-    file as it is, why that is too little, if it is, and the steps that were compared.
+    """Levels of tensors by name, the outputs of the same run, the share of output values that equal those of the
+    unmodified file, the reason if that is too little, and the compared steps.
     """
 
     levels: Mapping[str, Array]
@@ -32,7 +32,7 @@ class Levels:
 
 
 def real(tensor: Array, spec: TensorSpec, own: TensorSpec) -> Array:
-    """The real values of an output in the reference's range and axes; a variant may have pictures in another."""
+    """The real values of an output, in the reference's range and axis order, from which a variant's may differ."""
     if not spec.is_picture:
         return pixels.to_values(tensor, spec)
     levels = stored_colors(pixels.to_levels(tensor, spec), own.color)
@@ -41,7 +41,7 @@ def real(tensor: Array, spec: TensorSpec, own: TensorSpec) -> Array:
 
 
 def counted(values: Array, name: str, grids: taps.Taps) -> dict[str, Array]:
-    """An output as levels; nothing where a variant gives it on another grid than the network's."""
+    """An output as levels; empty if a variant's grid differs from the network's."""
     try:
         return {name: taps.counted(values, name, grids)}
     except ValueError:

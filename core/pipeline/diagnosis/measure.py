@@ -1,4 +1,4 @@
-"""The reference of a diagnosis: every int8 tensor with and without rounding, and what its rounding costs at the end."""
+"""The reference of a diagnosis: every int8 tensor with and without rounding, and its effect on the output."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from clearport.pipeline.diagnosis.steps import Steps
 
 LOSS_VALUES = 2_000_000_000
-"""Values of all runs together that rounding tensors one by one may compute: one run for each tensor."""
+"""Maximum number of computed values for rounding tensors one by one, over all runs, one per tensor."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Truth:
 
     @property
     def inputs(self) -> dict[str, Array]:
-        """The sample as the reference takes it."""
+        """The sample as feeds of the reference."""
         return pixels.tensors(self.sample, self.steps.contract[0])
 
     def levels(self, names: Sequence[str]) -> dict[str, Array]:
@@ -97,7 +97,7 @@ class Truth:
         return {name: Loss(each / total, _gain(each / total)) for name, each in noise.items()} if total else {}
 
     def _moved(self, name: str) -> bool:
-        """Whether a step only moves values that lie on its grid already: it rounds nothing."""
+        """Whether a step only moves values that are on its grid already, without rounding."""
         reference, records = self.steps.reference, table.operators()
         moves = all(op in records and records[op].moves_data for op in reference.operators(name, reference.grids))
         grids = {reference.grids[source] for source in reference.sources(name, reference.grids)}
@@ -112,14 +112,14 @@ def _noise(given: Mapping[str, Array], exact: Mapping[str, Array]) -> float:
 
 
 def _gain(share: float) -> float:
-    """Decibels that noise shrinks by without a part of it."""
+    """Reduction of noise in dB when a share of it is removed."""
     return round(min(99.0, max(0.0, -10 * math.log10(max(1 - share, 1e-9)))), 3)
 
 
 def layer_of(
     name: str, operators: tuple[str, ...], levels: Array, exact: Array, grid: tuple[float, int], loss: Loss | None
 ) -> Layer:
-    """Facts about a layer that need no runtime."""
+    """The record of a layer, without runtimes."""
     scale, zero = grid
     axes = tuple(axis for axis in range(levels.ndim) if axis != 1)
     flat = levels.min(axis=axes) == levels.max(axis=axes) if levels.ndim > 1 else np.zeros(0, bool)

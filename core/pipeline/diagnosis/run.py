@@ -1,4 +1,4 @@
-"""Every int8 layer of a bundle in every runtime, side by side: which parts from the reference, and what that costs."""
+"""Every int8 layer of a bundle in every runtime: which deviates from the reference, and the cost."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
     from clearport.runtime.steps.reference import Difference
 
 PART_BYTES = 64 << 20
-"""Levels of tensors that are held at a time, by each of reference and runtimes; real values take four times that."""
+"""Bytes of levels held at a time, each for reference and runtimes; real values take four times that."""
 
 WAYS: Mapping[str, tuple[tuple[str, Mapping[str, Any]], ...]] = {
     "litert": (("", {}), ("without XNNPACK", {"xnnpack": False})),
     "onnxruntime": (("", {}), ("without fusions", {"optimize": False})),
 }
-"""Runtimes that are asked in several ways, by their options; others once."""
+"""Runner -> variants with options, for runtimes that are examined several times."""
 
 
 @dataclass
 class _Subject:
-    """A file in a runtime: what was seen of it so far."""
+    """A file in a runtime, with the results so far."""
 
     record: ArtifactRecord
     artifact: Artifact
@@ -69,14 +69,14 @@ def diagnose_bundle(
     runtimes: Sequence[str] = (),
     threads: int = 1,
 ) -> Diagnosis:
-    """Every int8 layer in every runtime that shows it.
+    """Compare every int8 layer in every runtime that can output it.
 
     Args:
         folder: the bundle.
         picture: the golden picture, ``photo`` or ``probe``.
-        targets: those whose files are looked at; empty for all.
+        targets: targets whose files are examined; empty for all.
         runtimes: names of runners; empty for all.
-        threads: of each runtime.
+        threads: threads of each runtime.
 
     Raises:
         BadInput: there is no such bundle, it has no int8 file, its files were changed, or nothing matches.
@@ -84,17 +84,17 @@ def diagnose_bundle(
     bundle = Bundle.load(folder)
     about = bundle.manifest.quantization
     if about is None:
-        raise BadInput(f"{folder}: it has no int8 files: only their layers can be compared one by one")
+        raise BadInput(f"{folder}: it has no int8 files; only layers of int8 files can be compared")
     wrong = [str(each) for each in verify_folder(folder) if each.path == about.reference]
     if wrong:
-        raise BadInput(f"{folder}: {wrong[0]}: nothing can be compared with it; export again")
+        raise BadInput(f"{folder}: {wrong[0]}: it cannot serve as reference; export again")
     records = select(bundle, tuple(targets), ("int8",))
     exam = _exam(bundle, records, picture)
     unseen: dict[str, str] = {}
     subjects = list(_subjects(bundle, records, exam, runtimes, unseen))
     if not subjects:
         why = "; ".join(f"{key}: {reason}" for key, reason in unseen.items()) or "no runtime matches"
-        raise BadInput(f"{folder}: no layer can be seen here: {why}")
+        raise BadInput(f"{folder}: no runtime here can output intermediate tensors: {why}")
     with Steps(bundle.path(about.reference), threads) as steps:
         layers, remark = _compare(steps, exam, subjects, threads, progress)
     named = {layer.name: layer for layer in layers}
@@ -125,7 +125,7 @@ def _subjects(
             if runtimes and runner.name not in runtimes:
                 continue
             hides = getattr(runner, "hides", None)
-            hidden = "the runtime does not show its tensors" if hides is None else hides(artifact.path)
+            hidden = "the runtime cannot output intermediate tensors" if hides is None else hides(artifact.path)
             why = obstacle or hidden or too_large(runner, *exam.sides)
             if why is not None:
                 unseen[f"{record.key} by {runner.title}"] = why
@@ -137,7 +137,7 @@ def _subjects(
 def _compare(
     steps: Steps, exam: Exam, subjects: Sequence[_Subject], threads: int, progress: Progress
 ) -> tuple[list[Layer], str]:
-    """The layers, part by part of the network, with what each subject has of them."""
+    """Compare the layers, in parts of the network, and add each subject's results."""
     reference = steps.reference
     names = [name for name in reference.grids if name not in reference.inputs]
     count = sum(reference.size(name, *exam.sides) for name in names)
@@ -156,7 +156,9 @@ def _compare(
             for subject in subjects:
                 _look(steps, exam, subject, part, exact, threads)
     missing = (
-        "" if losses else f"each layer's share of the loss was not measured: it takes {len(names)} runs at this size"
+        ""
+        if losses
+        else f"each layer's share of the loss was not measured: it would take {len(names)} runs at this size"
     )
     return layers, missing
 
@@ -175,7 +177,7 @@ def _parts(steps: Steps, names: Sequence[str], exam: Exam) -> Iterator[list[str]
 def _look(
     steps: Steps, exam: Exam, subject: _Subject, part: Sequence[str], exact: Mapping[str, Array], threads: int
 ) -> None:
-    """Add what a runtime has of some layers; where it fails, the reason takes their place."""
+    """Add a runtime's results for some layers, or the reason of its failure."""
     if subject.remark.startswith(_FAILED):
         return
     try:
@@ -201,7 +203,7 @@ _FAILED = "it failed"
 
 
 def seen_of(name: str, own: Difference, levels: Array, exact: Array, grid: tuple[float, int]) -> Seen:
-    """A layer in a runtime."""
+    """The record of a layer in a runtime."""
     most, count = int(own.levels.max(initial=0)), own.values
     off = own.differing.sum() if own.off is None else own.off.sum()
     tied = own.off is None and int(own.differing.sum()) <= int(MOST_OFF * count)
@@ -221,7 +223,7 @@ def seen_of(name: str, own: Difference, levels: Array, exact: Array, grid: tuple
 
 def _witness(subject: _Subject, subjects: Sequence[_Subject], layers: Mapping[str, Layer]) -> Witness:
     wrong = [each for each in subject.seen if not each.passed]
-    wrong.sort(key=lambda each: each.levels <= MOST_LEVELS)  # what is wrong comes before what is rounded otherwise
+    wrong.sort(key=lambda each: each.levels <= MOST_LEVELS)  # errors before other rounding
     why = todo = ""
     if wrong:
         right = [

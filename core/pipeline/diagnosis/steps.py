@@ -1,8 +1,9 @@
-"""Proof by steps: every int8 step of a file alone, on a picture, in a runtime that shows the tensors inside.
+"""Proof by steps: every int8 step of a file separately, on a picture, in a runtime that can output intermediate
+tensors.
 
-The network's end says little of a deep network's file: one value that a kernel rounds the other way changes thousands
-behind it. So the tensors of the file are read while it runs, and each step is compared with the reference's step on the
-very levels that the runtime had there (``runtime.steps``).
+A deep network's output says little about its file: one value that a kernel rounds differently changes thousands after
+it. Hence the file's tensors are read while it runs, and each step is compared with the reference's step on the
+runtime's own input levels (``runtime.steps``).
 """
 
 from __future__ import annotations
@@ -42,18 +43,18 @@ if TYPE_CHECKING:
     from clearport.runtime.steps.reference import Kind
 
 GROUP_BYTES = 64 << 20
-"""Tensors that are read in one run of a file."""
+"""Maximum bytes of tensors that are read in one run of a file."""
 
 CHEAP_VALUES = 100_000_000
-"""Values of all int8 tensors together that an evaluator reads in seconds: NCNet's at 360x640 are 70 million."""
+"""Total values of int8 tensors that an evaluator computes in seconds: NCNet's at 360x640 are 70 million."""
 
 
 class Steps:
     """The int8 reference of artifacts, by steps; use it as a context manager.
 
     Args:
-        path: the QDQ model with float32 ends.
-        threads: of the runtime that evaluates it.
+        path: the QDQ model with float32 inputs and outputs.
+        threads: threads of the runtime that evaluates it.
     """
 
     def __init__(self, path: Path, threads: int) -> None:
@@ -88,10 +89,10 @@ class Steps:
     def prove(
         self, worker: Worker, runner: Runner, artifact: Artifact, exam: Exam, outputs: Mapping[str, Array]
     ) -> StepsReport | None:
-        """The steps of a file on the sample of ``exam``; None where its runtime does not show its tensors.
+        """The steps of a file on the sample of ``exam``; None if its runtime cannot output intermediate tensors.
 
         ``worker`` has the artifact open, and may have it open with other options afterwards. ``outputs`` are those of
-        the file as it is: reading its tensors must not change them.
+        the unmodified file: reading its tensors must not change them.
 
         Raises:
             RuntimeFailure: the runtime raised, crashed or hung.
@@ -102,8 +103,8 @@ class Steps:
         return FileRun(self, worker, artifact, exam, outputs).report(runner.method)
 
     def is_cheap(self, runner: Runner, exam: Exam) -> bool:
-        """Whether steps are proven also where the end leaves no doubt: the evaluators of a format, which are slow and
-        have no kernels of their own, prove those of small pictures only.
+        """Whether steps are also proven if the output is within its limits: the evaluators of a format, which are slow
+        and have no kernels of their own, prove steps of small pictures only.
         """
         count = sum(self.reference.size(name, *exam.sides) for name in self.reference.grids)
         return runner.measures_latency or count <= CHEAP_VALUES
@@ -111,9 +112,9 @@ class Steps:
     def compared(
         self, sample: Sample, wanted: Sequence[str], shown: set[str], levels: Mapping[str, Array]
     ) -> dict[str, Difference]:
-        """The reference's steps to ``wanted`` tensors, on the levels of a runtime, against its levels of them."""
+        """Compare the reference's steps to ``wanted`` tensors, on a runtime's levels, with the runtime's."""
         everything = self._fed(sample, levels)
-        with self._lock:  # one artifact at a time: their tensors together would not fit
+        with self._lock:  # one artifact at a time, to bound memory
             own = self._run(tuple(wanted), frozenset(shown), everything, "levels")
             found = {name: difference(own[LEVELS.format(name)], levels[name]) for name in wanted}
             doubtful = tuple(name for name, each in found.items() if is_doubtful(each))
@@ -135,14 +136,14 @@ class Steps:
     def _run(
         self, wanted: tuple[str, ...], shown: frozenset[str], everything: Mapping[str, Array], kind: Kind
     ) -> Mapping[str, Array]:
-        """The outputs of the model of some steps, which is still open if it was the last one."""
+        """The outputs of the model of some steps, which stays open for the next call."""
         if not wanted:
             return {}
         try:
             opened = self._open(wanted, shown, kind)
             return opened.worker.run({name: everything[name] for name in opened.inputs})
         except BaseException:
-            self._close()  # the next file's steps need a worker that is well
+            self._close()  # the next file's steps need a working worker
             raise
 
     def _open(self, wanted: tuple[str, ...], shown: frozenset[str], kind: Kind) -> _Opened:
@@ -168,14 +169,14 @@ class _Opened:
 
 
 def _specs(said: Mapping[str, Any], word: str) -> tuple[TensorSpec, ...]:
-    """The contract that a file holds (``export.written``)."""
+    """The contract in a file (``export.written``)."""
     found = [said[word]] if word in said else said[f"{word}s"]
     return TypeAdapter(tuple[TensorSpec, ...]).validate_python(found)
 
 
 @dataclass(frozen=True)
 class FileRun:
-    """One file in one runtime on one sample; ``shipped`` are its outputs when nothing else is read."""
+    """One file in one runtime on one sample; ``shipped`` are its outputs without additional ones."""
 
     steps: Steps
     worker: Worker
@@ -184,7 +185,7 @@ class FileRun:
     shipped: Mapping[str, Array]
 
     def report(self, method: str) -> StepsReport:
-        """The verdict on all steps, and on outputs that are none."""
+        """The verdict on all steps, and on outputs that are not steps."""
         asked = [name for name in self.steps.reference.grids if name not in self.steps.reference.inputs]
         found = self.differences(asked)
         failures = tuple(dict.fromkeys((*found.changed, *self._ends(found.compared))))
@@ -194,10 +195,10 @@ class FileRun:
         )
 
     def _ends(self, compared: Collection[str]) -> Iterator[str]:
-        """What is wrong with outputs that are no compared step: float ones, and those on another grid.
+        """Errors of outputs that are not compared steps: float ones, and those on another grid.
 
-        They are computed by the reference from the last levels before them, with which they share no rounding to int8:
-        the limits are those of float files.
+        The reference computes them from the last levels before them, without rounding to int8 in between: the limits
+        are those of float files.
         """
         reference = self.steps.reference
         pairs = zip(self.artifact.outputs, self.steps.contract[1], strict=True)
@@ -218,7 +219,9 @@ class FileRun:
                 yield f"output {spec.name}, from the levels before it: {failure}"
 
     def differences(self, names: Sequence[str]) -> Levels:
-        """The steps to those of the tensors ``names`` that the runtime shows, and the last levels that were read."""
+        """Compare the steps to those of the tensors ``names`` that the runtime outputs; also returns the last levels
+        read.
+        """
         reference = self.steps.reference
         grids = {name: (grid.scale, grid.zero_point) for name, grid in reference.grids.items()}
         asked = {name: grid for name, grid in grids.items() if name not in reference.inputs}
@@ -231,7 +234,7 @@ class FileRun:
                 self.show({name: grids[name] for name in grids if name in read})
             given = self.read(grids)
             while lost := self._needed(wanted, shown) - set(given.levels):
-                shown -= lost  # Core AI tells by a run only which tensors it has
+                shown -= lost  # Core AI reports only in a run which tensors it has
                 if (more := self._needed(wanted, shown)) - set(given.levels):
                     self.show({name: grids[name] for name in grids if name in more})
                     given = self.read(grids)
@@ -243,18 +246,18 @@ class FileRun:
         return found
 
     def _needed(self, wanted: Sequence[str], shown: set[str]) -> set[str]:
-        """The shown ones of some tensors, and what their steps read."""
+        """Those of some tensors that can be shown, and the inputs of their steps."""
         own = [name for name in wanted if name in shown]
         return set(own).union(*(self.steps.reference.sources(name, shown) for name in own))
 
     def show(self, tensors: taps.Taps) -> None:
-        """Let the runtime show tensors besides the outputs: these are judged as the file gives them."""
+        """Reopen the file with ``tensors`` as additional outputs."""
         asked = {name: grid for name, grid in tensors.items() if name not in self.steps.reference.outputs}
         if self.worker.options.get("taps") != asked:
             self.worker.reopen({**self.worker.options, "taps": asked})
 
     def groups(self, names: Sequence[str], shown: set[str]) -> Iterator[tuple[list[str], set[str]]]:
-        """Consecutive steps whose tensors fit ``GROUP_BYTES``, and the tensors that they read and write."""
+        """Groups of consecutive steps that fit ``GROUP_BYTES``, with the tensors that they read and write."""
         sides = self.exam.sides
         wanted: list[str] = []
         read: set[str] = set()
@@ -269,7 +272,7 @@ class FileRun:
             yield wanted, read
 
     def read(self, grids: taps.Taps) -> Levels:
-        """The tensors of one run as levels, and whether its outputs are those of the file as it is."""
+        """The tensors of one run as levels, compared with the outputs of the unmodified file."""
         results = self.worker.run(pixels.tensors(self.exam.sample, self.artifact.inputs))
         levels = {n.removeprefix(taps.PREFIX): array for n, array in results.items() if n.startswith(taps.PREFIX)}
         for spec, own in zip(self.artifact.outputs, self.steps.contract[1], strict=True):
@@ -280,10 +283,10 @@ class FileRun:
         return Levels(levels, results, min(same.values()), tuple(changed))
 
     def _changed(self, results: Mapping[str, Array], spec: TensorSpec) -> Iterator[str]:
-        """Why the steps say nothing of the file as it is.
+        """Reasons that the steps are not those of the unmodified file.
 
-        OpenVINO fuses less where tensors are read, and a few ties come out the other way. Its output must be that of
-        the file as it is, but for what ties do to it: within the limits of shallow networks, whatever the network.
+        OpenVINO fuses less if tensors are read, and a few ties round differently. The output must equal that of the
+        unmodified file up to the effect of ties: within the limits of shallow networks, whatever the network.
         """
         read, shipped = (reference_of(spec.name, each[spec.name], spec, 1, "") for each in (results, self.shipped))
         report = judge(

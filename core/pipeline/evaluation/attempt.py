@@ -26,7 +26,7 @@ Found = TypeVar("Found")
 class Attempts:
     """The checks of an evaluation so far, and the skipped artifacts.
 
-    A runtime that takes minutes for a picture judges only the targets that the user names.
+    A runtime that takes minutes per picture evaluates only targets that the user names.
     """
 
     def __init__(self, checks: Sequence[Check], request: EvalRequest) -> None:
@@ -51,10 +51,10 @@ class Attempts:
             return None
 
     def _by_name(self, artifact: Artifact) -> str:
-        """How to have a slow runtime judge it; empty if there is none."""
+        """The option that includes a slow runtime; empty if there is none."""
         if artifact.target in self._named or all(obstacle for _, obstacle in runners_of(artifact)):
             return ""
-        return f"; --target {artifact.target} judges it all the same"
+        return f"; --target {artifact.target} evaluates it nevertheless"
 
     def close(self, bundle: Bundle, request: EvalRequest, judged: Sequence[str]) -> None:
         """Fail a gate for which nothing was judged, and check what is required."""

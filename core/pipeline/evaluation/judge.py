@@ -49,16 +49,16 @@ class Found:
 def of_photos(
     folder: Path, held_back: Collection[str] | None, load: Callable[[Path, int], tuple[Any, Any]], what: str
 ) -> Found:
-    """An example of each photo of a folder, or of those that a network's training held back.
+    """An example per photo of a folder, or only those held out from a network's training.
 
     Args:
-        folder: of photos, which need no layout.
+        folder: photos in any layout.
         held_back: groups of the network's card; None for all photos.
         load: makes an example from a photo; the photo's number is the random seed.
         what: description for ``Found.line``, with ``{}`` for the number of photos.
 
     Raises:
-        BadInput: there is none.
+        BadInput: there are none.
     """
     entries = [e for e in find_layout(folder, 1, "photos").entries if held_back is None or e.group in held_back]
     photos = [(entry.group, entry.high) for entry in entries if entry.high is not None]
@@ -70,7 +70,7 @@ def of_photos(
 
 @dataclass(frozen=True)
 class Opened:
-    """An artifact that is open in a worker; ``network`` is the file of the bundle that holds its weights."""
+    """An artifact open in a worker; ``network`` is the bundle's file of weights."""
 
     worker: Worker
     artifact: Artifact
@@ -103,7 +103,7 @@ class Judge(Protocol):
         """The examples in a folder.
 
         Raises:
-            BadInput: there is no such folder, or nothing in it can be judged by.
+            BadInput: no such folder, or it has no usable examples.
         """
         ...
 
@@ -113,7 +113,7 @@ class Judge(Protocol):
 
 
 def judge_of(task: Task) -> Judge | None:
-    """The judge of a task; None where pictures are compared (``pipeline.eval``)."""
+    """The judge of a task; None for tasks evaluated on pairs of pictures (``pipeline.eval``)."""
     name = task.replace("-", "_")
     found: Judge | None = JUDGES.get(name) if name in JUDGES.names() else None
     return found

@@ -1,4 +1,4 @@
-"""The gates of an evaluation: what each allows, and what came of it."""
+"""The gates of an evaluation: limits and checks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POSITIVE = ("max_worst_drop", "max_tile_drop", "max_ssim_drop", "max_color_shif
 
 @dataclass(frozen=True)
 class Limits:
-    """What passes; None for what is not asked. Losses are to PyTorch fp32, positive where something is lost.
+    """Limits of gates; None for gates not requested. Losses are relative to PyTorch fp32, positive for worse.
 
     Attributes:
         max_drop: mean loss, dB RGB.
@@ -28,8 +28,8 @@ class Limits:
         max_tile_drop: loss of any 64x64 pixels, dB RGB.
         max_ssim_drop: mean loss of SSIM.
         max_color_shift: difference of a channel's mean in any picture, levels of 255.
-        max_clipped: mean share of numbers at 0 or 255 beyond PyTorch's, in percent.
-        confidence: where given, ``max_drop`` must hold for the whole interval of the mean, not for the mean alone.
+        max_clipped: mean percentage of values at 0 or 255 beyond PyTorch's.
+        confidence: if given, the whole interval of the mean must be within ``max_drop``, not only the mean.
     """
 
     max_drop: float | None = None
@@ -45,20 +45,20 @@ class Limits:
         """Refuse invalid limits.
 
         Raises:
-            BadInput: a limit is not a finite number, a limit of what cannot be negative is, or the confidence is none.
+            BadInput: a limit is not finite, or negative where it must not be, or the confidence is invalid.
         """
         for name, value in self._given():
             option = "--" + name.replace("_", "-")
             if not math.isfinite(value) or (name in _POSITIVE and value < 0):
                 raise BadInput(f"{option} {value:g}: expected a finite number, not negative")
         if self.confidence is not None and not 0.5 <= self.confidence < 1:
-            raise BadInput(f"--confidence {self.confidence:g}: expected a share from 0.5 to below 1, such as 0.95")
+            raise BadInput(f"--confidence {self.confidence:g}: expected a number from 0.5 to below 1, such as 0.95")
         if self.confidence is not None and self.max_drop is None:
-            raise BadInput("--confidence says how sure --max-drop must be: give --max-drop, too")
+            raise BadInput("--confidence applies to --max-drop: give --max-drop, too")
 
     @property
     def asked(self) -> bool:
-        """Whether there is any gate."""
+        """Whether any gate is requested."""
         return any(name != "confidence" for name, _ in self._given())
 
     @property
@@ -141,5 +141,5 @@ NO_LIMITS = Limits()
 
 
 def _undecided(name: str, said: str, seconds: float, key: str) -> Check:
-    advice = "cannot tell: judge more pictures, or leave --confidence out to go by the mean alone"
+    advice = "cannot tell: evaluate more pictures, or leave --confidence out to check only the mean"
     return Check(name, False, f"{advice}; {said}", seconds, key, undecided=True)

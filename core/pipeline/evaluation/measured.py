@@ -1,4 +1,4 @@
-"""Evaluation of tasks that have a judge of their own: figures with intervals, each artifact against PyTorch fp32."""
+"""Evaluation of tasks with a judge of their own: figures with intervals, each artifact against PyTorch fp32."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _GATES = frozenset({"max_drop", "min_psnr", "confidence"})
 
 @dataclass(frozen=True)
 class MeasuredRow:
-    """One artifact, or PyTorch, with a figure for each metric of the task; ``verdict`` as in ``EvalRow``."""
+    """One artifact, or PyTorch, with a figure per metric of the task; ``verdict`` as in ``EvalRow``."""
 
     subject: str
     figures: tuple[Figure, ...]
@@ -45,7 +45,7 @@ class MeasuredRow:
 
 @dataclass(frozen=True)
 class MeasuredOutcome:
-    """Every row, every gate as a check, and what could not be judged here; see ``EvalOutcome``."""
+    """Every row, every gate as a check, and artifacts that could not be evaluated here; see ``EvalOutcome``."""
 
     data: str
     images: int
@@ -107,7 +107,7 @@ def evaluate(
     """Score every artifact on the examples of a folder, paired with PyTorch.
 
     Raises:
-        BadInput: no such artifact, nothing to judge by, or a gate that means nothing for the task.
+        BadInput: no such artifact, no examples, or a gate that does not apply to the task.
     """
     _check_gates(request, judge)
     check_names(bundle, request.require)
@@ -135,7 +135,7 @@ def _check_gates(request: EvalRequest, judge: Judge) -> None:
 
 
 class _Run:
-    """Scores artifacts one after the other."""
+    """Scores artifacts one by one."""
 
     def __init__(
         self, bundle: Bundle, request: EvalRequest, judge: Judge, found: Found, progress: Progress, checks: list[Check]
@@ -204,16 +204,16 @@ class _Run:
 
 
 def _drop(key: str, figure: Figure, metric: Metric, most: float, confidence: float | None, seconds: float) -> Check:
-    """Whether no more than ``most`` is lost; with a confidence, by the whole interval."""
+    """Check that the loss is at most ``most``; with a confidence, for the whole interval."""
     assert figure.change is not None
     sign, span = (-1.0 if metric.more else 1.0), figure.change_span
     lost, unit = sign * figure.change, f" {metric.unit}".rstrip()
     said = f"loses {lost:.4g}{unit} {metric.name} to PyTorch fp32, allowed {most:g}"
     if confidence is None:
         return Check("max-drop", lost <= most, said, seconds, key)
-    advice = "cannot tell: judge more, or leave --confidence out to go by the figure alone"
+    advice = "cannot tell: evaluate more, or leave --confidence out to check only the figure"
     if span is None:
-        why = f"{advice}; {said}, and so few groups have no interval"
+        why = f"{advice}; {said}; too few groups for an interval"
         return Check("max-drop", False, why, seconds, key, undecided=True)
     low, high = sorted((sign * span.low, sign * span.high))
     said += f"; {confidence:.4g} interval {low:.4g} to {high:.4g}"

@@ -62,7 +62,7 @@ class EvalRow:
         return None if self.verdict is None else self.verdict == "passed"
 
     def figures(self) -> tuple[tuple[float | None, int], ...]:
-        """PSNR RGB, its change, PSNR Y, its change, SSIM, each with how many digits to show."""
+        """PSNR RGB, its change, PSNR Y, its change, SSIM, each with the number of decimals to show."""
         rgb = -self.drop.mean_rgb_db if self.drop else None
         luma = -self.drop.mean_y_db if self.drop else None
         report = self.report
@@ -71,10 +71,10 @@ class EvalRow:
 
 @dataclass(frozen=True)
 class EvalOutcome:
-    """Every row, every gate as a check, and what could not be judged here.
+    """Every row, every gate as a check, and artifacts that could not be evaluated here.
 
-    ``found`` says which pictures were taken of the data and which were left; ``unusable`` which cannot be judged by;
-    ``tiles`` shows the worst ones, where that was asked for.
+    ``found`` describes which pictures of the data were used; ``unusable`` those that cannot be; ``tiles`` are the worst
+    ones, if requested.
     """
 
     data: str

@@ -1,4 +1,4 @@
-"""The worst tile of each artifact as a picture: the truth, PyTorch's, the file's, and how they differ."""
+"""The worst tile of each artifact as a picture: ground truth, PyTorch, the file, and the difference of these two."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ class TileCrop:
 
 
 class Watch:
-    """Keeps the crops of the tile that loses most to a baseline, while an artifact is judged."""
+    """Keeps crops of the tile with the largest loss against a baseline, while an artifact is evaluated."""
 
     def __init__(self, subject: str, baseline: QualityReport) -> None:
         self._subject, self._better = subject, {score.name: score for score in baseline.images}
         self.crop: TileCrop | None = None
 
     def __call__(self, score: ImageScore, restored: Image8, truth: Image8) -> None:
-        """Look at one picture."""
+        """Update with one picture."""
         tile = tile_errors.worst(score.name, score.tiles, self._better[score.name].tiles)
         if self.crop is None or tile.drop_db > self.crop.tile.drop_db:
             self.crop = TileCrop(self._subject, tile, tile.of(truth).copy(), tile.of(restored).copy())
 
 
 def sheet(crops: Sequence[TileCrop], baseline: Mapping[str, Image8]) -> Image8:
-    """One row for each artifact, uint8 RGB: the truth, PyTorch's, the file's, and the difference of these two.
+    """One row per artifact, uint8 RGB (H, W, 3): ground truth, PyTorch, the file, and the difference of these two.
 
-    ``baseline`` has what PyTorch makes of each picture that a crop is of.
+    ``baseline``: picture -> PyTorch's output, for every picture that has a crop.
     """
     rows = [_row(crop, crop.tile.of(baseline[crop.tile.image])) for crop in crops]
     width = max(row.shape[1] for row in rows)

@@ -1,4 +1,4 @@
-"""Calibration of networks whose inputs are no pictures: ``.npz`` files, each an example with an array per input."""
+"""Calibration of networks with inputs other than pictures: ``.npz`` files, each an example with one array per input."""
 
 from __future__ import annotations
 

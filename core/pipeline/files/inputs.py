@@ -32,7 +32,7 @@ class Taken:
 
 
 def taken(artifact: Artifact, files: Mapping[str, Path]) -> Taken:
-    """Read the files of ``assigned``. States left out are zero.
+    """Read the files of ``assigned``. Missing states are zero.
 
     Raises:
         BadInput: an input is missing, or a file cannot be read.
@@ -59,10 +59,10 @@ def taken(artifact: Artifact, files: Mapping[str, Path]) -> Taken:
 
 
 def assigned(artifact: Artifact, given: Sequence[str | Path]) -> dict[str, Path]:
-    """Input -> file, of files in input order or as ``NAME=FILE``; a name that no input has is part of the path.
+    """Input -> file, from files in input order or as ``NAME=FILE``; an unknown name counts as part of the path.
 
     Raises:
-        BadInput: there are more files than inputs, or two of one input.
+        BadInput: more files than inputs, or two for one input.
     """
     names = [spec.name for spec in artifact.inputs]
     return placed(
@@ -71,10 +71,10 @@ def assigned(artifact: Artifact, given: Sequence[str | Path]) -> dict[str, Path]
 
 
 def placed(given: Sequence[str | Path], names: Sequence[str], ordered: Sequence[str], too_many: str) -> dict[str, Path]:
-    """Name -> file, of files as ``NAME=FILE`` for one of ``names``, and others in the order of ``ordered``.
+    """Name -> file, from files as ``NAME=FILE`` for one of ``names``, and others in the order of ``ordered``.
 
     Raises:
-        BadInput: there are more files than ``ordered`` names (``too_many``), or two of one name.
+        BadInput: more files than ``ordered`` names (``too_many``), or two for one name.
     """
     found: dict[str, Path] = {}
     for each in given:

@@ -1,4 +1,4 @@
-"""Output files of an artifact: pictures as PNG, high dynamic range as Radiance or PNG of 16 bits, everything else as
+"""Output files of an artifact: pictures as PNG, high dynamic range as Radiance or 16-bit PNG, everything else as
 ``.npy``; and their descriptions.
 """
 
@@ -34,7 +34,7 @@ _BEST = 5
 class Given:
     """An output: its name, kind, file, and a one-line summary.
 
-    ``size`` is height and width of a picture or map, and (0, 0) of others.
+    ``size`` is height and width of a picture or map, (0, 0) for others.
     """
 
     name: str
@@ -81,12 +81,13 @@ def _suffixes(spec: TensorSpec) -> tuple[str, ...]:
 
 def _written_as(spec: TensorSpec) -> str:
     if spec.transfer:
-        return "high dynamic range is written as Radiance, or as PNG of 16 bits"
+        return "high dynamic range is written as Radiance, or as 16-bit PNG"
     return "the restored picture is written as PNG" if spec.is_picture else f"{spec.name!r} is written as array"
 
 
 def save_light(path: Path, size: Size, strips: Iterable[Array]) -> None:
-    """Values in ``gamma-2.2``, strips (rows, width, 3): their light as Radiance, or themselves as PNG of 16 bits.
+    """Write values in ``gamma-2.2``, strips (rows, width, 3): their linear light as Radiance, or as they are as 16-bit
+    PNG.
 
     Raises:
         BadInput: the path cannot be written.
@@ -123,7 +124,7 @@ def save(spec: TensorSpec, tensor: Array, path: Path) -> Given:
 
 
 def save_array(path: Path, array: Array) -> None:
-    """An array as ``.npy``, with a mark after its data, which readers ignore."""
+    """Write an array as ``.npy``, with a mark after its data, which readers ignore."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.save(file, array, allow_pickle=False)
         file.write(NPY_MARK)

@@ -1,4 +1,4 @@
-"""``clearport compare``: two files on the same pictures, and in turns."""
+"""``clearport compare``: two files on the same pictures, and their interleaved latency."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress, Runner
 
 _MOST_FREE = 256
-"""Longest side of the picture for files that take any size."""
+"""Maximum side of the picture for files of dynamic size."""
 
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """Both words, the pictures (empty: the golden photo), and how to measure."""
+    """Both files, the pictures (empty: the golden photo), and how to measure."""
 
     a: str
     b: str
@@ -48,10 +48,10 @@ class CompareRequest:
 
 
 def compare(request: CompareRequest, progress: Progress = no_progress) -> Compared:
-    """Run both files on the same pictures, tell how far their outputs are apart, and time them in turns.
+    """Run both files on the same pictures, compare their outputs, and time them interleaved.
 
     Raises:
-        BadInput: a file or picture cannot be used, or both do not fit together.
+        BadInput: a file or picture cannot be used, or the files do not match.
         NotInstalled: the runtime of a file is missing.
         RuntimeFailure: a runtime failed.
     """
@@ -113,7 +113,7 @@ def _outputs(side: Side, runner: Runner, pictures: list[Image8], threads: int) -
 def _apart(name: str, a: Image8, b: Image8) -> OfPicture:
     if a.shape != b.shape:
         sizes = " and ".join("x".join(map(str, each.shape)) for each in (a, b))
-        raise BadInput(f"outputs of {sizes} cannot be compared: the files enlarge differently")
+        raise BadInput(f"outputs of {sizes} cannot be compared: the files have different scales")
     apart = np.abs(a.astype(np.int32) - b)
     mean_square = float(np.mean(apart.astype(np.float64) ** 2))
     decibels = 10 * math.log10(255**2 / mean_square) if mean_square else None
@@ -143,7 +143,7 @@ def _timed(
         return [Skipped(side.word, "not measured: switched off by --no-bench") for side in sides]
     keys = ("a", "b")
     found: dict[str, LatencyReport | Skipped] = {
-        key: Skipped(key, f"{runner.title} says nothing of a device's latency")
+        key: Skipped(key, f"{runner.title} does not represent a device's latency")
         for key, runner in zip(keys, runners, strict=True)
     }
     candidates = [
@@ -152,7 +152,7 @@ def _timed(
         if runner.measures_latency
     ]
     plan = LatencyPlan(rounds=request.runs, runs=1, min_seconds=request.seconds, threads=request.threads, profile=True)
-    progress("measuring in turns", 0, 0)
+    progress("measuring interleaved", 0, 0)
     both = len(candidates) == len(keys)
     found.update(measure(candidates, plan, "a" if both else None).reports if candidates else {})
     return [found[key] for key in keys]

@@ -1,4 +1,4 @@
-"""What ``clearport compare`` finds, as frozen pydantic models; ``compare.schema.json`` is their JSON schema."""
+"""The output of ``clearport compare``, as frozen pydantic models; ``compare.schema.json`` is their JSON schema."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Part(BaseModel):
 
 
 class OfPicture(_Part):
-    """How far both outputs are apart, in 8-bit levels; ``psnr_db`` is null where they are equal."""
+    """Difference of both outputs, in 8-bit levels; ``psnr_db`` is null if they are equal."""
 
     picture: str
     psnr_db: Finite | None
@@ -30,9 +30,10 @@ class OfPicture(_Part):
 
 
 class OfFile(_Part):
-    """One side: what it is, by what it ran, and its latency in milliseconds, or why there is none (else empty).
+    """One file: its description, runtime, and latency in milliseconds, or the reason that it was not timed (else
+    empty).
 
-    ``word`` is as given; ``macs`` are multiply-accumulates, null where the file does not tell them.
+    ``word`` is as given; ``macs`` are multiply-accumulates, null if sizes are unknown.
     """
 
     word: str
@@ -46,7 +47,7 @@ class OfFile(_Part):
 
 
 class Layer(_Part):
-    """A layer that both runtimes name alike, in milliseconds."""
+    """A layer with the same name in both runtimes; times in milliseconds."""
 
     name: str
     a_ms: NotNegative
@@ -56,8 +57,8 @@ class Layer(_Part):
 class Compared(_Part):
     """The outcome: ``clearport compare --json``.
 
-    ``size`` is that of the input (HEIGHTxWIDTH in pixels), ``psnr_db`` that of all pictures together (null: equal);
-    ``ratio`` is B's time over A's with its 95 % interval (value, low, high), null where not both were timed.
+    ``size`` is the input size (HEIGHTxWIDTH in pixels), ``psnr_db`` that of all pictures together (null: equal);
+    ``ratio`` is B's time over A's with its 95 % interval (value, low, high), null unless both were timed.
     """
 
     schema_version: Literal[1] = 1

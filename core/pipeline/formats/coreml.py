@@ -42,7 +42,7 @@ def described(path: Path) -> Described:
 
 
 def _counted(op: Operation, results: dict[str, Operation]) -> tuple[int | None, ...]:
-    """A transposed convolution has its products for each number that goes in."""
+    """The sizes to count products by: a transposed convolution has them per input element."""
     if op.type != "conv_transpose":
         return op.result.shape
     source = results.get(op.arguments["x"][0].text)

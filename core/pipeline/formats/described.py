@@ -56,7 +56,7 @@ class Tally:
     macs: int | None = 0
 
     def add(self, weight: tuple[int | None, ...], axis: int, result: tuple[int | str | None, ...]) -> None:
-        """A layer that has, for each number of ``result``, all of ``weight`` but its channel ``axis``."""
+        """Add a layer with, per element of ``result``, one multiply-accumulate per weight, except along ``axis``."""
         each = [n for i, n in enumerate(weight) if i != axis]
         sides = [n for n in (*each, *result) if isinstance(n, int) and n > 0]
         told = len(sides) == len(each) + len(result)

@@ -1,4 +1,4 @@
-"""ncnn's ``.param`` with its ``.bin``. It tells no sizes; those that clearport wrote have a contract beside them."""
+"""ncnn's ``.param`` with its ``.bin``. They have no sizes; files written by clearport have a contract beside them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def described(path: Path) -> Described:
     """See ``Described``.
 
     Raises:
-        BadInput: it is no ncnn model.
+        BadInput: it is not an ncnn model.
     """
     try:
         param, weights = files_of(path)

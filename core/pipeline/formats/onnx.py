@@ -18,7 +18,7 @@ _SUMS = {"Conv": 0, "ConvTranspose": 0, "Gemm": 0, "MatMul": 1}
 
 
 def described(path: Path) -> Described:
-    """See ``Described``; sizes come of ONNX's shape inference."""
+    """See ``Described``; sizes come from ONNX's shape inference."""
     import onnx
 
     model = onnx.shape_inference.infer_shapes(onnx.load(path))
@@ -44,7 +44,7 @@ def described(path: Path) -> Described:
 
 
 def _count(tally: Tally, node: Any, weight: tuple[Any, ...], shapes: dict[str, tuple[Any, ...]]) -> None:
-    """A transposed convolution has its products for each number that goes in."""
+    """Count a layer; a transposed convolution has products per input element."""
     transposed = node.op_type == "ConvTranspose"
     result = shapes.get(node.input[0] if transposed else node.output[0], (None,))
     axis = len(weight) - 1 if node.op_type == "MatMul" else _SUMS[node.op_type]
@@ -62,7 +62,7 @@ def _end(value: Any, graph: Any) -> TensorSpec:
 
     dtype = str(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
     constants = {i.name: i for i in graph.initializer}
-    for node in graph.node:  # an integer end of a QDQ model has the scale of the node beside it
+    for node in graph.node:  # an integer input or output of a QDQ model has the scale of the adjacent node
         ends = node.input[:1] if node.op_type == "DequantizeLinear" else node.output[:1]
         if node.op_type in {"DequantizeLinear", "QuantizeLinear"} and value.name in ends and len(node.input) == 3:
             scale, zero = (onnx.numpy_helper.to_array(constants[name]) for name in node.input[1:])

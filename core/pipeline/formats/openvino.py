@@ -27,12 +27,12 @@ def described(path: Path) -> Described:
     """See ``Described``.
 
     Raises:
-        BadInput: it is no IR.
+        BadInput: it is not an IR.
     """
     xml = xml_of(path)
     text = read_bytes(xml, _MOST_XML)
-    if b"<!" in text.replace(b"<!--", b""):  # an IR has no document type, and entities are never expanded
-        raise BadInput(f"{xml}: an IR has no document type")
+    if b"<!" in text.replace(b"<!--", b""):  # an IR has no DOCTYPE, and entities are never expanded
+        raise BadInput(f"{xml}: it has a DOCTYPE, which is not allowed in an IR")
     net = ET.fromstring(text)  # noqa: S314  without a document type there is nothing to expand
     layers = {layer.attrib["id"]: layer for layer in net.iterfind("layers/layer")}
     edges = {(e.attrib["to-layer"], e.attrib["to-port"]): e.attrib["from-layer"] for e in net.iterfind("edges/edge")}
@@ -70,7 +70,9 @@ def _dims(port: Any) -> tuple[int | str, ...]:
 
 
 def _count(tally: Tally, layer: Any) -> None:
-    """A group convolution has its groups before the outputs of each; a transposed one counts what goes in."""
+    """Count a layer; a grouped convolution has a leading axis of groups; a transposed one has products per input
+    element.
+    """
     kind = layer.attrib["type"]
     weight: tuple[Any, ...] = _dims(_port(layer, "input", 1))
     if kind == "GroupConvolution":
@@ -93,7 +95,7 @@ def _end(layer: Any, port: Any) -> TensorSpec:
 
 
 def _result(layer: Any, layers: dict[str, Any], edges: dict[tuple[str, str], str]) -> TensorSpec:
-    """An output has the names of what is written to it."""
+    """The output, with the names of its producer."""
     port = _port(layer, "input")
     source = layers[edges[layer.attrib["id"], port.attrib["id"]]]
     return _end(source, _port(source, "output"))

@@ -43,7 +43,7 @@ def described(path: Path) -> Described:
     if not path.exists():
         raise BadInput(f"{path}: no such file or folder")
     if size_bytes(path) > MOST_BYTES:
-        raise BadInput(f"{path}: over {MOST_BYTES >> 30} GiB, which is not read")
+        raise BadInput(f"{path}: over {MOST_BYTES >> 30} GiB, the limit")
     try:
         return READERS[path.suffix.lower()](path)
     except NotInstalled:
@@ -53,4 +53,4 @@ def described(path: Path) -> Described:
     except ImportError as error:
         raise BadInput(f"{path}: {error}: the package of its target is not installed") from error
     except problems.UNEXPECTED as error:
-        raise BadInput(f"{path}: damaged, or no file of this format: {type(error).__name__}: {error}") from error
+        raise BadInput(f"{path}: damaged, or not a file of this format: {type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""What ``clearport compare`` is given -> an artifact: a file of any format, or one of a bundle."""
+"""Arguments of ``clearport compare`` -> artifacts: files of any format, or of a bundle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Side:
-    """One of both: as users wrote it, the artifact, and what its file says."""
+    """One file: the argument, the artifact, and its description."""
 
     word: str
     artifact: Artifact
@@ -31,11 +31,11 @@ class Side:
 
 
 def side_of(word: str, span: Span | None) -> Side:
-    """``FILE``, or ``BUNDLE:TARGET/PRECISION[/VARIANT]``; ``span`` is what black and full intensity are in a float file
-    that does not lie in a bundle.
+    """``FILE``, or ``BUNDLE:TARGET/PRECISION[/VARIANT]``; ``span``: values of black and full intensity of a float file
+    outside a bundle.
 
     Raises:
-        BadInput: no such file or artifact, or it does not take one picture and give one.
+        BadInput: no such file or artifact, or its input or output is not one picture.
     """
     folder, colon, key = word.rpartition(":")
     if colon and ours.is_bundle(Path(folder)):
@@ -48,13 +48,15 @@ def side_of(word: str, span: Span | None) -> Side:
     for specs, what in ((artifact.inputs, "takes"), (artifact.outputs, "gives")):
         if len(specs) != 1 or not specs[0].is_picture:
             told = ", ".join(f"{spec.name} {spec.shape}" for spec in specs)
-            raise BadInput(f"{word}: it {what} {told}; compare is for files that make one picture of one picture")
+            raise BadInput(
+                f"{word}: it {what} {told}; compare is for files with one picture as input and one as output"
+            )
     file = described(artifact.path)
     return Side(word, artifact, file)
 
 
 def _in_bundle(path: Path) -> Artifact | None:
-    """The artifact of a bundle that a path is, with what the manifest says of it."""
+    """The artifact of a bundle at a path, as described by the manifest; None if it is in no bundle."""
     for folder in path.absolute().parents[:3]:
         if ours.is_bundle(folder):
             bundle = Bundle.load(folder)
@@ -77,14 +79,14 @@ def _meaning(path: Path, spec: TensorSpec, span: Span | None) -> TensorSpec:
         return spec
     if span is None:
         raise BadInput(
-            f"{path}: nothing says what the numbers of {spec.name!r} mean; say what black and full intensity are, as "
-            "in --range 0..1"
+            f"{path}: the value range of {spec.name!r} is unknown; give the values of black and full intensity, as in "
+            f"--range 0..1"
         )
     return replace(spec, value_range=span)
 
 
 def common_size(sides: tuple[Side, Side], available: Size) -> Size:
-    """The size of input that both take, at most ``available`` where both are free.
+    """The input size that both accept, at most ``available`` if both are dynamic.
 
     Raises:
         BadInput: there is none.
@@ -98,5 +100,5 @@ def common_size(sides: tuple[Side, Side], available: Size) -> Size:
         found.append(next(iter(fixed), most))
     size = Size(*found)
     if size.height > available.height or size.width > available.width:
-        raise BadInput(f"both take {size}, and the picture has {available}: give a larger one")
+        raise BadInput(f"both need {size}, but the picture has {available}: give a larger one")
     return size

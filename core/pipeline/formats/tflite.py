@@ -1,4 +1,4 @@
-"""TFLite files, by the schema that LiteRT is built with."""
+"""TFLite files, read with LiteRT's schema."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from clearport.base import TensorSpec
 
 _SUMS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 3, "FULLY_CONNECTED": 0}
-"""Operators with weights (their input 1), and the axis of the weights whose numbers belong to different outputs."""
+"""Operators with weights (input 1) -> output channel axis of the weights."""
 
 
 def described(path: Path) -> Described:
-    """See ``Described``; what NNAPI is predicted to take is among the remarks."""
+    """See ``Described``; remarks include NNAPI's predicted support."""
     from ai_edge_litert import schema_py_generated as schema
 
     from clearport.export.tflite.lint_nnapi import lint
@@ -60,7 +60,7 @@ def _dims(tensor: Any) -> tuple[int, ...]:
 
 
 def _ends(model: Any, graph: Any, types: dict[int, str]) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Ends by the names that the interpreter knows: those of the signature, or of the tensors."""
+    """Inputs and outputs by their names in the interpreter: those of the signature, or of the tensors."""
     signature = model.signatureDefs[0] if model.signatureDefs else None
     found = []
     for indices, named in ((graph.inputs, "inputs"), (graph.outputs, "outputs")):

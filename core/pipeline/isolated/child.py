@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Reply = tuple[Head, Arrays]
 
 _LIKELIER_VICTIM = 500
-"""Of 1000: where the system runs out of memory, it ends this process before the user's others."""
+"""OOM score (of 1000): out of memory, the system ends this process before the user's others."""
 
 
 def main() -> int:
@@ -80,7 +80,7 @@ def _load() -> None:
     with suppress(ImportError):
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
-    gc.freeze()  # modules live as long as the process: a look for cycles takes three times as long with them
+    gc.freeze()  # modules live as long as the process, and would triple the time of garbage collection
 
 
 def _answer(head: Head, arrays: Arrays, replies: IO[bytes]) -> None:
@@ -95,7 +95,7 @@ def _answer(head: Head, arrays: Arrays, replies: IO[bytes]) -> None:
 
 
 def _told(error: BaseException) -> Head:
-    """Everything that the parent needs to raise the same error."""
+    """The message from which the parent raises the same error."""
     found: Head = {"kind": type(error).__name__, "said": str(error), "trace": traceback.format_exc()}
     if isinstance(error, OSError):
         found["system"] = [error.errno, error.strerror, str(error.filename) if error.filename is not None else None]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _ROWS: TypeAdapter[list[Artifact | Skipped]] = TypeAdapter(list[Artifact | Skipped])
 OPTIONS = TypeAdapter(Options)
-"""Of what an export was asked for."""
+"""Adapter of an export's options."""
 
 _TABLE: TypeAdapter[ScaleTable] = TypeAdapter(ScaleTable)
 
@@ -42,7 +42,7 @@ def unpack_graph(head: Mapping[str, Any], model: Array) -> Graph:
 
 
 def unpack_model(data: bytes) -> ir.Model:
-    """The model of an ONNX file in memory; its constants are arrays that are read once."""
+    """The model of an ONNX file in memory; its constants are NumPy arrays."""
     import onnx
 
     model: ir.Model = ir.from_proto(onnx.ModelProto.FromString(data))
@@ -53,7 +53,7 @@ def unpack_model(data: bytes) -> ir.Model:
 
 
 def pack_quantized(quantized: QuantizedGraph) -> tuple[dict[str, Any], Array]:
-    """The same of a quantized graph, with its scale table."""
+    """``pack_graph`` of a quantized graph, with its scale table."""
     head, model = pack_graph(quantized.graph)
     return {"graph": head, "table": _TABLE.dump_python(quantized.table, mode="json")}, model
 
@@ -76,6 +76,6 @@ def unpack_rows(rows: Any) -> list[Artifact | Skipped]:
 
 @cache
 def _adapters() -> dict[str, TypeAdapter[Any]]:
-    """Of every field of a graph but its model."""
+    """Adapters of every field of a graph but its model."""
     hints = get_type_hints(Graph, localns={"ir": ir})
     return {field.name: TypeAdapter(hints[field.name]) for field in fields(Graph) if field.name != "model"}

@@ -1,4 +1,4 @@
-"""A quantizer that fails, as a reason: float files do not depend on it."""
+"""Converts failures of a quantizer to reasons, since float files do not depend on it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 def forms_of(
     rounded: Iterable[Precision], makers: Mapping[Precision, Callable[[], QuantizedGraph]]
 ) -> dict[Precision, QuantizedGraph | Skipped]:
-    """The quantized graph of each precision, or why there is none.
+    """The quantized graph of each precision, or the reason of its absence.
 
     Raises:
-        ClearportError: the input of the user is wrong, which concerns every file.
+        ClearportError: the user's input is invalid, which concerns every file.
     """
     return {precision: _guarded(precision, makers[precision]) for precision in rounded}
 
 
 def _guarded(precision: Precision, work: Callable[[], QuantizedGraph]) -> QuantizedGraph | Skipped:
-    """The quantized graph that ``work`` returns, or why there is none.
+    """The quantized graph that ``work`` returns, or the reason of its absence.
 
     Raises:
-        ClearportError: the input of the user is wrong, which concerns every file.
+        ClearportError: the user's input is invalid, which concerns every file.
     """
     try:
         return work()

@@ -1,8 +1,8 @@
 """Quantized forms of earlier exports, in the user's cache.
 
 The key covers everything that a form depends on: the command with its options, the graph, the pixels of the photos,
-clearport's own code of these stages, the installed libraries, and the processor, whose kernels decide the last bits. So
-a kept form has the bytes that computing it again would give.
+clearport's code of these stages, the installed libraries, and the processor, whose kernels determine the last bits.
+Hence a cached form is bit-identical to a recomputed one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Form = tuple[dict[str, Any], Array]
 
 _CODE = ("base", "quantized", "pipeline.isolated", "graph", "operators", "quantize")
-"""The modules and packages of clearport that make a form."""
+"""The modules and packages of clearport that a form depends on."""
 
 _LIBRARIES = ("clearport", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxscript", "scipy", "torch")
 
@@ -55,17 +55,17 @@ def key_of(command: str, head: Mapping[str, Any], arrays: Mapping[str, Array]) -
 
 
 def read(kept: Cache, key: str, progress: Progress = no_progress) -> Form | None:
-    """The form under a key; None if there is none, or it is damaged, which ``progress`` is told."""
+    """The form of a key; None if missing or damaged (reported to ``progress``)."""
     try:
         content = kept.get(key)
         return None if content is None else _unpacked(content)
     except Damaged as damaged:
-        progress(f"{damaged}: the kept int8 form was damaged and is removed; computing it again", 0, 0)
+        progress(f"{damaged}: the cached int8 form was damaged and is removed; computing it again", 0, 0)
         return None
 
 
 def write(kept: Cache, key: str, head: Mapping[str, Any], model: Array) -> None:
-    """Keep a form; not if the disk is full, read-only or not ours."""
+    """Store a form, unless the disk is full, read-only or not ours."""
     text = np.frombuffer(json.dumps(head).encode(), np.uint8)
     kept.put(key, save({_HEAD: text, _MODEL: model}))
 
@@ -77,7 +77,7 @@ def _unpacked(content: bytes) -> Form:
 
 @cache
 def _code() -> str:
-    """A digest of clearport's code that makes forms."""
+    """A digest of clearport's code on which forms depend."""
     found = hashlib.sha256()
     for name in _CODE:
         spec = importlib.util.find_spec(f"clearport.{name}")

@@ -56,7 +56,7 @@ class Isolated:
     Within the block ``graphs.session`` of this thread opens its sessions there, too.
 
     Args:
-        cache: quantized forms of earlier runs, which are taken from there; None to compute each.
+        cache: quantized forms of earlier runs, to be reused; None: compute each.
     """
 
     def __init__(self, cache: Cache | None = None) -> None:
@@ -64,10 +64,10 @@ class Isolated:
         self._process: WorkerProcess | None = None
         self._peak_mib = 0.0
         self._sessions = ExitStack()
-        self._one = Lock()  # sessions may be run by several threads
+        self._one = Lock()  # several threads may run sessions
 
     def __enter__(self) -> Self:
-        """Start the process, which loads its libraries while the caller goes on.
+        """Start the process, which loads its libraries while the caller continues.
 
         Raises:
             RuntimeFailure: it cannot be started.
@@ -82,7 +82,7 @@ class Isolated:
 
     @property
     def pid(self) -> int | None:
-        """The process's id; None where none runs."""
+        """The process's id; None if it is not running."""
         return None if self._process is None else self._process.popen.pid
 
     def quantize(self, graph: Graph, images: Sequence[Image8 | Sample], options: QuantizeOptions) -> QuantizedGraph:
@@ -132,7 +132,7 @@ class Isolated:
         return codec.unpack_rows(reply["rows"])
 
     def lint(self, artifact: Artifact, graph: Graph) -> tuple[LintFinding, ...]:
-        """``pipeline.lint.artifact.lint``; where it fails, that is what there is to be found."""
+        """``pipeline.lint.artifact.lint``; a failure becomes a finding."""
         head, arrays = _packed(graph)
         (packed,), what = codec.pack_rows([artifact]), f"linting {artifact.key}"
         try:
@@ -209,7 +209,7 @@ class Isolated:
             progress(*message[0]["progress"])
 
     def close(self) -> None:
-        """End the process. Calling it twice is fine, and the next call of another method starts one again."""
+        """End the process. Calling it twice is fine; the next call of another method starts it again."""
         process, self._process = self._process, None
         if process is not None:
             process.close()
@@ -257,11 +257,11 @@ def _packed(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def _raised(told: Mapping[str, Any]) -> BaseException:
-    """The error that was raised there: one of ours, the system's, or one of that name whose note is the traceback."""
+    """The error raised there: clearport's, the system's, or a stand-in of that name with the traceback as note."""
     kind = getattr(errors, told["kind"], None)
     error: BaseException
     if isinstance(kind, type) and issubclass(kind, ClearportError):
-        return kind.__new__(kind, told["said"])  # some have fields beside their words, which nobody asks for here
+        return kind.__new__(kind, told["said"])  # some have fields besides the message, which are not needed here
     if "system" in told:
         error = OSError(*told["system"])
     elif told["kind"] == "MemoryError":
@@ -277,5 +277,5 @@ def _ending(code: int | None, detail: str) -> str:
         return f"garbled its answer ({detail})"
     if code < 0:
         name = signal.Signals(-code).name
-        return f"ended with signal {-code} ({name})" + (", perhaps for want of memory" if name == "SIGKILL" else "")
+        return f"ended with signal {-code} ({name})" + (", possibly out of memory" if name == "SIGKILL" else "")
     return f"ended with exit code {code}"

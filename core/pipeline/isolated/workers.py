@@ -1,4 +1,4 @@
-"""Workers as the pipeline opens them, and how one serves several artifacts in turn."""
+"""Opening and reuse of workers in the pipeline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFERENCE_OPTIONS: Mapping[str, Any] = {"optimize": False}
 """ONNX Runtime without fusions evaluates a QDQ model exactly as written."""
 
 _IDLE_MIB = 320.0
-"""Memory that an idle worker may hold, PyTorch's libraries included; one that holds more is ended."""
+"""Maximum memory of an idle worker in MiB, including PyTorch's libraries; larger ones are ended."""
 
 _MOST_IDLE = 2
 
@@ -33,7 +33,7 @@ class _Kind(NamedTuple):
 
 
 class _Idle:
-    """Workers without an artifact that wait for the next one of their kind, while a block of ``reused`` lasts."""
+    """Idle workers without an artifact, for reuse by the next one of their kind within a ``reused`` block."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -55,7 +55,7 @@ class _Idle:
         with self._lock:
             place = next((i for i, (other, _) in enumerate(self._waiting) if other == kind), None)
             worker = None if place is None else self._waiting.pop(place)[1]
-        if worker is not None and not worker.alive:  # the system ended it, to have its memory
+        if worker is not None and not worker.alive:  # the system ended it, for its memory
             worker.close()
             return None
         return worker
@@ -78,8 +78,8 @@ _IDLE = _Idle()
 
 @contextmanager
 def reused() -> Iterator[None]:
-    """Within the block a worker that closed one artifact opens the next one of its runner: starting a Python with
-    its runtime takes longer than a small network. Only a worker that answered to the end is used again.
+    """Within the block, workers are reused for further artifacts of their runner: starting a Python with its runtime
+    takes longer than a small network. Only workers without failures are reused.
     """
     _IDLE.begin()
     try:
@@ -113,7 +113,7 @@ def open_worker(
 def _opened_again(
     kind: _Kind, artifact: Artifact, timeout_s: float, options: Mapping[str, Any] | None
 ) -> Worker | None:
-    """An idle worker with an artifact open. What one cannot open is left to a new one, whose word counts."""
+    """An idle worker with the artifact opened; if it cannot open it, None, so that a new worker decides."""
     worker = _IDLE.take(kind)
     if worker is None:
         return None
@@ -125,9 +125,9 @@ def _opened_again(
 
 
 def _is_light(worker: Worker) -> bool:
-    """Whether a worker could close its artifact, and holds little memory now."""
+    """Whether a worker could close its artifact, and uses little memory now."""
     try:
         memory_mib = worker.release()
-    except RuntimeFailure:  # its answers were right, and nobody waits for another
+    except RuntimeFailure:  # its answers were complete, and no other is expected
         return False
     return memory_mib is not None and memory_mib <= _IDLE_MIB

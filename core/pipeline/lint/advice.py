@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 _MOST_AXES = 4
 
 LEFT = "left-to-the-cpu"
-"""The rule of layers of no special form."""
+"""The rule of layers without a more specific one."""
 
 
 def advice(node: ir.Node | None) -> tuple[str, str]:
     """(rule, remedy) for an unsupported layer; None for a layer that exists only in a file."""
     if node is None:
-        return LEFT, "leave the operator out, or take another precision or accelerator"
+        return LEFT, "remove the operator, or use another precision or accelerator"
     special = next(((rule, todo) for rule, todo, holds in _FORMS if holds(node)), None)
     return special or (LEFT, BY_KIND[table.of(node).kind])
 
@@ -42,8 +42,8 @@ def _repeats(node: ir.Node) -> bool:
 
 
 def wrong_order(node: ir.Node) -> bool:
-    """Whether it is a convolution that the passes wrote to reorder channels for what follows, which a PixelShuffle or a
-    channel shuffle wants otherwise than the layers before it could give them.
+    """Whether it is a convolution that the passes inserted to reorder channels, for a PixelShuffle or channel shuffle
+    whose order the preceding layers could not produce.
     """
     follower = graphs.only_consumer(node.outputs[0])
     return is_copy(node) and follower is not None and table.of(follower).kind == "mover"
@@ -78,25 +78,25 @@ _FORMS: tuple[tuple[str, str, Test], ...] = (
     ),
     (
         LEFT,
-        "keep it at an end of the network, where it cuts nothing in two",
+        "move it to the beginning or end of the network, where it splits nothing",
         lambda node: node.op_type in {DEPTH_TO_SPACE.name, SPACE_TO_DEPTH.name},
     ),
 )
 """(rule, remedy, predicate of nodes): forms with more specific advice than their operators."""
 
 BY_KIND: Mapping[Kind, str] = {
-    "binary": "write it with additions and multiplications; a division by a constant is one, and one by a computed "
-    "number can often be trained as a multiplication",
-    "convolution": "write it as plain convolutions: groups, dilations and strides that all runtimes have",
-    "matrix": "where the weights are constant a 1x1 convolution computes the same",
+    "binary": "write it with additions and multiplications; a division by a constant is a multiplication, and one by "
+    "a computed value can often be trained as one",
+    "convolution": "write it as plain convolutions with groups, dilations and strides that all runtimes support",
+    "matrix": "if one operand is constant, a 1x1 convolution is equivalent",
     "mover": "rearrange pixels by PixelShuffle, concatenations and slices of channels, on four axes",
     "normalization": "train with BatchNorm2d, which becomes part of the convolution before it",
-    "other": "compute it outside of the network, or train without it",
-    "pool": "take strided convolutions, or pools without ceil_mode whose windows divide the picture",
+    "other": "compute it outside the network, or train without it",
+    "pool": "use strided convolutions, or pools without ceil_mode whose windows divide the picture",
     "quantization": "export the float network and let clearport quantize it",
-    "reduction": "take an AdaptiveAvgPool2d(1), or a strided convolution",
+    "reduction": "use AdaptiveAvgPool2d(1), or a strided convolution",
     "resize": "resize by a whole factor, mode nearest or bilinear with align_corners=False and antialias=False",
     "shape": "export for one size: --size HEIGHTxWIDTH",
-    "unary": "take an activation that every runtime has in int8: ReLU, LeakyReLU, PReLU, Sigmoid or Tanh",
+    "unary": "use an activation that every runtime has in int8: ReLU, LeakyReLU, PReLU, Sigmoid or Tanh",
 }
 """Remedy for an operator, by its record's kind."""

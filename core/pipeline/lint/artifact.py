@@ -19,7 +19,7 @@ TILES = "tiles"
 
 
 def lint(artifact: Artifact, graph: Graph) -> tuple[LintFinding, ...]:
-    """What NNAPI will take of a TFLite file, which units Core ML will use, what float16 arithmetic makes of fp16 files.
+    """NNAPI's support of a TFLite file, Core ML's units, and the error of float16 arithmetic in fp16 files.
 
     ``graph`` is the float graph that the artifact was written from.
     """
@@ -40,14 +40,14 @@ def _in_half(artifact: Artifact, graph: Graph) -> list[LintFinding]:
     said = f"proven in float32 arithmetic; in float16, as GPUs compute fp16 files, {found} (emulated): "
     marked = in_float32(artifact.path) if artifact.target == "openvino" else 0
     said += f"{marked} of its layers are marked to be computed in float32; " if marked else ""
-    said += "have the GPU compute in float32, or take fp32 or int8"
+    said += "let the GPU compute in float32, or use fp32 or int8"
     return [LintFinding(level="warning", rule=HALF_RULE, message=said)]
 
 
 def _by_target(artifact: Artifact) -> tuple[LintFinding, ...]:
     if artifact.target == "coreml" and artifact.precision in {"fp32", "int8"}:
         said = (
-            "it computes in float32, which Core ML runs on CPU and GPU; for the Neural Engine take fp16 or int8-weights"
+            "it computes in float32, which Core ML runs on CPU and GPU; for the Neural Engine use fp16 or int8-weights"
         )
         return (LintFinding(level="note", rule="neural-engine", message=said),)
     if artifact.target == "coreml":
@@ -61,14 +61,16 @@ def _by_target(artifact: Artifact) -> tuple[LintFinding, ...]:
     report = lint_nnapi(artifact.path)
     levels = (LintFinding(level="note", rule=RULE, message=describe(predict(report))),)
     if report.api_level is not None:
-        said = f"NNAPI is predicted to take all {len(report.findings)} operators from API level {report.api_level} on, "
+        said = (
+            f"NNAPI is predicted to support all {len(report.findings)} operators from API level {report.api_level} on, "
+        )
         said += f"in {_parts(report.partitions(report.api_level))}"
         return (LintFinding(level="note", rule=RULE, message=said), *levels)
     return (*_left_on_the_cpu(report, API_LEVELS[-1]), *levels)
 
 
 def tiles(artifact: Artifact, network: Traits) -> tuple[LintFinding, ...]:
-    """What happens to pictures that are larger than the one size of a file."""
+    """Findings on pictures larger than the fixed size of a file."""
     source = shapes.lead(artifact.inputs)
     if len(source.shape) != 4 or not shapes.lead(artifact.outputs).is_picture:
         return ()
@@ -77,15 +79,15 @@ def tiles(artifact: Artifact, network: Traits) -> tuple[LintFinding, ...]:
         return ()
     if cutting.uncuttable:
         said = (
-            f"pictures larger than {cutting.size} cannot be cut into tiles for it: the network sees "
-            f"{network.halo} pixels to each side, so that nothing of a tile would be left; "
+            f"pictures larger than {cutting.size} cannot be tiled for it: the receptive field reaches {network.halo} "
+            f"pixels to each side, more than a tile has; "
             f"--size {cutting.larger()} restores pictures of any size"
         )
         return (LintFinding(level="warning", rule=TILES, message=said),)
     if network.whole_picture:
         said = (
-            f"the network looks at the whole picture: one larger than {cutting.size} is cut into tiles that may "
-            "differ in tone; a bundle that was exported with the --size of the pictures sees them at once"
+            f"the receptive field is global: pictures larger than {cutting.size} are processed in tiles that may "
+            "differ in tone; export with the --size of the pictures to avoid tiles"
         )
         return (LintFinding(level="note", rule=TILES, message=said),)
     return ()

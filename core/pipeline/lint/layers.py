@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Layers:
-    """The layers of a graph, by node and by the tensors that files have of them."""
+    """The layers of a graph, by node and by tensors in files."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -25,7 +25,7 @@ class Layers:
         self._writers = {graphs.name_of(v): node for node in self.nodes.values() for v in node.outputs}
 
     def of(self, node: ir.Node) -> Layer:
-        """The layer of a node of the graph, or of one of a form of it that has the same name."""
+        """The layer of a node of the graph, or of a node with that name in a derived graph."""
         origin = self.graph.origins.get(node.name or "")
         known = {} if origin is None else {"module": origin.module, "source": _line(origin)}
         return Layer(name=node.name or graphs.name_of(node.outputs[0]), operator=node.op_type, **known)

@@ -34,16 +34,16 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress
 
 _NO_SIZE = Size(256, 256)
-"""The size that multiply-accumulates are counted for where the files take any."""
+"""The size for counting multiply-accumulates of files of dynamic size."""
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
 def lint_model(request: ExportRequest, progress: Progress = no_progress) -> LintReport:
-    """Look at a network as ``export`` would; no file is left behind.
+    """Analyze a network as ``export`` would process it; no file is left behind.
 
     Raises:
         BadInput: the network cannot be read or exported at all, or the request cannot be carried out.
-        CheckFailed: the exported graph is not the network.
+        CheckFailed: the exported graph does not compute what the network does.
     """
     plan = make_plan(request, progress)
     with tempfile.TemporaryDirectory() as aside, Isolated() as isolated:
@@ -123,7 +123,7 @@ def _float_convolutions(plan: Plan, written: Written, layers: Layers, isolated: 
             where=("onnxruntime/int8",),
             layers=tuple(found),
             why="the installed ONNX Runtime computes it in float although it is int8 in the file: there is no integer "
-            "kernel for it, or an operator lies between it and the quantization of its output",
+            "kernel for it, or an operator is between it and the quantization of its output",
             todo="replace a ConvTranspose2d by a Conv2d (with PixelShuffle, for example), and let only a clamp to a "
             "range with 0 follow it",
         )

@@ -36,7 +36,7 @@ _QUIRKS: Mapping[str, str] = {
 
 
 def in_float(layers: Layers) -> tuple[InFloat, list[Finding]]:
-    """What has no int8 form, with what belongs to it, and a finding for each kind of operator that causes it."""
+    """The layers that stay float in int8, and a finding per type of operator that causes it."""
     graph = layers.graph
     names = placement.floats(graph)
     nodes = [node for node in layers.nodes.values() if placement.name_of(node) in names]
@@ -57,7 +57,7 @@ def _edges(layers: Layers, names: frozenset[str]) -> tuple[Sequence[partitions.E
 
 
 def _float_findings(layers: Layers, found: InFloat) -> Iterator[Finding]:
-    """One for each operator that has no int8 form itself; what only follows from those needs no remedy."""
+    """A finding per operator without an int8 form; layers that are float only because of those need no remedy."""
     causes: dict[str, list[ir.Node]] = {}
     for layer in found.layers:
         node = layers.node(layer)
@@ -88,7 +88,11 @@ def clamps(layers: Layers) -> Iterator[Finding]:
         off_zero = not clamp.lo <= 0.0 <= clamp.hi
         shared = graphs.only_consumer(source.outputs[0]) is None
         why = (
-            "0 lies outside of it" if off_zero else "its input has other consumers, too" if shared else "it moves data"
+            "its range does not contain 0"
+            if off_zero
+            else "its input has other consumers, too"
+            if shared
+            else "it moves data"
         )
         yield Finding(
             level="warning",
@@ -114,13 +118,13 @@ def quirks(layers: Layers, targets: frozenset[str]) -> Iterator[Finding]:
                 rule="runtime-quirk",
                 where=(target,),
                 layers=layers.all_of([node]),
-                why=f"{quirk.form}: left to itself the runtime gives {quirk.instead} ({quirk.seen}); {quirk.answer}",
-                todo=f"nothing: {quirk.how}; {BY_KIND[table.of(node).kind]} to spare that",
+                why=f"{quirk.form}: by itself the runtime computes {quirk.instead} ({quirk.seen}); {quirk.answer}",
+                todo=f"nothing: {quirk.how}; {BY_KIND[table.of(node).kind]} to avoid that",
             )
 
 
 def forms(layers: Layers) -> Iterator[Finding]:
-    """Pixel shuffles and permutations that the passes could not bring into a form that every runtime has."""
+    """Pixel shuffles and permutations that the passes could not convert to a form that every runtime supports."""
     for test in (wrong_order, many_axes):
         nodes = [node for node in layers.nodes.values() if test(node)]
         if nodes:
@@ -135,7 +139,7 @@ def forms(layers: Layers) -> Iterator[Finding]:
 
 
 def sizes(layers: Layers, size: Size | None, traits: Traits) -> Iterator[Finding]:
-    """Sides that feature maps divide into parts of a pixel, and constants that hold a size."""
+    """Sides that are not divisible by the strides of feature maps, and constants that fix a size."""
     graph = layers.graph
     step = graph_sizes.coarsest_stride(graph)
     if size is not None and (size.height % step or size.width % step):
@@ -143,8 +147,8 @@ def sizes(layers: Layers, size: Size | None, traits: Traits) -> Iterator[Finding
             level="warning",
             rule="odd-size",
             layers=layers.all_of(_coarser(layers)),
-            why=f"{size} is no multiple of {step}, by which feature maps are smaller: maps are rounded up or down, and "
-            "what comes back may lie up to half a cell aside",
+            why=f"{size} is not a multiple of {step}, the total stride of feature maps: their sizes are rounded, and "
+            "upsampled features may be off by up to half a cell",
             todo=f"export for sides that are multiples of {step}",
         )
     elif traits.size_multiple > 1:
@@ -153,7 +157,7 @@ def sizes(layers: Layers, size: Size | None, traits: Traits) -> Iterator[Finding
             rule="odd-size",
             layers=layers.all_of(_coarser(layers)),
             why=f"sides are multiples of {traits.size_multiple}: other pictures are extended by mirroring, then cut",
-            todo="give pictures of such sizes where every pixel counts",
+            todo="use pictures of such sizes if every pixel matters",
         )
     bound = graph_sizes.size_bound(graph) if size is not None else None
     if bound is not None:
@@ -161,8 +165,8 @@ def sizes(layers: Layers, size: Size | None, traits: Traits) -> Iterator[Finding
             level="note",
             rule="one-size",
             layers=layers.all_of([bound]),
-            why=f"{bound.op_type} holds the size, so that the files fit {size} only",
-            todo="compute shapes from the input, or export once for each size",
+            why=f"{bound.op_type} fixes the size: the files accept {size} only",
+            todo="compute shapes from the input, or export once per size",
         )
 
 
@@ -200,30 +204,30 @@ def _reach(layers: Layers, traits: Traits, cutting: Tiling, extra: float | None)
             level="warning",
             rule="whole-picture",
             layers=layers.all_of(_whole(layers)),
-            why="an output pixel depends on the whole picture: larger pictures are cut into tiles, which may differ in "
-            "tone",
+            why="an output pixel depends on the whole picture: larger pictures are processed in tiles, which may "
+            "differ in tone",
             todo="export with the --size of the pictures, or average over windows of a fixed size instead",
         )
     elif cutting.uncuttable:
         yield Finding(
             level="warning",
             rule="reach",
-            why=f"the network sees {traits.halo} pixels to each side, so that nothing of a tile of {cutting.size} "
-            "would be left: larger pictures cannot be restored by these files",
+            why=f"the receptive field reaches {traits.halo} pixels to each side, more than a tile of {cutting.size} "
+            "has: these files cannot restore larger pictures",
             todo=f"--size {cutting.larger()} restores pictures of any size",
         )
     elif extra is not None and cutting.size is not None:
         yield Finding(
             level="note",
             rule="reach",
-            why=f"the network sees {traits.halo} pixels to each side: in tiles of {cutting.size} larger pictures take "
-            f"{extra:.0%} more work",
-            todo="a larger --size spares some of it" if extra > 0 else "nothing",
+            why=f"the receptive field reaches {traits.halo} pixels to each side: for larger pictures, tiles of "
+            f"{cutting.size} add {extra:.0%} of computation",
+            todo="a larger --size reduces it" if extra > 0 else "nothing",
         )
 
 
 def _whole(layers: Layers) -> list[ir.Node]:
-    """The layer that reads the whole picture, if the operators tell."""
+    """The layers that read the whole picture, as far as the operators show it."""
     try:
         halo_of(layers.graph)
     except Whole as where:

@@ -1,7 +1,7 @@
 """Which operators of a file run where: TFLite files on XNNPACK, GPUs, NNAPI and Ethos-U, ONNX files on Hexagon and in
 browsers, Core ML programs on the Neural Engine.
 
-XNNPACK is asked itself, and so is Arm's compiler; for the others the published rules are applied, which are cited.
+XNNPACK and Arm's compiler are run; for the others, published rules are applied and cited.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from clearport.runtime.devices.ethosu.chips import Chip
 
 ETHOS_U = ("u55-256", "u65-512", "u85-1024")
-"""The chips that are compiled for: one of each series."""
+"""The chips for which files are compiled: one of each series."""
 TIMEOUT_S = 120.0
 
 UNITS: dict[Place, str] = {
@@ -48,7 +48,7 @@ UNITS: dict[Place, str] = {
 
 
 class Left(NamedTuple):
-    """An operator that an accelerator does not take."""
+    """An operator that an accelerator does not support."""
 
     operator: str
     reason: str
@@ -56,7 +56,7 @@ class Left(NamedTuple):
 
 
 def grouped(left: Iterable[Left]) -> tuple[LeftOver, ...]:
-    """Those of one kind and reason together."""
+    """Merge those of one type and reason."""
     groups: dict[tuple[str, str], list[Layer]] = {}
     for each in left:
         groups.setdefault((each.operator, each.reason), []).append(each.layer)
@@ -67,7 +67,7 @@ def grouped(left: Iterable[Left]) -> tuple[LeftOver, ...]:
 
 
 def on_xnnpack(artifact: Artifact, layers: Layers) -> Placement:
-    """What LiteRT here hands to XNNPACK.
+    """The operators that the installed LiteRT delegates to XNNPACK.
 
     Raises:
         RuntimeFailure: LiteRT refused the file or crashed.
@@ -97,7 +97,7 @@ def on_xnnpack(artifact: Artifact, layers: Layers) -> Placement:
 
 
 def on_gpu(artifact: Artifact, layers: Layers) -> Placement:
-    """What LiteRT's GPU delegate is predicted to take."""
+    """Predicted support of LiteRT's GPU delegate."""
     from clearport.export.tflite.lint_gpu import lint
 
     report = lint(artifact.path)
@@ -117,7 +117,7 @@ def on_gpu(artifact: Artifact, layers: Layers) -> Placement:
 
 
 def on_nnapi(artifact: Artifact, layers: Layers) -> Iterator[Placement]:
-    """What NNAPI is predicted to take at its API levels; levels with the same outcome are put together."""
+    """NNAPI's predicted support at each API level; levels with the same outcome are merged."""
     from clearport.export.tflite.lint_nnapi import lint
     from clearport.export.tflite.nnapi_levels import predict
 
@@ -168,7 +168,8 @@ def on_ethos_u(artifact: Artifact, chip: Chip, folder: Path, layers: Layers) -> 
         basis="compiled",
         by=f"Vela {report.tool_versions.get('ethos-u-vela', '')}, {chip.system}",
         remark=f"{report.estimated_ms:.1f} ms by its estimate",
-        memory="; ".join(report.warnings[: len(report.warnings) - bool(left)]),  # the last is of what is left
+        # if operators are left to the CPU, the last warning is about them
+        memory="; ".join(report.warnings[: len(report.warnings) - bool(left)]),
     )
 
 
@@ -180,7 +181,7 @@ def _plain(reason: str) -> str:
 def elsewhere(
     graph: Graph, quantized: QuantizedGraph | None, artifact: Artifact, options: Options, layers: Layers
 ) -> Iterator[Placement]:
-    """What Hexagon, browsers' GPUs and WebNN are predicted to take of an ONNX file."""
+    """Predicted support of an ONNX file by Hexagon, browsers' GPUs and WebNN."""
     model = onnx_form(target_graph(graph, quantized, artifact.precision), options)[0]
     nodes = [node for node in graphs.computed(model.graph) if not _folded(node)]
     edges = [
@@ -217,7 +218,7 @@ def _left(node: ir.Node, layers: Layers) -> Left:
 
 
 def _value(node: ir.Node) -> str:
-    """The value of the float graph that a node writes, or rounds."""
+    """The value of the float graph that a node computes or rounds."""
     if table.of(node).kind == "quantization":
         return graphs.name_of(graphs.need(node, 0))
     return graphs.name_of(node.outputs[0])
@@ -247,7 +248,7 @@ def on_neural_engine(artifact: Artifact, layers: Layers) -> Placement:
         left=grouped(left) if half else (),
         basis="predicted",
         by="the guide of coremltools, Typed Execution: float32 computes on CPU and GPU alone; Apple lists no operators",
-        remark="" if half else "computes in float32: take fp16 or int8-weights",
+        remark="" if half else "computes in float32: use fp16 or int8-weights",
     )
 
 

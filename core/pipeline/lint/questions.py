@@ -1,4 +1,4 @@
-"""Whom to ask about a file: its runtime, the compilers of chips, the published rules."""
+"""Placements of a file: by its runtime, by the compilers of chips, and by published rules."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 def placements(
     plan: Plan, written: Written, layers: Layers, folder: Path, progress: Progress
 ) -> tuple[list[Placement], list[str]]:
-    """Where each file runs, and what could not be asked."""
+    """The placements of each file, and the reasons for missing ones."""
     found: list[Placement] = []
     failed: list[str] = []
     shown = [artifact for artifact in written.artifacts if artifact.variant in {"", "tensor"}]
     for number, artifact in enumerate(shown):
-        progress("asking runtimes and compilers", number, len(shown))
+        progress("checking runtimes and compilers", number, len(shown))
         for what, ask in _questions(plan, written, artifact, layers, folder):
             try:
                 found += ask()

@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 
 ROUNDING = "rounding to int8 and back"
-"""What operators are called that only files have."""
+"""Common name of operators that exist only in files."""
 _ROUNDINGS = frozenset({"QUANTIZE", "DEQUANTIZE"})
 """Those operators in TFLite."""
 
 
 def refusals(refused: Sequence[Skipped], layers: Layers) -> Iterator[Finding]:
-    """One for each reason, with the layers that it names."""
+    """A finding per reason, with its layers."""
     groups: dict[str, list[str]] = {}
     for skipped in refused:
         groups.setdefault(skipped.reason, []).append(skipped.what)
     for reason, where in groups.items():
         named = tuple(filter(None, map(layers.named, dict.fromkeys(re.findall(r"'([^']+)'", reason)))))
-        todo = advice(layers.node(named[0]))[1] if named else "leave that target or precision out"
+        todo = advice(layers.node(named[0]))[1] if named else "omit that target or precision"
         if "--size" in reason:
             todo = "export for one size: --size HEIGHTxWIDTH"
         yield Finding(level="error", rule="refused", where=tuple(where), layers=named, why=reason, todo=todo)
 
 
 def left_out(placements: Sequence[Placement], layers: Layers, floats: AbstractSet[str]) -> Iterator[Finding]:
-    """Operators that accelerators leave to the CPU, one finding for each.
+    """Operators that accelerators leave to the CPU, one finding each.
 
-    ``floats`` are the layers without an int8 form: for int8 accelerators they have findings of their own.
+    ``floats`` are the layers without an int8 form, which have separate findings for int8 accelerators.
     """
     groups: dict[str, list[tuple[Placement, LeftOver]]] = {}
     for placement in _latest(placements):
@@ -53,7 +53,7 @@ def left_out(placements: Sequence[Placement], layers: Layers, floats: AbstractSe
 
 
 def _operator(left: LeftOver, layers: Layers) -> str:
-    """What the graph calls it; what rounds to int8 and back stands in files only."""
+    """The operator's name in the graph; roundings to int8 and back exist only in files."""
     node = layers.node(left.layers[0]) if left.layers else None
     return ROUNDING if _rounds(left.operator) else node.op_type if node is not None else left.operator
 
@@ -71,7 +71,7 @@ def _left_out(operator: str, found: Sequence[tuple[Placement, LeftOver]], layers
         rule, named, todo = (
             "rounding-to-int8",
             (),
-            "take fp32 or fp16 there: int8 goes back and forth at every such operator",
+            "use fp32 or fp16 there: int8 needs conversions at every such operator",
         )
     harmless = (p.unit == "XNNPACK" or (operator == ROUNDING and p.partitions == 1) for p, _ in found)
     return Finding(
@@ -91,7 +91,7 @@ def arenas(placements: Sequence[Placement]) -> Iterator[Finding]:
         if placement.memory:
             found.setdefault(placement.memory, []).append(f"{placement.artifact} on {placement.unit}")
     for why, where in found.items():
-        todo = "export with a smaller --size, which restores larger pictures in tiles, or take a chip with more memory"
+        todo = "export with a smaller --size, which restores larger pictures in tiles, or use a chip with more memory"
         yield Finding(level="warning", rule="memory", where=tuple(where), why=why, todo=todo)
 
 
@@ -115,8 +115,8 @@ def of_half(found: InHalf, measured: half_arithmetic.HalfArithmetic, where: tupl
             where=where,
             layers=found.too_large,
             why=f"{measured}, on a photo, dark and noisy too (emulated)",
-            todo="scale these layers down in training (normalize, or clamp before them), take fp32 or int8, or have "
-            "the GPU compute in float32; Core ML keeps them in float32",
+            todo="scale these layers down in training (normalize, or clamp before them), use fp32 or int8, or let the "
+            "GPU compute in float32; Core ML keeps them in float32",
         )
     if found.too_small and not measured.fits:
         yield Finding(
@@ -133,5 +133,5 @@ def of_half(found: InHalf, measured: half_arithmetic.HalfArithmetic, where: tupl
             rule="float16-arithmetic",
             where=where,
             why=f"in float16, as GPUs compute fp16 files, {measured} (emulated)",
-            todo="take fp32 or int8, or have the GPU compute in float32",
+            todo="use fp32 or int8, or let the GPU compute in float32",
         )

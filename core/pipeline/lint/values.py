@@ -1,4 +1,4 @@
-"""What ``clearport lint`` says, as frozen pydantic models; ``lint.schema.json`` is their JSON schema."""
+"""The output of ``clearport lint``, as frozen pydantic models; ``lint.schema.json`` is their JSON schema."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class _Part(BaseModel):
 class Layer(_Part):
     """A layer of the exported graph.
 
-    ``module`` is the module of the PyTorch network, or the node of the ONNX file, that it comes from; ``source`` is
-    ``FILE:LINE`` of the Python that computes it; both empty where they are not known.
+    ``module`` is its module in the PyTorch network, or its node in the ONNX file; ``source`` is ``FILE:LINE`` of its
+    Python code; both are empty if unknown.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Finding(_Part):
 
 
 class LeftOver(_Part):
-    """Operators of one kind, as the file calls it, that an accelerator leaves to the CPU, and why."""
+    """Operators of one type (in the file) that an accelerator leaves to the CPU, and the reason."""
 
     operator: str
     count: int
@@ -75,7 +75,7 @@ class Placement(_Part):
             the runtime's published rules or documents.
         by: the source: the runtime or compiler with its version, or the document.
         remark: further facts.
-        memory: why the network does not fit into the accelerator's memory; empty if it does, or if unknown.
+        memory: the reason that the network does not fit into the accelerator's memory; empty if it does, or if unknown.
     """
 
     artifact: str
@@ -91,12 +91,12 @@ class Placement(_Part):
 
 
 class InFloat(_Part):
-    """What stays in float in int8 files whatever is chosen.
+    """Mandatory float layers of int8 files.
 
     Attributes:
-        layers: layers that do.
-        macs_share: their share of the multiply-accumulates.
-        regions: how often int8 ends and begins again.
+        layers: the layers.
+        macs_share: their share (0..1) of the multiply-accumulates.
+        regions: number of float regions.
     """
 
     layers: tuple[Layer, ...]
@@ -108,11 +108,11 @@ class InHalf(_Part):
     """The network with every value in float16 (emulated on a photo, dark and noisy too).
 
     Attributes:
-        psnr_db: to float32, of the worst picture; None where numbers are not finite, or nothing changes at all.
-        fits: whether that is as near as fp16 files must be, and float16 holds every number.
-        largest: the largest magnitude of any number.
-        too_large: layers whose numbers float16 does not hold (over 65504).
-        too_small: layers most of whose numbers are below float16's least normal one (6e-5).
+        psnr_db: PSNR to float32 on the worst picture; None if values are not finite, or nothing changes.
+        fits: whether that is within the limit of fp16 files, without overflow.
+        largest: the largest magnitude of any value.
+        too_large: layers with values that overflow float16 (over 65504).
+        too_small: layers with mostly subnormal values in float16 (below 6e-5).
     """
 
     psnr_db: Finite | None
@@ -128,7 +128,7 @@ class Tiles(_Part):
     Attributes:
         halo: input pixels on each side that an output pixel depends on.
         whole_picture: whether it depends on all of them.
-        multiple: sides are multiples of this.
+        multiple: sides must be multiples of this.
         extra_share: pixels computed in addition, as a share of those kept, for tiles of the linted size; None if tiles
             of that size are impossible.
     """

@@ -1,6 +1,6 @@
-"""One export of a matrix, in a process of its own that serves one job: see ``engines``.
+"""One export of a matrix, in its own process: see ``engines``.
 
-It has the same number of threads wherever it runs, so that its files have the same bytes.
+The number of threads is the same on every machine, so that its files have the same bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Serve one job: its row is the answer, and its entry of the cache is on disk then."""
+    """Build one job; when the row is sent, the cache entry is on disk. Returns the exit code."""
     commands, replies = private_streams()
     leave_with_parent()
     message = wire.receive(commands)
@@ -58,10 +58,10 @@ def plain_job(job: Job) -> dict[str, Any]:
 
 
 def build(job: Job, places: Mapping[str, Path], key: str, entry: Path, progress: Progress) -> MatrixRow:
-    """Export a job into its entry of the cache; a failure, which another run may not have, leaves no entry.
+    """Export a job into its cache entry; a failure, which another run may not have, leaves no entry.
 
-    ``places`` says where the files lie that the job names; messages have the names. Where another matrix builds the
-    same, the row is the one of that.
+    ``places`` has the paths of the files that the job names; messages use the names. If another matrix builds the same
+    entry, its row is used.
     """
     try:
         progress("waiting for another matrix", 0, 0)
@@ -79,7 +79,7 @@ def build(job: Job, places: Mapping[str, Path], key: str, entry: Path, progress:
 
 
 def _exported(job: Job, places: Mapping[str, Path], key: str, out: Path, progress: Progress) -> MatrixRow:
-    """The row of an export; what is refused for the user's input is so each time.
+    """The row of an export; refusals of the user's input are deterministic, so they are rows, too.
 
     Raises:
         ClearportError, Exception: the export failed for other reasons.
@@ -96,14 +96,14 @@ def _exported(job: Job, places: Mapping[str, Path], key: str, out: Path, progres
 
 
 def _named(text: str, job: Job, places: Mapping[str, Path]) -> str:
-    """A message with the words of the file for the places."""
+    """A message with the names in the matrix file instead of actual paths."""
     for field, place in places.items():
         text = text.replace(str(place), job.named[field])
     return text
 
 
 def _by_the_system(error: BaseException | None) -> bool:
-    """Whether a refusal is for a full disk or the like."""
+    """Whether a refusal comes from the system, such as a full disk."""
     while error is not None:
         if isinstance(error, OSError):
             return True
@@ -112,7 +112,7 @@ def _by_the_system(error: BaseException | None) -> bool:
 
 
 def without_bundle(job: Job, key: str, status: Status, reason: str) -> MatrixRow:
-    """The row of an export that made nothing."""
+    """The row of an export without a bundle."""
     name = Path(job.network).stem if job.is_file else job.network
     said = [
         MatrixCell(target=cell.target, precision=cell.precision, status=status, reason=reason)

@@ -1,6 +1,6 @@
-"""Finished exports by their content address: a folder with the row of the matrix and, where there is one, the bundle.
+"""Finished exports by content address: a folder with the row of the matrix and the bundle, if any.
 
-An entry appears complete or not at all, and is checked whenever it is used: one that was changed is built again.
+An entry appears atomically and is checked on every use: a changed one is built again.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def entry(cache: Path, key: str) -> Path:
-    """Where the export of a key lies, or will; what cannot be used there is replaced."""
+    """The path of a key's entry, whether it exists or not; unusable content there is replaced."""
     return cache / key
 
 
 def found(cache: Path, key: str) -> MatrixRow | None:
-    """The row of a finished export whose every file is as it was written; None: it is to be built.
+    """The row of a finished export with unchanged files; None: it must be built.
 
-    That it was used is noted first, so that no other matrix removes it meanwhile (``tidy``).
+    Its time of use is updated first, so that no other matrix removes it meanwhile (``tidy``).
     """
     place = entry(cache, key)
     with suppress(OSError):
@@ -48,9 +48,9 @@ def found(cache: Path, key: str) -> MatrixRow | None:
 
 
 def kept(cache: Path, key: str) -> MatrixRow | None:
-    """The row of a finished export that is not to be built again.
+    """The row of a finished export that need not be built again; None otherwise.
 
-    One with a failed file is: that may have been a runtime that crashed or hung, and another run may not have it.
+    One with a failed file is built again: a runtime may have crashed or hung only once.
     """
     row = found(cache, key)
     return None if row is None or any(cell.status == "failed" for cell in row.cells) else row
@@ -58,7 +58,7 @@ def kept(cache: Path, key: str) -> MatrixRow | None:
 
 @contextmanager
 def building(cache: Path, key: str) -> Iterator[None]:
-    """Wait until no other matrix builds the entry of a key, and keep them waiting within the block."""
+    """Hold the lock for building a key's entry, after waiting for other matrices."""
     lock = leftovers.lock_for(cache / f"{key}.build")
     try:
         lock.acquire()
@@ -73,7 +73,7 @@ def building(cache: Path, key: str) -> Iterator[None]:
 
 
 def tidy(cache: Path) -> None:
-    """Remove the entries that no matrix has used for long; what cannot be removed stays, and so does all else."""
+    """Remove entries that were not used for long; entries that cannot be removed, and other files, stay."""
     oldest = time.time() - KEPT_DAYS * 86400
     for place in cache.iterdir():
         with suppress(OSError):
@@ -82,16 +82,16 @@ def tidy(cache: Path) -> None:
 
 
 def _is_entry(place: Path) -> bool:
-    """Whether a matrix wrote a folder: a row that has its name, the bundle, and nothing else."""
+    """Whether a folder is an entry: it has a row with its name, the bundle, and nothing else."""
     row = ours.read_json(place / ROW)
     there = {inner.name for inner in place.iterdir()}
     return isinstance(row, dict) and row.get("key") == place.name and there <= {ROW, BUNDLE} and not place.is_symlink()
 
 
 def lay_out(cache: Path, row: MatrixRow, place: Path) -> bool:
-    """Put the bundle of an entry at ``place``, by hard links where the file system has them; whether that was needed.
+    """Place the bundle of an entry at ``place``, with hard links if possible; returns whether that was needed.
 
-    A bundle that is there already with the same files stays, with what ``clearport bench --record`` added to it.
+    An existing bundle with the same files stays, with its rows of ``clearport bench --record``.
     """
     source = entry(cache, row.key) / BUNDLE
     if _same(source, place):
@@ -110,7 +110,7 @@ def _same(source: Path, place: Path) -> bool:
 
 
 def _linked(source: str, target: str) -> str:
-    """Bundles are changed by replacing files, so that a link never changes the cache."""
+    """Link or copy a file. Bundles are changed by replacing files, so that a link never changes the cache."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,7 +1,7 @@
-"""Where the exports of a matrix run: in processes of this machine, or on a cluster of Dask.
+"""Engines that run the exports of a matrix: processes of this machine, or a Dask cluster.
 
-Both start the same process for each export (``build``) and give the same bytes. On a cluster nothing has to be shared:
-the files that a job names go there, and the finished entry of the cache comes back.
+Both start the same process per export (``build``) and produce the same bytes. A cluster needs no shared storage: the
+files of a job are sent, and the finished cache entry is returned.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ _CHILD = "clearport.pipeline.matrix.build"
 
 
 class Watch(Protocol):
-    """Told what becomes of each job."""
+    """Callbacks on the progress of jobs."""
 
     def started(self, job: Job) -> None:
-        """A job has begun, or was handed to a cluster."""
+        """A job has begun, or was submitted to a cluster."""
 
     def stage(self, job: Job, stage: str, done: int, total: int) -> None:
-        """A job is at a stage."""
+        """A job's stage has advanced."""
 
     def ended(self, job: Job, row: MatrixRow, *, built: bool) -> None:
-        """A job has its row; ``built``: in this run, and not before."""
+        """A job has finished; ``built``: in this run, not from the cache."""
 
 
 class Engine(Protocol):
     """Runs jobs."""
 
     def environment(self) -> Mapping[str, str]:
-        """What determines the files of a job besides itself, where jobs run: part of their keys."""
+        """What determines a job's files besides the job itself, on the machines that run jobs; part of the keys."""
         ...
 
     def run(self, jobs: Mapping[str, Job], cache: Path, watch: Watch) -> Iterator[tuple[str, MatrixRow]]:
-        """Build the jobs (key -> job) into the cache, and yield each key with its row when that is there."""
+        """Build the jobs (key -> job) into the cache; yields each key with its row when it is finished."""
         ...
 
 
@@ -87,7 +87,7 @@ def _watched(job: Job, key: str, entry: Path, watch: Watch) -> MatrixRow:
 
 
 def in_process(job: Job, places: Mapping[str, Path], key: str, entry: Path, progress: Progress) -> MatrixRow:
-    """Build a job in a process of its own; a crash is a failed row that names the signal."""
+    """Build a job in its own process; a crash is a failed row that names the signal."""
     command = python_here(sys.executable, _CHILD)
     try:
         process = WorkerProcess(command, worker_environment(1))
@@ -116,7 +116,7 @@ def _ending(process: WorkerProcess) -> str:
     code = process.exit_code()
     if code is not None and code < 0:
         name = signal.Signals(-code).name
-        said = f"signal {-code} ({name})" + (", perhaps for want of memory" if name == "SIGKILL" else "")
+        said = f"signal {-code} ({name})" + (", possibly out of memory" if name == "SIGKILL" else "")
     else:
         said = f"exit code {code}"
     return f"the process of the export ended with {said}{process.last_words('')}"

@@ -43,7 +43,7 @@ _SHOWING = {"filelock", "jinja2", "psutil", "pydantic", "rich", "semver", "typer
 
 @cache
 def code_digest() -> str:
-    """Of clearport's code, weights and samples."""
+    """A digest of clearport's code, weights and samples."""
     digest = hashlib.sha256()
     for package, folder in sorted(package_folders().items()):
         for place, folders, names in os.walk(folder):
@@ -76,7 +76,7 @@ def package_versions() -> Mapping[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """What besides the job determines its files, where this runs."""
+    """What determines a job's files besides the job itself, on this machine."""
     return {
         "clearport": __version__,
         "code": code_digest(),
@@ -94,7 +94,7 @@ def key_of(job: Job, where: Mapping[str, str]) -> str:
         BadInput: a file that it names cannot be read.
     """
     files = {field: contents(field, path) for field, path in job.places.items()}
-    apart = {"name", "label", "folder", *files}  # where its bundle lies, and words that stand for content
+    apart = {"name", "label", "folder", *files}  # paths, and names that stand for content
     plain = {field: value for field, value in asdict(job).items() if field not in apart}
     text = json.dumps({"job": plain, "files": files, "environment": dict(where)}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -111,8 +111,8 @@ def contents(field: str, path: Path) -> list[tuple[str, str]]:
 def named_files(field: str, path: Path) -> list[tuple[str, Path]]:
     """(relative name, file) of all files that an export reads for a field of its job.
 
-    That is a file, with the external data of an ONNX file and the card of weights, or every file below a folder. Linked
-    folders are followed, since those who read the pictures of a folder follow them.
+    These are a file, with the external data of an ONNX file and the card of weights, or every file below a folder,
+    including linked folders.
     """
     if path.is_dir():
         return [(file.relative_to(path).as_posix(), file) for _, _, files in walk(path) for file in files]
@@ -128,7 +128,7 @@ def _card(weights: Path) -> list[str]:
 
 
 def _external_data(path: Path) -> list[str]:
-    """The names of an ONNX file's external data, relative to its folder; of others none."""
+    """The names of an ONNX file's external data, relative to its folder; empty for other files."""
     if path.suffix.lower() != ".onnx":
         return []
     import onnx
@@ -141,7 +141,7 @@ def _external_data(path: Path) -> list[str]:
     try:
         model.ParseFromString(path.read_bytes())
     except (DecodeError, RuntimeError):
-        return []  # the export says so
+        return []  # the export reports it
     for tensor in tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             with suppress(BadInput):  # likewise

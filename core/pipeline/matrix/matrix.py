@@ -1,4 +1,4 @@
-"""``clearport matrix``: every export of a file, each built once, and the support matrix of their proofs."""
+"""``clearport matrix``: all exports of a matrix file, each built once, and the support matrix of their proofs."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 RECORD, MARKDOWN, PAGE = "matrix.json", "matrix.md", "matrix.html"
 CACHE = ".cache"
-"""The cache's folder in that of the matrix, unless another is named."""
+"""Default cache folder within the matrix's folder."""
 
 
 MEMORY = 3e9
-"""Bytes that an export at the usual size may take in all of its processes: what ``bench_memory.py`` allows."""
+"""Memory limit in bytes of an export at the usual size, over all of its processes, as in ``bench_memory.py``."""
 
 
 @dataclass(frozen=True)
 class MatrixRequest:
-    """What is built from which file; see ``clearport matrix --help``. ``jobs`` None: what cores and memory allow."""
+    """The request of a matrix; see ``clearport matrix --help``. ``jobs`` None: as many as cores and memory allow."""
 
     file: Path
     out: Path
@@ -49,7 +49,7 @@ class MatrixRequest:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The record of a matrix in its ``folder``; ``built`` are the names of the exports that this run made."""
+    """The record of a matrix in its ``folder``; ``built`` are the names of the exports built in this run."""
 
     folder: Path
     record: MatrixRecord
@@ -57,15 +57,15 @@ class Matrix:
 
     @property
     def page(self) -> Path:
-        """The matrix for people."""
+        """The path of the HTML page."""
         return self.folder / PAGE
 
 
 def build_matrix(request: MatrixRequest, watch: Watch) -> Matrix:
-    """Build what is not in the cache, lay out every bundle, and write the matrix.
+    """Build exports missing in the cache, place every bundle, and write the matrix.
 
     Raises:
-        BadInput: the file cannot be used, or an output cannot be written; nothing was done.
+        BadInput: the matrix file is invalid, or an output cannot be written; nothing was done.
     """
     jobs = read_matrix(request.file)
     engine = _engine(request)
@@ -97,7 +97,7 @@ def write_example(path: Path) -> None:
     """Write a commented example of a matrix file; nothing is replaced.
 
     Raises:
-        BadInput: something is at the path, or it cannot be written.
+        BadInput: the path exists, or cannot be written.
     """
     if os.path.lexists(path):
         raise BadInput(f"{path}: a file is already there; name another")
@@ -107,11 +107,11 @@ def write_example(path: Path) -> None:
 def _engine(request: MatrixRequest) -> Engine:
     if request.engine == "local":
         if request.cluster:
-            raise BadInput(f"--cluster {request.cluster}: only --engine dask has a cluster")
+            raise BadInput(f"--cluster {request.cluster}: needs --engine dask")
         return Local(request.jobs or _width())
     if not request.cluster:
         raise BadInput(
-            "--engine dask: say where its scheduler is with --cluster tcp://HOST:8786 ('dask scheduler' and 'dask "
+            "--engine dask: give the scheduler's address with --cluster tcp://HOST:8786 ('dask scheduler' and 'dask "
             "worker tcp://HOST:8786' start one)"
         )
     from clearport.pipeline.matrix.on_dask import Dask
@@ -120,14 +120,14 @@ def _engine(request: MatrixRequest) -> Engine:
 
 
 def _width() -> int:
-    """One export for each core, as far as memory holds them."""
+    """One export per core, as far as memory allows."""
     import psutil
 
     return min(workers(1), max(1, int(psutil.virtual_memory().total / MEMORY)))
 
 
 def _claim(held: ExitStack, request: MatrixRequest, cache: Path, jobs: Sequence[Job]) -> None:
-    """The outputs, in the order of their folders: a bundle lies in that of the matrix, and the cache may."""
+    """Claim the outputs, outer folders first: bundles are in the matrix's folder, and the cache may be."""
     reads = [request.file, *(place for job in jobs for place in job.places.values())]
     held.enter_context(claimed(OutFolder(request.out, "--out"), reads=reads))
     held.enter_context(claimed(OutFolder(cache, "--cache", shared=True), reads=reads))
@@ -147,7 +147,7 @@ def _finish(job: Job, row: MatrixRow, cache: Path, out: Path, watch: Watch, *, b
 
 
 def _named(row: MatrixRow, job: Job) -> MatrixRow:
-    """The row of a job: its entry may have been made under another name."""
+    """The row under the job's name, since the cache entry may have another."""
     if row.bundle is None or row.bundle == job.name:
         return row.model_copy(update={"name": job.name, "label": job.label})
     cells = tuple(
@@ -158,7 +158,7 @@ def _named(row: MatrixRow, job: Job) -> MatrixRow:
 
 
 def _write(out: Path, record: MatrixRecord) -> None:
-    """The three forms of the matrix; what is the same already stays."""
+    """Write the three forms of the matrix; unchanged files are not rewritten."""
     texts: Mapping[str, str] = {
         RECORD: to_json(record),
         MARKDOWN: reports.markdown(record),

@@ -1,7 +1,6 @@
 """Exports of a matrix on a cluster of Dask, whose workers have the same clearport and packages.
 
-Nothing has to be shared: the files that a job names are sent, and the entry of the cache comes back, which is checked
-as one on disk is.
+No shared storage is needed: the files of a job are sent, and the cache entry is returned, and checked like one on disk.
 """
 
 from __future__ import annotations
@@ -31,17 +30,17 @@ if TYPE_CHECKING:
     Files = dict[str, tuple[str, list[tuple[str, bytes]]]]
 
 _MOST_SENT = 1 << 30
-"""Bytes of the files that one job may send."""
+"""Maximum total bytes of a job's files."""
 _PATIENCE_S = 30
-"""How long a scheduler is waited for."""
+"""Timeout of the connection to a scheduler, in seconds."""
 
 
 class Dask:
     """The workers of the scheduler at ``address``, such as ``tcp://host:8786``.
 
     Raises:
-        BadInput: the package is missing, there is no scheduler or no worker, or a worker has other packages than this
-            machine, or another processor than the other workers.
+        BadInput: the package is missing, there is no scheduler or worker, or a worker differs in packages from this
+            machine, or in the processor from other workers.
     """
 
     def __init__(self, address: str) -> None:
@@ -51,14 +50,14 @@ class Dask:
         self._environment = self._common()
 
     def environment(self) -> Mapping[str, str]:
-        """That of the workers, which differs from this machine's in the processor at most."""
+        """The workers' environment, which may differ from this machine's only in the processor."""
         return self._environment
 
     def run(self, jobs: Mapping[str, Job], cache: Path, watch: Watch) -> Iterator[tuple[str, MatrixRow]]:
         """See ``Engine.run``.
 
         Raises:
-            BadInput: a worker that came later has other packages or another processor.
+            BadInput: a worker that joined later has other packages or another processor.
         """
         from distributed import as_completed
 
@@ -76,7 +75,7 @@ class Dask:
         with self._client() as client:
             try:
                 there = client.run(environment)
-            except Exception as error:  # whatever a worker raises, clearport cannot run there
+            except Exception as error:  # after any error of a worker, clearport cannot run there
                 raise BadInput(f"--cluster {self._address}: clearport does not run on its workers: {error}") from error
         if not there:
             raise BadInput(f"--cluster {self._address}: the scheduler has no worker")
@@ -92,11 +91,11 @@ class Dask:
         try:
             return Client(self._address, timeout=_PATIENCE_S, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise BadInput(f"--cluster {self._address}: no scheduler of Dask answers there: {error}") from error
+            raise BadInput(f"--cluster {self._address}: no Dask scheduler answers at this address: {error}") from error
 
 
 def _difference(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
-    """In what an environment differs, whose files would lie under keys that are not theirs; empty: in nothing."""
+    """The difference of an environment, which would invalidate the keys; empty if none."""
     other = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
     if not other:
         return ""
@@ -108,10 +107,10 @@ def _difference(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
 
 
 def remote(plain: dict[str, Any], files: Files, key: str, wanted: Mapping[str, str]) -> tuple[str, bytes]:
-    """Runs on a worker: the row as JSON, and the entry of the cache as a tar archive (empty after a failure).
+    """Runs on a worker; returns the row as JSON, and the cache entry as a tar archive (empty after a failure).
 
     Raises:
-        BadInput: the worker's environment is not the one that the key stands for.
+        BadInput: the worker's environment differs from the key's.
     """
     if told := _difference(environment(), wanted):
         raise BadInput(f"a worker of the cluster {told}")
@@ -142,7 +141,7 @@ def _packed(job: Job) -> Files:
 
 
 def _unpacked(folder: Path, name: str, files: list[tuple[str, bytes]]) -> Path:
-    """Where the file or folder lies on the worker."""
+    """Unpack a file or folder on the worker; returns its path."""
     for inner, content in files:
         place = folder / inner
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +150,7 @@ def _unpacked(folder: Path, name: str, files: list[tuple[str, bytes]]) -> Path:
 
 
 def _received(future: Any, job: Job, key: str, cache: Path) -> MatrixRow:
-    """The row of a job, whose entry is in the cache here, too."""
+    """The row of a job, after its entry was added to the local cache."""
     try:
         text, packed = future.result()
         if packed:
@@ -169,4 +168,4 @@ def _store(packed: bytes, key: str, cache: Path) -> None:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(place, filter="data")
     if caches.found(cache, key) is None:
-        raise RuntimeFailure("what came from the cluster is not what was written there")
+        raise RuntimeFailure("the cache entry was corrupted in the transfer from the cluster")

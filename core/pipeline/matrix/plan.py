@@ -1,7 +1,7 @@
-"""The file of ``clearport matrix``, and the exports that it asks for: one for each network, scale and size.
+"""The file of ``clearport matrix``, and its exports: one per network, scale and size.
 
-An export writes every target and precision from one graph and one scale table, so that it is the unit of work; the
-targets and precisions are the cells of its row.
+An export writes every target and precision from one graph and one scale table, so it is the unit of work; targets and
+precisions are the cells of its row.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from clearport.registry import NETWORKS, TARGETS
 
 EXAMPLE = """\
 # clearport matrix zoo.toml --out out/zoo
-# Every network at every scale and size, in every precision, for every target. What is set here holds for all models.
+# Every network at every scale and size, in every precision, for every target. Settings here apply to all models.
 
 sizes = ["360x640"]                      # HEIGHTxWIDTH, or "dynamic"; left out: the network's own size, else 360x640
 targets = ["tflite", "onnxruntime"]      # left out: all of 'clearport list'
@@ -31,9 +31,9 @@ precisions = ["fp32", "int8"]            # of fp32, fp16, int8, int8-weights; le
 [models.ncnet]                           # a network of 'clearport list'
 scales = [2, 3]
 
-[models.derain]                          # the name of its bundles; the network is named below
+[models.derain]                          # the name of its bundles; the network follows
 network = "mobilederain"
-precisions = ["int8"]                    # instead of what is set above
+precisions = ["int8"]                    # overrides the setting above
 
 # [models.mine]
 # network = "my.onnx"                    # or my.pt2; paths are relative to this file
@@ -60,15 +60,15 @@ def _target(name: str) -> str:
 
 def _label(text: str) -> str:
     if not _LABEL.fullmatch(text):
-        raise ValueError("a model is named by small letters, digits, '_' and '-', as its bundles will be")
+        raise ValueError("names of models, and so of bundles, may have lowercase letters, digits, '_' and '-' only")
     return text
 
 
 def _network(word: str) -> str:
     if word.lower().rpartition(":")[0].endswith(".py") or word.lower().endswith(".py"):
         raise ValueError(
-            f"{word}: of a Python file it cannot be known what it imports, and so not whether it has changed; "
-            "save the network by torch.export.save, and name the .pt2 file"
+            f"{word}: the imports of a Python file are unknown, so changes cannot be detected; save the network with "
+            "torch.export.save, and name the .pt2 file"
         )
     if not word.lower().endswith(_OWN):
         _told(lambda: NETWORKS.module(word))
@@ -93,7 +93,7 @@ class _Part(BaseModel):
 
 
 class ModelTold(_Part):
-    """A network, and what is to be made of it; see ``clearport export --help``. Paths are relative to the file."""
+    """A network with export settings; see ``clearport export --help``. Paths are relative to the file."""
 
     network: Annotated[StrictStr, Field(min_length=1)] | None = None
     scales: tuple[Scale, ...] | None = None
@@ -109,7 +109,7 @@ class ModelTold(_Part):
 
 
 class MatrixFile(_Part):
-    """The whole file: settings of all models, and the models by the names of their bundles."""
+    """The whole file: settings for all models, and the models by the names of their bundles."""
 
     sizes: tuple[SizeText, ...] = ()
     targets: tuple[TargetName, ...] = ()
@@ -121,9 +121,9 @@ class MatrixFile(_Part):
 
 @dataclass(frozen=True)
 class Job:
-    """One export. ``name`` is that of its bundle's folder, ``label`` the model's name in the file.
+    """One export. ``name`` is the folder of its bundle, ``label`` the model's name in the file.
 
-    ``size`` is as in the file, or ``own``. ``folder`` is what relative paths are relative to.
+    ``size`` is as in the file, or ``own``. ``folder`` is the base of relative paths.
     """
 
     name: str
@@ -143,12 +143,12 @@ class Job:
 
     @property
     def is_file(self) -> bool:
-        """Whether the network is a file of the user's."""
+        """Whether the network is the user's file."""
         return self.network.lower().endswith(_OWN)
 
     @property
     def named(self) -> Mapping[str, str]:
-        """The files and folders that it names, as in the file, by its fields."""
+        """Field -> file or folder, as written in the matrix file."""
         words = {
             "network": self.network if self.is_file else None,
             "weights": self.weights,
@@ -159,7 +159,7 @@ class Job:
 
     @property
     def places(self) -> Mapping[str, Path]:
-        """Where those lie."""
+        """Field -> absolute path of its file or folder."""
         return {field: Path(self.folder, word) for field, word in self.named.items()}
 
     def request(self, out: Path, places: Mapping[str, Path]) -> ExportRequest:
@@ -183,11 +183,11 @@ class Job:
 
 
 def read_matrix(path: Path) -> list[Job]:
-    """The exports that a file asks for, in its order.
+    """The exports of a matrix file, in order.
 
     Raises:
-        BadInput: it cannot be read, has an unknown setting, network or target, or names a file that is not there; the
-            message has the key and its line.
+        BadInput: it cannot be read, has an unknown setting, network or target, or names a missing file; the message has
+            the key and its line.
     """
     file = TomlFile(path)
     told = file.model(MatrixFile, "a matrix", ADVICE)
@@ -210,7 +210,7 @@ def _check_network(file: TomlFile, label: str, model: ModelTold) -> None:
     try:
         _network(model.network or label)
     except ValueError as error:
-        named = "" if model.network else "; set 'network' if the name is only that of the bundles"
+        named = "" if model.network else "; set 'network' if this is only the bundles' name"
         raise BadInput(f"{file.path}: {file.at(key)}: {error}{named}") from error
 
 
@@ -222,8 +222,8 @@ def _check_files(file: TomlFile, told: MatrixFile, label: str, model: ModelTold)
         named["models", label, "network"] = model.network
         if model.scales is not None:
             raise BadInput(
-                f"{file.path}: {file.at(('models', label, 'scales'))}: a network of your own has the scale that it "
-                "has; the setting is for networks of 'clearport list'"
+                f"{file.path}: {file.at(('models', label, 'scales'))}: the scale of your own network is fixed; the "
+                "setting is for networks of 'clearport list'"
             )
     for key, word in {**named, ("calibration",): told.calibration}.items():
         if word is not None and not Path(file.path.parent, word).exists():
@@ -254,6 +254,6 @@ def _jobs(told: MatrixFile, label: str, model: ModelTold, folder: Path) -> Itera
 
 
 def all_cells(job: Job) -> list[tuple[str, Precision]]:
-    """Every (target, precision) that a job asks for."""
+    """Every (target, precision) of a job."""
     targets = job.targets or TARGETS.names()
     return [(target, precision) for target in targets for precision in job.precisions or USUAL_PRECISIONS]

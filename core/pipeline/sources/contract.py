@@ -33,8 +33,8 @@ class _Part(BaseModel):
 class Ends(_Part):
     """An input or output.
 
-    ``range`` is what black and full intensity are; ``mean`` and ``std`` are per channel, of an input that the network
-    wants as ``(value - mean) / std``: its files then take plain pictures.
+    ``range``: values of black and full intensity. ``mean`` and ``std``: per channel, if the network expects
+    ``(value - mean) / std``; its exported files then include that and accept plain pictures.
     """
 
     name: str
@@ -47,14 +47,14 @@ class Ends(_Part):
 
 
 class PaperTold(_Part):
-    """Where the architecture comes from: its number on arXiv, or a DOI."""
+    """The paper of the architecture: arXiv identifier or DOI."""
 
     title: str
     arxiv: str
 
 
 class Tiles(_Part):
-    """How pictures may be cut: see ``ModelSpec``."""
+    """How pictures may be tiled: see ``ModelSpec``."""
 
     halo: Annotated[int, Field(ge=0, le=4096)] | None = None
     whole_picture: bool | None = None
@@ -75,10 +75,10 @@ class Contract(_Part):
 
 
 def read(path: Path) -> Contract:
-    """A contract file.
+    """Read a contract file.
 
     Raises:
-        BadInput: it is missing, is not TOML, or has fields that a contract lacks.
+        BadInput: it is missing, is not TOML, or has unknown fields.
     """
     try:
         return Contract.model_validate(tomllib.loads(read_bytes(path).decode("utf-8")))
@@ -90,7 +90,7 @@ def read(path: Path) -> Contract:
 
 
 def merged(file: Contract, told: Contract) -> Contract:
-    """A file with what options say besides; an input or output without a name in ``told`` is the first picture."""
+    """A contract file merged with options; an input or output without a name in ``told`` is the first picture."""
     said = {key: value for key, value in told if key not in {"inputs", "outputs"} and value not in {None, Tiles()}}
     ends = {key: _merged(getattr(file, key), getattr(told, key)) for key in ("inputs", "outputs")}
     return file.model_copy(update={**said, **ends})
@@ -106,10 +106,11 @@ def _merged(file: Sequence[Ends], told: Sequence[Ends]) -> tuple[Ends, ...]:
 
 
 def applied(specs: Sequence[TensorSpec], ends: Sequence[Ends], what: str) -> tuple[TensorSpec, ...]:
-    """Inputs or outputs with what a contract says of them; one without a name is the first picture, or the first.
+    """Inputs or outputs with the contract's declarations; one without a name is the first picture, else the first
+    tensor.
 
     Raises:
-        BadInput: it names another one than there is, or says what its shape denies.
+        BadInput: unknown name, or a declaration that contradicts the shape.
     """
     known = {spec.name: spec for spec in specs}
     for end in ends:

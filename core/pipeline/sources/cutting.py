@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _AXES = 4
 OVERLAP = 32
-"""Input pixels of overlap of tiles of a network that looks at the whole picture: they hide what differs."""
+"""Overlap in input pixels of tiles of a network with a global receptive field, to hide seams."""
 _NOISE = 1e-6
-"""Changes of an output by this share of it may be those of kernels that add in blocks."""
+"""Relative changes of an output up to this may come from blocked summation in kernels."""
 _LONGEST = 160
-"""Reaches up to which tiles are tried: more would take long."""
+"""Maximum receptive field for which tiles are tested: larger ones would take long."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def reach(candidate: Candidate, graph: Graph, main: str, probe: Size, growth: Gr
         return Reach(0, True, "the whole input: the network has no picture input that could be tiled")
     picture = lead.name
     if growth is None and len(graph.output.shape) == _AXES:
-        return Reach(OVERLAP, True, "all of the picture: height and width of its output do not scale alike")
+        return Reach(OVERLAP, True, "all of the picture: height and width of its output scale differently")
     try:
         told = halo_of(graph, growth.crop if growth else 0)
     except Whole as where:
@@ -51,7 +51,7 @@ def reach(candidate: Candidate, graph: Graph, main: str, probe: Size, growth: Gr
         if where.known or seen is None:
             shown = "; and changed pixels reach that far" if seen is None else ""
             return Reach(OVERLAP, True, f"all of the picture: {where}{shown}")
-        return Reach(seen, False, f"{seen} pixels, by changing pixels; {where} hides it from the operators")
+        return Reach(seen, False, f"{seen} pixels, by changing pixels; {where} prevents analysis of the operators")
     seen = measure.reach(candidate, picture, main, probe, _NOISE, growth)
     if seen is None and min(probe.height, probe.width) // 2 - 2 <= told:
         return Reach(told, False, f"{told} pixels, by its operators; changed pixels reach all of {probe}")
@@ -72,9 +72,9 @@ def tiled(candidate: Candidate, found: Reach, main: str, multiple: int, least: i
         return found
     off = measure.seams(candidate, main, found.halo, multiple, least, growth)
     if off <= measure.SEAM:
-        return replace(found, how=f"{found.how}; tiles give what the whole picture does")
+        return replace(found, how=f"{found.how}; tiles reproduce the whole picture")
     if "by its operators" in found.how:
         raise CheckFailed(
             f"{candidate.name}: tiles with {found.halo} pixels of overlap are off by {off:.2g} of the range"
         )
-    return Reach(max(found.halo, OVERLAP), True, f"{found.how}, and yet tiles differ by {off:.2g} of the range")
+    return Reach(max(found.halo, OVERLAP), True, f"{found.how}, but tiles differ by {off:.2g} of the range")

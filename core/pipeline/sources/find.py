@@ -30,10 +30,10 @@ FORMS = "a network of 'clearport list', FILE.onnx, FILE.pt2, or FILE.py:ATTRIBUT
 
 
 def source_of(request: ExportRequest) -> Source:
-    """The network that a request is about.
+    """The network of a request.
 
     Raises:
-        BadInput: there is none, or it cannot be read, or an option does not fit it.
+        BadInput: unknown network, unreadable file, or an option that does not apply to it.
     """
     word, contract = request.network, contract_of(request)
     if not isinstance(word, str):
@@ -85,26 +85,26 @@ def contract_of(request: ExportRequest) -> Contract:
 def _check_form(word: str) -> None:
     if word.lower().endswith(".py"):
         raise BadInput(
-            f"{word}: the file does not say which network; name it after a colon: {word}:ATTRIBUTE (a module, a "
-            f"class or a function)"
+            f"{word}: the file needs the name of the network after a colon: {word}:ATTRIBUTE (a module, a class or a "
+            f"function)"
         )
     if word in SYSTEMS.names():
         parts = ", ".join(part.network for part in SYSTEMS.get(word).parts.values())
         raise BadInput(
-            f"{word}: a system of several networks, which 'clearport export' knows (in Python export_system); "
-            f"here, name one: {parts}"
+            f"{word}: a system of several networks, for 'clearport export' only (in Python export_system); here, name "
+            f"one: {parts}"
         )
     if word not in NETWORKS.names() and Path(word).is_dir():
-        raise BadInput(f"{word}: a folder; expected {FORMS} (a bundle's files are read by their own names)")
+        raise BadInput(f"{word}: a folder; expected {FORMS} (for a bundle, name one of its files)")
     if word not in NETWORKS.names() and ("/" in word or Path(word).suffix):
         raise BadInput(f"{word}: expected {FORMS}")
 
 
 def _check_options(request: ExportRequest, what: str) -> None:
-    """Options that only clearport's own networks have."""
+    """Refuse options that only clearport's own networks have."""
     for option, given in (("--weights", request.weights), ("--scale", request.scale), ("--knob", request.knobs)):
         if given:
-            raise BadInput(f"{option}: {what} brings its own; the option is for networks of 'clearport list'")
+            raise BadInput(f"{option}: {what} has its own; the option is for networks of 'clearport list'")
 
 
 def _size(request: ExportRequest) -> Size | None:
@@ -116,7 +116,7 @@ def _class_of(given: Any) -> str:
 
 
 def _name(word: str) -> str:
-    """What files of a network are called: never as one of clearport's own, which it would be taken for."""
+    """The base name of a network's files, never that of one of clearport's own networks."""
     name = re.sub(r"[^a-z0-9_-]+", "_", word.lower()).strip("_-")[:40] or "network"
     return f"{name}_own" if name in NETWORKS.names() else name
 
@@ -125,7 +125,7 @@ def inspected(request: ExportRequest) -> Description:
     """The measured facts about a user's network.
 
     Raises:
-        BadInput: as ``source_of``; or it is one of clearport's own, of which ``clearport list`` tells.
+        BadInput: as ``source_of``; or it is one of clearport's own, for which there is ``clearport list``.
     """
     found = source_of(request)
     if not isinstance(found, Measured):

@@ -38,7 +38,7 @@ class Description:
 
     Attributes:
         traits: sizes, scale, receptive field; inputs and outputs with ``H`` and ``W`` for dynamic sides.
-        tried: two sizes that a network of dynamic size was found to accept.
+        tried: two sizes that a network of dynamic size accepts.
         how: decision -> its basis, in words.
     """
 
@@ -93,9 +93,9 @@ def described(
     least = max(found.least if found else 1, contract.tiles.least_side or 1)
     if found is not None and growth is not None:
         reach = cutting.tiled(known, reach, main.name, multiple, least, growth)
-    elif "by changing" in reach.how:  # at one size nothing shows that tiles are as good as the whole
+    elif "by changing" in reach.how:  # at a fixed size, tiles cannot be compared with the whole picture
         reach = replace(reach, halo=max(reach.halo, cutting.OVERLAP), whole=True)
-    if own is not None and (own.height % multiple or own.width % multiple):  # its cells do not divide its own size
+    if own is not None and (own.height % multiple or own.width % multiple):  # its stride does not divide its own size
         multiple = math.gcd(multiple, own.height, own.width)
         reach = replace(reach, whole=True)
     traits = Traits(
@@ -125,7 +125,7 @@ def cost_of(graph: Graph, size: Size) -> Cost:
 
 
 def _plainly(run: measure.Run, inputs: Sequence[TensorSpec]) -> measure.Run:
-    """A network that takes plain pictures, whatever mean, deviation and order of colors its own has."""
+    """A network for plain pictures, which are converted to its mean, standard deviation and color order."""
 
     def plainly(given: Mapping[str, Array]) -> dict[str, Array]:
         return run({spec.name: _wanted(spec, given[spec.name]) for spec in inputs})
@@ -153,7 +153,7 @@ def fixed_size(inputs: Sequence[TensorSpec]) -> Size:
 
 
 def _probe_size(found: measure.Sizes | None) -> Size:
-    """The size that a network of any size is measured at: that which was tried, without its oddness."""
+    """The size at which a network of dynamic size is measured: the tried one, made even."""
     assert found is not None
     side = -(-measure.SIDE // found.multiple) * found.multiple
     return found.tried[0] if found.least > side else Size(side, side)
@@ -186,10 +186,10 @@ def _growth(
 def _framed(
     ends: Specs, said: set[str], given: Mapping[str, Array], probe: Size, growth: measure.Growth | None
 ) -> Specs:
-    """Outputs of which the first picture grows as the network is said to; others before it are maps.
+    """Outputs whose first picture has the network's scale; others before it are maps.
 
     Raises:
-        BadInput: the contract declares a picture that does not scale so.
+        BadInput: the contract declares a picture without that scale.
     """
     grown = () if growth is None else (growth.of(probe.height), growth.of(probe.width))
     found, first = [], True
@@ -200,7 +200,7 @@ def _framed(
                 shown = "x".join(map(str, given[spec.name].shape[2:]))
                 raise BadInput(
                     f"the contract calls output {spec.name!r} a picture, but for {probe} it has {shown} pixels: "
-                    "height and width do not scale alike; call it a map"
+                    "height and width scale differently; declare it as a map"
                 )
             spec = replace(spec, kind="map", value_range=None)
         first = first and not spec.is_picture
@@ -224,7 +224,7 @@ def _output(name: str, array: Array, found: measure.Sizes | None) -> TensorSpec:
 
 
 def _kind(shape: Sequence[int | str], dtype: str) -> tuple[Kind, str]:
-    """The kind of a tensor as far as its shape tells, and its colors."""
+    """The kind of a tensor as far as its shape determines it, and its color format."""
     if dtype != "float32":
         return "index", ""
     if len(shape) == 4:

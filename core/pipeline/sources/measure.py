@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from clearport.base import Array, TensorSpec
 
 Run = Callable[["Mapping[str, Array]"], "dict[str, Array]"]
-"""The network: inputs by name to outputs by name, float32; a ``ClearportError`` for a size that it refuses."""
+"""The network: inputs by name -> outputs by name, float32; raises ``ClearportError`` for a size that it rejects."""
 
 REMEMBERED = 64 << 20
-"""Bytes of outputs that are kept to be given again."""
+"""Maximum bytes of cached outputs."""
 
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
 _AXES = 4
 _MOST_GAINED = 16
-"""Output pixels beyond the scale, as of transposed convolutions that cut nothing off; more are another scale."""
+"""Maximum output pixels beyond the scale, as with uncropped transposed convolutions; more mean another scale."""
 SIDE, LONGEST = 64, 256
-"""The side of pictures that are tried first, and the longest that is tried."""
+"""The first side of pictures to try, and the longest."""
 
 SEAM = 1e-5
-"""Tiles may differ from the whole by this share of the output's range: where kernels add in another order."""
+"""Tolerance of tiles to the whole picture, relative to the output's range: kernels may add in another order."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ class Sizes:
 
 
 class Candidate:
-    """A network that is measured: its ends with ``H`` and ``W`` where they are free, and how it is run."""
+    """A network under measurement: its inputs and outputs, with ``H`` and ``W`` for dynamic sides, and a function to
+    run it.
+    """
 
     def __init__(self, name: str, inputs: Sequence[TensorSpec], run: Run) -> None:
         self.name, self.inputs, self.run = name, tuple(inputs), run
@@ -77,7 +79,7 @@ class Candidate:
         return feeds.noise(self._ranged(), size)
 
     def drawn(self, size: Size) -> dict[str, Array]:
-        """Something like a photo for every input."""
+        """A photo-like sample for every input."""
         return feeds.photo_like(self._ranged(), size)
 
     def _ranged(self) -> list[TensorSpec]:
@@ -123,10 +125,10 @@ def _digest(given: Mapping[str, Array]) -> bytes:
 
 
 def sizes(candidate: Candidate) -> Sizes:
-    """Find the multiple and the least side of a network of any size, by trying.
+    """Determine the size multiple and the least side of a network of dynamic size, by trial.
 
     Raises:
-        BadInput: it takes none of the sizes that are tried.
+        BadInput: it accepts none of the tried sizes.
     """
     for multiple in MULTIPLES:
         for base in (SIDE, LONGEST):
@@ -142,7 +144,7 @@ def sizes(candidate: Candidate) -> Sizes:
 
 
 def _grown(candidate: Candidate, tried: Sequence[Size]) -> dict[str, tuple[Growth, Growth]] | None:
-    """How the sides of outputs follow from the picture's; None where a size is refused, or sides follow no line."""
+    """The dependence of output sides on the picture's; None if a size is rejected, or it is not linear."""
     found: dict[str, list[tuple[Size, tuple[int, ...]]]] = {}
     for size in tried:
         shapes = candidate.shapes(size)
@@ -162,7 +164,7 @@ def _grown(candidate: Candidate, tried: Sequence[Size]) -> dict[str, tuple[Growt
 
 
 def _line(points: Sequence[tuple[int, int]]) -> Growth | None:
-    """The line through output sides over input sides; one through the origin wherever there is one."""
+    """The line through output sides over input sides, preferably through the origin."""
     (first, made), (last, end) = points[0], points[-1]
     ratio = Fraction(made, first)
     if all(ratio * side == out for side, out in points):
@@ -176,7 +178,7 @@ def _line(points: Sequence[tuple[int, int]]) -> Growth | None:
 
 
 def _least(candidate: Candidate, multiple: int, grown: Mapping[str, tuple[Growth, Growth]]) -> int:
-    """The shortest side that is taken, of some."""
+    """The shortest accepted side, of some."""
     for least in (8, 16, 24, 32, 48):
         side = -(-least // multiple) * multiple
         if side < SIDE and _follows(candidate.shapes(Size(side, side)), side, grown):
@@ -187,7 +189,7 @@ def _least(candidate: Candidate, multiple: int, grown: Mapping[str, tuple[Growth
 def _follows(
     shapes: Mapping[str, tuple[int, ...]] | None, side: int, grown: Mapping[str, tuple[Growth, Growth]]
 ) -> bool:
-    """Whether the outputs of a square picture have the sides that they should."""
+    """Whether the outputs of a square picture have the expected sides."""
     return shapes is not None and all(
         [growth.of(side) for growth in grown[name]] == list(shape[2:])
         for name, shape in shapes.items()
@@ -196,12 +198,12 @@ def _follows(
 
 
 def growth_at(shape: Sequence[int], size: Size, steps: tuple[Fraction, Fraction]) -> tuple[Growth, Growth]:
-    """How an output's sides follow from the picture's, of a network that is known at one size.
+    """The dependence of an output's sides on the picture's, for a network of fixed size.
 
     Args:
-        shape: the output's.
-        size: the picture's.
-        steps: input pixels per output pixel along height and width, as the operators tell.
+        shape: shape of the output.
+        size: size of the picture.
+        steps: input pixels per output pixel along height and width, from the operators.
     """
     sides = list(zip(shape[2:], (size.height, size.width), steps, strict=True))
     plain = [Growth(Fraction(made, side)) for made, side, _ in sides]
@@ -218,8 +220,8 @@ def reach(
 ) -> int | None:
     """Input pixels on each side that an output pixel depends on, by changing some of them; None: all of the picture.
 
-    What is not reached does not change at all; with ``share``, changes of less than that of the output do not count.
-    ``growth`` says where an output pixel lies; without it, the output covers the picture.
+    Without ``share``, any change counts; with it, only changes above that share of the output. ``growth`` maps output
+    pixels to positions in the picture; without it, the output covers the picture.
     """
     given = candidate.filled(size)
     before = candidate.run(given)[output]
@@ -238,7 +240,7 @@ def reach(
 def _farthest(
     before: Array, after: Array, place: tuple[int, int], size: Size, share: float, growth: Growth | None
 ) -> int:
-    """How far from the input pixel at ``place`` the farthest output pixel lies that changed, in input pixels."""
+    """Distance in input pixels from the input pixel at ``place`` to the farthest changed output pixel."""
     moved = np.abs(after.astype(np.float64) - before).max(axis=tuple(range(before.ndim - 2)))
     found = np.nonzero(moved > share * np.abs(before).max())
     if not found[0].size:
@@ -259,8 +261,7 @@ def seams(
 ) -> float:
     """Difference between tiled and whole outputs, as a share of the output's range.
 
-    The tiles are the first, the middle and the last of three by three, each cut with ``halo`` pixels on each side that
-    has a neighbor.
+    The tiles are the first, the middle and the last of 3x3, each with ``halo`` pixels on each side that has a neighbor.
     """
     margin = -(-halo // multiple) * multiple
     kept = margin + -(-max(least, 8) // multiple) * multiple
@@ -288,7 +289,7 @@ def _block(array: Array, span: tuple[int, int, int, int], growth: Growth, *, own
 
 
 def _cut(spec: TensorSpec, array: Array, span: tuple[int, int], side: int) -> Array:
-    """The part of an input that a tile sees; sides that follow the picture's by a ratio are cut alike, others not."""
+    """The part of an input for a tile; sides in a fixed ratio to the picture's are cropped accordingly, others not."""
     parts = [
         slice(None) if shapes.follows(spec, axis) is None else slice(*(int(at * Fraction(n, side)) for at in span))
         for axis, n in enumerate(array.shape)
@@ -302,7 +303,7 @@ def _places(size: Size) -> list[tuple[int, int]]:
 
 
 def check_repeatable(candidate: Candidate, size: Size, first: Mapping[str, Array]) -> None:
-    """Rerun it on the inputs of ``first``, and compare.
+    """Rerun the network on the inputs of ``first``, and compare.
 
     Raises:
         BadInput: the outputs differ.
@@ -311,6 +312,6 @@ def check_repeatable(candidate: Candidate, size: Size, first: Mapping[str, Array
     for name, array in first.items():
         if not np.array_equal(array, second[name], equal_nan=array.dtype.kind == "f"):
             raise BadInput(
-                f"{candidate.name}: two runs on the same input give different values of {name!r}: it draws random "
-                "numbers or keeps state, which no file can reproduce"
+                f"{candidate.name}: two runs on the same input have different values of {name!r}: it draws random "
+                f"numbers or keeps state, which no file can reproduce"
             )

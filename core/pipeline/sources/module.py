@@ -1,4 +1,4 @@
-"""A network that is a PyTorch module of the user's, or a program that ``torch.export.save`` wrote."""
+"""A network that is the user's PyTorch module, or a program written by ``torch.export.save``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SIDES = (64, 128, 256, 224, 96, 512)
 
 
 class Exported(NamedTuple):
-    """What came of one ``graph``: the size, PyTorch's program, and the graph."""
+    """The result of one ``graph`` call: the size, PyTorch's program, and the graph."""
 
     size: Size | None
     program: torch.export.ExportedProgram
@@ -49,7 +49,7 @@ class Exported(NamedTuple):
 
 @dataclass(frozen=True)
 class ModuleSource:
-    """See ``Source``. ``exported`` grows with each ``graph``."""
+    """See ``Source``. ``exported`` grows with each ``graph`` call."""
 
     module: nn.Module
     found: Description
@@ -73,7 +73,7 @@ class ModuleSource:
         inputs, outputs = (shapes.at(ends, size) for ends in (self.traits.inputs, self.traits.outputs))
         path = folder / TORCH_NETWORK
         plain = normalized.module(self.module, inputs)
-        if plain is not self.module:  # what is kept takes plain pictures, too
+        if plain is not self.module:  # the kept program accepts plain pictures, too
             program = from_torch.program_of(plain, self.traits, size)
         pt2.save(path, program, [s.name for s in inputs], [s.name for s in outputs])
         return Artifact("torch", "fp32", path, "", tuple(map(normalized.plain, inputs)), outputs, {})
@@ -94,13 +94,14 @@ def module_source(given: Any, name: str, size: Size | None, origin: str, contrac
 
     Args:
         given: a module in eval mode, or a pair of it and a tuple of example inputs (batch 1).
-        name: what the network is to be called.
-        size: the size that it is exported for, if one was asked for.
-        origin: where it comes from, in words.
-        contract: what the user says of it.
+        name: name of the network.
+        size: the requested export size, if any.
+        origin: description of its origin.
+        contract: the user's contract.
 
     Raises:
-        BadInput: it is no module, in training mode, on another device, draws numbers, or takes nothing that is tried.
+        BadInput: it is not a module, in training mode, on another device, draws random numbers, or accepts none of the
+            tried inputs.
     """
     module, examples = _parts(given, name)
     _check_module(module, name)
@@ -177,7 +178,7 @@ def _channels(module: nn.Module) -> list[int]:
 
 
 def _arguments(module: nn.Module, wanted: int) -> list[str]:
-    """Names of the tensors that ``forward`` takes: those without a default, or as many as there are examples."""
+    """Names of ``forward``'s tensor arguments: those without a default, or as many as there are examples."""
     if isinstance(module, Program):
         return list(module.names)
     parameters = [
@@ -203,7 +204,7 @@ def _run(module: nn.Module, names: Sequence[str], title: str, given: Mapping[str
     try:
         with torch.inference_mode():
             found = tree_leaves(module(*(torch.from_numpy(given[name]) for name in names)))
-    except Exception as error:  # the user's code may raise anything
+    except Exception as error:  # user code may raise anything
         raise BadInput(f"{title}: {type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
     if not found or not all(isinstance(value, torch.Tensor) for value in found):
         raise BadInput(f"{title}: it returns {type(found[0]).__name__ if found else 'nothing'}; expected tensors")

@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress
 
 TOLERANCE, MOST = 1e-4, 1e-3
-"""How far a graph may be from its file, as a share of the output's range: as for PyTorch (``export/from_torch.py``)."""
+"""Tolerances of a graph to its file, relative to the output's range: as for PyTorch (``export/from_torch.py``)."""
 _ROUNDINGS = 3.0
-"""Where ONNX Runtime differs from itself, without its optimizations, by more: so many times as far, up to ``MOST``."""
+"""If ONNX Runtime without optimizations differs by more, the tolerance is this multiple of that, up to ``MOST``."""
 
 
 @dataclass(frozen=True)
 class OnnxSource:
-    """See ``Source``. ``described`` is what was found of the network."""
+    """See ``Source``. ``described`` is the result of the analysis."""
 
     plain: Plain
     found: Description
@@ -74,7 +74,7 @@ class OnnxSource:
         return graph_of(self.plain, self.traits.name, *ends, self.traits.scale)
 
     def _compare(self, graph: Graph, sizes: Sequence[Size | None]) -> None:
-        """The file and the graph on the same numbers, side by side in ONNX Runtime.
+        """Compare the file and the graph on the same inputs, in ONNX Runtime.
 
         Raises:
             CheckFailed: they differ.
@@ -91,20 +91,20 @@ class OnnxSource:
 
     def _judge(self, wanted: dict[str, Array], made: dict[str, Array], given: dict[str, Array], size: Size) -> None:
         for name, array in wanted.items():
-            told = f"{self.traits.name}: the graph is not the file: for {size} output {name!r}"
+            told = f"{self.traits.name}: the graph differs from the file: for {size} output {name!r}"
             if made[name].shape != array.shape:
-                raise CheckFailed(f"{told} has shape {made[name].shape}, and that of the file {array.shape}")
+                raise CheckFailed(f"{told} has shape {made[name].shape}, the file's {array.shape}")
             if not np.isfinite(array).all():
                 raise BadInput(f"{self.plain.given.path}: its output {name!r} is not finite on noise of {size}")
             span = float(np.ptp(array)) or 1.0
             far = float(np.abs(made[name].astype(np.float64) - array).max())
             if far > TOLERANCE * span and not far <= min(MOST * span, _ROUNDINGS * self._rounding(array, name, given)):
                 raise CheckFailed(
-                    f"{told} is off by up to {far:g}, where the file gives {array.min():g} to {array.max():g}"
+                    f"{told} is off by up to {far:g}; the file's values are {array.min():g} to {array.max():g}"
                 )
 
     def _rounding(self, single: Array, name: str, given: dict[str, Array]) -> float:
-        """How far the file is from itself by other kernels."""
+        """The file's difference between optimized and unoptimized kernels."""
         with _opened(self._compared, {}, self.threads) as again:
             return float(np.abs(again(given)[name].astype(np.float64) - single).max())
 
@@ -116,12 +116,12 @@ class OnnxSource:
 
     @cached_property
     def _reference(self) -> bytes:
-        """The file with plain ends, which takes plain pictures."""
+        """The file with inputs and outputs for plain pictures."""
         return with_plain_pictures(self.plain, self.traits.inputs).to_bytes()
 
     @cached_property
     def _compared(self) -> bytes:
-        """What the graph is compared with: the same, or the float network within a file that rounds to 8 bits."""
+        """The reference of the comparison: the same, or the float network of a file quantized to 8 bits."""
         if self.plain.floats is None:
             return self._reference
         return with_plain_pictures(replace(self.plain, model=self.plain.floats), self.traits.inputs).to_bytes()
@@ -154,13 +154,13 @@ def onnx_source(path: Path, name: str, contract: Contract, threads: int, *, requ
 
     Args:
         path: the file.
-        name: what the network is to be called.
-        contract: what the user says of it.
+        name: name of the network.
+        contract: the user's contract.
         threads: CPU threads of ONNX Runtime.
-        requantize: whether what a file rounds to 8 bits is to be float again.
+        requantize: whether a quantized file is converted back to float.
 
     Raises:
-        BadInput: it cannot be read or exported, or takes no size that is tried.
+        BadInput: it cannot be read or exported, or accepts none of the tried sizes.
     """
     found = plain(read(path), requantize=requantize)
     contract = contracts.merged(_in_bytes(found), contract)
@@ -183,7 +183,7 @@ def onnx_source(path: Path, name: str, contract: Contract, threads: int, *, requ
 
 
 def _in_bytes(found: Plain) -> Contract:
-    """That pictures which are whole numbers in the file go from 0 to 255."""
+    """A contract with the range 0..255 for pictures that are integers in the file."""
     ends = [
         tuple(contracts.Ends(name=e.name, range=ranges.BYTES) for e in each if e.dtype == "uint8" and len(e.shape) == 4)
         for each in (found.inputs, found.outputs)

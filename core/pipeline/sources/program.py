@@ -1,4 +1,4 @@
-"""``FILE.pt2``: a program that ``torch.export.save`` wrote, as a module with example inputs."""
+"""``FILE.pt2``: a program written by ``torch.export.save``, as a module with example inputs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def program_of(path: Path) -> tuple[Program, tuple[torch.Tensor, ...]]:
     """The program in a file, and examples of its inputs.
 
     Raises:
-        BadInput: no such file, it would have to be trusted, or it takes something other than tensors.
+        BadInput: no such file, it contains code that would have to be trusted, or it has inputs other than tensors.
     """
     if not path.is_file():
         raise BadInput(f"{path}: no such file")

@@ -1,4 +1,4 @@
-"""``FILE.py:ATTRIBUTE``: the user's code, run at the user's word, in this process and for the export only."""
+"""``FILE.py:ATTRIBUTE``: the user's code, run on the user's request, in this process and for the export only."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _KEY = "clearport_given_network"
 
 
 def module_of(path: Path, attribute: str) -> Any:
-    """The module that a file names: itself, or what a class or a function gives when it is called without arguments.
+    """The module at an attribute: itself, or the result of calling a class or function without arguments.
 
     Raises:
-        BadInput: no such file or attribute, it cannot be imported or called, or it gives something else.
+        BadInput: no such file or attribute, it cannot be imported or called, or it returns something else.
     """
     if not path.is_file():
         raise BadInput(f"{path}: no such file")
@@ -39,7 +39,7 @@ def _imported(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     place = str(path.parent.resolve())
     sys.modules[_KEY] = module
-    sys.path.insert(0, place)  # what lies beside it can be imported, as when it is run
+    sys.path.insert(0, place)  # files beside it can be imported, as when it is run
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:

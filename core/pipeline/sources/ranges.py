@@ -26,16 +26,16 @@ UNIT, BYTES, SIGNED = (0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)
 CANDIDATES: tuple[Range, ...] = (UNIT, BYTES, SIGNED)
 
 _CLOSE_DB = 15.0
-"""An output that is as near to the photo is the photo, restored, in the range that was assumed."""
+"""Minimum PSNR of an output to the photo to count as the restored photo, in the assumed range."""
 _CLEAR_DB = 3.0
-"""How much nearer it must be in one range than in another to tell them apart."""
+"""Minimum difference in PSNR to prefer one range over another."""
 _CONTRAST, _CORRELATION = 0.02, 0.5
-"""What an output needs to be a picture: a standard deviation of 5 levels, and something of the photo in it."""
+"""Minimum standard deviation (5 levels) and correlation with the photo for an output to be a picture."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A range, how it was decided, in words, and whether what has it is a picture."""
+    """A range, a description of how it was determined, and whether the tensor is a picture."""
 
     range: tuple[float, float] | None
     why: str
@@ -43,14 +43,14 @@ class Found:
 
 
 def at_output(graph: Graph, index: int = 0) -> Found | None:
-    """The range that the last operators before an output say: a clamp, a sigmoid, a hyperbolic tangent."""
+    """The range implied by the last operators before an output: a clamp, a sigmoid, a hyperbolic tangent."""
     node = graph.model.graph.outputs[index].producer()
     for _ in range(4):
         if node is None:
             return None
         found = _range_of(node)
         if found is not None:
-            return Found(found, f"its output comes of {node.op_type}")
+            return Found(found, f"its output comes from {node.op_type}")
         if not _passes_on(node):
             return None
         node = graphs.need(node, 0).producer()
@@ -97,15 +97,15 @@ def at_input(graph: Graph, index: int = 0) -> Found | None:
 def from_photos(
     photos: Sequence[Array], restore: Callable[[int, Range], Array], given: Range | None = None
 ) -> tuple[Found, Found]:
-    """The ranges at both ends with which photos come out as photos.
+    """The input and output ranges with which photos are restored to photos.
 
     Args:
         photos: float32 (1, C, H, W) in 0..1.
-        restore: what the network makes of the photo with this index in a range.
-        given: the range of its output, where that is known.
+        restore: the network's output for the photo with an index, in a range.
+        given: the output range, if known.
 
     Returns:
-        The range at the input and at the output (None: its output is no picture of the photo).
+        The range of the input and of the output (None: the output does not resemble the photo).
     """
     scores: dict[tuple[Range, Range], float] = {}
     made_by = {taken: [restore(index, taken) for index in range(len(photos))] for taken in CANDIDATES}
@@ -122,8 +122,8 @@ def from_photos(
         return Found(usual[0], said), Found(given, said, picture=shown)
     sure = scores[best] >= scores[usual] + _CLEAR_DB and scores[usual] < _CLOSE_DB
     chosen = best if sure else usual
-    told = f"photos come out as photos ({scores[chosen]:.0f} dB)"
-    told += "" if sure or len(_near(scores, chosen)) == 1 else "; in other ranges too, so that this one is assumed"
+    told = f"photos are restored to photos ({scores[chosen]:.0f} dB)"
+    told += "" if sure or len(_near(scores, chosen)) == 1 else "; in other ranges, too, so this one is assumed"
     return Found(chosen[0], told), Found(chosen[1], told, picture=_shows(photos, made_by[chosen[0]], chosen[1]))
 
 
@@ -145,7 +145,7 @@ def clipped(output: Array, span: Range) -> float:
 
 
 def _correlation(photo: Array, output: Array) -> float:
-    """Of the means of channels, at as many places as the smaller has pixels."""
+    """Correlation of channel means, sampled at as many positions as the smaller picture has pixels."""
     height, width = (min(a, b) for a, b in zip(photo.shape[2:], output.shape[2:], strict=True))
     one, other = (_sampled(picture, height, width).mean(axis=1).ravel() for picture in (photo, output))
     spread = float(np.std(one) * np.std(other))
@@ -153,12 +153,12 @@ def _correlation(photo: Array, output: Array) -> float:
 
 
 def _near(scores: Mapping[tuple[Range, Range], float], chosen: tuple[Range, Range]) -> list[tuple[Range, Range]]:
-    """Ranges that do as well as the chosen ones."""
+    """Ranges with about the same score as the chosen ones."""
     return [key for key, score in scores.items() if score > scores[chosen] - _CLEAR_DB]
 
 
 def _likeness(photo: Array, output: Array) -> float:
-    """How near an output in 0..1 is to a photo, in dB; both are taken at as many places as the smaller has pixels."""
+    """PSNR in dB of an output in 0..1 to a photo; both are sampled at as many positions as the smaller has pixels."""
     if output.ndim != 4 or not np.isfinite(output).all():
         return 0.0
     height, width = (min(a, b) for a, b in zip(photo.shape[2:], output.shape[2:], strict=True))
@@ -169,7 +169,7 @@ def _likeness(photo: Array, output: Array) -> float:
 
 
 def _sampled(picture: Array, height: int, width: int) -> Array:
-    """Means around evenly spaced places."""
+    """Means around evenly spaced positions."""
     rows, columns = (
         np.linspace(0, have, count + 1).astype(int)[:-1]
         for have, count in zip(picture.shape[2:], (height, width), strict=True)

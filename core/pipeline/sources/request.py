@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 class ExportRequest:
     """The request of an export; see ``clearport export --help``.
 
-    ``network`` is a word (``sources/find.py`` has its forms) or a ``torch.nn.Module``. Empty ``targets`` and
-    ``precisions`` mean all. ``requantize`` takes what a file rounds to 8 bits back to float. ``contract`` and
-    ``told`` are what a file and options say of a network of the user's. ``size`` None means any size, ``"own"`` the
-    network's own or else the usual one. ``cache``: whether int8 forms of earlier exports are reused.
-    ``prefer``: what layers that stay in float within int8 files may cost in time. ``golden`` is an example (``.npz``,
-    as of a calibration) to prove on in place of the golden photo, and ``calibrated_on`` says what the calibration's
-    examples are, where a program made both.
+    ``network`` is a name (forms: ``sources/find.py``) or a ``torch.nn.Module``. Empty ``targets`` and ``precisions``
+    mean all. ``requantize`` converts a quantized file back to float. ``contract`` and ``told`` are the contract file
+    and the contract from options of the user's network. ``size`` None means dynamic, ``"own"`` the network's own or
+    else the usual one. ``cache``: whether int8 forms of earlier exports are reused. ``prefer``: the acceptable time of
+    float layers in int8 files. ``golden`` is an example (``.npz``, as for calibration) that replaces the golden photo,
+    and ``calibrated_on`` describes the calibration's examples, if a program made both.
     """
 
     network: str | Any

@@ -1,4 +1,4 @@
-"""The roundings of a QDQ file, found again in the graph that came of it: a value is known by its numbers."""
+"""Maps the roundings of a QDQ file to values of the graph made from it, which are matched by content."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 _COMPUTING = frozenset({"Conv", "ConvTranspose", "MatMul"})
 _SAME = 1e-4
-"""Numbers that differ by less than this share of the largest are those of one value: passes move rounding errors."""
+"""Relative tolerance for values to match: passes change rounding errors."""
 
 Given = tuple[tuple[str, float, float], ...]
 
 
 def matched(found: Plain, graph: Graph, feed: Mapping[str, Array], opened: Opener) -> Given:
-    """Values of the graph, each with the least and the greatest real value of the 8 bits that the file rounds it to.
+    """Values of the graph, each with the minimum and maximum real value of the file's 8-bit grid for it.
 
     Args:
-        found: the file; it has roundings.
-        graph: what came of its float network, after all passes.
-        feed: inputs that make each value its own.
+        found: the file, which has roundings.
+        graph: the graph of its float network, after all passes.
+        feed: inputs for which all values differ.
         opened: opens a model in ONNX Runtime.
     """
     assert found.floats is not None
@@ -53,7 +53,7 @@ def matched(found: Plain, graph: Graph, feed: Mapping[str, Array], opened: Opene
 
 
 def unrounded(graph: Graph, given: Given) -> tuple[str, ...]:
-    """Nodes that compute in float: what the file rounds nowhere, not behind a clamp either, and what reads that."""
+    """Nodes that compute in float: those whose output is not rounded, even after a clamp, and their consumers."""
     rounded = {name for name, _, _ in given} | {graphs.name_of(value) for value in graph.model.graph.outputs}
     found: set[str] = set()
     for node in graph.model.graph:
@@ -69,7 +69,7 @@ def unrounded(graph: Graph, given: Given) -> tuple[str, ...]:
 
 
 def _values(model: bytes, names: Sequence[str], feed: Mapping[str, Array], opened: Opener) -> dict[str, Array]:
-    """What some values of a model are."""
+    """The content of some values of a model."""
     proto = onnx.load_model_from_string(model)
     written = {name for node in proto.graph.node for name in node.output} - {value.name for value in proto.graph.output}
     for name in names:
@@ -85,7 +85,7 @@ def _fingerprint(array: Array) -> Array:
 
 
 def _alike(one: Array, other: Array) -> bool:
-    """Whether both hold the same numbers in any order: passes move axes and channels."""
+    """Whether both have the same elements in any order: passes permute axes and channels."""
     return one.size == other.size and float(np.abs(one - other).max(initial=0.0)) <= _SAME * float(
         np.abs(one).max(initial=0.0)
     )

@@ -1,4 +1,4 @@
-"""What was found of a network, as the text of a contract file, ready to be edited, and as values for JSON."""
+"""The analysis of a network as an editable contract file, and as JSON values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def text(found: Description) -> str:
-    """A contract file; comments say how each thing was found."""
+    """The text of a contract file; comments say how each fact was determined."""
     traits = found.traits
     lines = [f'name = "{traits.name}"', f'task = "{traits.task}"', f"license = {json.dumps(traits.license)}", ""]
     for what, specs in (("inputs", traits.inputs), ("outputs", traits.outputs)):
@@ -52,7 +52,7 @@ def _tiles(found: Description) -> Mapping[str, Any]:
 
 
 def values(found: Description) -> dict[str, Any]:
-    """The same for machines, with shapes."""
+    """The same as JSON values, with shapes."""
     traits = found.traits
     ends = {
         key: [{"shape": list(spec.shape), "dtype": spec.dtype, **_said(spec)} for spec in specs]

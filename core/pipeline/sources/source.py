@@ -26,10 +26,10 @@ class Traits:
         crop: output pixels that unpadded windows remove, both borders together: a side is ``scale`` times the input's
             minus ``crop``. Negative if outputs are larger.
         halo, whole_picture, size_multiple, least_side, value_range, inputs, outputs: see ``ModelSpec``.
-        license: SPDX name or words.
-        paper: where the architecture comes from, where that is known.
-        size: the one input size that it takes; None where it takes any.
-        precisions: what it can be exported in; empty: everything.
+        license: SPDX identifier or free text.
+        paper: paper of the architecture, if known.
+        size: its fixed input size; None if dynamic.
+        precisions: supported export precisions; empty: all.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class About:
-    """What a bundle says of where a network comes from; ``notes`` are sentences that the user should read."""
+    """A network's origin for the manifest; ``notes`` are messages to the user."""
 
     card: Mapping[str, Any]
     license: str
@@ -60,11 +60,11 @@ class About:
 
 @dataclass(frozen=True)
 class Rounded:
-    """What a network that was quantized already rounds to 8 bits.
+    """The roundings of an already quantized network.
 
     Attributes:
-        ranges: value of its graph, least and greatest real value.
-        floats: nodes that it computes in float.
+        ranges: value of its graph -> minimum and maximum real value.
+        floats: nodes that compute in float.
     """
 
     ranges: tuple[tuple[str, float, float], ...]
@@ -79,7 +79,7 @@ class Source(Protocol):
 
     @property
     def traits(self) -> Traits:
-        """What is known of it before anything heavy is done."""
+        """Its properties, known before any expensive step."""
         ...
 
     @property
@@ -88,23 +88,23 @@ class Source(Protocol):
         ...
 
     def graph(self, size: Size | None, progress: Progress) -> Graph:
-        """The network for an input size, or for any (None), proven to compute what the network does.
+        """The graph for an input size, or of dynamic size (None), checked against the network.
 
         Raises:
-            BadInput: it cannot be exported so.
-            CheckFailed: the graph is not the network.
+            BadInput: it cannot be exported like that.
+            CheckFailed: the graph does not compute what the network does.
         """
         ...
 
     def keep(self, folder: Path) -> Artifact:
-        """Write the file that the bundle keeps, and by which it is verified without anything of the user's.
+        """Write the bundle's file of the network, so that the bundle can be verified without the user's code.
 
-        It is what float parity is measured against, as an artifact that a runner of clearport runs.
+        Returns it as an artifact for clearport's runners: the reference of float parity.
         """
         ...
 
     def rounded(self, graph: Graph) -> Rounded | None:
-        """What the network rounds already, which is then its scale table; None where it is to be calibrated."""
+        """The roundings of an already quantized network, which form its scale table; None if it must be calibrated."""
         ...
 
     def cost(self, size: Size) -> Cost:

@@ -1,4 +1,4 @@
-"""What the numbers at a network's ends are: their range, and whether they are a picture or a map."""
+"""The value ranges of a network's inputs and outputs, and whether they are pictures or maps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PHOTOS = 3
 def found_of(
     candidate: Candidate, graph: Graph, main: TensorSpec, probe: Size, contract: Contract, growth: Growth | None
 ) -> tuple[ranges.Found, ranges.Found]:
-    """The ranges of the picture that comes in and of the one that goes out."""
+    """The ranges of the input and output picture."""
     picture = shapes.lead(candidate.inputs)
     told = [ranges.Found(spec.value_range, "as the file or you say") for spec in (picture, main)]
     said = [
@@ -65,31 +65,31 @@ def found_of(
 def _without_picture(
     told: Sequence[ranges.Found], said: Sequence[bool], graph: Graph, main: TensorSpec
 ) -> tuple[ranges.Found, ranges.Found]:
-    """The ranges of a network that takes no picture: nothing shows whether photos come out as photos."""
-    taken = told[0] if said[0] else replace(told[0], why="assumed: it takes no picture")
+    """The ranges of a network without an input picture, which photos cannot determine."""
+    taken = told[0] if said[0] else replace(told[0], why="assumed: it has no input picture")
     last = ranges.at_output(graph, [spec.name for spec in graph.outputs].index(main.name))
-    plain = ranges.Found(None, "none: it takes no picture, and no operator says it", picture=False)
+    plain = ranges.Found(None, "none: it has no input picture, and no operator implies a range", picture=False)
     return taken, told[1] if said[1] else last or plain
 
 
 def _seen(photo: Array, growth: Growth | None) -> Array:
-    """What an output shows of a photo: all but a border where windows have no padding."""
+    """The part of a photo that an output covers: all but a border for unpadded windows."""
     border = int(growth.crop / (2 * growth.scale)) if growth is not None and growth.crop > 0 else 0
     return photo[:, :, border:-border, border:-border] if border else photo
 
 
 def _within(found: ranges.Found, outputs: Sequence[Array]) -> ranges.Found:
-    """Numbers that clipping to their range would change are no picture."""
+    """The found range, without a picture if clipping to the range would change the values."""
     lost = max(ranges.clipped(output, found.range or ranges.UNIT) for output in outputs)
     if lost <= MOST_CLIPPED:
         return found
     low, high = found.range or ranges.UNIT
-    said = f"taken for a map: clipping it to {low:g}..{high:g} would lose {lost:.0%}; a contract may say otherwise"
+    said = f"treated as a map: clipping it to {low:g}..{high:g} would lose {lost:.0%}; a contract can override this"
     return ranges.Found(None, said, picture=False)
 
 
 def with_ranges(ends: Specs, main: TensorSpec, told: ranges.Found, graph: Graph, said: set[str]) -> Specs:
-    """Outputs with what was found of them; those that the contract names stay as it has them."""
+    """Outputs with the found ranges; those in the contract keep its declarations."""
     found = []
     for index, spec in enumerate(ends):
         if spec is main:
@@ -100,7 +100,7 @@ def with_ranges(ends: Specs, main: TensorSpec, told: ranges.Found, graph: Graph,
 
 
 def _beside(spec: TensorSpec, graph: Graph, index: int, picture: TensorSpec) -> TensorSpec:
-    """An output beside the main one: a picture where its last operator says its range, else a map."""
+    """An output besides the main one: a picture if its last operator implies a range, else a map."""
     if not spec.is_picture:
         return spec
     found = ranges.at_output(graph, index)
@@ -109,7 +109,7 @@ def _beside(spec: TensorSpec, graph: Graph, index: int, picture: TensorSpec) -> 
 
 
 def _as_told(spec: TensorSpec, found: ranges.Found) -> TensorSpec:
-    """An output with its range; one that is no picture of the photo is a map."""
+    """An output with its range; one that does not resemble the photo is a map."""
     if not spec.is_picture:
         return spec
     return replace(spec, kind="picture" if found.picture and found.range else "map", value_range=found.range)

@@ -85,10 +85,10 @@ class ZooSource:
 
 
 def zoo_source(request: ExportRequest) -> ZooSource:
-    """The network of clearport's own that a request names.
+    """clearport's own network of a request.
 
     Raises:
-        BadInput: there is none, or it has no such scale or knob.
+        BadInput: unknown network, scale or knob.
     """
     spec: ModelSpec = NETWORKS.get(str(request.network))
     scale = weights.checked_scale(spec, request.scale)

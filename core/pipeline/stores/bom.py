@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def write_bom(folder: Path, out: Path | None) -> str:
-    """The document, or the file that it was written to.
+    """The document, or the path to which it was written.
 
     Raises:
-        BadInput: there is no bundle, or the file cannot be written.
+        BadInput: no such bundle, or the file cannot be written.
     """
     text = bom(Bundle.load(folder))
     if out is None:

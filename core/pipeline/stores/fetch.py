@@ -1,7 +1,7 @@
-"""``clearport fetch``: published weights from an address that the user gives, checked before they appear.
+"""``clearport fetch``: published weights from the user's URL, checked before they are kept.
 
-clearport ships no addresses of other people's files, since their terms are between them and the user:
-``clearport list NETWORK`` says who published what.
+clearport contains no URLs of third-party files, since their licenses concern their owners and the user:
+``clearport list NETWORK`` shows who published weights.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress
 
 MOST_BYTES = 1 << 30
-"""The longest file that is fetched."""
+"""Maximum bytes of a fetched file."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class FetchRequest:
-    """Weights of ``network`` at ``address``, which go to ``out`` (None: under their own name here).
+    """Weights of ``network`` at ``address``, to be written to ``out`` (None: their own name in the current folder).
 
-    ``sha256`` is the checksum that the file must have; empty: any.
+    ``sha256`` is the expected checksum; empty: any.
     """
 
     network: str
@@ -47,7 +47,7 @@ class FetchRequest:
 
 @dataclass(frozen=True)
 class Fetched:
-    """The file, how its tensors fit the network (``read_as``), and what is known of its publication (``terms``)."""
+    """The file, its format (``read_as``), and publisher and license if known (``terms``)."""
 
     path: Path
     network: str
@@ -59,10 +59,10 @@ class Fetched:
 
 
 def fetch_weights(request: FetchRequest, progress: Progress = no_progress) -> Fetched:
-    """Fetch a file of weights; it appears only if it fits the network, and is what its checksum says.
+    """Fetch a file of weights; it is written only if it fits the network and has the expected checksum.
 
     Raises:
-        BadInput: there is no such network, scale or file, or it is not what it should be; nothing was written.
+        BadInput: no such network, scale or file, or the file does not fit; nothing was written.
     """
     from clearport.models import weights
 
@@ -75,7 +75,7 @@ def fetch_weights(request: FetchRequest, progress: Progress = no_progress) -> Fe
     if not place or not name:
         raise BadInput(f"{request.address}: expected the address of a file, as in https://SERVER/PATH/weights.pth")
     if "://" in place and any(mark in name for mark in "?#"):
-        raise BadInput(f"{request.address}: leave out the '?' or '#' and what follows it")
+        raise BadInput(f"{request.address}: remove the '?' or '#' and everything after it")
     out = request.out or Path(name)
     keep = "a file is already there; name another with --out"
     with claimed(OutFile(out, "--out", "weights of clearport fetch", lambda _: True, keep=keep)):
@@ -107,4 +107,4 @@ def _content(place: str, name: str) -> bytes:
     try:
         return open_store(place).read(name, MOST_BYTES)
     except Missing as error:
-        raise BadInput(f"{place}/{name}: there is no such file") from error
+        raise BadInput(f"{place}/{name}: no such file") from error

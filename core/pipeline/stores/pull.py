@@ -1,4 +1,4 @@
-"""``clearport pull``: a bundle, or the artifacts of it that are wanted, from a store."""
+"""``clearport pull``: a bundle, or some of its artifacts, from a store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PullRequest:
-    """What is wanted, and where it goes: ``out`` is ``NAME-VERSION`` in this folder where it is None."""
+    """What to pull, and the folder ``out`` (None: ``NAME-VERSION`` in the current folder)."""
 
     address: str
     out: Path | None = None
@@ -42,7 +42,7 @@ class PullRequest:
 
 @dataclass(frozen=True)
 class PulledBundle:
-    """Where a bundle is now, what was downloaded for it, and the artifacts that were left out."""
+    """The bundle's folder, its downloaded files, and the omitted artifacts."""
 
     folder: Path
     name: str
@@ -54,10 +54,10 @@ class PulledBundle:
 
 
 def stored(address: str) -> tuple[str, Index]:
-    """The index of the store at an address, or, of ``STORE/NAME``, what it has of that network.
+    """The index of the store at an address, or the part of one network for ``STORE/NAME``.
 
     Raises:
-        BadInput: there is no store.
+        BadInput: no such store.
     """
     store = open_store(address.rstrip("/"))
     index = index_of_store(store)
@@ -72,11 +72,10 @@ def stored(address: str) -> tuple[str, Index]:
 
 
 def pull_bundle(request: PullRequest, progress: Progress = no_progress) -> PulledBundle:
-    """Bring a version of a network here. What is here already is not downloaded again.
+    """Download a version of a network; existing files are not downloaded again.
 
     Raises:
-        BadInput: there is no such version or artifact, a file is not the one that the index names, or the place is
-            taken; nothing was written.
+        BadInput: no such version or artifact, a file differs from the index, or the path is taken; nothing was written.
     """
     where = Address.parse(request.address)
     store = open_store(where.store)
@@ -103,7 +102,7 @@ def _told(out: Path, record: StoredVersion, wanted: list[str], note: Pulled, cam
 
 
 def _manifest(store: Store, record: StoredVersion, out: Path) -> Bundle:
-    """The manifest of a version, which says which file belongs to which artifact."""
+    """The manifest of a version, which maps files to artifacts."""
     here = out / MANIFEST
     wanted = record.files[MANIFEST]
     known = here if here.is_file() and file_sha256(here) == wanted.sha256 else None
@@ -112,7 +111,7 @@ def _manifest(store: Store, record: StoredVersion, out: Path) -> Bundle:
 
 
 def _note(store: Store, record: StoredVersion, bundle: Bundle, request: PullRequest) -> Pulled:
-    """What is left out; all of it is here where no target and no precision was named."""
+    """The omitted artifacts; none if neither target nor precision is given."""
     kept = {artifact.key for artifact in select(bundle, request.targets, request.precisions)}
     left = tuple(artifact.key for artifact in bundle.artifacts if artifact.key not in kept)
     return Pulled(store=store.address, name=record.name, version=record.version, left_out=left)
@@ -121,13 +120,13 @@ def _note(store: Store, record: StoredVersion, bundle: Bundle, request: PullRequ
 def _wanted(bundle: Bundle, record: StoredVersion, note: Pulled) -> list[str]:
     extra = sorted(set(record.files) - {*bundle.manifest.files, MANIFEST, SUMS, SIGNATURE})
     if extra:
-        raise BadInput(f"{note.store}: the index names {extra[0]}, which is no part of {record.name}@{record.version}")
+        raise BadInput(f"{note.store}: the index lists {extra[0]}, which is not part of {record.name}@{record.version}")
     left = [artifact for artifact in bundle.artifacts if artifact.key in note.left_out]
     return [name for name in sorted(record.files) if not any(artifact.holds(name) for artifact in left)]
 
 
 def _is_here(out: Path, note: Pulled, record: StoredVersion, wanted: list[str]) -> bool:
-    """Whether this very pull was done before, and nothing of it was changed."""
+    """Whether the same pull was done before, and its files are unchanged."""
     path = out / PULLED
     if not ours.is_pulled(path) or json.loads(path.read_text()) != json.loads(note.model_dump_json()):
         return False
@@ -141,7 +140,7 @@ def _same(path: Path, sha: str) -> bool:
 def _collect(
     store: Store, record: StoredVersion, wanted: list[str], out: Path, place: Path, progress: Progress
 ) -> dict[str, str]:
-    """Put every wanted file into ``place``; path -> SHA-256 of those that were downloaded."""
+    """Put every wanted file into ``place``; returns path -> SHA-256 of downloaded ones."""
     came: dict[str, str] = {}
     total, done = sum(record.files[name].bytes for name in wanted), 0
     for name in wanted:
@@ -162,7 +161,7 @@ def _teller(progress: Progress, before: int, total: int) -> Callable[[int], None
 
 
 def _check(record: StoredVersion, place: Path, note: Pulled) -> None:
-    """What came is a bundle, and the one that its own checksums name."""
+    """Check that the files are a bundle with valid checksums."""
     write_text(place / PULLED, note.model_dump_json(indent=1) + "\n")
     if wrong := verify_folder(place):
-        raise BadInput(f"{note.store}: {record.name}@{record.version} is no sound bundle: {wrong[0]}")
+        raise BadInput(f"{note.store}: {record.name}@{record.version} is not a valid bundle: {wrong[0]}")

@@ -1,4 +1,4 @@
-"""``clearport push``: a bundle becomes a version of its network in a store."""
+"""``clearport push``: publish a bundle as a version of its network in a store."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TRIES = 20
 
 @dataclass(frozen=True)
 class PushRequest:
-    """What is pushed where; ``name`` and ``version`` are empty for the network's own and the next one."""
+    """The bundle and the store; empty ``name`` and ``version`` mean the network's own and the next one."""
 
     bundle: Path
     store: str
@@ -44,7 +44,7 @@ class PushRequest:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What is in the store now; ``new`` is whether it was not there already."""
+    """The version in the store; ``new``: it was not there before."""
 
     store: str
     name: str
@@ -56,11 +56,11 @@ class Pushed:
 
 
 def push_bundle(request: PushRequest, progress: Progress = no_progress) -> Pushed:
-    """Put a bundle into a store as a new version.
+    """Publish a bundle in a store as a new version.
 
     Raises:
-        BadInput: there is no bundle, a file of it was changed, the version is taken, or the store cannot be written.
-        CheckFailed: a check of the bundle did not hold.
+        BadInput: no such bundle, a changed file, an existing version, or a store that cannot be written.
+        CheckFailed: the bundle has a failed check.
     """
     store = open_store(request.store)
     progress("checking checksums", 0, 0)
@@ -89,7 +89,7 @@ def push_bundle(request: PushRequest, progress: Progress = no_progress) -> Pushe
 
 
 def _with(index: Index | None, taken: StoredVersion) -> Index:
-    """An index that knows a version that is being written; the next one is looked for after it."""
+    """The index with a version that is being written, so that the next one follows it."""
     from clearport.stores.index import index_of
 
     known = [record for versions in (index.networks if index else {}).values() for record in versions.values()]
@@ -100,16 +100,16 @@ def _with(index: Index | None, taken: StoredVersion) -> Index:
 def _sound(folder: Path) -> Bundle:
     bundle = Bundle.load(folder)
     if bundle.left_out:
-        raise BadInput(f"{folder}: it is a part of a bundle (a pull left artifacts out); push the whole one")
+        raise BadInput(f"{folder}: the bundle is incomplete (a pull left artifacts out); push the complete one")
     if wrong := verify_folder(folder):
-        raise BadInput(f"{folder}: not pushed, as it is not as it was written: {wrong[0]}")
+        raise BadInput(f"{folder}: not pushed, because the bundle was changed: {wrong[0]}")
     if failures := bundle.manifest.failures():
-        raise CheckFailed(f"{folder}: not pushed, as a check did not hold: {failures[0]}")
+        raise CheckFailed(f"{folder}: not pushed, because a check failed: {failures[0]}")
     return bundle
 
 
 def _files(bundle: Bundle) -> dict[str, StoredFile]:
-    """The files of a bundle, its signature among them; reports are made again by whoever pulls."""
+    """The files of a bundle including its signature, but not its reports, which a pull makes again."""
     signature = [SIGNATURE] if (bundle.folder / SIGNATURE).is_file() else []
     names = sorted({*bundle.manifest.files, MANIFEST, SUMS, *signature})
     places = {name: bundle.folder / name for name in names}

@@ -1,4 +1,4 @@
-"""Signing a bundle, and whether a signature holds."""
+"""Signing a bundle, and verifying a signature."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def sign_bundle(folder: Path, key: Path, out: Path | None = None) -> Path:
-    """Sign a bundle that is as it was written; the signature goes into it (``model.sig``), or to ``out``.
+    """Sign an unchanged bundle; the signature is written into it (``model.sig``), or to ``out``.
 
     Raises:
-        BadInput: there is no bundle, a file of it was changed, or the key cannot be used.
+        BadInput: no such bundle, a changed file, or an unusable key.
     """
     place = out or folder / SIGNATURE
     Bundle.load(folder)
     if wrong := verify_folder(folder):
-        raise BadInput(f"{folder}: not signed, as it is not as it was written: {wrong[0]}")
+        raise BadInput(f"{folder}: not signed, because the bundle was changed: {wrong[0]}")
     wanted = OutFile(place, "--out", "a signature", ours.is_signature, inside=True)
     with claimed(wanted, reads=(key,)):
         write_text(place, signature.signed(folder, key))
@@ -34,14 +34,14 @@ def sign_bundle(folder: Path, key: Path, out: Path | None = None) -> Path:
 
 
 def check_signature(folder: Path, key: Path, place: Path | None = None) -> Check:
-    """Whether the owner of a public key signed a bundle as it is.
+    """Check that the owner of a public key signed a bundle in its present state.
 
     Raises:
-        BadInput: the key cannot be used, or there is no bundle.
+        BadInput: unusable key, or no such bundle.
     """
     try:
         left_out = Bundle.load(folder).left_out
-    except BadInput as error:  # its manifest was changed: then so is what was signed
+    except BadInput as error:  # its manifest, and so the signed content, was changed
         return Check("signature", False, str(error), group=SIGNATURE)
     try:
         said = signature.check(folder, place or folder / SIGNATURE, key, left_out)

@@ -1,7 +1,7 @@
-"""The time of a whole, and of each part within it, on this machine's CPU.
+"""The time of a system, and of each part in it, on this machine's CPU.
 
-Rows are run in turns, so that whatever else the machine does slows all of them. Times are those of the program: they
-include handing tensors over to the runtime's process, which ``clearport bench`` of a part alone leaves out.
+Rows are interleaved, so that other load slows all of them alike. Times are the program's: they include the transfer of
+tensors to the runtime's process, which ``clearport bench`` of a single part excludes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PartTime:
-    """A part within a whole: how often it runs, and the median of one run."""
+    """A part of a system: its number of runs, and the median time of one."""
 
     calls: int
     median_ms: float
@@ -42,7 +42,7 @@ class PartTime:
 
 @dataclass(frozen=True)
 class WholeTime:
-    """A row: all samples of the whole, and its parts."""
+    """A row: all samples of the system, and its parts."""
 
     artifact: str
     method: str
@@ -74,10 +74,10 @@ def bench_system(
     json_file: Path | None = None,
     progress: Progress = no_progress,
 ) -> Times:
-    """Run each row ``runs`` times on the golden inputs, after one run that is not counted.
+    """Run each row ``runs`` times on the golden inputs, after one untimed run.
 
     Raises:
-        BadInput: there is no system or no such row, or the record cannot be written.
+        BadInput: no such system or row, or the record cannot be written.
         RuntimeFailure: a runtime failed on its file.
     """
     system = System.load(folder)

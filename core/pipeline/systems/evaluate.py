@@ -1,8 +1,8 @@
-"""How good a system of matting is: SAD and MSE of alpha on composites that are made of any photos.
+"""Evaluation of a matting system: SAD and MSE of alpha on composites made from photos.
 
-Composites are those of the training (``models/degradations/composite.py``) at the photo's own size, the same ones
-every time, with one click on what is wanted. The row ``pytorch`` runs the same program with the parts in PyTorch, and
-each row has the figures without any refined square, too.
+Composites are those of training (``models/degradations/composite.py``) at the photo's own size, deterministic, with one
+click on the foreground. The row ``pytorch`` runs the same program with the parts in PyTorch, and each row also has the
+figures without refined squares.
 """
 
 from __future__ import annotations
@@ -64,17 +64,15 @@ def evaluate_system(
     precisions: tuple[str, ...] = (),
     progress: Progress = no_progress,
 ) -> MattingOutcome:
-    """SAD and MSE of every row of a system of matting.
+    """SAD and MSE of every row of a matting system.
 
     Raises:
-        BadInput: there is no system, it is of another task, it was changed, or the folder holds no photos.
+        BadInput: no such system, another task, changed files, or a folder without photos.
         RuntimeFailure: a runtime failed on its file.
     """
     system = System.load(folder)
     if system.record.task != "matting":
-        raise BadInput(
-            f"{folder}: no figure is known for {system.record.task}: clearport eval judges systems of matting"
-        )
+        raise BadInput(f"{folder}: clearport eval supports matting systems, not {system.record.task}")
     program = system.record.program
     ends = ({each.name for each in program.inputs}, {each.name for each in program.outputs})
     if ends[0] != {"picture", "clicks"} or "alpha" not in ends[1] or "squares" not in program.settings:

@@ -1,4 +1,4 @@
-"""What a program hands to its parts, as their calibration and golden samples."""
+"""The inputs that a program passes to its parts, as calibration and golden samples of the parts."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     Inputs = Mapping[str, Float32]
 
 _MOST = 16
-"""Examples of a part to calibrate on."""
-ABOUT = "what the program handed to this part, in PyTorch, for examples of the system"
+"""Maximum number of calibration examples of a part."""
+ABOUT = "the program's inputs to this part, in PyTorch, for examples of the system"
 
 
 class Traced:
-    """Parts that remember what they were given."""
+    """Parts that record their inputs."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -37,7 +37,7 @@ class Traced:
 
 
 def traced(program: Program, parts: Parts, examples: Sequence[Inputs]) -> dict[str, list[dict[str, Float32]]]:
-    """What each part was given for all examples."""
+    """The inputs of each part's calls, for all examples."""
     found = Traced(parts)
     for example in examples:
         execute(program, found, example)
@@ -45,7 +45,7 @@ def traced(program: Program, parts: Parts, examples: Sequence[Inputs]) -> dict[s
 
 
 def save(calls: Sequence[Inputs], specs: Sequence[TensorSpec], folder: Path) -> None:
-    """Some of a part's calls, evenly, as files that a calibration reads."""
+    """Write evenly chosen calls of a part as calibration files."""
     folder.mkdir(parents=True)
     chosen = np.unique(np.linspace(0, len(calls) - 1, min(_MOST, len(calls))).round().astype(int))
     for index in chosen.tolist():

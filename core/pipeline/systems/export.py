@@ -43,13 +43,13 @@ if TYPE_CHECKING:
     from clearport.protocols import Progress
 
 _AGREES = 1e-3
-"""Of an output's largest number: how far the program may be from the reference in PyTorch, both in float32. Rounds
-enlarge what float32 rounds; 3e-6 was measured of 20 steps of DDIM."""
+"""Tolerance of the program to the reference in PyTorch, both in float32, relative to an output's largest magnitude.
+Iterations amplify float32 rounding; 3e-6 was measured for 20 steps of DDIM."""
 
 
 @dataclass(frozen=True)
 class Whole:
-    """The system in PyTorch: what the parts are, what they are given, and what comes out."""
+    """The system in PyTorch: its parts, their inputs, and the outputs."""
 
     modules: Mapping[str, nn.Module]
     ends: Mapping[str, Ends]
@@ -61,11 +61,11 @@ class Whole:
 
 
 def export_system(request: ExportRequest, progress: Progress = no_progress) -> System:
-    """Export every part, prove it and the whole; the folder appears at ``request.out`` when it is complete.
+    """Export every part, prove the parts and the whole; the folder appears at ``request.out`` when it is complete.
 
     Raises:
         BadInput: the request cannot be carried out; nothing was written.
-        CheckFailed: the program does not give what the reference in PyTorch gives; nothing was written.
+        CheckFailed: the program's outputs differ from the reference in PyTorch; nothing was written.
     """
     spec: SystemSpec = SYSTEMS.get(str(request.network))
     _check(request, spec)
@@ -101,7 +101,7 @@ def export_system(request: ExportRequest, progress: Progress = no_progress) -> S
 
 
 def _check(request: ExportRequest, spec: SystemSpec) -> None:
-    """Options that a system does not have."""
+    """Refuse options that systems do not support."""
     given = {
         "--scale": request.scale is not None,
         "--knob": bool(request.knobs),
@@ -121,14 +121,14 @@ def _check(request: ExportRequest, spec: SystemSpec) -> None:
 
 
 def _check_size(spec: SystemSpec, size: Size) -> None:
-    """Whether the parts take pictures of the size that they are exported for."""
+    """Check that the parts accept pictures of the export size."""
     for name, part in spec.parts.items():
         network = NETWORKS.get(part.network)
         multiple, least = network.size_multiple, network.least_side
         fits = min(size.height, size.width) >= least and not (size.height % multiple or size.width % multiple)
         if part.size is None and not fits:
             raise BadInput(
-                f"--size {size}: part {name} ({part.network}) takes sides of at least {least} pixels that are "
+                f"--size {size}: part {name} ({part.network}) needs sides of at least {least} pixels that are "
                 f"multiples of {multiple}"
             )
 
@@ -154,7 +154,7 @@ def whole_of(spec: SystemSpec, size: Size, given: Mapping[str, Path]) -> Whole:
 
     Raises:
         BadInput: there are no weights, or they do not fit.
-        CheckFailed: the program does not give what the reference gives.
+        CheckFailed: the program's outputs differ from the reference.
     """
     import torch
 
@@ -204,7 +204,7 @@ def _record(spec: SystemSpec, size: Size, folder: Path, program: Program) -> Sys
 def _rows(
     system: System, whole: Whole, threads: int, progress: Progress
 ) -> tuple[tuple[RowRecord, ...], tuple[Skipped, ...]]:
-    """The whole by the files of each target and precision that all parts have."""
+    """The proof of the whole for each target and precision that all parts have."""
     rows: list[RowRecord] = []
     skipped: list[Skipped] = []
     keys = list(dict.fromkeys(artifact.key for part in system.parts.values() for artifact in part.artifacts))
@@ -242,15 +242,15 @@ def _row(system: System, key: str, whole: Whole, threads: int) -> RowRecord | Sk
 
 
 def _rounded(artifact: ArtifactRecord) -> str | None:
-    """Why a float file whose outputs are 8-bit images is no part of a whole: it hands on less than it computes."""
+    """The reason that a float file with 8-bit images as outputs is not used in a system; None for others."""
     integers = [spec.name for spec in artifact.outputs if spec.dtype in tolerance.INTEGERS]
     if artifact.precision == "int8" or not integers:
         return None
-    return f"its {integers[0]} is an image of 8 bits, and what is handed on between parts is not rounded; take tensors"
+    return f"its {integers[0]} is an 8-bit image, but tensors between parts must not be rounded; use tensors"
 
 
 def _obstacle(artifact: ArtifactRecord) -> str | None:
-    """Why a file is not run here, in as many rounds as a program has."""
+    """The reason that a file is not run here in a program with iterations, or None."""
     size = shapes.size_of(shapes.lead(artifact.inputs)) or Size(1, 1)
     obstacles = []
     for runner, found in runners_of(artifact):

@@ -1,4 +1,4 @@
-"""A kit for a whole: the parts' ONNX files, the program, and TypeScript that runs it, with a self-test."""
+"""A kit for a system: the parts' ONNX files, the program, and TypeScript that runs it, with a self-test."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 LANGUAGE, TARGET = "typescript", "onnxruntime"
 _SOURCES = ("interpreter", "noise", "parity", "pixels", "program", "safetensors", "squares", "values", "wire")
-"""Files of the page that run a program."""
+"""The page's modules that run a program."""
 
 
 def chosen_row(system: System, language: str, target: str, precision: str, variant: str | None) -> RowRecord:
-    """Whose files the kit gets.
+    """The row whose files the kit contains.
 
     Raises:
-        BadInput: there is no kit of a system for this language or target, no such row, or an output is no picture.
+        BadInput: no system kit for this language or target, no such row, or an output is not a picture.
     """
     folder = system.folder
     if language != LANGUAGE or target not in {"", TARGET}:
@@ -44,12 +44,12 @@ def chosen_row(system: System, language: str, target: str, precision: str, varia
             )
     row = system.row(TARGET, precision, variant)
     if failed := [failure for report in row.parity for failure in report.failures]:
-        raise BadInput(f"{folder}: {row.key} failed its proof ({'; '.join(failed)}), so that it gets no kit")
+        raise BadInput(f"{folder}: {row.key} failed its proof ({'; '.join(failed)}), so there is no kit")
     return row
 
 
 def write_kit_of(system: System, row: RowRecord, place: Path) -> None:
-    """Write the kit's files to a folder that exists.
+    """Write the kit's files to an existing folder.
 
     Raises:
         BadInput: a file of the system was changed.

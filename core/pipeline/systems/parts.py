@@ -1,4 +1,4 @@
-"""The parts of a system as what its program calls: in PyTorch, or as files in workers."""
+"""The parts of a system as callables for its program: in PyTorch, or as files in workers."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 class InFiles:
     """Files of one target and precision, each open in a worker.
 
-    ``contracts`` are the inputs and outputs of the networks, by part: a file may take and give pictures in another
-    range or order of colors (Core ML's images). ``seconds`` has the time of each call of each part.
+    ``contracts``: part -> inputs and outputs of its network, from which a file's may differ in range or color order
+    (Core ML's images). ``seconds``: part -> time of each call.
     """
 
     workers: Mapping[str, tuple[Worker, Artifact]]
@@ -64,7 +64,7 @@ class InFiles:
 
 
 def _moved(value: Float32, given: TensorSpec, wanted: TensorSpec) -> Float32:
-    """A picture (1, C, H, W) of one contract in the range and order of colors of another; anything else as it is."""
+    """A picture (1, C, H, W) converted to the range and color order of another contract; anything else unchanged."""
     if not given.is_picture:
         return value
     if given.color.startswith("BGR") != wanted.color.startswith("BGR"):
@@ -77,10 +77,10 @@ def _moved(value: Float32, given: TensorSpec, wanted: TensorSpec) -> Float32:
 
 @contextmanager
 def opened(system: System, target: str, precision: str, variant: str, threads: int) -> Iterator[InFiles]:
-    """The files of a row, open.
+    """Open the files of a row.
 
     Raises:
-        BadInput: a part has no such file, it was changed, or nothing here runs it.
+        BadInput: a part has no such file, it was changed, or no runtime here runs it.
         RuntimeFailure: a runtime refused its file.
     """
     with ExitStack() as stack:
@@ -99,10 +99,10 @@ def opened(system: System, target: str, precision: str, variant: str, threads: i
 
 
 def loaded(network: str, path: Path | None) -> tuple[nn.Module, Ends]:
-    """A network of the registry as its files have it, with bundled weights or those at ``path``, and its ends.
+    """A network of the registry in the form of its files, with bundled weights or those at ``path``, and its contract.
 
-    Training branches are collapsed, and its pictures are plain: mean, deviation and order of colors are its own
-    business.
+    Training branches are collapsed, and its pictures are plain: it applies mean, standard deviation and color order
+    itself.
 
     Raises:
         BadInput: there are no weights, or they do not fit.

@@ -1,4 +1,4 @@
-"""Whether a whole gives what its reference gives: every output of the program, by the limits of the precision."""
+"""Proof of a system: every output of the program against its reference, with the limits of the precision."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from clearport.programs.program import Output, Program
 
 LOSSY: tuple[Precision, ...] = ("fp16", "int8-weights", "int8a16", "int8")
-"""Precisions whose error a loop may enlarge beyond use: then the whole is refused in them, with the figure."""
+"""Precisions whose error a loop may amplify too much: then the whole is refused in them, with the figure."""
 
 
 def judged(
     program: Program, found: Mapping[str, Float32], wanted: Mapping[str, Float32], precision: Precision, method: str
 ) -> tuple[ParityReport, ...]:
-    """A report for each output of a program that was run with its default settings, by ``method``.
+    """A report per output of a program run with its default settings, by ``method``.
 
-    Pictures are compared as the 8 bits that they are written in.
+    Pictures are compared as 8-bit pictures, as they are written.
     """
     runs = longest_chains(program)
     return tuple(
@@ -45,12 +45,12 @@ def judged(
 
 
 def limits_of(precision: Precision, output: Output, wanted: Float32, runs: int) -> Tolerance:
-    """The limits of an output behind ``runs`` runs of parts, each of which depends on the one before it.
+    """The limits of an output after ``runs`` part runs, each of which depends on the previous one.
 
-    int8 has the limit of quantization itself, as no quantized reference of a whole exists. fp32 has that of a single
-    network. What float16 and 8-bit weights round in one run is independent of the next: powers of errors add up, so
-    that ratios to them may be lower by 10 log10(runs) dB, and never lower than int8's. Other limits stay. Runs beside
-    each other hand nothing on to each other, and ease nothing.
+    int8 has the limit of quantization itself, since there is no quantized reference of a system. fp32 has the limit of
+    a single network. Rounding errors of float16 and 8-bit weights are independent between runs: their powers add up,
+    so that limits in dB are lower by 10 log10(runs), but never lower than int8's. Other limits stay. Runs that do not
+    depend on each other relax nothing.
     """
     spec = spec_of(output, wanted)
     least = tolerance.quantization_for(spec)
@@ -90,7 +90,7 @@ def _written(spec: TensorSpec) -> TensorSpec:
 
 
 def spec_of(output: Output, value: Float32) -> TensorSpec:
-    """An output of a program as a contract."""
+    """The contract of a program's output."""
     colors = {1: "Y", 3: "RGB", 4: "RGBA"}
     if output.kind != "picture":
         return TensorSpec(output.name, value.shape, kind="map", value_range=None)
@@ -99,6 +99,6 @@ def spec_of(output: Output, value: Float32) -> TensorSpec:
 
 
 def refusal(reports: Sequence[ParityReport]) -> str:
-    """Why the whole is refused in a precision."""
+    """The reason that the whole is refused in a precision."""
     told = [f"{report.output}: {failure}" for report in reports for failure in report.failures]
-    return f"the parts are proven, and the whole is too far from PyTorch: {'; '.join(told)}"
+    return f"the parts are proven, but the whole is too far from PyTorch: {'; '.join(told)}"

@@ -1,4 +1,4 @@
-"""Running a system on what the user gives: pictures, clicks, noise."""
+"""Running a system on the user's inputs: pictures, clicks, noise."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SystemRequest:
     """What to run; see ``clearport run --help``.
 
     ``inputs`` are pictures and arrays (``.npy``) in the order of the program's inputs, or ``NAME=FILE``; ``clicks`` are
-    ``X,Y`` in pixels, with a minus before them on what is not wanted; ``seed`` draws the noise; ``settings`` are
+    ``X,Y`` in pixels, with a leading minus for background; ``seed`` is the seed of the noise; ``settings`` are
     ``NAME=NUMBER``.
     """
 
@@ -58,7 +58,7 @@ class SystemRequest:
 
 @dataclass(frozen=True)
 class Ran:
-    """The outputs, the time of all rounds, how often each part ran in how many seconds, and the system's notice."""
+    """The outputs, the total time, the number of runs and seconds of each part, and the system's notice."""
 
     output: Path
     outputs: tuple[Given, ...]
@@ -93,7 +93,7 @@ def run_system(request: SystemRequest, progress: Progress = no_progress) -> Ran:
             seconds, method = time.monotonic() - began, parts.method
             calls = {name: (len(each), sum(each)) for name, each in parts.seconds.items()}
         for output in program.outputs:
-            _check(output, found[output.name])  # all of them, before the first is written
+            _check(output, found[output.name])  # check all of them before the first is written
         outputs = tuple(_save(output, found[output.name], where[output.name]) for output in program.outputs)
     return Ran(request.output, outputs, seconds, row.key, method, calls, system.record.notice)
 
@@ -113,7 +113,7 @@ def _assigned(program: Program, given: Sequence[str]) -> dict[str, Path]:
     names = [each.name for each in program.inputs]
     ordered = [each.name for each in program.inputs if each.kind in {"picture", "values"}]
     told = ", ".join(f"{each.name} ({each.kind})" for each in program.inputs)
-    return placed(given, names, ordered, f"{' '.join(given)}: one file too many: this system takes {told}")
+    return placed(given, names, ordered, f"{' '.join(given)}: one file too many: the inputs of this system are {told}")
 
 
 def _inputs(program: Program, files: Mapping[str, Path], request: SystemRequest) -> dict[str, Float32]:
@@ -141,7 +141,7 @@ def _read(wanted: Input, path: Path) -> Float32:
         raise BadInput(f"{path}: input {wanted.name!r} is {wanted.kind}: give an array as .npy")
     array = load_array(path)
     if array.dtype.kind not in "fiu":
-        raise BadInput(f"{path}: input {wanted.name!r} is an array of numbers; got {array.dtype}")
+        raise BadInput(f"{path}: input {wanted.name!r} must be a numeric array; got {array.dtype}")
     return array.astype(np.float32)
 
 
@@ -149,20 +149,20 @@ def _noise(wanted: Input, found: Mapping[str, Float32], generator: np.random.Gen
     free = [axis for axis in wanted.shape if not isinstance(axis, int)]
     if free:
         known = ", ".join(found) or "no other input"
-        raise BadInput(f"input {wanted.name!r}: its size {free[0]} is free: give it as an array (given: {known})")
+        raise BadInput(f"input {wanted.name!r}: its size {free[0]} is dynamic: give it as an array (given: {known})")
     return generator.standard_normal([int(axis) for axis in wanted.shape], dtype=np.float32)
 
 
 def _points(clicks: Sequence[str], found: Mapping[str, Float32]) -> Float32:
     """Points (N, 3) of clicks on the first picture."""
     if not clicks:
-        raise BadInput("give at least one --click X,Y on what is wanted (pixels from the top left)")
+        raise BadInput("give at least one --click X,Y on the foreground (pixels from the top left)")
     picture = next((value for value in found.values() if value.ndim == 4), None)
     points = []
     for click in clicks:
         match = _CLICK.fullmatch(click.strip())
         if match is None:
-            raise BadInput(f"--click {click}: expected X,Y in pixels, or -X,Y on what is not wanted")
+            raise BadInput(f"--click {click}: expected X,Y in pixels for foreground, or -X,Y for background")
         x, y = float(match[2]), float(match[3])
         if picture is not None and not (x < picture.shape[3] and y < picture.shape[2]):
             raise BadInput(
@@ -191,13 +191,13 @@ def _ours(path: Path) -> partial[bool] | type[bool]:
 
 
 def _check(output: Output, value: Float32) -> None:
-    """Whether an output can be written as what it says it is."""
+    """Check that an output matches its declaration."""
     shape = "x".join(map(str, value.shape))
     if not value.size or not np.isfinite(value).all():
-        what = "numbers that are not finite" if value.size else "no numbers"
+        what = "values that are not finite" if value.size else "no numbers"
         raise BadInput(f"output {output.name!r} ({shape}) holds {what}: the files or the program are damaged")
     if output.kind == "picture" and (value.ndim != 4 or value.shape[0] != 1 or value.shape[1] not in {1, 3, 4}):
-        raise BadInput(f"output {output.name!r} is said to be a picture (1, 1, 3 or 4 channels, H, W), and is {shape}")
+        raise BadInput(f"output {output.name!r} is declared as a picture (1, 1, 3 or 4 channels, H, W), but is {shape}")
 
 
 def _save(output: Output, value: Float32, path: Path) -> Given:

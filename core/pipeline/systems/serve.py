@@ -1,4 +1,4 @@
-"""What a page is offered of a system: its program, and the files of its parts that browsers run."""
+"""The offer of a system to pages: its program, and the files of its parts that browsers run."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from clearport.programs.program import Input, Program
 
 MOST_PIXELS = 1 << 22
-"""The largest photo of a page, in pixels: each tensor of a program is float32, and phones hold several of them."""
+"""Maximum photo size of a page, in pixels: all tensors of a program are float32, and a phone must hold several."""
 
 _RGB = 3
 _DTYPES = ("float32", "uint8", "int8")
 
 
 def sound_system(folder: Path) -> System:
-    """A system of which no file was changed.
+    """Load a system without changed files.
 
     Raises:
-        BadInput: there is none, or a file was changed.
+        BadInput: no such system, or a file was changed.
     """
     system = System.load(folder)
     wrong = [*system.verify_files(), *(w for part in system.parts.values() for w in verify_folder(part.folder))]
@@ -85,34 +85,34 @@ def system_offer(
 
 
 def unshowable(program: Program) -> Iterator[str]:
-    """What of a program the page has no control for, or cannot draw."""
+    """Reasons that the page cannot show a program: inputs without a control, or outputs that it cannot draw."""
     kinds = [each.kind for each in program.inputs]
     for kind in ("picture", "points"):
         if kinds.count(kind) > 1:
-            yield f"it takes {kinds.count(kind)} inputs that are {kind}, and the page has a control for one"
+            yield f"it has {kinds.count(kind)} inputs of kind {kind}, but the page supports only one"
     for each in program.inputs:
         if why := _untaken(each, kinds):
             yield f"input {each.name!r} {why}"
     for output in program.outputs:
         if output.kind != "picture":
-            yield f"output {output.name!r} is no picture"
+            yield f"output {output.name!r} is not a picture"
 
 
 def _untaken(wanted: Input, kinds: Sequence[str]) -> str | None:
-    """Why the page cannot give an input."""
+    """The reason that the page cannot provide an input, or None."""
     if wanted.kind == "values" and wanted.default is None:
-        return "is an array of numbers, which the page does not support"
+        return "is an array, which the page does not support"
     if wanted.kind == "points" and "picture" not in kinds:
-        return "has points, and there is no picture to click on"
+        return "has points, but there is no picture to click on"
     if wanted.kind == "picture" and (len(wanted.shape) != 4 or wanted.shape[1] != _RGB):
-        return f"is a picture of the shape {'x'.join(map(str, wanted.shape))}, and the page reads RGB (1x3xHxW)"
+        return f"is a picture of shape {'x'.join(map(str, wanted.shape))}, but the page supports RGB (1x3xHxW) only"
     if wanted.kind == "noise" and not all(isinstance(axis, int) for axis in wanted.shape):
-        return "is noise of a free size"
+        return "is noise of dynamic size"
     return None
 
 
 def _ways(system: System, row: RowRecord, files: Mapping[str, ArtifactRecord]) -> Iterator[Way | Skipped]:
-    """Every way that browsers run the files of a row, each with one runtime for all parts; or why they do not."""
+    """Every configuration in which browsers run the files of a row, each with one runtime for all parts; or Skipped."""
     artifacts = {name: system.parts[name].artifact(file) for name, file in files.items()}
     offered = {name: ways_of(artifact) for name, artifact in artifacts.items()}
     for number, way in enumerate(next(iter(offered.values()))):
@@ -133,14 +133,14 @@ def _ways(system: System, row: RowRecord, files: Mapping[str, ArtifactRecord]) -
 
 
 def _other_ends(system: System, name: str, artifact: Artifact) -> str | None:
-    """Why the page cannot hand a file what the program has: another number format, range or order of colors."""
+    """The reason that the page cannot pass the program's tensors to a file: another dtype, range or color order."""
     contract = system.parts[name].manifest.pixel_contract
     network = {spec.name: spec for spec in (*contract.inputs, *contract.outputs)}
     for spec in (*artifact.inputs, *artifact.outputs):
         if spec.dtype not in _DTYPES:
             return f"its {spec.name!r} is {spec.dtype}"
         if spec.is_picture and _meaning(spec) != _meaning(network[spec.name]):
-            return f"its {spec.name!r} is a picture in another range or order of colors than the network's"
+            return f"its {spec.name!r} is a picture with another range or color order than the network's"
     return None
 
 

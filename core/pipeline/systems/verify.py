@@ -1,4 +1,4 @@
-"""A system, checked again from disk: its own files, each part as a bundle, and the whole by the files of each row."""
+"""Verification of a system on disk: its own files, each part as a bundle, and the whole with the files of each row."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 def verify_system(
     folder: Path, progress: Progress = no_progress, threads: int = 1, runtimes: tuple[str, ...] = ()
 ) -> list[Check]:
-    """Every checksum, every part as ``verify`` checks a bundle, then the whole against the golden outputs.
+    """Check every checksum, every part as a bundle, then the whole against the golden outputs.
 
     Raises:
-        BadInput: there is no system, or ``system.json`` cannot be used.
+        BadInput: no such system, or ``system.json`` is invalid.
     """
     system = System.load(folder)
     checks = [Check("checksum", False, str(m), group=m.path) for m in system.verify_files()]
     if not checks:
-        checks.append(Check("checksums", True, "every file of its own is as it was written", group="files"))
+        checks.append(Check("checksums", True, "every file of the system itself is unchanged", group="files"))
     damaged = {check.group for check in checks if not check.passed}
     for name, part in system.parts.items():
         found = verify_bundle(part.folder, named(progress, name), threads, runtimes=runtimes)
@@ -49,7 +49,7 @@ def verify_system(
         return [*checks, Check("whole", False, "not run: a file was changed", group="whole")]
     inputs, wanted = goldens(system)
     if not system.record.rows:
-        checks.append(Check("whole", False, "it was proven by no file of any target and precision", group="whole"))
+        checks.append(Check("whole", False, "the whole was not proven for any target and precision", group="whole"))
     for number, row in enumerate(system.record.rows):
         progress("running the whole", number, len(system.record.rows))
         checks.append(whole_again(system, row, inputs, wanted, threads))
@@ -64,10 +64,10 @@ def verify_any(
     signature: Path | None = None,
     runtimes: tuple[str, ...] = (),
 ) -> list[Check]:
-    """``verify_bundle`` or ``verify_system``, by what is there.
+    """``verify_bundle`` or ``verify_system``, depending on the folder.
 
     Raises:
-        BadInput: there is neither, or a signature is asked of a system: its parts are signed.
+        BadInput: it is neither, or a signature of a system is requested: only its parts are signed.
     """
     if not is_system(folder) or signed_by is not None or signature is not None:
         return verify_bundle(folder, progress, threads, signed_by, signature, runtimes)
@@ -87,7 +87,7 @@ def goldens(system: System) -> tuple[dict[str, Float32], dict[str, Float32]]:
     try:
         found = load_file(path)
     except (OSError, SafetensorError, ValueError, KeyError, AttributeError) as error:
-        raise BadInput(f"{path}: not a file of tensors that can be read: {error}") from error
+        raise BadInput(f"{path}: not a readable safetensors file: {error}") from error
     program = system.record.program
     names = (
         [(f"input.{i.name}", i.name) for i in program.inputs],
@@ -107,7 +107,7 @@ def _float(array: Array) -> Float32:
 def whole_again(
     system: System, row: RowRecord, inputs: dict[str, Float32], wanted: dict[str, Float32], threads: int
 ) -> Check:
-    """The proof of a row, once more; undecided only where nothing here runs its files."""
+    """Repeat the proof of a row; undecided only if no runtime here runs its files."""
     began, name = time.monotonic(), f"whole: {row.key}"
     program = system.record.program
     with ExitStack() as stack:

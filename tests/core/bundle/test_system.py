@@ -124,7 +124,7 @@ def test_a_report_of_a_system_from_others_is_small_and_says_what_was_not_proven(
     record = system.record.model_copy(update={"rows": (), "program": PROGRAM.model_copy(update={"steps": (ends,)})})
     save_file({"input.picture": np.zeros((1, 3, 2049, 2048), np.float32)}, mine / "golden.safetensors")
     write_reports(replace(system, record=record))
-    assert "proven by no file" in (mine / "report.md").read_text()
+    assert "not proven for any target" in (mine / "report.md").read_text()
     assert (mine / "report.md").read_text().count("\n```") == 2
     assert (mine / "report.html").stat().st_size < 100_000
 
@@ -170,7 +170,7 @@ def test_a_golden_file_of_numbers_that_numpy_lacks_is_bad_input(mine: Path) -> N
     about = {"input.picture": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}
     header = json.dumps(about).encode()
     (mine / "golden.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0")
-    with pytest.raises(BadInput, match="not a file of tensors that can be read"):
+    with pytest.raises(BadInput, match="not a readable safetensors file"):
         goldens(System.load(mine))
     write_reports(System.load(mine))
 

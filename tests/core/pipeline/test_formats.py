@@ -28,7 +28,7 @@ def test_a_format_that_is_not_read_is_named(tmp_path: Path) -> None:
 
 def test_a_document_type_in_an_ir_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text('<!DOCTYPE net><net version="11"><layers/><edges/></net>')
-    with pytest.raises(BadInput, match="an IR has no document type"):
+    with pytest.raises(BadInput, match="it has a DOCTYPE"):
         described(tmp_path / "a.xml")
 
 

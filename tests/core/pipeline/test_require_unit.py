@@ -128,7 +128,7 @@ def failures(make_bundle: Any, tmp_path: Path) -> Any:
 @pytest.mark.parametrize("name", FALLBACKS)
 def test_a_fallback_fails_and_says_what_ran(name: str, failures: Any) -> None:
     unit, cell, ran = FALLBACKS[name]
-    assert failures(unit, row(unit, cell)) == [f"host tflite/int8 {unit} r: asked for the {unit}, ran on: {ran}"]
+    assert failures(unit, row(unit, cell)) == [f"host tflite/int8 {unit} r: requested {unit}, ran on: {ran}"]
     assert failures(None, row(unit, cell)) == []
 
 
@@ -141,7 +141,7 @@ def test_what_ran_where_it_was_asked_to_passes(name: str, failures: Any) -> None
 def test_one_fallback_among_others_is_enough(failures: Any) -> None:
     good, bad = measured("gpu", "gpu"), measured("gpu", "cpu")
     found = failures("gpu", row("gpu", good, "tflite/fp32"), row("gpu", bad))
-    assert found == ["host tflite/int8 gpu r: asked for the gpu, ran on: cpu"]
+    assert found == ["host tflite/int8 gpu r: requested gpu, ran on: cpu"]
 
 
 def test_pytorch_and_rows_of_other_units_are_not_asked(failures: Any) -> None:
@@ -153,5 +153,5 @@ def test_where_nothing_ran_on_it_the_reasons_are_told(failures: Any) -> None:
     found = failures("npu", row("npu", Skipped("x", "there is no NPU")), row("cpu", measured("cpu", "cpu")))
     assert found == ["nothing ran on the npu: there is no NPU"]
     assert failures("npu", row("cpu", measured("cpu", "cpu"))) == [
-        "nothing ran on the npu: no row asked for it (--unit npu)"
+        "nothing ran on the npu: no row requested it (--unit npu)"
     ]

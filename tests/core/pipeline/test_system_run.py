@@ -77,8 +77,8 @@ def mine(pristine: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 @pytest.mark.parametrize(
     ("shape", "level", "why"),
     [
-        ((1, 3, 4, 4), -3.0, r"'more' .1x3x4x4. holds numbers that are not finite"),
-        ((2, 3, 4, 4), 0.5, "'more' is said to be a picture .*, and is 2x3x4x4"),
+        ((1, 3, 4, 4), -3.0, r"'more' .1x3x4x4. holds values that are not finite"),
+        ((2, 3, 4, 4), 0.5, "'more' is declared as a picture .*, but is 2x3x4x4"),
         ((0, 3, 4, 4), 0.5, "holds no numbers"),
     ],
 )

@@ -97,10 +97,10 @@ VALUES = {"name": "picture", "kind": "values", "shape": [1, 3, 8, 8]}
 @pytest.mark.parametrize(
     ("inputs", "why"),
     [
-        ([VALUES], "input 'picture' is an array of numbers"),
-        ([PICTURE, {**PICTURE, "name": "second"}], "takes 2 inputs that are picture"),
-        ([{**PICTURE, "shape": [1, 1, "h", "w"]}], "the shape 1x1xhxw, and the page reads RGB"),
-        ([{**PICTURE, "kind": "noise"}], "is noise of a free size"),
+        ([VALUES], "input 'picture' is an array, which"),
+        ([PICTURE, {**PICTURE, "name": "second"}], "has 2 inputs of kind picture"),
+        ([{**PICTURE, "shape": [1, 1, "h", "w"]}], "of shape 1x1xhxw, but the page supports RGB"),
+        ([{**PICTURE, "kind": "noise"}], "is noise of dynamic size"),
         ([POINTS, {**PICTURE, "kind": "noise", "shape": [1, 3, 8, 8]}], "there is no picture to click on"),
     ],
 )
@@ -112,7 +112,7 @@ def test_a_program_that_the_page_cannot_show_is_refused(inputs: list[dict[str, A
 def test_a_system_that_gives_arrays_is_refused(made: System) -> None:
     outputs = [{"name": "larger", "kind": "values"}]
     record = made.record.model_copy(update={"program": program([PICTURE], outputs=outputs)})
-    with pytest.raises(BadInput, match="cannot show this system: output 'larger' is no picture"):
+    with pytest.raises(BadInput, match="cannot show this system: output 'larger' is not a picture"):
         system_offer(System(made.folder, record, made.parts), PLAN)
 
 

@@ -26,9 +26,14 @@ def artifact(shape: tuple[int | str, ...]) -> Artifact:
 @pytest.mark.parametrize(
     ("size", "whole", "level", "words"),
     [
-        ((64, 64), True, "warning", "larger than 64x64 cannot be cut .* --size 272x272 restores pictures of any size"),
-        ((64, 640), False, "warning", "larger than 64x640 cannot be cut .* --size 272x640 "),
-        ((144, 144), True, "note", "larger than 144x144 is cut into tiles that may differ in tone"),
+        (
+            (64, 64),
+            True,
+            "warning",
+            "larger than 64x64 cannot be tiled .* --size 272x272 restores pictures of any size",
+        ),
+        ((64, 640), False, "warning", "larger than 64x640 cannot be tiled .* --size 272x640 "),
+        ((144, 144), True, "note", "larger than 144x144 are processed in tiles that may differ in tone"),
         ((144, 144), False, "", ""),
         (("H", "W"), True, "", ""),
     ],
@@ -46,4 +51,4 @@ def test_it_is_said_once_on_the_terminal(make_bundle: Any, tmp_path: Path, capsy
     network = replace(NETWORK, scale=3)
     artifacts = tuple(a.model_copy(update={"lint": tiles(artifact((1, 64, 64, 3)), network)}) for a in made.artifacts)
     show_bundle(Bundle(made.folder, made.manifest.model_copy(update={"artifacts": artifacts})), as_json=False)
-    assert capsys.readouterr().out.count("cannot be cut into tiles") == 1
+    assert capsys.readouterr().out.count("cannot be tiled") == 1

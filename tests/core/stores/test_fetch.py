@@ -50,10 +50,10 @@ def test_a_file_arrives_whole_though_every_connection_is_cut(published: Path, tm
 WRONG: list[tuple[dict[str, object], str]] = [
     ({"sha256": "0" * 64}, r"its SHA-256 is [0-9a-f]{64}, expected 0{64}; nothing was written"),
     ({"sha256": "12"}, "expected 64 hexadecimal digits"),
-    ({"name": "gone.pth"}, r"gone\.pth: there is no such file"),
+    ({"name": "gone.pth"}, r"gone\.pth: no such file"),
     ({"name": "page.pth"}, r"http://127\.0\.0\.1:\d+/page\.pth: "),
     ({"scale": 2}, r"http://127\.0\.0\.1:\d+/ncnet\.pth: "),
-    ({"name": "ncnet.pth?download=1"}, "leave out the '[?]' or '#'"),
+    ({"name": "ncnet.pth?download=1"}, "remove the '[?]' or '#'"),
     ({"scale": 9}, "ncnet supports 2, 3, 4"),
 ]
 

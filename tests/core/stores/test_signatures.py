@@ -112,7 +112,7 @@ def test_the_command_leaves_with_one_for_a_wrong_signature_and_two_for_a_wrong_k
     code, said = clearport(capsys, monkeypatch, "verify", own.folder, "--signed-by", secret, "--quiet")
     assert (code, "not a public key in PEM" in said) == (2, True)
     code, said = clearport(capsys, monkeypatch, "verify", own.folder, "--signature", own.folder / "model.sig")
-    assert (code, "use --signed-by PUBLIC_KEY to say whose" in said) == (2, True)
+    assert (code, "--signature needs --signed-by PUBLIC_KEY" in said) == (2, True)
     code, said = clearport(capsys, monkeypatch, "sign", own.folder, "--key", known)
     assert (code, "not a readable private key in PEM" in said) == (2, True)
 
@@ -168,7 +168,7 @@ def test_only_what_is_sound_is_signed_and_only_by_keys_of_the_format(own: Bundle
     with pytest.raises(BadInput, match=r"expected an elliptic-curve key on P-256, P-384 or P-521"):
         sign_bundle(own.folder, wrong)
     (own.folder / "scales.json").write_bytes(b"another")
-    with pytest.raises(BadInput, match="not signed, as it is not as it was written"):
+    with pytest.raises(BadInput, match="not signed, because the bundle was changed"):
         sign_bundle(own.folder, mine[0])
 
 

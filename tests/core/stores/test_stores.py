@@ -81,7 +81,7 @@ def test_one_target_is_pulled_and_the_bundle_says_what_was_left_out(
         bundle.find("tflite", "fp32")
     assert verify_folder(part.folder) == []
     assert pull_bundle(request).downloaded == 0
-    with pytest.raises(BadInput, match="it is a part of a bundle"):
+    with pytest.raises(BadInput, match="the bundle is incomplete"):
         push_bundle(PushRequest(part.folder, store))
 
 
@@ -229,10 +229,10 @@ def test_a_push_that_was_killed_is_completed(kept_bundle: Bundle, other: Bundle,
 
 def test_what_is_not_sound_is_not_pushed(own: Bundle, make_bundle: Any, tmp_path: Path) -> None:
     (own.folder / "scales.json").write_bytes(b"another")
-    with pytest.raises(BadInput, match=r"not pushed, as it is not as it was written: scales\.json"):
+    with pytest.raises(BadInput, match=r"not pushed, because the bundle was changed: scales\.json"):
         pushed(own, tmp_path / "store")
     wrong = make_bundle(tmp_path / "wrong", wrong=True)
-    with pytest.raises(CheckFailed, match="not pushed, as a check did not hold: tflite/int8"):
+    with pytest.raises(CheckFailed, match="not pushed, because a check failed: tflite/int8"):
         pushed(wrong, tmp_path / "store")
     assert not (tmp_path / "store").exists()
     with servers.files(tmp_path) as address, pytest.raises(BadInput, match=r"HTTP\(S\) stores are read only"):

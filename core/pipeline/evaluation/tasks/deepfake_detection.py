@@ -2,9 +2,9 @@
 
 A folder has two folders, ``real`` and ``fake`` (or ``original`` and ``manipulated``, ``0_real`` and ``1_fake``). In
 each, a folder is a video and its pictures are frames; pictures beside them are videos of one frame. A video's score is
-the mean probability of its frames, and intervals resample videos, as the survey of detectors asks for (2211.10881). A
-detector of clips gets each frame with those that follow it; where a video ends, its last frame stands still. A folder
-of ordinary photos is judged as synthetic forgeries of them, the same every time: that says nothing of faces.
+the mean probability of its frames, and intervals resample videos, as the survey of detectors recommends (2211.10881). A
+detector of clips gets each frame with the following ones; at the end of a video the last frame is repeated. For a
+folder of ordinary photos, synthetic forgeries are made of them, deterministically: that is no evidence for faces.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SEED = 12
 
 
 def _over_videos(measure: Callable[[Array, Array], float]) -> Summary:
-    """A share in percent, measured on the mean probability of each video and its label."""
+    """A percentage, measured on the mean probability of each video and its label."""
 
     def summary(scores: Sequence[Score]) -> float:
         table = np.array([[score["video"], score["probability"], score["label"]] for score in scores])
@@ -72,7 +72,7 @@ class DetectionJudge:
     def examples(self, folder: Path, held_back: Collection[str] | None) -> Found:
         if held_back is None and (found := classes.sides(folder)):
             return _pictures(folder, [path.name for path in found])
-        return of_photos(folder, held_back, _forged, "{}, half of them forged here")
+        return of_photos(folder, held_back, _forged, "{}, half of them with synthetic forgeries")
 
     def score(self, opened: Opened, given: Any, truth: Any) -> Score:
         make, (label, video) = given, truth
@@ -103,12 +103,12 @@ def _frame(frame: classes.Frame, video: int) -> tuple[Any, Any]:
 
 
 def _clip(frame: classes.Frame, size: Size, count: int) -> tuple[list[Image8], int]:
-    """A frame and those behind it, and its label."""
+    """A frame and the following ones, and the label."""
     return [_scaled(path, size) for path in classes.clip(frame.path, frame.frames, count)], frame.label
 
 
 def _scaled(path: Path, size: Size) -> Image8:
-    """A frame whose shorter side is that of the network, cut to its middle."""
+    """A frame resized so that its shorter side is the network's, and center-cropped."""
     picture = load_rgb(path)
     height, width = picture.shape[:2]
     share = max(size.height / height, size.width / width)
@@ -120,7 +120,7 @@ def _forged(path: Path, number: int) -> tuple[Any, Any]:
 
 
 def _synthetic(path: Path, number: int, size: Size, count: int) -> tuple[list[Image8], int]:
-    """The middle of a photo, forged or not, as a clip that stands still, and which of both."""
+    """The center of a photo, forged or not, repeated as a clip, and the label."""
     made = Forgery(0)(fit(load_rgb(path), size), np.random.default_rng([number, _SEED]))
     return [made.low] * count, int(made.truth["label"].item())
 

@@ -1,8 +1,8 @@
-"""High dynamic range: PSNR after the mu-law and of linear light, on brackets that exist or are made from photos.
+"""High dynamic range: PSNR after the mu-law and of linear light, on real brackets or ones made from photos.
 
-A folder holds either scenes, each a folder with ``short``, ``medium`` and ``long`` (8-bit pictures at -2, 0 and +2 EV)
-and ``hdr.hdr`` (Radiance, linear light, 1 where the short exposure clips), or ordinary photos, of which brackets are
-made: the same ones every time (``models/degradations/exposures.py``).
+A folder contains either scenes, each a folder with ``short``, ``medium`` and ``long`` (8-bit pictures at -2, 0 and
++2 EV) and ``hdr.hdr`` (Radiance, linear light, 1 is the clipping point of the short exposure), or ordinary photos, from
+which brackets are made deterministically (``models/degradations/exposures.py``).
 """
 
 from __future__ import annotations

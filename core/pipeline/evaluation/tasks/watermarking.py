@@ -1,8 +1,8 @@
-"""Watermarks: bits that are misread after attacks, and how visible the mark is, on any folder of photos.
+"""Watermarks: bit errors after attacks, and visibility of the mark, on any folder of photos.
 
-A bundle holds one of the two networks; the other one runs in PyTorch, with the weights that both share. Marked pictures
-are rounded to 8 bits before anything happens to them, and after it. Bits are drawn for each picture, the same every
-time; the picture is the middle of the photo, in the size of the artifact.
+A bundle has one of the two networks; the other one runs in PyTorch, from the weights that both share. Marked pictures
+are rounded to 8 bits before and after each attack. Bits are drawn per picture, deterministically; the picture is the
+photo's center crop of the artifact's size.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from clearport.runtime.figures import Score
 
 MARKED = "marked"
-"""The output of the embedder; the reader has none of that name."""
+"""The embedder's output, by which it is told from the reader."""
 _FREE = Size(256, 256)
 _NAMES = ("none", "JPEG 50", "half size", "blur 1", "crop")
 
@@ -81,7 +81,7 @@ def networks_of(path: Path) -> Watermark:
 def _loaded_networks(path: Path, changed_ns: int) -> Watermark:
     from clearport.models import weights
 
-    del changed_ns  # an export may have put another bundle there meanwhile
+    del changed_ns  # an export may have replaced the bundle meanwhile
     found: Watermark = weights.load(NETWORKS.get("wmembed"), 1, path).module  # type: ignore[assignment]  # built by it
     return found
 

@@ -44,7 +44,7 @@ def test_a_slow_runtime_is_passed_over_and_told(slow: int, sides: tuple[int | st
     assert runner is None
     (skipped,) = attempts.skipped
     assert "takes about a second for 10^9 multiply-accumulates: not run above 128x128 pixels" in skipped.reason
-    assert skipped.reason.endswith("; --target coreai judges it all the same")
+    assert skipped.reason.endswith("; --target coreai evaluates it nevertheless")
     assert [check.passed for check in attempts.checks] == [None]
 
 

@@ -63,7 +63,7 @@ def test_photos_are_forged_here_and_the_same_ones_every_time(tmp_path: Path) -> 
     for number in range(6):
         video(tmp_path / str(number), 40 * number)
     first, again = JUDGE.examples(tmp_path, None), JUDGE.examples(tmp_path, None)
-    assert first.line.endswith("6 photos, half of them forged here")
+    assert first.line.endswith("6 photos, half of them with synthetic forgeries")
     one, other = ([JUDGE.score(Bright(), *e.load()) for e in found.examples] for found in (first, again))  # type: ignore[arg-type]  # as above
     assert one == other
     assert {score["label"] for score in one} == {0.0, 1.0}

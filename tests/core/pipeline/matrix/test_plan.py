@@ -55,7 +55,7 @@ WRONG = {
     "[models.ncnet]\ntargets = ['tflte']": r"line 2, models\.ncnet\.targets\.0: unknown target 'tflte'; did you mean",
     "[models.ncnet]\nprecisions = ['int4']": r"line 2, models\.ncnet\.precisions\.0: .*'int8'",
     "\n[models.nknet]": r"line 2, models\.nknet: unknown network 'nknet'; did you mean 'ncnet'",
-    "[models.Big]\nnetwork = 'ncnet'": r"models\.Big.*small letters",
+    "[models.Big]\nnetwork = 'ncnet'": r"models\.Big.*lowercase letters",
     "[models.mine]\nnetwork = 'my.onnx'": r"line 2, models\.mine\.network: no such file or folder",
     "[models.mine]\nnetwork = 'net.py:build'": r"line 2, models\.mine\.network: .*torch\.export\.save",
     "[models.ncnet]\nscales = [2\n": "not a TOML file",

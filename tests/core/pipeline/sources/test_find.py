@@ -130,7 +130,7 @@ WRONG = [
     (":fails", r"ValueError: no weights here \(line 4\d\)"),
     (":needs", r"calling needs\(\) without arguments failed"),
     (":number", "expected a torch.nn.Module.*got int"),
-    ("", "does not say which network"),
+    ("", "needs the name of the network"),
 ]
 
 

@@ -158,7 +158,7 @@ def clamped(low: float, high: float) -> Callable[[int, tuple[float, float]], Arr
 def test_ranges_are_those_in_which_photos_stay_photos(span: tuple[float, float]) -> None:
     taken, given = ranges.from_photos([PHOTO], clamped(*span))
     assert (taken.range, given.range) == (span, span)
-    assert "photos come out as photos" in given.why
+    assert "photos are restored to photos" in given.why
 
 
 def test_a_range_that_the_output_tells_is_the_input_s_unless_photos_deny_it() -> None:
