@@ -1,4 +1,4 @@
-"""How large a network is."""
+"""Size and computational cost of a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost:
-    """``params`` are the trained numbers; ``macs`` the multiply-accumulates for one input of ``size``."""
+    """``params`` is the number of trained parameters; ``macs`` the multiply-accumulates for one input of ``size``."""
 
     params: int
     macs: int
@@ -31,8 +31,8 @@ def cost(module: torch.nn.Module, size: Size, inputs: Sequence[TensorSpec] = ())
 
     Args:
         module: the network.
-        size: of its pictures.
-        inputs: what it takes; empty for one picture (1, 3, H, W).
+        size: input size.
+        inputs: its inputs; empty for one picture (1, 3, H, W).
     """
     shadow = copy.deepcopy(module).to("meta")
     taken = [shape_at(each, size) for each in inputs] or [(1, 3, size.height, size.width)]

@@ -1,4 +1,4 @@
-"""Knobs of networks: numbers that the user fixes at export, kept in the metadata of weights files."""
+"""Knobs of networks: numbers fixed at export, stored in the metadata of weights files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def parse(spec: ModelSpec, words: Sequence[str]) -> dict[str, float]:
     """``["dehaze=0.5"]`` -> ``{"dehaze": 0.5}``.
 
     Raises:
-        BadInput: the network has no such knob, or the number is missing or out of its range.
+        BadInput: the network has no such knob, or its number is missing or out of range.
     """
     values: dict[str, float] = {}
     for word in words:
@@ -42,7 +42,7 @@ def _checked(spec: ModelSpec, name: str, number: str) -> float:
 
 
 def turn(module: nn.Module, spec: ModelSpec, values: Mapping[str, float]) -> None:
-    """Set the knobs of a network; those that are not named keep their place."""
+    """Set the knobs of a network; others keep their values."""
     for name, value in values.items():
         if name not in spec.knobs:
             raise BadInput(f"{spec.name} has no knob {name!r}")
@@ -50,12 +50,12 @@ def turn(module: nn.Module, spec: ModelSpec, values: Mapping[str, float]) -> Non
 
 
 def to_metadata(values: Mapping[str, float]) -> dict[str, str]:
-    """As the string metadata of a weights file."""
+    """Knobs as string metadata of a weights file."""
     return {f"{_PREFIX}{name}": repr(value) for name, value in values.items()}
 
 
 def from_metadata(spec: ModelSpec, metadata: Mapping[str, str]) -> dict[str, float]:
-    """What ``to_metadata`` wrote."""
+    """The knobs written by ``to_metadata``."""
     return {
         key.removeprefix(_PREFIX): _checked(spec, key.removeprefix(_PREFIX), number)
         for key, number in metadata.items()

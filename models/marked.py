@@ -1,4 +1,4 @@
-"""Photos that carry a mark: what a reader of watermarks is calibrated and proven on. Of others it reads noise."""
+"""Marked photos, on which a reader of watermarks is calibrated and proven, since it reads only noise from others."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Marked:
-    """Marks photos with random bits, by the bundled embedder."""
+    """Embeds random bits into photos, with the bundled embedder."""
 
     def __init__(self, seed: int) -> None:
-        del seed  # nothing is drawn beforehand
+        del seed  # no bank is drawn in advance
 
     @cached_property
     def _network(self) -> Watermark:

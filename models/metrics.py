@@ -1,9 +1,8 @@
 """PSNR against ground truth, with its protocol in the arguments.
 
-``RGB`` is the mean squared error over the three channels. ``Y`` is that of the luma of ITU-R BT.601 in 16..235
-(MATLAB's ``rgb2ycbcr``), kept as a real number and not rounded. Both compare 8-bit pictures: a network's
-output is clipped to 0..255 and rounded before (``to_levels``). ``border`` pixels are cut on every side (super
-resolution: the scale).
+``RGB`` uses the mean squared error over the three channels, ``Y`` that of the ITU-R BT.601 luma in 16..235 (MATLAB's
+``rgb2ycbcr``), unrounded. Both compare 8-bit pictures: a network's output is first clipped to 0..255 and rounded
+(``to_levels``). ``border`` pixels are cropped on every side (super resolution: the scale).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
 
 
 def to_levels(values: npt.NDArray[Any]) -> Image8:
-    """Real values on the 0..255 scale to 8 bit: clipped, rounded (halves to even)."""
+    """Real values on the 0..255 scale to uint8: clipped, rounded (halves to even)."""
     levels: Image8 = np.rint(np.clip(values, 0.0, 255.0)).astype(np.uint8)
     return levels
 

@@ -1,4 +1,4 @@
-"""Networks that are not what they will be in use: in training mode, drawing numbers, or changing themselves."""
+"""Detects networks whose inference is not reproducible: in training mode, random, or changing their buffers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from torch.utils._pytree import tree_leaves
 from clearport.errors import BadInput
 
 _SAME = 1e-6
-"""Two runs of one network on one picture may differ by this share of the largest output: threads may add in another
-order. What is drawn at random differs by far more."""
+"""Tolerance of two runs on one picture, relative to the largest output: threads may add in another order. Random
+numbers cause far larger differences."""
 
 
 def check_eval(module: nn.Module, name: str) -> None:
-    """Whether no layer is in training mode that then computes something else.
+    """Check that no layer whose training mode computes something else is in it.
 
     Raises:
-        BadInput: dropout or batch normalization is; it would be left out without a word.
+        BadInput: dropout or batch normalization is in training mode.
     """
     for layer, part in module.named_modules():
         if part.training and (isinstance(part, _BatchNorm) or (isinstance(part, _DropoutNd) and part.p > 0)):
@@ -35,13 +35,13 @@ def check_eval(module: nn.Module, name: str) -> None:
 
 
 def check_repeatable(module: nn.Module, inputs: Sequence[torch.Tensor], name: str) -> None:
-    """Whether a network in eval mode gives the same twice, draws nothing and keeps its buffers; runs it twice.
+    """Check that a network in eval mode is deterministic, draws no random numbers and keeps its buffers; runs it twice.
 
     Args:
-        inputs: what it takes, in order.
+        inputs: its inputs, in order.
 
     Raises:
-        BadInput: it does not; the layer is named.
+        BadInput: it is not; the message names the layer.
     """
     drawn: list[tuple[str, str]] = []
     with torch.no_grad(), _watched(module, drawn):
@@ -102,7 +102,7 @@ def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes the operators that draw numbers, by PyTorch's own tag, and the innermost layer that runs them."""
+    """Records operators that draw random numbers, by PyTorch's tag, and the innermost layer that runs them."""
 
     def __init__(self, stack: list[str], drawn: list[tuple[str, str]]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

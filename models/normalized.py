@@ -1,4 +1,4 @@
-"""A network that takes plain pictures, whatever mean, deviation and order of colors it was trained with."""
+"""Wraps a network to accept plain pictures, converting to its mean, standard deviation and color order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def module(network: nn.Module, inputs: Sequence[TensorSpec]) -> nn.Module:
 
 
 class Normalized(nn.Module):
-    """``network`` on pictures (1, C, H, W), RGB and in their range: each becomes ``(value - mean) / std`` before it."""
+    """``network`` with a preceding ``(value - mean) / std`` for plain RGB pictures (1, C, H, W)."""
 
     def __init__(self, network: nn.Module, inputs: Sequence[TensorSpec]) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Normalized(nn.Module):
 
 
 def wanted(picture: torch.Tensor, spec: TensorSpec) -> torch.Tensor:
-    """A plain picture (B, C, H, W) as a network with this input takes it."""
+    """A plain picture (B, C, H, W) converted for a network with this input."""
     channels = order(spec)
     ordered = picture if channels is None else picture[:, channels]
     if not (spec.mean or spec.std):
@@ -61,12 +61,12 @@ def wanted(picture: torch.Tensor, spec: TensorSpec) -> torch.Tensor:
 
 
 def plain(spec: TensorSpec) -> TensorSpec:
-    """The contract of an input once mean, deviation and order of colors are the network's own business."""
+    """The contract of an input after normalization and color order are part of the network."""
     return replace(spec, mean=(), std=(), color=spec.color.replace("BGR", "RGB") if spec.is_picture else spec.color)
 
 
 def order(spec: TensorSpec) -> list[int] | None:
-    """Which channel of a picture in RGB(A) each of the network's is; None where they are the same."""
+    """The indices of the network's channels in RGB(A); None for the same order."""
     if not (spec.is_picture and spec.color.startswith("BGR")):
         return None
     return [2, 1, 0, *range(3, spec.channels or 3)]

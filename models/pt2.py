@@ -1,9 +1,9 @@
-"""Exported PyTorch programs (``.pt2``): written, and read without running anything of the file.
+"""Exported PyTorch programs (``.pt2``): written, and read without running code of the file.
 
 ``torch.export.load`` (PyTorch 2.13) unpickles tensors and sample inputs, loads compiled libraries, evaluates sizes and
-guards as Python, writes names into source code, and takes any function of PyTorch's for an operator: a file can run
-what it likes. So an archive is looked through, and what is read is another one, made of what was found to be plain:
-weights as bytes, and a graph of ATen operators.
+guards as Python, writes names into source code, and accepts any function of PyTorch as operator: a file can run
+arbitrary code. Hence an archive is inspected, and a new one, made of its harmless parts, is loaded: weights as bytes,
+and a graph of ATen operators.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ _SIZE = re.compile(
     r"|Integer\(-?\d{1,12}\)|Rational\(-?\d{1,12}, \d{1,12}\)"
     rf"|(?:{'|'.join(_FUNCTIONS.split())})\(|[su]\d{{1,9}}|\d{{1,12}}|int_oo|true|false|[\s,)])*"
 )
-"""What a size may be computed by, as sympy writes it: no powers, which can take for ever."""
+"""Allowed expressions of sizes, in sympy's notation: without powers, whose evaluation may not end."""
 _WORD = re.compile(r"[\w.:/ +-]*")
 _EQUATION = re.compile(r"[A-Za-z., ]*(?:->[A-Za-z., ]*)?")
-"""What einsum is told, as in ``bij,bjk->bik``: an argument, which PyTorch writes into source code between quotes."""
+"""Allowed equations of einsum such as ``bij,bjk->bik``, which PyTorch writes into source code between quotes."""
 _MOST_WORD = 400
 _MOST_JSON = 1 << 26
 _TREES = frozenset({"in_spec", "out_spec"})
 _TREE_KINDS = frozenset({"builtins.tuple", "builtins.list", "builtins.dict", None})
 _DROPPED: Mapping[str, Any] = {"metadata": {}, "guards_code": []}
-"""What a program does without: where its lines came from, and Python code that checks sizes."""
+"""Dropped fields: source locations, and Python code that checks sizes."""
 
 
 def save(path: Path, program: torch.export.ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    """Write a program with the names of its inputs and outputs, and without traces of the machine that made it.
+    """Write a program with the names of its inputs and outputs, without traces of this machine.
 
     Raises:
-        BadInput: the place cannot be written, or the program holds what ``load`` would refuse.
+        BadInput: the path cannot be written, or ``load`` would refuse the program.
     """
     import torch
 
@@ -71,10 +71,10 @@ def save(path: Path, program: torch.export.ExportedProgram, inputs: Sequence[str
 
 
 def load(path: Path) -> tuple[torch.export.ExportedProgram, tuple[str, ...], tuple[str, ...]]:
-    """A program, and the names of its inputs and outputs; both empty where the file does not say them.
+    """A program, and the names of its inputs and outputs, both empty if not in the file.
 
     Raises:
-        BadInput: no such file, it is damaged, or it would have to be trusted.
+        BadInput: no such file, it is damaged, or it contains code that would have to be trusted.
     """
     import torch
 
@@ -85,18 +85,18 @@ def load(path: Path) -> tuple[torch.export.ExportedProgram, tuple[str, ...], tup
     cleaned, names = _cleaned(given, path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch's, on itself
+            warnings.simplefilter("ignore")  # PyTorch's warnings about itself
             program = torch.export.load(io.BytesIO(cleaned))
-    except Exception as error:  # whatever a damaged file makes PyTorch raise
+    except Exception as error:  # any exception of PyTorch for a damaged file
         raise BadInput(f"{path}: PyTorch cannot read it: {' '.join(str(error).split())[:300]}") from error
     return program, tuple(names.get("inputs", ())), tuple(names.get("outputs", ()))
 
 
 def _cleaned(given: io.BytesIO, path: Path) -> tuple[bytes, Mapping[str, Any]]:
-    """An archive of what is plain in another, always the same bytes for the same; and its names.
+    """A deterministic archive of the harmless parts of another, and the names of inputs and outputs.
 
     Raises:
-        BadInput: something that it needs is not plain.
+        BadInput: a required part is not harmless.
     """
     made, names = io.BytesIO(), {}
     try:
@@ -116,7 +116,7 @@ def _cleaned(given: io.BytesIO, path: Path) -> tuple[bytes, Mapping[str, Any]]:
 
 
 def _plain(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: str, path: Path) -> bytes | None:
-    """What is kept of an entry; None: nothing."""
+    """The kept content of an entry, or None."""
     if place.startswith("data/aotinductor/"):
         raise _refused(path, f"it holds compiled code ({entry.filename})")
     if place.startswith("data/sample_inputs/"):
@@ -148,17 +148,17 @@ def _names(found: Any, path: Path) -> dict[str, Any]:
 
 
 def _looked(found: Any, path: Path, key: str = "") -> Any:
-    """The same without what is dropped.
+    """Check a JSON value recursively; returns it without dropped fields.
 
     Raises:
-        BadInput: something in it would be run, or evaluated.
+        BadInput: a part of it would be run or evaluated.
     """
     if isinstance(found, dict):
         if found.get("use_pickle"):
             raise _refused(path, f"its tensor {str(found.get('path_name'))[:80]!r} is a pickle")
         if "inputs" in found and "target" in found and not _operator(str(found["target"])):
-            raise _refused(path, f"its operator {str(found['target'])[:80]!r} is none of PyTorch's own (ATen)")
-        if key == "range_constraints":  # ranges of what is computed from sizes follow from those of sizes
+            raise _refused(path, f"its operator {str(found['target'])[:80]!r} is not one of PyTorch's own (ATen)")
+        if key == "range_constraints":  # ranges of expressions follow from those of sizes
             found = {name: part for name, part in found.items() if _WORD.fullmatch(name)}
         for name in found:
             _check_text(name, path, "name")

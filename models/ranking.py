@@ -1,4 +1,4 @@
-"""How well scores tell two classes apart, and whether they are the probabilities that they claim to be."""
+"""Metrics of binary classifiers: AUC, equal error rate, and calibration error."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ BINS = 10
 
 
 def margin(logits: Array) -> float:
-    """How far the logit of class 1 is above that of class 0; of a single logit: itself."""
+    """The logit of class 1 minus that of class 0; a single logit itself."""
     found = logits.reshape(-1).astype(np.float64)
     return float(found[0] if len(found) == 1 else found[1] - found[0])
 
 
 def auc(scores: Array, labels: Array) -> float:
-    """Area under the ROC curve: how often a positive (label 1) scores above a negative, ties counting half.
+    """Area under the ROC curve: probability that a positive (label 1) scores above a negative, ties counting half.
 
-    Not a number where a class is missing.
+    NaN if a class is missing.
     """
     positive, negative = scores[labels > 0], scores[labels <= 0]
     if not len(positive) or not len(negative):
@@ -33,7 +33,7 @@ def auc(scores: Array, labels: Array) -> float:
 
 
 def equal_error_rate(scores: Array, labels: Array) -> float:
-    """The rate of false alarms at the threshold where it comes nearest to that of misses; their mean there."""
+    """The mean of false positive and false negative rate at the threshold where they are closest."""
     positive, negative = np.sort(scores[labels > 0]), np.sort(scores[labels <= 0])
     if not len(positive) or not len(negative):
         return float("nan")
@@ -45,7 +45,9 @@ def equal_error_rate(scores: Array, labels: Array) -> float:
 
 
 def calibration_error(probabilities: Array, labels: Array) -> float:
-    """Expected calibration error: how far the share of positives is from the mean probability, over ten equal bins."""
+    """Expected calibration error: mean difference of the share of positives and the mean probability, over ten equal
+    bins.
+    """
     bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
     found = 0.0
     for each in np.unique(bins):

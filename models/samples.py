@@ -1,7 +1,7 @@
-"""Photos that come with clearport, for calibration and for the golden picture; ``samples/TERMS.md`` has their terms.
+"""Photos bundled with clearport, for calibration and for the golden picture; ``samples/TERMS.md`` has their licenses.
 
-All of them were cut from photos in the public domain that scikit-image carries, and saved without loss.
-``SAMPLES`` says how, exactly: a test makes them again and compares the pixels.
+All of them are crops of public-domain photos from scikit-image, saved losslessly. ``SAMPLES`` defines them exactly: a
+test recreates them and compares the pixels.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _FOLDER = Path(__file__).parent / "samples"
 
 @dataclass(frozen=True)
 class Sample:
-    """One bundled photo: ``source`` (a file of ``skimage.data``) shrunk ``shrink`` times, then cut.
+    """One bundled photo: ``source`` (a file of ``skimage.data``) downscaled by ``shrink``, then cropped.
 
     Attributes:
         name: file name in ``samples/``.
         source: file name in scikit-image's data folder.
-        terms: under what terms the source is published.
-        shrink: whole factor of an antialiased bicubic reduction; 1 for none.
-        box: top, left, height and width of the cut, in pixels of the reduced photo.
+        terms: license of the source.
+        shrink: integer factor of antialiased bicubic downscaling; 1 for none.
+        box: top, left, height and width of the crop, in pixels of the downscaled photo.
     """
 
     name: str
@@ -53,19 +53,19 @@ SAMPLES = (
 
 
 def calibration() -> list[Path]:
-    """The photos that int8 ranges are calibrated on when the user gives none: sharp and soft, dark, bright, colored.
+    """The default calibration photos: sharp and soft, dark, bright, colored.
 
     Raises:
-        BadInput: the installation lacks them.
+        BadInput: they are missing in the installation.
     """
     return [_existing(sample) for sample in SAMPLES]
 
 
 def golden() -> Path:
-    """The 360x640 photo that every artifact is compared on; it is not among the calibration photos.
+    """The golden photo, 360x640, on which every artifact is compared; it is not among the calibration photos.
 
     Raises:
-        BadInput: the installation lacks it.
+        BadInput: it is missing in the installation.
     """
     return _existing(GOLDEN)
 

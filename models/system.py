@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """A network of the registry, and the size of its input; None: the size that the system is exported for."""
+    """A network of the registry, and its input size; None: the system's export size."""
 
     network: str
     size: Size | None = None
@@ -31,18 +31,18 @@ class SystemSpec:
     """The description of a system.
 
     Attributes:
-        name: registry key; no network has it.
-        task: what it does.
+        name: registry key, distinct from those of networks.
+        task: its task.
         about: one sentence for the report.
-        parts: the networks by their names in the program.
-        size: of the parts without a size of their own, by default.
-        program: the program for that size.
-        reference: the same in plain PyTorch, written without the program: modules, inputs and settings to outputs. The
-            program must give what it gives.
-        examples: inputs of the program for that size; on the first the system is proven, and int8 is calibrated on what
-            the program hands to the parts for the others.
-        paper: where it comes from.
-        notice: what a user must know before using it; may be empty.
+        parts: part name in the program -> network.
+        size: default size of parts without a size of their own.
+        program: makes the program for that size.
+        reference: an independent implementation in plain PyTorch: modules, inputs and settings to outputs. The
+            program must reproduce its outputs.
+        examples: inputs of the program for that size: the first for the proof, the others to calibrate int8 on the
+            parts' inputs.
+        paper: its paper.
+        notice: warning for users; may be empty.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Photos as a network of a task would see them: for calibration and golden pictures when the user gives none.
+"""Photos degraded like a task's inputs, as default calibration and golden pictures.
 
-Ranges that were calibrated on clean photos are wrong for a network that sees rain or darkness. A degradation of its own
-is drawn for each picture, the same one every time.
+Ranges calibrated on clean photos are wrong for inputs with rain or in low light. Each picture has its own random, but
+reproducible, degradation.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
     from clearport.pictures.images import Image8
 
 _DEGRADATIONS: dict[Task, tuple[str, dict[str, Any]]] = {
-    "deraining": ("degradations.rain", {"layers": 4, "side": 672}),  # larger than the photos that come with clearport
+    "deraining": ("degradations.rain", {"layers": 4, "side": 672}),  # larger than the bundled photos
     "low-light": ("degradations.light", {}),
     "hdr": ("degradations.exposures", {}),
     "watermarking": ("marked", {}),
 }
-"""Module of ``models`` and how its degrader is made; a task that is not here takes photos as they are."""
+"""Task -> module of ``models`` and arguments of its degrader; other tasks use photos without degradation."""
 
 
 SEVERAL: frozenset[Task] = frozenset({"hdr"})
-"""Tasks whose networks take several pictures: of a user's photos, too, they are made."""
+"""Tasks with several input pictures, which are also made from the user's photos."""
 
 
 _WHOLE: frozenset[Task] = frozenset({"watermarking"})
-"""Tasks whose degradation is one over the whole picture: in a reflection a mark is turned, and cannot be read."""
+"""Tasks whose degradation must not be extended by reflection: a mirrored mark cannot be read."""
 
 
 def extended(photo: Image8, size: Size) -> Image8:
-    """A photo (H, W, C) that is no smaller than ``size``, by reflection on both sides."""
+    """A photo (H, W, C) extended to at least ``size`` by reflection on both sides."""
     lacking = [max(0, want - have) for want, have in zip((size.height, size.width), photo.shape[:2], strict=True)]
     return np.pad(photo, (*((n // 2, n - n // 2) for n in lacking), (0, 0)), mode="symmetric")
 
 
 def as_inputs(photos: Sequence[Image8], task: Task, size: Size | None = None) -> list[Image8]:
-    """Each photo, uint8 RGB (H, W, 3), degraded as the task has it; several pictures lie one behind another in the
-    channels. Where a reflection would spoil the degradation, photos are no smaller than ``size``.
+    """Each photo, uint8 RGB (H, W, 3), degraded for the task; several pictures are concatenated along the channels. If
+    reflection would spoil the degradation, photos are first extended to ``size``.
     """
     if size is not None and task in _WHOLE:
         photos = [extended(photo, size) for photo in photos]
@@ -54,14 +54,14 @@ def as_inputs(photos: Sequence[Image8], task: Task, size: Size | None = None) ->
 
 
 def described(task: Task) -> str:
-    """What ``as_inputs`` makes of the photos that come with clearport, for a bundle's record."""
+    """A description of ``as_inputs`` of the bundled photos, for a bundle's record."""
     made = {
         "deraining": ", in synthetic rain",
         "low-light": ", darkened",
         "hdr": ", as synthetic brackets of three exposures",
         "watermarking": ", marked by the bundled embedder",
     }.get(task, "")
-    return f"photos that come with clearport{made}"
+    return f"photos bundled with clearport{made}"
 
 
 @cache

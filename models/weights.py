@@ -1,8 +1,7 @@
 """Weights on disk: the bundled ones, the user's own, and published files in foreign formats.
 
-What is written is safetensors with string metadata (``network``, ``scale``, ...) and a card, a JSON object, beside
-it (``<name>.json``). What is read is whatever ``checkpoint`` opens, in the network's own names or in those that one of
-its importers knows.
+Weights are written as safetensors with string metadata (``network``, ``scale``, ...) and a card, a JSON object, beside
+it (``<name>.json``). Files are read by ``checkpoint``, with the network's names or those of one of its importers.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ State = Mapping[str, "torch.Tensor"]
 _FOLDER = Path(__file__).parent / "weights"
 _MOST_NAMED = 4
 SHARED: frozenset[Task] = frozenset({"watermarking", "matting", "inversion"})
-"""Tasks with networks that share a weights file: others are not asked, which would import them all."""
+"""Tasks whose networks share a weights file; networks of other tasks need not be imported for that."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,9 @@ class Loaded:
 
     Attributes:
         module: the ``torch.nn.Module``.
-        sha256: of the weights file.
-        source: what the weights are, in words for a report.
-        card: the file's card (training, data and its terms, quality), or what its metadata says; may be empty.
+        sha256: checksum of the weights file.
+        source: description of the weights for a report.
+        card: the file's card (training, data and license, quality), or its metadata; may be empty.
     """
 
     module: nn.Module
@@ -55,10 +54,10 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Read:
-    """Tensors in a network's own names, and where they came from.
+    """Tensors by a network's names, and their source.
 
     Attributes:
-        tensors: by name, as ``load_state_dict`` takes them where all fit.
+        tensors: by name, for ``load_state_dict`` if all fit.
         opened: the file.
         reading: how it was read.
     """
@@ -69,7 +68,7 @@ class Read:
 
     @property
     def words(self) -> str:
-        """The format of the file, which of its tensors were taken, and which others would have done as well."""
+        """The format of the file, its used tensors, and others that would have fit as well."""
         reading = self.reading
         form = reading.importer or self.opened.form
         place = f", its {reading.place}" if reading.place else ""
@@ -79,7 +78,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Start:
-    """What a training begins with: ``words`` say what the file is; ``taken`` and ``fresh`` are names of tensors."""
+    """Initial weights of a training: ``words`` describe the file; ``taken`` and ``fresh`` are names of tensors."""
 
     words: str
     taken: tuple[str, ...]
@@ -93,12 +92,12 @@ class Start:
 
 
 def bundled_path(spec: ModelSpec, scale: int) -> Path:
-    """Where the bundled weights of a network are, whether they exist or not."""
+    """The path of a network's bundled weights, which need not exist."""
     return _FOLDER / f"{spec.family}_x{scale}.safetensors"
 
 
 def card_path(weights: Path) -> Path:
-    """Where the card of a weights file is."""
+    """The path of the card of a weights file."""
     return weights.with_suffix(".json")
 
 
@@ -118,10 +117,8 @@ def checked_scale(spec: ModelSpec, scale: int | None) -> int:
 def load(spec: ModelSpec, scale: int, path: Path | None = None) -> Loaded:
     """Build the network and fill it from ``path``, or from the bundled weights for None.
 
-    Raises:
-        BadInput: the file is missing, is damaged, holds a pickle that is more than tensors, is of no format
-            that is known, or does not fit the network; the message names the keys and shapes that do not. Or the
-            network is built in training mode, and that makes a difference.
+    Raises: BadInput: the file is missing, damaged, a pickle with more than tensors, of an unknown format, or does not
+        fit the network (the message names keys and shapes). Or the network is built in training mode with an effect.
     """
     checked_scale(spec, scale)
     if path is None and not bundled_path(spec, scale).is_file():
@@ -147,7 +144,7 @@ def save(path: Path, module: nn.Module, network: str, scale: int, metadata: Mapp
     """Write the state dict of ``module`` as safetensors; the same weights and metadata give the same bytes.
 
     Raises:
-        BadInput: the place cannot be written.
+        BadInput: the path cannot be written.
     """
     words = {"format": "pt", "network": network, "scale": str(scale), **metadata}
     write_bytes(path, _to_safetensors(module.state_dict(), words))
@@ -172,18 +169,18 @@ def save_card(weights: Path, card: Mapping[str, Any]) -> None:
 
 
 def start_from(module: nn.Module, spec: ModelSpec, scale: int, path: Path, *, partial: bool = False) -> Start:
-    """Fill ``module`` from a file, by the same readers and importers as ``load``.
+    """Load initial weights into ``module``, with the readers and importers of ``load``.
 
     Args:
-        module: of ``spec`` and ``scale``, with fresh weights; changed in place.
+        module: the network at ``scale``, with fresh weights; changed in place.
         spec: the network.
         scale: its scale.
         path: the file.
-        partial: take what fits by name and shape of weights of the network at any of its scales, and leave the rest
-            fresh. Tensors of another network are never taken.
+        partial: load tensors with matching name and shape from weights of the network at any scale, and leave the rest
+            fresh. Tensors of other networks are never loaded.
 
     Raises:
-        BadInput: the file cannot be read, does not fit (all of it must unless ``partial``), or nothing in it fits.
+        BadInput: the file cannot be read, or does not fit (completely, unless ``partial``).
     """
     own = module.state_dict()
     try:
@@ -199,7 +196,7 @@ def start_from(module: nn.Module, spec: ModelSpec, scale: int, path: Path, *, pa
 
 
 def _nearest_scale(spec: ModelSpec, scale: int, path: Path) -> Read:
-    """The weights in ``path`` of whichever scale of the network they fit whole, else the tensors of this scale's names.
+    """The weights in ``path``, read for the scale of the network that they fit completely, else for this scale.
 
     Raises:
         BadInput: the file cannot be read.
@@ -220,7 +217,7 @@ def _nearest_scale(spec: ModelSpec, scale: int, path: Path) -> Read:
 
 
 def read(spec: ModelSpec, scale: int, path: Path, own: State) -> Read:
-    """The tensors in ``path`` in the network's own names and shapes (those of ``own``, its state dict).
+    """The tensors in ``path`` by the network's names and shapes (those of ``own``, its state dict).
 
     Raises:
         BadInput: as for ``load``.
@@ -252,7 +249,7 @@ def _partners(spec: ModelSpec) -> list[str]:
 
 
 def read_card(weights: Path) -> dict[str, Any]:
-    """The card beside a weights file; empty where there is none.
+    """The card beside a weights file; empty if there is none.
 
     Raises:
         BadInput: it is not a JSON object.

@@ -38,7 +38,7 @@ def test_eval_judges_the_evaluation_half_and_says_what_it_left(exported: Bundle,
     assert "layout div2k, 5 pairs from DIV2K_valid_LR_bicubic/X3/, DIV2K_valid_HR/" in done.json["found"]
     assert "left out: 2 pairs of the train half" in done.json["found"]
     assert "ignored: DIV2K_valid_HR/.DS_Store" in done.json["found"]
-    assert "1 that cannot be used" in done.json["unusable"]
+    assert "1 unusable" in done.json["unusable"]
     assert "0804.png: 65x90 pixels" in done.json["unusable"]
 
 

@@ -1,4 +1,4 @@
-"""Which of the pictures of a data set can be used: looked at before the first step, so that none ends a run late."""
+"""Validation of a data set's pictures before the first step, so that none stops a run later."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from clearport.models.data.layouts import Entry
 
 MOST_UNUSABLE = 0.25
-"""Share of a data set above which it is refused instead of thinned."""
+"""Maximum share of unusable entries; above it, the data set is refused."""
 
 _MOST_NAMED = 3
 
 
 def usable(entries: Sequence[Entry], scale: int, *, decode: bool = False) -> tuple[list[Entry], str]:
-    """The entries that can be used, and words for the others: cut-off files, pairs that do not fit each other.
+    """The usable entries, and a description of the others: truncated files, mismatched pairs.
 
     Args:
         entries: inputs, targets, or pairs of them.
-        scale: of the network.
-        decode: decode every picture, instead of those alone that seem to be cut off.
+        scale: scale of the network.
+        decode: decode every picture, not only those that look truncated.
 
     Raises:
-        BadInput: a file is no picture, or more than ``MOST_UNUSABLE`` of the entries cannot be used.
+        BadInput: a file is not a picture, or more than ``MOST_UNUSABLE`` of the entries are unusable.
     """
     sizes = {path: picture_size(path) for entry in entries for path in (entry.low, entry.high) if path is not None}
     kept, wrong = [], []
@@ -36,7 +36,7 @@ def usable(entries: Sequence[Entry], scale: int, *, decode: bool = False) -> tup
         try:
             for path in paths:
                 if decode or looks_truncated(path):
-                    load_rgb(path)  # which says what is wrong, if anything is
+                    load_rgb(path)  # raises if anything is wrong
             if len(paths) == 2 and entry.aligned:
                 check_fit(entry, sizes[paths[0]], sizes[paths[1]], scale)
             kept.append(entry)
@@ -46,14 +46,14 @@ def usable(entries: Sequence[Entry], scale: int, *, decode: bool = False) -> tup
         more = f" ({len(wrong)} of {len(entries)} cannot be used)" if len(wrong) > 1 else ""
         raise BadInput(f"{wrong[0]}{more}") from wrong[0]
     named = "; ".join(str(error) for error in wrong[:_MOST_NAMED]) + ("; ..." if len(wrong) > _MOST_NAMED else "")
-    return kept, f"left out: {len(wrong)} that cannot be used: {named}" if wrong else ""
+    return kept, f"left out: {len(wrong)} unusable: {named}" if wrong else ""
 
 
 def check_fit(entry: Entry, low: tuple[int, int], high: tuple[int, int], scale: int) -> None:
-    """Compare the heights and widths of a pair; a target may have up to ``scale - 1`` rows and columns that are cut.
+    """Compare the sizes of a pair; a target may have up to ``scale - 1`` extra rows and columns, which are cropped.
 
     Raises:
-        BadInput: they do not fit each other.
+        BadInput: they do not match.
     """
     if all(0 <= theirs - mine * scale < scale for mine, theirs in zip(low, high, strict=True)):
         return

@@ -16,7 +16,7 @@ SIDES = {"real": 0, "original": 0, "0_real": 0, "fake": 1, "manipulated": 1, "1_
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture, its class, the video that it is of, as a path in the data set, and all frames of that video."""
+    """A picture, its class, its video (a path in the data set), and all frames of that video."""
 
     path: Path
     label: int
@@ -25,13 +25,13 @@ class Frame:
 
 
 def sides(folder: Path) -> dict[Path, int]:
-    """The folders of classes directly below a folder."""
+    """The class folders directly below a folder -> class."""
     found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     return {path: SIDES[path.name.lower()] for path in found if path.name.lower() in SIDES}
 
 
 def frames(folder: Path) -> tuple[Frame, ...]:
-    """Every picture below the folders of classes; none where there are not both."""
+    """Every picture below the class folders; empty unless both classes exist."""
     found = sides(folder)
     if set(found.values()) != {0, 1}:
         return ()
@@ -47,6 +47,6 @@ def frames(folder: Path) -> tuple[Frame, ...]:
 
 
 def clip(path: Path, video: tuple[Path, ...], count: int) -> tuple[Path, ...]:
-    """A frame and those that follow it, ``count`` in all; where the video ends, its last frame stands still."""
+    """A frame and the following ones, ``count`` in total; at the end of the video its last frame is repeated."""
     found = video[video.index(path) :][:count]
     return found + found[-1:] * (count - len(found))

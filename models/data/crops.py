@@ -1,7 +1,7 @@
 """Training data: pictures decoded to uint8, random crops of input and target, batches.
 
-A crop is a slice of two arrays, so a batch costs almost nothing next to a training step. Photos whose degradation
-keeps no twin (rain, noise, ...) are degraded crop by crop, so that no input is seen twice.
+A crop is a slice of two arrays, so a batch costs almost nothing compared with a training step. Random degradations
+(rain, noise, ...) are applied per crop, so that no input is seen twice.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a training step learns from.
+    """A training batch.
 
     Attributes:
-        low: inputs (B, 3, h, w); of a network that takes several pictures, one behind another in the channels.
-        high: targets (B, 3, h*scale, w*scale), or None where there are none; targets that are no pictures are float32
-            in the network's range from the start.
-        truth: what the degradation did, by name: (B, C, h, w), or (B, C, 1, 1). See ``degrade.Degraded``.
-        kinds: (B,), which of the degradations of a mix made each input.
-        black: what black is in ``low`` and ``high``.
+        low: inputs (B, 3, h, w); several pictures are concatenated along the channels.
+        high: targets (B, 3, h*scale, w*scale), or None; targets other than pictures are always float32 in the
+            network's range.
+        truth: parameters of the degradation, by name: (B, C, h, w), or (B, C, 1, 1). See ``degrade.Degraded``.
+        kinds: (B,), index of the degradation that made each input, within a mix.
+        black: the value of black in ``low`` and ``high``.
 
-    As ``Crops`` gives it, pictures are uint8 and maps in their units; as losses get it (``ranged``), pictures are
-    float32 in the network's value range, and so are those maps that are measured in levels (``rain``, ``light``).
+    From ``Crops``, pictures are uint8 and maps in their units; for losses (``ranged``), pictures are float32 in the
+    network's value range, and so are maps in levels (``rain``, ``light``).
     """
 
     low: torch.Tensor
@@ -45,7 +45,7 @@ class Batch:
     black: float = 0.0
 
     def ranged(self, value_range: tuple[float, float], device: torch.device) -> Batch:
-        """The same in a network's value range, float32, channels-last, on ``device``."""
+        """The batch in a network's value range, float32, channels-last, on ``device``."""
         black, step = value_range[0], (value_range[1] - value_range[0]) / 255.0
         offsets = {"rain": 0.0, "light": black}
 
@@ -65,11 +65,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Crops:
-    """Random square crops: a pair in proportion to its area, any place, one of the eight flips and rotations.
+    """Random square crops: pairs with probability proportional to area, uniform position, one of eight flips and
+    rotations.
 
-    ``degraders`` make the input of each crop out of its target, one of them for each. With none of them, and where None
-    is the one for a crop, the input is that of the pair. A degrader of things that fall has the attributes ``upright``,
-    the share of its crops that are not turned before, and ``turned``, the share that are turned by a quarter after.
+    One of ``degraders`` makes the input of each crop from its target. Without degraders, or if the chosen one is None,
+    the pair's input is used. A degrader with a preferred direction has the attributes ``upright``, the share (0..1) of
+    crops that are not rotated before degradation, and ``turned``, the share rotated by 90 degrees afterwards.
     """
 
     pool: Pool
@@ -80,8 +81,8 @@ class Crops:
     def batch(self, count: int, rng: np.random.Generator, step: int = 0) -> Batch:
         """``count`` crops, uint8, channels-last in memory; inputs are ``patch`` pixels wide and high.
 
-        ``step`` moves the part of a large pool that is in memory. The same step and state of ``rng`` give the same
-        batch.
+        ``step`` selects the part of a large pool that is in memory. The batch depends only on the step and the state of
+        ``rng``.
         """
         window = self.pool.window(step)
         chosen = rng.choice(window.indices, count, p=window.shares)
@@ -118,7 +119,7 @@ class Crops:
 
 
 def _happens(share: float, rng: np.random.Generator) -> bool:
-    """True that often; where it never is, nothing is drawn."""
+    """True with probability ``share``; for 0 no random number is drawn."""
     return share > 0.0 and bool(rng.random() < share)
 
 
@@ -130,7 +131,7 @@ class _Crop:
     kind: int = 0
 
     def turned(self, turns: int) -> _Crop:
-        """All of it, by so many quarters; the maps of a degradation are pictures (H, W, C), too."""
+        """Input, target and maps (H, W, C), rotated by a number of quarter turns."""
         high = None if self.high is None else np.rot90(self.high, turns)
         truth = {name: np.rot90(value, turns) for name, value in self.truth.items()}
         return _Crop(np.rot90(self.low, turns), high, truth, self.kind)
@@ -142,12 +143,12 @@ def square(image: Array, top: int, left: int, side: int) -> Array:
 
 
 def _stacked(images: Sequence[Array]) -> torch.Tensor:
-    """(H, W, C) each, to (B, C, H, W) that is channels-last in memory."""
+    """Stack (H, W, C) arrays to (B, C, H, W), channels-last in memory."""
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
 def center(pair: Pair, scale: int, side: int, multiple: int = 1) -> Pair:
-    """The middle of a pair, at most ``side`` input pixels wide and high, both multiples of ``multiple``."""
+    """The center crop of a pair, at most ``side`` input pixels per side, sides being multiples of ``multiple``."""
     size = pair.size(scale)
     height, width = (min(n, side) // multiple * multiple for n in size)
     top, left = (size[0] - height) // 2, (size[1] - width) // 2

@@ -1,9 +1,9 @@
-"""Degradations by name: how a clean photo becomes the input of a network, each in ``models/degradations/<name>.py``.
+"""Degradations by name, which make network inputs from clean photos, each in ``models/degradations/<name>.py``.
 
-Such a file defines ``DEGRADER``, which is called with a seed and gives a ``Degrader``. If what it gives is smaller than
-the photo, ``DEGRADER`` has an attribute ``reduces`` that is true, and is called with a seed and a scale. Two names
-make nothing and so have no file: ``pairs`` (inputs and targets are both there) and ``unpaired`` (there are no targets);
-``labels`` takes pictures whose class is known, and ``domains`` inputs beside targets that show something else.
+Such a file defines ``DEGRADER``, which is called with a seed and returns a ``Degrader``. If its output is smaller than
+the photo, ``DEGRADER`` has a true attribute ``reduces`` and is called with a seed and a scale. Some names do not
+degrade and have no file: ``pairs`` (existing inputs and targets), ``unpaired`` (inputs without targets), ``labels``
+(pictures with a class) and ``domains`` (inputs, and targets of other content).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PAIRS, UNPAIRED, LABELS, DOMAINS = "pairs", "unpaired", "labels", "domains"
 MADE = frozenset({PAIRS, UNPAIRED, LABELS, DOMAINS})
-"""What takes pictures as they are."""
+"""Names that use pictures without degradation."""
 
 DEGRADATIONS = Registry("clearport.models.degradations", "*.py", "DEGRADER", "degradation")
 
@@ -32,14 +32,14 @@ _LONG_NAMES = {"light": "low-light"}
 
 @dataclass(frozen=True)
 class Degraded:
-    """What a degradation made of a photo (H, W, 3).
+    """A degraded photo (H, W, 3).
 
     Attributes:
-        low: what the network sees, uint8 RGB (H, W, 3), or (H/scale, W/scale, 3); several pictures lie one behind
-            another in the channels.
-        truth: what went into it, by name, float32: ``rain`` (H, W, 3) in 8-bit levels, ``rain_mask`` (H, W, 1) 0 or 1,
-            ``transmission`` (H, W, 1) in 0..1, ``light`` (1, 1, 3) in 8-bit levels.
-        high: what the network should give, float32 (H, W, C) in its own range, where that is not the photo.
+        low: the network's input, uint8 RGB (H, W, 3), or (H/scale, W/scale, 3); several pictures are concatenated along
+            the channels.
+        truth: parameters of the degradation by name, float32: ``rain`` (H, W, 3) in 8-bit levels, ``rain_mask``
+            (H, W, 1) 0 or 1, ``transmission`` (H, W, 1) in 0..1, ``light`` (1, 1, 3) in 8-bit levels.
+        high: the target, float32 (H, W, C) in the network's range, if it is not the photo.
     """
 
     low: Image8
@@ -48,11 +48,11 @@ class Degraded:
 
 
 Degrader = Callable[["Image8", "np.random.Generator"], Degraded]
-"""Degrades one photo, uint8 RGB (H, W, 3); the same state of the generator gives the same result."""
+"""Degrades one photo, uint8 RGB (H, W, 3); deterministic for a state of the generator."""
 
 
 def names() -> tuple[str, ...]:
-    """Every name that ``parse`` takes, sorted."""
+    """Every name that ``parse`` accepts, sorted."""
     made = (_LONG_NAMES.get(name, name) for name in DEGRADATIONS.names())
     return tuple(sorted((*made, *MADE)))
 
@@ -76,7 +76,7 @@ def parse(text: str) -> tuple[str, ...]:
 
 
 def degrader(name: str, seed: int, scale: int) -> Degrader:
-    """The degradation called ``name``, with its banks drawn from ``seed``.
+    """The degradation ``name``, with its banks drawn from ``seed``.
 
     Raises:
         BadInput: it keeps the size of a picture, and ``scale`` is not 1.

@@ -1,4 +1,4 @@
-"""Pictures of two kinds of which no two show the same, in the folders that unpaired translation has."""
+"""Unpaired pictures of two domains, in the folder layout of unpaired translation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDERS = ("trainA", "trainB")
-"""Of what is translated, and of what it should look like."""
+"""Folders of the source and the target domain."""
 
 
 def both(folder: Path) -> tuple[tuple[Path, Path], ...]:
-    """Every picture of the first kind beside one of the second, each at least once; none where there are not both."""
+    """Pairs of pictures of both domains, each picture at least once; empty unless both folders exist."""
     if not all((folder / name).is_dir() for name in FOLDERS):
         return ()
     first, second = (find_pictures(folder / name) for name in FOLDERS)

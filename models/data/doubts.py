@@ -1,4 +1,4 @@
-"""Signs that pictures without a known layout are pairs all the same, which must not be taken for clean photos."""
+"""Detects pictures without a known layout that look like pairs, which must not be used as clean photos."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SHARE = 0.5
-"""Of the pictures of the smaller folder, how many have a namesake in the other before the two look like pairs."""
+"""Share of the smaller folder's pictures with the same name in the other from which the two look like pairs."""
 
 _MOST_SIDES = 12
-"""More folders beside each other are scenes or classes, whose pictures often have the same numbers."""
+"""Maximum number of sibling folders to compare: more are scenes or classes, which often have equal file names."""
 
 
 def doubt(root: Path, pictures: Sequence[Path]) -> str | None:
-    """Why ``pictures``, all those below ``root``, may not be clean photos, in words; None where nothing says so."""
+    """The reason that ``pictures``, all those below ``root``, may not be clean photos, or None."""
     return next(iter(_doubts(root, pictures)), None)
 
 
@@ -34,18 +34,18 @@ def _doubts(root: Path, pictures: Sequence[Path]) -> Iterator[str]:
         for first, second in combinations((folder for folder in names if names[folder]), 2):
             count = max(_shared(names[first], names[second]), _shared(names[second], names[first]))
             if count >= _SHARE * min(len(names[first]), len(names[second])):
-                yield f"{first.name}/ and {second.name}/ in {here} hold {count} pictures of the same names"
+                yield f"{first.name}/ and {second.name}/ in {here} have {count} pictures with equal names"
         for one, two in combinations(folders, 2):
             if one.name[:-1] == two.name[:-1] and (one.name[-1:], two.name[-1:]) == ("A", "B"):
-                yield f"{one.name}/ and {two.name}/ in {here} are called after two domains, of which one is degraded"
+                yield f"{one.name}/ and {two.name}/ in {here} are named after two domains, one of them degraded"
         for folder in folders:
             if says_degraded(folder.name) and pictures_below(folder):
-                yield f"{folder} is called after degraded pictures, and no folder of targets lies beside it"
+                yield f"{folder} is named like degraded pictures, without a folder of targets beside it"
     if says_degraded(root.name) and (other := _partner(root)) is not None:
         yield f"it is the input half of pairs whose targets are in {other}; give {root.parent} to use them as pairs"
     ends = _two_endings(pictures)
     if ends is not None:
-        yield f"the names of its pictures come in twos that end, or begin, in {ends[0]!r} and {ends[1]!r}"
+        yield f"its files have names in pairs that differ by {ends[0]!r} and {ends[1]!r} at an end"
 
 
 def _stems(folder: Path) -> set[str]:
@@ -53,7 +53,7 @@ def _stems(folder: Path) -> set[str]:
 
 
 def _shared(inputs: set[str], targets: set[str]) -> int:
-    """How many of ``inputs`` are called like one of ``targets``, or like one with more behind it."""
+    """Number of ``inputs`` whose name equals one of ``targets``, or begins with one."""
     alike = inputs & targets
     return len(alike) + sum(any(name in targets for name in shortened(key)) for key in inputs - alike)
 
@@ -68,7 +68,7 @@ def _partner(root: Path) -> Path | None:
 
 
 def _two_endings(pictures: Sequence[Path]) -> tuple[str, str] | None:
-    """The two words that most names end in, or begin with, each with the same rest: ``before`` and ``after``."""
+    """The two prefixes or suffixes of most names with equal remainders, such as ``before`` and ``after``."""
     for first in (False, True):
         words: dict[tuple[Path, str], set[str]] = defaultdict(set)
         for path in pictures:

@@ -1,4 +1,4 @@
-"""Photos that must not be learned from, because somebody else judges by them."""
+"""Photos to exclude from training, because they are in a test set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A photo that must not be trained on: the stem of its file name, and, where known, how its folder's name ends."""
+    """A photo to exclude: the stem of its file name, and the end of its folder's name, if known."""
 
     stem: str
     folder: str | None
@@ -27,15 +27,15 @@ class Exclusion:
 
 
 def read_exclusions(path: Path) -> tuple[Exclusion, ...]:
-    """Photos that a file names: lines of text, or a JSON list of names or of objects with a ``clean`` name.
+    """Read photos from a file: lines of text, or a JSON list of names or of objects with a ``clean`` name.
 
-    Names are ``100007``, ``100007.jpg`` or ``test/100007.jpg`` (that one only where the folder's name ends in test).
+    Names are ``100007``, ``100007.jpg`` or ``test/100007.jpg`` (only in folders whose name ends in test).
 
     Raises:
         BadInput: the file is missing or is neither.
     """
     text = read_text(path)
-    wanted = f"{path}: expected a list of photos, as JSON or one name a line"
+    wanted = f"{path}: expected a list of photos, as JSON or one name per line"
     listed = parse_json(text, wanted) if text.lstrip().startswith("[") else text.split("\n")
     names = [_name(item, path) for item in listed]
     return tuple(
@@ -51,7 +51,7 @@ def _name(item: Any, path: Path) -> str:
 
 
 def without(entries: Sequence[Entry], exclusions: Sequence[Exclusion]) -> tuple[Entry, ...]:
-    """``entries`` less those whose input or target is among ``exclusions``."""
+    """``entries`` without those whose input or target is among ``exclusions``."""
     stems: dict[str, list[Exclusion]] = {}
     for exclusion in exclusions:
         stems.setdefault(exclusion.stem, []).append(exclusion)

@@ -1,7 +1,7 @@
 """Batches in order, made in the training process or ahead of it by worker processes.
 
-Each batch has a seed of its own, made of the run's seed, the step and the process. So a training repeats to the bit
-whoever makes its batches, and goes on at any step without a state to be saved.
+Each batch has its own seed, derived from the run's seed, the step and the process. Hence training is bit-reproducible
+for any number of workers, and resumes at any step without saved state.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Feed(Dataset["Batch"]):
     """The batches of one process of a training.
 
     Attributes:
-        count: crops in a batch.
-        rank: the process, where several train together.
-        workers: processes that make batches ahead; 0 to make each when it is asked for.
+        count: crops per batch.
+        rank: index of the training process in distributed training.
+        workers: processes that prefetch batches; 0 makes each on demand.
     """
 
     crops: Crops
@@ -52,7 +52,7 @@ class Feed(Dataset["Batch"]):
             sampler=range(step, sys.maxsize),
             num_workers=self.workers,
             prefetch_factor=4,
-            generator=torch.Generator(),  # else it would draw from the global one
+            generator=torch.Generator(),  # otherwise it would use the global generator
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # newer Pythons warn of forks beside threads; workers use no threads
@@ -60,9 +60,9 @@ class Feed(Dataset["Batch"]):
 
 
 def workers_for(asked: int | None, device: torch.device, *, on_the_fly: bool, cores: int) -> int:
-    """How many worker processes make batches: as asked for, or as many as the synthesis is worth.
+    """Number of worker processes: as requested, or as many as the synthesis of inputs is worth.
 
-    Plain crops cost next to nothing. Where processes cannot be forked, each would load the data again: none.
+    Plain crops cost next to nothing. Without fork, each process would load the data again: 0.
     """
     if not sys.platform.startswith("linux"):
         return 0

@@ -1,22 +1,22 @@
-"""The folder layouts that people have, told apart by what is in them: which file is an input, and which its target.
+"""Known folder layouts of data sets, detected by content: which file is an input, and which its target.
 
-| layout | what is looked for |
+| layout | what is searched for |
 |---|---|
 | ``sice`` | ``pairs.json``: a list of objects with ``scene``, ``low``, ``normal`` (files in ``images/`` or beside it) |
 | ``lol`` | ``our485`` and ``eval15``, each with ``low`` and ``high`` |
 | ``div2k`` | ``*_HR`` and, for the scale, ``*_LR_bicubic/X<scale>`` (``0001.png``, ``0001x3.png``) |
 | ``rain100`` | ``rain-001.png`` and ``norain-001.png`` (also without the dash), in one folder |
-| ``pairs`` | anywhere below, two folders called after inputs and targets: ``low`` and ``high``, ``LQ`` and ``GT`` |
-| ``pairs`` | files in one folder whose names say the same: ``a_LR`` and ``a_HR``, ``1_hazy`` and ``1_GT``, ... |
+| ``pairs`` | anywhere below, two folders named after inputs and targets: ``low`` and ``high``, ``LQ`` and ``GT`` |
+| ``pairs`` | files in one folder named after inputs and targets: ``a_LR`` and ``a_HR``, ``1_hazy`` and ``1_GT``, ... |
 | ``classes`` | ``real`` and ``fake``, of pictures or of folders of frames (``data.classes``) |
 | ``domains`` | ``trainA`` and ``trainB``, of inputs and of pictures as outputs should look (``data.domains``) |
-| ``photos`` | pictures: targets, of which the inputs are made |
-| ``unpaired`` | pictures: inputs that have no target |
+| ``photos`` | pictures: targets, from which inputs are made |
+| ``unpaired`` | pictures: inputs without targets |
 
-``domains`` is found only if asked for. Where a data set has halves (``train`` and ``test``, ``our485`` and
-``eval15``), one learns from the one and judges by the other. Nothing is guessed: what looks like pairs and is of no
-layout is refused, and what is left out is said.
-Pictures of one ``group`` (a scene) show the same thing, so a split never parts them.
+``domains`` is used only on request. If a data set has splits (``train`` and ``test``, ``our485`` and ``eval15``), one
+is used for training and the other for validation. Nothing is guessed: data that look like pairs but match no layout are
+refused, and unused files are reported. Pictures of one ``group`` (a scene) have the same content, so a split never
+separates them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _HALVES: dict[Purpose, tuple[Half, ...]] = {
     "validate": ("val", "test"),
     "judge": ("test", "val"),
 }
-"""Which half of a data set serves what, the preferred one first."""
+"""Purpose -> usable splits of a data set, preferred first."""
 
 _WANTED = {
     "classes": "two folders real/ and fake/",
@@ -59,17 +59,17 @@ _WANTED = {
     "rain100": "files rain-001.png and norain-001.png",
 }
 _AS_PHOTOS = (
-    "; to take all of them as clean photos, add --layout photos, or as inputs without targets, --layout unpaired"
+    "; to use all of them as clean photos, add --layout photos, or as inputs without targets, --layout unpaired"
 )
 _MOST_FOLDERS = 4
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One example on disk; ``low`` is the input and ``high`` the target, at least one of which is there.
+    """One example on disk; ``low`` is the input and ``high`` the target, of which at least one is given.
 
-    ``label`` is the class of an input, where classes are what is learned, and ``video`` all frames of its video.
-    ``aligned``: the target shows what the input shows.
+    ``label`` is the class of an input for classification, and ``video`` all frames of its video. ``aligned``: the
+    target has the content of the input.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Found:
-    """A folder that was understood: what was taken, and in ``left`` what was not, in words."""
+    """A folder with a detected layout: the used entries, and messages on unused files (``left``)."""
 
     folder: Path
     layout: str
@@ -92,7 +92,7 @@ class Found:
 
     @property
     def line(self) -> str:
-        """What was taken and what was left, in one line."""
+        """A one-line summary of used and unused files."""
         pairs = sum(entry.low is not None and entry.high is not None for entry in self.entries)
         single = len(self.entries) - pairs
         if self.layout == "domains":
@@ -112,7 +112,7 @@ class Found:
 
 
 def find_layout(folder: Path, scale: int, layout: str | None = None, purpose: Purpose = "train") -> Found:
-    """What is in ``folder``, as ``layout`` if that is given; of a data set with halves, the one that ``purpose`` wants.
+    """The content of ``folder``, as ``layout`` if given; of a data set with splits, the one for ``purpose``.
 
     Raises:
         BadInput: the folder is missing or empty, does not have the layout that was asked for, has only the other half,
@@ -140,17 +140,16 @@ def find_layout(folder: Path, scale: int, layout: str | None = None, purpose: Pu
     doubtful = doubt(folder, pictures) if purpose == "train" else None
     if doubtful is not None:
         raise BadInput(
-            f"{folder}: ambiguous, pairs or clean photos: {doubtful}. "
-            f"Call the folders of pairs low/ and high/{_AS_PHOTOS}"
+            f"{folder}: ambiguous, pairs or clean photos: {doubtful}. Folders of pairs are low/ and high/{_AS_PHOTOS}"
         )
     return _photos(folder, "photos")
 
 
 def inputs_of(folder: Path, scale: int) -> tuple[list[Path], str]:
-    """The pictures of a folder that a network would be given (of pairs, the inputs), and a line that says so.
+    """The input pictures in a folder (of pairs, the inputs only), and a one-line summary.
 
     Raises:
-        BadInput: as for ``find_layout``, but whatever has no known layout is taken as it is.
+        BadInput: as for ``find_layout``, but pictures without a known layout are used as they are.
     """
     _check_folder(folder)
     try:
@@ -248,10 +247,10 @@ def _half_of(folder: Path, path: Path) -> Half | None:
 def _half(
     folder: Path, examples: Sequence[data_sites.Example], purpose: Purpose
 ) -> tuple[list[data_sites.Example], list[str]]:
-    """The examples of the half that is wanted (or of none), and words for the others.
+    """The examples of the requested split (or without a split), and messages on the others.
 
     Raises:
-        BadInput: there is only another half.
+        BadInput: there is only another split.
     """
     halves = {one: _half_of(folder, one.high) for one in examples}
     there = set(halves.values())
@@ -261,10 +260,10 @@ def _half(
     if not kept:
         half, count = others.most_common(1)[0]
         example = next(one for one, its in halves.items() if its == half)
-        need = "one to learn from" if purpose == "train" else "one to judge by"
+        need = "one for training" if purpose == "train" else "one for validation"
         raise BadInput(
-            f"{folder}: holds only the {half} half of a data set ({counted(count, 'pair')}, such as {example.high}), "
-            f"and {need} was expected; to use it all the same, name the folder in which its inputs and targets are"
+            f"{folder}: has only the {half} split of a data set ({counted(count, 'pair')}, such as {example.high}), "
+            f"and {need} was expected; to use it nevertheless, give the folder that contains its inputs and targets"
         )
     return kept, [f"left out: {counted(count, 'pair')} of the {half or 'other'} half" for half, count in others.items()]
 
@@ -292,7 +291,7 @@ def _name(folder: Path, examples: Sequence[data_sites.Example]) -> str:
 
 
 def _rest(folder: Path, entries: Sequence[Entry], others: Sequence[Path]) -> tuple[str, ...]:
-    """Words for the pictures that are in none of them, for bundles and for litter."""
+    """Messages on pictures that are not among the entries, on bundles and on litter."""
     known = {path for entry in entries for path in (entry.low, entry.high)} | set(others)
     unknown = [path for path in data_sites.pictures_below(folder) if path not in known]
     litter = litter_in(folder)

@@ -1,4 +1,4 @@
-"""How entries on disk become examples: clean photos, pairs, pictures with a class, or two kinds of pictures."""
+"""Makes examples from entries on disk: clean photos, pairs, pictures with a class, or pictures of two domains."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WANTED = {
 
 @dataclass(frozen=True)
 class Maker:
-    """How entries on disk become examples; ``frames``: how many pictures a network of clips takes."""
+    """Makes examples from entries on disk; ``frames``: number of frames per clip."""
 
     kinds: tuple[str, ...]
     scale: int
@@ -43,18 +43,18 @@ class Maker:
 
     @property
     def on_the_fly(self) -> bool:
-        """Whether every crop is degraded by itself."""
+        """Whether crops are degraded one by one."""
         return self.kinds[0] not in {*MADE, "bicubic"} or len(self.kinds) > 1
 
     def degraders(self, seed: int) -> list[Degrader | None]:
-        """One for each kind; None where the input of a pair is taken as it is."""
+        """One per kind; None for existing inputs of pairs."""
         return [None if kind == PAIRS else degrader(kind, seed, self.scale) for kind in self.kinds]
 
     def examples(self, entries: Sequence[Entry], where: str) -> tuple[list[Example], str]:
-        """All examples that are large enough, and words for the pictures that cannot be used.
+        """All examples that are large enough, and a message on unusable pictures.
 
         Raises:
-            BadInput: there is none, or what the degradation starts from is not there.
+            BadInput: there is none, or the degradation's source pictures are missing.
         """
         ways = {PAIRS: self._paired, UNPAIRED: self._unpaired, LABELS: self._labelled, DOMAINS: self._domains}
         paths = ways.get(self.kinds[0], self._clean)(entries)
@@ -82,7 +82,7 @@ class Maker:
         return [entry for entry in entries if entry.label is not None]
 
     def _unpaired(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Every picture once: of pairs, the targets as well, so that a network also meets what needs no change."""
+        """Every picture once, including targets of pairs, so that a network also sees inputs that need no change."""
         seen = {path: entry.group for entry in entries for path in (entry.low, entry.high) if path is not None}
         return [Entry(path.name, group, path, None) for path, group in seen.items()]
 
@@ -111,7 +111,7 @@ class Maker:
         ]
 
     def _existing(self, entry: Entry, path: Path) -> list[Example]:
-        """An input with or without its target; reduced copies only where both have the same size."""
+        """An input with or without its target; downscaled copies only if both have the same size."""
         (height, width), both = picture_size(path), entry.high is not None
         factors = (1.0, *self.shrink) if self.scale == 1 else (1.0,)
         sizes = [(round(height * f), round(width * f)) for f in factors]
@@ -142,7 +142,7 @@ class Maker:
 
 
 def _advice(entries: Sequence[Entry]) -> str:
-    """What to do with entries that are of no use to a degradation."""
+    """Advice for entries that a degradation cannot use."""
     if any(entry.label is not None for entry in entries):
         return (
             f"these pictures have classes (real and fake): use --degradation {LABELS}, and a --loss of classes, "
@@ -161,7 +161,7 @@ def _read_pair(entry: Entry, scale: int, size: tuple[int, int], frames: int) -> 
     if high is not None and not entry.aligned:
         high = bicubic_resize(high, low.shape[0], low.shape[1])
     elif high is not None:
-        high = high[: low.shape[0] * scale, : low.shape[1] * scale]  # what is more was allowed by ``check_fit``
+        high = high[: low.shape[0] * scale, : low.shape[1] * scale]  # ``check_fit`` allowed extra rows and columns
     if low.shape[:2] != size:
         low, high = bicubic_resize(low, *size), None if high is None else bicubic_resize(high, *size)
     if entry.label is None:
@@ -170,10 +170,10 @@ def _read_pair(entry: Entry, scale: int, size: tuple[int, int], frames: int) -> 
 
 
 def _beside(paths: Sequence[Path], shape: tuple[int, ...]) -> Image8:
-    """Frames of one video, one behind another in the channels.
+    """Frames of one video, concatenated along the channels.
 
     Raises:
-        BadInput: they are of different sizes.
+        BadInput: they have different sizes.
     """
     found = [load_rgb(path) for path in paths]
     for path, frame in zip(paths, found, strict=True):
@@ -196,6 +196,6 @@ def _clean_pair(path: Path, scale: int, size: tuple[int, int]) -> Pair:
 
 
 def _reduced_pair(path: Path, scale: int, size: tuple[int, int]) -> Pair:
-    """A photo, or a smaller copy of it, which is sharper and has lost the traces of JPEG, and its miniature."""
+    """A photo, or a downscaled copy (sharper, with fewer JPEG artifacts), and its low-resolution version."""
     high = _resized(path, scale, size)
     return Pair(path.name, bicubic_downscale(high, scale), high)

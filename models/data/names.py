@@ -1,4 +1,4 @@
-"""What the names of folders and files in data sets say: input or target, which scale, which half of the data."""
+"""Parses names of folders and files in data sets: input or target, scale, split."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ _SAYS_DEGRADED = re.compile(r"(?:.*_)?(?:rainy|haz[ey]|noisy|blur(?:ry|red)?|deg
 
 @dataclass(frozen=True)
 class Side:
-    """What a folder's name says: which side of pairs it holds, and of which set.
+    """The side of pairs in a folder, according to its name.
 
     Attributes:
         role: input or target.
-        stem: the rest of the name, which the folder of the other side shares.
-        kind: how inputs were reduced, such as ``bicubic``; empty where the name does not say.
-        scale: by how much, where the name says so.
+        stem: the rest of the name, shared with the folder of the other side.
+        kind: downscaling method of inputs, such as ``bicubic``; empty if not in the name.
+        scale: downscaling factor, if in the name.
     """
 
     role: Role
@@ -78,7 +78,7 @@ def _snake(name: str) -> str:
 
 
 def side_of(folder: str) -> Side | None:
-    """What side of pairs a folder of this name holds; None where the name does not say."""
+    """The side of pairs in a folder of this name; None if the name does not tell."""
     name = _snake(folder)
     for role, pattern in _FOLDERS.items():
         match = pattern.fullmatch(name)
@@ -91,31 +91,31 @@ def side_of(folder: str) -> Side | None:
 
 
 def says_degraded(folder: str) -> bool:
-    """Whether a folder of this name cannot well hold clean photos."""
+    """Whether a folder's name indicates degraded pictures."""
     side = side_of(folder)
     return side is not None and side.role == "input" and _SAYS_DEGRADED.fullmatch(_snake(folder)) is not None
 
 
 def scale_of(folder: str) -> int | None:
-    """The scale that a folder such as ``X3`` or ``image_SRF_3`` is called after."""
+    """The scale in a folder name such as ``X3`` or ``image_SRF_3``."""
     match = re.fullmatch(r"(?:.*srf_?|x)([2-9])", folder.lower())
     return int(match[1]) if match else None
 
 
 def role_of(stem: str) -> Role | None:
-    """Which side of a pair a file of this name is, where its words say one and not both."""
+    """The side of a pair in a file's name, if its words indicate exactly one."""
     words = _words(stem)
     found = {role for role, pattern in _IN_FILES.items() if any(pattern.fullmatch(word) for word in words)}
     return found.pop() if len(found) == 1 else None
 
 
 def _words(stem: str) -> list[str]:
-    """The words of a file's name in lower case; one at its beginning may have digits right behind it."""
+    """The words of a file's name in lower case; the first may be followed directly by digits."""
     return re.sub(_LEADING, r"\1_", stem.lower()).replace("-", "_").replace(" ", "_").split("_")
 
 
 def key_of(stem: str) -> str:
-    """The name of a file without the words that tell the sides of a pair apart, and without a scale at its end."""
+    """The name of a file without words for the side of a pair, and without a scale suffix."""
     rest = [word for word in _words(stem) if not any(pattern.fullmatch(word) for pattern in _IN_FILES.values())]
     return re.sub(r"(?<=.)_?x[2-9]$", "", "_".join(rest))
 
@@ -127,7 +127,7 @@ def suffix_scale(stem: str) -> int | None:
 
 
 def half_of(parts: Iterable[str]) -> Half | None:
-    """Which half of a data set folders of these names belong to; the innermost that says so decides."""
+    """The split of a data set in folder names; the innermost one decides."""
     for part in reversed(list(parts)):
         for word in (part.lower(), *_snake(part).split("_")):
             if word in _HALVES:

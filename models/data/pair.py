@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pair:
-    """A network's input (h, w, 3) and what it should give (h*scale, w*scale, 3), both uint8 RGB.
+    """A network's input (h, w, 3) and target (h*scale, w*scale, 3), both uint8 RGB.
 
-    Several pictures that go in lie one behind another in the channels. A target that is no picture is float32 (H, W, C)
-    in the network's range. ``truth`` is what a degradation did (``degrade.Degraded``).
+    Several input pictures are concatenated along the channels. A target other than a picture is float32 (H, W, C) in
+    the network's range. ``truth``: parameters of the degradation (``degrade.Degraded``).
 
-    One of them may be missing: a clean photo that is degraded crop by crop has no ``low``, and an unpaired picture
-    has no ``high``.
+    One of them may be missing: a clean photo that is degraded per crop has no ``low``, an unpaired picture no ``high``.
     """
 
     name: str

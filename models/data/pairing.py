@@ -1,4 +1,4 @@
-"""Which input belongs to which target: by relative path, then by name, from both sides, and never by a guess."""
+"""Matches inputs and targets: by relative path, then by name, unambiguously for both sides, without guessing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Matched:
-    """Pairs of input and target, and what of either side has no partner; all sorted by path."""
+    """Pairs of input and target, and files of either side without a partner; all sorted by path."""
 
     pairs: tuple[tuple[Path, Path], ...]
     lone_inputs: tuple[Path, ...]
@@ -30,22 +30,21 @@ _KEYS: tuple[Callable[[PurePath], str], ...] = (
     lambda path: path.with_suffix("").as_posix(),
     lambda path: (path.parent / key_of(path.stem)).as_posix(),
 )
-"""By the whole path, without the suffix, and without the words for input and target."""
+"""Keys: the whole path, without the suffix, and without the words for input and target."""
 
 
 def _name(path: PurePath) -> str:
-    """The name alone, without folder, suffix, and the words for input and target."""
+    """The name only, without folder, suffix, and the words for input and target."""
     return key_of(path.stem)
 
 
 def match(inputs: Mapping[PurePath, Path], targets: Mapping[PurePath, Path], where: str) -> Matched:
     """Pair the files of two sides, each given by its path relative to its side.
 
-    What pairs by its whole path is paired so, and only the rest by less of it. Several inputs ``001_1``, ``001_2`` may
-    have one target ``001``.
+    Files are matched by the most specific key first. Several inputs ``001_1``, ``001_2`` may have one target ``001``.
 
     Raises:
-        BadInput: more than one file would do.
+        BadInput: a match is ambiguous.
     """
     left, right, pairs = dict(inputs), dict(targets), []
     for key in _KEYS:
@@ -82,7 +81,7 @@ def _pairs_by_name(
     targets: Mapping[PurePath, Path],
     where: str,
 ) -> list[tuple[PurePath, PurePath]]:
-    """Pairs by the name alone, but for names that several files of a side have: what others left over is a guess."""
+    """Pairs by name only, except for names that several files of a side have, which would be a guess."""
     several = {
         name
         for side, rest in ((inputs, left), (targets, right))
@@ -101,7 +100,7 @@ def _index(key: Callable[[PurePath], str], files: Mapping[PurePath, Path]) -> di
 
 
 def _variants(left: Mapping[PurePath, Path], targets: Mapping[PurePath, Path]) -> list[tuple[PurePath, PurePath]]:
-    """Inputs whose names go on where a target's ends: ``1_1_0.9`` and ``1``."""
+    """Inputs whose names extend a target's: ``1_1_0.9`` and ``1``."""
     by_path = {(path.parent / key_of(path.stem)).as_posix(): path for path in targets}
     by_name = {name: paths[0] for name, paths in _index(_name, targets).items() if len(paths) == 1}
     found = []
@@ -115,12 +114,12 @@ def _variants(left: Mapping[PurePath, Path], targets: Mapping[PurePath, Path]) -
 
 
 def shortened(key: str) -> list[str]:
-    """A name less its last words, one after the other: ``a_b_c`` gives ``a_b`` and ``a``."""
+    """A name without its last words, step by step: ``a_b_c`` gives ``a_b`` and ``a``."""
     words = key.split("_")
     return ["_".join(words[:count]) for count in range(len(words) - 1, 0, -1)]
 
 
 def listed(paths: Sequence[Path]) -> str:
-    """The first few of some files, by the folder that they lie in and their names."""
+    """The first few files, by folder and name."""
     more = ", ..." if len(paths) > MOST_NAMED else ""
     return ", ".join(f"{path.parent.name}/{path.name}" for path in paths[:MOST_NAMED]) + more

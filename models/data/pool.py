@@ -1,8 +1,8 @@
-"""The pictures that crops are taken from: all of them in memory, or, where they are too many, a window that moves.
+"""The pool of pictures for crops: all of them in memory, or, if they are too many, a sliding window.
 
-A large pool is gone through in a random order. At any step, crops come from a window of it that fits the memory; every
-few steps one picture leaves and the next one is decoded. What is in the window depends on the step alone, so that
-a training repeats, and can be gone on with.
+A large pool is traversed in random order. At any step, crops come from a window that fits into memory; every few steps
+one picture leaves and the next one is decoded. The window depends only on the step, so that training is reproducible
+and resumable.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _STEPS_A_PICTURE = 8
 
 @dataclass(frozen=True)
 class Example:
-    """A pair that can be made.
+    """A pair that is decoded on demand.
 
     Attributes:
-        group: what it shows; examples of one group are never parted by a split.
+        group: its scene; a split never separates examples of one group.
         size: height and width in input pixels.
-        bytes: what the pair takes in memory.
+        bytes: memory of the pair.
         make: decodes (and degrades) it.
-        original: whether it is a picture of the data, rather than a smaller copy of one.
+        original: whether it is an original picture rather than a downscaled copy.
     """
 
     group: str
@@ -47,22 +47,22 @@ class Example:
 
 @dataclass(frozen=True)
 class Window:
-    """The examples that are drawn from, and how often each is."""
+    """The examples to draw from, and their probabilities."""
 
     indices: npt.NDArray[np.int64]
     shares: npt.NDArray[np.float64]
 
 
 class Pool:
-    """Pairs by number.
+    """Pairs by index.
 
     Args:
         examples: at least one.
-        memory_bytes: how much of them may be decoded at a time.
-        seed: of the order in which a large pool is gone through.
+        memory_bytes: maximum bytes of decoded pairs.
+        seed: seed of the order of a large pool.
 
     Raises:
-        BadInput: too many pictures cannot be decoded (at once if all fit, else when their turn comes).
+        BadInput: too many pictures cannot be decoded (immediately if all fit into memory, otherwise later).
     """
 
     def __init__(self, examples: Sequence[Example], memory_bytes: int = MEMORY_BYTES, seed: int = 0) -> None:
@@ -82,7 +82,7 @@ class Pool:
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """A line for every picture that could not be decoded so far, and that another one stood in for."""
+        """A line for every picture that could not be decoded so far and was replaced by another."""
         return tuple(f"left out: {error}" for error in self._bad.values())
 
     def __len__(self) -> int:
@@ -94,7 +94,7 @@ class Pool:
         return self._room == len(self._examples)
 
     def window(self, step: int) -> Window:
-        """What a step draws from, each pair in proportion to its area."""
+        """The window of a step, with probabilities proportional to area."""
         if self.whole:
             return self._all
         start = step // _STEPS_A_PICTURE
@@ -105,9 +105,9 @@ class Pool:
         return Window(indices, np.asarray(areas / areas.sum()))
 
     def get(self, index: int) -> Pair:
-        """One pair, decoded if it is not at hand; the one that was not used for longest makes room.
+        """One pair, decoded if not cached; the least recently used one is evicted.
 
-        For one that cannot be decoded, the next one that can stands in.
+        A pair that cannot be decoded is replaced by the next one that can.
 
         Raises:
             BadInput: too many cannot be decoded.

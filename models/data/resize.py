@@ -1,9 +1,9 @@
-"""How training inputs are made from clean photos.
+"""Bicubic downscaling of clean photos to training inputs.
 
-The low-resolution pictures of super resolution are MATLAB's ``imresize(hr, 1/scale, "bicubic")`` to the bit, as in
-the LR files that are published with Set5 and Set14: a cubic convolution kernel (Keys, a = -0.5) stretched by the
-scale (antialiasing), first along the rows and then along the columns, rounded to 8 bit after each, halves up. Beyond
-the border the outermost pixels are repeated, as the MATLAB did that made those files; newer ones mirror the picture.
+The low-resolution pictures of super resolution are bit-identical to MATLAB's ``imresize(hr, 1/scale, "bicubic")``, as
+in the LR files published with Set5 and Set14: a cubic convolution kernel (Keys, a = -0.5) stretched by the scale
+(antialiasing), first along rows and then along columns, rounded to 8 bits after each, halves up. The border is
+replicated, as by the MATLAB version that made those files; newer ones use reflection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _REACH = 4  # low-resolution pixels: more than the kernel's two
 
 
 def crop_to_multiple(image: Image8, multiple: int) -> Image8:
-    """The top left part of ``image`` (H, W, C) whose height and width are multiples of ``multiple``."""
+    """The largest top left crop of ``image`` (H, W, C) whose sides are multiples of ``multiple``."""
     height, width = (n - n % multiple for n in image.shape[:2])
     return image[:height, :width]
 

@@ -1,4 +1,4 @@
-"""From folders to what a training needs: crops to learn from, and pairs to judge by that are never learned from."""
+"""Training and validation data from folders: crops for training, and separate pairs for validation."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from clearport.models.training.options import TrainOptions
 
 _JUDGED_SIDE = {1: 256}
-"""Side of the middle of a picture that is judged, in input pixels; 96 where the network enlarges."""
+"""Scale -> side of the validated center crop, in input pixels; 96 for upscaling networks."""
 
 _JUDGED_AS_TRAINED: frozenset[Task] = frozenset({"matting"})
-"""Tasks whose networks see a whole picture at one size: judged are middles of the size of a crop."""
+"""Tasks whose networks have a fixed input size: validation crops have the size of training crops."""
 
 _MOST_JUDGED = 48
 
@@ -44,22 +44,22 @@ _OF_TASK: Mapping[Task, str] = {
     "matting": "composite",
     "inversion": UNPAIRED,
 }
-"""How inputs of a task are made of clean photos, where nobody says."""
+"""Default degradation of a task for clean photos."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Everything that a training reads.
+    """The data of a training.
 
     Attributes:
-        crops: to learn from.
-        validation: to judge by; those without a target can only be looked at.
-        degradation: how inputs are made, as it was asked for or as the data say.
-        layouts: of the folders, in their order.
-        found: what was taken of each folder and what was left, without paths of this machine.
-        notes: the same, and what cannot be used, for the user.
-        left_out: how many examples an exclusion list took away.
-        held_back: the groups that ``validation`` is of, where they were set aside from the same folders.
+        crops: training crops.
+        validation: validation pairs; those without a target are only shown in previews.
+        degradation: how inputs are made, as requested or derived from the data.
+        layouts: layouts of the folders, in order.
+        found: used and unused files of each folder, without paths of this machine.
+        notes: the same with unusable files, for the user.
+        left_out: number of examples removed by exclusion lists.
+        held_back: the groups in ``validation``, if they were split off the same folders.
     """
 
     crops: Crops
@@ -73,10 +73,10 @@ class DataSet:
 
 
 def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1) -> DataSet:
-    """The data of a training; ``shares`` is how many processes will each keep pictures in memory.
+    """The data of a training; ``shares`` is the number of processes that each keep pictures in memory.
 
     Raises:
-        BadInput: a folder is missing, holds too little, or is of no layout that the degradation can use.
+        BadInput: a folder is missing, has too few pictures, or has a layout that the degradation cannot use.
     """
     if not options.data:
         raise BadInput("give at least one folder of photos with --data")
@@ -111,7 +111,7 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
     _check_channels(pairs, spec, degradation)
     if len({float(pair.truth["label"].item()) for pair in pairs if "label" in pair.truth}) == 1:
         notes.append(
-            "judged by pictures of one class: there is no AUC, and the latest weights are kept; give more videos, or "
+            "validation has one class only: there is no AUC, and the latest weights are kept; give more videos, or "
             "--val-data"
         )
     crops = Crops(pool, scale, options.patch, tuple(degraders))
@@ -128,12 +128,12 @@ def data_set(options: TrainOptions, spec: ModelSpec, scale: int, shares: int = 1
 
 
 def _check_channels(pairs: Sequence[Pair], spec: ModelSpec, degradation: str) -> None:
-    """Whether every kind of input has the pictures that the network takes."""
+    """Check that every kind of input has the network's number of channels."""
     names = [each.name for each in spec.inputs if each.is_picture] or ["one picture"]
     wanted = sum(each.channels or 0 for each in spec.inputs if each.is_picture) or 3
-    advice = "leave the option out, or name one that makes them"
+    advice = "omit the option, or choose one that makes them"
     if spec.task == "deepfake-detection":
-        advice = "it learns from clips: name a folder with real/ and fake/, in which folders are videos and hold frames"
+        advice = "it needs clips: give a folder with real/ and fake/, whose subfolders are videos with frames"
     for pair in pairs:
         found = wanted if pair.low is None else pair.low.shape[2]
         if found != wanted:
@@ -144,11 +144,11 @@ def _check_channels(pairs: Sequence[Pair], spec: ModelSpec, degradation: str) ->
 
 
 def _natural(found: Sequence[Found], spec: ModelSpec) -> str:
-    """The degradation that the data and the task speak for."""
+    """The degradation implied by the data and the task."""
     entries = [entry for one in found for entry in one.entries]
     if all(entry.label is not None for entry in entries):
         return LABELS
-    if spec.task == "deepfake-detection":  # which has no target that is a picture
+    if spec.task == "deepfake-detection":  # its targets are not pictures
         return _OF_TASK[spec.task]
     if not any(entry.aligned for entry in entries):
         return DOMAINS
@@ -160,12 +160,12 @@ def _natural(found: Sequence[Found], spec: ModelSpec) -> str:
 
 
 def split(examples: Sequence[Example], validation: int, seed: int) -> tuple[list[Example], list[Example]]:
-    """Examples to learn from, and those of ``validation`` groups, the same ones for the same groups and seed.
+    """Split into training examples and those of ``validation`` groups, deterministically for groups and seed.
 
-    Of few groups no more than a quarter is set aside, but always one.
+    At most a quarter of the groups is set aside, but at least one.
 
     Raises:
-        BadInput: there are too few to learn from the rest.
+        BadInput: too few examples for training remain.
     """
     groups = list(dict.fromkeys(example.group for example in examples))
     if len(groups) < 2:
@@ -177,8 +177,8 @@ def split(examples: Sequence[Example], validation: int, seed: int) -> tuple[list
 
 
 def _with_targets(judged: list[Example], entries: Sequence[Entry], maker: Maker) -> list[Example]:
-    """Of a network that learns without targets: the held-back pictures as pairs, where they are pairs; and without the
-    targets that show something else.
+    """Validation examples of a network trained without targets: held-out pictures as pairs if they are pairs, without
+    unaligned targets.
     """
     groups = {example.group for example in judged}
     paired = [e for e in entries if e.low is not None and e.high is not None and e.group in groups]
@@ -203,7 +203,7 @@ def _judging_examples(folder: Path, spec: ModelSpec, scale: int, maker: Maker) -
 
 
 def _thinned(examples: Sequence[Example]) -> list[Example]:
-    """At most ``_MOST_JUDGED`` of them, evenly, without smaller copies."""
+    """At most ``_MOST_JUDGED`` evenly spaced examples, without downscaled copies."""
     rest = [example for example in examples if example.original]
     return [rest[i] for i in np.linspace(0, len(rest) - 1, min(len(rest), _MOST_JUDGED)).round().astype(int)]
 

@@ -1,4 +1,4 @@
-"""Where in a folder pairs are: two folders that lie beside each other, or files beside each other in one folder."""
+"""Finds pairs in a folder: in two sibling folders, or as files in one folder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Paired:
-    """What was found of pairs; ``alone`` are targets without an input that should have one."""
+    """The pairs found; ``alone`` are targets without their input."""
 
     examples: tuple[Example, ...]
     alone: tuple[Path, ...]
@@ -51,10 +51,10 @@ def pictures_below(folder: Path) -> list[Path]:
 
 
 def in_two_folders(root: Path, scale: int) -> Paired:
-    """The pairs of all folders below ``root`` that lie beside each other and are called after inputs and targets.
+    """The pairs of all sibling folders below ``root`` that are named after inputs and targets.
 
     Raises:
-        BadInput: an input has no target, or it cannot be told which files, or which folders, belong together.
+        BadInput: an input has no target, or the matching of files or folders is ambiguous.
     """
     examples: list[Example] = []
     alone: list[Path] = []
@@ -77,13 +77,13 @@ def in_two_folders(root: Path, scale: int) -> Paired:
 
 
 def _relative(folder: Path, scale: int) -> dict[PurePath, Path]:
-    """The pictures of one side by relative path; those that are named after another scale are left."""
+    """The pictures of one side by relative path, without those named after another scale."""
     paths = pictures_below(folder)
     return {path.relative_to(folder): path for path in paths if suffix_scale(path.stem) in {None, scale} or scale == 1}
 
 
 def _sites(here: Path, scale: int, depth: int = 0) -> Iterator[Site]:
-    folders = next(walk(here), (here, [], []))[1]  # nothing at all where there is no such folder
+    folders = next(walk(here), (here, [], []))[1]  # empty without such a folder
     sides: dict[str, list[tuple[Side, Path]]] = defaultdict(list)
     for folder in folders:
         side = side_of(folder.name)
@@ -118,12 +118,12 @@ def _site(here: Path, group: Sequence[tuple[Side, Path]], scale: int) -> Site | 
 
 
 def side_is_hr(folder: str) -> bool:
-    """Whether a folder's name says that it holds full-size pictures."""
+    """Whether a folder's name indicates full-size pictures."""
     return "hr" in folder.lower().replace("-", "_").split("_")
 
 
 def _scaled(folder: Path, side: Side, scale: int) -> Path | None:
-    """The folder, or the one in it for the scale; None where its name, or those of the ones in it, speak of others."""
+    """The folder, or its subfolder for the scale; None if the names indicate other scales."""
     if scale == 1:
         return folder
     below = {scale_of(path.name): path for path in next(walk(folder))[1]}
@@ -133,10 +133,10 @@ def _scaled(folder: Path, side: Side, scale: int) -> Path | None:
 
 
 def beside(pictures: Iterable[Path], root: Path, scale: int) -> Paired:
-    """The pairs among pictures that words in their names tell apart, such as ``a_LR`` and ``a_HR``.
+    """The pairs among pictures with words for input and target in their names, such as ``a_LR`` and ``a_HR``.
 
     Raises:
-        BadInput: some are pairs, and others have no partner, or more than one.
+        BadInput: some are pairs, but others have no partner, or more than one.
     """
     inputs: dict[int | None, dict[PurePath, Path]] = defaultdict(dict)
     targets: dict[PurePath, Path] = {}

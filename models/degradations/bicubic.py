@@ -1,4 +1,4 @@
-"""Bicubic: photos reduced as MATLAB does it, the standard input of super resolution (see ``degradations``)."""
+"""Bicubic: photos downscaled as by MATLAB, the standard input of super resolution (see ``data.resize``)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Bicubic:
-    """Reduces a photo ``scale`` times; nothing about it is random."""
+    """Downscales a photo by ``scale``, deterministically."""
 
     reduces = True
 

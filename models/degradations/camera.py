@@ -1,4 +1,4 @@
-"""Camera: small, blurred, noisy pictures out of an image pipeline, as real cameras and phones give them.
+"""Camera: downscaled, blurred, noisy, compressed pictures, as from the pipeline of real cameras and phones.
 
 The order is that of BSRGAN (arXiv 2103.14006) and Real-ESRGAN (arXiv 2107.10833), each stage at random strength or
 left out: an anisotropic Gaussian blur (lens, motion, missing focus), the reduction, shot and read noise (variance
@@ -24,7 +24,7 @@ _REACH = 4
 
 
 class Camera:
-    """Degrades a photo and reduces it ``scale`` times; the strengths are up to the generator of each call."""
+    """Degrades a photo and downscales it by ``scale``; strengths are drawn from the generator of each call."""
 
     reduces = True
 
@@ -50,7 +50,7 @@ class Camera:
 
 
 def blur_kernel(rng: np.random.Generator, thinnest: float, widest: float) -> Float32:
-    """An anisotropic Gaussian (9, 9) of sum 1 whose two sigmas lie in ``thinnest``..``widest`` pixels."""
+    """An anisotropic Gaussian kernel (9, 9) with sum 1 and both sigmas in ``thinnest``..``widest`` pixels."""
     sigmas, turn = rng.uniform(thinnest, widest, 2), rng.uniform(0, np.pi)
     y, x = np.mgrid[-_REACH : _REACH + 1, -_REACH : _REACH + 1]
     along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
@@ -59,7 +59,7 @@ def blur_kernel(rng: np.random.Generator, thinnest: float, widest: float) -> Flo
 
 
 def with_noise(levels: Float32, rng: np.random.Generator) -> Float32:
-    """8-bit levels (H, W, 3) with shot noise, whose variance grows with the light, and read noise."""
+    """8-bit levels (H, W, 3) with shot noise, whose variance is proportional to the signal, and read noise."""
     shot, read = float(rng.uniform(0.0, 0.6)), float(rng.uniform(0.0, 6.0))
     sigma = np.sqrt(shot * np.clip(levels, 0.0, 255.0) + read**2)
     noise = rng.standard_normal(levels.shape, dtype=np.float32)
@@ -67,7 +67,7 @@ def with_noise(levels: Float32, rng: np.random.Generator) -> Float32:
 
 
 def through_jpeg(picture: Image8, quality: int) -> Image8:
-    """A picture as JPEG (4:2:0) of ``quality`` 1..95 gives it back."""
+    """A picture after JPEG compression (4:2:0) with ``quality`` 1..95."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -82,7 +82,7 @@ def to_8bit(levels: Float32) -> Image8:
 
 
 def convolved(picture: Float32, kernel: Float32) -> Float32:
-    """(H, W, 3) with a kernel (k, k), the border mirrored, so that nothing gets darker there."""
+    """Convolve (H, W, 3) with a kernel (k, k), with reflection padding."""
     import torch
     from torch.nn import functional as F
 

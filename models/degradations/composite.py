@@ -1,10 +1,10 @@
-"""Composites: something with a soft border before a photo, and clicks on it; what is to be found is its alpha.
+"""Composites: an object with a soft border in front of a photo, and clicks on it; the target is its alpha.
 
-No set of cut-outs is at hand whose terms allow shipping what was learned from it, so things are made: a smooth random
-shape, its border from sharp to some pixels wide, sometimes with strands, filled with another part of the photo
-(mirrored, moved, in other colors) or with a gradient. Often a second thing lies beside or behind it, which is not
-wanted. At least one click is on what is wanted; further ones, on or off it, come with a chance of one in six each (the
-paper's).
+No matting data set has a license that allows shipping weights trained on it, so objects are synthetic: a smooth random
+shape, with a border from sharp to some pixels wide, sometimes with strands, filled with another part of the photo
+(mirrored, shifted, in other colors) or with a gradient. Often a second object, part of the background, is beside or
+behind it. At least one click is on the foreground; further ones, on or off it, have a probability of 1/6 each (as in
+the paper).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _MORE = 1.0 / 6.0
 
 
 class Composite:
-    """Makes composites; shapes, fillings and clicks are up to the generator of each call."""
+    """Makes composites; shapes, fillings and clicks are drawn from the generator of each call."""
 
     def __init__(self, seed: int) -> None:
-        del seed  # nothing is drawn beforehand
+        del seed  # no bank is drawn in advance
 
     def __call__(self, photo: Image8, rng: np.random.Generator) -> Degraded:
         """A photo, uint8 RGB (H, W, 3), as a composite with truth ``clicks`` (H, W, 1), and alpha (H, W, 1) in 0..1."""
@@ -63,14 +63,14 @@ def thing(size: tuple[int, ...], rng: np.random.Generator) -> Float32:
 
 
 def strands(angle: Array, rng: np.random.Generator) -> Array:
-    """Hair: how far the border reaches out, by the angle, -1..1."""
+    """Hair: radial displacement of the border by angle, -1..1."""
     count = 512
     reach = np.convolve(rng.uniform(-1.0, 1.0, count), (0.25, 0.5, 0.25), mode="same")
     return np.asarray(np.interp(angle, np.linspace(-np.pi, np.pi, count), reach))
 
 
 def filling(photo: Image8, rng: np.random.Generator) -> Float32:
-    """What a thing is filled with: the photo, mirrored, moved and in other colors, or a gradient with some noise."""
+    """The filling of an object: the photo mirrored, shifted and in other colors, or a gradient with some noise."""
     height, width = photo.shape[:2]
     if rng.random() < 0.25:
         ends = rng.uniform(0.0, 255.0, (2, 3))
@@ -84,7 +84,7 @@ def filling(photo: Image8, rng: np.random.Generator) -> Float32:
 
 
 def clicks(alpha: Float32, rng: np.random.Generator) -> Float32:
-    """Discs of 1 and -1 (H, W, 1): one on what is wanted, and further ones anywhere that is clear."""
+    """Discs of 1 and -1 (H, W, 1): one on the foreground, and further ones where alpha is unambiguous."""
     height, width = alpha.shape[:2]
     found = np.zeros_like(alpha)
     radius = RADIUS * min(height, width) / COARSE
@@ -101,7 +101,7 @@ def clicks(alpha: Float32, rng: np.random.Generator) -> Float32:
 
 
 def one_click(alpha: Float32, rng: np.random.Generator) -> Float32:
-    """One point (1, 3) on what is wanted, of alpha (H, W, 1): x, y and 1."""
+    """One point (1, 3) on the foreground of alpha (H, W, 1): x, y and 1."""
     places = np.argwhere(alpha[..., 0] >= min(0.95, float(alpha.max())))
     down, right = places[int(rng.integers(len(places)))]
     return np.array([[right, down, 1.0]], np.float32)

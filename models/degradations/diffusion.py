@@ -1,4 +1,4 @@
-"""Diffusion: a photo at a random step of the noise schedule; what is to be found is the noise."""
+"""Diffusion: a photo at a random step of the noise schedule; the target is the noise."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from clearport.pictures.images import Image8
 
 WIDTH = 32
-"""Numbers of the embedding of a step."""
+"""Dimensions of the embedding of a step."""
 
 
 class Diffusion:
     """Adds noise."""
 
     upright = 1.0
-    """A picture that is learned alone has one upright: crops are mirrored, never turned."""
+    """Crops of the single training photo are mirrored, never rotated."""
 
     def __init__(self, seed: int) -> None:
-        del seed  # nothing is drawn beforehand
+        del seed  # no bank is drawn in advance
         self._kept = kept()
 
     def __call__(self, photo: Image8, rng: np.random.Generator) -> Degraded:

@@ -1,14 +1,13 @@
 """Exposures: a bracket of -2, 0 and +2 EV of a scene of high dynamic range, made from an ordinary photo.
 
-A photo holds what its camera clipped nowhere: it is taken as the scene itself. Its levels become linear light, its
-lights are stretched (a lamp is brighter than white), and an exposure is drawn at which the medium frame clips a part of
-it. The long frame then lacks the lights, and the short one shows the shadows in noise. Between the frames the hand
-moves the camera and things move before it: each frame sees the scene shifted, and a patch of other content at
-another place. Shot and read noise (Poisson-Gaussian, arXiv 1811.11127), clipping, the power of 1/2.2 and 8 bits make
-pixels of the light. The truth is the scene as the medium frame sees it, without noise and without clipping up to four
-times its white.
+The photo itself is the scene. Its levels are converted to linear light, highlights are stretched (a lamp is brighter
+than white), and an exposure is drawn at which the medium frame clips a part of it. Then the long frame clips the
+highlights, and the short one has noisy shadows. Camera and objects move between frames: each frame shows the scene
+shifted, and a patch of other content at another position. Shot and read noise (Poisson-Gaussian, arXiv 1811.11127),
+clipping, the power of 1/2.2 and rounding to 8 bits convert light to pixels. The target is the scene of the medium
+frame, without noise, and clipped only at four times its white.
 
-The three frames lie one behind another in the channels of the input: short, medium, long.
+The three frames are concatenated along the channels: short, medium, long.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ if TYPE_CHECKING:
 STOPS = (-2.0, 0.0, 2.0)
 _HEADROOM = 2.0 ** -STOPS[0]
 _MOST_SHIFT = 6.0
-"""Pixels between neighboring frames: what is left once a burst is aligned roughly."""
+"""Maximum shift between neighboring frames in pixels, as after rough alignment of a burst."""
 
 
 class Exposures:
-    """Makes brackets; the exposure, motion and noise are up to the generator of each call."""
+    """Makes brackets; exposure, motion and noise are drawn from the generator of each call."""
 
     def __init__(self, seed: int) -> None:
-        del seed  # nothing is drawn beforehand
+        del seed  # no bank is drawn in advance
 
     def __call__(self, photo: Image8, rng: np.random.Generator) -> Degraded:
         """A photo, uint8 RGB (H, W, 3), as three frames, uint8 (H, W, 9), and the scene as light (H, W, 3)."""
@@ -46,7 +45,7 @@ class Exposures:
 
 
 def scene(photo: Image8, rng: np.random.Generator) -> Float32:
-    """Linear light (H, W, 3), 1 where the medium exposure clips; between 8-bit levels it is dithered."""
+    """Linear light (H, W, 3), where 1 is the clipping point of the medium exposure; dithered between 8-bit levels."""
     levels = photo.astype(np.float32) + rng.uniform(-0.5, 0.5, photo.shape).astype(np.float32)
     light = (np.clip(levels, 0.0, 255.0) / 255.0) ** GAMMA
     peak = light.max(axis=2, keepdims=True)
@@ -55,7 +54,7 @@ def scene(photo: Image8, rng: np.random.Generator) -> Float32:
 
 
 def moved(light: Float32, rng: np.random.Generator) -> list[Float32]:
-    """The scene at three times: the camera drifts, and before it, half of the time, something else moves."""
+    """The scene at three times: the camera drifts, and with probability 1/2 an object moves in front."""
     drift = rng.uniform(-1.0, 1.0, 2) * rng.uniform(0.0, _MOST_SHIFT) * (rng.random() < 0.8)
     frames = [shifted(light, *(time * drift)) for time in (-1.0, 0.0, 1.0)]
     if rng.random() < 0.5:
@@ -78,7 +77,7 @@ def blob(height: int, width: int, center: Array, reach: Array) -> Float32:
 
 
 def shifted(light: Float32, down: float, right: float) -> Float32:
-    """A picture (H, W, 3) moved by fractions of pixels, bilinearly; beyond its border it is mirrored."""
+    """A picture (H, W, 3) shifted by subpixel amounts, bilinearly, with reflection padding."""
     for axis, by in ((0, down), (1, right)):
         whole = int(np.floor(by))
         length = light.shape[axis]
@@ -89,7 +88,9 @@ def shifted(light: Float32, down: float, right: float) -> Float32:
 
 
 def exposed(light: Float32, shot: float, read: float, rng: np.random.Generator) -> Image8:
-    """What a camera makes of light (H, W, 3), 1 where it clips: noise, clipping, the power of 1/2.2, 8 bits."""
+    """A camera's uint8 pixels of light (H, W, 3), 1 being the clipping point: noise, clipping, power of 1/2.2,
+    rounding.
+    """
     noise = rng.standard_normal(light.shape, dtype=np.float32)
     noisy = light + np.sqrt(shot * np.clip(light, 0.0, 1.0) + read**2) * noise
     levels: Image8 = np.rint(255.0 * encoded(noisy)).astype(np.uint8)

@@ -1,10 +1,10 @@
-"""Forgery: a photo of which, half of the time, a part is replaced, for detectors of forged pictures.
+"""Forgery: photos of which, with probability 1/2, a part is replaced, for detectors of forged pictures.
 
-The part comes from the photo itself, in other colors, moved, resampled, blurred or sharpened, and is blended in with a
-soft border, as in self-blended images (arXiv 2204.08376); no face is needed, and none is shown. Real photos and forged
-ones go through the same JPEG, so that compression tells nothing. What gives a forgery away is what gives away face
-swaps, too: a seam, colors, noise and sharpness that do not fit. It is a stand-in that trains and tests the path:
-figures on it say nothing of FaceForensics++ or of any other set of real forgeries.
+The part comes from the photo itself, in other colors, shifted, resampled, blurred or sharpened, and is blended in with
+a soft border, as in self-blended images (arXiv 2204.08376); no faces are needed or used. Real and forged photos get the
+same JPEG compression, so that it reveals nothing. Cues are those of face swaps: a seam, and inconsistent colors, noise
+and sharpness. It is a substitute for training and testing the pipeline: results on it do not transfer to
+FaceForensics++ or other real forgeries.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _CELLS = 7
 
 
 class Forgery:
-    """Forges half of the photos; which, and how, is up to the generator of each call."""
+    """Forges half of the photos; which, and how, is drawn from the generator of each call."""
 
     def __init__(self, seed: int) -> None:
-        del seed  # nothing is drawn beforehand
+        del seed  # no bank is drawn in advance
 
     def __call__(self, photo: Image8, rng: np.random.Generator) -> Degraded:
         """A photo, uint8 RGB (H, W, 3), forged or not.
 
-        Truth is ``label`` (1, 1, 1), 0 real or 1 fake, and ``forged`` (7, 7, 1): the share of each part that is forged.
+        Truth is ``label`` (1, 1, 1), 0 real or 1 fake, and ``forged`` (7, 7, 1): the forged share of each cell.
         """
         fake = bool(rng.random() < 0.5)
         seen, mask = photo, np.zeros((*photo.shape[:2], 1), np.float32)
@@ -58,7 +58,7 @@ def soft_mask(height: int, width: int, rng: np.random.Generator) -> Float32:
 
 
 def altered(photo: Image8, rng: np.random.Generator) -> Image8:
-    """The same photo, moved by some pixels, in slightly other colors, and resampled, blurred or sharpened."""
+    """The photo shifted by some pixels, with slightly changed colors, and resampled, blurred or sharpened."""
     levels = shifted(photo.astype(np.float32), *rng.uniform(-6.0, 6.0, 2))
     levels = levels * rng.uniform(0.85, 1.15, 3).astype(np.float32) + rng.uniform(-12.0, 12.0, 3).astype(np.float32)
     how = int(rng.integers(3))
@@ -72,7 +72,7 @@ def altered(photo: Image8, rng: np.random.Generator) -> Image8:
 
 
 def _cells(mask: Float32) -> Float32:
-    """A mask (H, W, 1) as means over 7x7 parts."""
+    """A mask (H, W, 1) averaged over a grid of 7x7 cells."""
     rows, columns = (np.linspace(0, n, _CELLS + 1).astype(int) for n in mask.shape[:2])
     parts = [[mask[a:b, c:d].mean() for c, d in pairwise(columns)] for a, b in pairwise(rows)]
     return np.asarray(parts, np.float32)[..., None]

@@ -2,8 +2,8 @@
 
     hazy = photo * T + A * (1 - T),  T = exp(-beta * depth)
 
-Depth is guessed: a ramp, usually farther at the top, with smooth hills on it, and A is nearly gray. Cuts of a photo are
-small against a scene, so ramps within one are gentle.
+Depth is synthetic: a ramp, usually farther at the top, with smooth hills on it, and A is nearly gray. Crops are small
+relative to a scene, so their ramps are gentle.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Haze:
 
 
 def depth(height: int, width: int, rng: np.random.Generator) -> Float32:
-    """A made-up depth map (H, W) in 0.1..1."""
+    """A synthetic depth map (H, W) in 0.1..1."""
     y, x = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)[None]
     turn = rng.normal(0.0, 0.6)
     ground = 1.0 - (y * np.cos(turn) + x * np.sin(turn))

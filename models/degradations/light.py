@@ -1,12 +1,12 @@
-"""Low light: photos as a camera would have taken them with too little of it.
+"""Low light: photos as taken by a camera with too little light.
 
     seen = curve(light · illumination · exposure · cast + noise),  light = curve⁻¹(photo)
 
-Light is linear, so levels are turned into light first, by the curve of a display (a power of about 2.2). Then it is
-taken away: evenly (exposure, one to six stops), by place (illumination: a lit side, a lamp or two, corners), and by
-color (lamps are not daylight). Shot noise grows with the root of the light that is left and read noise is the
-same everywhere (the Poisson-Gaussian model, as in arXiv 1811.11127). Another power, of 1.9 to 2.4 because cameras
-differ, makes levels again.
+Levels are first converted to linear light, with a display's curve (a power of about 2.2). Then light is reduced:
+uniformly (exposure, one to six stops), spatially (illumination: a lit side, a lamp or two, corners), and by color
+(lamps are not daylight). Shot noise is proportional to the root of the remaining light, and read noise is constant (the
+Poisson-Gaussian model, as in arXiv 1811.11127). Another power, of 1.9 to 2.4 because cameras differ, converts back to
+levels.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _LEAST_STOPS, _MOST_STOPS = 0.0, 6.0
 
 
 class LowLight:
-    """Degrades photos by random darkness."""
+    """Degrades photos with random darkness."""
 
     def __init__(self, seed: int) -> None:
-        del seed  # nothing is drawn beforehand
+        del seed  # no bank is drawn in advance
 
     def __call__(self, photo: Image8, rng: np.random.Generator) -> Degraded:
         """A photo, uint8 RGB (H, W, 3), in low light.
@@ -45,7 +45,7 @@ class LowLight:
 
 
 def illumination(height: int, width: int, rng: np.random.Generator) -> Float32:
-    """A smooth map (H, W) in 0.2..1 of how much light reaches a place; half of the time the same everywhere."""
+    """A smooth map (H, W) in 0.2..1 of relative illumination; constant with probability 1/2."""
     if rng.random() < 0.5:
         return np.ones((height, width), np.float32)
     side = max(height, width)
@@ -61,7 +61,7 @@ def illumination(height: int, width: int, rng: np.random.Generator) -> Float32:
 
 
 def cast(rng: np.random.Generator) -> Float32:
-    """What the color of the light leaves of red, green and blue, (3,): 1 for the strongest, at least 0.8."""
+    """Gains (3,) of red, green and blue due to the color of the light: 1 for the strongest, at least 0.8."""
     gains = rng.uniform(0.85, 1.05, 3)
     return np.asarray(gains / gains.max(), np.float32)
 

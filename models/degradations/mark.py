@@ -1,4 +1,4 @@
-"""Mark: random bits for a photo that is to carry them; the photo itself stays as it is."""
+"""Mark: random bits to embed into a photo; the photo itself is not changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Mark:
     """Draws bits."""
 
     def __init__(self, seed: int) -> None:
-        del seed  # nothing is drawn beforehand
+        del seed  # no bank is drawn in advance
 
     def __call__(self, photo: Image8, rng: np.random.Generator) -> Degraded:
         """A photo, uint8 RGB (H, W, 3), and as truth ``bits`` (1, 1, 32), 0 or 1."""

@@ -1,21 +1,21 @@
 """Synthetic rain: streaks in layers, accumulation and vapor.
 
-A picture in rain is modeled as in the papers on heavy rain (arXiv 1609.07769, 1905.05404)::
+Rain is modeled as in the papers on heavy rain (arXiv 1609.07769, 1905.05404)::
 
     rainy = (photo + sum of streak layers) * T + A * (1 - T)
 
-where T is the transmission of the vapor that distant rain makes and A the light that it scatters. Two kinds of streak
-layers are mixed, because networks that were trained on one do not know the other:
+where T is the transmission of the vapor of distant rain and A the light that it scatters. Two kinds of streak layers
+are mixed, because networks trained on one do not generalize to the other:
 
-- *drawn* streaks: segments with soft ends, each with its own length, width and brightness, all in one direction but
-  for some jitter; sparse ones as in Rain100L, dense and long ones from several layers as in Rain100H;
-- *blurred noise*: sparse noise under a motion blur, which is how rain is painted in photo editors.
+- *drawn* streaks: segments with soft ends, each with its own length, width and brightness, in one direction with some
+  jitter; sparse ones as in Rain100L, dense and long ones from several layers as in Rain100H;
+- *blurred noise*: sparse noise with motion blur, as rain is made in photo editors.
 
-Layers are drawn once, into a bank, and every picture gets random cuts of them, mirrored and with another gain.
+Layers are drawn once, into a bank, and every picture gets random crops of them, mirrored and with a random gain.
 
-Rain falls: most streaks are near the vertical, and seen behind them are upright things. Networks use both, since a
-streak is told from a stalk or a railing by little else. So directions have a prior (``tilt``), half of the photos
-are not turned before it rains on them, and some pictures are turned with their rain, as by a camera held upright.
+Most streaks are nearly vertical, and most objects behind them upright. Networks use both, since little else
+distinguishes a streak from a stalk or a railing. Hence directions have a prior (``tilt``), half of the photos are not
+rotated before rain is added, and some pictures are rotated with their rain, as from a camera in portrait orientation.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from clearport.pictures.images import Image8
 
 _SIDE = 320
-"""Side of a layer in the bank: larger than the crops that are learned from."""
+"""Side of a layer in the bank, larger than training crops."""
 
 _MOST_LAYERS = 5
 _STORM = 50.0
@@ -43,7 +43,7 @@ class Streaks:
     """One layer of streaks.
 
     Attributes:
-        density: share of the picture that streaks cover, about.
+        density: approximate share (0..1) of the picture covered by streaks.
         length, width: means in pixels.
         angle: direction in degrees off the vertical.
         jitter: standard deviation of the direction of single streaks, in degrees.
@@ -59,7 +59,7 @@ class Streaks:
 
 
 def tilt(rng: np.random.Generator) -> float:
-    """Degrees off the vertical of a layer: mostly a few, as rain falls, and now and then up to 50, as in a storm."""
+    """Direction of a layer in degrees off the vertical: mostly a few, sometimes up to 50, as in a storm."""
     return float(rng.uniform(-_STORM, _STORM) if rng.random() < 0.25 else np.clip(rng.normal(0, 13), -_STORM, _STORM))
 
 
@@ -88,7 +88,7 @@ def heavy_rain(rng: np.random.Generator) -> Streaks:
 
 
 def draw(streaks: Streaks, side: int, rng: np.random.Generator) -> Float32:
-    """A layer (side, side) of added levels; streaks that cross do not add up, the brighter one is seen."""
+    """A layer (side, side) of added levels; where streaks cross, the maximum counts."""
     layer = np.zeros((side, side), np.float32)
     area = max(1.0, streaks.length * streaks.width)
     for _ in range(max(1, round(streaks.density * side * side / area))):
@@ -117,7 +117,7 @@ def _draw_one(layer: Float32, streaks: Streaks, rng: np.random.Generator) -> Non
 
 
 def blurred_noise(side: int, rng: np.random.Generator) -> Float32:
-    """A layer (side, side) of sparse noise under a motion blur of random length and direction."""
+    """A layer (side, side) of sparse noise with motion blur of random length and direction."""
     length, angle = int(rng.integers(9, 40)), float(np.deg2rad(tilt(rng)))
     noise = (rng.random((side, side)) < rng.uniform(0.01, 0.08)) * rng.uniform(0.3, 1.0, (side, side))
     y, x = np.mgrid[-length : length + 1, -length : length + 1]
@@ -131,20 +131,20 @@ def blurred_noise(side: int, rng: np.random.Generator) -> Float32:
 _KINDS = ("thin", "downpour", "painted", "none")
 _SHARES = (0.44, 0.3, 0.18, 0.08)
 _VAPOR = {"thin": 0.05, "downpour": 0.15, "painted": 0.1, "none": 0.2}
-"""How often there is vapor as well."""
+"""Probability of vapor, by kind of rain."""
 
 
 class Rain:
     """Draws its bank of layers at once (a few seconds), and degrades any number of photos with it.
 
     Args:
-        seed: of the bank; what a photo gets of it is up to the generator of each call.
-        layers: layers of each kind in the bank.
-        side: of a layer, in pixels; larger pictures get it continued by its mirror image.
+        seed: seed of the bank; crops of it are drawn from the generator of each call.
+        layers: number of layers of each kind in the bank.
+        side: side of a layer in pixels; for larger pictures it is extended by reflection.
 
     Attributes:
-        upright: share of photos that should not be turned before it rains on them.
-        turned: share of pictures that should be turned by a quarter with their rain.
+        upright: share (0..1) of photos that should not be rotated before rain is added.
+        turned: share (0..1) of pictures that should be rotated by 90 degrees with their rain.
     """
 
     upright = 0.5
@@ -165,7 +165,7 @@ class Rain:
         rain = self._streaks(kind, height, width, rng)
         clean = photo.astype(np.float32)
         if kind == "painted" and rng.random() < 0.5:
-            rain = rain * (1.0 - clean.mean(axis=2) / 255.0)  # a screen: bright places take less
+            rain = rain * (1.0 - clean.mean(axis=2) / 255.0)  # screen blending: bright pixels change less
         fallen = clean + rain[..., None]
         transmission, light = _vapor(rng.random() < _VAPOR[kind], height, width, rng)
         seen = fallen * transmission[..., None] + light * (1.0 - transmission[..., None])
@@ -191,11 +191,11 @@ class Rain:
 
 
 _SEEN = 4.0
-"""Levels from which a streak counts as visible."""
+"""Minimum levels of a visible streak."""
 
 
 def _cut(layer: Float32, height: int, width: int, rng: np.random.Generator) -> Float32:
-    """A random part of a layer, which is continued by its mirror image where the picture is larger."""
+    """A random crop of a layer, extended by reflection for larger pictures."""
     side = len(layer)
     tall, wide = (layer.shape[axis] if n <= side else n for axis, n in enumerate((height, width)))
     if (tall, wide) != layer.shape:
@@ -206,7 +206,7 @@ def _cut(layer: Float32, height: int, width: int, rng: np.random.Generator) -> F
 
 
 def _vapor(there: bool, height: int, width: int, rng: np.random.Generator) -> tuple[Float32, Float32]:
-    """Transmission (H, W) of rain far away, a smooth ramp, and the light (1, 1, 3) that it scatters."""
+    """Transmission (H, W) of distant rain, a smooth ramp, and the light (1, 1, 3) that it scatters."""
     light = np.clip(rng.uniform(150, 245) + rng.uniform(-8, 8, (1, 1, 3)), 0, 255).astype(np.float32)
     if not there:
         return np.ones((height, width), np.float32), light

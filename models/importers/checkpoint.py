@@ -1,10 +1,10 @@
-"""Any file of weights as named tensors, whatever it was wrapped in.
+"""Reads any weights file as named tensors, without its containers and prefixes.
 
-Formats are told by content, not by suffix: safetensors, or a PyTorch archive, read with ``weights_only=True``, so
-that nothing in it is run. Trainers put the tensors into containers (``state_dict``, ``params_ema``, ``netG``, ...), and
-wrappers put prefixes before their names (``module.`` of DataParallel, ``_orig_mod.`` of ``torch.compile``, ``model.``
-of Lightning). Here the sets of tensors in a file are listed, moving averages first, because these are what authors
-publish and measure; ``models/importers/fit.py`` decides which of them is a given network.
+Formats are detected by content, not by suffix: safetensors, or a PyTorch archive, read with ``weights_only=True``, so
+that no code in it is run. Trainers put tensors into containers (``state_dict``, ``params_ema``, ``netG``, ...), and
+wrappers add prefixes to names (``module.`` of DataParallel, ``_orig_mod.`` of ``torch.compile``, ``model.`` of
+Lightning). This module lists the sets of tensors in a file, moving averages first, since authors publish and measure
+these; ``models/importers/fit.py`` decides which of them matches a network.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _AVERAGES = "params_ema ema state_dict_ema model_ema ema_model ema_state_dict ge
 _AVERAGES += " net_ema shadow best average"
 _PLAIN = "params state_dict model_state_dict model_state model network net generator netG net_g g weights module"
 _CONTAINERS = {name: rank for rank, name in enumerate((*_AVERAGES.split(), "", *_PLAIN.split()))}
-"""Lower is preferred; the empty name stands for tensors that lie beside the containers."""
+"""Container -> rank, lower is preferred; the empty name stands for tensors outside containers."""
 
 _WRAPPERS = "ema_model. model_ema. ema. generator_ema. netG_ema. net_ema. "
 _WRAPPERS += "module. model. net. network. generator. netG. net_g."
 _COUNTERS = frozenset({"total_ops", "total_params", "n_averaged", "_extra_state"})
-"""What thop and averaged models keep beside the weights."""
+"""Names of counters that thop and averaged models store with the weights."""
 
 _DEEPEST = 5
 _MOST_SETS = 200
 _MOST_PARTS = 4
-"""A file whose names begin in more words than this is a network and not a set of them."""
+"""Maximum number of name prefixes of a file with several networks; with more, it is one network."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Named:
 
     Attributes:
         tensors: by name, without wrappers and counters.
-        place: where in the file it lies, in words; empty where the file holds nothing else.
+        place: description of its location in the file; empty if the file has nothing else.
     """
 
     tensors: State
@@ -60,11 +60,11 @@ class Named:
 
 @dataclass(frozen=True)
 class Source:
-    """A file of weights as an importer gets it: one way to read it.
+    """The input of an importer: one way to read a weights file.
 
     Attributes:
         path: the file.
-        named: a set of its tensors; None where it is neither safetensors nor PyTorch's, so that only the path helps.
+        named: a set of its tensors; None for other formats, which the importer reads from ``path``.
     """
 
     path: Path
@@ -72,13 +72,13 @@ class Source:
 
     @property
     def tensors(self) -> State | None:
-        """The named tensors, if that is what the file holds."""
+        """The named tensors, or None."""
         return None if self.named is None else self.named.tensors
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A file of weights: ``sources`` are the ways to read it, the preferred ones first; at least one."""
+    """A weights file: ``sources`` are the ways to read it, preferred first; at least one."""
 
     form: str
     metadata: Mapping[str, str]
@@ -86,10 +86,10 @@ class Opened:
 
 
 def opened(path: Path) -> Opened:
-    """What is in a file of weights.
+    """Open a weights file.
 
     Raises:
-        BadInput: the file is missing or damaged, holds no tensors, or is a pickle of more than tensors.
+        BadInput: the file is missing or damaged, has no tensors, or is a pickle of more than tensors.
     """
     if not path.is_file():
         found = "this is a folder: name the file in it" if path.is_dir() else "there is none at this path"
@@ -104,10 +104,10 @@ def opened(path: Path) -> Opened:
 
 
 def _check_download(path: Path) -> None:
-    """Whether a file is what a download left in the place of weights.
+    """Refuse files that a failed download leaves in place of weights.
 
     Raises:
-        BadInput: it is.
+        BadInput: it is a Git LFS pointer or a web page.
     """
     head = _head(path, 512).lstrip()
     if head.startswith(b"version https://git-lfs.github.com/spec/"):
@@ -132,7 +132,7 @@ def _sources(path: Path, found: Any) -> tuple[Source, ...]:
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:
-    """Whether it is dense and holds real numbers."""
+    """Whether it is dense, real and has data."""
     import torch
 
     plain = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_complex()
@@ -146,7 +146,7 @@ def _described(found: Any) -> str:
 
 
 def _containers(found: Any, place: str, depth: int = 0) -> Iterator[Named]:
-    """Every mapping with tensors in ``found``, the preferred ones first."""
+    """Every mapping with tensors in ``found``, preferred first."""
     import torch
 
     if not isinstance(found, Mapping) or depth > _DEEPEST:
@@ -165,7 +165,7 @@ def _without_counters(state: State) -> State:
 
 
 def _unwrapped(named: Named, depth: int = 0) -> Iterator[Named]:
-    """``named`` as it is, then without the words that wrappers put before its names, in any stack of them."""
+    """``named`` as it is, then without wrappers' prefixes, in any nesting."""
     tensors = _renamed(named.tensors, "_orig_mod.", "")
     yield Named(tensors, named.place)
     if depth < _DEEPEST:
@@ -178,7 +178,7 @@ def _unwrapped(named: Named, depth: int = 0) -> Iterator[Named]:
 
 
 def _wrappers_of(tensors: State) -> list[str]:
-    """The prefixes that known wrappers use, then any that all names, or all of one part of the file, begin with."""
+    """Prefixes of known wrappers, then any common prefix of all names or of one part of the file."""
     known = _WRAPPERS.split()
     first = dict.fromkeys(f"{key.partition('.')[0]}." for key in tensors if "." in key)
     shared = [word for word in first if word not in known and len(first) <= _MOST_PARTS]
@@ -186,13 +186,13 @@ def _wrappers_of(tensors: State) -> list[str]:
 
 
 def _renamed(state: State, old: str, new: str) -> State:
-    """``state`` with ``old`` replaced in its names; as it is where two would be called the same."""
+    """``state`` with the prefix ``old`` replaced by ``new``; unchanged if names would collide."""
     changed = {key.replace(old, new): value for key, value in state.items()}
     return changed if len(changed) == len(state) else state
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether the file begins as safetensors do: the length of a JSON object, then that object."""
+    """Whether the file begins like safetensors: the length of a JSON object, then that object."""
     head = _head(path, 9)
     return len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] < 100_000_000
 
@@ -217,22 +217,22 @@ def _read_safetensors(path: Path) -> tuple[State, Mapping[str, str]]:
 
 
 def is_pytorch(path: Path) -> bool:
-    """Whether the file begins as a PyTorch archive or as a pickle."""
+    """Whether the file begins like a PyTorch archive or a pickle."""
     head = _head(path, 4)
     return head == _ZIP_MAGIC or (head[:1] == b"\x80" and not is_safetensors(path))
 
 
 def open_archive(path: Path) -> Any:
-    """What ``torch.save`` wrote to ``path``: tensors, numbers, strings and containers of them, and nothing that runs.
+    """Load a file of ``torch.save``: tensors, numbers, strings and containers of them; no code is run.
 
     Raises:
-        BadInput: it is damaged, or a pickle of something else.
+        BadInput: it is damaged, or a pickle of other objects.
     """
     import torch
 
     try:
-        with path.open("rb") as file, warnings.catch_warnings():  # given a path, torch would go by its suffix
-            warnings.simplefilter("ignore")  # about pickles that torch did not write, which it then refuses
+        with path.open("rb") as file, warnings.catch_warnings():  # given a path, torch would use its suffix
+            warnings.simplefilter("ignore")  # warnings about pickles not written by torch, which it then refuses
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadInput(
@@ -253,6 +253,6 @@ def open_archive(path: Path) -> Any:
 
 
 def _culprit(error: Exception) -> str:
-    """The class that PyTorch would not load, as its message names it."""
+    """The class that PyTorch refused to load, from its message."""
     found = re.search(r"GLOBAL ([\w.]+)", str(error))
     return f" ({found[1]})" if found else ""

@@ -1,4 +1,4 @@
-"""Which of the tensors of a file are a network, and, where none are, what is wrong and which network they would be."""
+"""Matches the tensors of a file to a network; on failure, explains the differences and suggests a network that fits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_LISTED = 4
 _COUNTED = "num_batches_tracked"
-"""A counter that batch norm keeps, of no use to a network that has learned; old files lack it."""
+"""Batch normalization's counter, not needed for inference; old files lack it."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Reading:
     """One way to read a file for a network.
 
     Attributes:
-        tensors: in the network's own names, as far as they are known.
-        importer: in words, the importer that knew the file; empty where the names are taken as they are.
-        place: where in the file the tensors lie, in words.
-        others: places of tensors that fit as well and were not taken.
+        tensors: tensors by the network's names, as far as known.
+        importer: description of the importer that recognized the file; empty for unchanged names.
+        place: description of the tensors' location in the file.
+        others: locations of tensors that fit as well but were not used.
     """
 
     tensors: State
@@ -42,7 +42,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Fit:
-    """How tensors fit a network; ``shared`` is how many have a name and a shape of its."""
+    """How tensors fit a network; ``shared`` is the number of tensors with matching name and shape."""
 
     missing: tuple[str, ...]
     unknown: tuple[str, ...]
@@ -52,16 +52,16 @@ class Fit:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing, too many, or wrong."""
+        """Whether nothing is missing, unexpected or of another shape."""
         return not (self.missing or self.unknown or self.shapes or self.infinite)
 
     def wrong(self) -> str:
-        """All that does not fit, the first few by name."""
+        """A description of all mismatches, with the first few names."""
         parts = [
             _listed(self.missing, "is missing", "missing"),
             _listed(self.unknown, "is unknown", "unknown"),
             _listed(self.shapes, "", "of other shapes"),
-            _listed(self.infinite, "holds numbers that are not finite", "not finite"),
+            _listed(self.infinite, "has values that are not finite", "not finite"),
         ]
         return "; ".join(part for part in parts if part)
 
@@ -73,7 +73,7 @@ def _listed(names: Sequence[str], says: str, kind: str) -> str:
 
 
 def readings(spec: ModelSpec, scale: int, opened: Opened) -> Iterator[Reading]:
-    """Every way to read a file as weights of a network, the preferred ones first."""
+    """Every way to read a file as weights of a network, preferred first."""
     for source in opened.sources:
         place = source.named.place if source.named is not None else ""
         for importer in spec.importers:
@@ -85,7 +85,7 @@ def readings(spec: ModelSpec, scale: int, opened: Opened) -> Iterator[Reading]:
 
 
 def best(ways: Iterator[Reading], own: State) -> tuple[Reading, Fit] | None:
-    """The first reading that fits ``own`` (a network's state dict) whole, else the nearest; None for no readings."""
+    """The first reading that completely fits ``own`` (a network's state dict), else the nearest; None if there is none."""
     judged = [(way, fit_of(way.tensors, own)) for way in ways]
     whole = [way for way, fit in judged if fit.complete]
     if whole:
@@ -115,12 +115,12 @@ def fit_of(state: State, own: State) -> Fit:
 
 
 def completed(state: State, own: State) -> State:
-    """``state``, which fits, with the counters that ``own`` has, and no others."""
+    """``state`` (which fits) with exactly the counters of ``own``."""
     return {key: state.get(key, value) for key, value in own.items()}
 
 
 def what_fits(opened: Opened, spec: ModelSpec, scale: int) -> str:
-    """Which scale of the network the file fits, or which other network, as an ending of a message; may be empty."""
+    """The scale of the network, or the other network, that the file fits, as the end of a message; may be empty."""
     scales = [other for other in spec.scales if other != scale and _fits(opened, spec, other)]
     if scales:
         return f". These are weights of {spec.name} x{scales[0]}: add --scale {scales[0]}"
@@ -135,7 +135,7 @@ def what_fits(opened: Opened, spec: ModelSpec, scale: int) -> str:
 def _fits(opened: Opened, spec: ModelSpec, scale: int) -> bool:
     try:
         found = best(readings(spec, scale, opened), _shapes(spec, scale))
-    except ClearportError:  # an importer that knows the format, but not this file
+    except ClearportError:  # the importer recognized the format, but refused this file
         return False
     return found is not None and found[1].complete
 

@@ -1,4 +1,4 @@
-"""IAT as its authors published it: PyTorch state dicts with the keys ``local_net.*`` and ``global_net.*``."""
+"""Importer of IAT's published weights: PyTorch state dicts with the keys ``local_net.*`` and ``global_net.*``."""
 
 from __future__ import annotations
 
@@ -46,9 +46,10 @@ _LOCAL_PARTS = (
 
 
 def published_state_dict(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
-    """The authors' weights under our names, or None for any other file.
+    """The authors' weights under clearport's names, or None for any other file.
 
-    Weight decay left many of them at 1e-41. Such numbers are slow, and zero in most runtimes, so they become zero.
+    Weight decay has reduced many of them to 1e-41. Such subnormals are slow, and zero in most runtimes, so they are set
+    to zero.
     """
     del scale  # it has one
     state = source.tensors

@@ -1,8 +1,8 @@
-"""NCNet as its authors published it: a PyTorch state dict of the fp32 network, and their int8 TFLite files.
+"""Importer of NCNet's published weights: a PyTorch state dict of the fp32 network, and int8 TFLite files.
 
-The TFLite file is read with the schema's lazy accessors, nothing but what is needed, and every count and
-index is checked before it is used: a flatbuffer is offsets into itself, and a damaged one points anywhere.
-The last convolution is permuted: TensorFlow's depth_to_space orders channels s*3+c, PyTorch's PixelShuffle c*s²+s.
+The TFLite file is read with the schema's lazy accessors, and every count and index is checked before use, since offsets
+in a damaged flatbuffer may point anywhere. The last convolution is permuted: TensorFlow's depth_to_space orders
+channels s*3+c, PyTorch's PixelShuffle c*s²+s.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, Over
 
 def published_state_dict(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
     """The authors' fp32 weights (``body.0`` to ``body.12`` in steps of two), or None for any other file."""
-    del scale  # the shapes tell, and are checked against the network by the caller
+    del scale  # recognized by shapes, which the caller checks against the network
     state = source.tensors
     if state is None or len(state) != 2 * _CONVOLUTIONS or not all(_PUBLISHED_KEY.fullmatch(key) for key in state):
         return None
@@ -53,7 +53,7 @@ def published_tflite(source: Source, scale: int) -> Mapping[str, torch.Tensor] |
 
     Raises:
         BadInput: it is a TFLite file, but damaged or not NCNet.
-        NotInstalled: reading it needs the ``tflite`` extra.
+        NotInstalled: the ``tflite`` extra is missing.
     """
     path = source.path
     data = None if source.tensors is not None else _tflite_bytes(path)
@@ -113,7 +113,7 @@ def _convolutions(data: bytes, path: Path) -> Iterable[_Convolution]:
 
 
 def _constant(model: Any, graph: Any, index: int, path: Path) -> npt.NDArray[np.float32]:
-    """A constant tensor as real numbers: int8 and int32 are multiplied by their scales (one, or one per output)."""
+    """A constant tensor as float32: int8 and int32 are multiplied by their scales (one, or one per output)."""
     if not 0 <= index < graph.TensorsLength():
         raise IndexError(f"tensor {index}")
     tensor = graph.Tensors(index)

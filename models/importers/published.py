@@ -1,4 +1,4 @@
-"""Published state dicts whose names differ from ours: renamed, reshaped, and told apart by a name only they have."""
+"""Helpers for published state dicts with other names: recognition by a unique name, renaming and reshaping."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def renamed(source: Source, mark: str, rules: Sequence[tuple[str, str]]) -> dict
     """The tensors of ``source`` with ``rules`` (pattern, replacement) applied to each name in turn.
 
     Returns:
-        None where it holds no named tensors, or no name of theirs contains the pattern ``mark``.
+        None if it has no named tensors, or no name matches the pattern ``mark``.
     """
     state = source.tensors
     if state is None or not any(re.search(mark, key) for key in state):
@@ -31,5 +31,5 @@ def _rename(key: str, rules: Sequence[tuple[str, str]]) -> str:
 
 
 def pointwise(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """``state`` with the matrices of linear layers (out, in) as kernels of 1x1 convolutions (out, in, 1, 1)."""
+    """``state`` with weights of linear layers (out, in) reshaped to 1x1 convolutions (out, in, 1, 1)."""
     return {key: value[..., None, None] if value.dim() == 2 else value for key, value in state.items()}

@@ -1,4 +1,6 @@
-"""Generators of StyleGAN2 as github.com/rosinality/stylegan2-pytorch (MIT) saves them: ``g_ema`` and ``latent_avg``."""
+"""Importer of StyleGAN2 generators saved by github.com/rosinality/stylegan2-pytorch (MIT): ``g_ema`` and
+``latent_avg``.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,10 @@ _NAMES = (
 
 
 def stylegan2_of_rosinality(source: Source, scale: int) -> Mapping[str, torch.Tensor] | None:
-    """The generator, its mapping and the mean of its codes under our names, or None for any other file.
+    """The generator, its mapping and the mean of its codes under clearport's names, or None for any other file.
 
     Raises:
-        BadInput: the generator has another size; half of one would be of no use.
+        BadInput: the generator has another size.
     """
     from clearport.models.layers.inversion.stages import MOST, NUMBERS, SIDE
     from clearport.models.layers.inversion.stylegan import Generator, widths
@@ -60,9 +62,10 @@ def stylegan2_of_rosinality(source: Source, scale: int) -> Mapping[str, torch.Te
 
 
 def imported(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors of a generator of any size under our names, with the mean of its codes.
+    """The tensors of a generator of any size under clearport's names, with the mean of its codes.
 
-    Learning rates are published as factors of the weights; here the weights have them. Kernels of blurs are known.
+    Published weights exclude the factors of equalized learning rates; here they are multiplied in. Blur kernels are
+    dropped, since they are constant.
     """
     from clearport.models.layers.inversion.stylegan import Mapping as Drawing
     from clearport.models.layers.inversion.stylegan import mean_code
@@ -72,7 +75,7 @@ def imported(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     own = {key.removeprefix("mapping."): value for key, value in found.items() if key.startswith("mapping.")}
     wanted = {key: value.shape for key, value in mapping.state_dict().items()}
     if {key: value.shape for key, value in own.items()} != wanted:
-        return found  # what is missing is told by who asked
+        return found  # the caller reports missing tensors
     mapping.load_state_dict(own)
     return {**found, "average": mean_code(mapping, _DRAWN)}
 
@@ -84,7 +87,7 @@ def _own_name(key: str) -> str:
 
 
 def _scaled(key: str, value: torch.Tensor) -> torch.Tensor:
-    """A tensor with the factor of its learning rate, in our shape."""
+    """A tensor with its equalized learning rate multiplied in, in clearport's shape."""
     if key.startswith("style."):
         return value * _MAPPING_RATE * (1.0 / math.sqrt(value.shape[1]) if value.dim() == 2 else 1.0)
     if key.endswith(".modulation.weight"):

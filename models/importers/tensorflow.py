@@ -1,9 +1,9 @@
 """Frozen TensorFlow graphs (``.pb``): their nodes and constants, read without TensorFlow.
 
-A frozen graph is a protocol buffer, GraphDef, whose weights are constants: nodes have a name, an operation, the
-names of their inputs, and attributes. Reading that takes the five wire types of the format and a page of code, where
-TensorFlow would be a gigabyte in a process of its own. Nothing in the file is run. Every length is checked before it
-is used, and the depth is fixed, so that a damaged file ends in an error and never in a crash.
+A frozen graph is a protocol buffer, GraphDef, whose weights are constants: nodes have a name, an operation, the names
+of their inputs, and attributes. Parsing that needs the five wire types of the format and a page of code, where
+TensorFlow would be a gigabyte in a separate process. Nothing in the file is run. Every length is checked before use,
+and the depth is fixed, so that a damaged file causes an error, never a crash.
 
 Field numbers are those of tensorflow/core/framework: graph.proto (node 1), node_def.proto (name 1, op 2, input 3,
 attr 5), attr_value.proto (tensor 8), tensor.proto (dtype 1, shape 2, content 4, float_val 5), tensor_shape.proto
@@ -37,7 +37,7 @@ _FLOAT = 1
 
 @dataclass(frozen=True)
 class Node:
-    """One operation: its name, what it does, the names of what it reads, and its value if it is a float constant."""
+    """One node: its name, operation, names of inputs, and its value if it is a float constant."""
 
     name: str
     op: str
@@ -46,14 +46,14 @@ class Node:
 
 
 class _Damaged(ValueError):
-    """The bytes are not what their place in the file says."""
+    """The bytes are not a valid protocol buffer."""
 
 
 def read_graph(path: Path) -> tuple[Node, ...] | None:
-    """The nodes of a frozen TensorFlow graph in file order, or None where the file is something else.
+    """The nodes of a frozen TensorFlow graph in file order, or None for other files.
 
     Raises:
-        BadInput: it begins as such a graph, but is damaged, truncated or too large.
+        BadInput: it begins like such a graph, but is damaged, truncated or too large.
     """
     if not path.is_file() or is_pytorch(path) or is_safetensors(path):
         return None
@@ -79,15 +79,15 @@ def read_graph(path: Path) -> tuple[Node, ...] | None:
 
 
 def kernels(path: Path, nodes: Sequence[Node], names: Mapping[str, str]) -> dict[str, torch.Tensor]:
-    """The constants of a graph under our names: convolution kernels (out, in, k, k), everything else flat.
+    """The constants of a graph under clearport's names: convolution kernels (out, in, k, k), everything else flat.
 
     Args:
         path: the file, for messages.
         nodes: from ``read_graph``.
-        names: our name of each constant that is wanted.
+        names: name in the graph -> clearport's name.
 
     Raises:
-        BadInput: one of them is missing, or is no float constant.
+        BadInput: one of them is missing, or is not a float constant.
     """
     found = {node.name: node.value for node in nodes if node.value is not None}
     missing = [name for name in names if name not in found]
@@ -114,7 +114,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         else:
             raise _Damaged(f"wire type {wire} at byte {place}")
         if number == 0 or length > len(data) - place:
-            raise _Damaged(f"a field of {length} bytes where {len(data) - place} are left")
+            raise _Damaged(f"a field of {length} bytes, but {len(data) - place} are left")
         yield number, data[place : place + length]
         place += length
 
@@ -130,7 +130,7 @@ def _varint(data: memoryview, place: int) -> tuple[int, int]:
 
 def _bytes(field: int | memoryview) -> memoryview:
     if isinstance(field, int):
-        raise _Damaged("a number where a message was expected")
+        raise _Damaged("a number instead of a message")
     return field
 
 
@@ -190,6 +190,6 @@ def _shape(data: memoryview) -> tuple[int, ...]:
         if number == 2:
             size = dict(_fields(_bytes(field))).get(1, 0)
             if not isinstance(size, int) or size > _LARGEST_FILE or len(sizes) == _MOST_AXES:
-                raise _Damaged("a shape that no tensor has")
+                raise _Damaged("an invalid shape")
             sizes.append(size)
     return tuple(sizes)

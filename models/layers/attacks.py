@@ -1,6 +1,6 @@
-"""What happens to a marked picture on its way, for training: blur, smaller size, noise, a crop, JPEG.
+"""Attacks on watermarks for training: blur, resizing, noise, cropping, JPEG.
 
-Gradients pass through all of them. JPEG is the real one, on the CPU; its gradient is that of doing nothing.
+All are differentiable. JPEG is a real codec on the CPU, with a straight-through gradient.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ ATTACKS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType
         "crop": lambda image: cropped(image, 0.4, 0.3, 0.6),
     }
 )
-"""What marks are judged by: JPEG of quality 50, half the size and back, a Gaussian blur of sigma 1, and a crop to 0.7
-of each side whose place is unknown.
+"""Attacks of the evaluation: JPEG of quality 50, resizing to one half and back, a Gaussian blur with sigma 1, and a
+crop to 0.7 of each side at an unknown position.
 """
 
 
 def attacked(images: torch.Tensor) -> torch.Tensor:
-    """Pictures (B, 3, H, W) in 0..1, each through something drawn from PyTorch's generator, to the same shape."""
+    """Pictures (B, 3, H, W) in 0..1, each with an attack drawn from PyTorch's generator; same shape."""
     return torch.cat([_one(image[None]) for image in images])
 
 
@@ -51,7 +51,7 @@ def _one(image: torch.Tensor) -> torch.Tensor:
 
 
 def blurred(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    """A Gaussian blur of 9 pixels, the border mirrored."""
+    """A Gaussian blur of 9 pixels with reflection padding."""
     places = torch.arange(-4, 5, dtype=image.dtype)
     bell = torch.exp(-0.5 * (places / sigma) ** 2)
     bell = (bell / bell.sum()).expand(3, 1, 1, 9)
@@ -60,7 +60,7 @@ def blurred(image: torch.Tensor, sigma: float) -> torch.Tensor:
 
 
 def resized(image: torch.Tensor, factor: float) -> torch.Tensor:
-    """Smaller by a factor, and back to its size."""
+    """Downscale by a factor, and back."""
     height, width = image.shape[-2:]
     small = (max(8, round(height * factor)), max(8, round(width * factor)))
     less = F.interpolate(image, size=small, mode="bilinear", antialias=True)
@@ -68,7 +68,7 @@ def resized(image: torch.Tensor, factor: float) -> torch.Tensor:
 
 
 def cropped(image: torch.Tensor, size: float, down: float, right: float) -> torch.Tensor:
-    """A part of a picture, moved to its upper left; what is missing is gray. All three are in 0..1."""
+    """A crop of a picture, moved to its upper left; the rest is gray. ``size``, ``down`` and ``right`` are in 0..1."""
     height, width = image.shape[-2:]
     share = _LEAST_CROP + (1.0 - _LEAST_CROP) * size
     tall, wide = round(height * share), round(width * share)
@@ -78,7 +78,7 @@ def cropped(image: torch.Tensor, size: float, down: float, right: float) -> torc
 
 
 def jpeg(image: torch.Tensor, quality: int) -> torch.Tensor:
-    """A picture (1, 3, H, W) as JPEG gives it back."""
+    """A picture (1, 3, H, W) after JPEG compression."""
     levels = (255.0 * image.detach().clamp(0.0, 1.0)).round().byte()[0].permute(1, 2, 0).cpu().numpy()
     seen = torch.from_numpy(through_jpeg(levels, quality)).to(image.device).permute(2, 0, 1)[None] / 255.0
     return image + (seen - image).detach()

@@ -1,4 +1,4 @@
-"""Layers that several deraining networks share: resampling, residual blocks, and starts that change nothing."""
+"""Layers shared by deraining networks: resampling, residual blocks, and initialization near the identity."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from torch import nn
 from torch.nn import functional as F
 
 _LITTLE = 0.1
-_ALMOST_NOTHING = 3e-4  # not 0: nothing before such a layer would learn in the first step
+_ALMOST_NOTHING = 3e-4  # not 0: earlier layers would get no gradient in the first step
 
 
 class Residual(nn.Module):
-    """A block that adds to its input what its convolution ``last`` gives."""
+    """A residual block, whose last convolution is ``last``."""
 
     last: nn.Conv2d
 
 
 class ResidualBlock(Residual):
-    """Two 3x3 convolutions whose result is added to the input: (B, width, H, W) to the same, not negative."""
+    """Two 3x3 convolutions whose result is added to the input: (B, width, H, W), nonnegative, to the same."""
 
     def __init__(self, width: int, dilation: int = 1) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class ResidualBlock(Residual):
 class Down(nn.Module):
     """(B, before, H, W) to (B, after, H/2, W/2), H and W even; a 3x3 convolution of stride 2 and a ReLU.
 
-    The zeros go to the right and the bottom, as TFLite's "same" padding has them, so that no padding operator is left.
+    Zero padding is on the right and bottom, as in TFLite's SAME padding, so that no padding operator is needed.
     """
 
     def __init__(self, before: int, after: int) -> None:
@@ -56,10 +56,10 @@ class Up(nn.Module):
 
 
 def start(module: nn.Module) -> None:
-    """Begin with He's weights (arXiv 1502.01852) and no biases, and with residual blocks that add little.
+    """Initialize with He's weights (arXiv 1502.01852), zero biases, and residual blocks that add little.
 
-    A deep stack then begins near the identity and needs no normalization; with torch's own start, which is smaller,
-    features fade on their way and some of these networks do not begin to learn.
+    A deep stack is then near the identity and needs no normalization; with torch's smaller default initialization,
+    features fade, and some of these networks do not start to learn.
     """
     for convolution in (child for child in module.modules() if isinstance(child, nn.Conv2d)):
         nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
@@ -71,7 +71,7 @@ def start(module: nn.Module) -> None:
 
 
 def start_at(convolution: nn.Conv2d, level: float) -> None:
-    """Begin with an output that is ``level`` nearly everywhere; after ``start``."""
+    """Initialize so that the output is ``level`` nearly everywhere; call after ``start``."""
     nn.init.normal_(convolution.weight, std=_ALMOST_NOTHING)
     assert convolution.bias is not None
     nn.init.constant_(convolution.bias, level)

@@ -1,4 +1,4 @@
-"""What detectors of forged pictures have in common: a picture or a clip of a face in, logits out."""
+"""Common specification of detectors of forged pictures: input is a picture or clip of a face, outputs are logits."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def detector(
     """The ``SPEC`` of a detector.
 
     Args:
-        name, build, paper, inputs: as in ``ModelSpec``; the range of values is that of the inputs.
-        labels: what its logits are of; a single label has a single logit.
-        recipe: where its training differs from that of others: cross-entropy, the binary one of a single logit.
+        name, build, paper, inputs: as in ``ModelSpec``; the value range is that of the inputs.
+        labels: classes of its logits; a single label has a single logit.
+        recipe: changes to the default training: cross-entropy, binary cross-entropy for a single logit.
         others: further fields of ``ModelSpec``.
     """
     single = len(labels) == 1

@@ -14,12 +14,12 @@ _FIRST, _LAST = 1e-4, 0.02
 
 
 def kept() -> Float32:
-    """Share of the picture's variance that is left after each of the ``STEPS`` (alpha-bar), float32 (1000,)."""
+    """Remaining share of the picture's variance after each of the ``STEPS`` (alpha-bar), float32 (1000,)."""
     return np.cumprod(1.0 - np.linspace(_FIRST, _LAST, STEPS, dtype=np.float64)).astype(np.float32)
 
 
 def embedding(step: int, width: int) -> Float32:
-    """The cosines and sines of a step, float32 (1, ``width``): what a network is told of the time."""
+    """The embedding of a step as cosines and sines, float32 (1, ``width``)."""
     half = width // 2
     angles = step * np.exp(-np.log(10000.0) * np.arange(half) / half)
     return np.concatenate([np.cos(angles), np.sin(angles)])[None].astype(np.float32)

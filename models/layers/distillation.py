@@ -1,4 +1,4 @@
-"""Feature distillation of RFDN and BSRN: half of the channels are kept aside at each of three steps, the rest go on.
+"""Feature distillation of RFDN and BSRN: half of the channels are set aside at each of three steps, the rest continues.
 
 features ─┬─ conv + input, activation ─┬─ conv + input, activation ─┬─ conv + input, activation ─ conv ─┐
           └─ 1x1 ───────────┐          └─ 1x1 ───────────┐          └─ 1x1 ───────────┐                 │
@@ -21,8 +21,8 @@ class Distillation(nn.Module):
     Args:
         width: channels.
         activation: after each step.
-        conv: makes the 3x3 convolutions, those of the attention too.
-        attention: the activation within the attention.
+        conv: makes the 3x3 convolutions, including the attention's.
+        attention: the activation in the attention.
     """
 
     def __init__(self, width: int, activation: Activation, conv: Conv = conv3, attention: Activation = F.relu) -> None:

@@ -30,9 +30,9 @@ _FILTERS = (
 class EdgeConv(nn.Module):
     """(B, in, H, W) to (B, out, H, W), both of any range; zero padding of one pixel.
 
-    ``bias_unit`` is what a bias parameter of 1 adds: optimizers that are blind to the scale of gradients need biases
-    in units of the pixels (see ``training.widen``). ``in_bfloat16`` is set by the trainer. The direct branch starts as
-    ``nn.Conv2d`` does, the others with no effect.
+    ``bias_unit`` is the value of a bias parameter of 1: optimizers that are invariant to the scale of gradients need
+    biases in units of pixels (see ``training.widen``). ``in_bfloat16`` is set by the trainer. The direct branch is
+    initialized like ``nn.Conv2d``, the others with no effect.
     """
 
     in_bfloat16 = False
@@ -56,7 +56,7 @@ class EdgeConv(nn.Module):
         nn.init.kaiming_normal_(self.edge_mix, nonlinearity="linear")
 
     def collapsed(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The kernel (out, in, 3, 3) and the bias (out,) of the one convolution that the branches are."""
+        """The kernel (out, in, 3, 3) and bias (out,) of the convolution equivalent to all branches."""
         outputs, inputs = self.direct.shape[:2]
         squeezed = self.expand.T @ self.squeeze.flatten(1)  # (in, out*3*3)
         kernel = self.direct + squeezed.view(inputs, outputs, 3, 3).transpose(0, 1)
@@ -75,7 +75,7 @@ class EdgeConv(nn.Module):
 
     @torch.no_grad()
     def deploy(self) -> nn.Conv2d:
-        """A plain convolution that computes the same."""
+        """The equivalent plain convolution."""
         kernel, bias = self.collapsed()
         plain = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1)
         plain.weight.copy_(kernel)

@@ -1,10 +1,10 @@
-"""Enhanced spatial attention: a mask from a coarse look at the features (RFANet; as in RFDN, RLFN and BSRN).
+"""Enhanced spatial attention: a mask computed from downsampled features (RFANet; as in RFDN, RLFN and BSRN).
 
     features ─ conv 1x1 ─┬─ conv 3x3 stride 2 ─ max-pool 7x7 stride 3 ─ convs ─ bilinear to full size ─┐
                          └─ conv 1x1 ────────────────────────────────────────────────────────────── add ─ conv 1x1
                                                                               ─ sigmoid ─ times the features
 
-The strided convolution and the pooling have no padding, so that pictures must have ``LEAST_SIDE`` pixels a side.
+The strided convolution and the pooling have no padding, so pictures need at least ``LEAST_SIDE`` pixels per side.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from torch.nn import functional as F
 
 LEAST_SIDE = 16
 HALO = 32
-"""An overlap that hides the seams of tiles: the mask of one block reaches about 20 pixels, and how its coarse grid lies
-on the picture depends on the picture's size, so that no overlap makes tiles exact."""
+"""Tile overlap that hides seams: the mask of one block reaches about 20 pixels, and the alignment of its coarse grid
+depends on the picture's size, so that no overlap makes tiles exact."""
 
 Conv = Callable[[int, int], nn.Module]
-"""Makes a size-keeping 3x3 convolution from a number of channels to another."""
+"""Makes a size-preserving 3x3 convolution from input to output channels."""
 Activation = Callable[[torch.Tensor], torch.Tensor]
 
 
 def conv3(inputs: int, outputs: int) -> nn.Module:
-    """A plain 3x3 convolution that keeps the size."""
+    """A plain size-preserving 3x3 convolution."""
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
@@ -34,10 +34,10 @@ class ESA(nn.Module):
     """(B, C, H, W) to the same, times a mask in 0..1.
 
     Args:
-        channels, width: of the features, and inside.
-        deep: three convolutions on the coarse grid, with activations between them (RFDN, BSRN), or one (RLFN).
-        conv: makes them.
-        activation: between them.
+        channels, width: channels of the features, and inside.
+        deep: three convolutions on the coarse grid, with activations in between (RFDN, BSRN), or one (RLFN).
+        conv: makes these convolutions.
+        activation: the activation between them.
     """
 
     def __init__(

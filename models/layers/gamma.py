@@ -1,19 +1,19 @@
 """Gamma correction by Taylor series: x^γ from multiplications, additions and clips, after arXiv 2308.08220.
 
-The paper replaces the power by the Taylor series of exp(γ ln x). Two things are left open there: where ln x comes
-from, and that exp(γ ln x) leaves black gray when its series is cut off. Here
+The paper replaces the power by the Taylor series of exp(γ ln x). It leaves open how ln x is computed, and a truncated
+series of exp(γ ln x) turns black into gray. Here
 
     x^γ = x · exp((γ-1) ln x)
 
-so that black stays black and γ = 1 is the identity whatever is cut off. With c_k = clip(3^k x, 1, 3), k = 1..4, a
-pixel of 3^-4 (three gray levels) to 1 is 3^-4 · c_1 ··· c_4, because at most one factor is between its ends. So
+so that black stays black and γ = 1 is the identity for any truncation. With c_k = clip(3^k x, 1, 3), k = 1..4, a pixel
+from 3^-4 (three gray levels) to 1 is 3^-4 · c_1 ··· c_4, since at most one factor is strictly within its range. So
 
     ln x = -4 ln 3 + Σ p(c_k),    p(c) = ln(3)/2 (c-1) + b (c-1)(3-c)
 
-where p, a parabola for ln on 1..3 that is exact at both ends, is off by at most 0.025. And exp(v) is T(v/8)^8, where T
-is its Taylor polynomial of order 2. For x from 3^-4 on the result is within 0.013 of the power where γ is 0.4 to 2, and
-within 0.03 where it is 0.25. Below, the curve is a straight line to black, as that of sRGB is: the slope of a
-power has no bound there, and what it would bring to light is noise. The curve never falls as x rises.
+where p, a parabola approximating ln on 1..3, exact at both ends, has an error of at most 0.025. exp(v) is T(v/8)^8,
+where T is its Taylor polynomial of order 2. For x >= 3^-4 the error is at most 0.013 for γ of 0.4 to 2, and 0.03 for
+0.25. Below, the curve is linear to black, like that of sRGB: the slope of a power is unbounded there, and would amplify
+noise. The curve is monotonic.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 _RATIO = 3.0
 _FACTORS = 4
-_BULGE = 0.145  # b: found by trying; the error of the power at γ = 0.4 is least
+_BULGE = 0.145  # b: minimizes the error of the power at γ = 0.4
 
 
 class TaylorGamma(nn.Module):

@@ -1,13 +1,13 @@
-"""Local-to-global hierarchical attention: every place can borrow from every other (after arXiv 2308.08220).
+"""Local-to-global hierarchical attention between all positions (after arXiv 2308.08220).
 
-Attention over all n places costs n². Here places first look at those in their own window, with one learned token more
-that sums the window up; then these tokens, one for each window, look at each other over the whole picture; then every
-place gets what its window's token has learned. With windows of k places that costs n·k + (n/k)². Details the abstract
-leaves open: windows of 8x8, the token's part in the first attention as a 65th place, a projection and an addition to
-bring it back, pre-normalization, and a depthwise convolution for where a place is.
+Attention over all n positions costs n². Here positions first attend within their window, together with a learned token
+that summarizes it; then these tokens, one per window, attend to each other over the whole picture; then each window's
+token is added to its positions. With windows of k positions that costs n·k + (n/k)². Choices that the abstract leaves
+open: windows of 8x8, the token as 65th position of the first attention, a projection and an addition to feed it back,
+pre-normalization, and a depthwise convolution as positional encoding.
 
-Windows are made by reshapes and transposes of rank 4 at most, which every target has. A picture whose sides are not
-whole windows is padded with its outermost places.
+Windows are made by reshapes and transposes of rank 4 at most, which every target supports. A picture whose sides are
+not multiples of the window is padded by replication.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PLACES = WINDOW * WINDOW
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention within each of B sets of places: (B, N, width) to the same."""
+    """Multi-head self-attention within each of B sets of positions: (B, N, width) to the same."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Attention(nn.Module):
 
 
 class Feedforward(nn.Module):
-    """(..., width) to the same: two linear layers with GELU between them, twice as wide."""
+    """(..., width) to the same: two linear layers with GELU in between, of twice the width."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class LocalToGlobal(nn.Module):
 
 
 def windows(features: torch.Tensor) -> torch.Tensor:
-    """(B, C, h, w) to (B * windows, 64, C), windows in rows, and places in a window in rows."""
+    """(B, C, h, w) to (B * windows, 64, C), windows and the positions in a window in row-major order."""
     batch, width, height, wide = features.shape
     rows = features.permute(0, 2, 3, 1).reshape(batch * height // WINDOW, WINDOW, wide // WINDOW, WINDOW * width)
     return rows.transpose(1, 2).reshape(-1, _PLACES, width)

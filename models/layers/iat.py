@@ -1,7 +1,7 @@
-"""The local branch of IAT, at the picture's own size: what to multiply it by, and what to add (arXiv 2205.14871).
+"""The local branch of IAT, at full resolution: a multiplier and an offset per pixel (arXiv 2205.14871).
 
 A block is ``x + depthwise 3x3``, then ``x + pointwise · depthwise 5x5 · pointwise``, then ``x + two pointwise with
-GELU``; the last two begin with a mixing of channels in place of a normalisation and end with a scale for each channel.
+GELU``; the last two begin with a mixing of channels instead of normalization and end with a scale per channel.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch.nn import functional as F
 WIDTH = 16
 _HIDDEN = 4 * WIDTH
 _SLOPE = 0.2
-_SCALE = 1e-4  # of what a block adds, at the start
+_SCALE = 1e-4  # initial scale of a block's residual
 
 
 class Mixing(nn.Module):
-    """Channels (B, 16, H, W) mixed by a matrix, the identity at first, then scaled and shifted; linear."""
+    """Channels (B, 16, H, W) mixed by a matrix (initially the identity), scaled and shifted; linear."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Mixing(nn.Module):
         self.color = nn.Parameter(torch.eye(WIDTH))
 
     def matrix(self) -> torch.Tensor:
-        """(16, 16): what it multiplies channels by."""
+        """The matrix (16, 16) by which channels are multiplied."""
         return self.alpha.flatten()[:, None] * self.color
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -36,7 +36,7 @@ class Mixing(nn.Module):
 
 
 class LocalBlock(nn.Module):
-    """Features (B, 16, H, W) to the same shape, in the form that is trained."""
+    """Features (B, 16, H, W) to the same shape, in the training form."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class LocalBlock(nn.Module):
 
     @torch.no_grad()
     def deploy(self) -> PlainLocalBlock:
-        """The same with everything merged that is linear."""
+        """The equivalent block with all linear operations merged."""
         plain = PlainLocalBlock()
         plain.near.weight.copy_(self.near.weight)
         plain.near.weight[:, 0, 1, 1] += 1.0
@@ -72,7 +72,7 @@ class LocalBlock(nn.Module):
 
 
 class PlainLocalBlock(nn.Module):
-    """What ``LocalBlock.deploy`` gives: six convolutions, two additions."""
+    """The result of ``LocalBlock.deploy``: six convolutions, two additions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,9 +91,9 @@ class PlainLocalBlock(nn.Module):
 
 
 class Local(nn.Module):
-    """RGB image (B, 3, H, W) in 0..1 to what to multiply it by, not negative, and what to add, in -1..1.
+    """RGB image (B, 3, H, W) in 0..1 to a multiplier (nonnegative) and an offset (-1..1), both (B, 3, H, W).
 
-    The first half of ``blocks`` is for multiplying.
+    The first half of ``blocks`` is for the multiplier.
     """
 
     def __init__(self, blocks: Sequence[nn.Module]) -> None:
@@ -103,7 +103,7 @@ class Local(nn.Module):
         self.multiply, self.add = nn.Sequential(*blocks[:half]), nn.Sequential(*blocks[half:])
         self.multiply_tail = nn.Conv2d(WIDTH, 3, 3, padding=1)
         self.add_tail = nn.Conv2d(WIDTH, 3, 3, padding=1)
-        for tail, start in ((self.multiply_tail, 1.0), (self.add_tail, 0.0)):  # the identity, nearly
+        for tail, start in ((self.multiply_tail, 1.0), (self.add_tail, 0.0)):  # nearly the identity
             nn.init.normal_(tail.weight, std=1e-3)
             nn.init.constant_(_bias(tail), start)
 
@@ -113,7 +113,7 @@ class Local(nn.Module):
         return multiply, torch.tanh(self.add_tail(self.add(features) + features))
 
     def deploy(self) -> Local:
-        """The same of plain blocks."""
+        """The equivalent branch of plain blocks."""
         blocks = [block for half in (self.multiply, self.add) for block in half]
         assert all(isinstance(block, LocalBlock) for block in blocks)
         plain = Local([block.deploy() for block in blocks if isinstance(block, LocalBlock)])
@@ -132,13 +132,13 @@ def _copy_bias(convolution: nn.Conv2d, value: torch.Tensor) -> None:
 
 
 def _merge(plain: nn.Conv2d, pointwise: nn.Conv2d, mixing: Mixing) -> None:
-    """``pointwise`` after ``mixing``, as one pointwise convolution."""
+    """Merge ``mixing`` followed by ``pointwise`` into one pointwise convolution."""
     kernel = pointwise.weight[:, :, 0, 0]
     plain.weight.copy_((kernel @ mixing.matrix())[..., None, None])
     _copy_bias(plain, _bias(pointwise) + kernel @ mixing.beta.flatten())
 
 
 def _scale(plain: nn.Conv2d, pointwise: nn.Conv2d, scale: torch.Tensor) -> None:
-    """``pointwise`` with its outputs multiplied by ``scale`` (1, outputs, 1, 1)."""
+    """Merge ``scale`` (1, outputs, 1, 1) into the outputs of ``pointwise``."""
     plain.weight.copy_(pointwise.weight * scale.flatten()[:, None, None, None])
     _copy_bias(plain, _bias(pointwise) * scale.flatten())

@@ -1,8 +1,8 @@
-"""The global branch of IAT: one gamma and one color matrix for a picture, by attention (arXiv 2205.14871).
+"""The global branch of IAT: one gamma and one color matrix per picture, by attention (arXiv 2205.14871).
 
-Ten learned queries look at all tokens, each of which stands for 4x4 pixels. They do not depend on the picture, so
-the key projection is applied to them and not to the tokens, and the value projection to the ten weighted sums of each
-head and not to the tokens: q·(K·x) = (Kᵀ·q)·x, and Σ w·(V·x) = V·(Σ w·x). That is the same, and costs less.
+Ten learned queries attend to all tokens, one per 4x4 pixels. Queries do not depend on the picture, so the key
+projection is applied to them instead of the tokens, and the value projection to the ten weighted sums of each head
+instead of the tokens: q·(K·x) = (Kᵀ·q)·x, and Σ w·(V·x) = V·(Σ w·x). This is equivalent and cheaper.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Attention(nn.Module):
         self.k = nn.Linear(_WIDTH, _WIDTH, bias=False)
         self.v = nn.Linear(_WIDTH, _WIDTH, bias=False)
         self.proj = nn.Linear(_WIDTH, _WIDTH)
-        nn.init.zeros_(self.v.weight)  # the start is no correction
+        nn.init.zeros_(self.v.weight)  # initially no correction
 
     def questions(self) -> torch.Tensor:
-        """(64, heads * queries): what tokens are multiplied by to get the logits."""
+        """(64, heads * queries): the matrix from tokens to attention logits."""
         size = _WIDTH // _HEADS
         queries = self.q[0].view(_QUERIES, _HEADS, size).transpose(0, 1)  # (heads, queries, size)
         keys = self.k.weight.view(_HEADS, size, _WIDTH)
@@ -44,7 +44,7 @@ class Attention(nn.Module):
 
 
 class PlainAttention(nn.Module):
-    """``Attention`` with its two products of weights worked out."""
+    """``Attention`` with its two products of weights precomputed."""
 
     questions: torch.Tensor
     values: torch.Tensor
@@ -101,7 +101,7 @@ class Global(nn.Module):
 
     @torch.no_grad()
     def deploy(self) -> Global:
-        """The same with the products of the attention's weights worked out."""
+        """The equivalent branch with precomputed products of the attention's weights."""
         plain = Global()
         assert isinstance(self.attention, Attention)
         worked_out = PlainAttention()

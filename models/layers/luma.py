@@ -1,10 +1,10 @@
-"""Super resolution of the luma alone, in a network that takes and gives RGB.
+"""Super resolution of the luma only, in a network with RGB input and output.
 
     image ─┬─ luma (1x1) ─ network ─ s² channels ─ repeated for R, G and B (1x1) ─ PixelShuffle ─┐
            └─ color: image less luma (1x1) ─ bilinear ──────────────────────────────────────── add ─ clip
 
-Luma is Y = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601 at full range). What is left of a pixel without its luma is
-its color, and adding the same to R, G and B changes the luma alone, so that this equals the way by YCbCr and back.
+Luma is Y = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601, full range). A pixel minus its luma is its color, and adding the
+same value to R, G and B changes only the luma, so this is equivalent to conversion to YCbCr and back.
 """
 
 from __future__ import annotations

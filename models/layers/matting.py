@@ -1,16 +1,16 @@
-"""Matting by clicks in two networks, after arXiv 2012.08323: a coarse alpha with its uncertainty, and a refinement.
+"""Matting by clicks with two networks, after arXiv 2012.08323: a coarse alpha with its uncertainty, and a refinement.
 
-No code of the paper was found, and its backbone and sizes are not known: these are small designs of its kind. The
-coarse network sees the whole picture at 128x128 and a map of clicks (discs of 1 on what is wanted, of -1 on what is
-not). It gives alpha, and the scale of a Laplace distribution around it: how far off it expects to be. The refinement
-sees squares of 64x64 pixels of the picture at full size where that is largest, and alpha there.
+The paper has no public code, and its backbone and sizes are unknown: these are small designs of its kind. The inputs of
+the coarse network are the whole picture at 128x128 and a map of clicks (discs of 1 on the foreground, -1 on the
+background). Its outputs are alpha, and the scale of a Laplace distribution around it, its expected error. The inputs of
+the refinement are 64x64 crops of the full-size picture where that scale is largest, and alpha there.
 
     picture, clicks, distance ── four levels of two 3x3, each half as large ── global mean ── back up ── alpha, scale
     picture, alpha ── six 3x3, dilated by 1, 2, 4, 8 ── add to alpha ── alpha
 
-The distance is that of each pixel's color to the mean color under the clicks on what is wanted: three channels that say
-at once what a convolution would need many layers to carry across the picture. The largest layers work on half of each
-side, and see the picture again at its full size.
+The distance is that of each pixel's color to the mean color under foreground clicks: three channels with information
+that convolutions would need many layers to propagate. The largest layers work at half resolution, with another input of
+the picture at full resolution.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from clearport.models.training.outputs import Restored
 COARSE, SQUARE = 128, 64
 _SEEN = 3 + 1 + 3
 RADIUS = 4.0
-"""Of the discs of clicks, in pixels of the coarse network's picture: about 15 of 512, as in the paper."""
+"""Radius of the discs of clicks, in pixels of the coarse network's picture: about 15 of 512, as in the paper."""
 _WIDTHS = (24, 40, 64, 96)
 _HEAD, _REFINED = 12, 24
 _NO_CLICK = 1e-4
-"""Added to the share of the picture that is clicked on, which one disc makes 0.003."""
+"""Added to the share of clicked pixels (0.003 for one disc) to avoid division by zero."""
 _TAUGHT = 4
-"""In a training step every fourth picture has a square refined: that costs as much as all of alpha."""
+"""In a training step, a square of every fourth picture is refined: that costs as much as all of alpha."""
 _LEAST_SCALE = 0.002
-"""Half an 8-bit level: alpha is never more certain."""
+"""Minimum scale: half an 8-bit level."""
 
 
 def _pair(channels: int, width: int, stride: int) -> nn.Sequential:
@@ -41,7 +41,7 @@ def _pair(channels: int, width: int, stride: int) -> nn.Sequential:
 
 
 class Coarse(nn.Module):
-    """A picture (B, 3, H, W) in 0..1 and clicks (B, 1, H, W) in -1..1, H and W multiples of 16, to alpha and its scale.
+    """Picture (B, 3, H, W) in 0..1 and clicks (B, 1, H, W) in -1..1, H and W multiples of 16, to alpha and its scale.
 
     Both are (B, 1, H, W), alpha in 0..1, not clipped in training mode, the scale above 0.
     """
@@ -80,7 +80,7 @@ class Coarse(nn.Module):
 
 
 def distance(image: torch.Tensor, clicks: torch.Tensor) -> torch.Tensor:
-    """How far each pixel of a picture (B, 3, H, W) is from the mean color where clicks (B, 1, H, W) are above 0."""
+    """Distance (B, 3, H, W) of a picture's pixels to its mean color where clicks (B, 1, H, W) are above 0."""
     wanted = F.relu(clicks)
     share = wanted.mean(dim=(2, 3), keepdim=True) + _NO_CLICK
     return (image - (image * wanted).mean(dim=(2, 3), keepdim=True) / share).abs()
@@ -91,14 +91,14 @@ def _doubled(values: torch.Tensor) -> torch.Tensor:
 
 
 class Refine(nn.Module):
-    """A square of the picture (B, 3, h, w) and of alpha (B, 1, h, w), both in 0..1, to alpha there."""
+    """A crop of the picture (B, 3, h, w) and of alpha (B, 1, h, w), both in 0..1, to refined alpha (B, 1, h, w)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.Conv2d(4, _REFINED, 3, padding=1)
         self.body = nn.ModuleList(nn.Conv2d(_REFINED, _REFINED, 3, padding=d, dilation=d) for d in (1, 2, 4, 8))
         self.tail = nn.Conv2d(_REFINED, 1, 3, padding=1)
-        nn.init.zeros_(self.tail.weight)  # alpha passes at the start
+        nn.init.zeros_(self.tail.weight)  # initially the identity on alpha
         assert self.tail.bias is not None
         nn.init.zeros_(self.tail.bias)
 
@@ -111,11 +111,11 @@ class Refine(nn.Module):
 
 
 class Matting(nn.Module):
-    """Both parts, which learn together and share a file of weights; ``refines`` says which one it is in use.
+    """Both parts, which are trained jointly and share a file of weights; ``refines`` selects the exported one.
 
-    In training mode it gives ``Restored``: alpha, and the maps ``scale`` (B, 1, H, W), ``square`` (N, 1, 64, 64) and
+    In training mode it returns ``Restored``: alpha, and the maps ``scale`` (B, 1, H, W), ``square`` (N, 1, 64, 64) and
     ``place`` (N, 2): for the first N of the B pictures (a fourth, at least one) the square with the largest scale,
-    refined from an alpha that is blurred as if it was enlarged.
+    refined from an alpha that is blurred as by upscaling.
     """
 
     def __init__(self, *, refines: bool) -> None:
@@ -135,12 +135,12 @@ class Matting(nn.Module):
         return Restored(alpha, maps=maps)
 
     def deploy(self) -> nn.Module:
-        """The part that is exported."""
+        """The exported part."""
         return self.refine if self.refines else self.coarse
 
 
 def _enlarged(alpha: torch.Tensor, times: int) -> torch.Tensor:
-    """Alpha as if it had been found at a smaller size."""
+    """Alpha blurred as if upscaled from a smaller size."""
     if times == 1:
         return alpha
     small = F.interpolate(alpha, scale_factor=1.0 / times, mode="area")
@@ -148,13 +148,13 @@ def _enlarged(alpha: torch.Tensor, times: int) -> torch.Tensor:
 
 
 def places_of(scale: torch.Tensor) -> torch.Tensor:
-    """Top and left of the square with the largest sum of each map, on a grid of half squares: (B, 2)."""
+    """Top and left (B, 2) of the square with the largest sum of each map, on a grid of half its side."""
     sums = F.avg_pool2d(scale, SQUARE, stride=SQUARE // 2)
     best = sums.flatten(1).argmax(dim=1)
     return torch.stack((best // sums.shape[3], best % sums.shape[3]), dim=1) * (SQUARE // 2)
 
 
 def cut(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """The square of 64x64 pixels of each map (B, C, H, W) at its place: (B, C, 64, 64)."""
+    """The 64x64 crop of each map (B, C, H, W) at its position: (B, C, 64, 64)."""
     pairs = zip(values, places.tolist(), strict=True)
     return torch.stack([one[:, top : top + SQUARE, left : left + SQUARE] for one, (top, left) in pairs])

@@ -1,4 +1,4 @@
-"""Inverted residuals (arXiv 1801.04381): what small classifiers are made of."""
+"""Inverted residuals (arXiv 1801.04381), the blocks of small classifiers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 class InvertedResidual(nn.Module):
-    """(B, C, H, W) to (B, D, H/stride, W/stride): wider, depthwise, narrower; with a skip where the shape stays."""
+    """(B, C, H, W) to (B, D, H/stride, W/stride): expansion, depthwise, projection; with a skip if the shape stays."""
 
     def __init__(self, taken: int, given: int, stride: int, factor: int, kernel: int = 3) -> None:
         super().__init__()
@@ -61,13 +61,13 @@ EFFICIENTNET_LITE0: tuple[Stage, ...] = (
 
 
 def width_of(channels: int, share: float) -> int:
-    """A share of channels as a multiple of 8, at least 8."""
+    """``share`` of ``channels``, rounded to a multiple of 8, at least 8."""
     return max(8, int(channels * share / 8 + 0.5) * 8)
 
 
 def inverted(share: float, stages: Sequence[Stage] = MOBILENET_V2) -> tuple[list[nn.Sequential], tuple[int, ...]]:
-    """A body at a share of its width: the stem, which halves a picture (B, 3, H, W), and each stage; and the channels
-    that each of them gives.
+    """A backbone with ``share`` of its width: the stem, which halves a picture (B, 3, H, W), and the stages; and the
+    output channels of each.
     """
     channels = width_of(32, share)
     parts, widths = [nn.Sequential(*normed(3, channels, 3, 2))], [channels]

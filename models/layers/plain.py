@@ -1,8 +1,8 @@
-"""What networks of plain convolutions share: a start that passes the image on, and the network that two papers have.
+"""Shared parts of networks of plain convolutions: an initialization near the identity, and the network of two papers.
 
-All pixels are positive. Filters with a positive sum give positive features, and layers near the identity keep them
-so: no ReLU cuts anything off at first, and the network learns from the first step. From random signs, about half of
-the first features would hardly ever be active.
+All pixels are positive. Filters with a positive sum make positive features, and layers near the identity keep them
+positive: initially no ReLU clips, and the network learns from the first step. With random signs, about half of the
+first features would hardly ever be active.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from torch.nn import functional as F
 
 _MIDDLE = 4
 HALO = _MIDDLE + 3
-"""How far ``PlainNet`` reaches: one pixel for each 3x3 convolution, the first, the middle ones, and the last two."""
+"""Receptive field radius of ``PlainNet``: one pixel per 3x3 convolution."""
 
 _WHITE = 255.0
 
 
 def nearest_kernel(scale: int, colors: int = 3) -> torch.Tensor:
-    """(colors*s², colors, 1, 1): output channel c*s²+k copies color c, in the channel order of PixelShuffle."""
+    """Kernel (colors*s², colors, 1, 1): output channel c*s²+k copies color c, in PixelShuffle's channel order."""
     return torch.eye(colors).repeat_interleave(scale * scale, dim=0)[..., None, None]
 
 
 @torch.no_grad()
 def start_first(weight: torch.Tensor) -> None:
-    """Fill the kernel (out, in, k, k) of a network's first convolution: edge filters plus some of the pixel itself."""
+    """Initialize the kernel (out, in, k, k) of a network's first convolution: edge filters plus a share of the pixel
+    itself.
+    """
     middle = weight.shape[-1] // 2
     nn.init.kaiming_normal_(weight, nonlinearity="relu")
     weight -= weight.mean(dim=(1, 2, 3), keepdim=True)
@@ -36,13 +38,13 @@ def start_first(weight: torch.Tensor) -> None:
 
 @torch.no_grad()
 def start_middle(weight: torch.Tensor, groups: int = 1, noise: float = 0.3) -> None:
-    """Fill a kernel (out, in/groups, k, k) with the identity, and ``noise`` of the usual random start."""
+    """Initialize a kernel (out, in/groups, k, k) with the identity, plus ``noise`` times the usual random values."""
     nn.init.dirac_(weight, groups)
     weight += noise * nn.init.kaiming_normal_(torch.empty_like(weight), nonlinearity="relu")
 
 
 def start_tail(weight: torch.Tensor) -> None:
-    """Fill the kernel of a network's last convolution, to which an enlarged image is added, with almost nothing."""
+    """Initialize the kernel of a network's last convolution, whose output is added to an upscaled image, near zero."""
     nn.init.normal_(weight, std=1e-3)
 
 
@@ -54,15 +56,16 @@ def zero_biases(network: nn.Module) -> None:
 
 
 class PlainNet(nn.Module):
-    """Seven plain convolutions that learn what repeated pixels lack: (B, 3, H, W) to (B, 3, H*scale, W*scale), 0..255.
+    """Seven plain convolutions that learn a residual of nearest upsampling: (B, 3, H, W) to (B, 3, H*scale, W*scale),
+    0..255.
 
         image ─┬─ conv 3-width ─ 4 × conv width-width ─ conv width-3s² (3x3, ReLU after each) ─ conv 3s²-3s² ─┐
                └─ frozen 1x1 convolution: each color s² times ──────────────────────────────────────────── add ─
                                                                                             PixelShuffle ─ clip
 
-    What is added is nearest-neighbor upsampling once it went through PixelShuffle, so that the convolutions learn a
-    residual of small values. Its kernel is a buffer: it is not among the parameters, nor in the state dict. In training
-    mode the output is not clipped, so that no gradient is lost beyond black and white.
+    The added channels become nearest-neighbor upsampling after PixelShuffle, so that the convolutions learn a residual
+    of small values. Their kernel is a buffer, neither a parameter nor in the state dict. In training mode the output is
+    not clipped, to keep gradients beyond black and white.
     """
 
     nearest: torch.Tensor

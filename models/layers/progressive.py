@@ -21,12 +21,12 @@ PUBLISHED = (
 
 
 def convolution(before: int, after: int = WIDTH) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size."""
+    """A size-preserving 3x3 convolution."""
     return nn.Conv2d(before, after, 3, padding=1)
 
 
 class Progressive(nn.Module):
-    """What a stage of PRN and of PReNet has in common; the names are those of the published weights."""
+    """The common part of PRN's and PReNet's stages; names are those of the published weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,18 +37,18 @@ class Progressive(nn.Module):
         self.conv = nn.Sequential(convolution(WIDTH, 3))
 
     def start(self) -> None:
-        """Begin with stages that change the picture hardly; torch's own start for the rest, as the authors had it."""
+        """Initialize stages near the identity, and the rest with torch's default, like the authors."""
         last = self.conv[0]
         assert isinstance(last, nn.Conv2d)
         start_at(last, 0.0)
 
     def look(self, image: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-        """Rainy image and the stage before's picture, each (B, 3, H, W), to features (B, 32, H, W)."""
+        """The rainy image and the previous stage's picture, each (B, 3, H, W), to features (B, 32, H, W)."""
         features: torch.Tensor = self.conv0(torch.cat((image, before), dim=1))
         return features
 
     def derain(self, image: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """The picture of this stage: residual blocks, and the (negative) rain layer added to the image."""
+        """The picture (B, 3, H, W) of this stage: residual blocks, and the (negative) rain layer added to the image."""
         for number in range(1, BLOCKS + 1):
             features = F.relu(features + self.get_submodule(f"res_conv{number}")(features))
         restored: torch.Tensor = image + self.conv(features)

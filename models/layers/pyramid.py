@@ -1,4 +1,4 @@
-"""Spatial pyramid pooling: averages over windows of several sizes beside the features themselves."""
+"""Spatial pyramid pooling: averages over windows of several sizes, concatenated with the features."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch.nn import functional as F
 class SpatialPyramid(nn.Module):
     """(B, channels, H, W) to (B, channels + width * len(windows), H, W); H and W are multiples of every window.
 
-    Each level averages over its window (2: 2x2 pixels), mixes with a 3x3 convolution and a ReLU, and is brought back
-    by bilinear upsampling with a whole factor, which every runtime has.
+    Each level averages over its window (2: 2x2 pixels), applies a 3x3 convolution and a ReLU, and is upsampled
+    bilinearly by an integer factor, which every runtime supports.
     """
 
     def __init__(self, channels: int, width: int, windows: Sequence[int]) -> None:

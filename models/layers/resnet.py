@@ -1,4 +1,4 @@
-"""Residual networks (arXiv 1512.03385) as the bodies of classifiers, at any width."""
+"""Residual networks (arXiv 1512.03385) as backbones of classifiers, of any width."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 EXPANSION = 4
 PUBLISHED, HALF = 64, 32
-"""Widths: the published one, and what phones take."""
+"""Widths: the published one, and one for phones."""
 
 
 class Basic(nn.Module):
@@ -59,7 +59,7 @@ class ResNet(nn.Module):
     """(B, 3, H, W) to features (B, ``channels``): the mean over the last map, of H/32 x W/32.
 
     Args:
-        blocks: of each of the four stages; (2, 2, 2, 2) is ResNet-18, (3, 4, 6, 3) with bottlenecks ResNet-50.
+        blocks: number of blocks of the four stages; (2, 2, 2, 2) is ResNet-18, (3, 4, 6, 3) with bottlenecks ResNet-50.
         width: channels of the stem.
         bottleneck: whether blocks are bottlenecks.
     """

@@ -1,15 +1,14 @@
 """The model of light in rain and haze, and its inversion.
 
-A picture is what is left of the scene behind the medium, and light that the medium scatters (the atmospheric
-scattering model, Narasimhan and Nayar 2002)::
+A picture is the attenuated scene behind the medium plus light that the medium scatters (the atmospheric scattering
+model, Narasimhan and Nayar 2002)::
 
     image = T * scene + (1 - T) * A        scene = (image - A) / T + A = image + (image - A) * (1 / T - 1)
 
 with the transmission T in 0..1 and the atmospheric light A, one color for the whole picture; white is 1. Networks here
-learn the *opacity* 1/T - 1, which says the same: 0 is clear, 1 leaves half of the light, 9 a tenth. With it
-nothing is divided, so that the model is computed in int8 too; and its gradient does not vanish in clear air. (A
-transmission from a sigmoid does: under an L1 loss most pixels want T = 1, the sigmoid saturates within a few
-steps, and nothing is learned any more.)
+learn the equivalent *opacity* 1/T - 1: 0 is clear, 1 transmits half of the light, 9 a tenth. This needs no division, so
+that the model can be computed in int8, and its gradient does not vanish in clear air. (That of a transmission from a
+sigmoid does: under an L1 loss most pixels need T = 1, so the sigmoid saturates within a few steps and learning stops.)
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from torch import nn
 from torch.nn import functional as F
 
 MOST_OPAQUE = 9.0
-"""A transmission of 0.1. Where less of the scene is left, dividing by T would only raise noise."""
+"""Maximum opacity, a transmission of 0.1. Below that, dividing by T would mainly amplify noise."""
 
 _LEAST_OPAQUE = -0.2
-"""Below clear: a limit at 0 would stop the learning of every pixel that is clear already."""
+"""Minimum opacity, below clear: a limit at 0 would stop the gradients of all clear pixels."""
 
 
 def scene(image: torch.Tensor, opacity: torch.Tensor, light: torch.Tensor) -> torch.Tensor:
@@ -33,25 +32,25 @@ def scene(image: torch.Tensor, opacity: torch.Tensor, light: torch.Tensor) -> to
 
     Args:
         image: (B, 3, H, W) in 0..1.
-        opacity: (B, 1 or 3, H, W); taken as -0.2..9 (``MOST_OPAQUE``).
-        light: (B, 3, 1, 1), where white is 1.
+        opacity: (B, 1 or 3, H, W); clipped to -0.2..9 (``MOST_OPAQUE``).
+        light: (B, 3, 1, 1); white is 1.
     """
     return image + (image - light) * opacity.clamp(_LEAST_OPAQUE, MOST_OPAQUE)
 
 
 def transmission(opacity: torch.Tensor) -> torch.Tensor:
-    """The share of light, 0.1..1, that a medium of this opacity lets through."""
+    """The transmission, 0.1..1, of a medium with this opacity."""
     return 1.0 / (1.0 + opacity.clamp(0.0, MOST_OPAQUE))
 
 
 class LightNet(nn.Module):
-    """Light of a picture in which streaks are a medium: (B, 3, H, W) in 0..1 to (B, 3, 1, 1) in 1..1.5.
+    """Atmospheric light of a picture whose streaks are a medium: (B, 3, H, W) in 0..1 to (B, 3, 1, 1) in 1..1.5.
 
-    Streaks are as bright as white. As a medium they can only be taken out where the light is brighter than they are,
-    so it is: a pixel at the level of A says nothing of the scene.
+    Streaks are as bright as white. As a medium they can only be removed if A is brighter, since a pixel of level A
+    has no information on the scene.
 
-    A triangle: convolutions of stride 2 shorten the sides while ``widths`` grow, down to one vector. An average over
-    what is left of the picture stands where the papers' fixed input size has a fully connected layer, so any size fits.
+    A triangle: convolutions of stride 2 reduce the sides while ``widths`` grow, down to one vector. A global average
+    replaces the papers' fully connected layer of fixed input size, so any size is supported.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""Units of ShuffleNet (arXiv 1707.01083): grouped 1x1 convolutions, and a channel shuffle that lets groups exchange."""
+"""Units of ShuffleNet (arXiv 1707.01083): grouped 1x1 convolutions, and a channel shuffle between the groups."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ def channel_shuffle(features: torch.Tensor, groups: int) -> torch.Tensor:
 
 
 class ShuffleUnit(Residual):
-    """(B, width, H, W), not negative, to the same; ``width`` is a multiple of 4 * groups.
+    """(B, width, H, W), nonnegative, to the same; ``width`` is a multiple of 4 * groups.
 
         ─┬─ grouped 1x1 to width/4 ─ ReLU ─ shuffle ─ depthwise 3x3 ─ grouped 1x1 to width ─ add ─ ReLU
          └──────────────────────────────────────────────────────────────────────────────────┘
 
-    As in the paper, but without batch normalization, which is poor at the small batches that restoration is trained
-    with.
+    As in the paper, but without batch normalization, which is inaccurate for the small batches of restoration.
     """
 
     def __init__(self, width: int, groups: int) -> None:
@@ -40,14 +39,14 @@ class ShuffleUnit(Residual):
 
 
 class ShuffleEncoderDecoder(nn.Module):
-    """Picture in, maps of the same size out: (B, 3, H, W) to (B, outputs, H, W), H and W multiples of 4.
+    """Pictures (B, 3, H, W) to maps (B, outputs, H, W), H and W multiples of 4.
 
         5x5 ─ block ─ down ─ down ─ ShuffleNet units ─ up ─ add ─ 3x3 ─ up ─ add ─ 3x3 ─ 3x3
                 │       └──────────────────────────────────┘                  │
                 └─────────────────────────────────────────────────────────────┘
 
-    The residual block at the full resolution is needed: from a single convolution, streaks are not told from edges,
-    and the maps stay at their start.
+    The residual block at full resolution is needed: with a single convolution, streaks are not distinguished from
+    edges, and the maps do not change from their initial values.
     """
 
     def __init__(self, width: int, units: int, groups: int, outputs: int) -> None:

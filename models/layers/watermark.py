@@ -1,8 +1,9 @@
-"""A mark of 32 bits that a picture carries invisibly, after robust identity watermarking (arXiv 2311.01357).
+"""An invisible watermark of 32 bits, after robust identity watermarking (arXiv 2311.01357).
 
-That paper hides a string in a face by an encoder and recovers it by a decoder, trained together through simulated
-manipulations. No code of it was found, so encoder and decoder here are another design, of spread spectrum with learned
-patterns: bits add up to a pattern of 16x16 pixels that repeats over the picture, as strong as the picture hides it.
+That paper embeds a string into a face with an encoder and recovers it with a decoder, trained jointly through simulated
+manipulations. It has no public code, so encoder and decoder here are another design, spread spectrum with learned
+patterns: bits are summed to a pattern of 16x16 pixels that repeats over the picture, with a strength that depends on
+the picture's masking.
 
     bits ── linear ── 3x16x16 ── repeated ─┐
     picture ── three convolutions ─ mask ─ · ── add ── marked picture
@@ -10,8 +11,9 @@ patterns: bits add up to a pattern of 16x16 pixels that repeats over the picture
     picture ── less its blur and what convolutions find of its content ── mean over all repetitions, 3x16x16
             ── correlation with 33 patterns at all 256 shifts ── where the 33rd is found: 32 bits
 
-A crop moves the pattern. The 33rd pattern, which every mark has, tells by how much: a softmax over its correlations
-weighs those of the bits. Nothing depends on where in the picture the mark is, and every pixel votes for every bit.
+A crop shifts the pattern. The 33rd pattern, which is in every mark, determines the shift: a softmax over its
+correlations weights those of the bits. The result is independent of the mark's position, and every pixel contributes to
+every bit.
 """
 
 from __future__ import annotations
@@ -27,19 +29,19 @@ from clearport.models.training.outputs import Restored
 
 BITS, PERIOD = 32, 16
 STRENGTH = 10.0 / 255.0
-"""The most that a pixel changes by."""
+"""Maximum change of a pixel."""
 
 _RMS = 3.5 / 255.0
 _SYNC = 5.0
-"""How much stronger than a bit's the pattern is that shifts are told by."""
+"""Strength of the synchronization pattern relative to a bit's."""
 _CLIP = 8.0 / 255.0
-"""What is left of a picture's content is clipped to it: edges would outvote the rest."""
+"""Clipping limit of the residual content, so that edges do not dominate."""
 
 
 def patterns() -> torch.Tensor:
-    """Fresh patterns (33, 3, 16, 16), orthogonal, each of unit RMS: smooth noise without a mean that wraps around.
+    """Initial patterns (33, 3, 16, 16), orthogonal, with unit RMS: smooth periodic noise without a mean.
 
-    Most of it is brightness, which JPEG keeps better than colors.
+    They are mostly luma, which JPEG preserves better than chroma.
     """
     noise = torch.randn(BITS + 1, 1, PERIOD, PERIOD) + 0.3 * torch.randn(BITS + 1, 3, PERIOD, PERIOD)
     frequency = torch.fft.fftfreq(PERIOD)
@@ -52,14 +54,14 @@ def patterns() -> torch.Tensor:
 
 
 class Embedder(nn.Module):
-    """A picture (1, 3, H, W) in 0..1, H and W multiples of 16, and bits (1, 32) of 0 and 1 to the marked picture."""
+    """Picture (1, 3, H, W) in 0..1, H and W multiples of 16, and bits (1, 32) of 0 and 1 to the marked picture."""
 
     def __init__(self, fresh: torch.Tensor) -> None:
         super().__init__()
         scale = _RMS / STRENGTH / math.sqrt(BITS + _SYNC**2)
         flat = fresh.flatten(1) * scale
         self.pattern = nn.Linear(BITS, 3 * PERIOD * PERIOD)
-        self.pattern.weight = nn.Parameter(2.0 * flat[:BITS].T.contiguous())  # of bits 0 and 1, not -1 and 1
+        self.pattern.weight = nn.Parameter(2.0 * flat[:BITS].T.contiguous())  # for bits 0 and 1 instead of -1 and 1
         self.pattern.bias = nn.Parameter(_SYNC * flat[BITS] - flat[:BITS].sum(dim=0))
         self.mask = nn.ModuleList((nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1)))
         self.strength = nn.Conv2d(16, 1, 3, padding=1)
@@ -81,7 +83,7 @@ class Embedder(nn.Module):
 
 
 class Reader(nn.Module):
-    """A picture (1, 3, H, W) in 0..1, H and W multiples of 16, to a logit for each bit (1, 32)."""
+    """Picture (1, 3, H, W) in 0..1, H and W multiples of 16, to one logit per bit (1, 32)."""
 
     def __init__(self, fresh: torch.Tensor) -> None:
         super().__init__()
@@ -121,16 +123,16 @@ def folded(values: torch.Tensor) -> torch.Tensor:
 
 
 def wrapped(tile: torch.Tensor) -> torch.Tensor:
-    """A tile that repeats, (B, C, 16, 16), as (B, C, 31, 31): a kernel of its size sees every shift once."""
+    """A periodic tile (B, C, 16, 16) extended to (B, C, 31, 31), so that a 16x16 kernel has every shift once."""
     across = torch.cat((tile, tile[..., : PERIOD - 1]), dim=3)
     return torch.cat((across, across[:, :, : PERIOD - 1]), dim=2)
 
 
 class Watermark(nn.Module):
-    """Both parts, which learn together and share a file of weights; ``reads`` says which one it is in use.
+    """Both parts, which are trained jointly and share a file of weights; ``reads`` selects the exported one.
 
-    In training mode it gives ``Restored``: the marked picture, and the map ``bits`` (B, 32), logits that are read after
-    an attack.
+    In training mode it returns ``Restored``: the marked picture, and the map ``bits`` (B, 32), logits read after an
+    attack.
     """
 
     def __init__(self, *, reads: bool) -> None:
@@ -146,5 +148,5 @@ class Watermark(nn.Module):
         return found
 
     def deploy(self) -> nn.Module:
-        """The part that is exported."""
+        """The exported part."""
         return self.reader if self.reads else self.embedder

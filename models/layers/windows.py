@@ -1,7 +1,7 @@
-"""Attention within windows of 8x8 pixels (Swin, arXiv 2103.14030), of tensors of at most four axes.
+"""Attention within windows of 8x8 pixels (Swin, arXiv 2103.14030), with tensors of rank 4 at most.
 
-A picture (B, H, W, C) is cut row of windows by row: (B*H/8, 8, W/8, 8*C), its middle axes swapped, is every window with
-its own rows, which takes no transpose of six axes. Phones' runtimes have four.
+A picture (B, H, W, C) is split by rows of windows: (B*H/8, 8, W/8, 8*C) with its middle axes swapped is the windows
+with their rows, without a transpose of rank 6. Runtimes on phones support rank 4.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from torch.nn import functional as F
 SIDE = 8
 SHIFT = SIDE // 2
 _APART = -100.0
-"""What is added where a pixel must not be looked at."""
+"""Added to masked attention logits."""
 
 
 def cut(picture: torch.Tensor) -> torch.Tensor:
-    """A picture (B, H, W, C), H and W multiples of 8, to the tokens of its windows (B*H*W/64, 64, C)."""
+    """Picture (B, H, W, C), H and W multiples of 8, to the tokens of its windows (B*H*W/64, 64, C)."""
     width, channels = picture.shape[2:]
     rows = picture.reshape(-1, SIDE, width // SIDE, SIDE * channels).transpose(1, 2)
     return rows.reshape(-1, SIDE * SIDE, channels)
 
 
 def joined(tokens: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """The reverse of ``cut``."""
+    """The inverse of ``cut``."""
     channels = tokens.shape[2]
     rows = tokens.reshape(-1, width // SIDE, SIDE, SIDE * channels).transpose(1, 2)
     return rows.reshape(-1, height, width, channels)
 
 
 def apart(side: int, *, rows: bool) -> torch.Tensor:
-    """What the windows along one axis of a shifted picture must not look at, (side/8, 1, 64, 64): -100 between pixels
-    of the last window that were not neighbors before the shift, else 0.
+    """The attention mask of windows along one axis of a shifted picture, (side/8, 1, 64, 64): -100 between pixels of
+    the last window that were not neighbors before the shift, else 0.
     """
     place = torch.arange(SIDE * SIDE)
     half = (place // SIDE if rows else place % SIDE) >= SHIFT
@@ -41,12 +41,12 @@ def apart(side: int, *, rows: bool) -> torch.Tensor:
 
 
 class WindowAttention(nn.Module):
-    """(B, H, W, C) to the same: each pixel looks at those of its window; ``shifted``: of one half a window away.
+    """(B, H, W, C) to the same: each pixel attends to those of its window.
 
     Args:
         channels: C.
-        heads: which divide C.
-        shifted: whether windows start in the middle of those of other layers, H and W at least 16.
+        heads: number of heads, a divisor of C.
+        shifted: whether windows are shifted by half their side; H and W are then at least 16.
     """
 
     index: torch.Tensor
@@ -70,7 +70,7 @@ class WindowAttention(nn.Module):
         )
         near = self.near.index_select(0, self.index).T.reshape(1, self.heads, SIDE * SIDE, SIDE * SIDE)
         scores = query @ key.transpose(2, 3) * (channels // self.heads) ** -0.5 + near
-        if self.shifted:  # by rows and columns of windows: a mask of every window would be 16 MB for 256x256
+        if self.shifted:  # by rows and columns of windows: a mask per window would be 16 MB for 256x256
             across = apart(width, rows=False).repeat_interleave(self.heads, dim=0).transpose(0, 1)
             down = apart(height, rows=True).to(scores)
             down = down if batch == 1 else down.repeat(batch, 1, 1, 1)

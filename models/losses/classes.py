@@ -1,4 +1,4 @@
-"""Losses of classifiers: ``Restored.image`` holds logits (B, K), and the truth ``label`` is a class number."""
+"""Losses of classifiers: ``Restored.image`` has logits (B, K), and the truth ``label`` is a class index."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def labels(batch: Batch, loss: str) -> torch.Tensor:
-    """The classes of a batch (B,).
+    """The class indices of a batch (B,).
 
     Raises:
-        BadInput: the data have none.
+        BadInput: the data have no classes.
     """
     if "label" not in batch.truth:
         raise BadInput(
@@ -34,12 +34,12 @@ def cross_entropy(restored: Restored, batch: Batch, peak: float) -> torch.Tensor
     """Cross-entropy of the logits.
 
     Raises:
-        BadInput: the network gives one logit.
+        BadInput: the network has only one logit.
     """
     del peak
     found = labels(batch, "cross-entropy")
     if restored.image.shape[1] < 2:
-        raise BadInput("the loss cross-entropy needs a logit of each class; this network gives one: use binary")
+        raise BadInput("the loss cross-entropy needs one logit per class; this network has a single one: use binary")
     return F.cross_entropy(restored.image.flatten(1), found)
 
 
@@ -47,26 +47,26 @@ def binary(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
     """Binary cross-entropy of one logit (B, 1), that of class 1.
 
     Raises:
-        BadInput: the network gives several.
+        BadInput: the network has several logits.
     """
     del peak
     found = labels(batch, "binary")
     if restored.image.shape[1] != 1:
-        raise BadInput("the loss binary needs a network of one logit; this one has several: use cross-entropy")
+        raise BadInput("the loss binary needs a network with one logit; this one has several: use cross-entropy")
     return F.binary_cross_entropy_with_logits(restored.image.flatten(), found.float())
 
 
 def forged(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Binary cross-entropy of the map ``forged`` (B, 1, h, w), logits, to the share of each place that is forged.
+    """Binary cross-entropy of the map ``forged`` (B, 1, h, w), logits, to the forged share of each cell.
 
-    0 where the truth is not known.
+    0 if the truth is unknown.
 
     Raises:
         BadInput: the network has no such map.
     """
     del peak
     if "forged" not in restored.maps:
-        raise BadInput("the loss forged needs a network that finds places, such as caddm")
+        raise BadInput("the loss forged needs a network that locates forgeries, such as caddm")
     made = restored.maps["forged"]
     if "forged" not in batch.truth:
         return 0.0 * made.sum()
@@ -76,18 +76,18 @@ def forged(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
 
 
 def zipf(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Zipf's label smoothing (arXiv 2207.12980): the classes that are wrong should follow Zipf's law, too.
+    """Zipf's label smoothing (arXiv 2207.12980): probabilities of non-target classes should follow Zipf's law.
 
-    The divergence of the softmax over wrong classes from ``zipf_law``, whose ranks come from how many pixels of the map
-    ``dense`` (B, K, h, w), the classifier before its mean, choose each class. Added to cross-entropy with weight 0.1
-    (CIFAR-100) or 1 (TinyImageNet).
+    KL divergence of the softmax over non-target classes from ``zipf_law``. Ranks come from the number of pixels of the
+    map ``dense`` (B, K, h, w), the classifier before its mean, that choose each class. Added to cross-entropy with
+    weight 0.1 (CIFAR-100) or 1 (TinyImageNet).
 
     Raises:
         BadInput: the network has no such map, or there are only two classes.
     """
     del peak
     if "dense" not in restored.maps or restored.image.shape[1] < 3:
-        raise BadInput("the loss zipf needs a classifier of three classes and more with the map dense")
+        raise BadInput("the loss zipf needs a classifier with at least three classes and the map dense")
     target = labels(batch, "zipf")
     votes = F.one_hot(restored.maps["dense"].argmax(dim=1).flatten(1), restored.image.shape[1]).sum(dim=1)
     law = zipf_law(votes, target)
@@ -97,10 +97,10 @@ def zipf(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
 
 
 def zipf_law(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The probabilities (B, K) of wrong classes by Zipf's law.
+    """Target probabilities (B, K) of non-target classes by Zipf's law.
 
-    Classes are ranked by their scores (B, K), the target among them, and equal ones share the first of their ranks.
-    Each class gets one over its rank; then the target is struck out, and the rest sums up to 1.
+    Classes, including the target, are ranked by scores (B, K); equal scores share the first of their ranks. Each class
+    gets one over its rank; then the target is set to 0, and the rest is normalized to sum 1.
     """
     ranks = 1 + (scores[:, None] > scores[..., None]).sum(dim=2)
     law = (1.0 / ranks).scatter(1, target[:, None], 0.0)

@@ -1,4 +1,4 @@
-"""The loss of high dynamic range: what PSNR-mu measures."""
+"""The loss of high dynamic range: absolute error after the mu-law."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clearport.models.training.outputs import Restored
 
 _LEAST = 1e-3
-"""Values (light to the power of 1/2.2) below it count as it: the power is flat at 0, so nothing could learn there."""
+"""Minimum value (light to the power of 1/2.2): smaller ones are clamped, since the power has zero gradient at 0."""
 
 
 def mu_law(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:

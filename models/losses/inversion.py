@@ -1,4 +1,4 @@
-"""The loss of inversion: pictures that a generator drew are drawn again, and their codes are found."""
+"""The loss of inversion: reconstruction of generated pictures and of their codes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _HALVINGS = 3
 
 
 def inversion(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Mean squares of the pictures' errors, at full, half and quarter size, and 0.05 of those of the codes, per stage.
+    """Mean squared error of pictures at full, half and quarter size, plus 0.05 times that of codes, over all stages.
 
-    The published loss compares pictures by LPIPS and a face's identity, too; their networks are not clearport's.
+    The published loss also has LPIPS and face identity terms, whose networks clearport does not include.
 
     Raises:
-        BadInput: the network draws nothing that could be found again.
+        BadInput: the network does not generate pictures.
     """
-    del batch  # what the photos show is not compared with anything
+    del batch  # the photos themselves are not used
     maps = restored.maps
     if "drawn" not in maps:
-        raise BadInput("the loss inversion needs a network that draws its own pictures, such as e2style")
+        raise BadInput("the loss inversion needs a network that generates its own pictures, such as e2style")
     stages = sorted(name.removeprefix("made") for name in maps if name.startswith("made"))
     errors = [_unlike(maps[f"made{stage}"], maps["drawn"]) / peak**2 for stage in stages]
     errors += [_CODES * F.mse_loss(maps[f"codes{stage}"], maps["codes"]) for stage in stages]

@@ -1,4 +1,4 @@
-"""The losses of Zero-DCE (arXiv 2001.06826), which judge an enhanced picture without a target.
+"""The losses of Zero-DCE (arXiv 2001.06826), for enhanced pictures without targets.
 
 Pictures are taken as 0..1. The authors train with ``spatial + 10*exposure + 5*color + 1600*smooth-curves``, in the
 terms of this file: their code squares the distance of the exposure, which the paper does not, and sums over the eight
@@ -42,7 +42,7 @@ def color(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
 
 
 def spatial(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Contrast between neighboring 4x4 regions stays what it was: squared change, summed over four neighbors."""
+    """Change of contrast between neighboring 4x4 regions: squared, summed over four neighbors."""
     after, before = (
         F.avg_pool2d(_unit(image, batch, peak).mean(dim=1, keepdim=True), _SPATIAL_SIDE)
         for image in (restored.image, batch.low)
@@ -56,7 +56,7 @@ def smooth_curves(restored: Restored, batch: Batch, peak: float) -> torch.Tensor
     """Smoothness of ``maps["curves"]`` (B, 3*n, H, W): (|step across| + |step down|)², a mean over the n curves.
 
     Raises:
-        BadInput: the network gives no curves.
+        BadInput: the network outputs no curves.
     """
     del batch, peak
     if "curves" not in restored.maps:

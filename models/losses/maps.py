@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def auxiliary(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Mean absolute error of each auxiliary picture against the target in its size, averaged over them (1911.10810).
+    """Mean absolute error of auxiliary pictures against the target at their size, averaged (arXiv 1911.10810).
 
     Raises:
         BadInput: the network has no auxiliary heads.

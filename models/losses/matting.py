@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from clearport.models.training.outputs import Restored
 
 _UNCERTAIN, _REFINED, _WORST = 0.05, 1.0, 0.2
-"""The weights of the uncertainty and of the squares, and the share of a square's pixels that counts twice."""
+"""Weights of the uncertainty and of the squares, and the share of a square's worst pixels that count twice."""
 
 
 def matting(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Alpha by its distance where it is between 0 and 1, by the square of it elsewhere, and by its gradients; the
-    likelihood of a Laplace distribution around it; and the refined squares, whose worst fifth counts twice.
+    """L1 of alpha where the target is between 0 and 1, L2 elsewhere, and L1 of gradients; the negative log-likelihood
+    of a Laplace distribution; and L1 of refined squares, whose worst fifth counts twice.
 
-    It is shifted so that it cannot be negative: the scale is never below 0.002.
+    It is shifted to be nonnegative: the scale is at least 0.002.
 
     Raises:
-        BadInput: the network gives no such maps.
+        BadInput: the network does not output these maps.
     """
     del peak
     if "square" not in restored.maps or "scale" not in restored.maps:
-        raise BadInput("the loss matting needs a network that gives alpha, such as matcoarse")
+        raise BadInput("the loss matting needs a network that outputs alpha, such as matcoarse")
     alpha, true, scale = restored.image, target(batch), restored.maps["scale"]
     off = (alpha - true).abs()
     between = ((true > 0.0) & (true < 1.0)).float()

@@ -1,4 +1,4 @@
-"""Losses that compare the restored picture with its target, and the one that only looks at its smoothness."""
+"""Losses between the restored picture and its target, and total variation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WINDOW, _SIGMA = 11, 1.5
 
 
 def target(batch: Batch) -> torch.Tensor:
-    """The targets of a batch, which the objective made sure are there."""
+    """The targets of a batch, whose existence the objective has checked."""
     assert batch.high is not None
     return batch.high
 
@@ -30,7 +30,7 @@ def l1(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
 
 
 def l2(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Mean squared error: what PSNR measures; for the last stretch of a training."""
+    """Mean squared error, as in PSNR; for the last part of a training."""
     return F.mse_loss(restored.image, target(batch)) / peak**2
 
 
@@ -48,7 +48,7 @@ def ssim(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
     """
     a, b = ((image - batch.black) / peak for image in (restored.image, target(batch)))
     if min(a.shape[-2:]) < _WINDOW:
-        raise BadInput(f"the loss ssim needs pictures of {_WINDOW} pixels and more; use a larger --patch")
+        raise BadInput(f"the loss ssim needs pictures of at least {_WINDOW} pixels per side; use a larger --patch")
     mean_a, mean_b = _smooth(a), _smooth(b)
     var_a, var_b = _smooth(a * a) - mean_a**2, _smooth(b * b) - mean_b**2
     covariance = _smooth(a * b) - mean_a * mean_b
@@ -58,16 +58,16 @@ def ssim(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
 
 
 def _smooth(image: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) to (B, C, H-10, W-10), each pixel the Gaussian mean around it.
+    """(B, C, H, W) to (B, C, H-10, W-10): a Gaussian filter without padding.
 
-    Products with banded matrices: a convolution of one channel at a time takes ten times as long on CPUs.
+    Computed by products with banded matrices: a depthwise convolution takes ten times as long on CPUs.
     """
     down, across = (_bands(n, image) for n in image.shape[-2:])
     return down @ image @ across.T
 
 
 def _bands(length: int, like: torch.Tensor) -> torch.Tensor:
-    """(length - 10, length): row i holds the Gaussian bell around pixel i + 5."""
+    """(length - 10, length): row i has the Gaussian window around pixel i + 5."""
     places = torch.arange(length, device=like.device, dtype=like.dtype)
     middles = torch.arange(_WINDOW // 2, length - _WINDOW // 2, device=like.device, dtype=like.dtype)
     distance = places[None] - middles[:, None]
@@ -81,7 +81,7 @@ def gradient(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
 
 
 def sobel(image: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) to its gradients along x and y, (2, B, C, H-2, W-2), in levels a pixel."""
+    """(B, C, H, W) to its gradients along x and y, (2, B, C, H-2, W-2), in levels per pixel."""
     across, down = image[..., 2:] - image[..., :-2], image[..., 2:, :] - image[..., :-2, :]
     along_x = across[..., :-2, :] + 2.0 * across[..., 1:-1, :] + across[..., 2:, :]
     along_y = down[..., :-2] + 2.0 * down[..., 1:-1] + down[..., 2:]
@@ -89,7 +89,7 @@ def sobel(image: torch.Tensor) -> torch.Tensor:
 
 
 def tv(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Total variation of the restored picture: the mean step between neighbors, down and across."""
+    """Total variation of the restored picture: mean absolute vertical and horizontal differences."""
     del batch
     down, across = steps(restored.image)
     return (down.abs().mean() + across.abs().mean()) / peak

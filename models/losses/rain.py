@@ -1,4 +1,4 @@
-"""Losses on the rain layer (arXiv 1911.10810): what a derainer takes out of the picture."""
+"""Losses on the rain layer (arXiv 1911.10810), which a derainer subtracts."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _KEPT_LEVELS = 4.0
 
 
 def rain_of(restored: Restored, batch: Batch) -> torch.Tensor:
-    """The rain layer (B, 1 or 3, H, W): the network's own, or what it took away."""
+    """The rain layer (B, 1 or 3, H, W): the network's map, or input minus output."""
     return restored.maps["rain"] if "rain" in restored.maps else batch.low - restored.image
 
 
 def quasi_sparsity(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Background and rain should not both have an edge at a pixel: mean of the product of their steps.
+    """Mean product of the gradients of background and rain, which should not have edges at the same pixel.
 
-    It is the quasi-sparse prior in four directions of the gradient domain: down, across and both diagonals; 0 where
-    every edge is in one of the layers alone.
+    This is the quasi-sparse prior in four directions of the gradient domain: vertical, horizontal and both diagonals; 0
+    if every edge is in only one of the layers.
     """
     both = zip(_directions(restored.image), _directions(rain_of(restored, batch)), strict=True)
     return torch.stack([(a * b).abs().mean() for a, b in both]).mean() / peak**2
@@ -38,9 +38,9 @@ def _directions(image: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 
 def low_rain(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Mean rain where the picture should be kept: outside the true streaks, if they are known; else everywhere.
+    """Mean rain where the picture should not change: outside the true streaks if known, else everywhere.
 
-    The rain layer is low almost everywhere, and what is taken out where there is no rain is missing in the picture.
+    The rain layer is nearly zero almost everywhere; rain removed elsewhere is lost picture content.
     """
     rain = rain_of(restored, batch).abs()
     if "rain_mask" in batch.truth:

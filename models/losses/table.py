@@ -1,9 +1,9 @@
 """Losses by name, and sums of them: ``"l1 + 0.2*ssim + 0.05*gradient"``.
 
-A loss is called with what the network gave, the batch, and the width of the value range (``peak``), and gives a scalar
-in shares of the peak, so that learning rates and gradient norms mean the same for every value range. It is never
-negative. Losses live in ``losses/<family>.py``; ``adversarial``, ``contrast`` and ``distillation``, which have networks
-of their own, are handed in by the trainer.
+A loss is called with the network's output, the batch, and the width of the value range (``peak``), and returns a
+nonnegative scalar relative to the peak, so that learning rates and gradient norms are comparable for all value ranges.
+Losses are in ``losses/<family>.py``; ``adversarial``, ``contrast`` and ``distillation``, which have networks of their
+own, are passed by the trainer.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Term:
 
 
 def names() -> tuple[str, ...]:
-    """Every name that ``parse`` takes, sorted."""
+    """Every name that ``parse`` accepts, sorted."""
     return tuple(sorted((*LOSSES, ADVERSARIAL, CONTRAST, DISTILLATION)))
 
 
@@ -97,7 +97,7 @@ def parse(text: str) -> tuple[Term, ...]:
     """The terms of a sum.
 
     Raises:
-        BadInput: it is no sum of losses, a name is unknown, or a name is there twice.
+        BadInput: it is not a sum of losses, a name is unknown, or a name is duplicated.
     """
     terms = tuple(_term(part.strip(), text) for part in _PLUS.split(text))
     if len({term.name for term in terms}) < len(terms):
@@ -115,10 +115,10 @@ def _term(part: str, text: str) -> Term:
 
 
 class Objective:
-    """A sum of losses. ``others`` has those that are not in ``LOSSES``; ``unaligned``: targets show something else.
+    """A sum of losses. ``others`` has those that are not in ``LOSSES``; ``unaligned``: targets have other content.
 
     Raises:
-        BadInput: as ``parse``; or a loss compares with targets and there are none.
+        BadInput: as ``parse``; or a loss needs targets and there are none.
     """
 
     def __init__(

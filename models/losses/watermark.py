@@ -1,4 +1,4 @@
-"""The loss of a watermark: whether its bits are read."""
+"""The loss of a watermark: cross-entropy of its bits."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def bits(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-    """Binary cross-entropy of the map ``bits`` (B, N), logits, to the bits that the picture carries.
+    """Binary cross-entropy of the map ``bits`` (B, N), logits, to the embedded bits.
 
     Raises:
-        BadInput: the network reads none, or the data have none.
+        BadInput: the network has no such map, or the data have no bits.
     """
     del peak
     if "bits" not in restored.maps or "bits" not in batch.truth:

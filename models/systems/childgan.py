@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from clearport.programs.program import Step
 
 THIRDS = ("shape", "features", "colors")
-"""Of the codes, from coarse to fine."""
+"""Thirds of the codes, from coarse to fine."""
 _EACH = STYLES // len(THIRDS)
 
 
 def mixed(name: str, first: int) -> tuple[Step, ...]:
-    """Some codes of both parents, in the share that the setting ``name`` says."""
+    """Steps that mix some codes of both parents by the setting ``name``."""
     ends = {parent: f"{parent}_{name}" for parent in ("father", "mother")}
     return (
         *(Channels(out=end, value=f"{parent}_codes", first=first, count=_EACH) for parent, end in ends.items()),
@@ -51,7 +51,7 @@ def mixed(name: str, first: int) -> tuple[Step, ...]:
 
 
 def program(size: Size) -> Program:
-    """The program; all parts have sizes of their own."""
+    """The program; all parts have fixed sizes."""
     del size
     shares = {
         name: Setting(default=50, low=0, high=100, about=f"hundredths of the {name} that are the father's")
@@ -73,7 +73,7 @@ def program(size: Size) -> Program:
 
 
 def reference(modules: Modules, inputs: Tensors, settings: Mapping[str, int]) -> Tensors:
-    """The same in PyTorch."""
+    """The same computation in PyTorch."""
     father, mother = (inversion.codes_of(modules, inputs[name], settings["stages"])[0] for name in ("father", "mother"))
     share = torch.tensor([settings[name] / 100.0 for name in THIRDS]).repeat_interleave(_EACH)[None, :, None]
     codes = mother.lerp(father, share) + settings["age"] / 10.0 * inputs["direction"]
@@ -81,7 +81,7 @@ def reference(modules: Modules, inputs: Tensors, settings: Mapping[str, int]) ->
 
 
 def examples(size: Size) -> Sequence[Mapping[str, Float32]]:
-    """Pairs of photos that come with clearport, and directions at random."""
+    """Pairs of bundled photos, and random directions."""
     del size
     photos = inversion.pictures()
     return [
@@ -100,5 +100,5 @@ SYSTEM = SystemSpec(
     reference=reference,
     examples=examples,
     paper=Paper("Heredity-aware Child Face Image Generation with Latent Space Disentanglement", "2108.11080"),
-    notice=f"{PEOPLE} It says nothing of children that anybody has or will have.",
+    notice=f"{PEOPLE} It does not predict what anybody's children look like.",
 )

@@ -1,11 +1,12 @@
-"""Inversion of a photo in stages, and an edit: the codes of a generator that give the photo, moved along a direction.
+"""Inversion of a photo in stages, and an edit: codes with which a generator reproduces the photo, moved along a
+direction.
 
     picture ── to 128x128 ── part encode ── codes ── part generate ── made
     picture, made ── part refine ── added to the codes ── part generate ── made      as often as the setting ``stages``
     codes + amount/10 x direction ── part generate ── edited
 
-A direction, (1, 12, 512), is what codes of some pictures have and those of others lack (InterFaceGAN, GANSpace, SeFa);
-it belongs to the generator, and is zero where it is not given. The program's steps for one picture are those that
+A direction (1, 12, 512) separates the codes of pictures with and without a property (InterFaceGAN, GANSpace, SeFa); it
+is specific to a generator, and zero by default. The program's steps for one picture are those that
 ``childgan`` takes for two.
 """
 
@@ -62,7 +63,7 @@ def photo(name: str) -> Input:
 
 
 def inverted(picture: str, codes: str, made: str) -> tuple[Step, ...]:
-    """The codes of a picture, and what the generator makes of them, by these names."""
+    """Steps that compute the codes of a picture and their reconstruction, under these names."""
     small = f"{picture}_small"
     draw = Run(part="generate", inputs={"codes": codes}, outputs={"picture": made})
     stage = (
@@ -79,7 +80,7 @@ def inverted(picture: str, codes: str, made: str) -> tuple[Step, ...]:
 
 
 def moved(codes: str, amount: str) -> tuple[Step, ...]:
-    """Codes moved along the direction by tenths of it."""
+    """Steps that move codes along the direction by tenths of it."""
     return (
         Combine(out="strength", terms=(Term(value=amount, times=0.1),)),
         Combine(out=codes, terms=(Term(value=codes), Term(value="direction", times="strength"))),
@@ -87,7 +88,7 @@ def moved(codes: str, amount: str) -> tuple[Step, ...]:
 
 
 def program(size: Size) -> Program:
-    """The program; all parts have sizes of their own."""
+    """The program; all parts have fixed sizes."""
     del size
     return Program(
         inputs=(photo("picture"), DIRECTION),
@@ -106,7 +107,7 @@ def program(size: Size) -> Program:
 
 
 def codes_of(modules: Modules, picture: torch.Tensor, stages: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The codes of a picture (1, 3, h, w), and what they give, in PyTorch."""
+    """The codes of a picture (1, 3, h, w) and their reconstruction, in PyTorch."""
     small = F.interpolate(picture, size=(SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
     codes = modules["encode"](small)
     made = modules["generate"](codes)
@@ -117,25 +118,25 @@ def codes_of(modules: Modules, picture: torch.Tensor, stages: int) -> tuple[torc
 
 
 def reference(modules: Modules, inputs: Tensors, settings: Mapping[str, int]) -> Tensors:
-    """The same in PyTorch."""
+    """The same computation in PyTorch."""
     codes, made = codes_of(modules, inputs["picture"], settings["stages"])
     codes = codes + settings["amount"] / 10.0 * inputs["direction"]
     return {"edited": modules["generate"](codes), "made": made, "codes": codes}
 
 
 def pictures() -> list[Float32]:
-    """Squares of the photos that come with clearport, (1, 3, 160, 160) in -1..1; nobody's face is among them."""
+    """Square crops of the bundled photos, (1, 3, 160, 160) in -1..1, without faces."""
     photos = [load_rgb(path) for path in (samples.golden(), *samples.calibration())]
     return [(np.float32(2.0 / 255.0) * one[:160, :160].transpose(2, 0, 1)[None] - np.float32(1.0)) for one in photos]
 
 
 def direction(seed: int) -> Float32:
-    """A direction at random, a fifth as long as codes are apart."""
+    """A random direction, with a fifth of the typical distance of codes."""
     return np.float32(0.2) * np.random.default_rng(seed).standard_normal((1, STYLES, CODE), dtype=np.float32)
 
 
 def examples(size: Size) -> Sequence[Mapping[str, Float32]]:
-    """Photos that come with clearport, and directions at random."""
+    """Bundled photos, and random directions."""
     del size
     return [{"picture": one, "direction": direction(number)} for number, one in enumerate(pictures())]
 

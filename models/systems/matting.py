@@ -3,7 +3,7 @@
     picture ── to 128x128 ──┐                 ┌── alpha ── to the picture's size ──┐
     clicks ── discs ────────┴── part coarse ──┴── scale ── top squares of 64x64 ── each: part refine, pasted ── alpha
 
-How many squares are refined is the setting ``squares``; the time of each is the same whatever the picture's size. The
+The setting ``squares`` is the number of refined squares; the time of each is independent of the picture's size. The
 output is a cut-out: the picture with alpha as its fourth channel.
 """
 
@@ -48,7 +48,7 @@ FADE = 8
 
 
 def program(size: Size) -> Program:
-    """The program; it takes any size."""
+    """The program, for pictures of any size."""
     del size
     square = (
         Crop(out="image", value="picture", place="place", side=SQUARE),
@@ -59,7 +59,7 @@ def program(size: Size) -> Program:
     return Program(
         inputs=(
             Input(name="picture", kind="picture", shape=(1, 3, "h", "w"), about="64 pixels and more on each side"),
-            Input(name="clicks", kind="points", shape=("n", 3), about="what is wanted, and what is not"),
+            Input(name="clicks", kind="points", shape=("n", 3), about="foreground and background"),
         ),
         outputs=(Output(name="cutout", kind="picture"), Output(name="alpha", kind="picture")),
         settings={"squares": Setting(default=8, low=0, high=64, about="squares of 64x64 pixels that are refined")},
@@ -81,7 +81,7 @@ def program(size: Size) -> Program:
 
 
 def reference(modules: Modules, inputs: Tensors, settings: Mapping[str, int]) -> Tensors:
-    """The same with PyTorch's own interpolation, and squares searched one by one."""
+    """The same computation with PyTorch's interpolation, searching squares one by one."""
     picture = inputs["picture"]
     height, width = picture.shape[2:]
     small = _resized(picture, (COARSE, COARSE))
@@ -117,14 +117,14 @@ def _starts(length: int) -> list[int]:
 
 
 def examples(size: Size) -> Sequence[Mapping[str, Float32]]:
-    """Synthetic composites of the photos that come with clearport, with a click on what is wanted."""
+    """Synthetic composites of the bundled photos, with a click on the foreground."""
     del size
     photos = [np.ascontiguousarray(load_rgb(path)[:240, :320]) for path in (samples.golden(), *samples.calibration())]
     return [example(photo, np.random.default_rng([number, 7]))[0] for number, photo in enumerate(photos)]
 
 
 def example(photo: Image8, rng: np.random.Generator) -> tuple[dict[str, Float32], Float32]:
-    """A composite made of a photo, with one click on what is wanted, as inputs; and its alpha (H, W) in 0..1."""
+    """A composite made from a photo, with one click on the foreground, as inputs; and its alpha (H, W) in 0..1."""
     made = Composite(0)(photo, rng)
     assert made.high is not None
     picture = made.low.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255.0)

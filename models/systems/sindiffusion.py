@@ -1,13 +1,13 @@
-"""SinDiffusion as a whole: noise to a picture like the one photo that ``sinstep`` has learned, in 20 steps of DDIM.
+"""SinDiffusion as a system: noise to a picture like the photo on which ``sinstep`` was trained, in 20 steps of DDIM.
 
-DDIM (arXiv 2010.02502) without its random part: in each round the network tells the noise of x, the picture without it
-is clipped to -1..1, and x is what that picture is with less of the same noise. With a the share of the picture's
-variance in x, and b that of the next round,
+Deterministic DDIM (arXiv 2010.02502): in each iteration the network predicts the noise in x, the picture without it is
+clipped to -1..1, and the next x is that picture with less of the same noise. With a the picture's share of the variance
+in x, and b that of the next iteration,
 
     picture = clip((x - sqrt(1 - a) noise) / sqrt(a))
     x = sqrt(b) picture + sqrt(1 - b) (x - sqrt(a) picture) / sqrt(1 - a)
 
-so that a round is two sums whose factors are a table.
+so that an iteration is two sums with factors from a table.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROUNDS = 20
 
 
 def times(rounds: int) -> list[int]:
-    """The steps of the schedule that are taken, from noise to picture."""
+    """The used steps of the schedule, from noise to picture."""
     return [round(step) for step in np.linspace(STEPS - 1, 0, rounds)]
 
 
@@ -66,7 +66,7 @@ def program(size: Size) -> Program:
                 name="picture",
                 kind="noise",
                 shape=(1, 3, size.height, size.width),
-                about="noise of unit variance; each gives another picture",
+                about="noise of unit variance; it determines the picture",
             ),
         ),
         outputs=(Output(name="picture", kind="picture", low=-1.0, high=1.0),),
@@ -80,7 +80,7 @@ def _table(values: Array) -> Table:
 
 
 def reference(modules: Modules, inputs: Tensors, settings: Mapping[str, int]) -> Tensors:
-    """DDIM as its paper writes it."""
+    """DDIM in the notation of its paper."""
     del settings
     x, shares = inputs["picture"], torch.from_numpy(kept())
     steps = times(ROUNDS)
@@ -105,7 +105,7 @@ def examples(size: Size) -> Sequence[Mapping[str, Float32]]:
 SYSTEM = SystemSpec(
     name="sindiffusion",
     task="generation",
-    about="Pictures like the one photo that it has learned, from noise in 20 steps of DDIM.",
+    about="Pictures like its single training photo, from noise in 20 steps of DDIM.",
     parts={"step": Part("sinstep")},
     size=Size(128, 128),
     program=program,

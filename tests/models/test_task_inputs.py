@@ -22,7 +22,7 @@ def test_the_same_inputs_every_time_and_of_the_photos_sizes(task: Task) -> None:
     first, again = as_inputs(PHOTOS, task), as_inputs(PHOTOS, task)
     assert [i.shape[:2] for i in first] == [p.shape[:2] for p in PHOTOS]
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert described(task).startswith("photos that come with clearport")
+    assert described(task).startswith("photos bundled with clearport")
 
 
 def test_rain_brightens_darkness_darkens_and_photos_stay() -> None:

@@ -102,7 +102,7 @@ BAD: Mapping[str, tuple[Callable[[Path], object], str]] = {
     "not a state dict": (as_archive([1, 2, 3]), "expected a state dict"),
     "not finite": (
         as_safetensors(lambda state: {**state, "tail.bias": torch.full((12,), float("nan"))}),
-        "tail.bias holds numbers that are not finite",
+        "tail.bias has values that are not finite",
     ),
     "another scale": (
         lambda path: weights.save(path, SPEC.build(3), "ncnet", 3, {}),

@@ -77,13 +77,13 @@ class Head(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Pictures (B, ``taken``, H, W) in -1..1, H and W multiples of 64, to codes (B, N, 512), the coarsest first.
+    """Pictures (B, ``taken``, H, W) in -1..1, H and W multiples of 64, to codes (B, N, 512), coarsest first.
 
     Args:
-        taken: 3, or 6: a picture and what was made of it.
-        width: of the first stage; 64 is published.
-        codes: of the three heads, from the finest to the coarsest; 4, 5, 9 are published, for 1024x1024.
-        small: whether its heads are.
+        taken: input channels: 3, or 6 for a picture and its reconstruction.
+        width: channels of the first stage; 64 in the paper.
+        codes: codes of the three heads, from finest to coarsest; 4, 5, 9 in the paper, for 1024x1024.
+        small: whether its heads are small.
     """
 
     def __init__(self, taken: int, width: int, codes: tuple[int, int, int], *, small: bool) -> None:

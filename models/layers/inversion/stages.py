@@ -1,4 +1,4 @@
-"""Inversion of a generator in stages: which codes give a picture (E2Style, arXiv 2104.07661).
+"""Inversion of a generator in stages: codes that reproduce a picture (E2Style, arXiv 2104.07661).
 
     picture ── encoder ── codes ── generator ── made
     picture, made ── refiner ── added to the codes ── generator ── made, and so on
@@ -22,12 +22,12 @@ from clearport.models.training.outputs import Restored
 SIDE = 128
 STYLES = styles(SIDE)
 _CODES = (3, 3, 6)
-"""Of the heads, from the finest styles to the coarsest; published are 4, 5 and 9 of 18."""
+"""Codes of the heads, from finest to coarsest styles; 4, 5 and 9 of 18 in the paper."""
 _WIDTH = 32
 MOST, NUMBERS = 256, 1 << 13
-"""Of the generator: see ``Generator``."""
+"""Sizes of the generator: see ``Generator``."""
 _QUIET = 0.25
-"""Fresh layers to RGB are so much smaller that fresh generators draw within -1..1."""
+"""Scale of fresh layers to RGB, so that fresh generators stay within -1..1."""
 
 
 class First(nn.Module):
@@ -46,7 +46,7 @@ class First(nn.Module):
 
 
 class Refiner(nn.Module):
-    """A picture and what its codes give, both (B, 3, H, W), to what is to be added to the codes, (B, N, 512)."""
+    """A picture and its reconstruction, both (B, 3, H, W), to a correction of the codes (B, N, 512)."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -58,11 +58,11 @@ class Refiner(nn.Module):
 
 
 class Inversion(nn.Module):
-    """Encoder, refiner and generator, which share a file of weights; ``part`` says which one it is in use.
+    """Encoder, refiner and generator, which share a file of weights; ``part`` selects the exported one.
 
-    In training mode it draws as many pictures as it is given, and gives ``Restored``: the second stage's pictures, and
-    the maps ``drawn`` (B, 3, S, S), ``codes`` (B, N, 512), and of the stages ``made1``, ``made2``, ``codes1``,
-    ``codes2``.
+    In training mode it generates as many pictures as it is given, and returns ``Restored``: the second stage's
+    pictures, and the maps ``drawn`` (B, 3, S, S), ``codes`` (B, N, 512), and of the stages ``made1``, ``made2``,
+    ``codes1``, ``codes2``.
     """
 
     average: torch.Tensor
@@ -100,14 +100,14 @@ class Inversion(nn.Module):
 
     @torch.no_grad()
     def drawn(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pictures that the generator draws (B, 3, S, S), clipped, and their codes: two mixed in each, as published."""
+        """Generated pictures (B, 3, S, S), clipped, and their codes, with style mixing of two codes as in the paper."""
         first, second = self.mapping(torch.randn(2 * count, CODE).to(self.average.device)).split(count)
         at = int(torch.randint(1, self.styles + 1, ()))
         codes = torch.stack([first] * at + [second] * (self.styles - at), dim=1)
         return self.generator(codes).clamp(-1.0, 1.0), codes
 
     def stages(self, picture: torch.Tensor, count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Codes and what the generator makes of them after each stage; a stage does not change those before it."""
+        """Codes and generated pictures after each stage; gradients of a stage do not reach earlier ones."""
         codes = self.encoder(picture) + self.average
         found = [(codes, self.generator(codes))]
         for _ in range(count - 1):
@@ -117,6 +117,6 @@ class Inversion(nn.Module):
         return found
 
     def deploy(self) -> nn.Module:
-        """The part that is exported."""
+        """The exported part."""
         parts = {"refiner": Refiner(self.refiner), "generator": self.generator}
         return parts.get(self.part) or First(self.encoder, self.average)

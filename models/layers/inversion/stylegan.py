@@ -1,7 +1,7 @@
-"""The generator of StyleGAN2 (arXiv 1912.04958) with modulated convolutions in a form that every target takes.
+"""The generator of StyleGAN2 (arXiv 1912.04958) with modulated convolutions in a form that every target supports.
 
-The published form multiplies the kernel by the style of each picture, so that the kernel is computed, which TFLite
-refuses. The same sums come out with a constant kernel between two products by channel:
+The published form multiplies the kernel by the style of each picture; TFLite does not support computed kernels. The
+equivalent form has a constant kernel between two multiplications per channel:
 
     conv(x * s, W) * d,  d = rsqrt(s^2 @ sum over the kernel of W^2 + 1e-8),  s = linear(code)
 
@@ -18,19 +18,19 @@ from torch import nn
 from torch.nn import functional as F
 
 CODE = 512
-"""Numbers of a code; a picture is as many codes as the generator has styles."""
+"""Dimensions of a code; a picture has one code per style of the generator."""
 _GAIN, _SLOPE = math.sqrt(2.0), 0.2
 _LEAST = 4
 _MAPPED = 8
 
 
 def widths(size: int, most: int, numbers: int) -> dict[int, int]:
-    """Side of a map -> its channels: at most ``most``, and ``numbers`` over the side."""
+    """Side of a map -> channels: ``numbers`` divided by the side, at most ``most``."""
     return {2**n: min(most, numbers >> n) for n in range(2, int(math.log2(size)) + 1)}
 
 
 def styles(size: int) -> int:
-    """How many codes a picture of ``size`` pixels has."""
+    """Number of codes of a picture of side ``size``."""
     return 2 * int(math.log2(size)) - 2
 
 
@@ -64,7 +64,7 @@ class Modulated(nn.Module):
 
 
 def smooth() -> torch.Tensor:
-    """The kernel (4, 4) that takes the zeros of an enlarged map away; its sum is 4."""
+    """The blur kernel (4, 4) after zero-insertion upsampling; its sum is 4."""
     line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4.0
     return torch.outer(line, line)
 
@@ -106,9 +106,9 @@ class Generator(nn.Module):
     """Codes (B, N, 512) to RGB (B, 3, size, size) in -1..1; not clipped in training mode.
 
     Args:
-        size: of the pictures, a power of two; N is ``styles(size)``.
-        most: channels of the widest maps; 512 are published.
-        numbers: channels times side of the others; 32,768 are published (config F).
+        size: side of the pictures, a power of two; N is ``styles(size)``.
+        most: channels of the widest maps; 512 in the paper.
+        numbers: channels times side of the others; 32,768 in the paper (config F).
     """
 
     def __init__(self, size: int, most: int, numbers: int) -> None:
@@ -135,7 +135,7 @@ class Generator(nn.Module):
 
 
 class Mapping(nn.Module):
-    """Noise (B, 512) to codes (B, 512): eight linear layers. Only training draws from it."""
+    """Noise (B, 512) to codes (B, 512): eight linear layers. Used in training only."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class Mapping(nn.Module):
 
 @torch.no_grad()
 def mean_code(mapping: Mapping, drawn: int = 256) -> torch.Tensor:
-    """The mean of what a mapping gives, (1, 1, 512): where encoders start from. The same mapping gives the same."""
+    """The mean code of a mapping, (1, 1, 512), from which encoders start; deterministic."""
     noise = torch.randn(drawn, CODE, generator=torch.Generator().manual_seed(0))
     mean: torch.Tensor = mapping(noise).mean(dim=0).reshape(1, 1, CODE)
     return mean

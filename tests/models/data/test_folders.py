@@ -74,10 +74,10 @@ def test_two_folders_are_never_photos(low: str, high: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (["before/1.png", "before/2.png", "after/1.png", "after/2.png"], "hold 2 pictures of the same names"),
-        (["foggy/1_0.8.png", "foggy/2_0.9.png", "gt/1.png", "gt/2.png"], "hold 2 pictures of the same names"),
-        (["trainA/1.png", "trainB/2.png"], "called after two domains"),
-        (["rainy/1.png", "rainy/2.png"], "called after degraded pictures"),
+        (["before/1.png", "before/2.png", "after/1.png", "after/2.png"], "have 2 pictures with equal names"),
+        (["foggy/1_0.8.png", "foggy/2_0.9.png", "gt/1.png", "gt/2.png"], "have 2 pictures with equal names"),
+        (["trainA/1.png", "trainB/2.png"], "named after two domains"),
+        (["rainy/1.png", "rainy/2.png"], "named like degraded pictures"),
         (["1_before.png", "1_after.png", "2_before.png", "2_after.png"], "'after' and 'before'"),
         (["low/1.png", "dark/1.png", "gt/1.png"], "cannot tell inputs from targets"),
         (["low/1.png", "gt/1.png", "high/1.png"], "cannot tell inputs from targets"),
@@ -85,7 +85,7 @@ def test_two_folders_are_never_photos(low: str, high: str, tmp_path: Path) -> No
         (["low/1.png", "low/2.png", "high/1.png"], "2.png has no target"),
         (["low/1.png", "high/2.png"], "no files match"),
         (["1_LR.png", "1_HR.png", "2_LR.png"], r"unpaired: 1 picture \(2\)"),
-        (["test/low/1.png", "test/high/1.png"], "only the test half"),
+        (["test/low/1.png", "test/high/1.png"], "only the test split"),
     ],
 )
 def test_what_is_doubtful_is_refused_by_training(files: list[str], message: str, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_the_input_half_of_pairs_is_no_folder_of_photos(tmp_path: Path) -> None:
 
 def test_a_half_alone_serves_its_own_end_only(tmp_path: Path) -> None:
     write(tmp_path, "our485/low/1.png", "our485/high/1.png")
-    with pytest.raises(BadInput, match="only the train half"):
+    with pytest.raises(BadInput, match="only the train split"):
         quality.find_pairs(tmp_path)
     assert len(quality.find_pairs(tmp_path / "our485")) == 1
     assert len(quality.find_pairs(tmp_path, held_back={"our485/1"})) == 1
@@ -262,7 +262,7 @@ def test_few_damaged_pictures_are_left_out_and_said(tmp_path: Path) -> None:
     damaged_pairs(tmp_path)
     data = data_set(options(tmp_path), SPEC, 1)
     assert learned(data) == 7
-    assert any("2 that cannot be used" in note and "2.png" in note and "4.png" in note for note in data.notes)
+    assert any("2 unusable" in note and "2.png" in note and "4.png" in note for note in data.notes)
     judged = quality.judged_pairs(tmp_path)
     assert [pair.name for pair in judged.pairs] == ["1", "3", "5", "6", "7", "8", "9"]
     assert "12x15 pixels; the target of 4.png (12x16) at scale 1 has 12x16" in judged.unusable

@@ -22,7 +22,7 @@ def batch(*labels: int) -> Batch:
 def test_losses_of_one_logit_and_of_several_name_each_other() -> None:
     with pytest.raises(BadInput, match="one logit; this one has several: use cross-entropy"):
         binary(Restored(torch.zeros(2, 2)), batch(0, 1), 1.0)
-    with pytest.raises(BadInput, match="gives one: use binary"):
+    with pytest.raises(BadInput, match="a single one: use binary"):
         cross_entropy(Restored(torch.zeros(2, 1)), batch(0, 1), 1.0)
 
 
@@ -72,7 +72,7 @@ def test_forged_places_are_compared_in_the_size_of_the_map() -> None:
 def test_what_is_missing_is_told() -> None:
     with pytest.raises(BadInput, match="the loss cross-entropy needs labels"):
         cross_entropy(Restored(torch.zeros(2, 2)), Batch(PICTURES, None), 1.0)
-    with pytest.raises(BadInput, match="needs a classifier of three classes"):
+    with pytest.raises(BadInput, match="needs a classifier with at least three classes"):
         zipf(Restored(torch.zeros(2, 2), maps={"dense": torch.zeros(2, 2, 3, 3)}), batch(0, 1), 1.0)
-    with pytest.raises(BadInput, match="needs a network that finds places"):
+    with pytest.raises(BadInput, match="needs a network that locates forgeries"):
         forged(Restored(torch.zeros(2, 2)), batch(0, 1), 1.0)

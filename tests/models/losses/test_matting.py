@@ -44,7 +44,7 @@ def test_the_scale_that_costs_least_is_the_error() -> None:
 
 def test_networks_without_alpha_are_refused() -> None:
     one = torch.zeros(1, 1, 8, 8)
-    with pytest.raises(BadInput, match="needs a network that gives alpha"):
+    with pytest.raises(BadInput, match="needs a network that outputs alpha"):
         matting(Restored(one), Batch(one, one), 1.0)
 
 

@@ -99,7 +99,7 @@ def test_a_detector_of_clips_learns_from_folders_of_videos(tmp_path: Path) -> No
     last = batch.low.unflatten(1, (altfreezing.FRAMES, 3))[:, -2:]
     assert torch.equal(last[:, 0], last[:, 1]), "where a video ends, its last frame stands still"
     assert train(options).finished
-    with pytest.raises(BadInput, match=r"takes 24 .* it learns from clips: name a folder with real/ and fake/"):
+    with pytest.raises(BadInput, match=r"takes 24 .* it needs clips: give a folder with real/ and fake/"):
         data_set(replace(options, layout="photos", degradation="forgery"), NETWORKS.get("altfreezing"), 1)
     for path in (tmp_path / "data").glob("*/*/1.png"):
         save_png(path, np.zeros((64, 80, 3), np.uint8))

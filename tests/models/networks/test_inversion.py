@@ -158,7 +158,7 @@ def test_the_loss_is_zero_where_pictures_and_codes_are_found(small: Inversion) -
     assert inversion(Restored(picture, maps=right), batch, 2.0) == 0.0
     assert inversion(Restored(picture, maps={**right, "codes1": codes + 1.0}), batch, 2.0) == pytest.approx(0.05)
     assert inversion(Restored(picture, maps={**right, "made1": picture + 0.2}), batch, 2.0) == pytest.approx(0.01)
-    with pytest.raises(BadInput, match="draws its own pictures, such as e2style"):
+    with pytest.raises(BadInput, match="generates its own pictures, such as e2style"):
         inversion(Restored(picture), batch, 2.0)
 
 

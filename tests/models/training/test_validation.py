@@ -69,7 +69,7 @@ def test_a_validation_of_one_class_is_told(options: TrainOptions, videos: int, *
     asked = options_for("caddm", data=(folder,), out=options.out)
     found = data_set(asked, NETWORKS.get("caddm"), 1)
     assert found.degradation == "labels"
-    assert any("judged by pictures of one class" in note for note in found.notes) == told
+    assert any("validation has one class only" in note for note in found.notes) == told
 
 
 class Elsewhere(nn.Module):
