@@ -1,6 +1,6 @@
 """The JSON schemas of the records, written from the code that reads them.
 
-``make schemas`` writes them again after a change, ``make check`` fails where one in the tree is not that of the code.
+``make schemas`` rewrites them after a change; ``make check`` fails if one in the tree is outdated.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SCHEMAS: dict[str, Callable[[], str]] = {
 
 
 def stale() -> Iterator[tuple[Path, str]]:
-    """The files that are not what the code says, each with the text that it should have."""
+    """The outdated files, each with its up-to-date text."""
     for name, schema in SCHEMAS.items():
         path, text = ROOT / name, schema()
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
@@ -39,7 +39,7 @@ def stale() -> Iterator[tuple[Path, str]]:
 def main() -> None:
     """Write the schemas that changed, or say which would with ``--check`` (then exit code 1)."""
     parser = argparse.ArgumentParser(prog="python -m docs.schema_files", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail where a schema is not up to date")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a schema is outdated")
     check = parser.parse_args().check
     changed = list(stale())
     for path, text in changed:

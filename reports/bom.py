@@ -1,6 +1,6 @@
-"""A bundle as a CycloneDX 1.6 bill of materials for machine learning, made of the manifest alone.
+"""A bundle as a CycloneDX 1.6 bill of materials for machine learning, made from the manifest only.
 
-The document is written here, and not by CycloneDX's Python library, which has no model card.
+CycloneDX's Python library is not used, since it does not support model cards.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SPDX = frozenset(
 
 
 def bom(bundle: Bundle) -> str:
-    """The text of the document; the same bundle gives the same text."""
+    """The text of the document; deterministic for a bundle."""
     manifest = bundle.manifest
     sha = file_sha256(bundle.folder / MANIFEST)
     files = [_file(path, digest, manifest) for path, digest in sorted(manifest.files.items())]
@@ -65,7 +65,7 @@ def _tools(manifest: Manifest) -> Mapping[str, str]:
 
 
 def _dependencies(manifest: Manifest) -> list[dict[str, Any]]:
-    """Each artifact's files were made with its tools."""
+    """Dependencies of the artifacts' files on the tools that wrote them."""
     return [
         {"ref": _ref(path), "dependsOn": sorted(f"tool:{tool}" for tool in artifact.tool_versions)}
         for artifact in manifest.artifacts
@@ -137,7 +137,7 @@ def _words(spec: TensorSpec) -> str:
 
 
 def _datasets(manifest: Manifest) -> list[dict[str, Any]]:
-    """What the card of the weights says of the data they were trained on."""
+    """The training data listed in the card of the weights."""
     told = (manifest.model.card or {}).get("data")
     sets = [one for one in told if isinstance(one, dict) and "name" in one] if isinstance(told, list) else []
     return [{"type": "dataset", "name": str(one["name"]), "description": str(one.get("terms", ""))} for one in sets]

@@ -1,4 +1,4 @@
-"""The model card of a version in a store, in the form that the Hugging Face hub shows; made of the manifest alone."""
+"""The model card of a version in a store, in the format of the Hugging Face hub; made from the manifest only."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from clearport.stores.index import StoredVersion
 
 _LICENSES = frozenset({"apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0", "cc0-1.0"})
-"""Those that the hub has a name for; others it calls ``other``."""
+"""License identifiers of the hub; all others are ``other``."""
 _MARK = "<!-- written by clearport -->"
 
 
 def model_card(bundle: Bundle, record: StoredVersion, store: str) -> str:
-    """Markdown with the hub's metadata at its head."""
+    """Markdown with the hub's metadata header."""
     model = bundle.manifest.model
     return "\n".join(
         [

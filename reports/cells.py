@@ -43,5 +43,5 @@ def optional(value: float | None, show: Callable[[float], str] = number) -> Cell
 
 
 def present(*parts: T | None) -> tuple[T, ...]:
-    """Those that there are."""
+    """The items that are not None."""
     return tuple(part for part in parts if part is not None)

@@ -54,7 +54,7 @@ class Table:
     def cells(self, row: tuple[Cell, ...], *, aside: bool = False) -> tuple[tuple[Column, Cell], ...]:
         """The cells of a row with their columns: the shown ones, or the aside ones.
 
-        A row with a reason instead of figures has two cells; the second one spans all shown columns.
+        A row with a reason instead of figures has two cells, of which the second spans all shown columns.
         """
         if len(row) == len(self.columns):
             pairs = zip(self.columns, row, strict=True)
@@ -194,7 +194,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report. ``facts`` are pairs of label and text; ``failures`` is empty when all checks held.
+    """The whole report. ``facts`` are pairs of label and text; ``failures`` is empty if all checks passed.
 
     ``answer`` has the recommended files, each with its size and places. ``caveats`` list missing or weak measurements.
 

@@ -1,4 +1,4 @@
-"""A diagnosis as an HTML page: layers down, runtimes across, each cell colored by the layer's own error there."""
+"""A diagnosis as an HTML page: a row per layer, a column per runtime, each cell colored by the layer's own error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clearport.bundle.diagnosis import Diagnosis, Layer, Seen, Witness
 
 GENERATOR = "clearport diagnose"
-"""The page's generator, by which clearport knows its own pages."""
+"""The page's generator tag, by which clearport recognizes its own pages."""
 
 COLORS = 6
 """Steps of the color scale: 0 is equal, the last one wrong."""
@@ -45,13 +45,13 @@ def html(found: Diagnosis) -> str:
 
 
 def letter(place: int) -> str:
-    """What a runtime is called in tables: A, B, ..."""
+    """A runtime's letter in tables: A, B, ..."""
     return chr(ord("A") + place) if place < 26 else f"{letter(place // 26 - 1)}{letter(place % 26)}"
 
 
 def _cell(seen: Seen | None) -> dict[str, Any]:
     if seen is None:
-        return {"text": "·", "color": "none", "title": "the runtime does not show this tensor"}
+        return {"text": "·", "color": "none", "title": "the runtime does not output this tensor"}
     text = "=" if not seen.differing else f"{seen.levels}" if not seen.passed else f"{seen.own_db:.0f}"
     told = f"{seen.differing:.4%} of the values differ, by up to {seen.levels} levels"
     own = "no own error" if seen.own_db is None else f"own error {seen.own_db:.1f} dB below the signal"
@@ -69,15 +69,15 @@ def color(seen: Seen) -> int:
 
 
 def _costs(layers: Sequence[Layer]) -> Mapping[str, int]:
-    """Width of each layer's bar of cost, from 0 to 20."""
+    """Width of each layer's cost bar, from 0 to 20."""
     most = max((layer.gain_db or 0.0 for layer in layers), default=0.0)
     return {layer.name: round(20 * (layer.gain_db or 0.0) / most) if most else 0 for layer in layers}
 
 
 def node_data(found: Diagnosis, witness: Witness) -> dict[str, Any]:
-    """Values for Model Explorer (its "node data" files), by the tensors' names in a ``.tflite`` file.
+    """Node data for Model Explorer, by the tensors' names in a ``.tflite`` file.
 
-    The value of a tensor is the share of its values that differ from the reference's step, in parts per million.
+    The value of a tensor is the share of its elements that differ from the reference's step, in parts per million.
     """
     results = {seen.name: {"value": round(seen.differing * 1e6, 3)} for seen in witness.layers}
     colors = [{"stop": 0, "bgColor": "#e8f5e9"}, {"stop": 0.5, "bgColor": "#fff176"}, {"stop": 1, "bgColor": "#e53935"}]

@@ -1,4 +1,4 @@
-"""Pictures within a page, as ``data:`` addresses."""
+"""Pictures embedded in a page as ``data:`` URLs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from clearport.pictures.images import Image8
 
 HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
-"""Colors of errors from none to the largest: six of the map "inferno" (Matplotlib, CC0), whose lightness is even."""
+"""Colors of errors from none to the largest: six of Matplotlib's colormap "inferno" (CC0), with uniform lightness."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a ``data:`` address. ``label`` is short and names what is seen."""
+    """A picture as a ``data:`` URL. ``label`` is a short description."""
 
     name: str
     label: str
@@ -27,7 +27,7 @@ class Picture:
 
 
 def embedded(name: str, label: str, pixels: Image8) -> Picture:
-    """Pixels uint8 (H, W), (H, W, 3) or (H, W, 4) as a lossless picture; the same pixels give the same address."""
+    """Pixels uint8 (H, W), (H, W, 3) or (H, W, 4) as a lossless picture; equal pixels give equal URLs."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -37,7 +37,7 @@ def embedded(name: str, label: str, pixels: Image8) -> Picture:
 
 
 def scale() -> Picture:
-    """The colors of ``heat`` from none to the largest error."""
+    """The color bar of ``heat`` from none to the largest error."""
     import numpy as np
 
     row = heat(np.linspace(0, 1, 96)[None])

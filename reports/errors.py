@@ -1,6 +1,6 @@
-"""What int8 changes in the golden outputs: error maps, the worst tiles, and how large differences are.
+"""Errors of int8 in the golden outputs: error maps, the worst tiles, and histograms of differences.
 
-Compared are the two references of the bundle: the fp32 network and the quantized model, which int8 files follow.
+The two references of the bundle are compared: the fp32 network and the quantized model, which int8 files reproduce.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Bin:
-    """A bar of a histogram: what differences it counts, their share as text, and its length in percent."""
+    """A bar of a histogram: its differences, their share as text, and its length in percent."""
 
     label: str
     share: str
@@ -59,7 +59,9 @@ class Bin:
 
 @dataclass(frozen=True)
 class OutputErrors:
-    """One output for one sample. ``map`` is None for what is no image; ``full`` is the map's brightest error."""
+    """One output for one sample. ``map`` is None for outputs other than images; ``full`` is the error of its brightest
+    color.
+    """
 
     title: str
     summary: str
@@ -71,13 +73,13 @@ class OutputErrors:
 
 
 def errors(bundle: Bundle) -> tuple[OutputErrors, ...] | str:
-    """The errors of each output, the photo's first; or the reason why there are none."""
+    """The errors of each output, the photo's first; or the reason for their absence."""
     try:
         found = list(islice(goldens.pairs(bundle), 2 * _MOST_OUTPUTS))
     except BadInput as error:
         return str(error)
     if not found:
-        return "no int8 form of the network is in this bundle"
+        return "this bundle has no int8 form of the network"
     return tuple(_of(pair, many=len(bundle.manifest.pixel_contract.outputs) > 1) for pair in found)
 
 
@@ -85,7 +87,7 @@ def _of(pair: Pair, *, many: bool) -> OutputErrors:
     difference = (pair.quantized.astype(np.float32) - pair.plain.astype(np.float32)) / np.float32(pair.level)
     on = _ON.get(pair.sample, pair.sample)
     title = f"{pair.spec.name}, on {on}" if many or not pair.spec.is_picture else f"{on[:1].upper()}{on[1:]}"
-    if pair.spec.judged_by == "classes":  # a difference of class numbers has no size
+    if pair.spec.judged_by == "classes":  # differences of class indices have no magnitude
         same = float((pair.quantized == pair.plain).mean())
         return OutputErrors(title, f"{percent(same)} % of {difference.size:,} values are the same.", (), "")
     summary, bins, axis = _summary(pair, difference), _bins(difference), _axis(pair)
@@ -112,7 +114,7 @@ def _summary(pair: Pair, difference: Array) -> str:
     if not power:
         return "All values are equal."
     signal = 255.0**2 if pair.spec.is_picture else float(np.var(pair.plain, dtype=np.float64)) / pair.level**2
-    word = "values are equal" if pair.spec.is_picture else "values are less than half a level apart"
+    word = "values are equal" if pair.spec.is_picture else "values differ by less than half a level"
     decibels = f"{'PSNR' if pair.spec.is_picture else 'SQNR'} {ratio_db(signal, power):.1f} dB; " if signal else ""
     return (
         f"{decibels}{percent(equal)} % of {difference.size:,} {word}; mean difference {number(mean)}, "
@@ -121,7 +123,7 @@ def _summary(pair: Pair, difference: Array) -> str:
 
 
 def _bins(difference: Array) -> tuple[Bin, ...]:
-    """Counts of rounded differences; all but the largest thousandth have bars of their own."""
+    """Counts of rounded differences; the largest 0.1 % share the outermost bars."""
     step = max(1, math.ceil(float(np.quantile(np.abs(difference), 0.999)) / _BARS))
     index = np.clip(np.rint(difference / step), -_BARS, _BARS).astype(np.int8)
     counts = np.bincount((index + _BARS).ravel(), minlength=2 * _BARS + 1)
@@ -141,7 +143,7 @@ def _bins(difference: Array) -> tuple[Bin, ...]:
 
 
 def _length(count: int, most: int) -> float:
-    """Of a bar, in percent: by the logarithm, for one in a million is to be seen, too."""
+    """Length of a bar in percent, logarithmic, so that one in a million is visible."""
     return round(100 * math.log1p(count) / math.log1p(most), 2)
 
 
@@ -152,7 +154,7 @@ def _label(index: int, step: int) -> str:
 
 
 def _map(size: Array) -> tuple[Image8, float]:
-    """The largest error of each block as a heat map, and what its brightest color stands for."""
+    """The largest error of each block as a heat map, and the error of its brightest color."""
     block = -(-size.shape[1] // _MAP_WIDTH)
     rows, columns = (np.arange(0, n, block) for n in size.shape)
     small = np.maximum.reduceat(np.maximum.reduceat(size, rows, axis=0), columns, axis=1)
@@ -200,7 +202,7 @@ def _tile(pair: Pair, difference: Array, place: tuple[int, int, int, int], index
 
 
 def _visible(pair: Pair, values: Array) -> Image8:
-    """Pixels to look at: pictures as they are, maps stretched from the lower to the upper end of their range."""
+    """Pixels for display: pictures as they are, maps scaled from the minimum to the maximum of their range."""
     if pair.spec.is_picture:
         return _colors(values.astype(np.uint8))
     low = pair.spec.value_range[0] if pair.spec.value_range else float(pair.plain.min())
@@ -208,5 +210,5 @@ def _visible(pair: Pair, values: Array) -> Image8:
 
 
 def _colors(pixels: Image8) -> Image8:
-    """Three channels as they are (BGR too), one or two by the first as gray, of more the first three."""
+    """RGB of pixels: three channels unchanged (also BGR), the first of one or two as gray, the first three of more."""
     return pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., 0]

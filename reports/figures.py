@@ -36,7 +36,7 @@ def steps_figures(report: StepsReport) -> str:
     """The figures of a proof by steps."""
     apart = "all equal" if not report.differing else f"{_share(report)} equal, others {report.levels} apart at most"
     ties = f", {report.worst} most" if report.worst else ""
-    hidden = f"; {report.unseen} tensors that it does not show are parts of other steps" if report.unseen else ""
+    hidden = f"; {report.unseen} tensors that it cannot output are inside other steps" if report.unseen else ""
     return f"{report.steps} steps, {report.values:,} values: {apart}{ties}{hidden}"
 
 

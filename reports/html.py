@@ -1,7 +1,7 @@
-"""A report as one HTML page that needs nothing else: pictures, style and script are inside, and nothing is fetched.
+"""A report as one self-contained HTML page: pictures, style and script are embedded, and nothing is fetched.
 
-The page carries a content security policy: only its own style and script run (by their hashes), so that a text of
-the manifest could not do harm even if it got through the escaping.
+The page has a content security policy: only its own style and script run (by hash), so that a text of the manifest
+could not run code even if escaping failed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from clearport.reports.text import number
 
 
 def write_reports(bundle: Bundle) -> tuple[Path, Path]:
-    """Write ``report.md`` and ``report.html`` into the bundle, from its manifest and golden pictures; the two paths.
+    """Write ``report.md`` and ``report.html`` into the bundle, from its manifest and golden pictures; returns both
+    paths.
 
     Raises:
         BadInput: the folder cannot be written.
@@ -40,7 +41,7 @@ def write_reports(bundle: Bundle) -> tuple[Path, Path]:
 
 
 def html(page: Page, pictures: Comparison | str, changed: Sequence[OutputErrors] | str) -> str:
-    """The page as HTML. ``pictures``, and what int8 ``changed``, may be the reason why there are none."""
+    """The page as HTML. ``pictures``, and the errors of int8 ``changed``, may be the reason for their absence."""
     style, script = templates.asset("page.css"), templates.asset("page.js")
     return (
         templates.environment()

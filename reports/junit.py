@@ -81,7 +81,7 @@ class JunitFile:
         self.checks: tuple[Check, ...] = ()
 
     def __enter__(self) -> JunitFile:
-        self._write("this run did not finish: it was killed, or goes on still")
+        self._write("this run did not finish: it was killed, or is still running")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -93,13 +93,13 @@ class JunitFile:
 
     def _write(self, broken: str) -> None:
         if self._path is None or (is_stream(self._path) and broken and not self.checks):
-            return  # what was written to a stream could not be replaced
+            return  # a stream cannot be rewritten
         wrong = (Check("run", False, broken, group=self._suite, broken=True),) if broken else ()
         write_junit(self._path, self._suite, (*self.checks, *wrong))
 
 
 def note_failure(path: Path, error: str) -> None:
-    """Write that a run failed before it began; a file that is no JUnit report of ours is left alone."""
+    """Write that a run failed before it began; a file that is not clearport's JUnit report is not changed."""
     wanted = OutFile(path, "--junit", "a JUnit report of clearport", is_junit)
     with suppress(BadInput), claimed(wanted), suppress(_Failed), JunitFile(path, "clearport"):
         raise _Failed(error)

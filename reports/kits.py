@@ -1,6 +1,6 @@
 """App kits: source code for one artifact with tiles for pictures of any size, and a self-test on golden pictures.
 
-A kit is what ``KITS`` lists for a language: templates in ``kits/``, and for Kotlin and Swift the code of the report.
+``KITS`` lists the files of each kit: templates in ``kits/``, and for Kotlin and Swift the code of the report.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 _NO_WORD = re.compile(r"[^A-Za-z0-9_-]+")
-"""What no export has in a network's name: in source code, a pulled bundle's name could end a comment or a string."""
+"""Characters not allowed in a network's name in source code, where a pulled bundle's name could end a comment or a
+string."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Kit:
     """The files of a kit for one language and target.
 
     Attributes:
-        runtime: what runs the file there.
-        files: name in the kit -> (template in ``kits/``, or empty for the code of the report; what it is).
-        command: how the self-test is run.
+        runtime: the runtime of the file.
+        files: name in the kit -> (template in ``kits/``, or empty for the code of the report; description).
+        command: the command of the self-test.
     """
 
     runtime: str
@@ -108,7 +109,7 @@ KITS: Mapping[tuple[str, str], Kit] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """How far the self-test's outputs may be from the goldens, as the bundle allows it."""
+    """Tolerances of the self-test's outputs to the goldens, from the bundle."""
 
     tolerance: Tolerance
 
@@ -125,7 +126,7 @@ class Limits:
 
     @property
     def said(self) -> str:
-        """The same for people, in ASCII."""
+        """The tolerances as ASCII text."""
         allowed = self.tolerance
         parts = (
             (allowed.max_abs, "largest difference {:g}"),
@@ -144,9 +145,9 @@ def kit_texts(
     Args:
         manifest, artifact: the bundle's manifest, and the artifact.
         language: one of the languages that ``KITS`` has for its target.
-        file: what is opened, relative to ``model/`` in the kit.
+        file: the path to open, relative to ``model/`` in the kit.
         goldens: names of the pairs of pictures in ``goldens/``.
-        allowed: how far outputs may be from them.
+        allowed: tolerances of outputs.
     """
     kit = KITS[language, artifact.target]
     values = _values(manifest, artifact, file, goldens, allowed, kit)

@@ -23,7 +23,7 @@ from clearport.reports.content import (
 from clearport.reports.text import number
 
 _ROLES = {
-    "input": "what goes in",
+    "input": "input",
     "float": "output of the fp32 network",
     "int8": "output of the int8 network, by its reference",
 }
@@ -36,7 +36,7 @@ def markdown(page: Page, manifest: Manifest) -> str:
 
 
 def escape(text: str) -> str:
-    """A text as Markdown that reads as that text, on one line."""
+    """A text escaped for Markdown, on one line."""
     flat = "".join(c if c.isprintable() else " " for c in text)
     return _SPECIAL.sub(r"\\\1", flat)
 
@@ -119,7 +119,7 @@ def _spreads(plot: Spreads) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    """The table; columns that stand aside have one of their own below it."""
+    """The table; aside columns are in a second table below it."""
     if table.shown:
         yield from (f"### {escape(table.caption)}", "")
     yield from _rows(table.shown_columns, [[cell for _, cell in table.cells(row)] for row in table.rows])
@@ -139,7 +139,7 @@ def _rows(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Iterator
 
 
 def _plot(plot: Plot) -> Iterator[str]:
-    """Bars of block characters, so that the shape is there in a terminal too."""
+    """Bars of block characters, which also show in a terminal."""
     most = max(bar.value for bar in plot.bars) or 1.0
     width = max(len(bar.label) for bar in plot.bars)
     yield from ("```text", "".join(c if c.isprintable() else " " for c in f"{plot.title} ({plot.unit})"))

@@ -1,4 +1,4 @@
-"""A support matrix as Markdown and as one HTML page, made from ``matrix.json``, so that they cannot differ."""
+"""A support matrix as Markdown and as one HTML page, both made from ``matrix.json``."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 MARKS: dict[Status, str] = {"proven": "✓", "unproven": "?", "refused": "–", "failed": "✗"}
 LEGEND = (
     "✓ proven: read back from disk, run, and within its tolerance; the figure is its PSNR to the network itself in dB "
-    "(“=”: equal). ? written, but nothing on this machine can run it. – refused, ✗ failed: the reasons are below."
+    "(“=”: equal). ? written, but no runtime on this machine can run it. – refused, ✗ failed: the reasons are below."
 )
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What became of a precision in one field of the table: the worst of its variants."""
+    """The outcome of a precision in one field of the table: the worst of its variants."""
 
     precision: str
     status: Status
@@ -43,7 +43,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Reason:
-    """A reason, and the cells that it is about."""
+    """A reason, and its cells."""
 
     status: Status
     text: str
@@ -64,7 +64,7 @@ def targets(record: MatrixRecord) -> list[str]:
 
 
 def marks(row: MatrixRow, target: str) -> list[Mark]:
-    """A field of the table: one mark for each precision, in order."""
+    """A field of the table: one mark per precision, in order."""
     by: dict[str, list[MatrixCell]] = {}
     for cell in row.cells:
         if cell.target == target:
@@ -79,7 +79,7 @@ def marks(row: MatrixRow, target: str) -> list[Mark]:
 
 
 def _figure(cells: Sequence[MatrixCell]) -> str:
-    """The least PSNR of the variants; nothing where none was compared with the network itself."""
+    """The lowest PSNR of the variants; empty if none was compared with the network itself."""
     shares = [cell.same for cell in cells if cell.same is not None and not cell.equal]
     if shares:
         return f"{percent(min(shares))} %"
@@ -121,7 +121,7 @@ def _lines(record: MatrixRecord) -> Iterator[str]:
 
 
 def table(record: MatrixRecord) -> Iterator[str]:
-    """The table alone."""
+    """The table only."""
     columns = targets(record)
     yield "| network | input | " + " | ".join(TARGETS.get(name).title for name in columns) + " |"
     yield "|---|---|" + "---|" * len(columns)

@@ -1,4 +1,4 @@
-"""The report of a bundle as a ``Page``: which chapters there are, and what the summary says."""
+"""The report of a bundle as a ``Page``: its chapters and its summary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVALUATED = "reference-evaluated"
 
 
 def page(manifest: Manifest) -> Page:
-    """Everything that a report of this manifest says."""
+    """The full content of a report of this manifest."""
     model = manifest.model
     sentence, tone = _verdict(manifest)
     return Page(
@@ -49,7 +49,7 @@ def _summary(manifest: Manifest) -> str:
 
 
 def _verdict(manifest: Manifest) -> tuple[str, Tone]:
-    """One sentence on the checks: how many passed, failed, and could not be made; and its tone."""
+    """One sentence on the number of passed, failed and missing checks; and its tone."""
     checks = [p.passed for a in manifest.artifacts for p in a.parities]
     checks += [q.passed for q in manifest.quality if q.passed is not None]
     blind = sum(not a.parities for a in manifest.artifacts)
@@ -70,13 +70,13 @@ def _answer(manifest: Manifest) -> tuple[tuple[str, str, str], ...]:
 
 
 def _caveats(manifest: Manifest) -> tuple[str, ...]:
-    """What the recommendations do not rest on."""
+    """Missing evidence for the recommendations."""
     found = []
     if manifest.artifacts and not any(q.change is not None for q in manifest.quality):
         found.append("Quality against ground truth was not measured: clearport eval . --data PAIRS --record")
     timed = [a for a in manifest.artifacts if isinstance(a.latency, LatencyReport)]
     if manifest.artifacts and not timed and not manifest.device_rows:
-        found.append("No time was measured anywhere: clearport bench . --record")
+        found.append("No latency was measured: clearport bench . --record")
     if timed and (busy := times.busy(manifest.host)):
         found.append(busy)
     evaluated = sorted({a.target for a in manifest.artifacts if any(p.method == EVALUATED for p in a.parities)})
@@ -132,7 +132,7 @@ def _sections(manifest: Manifest) -> tuple[Section, ...]:
         _skipped(manifest),
         Section(
             "artifacts",
-            "Ends and sizes of the files",
+            "Inputs, outputs and sizes of the files",
             folded=True,
             hint=f"pixel contracts of {_files(manifest)}",
             tables=(general.artifacts(manifest),),
@@ -159,11 +159,11 @@ def _sections(manifest: Manifest) -> tuple[Section, ...]:
 
 
 def _cost(manifest: Manifest) -> Section | None:
-    """The plots of quality against time and size; None where there are no two files to be compared."""
+    """The plots of quality against time and size; None without two comparable files."""
     found = pareto.scatters(manifest)
     if not found:
         return None
-    intro = "Each point is a file: up is nearer to the network, left is cheaper."
+    intro = "Each point is a file: higher is closer to the network, further left is cheaper."
     return Section("cost", "What quality costs", intro, scatters=found)
 
 
@@ -195,8 +195,8 @@ def _latency(manifest: Manifest) -> Section:
 def _protocol(manifest: Manifest) -> str:
     size = manifest.model.macs_size.replace("x", " × ")
     return (
-        f"Wall-clock time of one inference at {size} on {manifest.host.cpu}, all candidates in turns. Each line is a "
-        "sample, the thick one the median; in brackets the minimum and the 90th percentile. Figures of all stand in "
+        f"Wall-clock time of one inference at {size} on {manifest.host.cpu}, all candidates interleaved. Each line is "
+        "a sample, the thick one the median; in brackets the minimum and the 90th percentile. All figures are in "
         "“Latency in figures”."
     )
 
@@ -229,21 +229,17 @@ def _quantization(manifest: Manifest) -> Section:
 
 def _weights(manifest: Manifest) -> Section:
     table = general.weights(manifest)
-    intro = "" if table else "Nothing is known of their training."
+    intro = "" if table else "Their training is unknown."
     return Section("weights", "Weights", intro, bool(table), manifest.model.license, present(table))
 
 
 def _skipped(manifest: Manifest) -> Section:
     if not manifest.skipped:
-        return Section("skipped", "Left out", "Nothing: everything that was asked for is here.", True, "nothing")
+        return Section("skipped", "Left out", "Nothing: all requested files were written.", True, "nothing")
     return Section("skipped", "Left out", tables=(general.skipped(manifest),))
 
 
 def _usage(manifest: Manifest) -> Section:
     found = usages(manifest)
-    intro = (
-        "Each piece of code fits the files above it; the pixel contract of the artifact is written into it."
-        if found
-        else ""
-    )
+    intro = "Each piece of code is for the files above it and includes the artifact's pixel contract." if found else ""
     return Section("usage", "How to use them", intro or "No artifact, no code.", usages=found)

@@ -1,4 +1,4 @@
-"""The before and after pictures of a report: one crop of the golden pictures, small enough to be embedded."""
+"""The before and after pictures of a report: one crop of the golden pictures, small enough to embed."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ CROP_HEIGHT, CROP_WIDTH = 384, 512
 AMPLIFIED = 32
 _BLOCK = 16
 _CLEAR = 4.0
-"""The mean gradient, in levels, from which on a block of ``_BLOCK`` pixels has detail that one sees."""
+"""Minimum mean gradient, in levels, of a block of ``_BLOCK`` pixels with visible detail."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the slider shows: ``before`` against one of ``after``, and where in the golden picture the crop lies.
+    """Content of the slider: ``before`` against one of ``after``, and the position of the crop in the golden picture.
 
-    ``start`` is where the slider stands at first, in percent from the left.
+    ``start`` is the initial position of the slider, in percent from the left.
     """
 
     before: Picture
@@ -41,21 +41,19 @@ class Comparison:
 
 
 def comparison(bundle: Bundle) -> Comparison | str:
-    """The crop with the most detail of the golden pictures, before and after; or the reason why there is none."""
+    """The most detailed crop of the golden pictures, before and after; or the reason for its absence."""
     contract = bundle.manifest.pixel_contract
     ends = shapes.lead(contract.inputs), shapes.lead(contract.outputs)
     scale = bundle.manifest.model.scale
     if not all(spec.is_picture and spec.color == "RGB" for spec in ends) or isinstance(scale, Fraction):
-        return "its input and its output are no RGB pictures of which one is some times as large as the other"
+        return "its input and output are not RGB pictures related by an integer scale"
     try:
         source = load_rgb(bundle.path(bundle.golden("input")))
         restored = load_rgb(bundle.path(bundle.golden("float")))
     except BadInput as error:
         return str(error)
     if restored.shape != (source.shape[0] * scale, source.shape[1] * scale, 3):
-        return (
-            f"the golden pictures are {source.shape[:2]} and {restored.shape[:2]} pixels: that is no scale of {scale}"
-        )
+        return f"the golden pictures are {source.shape[:2]} and {restored.shape[:2]} pixels, not a scale of {scale}"
     before = _upscaled(source, scale)
     top, left = _most_detailed(restored, scale)
     window = (slice(top, top + CROP_HEIGHT), slice(left, left + CROP_WIDTH))
@@ -64,7 +62,7 @@ def comparison(bundle: Bundle) -> Comparison | str:
         quantized = load_rgb(bundle.path(bundle.golden("int8")))
         if quantized.shape != restored.shape:
             return "the int8 golden picture has another size than the float one"
-        after.insert(0, embedded("int8", "int8, as it ships", quantized[window]))
+        after.insert(0, embedded("int8", "int8, as shipped", quantized[window]))
         difference = embedded(
             "difference", f"|fp32 − int8| × {AMPLIFIED}", _amplified(restored[window], quantized[window])
         )
@@ -82,7 +80,7 @@ def comparison(bundle: Bundle) -> Comparison | str:
 
 
 def _about_int8(bundle: Bundle) -> str:
-    """How near the files come to the picture that stands for int8."""
+    """The agreement of the files with the picture of int8."""
     judged = {key for golden in bundle.manifest.goldens if golden.role == "int8" for key in golden.tolerances}
     shares = [
         parity.exact_share
@@ -91,7 +89,7 @@ def _about_int8(bundle: Bundle) -> str:
         for parity in artifact.parities[:1]
         if parity.exact_share is not None
     ]
-    told = f", which the int8 files give in {percent(min(shares))} % of the pixels or more" if shares else ""
+    told = f", which the int8 files reproduce in at least {percent(min(shares))} % of the pixels" if shares else ""
     return f"int8 is the quantized reference{told}."
 
 
@@ -107,7 +105,7 @@ def _upscaled(source: Image8, scale: int) -> Image8:
 
 
 def _most_detailed(image: Image8, scale: int) -> tuple[int, int]:
-    """Top left of the window of which the largest part has detail: a lamp in the sky is bright, and only a lamp."""
+    """Top left of the window with the largest detailed area, rather than the largest gradients."""
     blocks = _detail(image)
     tops = _starts(image.shape[0], CROP_HEIGHT, scale)
     lefts = _starts(image.shape[1], CROP_WIDTH, scale)
@@ -121,7 +119,7 @@ def _most_detailed(image: Image8, scale: int) -> tuple[int, int]:
 
 
 def _middle_of_detail(image: Image8) -> int:
-    """Where half of the detail lies on either side, in percent of the width, and not at its very ends."""
+    """The median horizontal position of detail, in percent of the width, limited to the inner part."""
     import numpy as np
 
     columns = np.cumsum((_detail(image) > _CLEAR).sum(axis=0))
@@ -141,7 +139,7 @@ def _detail(image: Image8) -> npt.NDArray[np.float32]:
 
 
 def _means(values: npt.NDArray[np.float32], block: int) -> npt.NDArray[np.float32]:
-    """Means over squares; what does not fill one at the end is left out, unless there is nothing else."""
+    """Means over squares; incomplete ones at the border are left out, unless there are no others."""
     import numpy as np
 
     height, width = (max(n // block, 1) * block for n in values.shape)

@@ -1,6 +1,6 @@
-"""Where the parts of plots lie, across in percent of the width and down in pixels.
+"""Layout of plots: horizontal positions in percent of the width, vertical ones in pixels.
 
-The template draws; text and markers keep their size on a phone.
+The template draws them, so that text and markers keep their size on a phone.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from clearport.reports.text import number, trimmed
 ROW_HEIGHT = 40
 AXIS_HEIGHT = 30
 _COLORS = 7
-"""PyTorch and six targets."""
+"""Number of colors: PyTorch and six targets."""
 
 SCATTER_TOP, SCATTER_BOTTOM, SCATTER_HEIGHT = 76, 324, 370
-"""Of a scatter plot, in pixels: below the line that names the point in focus, the x axis, and the whole."""
+"""Vertical layout of a scatter plot, in pixels: top (below the line on the point in focus), x axis, and height."""
 _NARROW = 420.0
-"""The width, in pixels, for which numbers of points are kept apart."""
+"""The width, in pixels, at which numbers of points must not overlap."""
 _NUMBER_WIDTH, _NUMBER_HEIGHT = 16.0, 13
 _SHAPES = {"int8": "circle", "int8-weights": "diamond", "int8a16": "cross", "fp16": "square", "fp32": "triangle"}
 
 MOST_SAMPLES = 200
-"""Samples of a candidate that are drawn: of more, evenly spaced ones in the order of their size."""
+"""Maximum number of drawn samples per candidate; of more, evenly spaced ones in sorted order."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A bar with its places: ``y`` in pixels; ``end``, ``low`` and ``high`` in percent; ``color`` numbers a class."""
+    """A bar with its layout: ``y`` in pixels; ``end``, ``low`` and ``high`` in percent; ``color`` is a class index."""
 
     bar: Bar
     y: int
@@ -41,7 +41,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark of an axis: its place (percent across, pixels down), and its text."""
+    """A tick of an axis: its position (percent horizontally, pixels vertically), and its label."""
 
     at: float
     text: str
@@ -49,7 +49,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A plot that is ready to be drawn. ``height`` is in pixels, the axis at its lower end."""
+    """A laid-out plot. ``height`` is in pixels, with the axis at the bottom."""
 
     plot: Plot
     bars: tuple[Drawn, ...]
@@ -75,9 +75,9 @@ class DrawnPoint:
 
 @dataclass(frozen=True)
 class ScatterDrawing:
-    """A scatter plot that is ready to be drawn.
+    """A laid-out scatter plot.
 
-    ``best`` are the best points, the cheapest first; ``colors`` and ``shapes`` are the legend.
+    ``best`` are the Pareto-optimal points, cheapest first; ``colors`` and ``shapes`` are the legend.
     """
 
     scatter: Scatter
@@ -93,7 +93,9 @@ class ScatterDrawing:
 
 @dataclass(frozen=True)
 class DrawnSpread:
-    """Samples of a candidate: ``y`` in pixels, the rest in percent; ``beyond`` samples lie right of the axis's end."""
+    """Samples of a candidate: ``y`` in pixels, the rest in percent; ``beyond``: number of samples beyond the axis's
+    end.
+    """
 
     spread: Spread
     y: int
@@ -107,7 +109,7 @@ class DrawnSpread:
 
 @dataclass(frozen=True)
 class SpreadsDrawing:
-    """Samples that are ready to be drawn."""
+    """Laid-out samples."""
 
     plot: Spreads
     rows: tuple[DrawnSpread, ...]
@@ -164,7 +166,7 @@ def draw_scatter(scatter: Scatter) -> ScatterDrawing:
 
 
 def draw_spreads(plot: Spreads) -> SpreadsDrawing:
-    """Lay out samples; the axis ends behind the largest 90th percentile, for one outlier would press all together."""
+    """Lay out samples; the axis ends after the largest 90th percentile, so that outliers do not compress the rest."""
     full, ticks = _axis(max(spread.p90 for spread in plot.spreads) * 1.1)
     rows = tuple(
         DrawnSpread(
@@ -190,7 +192,7 @@ def _thinned(samples: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _shift(at: float, y: int, made: list[DrawnPoint]) -> int:
-    """How far below its point a number is written, so that it covers no other number."""
+    """The vertical shift of a point's number that avoids overlap with other numbers."""
     near = [p for p in made if p.number and abs(p.at - at) / 100 * _NARROW < _NUMBER_WIDTH]
     shift = 0
     while any(abs(p.y + p.shift - y - shift) < _NUMBER_HEIGHT for p in near):
@@ -199,7 +201,7 @@ def _shift(at: float, y: int, made: list[DrawnPoint]) -> int:
 
 
 def _span(values: list[float], most: float | None) -> tuple[float, float, float]:
-    """Round ends of an axis that holds all values, and its step."""
+    """Round ends of an axis that covers all values, and its step."""
     low, high = min(values), max(values)
     if most is not None and high >= most:
         high = most
@@ -214,7 +216,7 @@ def _at_most(value: float, most: float | None) -> str:
 
 
 def _axis(most: float) -> tuple[float, tuple[Tick, ...]]:
-    """The end of an axis from zero, and its marks at round numbers."""
+    """The end of an axis from zero, and its ticks at round numbers."""
     step = _round_step(most / 4 if most > 0 else 0.25)
     full = step * math.ceil(most / step) if most > 0 else 1.0
     count = round(full / step) + 1

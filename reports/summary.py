@@ -17,7 +17,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#!~])")
 
 
 def job_summary(title: str, checks: Sequence[Check]) -> str:
-    """A verdict, and a table in which failures stand first; what files say of themselves is never taken as markup."""
+    """A verdict, and a table with failures first; texts from files are escaped."""
     failed = sum(check.passed is False for check in checks)
     left = sum(check.passed is None for check in checks)
     verdict = (

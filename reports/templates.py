@@ -1,4 +1,4 @@
-"""The templates of this package. What ends in ``.html.j2`` is escaped, everything else is taken as it is."""
+"""The templates of this package. ``.html.j2`` files are autoescaped, others are not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 @cache
 def environment() -> Environment:
-    """The one jinja2 environment; a name that a template misses is an error."""
+    """The jinja2 environment; undefined names are errors."""
     made = Environment(
         loader=PackageLoader("clearport.reports", package_path=""),
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False, default_for_string=True),
@@ -34,7 +34,7 @@ def asset(name: str) -> str:
 
 
 def names() -> list[str]:
-    """The templates that there are."""
+    """The names of all templates."""
     return sorted(p.name for p in files("clearport.reports").iterdir() if p.name.endswith(".j2"))
 
 
@@ -44,7 +44,7 @@ def literal(text: str) -> str:
 
 
 def breakable(text: str) -> Markup:
-    """A name as HTML that a narrow screen may break after its slashes, and nowhere else if that is enough."""
+    """A name as HTML with line break opportunities after its slashes."""
     return Markup("/<wbr>").join(text.split("/"))
 
 

@@ -1,4 +1,4 @@
-"""Numbers and pixel contracts as people read them."""
+"""Formatting of numbers and pixel contracts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from clearport.base import TensorSpec
 
 
 def number(value: float, digits: int = 3) -> str:
-    """``digits`` significant digits without an exponent where that reads well: 75.1, 0.0042, 2 310."""
+    """``digits`` significant digits, without an exponent if readable: 75.1, 0.0042, 2 310."""
     if not math.isfinite(value):
         return "∞" if value > 0 else str(value)
     if value == 0:
@@ -20,17 +20,17 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def trimmed(text: str) -> str:
-    """A decimal number without the zeros at its end: 2.5, not 2.50."""
+    """A decimal number without trailing zeros: 2.5, not 2.50."""
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def count(value: int) -> str:
-    """A whole number with its thousands apart: 52 279."""
+    """An integer with separated thousands: 52 279."""
     return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def kilobytes(size: int) -> str:
-    """Bytes as kB (1000 bytes), one digit after the point."""
+    """Bytes as kB (1000 bytes), with one decimal."""
     return f"{size / 1000:,.1f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
@@ -43,7 +43,7 @@ def large(value: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 1 as percent; never rounded up to 100 or down to 0."""
+    """A share 0..1 as percentage; never rounded up to 100 or down to 0."""
     shown = f"{share * 100:.2f}"
     if shown == "100.00" and share < 1:
         return "> 99.99"
@@ -51,7 +51,7 @@ def percent(share: float) -> str:
 
 
 def in_words(value: object) -> str:
-    """What JSON holds, without its punctuation: ``{"name": "T91", "photos": 91}`` is ``T91 (photos: 91)``."""
+    """A JSON value without its punctuation: ``{"name": "T91", "photos": 91}`` is ``T91 (photos: 91)``."""
     if isinstance(value, dict):
         rest = ", ".join(_entry(key, held) for key, held in value.items() if key != "name")
         if "name" not in value:
@@ -78,12 +78,12 @@ def plain(value: float) -> str:
 
 
 def shape(spec: TensorSpec) -> str:
-    """``1×360×640×3``; free axes by their names."""
+    """``1×360×640×3``; dynamic axes by their names."""
     return "×".join(str(n) for n in spec.shape)
 
 
 def contract(spec: TensorSpec) -> str:
-    """The contract of a tensor in one line: name, dtype, layout, shape, color or kind, range, what a number means."""
+    """The contract of a tensor in one line: name, dtype, layout, shape, color or kind, range, quantization."""
     reach = "" if spec.value_range is None else f" {plain(spec.value_range[0])}–{plain(spec.value_range[1])}"
     layout = f"{spec.layout} " if spec.is_picture or len(spec.shape) == _PICTURE_AXES else ""
     what = spec.color if spec.is_picture else spec.kind

@@ -1,4 +1,4 @@
-"""How to call each artifact, with its pixel contract filled in: a template ``usage_<target>.<language>.j2`` each."""
+"""Code that calls each artifact, with its pixel contract, from templates ``usage_<target>.<language>.j2``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LANGUAGES = {"kt": "kotlin", "py": "python", "swift": "swift"}
 
 @dataclass(frozen=True)
 class Codec:
-    """How 8-bit pixels ``p`` become numbers ``q`` of a tensor, and back, as arithmetic that every language reads.
+    """Conversion of 8-bit pixels ``p`` to tensor values ``q`` and back, as expressions valid in every language.
 
     ``encode`` is an expression of ``p``, ``decode`` one of ``q`` (to be rounded and clipped to 0..255 after).
     """
@@ -28,7 +28,7 @@ class Codec:
 
     @property
     def shifts(self) -> bool:
-        """Whether a pixel becomes a whole number by itself, so that nothing is rounded."""
+        """Whether pixels become integers by an offset only, without rounding."""
         return not any(c in self.encode for c in "*/")
 
     @classmethod
@@ -45,7 +45,7 @@ class Codec:
 
 
 def usages(manifest: Manifest) -> tuple[Usage, ...]:
-    """One piece of code for all artifacts that are called alike; targets without a template have none."""
+    """One piece of code for all artifacts with the same call; targets without a template have none."""
     by_code: dict[tuple[str, str, str], list[str]] = {}
     ends, model = manifest.pixel_contract, manifest.model
     prefix = "usage_" if is_plain(ends.inputs, ends.outputs, model.scale, model.crop) else PREFIX
@@ -77,7 +77,7 @@ _PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 
 def _placed(code: str, file: str) -> str:
-    """The code with a file's path in its literals and comments, which it cannot end."""
+    """The code with a file's path inserted and escaped in literals and comments."""
     return code.replace(templates.literal(_PLACE), templates.literal(file)).replace(_PLACE, templates.one_line(file))
 
 
@@ -107,7 +107,7 @@ def _render(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
 
 
 def _tensors(name: str, manifest: Manifest, artifact: ArtifactRecord) -> str:
-    """Code for networks of any inputs and outputs."""
+    """Code for networks with any inputs and outputs."""
     del manifest
     inputs, outputs = ([_end(spec) for spec in specs] for specs in (artifact.inputs, artifact.outputs))
     return (
@@ -133,7 +133,7 @@ def _end(spec: TensorSpec) -> End:
 
 
 def threads_of(artifact: ArtifactRecord) -> int:
-    """As many as its time was measured with."""
+    """The number of threads with which its time was measured."""
     return 1 if isinstance(artifact.latency, Skipped) else artifact.latency.threads
 
 
@@ -146,7 +146,7 @@ def _threads_said(artifact: ArtifactRecord) -> str:
 
 
 def opened(manifest: Manifest, artifact: ArtifactRecord) -> str:
-    """What a runtime opens: the artifact, or the .xml (OpenVINO) or .param (ncnn) in its folder."""
+    """The path that a runtime opens: the artifact, or the .xml (OpenVINO) or .param (ncnn) in its folder."""
     inside = [name for name in manifest.files if artifact.holds(name) and name.endswith((".xml", ".param"))]
     return inside[0] if len(inside) == 1 else artifact.path
 
@@ -170,7 +170,7 @@ def _over(text: str, value: float) -> str:
 
 
 def _real(value: float) -> str:
-    """A literal that no language takes for an integer: 255.0."""
+    """A floating-point literal in every language: 255.0."""
     return repr(float(round(value)) if _whole(value) else value)
 
 

@@ -1,4 +1,4 @@
-"""How to call files that do not just make one RGB picture of one: what each input and output is, for the templates
+"""Code for files other than one RGB picture to one RGB picture: their inputs and outputs, for the templates
 ``usage_tensors_<target>.<language>.j2``.
 """
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 PREFIX = "usage_tensors_"
 _MODES = {"RGB": "RGB", "BGR": "RGB", "RGBA": "RGBA", "BGRA": "RGBA", "Y": "L"}
-"""Colors of pictures that PNG files hold -> Pillow's mode."""
+"""Color formats supported by PNG -> Pillow's mode."""
 _ORDERS = {"BGR": "[..., ::-1]", "BGRA": "[..., [2, 1, 0, 3]]"}
-"""Python that brings colors in that order into PNG's, and back."""
+"""Python index that converts that channel order to PNG's, and back."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class End:
     """An input or output in code.
 
     Attributes:
-        spec: what the file says of it.
-        codec: how pixels become numbers; None of what is no picture.
+        spec: its contract.
+        codec: conversion of pixels; None for tensors other than pictures.
         name: an identifier.
-        load: Python that reads it, from a file of its name; a state begins with zeros.
-        save: Python that writes it.
+        load: Python code that reads it, from a file of its name; a state is initialized with zeros.
+        save: Python code that writes it.
     """
 
     spec: TensorSpec
@@ -43,7 +43,7 @@ class End:
 
     @classmethod
     def of(cls, spec: TensorSpec, codec: Codec | None) -> End:
-        """The end of a tensor."""
+        """The ``End`` of a tensor."""
         name = re.sub(r"\W", "_", spec.name)
         return cls(spec, codec, name, _load(spec), _save(spec))
 
@@ -54,7 +54,7 @@ class End:
 
     @property
     def picture(self) -> bool:
-        """Whether Core ML takes it as a picture."""
+        """Whether it is an image in Core ML."""
         return self.spec.is_picture and self.spec.dtype == "uint8"
 
     @property
@@ -69,7 +69,7 @@ class End:
 
 
 def is_plain(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], scale: Scale, crop: int) -> bool:
-    """Whether a network makes one RGB picture of one, some whole times as large, without a border less or more."""
+    """Whether a network's input and output are one RGB picture each, with an integer scale and no cropped border."""
     single = len(inputs) == len(outputs) == 1 and int(scale) == scale and not crop
     return single and all(spec.is_picture and spec.color in {"RGB", "BGR"} for spec in (*inputs, *outputs))
 

@@ -110,7 +110,7 @@ def _check_inputs(wanted: Sequence[Input], inputs: Mapping[str, Float32]) -> Non
             told = "x".join(map(str, each.shape))
             raise BadInput(f"input {each.name!r} has the shape {told}; given: {'x'.join(map(str, shape))}")
         if not np.isfinite(inputs[each.name]).all():
-            raise BadInput(f"input {each.name!r} holds numbers that are not finite")
+            raise BadInput(f"input {each.name!r} has values that are not finite")
 
 
 class _Interpreter:

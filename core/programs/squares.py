@@ -95,7 +95,7 @@ def _ramp(length: int, fade: int) -> Float32:
 
 def _place(picture: Float32, place: Float32, size: tuple[int, int]) -> tuple[int, int]:
     if place.shape != (2,):
-        raise ValueError(f"expected a place (2,), got {place.shape}")
+        raise ValueError(f"expected a position (2,), got {place.shape}")
     if not np.isfinite(place).all():
         raise ValueError(f"a position that is not finite: {place}")
     down, right = (round(float(n)) for n in place)

@@ -164,8 +164,8 @@ def test_plain_http_from_elsewhere_says_what_is_withheld_and_measures_on_one_thr
     context = browser.new_context()
     page = context.new_page()
     arrive(page, server.address.replace("127.0.0.1", ELSEWHERE))
-    assert "give threads only to https and to localhost" in page.locator("#missing").inner_text()
-    assert "give WebGPU only to https and to localhost" in page.locator("#missing").inner_text()
+    assert "threads need https or localhost" in page.locator("#missing").inner_text()
+    assert "WebGPU needs https or localhost" in page.locator("#missing").inner_text()
     assert f"adb reverse tcp:{server.port}" in page.locator("#missing").inner_text()
     assert page.locator("#threads option").count() == 1
     measured(page)

@@ -1,4 +1,4 @@
-"""The command line: every command with its arguments and options, as ``--help`` has them."""
+"""The command line: every command with its arguments and options, as in ``--help``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clearport.cli.app import app
 from docs.generate.text import block, code, page, table
 
 _INTRODUCTION = """\
-Exit codes: 0 success, 1 a check failed, 2 bad input or an internal error, 130 interrupted. The text is that of
+Exit codes: 0 success, 1 a check failed, 2 bad input or an internal error, 130 interrupted. This page has the text of
 `clearport COMMAND --help`.
 """
 
@@ -45,12 +45,12 @@ def _option(option: Any) -> tuple[str, str, str]:
 
 
 def _kind(annotation: Any) -> str:
-    """The word for an option's values, as ``--help`` has it."""
+    """The type of an option's values, as in ``--help``."""
     return {"str": "TEXT", "int": "INTEGER", "float": "NUMBER", "Path": "PATH"}.get(annotation.__name__, "VALUE")
 
 
 def _help(text: str) -> str:
-    """The text of a command; where line breaks are kept (``\\b``), indented lines are commands."""
+    """The text of a command; in blocks with kept line breaks (``\\b``), indented lines are commands."""
     return "\n\n".join(map(_paragraph, _plain(text).split("\n\n"))) + "\n"
 
 
@@ -67,5 +67,5 @@ def _paragraph(paragraph: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Rich's markup is not Markdown's: ``\\[x]`` is an escaped bracket; a form feed ends what ``--help`` shows."""
+    """Convert Rich's markup to Markdown: ``\\[x]`` is an escaped bracket; ``--help`` ends at a form feed."""
     return text.split("\f", maxsplit=1)[0].replace("\\[", "[")

@@ -17,12 +17,12 @@ RULES: dict[str, Callable[[Operator], Rule | None]] = {
     "coreai": lambda record: record.coreai,
     "ncnn": lambda record: record.ncnn,
 }
-"""Targets whose writers follow the records; the others read ONNX."""
+"""Targets whose writers use the records; the others read ONNX."""
 
 _INTRODUCTION = """\
 ONNX operators of clearport's dialect, after the passes; many others are decomposed into these before a target sees
 the graph. ONNX Runtime and OpenVINO read ONNX and have all of them. *float* means that the operator is computed in
-float within an int8 file. `clearport lint` says what becomes of a network's own layers.
+float within an int8 file. `clearport lint` reports the layers of a particular network.
 """
 
 

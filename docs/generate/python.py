@@ -16,7 +16,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def _of_systems() -> list[str]:
-    """What is called, and what ``open_system`` gives."""
+    """Functions, and the class returned by ``open_system``."""
     opened = api_systems.OpenSystem
     call = f"{_signature(opened.__call__)}\n{docstring(opened.__call__)}"  # type: ignore[arg-type]  # a plain function
     return [*_sections(api_systems), f"## OpenSystem\n\n{docstring(opened)}\n\n{call}"]

@@ -1,4 +1,4 @@
-"""The rule behind "Which file to take" of a report: which files a place prefers, and what decides."""
+"""The rule behind "Which file to take" of a report: preferred files and criteria."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from clearport.reports.choice.places import PLACES, WHY, Place
 from docs.generate.text import code, page, table
 
 _INTRODUCTION = f"""\
-`report.html` begins with a file for each kind of device that the bundle has files for. It is chosen by what passed and
-was measured in the bundle:
+`report.html` begins with a recommended file for each kind of device that the bundle supports, based on the bundle's
+checks and measurements:
 
-1. A file that failed a check, a gate or a golden picture on a device is out, as is one that nothing checked.
-2. A file with a doubt comes after all without one: fp16 that float16 arithmetic spoils, on units that compute in it; a
-   loss against ground truth (`clearport eval --record`) of more than {MOST_LOST} dB; a warning of an NPU's compiler,
-   such as an arena that the chip does not hold.
-3. Of the rest the fastest is taken, by rows of `clearport bench --record` on such a device, or else by the bundle's own
-   times where this machine is one. Where neither was measured, the order of preference below decides, and the report
-   says so, with the command that measures it.
+1. A file that failed a check, a gate or a golden picture on a device is excluded, as is one without checks.
+2. A file with a *doubt* ranks after all without one: fp16 that is inaccurate in float16 arithmetic, on units that
+   compute in it; a loss against ground truth (`clearport eval --record`) of more than {MOST_LOST} dB; a warning of an
+   NPU's compiler, such as an arena larger than the chip's memory.
+3. Of the rest the fastest is chosen, by rows of `clearport bench --record` on such a device, or else by the bundle's
+   own times if this machine is one. If neither was measured, the order of preference below decides, and the report says
+   so, with the command that measures it.
 """
 
 

@@ -1,4 +1,4 @@
-"""What runtimes compute otherwise than ONNX says, from the records that the writers use and the tests check."""
+"""Deviations of runtimes from ONNX, from the records that the writers use and the tests check."""
 
 from __future__ import annotations
 

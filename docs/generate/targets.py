@@ -1,4 +1,4 @@
-"""A page per target: what it writes, what it needs, what its runtimes compute otherwise, and code for apps."""
+"""A page per target: its files, requirements, deviations of its runtimes, and code for apps."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def _row(cells: Sequence[object]) -> str:
 
 
 def code(text: str) -> str:
-    """Inline code; nothing for an empty text."""
+    """Inline code; empty for an empty text."""
     return f"`{text}`" if text else ""
 
 
@@ -65,7 +65,7 @@ def _bold(item: str) -> str:
 
 
 def page(title: str, *parts: str) -> str:
-    """A page with its heading; empty parts are left out."""
+    """A page with its heading; empty parts are omitted."""
     return "\n".join([f"# {title}\n", *(part for part in parts if part)])
 
 

@@ -85,7 +85,7 @@ def readings(spec: ModelSpec, scale: int, opened: Opened) -> Iterator[Reading]:
 
 
 def best(ways: Iterator[Reading], own: State) -> tuple[Reading, Fit] | None:
-    """The first reading that completely fits ``own`` (a network's state dict), else the nearest; None if there is none."""
+    """The first reading that completely fits ``own`` (a network's state dict), else the nearest; None without any."""
     judged = [(way, fit_of(way.tensors, own)) for way in ways]
     whole = [way for way, fit in judged if fit.complete]
     if whole:

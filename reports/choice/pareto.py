@@ -47,14 +47,14 @@ def _fidelity(manifest: Manifest, cost: str) -> Scatter | None:
 
     y = f"{word} to {manifest.model.itself}, dB"
     about = (
-        f"{word} to {manifest.model.itself} on the golden input; all above {INVISIBLE_DB:g} dB are drawn there, since "
-        "nobody sees a difference."
+        f"{word} to {manifest.model.itself} on the golden input; values above {INVISIBLE_DB:g} dB are drawn at "
+        f"{INVISIBLE_DB:g} dB, since such differences are invisible."
     )
     return _scatter(manifest, cost, y, height, about, INVISIBLE_DB)
 
 
 def _shares(manifest: Manifest, cost: str) -> Scatter | None:
-    """The same where the outputs are class numbers or truth values."""
+    """Scatter of equal shares, for outputs that are class indices or Booleans."""
 
     def height(artifact: ArtifactRecord) -> tuple[float, str] | None:
         report = to_network(artifact)
@@ -90,7 +90,7 @@ def _scatter(
         at, up = _time(artifact) if cost == "time" else _size(artifact), height(artifact)
         if at is not None and up is not None:
             found.append((artifact, at, up))
-    if len(found) < 2:  # one file has nothing to be compared with
+    if len(found) < 2:  # a single file cannot be compared
         return None
     fit = [(x, y) for a, (x, _), (y, _) in found if sound(manifest, a) and not twin_of(a)]
     points = tuple(
@@ -100,7 +100,7 @@ def _scatter(
     )
     what = "Time" if cost == "time" else "Size"
     axis = f"{_clock(manifest)} here, ms" if cost == "time" else "size, kB"
-    note = f"{about} Filled and numbered: no other file is better in one and as good in the other."
+    note = f"{about} Filled and numbered: Pareto-optimal, no other file is better in one and as good in the other."
     return Scatter(f"{what} and {y.rpartition(', ')[0]}", axis, y, points, groups(manifest)[1:], note, most)
 
 

@@ -115,7 +115,7 @@ def sound(manifest: Manifest, artifact: ArtifactRecord) -> bool:
 
 @dataclass(frozen=True)
 class _Choice:
-    """The files of a bundle as a place sees them."""
+    """The ranking of a bundle's files for a place."""
 
     manifest: Manifest
     place: Place
@@ -180,7 +180,9 @@ class _Choice:
         first = best.precision == self.place.wanted[0].split("/")[1]
         kind = OF_A_FILE.get(f"{best.target}/{best.precision}", "")
         why = WHY[self.place.title] if first else f"{best.key}: {kind}." if kind else ""
-        ends = "Its ends are pictures: a CVPixelBuffer goes in as it is." if best.variant == "image" else ""
+        ends = (
+            "Its inputs and outputs are images: it accepts a CVPixelBuffer directly." if best.variant == "image" else ""
+        )
         doubt = self.doubt(best)
         doubted = f"But it {doubt}." if doubt else ""
         return [why, ends, self._floats(best), *self._predicted(best), doubted]
@@ -192,12 +194,12 @@ class _Choice:
         row = self.row(best)
         if row is not None and isinstance(row.cell, EstimateReport):
             left = [f"{f.operator} ({f.layer})" for f in row.cell.fallbacks]
-            return f"Its compiler leaves {_some(left)} to the CPU." if left else "Its compiler takes every operator."
+            return f"Its compiler leaves {_some(left)} to the CPU." if left else "Its compiler supports every operator."
         left = [f"{op} ({name})" if op else name for name, op in float_layers(self.manifest.quantization).items()]
         if left:
             layers = f"{counted(len(left), 'layer')} of it {'is' if len(left) == 1 else 'are'} float"
             return f"{layers}, which most NPUs leave to the CPU: {_some(left)}."
-        return "No layer of it is float, so that an NPU may take all."
+        return "No layer of it is float, so an NPU may run all of it."
 
     def _predicted(self, best: ArtifactRecord) -> list[str]:
         """NNAPI's predicted support for a file on phone NPUs, if nothing ran on one."""
@@ -227,7 +229,7 @@ class _Choice:
         if row is not None and isinstance(row.cell, LatencyReport):
             return [(f"Time on {row.device}, {row.cell.unit_ran}", f"{number(row.cell.median_ms)} ms")]
         if isinstance(artifact.latency, Skipped) or "cpu" not in self.place.units:
-            return [("Time", "not measured")]  # the time of a CPU tells nothing of other units
+            return [("Time", "not measured")]  # CPU time is no evidence for other units
         ms, what = times.typical(artifact.latency)
         if not self.is_here(artifact):
             elsewhere = (f"Time on this {self.manifest.host.machine} CPU", f"{number(ms)} ms")
@@ -237,7 +239,7 @@ class _Choice:
         return [(f"Time here, {what}", f"{number(ms)} ms"), *of]
 
     def unmeasured(self, artifact: ArtifactRecord) -> str:
-        """The command that measures or estimates its time there; empty where one did."""
+        """The command that measures or estimates its time there; empty if that was done."""
         if self.row(artifact) is not None or self.is_here(artifact):
             return ""
         return f"clearport bench . {self.place.measured_by} --record".replace("  ", " ")
@@ -270,7 +272,7 @@ def _fidelity(manifest: Manifest, artifact: ArtifactRecord) -> tuple[str, str]:
 
 
 def twin_of(artifact: ArtifactRecord) -> str:
-    """The size of the small pictures that an artifact was proven with; empty where it ran at its own."""
+    """The size of the small pictures with which an artifact was proven; empty if it was proven at its own size."""
     report = to_network(artifact)
     found = None if report is None else _TWIN.search(report.method)
     return found[1] if found else ""

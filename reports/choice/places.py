@@ -1,4 +1,4 @@
-"""Where the files of a bundle run, and which of them is preferred there: the table behind "Which file to take".
+"""Kinds of devices with their preferred files: the table behind "Which file to take".
 
 ``docs/generate`` writes the same table into the documentation.
 """
@@ -16,11 +16,11 @@ class Place:
         title: as in ``Android phone, GPU``.
         wanted: keys of artifacts, in order of preference; other files are never recommended there.
         families: families of devices whose rows of ``clearport bench --record`` decide...
-        units: ...where they ran on one of these units.
-        machines: processors (``platform.machine()``) on which the bundle's own times, taken on the CPU, decide, and
-            rows of ``host`` and ``ssh``; empty: they do not, and rows of any processor count.
-        measured_by: options of ``clearport bench BUNDLE`` that measure there; none: run on such a machine.
-        integers: whether it is for accelerators that compute in integers: what is float there falls back to a CPU.
+        units: ...if they ran on one of these units.
+        machines: processors (``platform.machine()``) on which the bundle's own CPU times, and rows of ``host`` and
+            ``ssh``, decide; empty: they do not, and rows of any processor count.
+        measured_by: options of ``clearport bench BUNDLE`` that measure there; empty: run it on such a machine.
+        integers: whether it is an integer accelerator, where float layers fall back to a CPU.
     """
 
     title: str
@@ -99,32 +99,32 @@ _INT8_ON_CPUS = "int8 is a quarter of the bytes of fp32, and usually faster on C
 WHY = {
     "Android, CPU": _INT8_ON_CPUS,
     "Android, GPU": "LiteRT computes in float16 on GPUs unless told otherwise: fp16 is half the size of fp32.",
-    "Android, NPU": "NPUs of phones take int8, and not all of them float16.",
+    "Android, NPU": "NPUs of phones support int8, but not all of them float16.",
     "iPhone, iPad, Mac": "The Neural Engine computes in float16.",
     "PC with Intel or AMD, CPU": _INT8_ON_CPUS,
     "Board with an Arm CPU": _INT8_ON_CPUS,
     "GPU with Vulkan": "ncnn runs it on any GPU with Vulkan, and on CPUs, without further libraries.",
     "Browser": "WebAssembly runs it in any browser.",
-    "Microcontroller, Ethos-U NPU": "Its compiler, Vela, takes int8 TFLite files alone.",
+    "Microcontroller, Ethos-U NPU": "Its compiler, Vela, supports int8 TFLite files only.",
 }
 """Argument for a place's preferred precision, for any runtime. Measurements are stated before it."""
 
 OF_A_FILE = {
-    "coreml/int8-weights": "small, and the Neural Engine takes it: it computes in float16",
-    "coreml/int8": "follows the scale table exactly, in float32, which Core ML runs on CPU and GPU alone",
-    "coreml/fp32": "exact; Core ML runs it on CPU and GPU, never on the Neural Engine",
+    "coreml/int8-weights": "small, and runs on the Neural Engine, since it computes in float16",
+    "coreml/int8": "follows the scale table exactly, in float32, which Core ML runs on CPU and GPU only",
+    "coreml/fp32": "most accurate; Core ML runs it on CPU and GPU, never on the Neural Engine",
     "coreai/fp16": "for iOS and macOS 27 and later",
     "coreai/int8": "for iOS and macOS 27 and later",
     "coreai/fp32": "for iOS and macOS 27 and later",
-    "tflite/fp32": "exact, and the largest",
+    "tflite/fp32": "most accurate, and the largest",
     "onnxruntime/int8": "where ONNX Runtime is there already",
-    "onnxruntime/int8a16": "on Qualcomm's HTP, where int8 costs too much quality; CPUs run it no faster than fp32",
+    "onnxruntime/int8a16": "on Qualcomm's HTP if int8 costs too much quality; CPUs run it no faster than fp32",
     "onnxruntime/fp32": "where ONNX Runtime is there already",
     "openvino/int8": "with OpenVINO's library",
-    "ncnn/fp16": "where ncnn is there already; newer Arm CPUs and GPUs compute in float16",
+    "ncnn/fp16": "if the app has ncnn already; newer Arm CPUs and GPUs compute in float16",
     "ncnn/fp32": "where ncnn is there already",
-    "tflite/fp16": "on a GPU, or where int8 costs too much quality",
+    "tflite/fp16": "on a GPU, or if int8 costs too much quality",
     "tflite/int8": "on CPUs and NPUs",
-    "coreml/fp16": "where quality counts more than size",
+    "coreml/fp16": "if quality matters more than size",
 }
 """Use of a file of ``target/precision`` as a second choice."""

@@ -1,4 +1,4 @@
-"""Code that runs a whole: Python, for the report of a system."""
+"""Python code that runs a system, for its report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from clearport.programs.program import Input
 
 _FREE = 128
-"""Pixels of an axis of any size, in the code."""
+"""Size of dynamic axes in the code, in pixels."""
 _ORDER = ("int8", "int8-weights", "fp16", "int8a16", "fp32")
 
 
@@ -23,7 +23,7 @@ def python(system: System) -> str:
 
 
 def _row(system: System) -> RowRecord | None:
-    """The smallest precision, of TFLite if it is there; rows that were evaluated and not run come last."""
+    """The row of the smallest precision, preferably of TFLite; rows that were evaluated rather than run come last."""
 
     def rank(row: RowRecord) -> tuple[bool, int, bool]:
         return not row.method.startswith("ran"), _ORDER.index(row.precision), row.target != "tflite"
@@ -52,9 +52,9 @@ def _lines(system: System, row: RowRecord) -> Iterator[str]:
 
 
 def _value(each: Input) -> tuple[str, str]:
-    """An array of the input's shape, and what its numbers mean."""
+    """An array of the input's shape, and the meaning of its values."""
     if each.kind == "points":
-        return "np.array([[64, 64, 1]], np.float32)", "x, y in pixels; 1: wanted, -1: not wanted"
+        return "np.array([[64, 64, 1]], np.float32)", "x, y in pixels; 1: foreground, -1: background"
     shape = ", ".join(str(axis if isinstance(axis, int) else _FREE) for axis in each.shape)
     size = f"({shape},)" if len(each.shape) == 1 else f"({shape})"
     if each.kind == "noise":

@@ -1,4 +1,4 @@
-"""The source code of a kit for a whole: TypeScript, over ONNX Runtime Web."""
+"""The source code of a system's kit: TypeScript, with ONNX Runtime Web."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TEMPLATES = {
 
 
 def system_texts(system: System, row: RowRecord) -> dict[str, str]:
-    """Name -> text of what is made for a system; the interpreter is the page's own."""
+    """Name -> text of generated files for a system; the interpreter is the page's."""
     record = system.record
     name = "".join(letter if letter.isalnum() or letter in "_-" else "_" for letter in record.name)
     inputs = [f"{each.name}: {_meaning(each)}" for each in record.program.inputs]
@@ -49,12 +49,12 @@ def system_texts(system: System, row: RowRecord) -> dict[str, str]:
 
 
 def _meaning(each: Input) -> str:
-    """What an input's numbers are."""
+    """The meaning of an input's values."""
     shape = f"({', '.join(map(str, each.shape))})"
     words = {
         "picture": f"RGB, {each.low:g} to {each.high:g}",
         "noise": "unit variance, as of new Noise(seed).normal(count)",
-        "points": "x and y in pixels of the picture, and 1 (wanted) or -1 (not wanted)",
+        "points": "x and y in pixels of the picture, and 1 (foreground) or -1 (background)",
         "values": "numbers",
     }
     return f"{shape}, {words[each.kind]}"

@@ -1,4 +1,4 @@
-"""The report of a system: what it is, how the whole was proven, its program in words, and where its parts are."""
+"""The report of a system: description, proof of the whole, program as text, and parts."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 _MODES = (1, 3, 4)
 _MOST_PIXELS = 1 << 22
-"""Of a golden picture that is shown; larger ones would make pages that no browser opens."""
+"""Maximum pixels of a shown golden picture; larger ones would make the page too large."""
 COLUMNS = ("files of", "output", "proof", "against the reference in PyTorch", "allowed")
 
 
 def write_reports(system: System) -> tuple[Path, Path]:
-    """Write ``report.md`` and ``report.html`` of a system; the two paths.
+    """Write ``report.md`` and ``report.html`` of a system; returns both paths.
 
     Raises:
         BadInput: the folder cannot be written.
@@ -78,7 +78,7 @@ def verdict(system: System) -> str:
 
 
 def rows(system: System) -> list[tuple[str, ...]]:
-    """A line for each output of each row; what was refused has its reason in place of figures."""
+    """A line per output and row; refused rows have the reason instead of figures."""
     found: list[tuple[str, ...]] = [
         (
             row.key,
@@ -105,15 +105,15 @@ def parts(system: System) -> list[tuple[str, ...]]:
 
 
 def pictures(system: System) -> list[tuple[str, str, int, int]]:
-    """Name, address (``data:``), width and height of the golden pictures; none if their file cannot be read."""
+    """Name, ``data:`` URL, width and height of the golden pictures; empty if their file cannot be read."""
     from PIL import Image
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     path = system.folder / system.record.golden
     try:
-        golden = load_file(path) if path.is_file() else {}  # a pipe would be waited for
-    except (OSError, SafetensorError, ValueError, KeyError, AttributeError):  # the last: types that NumPy lacks
+        golden = load_file(path) if path.is_file() else {}  # reading a pipe would block
+    except (OSError, SafetensorError, ValueError, KeyError, AttributeError):  # the last: dtypes that NumPy lacks
         return []
     ends = [(f"input.{each.name}", each) for each in system.record.program.inputs if each.kind == "picture"]
     ends += [(f"output.{each.name}", each) for each in system.record.program.outputs if each.kind == "picture"]  # type: ignore[misc]  # both have a range
@@ -132,7 +132,7 @@ def pictures(system: System) -> list[tuple[str, str, int, int]]:
 
 
 def told(steps: Sequence[Step], depth: int = 0) -> Iterator[str]:
-    """A program in words, a line a step."""
+    """A program as text, one line per step."""
     for step in steps:
         indent = "    " * depth
         if isinstance(step, Repeat):
@@ -161,7 +161,8 @@ def _markdown(system: System) -> Iterator[str]:
     yield from ("", "## Its parts", "", "| part | folder | network | cost | |", "|---|---|---|---|---|")
     yield from ("| " + " | ".join(map(escape, row)) + " |" for row in parts(system))
     yield from ("", "## Its program", "", "```text")
-    yield from (" ".join(line.splitlines()) for line in told(record.program.steps))  # names of tensors may have breaks
+    # names of tensors may have line breaks
+    yield from (" ".join(line.splitlines()) for line in told(record.program.steps))
     yield "```"
     if python := code.python(system):
         yield from ("", "## Code", "", "```python", python.rstrip(), "```")

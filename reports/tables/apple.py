@@ -1,4 +1,4 @@
-"""Core ML and Core AI beside each other: two formats for Apple's devices, from one graph and one scale table."""
+"""Core ML and Core AI compared: two formats for Apple's devices, from one graph and one scale table."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _QDQ = "QDQ reference"
 
 
 def apple(manifest: Manifest) -> Section | None:
-    """The chapter; None where the bundle has not both."""
+    """The chapter; None unless the bundle has both."""
     mine = [a for a in manifest.artifacts if a.target in _TITLES]
     if {a.target for a in mine} != set(_TITLES):
         return None
     mine.sort(key=lambda a: (PRECISIONS.index(a.precision), list(_TITLES).index(a.target), a.variant))
     intro = (
         "Core AI succeeds Core ML in iOS and macOS 27; Core ML files run on systems before and after. Both are written "
-        "from one graph, and their int8 files from one scale table, so that they differ in the format alone."
+        "from one graph, and their int8 files from one scale table, so that they differ only in the format."
     )
     return Section("apple", "Core ML and Core AI", intro, tables=(_table(manifest, mine),))
 
@@ -56,10 +56,10 @@ def _table(manifest: Manifest, artifacts: list[ArtifactRecord]) -> Table:
         for artifact in artifacts
     )
     note = (
-        "“Reference-evaluated”: clearport's own evaluator of the saved package, for Core ML's runtime exists on macOS "
-        "alone. Core AI's CPU runtime for Linux is Apple's own; it tells nothing of GPU and Neural Engine. Its twin "
-        "is the same program for small pictures, for that runtime is slow: the dB are those of another picture. Times "
-        f"are measured on a Mac alone. {NO_PICTURE_ENDS}; Core ML's “image” files take a CVPixelBuffer."
+        "“Reference-evaluated”: clearport's own evaluator of the saved package, since Core ML's runtime exists on "
+        f"macOS only. Core AI's CPU runtime for Linux is Apple's; it is no evidence for GPU and Neural Engine. A "
+        f"twin is the same program for small pictures, since that runtime is slow: its dB are those of another "
+        f"picture. Times are measured on a Mac only. {NO_PICTURE_ENDS}; Core ML's “image” files take a CVPixelBuffer."
     )
     return Table(*without_empty_columns(columns, rows), "Core ML and Core AI, by precision", note)
 
@@ -89,11 +89,11 @@ def _steps(artifact: ArtifactRecord) -> Cell:
         return NOTHING
     count = max(report.steps for report in artifact.steps)
     if all(report.passed for report in artifact.steps):
-        return Cell(f"all {count} proven alone", "good")
+        return Cell(f"all {count} proven separately", "good")
     return Cell("not all: see Parity", "bad")
 
 
 def _systems(artifact: ArtifactRecord) -> str:
-    """The least that the precision needs; an operator may need a later one."""
+    """The minimum systems of the precision; an operator may need a later one."""
     least = LEAST_OS if artifact.target == "coreai" else str(FIRST_IOS[artifact.precision])
     return f"from iOS {least} on"

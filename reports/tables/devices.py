@@ -27,13 +27,13 @@ _POINTS = 12
 _GOLDEN = "Golden picture, PSNR"
 
 KINDS = (
-    "“Measured” is wall-clock time on the device. “Estimated” is what the compiler of an NPU says: nothing ran. "
-    "“Simulated” ran on a simulator or on emulated hardware: its pixels count, its time would mean nothing."
+    "“Measured” is wall-clock time on the device. “Estimated” is by the compiler of an NPU: nothing ran. “Simulated” "
+    "ran on a simulator or on emulated hardware: its output is valid, but not its time."
 )
 
 
 def devices(manifest: Manifest) -> tuple[Table, ...]:
-    """For each device a table of what was measured, estimated and simulated there, and one of what did not run."""
+    """Tables per device: measured, estimated, simulated, and skipped rows."""
     return tuple(table for device in manifest.devices for table in _device(device, manifest.device_rows))
 
 
@@ -128,7 +128,7 @@ def _simulated(device: BenchedDevice, found: Sequence[tuple[BenchRow, SimulatedR
 
 
 def _reasons(rows: Iterable[BenchRow]) -> tuple[tuple[Cell, ...], ...]:
-    """What did not run, by reason."""
+    """Skipped rows, by reason."""
     found: dict[str, list[str]] = {}
     for row in rows:
         if isinstance(row.cell, Skipped):
@@ -138,7 +138,7 @@ def _reasons(rows: Iterable[BenchRow]) -> tuple[tuple[Cell, ...], ...]:
 
 
 def _about(device: BenchedDevice) -> str:
-    """What the device said of itself, in words."""
+    """A description of the device from its facts."""
     words = {
         "model": "{}",
         "cpu": "{}",
@@ -153,7 +153,7 @@ def _about(device: BenchedDevice) -> str:
 
 
 def _change(before: Conditions, after: Conditions) -> str:
-    """Temperatures and clocks before and after, where the device tells."""
+    """Temperatures and clocks before and after, if the device reports them."""
     parts = [
         *(
             f"{z} {before.temperatures_c[z]:.0f} → {t:.0f} °C"
@@ -170,7 +170,7 @@ def _change(before: Conditions, after: Conditions) -> str:
 
 
 def _ran(asked: str, ran: str) -> Cell:
-    return Cell(ran) if ran == asked else Cell(f"{ran} ({asked} was asked for)", "bad")
+    return Cell(ran) if ran == asked else Cell(f"{ran} ({asked} was requested)", "bad")
 
 
 def _golden(row: BenchRow) -> Cell:
@@ -184,7 +184,7 @@ def _golden(row: BenchRow) -> Cell:
 
 
 def sustained(manifest: Manifest) -> tuple[Plot, ...]:
-    """The curve of every artifact that was run without a pause: medians at a dozen moments."""
+    """The curves of sustained runs: medians at a dozen times."""
     plots = []
     for row in manifest.device_rows:
         if isinstance(row.cell, LatencyReport) and row.cell.sustained is not None:

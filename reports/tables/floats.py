@@ -1,4 +1,4 @@
-"""What is float in int8 files, and what is float32 in fp16 files, with the reason for each."""
+"""Float layers of int8 files, and float32 layers of fp16 files, with reasons."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from clearport.bundle.manifest import Manifest, QuantizationRecord
 
 _WIDER = ("neural-engine", "float16-arithmetic")
-"""Rules of findings (``pipeline/lint/artifact.py``) that say in which type a file computes."""
+"""Rules of findings (``pipeline/lint/artifact.py``) on the type in which a file computes."""
 
-_BY_CHOICE = "by choice: what int8 loses here is worth more than the time that it saves"
-_NO_FORM = "has no int8 form, or works on values that are float already"
+_BY_CHOICE = "by choice: int8 would lose too much quality here for the time that it saves"
+_NO_FORM = "has no int8 form, or its inputs are float already"
 
 
 def floats(manifest: Manifest) -> Section:
-    """The chapter on what is not computed in the type that a file is named after."""
+    """The chapter on layers that compute in another type than the file's precision."""
     q = manifest.quantization
     tables = tuple(table for table in (_layers(q), _wider(manifest)) if table is not None)
     return Section("floats", "What is float, and why", _intro(q), tables=tables)
@@ -61,8 +61,8 @@ def _layers(q: QuantizationRecord | None) -> Table | None:
     )
     note = (
         "The same layers are float in the int8 files of every target. An accelerator that computes in integers leaves "
-        "them to a CPU. “clearport export --prefer speed” keeps no layer in float that has an int8 form, “--prefer "
-        "quality” more of them."
+        "them to a CPU. “clearport export --prefer speed” keeps only layers without an int8 form in float, “--prefer "
+        "quality” more layers."
     )
     return Table(headed("Layer | Operator | Why it is float"), rows, "Float layers of the int8 files", note)
 

@@ -20,13 +20,11 @@ from clearport.words import counted
 
 _IN_THE_HEAD = {"license", "network", "paper", "params", "scale"}
 _FIRST = ("summary", "source", "data", "degradation", "training", "quality", "protocol", "note")
-"""Entries of a card in the order in which they are asked for; others follow."""
+"""Order of the entries of a card; others follow."""
 
 
 def glance(manifest: Manifest) -> Table | None:
-    """One row for each artifact with the figures that are asked for first, the recommended ones on top; None where
-    there is no artifact.
-    """
+    """The main figures of every artifact, recommended ones first; None without artifacts."""
     places = chosen(manifest)
     rows = tuple(
         (
@@ -47,8 +45,8 @@ def glance(manifest: Manifest) -> Table | None:
         (3, 4, 5, 6, 7),
     )
     note = (
-        "How each figure was taken stands in the chapters below. An artifact is named target/precision/variant. "
-        "The CPU median is steadier than that of the wall clock where other programs run."
+        "The chapters below describe how each figure was measured. An artifact is named target/precision/variant. "
+        "With other programs running, the CPU median varies less than the wall-clock median."
     )
     return Table(*without_empty_columns(columns, rows), "All files", note) if rows else None
 
@@ -77,7 +75,7 @@ def _psnr(report: ParityReport) -> Cell:
 
 
 def artifacts(manifest: Manifest) -> Table:
-    """What was written, with both ends of each file's pixel contract."""
+    """The written files, with the pixel contracts of input and output."""
     rows = tuple(
         (
             Cell(a.key, code=True),
@@ -94,12 +92,12 @@ def artifacts(manifest: Manifest) -> Table:
         rows,
         "Artifacts",
         "1 kB is 1000 bytes. A pixel is a real value in the stated "
-        "range; q is the number in the tensor. SHA-256 is cut to 12 digits: manifest.json and SHA256SUMS have all.",
+        "range; q is the number in the tensor. SHA-256 is truncated to 12 digits: SHA256SUMS has all.",
     )
 
 
 def parity(manifest: Manifest) -> Table:
-    """Every artifact against its reference, by every runtime that looked at it."""
+    """Every artifact against its reference, by every runtime that ran it."""
     named = any(report.output for a in manifest.artifacts for report in a.parities)
     more = "Output | Metric | " if named else ""
     columns = headed(
@@ -117,15 +115,15 @@ def parity(manifest: Manifest) -> Table:
         columns,
         rows,
         "Parity",
-        "Each file was read back from disk and run in a process of its own on the golden input. “ran on” names a real "
-        "runtime; “reference-evaluated” is clearport's own evaluator of the saved file, where the platform's "
-        "runtime does not exist. A level is 1/255 of the value range; PSNR has the peak 255, over all of RGB, without "
-        "a border.",
+        "Each file was read back from disk and run in a separate process on the golden input. “ran on” names a real "
+        "runtime; “reference-evaluated” is clearport's own evaluator of the saved file, for runtimes that do not "
+        "exist on this platform. A level is 1/255 of the value range; PSNR is over RGB with peak 255, without "
+        "cropping.",
     )
 
 
 def steps(manifest: Manifest) -> Table | None:
-    """The int8 steps of every file, by each runtime that shows the tensors inside; None where none was proven."""
+    """The int8 steps of every file, by each runtime that can output intermediate tensors; None if none was proven."""
     rows = tuple(
         (
             Cell(artifact.key, code=True),
@@ -148,23 +146,23 @@ def steps(manifest: Manifest) -> Table | None:
         (1, 2),
     )
     about = (
-        "Each int8 step alone: the tensors inside the file are read while it runs, and each is compared with what the "
-        "QDQ model makes of the very levels before it. A step passes if no value is more than a level apart, and at "
-        f"least {1 - MOST_OFF:.2%} are equal or ties (values within {TIE:g} levels of the border between two). Where "
-        "all steps pass, the file's end may be judged by its distance to PyTorch alone: what is left is ties that the "
-        "network enlarges."
+        "Each int8 step separately: intermediate tensors are read while the file runs, and each is compared with the "
+        "QDQ model's output for the same input levels. A step passes if no value is more than a level apart, and at "
+        f"least {1 - MOST_OFF:.2%} are equal or ties (values within {TIE:g} levels of the boundary between two). If "
+        f"all steps pass, the file's output may be judged by its distance to PyTorch only: the remaining "
+        f"differences are ties that the network amplifies."
     )
     return Table(columns, rows, "Steps", about) if rows else None
 
 
 def unchecked(manifest: Manifest) -> Table | None:
-    """Further runtimes that could not look at an artifact, by reason; None where all of them could."""
+    """Further runtimes that could not run an artifact, by reason; None if all could."""
     by_reason: dict[str, list[str]] = {}
     for cell in (cell for a in manifest.artifacts for cell in a.cross_checks):
         if isinstance(cell, Skipped):
             by_reason.setdefault(cell.reason, []).append(cell.what)
     rows = tuple((Cell(reason), Cell(", ".join(what))) for reason, what in by_reason.items())
-    return Table(headed("Reason | Not checked"), rows, "Further checks that were left out") if rows else None
+    return Table(headed("Reason | Not checked"), rows, "Skipped further checks") if rows else None
 
 
 def _parity_row(artifact: ArtifactRecord, cell: ParityCell, columns: int) -> tuple[Cell, ...]:
@@ -187,7 +185,7 @@ _PLAIN_COLUMNS = 10
 
 
 def _figures(cell: ParityReport) -> tuple[Cell, ...]:
-    """PSNR, largest and mean difference, equal pixels: of pictures."""
+    """PSNR, largest and mean difference, and equal pixels, for pictures."""
     if cell.basis == "values":
         return (NOTHING,) * 4
     return (
@@ -203,7 +201,7 @@ def _level(value: float) -> str:
 
 
 def quality(manifest: Manifest) -> Table | None:
-    """Figures against ground truth, one row per subject and data set; None where there are none."""
+    """Figures against ground truth, one row per artifact and data set; None if there are none."""
     if not manifest.quality:
         return None
     found = {(q.subject, q.data, q.metric): q for q in manifest.quality}
@@ -240,13 +238,13 @@ def _gate(passed: list[bool | None]) -> Cell:
 
 
 def skipped(manifest: Manifest) -> Table:
-    """What was not made, and why."""
+    """Skipped artifacts with reasons."""
     rows = tuple((Cell(s.what, code=True), Cell(s.reason)) for s in manifest.skipped)
     return Table(headed("Left out | Reason"), rows, "Left out")
 
 
 def lint(manifest: Manifest) -> Table | None:
-    """What may hurt on an accelerator, each remark once; None where there is no remark."""
+    """Findings on accelerators, each once; None if there are none."""
     tones: dict[str, Tone] = {"note": "muted", "warning": "", "error": "bad"}
     found: dict[LintFinding, list[str]] = {}
     for artifact in manifest.artifacts:
@@ -261,7 +259,7 @@ def lint(manifest: Manifest) -> Table | None:
 
 
 def quantization(manifest: Manifest) -> Table | None:
-    """How the scale table came to be; None for a bundle without int8."""
+    """Provenance of the scale table; None for a bundle without int8."""
     q = manifest.quantization
     if q is None:
         return None
@@ -280,13 +278,13 @@ def quantization(manifest: Manifest) -> Table | None:
 
 
 def _islands(nodes: Mapping[str, str]) -> str:
-    """``Div (2), Pow``: operators and how many of each there are."""
+    """Operators with counts, such as ``Div (2), Pow``."""
     counted = Counter(nodes.values())
     return ", ".join(f"{operator} ({n})" if n > 1 else operator for operator, n in sorted(counted.items()))
 
 
 def weights(manifest: Manifest) -> Table | None:
-    """What is known of the weights, but for what the head of the report says; None where nothing is."""
+    """Facts about the weights that are not in the head of the report; None if there are none."""
     card = {name: value for name, value in (manifest.model.card or {}).items() if name not in _IN_THE_HEAD}
     ordered = sorted(card, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
     rows: list[tuple[Cell, ...]] = []
@@ -298,7 +296,7 @@ def weights(manifest: Manifest) -> Table | None:
 
 
 def versions(manifest: Manifest) -> Table:
-    """What the bundle was made with."""
+    """Versions of the tools that wrote the bundle."""
     host = manifest.host
     rows = [(Cell(name), Cell(version, code=True)) for name, version in sorted(manifest.tool_versions.items())]
     rows += [(Cell("Python"), Cell(host.python, code=True)), (Cell("System"), Cell(f"{host.system}, {host.machine}"))]

@@ -41,14 +41,14 @@ def _latency_note(manifest: Manifest) -> str:
     )
     return (
         f"{host.cpu}, {host.cores} cores, {host.system}{load}. Wall-clock time of one inference of "
-        f"{manifest.model.macs_size} pixels, without the warm-up. All candidates took turns within one run: ratios are "
-        "paired per round, with the 95 % interval in brackets, and hold on a noisy machine better than "
+        f"{manifest.model.macs_size} pixels, without the warm-up. All candidates were interleaved in one run: ratios "
+        "are paired per round, with the 95 % interval in brackets, and are more reliable on a noisy machine than "
         "single figures. CPU time sums all threads."
     )
 
 
 def _unmeasured(cells: Sequence[tuple[str, LatencyCell]], columns: int) -> Iterator[tuple[Cell, ...]]:
-    """What has no figures, one row for each reason."""
+    """Candidates without figures, one row per reason."""
     by_reason: dict[str, list[str]] = {}
     for name, cell in cells:
         if isinstance(cell, Skipped):
@@ -71,13 +71,13 @@ def _latency_cells(report: LatencyReport) -> tuple[Cell, ...]:
         optional(report.peak_memory_mib),
         Cell(str(report.threads)),
         Cell(f"{len(report.samples_ms)} after {report.warmup}"),
-        Cell(f"{report.unit_ran} ({report.unit_asked} was asked for)", "bad") if fell_back else Cell(report.unit_ran),
+        Cell(f"{report.unit_ran} ({report.unit_asked} was requested)", "bad") if fell_back else Cell(report.unit_ran),
         Cell(f"{_runtime(report)}{ran}" + ("" if report.kind == "measured" else f" ({report.kind})")),
     )
 
 
 def _runtime(report: LatencyReport) -> str:
-    """The runtime and its version, or those of all packages that it is made of."""
+    """The runtime and its version, or the versions of all its packages."""
     versions = report.runtime_versions
     if report.runtime in versions:
         return f"{report.runtime} {versions[report.runtime]}"
@@ -85,7 +85,7 @@ def _runtime(report: LatencyReport) -> str:
 
 
 def spreads(manifest: Manifest) -> tuple[Spreads, ...]:
-    """The samples of PyTorch and every artifact here, and of what devices measured; none where nothing was."""
+    """The samples of PyTorch and every artifact on this machine, and of devices; empty if nothing was measured."""
     here = [(PYTORCH, PYTORCH, manifest.baseline.latency), *((a.key, a.target, a.latency) for a in manifest.artifacts)]
     made = [Spreads("On this machine", "ms", _spreads(here), groups(manifest))]
     for device in manifest.devices:

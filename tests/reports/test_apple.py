@@ -71,7 +71,7 @@ def test_both_stand_side_by_side_by_precision(both: Manifest) -> None:
     assert found["int8 Core AI"]["Proven by"] == METHOD
     assert found["int8 Core AI"]["PSNR to PyTorch"] == "50.8 dB"
     assert found["int8 Core AI"]["To the quantized model"] == "71.9 dB"
-    assert found["int8 Core AI"]["int8 steps"] == "all 10 proven alone"
+    assert found["int8 Core AI"]["int8 steps"] == "all 10 proven separately"
     assert [row["Systems"] for row in found.values()] == [f"from iOS {n} on" for n in ("15", "27", "15", "27")]
     assert "the format has image ends, but Apple's runtime for Linux cannot be given an image" in section.tables[0].note
     assert "Time, ms" not in found["int8 Core AI"]  # nothing was timed
@@ -105,7 +105,7 @@ def test_what_is_float_is_told_with_the_reason(manifest: Manifest) -> None:
     assert told == {
         "conv9": ("–", "by choice"),
         "add9": ("Add", "by choice"),
-        "div1": ("Div", "Div has no int8 form, or works on values that are float already"),
+        "div1": ("Div", "Div has no int8 form, or its inputs are float already"),
     }
 
 

@@ -195,7 +195,7 @@ def test_the_same_bundle_gives_the_same_pictures(made: Bundle) -> None:
 def test_without_int8_the_reason_is_told(made: Bundle) -> None:
     plain = tuple(g for g in made.manifest.goldens if g.role != "int8")
     bare = Bundle(made.folder, made.manifest.model_copy(update={"goldens": plain}))
-    assert errors(bare) == "no int8 form of the network is in this bundle"
+    assert errors(bare) == "this bundle has no int8 form of the network"
     (made.folder / "goldens/int8.png").unlink()
     assert "missing from the bundle" in str(errors(made))
 

@@ -260,7 +260,7 @@ def test_caveats_say_what_is_missing(manifest: Manifest) -> None:
     untimed = with_artifacts(manifest, lambda a: a.model_copy(update={"latency": manifest.artifacts[-1].latency}))
     blind = page(untimed.model_copy(update={"quality": ()})).caveats
     assert "Quality against ground truth was not measured: clearport eval . --data PAIRS --record" in blind
-    assert "No time was measured anywhere: clearport bench . --record" in blind
+    assert "No latency was measured: clearport bench . --record" in blind
     busy = manifest.host.model_copy(update={"load_start": 6.6})
     assert "load average 6.6 on 2 cores" in page(manifest.model_copy(update={"host": busy})).caveats[0]
 

@@ -50,7 +50,7 @@ def test_only_measured_rows_have_a_median(manifest: Manifest) -> None:
 
 def test_a_fallback_is_told_from_what_was_asked_for(manifest: Manifest) -> None:
     table = by_caption(manifest)["phone: measured"]
-    assert column(table, "Ran on") == ["npu", "cpu (npu was asked for)"]
+    assert column(table, "Ran on") == ["npu", "cpu (npu was requested)"]
     at = [c.title for c in table.columns].index("Ran on")
     assert [cells[at].tone for cells in table.rows] == ["", "bad"]
 

@@ -118,7 +118,7 @@ def test_a_bundle_of_nothing_has_a_report(made: Bundle, tmp_path: Path) -> None:
     empty = Bundle(tmp_path, bare)
     write_reports(empty)
     assert "No pictures: " in (tmp_path / "report.html").read_text()
-    assert "everything that was asked for is here" in (tmp_path / "report.md").read_text()
+    assert "all requested files were written" in (tmp_path / "report.md").read_text()
 
 
 def test_the_page_loads_nothing_from_outside(as_html: str) -> None:

@@ -1,4 +1,4 @@
-/** What the tests compare with Python, number by number. */
+/** Functions that the tests compare with Python, value by value. */
 
 export { browserName } from "./browser_name";
 export { execute } from "./interpreter";

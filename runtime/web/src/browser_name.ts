@@ -3,7 +3,7 @@ export interface Brand {
   version: string;
 }
 
-/** "Chrome 142" from the brands or, where there are none, from the user agent. */
+/** "Chrome 142", from the brands or, without them, from the user agent. */
 export function browserName(agent: string, brands: readonly Brand[]): string {
   const real = brands.filter(({ brand }) => !/not.?a.?brand/i.test(brand.replace(/[^\w]/g, " ")));
   const brand = real.find((b) => b.brand !== "Chromium") ?? real[0];

@@ -1,4 +1,4 @@
-/** What this device and browser are, as far as they tell. */
+/** Facts of this device and browser, as far as they report them. */
 
 import { type Brand, browserName } from "./browser_name";
 import { adapterName, emulation } from "./gpu";
@@ -22,7 +22,7 @@ export interface DeviceFacts {
   webgpu: boolean;
   webnn: boolean;
   clock_step_ms: number;
-  /** Why something is missing, for people: name -> reason. */
+  /** Missing capability -> reason. */
   missing: Record<string, string>;
 }
 
@@ -42,7 +42,7 @@ interface Newer {
 
 const newer = navigator as unknown as Newer;
 
-/** The smallest step of performance.now(), in ms: browsers coarsen it against eavesdropping on caches. */
+/** The resolution of performance.now(), in ms: browsers reduce it against cache timing attacks. */
 export function clockStep(): number {
   let least = Infinity;
   for (let i = 0; i < 15; i++) {
@@ -58,12 +58,12 @@ async function gpuFacts(missing: Record<string, string>): Promise<Pick<DeviceFac
   if (!navigator.gpu) {
     missing.webgpu = isSecureContext
       ? "this browser has no WebGPU"
-      : "browsers give WebGPU only to https and to localhost";
+      : "WebGPU needs https or localhost";
     return { gpu: null, gpu_emulated: null };
   }
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
   if (!adapter) {
-    missing.webgpu = "WebGPU is there, and finds no GPU that it may use";
+    missing.webgpu = "WebGPU finds no usable GPU";
     return { gpu: null, gpu_emulated: null };
   }
   return { gpu: adapterName(adapter.info), gpu_emulated: emulation(adapter.info) };
@@ -92,8 +92,8 @@ export async function deviceFacts(): Promise<DeviceFacts> {
   const gpu = await gpuFacts(missing);
   if (!crossOriginIsolated) {
     missing.threads = isSecureContext
-      ? "the page is not isolated from other origins, so that WASM has one thread"
-      : "browsers give threads only to https and to localhost: WASM has one thread";
+      ? "the page is not cross-origin isolated, so WASM has one thread"
+      : "threads need https or localhost: WASM has one thread";
   }
   const platform = [hints?.platform ?? navigator.platform, more.platformVersion, more.architecture];
   return {

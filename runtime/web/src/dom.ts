@@ -1,11 +1,11 @@
-/** The element of an id; the page is ours, so that a missing one is a defect. */
+/** The element of an id; a missing one is a bug. */
 export function by<T extends HTMLElement = HTMLElement>(id: string): T {
   const found = document.getElementById(id);
   if (!found) throw new Error(`the page has no element #${id}`);
   return found as T;
 }
 
-/** A new element with text in it: never markup. */
+/** A new element with text content, never markup. */
 export function made<K extends keyof HTMLElementTagNameMap>(tag: K, text = "", style = ""): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   element.textContent = text;
@@ -31,7 +31,7 @@ export class Bar {
     this.box.hidden = true;
   }
 
-  /** A last word, without the bar. */
+  /** Hide the bar and show a final text. */
   end(text: string): void {
     this.show(text, 1);
   }

@@ -1,4 +1,4 @@
-/** What a runtime's worker can be asked, and how it answers. */
+/** Requests to a runtime's worker, and its answers. */
 
 import { heapMib, watchHeaps } from "./heap";
 import { beSeen } from "./leaving";
@@ -11,9 +11,9 @@ export interface Opening {
   unit: Unit;
   backend: Backend;
   threads: number;
-  /** Address of the folder with the runtime's own files. */
+  /** URL of the folder with the runtime's files. */
   base: string;
-  /** Its input, where it has one picture and no other. */
+  /** Its input, if that is a single picture. */
   input: TensorSpec | null;
 }
 
@@ -28,17 +28,17 @@ export interface Facts {
 /** Raw tensors by their names in the file. */
 export type Feeds = Record<string, { values: Values; shape: number[] }>;
 
-/** A runtime with one artifact in it. */
+/** A runtime with one loaded artifact. */
 export interface Engine {
-  /** Load the runtime's library; gives what stands in for the hardware, null for hardware. */
+  /** Load the runtime's library; returns what emulates the hardware, null for real hardware. */
   load(opening: Opening): Promise<string | null>;
   /** Load the artifact. */
   open(opening: Opening): Promise<void>;
   /** One inference, copies of the input and the output included. */
   run(input: Values, shape: number[]): Promise<Values>;
-  /** One inference of a file with several ends, by their names. */
+  /** One inference of a file with several inputs or outputs, by name. */
   runNamed(inputs: Feeds): Promise<Feeds>;
-  /** What the runtime says that it did. */
+  /** The runtime's facts. */
   facts(): Promise<Facts>;
 }
 
@@ -90,14 +90,14 @@ async function answer(engine: Engine, question: Question): Promise<Answers[keyof
   }
 }
 
-/** What went wrong, in the runtime's words. */
+/** The runtime's error message. */
 function words(error: unknown, listening: Listening): string {
   const said = error instanceof Error ? error.message || error.name : `exception ${String(error)}`;
   const complaint = typeof error === "number" || said.length < 12 ? listening.lastComplaint() : "";
   return [said.trim(), complaint].filter(Boolean).join(": ");
 }
 
-/** Answer the questions of the page, one after the other. */
+/** Answer the page's requests sequentially. */
 export function serve(engine: Engine, listening: Listening): void {
   beSeen();
   watchHeaps();

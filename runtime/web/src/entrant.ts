@@ -1,4 +1,4 @@
-/** One candidate that is loaded: its file, its golden picture, its turns. */
+/** One loaded candidate: its file, its golden picture, its samples. */
 
 import type { Answers } from "./engine";
 import { compare } from "./parity";
@@ -8,13 +8,13 @@ import type { Session } from "./session";
 import { percentile } from "./stats";
 import type { Candidate, Measured, Parity, Plan } from "./wire";
 
-/** A sample is to be this many steps of the clock, or it is the mean of several inferences. */
+/** Minimum length of a sample in steps of the clock; a shorter inference is repeated, and the mean is taken. */
 const STEPS_PER_SAMPLE = 20;
 
 export interface Conditions {
   threads: number;
   clockStepMs: number;
-  /** What the runtimes may hold together; see `turns.ts`. */
+  /** Memory limit of all runtimes together; see `turns.ts`. */
   budgetMib: number;
   plan: Plan;
   /** The bundle's golden input. */
@@ -41,7 +41,7 @@ export class Entrant {
   private inferences = 1;
   private hidden = false;
 
-  /** `company`: it is there to be compared with, and gets no row. */
+  /** `company`: it is loaded as baseline only, without a row. */
   constructor(
     readonly candidate: Candidate,
     readonly company: boolean,
@@ -49,7 +49,7 @@ export class Entrant {
     private readonly conditions: Conditions,
   ) {}
 
-  /** Load it and run it once; gives what came out. */
+  /** Load it and run it once; returns the outputs. */
   async load(told: (stage: string) => void): Promise<Values> {
     const { unit, backend, input: spec, url } = this.candidate;
     told("fetching");
@@ -66,7 +66,7 @@ export class Entrant {
     return first.output;
   }
 
-  /** Compare what came out with the golden pictures; gives it as a picture, null where none judges it. */
+  /** Compare the output with the golden pictures; returns it as a picture, null without a golden picture. */
   async judge(output: Values): Promise<Picture | null> {
     if (this.candidate.golden === null) return null;
     const golden = await this.conditions.golden(this.candidate.golden);
@@ -89,10 +89,10 @@ export class Entrant {
 
   async turn(): Promise<void> {
     this.rounds.push(await this.measure(this.conditions.plan.runs, this.inferences));
-    this.hidden ||= document.hidden; // browsers slow down what is in the background
+    this.hidden ||= document.hidden; // browsers throttle pages in the background
   }
 
-  /** How long its turns took so far, in ms. */
+  /** Total time of its samples so far, in ms. */
   spentMs(): number {
     return this.inferences * this.rounds.flat().reduce((sum, ms) => sum + ms, 0);
   }
@@ -101,7 +101,7 @@ export class Entrant {
   async row(reference: Entrant | undefined): Promise<Measured> {
     const found = await this.session.ask<"facts">({ call: "facts" });
     const { plan, clockStepMs } = this.conditions;
-    const timed = this.rounds.length > 0; // the clock of an emulated unit says there is no latency
+    const timed = this.rounds.length > 0; // times of an emulated unit are not latency
     return {
       outcome: "measured",
       key: this.candidate.key,
@@ -148,7 +148,7 @@ async function inputOf(candidate: Candidate, conditions: Conditions): Promise<Gi
   if (!picture) throw new Error("the bundle has no golden input picture");
   const [height, width] = imageSize(spec);
   if ((typeof height === "number" && height !== picture.height) || (typeof width === "number" && width !== picture.width)) {
-    throw new Error(`the artifact takes ${width}x${height}, the golden picture is ${picture.width}x${picture.height}`);
+    throw new Error(`the artifact needs ${width}x${height}, but the golden picture is ${picture.width}x${picture.height}`);
   }
   return { input: toTensor(picture, spec), shape: shapeOf(spec, picture.width, picture.height) };
 }

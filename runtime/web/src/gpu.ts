@@ -1,18 +1,18 @@
-/** The GPU of a worker, and what it says of itself. */
+/** The GPU of a worker, and its facts. */
 
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render|software/i;
 
 export interface Gpu {
   device: GPUDevice;
   name: string;
-  /** What stands in for the hardware; null: hardware. */
+  /** What emulates the hardware; null: real hardware. */
   emulated: string | null;
 }
 
-/** Every part of its name that an adapter tells, in words. */
+/** The name of an adapter, from all reported parts. */
 export function adapterName(info: GPUAdapterInfo): string {
   const parts = [info.vendor, info.architecture, info.device, info.description].filter(Boolean);
-  return [...new Set(parts)].join(" ") || "a GPU that does not tell its name";
+  return [...new Set(parts)].join(" ") || "an unnamed GPU";
 }
 
 export function emulation(info: GPUAdapterInfo): string | null {
@@ -21,7 +21,7 @@ export function emulation(info: GPUAdapterInfo): string | null {
   return info.isFallbackAdapter || SOFTWARE.test(name) ? `a software GPU (${name})` : null;
 }
 
-/** A device with all that its adapter has; throws where there is none, saying so. */
+/** A device with all features and limits of its adapter; throws if there is none. */
 export async function openGpu(): Promise<Gpu> {
   if (!navigator.gpu) throw new Error("this browser has no WebGPU here (it needs https or localhost)");
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });

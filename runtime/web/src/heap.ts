@@ -1,4 +1,4 @@
-/** How large the WebAssembly heaps of this worker are: a heap never shrinks, so that its size is its peak. */
+/** Size of the WebAssembly heaps of this worker: a heap never shrinks, so its size is its peak. */
 
 const memories = new Set<WebAssembly.Memory>();
 
@@ -6,7 +6,7 @@ function remember(instance: WebAssembly.Instance): void {
   for (const part of Object.values(instance.exports)) if (part instanceof WebAssembly.Memory) memories.add(part);
 }
 
-/** Watch for heaps that are made from now on; to be called before a runtime is loaded. */
+/** Track heaps created from now on; call it before loading a runtime. */
 export function watchHeaps(): void {
   const { instantiate, instantiateStreaming } = WebAssembly;
   WebAssembly.Memory = new Proxy(WebAssembly.Memory, {
@@ -28,7 +28,7 @@ export function watchHeaps(): void {
   };
 }
 
-/** MiB of all heaps together; null where none was seen. */
+/** MiB of all heaps together; null if none was created. */
 export function heapMib(): number | null {
   let bytes = 0;
   for (const memory of memories) bytes += memory.buffer.byteLength;

@@ -6,7 +6,7 @@ const RELATIVE_COLORIMETRIC = 1;
 const BLACK_POINT_COMPENSATION = 0x2000;
 const DESCRIPTION = 0;
 const SPACES: Record<string, [string, number, number]> = {
-  RGB: ["RGB", 3, (4 << 16) | (3 << 3) | 1], // the number is LittleCMS's word for 8-bit pixels of that kind
+  RGB: ["RGB", 3, (4 << 16) | (3 << 3) | 1], // the number is LittleCMS's code for 8-bit pixels of that kind
   GRAY: ["L", 1, (3 << 16) | (1 << 3) | 1],
 };
 const RGB_8 = SPACES.RGB![2];
@@ -16,7 +16,7 @@ const NEAR = 1;
 export interface Converted {
   data: Uint8Array;
   channels: number;
-  /** What the user should know of it; empty: nothing. */
+  /** A remark for the user; may be empty. */
   remark: string;
 }
 
@@ -24,7 +24,7 @@ let library: ReturnType<typeof instantiate> | null = null;
 
 /** Pixels of 1 or 3 channels in sRGB, by an ICC profile; gray stays gray. */
 export async function toSrgb(data: Uint8Array, channels: number, profile: Uint8Array): Promise<Converted> {
-  library ??= instantiate(); // a third of a megabyte, for those photos that need it
+  library ??= instantiate(); // a third of a megabyte, loaded only for photos that need it
   const lcms = await library;
   const source = lcms.cmsOpenProfileFromMem(profile, profile.length);
   if (!source) return { data, channels, remark: "its color profile cannot be used and was ignored" };
@@ -55,7 +55,7 @@ export async function toSrgb(data: Uint8Array, channels: number, profile: Uint8A
 
 type Library = Awaited<ReturnType<typeof instantiate>>;
 
-/** In parts, because the library's memory is small; of gray pictures, the green of what comes out. */
+/** In chunks, because the library's memory is small; for gray pictures, the green channel of the result. */
 function applied(lcms: Library, transform: number, data: Uint8Array, channels: number): Uint8Array {
   const made = new Uint8Array(data.length);
   for (let from = 0; from < data.length; from += AT_ONCE * channels) {
@@ -67,7 +67,7 @@ function applied(lcms: Library, transform: number, data: Uint8Array, channels: n
   return made;
 }
 
-/** All grays, and for colors a lattice: where these stay as they are, the profile is sRGB in other words. */
+/** All grays, and for colors a lattice: if these do not change, the profile is equivalent to sRGB. */
 function lattice(channels: number): Uint8Array {
   const grays = Uint8Array.from({ length: 256 }, (_, level) => level);
   if (channels === 1) return grays;

@@ -1,12 +1,12 @@
-/** Runs a program: `core/programs/interpreter.py`, step by step and bound by bound. The server has checked the program. */
+/** Runs a program like `core/programs/interpreter.py`, with the same steps and limits. The server has validated the program. */
 
 import { count, type Program, type ProgramInput, type Step, type Tensor, type Tensors, told } from "./program";
 import { crop, discs, paste, resized, top } from "./squares";
 
-/** Runs the part of a name on its inputs, and gives its outputs. */
+/** Runs a part on its inputs, and returns its outputs. */
 export type Parts = (part: string, inputs: Tensors) => Promise<Tensors>;
 
-/** Numbers of one tensor, and of all tensors that a step can see. */
+/** Maximum elements of one tensor, and of all tensors visible to a step. */
 const MOST_VALUES = 2 ** 27;
 const MOST_HELD = 2 ** 28;
 const f = Math.fround;
@@ -17,8 +17,8 @@ type Single = Exclude<Step, StepOf<"run" | "repeat">>;
 /**
  * The outputs of a program, by name.
  *
- * `settings` are choices that differ from the defaults; `onRound` is told of the rounds of outermost loops. Throws where an input
- * is missing or has another shape, a setting is out of its bounds, or tensors of a step do not fit together.
+ * `settings` are values that differ from the defaults; `onRound` is called at each iteration of outermost loops. Throws if an
+ * input is missing or has another shape, a setting is out of range, or tensors of a step do not match.
  */
 export async function execute(
   program: Program,
@@ -50,7 +50,7 @@ export function choices(program: Program, settings: Record<string, number>): Rec
   return Object.fromEntries(Object.entries(program.settings).map(([name, each]) => [name, settings[name] ?? each.default]));
 }
 
-/** Inputs that need not be given. */
+/** Inputs with default values. */
 function defaults(wanted: readonly ProgramInput[]): Tensors {
   const found: Tensors = {};
   for (const { name, shape, default: number } of wanted) {
@@ -76,7 +76,7 @@ function checkInputs(wanted: readonly ProgramInput[], inputs: Tensors): void {
     if (!fits || count(given.shape) > MOST_VALUES) {
       throw new Error(`input '${each.name}' has the shape ${each.shape.join("x")}; given: ${given.shape.join("x")}`);
     }
-    if (!given.data.every(Number.isFinite)) throw new Error(`input '${each.name}' holds numbers that are not finite`);
+    if (!given.data.every(Number.isFinite)) throw new Error(`input '${each.name}' has values that are not finite`);
   }
 }
 
@@ -87,7 +87,7 @@ class Interpreter {
     private readonly onRound: (done: number, total: number) => void,
   ) {}
 
-  /** All values after the steps; `depth`: of the loops around them. */
+  /** All values after the steps; `depth`: number of enclosing loops. */
   async steps(steps: readonly Step[], known: Tensors, where: string, depth: number): Promise<Tensors> {
     const found = { ...known };
     for (const [number, step] of steps.entries()) {
@@ -166,7 +166,7 @@ class Interpreter {
   }
 }
 
-/** Tensors of a step do not fit together; said with the step. */
+/** Tensors of a step do not match; reported with the step. */
 class Misfit extends Error {}
 
 const same = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((axis, i) => axis === b[i]);
@@ -196,7 +196,7 @@ function checkSize(numbers: number): void {
   if (numbers > MOST_VALUES) throw new Error(`a tensor of ${numbers} numbers, at most ${MOST_VALUES}`);
 }
 
-/** A sum of tensors times numbers, or times tensors of one number or of the same shape; in float32, term by term. */
+/** A sum of tensors times numbers, or times tensors with one element or of the same shape; in float32, term by term. */
 function combined(step: StepOf<"combine">, known: Tensors): Tensor {
   let total: Tensor | null = null;
   for (const term of step.terms) {
@@ -221,12 +221,12 @@ function combined(step: StepOf<"combine">, known: Tensors): Tensor {
 
 const withChannels = ([first, , ...rest]: readonly number[], many: number): number[] => [first!, many, ...rest];
 
-/** One behind another in the second axis. */
+/** Concatenation along the second axis. */
 function joined(values: readonly Tensor[]): Tensor {
   checkSize(values.reduce((sum, { data }) => sum + data.length, 0));
   const [first] = values as [Tensor];
   const fit = values.every(({ shape }) => shape.length > 1 && same(withChannels(shape, 0), withChannels(first.shape, 0)));
-  if (!fit) throw new Error(`tensors that cannot be joined in their channels: ${values.map(({ shape }) => told(shape)).join(", ")}`);
+  if (!fit) throw new Error(`tensors that cannot be concatenated along their channels: ${values.map(({ shape }) => told(shape)).join(", ")}`);
   const inner = count(first.shape.slice(2));
   const wide = values.map(({ shape }) => shape[1]! * inner);
   const [outer, whole] = [first.shape[0]!, wide.reduce((sum, n) => sum + n, 0)];
@@ -241,7 +241,7 @@ function joined(values: readonly Tensor[]): Tensor {
   return { shape: withChannels(first.shape, values.reduce((sum, { shape }) => sum + shape[1]!, 0)), data };
 }
 
-/** Some of the second axis. */
+/** A range of the second axis. */
 function channels({ shape, data }: Tensor, first: number, many: number): Tensor {
   if (shape.length < 2 || shape[0] !== 1) throw new Error(`expected channels (1, C, ...), got ${told(shape)}`);
   if (first + many > shape[1]!) throw new Error(`channels ${first} to ${first + many - 1} of ${shape[1]!}`);

@@ -1,4 +1,4 @@
-/** The part of lcms-wasm that the page uses; the package comes without types. */
+/** The part of lcms-wasm that the page uses; the package has no types. */
 declare module "lcms-wasm" {
   interface Lcms {
     cmsOpenProfileFromMem(data: Uint8Array, length: number): number;

@@ -1,11 +1,11 @@
-/** What a runtime writes to the console: kept instead of shown, for messages and for what only its log tells. */
+/** Captures a runtime's console output, for error messages and for facts that only its log has. */
 
 const KEPT = 4000;
 
 export class Listening {
   lines: string[] = [];
 
-  /** Take over the console; to be called before a runtime is loaded, which keeps its own reference. */
+  /** Replace the console's functions; call it before loading a runtime, which keeps its own references. */
   constructor() {
     const listen = (...said: unknown[]): void => {
       for (const line of said.join(" ").split("\n")) if (line.trim()) this.lines.push(line);
@@ -18,7 +18,7 @@ export class Listening {
     this.lines = [];
   }
 
-  /** The last complaint, without colors and time stamps; empty where there was none. */
+  /** The last error, without colors and time stamps; empty if there was none. */
   lastComplaint(): string {
     const found = this.lines.findLast((line) => /\berror\b|\bfail|\[E:|unsupported/i.test(line)) ?? "";
     return found.replace(/\u001b\[[\d;]*m/g, "").replace(/^[\d: .-]+(?=\[)/, "").slice(0, 500);

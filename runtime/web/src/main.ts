@@ -1,4 +1,4 @@
-/** The page: greet the server, say what this device is, then measure and restore. */
+/** The page: sends the device's facts to the server, then measures and restores. */
 
 import { type DeviceFacts, deviceFacts } from "./device";
 import { by, made } from "./dom";
@@ -9,7 +9,7 @@ import { SystemView } from "./view_system";
 import type { Offer } from "./wire";
 
 function listFacts(device: DeviceFacts): void {
-  const memory = device.memory_gib === null ? "does not tell" : `about ${device.memory_gib} GiB, as browsers round it`;
+  const memory = device.memory_gib === null ? "not reported" : `about ${device.memory_gib} GiB, as browsers round it`;
   const clock = device.clock_step_ms;
   const facts: [string, string][] = [
     ["Browser", device.browser],
@@ -33,7 +33,7 @@ function listFacts(device: DeviceFacts): void {
   }
   if (!device.secure) {
     const forward = `adb reverse tcp:${location.port} tcp:${location.port}`;
-    const way = `For all of it, serve with --certificate and --key, or open it as localhost over a USB cable: ${forward}`;
+    const way = `For all features, serve with --certificate and --key, or open it as localhost over a USB cable: ${forward}`;
     by("missing").append(made("li", way));
   }
 }

@@ -1,4 +1,4 @@
-/** All that is to be measured, one party after the other. */
+/** Measures all candidates, one group after the other. */
 
 import type { Conditions } from "./entrant";
 import { type Course, Race } from "./race";
@@ -6,7 +6,7 @@ import { Session } from "./session";
 import { nextParty } from "./turns";
 import type { Candidate } from "./wire";
 
-/** A run that can be stopped from outside. */
+/** A run that can be stopped. */
 export class Run {
   private readonly sessions: Session[] = [];
   private stopped = false;
@@ -16,7 +16,7 @@ export class Run {
     for (const session of this.sessions) session.close();
   }
 
-  /** The rows of `wanted`; others of what is `offered` are loaded to be compared with. Throws `Stopped` when stopped. */
+  /** The rows of `wanted`; others of `offered` are loaded as baselines. Throws `Stopped` when stopped. */
   async measure(
     wanted: readonly Candidate[],
     offered: readonly Candidate[],

@@ -1,7 +1,7 @@
 /**
- * Noise by a seed, that of NumPy's `default_rng(seed).standard_normal(..., dtype=float32)`, so that a seed means the same
+ * Noise from a seed, identical to NumPy's `default_rng(seed).standard_normal(..., dtype=float32)`, so that a seed gives the same
  * picture here and in `clearport run`: SeedSequence, PCG64 (O'Neill 2014, XSL-RR 128/64) and the ziggurat of 256 strips
- * (Marsaglia and Tsang 2000). Of three million values two differed, in their last bit: those of the tail take a logarithm.
+ * (Marsaglia and Tsang 2000). Of three million values two differed, in the last bit: values of the tail need a logarithm.
  */
 
 const POOL = 4;
@@ -11,7 +11,7 @@ const MULTIPLIER = (2549297995355413924n << 64n) + 4865540595714422341n;
 
 const u32 = (value: number): number => value >>> 0;
 
-/** NumPy's SeedSequence: words of 32 bits that differ in half of their bits from those of any other seed. */
+/** NumPy's SeedSequence: mixes a seed into 32-bit words. */
 function seedWords(seed: number, many: number): number[] {
   const entropy = [u32(seed), ...(seed > 0xffffffff ? [Math.floor(seed / 2 ** 32)] : [])];
   let mixing = 0x43b0d7e5;
@@ -41,7 +41,7 @@ function folded(value: number): number {
   return u32(whole ^ (whole >>> 16));
 }
 
-/** Strips of equal area below exp(-x^2 / 2): their widths, what lies within the next one, and their heights. */
+/** Strips of equal area below exp(-x^2 / 2): their widths, the parts inside the next strip, and their heights. */
 function ziggurat(): { widths: Float32Array; inner: Uint32Array; heights: Float32Array } {
   const widths = new Float64Array(256);
   const heights = new Float64Array(256);
@@ -73,7 +73,7 @@ export class Noise {
   private state = 0n;
   private kept: number | null = null;
 
-  /** `seed`: a whole number from 0. */
+  /** `seed`: a nonnegative integer. */
   constructor(seed: number) {
     const words = seedWords(seed, 8).map(BigInt);
     const [high, low, more, most] = [0, 2, 4, 6].map((i) => words[i]! | (words[i + 1]! << 32n)) as [bigint, bigint, bigint, bigint];
@@ -83,7 +83,7 @@ export class Noise {
     this.step();
   }
 
-  /** The next `many` values of a normal distribution with mean 0 and variance 1. */
+  /** The next `many` values of a standard normal distribution. */
   normal(many: number): Float32Array {
     return Float32Array.from({ length: many }, () => this.next());
   }

@@ -3,11 +3,11 @@
 import type { Picture } from "./pixels";
 import type { Parity, Tolerance } from "./wire";
 
-/** Side of the blocks whose mean differences are judged. */
+/** Side of the blocks whose mean differences are limited. */
 const BLOCK = 16;
 const LEAST_DB = -200;
 
-/** `grid`: how many pixels of the output, in each direction, come from one of the input. */
+/** `grid`: output pixels per input pixel, in each direction. */
 export function compare(output: Picture, golden: Picture, grid: number): Parity {
   if (output.width !== golden.width || output.height !== golden.height) {
     throw new Error(
@@ -45,7 +45,7 @@ export function compare(output: Picture, golden: Picture, grid: number): Parity 
   };
 }
 
-/** The largest mean, whatever its sign, of the pixels of one color that `of` puts into the same of `count` groups. */
+/** The largest absolute mean, over colors and over the `count` groups into which `of` divides the pixels. */
 function largestMean(
   difference: Float64Array,
   width: number,
@@ -87,7 +87,7 @@ function ratioDb(signal: number, noise: number): number {
   return signal ? Math.max(LEAST_DB, 10 * Math.log10(signal / noise)) : LEAST_DB;
 }
 
-/** Why an output is not within its limits; empty: it is. */
+/** The exceeded limits of an output; empty if there are none. */
 export function failures(found: Parity, limits: Tolerance): string[] {
   const psnr = found.psnr_db ?? Infinity;
   const sqnr = found.sqnr_db ?? Infinity;

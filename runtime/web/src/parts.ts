@@ -1,4 +1,4 @@
-/** The files of a system's parts, each in a runtime in a worker of its own: what a program calls. */
+/** The files of a system's parts, which a program calls, each in a runtime in its own worker. */
 
 import type { Feeds } from "./engine";
 import type { Tensors } from "./program";
@@ -8,7 +8,7 @@ import { ofValues, toValues } from "./values";
 import type { Way } from "./wire";
 
 export class OpenParts {
-  /** How often each part ran, and for how many ms in all, tensors handed over included. */
+  /** Number of calls of each part, and their total time in ms, including the transfer of tensors. */
   readonly times: Record<string, { calls: number; ms: number }> = {};
   private readonly sessions: Record<string, Session> = {};
 
@@ -19,7 +19,7 @@ export class OpenParts {
     for (const name of Object.keys(way.parts)) this.sessions[name] = new Session(way.runner, timeoutS);
   }
 
-  /** Load every file; rejects where a runtime refuses one, and when it was closed meanwhile. */
+  /** Load every file; rejects if a runtime refuses one, or if closed meanwhile. */
   async open(threads: number): Promise<void> {
     const { unit, backend, parts } = this.way;
     for (const [name, { url }] of Object.entries(parts)) {
@@ -42,7 +42,7 @@ export class OpenParts {
     const found: Tensors = {};
     for (const spec of file.outputs) {
       const raw = outputs[spec.name];
-      if (!raw) throw new Error(`part '${part}' gives ${Object.keys(outputs).join(", ")}, and not '${spec.name}'`);
+      if (!raw) throw new Error(`part '${part}' has outputs ${Object.keys(outputs).join(", ")}, but not '${spec.name}'`);
       found[spec.name] = toValues(raw, spec);
     }
     const times = (this.times[part] ??= { calls: 0, ms: 0 });

@@ -1,8 +1,8 @@
 /**
- * The user's photo as a network takes it: sRGB of 8 bits, upright, without alpha, as `core/pictures/images.py` reads it.
+ * The user's photo as network input: 8-bit sRGB, upright, without alpha, as read by `core/pictures/images.py`.
  *
- * PNG files are decoded here, to the level. Other formats are decoded by the browser: Chromium's JPEG equals libjpeg-turbo's,
- * others may differ by a level. Their color profiles are converted here, but for those of CMYK and AVIF.
+ * PNG files are decoded here, exactly. Other formats are decoded by the browser: Chromium's JPEG equals libjpeg-turbo's, others
+ * may differ by a level. Their color profiles are converted here, except those of CMYK and AVIF.
  */
 
 import { repeated, toSrgb } from "./icc";
@@ -15,7 +15,7 @@ export interface Decoded {
   picture: Picture;
   /** Whether every pixel is gray. */
   gray: boolean;
-  /** What was lost or changed, in words. */
+  /** Messages on lost or changed information. */
   remarks: string[];
 }
 
@@ -75,7 +75,7 @@ async function byBrowser(file: Blob, bytes: Uint8Array): Promise<Raw> {
   });
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = canvas.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" });
-  if (!context) throw new Error("this browser gives no canvas");
+  if (!context) throw new Error("this browser provides no canvas");
   context.drawImage(bitmap, 0, 0);
   const { width, height } = bitmap;
   bitmap.close();
@@ -90,7 +90,7 @@ async function byBrowser(file: Blob, bytes: Uint8Array): Promise<Raw> {
   return { width, height, channels: 3, data, profile: stored, orientation: 1, remarks };
 }
 
-/** The ICC profile of a JPEG file, in one or more APP2 segments; null where there is none. */
+/** The ICC profile of a JPEG file, in one or more APP2 segments, or null. */
 function iccOfJpeg(bytes: Uint8Array): Uint8Array | null {
   if (bytes[0] !== 0xff || bytes[1] !== 0xd8) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -103,7 +103,7 @@ function iccOfJpeg(bytes: Uint8Array): Uint8Array | null {
   return joined(parts.filter(Boolean));
 }
 
-/** The ICC profile of a WebP file: its chunk ICCP; null where there is none. */
+/** The ICC profile of a WebP file (chunk ICCP), or null. */
 function iccOfWebp(bytes: Uint8Array): Uint8Array | null {
   const word = (at: number): string => String.fromCharCode(...bytes.subarray(at, at + 4));
   if (word(0) !== "RIFF" || word(8) !== "WEBP") return null;

@@ -1,4 +1,4 @@
-/** PNG photos, decoded here: browsers cut 16 bits off and mix transparent pixels with black. */
+/** PNG photos, decoded here: browsers truncate 16 bits and blend transparent pixels with black. */
 
 import { convertIndexedToRgb, decode } from "fast-png";
 
@@ -56,7 +56,7 @@ function eightBits(level: number, depth: number): number {
   return Math.floor((level * 255 + (white >> 1)) / white);
 }
 
-/** Levels of gray pictures with several pixels in a byte; each row begins with a byte of its own. */
+/** Levels of gray pictures with several pixels per byte; each row begins at a byte boundary. */
 function unpacked(data: ArrayLike<number>, width: number, height: number, depth: number): Uint8Array {
   const levels = new Uint8Array(width * height);
   const stride = Math.ceil((width * depth) / 8);
@@ -69,7 +69,7 @@ function unpacked(data: ArrayLike<number>, width: number, height: number, depth:
   return levels;
 }
 
-/** The orientation in the chunk eXIf, which holds a TIFF header and its first directory; 1 where there is none. */
+/** The orientation in the chunk eXIf, which has a TIFF header and its first directory; 1 without it. */
 function orientationOf(bytes: Uint8Array): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 8; at + 12 <= bytes.length; at += 12 + view.getUint32(at)) {
@@ -78,7 +78,7 @@ function orientationOf(bytes: Uint8Array): number {
     try {
       return orientationInTiff(tiff);
     } catch {
-      return 1; // a directory that leads out of the chunk: EXIF is no part of the pixels
+      return 1; // a directory that points out of the chunk is ignored: EXIF does not affect the pixels
     }
   }
   return 1;

@@ -1,4 +1,4 @@
-/** Pictures from files, onto canvases, and back into files. */
+/** Pictures from files, to canvases, and to files. */
 
 import { decode, encode } from "fast-png";
 
@@ -7,7 +7,7 @@ import type { Picture } from "./pixels";
 import { download } from "./server";
 import type { Levels } from "./values";
 
-/** Canvases of phones hold no more than this. */
+/** Maximum pixels of a canvas on phones. */
 const MOST_PIXELS = 1 << 24;
 
 /** A golden picture, decoded here: a canvas may change pixels (color management, protection against fingerprinting). */
@@ -19,13 +19,13 @@ export async function goldenPicture(path: string): Promise<Picture> {
 
 export interface Photo {
   picture: Picture;
-  /** Whether every pixel is gray, so that what comes out should be, too. */
+  /** Whether every pixel is gray, so that the output should be gray, too. */
   gray: boolean;
-  /** What was done to it first, for people; empty: nothing. */
+  /** A remark on changes before processing; may be empty. */
   remark: string;
 }
 
-/** The user's photo as RGB, upright; made smaller where its restored form would have more than `most` pixels. */
+/** The user's photo as RGB, upright; downscaled if its restored form would have more than `most` pixels. */
 export async function readPhoto(file: Blob, scale: number, most = MOST_PIXELS): Promise<Photo> {
   const { picture, gray, remarks } = await decodePhoto(file);
   const said = remarks.length ? `Of the photo: ${remarks.join(", ")}.` : "";
@@ -33,7 +33,7 @@ export async function readPhoto(file: Blob, scale: number, most = MOST_PIXELS): 
   if (shrink === 1) return { picture, gray, remark: said };
   const width = Math.max(1, Math.floor(picture.width * shrink));
   const height = Math.max(1, Math.floor(picture.height * shrink));
-  const smaller = `The photo was reduced to ${width}x${height} first: larger ones are too much for a page.`;
+  const smaller = `The photo was downscaled to ${width}x${height} first: larger ones exceed the memory of a page.`;
   return { picture: await resized(picture, width, height), gray, remark: `${said} ${smaller}`.trim() };
 }
 
@@ -52,7 +52,7 @@ async function resized(picture: Picture, width: number, height: number): Promise
 
 function contextOf(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
   const context = canvas.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" });
-  if (!context) throw new Error("this browser gives no canvas");
+  if (!context) throw new Error("this browser provides no canvas");
   return context;
 }
 
@@ -72,7 +72,7 @@ export function draw(picture: Picture, canvas: HTMLCanvasElement): void {
   contextOf(canvas).putImageData(imageData(picture), 0, 0);
 }
 
-/** Any picture of 8 bits: gray, RGB, or with alpha. */
+/** Any 8-bit picture: gray, RGB, or with alpha. */
 export function drawLevels({ width, height, data, channels }: Levels, canvas: HTMLCanvasElement): void {
   const image = new ImageData(width, height);
   for (let from = 0, to = 0; from < data.length; from += channels, to += 4) {
@@ -83,7 +83,7 @@ export function drawLevels({ width, height, data, channels }: Levels, canvas: HT
   contextOf(canvas).putImageData(image, 0, 0);
 }
 
-/** A picture as a PNG file, to the level: a canvas would lose colors where it is transparent. */
+/** A picture as a PNG file, lossless: a canvas would lose colors of transparent pixels. */
 export function pngOf({ width, height, data, channels }: Levels): Blob {
   return new Blob([encode({ width, height, data, channels, depth: 8 }) as Uint8Array<ArrayBuffer>], { type: "image/png" });
 }

@@ -1,7 +1,7 @@
 /**
- * Pictures <-> raw tensors, as a TensorSpec says: the arithmetic of `runtime/pixels.py`, to the bit.
+ * Pictures <-> raw tensors according to a TensorSpec: bit-identical to `runtime/pixels.py`.
  *
- * A picture is RGB, 8 bits, rows from the top, without alpha. Roundings are to the nearest integer, ties to even.
+ * A picture is 8-bit RGB, rows from the top, without alpha. Rounding is to the nearest integer, ties to even.
  */
 
 import type { TensorSpec } from "./wire";
@@ -15,7 +15,7 @@ export interface Picture {
 
 export type Values = Float32Array | Uint8Array | Int8Array;
 
-/** The smallest and largest number of an integer format. */
+/** The minimum and maximum of an integer dtype. */
 export const ENDS: Record<string, [number, number]> = { uint8: [0, 255], int8: [-128, 127] };
 
 /** Round to the nearest integer, ties to even, as numpy.rint does. */
@@ -28,32 +28,32 @@ export function rint(value: number): number {
 
 export const clamp = (value: number, low: number, high: number): number => (value < low ? low : value > high ? high : value);
 
-/** (height, width) of a tensor of one picture; a name where it is free. */
+/** (height, width) of a tensor of one picture; a name for a dynamic side. */
 export function imageSize(spec: TensorSpec): [number | string, number | string] {
   const [height, width] = spec.layout === "NHWC" ? [1, 2] : [2, 3];
   return [spec.shape[height]!, spec.shape[width]!];
 }
 
-/** The shape of a tensor that holds one picture of this size. */
+/** The shape of a tensor with one picture of this size. */
 export function shapeOf(spec: TensorSpec, width: number, height: number): number[] {
   return spec.layout === "NHWC" ? [1, height, width, 3] : [1, 3, height, width];
 }
 
-/** An array for `length` values of the tensor's number format. */
+/** An array for `length` values of the tensor's dtype. */
 export function emptyValues(dtype: string, length: number): Values {
   if (dtype === "float32") return new Float32Array(length);
   if (dtype === "uint8") return new Uint8Array(length);
   if (dtype === "int8") return new Int8Array(length);
-  throw new Error(`tensors of ${dtype} cannot be made in this browser`);
+  throw new Error(`this browser does not support tensors of ${dtype}`);
 }
 
-/** NumPy's word for the number format of an array. */
+/** NumPy's name of an array's dtype. */
 export function dtypeOf(values: Values): "float32" | "uint8" | "int8" {
   if (values instanceof Float32Array) return "float32";
   return values instanceof Uint8Array ? "uint8" : "int8";
 }
 
-/** What each of the 256 levels is in the tensor. */
+/** The tensor value of each of the 256 levels. */
 function valuesOfLevels(spec: TensorSpec): Values {
   const [low, high] = spec.value_range;
   const values = emptyValues(spec.dtype, 256);
@@ -65,7 +65,7 @@ function valuesOfLevels(spec: TensorSpec): Values {
   return values;
 }
 
-/** Where channel `c` of pixel `i` lies in a tensor of `pixels` pixels. */
+/** The index of channel `c` of pixel `i` in a tensor of `pixels` pixels. */
 function placing(spec: TensorSpec, pixels: number): (pixel: number, channel: number) => number {
   const source = spec.color === "RGB" ? [0, 1, 2] : [2, 1, 0];
   return spec.layout === "NHWC" ? (i, c) => i * 3 + source[c]! : (i, c) => source[c]! * pixels + i;
@@ -83,7 +83,7 @@ export function toTensor(picture: Picture, spec: TensorSpec): Values {
   return values;
 }
 
-/** The picture of a tensor of batch 1: rounded to levels and clipped to 0..255. Throws on NaN, which is no color. */
+/** The picture of a tensor of batch 1: rounded to levels and clipped to 0..255. Throws on NaN. */
 export function toPicture(values: Values, spec: TensorSpec, width: number, height: number): Picture {
   const pixels = width * height;
   if (values.length !== pixels * 3) throw new Error(`${values.length} values, expected ${pixels * 3}`);
@@ -96,7 +96,7 @@ export function toPicture(values: Values, spec: TensorSpec, width: number, heigh
   for (let i = 0; i < pixels; i++) {
     for (let c = 0; c < 3; c++) {
       const level = f(f(f(f(values[place(i, c)]! - zero) * scale) - low) / step);
-      if (Number.isNaN(level)) throw new Error(`tensor ${spec.name} holds NaN: it is no picture`);
+      if (Number.isNaN(level)) throw new Error(`tensor ${spec.name} has NaN: it is not a picture`);
       data[i * 3 + c] = clamp(rint(level), 0, 255);
     }
   }

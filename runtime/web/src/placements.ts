@@ -1,6 +1,6 @@
-/** Which operator of an ONNX graph went to which unit, read from ONNX Runtime's verbose log. */
+/** The unit of each operator of an ONNX graph, parsed from ONNX Runtime's verbose log. */
 
-/** Unit -> operator -> how many; "node" where the log only counts. */
+/** Unit -> operator -> count; operator "node" if the log only has counts. */
 export type Placements = Record<string, Record<string, number>>;
 
 const UNITS: Record<string, string> = {
@@ -32,7 +32,7 @@ export function parsePlacements(lines: readonly string[]): Placements {
   return { ...counts, ...listed };
 }
 
-/** "gpu", or "gpu+cpu" where they share the graph; "unknown" where WebNN ran, which does not tell its unit. */
+/** "gpu", or "gpu+cpu" if they share the graph; "unknown" for WebNN, which does not report its unit. */
 export function unitOf(placements: Placements): string {
   const units = Object.keys(placements);
   if (!units.length || units.includes("webnn")) return "unknown";

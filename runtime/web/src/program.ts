@@ -1,13 +1,13 @@
-/** Programs as data: `core/programs/program.py` says what each step means, and has checked what comes from the server. */
+/** Programs as data: `core/programs/program.py` documents each step, and has validated what the server sends. */
 
 export interface ProgramInput {
   name: string;
   kind: "picture" | "noise" | "points" | "values";
-  /** An axis that is a name may have any size; the same name is the same size. */
+  /** A named axis may have any size; equal names are equal sizes. */
   shape: (number | string)[];
   low: number;
   high: number;
-  /** What all numbers are of values that are not given. */
+  /** Value of all elements if it is not given. */
   default: number | null;
   about: string;
 }
@@ -19,7 +19,7 @@ export interface ProgramOutput {
   high: number;
 }
 
-/** A whole number that the user may choose: a count, or a number of a sum. */
+/** An integer that the user may choose: an iteration count, or a factor in a sum. */
 export interface Setting {
   default: number;
   low: number;
@@ -62,6 +62,6 @@ export type Tensors = Record<string, Tensor>;
 
 export const count = (shape: readonly number[]): number => shape.reduce((product, axis) => product * axis, 1);
 
-/** As Python writes a shape. */
+/** A shape in Python's notation. */
 export const told = (shape: readonly number[]): string =>
   shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(", ")})`;

@@ -1,4 +1,4 @@
-/** Candidates that are all loaded and take turns: what else runs on the device then disturbs all of them alike. */
+/** Interleaved measurement of loaded candidates: other load on the device then affects all of them alike. */
 
 import { type Conditions, Entrant } from "./entrant";
 import type { Picture, Values } from "./pixels";
@@ -6,26 +6,26 @@ import { type Session, Stopped, TimedOut } from "./session";
 import { order, type Party } from "./turns";
 import type { Candidate, Row } from "./wire";
 
-/** So many samples does the server take of a row. */
+/** Maximum samples per row that the server accepts. */
 const MOST_SAMPLES = 5000;
 const LOADING = 0.3;
 
 export interface Course {
-  /** Hears what happens to the candidates that it is done to, and how far their party is (0..1). */
+  /** Called with the stage of candidates, and the progress of their group (0..1). */
   told(candidates: readonly Candidate[], stage: string, share: number): void;
-  /** Gets the picture that came out. */
+  /** Called with the output picture. */
   shown(picture: Picture): void;
-  /** Gets the raw output where it was asked for. */
+  /** Called with the raw output, if requested. */
   gave(candidate: Candidate, output: Values): Promise<void>;
-  /** Gets each row. */
+  /** Called with each row. */
   row(candidate: Candidate, row: Row): Promise<void>;
 }
 
-/** One party from its files to its rows. */
+/** One group of candidates, from files to rows. */
 export class Race {
-  /** Of the party: those that are still to be measured, since memory was short or they failed beside others. */
+  /** Candidates of the group still to be measured, since memory was short or they failed beside others. */
   readonly left: Candidate[] = [];
-  /** Keys of those that failed, beside others or alone. */
+  /** Keys of failed candidates, beside others or alone. */
   readonly failed = new Set<string>();
   private entrants: Entrant[] = [];
 
@@ -36,7 +36,7 @@ export class Race {
     private readonly sessionOf: (candidate: Candidate) => Session,
   ) {}
 
-  /** Load all, let them take turns, and give their rows: one that fails is a row with its reason. */
+  /** Load all, measure them interleaved, and return their rows: a failed one is a row with its reason. */
   async run(): Promise<void> {
     try {
       for (const candidate of this.party.company) await this.enter(candidate, true);
@@ -51,7 +51,7 @@ export class Race {
     }
   }
 
-  /** Whether one more may be loaded; a first one, alone or beside its baseline, always may. */
+  /** Whether one more may be loaded; the first one, alone or with its baseline, always may. */
   private hasRoom(): boolean {
     const taken = this.entrants.reduce((sum, entrant) => sum + entrant.heapMib, 0);
     return taken < this.conditions.budgetMib || this.entrants.every((entrant) => entrant.company);
@@ -68,13 +68,13 @@ export class Race {
       return this.lose(entrant, error);
     }
     if (!entrant.emulated) this.entrants.push(entrant);
-    else await this.finish(entrant); // it has no time, and so no turns
+    else await this.finish(entrant); // it has no latency, so it is not timed
   }
 
   private tellLoading(entrant: Entrant, stage: string): void {
     const { company, members } = this.party;
     const share = (LOADING * this.entrants.length) / (company.length + members.length);
-    if (entrant.company) this.course.told([], `${entrant.candidate.artifact} again, to compare with: ${stage}`, share);
+    if (entrant.company) this.course.told([], `${entrant.candidate.artifact} again, as baseline: ${stage}`, share);
     else this.course.told([entrant.candidate], stage, share);
   }
 
@@ -114,7 +114,7 @@ export class Race {
     await this.course.row(entrant.candidate, row);
   }
 
-  /** Out of the race with its reason. Where others are loaded it may have lacked room only: it gets another try. */
+  /** Remove a failed candidate. If others are loaded, it may only have lacked memory: it is tried again alone. */
   private async lose(entrant: Entrant, error: unknown): Promise<void> {
     const { candidate } = entrant;
     entrant.close();
@@ -132,9 +132,9 @@ export class Race {
   }
 }
 
-/** The row of a candidate that failed; not of one that was stopped. */
+/** The row of a failed candidate; none if it was stopped. */
 function failure(candidate: Candidate, error: unknown): Row {
   if (error instanceof Stopped) throw error;
   const reason = error instanceof Error ? error.message : String(error);
-  return { outcome: "skipped", key: candidate.key, reason: reason.slice(0, 1500) || "it failed without a word" };
+  return { outcome: "skipped", key: candidate.key, reason: reason.slice(0, 1500) || "it failed without a message" };
 }

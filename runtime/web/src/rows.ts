@@ -1,4 +1,4 @@
-/** The table: one row for each candidate, filled as it runs. */
+/** The table: one row per candidate, filled as it runs. */
 
 import { made } from "./dom";
 import { percentile } from "./stats";
@@ -48,7 +48,7 @@ export class Rows {
     cell.replaceChildren(words);
   }
 
-  /** What happens to a candidate now. */
+  /** Show the current stage of a candidate. */
   say(key: string, text: string, tone = "muted"): void {
     this.fill(this.lines.get(key)!, "State", text, tone);
   }
@@ -65,7 +65,7 @@ export class Rows {
     else this.showMeasured(line, candidate, row);
   }
 
-  /** What a file takes of its baseline's time, with the interval of that. */
+  /** A file's time relative to its baseline's, with its interval. */
   private relation(ratio: Ratio | null | undefined): string {
     const baseline = this.candidates.find((candidate) => candidate.key === ratio?.baseline);
     if (!ratio || !baseline) return "";
@@ -78,10 +78,10 @@ export class Rows {
     const asked = row.unit_ran === candidate.unit;
     const on = `${row.unit_ran}, ${BACKENDS[candidate.backend]}`;
     const threads = candidate.backend === "wasm" ? `${row.threads} thread${row.threads > 1 ? "s" : ""}` : "";
-    this.fill(line, "Ran on", on, asked ? "" : "bad", asked ? threads : `${candidate.unit} was asked for`);
+    this.fill(line, "Ran on", on, asked ? "" : "bad", asked ? threads : `${candidate.unit} was requested`);
     if (row.parity) this.fill(line, "Golden picture", verdict(row), tone(row.passed), figures(row));
     if (!row.samples_ms.length) {
-      this.fill(line, "State", "emulated", "muted", `${row.emulated ?? "the unit"}: its times are no latency`);
+      this.fill(line, "State", "emulated", "muted", `${row.emulated ?? "the unit"}: its times are not latency`);
       return;
     }
     this.fill(line, "First ms", ms(row.first_inference_ms));

@@ -1,4 +1,4 @@
-/** Float32 tensors of a safetensors file: 8 bytes of length, a JSON header, and the numbers. */
+/** Float32 tensors of a safetensors file: 8 bytes of length, a JSON header, and the data. */
 
 import type { Tensors } from "./program";
 

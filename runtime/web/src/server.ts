@@ -1,9 +1,9 @@
-/** The page's talk with `clearport serve`. Addresses are relative: the token is part of the page's own. */
+/** Requests to `clearport serve`. URLs are relative: the token is part of the page's URL. */
 
 import type { DeviceFacts } from "./device";
 import type { Offer, Row, StoredRow } from "./wire";
 
-/** A number of this browser's own, so that a later visit goes on where this one ended. */
+/** An identifier of this browser, so that a later visit continues where this one ended. */
 function deviceId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   const fresh = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -12,7 +12,7 @@ function deviceId(): string {
     localStorage.setItem("clearport-device", kept);
     return /^[0-9a-f]{32}$/.test(kept) ? kept : fresh;
   } catch {
-    return fresh; // a private window that keeps nothing
+    return fresh; // a private window without storage
   }
 }
 
@@ -29,7 +29,7 @@ async function post(path: string, content: unknown): Promise<Response> {
   return checked(await fetch(path, { method: "POST", body: JSON.stringify(content), headers }));
 }
 
-/** Say what this device is; the server answers with what it has to run here, and what ran here before. */
+/** Send the device's facts; the server answers with the offer and earlier results. */
 export async function greet(device: DeviceFacts): Promise<Offer> {
   return (await post("device", device)).json() as Promise<Offer>;
 }
@@ -38,7 +38,7 @@ export async function sendRow(row: Row): Promise<StoredRow> {
   return (await post("row", row)).json() as Promise<StoredRow>;
 }
 
-/** A run begins or ends: the server can then say where it was when the page went away. */
+/** Report that a run begins or ends, so that the server can report an interrupted run when the page is closed. */
 export async function sendRun(state: "begins" | "ends", rows: number): Promise<void> {
   await post("run", { state, rows });
 }
@@ -52,7 +52,7 @@ export async function download(path: string): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await (await checked(await fetch(path))).arrayBuffer());
 }
 
-/** Keep a line open, so that the server knows whether the page is there; `changed` hears whether the server is. */
+/** Keep a connection open, so that the server knows whether the page is open; `changed` is called when the server's state changes. */
 export function stayInTouch(changed: (there: boolean) => void): void {
   const line = new EventSource(`alive?device=${DEVICE}`);
   line.onopen = () => changed(true);

@@ -1,4 +1,4 @@
-/** An artifact in a runtime in a worker of its own: what crashes or hangs takes nothing else with it. */
+/** An artifact in a runtime in its own worker, so that crashes and hangs affect nothing else. */
 
 import type { Answers, Opening, Question, Reply } from "./engine";
 import { allGone, leaves, newName } from "./leaving";
@@ -9,7 +9,7 @@ const SCRIPTS: Record<Runner, [string, WorkerType]> = {
   "litert-js": ["worker_litert.js", "classic"],
 };
 
-/** The folder that the page and the runtimes' files are in. */
+/** The folder of the page and of the runtimes' files. */
 export const BASE = new URL(".", location.href).href;
 
 export class Stopped extends Error {}
@@ -19,7 +19,7 @@ export class Session {
   private readonly name = newName();
   private worker: Worker | null = null;
   private fail: ((reason: Error) => void) | null = null;
-  /** Why there is nobody to ask any more. */
+  /** The reason that the worker has ended. */
   private over: Error | null = null;
 
   constructor(
@@ -27,14 +27,14 @@ export class Session {
     private readonly timeoutS: number,
   ) {}
 
-  /** Load an artifact, once those that were closed before it are gone. */
+  /** Load an artifact, after previously closed workers have ended. */
   async open(opening: Omit<Opening, "base">): Promise<Answers["open"]> {
     await allGone();
     if (!this.over) this.worker = this.newWorker();
     return this.ask<"open">({ call: "open", opening: { ...opening, base: BASE } });
   }
 
-  /** One question at a time. Rejects when the runtime fails, the worker crashes, or the time is over. */
+  /** One request at a time. Rejects if the runtime fails, the worker crashes, or on timeout. */
   ask<T extends Question["call"]>(question: Extract<Question, { call: T }>): Promise<Answers[T]> {
     const { worker } = this;
     if (!worker) return Promise.reject(this.over ?? new Error(`'${question.call}' before 'open'`));
@@ -55,7 +55,7 @@ export class Session {
     });
   }
 
-  /** End the worker; a question that waits for its answer is rejected. */
+  /** End the worker; a pending request is rejected. */
   close(): void {
     this.end(new Stopped("stopped"));
   }

@@ -1,17 +1,17 @@
-/** What steps of a program do with pictures (1, C, H, W): `core/programs/squares.py`. */
+/** Picture operations of program steps on (1, C, H, W), as in `core/programs/squares.py`. */
 
 import { rint } from "./pixels";
 import { count, type Tensor, told } from "./program";
 
 const f = Math.fround;
 
-/** The shares of the pixels of a line that one pixel of the resized line is made of; all others have none. */
+/** The nonzero weights of a line's pixels for one pixel of the resized line. */
 interface Taps {
   from: number;
   shares: Float32Array;
 }
 
-/** Bilinear between pixel centers; where it becomes smaller, the triangle is as wide as the reduction. */
+/** Bilinear with half-pixel centers; when downscaling, the triangle filter is scaled by the factor. */
 export function resized(picture: Tensor, [tall, wide]: readonly [number, number]): Tensor {
   const [, channels, height, width] = picture.shape as [number, number, number, number];
   const [down, across] = [tapsOf(height, tall), tapsOf(width, wide)];
@@ -50,7 +50,7 @@ function tapsOf(have: number, want: number): Taps[] {
   });
 }
 
-/** A map (1, 1, H, W) of `size`; points (N, 3) count pixels of a picture of the size `of`. */
+/** A map (1, 1, H, W) of `size`; points (N, 3) are in pixels of a picture of size `of`. */
 export function discs(points: Tensor, size: readonly [number, number], of: readonly [number, number], radius: number): Tensor {
   if (points.shape.length !== 2 || points.shape[1] !== 3) throw new Error(`expected points (N, 3), got ${told(points.shape)}`);
   const [height, width] = size;
@@ -68,7 +68,7 @@ export function discs(points: Tensor, size: readonly [number, number], of: reado
   return { shape: [1, 1, height, width], data };
 }
 
-/** Places (`many`, 2) of the squares with the largest sums of a map (1, 1, H, W). */
+/** Positions (`many`, 2) of the squares with the largest sums of a map (1, 1, H, W). */
 export function top(values: Tensor, side: number, many: number): Tensor {
   const [, channels, height, width] = values.shape as [number, number, number, number];
   if (channels !== 1 || side > Math.min(height, width)) throw new Error(`squares of ${side} of a map ${told(values.shape)}`);
@@ -90,7 +90,7 @@ function grid(length: number, side: number): number[] {
   return places.at(-1) === length - side ? places : [...places, length - side];
 }
 
-/** The table of sums, (H + 1, W + 1): down the columns first, then along the rows, as NumPy adds them. */
+/** The summed-area table (H + 1, W + 1): columns first, then rows, in NumPy's order of additions. */
 function sumsOf(values: Float64Array, height: number, width: number): Float64Array {
   const wide = width + 1;
   const table = new Float64Array((height + 1) * wide);
@@ -129,7 +129,7 @@ export function crop(picture: Tensor, place: Tensor, side: number): Tensor {
   return { shape: [1, channels, side, side], data };
 }
 
-/** `onto` with `value` at `place`, faded in over `fade` pixels from its borders. */
+/** `onto` with `value` pasted at `place`, blended in over `fade` pixels from its borders. */
 export function paste(onto: Tensor, value: Tensor, place: Tensor, fade: number): Tensor {
   const [, channels, height, width] = value.shape as [number, number, number, number];
   const [, under, tall, wide] = onto.shape as [number, number, number, number];
@@ -155,7 +155,7 @@ function ramp(length: number, fade: number): Float32Array {
 }
 
 function placed(picture: Tensor, place: Tensor, tall: number, wide: number): [number, number] {
-  if (place.shape.length !== 1 || count(place.shape) !== 2) throw new Error(`expected a place (2,), got ${told(place.shape)}`);
+  if (place.shape.length !== 1 || count(place.shape) !== 2) throw new Error(`expected a position (2,), got ${told(place.shape)}`);
   const [down, right] = [rint(place.data[0]!), rint(place.data[1]!)];
   const fits = down >= 0 && right >= 0 && down + tall <= picture.shape[2]! && right + wide <= picture.shape[3]!;
   if (!fits) throw new Error(`a square of (${tall}, ${wide}) at ${down}, ${right} of a picture ${told(picture.shape.slice(2))}`);

@@ -1,4 +1,4 @@
-/** Percentile of samples, linearly interpolated, as numpy's default. */
+/** Percentile of samples, linearly interpolated like NumPy's default. */
 export function percentile(samples: readonly number[], percent: number): number {
   const sorted = [...samples].sort((a, b) => a - b);
   const at = ((sorted.length - 1) * percent) / 100;

@@ -1,4 +1,4 @@
-/** Any picture through an artifact of one size, or of bounded memory, without seams: `runtime/tiling.py`, to the pixel. */
+/** Seamless tiling for artifacts of fixed size or with bounded memory: pixel-identical to `runtime/tiling.py`. */
 
 import type { Picture } from "./pixels";
 import type { Tiling } from "./wire";
@@ -8,7 +8,7 @@ export interface Size {
   width: number;
 }
 
-/** One tile along one axis, in input pixels: where it starts, and which pixels of the picture are kept of it. */
+/** One tile along one axis, in input pixels: its start, and the range of the picture's pixels that it restores. */
 export interface Span {
   start: number;
   keepFrom: number;
@@ -23,7 +23,7 @@ export interface Cut {
 
 const up = (n: number, multiple: number): number => Math.ceil(n / multiple) * multiple;
 
-/** Cut a picture of this size for an artifact of `fixed` size (null: any). Throws where a tile would be all halo. */
+/** Tile a picture of this size for an artifact of `fixed` size (null: dynamic). Throws if a tile would be all halo. */
 export function plan(picture: Size, tiling: Tiling, fixed: Size | null): Cut {
   const whole = { height: up(picture.height, tiling.multiple), width: up(picture.width, tiling.multiple) };
   const tile = fixed ?? tileOfAnySize(whole, tiling);
@@ -47,8 +47,8 @@ function tileOfAnySize(padded: Size, tiling: Tiling): Size {
 function spans(padded: number, tile: number, picture: number, tiling: Tiling): Span[] {
   if (padded > tile && tile - 2 * tiling.halo < tiling.multiple) {
     throw new Error(
-      `this artifact takes ${tile} pixels along an axis where the picture has ${picture}, and cannot be tiled: its ` +
-        `network sees ${tiling.halo} pixels to each side; export it again with sides of at least ` +
+      `this artifact needs ${tile} pixels along an axis where the picture has ${picture}, and cannot be tiled: its ` +
+        `receptive field reaches ${tiling.halo} pixels to each side; export it again with sides of at least ` +
         `${up(4 * tiling.halo + 2 * tiling.multiple, tiling.multiple)}`,
     );
   }
@@ -63,13 +63,13 @@ function spans(padded: number, tile: number, picture: number, tiling: Tiling): S
   return found;
 }
 
-/** Where an index beyond the end lies once the line is mirrored, its last pixel repeated (numpy's "symmetric"). */
+/** The source of an index beyond the end with symmetric padding (NumPy's "symmetric"). */
 export function mirrored(index: number, length: number): number {
   const at = index % (2 * length);
   return at < length ? at : 2 * length - 1 - at;
 }
 
-/** A tile of the picture; beyond its far borders it is mirrored, as `numpy.pad(part, ..., "symmetric")` does. */
+/** A tile of the picture, padded at its far borders like `numpy.pad(part, ..., "symmetric")`. */
 export function tileOf(picture: Picture, top: number, left: number, size: Size): Picture {
   const data = new Uint8Array(size.height * size.width * 3);
   const rows = Math.min(size.height, picture.height - top);
@@ -89,7 +89,7 @@ export function tileOf(picture: Picture, top: number, left: number, size: Size):
 
 export type Infer = (tile: Picture) => Promise<Picture>;
 
-/** Restore a picture of any size; `told` hears how many tiles are done, and may say false to stop. */
+/** Restore a picture of any size; `told` is called with the number of finished tiles, and may return false to stop. */
 export async function restore(
   picture: Picture,
   infer: Infer,

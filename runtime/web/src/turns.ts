@@ -1,18 +1,18 @@
-/** Who is measured with whom, and in which order they take turns. */
+/** Groups of candidates that are measured interleaved, and the order of rounds. */
 
 import type { Candidate } from "./wire";
 
 type Racer = Pick<Candidate, "key" | "backend" | "baseline">;
 
-/** Candidates that are loaded together: those that get a row, and those that are there to be compared with. */
+/** Candidates that are loaded together: those with a row, and baselines. */
 export interface Party<T> {
   members: T[];
   company: T[];
 }
 
 /**
- * The first of `waiting` and those after it on its backend, each with its baseline from all that are `offered`; `atOnce` of
- * them at most. Who failed in company is measured alone, and asked into nobody's company (`alone`: keys).
+ * The first of `waiting` and the following ones on its backend, each with its baseline from `offered`; at most `atOnce` of them.
+ * Candidates that failed beside others (`alone`: keys) are measured alone.
  */
 export function nextParty<T extends Racer>(
   waiting: readonly T[],
@@ -36,7 +36,7 @@ export function nextParty<T extends Racer>(
   return { members, company };
 }
 
-/** A round forwards, one backwards, and again from the next: `order` of `runtime/latency/race.py`. */
+/** One round forward, one backward, then starting from the next: `order` of `runtime/latency/race.py`. */
 export function order<T>(all: readonly T[], round: number): T[] {
   const shift = Math.floor(round / 2) % all.length;
   const turned = [...all.slice(shift), ...all.slice(0, shift)];
@@ -44,8 +44,8 @@ export function order<T>(all: readonly T[], round: number): T[] {
 }
 
 /**
- * MiB that the heaps of a party may take before nobody else is let in: a quarter of the memory that the device says it
- * has. Browsers that do not say are those of some phones, too.
+ * Maximum MiB of a group's heaps, above which no further candidate is loaded: a quarter of the reported memory. Browsers that
+ * do not report it include some on phones.
  */
 export function budgetMib(memoryGib: number | null): number {
   return memoryGib === null ? 512 : 256 * memoryGib;

@@ -11,7 +11,7 @@ export interface Raw {
 
 const f = Math.fround;
 
-/** Real values as the raw tensor of a file; throws where the file takes another shape. */
+/** Real values as the raw tensor of a file; throws if the file has another shape. */
 export function ofValues(value: Tensor, spec: TensorSpec): Raw {
   const moved = spec.layout === "NHWC" && value.shape.length === 4 ? permuted(value, [0, 2, 3, 1]) : value;
   const fits = moved.shape.length === spec.shape.length && spec.shape.every((n, i) => typeof n === "string" || n === moved.shape[i]);
@@ -32,7 +32,7 @@ export function toValues({ values, shape }: Raw, spec: TensorSpec): Tensor {
   return spec.layout === "NHWC" && shape.length === 4 ? permuted(value, [0, 3, 1, 2]) : value;
 }
 
-/** A tensor of four axes, whose new axes are the old ones of these numbers. */
+/** A transposed tensor of rank 4; the new axes are the old ones at these indices. */
 function permuted({ shape, data }: Tensor, order: readonly [number, number, number, number]): Tensor {
   const strides = shape.map((_, axis) => count(shape.slice(axis + 1)));
   const [a, b, c, d] = order.map((axis) => shape[axis]!) as [number, number, number, number];
@@ -46,7 +46,7 @@ function permuted({ shape, data }: Tensor, order: readonly [number, number, numb
   return { shape: [a, b, c, d], data: moved };
 }
 
-/** A picture of 8 bits with 1, 3 or 4 channels. */
+/** An 8-bit picture with 1, 3 or 4 channels. */
 export interface Levels {
   width: number;
   height: number;
@@ -59,9 +59,9 @@ export interface Levels {
 export function toLevels({ shape, data }: Tensor, name: string, low: number, high: number): Levels {
   const [batch, channels, height, width] = shape as [number, number, number, number];
   if (shape.length !== 4 || batch !== 1 || ![1, 3, 4].includes(channels)) {
-    throw new Error(`output '${name}' is said to be a picture (1, 1, 3 or 4 channels, H, W), and is ${shape.join("x")}`);
+    throw new Error(`output '${name}' is declared as a picture (1, 1, 3 or 4 channels, H, W), but is ${shape.join("x")}`);
   }
-  if (!data.length || !data.every(Number.isFinite)) throw new Error(`output '${name}' holds numbers that are not finite`);
+  if (!data.length || !data.every(Number.isFinite)) throw new Error(`output '${name}' has values that are not finite`);
   const [black, step, pixels] = [f(low), f((high - low) / 255), width * height];
   const levels = new Uint8Array(data.length);
   for (let c = 0; c < channels; c++) {
@@ -70,7 +70,7 @@ export function toLevels({ shape, data }: Tensor, name: string, low: number, hig
   return { width, height, data: levels, channels };
 }
 
-/** A picture of 8 bits (RGB) as (1, 3, H, W) of real values from `low` to `high`. */
+/** An 8-bit RGB picture as (1, 3, H, W) of real values from `low` to `high`. */
 export function fromPicture({ width, height, data }: Picture, low: number, high: number): Tensor {
   const pixels = width * height;
   const table = Float32Array.from({ length: 256 }, (_, level) => low + (level * (high - low)) / 255);

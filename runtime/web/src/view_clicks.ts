@@ -1,4 +1,4 @@
-/** A picture that is clicked on: what is wanted, and what is not. */
+/** A picture with clicks on foreground and background. */
 
 import { draw } from "./picture_io";
 import type { Picture } from "./pixels";
@@ -20,7 +20,7 @@ export class ClickView {
   private marks: Mark[] = [];
   private cross: { x: number; y: number } | null = null;
 
-  /** `wanted` says what a plain click means; `changed` hears of every change of the marks. */
+  /** `wanted` returns the meaning of a plain click; `changed` is called on every change of the marks. */
   constructor(
     private readonly canvas: HTMLCanvasElement,
     private readonly wanted: () => boolean,

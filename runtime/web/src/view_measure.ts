@@ -46,7 +46,7 @@ export class MeasureView {
     by("save").addEventListener("click", () => offerFile("clearport-record.json", new Blob([this.record()])));
   }
 
-  /** Why a backend cannot be used on this device; empty: it can. */
+  /** The reason that a backend cannot be used on this device; empty if it can. */
   private obstacle(backend: Backend): string {
     if (backend === "webgpu" && !this.device.webgpu) return this.device.missing.webgpu ?? "no WebGPU here";
     if (backend === "webnn" && !this.device.webnn) return this.device.missing.webnn ?? "no WebNN here";
@@ -76,7 +76,7 @@ export class MeasureView {
     select.disabled = most === 1;
   }
 
-  /** What is not in the table, and why. */
+  /** Candidates missing in the table, with reasons. */
   private leftOut(): void {
     const list = by("left-out").querySelector("ul")!;
     for (const backend of ["webgpu", "webnn"] as const) {
@@ -91,14 +91,14 @@ export class MeasureView {
   private describe(): void {
     const step = this.device.clock_step_ms;
     by("protocol").textContent =
-      `Wall clock within a worker, copies of input and output included. The clock of this browser has steps of ` +
-      `${step < 0.1 ? `${(step * 1000).toFixed(0)} µs` : `${step.toFixed(2)} ms`}; where an inference is shorter than ` +
-      `20 of them, a sample is the mean of several. Load is that of the file, without the runtime's library. A few files ` +
+      `Wall-clock time within a worker, including copies of input and output. The clock of this browser has steps of ` +
+      `${step < 0.1 ? `${(step * 1000).toFixed(0)} µs` : `${step.toFixed(2)} ms`}; if an inference is shorter than ` +
+      `20 of them, a sample is the mean of several. Load excludes the runtime's library. A few files ` +
       `are loaded at a time and take turns: what they take of another's time is the median over the rounds, with its ` +
       `95 % interval.`;
   }
 
-  /** What is to run now: on the chosen backends, and not there yet. */
+  /** The candidates to run now: on the chosen backends, and without a row yet. */
   private wanted(): Candidate[] {
     const boxes = document.querySelectorAll<HTMLInputElement>("[name=backend]:checked");
     const chosen = new Set([...boxes].map((box) => box.value));
@@ -119,7 +119,7 @@ export class MeasureView {
   async measure(): Promise<void> {
     if (this.run) return;
     const wanted = this.wanted();
-    if (!wanted.length) return this.bar.end("Everything that was chosen is measured; tick 'measure again' to repeat it.");
+    if (!wanted.length) return this.bar.end("Everything selected is measured; tick 'measure again' to repeat it.");
     const run = new Run();
     this.run = run;
     this.busy(true);
@@ -133,7 +133,7 @@ export class MeasureView {
       await sendRun("ends", wanted.length);
       this.bar.end(`Done: ${wanted.length} rows in ${((performance.now() - began) / 1000).toFixed(0)} s.`);
     } catch (error) {
-      const words = error instanceof Stopped ? "Stopped; 'Measure' goes on with what is missing." : String(error);
+      const words = error instanceof Stopped ? "Stopped; 'Measure' continues with the missing rows." : String(error);
       this.bar.end(words);
       for (const candidate of wanted) if (!done.has(candidate.key)) this.takeBack(candidate);
       if (error instanceof Stopped) await sendRun("ends", 0).catch(() => undefined);
@@ -163,20 +163,20 @@ export class MeasureView {
     return found;
   }
 
-  /** The line of a candidate as it was before a run that brought it no row. */
+  /** Restore the line of a candidate after a run without a row for it. */
   private takeBack(candidate: Candidate): void {
     const before = this.found[candidate.key];
     if (before) this.rows.show(candidate, before);
     else this.rows.say(candidate.key, "");
   }
 
-  /** What is shown while `wanted` are measured, and where the rows go; `done` gets the key of each that came. */
+  /** Callbacks that show progress while `wanted` are measured, and send rows; `done` collects the keys of finished ones. */
   private course(wanted: readonly Candidate[], done: Set<string>, conditions: Conditions): Course {
     return {
       told: (candidates, stage, partShare) => {
         const [only] = candidates;
         const where = candidates.length === 1 ? `${only!.artifact}, ${only!.runner} on ${BACKENDS[only!.backend]}: ` : "";
-        const turns = candidates.length > 1 ? `${candidates.length} files in turns: ` : "";
+        const turns = candidates.length > 1 ? `${candidates.length} files interleaved: ` : "";
         const all = wanted.length;
         const share = (done.size + partShare * (candidates.length || 1)) / all;
         this.bar.show(`${done.size} of ${all} done; ${where}${turns}${stage}`, share);
@@ -215,7 +215,7 @@ export class MeasureView {
       said.textContent = "Copied.";
     } catch {
       getSelection()?.selectAllChildren(by("json"));
-      said.textContent = "This browser copies nothing here: the text is selected, copy it by hand.";
+      said.textContent = "This browser does not allow copying here: the text is selected, copy it manually.";
     }
   }
 }

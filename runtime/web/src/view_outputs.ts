@@ -1,4 +1,4 @@
-/** The pictures that a system gives, each to look at and to save. */
+/** The output pictures of a system, each with a button to save it. */
 
 import { made } from "./dom";
 import { drawLevels, offerFile, pngOf } from "./picture_io";

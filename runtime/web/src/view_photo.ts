@@ -48,9 +48,9 @@ export class PhotoView {
     show();
   }
 
-  /** Show what came out of the bundle's own picture, until there is a photo of the user's. */
+  /** Show the bundle's restored golden picture until the user chooses a photo. */
   showGolden(after: Picture, before: Picture): void {
-    if (!this.own) this.show(before, after, "The golden picture of the bundle, as it came out here.");
+    if (!this.own) this.show(before, after, "The golden picture of the bundle, restored here.");
   }
 
   private show(before: Picture, after: Picture, note: string): void {
@@ -104,8 +104,8 @@ export class PhotoView {
     const cut = plan(picture, this.offer.tiling, fixed);
     const tiles = cut.rows.length * cut.columns.length;
     const seams =
-      tiles > 1 && this.offer.whole_picture ? "This network looks at the whole picture: tiles may differ in tone." : "";
-    return ["Restored here, and sent nowhere.", remark, gray ? "It is gray, and so is what came out." : "", seams].filter(Boolean).join(" ");
+      tiles > 1 && this.offer.whole_picture ? "The receptive field of this network is global: tiles may differ in tone." : "";
+    return ["Restored here, and sent nowhere.", remark, gray ? "The photo is gray, so the luma of the output is shown." : "", seams].filter(Boolean).join(" ");
   }
 
   private async open(session: Session, candidate: Candidate): Promise<void> {

@@ -1,4 +1,4 @@
-/** The part of the page that runs a system: several networks and their program, on what the visitor gives. */
+/** The part of the page that runs a system, several networks and their program, on the visitor's inputs. */
 
 import type { DeviceFacts } from "./device";
 import { Bar, by, made } from "./dom";
@@ -35,7 +35,7 @@ export class SystemView {
   private remark = "";
   private opened: OpenParts | null = null;
   private running = false;
-  /** Marks changed while the program ran: once more, with those of then. */
+  /** Marks changed while the program ran: it runs again with the new ones. */
   private again = false;
 
   constructor(
@@ -115,7 +115,7 @@ export class SystemView {
       by("marks").hidden = !this.takesPoints;
       this.clicks.set(photo.picture);
       this.outputs.clear();
-      this.bar.end(this.takesPoints ? "Now click on what is wanted." : "");
+      this.bar.end(this.takesPoints ? "Now click on the foreground." : "");
     } catch (error) {
       this.bar.end(`That did not work: ${words(error)}`);
     }
@@ -131,7 +131,7 @@ export class SystemView {
     else this.outputs.clear();
   }
 
-  /** End what runs, and let go of the files. */
+  /** Stop the current run, and release the files. */
   private stop(): void {
     this.again = false;
     this.opened?.close();
@@ -155,7 +155,7 @@ export class SystemView {
     if (!this.clicks.count && this.takesPoints) this.outputs.clear();
   }
 
-  /** The proof's inputs, and what comes out against the proof's outputs. */
+  /** Run the proof's inputs, and compare the outputs with the proof's. */
   private async check(): Promise<void> {
     const list = by("checks");
     list.replaceChildren();
@@ -168,7 +168,7 @@ export class SystemView {
         const wanted = toLevels(golden[`output.${name}`]!, name, low, high);
         const parity = compare(toLevels(found[name]!, name, low, high), wanted, 1);
         const wrong = failures(parity, parts.way.limits[name]!);
-        const psnr = parity.psnr_db === null ? "equal to the level" : `PSNR ${parity.psnr_db.toFixed(1)} dB, largest difference ${parity.max_abs} levels`;
+        const psnr = parity.psnr_db === null ? "equal" : `PSNR ${parity.psnr_db.toFixed(1)} dB, largest difference ${parity.max_abs} levels`;
         const verdict = wrong.length ? `failed: ${wrong.join("; ")}` : "passed";
         const item = made("li");
         item.dataset.passed = String(!wrong.length);
@@ -179,7 +179,7 @@ export class SystemView {
     });
   }
 
-  /** One run at a time; what goes wrong is said. */
+  /** One run at a time; errors are shown. */
   private async busy(work: () => Promise<void>): Promise<void> {
     if (this.running) return;
     this.running = true;
@@ -204,7 +204,7 @@ export class SystemView {
     );
   }
 
-  /** The files of the way that was chosen, loaded. */
+  /** The files of the selected configuration, loaded. */
   private async parts(): Promise<OpenParts> {
     const way = this.ways.find(({ key }) => key === this.select.value)!;
     if (this.opened?.way !== way) {
@@ -219,7 +219,7 @@ export class SystemView {
 
   private given(): Tensors {
     const seed = this.seed.valueAsNumber;
-    if (!Number.isInteger(seed) || seed < 0 || seed >= MOST_SEED) throw new Error(`the seed is a whole number from 0 to ${MOST_SEED - 1}`);
+    if (!Number.isInteger(seed) || seed < 0 || seed >= MOST_SEED) throw new Error(`the seed must be an integer from 0 to ${MOST_SEED - 1}`);
     const noise = new Noise(seed);
     const found: Tensors = {};
     for (const { name, kind, shape, low, high } of this.system.program.inputs) {
@@ -231,7 +231,7 @@ export class SystemView {
   }
 }
 
-/** What `clearport run` takes, too: the smallest precision in which the whole is proven, on the CPU, of TFLite if it is there. */
+/** The default of `clearport run`: the smallest precision in which the whole is proven, on the CPU, preferably TFLite. */
 function smallest(ways: readonly Way[]): Way | undefined {
   const rank = ({ artifact, backend }: Way): number => {
     const [target, precision] = artifact.split("/") as [string, string];

@@ -1,4 +1,4 @@
-/** What the server offers and what the page sends back; `runtime/devices/browser/wire.py` is the other end. */
+/** Messages between server and page; `runtime/devices/browser/wire.py` is the server's side. */
 
 import type { Program } from "./program";
 
@@ -18,7 +18,7 @@ export interface TensorSpec {
   zero_point: number | null;
 }
 
-/** How far an output may be from its golden picture; null: not judged. */
+/** Tolerances of an output to its golden picture; null: no limit. */
 export interface Tolerance {
   reason: string;
   max_abs: number | null;
@@ -30,7 +30,7 @@ export interface Tolerance {
   min_sqnr_db: number | null;
 }
 
-/** A golden picture, and how far an output may be from it. */
+/** A golden picture, and the tolerances of outputs. */
 export interface Judge {
   golden: string;
   tolerance: Tolerance;
@@ -49,12 +49,12 @@ export interface Candidate {
   output: TensorSpec;
   golden: string | null;
   tolerance: Tolerance | null;
-  /** Further golden pictures that judge it. */
+  /** Further golden pictures with which it is compared. */
   others: Judge[];
   /** Raw input tensor instead of the golden picture; then the raw output is sent back to `output_url`. */
   input_url: string | null;
   output_url: string | null;
-  /** Key of the candidate that its time is put in relation to. */
+  /** Key of its baseline. */
   baseline: string | null;
 }
 
@@ -67,9 +67,9 @@ export interface Tiling {
 
 export interface Plan {
   rounds: number;
-  /** When the time is over, not before so many. */
+  /** Minimum rounds when the time is over. */
   least_rounds: number;
-  /** So many candidates are loaded at the same time, at most. */
+  /** Maximum number of candidates loaded at the same time. */
   at_once: number;
   runs: number;
   warmup: number;
@@ -99,7 +99,7 @@ export interface Way {
   unit: Unit;
   backend: Backend;
   parts: Record<string, PartFile>;
-  /** How far each output may be from its golden picture. */
+  /** Tolerances of each output to its golden picture. */
   limits: Record<string, Tolerance>;
 }
 
@@ -125,7 +125,7 @@ export interface Offer {
   automatic: boolean;
   records: boolean;
   done: Record<string, StoredRow>;
-  /** Where a system is served: it has no candidates. */
+  /** Set if a system is served, which has no candidates. */
   system: SystemOffer | null;
 }
 
@@ -158,14 +158,14 @@ export interface Measured {
   emulated: string | null;
   operators_per_unit: Record<string, Record<string, number>>;
   parity: Parity | null;
-  /** Against the further golden pictures, in their order. */
+  /** Figures against the further golden pictures, in order. */
   others: Parity[];
-  /** What its baseline took in the same rounds. */
+  /** Its baseline's samples from the same rounds. */
   reference: { key: string; samples_ms: number[] } | null;
   facts: Record<string, string | number | boolean>;
 }
 
-/** A candidate that did not, and why. */
+/** A candidate that did not run, and the reason. */
 export interface Failed {
   outcome: "skipped";
   key: string;
@@ -182,7 +182,7 @@ export interface Ratio {
   high: number;
 }
 
-/** A row as the server keeps it: judged, and with the time of its arrival. */
+/** A row as stored by the server: checked, with its time of receipt. */
 export type StoredRow = (Failed | (Measured & { ratio: Ratio | null })) & {
   received: string;
   passed: boolean | null;

@@ -23,10 +23,10 @@ async function buildFor(opening: Opening): Promise<Build> {
   return opening.threads > 1 && (await supportsFeature("threads")) ? "threaded" : "plain";
 }
 
-/** The values of an output, which is then given back: the library's memory is used again by the next run. */
+/** Copy the values of an output, then release it: the library reuses its memory in the next run. */
 async function taken(result: Tensor): Promise<Values> {
   const output = await result.data();
-  if (output instanceof Int32Array) throw new Error("the artifact gives int32, which is no picture");
+  if (output instanceof Int32Array) throw new Error("the artifact's output is int32, which is not a picture");
   const copy = output.slice();
   result.delete();
   return copy;
@@ -42,7 +42,7 @@ class LiteRt implements Engine {
     this.opening = opening;
     this.build = await buildFor(opening);
     const script = opening.base + FILES[this.build];
-    // The library takes its settings from a global; its threads are this script again, and not the worker's own.
+    // The library reads its settings from a global; its threads run this script again.
     const settings = { locateFile: (file: string) => opening.base + file, mainScriptUrlOrBlob: script };
     Object.assign(self, { Module: settings });
     await loadLiteRt(script);
@@ -84,7 +84,7 @@ class LiteRt implements Engine {
 
   async facts(): Promise<Facts> {
     const { backend } = this.opening;
-    const onGpu = this.model.options.accelerator === "webgpu"; // the library falls back to WASM by itself
+    const onGpu = this.model.options.accelerator === "webgpu"; // the library falls back to WASM silently
     const whole = this.model.isFullyAccelerated;
     return {
       unit_ran: onGpu ? (whole ? "gpu" : "gpu+cpu") : "cpu",

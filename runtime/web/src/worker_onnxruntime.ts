@@ -11,7 +11,7 @@ import { parsePlacements, type Placements, unitOf } from "./placements";
 type Ort = typeof import("onnxruntime-web");
 type Build = "wasm" | "jspi" | "asyncify";
 
-/** A model of one Relu: loads the library without the artifact, so that both can be timed. */
+/** A model with one Relu: it loads the library without the artifact, so that both can be timed separately. */
 const SMALLEST = "CAgSADozCgwKAXgSAXkiBFJlbHUSAWdaDwoBeBIKCggIARIECgIIAWIPCgF5EgoKCAgBEgQKAggBQgQKABAN";
 
 const listening = new Listening();
@@ -79,7 +79,7 @@ class OnnxRuntime implements Engine {
     return new this.ort.Tensor(dtypeOf(values) as Tensor.Type, values, shape) as Tensor;
   }
 
-  /** Load the artifact once more, with the log that says which operator went where. */
+  /** Load the artifact again with the verbose log, which has the unit of each operator. */
   private async located(): Promise<Placements> {
     listening.forget();
     const verbose = { ...this.options(), logSeverityLevel: 0 as const };

@@ -86,7 +86,7 @@ def test_tensors_become_the_same_pictures(ask: Ask, of: TensorSpec, size: tuple[
 
 def test_nan_is_no_picture(ask: Ask) -> None:
     of = plain(spec("float32", "NHWC", "RGB", (0.0, 255.0)))
-    with pytest.raises(PageError, match="holds NaN"):
+    with pytest.raises(PageError, match="has NaN"):
         ask("return page.toPicture(Float32Array.of(1, NaN, 3), given.spec, 1, 1)", spec=of)
 
 
