@@ -58,14 +58,16 @@ class Registry:
 
     def _modules(self) -> dict[str, str]:
         """Name -> dotted name of its module."""
-        starred = [i for i, part in enumerate(self.pattern.split("/")) if "*" in part]
-        found = {}
-        for folder in importlib.import_module(self.package).__path__:
-            for path in Path(folder).glob(self.pattern):
-                parts = path.relative_to(folder).with_suffix("").parts
-                if parts[-1] != "__init__":
-                    found[parts[starred[-1]]] = ".".join((self.package, *parts))
-        return found
+        folders = importlib.import_module(self.package).__path__
+        return {name: ".".join((self.package, *parts)) for name, parts in _found(tuple(folders), self.pattern).items()}
+
+
+@cache
+def _found(folders: tuple[str, ...], pattern: str) -> dict[str, tuple[str, ...]]:
+    """Name -> parts of the path, without suffix, of each module below ``folders``: they are looked through once."""
+    starred = [i for i, part in enumerate(pattern.split("/")) if "*" in part][-1]
+    paths = [path.relative_to(folder).with_suffix("") for folder in folders for path in Path(folder).glob(pattern)]
+    return {path.parts[starred]: path.parts for path in paths if path.name != "__init__"}
 
 
 SYSTEMS = Registry("clearport.models.systems", "*.py", "SYSTEM", "system")

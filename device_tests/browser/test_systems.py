@@ -73,33 +73,49 @@ class Tiny:
 def network_of(
     inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], rng: np.random.Generator
 ) -> onnx.ModelProto:
-    """Convolutions of the maps, plus a linear layer of the vectors; within 0..1 where the output has that range."""
+    """Convolutions of the maps, plus a linear layer of the vectors; within 0..1 where the output has that range.
+
+    Codes (three axes) are taken as a picture, enlarged, and given as a linear layer of the maps' means.
+    """
     nodes, constants = [], []
 
     def constant(name: str, *shape: int) -> str:
-        spread = rng.normal(0.0, 1.0 / np.sqrt(np.prod(shape[1:])), shape).astype(np.float32)
+        summed = shape[0] if len(shape) == 2 else np.prod(shape[1:])
+        spread = rng.normal(0.0, 1.0 / np.sqrt(summed), shape).astype(np.float32)
         constants.append(numpy_helper.from_array(spread, name))
         return name
 
-    maps = [spec for spec in inputs if len(spec.shape) == 4]
-    nodes.append(helper.make_node("Concat", [spec.name for spec in maps], ["maps"], axis=1))
+    def integers(name: str, *values: int) -> str:
+        constants.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
+    def node(operator: str, given: list[str], made: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(operator, given, [made], **attributes))
+        return made
+
+    maps = {spec.name: int(spec.shape[1]) for spec in inputs if len(spec.shape) == 4}
+    for spec in (each for each in inputs if len(each.shape) == 3):
+        drawn = node("Reshape", [spec.name, integers(f"{spec.name}_square", 1, 3, 64, -1)], f"{spec.name}_drawn")
+        sides = integers(f"{spec.name}_sides", 1, 3, *map(int, outputs[0].shape[2:]))
+        maps[node("Resize", [drawn, "", "", sides], f"{spec.name}_map", mode="nearest")] = 3
+    node("Concat", list(maps), "maps", axis=1)
+    depth = sum(maps.values())
     for spec in outputs:
-        depth = int(spec.shape[1])
-        weight = constant(f"{spec.name}_weight", depth, sum(int(each.shape[1]) for each in maps), 3, 3)
-        nodes.append(helper.make_node("Conv", ["maps", weight], [f"{spec.name}_0"], pads=[1, 1, 1, 1]))
-        last = 0
-        for vector in (each for each in inputs if each not in maps):
-            given = constant(f"{spec.name}_{vector.name}", depth, int(vector.shape[1]), 1, 1)
-            shape = numpy_helper.from_array(np.array([1, vector.shape[1], 1, 1], np.int64), f"{spec.name}_shape")
-            constants.append(shape)
-            nodes += [
-                helper.make_node("Reshape", [vector.name, f"{spec.name}_shape"], [f"{spec.name}_row"]),
-                helper.make_node("Conv", [f"{spec.name}_row", given], [f"{spec.name}_bias"]),
-                helper.make_node("Add", [f"{spec.name}_{last}", f"{spec.name}_bias"], [f"{spec.name}_{last + 1}"]),
-            ]
-            last += 1
-        squashed = "Sigmoid" if spec.value_range == (0.0, 1.0) else "Identity"
-        nodes.append(helper.make_node(squashed, [f"{spec.name}_{last}"], [spec.name]))
+        if len(spec.shape) == 3:
+            means = node("ReduceMean", ["maps"], f"{spec.name}_means", axes=[2, 3], keepdims=0)
+            numbers = constant(f"{spec.name}_weight", depth, int(np.prod(tuple(map(int, spec.shape)))))
+            row = node("MatMul", [means, numbers], f"{spec.name}_row")
+            node("Reshape", [row, integers(f"{spec.name}_shape", *map(int, spec.shape))], spec.name)
+            continue
+        weight = constant(f"{spec.name}_weight", int(spec.shape[1]), depth, 3, 3)
+        last = node("Conv", ["maps", weight], f"{spec.name}_0", pads=[1, 1, 1, 1])
+        for vector in (each for each in inputs if len(each.shape) == 2):
+            given = constant(f"{spec.name}_{vector.name}", int(spec.shape[1]), int(vector.shape[1]), 1, 1)
+            shape = integers(f"{spec.name}_{vector.name}_shape", 1, int(vector.shape[1]), 1, 1)
+            row = node("Reshape", [vector.name, shape], f"{spec.name}_{vector.name}_row")
+            bias = node("Conv", [row, given], f"{spec.name}_{vector.name}_bias")
+            last = node("Add", [last, bias], f"{bias}_added")
+        node("Sigmoid" if spec.value_range == (0.0, 1.0) else "Identity", [last], spec.name)
     told = [[helper.make_tensor_value_info(s.name, TensorProto.FLOAT, s.shape) for s in e] for e in (inputs, outputs)]
     model = helper.make_model(
         helper.make_graph(nodes, "tiny", *told, constants), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
@@ -124,8 +140,12 @@ class Whole:
     def __call__(self, inputs: Mapping[str, np.ndarray], **settings: int) -> dict[str, np.ndarray]:
         return execute(self.program, lambda part, given: self.parts[part](given), inputs, settings)
 
-    def pictures(self, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {o.name: pixels.to_image(found[o.name], spec_of(o, found[o.name])) for o in self.program.outputs}
+    def saved(self, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs as the page saves them: pictures of 8 bits, and arrays."""
+        return {
+            o.name: pixels.to_image(found[o.name], spec_of(o, found[o.name])) if o.kind == "picture" else found[o.name]
+            for o in self.program.outputs
+        }
 
     @contextmanager
     def served(self) -> Iterator[str]:
@@ -155,11 +175,10 @@ class Whole:
             yield address
 
 
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    noise = Image.fromarray(np.random.default_rng(3).integers(0, 256, (9, 14, 3), np.uint8))
-    noise.resize((150, 97), Image.Resampling.BICUBIC).save(tmp_path / "photo.png")
-    return tmp_path / "photo.png"
+def photo_of(path: Path, seed: int) -> Path:
+    noise = Image.fromarray(np.random.default_rng(3 + seed).integers(0, 256, (9, 14, 3), np.uint8))
+    noise.resize((150 - 22 * seed, 97), Image.Resampling.BICUBIC).save(path)
+    return path
 
 
 def after(opened: Opened, words: re.Pattern[str] = DONE) -> str:
@@ -169,19 +188,41 @@ def after(opened: Opened, words: re.Pattern[str] = DONE) -> str:
     return stage.inner_text()
 
 
-def given(opened: Opened, program: Program, photo: Path) -> dict[str, np.ndarray]:
+def given(opened: Opened, program: Program, folder: Path) -> dict[str, np.ndarray]:
     """Give the page what the program takes, and run it; the same as tensors."""
     page = opened.page
-    kinds = {each.kind: each for each in program.inputs}
-    if "noise" in kinds:
-        page.get_by_label("Seed").fill(str(SEED))
+    found: dict[str, np.ndarray] = {}
+    for each in program.inputs:
+        if each.kind == "noise":
+            page.get_by_label("Seed").fill(str(SEED))
+            found[each.name] = np.random.default_rng(SEED).standard_normal(each.shape, dtype=np.float32)
+        elif each.kind == "values":
+            found[each.name] = np.random.default_rng(5).normal(0.0, 0.5, each.shape).astype(np.float32)
+            np.save(folder / f"{each.name}.npy", found[each.name])
+            page.locator(f"#system-file-{each.name}").set_input_files(folder / f"{each.name}.npy")
+            page.get_by_text(f"{each.name}: {each.name}.npy").wait_for()
+    pictures = [each for each in program.inputs if each.kind == "picture"]
+    for number, each in enumerate(pictures):
+        assert page.locator("#system-run").is_disabled()
+        path = photo_of(folder / f"{each.name}.png", number)
+        page.locator(f"#system-file-{each.name}" if number else "#system-file").set_input_files(path)
+        page.wait_for_function(f"document.querySelectorAll('.pane:not([hidden]) canvas').length > {number}")
+        spec = TensorSpec("p", (1, 3, "H", "W"), value_range=(each.low, each.high))
+        found[each.name] = pixels.to_tensor(load_rgb(path), spec)
+    if "clicks" in {each.name for each in program.inputs}:
+        after(opened, re.compile("^Now click"))
+        mark(opened, load_rgb(folder / f"{pictures[0].name}.png"))
+        found["clicks"] = np.array(CLICKS, np.float32)
+    page.locator("#system-run:enabled").wait_for()
+    if not pictures:
         page.get_by_role("button", name="Run", exact=True).click()
-        return {"picture": np.random.default_rng(SEED).standard_normal(kinds["noise"].shape, dtype=np.float32)}
-    page.locator("#system-file").set_input_files(photo)
-    after(opened, re.compile("^Now click"))
-    canvas = page.locator("#given")
+    return found
+
+
+def mark(opened: Opened, picture: np.ndarray) -> None:
+    """Click on ``CLICKS``, and take back one more."""
+    canvas = opened.page.locator("#given")
     box = canvas.bounding_box()
-    picture = load_rgb(photo)
     height, width = picture.shape[:2]
     assert box is not None
     for number, (x, y, sign) in enumerate(CLICKS):
@@ -190,17 +231,14 @@ def given(opened: Opened, program: Program, photo: Path) -> dict[str, np.ndarray
         assert sign == (1.0 if not wanted else -1.0)
         canvas.click(position=at, **wanted)
     canvas.click(position={"x": 5.0, "y": 5.0})
-    page.get_by_role("button", name="Undo").click()
-    page.locator("#system-run:enabled").wait_for()
-    return {"picture": pixels.to_tensor(picture, TensorSpec("p", (1, 3, "H", "W"), value_range=(0.0, 1.0))),
-            "clicks": np.array(CLICKS, np.float32)}  # fmt: skip
+    opened.page.get_by_role("button", name="Undo").click()
 
 
 SHOWN = [name for name in SYSTEMS.names() if not list(unshowable(SYSTEMS.get(name).program(SIZE)))]
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_a_system_gives_on_the_page_what_it_gives_in_python(browser: Browser, name: str, photo: Path) -> None:
+def test_a_system_gives_on_the_page_what_it_gives_in_python(browser: Browser, name: str, tmp_path: Path) -> None:
     whole = Whole(name)
     with whole.served() as address, visit(browser, address) as opened:
         page = opened.page
@@ -209,13 +247,17 @@ def test_a_system_gives_on_the_page_what_it_gives_in_python(browser: Browser, na
         checks = page.locator("#checks li")
         passed = [item.get_attribute("data-passed") for item in checks.all()]
         assert passed == ["true"] * len(whole.program.outputs), checks.all_inner_texts()
-        wanted = whole.pictures(whole(given(opened, whole.program, photo)))
+        wanted = whole.saved(whole(given(opened, whole.program, tmp_path)))
         assert after(opened).startswith("Done"), after(opened)
         for output in whole.program.outputs:
+            picture = output.kind == "picture"
             with page.expect_download() as saved:
-                page.get_by_role("button", name=f"Save {output.name} as PNG").click()
-            path = photo.with_name(f"{output.name}.png")
+                page.get_by_role("button", name=f"Save {output.name} as {'PNG' if picture else 'NPY'}").click()
+            path = tmp_path / f"saved.{output.name}"
             saved.value.save_as(path)
+            if not picture:
+                np.testing.assert_allclose(np.load(path), wanted[output.name], rtol=1e-4, atol=1e-4)
+                continue
             found = np.asarray(Image.open(path)).reshape(wanted[output.name].shape)
             assert np.abs(found.astype(int) - wanted[output.name]).max() <= 1
             assert wanted[output.name].std() > 1.0

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from clearport.bundle.system import RowRecord
 
 LANGUAGE, TARGET = "typescript", "onnxruntime"
-_SOURCES = ("interpreter", "noise", "parity", "pixels", "program", "safetensors", "squares", "values", "wire")
+_SOURCES = (
+    *("interpreter", "noise", "parity", "parity_outputs", "parity_values", "pixels", "program", "safetensors"),
+    *("squares", "values", "wire"),
+)
 """The page's modules that run a program."""
 
 
@@ -27,7 +30,7 @@ def chosen_row(system: System, language: str, target: str, precision: str, varia
     """The row whose files the kit contains.
 
     Raises:
-        BadInput: no system kit for this language or target, no such row, or an output is not a picture.
+        BadInput: no system kit for this language or target, no such row, or the row failed its proof.
     """
     folder = system.folder
     if language != LANGUAGE or target not in {"", TARGET}:
@@ -37,11 +40,6 @@ def chosen_row(system: System, language: str, target: str, precision: str, varia
             f"{wanted}: {folder} is a system, whose kits are in {LANGUAGE} for {TARGET}; its parts have kits of their "
             f"own where they take and give one picture: {parts}"
         )
-    for output in system.record.program.outputs:
-        if output.kind != "picture":
-            raise BadInput(
-                f"{folder}: output {output.name!r} is not a picture, and a kit's self-test compares pictures"
-            )
     row = system.row(TARGET, precision, variant)
     if failed := [failure for report in row.parity for failure in report.failures]:
         raise BadInput(f"{folder}: {row.key} failed its proof ({'; '.join(failed)}), so there is no kit")

@@ -85,23 +85,17 @@ def system_offer(
 
 
 def unshowable(program: Program) -> Iterator[str]:
-    """Reasons that the page cannot show a program: inputs without a control, or outputs that it cannot draw."""
+    """Reasons that the page cannot show a program: inputs without a control."""
     kinds = [each.kind for each in program.inputs]
-    for kind in ("picture", "points"):
-        if kinds.count(kind) > 1:
-            yield f"it has {kinds.count(kind)} inputs of kind {kind}, but the page supports only one"
+    if kinds.count("points") > 1:
+        yield f"it has {kinds.count('points')} inputs of kind points, but the page supports only one"
     for each in program.inputs:
         if why := _untaken(each, kinds):
             yield f"input {each.name!r} {why}"
-    for output in program.outputs:
-        if output.kind != "picture":
-            yield f"output {output.name!r} is not a picture"
 
 
 def _untaken(wanted: Input, kinds: Sequence[str]) -> str | None:
     """The reason that the page cannot provide an input, or None."""
-    if wanted.kind == "values" and wanted.default is None:
-        return "is an array, which the page does not support"
     if wanted.kind == "points" and "picture" not in kinds:
         return "has points, but there is no picture to click on"
     if wanted.kind == "picture" and (len(wanted.shape) != 4 or wanted.shape[1] != _RGB):

@@ -4,17 +4,14 @@ import type { DeviceFacts } from "./device";
 import { Bar, by, made } from "./dom";
 import { choices, execute } from "./interpreter";
 import { Noise } from "./noise";
-import { compare, failures } from "./parity";
+import { judged } from "./parity_outputs";
 import { OpenParts } from "./parts";
-import { readPhoto } from "./picture_io";
-import type { Picture } from "./pixels";
-import { count, type ProgramInput, type Tensors } from "./program";
+import type { Tensors } from "./program";
 import { BACKENDS } from "./rows";
 import { readTensors } from "./safetensors";
 import { download } from "./server";
 import { Stopped } from "./session";
-import { fromPicture, toLevels } from "./values";
-import { ClickView } from "./view_clicks";
+import { InputView } from "./view_inputs";
 import { OutputView } from "./view_outputs";
 import type { Offer, SystemOffer, Way } from "./wire";
 
@@ -27,12 +24,9 @@ export class SystemView {
   private readonly seed = by<HTMLInputElement>("seed");
   private readonly system: SystemOffer;
   private readonly ways: Way[];
-  private readonly clicks: ClickView;
+  private readonly inputs: InputView;
   private readonly outputs: OutputView;
   private readonly settings = new Map<string, HTMLInputElement>();
-  private readonly pictureInput: ProgramInput | undefined;
-  private picture: Picture | null = null;
-  private remark = "";
   private opened: OpenParts | null = null;
   private running = false;
   /** Marks changed while the program ran: it runs again with the new ones. */
@@ -47,22 +41,17 @@ export class SystemView {
     for (const way of this.ways) this.select.add(new Option(`${way.artifact}, ${way.runner} on ${BACKENDS[way.backend]}`, way.key));
     const first = smallest(this.ways);
     if (first) this.select.value = first.key;
-    this.pictureInput = this.system.program.inputs.find(({ kind }) => kind === "picture");
     this.outputs = new OutputView(by("outputs"), this.system.program.outputs);
-    const wanted = by<HTMLInputElement>("mark-wanted");
-    this.clicks = new ClickView(by<HTMLCanvasElement>("given"), () => wanted.checked, () => void this.marksChanged());
+    const { program, most_pixels } = this.system;
+    this.inputs = new InputView(program.inputs, most_pixels, (work) => this.read(work), () => void this.changed());
     this.build();
   }
 
-  /** Show the controls that the program's inputs and settings need. */
+  /** Show the controls that the program's settings need. */
   private build(): void {
-    const { inputs, settings } = this.system.program;
-    const has = (kind: ProgramInput["kind"]): boolean => inputs.some((each) => each.kind === kind);
+    const { settings } = this.system.program;
     by("system-notice").textContent = this.system.notice;
     by("system-notice").hidden = !this.system.notice;
-    by("system-file-label").hidden = !has("picture");
-    by("seed-label").hidden = by("another").hidden = !has("noise");
-    by("given-pane").hidden = true;
     for (const [name, setting] of Object.entries(settings)) {
       const label = made("label", `${name} `);
       const field = Object.assign(made("input"), { type: "number", min: String(setting.low), max: String(setting.high), value: String(setting.default) });
@@ -70,7 +59,7 @@ export class SystemView {
       label.append(field);
       by("settings").append(label);
       this.settings.set(name, field);
-      field.addEventListener("change", () => void this.marksChanged());
+      field.addEventListener("change", () => void this.changed());
     }
     for (const { what, reason } of this.offer.left_out) by("system-left-out-list").append(made("li", `${what}: ${reason}`));
     by("system-left-out").hidden = !this.offer.left_out.length;
@@ -84,51 +73,49 @@ export class SystemView {
     });
     this.select.addEventListener("change", () => this.stop());
     by("system-stop").addEventListener("click", () => this.stop());
-    by("undo").addEventListener("click", () => this.clicks.undo());
-    by("clear").addEventListener("click", () => this.clicks.clear());
+    by("undo").addEventListener("click", () => this.inputs.clicks.undo());
+    by("clear").addEventListener("click", () => this.inputs.clicks.clear());
     by("system-check").addEventListener("click", () => void this.check());
-    const file = by<HTMLInputElement>("system-file");
-    file.addEventListener("change", () => file.files?.[0] && void this.choose(file.files[0]));
     this.refresh();
   }
 
-  private get takesPoints(): boolean {
-    return this.system.program.inputs.some(({ kind }) => kind === "points");
+  private get ready(): boolean {
+    return this.ways.length > 0 && this.inputs.ready;
+  }
+
+  /** Whether it runs by itself as soon as everything is there; noise is drawn when it is asked for. */
+  private get live(): boolean {
+    return this.system.program.inputs.some(({ kind }) => kind === "picture");
   }
 
   private refresh(): void {
-    const ready = this.ways.length > 0 && (!this.pictureInput || this.picture !== null) && (!this.takesPoints || this.clicks.count > 0);
-    by<HTMLButtonElement>("system-run").disabled = by<HTMLButtonElement>("another").disabled = !ready || this.running;
+    by<HTMLButtonElement>("system-run").disabled = by<HTMLButtonElement>("another").disabled = !this.ready || this.running;
     by<HTMLButtonElement>("system-check").disabled = !this.ways.length || this.running;
-    by<HTMLButtonElement>("undo").disabled = by<HTMLButtonElement>("clear").disabled = this.clicks.count === 0;
+    by<HTMLButtonElement>("undo").disabled = by<HTMLButtonElement>("clear").disabled = this.inputs.clicks.count === 0;
     by("system-stop").hidden = !this.running;
     if (!this.ways.length) this.bar.end("No files of this system run in this browser.");
   }
 
-  private async choose(file: Blob): Promise<void> {
+  /** Read a file of the visitor's; the program runs where nothing more is wanted. */
+  private async read(work: () => Promise<void>): Promise<void> {
     try {
-      this.bar.show("reading the photo", 0);
-      const photo = await readPhoto(file, 1, this.system.most_pixels);
-      this.picture = photo.picture;
-      this.remark = photo.remark;
-      by("given-pane").hidden = false;
-      by("marks").hidden = !this.takesPoints;
-      this.clicks.set(photo.picture);
+      this.bar.show("reading the file", 0);
+      await work();
       this.outputs.clear();
-      this.bar.end(this.takesPoints ? "Now click on the foreground." : "");
+      this.bar.end(this.inputs.ready ? "" : this.inputs.takesPoints ? "Now click on the foreground." : "Another input is missing.");
     } catch (error) {
       this.bar.end(`That did not work: ${words(error)}`);
     }
     this.refresh();
-    if (!this.takesPoints) await this.run();
+    await this.changed();
   }
 
-  private async marksChanged(): Promise<void> {
+  /** Marks, files or settings are others now: what was drawn is drawn anew. */
+  private async changed(): Promise<void> {
     this.refresh();
-    if (!this.takesPoints || !this.picture) return;
     if (this.running) this.again = true;
-    else if (this.clicks.count) await this.run();
-    else this.outputs.clear();
+    else if (this.ready && this.live) await this.run();
+    else if (!this.ready) this.outputs.clear();
   }
 
   /** Stop the current run, and release the files. */
@@ -146,13 +133,12 @@ export class SystemView {
         choices(this.system.program, settings);
         const parts = await this.parts();
         const began = performance.now();
-        const found = await this.execute(parts, this.given(), settings);
-        this.outputs.show(this.system.program.outputs.map(({ name, low, high }) => toLevels(found[name]!, name, low, high)));
+        this.outputs.show(await this.execute(parts, this.given(), settings));
         this.bar.end(`Done in ${seconds(performance.now() - began)}: ${timesTold(parts)}.`);
-        by("system-note").textContent = `Made here, and sent nowhere. ${this.remark}`.trim();
-      } while (this.again && this.clicks.count);
+        by("system-note").textContent = `Made here, and sent nowhere. ${this.inputs.remark}`.trim();
+      } while (this.again && this.ready);
     });
-    if (!this.clicks.count && this.takesPoints) this.outputs.clear();
+    if (!this.ready) this.outputs.clear();
   }
 
   /** Run the proof's inputs, and compare the outputs with the proof's. */
@@ -162,17 +148,15 @@ export class SystemView {
     await this.busy(async () => {
       const golden = readTensors(await download(this.system.golden));
       const parts = await this.parts();
-      const inputs = Object.fromEntries(this.system.program.inputs.map(({ name }) => [name, golden[`input.${name}`]!]));
+      const inputs = Object.fromEntries(this.system.program.inputs.flatMap(({ name }) => (golden[`input.${name}`] ? [[name, golden[`input.${name}`]!]] : [])));
       const found = await this.execute(parts, inputs, {});
-      for (const { name, low, high } of this.system.program.outputs) {
-        const wanted = toLevels(golden[`output.${name}`]!, name, low, high);
-        const parity = compare(toLevels(found[name]!, name, low, high), wanted, 1);
-        const wrong = failures(parity, parts.way.limits[name]!);
-        const psnr = parity.psnr_db === null ? "equal" : `PSNR ${parity.psnr_db.toFixed(1)} dB, largest difference ${parity.max_abs} levels`;
+      for (const output of this.system.program.outputs) {
+        const { name } = output;
+        const { wrong, said } = judged(output, found[name]!, golden[`output.${name}`]!, parts.way.limits[name]!);
         const verdict = wrong.length ? `failed: ${wrong.join("; ")}` : "passed";
         const item = made("li");
         item.dataset.passed = String(!wrong.length);
-        item.append(made("strong", `${name} of ${parts.way.key}: ${verdict}`, wrong.length ? "bad" : "good"), `; ${psnr}.`);
+        item.append(made("strong", `${name} of ${parts.way.key}: ${verdict}`, wrong.length ? "bad" : "good"), `; ${said}.`);
         list.append(item);
       }
       this.bar.end(`Checked: ${timesTold(parts)}.`);
@@ -220,14 +204,7 @@ export class SystemView {
   private given(): Tensors {
     const seed = this.seed.valueAsNumber;
     if (!Number.isInteger(seed) || seed < 0 || seed >= MOST_SEED) throw new Error(`the seed must be an integer from 0 to ${MOST_SEED - 1}`);
-    const noise = new Noise(seed);
-    const found: Tensors = {};
-    for (const { name, kind, shape, low, high } of this.system.program.inputs) {
-      if (kind === "picture") found[name] = fromPicture(this.picture!, low, high);
-      else if (kind === "points") found[name] = this.clicks.points();
-      else if (kind === "noise") found[name] = { shape: shape.map(Number), data: noise.normal(count(shape.map(Number))) };
-    }
-    return found;
+    return this.inputs.tensors(new Noise(seed));
   }
 }
 

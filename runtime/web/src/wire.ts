@@ -28,6 +28,8 @@ export interface Tolerance {
   max_block_lsb: number | null;
   max_grid_lsb: number | null;
   min_sqnr_db: number | null;
+  /** Of outputs that are no pictures: the largest difference, as a share of the largest golden number. */
+  max_relative: number | null;
 }
 
 /** A golden picture, and the tolerances of outputs. */

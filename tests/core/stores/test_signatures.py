@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from clearport.bundle.folder import Bundle, building, verify_folder
 from clearport.errors import BadInput
@@ -184,6 +182,9 @@ def test_an_encrypted_key_wants_its_password(own: Bundle, tmp_path: Path, monkey
 
 
 def test_bill_of_materials(own: Bundle, tmp_path: Path) -> None:
+    from cyclonedx.schema import SchemaVersion  # its validator compiles grammars for seconds
+    from cyclonedx.validation.json import JsonStrictValidator
+
     text = write_bom(own.folder, None)
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     found = json.loads(text)
