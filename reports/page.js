@@ -23,7 +23,7 @@
     choices.addEventListener("change", show);
     show();
   }
-  // One stop of the Tab key for each plot; arrow keys go from point to point, in the order of the x axis.
+  // One tab stop per plot; arrow keys move between points, in the order of the x axis.
   for (const plot of document.querySelectorAll(".scatter > svg")) {
     const across = (point) => point.getBoundingClientRect().left;
     const points = () => [...plot.querySelectorAll(".point")].sort((a, b) => across(a) - across(b));
@@ -37,14 +37,14 @@
       next.focus();
     });
   }
-  // A chapter that is gone to by its address opens.
+  // Open a chapter that is the target of the URL's fragment.
   const unfold = () => {
     const chapter = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     for (const details of chapter ? chapter.querySelectorAll(":scope > details.chapter") : []) details.open = true;
   };
   addEventListener("hashchange", unfold);
   unfold();
-  // Paper shows what is folded, but for code, which is copied from a screen, and points, which “All files” has; afterwards all is as it was.
+  // Print folded chapters, except code, and points that are in “All files”; restore the state afterwards.
   let unfolded = [];
   addEventListener("beforeprint", () => {
     unfolded = [...document.querySelectorAll("details:not(.usage, .scatter details, [open])")];

@@ -1,4 +1,4 @@
-"""The command line in a test's own process, which has everything loaded."""
+"""Runs the command line in the test's process, where everything is already imported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from clearport.cli import app as cli
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left: its exit code and what it printed."""
+    """The result of a command: its exit code and its output."""
 
     code: int
     out: str
@@ -30,7 +30,7 @@ class Outcome:
 
 
 def called(*words: str | Path) -> Outcome:
-    """``clearport`` in this process: for all but what needs a process of its own."""
+    """Run ``clearport`` in this process; for everything that does not need a separate one."""
     before = signal.getsignal(signal.SIGTERM)
     out, err = io.StringIO(), io.StringIO()
     try:

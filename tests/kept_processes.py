@@ -65,7 +65,7 @@ class _KeptWorkers(workers._Idle):
 
 
 def surroundings() -> tuple[str, frozenset[tuple[str, str]]]:
-    """What a process that is started now inherits."""
+    """The environment and working directory that a new process would inherit."""
     folder = ""
     with suppress(FileNotFoundError):
         folder = str(Path.cwd())
@@ -74,7 +74,7 @@ def surroundings() -> tuple[str, frozenset[tuple[str, str]]]:
 
 @contextmanager
 def kept_processes() -> Iterator[None]:
-    """Within the block processes are kept for the next test."""
+    """Within the block, processes are kept for the next test."""
     kept, idle = _Kept(), _KeptWorkers()
 
     def start(isolated: Isolated) -> WorkerProcess:

@@ -1,4 +1,4 @@
-"""The documentation site builds without a warning, its tutorial runs, and what it names exists."""
+"""The documentation site builds without warnings, its tutorial runs, and referenced names exist."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The loss ``adversarial``: a discriminator that learns to tell restored pictures from targets, while the network
-learns to be taken for one (arXiv 1406.2661, with the non-saturating loss; for deraining, arXiv 1910.03839).
+"""The loss ``adversarial``: a discriminator is trained to tell restored pictures from targets, and the network to fool
+it (arXiv 1406.2661, with the non-saturating loss; for deraining, arXiv 1910.03839).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LR, _BETAS = 2e-4, (0.5, 0.999)
 
 
 class Adversary:
-    """A discriminator with an optimizer of its own; its fresh weights come from ``seed``."""
+    """A discriminator with its own optimizer, initialized from ``seed``."""
 
     key = "adversary"
 
@@ -35,13 +35,13 @@ class Adversary:
         self._place = place
 
     def __call__(self, restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-        """How sure the discriminator is that the restored pictures are restored; 0 if it takes them for targets."""
+        """The non-saturating generator loss: 0 if the discriminator takes the restored pictures for targets."""
         for parameter in self.network.parameters():
             parameter.requires_grad_(False)
         return F.softplus(-self.network((restored.image - batch.black) / peak)).mean()
 
     def learn(self, restored: Restored, batch: Batch, peak: float) -> float:
-        """One step of the discriminator on what the network gave before its own step; returns its loss."""
+        """One step of the discriminator on the network's outputs before its step; returns the discriminator's loss."""
         for parameter in self.network.parameters():
             parameter.requires_grad_(True)
         real = self.network((target(batch) - batch.black) / peak)
@@ -58,6 +58,6 @@ class Adversary:
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state`` gave."""
+        """Restore from ``state``."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])

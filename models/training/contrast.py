@@ -1,9 +1,9 @@
-"""The loss ``contrast``: each place of a translated picture should resemble the same place of what it was made from.
+"""The loss ``contrast``: each patch of a translated picture should correspond to the same patch of its input.
 
-PatchNCE (CUT, arXiv 2007.15651): features of a place in the output must be told, by their cosine at a temperature, from
-features that are not of this place in the input. NEGCUT (2108.04547) lets a small network invent those for each
-picture, from the mean of its features and noise, so that they are hard to tell; it learns against the translator, and
-a second term keeps what it invents apart from each other.
+PatchNCE (CUT, arXiv 2007.15651): features of an output position are the query, those of the same input position the
+positive, and others negatives, with cosine similarity and a temperature. In NEGCUT (arXiv 2108.04547) a small network
+generates hard negatives for each picture from the mean of its features and noise; it is trained adversarially, and a
+second term keeps its negatives diverse.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _WIDTH, _NOISE = 256, 64
 _PLACES, _INVENTED = 256, 256
 _TEMPERATURE = 0.07
 _APART = 1.0
-"""Weight of the term that keeps invented features apart."""
+"""Weight of the term that keeps generated negatives diverse."""
 
 
 class Projections(nn.Module):
-    """Features of each compared layer to unit vectors, by an MLP of its own."""
+    """Projections of features to unit vectors, with one MLP per compared layer."""
 
     def __init__(self, channels: Sequence[int], more: int = 0) -> None:
         super().__init__()
@@ -41,28 +41,28 @@ class Projections(nn.Module):
         )
 
     def forward(self, layer: int, features: torch.Tensor) -> torch.Tensor:
-        """(..., C) to (..., 256), of length 1."""
+        """(..., C) to (..., 256), normalized to length 1."""
         projected: torch.Tensor = F.normalize(self.each[layer](features), dim=-1)
         return projected
 
 
 class Contrast:
-    """Projections and the inventor of negatives, with optimizers of their own; fresh weights come from ``seed``.
+    """Projections and the generator of negatives, with their own optimizers.
 
     Args:
-        channels: those of the maps ``content0``, ``content1``, ... of the network, and of ``made0``, ...
-        seed: of fresh weights.
-        place: where it learns.
+        channels: channels of the network's maps ``content0``, ``content1``, ... and ``made0``, ...
+        seed: seed of the initial weights.
+        place: the training device.
 
     Raises:
-        BadInput: the network shows no features.
+        BadInput: the network outputs no features.
     """
 
     key = "contrast"
 
     def __init__(self, channels: Sequence[int] | None, seed: int, place: Place) -> None:
         if channels is None:
-            raise BadInput("the loss contrast needs a network that shows its features, such as negcut")
+            raise BadInput("the loss contrast needs a network that outputs its features, such as negcut")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 2)
             self.projections = Projections(channels).to(place.device).train()
@@ -78,7 +78,7 @@ class Contrast:
         return {"projections": self.projections, "inventor": self.inventor}
 
     def __call__(self, restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
-        """The mean cross-entropy of all layers and places; as many bits are few as places are told."""
+        """The mean cross-entropy over all layers and positions."""
         del batch, peak
         self._seen, losses = [], []
         for layer in range(len(self.projections.each)):
@@ -94,14 +94,14 @@ class Contrast:
         return torch.stack(losses).mean()
 
     def _invented(self, layer: int, mean: torch.Tensor) -> torch.Tensor:
-        """Features (B, 256, 256) that are none of a picture whose mean ones (B, C) are given."""
+        """Generated negatives (B, 256, 256) for pictures with mean features (B, C)."""
         noise = torch.randn(len(mean), _INVENTED, _NOISE, device=mean.device)
         made: torch.Tensor = self.inventor(layer, torch.cat((mean[:, None].expand(-1, _INVENTED, -1), noise), dim=2))
         return made
 
     def learn(self, restored: Restored, batch: Batch, peak: float) -> float:
-        """One step of both after that of the network: the projections' gradients are those of its loss; the inventor
-        makes the same places harder to tell. Returns the inventor's loss.
+        """One step of both after the network's: the projections use the gradients of its loss; the generator of
+        negatives maximizes that loss. Returns the generator's loss.
         """
         del restored, batch, peak
         self._place.average_gradients(self.projections)
@@ -128,21 +128,21 @@ class Contrast:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state`` gave."""
+        """Restore from ``state``."""
         for name, network in self._parts().items():
             network.load_state_dict(state[name]["network"])
             self._optimizers[name].load_state_dict(state[name]["optimizer"])
 
 
 def _told(query: torch.Tensor, right: torch.Tensor, wrong: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of telling, for each query (B, P, D), the right features (B, P, D) from wrong ones (B, N, D)."""
+    """Cross-entropy of classifying, for each query (B, P, D), the positive (B, P, D) against negatives (B, N, D)."""
     same = (query * right).sum(dim=2, keepdim=True)
     logits = torch.cat((same, query @ wrong.transpose(1, 2)), dim=2).flatten(0, 1) / _TEMPERATURE
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
 
 
 def _likeness(vectors: torch.Tensor) -> torch.Tensor:
-    """The mean cosine of any two of the unit vectors (B, N, D) of a picture."""
+    """The mean cosine similarity of pairs of a picture's unit vectors (B, N, D)."""
     count = vectors.shape[1]
     likeness: torch.Tensor = ((vectors.sum(dim=1) ** 2).sum(dim=1).mean() - count) / (count * (count - 1))
     return likeness

@@ -1,8 +1,8 @@
-"""What a training runs on: the processor, one GPU, or several processes at once by Lightning Fabric.
+"""Training devices: the CPU, one GPU, or several processes with Lightning Fabric.
 
-One device needs torch alone. With more, every process learns from batches of its own, gradients are averaged after
-each step (the networks are small, so one message has all of them), and process 0 validates and writes. Fabric starts
-the processes and passes their messages; it comes with the extra ``train`` and is imported only then.
+One device needs only torch. With more, every process has its own batches, gradients are averaged after each step (in
+one message, since networks are small), and process 0 validates and writes. Fabric starts the processes and passes
+messages; it is in the extra ``train`` and imported only then.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Place(Protocol):
-    """Where one process of a training computes. Process 0 is the one that reports and writes."""
+    """The device of one training process. Process 0 reports and writes."""
 
     @property
     def device(self) -> torch.device: ...
@@ -30,16 +30,16 @@ class Place(Protocol):
     def rank(self) -> int: ...
 
     def average_gradients(self, network: nn.Module) -> None:
-        """Give all processes the mean of their gradients."""
+        """Replace gradients by their mean over all processes."""
         ...
 
     def agree(self, value: float) -> float:
-        """What process 0 has for ``value``."""
+        """The ``value`` of process 0, for all processes."""
         ...
 
 
 class OneDevice:
-    """The processor or one GPU."""
+    """The CPU or one GPU."""
 
     rank = 0
 
@@ -57,7 +57,7 @@ class SeveralDevices:
     """One of several processes: Fabric runs the command again for each of the others.
 
     Raises:
-        NotInstalled: there is no Lightning Fabric.
+        NotInstalled: Lightning Fabric is missing.
     """
 
     def __init__(self, kind: str, count: int) -> None:
@@ -74,7 +74,7 @@ class SeveralDevices:
     def average_gradients(self, network: nn.Module) -> None:
         parameters = [p for p in network.parameters() if p.requires_grad]
         for parameter in parameters:
-            if parameter.grad is None:  # here this step did not reach it, elsewhere perhaps it did
+            if parameter.grad is None:  # no gradient here in this step, but perhaps in other processes
                 parameter.grad = torch.zeros_like(parameter)
         mean = self._fabric.all_reduce(torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]))
         for parameter, part in zip(parameters, mean.split([p.numel() for p in parameters]), strict=True):
@@ -85,10 +85,10 @@ class SeveralDevices:
 
 
 def place_for(options: TrainOptions) -> Place:
-    """The device or devices that a training asked for.
+    """The requested device or devices.
 
     Raises:
-        BadInput: there is no GPU, or there are too few.
+        BadInput: no GPU, or too few.
         NotInstalled: several devices need Fabric.
     """
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
@@ -101,5 +101,5 @@ def place_for(options: TrainOptions) -> Place:
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

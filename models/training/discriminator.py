@@ -1,4 +1,4 @@
-"""The opponent of adversarial training: tells restored patches from real ones."""
+"""The discriminator of adversarial training, which tells restored patches from real ones."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 class PatchDiscriminator(nn.Module):
     """PatchGAN (arXiv 1611.07004) with spectral normalization (1802.05957); used in training only, never exported.
 
-    (B, 3, H, W) in 0..1, whatever the range of the network it judges, H and W at least 8, to logits
-    (B, 1, H/8, W/8), rounded down: above zero where a patch of 54 pixels looks real. Spectral normalization
-    bounds how steep it can be, so that it stays useful to a generator that it has learned to beat. 79,345 parameters.
+    (B, 3, H, W) in 0..1 for any range of the network, H and W at least 8, to logits (B, 1, H/8, W/8), rounded down:
+    positive if a patch of 54 pixels looks real. Spectral normalization bounds its Lipschitz constant, so that gradients
+    stay useful when the discriminator is much better than the generator. 79,345 parameters.
     """
 
     def __init__(self, width: int = 16) -> None:

@@ -1,4 +1,4 @@
-"""How good a network is on held-back pictures, and a picture of what it makes of them."""
+"""Validation of a network on held-out pictures, and a preview of its outputs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FIGURES: Mapping[Task, tuple[str, str]] = {
     "watermarking": ("% of the bits read after attacks", "dB RGB to the unmarked picture"),
     "deepfake-detection": ("% AUC", "% accuracy"),
 }
-"""Descriptions of the two figures of a task."""
+"""Task -> descriptions of its two figures."""
 
 
 def units_of(spec: ModelSpec) -> tuple[str, str]:
@@ -60,10 +60,10 @@ def card_key(spec: ModelSpec) -> str:
 
 @dataclass(frozen=True)
 class Judgment:
-    """Mean PSNR in dB, RGB and BT.601 luma, of the pairs that have targets; not a number if none has.
+    """Mean PSNR in dB, RGB and BT.601 luma, of the pairs with targets; NaN if there are none.
 
-    Other tasks have other figures (``FIGURES``), of which the first chooses the weights, too. ``images`` are the
-    outputs, clipped and rounded to 8 bit.
+    Other tasks have other figures (``FIGURES``), of which the first selects the weights, too. ``images`` are the
+    outputs, clipped and rounded to 8 bits.
     """
 
     rgb_db: float
@@ -72,9 +72,9 @@ class Judgment:
 
 
 def judge(network: nn.Module, spec: ModelSpec, scale: int, pairs: Sequence[Pair]) -> Judgment:
-    """Run ``network``, put into eval mode, on the pairs; a border of ``scale`` pixels is cut if it enlarges.
+    """Run ``network`` in eval mode on the pairs; upscaling networks are compared without a border of ``scale`` pixels.
 
-    High dynamic range is judged and shown as its mu-law in 8 bits, so that ``rgb_db`` is PSNR-mu.
+    High dynamic range is compared and shown after the mu-law, in 8 bits, so that ``rgb_db`` is PSNR-mu.
     """
     network.eval()
     if isinstance(network, Watermark):
@@ -99,7 +99,7 @@ def judge(network: nn.Module, spec: ModelSpec, scale: int, pairs: Sequence[Pair]
 
 @torch.no_grad()
 def _read(network: Watermark, pairs: Sequence[Pair]) -> Judgment:
-    """How many bits are read after each of ``ATTACKS``, of marked pictures rounded to 8 bits."""
+    """Share of bits read after each of ``ATTACKS``, from marked pictures rounded to 8 bits."""
     images, shares, distances = [], [], []
     device = _device(network)
     for pair in pairs:
@@ -117,7 +117,7 @@ def _read(network: Watermark, pairs: Sequence[Pair]) -> Judgment:
 
 @torch.no_grad()
 def _told_apart(network: nn.Module, pairs: Sequence[Pair], spec: ModelSpec) -> Judgment:
-    """How well logits separate real from fake."""
+    """AUC and related figures of logits for real and fake."""
     inputs = tuple(pair.low for pair in pairs if pair.low is not None)
     margins, labels = [], np.array([pair.truth["label"].item() for pair in pairs])
     for image in inputs:
@@ -130,7 +130,7 @@ def _told_apart(network: nn.Module, pairs: Sequence[Pair], spec: ModelSpec) -> J
 
 @torch.no_grad()
 def _matted(network: Matting, pairs: Sequence[Pair]) -> Judgment:
-    """Alpha at the size of the pictures, and in the squares that were refined."""
+    """Errors of alpha at the size of the pictures, and in the refined squares."""
     alphas, squares, images = [], [], []
     for pair in pairs:
         assert pair.low is not None
@@ -151,7 +151,7 @@ def _matted(network: Matting, pairs: Sequence[Pair]) -> Judgment:
 
 @torch.no_grad()
 def _told_from_noise(network: nn.Module, spec: ModelSpec, pairs: Sequence[Pair]) -> Judgment:
-    """How much of the noise is found at ``_JUDGED_STEPS``; the pictures are what is left without it at the first."""
+    """Ratio of noise to its prediction error at ``_JUDGED_STEPS``; the pictures are the denoised ones of the first."""
     noiser, images, left = Diffusion(0), [], []
     for number, pair in enumerate(pairs):
         assert pair.low is not None
@@ -175,7 +175,7 @@ def _told_from_noise(network: nn.Module, spec: ModelSpec, pairs: Sequence[Pair])
 
 @torch.no_grad()
 def _inverted(network: Inversion, pairs: Sequence[Pair]) -> Judgment:
-    """PSNR of pictures that the generator drew, the same ones every time, and of the photos, after two stages."""
+    """PSNR of reconstructed generated pictures (deterministic), and of photos, after two stages."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         drawn, _ = network.drawn(_DRAWN)
@@ -200,7 +200,7 @@ def _made(network: nn.Module, low: Image8, spec: ModelSpec) -> Image8:
 
 
 def _shown(high: Array) -> Image8:
-    """A picture as it is; alpha as gray; light of high dynamic range tone-mapped."""
+    """An output for display: pictures unchanged; alpha as gray; high dynamic range tone-mapped."""
     if high.shape[2] == 1:
         return to_levels(255.0 * high.repeat(3, axis=2))
     return high if high.dtype == np.uint8 else light.tone_mapped(high)
@@ -208,10 +208,10 @@ def _shown(high: Array) -> Image8:
 
 @torch.no_grad()
 def values_of(network: nn.Module, low: Image8, spec: ModelSpec) -> Float32:
-    """Run a network of several pictures, uint8 one behind another in the channels of (H, W, C), on them.
+    """Run a network on several pictures, uint8, concatenated along the channels of (H, W, C).
 
     Returns:
-        Its first output (H, W, C), in its own range.
+        Its first output (H, W, C), float32 in the network's range.
     """
     black, step = spec.value_range[0], (spec.value_range[1] - spec.value_range[0]) / 255.0
     device = _device(network)
@@ -222,7 +222,7 @@ def values_of(network: nn.Module, low: Image8, spec: ModelSpec) -> Float32:
 
 @torch.no_grad()
 def restore(network: nn.Module, image: Image8, value_range: tuple[float, float] = (0.0, 255.0)) -> Image8:
-    """Run a network on one uint8 picture (H, W, 3); ``value_range`` is what black and white are to it."""
+    """Run a network on one uint8 picture (H, W, 3); ``value_range`` has its values of black and white."""
     black, step = value_range[0], (value_range[1] - value_range[0]) / 255.0
     device = _device(network)
     levels = torch.tensor(image, device=device).permute(2, 0, 1)[None].float()
@@ -235,7 +235,7 @@ def _device(network: nn.Module) -> torch.device:
 
 
 def preview(pairs: Sequence[Pair], images: Sequence[Image8]) -> Image8:
-    """Up to six pictures side by side, each with its inputs above (enlarged pixel by pixel) and its target below."""
+    """Up to six pictures side by side, each with its inputs above (nearest upscaling) and its target below."""
     columns = []
     for pair, made in list(zip(pairs, images, strict=True))[:_MOST_SHOWN]:
         assert pair.low is not None

@@ -1,4 +1,4 @@
-"""TensorBoard: curves of a training, and its preview. TensorBoard comes with the extra ``train``."""
+"""TensorBoard: curves of a training, and its preview. TensorBoard is in the extra ``train``."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 _ROOM = 1 << 20
-"""Bytes that must be free for events to be written."""
+"""Minimum free bytes for writing events."""
 
 
 class Log:
-    """Writes events into a folder, or does nothing where it is None.
+    """Writes events into a folder; does nothing for None.
 
-    ``problem`` is why it stopped writing, if it did: a full disk ends the log, and not the training.
+    ``problem`` is the reason that it stopped writing, if it did: a full disk ends the log, not the training.
 
     Raises:
-        NotInstalled: there is no TensorBoard.
+        NotInstalled: TensorBoard is missing.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -42,7 +42,7 @@ class Log:
             self._writer = SummaryWriter(str(folder))
 
     def tick(self, tick: Tick) -> None:
-        """Loss, its parts, and the learning rate."""
+        """Write the loss, its terms, and the learning rate."""
         values = {"loss": tick.loss, "lr": tick.lr, "steps_per_s": tick.steps_per_s}
         values |= {f"losses/{name}": value for name, value in tick.losses.items()}
 
@@ -53,7 +53,7 @@ class Log:
         self._write(write)
 
     def validation(self, step: int, psnr_db: Mapping[str, float], image: Image8) -> None:
-        """PSNR by color space, and pictures of a validation."""
+        """Write PSNR by color space, and pictures of a validation."""
 
         def write(writer: Any) -> None:
             for name, value in psnr_db.items():
@@ -69,7 +69,7 @@ class Log:
         self._write(lambda writer: writer.close())
 
     def _write(self, write: Callable[[Any], None]) -> None:
-        """Let ``write`` have the writer; on a full disk there is none any more."""
+        """Call ``write`` with the writer; a full disk ends the log."""
         if self._writer is None:
             return
         try:

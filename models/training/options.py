@@ -17,40 +17,39 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What to train, on what, and for how long. ``options_for`` fills in what a network's own recipe says.
+    """Training options. ``options_for`` fills in a network's recipe.
 
     Attributes:
         network: registry name.
-        data: folders, of any layout in ``data.layouts``.
-        out: safetensors file that gets the weights with the best validation PSNR; its card is beside it (.json).
+        data: folders, in any layout of ``data.layouts``.
+        out: safetensors file for the weights with the best validation PSNR; its card is beside it (.json).
         scale: the network's scale; None for its default.
-        steps, minutes: the length; exactly one of them is given.
+        steps, minutes: the length; exactly one of them.
         batch, patch: crops per step (and per process), and their side in input pixels.
         optimizer: one of ``OPTIMIZERS``.
-        lr, warmup: peak learning rate, and the share of the run in which it rises to it.
+        lr, warmup: peak learning rate, and the share (0..1) of the run with linear warm-up.
         loss: a sum of losses (see ``losses``).
-        seed: of fresh weights, the validation split and the crops.
-        resume: go on from ``<out>.checkpoint``.
-        force: replace weights, card, checkpoint and preview of an earlier training that are at ``out``.
-        start: weights to begin with, of any file that an export takes; all of them must fit.
-        start_partial: take from ``start`` what fits, for instance the body of another scale; the rest stays fresh.
-        degradation: how inputs are made (see ``degrade``); None for what the data and the task speak for.
-        layout: of all folders in ``data`` (see ``data.layouts``); None to tell by what is in them.
-        exclude: files that name photos not to be learned from (see ``data.layouts.read_exclusions``).
-        teachers: networks to be imitated by the loss ``distillation``, each NETWORK=WEIGHTS[@DEGRADATION].
-        validation_data: folder to judge by; None sets ``validation_photos`` of ``data`` (or scenes) aside.
+        seed: seed of initial weights, validation split and crops.
+        resume: continue from ``<out>.checkpoint``.
+        force: replace weights, card, checkpoint and preview of an earlier training at ``out``.
+        start: initial weights, in any format that export accepts; all tensors must fit.
+        start_partial: load only fitting tensors of ``start``, for instance from another scale; others stay fresh.
+        degradation: how inputs are made (see ``degrade``); None: determined by the data and the task.
+        layout: layout of all folders in ``data`` (see ``data.layouts``); None to detect it.
+        exclude: files that list photos to exclude (see ``data.exclusions.read_exclusions``).
+        teachers: networks to imitate with the loss ``distillation``, each NETWORK=WEIGHTS[@DEGRADATION].
+        validation_data: validation folder; None splits ``validation_photos`` (or scenes) off ``data``.
         validate_every: steps between validations, each of which also saves the checkpoint and the preview.
-        shrink: factors below 1 for reduced copies of every clean photo, and of every pair of the same size, which are
-            learned from as well.
+        shrink: factors below 1 for additional downscaled copies of every clean photo, and of every pair of equal size.
         ema: decay of the moving average of the weights, per step.
-        clip_norm: gradients longer than this are scaled down to it.
+        clip_norm: maximum norm of the gradients.
         widen: width of the training-time convolutions (see ``training.widen``); 0 for the plain network.
-        bfloat16: compute convolutions in bfloat16; None where the processor has instructions for it, the network
-            can be run so, takes one picture, and its task is not low-light, whose curves want more than 8 bits.
-        bias_unit: what a bias parameter of 1 adds to an activation; None for the width of the value range. A network
-            that divides its input by that width should say 1.
-        device, devices: one of ``DEVICES``, and how many of them (more than one needs the extra ``train``).
-        workers: processes that make batches; None for as many as the synthesis is worth.
+        bfloat16: compute convolutions in bfloat16; None: if the CPU has instructions for it, the network supports
+            it, has one input picture, and its task is not low-light, whose curves need more than 8 bits.
+        bias_unit: value of a bias parameter of 1 in units of activations; None for the width of the value range. A
+            network that divides its input by that width should use 1.
+        device, devices: one of ``DEVICES``, and their number (more than one needs the extra ``train``).
+        workers: processes that make batches; None: as many as the synthesis of inputs is worth.
         log: folder for TensorBoard (needs the extra ``train``).
         preview: write ``<out>.preview.png`` at each validation.
     """
@@ -114,12 +113,12 @@ class TrainOptions:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the state of the run is kept."""
+        """The path of the checkpoint."""
         return self.out.with_name(self.out.name + ".checkpoint")
 
     @property
     def preview_path(self) -> Path:
-        """Where the pictures of the last validation are: inputs, what was restored, targets."""
+        """The path of the last validation's preview: inputs, outputs, targets."""
         return self.out.with_name(self.out.name + ".preview.png")
 
 
@@ -129,19 +128,19 @@ def _check_one_of(what: str, name: str, known: tuple[str, ...]) -> None:
 
 
 def options_for(network: str, **given: Any) -> TrainOptions:
-    """Options of a training: what is ``given`` and not None, else what the network's recipe says, else the default.
+    """Training options: those ``given`` that are not None, else those of the network's recipe, else defaults.
 
-    If neither says how long, it is an hour.
+    The default length is one hour.
 
     Raises:
-        BadInput: no such network, or options that cannot be used.
+        BadInput: no such network, or invalid options.
     """
     recipe: Mapping[str, Any] = NETWORKS.get(network).recipe
     unknown = set(recipe) - {f.name for f in fields(TrainOptions)}
     if unknown:
         raise ValueError(f"the recipe of {network} has unknown options {sorted(unknown)}")
     chosen = {name: value for name, value in given.items() if value is not None}
-    if {"steps", "minutes"} & set(chosen):  # a length that was given replaces the recipe's, in either unit
+    if {"steps", "minutes"} & set(chosen):  # a given length replaces the recipe's, in either unit
         recipe = {name: value for name, value in recipe.items() if name not in {"steps", "minutes"}}
     length = {} if {"steps", "minutes"} & {*recipe, *chosen} else {"minutes": 60.0}
     return TrainOptions(network=network, **{**length, **recipe, **chosen})
@@ -149,16 +148,16 @@ def options_for(network: str, **given: Any) -> TrainOptions:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is after a validation.
+    """Progress of a run after a validation.
 
     Attributes:
-        step, share: steps done, and how much of the run that is, 0..1.
-        loss: the mean since the last report, in shares of the range.
-        psnr_db, y_psnr_db: of the held-back pictures, RGB and luma; not a number where they have no targets.
+        step, share: finished steps, and finished share (0..1) of the run.
+        loss: mean since the last report, relative to the value range.
+        psnr_db, y_psnr_db: PSNR of held-out pictures, RGB and luma; NaN without targets.
         best_psnr_db: the highest RGB value so far.
-        eta_s: how long the rest will take.
-        unsaved: why checkpoint or preview could not be written; empty where they could.
-        units: what the figures are, where they are not PSNR (``judge.FIGURES``).
+        eta_s: estimated remaining seconds.
+        unsaved: the reason that checkpoint or preview could not be written; empty otherwise.
+        units: descriptions of the figures if they are not PSNR (``judge.FIGURES``).
     """
 
     step: int
@@ -176,7 +175,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Tick:
-    """Where a run is between validations. ``losses`` are those of the last step, by name and before their weights."""
+    """Progress of a run between validations. ``losses``: unweighted losses of the last step, by name."""
 
     step: int
     share: float
@@ -189,9 +188,9 @@ class Tick:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended. ``finished`` is False after Ctrl-C: the checkpoint is there and ``resume`` goes on from it.
+    """The result of a run. ``finished`` is False after Ctrl-C: ``resume`` continues from the checkpoint.
 
-    ``best_psnr_db`` is not a number where there were no targets to judge by. Of several processes, number 0 knows it.
+    ``best_psnr_db`` is NaN without targets. With several processes, only process 0 has it.
     """
 
     finished: bool
@@ -230,6 +229,6 @@ _IDENTITY = (
 
 
 def identity(options: TrainOptions, scale: int) -> dict[str, Any]:
-    """What must be the same for a checkpoint to be gone on from, and what a card says of the recipe."""
+    """The options that must match to resume a checkpoint, and that a card lists as the recipe."""
     teachers = [f"{t.partition('=')[0]}{t[t.rfind('@') :] if '@' in t else ''}" for t in options.teachers]
     return {"scale": scale, **{name: getattr(options, name) for name in _IDENTITY}, "teachers": teachers}

@@ -1,11 +1,11 @@
 """SOAP: Adam in the eigenbasis of Shampoo's preconditioner (arXiv 2409.11321).
 
-Neighboring pixels are nearly equal, so the inputs of a convolution are strongly correlated, and Adam, which scales
-each weight by itself, crawls along the directions of fine detail. SOAP turns each kernel's gradient, as a matrix G
+Neighboring pixels are nearly equal, so the inputs of a convolution are strongly correlated, and Adam, which scales each
+weight separately, converges slowly along directions of fine detail. SOAP rotates each kernel's gradient, as a matrix G
 (outputs x inputs*k*k), into the eigenbases of the running means of G·Gᵀ and Gᵀ·G, where its entries are nearly
-uncorrelated, and lets Adam scale them there. Kernels of small restoration networks are small matrices, so this costs
-little next to a training step: NCNet x3, same start and data, had 30.96 dB (Set5, RGB) after 1,000 steps of SOAP, and
-30.56 dB after 1,000 of Adam.
+uncorrelated, and applies Adam there. Kernels of small restoration networks are small matrices, so this costs little
+compared with a training step: NCNet x3, with the same initialization and data, had 30.96 dB (Set5, RGB) after 1,000
+steps of SOAP, and 30.56 dB after 1,000 of Adam.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Soap(torch.optim.Optimizer):
 
     Args:
         params: parameters, float32.
-        lr: step size, of the order of Adam's or somewhat larger.
-        betas: decay of the mean gradient; of its squares and of the preconditioner.
+        lr: learning rate, of the order of Adam's or somewhat larger.
+        betas: decay of the mean gradient; decay of its squares and of the preconditioner.
         refresh: steps between updates of the eigenbases.
     """
 
@@ -78,15 +78,15 @@ def _begin(state: dict[str, Any], gradient: torch.Tensor) -> None:
 
 
 def _eigenbasis(matrix: torch.Tensor) -> torch.Tensor:
-    """Eigenvectors of a symmetric matrix, the largest eigenvalue first.
+    """Eigenvectors of a symmetric matrix, largest eigenvalue first.
 
-    Gradients of a few crops can leave a matrix of low rank with entries near the smallest floats, on which LAPACK
-    gives up; it is then tried again at double precision and unit scale. Of a gradient that is not finite, which
-    ends the training at the next report, nothing can be had: the identity.
+    Gradients of a few crops can make a low-rank matrix with entries near the smallest floats, for which LAPACK fails;
+    then it is repeated in double precision at unit scale. For a gradient that is not finite, which ends the training at
+    the next report, the identity is returned.
     """
     scaled = matrix.double() / matrix.abs().max().clamp(min=torch.finfo(matrix.dtype).tiny)
     for candidate in (matrix, scaled):
-        with suppress(RuntimeError):  # of which LAPACK's errors are a kind
+        with suppress(RuntimeError):  # base class of LAPACK errors
             basis: torch.Tensor = torch.linalg.eigh(candidate)[1].flip(1).to(matrix.dtype)
             if torch.isfinite(basis).all():
                 return basis
@@ -104,7 +104,7 @@ def _watch(state: dict[str, Any], gradient: torch.Tensor, decay: float) -> None:
 
 
 def _turn(matrix: torch.Tensor, state: dict[str, Any]) -> torch.Tensor:
-    """``matrix`` as the eigenbases see it."""
+    """``matrix`` in the eigenbases."""
     turned = state["left_basis"].T @ matrix if "left" in state else matrix
     return turned @ state["right_basis"] if "right" in state else turned
 
@@ -115,7 +115,7 @@ def _turn_back(matrix: torch.Tensor, state: dict[str, Any]) -> torch.Tensor:
 
 
 def _refresh(state: dict[str, Any]) -> None:
-    """One step of the power method for each basis, sorted by eigenvalue; the squares move along with their axes."""
+    """One step of the power method per basis, sorted by eigenvalue; squared gradients are permuted accordingly."""
     for side, axis in _SIDES:
         if side in state:
             basis = state[f"{side}_basis"]

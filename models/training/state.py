@@ -1,4 +1,4 @@
-"""What changes in a training, apart from the trainee and its optimizer: the average, the best so far, the counters."""
+"""The state of a training besides network and optimizer: average weights, best weights, and counters."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class State:
 
     Attributes:
         average: moving average of the plain network's weights, on the training's device.
-        best: the average with the best validation PSNR; where there are no targets, the latest.
-        losses: of the steps since the last report.
-        elapsed_s: time spent in steps and validations, over all sittings.
+        best: the average with the best validation PSNR; the latest without targets.
+        losses: losses of the steps since the last report.
+        elapsed_s: time spent in steps and validations, over all resumed runs.
     """
 
     average: dict[str, torch.Tensor]
@@ -33,7 +33,7 @@ class State:
     losses: list[torch.Tensor] = field(default_factory=list)
 
     def average_in(self, weights: Mapping[str, torch.Tensor], decay: float) -> None:
-        """Move the average toward ``weights``; what is no real number (a counter) is copied."""
+        """Update the average with ``weights``; integers (counters) are copied."""
         decay = min(decay, (1 + self.step) / (10 + self.step))
         for key, value in weights.items():
             if value.is_floating_point():
@@ -42,14 +42,14 @@ class State:
                 self.average[key].copy_(value)
 
     def judged(self, psnr_db: float) -> None:
-        """Keep the average if it is the best so far, or if there is nothing to judge it by."""
+        """Keep the average if it is the best so far, or if there is no figure."""
         self.psnr_db = psnr_db
         if math.isnan(psnr_db) or psnr_db >= self.best_psnr_db:
             self.best_psnr_db = self.best_psnr_db if math.isnan(psnr_db) else psnr_db
             self.best = copied(self.average)
 
     def mean_loss(self) -> float:
-        """Of the steps since the last report."""
+        """The mean loss since the last report."""
         return float(torch.stack(self.losses).double().mean()) if self.losses else math.nan
 
     def saved(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class State:
         return {"average": self.average, "best": self.best, "losses": losses, "counters": counters}
 
     def restore(self, saved: Mapping[str, Any], device: torch.device) -> None:
-        """Go on from what ``saved`` gave."""
+        """Restore from ``saved``."""
         self.average, self.best = ({k: v.to(device) for k, v in saved[name].items()} for name in ("average", "best"))
         self.losses = list(saved["losses"].to(device))
         for name in _COUNTERS:
@@ -67,18 +67,18 @@ class State:
 
 
 def copied(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A copy that does not change with the original."""
+    """An independent copy."""
     return {key: value.clone() for key, value in weights.items()}
 
 
 class Pace:
-    """Steps per second since the last mark, and when the last tick was."""
+    """Steps per second since the last mark, and the time of the last tick."""
 
     def __init__(self, step: int) -> None:
         self.mark(step)
 
     def mark(self, step: int) -> None:
-        """Begin anew."""
+        """Reset."""
         self._began, self._step, self._ticked = time.monotonic(), step, time.monotonic()
 
     def steps_per_s(self, step: int) -> float:
@@ -86,7 +86,7 @@ class Pace:
         return (step - self._step) / max(1e-9, time.monotonic() - self._began)
 
     def tick_is_due(self) -> bool:
-        """Whether a second has gone by since the last time that this was true."""
+        """Whether a second has passed since this was last true."""
         now = time.monotonic()
         if now - self._ticked < 1.0:
             return False

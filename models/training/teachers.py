@@ -1,8 +1,8 @@
-"""Distillation: a student imitates what other networks make of the same pictures.
+"""Distillation: a student imitates the outputs of other networks for the same inputs.
 
-The loss ``distillation`` needs no targets, so any pictures will do. It is how task transfer (arXiv 2208.13133) trains a
-derainer that knows real pictures: teachers learn tasks that are close to deraining and have labels for real photos, the
-student learns from all of them, and is then fine-tuned on few pairs of rain. With any derainer NET::
+The loss ``distillation`` needs no targets, so any pictures can be used. Task transfer (arXiv 2208.13133) trains a
+derainer for real pictures this way: teachers are trained on related tasks with labels for real photos, the student
+learns from all of them, and is then fine-tuned on a few pairs of rain. With any derainer NET::
 
     clearport train NET --data PHOTOS --degradation camera    --out denoise.safetensors
     clearport train NET --data PHOTOS --degradation haze      --out dehaze.safetensors
@@ -12,8 +12,8 @@ student learns from all of them, and is then fine-tuned on few pairs of rain. Wi
         --teacher NET=brighten.safetensors@low-light --out student.safetensors
     clearport train NET --data RAINY_PAIRS --start student.safetensors --lr 0.0005 --out derain.safetensors
 
-A teacher with ``@DEGRADATION`` is asked only about inputs that this degradation of the mix made; one without is asked
-about all. What is imitated is the teacher's picture, not its features: students may be of another architecture.
+A teacher with ``@DEGRADATION`` is used only for inputs of this degradation in the mix; one without for all. The student
+imitates the teacher's picture, not its features, so it may have another architecture.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network in eval mode, and which kind of input of a mix it is asked about (None: all)."""
+    """A network in eval mode, and the kind of inputs of a mix for which it is used (None: all)."""
 
     network: nn.Module
     spec: ModelSpec
@@ -47,7 +47,7 @@ class Teacher:
 
 
 class Teachers:
-    """The loss ``distillation``: mean distance to the picture of each teacher, on the inputs that are its own.
+    """The loss ``distillation``: mean distance to the picture of each teacher, on its inputs.
 
     Args:
         listed: NETWORK=WEIGHTS or NETWORK=WEIGHTS@DEGRADATION each.

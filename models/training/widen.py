@@ -1,13 +1,13 @@
-"""Convolutions that are wide while they learn and plain when they are done (SESR, arXiv 2103.09404).
+"""Overparameterized convolutions for training that collapse to plain ones (SESR, arXiv 2103.09404).
 
-During training a k x k kernel W is the sum of a plain kernel D and a product B·A of a wide k x k convolution A and
-a 1 x 1 convolution B. All of it is linear, so the sum is formed in weight space and each step runs one plain
-convolution: the extra parameters cost next to nothing per pixel, and a small network learns faster with them. Adam,
-which is blind to the scale of gradients, sees two more things put right here:
+During training a k x k kernel W is the sum of a plain kernel D and a product B·A of a wide k x k convolution A and a 1
+x 1 convolution B. All are linear, so the sum is computed in weight space and each step runs one plain convolution: the
+extra parameters cost next to nothing per pixel, and a small network learns faster. Two more adaptations:
 
-- biases are learned in units of the value range, because activations live at the scale of pixels (0..255);
-- weights and activations can go through the convolution in bfloat16 while the parameters stay float32. The 256
-  levels of an 8-bit pixel are exact in bfloat16.
+- biases are learned in units of the value range, because activations are at the scale of pixels (0..255) and Adam is
+  invariant to the scale of gradients;
+- convolutions can compute in bfloat16 while parameters stay float32. The 256 levels of an 8-bit pixel are exact in
+  bfloat16.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _GEOMETRY = ("stride", "padding", "dilation", "groups", "padding_mode", "transpo
 
 @dataclass(frozen=True)
 class Widening:
-    """How a network is prepared for training.
+    """Preparation of a network for training.
 
     Attributes:
         factor: width of the inner convolution in multiples of the output channels; 0 for none.
         bfloat16: compute convolutions in bfloat16.
-        bias_unit: what a bias parameter of 1 adds to an activation (the width of the value range).
+        bias_unit: value of a bias parameter of 1 in units of activations (the width of the value range).
     """
 
     factor: int
@@ -39,14 +39,13 @@ class Widening:
 
 
 class WideConv2d(nn.Conv2d):
-    """A zero-padded ``nn.Conv2d`` in training dress: same input, same output, same weights at the start.
+    """The training form of a zero-padded ``nn.Conv2d``: same input, same output, same initial weights.
 
-    To a network that computes with its kernels it is an ``nn.Conv2d``: ``weight`` and ``bias`` can be read, though they
-    are no parameters.
+    Like in ``nn.Conv2d``, ``weight`` and ``bias`` can be read, although they are not parameters.
     """
 
     def __init__(self, plain: nn.Conv2d, widening: Widening) -> None:
-        nn.Module.__init__(self)  # the parameters of nn.Conv2d are not wanted
+        nn.Module.__init__(self)  # without the parameters of nn.Conv2d
         for name in ("in_channels", "out_channels", "kernel_size", *_GEOMETRY):
             setattr(self, name, getattr(plain, name))
         self.in_bfloat16, self.bias_unit = widening.bfloat16, widening.bias_unit
@@ -64,14 +63,14 @@ class WideConv2d(nn.Conv2d):
 
     @property
     def weight(self) -> torch.Tensor:  # type: ignore[override]
-        """The plain kernel (out, in, k, k) that this is at the moment."""
+        """The current equivalent kernel (out, in, k, k)."""
         if self.inner is None or self.outer is None:
             return self.direct
         return self.direct + (self.outer @ self.inner.flatten(1)).view_as(self.direct)
 
     @property
     def bias(self) -> torch.Tensor | None:  # type: ignore[override]
-        """The plain bias (out,), in activation units."""
+        """The current bias (out,), in units of activations."""
         return None if self.unit_bias is None else self.unit_bias * self.bias_unit
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - the name that nn.Conv2d gives it
@@ -85,7 +84,7 @@ class WideConv2d(nn.Conv2d):
         return F.conv2d(features, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def _is_smaller_than_kernel(self, features: torch.Tensor) -> bool:
-        """Where bfloat16 is not to be trusted, and saves nothing.
+        """Whether the map is so small that bfloat16 is unreliable, and saves nothing.
 
         With torch 2.13.0 on a CPU with AVX512_BF16 the gradient of the weights was NaN 22 times of 25 for a map of 1x1
         at stride 2 where freed memory held NaN; at 2x2 to 8x8 never.
@@ -96,7 +95,7 @@ class WideConv2d(nn.Conv2d):
 def widen(network: nn.Module, widening: Widening) -> nn.Module:
     """A copy of ``network`` in training mode whose zero-padded convolutions are ``WideConv2d``.
 
-    A module that forms its kernels itself is left alone; if it has an attribute ``in_bfloat16``, that is set.
+    A module that computes its own kernels is not replaced; its attribute ``in_bfloat16``, if any, is set.
     """
     trainee = copy.deepcopy(network).train()
     for name, module in list(trainee.named_modules()):
@@ -109,13 +108,13 @@ def widen(network: nn.Module, widening: Widening) -> nn.Module:
 
 
 def _can_widen(module: nn.Module) -> bool:
-    if type(module) is not nn.Conv2d:  # a class of its own has a forward of its own
+    if type(module) is not nn.Conv2d:  # subclasses have their own forward
         return False
     return module.padding_mode == "zeros" and not isinstance(module.padding, str)
 
 
 def collapse(trainee: nn.Module) -> dict[str, torch.Tensor]:
-    """The state dict of the plain network that ``trainee`` (from ``widen``) computes at the moment."""
+    """The state dict of the plain network equivalent to ``trainee`` (from ``widen``)."""
     wide = {name: module for name, module in trainee.named_modules() if isinstance(module, WideConv2d)}
     state = {key: value.detach() for key, value in trainee.state_dict().items() if not _belongs(key, wide)}
     for name, module in wide.items():

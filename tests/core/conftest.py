@@ -1,4 +1,4 @@
-"""Fixtures of the tests of outputs: both ways to replace something, and a bundle that a test may spoil."""
+"""Fixtures for tests of outputs: both ways of replacement, and a bundle that a test may modify."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clearport.disk import swap
 
 @pytest.fixture(params=["one step", "two steps"])
 def any_swap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to replace something: file systems that exchange two names, and those that do not."""
+    """Both ways of replacement: file systems with and without an atomic exchange of names."""
     if request.param == "two steps":
         monkeypatch.setattr(swap, "_renameat2", lambda: None)
 

@@ -1,4 +1,4 @@
-"""What tests of outputs share: a user's file, outputs, and what lies in a folder."""
+"""Shared helpers for tests of outputs: a user's file, outputs, and the content of a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unexpected exceptions: one row or one message each, and a log that holds the traceback."""
+"""Unexpected exceptions: one row or one message each, and a log with the traceback."""
 
 from __future__ import annotations
 

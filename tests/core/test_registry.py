@@ -1,4 +1,4 @@
-"""What is found by file."""
+"""Discovery by file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals and terminals: what ends a command leaves nothing half-written, and no terminal ends one."""
+"""Signals and terminals: an ended command leaves no half-written files, and no terminal causes a failure."""
 
 from __future__ import annotations
 

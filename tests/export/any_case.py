@@ -1,4 +1,4 @@
-"""Convolutions as hypothesis draws them: any window of one, and any transposed one."""
+"""Hypothesis strategies of convolutions, plain and transposed."""
 
 from __future__ import annotations
 

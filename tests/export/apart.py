@@ -20,7 +20,7 @@ def process() -> ProcessPoolExecutor:
 
 
 def run(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What a file gives."""
+    """The outputs of a file."""
     return process().submit(_run, path, inputs).result()
 
 

@@ -1,4 +1,4 @@
-"""One graph by the writer and the runtime of every target: the picture that each gives, or why it refuses."""
+"""One graph through the writer and runtime of every target: each one's output, or the reason of its refusal."""
 
 from __future__ import annotations
 

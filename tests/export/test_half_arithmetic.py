@@ -1,4 +1,4 @@
-"""fp16 files whose numbers float16 does not hold: told on every one of them, marked where the format can."""
+"""fp16 files whose values overflow float16: reported for every one, and marked where the format allows."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ TOLERANCE = 1e-4
 
 
 def check(tried: Tried, folder: Path) -> set[str]:
-    """Assert that who computes the case computes it right; the targets that do."""
+    """Assert that every target that accepts the case computes it correctly; returns those targets."""
     image = np.random.default_rng(3).uniform(*RANGE, (1, 3, *tried.sides)).astype(np.float32)
     raw = build(tried.case, *tried.sides)
     wanted = onnxruntime(raw.model, image)

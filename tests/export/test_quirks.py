@@ -1,4 +1,4 @@
-"""What runtimes are said to compute otherwise, on the installed versions: where a test fails, one was mended."""
+"""Recorded deviations of runtimes, on the installed versions: a failing test means that one was fixed."""
 
 from __future__ import annotations
 

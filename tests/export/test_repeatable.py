@@ -1,4 +1,4 @@
-"""Networks that draw numbers, are in training mode or change themselves are refused, and the layer is named."""
+"""Networks that draw random numbers, are in training mode or change their buffers are refused, naming the layer."""
 
 from __future__ import annotations
 

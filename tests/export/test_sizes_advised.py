@@ -1,4 +1,4 @@
-"""Sizes that a network does not take: the one that the refusal names is taken."""
+"""Invalid input sizes: the size recommended by the refusal works."""
 
 from __future__ import annotations
 

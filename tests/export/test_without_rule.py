@@ -1,4 +1,4 @@
-"""What is said of operators that a target has no rule for."""
+"""Messages on operators without a rule in a target."""
 
 from __future__ import annotations
 

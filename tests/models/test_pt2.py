@@ -1,4 +1,4 @@
-"""Exported programs: what is written is read again, and nothing of a file is run."""
+"""Exported programs: round trip, without running code of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Systems of the registry: their programs are sound, and give what the reference in PyTorch gives."""
+"""Systems of the registry: their programs are valid, and reproduce the reference in PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in for a user's own pictures is what the task's networks see."""
+"""Default pictures in place of the user's are degraded like the task's inputs."""
 
 from __future__ import annotations
 

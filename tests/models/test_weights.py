@@ -1,4 +1,4 @@
-"""Weights files: what is bundled loads, and every bad one is a clear error."""
+"""Weights files: bundled ones load, and every bad one is a clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every case of every record on every target: what ONNX Runtime gives, or the refusal that the case names."""
+"""Every case of every record on every target: ONNX Runtime's output, or the expected refusal."""
 
 from __future__ import annotations
 

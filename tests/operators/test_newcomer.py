@@ -1,4 +1,4 @@
-"""A record that nobody has reaches the quantizer, every target, their proofs and the lint, without another line."""
+"""A new operator record reaches the quantizer, every target, their proofs and lint, without other code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far an output pixel looks, by the operators: as the networks say, and as changed pixels show."""
+"""Receptive fields from operators: equal to the networks' declarations and to perturbation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stays in float because int8 costs too much there, and what that is worth."""
+"""Layers that stay float because int8 loses too much there, and the trade-off."""
 
 from __future__ import annotations
 

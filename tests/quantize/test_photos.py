@@ -1,4 +1,4 @@
-"""Which calibration photos are looked at, and how large: never smaller than a network takes, never too many."""
+"""Choice and size of calibration photos: never smaller than a network accepts, never too many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients tell what errors cost: against the networks themselves, and against noise that was put in."""
+"""Error weights from gradients, against the networks themselves and against injected noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What int8 changes: maps, tiles and histograms of golden outputs of every kind."""
+"""Errors of int8: maps, tiles and histograms of golden outputs of every kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source code of kits: what a bundle of another's says stays a word in it, and never becomes code."""
+"""Source code of kits: texts of an untrusted bundle stay data and never become code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which file a report recommends: what passed, by what was measured in the bundle."""
+"""Recommended files of a report: passed checks, and measurements in the bundle."""
 
 from __future__ import annotations
 

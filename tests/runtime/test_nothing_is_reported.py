@@ -1,4 +1,4 @@
-"""Runtimes that report to their makers do not: nothing of that appears in the user's home."""
+"""Telemetry of runtimes is disabled: none of its files appear in the user's home."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_runtime_leaves_nothing_in_the_home(package: str, code: str, tmp_path:
 
 
 def test_the_user_may_want_it_otherwise() -> None:
-    """What the environment says already stands."""
+    """Existing environment variables are kept."""
     code = "import os, clearport; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     own = {**os.environ, "ORT_DISABLE_TELEMETRY": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Outputs that are no pictures: each is judged by its kind, and by the signal itself."""
+"""Outputs other than pictures: each is judged by its kind, relative to the signal itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made of the Vulkan devices that a machine has, and of one that has none."""
+"""The choice of Vulkan devices, also on machines without one."""
 
 from __future__ import annotations
 

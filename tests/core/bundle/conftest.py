@@ -1,4 +1,4 @@
-"""A bundle that a test may spoil."""
+"""A bundle that a test may modify."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles: written and read, found to be lying, found to be damaged, built whole or not at all."""
+"""Bundles: writing and reading, detection of inconsistencies and damage, atomic creation."""
 
 from __future__ import annotations
 

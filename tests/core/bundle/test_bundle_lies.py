@@ -1,4 +1,4 @@
-"""Manifests that say what is not so: bad input that names the file and the field."""
+"""Inconsistent manifests are bad input; the message names file and field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file gave is told again only where all that it depends on is the same."""
+"""Recorded outputs are compared only under identical conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Systems: written and read, refused where they lie or were changed, and replaced only as clearport wrote them."""
+"""Systems: writing and reading, refusal if inconsistent or changed, and replacement of unchanged ones only."""
 
 from __future__ import annotations
 

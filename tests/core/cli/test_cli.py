@@ -1,4 +1,4 @@
-"""The command line's words, errors and exit codes, without running anything heavy."""
+"""The command line's output, errors and exit codes, without heavy commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands print: each figure says what it is, and nothing is told twenty times."""
+"""Output of commands: every figure is labeled, and nothing is repeated needlessly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cache gives back what was put into it, or nothing."""
+"""A cache returns what was stored, or nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every reader of JSON refuses what is no plain, short file that says one thing, at once and with the file's name."""
+"""Every JSON reader immediately refuses files that are irregular, too long or ambiguous, naming the file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ READERS: dict[str, tuple[str, Read]] = {
 
 
 def raised(found: object) -> None:
-    """What a check reports of a bundle, as the error that other readers raise."""
+    """The message of a bundle's check, as the error that other readers raise."""
     raise BadInput(str(found))
 
 

@@ -26,7 +26,7 @@ from tests.core.places import MINE, SmallDisk, out_file, tree
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with one of everything that may be at an output."""
+    """A folder with one of each kind of file that may be at an output path."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/mine.txt").write_text(MINE)
     (tmp_path / "file.txt").write_text(MINE)

@@ -1,4 +1,4 @@
-"""Bundles that are replaced, and what killed runs leave: only what is clearport's goes."""
+"""Replacement of bundles, and leftovers of killed runs: only clearport's files are removed."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_what_is_no_picture_is_made_by_its_kind() -> None:
 
 @pytest.mark.parametrize(("shape", "turned"), [((1, 2, 3, 16, 24), False), ((1, 3, 5, 16, 24), True)])
 def test_frames_behind_one_another_are_a_moving_photo(shape: tuple[int, ...], turned: bool) -> None:
-    """Frames before colors, as of recurrent networks, or behind, as of convolutions of three axes."""
+    """The frame axis before the channels, as in recurrent networks, or after them, as for 3-D convolutions."""
     spec = TensorSpec("frames", shape, value_range=(0.0, 1.0), kind="vector")
     found = feeds.sample_of((spec,), PHOTO)["frames"]
     assert found.shape == shape

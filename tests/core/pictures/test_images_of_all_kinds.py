@@ -1,4 +1,4 @@
-"""Deep, gray, transparent, turned, printed and profiled pictures: what comes out, by formulas written out here."""
+"""Pictures with 16 bits, gray, alpha, orientation, CMYK and color profiles, against formulas written here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bench --compare``: what became slower is told in the record, and fails where a gate says so."""
+"""``bench --compare``: slower files are in the record, and fail if they exceed a gate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.latency_reports import latency_report
 
 
 def record(ratios: dict[str, float | None], created: str = "then") -> BenchRecord:
-    """A record of files that take so many times as long as PyTorch; None: skipped."""
+    """A record of files with these times relative to PyTorch; None: skipped."""
     rows = []
     for name, value in ratios.items():
         ratio = Ratio("pytorch", value, value * 0.99, value * 1.01) if value is not None else None

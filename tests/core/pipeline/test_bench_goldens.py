@@ -1,4 +1,4 @@
-"""How far what a device gave may be from the golden picture."""
+"""Tolerances of a device's outputs to the golden picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calibration by ``.npz`` examples: read, refused where they do not fit, and what the ranges are taken from."""
+"""Calibration with ``.npz`` examples: reading, refusal if they do not match, and the resulting ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What artifacts are held against: ends that leave their range, faint outputs, and int8 between two references."""
+"""Acceptance criteria: outputs beyond their range, faint outputs, and int8 against two references."""
 
 from __future__ import annotations
 

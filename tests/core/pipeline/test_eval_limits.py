@@ -1,4 +1,4 @@
-"""The gates of ``clearport eval``: each on its own, and what a confidence makes of the mean."""
+"""The gates of ``clearport eval``: each separately, and the effect of a confidence."""
 
 from __future__ import annotations
 

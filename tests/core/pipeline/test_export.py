@@ -1,4 +1,4 @@
-"""What an export decides before and while it writes, without a converter."""
+"""Decisions of an export before and during writing, without converters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are read without being run: what they say of themselves, and what is refused."""
+"""Description of files without running them, and refusals."""
 
 from __future__ import annotations
 

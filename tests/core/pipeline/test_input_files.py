@@ -1,4 +1,4 @@
-"""Files that a user names as inputs: which file is of which input, and arrays."""
+"""Input files: assignment to inputs, and arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs native code on users' photos and graphs runs in a process of its own, and its end is a message."""
+"""Native code on users' photos and graphs runs in a separate process, whose crash is a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An int8 form from the cache has the bytes that computing it again gives."""
+"""A cached int8 form is bit-identical to a recomputed one."""
 
 from __future__ import annotations
 

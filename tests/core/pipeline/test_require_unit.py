@@ -1,4 +1,4 @@
-"""``bench --require-unit``: what a runtime moved to another unit in silence fails, by what the runtime itself says."""
+"""``bench --require-unit`` fails if a runtime reports that it silently used another unit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONVS, RESIZE = {"Conv": 9}, {"Resize": 1}
 
 
 def measured(unit: Unit, ran: str, operators: dict[str, dict[str, int]] | None = None, **facts: Any) -> LatencyReport:
-    """What a runtime was asked for, and what it says that it did."""
+    """The requested unit of a runtime, and the one it reports."""
     return latency_report([2.0], unit_asked=unit, unit_ran=ran, facts=facts, operators_per_unit=operators or {})
 
 

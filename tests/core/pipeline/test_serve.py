@@ -1,4 +1,4 @@
-"""What browsers are offered of a bundle."""
+"""The offer of a bundle to browsers."""
 
 from __future__ import annotations
 

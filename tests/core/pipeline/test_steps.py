@@ -1,4 +1,4 @@
-"""Proof by steps: files of a small network in every runtime that shows its tensors, right and with faults."""
+"""Proof by steps: files of a small network, correct and with faults, in every runtime that outputs tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limits of a whole, and what never passes."""
+"""Limits of a system's proof, and outputs that never pass."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def replace_kind(program: Program) -> Program:
 
 
 class Part:
-    """A part that gives back what it was given."""
+    """A part that returns its input."""
 
     method = "ran on LiteRT"
 

@@ -1,4 +1,4 @@
-"""Running a system: what is given and what comes out are checked before anything is written."""
+"""Running a system: inputs and outputs are checked before anything is written."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def proven(output: str) -> ParityReport:
 
 
 class Same:
-    """A part that gives back what it was given, and infinity for what is dark."""
+    """A part that returns its input, and infinity for dark inputs."""
 
     method = "ran on LiteRT"
     seconds: ClassVar[dict[str, list[float]]] = {}

@@ -1,4 +1,4 @@
-"""What of a system a page is offered, and which systems are not served, with the reason."""
+"""The offer of a system to a page, and refusals with reasons."""
 
 from __future__ import annotations
 

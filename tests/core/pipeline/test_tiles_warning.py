@@ -1,4 +1,4 @@
-"""Export says what happens to pictures that are larger than a file."""
+"""Export's warnings on pictures larger than a file's size."""
 
 from __future__ import annotations
 

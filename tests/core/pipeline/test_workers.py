@@ -1,4 +1,4 @@
-"""One worker for several artifacts: used again where it answered to the end, and nobody is left behind."""
+"""Reuse of a worker for several artifacts: only after complete answers, and without leftover processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs: what each step gives, what a loop keeps, and what is refused before or while it runs."""
+"""Programs: results of steps, state of loops, and refusals before and during a run."""
 
 from __future__ import annotations
 

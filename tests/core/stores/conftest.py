@@ -1,4 +1,4 @@
-"""A bundle of made-up files, and a place of its own for downloads."""
+"""A bundle of synthetic files, and a separate folder for downloads."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from clearport.cli import app as cli
 
 @pytest.fixture(scope="session")
 def kept_bundle(make_bundle: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Not to be changed by a test."""
+    """Tests must not modify it."""
     made: Bundle = make_bundle(tmp_path_factory.mktemp("stores") / "bundle")
     return made
 
 
 @pytest.fixture
 def own(kept_bundle: Bundle, tmp_path: Path) -> Bundle:
-    """A copy that a test may spoil."""
+    """A copy that a test may modify."""
     return Bundle.load(Path(shutil.copytree(kept_bundle.folder, tmp_path / "own")))
 
 

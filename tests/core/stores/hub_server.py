@@ -1,4 +1,4 @@
-"""A hub in memory, which speaks as much of Hugging Face's protocol as its own client wants for one repository."""
+"""A hub in memory with the part of Hugging Face's protocol that its client needs for one repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published weights are fetched at the user's word, and appear only if they fit; bundles are, from Python."""
+"""Published weights are fetched on request, and kept only if they fit; bundles are pulled from Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores that are damaged or lie: what is refused."""
+"""Damaged or malicious stores are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures: made and checked, by OpenSSF's own tool too, refused where they are wrong; the bill of materials."""
+"""Signatures: creation, verification (also by OpenSSF's tool) and refusal; the bill of materials."""
 
 from __future__ import annotations
 

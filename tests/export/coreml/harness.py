@@ -1,4 +1,4 @@
-"""What the tests of the Core ML target share: small graphs, pictures, and what is in a package."""
+"""Shared helpers for tests of the Core ML target: small graphs, pictures, and the content of packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Core ML target: what is written, what it says of itself, and that it is the same every time."""
+"""The Core ML target: written files, their metadata, and determinism."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Core ML target: what it refuses and why, and what half precision leaves to float32."""
+"""The Core ML target: refusals with reasons, and operators that stay float32 in fp16 files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Broken and hostile files: a clear error that names the file, at once, and nothing of it is followed."""
+"""Broken and hostile files: an immediate error that names the file, without following any reference in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opsets 9 to 26: the graph that is made of a file computes what ONNX Runtime makes of the file itself."""
+"""Opsets 9 to 26: the graph made from a file computes the outputs of the file in ONNX Runtime."""
 
 from __future__ import annotations
 

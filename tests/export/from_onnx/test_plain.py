@@ -1,4 +1,4 @@
-"""Ends of files: number formats, order of axes, names; and files of both of PyTorch's exporters."""
+"""Inputs and outputs of files: dtypes, axis order, names; and files of both PyTorch exporters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are quantized already: taken apart into the float network and its roundings, and put together again."""
+"""Quantized files: separation into the float network and its roundings, and recombination."""
 
 from __future__ import annotations
 

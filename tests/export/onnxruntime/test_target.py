@@ -1,4 +1,4 @@
-"""ONNX Runtime files: what is written, what it gives, and that it is the same every time."""
+"""ONNX Runtime files: content, outputs, and determinism."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenVINO IR: what is written, what it gives, and that it is the same every time."""
+"""OpenVINO IR: content, outputs, and determinism."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What OpenVINO's reader does not take is refused by the operator's name, and is no error of ours."""
+"""Operators that OpenVINO's reader does not support are refused by name, not reported as internal errors."""
 
 from __future__ import annotations
 

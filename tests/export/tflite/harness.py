@@ -1,4 +1,4 @@
-"""What the tests of TFLite's rules share: tiny graphs, and running them by LiteRT and by ONNX Runtime."""
+"""Shared helpers for tests of TFLite's rules: tiny graphs, run in LiteRT and in ONNX Runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The .tflite file as a whole: ends, sizes, metadata, signature, buffers, and that it is always the same."""
+"""The .tflite file: inputs and outputs, sizes, metadata, signature, buffers, and determinism."""
 
 from __future__ import annotations
 

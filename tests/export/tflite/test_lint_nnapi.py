@@ -1,4 +1,4 @@
-"""What NNAPI takes, operator by operator, in files of one or a few operators."""
+"""NNAPI's predicted support by operator, in files with one or a few operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the TFLite target writes: scales, sizes, operator versions, what NNAPI takes of it, and what it refuses."""
+"""The TFLite target: scales, sizes, operator versions, NNAPI support, and refusals."""
 
 from __future__ import annotations
 

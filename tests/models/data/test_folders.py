@@ -1,4 +1,4 @@
-"""Folders as they are: litter, halves, layouts of published sets, names that repeat, unannounced pairs."""
+"""Real-world folders: litter, splits, layouts of published sets, repeated names, unlabeled pairs."""
 
 from __future__ import annotations
 

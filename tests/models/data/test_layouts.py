@@ -1,4 +1,4 @@
-"""Folder layouts: each is told by what is in it, its pairs fit, and an unfit folder is refused with what was sought."""
+"""Folder layouts: detection by content, matching of pairs, and refusals that state what was expected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses: known values, nothing where nothing is wrong, gradients that flow, and sums that are read as written."""
+"""Losses: known values, zero for perfect outputs, gradients, and parsing of sums."""
 
 from __future__ import annotations
 

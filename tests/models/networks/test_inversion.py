@@ -172,5 +172,5 @@ def test_it_is_judged_by_the_same_drawn_pictures_each_time(small: Inversion) -> 
 
 
 def test_a_generator_alone_is_not_trained() -> None:
-    with pytest.raises(BadInput, match="takes 'codes', which these data do not give"):
+    with pytest.raises(BadInput, match="needs the input 'codes', which these data lack"):
         taken(torch.zeros(1, 3, 8, 8), {}, NETWORKS.get("stylegen").inputs)

@@ -111,5 +111,5 @@ def test_projections_learn_to_tell_places_and_the_inventor_makes_that_harder() -
 
 
 def test_a_network_without_features_cannot_learn_by_contrast() -> None:
-    with pytest.raises(BadInput, match="the loss contrast needs a network that shows its features, such as negcut"):
+    with pytest.raises(BadInput, match="the loss contrast needs a network that outputs its features, such as negcut"):
         Contrast(None, 0, OneDevice(torch.device("cpu")))

@@ -1,4 +1,4 @@
-"""What holds of all networks together."""
+"""Properties of all networks."""
 
 from __future__ import annotations
 

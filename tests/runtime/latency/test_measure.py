@@ -1,4 +1,4 @@
-"""Latency: who runs when, what is computed from the samples, and that one failure does not lose the others."""
+"""Latency: order of runs, statistics of samples, and isolation of failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What LiteRT prints of its NPU path, and which Python has it."""
+"""Parsing of LiteRT's log on its NPU path, and the Python that has it."""
 
 from __future__ import annotations
 

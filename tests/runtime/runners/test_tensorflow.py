@@ -1,4 +1,4 @@
-"""Where the Python that has TensorFlow is looked for."""
+"""The lookup of a Python with TensorFlow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runtimes that would go on with the CPU in silence: what they then say of themselves, or that they do not."""
+"""Runtimes that would silently fall back to the CPU: the reported units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker: what comes back from a runtime that works, refuses, crashes, hangs, chatters or is missing."""
+"""The worker, with runtimes that work, refuse, crash, hang, print or are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runtime judges a file: one that takes minutes for a picture only where the user names its target."""
+"""The runtime that evaluates a file: one that takes minutes per picture only if the user names its target."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clearport.runtime.usable import obstacle_of
 
 @pytest.fixture(scope="module")
 def slow() -> int:
-    """The most pixels of a picture that Core AI's runtime is used for unasked."""
+    """Maximum pixels of a picture for which Core AI's runtime is used by default."""
     runner = RUNNERS.get("coreai")
     if obstacle := obstacle_of(runner):
         pytest.skip(obstacle)

@@ -1,4 +1,4 @@
-"""How detectors are judged: videos of frames, and photos that are forged here."""
+"""Evaluation of detectors: videos of frames, and photos with synthetic forgeries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clearport.runtime.figures import figures
 
 
 class Bright:
-    """A detector that takes bright pictures for fakes; ``Opened`` as far as the judge looks at it."""
+    """A detector that classifies bright pictures as fake, with the part of ``Opened`` that the judge uses."""
 
     def __init__(self, *names: str) -> None:
         self.artifact = SimpleNamespace(inputs=tuple(TensorSpec(name, (1, 3, 32, 32)) for name in names or ["image"]))

@@ -1,4 +1,4 @@
-"""``clearport lint`` finds what was planted, at its layer and line, and calls an error what an export refuses."""
+"""``clearport lint`` finds planted problems with layer and line, and reports what export refuses as errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HERE = Path(__file__).name
 
 
 class Traps(nn.Module):
-    """A network with what restoration networks trip over; comments name the rule that is to find a line."""
+    """A network with typical problems of restoration networks; comments name the rule that must find a line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Traps(nn.Module):
 
 
 class Odd(nn.Module):
-    """An operator that only those targets have which read ONNX."""
+    """An operator supported only by targets that read ONNX."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ def test_a_network_that_suits_every_accelerator_has_notes_at_most() -> None:
 
 
 def agree(module: object, folder: Path, *targets: str, size: str = "64x64", weights: Path | None = None) -> LintReport:
-    """What lint says, after a look that its errors are what an export refuses."""
+    """Lint's report, after checking that its errors are exactly the refusals of an export."""
     report = linted(module, *targets, size=size, precisions=("fp32",), weights=weights)
     errors = {where for finding in of(report, "refused") for where in finding.where}
     bundle = clearport.export(

@@ -1,4 +1,4 @@
-"""The cache of a matrix: what is served, what is built again, and what may go; also with two matrices at once."""
+"""The cache of a matrix: hits, rebuilds and eviction, also with two concurrent matrices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of a matrix: what it asks for, and messages with the key and its line."""
+"""The file of a matrix: its exports, and messages with key and line."""
 
 from __future__ import annotations
 

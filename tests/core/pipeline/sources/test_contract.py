@@ -1,4 +1,4 @@
-"""What the user says of a network: read, refused where it is wrong, and believed."""
+"""Contracts of users' networks: reading, refusal if wrong, and precedence over measurements."""
 
 from __future__ import annotations
 

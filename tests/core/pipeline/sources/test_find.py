@@ -1,4 +1,4 @@
-"""What the user names: by the form of the word, with errors that say what was expected."""
+"""Lookup of the user's network by the form of its name, with errors that state the expected forms."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_several_inputs_are_told_by_example(code: Path) -> None:
     ("attribute", "size", "span"), [("frames", Size(16, 24), (0.0, 1.0)), ("style", Size(1, 1), None)]
 )
 def test_networks_without_a_picture(code: Path, attribute: str, size: Size, span: tuple[float, float] | None) -> None:
-    """Frames behind one another, and a vector."""
+    """Stacked frames, and a vector."""
     traits = source_of(request(f"{code}:{attribute}")).traits
     assert (traits.size, traits.whole_picture, traits.inputs[0].kind) == (size, True, "vector")
     assert traits.inputs[0].value_range == span
@@ -181,7 +181,7 @@ def test_a_network_is_never_called_as_one_of_clearport_s(tmp_path: Path) -> None
 
 
 def test_a_file_that_onnx_runtime_cannot_load_is_told_by_its_name(tmp_path: Path) -> None:
-    """As an exporter writes it, with sizes that do not fit: no failed check, and no file of clearport's."""
+    """A file with inconsistent sizes, as an exporter may write it, is bad input, not a failed check."""
     image, shape = onnx.TensorProto.FLOAT, (1, 3, 16, 16)
     more = onnx.numpy_helper.from_array(np.ones((1, 3, 16, 7), np.float32), "more")
     body = onnx.helper.make_graph(

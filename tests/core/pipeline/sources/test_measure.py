@@ -1,4 +1,4 @@
-"""What is measured of networks that nobody described, on networks whose sizes, reach and ranges are known."""
+"""Measurements of undescribed networks, on networks with known sizes, receptive fields and ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This machine as a device: a ``Shell`` whose commands run here, for tests of what phones and boards share."""
+"""This machine as a device: a ``Shell`` whose commands run here, for tests of code shared by phones and boards."""
 
 from __future__ import annotations
 

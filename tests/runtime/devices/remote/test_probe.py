@@ -1,4 +1,4 @@
-"""What a device says of itself: read from its own words, whatever they are."""
+"""Facts of a device, parsed from its output in any form."""
 
 from __future__ import annotations
 

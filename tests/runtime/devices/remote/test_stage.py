@@ -1,4 +1,4 @@
-"""Files on a device: where they lie, that they are whole, and that they go again."""
+"""Files on a device: their paths, checksums, and removal."""
 
 from __future__ import annotations
 

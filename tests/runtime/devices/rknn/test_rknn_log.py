@@ -1,4 +1,4 @@
-"""What Rockchip's toolkit says: its table of layers, its memory, and its refusals without noise."""
+"""Parsing of Rockchip's toolkit log: table of layers, memory, and errors."""
 
 from __future__ import annotations
 
