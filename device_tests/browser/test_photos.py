@@ -131,7 +131,7 @@ def test_the_page_reads_photos_to_the_level(visitor: Opened, name: str, tmp_path
     assert ("rounded to 8" in note) == any("rounded to 8" in remark for remark in expected.remarks)
     assert ("to sRGB" in note) == any("to sRGB" in remark for remark in expected.remarks)
     assert ("was ignored" in note) == any("was ignored" in remark for remark in expected.remarks)
-    assert ("It is gray" in note) == expected.gray
+    assert ("The photo is gray" in note) == expected.gray
 
 
 @pytest.mark.slow

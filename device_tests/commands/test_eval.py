@@ -85,7 +85,7 @@ def test_eval_says_where_most_is_lost_and_when_it_cannot_tell(exported: Bundle, 
     sure = called(*line, "--max-drop", within, "--confidence", "0.95", "--junit", tmp_path / "junit.xml")
     assert sure.code == 1
     assert [row["verdict"] for row in sure.json["rows"] if row["subject"] == "tflite/int8"] == ["cannot tell"]
-    assert "judge more pictures" in (tmp_path / "junit.xml").read_text()
+    assert "evaluate more pictures" in (tmp_path / "junit.xml").read_text()
     assert called(*line, "--confidence", "95", "--max-drop", "1").code == 2
 
 

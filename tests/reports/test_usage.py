@@ -206,7 +206,7 @@ def test_swift_cuts_pictures_into_tiles_too(made: Bundle) -> None:
 def test_swift_cuts_the_spans_that_clearport_cuts(made: Bundle) -> None:
     """Its arithmetic, carried over to Python word by word, against that of the tiles of ``clearport run``."""
     code = next(u.code for u in usages(made.manifest) if u.language == "swift")
-    body = code[code.index("func spans(") : code.index("/// Which pixel of an axis")]
+    body = code[code.index("func spans(") : code.index("/// The source pixel of")]
     for old, new in SWIFT_AS_PYTHON:
         body = re.sub(old, new, body)
     names: dict[str, Any] = {"halo": 14, "multiple": 1, "Span": lambda start, from_, to: (start, from_, to)}
