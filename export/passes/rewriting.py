@@ -63,6 +63,16 @@ def holds_data(value: ir.Value) -> bool:
     return value.shape is not None and (len(value.shape) > 1 or (given is not None and max(given, default=0) > _SIZES))
 
 
+def reshaped(near: ir.Node, source: ir.Value, shape: Sequence[int]) -> ir.Value:
+    """``source``, reshaped."""
+    array = graphs.constant(source)
+    if array is not None:
+        return constant(near, "reshaped", array.reshape(shape))
+    if fixed(source) == tuple(shape):
+        return source
+    return insert(near, "Reshape", [source, constant(near, "shape", [int(n) for n in shape])], shape)
+
+
 def constant(near: ir.Node, role: str, array: Array | Sequence[int]) -> ir.Value:
     """An initializer named after ``near``'s output: float32, or int64 for a list of integers."""
     numbers = np.asarray(array, np.int64 if isinstance(array, (list, tuple)) else np.float32)
@@ -96,6 +106,20 @@ def conv_1x1(before: ir.Node, source: ir.Value, weight: Array, bias: Array, grou
     kernel = graphs.new_constant(body, f"{name}.weight", weight[:, :, None, None].astype(np.float32))
     offset = graphs.new_constant(body, f"{name}.bias", bias.astype(np.float32))
     return insert(before, "Conv", [source, kernel, offset], shape, attributes)
+
+
+def bias_behind(node: ir.Node, count: int) -> tuple[ir.Node, int] | None:
+    """The Add of ``count`` constants, one per place of the last axis, that alone reads a node's output, and the index
+    of its constant input.
+    """
+    follower = graphs.only_consumer(node.outputs[0])
+    if follower is None or follower.op_type != "Add":
+        return None
+    place = 1 if follower.inputs[0] is node.outputs[0] else 0
+    bias = graphs.constant(graphs.need(follower, place))
+    if bias is None or bias.size != count or bias.shape[-1:] != (count,) or bias.ndim > rank(node.outputs[0]):
+        return None
+    return follower, place
 
 
 def body_of(node: ir.Node) -> ir.Graph:

@@ -1,8 +1,8 @@
 """Reduce tensors of more than four axes to four, the maximum of most runtimes, GPUs and NPUs.
 
 Given: windows of attention, heads, groups and frames as axes of their own, five to eight of them, at a fixed size.
-Result: axes of size 1 are dropped and axes that stay adjacent are merged, with a Reshape before and after; a Transpose
-that still has more than four becomes several, each of at most four. Other cases stay.
+Result: axes of size 1 are dropped; where more than four are left, those that stay adjacent are merged, with a Reshape
+before and after; a Transpose that still has more than four becomes several, each of at most four. Other cases stay.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from clearport.export.passes.plain.picks import reshaped
-from clearport.export.passes.rewriting import constant, each_float, fixed, insert
+from clearport.export.passes.rewriting import constant, each_float, fixed, insert, reshaped
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -42,18 +41,20 @@ def run(graph: Graph) -> Graph:
 
 
 def runs(sizes: Sequence[int], marks: Sequence[Hashable], alone: Sequence[int] = ()) -> Runs:
-    """Adjacent axes with the same mark form one group; each of ``alone`` forms its own, even if of size 1."""
+    """The axes that are longer than 1, and ``alone``; if more than four, adjacent ones with the same mark form one
+    group, except ``alone``.
+    """
+    kept = [axis for axis, size in enumerate(sizes) if size != 1 or axis in alone]
+    if len(kept) <= _MOST:
+        return [[axis] for axis in kept] or [[0]]
     found: Runs = []
-    for axis, (size, mark) in enumerate(zip(sizes, marks, strict=True)):
-        if axis in alone:
+    for axis in kept:
+        last = found[-1][-1] if found else None
+        if last is None or {axis, last} & set(alone) or marks[last] != marks[axis]:
             found.append([axis])
-        elif size != 1:
-            last = found[-1][-1] if found else None
-            if last is not None and last not in alone and marks[last] == mark:
-                found[-1].append(axis)
-            else:
-                found.append([axis])
-    return found or [[0]]
+        else:
+            found[-1].append(axis)
+    return found
 
 
 def _is_deep(node: ir.Node) -> bool:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from clearport.export.passes.plain import windows
 from clearport.export.passes.plain.counted import from_front
-from clearport.export.passes.rewriting import body_of, constant, each_float, fixed, insert, sizes
+from clearport.export.passes.rewriting import body_of, constant, each_float, fixed, insert, reshaped, sizes
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -67,16 +68,6 @@ def _pieces(places: Sequence[int]) -> list[list[int]]:
     return found
 
 
-def reshaped(near: ir.Node, source: ir.Value, shape: Sequence[int]) -> ir.Value:
-    """``source``, reshaped."""
-    array = graphs.constant(source)
-    if array is not None:
-        return constant(near, "reshaped", array.reshape(shape))
-    if fixed(source) == tuple(shape):
-        return source
-    return insert(near, "Reshape", [source, constant(near, "shape", [int(n) for n in shape])], shape)
-
-
 def _gather(node: ir.Node) -> ir.Value | None:
     source, indices = graphs.need(node, 0), graphs.constant(graphs.need(node, 1))
     before = sizes(source)
@@ -88,14 +79,21 @@ def _gather(node: ir.Node) -> ir.Value | None:
         return _counted(node, length)
     if graphs.constant(source) is not None:
         return None
+    table = windows.of_table(indices, length)
+    if table is not None and fixed(source) is not None:
+        return windows.cut(node, source, axis, table)
+    return _selected(node, source, axis, indices, length)
+
+
+def _selected(node: ir.Node, source: ir.Value, axis: int, indices: Array, length: int) -> ir.Value | None:
     places = (indices.reshape(-1) % length).tolist()
     if indices.ndim == 1 and indices.tolist() == places and not _in_steps(places):
         return None
     after = fixed(node.outputs[0])
     if indices.ndim != 1 and after is None:
         return None
-    found = picked(node, source, axis, places)
-    return found if found is None or indices.ndim == 1 else reshaped(node, found, after or ())
+    kept = picked(node, source, axis, places)
+    return kept if kept is None or indices.ndim == 1 else reshaped(node, kept, after or ())
 
 
 def _counted(node: ir.Node, length: int) -> ir.Value | None:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from clearport.export.passes.plain.picks import reshaped
-from clearport.export.passes.rewriting import constant, fixed, insert, substitute
+from clearport.export.passes.rewriting import constant, fixed, insert, reshaped, substitute
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:

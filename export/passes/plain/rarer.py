@@ -16,8 +16,8 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport.export.passes.plain.functions import called, truth
-from clearport.export.passes.plain.picks import picked, reshaped
-from clearport.export.passes.rewriting import constant, conv_1x1, each_float, fixed, insert, rank, sizes
+from clearport.export.passes.plain.picks import picked
+from clearport.export.passes.rewriting import constant, conv_1x1, each_float, fixed, insert, rank, reshaped, sizes
 from clearport.graph import nodes as graphs
 from clearport.operators import table
 

@@ -16,8 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport.export.passes.plain.functions import called
-from clearport.export.passes.plain.picks import reshaped
-from clearport.export.passes.rewriting import body_of, constant, fixed, insert, substitute
+from clearport.export.passes.rewriting import body_of, constant, fixed, insert, reshaped, substitute
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:

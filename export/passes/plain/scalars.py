@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from clearport.export.passes.plain.picks import reshaped
-from clearport.export.passes.rewriting import each_float, fixed, insert
+from clearport.export.passes.rewriting import each_float, fixed, insert, reshaped
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:

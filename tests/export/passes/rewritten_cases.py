@@ -6,6 +6,7 @@ import numpy as np
 
 from ..tflite.harness import Case, after_conv, f32, i64, one, weight
 from .kernel_cases import KERNELS, PLACES, SCALARS, TRANSPOSED
+from .window_cases import HEADS, WINDOWS
 
 
 def _scattered(indices: np.ndarray, updates: tuple[int, ...], data: np.ndarray | None = None) -> Case:
@@ -277,4 +278,6 @@ DEEP: dict[str, Case] = {
 }  # fmt: skip
 
 
-CASES = KERNELS | SCALARS | PLACES | TRANSPOSED | FUNCTIONS | RARER | PICKED | MATRICES | FRAMES | DEEP
+CASES = (
+    KERNELS | SCALARS | PLACES | TRANSPOSED | FUNCTIONS | RARER | PICKED | MATRICES | FRAMES | DEEP | WINDOWS | HEADS
+)

@@ -172,10 +172,20 @@ def test_axes_that_broadcast_alike_are_one(data: st.DataObject) -> None:
 
 def test_a_graph_without_rarer_operators_is_left_alone() -> None:
     """The passes that look for them give back the very graph that they got."""
-    from clearport.export.passes.plain import borders, einsum, frames, functions, picks, resampled, transposed, writes
+    from clearport.export.passes.plain import (
+        borders,
+        einsum,
+        frames,
+        functions,
+        heads,
+        picks,
+        resampled,
+        transposed,
+        writes,
+    )
 
     graph = passes.run(build(after_conv(one("Relu"))))
-    for module in (borders, einsum, frames, functions, picks, resampled, transposed, writes, axes):
+    for module in (borders, einsum, frames, functions, heads, picks, resampled, transposed, writes, axes):
         assert module.run(graph) is graph
 
 
