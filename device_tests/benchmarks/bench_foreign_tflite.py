@@ -98,7 +98,7 @@ def _enlarged(network: Foreign, times: int) -> Foreign:
     larger = replace(network, inputs=shapes)
     try:
         exported.wanted(larger.module(), exported.inputs_of(larger))
-    except RuntimeError:
+    except (IndexError, RuntimeError):
         return network
     return larger
 

@@ -93,7 +93,8 @@ class Lowering:
         for node in nodes:
             rule = table.of(node).tflite
             assert rule is not None
-            rule(self, node)
+            if graphs.name_of(node.outputs[0]) not in self._tensors:  # else a rule wrote its follower, too
+                rule(self, node)
         return tuple(self.arranged(value) for value in self.graph.model.graph.outputs)
 
     def refuse(self, node: ir.Node, why: str) -> UnsupportedOperator:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.export.tflite.lower import NONE, Lowering
+from clearport.export.passes.rewriting import bias_behind
+from clearport.export.tflite.lower import Lowering
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -46,22 +47,29 @@ def _of_rank(low: Lowering, node: ir.Node, image: Tensor, rank: int) -> Tensor:
 
 
 def _fully_connected(low: Lowering, node: ir.Node) -> None:
-    """The inner axis must be stored last; the others may lie in any order."""
+    """The inner axis must be stored last; the others may lie in any order. In float, a bias added behind is the
+    operator's own.
+    """
     _, order = low.stored(node)
     inner = len(order) - 1
     last = order if order[-1] == inner else tuple(sorted(order))
     image = low.tensor(node, 0, last)
     kernel = low.constant(node, 1, np.transpose)  # (N, K)
-    # Without a bias it would be version 6, which NNAPI does not take.
-    offset = low.file.constant("no bias", np.zeros(kernel.dims[0], np.float32))
+    added = None if low.quant(node) else bias_behind(node, kernel.dims[0])
+    added = None if added is None or low.quant(added[0]) else added
+    if added is None:
+        # Without a bias it would be version 6, which NNAPI does not take.
+        written, offset = node, low.file.constant("no bias", np.zeros(kernel.dims[0], np.float32))
+    else:
+        written, offset = added[0], low.constant(*added, lambda array: array.reshape(-1))
     low.write(
-        node,
+        written,
         "FULLY_CONNECTED",
         [image, kernel, offset],
         (*image.dims[:-1], kernel.dims[0]),
         last,
         keepNumDims=len(order) > 2,
-        fusedActivationFunction=NONE,
+        fusedActivationFunction=low.activation(written),
     )
 
 
