@@ -105,7 +105,7 @@ MUL = Operator(
 POW = Operator(
     "Pow",
     "binary",
-    tflite=tflite("elementwise:binary", op="POW"),
+    tflite=tflite("elementwise:power"),
     mil=mil("elementwise:binary", op="pow"),
     coreai=coreai("elementwise:binary", op="pow"),
     ncnn=ncnn("elementwise:power"),
@@ -124,7 +124,14 @@ POW = Operator(
             ("Sigmoid", "x", "p", {}),
             one("Pow", "p k"),
             constants={"k": f32(1.7)},
-            tflite=wrote("CONV_2D LOGISTIC POW", outside="POW", float_only=True),
+            tflite=wrote("CONV_2D LOGISTIC LOG MUL EXP", float_only=True),
+        ),
+        after_conv(
+            "small power of what may be zero",
+            ("Relu", "x", "p", {}),
+            one("Pow", "p k"),
+            constants={"k": f32(0.1)},
+            tflite=wrote("CONV_2D POW", outside="POW", float_only=True),
         ),
         after_conv("power of a number before", one("Pow", "k x"), constants={"k": f32(1.3)}),
         after_conv(

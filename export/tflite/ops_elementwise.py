@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.export.tflite.lower import Lowering
+from clearport.export.passes.signs import never_negative
+from clearport.export.tflite.lower import NONE, Lowering
 from clearport.export.tflite.operands import aligned
 from clearport.export.tflite.tensors import Quant, quant_of
 from clearport.graph import nodes as graphs
@@ -16,6 +17,10 @@ from clearport.operators import table
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+
+_NORMAL = float(np.finfo(np.float32).tiny)
+_LEAST_EXPONENT = 0.25
+"""The smallest normal number to this power is 3e-10."""
 
 Step = tuple[str, float | None]
 """A clamping operator, and its bound if it has a parameter."""
@@ -29,10 +34,35 @@ def arithmetic(low: Lowering, node: ir.Node, op: str) -> None:
 
 
 def binary(low: Lowering, node: ir.Node, op: str) -> None:
-    """Max, Min, Pow -> MAXIMUM, MINIMUM, POW."""
+    """Max, Min -> MAXIMUM, MINIMUM."""
     inputs, order = aligned(low, node)
     low.same_scale(node, *inputs)
     low.write(node, op, inputs, np.broadcast_shapes(*(t.dims for t in inputs)), order)
+
+
+def power(low: Lowering, node: ir.Node) -> None:
+    """Pow -> POW; by a number, of what is never negative -> EXP of the number times LOG, which XNNPACK has.
+
+    Its LOG is minus infinity for every input below float32's normal numbers, negative ones included: small exponents
+    would make much of what is lost, and the power of a negative base would be 0, not NaN.
+    """
+    base, exponent = graphs.need(node, 0), graphs.scalar(graphs.operand(node, 1))
+    small = exponent is None or exponent < _LEAST_EXPONENT
+    if exponent is None or exponent <= 0 or (small and not _away_from_zero(base)) or not never_negative(base):
+        binary(low, node, "POW")
+        return
+    image, order = low.stored(node)
+    log, times = (low.between(node, what, image, image.dims) for what in ("log", "times"))
+    low.file.operator("LOG", [image], log)
+    low.file.operator("MUL", [log, low.number("exponent", exponent, image)], times, fusedActivationFunction=NONE)
+    low.write(node, "EXP", [times], image.dims, order)
+
+
+def _away_from_zero(value: ir.Value) -> bool:
+    """Whether a value is clamped to what float32 represents in full."""
+    maker = graphs.producer(value)
+    clamp = None if maker is None else graphs.clamp_of(maker)
+    return clamp is not None and clamp.lo >= _NORMAL
 
 
 def clamp(low: Lowering, node: ir.Node) -> None:

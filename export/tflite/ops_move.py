@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from clearport.export.tflite.order import Order
     from clearport.export.tflite.tensors import Tensor
 
-_REFLECT, _SYMMETRIC = 0, 1
-"""``MirrorPadMode`` of the TFLite schema."""
-
 
 def transpose(low: Lowering, node: ir.Node) -> None:
     """Transpose -> nothing: the same tensor, its axes under other names."""
@@ -123,8 +120,8 @@ def cut(low: Lowering, node: ir.Node) -> None:
     begin, end, step = [0] * rank, list(image.dims), [1] * rank
     given = [graphs.need_constant(node, index).tolist() for index in (1, 2)]
     count = len(given[0])
-    axes = _integers(node, 3, list(range(count)))
-    for axis, first, last, by in zip(axes, *given, _integers(node, 4, [1] * count), strict=True):
+    axes = integers(node, 3, list(range(count)))
+    for axis, first, last, by in zip(axes, *given, integers(node, 4, [1] * count), strict=True):
         place = order.index(axis % rank)
         if by < 1:
             image = _backwards(low, node, image, place, slice(first, None if last < -image.dims[place] else last, by))
@@ -160,56 +157,7 @@ def _backwards(low: Lowering, node: ir.Node, image: Tensor, place: int, places: 
     return turned
 
 
-def pad(low: Lowering, node: ir.Node) -> None:
-    """Pad with a constant -> PAD if it is 0, else PADV2; reflected -> MIRROR_PAD; edge -> repeated MIRROR_PAD by
-    one.
-    """
-    image, order = low.stored(node)
-    low.same_scale(node, image)
-    mode = graphs.attr_str(node, "mode", "constant")
-    numbers = graphs.need_constant(node, 1).tolist()
-    axes = _integers(node, 3, list(range(len(order))))
-    pads = [(0, 0)] * len(order)
-    for place, axis in enumerate(axes):
-        pads[order.index(axis % len(order))] = (numbers[place], numbers[place + len(axes)])
-    if min(map(min, pads)) < 0:
-        raise low.refuse(node, "negative pads: use Slice")
-    if not any(map(any, pads)):
-        low.bind(node, image, order)
-        return
-    if mode == "edge":
-        _edges(low, node, image, order, pads)
-        return
-    if mode not in {"constant", "reflect"}:
-        raise low.refuse(node, f"mode {mode}: TFLite pads with a constant, by reflection or with the edge")
-    value = graphs.scalar(graphs.operand(node, 2)) or 0.0
-    dims = _padded(image, pads)
-    inputs = [image, low.integers("paddings", pads)]
-    if mode == "reflect":
-        low.write(node, "MIRROR_PAD", inputs, dims, order, mode=_REFLECT)
-    elif value:
-        low.write(node, "PADV2", [*inputs, low.number("fill", value, image)], dims, order)
-    else:
-        low.write(node, "PAD", inputs, dims, order)
-
-
-def _edges(low: Lowering, node: ir.Node, image: Tensor, order: Order, pads: list[tuple[int, int]]) -> None:
-    """Edge padding: symmetric MIRROR_PAD by one pixel, repeated."""
-    rounds = max(map(max, pads))
-    for done in range(rounds):
-        now = [(int(before > done), int(after > done)) for before, after in pads]
-        dims, paddings = _padded(image, now), low.integers("paddings", now)
-        last = done == rounds - 1
-        result = low.output(node, [image], dims, order) if last else low.between(node, f"edge{done}", image, dims)
-        low.file.operator("MIRROR_PAD", [image, paddings], result, mode=_SYMMETRIC)
-        image = result
-
-
-def _padded(image: Tensor, pads: list[tuple[int, int]]) -> list[int]:
-    return [n + before + after for n, (before, after) in zip(image.dims, pads, strict=True)]
-
-
-def _integers(node: ir.Node, index: int, default: list[int]) -> list[int]:
+def integers(node: ir.Node, index: int, default: list[int]) -> list[int]:
     """An optional constant list of integers."""
     array = graphs.constant(graphs.operand(node, index))
     return default if array is None else [int(n) for n in array.ravel()]

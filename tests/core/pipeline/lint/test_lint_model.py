@@ -36,7 +36,7 @@ class Traps(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.head = nn.Conv2d(3, 8, 3, padding=1)
-        self.mirror = nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect")
+        self.mirror = nn.Conv2d(8, 8, 3, padding=9, dilation=9, padding_mode="reflect")  # too many rows to copy each
         self.down = nn.Conv2d(8, 8, 3, stride=2, padding=1)
         self.hot, self.cool = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
         self.up = nn.ConvTranspose2d(8, 8, 2, stride=2)
