@@ -146,8 +146,17 @@ def save(path: Path, module: nn.Module, network: str, scale: int, metadata: Mapp
     Raises:
         BadInput: the path cannot be written.
     """
+    save_state(path, module.state_dict(), network, scale, metadata)
+
+
+def save_state(path: Path, state: State, network: str, scale: int, metadata: Mapping[str, str]) -> None:
+    """``save`` for tensors by name.
+
+    Raises:
+        BadInput: the place cannot be written.
+    """
     words = {"format": "pt", "network": network, "scale": str(scale), **metadata}
-    write_bytes(path, _to_safetensors(module.state_dict(), words))
+    write_bytes(path, _to_safetensors(state, words))
 
 
 def _to_safetensors(state: State, metadata: Mapping[str, str]) -> bytes:

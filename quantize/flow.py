@@ -72,6 +72,7 @@ class QuantizeOptions:
         ranges: value name -> given real minimum and maximum, in place of observed ones.
         wide: 16-bit activations (``int8a16``) over ``HEADROOM`` times the observed ranges; weights already on 8-bit
             grids are kept. Nothing is searched, and no operator stays in float by choice.
+        bounds: add ``bounds`` to the record: value -> minimum and maximum on the photos (``trained.form``).
         progress: callback with the progress of each stage.
     """
 
@@ -83,6 +84,7 @@ class QuantizeOptions:
     prefer: Prefer = "balanced"
     ranges: tuple[tuple[str, float, float], ...] = ()
     wide: bool = False
+    bounds: bool = False
     progress: Progress = no_progress
 
 
@@ -131,6 +133,11 @@ class _Candidate:
         return {name: scheme.wide(params) for name, params in constrain.activations(folded, spread).items()}
 
 
+def prepared(graph: Graph) -> Graph:
+    """The float graph that is quantized: pictures start at zero, and averages are independent of the runtime."""
+    return averages.as_convolutions(ends.from_zero(graph))
+
+
 @parallel.alone()
 def quantize(graph: Graph, images: Sequence[Image8 | Sample], options: QuantizeOptions | None = None) -> QuantizedGraph:
     """Calibrate ``graph`` on ``images`` (uint8 RGB (H, W, 3), any sizes, or samples) and quantize it.
@@ -146,7 +153,7 @@ def quantize(graph: Graph, images: Sequence[Image8 | Sample], options: QuantizeO
     options = options or QuantizeOptions()
     if options.wide:
         options = replace(options, equalization=(0.0,), search=False)
-    graph = averages.as_convolutions(ends.from_zero(graph))
+    graph = prepared(graph)
     work = sum(cost.layers(graph).values())
     pixels = max(OBSERVING_COST / work, min(OBSERVING_PIXELS, MOST_OBSERVING_COST / work))
     given, images = images, photos.spread(images, pixels) if images else images
@@ -296,6 +303,7 @@ def _record(best: _Candidate, mixed: Mixed, setting: _Setting, images: Sequence[
         "float_share": round(mixed.share, 4),
         "simulated_loss_db": round(mixed.loss_db, 3) if measured and setting.task else None,
         **({"observed": len(setting.inputs)} if len(setting.inputs) < len(images) else {}),
+        **({"bounds": {name: list(both) for name, both in best.bounds.items()}} if setting.options.bounds else {}),
         "images": list(map(_told, images)),
     }
 

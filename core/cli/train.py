@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from clearport.cli.options import QuietOpt, ScaleOpt
 from clearport.cli.train_progress import quality, reporter
+from clearport.errors import BadInput
 from clearport.models.training.options import DEVICES, OPTIMIZERS, options_for
 from clearport.words import counted
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clearport.base import Prefer
+    from clearport.models.training.options import TrainResult
+
 _DATA, _LEARNING, _JUDGING, _MACHINE = "Data", "Learning", "Validation and monitoring", "Machine"
+_INT8 = "int8"
 
 EXAMPLES = """Train a network; Ctrl-C saves a checkpoint, and --resume continues from it.
 
@@ -35,6 +43,12 @@ the validation pairs are excluded:
 Low light, from pairs (LOL, SICE, low/ and high/), or without targets:
   clearport train iagc --data SICE --out mine.safetensors
   clearport train zerodce --data DARK_PHOTOS --out mine.safetensors
+
+\b
+int8 that loses less (quantization-aware training). The result goes to export,
+whose float files stay the same:
+  clearport train rlfn --qat --start rlfn.pth --data PHOTOS --out qat.safetensors
+  clearport export rlfn --weights qat.safetensors --out out/rlfn
 
 Defaults come from the network's recipe, if it has one.
 """
@@ -176,9 +190,29 @@ def train(
         bool | None,
         typer.Option(help="Convolve in bfloat16; by default only if that is faster.", rich_help_panel=_MACHINE),
     ] = None,
+    qat: Annotated[
+        bool,
+        typer.Option(
+            "--qat",
+            help="Train the int8 form of --start (default: bundled weights) on the CPU (default: 10 minutes). Float "
+            "weights stay. --lr is in levels of the int8 grid; the loss 'distillation' is from the float network.",
+            rich_help_panel=_INT8,
+        ),
+    ] = False,
+    prefer: Annotated[
+        Literal["balanced", "quality", "speed"],
+        typer.Option(
+            help="With --qat, as for export: 'speed' keeps only layers in float that have no int8 form.",
+            rich_help_panel=_INT8,
+        ),
+    ] = "balanced",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --qat: folder of photos for the int8 ranges; bundled ones by default.", rich_help_panel=_INT8
+        ),
+    ] = None,
 ) -> None:
-    from clearport.models.training.train import train as run
-
     given: dict[str, Any] = {
         "data": tuple(data),
         "out": out,
@@ -210,9 +244,9 @@ def train(
         "workers": workers,
         "bfloat16": bfloat16,
     }
-    options = options_for(network, **given)
-    with reporter(quiet=quiet) as told:
-        result = run(options, told.validated, told.ticked, told.noted)
+    if not qat and (prefer != "balanced" or calibration is not None):
+        raise BadInput("--prefer and --calibration need --qat")
+    result = _int8(network, prefer, calibration, given, quiet=quiet) if qat else _float(network, given, quiet=quiet)
     if result.process:
         return
     if not result.finished:
@@ -225,6 +259,25 @@ def train(
 
 
 train.__doc__ = EXAMPLES
+
+
+def _float(network: str, given: Mapping[str, Any], *, quiet: bool) -> TrainResult:
+    from clearport.models.training.train import train as run
+
+    options = options_for(network, **given)
+    with reporter(quiet=quiet) as told:
+        return run(options, told.validated, told.ticked, told.noted)
+
+
+def _int8(
+    network: str, prefer: Prefer, calibration: Path | None, given: Mapping[str, Any], *, quiet: bool
+) -> TrainResult:
+    from clearport.pipeline.qat import train_int8
+    from clearport.quantize.trained.options import qat_options
+
+    options = qat_options(network, prefer=prefer, calibration=calibration, **given)
+    with reporter(quiet=quiet) as told:
+        return train_int8(options, told.validated, told.ticked, told.noted, told.staged)
 
 
 def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:

@@ -28,6 +28,9 @@ class _Silent:
     def noted(self, note: str) -> None:
         """Before the first step: the data and weights read."""
 
+    def staged(self, stage: str, done: int, total: int) -> None:
+        """Before the first step: what is done of a stage of the quantization."""
+
     def validated(self, progress: Progress) -> None:
         """After a validation."""
 
@@ -40,6 +43,13 @@ class _Lines(_Silent):
 
     def __init__(self) -> None:
         self._last = time.monotonic()
+        self._stage = ""
+
+    def staged(self, stage: str, done: int, total: int) -> None:
+        del done, total
+        if stage != self._stage:
+            typer.echo(stage, err=True)
+        self._stage = stage
 
     def noted(self, note: str) -> None:
         typer.echo(note, err=True)
@@ -65,6 +75,9 @@ class _Bar(_Silent):
     def noted(self, note: str) -> None:
         self._bar.console.print(note, highlight=False, markup=False)
 
+    def staged(self, stage: str, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done / total if total else 0.0, description=stage)
+
     def validated(self, progress: Progress) -> None:
         self._bar.console.print(_validation_line(progress), highlight=False)
         self._bar.update(self._task, completed=progress.share)
@@ -78,8 +91,9 @@ def _validation_line(progress: Progress) -> str:
     first, second = progress.units
     found = quality(progress.psnr_db, first)
     if not math.isnan(progress.psnr_db):
-        best = first.removeprefix("dB ")
-        found = f"{found}, {progress.y_psnr_db:.2f} {second} (best {progress.best_psnr_db:.2f} {best})"
+        best, places = first.removeprefix("dB "), 3 if second.startswith("dB lost") else 2
+        other = "" if math.isnan(progress.y_psnr_db) else f", {progress.y_psnr_db:.{places}f} {second}"
+        found = f"{found}{other} (best {progress.best_psnr_db:.2f} {best})"
     rate = f"{progress.steps_per_s:.1f} steps/s  {_left(progress.eta_s)}"
     unsaved = f"\nnot saved: {progress.unsaved}" if progress.unsaved else ""
     return f"{progress.share:6.1%}  step {progress.step}  loss {progress.loss:.5f}  {found}  {rate}{unsaved}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearport.operators.record import Operator, coreai, listed, mil, tflite
+from clearport.operators.record import Operator, coreai, in_torch, listed, mil, tflite
 
 SHAPE = Operator(
     "Shape",
@@ -11,6 +11,7 @@ SHAPE = Operator(
     mil=mil("matrix:shape_of"),
     coreai=coreai("index:shape"),
     elsewhere=listed("htp", "webgpu", "webnn"),
+    torch=in_torch("shape"),
 )
 
 OPERATORS = (SHAPE,)

@@ -7,21 +7,18 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from clearport import heap
 from clearport.base import Artifact, Options, Size, Skipped
 from clearport.bundle import folder as bundle
 from clearport.bundle.folder import Bundle
-from clearport.disk.files import digest, write_bytes
+from clearport.disk.files import write_bytes
 from clearport.errors import BadInput
 from clearport.export.onnxruntime.target import onnx_form
 from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
-from clearport.models import samples
-from clearport.models.data.layouts import inputs_of
-from clearport.models.task_inputs import SEVERAL, as_inputs, described
-from clearport.pictures.images import load_rgb
+from clearport.pipeline import int8
 from clearport.pipeline.criteria import PHOTO, PROBE
 from clearport.pipeline.diagnosis.steps import Steps
 from clearport.pipeline.files import calibration
@@ -45,8 +42,6 @@ from clearport.pipeline.sources.request import ExportRequest
 from clearport.pipeline.twins import Twins, make_twins
 from clearport.protocols import no_progress
 from clearport.quantize import footprint, table
-from clearport.quantize.calibration.photos import drawn, middle
-from clearport.quantize.flow import QuantizeOptions
 from clearport.quantized import QuantizedGraph
 from clearport.reports.html import write_reports
 from clearport.runtime.side_by_side import side_by_side, workers
@@ -56,7 +51,6 @@ if TYPE_CHECKING:
 
     from clearport.base import Graph, Precision
     from clearport.graph.feeds import Sample
-    from clearport.pictures.images import Image8
     from clearport.protocols import Progress
 
 PROVING_MEMORY = 1.6e9
@@ -66,14 +60,6 @@ WORKER_MEMORY = 2e8
 """Base memory of a worker, in bytes: Python and its runtime."""
 
 SCALES, REFERENCE = "scales.json", "reference_qdq.onnx"
-
-
-class Photos(NamedTuple):
-    """Calibration photos: their files, pixels, and the number that they were drawn from."""
-
-    paths: list[Path]
-    pixels: Sequence[Image8 | Sample]
-    found: int = 0
 
 
 def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> Bundle:
@@ -88,7 +74,7 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
     plan = make_plan(request, progress)
     with bundle.building(request.out, force=request.force) as folder, tempfile.TemporaryDirectory() as aside:
         with Isolated(kept.forms() if request.cache else None) as isolated:
-            photos = _photos(plan, progress)
+            photos = int8.photos_of(plan, progress)
             made = _make(plan, photos, isolated, folder, progress)
             picture = golden_picture(plan.source.traits.task, plan.size)
             twins = make_twins(plan, made, picture, isolated, Path(aside))
@@ -104,7 +90,7 @@ def export_bundle(request: ExportRequest, progress: Progress = no_progress) -> B
     return Bundle.load(request.out)
 
 
-def _make(plan: Plan, photos: Photos, isolated: Isolated, folder: Path, progress: Progress) -> Made:
+def _make(plan: Plan, photos: int8.Photos, isolated: Isolated, folder: Path, progress: Progress) -> Made:
     """The inputs of the proofs: graph, scale table, references and artifacts.
 
     A target without a rule for one of the network's operators, or that fails otherwise, is skipped with that reason.
@@ -133,83 +119,26 @@ def _make(plan: Plan, photos: Photos, isolated: Isolated, folder: Path, progress
 
 
 def _forms(
-    plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, folder: Path, progress: Progress
+    plan: Plan, graph: Graph, photos: int8.Photos, isolated: Isolated, folder: Path, progress: Progress
 ) -> dict[Precision, QuantizedGraph | Skipped]:
     """The quantized forms of the graph that the plan needs, or the reason for their absence."""
     makers: dict[Precision, Callable[[], QuantizedGraph]] = {
         "int8": lambda: _quantized(plan, graph, photos, isolated, folder, progress),
         "int8-weights": lambda: isolated.round_weights(graph, photos.pixels, progress),
-        "int8a16": lambda: _quantize(plan, graph, photos, isolated, progress, wide=True),
+        "int8a16": lambda: int8.quantize(plan, graph, photos, isolated, progress, wide=True),
     }
     return forms_of(plan.rounded, makers)
 
 
 def _quantized(
-    plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, folder: Path, progress: Progress
+    plan: Plan, graph: Graph, photos: int8.Photos, isolated: Isolated, folder: Path, progress: Progress
 ) -> QuantizedGraph:
     """The int8 form; its scale table and its reference model are written."""
-    quantized = _quantize(plan, graph, photos, isolated, progress)
+    quantized = int8.trained(plan, graph, progress) or int8.quantize(plan, graph, photos, isolated, progress)
     reference = graphs.to_bytes(onnx_form(target_graph(graph, quantized, "int8"), Options(io="float32"))[0])
     table.save(folder / SCALES, quantized.table)
     write_bytes(folder / REFERENCE, reference)
     return quantized
-
-
-def _quantize(
-    plan: Plan, graph: Graph, photos: Photos, isolated: Isolated, progress: Progress, *, wide: bool = False
-) -> QuantizedGraph:
-    options = QuantizeOptions(task=plan.source.traits.task, prefer=plan.request.prefer, wide=wide, progress=progress)
-    rounded = plan.source.rounded(graph)
-    if rounded is not None:  # its own scales form the table: nothing is searched
-        options = replace(
-            options, equalization=(0.0,), search=False, compensate=False, ranges=rounded.ranges, floats=rounded.floats
-        )
-    quantized = isolated.quantize(graph, photos.pixels, options)
-    own = plan.request.calibration
-    about = {
-        **quantized.table.calibration,
-        **({"calibrator": "the scales of the file"} if rounded is not None else {}),
-        "source": plan.request.calibrated_on or _source(photos) if own else described(plan.source.traits.task),
-        "images": [{"name": path.name, "sha256": digest(path)} for path in photos.paths],
-    }
-    return replace(quantized, table=replace(quantized.table, calibration=about))
-
-
-def _source(photos: Photos) -> str:
-    of = f"{len(photos.paths)} of the {photos.found} photos of " if len(photos.paths) < photos.found else ""
-    return f"{of}the folder given with --calibration"
-
-
-def _photos(plan: Plan, progress: Progress) -> Photos:
-    """The calibration photos, if needed; bundled ones are degraded like the task's inputs."""
-    if not plan.rounded:
-        return Photos([], [])
-    progress("reading the calibration pictures", 0, 0)
-    own = plan.request.calibration
-    if own is not None and (files := calibration.examples(own)):
-        chosen = drawn(files)
-        inputs = plan.source.traits.inputs
-        return Photos(chosen, calibration.samples_of(chosen, inputs, plan.size), len(files))
-    paths, found = inputs_of(own, max(1, int(plan.source.traits.scale))) if own else (samples.calibration(), "")
-    if found:
-        progress(f"calibration pictures: {found}", 0, 0)
-    if own is None:
-        pixels = as_inputs([load_rgb(path) for path in paths], plan.source.traits.task, plan.size)
-        return Photos(paths, pixels, len(paths))
-    chosen, photos = _read(paths, plan.size, progress)
-    task = plan.source.traits.task
-    return Photos(chosen, as_inputs(photos, task) if task in SEVERAL else photos, len(paths))
-
-
-def _read(paths: Sequence[Path], size: Size | None, progress: Progress) -> tuple[list[Path], list[Image8]]:
-    """A sample of the photos, loaded one by one; of each, only the part used for calibration is kept."""
-    chosen = drawn(paths)
-    stage = f"reading {len(chosen)} of {len(paths)} calibration pictures"
-    pixels = []
-    for done, path in enumerate(chosen):
-        progress(stage, done, len(chosen))
-        pixels.append(middle(load_rgb(path), size))
-    return chosen, pixels
 
 
 def _goldens(plan: Plan, made: Made, folder: Path, progress: Progress) -> Goldens:

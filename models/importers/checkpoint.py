@@ -39,6 +39,9 @@ _WRAPPERS += "module. model. net. network. generator. netG. net_g."
 _COUNTERS = frozenset({"total_ops", "total_params", "n_averaged", "_extra_state"})
 """Names of counters that thop and averaged models store with the weights."""
 
+ATTACHED = "clearport.int8:"
+"""What the names of tensors begin with that are no weights of a network (``models.attached``)."""
+
 _DEEPEST = 5
 _MOST_SETS = 200
 _MOST_PARTS = 4
@@ -95,8 +98,10 @@ def opened(path: Path) -> Opened:
         found = "this is a folder: name the file in it" if path.is_dir() else "there is none at this path"
         raise BadInput(f"{path}: expected a weights file, and {found}")
     if is_safetensors(path):
-        state, metadata = _read_safetensors(path)
-        return Opened("safetensors", metadata, _sources(path, state))
+        state, metadata = read_safetensors(path)
+        plain = {key: value for key, value in state.items() if not key.startswith(ATTACHED)}
+        words = {key: value for key, value in metadata.items() if key != ATTACHED}
+        return Opened("safetensors", words, _sources(path, plain))
     if is_pytorch(path):
         return Opened("PyTorch state dict", {}, _sources(path, open_archive(path)))
     _check_download(path)
@@ -205,7 +210,12 @@ def _head(path: Path, count: int) -> bytes:
         raise explain(error, path) from error
 
 
-def _read_safetensors(path: Path) -> tuple[State, Mapping[str, str]]:
+def read_safetensors(path: Path) -> tuple[State, Mapping[str, str]]:
+    """All tensors of a safetensors file, and its metadata.
+
+    Raises:
+        BadInput: it is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

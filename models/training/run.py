@@ -3,45 +3,41 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from clearport.errors import BadInput, CheckFailed
+from clearport.errors import BadInput
 from clearport.model_spec import ModelSpec
 from clearport.models import weights
 from clearport.models.data import degrade
-from clearport.models.data.feed import Feed, workers_for
 from clearport.models.data.sets import data_set
 from clearport.models.losses import table as losses
 from clearport.models.training import checkpoint as train_checkpoint
 from clearport.models.training import written as train_outputs
 from clearport.models.training.card import card_of
-from clearport.models.training.device import cores, place_for
+from clearport.models.training.device import place_for
 from clearport.models.training.judge import judge, preview, units_of
-from clearport.models.training.log import Log
-from clearport.models.training.options import Progress, Tick, TrainOptions, identity, learning_rate
+from clearport.models.training.options import TrainOptions, identity
 from clearport.models.training.outputs import Restored, restored, taken
 from clearport.models.training.soap import Soap
-from clearport.models.training.state import Pace, State, copied
+from clearport.models.training.state import State, copied
+from clearport.models.training.steps import Steps
 from clearport.models.training.teachers import Teachers
 from clearport.models.training.widen import Widening, collapse, widen
-from clearport.pictures.images import save_png
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from clearport.models.data.crops import Batch
     from clearport.models.training.adversary import Adversary
     from clearport.models.training.contrast import Contrast
-    from clearport.pictures.images import Image8
 
 
-class Run:
+class Run(Steps):
     """A training, ready for its first step. ``plain`` is the network as it is kept, ``trainee`` as it learns.
 
     Raises:
@@ -56,6 +52,7 @@ class Run:
         self.spec, self.scale = spec, scale
         self.data = data_set(options, spec, scale, shares=options.devices)
         self.options = replace(options, degradation=self.data.degradation)
+        self.units = units_of(spec)
         self.peak = spec.value_range[1] - spec.value_range[0]
         self.start: weights.Start | None = None
         self.plain = self._fresh()
@@ -66,11 +63,7 @@ class Run:
         self.objective = self._objective()
         average = copied(collapse(self.trainee))
         self.state = State(average, copied(average))
-        self.log = Log(options.log if self.place.rank == 0 else None)
-        self._pace = Pace(0)
-        self._batches: Iterator[Batch] | None = None
-        self._values: dict[str, torch.Tensor] = {}
-        self._preview: Image8 | None = None
+        self.begin()
 
     def _fresh(self) -> nn.Module:
         torch.manual_seed(self.options.seed)
@@ -124,21 +117,9 @@ class Run:
         """Lines for the user on the files that were read."""
         return (*self.data.notes, *(() if self.start is None else (str(self.start),)))
 
-    def share(self) -> float:
-        """How much of the run is done, 0..1."""
-        options, state = self.options, self.state
-        if options.steps is not None:
-            return min(1.0, state.step / options.steps)
-        assert options.minutes is not None
-        return min(1.0, state.elapsed_s / (60.0 * options.minutes))
-
-    def advance(self) -> None:
-        """One step of the optimizer, and of the networks that losses have."""
-        began, state = time.monotonic(), self.state
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.options, self.share())
-        batch = next(self._feed()).ranged(self.spec.value_range, self.place.device)
-        torch.manual_seed(_step_seed(self.options.seed, state.step, self.place.rank))  # for networks with dropout
+    def _learn(self, given: Batch) -> torch.Tensor:
+        batch = given.ranged(self.spec.value_range, self.place.device)
+        torch.manual_seed(_step_seed(self.options.seed, self.state.step, self.place.rank))  # for networks with dropout
         made = _real(restored(self.trainee(*taken(batch.low, batch.truth, self.spec.inputs))))
         loss, self._values = self.objective(made, batch, self.peak)
         self.optimizer.zero_grad(set_to_none=True)
@@ -148,70 +129,10 @@ class Run:
         self.optimizer.step()
         for rival in self.rivals:
             rival.learn(made, batch, self.peak)
-        state.step += 1
-        state.average_in(collapse(self.trainee), self.options.ema)
-        state.losses.append(loss.detach())
-        state.elapsed_s = self.place.agree(state.elapsed_s + time.monotonic() - began)
+        return loss
 
-    def _feed(self) -> Iterator[Batch]:
-        if self._batches is None:
-            options, crops = self.options, self.data.crops
-            workers = workers_for(
-                options.workers, self.place.device, on_the_fly=bool(crops.degraders), cores=cores() // options.devices
-            )
-            feed = Feed(crops, options.batch, options.seed, self.place.rank, workers)
-            self._batches = feed.after(self.state.step)
-        return self._batches
-
-    def tick_is_due(self) -> bool:
-        """Whether ``tick`` should be called."""
-        return self._pace.tick_is_due()
-
-    def tick(self) -> Tick:
-        """Where the run is."""
-        state, share = self.state, self.share()
-        values = {name: float(value) for name, value in self._values.items()}
-        rate, lr = self._pace.steps_per_s(state.step), self.optimizer.param_groups[0]["lr"]
-        tick = Tick(state.step, share, state.mean_loss(), lr, rate, _eta_s(state.elapsed_s, share), values)
-        self.log.tick(tick)
-        return tick
-
-    def report(self) -> Progress:
-        """Validate the average, keep it if it is the best so far, and save checkpoint and preview."""
-        state, began, tick = self.state, time.monotonic(), self.tick()
-        last = float(state.losses[-1])
-        if not math.isfinite(last):
-            raise CheckFailed(f"the loss is {last} at step {state.step}: train with a smaller --lr")
-        state.losses = []
-        rgb, luma = self._validate()
-        unsaved = self._kept_up()
-        state.elapsed_s = self.place.agree(state.elapsed_s + time.monotonic() - began)
-        self._pace.mark(state.step)
-        best = state.best_psnr_db if state.best_psnr_db > -math.inf else math.nan
-        eta_s = _eta_s(state.elapsed_s, tick.share)
-        return Progress(
-            state.step,
-            tick.share,
-            tick.loss,
-            tick.lr,
-            rgb,
-            best,
-            tick.steps_per_s,
-            eta_s,
-            luma,
-            unsaved,
-            units_of(self.spec),
-        )
-
-    def _kept_up(self) -> str:
-        """Write checkpoint and preview; a disk that is full for an hour is no reason to end a training of a day."""
-        try:
-            self.save_checkpoint(self.options.checkpoint)
-            if self._preview is not None:
-                save_png(self.options.preview_path, self._preview)
-        except BadInput as error:
-            return str(error)
-        return self.log.problem
+    def _now(self) -> Mapping[str, torch.Tensor]:
+        return collapse(self.trainee)
 
     def _validate(self) -> tuple[float, float]:
         if self.place.rank != 0:
@@ -225,27 +146,9 @@ class Run:
         self.log.validation(state.step, {"rgb": judgment.rgb_db, "y": judgment.y_db}, grid)
         return judgment.rgb_db, judgment.y_db
 
-    def save_last_checkpoint(self) -> None:
-        """``save_checkpoint`` for a run that ends with it.
-
-        Raises:
-            BadInput: it could not be written; the message says where it is instead.
-        """
-        what = f"move this to {self.options.checkpoint} before --resume"
-        train_outputs.save_or_keep(self.options.checkpoint, self.save_checkpoint, what)
-
-    def save_checkpoint(self, path: Path) -> None:
-        """Write everything that ``restore`` needs."""
-        if self.place.rank != 0:
-            return
-        saved = {
-            "trained": identity(self.options, self.scale),
-            "trainee": self.trainee.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            **self.state.saved(),
-        }
-        saved |= {rival.key: rival.state() for rival in self.rivals}
-        train_checkpoint.save(path, saved)
+    def _saved(self) -> dict[str, Any]:
+        saved = {"trained": identity(self.options, self.scale), "trainee": self.trainee.state_dict()}
+        return saved | {rival.key: rival.state() for rival in self.rivals}
 
     def restore(self) -> None:
         """Go on from the checkpoint.
@@ -259,7 +162,7 @@ class Run:
         self.state.restore(saved, self.place.device)
         for rival in self.rivals:
             rival.restore(saved[rival.key])
-        self._pace.mark(self.state.step)
+        self.pace.mark(self.state.step)
 
     def save_weights(self) -> Path:
         """Write the best average as safetensors, and its card; returns where.
@@ -282,10 +185,6 @@ def _real(made: Restored) -> Restored:
     """In float32, whatever the last operator computed in: losses take differences of nearly equal numbers."""
     maps = {name: value.float() for name, value in made.maps.items()}
     return Restored(made.image.float(), tuple(image.float() for image in made.auxiliary), maps)
-
-
-def _eta_s(elapsed_s: float, share: float) -> float:
-    return elapsed_s * (1.0 - share) / max(share, 1e-9)
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:

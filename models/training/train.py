@@ -30,6 +30,7 @@ from clearport.models.training import written as train_outputs
 from clearport.models.training.judge import restore, units_of
 from clearport.models.training.options import Progress, Tick, TrainOptions, TrainResult, options_for
 from clearport.models.training.run import Run
+from clearport.models.training.steps import Steps
 from clearport.registry import NETWORKS
 from clearport.signals import ending_signals
 
@@ -63,8 +64,8 @@ def train(
             on_note(note)
         if options.resume:
             run.restore()
-        with _interruptible() as interrupted:
-            stopped = _loop(run, interrupted, on_progress, on_tick)
+        with interruptible() as interrupted:
+            stopped = loop(run, interrupted, on_progress, on_tick)
         finished = run.share() >= 1.0
         if stopped and not finished:
             run.save_last_checkpoint()
@@ -74,8 +75,8 @@ def train(
     return TrainResult(finished, run.state.step, best, place, options.checkpoint, run.place.rank, units_of(spec))
 
 
-def _loop(
-    run: Run,
+def loop(
+    run: Steps,
     interrupted: threading.Event,
     on_progress: Callable[[Progress], None],
     on_tick: Callable[[Tick], None],
@@ -95,7 +96,7 @@ def _loop(
 
 
 @contextmanager
-def _interruptible() -> Iterator[threading.Event]:
+def interruptible() -> Iterator[threading.Event]:
     """An event that the signals which end a command set instead of ending the process."""
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +23,10 @@ _THERE = "an earlier training left it there; to go on with that one, add --resum
 
 
 @contextmanager
-def held(options: TrainOptions) -> Iterator[None]:
+def held(options: TrainOptions, reads: Sequence[Path] = ()) -> Iterator[None]:
     """Hold the outputs of a training while it runs; of several processes the first does.
+
+    ``reads`` are files and folders that it reads beside those of its options.
 
     Raises:
         BadInput: an output cannot be written, or is there already; nothing was done.
@@ -46,7 +48,7 @@ def held(options: TrainOptions) -> Iterator[None]:
     teachers = [Path(text.partition("=")[2].rpartition("@")[0] or text.partition("=")[2]) for text in options.teachers]
     start = [] if options.start is None else [options.start]
     judged = [] if options.validation_data is None else [options.validation_data]
-    with claimed(*files, log, reads=(*options.data, *judged, *start, *teachers, *options.exclude)):
+    with claimed(*files, log, reads=(*options.data, *judged, *start, *teachers, *options.exclude, *reads)):
         yield
 
 

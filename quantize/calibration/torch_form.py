@@ -32,30 +32,41 @@ class Unknown(NotImplementedError):
 
 
 Watch = Callable[[str, torch.Tensor], None]
+Through = Callable[[str, torch.Tensor], torch.Tensor]
+
+
+def _as_it_is(_: str, value: torch.Tensor) -> torch.Tensor:
+    return value
 
 
 def run(
-    graph: Graph, feeds: Mapping[str, torch.Tensor], watch: Watch = lambda _name, _value: None, parts: int = 1
+    graph: Graph,
+    feeds: Mapping[str, torch.Tensor],
+    watch: Watch = lambda _name, _value: None,
+    parts: int = 1,
+    through: Through = _as_it_is,
 ) -> list[torch.Tensor]:
-    """The outputs computed from ``feeds`` (input name -> float32 tensor).
+    """The outputs computed from ``feeds`` (input name -> float32 tensor; also constants that replace the graph's).
 
-    ``watch`` is told every value and its name, inputs first, in graph order; values are freed once their last consumer
-    has run. With several ``parts``, a backward pass holds the values between these parts only, and computes the others
-    again, part by part (``watch`` is then told them again).
+    ``watch`` is told every value and its name, inputs first, in graph order, and ``through`` may replace it for all
+    of its consumers; values are freed once their last consumer has run. With several ``parts``, a
+    backward pass holds the values between these parts only, and computes the others again, part by part (``watch`` is
+    then told them again).
 
     Raises:
         Unknown: the graph has an operator that is not implemented here.
     """
-    for name, value in feeds.items():
+    values = {name: through(name, value) for name, value in feeds.items()}
+    for name, value in values.items():
         watch(name, value)
     nodes = list(graphs.computed(graph.model.graph))
     outputs = [spec.name for spec in graph.outputs]
-    values, most = dict(feeds), -(-len(nodes) // parts)
+    most = -(-len(nodes) // parts)
     for first in range(0, len(nodes), most):
         part = nodes[first : first + most]
         later = {graphs.name_of(v) for node in nodes[first + most :] for v in node.inputs if v is not None}
         kept = [name for node in part for v in node.outputs if (name := graphs.name_of(v)) in {*later, *outputs}]
-        step = partial(_step, part, kept, list(values), watch)
+        step = partial(_step, part, kept, list(values), watch, through)
         made = _again(step, *values.values()) if parts > 1 else step(*values.values())
         values.update(zip(kept, made, strict=True))
         values = {name: value for name, value in values.items() if name in later or name in outputs}
@@ -69,7 +80,12 @@ def _again(step: Callable[..., Tensors], *given: torch.Tensor) -> Tensors:
 
 
 def _step(
-    nodes: Sequence[ir.Node], kept: Sequence[str], names: Sequence[str], watch: Watch, *given: torch.Tensor
+    nodes: Sequence[ir.Node],
+    kept: Sequence[str],
+    names: Sequence[str],
+    watch: Watch,
+    through: Through,
+    *given: torch.Tensor,
 ) -> Tensors:
     """Run some nodes on values with ``names``; return the ``kept`` ones."""
     values = dict(zip(names, given, strict=True))
@@ -81,10 +97,11 @@ def _step(
             raise Unknown(node.op_type)
         made = form(node, *(_operand(value, values) for value in node.inputs))
         made = (made,) if isinstance(made, torch.Tensor) else made
-        for value, tensor in zip(node.outputs, made, strict=True):
+        for value, computed in zip(node.outputs, made, strict=True):
+            tensor = through(graphs.name_of(value), computed)
             watch(graphs.name_of(value), tensor)
             values[graphs.name_of(value)] = tensor
-        del made, tensor
+        del made, computed, tensor
         values = {name: value for name, value in values.items() if last.get(name, -1) > place}
     return tuple(values[name] for name in kept)
 
@@ -96,6 +113,12 @@ def _operand(value: ir.Value | None, values: Mapping[str, torch.Tensor]) -> torc
     if array is None:
         raise Unknown(f"{value.name!r} is computed from nothing that is known")
     return torch.from_numpy(np.array(array))
+
+
+def shape(node: ir.Node, x: torch.Tensor) -> torch.Tensor:
+    """Shape, from ``start`` to ``end``."""
+    end = graphs.attr_int(node, "end", x.ndim)
+    return torch.tensor(x.shape[graphs.attr_int(node, "start", 0) : end])
 
 
 def _ints(tensor: torch.Tensor | None) -> list[int]:

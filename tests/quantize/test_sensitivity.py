@@ -50,6 +50,10 @@ CASES = {
         a = Resize<mode="linear">(image, , scales) b = Resize<mode="cubic">(a, , scales)
         restored = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">
             (b, , scales)""",
+    "sizes of a shape": """
+        lead = Shape<end=2>(image) rest = Shape<start=2>(image) sizes = Concat<axis=0>(lead, rest)
+        a = MaxPool<kernel_shape=[2,2], strides=[2,2]>(image)
+        restored = Resize<mode="linear">(a, , , sizes)""",
     "matrices": """
         rows = Constant<value_ints=[48, 16]>() last = Constant<value_ints=[1]>()
         low = Constant<value = float {-0.1}>() high = Constant<value = float {0.2}>()

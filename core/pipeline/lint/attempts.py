@@ -75,7 +75,7 @@ def _forms(plan: Plan, graph: Graph, isolated: Isolated, progress: Progress) -> 
     if rounded is not None:
         options = replace(options, ranges=rounded.ranges, floats=rounded.floats)
     makers: dict[Precision, Callable[[], QuantizedGraph]] = {
-        "int8": lambda: isolated.quantize(graph, photos, options),
+        "int8": lambda: plan.source.trained(graph) or isolated.quantize(graph, photos, options),
         "int8-weights": lambda: isolated.round_weights(graph, photos, no_progress),
         "int8a16": lambda: isolated.quantize(graph, photos, replace(options, wide=True)),
     }

@@ -81,6 +81,9 @@ class ModuleSource:
     def rounded(self, graph: Graph) -> None:
         del graph
 
+    def trained(self, graph: Graph) -> None:
+        del graph
+
     def cost(self, size: Size) -> Cost:
         counted = cost_of(self.exported[-1].graph, size)
         return replace(counted, params=sum(p.numel() for p in self.module.parameters()) or counted.params)

@@ -134,6 +134,9 @@ class OnnxSource:
         given = matched(self.plain, graph, feed, lambda model: _opened(model, REFERENCE_OPTIONS, self.threads))
         return Rounded(given, unrounded(graph, given))
 
+    def trained(self, graph: Graph) -> None:
+        del graph
+
     def cost(self, size: Size) -> Cost:
         return cost_of(self._graph(size), size)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clearport.model_spec import Paper
     from clearport.models.cost import Cost
     from clearport.protocols import Progress
+    from clearport.quantized import QuantizedGraph
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,14 @@ class Source(Protocol):
 
     def rounded(self, graph: Graph) -> Rounded | None:
         """The roundings of an already quantized network, which form its scale table; None if it must be calibrated."""
+        ...
+
+    def trained(self, graph: Graph) -> QuantizedGraph | None:
+        """The int8 form that was trained with its weights (``clearport train --qat``); None where it has none.
+
+        Raises:
+            BadInput: it has one, which does not belong to this network.
+        """
         ...
 
     def cost(self, size: Size) -> Cost:

@@ -7,11 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from clearport.bundle.folder import WEIGHTS
+from clearport.errors import BadInput
 from clearport.export.from_torch import deployed, export_graph
 from clearport.graph import shapes
-from clearport.models import cost, knobs, normalized, weights
+from clearport.models import attached, cost, knobs, normalized, weights
 from clearport.pipeline.prove import network_artifact
 from clearport.pipeline.sources.source import About, Traits
+from clearport.quantize.trained.form import of_text
 from clearport.registry import NETWORKS
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from clearport.model_spec import ModelSpec
     from clearport.pipeline.sources.request import ExportRequest
     from clearport.protocols import Progress
+    from clearport.quantized import QuantizedGraph
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,20 @@ class ZooSource:
 
     def rounded(self, graph: Graph) -> None:
         del graph
+
+    def trained(self, graph: Graph) -> QuantizedGraph | None:
+        found = None if self.path is None else attached.attached(self.path)
+        if found is None:
+            return None
+        assert self.path is not None
+        if self.knobs:
+            raise BadInput(f"{self.path}: its int8 form was trained without --knob: leave the option out")
+        try:
+            return of_text(found.text, found.arrays).on(graph)
+        except BadInput as error:
+            raise BadInput(
+                f"{self.path}: its int8 form does not fit {graph.stem}: {error}; {attached.AGAIN}"
+            ) from error
 
     def cost(self, size: Size) -> cost.Cost:
         return cost.cost(deployed(self._loaded.module), size, self.spec.inputs)

@@ -17,8 +17,9 @@ from torch import nn
 from clearport.base import USUAL_PRECISIONS, Size, Skipped
 from clearport.errors import BadInput, UnsupportedOperator
 from clearport.pictures.images import save_png
-from clearport.pipeline.export import Photos, _make, _photos, _source
+from clearport.pipeline.export import _make
 from clearport.pipeline.goldens import fit
+from clearport.pipeline.int8 import Photos, _source, photos_of
 from clearport.pipeline.isolated.process import Isolated
 from clearport.pipeline.lower import lower
 from clearport.pipeline.plan import Cell, make_plan
@@ -103,7 +104,7 @@ def test_where_nothing_can_be_written_the_export_says_why(tmp_path: Path) -> Non
 
 
 def test_a_quantizer_that_fails_costs_the_int8_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clearport.pipeline.export.QuantizeOptions", partial(QuantizeOptions, equalization=("odd",)))
+    monkeypatch.setattr("clearport.pipeline.int8.QuantizeOptions", partial(QuantizeOptions, equalization=("odd",)))
     plan = make_plan(_request(targets=("onnxruntime",)))
     photos = Photos([], [np.full((16, 16, 3), 9, np.uint8)])
     with Isolated() as isolated:
@@ -122,9 +123,9 @@ def test_of_many_calibration_photos_some_are_read_and_the_middle_is_kept(tmp_pat
         save_png(folder / f"{number:02}.png", np.full((400, 700, 3) if number == 0 else (8, 9, 3), number, np.uint8))
     told: list[str] = []
     plan = make_plan(_request(targets=("onnxruntime",), calibration=folder))
-    photos = _photos(plan, lambda stage, *_: told.append(stage))
+    photos = photos_of(plan, lambda stage, *_: told.append(stage))
     assert len(photos.paths) == len(photos.pixels) == 64
-    assert photos.paths == _photos(plan, no_progress).paths
+    assert photos.paths == photos_of(plan, no_progress).paths
     assert "reading 64 of 70 calibration pictures" in told
     assert _source(photos) == "64 of the 70 photos of the folder given with --calibration"
     assert [int(pixels.max()) for pixels in photos.pixels] == [int(path.stem) for path in photos.paths]

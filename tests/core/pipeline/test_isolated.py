@@ -20,7 +20,8 @@ from clearport.base import Options, Size, Skipped
 from clearport.errors import BadInput, CheckFailed, RuntimeFailure
 from clearport.export.from_torch import export_graph
 from clearport.graph import nodes as graphs
-from clearport.pipeline.export import Photos, _make
+from clearport.pipeline.export import _make
+from clearport.pipeline.int8 import Photos
 from clearport.pipeline.isolated import codec
 from clearport.pipeline.isolated.process import Isolated
 from clearport.pipeline.plan import Cell, make_plan
