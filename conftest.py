@@ -114,7 +114,7 @@ def processes_kept(logs_of_problems: Path, own_cache: Path) -> Iterator[None]:
 
 @pytest.fixture
 def own_processes() -> Iterator[None]:
-    """The test's exports and proofs start processes of their own, as users' do."""
+    """The test's exports and proofs start their own processes, as for users."""
     with kept_processes.own_processes():
         yield
 

@@ -229,7 +229,7 @@ def changing(folder: Path, option: str) -> Iterator[None]:
 
 
 def record(artifact: Artifact, folder: Path, parity: ParityCell, latency: LatencyCell) -> ArtifactRecord:
-    """The manifest's entry for an artifact that lies in ``folder``; further fields by ``model_copy(update=...)``."""
+    """The manifest's entry for an artifact in ``folder``; further fields by ``model_copy(update=...)``."""
     return ArtifactRecord(
         target=artifact.target,
         precision=artifact.precision,

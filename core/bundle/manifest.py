@@ -156,7 +156,7 @@ class ArtifactRecord(_Record):
         return tuple(p for p in (self.parity, *self.cross_checks) if isinstance(p, ParityReport))
 
     def holds(self, path: str) -> bool:
-        """Whether a path of the bundle is this artifact's file, or lies in its folder."""
+        """Whether a path of the bundle is this artifact's file, or is in its folder."""
         return path == self.path or path.startswith(f"{self.path}/")
 
 
@@ -164,8 +164,8 @@ class GoldenRecord(_Record):
     """A tensor that proves an artifact: an input or an expected output.
 
     ``float`` is PyTorch's output and ``int8`` that of the quantized reference; ``tensor`` is the name of the input or
-    output (empty: the only one), ``kind`` what it is. Pictures are uint8, as PNG; a picture of more than four channels
-    (H, W, C) and what is no picture (real values in the network's own shape) lie in a safetensors file under ``name``.
+    output (empty: the only one), ``kind`` what it is. Pictures are uint8, as PNG; pictures with more than four
+    channels (H, W, C) and other tensors (real values in the network's shape) are in a safetensors file under ``name``.
     ``input`` names the first input of the sample that it belongs to. ``tolerances`` has one entry per artifact key that
     is judged against it; ``protocol`` names its PSNR. ``values`` is a safetensors file of the bundle: under ``name``,
     PyTorch's output in 8-bit levels before rounding and clipping, float32 (pixels, C), at the pixels that

@@ -146,7 +146,7 @@ def refused(skipped: Skipped) -> list[MatrixCell]:
 
 
 def row_of(bundle: Bundle, name: str, label: str, key: str) -> MatrixRow:
-    """The row of a bundle that lies in the folder ``name`` of a matrix."""
+    """The row of a bundle in the folder ``name`` of a matrix."""
     model = bundle.manifest.model
     return MatrixRow(
         name=name,

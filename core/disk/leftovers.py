@@ -60,7 +60,7 @@ def kept(target: Path) -> Path:
 
 
 def lock_for(target: Path) -> FileLock:
-    """The writer's lock on ``target``. Its file lies beside ``target`` and is removed on release."""
+    """The writer's lock on ``target``. Its file is beside ``target`` and is removed on release."""
     return FileLock(target.with_name(f".{_stem(target.name)}{ours.LOCK}"), thread_local=False)
 
 
@@ -73,7 +73,7 @@ def release(lock: FileLock) -> None:
 
 @contextmanager
 def _unowned(lock: FileLock) -> Iterator[bool]:
-    """Whether nobody holds ``lock``; within the block nobody can acquire it."""
+    """Whether ``lock`` is free; within the block no process can acquire it."""
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError):

@@ -1,7 +1,7 @@
 """Network inputs: a value for each input, made from a photo, from noise or from user files.
 
 A *sample* holds pictures as 8-bit levels, uint8 (H, W, C), colors in the order RGB(A), and everything else as real
-values in the shape of the network. A *feed* holds all of them in the network's format: float32, NCHW, in their range
+values in the shape of the network. A *feed* has all of them in the network's format: float32, NCHW, in their range
 (an index: int64). Both are keyed by the inputs' names; the first entry is the input that gives the size.
 """
 

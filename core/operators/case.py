@@ -77,7 +77,7 @@ def wrote(
     min_exact: float = 0.98,
     float_only: bool = False,
 ) -> TfliteFile:
-    """A ``Tflite`` from operator names separated by spaces; ``int8_ops`` defaults to the same."""
+    """A ``TfliteFile`` from operator names separated by spaces; ``int8_ops`` defaults to the same."""
     same = ops if int8 is None else int8
     left = outside if outside_int8 is None else outside_int8
     words = [tuple(text.split()) for text in (ops, same, outside, left)]

@@ -25,7 +25,7 @@ _MOST_CARD = 1 << 20
 
 
 class HubStore(RemoteStore):
-    """``hf://OWNER/REPOSITORY``; a push makes a private repository where there is none."""
+    """``hf://OWNER/REPOSITORY``; a push creates a private repository if it does not exist."""
 
     promise = "each push is one commit on top of the last: nothing is lost, and no version is replaced"
 

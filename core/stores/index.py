@@ -48,7 +48,7 @@ def _version(text: str) -> str:
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError(
-            f"{text[:40]!r} cannot name a network in a store: small letters, digits, '.', '_' and '-', not first"
+            f"{text[:40]!r} cannot name a network in a store: lowercase letters, digits, '.', '_' and '-', not first"
         )
     return text
 
@@ -85,12 +85,12 @@ class StoredVersion(_Record):
 
     @property
     def folder(self) -> str:
-        """Where its files lie in the store."""
+        """The folder of its files in the store."""
         return f"{self.name}/{self.version}"
 
     @property
     def place(self) -> str:
-        """Where its record lies in the store."""
+        """The path of its record in the store."""
         return f"{self.folder}{RECORD}"
 
     @property

@@ -19,8 +19,8 @@ def open_store(address: str) -> Store:
     """The store at an address: a folder, ``https://``, ``hf://OWNER/REPOSITORY``, or any other that fsspec knows.
 
     Raises:
-        BadInput: there is no such kind of store.
-        NotInstalled: what reaches it is missing.
+        BadInput: unknown kind of store.
+        NotInstalled: its client package is missing.
     """
     kind, found, _ = address.partition("://")
     if not found:

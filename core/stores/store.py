@@ -24,7 +24,7 @@ class Store(Protocol):
 
     Attributes:
         address: as users write it.
-        promise: its guarantee for concurrent pushes, in words.
+        promise: description of its guarantee for concurrent pushes.
     """
 
     address: str

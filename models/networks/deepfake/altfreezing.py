@@ -8,7 +8,7 @@ Frames are the batch. A kernel over T frames is a 1x1 convolution of T frames si
 behind the last, so that files hold convolutions of pictures; weights keep the shape of those over clips. ncnn has no
 batch: its files hold most kernels once for each frame, four times the size of other files. It needs a tracked, aligned
 face for a second. Published is 64 wide, 27,225,921 parameters, and takes 32 frames of 224x224: 114 G
-multiply-accumulates, which is no phone's. This one is half as wide and takes 8 frames of 112x112: 6,832,033 and 2.13 G.
+multiply-accumulates, too much for phones. This one is half as wide and takes 8 frames of 112x112: 6,832,033 and 2.13 G.
 
 Published training freezes spatial kernels (1,k,k) and temporal ones (T,1,1) by turns, of 20 steps each; here all learn
 at once.

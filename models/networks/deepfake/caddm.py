@@ -3,13 +3,13 @@
     picture ── body of MobileNetV2, 0.35 wide ──┬── 1x1, 48 ── artifact module: 7x7, 5x5, 3x3, 1x1 ──┐
                                                 └── global mean ── concat ───────────────────────────┴── linear, 2
 
-Published are ResNet-34 and EfficientNet-b3 and b4 at 224x224; their module keeps the backbone's width, which makes the
-EfficientNet forms 0.8 to 1.2 GB, nearly all of it module. Here a 1x1 convolution narrows the features before it. Its
-boxes (where artifacts are) only serve its training and are not exported; clearport's synthetic forgeries have a mask
-instead, of which the module learns at 7x7 (``maps["forged"]``).
+The paper has ResNet-34 and EfficientNet-b3 and b4 at 224x224; its module keeps the backbone's width, so that the
+EfficientNet variants have 0.8 to 1.2 GB, nearly all in the module. Here a 1x1 convolution reduces the channels first.
+Its boxes (locations of artifacts) are for training only and not exported; clearport's synthetic forgeries have a mask
+instead, which supervises the module at 7x7 (``maps["forged"]``).
 
-The network takes BGR in 0..255 without a mean, as its repository feeds it; files take RGB pictures. Faces are found,
-aligned and cropped outside. Out come logits of real and fake.
+The network's input is BGR in 0..255 without mean subtraction, as in its repository; files accept RGB pictures. Faces
+must be detected, aligned and cropped beforehand. The outputs are logits of real and fake.
 """
 
 from __future__ import annotations

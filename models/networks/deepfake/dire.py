@@ -1,9 +1,9 @@
-"""DIRE's head: says of the reconstruction error of a picture whether the picture was generated (arXiv 2303.09295).
+"""DIRE's classifier: detects generated pictures from their reconstruction error (arXiv 2303.09295).
 
-The input is not the picture but ``|x - reconstruction| * 255 / 2`` as an 8-bit RGB picture, cut to 224x224. The
-reconstruction is that of a diffusion model of 553 M parameters: 20 steps to noise and 20 back, 45 T multiply-
-accumulates for one picture of 256x256. That has no place on a phone: a server makes the map, and this head judges it,
-there or on the phone. Published is ResNet-50 with one logit, 23,510,081 parameters; this is half as wide.
+The input is not the picture but ``|x - reconstruction| * 255 / 2`` as an 8-bit RGB picture, cropped to 224x224. The
+reconstruction is by a diffusion model of 553 M parameters: 20 steps to noise and 20 back, 45 T multiply-accumulates for
+one picture of 256x256, too much for a phone: a server computes the map, and this network classifies it, there or on the
+phone. The paper has ResNet-50 with one logit, 23,510,081 parameters; this is half as wide.
 """
 
 from __future__ import annotations

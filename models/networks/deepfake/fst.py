@@ -1,12 +1,12 @@
-"""FST-Matching for phones: what a forged face has of its source and of its target (arXiv 2207.09679).
+"""FST-Matching for phones: features of a forged face's source and target (arXiv 2207.09679).
 
     picture ─┬─ source encoder ── features s ── squeeze-excite ── s · (1 - y) ──┐
              └─ target encoder ── features t ── squeeze-excite ── t · (1 - y) ── concat ── linear, 2
 
-The gates ``y`` mark what tells identities; what is left tells forgeries. Published are two ResNet-18, 22,420,610
-parameters without the two heads of its training; these are half as wide. Its training also classifies identities from
-``s · y`` and ``t · y``, which needs source and target of each forgery, and an interaction term; here the detector
-learns by cross-entropy alone. It takes BGR in 0..255, as its repository feeds it; files take RGB pictures.
+The gates ``y`` select identity features; the rest detects forgeries. The paper has two ResNet-18, 22,420,610 parameters
+without the two training heads; these are half as wide. The paper's training also classifies identities from ``s · y``
+and ``t · y``, which needs source and target of each forgery, and has an interaction term; here the detector is trained
+with cross-entropy only. Its input is BGR in 0..255, as in its repository; files accept RGB pictures.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _REDUCTION = 16
 
 
 class Gate(nn.Module):
-    """Features (B, C) without what their own gate marks."""
+    """Features (B, C) multiplied by one minus their gate."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Multi-attentional detection for phones: four maps say where to look, at textures and at the whole (arXiv 2103.02406).
+"""Multi-attentional detection for phones: four attention maps over textures and global features (arXiv 2103.02406).
 
     picture ── EfficientNet-lite0 ─┬─ H/4: 1x1, 16 ── 3x3 ── minus means of blocks ── · each map ── dense block
                                    ├─ H/16 ── 3x3 ── 1x1 ── ELU + 1 ── four maps
@@ -10,8 +10,8 @@ Published is EfficientNet-b4 at 380x380 (textures of 32 channels at 95x95, atten
 parameters and 7.3 G multiply-accumulates, of which ``Head`` has 1.3 M: too slow for a video on a phone. This one takes
 224x224, where blocks of 4x4 divide what is pooled, as 95 / 23 does not: 3,672,842 parameters and 0.68 G.
 
-Here it learns by cross-entropy alone. The paper's training also has a loss that keeps the maps apart (regional
-independence, with class centers) and blurs what one map looks at (attention-guided augmentation).
+Here it is trained with cross-entropy only. The paper's training also has a loss for diverse maps (regional
+independence, with class centers) and blurs regions of one map (attention-guided augmentation).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BORDER, _FRAME = 2, 24
 
 
 class Attention(nn.Module):
-    """Features (B, C, h, w) to four maps (B, 4, h, w), from 0 on."""
+    """Features (B, C, h, w) to four nonnegative maps (B, 4, h, w)."""
 
     inside: torch.Tensor
 
@@ -86,7 +86,7 @@ def _enlarged(maps: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
 
 
 class Head(nn.Module):
-    """What is published on top of a backbone: three of its maps to logits (B, 2).
+    """The paper's head on a backbone: three of its maps to logits (B, 2).
 
     Args:
         texture, attention, final: channels of the maps at the finest, at a middle and at the coarsest size.

@@ -1,13 +1,13 @@
-"""SinDiffusion: the step of a diffusion model that learns one photo and makes others like it (arXiv 2211.12445).
+"""SinDiffusion: the step of a diffusion model trained on one photo, which generates similar ones (arXiv 2211.12445).
 
     x_t, time ── 3x3 ── block ─┬─ down ── block ─┬─ down ── block ── block ── block ── up ── two blocks ── up ── ...
                                └──── concat ─────┴──── concat ────────────────────────────┘
 
-A small receptive field is what makes it learn patches of the photo and not the photo by heart: a U-Net of three levels
-without attention and without blocks in the middle. A block is group norm, SiLU, 3x3, scale and shift by the time, and
-the same again, beside a skip. The published one is 64 wide and has 6,992,899 parameters; this one, for phones, is 32
-wide, its groups have as many channels (2, 4, 8), and the cosines and sines of the step are an input, so that no file
-computes them.
+Its small receptive field makes it learn patches rather than memorize the photo: a U-Net of three levels without
+attention and without middle blocks. A block is group norm, SiLU, 3x3, scale and shift by the time, and the same again,
+beside a skip. The published one is 64 wide and has 6,992,899 parameters; this one, for phones, is 32 wide, its groups
+have as many channels (2, 4, 8), and the cosines and sines of the step are an input, so that files need not compute
+them.
 
 The network is one step. The loop of DDIM around it is the system ``sindiffusion`` (``models/systems``).
 """
@@ -96,7 +96,7 @@ SPEC = ModelSpec(
     scales=(1,),
     default_scale=1,
     halo=0,
-    whole_picture=True,  # by the statistics of its norms
+    whole_picture=True,  # global, by its normalization statistics
     size_multiple=4,
     least_side=16,
     value_range=(-1.0, 1.0),

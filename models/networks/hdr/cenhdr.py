@@ -5,15 +5,15 @@
     concat ── 1x1 ── three dilated residual 3x3 ── 3x3 ── shuffle ── concat medium, short ── 3x3 ──┐
     medium · 4^(-1/2.2) ──────────────────────────────────────────────────────────────────── add ── clip
 
-The bracket is -2, 0 and +2 EV. The medium exposure is the reference for what moves. A frame aligned in exposure is a
-multiple of the frame where pixels are a power of light, so that aligned copies, which the challenge's networks take as
-further channels, would tell a convolution nothing. As light, the output is 1 where the short exposure clips, four times
-what the medium one holds; in the power of 1/2.2 the medium frame is a constant multiple of the output, which is the
+The bracket is -2, 0 and +2 EV. The medium exposure is the reference for motion. Since pixels are a power of light, a
+frame aligned in exposure is a multiple of the frame, so aligned copies, which the challenge's networks have as further
+channels, would add no information. The output is linear light, where 1 is the clipping point of the short exposure,
+four times the medium one's; to the power of 1/2.2 the medium frame is a constant multiple of the output, which is the
 skip.
 
-CEN-HDR's attention also has a branch of global means. Here nothing is farther than 25 pixels from what it changes, so
-that tiles of a picture are equal to the whole. In int8 files everything up to the last convolution is int8; the
-addition is float, so that the output has more levels than 256. It takes 19.6 G multiply-accumulates at 720x1280.
+CEN-HDR's attention also has a branch of global means. Here the receptive field is limited to 25 pixels, so that tiles
+of a picture are equal to the whole. In int8 files everything up to the last convolution is int8; the addition is float,
+so that the output has more levels than 256. It takes 19.6 G multiply-accumulates at 720x1280.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from clearport.model_spec import ModelSpec, Paper
 from clearport.pictures.light import GAMMA
 
 STOPS = 2.0
-"""The short exposure is so many stops below the medium one, and the long one so many above it."""
+"""Stops between the short and the medium exposure, and between the medium and the long one."""
 
 _WIDTH, _BODY, _SHUFFLED = 24, 40, 8
 _DILATIONS = (1, 2, 4)
@@ -91,7 +91,7 @@ SPEC = ModelSpec(
     build=build,
     scales=(1,),
     default_scale=1,
-    halo=26,  # 25 are seen, and tiles start on even pixels
+    halo=26,  # the receptive field is 25, and tiles start on even pixels
     size_multiple=2,
     value_range=_UNIT,
     recommended=True,

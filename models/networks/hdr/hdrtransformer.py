@@ -11,8 +11,9 @@ Published is 60 wide with three groups of six blocks: 1,222,113 parameters, 21 G
 one is 24 wide: 122,943 and 2.1 G, 116 G at 720x1280, six times what ``cenhdr`` takes. The gates look at the whole
 picture, so that tiles can differ in tone.
 
-It takes the bracket of ``cenhdr`` (-2, 0, +2 EV) and gives what that gives: the power of 1/2.2 of linear light that is
-1 where the short exposure clips. The published network gives linear light and takes BGR; no weights of it are public.
+Its input is the bracket of ``cenhdr`` (-2, 0, +2 EV) and its output is the same: linear light to the power of 1/2.2,
+where 1 is the clipping point of the short exposure. The published network has BGR input and linear output; its weights
+are not public.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ class HdrTransformer(nn.Module):
 
 
 def _light(frame: torch.Tensor, number: int) -> torch.Tensor:
-    """A frame of the bracket as light, in which all frames agree where they do not clip."""
+    """A frame of the bracket as linear light, in which all frames agree where they do not clip."""
     light: torch.Tensor = frame.clamp_min(_DARKEST) ** GAMMA * 2.0 ** (-cenhdr.STOPS * number)
     return light
 

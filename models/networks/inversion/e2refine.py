@@ -1,7 +1,7 @@
-"""E2Style's later stages: a photo and what its codes give, to what is to be added to the codes (arXiv 2104.07661).
+"""E2Style's later stages: a photo and its reconstruction to a correction of the codes (arXiv 2104.07661).
 
-As ``e2style``, with six channels: 5,002,720 parameters, 1.8 G at 128x128 (published, 98,029,824 for each stage).
-All later stages share it here, as in ReStyle (arXiv 2104.02699); published, each has one of its own.
+Like ``e2style``, with six input channels: 5,002,720 parameters, 1.8 G at 128x128 (in the paper 98,029,824 per stage).
+All later stages share it here, as in ReStyle (arXiv 2104.02699); in the paper each has its own.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@ Published is 1024x1024, up to 512 wide: 28,268,812 parameters (30,370,060 with t
 inversion does not need) and 75.4 G multiply-accumulates. This one is 128x128 and at most 256 wide, 128 at 64x64 and
 64 at 128x128: 6,530,269 parameters and 2.9 G. Noise is fixed, as it is for inversion.
 
-In int8 files the small maps stay float, by what int8 loses there: 9 % of the multiply-accumulates, and most of the
-weights. With fresh weights TFLite's file is 23 MB of 26, 38.0 dB to PyTorch; all in int8 would be 33.9 dB, less than
-the 35 that a file must keep. Core ML's 8-bit weights are 9.7 MB and 52.7 dB: the form to ship. In float16 Core AI's
-file keeps 57.8 dB of the 60 that it must: its proof refuses it; those of the other targets keep 65 to 75 dB.
+In int8 files the small maps stay float because of their loss: 9 % of the multiply-accumulates, and most of the weights.
+With fresh weights TFLite's file is 23 MB instead of 26, with 38.0 dB to PyTorch; all in int8 would be 33.9 dB, below
+the limit of 35. Core ML's file with 8-bit weights has 9.7 MB and 52.7 dB: the one to deploy. Core AI's float16 file has
+57.8 dB and fails its proof, whose limit is 60; those of the other targets have 65 to 75 dB.
 
 Codes, (1, 12, 512), are those of W+: coarse styles first, two for each side, and one for the last picture. ``e2style``
 says where weights come from.

@@ -134,7 +134,7 @@ class Iagc(nn.Module):
 
 
 def _constant(inputs: int, outputs: int, value: float, kernel: int = 3) -> nn.Conv2d:
-    """A convolution that gives ``value`` everywhere until it has learned something."""
+    """A convolution initialized to output ``value`` everywhere."""
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     assert convolution.bias is not None
     nn.init.zeros_(convolution.weight)
@@ -161,5 +161,5 @@ SPEC = ModelSpec(
     paper=Paper("Low-Light Image Enhancement with Illumination-Aware Gamma Correction", "2308.08220"),
     recipe={"loss": "l1 + 0.2*ssim", "patch": 256, "batch": 8, "lr": 2e-3},
     recommended=True,
-    license="CC-BY-NC-4.0",  # the bundled weights have learned from SICE, whose terms these are
+    license="CC-BY-NC-4.0",  # the license of SICE, on which the bundled weights were trained
 )

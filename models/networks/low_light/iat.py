@@ -5,11 +5,11 @@
     image ── 2 strided convolutions ── tokens ── attention of 10 learned queries ── γ, 3x3 color matrix
     ((image · multiply + add) · color matrix) ── clip ── ^γ
 
-The ten queries look at all tokens, a quarter of the picture's height by a quarter of its width. The softmax over them,
-the power and the normalization of the tokens are what int8 cannot hold.
+The ten queries attend to all tokens, a quarter of the picture's height by a quarter of its width. The softmax over
+them, the power and the normalization of the tokens stay float in int8 files.
 
-``deploy`` merges what is linear: channel mixings and layer scales into the convolutions beside them, the shortcut
-around a depthwise convolution into its middle tap, and the products of weights in the attention.
+``deploy`` merges linear operations: channel mixings and layer scales into adjacent convolutions, the shortcut around a
+depthwise convolution into its center tap, and products of weights in the attention.
 """
 
 from __future__ import annotations

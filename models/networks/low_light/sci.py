@@ -3,8 +3,8 @@
     image ── conv 3-3, ReLU ── + (conv 3-3, batch norm, ReLU) ── conv 3-3, sigmoid ── + image ── clip = illumination
     image / illumination ── clip
 
-Of the cascade that its authors train, with a calibration network between the stages, one stage is left in use: 258
-parameters. The illumination is never below the image, so the quotient is in 0..1; being divided by, it stays float.
+Of the cascade that is trained, with a calibration network between the stages, inference uses one stage: 258 parameters.
+The illumination is at least the image, so the quotient is in 0..1; as a divisor it stays float in int8 files.
 """
 
 from __future__ import annotations

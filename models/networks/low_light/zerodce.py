@@ -4,9 +4,9 @@
               └───────────│──────┴────────│───┘ (each of the last three also sees its mirror image among the first)
     image ── x + a·(x² - x), eight times ── clip
 
-3x3 kernels, ReLU between them. The network sees no well-lit picture while it learns: its losses ask for neighboring
-regions to keep their differences, for a mean level, for gray on average, and for smooth curves. The authors' own
-weights are not for commercial use, so there is no importer.
+3x3 kernels with ReLU in between. Training needs no well-lit pictures: the losses enforce spatial consistency, mean
+exposure, color constancy, and smooth curves. The license of the authors' weights excludes commercial use, so there is
+no importer.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ZeroDce(nn.Module):
 
 
 def symmetric(body: nn.ModuleList, image: torch.Tensor) -> torch.Tensor:
-    """What seven layers find, each of the last three also seeing the third, second or first; in -1..1."""
+    """Curve maps in -1..1 of seven layers, of which the last three also have the third, second or first as input."""
     first, second, third, fourth, fifth, sixth, seventh = body
     a = F.relu(first(image))
     b = F.relu(second(a))
@@ -77,7 +77,7 @@ SPEC = ModelSpec(
     halo=7,  # one pixel for each convolution
     value_range=(0.0, 1.0),
     paper=Paper("Zero-Reference Deep Curve Estimation for Low-Light Image Enhancement", "2001.06826"),
-    license="CC-BY-NC-4.0",  # the bundled weights have learned from SICE, whose terms these are
+    license="CC-BY-NC-4.0",  # the license of SICE, on which the bundled weights were trained
     recipe={  # the weights of the authors' training, and a shorter one: 10 times their rate, smaller crops
         "degradation": "unpaired",
         "loss": "spatial + 10*exposure + 5*color + 1600*smooth-curves",

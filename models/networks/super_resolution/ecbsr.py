@@ -55,7 +55,7 @@ class ECBSR(nn.Module):
         return restored if self.training else restored.clamp(0.0, _WHITE)
 
     def deploy(self) -> ECBSR:
-        """The same network with plain convolutions, in eval mode; this one is left as it is."""
+        """The same network with plain convolutions, in eval mode; this one is not changed."""
         plain = ECBSR(self.scale)
         plain.blocks = nn.ModuleList(block.deploy() for block in self.blocks if isinstance(block, EdgeConv))
         return plain.to(self.nearest).eval()

@@ -5,7 +5,7 @@
 
 Behind each convolution but the last are instance normalization, which looks at the whole picture (tiles can differ in
 tone), and ReLU. Published is 64 wide with 9 blocks, 11,378,179 parameters and 64 G multiply-accumulates for 256x256,
-which is no phone's; this one is 16 wide: 494,083 and 3.3 G. 24 wide it would be 1,107,459 and 7.3 G, and
+too much for phones; this one is 16 wide: 494,083 and 3.3 G. 24 wide it would be 1,107,459 and 7.3 G, and
 OpenVINO's int8 file of that, with fresh weights, differs from the quantized model by more than ties.
 
 It learns from folders ``trainA`` and ``trainB``, of which no two pictures need show the same (``training.contrast``),
@@ -69,8 +69,8 @@ def _normed(taken: int, given: int, kernel: int, padding: int = 0) -> tuple[nn.M
 class Negcut(nn.Module):
     """RGB picture (B, 3, H, W) in -1..1, H and W multiples of 4, to the same.
 
-    In training mode it gives ``Restored`` with the maps ``content0`` ... ``content4``, what chosen layers make of the
-    input, and ``made0`` ... ``made4``, what they make of the output.
+    In training mode it gives ``Restored`` with the maps ``content0`` ... ``content4``, features of chosen layers for
+    the input, and ``made0`` ... ``made4``, those for the output.
     """
 
     def __init__(self, width: int, blocks: int) -> None:
