@@ -1,8 +1,8 @@
 """An int8 form within a weights file: what ``clearport train --qat`` adds to the float weights.
 
-The file stays a weights file of the same network: its tensors are the float weights, and whatever reads weights leaves
-out what is attached. An entry of the metadata has the form's decisions as text, and further tensors have its constants.
-Both are pinned to the float weights by their SHA-256: where these were changed, the form is not theirs.
+The file remains a weights file of the same network: its tensors are the float weights, and readers of weights ignore
+the attached form. A metadata entry has the form's decisions as text, and additional tensors have its constants. The
+entry records the SHA-256 of the float weights and of the constants; if either was changed, the form is rejected.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ AGAIN = "train it again with --qat, or export the weights that it started from"
 
 @dataclass(frozen=True)
 class Attached:
-    """What is attached to weights: ``text`` (JSON, of ``quantize.trained.form``) and its constants, float32."""
+    """An attached int8 form: ``text`` (JSON, from ``quantize.trained.form``) and its constants (float32)."""
 
     text: str
     arrays: Mapping[str, Array]
@@ -53,7 +53,7 @@ def attached(path: Path) -> Attached | None:
     """The int8 form in a weights file; None if it has none.
 
     Raises:
-        BadInput: the form is damaged, of another version, or of other weights.
+        BadInput: the form is damaged, has another version, or was trained for other weights.
     """
     if not path.is_file() or not checkpoint.is_safetensors(path):
         return None
@@ -84,7 +84,7 @@ def _read(text: str, path: Path) -> dict[str, Any]:
 
 
 def digest_of(state: Mapping[str, torch.Tensor]) -> str:
-    """The SHA-256 of tensors as float32, their names and shapes."""
+    """The SHA-256 of the tensors' names, shapes and float32 values, as hex."""
     found = hashlib.sha256()
     for name, value in sorted(state.items()):
         found.update(f"\n{name} {list(value.shape)}\n".encode())

@@ -1,4 +1,4 @@
-"""One training run: data, network, optimizer and state, and the steps that change them."""
+"""One training run of a network: its data, model, optimizer and state."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 
 class Run(Steps):
-    """A training, ready for its first step. ``plain`` is the network as it is kept, ``trainee`` as it learns.
+    """A training run, ready for its first step: ``plain`` is the network as deployed, ``trainee`` as it is trained.
 
     Raises:
-        BadInput: options, data or starting weights cannot be used.
+        BadInput: options, data or initial weights are unusable.
     """
 
     def __init__(self, options: TrainOptions, spec: ModelSpec, scale: int) -> None:
@@ -76,7 +76,9 @@ class Run(Steps):
         return plain.to(self.place.device)
 
     def _dressed(self) -> nn.Module:
-        """The trainee, in bfloat16 where that was asked for, or is quicker and works."""
+        """The trainee; convolutions are in bfloat16 if requested, or by default where device, task and network allow
+        it.
+        """
         bfloat16 = self.options.bfloat16
         if bfloat16 is None:
             coarse = not self.spec.inputs and self.spec.task != "low-light"
@@ -84,7 +86,7 @@ class Run(Steps):
         return widen(self.plain, Widening(self.options.widen, bfloat16, self.options.bias_unit or self.peak))
 
     def _takes_bfloat16(self) -> bool:
-        """Whether all operators of the network go together with convolutions in bfloat16."""
+        """Whether the whole network runs with its convolutions in bfloat16."""
         trainee = widen(self.plain, Widening(0, bfloat16=True, bias_unit=self.peak))
         image = torch.zeros(2, 3, self.options.patch, self.options.patch, device=self.place.device)
         try:
@@ -114,7 +116,7 @@ class Run(Steps):
         return losses.Objective(self.options.loss, others, targets=targets, unaligned=unaligned)
 
     def notes(self) -> tuple[str, ...]:
-        """Lines for the user on the files that were read."""
+        """Lines for the user about the data and weights that were read."""
         return (*self.data.notes, *(() if self.start is None else (str(self.start),)))
 
     def _learn(self, given: Batch) -> torch.Tensor:
@@ -151,10 +153,10 @@ class Run(Steps):
         return saved | {rival.key: rival.state() for rival in self.rivals}
 
     def restore(self) -> None:
-        """Go on from the checkpoint.
+        """Resume from the checkpoint.
 
         Raises:
-            BadInput: there is none, it cannot be read, or it belongs to another training.
+            BadInput: there is none, it cannot be read, or it belongs to another training run.
         """
         saved = train_checkpoint.load(self.options.checkpoint, identity(self.options, self.scale))
         self.trainee.load_state_dict(saved["trainee"])
@@ -165,10 +167,10 @@ class Run(Steps):
         self.pace.mark(self.state.step)
 
     def save_weights(self) -> Path:
-        """Write the best average as safetensors, and its card; returns where.
+        """Write the best averaged weights (safetensors) and their card; returns the path of the weights.
 
         Raises:
-            BadInput: they could not be written there; the message says where they are instead.
+            BadInput: they could not be written to ``options.out``; the message names the fallback path.
         """
         out = self.options.out
         if self.place.rank == 0:
@@ -182,7 +184,7 @@ class Run(Steps):
 
 
 def _real(made: Restored) -> Restored:
-    """In float32, whatever the last operator computed in: losses take differences of nearly equal numbers."""
+    """The outputs as float32: losses subtract nearly equal numbers, for which bfloat16 is too coarse."""
     maps = {name: value.float() for name, value in made.maps.items()}
     return Restored(made.image.float(), tuple(image.float() for image in made.auxiliary), maps)
 

@@ -1,4 +1,4 @@
-"""The steps of a training, whatever learns in them: batches, the schedule, reports, and the checkpoint."""
+"""The training loop's steps, for any trainable: batches, learning-rate schedule, validation and checkpoints."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 
 class Steps(ABC):
-    """What ``Run`` (a network) and the training of int8 forms share; a subclass calls ``begin`` once all is set.
+    """Base of ``Run`` (a network) and of the training of int8 forms; subclasses call ``begin`` last in ``__init__``.
 
     Attributes:
-        options, data, place: of the training.
-        optimizer: of what learns.
-        state: counters, the moving average, and the best of it.
-        units: what the two figures of a validation are.
+        options, data, place: of the training run.
+        optimizer: of the trained parameters.
+        state: counters, the moving average, and the best average so far.
+        units: names of the two metrics of a validation.
     """
 
     options: TrainOptions
@@ -49,7 +49,7 @@ class Steps(ABC):
     units: tuple[str, str]
 
     def begin(self) -> None:
-        """Be ready for the first step."""
+        """Set up logging and batches for the first step."""
         self.log = Log(self.options.log if self.place.rank == 0 else None)
         self.pace = Pace(0)
         self._batches: Iterator[Batch] | None = None
@@ -58,22 +58,22 @@ class Steps(ABC):
 
     @abstractmethod
     def _learn(self, given: Batch) -> torch.Tensor:
-        """One step of the optimizer, on pictures of 8 bits; returns the loss."""
+        """One optimizer step on a batch of 8-bit images; returns the loss (scalar)."""
 
     @abstractmethod
     def _now(self) -> Mapping[str, torch.Tensor]:
-        """What is averaged, as it is after the step."""
+        """The current tensors that the moving average tracks, by name."""
 
     @abstractmethod
     def _validate(self) -> tuple[float, float]:
-        """Judge the average, and keep it if it is the best so far; returns its figures."""
+        """Evaluate the moving average, and keep it if it is the best so far; returns its two metrics (``units``)."""
 
     @abstractmethod
     def _saved(self) -> dict[str, Any]:
-        """What a checkpoint has beside optimizer and state: ``trained`` is the run's identity."""
+        """Entries of a checkpoint besides optimizer and state; ``trained`` identifies the run."""
 
     def share(self) -> float:
-        """How much of the run is done, 0..1."""
+        """The completed fraction of the run, 0..1."""
         options, state = self.options, self.state
         if options.steps is not None:
             return min(1.0, state.step / options.steps)
@@ -81,7 +81,7 @@ class Steps(ABC):
         return min(1.0, state.elapsed_s / (60.0 * options.minutes))
 
     def advance(self) -> None:
-        """One step of the optimizer, and of the networks that losses have."""
+        """One optimizer step, including those of the losses' networks."""
         began, state = time.monotonic(), self.state
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.options, self.share())
@@ -106,7 +106,7 @@ class Steps(ABC):
         return self.pace.tick_is_due()
 
     def tick(self) -> Tick:
-        """Where the run is."""
+        """The run's progress, which is also logged."""
         state, share = self.state, self.share()
         values = {name: float(value) for name, value in self._values.items()}
         rate, lr = self.pace.steps_per_s(state.step), self.optimizer.param_groups[0]["lr"]
@@ -115,7 +115,11 @@ class Steps(ABC):
         return tick
 
     def report(self) -> Progress:
-        """Validate the average, keep it if it is the best so far, and save checkpoint and preview."""
+        """Validate the moving average, keep it if it is the best so far, and save checkpoint and preview.
+
+        Raises:
+            CheckFailed: the last loss is not finite.
+        """
         state, began, tick = self.state, time.monotonic(), self.tick()
         last = float(state.losses[-1])
         if not math.isfinite(last):
@@ -142,7 +146,7 @@ class Steps(ABC):
         )
 
     def _kept_up(self) -> str:
-        """Write checkpoint and preview; a disk that is full for an hour is no reason to end a training of a day."""
+        """Write checkpoint and preview; returns the error if that fails, as a full disk should not end a long run."""
         try:
             self.save_checkpoint(self.options.checkpoint)
             if self._preview is not None:
@@ -152,16 +156,16 @@ class Steps(ABC):
         return self.log.problem
 
     def save_last_checkpoint(self) -> None:
-        """``save_checkpoint`` for a run that ends with it.
+        """``save_checkpoint`` at the end of an interrupted run.
 
         Raises:
-            BadInput: it could not be written; the message says where it is instead.
+            BadInput: it could not be written; the message names the fallback path.
         """
         what = f"move this to {self.options.checkpoint} before --resume"
         train_outputs.save_or_keep(self.options.checkpoint, self.save_checkpoint, what)
 
     def save_checkpoint(self, path: Path) -> None:
-        """Write everything that ``restore`` needs."""
+        """Write everything that ``restore`` needs (rank 0 only)."""
         if self.place.rank != 0:
             return
         saved = {**self._saved(), "optimizer": self.optimizer.state_dict(), **self.state.saved()}

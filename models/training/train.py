@@ -1,15 +1,15 @@
-"""Training of any network: with pairs, on photos that are degraded as it goes, or without targets.
+"""Training of any network: on image pairs, on photos degraded on the fly, or without targets.
 
     train(options_for("ncnet", data=(Path("photos"),), out=Path("ncnet_x3.safetensors"), minutes=30))
 
-The recipe is the field's plain one: random crops with flips and rotations, a sum of losses, a warm-up and a cosine
-down to nothing, a moving average of the weights (EMA), which is what is judged and kept. Two things come on top: the
-optimizer (``soap``; plain Adam can be had), and convolutions in training dress (``training.widen``). The length is
-given in steps, which makes a run repeatable to the bit on one machine, or in minutes of wall time, which makes the
-schedule fit whatever else the machine is doing.
+The recipe is the usual one: random crops with flips and rotations, a weighted sum of losses, a learning rate with
+warm-up and cosine decay to zero, and an exponential moving average (EMA) of the weights, which is what is validated
+and saved. Two things differ: the default optimizer is ``soap`` (``adam`` is available), and convolutions are
+overparameterized during training (``training.widen``). The length is given in steps, which makes a run bit-exactly
+reproducible on one machine, or in minutes of wall time, to which the schedule adapts under any load.
 
-While it runs, ``<out>.checkpoint`` holds everything that a later run needs to go on: it is replaced atomically, so
-a run can be killed at any moment. ``<out>.preview.png`` shows held-back pictures, as they are at the last validation.
+``<out>.checkpoint`` holds everything needed to resume; it is replaced atomically, so a run can be killed at any moment.
+``<out>.preview.png`` shows the network's outputs for validation images at the last validation.
 """
 
 from __future__ import annotations
@@ -45,15 +45,14 @@ def train(
 ) -> TrainResult:
     """Train a network; ``on_progress`` is called after every validation, ``on_tick`` about every second between them.
 
-    ``on_note`` gets a line for everything that was read, before the first step: the data, and what it starts from.
+    ``on_note`` receives lines about the data and the initial weights before the first step.
 
-    Called in the main thread, Ctrl-C, SIGTERM, SIGHUP and SIGQUIT end the run after the step in flight and save the
-    checkpoint.
+    In the main thread, Ctrl-C, SIGTERM, SIGHUP and SIGQUIT end the run after the current step and save the checkpoint.
 
     Raises:
-        BadInput: options, data, starting weights or checkpoint cannot be used, the outputs cannot be written or are
-            there already, or could not be written at the end: then the message says where the weights are.
-        CheckFailed: the loss is no longer a number.
+        BadInput: options, data, initial weights or checkpoint are unusable, or the outputs exist already or cannot be
+            written; if the weights could not be written at the end, the message names the fallback path.
+        CheckFailed: the loss is not finite.
     """
     spec: ModelSpec = NETWORKS.get(options.network)
     if spec.weights_of:
@@ -81,7 +80,7 @@ def loop(
     on_progress: Callable[[Progress], None],
     on_tick: Callable[[Tick], None],
 ) -> bool:
-    """Steps until the run is done or interrupted; returns whether it was interrupted."""
+    """Train until the run is complete or interrupted; returns whether it was interrupted."""
     while run.share() < 1.0:
         if run.place.agree(float(interrupted.is_set())):
             return True
@@ -97,7 +96,7 @@ def loop(
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """An event that the signals which end a command set instead of ending the process."""
+    """An event that is set by the termination signals, which then do not end the process."""
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield interrupted

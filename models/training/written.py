@@ -1,4 +1,4 @@
-"""The output files of training: weights, card, checkpoint and preview, claimed together before the first step."""
+"""The output files of training (weights, card, checkpoint and preview), locked together before the first step."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from clearport.problems import OUTER
 if TYPE_CHECKING:
     from clearport.models.training.options import TrainOptions
 
-_THERE = "an earlier training left it there; to go on with that one, add --resume; to replace it, --force"
+_THERE = "an earlier training left it there; add --resume to continue that one, or --force to replace it"
 
 
 @contextmanager
 def held(options: TrainOptions, reads: Sequence[Path] = ()) -> Iterator[None]:
-    """Hold the outputs of a training while it runs; of several processes the first does.
+    """Lock the outputs of a training run; with several processes, only rank 0 does.
 
-    ``reads`` are files and folders that it reads beside those of its options.
+    ``reads`` are files and folders that it reads besides those of its options.
 
     Raises:
-        BadInput: an output cannot be written, or is there already; nothing was done.
+        BadInput: an output cannot be written or exists already; nothing was changed.
     """
     if options.devices > 1 and os.environ.get("LOCAL_RANK", "0") != "0":
         yield
@@ -53,15 +53,15 @@ def held(options: TrainOptions, reads: Sequence[Path] = ()) -> Iterator[None]:
 
 
 def _any_file(_: Path) -> bool:
-    """A checkpoint that is resumed is read before the first step, and refused then if it is none."""
+    """Accept any file: a checkpoint to resume is validated when it is read, before the first step."""
     return True
 
 
 def save_or_keep(out: Path, save: Callable[[Path], None], what: str) -> None:
-    """Save the work at ``out``, or, where that fails after all the work, in a folder of temporary files.
+    """Save to ``out``; if that fails, to a fallback folder, so that the work is not lost.
 
     Raises:
-        BadInput: it could not be written at ``out``; the message says where ``what`` is.
+        BadInput: ``out`` could not be written; the message has ``what`` and the fallback path.
     """
     try:
         save(out)
@@ -77,5 +77,5 @@ def save_or_keep(out: Path, save: Callable[[Path], None], what: str) -> None:
 
 
 def _elsewhere(out: Path) -> tuple[Path, ...]:
-    """Folders that outlive this process: the scratch folder of a command does not."""
+    """Fallback folders, best first; the command's scratch folder is not among them, as it is deleted at exit."""
     return out.absolute().parent, Path(os.environ.get(OUTER) or tempfile.gettempdir()), Path.home()

@@ -28,7 +28,7 @@ Tensors = tuple[torch.Tensor, ...]
 
 
 class Unknown(NotImplementedError):
-    """An operator, or a form of it, that is not implemented here."""
+    """An operator, or a combination of its attributes, that is not implemented here."""
 
 
 Watch = Callable[[str, torch.Tensor], None]
@@ -46,12 +46,12 @@ def run(
     parts: int = 1,
     through: Through = _as_it_is,
 ) -> list[torch.Tensor]:
-    """The outputs computed from ``feeds`` (input name -> float32 tensor; also constants that replace the graph's).
+    """The outputs, in the graph's order, computed from ``feeds`` (input name -> float32 tensor).
 
-    ``watch`` is told every value and its name, inputs first, in graph order, and ``through`` may replace it for all
-    of its consumers; values are freed once their last consumer has run. With several ``parts``, a
-    backward pass holds the values between these parts only, and computes the others again, part by part (``watch`` is
-    then told them again).
+    ``feeds`` may also replace constants of the graph. ``watch`` is called with the name and tensor of every value,
+    inputs first, in graph order; ``through`` returns the tensor that the value's consumers read. Values are freed
+    after their last consumer. With several ``parts`` (gradient checkpointing), only the values between parts are kept
+    for the backward pass, which recomputes the others and calls ``watch`` for them again.
 
     Raises:
         Unknown: the graph has an operator that is not implemented here.
@@ -74,7 +74,7 @@ def run(
 
 
 def _again(step: Callable[..., Tensors], *given: torch.Tensor) -> Tensors:
-    """``step`` of ``given``, whose inner values a backward pass computes again."""
+    """``step(*given)``, whose intermediate values the backward pass recomputes."""
     made: Tensors = checkpoint(step, *given, use_reentrant=False, preserve_rng_state=False)
     return made
 
@@ -87,7 +87,7 @@ def _step(
     through: Through,
     *given: torch.Tensor,
 ) -> Tensors:
-    """Run some nodes on values with ``names``; return the ``kept`` ones."""
+    """Run ``nodes`` on the values ``given``, named ``names``; return the values named ``kept``."""
     values = dict(zip(names, given, strict=True))
     last = {graphs.name_of(v): place for place, node in enumerate(nodes) for v in node.inputs if v is not None}
     last.update(dict.fromkeys(kept, len(nodes)))
@@ -111,7 +111,7 @@ def _operand(value: ir.Value | None, values: Mapping[str, torch.Tensor]) -> torc
         return None if value is None else values[graphs.name_of(value)]
     array = graphs.constant(value)
     if array is None:
-        raise Unknown(f"{value.name!r} is computed from nothing that is known")
+        raise Unknown(f"{value.name!r} is neither an input, a constant nor computed")
     return torch.from_numpy(np.array(array))
 
 
@@ -145,7 +145,7 @@ def _two(node: ir.Node, name: str) -> tuple[int, ...]:
 
 
 def plain(_: ir.Node, *given: torch.Tensor, of: str) -> torch.Tensor:
-    """An operator without attributes: ``of`` is PyTorch's function."""
+    """An operator without attributes, computed by PyTorch's function ``of``."""
     computed: torch.Tensor = resolved(of)(*given)
     return computed
 
@@ -168,7 +168,7 @@ def conv_transpose(
 ) -> torch.Tensor:
     before, behind = _pads(node)
     if before != behind or "output_shape" in node.attributes:
-        raise Unknown("a ConvTranspose with uneven pads")
+        raise Unknown("a ConvTranspose with asymmetric pads")
     more, group = graphs.attr_ints(node, "output_padding", (0, 0)), graphs.attr_int(node, "group", 1)
     return F.conv_transpose2d(x, weight, bias, _two(node, "strides"), before, more, group, _two(node, "dilations"))
 
@@ -206,7 +206,7 @@ def slice_(_: ir.Node, x: torch.Tensor, *where: torch.Tensor | None) -> torch.Te
     axes = _ints(where[2]) if len(where) > 2 else list(range(len(starts)))
     steps = (_ints(where[3]) if len(where) > 3 else []) or [1] * len(starts)
     if min(steps) < 1:
-        raise Unknown("a Slice that goes backwards")
+        raise Unknown("a Slice with a negative step")
     index = [slice(None)] * x.ndim
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         index[axis] = slice(start, end, step)
@@ -281,13 +281,13 @@ def max_pool(node: ir.Node, x: torch.Tensor) -> torch.Tensor:
 def average_pool(node: ir.Node, x: torch.Tensor) -> torch.Tensor:
     (before, behind), inclusive = _pads(node), bool(graphs.attr_int(node, "count_include_pad", 0))
     if before != behind or "dilations" in node.attributes:
-        raise Unknown("an AveragePool with uneven pads")
+        raise Unknown("an AveragePool with asymmetric pads")
     ceil = bool(graphs.attr_int(node, "ceil_mode", 0))
     return F.avg_pool2d(x, _two(node, "kernel_shape"), _two(node, "strides"), before, ceil, inclusive)
 
 
 def reduce(node: ir.Node, x: torch.Tensor, axes: torch.Tensor | None = None, *, of: str) -> torch.Tensor:
-    """ReduceMean, ReduceSum: ``of`` is PyTorch's function."""
+    """ReduceMean or ReduceSum, computed by PyTorch's function ``of``."""
     chosen = _ints(axes) or list(range(x.ndim))
     reduced: torch.Tensor = resolved(of)(x, chosen, keepdim=bool(graphs.attr_int(node, "keepdims", 1)))
     return reduced

@@ -1,1 +1,1 @@
-"""int8 forms that were trained (QAT): fake quantization in PyTorch, and the form as data for any size of the graph."""
+"""Quantization-aware training (QAT): fake quantization in PyTorch, and trained int8 forms as data for any size."""

@@ -1,13 +1,13 @@
-"""A quantized graph in PyTorch, with fake quantization exactly where its scale table has steps.
+"""A quantized graph in PyTorch, with fake quantization of exactly the values in its scale table.
 
-Every value of the table is rounded to its grid and saturated, every weight and bias is the integer that the files hold,
-times its scale, and what the table leaves out is float: the arithmetic of the QDQ model (``qdq``). Rounding has the
-gradient of the identity (straight-through, arXiv 1308.3432), saturation none beyond its ends. So the integers learn
-what the int8 network needs of them, errors of other layers included.
+Every activation in the table is rounded to its quantization grid and saturated, every weight and bias is the integer of
+the exported files times its scale, and everything else is float: the arithmetic of the QDQ model (``qdq``). The
+gradient of rounding is the identity (straight-through estimator, arXiv 1308.3432); that of saturation is zero outside
+the range. The integers thus also learn to compensate for the quantization errors of other layers.
 
-Weights are learned in *levels* of their own grid, per output channel, and biases in steps of their layer's output: one
-learning rate then means the same for every layer of every network. The scales of weights may be learned, too, as shares
-of what they were; biases follow, whose scale is that of the input times that of the weight.
+The parameters are in quantization levels: weights in those of their grid, per output channel, and biases in those of
+their layer's output. A learning rate then means the same for every layer of every network. The scales of weights can be
+learned, too, relative to their initial values; a bias's scale is always that of the input times that of the weight.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from clearport.base import Array
 
 _BIAS_UNIT = 0.1
-"""What a step of one does to a bias, in steps of its layer's output: a bias is added to every pixel."""
+"""Levels of the layer's output per unit of a bias parameter; small, as a bias is added to every pixel."""
 
 _SCALE_UNIT = 0.02
-"""What a step of one does to a weight's scale, as a share of it."""
+"""Relative change of a weight's scale per unit of its parameter."""
 
 
 class FakeQuantized(nn.Module):
-    """The network of a quantized graph: ``forward`` takes and gives tensors of any batch size, float32.
+    """A quantized graph as a module: ``forward`` maps float32 tensors (input name -> any batch size) to the outputs.
 
-    Its parameters are those of the convolutions, apart from convolutions that only copy channels.
+    Its parameters are the weights and biases of the convolutions, except of those that only copy channels.
 
     Args:
-        quantized: with int8 activations; its constants are the start.
+        quantized: with int8 activations; its constants are the initial values.
     """
 
     def __init__(self, quantized: QuantizedGraph) -> None:
@@ -83,7 +83,7 @@ class FakeQuantized(nn.Module):
 
     @torch.no_grad()
     def quantized(self) -> QuantizedGraph:
-        """The quantized graph with what was learned: the same outputs, up to the order of float32 sums."""
+        """The quantized graph with the learned constants: the same outputs, up to the order of float32 sums."""
         arrays: dict[str, Array] = {}
         entries = dict(self.start.table.entries)
         for layer in self._layers:
@@ -94,7 +94,7 @@ class FakeQuantized(nn.Module):
 
 
 class _Layer(nn.Module, ABC):
-    """A convolution whose constants learn."""
+    """A convolution with trainable weight and bias."""
 
     @abstractmethod
     def forward(self) -> dict[str, torch.Tensor]:
@@ -102,11 +102,11 @@ class _Layer(nn.Module, ABC):
 
     @abstractmethod
     def entries(self) -> dict[str, QParams]:
-        """The grids of weight and bias; none if they are float."""
+        """The scale-table entries of weight and bias; empty if they are float."""
 
 
 class _Int8Layer(_Layer):
-    """The integers of a convolution that computes in int8."""
+    """A convolution in int8: its parameters are in quantization levels."""
 
     def __init__(self, node: ir.Node, quantized: QuantizedGraph) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class _Int8Layer(_Layer):
 
 
 class _FloatLayer(_Layer):
-    """A convolution that computes in float: its weight and bias in 127ths of their largest."""
+    """A convolution in float: its parameters are in 127ths of the largest magnitude."""
 
     def __init__(self, node: ir.Node) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ def _layers(quantized: QuantizedGraph) -> Iterator[_Layer]:
 
 
 def _straight(value: torch.Tensor) -> torch.Tensor:
-    """Rounded to integers, halves to even, with the gradient of the identity."""
+    """Rounded to integers (half to even), with the gradient of the identity (straight-through estimator)."""
     return value + (value.round() - value).detach()
 
 

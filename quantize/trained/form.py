@@ -1,7 +1,7 @@
-"""An int8 form as data: what makes the same quantized graph of the network's float graph, for any size.
+"""An int8 form as data: it turns the network's float graph, for any input size, into the same quantized graph.
 
 It holds the decisions of a quantization (float nodes, ranges, scale table) and the constants that differ from the float
-graph's, so that nothing is calibrated again.
+graph's, so that no calibration is needed.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Bounds = dict[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a quantization decided of a float graph, by the names of its layers.
+    """The decisions of a quantization, by the names of the float graph's layers.
 
     Attributes:
         layers: those of the float graph (``flow.prepared``).
         floats: the nodes that compute in float.
-        bounds: value -> least and greatest real value on the calibration photos.
+        bounds: value name -> minimum and maximum real value on the calibration photos.
         table: the scale table.
     """
 
@@ -53,13 +53,15 @@ _DECISIONS: TypeAdapter[Decisions] = TypeAdapter(Decisions)
 
 @dataclass(frozen=True)
 class Form:
-    """An int8 form; ``arrays`` are constants of the quantized graph that are not the float graph's, float32."""
+    """An int8 form; ``arrays`` (float32, by name) are the quantized graph's constants that differ from the float
+    graph's.
+    """
 
     decisions: Decisions
     arrays: Mapping[str, Array]
 
     def on(self, graph: Graph) -> QuantizedGraph:
-        """The quantized graph of ``graph``, the float graph of the same network for any size.
+        """The quantized graph of ``graph``, a float graph of the same network for any input size.
 
         Raises:
             BadInput: it has other layers.
@@ -72,13 +74,13 @@ class Form:
         return QuantizedGraph(leaky_relu.expressed(whole, known.table.entries), known.table)
 
     def trained(self, graph: Graph, quantized: QuantizedGraph) -> Form:
-        """The form with what was learned: ``quantized`` has other constants and scales than ``on(graph)``."""
+        """The form with the constants and scales of ``quantized``, a trained version of ``on(graph)``."""
         base = flow.prepared(graph)
         known, _ = self._renamed(base)
         return _made(base, quantized, placement.floats(base, known.floats), known.bounds)
 
     def _renamed(self, base: Graph) -> tuple[Decisions, dict[str, Array]]:
-        """Decisions and arrays by the names of another graph of the same layers.
+        """Decisions and arrays with the names of another graph of the same layers.
 
         Raises:
             BadInput: it has other layers.
@@ -104,10 +106,10 @@ class Form:
 
 
 def of_text(text: str, arrays: Mapping[str, Array]) -> Form:
-    """The form of ``Form.to_text`` and its arrays.
+    """The form from the text of ``Form.to_text`` and its arrays.
 
     Raises:
-        BadInput: the text is not such a form.
+        BadInput: the text is not an int8 form.
     """
     try:
         return Form(_DECISIONS.validate_json(text), arrays)
@@ -116,10 +118,10 @@ def of_text(text: str, arrays: Mapping[str, Array]) -> Form:
 
 
 def form_of(graph: Graph, quantized: QuantizedGraph) -> Form:
-    """The form that makes ``quantized``, which was made of ``graph`` with ``QuantizeOptions.bounds``.
+    """The form that reproduces ``quantized``, which was quantized from ``graph`` with ``QuantizeOptions.bounds``.
 
     Raises:
-        ValueError: the record lacks the bounds.
+        ValueError: the calibration record of ``quantized`` has no bounds.
     """
     record = dict(quantized.table.calibration)
     if "bounds" not in record:
@@ -144,10 +146,10 @@ def _made(base: Graph, quantized: QuantizedGraph, floats: Collection[str], bound
 
 
 def _check(graph: Graph, entries: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Whether the table and the arrays are those of the graph's values and constants.
+    """Check that table and arrays match the values and constants of the graph.
 
     Raises:
-        BadInput: they are not.
+        BadInput: they do not.
     """
     constants = {name: graphs.constant(value) for name, value in graph.model.graph.initializers.items()}
     for name, array in arrays.items():

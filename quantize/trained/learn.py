@@ -1,9 +1,9 @@
-"""Quantization-aware training: the integers of an int8 form learn to give what the float network gives.
+"""Quantization-aware training: the int8 network is distilled from the float network.
 
-The int8 network is the fake-quantized graph (``fake``); its teacher is the float graph, whose weights stay as they are.
-Every step compares both on the same crops. What is judged, and kept, is the moving average of the integers' levels,
-by its PSNR to the float network on held-back pictures. A form that is worse than the one that training began with is
-never kept, nor one that loses more against the pictures' ground truth.
+The student is the fake-quantized graph (``fake``), the teacher the float graph, whose weights are frozen. Every step
+compares both on the same crops. The moving average of the student's parameters is validated by its PSNR to the float
+network on held-out images. A form is kept only if it is better than the initial one, and does not lose more PSNR
+against ground truth.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ if TYPE_CHECKING:
     Feed = dict[str, torch.Tensor]
 
 _DEVIATIONS = 4.0
-"""The span of outputs other than pictures, in standard deviations, as in ``graph.feeds.spans``."""
+"""The span of outputs other than images, in standard deviations, as in ``graph.feeds.spans``."""
 
 _BATCH_TOLERANCE = 1e-3
-"""By how much of its largest value a network may differ on two pictures at once, or it gets one at a time."""
+"""Largest error of a batch of two images relative to the peak output; above it, images are run one by one."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """How good an int8 form is on the validation pictures.
+    """The quality of an int8 form on the validation images.
 
     Attributes:
-        fidelity_db: PSNR to the float network's outputs, the mean over the pictures.
-        loss_db: PSNR against ground truth that is lost to the float network, the mean; not a number without targets.
+        fidelity_db: mean PSNR to the float network's outputs, in dB.
+        loss_db: mean drop of the PSNR to ground truth, relative to the float network, in dB; NaN without targets.
     """
 
     fidelity_db: float
@@ -66,7 +66,9 @@ class Figures:
 
 @dataclass(frozen=True)
 class _Exam:
-    """A validation picture: the float network's outputs, their picture, and the target, if that is a picture."""
+    """A validation image: inputs, the float network's outputs (``wanted``) and image (``shown``), and the target, if
+    any.
+    """
 
     feed: Feed
     wanted: list[torch.Tensor]
@@ -75,10 +77,10 @@ class _Exam:
 
 
 def read(options: TrainOptions, spec: ModelSpec, scale: int) -> DataSet:
-    """The data of a training.
+    """The data of a training run.
 
     Raises:
-        BadInput: options or data cannot be used.
+        BadInput: options or data are unusable.
     """
     losses.parse(options.loss)
     if options.patch % spec.size_multiple:
@@ -89,10 +91,10 @@ def read(options: TrainOptions, spec: ModelSpec, scale: int) -> DataSet:
 
 
 def objective(options: TrainOptions, data: DataSet, distance: losses.Loss) -> losses.Objective:
-    """The sum of losses, whose ``distillation`` is ``distance``.
+    """The weighted sum of losses, with ``distance`` as the loss ``distillation``.
 
     Raises:
-        BadInput: it needs targets and there are none, or a network of its own.
+        BadInput: a loss needs targets and there are none, or it trains a network (such as a discriminator).
     """
     wanted = {term.name for term in losses.parse(options.loss)}
     odd = sorted(wanted & {losses.ADVERSARIAL, losses.CONTRAST})
@@ -104,21 +106,21 @@ def objective(options: TrainOptions, data: DataSet, distance: losses.Loss) -> lo
 
 
 class Learning(Steps):
-    """A training of the int8 form ``start``, ready for its first step.
+    """A training run of the int8 form ``start``, ready for its first step.
 
     Args:
-        options: of the training; the loss ``distillation`` compares with the float network.
+        options: of the run; the loss ``distillation`` compares with the float network.
         spec: the network.
-        data: pictures to learn from and to judge by.
+        data: images for training and validation.
         graph: its float graph for any size, as it is quantized (``flow.prepared``).
-        start: its int8 form.
+        start: its initial int8 form.
 
     Attributes:
-        before, after: how good the start and the best form so far are.
-        kept: what a checkpoint has beside what changes in the run; ``trained`` is the run's identity.
+        before, after: the quality of the initial form and of the best one so far.
+        kept: constant entries of a checkpoint; ``trained`` identifies the run.
 
     Raises:
-        BadInput: options or data cannot be used, or the graph has an operator that PyTorch cannot run here.
+        BadInput: options or data are unusable, or ``torch_form`` does not implement an operator of the graph.
     """
 
     units = ("dB to the float network", "dB lost")
@@ -146,21 +148,25 @@ class Learning(Steps):
         self.begin()
 
     def judge(self) -> Figures:
-        """Judge the form as it is."""
+        """Evaluate the current form on the validation images.
+
+        Raises:
+            CheckFailed: an output is not finite.
+        """
         return self._judged()[0]
 
     def best(self) -> QuantizedGraph:
-        """The best form so far; the start if none was better."""
+        """The best form so far; the initial one if none was better."""
         with self._with(self.state.best):
             return self.fake.quantized()
 
     @property
     def improved(self) -> bool:
-        """Whether a form was kept that is better than the start."""
+        """Whether the best form is better than the initial one."""
         return self.state.best_psnr_db > self._figure(self.before)
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint's content."""
+        """Resume from the content of a checkpoint."""
         self.fake.load_state_dict(saved["trainee"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.state.restore(saved, self.place.device)
@@ -189,7 +195,7 @@ class Learning(Steps):
         return loss
 
     def _distance(self, _restored: Restored, _batch: Batch, _peak: float) -> torch.Tensor:
-        """Root mean square error to the float network's outputs, in shares of their spans."""
+        """RMS error to the float network's outputs, relative to their spans."""
         errors = [
             (made - wanted).square().mean() / span**2
             for made, wanted, span in zip(self._made, self._wanted, self._spans(self._wanted), strict=True)
@@ -209,7 +215,7 @@ class Learning(Steps):
         return {spec.name: value for spec, value in zip(self.graph.inputs, values, strict=True)}
 
     def _run(self, feed: Feed, *, is_int8: bool) -> list[torch.Tensor]:
-        """The outputs for a batch, of all pictures at once if the graph can."""
+        """The outputs for a batch, in one run if the graph supports batches, otherwise image by image."""
         if self._batched or self._count(feed) == 1:
             return self.fake(feed) if is_int8 else torch_form.run(self.graph, feed)
         each = [
@@ -222,10 +228,10 @@ class Learning(Steps):
         return len(feed[self.graph.input.name])
 
     def _check_runs(self) -> None:
-        """Whether PyTorch runs the graph, and on several pictures at once.
+        """Check that PyTorch runs the graph, and find out whether it supports batches.
 
         Raises:
-            BadInput: it does not.
+            BadInput: an operator of the graph is not implemented.
         """
         batch = self.data.crops.batch(2, np.random.default_rng(0)).ranged(self.graph.input.span, self.place.device)
         feed = self._feed_of(batch)
@@ -234,7 +240,7 @@ class Learning(Steps):
             with torch.no_grad():
                 single = self._run(feed, is_int8=False)
         except torch_form.Unknown as error:
-            raise BadInput(f"--qat: {self.spec.name} has an operator that PyTorch cannot run here: {error}") from error
+            raise BadInput(f"--qat: {self.spec.name} has an operator that QAT does not implement: {error}") from error
         try:
             with torch.no_grad():
                 both = torch_form.run(self.graph, feed)
@@ -247,7 +253,7 @@ class Learning(Steps):
 
     @contextmanager
     def _with(self, levels: Mapping[str, torch.Tensor]) -> Iterator[None]:
-        """Have the form with other levels for a while."""
+        """Set the parameters to ``levels`` within the block."""
         now = copied(self.fake.state_dict())
         self.fake.load_state_dict(levels)
         try:
@@ -271,7 +277,9 @@ class Learning(Steps):
         return found.fidelity_db, found.loss_db
 
     def _figure(self, found: Figures) -> float:
-        """What a form is chosen by: fidelity, unless it learns from ground truth alone."""
+        """The metric that selects the best form, in dB: fidelity, or the negative loss if trained on ground truth
+        alone.
+        """
         alone = all(term.name != losses.DISTILLATION for term in self.objective.terms)
         return -found.loss_db if alone and not math.isnan(found.loss_db) else found.fidelity_db
 

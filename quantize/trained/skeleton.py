@@ -1,7 +1,7 @@
-"""The layers of a graph by name and order, to find them again in the graph of the same network for another size.
+"""The layers of a graph by name and order, to match them with those of the same network's graph for another size.
 
-Graphs for a free size compute shapes at run time, and those for a fixed size do not, so that the names of later
-operators may count differently (``concat3``, ``concat5``). The layers themselves are the same, in the same order.
+Graphs for any size compute shapes at run time and those for a fixed size do not, so the numbers in operator names may
+differ (``concat3``, ``concat5``). The layers themselves are the same, in the same order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layer:
-    """A node that computes real numbers: its name, operator, and real operands (empty: others), and its outputs."""
+    """A node that computes real values: name, operator, inputs (empty string: not a real value) and outputs."""
 
     name: str
     operator: str
@@ -39,7 +39,7 @@ class Renaming:
     values: Mapping[str, str]
 
     def value(self, name: str) -> str:
-        """The new name of a value; one derived from another (``<name>.int8``) is derived from its new name."""
+        """The new name of a value; of a derived value (``<name>.int8``), the new base name with its suffix."""
         if name in self.values:
             return self.values[name]
         base, dot, suffix = name.rpartition(".")
@@ -61,10 +61,10 @@ def layers(graph: Graph) -> tuple[Layer, ...]:
 
 
 def renaming(before: Sequence[Layer], after: Sequence[Layer]) -> Renaming:
-    """The new names of the same layers.
+    """The renaming from the layers ``before`` to the same layers ``after``.
 
     Raises:
-        BadInput: they are not the same layers, connected in the same way; the message names the first that differs.
+        BadInput: layers or their connections differ; the message names the first that does.
     """
     nodes: dict[str, str] = {}
     values: dict[str, str] = {}
@@ -86,5 +86,5 @@ def _is_real(value: ir.Value) -> bool:
 
 
 def _is_data(value: ir.Value) -> bool:
-    """Whether a value is no size or scale of another."""
+    """Whether a value is data, not a computed size or scale."""
     return _is_real(value) and (value.shape is None or len(value.shape) > 1)

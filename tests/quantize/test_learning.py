@@ -161,5 +161,5 @@ def test_an_operator_that_pytorch_cannot_run_is_refused(
     like = learner()
     odd = graphs.clone(graph)
     next(node for node in odd.model.graph if node.op_type == "Erf").op_type = "Atan"
-    with pytest.raises(BadInput, match="ncnet has an operator that PyTorch cannot run here: Atan"):
+    with pytest.raises(BadInput, match="ncnet has an operator that QAT does not implement: Atan"):
         learn.Learning(like.options, SPEC, like.data, odd, form)
