@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from clearport.pipeline.stores.pull import PulledBundle
     from clearport.pipeline.stores.push import Pushed
     from clearport.protocols import Progress
+    from clearport.quantize.trained.options import QatOptions
     from clearport.reports.junit import Check
 
     AnyPath = str | Path
@@ -309,12 +310,21 @@ def pull(
     return pull_bundle(PullRequest(address, place, tuple(targets), tuple(precisions), force), progress)
 
 
-def train(options: TrainOptions, on_progress: Callable[[TrainProgress], None] | None = None) -> TrainResult:
+def train(
+    options: TrainOptions | QatOptions, on_progress: Callable[[TrainProgress], None] | None = None
+) -> TrainResult:
     """Train a network; see ``clearport.models.training.train``.
+
+    With ``clearport.quantize.trained.options.QatOptions``, train its int8 form; see ``clearport.pipeline.qat``.
 
     Raises:
         BadInput: options, data, starting weights or checkpoint cannot be used.
     """
     from clearport.models.training.train import train as run
+    from clearport.quantize.trained.options import QatOptions
 
+    if isinstance(options, QatOptions):
+        from clearport.pipeline.qat import train_int8
+
+        return train_int8(options, on_progress) if on_progress is not None else train_int8(options)
     return run(options, on_progress) if on_progress is not None else run(options)

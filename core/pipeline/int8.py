@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from clearport.base import Graph, Size
+    from clearport.base import Graph, Prefer, Size
     from clearport.graph.feeds import Sample
     from clearport.pictures.images import Image8
     from clearport.pipeline.isolated.process import Isolated
     from clearport.pipeline.plan import Plan
     from clearport.protocols import Progress
-    from clearport.quantized import QuantizedGraph
+    from clearport.quantized import QuantizedGraph, ScaleTable
 
 
 class Photos(NamedTuple):
@@ -75,15 +75,24 @@ def trained(plan: Plan, graph: Graph, progress: Progress) -> QuantizedGraph | No
     found = plan.source.trained(graph)
     if found is None:
         return None
-    decided = found.table.calibration["prefer"]
-    if plan.request.calibration is not None or plan.request.prefer not in {"balanced", decided}:
-        option = "--calibration" if plan.request.calibration is not None else f"--prefer {plan.request.prefer}"
-        raise BadInput(
-            f"{option}: the weights hold an int8 form that was trained with ranges of its own and --prefer {decided}; "
-            "leave the option out, or give it to clearport train --qat"
-        )
+    check_decided(found.table, plan.request.prefer, plan.request.calibration)
     progress("int8 as it was trained with the weights (clearport train --qat)", 0, 0)
     return found
+
+
+def check_decided(table: ScaleTable, prefer: Prefer, calibration: Path | None) -> None:
+    """Whether options leave alone what was decided when a form was trained.
+
+    Raises:
+        BadInput: they do not.
+    """
+    decided = table.calibration["prefer"]
+    if calibration is not None or prefer not in {"balanced", decided}:
+        option = "--calibration" if calibration is not None else f"--prefer {prefer}"
+        raise BadInput(
+            f"{option}: the weights hold an int8 form that was trained with ranges of its own and --prefer {decided}; "
+            "leave the option out, or train from the float weights with it (clearport train --qat)"
+        )
 
 
 def _source(photos: Photos) -> str:

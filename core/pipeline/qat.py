@@ -65,7 +65,7 @@ def train_int8(
         loaded = weights.load(spec, scale, train.start)
         data = learn.read(train, spec, scale)
         graph = _free_graph(loaded, spec, scale)
-        trained = {**identity(train, scale), "prefer": options.prefer, "weights": _digest(loaded)}
+        trained = {**identity(train, scale), "prefer": options.prefer, "weights": loaded.sha256}
         saved = checkpoint.load(train.checkpoint, trained) if train.resume else None
         form = _start(options, scale, stages) if saved is None else _form_of(saved)
         run = learn.Learning(train, spec, data, flow.prepared(graph), form.on(graph))
@@ -99,8 +99,17 @@ def _free_graph(loaded: weights.Loaded, spec: ModelSpec, scale: int) -> Graph:
 
 
 def _start(options: QatOptions, scale: int, stages: Stages) -> Form:
-    """The int8 form that an export of the same weights has, at its usual size."""
+    """The int8 form that an export of the same weights has, at its usual size.
+
+    Raises:
+        BadInput: it is a trained one, and options ask for what was decided then.
+    """
     train = options.train
+    known = None if train.start is None else attached.attached(train.start)
+    if known is not None:
+        form = of_text(known.text, known.arrays)
+        int8.check_decided(form.decisions.table, options.prefer, options.calibration)
+        return form
     request = ExportRequest(
         train.network,
         train.out,
@@ -126,10 +135,6 @@ def _outcome(run: learn.Learning) -> str:
 def _words(figures: learn.Figures) -> str:
     lost = "" if math.isnan(figures.loss_db) else f", {figures.loss_db:.3f} dB lost against ground truth"
     return f"{figures.fidelity_db:.2f} dB to the float network{lost}"
-
-
-def _digest(loaded: weights.Loaded) -> str:
-    return attached.digest_of(loaded.module.state_dict())
 
 
 def _tensors(form: Form) -> dict[str, torch.Tensor]:

@@ -23,7 +23,7 @@ DEFAULTS: Mapping[str, Any] = {
     "batch": 8,
     "patch": 48,
     "optimizer": "adam",
-    "lr": 0.005,
+    "lr": 0.01,
     "loss": "distillation",
     "ema": 0.98,
     "validate_every": 50,

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import clearport
 from clearport.base import Size
 from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
@@ -110,6 +111,9 @@ def test_a_trained_form_is_nearer_to_the_float_network_and_its_files_are_what_wa
     plain = weights.load(SPEC, 2).module.state_dict()
     torch.testing.assert_close(weights.load(SPEC, 2, result.weights).module.state_dict(), plain, atol=0, rtol=0)
 
+    further = options(photos, tmp_path / "b.safetensors", start=result.weights, steps=1, lr=1e-9)
+    assert qat.train_int8(further).best_psnr_db == pytest.approx(result.best_psnr_db, abs=0.01)
+
     form = quantized(result.weights)
     assert form.table.calibration["rounding"] == "trained"
     assert form.table.calibration["training"]["steps_done"] == 60
@@ -133,7 +137,7 @@ def test_files_are_exported_from_what_was_trained_and_float_ones_from_the_weight
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_also_of_a_run_that_was_stopped(photos: Path, tmp_path: Path) -> None:
     first = options(photos, tmp_path / "a.safetensors", lr=0.02)
-    qat.train_int8(first)
+    assert clearport.train(first).step == 12
     other = options(photos, tmp_path / "b.safetensors", lr=0.02)
     stopped = qat.train_int8(other, lambda progress: os.kill(os.getpid(), signal.SIGINT))
     assert not stopped.finished
@@ -157,6 +161,8 @@ def test_a_training_that_only_harms_keeps_the_start(photos: Path, tmp_path: Path
     for change, words in (({"prefer": "speed"}, "--prefer speed"), ({"calibration": photos}, "--calibration")):
         with pytest.raises(BadInput, match=f"{words}: the weights hold an int8 form that was trained"):
             exported(tmp_path / "no", made.train.out, "int8", **change)
+        with pytest.raises(BadInput, match=f"{words}: the weights hold an int8 form that was trained"):
+            qat.train_int8(options(photos, tmp_path / "no.safetensors", start=made.train.out, **change))
     assert not (tmp_path / "no").exists()
 
 
