@@ -117,7 +117,7 @@ def test_a_system_is_loaded_checked_and_timed(enlarging: System, tmp_path: Path)
     times = clearport.bench_system(enlarging.folder, runs=1)
     assert [row.artifact for row in times.rows] == ["tflite/int8", "onnxruntime/int8"]
     assert 0.0 < times.rows[0].parts["enlarge"].median_ms <= times.rows[0].median_ms
-    with pytest.raises(BadInput, match="judges systems of matting"):
+    with pytest.raises(BadInput, match="supports matting systems"):
         clearport.evaluate_system(enlarging.folder, tmp_path)
     with pytest.raises(BadInput, match="in Python export_system"):
         clearport.export("matting", tmp_path / "out")
