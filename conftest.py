@@ -75,6 +75,14 @@ def logs_of_problems(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_wait_for_disks() -> Iterator[None]:
+    """Files of tests need not survive a power cut: thousands of writes do not wait for the disk; subprocesses do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cache while tests run, one for all their processes: the developer's own is left alone."""
     base = tmp_path_factory.getbasetemp()

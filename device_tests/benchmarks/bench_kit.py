@@ -3,7 +3,7 @@
 python -m device_tests.benchmarks.bench_kit [TARGET ...] [--bundle FOLDER]
 
 NCNet x3 at 360x640 is exported where no bundle is named. Targets: tflite (default), onnxruntime, openvino, all in int8,
-and ncnn in fp32, for which see ``device_tests/kit_compiler.py``.
+and ncnn in fp32, for which see ``device_tests/files/kit_compiler.py``.
 
 A 1280x720 photo becomes 3840x2160 in tiles. ``ratio`` is the CPU time of the whole picture (cutting, inference, putting
 together) over that of as many inferences alone, medians of turns in one process on one thread. Needs g++ and Linux.
@@ -32,7 +32,7 @@ from clearport.pipeline.prove import TIMEOUT_S, open_worker
 from clearport.pipeline.run import tiling_of
 from clearport.reports.usage import opened
 from clearport.runtime import tiling
-from device_tests import kit_compiler
+from device_tests.files import kit_compiler
 
 WIDTH, HEIGHT, ROUNDS = 1280, 720, 7
 RUNNERS = {"tflite": "litert", "onnxruntime": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn"}

@@ -14,8 +14,8 @@ import pytest
 from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
 from clearport.pipeline.kit import KitMade, KitRequest, write_kit
-from device_tests import kit_compiler
 from device_tests.conftest import called
+from device_tests.files import kit_compiler
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / "runtime" / "web" / "node_modules"

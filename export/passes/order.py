@@ -76,27 +76,39 @@ def run(graph: Graph, compare: bool = False) -> Graph:
         CheckFailed: a pass changed what the graph computes.
         MalformedGraph: a pass broke the graph.
     """
-    before, checked = graph, False
+    before, checked = _Written(graph), False
     check_computed(graph)
     for name in PASSES:
-        after = importlib.import_module(f"clearport.export.passes.{name}").run(before)
-        if checked and _same(before, after):
-            after = replace(after, model=before.model)
-        else:
-            check_computed(after)
-            checked = name not in _UNCHECKED
-            after = graphs.check(after) if checked else after
-            if compare:
-                _compare(name, before, after)
-        before = replace(after, history=(*after.history, name))
-    return replace(before, origins=origins.of(before))
+        given = before.graph
+        after = importlib.import_module(f"clearport.export.passes.{name}").run(given)
+        if checked and before.is_same(after):
+            after = replace(after, model=given.model)
+            before = _Written(replace(after, history=(*after.history, name)), before.file)
+            continue
+        check_computed(after)
+        checked = name not in _UNCHECKED
+        after = graphs.check(after) if checked else after
+        if compare:
+            _compare(name, given, after)
+        before = _Written(replace(after, history=(*after.history, name)))
+    return replace(before.graph, origins=origins.of(before.graph))
 
 
-def _same(before: Graph, after: Graph) -> bool:
-    """Whether a pass changed nothing, as most do: checking a graph takes far longer than this comparison."""
-    if (before.inputs, before.outputs) != (after.inputs, after.outputs):
-        return False
-    return before.model is after.model or graphs.to_bytes(before.model) == graphs.to_bytes(after.model)
+class _Written:
+    """A graph, and its model as bytes once they were asked for."""
+
+    def __init__(self, graph: Graph, file: bytes | None = None) -> None:
+        self.graph, self.file = graph, file
+
+    def is_same(self, after: Graph) -> bool:
+        """Whether a pass changed nothing, as most do: checking a graph takes far longer than this comparison."""
+        before = self.graph
+        if (before.inputs, before.outputs) != (after.inputs, after.outputs):
+            return False
+        if before.model is after.model:
+            return True
+        self.file = self.file or graphs.to_bytes(before.model)
+        return self.file == graphs.to_bytes(after.model)
 
 
 def check_computed(graph: Graph) -> None:
